@@ -1,0 +1,77 @@
+"""The agent's errors, told by what the caller does next. A message says what happened, to what, and what to do."""
+
+
+class ClimahubError(Exception):
+    """The root of everything the agent raises on purpose."""
+
+
+class Transient(ClimahubError):
+    """Try again later.
+
+    Attributes:
+        retry_after_s: The wait that the other side asked for, in seconds; `None` where it did not say.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class CloudUnavailable(Transient):
+    """No usable answer: no route, refused, cut, timed out, 5xx, or an answer that is not what the contract says."""
+
+
+class Throttled(Transient):
+    """The cloud said 429, or our own account of its quota says to wait."""
+
+
+class RadioBusy(Transient):
+    """The radio has no free buffer."""
+
+
+class StorageFull(Transient):
+    """The disk has no room. What is in memory stays there; free some space."""
+
+
+class Rejected(ClimahubError):
+    """Refused for good: the same thing sent again is refused again."""
+
+
+class BatchRejected(Rejected):
+    """The cloud refused a batch of readings.
+
+    Attributes:
+        status: The HTTP status: 400, 403, 413 or 422.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class CommandInvalid(Rejected):
+    """A command that cannot be executed as it stands."""
+
+
+class BundleUntrusted(Rejected):
+    """An update that fails its checks."""
+
+
+class SettingInvalid(Rejected):
+    """A device setting outside its bounds."""
+
+
+class RegistrationRefused(Rejected):
+    """The cloud will not bind a relayed sensor to this hub."""
+
+
+class ConfigInvalid(Rejected):
+    """The configuration cannot be used. The message lists every error, each with file, line and key."""
+
+
+class Unauthorized(ClimahubError):
+    """The cloud refuses the hub's key. Probe slowly; everything local goes on."""
+
+
+class Corrupt(ClimahubError):
+    """A store that cannot be read: quarantine it, start a new one, report it, go on."""

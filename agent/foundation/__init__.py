@@ -1,0 +1,1 @@
+"""What every room stands on: clock, disk, database, quotas' back-off, host, redaction. Knows nothing of any room."""

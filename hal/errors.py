@@ -1,0 +1,25 @@
+"""What hardware can do wrong, told by what the caller does next."""
+
+
+class HalError(Exception):
+    """Anything the hardware layer reports. The message names the part and what to do about it."""
+
+
+class SensorUnavailable(HalError):
+    """A sensor gave no value: absent, busy, or its bus failed. Try again at the next sample."""
+
+
+class ReadingImplausible(HalError):
+    """A sensor gave something that cannot be a measurement, such as text. Count it and try again at the next sample."""
+
+
+class ActuatorFault(HalError):
+    """An output did not do as told. Take the equipment to its safe state and report it."""
+
+
+class NetworkLost(HalError):
+    """The sensor network is gone. Start it again with growing pauses."""
+
+
+class RecordingInvalid(HalError):
+    """A recording or its map cannot be used. The message names file, line, column and what is allowed there."""

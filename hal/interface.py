@@ -1,0 +1,192 @@
+"""The words in which the agent speaks with hardware: value types and Protocols, no behaviour.
+
+A board is what a hub runs on: sensors that are asked (`Sensor`), a network of sensors that report by themselves
+(`SensorNetwork`), and outputs (`HvacOutputs`). `hal.sim`, `hal.replay` and `hal.linux` implement them.
+
+Times are milliseconds of the boot's monotonic clock, as integers, so that adding the boot's UTC anchor is exact.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Protocol
+
+import msgspec
+
+
+class SensorKind(StrEnum):
+    """What a sensor measures. The names are those of the ClimaSense contract, section 3.2."""
+
+    TEMPERATURE = "temperature"
+    HUMIDITY = "humidity"
+    PRESSURE = "pressure"
+    POWER_AVAILABILITY = "power_availability"
+    BATTERY_LEVEL = "battery_level"
+    SIGNAL_STRENGTH = "signal_strength"
+    IAQ = "iaq"
+
+
+UNITS: Mapping[SensorKind, str] = MappingProxyType(
+    {
+        SensorKind.TEMPERATURE: "°C",
+        SensorKind.HUMIDITY: "%",
+        SensorKind.PRESSURE: "hPa",
+        SensorKind.POWER_AVAILABILITY: "",  # 0 or 1
+        SensorKind.BATTERY_LEVEL: "%",
+        SensorKind.SIGNAL_STRENGTH: "dBm",
+        SensorKind.IAQ: "IAQ",
+    }
+)
+
+
+class Quality(StrEnum):
+    """How far a reading may be trusted.
+
+    Good ones go everywhere. Suspect ones (stuck, say) go to the cloud but not to the control law. Bad ones go nowhere:
+    they are counted and shown.
+    """
+
+    GOOD = "good"
+    SUSPECT = "suspect"
+    BAD = "bad"
+
+
+HUB = ""
+"""The `device` of the hub's own sensors."""
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
+    """One value of one sensor at one moment.
+
+    Attributes:
+        device: `HUB` for the hub's own sensors, else the name of the relayed sensor (its IEEE address, say). Together
+            with `kind` and `at_ms` this is the reading's natural key: no two readings share it.
+        source: The sensor within the device, as a technician knows it ("hwmon/cpu_thermal/temp1", "T1").
+        value: In the unit that `UNITS` gives for `kind`.
+        at_ms: Milliseconds of this boot's monotonic clock; negative for an instant before this boot.
+        reason: Why the quality is not good; empty when it is.
+    """
+
+    device: str
+    source: str
+    kind: SensorKind
+    value: float
+    at_ms: int
+    quality: Quality = Quality.GOOD
+    reason: str = ""
+
+
+class Sensor(Protocol):
+    """A sensor that is asked for its value."""
+
+    @property
+    def source(self) -> str:
+        """The sensor's name, unique on its board and stable over restarts."""
+        ...
+
+    @property
+    def kind(self) -> SensorKind:
+        """What it measures."""
+        ...
+
+    async def read(self) -> float:
+        """Return the present value in the unit of its kind; NaN is possible, judging it is the caller's work.
+
+        Raises:
+            SensorUnavailable: No value can be had now.
+            ReadingImplausible: It answered with something that is no number.
+        """
+        ...
+
+
+class RelayedSensor(msgspec.Struct, frozen=True):
+    """A sensor that reports by itself and speaks to the cloud through the hub, under its own identity.
+
+    Attributes:
+        device: The `Reading.device` of its readings, unique and stable over restarts.
+        name: For people.
+        kinds: What it measures.
+        ieee_address: EUI-64 as `0x` and 16 lower-case hex digits, or empty where there is none.
+    """
+
+    device: str
+    name: str
+    kinds: tuple[SensorKind, ...]
+    ieee_address: str = ""
+
+
+class SensorNetwork(Protocol):
+    """Relayed sensors: a radio, or a recording of one."""
+
+    @property
+    def sensors(self) -> Sequence[RelayedSensor]:
+        """The sensors that are known now."""
+        ...
+
+    async def receive(self) -> Sequence[Reading]:
+        """Wait for reports and return them, oldest first, at least one.
+
+        Raises:
+            NetworkLost: No more reports will come until the network is started again.
+        """
+        ...
+
+    def confirm(self) -> None:
+        """Say that all readings given so far are kept safe.
+
+        A source that can (a recording) gives what was not confirmed again after a restart of the agent.
+        """
+        ...
+
+
+class HvacAction(StrEnum):
+    """What the equipment of one zone is told to do."""
+
+    OFF = "off"
+    HEAT = "heat"
+    COOL = "cool"
+
+
+class HvacOutputs(Protocol):
+    """The relays (later: valves and plugs) that act on the house."""
+
+    @property
+    def zones(self) -> Sequence[str]:
+        """The zones that can be heated or cooled, by name."""
+        ...
+
+    async def apply(self, demand: Mapping[str, HvacAction]) -> None:
+        """Set the output of each named zone; zones not named are switched off.
+
+        Raises:
+            ActuatorFault: An output did not do as told.
+        """
+        ...
+
+
+class Board(Protocol):
+    """A hub's hardware as a whole."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for the log and the page: "sim", "replay", "linux"."""
+        ...
+
+    @property
+    def sensors(self) -> Sequence[Sensor]:
+        """The hub's own sensors; several may measure the same kind."""
+        ...
+
+    @property
+    def network(self) -> SensorNetwork | None:
+        """The relayed sensors, where the board has a network."""
+        ...
+
+    @property
+    def outputs(self) -> HvacOutputs | None:
+        """The outputs, where the board has any."""
+        ...
+
+    async def close(self) -> None:
+        """Switch the outputs off and give the hardware back."""
+        ...
