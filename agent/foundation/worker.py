@@ -1,0 +1,46 @@
+"""Blocking work (SQLite, fsync) off the event loop, one piece at a time and in order."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Worker(Protocol):
+    """Runs blocking functions one after the other."""
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Return what ``function`` returns, or raise what it raises. A cancelled call may still take effect."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was begun and stop."""
+        ...
+
+
+class ThreadWorker:
+    """A thread of its own: the event loop never waits for the disk (fsync on an SD card takes up to a second)."""
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run ``function`` on the thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+
+    def close(self) -> None:
+        """Wait for the thread to finish."""
+        self._executor.shutdown(wait=True)
+
+
+class InlineWorker:
+    """Runs at once, on the event loop: for virtual time, where a thread would run in real time."""
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run ``function`` here and now."""
+        return function()
+
+    def close(self) -> None:
+        """Nothing to stop."""
