@@ -1,0 +1,211 @@
+"""Tells whether a value can be a measurement: range, impossible change, stuck. One judge for each series.
+
+Pure: no clock, no I/O; a judge knows only the values and instants it is given. It must never lock a sensor out: what a
+sensor says `CONFIRMATIONS` times in a row, each close to the last, is the new truth however far it jumped.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf, isfinite
+from types import MappingProxyType
+from typing import Final
+
+from hal.interface import UNITS, Quality, SensorKind
+
+CONFIRMATIONS: Final = 3
+"""Values in agreement that make a jump the new truth. Two could be one glitch read twice (a bus that repeats its last
+answer); each further one costs a sample of blindness after every real step, such as a sensor carried outdoors."""
+
+STUCK_READINGS_MIN: Final = 12
+"""Equal readings below which no sensor is called stuck: two equal values a day apart are no evidence."""
+
+_H_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is believable of one kind, in its unit.
+
+    Attributes:
+        low: The lowest believable value.
+        high: The highest believable value.
+        jump: The change that is believable between two readings however close together.
+        rate_per_s: The change that is believable for each second between two readings, on top of `jump`.
+        stuck_after_ms: How long a value may stay exactly the same; `None` where sameness says nothing.
+        scale_low: At or below this the sensor rests on the end of its scale: sameness says nothing there.
+        scale_high: At or above this, likewise.
+        is_whole: Only whole numbers are believable.
+    """
+
+    low: float
+    high: float
+    jump: float = inf
+    rate_per_s: float = 0.0
+    stuck_after_ms: int | None = None
+    scale_low: float = -inf
+    scale_high: float = inf
+    is_whole: bool = False
+
+
+LIMITS: Final[Mapping[SensorKind, Limits]] = MappingProxyType(
+    {
+        # Range: what consumer sensors are made for (BME280, SHT3x and SHT4x data sheets: -40 to 85 °C and beyond).
+        # Change: 5 °C in a minute is a sensor carried from a room into frost; the fastest of eight rooms and the
+        # outdoors, recorded over four months (Candanedo et al. 2017), is 0.2 °C a minute.
+        # Stuck: the quietest of those rooms showed one value for 12.5 hours, so a day is more than a quiet house.
+        SensorKind.TEMPERATURE: Limits(
+            -40.0, 85.0, jump=3.0, rate_per_s=2.0 / 60, stuck_after_ms=24 * _H_MS, scale_low=-40.0, scale_high=85.0
+        ),
+        # Change: a shower raises a bathroom by 40 % in ten minutes (same recording), breath on the sensor by that at
+        # once. Stuck: the recorded outdoor sensor rested at 99.9 % for 58 hours and at 1 % for hours, so the ends of
+        # the scale do not count.
+        SensorKind.HUMIDITY: Limits(
+            0.0, 100.0, jump=40.0, rate_per_s=40.0 / 60, stuck_after_ms=24 * _H_MS, scale_low=1.0, scale_high=99.0
+        ),
+        # Range: BME280 and BMP3xx data sheets. Change: a slammed door or a gust is below 1 hPa, a thunderstorm's front
+        # a few hPa in minutes. Stuck: weather never rests for a day at the 0.1 hPa that such sensors resolve.
+        SensorKind.PRESSURE: Limits(300.0, 1100.0, jump=3.0, rate_per_s=1.0 / 60, stuck_after_ms=24 * _H_MS),
+        # An absence of outages is what everybody hopes for, so no value of these two is ever stuck; a battery is
+        # replaced in a minute, so no jump is impossible.
+        SensorKind.POWER_AVAILABILITY: Limits(0.0, 1.0, is_whole=True),
+        SensorKind.BATTERY_LEVEL: Limits(0.0, 100.0),
+        # Range: the sensitivity limit of 802.15.4 and 802.11 receivers is above -120 dBm; +20 dBm is the transmitter
+        # itself. A wired or undisturbed link may show one value for ever, a closed door changes it by tens at once.
+        SensorKind.SIGNAL_STRENGTH: Limits(-120.0, 20.0),
+        # The BSEC scale. A hair spray crosses all of it in one reading; an empty, aired house rests at the bottom.
+        SensorKind.IAQ: Limits(0.0, 500.0, stuck_after_ms=72 * _H_MS, scale_low=50.0, scale_high=500.0),
+    }
+)
+"""What is believable of each kind, with the reason and source beside each number."""
+
+CHIP_TEMPERATURE: Final = Limits(-40.0, 125.0, stuck_after_ms=72 * _H_MS)
+"""For the inside of a processor or a disk (hwmon) in place of `LIMITS[TEMPERATURE]`: it jumps by 20 °C within a second of
+work, and idles at one whole degree for a day or two. Range: the junction limits of commercial silicon."""
+
+Verdict = tuple[Quality, str]
+"""A quality and, where it is not good, the reason in words for a technician."""
+
+_GOOD: Final[Verdict] = (Quality.GOOD, "")
+
+
+class Judge:
+    """Judges the readings of one series, in the order they come.
+
+    Readings that come late (older than the newest accepted one) are judged by range and change and move nothing else.
+
+    Attributes:
+        limits: What it takes as believable.
+    """
+
+    __slots__ = (
+        "_candidate",
+        "_candidate_at_ms",
+        "_candidate_count",
+        "_last",
+        "_last_at_ms",
+        "_same_count",
+        "_same_since_ms",
+        "_unit",
+        "limits",
+    )
+
+    def __init__(self, kind: SensorKind, limits: Limits | None = None) -> None:
+        """Start without a past: the first value in range is believed.
+
+        Args:
+            kind: What the series measures.
+            limits: In place of those that `LIMITS` holds for `kind`.
+        """
+        self.limits = LIMITS[kind] if limits is None else limits
+        unit = UNITS[kind]
+        self._unit = f" {unit}" if unit else ""
+        self._last: float | None = None
+        self._last_at_ms = 0
+        self._same_since_ms = 0
+        self._same_count = 0
+        self._candidate = 0.0
+        self._candidate_at_ms = 0
+        self._candidate_count = 0
+
+    def judge(self, value: float, at_ms: int) -> Verdict:
+        """Return how far `value` may be trusted, and why not further.
+
+        Bad: not a number, outside the range, or a jump that `CONFIRMATIONS` readings have not confirmed yet. Suspect:
+        exactly the same for longer than is believable. Good: everything else.
+
+        Args:
+            value: In the unit of the kind; NaN and the infinities are allowed.
+            at_ms: When it was measured, in milliseconds of any clock that does not step.
+        """
+        limits = self.limits
+        if not limits.low <= value <= limits.high or (limits.is_whole and value % 1.0):
+            return Quality.BAD, self._out_of_range(value)
+        last = self._last
+        if last is None:
+            self._accept(value, at_ms)
+            return _GOOD
+        elapsed_ms = at_ms - self._last_at_ms
+        change = value - last
+        if change == 0.0:
+            if elapsed_ms > 0:
+                self._last_at_ms = at_ms
+                self._same_count += 1
+            self._candidate_count = 0
+            return self._judge_same(value)
+        allowed = limits.jump + limits.rate_per_s * abs(elapsed_ms) / 1000.0
+        if -allowed <= change <= allowed:
+            if elapsed_ms > 0:
+                self._accept(value, at_ms)
+            return _GOOD
+        if self._is_confirmed(value, at_ms):
+            self._accept(value, at_ms)
+            return _GOOD
+        return Quality.BAD, (
+            f"jumped {abs(change):.4g}{self._unit} in {abs(elapsed_ms) / 1000:.4g} s; "
+            f"at most {allowed:.3g}{self._unit} is believable in that time"
+        )
+
+    def _accept(self, value: float, at_ms: int) -> None:
+        """Make a changed value the one that the next is compared with."""
+        self._last = value
+        self._last_at_ms = self._same_since_ms = at_ms
+        self._same_count = 1
+        self._candidate_count = 0
+
+    def _judge_same(self, value: float) -> Verdict:
+        """Return whether a value that did not change is stuck."""
+        limits = self.limits
+        same_ms = self._last_at_ms - self._same_since_ms
+        if (
+            limits.stuck_after_ms is None
+            or same_ms < limits.stuck_after_ms
+            or self._same_count < STUCK_READINGS_MIN
+            or not limits.scale_low < value < limits.scale_high
+        ):
+            return _GOOD
+        return Quality.SUSPECT, (
+            f"has read exactly {value:.6g}{self._unit} for {same_ms / _H_MS:.0f} h; "
+            f"a living sensor changes within {limits.stuck_after_ms / _H_MS:.0f} h"
+        )
+
+    def _is_confirmed(self, value: float, at_ms: int) -> bool:
+        """Count a value that jumped with those before it that it agrees with; tell whether they are enough."""
+        limits = self.limits
+        if self._candidate_count and at_ms > self._candidate_at_ms:
+            allowed = limits.jump + limits.rate_per_s * (at_ms - self._candidate_at_ms) / 1000.0
+            agrees = abs(value - self._candidate) <= allowed
+        else:
+            agrees = False
+        self._candidate = value
+        self._candidate_at_ms = at_ms
+        self._candidate_count = self._candidate_count + 1 if agrees else 1
+        return self._candidate_count >= CONFIRMATIONS
+
+    def _out_of_range(self, value: float) -> str:
+        """Return the words for a value that no such sensor can measure."""
+        if not isfinite(value):
+            return f"is not a number ({value})"
+        limits = self.limits
+        if limits.is_whole:
+            return f"{value:.6g} is none of the whole numbers {limits.low:g} to {limits.high:g}"
+        return f"{value:.6g}{self._unit} is outside {limits.low:g} to {limits.high:g}{self._unit}"

@@ -1,0 +1,203 @@
+"""What a judge believes, and that it never stops believing for good."""
+
+from math import inf, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hal.interface import Quality, SensorKind
+from hal.plausibility import CHIP_TEMPERATURE, CONFIRMATIONS, LIMITS, STUCK_READINGS_MIN, Judge, Limits
+
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+
+
+def judge(kind: SensorKind = SensorKind.TEMPERATURE) -> Judge:
+    return Judge(kind)
+
+
+@pytest.mark.parametrize("kind", SensorKind)
+def test_every_kind_has_limits(kind: SensorKind) -> None:
+    assert LIMITS[kind].low < LIMITS[kind].high
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf])
+def test_what_is_no_number_is_bad(value: float) -> None:
+    quality, reason = judge().judge(value, 0)
+    assert quality is Quality.BAD
+    assert reason == f"is not a number ({value})"
+
+
+@pytest.mark.parametrize("kind", SensorKind)
+def test_the_ends_of_the_range_are_believed_and_what_lies_beyond_is_not(kind: SensorKind) -> None:
+    limits = LIMITS[kind]
+    for end, beyond in ((limits.low, limits.low - 0.5), (limits.high, limits.high + 0.5)):
+        assert judge(kind).judge(end, 0) == (Quality.GOOD, "")
+        assert judge(kind).judge(beyond, 0)[0] is Quality.BAD
+
+
+def test_an_out_of_range_value_says_what_the_range_is() -> None:
+    assert judge().judge(412.25, 0)[1] == "412.25 °C is outside -40 to 85 °C"
+    assert judge(SensorKind.POWER_AVAILABILITY).judge(2.0, 0)[1] == "2 is none of the whole numbers 0 to 1"
+
+
+def test_power_is_there_or_not() -> None:
+    mains = judge(SensorKind.POWER_AVAILABILITY)
+    assert mains.judge(0.5, 0) == (Quality.BAD, "0.5 is none of the whole numbers 0 to 1")
+    assert [mains.judge(value, 1 + i)[0] for i, value in enumerate([0.0, 1.0, 0.0])] == [Quality.GOOD] * 3
+
+
+def test_a_processor_may_jump_where_a_room_may_not() -> None:
+    chip = Judge(SensorKind.TEMPERATURE, CHIP_TEMPERATURE)
+    assert [chip.judge(value, i)[0] for i, value in enumerate([40.0, 75.0, 41.0])] == [Quality.GOOD] * 3
+
+
+def test_an_impossible_change_says_how_much_is_possible() -> None:
+    room = judge()
+    room.judge(20.0, 0)
+    quality, reason = room.judge(34.2, MINUTE_MS)
+    assert quality is Quality.BAD
+    assert reason == "jumped 14.2 °C in 60 s; at most 5 °C is believable in that time"
+
+
+def test_a_change_is_measured_against_the_time_it_took() -> None:
+    room = judge()
+    room.judge(20.0, 0)
+    assert room.judge(34.2, 10 * MINUTE_MS)[0] is Quality.GOOD
+
+
+def test_a_single_spike_leaves_no_trace() -> None:
+    room = judge()
+    qualities = [room.judge(value, i * MINUTE_MS)[0] for i, value in enumerate([20.0, 60.0, 20.1, 20.2])]
+    assert qualities == [Quality.GOOD, Quality.BAD, Quality.GOOD, Quality.GOOD]
+
+
+def test_spikes_between_good_values_never_add_up_to_a_new_truth() -> None:
+    room = judge()
+    spikes = [room.judge(60.0 if i % 2 else 20.0 + i / 100, i * MINUTE_MS)[0] for i in range(21)][1::2]
+    assert set(spikes) == {Quality.BAD}
+
+
+def test_unchanged_values_between_spikes_also_start_the_count_again() -> None:
+    room = judge()
+    spikes = [room.judge(60.0 if i % 2 else 20.0, i * MINUTE_MS)[0] for i in range(21)][1::2]
+    assert set(spikes) == {Quality.BAD}
+
+
+def test_a_step_that_stays_is_the_new_truth() -> None:
+    room = judge()
+    room.judge(20.0, 0)
+    after = [room.judge(-10.0 - i / 10, (1 + i) * MINUTE_MS)[0] for i in range(CONFIRMATIONS + 1)]
+    assert after == [Quality.BAD] * (CONFIRMATIONS - 1) + [Quality.GOOD] * 2
+
+
+def test_values_that_jump_about_do_not_confirm_each_other() -> None:
+    room = judge()
+    room.judge(20.0, 0)
+    qualities = [room.judge(value, (1 + i) * 1000)[0] for i, value in enumerate([60.0, -20.0, 50.0, 0.0])]
+    assert set(qualities) == {Quality.BAD}
+
+
+def test_the_same_instant_twice_confirms_nothing() -> None:
+    room = judge()
+    room.judge(20.0, 0)
+    assert {room.judge(60.0, 1000)[0] for _ in range(5)} == {Quality.BAD}
+
+
+def test_power_on_garbage_does_not_lock_out_the_truth_after_it() -> None:
+    room = judge()
+    qualities = [room.judge(value, i * MINUTE_MS)[0] for i, value in enumerate([85.0, 20.0, 20.01, 20.02, 20.03])]
+    assert qualities == [Quality.GOOD, Quality.BAD, Quality.BAD, Quality.GOOD, Quality.GOOD]
+
+
+def test_a_late_reading_is_judged_and_moves_nothing() -> None:
+    room = judge()
+    room.judge(20.0, 100 * MINUTE_MS)
+    assert room.judge(40.0, 80 * MINUTE_MS)[0] is Quality.GOOD
+    assert room.judge(60.0, 99 * MINUTE_MS)[0] is Quality.BAD
+    assert room.judge(20.5, 101 * MINUTE_MS)[0] is Quality.GOOD
+
+
+def test_a_late_equal_reading_does_not_turn_time_back() -> None:
+    room = judge()
+    room.judge(20.0, 100 * MINUTE_MS)
+    assert room.judge(20.0, 0)[0] is Quality.GOOD
+    assert room.judge(26.0, 101 * MINUTE_MS)[0] is Quality.BAD
+
+
+def stay(kind: SensorKind, value: float, *, hours: int, every_ms: int = 10 * MINUTE_MS) -> list[Quality]:
+    series = judge(kind)
+    return [series.judge(value, at_ms)[0] for at_ms in range(0, hours * HOUR_MS + 1, every_ms)]
+
+
+def test_a_quiet_room_is_not_stuck_for_many_hours() -> None:
+    qualities = stay(SensorKind.TEMPERATURE, 19.5, hours=25)
+    assert qualities.index(Quality.SUSPECT) == 24 * 6
+
+
+def test_a_stuck_sensor_says_for_how_long_and_recovers_with_the_first_change() -> None:
+    room = judge()
+    for hour in range(30):
+        quality, reason = room.judge(19.5, hour * HOUR_MS)
+    assert quality is Quality.SUSPECT
+    assert reason == "has read exactly 19.5 °C for 29 h; a living sensor changes within 24 h"
+    assert room.judge(19.6, 30 * HOUR_MS) == (Quality.GOOD, "")
+    assert room.judge(19.6, 31 * HOUR_MS) == (Quality.GOOD, "")
+
+
+@pytest.mark.parametrize("value", [1.0, 99.9, 0.0, 100.0])
+def test_humidity_may_rest_at_the_end_of_its_scale(value: float) -> None:
+    assert set(stay(SensorKind.HUMIDITY, value, hours=60)) == {Quality.GOOD}
+    assert stay(SensorKind.HUMIDITY, 50.0, hours=60)[-1] is Quality.SUSPECT
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(SensorKind.POWER_AVAILABILITY, 1.0), (SensorKind.BATTERY_LEVEL, 100.0), (SensorKind.SIGNAL_STRENGTH, -60.0)],
+)
+def test_kinds_that_rest_for_days_are_never_stuck(kind: SensorKind, value: float) -> None:
+    assert set(stay(kind, value, hours=30 * 24, every_ms=HOUR_MS)) == {Quality.GOOD}
+
+
+def test_a_gap_is_no_evidence_of_being_stuck() -> None:
+    room = judge()
+    room.judge(20.0, 0)
+    for i in range(STUCK_READINGS_MIN - 2):
+        assert room.judge(20.0, 48 * HOUR_MS + i * MINUTE_MS)[0] is Quality.GOOD
+    assert room.judge(20.0, 49 * HOUR_MS)[0] is Quality.SUSPECT
+
+
+def test_a_shower_is_believed() -> None:
+    bath = judge(SensorKind.HUMIDITY)
+    assert {bath.judge(v, i * 10 * MINUTE_MS)[0] for i, v in enumerate([48.0, 95.0, 96.3, 60.0])} == {Quality.GOOD}
+
+
+def test_own_limits_replace_those_of_the_kind() -> None:
+    cellar = Judge(SensorKind.TEMPERATURE, Limits(0.0, 30.0))
+    assert cellar.judge(31.0, 0)[0] is Quality.BAD
+    assert cellar.judge(0.0, 0)[0] is Quality.GOOD
+    assert cellar.judge(30.0, 1)[0] is Quality.GOOD
+
+
+ANY_VALUE = st.floats(allow_nan=True, allow_infinity=True, width=32)
+
+
+@given(st.sampled_from(SensorKind), st.lists(st.tuples(ANY_VALUE, st.integers(-(10**12), 10**12)), max_size=30))
+def test_no_past_locks_a_sensor_out(kind: SensorKind, past: list[tuple[float, int]]) -> None:
+    series = judge(kind)
+    for value, at_ms in past:
+        series.judge(value, at_ms)
+    limits = LIMITS[kind]
+    truth = limits.high if limits.is_whole else (limits.low + limits.high) / 2
+    start_ms = 2 * 10**12
+    qualities = [series.judge(truth, start_ms + i * MINUTE_MS)[0] for i in range(CONFIRMATIONS)]
+    assert qualities[-1] is Quality.GOOD
+
+
+@given(st.sampled_from(SensorKind), st.lists(st.tuples(ANY_VALUE, st.integers(-(10**12), 10**12)), max_size=30))
+def test_a_verdict_is_good_without_or_worse_with_a_reason(kind: SensorKind, past: list[tuple[float, int]]) -> None:
+    series = judge(kind)
+    for value, at_ms in past:
+        quality, reason = series.judge(value, at_ms)
+        assert (quality is Quality.GOOD) == (reason == "")
