@@ -1,0 +1,168 @@
+"""Keeps the outbox within its bytes: reads what is stored, lets `thinning` decide, writes the result with its gaps.
+
+Works inside the outbox's transactions, on its worker. Never touches a blob that is being sent.
+"""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from agent.errors import Corrupt
+from agent.telemetry import codec, thinning
+from agent.telemetry.outbox import GapCause
+from agent.telemetry.thinning import LEVEL_MAX, Summary
+
+SCHEMA = """
+CREATE TABLE gaps (id INTEGER PRIMARY KEY, boot INTEGER NOT NULL, series INTEGER NOT NULL, from_ms INTEGER NOT NULL,
+                   to_ms INTEGER NOT NULL, lost INTEGER NOT NULL, cause TEXT NOT NULL);
+CREATE INDEX gaps_by_series ON gaps (boot, series, cause);
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+UNKNOWN_SERIES = 0
+"""The series of a gap whose blob cannot be read."""
+
+CANDIDATES_MAX = 4096
+"""How many blobs are looked at in one step: bounds memory with any size of outbox."""
+
+_OF_BLOB = "seq, boot, hold, readings, length(data), thinned"
+
+
+class Losses(msgspec.Struct):
+    """What one round gave up."""
+
+    thinned: int = 0
+    dropped: int = 0
+
+
+def count(connection: sqlite3.Connection, name: str, more: int) -> None:
+    """Add to a counter that outlives the process."""
+    connection.execute(
+        "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+        (name, more),
+    )
+
+
+def record_gap(
+    connection: sqlite3.Connection, boot: int, lost_at_ms: Iterable[tuple[int, int]], cause: GapCause
+) -> int:
+    """Record lost readings, given as (series, boot time); return how many. A known gap of a series grows instead."""
+    by_series: dict[int, list[int]] = defaultdict(list)
+    for series, at_ms in lost_at_ms:
+        by_series[series].append(at_ms)
+    for series, times_ms in by_series.items():
+        extend_gap(connection, boot, series, min(times_ms), max(times_ms), len(times_ms), cause)
+    return sum(map(len, by_series.values()))
+
+
+def extend_gap(
+    connection: sqlite3.Connection, boot: int, series: int, from_ms: int, to_ms: int, lost: int, cause: GapCause
+) -> None:
+    """Let the gap of a series and cause grow, or begin one."""
+    cursor = connection.execute(
+        "UPDATE gaps SET from_ms = min(from_ms, ?), to_ms = max(to_ms, ?), lost = lost + ?"
+        " WHERE boot = ? AND series = ? AND cause = ?",
+        (from_ms, to_ms, lost, boot, series, cause.value),
+    )
+    if cursor.rowcount == 0:
+        connection.execute(
+            "INSERT INTO gaps (boot, series, from_ms, to_ms, lost, cause) VALUES (?, ?, ?, ?, ?, ?)",
+            (boot, series, from_ms, to_ms, lost, cause.value),
+        )
+
+
+def drop_unreadable(connection: sqlite3.Connection, seq: int) -> int:
+    """Remove a blob that cannot be decoded, with a gap in its place; return how many readings went."""
+    boot, readings, first_ms = connection.execute(
+        "SELECT boot, readings, first_ms FROM blobs WHERE seq = ?", (seq,)
+    ).fetchone()
+    extend_gap(connection, boot, UNKNOWN_SERIES, first_ms, first_ms, readings, GapCause.UNREADABLE)
+    connection.execute("DELETE FROM blobs WHERE seq = ?", (seq,))
+    count(connection, "dropped", readings)
+    return int(readings)
+
+
+def make_room(connection: sqlite3.Connection, *, excess_bytes: int, is_free: Callable[[int], bool]) -> Losses:
+    """Thin the older half of what is stored, then drop the oldest, until about ``excess_bytes`` are free.
+
+    Args:
+        connection: Inside a transaction.
+        excess_bytes: How much has to go.
+        is_free: Tells whether a blob, by its number, may be touched.
+    """
+    losses = Losses()
+    oldest, newest = connection.execute("SELECT min(seq), max(seq) FROM blobs").fetchone()
+    if oldest is None:
+        return losses
+    middle = (oldest + newest) // 2
+    for level in range(LEVEL_MAX):
+        rows = connection.execute(
+            f"SELECT {_OF_BLOB} FROM blobs WHERE thinned = ? AND seq <= ? ORDER BY boot, hold, seq LIMIT ?",  # noqa: S608
+            (level, middle, CANDIDATES_MAX),
+        ).fetchall()
+        candidates = [Summary(*row) for row in rows if is_free(row[0])]
+        for group in thinning.groups_to_thin(candidates, excess_bytes=excess_bytes):
+            freed_bytes, lost = _thin(connection, group)
+            excess_bytes -= freed_bytes
+            losses.thinned += lost
+        if excess_bytes <= 0:
+            break
+    if excess_bytes > 0:
+        rows = connection.execute(
+            f"SELECT {_OF_BLOB} FROM blobs ORDER BY seq LIMIT ?",  # noqa: S608
+            (CANDIDATES_MAX,),
+        ).fetchall()
+        free = [Summary(*row) for row in rows if is_free(row[0])]
+        for summary in thinning.to_drop(free, excess_bytes=excess_bytes):
+            losses.dropped += _drop(connection, summary)
+    count(connection, "thinned", losses.thinned)
+    count(connection, "dropped", losses.dropped)
+    return losses
+
+
+def _thin(connection: sqlite3.Connection, group: list[Summary]) -> tuple[int, int]:
+    """Halve a run of blobs into as few as will hold the rest; return the bytes freed and the readings lost."""
+    series: list[int] = []
+    at_ms: list[int] = []
+    values: list[float] = []
+    for summary in group:
+        first_ms, data = connection.execute("SELECT first_ms, data FROM blobs WHERE seq = ?", (summary.seq,)).fetchone()
+        try:
+            columns = codec.decode(data)
+        except Corrupt:
+            drop_unreadable(connection, summary.seq)
+            continue
+        series += columns.series
+        at_ms += [first_ms + offset_ms for offset_ms in columns.offset_ms]
+        values += columns.values
+    stays = thinning.every_second(series)
+    gone = [(series[index], at_ms[index]) for index, kept in enumerate(stays) if not kept]
+    kept = [index for index, stay in enumerate(stays) if stay]
+    lost = record_gap(connection, group[0].boot, gone, GapCause.THINNED)
+    connection.executemany("DELETE FROM blobs WHERE seq = ?", [(summary.seq,) for summary in group])
+    size_bytes = 0
+    for place, start in enumerate(range(0, len(kept), codec.READINGS_MAX)):
+        part = kept[start : start + codec.READINGS_MAX]
+        first_ms = at_ms[part[0]]
+        blob = codec.encode([series[i] for i in part], [at_ms[i] - first_ms for i in part], [values[i] for i in part])
+        size_bytes += len(blob)
+        # Fewer blobs come out than went in, so the run's own numbers suffice and the order stays.
+        connection.execute(
+            "INSERT INTO blobs (seq, boot, hold, readings, first_ms, thinned, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (group[place].seq, group[0].boot, group[0].hold, len(part), first_ms, group[0].level + 1, blob),
+        )
+    return sum(summary.size_bytes for summary in group) - size_bytes, lost
+
+
+def _drop(connection: sqlite3.Connection, summary: Summary) -> int:
+    first_ms, data = connection.execute("SELECT first_ms, data FROM blobs WHERE seq = ?", (summary.seq,)).fetchone()
+    try:
+        columns = codec.decode(data)
+    except Corrupt:
+        return drop_unreadable(connection, summary.seq)
+    gone = zip(columns.series, (first_ms + offset_ms for offset_ms in columns.offset_ms), strict=True)
+    lost = record_gap(connection, summary.boot, gone, GapCause.DROPPED)
+    connection.execute("DELETE FROM blobs WHERE seq = ?", (summary.seq,))
+    return lost

@@ -1,0 +1,435 @@
+"""The outbox on SQLite: one compact blob per commit, removed lazily, bounded in bytes and by the free disk.
+
+Owns the file `outbox.db`. All state that the methods change belongs to the database's worker: each public method is one
+function run there, so they never interleave. Must never give up a reading without recording a gap or a dead letter.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from agent.errors import Corrupt
+from agent.foundation.database import PAGE_BYTES, Database, open_database
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
+from agent.model import HUB, Reading, SensorKind
+from agent.telemetry import codec, outbox_limits, outbox_registry
+from agent.telemetry.anchors import Anchor
+from agent.telemetry.outbox import DeadLetter, Gap, GapCause, Item, Lane, OutboxStats
+
+FILE_NAME = "outbox.db"
+SCHEMA_VERSION = 1
+
+FINISHED_MAX = 8
+"""Accepted blobs that may wait for their removal: what a crash makes us send twice. Removing rides on the next commit,
+so it costs no fsync of its own."""
+
+ROOM_SHARE = 0.05
+"""A full outbox frees this share of its bytes at once, so that making room is rare."""
+
+SHRINK_BYTES_MIN = 1024 * 1024
+"""An empty outbox whose file is larger than this gives the room back to the disk."""
+
+SCHEMA = (
+    outbox_registry.SCHEMA
+    + outbox_limits.SCHEMA
+    + """
+CREATE TABLE blobs (seq INTEGER PRIMARY KEY, boot INTEGER NOT NULL, hold INTEGER NOT NULL, readings INTEGER NOT NULL,
+                    first_ms INTEGER NOT NULL, thinned INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE dead_letters (device TEXT NOT NULL, kind TEXT NOT NULL, utc_ms INTEGER NOT NULL, value REAL NOT NULL,
+                           reason TEXT NOT NULL, PRIMARY KEY (device, kind, utc_ms));
+"""
+)
+
+_NOT_HELD = 0
+
+T = TypeVar("T")
+
+
+class OutboxLimits(msgspec.Struct, frozen=True):
+    """How large the outbox may grow.
+
+    Attributes:
+        used_bytes_max: Room for readings in the file.
+        disk_free_bytes_min: Room that is left to others on the disk.
+        dead_letters_max: The oldest go first.
+    """
+
+    used_bytes_max: int
+    disk_free_bytes_min: int
+    dead_letters_max: int
+
+
+class SqliteOutbox:
+    """See `agent.telemetry.outbox.Outbox`. Made by `open_outbox`."""
+
+    def __init__(self, database: Database, disk: Disk, limits: OutboxLimits, boot_id: str) -> None:
+        self._database = database
+        self._disk = disk
+        self._limits = limits
+        self._boot_id = boot_id
+        self._held = self._unanchored = self._pending = self._fresh = self._committed = 0
+        self._thinned = self._dropped = self._dead_letters = 0
+        self._used_bytes = 0
+        self._oldest_utc_ms: int | None = None
+        self._taken: dict[int, int] = {}
+        self._settled: dict[int, int] = {}
+        self._sizes: dict[int, int] = {}
+        self._finished: list[int] = []
+        self._cursors = {Lane.FRESH: 0, Lane.BACKLOG: 0}
+
+    async def load(self) -> None:
+        """Read what the file holds; all of it is backlog."""
+        await self._run(self._load)
+
+    async def append(self, readings: Sequence[Reading], *, is_known: Callable[[str], bool]) -> None:
+        """Store readings of this boot."""
+        if readings:
+            await self._run(lambda connection: self._append(connection, readings, is_known))
+
+    async def claim(self, lane: Lane, readings_max: int) -> list[Item]:
+        """Return the oldest unclaimed readings of a lane."""
+        return await self._run(lambda connection: self._claim(connection, lane, readings_max))
+
+    async def settle(self, items: Sequence[Item]) -> None:
+        """Mark readings as accepted."""
+        await self._run(lambda _: self._settle(items))
+
+    async def bury(self, item: Item, reason: str) -> None:
+        """Move a claimed reading to the dead letters."""
+        await self._run(lambda connection: self._bury(connection, item, reason))
+
+    async def anchor(self, *, now_ms: int, utc_ms: int) -> Anchor | None:
+        """Say that boot time ``now_ms`` is ``utc_ms``."""
+        return await self._run(lambda connection: self._anchor(connection, now_ms, utc_ms))
+
+    async def release(self, device: str) -> None:
+        """Let the held readings of a device go."""
+        await self._run(lambda connection: self._release(connection, device))
+
+    async def record_gap(self, readings: Sequence[Reading], cause: GapCause) -> None:
+        """Record readings that never made it to the disk."""
+        await self._run(lambda connection: self._record_gap(connection, readings, cause))
+
+    async def close_fresh_lane(self) -> None:
+        """Make all that is not claimed backlog."""
+        await self._run(lambda _: self._close_fresh_lane())
+
+    async def tidy(self) -> None:
+        """Remove what is settled; keep within the limits."""
+        await self._run(self._tidy)
+
+    async def gaps(self) -> list[Gap]:
+        """Return what is missing for good."""
+        return await self._run(self._list_gaps)
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Return what the cloud refused for good."""
+        return await self._run(_list_dead_letters)
+
+    def stats(self) -> OutboxStats:
+        """Return the present numbers."""
+        return OutboxStats(
+            pending=self._pending,
+            fresh=self._fresh,
+            held=self._held,
+            unanchored=self._unanchored,
+            used_bytes=self._used_bytes,
+            oldest_utc_ms=self._oldest_utc_ms,
+            committed=self._committed,
+            thinned=self._thinned,
+            dropped=self._dropped,
+            dead_letters=self._dead_letters,
+        )
+
+    async def close(self) -> None:
+        """Remove what is settled and close the file."""
+        try:
+            await self.tidy()
+        finally:
+            await self._database.close()
+
+    async def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._database.run(function)
+
+    # From here on: on the worker.
+
+    def _load(self, connection: sqlite3.Connection) -> None:
+        self._registry = outbox_registry.Registry(connection, self._boot_id)
+        counters = dict(connection.execute("SELECT name, value FROM counters").fetchall())
+        self._thinned = counters.get("thinned", 0)
+        self._dropped = counters.get("dropped", 0)
+        self._dead_letters = counters.get("dead_letters", 0)
+        # Numbers may be used again after a restart, since claims and settlements, which go by them, are not kept.
+        (self._last_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM blobs").fetchone()
+        self._boundary = self._cursors[Lane.FRESH] = self._last_seq
+        self._recount(connection)
+
+    def _append(
+        self, connection: sqlite3.Connection, readings: Sequence[Reading], is_known: Callable[[str], bool]
+    ) -> None:
+        devices = {reading.device for reading in readings}
+        held = {device for device in devices if device != HUB and not is_known(device)}
+        open_readings = [r for r in readings if r.device not in held] if held else readings
+        seq = self._last_seq
+        finished = self._finished.copy() if len(self._finished) >= FINISHED_MAX else []
+        try:
+            with self._database.transaction(connection):
+                boot = self._registry.boot(connection)
+                seq = self._insert(connection, seq, boot, _NOT_HELD, open_readings)
+                for device in sorted(held):
+                    hold = self._registry.device(connection, device)
+                    seq = self._insert(connection, seq, boot, hold, [r for r in readings if r.device == device])
+                _remove(connection, finished)
+        except BaseException:
+            self._registry.reload(connection)
+            raise
+        self._forget(finished)
+        self._last_seq = seq
+        self._pending += len(readings)
+        self._committed += len(readings)
+        self._held += len(readings) - len(open_readings)
+        if boot in self._registry.anchors.boots:
+            self._fresh += len(open_readings)
+        else:
+            self._unanchored += len(open_readings)
+        self._measure(connection)
+        if self._used_bytes > self._allowed_bytes():
+            self._make_room(connection)
+
+    def _insert(
+        self, connection: sqlite3.Connection, seq: int, boot: int, hold: int, readings: Sequence[Reading]
+    ) -> int:
+        """Store readings as blobs after ``seq``; return the last number used."""
+        number = self._registry.series
+        for start in range(0, len(readings), codec.READINGS_MAX):
+            part = readings[start : start + codec.READINGS_MAX]
+            first_ms = part[0].at_ms
+            blob = codec.encode(
+                [number(connection, r.device, r.kind) for r in part],
+                [r.at_ms - first_ms for r in part],
+                [r.value for r in part],
+            )
+            seq += 1
+            connection.execute(
+                "INSERT INTO blobs (seq, boot, hold, readings, first_ms, thinned, data) VALUES (?, ?, ?, ?, ?, 0, ?)",
+                (seq, boot, hold, len(part), first_ms, blob),
+            )
+        return seq
+
+    def _claim(self, connection: sqlite3.Connection, lane: Lane, readings_max: int) -> list[Item]:
+        until = self._last_seq if lane is Lane.FRESH else self._boundary
+        rows = connection.execute(
+            "SELECT seq, boot, readings, first_ms, data FROM blobs WHERE seq > ? AND seq <= ? AND hold = 0"
+            " AND boot IN (SELECT boot FROM anchors) ORDER BY seq",
+            (self._cursors[lane], until),
+        )
+        items: list[Item] = []
+        unreadable: list[int] = []
+        for seq, boot, readings, first_ms, data in rows:
+            taken = self._taken.get(seq, 0)
+            more = min(readings - taken, readings_max - len(items))
+            if more:
+                try:
+                    items += self._items(seq, boot, first_ms, codec.decode(data), taken, taken + more)
+                except (Corrupt, KeyError):
+                    unreadable.append(seq)
+                    continue
+                self._taken[seq] = taken + more
+                self._sizes[seq] = readings
+            if taken + more == readings:
+                self._cursors[lane] = seq
+            if len(items) == readings_max:
+                break
+        rows.close()
+        if unreadable:
+            self._drop_unreadable(connection, unreadable)
+        if lane is Lane.FRESH:
+            # Making room may have taken fresh readings too: a claim that is not full has seen the lane's end.
+            self._fresh = self._fresh - len(items) if len(items) == readings_max else 0
+        return items
+
+    def _items(self, seq: int, boot: int, first_ms: int, columns: codec.Columns, start: int, stop: int) -> list[Item]:
+        names = self._registry.names
+        utc_ms = self._registry.anchors.utc_ms
+        return [
+            Item(*names[series], utc_ms(boot, first_ms + offset_ms), value, seq)
+            for series, offset_ms, value in zip(
+                columns.series[start:stop], columns.offset_ms[start:stop], columns.values[start:stop], strict=True
+            )
+        ]
+
+    def _settle(self, items: Sequence[Item]) -> None:
+        for item in items:
+            seq = item.seq
+            settled = self._settled.get(seq, 0) + 1
+            self._settled[seq] = settled
+            if settled == self._sizes[seq]:
+                self._finished.append(seq)
+        self._pending -= len(items)
+
+    def _bury(self, connection: sqlite3.Connection, item: Item, reason: str) -> None:
+        with self._database.transaction(connection):
+            connection.execute(
+                "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?)",
+                (item.device, item.kind.value, item.utc_ms, item.value, reason),
+            )
+            connection.execute(
+                "DELETE FROM dead_letters WHERE rowid NOT IN"
+                " (SELECT rowid FROM dead_letters ORDER BY rowid DESC LIMIT ?)",
+                (self._limits.dead_letters_max,),
+            )
+            outbox_limits.count(connection, "dead_letters", 1)
+        self._dead_letters += 1
+        self._settle([item])
+
+    def _anchor(self, connection: sqlite3.Connection, now_ms: int, utc_ms: int) -> Anchor | None:
+        boot = self._registry.present_boot
+        anchor = (
+            Anchor(now_ms, utc_ms - now_ms)
+            if boot is None
+            else self._registry.anchors.next_segment(boot, now_ms=now_ms, utc_ms=utc_ms)
+        )
+        if anchor is not None:
+            try:
+                with self._database.transaction(connection):
+                    self._registry.add_anchor(connection, anchor)
+            except BaseException:
+                self._registry.reload(connection)
+                raise
+            self._start_over(connection)
+        return anchor
+
+    def _release(self, connection: sqlite3.Connection, device: str) -> None:
+        hold = self._registry.known_device(device)
+        if hold is None:
+            return
+        with self._database.transaction(connection):
+            changed = connection.execute("UPDATE blobs SET hold = 0 WHERE hold = ?", (hold,)).rowcount
+        if changed:
+            self._start_over(connection)
+
+    def _record_gap(self, connection: sqlite3.Connection, readings: Sequence[Reading], cause: GapCause) -> None:
+        try:
+            with self._database.transaction(connection):
+                boot = self._registry.boot(connection)
+                number = self._registry.series
+                gone = [(number(connection, r.device, r.kind), r.at_ms) for r in readings]
+                outbox_limits.count(connection, "dropped", outbox_limits.record_gap(connection, boot, gone, cause))
+        except BaseException:
+            self._registry.reload(connection)
+            raise
+        self._dropped += len(readings)
+
+    def _close_fresh_lane(self) -> None:
+        self._boundary = self._cursors[Lane.FRESH] = self._last_seq
+        self._fresh = 0
+
+    def _start_over(self, connection: sqlite3.Connection) -> None:
+        """Readings became sendable somewhere in the store: look through all of it again."""
+        self._close_fresh_lane()
+        self._cursors[Lane.BACKLOG] = 0
+        self._recount(connection)
+
+    def _tidy(self, connection: sqlite3.Connection) -> None:
+        if finished := self._finished.copy():
+            with self._database.transaction(connection):
+                _remove(connection, finished)
+            self._forget(finished)
+        self._measure(connection)
+        if self._used_bytes > self._allowed_bytes():
+            self._make_room(connection)
+        (file_pages,) = connection.execute("PRAGMA page_count").fetchone()
+        if self._pending == 0 and file_pages * PAGE_BYTES > max(SHRINK_BYTES_MIN, 2 * self._used_bytes):
+            connection.execute("VACUUM")
+
+    def _forget(self, finished: Sequence[int]) -> None:
+        """After the commit that removed them."""
+        for seq in finished:
+            del self._taken[seq], self._settled[seq], self._sizes[seq]
+        del self._finished[: len(finished)]
+
+    def _allowed_bytes(self) -> int:
+        spare_bytes = self._disk.free_bytes(self._database.path.parent) - self._limits.disk_free_bytes_min
+        return min(self._limits.used_bytes_max, max(self._used_bytes + spare_bytes, 0))
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        target_bytes = int(self._allowed_bytes() * (1 - ROOM_SHARE))
+        with self._database.transaction(connection):
+            losses = outbox_limits.make_room(
+                connection,
+                excess_bytes=self._used_bytes - target_bytes,
+                is_free=lambda seq: seq not in self._taken,
+            )
+        self._thinned += losses.thinned
+        self._dropped += losses.dropped
+        self._recount(connection)
+
+    def _drop_unreadable(self, connection: sqlite3.Connection, seqs: Sequence[int]) -> None:
+        with self._database.transaction(connection):
+            self._dropped += sum(outbox_limits.drop_unreadable(connection, seq) for seq in seqs)
+        self._recount(connection)
+
+    def _recount(self, connection: sqlite3.Connection) -> None:
+        """Count what is stored, after a change that is not a plain append or settlement."""
+        total, held, unanchored = connection.execute(
+            "SELECT coalesce(sum(readings), 0), coalesce(sum(readings) FILTER (WHERE hold <> 0), 0),"
+            " coalesce(sum(readings) FILTER (WHERE hold = 0 AND boot NOT IN (SELECT boot FROM anchors)), 0) FROM blobs"
+        ).fetchone()
+        self._pending = total - sum(self._settled.values())
+        self._held = held
+        self._unanchored = unanchored
+        self._measure(connection)
+
+    def _measure(self, connection: sqlite3.Connection) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (free_pages,) = connection.execute("PRAGMA freelist_count").fetchone()
+        self._used_bytes = (pages - free_pages) * PAGE_BYTES
+        self._oldest_utc_ms = self._find_oldest(connection)
+
+    def _find_oldest(self, connection: sqlite3.Connection) -> int | None:
+        finished = set(self._finished)
+        rows = connection.execute("SELECT seq, boot, first_ms FROM blobs ORDER BY seq LIMIT ?", (len(finished) + 1,))
+        for seq, boot, first_ms in rows:
+            if seq not in finished and boot in self._registry.anchors.boots:
+                return self._registry.anchors.utc_ms(boot, first_ms)
+        return None
+
+    def _list_gaps(self, connection: sqlite3.Connection) -> list[Gap]:
+        rows = connection.execute("SELECT boot, series, from_ms, to_ms, lost, cause FROM gaps ORDER BY id").fetchall()
+        gaps = []
+        for boot, series, from_ms, to_ms, lost, cause in rows:
+            device, kind = self._registry.names.get(series, (HUB, None))
+            gaps.append(Gap(device, kind, self._registry.boot_id(boot), from_ms, to_ms, lost, GapCause(cause)))
+        return gaps
+
+
+def _remove(connection: sqlite3.Connection, seqs: Sequence[int]) -> None:
+    connection.executemany("DELETE FROM blobs WHERE seq = ?", [(seq,) for seq in seqs])
+
+
+def _list_dead_letters(connection: sqlite3.Connection) -> list[DeadLetter]:
+    rows = connection.execute("SELECT device, kind, utc_ms, value, reason FROM dead_letters ORDER BY rowid").fetchall()
+    return [DeadLetter(device, SensorKind(kind), utc_ms, value, reason) for device, kind, utc_ms, value, reason in rows]
+
+
+async def open_outbox(
+    directory: Path, *, boot_id: str, limits: OutboxLimits, worker: Worker, disk: Disk
+) -> tuple[SqliteOutbox, Path | None]:
+    """Open the outbox in ``directory``; return it, and where an unreadable one was put aside.
+
+    Raises:
+        StorageFull: No room to make the file.
+        Corrupt: Even a new file cannot be made.
+    """
+
+    def opened() -> tuple[Database, Path | None]:
+        return open_database(directory / FILE_NAME, schema=SCHEMA, version=SCHEMA_VERSION, worker=worker, disk=disk)
+
+    database, quarantined = await worker.run(opened)
+    outbox = SqliteOutbox(database, disk, limits, boot_id)
+    await outbox.load()
+    return outbox, quarantined
