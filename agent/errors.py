@@ -37,16 +37,18 @@ class Rejected(ClimahubError):
     """Refused for good: the same thing sent again is refused again."""
 
 
-class BatchRejected(Rejected):
-    """The cloud refused a batch of readings.
+class Refused(Rejected):
+    """The cloud refused a request as it stands.
 
     Attributes:
-        status: The HTTP status: 400, 403, 413 or 422.
+        status: The HTTP status: 400, 403, 404, 409, 413, 415 or 422.
+        code: The machine-readable `error` of the answer; empty where there is none.
     """
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, code: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
 
 
 class CommandInvalid(Rejected):

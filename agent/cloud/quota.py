@@ -1,0 +1,113 @@
+"""Our own account of the cloud's quotas, so that a 429 never comes. No I/O but a memory-mapped file.
+
+A sliding window of slots: a request takes the slot that is free, and the slot is free again one window after the
+request was *over*. The server saw the request no later than that, and sees the next one no earlier than it is sent, so
+however long either travels, the server never counts more than the limit in any window, fixed or sliding (the contract,
+section 1.2, leaves open which). The price is the answer's travel time once a window.
+
+The account survives a crash of the agent in a small file of the runtime directory, which is memory: no wear. A reboot
+empties it; then every slot counts as used at the moment of the boot, since no earlier request can be younger than that,
+but for `FREE_AT_BOOT` of each: a power cut a minute does not get a hub past a limit of five.
+"""
+
+import mmap
+import struct
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
+
+MARGIN_MS = 100
+"""Added to each window: two clocks that differ by 0.1 % still agree on who is within it."""
+
+FREE_AT_BOOT = 1
+"""Requests to each endpoint that a new boot may make at once."""
+
+_HEADER_BYTES = 64
+
+
+class Ledger:
+    """When each slot of each endpoint is free again, in milliseconds of this boot."""
+
+    def __init__(self, path: Path | None, boot_id: str) -> None:
+        """Open the account of this boot, or begin a new one.
+
+        Args:
+            path: The file, in a directory that a reboot empties; `None` keeps the account in this process only.
+            boot_id: The boot in whose time the account is kept.
+        """
+        self._starts: dict[Endpoint, int] = {}
+        count = 0
+        for endpoint, quota in QUOTAS.items():
+            self._starts[endpoint] = count
+            count += quota.limit
+        size = _HEADER_BYTES + 8 * count
+        header = struct.pack(f"<{_HEADER_BYTES}s", f"climahub quotas 1 {boot_id}".encode())
+        self._memory: mmap.mmap | bytearray = _mapped(path, size) if path else bytearray(size)
+        self._slots = memoryview(self._memory)[_HEADER_BYTES:].cast("q")
+        if self._memory[:_HEADER_BYTES] != header:
+            self._begin(count)
+            self._memory[:_HEADER_BYTES] = header
+
+    def _begin(self, count: int) -> None:
+        fresh = array("q", bytes(8 * count))
+        for endpoint, start in self._starts.items():
+            quota = QUOTAS[endpoint]
+            for index in range(start + FREE_AT_BOOT, start + quota.limit):
+                fresh[index] = quota.window_s * 1000 + MARGIN_MS
+        self._slots[:] = memoryview(fresh)
+
+    def slots(self, endpoint: Endpoint) -> memoryview:
+        """Return the slots of an endpoint; writing to them is durable against a crash of the process."""
+        start = self._starts[endpoint]
+        return self._slots[start : start + QUOTAS[endpoint].limit]
+
+
+def _mapped(path: Path, size: int) -> mmap.mmap:
+    with path.open("a+b") as file:
+        file.truncate(size)
+        return mmap.mmap(file.fileno(), size)
+
+
+class SlidingWindow:
+    """The quota of one endpoint."""
+
+    def __init__(self, slots: memoryview, quota: Quota, now_ms: Callable[[], int]) -> None:
+        self.quota = quota
+        self._slots = slots
+        self._now_ms = now_ms
+        self._window_ms = quota.window_s * 1000 + MARGIN_MS
+
+    def wait_ms(self) -> int:
+        """Return how long until a request may be made; 0 for now."""
+        return max(0, min(self._slots) - self._now_ms())
+
+    def begin(self, *, over_at_latest_ms: int) -> int:
+        """Take a slot for a request that starts now; return its number.
+
+        Args:
+            over_at_latest_ms: Boot time at which the request is over at the latest: what a crash leaves behind.
+
+        Raises:
+            ValueError: No slot is free: the caller did not wait.
+        """
+        number = min(range(len(self._slots)), key=self._slots.__getitem__)
+        if self._slots[number] > self._now_ms():
+            raise ValueError(f"no request is left of {self.quota.limit} in {self.quota.window_s} s")
+        self._slots[number] = over_at_latest_ms + self._window_ms
+        return number
+
+    def end(self, number: int) -> None:
+        """Say that the request of a slot is over, whatever became of it."""
+        self._slots[number] = self._now_ms() + self._window_ms
+
+    def exhaust(self, until_ms: int) -> None:
+        """Let nothing through before ``until_ms``: the server said 429, so its account is the one that counts."""
+        for number, free_at_ms in enumerate(self._slots):
+            self._slots[number] = max(free_at_ms, until_ms)
+
+    def used(self) -> int:
+        """Return how many slots are taken now."""
+        now_ms = self._now_ms()
+        return sum(free_at_ms > now_ms for free_at_ms in self._slots)

@@ -1,0 +1,92 @@
+"""What travels: the JSON bodies of the ClimaSense contract as the device side sees them. Pure.
+
+Unknown fields are ignored (contract section 1): the API has grown twice already. What the contract marks as assumed
+about the form of a body stands here and nowhere else.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+API_KEY_PATTERN = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
+"""Contract section 1.1; both cases are accepted, although the published sample has lower case only."""
+
+READINGS_MAX = 100
+"""Readings in one request (section 3.1)."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class WireReading(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One reading of POST /v1/telemetry (section 3.1)."""
+
+    sensor_type: str
+    value: float
+    timestamp: str
+    device_id: str | None = None
+
+
+class TelemetryBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Body of POST /v1/telemetry; both coordinates or none."""
+
+    readings: list[WireReading]
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+class TelemetryAnswer(msgspec.Struct, frozen=True):
+    """Answer of POST /v1/telemetry (section 3.4)."""
+
+    accepted: int
+
+
+class RegisterBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Body of POST /v1/zigbee/register (section 7)."""
+
+    sensor_api_key: str
+    ieee_address: str | None = None
+
+
+class RegisterAnswer(msgspec.Struct, frozen=True):
+    """Answer of POST /v1/zigbee/register."""
+
+    sensor_id: str
+    registered: bool = True
+    serial_number: str | None = None
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """Body of a refusal (section 1.3); may be missing or not JSON at all."""
+
+    error: str = ""
+    message: str = ""
+
+
+Settings = Mapping[str, Any]
+"""Body and answer of /v1/settings, as it came: unknown keys are kept. `agent.settings` knows what they mean."""
+
+
+def timestamp(utc_ms: int) -> str:
+    """Return RFC 3339 in UTC with `Z`: whole seconds as in the published samples, else milliseconds (section 1).
+
+    Milliseconds keep the natural key (device, sensor_type, timestamp) of two readings within a second apart.
+    """
+    moment = _EPOCH + utc_ms * _MILLISECOND
+    text = moment.isoformat(timespec="milliseconds" if utc_ms % 1000 else "seconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+def telemetry_body(readings: Iterable[tuple[str, float, int, str | None]]) -> bytes:
+    """Return the body for readings given as (sensor_type, value, utc_ms, device_id or `None`)."""
+    texts: dict[int, str] = {}
+    items = []
+    for sensor_type, value, utc_ms, device_id in readings:
+        text = texts.get(utc_ms)
+        if text is None:
+            text = texts[utc_ms] = timestamp(utc_ms)
+        items.append(WireReading(sensor_type, value, text, device_id))
+    return msgspec.json.encode(TelemetryBody(items))
