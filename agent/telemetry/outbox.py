@@ -69,6 +69,16 @@ class Gap(msgspec.Struct, frozen=True):
     cause: GapCause
 
 
+class Loss(msgspec.Struct, frozen=True):
+    """Readings of one series, of this boot, that never made it to the disk; fields as in `Gap`."""
+
+    device: str
+    kind: SensorKind
+    from_ms: int
+    to_ms: int
+    lost: int
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """A reading that the cloud refused for good, kept for the technician."""
 
@@ -137,7 +147,7 @@ class Outbox(Protocol):
         """Let the held readings of a device go: it is known now. They join the backlog."""
         ...
 
-    async def record_gap(self, readings: Sequence[Reading], cause: GapCause) -> None:
+    async def record_gap(self, losses: Sequence[Loss], cause: GapCause) -> None:
         """Record readings that never made it to the disk."""
         ...
 

@@ -18,7 +18,7 @@ from agent.foundation.worker import Worker
 from agent.model import HUB, Reading, SensorKind
 from agent.telemetry import codec, outbox_limits, outbox_registry
 from agent.telemetry.anchors import Anchor
-from agent.telemetry.outbox import DeadLetter, Gap, GapCause, Item, Lane, OutboxStats
+from agent.telemetry.outbox import DeadLetter, Gap, GapCause, Item, Lane, Loss, OutboxStats
 
 FILE_NAME = "outbox.db"
 SCHEMA_VERSION = 1
@@ -110,9 +110,9 @@ class SqliteOutbox:
         """Let the held readings of a device go."""
         await self._run(lambda connection: self._release(connection, device))
 
-    async def record_gap(self, readings: Sequence[Reading], cause: GapCause) -> None:
+    async def record_gap(self, losses: Sequence[Loss], cause: GapCause) -> None:
         """Record readings that never made it to the disk."""
-        await self._run(lambda connection: self._record_gap(connection, readings, cause))
+        await self._run(lambda connection: self._record_gap(connection, losses, cause))
 
     async def close_fresh_lane(self) -> None:
         """Make all that is not claimed backlog."""
@@ -312,17 +312,19 @@ class SqliteOutbox:
         if changed:
             self._start_over(connection)
 
-    def _record_gap(self, connection: sqlite3.Connection, readings: Sequence[Reading], cause: GapCause) -> None:
+    def _record_gap(self, connection: sqlite3.Connection, losses: Sequence[Loss], cause: GapCause) -> None:
+        lost = sum(loss.lost for loss in losses)
         try:
             with self._database.transaction(connection):
                 boot = self._registry.boot(connection)
-                number = self._registry.series
-                gone = [(number(connection, r.device, r.kind), r.at_ms) for r in readings]
-                outbox_limits.count(connection, "dropped", outbox_limits.record_gap(connection, boot, gone, cause))
+                for loss in losses:
+                    series = self._registry.series(connection, loss.device, loss.kind)
+                    outbox_limits.extend_gap(connection, boot, series, loss.from_ms, loss.to_ms, loss.lost, cause)
+                outbox_limits.count(connection, "dropped", lost)
         except BaseException:
             self._registry.reload(connection)
             raise
-        self._dropped += len(readings)
+        self._dropped += lost
 
     def _close_fresh_lane(self) -> None:
         self._boundary = self._cursors[Lane.FRESH] = self._last_seq

@@ -1,0 +1,65 @@
+"""Takes the reports of relayed sensors in, judged like the hub's own, and tells the network what is kept safe."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from agent.model import Reading, SensorKind
+from agent.telemetry.intake import Intake
+from hal.errors import NetworkLost
+from hal.interface import SensorNetwork
+from hal.plausibility import Judge
+
+_log = logging.getLogger(__name__)
+
+RETRY_S = 5.0
+"""Pause before a lost network is asked again; the ladder of restarts is the network's own business."""
+
+
+class Relay:
+    """The loop that listens to a network of sensors."""
+
+    def __init__(
+        self, network: SensorNetwork, *, intake: Intake, kinds: Callable[[], frozenset[SensorKind] | None]
+    ) -> None:
+        """Prepare.
+
+        Args:
+            network: The radio, or a recording of one.
+            intake: Where readings go.
+            kinds: The enabled kinds; `None` for all.
+        """
+        self._network = network
+        self._intake = intake
+        self._kinds = kinds
+        self._judges: dict[tuple[str, SensorKind], Judge] = {}
+        self.problem = ""
+
+    async def run(self) -> None:
+        """Listen, until cancelled."""
+        while True:
+            try:
+                readings = await self._network.receive()
+            except NetworkLost as error:
+                if not self.problem:
+                    _log.warning("no reports from relayed sensors: %s", error)
+                self.problem = str(error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            self.problem = ""
+            kinds = self._kinds()
+            # No await before all are offered: `Intake` confirms to the network what it holds, and this must be in it.
+            for reading in readings:
+                self._intake.offer(self._judged(reading), is_reported=kinds is None or reading.kind in kinds)
+
+    def _judged(self, reading: Reading) -> Reading:
+        key = (reading.device, reading.kind)
+        judge = self._judges.get(key)
+        if judge is None:
+            judge = self._judges[key] = Judge(reading.kind)
+        quality, reason = judge.judge(reading.value, reading.at_ms)
+        if not reason:
+            return reading
+        return msgspec.structs.replace(reading, quality=quality, reason=reason)

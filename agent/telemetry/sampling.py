@@ -1,0 +1,152 @@
+"""Asks the hub's own sensors for their values, in the rhythm of the device settings.
+
+A sensor that hangs must not hold up the others: all are asked in turn, without a task each, as long as that goes fast.
+Those that were not reached in time are asked side by side in the background, and so is one that proved slow, until it
+answers quickly again.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from agent.foundation.clock import Clock
+from agent.model import HUB, Reading, SensorKind
+from agent.telemetry.intake import Intake
+from hal.errors import HalError
+from hal.interface import Sensor
+from hal.plausibility import Judge
+
+TURN_S = 1.0
+"""How long asking all sensors in turn may take. The slowest in use (1-Wire DS18B20) takes 0.75 s."""
+
+READ_TIMEOUT_S = 5.0
+"""How long one sensor may take in the background before it counts as not answering."""
+
+
+class Rhythm(msgspec.Struct, frozen=True):
+    """When to sample, from the device settings.
+
+    Attributes:
+        interval_s: `reporting_interval_seconds`.
+        kinds: `enabled_sensors`; `None` for all. The others are sampled too, for the page and the control law, but do
+            not go to the cloud.
+    """
+
+    interval_s: int
+    kinds: frozenset[SensorKind] | None
+
+
+_Judged = tuple[Sensor, Judge]
+
+
+def next_tick_ms(now_ms: int, interval_ms: int, phase: float) -> int:
+    """Return the first tick after ``now_ms``.
+
+    Args:
+        now_ms: Boot time.
+        interval_ms: Between two ticks.
+        phase: 0 up to 1, this hub's own, so that a fleet does not beat in step.
+    """
+    offset_ms = int(interval_ms * phase)
+    return ((now_ms - offset_ms) // interval_ms + 1) * interval_ms + offset_ms
+
+
+class Sampler:
+    """The loop that asks the sensors."""
+
+    def __init__(
+        self,
+        sensors: Sequence[Sensor],
+        *,
+        primary: Mapping[SensorKind, str],
+        intake: Intake,
+        clock: Clock,
+        rhythm: Callable[[], Rhythm],
+        phase: float,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            sensors: The hub's own.
+            primary: The source that speaks for the hub, of each kind that has one.
+            intake: Where readings go.
+            clock: For ticks and instants.
+            rhythm: Asked before each tick.
+            phase: See `next_tick_ms`.
+        """
+        self._quick = [(sensor, Judge(sensor.kind)) for sensor in sensors]
+        self._slow: list[_Judged] = []
+        self._primary = primary
+        self._intake = intake
+        self._clock = clock
+        self._rhythm = rhythm
+        self._phase = phase
+        self._changed = asyncio.Event()
+
+    def rhythm_changed(self) -> None:
+        """Take note that the device settings changed."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Sample now and then at every tick, until cancelled."""
+        async with asyncio.TaskGroup() as background:
+            while True:
+                await self.sample(background)
+                await self._tick()
+
+    async def _tick(self) -> None:
+        """Wait for the next tick; a change of rhythm moves it."""
+        while True:
+            self._changed.clear()
+            now_ms = self._clock.monotonic_ms()
+            tick_ms = next_tick_ms(now_ms, self._rhythm().interval_s * 1000, self._phase)
+            try:
+                async with asyncio.timeout((tick_ms - now_ms) / 1000):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+
+    async def sample(self, background: asyncio.TaskGroup) -> None:
+        """Ask every sensor once. One that is still being asked in the background is left alone."""
+        kinds = self._rhythm().kinds
+        late, self._slow = self._slow, []
+        quick: list[_Judged] = []
+        try:
+            async with asyncio.timeout(TURN_S):
+                for judged in self._quick:
+                    await self._ask(judged, kinds)
+                    quick.append(judged)
+        except TimeoutError:
+            late += self._quick[len(quick) :]
+        self._quick = quick
+        for judged in late:
+            background.create_task(self._ask_aside(judged, kinds))
+
+    async def _ask_aside(self, judged: _Judged, kinds: frozenset[SensorKind] | None) -> None:
+        started_ms = self._clock.monotonic_ms()
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                await self._ask(judged, kinds)
+        except TimeoutError:
+            sensor = judged[0]
+            self._intake.missed(HUB, sensor.source, sensor.kind, f"no answer within {READ_TIMEOUT_S:.0f} s")
+        is_quick = self._clock.monotonic_ms() - started_ms < TURN_S * 1000
+        (self._quick if is_quick else self._slow).append(judged)
+
+    async def _ask(self, judged: _Judged, kinds: frozenset[SensorKind] | None) -> None:
+        sensor, judge = judged
+        source, kind = sensor.source, sensor.kind
+        try:
+            value = await sensor.read()
+        except TimeoutError:
+            raise
+        except (HalError, OSError, ValueError) as error:
+            self._intake.missed(HUB, source, kind, str(error) or type(error).__name__)
+            return
+        at_ms = self._clock.monotonic_ms()
+        quality, reason = judge.judge(value, at_ms)
+        self._intake.offer(
+            Reading(HUB, source, kind, value, at_ms, quality, reason),
+            is_reported=self._primary.get(kind) == source and (kinds is None or kind in kinds),
+        )

@@ -1,0 +1,211 @@
+"""Brings the outbox to the cloud, one request at a time.
+
+One at a time is enough for the whole quota up to a second of travel time, and keeps order and account simple. Decides
+nothing itself: `batching` says what goes next, the client says when. Must never settle what was not accepted.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+import msgspec
+
+from agent.cloud.client import CloudClient
+from agent.cloud.endpoints import QUOTAS, Endpoint
+from agent.cloud.wire import READINGS_MAX
+from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
+from agent.foundation.clock import Clock
+from agent.model import HUB
+from agent.telemetry.batching import Part, Resends, View, next_turn
+from agent.telemetry.outbox import Lane, Outbox
+
+_log = logging.getLogger(__name__)
+
+CATCH_UP_SPREAD_S = 60.0
+"""After an outage, and after a start with a backlog, each hub waits a random moment up to this before it sends its
+backlog: a fleet that comes back together does not fall upon the cloud together."""
+
+
+class UplinkCounts(msgspec.Struct):
+    """What the status shows of the uplink.
+
+    Attributes:
+        accepted: Readings that the cloud took.
+        short: Readings that a 2xx answer did not count as accepted. They are not sent again (contract section 3.4).
+        sent_again: Readings that went out more than once.
+        refusal: The last refusal's words; empty when there was none.
+    """
+
+    accepted: int = 0
+    short: int = 0
+    sent_again: int = 0
+    refusal: str = ""
+
+
+class Uplink:
+    """The loop that empties the outbox."""
+
+    def __init__(
+        self,
+        client: CloudClient,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        sensor_id: Callable[[str], str | None],
+        linger_s: float,
+        readings_max: int,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            client: The way to the cloud.
+            clock: For ages and paces.
+            rng: For the random pause after an outage.
+            sensor_id: Gives a relayed device's identity with the cloud.
+            linger_s: How long a batch that is not full waits for more.
+            readings_max: Readings in a batch.
+        """
+        self._client = client
+        self._clock = clock
+        self._rng = rng
+        self._sensor_id = sensor_id
+        self._linger_ms = int(linger_s * 1000)
+        self._readings_max = min(readings_max, READINGS_MAX)
+        quota = QUOTAS[Endpoint.TELEMETRY]
+        self._pace_ms = quota.window_s * 1000 // quota.limit
+        self._resends = Resends()
+        self._outbox: Outbox | None = None
+        self._changed = asyncio.Event()
+        self._fresh_since_ms = 0
+        self._has_backlog = True
+        self._backlog_at_ms = 0
+        self._recovered = False
+        self.counts = UplinkCounts()
+        client.link.on_recovery(self._recover)
+
+    @property
+    def being_resent(self) -> int:
+        """Readings that were sent and have to be sent again."""
+        return len(self._resends)
+
+    def committed(self, outbox: Outbox) -> None:
+        """Take note that readings were appended."""
+        if outbox.stats().fresh:
+            self._fresh_since_ms = self._fresh_since_ms or self._clock.monotonic_ms()
+        self._changed.set()
+
+    def backlog_changed(self) -> None:
+        """Take note that stored readings became sendable."""
+        self._has_backlog = True
+        self._changed.set()
+
+    def _recover(self) -> None:
+        self._recovered = True
+        self._changed.set()
+
+    async def run(self, outbox: Outbox) -> None:
+        """Send, until cancelled.
+
+        Raises:
+            Corrupt: The outbox cannot be used any more.
+        """
+        if outbox is not self._outbox:
+            self._outbox = outbox
+            self._resends = Resends()
+        if outbox.stats().pending > self._readings_max:
+            self._recovered = True
+        self._has_backlog = True
+        while True:
+            await self._client.ready(Endpoint.TELEMETRY)
+            if self._recovered:
+                await self._begin_catch_up(outbox)
+            now_ms = self._clock.monotonic_ms()
+            if (pause_ms := self._resends.paused_until_ms - now_ms) > 0:
+                await asyncio.sleep(pause_ms / 1000)
+                continue
+            part = self._resends.take(now_ms) or await self._claim(outbox, now_ms)
+            if part is not None:
+                await self._send(outbox, part)
+
+    async def _begin_catch_up(self, outbox: Outbox) -> None:
+        self._recovered = False
+        await outbox.close_fresh_lane()
+        self._fresh_since_ms = 0
+        self._has_backlog = True
+        self._backlog_at_ms = self._clock.monotonic_ms() + int(self._rng.uniform(0, CATCH_UP_SPREAD_S) * 1000)
+
+    async def _claim(self, outbox: Outbox, now_ms: int) -> Part | None:
+        """Take the next batch from the outbox, or wait until there may be one and return `None`."""
+        fresh = 0 if self._resends.is_full else outbox.stats().fresh
+        turn = next_turn(
+            View(
+                fresh=fresh,
+                fresh_age_ms=now_ms - self._fresh_since_ms,
+                has_backlog=self._has_backlog and not self._resends.is_full,
+                backlog_wait_ms=self._backlog_at_ms - now_ms,
+                linger_ms=self._linger_ms,
+                readings_max=self._readings_max,
+            )
+        )
+        if not isinstance(turn, Lane):
+            await self._wait(turn, self._resends.wait_ms(now_ms))
+            return None
+        items = await outbox.claim(turn, self._readings_max)
+        if turn is Lane.BACKLOG:
+            self._has_backlog = bool(items)
+            self._backlog_at_ms = max(self._backlog_at_ms + self._pace_ms, now_ms)
+        else:
+            self._fresh_since_ms = now_ms if outbox.stats().fresh else 0
+        return Part(items) if items else None
+
+    async def _wait(self, *waits_ms: int | None) -> None:
+        """Wait until something changes, or the shortest of the given times is over."""
+        self._changed.clear()
+        known_ms = [wait_ms for wait_ms in waits_ms if wait_ms is not None]
+        try:
+            async with asyncio.timeout(min(known_ms) / 1000 if known_ms else None):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _send(self, outbox: Outbox, part: Part) -> None:
+        sensor_id = self._sensor_id
+        readings = [
+            (item.kind.value, item.value, item.utc_ms, None if item.device == HUB else sensor_id(item.device))
+            for item in part.items
+        ]
+        try:
+            accepted = await self._client.post_telemetry(readings)
+        except Refused as error:
+            self.counts.sent_again += len(part.items)
+            await self._refused(outbox, part, error)
+        except (CloudUnavailable, Throttled, Unauthorized) as error:
+            self.counts.sent_again += len(part.items)
+            self._resends.put_back(part)
+            _log.info("%d readings wait: %s", len(part.items), error)
+        except BaseException:
+            self._resends.put_back(part)
+            raise
+        else:
+            await outbox.settle(part.items)
+            self._resends.accepted(len(part.items))
+            self._count(len(part.items), accepted)
+
+    async def _refused(self, outbox: Outbox, part: Part, error: Refused) -> None:
+        self.counts.refusal = str(error)
+        hopeless = self._resends.refused(part, error.status, self._clock.monotonic_ms())
+        if hopeless is not None:
+            try:
+                await outbox.bury(hopeless, str(error))
+            except StorageFull:
+                self._resends.put_back(msgspec.structs.replace(part, not_before_ms=0))
+                raise
+            _log.warning("a %s reading of %s was refused for good: %s", hopeless.kind, hopeless.device or "hub", error)
+
+    def _count(self, sent: int, accepted: int | None) -> None:
+        taken = sent if accepted is None else min(max(accepted, 0), sent)
+        self.counts.accepted += taken
+        if taken < sent:
+            self.counts.short += sent - taken
+            _log.warning("the cloud accepted %d of %d readings and did not say which", taken, sent)
