@@ -1,1 +1,1 @@
-"""."""
+"""Relayed sensors' identities with the cloud. Pairing itself comes with the Zigbee network."""

@@ -1,1 +1,1 @@
-"""."""
+"""The device settings: sync with the cloud, validation, who wins (the cloud does)."""

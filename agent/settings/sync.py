@@ -1,0 +1,171 @@
+"""Keeps the device settings in step with the cloud. The cloud's copy is the truth; local changes go to it by PUT.
+
+Owns the file `settings.json`: the last good settings, and local changes that the cloud has not taken yet. Must never
+let a wrong answer or a broken file change what is in force.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.cloud.client import CloudClient
+from agent.cloud.endpoints import Endpoint
+from agent.errors import CloudUnavailable, Corrupt, Refused, StorageFull, Throttled, Unauthorized
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
+from agent.settings.model import DeviceSettings, Location, checked, merged
+
+_log = logging.getLogger(__name__)
+
+FILE_NAME = "settings.json"
+FILE_BYTES_MAX = 256 * 1024
+
+_UNSENT = (CloudUnavailable, Throttled, Unauthorized)
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """Content of `settings.json`.
+
+    Attributes:
+        settings: The last good ones.
+        pending: Local changes to be sent, as the body of PUT /v1/settings.
+    """
+
+    settings: DeviceSettings = DeviceSettings()
+    pending: dict[str, Any] = {}
+
+
+class SettingsSync:
+    """The settings in force, and the loop that keeps them in step."""
+
+    def __init__(
+        self, directory: Path, *, disk: Disk, worker: Worker, client: CloudClient, poll_interval_s: float
+    ) -> None:
+        """Read what was in force before the restart.
+
+        Args:
+            directory: Where `settings.json` lies.
+            disk: Writes it.
+            worker: Where writing blocks.
+            client: The way to the cloud.
+            poll_interval_s: Between two questions to the cloud.
+        """
+        self._path = directory / FILE_NAME
+        self._disk = disk
+        self._worker = worker
+        self._client = client
+        self._poll_interval_s = poll_interval_s
+        self._listeners: list[Callable[[DeviceSettings], None]] = []
+        self._asked = asyncio.Event()
+        self.problems: list[str] = []
+        self._stored = self._read()
+
+    @property
+    def current(self) -> DeviceSettings:
+        """The settings in force."""
+        return self._stored.settings
+
+    @property
+    def pending(self) -> Mapping[str, Any]:
+        """Local changes that the cloud has not taken yet."""
+        return self._stored.pending
+
+    def on_change(self, listener: Callable[[DeviceSettings], None]) -> None:
+        """Have ``listener`` called whenever the settings in force change."""
+        self._listeners.append(listener)
+
+    async def change(self, changes: Mapping[str, Any]) -> None:
+        """Change settings from here: in force at once, sent to the cloud as soon as it takes them.
+
+        A location is completed with what is known of it, since the cloud may replace it as a whole.
+
+        Raises:
+            SettingInvalid: Nothing was changed.
+        """
+        body = checked(changes)
+        if "location" in body:
+            known = msgspec.to_builtins(self.current.location or Location())
+            body["location"] = known | body["location"]
+        settings, _ = merged(self.current, body)
+        await self._keep(Stored(settings, dict(self._stored.pending) | body))
+        self._asked.set()
+
+    def fetch_now(self) -> None:
+        """Ask the cloud soon instead of at the next turn."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Send local changes and fetch the cloud's copy, on start and then at each turn, until cancelled."""
+        while True:
+            self._asked.clear()
+            if self._stored.pending:
+                await self._push()
+            await self._fetch()
+            try:
+                async with asyncio.timeout(self._poll_interval_s):
+                    await self._asked.wait()
+            except TimeoutError:
+                continue
+
+    async def _push(self) -> None:
+        while pending := dict(self._stored.pending):
+            await self._client.ready(Endpoint.SETTINGS_PUT)
+            try:
+                answer = await self._client.put_settings(pending)
+            except _UNSENT as error:
+                _log.info("local settings wait: %s", error)
+                continue
+            except Refused as error:
+                self.problems = [f"the cloud refused a local change: {error}"]
+                _log.warning("%s", self.problems[0])
+                answer = {}
+            left = {key: value for key, value in self._stored.pending.items() if pending.get(key) != value}
+            settings, _ = merged(self.current, {**answer, **left})
+            await self._keep(Stored(settings, left))
+
+    async def _fetch(self) -> None:
+        while True:
+            await self._client.ready(Endpoint.SETTINGS_GET)
+            try:
+                answer = await self._client.get_settings()
+            except _UNSENT as error:
+                _log.info("settings not fetched: %s", error)
+                continue
+            except Refused as error:
+                self.problems = [str(error)]
+                _log.warning("settings not fetched: %s", error)
+                return
+            # What is still on its way to the cloud stays in force here.
+            settings, self.problems = merged(self.current, {**answer, **self._stored.pending})
+            for problem in self.problems:
+                _log.warning("a setting of the cloud is not taken: %s", problem)
+            await self._keep(Stored(settings, dict(self._stored.pending)))
+            return
+
+    async def _keep(self, stored: Stored) -> None:
+        """Put settings in force, then on the disk: a full disk must not keep a hub from following its settings."""
+        if stored == self._stored:
+            return
+        before, self._stored = self._stored, stored
+        if stored.settings != before.settings:
+            for listener in self._listeners:
+                listener(stored.settings)
+        data = msgspec.json.format(msgspec.json.encode(stored))
+        try:
+            await self._worker.run(lambda: self._disk.write(self._path, data))
+        except (StorageFull, OSError) as error:
+            _log.warning("settings are in force but not kept over a restart: %s", error)
+
+    def _read(self) -> Stored:
+        try:
+            data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
+            return Stored() if data is None else msgspec.json.decode(data, type=Stored)
+        except (Corrupt, msgspec.DecodeError) as error:
+            aside = self._disk.quarantine(self._path)
+            self.problems = [f"{self._path.name} could not be read ({error}); it is kept as {aside.name}"]
+            _log.warning("%s; defaults are in force until the cloud answers", self.problems[0])
+            return Stored()
