@@ -1,0 +1,159 @@
+"""A recording as a board: each row's readings arrive when they were recorded, as reports of relayed sensors do.
+
+Owns the place in the recording. Never changes, thins or invents a reading, and never reads a clock of its own.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+
+from hal.interface import HvacOutputs, Reading, RelayedSensor, Sensor
+from hal.replay.recording import Recording
+
+ROWS_A_CALL_MAX = 64
+"""Overdue rows given at once: a board that has fallen behind catches up without holding up the event loop."""
+
+_SLEEP_S_MAX = 3600.0
+"""A long pause is slept in parts: a loop in virtual time takes a single far timer for a program that has stopped."""
+
+
+class ReplayNetwork:
+    """The recorded sensors. Row *i* is due at `start_ms` plus its distance from the first row."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        monotonic_ms: Callable[[], int],
+        start_ms: int,
+        on_handed_out: Callable[[Reading], None] | None = None,
+    ) -> None:
+        self._recording = recording
+        self._monotonic_ms = monotonic_ms
+        self._start_ms = start_ms
+        self._on_handed_out = on_handed_out
+        self._next_row = 0
+        self._confirmed_row = 0
+
+    @property
+    def sensors(self) -> Sequence[RelayedSensor]:
+        """The relayed sensors that the map names. The hub's own columns arrive too, with the device `HUB`."""
+        return self._recording.sensors
+
+    @property
+    def is_finished(self) -> bool:
+        """Every row has been given."""
+        return self._next_row >= len(self._recording.instants_ms)
+
+    async def receive(self) -> Sequence[Reading]:
+        """Wait for the next row that has a reading and return it, with those after it that are overdue too.
+
+        Rows come in order, at most `ROWS_A_CALL_MAX` at once. After the last one this waits for ever.
+        """
+        # A caller that finds row after row overdue must not keep the loop to itself.
+        await asyncio.sleep(0)
+        while True:
+            if self.is_finished:
+                await asyncio.get_running_loop().create_future()
+            wait_ms = self._due_ms(self._next_row) - self._monotonic_ms()
+            if wait_ms > 0:
+                await asyncio.sleep(min(wait_ms / 1000, _SLEEP_S_MAX))
+            elif readings := self._take_overdue():
+                return readings
+
+    def confirm(self) -> None:
+        """Say that all rows given so far are kept safe: `restart` does not give them again."""
+        self._confirmed_row = self._next_row
+
+    def restart(self, start_ms: int) -> None:
+        """Go back to the first row that was not confirmed, as a source that survives a crash of the agent does.
+
+        Args:
+            start_ms: The recording's first instant on the new boot's monotonic clock; negative if it lies before it.
+        """
+        self._start_ms = start_ms
+        self._next_row = self._confirmed_row
+
+    def _due_ms(self, row: int) -> int:
+        instants_ms = self._recording.instants_ms
+        return self._start_ms + instants_ms[row] - instants_ms[0]
+
+    def _take_overdue(self) -> list[Reading]:
+        """Return the readings of the rows that are due now; empty if none of those rows has one."""
+        now_ms = self._monotonic_ms()
+        end_row = min(self._next_row + ROWS_A_CALL_MAX, len(self._recording.instants_ms))
+        readings: list[Reading] = []
+        while self._next_row < end_row and (at_ms := self._due_ms(self._next_row)) <= now_ms:
+            readings += self._row(self._next_row, at_ms)
+            self._next_row += 1
+        if self._on_handed_out:
+            for reading in readings:
+                self._on_handed_out(reading)
+        return readings
+
+    def _row(self, row: int, at_ms: int) -> list[Reading]:
+        return [
+            Reading(channel.device, channel.column, channel.kind, values[row], at_ms)
+            for channel, values in zip(self._recording.channels, self._recording.values, strict=True)
+            if not math.isnan(values[row])
+        ]
+
+
+class ReplayBoard:
+    """A hub whose every reading comes from a recording; it has no outputs and no sensors that can be asked."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        monotonic_ms: Callable[[], int],
+        start_ms: int,
+        on_handed_out: Callable[[Reading], None] | None = None,
+    ) -> None:
+        """Put the needle at the start.
+
+        Args:
+            recording: As `hal.replay.load` gives it.
+            monotonic_ms: The boot's monotonic clock.
+            start_ms: When on that clock the recording's first instant is.
+            on_handed_out: Called for each reading as it is given, for whoever judges that none is lost.
+        """
+        self._network = ReplayNetwork(
+            recording, monotonic_ms=monotonic_ms, start_ms=start_ms, on_handed_out=on_handed_out
+        )
+
+    @property
+    def name(self) -> str:
+        """The kind of board."""
+        return "replay"
+
+    @property
+    def sensors(self) -> Sequence[Sensor]:
+        """None: a recording cannot be asked for a value between its rows."""
+        return ()
+
+    @property
+    def network(self) -> ReplayNetwork:
+        """Where all readings arrive."""
+        return self._network
+
+    @property
+    def outputs(self) -> HvacOutputs | None:
+        """None."""
+        return None
+
+    @property
+    def finished(self) -> bool:
+        """Every row has been given."""
+        return self._network.is_finished
+
+    def restart(self, start_ms: int) -> None:
+        """Go back to the first row that was not confirmed.
+
+        Args:
+            start_ms: The recording's first instant on the new boot's monotonic clock; negative if it lies before it.
+        """
+        self._network.restart(start_ms)
+
+    async def close(self) -> None:
+        """Nothing is held."""

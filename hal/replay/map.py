@@ -1,0 +1,252 @@
+"""The map of a recording: which of its columns is which sensor. TOML in, frozen values out; never reads the recording.
+
+A map looks like this:
+
+    [time]
+    column = "time"        # required
+    format = "iso8601"     # default; or "unix_s", "unix_ms", or a pattern of strptime
+    zone = "UTC"           # default; where times stand without an offset
+
+    [[relayed]]
+    device = "T1"          # the Reading.device of its readings; required
+    name = "kitchen"       # for people; the device's name by default
+    ieee = "0x00158d0001a2b3c4"
+    columns = { temperature = "T1", humidity = "RH_1" }
+
+    [hub]
+    columns = { pressure = "pressure_hpa" }
+
+    [[ignore]]
+    columns = ["T_out"]
+    reason = "outside weather"
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from hal.errors import RecordingInvalid
+from hal.interface import HUB, RelayedSensor, SensorKind
+
+MAP_BYTES_MAX = 256 * 1024
+"""Room for a thousand sensors."""
+
+ERRORS_MAX = 20
+"""A message lists at most so many mistakes: a screen of a terminal."""
+
+_IEEE = re.compile(r"0x[0-9a-f]{16}")
+
+
+class TimeColumn(msgspec.Struct, frozen=True):
+    """Where a row's time stands and how it is written.
+
+    Attributes:
+        format: "iso8601", "unix_s", "unix_ms", or a pattern of strptime.
+        zone: What a time without an offset means.
+    """
+
+    column: str
+    format: str
+    zone: ZoneInfo
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """One column that holds one kind of one device."""
+
+    device: str
+    kind: SensorKind
+    column: str
+
+
+class RecordingMap(msgspec.Struct, frozen=True):
+    """A map that makes sense by itself; whether it fits a recording is for `hal.replay.recording` to find out.
+
+    Attributes:
+        sensors: The relayed ones, in the order of the file.
+        channels: Those of the relayed sensors, then the hub's own.
+        ignored: Columns that are left out on purpose.
+    """
+
+    time: TimeColumn
+    sensors: tuple[RelayedSensor, ...]
+    channels: tuple[Channel, ...]
+    ignored: frozenset[str]
+
+
+class Mistakes:
+    """Mistakes of one file, collected so that all are told at once."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._texts: list[str] = []
+
+    @property
+    def is_full(self) -> bool:
+        """No more fit the message, so looking for more is pointless."""
+        return len(self._texts) >= ERRORS_MAX
+
+    def add(self, place: str, text: str) -> None:
+        """Note a mistake at a place: "line 3, column T1", or a key of a map."""
+        if not self.is_full:
+            self._texts.append(f"{self._file}: {place}: {text}")
+
+    def raise_if_any(self) -> None:
+        """Raise the mistakes.
+
+        Raises:
+            RecordingInvalid: There are some.
+        """
+        if self._texts:
+            more = (f"{self._file}: further mistakes are not listed",) if self.is_full else ()
+            raise RecordingInvalid("\n".join((*self._texts, *more)))
+
+
+def load_map(path: Path) -> RecordingMap:
+    """Read a map.
+
+    Raises:
+        RecordingInvalid: It cannot be read, or has mistakes; up to 20 are listed.
+    """
+    mistakes = Mistakes(path)
+    document = _document(path, mistakes)
+    mistakes.raise_if_any()
+    reader = _Reader(mistakes)
+    result = reader.read(document)
+    mistakes.raise_if_any()
+    return result
+
+
+def nearest(word: str, options: Iterable[str]) -> str:
+    """Return a hint for a probable typo, to be appended to a message, else the empty text."""
+    near = get_close_matches(word, list(options), n=1)
+    return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def _document(path: Path, mistakes: Mistakes) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAP_BYTES_MAX + 1)
+        if len(content) <= MAP_BYTES_MAX:
+            return tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
+        mistakes.add("size", f"found more than {MAP_BYTES_MAX} bytes; is this the map?")
+    except OSError as error:
+        mistakes.add("file", f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        mistakes.add("encoding", f"found the byte 0x{error.object[error.start]:02x}; allowed is UTF-8 text")
+    except (ValueError, RecursionError) as error:
+        mistakes.add("syntax", f"not valid TOML: {error}")
+    return {}
+
+
+class _Reader:
+    """Walks one map, collecting mistakes."""
+
+    def __init__(self, mistakes: Mistakes) -> None:
+        self._mistakes = mistakes
+
+    def read(self, document: Mapping[str, object]) -> RecordingMap:
+        self._only(document, ("time", "relayed", "hub", "ignore"), "")
+        time = self._time(self._table(document.get("time", {}), "time"))
+        sensors: list[RelayedSensor] = []
+        channels: list[Channel] = []
+        for position, table in enumerate(self._tables(document, "relayed"), start=1):
+            sensor, own = self._relayed(table, f"[[relayed]] {position}")
+            sensors.append(sensor)
+            channels += own
+        if "hub" in document:
+            hub = self._table(document["hub"], "hub")
+            self._only(hub, ("columns",), "[hub]")
+            channels += self._channels(hub, HUB, "[hub]")
+        ignored = [
+            column
+            for position, table in enumerate(self._tables(document, "ignore"), start=1)
+            for column in self._ignored(table, f"[[ignore]] {position}")
+        ]
+        self._unique("device", [sensor.device for sensor in sensors])
+        self._unique("ieee", [sensor.ieee_address for sensor in sensors if sensor.ieee_address])
+        self._unique("column", [time.column, *(channel.column for channel in channels), *ignored])
+        if not channels:
+            self._mistakes.add("[[relayed]], [hub]", "no column is mapped to a sensor; a board needs at least one")
+        return RecordingMap(time, tuple(sensors), tuple(channels), frozenset(ignored))
+
+    def _time(self, table: Mapping[str, object]) -> TimeColumn:
+        self._only(table, ("column", "format", "zone"), "[time]")
+        zone = self._text(table, "zone", "[time]", default="UTC")
+        try:
+            zone_info = ZoneInfo(zone)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            self._mistakes.add("[time] zone", f'found "{zone}"; allowed is a zone of the IANA data, such as "UTC"')
+            zone_info = ZoneInfo("UTC")
+        form = self._text(table, "format", "[time]", default="iso8601")
+        if form not in {"iso8601", "unix_s", "unix_ms"} and "%" not in form:
+            allowed = 'allowed are "iso8601", "unix_s", "unix_ms" and patterns of strptime, such as "%d.%m.%Y %H:%M"'
+            self._mistakes.add("[time] format", f'found "{form}"; {allowed}')
+        return TimeColumn(self._text(table, "column", "[time]"), form, zone_info)
+
+    def _relayed(self, table: Mapping[str, object], place: str) -> tuple[RelayedSensor, list[Channel]]:
+        self._only(table, ("device", "name", "ieee", "columns"), place)
+        device = self._text(table, "device", place)
+        ieee = self._text(table, "ieee", place, default="")
+        if ieee and not _IEEE.fullmatch(ieee):
+            self._mistakes.add(f"{place} ieee", f'found "{ieee}"; allowed is "0x" and 16 lower-case hexadecimal digits')
+        channels = self._channels(table, device, place)
+        kinds = tuple(channel.kind for channel in channels)
+        return RelayedSensor(device, self._text(table, "name", place, default=device), kinds, ieee), channels
+
+    def _channels(self, table: Mapping[str, object], device: str, place: str) -> list[Channel]:
+        columns = self._table(table.get("columns", {}), f"{place} columns")
+        if not columns:
+            self._mistakes.add(f"{place} columns", 'found none; needed is, say, { temperature = "T1" }')
+        channels = []
+        for kind in columns:
+            if kind in set(SensorKind):
+                column = self._text(columns, kind, f"{place} columns")
+                channels.append(Channel(device, SensorKind(kind), column))
+            else:
+                hint = nearest(kind, SensorKind)
+                self._mistakes.add(f"{place} columns", f'found "{kind}"; allowed are {", ".join(SensorKind)}{hint}')
+        return channels
+
+    def _ignored(self, table: Mapping[str, object], place: str) -> list[str]:
+        self._only(table, ("columns", "reason"), place)
+        columns = table.get("columns")
+        if isinstance(columns, list) and columns and all(isinstance(column, str) for column in columns):
+            return columns
+        self._mistakes.add(f"{place} columns", 'allowed is an array of column names, such as ["T_out"]')
+        return []
+
+    def _only(self, table: Mapping[str, object], keys: Iterable[str], place: str) -> None:
+        for name in table:
+            if name not in keys:
+                text = f'unknown key "{name}"; allowed are {", ".join(keys)}{nearest(name, keys)}'
+                self._mistakes.add(place or "map", text)
+
+    def _text(self, table: Mapping[str, object], key: str, place: str, *, default: str | None = None) -> str:
+        value = table.get(key, default)
+        if isinstance(value, str) and (value or default == ""):
+            return value
+        found = "found nothing" if value is None else "found something else"
+        self._mistakes.add(f"{place} {key}", f"{found}; needed is a text")
+        return default or ""
+
+    def _table(self, value: object, place: str) -> Mapping[str, object]:
+        if isinstance(value, dict):
+            return value
+        self._mistakes.add(place, "allowed is a table")
+        return {}
+
+    def _tables(self, document: Mapping[str, object], name: str) -> list[Mapping[str, object]]:
+        tables = document.get(name, [])
+        if isinstance(tables, list) and all(isinstance(table, dict) for table in tables):
+            return tables
+        self._mistakes.add(f"[[{name}]]", "allowed is an array of tables: write the name in double brackets")
+        return []
+
+    def _unique(self, what: str, names: list[str]) -> None:
+        for name in sorted({name for name in names if name and names.count(name) > 1}):
+            self._mistakes.add(what, f'"{name}" stands {names.count(name)} times in the map; allowed is once')

@@ -1,0 +1,195 @@
+"""A recording: a CSV file, checked as a whole and held as columns of numbers. Never plays it; `hal.replay.board` does.
+
+Everything is checked before the first reading is given, so that a board made of a recording cannot fail half-way.
+"""
+
+import csv
+import math
+from array import array
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from hal.interface import RelayedSensor
+from hal.replay.cells import instant_parser, number
+from hal.replay.map import Channel, Mistakes, RecordingMap, load_map, nearest
+
+RECORDING_BYTES_MAX = 256 * 1024 * 1024
+"""Four years of ten sensors at one minute, and room to spare; in memory each cell takes 8 bytes."""
+
+ROWS_MAX = 5_000_000
+COLUMNS_MAX = 1_000
+FOUND_CHARS_MAX = 40
+"""A cell is quoted up to this length."""
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """What a house's sensors said and when.
+
+    Attributes:
+        path: The file it was read from.
+        sensors: The relayed sensors.
+        channels: What each column of `values` is.
+        instants_ms: UTC of each row in milliseconds since 1970, strictly increasing; at least one.
+        values: For each channel one number a row, in the unit of its kind, bit for bit what `float` makes of the
+            cell; NaN where the cell was empty: no reading.
+        readings_count: How many cells are readings; at least one.
+        warnings: What is probably not meant: columns that the map does not name.
+    """
+
+    path: Path
+    sensors: tuple[RelayedSensor, ...]
+    channels: tuple[Channel, ...]
+    instants_ms: Sequence[int]
+    values: tuple[Sequence[float], ...]
+    readings_count: int
+    warnings: tuple[str, ...]
+
+
+def load(csv_path: Path, map_path: Path) -> Recording:
+    """Read and check a recording.
+
+    Args:
+        csv_path: UTF-8, separated by commas, the names of the columns in the first line.
+        map_path: Which column is which sensor (`hal.replay.map`).
+
+    Raises:
+        RecordingInvalid: One of the files has mistakes. The message lists up to 20 of them, a line each, with file,
+            line and column, what was found and what is allowed.
+    """
+    recording_map = load_map(map_path)
+    mistakes = Mistakes(csv_path)
+    reader = _Reader(recording_map, mistakes)
+    try:
+        if csv_path.stat().st_size > RECORDING_BYTES_MAX:
+            mistakes.add("size", f"found more than {RECORDING_BYTES_MAX} bytes; split the recording")
+            mistakes.raise_if_any()
+        with csv_path.open(encoding="utf-8-sig", newline="") as file:
+            reader.read(file)
+    except OSError as error:
+        mistakes.add("file", f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        line = _first_line_of_other_encoding(csv_path)
+        mistakes.add(f"line {line}", "found bytes that are not UTF-8; save the file in that encoding")
+    mistakes.raise_if_any()
+    return reader.recording(csv_path)
+
+
+def _first_line_of_other_encoding(path: Path) -> int:
+    # The decoder works in blocks and names no line. Here a byte it cannot read becomes a surrogate; UTF-8 holds none.
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        return next(
+            line for line, text in enumerate(file, start=1) if any("\ud800" <= char <= "\udfff" for char in text)
+        )
+
+
+class _Reader:
+    """Reads one file, row by row, collecting mistakes."""
+
+    def __init__(self, recording_map: RecordingMap, mistakes: Mistakes) -> None:
+        self._map = recording_map
+        self._mistakes = mistakes
+        self._instant_of = instant_parser(recording_map.time)
+        self._instants_ms = array("q")
+        self._values = tuple(array("d") for _ in recording_map.channels)
+        self._header: list[str] = []
+        self._previous_line = 0
+        self._readings_count = 0
+
+    def read(self, lines: Iterable[str]) -> None:
+        """Check header and rows; stop when the mistakes are too many to list."""
+        rows = csv.reader(lines, strict=True)
+        try:
+            self._header = next(rows, [])
+            if not self._check_header():
+                return
+            columns = [self._header.index(channel.column) for channel in self._map.channels]
+            time_column = self._header.index(self._map.time.column)
+            for row in rows:
+                if row:  # an empty line, as some editors leave at the end, is no row
+                    self._row(row, rows.line_num, time_column, columns)
+                if self._mistakes.is_full:
+                    return
+        except csv.Error as error:
+            self._mistakes.add(f"line {rows.line_num}", f"not valid CSV: {error}")
+            return
+        if not self._readings_count:
+            self._mistakes.add(f"line {rows.line_num}", "the file ends without a single reading")
+
+    def recording(self, path: Path) -> Recording:
+        """Return what was read, after `read` has found no mistake."""
+        named = {self._map.time.column, *self._map.ignored, *(channel.column for channel in self._map.channels)}
+        unused = [column for column in self._header if column not in named]
+        warning = f"{path}: the map does not name the columns {', '.join(unused)}; use them, or list them in [[ignore]]"
+        return Recording(
+            path=path,
+            sensors=self._map.sensors,
+            channels=self._map.channels,
+            instants_ms=self._instants_ms,
+            values=self._values,
+            readings_count=self._readings_count,
+            warnings=(warning,) if unused else (),
+        )
+
+    def _check_header(self) -> bool:
+        """Note what the first line lacks; tell whether its columns can be used."""
+        header = self._header
+        if len(header) > COLUMNS_MAX:
+            self._mistakes.add("line 1", f"found {len(header)} columns; allowed are {COLUMNS_MAX}")
+            return False
+        doubles = sorted({column for column in header if header.count(column) > 1})
+        for column in doubles:
+            self._mistakes.add(f'line 1, column "{column}"', "stands more than once; each name is allowed once")
+        named = [self._map.time.column, *(channel.column for channel in self._map.channels), *self._map.ignored]
+        missing = [column for column in named if column not in header]
+        for column in missing:
+            hint = nearest(column, header)
+            if not hint and len(header) == 1 and ";" in header[0]:
+                hint = "; the columns seem to be separated by semicolons: needed are commas"
+            self._mistakes.add(f'line 1, column "{column}"', f"the map names this column, the file has none{hint}")
+        return not (doubles or missing)
+
+    def _row(self, row: list[str], line: int, time_column: int, columns: list[int]) -> None:
+        if len(row) != len(self._header):
+            self._mistakes.add(f"line {line}", f"found {len(row)} cells; needed are {len(self._header)}, as in line 1")
+            return
+        if len(self._instants_ms) == ROWS_MAX:
+            self._mistakes.add(f"line {line}", f"found more than {ROWS_MAX} rows; split the recording")
+            return
+        self._instant(row[time_column], line)
+        for column, values in zip(columns, self._values, strict=True):
+            values.append(self._value(row[column], line, self._header[column]))
+
+    def _instant(self, text: str, line: int) -> None:
+        place = f'line {line}, column "{self._map.time.column}"'
+        try:
+            instant_ms = self._instant_of(text.strip())
+        except ValueError as error:
+            self._mistakes.add(place, f"{_found(text)}; {error}")
+            return
+        previous_ms = self._instants_ms[-1] if self._instants_ms else instant_ms - 1
+        if instant_ms <= previous_ms:
+            order = "the same time as" if instant_ms == previous_ms else "earlier than"
+            text = (
+                f"{_found(text)}; {order} line {self._previous_line}: allowed are rows in order, one for each instant"
+            )
+            self._mistakes.add(place, text)
+        self._instants_ms.append(instant_ms)
+        self._previous_line = line
+
+    def _value(self, text: str, line: int, column: str) -> float:
+        text = text.strip()
+        if not text:
+            return math.nan
+        try:
+            value = number(text)
+        except ValueError as error:
+            self._mistakes.add(f'line {line}, column "{column}"', f"{_found(text)}; {error}")
+            return math.nan
+        self._readings_count += 1
+        return value
+
+
+def _found(text: str) -> str:
+    return f'found "{text if len(text) <= FOUND_CHARS_MAX else text[:FOUND_CHARS_MAX] + "..."}"'
