@@ -40,16 +40,15 @@ class _Bucket:
             self._window_index, self._window_count = index, 0
         self._window_count += 1
         self.requests += 1
-        wait_s = 0.0
-        if self._window_count > limit:
-            wait_s = (index + 1) * window_s - utc_s
-        if len(self._admitted_s) == limit:
-            wait_s = max(wait_s, self._admitted_s[0] + window_s - now_s)
-        if wait_s > 0.0:
-            self.over_quota += 1
-            return wait_s
-        self._admitted_s.append(now_s)
-        return 0.0
+        slide_s = self._admitted_s[0] + window_s - now_s if len(self._admitted_s) == limit else 0.0
+        if self._window_count <= limit and slide_s <= 0.0:
+            self._admitted_s.append(now_s)
+            return 0.0
+        self.over_quota += 1
+        if self._window_count < limit:
+            return slide_s
+        # The window is full, perhaps only now and by this refused request: nothing fits before the next one.
+        return max(slide_s, (index + 1) * window_s - utc_s)
 
 
 class Quotas:

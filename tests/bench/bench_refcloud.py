@@ -1,7 +1,8 @@
-"""Microseconds a reading and a request cost the reference cloud, by layer. Run: python tests/bench/bench_refcloud.py
+"""Microseconds that a reading and a request cost the reference cloud, by layer.
 
-`take` is validation and the memory store after decoding, `api` the whole endpoint without HTTP, `http` client and server
-together over loopback on one loop, as in a rehearsal.
+Run: python tests/bench/bench_refcloud.py. One line of JSON for 1, 50 and 100 different instants in a batch of 100
+readings: `take` is validation and the memory store after decoding, `api` the whole endpoint without HTTP, `http` client
+and server together over loopback on one loop.
 """
 
 import asyncio
