@@ -1,0 +1,307 @@
+"""The wiring of a hub: which room knows which, what runs beside what, and what happens in which order at the end.
+
+The only file that knows all rooms. It decides nothing about readings, commands or heat; the rooms do. `Hub` takes
+everything that touches the world as an argument, so that `climahub run`, the demo and a rehearsal run the same wiring.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import random
+from collections.abc import Callable, Mapping
+
+import aiohttp
+import msgspec
+
+from agent.cloud.client import CloudClient
+from agent.cloud.link import Link
+from agent.cloud.quota import Ledger
+from agent.config import Config
+from agent.config_primary import choose_primary
+from agent.errors import Corrupt, StorageFull
+from agent.foundation.clock import Clock
+from agent.foundation.disk import Disk
+from agent.foundation.host import Host
+from agent.foundation.supervisor import Faults, supervise
+from agent.foundation.worker import Worker
+from agent.local import server
+from agent.local.report import build_status
+from agent.local.status import Status
+from agent.pairing.identity import Identities
+from agent.settings.sync import SettingsSync
+from agent.telemetry.intake import Intake
+from agent.telemetry.outbox import Outbox
+from agent.telemetry.outbox_sqlite import FILE_NAME, OutboxLimits, open_outbox
+from agent.telemetry.relaying import Relay
+from agent.telemetry.sampling import Rhythm, Sampler
+from agent.telemetry.uplink import Uplink
+from hal.interface import Board, Sensor
+from hal.plausibility import Judge
+
+_log = logging.getLogger(__name__)
+
+TIDY_S = 60.0
+"""How often the outbox is tidied and the clock's anchor checked."""
+
+ANCHOR_POLL_S = 1.0
+"""How often an unanchored boot asks whether the clock is right."""
+
+ALIVE_S = 30.0
+"""How often the service manager is told, where it does not ask for it more often."""
+
+OUTBOX_RETRY_S = 10.0
+"""Pause before the outbox is opened again after the disk refused it."""
+
+
+class World(msgspec.Struct, frozen=True):
+    """What a hub is given of the world.
+
+    Attributes:
+        board: Sensors, network and outputs.
+        clock: The boot's clocks.
+        rng: For jitter; seeded in rehearsals.
+        disk: For files.
+        worker: For blocking work.
+        session: Made by `agent.cloud.client.new_session`.
+        ledger: The account of quotas.
+        read_key: Returns the hub's key.
+        sensor_keys: Keys of relayed sensors, by device.
+        host: The service manager.
+        judge: The judge of a sensor's values.
+        serve: Whether to open the local door (there are no Unix sockets in virtual time).
+    """
+
+    board: Board
+    clock: Clock
+    rng: random.Random
+    disk: Disk
+    worker: Worker
+    session: aiohttp.ClientSession
+    ledger: Ledger
+    read_key: Callable[[], str]
+    sensor_keys: Mapping[str, str]
+    host: Host
+    judge: Callable[[Sensor], Judge] = lambda sensor: Judge(sensor.kind)
+    serve: bool = True
+
+
+def phase_of(key: str) -> float:
+    """Return a hub's own phase, from 0 up to 1: the same after each start, different from its neighbour's."""
+    return int.from_bytes(hashlib.sha256(f"phase {key}".encode()).digest()[:4], "big") / 2**32
+
+
+class Hub:
+    """All rooms of one hub."""
+
+    def __init__(self, config: Config, world: World) -> None:
+        """Build the rooms; nothing runs yet.
+
+        Raises:
+            ConfigInvalid: The configuration does not fit the board, or the key cannot be read.
+        """
+        self.config = config
+        self.world = world
+        clock = world.clock
+        storage = config.storage
+        self.faults = Faults(clock.monotonic_ms)
+        self.link = Link(now_ms=clock.monotonic_ms, rng=world.rng)
+        self.client = CloudClient(
+            world.session,
+            base_url=config.cloud.base_url,
+            read_key=world.read_key,
+            clock=clock,
+            link=self.link,
+            ledger=world.ledger,
+            request_timeout_s=config.cloud.request_timeout_s,
+            compress=config.cloud.gzip == "auto",
+        )
+        state = storage.state_dir
+        self.settings = SettingsSync(
+            state,
+            disk=world.disk,
+            worker=world.worker,
+            client=self.client,
+            poll_interval_s=config.cloud.settings_poll_interval_s,
+        )
+        self.identities = Identities(
+            state, keys=world.sensor_keys, disk=world.disk, worker=world.worker, client=self.client
+        )
+        self.uplink = Uplink(
+            self.client,
+            clock=clock,
+            rng=world.rng,
+            sensor_id=self.identities.sensor_id,
+            linger_s=config.cloud.batch_linger_s,
+            readings_max=config.cloud.batch_readings_max,
+        )
+        self.outbox: Outbox | None = None
+        self.outbox_problem = ""
+        network = world.board.network
+        self.intake = Intake(
+            commit_interval_s=storage.commit_interval_s,
+            readings_max=storage.memory_readings_max,
+            is_known=self.identities.is_known,
+            on_committed=self._committed,
+            on_durable=network.confirm if network else lambda: None,
+        )
+        self.sampler = self._sampler()
+        self.relay = Relay(network, intake=self.intake, kinds=lambda: self.settings.current.kinds) if network else None
+        self.settings.on_change(lambda _: self.sampler.rhythm_changed())
+
+    def _sampler(self) -> Sampler:
+        disabled = self.config.sensors.disabled
+        sensors = [sensor for sensor in self.world.board.sensors if sensor.source not in disabled]
+        primary = choose_primary(
+            [(sensor.source, sensor.kind) for sensor in self.world.board.sensors],
+            primary=self.config.sensors.primary,
+            disabled=disabled,
+        )
+        return Sampler(
+            [(sensor, self.world.judge(sensor)) for sensor in sensors],
+            primary=primary,
+            intake=self.intake,
+            clock=self.world.clock,
+            rhythm=self._rhythm,
+            phase=phase_of(self.world.read_key()),
+        )
+
+    def _rhythm(self) -> Rhythm:
+        settings = self.settings.current
+        return Rhythm(settings.reporting_interval_seconds, settings.kinds)
+
+    def status(self) -> Status:
+        """Return what the hub says of itself."""
+        return build_status(
+            board=self.world.board,
+            clock=self.world.clock,
+            client=self.client,
+            outbox=self.outbox,
+            outbox_problem=self.outbox_problem,
+            intake=self.intake,
+            uplink=self.uplink,
+            relay_problem=self.relay.problem if self.relay else "",
+            identities=self.identities,
+            settings=self.settings,
+            faults=self.faults,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set, then put everything that is in memory on the disk."""
+        loops = {
+            "telemetry": self._telemetry,
+            "sampling": self.sampler.run,
+            "settings": self.settings.run,
+            "service manager": self._tell_host,
+        }
+        if self.relay:
+            loops["relaying"] = self.relay.run
+            loops["registering"] = self._register
+        if self.world.serve:
+            loops["local door"] = lambda: server.serve(self.config.local.socket, self.status)
+        now_ms = self.world.clock.monotonic_ms
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(
+                    supervise(room, work, faults=self.faults, now_ms=now_ms, rng=self.world.rng), name=room
+                )
+                for room, work in loops.items()
+            ]
+            self.world.host.ready()
+            await stop.wait()
+            self.world.host.stopping()
+            for task in tasks:
+                task.cancel()
+        await self._finish()
+
+    async def _finish(self) -> None:
+        """Last of all: what was taken in since the last commit goes to the disk."""
+        if self.outbox is not None:
+            try:
+                await self.intake.flush(self.outbox)
+            except (StorageFull, Corrupt) as error:
+                _log.error("%d readings could not be kept: %s", self.intake.waiting, error)
+            with contextlib.suppress(StorageFull, Corrupt):
+                await self.outbox.close()
+        await self.world.board.close()
+
+    def _committed(self, count: int) -> None:
+        if count and self.outbox is not None:
+            self.uplink.committed(self.outbox)
+
+    async def _register(self) -> None:
+        network = self.world.board.network
+        if network is not None:
+            await self.identities.run(lambda: list(network.sensors), self._registered)
+
+    async def _registered(self, device: str) -> None:
+        if self.outbox is not None:
+            await self.outbox.release(device)
+            self.uplink.backlog_changed()
+
+    async def _telemetry(self) -> None:
+        """Run what works on the outbox; one that turns out unreadable is put aside and made anew."""
+        is_broken = False
+        while True:
+            outbox = self.outbox or await self._open_outbox(is_broken=is_broken)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for work in (self.intake.run, self.uplink.run, self._upkeep):
+                        group.create_task(work(outbox))
+            except* Corrupt as errors:
+                self.faults.add("outbox", str(errors.exceptions[0]))
+                is_broken = True
+            self.outbox = None
+            with contextlib.suppress(StorageFull, Corrupt):
+                await outbox.close()
+
+    async def _open_outbox(self, *, is_broken: bool) -> Outbox:
+        storage = self.config.storage
+        limits = OutboxLimits(storage.outbox_bytes_max, storage.disk_free_bytes_min, storage.dead_letters_max)
+        while True:
+            try:
+                self.outbox, aside = await open_outbox(
+                    storage.state_dir,
+                    boot_id=self.world.clock.boot_id,
+                    limits=limits,
+                    worker=self.world.worker,
+                    disk=self.world.disk,
+                    is_broken=is_broken,
+                )
+            except (StorageFull, Corrupt) as error:
+                self.outbox_problem = str(error)
+                self.faults.add("outbox", str(error))
+                await asyncio.sleep(OUTBOX_RETRY_S)
+                continue
+            self.outbox_problem = ""
+            if aside is not None:
+                text = f"{FILE_NAME} could not be read; it is kept as {aside}, and a new one was made"
+                self.faults.add("outbox", text)
+                _log.error("%s", text)
+            return self.outbox
+
+    async def _upkeep(self, outbox: Outbox) -> None:
+        """Anchor the boot as soon as its time is known; keep the outbox tidy."""
+        clock = self.world.clock
+        is_anchored = False
+        while True:
+            utc_ms = clock.utc_ms()
+            if utc_ms is not None:
+                try:
+                    anchor = await outbox.anchor(now_ms=clock.monotonic_ms(), utc_ms=utc_ms)
+                except StorageFull as error:
+                    _log.warning("readings wait for their time stamps: %s", error)
+                else:
+                    is_anchored = True
+                    if anchor is not None:
+                        self.uplink.backlog_changed()
+            with contextlib.suppress(StorageFull):
+                await outbox.tidy()
+            await asyncio.sleep(TIDY_S if is_anchored else ANCHOR_POLL_S)
+
+    async def _tell_host(self) -> None:
+        period_s = min(ALIVE_S, (self.world.host.watchdog_s or 2 * ALIVE_S) / 2)
+        while True:
+            pending = self.outbox.stats().pending if self.outbox else 0
+            self.world.host.alive(f"cloud {self.link.status.state}, {pending} readings waiting")
+            await asyncio.sleep(period_s)

@@ -96,17 +96,21 @@ def open_database(
         problem = _translated(error, path)
         if not isinstance(problem, Corrupt):
             raise problem from error
-        for suffix in ("-wal", "-shm"):
-            extra = path.with_name(path.name + suffix)
-            if extra.exists():
-                disk.quarantine(extra)
-        if path.exists():
-            quarantined = disk.quarantine(path)
+        quarantined = set_aside(path, disk)
         try:
             connection = _connect(path, schema, version, disk, synchronous)
         except sqlite3.Error as again:
             raise _translated(again, path) from again
     return Database(path, connection, worker=worker, disk=disk), quarantined
+
+
+def set_aside(path: Path, disk: Disk) -> Path | None:
+    """Put an unreadable database aside, log and all, and return where it is now; `None` where there was none."""
+    for suffix in ("-wal", "-shm"):
+        extra = path.with_name(path.name + suffix)
+        if extra.exists():
+            disk.quarantine(extra)
+    return disk.quarantine(path) if path.exists() else None
 
 
 def _connect(path: Path, schema: str, version: int, disk: Disk, synchronous: str) -> sqlite3.Connection:

@@ -6,7 +6,7 @@ never log a key, nor keep one after it was used.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
@@ -74,7 +74,9 @@ class Identities:
         identity = self._known.get(device)
         return identity.sensor_id if identity else None
 
-    async def run(self, sensors: Callable[[], list[RelayedSensor]], on_registered: Callable[[str], None]) -> None:
+    async def run(
+        self, sensors: Callable[[], list[RelayedSensor]], on_registered: Callable[[str], Awaitable[None]]
+    ) -> None:
         """Register what is not known yet, then look again now and then, until cancelled.
 
         Args:
@@ -89,7 +91,7 @@ class Identities:
                 if key is None:
                     self.problems[sensor.device] = "waits for its key; add it to relay.sensor_keys_file"
                 elif await self._register(sensor, key):
-                    on_registered(sensor.device)
+                    await on_registered(sensor.device)
             await asyncio.sleep(REFUSED_RETRY_S)
 
     async def _register(self, sensor: RelayedSensor, key: str) -> bool:

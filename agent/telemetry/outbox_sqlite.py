@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from agent.errors import Corrupt
-from agent.foundation.database import PAGE_BYTES, Database, open_database
+from agent.foundation.database import PAGE_BYTES, Database, open_database, set_aside
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
 from agent.model import HUB, Reading, SensorKind
@@ -419,19 +419,36 @@ def _list_dead_letters(connection: sqlite3.Connection) -> list[DeadLetter]:
 
 
 async def open_outbox(
-    directory: Path, *, boot_id: str, limits: OutboxLimits, worker: Worker, disk: Disk
+    directory: Path, *, boot_id: str, limits: OutboxLimits, worker: Worker, disk: Disk, is_broken: bool = False
 ) -> tuple[SqliteOutbox, Path | None]:
     """Open the outbox in ``directory``; return it, and where an unreadable one was put aside.
+
+    Args:
+        directory: Where `outbox.db` lies.
+        boot_id: The present boot.
+        limits: How large it may grow.
+        worker: Where it works.
+        disk: Where durable operations are announced.
+        is_broken: Put the present file aside: it was found unreadable while in use.
 
     Raises:
         StorageFull: No room to make the file.
         Corrupt: Even a new file cannot be made.
     """
+    path = directory / FILE_NAME
 
     def opened() -> tuple[Database, Path | None]:
-        return open_database(directory / FILE_NAME, schema=SCHEMA, version=SCHEMA_VERSION, worker=worker, disk=disk)
+        aside = set_aside(path, disk) if is_broken else None
+        database, quarantined = open_database(path, schema=SCHEMA, version=SCHEMA_VERSION, worker=worker, disk=disk)
+        return database, quarantined or aside
 
     database, quarantined = await worker.run(opened)
     outbox = SqliteOutbox(database, disk, limits, boot_id)
-    await outbox.load()
+    try:
+        await outbox.load()
+    except Corrupt:
+        await database.close()
+        if is_broken:
+            raise
+        return await open_outbox(directory, boot_id=boot_id, limits=limits, worker=worker, disk=disk, is_broken=True)
     return outbox, quarantined

@@ -57,7 +57,7 @@ class Sampler:
 
     def __init__(
         self,
-        sensors: Sequence[Sensor],
+        sensors: Sequence[tuple[Sensor, Judge]],
         *,
         primary: Mapping[SensorKind, str],
         intake: Intake,
@@ -68,14 +68,14 @@ class Sampler:
         """Prepare.
 
         Args:
-            sensors: The hub's own.
+            sensors: The hub's own, each with the judge of its values.
             primary: The source that speaks for the hub, of each kind that has one.
             intake: Where readings go.
             clock: For ticks and instants.
             rhythm: Asked before each tick.
             phase: See `next_tick_ms`.
         """
-        self._quick = [(sensor, Judge(sensor.kind)) for sensor in sensors]
+        self._quick = list(sensors)
         self._slow: list[_Judged] = []
         self._primary = primary
         self._intake = intake

@@ -1,0 +1,71 @@
+"""The machine around the agent: what it tells the service manager. Rebooting comes with the commands.
+
+Source: sd_notify(3). A hub without systemd simply tells nobody.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Host(Protocol):
+    """The service manager, as far as the agent needs it."""
+
+    @property
+    def watchdog_s(self) -> float | None:
+        """How often `alive` must be said at the least; `None` where nobody waits for it."""
+        ...
+
+    def ready(self) -> None:
+        """Say that the agent works."""
+        ...
+
+    def alive(self, status: str) -> None:
+        """Say that the agent still works, and in one line how it is doing."""
+        ...
+
+    def stopping(self) -> None:
+        """Say that the agent is on its way out."""
+        ...
+
+
+class Systemd:
+    """Speaks to the socket that systemd gives to a service of Type=notify; without one, says nothing."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        """Take the socket's address and the watchdog's period from the environment."""
+        address = environ.get("NOTIFY_SOCKET", "")
+        # A leading @ means the abstract name space (sd_notify(3), "Notes").
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        usec = environ.get("WATCHDOG_USEC", "")
+        is_for_us = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self._watchdog_s = int(usec) / 1e6 if usec.isdigit() and is_for_us else None
+
+    @property
+    def watchdog_s(self) -> float | None:
+        """WatchdogSec= of the unit."""
+        return self._watchdog_s
+
+    def ready(self) -> None:
+        """READY=1."""
+        self._say("READY=1")
+
+    def alive(self, status: str) -> None:
+        """WATCHDOG=1, with the status line that `systemctl status` shows."""
+        self._say(f"WATCHDOG=1\nSTATUS={status}")
+
+    def stopping(self) -> None:
+        """STOPPING=1."""
+        self._say("STOPPING=1")
+
+    def _say(self, text: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.setblocking(False)
+                channel.sendto(text.encode(), self._address)
+        except OSError:
+            # The manager's buffer is full or it is restarting; the next word will reach it.
+            return

@@ -1,0 +1,70 @@
+"""Where log lines go and what they look like. Every line passes the redaction, and there is a bound on lines a minute."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from typing import Literal
+
+from agent.foundation.redaction import RedactingFilter
+
+LINES_PER_MINUTE_MAX = 600
+"""Above this, lines are dropped and counted: a log must not fill the card or the time of a hub."""
+
+_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+
+
+class RateLimit(logging.Filter):
+    """Lets a bounded number of lines a minute through, and says how many it kept back."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        super().__init__()
+        self._now_ms = now_ms
+        self._minute = -1
+        self._lines = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Count the line; refuse it past the limit."""
+        minute = self._now_ms() // 60_000
+        if minute != self._minute:
+            dropped = self._lines - LINES_PER_MINUTE_MAX
+            self._minute, self._lines = minute, 0
+            if dropped > 0:
+                record.msg = f"({dropped} lines were dropped in the minute before) {record.getMessage()}"
+                record.args = None
+        self._lines += 1
+        return self._lines <= LINES_PER_MINUTE_MAX
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"level": record.levelname.lower(), "room": record.name, "text": record.getMessage()}
+        if record.exc_info or record.exc_text:
+            line["traceback"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type] # set
+        return json.dumps(line, ensure_ascii=False)
+
+
+class _Journal(logging.Formatter):
+    """One line for each entry, with the priority in front that journald reads (sd-daemon(3))."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = _PRIORITIES.get(record.levelno, 6)
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+def set_up(level: str, form: Literal["text", "json", "journal"], *, now_ms: Callable[[], int]) -> None:
+    """Send the log to standard error in the given form. Replaces what was set up before."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(RateLimit(now_ms))
+    handler.addFilter(RedactingFilter())
+    formatters = {
+        "text": logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"),
+        "json": _Json(),
+        "journal": _Journal("%(name)s: %(message)s"),
+    }
+    handler.setFormatter(formatters[form])
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())

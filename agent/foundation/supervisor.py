@@ -1,0 +1,80 @@
+"""Keeps a loop running: the only place of the agent that catches every exception.
+
+A defect in one room must not take the others down. It is logged with its traceback, counted, shown, and the loop is
+started again after a pause that grows. Must never hide a cancellation.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from agent.foundation.backoff import full_jitter_s
+from agent.foundation.redaction import redact
+
+_log = logging.getLogger(__name__)
+
+RESTART_BASE_S = 1.0
+RESTART_CAP_S = 60.0
+CALM_MS = 600_000
+"""A loop that ran this long before it failed starts again as if it had never failed."""
+
+FAULTS_MAX = 50
+_TEXT_CHARACTERS_MAX = 500
+
+
+class Fault(msgspec.Struct):
+    """Something that went wrong and was survived.
+
+    Attributes:
+        room: Which loop.
+        text: What happened.
+        count: How often in a row.
+        last_ms: Boot time of the last time.
+    """
+
+    room: str
+    text: str
+    count: int
+    last_ms: int
+
+
+class Faults:
+    """The last faults, bounded, for the status."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self.entries: list[Fault] = []
+        self.total = 0
+
+    def add(self, room: str, text: str) -> None:
+        """Note a fault; the same one again is counted, not repeated."""
+        self.total += 1
+        text = redact(text)[:_TEXT_CHARACTERS_MAX]
+        for fault in self.entries:
+            if (fault.room, fault.text) == (room, text):
+                fault.count += 1
+                fault.last_ms = self._now_ms()
+                return
+        self.entries.append(Fault(room, text, 1, self._now_ms()))
+        del self.entries[:-FAULTS_MAX]
+
+
+async def supervise(
+    room: str, work: Callable[[], Awaitable[None]], *, faults: Faults, now_ms: Callable[[], int], rng: random.Random
+) -> None:
+    """Run ``work`` until it returns, again and again if it fails."""
+    attempt = 0
+    while True:
+        started_ms = now_ms()
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - this is the supervisor
+            _log.exception("%s failed and starts again", room)
+            faults.add(room, f"{type(error).__name__}: {error}")
+        else:
+            return
+        attempt = 0 if now_ms() - started_ms >= CALM_MS else attempt + 1
+        await asyncio.sleep(full_jitter_s(attempt, base_s=RESTART_BASE_S, cap_s=RESTART_CAP_S, rng=rng))

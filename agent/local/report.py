@@ -1,0 +1,143 @@
+"""Fills the status document from the rooms. Reads only."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from agent import __version__
+from agent.cloud.client import CloudClient
+from agent.foundation.clock import Clock
+from agent.foundation.supervisor import Faults
+from agent.local.status import (
+    ClockStatus,
+    FaultReport,
+    LinkReport,
+    OutboxReport,
+    QuotaReport,
+    RelayedReport,
+    SensorReport,
+    SettingsReport,
+    Status,
+)
+from agent.pairing.identity import Identities
+from agent.settings.sync import SettingsSync
+from agent.telemetry.intake import Intake
+from agent.telemetry.outbox import Outbox, OutboxStats
+from agent.telemetry.uplink import Uplink
+from hal.interface import UNITS, Board
+
+_NOTHING = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
+
+
+def build_status(
+    *,
+    board: Board,
+    clock: Clock,
+    client: CloudClient,
+    outbox: Outbox | None,
+    outbox_problem: str,
+    intake: Intake,
+    uplink: Uplink,
+    relay_problem: str,
+    identities: Identities,
+    settings: SettingsSync,
+    faults: Faults,
+) -> Status:
+    """Return the status of the hub now."""
+    now_ms = clock.monotonic_ms()
+    return Status(
+        version=__version__,
+        board=board.name,
+        clock=_clock(clock, now_ms),
+        link=_link(client, now_ms),
+        quotas={
+            endpoint.value: QuotaReport(window.used(), window.quota.limit, window.quota.window_s)
+            for endpoint, window in client.quotas.items()
+        },
+        outbox=_outbox(outbox, clock, intake, uplink, outbox_problem or intake.storage_problem),
+        sensors=_sensors(intake, now_ms),
+        relayed=_relayed(board, identities, relay_problem),
+        settings=SettingsReport(
+            in_force=msgspec.to_builtins(settings.current),
+            pending=settings.pending,
+            problems=[*settings.problems, *filter(None, [identities.file_problem])],
+        ),
+        faults=[
+            FaultReport(fault.room, fault.text, fault.count, (now_ms - fault.last_ms) // 1000)
+            for fault in faults.entries
+        ],
+    )
+
+
+def _clock(clock: Clock, now_ms: int) -> ClockStatus:
+    utc_ms = clock.utc_ms()
+    text = None
+    if utc_ms is not None:
+        text = datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+    return ClockStatus(utc_ms is not None, text, clock.boot_id, now_ms // 1000)
+
+
+def _link(client: CloudClient, now_ms: int) -> LinkReport:
+    link = client.link
+    since_s = (now_ms - link.status.since_ms) // 1000
+    return LinkReport(link.status.state, link.status.reason, since_s, link.outages, client.compression.value)
+
+
+def _outbox(outbox: Outbox | None, clock: Clock, intake: Intake, uplink: Uplink, problem: str) -> OutboxReport:
+    stats = outbox.stats() if outbox else _NOTHING
+    utc_ms = clock.utc_ms()
+    age_s = None
+    if utc_ms is not None and stats.oldest_utc_ms is not None:
+        age_s = max(0, (utc_ms - stats.oldest_utc_ms) // 1000)
+    return OutboxReport(
+        pending=stats.pending,
+        in_memory=intake.waiting,
+        fresh=stats.fresh,
+        held=stats.held,
+        unanchored=stats.unanchored,
+        being_resent=uplink.being_resent,
+        used_bytes=stats.used_bytes,
+        oldest_age_s=age_s,
+        committed=stats.committed,
+        accepted=uplink.counts.accepted,
+        short=uplink.counts.short,
+        thinned=stats.thinned,
+        dropped=stats.dropped,
+        dead_letters=stats.dead_letters,
+        problem=problem,
+        last_refusal=uplink.counts.refusal,
+    )
+
+
+def _sensors(intake: Intake, now_ms: int) -> list[SensorReport]:
+    return [
+        SensorReport(
+            device=device,
+            source=source,
+            kind=kind.value,
+            value=state.latest.value if state.latest else None,
+            unit=UNITS[kind],
+            quality=state.latest.quality.value if state.latest else "",
+            reason=state.latest.reason if state.latest else "",
+            age_s=max(0, now_ms - state.latest.at_ms) / 1000 if state.latest else None,
+            good=state.good,
+            bad=state.bad,
+            failures=state.failures,
+            problem=state.problem,
+        )
+        for (device, source, kind), state in sorted(intake.sources.items())
+    ]
+
+
+def _relayed(board: Board, identities: Identities, relay_problem: str) -> list[RelayedReport]:
+    if board.network is None:
+        return []
+    return [
+        RelayedReport(
+            sensor.device,
+            sensor.name,
+            identities.sensor_id(sensor.device),
+            relay_problem or identities.problems.get(sensor.device, ""),
+        )
+        for sensor in board.network.sensors
+    ]

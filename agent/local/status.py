@@ -1,0 +1,115 @@
+"""The status of a hub as one document: what is sampled, how the link is, what waits. Values only; made by `app`.
+
+The JSON form is an interface: fields may be added, never renamed. Ages are in seconds.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class ClockStatus(msgspec.Struct, frozen=True):
+    """Whether the hub knows what time it is."""
+
+    synchronised: bool
+    utc: str | None
+    boot_id: str
+    uptime_s: int
+
+
+class LinkReport(msgspec.Struct, frozen=True):
+    """The way to the cloud."""
+
+    state: str
+    reason: str
+    since_s: int
+    outages: int
+    compression: str
+
+
+class QuotaReport(msgspec.Struct, frozen=True):
+    """How much of a quota is used now."""
+
+    used: int
+    limit: int
+    window_s: int
+
+
+class OutboxReport(msgspec.Struct, frozen=True):
+    """What waits for the cloud, and what will never reach it."""
+
+    pending: int
+    in_memory: int
+    fresh: int
+    held: int
+    unanchored: int
+    being_resent: int
+    used_bytes: int
+    oldest_age_s: int | None
+    committed: int
+    accepted: int
+    short: int
+    thinned: int
+    dropped: int
+    dead_letters: int
+    problem: str
+    last_refusal: str
+
+
+class SensorReport(msgspec.Struct, frozen=True):
+    """One sensor. `device` is empty for the hub's own; `reported` tells whether it speaks to the cloud."""
+
+    device: str
+    source: str
+    kind: str
+    value: float | None
+    unit: str
+    quality: str
+    reason: str
+    age_s: float | None
+    good: int
+    bad: int
+    failures: int
+    problem: str
+
+
+class RelayedReport(msgspec.Struct, frozen=True):
+    """One relayed sensor's identity."""
+
+    device: str
+    name: str
+    sensor_id: str | None
+    problem: str
+
+
+class SettingsReport(msgspec.Struct, frozen=True):
+    """The device settings in force, what is on its way to the cloud, and what was wrong."""
+
+    in_force: Mapping[str, Any]
+    pending: Mapping[str, Any]
+    problems: list[str]
+
+
+class FaultReport(msgspec.Struct, frozen=True):
+    """Something that went wrong and was survived."""
+
+    room: str
+    text: str
+    count: int
+    age_s: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """All of it."""
+
+    version: str
+    board: str
+    clock: ClockStatus
+    link: LinkReport
+    quotas: Mapping[str, QuotaReport]
+    outbox: OutboxReport
+    sensors: list[SensorReport]
+    relayed: list[RelayedReport]
+    settings: SettingsReport
+    faults: list[FaultReport]
