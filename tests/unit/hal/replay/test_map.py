@@ -71,8 +71,8 @@ def test_utc_and_iso_are_the_defaults(tmp_path: Path) -> None:
         ('format = "%Y"', 'format = "iso"', '[time] format: found "iso"; allowed are "iso8601", "unix_s"'),
         (
             'format = "%Y"',
-            "formt = 1",
-            '[time]: unknown key "formt"; allowed are column, format, zone; did you mean "format"?',
+            "formaat = 1",
+            '[time]: unknown key "formaat"; allowed are column, format, zone; did you mean "format"?',
         ),
         ('name = "Attic"', "nme = 1", '[[relayed]] 1: unknown key "nme"'),
         (

@@ -1,0 +1,90 @@
+"""What the kernel's files say: a read of one attribute, and its failures in words. Blocks: belongs on a thread.
+
+Facts: the kernel's Documentation/filesystems/sysfs.rst (one value in one file of at most a page) and errno(3).
+"""
+
+import errno
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from hal.errors import ReadingImplausible, SensorUnavailable
+from hal.interface import SensorKind
+
+ATTRIBUTE_BYTES_MAX = 4096
+"""A sysfs attribute never fills more than a page; more is not an attribute."""
+
+FOUND_CHARS_MAX = 40
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+
+_ADVICE = {
+    errno.ENOENT: "the device is gone; plug it in, and restart the agent if it was replaced",
+    errno.ENODEV: "the device is gone; plug it in, and restart the agent if it was replaced",
+    errno.ENXIO: "the device does not answer; check that it is connected and powered",
+    errno.EIO: "the bus to the device failed; check its wiring",
+    errno.ETIMEDOUT: "the device did not answer in time; check its wiring",
+    errno.EREMOTEIO: "the device did not answer on its bus; check its wiring and address",
+    errno.ENODATA: "the driver has no value; the channel may be switched off or not connected",
+    errno.EAGAIN: "the device is busy; nothing is to do if this passes",
+    errno.EBUSY: "the device is busy; nothing is to do if this passes",
+    errno.EACCES: "the agent's user may not read it; allow it with a udev rule",
+    errno.EPERM: "the agent's user may not read it; allow it with a udev rule",
+}
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """Something that can be measured: its name, what it is, and the blocking function that reads it.
+
+    `read` returns the value in the unit of the kind and raises `SensorUnavailable` or `ReadingImplausible`.
+    """
+
+    source: str
+    kind: SensorKind
+    read: Callable[[], float]
+
+
+def read_text(path: Path) -> str:
+    """Return an attribute's text without the white space around it.
+
+    Raises:
+        SensorUnavailable: It cannot be read; the message has the path, the kernel's reason and what to do.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(ATTRIBUTE_BYTES_MAX)
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "see the kernel's log (dmesg)")
+        raise SensorUnavailable(f"{path}: {error.strerror}: {advice}") from error
+    return content.decode("utf-8", errors="replace").strip()
+
+
+def read_integer(path: Path) -> int:
+    """Return an attribute's whole number.
+
+    Raises:
+        SensorUnavailable: As `read_text`.
+        ReadingImplausible: It holds something else.
+    """
+    text = read_text(path)
+    if not _INTEGER.fullmatch(text):
+        raise ReadingImplausible(f'{path}: found "{text[:FOUND_CHARS_MAX]}"; needed is a whole number')
+    return int(text)
+
+
+def optional_text(path: Path) -> str:
+    """Return an attribute's text, or the empty text where it cannot be read: for names and labels."""
+    try:
+        return read_text(path)
+    except SensorUnavailable:
+        return ""
+
+
+def directories(parent: Path) -> list[Path]:
+    """Return the directories below one, by name; none if it is not there: a machine need not have the class."""
+    try:
+        return sorted(path for path in parent.iterdir() if path.is_dir())
+    except OSError:
+        return []
