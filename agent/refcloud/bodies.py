@@ -1,7 +1,8 @@
 """Reads a request's body: bounded, unpacked, of the right type. Must never hold more than the bound allows.
 
 aiohttp's parser unpacks gzip as the bytes arrive, so the bound here is on the inflated size, chunk by chunk: a packed
-bomb costs no more than one chunk beyond it.
+bomb costs no more than one chunk beyond it. That parser does not miss a gzip trailer that was cut off; a cut in the data
+itself shows as broken JSON.
 """
 
 from aiohttp import hdrs, web
@@ -35,7 +36,9 @@ async def read_body(request: web.Request, *, content_type: str, bytes_max: int, 
             if len(body) > bytes_max:
                 raise _too_large(bytes_max)
     except (BadHttpMessage, RequestPayloadError):
-        raise Refusal(400, "the body cannot be unpacked") from None
+        # What follows on this connection is noise. The end is fed so that aiohttp does not read on into its own error.
+        request.content.feed_eof()
+        raise Refusal(400, "the body cannot be unpacked", headers={hdrs.CONNECTION: "close"}) from None
     return bytes(body)
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401 (bodies here are JSON of any shape)
 """A reference cloud on real loopback sockets, with time in the test's hand, on both stores."""
 
 import itertools

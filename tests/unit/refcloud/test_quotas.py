@@ -27,7 +27,7 @@ def test_never_admits_more_than_the_limit_in_any_window_of_either_kind(gaps_s: l
         if account.ask("a", POLL, now_s=now_s, utc_s=now_s + utc_ahead_s) == 0.0:
             admitted_s.append(now_s)
     for first_s in admitted_s:
-        assert sum(first_s <= at_s and at_s < first_s + WINDOW_S for at_s in admitted_s) <= LIMIT
+        assert sum(first_s <= at_s < first_s + WINDOW_S for at_s in admitted_s) <= LIMIT
     windows = [(at_s + utc_ahead_s) // WINDOW_S for at_s in admitted_s]
     assert all(windows.count(window) <= LIMIT for window in windows)
 

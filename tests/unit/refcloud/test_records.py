@@ -48,7 +48,8 @@ def test_every_status_has_its_edges() -> None:
 
 
 def test_the_history_is_bounded_and_its_counts_are_not() -> None:
-    kept = history(*[("2", "applying")] * (OTA_HISTORY_MAX + 5))
+    applying: tuple[str, OtaStatus] = ("2", "applying")
+    kept = history(*[applying] * (OTA_HISTORY_MAX + 5))
     assert len(kept.posts) == OTA_HISTORY_MAX
     assert (kept.posts_total, kept.illegal_total) == (OTA_HISTORY_MAX + 5, 1)
 
