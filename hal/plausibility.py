@@ -79,7 +79,7 @@ LIMITS: Final[Mapping[SensorKind, Limits]] = MappingProxyType(
 """What is believable of each kind, with the reason and source beside each number."""
 
 CHIP_TEMPERATURE: Final = Limits(-40.0, 125.0, stuck_after_ms=72 * _H_MS)
-"""For the inside of a processor or a disk (hwmon) in place of `LIMITS[TEMPERATURE]`: it jumps by 20 °C within a second of
+"""For the inside of a processor or a disk (hwmon) in place of `LIMITS[TEMPERATURE]`: it jumps by 20 °C in a second of
 work, and idles at one whole degree for a day or two. Range: the junction limits of commercial silicon."""
 
 Verdict = tuple[Quality, str]

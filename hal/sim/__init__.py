@@ -1,1 +1,6 @@
-"""."""
+"""A simulated house as a board, deterministic by seed: what a hub can be run against where there is no hardware."""
+
+from hal.sim.board import SimBoard, SimOptions, World
+from hal.sim.faults import Fault, FaultKind, random_faults
+
+__all__ = ["Fault", "FaultKind", "SimBoard", "SimOptions", "World", "random_faults"]

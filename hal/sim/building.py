@@ -1,0 +1,207 @@
+"""What the simulated house is built of, and how its heat flows: two nodes a zone, air and mass, solved exactly.
+
+Parameters follow published tables, so that its time constants are those of a real house. Nothing here knows of weather,
+people or equipment: heat and the outdoor temperature come from the caller.
+
+Sources: ISO 13790:2008 for the simple hourly method (5R1C): 7.2.2.2 (total area 4.5 times the floor, 3.45 W/(m2 K)
+between air and surface), 12.2.2 (9.1 W/(m2 K) between mass and surface), 12.3.1.2 (medium building: 165 kJ/(m2 K),
+effective mass area 2.5 times the floor), annex C.2 (shares of gains). ISO 52016-1:2017, table B.17 for air and
+furniture: 10 kJ/(m2 K). German EnEV 2009, annex 1, table 1 for the envelope: walls 0.28, windows 1.3 W/(m2 K), solar
+transmittance 0.60. EN 12831-1:2017 for 0.5 air changes an hour; air holds 0.34 Wh/(m3 K).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hal.sim.linear import Matrix, dot, propagator
+
+AIR_HEAT_WH_PER_M3_K: Final = 0.34
+AIR_CAPACITY_J_PER_M2_K: Final = 10_000.0
+MASS_CAPACITY_J_PER_M2_K: Final = 165_000.0
+SURFACE_AREA_RATIO: Final = 4.5
+MASS_AREA_RATIO: Final = 2.5
+AIR_SURFACE_W_PER_M2_K: Final = 3.45
+MASS_SURFACE_W_PER_M2_K: Final = 9.1
+WALL_W_PER_M2_K: Final = 0.28
+WINDOW_W_PER_M2_K: Final = 1.3
+WINDOW_TRANSMITTANCE: Final = 0.60
+WINDOW_REDUCTION: Final = 0.63
+"""Frame 0.7 times non-perpendicular incidence 0.9 (ISO 13790, 11.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """One room.
+
+    Attributes:
+        name: For people and for `HvacOutputs`.
+        floor_m2: Floor area.
+        wall_m2: Opaque area towards the outside, roof included.
+        window_m2: Window area.
+        window_azimuth_deg: Where the window looks: 0 north, 90 east, 180 south.
+        heating_w: What its emitter gives at most.
+        cooling_w: What its cooling takes at most.
+        height_m: Room height.
+        air_change_per_h: Ventilation and infiltration with outdoor air.
+    """
+
+    name: str
+    floor_m2: float
+    wall_m2: float
+    window_m2: float
+    window_azimuth_deg: float
+    heating_w: float
+    cooling_w: float
+    height_m: float = 2.5
+    air_change_per_h: float = 0.5
+
+    @property
+    def volume_m3(self) -> float:
+        """The air in it."""
+        return self.floor_m2 * self.height_m
+
+    @property
+    def air_outside_w_per_k(self) -> float:
+        """Air to outdoors: ventilation and windows, which have no mass."""
+        ventilation = AIR_HEAT_WH_PER_M3_K * self.air_change_per_h * self.volume_m3
+        return ventilation + WINDOW_W_PER_M2_K * self.window_m2
+
+    @property
+    def mass_outside_w_per_k(self) -> float:
+        """Mass to outdoors: the opaque envelope."""
+        return WALL_W_PER_M2_K * self.wall_m2
+
+    @property
+    def air_mass_w_per_k(self) -> float:
+        """Air to mass: the two conductances of the 5R1C surface node in series (the node itself has no capacity)."""
+        air_surface = AIR_SURFACE_W_PER_M2_K * SURFACE_AREA_RATIO * self.floor_m2
+        mass_surface = MASS_SURFACE_W_PER_M2_K * MASS_AREA_RATIO * self.floor_m2
+        return air_surface * mass_surface / (air_surface + mass_surface)
+
+    @property
+    def solar_aperture_m2(self) -> float:
+        """The window area that an ideal opening letting in the same sun would have."""
+        return WINDOW_TRANSMITTANCE * WINDOW_REDUCTION * self.window_m2
+
+
+_AIR_SURFACE_SHARE: Final = (
+    AIR_SURFACE_W_PER_M2_K
+    * SURFACE_AREA_RATIO
+    / (AIR_SURFACE_W_PER_M2_K * SURFACE_AREA_RATIO + MASS_SURFACE_W_PER_M2_K * MASS_AREA_RATIO)
+)
+RADIANT_TO_AIR: Final = (1.0 - MASS_AREA_RATIO / SURFACE_AREA_RATIO) * _AIR_SURFACE_SHARE
+"""The share of sunshine and radiant heat that reaches the air; the mass takes the remainder.
+
+ISO 13790, C.2: the mass takes its area's share, the surface node the rest, and hands that on by conductance.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Building:
+    """Zones and what joins them.
+
+    Attributes:
+        zones: The rooms.
+        couplings: (zone, zone, W/K) between the air of two rooms: open doors and partitions.
+    """
+
+    zones: tuple[Zone, ...]
+    couplings: tuple[tuple[int, int, float], ...] = ()
+
+
+FLAT: Final = Building(
+    zones=(
+        Zone("living", 30.0, wall_m2=36.0, window_m2=6.0, window_azimuth_deg=180.0, heating_w=2200.0, cooling_w=1800.0),
+        Zone("kitchen", 14.0, wall_m2=20.0, window_m2=2.2, window_azimuth_deg=270.0, heating_w=1100.0, cooling_w=800.0),
+        Zone("bedroom", 18.0, wall_m2=26.0, window_m2=2.8, window_azimuth_deg=90.0, heating_w=1400.0, cooling_w=1000.0),
+        Zone("bathroom", 8.0, wall_m2=10.0, window_m2=0.8, window_azimuth_deg=0.0, heating_w=800.0, cooling_w=0.0),
+    ),
+    # A door left ajar passes some 10 to 20 W/K by buoyancy, a closed one with its partition some 5 to 10.
+    couplings=((0, 1, 20.0), (0, 2, 10.0), (0, 3, 6.0), (2, 3, 6.0)),
+)
+"""Four rooms under a roof, 70 m2."""
+
+
+class Thermal:
+    """The temperatures of a building's nodes and the books of its heat.
+
+    Nodes are numbered zone by zone, the air of all zones first, then their masses.
+
+    Attributes:
+        temperatures_c: One for each node.
+        gained_j: Heat given to the nodes since the start.
+        lost_j: Heat lost to the outside since the start, integrated independently of the temperatures' change.
+    """
+
+    def __init__(self, building: Building, *, step_s: float, start_c: float) -> None:
+        zones = building.zones
+        count = len(zones)
+        self.capacities_j_per_k = tuple(AIR_CAPACITY_J_PER_M2_K * zone.floor_m2 for zone in zones) + tuple(
+            MASS_CAPACITY_J_PER_M2_K * zone.floor_m2 for zone in zones
+        )
+        self._outside_w_per_k = tuple(zone.air_outside_w_per_k for zone in zones) + tuple(
+            zone.mass_outside_w_per_k for zone in zones
+        )
+        inner = tuple((i, i + count, zone.air_mass_w_per_k) for i, zone in enumerate(zones))
+        solved = propagator(self._dynamics(inner + building.couplings), step_s)
+        self._step_s = step_s
+        # Rows over (temperatures, forcing in watts): next temperatures, and joules lost but for the outdoors' part.
+        forced = self._per_capacity(solved.once)
+        self._rows = tuple(state + force for state, force in zip(solved.state, forced, strict=True))
+        doubly_forced = self._per_capacity(solved.twice)
+        self._loss_row = tuple(
+            dot(self._outside_w_per_k, column)
+            for rows in (solved.once, doubly_forced)
+            for column in zip(*rows, strict=True)
+        )
+        self._outside_total_w_per_k = dot(self._outside_w_per_k, [1.0] * (2 * count))
+        self.temperatures_c = [start_c] * (2 * count)
+        self.gained_j = 0.0
+        self.lost_j = 0.0
+
+    @property
+    def stored_j(self) -> float:
+        """The heat in the nodes above 0 °C."""
+        return dot(self.capacities_j_per_k, self.temperatures_c)
+
+    def advance(self, heat_w: Sequence[float], outside_c: float) -> None:
+        """Go one step on, exactly, with inputs that stand still meanwhile.
+
+        Args:
+            heat_w: Heat given to each node, in watts.
+            outside_c: The outdoor temperature.
+        """
+        known = self.temperatures_c.copy()
+        gained_w = 0.0
+        for heat, conductance in zip(heat_w, self._outside_w_per_k, strict=True):
+            gained_w += heat
+            known.append(heat + conductance * outside_c)
+        loss_j = 0.0
+        for factor, element in zip(self._loss_row, known, strict=True):
+            loss_j += factor * element
+        temperatures = []
+        for row in self._rows:
+            total = 0.0
+            for factor, element in zip(row, known, strict=True):
+                total += factor * element
+            temperatures.append(total)
+        self.temperatures_c = temperatures
+        self.gained_j += gained_w * self._step_s
+        self.lost_j += loss_j - self._outside_total_w_per_k * outside_c * self._step_s
+
+    def _dynamics(self, couplings: Sequence[tuple[int, int, float]]) -> Matrix:
+        """Return F of x' = F x + g, in 1/s."""
+        size = len(self.capacities_j_per_k)
+        rows = [[0.0] * size for _ in range(size)]
+        for i, conductance in enumerate(self._outside_w_per_k):
+            rows[i][i] -= conductance / self.capacities_j_per_k[i]
+        for i, j, conductance in couplings:
+            for here, there in ((i, j), (j, i)):
+                rows[here][here] -= conductance / self.capacities_j_per_k[here]
+                rows[here][there] += conductance / self.capacities_j_per_k[here]
+        return tuple(tuple(row) for row in rows)
+
+    def _per_capacity(self, matrix: Matrix) -> Matrix:
+        """Return the matrix with each column divided by its node's capacity: forcing in watts in place of K/s."""
+        return tuple(tuple(a / c for a, c in zip(row, self.capacities_j_per_k, strict=True)) for row in matrix)

@@ -1,0 +1,241 @@
+"""The simulated house as a whole: it advances on a grid of one minute and says what is true at any instant in between.
+
+The state at each grid point follows from the seed and from what the outputs were told before it, never from who
+looked when. So it goes forward only as far as it is asked to, and costs nothing while nobody asks. It knows nothing of
+sensors' errors: a probe gives the truth, delayed by the sensor's lag.
+"""
+
+from collections.abc import Callable, Sequence
+from math import cos, exp, radians, sin
+from typing import Final
+
+from hal.interface import HvacAction
+from hal.sim.air import RoomAir, humidity_percent, vapour_kg_per_m3
+from hal.sim.building import FLAT, RADIANT_TO_AIR, Building, Thermal
+from hal.sim.household import PERSON_CO2_M3_S, PERSON_MOISTURE_KG_S, PERSON_W, STANDBY_W_PER_M2, Household
+from hal.sim.noise import Noise, rng_for, stream_for
+from hal.sim.plant import HEAT_PUMP, Generator, Plant
+from hal.sim.power import Power
+from hal.sim.tenant import Tenant
+from hal.sim.weather import Weather
+
+GRID_S: Final = 60.0
+GRID_MS: Final = 60_000
+START_C: Final = 19.0
+START_HUMIDITY_SHARE: Final = 0.45
+BLINDS_DOWN_C: Final = 23.0
+BLINDS_TRANSMITTANCE: Final = 0.25
+"""Who is warm lowers the outer blinds (DIN 4108-2:2013, table 7: shutters closed to three quarters let 0.30 pass)."""
+
+UTC_OFFSET_S: Final = 3600.0
+"""Central European time, all year: the household does not know of summer time."""
+
+Truth = Callable[[int], float]
+"""Gives a true value at an instant of the world, in milliseconds since its start, not before the house's last step."""
+
+
+class House:
+    """One house, from a start on, forward only.
+
+    Attributes:
+        thermal: Temperatures and the books of heat.
+        plant: Heating and cooling, and the books of energy.
+        weather: Outdoors.
+        power: Mains and battery.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        start_utc_ms: int,
+        building: Building = FLAT,
+        generator: Generator = HEAT_PUMP,
+        tenant: Tenant | None = None,
+    ) -> None:
+        """Build the house and its first minute.
+
+        Args:
+            seed: Everything random follows from it.
+            start_utc_ms: The UTC instant at which the world's time is 0.
+            building: Its rooms.
+            generator: What heats and cools it.
+            tenant: A thermostat that acts while no hub does.
+        """
+        self._start_utc_s = start_utc_ms / 1000.0
+        self._zones = building.zones
+        self._tenant = tenant
+        self._is_driven = False
+        self.weather = Weather(rng_for(seed, "weather"), start_utc_s=self._start_utc_s)
+        self.thermal = Thermal(building, step_s=GRID_S, start_c=START_C)
+        self.plant = Plant(generator, building.zones, step_s=GRID_S)
+        self.power = Power(rng_for(seed, "power"), step_s=GRID_S)
+        self._household = Household(Noise(seed), stream_for(seed, "household"))
+        vapour = vapour_kg_per_m3(START_C, START_C) * START_HUMIDITY_SHARE
+        self.air = tuple(
+            RoomAir(volume_m3=zone.volume_m3, air_change_per_h=zone.air_change_per_h, step_s=GRID_S, vapour=vapour)
+            for zone in building.zones
+        )
+        self._walls = tuple(
+            (cos(radians(zone.window_azimuth_deg)), sin(radians(zone.window_azimuth_deg)), zone.solar_aperture_m2)
+            for zone in building.zones
+        )
+        self._actions: Sequence[HvacAction] = [HvacAction.OFF] * len(building.zones)
+        self._heat_ms = [0] * len(building.zones)
+        self._cool_ms = [0] * len(building.zones)
+        self._settled_ms = 0
+        self._from_ms = self._to_ms = 0
+        self._outside_humidity_percent = START_HUMIDITY_SHARE * 100
+        self._signals = self._present()
+        self._probes: dict[tuple[str, float], int] = {}
+        self._probe_plans: list[tuple[int, float, float, float]] = []
+        self._probe_from: list[float] = []
+        self._probe_to: list[float] = []
+        self._step()
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The names of the rooms."""
+        return tuple(zone.name for zone in self._zones)
+
+    @property
+    def minute_ms(self) -> int:
+        """The beginning of the minute up to which the house has come, in the world's time."""
+        return self._from_ms
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """What a probe can be put on: "ROOM/temperature", "/humidity" and "/iaq", "outside/...", "pressure", ..."""
+        rooms = [f"{zone.name}/{what}" for what in ("temperature", "humidity", "iaq") for zone in self._zones]
+        return (*rooms, "outside/temperature", "outside/humidity", "pressure", "mains", "battery")
+
+    def probe(self, signal: str, *, lag_s: float) -> Truth:
+        """Return the truth about a signal as an element with first-order lag sees it.
+
+        The lag is solved exactly on the grid, for a signal that runs straight between grid points. The truth may be
+        asked for instants from the last that the house was advanced to until the end of that minute.
+
+        Raises:
+            ValueError: There is no such signal.
+        """
+        number = self._probes.get((signal, lag_s))
+        if number is None:
+            index = self.signals.index(signal)
+            kept = exp(-GRID_S / lag_s) if lag_s > 0 else 0.0
+            newest = 1.0 - lag_s / GRID_S * (1.0 - kept)
+            number = self._probes[signal, lag_s] = len(self._probe_plans)
+            self._probe_plans.append((index, kept, 1.0 - kept - newest, newest))
+            self._probe_from.append(self._signals[index])
+            self._probe_to.append(self._signals[index])
+        before, after = self._probe_from, self._probe_to
+
+        def truth(at_ms: int) -> float:
+            start = before[number]
+            return start + (after[number] - start) * ((at_ms - self._from_ms) / GRID_MS)
+
+        return truth
+
+    def advance_to(self, at_ms: int) -> None:
+        """Go on until the minute that holds `at_ms`; an instant in the past changes nothing."""
+        while at_ms >= self._to_ms:
+            self._step()
+
+    def command(self, at_ms: int, actions: Sequence[HvacAction]) -> None:
+        """Tell the equipment of each zone what to do from `at_ms` on; the tenant's thermostat stands back.
+
+        Args:
+            at_ms: The instant; one before the last command counts as the same.
+            actions: One for each zone.
+        """
+        self.advance_to(at_ms)
+        self._settle(at_ms)
+        self._actions = tuple(actions)
+        self._is_driven = True
+
+    def release(self, at_ms: int) -> None:
+        """Switch everything off and let the tenant's thermostat, where there is one, take over."""
+        self.command(at_ms, [HvacAction.OFF] * len(self._zones))
+        self._is_driven = False
+
+    def _settle(self, at_ms: int) -> None:
+        """Account for how long the present actions have been on in this minute."""
+        elapsed_ms = max(0, at_ms - self._settled_ms)
+        self._settled_ms += elapsed_ms
+        for i, action in enumerate(self._actions):
+            if action is HvacAction.HEAT:
+                self._heat_ms[i] += elapsed_ms
+            elif action is HvacAction.COOL:
+                self._cool_ms[i] += elapsed_ms
+
+    def _step(self) -> None:
+        """Enter the next minute: work out the state at its end from what was called for in the minute before."""
+        start_ms = self._to_ms
+        self._settle(start_ms)
+        heat = [ms / GRID_MS for ms in self._heat_ms]
+        cool = [ms / GRID_MS for ms in self._cool_ms]
+        self._heat_ms = [0] * len(heat)
+        self._cool_ms = [0] * len(cool)
+        utc_s = self._start_utc_s + start_ms / 1000.0
+        local_s = utc_s + UTC_OFFSET_S
+        if self._tenant is not None and not self._is_driven:
+            self._actions = self._tenant.decide(
+                self.thermal.temperatures_c, self._actions, local_hour=local_s % 86_400 / 3600
+            )
+        self.weather.advance_to(utc_s + GRID_S)
+        self.power.advance()
+        self.plant.advance(heat, cool, outside_c=self.weather.outside_c, has_power=self.power.has_mains)
+        self._live(local_s)
+        self._from_ms = start_ms
+        self._to_ms = start_ms + GRID_MS
+        self._publish()
+
+    def _live(self, local_s: float) -> None:
+        """Let sun, people and machines act on the rooms for one step."""
+        weather = self.weather
+        count = len(self._zones)
+        inner_w = [STANDBY_W_PER_M2 * zone.floor_m2 for zone in self._zones]
+        moisture_kg_s = [0.0] * count
+        people = [0.0] * count
+        for habit in self._household.at(local_s):
+            inner_w[habit.zone] += habit.people * PERSON_W + habit.appliances_w
+            moisture_kg_s[habit.zone] += habit.people * PERSON_MOISTURE_KG_S + habit.moisture_kg_s
+            people[habit.zone] += habit.people
+        air_w, mass_w = [], []
+        for i, (north, east, aperture_m2) in enumerate(self._walls):
+            # ISO 13790, C.2: half of what is given off inside warms the air at once, the rest is radiant like the sun.
+            convective_w = 0.5 * inner_w[i]
+            sun_w = weather.sun.on_wall(north, east) * aperture_m2
+            if self.thermal.temperatures_c[i] > BLINDS_DOWN_C:
+                sun_w *= BLINDS_TRANSMITTANCE
+            radiant_w = convective_w + sun_w
+            air_w.append(self.plant.emitted_w[i] + convective_w + RADIANT_TO_AIR * radiant_w)
+            mass_w.append((1.0 - RADIANT_TO_AIR) * radiant_w)
+        self.thermal.advance(air_w + mass_w, weather.outside_c)
+        outdoor_vapour = vapour_kg_per_m3(weather.dew_point_c, weather.outside_c)
+        self._outside_humidity_percent = humidity_percent(outdoor_vapour, weather.outside_c)
+        for i, air in enumerate(self.air):
+            air.advance(
+                outdoor_vapour=outdoor_vapour,
+                moisture_kg_s=moisture_kg_s[i],
+                co2_m3_s=people[i] * PERSON_CO2_M3_S,
+                temperature_c=self.thermal.temperatures_c[i],
+            )
+
+    def _present(self) -> list[float]:
+        """Return the signals of the last step, in the order of `signals`."""
+        weather = self.weather
+        values = self.thermal.temperatures_c[: len(self._zones)]
+        values += [air.humidity_percent for air in self.air]
+        values += [air.iaq for air in self.air]
+        values += [weather.outside_c, self._outside_humidity_percent, weather.pressure_hpa]
+        values += [1.0 if self.power.has_mains else 0.0, self.power.battery_percent]
+        return values
+
+    def _publish(self) -> None:
+        """Move the probes on to the end of the new minute."""
+        earlier, later = self._signals, self._present()
+        before, after = self._probe_from, self._probe_to
+        for i, (signal, kept, old, new) in enumerate(self._probe_plans):
+            seen = before[i] = after[i]
+            after[i] = kept * seen + old * earlier[signal] + new * later[signal]
+        self._signals = later

@@ -1,0 +1,229 @@
+"""Simulated sensors: the truth about the house made into what a real element of that kind would give, faults included.
+
+A value depends on the seed, the sensor and the instant alone; only a stuck sensor remembers what it gave before.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import copysign, inf, nan
+from types import MappingProxyType
+from typing import Final
+
+from hal.errors import ReadingImplausible, SensorUnavailable
+from hal.interface import HUB, SensorKind
+from hal.sim.faults import Fault, FaultKind
+from hal.sim.house import Truth
+from hal.sim.noise import Noise
+
+HandedOut = Callable[[str, str, SensorKind, float, int], None]
+"""Told of every value that leaves the board: device, source, kind, value, monotonic milliseconds."""
+
+_SPIKE_ABOVE: Final = 0.67
+"""Half of all standard normal deviates are farther than this from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """The properties of a sensing element.
+
+    Attributes:
+        noise: Standard deviation from one value to the next.
+        offset: Standard deviation of the constant error from one piece to the next.
+        steps_per_unit: Its resolution, as steps in one unit; steps of 1/n are exact where decimals are not.
+        lag_s: Its time constant in still air.
+        low: The lowest value that it can give.
+        high: The highest value that it can give.
+    """
+
+    noise: float
+    offset: float
+    steps_per_unit: int
+    lag_s: float
+    low: float = -inf
+    high: float = inf
+
+
+ELEMENTS: Final[Mapping[SensorKind, Element]] = MappingProxyType(
+    {
+        # SHT40 data sheet: repeatability 0.04 °C and 0.08 %, accuracy 0.2 °C and 1.8 % (taken as two deviations); the
+        # ZCL clusters 0x0402 and 0x0405 carry hundredths. The lag is that of a plastic case: minutes, not seconds.
+        SensorKind.TEMPERATURE: Element(0.04, 0.1, 100, lag_s=180.0, low=-40.0, high=125.0),
+        SensorKind.HUMIDITY: Element(0.08, 0.9, 100, lag_s=60.0, low=0.0, high=100.0),
+        # BME280 data sheet: noise 0.2 Pa with filter to 1.3 Pa without, accuracy 1 hPa, output in hundredths of hPa.
+        SensorKind.PRESSURE: Element(0.02, 0.5, 100, lag_s=0.0, low=300.0, high=1100.0),
+        SensorKind.POWER_AVAILABILITY: Element(0.0, 0.0, 1, lag_s=0.0, low=0.0, high=1.0),
+        # ZCL cluster 0x0001, BatteryPercentageRemaining: half percents.
+        SensorKind.BATTERY_LEVEL: Element(0.0, 0.0, 2, lag_s=0.0, low=0.0, high=100.0),
+        # Signal strength of one packet scatters by some dB around the slow fading.
+        SensorKind.SIGNAL_STRENGTH: Element(1.5, 0.0, 1, lag_s=0.0, low=-110.0, high=0.0),
+        # BME680 with BSEC: whole numbers, some minutes behind.
+        SensorKind.IAQ: Element(1.0, 4.0, 1, lag_s=120.0, low=0.0, high=500.0),
+    }
+)
+"""A usual element of each kind, with the source beside it."""
+
+
+class Channel:
+    """One element of one sensor: gives its value at an instant.
+
+    Attributes:
+        kind: What it measures.
+        source: Its name within its device.
+    """
+
+    __slots__ = (
+        "_faults",
+        "_given",
+        "_high",
+        "_low",
+        "_noise",
+        "_offset",
+        "_sigma",
+        "_steps",
+        "_stream",
+        "_truth",
+        "kind",
+        "source",
+    )
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        kind: SensorKind,
+        truth: Truth,
+        noise: Noise,
+        stream: int,
+        faults: Sequence[Fault] = (),
+        element: Element | None = None,
+    ) -> None:
+        """Make one piece; its constant error follows from its noise stream.
+
+        Args:
+            source: Its name within its device.
+            kind: What it measures.
+            truth: What it measures it of.
+            noise: The world's noise.
+            stream: Its own address therein.
+            faults: What will go wrong with it.
+            element: In place of the usual one of its kind.
+        """
+        element = ELEMENTS[kind] if element is None else element
+        self.source = source
+        self.kind = kind
+        self._truth = truth
+        self._noise = noise
+        self._stream = stream
+        self._offset = element.offset * noise.at(stream, -1)
+        self._sigma = element.noise
+        self._steps = element.steps_per_unit
+        self._low = element.low
+        self._high = element.high
+        self._faults = tuple(faults)
+        self._given: float | None = None
+
+    def measure(self, at_ms: int) -> float:
+        """Return its value at an instant of the world, in milliseconds since the world's start.
+
+        Raises:
+            SensorUnavailable: A fault keeps it from answering.
+            ReadingImplausible: A fault makes it answer with what is no number.
+        """
+        value = self._truth(at_ms) + self._offset
+        if self._sigma:
+            value += self._sigma * self._noise.at(self._stream, at_ms)
+        fault = self._fault_at(at_ms) if self._faults else None
+        if fault is not None:
+            match fault.kind:
+                case FaultKind.STUCK if self._given is not None:
+                    return self._given
+                case FaultKind.NAN:
+                    return nan
+                case FaultKind.GONE:
+                    raise SensorUnavailable(f"{self.source}: no answer; check its wiring or its battery")
+                case FaultKind.GARBAGE:
+                    raise ReadingImplausible(f"{self.source}: answered 0x5f 0xff instead of a number")
+            value += self._error(fault, at_ms)
+        value = round(value * self._steps) / self._steps
+        if not self._low <= value <= self._high:
+            value = self._low if value < self._low else self._high
+        self._given = value
+        return value
+
+    def silence_s(self, at_ms: int) -> float:
+        """Return for how long it keeps its answer back: 0, some seconds, or infinity."""
+        fault = self._fault_at(at_ms) if self._faults else None
+        return fault.magnitude if fault is not None and fault.kind is FaultKind.HANG else 0.0
+
+    def _fault_at(self, at_ms: int) -> Fault | None:
+        """Return the first fault that is under way."""
+        for fault in self._faults:
+            if fault.from_ms <= at_ms < fault.to_ms:
+                return fault
+        return None
+
+    def _error(self, fault: Fault, at_ms: int) -> float:
+        """Return by how much a fault moves the value."""
+        match fault.kind:
+            case FaultKind.LIE:
+                return fault.magnitude
+            case FaultKind.DRIFT:
+                return fault.magnitude * (at_ms - fault.from_ms) / 3_600_000
+            case FaultKind.SPIKE:
+                deviate = self._noise.at(self._stream + 1, at_ms)
+                return copysign(fault.magnitude, deviate) if abs(deviate) > _SPIKE_ABOVE else 0.0
+        return 0.0
+
+
+class SimSensor:
+    """A sensor of the hub itself, implementing `hal.interface.Sensor`."""
+
+    __slots__ = ("_advance_to", "_channel", "_monotonic_ms", "_on_handed_out", "_world_offset_ms", "kind", "source")
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        monotonic_ms: Callable[[], int],
+        world_offset_ms: int,
+        advance_to: Callable[[int], None],
+        on_handed_out: HandedOut | None,
+    ) -> None:
+        """Put an element on the hub.
+
+        Args:
+            channel: The element.
+            monotonic_ms: This boot's clock.
+            world_offset_ms: The world's time minus that clock.
+            advance_to: Brings the world to an instant of its time.
+            on_handed_out: Told of every value.
+        """
+        self.source = channel.source
+        self.kind = channel.kind
+        self._channel = channel
+        self._monotonic_ms = monotonic_ms
+        self._world_offset_ms = world_offset_ms
+        self._advance_to = advance_to
+        self._on_handed_out = on_handed_out
+
+    async def read(self) -> float:
+        """Return the value of this moment; a hanging sensor answers late with what is true then, or never.
+
+        Raises:
+            SensorUnavailable: It does not answer.
+            ReadingImplausible: It answers with what is no number.
+        """
+        at_ms = self._monotonic_ms()
+        silence_s = self._channel.silence_s(at_ms + self._world_offset_ms)
+        if silence_s:
+            if silence_s == inf:
+                await asyncio.get_running_loop().create_future()
+            await asyncio.sleep(silence_s)
+            at_ms = self._monotonic_ms()
+        world_ms = at_ms + self._world_offset_ms
+        self._advance_to(world_ms)
+        value = self._channel.measure(world_ms)
+        if self._on_handed_out is not None:
+            self._on_handed_out(HUB, self.source, self.kind, value, at_ms)
+        return value

@@ -1,0 +1,361 @@
+"""The simulated board as the agent uses it: asked, listened to, told what to do, restarted."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import isnan
+from random import Random
+from typing import Any
+
+import pytest
+
+from hal.errors import ActuatorFault, ReadingImplausible, SensorUnavailable
+from hal.interface import HUB, Board, HvacAction, Quality, Reading, SensorKind
+from hal.plausibility import Judge
+from hal.sim import Fault, FaultKind, SimBoard, SimOptions, World, random_faults
+
+START_UTC_MS = 1_768_000_000_000
+DAY_MS = 86_400_000
+Clock = Callable[[], int]
+Loop = asyncio.AbstractEventLoop
+
+
+PLAIN = SimOptions(seed=1, start_utc_ms=START_UTC_MS)
+
+
+def options(**changes: object) -> SimOptions:
+    return replace(PLAIN, **changes)  # type: ignore[arg-type]  # checked by SimOptions itself
+
+
+async def listen(board: SimBoard, *, for_s: float) -> list[Reading]:
+    assert board.network is not None
+    readings: list[Reading] = []
+    try:
+        async with asyncio.timeout(for_s):
+            while True:
+                readings += await board.network.receive()
+    except TimeoutError:
+        return readings
+
+
+def test_it_is_a_board(monotonic_ms: Clock) -> None:
+    board: Board = SimBoard(World(options()), monotonic_ms=monotonic_ms)
+    assert board.name == "sim"
+    assert board.network is None
+    assert [sensor.kind for sensor in board.sensors] == list(SensorKind)
+    assert len({sensor.source for sensor in board.sensors}) == 7
+
+
+def test_a_second_thermometer_is_another_source_of_the_same_kind(monotonic_ms: Clock) -> None:
+    board = SimBoard(World(options(has_second_temperature=True)), monotonic_ms=monotonic_ms)
+    sources = [sensor.source for sensor in board.sensors if sensor.kind is SensorKind.TEMPERATURE]
+    assert sources == ["sim/temperature", "sim/temperature-2"]
+
+
+def test_every_first_value_is_believable(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    board = SimBoard(World(options()), monotonic_ms=monotonic_ms)
+    values = {sensor.kind: virtual_loop.run_until_complete(sensor.read()) for sensor in board.sensors}
+    for kind, value in values.items():
+        assert Judge(kind).judge(value, 0)[0] is Quality.GOOD
+    assert values[SensorKind.POWER_AVAILABILITY] == 1.0
+    assert values[SensorKind.BATTERY_LEVEL] == 100.0
+    assert 18.0 < values[SensorKind.TEMPERATURE] < 20.0
+    assert -80 < values[SensorKind.SIGNAL_STRENGTH] < -40
+
+
+@pytest.mark.parametrize("count", [7, 8, 9, 10, 50, 137])
+def test_there_are_as_many_series_as_asked_for(count: int) -> None:
+    world = options(sensors_count=count)
+    assert len(world.series) == len(set(world.series)) == count
+    assert len({sensor.device for sensor in world.relayed}) == len(world.relayed)
+
+
+def test_addresses_are_made_up_ones_and_follow_from_the_seed() -> None:
+    addresses = [sensor.ieee_address for sensor in options(sensors_count=50).relayed]
+    assert addresses == [sensor.device for sensor in options(sensors_count=50).relayed]
+    assert addresses != [sensor.device for sensor in options(sensors_count=50, seed=2).relayed]
+    for address in addresses:
+        assert re.fullmatch("0x[0-9a-f]{16}", address)
+        assert int(address[2:4], 16) & 0x03 == 0x02
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"sensors_count": 6}, "sensors_count: 6 is outside 7 to 1000"),
+        ({"sensors_count": 1001}, "sensors_count"),
+        ({"report_interval_s": 0.5}, "report_interval_s"),
+        ({"report_interval_s": 86_400}, "report_interval_s"),
+        ({"reports_max": 0}, "reports_max"),
+        ({"faults": (Fault("sim/smell", FaultKind.NAN, 0, 1),)}, "no such sensor: sim/smell"),
+    ],
+)
+def test_options_that_make_no_world_are_refused(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        options(**changes)
+
+
+def test_each_device_reports_all_its_kinds_at_its_own_pace(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    board = SimBoard(World(options(sensors_count=30)), monotonic_ms=monotonic_ms)
+    readings = virtual_loop.run_until_complete(listen(board, for_s=3600))
+    assert board.network is not None
+    phases = set()
+    for sensor in board.network.sensors:
+        mine = [reading for reading in readings if reading.device == sensor.device]
+        instants = sorted({reading.at_ms for reading in mine})
+        assert len(instants) in {59, 60}
+        gaps = {b - a for a, b in pairwise(instants)}
+        assert len(gaps) == 1
+        assert 59_900 <= gaps.pop() <= 60_100
+        assert Counter(reading.kind for reading in mine) == dict.fromkeys(sensor.kinds, len(instants))
+        phases.add(instants[0])
+    assert len(phases) == len(board.network.sensors)
+    assert [reading.at_ms for reading in readings] == sorted(reading.at_ms for reading in readings)
+
+
+def test_a_report_arrives_when_it_is_sent(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    board = SimBoard(World(options(sensors_count=10)), monotonic_ms=monotonic_ms)
+    assert board.network is not None
+    for _ in range(5):
+        readings = virtual_loop.run_until_complete(board.network.receive())
+        assert {reading.at_ms for reading in readings} == {monotonic_ms()}
+
+
+def test_a_natural_key_is_never_used_twice(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    board = SimBoard(World(options(sensors_count=50)), monotonic_ms=monotonic_ms)
+    readings = virtual_loop.run_until_complete(listen(board, for_s=7200))
+    assert len({(r.device, r.kind, r.at_ms) for r in readings}) == len(readings)
+
+
+def test_reports_that_nobody_fetches_wait_and_the_oldest_are_dropped(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    board = SimBoard(World(options(sensors_count=10, reports_max=20)), monotonic_ms=monotonic_ms)
+    assert board.network is not None
+    virtual_loop.run_until_complete(asyncio.sleep(3600))
+    readings = virtual_loop.run_until_complete(board.network.receive())
+    assert len(readings) == 3 * 20
+    assert board.network.reports_dropped in {39, 40}
+    assert readings[-1].at_ms > 3_500_000
+    assert readings[0].at_ms > 2_300_000
+
+
+def test_what_one_sensor_gives_does_not_depend_on_who_reads_the_others(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    quiet = SimBoard(World(options(sensors_count=20)), monotonic_ms=monotonic_ms)
+    busy = SimBoard(World(options(sensors_count=20)), monotonic_ms=monotonic_ms)
+
+    async def read_busily() -> None:
+        while True:
+            for sensor in busy.sensors[1:]:
+                await sensor.read()
+            await asyncio.sleep(3.7)
+
+    async def both() -> tuple[list[Reading], list[Reading], float, float]:
+        task = asyncio.ensure_future(read_busily())
+        heard = await asyncio.gather(listen(quiet, for_s=3600), listen(busy, for_s=3600))
+        task.cancel()
+        return *heard, await quiet.sensors[0].read(), await busy.sensors[0].read()
+
+    quiet_heard, busy_heard, quiet_value, busy_value = virtual_loop.run_until_complete(both())
+    assert quiet_heard == busy_heard
+    assert quiet_value == busy_value
+
+
+def test_late_fetching_gives_the_same_reports(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    prompt = SimBoard(World(options(sensors_count=20)), monotonic_ms=monotonic_ms)
+    late = SimBoard(World(options(sensors_count=20)), monotonic_ms=monotonic_ms)
+    heard = virtual_loop.run_until_complete(listen(prompt, for_s=1800))
+    assert late.network is not None
+    assert virtual_loop.run_until_complete(late.network.receive()) == heard
+
+
+def test_the_oracle_hears_of_all_that_was_handed_out(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    heard: list[tuple[str, str, SensorKind, float, int]] = []
+    board = SimBoard(
+        World(options(sensors_count=20)), monotonic_ms=monotonic_ms, on_handed_out=lambda *call: heard.append(call)
+    )
+    readings = virtual_loop.run_until_complete(listen(board, for_s=600))
+    assert heard == [(r.device, r.source, r.kind, r.value, r.at_ms) for r in readings]
+    heard.clear()
+    value = virtual_loop.run_until_complete(board.sensors[0].read())
+    assert heard == [(HUB, "sim/temperature", SensorKind.TEMPERATURE, value, monotonic_ms())]
+
+
+def test_confirming_a_radio_changes_nothing(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    board = SimBoard(World(options(sensors_count=10)), monotonic_ms=monotonic_ms)
+    assert board.network is not None
+    first = virtual_loop.run_until_complete(board.network.receive())
+    board.network.confirm()
+    assert virtual_loop.run_until_complete(board.network.receive())[0].at_ms > first[0].at_ms
+
+
+def relayed_fault(kind: FaultKind, suffix: str = "") -> tuple[str, SimOptions]:
+    sensor = options(sensors_count=13).relayed[0]
+    return sensor.device, options(sensors_count=13, faults=(Fault(f"{sensor.name}{suffix}", kind, 0, DAY_MS, 10.0),))
+
+
+@pytest.mark.parametrize("kind", [FaultKind.GONE, FaultKind.HANG])
+def test_a_relayed_sensor_that_is_gone_is_silent(kind: FaultKind, virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    device, broken = relayed_fault(kind)
+    board = SimBoard(World(broken), monotonic_ms=monotonic_ms)
+    devices = {reading.device for reading in virtual_loop.run_until_complete(listen(board, for_s=600))}
+    assert len(devices) == 1
+    assert device not in devices
+
+
+def test_one_broken_element_leaves_the_others_of_its_device(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    device, broken = relayed_fault(FaultKind.GARBAGE, "/humidity")
+    board = SimBoard(World(broken), monotonic_ms=monotonic_ms)
+    readings = virtual_loop.run_until_complete(listen(board, for_s=600))
+    kinds = {reading.kind for reading in readings if reading.device == device}
+    assert kinds == {SensorKind.TEMPERATURE, SensorKind.BATTERY_LEVEL}
+    assert board.network is not None
+    assert board.network.readings_garbled in {9, 10}
+
+
+def test_nan_comes_through_for_the_caller_to_judge(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    device, broken = relayed_fault(FaultKind.NAN, "/temperature")
+    board = SimBoard(World(broken), monotonic_ms=monotonic_ms)
+    readings = virtual_loop.run_until_complete(listen(board, for_s=120))
+    values = {r.kind: r.value for r in readings if r.device == device}
+    assert isnan(values[SensorKind.TEMPERATURE])
+    assert not isnan(values[SensorKind.HUMIDITY])
+
+
+def test_a_healthy_house_is_believed_and_a_broken_one_is_not(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    """Judge and house agree: no healthy reading is bad, and gross faults are found."""
+
+    def judged(faults: tuple[Fault, ...]) -> Counter[Quality]:
+        board = SimBoard(
+            World(options(sensors_count=20, report_interval_s=600, faults=faults)), monotonic_ms=monotonic_ms
+        )
+        judges: dict[tuple[str, SensorKind], Judge] = {}
+        verdicts: Counter[Quality] = Counter()
+        for reading in virtual_loop.run_until_complete(listen(board, for_s=4 * 86_400)):
+            judge = judges.setdefault((reading.device, reading.kind), Judge(reading.kind))
+            verdicts[judge.judge(reading.value, reading.at_ms)[0]] += 1
+        return verdicts
+
+    healthy = judged(())
+    assert set(healthy) == {Quality.GOOD}
+    series = [name for name in options(sensors_count=20).series if not name[0].startswith("sim/")]
+    faults = random_faults(Random(1), series, duration_s=4 * 86_400, faults_per_day=1.0)
+    assert judged(faults)[Quality.BAD] > 20
+
+
+def test_hub_sensors_break_in_every_way(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    series = options().series
+    faults = random_faults(Random(3), series, duration_s=5 * 86_400, faults_per_day=6.0)
+    board = SimBoard(World(options(faults=faults)), monotonic_ms=monotonic_ms)
+    seen: Counter[str] = Counter()
+
+    async def sample() -> None:
+        for _ in range(5 * 288):
+            for sensor in board.sensors:
+                try:
+                    async with asyncio.timeout(5):
+                        value = await sensor.read()
+                    seen["nan" if isnan(value) else "value"] += 1
+                except (SensorUnavailable, ReadingImplausible, TimeoutError) as error:
+                    seen[type(error).__name__] += 1
+            await asyncio.sleep(300)
+
+    virtual_loop.run_until_complete(sample())
+    assert set(seen) == {"value", "nan", "SensorUnavailable", "ReadingImplausible", "TimeoutError"}
+    assert seen["value"] > 0.8 * seen.total()
+
+
+def test_the_outputs_heat_the_room_that_is_named(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    board = SimBoard(World(options(has_tenant_thermostat=False)), monotonic_ms=monotonic_ms)
+    thermal = board.world.house.thermal
+
+    async def heat() -> None:
+        await board.outputs.apply({"bathroom": HvacAction.HEAT})
+        await asyncio.sleep(2 * 3600)
+        await board.sensors[0].read()
+
+    virtual_loop.run_until_complete(heat())
+    warmest = dict(zip(thermal.temperatures_c[:4], board.outputs.zones, strict=True))
+    assert warmest[max(warmest)] == "bathroom"
+
+
+def test_an_unknown_room_is_refused_and_nothing_is_switched(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    board = SimBoard(World(options(has_tenant_thermostat=False)), monotonic_ms=monotonic_ms)
+    with pytest.raises(ActuatorFault, match="no output for attic; this house has living, kitchen, bedroom, bathroom"):
+        virtual_loop.run_until_complete(board.outputs.apply({"living": HvacAction.HEAT, "attic": HvacAction.HEAT}))
+    board.world.advance_to(DAY_MS)
+    assert board.world.house.plant.drawn_j == 0.0
+
+
+def test_the_tenant_rules_until_the_hub_does_and_again_after_close(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    board = SimBoard(World(options()), monotonic_ms=monotonic_ms)
+    plant = board.world.house.plant
+
+    async def day() -> list[float]:
+        drawn = []
+        for step in (None, board.outputs.apply({}), board.close()):
+            if step is not None:
+                await step
+            before_j = plant.drawn_j
+            await asyncio.sleep(86_000)
+            await board.sensors[0].read()
+            drawn.append(plant.drawn_j - before_j)
+        return drawn
+
+    tenant_j, hub_j, tenant_again_j = virtual_loop.run_until_complete(day())
+    assert min(tenant_j, tenant_again_j) > 10e6
+    assert hub_j < 1e6
+
+
+def test_a_restarted_hub_finds_the_same_house_and_has_missed_what_was_on_the_air(
+    virtual_loop: Loop, monotonic_ms: Clock
+) -> None:
+    world = World(options(sensors_count=20))
+    first = SimBoard(world, monotonic_ms=monotonic_ms)
+    virtual_loop.run_until_complete(listen(first, for_s=600))
+    virtual_loop.run_until_complete(asyncio.sleep(3000))
+    booted_ms = monotonic_ms()
+    second = SimBoard(
+        world, monotonic_ms=lambda: monotonic_ms() - booted_ms, utc_ms=lambda: START_UTC_MS + monotonic_ms()
+    )
+    readings = virtual_loop.run_until_complete(listen(second, for_s=600))
+    assert 0 < min(reading.at_ms for reading in readings) < 60_000
+    unbroken = SimBoard(World(options(sensors_count=20)), monotonic_ms=lambda: 0)
+    unbroken.world.advance_to(4_200_000)
+    assert unbroken.world.radio is not None
+    expected = [r for report in unbroken.world.radio.waiting for r in report if r.at_ms > booted_ms]
+    assert [(r.device, r.value, r.at_ms + booted_ms) for r in readings] == [
+        (r.device, r.value, r.at_ms) for r in expected
+    ]
+
+
+def test_without_utc_the_world_goes_on_where_the_last_hub_left_it(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    world = World(options())
+    SimBoard(world, monotonic_ms=monotonic_ms)
+    world.advance_to(DAY_MS + 30_000)
+    again = SimBoard(world, monotonic_ms=monotonic_ms)
+    virtual_loop.run_until_complete(asyncio.sleep(3600))
+    virtual_loop.run_until_complete(again.sensors[0].read())
+    assert world.house.minute_ms == DAY_MS + 3_600_000
+
+
+def test_the_same_world_on_every_python(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    """Values pinned on 3.11: a change of any random draw, sum or rounding shows here."""
+    board = SimBoard(World(options(seed=42, sensors_count=15)), monotonic_ms=monotonic_ms)
+    readings = virtual_loop.run_until_complete(listen(board, for_s=6 * 3600))
+
+    async def own() -> Sequence[float]:
+        return [await sensor.read() for sensor in board.sensors]
+
+    assert [(r.source, r.value, r.at_ms) for r in readings[-8:]] == [
+        ("temperature", 19.04, 21557284),
+        ("humidity", 40.2, 21557284),
+        ("temperature", 18.25, 21572755),
+        ("humidity", 39.67, 21572755),
+        ("battery_level", 22.0, 21572755),
+        ("temperature", 17.81, 21595052),
+        ("humidity", 52.65, 21595052),
+        ("battery_level", 46.0, 21595052),
+    ]
+    assert virtual_loop.run_until_complete(own()) == [18.14, 39.37, 1009.48, 1.0, 100.0, -62.0, 25.0]
