@@ -3,6 +3,7 @@
 Must never talk to a real cloud: ClimaSense has no such API.
 """
 
+import io
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -149,6 +150,7 @@ class AdminClient:
         data: Any = body
         if isinstance(body, bytes):
             headers[hdrs.CONTENT_TYPE] = contract.FIRMWARE_CONTENT_TYPE
+            data = io.BytesIO(body)  # so that aiohttp sends a large image in pieces
         elif body is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"
             data = encode(body)

@@ -1,8 +1,8 @@
 """Reads a request's body: bounded, unpacked, of the right type. Must never hold more than the bound allows.
 
 aiohttp's parser unpacks gzip as the bytes arrive, so the bound here is on the inflated size, chunk by chunk: a packed
-bomb costs no more than one chunk beyond it. That parser does not miss a gzip trailer that was cut off; a cut in the data
-itself shows as broken JSON.
+bomb costs no more than one chunk beyond it. That parser does not miss a gzip trailer that was cut off; a cut in the
+data itself shows as broken JSON.
 """
 
 from aiohttp import hdrs, web
