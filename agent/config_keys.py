@@ -71,7 +71,7 @@ SECTIONS: dict[str, str] = {
 }
 """Each table and what it is about, in the order of the example file."""
 
-_SIM_SENSORS_MAX = 200
+_SIM_SENSORS_MAX = 1000
 _SEED_MAX = 2**63 - 1
 
 KEYS: tuple[Key, ...] = (
@@ -116,9 +116,12 @@ KEYS: tuple[Key, ...] = (
     Key("board.name", choice("sim", "linux", "replay"), "sim", "needs no hardware, so that the first start works"),
     Key("board.sim.seed", integer(0, _SEED_MAX), 1, "the same seed gives the same house, weather and faults"),
     Key(
-        "board.sim.sensors_count", integer(0, _SIM_SENSORS_MAX, "sensors"), 5, "relayed sensors, spread over the rooms"
+        "board.sim.sensors_count",
+        integer(len(SensorKind), _SIM_SENSORS_MAX, "sensors"),
+        len(SensorKind),
+        "one of each kind on the hub; those above seven are relayed, and each device of them needs a key",
     ),
-    Key("board.sim.report_interval_s", number(1, DAY_S, "s"), 60, "how often a relayed sensor reports"),
+    Key("board.sim.report_interval_s", number(1, DAY_S - 1, "s"), 60, "how often a relayed sensor reports"),
     Key("board.sim.tenant_thermostat", boolean(), True, "heat the house with a thermostat of its own"),
     Key(
         "board.replay.recording",

@@ -109,7 +109,7 @@ def read_values(text: str, *, file: str, directory: Path) -> Values:
     reader = _Reader(file, directory, lines)
     values = _defaults(directory) | dict(reader.table(document, ()))
     reader.require()
-    named_lines = {".".join(map(str, path)): line for path, line in lines.items()}
+    named_lines = {_dotted(path): line for path, line in lines.items()}
     return Values(values, named_lines, tuple(reader.problems))
 
 
@@ -150,7 +150,7 @@ class _Reader:
         """Yield the key and value of each good key below a table."""
         for name, value in table.items():
             here = (*path, name)
-            dotted = ".".join(here)
+            dotted = _dotted(here)
             self._seen.add(dotted)
             if key := BY_PATH.get(dotted):
                 yield from self._value(key, value, here)
@@ -160,7 +160,7 @@ class _Reader:
                 else:
                     self._report(here, f"found {describe(value)}; allowed is a table: [{dotted}]")
             else:
-                self._report(here, _unknown(dotted, name, ".".join(path)))
+                self._report(here, _unknown(dotted, name, _dotted(path)))
 
     def require(self) -> None:
         """Report each required key that was not seen, at the line of its table."""
@@ -178,7 +178,7 @@ class _Reader:
 
     def _report(self, path: tuple[str, ...], text: str, *, line: int | None = None) -> None:
         line = self._lines.get(path, 0) if line is None else line
-        self.problems.append(Problem(self._file, line, ".".join(map(_safe_name, path)), text))
+        self.problems.append(Problem(self._file, line, _dotted(path), text))
 
 
 def _unknown(dotted: str, name: str, section: str) -> str:
@@ -196,7 +196,7 @@ def _unknown(dotted: str, name: str, section: str) -> str:
     return f"unknown key; {hint + ' Allowed' if hint else 'allowed'} {where} are: {', '.join(siblings)}"
 
 
-def _safe_name(name: str) -> str:
-    """Return a key's name as it can stand on a line: quoted where TOML quotes it, never a secret put in its place."""
-    shown = describe(name).removesuffix(" (text)")
-    return name if shown == f'"{name}"' and _BARE_KEY.fullmatch(name) else shown
+def _dotted(path: KeyPath) -> str:
+    """Return a key as a line can show it: parts quoted where TOML quotes them, a secret in place of a name left out."""
+    shown = ((part, describe(part).removesuffix(" (text)")) for part in map(str, path))
+    return ".".join(part if text == f'"{part}"' and _BARE_KEY.fullmatch(part) else text for part, text in shown)

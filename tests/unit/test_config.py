@@ -130,8 +130,9 @@ def test_relative_paths_start_at_the_directory_of_the_file(tmp_path: Path) -> No
     assert config.local.socket == tmp_path / "run" / "door.sock"
 
 
-def test_an_absolute_socket_stays_where_it_is() -> None:
-    assert parse(MINIMAL + '[local]\nsocket = "/tmp/x.sock"\n').local.socket == Path("/tmp/x.sock")
+def test_an_absolute_socket_stays_where_it_is_up_to_the_length_that_the_kernel_takes() -> None:
+    path = "/" + "x" * 106
+    assert parse(MINIMAL + f'[local]\nsocket = "{path}"\n').local.socket == Path(path)
 
 
 def test_a_trailing_slash_of_the_url_goes() -> None:
@@ -152,7 +153,10 @@ def test_plain_http_is_allowed_on_loopback(url: str) -> None:
 @pytest.mark.parametrize(
     ("dotted", "value", "found"),
     [
-        ("cloud.base_url", '"http://api.example.org"', "plain http"),
+        ("cloud.base_url", '"http://api.example.org"', 'found "http://api.example.org" (text); allowed is'),
+        ("cloud.base_url", '"http://api.example.org"', "(plain http would send the key in the clear)"),
+        ("cloud.base_url", '"https://\u00e4.example.org"', "an https URL"),
+        ("cloud.base_url", '"https://a\\t"', "an https URL"),
         ("cloud.base_url", '"http://127.0.0.1.example.org"', "plain http"),
         ("cloud.base_url", '"ftp://api.example.org"', "an https URL"),
         ("cloud.base_url", '"api.example.org"', "an https URL"),
@@ -231,6 +235,7 @@ def test_the_url_is_required() -> None:
         ),
         ("[log]\nzzz = 1", ":2: log.zzz: unknown key; allowed in [log] are: level, format"),
         ('[log]\n"a b" = 1', ':2: log."a b": unknown key'),
+        ('"log.level" = "info"', ':1: "log.level": unknown key'),
         ("log = 3", ":1: log: found 3; allowed is a table: [log]"),
         ("[[log]]", ":1: log: found an array of 1; allowed is a table: [log]"),
         ("[[log]]\n[[log]]", ":1: log: found an array of 2"),
@@ -263,19 +268,26 @@ def test_a_wrong_path_of_the_recording_is_told_once() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        f'[cloud]\napi_key = "{API_KEY}"',
-        f'[cloud]\napi_key_file = "{API_KEY}"',
-        f'[cloud]\ngzip = "{API_KEY}"',
-        f'[log]\n"{API_KEY}" = 1',
-        f"[log]\n{API_KEY} = 1",
+        MINIMAL + f'api_key = "{API_KEY}"',
+        MINIMAL + f'api_key_file = "{API_KEY}"',
+        MINIMAL + f'gzip = "{API_KEY}"',
+        MINIMAL + f'[log]\n"{API_KEY}" = 1',
+        MINIMAL + f"[log]\n{API_KEY} = 1",
+        MINIMAL + f'[relay]\nsensor_keys = {{ T1 = "{API_KEY}" }}',
+        MINIMAL + f'api_key = "{API_KEY}',
         f'[cloud]\nbase_url = "https://user:{API_KEY}@example.org"',
         '[cloud]\nbase_url = "https://user:a1B2@example.org"',
-        f'[relay]\nsensor_keys = {{ T1 = "{API_KEY}" }}',
-        f'[cloud]\napi_key = "{API_KEY}',
     ],
 )
 def test_a_secret_in_the_file_is_refused_and_never_repeated(text: str) -> None:
-    assert "a1B2" not in "\n".join(refused(text))
+    [error] = refused(text)
+    assert "a1B2" not in error
+
+
+def test_the_heading_counts_the_mistakes() -> None:
+    for count, heading in (("", "an error:"), ("x = 1\n", "2 errors:")):
+        with pytest.raises(ConfigProblems, match=f"^the configuration has {heading}"):
+            parse(MINIMAL + "y = 1\n" + count)
 
 
 def test_an_inline_key_is_refused_with_the_way_to_do_it() -> None:
@@ -310,6 +322,12 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, expec
     path.write_bytes(content)
     with pytest.raises(ConfigProblems, match=str(path) + expected):
         load(path, environ={})
+
+
+def test_a_file_of_the_greatest_size_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "hub.toml"
+    path.write_text(MINIMAL + "#" * (CONFIG_BYTES_MAX - len(MINIMAL)))
+    assert load(path, environ={}).cloud.base_url == "https://api.example.org"
 
 
 def test_a_file_with_byte_order_mark_and_dos_line_ends_is_read(tmp_path: Path) -> None:
