@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import aiohttp
 import msgspec
@@ -17,9 +17,9 @@ import msgspec
 from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger
-from agent.config import Config
+from agent.config import BoardConfig, Config
 from agent.config_primary import choose_primary
-from agent.errors import Corrupt, StorageFull
+from agent.errors import ConfigInvalid, Corrupt, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
@@ -36,8 +36,8 @@ from agent.telemetry.outbox_sqlite import FILE_NAME, OutboxLimits, open_outbox
 from agent.telemetry.relaying import Relay
 from agent.telemetry.sampling import Rhythm, Sampler
 from agent.telemetry.uplink import Uplink
-from hal.interface import Board, Sensor
-from hal.plausibility import Judge
+from hal.interface import Board, Reading, Sensor, SensorKind
+from hal.plausibility import CHIP_TEMPERATURE, Judge
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,9 @@ ANCHOR_POLL_S = 1.0
 
 ALIVE_S = 30.0
 """How often the service manager is told, where it does not ask for it more often."""
+
+SIM_START_UTC_MS = 1_767_225_600_000
+"""2026-01-01: where a simulated house begins on a hub that does not know the time."""
 
 OUTBOX_RETRY_S = 10.0
 """Pause before the outbox is opened again after the disk refused it."""
@@ -70,6 +73,7 @@ class World(msgspec.Struct, frozen=True):
         host: The service manager.
         judge: The judge of a sensor's values.
         serve: Whether to open the local door (there are no Unix sockets in virtual time).
+        on_committed: Told of readings that are safe on the disk, for whoever judges that they stay safe.
     """
 
     board: Board
@@ -82,8 +86,49 @@ class World(msgspec.Struct, frozen=True):
     read_key: Callable[[], str]
     sensor_keys: Mapping[str, str]
     host: Host
-    judge: Callable[[Sensor], Judge] = lambda sensor: Judge(sensor.kind)
+    judge: Callable[[Sensor], Judge]
     serve: bool = True
+    on_committed: Callable[[Sequence[Reading]], None] = lambda _: None
+
+
+def make_board(config: BoardConfig, clock: Clock) -> Board:
+    """Return the board that the configuration names. Its module is imported only then.
+
+    Raises:
+        RecordingInvalid: The recording or its map cannot be used.
+    """
+    match config.name:
+        case "linux":
+            from hal.linux import LinuxBoard  # noqa: PLC0415
+
+            return LinuxBoard(sysfs_root=config.linux.sysfs_root)
+        case "replay":
+            from hal import replay  # noqa: PLC0415
+
+            if config.replay.recording is None or config.replay.map is None:
+                raise ConfigInvalid("board.replay needs recording and map")
+            recording = replay.load(config.replay.recording, config.replay.map)
+            return replay.ReplayBoard(recording, monotonic_ms=clock.monotonic_ms, start_ms=clock.monotonic_ms())
+        case "sim":
+            from hal import sim  # noqa: PLC0415
+
+            world = sim.World(
+                sim.SimOptions(
+                    seed=config.sim.seed,
+                    start_utc_ms=clock.utc_ms() or SIM_START_UTC_MS,
+                    sensors_count=config.sim.sensors_count,
+                    report_interval_s=config.sim.report_interval_s,
+                    has_tenant_thermostat=config.sim.tenant_thermostat,
+                )
+            )
+            return sim.SimBoard(world, monotonic_ms=clock.monotonic_ms)
+
+
+def judge_for(sensor: Sensor) -> Judge:
+    """Return the judge of a sensor: a chip may be hotter than a room."""
+    if sensor.kind is SensorKind.TEMPERATURE and sensor.source.startswith("hwmon/"):
+        return Judge(sensor.kind, CHIP_TEMPERATURE)
+    return Judge(sensor.kind)
 
 
 def phase_of(key: str) -> float:
@@ -225,9 +270,10 @@ class Hub:
                 await self.outbox.close()
         await self.world.board.close()
 
-    def _committed(self, count: int) -> None:
-        if count and self.outbox is not None:
+    def _committed(self, readings: Sequence[Reading]) -> None:
+        if self.outbox is not None:
             self.uplink.committed(self.outbox)
+        self.world.on_committed(readings)
 
     async def _register(self) -> None:
         network = self.world.board.network

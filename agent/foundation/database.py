@@ -17,9 +17,15 @@ from agent.foundation.worker import Worker
 
 T = TypeVar("T")
 
+_SYNCHRONOUS_FULL = 2
+"""What `PRAGMA synchronous` answers for FULL (sqlite.org/pragma.html)."""
+
 PAGE_BYTES = 1024
 """Small pages: a commit of a few hundred bytes then costs one or two 4 KiB blocks of the device instead of three or
 more (docs/performance.md, outbox)."""
+
+SYNCHRONOUS = "FULL"
+"""Every commit is synced before it counts as done. NORMAL syncs at checkpoints only."""
 
 WAL_PAGES_MAX = 1000
 """Checkpoint when the log reaches about 1 MiB; the log file is then reused in place, so it does not grow."""
@@ -56,6 +62,11 @@ class Database:
                 connection.execute("ROLLBACK")
             raise
 
+    def syncs_commits(self) -> bool:
+        """Tell whether a commit that returned survives a power cut (asks SQLite itself). Blocks."""
+        (level,) = self._connection.execute("PRAGMA synchronous").fetchone()
+        return bool(level >= _SYNCHRONOUS_FULL)
+
     async def close(self) -> None:
         """Fold the log into the file and close it."""
         await self._worker.run(self._connection.close)
@@ -69,9 +80,7 @@ class Database:
             raise StorageFull(f"the disk refused a write to {self.path} ({error.strerror}); free some space") from error
 
 
-def open_database(
-    path: Path, *, schema: str, version: int, worker: Worker, disk: Disk, synchronous: str = "FULL"
-) -> tuple[Database, Path | None]:
+def open_database(path: Path, *, schema: str, version: int, worker: Worker, disk: Disk) -> tuple[Database, Path | None]:
     """Open ``path``, creating it with ``schema``; an unreadable file is put aside and a new one made. Blocks.
 
     Args:
@@ -80,7 +89,6 @@ def open_database(
         version: The schema's number (`PRAGMA user_version`). A file with a higher one comes from a newer agent.
         worker: Where `Database.run` works.
         disk: Where durable operations are announced.
-        synchronous: Only rehearsals' planted bugs pass anything but FULL.
 
     Returns:
         The database, and where the unreadable file went (`None` where all was well).
@@ -91,14 +99,14 @@ def open_database(
     """
     quarantined = None
     try:
-        connection = _connect(path, schema, version, disk, synchronous)
+        connection = _connect(path, schema, version, disk)
     except sqlite3.Error as error:
         problem = _translated(error, path)
         if not isinstance(problem, Corrupt):
             raise problem from error
         quarantined = set_aside(path, disk)
         try:
-            connection = _connect(path, schema, version, disk, synchronous)
+            connection = _connect(path, schema, version, disk)
         except sqlite3.Error as again:
             raise _translated(again, path) from again
     return Database(path, connection, worker=worker, disk=disk), quarantined
@@ -113,13 +121,13 @@ def set_aside(path: Path, disk: Disk) -> Path | None:
     return disk.quarantine(path) if path.exists() else None
 
 
-def _connect(path: Path, schema: str, version: int, disk: Disk, synchronous: str) -> sqlite3.Connection:
+def _connect(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Connection:
     # check_same_thread: the worker's single thread serialises all use after opening.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
     try:
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
         connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES_MAX}")
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found > version:
@@ -142,7 +150,7 @@ def _touch_every_table(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError("the file holds no table")
     for (table,) in tables:
         # The names come from the file's own schema, quoted.
-        connection.execute(f'SELECT * FROM "{table}" ORDER BY rowid DESC LIMIT 1').fetchone()  # noqa: S608
+        connection.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchone()  # noqa: S608
 
 
 def _translated(error: sqlite3.Error, path: Path) -> StorageFull | Corrupt:

@@ -1,4 +1,4 @@
-"""Where log lines go and what they look like. Every line passes the redaction, and there is a bound on lines a minute."""
+"""Where log lines go and what they look like. Every line passes the redaction; their number is bounded."""
 
 import json
 import logging

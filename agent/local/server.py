@@ -4,42 +4,17 @@ Owns the socket file. Who may open it is decided by its permissions: the service
 """
 
 import asyncio
-import contextlib
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 from aiohttp import web
 
-from agent.errors import ClimahubError
 from agent.local.status import Status
 
 SOCKET_MODE = 0o660
 
 _encode = msgspec.json.Encoder().encode
-
-
-class AlreadyRunning(ClimahubError):
-    """Another agent answers on the socket."""
-
-
-def claim_socket(path: Path) -> None:
-    """Make way for a new socket: remove one that a killed agent left behind.
-
-    Raises:
-        AlreadyRunning: Somebody answers there.
-    """
-    if not path.exists():
-        return
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink(missing_ok=True)
-            return
-    raise AlreadyRunning(f"another climahub answers on {path}; stop it first (systemctl stop climahub)")
 
 
 async def serve(path: Path, status: Callable[[], Status]) -> None:
@@ -52,6 +27,8 @@ async def serve(path: Path, status: Callable[[], Status]) -> None:
     application.router.add_get("/v1/status", get_status)
     runner = web.AppRunner(application, access_log=None, handle_signals=False)
     await runner.setup()
+    # The state directory's lock makes this the only agent: a socket that is there was left by one that was killed.
+    path.unlink(missing_ok=True)  # noqa: ASYNC240 - /run is memory
     try:
         await web.UnixSite(runner, str(path)).start()
         path.chmod(SOCKET_MODE)  # noqa: ASYNC240 - /run is memory

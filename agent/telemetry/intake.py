@@ -6,7 +6,7 @@ room becomes a gap. Must never let a bad reading through to the outbox.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -47,7 +47,7 @@ class Intake:
         commit_interval_s: float,
         readings_max: int,
         is_known: Callable[[str], bool],
-        on_committed: Callable[[int], None],
+        on_committed: Callable[[Sequence[Reading]], None],
         on_durable: Callable[[], None],
     ) -> None:
         """Start empty.
@@ -56,7 +56,7 @@ class Intake:
             commit_interval_s: How long a reading waits at most before it is on the disk.
             readings_max: How many are kept in memory while the disk takes none.
             is_known: Tells whether a device has its identity with the cloud.
-            on_committed: Told after each commit how many readings it held: there is something to send.
+            on_committed: Told of each durable commit: there is something to send.
             on_durable: Told when all that was offered is on the disk.
         """
         self._commit_interval_s = commit_interval_s
@@ -165,6 +165,6 @@ class Intake:
                 self._arrived.set()
             raise
         self.storage_problem = ""
-        self._on_committed(len(readings))
+        self._on_committed(readings)
         if not self._buffer:
             self._on_durable()

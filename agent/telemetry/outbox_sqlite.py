@@ -145,6 +145,11 @@ class SqliteOutbox:
             dead_letters=self._dead_letters,
         )
 
+    @property
+    def database(self) -> Database:
+        """The file, for those who examine the hub from outside."""
+        return self._database
+
     async def close(self) -> None:
         """Remove what is settled and close the file."""
         try:

@@ -1,0 +1,114 @@
+"""`climahub run`: the hub as a process. Configuration in, exit code out; signals, log and lock are here.
+
+Imported by the daemon only, so it must stay light: no click, no rich, no simulator's loop.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agent import __version__, app, config
+from agent.cloud.client import new_session, tcp_connector
+from agent.cloud.quota import Ledger
+from agent.config import Config
+from agent.config_secrets import read_api_key, read_sensor_keys
+from agent.errors import ConfigInvalid
+from agent.foundation import lock, log
+from agent.foundation.clock import SystemClock
+from agent.foundation.disk import Disk
+from agent.foundation.host import Systemd
+from agent.foundation.worker import ThreadWorker
+from hal.errors import HalError
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_CONFIG = Path("/etc/climahub/config.toml")
+
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h: starting again will not help (RestartPreventExitStatus= of the unit)."""
+EXIT_CANNOT_CREATE = 73
+"""EX_CANTCREAT: the state or runtime directory cannot be used."""
+EXIT_ALREADY_RUNNING = 75
+"""EX_TEMPFAIL: another agent works on the same state directory."""
+
+LEDGER_NAME = "quotas"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line of `climahub run`."""
+    made = argparse.ArgumentParser(
+        prog="climahub run",
+        description="Run the hub until SIGTERM or Ctrl-C.",
+        epilog=(
+            f"exit codes: 0 stopped on request; {EXIT_CONFIG} configuration refused (see climahub config check);"
+            f" {EXIT_CANNOT_CREATE} a directory cannot be used; {EXIT_ALREADY_RUNNING} already running"
+        ),
+    )
+    made.add_argument(
+        "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"configuration (default {DEFAULT_CONFIG})"
+    )
+    return made
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
+    """Run the hub; return the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        settings = config.load(options.config, environ=environ)
+        log.set_up(settings.log.level, settings.log.format, now_ms=SystemClock(trust_wall_clock=True).monotonic_ms)
+        storage = settings.storage
+        for directory in (storage.state_dir, storage.run_dir):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        with lock.hold(storage.state_dir):
+            asyncio.run(_run(settings, environ))
+    except (ConfigInvalid, HalError) as error:
+        return _refuse(EXIT_CONFIG, error)
+    except lock.AlreadyRunning as error:
+        return _refuse(EXIT_ALREADY_RUNNING, error)
+    except OSError as error:
+        advice = "check storage.state_dir and storage.run_dir, and who may write there"
+        return _refuse(EXIT_CANNOT_CREATE, f"{error.filename}: {error.strerror}; {advice}")
+    return 0
+
+
+def _refuse(code: int, reason: object) -> int:
+    sys.stderr.write(f"climahub: {reason}\n")
+    return code
+
+
+async def _run(settings: Config, environ: Mapping[str, str]) -> None:
+    clock = SystemClock(trust_wall_clock=settings.clock.trust == "system")
+    storage = settings.storage
+    worker = ThreadWorker("storage")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ca_file = settings.cloud.ca_file
+    connector = tcp_connector(str(ca_file) if ca_file else None)
+    async with new_session(connector, user_agent=f"climahub/{__version__}") as session:
+        hub = app.Hub(
+            settings,
+            app.World(
+                board=app.make_board(settings.board, clock),
+                clock=clock,
+                rng=random.Random(),  # noqa: S311 - jitter, not secrets
+                disk=Disk(),
+                worker=worker,
+                session=session,
+                ledger=Ledger(storage.run_dir / LEDGER_NAME, clock.boot_id),
+                read_key=lambda: read_api_key(settings.cloud),
+                sensor_keys=read_sensor_keys(settings.relay),
+                host=Systemd(environ),
+                judge=app.judge_for,
+            ),
+        )
+        _log.info("climahub %s on board %s", __version__, settings.board.name)
+        await hub.run(stop)
+    worker.close()
+    _log.info("stopped")

@@ -1,0 +1,83 @@
+"""Virtual time: an event loop whose clock jumps to the next timer, and a connector that stays in memory.
+
+The loop is async-solipsism's; added here is the guard against a livelock, which in virtual time would hang for ever.
+"""
+
+import asyncio
+import random
+from typing import Any
+
+import aiohttp
+import async_solipsism
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.tracing import Trace
+
+TURNS_PER_SECOND_MAX = 100_000
+"""Turns of the loop within one virtual second. A catch-up of 60 requests takes about 3,000."""
+
+
+class Livelock(Exception):
+    """The hub is busy without time passing."""
+
+
+class VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc] # async-solipsism has no type information
+    """An event loop in which sleeping costs nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = 0
+        self._turns = 0
+
+    def _run_once(self) -> None:
+        second = int(self.time())
+        if second != self._second:
+            self._second, self._turns = second, 0
+        self._turns += 1
+        if self._turns > TURNS_PER_SECOND_MAX:
+            raise Livelock(f"{TURNS_PER_SECOND_MAX} turns of the loop within virtual second {second}")
+        super()._run_once()
+
+
+class MemoryConnector(aiohttp.BaseConnector):
+    """Connects to a server on the same virtual loop; the network between them can be slow or cut."""
+
+    def __init__(self, rng: random.Random, *, latency_s_max: float) -> None:
+        """Start with the network whole.
+
+        Args:
+            rng: For the latency of each connection.
+            latency_s_max: The longest time that connecting takes.
+        """
+        super().__init__(keepalive_timeout=70.0)
+        self._rng = rng
+        self._latency_s_max = latency_s_max
+        self._transports: list[asyncio.Transport] = []
+        self.is_cut = False
+
+    def cut(self) -> None:
+        """Cut the network: open connections break, new ones are refused until `is_cut` is taken back."""
+        self.is_cut = True
+        self.drop()
+
+    def drop(self) -> None:
+        """Break the open connections."""
+        for transport in self._transports:
+            transport.abort()
+        self._transports.clear()
+
+    async def _create_connection(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
+    ) -> ResponseHandler:
+        del traces, timeout
+        await asyncio.sleep(self._rng.uniform(0.0, self._latency_s_max))
+        if self.is_cut:
+            raise aiohttp.ClientConnectionError(f"no route to {req.url.host}")
+        protocol: Any
+        transport, protocol = await self._loop.create_connection(self._factory, str(req.url.host), req.url.port or 80)
+        self._transports = [known for known in self._transports if not known.is_closing()]
+        self._transports.append(transport)
+        return protocol  # type: ignore[no-any-return] # the factory makes a ResponseHandler

@@ -1,0 +1,154 @@
+"""A simulated Pi: boots, clocks that have to be synchronised first, and a disk that forgets what was not synced.
+
+Works on real files in a scratch directory, so that the real SQLite and the real `Disk` are rehearsed. What a power cut
+takes with it is decided here: what the operating system would still have had in memory.
+"""
+
+import errno
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.foundation.operations import Operation
+
+BOOT_UPTIME_MS = 12_000
+"""How long after the boot's beginning the agent starts on a Pi with Debian."""
+
+
+class PowerCut(BaseException):
+    """The machine stops here. Not an `Exception`: nothing in the agent may catch it."""
+
+
+class VirtualClock:
+    """The clocks of the machine's present boot."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self._machine = machine
+
+    @property
+    def boot_id(self) -> str:
+        """Changes with each boot."""
+        return f"boot-{self._machine.boots}"
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds since the boot."""
+        return self._machine.now_ms() - self._machine.boot_at_ms
+
+    def utc_ms(self) -> int | None:
+        """The true time, once the boot has learnt it."""
+        if self._machine.now_ms() < self._machine.synchronised_at_ms:
+            return None
+        return self._machine.start_utc_ms + self._machine.now_ms()
+
+
+class Machine:
+    """One hub's hardware and operating system.
+
+    Attributes:
+        boots: How many boots there were.
+        operations: How many durable operations were announced.
+        stop_at: Number of the operation before which the power is cut; `None` for never.
+        is_down: Nothing is durable any more: the process is dead.
+        is_disk_full: Every durable operation fails for want of room.
+    """
+
+    def __init__(self, scratch: Path, *, now_ms: Callable[[], int], start_utc_ms: int) -> None:
+        """Put a new machine on the bench, first boot included.
+
+        Args:
+            scratch: An empty directory.
+            now_ms: Virtual milliseconds since the rehearsal's beginning.
+            start_utc_ms: The true UTC of that moment.
+        """
+        self._scratch = scratch
+        self.now_ms = now_ms
+        self.start_utc_ms = start_utc_ms
+        self.clock = VirtualClock(self)
+        self.boots = 0
+        self.boot_at_ms = 0
+        self.synchronised_at_ms = 0
+        self.operations = 0
+        self.stop_at: int | None = None
+        self.is_down = False
+        self.is_disk_full = False
+        self._lives = 0
+        self._written: dict[str, bool] = {}
+        self._unsynced_renames: dict[str, bytes | None] = {}
+        self.run_dir = scratch / "run"
+        self.state_dir = scratch / "state-0"
+        self.state_dir.mkdir()
+        self._boot(unsynchronised_s=0.0)
+
+    def utc_of(self, at_ms: int) -> int:
+        """Return the true UTC of a boot time of the present boot."""
+        return self.start_utc_ms + self.boot_at_ms + at_ms
+
+    def on_operation(self, operation: Operation, target: str) -> None:
+        """Let a durable operation happen, or not."""
+        if self.is_down:
+            raise PowerCut
+        self.operations += 1
+        if self.operations == self.stop_at:
+            self.is_down = True
+            raise PowerCut
+        if self.is_disk_full and operation is not Operation.REMOVE:
+            raise OSError(errno.ENOSPC, "No space left on device", target)
+        self._remember(operation, target)
+
+    def restart(self) -> None:
+        """Let a new process start in the present boot."""
+        self.is_down = False
+
+    def start(self, *, unsynchronised_s: float) -> None:
+        """Boot anew; the agent's first moment is now. The boot learns the time ``unsynchronised_s`` later."""
+        self._boot(unsynchronised_s=unsynchronised_s)
+        self.is_down = False
+
+    def _boot(self, *, unsynchronised_s: float) -> None:
+        self.boots += 1
+        self.boot_at_ms = self.now_ms() - BOOT_UPTIME_MS
+        self.synchronised_at_ms = self.now_ms() + int(unsynchronised_s * 1000)
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+        self.run_dir.mkdir()
+
+    def _remember(self, operation: Operation, target: str) -> None:
+        """Keep account of what is not durable yet, as POSIX promises it and no more."""
+        if operation is Operation.WRITE:
+            self._written[target] = False
+        elif operation is Operation.FSYNC:
+            self._written[target] = True
+        elif operation is Operation.RENAME and target in self._written:
+            path = self.state_dir / target
+            self._unsynced_renames[target] = path.read_bytes() if path.exists() else None
+            if not self._written.pop(target):
+                # Renamed without a sync: the new name may well hold nothing.
+                self._unsynced_renames[target] = b""
+        elif operation is Operation.FSYNC_DIRECTORY and self._unsynced_renames.get(target) != b"":
+            self._unsynced_renames.pop(target, None)
+
+    def leave(self, *, is_power_cut: bool, are_commits_synced: bool) -> None:
+        """Take a dead process's files away from it: what it still does while it is taken down reaches nobody.
+
+        Args:
+            is_power_cut: What was not synced is gone; else the operating system keeps what it was given (kill -9).
+            are_commits_synced: Whether the database synced its log at each commit; if not, none of it is left.
+        """
+        self._lives += 1
+        target = self._scratch / f"state-{self._lives}"
+        target.mkdir()
+        for path in self.state_dir.iterdir():
+            if not path.name.endswith(("-shm", ".new")):
+                shutil.copyfile(path, target / path.name)
+        if is_power_cut:
+            for name, content in self._unsynced_renames.items():
+                if content is None:
+                    (target / name).unlink(missing_ok=True)
+                else:
+                    (target / name).write_bytes(content)
+            if not are_commits_synced:
+                for log in target.glob("*-wal"):
+                    log.unlink()
+        self._unsynced_renames.clear()
+        self._written.clear()
+        shutil.rmtree(self.state_dir)
+        self.state_dir = target

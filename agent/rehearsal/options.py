@@ -1,0 +1,33 @@
+"""What a rehearsal is asked to do. Values only."""
+
+from pathlib import Path
+
+import msgspec
+
+from agent.rehearsal.mishaps import Profile
+
+
+class Options(msgspec.Struct, frozen=True):
+    """One rehearsal.
+
+    Attributes:
+        board: "sim", or "replay".
+        recording: The CSV file of a replay.
+        map: Its map.
+        days: How long, before the calm at the end; `None` for a day, or for the whole of a recording.
+        sensors: Series of a simulated house.
+        seed: Everything random follows from it.
+        faults: How much goes wrong.
+        stop_at: Cut the power before this durable operation, once.
+        config_text: TOML that is added after `[cloud]` and its `base_url`.
+    """
+
+    board: str = "sim"
+    recording: Path | None = None
+    map: Path | None = None
+    days: float | None = None
+    sensors: int = 15
+    seed: int = 1
+    faults: Profile = "default"
+    stop_at: int | None = None
+    config_text: str = ""

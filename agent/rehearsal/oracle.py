@@ -1,0 +1,205 @@
+"""Judges a rehearsal: what the sensors gave against what the cloud stored. Independent of the agent it judges.
+
+It hears the sensors (what they handed out), the outbox's border (what was committed), and the cloud (what it stored,
+what it was asked), and keeps its own account of each. It must never ask a room of the agent what is true; the one thing
+it takes from there, how many readings were judged bad or were in memory at a crash, it uses to close the account.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from agent.model import Reading
+from agent.refcloud.contract import QUOTAS, Endpoint
+from agent.refcloud.records import AcceptedReading, Verdict
+from agent.telemetry.outbox import DeadLetter, Gap, GapCause
+
+VIOLATIONS_MAX = 50
+
+DELIVERY_S_MAX = 1200.0
+"""In calm weather a reading is with the cloud this much later: commit, linger, one full back-off of 5 min, the random
+pause after an outage, a slow probe of a refused key (15 min)."""
+
+_Series = tuple[str, str]
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A promise that was not kept."""
+
+    at_s: float
+    promise: str
+    detail: str
+
+
+class Counts(msgspec.Struct):
+    """The oracle's account of readings."""
+
+    handed_out: int = 0
+    taken: int = 0
+    accepted: int = 0
+    duplicates_sent: int = 0
+    duplicates_stored: int = 0
+    altered: int = 0
+    invented: int = 0
+    lost: int = 0
+    judged_bad: int = 0
+    uncommitted: int = 0
+
+
+class Oracle:
+    """Keeps the account and notes violations."""
+
+    def __init__(self, device_of: Mapping[str, str]) -> None:
+        """Begin.
+
+        Args:
+            device_of: The agent's name of each device, by its id in the cloud.
+        """
+        self._device_of = device_of
+        self._outstanding: dict[_Series, dict[int, float]] = {}
+        self._handed: dict[_Series, dict[int, float]] = {}
+        self._arrivals: dict[Endpoint, deque[float]] = {endpoint: deque() for endpoint in Endpoint}
+        self._fixed: Counter[tuple[Endpoint, int]] = Counter()
+        self.counts = Counts()
+        self.requests = 0
+        self.over_quota = 0
+        self.violations: list[Violation] = []
+
+    def violate(self, at_s: float, promise: str, detail: str) -> None:
+        """Note a violation; only the first `VIOLATIONS_MAX` are kept."""
+        if len(self.violations) < VIOLATIONS_MAX:
+            self.violations.append(Violation(round(at_s, 3), promise, detail))
+
+    def handed_out(self, device: str, kind: str, value: float, utc_ms: int) -> None:
+        """A sensor gave a value."""
+        self.counts.handed_out += 1
+        self._handed.setdefault((device, kind), {})[utc_ms] = value
+
+    def committed(self, readings: Iterable[Reading], zero_utc_ms: int, at_s: float) -> None:
+        """The outbox promised to keep readings.
+
+        Args:
+            readings: As they were appended.
+            zero_utc_ms: The true UTC of the boot time 0.
+            at_s: Now.
+        """
+        for reading in readings:
+            series = (reading.device, reading.kind.value)
+            utc_ms = reading.at_ms + zero_utc_ms
+            handed = self._handed.get(series, {})
+            # Two reports of one millisecond are told apart by moving the second (see `Intake`).
+            given = handed.pop(utc_ms, None) if utc_ms in handed else handed.pop(utc_ms - 1, None)
+            if given != reading.value:
+                self.counts.invented += 1
+                self.violate(
+                    at_s, "nothing invented", f"{series} at {utc_ms}: committed {reading.value}, given {given}"
+                )
+            self._outstanding.setdefault(series, {})[utc_ms] = reading.value
+            self.counts.taken += 1
+
+    def stored(self, readings: Sequence[AcceptedReading], at_s: float) -> None:
+        """The cloud took readings."""
+        for reading in readings:
+            series = (self._device_of[reading.device_id], reading.sensor_type)
+            known = self._outstanding.get(series, {}).pop(reading.at_ms, None)
+            if reading.verdict is Verdict.STORED:
+                self.counts.accepted += 1
+                if known is None:
+                    self.counts.invented += 1
+                    self.violate(
+                        at_s, "nothing invented", f"{series} at {reading.at_ms}: {reading.value} never committed"
+                    )
+                elif known != reading.value:
+                    self.counts.altered += 1
+                    self.violate(
+                        at_s, "nothing altered", f"{series} at {reading.at_ms}: {known} became {reading.value}"
+                    )
+            else:
+                self.counts.duplicates_sent += 1
+                if reading.verdict is Verdict.CONFLICTING:
+                    self.counts.altered += 1
+                    self.violate(at_s, "nothing altered", f"{series} at {reading.at_ms} came again as {reading.value}")
+
+    def asked(self, endpoint: Endpoint, arrived_s: float) -> None:
+        """A request arrived. Counted against the quota in sliding and in fixed windows."""
+        self.requests += 1
+        quota = QUOTAS[endpoint]
+        arrivals = self._arrivals[endpoint]
+        while arrivals and arrivals[0] <= arrived_s - quota.window_s:
+            arrivals.popleft()
+        arrivals.append(arrived_s)
+        window = (endpoint, int(arrived_s // quota.window_s))
+        self._fixed[window] += 1
+        if len(arrivals) > quota.limit or self._fixed[window] > quota.limit:
+            self.over_quota += 1
+            self.violate(arrived_s, "quota kept", f"{endpoint}: request {len(arrivals)} within {quota.window_s} s")
+
+    def life_over(self, *, judged_bad: int, uncommitted: int) -> None:
+        """A process ended: so many readings were judged bad in it, so many were still in its memory."""
+        self.counts.judged_bad += judged_bad
+        self.counts.uncommitted += uncommitted
+        self._handed.clear()
+
+    @property
+    def outstanding(self) -> int:
+        """Readings committed and not yet stored by the cloud."""
+        return sum(map(len, self._outstanding.values()))
+
+    def still_out(self) -> dict[_Series, dict[int, float]]:
+        """Return what was committed and is not with the cloud: value by UTC millisecond, by series."""
+        return {series: left for series, left in self._outstanding.items() if left}
+
+    def check_kept(self, pending: int, given_up: int, at_s: float) -> None:
+        """Safety at any moment: what is not with the cloud is in the outbox, or was given up on record."""
+        if self.outstanding > pending + given_up:
+            missing = self.outstanding - pending - given_up
+            self.counts.lost = max(self.counts.lost, missing)
+            self.violate(at_s, "nothing lost", f"{missing} readings are neither with the cloud nor in the outbox")
+
+    def check_account(self, at_s: float) -> None:
+        """Close the account between the sensors and the outbox."""
+        counts = self.counts
+        accounted = counts.taken + counts.judged_bad + counts.uncommitted
+        if counts.handed_out != accounted:
+            self.violate(
+                at_s,
+                "every reading accounted for",
+                f"{counts.handed_out} handed out; {counts.taken} committed, {counts.judged_bad} judged bad,"
+                f" {counts.uncommitted} in memory at a crash: {counts.handed_out - accounted} left",
+            )
+
+    def check_delivered(self, at_s: float, start_utc_ms: int) -> None:
+        """Liveness: after a calm period only what is younger than `DELIVERY_S_MAX` may still be on its way."""
+        limit_ms = start_utc_ms + int((at_s - DELIVERY_S_MAX) * 1000)
+        late = [(series, utc_ms) for series, left in self._outstanding.items() for utc_ms in left if utc_ms < limit_ms]
+        if late:
+            self.violate(
+                at_s,
+                "everything delivered",
+                f"{len(late)} readings are late; the oldest: {min(late, key=lambda x: x[1])}",
+            )
+
+    def forgive(self, gaps: Iterable[Gap], letters: Iterable[DeadLetter], zeros_utc_ms: Mapping[str, int]) -> int:
+        """Strike from the account what the hub gave up on record, reading by reading; return how many.
+
+        Args:
+            gaps: Of the outbox.
+            letters: The dead letters.
+            zeros_utc_ms: The true UTC of the boot time 0 of each boot, by its name.
+        """
+        forgiven = 0
+        for letter in letters:
+            forgiven += (
+                self._outstanding.get((letter.device, letter.kind.value), {}).pop(letter.utc_ms, None) is not None
+            )
+        for gap in gaps:
+            if gap.cause is GapCause.NO_ROOM or gap.kind is None:
+                continue
+            left = self._outstanding.get((gap.device, gap.kind.value), {})
+            zero_ms = zeros_utc_ms[gap.boot_id]
+            within = [utc_ms for utc_ms in left if gap.from_ms <= utc_ms - zero_ms <= gap.to_ms]
+            for utc_ms in sorted(within)[: gap.lost]:
+                del left[utc_ms]
+                forgiven += 1
+        return forgiven

@@ -1,0 +1,360 @@
+"""One rehearsal from beginning to end: the world, the hub's lives in it, the mishaps, the verdict.
+
+Runs the same `Hub` as `climahub run`. Must never reach into a room to help it along.
+"""
+
+import asyncio
+import contextlib
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from agent import app
+from agent.cloud.client import new_session
+from agent.cloud.quota import Ledger
+from agent.config import Config, resolve_text
+from agent.foundation.disk import Disk
+from agent.foundation.worker import InlineWorker
+from agent.model import HUB, Reading
+from agent.refcloud import admin, cloud, gate
+from agent.refcloud.contract import Endpoint
+from agent.refcloud.records import AcceptedReading, DeviceKind
+from agent.rehearsal import mishaps
+from agent.rehearsal.boards import Stage, stage_for
+from agent.rehearsal.loop import Livelock, MemoryConnector, VirtualLoop
+from agent.rehearsal.machine import Machine
+from agent.rehearsal.mishaps import Mishap, MishapKind, Profile
+from agent.rehearsal.options import Options
+from agent.rehearsal.oracle import Oracle
+from agent.rehearsal.verdict import ReadingCounts, RequestCounts, Verdict
+from agent.telemetry.outbox import OutboxStats
+from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbox
+
+CHECK_S = 3600.0
+"""How often the account is checked while the hub lives."""
+
+PORT = 8443
+HUB_KEY = "cs_dev_" + "rehearsal" + "0" * 23
+
+
+class SilentHost:
+    """A service manager that does not listen."""
+
+    watchdog_s: float | None = None
+
+    def ready(self) -> None:
+        """Nothing."""
+
+    def alive(self, status: str) -> None:
+        """Nothing."""
+
+    def stopping(self) -> None:
+        """Nothing."""
+
+
+class Rehearsal:
+    """The state of one rehearsal."""
+
+    def __init__(self, options: Options, scratch: Path, loop: VirtualLoop) -> None:
+        self.options = options
+        self._loop = loop
+        self._scratch = scratch
+        rng = random.Random(options.seed)
+        self._rng = random.Random(rng.randrange(2**32))
+        rates = mishaps.RATES[options.faults]
+        self.stage: Stage = stage_for(options, rates, random.Random(rng.randrange(2**32)))
+        self.duration_s = self.stage.duration_s + mishaps.CALM_S
+        self.machine = Machine(scratch, now_ms=self._now_ms, start_utc_ms=self.stage.start_utc_ms)
+        self.machine.stop_at = options.stop_at
+        self.mishaps = mishaps.draw(random.Random(rng.randrange(2**32)), rates, duration_s=self.duration_s)
+        self._zeros_utc_ms: dict[str, int] = {}
+        self._connector_rng = random.Random(rng.randrange(2**32))
+        self._latency_s_max = rates.latency_s_max
+        ids = random.Random(rng.randrange(2**32))
+        self.cloud = cloud.ReferenceCloud(
+            utc_ms=lambda: self.stage.start_utc_ms + self._now_ms(),
+            monotonic_s=loop.time,
+            rng=random.Random(rng.randrange(2**32)),
+            new_id=lambda: f"{ids.getrandbits(32):08x}-0000-4000-8000-{ids.getrandbits(48):012x}",
+            on_readings=self._on_readings,
+            on_request=self._on_request,
+        )
+        self.cloud.set_faults(mishaps.cloud_rules(rates, duration_s=self.duration_s), seed=options.seed)
+        device_of, self._sensor_keys = self._provision()
+        self.oracle = Oracle(device_of)
+        self._connector: MemoryConnector | None = None
+        self._hub: app.Hub | None = None
+        self._cuts = self._full_disks = 0
+        self._blow: asyncio.Future[Mishap] | None = None
+        self.crashes = 0
+        self.struck: Counter[str] = Counter()
+        self._config = self._make_config()
+
+    def _now_ms(self) -> int:
+        return int(self._loop.time() * 1000 + 0.5)
+
+    def _provision(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Make the hub and its relayed sensors known to the cloud; return names by cloud id, and sensor keys."""
+        hub = self.cloud.admin.provision(admin.NewDevice(name="hub", api_key=HUB_KEY))
+        device_of = {hub.device.device_id: HUB}
+        keys = {}
+        for device in self.stage.devices:
+            made = self.cloud.admin.provision(admin.NewDevice(name=device, kind=DeviceKind.SENSOR))
+            device_of[made.device.device_id] = device
+            keys[device] = made.api_key
+        return device_of, keys
+
+    def _make_config(self) -> Config:
+        text = f'[cloud]\nbase_url = "http://127.0.0.1:{PORT}"\n{self.options.config_text}'
+        return resolve_text(text, file="rehearsal", directory=self._scratch, environ={}).config
+
+    def _on_readings(self, name: str, readings: Sequence[AcceptedReading]) -> None:
+        del name
+        self.oracle.stored(readings, self._loop.time())
+
+    def _on_request(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: gate.Outcome) -> None:
+        del name, outcome
+        self.oracle.asked(endpoint, arrived_s)
+
+    def _on_committed(self, readings: Sequence[Reading]) -> None:
+        self.oracle.committed(readings, self.machine.utc_of(0), self._loop.time())
+
+    async def run(self) -> None:
+        """Let it all happen."""
+        runner = web.AppRunner(self.cloud.application(), access_log=None, handle_signals=False)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", PORT).start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                conductor = group.create_task(self._conduct())
+                checker = group.create_task(self._check())
+                await self._live()
+                conductor.cancel()
+                checker.cancel()
+            await self._audit()
+        finally:
+            await runner.cleanup()
+
+    async def _conduct(self) -> None:
+        """Let the mishaps happen at their times."""
+        happenings = [(mishap.at_s, True, mishap) for mishap in self.mishaps]
+        happenings += [(mishap.at_s + mishap.lasts_s, False, mishap) for mishap in self.mishaps]
+        happenings.sort(key=lambda happening: happening[:2])
+        for at_s, begins, mishap in happenings:
+            await asyncio.sleep(max(0.0, at_s - self._loop.time()))
+            self._happen(mishap, begins=begins)
+
+    def _happen(self, mishap: Mishap, *, begins: bool) -> None:
+        step = 1 if begins else -1
+        match mishap.kind:
+            case MishapKind.NETWORK_CUT:
+                self._cuts += step
+                if self._connector is not None:
+                    self._set_network(self._connector)
+            case MishapKind.DISK_FULL:
+                self._full_disks += step
+                self.machine.is_disk_full = self._full_disks > 0
+            case MishapKind.PROCESS_KILLED | MishapKind.POWER_CUT:
+                # A machine that is down already, or does not know the time yet, is left alone: a boot that never learns
+                # the time keeps its readings for ever, which has a test of its own.
+                if not begins or self._blow is None or self._blow.done() or self.machine.clock.utc_ms() is None:
+                    return
+                if not self._is_anchored():
+                    return
+                self._blow.set_result(mishap)
+        self.struck[mishap.kind.value] += begins
+
+    def _is_anchored(self) -> bool:
+        return self._hub is not None and self._hub.outbox is not None and not self._hub.outbox.stats().unanchored
+
+    def _set_network(self, connector: MemoryConnector) -> None:
+        if self._cuts:
+            connector.cut()
+        else:
+            connector.is_cut = False
+
+    async def _check(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_S)
+            if self._hub is not None and self._hub.outbox is not None:
+                self._check_kept(self._hub.outbox.stats())
+
+    def _check_kept(self, stats: OutboxStats) -> None:
+        given_up = stats.thinned + stats.dropped + stats.dead_letters
+        self.oracle.check_kept(stats.pending, given_up, self._loop.time())
+
+    async def _live(self) -> None:
+        """Let the hub live, die and live again until the end."""
+        while (left_s := self.duration_s - self._loop.time()) > 0:
+            mishap = await self._one_life(left_s)
+            if mishap is None:
+                continue
+            self.crashes += 1
+            await asyncio.sleep(mishap.lasts_s)
+            if mishap.kind is MishapKind.POWER_CUT:
+                self.machine.start(unsynchronised_s=mishap.unsynchronised_s)
+            else:
+                self.machine.restart()
+
+    async def _one_life(self, left_s: float) -> Mishap | None:
+        """Run one process; return what ended it, or `None` where it was the end of the rehearsal."""
+        loop = self._loop
+        self._connector = MemoryConnector(self._connector_rng, latency_s_max=self._latency_s_max)
+        self._set_network(self._connector)
+        self._zeros_utc_ms[self.machine.clock.boot_id] = self.machine.utc_of(0)
+        stop = asyncio.Event()
+        self._blow = loop.create_future()
+        async with new_session(self._connector, user_agent="climahub/rehearsal") as session:
+            self._hub = hub = app.Hub(self._life_config(), self._world(session))
+            task = loop.create_task(hub.run(stop))
+            await asyncio.wait({task, self._blow}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            if self._blow.done():
+                mishap = self._blow.result()
+            elif task.done():
+                mishap = self._own_end(task)
+            else:
+                stop.set()
+                await asyncio.wait({task})
+                self._end_life(hub)
+                return None
+            await self._kill(hub, task, mishap)
+        return mishap
+
+    def _own_end(self, task: asyncio.Task[None]) -> Mishap:
+        """The hub ended without being told: at the operation where the power is cut, or by a defect."""
+        if not self.machine.is_down:
+            self.oracle.violate(self._loop.time(), "the hub keeps running", f"it ended: {task.exception()!r}")
+        self.machine.stop_at = None
+        return Mishap(MishapKind.POWER_CUT, self._loop.time(), 20.0, 5.0)
+
+    async def _kill(self, hub: app.Hub, task: asyncio.Task[None], mishap: Mishap) -> None:
+        outbox = hub.outbox
+        self.machine.is_down = True
+        are_synced = not isinstance(outbox, SqliteOutbox) or outbox.database.syncs_commits()
+        self.machine.leave(is_power_cut=mishap.kind is MishapKind.POWER_CUT, are_commits_synced=are_synced)
+        self._end_life(hub)
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
+        if isinstance(outbox, SqliteOutbox):
+            # On the files that the machine has left behind: nobody sees what this writes.
+            await outbox.database.close()
+
+    def _end_life(self, hub: app.Hub) -> None:
+        bad = sum(state.bad for state in hub.intake.sources.values())
+        self.oracle.life_over(judged_bad=bad, uncommitted=hub.intake.waiting)
+        self._hub = None
+
+    def _life_config(self) -> Config:
+        storage = msgspec.structs.replace(
+            self._config.storage, state_dir=self.machine.state_dir, run_dir=self.machine.run_dir
+        )
+        return msgspec.structs.replace(self._config, storage=storage)
+
+    def _world(self, session: aiohttp.ClientSession) -> app.World:
+        machine = self.machine
+        return app.World(
+            board=self.stage.board(machine, self.oracle),
+            clock=machine.clock,
+            rng=random.Random(self._rng.randrange(2**32)),
+            disk=Disk(machine.on_operation),
+            worker=InlineWorker(),
+            session=session,
+            ledger=Ledger(machine.run_dir / "quotas", machine.clock.boot_id),
+            read_key=lambda: HUB_KEY,
+            sensor_keys=self._sensor_keys,
+            host=SilentHost(),
+            judge=app.judge_for,
+            serve=False,
+            on_committed=self._on_committed,
+        )
+
+    async def _audit(self) -> None:
+        """Open what is left on the disk as a stranger would, and close the account."""
+        limits = OutboxLimits(2**40, 0, 2**30)
+        outbox, _ = await open_outbox(
+            self.machine.state_dir, boot_id="audit", limits=limits, worker=InlineWorker(), disk=Disk()
+        )
+        oracle, now_s = self.oracle, self._loop.time()
+        gaps, letters = await outbox.gaps(), await outbox.dead_letters()
+        self.final_stats = stats = outbox.stats()
+        await outbox.close()
+        self._check_kept(stats)
+        self.forgiven = oracle.forgive(gaps, letters, self._zeros_utc_ms)
+        if oracle.outstanding > stats.pending:
+            oracle.counts.lost = max(oracle.counts.lost, oracle.outstanding - stats.pending)
+            oracle.violate(now_s, "nothing lost", f"{oracle.counts.lost} readings are nowhere")
+        oracle.check_delivered(now_s, self.stage.start_utc_ms)
+        oracle.check_account(now_s)
+
+    def verdict(self, wall_s: float) -> Verdict:
+        """Return what was found."""
+        counts, stats = self.oracle.counts, self.final_stats
+        virtual_s = self._loop.time()
+        return Verdict(
+            seed=self.options.seed,
+            board=self.options.board,
+            faults_profile=self.options.faults,
+            sensors=self.stage.sensors,
+            virtual_s=virtual_s,
+            wall_s=round(wall_s, 3),
+            virtual_hours_per_wall_s=round(virtual_s / 3600 / wall_s, 2),
+            readings=ReadingCounts(
+                handed_out=counts.handed_out,
+                taken=counts.taken,
+                accepted=counts.accepted,
+                pending=self.oracle.outstanding,
+                thinned=stats.thinned,
+                dropped=stats.dropped,
+                dead_letters=stats.dead_letters,
+                judged_bad=counts.judged_bad,
+                uncommitted=counts.uncommitted,
+                duplicates_sent=counts.duplicates_sent,
+                duplicates_stored=counts.duplicates_stored,
+                altered=counts.altered + counts.invented,
+                lost=counts.lost,
+            ),
+            requests=RequestCounts(self.oracle.requests, self.oracle.over_quota),
+            crashes=self.crashes,
+            durable_operations=self.machine.operations,
+            faults=dict(self.struck) | dict(self.cloud.statistics().faults),
+            violations=self.oracle.violations,
+        )
+
+
+def rehearse(options: Options) -> Verdict:
+    """Run one rehearsal in virtual time and return its verdict.
+
+    Raises:
+        RecordingInvalid: The recording or its map cannot be used.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - syncs are simulated, so the files may lie in memory
+    scratch = Path(tempfile.mkdtemp(prefix="climahub-rehearsal-", dir=memory if memory.is_dir() else None))
+    loop = VirtualLoop()
+    asyncio.set_event_loop(loop)
+    started_s = time.perf_counter()
+    try:
+        rehearsal = Rehearsal(options, scratch, loop)
+        try:
+            loop.run_until_complete(rehearsal.run())
+        except Livelock as error:
+            rehearsal.oracle.violate(loop.time(), "time passes", str(error))
+            rehearsal.final_stats = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
+        return rehearsal.verdict(time.perf_counter() - started_s)
+    finally:
+        with contextlib.suppress(RuntimeError):
+            loop.close()
+        asyncio.set_event_loop(None)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+__all__ = ["Options", "Profile", "rehearse"]

@@ -1,0 +1,89 @@
+"""What a rehearsal found, as a document and as text. Pure."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from agent.rehearsal.oracle import Violation
+
+
+class ReadingCounts(msgspec.Struct, frozen=True):
+    """What became of the readings.
+
+    Attributes:
+        handed_out: Given by the sensors, each delivery counted.
+        taken: Committed to the outbox: from here on nothing may be lost.
+        accepted: Stored by the cloud, each once.
+        pending: Still in the outbox.
+        thinned: Given up by a full outbox, on record.
+        dropped: Given up whole by a full outbox or disk, on record.
+        dead_letters: Refused by the cloud for good.
+        judged_bad: Not plausible: they went nowhere.
+        uncommitted: In the memory of a process that was killed, at most one commit interval old.
+        duplicates_sent: Sent again and recognised by the cloud.
+        duplicates_stored: Stored twice; always 0.
+        altered: Stored with another value; always 0.
+        lost: Committed, and nowhere any more; always 0.
+    """
+
+    handed_out: int
+    taken: int
+    accepted: int
+    pending: int
+    thinned: int
+    dropped: int
+    dead_letters: int
+    judged_bad: int
+    uncommitted: int
+    duplicates_sent: int
+    duplicates_stored: int
+    altered: int
+    lost: int
+
+
+class RequestCounts(msgspec.Struct, frozen=True):
+    """What was asked of the cloud."""
+
+    total: int
+    over_quota: int
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The outcome of one rehearsal. Without violations it is passed."""
+
+    seed: int
+    board: str
+    faults_profile: str
+    sensors: int
+    virtual_s: float
+    wall_s: float
+    virtual_hours_per_wall_s: float
+    readings: ReadingCounts
+    requests: RequestCounts
+    crashes: int
+    durable_operations: int
+    faults: Mapping[str, int]
+    violations: list[Violation]
+
+
+def as_text(verdict: Verdict, replay_command: str) -> str:
+    """Return the verdict for a person; a failed one says how to see it again."""
+    readings = verdict.readings
+    faults = ", ".join(f"{name} {count}" for name, count in verdict.faults.items()) or "none"
+    lines = (
+        f"rehearsed {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {verdict.sensors} sensors,"
+        f" seed {verdict.seed}, faults {verdict.faults_profile}, in {verdict.wall_s:.1f} s"
+        f" ({verdict.virtual_hours_per_wall_s:.1f} h/s)\n"
+        f"readings   {readings.taken} committed, {readings.accepted} accepted, {readings.pending} pending,"
+        f" {readings.thinned} thinned, {readings.dropped} dropped, {readings.dead_letters} dead letters\n"
+        f"           {readings.lost} lost, {readings.altered} altered, {readings.duplicates_stored} stored twice"
+        f" ({readings.duplicates_sent} sent again)\n"
+        f"           {readings.handed_out} handed out, {readings.judged_bad} of them not plausible,"
+        f" {readings.uncommitted} in memory at a crash\n"
+        f"requests   {verdict.requests.total}, {verdict.requests.over_quota} over quota\n"
+        f"faults     {verdict.crashes} crashes; {faults}\n"
+    )
+    if not verdict.violations:
+        return f"{lines}verdict    passed"
+    found = "".join(f"  at {each.at_s:.3f} s: {each.promise}: {each.detail}\n" for each in verdict.violations)
+    return f"{lines}verdict    FAILED, {len(verdict.violations)} violations\n{found}to see it again: {replay_command}"
