@@ -11,7 +11,7 @@ from typing import Final
 from hal.errors import ActuatorFault
 from hal.interface import HvacAction, RelayedSensor, SensorKind
 from hal.sim.building import FLAT
-from hal.sim.faults import Fault
+from hal.sim.faults import Fault, by_sensor
 from hal.sim.house import House, Truth
 from hal.sim.network import SimNetwork
 from hal.sim.noise import Noise, stream_for
@@ -95,6 +95,8 @@ class SimOptions:
 class World:
     """The house and everything on the air in it; survives its hub.
 
+    The relays are part of it: when a hub dies they stay as it left them, until the next one says otherwise.
+
     Attributes:
         options: What it was made from.
         house: The house.
@@ -107,6 +109,7 @@ class World:
         tenant = Tenant() if options.has_tenant_thermostat else None
         self.house = House(seed=options.seed, start_utc_ms=options.start_utc_ms, tenant=tenant)
         noise = Noise(options.seed)
+        faults = by_sensor(options.faults)
         own = [(name, kind) for name, kind in options.series if name.startswith("sim/")]
         self.channels = tuple(
             Channel(
@@ -115,7 +118,7 @@ class World:
                 truth=self._truth(kind, noise),
                 noise=noise,
                 stream=stream_for(options.seed, name),
-                faults=[fault for fault in options.faults if fault.sensor == name],
+                faults=faults.get(name, ()),
             )
             for name, kind in own
         )
@@ -127,7 +130,7 @@ class World:
                 seed=options.seed,
                 sensors=relayed,
                 interval_s=options.report_interval_s,
-                faults=options.faults,
+                faults=faults,
                 noise=noise,
                 reports_max=options.reports_max,
             )

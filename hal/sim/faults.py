@@ -81,6 +81,14 @@ DRIFT_PER_HOUR: Final = 0.05
 """The share of that by which a drifting one moves in an hour."""
 
 
+def by_sensor(faults: Iterable[Fault]) -> dict[str, list[Fault]]:
+    """Return the faults of each sensor that has any."""
+    found: dict[str, list[Fault]] = {}
+    for fault in faults:
+        found.setdefault(fault.sensor, []).append(fault)
+    return found
+
+
 def random_faults(
     rng: Random,
     series: Iterable[tuple[str, SensorKind]],

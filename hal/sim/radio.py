@@ -5,7 +5,7 @@ asyncio in here: waiting is the network's work (`hal.sim.network`).
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heapreplace
 from random import Random
 from typing import Final
@@ -112,10 +112,21 @@ class Radio:
         seed: int,
         sensors: Iterable[RelayedSensor],
         interval_s: float,
-        faults: Sequence[Fault],
+        faults: Mapping[str, Sequence[Fault]],
         noise: Noise,
         reports_max: int,
     ) -> None:
+        """Put the relayed sensors in their rooms.
+
+        Args:
+            house: What they measure.
+            seed: Their pace, errors and batteries follow from it.
+            sensors: At least one, named "ROOM NUMBER".
+            interval_s: The nominal time between two reports of each.
+            faults: What goes wrong, by the name of a sensor or of a series.
+            noise: The world's noise.
+            reports_max: How many reports wait at most.
+        """
         self._house = house
         self._reports_max = reports_max
         self.waiting: deque[tuple[Reading, ...]] = deque()
@@ -134,7 +145,7 @@ class Radio:
                     truth=self._truth(sensor, kind, noise, rng),
                     noise=noise,
                     stream=stream_for(seed, f"{sensor.device}/{kind}"),
-                    faults=[fault for fault in faults if fault.sensor in {sensor.name, f"{sensor.name}/{kind}"}],
+                    faults=[*faults.get(sensor.name, ()), *faults.get(f"{sensor.name}/{kind}", ())],
                 )
                 for kind in sensor.kinds
             ]

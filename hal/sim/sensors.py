@@ -4,8 +4,10 @@ A value depends on the seed, the sensor and the instant alone; only a stuck sens
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import copysign, inf, nan
 from types import MappingProxyType
 from typing import Final
@@ -73,6 +75,8 @@ class Channel:
     """
 
     __slots__ = (
+        "_fault_ends_ms",
+        "_fault_starts_ms",
         "_faults",
         "_given",
         "_high",
@@ -120,7 +124,10 @@ class Channel:
         self._steps = element.steps_per_unit
         self._low = element.low
         self._high = element.high
-        self._faults = tuple(faults)
+        self._faults = tuple(sorted(faults, key=lambda fault: fault.from_ms))
+        self._fault_starts_ms = [fault.from_ms for fault in self._faults]
+        # The latest end of all that began until then, so that a month of past faults costs no search.
+        self._fault_ends_ms = list(accumulate((fault.to_ms for fault in self._faults), max))
         self._given: float | None = None
 
     def measure(self, at_ms: int) -> float:
@@ -157,11 +164,11 @@ class Channel:
         return fault.magnitude if fault is not None and fault.kind is FaultKind.HANG else 0.0
 
     def _fault_at(self, at_ms: int) -> Fault | None:
-        """Return the first fault that is under way."""
-        for fault in self._faults:
-            if fault.from_ms <= at_ms < fault.to_ms:
-                return fault
-        return None
+        """Return the fault that is under way, the one that began first where there are several."""
+        begun = bisect_right(self._fault_starts_ms, at_ms)
+        if begun == 0 or self._fault_ends_ms[begun - 1] <= at_ms:
+            return None
+        return next(fault for fault in self._faults[:begun] if at_ms < fault.to_ms)
 
     def _error(self, fault: Fault, at_ms: int) -> float:
         """Return by how much a fault moves the value."""

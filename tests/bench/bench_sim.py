@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from time import perf_counter, process_time
 from typing import Any
 
-import async_solipsism  # type: ignore[import-untyped]  # ships no types
+import async_solipsism
 
 from hal.interface import SensorKind
 from hal.plausibility import Judge

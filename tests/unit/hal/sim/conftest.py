@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 
-import async_solipsism  # type: ignore[import-untyped]  # ships no types
+import async_solipsism
 import pytest
 
 

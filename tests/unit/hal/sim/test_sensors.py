@@ -110,6 +110,17 @@ def test_a_fault_keeps_to_its_time(kind: FaultKind) -> None:
     assert broken.measure(2 * HOUR_MS) == 22.0
 
 
+def test_of_faults_that_overlap_the_first_acts_until_its_end() -> None:
+    broken = channel(
+        fault(FaultKind.LIE, 5.0, from_ms=200, to_ms=900),
+        fault(FaultKind.LIE, 1.0, from_ms=0, to_ms=500),
+        fault(FaultKind.LIE, 3.0, from_ms=300, to_ms=400),
+        truth=lambda _: 20.0,
+    )
+    instants = (0, 199, 200, 350, 499, 500, 899, 900, 100)
+    assert [broken.measure(at_ms) - 20.0 for at_ms in instants] == [1, 1, 1, 1, 1, 5, 5, 0, 1]
+
+
 def sensor(
     of: Channel, monotonic_ms: Callable[[], int], handed_out: list[tuple[object, ...]] | None = None
 ) -> SimSensor:

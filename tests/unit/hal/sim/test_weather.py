@@ -50,6 +50,11 @@ def test_an_overcast_sky_gives_a_quarter_of_the_light_and_no_beam() -> None:
     assert overcast.direct_w_per_m2 == pytest.approx(0.0, abs=1e-9)
 
 
+def test_half_a_sky_of_clouds_takes_little_light() -> None:
+    clear, half = sunshine(noon_s(6, 21), 0.0), sunshine(noon_s(6, 21), 0.5)
+    assert half.global_w_per_m2 == pytest.approx((1 - 0.75 * 0.5**3.4) * clear.global_w_per_m2)
+
+
 def test_a_south_wall_gets_the_winter_sun_and_a_north_wall_only_the_sky() -> None:
     noon = sunshine(noon_s(12, 21), 0.0)
     assert noon.on_wall(-1.0, 0.0) > 2 * noon.global_w_per_m2
