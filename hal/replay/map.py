@@ -24,6 +24,7 @@ A map looks like this:
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import UTC, tzinfo
 from difflib import get_close_matches
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -52,7 +53,7 @@ class TimeColumn(msgspec.Struct, frozen=True):
 
     column: str
     format: str
-    zone: ZoneInfo
+    zone: tzinfo
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -177,16 +178,20 @@ class _Reader:
     def _time(self, table: Mapping[str, object]) -> TimeColumn:
         self._only(table, ("column", "format", "zone"), "[time]")
         zone = self._text(table, "zone", "[time]", default="UTC")
-        try:
-            zone_info = ZoneInfo(zone)
-        except (ValueError, OSError, ZoneInfoNotFoundError):
-            self._mistakes.add("[time] zone", f'found "{zone}"; allowed is a zone of the IANA data, such as "UTC"')
-            zone_info = ZoneInfo("UTC")
         form = self._text(table, "format", "[time]", default="iso8601")
         if form not in {"iso8601", "unix_s", "unix_ms"} and "%" not in form:
             allowed = 'allowed are "iso8601", "unix_s", "unix_ms" and patterns of strptime, such as "%d.%m.%Y %H:%M"'
             self._mistakes.add("[time] format", f'found "{form}"; {allowed}')
-        return TimeColumn(self._text(table, "column", "[time]"), form, zone_info)
+        return TimeColumn(self._text(table, "column", "[time]"), form, self._zone(zone))
+
+    def _zone(self, name: str) -> tzinfo:
+        if name != "UTC":  # which needs no data: a small container may have none
+            try:
+                return ZoneInfo(name)
+            except (ValueError, OSError, ZoneInfoNotFoundError):
+                allowed = 'allowed are "UTC" and the zones of the IANA data, where this machine has it (package tzdata)'
+                self._mistakes.add("[time] zone", f'found "{name}"; {allowed}')
+        return UTC
 
     def _relayed(self, table: Mapping[str, object], place: str) -> tuple[RelayedSensor, list[Channel]]:
         self._only(table, ("device", "name", "ieee", "columns"), place)

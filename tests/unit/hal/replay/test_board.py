@@ -65,7 +65,7 @@ def test_the_whole_recording_arrives_at_its_instants(three_rooms: Recording) -> 
         handed_out: list[Reading] = []
         start_ms = monotonic_ms() + 5000
         board = ReplayBoard(three_rooms, monotonic_ms=monotonic_ms, start_ms=start_ms, on_handed_out=handed_out.append)
-        readings = []
+        readings: list[Reading] = []
         while not board.finished:
             batch = await board.network.receive()
             assert {reading.at_ms for reading in batch} == {monotonic_ms()}
@@ -172,14 +172,16 @@ def test_after_a_restart_what_was_not_confirmed_comes_again(record: Record, conf
 
 def test_a_finished_board_is_finished_no_more_after_a_restart(record: Record) -> None:
     board = ReplayBoard(record(minutes(2)), monotonic_ms=lambda: 10**9, start_ms=0)
+    finished = [board.finished]
     asyncio.run(play(board))
-    assert board.finished
+    finished.append(board.finished)
     board.restart(0)
-    assert not board.finished
+    finished.append(board.finished)
     assert len(asyncio.run(play(board))) == 2
     board.network.confirm()
     board.restart(0)
-    assert board.finished
+    finished.append(board.finished)
+    assert finished == [False, True, False, True]
 
 
 def test_a_cancelled_wait_loses_nothing(record: Record) -> None:

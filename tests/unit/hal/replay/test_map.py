@@ -1,7 +1,8 @@
 """Maps: what they may say, and how their mistakes are told."""
 
+from datetime import UTC
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
@@ -13,7 +14,7 @@ GOOD = """\
 [time]
 column = "time"
 format = "%Y"
-zone = "Europe/Brussels"
+zone = "UTC"
 [[relayed]]
 device = "A"
 name = "Attic"
@@ -38,7 +39,7 @@ def read(tmp_path: Path, text: str | bytes) -> RecordingMap:
 
 def test_a_map_names_time_sensors_channels_and_what_is_ignored(tmp_path: Path) -> None:
     house = read(tmp_path, GOOD)
-    assert (house.time.column, house.time.format, house.time.zone) == ("time", "%Y", ZoneInfo("Europe/Brussels"))
+    assert (house.time.column, house.time.format, house.time.zone) == ("time", "%Y", UTC)
     assert house.sensors == (
         RelayedSensor("A", "Attic", (SensorKind.TEMPERATURE, SensorKind.IAQ), "0x00158d0001a2b3c4"),
         RelayedSensor("B", "B", (SensorKind.HUMIDITY,), ""),
@@ -54,7 +55,18 @@ def test_a_map_names_time_sensors_channels_and_what_is_ignored(tmp_path: Path) -
 
 def test_utc_and_iso_are_the_defaults(tmp_path: Path) -> None:
     house = read(tmp_path, 'time.column = "t"\nhub.columns = { pressure = "p" }')
-    assert (house.time.format, house.time.zone.key) == ("iso8601", "UTC")
+    assert (house.time.format, house.time.zone) == ("iso8601", UTC)
+
+
+@pytest.mark.skipif("Europe/Brussels" not in available_timezones(), reason="this machine has no data of time zones")
+def test_a_zone_of_the_iana_data_is_taken(tmp_path: Path) -> None:
+    house = read(tmp_path, GOOD.replace("UTC", "Europe/Brussels"))
+    assert house.time.zone == ZoneInfo("Europe/Brussels")
+
+
+def test_an_array_of_other_things_than_tables_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingInvalid, match=r"\[\[relayed\]\]: allowed is an array of tables"):
+        read(tmp_path, "relayed = [1]\n" + GOOD[: GOOD.index("[[relayed]]")])
 
 
 @pytest.mark.parametrize(
@@ -63,11 +75,11 @@ def test_utc_and_iso_are_the_defaults(tmp_path: Path) -> None:
         ('column = "time"', "", "[time] column: found nothing; needed is a text"),
         ('column = "time"', "column = 3", "[time] column: found something else; needed is a text"),
         (
-            'zone = "Europe/Brussels"',
+            'zone = "UTC"',
             'zone = "Europe/Brusels"',
-            '[time] zone: found "Europe/Brusels"; allowed is a zone',
+            '[time] zone: found "Europe/Brusels"; allowed are "UTC" and',
         ),
-        ('zone = "Europe/Brussels"', 'zone = "../x"', '[time] zone: found "../x"; allowed is a zone'),
+        ('zone = "UTC"', 'zone = "../x"', '[time] zone: found "../x"; allowed are "UTC" and'),
         ('format = "%Y"', 'format = "iso"', '[time] format: found "iso"; allowed are "iso8601", "unix_s"'),
         (
             'format = "%Y"',

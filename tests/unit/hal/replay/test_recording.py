@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given
@@ -172,7 +172,9 @@ def test_what_is_no_number_is_refused(text: str) -> None:
 
 
 def parse(text: str, *, form: str = "iso8601", zone: str = "UTC") -> int:
-    return instant_parser(TimeColumn("time", form, ZoneInfo(zone)))(text)
+    if zone != "UTC" and zone not in available_timezones():
+        pytest.skip("this machine has no data of time zones")
+    return instant_parser(TimeColumn("time", form, UTC if zone == "UTC" else ZoneInfo(zone)))(text)
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)))  # noqa: DTZ001 - UTC by the map
