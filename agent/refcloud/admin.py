@@ -216,12 +216,23 @@ class Admin:
             self._store.put(release)
         return release
 
-    def offer(self, version: str, batches: Sequence[str]) -> Release:
-        """Offer a published firmware to these batches and no others; it becomes the latest offer of each."""
+    def offer(self, version: str, batches: Sequence[str], *, release_notes: str | None = None) -> Release:
+        """Offer a published firmware to these batches and no others; it becomes the latest offer of each.
+
+        Args:
+            version: As published.
+            batches: None: it is withdrawn.
+            release_notes: `None`: those from before stay.
+        """
         release = self._store.get(Release, version)
         if release is None:
             raise Refusal(404, "no such version")
-        release = msgspec.structs.replace(release, batches=tuple(batches), offered_ms=self._utc_ms())
+        release = msgspec.structs.replace(
+            release,
+            batches=tuple(batches),
+            offered_ms=self._utc_ms(),
+            release_notes=release.release_notes if release_notes is None else release_notes,
+        )
         self._store.put(release)
         return release
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from agent.errors import ClimahubError, CloudUnavailable, Rejected, Unauthorized
 from agent.refcloud import contract
 from agent.refcloud.admin import READINGS_PAGE_MAX, NewCommand, NewDevice, Provisioned
-from agent.refcloud.admin_http import FaultSwitch, ListeningSwitch, OfferTo
+from agent.refcloud.admin_http import FaultSwitch, ListeningSwitch, Offer
 from agent.refcloud.cloud import Statistics
 from agent.refcloud.faults import Rule
 from agent.refcloud.models import DeviceSettings, ErrorBody, SettingsUpdate, encode
@@ -95,13 +95,14 @@ class AdminClient:
     async def publish(
         self, version: str, image: bytes, *, batches: Sequence[str] = (), release_notes: str = ""
     ) -> Release:
-        """Publish a firmware and offer it to the batches."""
-        query = [("batch", batch) for batch in batches] + [("release_notes", release_notes)]
-        return await self._send("PUT", f"/firmware/{_part(version)}", Release, body=image, query=query)
+        """Publish a firmware, then offer it to the batches."""
+        await self._send("PUT", f"/firmware/{_part(version)}", Release, body=image)
+        return await self.offer(version, batches, release_notes=release_notes)
 
-    async def offer(self, version: str, batches: Sequence[str]) -> Release:
+    async def offer(self, version: str, batches: Sequence[str], *, release_notes: str | None = None) -> Release:
         """Offer a published firmware to these batches and no others."""
-        return await self._send("PUT", f"/firmware/{_part(version)}/batches", Release, body=OfferTo(tuple(batches)))
+        offer = Offer(batches=tuple(batches), release_notes=release_notes)
+        return await self._send("PUT", f"/firmware/{_part(version)}/offer", Release, body=offer)
 
     async def releases(self) -> Sequence[Release]:
         """Return all published firmware."""
@@ -113,13 +114,14 @@ class AdminClient:
 
     async def readings(self) -> AsyncIterator[AcceptedReading]:
         """Yield everything that is stored, by device, sensor type and instant, page by page."""
-        after: str | None = ""
-        while after is not None:
-            query = [("limit", str(READINGS_PAGE_MAX)), ("after", after)]
+        query = [("limit", str(READINGS_PAGE_MAX))]
+        while True:
             page = await self._send("GET", "/readings", _Readings, query=query)
             for reading in page.readings:
                 yield reading
-            after = page.after
+            if page.after is None:
+                return
+            query = [("limit", str(READINGS_PAGE_MAX)), ("after", page.after)]
 
     async def statistics(self) -> Statistics:
         """Return what was counted."""

@@ -4,13 +4,14 @@ Must never accept a device's key: the token is compared, not looked up among the
 """
 
 import hmac
+import re
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from agent.refcloud import contract
 from agent.refcloud.admin import READINGS_PAGE_MAX, Admin, NewCommand, NewDevice
@@ -21,7 +22,7 @@ from agent.refcloud.faults import Rule
 from agent.refcloud.models import SettingsUpdate, encode
 
 ADMIN_BODY_BYTES_MAX = 256 * 1024
-_CURSOR_PARTS = 3
+_CURSOR = re.compile(r"(.+)/([a-z_]+)/(-?[0-9]{1,15})", re.DOTALL)
 
 T = TypeVar("T")
 
@@ -39,10 +40,11 @@ class ListeningSwitch(Struct, frozen=True, forbid_unknown_fields=True):
     listening: bool
 
 
-class OfferTo(Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of PUT /admin/firmware/{version}/batches."""
+class Offer(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of PUT /admin/firmware/{version}/offer. Without release notes those from before stay."""
 
     batches: tuple[str, ...]
+    release_notes: Annotated[str, Meta(max_length=contract.RELEASE_NOTES_CHARS_MAX)] | None = None
 
 
 class Switchboard(Protocol):
@@ -81,7 +83,7 @@ def admin_application(cloud: Switchboard, *, token: str) -> web.Application:
             web.get("/devices/{device_id}/ota", handlers.ota_history, allow_head=False),
             web.get("/firmware", handlers.list_firmware, allow_head=False),
             web.put("/firmware/{version}", handlers.publish),
-            web.put("/firmware/{version}/batches", handlers.offer),
+            web.put("/firmware/{version}/offer", handlers.offer),
             web.get("/readings", handlers.list_readings, allow_head=False),
             web.get("/statistics", handlers.statistics, allow_head=False),
             web.get("/faults", handlers.get_faults, allow_head=False),
@@ -113,16 +115,15 @@ def _json(value: object, *, status: int = 200) -> web.Response:
     return web.Response(body=encode(value), status=status, content_type=JSON)
 
 
-def _cursor(text: str) -> tuple[str, str, int] | None:
+def _cursor(text: str | None) -> tuple[str, str, int] | None:
     """Return the page cursor: device, sensor type and milliseconds, with slashes between."""
-    if not text:
+    if text is None:
         return None
-    parts = text.rsplit("/", _CURSOR_PARTS - 1)
-    try:
-        device_id, sensor_type, at_ms = parts
-        return device_id, sensor_type, int(at_ms)
-    except ValueError:
-        raise Refusal(400, "after: device/sensor_type/milliseconds is required") from None
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        raise Refusal(400, "after: device/sensor_type/milliseconds is required")
+    device_id, sensor_type, at_ms = match.groups()
+    return device_id, sensor_type, int(at_ms)
 
 
 def _limit(text: str) -> int:
@@ -174,20 +175,15 @@ class _AdminHandlers:
             bytes_max=contract.FIRMWARE_BYTES_MAX,
             is_gzip_accepted=True,
         )
-        release = self._admin.publish(
-            request.match_info["version"],
-            image,
-            batches=request.query.getall("batch", []),
-            release_notes=request.query.get("release_notes", ""),
-        )
-        return _json(release, status=201)
+        return _json(self._admin.publish(request.match_info["version"], image), status=201)
 
     async def offer(self, request: web.Request) -> web.Response:
-        offer = await _body(request, OfferTo)
-        return _json(self._admin.offer(request.match_info["version"], offer.batches))
+        offer = await _body(request, Offer)
+        version = request.match_info["version"]
+        return _json(self._admin.offer(version, offer.batches, release_notes=offer.release_notes))
 
     async def list_readings(self, request: web.Request) -> web.Response:
-        after = _cursor(request.query.get("after", ""))
+        after = _cursor(request.query.get("after"))
         page = self._admin.readings(after=after, limit=_limit(request.query.get("limit", "1000")))
         cursor = None if page.after is None else "/".join(map(str, page.after))
         return _json({"readings": page.readings, "after": cursor})

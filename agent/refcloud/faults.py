@@ -15,6 +15,9 @@ from msgspec import Meta, Struct
 from agent.refcloud.contract import Endpoint
 
 _Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+_Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+_Positive = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+_Moment = Annotated[float, Meta(ge=0, le=1e12)]
 _YEARS_20_S = 20 * 366 * 86_400
 
 
@@ -47,7 +50,7 @@ class CutAfter(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
         body_bytes: How much of the body goes out; `None`: nothing of the answer at all.
     """
 
-    body_bytes: Annotated[int, Meta(ge=0)] | None = None
+    body_bytes: _Count | None = None
 
 
 class Status(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -70,14 +73,14 @@ class Status(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 class Redirect(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     """A redirect in place of the answer, before processing."""
 
-    location: str
+    location: Annotated[str, Meta(pattern="^[!-~]+$")]
     status: Literal[301, 302, 303, 307, 308] = 302
 
 
 class SlowDrip(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     """The body comes in small pieces with a pause after each."""
 
-    piece_bytes: Annotated[int, Meta(ge=1)]
+    piece_bytes: _Positive
     pause_s: _Seconds
 
 
@@ -119,7 +122,7 @@ class WrongShape(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 class AcceptedLower(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     """`accepted` says less than what was accepted. The readings are stored all the same, so accounts still close."""
 
-    by: Annotated[int, Meta(ge=1)] = 1
+    by: _Positive = 1
 
 
 class ClockOff(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -162,9 +165,9 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     fault: Fault
     endpoint: Endpoint | None = None
     probability: Annotated[float, Meta(ge=0, le=1)] = 1.0
-    from_s: float = 0.0
-    to_s: float | None = None
-    next_n: Annotated[int, Meta(ge=0)] | None = None
+    from_s: _Moment = 0.0
+    to_s: _Moment | None = None
+    next_n: _Count | None = None
 
     def admits(self, endpoint: Endpoint, now_s: float) -> bool:
         """Tell whether place and time are right."""

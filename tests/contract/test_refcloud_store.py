@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +29,7 @@ from agent.refcloud.records import (
 from agent.refcloud.store import Columns, MemoryStore, ReadingKey, Store
 from agent.refcloud.store_sqlite import SqliteStore
 
-RECORDS = [
+RECORDS: list[Any] = [
     Device("d", DeviceKind.SENSOR, "kitchen", "s-1", "stable", hub_id="h", ieee_address="0x0", latitude=1.5),
     Credential("ab", "d", is_revoked=True),
     SettingsOf("d", DeviceSettings(location=Location(name="attic"), enabled_sensors=("iaq",))),
@@ -119,8 +120,8 @@ def test_pages_hold_every_reading_once_in_order(
     for store in (MemoryStore(), SqliteStore(tmp_path / "cloud.db")):
         store.add_readings(columns(*rows))
         first_values: dict[tuple[str, str, int], float] = {}
-        for *key, value in rows:
-            first_values.setdefault((key[0], key[1], key[2]), value)
+        for device_id, sensor_type, at_ms, value in rows:
+            first_values.setdefault((device_id, sensor_type, at_ms), value)
         pages, after = [], None
         while page := store.readings(after, limit):
             assert len(page) <= limit

@@ -163,7 +163,9 @@ class TestListings:
         await world.send(*[reading(i, f"2026-03-29T12:00:0{i}Z") for i in range(5)])
         assert [kept.value for kept in [r async for r in client.readings()]] == [0, 1, 2, 3, 4]
 
-    @pytest.mark.parametrize("query", ["limit=0", "limit=10001", "limit=x", "after=x", "after=a/b/c", "limit="])
+    @pytest.mark.parametrize(
+        "query", ["limit=0", "limit=10001", "limit=x", "limit=", "after=", "after=x", "after=a/b/c", "after=a/b/1_0"]
+    )
     async def test_bad_cursors(self, world: World, query: str) -> None:
         reply = await world.call("GET", f"/admin/readings?{query}", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
         assert (reply.status, reply.json["error"]) == (400, "bad_request")

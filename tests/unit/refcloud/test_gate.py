@@ -203,7 +203,7 @@ class _InMemory(aiohttp.TCPConnector):
 
     async def _wrap_create_connection(self, *args: Any, addr_infos: Any, **_: Any) -> Any:
         host, port = addr_infos[0][4][:2]
-        return await self._loop.create_connection(*args, host, port)
+        return await self._loop.create_connection(args[0], host, port)
 
 
 @pytest.fixture
@@ -288,7 +288,7 @@ def test_a_client_that_leaves_a_drip_does_no_harm(
 def test_quotas_in_virtual_time_admit_exactly_the_rate(virtual_loop: async_solipsism.EventLoop) -> None:
     seen: list[tuple[str, Endpoint, float, Outcome]] = []
 
-    async def scenario(_: ReferenceCloud, session: aiohttp.ClientSession) -> None:
+    async def scenario(_cloud: ReferenceCloud, session: aiohttp.ClientSession) -> None:
         for _ in range(300):
             await poll(session)
             await asyncio.sleep(2)
