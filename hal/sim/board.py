@@ -48,7 +48,7 @@ class SimOptions:
         report_interval_s: The time between two reports of a relayed sensor.
         faults: What goes wrong with the sensors.
         has_tenant_thermostat: Whether the tenant's own thermostat heats while the hub does not.
-        has_second_temperature: Whether the hub has two temperature sensors.
+        has_second_temperature: Whether the hub has two temperature sensors; the second comes on top of the count.
         reports_max: How many reports the radio keeps for a hub that does not fetch them.
     """
 

@@ -58,7 +58,7 @@ class House:
         Args:
             seed: Everything random follows from it.
             start_utc_ms: The UTC instant at which the world's time is 0.
-            building: Its rooms.
+            building: Its rooms, at least the four that the household lives in.
             generator: What heats and cools it.
             tenant: A thermostat that acts while no hub does.
         """
@@ -85,8 +85,7 @@ class House:
         self._cool_ms = [0] * len(building.zones)
         self._settled_ms = 0
         self._from_ms = self._to_ms = 0
-        self._outside_humidity_percent = START_HUMIDITY_SHARE * 100
-        self._signals = self._present()
+        self._signals: list[float] = []
         self._probes: dict[tuple[str, float], int] = {}
         self._probe_plans: list[tuple[int, float, float, float]] = []
         self._probe_from: list[float] = []

@@ -96,7 +96,7 @@ class Household:
         return tuple(
             Habit(
                 habit.zone,
-                habit.from_h and habit.from_h + self._delay_h(day, i),
+                habit.from_h + self._delay_h(day, i) if habit.from_h > 0.0 else 0.0,
                 min(habit.to_h + self._delay_h(day, i), 24.0) if habit.to_h < 24.0 else 24.0,  # noqa: PLR2004 - midnight
                 habit.people,
                 habit.appliances_w,
