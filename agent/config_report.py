@@ -93,8 +93,8 @@ def _missing_files(config: Config) -> Iterator[str]:
     if config.board.name == "replay":
         named |= {"board.replay.recording": config.board.replay.recording, "board.replay.map": config.board.replay.map}
     for key, path in named.items():
-        if path is not None and not os.access(path, os.R_OK):
-            yield f"{key}: {path} does not exist here, or cannot be read by this user"
+        if path is not None and not os.access(path, os.F_OK):
+            yield f"{key}: {path} does not exist on this machine, or this user cannot reach it"
 
 
 def _value(value: object) -> str:

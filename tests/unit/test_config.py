@@ -3,16 +3,20 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.config import Config, load, resolve, resolve_text
 from agent.config_example import example_text, toml_value
 from agent.config_keys import BY_PATH, KEYS, SECTIONS, Key
 from agent.config_reading import CONFIG_BYTES_MAX, ConfigProblems
+from agent.config_types import NotAllowed, describe
 from agent.errors import ConfigInvalid
 from hal.interface import SensorKind
 
@@ -208,6 +212,27 @@ def test_both_bounds_of_each_number_are_allowed_and_the_next_values_are_not(key:
         parse(with_key(key.path, str(as_toml(good))))
     for bad in (low - 1, high + 1):
         assert refused(with_key(key.path, str(as_toml(bad))))
+
+
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.dates()
+    | st.text(max_size=20)
+    | st.text("htps:/[]@#?.%019ax", max_size=20).map("https://".__add__)
+    | st.lists(st.text(max_size=3), max_size=2)
+    | st.dictionaries(st.text(max_size=3), st.integers(), max_size=1)
+)
+
+
+@given(st.sampled_from(KEYS), VALUES)
+def test_any_value_of_any_key_is_taken_or_refused_and_can_be_told(key: Key, value: object) -> None:
+    with suppress(NotAllowed):
+        key.type.read(value)
+    assert "\n" not in describe(value)
+    assert len(describe(value)) < 100
 
 
 def test_the_url_is_required() -> None:

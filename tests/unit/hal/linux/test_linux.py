@@ -336,6 +336,7 @@ async def test_no_signal_is_no_value(machine: Machine, level: str) -> None:
         ("wlan0: 0000 70. 100. 0", "gives 100, which is not in dBm"),
         ("wlan0: 0000 70. much", 'found "much" as the level'),
         ("wlan0: 0000", 'found "" as the level'),
+        ("wlan0: 0000 70.", 'found "" as the level'),
     ],
 )
 async def test_a_level_that_is_not_in_dbm_is_implausible(machine: Machine, line: str, expected: str) -> None:
