@@ -18,7 +18,7 @@ from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger
 from agent.config import BoardConfig, Config
-from agent.config_primary import choose_primary
+from agent.config.primary import choose_primary
 from agent.errors import ConfigInvalid, Corrupt, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk

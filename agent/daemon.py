@@ -17,7 +17,7 @@ from agent import __version__, app, config
 from agent.cloud.client import new_session, tcp_connector
 from agent.cloud.quota import Ledger
 from agent.config import Config
-from agent.config_secrets import read_api_key, read_sensor_keys
+from agent.config.secrets import read_api_key, read_sensor_keys
 from agent.errors import ConfigInvalid
 from agent.foundation import lock, log
 from agent.foundation.clock import SystemClock

@@ -1,7 +1,7 @@
 """The configuration of the hub: its typed form, and the ways to load, check and show it.
 
-Owns the structs and the rules that tie several keys together; the keys stand in `agent.config_keys`. Never holds a
-secret: `agent.config_secrets` reads those. The daemon imports this module, so it imports little.
+Owns the structs and the rules that tie several keys together; the keys stand in `agent.config.keys`. Never holds a
+secret: `agent.config.secrets` reads those. The daemon imports this module, so it imports little.
 """
 
 import os
@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from agent.config_keys import KEYS
-from agent.config_reading import ConfigProblems, Problem, Values, read_text, read_values
+from agent.config.keys import KEYS
+from agent.config.reading import ConfigProblems, Problem, Values, read_text, read_values
 from hal.interface import SensorKind
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"

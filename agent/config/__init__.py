@@ -1,0 +1,25 @@
+"""The configuration of the hub: one table of keys, its typed form, and the ways to load, check and show it."""
+
+from agent.config.loading import (
+    BoardConfig,
+    CloudConfig,
+    Config,
+    RelayConfig,
+    Resolved,
+    StorageConfig,
+    load,
+    resolve,
+    resolve_text,
+)
+
+__all__ = [
+    "BoardConfig",
+    "CloudConfig",
+    "Config",
+    "RelayConfig",
+    "Resolved",
+    "StorageConfig",
+    "load",
+    "resolve",
+    "resolve_text",
+]

@@ -1,0 +1,52 @@
+"""The example configuration, written from the table of keys, so that it can neither miss one nor lie about a default.
+
+Pure. `config.example.toml` in the repository is this text; a test compares them.
+"""
+
+from collections.abc import Iterator
+
+from agent.config.keys import KEYS, SECTIONS, Key
+from agent.config.types import quoted
+
+_HEADER = """\
+# The configuration of climahub, with every key there is. Written by agent/config_example.py: do not edit by hand.
+#
+# Only cloud.base_url is required. The other keys without "#" have their defaults here and can be left out; those behind
+# "#" have none. Relative paths start at the directory of this file. No secret belongs here: secrets stand in files of
+# their own or in systemd credentials. Check a file with: climahub config check FILE
+"""
+
+
+def example_text() -> str:
+    """Return a valid configuration for the simulated board that holds every key with its unit, default and reason."""
+    return "\n".join((_HEADER, *(f"{_section(section)}\n" for section in SECTIONS))).rstrip("\n") + "\n"
+
+
+def _section(section: str) -> str:
+    keys = [key for key in KEYS if key.section == section]
+    return "\n".join((f"# {SECTIONS[section]}", f"[{section}]", "\n\n".join("\n".join(_key(key)) for key in keys)))
+
+
+def _key(key: Key) -> Iterator[str]:
+    yield f"# {key.reason[0].upper()}{key.reason[1:]}."
+    if key.default is None:
+        mark = "" if key.is_required else "# "
+        yield f"# {'Required' if key.is_required else 'No default'}; allowed: {key.type.allowed}."
+        yield f"{mark}{key.name} = {toml_value(key.example)}"
+    else:
+        default = f"{toml_value(key.default)} {key.type.unit}".rstrip()
+        yield f"# Default: {default}; allowed: {key.type.allowed}."
+        yield f"{key.name} = {toml_value(key.default)}"
+
+
+def toml_value(value: object) -> str:
+    """Return a boolean, number, text or array of texts as TOML writes it."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int():
+            return f"{value:_}"
+        case list():
+            return f"[{', '.join(map(toml_value, value))}]"
+        case _:
+            return quoted(str(value))

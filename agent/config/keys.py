@@ -1,0 +1,230 @@
+"""The one table of configuration keys: name, type, default, reason. Everything else about keys is derived from it.
+
+Owns what may stand in a configuration file. Never reads a file; `agent.config` gives the values their typed form.
+"""
+
+import msgspec
+
+from agent.config.types import (
+    ValueType,
+    boolean,
+    choice,
+    cloud_url,
+    credential_name,
+    file_path,
+    integer,
+    number,
+    socket_name,
+    text,
+    text_list,
+)
+from hal.interface import SensorKind
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+DAY_S = 86_400
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One key.
+
+    Attributes:
+        path: Dotted, as in the file.
+        default: As TOML would write it; `None` where there is none.
+        reason: One line: what it is for, or why the default is what it is.
+        is_required: The file must have it.
+        example: For a key without default: what the example file shows.
+    """
+
+    path: str
+    type: ValueType
+    default: object
+    reason: str
+    is_required: bool = False
+    example: object = None
+
+    @property
+    def section(self) -> str:
+        """The table the key stands in."""
+        return self.path.rpartition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """The key within its table."""
+        return self.path.rpartition(".")[2]
+
+
+SECTIONS: dict[str, str] = {
+    "cloud": "The ClimaSense cloud: where it is, how the hub proves who it is, how often they speak.",
+    "board": "What the hub runs on.",
+    "board.sim": 'The simulated house (board.name = "sim").',
+    "board.replay": 'A recording of a house (board.name = "replay").',
+    "board.linux": 'This machine\'s own sensors (board.name = "linux").',
+    "sensors": "Which of the board's own sensors are read.",
+    "sensors.primary": "Which source speaks for the hub where several measure the same kind.",
+    "storage": "Where readings wait for the cloud, and how much room they may take.",
+    "clock": "When the wall clock is believed.",
+    "relay": "Sensors that speak to the cloud through this hub.",
+    "local": "The door for people on this machine.",
+    "log": "What is written for the journal.",
+}
+"""Each table and what it is about, in the order of the example file."""
+
+_SIM_SENSORS_MAX = 1000
+_SEED_MAX = 2**63 - 1
+
+KEYS: tuple[Key, ...] = (
+    Key(
+        "cloud.base_url",
+        cloud_url(),
+        None,
+        "root of the API; no default, so that no hub speaks to a cloud nobody chose",
+        is_required=True,
+        example="http://127.0.0.1:8080",
+    ),
+    Key(
+        "cloud.api_key_file",
+        file_path(),
+        None,
+        "file with the hub's key, readable by the agent only; comes before the credential",
+        example="/etc/climahub/api-key",
+    ),
+    Key(
+        "cloud.api_key_credential",
+        credential_name(),
+        "climahub-api-key",
+        "systemd credential with the hub's key (LoadCredential= in the unit), taken where no file is named",
+    ),
+    Key(
+        "cloud.ca_file",
+        file_path(),
+        None,
+        "PEM file of further certificate authorities, for a private cloud",
+        example="/etc/climahub/ca.pem",
+    ),
+    Key("cloud.request_timeout_s", number(1, 300, "s"), 30, "a DSL line under load needs seconds; a dead one must end"),
+    Key("cloud.gzip", choice("auto", "off"), "auto", '"auto" compresses until the server refuses it'),
+    Key(
+        "cloud.settings_poll_interval_s",
+        number(60, DAY_S, "s"),
+        600,
+        "how old the hub's copy of the server's settings may get; the quota is 10 a minute",
+    ),
+    Key("cloud.batch_linger_s", number(0, 3600, "s"), 120, "wait this long for a batch to fill: fewer, larger requests"),
+    Key("cloud.batch_readings_max", integer(1, 100, "readings"), 100, "the API takes at most 100 in a request"),
+    Key("board.name", choice("sim", "linux", "replay"), "sim", "needs no hardware, so that the first start works"),
+    Key("board.sim.seed", integer(0, _SEED_MAX), 1, "the same seed gives the same house, weather and faults"),
+    Key(
+        "board.sim.sensors_count",
+        integer(len(SensorKind), _SIM_SENSORS_MAX, "sensors"),
+        len(SensorKind),
+        "one of each kind on the hub; those above seven are relayed, and each device of them needs a key",
+    ),
+    Key("board.sim.report_interval_s", number(1, DAY_S - 1, "s"), 60, "how often a relayed sensor reports"),
+    Key("board.sim.tenant_thermostat", boolean(), True, "heat the house with a thermostat of its own"),
+    Key(
+        "board.replay.recording",
+        file_path(),
+        None,
+        "the recording, a CSV file; needed when this board is chosen",
+        example="house.csv",
+    ),
+    Key(
+        "board.replay.map",
+        file_path(),
+        None,
+        "which column is which sensor; needed when this board is chosen",
+        example="house.toml",
+    ),
+    Key("board.linux.sysfs_root", file_path(), "/sys", "where the kernel shows its devices; tests give a made-up tree"),
+    Key(
+        "sensors.disabled",
+        text_list('source names, such as "hwmon/nvme/Composite"'),
+        [],
+        "sources that are never read: a processor's temperature is no room's",
+    ),
+    *(
+        Key(
+            f"sensors.primary.{kind}",
+            text("the name of a source, as `climahub status` shows it"),
+            None,
+            f"needed only where several sources measure {kind}",
+            example=f"source-of-{kind.replace('_', '-')}",
+        )
+        for kind in SensorKind
+    ),
+    Key("storage.state_dir", file_path(), "/var/lib/climahub", "outbox and settings: survives a reboot"),
+    Key("storage.run_dir", file_path(), "/run/climahub", "sockets: gone after a reboot"),
+    Key(
+        "storage.outbox_bytes_max",
+        integer(64 * KIB, 64 * GIB, "bytes"),
+        256 * MIB,
+        "256 MiB: months of readings of 50 sensors at 60 s; older ones are thinned first",
+    ),
+    Key(
+        "storage.disk_free_bytes_min",
+        integer(0, 1024 * GIB, "bytes"),
+        64 * MIB,
+        "64 MiB: what the outbox leaves to everybody else on the disk",
+    ),
+    Key(
+        "storage.commit_interval_s", number(0.1, 300, "s"), 10, "a power cut loses at most this; shorter wears the card"
+    ),
+    Key(
+        "storage.memory_readings_max",
+        integer(100, 1_000_000, "readings"),
+        20_000,
+        "readings held in memory while the disk takes none",
+    ),
+    Key(
+        "storage.dead_letters_max", integer(1, 100_000, "readings"), 1000, "readings the cloud refused, kept for a look"
+    ),
+    Key("storage.gaps_max", integer(1, 100_000, "gaps"), 1000, "records of what was thinned or dropped"),
+    Key(
+        "clock.trust",
+        choice("kernel", "system"),
+        "kernel",
+        '"kernel" believes the clock once NTP has set it, "system" always: right where a hypervisor keeps it',
+    ),
+    Key(
+        "relay.sensor_keys_file",
+        file_path(),
+        None,
+        "secret TOML file with the key of each relayed sensor, by its device name or IEEE address",
+        example="/etc/climahub/sensor-keys.toml",
+    ),
+    Key(
+        "relay.sensor_keys_credential",
+        credential_name(),
+        "climahub-sensor-keys",
+        "systemd credential with the same content; used where it exists",
+    ),
+    Key(
+        "local.socket",
+        socket_name(),
+        "status.sock",
+        "where `climahub status` asks; a name is taken below storage.run_dir",
+    ),
+    Key("log.level", choice("debug", "info", "warning", "error"), "info", "the least that is written"),
+    Key(
+        "log.format",
+        choice("text", "json", "journal"),
+        "text",
+        '"journal" writes systemd priorities and leaves the time to the journal',
+    ),
+)
+
+BY_PATH: dict[str, Key] = {key.path: key for key in KEYS}
+
+REFUSED: dict[str, str] = {
+    "cloud.api_key": (
+        "a secret never stands in the configuration: put it into a file that only the agent can read and set"
+        " cloud.api_key_file, or pass it as the systemd credential named in cloud.api_key_credential"
+    ),
+    "relay.sensor_keys": (
+        "secrets never stand in the configuration: put them into a file that only the agent can read and set"
+        " relay.sensor_keys_file"
+    ),
+}
+"""Keys that people try and that are refused for a reason of their own; their values are never repeated."""

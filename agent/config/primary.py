@@ -1,0 +1,76 @@
+"""Which of the hub's own sensors speaks for each kind: the cloud has a place for one.
+
+Pure: takes what the board has and what the configuration says, and refuses to guess between two.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from agent.config.types import nearest_hint
+from agent.errors import ConfigInvalid
+from hal.interface import SensorKind
+
+
+def choose_primary(
+    sources: Sequence[tuple[str, SensorKind]], *, primary: Mapping[SensorKind, str], disabled: Collection[str]
+) -> Mapping[SensorKind, str]:
+    """Return the source that speaks for the hub, for each kind that the board measures.
+
+    A source that measures alone needs no configuration. Other sources of the kind are read and shown on the hub, but do
+    not speak to the cloud.
+
+    Args:
+        sources: The board's sensors: name and kind.
+        primary: `[sensors.primary]` of the configuration.
+        disabled: `sensors.disabled` of the configuration: these sources are not there.
+
+    Raises:
+        ConfigInvalid: Two sources measure the same kind and none is chosen, or a key names a source that the board does
+            not have, that is disabled, or that measures something else. All mistakes are listed.
+    """
+    kinds_of: dict[str, set[SensorKind]] = {}
+    for source, kind in sources:
+        kinds_of.setdefault(source, set()).add(kind)
+    errors = [_unknown("sensors.disabled", source, kinds_of) for source in disabled if source not in kinds_of]
+    chosen = {}
+    for kind in SensorKind:
+        able = [source for source, measured in sources if measured is kind and source not in disabled]
+        wanted = primary.get(kind)
+        if wanted is not None:
+            if wanted in able:
+                chosen[kind] = wanted
+            else:
+                errors.append(_refused(kind, wanted, able, kinds_of, disabled))
+        elif len(able) == 1:
+            chosen[kind] = able[0]
+        elif able:
+            names = ", ".join(f'"{source}"' for source in able)
+            errors.append(
+                f"sensors.primary.{kind}: {len(able)} sources measure {kind}: {names}; set this key to the one that"
+                " speaks for the hub, or name the others in sensors.disabled"
+            )
+    if errors:
+        raise ConfigInvalid("\n".join(("the configuration does not fit this board:", *errors)))
+    return chosen
+
+
+def _refused(
+    kind: SensorKind,
+    wanted: str,
+    able: Sequence[str],
+    kinds_of: Mapping[str, set[SensorKind]],
+    disabled: Collection[str],
+) -> str:
+    key = f"sensors.primary.{kind}"
+    allowed = ", ".join(f'"{source}"' for source in able) or "none: this board has no other"
+    if wanted not in kinds_of:
+        unknown = _unknown(key, wanted, kinds_of)
+        return f"{unknown} Allowed: {allowed}" if unknown.endswith("?") else f"{unknown}; allowed: {allowed}"
+    if wanted in disabled:
+        return f'{key}: "{wanted}" is named in sensors.disabled too: take it out of one of them'
+    measured = ", ".join(sorted(kinds_of[wanted]))
+    return f'{key}: "{wanted}" measures {measured}, not {kind}; allowed: {allowed}'
+
+
+def _unknown(key: str, source: str, known: Collection[str]) -> str:
+    hint = nearest_hint(source, tuple(known))
+    return f'{key}: this board has no source "{source}"{"; " + hint if hint else ""}'

@@ -1,0 +1,105 @@
+"""What `climahub config check` and `climahub config show` tell: mistakes, and the values in force with their origin.
+
+Owns what a person is told about a configuration; the command line prints it. Never returns a secret.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from agent.config.loading import Config, Resolved, resolve
+from agent.config.example import toml_value
+from agent.config.keys import KEYS
+from agent.config.reading import ConfigProblems
+from agent.config.secrets import read_api_key, read_sensor_keys
+from agent.errors import ConfigInvalid
+
+REDACTED = "(set, not shown)"
+
+
+class CheckResult(msgspec.Struct, frozen=True):
+    """What is wrong with a configuration.
+
+    Attributes:
+        errors: The agent would not start. Each names file, line and key, what was found and what is allowed.
+        warnings: What the file names and this machine does not have: right if the file is for another machine.
+    """
+
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """One value in force.
+
+    Attributes:
+        value: As TOML writes it; "(not set)" or "(set, not shown)" where there is no value to show.
+        origin: `FILE:LINE`, `default`, or `credential NAME`.
+    """
+
+    key: str
+    value: str
+    unit: str
+    origin: str
+
+
+def check(path: Path, *, environ: Mapping[str, str]) -> CheckResult:
+    """Look for everything that is wrong with a configuration file and the files that it names; raises nothing."""
+    try:
+        config = resolve(path, environ=environ).config
+    except ConfigProblems as error:
+        return CheckResult(errors=tuple(map(str, error.problems)), warnings=())
+    errors, warnings = [], list(_missing_files(config))
+    if config.cloud.api_key_file is None:
+        warnings.append("cloud.api_key_file: not set and no credential passed; the hub needs one of them to run")
+    for secret, read in (
+        (config.cloud.api_key_file, lambda: read_api_key(config.cloud)),
+        (config.relay.sensor_keys_file, lambda: read_sensor_keys(config.relay)),
+    ):
+        if secret is not None and os.access(secret, os.F_OK):
+            try:
+                read()
+            except ConfigInvalid as error:
+                errors.append(str(error))
+    return CheckResult(errors=tuple(errors), warnings=tuple(warnings))
+
+
+def show(resolved: Resolved) -> tuple[Shown, ...]:
+    """Return every key's value in force and where it came from, and that of the key itself, which is never shown."""
+    rows = [
+        Shown(key.path, _value(resolved.values[key.path]), key.type.unit, resolved.origins[key.path]) for key in KEYS
+    ]
+    key_origin = resolved.origins["cloud.api_key_file"]
+    has_key = resolved.config.cloud.api_key_file is not None
+    rows.insert(0, Shown("cloud.api_key", REDACTED if has_key else "(not set)", "", key_origin))
+    return tuple(rows)
+
+
+def show_text(resolved: Resolved) -> str:
+    """Return `show` as lines of key, value, unit and origin."""
+    rows = [(row.key, f"{row.value} {row.unit}".rstrip(), row.origin) for row in show(resolved)]
+    key_width, value_width = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return "\n".join(f"{key:{key_width}}  {value:{value_width}}  {origin}" for key, value, origin in rows)
+
+
+def _missing_files(config: Config) -> Iterator[str]:
+    named = {
+        "cloud.api_key_file": config.cloud.api_key_file,
+        "cloud.ca_file": config.cloud.ca_file,
+        "relay.sensor_keys_file": config.relay.sensor_keys_file,
+    }
+    if config.board.name == "replay":
+        named |= {"board.replay.recording": config.board.replay.recording, "board.replay.map": config.board.replay.map}
+    for key, path in named.items():
+        if path is not None and not os.access(path, os.F_OK):
+            yield f"{key}: {path} does not exist on this machine, or this user cannot reach it"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "(not set)"
+    if isinstance(value, float):
+        return f"{value:g}" if value == int(value) else repr(value)
+    return toml_value(list(value) if isinstance(value, tuple) else value)

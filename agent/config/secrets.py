@@ -1,0 +1,84 @@
+"""Secrets, read from the files that the configuration names. No message of this file repeats a byte of them.
+
+The files are the operator's or systemd's; this module only reads. What it returns must never be logged.
+"""
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.config.loading import CloudConfig, RelayConfig
+from agent.errors import ConfigInvalid
+
+_API_KEY = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
+"""ClimaSense reference, "Authentication": the prefix and 32 random letters and digits."""
+
+_SENSOR_KEY = re.compile(r"[!-~]{1,256}")
+"""Sensor keys are opaque (two prefixes are in use); anything that fits a JSON text without escapes is passed on."""
+
+SECRET_BYTES_MAX = 64 * 1024
+"""Room for the keys of hundreds of sensors."""
+
+
+def read_api_key(cloud: CloudConfig) -> str:
+    """Return the hub's API key.
+
+    Raises:
+        ConfigInvalid: There is none, its file is open to everybody, or it does not look like a key.
+    """
+    if cloud.api_key_file is None:
+        raise ConfigInvalid(
+            "the hub has no API key: set cloud.api_key_file, or give the service the systemd credential"
+            f" LoadCredential={cloud.api_key_credential}:/path/of/the/key"
+        )
+    key = _read(cloud.api_key_file).strip()
+    if not _API_KEY.fullmatch(key):
+        raise ConfigInvalid(
+            f"{cloud.api_key_file}: holds no API key: found {len(key)} characters (not shown);"
+            ' allowed is "cs_dev_" and 32 letters or digits, alone in the file'
+        )
+    return key
+
+
+def read_sensor_keys(relay: RelayConfig) -> Mapping[str, str]:
+    """Return the key of each relayed sensor by device name or IEEE address, as the file has it; empty without a file.
+
+    The file is TOML, one line for each sensor: `"0x00158d0001a2b3c4" = "..."` or `T1 = "..."`.
+
+    Raises:
+        ConfigInvalid: The file cannot be read, is open to everybody, or holds something else; all mistakes are listed.
+    """
+    if relay.sensor_keys_file is None:
+        return {}
+    path = relay.sensor_keys_file
+    try:
+        document = tomllib.loads(_read(path))
+    except (ValueError, RecursionError):
+        # The cause is dropped: a parser may quote the text it fails on.
+        raise ConfigInvalid(f'{path}: not valid TOML; allowed are lines such as T1 = "key of T1"') from None
+    wrong = [name for name, key in document.items() if not isinstance(key, str) or not _SENSOR_KEY.fullmatch(key)]
+    if wrong:
+        names = ", ".join(f'"{name}"' for name in wrong)
+        raise ConfigInvalid(f"{path}: no key for {names}: allowed is a text of 1 to 256 printable ASCII characters")
+    return document
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(SECRET_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigInvalid(f"{path}: the secret cannot be read: {error.strerror}") from error
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise ConfigInvalid(f"{path}: everybody on this machine can read or change the secret; run: chmod o-rwx {path}")
+    if len(content) > SECRET_BYTES_MAX:
+        raise ConfigInvalid(f"{path}: larger than {SECRET_BYTES_MAX} bytes; this is no file of keys")
+    try:
+        return content.decode("ascii")
+    except UnicodeDecodeError:
+        # The cause is dropped: it holds the content.
+        raise ConfigInvalid(f"{path}: holds bytes that are not ASCII; a key has none") from None

@@ -1,0 +1,230 @@
+"""The types of configuration values: what each allows, in words, and how a TOML value becomes ours.
+
+Pure. A type knows neither its key nor its file, and never repeats a value that may be a secret.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+FOUND_CHARS_MAX = 60
+"""A quoted value is cut after this many characters: one line of a terminal, with room for the key."""
+
+INTEGER_BITS = 64
+"""TOML's own range of integers (toml.io, "Integer")."""
+
+_SECRET = re.compile(r"cs_dev_|sk_sensor_", re.IGNORECASE)
+"""How ClimaSense keys begin: a value with one inside is never repeated, wherever it was put by mistake."""
+
+_CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
+"""A file name below $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential)."""
+
+
+class NotAllowed(ValueError):
+    """A value that its type refuses. The message, where there is one, says more than the type's `allowed`."""
+
+
+class ValueType(msgspec.Struct, frozen=True):
+    """What a key may hold.
+
+    Attributes:
+        allowed: In words that complete "allowed is ...".
+        read: Takes a value as `tomllib` gave it and returns it as the agent uses it; raises `NotAllowed`. Paths stay as
+            they are: only the reader of the file knows where relative ones start.
+        unit: Of a number; the empty text where there is none.
+    """
+
+    allowed: str
+    read: Callable[[object], object]
+    unit: str = ""
+
+
+def integer(minimum: int, maximum: int, unit: str = "") -> ValueType:
+    """Return the type of whole numbers within bounds, both included."""
+
+    def read(value: object) -> int:
+        # A TOML boolean is a Python bool, and that is an int: it is refused first.
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+            raise NotAllowed
+        return value
+
+    return ValueType(f"a whole number from {minimum} to {maximum} {unit}".rstrip(), read, unit)
+
+
+def number(minimum: float, maximum: float, unit: str = "") -> ValueType:
+    """Return the type of numbers within bounds, both included; NaN is within none."""
+
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value <= maximum:
+            raise NotAllowed
+        return float(value)
+
+    return ValueType(f"a number from {minimum} to {maximum} {unit}".rstrip(), read, unit)
+
+
+def boolean() -> ValueType:
+    """Return the type of yes and no."""
+
+    def read(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise NotAllowed
+        return value
+
+    return ValueType("true or false", read)
+
+
+def choice(*options: str) -> ValueType:
+    """Return the type of one word of a few."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str):
+            raise NotAllowed
+        if value not in options:
+            raise NotAllowed(nearest_hint(value, options))
+        return value
+
+    return ValueType("one of " + ", ".join(f'"{option}"' for option in options), read)
+
+
+def text(what: str) -> ValueType:
+    """Return the type of any text but an empty one."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not value.strip():
+            raise NotAllowed
+        return value
+
+    return ValueType(what, read)
+
+
+def text_list(what: str) -> ValueType:
+    """Return the type of arrays of texts, none of them empty."""
+
+    def read(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+            raise NotAllowed
+        return tuple(value)
+
+    return ValueType(f"an array of {what}", read)
+
+
+def credential_name() -> ValueType:
+    """Return the type of the names of systemd credentials."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not _CREDENTIAL_NAME.fullmatch(value):
+            raise NotAllowed
+        return value
+
+    return ValueType("the name of a systemd credential: letters, digits, '.', '_' and '-'", read)
+
+
+def file_path() -> ValueType:
+    """Return the type of paths."""
+
+    def read(value: object) -> Path:
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise NotAllowed
+        if _SECRET.search(value):
+            raise NotAllowed("put the key into a file and give the path of that file")
+        return Path(value)
+
+    return ValueType("a path", read)
+
+
+def socket_name() -> ValueType:
+    """Return the type of sockets: a name below `storage.run_dir`, or an absolute path."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or "\0" in value:
+            raise NotAllowed
+        # Path("..").name is "..", and that of "a/" is "a".
+        if value.endswith("/") or not (value.startswith("/") or value == Path(value).name) or value in {"", "..", "."}:
+            raise NotAllowed
+        return value
+
+    return ValueType("a file name below storage.run_dir, or an absolute path", read)
+
+
+def cloud_url() -> ValueType:
+    """Return the type of the API's root, without a trailing slash: https, or http on this machine only."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
+            raise NotAllowed
+        try:
+            parts = urlsplit(value)
+            _ = parts.port  # read for its ValueError: a port that is no number, or above 65535
+        except ValueError as error:
+            raise NotAllowed("this cannot be parsed as a URL") from error
+        if parts.username is not None or parts.query or parts.fragment:
+            raise NotAllowed("user name, query and fragment have no place here; the key goes into a file of its own")
+        if not parts.hostname or parts.scheme not in {"http", "https"}:
+            raise NotAllowed
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise NotAllowed("plain http would send the key in the clear")
+        return value.rstrip("/")
+
+    return ValueType("an https URL, such as https://api.example.org; http only to 127.0.0.1, ::1 or localhost", read)
+
+
+def describe(value: object) -> str:
+    """Return a value for an error message: as TOML writes it, with its type, cut to a line, never a secret."""
+    match value:
+        case bool():
+            shown = f"{str(value).lower()} (a boolean)"
+        case int():
+            shown = _integer(value)
+        case float():
+            shown = str(value)
+        case str():
+            shown = "text that may hold a secret (not shown)" if _is_secret(value) else f"{_cut(quoted(value))} (text)"
+        case list():
+            shown = f"an array of {len(value)}"
+        case dict():
+            shown = "a table"
+        case _:
+            shown = f"{value} (a date or time)"
+    return shown
+
+
+def quoted(text: str) -> str:
+    """Return text as a TOML basic string; JSON's escapes are a subset of TOML's (toml.io, "String")."""
+    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
+
+
+def nearest_hint(word: str, options: Sequence[str]) -> str:
+    """Return `did you mean "..."?` for a probable typo, else the empty text."""
+    from difflib import get_close_matches  # noqa: PLC0415 - needed on errors only, and start-up time is counted
+
+    near = get_close_matches(word.lower(), options, n=1, cutoff=0.6)
+    return f'did you mean "{near[0]}"?' if near else ""
+
+
+def _integer(value: int) -> str:
+    # Python refuses to print more than 4300 decimal digits, and hexadecimal notation can write such a number.
+    bits = value.bit_length()
+    return str(value) if bits <= INTEGER_BITS else f"an integer of {bits} bits"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= FOUND_CHARS_MAX else text[:FOUND_CHARS_MAX] + "..."
+
+
+def _is_secret(text: str) -> bool:
+    # "//user:password@host" carries one too.
+    return bool(_SECRET.search(text)) or ("//" in text and "@" in text)
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address  # noqa: PLC0415 - needed for http only, and start-up time is counted
+
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,380 @@
+"""Loading a configuration: what is accepted, what is refused, and in which words."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.config import Config, load, resolve, resolve_text
+from agent.config.example import example_text, toml_value
+from agent.config.keys import BY_PATH, KEYS, SECTIONS, Key
+from agent.config.reading import CONFIG_BYTES_MAX, ConfigProblems
+from agent.config.types import NotAllowed, describe
+from agent.errors import ConfigInvalid
+from hal.interface import SensorKind
+
+API_KEY = "cs_dev_" + "a1B2" * 8
+MINIMAL = '[cloud]\nbase_url = "https://api.example.org"\n'
+
+
+def parse(text: str, *, environ: Mapping[str, str] | None = None) -> Config:
+    return resolve_text(text, file="hub.toml", directory=Path("/etc/climahub"), environ=environ or {}).config
+
+
+def refused(text: str) -> list[str]:
+    with pytest.raises(ConfigInvalid) as caught:
+        parse(text)
+    return str(caught.value).splitlines()[1:]
+
+
+def with_key(dotted: str, value: str) -> str:
+    section, _, name = dotted.rpartition(".")
+    base = "" if section == "cloud" else MINIMAL
+    url = '\nbase_url = "https://api.example.org"' if section == "cloud" and name != "base_url" else ""
+    return f"{base}[{section}]\n{name} = {value}{url}\n"
+
+
+def test_the_checked_in_example_is_the_generated_one() -> None:
+    checked_in = Path(__file__).parents[3] / "config.example.toml"
+    assert checked_in.read_text() == example_text()
+
+
+def test_the_example_is_valid_for_the_simulated_board() -> None:
+    config = parse(example_text())
+    assert config.board.name == "sim"
+    assert config.cloud.base_url == "http://127.0.0.1:8080"
+
+
+def test_the_example_lists_exactly_the_keys_of_the_table_with_their_defaults() -> None:
+    lines = example_text().splitlines()
+    listed: dict[str, Any] = {}
+    for line in lines:
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif re.match("(# )?[a-z_]+ = ", line):
+            document = tomllib.loads(line.removeprefix("# "))
+            [(name, value)] = document.items()
+            listed[f"{section}.{name}"] = (value, line.startswith("# "))
+    assert list(listed) == [key.path for section in SECTIONS for key in KEYS if key.section == section]
+    assert len(listed) == len(KEYS)
+    for path, (value, is_comment) in listed.items():
+        key = BY_PATH[path]
+        if key.default is not None:
+            assert (value, is_comment) == (key.default, False)
+        else:
+            assert is_comment is not key.is_required
+            key.type.read(value)
+
+
+def test_the_example_gives_each_unit_and_reason() -> None:
+    text = example_text()
+    for key in KEYS:
+        assert key.reason[1:] in text
+        if key.type.unit:
+            assert f"# Default: {toml_value(key.default)} {key.type.unit}; allowed: {key.type.allowed}." in text
+
+
+def test_every_key_has_a_section_and_every_section_a_key() -> None:
+    assert {key.section for key in KEYS} == set(SECTIONS)
+    assert len(BY_PATH) == len(KEYS)
+
+
+def test_structs_and_table_name_the_same_keys() -> None:
+    def leaves(struct: type[msgspec.Struct], prefix: str) -> set[str]:
+        found = set()
+        for field in msgspec.structs.fields(struct):
+            path = f"{prefix}{field.name}"
+            is_table = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+            found |= leaves(field.type, f"{path}.") if is_table else {path}
+        return found
+
+    primary = {f"sensors.primary.{kind}" for kind in SensorKind}
+    assert leaves(Config, "") - {"sensors.primary"} == set(BY_PATH) - primary
+
+
+def test_values_have_the_types_that_the_structs_promise() -> None:
+    def check(struct: msgspec.Struct) -> None:
+        for field in msgspec.structs.fields(struct):
+            value = getattr(struct, field.name)
+            if isinstance(value, msgspec.Struct):
+                check(value)
+            elif isinstance(value, Path) or value is None:
+                assert field.type in (Path, Path | None)
+            elif field.name == "primary":
+                assert all(isinstance(kind, SensorKind) for kind in value)
+            else:
+                assert type(msgspec.convert(value, field.type)) is type(value), field.name
+
+    check(parse(MINIMAL))
+    check(parse(example_text()))
+
+
+def test_defaults_fill_what_the_file_leaves_out() -> None:
+    config = parse(MINIMAL)
+    assert config.cloud.request_timeout_s == 30
+    assert config.storage.outbox_bytes_max == 256 * 1024 * 1024
+    assert config.storage.state_dir == Path("/var/lib/climahub")
+    assert config.local.socket == Path("/run/climahub/status.sock")
+    assert config.clock.trust == "kernel"
+    assert config.sensors.primary == {}
+
+
+def test_relative_paths_start_at_the_directory_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "hub.toml"
+    path.write_text(MINIMAL + 'ca_file = "ca.pem"\n[storage]\nrun_dir = "run"\n[local]\nsocket = "door.sock"\n')
+    config = load(path, environ={})
+    assert config.cloud.ca_file == tmp_path / "ca.pem"
+    assert config.local.socket == tmp_path / "run" / "door.sock"
+
+
+def test_an_absolute_socket_stays_where_it_is_up_to_the_length_that_the_kernel_takes() -> None:
+    path = "/" + "x" * 106
+    assert parse(MINIMAL + f'[local]\nsocket = "{path}"\n').local.socket == Path(path)
+
+
+def test_a_trailing_slash_of_the_url_goes() -> None:
+    assert parse('[cloud]\nbase_url = "https://api.example.org/v/"\n').cloud.base_url == "https://api.example.org/v"
+
+
+def test_primary_sources_are_keyed_by_kind() -> None:
+    config = parse(MINIMAL + '[sensors.primary]\ntemperature = "T1"\n[sensors]\ndisabled = ["T2"]\n')
+    assert config.sensors.primary == {SensorKind.TEMPERATURE: "T1"}
+    assert config.sensors.disabled == ("T2",)
+
+
+@pytest.mark.parametrize("url", ["http://localhost:1", "http://127.0.0.1", "http://127.9.9.9:65535", "http://[::1]:8"])
+def test_plain_http_is_allowed_on_loopback(url: str) -> None:
+    assert parse(f'[cloud]\nbase_url = "{url}"\n').cloud.base_url == url
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "found"),
+    [
+        ("cloud.base_url", '"http://api.example.org"', 'found "http://api.example.org" (text); allowed is'),
+        ("cloud.base_url", '"http://api.example.org"', "(plain http would send the key in the clear)"),
+        ("cloud.base_url", '"https://\u00e4.example.org"', "an https URL"),
+        ("cloud.base_url", '"https://a\\t"', "an https URL"),
+        ("cloud.base_url", '"http://127.0.0.1.example.org"', "plain http"),
+        ("cloud.base_url", '"ftp://api.example.org"', "an https URL"),
+        ("cloud.base_url", '"api.example.org"', "an https URL"),
+        ("cloud.base_url", '"https://"', "an https URL"),
+        ("cloud.base_url", '"https://a b"', "an https URL"),
+        ("cloud.base_url", '"https://a:99999"', "cannot be parsed"),
+        ("cloud.base_url", '"https://[::1"', "cannot be parsed"),
+        ("cloud.base_url", '"https://a/?key=1"', "have no place"),
+        ("cloud.base_url", "3", "found 3; allowed is an https URL"),
+        ("cloud.request_timeout_s", '"30"', 'found "30" (text); allowed is a number from 1 to 300 s'),
+        ("cloud.request_timeout_s", "0.5", "found 0.5; allowed is a number from 1 to 300 s"),
+        ("cloud.request_timeout_s", "nan", "found nan"),
+        ("cloud.request_timeout_s", "true", "found true (a boolean)"),
+        ("cloud.batch_readings_max", "101", "found 101; allowed is a whole number from 1 to 100 readings"),
+        ("cloud.batch_readings_max", "1.0", "found 1.0; allowed is a whole number"),
+        ("cloud.batch_readings_max", "false", "found false (a boolean)"),
+        ("cloud.batch_readings_max", "0x" + "f" * 4000, "found an integer of 16000 bits"),
+        ("cloud.gzip", '"Auto"', 'did you mean "auto"?'),
+        ("cloud.gzip", "1979-05-27", "found 1979-05-27 (a date or time)"),
+        ("cloud.ca_file", '""', "allowed is a path"),
+        ("cloud.api_key_credential", '"../key"', "the name of a systemd credential"),
+        ("board.name", '"' + "x" * 200 + '"', 'xxx... (text); allowed is one of "sim", "linux", "replay"'),
+        ("board.sim.tenant_thermostat", "1", "found 1; allowed is true or false"),
+        ("sensors.disabled", '"T1"', "allowed is an array of source names"),
+        ("sensors.disabled", "[1]", "found an array of 1"),
+        ("sensors.primary.temperature", '" "', "allowed is the name of a source"),
+        ("sensors.primary.temperature", "{a = 1}", "found a table"),
+        ("local.socket", '"a/b"', "a file name below storage.run_dir"),
+        ("local.socket", '".."', "a file name below storage.run_dir"),
+        ("local.socket", '"a/"', "a file name below storage.run_dir"),
+        ("local.socket", "1", "a file name below storage.run_dir"),
+        ("local.socket", '"/' + "x" * 107 + '"', "found a path of 108 bytes; a Unix socket's allows 107"),
+        ("log.level", '"warn"', 'did you mean "warning"?'),
+    ],
+)
+def test_a_wrong_value_is_refused_with_line_key_and_what_is_allowed(dotted: str, value: str, found: str) -> None:
+    text = with_key(dotted, value)
+    line = text[: text.index(f"{dotted.rpartition('.')[2]} =")].count("\n") + 1
+    [error] = refused(text)
+    assert error.startswith(f"hub.toml:{line}: {dotted}: ")
+    assert found in error
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if key.type.unit], ids=lambda key: key.path)
+def test_both_bounds_of_each_number_are_allowed_and_the_next_values_are_not(key: Key) -> None:
+    low, high = (float(word) for word in key.type.allowed.replace(" to ", " ").split() if word[0].isdigit())
+    as_toml = int if "whole" in key.type.allowed else float
+    for good in (low, high):
+        parse(with_key(key.path, str(as_toml(good))))
+    for bad in (low - 1, high + 1):
+        assert refused(with_key(key.path, str(as_toml(bad))))
+
+
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.dates()
+    | st.text(max_size=20)
+    | st.text("htps:/[]@#?.%019ax", max_size=20).map("https://".__add__)
+    | st.lists(st.text(max_size=3), max_size=2)
+    | st.dictionaries(st.text(max_size=3), st.integers(), max_size=1)
+)
+
+
+@given(st.sampled_from(KEYS), VALUES)
+def test_any_value_of_any_key_is_taken_or_refused_and_can_be_told(key: Key, value: object) -> None:
+    with suppress(NotAllowed):
+        key.type.read(value)
+    assert "\n" not in describe(value)
+    assert len(describe(value)) < 100
+
+
+def test_the_url_is_required() -> None:
+    assert refused("") == [
+        (
+            "hub.toml: cloud.base_url: found nothing; this key is required, allowed is an https URL,"
+            " such as https://api.example.org; http only to 127.0.0.1, ::1 or localhost"
+        )
+    ]
+    assert refused("# c\n[cloud]\n")[0].startswith("hub.toml:2: cloud.base_url: found nothing")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "[cloud]\nbase_ulr = 1",
+            ':2: cloud.base_ulr: unknown key; did you mean "base_url"? Allowed in [cloud] are: base_url,',
+        ),
+        ("[clod]\nx = 1", ':1: clod: unknown key; did you mean "cloud"? Allowed as tables are: cloud, board,'),
+        ("[board]\nseed = 1", ':2: board.seed: unknown key; did you mean "board.sim.seed"?'),
+        (
+            "[sensors.primary]\ntemperatur_ = 1",
+            ':2: sensors.primary.temperatur_: unknown key; did you mean "temperature"?',
+        ),
+        ("[log]\nzzz = 1", ":2: log.zzz: unknown key; allowed in [log] are: level, format"),
+        ('[log]\n"a b" = 1', ':2: log."a b": unknown key'),
+        ('"log.level" = "info"', ':1: "log.level": unknown key'),
+        ("log = 3", ":1: log: found 3; allowed is a table: [log]"),
+        ("[[log]]", ":1: log: found an array of 1; allowed is a table: [log]"),
+        ("[[log]]\n[[log]]", ":1: log: found an array of 2"),
+        ("log.sub.level = 3", ":1: log.sub: unknown key"),
+        ("log = { level = 3 }", ":1: log.level: found 3"),
+        ('[board]\nname = "replay"', ":2: board.replay.recording: found nothing"),
+    ],
+)
+def test_keys_in_the_wrong_place_are_refused_with_the_nearest(text: str, expected: str) -> None:
+    assert any(f"hub.toml{expected}" in error for error in refused(text)), refused(text)
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
+    errors = refused('[log]\nlevel = 1\nfformat = 2\n[cloud]\ngzip = 3\n[board]\nname = "replay"\n')
+    assert [error.split(": ")[:2] for error in errors] == [
+        ["hub.toml:2", "log.level"],
+        ["hub.toml:3", "log.fformat"],
+        ["hub.toml:4", "cloud.base_url"],
+        ["hub.toml:5", "cloud.gzip"],
+        ["hub.toml:7", "board.replay.recording"],
+        ["hub.toml:7", "board.replay.map"],
+    ]
+
+
+def test_a_wrong_path_of_the_recording_is_told_once() -> None:
+    text = MINIMAL + '[board]\nname = "replay"\n[board.replay]\nrecording = 1\nmap = "m.toml"\n'
+    assert [error.split(": ")[1] for error in refused(text)] == ["board.replay.recording"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MINIMAL + f'api_key = "{API_KEY}"',
+        MINIMAL + f'api_key_file = "{API_KEY}"',
+        MINIMAL + f'gzip = "{API_KEY}"',
+        MINIMAL + f'[log]\n"{API_KEY}" = 1',
+        MINIMAL + f"[log]\n{API_KEY} = 1",
+        MINIMAL + f'[relay]\nsensor_keys = {{ T1 = "{API_KEY}" }}',
+        MINIMAL + f'api_key = "{API_KEY}',
+        f'[cloud]\nbase_url = "https://user:{API_KEY}@example.org"',
+        '[cloud]\nbase_url = "https://user:a1B2@example.org"',
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_never_repeated(text: str) -> None:
+    [error] = refused(text)
+    assert "a1B2" not in error
+
+
+def test_the_heading_counts_the_mistakes() -> None:
+    for count, heading in (("", "an error:"), ("x = 1\n", "2 errors:")):
+        with pytest.raises(ConfigProblems, match=f"^the configuration has {heading}"):
+            parse(MINIMAL + "y = 1\n" + count)
+
+
+def test_an_inline_key_is_refused_with_the_way_to_do_it() -> None:
+    assert "set cloud.api_key_file" in refused(MINIMAL + f'api_key = "{API_KEY}"')[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[cloud]\nbase_url = \n", "hub.toml:2: not valid TOML: Invalid value"),
+        ("[cloud\n", "hub.toml:1: not valid TOML: "),
+        ("a = 1\na = 2\n", "hub.toml:2: not valid TOML: Cannot overwrite a value"),
+        ("a = 1\nb = '''\n\n", "hub.toml:2: not valid TOML: "),
+        ("a = " + "9" * 5000, "hub.toml: not valid TOML: an integer has too many digits"),
+        ("a = " + "[" * 5000, "hub.toml: tables or arrays are nested too deeply"),
+    ],
+)
+def test_a_syntax_error_has_its_line(text: str, expected: str) -> None:
+    [error] = refused(text)
+    assert error.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"[cloud]\n# \xff\n", ":2: found the byte 0xff; allowed is UTF-8 text"),
+        (b"#" * (CONFIG_BYTES_MAX + 1), f": found more than {CONFIG_BYTES_MAX} bytes"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, expected: str) -> None:
+    path = tmp_path / "hub.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigProblems, match=str(path) + expected):
+        load(path, environ={})
+
+
+def test_a_file_of_the_greatest_size_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "hub.toml"
+    path.write_text(MINIMAL + "#" * (CONFIG_BYTES_MAX - len(MINIMAL)))
+    assert load(path, environ={}).cloud.base_url == "https://api.example.org"
+
+
+def test_a_file_with_byte_order_mark_and_dos_line_ends_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "hub.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + MINIMAL.replace("\n", "\r\n").encode())
+    assert resolve(path, environ={}).origins["cloud.base_url"] == f"{path}:2"
+
+
+@pytest.mark.parametrize("name", ["", "missing.toml"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigProblems, match="cannot be read: "):
+        load(tmp_path / name, environ={})
+
+
+def test_the_credential_is_taken_where_no_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "climahub-api-key").write_text(API_KEY)
+    config = parse(MINIMAL, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert config.cloud.api_key_file == tmp_path / "climahub-api-key"
+    assert config.relay.sensor_keys_file is None
+
+
+def test_a_named_file_comes_before_the_credential(tmp_path: Path) -> None:
+    (tmp_path / "climahub-api-key").write_text(API_KEY)
+    config = parse(MINIMAL + 'api_key_file = "/k"\n', environ={"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert config.cloud.api_key_file == Path("/k")

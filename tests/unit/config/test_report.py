@@ -1,0 +1,99 @@
+"""What `config check` and `config show` tell."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.config import resolve
+from agent.config.keys import KEYS
+from agent.config.report import REDACTED, CheckResult, check, show, show_text
+
+API_KEY = "cs_dev_" + "a1B2" * 8
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    path = tmp_path / "hub.toml"
+    path.write_text('[cloud]\nbase_url = "https://api.example.org"\nbatch_linger_s = 2.5\n')
+    return path
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def credential(directory: Path, content: str, *, name: str = "climahub-api-key") -> dict[str, str]:
+    (directory / name).write_text(content)
+    (directory / name).chmod(0o400)
+    return {"CREDENTIALS_DIRECTORY": str(directory)}
+
+
+def test_a_good_file_has_no_errors_and_no_warnings(hub: Path) -> None:
+    assert check(hub, environ=credential(hub.parent, API_KEY)) == CheckResult(errors=(), warnings=())
+
+
+def test_a_missing_key_is_a_warning_because_the_file_may_be_for_another_machine(hub: Path) -> None:
+    result = check(hub, environ={})
+    assert result.errors == ()
+    assert result.warnings == (
+        "cloud.api_key_file: not set and no credential passed; the hub needs one of them to run",
+    )
+
+
+def test_every_mistake_is_an_error_of_its_own(hub: Path) -> None:
+    append(hub, "x = 1\ngzip = 1\n")
+    result = check(hub, environ={})
+    assert [error.split(": ")[:2] for error in result.errors] == [[f"{hub}:4", "cloud.x"], [f"{hub}:5", "cloud.gzip"]]
+
+
+def test_secrets_that_are_there_are_checked_all(hub: Path) -> None:
+    credential(hub.parent, "T1 = 1", name="climahub-sensor-keys")
+    key, sensor_keys = check(hub, environ=credential(hub.parent, API_KEY + "a1B2")).errors
+    assert "holds no API key" in key
+    assert 'no key for "T1"' in sensor_keys
+
+
+def test_files_that_are_not_here_are_warnings(hub: Path) -> None:
+    append(hub, 'api_key_file = "k"\nca_file = "ca"\n[relay]\nsensor_keys_file = "s"\n')
+    append(hub, '[board]\nname = "replay"\n[board.replay]\nrecording = "r.csv"\nmap = "m.toml"\n')
+    result = check(hub, environ={})
+    assert result.errors == ()
+    assert [warning.split(": ")[0] for warning in result.warnings] == [
+        "cloud.api_key_file",
+        "cloud.ca_file",
+        "relay.sensor_keys_file",
+        "board.replay.recording",
+        "board.replay.map",
+    ]
+
+
+def test_the_recording_is_not_looked_for_with_another_board(hub: Path) -> None:
+    append(hub, '[board.replay]\nrecording = "r.csv"\n')
+    assert not any("recording" in warning for warning in check(hub, environ={}).warnings)
+
+
+def test_show_has_every_key_with_value_unit_and_origin(hub: Path) -> None:
+    append(hub, '[sensors]\ndisabled = ["a", "b"]\n')
+    rows = {row.key: row for row in show(resolve(hub, environ=credential(hub.parent, API_KEY)))}
+    assert set(rows) == {key.path for key in KEYS} | {"cloud.api_key"}
+    told = {key: (row.value, row.unit, row.origin) for key, row in rows.items()}
+    assert told["cloud.base_url"] == ('"https://api.example.org"', "", f"{hub}:2")
+    assert told["cloud.batch_linger_s"] == ("2.5", "s", f"{hub}:3")
+    assert told["cloud.request_timeout_s"] == ("30", "s", "default")
+    assert told["cloud.ca_file"] == ("(not set)", "", "default")
+    assert told["storage.gaps_max"] == ("1_000", "gaps", "default")
+    assert told["board.sim.tenant_thermostat"] == ("true", "", "default")
+    assert told["sensors.disabled"] == ('["a", "b"]', "", f"{hub}:5")
+    assert told["cloud.api_key"] == (REDACTED, "", "credential climahub-api-key")
+
+
+def test_show_never_holds_the_key(hub: Path) -> None:
+    text = show_text(resolve(hub, environ=credential(hub.parent, API_KEY)))
+    assert "a1B2" not in text
+    assert REDACTED in text
+
+
+def test_show_says_where_there_is_no_key(hub: Path) -> None:
+    lines = show_text(resolve(hub, environ={})).splitlines()
+    assert lines[0].split() == ["cloud.api_key", "(not", "set)", "default"]
+    assert len({line.index("default") for line in lines if line.endswith("default")}) == 1

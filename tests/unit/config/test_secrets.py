@@ -1,0 +1,101 @@
+"""Secrets: where they may stand, who may read them, and that no message repeats them."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.config import Config, resolve_text
+from agent.config.secrets import SECRET_BYTES_MAX, read_api_key, read_sensor_keys
+from agent.errors import ConfigInvalid
+
+API_KEY = "cs_dev_" + "a1B2" * 8
+
+
+def config(tmp_path: Path, text: str = "", *, credentials: Path | None = None) -> Config:
+    base = f'cloud.base_url = "https://api.example.org"\n{text}\n'
+    environ = {} if credentials is None else {"CREDENTIALS_DIRECTORY": str(credentials)}
+    return resolve_text(base, file="hub.toml", directory=tmp_path, environ=environ).config
+
+
+def secret(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(mode)
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o600, 0o640])
+def test_the_key_is_read_from_its_file(tmp_path: Path, mode: int) -> None:
+    secret(tmp_path / "key", API_KEY + "\n", mode=mode)
+    assert read_api_key(config(tmp_path, 'cloud.api_key_file = "key"').cloud) == API_KEY
+
+
+def test_the_key_is_read_from_its_credential(tmp_path: Path) -> None:
+    secret(tmp_path / "other-name", API_KEY)
+    hub = config(tmp_path, 'cloud.api_key_credential = "other-name"', credentials=tmp_path)
+    assert read_api_key(hub.cloud) == API_KEY
+
+
+def test_a_hub_without_a_key_is_told_both_ways(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"set cloud\.api_key_file, .* LoadCredential=climahub-api-key:"):
+        read_api_key(config(tmp_path, credentials=tmp_path).cloud)
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o602, 0o644])
+def test_a_file_open_to_everybody_is_refused_with_the_command(tmp_path: Path, mode: int) -> None:
+    secret(tmp_path / "key", API_KEY, mode=mode)
+    with pytest.raises(ConfigInvalid, match=f"run: chmod o-rwx {tmp_path / 'key'}") as caught:
+        read_api_key(config(tmp_path, 'cloud.api_key_file = "key"').cloud)
+    assert "a1B2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "found 0 characters"),
+        (API_KEY[:-1], "found 38 characters"),
+        (API_KEY + "a1B2", "found 43 characters"),
+        (API_KEY + "\n" + API_KEY, "found 79 characters"),
+        (API_KEY.replace("cs_dev_", "sk_dev_"), "found 39 characters"),
+        (API_KEY.encode() + b"\xff", "not ASCII"),
+        ("a1B2" * SECRET_BYTES_MAX, "larger than"),
+    ],
+)
+def test_what_is_no_key_is_refused_and_not_repeated(tmp_path: Path, content: str | bytes, expected: str) -> None:
+    secret(tmp_path / "key", content)
+    with pytest.raises(ConfigInvalid, match=expected) as caught:
+        read_api_key(config(tmp_path, 'cloud.api_key_file = "key"').cloud)
+    assert "a1B2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=f"{tmp_path / 'key'}: the secret cannot be read: No such file"):
+        read_api_key(config(tmp_path, 'cloud.api_key_file = "key"').cloud)
+
+
+def test_sensor_keys_are_read_by_name_and_address(tmp_path: Path) -> None:
+    secret(tmp_path / "keys", f'T1 = "{API_KEY}"\n"0x00158d0001a2b3c4" = "sk_sensor_abc"\n')
+    hub = config(tmp_path, 'relay.sensor_keys_file = "keys"')
+    assert read_sensor_keys(hub.relay) == {"T1": API_KEY, "0x00158d0001a2b3c4": "sk_sensor_abc"}
+
+
+def test_sensor_keys_may_come_as_a_credential_or_not_at_all(tmp_path: Path) -> None:
+    assert read_sensor_keys(config(tmp_path, credentials=tmp_path).relay) == {}
+    secret(tmp_path / "climahub-sensor-keys", f'T1 = "{API_KEY}"\n')
+    assert read_sensor_keys(config(tmp_path, credentials=tmp_path).relay) == {"T1": API_KEY}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (f'T1 = "{API_KEY}"\nT1 = "{API_KEY}"', "not valid TOML"),
+        (f"T1 = {API_KEY}", "not valid TOML"),
+        ("T1 = " + "[" * 5000, "not valid TOML"),
+        (f'T1 = ""\nT2 = 3\n[T3]\nkey = "{API_KEY}"\n', 'no key for "T1", "T2", "T3": allowed is a text'),
+        ('T1 = "a1B2\\n"', 'no key for "T1"'),
+    ],
+)
+def test_broken_sensor_keys_are_refused_and_not_repeated(tmp_path: Path, content: str, expected: str) -> None:
+    secret(tmp_path / "keys", content)
+    with pytest.raises(ConfigInvalid, match=expected) as caught:
+        read_sensor_keys(config(tmp_path, 'relay.sensor_keys_file = "keys"').relay)
+    assert "a1B2" not in str(caught.value)
