@@ -38,6 +38,10 @@ _UNREADABLE_BODY = {400, 415, 422}
 """How a server that cannot read a compressed body may answer; 415 is the proper way (RFC 9110, 15.5.16)."""
 
 
+class _NotSent(CloudUnavailable):
+    """No connection came about: the cloud saw nothing of the request."""
+
+
 class Compression(Enum):
     """Whether telemetry goes out with gzip. The contract does not say that the cloud takes it, so it is found out."""
 
@@ -179,14 +183,15 @@ class CloudClient:
         if wait_s := self.wait_s(endpoint):
             raise Throttled(f"{endpoint.value} must wait {wait_s:.1f} s", retry_after_s=wait_s)
         quota = self.quotas[endpoint]
-        slot = quota.begin(over_at_latest_ms=self._clock.monotonic_ms() + self._timeout_ms)
+        slot = quota.begin(timeout_ms=self._timeout_ms)
         try:
             status, headers, answer = await self._exchange(endpoint, body, encoding)
         except CloudUnavailable as error:
+            if isinstance(error, _NotSent):
+                quota.give_back(slot)
             self.link.failed(endpoint, str(error))
             raise
-        finally:
-            quota.end(slot)
+        quota.end(slot)
         if not 200 <= status < 300:  # noqa: PLR2004
             problem = answers.problem(endpoint.value, status, answer, headers, now_utc_ms=self._clock.utc_ms())
             self._count(endpoint, problem)
@@ -237,17 +242,19 @@ class CloudClient:
             raise self._certificate_problem(endpoint, error) from error
         except aiohttp.ClientConnectorCertificateError as error:
             raise self._certificate_problem(endpoint, error) from error
+        except aiohttp.ClientConnectorError as error:
+            raise _NotSent(f"{endpoint.value}: {redact(str(error))}") from error
         except TimeoutError as error:
             raise CloudUnavailable(f"{endpoint.value}: no answer within {self._timeout.total:.0f} s") from error
         except (aiohttp.ClientError, OSError) as error:
             said = redact(str(error)) or type(error).__name__
             raise CloudUnavailable(f"{endpoint.value}: {said}") from error
 
-    def _certificate_problem(self, endpoint: Endpoint, error: Exception) -> CloudUnavailable:
+    def _certificate_problem(self, endpoint: Endpoint, error: Exception) -> _NotSent:
         advice = "check cloud.ca_file"
         if self._clock.utc_ms() is None:
             advice = "this hub's clock is not synchronised yet, which may be why"
-        return CloudUnavailable(f"{endpoint.value}: the server's certificate is not accepted ({error}); {advice}")
+        return _NotSent(f"{endpoint.value}: the server's certificate is not accepted ({error}); {advice}")
 
 
 def _accepted(answer: bytes) -> int | None:

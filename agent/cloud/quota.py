@@ -3,7 +3,8 @@
 A sliding window of slots: a request takes the slot that is free, and the slot is free again one window after the
 request was *over*. The server saw the request no later than that, and sees the next one no earlier than it is sent, so
 however long either travels, the server never counts more than the limit in any window, fixed or sliding (the contract,
-section 1.2, leaves open which). The price is the answer's travel time once a window.
+section 1.2, leaves open which). The price is the answer's travel time once a window. A request that got no answer may
+still lie in a queue on its way when the hub has long given up: its slot stays taken `STRAY_MS` longer.
 
 The account survives a crash of the agent in a small file of the runtime directory, which is memory: no wear. A reboot
 empties it; then every slot counts as used at the moment of the boot, since no earlier request can be younger than that,
@@ -23,6 +24,9 @@ MARGIN_MS = 100
 
 FREE_AT_BOOT = 1
 """Requests to each endpoint that a new boot may make at once."""
+
+STRAY_MS = 60_000
+"""How long after its time-out a request without an answer may still reach the server, out of some proxy's queue."""
 
 _HEADER_BYTES = 64
 
@@ -83,11 +87,14 @@ class SlidingWindow:
         """Return how long until a request may be made; 0 for now."""
         return max(0, min(self._slots) - self._now_ms())
 
-    def begin(self, *, over_at_latest_ms: int) -> int:
+    def begin(self, *, timeout_ms: int) -> int:
         """Take a slot for a request that starts now; return its number.
 
+        Without `end` or `give_back`, the slot stays taken as for a request that got no answer: so it is also after a
+        crash in the middle.
+
         Args:
-            over_at_latest_ms: Boot time at which the request is over at the latest: what a crash leaves behind.
+            timeout_ms: How long an answer is waited for.
 
         Raises:
             ValueError: No slot is free: the caller did not wait.
@@ -95,12 +102,16 @@ class SlidingWindow:
         number = min(range(len(self._slots)), key=self._slots.__getitem__)
         if self._slots[number] > self._now_ms():
             raise ValueError(f"no request is left of {self.quota.limit} in {self.quota.window_s} s")
-        self._slots[number] = over_at_latest_ms + self._window_ms
+        self._slots[number] = self._now_ms() + timeout_ms + STRAY_MS + self._window_ms
         return number
 
     def end(self, number: int) -> None:
-        """Say that the request of a slot is over, whatever became of it."""
+        """Say that the request of a slot was answered: the server has counted it by now."""
         self._slots[number] = self._now_ms() + self._window_ms
+
+    def give_back(self, number: int) -> None:
+        """Say that the request of a slot was never sent."""
+        self._slots[number] = self._now_ms()
 
     def exhaust(self, until_ms: int) -> None:
         """Let nothing through before ``until_ms``: the server said 429, so its account is the one that counts."""

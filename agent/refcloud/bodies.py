@@ -27,20 +27,14 @@ async def read_body(request: web.Request, *, content_type: str, bytes_max: int, 
         accepted = "gzip, identity" if is_gzip_accepted else "identity"
         # RFC 9110, 15.5.16: Accept-Encoding tells the client what it may use instead.
         raise Refusal(415, f"the body may be packed with: {accepted}", headers={hdrs.ACCEPT_ENCODING: accepted})
-    if (request.content_length or 0) > bytes_max:
-        raise _too_large(bytes_max)
     body = bytearray()
     try:
         while chunk := await request.content.readany():
             body += chunk
             if len(body) > bytes_max:
-                raise _too_large(bytes_max)
+                raise Refusal(413, f"the body may have {bytes_max} bytes, inflated")
     except (BadHttpMessage, RequestPayloadError):
         # What follows on this connection is noise. The end is fed so that aiohttp does not read on into its own error.
         request.content.feed_eof()
         raise Refusal(400, "the body cannot be unpacked", headers={hdrs.CONNECTION: "close"}) from None
     return bytes(body)
-
-
-def _too_large(bytes_max: int) -> Refusal:
-    return Refusal(413, f"the body may have {bytes_max} bytes, inflated")

@@ -60,7 +60,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """How a request ended.
 
     Attributes:
-        status: What the server itself made of it; 0 where it did not get so far.
+        status: What key, quota or endpoint made of it; 0 where a fault answered or cut before the endpoint had it.
         answered: The status that was sent; 0 where the connection was cut before the answer.
         faults: The names of the faults that struck.
     """
@@ -113,8 +113,10 @@ class Gate:
         endpoint = _ENDPOINTS.get(request.match_info.route.name or "")
         if endpoint is None:
             return await self._answer(request, handler)
+        if not self.listening:
+            return _abort(request)
         faults = self.faults.draw(endpoint, self._monotonic_s())
-        if not self.listening or _first(faults, Refused) is not None:
+        if _first(faults, Refused) is not None:
             return _abort(request)
         for slow in _all(faults, LatencyUp):
             await asyncio.sleep(self.faults.rng.uniform(slow.min_s, slow.max_s))
@@ -139,6 +141,7 @@ class Gate:
             request[DEVICE] = device
         except Refusal as refusal:
             response: web.StreamResponse = _refused(refusal)
+            visit.status = response.status
         else:
             if _first(faults, CutBefore) is not None:
                 return _abort(request)
@@ -148,11 +151,6 @@ class Gate:
                 visit.status = response.status
             if replaced is not None:
                 response = self._replacement(replaced, offset_ms)
-        visit.status = visit.status or response.status
-        if not faults:
-            response.headers[hdrs.DATE] = http_date(self._utc_ms())
-            visit.answered = response.status
-            return response
         return await self._deliver(request, response, faults, visit)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -202,6 +200,10 @@ class Gate:
         self, request: web.Request, response: web.StreamResponse, faults: Sequence[Fault], visit: _Visit
     ) -> web.StreamResponse:
         """Send the answer as its faults want it."""
+        if not faults:
+            response.headers[hdrs.DATE] = http_date(self._utc_ms())
+            visit.answered = response.status
+            return response
         for slow in _all(faults, LatencyDown):
             await asyncio.sleep(self.faults.rng.uniform(slow.min_s, slow.max_s))
         response.headers[hdrs.DATE] = http_date(self._utc_ms() + request[CLOCK_OFFSET_MS])

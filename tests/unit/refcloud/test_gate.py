@@ -119,7 +119,7 @@ async def test_an_error_in_place_of_the_answer(world: World, reading: Make, is_p
     assert reply.json == {"error": "service_unavailable", "message": "a fault on demand"}
     assert "Retry-After" not in reply.headers
     assert len(world.batches) == is_processed
-    assert world.seen[0][3] == Outcome(200 if is_processed else 503, 503, ("Status",))
+    assert world.seen[0][3] == Outcome(200 if is_processed else 0, 503, ("Status",))
 
 
 async def test_both_forms_of_retry_after(world: World) -> None:
