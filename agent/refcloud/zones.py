@@ -10,7 +10,7 @@ def is_time_zone(name: str) -> bool:
     """Tell whether `name` is an IANA time zone; where the machine has no database, whether it looks like one."""
     if _NAME.fullmatch(name) is None:
         return False
-    return _is_in_database(name) or (name == "UTC" or not _is_in_database("UTC"))
+    return _is_in_database(name) or not _is_in_database("UTC")
 
 
 def _is_in_database(name: str) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -276,9 +277,12 @@ class TestServe:
             await AdminClient(session, base, ADMIN_TOKEN).devices()
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])
-    async def test_only_this_machine_unless_told_otherwise(self, host: str) -> None:
+    async def test_only_this_machine_unless_told_otherwise(self, host: str, tmp_path: Path) -> None:
+        cloud = self.cloud(tmp_path / "cloud.db")
         with pytest.raises(ConfigInvalid, match="other machines"):
-            await serve(self.cloud(), host=host, ready=pytest.fail)
+            await serve(cloud, host=host, ready=pytest.fail)
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            cloud.admin.devices()
 
     @pytest.mark.parametrize(("host", "remote"), [("localhost", False), ("0.0.0.0", True)])
     async def test_hosts(self, host: str, remote: bool) -> None:
