@@ -41,8 +41,8 @@ from hal.plausibility import CHIP_TEMPERATURE, Judge
 
 _log = logging.getLogger(__name__)
 
-TIDY_S = 60.0
-"""How often the outbox is tidied and the clock's anchor checked."""
+TIDY_S = 300.0
+"""How often the outbox is tidied and the clock's anchor checked, besides what each commit does."""
 
 ANCHOR_POLL_S = 1.0
 """How often an unanchored boot asks whether the clock is right."""
@@ -191,7 +191,7 @@ class Hub:
             on_durable=network.confirm if network else lambda: None,
         )
         self.sampler = self._sampler()
-        self.relay = Relay(network, intake=self.intake, kinds=lambda: self.settings.current.kinds) if network else None
+        self.relay = Relay(network, intake=self.intake, kinds=lambda: self.settings.kinds) if network else None
         self.settings.on_change(lambda _: self.sampler.rhythm_changed())
 
     def _sampler(self) -> Sampler:
@@ -213,7 +213,7 @@ class Hub:
 
     def _rhythm(self) -> Rhythm:
         settings = self.settings.current
-        return Rhythm(settings.reporting_interval_seconds, settings.kinds)
+        return Rhythm(settings.reporting_interval_seconds, self.settings.kinds)
 
     def status(self) -> Status:
         """Return what the hub says of itself."""

@@ -7,6 +7,7 @@ about the form of a body stands here and nowhere else.
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ READINGS_MAX = 100
 """Readings in one request (section 3.1)."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+_MINUTE = timedelta(minutes=1)
 
 
 class WireReading(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -75,18 +76,26 @@ def timestamp(utc_ms: int) -> str:
 
     Milliseconds keep the natural key (device, sensor_type, timestamp) of two readings within a second apart.
     """
-    moment = _EPOCH + utc_ms * _MILLISECOND
-    text = moment.isoformat(timespec="milliseconds" if utc_ms % 1000 else "seconds")
-    return text.removesuffix("+00:00") + "Z"
+    seconds, milliseconds = divmod(utc_ms, 1000)
+    minutes, second = divmod(seconds, 60)
+    if milliseconds:
+        return f"{_minute(minutes)}:{second:02}.{milliseconds:03}Z"
+    return f"{_minute(minutes)}:{second:02}Z"
+
+
+@lru_cache(maxsize=256)
+def _minute(minutes: int) -> str:
+    """Return the date and minute; a batch has few of them, and calendars are slow."""
+    return (_EPOCH + minutes * _MINUTE).isoformat(timespec="minutes").removesuffix("+00:00")
 
 
 def telemetry_body(readings: Iterable[tuple[str, float, int, str | None]]) -> bytes:
     """Return the body for readings given as (sensor_type, value, utc_ms, device_id or `None`)."""
-    texts: dict[int, str] = {}
-    items = []
-    for sensor_type, value, utc_ms, device_id in readings:
-        text = texts.get(utc_ms)
-        if text is None:
-            text = texts[utc_ms] = timestamp(utc_ms)
-        items.append(WireReading(sensor_type, value, text, device_id))
-    return msgspec.json.encode(TelemetryBody(items))
+    return msgspec.json.encode(
+        TelemetryBody(
+            [
+                WireReading(sensor_type, value, timestamp(utc_ms), device_id)
+                for sensor_type, value, utc_ms, device_id in readings
+            ]
+        )
+    )

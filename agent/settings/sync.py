@@ -17,6 +17,7 @@ from agent.cloud.endpoints import Endpoint
 from agent.errors import CloudUnavailable, Corrupt, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
+from agent.model import SensorKind
 from agent.settings.model import DeviceSettings, Location, checked, merged
 
 _log = logging.getLogger(__name__)
@@ -63,11 +64,17 @@ class SettingsSync:
         self._asked = asyncio.Event()
         self.problems: list[str] = []
         self._stored = self._read()
+        self._kinds = self._stored.settings.kinds
 
     @property
     def current(self) -> DeviceSettings:
         """The settings in force."""
         return self._stored.settings
+
+    @property
+    def kinds(self) -> frozenset[SensorKind] | None:
+        """The enabled kinds; `None` for all. Asked for every report, so it is worked out once."""
+        return self._kinds
 
     @property
     def pending(self) -> Mapping[str, Any]:
@@ -152,6 +159,7 @@ class SettingsSync:
             return
         before, self._stored = self._stored, stored
         if stored.settings != before.settings:
+            self._kinds = stored.settings.kinds
             for listener in self._listeners:
                 listener(stored.settings)
         data = msgspec.json.format(msgspec.json.encode(stored))

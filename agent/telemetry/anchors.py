@@ -37,10 +37,9 @@ class Anchors:
         self._segments[boot].append(anchor)
         self._segments[boot].sort()
 
-    @property
-    def boots(self) -> tuple[int, ...]:
-        """The boots that are anchored, in order."""
-        return tuple(sorted(self._segments))
+    def has(self, boot: int) -> bool:
+        """Tell whether a boot is anchored."""
+        return boot in self._segments
 
     def utc_ms(self, boot: int, at_ms: int) -> int:
         """Return the UTC of a boot time, in milliseconds since 1970.

@@ -30,6 +30,9 @@ so it costs no fsync of its own."""
 ROOM_SHARE = 0.05
 """A full outbox frees this share of its bytes at once, so that making room is rare."""
 
+BLOB_OVERHEAD_BYTES = 64
+"""What a row of SQLite needs beside its blob, generously."""
+
 SHRINK_BYTES_MIN = 1024 * 1024
 """An empty outbox whose file is larger than this gives the room back to the disk."""
 
@@ -74,6 +77,7 @@ class SqliteOutbox:
         self._held = self._unanchored = self._pending = self._fresh = self._committed = 0
         self._thinned = self._dropped = self._dead_letters = 0
         self._used_bytes = 0
+        self._allowed_bytes = limits.used_bytes_max
         self._oldest_utc_ms: int | None = None
         self._taken: dict[int, int] = {}
         self._settled: dict[int, int] = {}
@@ -96,7 +100,7 @@ class SqliteOutbox:
 
     async def settle(self, items: Sequence[Item]) -> None:
         """Mark readings as accepted."""
-        await self._run(lambda _: self._settle(items))
+        await self._run(lambda connection: self._settle(connection, items))
 
     async def bury(self, item: Item, reason: str) -> None:
         """Move a claimed reading to the dead letters."""
@@ -197,13 +201,14 @@ class SqliteOutbox:
         self._pending += len(readings)
         self._committed += len(readings)
         self._held += len(readings) - len(open_readings)
-        if boot in self._registry.anchors.boots:
+        if self._registry.anchors.has(boot):
+            if self._oldest_utc_ms is None:
+                self._oldest_utc_ms = self._registry.anchors.utc_ms(boot, readings[0].at_ms)
             self._fresh += len(open_readings)
         else:
             self._unanchored += len(open_readings)
-        self._measure(connection)
-        if self._used_bytes > self._allowed_bytes():
-            self._make_room(connection)
+        if self._used_bytes > self._allowed_bytes:
+            self._keep_within_limits(connection)
 
     def _insert(
         self, connection: sqlite3.Connection, seq: int, boot: int, hold: int, readings: Sequence[Reading]
@@ -219,6 +224,8 @@ class SqliteOutbox:
                 [r.value for r in part],
             )
             seq += 1
+            # A bound from above: looking at the file and the disk is left to `tidy` and to an outbox that seems full.
+            self._used_bytes += 2 * len(blob) + BLOB_OVERHEAD_BYTES
             connection.execute(
                 "INSERT INTO blobs (seq, boot, hold, readings, first_ms, thinned, data) VALUES (?, ?, ?, ?, ?, 0, ?)",
                 (seq, boot, hold, len(part), first_ms, blob),
@@ -267,7 +274,7 @@ class SqliteOutbox:
             )
         ]
 
-    def _settle(self, items: Sequence[Item]) -> None:
+    def _settle(self, connection: sqlite3.Connection, items: Sequence[Item]) -> None:
         for item in items:
             seq = item.seq
             settled = self._settled.get(seq, 0) + 1
@@ -275,6 +282,7 @@ class SqliteOutbox:
             if settled == self._sizes[seq]:
                 self._finished.append(seq)
         self._pending -= len(items)
+        self._oldest_utc_ms = self._find_oldest(connection)
 
     def _bury(self, connection: sqlite3.Connection, item: Item, reason: str) -> None:
         with self._database.transaction(connection):
@@ -289,7 +297,7 @@ class SqliteOutbox:
             )
             outbox_limits.count(connection, "dead_letters", 1)
         self._dead_letters += 1
-        self._settle([item])
+        self._settle(connection, [item])
 
     def _anchor(self, connection: sqlite3.Connection, now_ms: int, utc_ms: int) -> Anchor | None:
         boot = self._registry.present_boot
@@ -346,9 +354,7 @@ class SqliteOutbox:
             with self._database.transaction(connection):
                 _remove(connection, finished)
             self._forget(finished)
-        self._measure(connection)
-        if self._used_bytes > self._allowed_bytes():
-            self._make_room(connection)
+        self._keep_within_limits(connection)
         (file_pages,) = connection.execute("PRAGMA page_count").fetchone()
         if self._pending == 0 and file_pages * PAGE_BYTES > max(SHRINK_BYTES_MIN, 2 * self._used_bytes):
             connection.execute("VACUUM")
@@ -359,12 +365,15 @@ class SqliteOutbox:
             del self._taken[seq], self._settled[seq], self._sizes[seq]
         del self._finished[: len(finished)]
 
-    def _allowed_bytes(self) -> int:
+    def _keep_within_limits(self, connection: sqlite3.Connection) -> None:
+        self._measure(connection)
         spare_bytes = self._disk.free_bytes(self._database.path.parent) - self._limits.disk_free_bytes_min
-        return min(self._limits.used_bytes_max, max(self._used_bytes + spare_bytes, 0))
+        self._allowed_bytes = min(self._limits.used_bytes_max, max(self._used_bytes + spare_bytes, 0))
+        if self._used_bytes > self._allowed_bytes:
+            self._make_room(connection)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        target_bytes = int(self._allowed_bytes() * (1 - ROOM_SHARE))
+        target_bytes = int(self._allowed_bytes * (1 - ROOM_SHARE))
         with self._database.transaction(connection):
             losses = outbox_limits.make_room(
                 connection,
@@ -401,7 +410,7 @@ class SqliteOutbox:
         finished = set(self._finished)
         rows = connection.execute("SELECT seq, boot, first_ms FROM blobs ORDER BY seq LIMIT ?", (len(finished) + 1,))
         for seq, boot, first_ms in rows:
-            if seq not in finished and boot in self._registry.anchors.boots:
+            if seq not in finished and self._registry.anchors.has(boot):
                 return self._registry.anchors.utc_ms(boot, first_ms)
         return None
 
