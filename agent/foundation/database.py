@@ -77,7 +77,7 @@ class Database:
         except sqlite3.Error as error:
             raise _translated(error, self.path) from error
         except OSError as error:
-            raise StorageFull(f"the disk refused a write to {self.path} ({error.strerror}); free some space") from error
+            raise _refused(error, self.path) from error
 
 
 def open_database(path: Path, *, schema: str, version: int, worker: Worker, disk: Disk) -> tuple[Database, Path | None]:
@@ -100,28 +100,38 @@ def open_database(path: Path, *, schema: str, version: int, worker: Worker, disk
     quarantined = None
     try:
         connection = _connect(path, schema, version, disk)
-    except sqlite3.Error as error:
-        problem = _translated(error, path)
-        if not isinstance(problem, Corrupt):
-            raise problem from error
+    except Corrupt:
         quarantined = set_aside(path, disk)
-        try:
-            connection = _connect(path, schema, version, disk)
-        except sqlite3.Error as again:
-            raise _translated(again, path) from again
+        connection = _connect(path, schema, version, disk)
     return Database(path, connection, worker=worker, disk=disk), quarantined
 
 
 def set_aside(path: Path, disk: Disk) -> Path | None:
-    """Put an unreadable database aside, log and all, and return where it is now; `None` where there was none."""
-    for suffix in ("-wal", "-shm"):
-        extra = path.with_name(path.name + suffix)
-        if extra.exists():
-            disk.quarantine(extra)
-    return disk.quarantine(path) if path.exists() else None
+    """Put an unreadable database aside, log and all, and return where it is now; `None` where there was none.
+
+    Raises:
+        StorageFull: The disk refuses even that.
+    """
+    try:
+        for suffix in ("-wal", "-shm"):
+            extra = path.with_name(path.name + suffix)
+            if extra.exists():
+                disk.quarantine(extra)
+        return disk.quarantine(path) if path.exists() else None
+    except OSError as error:
+        raise _refused(error, path) from error
 
 
 def _connect(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Connection:
+    try:
+        return _prepared(path, schema, version, disk)
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+    except OSError as error:
+        raise _refused(error, path) from error
+
+
+def _prepared(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Connection:
     # check_same_thread: the worker's single thread serialises all use after opening.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
     try:
@@ -151,6 +161,10 @@ def _touch_every_table(connection: sqlite3.Connection) -> None:
     for (table,) in tables:
         # The names come from the file's own schema, quoted.
         connection.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchone()  # noqa: S608
+
+
+def _refused(error: OSError, path: Path) -> StorageFull:
+    return StorageFull(f"the disk refused a write to {path} ({error.strerror}); free some space")
 
 
 def _translated(error: sqlite3.Error, path: Path) -> StorageFull | Corrupt:

@@ -4,7 +4,7 @@ import logging
 import re
 
 # Device keys (ClimaSense contract 1.1 and 7), and anything that follows an Authorization header's scheme.
-_SECRETS = re.compile(r"\b(cs_dev_|sk_sensor_)[A-Za-z0-9_.\-]+|\b([Bb]earer\s+)[^\s\"',;]+")
+_SECRETS = re.compile(r"(cs_dev_|sk_sensor_)[A-Za-z0-9_.\-]+|\b((?i:bearer)\s+)[^\s\"',;]+")
 
 
 def redact(text: str) -> str:

@@ -1,0 +1,152 @@
+"""Files whole or absent: the world is stopped at each operation, with a power cut and with each kind of full disk."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.errors import Corrupt, StorageFull
+from agent.foundation.disk import QUARANTINED_MAX, Disk
+from agent.foundation.operations import Operation, unhindered
+
+WRITING = [Operation.WRITE, Operation.FSYNC, Operation.RENAME, Operation.FSYNC_DIRECTORY]
+
+
+class PowerCut(BaseException):
+    pass
+
+
+class Stop:
+    """Raises at the n-th operation; notes all that came."""
+
+    def __init__(self, at: int, error: BaseException) -> None:
+        self.at = at
+        self.error = error
+        self.seen: list[tuple[Operation, str]] = []
+
+    def __call__(self, operation: Operation, target: str) -> None:
+        self.seen.append((operation, target))
+        if len(self.seen) == self.at:
+            raise self.error
+
+
+def test_every_durable_step_is_announced_in_order(tmp_path: Path) -> None:
+    seen: list[tuple[Operation, str]] = []
+    disk = Disk(lambda operation, target: seen.append((operation, target)))
+    disk.write(tmp_path / "a", b"1")
+    assert seen == [(operation, "a") for operation in WRITING]
+    seen.clear()
+    disk.remove(tmp_path / "a")
+    assert seen == [(Operation.REMOVE, "a"), (Operation.FSYNC_DIRECTORY, "a")]
+
+
+def test_file_and_directory_are_synced_before_write_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+    fsync, rename = os.fsync, os.replace
+
+    def spy_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        happened.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+
+    def spy_replace(self: Path, target: Path) -> Path:
+        rename(self, target)
+        happened.append("rename")
+        return target
+
+    monkeypatch.setattr(os, "fsync", spy_fsync)
+    monkeypatch.setattr(Path, "replace", spy_replace)
+    Disk().write(tmp_path / "a", b"1")
+    assert happened == [str(tmp_path / "a.new"), "rename", str(tmp_path)]
+
+
+@pytest.mark.parametrize("old", [b"old content", None])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_power_cut_leaves_the_old_or_the_new(tmp_path: Path, at: int, old: bytes | None) -> None:
+    path = tmp_path / "settings.json"
+    if old is not None:
+        path.write_bytes(old)
+    stop = Stop(at, PowerCut())
+    with pytest.raises(PowerCut):
+        Disk(stop).write(path, b"new content, longer")
+    is_new = stop.seen[-1][0] is Operation.FSYNC_DIRECTORY
+    assert Disk().read(path, bytes_max=100) == (b"new content, longer" if is_new else old)
+    Disk().write(path, b"next")  # what the cut left behind is in nobody's way
+    assert path.read_bytes() == b"next"
+    assert [each.name for each in tmp_path.iterdir()] == ["settings.json"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_no_room_keeps_the_old(tmp_path: Path, at: int, number: int) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with pytest.raises(StorageFull, match="free some space"):
+        Disk(Stop(at, OSError(number, "full"))).write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_another_failure_is_told_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with pytest.raises(OSError, match="broken") as caught:
+        Disk(Stop(2, OSError(errno.EIO, "broken"))).write(path, b"new")
+    assert caught.value.errno == errno.EIO
+    assert path.read_bytes() == b"old"
+    assert not (tmp_path / "a.new").exists()
+
+
+def test_read(tmp_path: Path) -> None:
+    disk = Disk()
+    assert disk.read(tmp_path / "absent", bytes_max=3) is None
+    (tmp_path / "a").write_bytes(b"123")
+    assert disk.read(tmp_path / "a", bytes_max=3) == b"123"
+    with pytest.raises(Corrupt, match="larger than the 2 bytes"):
+        disk.read(tmp_path / "a", bytes_max=2)
+    with pytest.raises(Corrupt, match="check the disk"):
+        disk.read(tmp_path, bytes_max=2)
+
+
+def test_remove_what_is_not_there(tmp_path: Path) -> None:
+    Disk().remove(tmp_path / "absent")
+
+
+def test_quarantine_keeps_the_content(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"broken")
+    aside = Disk().quarantine(path)
+    assert not path.exists()
+    assert aside.read_bytes() == b"broken"
+    assert aside.parent == tmp_path
+
+
+def test_quarantine_is_bounded_and_the_oldest_makes_room(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for number in range(QUARANTINED_MAX + 3):
+        path.write_bytes(str(number).encode())
+        os.utime(path, ns=(number * 10**9, number * 10**9))
+        Disk().quarantine(path)
+    kept = sorted(each.read_bytes() for each in tmp_path.iterdir())
+    assert kept == [b"3", b"4", b"5", b"6"]
+
+
+def test_quarantine_announces_its_steps(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"broken")
+    stop = Stop(1, PowerCut())
+    with pytest.raises(PowerCut):
+        Disk(stop).quarantine(path)
+    assert path.read_bytes() == b"broken"
+    Disk(stop).quarantine(path)
+    assert [operation for operation, _ in stop.seen[1:]] == [Operation.RENAME, Operation.FSYNC_DIRECTORY]
+
+
+def test_free_bytes(tmp_path: Path) -> None:
+    stat = os.statvfs(tmp_path)
+    assert 0 <= Disk().free_bytes(tmp_path) <= stat.f_blocks * stat.f_frsize
+
+
+def test_unhindered_lets_everything_happen() -> None:
+    for operation in Operation:
+        unhindered(operation, "a")

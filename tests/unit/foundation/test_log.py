@@ -1,0 +1,83 @@
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from agent.foundation import log
+
+KEY = "cs_dev_0123456789abcdefghijABCDEFGHIJ01"
+
+
+@pytest.fixture(autouse=True)
+def _root_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+class Now:
+    def __init__(self) -> None:
+        self.ms = 0
+
+    def __call__(self) -> int:
+        return self.ms
+
+
+def test_text(capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up("info", "text", now_ms=lambda: 0)
+    logging.getLogger("room").info("key %s", KEY)
+    logging.getLogger("room").debug("not shown")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("INFO    room: key cs_dev_[redacted]")
+
+
+def test_json_is_one_object_a_line_with_the_traceback_inside(capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up("debug", "json", now_ms=lambda: 0)
+    logging.getLogger("room").debug('Grüße "%s"', KEY)
+    try:
+        raise ValueError(KEY)
+    except ValueError:
+        logging.getLogger("room").exception("failed")
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert first == {"level": "debug", "room": "room", "text": 'Grüße "cs_dev_[redacted]"'}
+    assert second["level"] == "error"
+    assert "Traceback" in second["traceback"]
+    assert "ValueError: cs_dev_[redacted]" in second["traceback"]
+
+
+def test_the_journal_gets_a_priority_before_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up("debug", "journal", now_ms=lambda: 0)
+    room = logging.getLogger("room")
+    room.warning("one\ntwo")
+    room.error("three")
+    room.log(25, "four")
+    assert capsys.readouterr().err.splitlines() == ["<4>room: one", "<4>two", "<3>room: three", "<6>room: four"]
+
+
+def test_setting_up_again_does_not_double_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        log.set_up("info", "text", now_ms=lambda: 0)
+    logging.getLogger("room").info("once")
+    assert capsys.readouterr().err.count("once") == 1
+
+
+def test_lines_a_minute_are_bounded_and_the_dropped_ones_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    now = Now()
+    log.set_up("info", "journal", now_ms=now)
+    room = logging.getLogger("room")
+    for number in range(log.LINES_PER_MINUTE_MAX + 7):
+        room.info("line %d", number)
+    assert len(capsys.readouterr().err.splitlines()) == log.LINES_PER_MINUTE_MAX
+    now.ms += 60_000
+    room.info("key %s", KEY)
+    room.info("next")
+    assert capsys.readouterr().err.splitlines() == [
+        "<6>room: (7 lines were dropped in the minute before) key cs_dev_[redacted]",
+        "<6>room: next",
+    ]
+    now.ms += 60_000
+    room.info("quiet")
+    assert capsys.readouterr().err.splitlines() == ["<6>room: quiet"]

@@ -1,0 +1,77 @@
+import logging
+import sys
+
+import pytest
+
+from agent.foundation.redaction import RedactingFilter, redact
+
+KEY = "cs_dev_0123456789abcdefghijABCDEFGHIJ01"
+SENSOR_KEY = "sk_sensor_Ab-9.x_y"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEY,
+        f"key={KEY}",
+        f'{{"api_key":"{KEY}"}}',
+        f"https://example.org/?k={KEY}&x=1",
+        f"Bearer%20{KEY}",
+        f"old_{KEY}",
+        f"Authorization: Bearer {KEY}",
+        f"authorization: bearer {KEY}",
+        f"AUTHORIZATION: BEARER {KEY}",
+        SENSOR_KEY,
+        f"relay {SENSOR_KEY}, {KEY}; {SENSOR_KEY}",
+    ],
+)
+def test_no_key_survives(text: str) -> None:
+    redacted = redact(text)
+    assert "0123456789" not in redacted
+    assert "Ab-9" not in redacted
+    assert "[redacted]" in redacted
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_any_token_of_an_authorization_header_is_blacked_out(scheme: str) -> None:
+    assert redact(f"{scheme} some-other-token, next") == f"{scheme} [redacted], next"
+
+
+def test_the_prefix_stays_so_that_one_sees_what_it_was() -> None:
+    assert redact(f"({KEY})") == "(cs_dev_[redacted])"
+
+
+def test_plain_text_is_left_alone() -> None:
+    text = "POST /v1/telemetry: no route to host; cs_dev and sk_sensor begin keys"
+    assert redact(text) == text
+
+
+def record(message: str, *args: object, exc_info: object = None) -> logging.LogRecord:
+    return logging.LogRecord("room", logging.ERROR, __file__, 1, message, args, exc_info)  # type: ignore[arg-type]
+
+
+def test_the_filter_reads_arguments() -> None:
+    entry = record("%s said %d", KEY, 401)
+    assert RedactingFilter().filter(entry)
+    assert entry.getMessage() == "cs_dev_[redacted] said 401"
+
+
+def test_the_filter_reads_tracebacks() -> None:
+    try:
+        raise ValueError(KEY)
+    except ValueError:
+        entry = record("failed", exc_info=sys.exc_info())
+    RedactingFilter().filter(entry)
+    shown = logging.Formatter().format(entry)
+    assert "Traceback" in shown
+    assert KEY not in shown
+    assert "ValueError: cs_dev_[redacted]" in shown
+
+
+def test_the_filter_does_nothing_twice() -> None:
+    entry = record("100 %% sure")
+    entry.exc_text = "kept"
+    entry.exc_info = (ValueError, ValueError(KEY), None)
+    RedactingFilter().filter(entry)
+    RedactingFilter().filter(entry)
+    assert entry.exc_text == "kept"

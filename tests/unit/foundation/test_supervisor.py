@@ -1,0 +1,101 @@
+import asyncio
+import logging
+import random
+
+import pytest
+
+from agent.foundation.supervisor import CALM_MS, FAULTS_MAX, RESTART_CAP_S, Faults, supervise
+from agent.rehearsal.loop import VirtualLoop
+
+
+class Rough:
+    """Work that fails a number of times, each after some virtual time, and then returns."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *lasts_s: float) -> None:
+        self._loop = loop
+        self._lasts_s = list(lasts_s)
+        self.began_s: list[float] = []
+        self.ended_s: list[float] = []
+
+    async def __call__(self) -> None:
+        self.began_s.append(self._loop.time())
+        if not self._lasts_s:
+            return
+        await asyncio.sleep(self._lasts_s.pop(0))
+        self.ended_s.append(self._loop.time())
+        raise RuntimeError("the key is cs_dev_secretsecret")
+
+    @property
+    def pauses_s(self) -> list[float]:
+        return [began - ended for began, ended in zip(self.began_s[1:], self.ended_s, strict=True)]
+
+
+class Longest(random.Random):
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+def run(*lasts_s: float) -> tuple[Rough, Faults]:
+    loop = VirtualLoop()
+    work = Rough(loop, *lasts_s)
+
+    def now_ms() -> int:
+        return int(loop.time() * 1000)
+
+    faults = Faults(now_ms)
+    loop.run_until_complete(supervise("room", work, faults=faults, now_ms=now_ms, rng=Longest()))
+    loop.close()
+    return work, faults
+
+
+def test_work_that_returns_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    work, faults = run()
+    assert work.began_s == [0.0]
+    assert faults.total == 0
+    assert not caplog.records
+
+
+def test_a_failure_is_logged_counted_and_survived(caplog: pytest.LogCaptureFixture) -> None:
+    work, faults = run(1.0, 1.0)
+    assert len(work.began_s) == 3
+    (fault,) = faults.entries
+    assert (fault.room, fault.count, faults.total) == ("room", 2, 2)
+    assert fault.text == "RuntimeError: the key is cs_dev_[redacted]"
+    assert fault.last_ms == int(work.ended_s[-1] * 1000)
+    assert [entry.levelno for entry in caplog.records] == [logging.ERROR] * 2
+    assert caplog.records[0].exc_info
+
+
+def test_the_pauses_grow_up_to_a_cap() -> None:
+    work, _ = run(*[0.5] * 9)
+    assert work.pauses_s == sorted(work.pauses_s)
+    assert work.pauses_s[0] < 3.0
+    assert work.pauses_s[-1] == pytest.approx(RESTART_CAP_S)
+
+
+def test_a_long_calm_makes_the_pauses_short_again() -> None:
+    work, _ = run(*[0.5] * 8, CALM_MS / 1000 + 1, 0.5)
+    assert work.pauses_s[7] == pytest.approx(RESTART_CAP_S)
+    assert work.pauses_s[8] < 3.0
+
+
+async def test_a_cancellation_is_never_hidden() -> None:
+    faults = Faults(lambda: 0)
+    task = asyncio.ensure_future(
+        supervise("room", asyncio.Event().wait, faults=faults, now_ms=lambda: 0, rng=random.Random(1))  # type: ignore[arg-type]
+    )
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert faults.total == 0
+
+
+def test_faults_are_bounded() -> None:
+    faults = Faults(lambda: 5)
+    for number in range(FAULTS_MAX + 10):
+        faults.add("room", f"{number} " + "x" * 1000)
+    assert len(faults.entries) == FAULTS_MAX
+    assert faults.total == FAULTS_MAX + 10
+    assert faults.entries[-1].text.startswith(f"{FAULTS_MAX + 9} ")
+    assert len(faults.entries[0].text) == 500

@@ -1,0 +1,56 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from agent.foundation.worker import InlineWorker, ThreadWorker, Worker
+
+
+@pytest.fixture(params=["inline", "thread"])
+def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
+    made: Worker = InlineWorker() if request.param == "inline" else ThreadWorker("test")
+    yield made
+    made.close()
+
+
+async def test_returns_and_raises_what_the_function_does(worker: Worker) -> None:
+    assert await worker.run(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        await worker.run(lambda: 1 // 0)
+    assert await worker.run(lambda: 8) == 8
+
+
+async def test_one_piece_at_a_time_and_in_order(worker: Worker) -> None:
+    running: list[int] = []
+    done: list[int] = []
+
+    def piece(number: int) -> None:
+        running.append(number)
+        assert len(running) == 1
+        running.remove(number)
+        done.append(number)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(50):
+            group.create_task(worker.run(lambda number=number: piece(number)))  # type: ignore[misc]
+    assert done == list(range(50))
+
+
+async def test_the_loop_goes_on_while_the_thread_works() -> None:
+    worker, go = ThreadWorker("test"), threading.Event()
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(worker.run(go.wait))
+        await asyncio.sleep(0)
+        go.set()
+    assert waiting.result()
+    worker.close()
+
+
+async def test_closing_finishes_what_was_begun() -> None:
+    worker, done = ThreadWorker("test"), threading.Event()
+    begun = asyncio.ensure_future(worker.run(done.set))
+    await asyncio.sleep(0)
+    worker.close()
+    assert done.is_set()
+    await begun
