@@ -85,7 +85,7 @@ class SimStage:
 
         def handed_out(device: str, source: str, kind: SensorKind, value: float, at_ms: int) -> None:
             del source
-            oracle.handed_out(device, kind.value, value, at_ms + zero_ms)
+            oracle.handed_out(device, kind, value, at_ms + zero_ms)
 
         return sim.SimBoard(
             self._world,
@@ -116,7 +116,7 @@ class ReplayStage:
         if self._board is None:
 
             def handed_out(reading: Reading) -> None:
-                oracle.handed_out(reading.device, reading.kind.value, reading.value, reading.at_ms + machine.utc_of(0))
+                oracle.handed_out(reading.device, reading.kind, reading.value, reading.at_ms + machine.utc_of(0))
 
             self._board = replay.ReplayBoard(
                 self._recording,

@@ -67,8 +67,8 @@ _LASTS_S: dict[MishapKind, tuple[float, float]] = {
 }
 
 
-def draw(rng: random.Random, rates: Rates, *, duration_s: float) -> list[Mishap]:
-    """Return the mishaps of a rehearsal in the order of their times; the last `CALM_S` are free of them."""
+def draw(rng: random.Random, rates: Rates, *, until_s: float) -> list[Mishap]:
+    """Return the mishaps of a rehearsal in the order of their times; all are over by ``until_s``."""
     mishaps = []
     per_day = {
         MishapKind.NETWORK_CUT: rates.network_cuts,
@@ -77,11 +77,11 @@ def draw(rng: random.Random, rates: Rates, *, duration_s: float) -> list[Mishap]
         MishapKind.DISK_FULL: rates.full_disks,
     }
     for kind, rate in per_day.items():
-        for at_s in _times(rng, rate, until_s=duration_s - CALM_S):
+        for at_s in _times(rng, rate, until_s=until_s):
             low_s, high_s = _LASTS_S[kind]
             # Short ones are far more common than long ones: uniform in the logarithm.
             lasts_s = low_s * (high_s / low_s) ** rng.random()
-            lasts_s = min(lasts_s, duration_s - CALM_S - at_s)
+            lasts_s = min(lasts_s, until_s - at_s)
             unsynchronised_s = rng.uniform(0.0, 300.0) if kind is MishapKind.POWER_CUT else 0.0
             mishaps.append(Mishap(kind, at_s, lasts_s, unsynchronised_s))
     return sorted(mishaps, key=lambda mishap: mishap.at_s)
@@ -96,8 +96,8 @@ def _times(rng: random.Random, per_day: float, *, until_s: float) -> Iterator[fl
         yield at_s
 
 
-def cloud_rules(rates: Rates, *, duration_s: float) -> Sequence[faults.Rule]:
-    """Return the faults of the cloud: each request meets one with the given chance, until the calm at the end."""
+def cloud_rules(rates: Rates, *, until_s: float) -> Sequence[faults.Rule]:
+    """Return the faults of the cloud: each request before ``until_s`` meets one with the given chance."""
     latency = faults.Rule(faults.LatencyUp(0.0, rates.latency_s_max / 2), to_s=None)
     if rates.request_faults <= 0:
         return [latency]
@@ -130,6 +130,5 @@ def cloud_rules(rates: Rates, *, duration_s: float) -> Sequence[faults.Rule]:
         (faults.LatencyDown(20.0, 60.0), None),
         (faults.ClockOff(offset_s=-365 * 86_400), None),
     ]
-    until_s = duration_s - CALM_S
     chance = rates.request_faults / len(kinds)
     return [latency, *(faults.Rule(fault, place, chance, 0.0, until_s) for fault, place in kinds)]

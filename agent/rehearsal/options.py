@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.rehearsal.mishaps import Profile
+from agent.rehearsal.mishaps import CALM_S, Mishap, Profile
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -19,6 +19,8 @@ class Options(msgspec.Struct, frozen=True):
         seed: Everything random follows from it.
         faults: How much goes wrong.
         stop_at: Cut the power before this durable operation, once.
+        mishaps: These, in place of those that `faults` would draw.
+        calm_s: The time without mishaps at the end, in which everything has to be delivered.
         config_text: TOML that is added after `[cloud]` and its `base_url`.
     """
 
@@ -30,4 +32,6 @@ class Options(msgspec.Struct, frozen=True):
     seed: int = 1
     faults: Profile = "default"
     stop_at: int | None = None
+    mishaps: tuple[Mishap, ...] | None = None
+    calm_s: float = CALM_S
     config_text: str = ""

@@ -85,7 +85,7 @@ class Oracle:
             at_s: Now.
         """
         for reading in readings:
-            series = (reading.device, reading.kind.value)
+            series = (reading.device, reading.kind)
             utc_ms = reading.at_ms + zero_utc_ms
             handed = self._handed.get(series, {})
             # Two reports of one millisecond are told apart by moving the second (see `Intake`).

@@ -71,10 +71,11 @@ class Rehearsal:
         self._rng = random.Random(rng.randrange(2**32))
         rates = mishaps.RATES[options.faults]
         self.stage: Stage = stage_for(options, rates, random.Random(rng.randrange(2**32)))
-        self.duration_s = self.stage.duration_s + mishaps.CALM_S
+        self.duration_s = self.stage.duration_s + options.calm_s
         self.machine = Machine(scratch, now_ms=self._now_ms, start_utc_ms=self.stage.start_utc_ms)
         self.machine.stop_at = options.stop_at
-        self.mishaps = mishaps.draw(random.Random(rng.randrange(2**32)), rates, duration_s=self.duration_s)
+        drawn = mishaps.draw(random.Random(rng.randrange(2**32)), rates, until_s=self.stage.duration_s)
+        self.mishaps: Sequence[Mishap] = drawn if options.mishaps is None else options.mishaps
         self._zeros_utc_ms: dict[str, int] = {}
         self._connector_rng = random.Random(rng.randrange(2**32))
         self._latency_s_max = rates.latency_s_max
@@ -87,7 +88,7 @@ class Rehearsal:
             on_readings=self._on_readings,
             on_request=self._on_request,
         )
-        self.cloud.set_faults(mishaps.cloud_rules(rates, duration_s=self.duration_s), seed=options.seed)
+        self.cloud.set_faults(mishaps.cloud_rules(rates, until_s=self.stage.duration_s), seed=options.seed)
         device_of, self._sensor_keys = self._provision()
         self.oracle = Oracle(device_of)
         self._connector: MemoryConnector | None = None

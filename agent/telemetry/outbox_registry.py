@@ -5,8 +5,9 @@ number handed out in it was never stored.
 """
 
 import sqlite3
+from collections.abc import Sequence
 
-from agent.model import SensorKind
+from agent.model import Reading, SensorKind
 from agent.telemetry.anchors import Anchor, Anchors
 
 SCHEMA = """
@@ -78,6 +79,14 @@ class Registry:
             number = int(cursor.lastrowid or 0)
             self._remember(number, device, kind)
         return number
+
+    def series_of(self, connection: sqlite3.Connection, readings: Sequence[Reading]) -> list[int]:
+        """Return the number of the series of each reading."""
+        numbers = self._series
+        try:
+            return [numbers[reading.device, reading.kind] for reading in readings]
+        except KeyError:
+            return [self.series(connection, reading.device, reading.kind) for reading in readings]
 
     def add_anchor(self, connection: sqlite3.Connection, anchor: Anchor) -> None:
         """Add a segment to this boot."""

@@ -214,12 +214,11 @@ class SqliteOutbox:
         self, connection: sqlite3.Connection, seq: int, boot: int, hold: int, readings: Sequence[Reading]
     ) -> int:
         """Store readings as blobs after ``seq``; return the last number used."""
-        number = self._registry.series
         for start in range(0, len(readings), codec.READINGS_MAX):
             part = readings[start : start + codec.READINGS_MAX]
             first_ms = part[0].at_ms
             blob = codec.encode(
-                [number(connection, r.device, r.kind) for r in part],
+                self._registry.series_of(connection, part),
                 [r.at_ms - first_ms for r in part],
                 [r.value for r in part],
             )

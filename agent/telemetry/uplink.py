@@ -91,9 +91,12 @@ class Uplink:
 
     def committed(self, outbox: Outbox) -> None:
         """Take note that readings were appended."""
-        if outbox.stats().fresh:
-            self._fresh_since_ms = self._fresh_since_ms or self._clock.monotonic_ms()
-        self._changed.set()
+        fresh = outbox.stats().fresh
+        if fresh and not self._fresh_since_ms:
+            self._fresh_since_ms = self._clock.monotonic_ms()
+            self._changed.set()
+        elif fresh >= self._readings_max:
+            self._changed.set()
 
     def backlog_changed(self) -> None:
         """Take note that stored readings became sendable."""
@@ -172,7 +175,7 @@ class Uplink:
     async def _send(self, outbox: Outbox, part: Part) -> None:
         sensor_id = self._sensor_id
         readings = [
-            (item.kind.value, item.value, item.utc_ms, None if item.device == HUB else sensor_id(item.device))
+            (item.kind, item.value, item.utc_ms, None if item.device == HUB else sensor_id(item.device))
             for item in part.items
         ]
         try:
