@@ -290,6 +290,9 @@ class Hub:
         is_broken = False
         while True:
             outbox = self.outbox or await self._open_outbox(is_broken=is_broken)
+            # The power may have gone between a device's registration and the release of its readings.
+            for device in self.identities.devices:
+                await outbox.release(device)
             try:
                 async with asyncio.TaskGroup() as group:
                     for work in (self.intake.run, self.uplink.run, self._upkeep):

@@ -6,7 +6,7 @@ never log a key, nor keep one after it was used.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
@@ -64,6 +64,11 @@ class Identities:
         self.problems: dict[str, str] = {}
         self.file_problem = ""
         self._known = self._read()
+
+    @property
+    def devices(self) -> Sequence[str]:
+        """The devices that have their identity."""
+        return tuple(self._known)
 
     def is_known(self, device: str) -> bool:
         """Tell whether a device has its identity."""
