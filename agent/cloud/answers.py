@@ -8,6 +8,7 @@ import msgspec
 
 from agent.cloud.wire import ErrorAnswer
 from agent.errors import ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
+from agent.foundation.decoding import UNREADABLE
 from agent.foundation.redaction import redact
 
 RETRY_AFTER_S_MAX = 24 * 3600.0
@@ -30,7 +31,7 @@ def retry_after_s(headers: Mapping[str, str], *, now_utc_ms: int | None) -> floa
     if not text:
         return None
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), RETRY_AFTER_S_MAX)
+        return min(float(text), RETRY_AFTER_S_MAX)
     until = _http_date(text)
     sent = _http_date(headers.get("Date", ""))
     if sent is None and now_utc_ms is not None:
@@ -62,7 +63,7 @@ def problem(
     """
     try:
         said = _decode_error(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         said = ErrorAnswer()
     detail = f": {redact(said.message)[:_MESSAGE_CHARACTERS_MAX]}" if said.message else ""
     text = f"{what} was answered {status}{detail}"

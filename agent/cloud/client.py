@@ -20,6 +20,7 @@ from agent.cloud.link import Link
 from agent.cloud.quota import Ledger, SlidingWindow
 from agent.errors import ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
 from agent.foundation.clock import Clock
+from agent.foundation.decoding import UNREADABLE
 from agent.foundation.redaction import redact
 
 T = TypeVar("T")
@@ -201,7 +202,7 @@ class CloudClient:
                 # A captive portal may answer so; it would be wrong to take the readings for delivered.
                 raise msgspec.DecodeError(f"an empty {status}")
             decoded = decode(answer)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             text = f"{endpoint.value} was answered with something else than the contract says: {error}"
             self.link.failed(endpoint, text)
             raise CloudUnavailable(text) from error

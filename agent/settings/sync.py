@@ -15,6 +15,7 @@ import msgspec
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import CloudUnavailable, Corrupt, Refused, StorageFull, Throttled, Unauthorized
+from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
 from agent.model import SensorKind
@@ -172,7 +173,7 @@ class SettingsSync:
         try:
             data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
             return Stored() if data is None else msgspec.json.decode(data, type=Stored)
-        except (Corrupt, msgspec.DecodeError) as error:
+        except (Corrupt, *UNREADABLE) as error:
             aside = self._disk.quarantine(self._path)
             self.problems = [f"{self._path.name} could not be read ({error}); it is kept as {aside.name}"]
             _log.warning("%s; defaults are in force until the cloud answers", self.problems[0])

@@ -1,0 +1,140 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.cloud.answers import RETRY_AFTER_S_MAX, problem, retry_after_s
+from agent.errors import ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
+
+NOON = "Sun, 29 Mar 2026 12:00:00 GMT"
+NOON_MS = 1_774_785_600_000
+
+
+def wait_s(text: str, *, date: str = "", now_utc_ms: int | None = None) -> float | None:
+    return retry_after_s({"Retry-After": text, "Date": date}, now_utc_ms=now_utc_ms)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("0000000120", 120.0),
+        ("86400", 86_400.0),
+        ("86401", RETRY_AFTER_S_MAX),
+        ("9" * 400, RETRY_AFTER_S_MAX),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("²", None),
+        ("٣", None),
+    ],
+)
+def test_seconds(text: str, expected: float | None) -> None:
+    assert wait_s(text) == expected
+
+
+def test_no_header_is_no_wait() -> None:
+    assert retry_after_s({}, now_utc_ms=NOON_MS) is None
+
+
+def test_a_date_is_taken_against_the_servers_own_clock_first() -> None:
+    later = "Sun, 29 Mar 2026 12:02:00 GMT"
+    assert wait_s(later, date=NOON, now_utc_ms=0) == 120.0
+    assert wait_s(later, now_utc_ms=NOON_MS) == 120.0
+    assert wait_s(later) is None
+    assert wait_s(later, date="yesterday", now_utc_ms=NOON_MS) == 120.0
+
+
+def test_dates_are_bounded_both_ways() -> None:
+    assert wait_s("Sun, 29 Mar 2026 11:00:00 GMT", date=NOON) == 0.0
+    assert wait_s("Sun, 29 Mar 2036 12:00:00 GMT", date=NOON) == RETRY_AFTER_S_MAX
+
+
+def test_older_forms_of_dates() -> None:
+    assert wait_s("Sun Mar 29 12:00:30 2026", date=NOON) == 30.0
+    assert wait_s("Sunday, 29-Mar-26 12:00:40 GMT", date=NOON) == 40.0
+    assert wait_s("Sun, 29 Mar 2026 12:00:30 -0000", date=NOON) == 30.0
+    assert wait_s("Sun, 29 Mar 2026 14:00:30 +0200", date=NOON) == 30.0
+
+
+@given(st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, ?\d+ [A-Z][a-z]{2} \d{1,5} [\d:.]+ ?[+-]?\w{0,6}"))
+def test_garbage_never_breaks_it(text: str) -> None:
+    for now_utc_ms in (None, NOON_MS):
+        for date in ("", NOON, text):
+            found = retry_after_s({"Retry-After": text, "Date": date}, now_utc_ms=now_utc_ms)
+            assert found is None or 0.0 <= found <= RETRY_AFTER_S_MAX
+
+
+def told(status: int, body: bytes = b"", **headers: str) -> ClimahubError:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return problem("POST /v1/telemetry", status, body, named, now_utc_ms=None)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 415, 422])
+def test_what_is_refused_for_good(status: int) -> None:
+    error = told(status, b'{"error":"validation_error","message":"value is missing","more":1}')
+    assert isinstance(error, Refused)
+    assert (error.status, error.code) == (status, "validation_error")
+    assert str(error) == f"POST /v1/telemetry was answered {status}: value is missing"
+
+
+def test_the_key_is_refused() -> None:
+    error = told(401)
+    assert isinstance(error, Unauthorized)
+    assert "check that the hub's key" in str(error)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("30", 30.0), ("x", None)])
+def test_throttled(text: str, expected: float | None) -> None:
+    error = told(429, Retry_After=text)
+    assert isinstance(error, Throttled)
+    assert error.retry_after_s == expected
+
+
+@pytest.mark.parametrize("status", [402, 405, 408, 410, 418, 451, 499, 500, 501, 502, 503, 504, 507, 599])
+def test_all_else_may_pass(status: int) -> None:
+    error = told(status, Retry_After="9")
+    assert isinstance(error, CloudUnavailable)
+    assert error.retry_after_s == 9.0
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 304, 307, 308, 399])
+def test_a_redirect_names_the_configuration_to_check(status: int) -> None:
+    error = told(status, Location="https://elsewhere.example.org/")
+    assert isinstance(error, CloudUnavailable)
+    assert "cloud.base_url" in str(error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>502</html>",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"\xff\xfe",
+        b'{"message":"\xff"}',
+        b'{"error":5}',
+        b'{"message":',
+        b"[" * 200_000,
+        b'{"a":' * 50_000,
+        b'{"message":"\\ud800"}',
+    ],
+)
+def test_any_body_of_an_error_is_survived(body: bytes) -> None:
+    error = told(503, body)
+    assert isinstance(error, CloudUnavailable)
+    assert str(error) == "POST /v1/telemetry was answered 503"
+
+
+def test_words_of_the_server_are_cut_and_hold_no_key() -> None:
+    key = "cs_dev_" + "a1" * 16
+    text = str(told(403, json.dumps({"error": "forbidden", "message": f"{key} is wrong " + "x" * 500}).encode()))
+    assert "a1a1" not in text
+    assert "cs_dev_[redacted] is wrong" in text
+    assert len(text) < 300
