@@ -56,6 +56,7 @@ def decode(blob: bytes) -> Columns:
         columns = _decode(inflater.decompress(blob, BLOB_BYTES_MAX))
     except (zlib.error, msgspec.DecodeError) as error:
         raise Corrupt(f"a stored blob of {len(blob)} bytes cannot be read ({error})") from error
-    if not inflater.eof or not len(columns.series) == len(columns.offset_ms) == len(columns.values):
+    is_whole = inflater.eof and not inflater.unused_data
+    if not is_whole or not len(columns.series) == len(columns.offset_ms) == len(columns.values):
         raise Corrupt(f"a stored blob of {len(blob)} bytes does not hold three equal columns")
     return columns

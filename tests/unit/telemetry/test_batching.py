@@ -1,0 +1,216 @@
+"""No reading vanishes or doubles on its way through splits and re-sends; none is given up on the cloud's fault."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.model import HUB, SensorKind
+from agent.telemetry.batching import (
+    PAUSE_MS,
+    PAUSE_MS_MAX,
+    REFUSALS_IN_A_ROW_MAX,
+    RETRY_ALONE_MS,
+    RETRY_ALONE_MS_MAX,
+    SUSPECTS_MAX,
+    Part,
+    Resends,
+    View,
+    next_turn,
+    split,
+)
+from agent.telemetry.outbox import Item, Lane
+
+
+def item(number: int, device: str = HUB) -> Item:
+    return Item(device=device, kind=SensorKind.TEMPERATURE, utc_ms=number, value=float(number), seq=1)
+
+
+def items(count: int, device: str = HUB) -> list[Item]:
+    return [item(number, device) for number in range(count)]
+
+
+USUAL = View(fresh=0, fresh_age_ms=0, has_backlog=False, backlog_wait_ms=0, linger_ms=60_000, readings_max=100)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, None),
+        ({"fresh": 100}, Lane.FRESH),
+        ({"fresh": 99}, 60_000),
+        ({"fresh": 1, "fresh_age_ms": 59_999}, 1),
+        ({"fresh": 1, "fresh_age_ms": 60_000}, Lane.FRESH),
+        ({"fresh": 1, "fresh_age_ms": 10**9}, Lane.FRESH),
+        ({"has_backlog": True}, Lane.BACKLOG),
+        ({"has_backlog": True, "backlog_wait_ms": 700}, 700),
+        ({"has_backlog": True, "fresh": 100}, Lane.FRESH),
+        ({"has_backlog": True, "fresh": 1, "fresh_age_ms": 60_000}, Lane.FRESH),
+        ({"has_backlog": True, "fresh": 1}, Lane.BACKLOG),
+        ({"has_backlog": True, "backlog_wait_ms": 700, "fresh": 1}, 700),
+        ({"has_backlog": True, "backlog_wait_ms": 700, "fresh": 1, "fresh_age_ms": 59_500}, 500),
+        ({"fresh": 1, "linger_ms": 0}, Lane.FRESH),
+    ],
+)
+def test_turns(changes: dict[str, int | bool], expected: Lane | int | None) -> None:
+    assert next_turn(msgspec.structs.replace(USUAL, **changes)) == expected
+
+
+def test_a_batch_of_several_devices_is_split_by_device_the_hub_first() -> None:
+    mixed = [item(1, "b"), item(2), item(3, "a"), item(4, "b"), item(5)]
+    assert split(mixed, 403) == [[item(2), item(5)], [item(1, "b"), item(4, "b")], [item(3, "a")]]
+
+
+def test_a_batch_that_is_too_large_is_halved_whoever_speaks() -> None:
+    mixed = [item(1, "b"), item(2), item(3, "a")]
+    assert split(mixed, 413) == [[item(1, "b")], [item(2), item(3, "a")]]
+
+
+def test_a_batch_of_one_device_is_halved() -> None:
+    assert [len(part) for part in split(items(7), 422)] == [3, 4]
+
+
+@given(st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=2, max_size=100), st.sampled_from([400, 403, 413, 422]))
+def test_a_split_keeps_every_reading_once(devices: list[str], status: int) -> None:
+    batch = [item(number, device) for number, device in enumerate(devices)]
+    parts = split(batch, status)
+    assert sorted(each.utc_ms for part in parts for each in part) == list(range(len(devices)))
+    assert all(0 < len(part) < len(batch) for part in parts)
+
+
+def test_what_failed_goes_out_again_first_and_as_it_was() -> None:
+    resends, part = Resends(), Part(items(3))
+    resends.put_back(Part(items(1, "later")))
+    resends.put_back(part)
+    assert len(resends) == 4
+    assert resends.take(0) is part
+    assert len(resends) == 1
+
+
+def test_a_reading_refused_alone_waits_longer_each_time() -> None:
+    resends, now_ms = Resends(), 1_000
+    waits_ms = []
+    part: Part | None = Part(items(1))
+    for _ in range(12):
+        assert part is not None
+        assert resends.refused(part, 422, now_ms) is None
+        assert resends.suspects == 1
+        wait_ms = resends.wait_ms(now_ms)
+        assert wait_ms is not None
+        assert resends.take(now_ms + wait_ms - 1) is None
+        now_ms += wait_ms
+        waits_ms.append(wait_ms)
+        part = resends.take(now_ms)
+    assert waits_ms[:3] == [RETRY_ALONE_MS, 2 * RETRY_ALONE_MS, 4 * RETRY_ALONE_MS]
+    assert waits_ms[-1] == RETRY_ALONE_MS_MAX
+
+
+def test_nothing_waits_in_an_empty_house() -> None:
+    assert Resends().wait_ms(0) is None
+    assert Resends().take(0) is None
+    assert Resends().suspects == 0
+
+
+def test_a_reading_is_buried_only_after_others_were_accepted_since() -> None:
+    resends = Resends()
+    resends.accepted(50)
+    resends.refused(Part(items(1)), 422, 0)
+    again = resends.take(RETRY_ALONE_MS)
+    assert again is not None
+    assert resends.refused(again, 422, RETRY_ALONE_MS) is None
+    resends.accepted(1)
+    again = resends.take(10 * RETRY_ALONE_MS)
+    assert again is not None
+    assert resends.refused(again, 422, 10 * RETRY_ALONE_MS) == item(0)
+    assert len(resends) == 0
+
+
+def test_a_reading_refused_once_is_never_buried_at_once() -> None:
+    resends = Resends()
+    resends.accepted(1000)
+    assert resends.refused(Part(items(1)), 422, 0) is None
+
+
+def test_too_many_suspects_stop_what_is_new() -> None:
+    resends = Resends()
+    for number in range(SUSPECTS_MAX):
+        assert not resends.is_full
+        resends.refused(Part([item(number)]), 422, 0)
+    assert resends.is_full
+
+
+def test_when_everything_is_refused_sending_pauses_and_each_pause_is_longer() -> None:
+    resends, now_ms = Resends(), 1_000
+    pauses_ms = []
+    for _ in range(8):
+        for _ in range(REFUSALS_IN_A_ROW_MAX - 1):
+            resends.refused(Part(items(1)), 422, now_ms)
+            assert resends.paused_until_ms <= now_ms
+        resends.refused(Part(items(1)), 422, now_ms)
+        pauses_ms.append(resends.paused_until_ms - now_ms)
+        now_ms = resends.paused_until_ms
+    assert pauses_ms == [min(PAUSE_MS << index, PAUSE_MS_MAX) for index in range(8)]
+    resends.accepted(1)
+    for _ in range(REFUSALS_IN_A_ROW_MAX):
+        resends.refused(Part(items(1)), 422, now_ms)
+    assert resends.paused_until_ms - now_ms == PAUSE_MS
+
+
+def test_finding_one_bad_reading_in_a_full_batch_never_pauses() -> None:
+    for bad in range(100):
+        resends = Resends()
+        part: Part | None = Part([item(number, "ab"[number % 2]) for number in range(100)])
+        while part is not None:
+            if any(each.utc_ms == bad for each in part.items):
+                assert resends.refused(part, 422, 0) is None
+            else:
+                resends.accepted(len(part.items))
+            part = resends.take(0)
+        assert resends.paused_until_ms == 0
+        assert len(resends) == 1
+
+
+outcomes = st.lists(st.sampled_from(["accept", "refuse", "too large", "fail"]), max_size=150)
+
+
+@given(outcomes, st.lists(st.integers(1, 100), min_size=1, max_size=4), st.integers(1, 4))
+@settings(deadline=None)
+def test_no_reading_vanishes_or_doubles(plan: Sequence[str], sizes: Sequence[int], devices: int) -> None:
+    resends, now_ms, number = Resends(), 0, 0
+    batches = []
+    for size in sizes:
+        batches.append(Part([item(number + index, "abcd"[index % devices]) for index in range(size)]))
+        number += size
+    accepted: list[int] = []
+    buried: list[int] = []
+    refused_alone: Counter[int] = Counter()
+    taken_at_first_refusal: dict[int, int] = {}
+    for outcome in plan:
+        now_ms += RETRY_ALONE_MS_MAX
+        part = resends.take(now_ms) or (batches.pop() if batches else None)
+        if part is None:
+            break
+        assert 1 <= len(part.items) <= 100
+        first = part.items[0].utc_ms
+        if outcome == "accept":
+            resends.accepted(len(part.items))
+            accepted += [each.utc_ms for each in part.items]
+        elif outcome == "fail":
+            resends.put_back(part)
+        else:
+            if len(part.items) == 1:
+                refused_alone[first] += 1
+                taken_at_first_refusal.setdefault(first, len(accepted))
+            hopeless = resends.refused(part, 413 if outcome == "too large" else 422, now_ms)
+            if hopeless is not None:
+                assert refused_alone[first] >= 2
+                assert len(accepted) > taken_at_first_refusal[first]
+                buried.append(hopeless.utc_ms)
+    waiting = [each.utc_ms for part in batches for each in part.items]
+    assert len(accepted) + len(buried) + len(resends) + len(waiting) == number
+    while (part := resends.take(now_ms + RETRY_ALONE_MS_MAX)) is not None:
+        waiting += [each.utc_ms for each in part.items]
+    assert sorted(accepted + buried + waiting) == list(range(number))

@@ -1,0 +1,83 @@
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.telemetry.thinning import GROUP_MAX, Summary, every_second, groups_to_thin, to_drop
+
+
+def blob(seq: int, *, boot: int = 1, hold: int = 0, size_bytes: int = 100, level: int = 0) -> Summary:
+    return Summary(seq=seq, boot=boot, hold=hold, readings=10, size_bytes=size_bytes, level=level)
+
+
+def seqs(groups: list[list[Summary]]) -> list[list[int]]:
+    return [[summary.seq for summary in group] for group in groups]
+
+
+def test_the_oldest_neighbours_go_first_and_no_more_than_needed() -> None:
+    blobs = [blob(seq) for seq in range(1, 50)]
+    assert seqs(groups_to_thin(blobs, excess_bytes=150)) == [[1, 2, 3]]
+    assert groups_to_thin(blobs, excess_bytes=0) == []
+
+
+def test_runs_are_bounded() -> None:
+    groups = groups_to_thin([blob(seq) for seq in range(1, 21)], excess_bytes=10_000)
+    assert [len(group) for group in groups] == [GROUP_MAX, GROUP_MAX, 4]
+
+
+def test_only_the_like_are_thinned_together() -> None:
+    blobs = [blob(1), blob(2), blob(3, boot=2), blob(4, boot=2), blob(5, hold=7), blob(6, hold=7), blob(7, level=1)]
+    assert seqs(groups_to_thin(blobs, excess_bytes=10_000)) == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_a_lone_blob_is_left() -> None:
+    assert groups_to_thin([blob(1)], excess_bytes=10_000) == []
+    assert groups_to_thin([blob(1), blob(2, boot=2), blob(3)], excess_bytes=10_000) == []
+    assert groups_to_thin([], excess_bytes=10_000) == []
+
+
+def test_dropping_takes_the_oldest_until_there_is_room() -> None:
+    blobs = [blob(seq) for seq in range(1, 10)]
+    assert [summary.seq for summary in to_drop(blobs, excess_bytes=201)] == [1, 2, 3]
+    assert [summary.seq for summary in to_drop(blobs, excess_bytes=200)] == [1, 2]
+    assert to_drop(blobs, excess_bytes=0) == []
+    assert to_drop(blobs, excess_bytes=10_000) == blobs
+
+
+summaries = st.lists(
+    st.builds(
+        Summary,
+        seq=st.integers(1, 10**6),
+        boot=st.integers(1, 2),
+        hold=st.integers(0, 1),
+        readings=st.integers(1, 100),
+        size_bytes=st.integers(20, 2000),
+        level=st.integers(0, 1),
+    ),
+    max_size=60,
+)
+
+
+@given(summaries, st.integers(0, 20_000))
+def test_groups_are_runs_of_the_like(blobs: list[Summary], excess_bytes: int) -> None:
+    groups = groups_to_thin(blobs, excess_bytes=excess_bytes)
+    places = [
+        place for group in groups for place in (index for index, each in enumerate(blobs) for g in group if each is g)
+    ]
+    assert len(set(places)) == len(places)
+    for group in groups:
+        assert 2 <= len(group) <= GROUP_MAX
+        assert len({(each.boot, each.hold, each.level) for each in group}) == 1
+    without_last = [each for group in groups[:-1] for each in group]
+    assert sum(each.size_bytes for each in without_last) / 2 <= excess_bytes
+
+
+@given(st.lists(st.integers(1, 5), max_size=200))
+def test_every_second_of_each_series_stays_beginning_with_the_first(series: list[int]) -> None:
+    verdict = every_second(series)
+    before, kept = Counter(series), Counter(n for n, stays in zip(series, verdict, strict=True) if stays)
+    assert all(kept[number] == (before[number] + 1) // 2 for number in before)
+    seen: Counter[int] = Counter()
+    for number, stays in zip(series, verdict, strict=True):
+        assert stays is (seen[number] % 2 == 0)
+        seen[number] += 1
