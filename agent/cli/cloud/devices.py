@@ -1,0 +1,176 @@
+"""Operator's commands about devices: keys, settings, commands."""
+
+import os
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import msgspec
+
+from agent.cli.cloud.connection import admin_options, ask, device_id_of, show, table
+from agent.cli.epilog import epilog
+from agent.errors import Rejected
+from agent.refcloud.admin import NewCommand, NewDevice, Provisioned
+from agent.refcloud.admin_client import AdminClient
+from agent.refcloud.contract import SensorType
+from agent.refcloud.models import DeviceSettings, SettingsUpdate
+from agent.refcloud.records import Command, DeviceKind
+
+KEY_MODE = 0o600
+
+_key_file = click.option(
+    "--key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the key here, for you alone to read, instead of printing it.",
+)
+
+
+@click.command(
+    epilog=epilog(
+        "climahub cloud provision hub-1 --key-file hub.key", "climahub cloud provision kitchen --kind sensor --json"
+    )
+)
+@click.argument("name")
+@click.option("--kind", type=click.Choice([kind.value for kind in DeviceKind]), default="hub", show_default=True)
+@click.option("--batch", default="stable", show_default=True, help="The rollout batch that firmware is offered to.")
+@_key_file
+@admin_options
+def provision(
+    name: str, kind: str, batch: str, key_file: Path | None, url: str, token_file: Path | None, as_json: bool
+) -> None:
+    """Make a device called NAME and give out its key, this once."""
+    new = NewDevice(name=name, kind=DeviceKind(kind), batch=batch)
+    _give_out(ask(url, token_file, lambda admin: admin.provision(new)), key_file, as_json=as_json)
+
+
+@click.command("new-key", epilog=epilog("climahub cloud new-key hub-1 --key-file hub.key"))
+@click.argument("device")
+@_key_file
+@admin_options
+def new_key(device: str, key_file: Path | None, url: str, token_file: Path | None, as_json: bool) -> None:
+    """Revoke the key of DEVICE (a name or an id) and give out a new one."""
+
+    async def work(admin: AdminClient) -> Provisioned:
+        return await admin.replace_key(await device_id_of(admin, device))
+
+    _give_out(ask(url, token_file, work), key_file, as_json=as_json)
+
+
+def _give_out(made: Provisioned, key_file: Path | None, *, as_json: bool) -> None:
+    if key_file is None:
+        show(made, f"device {made.device.device_id}\nkey    {made.api_key}", as_json=as_json)
+        return
+    with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, KEY_MODE), "w") as file:
+        os.fchmod(file.fileno(), KEY_MODE)
+        file.write(f"{made.api_key}\n")
+    show(made.device, f"device {made.device.device_id}\nkey    in {key_file}", as_json=as_json)
+
+
+@click.command("devices")
+@admin_options
+def list_devices(url: str, token_file: Path | None, as_json: bool) -> None:
+    """List the devices."""
+    devices = ask(url, token_file, lambda admin: admin.devices())
+    rows = [(device.name, device.kind.value, device.device_id, device.batch, device.hub_id) for device in devices]
+    show(devices, table(("NAME", "KIND", "ID", "BATCH", "HUB"), rows), as_json=as_json)
+
+
+@click.command(
+    epilog=epilog(
+        "climahub cloud settings hub-1",
+        "climahub cloud settings hub-1 --interval-s 300 --sensors temperature,humidity",
+        "climahub cloud settings hub-1 --timezone Europe/Berlin",
+    )
+)
+@click.argument("device")
+@click.option("--interval-s", type=int, help="Seconds between two reports: 60 to 3600.")
+@click.option("--sensors", metavar="KIND,KIND", help="The kinds that are reported, with commas between.")
+@click.option("--timezone", help="IANA name.")
+@admin_options
+def settings(
+    device: str,
+    interval_s: int | None,
+    sensors: str | None,
+    timezone: str | None,
+    url: str,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Show the settings of DEVICE, after changing those that are given."""
+    changes: dict[str, Any] = {}
+    if interval_s is not None:
+        changes["reporting_interval_seconds"] = interval_s
+    if sensors is not None:
+        changes["enabled_sensors"] = sensors.split(",")
+    if timezone is not None:
+        changes["timezone"] = timezone
+    update = _update(changes)
+
+    async def work(admin: AdminClient) -> DeviceSettings:
+        device_id = await device_id_of(admin, device)
+        return await (admin.change_settings(device_id, update) if changes else admin.settings(device_id))
+
+    found = ask(url, token_file, work)
+    lines = "\n".join(f"{name:28}{value}" for name, value in msgspec.to_builtins(found).items())
+    show(found, lines, as_json=as_json)
+
+
+def _update(changes: dict[str, Any]) -> SettingsUpdate:
+    try:
+        return msgspec.convert(changes, SettingsUpdate)
+    except msgspec.ValidationError as error:
+        raise Rejected(f"{error}; kinds are {', '.join(get_args(SensorType))}") from error
+
+
+@click.command(
+    "command",
+    epilog=epilog(
+        "climahub cloud command hub-1 reboot",
+        """climahub cloud command hub-1 set_setpoint --payload '{"heat_setpoint_c": 21}'""",
+    ),
+)
+@click.argument("device")
+@click.argument("type_", metavar="TYPE")
+@click.option("--payload", metavar="JSON", help="An object.")
+@click.option("--lifetime-s", type=click.FloatRange(min=0), help="Seconds until it expires [default: a day].")
+@admin_options
+def queue_command(
+    device: str,
+    type_: str,
+    payload: str | None,
+    lifetime_s: float | None,
+    url: str,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Queue a command for DEVICE. Type and payload are free, so that bad ones can be tried."""
+    new: dict[str, Any] = {"type": type_}
+    if lifetime_s is not None:
+        new["lifetime_ms"] = int(lifetime_s * 1000)
+    try:
+        if payload is not None:
+            new["payload"] = msgspec.json.decode(payload)
+        command = msgspec.convert(new, NewCommand)
+    except msgspec.DecodeError as error:
+        raise Rejected(f"the command cannot be queued: {error}") from error
+
+    async def work(admin: AdminClient) -> Command:
+        return await admin.queue_command(await device_id_of(admin, device), command)
+
+    queued = ask(url, token_file, work)
+    show(queued, f"queued {queued.command_id}", as_json=as_json)
+
+
+@click.command("commands")
+@click.argument("device")
+@admin_options
+def list_commands(device: str, url: str, token_file: Path | None, as_json: bool) -> None:
+    """List the commands of DEVICE: the closed ones, then those that wait."""
+
+    async def work(admin: AdminClient) -> list[Command]:
+        return list(await admin.commands(await device_id_of(admin, device)))
+
+    commands = ask(url, token_file, work)
+    rows = [(each.command_id, each.type, each.state.value, each.error_message) for each in commands]
+    show(commands, table(("ID", "TYPE", "STATE", "ERROR"), rows), as_json=as_json)

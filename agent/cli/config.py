@@ -1,0 +1,65 @@
+"""`climahub config`: check a configuration, show what is in force, begin with an example. Prints; judges nothing."""
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.cli import exits
+from agent.cli.epilog import epilog
+from agent.config import resolve
+from agent.config.example import example_text
+from agent.config.report import check, show, show_text
+from agent.daemon import DEFAULT_CONFIG
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group(
+    no_args_is_help=True,
+    epilog=epilog(
+        "climahub config example > hub.toml", "climahub config check hub.toml", "climahub config show hub.toml"
+    ),
+)
+def config() -> None:
+    """Check, show or begin a configuration."""
+
+
+@config.command(
+    "check",
+    epilog=epilog("climahub config check hub.toml", exits="0 it can be used (warnings are allowed), 78 it cannot"),
+)
+@click.argument("file", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print errors and warnings as JSON.")
+def check_file(file: Path, as_json: bool) -> int:
+    """Look for everything that is wrong with FILE and with the files that it names."""
+    result = check(file, environ=os.environ)
+    if as_json:
+        click.echo(msgspec.json.encode(result))
+    else:
+        for text in result.errors:
+            click.echo(f"error    {text}")
+        for text in result.warnings:
+            click.echo(f"warning  {text}")
+        if not result.errors:
+            click.echo(f"{file}: can be used")
+    return exits.CONFIG if result.errors else exits.OK
+
+
+@config.command("show")
+@click.argument("file", type=_FILE, default=DEFAULT_CONFIG)
+@click.option("--json", "as_json", is_flag=True, help="Print a list of key, value, unit and origin as JSON.")
+def show_file(file: Path, as_json: bool) -> None:
+    """Show every value in force and where it came from. Secrets are never shown.
+
+    FILE is that of the service where it is left out: /etc/climahub/config.toml.
+    """
+    resolved = resolve(file, environ=os.environ)
+    click.echo(msgspec.json.encode(show(resolved)) if as_json else show_text(resolved))
+
+
+@config.command("example")
+def example() -> None:
+    """Print a configuration with every key, its unit, default and reason; valid for the simulated board."""
+    click.echo(example_text(), nl=False)

@@ -1,0 +1,78 @@
+"""Asks the hub on this machine for its status, over its Unix socket. Reads only."""
+
+import http.client
+import socket
+from pathlib import Path
+
+import msgspec
+
+from agent.errors import ClimahubError
+from agent.local.status import Status
+
+ANSWER_BYTES_MAX = 4 * 1024 * 1024
+"""A thousand sensors take half a megabyte."""
+
+TIMEOUT_S = 5.0
+
+
+class NoAnswer(ClimahubError):
+    """The hub does not answer; the message says why and what to do."""
+
+
+class NotAllowed(ClimahubError):
+    """This user may not ask."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("hub", timeout=TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(TIMEOUT_S)
+        self.sock.connect(str(self._path))
+
+
+def fetch(path: Path) -> bytes:
+    """Return the status document as JSON.
+
+    Args:
+        path: The hub's socket.
+
+    Raises:
+        NoAnswer: Nobody listens there, or what came is no status.
+        NotAllowed: The socket belongs to somebody else.
+    """
+    connection = _UnixConnection(path)
+    try:
+        connection.request("GET", "/v1/status")
+        response = connection.getresponse()
+        body = response.read(ANSWER_BYTES_MAX + 1)
+    except PermissionError as error:
+        raise NotAllowed(f"this user may not open {path}; try sudo, or join the group of the socket") from error
+    except FileNotFoundError as error:
+        raise NoAnswer(f"the hub does not run here: there is no socket {path}") from error
+    except ConnectionRefusedError as error:
+        raise NoAnswer(f"the hub has stopped: nobody listens on {path}") from error
+    except TimeoutError as error:
+        raise NoAnswer(f"the hub hangs: no answer on {path} within {TIMEOUT_S:g} s") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(f"no usable answer on {path} ({error})") from error
+    finally:
+        connection.close()
+    if response.status != http.client.OK or len(body) > ANSWER_BYTES_MAX:
+        raise NoAnswer(f"what listens on {path} is no hub: status {response.status}, {len(body)} bytes")
+    return body
+
+
+def decode(body: bytes) -> Status:
+    """Return the document as values. Fields that a newer hub has added are passed over.
+
+    Raises:
+        NoAnswer: It is no status document of a version that this program knows.
+    """
+    try:
+        return msgspec.json.decode(body, type=Status)
+    except msgspec.DecodeError as error:
+        raise NoAnswer(f"the hub's answer is not understood ({error}); are hub and command of one version?") from error

@@ -1,0 +1,116 @@
+"""`climahub rehearse`: asks for a rehearsal and prints its verdict. The judging is done in `agent.rehearsal`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import get_args
+
+import click
+import msgspec
+
+from agent.cli import exits
+from agent.cli.boards import BoardChoice, board_option, check_map, map_option
+from agent.cli.epilog import epilog
+from agent.rehearsal.mishaps import Profile
+from agent.rehearsal.options import Options
+
+SENSORS_MIN = 7
+SENSORS_MAX = 1000
+
+
+@click.command(
+    epilog=epilog(
+        "climahub rehearse",
+        "climahub rehearse --days 30 --sensors 50 --faults harsh --seed 7",
+        "climahub rehearse --board replay:house.csv --map house.toml --faults none --json",
+        "climahub rehearse --days 0.05 --crash-points",
+        exits='0 no violation, 1 violations, 69 the extra "rehearsal" is not installed, 78 recording or map refused',
+    )
+)
+@board_option
+@map_option
+@click.option(
+    "--days", type=click.FloatRange(min=0, min_open=True), help="How long; default: 1, or the whole recording."
+)
+@click.option(
+    "--sensors",
+    type=click.IntRange(SENSORS_MIN, SENSORS_MAX),
+    default=15,
+    show_default=True,
+    help="Series of the simulated house.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Everything random follows from it."
+)
+@click.option(
+    "--faults", type=click.Choice(get_args(Profile)), default="default", show_default=True, help="How much goes wrong."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@click.option(
+    "--crash-points", is_flag=True, help="Cut the power before each durable operation in turn, and judge each."
+)
+def rehearse(
+    board: BoardChoice,
+    map_file: Path | None,
+    days: float | None,
+    sensors: int,
+    seed: int,
+    faults: Profile,
+    as_json: bool,
+    crash_points: bool,
+) -> int:
+    """Run days of a hub's life in seconds, with faults, and judge them.
+
+    The real agent works against the reference cloud in virtual time. An oracle of its own compares what the sensors
+    gave with what the cloud stored: nothing lost, altered or invented, and no quota exceeded.
+    """
+    check_map(board, map_file)
+    options = Options(
+        board=board.name, recording=board.recording, map=map_file, days=days, sensors=sensors, seed=seed, faults=faults
+    )
+    try:
+        return _sweep(options, as_json=as_json) if crash_points else _rehearse(options, as_json=as_json)
+    except ModuleNotFoundError as error:
+        if error.name != "async_solipsism":
+            raise
+        click.echo("climahub: virtual time needs one package more: pip install 'climahub[rehearsal]'", err=True)
+        return exits.UNAVAILABLE
+
+
+def _rehearse(options: Options, *, as_json: bool) -> int:
+    from agent.rehearsal import run, verdict  # noqa: PLC0415 - needs an optional package
+
+    found = run.rehearse(options)
+    click.echo(msgspec.json.encode(found) if as_json else verdict.as_text(found, command_for(options)))
+    return exits.FAILED if found.violations else exits.OK
+
+
+def _sweep(options: Options, *, as_json: bool) -> int:
+    from agent.rehearsal import crash_points  # noqa: PLC0415 - needs an optional package
+
+    def progress(done: int, total: int) -> None:
+        click.echo(f"\r{done} of {total} points", nl=False, err=True)
+
+    is_watched = sys.stderr.isatty()
+    found = crash_points.sweep(options, progress=progress if is_watched else None)
+    if is_watched:
+        click.echo(err=True)
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        for violation in found.violations:
+            click.echo(f"  {violation}")
+        click.echo(f"{found.points} crash points, {len(found.violations)} violations")
+    return exits.FAILED if found.violations else exits.OK
+
+
+def command_for(options: Options) -> str:
+    """Return the command that repeats a rehearsal."""
+    words = ["climahub", "rehearse", "--seed", str(options.seed), "--faults", options.faults]
+    if options.recording is not None:
+        words += ["--board", f"replay:{options.recording}", "--map", str(options.map)]
+    else:
+        words += ["--sensors", str(options.sensors)]
+    if options.days is not None:
+        words += ["--days", f"{options.days:g}"]
+    return shlex.join(words)

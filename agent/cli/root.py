@@ -1,0 +1,145 @@
+"""`climahub`: the table of commands, and what becomes of an error that nobody has handled.
+
+Must stay quick to import: a command's module is imported when the command runs, so that `climahub version` and shell
+completion do not wait for an HTTP library.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import click
+import msgspec
+from click.shell_completion import CompletionItem
+
+from agent.cli import exits
+from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Unauthorized
+from hal.errors import HalError, RecordingInvalid
+
+PROGRAM = "climahub"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """Where a command lives, as `MODULE:NAME` below `agent.cli`, and what it is for in a line."""
+
+    place: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Entry] = MappingProxyType(
+    {
+        "demo": Entry("demo.command:demo", "Watch a hub and its cloud live through outages, in this terminal."),
+        "status": Entry("status:status", "Ask the hub on this machine how it is doing."),
+        "run": Entry("run:run", "Run the hub (what the systemd service does)."),
+        "config": Entry("config:config", "Check, show or begin a configuration."),
+        "rehearse": Entry("rehearse:rehearse", "Run days of a hub's life in seconds, with faults, and judge them."),
+        "cloud": Entry("cloud.group:cloud", "Run a reference ClimaSense cloud, or operate a running one."),
+        "version": Entry("version:version", "Print the version."),
+        "completion": Entry("completion:completion", "Print the completion script of a shell."),
+    }
+)
+"""In the order in which a newcomer wants them."""
+
+EPILOG = f"""\b
+First steps:
+  climahub demo               a hub and its cloud, nothing to set up
+  climahub config example     a configuration to begin with
+  climahub COMMAND --help     options and examples of a command
+
+\b
+Exit codes:
+{exits.as_text()}
+"""
+
+
+class Root(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        del ctx
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, name = entry.place.partition(":")
+        command: click.Command = getattr(importlib.import_module(f"agent.cli.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without importing anything."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command without importing anything."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=entry.summary) for name, entry in COMMANDS.items() if name.startswith(incomplete)
+        ]
+
+
+@click.group(
+    cls=Root, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
+@click.version_option(package_name="climahub", prog_name=PROGRAM, message="%(prog)s %(version)s")
+def cli() -> None:
+    """The agent of a thermostat hub: keeps every reading until the cloud has it, and keeps the home comfortable."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. What goes wrong on purpose is told in a line or two, never a traceback.
+
+    Args:
+        arguments: Without the program's name; `None`: those of the process.
+    """
+    try:
+        outcome: Any = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        # Who reads has gone (`| head`). The interpreter would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.BROKEN_PIPE
+    except (ClimahubError, HalError, OSError) as error:
+        click.echo(f"{PROGRAM}: {_told(error)}", err=True)
+        return _code_of(error)
+    return outcome if isinstance(outcome, int) else exits.OK
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    raise SystemExit(run())
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def _code_of(error: Exception) -> int:
+    match error:
+        case ConfigInvalid() | RecordingInvalid():
+            return exits.CONFIG
+        case Unauthorized() | PermissionError():
+            return exits.NO_PERMISSION
+        case CloudUnavailable():
+            return exits.UNAVAILABLE
+        case OSError():
+            return exits.CANNOT_CREATE
+        case _:
+            return exits.FAILED

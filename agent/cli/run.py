@@ -1,0 +1,33 @@
+"""`climahub run` as the help and the shell's completion see it. `agent.__main__` goes to the daemon without it."""
+
+from pathlib import Path
+
+import click
+
+from agent import daemon
+from agent.cli.epilog import epilog
+from agent.daemon import DEFAULT_CONFIG
+
+
+@click.command(
+    epilog=epilog(
+        "climahub config check hub.toml && climahub run --config hub.toml",
+        "systemctl start climahub        (as a service: see docs/install.md)",
+        exits="0 stopped on request, 73 a directory cannot be used, 75 already running, 78 configuration refused",
+    )
+)
+@click.option(
+    "--config",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    metavar="FILE",
+    help="The configuration.",
+)
+def run(path: Path) -> int:
+    """Run the hub until SIGTERM or Ctrl-C.
+
+    Readings are committed to the disk every few seconds and at the end: stopping loses nothing.
+    """
+    return daemon.main(["--config", str(path)])

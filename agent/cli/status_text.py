@@ -1,0 +1,157 @@
+"""The status on one screen, for somebody who is tired and stands in the cold: what is wrong first. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from agent.cli.words import counted, duration, measured, size
+from agent.local.status import LinkReport, OutboxReport, QuotaReport, SensorReport, Status
+
+STALE_INTERVALS = 3
+"""A sensor that missed this many reports has something to say for itself."""
+
+_LINK_ADVICE = {
+    "down": "check the cable or Wi-Fi, then the router; readings are kept until it is back",
+    "key_refused": "give the hub a valid key (docs/install.md); readings are kept until then",
+}
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something that is wrong, and what to do about it (empty where waiting is all)."""
+
+    what: str
+    advice: str = ""
+
+
+def problems(status: Status) -> list[Problem]:
+    """Return what is wrong, the most pressing first."""
+    return [*_storage(status.outbox), *_link(status.link), *_clock(status), *_refused(status), *_sensors(status)]
+
+
+def as_text(status: Status) -> str:
+    """Return the whole screen: at most 80 columns where names allow it."""
+    found = problems(status)
+    head = f"climahub {status.version} on board {status.board}, {status.clock.utc or 'time unknown'}"
+    lines = [head, ""]
+    if found:
+        lines.append(f"{counted(len(found), 'problem').upper()}")
+        for problem in found:
+            lines.append(f"  ! {problem.what}")
+            if problem.advice:
+                lines.append(f"    -> {problem.advice}")
+    else:
+        lines.append("ALL IS WELL")
+    lines += ["", *_facts(status), "", *sensor_table(status)]
+    return "\n".join(lines)
+
+
+def _storage(outbox: OutboxReport) -> Iterator[Problem]:
+    if outbox.problem:
+        yield Problem(f"outbox: {outbox.problem}", "until then readings are kept in memory only")
+    if outbox.dropped or outbox.thinned:
+        gone = f"{outbox.dropped:,} dropped, {outbox.thinned:,} thinned"
+        yield Problem(f"outbox: it was full: {gone}", "raise storage.outbox_bytes_max, or free space on the disk")
+    if outbox.dead_letters:
+        what = f"cloud: {counted(outbox.dead_letters, 'reading')} refused for good: {outbox.last_refusal}".rstrip(": ")
+        yield Problem(what, "take a note of the reason for the cloud's operator")
+    if outbox.short:
+        yield Problem(f"cloud: it acknowledged {counted(outbox.short, 'reading')} fewer than were sent")
+
+
+def _link(link: LinkReport) -> Iterator[Problem]:
+    if link.state in _LINK_ADVICE:
+        said = "refuses the hub's key" if link.state == "key_refused" else "cannot be reached"
+        what = f"cloud: {said} for {duration(link.since_s)}: {link.reason}"
+        yield Problem(what, _LINK_ADVICE[link.state])
+
+
+def _clock(status: Status) -> Iterator[Problem]:
+    if not status.clock.synchronised:
+        what = f"clock: not set by NTP since the start {duration(status.clock.uptime_s)} ago"
+        yield Problem(what, "check the network (timedatectl); readings wait for their time stamps")
+    elif status.outbox.unanchored:
+        kept = counted(status.outbox.unanchored, "reading")
+        yield Problem(f"clock: {kept} of an earlier boot never learnt the time and are kept apart")
+
+
+def _refused(status: Status) -> Iterator[Problem]:
+    for sensor in status.relayed:
+        if sensor.problem:
+            yield Problem(f"sensor {sensor.name}: {sensor.problem}")
+    for text in status.settings.problems:
+        yield Problem(f"settings: {text}")
+    for fault in status.faults:
+        times = f", {fault.count} times" if fault.count > 1 else ""
+        yield Problem(f"{fault.room}: {fault.text} (last {duration(fault.age_s)} ago{times})")
+
+
+def _sensors(status: Status) -> Iterator[Problem]:
+    interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
+    for sensor in status.sensors:
+        if told := trouble(sensor, interval_s=interval_s):
+            yield Problem(f"sensor {name_of(sensor, status)}: {told}")
+
+
+def trouble(sensor: SensorReport, *, interval_s: int) -> str:
+    """Return what is the matter with a sensor; empty where nothing is.
+
+    Args:
+        sensor: As the hub reports it.
+        interval_s: How often its values are reported; 0 where that is not known.
+    """
+    if sensor.problem:
+        return sensor.problem
+    if sensor.quality in {"suspect", "bad"}:
+        return f"{sensor.quality}: {sensor.reason}".rstrip(": ")
+    # Relayed sensors report when they like: only the hub's own are held to the interval.
+    if not sensor.device and interval_s and sensor.age_s is not None and sensor.age_s > STALE_INTERVALS * interval_s:
+        return f"silent for {duration(sensor.age_s)}"
+    return ""
+
+
+def name_of(sensor: SensorReport, status: Status) -> str:
+    """Return what people call a sensor: room and kind of a relayed one, the source of one of the hub's own."""
+    names = {relayed.device: relayed.name for relayed in status.relayed}
+    return f"{names.get(sensor.device, sensor.device)} {sensor.kind}" if sensor.device else sensor.source
+
+
+def _facts(status: Status) -> Iterator[str]:
+    link, outbox, clock = status.link, status.outbox, status.clock
+    yield f"cloud     {link.state} for {duration(link.since_s)}, {counted(link.outages, 'outage')} so far"
+    age = f", the oldest {duration(outbox.oldest_age_s)} old" if outbox.pending and outbox.oldest_age_s else ""
+    yield f"outbox    {counted(outbox.pending, 'reading')} waiting{age}; {size(outbox.used_bytes)}"
+    yield f"          {outbox.committed:,} taken, {outbox.accepted:,} accepted, {outbox.in_memory} still in memory"
+    yield f"clock     {'right' if clock.synchronised else 'not known to be right'}; up {duration(clock.uptime_s)}"
+    yield f"quotas    {_quotas(list(status.quotas.items()))}"
+    pending = f", {len(status.settings.pending)} on their way to the cloud" if status.settings.pending else ""
+    in_force = status.settings.in_force
+    interval_s = in_force.get("reporting_interval_seconds")
+    yield f"settings  a report every {interval_s} s{pending}"
+
+
+def _quotas(quotas: Sequence[tuple[str, QuotaReport]]) -> str:
+    used = [f"{name} {quota.used}/{quota.limit} in {duration(quota.window_s)}" for name, quota in quotas if quota.used]
+    return ", ".join(used) or "none used"
+
+
+def sensor_table(status: Status) -> list[str]:
+    """Return the sensors as lines of columns, a heading first."""
+    interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
+    rows = [
+        (
+            name_of(sensor, status),
+            sensor.kind,
+            measured(sensor.value, sensor.unit),
+            "-" if sensor.age_s is None else duration(sensor.age_s),
+            trouble(sensor, interval_s=interval_s) or sensor.quality or "no value yet",
+        )
+        for sensor in status.sensors
+    ]
+    if not rows:
+        return ["no sensor has reported yet"]
+    rows.insert(0, ("SENSOR", "KIND", "VALUE", "AGE", "STATE"))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return [
+        f"{name:{widths[0]}}  {kind:{widths[1]}}  {value:>{widths[2]}}  {age:>{widths[3]}}  {state}"
+        for name, kind, value, age, state in rows
+    ]

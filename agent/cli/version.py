@@ -1,0 +1,30 @@
+"""`climahub version`."""
+
+import platform
+import sqlite3
+
+import click
+import msgspec
+
+from agent import __version__
+from agent.cli.epilog import epilog
+
+
+class Versions(msgspec.Struct, frozen=True):
+    """What a bug report has to name."""
+
+    climahub: str
+    python: str
+    sqlite: str
+    machine: str
+
+
+@click.command(epilog=epilog("climahub version", "climahub version --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, with Python, SQLite and machine.")
+def version(as_json: bool) -> None:
+    """Print the version."""
+    if not as_json:
+        click.echo(f"climahub {__version__}")
+        return
+    found = Versions(__version__, platform.python_version(), sqlite3.sqlite_version, platform.machine())
+    click.echo(msgspec.json.encode(found))

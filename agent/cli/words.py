@@ -1,0 +1,46 @@
+"""Numbers as people say them. Pure."""
+
+MINUTE_S = 60
+HOUR_S = 3600
+DAY_S = 86_400
+_KIB = 1024
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its two largest units: "3 h 12 min"."""
+    whole_s = round(seconds)
+    if whole_s < MINUTE_S:
+        return f"{whole_s} s"
+    if whole_s < HOUR_S:
+        return _two(whole_s, MINUTE_S, "min", 1, "s")
+    if whole_s < DAY_S:
+        return _two(whole_s, HOUR_S, "h", MINUTE_S, "min")
+    return _two(whole_s, DAY_S, "d", HOUR_S, "h")
+
+
+def _two(whole_s: int, large_s: int, large: str, small_s: int, small: str) -> str:
+    rest = whole_s % large_s // small_s
+    return f"{whole_s // large_s} {large}" + (f" {rest} {small}" if rest else "")
+
+
+def size(size_bytes: int) -> str:
+    """Return a size of storage: "14 KiB"."""
+    amount = float(size_bytes)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < _KIB:
+            return f"{amount:.0f} {unit}"
+        amount /= _KIB
+    return f"{amount:.1f} GiB"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: "1 reading", "2,500 readings"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def measured(value: float | None, unit: str) -> str:
+    """Return a measured value as a person reads it; a dash where there is none."""
+    if value is None:
+        return "-"
+    digits = 0 if value == int(value) else 1
+    return f"{value:.{digits}f} {unit}".rstrip()
