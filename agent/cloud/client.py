@@ -293,7 +293,8 @@ def new_session(connector: aiohttp.BaseConnector, *, user_agent: str) -> aiohttp
 def tcp_connector(ca_file: str | None) -> aiohttp.TCPConnector:
     """Return the connector of a real hub: TLS verified, against the system's authorities or ``ca_file`` alone."""
     return aiohttp.TCPConnector(
-        ssl=ssl.create_default_context(cafile=ca_file),
+        # `True` is the verifying context that aiohttp has made already: 150 authorities need not be read twice.
+        ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True,
         limit=4,
         keepalive_timeout=KEEP_ALIVE_S,
     )

@@ -1,0 +1,141 @@
+"""What the daemon costs as a real process: memory, processor time, time to its first request. Prints JSON.
+
+`climahub run` on the simulated house with 50 sensors against a reference cloud in this process, over loopback. Reach:
+at most 42 MiB RSS, 2.5 CPU s an hour, first request within 400 ms of its start.
+
+python tests/bench/bench_daemon.py [--seconds N] [--sensors N]
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+from aiohttp import web
+
+from agent.refcloud.admin import NewDevice
+from agent.refcloud.cloud import ReferenceCloud
+from agent.refcloud.contract import Endpoint
+from agent.refcloud.gate import Outcome
+from agent.refcloud.records import DeviceKind
+from hal.sim import SimOptions
+
+WARM_UP_S = 20.0
+"""Before the measurement begins: imports, first requests, registration of the relayed sensors."""
+
+
+class Cloud:
+    """A reference cloud on loopback that notes when the first request came."""
+
+    def __init__(self) -> None:
+        self.first_request_s = 0.0
+        self.requests = 0
+        self.cloud = ReferenceCloud(
+            utc_ms=lambda: time.time_ns() // 1_000_000,
+            monotonic_s=time.monotonic,
+            rng=random.Random(1),
+            new_id=lambda: str(uuid.uuid4()),
+            on_request=self._note,
+        )
+
+    def _note(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: Outcome) -> None:
+        del name, endpoint, outcome
+        self.first_request_s = self.first_request_s or arrived_s
+        self.requests += 1
+
+    async def start(self) -> tuple[web.AppRunner, str]:
+        runner = web.AppRunner(self.cloud.application(), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+def write_configuration(directory: Path, base_url: str, cloud: ReferenceCloud, sensors: int) -> Path:
+    """Write a configuration with its secrets; return its path."""
+    key = cloud.admin.provision(NewDevice(name="hub")).api_key
+    (directory / "key").write_text(key)
+    relayed = SimOptions(seed=1, start_utc_ms=0, sensors_count=sensors).relayed
+    keys = {
+        sensor.device: cloud.admin.provision(NewDevice(name=sensor.device, kind=DeviceKind.SENSOR)).api_key
+        for sensor in relayed
+    }
+    (directory / "sensor-keys.toml").write_text("".join(f'"{device}" = "{key}"\n' for device, key in keys.items()))
+    for secret in ("key", "sensor-keys.toml"):
+        (directory / secret).chmod(0o600)
+    path = directory / "config.toml"
+    path.write_text(
+        f'[cloud]\nbase_url = "{base_url}"\napi_key_file = "key"\n'
+        f"[board.sim]\nseed = 1\nsensors_count = {sensors}\n"
+        '[relay]\nsensor_keys_file = "sensor-keys.toml"\n'
+        f'[storage]\nstate_dir = "{directory}/state"\nrun_dir = "{directory}/run"\n'
+        '[clock]\ntrust = "system"\n[log]\nlevel = "warning"\n'
+    )
+    return path
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time of a process (proc(5), stat fields 14 and 15)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mib(pid: int, name: str) -> float:
+    """Return a size from /proc/PID/status in MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) / 1024
+
+
+async def measure(seconds: float, sensors: int) -> dict[str, float]:
+    cloud = Cloud()
+    runner, base_url = await cloud.start()
+    with tempfile.TemporaryDirectory() as name:
+        configuration = write_configuration(Path(name), base_url, cloud.cloud, sensors)
+        began_s = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "agent",
+            "run",
+            "--config",
+            str(configuration),
+            env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+        )
+        try:
+            await asyncio.sleep(WARM_UP_S)
+            start_cpu_s = cpu_s(process.pid)
+            await asyncio.sleep(seconds)
+            used_cpu_s = cpu_s(process.pid) - start_cpu_s
+            result = {
+                "rss_mib": round(memory_mib(process.pid, "VmRSS"), 1),
+                "peak_rss_mib": round(memory_mib(process.pid, "VmHWM"), 1),
+                "cpu_s_per_hour": round(used_cpu_s / seconds * 3600, 2),
+                "start_cpu_s": round(start_cpu_s, 2),
+                "first_request_ms": round((cloud.first_request_s - began_s) * 1000),
+                "requests": cloud.requests,
+                "accepted": sum(tally.stored for tally in cloud.cloud.admin.tallies().values()),
+            }
+        finally:
+            process.terminate()
+            stop_s = time.monotonic()
+            await process.wait()
+        result["stop_ms"] = round((time.monotonic() - stop_s) * 1000)
+    await runner.cleanup()
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=180.0)
+    parser.add_argument("--sensors", type=int, default=50)
+    options = parser.parse_args()
+    print(json.dumps(asyncio.run(measure(options.seconds, options.sensors)), indent=2))
+
+
+if __name__ == "__main__":
+    main()
