@@ -1,0 +1,39 @@
+"""The recording of nine rooms, whole, without faults and with harsh ones: 93,708 readings, each accepted once. Prints JSON.
+
+python tests/bench/bench_recording.py RECORDING.csv [--days N]
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import msgspec
+
+from agent.rehearsal.options import Options
+from agent.rehearsal.run import rehearse
+
+MAP = Path(__file__).parents[1] / "data" / "house-zigbee-9rooms.toml"
+DEFAULT = Path(__file__).parents[3] / "shared" / "data" / "house-zigbee-9rooms.csv"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recording", type=Path, nargs="?", default=DEFAULT)
+    parser.add_argument("--days", type=float, default=None, help="only so many days of it")
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    if not options.recording.exists():
+        print(json.dumps({"not measured": "the recording is not here; name it"}))
+        return
+    results = {}
+    for faults in ("none", "harsh"):
+        verdict = rehearse(
+            Options(board="replay", recording=options.recording, map=MAP, days=options.days, faults=faults)
+        )
+        results[faults] = msgspec.to_builtins(verdict)
+    print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
