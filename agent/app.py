@@ -306,7 +306,12 @@ class Hub:
 
     async def _open_outbox(self, *, is_broken: bool) -> Outbox:
         storage = self.config.storage
-        limits = OutboxLimits(storage.outbox_bytes_max, storage.disk_free_bytes_min, storage.dead_letters_max)
+        limits = OutboxLimits(
+            used_bytes_max=storage.outbox_bytes_max,
+            disk_free_bytes_min=storage.disk_free_bytes_min,
+            dead_letters_max=storage.dead_letters_max,
+            gaps_max=storage.gaps_max,
+        )
         while True:
             try:
                 self.outbox, aside = await open_outbox(

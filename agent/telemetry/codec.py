@@ -45,11 +45,11 @@ def encode(series: Sequence[int], offset_ms: Sequence[int], values: Sequence[flo
     return zlib.compress(_encode((series, offset_ms, values)), _LEVEL)
 
 
-def decode(blob: bytes) -> Columns:
-    """Return the columns of a blob.
+def decode(blob: bytes, *, readings: int) -> Columns:
+    """Return the columns of a blob that holds so many readings.
 
     Raises:
-        Corrupt: The bytes are not what `encode` made.
+        Corrupt: The bytes are not what `encode` made of so many.
     """
     try:
         inflater = zlib.decompressobj()
@@ -57,6 +57,6 @@ def decode(blob: bytes) -> Columns:
     except (zlib.error, msgspec.DecodeError) as error:
         raise Corrupt(f"a stored blob of {len(blob)} bytes cannot be read ({error})") from error
     is_whole = inflater.eof and not inflater.unused_data
-    if not is_whole or not len(columns.series) == len(columns.offset_ms) == len(columns.values):
-        raise Corrupt(f"a stored blob of {len(blob)} bytes does not hold three equal columns")
+    if not is_whole or not len(columns.series) == len(columns.offset_ms) == len(columns.values) == readings:
+        raise Corrupt(f"a stored blob of {len(blob)} bytes does not hold {readings} readings")
     return columns

@@ -73,14 +73,24 @@ def extend_gap(
         )
 
 
+def excess_gaps(connection: sqlite3.Connection, gaps_max: int) -> int:
+    """Return how many gaps there are too many."""
+    (gaps,) = connection.execute("SELECT count(*) FROM gaps").fetchone()
+    return max(0, int(gaps) - gaps_max)
+
+
+def forget_gaps(connection: sqlite3.Connection, number: int) -> None:
+    """Remove the oldest gaps."""
+    connection.execute("DELETE FROM gaps WHERE id IN (SELECT id FROM gaps ORDER BY id LIMIT ?)", (number,))
+
+
 def drop_unreadable(connection: sqlite3.Connection, seq: int) -> int:
-    """Remove a blob that cannot be decoded, with a gap in its place; return how many readings went."""
+    """Remove a blob that cannot be decoded, with a gap in its place; return how many readings went, to be counted."""
     boot, readings, first_ms = connection.execute(
         "SELECT boot, readings, first_ms FROM blobs WHERE seq = ?", (seq,)
     ).fetchone()
     extend_gap(connection, boot, UNKNOWN_SERIES, first_ms, first_ms, readings, GapCause.UNREADABLE)
     connection.execute("DELETE FROM blobs WHERE seq = ?", (seq,))
-    count(connection, "dropped", readings)
     return int(readings)
 
 
@@ -104,9 +114,7 @@ def make_room(connection: sqlite3.Connection, *, excess_bytes: int, is_free: Cal
         ).fetchall()
         candidates = [Summary(*row) for row in rows if is_free(row[0])]
         for group in thinning.groups_to_thin(candidates, excess_bytes=excess_bytes):
-            freed_bytes, lost = _thin(connection, group)
-            excess_bytes -= freed_bytes
-            losses.thinned += lost
+            excess_bytes -= _thin(connection, group, losses)
         if excess_bytes <= 0:
             break
     if excess_bytes > 0:
@@ -122,17 +130,17 @@ def make_room(connection: sqlite3.Connection, *, excess_bytes: int, is_free: Cal
     return losses
 
 
-def _thin(connection: sqlite3.Connection, group: list[Summary]) -> tuple[int, int]:
-    """Halve a run of blobs into as few as will hold the rest; return the bytes freed and the readings lost."""
+def _thin(connection: sqlite3.Connection, group: list[Summary], losses: Losses) -> int:
+    """Halve a run of blobs into as few as will hold the rest; add to the losses and return the bytes freed."""
     series: list[int] = []
     at_ms: list[int] = []
     values: list[float] = []
     for summary in group:
         first_ms, data = connection.execute("SELECT first_ms, data FROM blobs WHERE seq = ?", (summary.seq,)).fetchone()
         try:
-            columns = codec.decode(data)
+            columns = codec.decode(data, readings=summary.readings)
         except Corrupt:
-            drop_unreadable(connection, summary.seq)
+            losses.dropped += drop_unreadable(connection, summary.seq)
             continue
         series += columns.series
         at_ms += [first_ms + offset_ms for offset_ms in columns.offset_ms]
@@ -140,7 +148,7 @@ def _thin(connection: sqlite3.Connection, group: list[Summary]) -> tuple[int, in
     stays = thinning.every_second(series)
     gone = [(series[index], at_ms[index]) for index, kept in enumerate(stays) if not kept]
     kept = [index for index, stay in enumerate(stays) if stay]
-    lost = record_gap(connection, group[0].boot, gone, GapCause.THINNED)
+    losses.thinned += record_gap(connection, group[0].boot, gone, GapCause.THINNED)
     connection.executemany("DELETE FROM blobs WHERE seq = ?", [(summary.seq,) for summary in group])
     size_bytes = 0
     for place, start in enumerate(range(0, len(kept), codec.READINGS_MAX)):
@@ -153,13 +161,13 @@ def _thin(connection: sqlite3.Connection, group: list[Summary]) -> tuple[int, in
             "INSERT INTO blobs (seq, boot, hold, readings, first_ms, thinned, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (group[place].seq, group[0].boot, group[0].hold, len(part), first_ms, group[0].level + 1, blob),
         )
-    return sum(summary.size_bytes for summary in group) - size_bytes, lost
+    return sum(summary.size_bytes for summary in group) - size_bytes
 
 
 def _drop(connection: sqlite3.Connection, summary: Summary) -> int:
     first_ms, data = connection.execute("SELECT first_ms, data FROM blobs WHERE seq = ?", (summary.seq,)).fetchone()
     try:
-        columns = codec.decode(data)
+        columns = codec.decode(data, readings=summary.readings)
     except Corrupt:
         return drop_unreadable(connection, summary.seq)
     gone = zip(columns.series, (first_ms + offset_ms for offset_ms in columns.offset_ms), strict=True)

@@ -94,20 +94,19 @@ class Registry:
         connection.execute("INSERT INTO anchors VALUES (?, ?, ?)", (boot, anchor.from_ms, anchor.utc_at_zero_ms))
         self.anchors.add(boot, anchor)
 
-    def forget_old_boots(self, connection: sqlite3.Connection) -> None:
-        """Remove boots that no stored reading, no gap and no running agent refers to."""
-        unused = [
-            number
-            for (number,) in connection.execute(
-                "SELECT id FROM boots WHERE boot_id <> ? AND id NOT IN (SELECT boot FROM blobs)"
-                " AND id NOT IN (SELECT boot FROM gaps)",
-                (self._boot_id,),
-            )
-        ]
-        if unused:
-            connection.executemany("DELETE FROM anchors WHERE boot = ?", [(number,) for number in unused])
-            connection.executemany("DELETE FROM boots WHERE id = ?", [(number,) for number in unused])
-            self.reload(connection)
+    def old_boots(self, connection: sqlite3.Connection) -> list[int]:
+        """Return the boots that no stored reading, no gap and no running agent refers to."""
+        rows = connection.execute(
+            "SELECT id FROM boots WHERE boot_id <> ? AND id NOT IN (SELECT boot FROM blobs)"
+            " AND id NOT IN (SELECT boot FROM gaps)",
+            (self._boot_id,),
+        )
+        return [number for (number,) in rows]
+
+    def forget(self, connection: sqlite3.Connection, boots: Sequence[int]) -> None:
+        """Remove boots from the file; to be followed by `reload` once that is committed."""
+        connection.executemany("DELETE FROM anchors WHERE boot = ?", [(number,) for number in boots])
+        connection.executemany("DELETE FROM boots WHERE id = ?", [(number,) for number in boots])
 
     def _remember(self, number: int, device: str, kind: SensorKind) -> None:
         self._series[device, kind] = number

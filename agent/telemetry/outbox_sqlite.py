@@ -4,6 +4,7 @@ Owns the file `outbox.db`. All state that the methods change belongs to the data
 function run there, so they never interleave. Must never give up a reading without recording a gap or a dead letter.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,11 +60,13 @@ class OutboxLimits(msgspec.Struct, frozen=True):
         used_bytes_max: Room for readings in the file.
         disk_free_bytes_min: Room that is left to others on the disk.
         dead_letters_max: The oldest go first.
+        gaps_max: The oldest go first; what they counted stays in the totals.
     """
 
     used_bytes_max: int
     disk_free_bytes_min: int
     dead_letters_max: int
+    gaps_max: int = 1000
 
 
 class SqliteOutbox:
@@ -79,6 +82,7 @@ class SqliteOutbox:
         self._used_bytes = 0
         self._allowed_bytes = limits.used_bytes_max
         self._oldest_utc_ms: int | None = None
+        self._has_old_history = True
         self._taken: dict[int, int] = {}
         self._settled: dict[int, int] = {}
         self._sizes: dict[int, int] = {}
@@ -208,7 +212,9 @@ class SqliteOutbox:
         else:
             self._unanchored += len(open_readings)
         if self._used_bytes > self._allowed_bytes:
-            self._keep_within_limits(connection)
+            # The readings are stored: told of a failure here, the caller would store them again. `tidy` tries again.
+            with contextlib.suppress(sqlite3.Error, OSError):
+                self._keep_within_limits(connection)
 
     def _insert(
         self, connection: sqlite3.Connection, seq: int, boot: int, hold: int, readings: Sequence[Reading]
@@ -245,7 +251,8 @@ class SqliteOutbox:
             more = min(readings - taken, readings_max - len(items))
             if more:
                 try:
-                    items += self._items(seq, boot, first_ms, codec.decode(data), taken, taken + more)
+                    columns = codec.decode(data, readings=readings)
+                    items += self._items(seq, boot, first_ms, columns, taken, taken + more)
                 except (Corrupt, KeyError):
                     unreadable.append(seq)
                     continue
@@ -257,7 +264,9 @@ class SqliteOutbox:
                 break
         rows.close()
         if unreadable:
-            self._drop_unreadable(connection, unreadable)
+            # What was claimed beside them must reach the caller; they are found again at the next start.
+            with contextlib.suppress(sqlite3.Error, OSError):
+                self._drop_unreadable(connection, unreadable)
         if lane is Lane.FRESH:
             # Making room may have taken fresh readings too: a claim that is not full has seen the lane's end.
             self._fresh = self._fresh - len(items) if len(items) == readings_max else 0
@@ -354,9 +363,22 @@ class SqliteOutbox:
                 _remove(connection, finished)
             self._forget(finished)
         self._keep_within_limits(connection)
+        if self._has_old_history:
+            self._forget_history(connection)
+            self._has_old_history = False
         (file_pages,) = connection.execute("PRAGMA page_count").fetchone()
         if self._pending == 0 and file_pages * PAGE_BYTES > max(SHRINK_BYTES_MIN, 2 * self._used_bytes):
             connection.execute("VACUUM")
+
+    def _forget_history(self, connection: sqlite3.Connection) -> None:
+        """Keep the small tables small: gaps, and boots that nothing refers to. They grow by boots, so once will do."""
+        excess_gaps = outbox_limits.excess_gaps(connection, self._limits.gaps_max)
+        old_boots = self._registry.old_boots(connection)
+        if excess_gaps or old_boots:
+            with self._database.transaction(connection):
+                outbox_limits.forget_gaps(connection, excess_gaps)
+                self._registry.forget(connection, old_boots)
+            self._registry.reload(connection)
 
     def _forget(self, finished: Sequence[int]) -> None:
         """After the commit that removed them."""
@@ -385,7 +407,9 @@ class SqliteOutbox:
 
     def _drop_unreadable(self, connection: sqlite3.Connection, seqs: Sequence[int]) -> None:
         with self._database.transaction(connection):
-            self._dropped += sum(outbox_limits.drop_unreadable(connection, seq) for seq in seqs)
+            lost = sum(outbox_limits.drop_unreadable(connection, seq) for seq in seqs)
+            outbox_limits.count(connection, "dropped", lost)
+        self._dropped += lost
         self._recount(connection)
 
     def _recount(self, connection: sqlite3.Connection) -> None:
@@ -397,6 +421,7 @@ class SqliteOutbox:
         self._pending = total - sum(self._settled.values())
         self._held = held
         self._unanchored = unanchored
+        self._fresh = min(self._fresh, self._pending)
         self._measure(connection)
 
     def _measure(self, connection: sqlite3.Connection) -> None:

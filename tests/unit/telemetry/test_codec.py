@@ -15,7 +15,7 @@ rows = st.lists(st.tuples(st.integers(1, 2**40), st.integers(-(2**50), 2**50), f
 @given(rows)
 def test_every_finite_value_comes_back_to_the_bit(readings: list[tuple[int, int, float]]) -> None:
     series, offset_ms, values = [row[0] for row in readings], [row[1] for row in readings], [row[2] for row in readings]
-    columns = codec.decode(codec.encode(series, offset_ms, values))
+    columns = codec.decode(codec.encode(series, offset_ms, values), readings=len(readings))
     assert columns.series == series
     assert columns.offset_ms == offset_ms
     assert [value.hex() for value in columns.values] == [float(value).hex() for value in values]
@@ -25,7 +25,7 @@ def test_the_longest_blob_can_be_read_again() -> None:
     count = codec.READINGS_MAX
     worst = -2.2250738585072014e-308
     blob = codec.encode([2**62 + n for n in range(count)], [-(2**62) + n for n in range(count)], [worst] * count)
-    assert len(codec.decode(blob).values) == count
+    assert len(codec.decode(blob, readings=count).values) == count
 
 
 def test_what_a_sensor_rounds_is_small() -> None:
@@ -53,6 +53,8 @@ GOOD = codec.encode([1, 1], [0, 60_000], [21.5, 21.6])
         pytest.param(GOOD[: len(GOOD) // 2] + b"\xff" + GOOD[len(GOOD) // 2 + 1 :], id="one byte"),
         pytest.param(GOOD + GOOD, id="something behind"),
         pytest.param(deflated([[1, 1], [0, 1], [21.5]]), id="unequal columns"),
+        pytest.param(deflated([[1], [0], [21.5]]), id="one reading too few"),
+        pytest.param(deflated([[1, 1, 1], [0, 1, 2], [1, 2, 3]]), id="one reading too many"),
         pytest.param(deflated([[1], [0]]), id="two columns"),
         pytest.param(deflated({"series": []}), id="an object"),
         pytest.param(deflated([[1], [0], [None]]), id="no value"),
@@ -67,14 +69,14 @@ GOOD = codec.encode([1, 1], [0, 60_000], [21.5, 21.6])
 )
 def test_a_corrupt_blob_is_told(blob: bytes) -> None:
     with pytest.raises(Corrupt, match="stored blob"):
-        codec.decode(blob)
+        codec.decode(blob, readings=2)
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_decoder(blob: bytes) -> None:
     for each in (blob, zlib.compress(blob)):
         try:
-            columns = codec.decode(each)
+            columns = codec.decode(each, readings=2)
         except Corrupt:
             continue
-        assert len(columns.series) == len(columns.offset_ms) == len(columns.values)
+        assert len(columns.series) == len(columns.offset_ms) == len(columns.values) == 2
