@@ -4,6 +4,7 @@ MINUTE_S = 60
 HOUR_S = 3600
 DAY_S = 86_400
 _KIB = 1024
+_WITH_TENTHS = {"°C", "%", "hPa"}
 
 
 def duration(seconds: float) -> str:
@@ -42,5 +43,4 @@ def measured(value: float | None, unit: str) -> str:
     """Return a measured value as a person reads it; a dash where there is none."""
     if value is None:
         return "-"
-    digits = 0 if value == int(value) else 1
-    return f"{value:.{digits}f} {unit}".rstrip()
+    return f"{value:.{1 if unit in _WITH_TENTHS else 0}f} {unit}".rstrip()

@@ -1,0 +1,87 @@
+# What a person types in this repository. `make help` lists it.
+#
+# Everything is set up on the way, from nothing but make, python3 (3.11 to 3.13) and python3-venv: a virtual environment
+# in .venv, filled from the lock files. Delete it with `make clean`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-is-installed
+DEV := $(VENV)/.dev-is-installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest -q
+RESULTS := bench-results
+COVERAGE_PERCENT_MIN := 90
+LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
+	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+DEMO_ARGS ?=
+SOAK_ARGS ?=
+
+.PHONY: help demo test quick check bench soak lock fmt picture clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: $(RUNTIME) ## watch a hub and its cloud (options: make demo DEMO_ARGS="--for 20")
+	@$(BIN)/climahub demo $(DEMO_ARGS)
+
+test: $(DEV) ## all tests
+	$(PYTEST)
+
+quick: $(DEV) ## the tests that take no long time
+	$(PYTEST) -m "not slow"
+
+check: $(DEV) ## all that CI asks for: format, lint, types, walls, spelling, tests with coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(PYTEST) --cov --cov-report=term --cov-fail-under=$(COVERAGE_PERCENT_MIN)
+
+bench: $(DEV) ## all measurements, as JSON in bench-results/
+	@mkdir -p $(RESULTS)
+	@for script in tests/bench/bench_*.py; do \
+		name=$$(basename $$script .py); echo "$$name"; \
+		$(BIN)/python $$script > $(RESULTS)/$$name.json || exit 1; \
+		cat $(RESULTS)/$$name.json; \
+	done
+
+soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
+	@mkdir -p $(RESULTS)
+	$(BIN)/python tests/bench/soak_rehearsal.py --output $(RESULTS)/soak_rehearsal.json $(SOAK_ARGS)
+
+lock: $(DEV) ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgrade)
+	$(LOCK) $(LOCK_ARGS) --extra rehearsal --output-file requirements.lock pyproject.toml
+	$(LOCK) $(LOCK_ARGS) --extra rehearsal --extra dev --output-file requirements-dev.lock pyproject.toml
+
+fmt: $(DEV) ## format the code and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+picture: $(RUNTIME) ## draw docs/demo.svg anew
+	$(BIN)/climahub demo --for 21 --svg docs/demo.svg
+
+clean: ## take away everything that make has made
+	rm -rf $(VENV) $(RESULTS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo "climahub needs Python 3.11, 3.12 or 3.13; $(PYTHON) is another or is missing."; \
+		echo "Name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Python cannot make virtual environments here. On Debian: sudo apt-get install python3-venv"; exit 1; }
+	@echo "making $(VENV) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing what climahub needs ..."
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo "installing what the tests need ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@ $(RUNTIME)

@@ -1,0 +1,48 @@
+"""The demo where there is no terminal to draw on: one line every now and then. Pure but for the one function given."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from agent.cli.demo.outages import Phase, Weather
+from agent.cli.demo.show import Scene
+from agent.cli.words import duration
+
+
+class Plain:
+    """Writes a line for each scene."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def show(self, scene: Scene) -> None:
+        """Write the line."""
+        self._write(line(scene))
+
+
+def line(scene: Scene) -> str:
+    """Return a scene as a line."""
+    outbox, link = scene.status.outbox, scene.status.link
+    return (
+        f"{house_time(scene)}  {scene.taken:>6} taken  {scene.stored:>6} accepted  {outbox.pending:>5} waiting"
+        f"  link {link.state:<7}  {weather(scene.phase, scene.house_s)}"
+    )
+
+
+def house_time(scene: Scene) -> str:
+    """Return the house's date and time."""
+    text = scene.status.clock.utc
+    if text is None:
+        return "time unknown"
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%a %d %b %H:%M")
+
+
+def weather(phase: Phase, house_s: float) -> str:
+    """Return what is happening, and for how much longer."""
+    left = duration(max(0.0, phase.ends_s - house_s)) if phase.ends_s != float("inf") else ""
+    match phase.weather:
+        case Weather.UNREACHABLE:
+            return f"the cloud is unreachable for {left} more"
+        case Weather.FAILING:
+            return f"the cloud answers with errors for {left} more"
+        case Weather.FAIR:
+            return f"all is well; the next outage in {left}" if left else "all is well"
