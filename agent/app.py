@@ -108,6 +108,8 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
             if config.replay.recording is None or config.replay.map is None:
                 raise ConfigInvalid("board.replay needs recording and map")
             recording = replay.load(config.replay.recording, config.replay.map)
+            for warning in recording.warnings:
+                _log.warning("%s", warning)
             return replay.ReplayBoard(recording, monotonic_ms=clock.monotonic_ms, start_ms=clock.monotonic_ms())
         case "sim":
             from hal import sim  # noqa: PLC0415

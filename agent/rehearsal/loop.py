@@ -39,7 +39,7 @@ class _Selector(async_solipsism.selector.Selector):  # type: ignore[misc] # no t
             return ready
         if timeout is None or timeout >= asyncio.base_events.MAXIMUM_SELECT_TIMEOUT:  # type: ignore[attr-defined]
             raise async_solipsism.SleepForeverError("nothing will ever happen again")
-        self.clock.advance(max(timeout, 0.0))
+        self.clock.advance(max(timeout, self.clock.resolution))
         return ready
 
 

@@ -1,4 +1,4 @@
-"""The recording of nine rooms, whole, without faults and with harsh ones: 93,708 readings, each accepted once. Prints JSON.
+"""The recording of nine rooms, whole, without faults and with harsh ones: all of it accepted, once. Prints JSON.
 
 python tests/bench/bench_recording.py RECORDING.csv [--days N]
 """
