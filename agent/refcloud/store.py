@@ -61,6 +61,10 @@ class Store(Protocol):
         """Return at most `limit` readings, in the order of their keys, from the first one behind `after`."""
         ...
 
+    def readings_count(self) -> int:
+        """Return how many readings are kept."""
+        ...
+
     def put_image(self, version: str, image: bytes) -> None:
         """Keep a firmware image."""
         ...
@@ -150,6 +154,10 @@ class MemoryStore:
             if len(page) == limit:
                 break
         return page
+
+    def readings_count(self) -> int:
+        """Return how many readings are kept."""
+        return sum(map(len, self._series.values()))
 
     def put_image(self, version: str, image: bytes) -> None:
         """Keep a firmware image."""

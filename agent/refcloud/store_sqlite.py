@@ -128,6 +128,11 @@ class SqliteStore:
             for device_id, sensor_type, at_ms, value in rows
         ]
 
+    def readings_count(self) -> int:
+        """Return how many readings are kept."""
+        (count,) = self._connection.execute("SELECT count(*) FROM reading").fetchone()
+        return int(count)
+
     def put_image(self, version: str, image: bytes) -> None:
         """Keep a firmware image."""
         self._connection.execute("INSERT OR REPLACE INTO image VALUES (?, ?)", (version, image))

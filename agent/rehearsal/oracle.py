@@ -48,7 +48,15 @@ class Counts(msgspec.Struct):
 
 
 class Oracle:
-    """Keeps the account and notes violations."""
+    """Keeps the account and notes violations.
+
+    Attributes:
+        outstanding: Readings committed and not yet stored by the cloud.
+        counts: The account so far.
+        requests: Those that arrived at the cloud.
+        over_quota: Of these, those that the quota does not allow.
+        violations: The promises not kept.
+    """
 
     def __init__(self, device_of: Mapping[str, str]) -> None:
         """Begin.
@@ -61,6 +69,7 @@ class Oracle:
         self._handed: dict[_Series, dict[int, float]] = {}
         self._arrivals: dict[Endpoint, deque[float]] = {endpoint: deque() for endpoint in Endpoint}
         self._fixed: Counter[tuple[Endpoint, int]] = Counter()
+        self.outstanding = 0
         self.counts = Counts()
         self.requests = 0
         self.over_quota = 0
@@ -95,7 +104,9 @@ class Oracle:
                 self.violate(
                     at_s, "nothing invented", f"{series} at {utc_ms}: committed {reading.value}, given {given}"
                 )
-            self._outstanding.setdefault(series, {})[utc_ms] = reading.value
+            left = self._outstanding.setdefault(series, {})
+            self.outstanding += utc_ms not in left
+            left[utc_ms] = reading.value
             self.counts.taken += 1
 
     def stored(self, readings: Sequence[AcceptedReading], at_s: float) -> None:
@@ -103,6 +114,7 @@ class Oracle:
         for reading in readings:
             series = (self._device_of[reading.device_id], reading.sensor_type)
             known = self._outstanding.get(series, {}).pop(reading.at_ms, None)
+            self.outstanding -= known is not None
             if reading.verdict is Verdict.STORED:
                 self.counts.accepted += 1
                 if known is None:
@@ -141,21 +153,18 @@ class Oracle:
         self.counts.uncommitted += uncommitted
         self._handed.clear()
 
-    @property
-    def outstanding(self) -> int:
-        """Readings committed and not yet stored by the cloud."""
-        return sum(map(len, self._outstanding.values()))
-
-    def still_out(self) -> dict[_Series, dict[int, float]]:
-        """Return what was committed and is not with the cloud: value by UTC millisecond, by series."""
-        return {series: left for series, left in self._outstanding.items() if left}
-
     def check_kept(self, pending: int, given_up: int, at_s: float) -> None:
         """Safety at any moment: what is not with the cloud is in the outbox, or was given up on record."""
         if self.outstanding > pending + given_up:
             missing = self.outstanding - pending - given_up
             self.counts.lost = max(self.counts.lost, missing)
             self.violate(at_s, "nothing lost", f"{missing} readings are neither with the cloud nor in the outbox")
+
+    def check_stored_once(self, kept: int, at_s: float) -> None:
+        """What the cloud keeps at the end, counted in its store, is what it stored, each once."""
+        self.counts.duplicates_stored = self.counts.accepted - kept
+        if self.counts.duplicates_stored:
+            self.violate(at_s, "nothing stored twice", f"{self.counts.accepted} stored, {kept} kept")
 
     def check_account(self, at_s: float) -> None:
         """Close the account between the sensors and the outbox."""
@@ -180,8 +189,8 @@ class Oracle:
                 f"{len(late)} readings are late; the oldest: {min(late, key=lambda x: x[1])}",
             )
 
-    def forgive(self, gaps: Iterable[Gap], letters: Iterable[DeadLetter], zeros_utc_ms: Mapping[str, int]) -> int:
-        """Strike from the account what the hub gave up on record, reading by reading; return how many.
+    def forgive(self, gaps: Iterable[Gap], letters: Iterable[DeadLetter], zeros_utc_ms: Mapping[str, int]) -> None:
+        """Strike from the account what the hub gave up on record, reading by reading.
 
         Args:
             gaps: Of the outbox.
@@ -190,9 +199,7 @@ class Oracle:
         """
         forgiven = 0
         for letter in letters:
-            forgiven += (
-                self._outstanding.get((letter.device, letter.kind.value), {}).pop(letter.utc_ms, None) is not None
-            )
+            forgiven += self._outstanding.get((letter.device, letter.kind), {}).pop(letter.utc_ms, None) is not None
         for gap in gaps:
             if gap.cause is GapCause.NO_ROOM or gap.kind is None:
                 continue
@@ -202,4 +209,4 @@ class Oracle:
             for utc_ms in sorted(within)[: gap.lost]:
                 del left[utc_ms]
                 forgiven += 1
-        return forgiven
+        self.outstanding -= forgiven

@@ -27,6 +27,7 @@ from agent.model import HUB, Reading
 from agent.refcloud import admin, cloud, gate
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.records import AcceptedReading, DeviceKind
+from agent.refcloud.store import MemoryStore
 from agent.rehearsal import mishaps
 from agent.rehearsal.boards import Stage, stage_for
 from agent.rehearsal.loop import Livelock, MemoryConnector, VirtualLoop
@@ -37,9 +38,6 @@ from agent.rehearsal.oracle import Oracle
 from agent.rehearsal.verdict import ReadingCounts, RequestCounts, Verdict
 from agent.telemetry.outbox import OutboxStats
 from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbox
-
-CHECK_S = 3600.0
-"""How often the account is checked while the hub lives."""
 
 PORT = 8443
 HUB_KEY = "cs_dev_" + "rehearsal" + "0" * 23
@@ -80,11 +78,13 @@ class Rehearsal:
         self._connector_rng = random.Random(rng.randrange(2**32))
         self._latency_s_max = rates.latency_s_max
         ids = random.Random(rng.randrange(2**32))
+        self._store = MemoryStore()
         self.cloud = cloud.ReferenceCloud(
             utc_ms=lambda: self.stage.start_utc_ms + self._now_ms(),
             monotonic_s=loop.time,
             rng=random.Random(rng.randrange(2**32)),
             new_id=lambda: f"{ids.getrandbits(32):08x}-0000-4000-8000-{ids.getrandbits(48):012x}",
+            store=self._store,
             on_readings=self._on_readings,
             on_request=self._on_request,
         )
@@ -120,6 +120,7 @@ class Rehearsal:
     def _on_readings(self, name: str, readings: Sequence[AcceptedReading]) -> None:
         del name
         self.oracle.stored(readings, self._loop.time())
+        self._check_kept()
 
     def _on_request(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: gate.Outcome) -> None:
         del name, outcome
@@ -127,6 +128,7 @@ class Rehearsal:
 
     def _on_committed(self, readings: Sequence[Reading]) -> None:
         self.oracle.committed(readings, self.machine.utc_of(0), self._loop.time())
+        self._check_kept()
 
     async def run(self) -> None:
         """Let it all happen."""
@@ -136,10 +138,8 @@ class Rehearsal:
         try:
             async with asyncio.TaskGroup() as group:
                 conductor = group.create_task(self._conduct())
-                checker = group.create_task(self._check())
                 await self._live()
                 conductor.cancel()
-                checker.cancel()
             await self._audit()
         finally:
             await runner.cleanup()
@@ -182,15 +182,13 @@ class Rehearsal:
         else:
             connector.is_cut = False
 
-    async def _check(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_S)
-            if self._hub is not None and self._hub.outbox is not None:
-                self._check_kept(self._hub.outbox.stats())
-
-    def _check_kept(self, stats: OutboxStats) -> None:
-        given_up = stats.thinned + stats.dropped + stats.dead_letters
-        self.oracle.check_kept(stats.pending, given_up, self._loop.time())
+    def _check_kept(self) -> None:
+        """Safety, after everything that moves readings."""
+        hub = self._hub
+        if hub is not None and hub.outbox is not None:
+            stats = hub.outbox.stats()
+            given_up = stats.thinned + stats.dropped + stats.dead_letters
+            self.oracle.check_kept(stats.pending, given_up, self._loop.time())
 
     async def _live(self) -> None:
         """Let the hub live, die and live again until the end."""
@@ -289,11 +287,12 @@ class Rehearsal:
         gaps, letters = await outbox.gaps(), await outbox.dead_letters()
         self.final_stats = stats = outbox.stats()
         await outbox.close()
-        self._check_kept(stats)
-        self.forgiven = oracle.forgive(gaps, letters, self._zeros_utc_ms)
+        oracle.check_kept(stats.pending, stats.thinned + stats.dropped + stats.dead_letters, now_s)
+        oracle.forgive(gaps, letters, self._zeros_utc_ms)
         if oracle.outstanding > stats.pending:
             oracle.counts.lost = max(oracle.counts.lost, oracle.outstanding - stats.pending)
             oracle.violate(now_s, "nothing lost", f"{oracle.counts.lost} readings are nowhere")
+        oracle.check_stored_once(self._store.readings_count(), now_s)
         oracle.check_delivered(now_s, self.stage.start_utc_ms)
         oracle.check_account(now_s)
 

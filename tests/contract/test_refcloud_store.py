@@ -91,6 +91,7 @@ def test_the_first_value_of_a_reading_stays(store: Store) -> None:
     assert store.add_readings(first) == [stored, duplicate, conflicting, stored]
     second = columns(("d", "iaq", 2, 6.0), ("d", "humidity", 1, 5.0), ("e", "iaq", 1, 7.0))
     assert store.add_readings(second) == [duplicate, stored, stored]
+    assert store.readings_count() == 4
     assert [(r.device_id, r.sensor_type, r.at_ms, r.value) for r in store.readings(None, 99)] == [
         ("d", "humidity", 1, 5.0),
         ("d", "iaq", 1, 5.0),
