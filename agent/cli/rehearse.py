@@ -2,8 +2,9 @@
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -23,7 +24,7 @@ SENSORS_MAX = 1000
         "climahub rehearse",
         "climahub rehearse --days 30 --sensors 50 --faults harsh --seed 7",
         "climahub rehearse --board replay:house.csv --map house.toml --faults none --json",
-        "climahub rehearse --days 0.05 --crash-points",
+        "climahub rehearse --crash-points",
         exits='0 no violation, 1 violations, 69 the extra "rehearsal" is not installed, 78 recording or map refused',
     )
 )
@@ -33,29 +34,25 @@ SENSORS_MAX = 1000
     "--days", type=click.FloatRange(min=0, min_open=True), help="How long; default: 1, or the whole recording."
 )
 @click.option(
-    "--sensors",
-    type=click.IntRange(SENSORS_MIN, SENSORS_MAX),
-    default=15,
-    show_default=True,
-    help="Series of the simulated house.",
+    "--sensors", type=click.IntRange(SENSORS_MIN, SENSORS_MAX), help="Series of the simulated house. [default: 15]"
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Everything random follows from it."
 )
-@click.option(
-    "--faults", type=click.Choice(get_args(Profile)), default="default", show_default=True, help="How much goes wrong."
-)
+@click.option("--faults", type=click.Choice(get_args(Profile)), help="How much goes wrong. [default: default]")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 @click.option(
-    "--crash-points", is_flag=True, help="Cut the power before each durable operation in turn, and judge each."
+    "--crash-points",
+    is_flag=True,
+    help="Cut the power before each durable operation of an hour with an outage, in turn.",
 )
 def rehearse(
     board: BoardChoice,
     map_file: Path | None,
     days: float | None,
-    sensors: int,
+    sensors: int | None,
     seed: int,
-    faults: Profile,
+    faults: Profile | None,
     as_json: bool,
     crash_points: bool,
 ) -> int:
@@ -65,11 +62,10 @@ def rehearse(
     gave with what the cloud stored: nothing lost, altered or invented, and no quota exceeded.
     """
     check_map(board, map_file)
-    options = Options(
-        board=board.name, recording=board.recording, map=map_file, days=days, sensors=sensors, seed=seed, faults=faults
-    )
+    asked = {"recording": board.recording, "map": map_file, "days": days, "sensors": sensors, "faults": faults}
+    given = {name: value for name, value in asked.items() if value is not None} | {"board": board.name, "seed": seed}
     try:
-        return _sweep(options, as_json=as_json) if crash_points else _rehearse(options, as_json=as_json)
+        return _sweep(given, as_json=as_json) if crash_points else _rehearse(Options(**given), as_json=as_json)
     except ModuleNotFoundError as error:
         if error.name != "async_solipsism":
             raise
@@ -85,22 +81,20 @@ def _rehearse(options: Options, *, as_json: bool) -> int:
     return exits.FAILED if found.violations else exits.OK
 
 
-def _sweep(options: Options, *, as_json: bool) -> int:
+def _sweep(given: Mapping[str, Any], *, as_json: bool) -> int:
     from agent.rehearsal import crash_points  # noqa: PLC0415 - needs an optional package
 
     def progress(done: int, total: int) -> None:
-        click.echo(f"\r{done} of {total} points", nl=False, err=True)
+        click.echo(f"\r{done} of {total} crash points", nl=done == total, err=True)
 
-    is_watched = sys.stderr.isatty()
-    found = crash_points.sweep(options, progress=progress if is_watched else None)
-    if is_watched:
-        click.echo(err=True)
+    options = msgspec.structs.replace(crash_points.SCENARIO, **given)
+    found = crash_points.sweep(options, progress=progress if sys.stderr.isatty() else None)
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:
         for violation in found.violations:
-            click.echo(f"  {violation}")
-        click.echo(f"{found.points} crash points, {len(found.violations)} violations")
+            click.echo(f"  cut before operation {violation.point}: {violation.promise}: {violation.detail}")
+        click.echo(f"{found.points} crash points, {found.recovered} recovered, {len(found.violations)} violations")
     return exits.FAILED if found.violations else exits.OK
 
 

@@ -175,7 +175,10 @@ class _Show:
         options = self._options
         while True:
             shown_s = self._real_s() - self._began_s
-            self._audience.show(self._scene(hub, shown_s))
+            scene = self._scene(hub, shown_s)
+            self._audience.show(scene)
+            if self._is_told(scene):
+                break
             pause_s = options.refresh_s
             if options.for_s is not None:
                 if shown_s >= options.for_s:
@@ -183,6 +186,11 @@ class _Show:
                 pause_s = max(min(pause_s, options.for_s - shown_s), PAUSE_S_MIN)
             await asyncio.sleep(pause_s * options.speed)
         self._stop.set()
+
+    def _is_told(self, scene: Scene) -> bool:
+        """Tell whether a recording is over and all of it has arrived."""
+        recording = self._options.stage.recording
+        return recording is not None and scene.stored == recording.readings_count
 
     def _scene(self, hub: app.Hub, shown_s: float) -> Scene:
         return Scene(

@@ -1,0 +1,48 @@
+"""What the daemon and each of its dependencies cost: memory and CPU time of a fresh interpreter that imports them.
+
+python tests/bench/bench_imports.py
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+
+ROUNDS = 7
+
+SUBJECTS = {
+    "an empty interpreter": "",
+    "asyncio, ssl, sqlite3 (standard library)": "import asyncio, ssl, sqlite3",
+    "msgspec": "import msgspec",
+    "aiohttp (client and server)": "import aiohttp, aiohttp.web",
+    "tzdata": "import tzdata",
+    "click": "import click",
+    "rich (what the demo uses)": "import rich.console, rich.live, rich.panel, rich.table, rich.text",
+    "async-solipsism": "import async_solipsism",
+    "the daemon, all of it": "import agent.daemon",
+    "climahub version": "import agent.cli.root, agent.cli.version",
+}
+
+PROBE = """
+import json, resource
+{statement}
+usage = resource.getrusage(resource.RUSAGE_SELF)
+with open("/proc/self/status") as status:
+    rss_kib = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+print(json.dumps([rss_kib / 1024, 1000 * (usage.ru_utime + usage.ru_stime)]))
+"""
+
+
+def measure(statement: str) -> dict[str, float]:
+    results = []
+    for _ in range(ROUNDS):
+        printed = subprocess.run(
+            [sys.executable, "-c", PROBE.format(statement=statement)], check=True, capture_output=True, text=True
+        ).stdout
+        results.append(json.loads(printed))
+    rss_mib, cpu_ms = (statistics.median(column) for column in zip(*results, strict=True))
+    return {"rss_mib": round(rss_mib, 1), "cpu_ms": round(cpu_ms)}
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: measure(statement) for name, statement in SUBJECTS.items()}, indent=2))

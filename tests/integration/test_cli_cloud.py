@@ -1,0 +1,173 @@
+"""The operator's commands against a running reference cloud, each as a person types it."""
+
+import json
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.cli import exits, root
+from agent.cli.cloud.connection import TOKEN_VARIABLE
+from agent.cli.cloud.trouble import READY_MADE
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[tuple[str, str]]:
+    """A cloud in a process of its own: its URL and the token that it has made up."""
+    command = [sys.executable, "-u", "-m", "agent", "cloud", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().removeprefix("listening on ").strip()
+        process.stdout.readline()
+        token = process.stdout.readline().partition("=")[2].strip()
+        yield url, token
+        process.terminate()
+        _, told = process.communicate(timeout=10)
+    assert process.returncode == exits.OK
+    assert told == "stopped\n"
+
+
+@pytest.fixture
+def run(cloud: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    url, token = cloud
+    monkeypatch.setenv(TOKEN_VARIABLE, token)
+
+    def run(*words: str, code: int = exits.OK) -> str:
+        assert root.run(["cloud", *words, "--url", url]) == code
+        captured = capsys.readouterr()
+        return captured.out if code == exits.OK else captured.err
+
+    return run
+
+
+def test_a_device_and_its_key(run: Run, tmp_path: Path) -> None:
+    key_file = tmp_path / "hub.key"
+    key_file.touch(mode=0o644)
+    assert str(key_file) in run("provision", "keyed", "--key-file", str(key_file))
+    first = key_file.read_text()
+    assert first.startswith("cs_dev_")
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    run("new-key", "keyed", "--key-file", str(key_file))
+    assert key_file.read_text() != first
+    device = next(each for each in json.loads(run("devices", "--json")) if each["name"] == "keyed")
+    assert "cs_dev_" in run("new-key", device["device_id"])
+    assert "keyed" in run("devices")
+    assert "there is a device named 'keyed'" in run("provision", "keyed", code=exits.FAILED)
+
+
+def test_settings(run: Run) -> None:
+    run("provision", "set")
+    assert "60" in run("settings", "set")
+    changed = ["--interval-s", "300", "--sensors", "temperature,humidity", "--timezone", "Europe/Berlin"]
+    found = json.loads(run("settings", "set", *changed, "--json"))
+    assert found["reporting_interval_seconds"] == 300
+    assert found["enabled_sensors"] == ["temperature", "humidity"]
+    assert found["timezone"] == "Europe/Berlin"
+    assert "60" in run("settings", "set", "--interval-s", "5", code=exits.FAILED)
+    assert "there is no device nobody" in run("settings", "nobody", code=exits.FAILED)
+
+
+def test_commands(run: Run) -> None:
+    run("provision", "told")
+    payload = '{"heat_setpoint_c": 21}'
+    queued = json.loads(run("command", "told", "set_setpoint", "--payload", payload, "--lifetime-s", "60", "--json"))
+    assert queued["payload"] == {"heat_setpoint_c": 21}
+    assert queued["expires_ms"] - queued["created_ms"] == 60_000
+    assert "set_setpoint  pending" in run("commands", "told")
+    assert "queued" in run("command", "told", "reboot")
+    assert "cannot be queued" in run("command", "told", "reboot", "--payload", "[1]", code=exits.FAILED)
+    assert "cannot be queued" in run("command", "told", "reboot", "--payload", "{", code=exits.FAILED)
+
+
+def test_firmware(run: Run, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(b"x" * 2048)
+    assert "offered to beta" in run("publish", "1.0", str(image), "--batch", "beta", "--notes", "Quicker.")
+    assert "1.0      2 KiB  beta     Quicker." in run("firmware")
+    assert "offered to nobody" in run("offer", "1.0")
+    run("provision", "updated")
+    assert "STATUS" in run("updates", "updated")
+
+
+def test_readings_and_statistics(run: Run, cloud: tuple[str, str]) -> None:
+    import asyncio  # noqa: PLC0415 - here only
+
+    import aiohttp  # noqa: PLC0415
+
+    key = json.loads(run("provision", "sender", "--json"))["api_key"]
+    batch = {
+        "readings": [{"sensor_type": "temperature", "value": 20.5, "timestamp": "2026-01-15T06:00:00.250Z"}],
+    }
+
+    async def send() -> int:
+        async with aiohttp.ClientSession() as session:
+            headers = {"Authorization": f"Bearer {key}"}
+            async with session.post(f"{cloud[0]}/v1/telemetry", json=batch, headers=headers) as response:
+                return response.status
+
+    assert asyncio.run(send()) == 200
+    expected = "sender  temperature  2026-01-15T06:00:00.250+00:00  20.5\n"
+    assert run("readings") == expected
+    assert run("readings", "--device", "sender") == expected
+    run("provision", "silent")
+    assert run("readings", "--device", "silent") == ""
+    assert json.loads(run("readings", "--json"))["value"] == 20.5
+    text = run("statistics")
+    assert "sender  1 readings accepted in 1 batches: 1 stored, 0 duplicates, 0 conflicting" in text
+    assert "sender  telemetry: " in text
+
+
+def test_faults(run: Run, tmp_path: Path) -> None:
+    run("faults", "off")
+    assert run("faults", "show") == "no faults\n"
+    run("faults", "on", "busy", "--endpoint", "telemetry", "--probability", "0.5")
+    run("faults", "on", "refused", "--times", "3")
+    first, second = run("faults", "show").splitlines()
+    assert "503" in first
+    assert first.endswith("telemetry, in 50% of requests")
+    assert second == "Refused()  everywhere, in 100% of requests, the next 3 times"
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps([{"fault": {"type": "SlowDrip", "piece_bytes": 10, "pause_s": 0.1}}]))
+    assert "SlowDrip" in run("faults", "set", str(rules), "--seed", "4")
+    assert run("faults", "show").count("\n") == 1
+    rules.write_text("[{}]")
+    assert "holds no list of rules" in run("faults", "set", str(rules), code=exits.FAILED)
+    for name in READY_MADE:
+        run("faults", "on", name, "--times", "1")
+    run("faults", "off")
+    assert run("faults", "show") == "no faults\n"
+
+
+def test_listening(run: Run) -> None:
+    assert run("listening", "off") == "listening off\n"
+    assert "listening  no" in run("statistics")
+    assert run("listening", "on") == "listening on\n"
+
+
+def test_token(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = tmp_path / "token"
+    token.write_text("wrong\n")
+    assert "token" in run("devices", "--token-file", str(token), code=exits.NO_PERMISSION)
+    monkeypatch.delenv(TOKEN_VARIABLE)
+    assert TOKEN_VARIABLE in run("devices", code=exits.NO_PERMISSION)
+
+
+def test_no_cloud(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "any")
+    assert root.run(["cloud", "devices", "--url", "http://127.0.0.1:1"]) == exits.UNAVAILABLE
+    assert "is it running there?" in capsys.readouterr().err
+
+
+def test_it_serves_this_machine_only_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["cloud", "--host", "0.0.0.0", "--port", "0"]) == exits.CONFIG
+    assert "allow remote access" in capsys.readouterr().err
+
+
+def test_help_of_the_group_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["cloud", "--help"]) == exits.OK
+    assert "provision" in capsys.readouterr().out

@@ -1,0 +1,44 @@
+import msgspec
+import pytest
+
+from agent.local.status import (
+    ClockStatus,
+    LinkReport,
+    OutboxReport,
+    QuotaReport,
+    RelayedReport,
+    SensorReport,
+    SettingsReport,
+    Status,
+)
+
+
+def sensor(**changes: object) -> SensorReport:
+    plain = SensorReport(
+        device="", source="sim/temperature", kind="temperature", value=20.5, unit="°C", quality="good", reason="",
+        age_s=30.0, good=10, bad=0, failures=0, problem="",
+    )  # fmt: skip
+    return msgspec.structs.replace(plain, **changes)
+
+
+@pytest.fixture
+def status() -> Status:
+    return Status(
+        version="1.2.3",
+        board="sim",
+        clock=ClockStatus(synchronised=True, utc="2026-01-15T12:00:00Z", boot_id="b", uptime_s=11_520),
+        link=LinkReport(state="up", reason="", since_s=600, outages=2, compression="proven"),
+        quotas={"telemetry": QuotaReport(3, 60, 60), "ota_check": QuotaReport(0, 10, 60)},
+        outbox=OutboxReport(
+            pending=12, in_memory=3, fresh=12, held=0, unanchored=0, being_resent=0, used_bytes=14_336,
+            oldest_age_s=20, committed=13_220, accepted=13_205, short=0, thinned=0, dropped=0, dead_letters=0,
+            problem="", last_refusal="",
+        ),
+        sensors=[
+            sensor(),
+            sensor(device="0x01", source="k", kind="humidity", unit="%", value=45.0, age_s=None),
+        ],
+        relayed=[RelayedReport("0x01", "kitchen 1", "id", "")],
+        settings=SettingsReport(in_force={"reporting_interval_seconds": 60}, pending={}, problems=[]),
+        faults=[],
+    )  # fmt: skip

@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+from agent.cli.demo.outages import Phase, Weather
+from agent.cli.demo.show import Options, Scene
+from agent.cli.demo.town import Stage
+from agent.local.status import Status
+
+
+@pytest.fixture
+def options() -> Options:
+    return Options(stage=Stage(), for_s=None, speed=60.0, seed=1, sensors=15, has_outages=True, refresh_s=1.0)
+
+
+@pytest.fixture
+def scene(status: Status) -> Scene:
+    return Scene(
+        status=status,
+        phase=Phase(Weather.FAIR, 0.0, 300.0),
+        house_s=60.0,
+        real_s=1.0,
+        taken=50,
+        stored=37,
+        socket=Path("/run/demo/status.sock"),
+    )

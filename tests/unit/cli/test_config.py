@@ -1,0 +1,63 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from agent.cli import exits, root
+from agent.config.example import example_text
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "hub.toml"
+    path.write_text('[cloud]\nbase_url = "https://cloud.example"\n')
+    return path
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    path = tmp_path / "bad.toml"
+    path.write_text('[cloud]\nbase_ulr = "https://cloud.example"\n')
+    return path
+
+
+def test_a_good_file(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["config", "check", str(good)]) == exits.OK
+    text = capsys.readouterr().out
+    assert "hub.toml: can be used" in text
+    assert "warning  cloud.api_key_file" in text
+
+
+def test_a_bad_file_tells_all_mistakes(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["config", "check", str(bad)]) == exits.CONFIG
+    text = capsys.readouterr().out
+    assert text.count("error    ") == 2
+    assert "base_url" in text
+    assert "can be used" not in text
+
+
+def test_check_as_json(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["config", "check", "--json", str(bad)]) == exits.CONFIG
+    assert len(json.loads(capsys.readouterr().out)["errors"]) == 2
+
+
+def test_show(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["config", "show", str(good)]) == exits.OK
+    text = capsys.readouterr().out
+    assert "cloud.base_url" in text
+    assert f"{good}:2" in text
+
+
+def test_show_as_json(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["config", "show", "--json", str(good)]) == exits.OK
+    assert {"cloud.api_key", "storage.state_dir"} <= {row["key"] for row in json.loads(capsys.readouterr().out)}
+
+
+def test_show_of_a_bad_file(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["config", "show", str(bad)]) == exits.CONFIG
+    assert "base_ulr" in capsys.readouterr().err
+
+
+def test_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["config", "example"]) == exits.OK
+    assert capsys.readouterr().out == example_text()

@@ -1,0 +1,113 @@
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.cli import exits, root
+from agent.cli.rehearse import command_for
+from agent.rehearsal.options import Options
+from agent.rehearsal.verdict import Verdict
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+def test_a_short_rehearsal_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["rehearse", "--days", "0.02", "--sensors", "7", "--faults", "none"]) == exits.OK
+    assert "verdict    passed" in capsys.readouterr().out
+
+
+def test_a_recording_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    recording, map_file = DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml"
+    arguments = ["rehearse", "--board", f"replay:{recording}", "--map", str(map_file), "--faults", "none", "--json"]
+    assert root.run(arguments) == exits.OK
+    readings = json.loads(capsys.readouterr().out)["readings"]
+    assert (readings["taken"], readings["accepted"], readings["lost"]) == (670, 670, 0)
+
+
+def test_violations_are_exit_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from agent.rehearsal import run  # noqa: PLC0415 - as the command does
+    from agent.rehearsal.oracle import Violation  # noqa: PLC0415
+
+    real = run.rehearse
+
+    def planted(options: Options) -> Verdict:
+        return msgspec.structs.replace(real(options), violations=[Violation(1.0, "nothing lost", "one is")])
+
+    monkeypatch.setattr(run, "rehearse", planted)
+    assert root.run(["rehearse", "--days", "0.01", "--sensors", "7", "--seed", "3"]) == exits.FAILED
+    text = capsys.readouterr().out
+    assert "FAILED" in text
+    assert "climahub rehearse --seed 3 --faults default --sensors 7 --days 0.01" in text
+
+
+def test_without_virtual_time_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "async_solipsism", None)
+    for module in ("run", "loop"):
+        monkeypatch.delitem(sys.modules, f"agent.rehearsal.{module}", raising=False)
+        monkeypatch.delattr(f"agent.rehearsal.{module}", raising=False)
+    assert root.run(["rehearse"]) == exits.UNAVAILABLE
+    assert "pip install 'climahub[rehearsal]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--board", "replay:nowhere.csv"], "nowhere.csv is not there"),
+        (["--board", "replay:"], "allowed are sim and replay:FILE"),
+        (["--board", "linux"], "allowed are sim and replay:FILE"),
+        (["--board", f"replay:{DATA / 'three-rooms-1day.csv'}"], "a recording needs its map"),
+        (["--map", str(DATA / "three-rooms-1day.toml")], "--map belongs to a recording"),
+        (["--days", "0"], "days"),
+        (["--sensors", "6"], "sensors"),
+    ],
+)
+def test_bad_options(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["rehearse", *arguments]) == exits.USAGE
+    assert told in capsys.readouterr().err
+
+
+def test_a_recording_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = tmp_path / "bad.csv"
+    recording.write_text("time\n")
+    arguments = ["--board", f"replay:{recording}", "--map", str(DATA / "three-rooms-1day.toml")]
+    assert root.run(["rehearse", *arguments]) == exits.CONFIG
+    assert "bad.csv" in capsys.readouterr().err
+
+
+def test_the_command_that_repeats_a_recording() -> None:
+    options = Options(board="replay", recording=Path("my house.csv"), map=Path("m.toml"), seed=2, faults="harsh")
+    assert command_for(options) == (
+        "climahub rehearse --seed 2 --faults harsh --board 'replay:my house.csv' --map m.toml"
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_sweep_of_crash_points(
+    count: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sweep itself is tested with the rehearsal; here it is how it is asked and told."""
+    from agent.rehearsal import crash_points  # noqa: PLC0415 - as the command does
+
+    found = crash_points.SweepVerdict(2, 2 - count, [crash_points.PointViolation(2, "nothing lost", "one is")] * count)
+    asked: list[Options] = []
+
+    def sweep(options: Options, *, progress: Callable[[int, int], None]) -> crash_points.SweepVerdict:
+        asked.append(options)
+        progress(2, 2)
+        return found
+
+    monkeypatch.setattr(crash_points, "sweep", sweep)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert root.run(["rehearse", "--crash-points", "--seed", "5"]) == (exits.FAILED if count else exits.OK)
+    captured = capsys.readouterr()
+    assert asked == [msgspec.structs.replace(crash_points.SCENARIO, seed=5)]
+    assert "2 of 2 crash points" in captured.err
+    assert captured.out.count("cut before operation 2: nothing lost: one is") == count
+    assert f"2 crash points, {2 - count} recovered, {count} violations" in captured.out
+    assert root.run(["rehearse", "--crash-points", "--json"]) == (exits.FAILED if count else exits.OK)
+    assert json.loads(capsys.readouterr().out)["points"] == 2

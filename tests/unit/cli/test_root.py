@@ -1,0 +1,137 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Never
+
+import pytest
+
+from agent.cli import exits, root
+from agent.cli.completion import completion
+from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Unauthorized
+from hal.errors import HalError, RecordingInvalid
+
+
+def test_every_command_of_the_table_can_be_imported_and_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in root.COMMANDS:
+        if name == "run":
+            continue
+        assert root.run([name, "--help"]) == exits.OK
+        assert f"Usage: climahub {name}" in capsys.readouterr().out
+
+
+def test_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["--help"]) == exits.OK
+    text = capsys.readouterr().out
+    for name in root.COMMANDS:
+        assert f"\n  {name} " in text
+    for code in exits.MEANINGS:
+        assert f"{code}  {exits.MEANINGS[code]}" in text
+
+
+def test_run_is_listed_with_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["run", "--help"]) == exits.OK
+    assert "--config FILE" in capsys.readouterr().out
+
+
+def test_run_through_the_group_is_the_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["run", "--config", str(tmp_path / "missing.toml")]) == exits.CONFIG
+    assert "missing.toml" in capsys.readouterr().err
+
+
+def test_version_is_quick_because_it_imports_little() -> None:
+    probe = "import sys; from agent.cli import root; root.run(['version']); print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("climahub 0.")
+    modules = set(done.stdout.split())
+    assert not modules & {"aiohttp", "rich", "async_solipsism", "sqlite3.dbapi2_", "agent.daemon", "agent.app"}
+
+
+def test_the_daemon_never_sees_the_command_line() -> None:
+    probe = "import sys; import agent.daemon; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
+    assert not set(done.stdout.split()) & {"click", "rich", "async_solipsism", "agent.cli"}
+
+
+def test_version_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["version", "--json"]) == exits.OK
+    assert '"python":"' in capsys.readouterr().out
+
+
+def test_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["statsu"]) == exits.USAGE
+    assert "statsu" in capsys.readouterr().err
+
+
+def test_completing_a_command_name_imports_nothing() -> None:
+    environment = os.environ | {
+        "_CLIMAHUB_COMPLETE": "bash_complete",
+        "COMP_WORDS": "climahub re",
+        "COMP_CWORD": "1",
+    }
+    probe = "import sys; sys.argv = ['climahub']; from agent.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", probe], env=environment, check=False, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["plain,rehearse"]
+    assert "aiohttp" not in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["completion", shell]) == exits.OK
+    assert f"_CLIMAHUB_COMPLETE={shell}_complete" in capsys.readouterr().out
+    assert completion.name == "completion"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (ConfigInvalid("bad key"), exits.CONFIG, "bad key"),
+        (RecordingInvalid("bad row"), exits.CONFIG, "bad row"),
+        (Unauthorized("no token"), exits.NO_PERMISSION, "no token"),
+        (CloudUnavailable("gone"), exits.UNAVAILABLE, "gone"),
+        (ClimahubError("other"), exits.FAILED, "other"),
+        (HalError("sensor"), exits.FAILED, "sensor"),
+        (FileNotFoundError(2, "No such file", "x.toml"), exits.CANNOT_CREATE, "x.toml: No such file"),
+        (PermissionError(13, "Permission denied"), exits.NO_PERMISSION, "Permission denied"),
+        (OSError("odd"), exits.CANNOT_CREATE, "odd"),
+        (KeyboardInterrupt(), exits.INTERRUPTED, "stopped"),
+    ],
+)
+def test_errors_become_a_message_and_a_code(
+    error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> Never:
+        raise error
+
+    monkeypatch.setattr(root.cli, "main", fail)
+    assert root.run([]) == code
+    told = capsys.readouterr().err
+    assert text in told
+    assert "Traceback" not in told
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    command = f"{sys.executable} -m agent config example | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert done.stdout.splitlines()[1] in {"0", str(exits.BROKEN_PIPE)}
+
+
+def test_a_broken_pipe_has_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    duplicated = []
+    monkeypatch.setattr(os, "dup2", lambda *files: duplicated.append(files))
+    monkeypatch.setattr(root.cli, "main", lambda **_: (_ for _ in ()).throw(BrokenPipeError))
+    monkeypatch.setattr(sys, "stdout", open(os.devnull, "w"))  # noqa: PTH123, SIM115 - needs a file number
+    assert root.run([]) == exits.BROKEN_PIPE
+    assert len(duplicated) == 1
+    os.close(duplicated[0][0])
+    sys.stdout.close()
+
+
+def test_main_exits_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["climahub", "version"])
+    with pytest.raises(SystemExit) as exited:
+        root.main()
+    assert exited.value.code == exits.OK

@@ -1,0 +1,127 @@
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from agent.cli.status_text import as_text, problems, sensor_table
+from agent.local.status import FaultReport, Status
+
+replace = msgspec.structs.replace
+
+
+def with_outbox(status: Status, **changes: object) -> Status:
+    return replace(status, outbox=replace(status.outbox, **changes))
+
+
+def with_sensor(status: Status, **changes: object) -> Status:
+    return replace(status, sensors=[replace(status.sensors[0], **changes), *status.sensors[1:]])
+
+
+def test_a_healthy_hub_fits_a_screen(status: Status) -> None:
+    text = as_text(status)
+    assert problems(status) == []
+    assert "ALL IS WELL" in text
+    assert "cloud     up for 10 min, 2 outages so far" in text
+    assert "outbox    12 readings waiting, the oldest 20 s old; 14 KiB" in text
+    assert "13,220 taken, 13,205 accepted, 3 still in memory" in text
+    assert "clock     right; up 3 h 12 min" in text
+    assert "quotas    telemetry 3/60 in 1 min" in text
+    assert "settings  a report every 60 s" in text
+    lines = text.splitlines()
+    assert len(lines) <= 24
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_an_idle_hub(status: Status) -> None:
+    idle = replace(
+        with_outbox(status, pending=0, oldest_age_s=None),
+        quotas={},
+        sensors=[],
+        clock=replace(status.clock, utc=None),
+        settings=replace(status.settings, pending={"timezone": "UTC"}),
+    )
+    text = as_text(idle)
+    assert "0 readings waiting; " in text
+    assert "none used" in text
+    assert "no sensor has reported yet" in text
+    assert "time unknown" in text
+    assert "a report every 60 s, 1 on their way to the cloud" in text
+
+
+def test_sensors_are_named_for_people(status: Status) -> None:
+    assert sensor_table(status)[1:] == [
+        "sim/temperature     temperature  20.5 °C  30 s  good",
+        "kitchen 1 humidity  humidity      45.0 %     -  good",
+    ]
+
+
+def test_what_is_wrong_comes_first_and_says_what_to_do(status: Status) -> None:
+    down = replace(status, link=replace(status.link, state="down", reason="no route", since_s=720))
+    lines = as_text(down).splitlines()
+    assert lines[2:5] == [
+        "1 PROBLEM",
+        "  ! cloud: cannot be reached for 12 min: no route",
+        "    -> check the cable or Wi-Fi, then the router; readings are kept until it is back",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda s: with_outbox(s, problem="the disk is full"), "outbox: the disk is full"),
+        (lambda s: with_outbox(s, thinned=5), "outbox: it was full: 0 dropped, 5 thinned"),
+        (lambda s: with_outbox(s, dropped=5), "outbox: it was full: 5 dropped, 0 thinned"),
+        (
+            lambda s: with_outbox(s, dead_letters=1, last_refusal="value: too high"),
+            "cloud: 1 reading refused for good: value: too high",
+        ),
+        (lambda s: with_outbox(s, dead_letters=2), "cloud: 2 readings refused for good"),
+        (lambda s: with_outbox(s, short=3), "cloud: it acknowledged 3 readings fewer than were sent"),
+        (
+            lambda s: replace(s, link=replace(s.link, state="key_refused", reason="401")),
+            "cloud: refuses the hub's key for 10 min: 401",
+        ),
+        (
+            lambda s: replace(s, clock=replace(s.clock, synchronised=False, utc=None)),
+            "clock: not set by NTP since the start 3 h 12 min ago",
+        ),
+        (
+            lambda s: with_outbox(s, unanchored=7),
+            "clock: 7 readings of an earlier boot never learnt the time and are kept apart",
+        ),
+        (
+            lambda s: replace(s, relayed=[replace(s.relayed[0], problem="waits for its key")]),
+            "sensor kitchen 1: waits for its key",
+        ),
+        (
+            lambda s: replace(s, settings=replace(s.settings, problems=["timezone: unknown"])),
+            "settings: timezone: unknown",
+        ),
+        (
+            lambda s: replace(s, faults=[FaultReport("uplink", "KeyError: x", 3, 60)]),
+            "uplink: KeyError: x (last 1 min ago, 3 times)",
+        ),
+        (lambda s: replace(s, faults=[FaultReport("uplink", "once", 1, 5)]), "uplink: once (last 5 s ago)"),
+        (lambda s: with_sensor(s, problem="no such file"), "sensor sim/temperature: no such file"),
+        (lambda s: with_sensor(s, quality="bad", reason="NaN"), "sensor sim/temperature: bad: NaN"),
+        (lambda s: with_sensor(s, quality="suspect"), "sensor sim/temperature: suspect"),
+        (lambda s: with_sensor(s, age_s=181.0), "sensor sim/temperature: silent for 3 min 1 s"),
+    ],
+)
+def test_each_trouble_is_told_once(status: Status, change: Callable[[Status], Status], told: str) -> None:
+    assert [problem.what for problem in problems(change(status))] == [told]
+
+
+def test_silence_needs_a_known_interval_and_a_sensor_of_the_hub(status: Status) -> None:
+    old = with_sensor(status, age_s=10_000.0)
+    unknown = replace(old, settings=replace(old.settings, in_force={}))
+    assert problems(unknown) == []
+    assert problems(replace(with_sensor(old, device="0x01"))) == []
+
+
+def test_the_most_pressing_comes_first(status: Status) -> None:
+    worst = with_outbox(
+        with_sensor(replace(status, link=replace(status.link, state="down", reason="x")), problem="gone"),
+        problem="full",
+    )
+    assert [problem.what.split(":")[0] for problem in problems(worst)] == ["outbox", "cloud", "sensor sim/temperature"]

@@ -1,0 +1,41 @@
+import pytest
+
+from agent.cli.words import counted, duration, measured, size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (11_520, "3 h 12 min"),
+        (86_400, "1 d"),
+        (90_000, "1 d 1 h"),
+    ],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (2048, "2 KiB"), (5 * 2**20, "5 MiB"), (3 * 2**30, "3.0 GiB")],
+)
+def test_size(size_bytes: int, text: str) -> None:
+    assert size(size_bytes) == text
+
+
+def test_counted() -> None:
+    assert counted(1, "reading") == "1 reading"
+    assert counted(2500, "reading") == "2,500 readings"
+    assert counted(0, "battery", "batteries") == "0 batteries"
+
+
+def test_measured() -> None:
+    assert measured(None, "°C") == "-"
+    assert measured(19.0, "°C") == "19.0 °C"
+    assert measured(-58.4, "dBm") == "-58 dBm"
+    assert measured(1.0, "") == "1"
