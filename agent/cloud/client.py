@@ -4,6 +4,7 @@ Owns the request; who calls it owns the retry. Must never log a key or a body, a
 """
 
 import asyncio
+import contextlib
 import ssl
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +19,7 @@ from agent.cloud import answers, wire
 from agent.cloud.endpoints import QUOTAS, Endpoint
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger, SlidingWindow
-from agent.errors import ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
+from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
 from agent.foundation.clock import Clock
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.redaction import redact
@@ -216,7 +217,9 @@ class CloudClient:
             wait_s = problem.retry_after_s
             self.link.throttled(endpoint, QUOTAS[endpoint].window_s if wait_s is None else wait_s)
         elif isinstance(problem, Unauthorized):
-            self._key = self._read_key()
+            # A key that is just being replaced cannot be read: the old one is probed with until it can.
+            with contextlib.suppress(ConfigInvalid):
+                self._key = self._read_key()
             self.link.refused(endpoint, str(problem))
         elif isinstance(problem, CloudUnavailable):
             self.link.failed(endpoint, str(problem), retry_after_s=problem.retry_after_s)

@@ -21,6 +21,12 @@ RETRY_ALONE_MS_MAX = 3_600_000
 SUSPECTS_MAX = 200
 """Readings refused alone and not yet judged. At the limit nothing new is sent: the cloud refuses everything."""
 
+PARK_MS = 60_000
+"""How long readings of a device without an identity are left alone before it is looked at again."""
+
+PARKED_MAX = 2000
+"""Readings of such devices that are kept out of the outbox's way in memory; at the limit the backlog waits with them."""
+
 REFUSALS_IN_A_ROW_MAX = 10
 """One more than it takes to split a batch of 100, by device and then in halves, down to one reading. As many refusals
 without a single acceptance mean that the cloud refuses everything, so sending pauses."""
@@ -73,12 +79,14 @@ class Part(msgspec.Struct, frozen=True):
         not_before_ms: Boot time before which they are not sent again.
         refused_alone: How often the cloud refused them, where it is one reading alone.
         accepted_mark: How many readings the cloud had accepted when it first refused this one alone.
+        is_parked: Their device has lost its identity and waits for it.
     """
 
     items: Sequence[Item]
     not_before_ms: int = 0
     refused_alone: int = 0
     accepted_mark: int = -1
+    is_parked: bool = False
 
 
 def split(items: Sequence[Item], status: int) -> list[Sequence[Item]]:
@@ -115,6 +123,11 @@ class Resends:
         """Whether nothing new may be sent before a suspect is judged."""
         return self.suspects >= SUSPECTS_MAX
 
+    @property
+    def holds_up_backlog(self) -> bool:
+        """Whether so many parked readings wait in memory that no more of the backlog may join them."""
+        return self.is_full or sum(len(part.items) for part in self._parts if part.is_parked) >= PARKED_MAX
+
     def __len__(self) -> int:
         return sum(len(part.items) for part in self._parts)
 
@@ -132,6 +145,10 @@ class Resends:
     def put_back(self, part: Part) -> None:
         """Sending failed without a judgement: the same goes out again, first."""
         self._parts.insert(0, part)
+
+    def park(self, items: Sequence[Item], now_ms: int) -> None:
+        """Put readings aside whose device the cloud has no name for at present: they must not go out as the hub's."""
+        self._parts.append(Part(items, now_ms + PARK_MS, is_parked=True))
 
     def accepted(self, count: int) -> None:
         """The cloud took readings: it works."""

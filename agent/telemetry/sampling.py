@@ -139,8 +139,6 @@ class Sampler:
         source, kind = sensor.source, sensor.kind
         try:
             value = await sensor.read()
-        except TimeoutError:
-            raise
         except (HalError, OSError, ValueError) as error:
             self._intake.missed(HUB, source, kind, str(error) or type(error).__name__)
             return

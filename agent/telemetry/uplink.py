@@ -145,7 +145,7 @@ class Uplink:
             View(
                 fresh=fresh,
                 fresh_age_ms=now_ms - self._fresh_since_ms,
-                has_backlog=self._has_backlog and not self._resends.is_full,
+                has_backlog=self._has_backlog and not self._resends.holds_up_backlog,
                 backlog_wait_ms=self._backlog_at_ms - now_ms,
                 linger_ms=self._linger_ms,
                 readings_max=self._readings_max,
@@ -173,11 +173,13 @@ class Uplink:
             return
 
     async def _send(self, outbox: Outbox, part: Part) -> None:
-        sensor_id = self._sensor_id
-        readings = [
-            (item.kind, item.value, item.utc_ms, None if item.device == HUB else sensor_id(item.device))
-            for item in part.items
-        ]
+        sensor_ids = {device: self._sensor_id(device) for device in {item.device for item in part.items} - {HUB}}
+        if nameless := {device for device, sensor_id in sensor_ids.items() if sensor_id is None}:
+            self._resends.park([item for item in part.items if item.device in nameless], self._clock.monotonic_ms())
+            part = Part([item for item in part.items if item.device not in nameless])
+            if not part.items:
+                return
+        readings = [(item.kind, item.value, item.utc_ms, sensor_ids.get(item.device)) for item in part.items]
         try:
             accepted = await self._client.post_telemetry(readings)
         except Refused as error:

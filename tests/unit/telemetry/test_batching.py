@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from agent.model import HUB, SensorKind
 from agent.telemetry.batching import (
+    PARK_MS,
+    PARKED_MAX,
     PAUSE_MS,
     PAUSE_MS_MAX,
     REFUSALS_IN_A_ROW_MAX,
@@ -171,6 +173,24 @@ def test_finding_one_bad_reading_in_a_full_batch_never_pauses() -> None:
             part = resends.take(0)
         assert resends.paused_until_ms == 0
         assert len(resends) == 1
+
+
+def test_parked_readings_wait_and_hold_up_the_backlog_only_in_numbers() -> None:
+    resends = Resends()
+    resends.park(items(PARKED_MAX - 1, "T1"), 0)
+    assert not resends.holds_up_backlog
+    assert resends.take(PARK_MS - 1) is None
+    resends.park(items(1, "T1"), 0)
+    assert resends.holds_up_backlog
+    assert not resends.is_full
+    assert len(resends) == PARKED_MAX
+    part = resends.take(PARK_MS)
+    assert part is not None
+    assert part.refused_alone == 0
+    assert not resends.holds_up_backlog
+    for number in range(SUSPECTS_MAX):
+        resends.refused(Part([item(number)]), 422, 0)
+    assert resends.holds_up_backlog
 
 
 outcomes = st.lists(st.sampled_from(["accept", "refuse", "too large", "fail"]), max_size=150)

@@ -1,0 +1,310 @@
+"""A hub on real loopback sockets, real threads and real files, against the reference cloud, with little jitter."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from agent import app
+from agent.cloud.client import new_session, tcp_connector
+from agent.cloud.quota import Ledger
+from agent.config import resolve_text
+from agent.foundation.clock import SystemClock
+from agent.foundation.disk import Disk
+from agent.foundation.worker import ThreadWorker
+from agent.local.status import Status
+from agent.model import HUB, Reading, SensorKind
+from agent.refcloud.admin import NewDevice
+from agent.refcloud.cloud import ReferenceCloud
+from agent.refcloud.contract import QUOTAS, Endpoint, Quota
+from agent.refcloud.faults import Rule
+from agent.refcloud.gate import Outcome
+from agent.refcloud.records import AcceptedReading, DeviceKind
+from hal.errors import NetworkLost
+from hal.interface import HvacOutputs, RelayedSensor, Sensor
+from hal.plausibility import Judge
+
+KEY = "cs_dev_" + "A1b2" * 8
+WAIT_S = 10.0
+"""How long a test waits for what should happen in well under a second."""
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something to become true."""
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while not condition():  # noqa: ASYNC110 - the world has no event for it
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"never came true: {condition}") from None
+
+
+class TestSensor:
+    """A sensor that does as it is told."""
+
+    __test__ = False
+
+    def __init__(self, source: str, kind: SensorKind, act: Callable[[], float]) -> None:
+        self.source = source
+        self.kind = kind
+        self.act = act
+        self.hang: asyncio.Event | None = None
+        self.reads = 0
+
+    async def read(self) -> float:
+        self.reads += 1
+        if self.hang is not None:
+            await self.hang.wait()
+        return self.act()
+
+
+class TestNetwork:
+    """Relayed sensors whose reports the test makes."""
+
+    __test__ = False
+
+    def __init__(self, *devices: str) -> None:
+        self.sensors = [RelayedSensor(device, device, (SensorKind.TEMPERATURE,)) for device in devices]
+        self.reports: asyncio.Queue[Sequence[Reading] | NetworkLost] = asyncio.Queue()
+        self.confirmed = 0
+
+    async def receive(self) -> Sequence[Reading]:
+        report = await self.reports.get()
+        if isinstance(report, NetworkLost):
+            raise report
+        return report
+
+    def confirm(self) -> None:
+        self.confirmed += 1
+
+
+class TestBoard:
+    """A board of such sensors."""
+
+    __test__ = False
+    name = "test"
+    outputs: HvacOutputs | None = None
+
+    def __init__(self, sensors: Sequence[Sensor], network: TestNetwork | None) -> None:
+        self.sensors = sensors
+        self.network = network
+        self.is_closed = False
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class HubClock:
+    """The machine's monotonic clock, and a wall clock in the test's hand."""
+
+    def __init__(self) -> None:
+        self._system = SystemClock(trust_wall_clock=True)
+        self._begin_ms = self._system.monotonic_ms()
+        self.boot_id = self._system.boot_id
+        self.off_ms = 0
+        self.is_synchronised = True
+
+    def monotonic_ms(self) -> int:
+        # An hour after the boot: what a new boot must hold back of its quotas is over.
+        return 3_700_000 + self._system.monotonic_ms() - self._begin_ms
+
+    def utc_ms(self) -> int | None:
+        utc_ms = self._system.utc_ms()
+        return utc_ms + self.off_ms if self.is_synchronised and utc_ms is not None else None
+
+
+class Hasty(random.Random):
+    """Jitter without the waiting: the fiftieth part."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return a + (b - a) * self.random() / 50
+
+
+class Host:
+    """A service manager that listens."""
+
+    watchdog_s: float | None = None
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def ready(self) -> None:
+        self.said.append("ready")
+
+    def alive(self, status: str) -> None:
+        self.said.append(status)
+
+    def stopping(self) -> None:
+        self.said.append("stopping")
+
+
+class Cloud:
+    """A reference cloud on a port of its own, which can go away and come back."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - whatever the reference cloud takes
+        clock = SystemClock(trust_wall_clock=True)
+        ids = itertools.count(1)
+        self.batches: list[Sequence[AcceptedReading]] = []
+        self.requests: list[tuple[str, Endpoint, Outcome]] = []
+        self.reference = ReferenceCloud(
+            utc_ms=lambda: clock.utc_ms() or 0,
+            monotonic_s=lambda: clock.monotonic_ms() / 1000,
+            rng=random.Random(1),
+            new_id=lambda: f"00000000-0000-4000-8000-{next(ids):012}",
+            on_readings=lambda _, readings: self.batches.append(readings),
+            on_request=lambda name, endpoint, _, outcome: self.requests.append((name, endpoint, outcome)),
+            quotas=dict.fromkeys(QUOTAS, Quota(limit=10_000, window_s=60)),
+            **options,
+        )
+        self.hub_id = self.reference.admin.provision(NewDevice(name="hub", api_key=KEY)).device.device_id
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+        self.ssl_context: Any = None
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.ssl_context else 'http'}://127.0.0.1:{self._port}"
+
+    def sensor_key(self, device: str) -> str:
+        return self.reference.admin.provision(NewDevice(name=device, kind=DeviceKind.SENSOR)).api_key
+
+    async def up(self) -> None:
+        self._runner = web.AppRunner(self.reference.application(), access_log=None, handle_signals=False)
+        await self._runner.setup()
+        await web.TCPSite(
+            self._runner, "127.0.0.1", self._port, reuse_address=True, ssl_context=self.ssl_context
+        ).start()
+        self._port = self._runner.addresses[0][1]
+
+    async def down(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def faults(self, *rules: Rule) -> None:
+        self.reference.set_faults(rules)
+
+    @property
+    def accepted(self) -> list[AcceptedReading]:
+        return [reading for batch in self.batches for reading in batch]
+
+    @property
+    def stored(self) -> list[AcceptedReading]:
+        return self.reference.admin.readings().readings
+
+    def answered(self, endpoint: Endpoint = Endpoint.TELEMETRY) -> list[int]:
+        return [outcome.answered for _, asked, outcome in self.requests if asked is endpoint]
+
+
+class RunningHub:
+    """A hub, its board and everything that can be done to it."""
+
+    def __init__(self, hub: app.Hub, board: TestBoard, clock: HubClock, host: Host) -> None:
+        self.hub = hub
+        self.board = board
+        self.clock = clock
+        self.host = host
+        self.committed: list[Reading] = []
+        self._last_at_ms = 0
+        self.stop = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self.task = asyncio.get_running_loop().create_task(self.hub.run(self.stop))
+
+    async def end(self) -> None:
+        self.stop.set()
+        if self.task is not None:
+            async with asyncio.timeout(WAIT_S):
+                await self.task
+
+    def status(self) -> Status:
+        return self.hub.status()
+
+    def sample(self) -> None:
+        """Have the next tick come now."""
+        self.hub.sampler.rhythm_changed()
+
+    def report(self, *values: float, device: str = HUB, kind: SensorKind = SensorKind.TEMPERATURE) -> None:
+        """Take readings in, a millisecond apart, beside what is sampled."""
+        at_ms = max(self.clock.monotonic_ms() - len(values), self._last_at_ms)
+        for number, value in enumerate(values, 1):
+            self.hub.intake.offer(Reading(device, "test", kind, value, at_ms + number))
+        self._last_at_ms = at_ms + len(values)
+
+
+MakeHub = Callable[..., "RunningHub"]
+
+
+@pytest.fixture
+async def cloud() -> AsyncIterator[Cloud]:
+    made = Cloud()
+    await made.up()
+    yield made
+    await made.down()
+
+
+@pytest.fixture
+async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
+    """Make a hub with a cloud, sensors, relayed devices and keys, and further text for its configuration."""
+    hubs: list[RunningHub] = []
+    sessions: list[aiohttp.ClientSession] = []
+    workers: list[ThreadWorker] = []
+
+    def make(
+        url: str,
+        *,
+        sensors: Sequence[Sensor] = (),
+        network: TestNetwork | None = None,
+        sensor_keys: Mapping[str, str] | None = None,
+        config_text: str = "",
+        ca_file: str | None = None,
+        clock: HubClock | None = None,
+        read_key: Callable[[], str] = lambda: KEY,
+        disk: Disk | None = None,
+        serve: bool = False,
+    ) -> RunningHub:
+        text = f'[cloud]\nbase_url = "{url}"\nbatch_linger_s = 0\n{config_text}\n[storage]\ncommit_interval_s = 0.1\n'
+        text += f'state_dir = "{tmp_path}/state"\nrun_dir = "{tmp_path}/run"\n'
+        config = resolve_text(text, file="test", directory=tmp_path, environ={}).config
+        for directory in (config.storage.state_dir, config.storage.run_dir):
+            directory.mkdir(exist_ok=True)
+        clock = clock or HubClock()
+        board, host, worker = TestBoard(sensors, network), Host(), ThreadWorker("storage")
+        session = new_session(tcp_connector(ca_file), user_agent="climahub/test")
+        sessions.append(session)
+        workers.append(worker)
+        committed: list[Reading] = []
+        world = app.World(
+            board=board,
+            clock=clock,
+            rng=Hasty(len(hubs)),
+            disk=disk or Disk(),
+            worker=worker,
+            session=session,
+            ledger=Ledger(None, clock.boot_id),
+            read_key=read_key,
+            sensor_keys=sensor_keys or {},
+            host=host,
+            judge=lambda sensor: Judge(sensor.kind),
+            serve=serve,
+            on_committed=committed.extend,
+        )
+        running = RunningHub(app.Hub(config, world), board, clock, host)
+        running.committed = committed
+        hubs.append(running)
+        return running
+
+    yield make
+    for running in hubs:
+        await running.end()
+    for session in sessions:
+        await session.close()
+    for worker in workers:
+        worker.close()

@@ -1,0 +1,383 @@
+"""From sensor to accepted, through everything that a cloud and a house can do."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from agent.cloud import endpoints
+from agent.errors import ConfigInvalid
+from agent.model import Reading, SensorKind
+from agent.refcloud import faults
+from agent.refcloud.contract import Endpoint
+from agent.telemetry import batching
+from hal.errors import NetworkLost, ReadingImplausible, SensorUnavailable
+from tests.integration.conftest import KEY, Cloud, HubClock, MakeHub, TestNetwork, TestSensor, until
+
+T_KIND = SensorKind.TEMPERATURE
+
+
+def thermometer(value: float = 21.5, source: str = "T1") -> TestSensor:
+    return TestSensor(source, T_KIND, lambda: value)
+
+
+async def test_a_reading_arrives_as_it_was_measured_and_when(cloud: Cloud, make_hub: MakeHub) -> None:
+    hub = make_hub(cloud.url, sensors=[thermometer(20.0 + 1 / 3)])
+    hub.start()
+    await until(lambda: cloud.accepted)
+    (arrived,) = cloud.accepted
+    (kept,) = hub.committed
+    assert arrived.value.hex() == kept.value.hex() == (20.0 + 1 / 3).hex()
+    assert arrived.sensor_type == "temperature"
+    assert arrived.device_id == cloud.hub_id
+    now_utc_ms = hub.clock.utc_ms()
+    assert now_utc_ms is not None
+    assert abs(now_utc_ms - hub.clock.monotonic_ms() + kept.at_ms - arrived.at_ms) < 50
+    await until(lambda: hub.status().outbox.pending == 0)
+    status = hub.status()
+    assert (status.link.state, status.outbox.accepted, status.outbox.committed) == ("up", 1, 1)
+    assert hub.host.said[0] == "ready"
+
+
+async def test_an_end_on_request_keeps_what_was_just_measured(cloud: Cloud, make_hub: MakeHub) -> None:
+    await cloud.down()
+    first = make_hub(cloud.url, sensors=[thermometer()])
+    first.start()
+    await until(lambda: first.committed)
+    first.report(20.1, 20.2, 20.3)
+    await first.end()
+    assert first.board.is_closed
+    assert first.host.said[-1] == "stopping"
+    await cloud.up()
+    second = make_hub(cloud.url)
+    second.start()
+    await until(lambda: len(cloud.stored) == 4)
+    assert {reading.value for reading in cloud.stored} == {21.5, 20.1, 20.2, 20.3}
+
+
+async def test_the_cloud_goes_and_comes_back(cloud: Cloud, make_hub: MakeHub) -> None:
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(20.0)
+    await until(lambda: len(cloud.stored) == 1)
+    await cloud.down()
+    hub.report(*(20 + n / 100 for n in range(250)))
+    await until(lambda: hub.status().link.state == "down")
+    assert hub.status().link.reason
+    await until(lambda: hub.status().outbox.pending == 250)
+    await cloud.up()
+    await until(lambda: len(cloud.stored) == 251)
+    assert len(cloud.accepted) == 251
+    assert max(len(batch) for batch in cloud.batches) == 100
+    await until(lambda: hub.status().outbox.pending == 0)
+    assert hub.status().link.state == "up"
+
+
+BROKEN = [
+    faults.Refused(),
+    faults.CutBefore(),
+    faults.CutAfter(),
+    faults.CutAfter(body_bytes=5),
+    faults.Status(status=500),
+    faults.Status(status=503, retry_after_s=0),
+    faults.Status(status=503, retry_after_s=1, retry_after_form="date"),
+    faults.Status(status=502, is_json=False),
+    faults.Status(status=504, is_processed=True),
+    faults.Status(status=429, retry_after_s=0),
+    faults.Status(status=408),
+    faults.Redirect(location="/v1/telemetry", status=307),
+    faults.BrokenJson(),
+    faults.TruncatedJson(),
+    faults.OversizedBody(body_bytes=2_000_000),
+    faults.WrongShape(shape="string"),
+    faults.WrongShape(shape="missing"),
+    faults.WrongShape(shape="null"),
+]
+HARMLESS = [
+    faults.ExtraFields(),
+    faults.WrongContentType(),
+    faults.SlowDrip(piece_bytes=3, pause_s=0.01),
+    faults.LatencyUp(min_s=0.05, max_s=0.1),
+    faults.LatencyDown(min_s=0.05, max_s=0.1),
+    faults.ClockOff(offset_s=-400 * 86_400),
+]
+
+
+@pytest.mark.parametrize("fault", BROKEN, ids=str)
+async def test_every_broken_answer_is_survived_and_the_same_sent_again(
+    cloud: Cloud, make_hub: MakeHub, fault: faults.Fault
+) -> None:
+    cloud.faults(faults.Rule(fault, endpoint=Endpoint.TELEMETRY, next_n=1))
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(20.1, 20.2, 20.3)
+    await until(lambda: hub.status().outbox.accepted == 3)
+    await until(lambda: hub.status().outbox.pending == 0)
+    assert len(cloud.stored) == 3
+    assert hub.status().faults == []
+    assert hub.status().outbox.dead_letters == 0
+
+
+@pytest.mark.parametrize("fault", BROKEN, ids=str)
+async def test_every_broken_answer_about_settings_leaves_them_alone(
+    cloud: Cloud, make_hub: MakeHub, fault: faults.Fault
+) -> None:
+    cloud.faults(faults.Rule(fault, endpoint=Endpoint.SETTINGS_GET, next_n=1))
+    hub = make_hub(cloud.url)
+    hub.start()
+    await until(lambda: 200 in cloud.answered(Endpoint.SETTINGS_GET)[-1:])
+    assert hub.hub.settings.current.reporting_interval_seconds == 60
+    assert hub.status().faults == []
+
+
+@pytest.mark.parametrize("fault", HARMLESS, ids=str)
+async def test_what_is_odd_but_right_is_taken(cloud: Cloud, make_hub: MakeHub, fault: faults.Fault) -> None:
+    cloud.faults(faults.Rule(fault, endpoint=Endpoint.TELEMETRY))
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(20.1, 20.2)
+    await until(lambda: hub.status().outbox.accepted == 2)
+    assert len(cloud.accepted) == 2
+    assert hub.status().outbox.being_resent == 0
+
+
+async def test_less_accepted_than_sent_is_counted_and_not_sent_again(cloud: Cloud, make_hub: MakeHub) -> None:
+    cloud.faults(faults.Rule(faults.AcceptedLower(by=2), endpoint=Endpoint.TELEMETRY, next_n=1))
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(20.1, 20.2, 20.3)
+    await until(lambda: hub.status().outbox.pending == 0 and hub.status().outbox.accepted)
+    assert (hub.status().outbox.accepted, hub.status().outbox.short) == (1, 2)
+    assert len(cloud.accepted) == 3
+
+
+async def test_a_refused_key_is_probed_slowly_while_sampling_goes_on(cloud: Cloud, make_hub: MakeHub) -> None:
+    cloud.reference.admin.replace_key(cloud.hub_id)
+    sensor = thermometer()
+    hub = make_hub(cloud.url, sensors=[sensor])
+    hub.start()
+    await until(lambda: hub.status().link.state == "key_refused")
+    assert "key" in hub.status().link.reason
+    asked = len(cloud.requests)
+    assert asked == 3
+    hub.report(*(20 + n / 100 for n in range(20)))
+    await until(lambda: hub.status().outbox.pending == 21)
+    assert len(cloud.requests) == asked
+    assert hub.hub.client.wait_s(endpoints.Endpoint.TELEMETRY) > 800
+    assert KEY not in str(hub.status())
+
+
+async def test_a_new_key_is_picked_up_from_its_file(cloud: Cloud, make_hub: MakeHub) -> None:
+    new_key = cloud.reference.admin.replace_key(cloud.hub_id).api_key
+    keys = [KEY, KEY]  # the first for the client, the second for the phase of sampling
+    hub = make_hub(cloud.url, read_key=lambda: keys.pop() if keys else new_key)
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: cloud.accepted)
+    assert hub.status().link.state == "up"
+
+
+async def test_a_key_file_that_is_gone_does_not_end_anything(cloud: Cloud, make_hub: MakeHub) -> None:
+    cloud.reference.admin.replace_key(cloud.hub_id)
+    keys = [KEY, KEY]
+
+    def read_key() -> str:
+        if not keys:
+            raise ConfigInvalid("the secret cannot be read")
+        return keys.pop()
+
+    hub = make_hub(cloud.url, read_key=read_key)
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: hub.status().link.state == "key_refused")
+    assert hub.status().faults == []
+
+
+async def test_one_refused_reading_does_not_hold_up_the_others(
+    cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It comes from a sensor that belongs to another hub by now."""
+    monkeypatch.setattr(batching, "RETRY_ALONE_MS", 50)
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "relayed.json").write_text('{"T9": {"sensor_id": "00000000-0000-4000-8000-000000000099"}}')
+    hub = make_hub(cloud.url, network=TestNetwork("T9"))
+    hub.start()
+    values = [20 + n / 100 for n in range(60)]
+    hub.report(*values[:30])
+    hub.report(19.0, device="T9")
+    hub.report(*values[30:])
+    await until(lambda: hub.status().outbox.accepted == 60)
+    hub.report(20.9)
+    await until(lambda: hub.status().outbox.dead_letters == 1)
+    await until(lambda: hub.status().outbox.pending == 0)
+    assert sorted(reading.value for reading in cloud.stored) == sorted([*values, 20.9])
+    assert hub.hub.outbox is not None
+    (letter,) = await hub.hub.outbox.dead_letters()
+    assert (letter.device, letter.value) == ("T9", 19.0)
+    assert hub.status().outbox.last_refusal
+
+
+async def test_gzip_that_is_refused_is_switched_off(make_hub: MakeHub) -> None:
+    cloud = Cloud(is_gzip_accepted=False)
+    await cloud.up()
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(*(20 + n / 100 for n in range(50)))
+    await until(lambda: len(cloud.stored) == 50)
+    await until(lambda: hub.status().link.compression == "off")
+    hub.report(*(21 + n / 100 for n in range(50)))
+    await until(lambda: len(cloud.stored) == 100)
+    assert cloud.answered().count(415) == 1
+    await cloud.down()
+
+
+async def test_gzip_that_is_taken_is_proven(cloud: Cloud, make_hub: MakeHub) -> None:
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(*(20 + n / 100 for n in range(50)))
+    await until(lambda: len(cloud.stored) == 50)
+    assert hub.status().link.compression == "proven"
+
+
+# Relayed sensors.
+
+
+async def test_a_relayed_sensor_registers_and_speaks_for_itself(cloud: Cloud, make_hub: MakeHub) -> None:
+    network = TestNetwork("T1", "T2")
+    hub = make_hub(cloud.url, network=network, sensor_keys={"T1": cloud.sensor_key("T1")})
+    hub.start()
+    now_ms = hub.clock.monotonic_ms()
+    network.reports.put_nowait([Reading(device, device, T_KIND, 19.5, now_ms) for device in ("T1", "T2")])
+    await until(lambda: cloud.accepted)
+    (arrived,) = cloud.accepted
+    assert arrived.device_id == hub.hub.identities.sensor_id("T1")
+    await until(lambda: hub.status().outbox.held == 1)
+    first, second = hub.status().relayed
+    assert (first.sensor_id, first.problem) == (arrived.device_id, "")
+    assert second.sensor_id is None
+    assert "relay.sensor_keys_file" in second.problem
+    assert network.confirmed
+
+
+async def test_what_was_held_goes_out_once_the_sensor_is_known(cloud: Cloud, make_hub: MakeHub) -> None:
+    keys = {"T1": cloud.sensor_key("T1")}
+    first = make_hub(cloud.url, network=TestNetwork("T1"))
+    first.start()
+    first.report(19.1, 19.2, 19.3, device="T1")
+    await until(lambda: first.status().outbox.held == 3)
+    await first.end()
+    second = make_hub(cloud.url, network=TestNetwork("T1"), sensor_keys=keys)
+    second.start()
+    await until(lambda: len(cloud.stored) == 3)
+    assert {reading.device_id for reading in cloud.stored} == {second.hub.identities.sensor_id("T1")}
+
+
+async def test_a_relayed_reading_never_goes_out_as_the_hubs_own(
+    cloud: Cloud, make_hub: MakeHub, tmp_path: Path
+) -> None:
+    """Its identity was lost on the disk while readings of it waited: they wait on."""
+    network = TestNetwork("T1")
+    first = make_hub(cloud.url, network=network, sensor_keys={"T1": cloud.sensor_key("T1")})
+    first.start()
+    await until(lambda: first.hub.identities.is_known("T1"))
+    await cloud.down()
+    first.report(19.1, 19.2, device="T1")
+    await until(lambda: first.status().outbox.pending == 2)
+    await first.end()
+    (tmp_path / "state" / "relayed.json").write_text("lost")
+    await cloud.up()
+    second = make_hub(cloud.url, network=TestNetwork("T1"))
+    second.start()
+    second.report(22.0)
+    await until(lambda: any(reading.value == 22.0 for reading in cloud.accepted))
+    await until(lambda: second.status().outbox.pending == 2)
+    assert [reading.value for reading in cloud.stored if reading.device_id == cloud.hub_id] == [22.0]
+    assert second.status().outbox.pending == 2
+
+
+async def test_a_lost_network_is_shown_and_asked_again(cloud: Cloud, make_hub: MakeHub) -> None:
+    network = TestNetwork("T1")
+    hub = make_hub(cloud.url, network=network, sensor_keys={"T1": cloud.sensor_key("T1")})
+    hub.start()
+    network.reports.put_nowait(NetworkLost("the coordinator does not answer"))
+    await until(lambda: "coordinator" in hub.status().relayed[0].problem)
+
+
+# Sensors.
+
+
+async def test_sensors_that_fail_and_lie_do_not_hold_up_the_others(cloud: Cloud, make_hub: MakeHub) -> None:
+    def fail(error: Exception) -> TestSensor:
+        def act() -> float:
+            raise error
+
+        return TestSensor(f"{type(error).__name__}", T_KIND, act)
+
+    failing = [
+        fail(SensorUnavailable("bus error")),
+        fail(ReadingImplausible("text")),
+        fail(OSError(5, "Input/output error")),
+        fail(TimeoutError(110, "Connection timed out")),
+        fail(ValueError("no number")),
+    ]
+    lying = [
+        TestSensor("nan", SensorKind.HUMIDITY, lambda: math.nan),
+        TestSensor("inf", SensorKind.PRESSURE, lambda: math.inf),
+        TestSensor("wild", SensorKind.IAQ, lambda: -40.0),
+    ]
+    primary = '[sensors.primary]\ntemperature = "T1"\n'
+    hub = make_hub(cloud.url, sensors=[*failing, *lying, thermometer()], config_text=primary)
+    hub.start()
+    await until(lambda: cloud.accepted)
+    await until(lambda: all(sensor.failures + sensor.bad + sensor.good for sensor in hub.status().sensors))
+    assert [(reading.sensor_type, reading.value) for reading in cloud.accepted] == [("temperature", 21.5)]
+    shown = {sensor.source: sensor for sensor in hub.status().sensors}
+    assert len(shown) == 9
+    assert shown["SensorUnavailable"].problem == "bus error"
+    assert "timed out" in shown["TimeoutError"].problem
+    assert all(shown[sensor.source].failures == 1 for sensor in failing)
+    assert all(shown[sensor.source].bad == 1 for sensor in lying)
+    assert hub.status().faults == []
+
+
+# Time.
+
+
+async def test_without_a_clock_readings_wait_and_then_get_their_time(cloud: Cloud, make_hub: MakeHub) -> None:
+    clock = HubClock()
+    clock.is_synchronised = False
+    clock.off_ms = -1_700_000_000_000  # what the wall clock says before NTP does not matter
+    hub = make_hub(cloud.url, clock=clock)
+    hub.start()
+    hub.report(20.1, 20.2)
+    await until(lambda: hub.status().outbox.unanchored == 2)
+    measured_ms = [reading.at_ms for reading in hub.committed]
+    assert not cloud.accepted
+    assert hub.status().clock.synchronised is False
+    for off_ms in (365 * 86_400_000, -365 * 86_400_000, 0):
+        clock.off_ms = off_ms
+    clock.is_synchronised = True
+    await until(lambda: len(cloud.accepted) == 2)
+    utc_ms = clock.utc_ms()
+    assert utc_ms is not None
+    zero_ms = utc_ms - clock.monotonic_ms()
+    assert all(abs(a.at_ms - zero_ms - m) < 50 for a, m in zip(cloud.accepted, measured_ms, strict=True))
+
+
+async def test_a_boot_that_never_learnt_the_time_keeps_its_readings(cloud: Cloud, make_hub: MakeHub) -> None:
+    clock = HubClock()
+    clock.is_synchronised = False
+    clock.boot_id = "a boot without NTP"
+    first = make_hub(cloud.url, clock=clock)
+    first.start()
+    first.report(20.1, 20.2)
+    await until(lambda: first.status().outbox.unanchored == 2)
+    await first.end()
+    second = make_hub(cloud.url)
+    second.start()
+    second.report(21.0)
+    await until(lambda: cloud.accepted)
+    await until(lambda: second.status().outbox.pending == 2)
+    assert second.status().outbox.unanchored == 2
+    assert [reading.value for reading in cloud.stored] == [21.0]
