@@ -5,10 +5,11 @@ sensor says `CONFIRMATIONS` times in a row, each close to the last, is the new t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import inf, isfinite
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from hal.interface import UNITS, Quality, SensorKind
 
@@ -22,8 +23,7 @@ STUCK_READINGS_MIN: Final = 12
 _H_MS: Final = 3_600_000
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """What is believable of one kind, in its unit.
 
     Attributes:

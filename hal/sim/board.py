@@ -5,8 +5,9 @@ between is gone, as with a real radio.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from hal.errors import ActuatorFault
 from hal.interface import HvacAction, RelayedSensor, SensorKind
@@ -37,8 +38,7 @@ _SIGNALS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimOptions:
+class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
     """A world to be simulated.
 
     Attributes:

@@ -11,8 +11,9 @@ transmittance 0.60. EN 12831-1:2017 for 0.5 air changes an hour; air holds 0.34 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from hal.sim.linear import Matrix, dot, propagator
 
@@ -30,8 +31,7 @@ WINDOW_REDUCTION: Final = 0.63
 """Frame 0.7 times non-perpendicular incidence 0.9 (ISO 13790, 11.4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
+class Zone(msgspec.Struct, frozen=True):
     """One room.
 
     Attributes:
@@ -97,8 +97,7 @@ ISO 13790, C.2: the mass takes its area's share, the surface node the rest, and 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Building:
+class Building(msgspec.Struct, frozen=True):
     """Zones and what joins them.
 
     Attributes:

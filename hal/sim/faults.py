@@ -1,12 +1,13 @@
 """What can go wrong with a sensor, and when. Pure data and one seeded draw; acting on it is the sensor's work."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 from random import Random
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from hal.interface import SensorKind
 
@@ -32,8 +33,7 @@ class FaultKind(StrEnum):
     """It answers with what is no number; a relayed sensor's report is dropped by the radio's checksum."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """One fault of one sensor.
 
     Attributes:

@@ -7,8 +7,9 @@ Fundamentals 2017, chapter 18, table 1; EN 16798-1:2019, annex B). Cooking 2 kg,
 (CIBSE Guide A, moisture production in dwellings, as rates while it lasts).
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from hal.sim.noise import Noise
 
@@ -21,8 +22,7 @@ DELAY_H: Final = 0.2
 STANDBY_W_PER_M2: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Habit:
+class Habit(msgspec.Struct, frozen=True):
     """Something that happens at about the same hours.
 
     Attributes:

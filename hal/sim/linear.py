@@ -5,7 +5,8 @@ written out: the built-in `sum` of floats rounds differently from Python 3.12 on
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -45,8 +46,7 @@ def plus(left: Matrix, right: Matrix) -> Matrix:
     return tuple(tuple(a + b for a, b in zip(*rows, strict=True)) for rows in zip(left, right, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Propagator:
+class Propagator(msgspec.Struct, frozen=True):
     """The exact solution of x' = F x + g over one step with constant g.
 
     At its end x = `state` x0 + `once` g; the integral of x over it is `once` x0 + `twice` g.

@@ -10,9 +10,10 @@ the fuel's upper heating value.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import exp
 from typing import Final
+
+import msgspec
 
 from hal.sim.air import KELVIN
 from hal.sim.building import Zone
@@ -27,8 +28,7 @@ CARNOT_SHARE: Final = 0.5
 COOLING_PERFORMANCE: Final = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Generator:
+class Generator(msgspec.Struct, frozen=True):
     """What makes the heat and the cold.
 
     Attributes:

@@ -6,11 +6,12 @@ A value depends on the seed, the sensor and the instant alone; only a stuck sens
 import asyncio
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from math import copysign, inf, nan
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from hal.errors import ReadingImplausible, SensorUnavailable
 from hal.interface import HUB, SensorKind
@@ -25,8 +26,7 @@ _SPIKE_ABOVE: Final = 0.67
 """Half of all standard normal deviates are farther than this from 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(msgspec.Struct, frozen=True):
     """The properties of a sensing element.
 
     Attributes:

@@ -4,8 +4,9 @@ Plain hysteresis with a night setback, as a mechanical room thermostat with a cl
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from hal.interface import HvacAction
 
@@ -18,8 +19,7 @@ DAY_FROM_H: Final = 6.0
 DAY_TO_H: Final = 22.5
 
 
-@dataclass(frozen=True, slots=True)
-class Tenant:
+class Tenant(msgspec.Struct, frozen=True):
     """A thermostat in every room, all set alike."""
 
     day_c: float = DAY_C

@@ -9,10 +9,11 @@ service for Berlin (coldest month 1 °C, warmest 20 °C). Solar time is UTC plus
 minutes at most) is left out.
 """
 
-from dataclasses import dataclass
 from math import cos, exp, pi, radians, sin, sqrt
 from random import Random
 from typing import Final
+
+import msgspec
 
 DAY_S: Final = 86_400
 HOUR_S: Final = 3_600
@@ -29,8 +30,7 @@ WARMEST_SOLAR_HOUR: Final = 15.0
 GROUND_REFLECTION: Final = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(msgspec.Struct, frozen=True):
     """A stationary first-order autoregressive process: its mean, spread and memory, and the bounds it is held to."""
 
     mean: float
@@ -62,8 +62,7 @@ def sun_vector(utc_s: float) -> tuple[float, float, float]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Sunshine:
+class Sunshine(msgspec.Struct, frozen=True):
     """The sun's radiation at one moment.
 
     Attributes:

@@ -4,13 +4,13 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from math import isnan
 from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from hal.errors import ActuatorFault, ReadingImplausible, SensorUnavailable
 from hal.interface import HUB, Board, HvacAction, Quality, Reading, SensorKind
