@@ -44,7 +44,7 @@ SENSORS_MAX = 1000
 @click.option(
     "--crash-points",
     is_flag=True,
-    help="Cut the power before each durable operation of an hour with an outage, in turn.",
+    help="Cut the power before each durable operation of an hour with an outage.",
 )
 def rehearse(
     board: BoardChoice,
@@ -62,7 +62,13 @@ def rehearse(
     gave with what the cloud stored: nothing lost, altered or invented, and no quota exceeded.
     """
     check_map(board, map_file)
-    asked = {"recording": board.recording, "map": map_file, "days": days, "sensors": sensors, "faults": faults}
+    asked: dict[str, Any] = {
+        "recording": board.recording,
+        "map": map_file,
+        "days": days,
+        "sensors": sensors,
+        "faults": faults,
+    }
     given = {name: value for name, value in asked.items() if value is not None} | {"board": board.name, "seed": seed}
     try:
         return _sweep(given, as_json=as_json) if crash_points else _rehearse(Options(**given), as_json=as_json)

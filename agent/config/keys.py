@@ -111,7 +111,9 @@ KEYS: tuple[Key, ...] = (
         600,
         "how old the hub's copy of the server's settings may get; the quota is 10 a minute",
     ),
-    Key("cloud.batch_linger_s", number(0, 3600, "s"), 120, "wait this long for a batch to fill: fewer, larger requests"),
+    Key(
+        "cloud.batch_linger_s", number(0, 3600, "s"), 120, "wait this long for a batch to fill: fewer, larger requests"
+    ),
     Key("cloud.batch_readings_max", integer(1, 100, "readings"), 100, "the API takes at most 100 in a request"),
     Key("board.name", choice("sim", "linux", "replay"), "sim", "needs no hardware, so that the first start works"),
     Key("board.sim.seed", integer(0, _SEED_MAX), 1, "the same seed gives the same house, weather and faults"),

@@ -24,7 +24,10 @@ class Livelock(Exception):
 
 
 class _Selector(async_solipsism.selector.Selector):  # type: ignore[misc] # no type information
-    """The same in a third of the time: asked at every turn, with a handful of sockets."""
+    """The same in a third of the time: asked at every turn of the loop, with a handful of sockets. Counts the turns."""
+
+    _second = 0
+    _turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[Any, int]]:
         ready = []
@@ -35,15 +38,23 @@ class _Selector(async_solipsism.selector.Selector):  # type: ignore[misc] # no t
                 events |= selectors.EVENT_WRITE
             if events:
                 ready.append((key, events))
-        if ready or timeout == 0:
-            return ready
+        self._turns += 1
+        if self._turns > TURNS_PER_SECOND_MAX:
+            raise Livelock(f"{TURNS_PER_SECOND_MAX} turns of the loop within virtual second {self._second}")
+        if not ready and timeout != 0:
+            self._let_time_pass(timeout)
+        return ready
+
+    def _let_time_pass(self, timeout: float | None) -> None:
         if timeout is None or timeout >= asyncio.base_events.MAXIMUM_SELECT_TIMEOUT:  # type: ignore[attr-defined]
             raise async_solipsism.SleepForeverError("nothing will ever happen again")
         self.clock.advance(max(timeout, self.clock.resolution))
-        return ready
+        second = int(self.clock.time())
+        if second != self._second:
+            self._second, self._turns = second, 0
 
 
-class VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc] # async-solipsism has no type information
+class VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc] # no type information
     """An event loop in which sleeping costs nothing."""
 
     def __init__(self) -> None:
@@ -51,17 +62,6 @@ class VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc] # async-soli
         plain: async_solipsism.selector.Selector = self._selector  # type: ignore[has-type] # made by the base class
         self._selector = _Selector(plain.clock)
         plain.close()
-        self._second = 0
-        self._turns = 0
-
-    def _run_once(self) -> None:
-        second = int(self.time())
-        if second != self._second:
-            self._second, self._turns = second, 0
-        self._turns += 1
-        if self._turns > TURNS_PER_SECOND_MAX:
-            raise Livelock(f"{TURNS_PER_SECOND_MAX} turns of the loop within virtual second {second}")
-        super()._run_once()
 
 
 class MemoryConnector(aiohttp.BaseConnector):
