@@ -100,8 +100,18 @@ def draw(scene: Scene, options: Options, pending_max: int) -> RenderableType:
         ("climahub demo", "bold"), f"  {name}, {options.speed:,.0f} times faster    ", (house_time(scene), "bold cyan")
     )
     return Panel(
-        Group(head, Text(), _happening(scene), Text(), _way(scene, pending_max), Text(), _rooms(scene.status)),
-        subtitle=Text(f"Ctrl-C ends it    meanwhile: climahub status --socket {scene.socket}", "dim"),
+        Group(
+            head,
+            Text(),
+            _happening(scene),
+            Text(),
+            _way(scene, pending_max),
+            Text(),
+            _rooms(scene.status),
+            Text(),
+            Text(f"meanwhile: climahub status --socket {scene.socket}", "dim", overflow="fold"),
+        ),
+        subtitle=Text("Ctrl-C ends it", "dim"),
         border_style="blue",
         padding=(0, 1),
     )

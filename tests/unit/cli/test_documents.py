@@ -1,0 +1,102 @@
+"""The documents and the tree tell the same story."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from agent.cli import exits
+from agent.cli.root import COMMANDS, cli
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXT = {path: path.read_text() for path in DOCUMENTS}
+README = TEXT[ROOT / "README.md"]
+
+
+def mapped() -> set[str]:
+    """Return the paths that README's map of the rooms names."""
+    block = README.partition("## The map of the rooms")[2].split("```")[1]
+    paths, house = set(), ""
+    for line in block.strip().splitlines():
+        name = line.split()[0]
+        if not line.startswith(" "):
+            house = name
+        paths.add(name if name == house else house + name)
+    return paths
+
+
+def test_the_map_of_the_rooms_matches_the_tree() -> None:
+    rooms = {
+        f"{house}/{path.name}/"
+        for house in ("agent", "hal")
+        for path in (ROOT / house).iterdir()
+        if (path / "__init__.py").is_file()
+    }
+    found = mapped()
+    assert {path for path in found if not (ROOT / path).exists()} == set()
+    assert rooms <= found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+?)\)", TEXT[document])
+    broken = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert broken == []
+
+
+def command_lines() -> list[str]:
+    found = []
+    for text in TEXT.values():
+        for block in text.split("```")[1::2]:
+            found += re.findall(r"^ *(?:sudo |\.venv/bin/)?(climahub [^\n|>&#;]*)", block, re.MULTILINE)
+    return found
+
+
+@pytest.mark.parametrize("line", sorted(set(command_lines())))
+def test_commands_in_the_documents_exist(line: str) -> None:
+    """Each word that is an option is one of the command, and each command is there."""
+    command: click.Command = cli
+    words = shlex.split(line)[1:]
+    context = click.Context(cli)
+    while words and isinstance(command, click.Group):
+        inner = command.get_command(context, words[0])
+        if inner is None:
+            break
+        command = inner
+        words = words[1:]
+    if command.name == "cloud" and isinstance(command, click.Group):
+        default = command.get_command(context, "serve")
+        assert default is not None
+        command = default
+    known = {name for parameter in command.params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+    assert command is not cli or line == "climahub COMMAND --help"
+
+
+def test_every_command_is_documented() -> None:
+    for name in COMMANDS:
+        assert f"climahub {name}" in TEXT[ROOT / "docs" / "commands.md"]
+
+
+def test_exit_codes_are_documented() -> None:
+    for code, meaning in exits.MEANINGS.items():
+        assert f"| {code} | {meaning} |" in TEXT[ROOT / "docs" / "commands.md"]
+
+
+def test_make_targets_in_the_documents_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for text in TEXT.values() for name in re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)}
+    assert named <= targets
+    assert {"demo", "test", "check", "bench", "soak"} <= targets
+
+
+def test_lock_files_name_no_place_of_a_machine() -> None:
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        text = (ROOT / lock).read_text()
+        assert not re.search(r"file:/|https?:|--(extra-)?index|--find-links", text)
+        pins = re.findall(r"^([a-z0-9._-]+)==\S+ \\$", text, re.MULTILINE)
+        assert {"aiohttp", "click", "msgspec", "rich", "tzdata", "async-solipsism"} <= set(pins)
+        assert len(pins) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE))
