@@ -294,10 +294,19 @@ def new_session(connector: aiohttp.BaseConnector, *, user_agent: str) -> aiohttp
 
 
 def tcp_connector(ca_file: str | None) -> aiohttp.TCPConnector:
-    """Return the connector of a real hub: TLS verified, against the system's authorities or ``ca_file`` alone."""
-    return aiohttp.TCPConnector(
+    """Return the connector of a real hub: TLS verified, against the system's authorities or ``ca_file`` alone.
+
+    Raises:
+        ConfigInvalid: The file cannot be read, or holds no certificate.
+    """
+    try:
         # `True` is the verifying context that aiohttp has made already: 150 authorities need not be read twice.
-        ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+        verified = ssl.create_default_context(cafile=ca_file) if ca_file else True
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise ConfigInvalid(f"cloud.ca_file: {ca_file} gives no certificate in PEM form ({said})") from error
+    return aiohttp.TCPConnector(
+        ssl=verified,
         limit=4,
         keepalive_timeout=KEEP_ALIVE_S,
     )

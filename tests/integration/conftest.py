@@ -175,7 +175,9 @@ class Cloud:
         return self.reference.admin.provision(NewDevice(name=device, kind=DeviceKind.SENSOR)).api_key
 
     async def up(self) -> None:
-        self._runner = web.AppRunner(self.reference.application(), access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            self.reference.application(), access_log=None, handle_signals=False, shutdown_timeout=0.1
+        )
         await self._runner.setup()
         await web.TCPSite(
             self._runner, "127.0.0.1", self._port, reuse_address=True, ssl_context=self.ssl_context

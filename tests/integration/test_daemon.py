@@ -1,0 +1,293 @@
+"""`python -m agent run` as a process: signals, exit codes, what is left on the disk, what it says and imports."""
+
+import asyncio
+import json
+import os
+import random
+import re
+import signal
+import socket
+import stat
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from agent.foundation.disk import Disk
+from agent.foundation.worker import InlineWorker
+from agent.refcloud import faults
+from agent.telemetry.outbox import Lane
+from agent.telemetry.outbox_sqlite import OutboxLimits, open_outbox
+from tests.integration.conftest import KEY, Cloud, until
+
+EXIT_WITHIN_S = 2.0
+ROOT = Path(__file__).parents[2]
+SENSOR_KEY = "sk_sensor_secretsecret"
+
+
+class Daemon:
+    """One state directory, and the process that works on it."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        self.directory = directory
+        self.state = directory / "state"
+        self.socket = directory / "run" / "status.sock"
+        self.config = directory / "config.toml"
+        key_file, sensor_keys = directory / "api-key", directory / "sensor-keys.toml"
+        for path, text in ((key_file, KEY), (sensor_keys, f'T9 = "{SENSOR_KEY}"\n')):
+            path.write_text(text)
+            path.chmod(0o600)
+        self.config.write_text(
+            f'[cloud]\nbase_url = "{url}"\napi_key_file = "{key_file}"\nbatch_linger_s = 0\n'
+            f'[storage]\nstate_dir = "{self.state}"\nrun_dir = "{directory}/run"\ncommit_interval_s = 0.1\n'
+            "[board.sim]\nsensors_count = 12\nreport_interval_s = 1\n"
+            f'[clock]\ntrust = "system"\n[log]\nlevel = "debug"\n[relay]\nsensor_keys_file = "{sensor_keys}"\n'
+        )
+        self.process: asyncio.subprocess.Process
+        self.log = ""
+
+    async def start(self, *arguments: str) -> None:
+        """Start the process; its log is read to its end by `wait`."""
+        options = ("run", "--config", str(self.config))
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, "-m", "agent", *options, cwd=ROOT, stderr=asyncio.subprocess.PIPE
+        )
+
+    async def wait(self) -> int:
+        """Return the exit code."""
+        async with asyncio.timeout(20):
+            _, log = await self.process.communicate()
+        self.log = log.decode()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """Ask it to end; return the exit code and how long that took, in seconds."""
+        loop = asyncio.get_running_loop()
+        asked_s = loop.time()
+        self.process.send_signal(number)
+        code = await self.wait()
+        return code, loop.time() - asked_s
+
+    async def status(self) -> Any:  # noqa: ANN401 - JSON
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self.socket))) as session,
+            session.get("http://hub/v1/status") as response,
+        ):
+            assert response.status == 200
+            assert response.content_type == "application/json"
+            return await response.json()
+
+    async def ready(self) -> None:
+        """Wait until it answers and has something on the disk."""
+        async with asyncio.timeout(20):
+            while True:
+                assert self.process.returncode is None
+                try:
+                    status = await self.status()
+                except (aiohttp.ClientError, OSError):
+                    status = None
+                if status is not None and status["outbox"]["committed"]:
+                    return
+                await asyncio.sleep(0.02)
+
+    async def kept(self) -> list[tuple[str, int, float]]:
+        """What the outbox still holds that has a time, as (kind, utc_ms, value)."""
+        outbox, aside = await open_outbox(
+            self.state, boot_id="stranger", limits=OutboxLimits(2**40, 0, 100), worker=InlineWorker(), disk=Disk()
+        )
+        assert aside is None
+        found = []
+        while items := await outbox.claim(Lane.BACKLOG, 100):
+            found += [(item.kind.value, item.utc_ms, item.value) for item in items]
+        assert await outbox.gaps() == []
+        await outbox.close()
+        return found
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path, cloud: Cloud) -> AsyncIterator[Daemon]:
+    made = Daemon(tmp_path, cloud.url)
+    yield made
+    if getattr(made, "process", None) is not None and made.process.returncode is None:
+        made.process.kill()
+        await made.process.wait()
+
+
+async def test_it_serves_and_ends_on_request(daemon: Daemon, cloud: Cloud) -> None:
+    await daemon.start()
+    await daemon.ready()
+    await until(lambda: cloud.accepted)
+    status = await daemon.status()
+    assert status["board"] == "sim"
+    assert status["clock"]["synchronised"]
+    assert status["outbox"]["problem"] == ""
+    assert len(status["sensors"]) >= 7
+    assert stat.S_IMODE(daemon.socket.stat().st_mode) == 0o660
+    code, took_s = await daemon.stop()
+    assert code == 0
+    assert took_s < EXIT_WITHIN_S
+    assert "stopped" in daemon.log
+    assert "Traceback" not in daemon.log
+
+
+async def test_ctrl_c_ends_it_as_well(daemon: Daemon) -> None:
+    await daemon.start()
+    await daemon.ready()
+    code, took_s = await daemon.stop(signal.SIGINT)
+    assert code == 0
+    assert took_s < EXIT_WITHIN_S
+
+
+async def test_it_ends_in_time_while_the_cloud_hangs_and_a_technician_looks_on(daemon: Daemon, cloud: Cloud) -> None:
+    cloud.faults(faults.Rule(faults.LatencyUp(min_s=60, max_s=60)))
+    await daemon.start()
+    await daemon.ready()
+    reader, writer = await asyncio.open_unix_connection(str(daemon.socket))
+    writer.write(b"GET /v1/status HTTP/1.1\r\nHost: hub\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    code, took_s = await daemon.stop()
+    assert code == 0
+    assert took_s < EXIT_WITHIN_S
+    writer.close()
+    cloud.faults()
+
+
+async def test_sigterm_loses_nothing(daemon: Daemon, cloud: Cloud) -> None:
+    await cloud.down()
+    await daemon.start()
+    await daemon.ready()
+    sampled = {
+        (sensor["kind"], sensor["value"])
+        for sensor in (await daemon.status())["sensors"]
+        if not sensor["device"] and sensor["quality"] != "bad" and sensor["value"] is not None
+    }
+    await daemon.stop()
+    kept = await daemon.kept()
+    assert sampled
+    assert sampled <= {(kind, value) for kind, _, value in kept}
+    await cloud.up()
+    await daemon.start()
+    await daemon.ready()
+    await until(lambda: len(cloud.stored) > len(kept))
+    await daemon.stop()
+    stored = {(reading.sensor_type, reading.at_ms, reading.value) for reading in cloud.stored}
+    assert set(kept) <= stored | set(await daemon.kept())
+    assert set(kept) <= stored
+
+
+@pytest.mark.slow
+async def test_kill_9_at_any_moment_loses_nothing_committed(daemon: Daemon, cloud: Cloud) -> None:
+    rng = random.Random(os.urandom(8))
+    committed: set[tuple[str, int, float]] = set()
+    for life in range(5):
+        await (cloud.down() if life % 2 else asyncio.sleep(0))
+        await daemon.start()
+        await daemon.ready()
+        await asyncio.sleep(rng.uniform(0.0, 0.4))
+        daemon.process.kill()
+        assert await daemon.wait() == -signal.SIGKILL
+        await (cloud.up() if life % 2 else asyncio.sleep(0))
+        stored = {(reading.sensor_type, reading.at_ms, reading.value) for reading in cloud.stored}
+        known = stored | set(await daemon.kept())
+        assert committed <= known
+        assert len(known) > len(committed)
+        committed = known
+    assert daemon.socket.exists()
+    await daemon.start()
+    await daemon.ready()
+    await until(lambda: len({(r.sensor_type, r.at_ms, r.value) for r in cloud.stored} - committed) > 0)
+    status = await daemon.status()
+    assert status["faults"] == []
+    code, _ = await daemon.stop()
+    assert code == 0
+    stored = {(reading.sensor_type, reading.at_ms, reading.value) for reading in cloud.stored}
+    assert committed <= stored | set(await daemon.kept())
+    keys = [(reading.device_id, reading.sensor_type, reading.at_ms) for reading in cloud.stored]
+    assert len(keys) == len(set(keys))
+
+
+async def test_a_second_one_is_refused(daemon: Daemon) -> None:
+    await daemon.start()
+    await daemon.ready()
+    second = Daemon(daemon.directory, "http://127.0.0.1:1")
+    await second.start()
+    assert await second.wait() == 75
+    assert "systemctl stop climahub" in second.log
+    assert "Traceback" not in second.log
+    assert (await daemon.status())["board"] == "sim"
+
+
+async def test_a_stale_socket_is_replaced(daemon: Daemon) -> None:
+    daemon.socket.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(daemon.socket))
+    await daemon.start()
+    await daemon.ready()
+    assert (await daemon.stop())[0] == 0
+
+
+async def test_a_bad_configuration_is_refused_with_all_its_errors(daemon: Daemon) -> None:
+    daemon.config.write_text('[cloud]\nbase_urll = "x"\n[storage]\ncommit_interval_s = -1\n[log]\nlevel = "loud"\n')
+    await daemon.start()
+    assert await daemon.wait() == 78
+    for part in ("base_urll", "base_url", "commit_interval_s", "level", str(daemon.config)):
+        assert part in daemon.log
+    assert "Traceback" not in daemon.log
+
+
+@pytest.mark.parametrize("content", ["no key", "cs_dev_" + "x" * 31, ""])
+async def test_a_bad_key_file_is_refused_without_repeating_it(daemon: Daemon, content: str) -> None:
+    (daemon.directory / "api-key").write_text(content)
+    await daemon.start()
+    assert await daemon.wait() == 78
+    assert "api-key" in daemon.log
+    assert not content or content not in daemon.log
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_a_bad_ca_file_is_a_configuration_error_that_names_it(daemon: Daemon, content: str | None) -> None:
+    ca_file = daemon.directory / "ca.pem"
+    if content is not None:
+        ca_file.write_text(content)
+    text = daemon.config.read_text().replace("[cloud]", f'[cloud]\nca_file = "{ca_file}"')
+    daemon.config.write_text(text)
+    await daemon.start()
+    assert await daemon.wait() == 78
+    assert "ca_file" in daemon.log
+    assert "Traceback" not in daemon.log
+
+
+async def test_a_directory_that_cannot_be_made_is_told(daemon: Daemon) -> None:
+    daemon.state.write_text("a file stands where the directory should")
+    await daemon.start()
+    assert await daemon.wait() == 73
+    assert "storage.state_dir" in daemon.log
+    assert str(daemon.state) in daemon.log
+
+
+async def test_no_secret_is_ever_said(daemon: Daemon, cloud: Cloud) -> None:
+    cloud.reference.admin.replace_key(cloud.hub_id)
+    await daemon.start()
+    await daemon.ready()
+    await until(lambda: 401 in cloud.answered())
+    status = json.dumps(await daemon.status())
+    await daemon.stop()
+    told = daemon.log + status
+    assert "401" in told
+    for secret in (KEY, KEY.removeprefix("cs_dev_"), SENSOR_KEY):
+        assert secret not in told
+
+
+async def test_it_imports_neither_the_command_line_nor_the_simulators_loop(daemon: Daemon) -> None:
+    await daemon.start("-X", "importtime")
+    await daemon.ready()
+    await daemon.stop()
+    imported = set(re.findall(r"^import time:.*\|\s+([\w.]+)$", daemon.log, re.MULTILINE))
+    assert {"agent.daemon", "agent.app", "aiohttp"} <= imported
+    roots = {name.split(".")[0] for name in imported}
+    assert not roots & {"click", "rich", "async_solipsism", "pytest", "hypothesis"}
+    assert not {name for name in imported if name.startswith(("agent.cli", "agent.rehearsal", "agent.refcloud"))}

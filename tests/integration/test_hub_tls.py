@@ -1,0 +1,238 @@
+"""TLS with an authority of our own: verified, refused, and told in words that help. No redirect ever gets the key."""
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from agent.refcloud import faults
+from tests.integration.conftest import KEY, Cloud, HubClock, MakeHub, until
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
+
+_CONFIG = """
+[ca]
+default_ca = here
+[here]
+dir = {root}
+database = $dir/index.txt
+serial = $dir/serial
+new_certs_dir = $dir
+default_md = sha256
+policy = any
+x509_extensions = server
+unique_subject = no
+[any]
+commonName = supplied
+[server]
+subjectAltName = IP:127.0.0.1
+[req]
+distinguished_name = dn
+[dn]
+[authority]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign
+subjectKeyIdentifier = hash
+"""
+
+
+class Authority:
+    """A certificate authority in a directory; PEM files come out."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir()
+        (root / "ca.cnf").write_text(_CONFIG.format(root=root))
+        (root / "index.txt").touch()
+        (root / "serial").write_text("01\n")
+        self.certificate = root / "ca.pem"
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        names = ("-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority", "-extensions", "authority")
+        self._openssl("req", "-x509", *key, *names, "-days", "30", "-config", "ca.cnf")
+        self._openssl(
+            "req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=cloud", "-config", "ca.cnf"
+        )
+
+    def server(self, begin: str, end: str) -> ssl.SSLContext:
+        """Return the context of a server at 127.0.0.1 with a certificate that is valid between two moments."""
+        files = ("-in", "server.csr", "-out", "server.pem", "-keyfile", "ca.key", "-cert", "ca.pem")
+        self._openssl("ca", "-batch", "-config", "ca.cnf", "-startdate", begin, "-enddate", end, *files)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.root / "server.pem", self.root / "server.key")
+        return context
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=self.root, check=True, capture_output=True, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls") / "ca")
+
+
+NOW = ("20200101000000Z", "20491231000000Z")
+LATER = ("20450101000000Z", "20491231000000Z")
+
+
+async def secure_cloud(context: ssl.SSLContext) -> Cloud:
+    cloud = Cloud()
+    cloud.ssl_context = context
+    await cloud.up()
+    return cloud
+
+
+@pytest.fixture
+async def good(authority: Authority) -> AsyncIterator[Cloud]:
+    cloud = await secure_cloud(authority.server(*NOW))
+    yield cloud
+    await cloud.down()
+
+
+async def test_an_authority_of_our_own_is_enough(good: Cloud, make_hub: MakeHub, authority: Authority) -> None:
+    hub = make_hub(good.url, ca_file=str(authority.certificate))
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: good.accepted)
+    assert hub.status().link.state == "up"
+
+
+async def test_a_stranger_is_refused_before_the_key_is_said(good: Cloud, make_hub: MakeHub, tmp_path: Path) -> None:
+    stranger = Authority(tmp_path / "stranger")
+    for ca_file in (None, str(stranger.certificate)):
+        hub = make_hub(good.url, ca_file=ca_file)
+        hub.start()
+        hub.report(20.1)
+        await until(lambda hub=hub: hub.status().link.state == "down")
+        assert "certificate is not accepted" in hub.status().link.reason
+        assert "check cloud.ca_file" in hub.status().link.reason
+        await hub.end()
+    assert good.requests == []
+
+
+async def test_another_name_is_refused(good: Cloud, make_hub: MakeHub, authority: Authority) -> None:
+    hub = make_hub(good.url.replace("127.0.0.1", "localhost"), ca_file=str(authority.certificate))
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: hub.status().link.state == "down")
+    assert good.requests == []
+
+
+@pytest.mark.parametrize(("is_synchronised", "advice"), [(False, "clock is not synchronised yet"), (True, "ca_file")])
+async def test_not_valid_yet_may_be_the_hubs_own_clock(
+    make_hub: MakeHub, authority: Authority, is_synchronised: bool, advice: str
+) -> None:
+    cloud = await secure_cloud(authority.server(*LATER))
+    clock = HubClock()
+    clock.is_synchronised = is_synchronised
+    hub = make_hub(cloud.url, ca_file=str(authority.certificate), clock=clock)
+    hub.start()
+    await until(lambda: hub.status().link.state == "down")
+    assert "not yet valid" in hub.status().link.reason
+    assert advice in hub.status().link.reason
+    await cloud.down()
+
+
+async def test_a_redirect_is_not_followed_and_the_key_not_sent_on(cloud: Cloud, make_hub: MakeHub) -> None:
+    seen: list[str | None] = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Authorization"))
+        return web.json_response({"accepted": 1})
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", elsewhere)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    target = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/telemetry"
+    for status in (301, 302, 303, 307, 308):
+        cloud.faults(faults.Rule(faults.Redirect(location=target, status=status), next_n=1))  # type: ignore[arg-type]
+        hub = make_hub(cloud.url)
+        hub.start()
+        hub.report(20.1)
+        await until(lambda hub=hub: hub.status().outbox.accepted)
+        await hub.end()
+    assert seen == []
+    await runner.cleanup()
+
+
+class RawServer:
+    """Answers each request with the same bytes, and notes what came."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.heads: list[str] = []
+        self._server: asyncio.Server
+        self.url = ""
+
+    async def up(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            for start in range(0, len(self.answer), 65536):
+                writer.write(self.answer[start : start + 65536])
+                await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            return
+        finally:
+            writer.close()
+
+    def down(self) -> None:
+        self._server.close()
+
+
+def http(status: str, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+GZIPPED_BOMB = zlib.compress(b" " * 20_000_000, 9, 31)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
+        pytest.param(b"HTTP/1.1 abc\r\n\r\n", id="no status"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", id="no length"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", id="cut"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, id="endless header"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", id="bad chunk"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 5_000_000, id="endless body"),
+        pytest.param(http("200 OK"), id="a captive portal without a body"),
+        pytest.param(http("200 OK", b"<html>log in</html>"), id="a captive portal"),
+        pytest.param(http("200 OK", b"[]"), id="a list"),
+        pytest.param(http("200 OK", b'{"accepted":"\xff"}'), id="not UTF-8"),
+        pytest.param(http("200 OK", b'{"accepted":' + b"[" * 100_000), id="too deep"),
+        pytest.param(http("200 OK", b'{"accepted":1.5}'), id="half a reading"),
+        pytest.param(http("200 OK", b"garbage", "Content-Encoding: gzip"), id="no gzip"),
+        pytest.param(http("200 OK", GZIPPED_BOMB, "Content-Encoding: gzip"), id="a bomb"),
+        pytest.param(http("301 Moved", b"", "Location: \x01\x02"), id="a redirect to nowhere"),
+        pytest.param(http("101 Switching Protocols"), id="another protocol, politely"),
+        pytest.param(http("999 What"), id="an unknown status"),
+    ],
+)
+async def test_whatever_answers_nothing_is_lost_and_nothing_breaks(make_hub: MakeHub, answer: bytes) -> None:
+    server = RawServer(answer)
+    await server.up()
+    hub = make_hub(server.url)
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: len([head for head in server.heads if "telemetry" in head]) >= 2)
+    await until(lambda: any("settings" in head for head in server.heads))
+    await until(lambda: hub.status().link.state == "down")
+    assert hub.status().outbox.pending == 1
+    assert hub.status().outbox.accepted == 0
+    assert hub.status().faults == []
+    assert KEY not in hub.status().link.reason
+    server.down()
