@@ -131,8 +131,8 @@ def _timezone(value: object) -> str:
     if isinstance(value, str):
         import zoneinfo  # noqa: PLC0415 - 0.3 MiB that a hub on UTC need not spend
 
-        # Asking for the one zone reads one file; listing them all reads 600 (22 ms).
-        with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError, ValueError):
+        # Asking for the one zone reads one file; listing them all reads 600 (22 ms). "Europe" is a directory: OSError.
+        with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             zoneinfo.ZoneInfo(value)
             return value
     raise SettingInvalid(f"timezone is {_shown(value)}; an IANA name such as Europe/Brussels is needed")

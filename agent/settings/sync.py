@@ -63,7 +63,8 @@ class SettingsSync:
         self._poll_interval_s = poll_interval_s
         self._listeners: list[Callable[[DeviceSettings], None]] = []
         self._asked = asyncio.Event()
-        self.problems: list[str] = []
+        self._problems: list[str] = []
+        self._refusal = ""
         self._stored = self._read()
         self._kinds = self._stored.settings.kinds
 
@@ -81,6 +82,11 @@ class SettingsSync:
     def pending(self) -> Mapping[str, Any]:
         """Local changes that the cloud has not taken yet."""
         return self._stored.pending
+
+    @property
+    def problems(self) -> list[str]:
+        """What was wrong with the file, with the cloud's last answer and with the last local change."""
+        return [*self._problems, *filter(None, [self._refusal])]
 
     def on_change(self, listener: Callable[[DeviceSettings], None]) -> None:
         """Have ``listener`` called whenever the settings in force change."""
@@ -128,9 +134,11 @@ class SettingsSync:
                 _log.info("local settings wait: %s", error)
                 continue
             except Refused as error:
-                self.problems = [f"the cloud refused a local change: {error}"]
-                _log.warning("%s", self.problems[0])
+                self._refusal = f"the cloud refused a local change: {error}"
+                _log.warning("%s", self._refusal)
                 answer = {}
+            else:
+                self._refusal = ""
             left = {key: value for key, value in self._stored.pending.items() if pending.get(key) != value}
             settings, _ = merged(self.current, {**answer, **left})
             await self._keep(Stored(settings, left))
@@ -144,12 +152,12 @@ class SettingsSync:
                 _log.info("settings not fetched: %s", error)
                 continue
             except Refused as error:
-                self.problems = [str(error)]
+                self._problems = [str(error)]
                 _log.warning("settings not fetched: %s", error)
                 return
             # What is still on its way to the cloud stays in force here.
-            settings, self.problems = merged(self.current, {**answer, **self._stored.pending})
-            for problem in self.problems:
+            settings, self._problems = merged(self.current, {**answer, **self._stored.pending})
+            for problem in self._problems:
                 _log.warning("a setting of the cloud is not taken: %s", problem)
             await self._keep(Stored(settings, dict(self._stored.pending)))
             return
@@ -163,7 +171,12 @@ class SettingsSync:
             self._kinds = stored.settings.kinds
             for listener in self._listeners:
                 listener(stored.settings)
-        data = msgspec.json.format(msgspec.json.encode(stored))
+        data = _encoded(stored)
+        if len(data) > FILE_BYTES_MAX:
+            # What this agent does not know must not cost it what it knows: a larger file is not read again.
+            data = _encoded(
+                msgspec.structs.replace(stored, settings=msgspec.structs.replace(stored.settings, unknown={}))
+            )
         try:
             await self._worker.run(lambda: self._disk.write(self._path, data))
         except (StorageFull, OSError) as error:
@@ -172,9 +185,23 @@ class SettingsSync:
     def _read(self) -> Stored:
         try:
             data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
-            return Stored() if data is None else msgspec.json.decode(data, type=Stored)
+            return Stored() if data is None else _decoded(data)
         except (Corrupt, *UNREADABLE) as error:
             aside = self._disk.quarantine(self._path)
-            self.problems = [f"{self._path.name} could not be read ({error}); it is kept as {aside.name}"]
-            _log.warning("%s; defaults are in force until the cloud answers", self.problems[0])
+            self._problems = [f"{self._path.name} could not be read ({error}); it is kept as {aside.name}"]
+            _log.warning("%s; defaults are in force until the cloud answers", self._problems[0])
             return Stored()
+
+
+def _encoded(stored: Stored) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(stored))
+
+
+def _decoded(data: bytes) -> Stored:
+    """Return the content of the file; a value out of its bounds is a broken file, not a setting."""
+    stored = msgspec.json.decode(data, type=Stored)
+    known = {key: value for key, value in msgspec.to_builtins(stored.settings).items() if key != "unknown"}
+    wrong = merged(DeviceSettings(), known)[1] + merged(DeviceSettings(), stored.pending)[1]
+    if wrong:
+        raise Corrupt("; ".join(wrong))
+    return stored

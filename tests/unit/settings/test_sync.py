@@ -1,0 +1,244 @@
+"""The cloud's copy wins; what is changed here reaches it; nothing wrong comes into force, or back from the disk."""
+
+import asyncio
+import errno
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from agent.cloud.client import CloudClient
+from agent.cloud.endpoints import Endpoint
+from agent.errors import ClimahubError, CloudUnavailable, Refused, SettingInvalid, Unauthorized
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
+from agent.foundation.worker import InlineWorker
+from agent.model import SensorKind
+from agent.settings.model import DeviceSettings
+from agent.settings.sync import FILE_NAME, SettingsSync
+
+
+class Cloud:
+    """What `CloudClient` does for the settings; errors are raised in the order given, each once."""
+
+    def __init__(self) -> None:
+        self.copy: dict[str, Any] = {"reporting_interval_seconds": 120, "timezone": "UTC"}
+        self.errors: list[ClimahubError] = []
+        self.puts: list[Mapping[str, Any]] = []
+        self.gets = 0
+        self.asked = asyncio.Event()
+
+    async def ready(self, endpoint: Endpoint) -> None:
+        await asyncio.sleep(0)
+
+    def _fail(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+
+    async def get_settings(self) -> Mapping[str, Any]:
+        self.gets += 1
+        self.asked.set()
+        self._fail()
+        return dict(self.copy)
+
+    async def put_settings(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.puts.append(changes)
+        self._fail()
+        self.copy |= changes
+        return dict(self.copy)
+
+
+class Bench:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.cloud = Cloud()
+        self.disk = Disk()
+        self.changes: list[DeviceSettings] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def make(self) -> SettingsSync:
+        sync = SettingsSync(
+            self.directory,
+            disk=self.disk,
+            worker=InlineWorker(),
+            client=cast("CloudClient", self.cloud),
+            poll_interval_s=1000,
+        )
+        sync.on_change(self.changes.append)
+        return sync
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - the loop under test has no event for it
+                await asyncio.sleep(0)
+
+    def start(self, sync: SettingsSync) -> None:
+        self._task = asyncio.get_running_loop().create_task(sync.run())
+
+    async def end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def on_disk(self) -> Any:  # noqa: ANN401 - JSON
+        return json.loads((self.directory / FILE_NAME).read_text())
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    await made.end()
+
+
+async def test_the_clouds_copy_comes_into_force_and_survives_a_restart(bench: Bench) -> None:
+    sync = bench.make()
+    assert sync.current == DeviceSettings()
+    bench.start(sync)
+    await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
+    assert [settings.reporting_interval_seconds for settings in bench.changes] == [120]
+    assert bench.make().current == sync.current
+
+
+async def test_a_change_there_is_found_at_the_next_turn(bench: Bench) -> None:
+    sync = bench.make()
+    bench.start(sync)
+    await bench.until(lambda: bench.cloud.gets == 1)
+    bench.cloud.copy |= {"reporting_interval_seconds": 300, "enabled_sensors": ["iaq"], "new": [1]}
+    sync.fetch_now()
+    await bench.until(lambda: sync.current.reporting_interval_seconds == 300)
+    assert sync.kinds == frozenset({SensorKind.IAQ})
+    assert sync.current.unknown == {"new": [1]}
+
+
+async def test_what_is_wrong_there_is_named_and_not_taken(bench: Bench) -> None:
+    bench.cloud.copy |= {"reporting_interval_seconds": 5}
+    sync = bench.make()
+    bench.start(sync)
+    await bench.until(lambda: sync.problems)
+    assert "60 to 3600" in sync.problems[0]
+    assert sync.current.reporting_interval_seconds == 60
+
+
+@pytest.mark.parametrize("error", [CloudUnavailable("down"), Unauthorized("401")])
+async def test_it_asks_until_there_is_an_answer(bench: Bench, error: ClimahubError) -> None:
+    bench.cloud.errors = [error] * 4
+    sync = bench.make()
+    bench.start(sync)
+    await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
+    assert bench.cloud.gets == 5
+
+
+async def test_a_refusal_is_shown_and_tried_again_at_the_next_turn(bench: Bench) -> None:
+    bench.cloud.errors = [Refused("no settings for you", status=403)]
+    sync = bench.make()
+    bench.start(sync)
+    await bench.until(lambda: sync.problems == ["no settings for you"])
+    sync.fetch_now()
+    await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
+    assert sync.problems == []
+
+
+async def test_a_local_change_is_in_force_at_once_and_reaches_the_cloud(bench: Bench) -> None:
+    sync = bench.make()
+    await sync.change({"reporting_interval_seconds": 240})
+    assert sync.current.reporting_interval_seconds == 240
+    assert sync.pending == {"reporting_interval_seconds": 240}
+    after = bench.make()
+    assert after.current.reporting_interval_seconds == 240
+    bench.cloud.errors = [CloudUnavailable("down")] * 3
+    bench.start(after)
+    await bench.until(lambda: bench.cloud.gets)
+    assert bench.cloud.copy["reporting_interval_seconds"] == 240
+    assert after.pending == {}
+    assert after.current.reporting_interval_seconds == 240
+    assert bench.on_disk()["pending"] == {}
+
+
+async def test_a_location_goes_out_whole(bench: Bench) -> None:
+    bench.cloud.copy["location"] = {"latitude": 50.5, "longitude": 4.4, "name": "attic"}
+    sync = bench.make()
+    bench.start(sync)
+    await bench.until(lambda: bench.cloud.gets == 1)
+    await sync.change({"location": {"name": "cellar"}})
+    await bench.until(lambda: bench.cloud.puts)
+    assert bench.cloud.puts == [{"location": {"latitude": 50.5, "longitude": 4.4, "name": "cellar"}}]
+
+
+async def test_a_wrong_local_change_changes_nothing(bench: Bench) -> None:
+    sync = bench.make()
+    with pytest.raises(SettingInvalid):
+        await sync.change({"reporting_interval_seconds": 5, "timezone": "UTC"})
+    assert sync.current == DeviceSettings()
+    assert sync.pending == {}
+
+
+async def test_a_refused_local_change_gives_way_and_the_technician_is_told(bench: Bench) -> None:
+    sync = bench.make()
+    await sync.change({"reporting_interval_seconds": 240})
+    bench.cloud.errors = [Refused("the tenant decides", status=422)]
+    bench.start(sync)
+    await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
+    assert sync.pending == {}
+    assert any("the tenant decides" in problem for problem in sync.problems)
+
+
+async def test_a_change_while_another_is_being_sent_is_not_lost(bench: Bench) -> None:
+    sync = bench.make()
+    await sync.change({"reporting_interval_seconds": 240})
+    bench.start(sync)
+    await bench.until(lambda: bench.cloud.puts)
+    await sync.change({"reporting_interval_seconds": 300, "timezone": "Europe/Oslo"})
+    await bench.until(lambda: bench.cloud.copy["timezone"] == "Europe/Oslo" and not sync.pending)
+    assert bench.cloud.copy["reporting_interval_seconds"] == 300
+    assert sync.current.reporting_interval_seconds == 300
+
+
+async def test_a_full_disk_does_not_keep_settings_out_of_force(bench: Bench) -> None:
+    def full(operation: Operation, target: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    bench.disk = Disk(full)
+    sync = bench.make()
+    bench.start(sync)
+    await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
+    assert not (bench.directory / FILE_NAME).exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not JSON",
+        b"[]",
+        b'{"settings":{"timezone":"\xff"}}',
+        b'{"settings":' * 100_000,
+        b'{"settings":{"reporting_interval_seconds":"60"}}',
+        b'{"settings":{"reporting_interval_seconds":0}}',
+        b'{"settings":{"reporting_interval_seconds":-60}}',
+        b'{"settings":{"enabled_sensors":["smell"]}}',
+        b'{"settings":{"timezone":"Mars"}}',
+        b" " * 10_000_000,
+    ],
+)
+async def test_a_broken_file_is_put_aside_and_defaults_hold(bench: Bench, content: bytes) -> None:
+    (bench.directory / FILE_NAME).write_bytes(content)
+    sync = bench.make()
+    assert sync.current == DeviceSettings()
+    assert sync.kinds is None
+    assert "could not be read" in sync.problems[0]
+    assert (bench.directory / f"{FILE_NAME}.corrupt-1").read_bytes() == content
+    bench.start(sync)
+    await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
+
+
+async def test_however_much_the_cloud_says_the_file_can_be_read_again(bench: Bench) -> None:
+    bench.cloud.copy["new"] = [[[1, 2], [3]]] * 12_000
+    sync = bench.make()
+    bench.start(sync)
+    await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
+    again = bench.make()
+    assert again.problems == []
+    assert again.current.reporting_interval_seconds == 120
