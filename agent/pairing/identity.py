@@ -15,6 +15,7 @@ import msgspec
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import CloudUnavailable, Corrupt, Refused, StorageFull, Throttled, Unauthorized
+from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
 from hal.interface import RelayedSensor
@@ -129,7 +130,7 @@ class Identities:
         try:
             data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
             return {} if data is None else msgspec.json.decode(data, type=dict[str, Identity])
-        except (Corrupt, msgspec.DecodeError) as error:
+        except (Corrupt, *UNREADABLE) as error:
             aside = self._disk.quarantine(self._path)
             self.file_problem = f"{self._path.name} could not be read ({error}); it is kept as {aside.name}"
             _log.warning("%s; sensors register again", self.file_problem)

@@ -25,7 +25,7 @@ PARK_MS = 60_000
 """How long readings of a device without an identity are left alone before it is looked at again."""
 
 PARKED_MAX = 2000
-"""Readings of such devices that are kept out of the outbox's way in memory; at the limit the backlog waits with them."""
+"""Readings of such devices that wait in memory; at the limit the backlog waits with them."""
 
 REFUSALS_IN_A_ROW_MAX = 10
 """One more than it takes to split a batch of 100, by device and then in halves, down to one reading. As many refusals

@@ -67,7 +67,7 @@ class Intake:
         self._buffer: list[Reading] = []
         self._overflow: dict[tuple[str, SensorKind], Loss] = {}
         self._arrived = asyncio.Event()
-        self._last_at_ms: dict[tuple[str, SensorKind], int] = {}
+        self._last_at_ms: dict[tuple[str, SensorKind], tuple[int, int]] = {}
         self.sources: dict[tuple[str, str, SensorKind], SourceState] = {}
         self.storage_problem = ""
 
@@ -109,10 +109,13 @@ class Intake:
 
     def _keep(self, reading: Reading) -> None:
         key = (reading.device, reading.kind)
-        if self._last_at_ms.get(key) == reading.at_ms:
-            # Two reports in one millisecond: the natural key must tell them apart.
-            reading = msgspec.structs.replace(reading, at_ms=reading.at_ms + 1)
-        self._last_at_ms[key] = reading.at_ms
+        reported_ms = at_ms = reading.at_ms
+        last_reported_ms, last_ms = self._last_at_ms.get(key, (reported_ms, reported_ms - 1))
+        if last_reported_ms <= reported_ms <= last_ms:
+            # Several reports in one millisecond: the natural key must tell them apart.
+            at_ms = last_ms + 1
+            reading = msgspec.structs.replace(reading, at_ms=at_ms)
+        self._last_at_ms[key] = (reported_ms, at_ms)
         if len(self._buffer) >= self._readings_max:
             self._give_up(self._buffer.pop(0))
         self._buffer.append(reading)
@@ -161,6 +164,8 @@ class Intake:
             await outbox.append(readings, is_known=self._is_known)
         except BaseException:
             self._buffer = readings + self._buffer
+            while len(self._buffer) > self._readings_max:
+                self._give_up(self._buffer.pop(0))
             if self._buffer:
                 self._arrived.set()
             raise

@@ -138,10 +138,11 @@ def test_a_reading_refused_once_is_never_buried_at_once() -> None:
 
 def test_too_many_suspects_stop_what_is_new() -> None:
     resends = Resends()
-    for number in range(SUSPECTS_MAX):
-        assert not resends.is_full
+    was_full = []
+    for number in range(SUSPECTS_MAX + 1):
+        was_full.append(resends.is_full)
         resends.refused(Part([item(number)]), 422, 0)
-    assert resends.is_full
+    assert was_full == [False] * SUSPECTS_MAX + [True]
 
 
 def test_when_everything_is_refused_sending_pauses_and_each_pause_is_longer() -> None:
