@@ -39,10 +39,8 @@ def house_time(scene: Scene) -> str:
 def weather(phase: Phase, house_s: float) -> str:
     """Return what is happening, and for how much longer."""
     left = duration(max(0.0, phase.ends_s - house_s)) if phase.ends_s != float("inf") else ""
-    match phase.weather:
-        case Weather.UNREACHABLE:
-            return f"the cloud is unreachable for {left} more"
-        case Weather.FAILING:
-            return f"the cloud answers with errors for {left} more"
-        case Weather.FAIR:
-            return f"all is well; the next outage in {left}" if left else "all is well"
+    if phase.weather is Weather.UNREACHABLE:
+        return f"the cloud is unreachable for {left} more"
+    if phase.weather is Weather.FAILING:
+        return f"the cloud answers with errors for {left} more"
+    return f"all is well; the next outage in {left}" if left else "all is well"

@@ -113,11 +113,6 @@ class Cloud:
         """How many different readings the cloud has."""
         return sum(tally.stored for tally in self._refcloud.admin.tallies().values())
 
-    @property
-    def duplicates(self) -> int:
-        """How many came once more and were recognised."""
-        return sum(tally.duplicates for tally in self._refcloud.admin.tallies().values())
-
     def stored(self) -> Iterator[AcceptedReading]:
         """Yield all that the cloud has."""
         after = None

@@ -1,6 +1,7 @@
 """The demo as a picture in the terminal. Reads scenes, changes nothing."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,9 @@ PICTURE_COLUMNS = 100
 BAR_COLUMNS = 40
 ROOMS_MAX = 16
 """Rows of the table of rooms: more do not fit beside the rest on a screen of 40 lines."""
+
+_FONT_FROM_ELSEWHERE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+"""A picture in a document must not make its reader's browser ask a third party for a font."""
 
 _COLOURS = {"up": "green", "down": "red", "key_refused": "red", "untried": "yellow"}
 _HEADINGS = {
@@ -68,7 +72,8 @@ class View:
             self._live.__exit__(kind, error, traceback)
         elif self._best is not None:
             self._console.print(draw(self._best, self._options, self._pending_max))
-            self._console.save_svg(str(self._picture), title="climahub demo", unique_id="demo")
+            svg = self._console.export_svg(title="climahub demo", unique_id="demo")
+            self._picture.write_text(_FONT_FROM_ELSEWHERE.sub("", svg))
 
     def show(self, scene: Scene) -> None:
         """Draw a scene."""
@@ -142,12 +147,11 @@ def _way(scene: Scene, pending_max: int) -> Table:
 
 def bar_readings(pending_max: int) -> int:
     """Return how many readings the whole bar stands for: 100, 200, 500, 1000, and so on."""
-    size = 100
-    for factor in itertools.cycle((2, 2.5, 2)):
-        if size >= pending_max:
-            break
-        size = int(size * factor)
-    return size
+    readings = 100
+    factors = itertools.cycle((2, 2.5, 2))
+    while readings < pending_max:
+        readings = int(readings * next(factors))
+    return readings
 
 
 def _rooms(status: Status) -> Table:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Never
 
 import pytest
+from click.shell_completion import ShellComplete
 
 from agent.cli import exits, root
 from agent.cli.completion import completion
@@ -135,3 +136,23 @@ def test_main_exits_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as exited:
         root.main()
     assert exited.value.code == exits.OK
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ([], ["completion"]),
+        (["rehearse", "--board"], []),
+        (["completion"], []),
+    ],
+)
+def test_completion_of_names(words: list[str], found: list[str]) -> None:
+    complete = ShellComplete(root.cli, {}, "climahub", "_CLIMAHUB_COMPLETE")
+    assert [item.value for item in complete.get_completions(words, "comp")] == found
+
+
+def test_completion_of_options_and_boards() -> None:
+    complete = ShellComplete(root.cli, {}, "climahub", "_CLIMAHUB_COMPLETE")
+    assert [item.value for item in complete.get_completions([], "--ver")] == ["--version"]
+    assert [item.value for item in complete.get_completions(["demo", "--board"], "")] == ["sim", "replay:"]
+    assert [item.value for item in complete.get_completions(["demo"], "--no")] == ["--no-outages"]

@@ -110,6 +110,7 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: Status) -> None:
 )
 def test_each_trouble_is_told_once(status: Status, change: Callable[[Status], Status], told: str) -> None:
     assert [problem.what for problem in problems(change(status))] == [told]
+    assert as_text(change(status)).splitlines()[2:4] == ["1 PROBLEM", f"  ! {told}"]
 
 
 def test_silence_needs_a_known_interval_and_a_sensor_of_the_hub(status: Status) -> None:

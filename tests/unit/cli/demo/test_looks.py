@@ -124,6 +124,7 @@ def test_the_saved_picture_is_that_of_the_fullest_outbox(scene: Scene, options: 
     text = picture.read_text().replace("&#160;", " ")
     assert text.startswith("<svg")
     assert "70 waiting" in text
+    assert "url(http" not in text
 
 
 def test_without_a_scene_there_is_no_picture(options: Options, tmp_path: Path) -> None:
