@@ -75,7 +75,8 @@ class Sampler:
             rhythm: Asked before each tick.
             phase: See `next_tick_ms`.
         """
-        self._quick = list(sensors)
+        self._sensors = tuple(sensors)
+        self._quick: list[_Judged] = []
         self._slow: list[_Judged] = []
         self._primary = primary
         self._intake = intake
@@ -90,6 +91,8 @@ class Sampler:
 
     async def run(self) -> None:
         """Sample now and then at every tick, until cancelled."""
+        # Begun again after a failure, those that were being asked in the background are in neither list.
+        self._quick, self._slow = list(self._sensors), []
         async with asyncio.TaskGroup() as background:
             while True:
                 await self.sample(background)

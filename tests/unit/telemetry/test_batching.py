@@ -182,13 +182,15 @@ def test_parked_readings_wait_and_hold_up_the_backlog_only_in_numbers() -> None:
     assert not resends.holds_up_backlog
     assert resends.take(PARK_MS - 1) is None
     resends.park(items(1, "T1"), 0)
-    assert resends.holds_up_backlog
-    assert not resends.is_full
-    assert len(resends) == PARKED_MAX
+    assert (resends.holds_up_backlog, resends.is_full, len(resends)) == (True, False, PARKED_MAX)
     part = resends.take(PARK_MS)
     assert part is not None
     assert part.refused_alone == 0
-    assert not resends.holds_up_backlog
+    assert len(resends) == 1
+
+
+def test_too_many_suspects_hold_up_the_backlog_as_well() -> None:
+    resends = Resends()
     for number in range(SUSPECTS_MAX):
         resends.refused(Part([item(number)]), 422, 0)
     assert resends.holds_up_backlog

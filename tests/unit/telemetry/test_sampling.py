@@ -1,0 +1,228 @@
+"""The rhythm, and sensors that hang, raise or are slow, in virtual time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.errors import ClimahubError
+from agent.model import HUB, Reading, SensorKind
+from agent.rehearsal.loop import VirtualLoop
+from agent.telemetry.intake import Intake
+from agent.telemetry.sampling import READ_TIMEOUT_S, Rhythm, Sampler, next_tick_ms
+from hal.errors import SensorUnavailable
+from hal.plausibility import Judge
+
+
+@given(st.integers(-(10**9), 10**12), st.integers(1000, 3_600_000), st.floats(0, 1, exclude_max=True))
+def test_the_next_tick_is_soon_and_in_phase(now_ms: int, interval_ms: int, phase: float) -> None:
+    tick_ms = next_tick_ms(now_ms, interval_ms, phase)
+    assert 0 < tick_ms - now_ms <= interval_ms
+    assert (tick_ms - int(interval_ms * phase)) % interval_ms == 0
+    assert next_tick_ms(tick_ms, interval_ms, phase) == tick_ms + interval_ms
+    assert next_tick_ms(tick_ms - 1, interval_ms, phase) == tick_ms
+
+
+class Sensor:
+    def __init__(self, source: str, read: Callable[[], Awaitable[float]], kind: SensorKind) -> None:
+        self.source = source
+        self.kind = kind
+        self._read = read
+        self.reads = 0
+
+    async def read(self) -> float:
+        self.reads += 1
+        return await self._read()
+
+
+class Bench:
+    """A sampler with its sensors, in virtual time."""
+
+    boot_id = "boot"
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.loop = loop
+        self.rhythm = Rhythm(60, None)
+        self.intake = Intake(
+            commit_interval_s=1e9,
+            readings_max=100_000,
+            is_known=lambda _: True,
+            on_committed=lambda _: None,
+            on_durable=lambda: None,
+        )
+        self.sensors: list[Sensor] = []
+        self.sampler: Sampler
+
+    def monotonic_ms(self) -> int:
+        return int(self.loop.time() * 1000 + 0.5)
+
+    def utc_ms(self) -> int | None:
+        return None
+
+    def add(self, name: str, read: Callable[[], Awaitable[float]] | None = None) -> Sensor:
+        async def answer() -> float:
+            return 20.0
+
+        sensor = Sensor(name, read or answer, SensorKind.TEMPERATURE)
+        self.sensors.append(sensor)
+        return sensor
+
+    def run(self, seconds: float, scene: Callable[[], Awaitable[None]] | None = None, phase: float = 0.5) -> None:
+        self.sampler = Sampler(
+            [(sensor, Judge(sensor.kind)) for sensor in self.sensors],
+            primary={SensorKind.TEMPERATURE: self.sensors[0].source},
+            intake=self.intake,
+            clock=self,
+            rhythm=lambda: self.rhythm,
+            phase=phase,
+        )
+
+        async def live() -> None:
+            task = self.loop.create_task(self.sampler.run())
+            if scene is not None:
+                await scene()
+            await asyncio.wait({task}, timeout=seconds)
+            if task.done():
+                task.result()
+            task.cancel()
+            await asyncio.wait({task})
+
+        self.loop.run_until_complete(live())
+
+    def problem(self, sensor: Sensor) -> tuple[int, str]:
+        state = self.intake.source(HUB, sensor.source, sensor.kind)
+        return state.failures, state.problem
+
+    @property
+    def kept(self) -> list[Reading]:
+        return self.intake._buffer
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    loop = VirtualLoop()
+    yield Bench(loop)
+    loop.close()
+
+
+def test_it_samples_at_once_and_then_at_every_tick_of_its_phase(bench: Bench) -> None:
+    bench.add("T1")
+    bench.run(300, phase=0.25)
+    assert [reading.at_ms for reading in bench.kept] == [0, 15_000, 75_000, 135_000, 195_000, 255_000]
+
+
+def test_a_change_of_rhythm_takes_effect_at_once(bench: Bench) -> None:
+    bench.add("T1")
+
+    async def scene() -> None:
+        await asyncio.sleep(45)
+        bench.rhythm = Rhythm(3600, None)
+        bench.sampler.rhythm_changed()
+        await asyncio.sleep(100)
+        bench.rhythm = Rhythm(60, None)
+        bench.sampler.rhythm_changed()
+
+    bench.run(60, scene)
+    assert [reading.at_ms for reading in bench.kept] == [0, 30_000, 150_000]
+
+
+def test_only_the_primary_source_and_the_enabled_kinds_go_to_the_cloud(bench: Bench) -> None:
+    bench.add("T1")
+    other = bench.add("T2")
+    bench.run(100)
+    assert {reading.source for reading in bench.kept} == {"T1"}
+    assert bench.intake.source(HUB, other.source, other.kind).good == 3
+    bench.rhythm = Rhythm(60, frozenset({SensorKind.HUMIDITY}))
+    before = len(bench.kept)
+    bench.run(100)
+    assert len(bench.kept) == before
+
+
+def test_a_sensor_that_hangs_holds_nobody_up(bench: Bench) -> None:
+    async def hang() -> float:
+        await asyncio.Event().wait()
+        return 0.0
+
+    hanging = bench.add("hangs", hang)
+    good = [bench.add(f"T{number}") for number in range(20)]
+    bench.run(300)
+    for sensor in good:
+        assert bench.intake.source(HUB, sensor.source, sensor.kind).good >= 5
+    failures, problem = bench.problem(hanging)
+    assert failures == 6
+    assert problem == f"no answer within {READ_TIMEOUT_S:.0f} s"
+
+
+def test_a_slow_sensor_is_read_in_the_background_and_comes_back_when_it_is_quick(bench: Bench) -> None:
+    lasts_s = [3.0]
+
+    async def slow() -> float:
+        await asyncio.sleep(lasts_s[0])
+        return 21.0
+
+    sensor = bench.add("slow", slow)
+    quick = bench.add("T1")
+
+    async def scene() -> None:
+        await asyncio.sleep(200)
+        lasts_s[0] = 0.01
+
+    bench.run(200, scene)
+    assert bench.problem(sensor) == (0, "")
+    assert bench.intake.source(HUB, "slow", sensor.kind).good == 8
+    assert bench.intake.source(HUB, "T1", quick.kind).good == 8
+    assert bench.sampler._slow == []
+    assert len(bench.sampler._quick) == 2
+
+
+@pytest.mark.parametrize(
+    "error", [SensorUnavailable("absent"), OSError(5, "bus"), TimeoutError("bus"), ValueError(), ConnectionResetError()]
+)
+def test_a_sensor_that_raises_is_missed_and_asked_again(bench: Bench, error: Exception) -> None:
+    async def fail() -> float:
+        raise error
+
+    failing, good = bench.add("fails", fail), bench.add("T1")
+    bench.run(200)
+    failures, problem = bench.problem(failing)
+    assert failures == failing.reads == 4
+    assert problem
+    assert bench.intake.source(HUB, good.source, good.kind).good == 4
+
+
+def test_after_a_defect_no_sensor_is_forgotten(bench: Bench) -> None:
+    """The supervisor starts the loop again; those that were being asked in the background are asked again too."""
+    break_it = [False]
+
+    async def defective() -> float:
+        if break_it[0]:
+            break_it[0] = False
+            raise ClimahubError("a defect")
+        return 20.0
+
+    async def slow() -> float:
+        await asyncio.sleep(3)
+        return 21.0
+
+    slow_one = bench.add("slow", slow)
+    bench.add("T1", defective)
+
+    async def scene() -> None:
+        await asyncio.sleep(100)
+        break_it[0] = True
+
+    with pytest.raises((ClimahubError, ExceptionGroup)):
+        bench.run(100, scene)
+    sampler = bench.sampler
+    reads = slow_one.reads
+
+    async def again() -> None:
+        task = bench.loop.create_task(sampler.run())
+        await asyncio.wait({task}, timeout=200)
+        task.cancel()
+        await asyncio.wait({task})
+
+    bench.loop.run_until_complete(again())
+    assert slow_one.reads >= reads + 3
