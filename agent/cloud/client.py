@@ -5,6 +5,7 @@ Owns the request; who calls it owns the retry. Must never log a key or a body, a
 
 import asyncio
 import contextlib
+import os
 import ssl
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -247,7 +248,7 @@ class CloudClient:
         except aiohttp.ClientConnectorCertificateError as error:
             raise self._certificate_problem(endpoint, error) from error
         except aiohttp.ClientConnectorError as error:
-            raise _NotSent(f"{endpoint.value}: {redact(str(error))}") from error
+            raise _NotSent(f"{endpoint.value}: {_no_connection(error)}") from error
         except TimeoutError as error:
             raise CloudUnavailable(f"{endpoint.value}: no answer within {self._timeout.total:.0f} s") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -310,3 +311,10 @@ def tcp_connector(ca_file: str | None) -> aiohttp.TCPConnector:
         limit=4,
         keepalive_timeout=KEEP_ALIVE_S,
     )
+
+
+def _no_connection(error: aiohttp.ClientConnectorError) -> str:
+    """Say it in the words of the system ("Connection refused") instead of the library's."""
+    number = error.os_error.errno or 0
+    reason = os.strerror(number) if number > 0 else error.os_error.strerror
+    return f"no connection to {error.host}:{error.port} ({reason or type(error).__name__})"
