@@ -17,7 +17,7 @@ from agent.cli.demo.audit import Account, Ledger
 from agent.cli.demo.outages import Weather
 from agent.cli.demo.pace import PacedClock
 from agent.cli.demo.show import Options, Scene, play
-from agent.cli.demo.town import Cloud, Stage
+from agent.cli.demo.town import Cloud, Stage, make_config
 from hal import replay
 
 DATA = Path(__file__).parents[1] / "data"
@@ -76,11 +76,23 @@ def test_through_outages_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> Non
     assert min(scene.status.outbox.pending for scene in emptied) < fullest / 2
 
 
-def test_a_recording_arrives_whole_at_its_instants() -> None:
+def test_a_recording_arrives_whole_and_ends_the_demo() -> None:
     recording = replay.load(DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml")
-    account, _ = played(for_s=60.0, speed=86_400.0, recording=recording)  # it ends by itself long before
+    account, scenes = played(for_s=30.0, speed=86_400.0, recording=recording)
     assert account == Account(taken=670, accepted=670, pending=0, given_up=0, altered=0, lost=0)
     assert recording.readings_count == 670
+    # It ends by itself: with the first scene in which all has arrived.
+    assert [scene.stored == 670 for scene in scenes[-2:]] == [False, True]
+
+
+async def test_a_recording_keeps_its_instants(tmp_path: Path) -> None:
+    stage = Stage(replay.load(DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml"))
+    assert stage.recording is not None
+    clock = PacedClock(lambda: 61.5, stage.start_utc_ms)
+    network = stage.board(make_config("http://127.0.0.1:1", tmp_path, seed=1, sensors=7).board, clock).network
+    assert network is not None
+    readings = await network.receive()
+    assert {clock.zero_utc_ms + reading.at_ms for reading in readings} == {stage.recording.instants_ms[0]}
 
 
 def test_a_lost_reading_is_found_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
