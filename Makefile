@@ -60,7 +60,7 @@ fmt: $(DEV) ## format the code and repair what can be repaired
 	$(BIN)/ruff check --fix .
 
 picture: $(RUNTIME) ## draw docs/demo.svg anew
-	$(BIN)/climahub demo --for 21 --svg docs/demo.svg
+	$(BIN)/climahub demo --for 12 --svg docs/demo.svg
 
 clean: ## take away everything that make has made
 	rm -rf $(VENV) $(RESULTS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
