@@ -1,0 +1,138 @@
+"""A hub whose disk is full, broken, or gives back rubbish: it samples on, says so, and loses no more than it must."""
+
+import errno
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation, unhindered
+from agent.model import SensorKind
+from agent.refcloud import faults
+from agent.telemetry import intake
+from tests.integration.conftest import Cloud, MakeHub, TestNetwork, TestSensor, until
+
+
+def full(operation: Operation, target: str) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", target)
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "RETRY_S", 0.05)
+    monkeypatch.setattr("agent.app.OUTBOX_RETRY_S", 0.05)
+
+
+@pytest.mark.parametrize("content", [b"", b"no database" * 500, b"SQLite format 3\0" + b"\xff" * 5000])
+async def test_an_unreadable_outbox_is_put_aside_and_told(
+    cloud: Cloud, make_hub: MakeHub, tmp_path: Path, content: bytes
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "outbox.db").write_bytes(content)
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: cloud.accepted)
+    (fault,) = hub.status().faults or [None]
+    if content:
+        assert fault is not None
+        assert "outbox.db.corrupt-1" in fault.text
+        assert (state / "outbox.db.corrupt-1").read_bytes() == content
+    else:
+        assert fault is None
+
+
+async def test_an_outbox_that_breaks_while_in_use_is_put_aside_and_told(
+    cloud: Cloud, make_hub: MakeHub, tmp_path: Path
+) -> None:
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: cloud.accepted)
+    broken = sqlite3.connect(tmp_path / "state" / "outbox.db", isolation_level=None)
+    broken.execute("DROP TABLE blobs")
+    broken.close()
+    hub.report(20.2, 20.3)
+    await until(lambda: len(cloud.accepted) == 3)
+    texts = [fault.text for fault in hub.status().faults]
+    assert any("outbox.db.corrupt-1" in text for text in texts)
+    hub.report(20.4)
+    await until(lambda: len(cloud.accepted) == 4)
+
+
+async def test_a_full_disk_is_told_and_what_is_in_memory_goes_out_later(cloud: Cloud, make_hub: MakeHub) -> None:
+    disk = Disk()
+    sensor = TestSensor("T1", SensorKind.TEMPERATURE, lambda: 21.5)
+    hub = make_hub(cloud.url, disk=disk, sensors=[sensor])
+    hub.start()
+    await until(lambda: cloud.accepted)
+    disk.on_operation = full
+    hub.report(20.1, 20.2, 20.3)
+    await until(lambda: "free some space" in hub.status().outbox.problem)
+    assert hub.status().outbox.in_memory == 3
+    disk.on_operation = unhindered
+    await until(lambda: len(cloud.accepted) == 4)
+    await until(lambda: hub.status().outbox.problem == "")
+    assert hub.status().faults == []
+
+
+async def test_a_disk_that_is_full_from_the_start(cloud: Cloud, make_hub: MakeHub) -> None:
+    disk = Disk(full)
+    hub = make_hub(cloud.url, disk=disk)
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: "free some space" in hub.status().outbox.problem)
+    disk.on_operation = unhindered
+    await until(lambda: cloud.accepted)
+    assert hub.status().outbox.problem == ""
+
+
+async def test_readings_of_a_device_registered_while_the_disk_was_full_are_not_stuck(
+    cloud: Cloud, make_hub: MakeHub
+) -> None:
+    keys = {"T1": cloud.sensor_key("T1")}
+    cloud.reference.listening = False
+    disk = Disk()
+    hub = make_hub(cloud.url, disk=disk, network=TestNetwork("T1"), sensor_keys=keys)
+    hub.start()
+    hub.report(19.1, 19.2, device="T1")
+    await until(lambda: hub.status().outbox.held == 2)
+    disk.on_operation = full
+    cloud.reference.listening = True
+    await until(lambda: hub.hub.identities.is_known("T1"))
+    disk.on_operation = unhindered
+    await hub.end()
+    again = make_hub(cloud.url, network=TestNetwork("T1"), sensor_keys=keys)
+    again.start()
+    await until(lambda: len(cloud.stored) == 2)
+    assert {reading.device_id for reading in cloud.stored} == {again.hub.identities.sensor_id("T1")}
+
+
+async def test_settings_of_a_broken_file_come_back_from_the_cloud(
+    cloud: Cloud, make_hub: MakeHub, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "settings.json").write_bytes(b'{"settings":{"timezone":"\xff"}}')
+    (state / "relayed.json").write_bytes(b'{"T1":{"sensor_id":"\xff"}}')
+    hub = make_hub(cloud.url)
+    assert len(hub.status().settings.problems) == 2
+    hub.start()
+    await until(lambda: len(hub.status().settings.problems) == 1)
+    await until((state / "settings.json").exists)
+    assert json.loads((state / "settings.json").read_bytes())["settings"]["reporting_interval_seconds"] == 60
+
+
+async def test_a_crash_of_the_cloud_between_storing_and_answering_doubles_nothing(
+    cloud: Cloud, make_hub: MakeHub
+) -> None:
+    cloud.faults(faults.Rule(faults.CutAfter(), next_n=6))
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(*(20 + n / 100 for n in range(130)))
+    await until(lambda: hub.status().outbox.accepted == 130)
+    assert len(cloud.accepted) > 130
+    assert len(cloud.stored) == 130

@@ -1,0 +1,121 @@
+# ruff: noqa: ASYNC240 (a test may wait for the disk)
+"""The technician's door: a Unix socket with the right permissions, JSON that scripts can rely on."""
+
+import asyncio
+import json
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from agent.local import server
+from agent.local.status import ClockStatus, LinkReport, OutboxReport, SettingsReport, Status
+
+OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type] # counts, then words
+STATUS = Status(
+    version="1.2.3",
+    board="sim",
+    clock=ClockStatus(synchronised=True, utc="2026-03-29T12:00:00Z", boot_id="boot", uptime_s=5),
+    link=LinkReport("up", "", 5, 0, "off"),
+    quotas={},
+    outbox=OUTBOX,
+    sensors=[],
+    relayed=[],
+    settings=SettingsReport({}, {}, []),
+    faults=[],
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "status.sock"
+
+
+@pytest.fixture
+async def start(path: Path) -> AsyncIterator[Callable[[], asyncio.Task[None]]]:
+    tasks: list[asyncio.Task[None]] = []
+
+    def begin() -> asyncio.Task[None]:
+        tasks.append(asyncio.get_running_loop().create_task(server.serve(path, lambda: STATUS)))
+        return tasks[-1]
+
+    yield begin
+    for task in tasks:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def is_served(path: Path) -> None:
+    """Wait until somebody listens there, behind the right permissions."""
+    async with asyncio.timeout(5):
+        while True:
+            await asyncio.sleep(0)
+            try:
+                _, writer = await asyncio.open_unix_connection(str(path))
+            except OSError:
+                continue
+            writer.close()
+            if stat.S_IMODE(path.stat().st_mode) == server.SOCKET_MODE:
+                return
+
+
+async def ask(path: Path, method: str = "GET", target: str = "/v1/status", body: bytes = b"") -> tuple[int, bytes]:
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+        session.request(method, f"http://hub{target}", data=body) as response,
+    ):
+        return response.status, await response.read()
+
+
+async def test_the_status_is_json(path: Path, start: Callable[[], asyncio.Task[None]]) -> None:
+    start()
+    await is_served(path)
+    status, body = await ask(path)
+    assert status == 200
+    assert msgspec.json.decode(body, type=Status) == STATUS
+    assert set(json.loads(body)) == {
+        "version",
+        "board",
+        "clock",
+        "link",
+        "quotas",
+        "outbox",
+        "sensors",
+        "relayed",
+        "settings",
+        "faults",
+    }
+
+
+async def test_only_the_service_and_its_group_may_ask(path: Path, start: Callable[[], asyncio.Task[None]]) -> None:
+    start()
+    await is_served(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+async def test_nothing_else_is_answered(path: Path, start: Callable[[], asyncio.Task[None]]) -> None:
+    start()
+    await is_served(path)
+    assert (await ask(path, target="/"))[0] == 404
+    assert (await ask(path, "POST", body=b"x" * 10_000))[0] == 405
+
+
+async def test_a_socket_left_behind_is_replaced(path: Path, start: Callable[[], asyncio.Task[None]]) -> None:
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    start()
+    await is_served(path)
+    assert (await ask(path))[0] == 200
+
+
+async def test_it_can_be_started_again(path: Path, start: Callable[[], asyncio.Task[None]]) -> None:
+    for _ in range(3):
+        task = start()
+        await is_served(path)
+        assert (await ask(path))[0] == 200
+        task.cancel()
+        await asyncio.wait({task})
