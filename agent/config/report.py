@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from agent.config.loading import Config, Resolved, resolve
 from agent.config.example import toml_value
 from agent.config.keys import KEYS
+from agent.config.loading import Config, Resolved, resolve
 from agent.config.reading import ConfigProblems
 from agent.config.secrets import read_api_key, read_sensor_keys
 from agent.errors import ConfigInvalid

@@ -16,7 +16,7 @@ from agent.foundation.operations import Operation
 from agent.foundation.worker import Worker
 
 CACHE_KIB = 256
-"""Page cache: what is read again soon is what was written last. SQLite's own 2 MiB would be a twentieth of the agent."""
+"""Page cache: what is read again soon was written last. SQLite's own 2 MiB would be a twentieth of the agent."""
 
 T = TypeVar("T")
 

@@ -370,6 +370,15 @@ async def test_readings_of_an_unknown_device_are_held_until_it_is_known(bench: B
     assert keys(await claim_all(await bench.crash())) == expected([*series(5), *series(5, device="T1")])
 
 
+async def test_what_is_released_is_found_behind_what_was_sent_already(bench: Bench, outbox: Outbox) -> None:
+    await bench.append(outbox, [*series(5), *series(5, device="T1")])
+    await bench.append(outbox, series(5, from_ms=10**8))
+    await outbox.close_fresh_lane()
+    assert len(await claim_all(outbox)) == 10
+    await outbox.release("T1")
+    assert keys(await claim_all(outbox)) == expected(series(5, device="T1"))
+
+
 async def test_releasing_what_is_not_held_is_harmless(bench: Bench, outbox: Outbox) -> None:
     await bench.append(outbox, series(5))
     await outbox.release("T9")

@@ -31,7 +31,8 @@ SENSOR_KEY = "sk_sensor_secretsecret"
 class Daemon:
     """One state directory, and the process that works on it."""
 
-    def __init__(self, directory: Path, url: str) -> None:
+    def __init__(self, directory: Path, url: str, log: str = "log") -> None:
+        self._log_file = directory / log
         self.directory = directory
         self.state = directory / "state"
         self.socket = directory / "run" / "status.sock"
@@ -50,19 +51,19 @@ class Daemon:
         self.log = ""
 
     async def start(self, *arguments: str) -> None:
-        """Start the process; its log is read to its end by `wait`."""
+        """Start the process; `wait` reads its log, from a file: a pipe that nobody reads would block it."""
         options = ("run", "--config", str(self.config))
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, "-m", "agent", *options, cwd=ROOT, stderr=asyncio.subprocess.PIPE
-        )
+        with self._log_file.open("wb") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, *arguments, "-m", "agent", *options, cwd=ROOT, stderr=log
+            )
 
     async def wait(self) -> int:
         """Return the exit code."""
         async with asyncio.timeout(20):
-            _, log = await self.process.communicate()
-        self.log = log.decode()
-        assert self.process.returncode is not None
-        return self.process.returncode
+            code = await self.process.wait()
+        self.log = self._log_file.read_text()
+        return code
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
         """Ask it to end; return the exit code and how long that took, in seconds."""
@@ -213,7 +214,7 @@ async def test_kill_9_at_any_moment_loses_nothing_committed(daemon: Daemon, clou
 async def test_a_second_one_is_refused(daemon: Daemon) -> None:
     await daemon.start()
     await daemon.ready()
-    second = Daemon(daemon.directory, "http://127.0.0.1:1")
+    second = Daemon(daemon.directory, "http://127.0.0.1:1", "log of the second")
     await second.start()
     assert await second.wait() == 75
     assert "systemctl stop climahub" in second.log

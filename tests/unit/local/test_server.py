@@ -30,13 +30,16 @@ STATUS = Status(
 )
 
 
+Start = Callable[[], "asyncio.Future[None]"]
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "status.sock"
 
 
 @pytest.fixture
-async def start(path: Path) -> AsyncIterator[Callable[[], asyncio.Task[None]]]:
+async def start(path: Path) -> AsyncIterator[Start]:
     tasks: list[asyncio.Task[None]] = []
 
     def begin() -> asyncio.Task[None]:
@@ -71,7 +74,7 @@ async def ask(path: Path, method: str = "GET", target: str = "/v1/status", body:
         return response.status, await response.read()
 
 
-async def test_the_status_is_json(path: Path, start: Callable[[], asyncio.Task[None]]) -> None:
+async def test_the_status_is_json(path: Path, start: Start) -> None:
     start()
     await is_served(path)
     status, body = await ask(path)
@@ -91,20 +94,20 @@ async def test_the_status_is_json(path: Path, start: Callable[[], asyncio.Task[N
     }
 
 
-async def test_only_the_service_and_its_group_may_ask(path: Path, start: Callable[[], asyncio.Task[None]]) -> None:
+async def test_only_the_service_and_its_group_may_ask(path: Path, start: Start) -> None:
     start()
     await is_served(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
-async def test_nothing_else_is_answered(path: Path, start: Callable[[], asyncio.Task[None]]) -> None:
+async def test_nothing_else_is_answered(path: Path, start: Start) -> None:
     start()
     await is_served(path)
     assert (await ask(path, target="/"))[0] == 404
     assert (await ask(path, "POST", body=b"x" * 10_000))[0] == 405
 
 
-async def test_a_socket_left_behind_is_replaced(path: Path, start: Callable[[], asyncio.Task[None]]) -> None:
+async def test_a_socket_left_behind_is_replaced(path: Path, start: Start) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))
     start()
@@ -112,7 +115,7 @@ async def test_a_socket_left_behind_is_replaced(path: Path, start: Callable[[], 
     assert (await ask(path))[0] == 200
 
 
-async def test_it_can_be_started_again(path: Path, start: Callable[[], asyncio.Task[None]]) -> None:
+async def test_it_can_be_started_again(path: Path, start: Start) -> None:
     for _ in range(3):
         task = start()
         await is_served(path)

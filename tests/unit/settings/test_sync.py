@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +28,7 @@ class Cloud:
         self.errors: list[ClimahubError] = []
         self.puts: list[Mapping[str, Any]] = []
         self.gets = 0
-        self.asked = asyncio.Event()
+        self.while_answering: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
 
     async def ready(self, endpoint: Endpoint) -> None:
         await asyncio.sleep(0)
@@ -39,9 +39,10 @@ class Cloud:
 
     async def get_settings(self) -> Mapping[str, Any]:
         self.gets += 1
-        self.asked.set()
         self._fail()
-        return dict(self.copy)
+        answer = dict(self.copy)
+        await self.while_answering()
+        return answer
 
     async def put_settings(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         self.puts.append(changes)
@@ -161,7 +162,7 @@ async def test_a_location_goes_out_whole(bench: Bench) -> None:
     bench.cloud.copy["location"] = {"latitude": 50.5, "longitude": 4.4, "name": "attic"}
     sync = bench.make()
     bench.start(sync)
-    await bench.until(lambda: bench.cloud.gets == 1)
+    await bench.until(lambda: sync.current.location)
     await sync.change({"location": {"name": "cellar"}})
     await bench.until(lambda: bench.cloud.puts)
     assert bench.cloud.puts == [{"location": {"latitude": 50.5, "longitude": 4.4, "name": "cellar"}}]
@@ -194,6 +195,20 @@ async def test_a_change_while_another_is_being_sent_is_not_lost(bench: Bench) ->
     await bench.until(lambda: bench.cloud.copy["timezone"] == "Europe/Oslo" and not sync.pending)
     assert bench.cloud.copy["reporting_interval_seconds"] == 300
     assert sync.current.reporting_interval_seconds == 300
+
+
+async def test_an_answer_that_is_older_than_a_local_change_does_not_undo_it(bench: Bench) -> None:
+    sync = bench.make()
+
+    async def change() -> None:
+        bench.cloud.while_answering = lambda: asyncio.sleep(0)
+        await sync.change({"reporting_interval_seconds": 240})
+
+    bench.cloud.while_answering = change
+    bench.start(sync)
+    await bench.until(lambda: bench.cloud.puts)
+    assert bench.changes[0].reporting_interval_seconds == 240
+    assert {settings.reporting_interval_seconds for settings in bench.changes} == {240}
 
 
 async def test_a_full_disk_does_not_keep_settings_out_of_force(bench: Bench) -> None:
