@@ -75,7 +75,7 @@ async def ask(path: Path, method: str = "GET", target: str = "/v1/status", body:
 
 
 async def test_the_status_is_json(path: Path, start: Start) -> None:
-    start()
+    _ = start()
     await is_served(path)
     status, body = await ask(path)
     assert status == 200
@@ -95,13 +95,13 @@ async def test_the_status_is_json(path: Path, start: Start) -> None:
 
 
 async def test_only_the_service_and_its_group_may_ask(path: Path, start: Start) -> None:
-    start()
+    _ = start()
     await is_served(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
 async def test_nothing_else_is_answered(path: Path, start: Start) -> None:
-    start()
+    _ = start()
     await is_served(path)
     assert (await ask(path, target="/"))[0] == 404
     assert (await ask(path, "POST", body=b"x" * 10_000))[0] == 405
@@ -110,7 +110,7 @@ async def test_nothing_else_is_answered(path: Path, start: Start) -> None:
 async def test_a_socket_left_behind_is_replaced(path: Path, start: Start) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))
-    start()
+    _ = start()
     await is_served(path)
     assert (await ask(path))[0] == 200
 
