@@ -257,8 +257,11 @@ class Hub:
             self.world.host.ready()
             await stop.wait()
             self.world.host.stopping()
-            for task in tasks:
-                task.cancel()
+            while pending := [task for task in tasks if not task.done()]:
+                # Again, should one get lost: a TaskGroup of Python 3.11 may swallow it together with a child's error.
+                for task in pending:
+                    task.cancel()
+                await asyncio.wait(pending, timeout=1.0)
         await self._finish()
 
     async def _finish(self) -> None:
@@ -270,6 +273,8 @@ class Hub:
                 _log.error("%d readings could not be kept: %s", self.intake.waiting, error)
             with contextlib.suppress(StorageFull, Corrupt):
                 await self.outbox.close()
+        elif self.intake.waiting:
+            _log.error("%d readings could not be kept: %s", self.intake.waiting, self.outbox_problem)
         await self.world.board.close()
 
     def _committed(self, readings: Sequence[Reading]) -> None:

@@ -7,8 +7,8 @@ section 1.2, leaves open which). The price is the answer's travel time once a wi
 still lie in a queue on its way when the hub has long given up: its slot stays taken `STRAY_MS` longer.
 
 The account survives a crash of the agent in a small file of the runtime directory, which is memory: no wear. A reboot
-empties it; then every slot counts as used at the moment of the boot, since no earlier request can be younger than that,
-but for `FREE_AT_BOOT` of each: a power cut a minute does not get a hub past a limit of five.
+empties it; then every slot counts as used at the moment of the boot, since no earlier request can be younger than that.
+Only `FREE_AT_BOOT` are free at once; so many are held back at all other times, so that the limit holds over a reboot.
 """
 
 import mmap
@@ -22,8 +22,8 @@ from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
 MARGIN_MS = 100
 """Added to each window: two clocks that differ by 0.1 % still agree on who is within it."""
 
-FREE_AT_BOOT = 1
-"""Requests to each endpoint that a new boot may make at once."""
+FREE_AT_BOOT = {Endpoint.SETTINGS_GET: 1}
+"""Requests that a new boot may make at once: it has to learn its settings. All else waits for one window."""
 
 STRAY_MS = 60_000
 """How long after its time-out a request without an answer may still reach the server, out of some proxy's queue."""
@@ -58,14 +58,14 @@ class Ledger:
         fresh = array("q", bytes(8 * count))
         for endpoint, start in self._starts.items():
             quota = QUOTAS[endpoint]
-            for index in range(start + FREE_AT_BOOT, start + quota.limit):
+            for index in range(start + FREE_AT_BOOT.get(endpoint, 0), start + quota.limit):
                 fresh[index] = quota.window_s * 1000 + MARGIN_MS
         self._slots[:] = memoryview(fresh)
 
     def slots(self, endpoint: Endpoint) -> memoryview:
         """Return the slots of an endpoint; writing to them is durable against a crash of the process."""
         start = self._starts[endpoint]
-        return self._slots[start : start + QUOTAS[endpoint].limit]
+        return self._slots[start : start + QUOTAS[endpoint].limit - FREE_AT_BOOT.get(endpoint, 0)]
 
 
 def _mapped(path: Path, size: int) -> mmap.mmap:

@@ -173,7 +173,10 @@ def _refused(error: OSError, path: Path) -> StorageFull:
 
 
 def _translated(error: sqlite3.Error, path: Path) -> StorageFull | Corrupt:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    extended = getattr(error, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if extended in {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}:
+        return Corrupt(f"{path} has a part that the disk cannot read ({error}); check the card")
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
         return StorageFull(f"{path} cannot be written ({error}); free some space or check the disk")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:

@@ -44,7 +44,7 @@ class Disk:
 
         Raises:
             StorageFull: No room; the old content stays.
-            OSError: The disk failed in another way; the old content stays.
+            OSError: The disk failed in another way: either content is there, whole.
         """
         temporary = path.with_name(path.name + ".new")
         try:

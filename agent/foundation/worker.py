@@ -12,7 +12,10 @@ class Worker(Protocol):
     """Runs blocking functions one after the other."""
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Return what ``function`` returns, or raise what it raises. A cancelled call may still take effect."""
+        """Return what ``function`` returns, or raise what it raises.
+
+        A cancellation waits: what was begun takes effect; its caller learns the outcome and is cancelled after that.
+        """
         ...
 
     def close(self) -> None:
@@ -28,7 +31,18 @@ class ThreadWorker:
 
     async def run(self, function: Callable[[], T]) -> T:
         """Run ``function`` on the thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+        future = asyncio.get_running_loop().run_in_executor(self._executor, function)
+        cancellations = 0
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError:
+                cancellations += 1
+        task = asyncio.current_task()
+        if cancellations and task is not None:
+            task.uncancel()
+            task.cancel()
+        return future.result()
 
     def close(self) -> None:
         """Wait for the thread to finish."""

@@ -4,6 +4,7 @@ Owns the socket file. Who may open it is decided by its permissions: the service
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from aiohttp import web
 
 from agent.local.status import Status
 
-SOCKET_MODE = 0o660
+SOCKET_UMASK = 0o117
+"""Leaves 0660: the service's user and group."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -30,8 +32,16 @@ async def serve(path: Path, status: Callable[[], Status]) -> None:
     # The state directory's lock makes this the only agent: a socket that is there was left by one that was killed.
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - /run is memory
     try:
-        await web.UnixSite(runner, str(path)).start()
-        path.chmod(SOCKET_MODE)  # noqa: ASYNC240 - /run is memory
+        await _start(web.UnixSite(runner, str(path)))
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
+
+
+async def _start(site: web.UnixSite) -> None:
+    """Open the socket with its permissions from the first moment on."""
+    before = os.umask(SOCKET_UMASK)
+    try:
+        await site.start()
+    finally:
+        os.umask(before)

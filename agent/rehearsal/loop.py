@@ -19,6 +19,10 @@ TURNS_PER_SECOND_MAX = 100_000
 """Turns of the loop within one virtual second. A catch-up of 60 requests takes about 3,000."""
 
 
+WIND_UP_S = 60.0
+"""Virtual seconds that cancelled tasks get to finish."""
+
+
 class Livelock(Exception):
     """The hub is busy without time passing."""
 
@@ -45,6 +49,10 @@ class _Selector(async_solipsism.selector.Selector):  # type: ignore[misc] # no t
             self._let_time_pass(timeout)
         return ready
 
+    def forgive_turns(self) -> None:
+        """Count from 0 again."""
+        self._turns = 0
+
     def _let_time_pass(self, timeout: float | None) -> None:
         if timeout is None or timeout >= asyncio.base_events.MAXIMUM_SELECT_TIMEOUT:  # type: ignore[attr-defined]
             raise async_solipsism.SleepForeverError("nothing will ever happen again")
@@ -62,6 +70,14 @@ class VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc] # no type in
         plain: async_solipsism.selector.Selector = self._selector  # type: ignore[has-type] # made by the base class
         self._selector = _Selector(plain.clock)
         plain.close()
+
+    def wind_up(self) -> None:
+        """After a livelock: cancel all that runs and let it finish, so that nothing is left behind."""
+        self._selector.forgive_turns()
+        if tasks := asyncio.all_tasks(self):
+            for task in tasks:
+                task.cancel()
+            self.run_until_complete(asyncio.wait(tasks, timeout=WIND_UP_S))
 
 
 class MemoryConnector(aiohttp.BaseConnector):

@@ -348,6 +348,8 @@ def rehearse(options: Options) -> Verdict:
             loop.run_until_complete(rehearsal.run())
         except Livelock as error:
             rehearsal.oracle.violate(loop.time(), "time passes", str(error))
+            rehearsal.machine.is_down = True
+            loop.wind_up()
             rehearsal.final_stats = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
         return rehearsal.verdict(time.perf_counter() - started_s)
     finally:

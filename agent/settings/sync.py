@@ -5,6 +5,7 @@ let a wrong answer or a broken file change what is in force.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -63,6 +64,8 @@ class SettingsSync:
         self._poll_interval_s = poll_interval_s
         self._listeners: list[Callable[[DeviceSettings], None]] = []
         self._asked = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._pushes = 0
         self._problems: list[str] = []
         self._refusal = ""
         self._stored = self._read()
@@ -106,24 +109,31 @@ class SettingsSync:
             body["location"] = known | body["location"]
         settings, _ = merged(self.current, body)
         await self._keep(Stored(settings, dict(self._stored.pending) | body))
-        self._asked.set()
+        self._changed.set()
 
     def fetch_now(self) -> None:
         """Ask the cloud soon instead of at the next turn."""
         self._asked.set()
 
     async def run(self) -> None:
-        """Send local changes and fetch the cloud's copy, on start and then at each turn, until cancelled."""
+        """Send local changes, and fetch the cloud's copy on start and then at each turn, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_pushing())
+            group.create_task(self._keep_fetching())
+
+    async def _keep_pushing(self) -> None:
+        while True:
+            self._changed.clear()
+            await self._push()
+            await self._changed.wait()
+
+    async def _keep_fetching(self) -> None:
         while True:
             self._asked.clear()
-            if self._stored.pending:
-                await self._push()
             await self._fetch()
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_interval_s):
                     await self._asked.wait()
-            except TimeoutError:
-                continue
 
     async def _push(self) -> None:
         while pending := dict(self._stored.pending):
@@ -139,6 +149,7 @@ class SettingsSync:
                 answer = {}
             else:
                 self._refusal = ""
+            self._pushes += 1
             left = {key: value for key, value in self._stored.pending.items() if pending.get(key) != value}
             settings, _ = merged(self.current, {**answer, **left})
             await self._keep(Stored(settings, left))
@@ -146,6 +157,7 @@ class SettingsSync:
     async def _fetch(self) -> None:
         while True:
             await self._client.ready(Endpoint.SETTINGS_GET)
+            pushes = self._pushes
             try:
                 answer = await self._client.get_settings()
             except _UNSENT as error:
@@ -155,6 +167,9 @@ class SettingsSync:
                 self._problems = [str(error)]
                 _log.warning("settings not fetched: %s", error)
                 return
+            if pushes != self._pushes:
+                # A change was taken meanwhile: this answer may be from before it.
+                continue
             # What is still on its way to the cloud stays in force here.
             settings, self._problems = merged(self.current, {**answer, **self._stored.pending})
             for problem in self._problems:

@@ -80,7 +80,7 @@ class SqliteOutbox:
         self._held = self._unanchored = self._pending = self._fresh = self._committed = 0
         self._thinned = self._dropped = self._dead_letters = 0
         self._used_bytes = 0
-        self._allowed_bytes = limits.used_bytes_max
+        self._allowed_bytes = self._file_bytes_max = limits.used_bytes_max
         self._oldest_utc_ms: int | None = None
         self._has_old_history = True
         self._taken: dict[int, int] = {}
@@ -389,7 +389,11 @@ class SqliteOutbox:
     def _keep_within_limits(self, connection: sqlite3.Connection) -> None:
         self._measure(connection)
         spare_bytes = self._disk.free_bytes(self._database.path.parent) - self._limits.disk_free_bytes_min
-        self._allowed_bytes = min(self._limits.used_bytes_max, max(self._used_bytes + spare_bytes, 0))
+        (file_pages,) = connection.execute("PRAGMA page_count").fetchone()
+        file_bytes = file_pages * PAGE_BYTES
+        # Where others have filled the disk, the file must not grow; giving up readings would not make it smaller.
+        self._file_bytes_max = file_bytes + spare_bytes if spare_bytes > 0 else min(self._file_bytes_max, file_bytes)
+        self._allowed_bytes = min(self._limits.used_bytes_max, self._file_bytes_max)
         if self._used_bytes > self._allowed_bytes:
             self._make_room(connection)
 

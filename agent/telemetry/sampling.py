@@ -24,6 +24,10 @@ READ_TIMEOUT_S = 5.0
 """How long one sensor may take in the background before it counts as not answering."""
 
 
+DRIVER_ERRORS = (HalError, OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+"""What a driver raises on purpose, and what a defective one raises: its neighbours are asked all the same."""
+
+
 class Rhythm(msgspec.Struct, frozen=True):
     """When to sample, from the device settings.
 
@@ -142,8 +146,9 @@ class Sampler:
         source, kind = sensor.source, sensor.kind
         try:
             value = await sensor.read()
-        except (HalError, OSError, ValueError) as error:
-            self._intake.missed(HUB, source, kind, str(error) or type(error).__name__)
+        except DRIVER_ERRORS as error:
+            said = str(error) if isinstance(error, HalError) else f"{type(error).__name__}: {error}"
+            self._intake.missed(HUB, source, kind, said)
             return
         at_ms = self._clock.monotonic_ms()
         quality, reason = judge.judge(value, at_ms)

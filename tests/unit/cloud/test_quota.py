@@ -117,21 +117,19 @@ def test_every_endpoint_has_its_own_account() -> None:
     ledger = Ledger(None, "boot")
     windows = {e: SlidingWindow(ledger.slots(e), quota, lambda: 10**9) for e, quota in QUOTAS.items()}
     for endpoint, window in windows.items():
-        for _ in range(QUOTAS[endpoint].limit):
+        for _ in range(QUOTAS[endpoint].limit - FREE_AT_BOOT.get(endpoint, 0)):
             window.begin(timeout_ms=1)
         assert window.wait_ms() > 0
         assert all(w.wait_ms() == 0 for e, w in windows.items() if list(QUOTAS).index(e) > list(QUOTAS).index(endpoint))
 
 
-def test_a_new_boot_may_ask_once_at_once(tmp_path: Path) -> None:
-    hub = Hub(tmp_path / "quotas")
-    hub.reboot(0)
-    for _ in range(FREE_AT_BOOT):
-        hub.window.end(hub.begin())
-    assert hub.window.wait_ms() >= WINDOW_MS
-    hub.true_ms += hub.window.wait_ms()
-    for _ in range(4):
-        hub.begin()
+def test_a_new_boot_may_ask_for_its_settings_at_once_and_for_nothing_else() -> None:
+    ledger = Ledger(None, "boot")
+    free = {e for e, quota in QUOTAS.items() if SlidingWindow(ledger.slots(e), quota, lambda: 0).wait_ms() == 0}
+    assert free == {Endpoint.SETTINGS_GET}
+    window = SlidingWindow(ledger.slots(Endpoint.SETTINGS_GET), QUOTAS[Endpoint.SETTINGS_GET], lambda: 0)
+    window.end(window.begin(timeout_ms=1))
+    assert window.wait_ms() >= WINDOW_MS
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", b"y" * 5000, b"climahub quotas 1 another-boot".ljust(5000, b"\0")])
@@ -198,23 +196,20 @@ def test_no_server_ever_counts_more_over_crashes(tmp_path: Path, plan: list[tupl
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_reboots_add_at_most_what_is_free_at_boot(tmp_path: Path, seed: int) -> None:
+def test_reboots_add_nothing(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     hub = Hub(tmp_path / "quotas")
     arrivals_ms: list[int] = []
-    boots_ms: list[int] = []
     for _ in range(300):
         if rng.random() < 0.1:
             hub.reboot(rng.choice([0, 5_000, 40_000]))
-            boots_ms.append(hub.true_ms)
         hub.true_ms += hub.window.wait_ms() if rng.random() < 0.5 else rng.randrange(20_000)
         if hub.window.wait_ms() == 0:
             arrivals_ms.append(hub.true_ms)
             hub.window.end(hub.begin())
     for first_ms in arrivals_ms:
         window = range(first_ms, first_ms + WINDOW_MS)
-        boots = sum(at_ms in window for at_ms in boots_ms)
-        assert sum(at_ms in window for at_ms in arrivals_ms) <= QUOTAS[PUT].limit + FREE_AT_BOOT * boots
+        assert sum(at_ms in window for at_ms in arrivals_ms) <= QUOTAS[PUT].limit
 
 
 def test_a_power_cut_a_minute_stays_within_the_smallest_quota(tmp_path: Path) -> None:

@@ -54,3 +54,32 @@ async def test_closing_finishes_what_was_begun() -> None:
     worker.close()
     assert done.is_set()
     await begun
+
+
+async def test_a_cancelled_call_takes_effect_and_its_caller_learns_of_it_first() -> None:
+    worker = ThreadWorker("test")
+    may_go, began = threading.Event(), threading.Event()
+    learnt: list[str] = []
+
+    def work() -> str:
+        began.set()
+        may_go.wait(5)
+        return "stored"
+
+    async def caller() -> None:
+        learnt.append(await worker.run(work))
+        await asyncio.sleep(60)
+        learnt.append("never")
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(caller())
+        while not began.is_set():  # noqa: ASYNC110 - an event of the other thread
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        may_go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert learnt == ["stored"]
+    worker.close()

@@ -62,7 +62,7 @@ async def is_served(path: Path) -> None:
             except OSError:
                 continue
             writer.close()
-            if stat.S_IMODE(path.stat().st_mode) == server.SOCKET_MODE:
+            if stat.S_IMODE(path.stat().st_mode) == 0o660:
                 return
 
 
