@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from agent.rehearsal.mishaps import CALM_S, Mishap, Profile
+from agent.rehearsal.orders import Order
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -20,6 +21,7 @@ class Options(msgspec.Struct, frozen=True):
         faults: How much goes wrong.
         stop_at: Cut the power before this durable operation, once.
         mishaps: These, in place of those that `faults` would draw.
+        orders: These commands, in place of those that `faults` would draw.
         calm_s: The time without mishaps at the end, in which everything has to be delivered.
         config_text: TOML that is added after `[cloud]` and its `base_url`.
     """
@@ -33,5 +35,6 @@ class Options(msgspec.Struct, frozen=True):
     faults: Profile = "default"
     stop_at: int | None = None
     mishaps: tuple[Mishap, ...] | None = None
+    orders: tuple[Order, ...] | None = None
     calm_s: float = CALM_S
     config_text: str = ""
