@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import random
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections import Counter
@@ -42,7 +43,7 @@ from agent.rehearsal.options import Options
 from agent.rehearsal.oracle import Oracle
 from agent.rehearsal.orders import draw_orders
 from agent.rehearsal.verdict import ReadingCounts, RequestCounts, Verdict
-from agent.telemetry.outbox import OutboxStats
+from agent.telemetry.outbox import Outbox, OutboxStats
 from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbox
 
 PORT = 8443
@@ -127,6 +128,7 @@ class Rehearsal:
         )
         self._eavesdropper = Eavesdropper(self.machine, self.commands, now_s=loop.time, on_erased=self._on_erased)
         self._installed_key = HUB_KEY
+        self._is_key_on_its_way = False
         self._end: asyncio.Event | None = None
         self._is_rebooting = False
         self._connector: MemoryConnector | None = None
@@ -173,6 +175,9 @@ class Rehearsal:
     def _on_erased(self) -> None:
         self.oracle.erased()
         self._operator.hub_was_erased()
+        if not self._is_key_on_its_way:
+            self._is_key_on_its_way = True
+            self._loop.call_later(PROVISIONING_S, self._provision_anew)
 
     def _on_reboot(self, reason: str) -> None:
         self.commands.rebooting(reason.removeprefix("command "), self._loop.time())
@@ -267,20 +272,19 @@ class Rehearsal:
         """Do what the daemon does before each life; return the power cut that came in between."""
         disk = Disk(self._eavesdropper.on_operation)
         try:
-            if not reset.finish(self.machine.state_dir, disk, key_file=None):
-                return None
+            reset.finish(self.machine.state_dir, disk, key_file=None)
         except PowerCut:
-            self.machine.leave(is_power_cut=True, are_commits_synced=True)
-            self.machine.stop_at = None
-            return Mishap(MishapKind.POWER_CUT, self._loop.time(), 20.0, 5.0)
+            stopped = self._stopped()
+            self.machine.leave(is_power_cut=stopped.kind is MishapKind.POWER_CUT, are_commits_synced=True)
+            return stopped
         except StorageFull:
-            return None  # the key is barred: the hub lives on without one, and the next life tries again
-        self._loop.call_later(PROVISIONING_S, self._provision_anew)
+            pass  # the key is barred: the hub lives on without one, and the next life tries again
         return None
 
     def _provision_anew(self) -> None:
         self._operator.give_new_key()
         self._installed_key = self._operator.api_key
+        self._is_key_on_its_way = False
 
     async def _one_life(self, left_s: float) -> Mishap | None:
         """Run one process; return the mishap that ended it, or `None` where it ended in good order."""
@@ -316,14 +320,19 @@ class Rehearsal:
         """The hub ended without being told: at the operation where the power is cut, or by a defect."""
         if not self.machine.is_down:
             self.oracle.violate(self._loop.time(), "the hub keeps running", f"it ended: {task.exception()!r}")
+        return self._stopped()
+
+    def _stopped(self) -> Mishap:
+        """The world has stopped at the operation where it was to stop."""
         self.machine.stop_at = None
-        return Mishap(MishapKind.POWER_CUT, self._loop.time(), 20.0, 5.0)
+        return Mishap(self.options.stop_by, self._loop.time(), 20.0, 5.0)
 
     async def _kill(self, hub: app.Hub, task: asyncio.Task[None], mishap: Mishap) -> None:
         outbox = hub.outbox
         self.machine.is_down = True
-        are_synced = not isinstance(outbox, SqliteOutbox) or outbox.database.syncs_commits()
-        self.machine.leave(is_power_cut=mishap.kind is MishapKind.POWER_CUT, are_commits_synced=are_synced)
+        self.machine.leave(
+            is_power_cut=mishap.kind is MishapKind.POWER_CUT, are_commits_synced=_are_commits_synced(outbox)
+        )
         self._end_life(hub)
         task.cancel()
         await asyncio.wait({task})
@@ -420,6 +429,14 @@ class Rehearsal:
             faults=dict(self.struck) | dict(self.cloud.statistics().faults),
             violations=self.oracle.violations,
         )
+
+
+def _are_commits_synced(outbox: Outbox | None) -> bool:
+    if isinstance(outbox, SqliteOutbox):
+        # One that is closed already has folded its log into the file, which syncs.
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            return outbox.database.syncs_commits()
+    return True
 
 
 def rehearse(options: Options) -> Verdict:
