@@ -17,15 +17,27 @@ import msgspec
 from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger
+from agent.commands import reset
+from agent.commands.handlers import Handler
+from agent.commands.handlers.config_update import ConfigUpdate
+from agent.commands.handlers.diagnostics import Diagnostics
+from agent.commands.handlers.factory_reset import FactoryReset
+from agent.commands.handlers.reboot import Reboot
+from agent.commands.lifecycle import CommandType, Moment
+from agent.commands.poll import METERED_FACTOR
+from agent.commands.room import Commands
 from agent.config import BoardConfig, Config
 from agent.config.primary import choose_primary
 from agent.errors import ConfigInvalid, Corrupt, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
+from agent.foundation.route import is_metered
 from agent.foundation.supervisor import Faults, supervise
 from agent.foundation.worker import Worker
 from agent.local import server
+from agent.local.commands import CommandsReport, build_commands
+from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
 from agent.local.status import Status
 from agent.pairing.identity import Identities
@@ -68,12 +80,13 @@ class World(msgspec.Struct, frozen=True):
         worker: For blocking work.
         session: Made by `agent.cloud.client.new_session`.
         ledger: The account of quotas.
-        read_key: Returns the hub's key.
+        read_key: Returns the hub's key; `None` after a factory reset, until there is a new one.
         sensor_keys: Keys of relayed sensors, by device.
-        host: The service manager.
+        host: The service manager and the machine.
         judge: The judge of a sensor's values.
         serve: Whether to open the local door (there are no Unix sockets in virtual time).
         on_committed: Told of readings that are safe on the disk, for whoever judges that they stay safe.
+        begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
     """
 
     board: Board
@@ -83,12 +96,13 @@ class World(msgspec.Struct, frozen=True):
     worker: Worker
     session: aiohttp.ClientSession
     ledger: Ledger
-    read_key: Callable[[], str]
+    read_key: Callable[[], str | None]
     sensor_keys: Mapping[str, str]
     host: Host
     judge: Callable[[Sensor], Judge]
     serve: bool = True
     on_committed: Callable[[Sequence[Reading]], None] = lambda _: None
+    begin_anew: Callable[[], None] = lambda: None
 
 
 def make_board(config: BoardConfig, clock: Clock) -> Board:
@@ -195,6 +209,71 @@ class Hub:
         self.sampler = self._sampler()
         self.relay = Relay(network, intake=self.intake, kinds=lambda: self.settings.kinds) if network else None
         self.settings.on_change(lambda _: self.sampler.rhythm_changed())
+        self.commands = Commands(
+            state,
+            client=self.client,
+            clock=clock,
+            rng=world.rng,
+            disk=world.disk,
+            worker=world.worker,
+            handlers=self._handlers(),
+            interval_s=self._poll_interval_s,
+            pending_max=config.commands.pending_max,
+            needs_person=lambda kind: kind is CommandType.FACTORY_RESET and config.commands.factory_reset_needs_person,
+            add_fault=lambda text: self.faults.add("commands", text),
+        )
+
+    def _handlers(self) -> Mapping[CommandType, Handler]:
+        clock, world = self.world.clock, self.world
+        sections = diagnostic_sections(
+            status=self.status,
+            client=self.client,
+            state_dir=self.config.storage.state_dir,
+            poll_interval_s=self._poll_interval_s,
+            is_metered=self._is_metered,
+        )
+        return {
+            CommandType.REBOOT: Reboot(
+                moment=lambda: Moment(clock.boot_id, clock.monotonic_ms(), clock.utc_ms()),
+                flush=self._flush,
+                reboot=world.host.reboot,
+            ),
+            CommandType.CONFIG_UPDATE: ConfigUpdate(self.settings),
+            CommandType.FACTORY_RESET: FactoryReset(bar_key=self._bar_key, begin_anew=world.begin_anew),
+            CommandType.DIAGNOSTICS: Diagnostics(sections),
+        }
+
+    def _is_metered(self) -> bool:
+        metered = self.config.cloud.metered
+        return is_metered() if metered == "auto" else metered == "yes"
+
+    def _poll_interval_s(self) -> float:
+        return self.config.cloud.commands_poll_interval_s * (METERED_FACTOR if self._is_metered() else 1)
+
+    async def _bar_key(self) -> None:
+        key = self.world.read_key()
+        if key is not None:
+            state = self.config.storage.state_dir
+            await self.world.worker.run(lambda: reset.bar(state, self.world.disk, key))
+
+    async def _flush(self) -> None:
+        """Put everything on the disk that a restart of the machine would take away.
+
+        Raises:
+            StorageFull: It is not there yet.
+        """
+        clock, outbox = self.world.clock, self.outbox
+        if outbox is None:
+            return
+        # A broken outbox is put aside by the loop that owns it; it must not hold up a restart.
+        with contextlib.suppress(Corrupt):
+            if (utc_ms := clock.utc_ms()) is not None:
+                # Without it, readings of this boot would never learn their time.
+                await outbox.anchor(now_ms=clock.monotonic_ms(), utc_ms=utc_ms)
+            await self.intake.flush(outbox)
+
+    async def _listed_commands(self) -> CommandsReport:
+        return build_commands(await self.commands.listed(), problem=self.commands.problem)
 
     def _sampler(self) -> Sampler:
         disabled = self.config.sensors.disabled
@@ -210,7 +289,7 @@ class Hub:
             intake=self.intake,
             clock=self.world.clock,
             rhythm=self._rhythm,
-            phase=phase_of(self.world.read_key()),
+            phase=phase_of(self.world.read_key() or ""),
         )
 
     def _rhythm(self) -> Rhythm:
@@ -239,13 +318,19 @@ class Hub:
             "telemetry": self._telemetry,
             "sampling": self.sampler.run,
             "settings": self.settings.run,
+            "commands": self.commands.run,
             "service manager": self._tell_host,
         }
         if self.relay:
             loops["relaying"] = self.relay.run
             loops["registering"] = self._register
         if self.world.serve:
-            loops["local door"] = lambda: server.serve(self.config.local.socket, self.status)
+            loops["local door"] = lambda: server.serve(
+                self.config.local.socket,
+                self.status,
+                commands=self._listed_commands,
+                confirm=self.commands.confirm,
+            )
         now_ms = self.world.clock.monotonic_ms
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -266,6 +351,7 @@ class Hub:
 
     async def _finish(self) -> None:
         """Last of all: what was taken in since the last commit goes to the disk."""
+        await self.commands.close()
         if self.outbox is not None:
             try:
                 await self.intake.flush(self.outbox)

@@ -6,6 +6,7 @@ Imported by the daemon only, so it must stay light: no click, no rich, no simula
 import argparse
 import asyncio
 import ctypes
+import functools
 import logging
 import os
 import random
@@ -17,13 +18,16 @@ from pathlib import Path
 from agent import __version__, app, config
 from agent.cloud.client import new_session, tcp_connector
 from agent.cloud.quota import Ledger
+from agent.commands import reset
 from agent.config import Config
 from agent.config.secrets import read_api_key, read_sensor_keys
-from agent.errors import ConfigInvalid
+from agent.errors import ConfigInvalid, Corrupt, StorageFull
 from agent.foundation import lock, log
-from agent.foundation.clock import SystemClock
+from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Systemd
+from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
+from agent.foundation.simulated_boots import Boots, RestartingHost
 from agent.foundation.worker import ThreadWorker
 from hal.errors import HalError
 
@@ -83,36 +87,83 @@ def _refuse(code: int, reason: object) -> int:
     return code
 
 
+class _Lives:
+    """The lives of the hub in this process: after a factory reset or a simulated reboot it begins another."""
+
+    def __init__(self, settings: Config, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._disk = Disk()
+        self._worker = ThreadWorker("storage")
+        self._end_of_life = asyncio.Event()
+        self._is_over = False
+
+    def stop(self) -> None:
+        """Let this life be the last."""
+        self._is_over = True
+        self._end_of_life.set()
+
+    async def run(self) -> None:
+        """Live until told to stop."""
+        storage = self._settings.storage
+        while not self._is_over:
+            self._end_of_life.clear()
+            try:
+                await self._worker.run(
+                    lambda: reset.finish(storage.state_dir, self._disk, key_file=self._settings.cloud.api_key_file)
+                )
+            except (StorageFull, Corrupt) as error:
+                # The key is barred: nothing that is left is ever sent.
+                _log.error("a factory reset is not complete: %s", error)
+            await self._one_life()
+        self._worker.close()
+
+    async def _one_life(self) -> None:
+        settings = self._settings
+        storage = settings.storage
+        real_clock = SystemClock(trust_wall_clock=settings.clock.trust == "system")
+        clock: Clock = real_clock
+        host = Systemd(self._environ)
+        if _is_reboot_simulated(settings):
+            boots = Boots(storage.state_dir / BOOTS_NAME, real_clock, self._disk)
+            clock = boots.clock
+            host = RestartingHost(self._environ, boots, begin_anew=self._end_of_life.set)
+        connector = tcp_connector(str(settings.cloud.ca_file) if settings.cloud.ca_file else None)
+        async with new_session(connector, user_agent=f"climahub/{__version__}") as session:
+            hub = app.Hub(
+                settings,
+                app.World(
+                    board=app.make_board(settings.board, clock),
+                    clock=clock,
+                    rng=random.Random(),  # noqa: S311 - jitter, not secrets
+                    disk=self._disk,
+                    worker=self._worker,
+                    session=session,
+                    ledger=Ledger(storage.run_dir / LEDGER_NAME, clock.boot_id),
+                    read_key=functools.partial(
+                        reset.usable_key, storage.state_dir, self._disk, lambda: read_api_key(settings.cloud)
+                    ),
+                    sensor_keys=read_sensor_keys(settings.relay),
+                    host=host,
+                    judge=app.judge_for,
+                    begin_anew=self._end_of_life.set,
+                ),
+            )
+            _give_back_memory()
+            _log.info("climahub %s on board %s", __version__, settings.board.name)
+            await hub.run(self._end_of_life)
+
+
+def _is_reboot_simulated(settings: Config) -> bool:
+    how = settings.commands.reboot
+    return settings.board.name != "linux" if how == "auto" else how == "simulated"
+
+
 async def _run(settings: Config, environ: Mapping[str, str]) -> None:
-    clock = SystemClock(trust_wall_clock=settings.clock.trust == "system")
-    storage = settings.storage
-    worker = ThreadWorker("storage")
-    stop = asyncio.Event()
+    lives = _Lives(settings, environ)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    ca_file = settings.cloud.ca_file
-    connector = tcp_connector(str(ca_file) if ca_file else None)
-    async with new_session(connector, user_agent=f"climahub/{__version__}") as session:
-        hub = app.Hub(
-            settings,
-            app.World(
-                board=app.make_board(settings.board, clock),
-                clock=clock,
-                rng=random.Random(),  # noqa: S311 - jitter, not secrets
-                disk=Disk(),
-                worker=worker,
-                session=session,
-                ledger=Ledger(storage.run_dir / LEDGER_NAME, clock.boot_id),
-                read_key=lambda: read_api_key(settings.cloud),
-                sensor_keys=read_sensor_keys(settings.relay),
-                host=Systemd(environ),
-                judge=app.judge_for,
-            ),
-        )
-        _give_back_memory()
-        _log.info("climahub %s on board %s", __version__, settings.board.name)
-        await hub.run(stop)
-    worker.close()
+        asyncio.get_running_loop().add_signal_handler(number, lives.stop)
+    await lives.run()
     _log.info("stopped")
 
 

@@ -33,6 +33,10 @@ class StorageFull(Transient):
     """The disk has no room. What is in memory stays there; free some space."""
 
 
+class RebootFailed(Transient):
+    """The host does not restart: nobody to ask, not allowed, or something keeps it up."""
+
+
 class Rejected(ClimahubError):
     """Refused for good: the same thing sent again is refused again."""
 

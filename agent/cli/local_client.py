@@ -1,4 +1,4 @@
-"""Asks the hub on this machine for its status, over its Unix socket. Reads only."""
+"""Asks the hub on this machine, over its Unix socket."""
 
 import http.client
 import socket
@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import ClimahubError
+from agent.local.commands import CommandsReport
 from agent.local.status import Status
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
@@ -15,12 +16,23 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 TIMEOUT_S = 5.0
 
 
+_SAID_NO = {http.client.NOT_FOUND, http.client.SERVICE_UNAVAILABLE}
+
+
+class _Error(msgspec.Struct):
+    message: str
+
+
 class NoAnswer(ClimahubError):
     """The hub does not answer; the message says why and what to do."""
 
 
 class NotAllowed(ClimahubError):
     """This user may not ask."""
+
+
+class Refused(ClimahubError):
+    """The hub says no; the message says why."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -34,19 +46,22 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def fetch(path: Path) -> bytes:
-    """Return the status document as JSON.
+def fetch(path: Path, what: str = "/v1/status", *, method: str = "GET") -> bytes:
+    """Return a document of the hub as JSON.
 
     Args:
         path: The hub's socket.
+        what: Which document.
+        method: "GET", or "POST" for what changes something.
 
     Raises:
-        NoAnswer: Nobody listens there, or what came is no status.
+        NoAnswer: Nobody listens there, or what came is no answer of a hub.
         NotAllowed: The socket belongs to somebody else.
+        Refused: The hub does not do that now.
     """
     connection = _UnixConnection(path)
     try:
-        connection.request("GET", "/v1/status")
+        connection.request(method, what)
         response = connection.getresponse()
         body = response.read(ANSWER_BYTES_MAX + 1)
     except PermissionError as error:
@@ -61,13 +76,34 @@ def fetch(path: Path) -> bytes:
         raise NoAnswer(f"no usable answer on {path} ({error})") from error
     finally:
         connection.close()
+    if response.status in _SAID_NO:
+        raise Refused(_said(body))
     if response.status != http.client.OK or len(body) > ANSWER_BYTES_MAX:
         raise NoAnswer(f"what listens on {path} is no hub: status {response.status}, {len(body)} bytes")
     return body
 
 
+def _said(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Error).message
+    except msgspec.DecodeError as error:
+        raise NoAnswer(f"the hub's answer is not understood ({error}); are hub and command of one version?") from error
+
+
+def decode_commands(body: bytes) -> CommandsReport:
+    """Return the journal of commands as values.
+
+    Raises:
+        NoAnswer: It is no such document of a version that this program knows.
+    """
+    try:
+        return msgspec.json.decode(body, type=CommandsReport)
+    except msgspec.DecodeError as error:
+        raise NoAnswer(f"the hub's answer is not understood ({error}); are hub and command of one version?") from error
+
+
 def decode(body: bytes) -> Status:
-    """Return the document as values. Fields that a newer hub has added are passed over.
+    """Return the status as values. Fields that a newer hub has added are passed over.
 
     Raises:
         NoAnswer: It is no status document of a version that this program knows.

@@ -22,6 +22,11 @@ what to do next:
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
+config_option = click.option(
+    "--config", "config_file", type=_FILE, help=f"Find the socket in this configuration [{DEFAULT_CONFIG}]."
+)
+socket_option = click.option("--socket", "socket_path", type=_FILE, help="Ask on this socket.")
+
 
 @click.command(
     epilog=epilog(
@@ -32,12 +37,12 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     )
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the status document as the hub gives it.")
-@click.option("--config", "config_file", type=_FILE, help=f"Find the socket in this configuration [{DEFAULT_CONFIG}].")
-@click.option("--socket", "socket_path", type=_FILE, help="Ask on this socket.")
+@config_option
+@socket_option
 def status(as_json: bool, config_file: Path | None, socket_path: Path | None) -> int:
     """Ask the hub on this machine how it is doing: what is wrong first."""
     try:
-        body = local_client.fetch(socket_path or _socket_of(config_file))
+        body = local_client.fetch(socket_path or socket_of(config_file))
         if as_json:
             click.echo(body)
         else:
@@ -51,7 +56,7 @@ def status(as_json: bool, config_file: Path | None, socket_path: Path | None) ->
     return exits.OK
 
 
-def _socket_of(config_file: Path | None) -> Path:
+def socket_of(config_file: Path | None) -> Path:
     """Return the socket that a configuration names; without one, where the service has it."""
     if config_file is None and not os.access(DEFAULT_CONFIG, os.R_OK):
         return DEFAULT_SOCKET

@@ -10,8 +10,15 @@ from agent.local.status import LinkReport, OutboxReport, QuotaReport, SensorRepo
 STALE_INTERVALS = 3
 """A sensor that missed this many reports has something to say for itself."""
 
+_LINK_SAID = {
+    "down": "cannot be reached",
+    "unprovisioned": "not asked",
+    "key_refused": "refuses the hub's key",
+}
+
 _LINK_ADVICE = {
     "down": "check the cable or Wi-Fi, then the router; readings are kept until it is back",
+    "unprovisioned": "give the hub a new key (docs/cloud-commands.md); readings are kept until then",
     "key_refused": "give the hub a valid key (docs/install.md); readings are kept until then",
 }
 
@@ -60,7 +67,7 @@ def _storage(outbox: OutboxReport) -> Iterator[Problem]:
 
 def _link(link: LinkReport) -> Iterator[Problem]:
     if link.state in _LINK_ADVICE:
-        said = "refuses the hub's key" if link.state == "key_refused" else "cannot be reached"
+        said = _LINK_SAID[link.state]
         what = f"cloud: {said} for {duration(link.since_s)}: {link.reason}"
         yield Problem(what, _LINK_ADVICE[link.state])
 

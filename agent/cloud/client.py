@@ -20,6 +20,7 @@ from agent.cloud import answers, wire
 from agent.cloud.endpoints import QUOTAS, Endpoint
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger, SlidingWindow
+from agent.cloud.traffic import Traffic
 from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
 from agent.foundation.clock import Clock
 from agent.foundation.decoding import UNREADABLE
@@ -33,6 +34,9 @@ ANSWER_BYTES_MAX = 256 * 1024
 GZIP_LEVEL = 6
 GZIP_BYTES_MIN = 200
 """A smaller body grows by the gzip header more than it shrinks."""
+
+KEY_POLL_S = 10.0
+"""How often a hub without a key looks for one."""
 
 KEEP_ALIVE_S = 70.0
 """Below the 75 s after which common servers close an idle connection."""
@@ -56,6 +60,8 @@ class Compression(Enum):
 
 _decode_accepted = msgspec.json.Decoder(wire.TelemetryAnswer).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_pending = msgspec.json.Decoder(wire.PendingAnswer).decode
+_decode_ack = msgspec.json.Decoder(wire.AckAnswer).decode
 _decode_registration = msgspec.json.Decoder(wire.RegisterAnswer).decode
 
 
@@ -67,7 +73,7 @@ class CloudClient:
         session: aiohttp.ClientSession,
         *,
         base_url: str,
-        read_key: Callable[[], str],
+        read_key: Callable[[], str | None],
         clock: Clock,
         link: Link,
         ledger: Ledger,
@@ -79,7 +85,8 @@ class CloudClient:
         Args:
             session: Made by `new_session`, or one whose connector goes elsewhere (a rehearsal).
             base_url: Without the `/v1`.
-            read_key: Returns the hub's key; called again after a 401, so that a new key is picked up.
+            read_key: Returns the hub's key, `None` where it has none; called again after a 401 and now and then while
+                there is none, so that a new key is picked up.
             clock: For quotas and for dates in answers.
             link: Where success and failure are counted.
             ledger: The account of quotas.
@@ -89,7 +96,7 @@ class CloudClient:
         self._session = session
         self._base_url = base_url.rstrip("/")
         self._read_key = read_key
-        self._key = read_key()
+        self._key: str | None = None
         self._clock = clock
         self.link = link
         self._timeout = aiohttp.ClientTimeout(total=request_timeout_s)
@@ -99,6 +106,13 @@ class CloudClient:
             for endpoint, quota in QUOTAS.items()
         }
         self.compression = Compression.UNPROVEN if compress else Compression.OFF
+        self.traffic = {endpoint: Traffic() for endpoint in Endpoint}
+        self._take_key()
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the hub has a key at all; without one, no request is made."""
+        return self._key is not None
 
     def wait_s(self, endpoint: Endpoint) -> float:
         """Return how long until a request to ``endpoint`` may be made; 0 for now."""
@@ -106,8 +120,18 @@ class CloudClient:
 
     async def ready(self, endpoint: Endpoint) -> None:
         """Wait until a request to ``endpoint`` may be made."""
+        while not self.has_key:
+            await asyncio.sleep(KEY_POLL_S)
+            self._take_key()
         while wait_s := self.wait_s(endpoint):  # noqa: ASYNC110 - time passes by itself, nobody sets an event
             await asyncio.sleep(wait_s)
+
+    def _take_key(self) -> None:
+        self._key = self._read_key()
+        if self._key is None:
+            self.link.unprovisioned()
+        else:
+            self.link.provisioned()
 
     async def post_telemetry(self, readings: Iterable[tuple[str, float, int, str | None]]) -> int | None:
         """Send 1 to 100 readings, each (sensor_type, value, utc_ms, device_id or `None` for the hub itself).
@@ -179,10 +203,38 @@ class CloudClient:
         body = msgspec.json.encode(wire.RegisterBody(sensor_api_key, ieee_address or None))
         return await self._request(Endpoint.ZIGBEE_REGISTER, _decode_registration, body)
 
+    async def get_pending_commands(self) -> list[Any]:
+        """Return the commands that wait for this hub, as they came, oldest first.
+
+        Raises:
+            CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
+        """
+        return (await self._request(Endpoint.COMMANDS_PENDING, _decode_pending)).commands
+
+    async def ack_command(
+        self, command_id: str, status: str, *, error_message: str = "", result: Mapping[str, Any] | None = None
+    ) -> None:
+        """Report how a command ended.
+
+        Args:
+            command_id: As the cloud gave it.
+            status: "acked" or "failed".
+            error_message: Why it failed, at most 1 KiB.
+            result: What it found, at most 64 KiB of JSON.
+
+        Raises:
+            CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`. Refused with 404 or 409: the cloud
+                has settled the command already.
+        """
+        body = msgspec.json.encode(wire.AckBody(command_id, status, error_message or None, result))
+        await self._request(Endpoint.COMMANDS_ACK, _acknowledged, body)
+
     async def _request(
         self, endpoint: Endpoint, decode: Callable[[bytes], T], body: bytes | None = None, *, encoding: str = ""
     ) -> T:
         """Make one request, count what became of it, and return what its 2xx answer says."""
+        if self._key is None:
+            raise Unauthorized(f"{endpoint.value}: the hub has no key")
         if wait_s := self.wait_s(endpoint):
             raise Throttled(f"{endpoint.value} must wait {wait_s:.1f} s", retry_after_s=wait_s)
         quota = self.quotas[endpoint]
@@ -218,10 +270,10 @@ class CloudClient:
             wait_s = problem.retry_after_s
             self.link.throttled(endpoint, QUOTAS[endpoint].window_s if wait_s is None else wait_s)
         elif isinstance(problem, Unauthorized):
+            self.link.refused(endpoint, str(problem))
             # A key that is just being replaced cannot be read: the old one is probed with until it can.
             with contextlib.suppress(ConfigInvalid):
-                self._key = self._read_key()
-            self.link.refused(endpoint, str(problem))
+                self._take_key()
         elif isinstance(problem, CloudUnavailable):
             self.link.failed(endpoint, str(problem), retry_after_s=problem.retry_after_s)
 
@@ -242,7 +294,9 @@ class CloudClient:
                 timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
-                return response.status, response.headers, await _bounded(response)
+                answer = await _bounded(response)
+                self.traffic[endpoint].count(response, len(body or b""), len(answer))
+                return response.status, response.headers, answer
         except ssl.SSLCertVerificationError as error:
             raise self._certificate_problem(endpoint, error) from error
         except aiohttp.ClientConnectorCertificateError as error:
@@ -264,6 +318,11 @@ class CloudClient:
 
 def _accepted(answer: bytes) -> int | None:
     return _decode_accepted(answer).accepted if answer else None
+
+
+def _acknowledged(answer: bytes) -> None:
+    if answer:
+        _decode_ack(answer)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -34,6 +34,7 @@ class LinkState(StrEnum):
     UP = "up"
     DOWN = "down"
     KEY_REFUSED = "key_refused"
+    UNPROVISIONED = "unprovisioned"
 
 
 class LinkStatus(msgspec.Struct, frozen=True):
@@ -105,6 +106,17 @@ class Link:
             self._enter(LinkState.KEY_REFUSED, reason)
         else:
             self.failed(endpoint, reason)
+
+    def unprovisioned(self) -> None:
+        """The hub has no key."""
+        self._enter(LinkState.UNPROVISIONED, "the hub has no key")
+
+    def provisioned(self) -> None:
+        """The hub has a key: where it had none, everything begins."""
+        if self.status.state is LinkState.UNPROVISIONED:
+            self._refusals = 0
+            self._refused_until_ms = 0
+            self._enter(LinkState.UNTRIED, "no request made yet")
 
     def _put_off(self, endpoint: Endpoint, retry_after_s: float | None) -> None:
         wait_s = full_jitter_s(self._failures[endpoint], base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S, rng=self._rng)

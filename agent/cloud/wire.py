@@ -60,6 +60,25 @@ class RegisterAnswer(msgspec.Struct, frozen=True):
     serial_number: str | None = None
 
 
+class PendingAnswer(msgspec.Struct, frozen=True):
+    """Answer of GET /v1/commands/pending (section 5.1). What stands in a command is judged one by one, not here."""
+
+    commands: list[Any]
+
+
+class AckBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Body of POST /v1/commands/ack (section 5.2); `status` is "acked" or "failed"."""
+
+    command_id: str
+    status: str
+    error_message: str | None = None
+    result: Mapping[str, Any] | None = None
+
+
+class AckAnswer(msgspec.Struct, frozen=True):
+    """Answer of POST /v1/commands/ack: any JSON object says that it was taken."""
+
+
 class ErrorAnswer(msgspec.Struct, frozen=True):
     """Body of a refusal (section 1.3); may be missing or not JSON at all."""
 

@@ -64,6 +64,7 @@ SECTIONS: dict[str, str] = {
     "sensors": "Which of the board's own sensors are read.",
     "sensors.primary": "Which source speaks for the hub where several measure the same kind.",
     "storage": "Where readings wait for the cloud, and how much room they may take.",
+    "commands": "What the cloud may tell this hub to do.",
     "clock": "When the wall clock is believed.",
     "relay": "Sensors that speak to the cloud through this hub.",
     "local": "The door for people on this machine.",
@@ -110,6 +111,18 @@ KEYS: tuple[Key, ...] = (
         number(60, DAY_S, "s"),
         600,
         "how old the hub's copy of the server's settings may get; the quota is 10 a minute",
+    ),
+    Key(
+        "cloud.commands_poll_interval_s",
+        number(3, 3600, "s"),
+        15,
+        "how long a command waits at the longest; 15 s cost 3 MB a day, and the quota is 30 a minute",
+    ),
+    Key(
+        "cloud.metered",
+        choice("auto", "yes", "no"),
+        "auto",
+        'whether the link is paid by volume: polls are then 20 times rarer; "auto" looks whether it is a modem',
     ),
     Key(
         "cloud.batch_linger_s", number(0, 3600, "s"), 120, "wait this long for a batch to fill: fewer, larger requests"
@@ -183,6 +196,24 @@ KEYS: tuple[Key, ...] = (
         "storage.dead_letters_max", integer(1, 100_000, "readings"), 1000, "readings the cloud refused, kept for a look"
     ),
     Key("storage.gaps_max", integer(1, 100_000, "gaps"), 1000, "records of what was thinned or dropped"),
+    Key(
+        "commands.pending_max",
+        integer(1, 10_000, "commands"),
+        100,
+        "commands kept until they are settled; the cloud keeps what is above",
+    ),
+    Key(
+        "commands.factory_reset_needs_person",
+        boolean(),
+        False,
+        "a factory reset waits 10 minutes for `climahub commands --confirm ID` at the hub",
+    ),
+    Key(
+        "commands.reboot",
+        choice("auto", "logind", "simulated"),
+        "auto",
+        '"simulated" restarts the agent only, as a new boot; "auto" does so on every board but "linux"',
+    ),
     Key(
         "clock.trust",
         choice("kernel", "system"),

@@ -33,6 +33,8 @@ class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout_s: float
     gzip: Literal["auto", "off"]
     settings_poll_interval_s: float
+    commands_poll_interval_s: float
+    metered: Literal["auto", "yes", "no"]
     batch_linger_s: float
     batch_readings_max: int
 
@@ -88,6 +90,14 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
     gaps_max: int
 
 
+class CommandsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[commands]`."""
+
+    pending_max: int
+    factory_reset_needs_person: bool
+    reboot: Literal["auto", "logind", "simulated"]
+
+
 class ClockConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[clock]`."""
 
@@ -121,6 +131,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     board: BoardConfig
     sensors: SensorsConfig
     storage: StorageConfig
+    commands: CommandsConfig
     clock: ClockConfig
     relay: RelayConfig
     local: LocalConfig
@@ -229,6 +240,7 @@ def _build(values: Mapping[str, object]) -> Config:
         ),
         sensors=SensorsConfig(**_section(values, "sensors"), primary=MappingProxyType(primary)),
         storage=StorageConfig(**_section(values, "storage")),
+        commands=CommandsConfig(**_section(values, "commands")),
         clock=ClockConfig(**_section(values, "clock")),
         relay=RelayConfig(**_section(values, "relay")),
         local=LocalConfig(**_section(values, "local")),

@@ -1,6 +1,6 @@
-"""The machine around the agent: what it tells the service manager. Rebooting comes with the commands.
+"""The machine around the agent: what it tells the service manager, and how it is asked to restart.
 
-Source: sd_notify(3). A hub without systemd simply tells nobody.
+Source: sd_notify(3). A hub without systemd simply tells nobody, and does not restart.
 """
 
 import os
@@ -8,9 +8,11 @@ import socket
 from collections.abc import Mapping
 from typing import Protocol
 
+from agent.errors import RebootFailed
+
 
 class Host(Protocol):
-    """The service manager, as far as the agent needs it."""
+    """The service manager and the machine, as far as the agent needs them."""
 
     @property
     def watchdog_s(self) -> float | None:
@@ -27,6 +29,17 @@ class Host(Protocol):
 
     def stopping(self) -> None:
         """Say that the agent is on its way out."""
+        ...
+
+    async def reboot(self, reason: str) -> None:
+        """Ask the machine to restart in good order. It goes down some time after this returned.
+
+        Args:
+            reason: For the machine's log.
+
+        Raises:
+            RebootFailed: It does not, as far as one can tell: ask again.
+        """
         ...
 
 
@@ -59,6 +72,12 @@ class Systemd:
         """STOPPING=1."""
         self._say("STOPPING=1")
 
+    async def reboot(self, reason: str) -> None:
+        """Ask logind over the system bus."""
+        from agent.foundation import logind  # noqa: PLC0415 - D-Bus costs memory, and a hub rarely restarts
+
+        await logind.reboot(reason)
+
     def _say(self, text: str) -> None:
         if not self._address:
             return
@@ -69,3 +88,22 @@ class Systemd:
         except OSError:
             # The manager's buffer is full or it is restarting; the next word will reach it.
             return
+
+
+class Unmanaged:
+    """A process that nobody manages and whose machine is not its own: a demo."""
+
+    watchdog_s: float | None = None
+
+    def ready(self) -> None:
+        """Nobody waits for it."""
+
+    def alive(self, status: str) -> None:
+        """Nobody waits for it."""
+
+    def stopping(self) -> None:
+        """Nobody waits for it."""
+
+    async def reboot(self, reason: str) -> None:
+        """Refuse."""
+        raise RebootFailed(f"this machine is not the hub's own; it does not restart for {reason}")

@@ -14,6 +14,7 @@ from agent.refcloud.faults import (
     BrokenJson,
     ExtraFields,
     Fault,
+    ListsReversed,
     OversizedBody,
     TruncatedJson,
     WrongShape,
@@ -41,6 +42,8 @@ def _rewritten(document: dict[str, Any], fault: Fault) -> dict[str, Any]:
             return document | {"accepted": max(0, document["accepted"] - by)}
         case ExtraFields():
             return {name: _with_extra_fields(value) for name, value in document.items()} | _EXTRA_FIELDS
+        case ListsReversed():
+            return {name: _reversed(value) for name, value in document.items()}
         case WrongShape(shape=shape, field=field):
             return _misshapen(document, shape, set(document) if field is None else {field} & set(document))
         case _:
@@ -55,6 +58,10 @@ def _with_extra_fields(value: Any) -> Any:  # noqa: ANN401 (any JSON)
             return [_with_extra_fields(item) for item in value]
         case _:
             return value
+
+
+def _reversed(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+    return [item for item in reversed(value) for _ in range(2)] if isinstance(value, list) else value
 
 
 def _misshapen(document: dict[str, Any], shape: str, fields: set[str]) -> dict[str, Any]:

@@ -119,6 +119,10 @@ class WrongShape(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     field: str | None = None
 
 
+class ListsReversed(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Every list of the body comes in reverse, and each entry twice: order and number of a listing are no promise."""
+
+
 class AcceptedLower(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     """`accepted` says less than what was accepted. The readings are stored all the same, so accounts still close."""
 
@@ -146,6 +150,7 @@ Fault = (
     | OversizedBody
     | ExtraFields
     | WrongShape
+    | ListsReversed
     | AcceptedLower
     | ClockOff
 )

@@ -51,12 +51,13 @@ class Rates(msgspec.Struct, frozen=True):
     request_faults: float
     sensor_faults: float
     latency_s_max: float
+    commands: float = 0.0
 
 
 RATES: dict[Profile, Rates] = {
     "none": Rates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.05),
-    "default": Rates(2.0, 1.0, 0.5, 0.25, 0.02, 0.1, 0.5),
-    "harsh": Rates(8.0, 6.0, 4.0, 2.0, 0.15, 0.5, 2.0),
+    "default": Rates(2.0, 1.0, 0.5, 0.25, 0.02, 0.1, 0.5, 24.0),
+    "harsh": Rates(8.0, 6.0, 4.0, 2.0, 0.15, 0.5, 2.0, 96.0),
 }
 
 _LASTS_S: dict[MishapKind, tuple[float, float]] = {
@@ -126,6 +127,7 @@ def cloud_rules(rates: Rates, *, until_s: float) -> Sequence[faults.Rule]:
         (faults.WrongShape("string"), None),
         (faults.WrongShape("missing"), None),
         (faults.WrongShape("null"), None),
+        (faults.ListsReversed(), Endpoint.COMMANDS_PENDING),
         (faults.LatencyUp(20.0, 60.0), None),
         (faults.LatencyDown(20.0, 60.0), None),
         (faults.ClockOff(offset_s=-365 * 86_400), None),

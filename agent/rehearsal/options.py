@@ -4,7 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from agent.rehearsal.mishaps import CALM_S, Mishap, Profile
+from agent.rehearsal.mishaps import CALM_S, Mishap, MishapKind, Profile
+from agent.rehearsal.orders import Order
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -18,8 +19,10 @@ class Options(msgspec.Struct, frozen=True):
         sensors: Series of a simulated house.
         seed: Everything random follows from it.
         faults: How much goes wrong.
-        stop_at: Cut the power before this durable operation, once.
+        stop_at: Stop the world before this durable operation, once.
+        stop_by: How: the power is cut, or the process is killed.
         mishaps: These, in place of those that `faults` would draw.
+        orders: These commands, in place of those that `faults` would draw.
         calm_s: The time without mishaps at the end, in which everything has to be delivered.
         config_text: TOML that is added after `[cloud]` and its `base_url`.
     """
@@ -32,6 +35,8 @@ class Options(msgspec.Struct, frozen=True):
     seed: int = 1
     faults: Profile = "default"
     stop_at: int | None = None
+    stop_by: MishapKind = MishapKind.POWER_CUT
     mishaps: tuple[Mishap, ...] | None = None
+    orders: tuple[Order, ...] | None = None
     calm_s: float = CALM_S
     config_text: str = ""

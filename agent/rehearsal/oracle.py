@@ -45,6 +45,7 @@ class Counts(msgspec.Struct):
     lost: int = 0
     judged_bad: int = 0
     uncommitted: int = 0
+    erased: int = 0
 
 
 class Oracle:
@@ -66,6 +67,7 @@ class Oracle:
         """
         self._device_of = device_of
         self._outstanding: dict[_Series, dict[int, float]] = {}
+        self._erased: dict[_Series, dict[int, float]] = {}
         self._handed: dict[_Series, dict[int, float]] = {}
         self._arrivals: dict[Endpoint, deque[float]] = {endpoint: deque() for endpoint in Endpoint}
         self._fixed: Counter[tuple[Endpoint, int]] = Counter()
@@ -115,6 +117,10 @@ class Oracle:
             series = (self._device_of[reading.device_id], reading.sensor_type)
             known = self._outstanding.get(series, {}).pop(reading.at_ms, None)
             self.outstanding -= known is not None
+            if known is None:
+                # Sent before the hub was erased, and arrived after.
+                known = self._erased.get(series, {}).pop(reading.at_ms, None)
+                self.counts.erased -= known is not None
             if reading.verdict is Verdict.STORED:
                 self.counts.accepted += 1
                 if known is None:
@@ -146,6 +152,14 @@ class Oracle:
         if len(arrivals) > quota.limit or self._fixed[window] > quota.limit:
             self.over_quota += 1
             self.violate(arrived_s, "quota kept", f"{endpoint}: request {len(arrivals)} within {quota.window_s} s")
+
+    def erased(self) -> None:
+        """A factory reset has erased the outbox: what the cloud does not have is gone, as it should be."""
+        for series, left in self._outstanding.items():
+            self._erased.setdefault(series, {}).update(left)
+            self.counts.erased += len(left)
+        self._outstanding.clear()
+        self.outstanding = 0
 
     def life_over(self, *, judged_bad: int, uncommitted: int) -> None:
         """A process ended: so many readings were judged bad in it, so many were still in its memory."""

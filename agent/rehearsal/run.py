@@ -7,10 +7,11 @@ import asyncio
 import contextlib
 import random
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -20,7 +21,9 @@ from aiohttp import web
 from agent import app
 from agent.cloud.client import new_session
 from agent.cloud.quota import Ledger
+from agent.commands import reset
 from agent.config import Config, resolve_text
+from agent.errors import StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.model import HUB, Reading
@@ -30,23 +33,44 @@ from agent.refcloud.records import AcceptedReading, DeviceKind
 from agent.refcloud.store import MemoryStore
 from agent.rehearsal import mishaps
 from agent.rehearsal.boards import Stage, stage_for
+from agent.rehearsal.command_oracle import CommandCounts, CommandOracle
+from agent.rehearsal.eavesdropper import Eavesdropper
 from agent.rehearsal.loop import Livelock, MemoryConnector, VirtualLoop
-from agent.rehearsal.machine import Machine
+from agent.rehearsal.machine import Machine, PowerCut
 from agent.rehearsal.mishaps import Mishap, MishapKind, Profile
+from agent.rehearsal.operator import Operator
 from agent.rehearsal.options import Options
 from agent.rehearsal.oracle import Oracle
+from agent.rehearsal.orders import draw_orders
 from agent.rehearsal.verdict import ReadingCounts, RequestCounts, Verdict
-from agent.telemetry.outbox import OutboxStats
+from agent.telemetry.outbox import Outbox, OutboxStats
 from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbox
 
 PORT = 8443
+REBOOT_S = 20.0
+"""How long a restart of the machine takes, up to the agent's first moment."""
+
+REBOOT_UNSYNCHRONISED_S = 5.0
+"""How long NTP takes after a restart, with a network."""
+
+PROVISIONING_S = 900.0
+"""How long it takes until somebody has carried a new key to a hub that was reset."""
+
 HUB_KEY = "cs_dev_" + "rehearsal" + "0" * 23
 
 
-class SilentHost:
-    """A service manager that does not listen."""
+class SimulatedHost:
+    """A service manager that does not listen, and a machine that restarts when it is asked to."""
 
     watchdog_s: float | None = None
+
+    def __init__(self, on_reboot: Callable[[str], None]) -> None:
+        """Prepare.
+
+        Args:
+            on_reboot: Told of each request, with its reason.
+        """
+        self._on_reboot = on_reboot
 
     def ready(self) -> None:
         """Nothing."""
@@ -56,6 +80,10 @@ class SilentHost:
 
     def stopping(self) -> None:
         """Nothing."""
+
+    async def reboot(self, reason: str) -> None:
+        """Go down at once, in good order."""
+        self._on_reboot(reason)
 
 
 class Rehearsal:
@@ -77,6 +105,8 @@ class Rehearsal:
         self._zeros_utc_ms: dict[str, int] = {}
         self._connector_rng = random.Random(rng.randrange(2**32))
         self._latency_s_max = rates.latency_s_max
+        drawn_orders = draw_orders(random.Random(rng.randrange(2**32)), rates.commands, until_s=self.stage.duration_s)
+        self._orders = drawn_orders if options.orders is None else options.orders
         ids = random.Random(rng.randrange(2**32))
         self._store = MemoryStore()
         self.cloud = cloud.ReferenceCloud(
@@ -91,6 +121,16 @@ class Rehearsal:
         self.cloud.set_faults(mishaps.cloud_rules(rates, until_s=self.stage.duration_s), seed=options.seed)
         device_of, self._sensor_keys = self._provision()
         self.oracle = Oracle(device_of)
+        self.commands = CommandOracle(violate=self.oracle.violate, boots=lambda: self.machine.boots)
+        hub_id = next(device_id for device_id, device in device_of.items() if device == HUB)
+        self._operator = Operator(
+            self.cloud, self._store, self.commands, device_id=hub_id, api_key=HUB_KEY, now_s=loop.time
+        )
+        self._eavesdropper = Eavesdropper(self.machine, self.commands, now_s=loop.time, on_erased=self._on_erased)
+        self._installed_key = HUB_KEY
+        self._is_key_on_its_way = False
+        self._end: asyncio.Event | None = None
+        self._is_rebooting = False
         self._connector: MemoryConnector | None = None
         self._hub: app.Hub | None = None
         self._cuts = self._full_disks = 0
@@ -125,10 +165,28 @@ class Rehearsal:
     def _on_request(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: gate.Outcome) -> None:
         del name, outcome
         self.oracle.asked(endpoint, arrived_s)
+        if endpoint in {Endpoint.COMMANDS_PENDING, Endpoint.COMMANDS_ACK}:
+            self._operator.look()
 
     def _on_committed(self, readings: Sequence[Reading]) -> None:
         self.oracle.committed(readings, self.machine.utc_of(0), self._loop.time())
         self._check_kept()
+
+    def _on_erased(self) -> None:
+        self.oracle.erased()
+        self._operator.hub_was_erased()
+        if not self._is_key_on_its_way:
+            self._is_key_on_its_way = True
+            self._loop.call_later(PROVISIONING_S, self._provision_anew)
+
+    def _on_reboot(self, reason: str) -> None:
+        self.commands.rebooting(reason.removeprefix("command "), self._loop.time())
+        self._is_rebooting = True
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        if self._end is not None:
+            self._end.set()
 
     async def run(self) -> None:
         """Let it all happen."""
@@ -137,9 +195,13 @@ class Rehearsal:
         await web.TCPSite(runner, "127.0.0.1", PORT).start()
         try:
             async with asyncio.TaskGroup() as group:
-                conductor = group.create_task(self._conduct())
+                others = (
+                    group.create_task(self._conduct()),
+                    group.create_task(self._operator.run(self._orders, until_s=self.duration_s)),
+                )
                 await self._live()
-                conductor.cancel()
+                for other in others:
+                    other.cancel()
             await self._audit()
         finally:
             await runner.cleanup()
@@ -193,23 +255,45 @@ class Rehearsal:
     async def _live(self) -> None:
         """Let the hub live, die and live again until the end."""
         while (left_s := self.duration_s - self._loop.time()) > 0:
-            mishap = await self._one_life(left_s)
-            if mishap is None:
-                continue
-            self.crashes += 1
-            await asyncio.sleep(mishap.lasts_s)
-            if mishap.kind is MishapKind.POWER_CUT:
-                self.machine.start(unsynchronised_s=mishap.unsynchronised_s)
+            mishap = self._finish_reset() or await self._one_life(left_s)
+            if mishap is not None:
+                self.crashes += 1
+                await asyncio.sleep(mishap.lasts_s)
+            is_power_cut = mishap is not None and mishap.kind is MishapKind.POWER_CUT
+            if is_power_cut or self._is_rebooting:
+                if not is_power_cut:
+                    await asyncio.sleep(REBOOT_S)
+                self._is_rebooting = False
+                self.machine.start(unsynchronised_s=mishap.unsynchronised_s if mishap else REBOOT_UNSYNCHRONISED_S)
             else:
                 self.machine.restart()
 
+    def _finish_reset(self) -> Mishap | None:
+        """Do what the daemon does before each life; return the power cut that came in between."""
+        disk = Disk(self._eavesdropper.on_operation)
+        try:
+            reset.finish(self.machine.state_dir, disk, key_file=None)
+        except PowerCut:
+            stopped = self._stopped()
+            self.machine.leave(is_power_cut=stopped.kind is MishapKind.POWER_CUT, are_commits_synced=True)
+            return stopped
+        except StorageFull:
+            pass  # the key is barred: the hub lives on without one, and the next life tries again
+        return None
+
+    def _provision_anew(self) -> None:
+        self._operator.give_new_key()
+        self._installed_key = self._operator.api_key
+        self._is_key_on_its_way = False
+
     async def _one_life(self, left_s: float) -> Mishap | None:
-        """Run one process; return what ended it, or `None` where it was the end of the rehearsal."""
+        """Run one process; return the mishap that ended it, or `None` where it ended in good order."""
         loop = self._loop
         self._connector = MemoryConnector(self._connector_rng, latency_s_max=self._latency_s_max)
         self._set_network(self._connector)
         self._zeros_utc_ms[self.machine.clock.boot_id] = self.machine.utc_of(0)
-        stop = asyncio.Event()
+        self._eavesdropper.look()
+        self._end = stop = asyncio.Event()
         self._blow = loop.create_future()
         async with new_session(self._connector, user_agent="climahub/rehearsal") as session:
             self._hub = hub = app.Hub(self._life_config(), self._world(session))
@@ -217,28 +301,38 @@ class Rehearsal:
             await asyncio.wait({task, self._blow}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             if self._blow.done():
                 mishap = self._blow.result()
-            elif task.done():
+            elif task.done() and not self._ended_well(task):
                 mishap = self._own_end(task)
             else:
                 stop.set()
                 await asyncio.wait({task})
-                self._end_life(hub)
-                return None
+                if self._ended_well(task):
+                    self._end_life(hub)
+                    return None
+                mishap = self._own_end(task)
             await self._kill(hub, task, mishap)
         return mishap
+
+    def _ended_well(self, task: asyncio.Task[None]) -> bool:
+        return self._end is not None and self._end.is_set() and task.exception() is None
 
     def _own_end(self, task: asyncio.Task[None]) -> Mishap:
         """The hub ended without being told: at the operation where the power is cut, or by a defect."""
         if not self.machine.is_down:
             self.oracle.violate(self._loop.time(), "the hub keeps running", f"it ended: {task.exception()!r}")
+        return self._stopped()
+
+    def _stopped(self) -> Mishap:
+        """The world has stopped at the operation where it was to stop."""
         self.machine.stop_at = None
-        return Mishap(MishapKind.POWER_CUT, self._loop.time(), 20.0, 5.0)
+        return Mishap(self.options.stop_by, self._loop.time(), 20.0, 5.0)
 
     async def _kill(self, hub: app.Hub, task: asyncio.Task[None], mishap: Mishap) -> None:
         outbox = hub.outbox
         self.machine.is_down = True
-        are_synced = not isinstance(outbox, SqliteOutbox) or outbox.database.syncs_commits()
-        self.machine.leave(is_power_cut=mishap.kind is MishapKind.POWER_CUT, are_commits_synced=are_synced)
+        self.machine.leave(
+            is_power_cut=mishap.kind is MishapKind.POWER_CUT, are_commits_synced=_are_commits_synced(outbox)
+        )
         self._end_life(hub)
         task.cancel()
         await asyncio.wait({task})
@@ -247,6 +341,7 @@ class Rehearsal:
         if isinstance(outbox, SqliteOutbox):
             # On the files that the machine has left behind: nobody sees what this writes.
             await outbox.database.close()
+        await hub.commands.close()
 
     def _end_life(self, hub: app.Hub) -> None:
         bad = sum(state.bad for state in hub.intake.sources.values())
@@ -265,16 +360,17 @@ class Rehearsal:
             board=self.stage.board(machine, self.oracle),
             clock=machine.clock,
             rng=random.Random(self._rng.randrange(2**32)),
-            disk=Disk(machine.on_operation),
+            disk=Disk(self._eavesdropper.on_operation),
             worker=InlineWorker(),
             session=session,
             ledger=Ledger(machine.run_dir / "quotas", machine.clock.boot_id),
-            read_key=lambda: HUB_KEY,
+            read_key=lambda: reset.usable_key(machine.state_dir, Disk(), lambda: self._installed_key),
             sensor_keys=self._sensor_keys,
-            host=SilentHost(),
+            host=SimulatedHost(self._on_reboot),
             judge=app.judge_for,
             serve=False,
             on_committed=self._on_committed,
+            begin_anew=self._begin_anew,
         )
 
     async def _audit(self) -> None:
@@ -295,6 +391,8 @@ class Rehearsal:
         oracle.check_stored_once(self._store.readings_count(), now_s)
         oracle.check_delivered(now_s, self.stage.start_utc_ms)
         oracle.check_account(now_s)
+        self._operator.look()
+        self.command_counts = self.commands.close(now_s)
 
     def verdict(self, wall_s: float) -> Verdict:
         """Return what was found."""
@@ -321,14 +419,24 @@ class Rehearsal:
                 duplicates_sent=counts.duplicates_sent,
                 duplicates_stored=counts.duplicates_stored,
                 altered=counts.altered + counts.invented,
+                erased=counts.erased,
                 lost=counts.lost,
             ),
+            commands=self.command_counts,
             requests=RequestCounts(self.oracle.requests, self.oracle.over_quota),
             crashes=self.crashes,
             durable_operations=self.machine.operations,
             faults=dict(self.struck) | dict(self.cloud.statistics().faults),
             violations=self.oracle.violations,
         )
+
+
+def _are_commits_synced(outbox: Outbox | None) -> bool:
+    if isinstance(outbox, SqliteOutbox):
+        # One that is closed already has folded its log into the file, which syncs.
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            return outbox.database.syncs_commits()
+    return True
 
 
 def rehearse(options: Options) -> Verdict:
@@ -351,6 +459,7 @@ def rehearse(options: Options) -> Verdict:
             rehearsal.machine.is_down = True
             loop.wind_up()
             rehearsal.final_stats = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
+            rehearsal.command_counts = CommandCounts()
         return rehearsal.verdict(time.perf_counter() - started_s)
     finally:
         with contextlib.suppress(RuntimeError):

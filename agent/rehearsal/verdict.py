@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from agent.rehearsal.command_oracle import CommandCounts
 from agent.rehearsal.oracle import Violation
 
 
@@ -23,6 +24,7 @@ class ReadingCounts(msgspec.Struct, frozen=True):
         duplicates_sent: Sent again and recognised by the cloud.
         duplicates_stored: Stored twice; always 0.
         altered: Stored with another value; always 0.
+        erased: Erased by a factory reset before the cloud had them.
         lost: Committed, and nowhere any more; always 0.
     """
 
@@ -38,6 +40,7 @@ class ReadingCounts(msgspec.Struct, frozen=True):
     duplicates_sent: int
     duplicates_stored: int
     altered: int
+    erased: int
     lost: int
 
 
@@ -59,6 +62,7 @@ class Verdict(msgspec.Struct, frozen=True):
     wall_s: float
     virtual_hours_per_wall_s: float
     readings: ReadingCounts
+    commands: CommandCounts
     requests: RequestCounts
     crashes: int
     durable_operations: int
@@ -68,7 +72,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def as_text(verdict: Verdict, replay_command: str) -> str:
     """Return the verdict for a person; a failed one says how to see it again."""
-    readings = verdict.readings
+    readings, commands = verdict.readings, verdict.commands
     faults = ", ".join(f"{name} {count}" for name, count in verdict.faults.items()) or "none"
     lines = (
         f"rehearsed {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {verdict.sensors} sensors,"
@@ -79,7 +83,10 @@ def as_text(verdict: Verdict, replay_command: str) -> str:
         f"           {readings.lost} lost, {readings.altered} altered, {readings.duplicates_stored} stored twice"
         f" ({readings.duplicates_sent} sent again)\n"
         f"           {readings.handed_out} handed out, {readings.judged_bad} of them not plausible,"
-        f" {readings.uncommitted} in memory at a crash\n"
+        f" {readings.uncommitted} in memory at a crash, {readings.erased} erased by a reset\n"
+        f"commands   {commands.issued} issued, {commands.executed} executed, {commands.acked} acked,"
+        f" {commands.failed} failed, {commands.expired} expired\n"
+        f"           {commands.executed_twice} executed twice, {commands.unsettled} unsettled\n"
         f"requests   {verdict.requests.total}, {verdict.requests.over_quota} over quota\n"
         f"faults     {verdict.crashes} crashes; {faults}\n"
     )

@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 FILE_NAME = "settings.json"
 FILE_BYTES_MAX = 256 * 1024
 
+REFRESH_S_MAX = 60.0
+"""How long somebody who wants the cloud's copy now waits for it."""
+
 _UNSENT = (CloudUnavailable, Throttled, Unauthorized)
 
 
@@ -36,10 +39,12 @@ class Stored(msgspec.Struct, frozen=True):
     Attributes:
         settings: The last good ones.
         pending: Local changes to be sent, as the body of PUT /v1/settings.
+        applied: The command that changed them last: in one file with them, so that one write tells both.
     """
 
     settings: DeviceSettings = DeviceSettings()
     pending: dict[str, Any] = {}
+    applied: str = ""
 
 
 class SettingsSync:
@@ -64,11 +69,12 @@ class SettingsSync:
         self._poll_interval_s = poll_interval_s
         self._listeners: list[Callable[[DeviceSettings], None]] = []
         self._asked = asyncio.Event()
-        self._changed = asyncio.Event()
+        self._to_push = asyncio.Event()
         self._pushes = 0
+        self._refreshing: list[asyncio.Future[None]] = []
         self._problems: list[str] = []
         self._refusal = ""
-        self._stored = self._read()
+        self._stored = self._kept = self._read()
         self._kinds = self._stored.settings.kinds
 
     @property
@@ -103,13 +109,65 @@ class SettingsSync:
         Raises:
             SettingInvalid: Nothing was changed.
         """
+        await self._keep(self._changed(changes, self._stored.applied))
+        self._to_push.set()
+
+    def check(self, changes: Mapping[str, Any]) -> None:
+        """Judge changes without making them.
+
+        Raises:
+            SettingInvalid: They cannot be made.
+        """
+        checked(changes)
+
+    async def apply(self, changes: Mapping[str, Any], *, command_id: str) -> Mapping[str, Any]:
+        """Change settings as `change` does, in the name of a command and durably; return all of them.
+
+        Once they are on the disk, the same again changes nothing.
+
+        Raises:
+            SettingInvalid: Nothing was changed.
+            StorageFull: They are in force, but would not survive a restart: try again.
+        """
+        if self.applied(command_id) is None:
+            try:
+                await self._write(self._changed(changes, command_id))
+            except OSError as error:
+                raise StorageFull(f"the disk refused to write {self._path} ({error.strerror})") from error
+            self._to_push.set()
+        return self._all()
+
+    def applied(self, command_id: str) -> Mapping[str, Any] | None:
+        """Return all settings where this command was the last to change them, durably; else `None`."""
+        return self._all() if self._kept.applied == command_id else None
+
+    async def refresh(self) -> Mapping[str, Any]:
+        """Fetch the cloud's copy now and return all settings.
+
+        Raises:
+            CloudUnavailable: It could not be had within `REFRESH_S_MAX`.
+        """
+        fetched = asyncio.get_running_loop().create_future()
+        self._refreshing.append(fetched)
+        self._asked.set()
+        try:
+            async with asyncio.timeout(REFRESH_S_MAX):
+                await fetched
+        except TimeoutError as error:
+            raise CloudUnavailable(f"the cloud did not answer within {REFRESH_S_MAX:.0f} s") from error
+        return self._all()
+
+    def _all(self) -> Mapping[str, Any]:
+        settings: dict[str, Any] = msgspec.to_builtins(self.current)
+        return settings
+
+    def _changed(self, changes: Mapping[str, Any], applied: str) -> Stored:
         body = checked(changes)
         if "location" in body:
             known = msgspec.to_builtins(self.current.location or Location())
             body["location"] = known | body["location"]
         settings, _ = merged(self.current, body)
-        await self._keep(Stored(settings, dict(self._stored.pending) | body))
-        self._changed.set()
+        return Stored(settings, dict(self._stored.pending) | body, applied)
 
     def fetch_now(self) -> None:
         """Ask the cloud soon instead of at the next turn."""
@@ -123,9 +181,9 @@ class SettingsSync:
 
     async def _keep_pushing(self) -> None:
         while True:
-            self._changed.clear()
+            self._to_push.clear()
             await self._push()
-            await self._changed.wait()
+            await self._to_push.wait()
 
     async def _keep_fetching(self) -> None:
         while True:
@@ -152,12 +210,14 @@ class SettingsSync:
             self._pushes += 1
             left = {key: value for key, value in self._stored.pending.items() if pending.get(key) != value}
             settings, _ = merged(self.current, {**answer, **left})
-            await self._keep(Stored(settings, left))
+            await self._keep(Stored(settings, left, self._stored.applied))
 
     async def _fetch(self) -> None:
         while True:
             await self._client.ready(Endpoint.SETTINGS_GET)
             pushes = self._pushes
+            # An answer counts for those who asked before its request went out.
+            waiting = self._refreshing.copy()
             try:
                 answer = await self._client.get_settings()
             except _UNSENT as error:
@@ -166,6 +226,7 @@ class SettingsSync:
             except Refused as error:
                 self._problems = [str(error)]
                 _log.warning("settings not fetched: %s", error)
+                self._refreshed(waiting, CloudUnavailable(str(error)))
                 return
             if pushes != self._pushes:
                 # A change was taken meanwhile: this answer may be from before it.
@@ -174,28 +235,44 @@ class SettingsSync:
             settings, self._problems = merged(self.current, {**answer, **self._stored.pending})
             for problem in self._problems:
                 _log.warning("a setting of the cloud is not taken: %s", problem)
-            await self._keep(Stored(settings, dict(self._stored.pending)))
+            await self._keep(Stored(settings, dict(self._stored.pending), self._stored.applied))
+            self._refreshed(waiting)
             return
+
+    def _refreshed(self, waiting: list[asyncio.Future[None]], problem: CloudUnavailable | None = None) -> None:
+        for fetched in waiting:
+            self._refreshing.remove(fetched)
+            if fetched.done():
+                continue
+            if problem:
+                fetched.set_exception(problem)
+            else:
+                fetched.set_result(None)
 
     async def _keep(self, stored: Stored) -> None:
         """Put settings in force, then on the disk: a full disk must not keep a hub from following its settings."""
-        if stored == self._stored:
+        try:
+            await self._write(stored)
+        except (StorageFull, OSError) as error:
+            _log.warning("settings are in force but not kept over a restart: %s", error)
+
+    async def _write(self, stored: Stored) -> None:
+        if stored != self._stored:
+            before, self._stored = self._stored, stored
+            if stored.settings != before.settings:
+                self._kinds = stored.settings.kinds
+                for listener in self._listeners:
+                    listener(stored.settings)
+        if stored == self._kept:
             return
-        before, self._stored = self._stored, stored
-        if stored.settings != before.settings:
-            self._kinds = stored.settings.kinds
-            for listener in self._listeners:
-                listener(stored.settings)
         data = _encoded(stored)
         if len(data) > FILE_BYTES_MAX:
             # What this agent does not know must not cost it what it knows: a larger file is not read again.
             data = _encoded(
                 msgspec.structs.replace(stored, settings=msgspec.structs.replace(stored.settings, unknown={}))
             )
-        try:
-            await self._worker.run(lambda: self._disk.write(self._path, data))
-        except (StorageFull, OSError) as error:
-            _log.warning("settings are in force but not kept over a restart: %s", error)
+        await self._worker.run(lambda: self._disk.write(self._path, data))
+        self._kept = stored
 
     def _read(self) -> Stored:
         try:

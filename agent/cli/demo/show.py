@@ -22,7 +22,7 @@ from agent.cli.signals import on_signals
 from agent.cloud.client import new_session, tcp_connector
 from agent.cloud.quota import Ledger as QuotaLedger
 from agent.foundation.disk import Disk
-from agent.foundation.host import Systemd
+from agent.foundation.host import Unmanaged
 from agent.foundation.worker import ThreadWorker
 from agent.local.status import Status
 from agent.telemetry.outbox import Item, Lane
@@ -144,7 +144,7 @@ class _Show:
                     ledger=QuotaLedger(None, self._clock.boot_id),
                     read_key=lambda: key,
                     sensor_keys=sensor_keys,
-                    host=Systemd({}),
+                    host=Unmanaged(),
                     judge=app.judge_for,
                     on_committed=self._books.committed,
                 ),

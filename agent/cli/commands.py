@@ -1,0 +1,63 @@
+"""`climahub commands`: what the cloud has told the hub to do, and what became of it."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import click
+
+from agent.cli import exits, local_client
+from agent.cli.epilog import epilog
+from agent.cli.status import ADVICE, config_option, socket_of, socket_option
+from agent.local.commands import CommandReport, CommandsReport
+
+
+@click.command(
+    epilog=epilog(
+        "climahub commands",
+        "climahub commands --json | jq '.commands[0]'",
+        "climahub commands --confirm 7a1c9e52-0000-4000-8000-4f1d2c3b4a59",
+        exits="0 the hub answered, 1 it has no such command to confirm, 3 it does not answer, 77 this user may not ask",
+    )
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
+@click.option("--confirm", metavar="ID", help="Confirm, as a person at the hub, the factory reset of this id.")
+@config_option
+@socket_option
+def commands(as_json: bool, confirm: str | None, config_file: Path | None, socket_path: Path | None) -> int:
+    """List the commands of the cloud that the hub knows, the newest first."""
+    path = socket_path or socket_of(config_file)
+    try:
+        if confirm is not None:
+            local_client.fetch(path, f"/v1/confirm/{quote(confirm, safe='')}", method="POST")
+            click.echo(f"confirmed {confirm}")
+            return exits.OK
+        body = local_client.fetch(path, "/v1/commands")
+        click.echo(body if as_json else as_text(local_client.decode_commands(body)))
+    except local_client.NoAnswer as error:
+        click.echo(f"{error}\n{ADVICE}", err=True)
+        return exits.NO_DAEMON
+    except local_client.NotAllowed as error:
+        click.echo(str(error), err=True)
+        return exits.NO_PERMISSION
+    return exits.OK
+
+
+def as_text(report: CommandsReport) -> str:
+    """Return the list as lines of columns, what hinders new commands first."""
+    lines = [f"! no commands come in: {report.problem}", ""] if report.problem else []
+    if not report.commands:
+        return "\n".join([*lines, "no command in the last days"])
+    rows = [("RECEIVED", "TYPE", "STATE", "ID", "WHY"), *map(_row, report.commands)]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        lines
+        + [
+            "  ".join((*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()
+            for row in rows
+        ]
+    )
+
+
+def _row(command: CommandReport) -> tuple[str, str, str, str, str]:
+    state = f"{command.state} ({command.outcome})" if command.state == "acked" and command.outcome else command.state
+    return (command.received or "time unknown", command.type or "?", state, command.command_id, command.error_message)

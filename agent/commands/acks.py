@@ -1,0 +1,131 @@
+"""Tells the cloud how commands ended, until it has taken it: 2xx, or 404 and 409, which say that it is over already.
+
+Must never report an outcome that is not on the disk, nor let one command's refusal hold up another's ack.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+
+import msgspec
+
+from agent.cloud.client import CloudClient
+from agent.cloud.endpoints import Endpoint
+from agent.commands.journal import Journal
+from agent.commands.lifecycle import ACKED, Event, Moment, Record, State, Turn, turn
+from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
+
+_log = logging.getLogger(__name__)
+
+RETRY_S = 10.0
+"""Pause after the disk refused to take note of an ack."""
+
+REFUSED_RETRY_MS = 60_000
+REFUSED_RETRY_MS_MAX = 3_600_000
+"""An ack that the cloud refuses as it stands is sent again with less in it, then as it is, ever more rarely."""
+
+_OVER = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
+
+
+class _Refusals(msgspec.Struct):
+    count: int = 0
+    not_before_ms: int = 0
+
+
+class Acks:
+    """The loop that acknowledges."""
+
+    def __init__(self, client: CloudClient, *, moment: Callable[[], Moment]) -> None:
+        """Prepare.
+
+        Args:
+            client: The way to the cloud.
+            moment: Returns the present moment.
+        """
+        self._client = client
+        self._moment = moment
+        self._refusals: dict[str, _Refusals] = {}
+        self._changed = asyncio.Event()
+
+    def changed(self) -> None:
+        """Take note that the journal changed."""
+        self._changed.set()
+
+    async def run(self, journal: Journal) -> None:
+        """Acknowledge what is due, oldest first, until cancelled.
+
+        Raises:
+            Corrupt: The journal cannot be used any more.
+        """
+        while True:
+            self._changed.clear()
+            record, wait_s = self._next(journal)
+            if record is not None:
+                await self._client.ready(Endpoint.COMMANDS_ACK)
+                current = journal.get(record.command_id)
+                if current is not None and turn(current) is Turn.ACKS:
+                    await self._send(journal, current)
+                continue
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _next(self, journal: Journal) -> tuple[Record | None, float | None]:
+        """Return the oldest command whose ack may go out now, or how long until there is one."""
+        now_ms = self._moment().now_ms
+        due = [record for record in journal.open() if turn(record) is Turn.ACKS]
+        for gone in self._refusals.keys() - {record.command_id for record in due}:
+            del self._refusals[gone]
+        waits_ms = []
+        for record in due:
+            wait_ms = self._refused(record).not_before_ms - now_ms
+            if wait_ms <= 0:
+                return record, None
+            waits_ms.append(wait_ms)
+        return None, min(waits_ms) / 1000 if waits_ms else None
+
+    def _refused(self, record: Record) -> _Refusals:
+        return self._refusals.get(record.command_id, _Refusals())
+
+    async def _send(self, journal: Journal, record: Record) -> None:
+        refusals = self._refused(record).count
+        is_early = record.state is State.EXECUTING
+        try:
+            await self._client.ack_command(
+                record.command_id,
+                ACKED if is_early else record.outcome,
+                error_message=record.error_message if refusals <= 1 else "",
+                result=record.result if refusals == 0 else None,
+            )
+        except Refused as error:
+            if error.status not in _OVER:
+                self._put_off(record, error)
+                return
+            event = Event.VOIDED if is_early and error.status == HTTPStatus.NOT_FOUND else None
+            await self._settle(journal, record, event, why=str(error))
+        except (CloudUnavailable, Throttled, Unauthorized) as error:
+            _log.info("the ack of command %s waits: %s", record.command_id, error)
+        else:
+            await self._settle(journal, record, None)
+
+    def _put_off(self, record: Record, error: Refused) -> None:
+        count = self._refused(record).count + 1
+        wait_ms = 0 if count <= 2 else min(REFUSED_RETRY_MS << min(count - 3, 8), REFUSED_RETRY_MS_MAX)  # noqa: PLR2004 - without result, then without text
+        self._refusals[record.command_id] = _Refusals(count, self._moment().now_ms + wait_ms)
+        _log.warning("the ack of command %s was refused: %s", record.command_id, error)
+
+    async def _settle(self, journal: Journal, record: Record, event: Event | None, *, why: str = "") -> None:
+        """Save that the cloud has it; the disk is asked until it takes that."""
+        event = event or (Event.ANSWERED if record.state is State.EXECUTING else Event.SETTLED)
+        message = f"not run: the cloud no longer knows it ({why})" if event is Event.VOIDED else ""
+        while True:
+            try:
+                await journal.advance(record.command_id, event, self._moment(), error_message=message)
+            except StorageFull as error:
+                _log.warning("the ack of command %s is not noted yet: %s", record.command_id, error)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return

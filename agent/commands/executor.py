@@ -1,0 +1,168 @@
+"""Runs commands one at a time, in the cloud's order. Decides nothing: `lifecycle` does, handlers act.
+
+Must never let a handler act on a command that is not on the disk as `executing`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.commands.bounds import bounded_message, bounded_result
+from agent.commands.handlers import Handler, Outcome
+from agent.commands.journal import Journal
+from agent.commands.lifecycle import (
+    Begin,
+    CommandType,
+    Event,
+    Give,
+    Moment,
+    Record,
+    State,
+    Turn,
+    Wait,
+    decide,
+    in_order,
+    is_hopeless,
+    turn,
+)
+from agent.errors import Rejected, Transient
+
+_log = logging.getLogger(__name__)
+
+RETRY_S = 10.0
+"""Pause after the disk refused to take the next state."""
+
+
+class Executor:
+    """The loop that runs commands."""
+
+    def __init__(
+        self,
+        handlers: Mapping[CommandType, Handler],
+        *,
+        moment: Callable[[], Moment],
+        needs_person: Callable[[CommandType], bool],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            handlers: What each type does.
+            moment: Returns the present moment.
+            needs_person: Tells which types somebody at the hub has to confirm.
+        """
+        self._handlers = handlers
+        self._moment = moment
+        self._needs_person = needs_person
+        self._changed = asyncio.Event()
+
+    def changed(self) -> None:
+        """Take note that the journal changed."""
+        self._changed.set()
+
+    async def reconcile(self, journal: Journal) -> None:
+        """Ask, at the beginning of a life, what became of the commands that an earlier one left executing.
+
+        Must be over before anything else works on the journal.
+
+        Raises:
+            Corrupt: The journal cannot be used any more.
+        """
+        for record in in_order(journal.open()):
+            if record.state is not State.EXECUTING:
+                return
+            outcome = await self._handler(record).reconcile(record)
+            if outcome is None and is_hopeless(record):
+                outcome = Outcome(Event.FAIL, error_message=f"the agent died {record.attempts} times while running it")
+            await self._finish(journal, record, outcome or Outcome(Event.RESUME))
+
+    async def run(self, journal: Journal) -> None:
+        """Run what is there and what comes, until cancelled.
+
+        Raises:
+            Corrupt: The journal cannot be used any more.
+        """
+        while True:
+            self._changed.clear()
+            try:
+                wait_s = await self._turn(journal)
+            except Transient as error:
+                _log.warning("a command waits: %s", error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _turn(self, journal: Journal) -> float | None:
+        """Do the next thing there is to do; return how long to wait for another, `None` until something changes."""
+        waits_ms = []
+        for record in in_order(journal.open()):
+            if record.state is State.EXECUTING:
+                if turn(record) is Turn.ACKS:
+                    return None  # nothing else begins before this one is done
+                await self._execute(journal, record)
+                return 0.0
+            decision = self._decide(record, journal)
+            if not isinstance(decision, Wait):
+                await self._act(journal, record, decision)
+                return 0.0
+            waits_ms.append(decision.wait_ms)
+        return min(waits_ms) / 1000 if waits_ms else None
+
+    def _decide(self, record: Record, journal: Journal) -> Begin | Wait | Give:
+        known = record.known_type
+        return decide(
+            record,
+            self._moment(),
+            problem=bounded_message(self._problem(record)),
+            needs_person=known is not None and self._needs_person(known),
+            acks_due=sum(turn(other) is Turn.ACKS for other in journal.open()),
+        )
+
+    def _problem(self, record: Record) -> str:
+        if record.problem:
+            return record.problem
+        known = record.known_type
+        if known is None:
+            return f"unsupported command type {record.type!r}; there are {', '.join(CommandType)}"
+        try:
+            self._handlers[known].check(record.payload or {})
+        except Rejected as error:
+            return f"{known}: {error}"
+        return ""
+
+    async def _act(self, journal: Journal, record: Record, decision: Begin | Give) -> None:
+        if isinstance(decision, Give):
+            _log.warning("command %s (%s) is not run: %s", record.command_id, record.type, decision.reason)
+            await journal.advance(record.command_id, decision.event, self._moment(), error_message=decision.reason)
+            return
+        await journal.advance(record.command_id, Event.BEGIN, self._moment())
+        _log.info("command %s (%s) begins", record.command_id, record.type)
+
+    async def _execute(self, journal: Journal, record: Record) -> None:
+        await self._finish(journal, record, await self._handler(record).execute(record))
+
+    async def _finish(self, journal: Journal, record: Record, outcome: Outcome) -> None:
+        """Save how it went; the disk is asked until it takes that, since the effect has been had."""
+        result: dict[str, Any] | None = None if outcome.result is None else bounded_result(outcome.result)
+        _log.info("command %s (%s): %s %s", record.command_id, record.type, outcome.event, outcome.error_message)
+        while True:
+            try:
+                await journal.advance(
+                    record.command_id,
+                    outcome.event,
+                    self._moment(),
+                    error_message=bounded_message(outcome.error_message),
+                    result=result,
+                )
+            except Transient as error:
+                _log.warning("the outcome of command %s is not saved yet: %s", record.command_id, error)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
+    def _handler(self, record: Record) -> Handler:
+        return self._handlers[CommandType(record.type)]

@@ -1,0 +1,67 @@
+"""Changes the device settings, all of them or none; without any, has the cloud's copy fetched now.
+
+What makes it exactly once: the settings are stored together with the id of the command that they come from, in one
+file, so that after a crash the file itself says whether the command took effect.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from agent.commands.handlers import Outcome
+from agent.commands.lifecycle import Event, Record
+from agent.errors import CloudUnavailable
+
+
+class Settings(Protocol):
+    """What this command needs of the settings."""
+
+    def check(self, changes: Mapping[str, Any]) -> None:
+        """Raise `SettingInvalid` for changes that cannot be made."""
+        ...
+
+    async def apply(self, changes: Mapping[str, Any], *, command_id: str) -> Mapping[str, Any]:
+        """Put changes in force, durably and in the name of a command, and return all settings.
+
+        Raises:
+            StorageFull: They are not durable yet.
+        """
+        ...
+
+    def applied(self, command_id: str) -> Mapping[str, Any] | None:
+        """Return all settings where this command was the last to change them, else `None`."""
+        ...
+
+    async def refresh(self) -> Mapping[str, Any]:
+        """Fetch the cloud's copy now and return all settings.
+
+        Raises:
+            CloudUnavailable: It could not be had in time.
+        """
+        ...
+
+
+class ConfigUpdate:
+    """The command `config_update`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def check(self, payload: Mapping[str, Any]) -> None:
+        """See `Handler`: any of the fields of PUT /v1/settings, or none."""
+        if payload:
+            self._settings.check(payload)
+
+    async def execute(self, record: Record) -> Outcome:
+        """See `Handler`."""
+        if record.payload:
+            in_force = await self._settings.apply(record.payload, command_id=record.command_id)
+            return Outcome(Event.SUCCEED, result=in_force)
+        try:
+            return Outcome(Event.SUCCEED, result=await self._settings.refresh())
+        except CloudUnavailable as error:
+            return Outcome(Event.FAIL, error_message=f"settings could not be fetched: {error}")
+
+    async def reconcile(self, record: Record) -> Outcome | None:
+        """See `Handler`: fetching again does no harm, applying again might undo a later change."""
+        in_force = self._settings.applied(record.command_id) if record.payload else None
+        return None if in_force is None else Outcome(Event.SUCCEED, result=in_force)

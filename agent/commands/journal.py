@@ -1,0 +1,284 @@
+"""Which commands there are and where each stands, on the disk before anything is done because of it.
+
+Owns the file `commands.db`: open commands in the cloud's order, and tombstones of settled ones, by which a second
+delivery is known. Decides nothing. Must never forget an open command, nor a tombstone that a delivery may still meet.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.commands.lifecycle import Event, Moment, Record, State, after
+from agent.commands.payloads import Arrival
+from agent.errors import Corrupt
+from agent.foundation.database import Database, open_database, set_aside
+from agent.foundation.decoding import UNREADABLE
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
+
+FILE_NAME = "commands.db"
+SCHEMA_VERSION = 1
+
+TOMBSTONE_MS = 48 * 3600 * 1000
+"""How long a settled command is known at the least: twice the day after which the cloud forgets it."""
+
+TOMBSTONES_MAX = 2 * 24 * 60 * 30
+"""As many as the quota lets a hub acknowledge in two days (30 a minute), so the bound never cuts into them."""
+
+LISTED_MAX = 200
+"""How many a person is shown."""
+
+LOST = "the hub's record of commands could not be read, so it may have been run already; send it again"
+"""What the cloud is told of the commands that a rebuilt journal finds waiting."""
+
+SCHEMA = """
+CREATE TABLE commands (seq INTEGER PRIMARY KEY, command_id TEXT NOT NULL UNIQUE, is_open INTEGER NOT NULL,
+                       keep_until_ms INTEGER, record TEXT NOT NULL);
+CREATE INDEX open_commands ON commands (seq) WHERE is_open;
+CREATE TABLE marks (name TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+MARK = "INSERT INTO marks VALUES ('is_rebuilt');"
+"""Goes with the schema of a file in the place of one that could not be read, so that no power cut comes in between:
+until the next poll, what the cloud lists may have been run before."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Record).decode
+
+
+class Journal:
+    """The commands of one hub. Made by `open_journal`.
+
+    All methods that await may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it).
+
+    Attributes:
+        left_out: Deliveries not taken in since the start, because too many commands were open: the cloud has them yet.
+    """
+
+    def __init__(self, database: Database, *, pending_commands_max: int) -> None:
+        self._database = database
+        self._pending_commands_max = pending_commands_max
+        self._open: dict[str, Record] = {}
+        self._is_rebuilt = False
+        self._lock = asyncio.Lock()
+        self._listeners: list[Callable[[], None]] = []
+        self.left_out = 0
+
+    @property
+    def database(self) -> Database:
+        """The file, for those who examine the hub from outside."""
+        return self._database
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Have ``listener`` called after each durable change."""
+        self._listeners.append(listener)
+
+    async def load(self) -> None:
+        """Read what the file holds."""
+        await self._database.run(self._load)
+
+    def open(self) -> list[Record]:
+        """Return the commands that are not settled, in the order in which the cloud listed them."""
+        return list(self._open.values())
+
+    def get(self, command_id: str) -> Record | None:
+        """Return an open command."""
+        return self._open.get(command_id)
+
+    async def add(self, arrivals: Sequence[Arrival], moment: Moment) -> int:
+        """Take in what a poll brought; return how many of them are new."""
+        async with self._lock:
+            unknown: dict[str, Arrival] = {}
+            for arrival in arrivals:
+                if arrival.command_id not in self._open:
+                    unknown.setdefault(arrival.command_id, arrival)
+            if not unknown and not self._is_rebuilt:
+                return 0
+            added = await self._database.run(lambda connection: self._add(connection, list(unknown.values()), moment))
+            self._is_rebuilt = False
+            self._open |= {record.command_id: record for record in added}
+        if added:
+            self._tell()
+        return len(added)
+
+    async def advance(
+        self,
+        command_id: str,
+        event: Event,
+        moment: Moment,
+        *,
+        error_message: str = "",
+        result: Any = None,  # noqa: ANN401 (any JSON object)
+    ) -> Record:
+        """Let an event happen to an open command; durable on return.
+
+        Raises:
+            KeyError: No such command is open.
+            ValueError: The event cannot happen to it now.
+        """
+        async with self._lock:
+            record = after(self._open[command_id], event, moment, error_message=error_message, result=result)
+            await self._database.run(lambda connection: self._store(connection, record, moment))
+            if record.state is State.ACKED:
+                del self._open[command_id]
+            else:
+                self._open[command_id] = record
+        self._tell()
+        return record
+
+    async def confirm(self, command_id: str, moment: Moment) -> Record:
+        """Note that a person at the hub confirms a command; durable on return.
+
+        Raises:
+            KeyError: No such command waits to be run.
+        """
+        async with self._lock:
+            record = self._open[command_id]
+            if record.state is not State.RECEIVED:
+                raise KeyError(command_id)
+            record = msgspec.structs.replace(record, is_confirmed=True)
+            await self._database.run(lambda connection: self._store(connection, record, moment))
+            self._open[command_id] = record
+        self._tell()
+        return record
+
+    async def listed(self) -> list[Record]:
+        """Return the newest commands, tombstones included, newest first; at most `LISTED_MAX`."""
+        return await self._database.run(_listed)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._database.close()
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    # From here on: on the worker.
+
+    def _load(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute("SELECT record FROM commands WHERE is_open ORDER BY seq").fetchall()
+        self._open = {record.command_id: record for record in map(_read, rows)}
+        self._is_rebuilt = connection.execute("SELECT 1 FROM marks").fetchone() is not None
+
+    def _add(self, connection: sqlite3.Connection, arrivals: Sequence[Arrival], moment: Moment) -> list[Record]:
+        buried = {
+            each.command_id
+            for each in arrivals
+            if connection.execute("SELECT 1 FROM commands WHERE command_id = ?", (each.command_id,)).fetchone()
+        }
+        fresh = [each for each in arrivals if each.command_id not in buried]
+        room = max(0, self._pending_commands_max - len(self._open))
+        self.left_out += len(fresh[room:])
+        records = [self._received(each, moment) for each in fresh[:room]]
+        if not records and not self._is_rebuilt:
+            return []
+        with self._database.transaction(connection):
+            connection.executemany(
+                "INSERT INTO commands (command_id, is_open, record) VALUES (?, 1, ?)",
+                [(record.command_id, _encode(record)) for record in records],
+            )
+            connection.execute("DELETE FROM marks")
+            _forget_old(connection, moment)
+        return records
+
+    def _received(self, arrival: Arrival, moment: Moment) -> Record:
+        return Record(
+            command_id=arrival.command_id,
+            type=arrival.type,
+            received_boot=moment.boot_id,
+            received_ms=moment.now_ms,
+            received_utc_ms=moment.utc_ms,
+            payload=arrival.payload,
+            problem=LOST if self._is_rebuilt else arrival.problem,
+            expires_utc_ms=arrival.expires_utc_ms,
+        )
+
+    def _store(self, connection: sqlite3.Connection, record: Record, moment: Moment) -> None:
+        is_open = record.state is not State.ACKED
+        keep_until_ms = None if is_open else _keep_until_ms(record, moment.utc_ms)
+        with self._database.transaction(connection):
+            connection.execute(
+                "UPDATE commands SET is_open = ?, keep_until_ms = ?, record = ? WHERE command_id = ?",
+                (is_open, keep_until_ms, _encode(record), record.command_id),
+            )
+            if not is_open:
+                _forget_old(connection, moment)
+
+
+def _keep_until_ms(record: Record, utc_ms: int | None) -> int | None:
+    """Return until when a tombstone is kept: never less than while the cloud may list the command."""
+    if utc_ms is None:
+        return None
+    return max(utc_ms + TOMBSTONE_MS, (record.expires_utc_ms or 0) + TOMBSTONE_MS)
+
+
+def _forget_old(connection: sqlite3.Connection, moment: Moment) -> None:
+    """Remove tombstones that nobody can ask for any more. Rides on a commit that is made anyway."""
+    if moment.utc_ms is not None:
+        # Those settled while the time was not known begin to age now.
+        connection.execute(
+            "UPDATE commands SET keep_until_ms = ? WHERE NOT is_open AND keep_until_ms IS NULL",
+            (moment.utc_ms + TOMBSTONE_MS,),
+        )
+        connection.execute("DELETE FROM commands WHERE NOT is_open AND keep_until_ms <= ?", (moment.utc_ms,))
+    connection.execute(
+        "DELETE FROM commands WHERE seq IN"
+        " (SELECT seq FROM commands WHERE NOT is_open ORDER BY seq DESC LIMIT -1 OFFSET ?)",
+        (TOMBSTONES_MAX,),
+    )
+
+
+def _listed(connection: sqlite3.Connection) -> list[Record]:
+    rows = connection.execute("SELECT record FROM commands ORDER BY seq DESC LIMIT ?", (LISTED_MAX,)).fetchall()
+    return [_read(row) for row in rows]
+
+
+def _read(row: tuple[Any, ...]) -> Record:
+    try:
+        return _decode(row[0])
+    except UNREADABLE as error:
+        raise Corrupt(f"{FILE_NAME}: a command in it cannot be read ({error})") from error
+
+
+async def open_journal(
+    directory: Path, *, pending_commands_max: int, worker: Worker, disk: Disk, is_broken: bool = False
+) -> tuple[Journal, Path | None]:
+    """Open the journal in ``directory``; return it, and where an unreadable one was put aside.
+
+    Args:
+        directory: Where `commands.db` lies.
+        pending_commands_max: How many commands may be open.
+        worker: Where it works.
+        disk: Where durable operations are announced.
+        is_broken: Put the present file aside: it was found unreadable while in use.
+
+    Raises:
+        StorageFull: No room to make the file.
+        Corrupt: Even a new file cannot be made.
+    """
+    path = directory / FILE_NAME
+
+    def opened() -> tuple[Database, Path | None]:
+        is_first = not path.exists() and not any(directory.glob(f"{FILE_NAME}.corrupt-*"))
+        schema = SCHEMA if is_first else SCHEMA + MARK
+        aside = set_aside(path, disk) if is_broken else None
+        database, quarantined = open_database(path, schema=schema, version=SCHEMA_VERSION, worker=worker, disk=disk)
+        return database, quarantined or aside
+
+    database, quarantined = await worker.run(opened)
+    journal = Journal(database, pending_commands_max=pending_commands_max)
+    try:
+        await journal.load()
+    except Corrupt:
+        await database.close()
+        if is_broken:
+            raise
+        return await open_journal(
+            directory, pending_commands_max=pending_commands_max, worker=worker, disk=disk, is_broken=True
+        )
+    return journal, quarantined

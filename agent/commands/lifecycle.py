@@ -1,0 +1,343 @@
+"""What may happen to a command, as a table, and what is to be done with it next. Pure: no clock, no I/O, no asyncio.
+
+Owns the states, the edges between them and the decisions about expiry, trust in the clock and confirmation. Must never
+run or send anything: `executor` and `acks` do what is decided here, after `journal` has it on the disk.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import Enum, StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+LIFETIME_MS = 24 * 3600 * 1000
+"""A command is void a day after it was made, if it was not acknowledged (ClimaSense contract, section 5.1)."""
+
+CONFIRMATION_MS = 10 * 60 * 1000
+"""How long a person at the hub has to confirm a factory reset, where that is asked for."""
+
+ATTEMPTS_MAX = 5
+"""Lives of the agent that may end in one command before it is given up: what kills its host must not do so for ever."""
+
+ACKS_POLL_MS = 60_000
+"""How often a factory reset looks whether all else is acknowledged, besides at each change."""
+
+CLOCK_POLL_MS = 1000
+"""How often a command that waits for the time asks for it again."""
+
+
+class CommandType(StrEnum):
+    """The four commands of the contract, section 5.3."""
+
+    REBOOT = "reboot"
+    CONFIG_UPDATE = "config_update"
+    FACTORY_RESET = "factory_reset"
+    DIAGNOSTICS = "diagnostics"
+
+
+class Traits(msgspec.Struct, frozen=True):
+    """What sets a type apart.
+
+    Attributes:
+        is_destructive: Never run while the time, and with it the expiry, is not known.
+        is_answered_first: Acknowledged before the effect, because nobody may be left to do it afterwards.
+    """
+
+    is_destructive: bool
+    is_answered_first: bool
+
+
+TRAITS: Mapping[CommandType, Traits] = MappingProxyType(
+    {
+        CommandType.REBOOT: Traits(is_destructive=True, is_answered_first=True),
+        CommandType.CONFIG_UPDATE: Traits(is_destructive=False, is_answered_first=False),
+        CommandType.FACTORY_RESET: Traits(is_destructive=True, is_answered_first=True),
+        CommandType.DIAGNOSTICS: Traits(is_destructive=False, is_answered_first=False),
+    }
+)
+
+
+class State(StrEnum):
+    """Where a command stands. Each is on the disk before anything is done because of it."""
+
+    RECEIVED = "received"
+    REFUSED = "refused"
+    EXECUTING = "executing"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    ACKED = "acked"
+
+
+class Event(StrEnum):
+    """What happens to a command.
+
+    `resume` is a new life of the agent that finds the command executing. `answered` and `voided` are for commands that
+    are acknowledged before their effect: the cloud has the ack, or it no longer knows the command. `proven` and
+    `given_up` tell how the effect went after that.
+    """
+
+    REFUSE = "refuse"
+    EXPIRE = "expire"
+    BEGIN = "begin"
+    RESUME = "resume"
+    SUCCEED = "succeed"
+    FAIL = "fail"
+    ANSWERED = "answered"
+    VOIDED = "voided"
+    PROVEN = "proven"
+    GIVEN_UP = "given_up"
+    SETTLED = "settled"
+
+
+EDGES: Mapping[tuple[State, Event], State] = MappingProxyType(
+    {
+        (State.RECEIVED, Event.REFUSE): State.REFUSED,
+        (State.RECEIVED, Event.EXPIRE): State.EXPIRED,
+        (State.RECEIVED, Event.BEGIN): State.EXECUTING,
+        (State.EXECUTING, Event.RESUME): State.EXECUTING,
+        (State.EXECUTING, Event.SUCCEED): State.DONE,
+        (State.EXECUTING, Event.FAIL): State.FAILED,
+        (State.EXECUTING, Event.ANSWERED): State.EXECUTING,
+        (State.EXECUTING, Event.VOIDED): State.ACKED,
+        (State.EXECUTING, Event.PROVEN): State.ACKED,
+        (State.EXECUTING, Event.GIVEN_UP): State.ACKED,
+        (State.REFUSED, Event.SETTLED): State.ACKED,
+        (State.DONE, Event.SETTLED): State.ACKED,
+        (State.FAILED, Event.SETTLED): State.ACKED,
+        (State.EXPIRED, Event.SETTLED): State.ACKED,
+    }
+)
+
+
+def picture() -> str:
+    """Return the table as a Mermaid state diagram: what docs/cloud-commands.md shows."""
+    edges = [f"    {state} --> {target}: {event}" for (state, event), target in EDGES.items()]
+    return "\n".join(("stateDiagram-v2", f"    [*] --> {State.RECEIVED}", *edges, f"    {State.ACKED} --> [*]"))
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One command as the journal keeps it. Boot times are milliseconds of the boot that is named beside them.
+
+    Attributes:
+        command_id: As the cloud gave it, opaque.
+        type: As the cloud gave it, known or not.
+        payload: As the cloud gave it.
+        problem: Why it cannot be run, where that showed when it was taken in.
+        expires_utc_ms: When it is void; `None` where the cloud did not say.
+        received_boot: The boot in which it was taken in.
+        received_ms: Boot time of that.
+        received_utc_ms: UTC of that, where it was known.
+        is_confirmed: A person at the hub has confirmed it.
+        begun_boot: The boot in which it began.
+        attempts: How many lives of the agent have tried it.
+        answered_boot: The boot in which the cloud had the ack that comes before the effect; empty before.
+        answered_ms: Boot time of that.
+        outcome: What the cloud was told or will be: "acked" or "failed"; empty before it is known.
+        error_message: Why it failed, was refused or expired.
+        result: What goes with the ack; dropped once the cloud has it.
+        closed_utc_ms: When it was settled, where that was known.
+    """
+
+    command_id: str
+    type: str
+    received_boot: str
+    received_ms: int
+    state: State = State.RECEIVED
+    payload: Any = None
+    problem: str = ""
+    expires_utc_ms: int | None = None
+    received_utc_ms: int | None = None
+    is_confirmed: bool = False
+    begun_boot: str = ""
+    attempts: int = 0
+    answered_boot: str = ""
+    answered_ms: int = 0
+    outcome: str = ""
+    error_message: str = ""
+    result: Mapping[str, Any] | None = None
+    closed_utc_ms: int | None = None
+
+    @property
+    def known_type(self) -> CommandType | None:
+        """The type, where it is one of the four."""
+        return CommandType(self.type) if self.type in set(CommandType) else None
+
+    @property
+    def is_answered_first(self) -> bool:
+        """Whether its ack goes out before its effect."""
+        known = self.known_type
+        return known is not None and TRAITS[known].is_answered_first
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """Now, by both clocks; `utc_ms` is `None` while the time is not known to be right."""
+
+    boot_id: str
+    now_ms: int
+    utc_ms: int | None
+
+
+ACKED = "acked"
+FAILED = "failed"
+"""The two outcomes that the contract knows (section 5.2)."""
+
+_OUTCOMES: Mapping[Event, str] = MappingProxyType(
+    {
+        Event.REFUSE: FAILED,
+        Event.EXPIRE: FAILED,
+        Event.FAIL: FAILED,
+        Event.SUCCEED: ACKED,
+        Event.ANSWERED: ACKED,
+    }
+)
+
+
+def after(record: Record, event: Event, moment: Moment, *, error_message: str = "", result: Any = None) -> Record:  # noqa: ANN401 (any JSON object)
+    """Return the record as it is after an event.
+
+    Args:
+        record: As it is now.
+        event: What happened.
+        moment: When.
+        error_message: Why it failed.
+        result: What the cloud is to be told with a success.
+
+    Raises:
+        ValueError: The table has no such edge: a defect of the caller.
+    """
+    target = EDGES.get((record.state, event))
+    if target is None:
+        raise ValueError(f"command {record.command_id} is {record.state}: it cannot be {event}")
+    changes: dict[str, Any] = {"state": target}
+    if event in _OUTCOMES:
+        changes["outcome"] = _OUTCOMES[event]
+    if error_message:
+        changes["error_message"] = error_message
+    if result is not None:
+        changes["result"] = result
+    if event is Event.BEGIN:
+        changes["begun_boot"] = moment.boot_id
+    if event in {Event.BEGIN, Event.RESUME}:
+        changes["attempts"] = record.attempts + 1
+    if event is Event.ANSWERED:
+        changes |= {"answered_boot": moment.boot_id, "answered_ms": moment.now_ms}
+    if target is State.ACKED:
+        # A tombstone: what is needed to know the command again and to tell a person how it ended.
+        changes |= {"closed_utc_ms": moment.utc_ms, "payload": None, "result": None}
+    return msgspec.structs.replace(record, **changes)
+
+
+class Turn(Enum):
+    """Who acts on a command next. Exactly one: that is why nothing is done twice."""
+
+    EXECUTOR = "executor"
+    ACKS = "acks"
+    NOBODY = "nobody"
+
+
+def turn(record: Record) -> Turn:
+    """Return who acts on the command next."""
+    match record.state:
+        case State.RECEIVED:
+            return Turn.EXECUTOR
+        case State.EXECUTING:
+            return Turn.ACKS if record.is_answered_first and not record.answered_boot else Turn.EXECUTOR
+        case State.ACKED:
+            return Turn.NOBODY
+        case _:
+            return Turn.ACKS
+
+
+class Begin(msgspec.Struct, frozen=True):
+    """Run it now."""
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Look again after so long: it waits for the time, or for a person."""
+
+    wait_ms: int
+
+
+class Give(msgspec.Struct, frozen=True):
+    """It is not to be run: let this event happen, for this reason."""
+
+    event: Event
+    reason: str
+
+
+Decision = Begin | Wait | Give
+
+
+def decide(record: Record, moment: Moment, *, problem: str, needs_person: bool, acks_due: int) -> Decision:
+    """Return what to do with a command that was received.
+
+    Args:
+        record: In the state `received`.
+        moment: Now.
+        problem: What is wrong with its type or payload; empty where nothing is.
+        needs_person: Somebody at the hub has to confirm it.
+        acks_due: How many other commands have yet to be acknowledged.
+    """
+    if problem:
+        return Give(Event.REFUSE, problem)
+    if moment.utc_ms is not None and record.expires_utc_ms is not None and record.expires_utc_ms <= moment.utc_ms:
+        return Give(Event.EXPIRE, f"expired at {_text(record.expires_utc_ms)}, before it could be run")
+    if moment.utc_ms is None and _is_destructive(record):
+        return _wait_for_clock(record, moment)
+    if needs_person and not record.is_confirmed:
+        return _wait_for_person(record, moment)
+    if acks_due and record.known_type is CommandType.FACTORY_RESET:
+        # It erases the journal: what was done and not acknowledged would be listed to the next owner, and done again.
+        return Wait(ACKS_POLL_MS)
+    return Begin()
+
+
+def _wait_for_clock(record: Record, moment: Moment) -> Decision:
+    left_ms = LIFETIME_MS - _waited_ms(record, moment)
+    if left_ms <= 0:
+        return Give(Event.EXPIRE, "not run: the hub's clock was not set for a day, so it cannot be valid any more")
+    return Wait(min(left_ms, CLOCK_POLL_MS))
+
+
+def _wait_for_person(record: Record, moment: Moment) -> Decision:
+    # After a reboot nobody can tell how long it has been waiting.
+    is_this_boot = record.received_boot == moment.boot_id
+    left_ms = CONFIRMATION_MS - _waited_ms(record, moment) if is_this_boot else 0
+    if left_ms <= 0:
+        return Give(Event.REFUSE, "nobody confirmed it at the hub within 10 minutes")
+    return Wait(left_ms)
+
+
+def _is_destructive(record: Record) -> bool:
+    known = record.known_type
+    return known is not None and TRAITS[known].is_destructive
+
+
+def _waited_ms(record: Record, moment: Moment) -> int:
+    """Return how long a command has been waiting at the least: of an earlier boot, nothing is known."""
+    begin_ms = record.received_ms if record.received_boot == moment.boot_id else 0
+    return moment.now_ms - begin_ms
+
+
+def _text(utc_ms: int) -> str:
+    return datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def is_hopeless(record: Record) -> bool:
+    """Tell whether a command found executing has ended too many lives of the agent.
+
+    One that is acknowledged first waits long by its nature, and each of its waits may meet a restart: never.
+    """
+    return not record.is_answered_first and record.attempts >= ATTEMPTS_MAX
+
+
+def in_order(records: Sequence[Record]) -> list[Record]:
+    """Return what the executor has to look at: what has begun, then what has not, each as the cloud listed it.
+
+    What has begun is finished first; a command that waits for the clock or for a person lets those behind it pass.
+    """
+    executing = [record for record in records if record.state is State.EXECUTING]
+    return executing + [record for record in records if record.state is State.RECEIVED]

@@ -1,0 +1,132 @@
+"""What may stand in a command: how a poll's answer is read, and what each type takes. Pure.
+
+Tolerant of what the contract leaves open (missing payload, missing expiry, unknown fields around a command), strict
+inside a payload: a field that is not understood might have been the one that mattered. Messages are for the operator
+who sent the command.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from agent.errors import CommandInvalid
+
+COMMAND_ID_CHARS_MAX = 256
+"""Ids are opaque; the published ones have 7 and 36 characters. What is longer cannot be told from rubbish."""
+
+TYPE_CHARS_MAX = 200
+PAYLOAD_BYTES_MAX = 16 * 1024
+"""Room for every setting there is; the journal must not fill with what no command needs."""
+
+DELAY_S_MAX = 3600
+"""Contract section 5.3: a longer delay would outlive the command."""
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A command as a poll brought it; fields as in `Record`."""
+
+    command_id: str
+    type: str
+    payload: Any
+    expires_utc_ms: int | None
+    problem: str
+
+
+def read_arrivals(commands: Iterable[Any]) -> tuple[list[Arrival], int]:
+    """Return the commands of an answer in its order, and how many have no usable id and can never be acknowledged."""
+    arrivals = []
+    unreadable = 0
+    for command in commands:
+        command_id = command.get("command_id") if isinstance(command, Mapping) else None
+        if not isinstance(command_id, str) or not 0 < len(command_id) <= COMMAND_ID_CHARS_MAX:
+            unreadable += 1
+            continue
+        arrivals.append(_arrival(command_id, command))
+    return arrivals, unreadable
+
+
+def _arrival(command_id: str, command: Mapping[str, Any]) -> Arrival:
+    problems = []
+    type_ = command.get("type")
+    if not isinstance(type_, str) or len(type_) > TYPE_CHARS_MAX:
+        problems.append(f"type is {_shown(type_)}; the name of a command is needed")
+        type_ = ""
+    payload = command.get("payload")
+    if payload is not None and not isinstance(payload, Mapping):
+        problems.append(f"payload is {_shown(payload)}; an object is needed")
+        payload = None
+    elif len(msgspec.json.encode(payload)) > PAYLOAD_BYTES_MAX:
+        problems.append(f"payload is larger than {PAYLOAD_BYTES_MAX} bytes")
+        payload = None
+    expires_utc_ms = None
+    try:
+        expires_utc_ms = _instant(command.get("expires_at"))
+    except ValueError:
+        problems.append(f"expires_at is {_shown(command.get('expires_at'))}; a date and time with its zone is needed")
+    return Arrival(command_id, type_, payload, expires_utc_ms, "; ".join(problems))
+
+
+def _instant(value: object) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 - to the caller it is the same
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError
+    return int(moment.timestamp() * 1000)
+
+
+def reboot_delay_s(payload: Mapping[str, Any]) -> int:
+    """Return the `delay_seconds` of a reboot, 0 where it says none.
+
+    Raises:
+        CommandInvalid: It is no whole number from 0 to 3600, or there are other fields.
+    """
+    _only(payload, "delay_seconds")
+    value = payload.get("delay_seconds", 0)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= DELAY_S_MAX:
+        raise CommandInvalid(f"delay_seconds is {_shown(value)}; allowed are whole seconds, 0 to {DELAY_S_MAX}")
+    return value
+
+
+def check_reset(payload: Mapping[str, Any]) -> None:
+    """Check that a factory reset is confirmed in so many words.
+
+    Raises:
+        CommandInvalid: It is not, or there are other fields.
+    """
+    _only(payload, "confirm")
+    if payload.get("confirm") is not True:
+        raise CommandInvalid('confirmation required: the payload must be {"confirm": true}')
+
+
+def wanted_sections(payload: Mapping[str, Any], known: Collection[str]) -> tuple[str, ...]:
+    """Return the sections that a diagnostics command asks for; all of them where it names none.
+
+    Raises:
+        CommandInvalid: `sections` is no list of known names, or there are other fields.
+    """
+    _only(payload, "sections")
+    wanted = payload.get("sections")
+    if wanted is None:
+        return tuple(known)
+    if not isinstance(wanted, list) or not wanted:
+        raise CommandInvalid(f"sections is {_shown(wanted)}; a list of names is needed: {', '.join(known)}")
+    wrong = [_shown(name) for name in wanted if not isinstance(name, str) or name not in known]
+    if wrong:
+        raise CommandInvalid(f"sections names {', '.join(wrong)}; there are {', '.join(known)}")
+    return tuple(dict.fromkeys(wanted))
+
+
+def _only(payload: Mapping[str, Any], *allowed: str) -> None:
+    extra = [name for name in payload if name not in allowed]
+    if extra:
+        raise CommandInvalid(f"unexpected {', '.join(_shown(name) for name in extra)}; allowed is {', '.join(allowed)}")
+
+
+def _shown(value: object) -> str:
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - a line of a terminal

@@ -1,0 +1,143 @@
+"""The unprovisioned state: which keys this hub must not use any more, and the erasing that a factory reset has begun.
+
+Owns the file `unprovisioned`. It holds hashes, never keys: the key's own file belongs to the operator or to systemd and
+may not be erasable, so the key is barred instead. Order: bar the key, erase everything else, say that it is erased. A
+power cut after any step leaves a hub that does not connect and that goes on erasing when it starts.
+"""
+
+import contextlib
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from agent.errors import ConfigInvalid, Corrupt, StorageFull
+from agent.foundation import lock
+from agent.foundation.decoding import UNREADABLE
+from agent.foundation.disk import Disk
+
+_log = logging.getLogger(__name__)
+
+FILE_NAME = "unprovisioned"
+FILE_BYTES_MAX = 64 * 1024
+
+KEY_FILE_BYTES_MAX = 4096
+
+BARRED_MAX = 500
+"""Keys that are remembered; the oldest makes room. A hub is hardly reset as often in its life."""
+
+
+class Resets(msgspec.Struct, frozen=True):
+    """Content of the file.
+
+    Attributes:
+        barred: SHA-256 of each key that was given up, in hex, oldest first.
+        is_erased: Whether the last reset is complete.
+    """
+
+    barred: tuple[str, ...] = ()
+    is_erased: bool = True
+
+
+def read(state_dir: Path, disk: Disk) -> Resets | None:
+    """Return what is known of resets; `None` where there was none. Blocks.
+
+    Raises:
+        Corrupt: The file cannot be read. It is written atomically, so the disk is at fault.
+    """
+    path = state_dir / FILE_NAME
+    data = disk.read(path, bytes_max=FILE_BYTES_MAX)
+    if data is None:
+        return None
+    try:
+        return msgspec.json.decode(data, type=Resets)
+    except UNREADABLE as error:
+        raise Corrupt(f"{path} cannot be read ({error}); remove it if this hub may use its key") from error
+
+
+def is_barred(resets: Resets | None, key: str) -> bool:
+    """Tell whether a key was given up in a reset."""
+    return resets is not None and _sha256(key) in resets.barred
+
+
+def usable_key(state_dir: Path, disk: Disk, read_key: Callable[[], str]) -> str | None:
+    """Return the hub's key; `None` where a reset has left it without one. Blocks.
+
+    Args:
+        state_dir: Where the file of this module lies.
+        disk: Reads it.
+        read_key: Returns the operator's key.
+
+    Raises:
+        ConfigInvalid: There is no usable key, and never was a reset: nobody has set this hub up.
+    """
+    try:
+        resets = read(state_dir, disk)
+    except Corrupt as error:
+        _log.error("no key is used: %s", error)
+        return None
+    if resets is None:
+        return read_key()
+    try:
+        key = read_key()
+    except ConfigInvalid as error:
+        _log.debug("no new key yet: %s", error)
+        return None
+    return None if is_barred(resets, key) or not resets.is_erased else key
+
+
+def bar(state_dir: Path, disk: Disk, key: str) -> None:
+    """Give up the key: the first step of a reset. Blocks.
+
+    Raises:
+        StorageFull: Nothing was changed.
+    """
+    try:
+        before = read(state_dir, disk) or Resets()
+    except Corrupt as error:
+        _log.error("earlier resets are forgotten: %s", error)
+        before = Resets()
+    barred = (*(each for each in before.barred if each != _sha256(key)), _sha256(key))[-BARRED_MAX:]
+    _write(state_dir, disk, Resets(barred, is_erased=False))
+
+
+def finish(state_dir: Path, disk: Disk, *, key_file: Path | None) -> bool:
+    """Erase what a reset has left, if one has begun; return whether one had. Blocks. No file may be open.
+
+    Args:
+        state_dir: Everything in it goes but the lock and the file of this module.
+        disk: Removes.
+        key_file: Removed where it holds a barred key and this process may do that.
+
+    Raises:
+        StorageFull: The disk refuses.
+        Corrupt: See `read`.
+    """
+    resets = read(state_dir, disk)
+    if resets is None or resets.is_erased:
+        return False
+    for path in sorted(state_dir.iterdir()):
+        if path.is_file() and path.name not in {FILE_NAME, lock.FILE_NAME}:
+            disk.remove(path)
+    if key_file is not None:
+        # A credential of systemd or a file in /etc cannot be removed; the key is barred all the same.
+        with contextlib.suppress(OSError, Corrupt):
+            key = disk.read(key_file, bytes_max=KEY_FILE_BYTES_MAX) or b""
+            if is_barred(resets, key.decode(errors="replace").strip()):
+                disk.remove(key_file)
+    _write(state_dir, disk, Resets(resets.barred, is_erased=True))
+    _log.warning("factory reset complete: the hub waits for a new key")
+    return True
+
+
+def _write(state_dir: Path, disk: Disk, resets: Resets) -> None:
+    try:
+        disk.write(state_dir / FILE_NAME, msgspec.json.format(msgspec.json.encode(resets)))
+    except OSError as error:
+        raise StorageFull(f"the disk refused to write {state_dir / FILE_NAME} ({error.strerror})") from error
+
+
+def _sha256(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,150 @@
+"""What the kernel says of the machine: memory, disk and its wear, temperatures, throttling, radio. Reads only.
+
+Every function takes the root of the tree it reads, and leaves out what this machine does not have. Facts: proc(5); the
+kernel's Documentation/ABI/testing/sysfs-class-thermal and Documentation/driver-api/mmc/mmc-dev-attrs.rst; the Pi
+firmware's property GET_THROTTLED; drivers/watchdog/bcm2835_wdt.c for the register PM_RSTS.
+"""
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PROC = Path("/proc")
+SYS = Path("/sys")
+ETC = Path("/etc")
+
+TEXT_BYTES_MAX = 64 * 1024
+
+_KIB = 1024
+_MEMORY = {"MemTotal": "total_bytes", "MemAvailable": "available_bytes", "SwapFree": "swap_free_bytes"}
+
+_THROTTLED = {0: "under_voltage", 1: "frequency_capped", 2: "throttled", 3: "soft_temperature_limit"}
+_OCCURRED_SHIFT = 16
+"""The same four bits again: whether it has happened since the boot."""
+
+_HAD_POWER_ON_RESET = 0x1000
+_HAD_WATCHDOG_RESET = 0x0070
+_CARD_RESET = 0x0020
+"""WDIOF_CARDRESET (linux/watchdog.h): the last restart was the watchdog's."""
+
+_EMMC_STEP_PERCENT = 10
+_EMMC_STEPS_MAX = 11
+"""JEDEC eMMC 5.0, DEVICE_LIFE_TIME_EST: 1 is 0 to 10 % of the life used, 11 is more than all of it."""
+
+
+def uptime_s(proc: Path = PROC) -> int | None:
+    """Return the seconds since the boot."""
+    words = _text(proc / "uptime").split()
+    return int(float(words[0])) if words else None
+
+
+def boot_reason(proc: Path = PROC, sys: Path = SYS) -> str:
+    """Return why the machine booted: "power_on", "watchdog", "restart", or "unknown"."""
+    register = _bytes(proc / "device-tree" / "chosen" / "bootloader" / "rsts")
+    if register:
+        value = int.from_bytes(register, "big")
+        if value & _HAD_POWER_ON_RESET:
+            return "power_on"
+        # A Pi restarts through its watchdog on request as well, so the register cannot tell the two apart.
+        return "restart" if value & _HAD_WATCHDOG_RESET else "unknown"
+    status = _number(sys / "class" / "watchdog" / "watchdog0" / "bootstatus")
+    return "watchdog" if status is not None and status & _CARD_RESET else "unknown"
+
+
+def versions(etc: Path = ETC) -> Mapping[str, str]:
+    """Return what software the agent stands on."""
+    lines = dict(line.split("=", 1) for line in _text(etc / "os-release").splitlines() if "=" in line)
+    return {
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "system": lines.get("PRETTY_NAME", "").strip('"'),
+    }
+
+
+def memory(proc: Path = PROC) -> Mapping[str, int]:
+    """Return the machine's memory and what this process takes of it."""
+    found = {name: _kib(line) for name, line in _fields(_text(proc / "meminfo")).items()}
+    told = {told: found[name] for name, told in _MEMORY.items() if name in found}
+    own = _fields(_text(proc / "self" / "status")).get("VmRSS")
+    return told | ({"agent_bytes": _kib(own)} if own else {})
+
+
+def disk(directory: Path, sys: Path = SYS) -> Mapping[str, Any]:
+    """Return the room on the file system of a directory, and how worn the machine's eMMC is.
+
+    Raises:
+        OSError: The directory is not there.
+    """
+    stat = os.statvfs(directory)
+    wear = {}
+    for device in sorted(sys.glob("block/mmcblk*/device")):
+        estimates = [int(word, 16) for word in _text(device / "life_time").split()]
+        if estimates:
+            wear[device.parent.name] = {
+                "life_used_percent_max": min(max(estimates), _EMMC_STEPS_MAX) * _EMMC_STEP_PERCENT,
+                "pre_eol_info": _text(device / "pre_eol_info"),
+            }
+    return {"total_bytes": stat.f_blocks * stat.f_frsize, "free_bytes": stat.f_bavail * stat.f_frsize, "wear": wear}
+
+
+def temperatures(sys: Path = SYS) -> Mapping[str, Any]:
+    """Return the chip's temperatures in °C, and whether it was slowed down or short of voltage."""
+    zones = {}
+    for zone in sorted(sys.glob("class/thermal/thermal_zone*")):
+        millidegrees = _number(zone / "temp")
+        if millidegrees is not None:
+            zones[f"{zone.name}/{_text(zone / 'type')}"] = millidegrees / 1000
+    word = _text(sys / "devices" / "platform" / "soc" / "soc:firmware" / "get_throttled")
+    if not word:
+        return {"celsius": zones}
+    bits = int(word, 16)
+    return {
+        "celsius": zones,
+        "now": [name for bit, name in _THROTTLED.items() if bits >> bit & 1],
+        "since_boot": [name for bit, name in _THROTTLED.items() if bits >> (bit + _OCCURRED_SHIFT) & 1],
+    }
+
+
+def interfaces(proc: Path = PROC, sys: Path = SYS) -> Mapping[str, Any]:
+    """Return each network interface but the loopback: its state, and the quality of its radio where it has one."""
+    radio = _fields(_text(proc / "net" / "wireless"))
+    found = {}
+    for interface in sorted(sys.glob("class/net/*")):
+        if interface.name == "lo":
+            continue
+        told: dict[str, Any] = {"state": _text(interface / "operstate")}
+        words = radio.get(interface.name, "").split()
+        if len(words) > 2:  # noqa: PLR2004 - status, link quality, level
+            told |= {"quality": float(words[1]), "level_dbm": float(words[2])}
+        found[interface.name] = told
+    return found
+
+
+def _fields(text: str) -> dict[str, str]:
+    """Return lines of the form `name: rest` by their names."""
+    parts = (line.partition(":") for line in text.splitlines())
+    return {name.strip(): rest.strip() for name, colon, rest in parts if colon}
+
+
+def _kib(text: str) -> int:
+    return int(text.split(maxsplit=1)[0]) * _KIB
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path)
+    return int(text, 0) if text else None
+
+
+def _text(path: Path) -> str:
+    return _bytes(path).decode(errors="replace").strip()
+
+
+def _bytes(path: Path) -> bytes:
+    """Return the content of a file; nothing where it cannot be had: machines differ."""
+    try:
+        with path.open("rb") as file:
+            return file.read(TEXT_BYTES_MAX)
+    except OSError:
+        return b""

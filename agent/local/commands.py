@@ -1,0 +1,56 @@
+"""The journal of commands as a document for people at the hub. Values only.
+
+The JSON form is an interface: fields may be added, never renamed.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from agent.commands.lifecycle import Record
+from agent.foundation.redaction import redact
+
+
+class CommandReport(msgspec.Struct, frozen=True):
+    """One command. `outcome` is what the cloud is told: "acked", "failed", or nothing yet."""
+
+    command_id: str
+    type: str
+    state: str
+    outcome: str
+    error_message: str
+    received: str | None
+    expires: str | None
+    settled: str | None
+
+
+class CommandsReport(msgspec.Struct, frozen=True):
+    """The newest commands, newest first, and why no more come in where none do."""
+
+    commands: list[CommandReport]
+    problem: str
+
+
+def build_commands(records: Sequence[Record], *, problem: str) -> CommandsReport:
+    """Return the document."""
+    return CommandsReport([_report(record) for record in records], problem)
+
+
+def _report(record: Record) -> CommandReport:
+    return CommandReport(
+        command_id=redact(record.command_id),
+        type=redact(record.type),
+        state=record.state.value,
+        outcome=record.outcome,
+        error_message=record.error_message,
+        received=_text(record.received_utc_ms),
+        expires=_text(record.expires_utc_ms),
+        settled=_text(record.closed_utc_ms),
+    )
+
+
+def _text(utc_ms: int | None) -> str | None:
+    if utc_ms is None:
+        return None
+    return datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")

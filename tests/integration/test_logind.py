@@ -1,0 +1,107 @@
+"""A reboot over D-Bus: the real client on a real private bus, with a logind of our own that notes the call."""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.errors import RebootFailed
+from agent.foundation import logind
+
+pytest.importorskip("dbus_fast", reason="the D-Bus client is not installed")
+if shutil.which("dbus-daemon") is None:
+    pytest.skip("dbus-daemon is not installed", allow_module_level=True)
+
+from dbus_fast import BusType, Message, MessageType, RequestNameReply
+from dbus_fast.aio import MessageBus
+
+CONFIG = """\
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:path={path}</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+  </policy>
+</busconfig>
+"""
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[str]:
+    """A bus of its own; its address."""
+    config = tmp_path / "bus.conf"
+    config.write_text(CONFIG.format(path=tmp_path / "bus"))
+    with subprocess.Popen(
+        ["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address=1"], stdout=subprocess.PIPE, text=True
+    ) as daemon:
+        assert daemon.stdout is not None
+        yield daemon.stdout.readline().strip()
+        daemon.terminate()
+
+
+class Logind:
+    """Answers the one method, as it is told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, str, list[object]]] = []
+        self.error = ""
+        self.is_silent = False
+
+    async def serve(self, address: str) -> MessageBus:
+        bus = await MessageBus(address, bus_type=BusType.SYSTEM).connect()
+        bus.add_message_handler(self._handle)
+        assert await bus.request_name(logind.DESTINATION) is RequestNameReply.PRIMARY_OWNER
+        return bus
+
+    def _handle(self, message: Message) -> Message | bool | None:
+        if message.message_type is not MessageType.METHOD_CALL or message.member != "Reboot":
+            return None
+        self.calls.append((message.path, message.interface, message.signature, message.body))
+        if self.is_silent:
+            return True
+        if self.error:
+            return Message.new_error(message, self.error, "Interactive authentication required.")
+        return Message.new_method_return(message)
+
+
+async def test_logind_is_asked_without_a_question_to_anybody(bus: str) -> None:
+    manager = Logind()
+    served = await manager.serve(bus)
+    await logind.reboot("command c1", bus_address=bus)
+    assert manager.calls == [(logind.PATH, "org.freedesktop.login1.Manager", "b", [False])]
+    served.disconnect()
+
+
+async def test_a_refusal_says_what_is_missing(bus: str) -> None:
+    manager = Logind()
+    manager.error = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+    served = await manager.serve(bus)
+    with pytest.raises(RebootFailed, match=r"InteractiveAuthorizationRequired.*polkit rule"):
+        await logind.reboot("command c1", bus_address=bus)
+    served.disconnect()
+
+
+async def test_no_logind_on_the_bus(bus: str) -> None:
+    with pytest.raises(RebootFailed, match="ServiceUnknown"):
+        await logind.reboot("command c1", bus_address=bus)
+
+
+async def test_no_bus_at_all(tmp_path: Path) -> None:
+    with pytest.raises(RebootFailed, match="is D-Bus running"):
+        await logind.reboot("command c1", bus_address=f"unix:path={tmp_path}/nowhere")
+
+
+async def test_a_logind_that_never_answers(bus: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logind, "TIMEOUT_S", 0.2)
+    manager = Logind()
+    manager.is_silent = True
+    served = await manager.serve(bus)
+    with pytest.raises(RebootFailed, match="did not answer"):
+        await logind.reboot("command c1", bus_address=bus)
+    served.disconnect()
+    await asyncio.sleep(0)

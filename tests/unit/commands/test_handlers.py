@@ -1,0 +1,261 @@
+"""Each handler does what its command says, once, and knows after a crash what it had done."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from agent.commands import reset
+from agent.commands.handlers import Outcome
+from agent.commands.handlers.config_update import ConfigUpdate
+from agent.commands.handlers.diagnostics import Diagnostics
+from agent.commands.handlers.factory_reset import FactoryReset
+from agent.commands.handlers.reboot import TRIES_MAX, Reboot
+from agent.commands.lifecycle import Event, Moment, Record, State
+from agent.errors import CloudUnavailable, CommandInvalid, ConfigInvalid, RebootFailed, SettingInvalid
+from agent.foundation.disk import Disk
+from agent.foundation.lock import FILE_NAME as LOCK_NAME
+
+from .conftest import until
+
+KEY, NEW_KEY = ("cs_dev_" + letter * 32 for letter in "ab")
+
+
+def executing(type_: str, payload: Any = None, **changes: Any) -> Record:  # noqa: ANN401 (any JSON)
+    record = Record("c1", type_, "boot-1", 0, State.EXECUTING, payload, begun_boot="boot-1")
+    return msgspec.structs.replace(record, **changes)
+
+
+class Machine:
+    """A host that notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.moment = Moment("boot-1", 1000, None)
+        self.did: list[str] = []
+        self.is_refusing = False
+
+    def handler(self) -> Reboot:
+        return Reboot(moment=lambda: self.moment, flush=self.flush, reboot=self.reboot)
+
+    async def flush(self) -> None:
+        self.did.append("flush")
+
+    async def reboot(self, reason: str) -> None:
+        self.did.append(reason)
+        if self.is_refusing:
+            raise RebootFailed("not allowed")
+
+
+async def test_a_reboot_flushes_first_and_ends_only_with_the_machine() -> None:
+    machine = Machine()
+    task = asyncio.get_running_loop().create_task(machine.handler().execute(executing("reboot", answered_ms=1000)))
+    await until(lambda: len(machine.did) == 2)
+    assert machine.did == ["flush", "command c1"]
+    assert not task.done()
+    task.cancel()
+
+
+async def test_the_delay_counts_from_the_ack_whatever_has_been_restarted_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    machine = Machine()
+    machine.moment = Moment("boot-1", 41_000, None)
+    outcome = await machine.handler().execute(executing("reboot", {"delay_seconds": 60}, answered_ms=1000))
+    assert slept[0] == 20.0
+    assert outcome.event is Event.GIVEN_UP
+
+
+@pytest.mark.parametrize("is_refusing", [True, False])
+async def test_a_machine_that_stays_up_is_asked_a_few_times(monkeypatch: pytest.MonkeyPatch, is_refusing: bool) -> None:
+    monkeypatch.setattr("agent.commands.handlers.reboot.GRACE_S", 0.001)
+    machine = Machine()
+    machine.is_refusing = is_refusing
+    outcome = await machine.handler().execute(executing("reboot", answered_ms=0))
+    assert machine.did == ["flush", "command c1"] * TRIES_MAX
+    assert outcome.event is Event.GIVEN_UP
+    assert outcome.error_message.endswith(": not allowed" if is_refusing else "did not restart")
+
+
+async def test_another_boot_proves_the_reboot() -> None:
+    machine = Machine()
+    machine.moment = Moment("boot-2", 0, None)
+    handler = machine.handler()
+    assert await handler.reconcile(executing("reboot", answered_boot="boot-1")) == Outcome(Event.PROVEN)
+    assert await handler.reconcile(executing("reboot")) == Outcome(Event.SUCCEED)
+    assert await handler.reconcile(executing("reboot", begun_boot="boot-2")) is None
+    assert machine.did == []
+
+
+class Settings:
+    """Settings that can be told what to be."""
+
+    def __init__(self) -> None:
+        self.in_force: dict[str, Any] = {"timezone": "UTC"}
+        self.by = ""
+        self.is_reachable = True
+
+    def check(self, changes: Mapping[str, Any]) -> None:
+        if "timezone" not in changes:
+            raise SettingInvalid("no time zone")
+
+    async def apply(self, changes: Mapping[str, Any], *, command_id: str) -> Mapping[str, Any]:
+        self.in_force |= changes
+        self.by = command_id
+        return self.in_force
+
+    def applied(self, command_id: str) -> Mapping[str, Any] | None:
+        return self.in_force if command_id == self.by else None
+
+    async def refresh(self) -> Mapping[str, Any]:
+        if not self.is_reachable:
+            raise CloudUnavailable("no route")
+        return self.in_force
+
+
+async def test_a_config_update_answers_with_all_settings() -> None:
+    handler = ConfigUpdate(Settings())
+    outcome = await handler.execute(executing("config_update", {"timezone": "Europe/Brussels"}))
+    assert outcome == Outcome(Event.SUCCEED, result={"timezone": "Europe/Brussels"})
+
+
+async def test_an_empty_config_update_fetches() -> None:
+    settings = Settings()
+    handler = ConfigUpdate(settings)
+    handler.check({})
+    assert (await handler.execute(executing("config_update"))).result == {"timezone": "UTC"}
+    settings.is_reachable = False
+    failed = await handler.execute(executing("config_update", {}))
+    assert (failed.event, failed.error_message) == (Event.FAIL, "settings could not be fetched: no route")
+    with pytest.raises(SettingInvalid):
+        handler.check({"location": {}})
+
+
+async def test_after_a_crash_the_settings_say_whose_they_are() -> None:
+    settings = Settings()
+    handler = ConfigUpdate(settings)
+    record = executing("config_update", {"timezone": "Asia/Kolkata"})
+    assert await handler.reconcile(record) is None
+    await handler.execute(record)
+    assert await handler.reconcile(record) == Outcome(Event.SUCCEED, result={"timezone": "Asia/Kolkata"})
+    assert await handler.reconcile(executing("config_update", {})) is None
+
+
+async def test_diagnostics_tell_what_is_asked_for_and_what_cannot_be_had() -> None:
+    def broken() -> object:
+        raise OSError("no such tree")
+
+    handler = Diagnostics({"memory": lambda: {"free": 1}, "wear": broken, "link": lambda: "up"})
+    whole = await handler.execute(executing("diagnostics"))
+    assert whole.result == {"memory": {"free": 1}, "wear": {"problem": "no such tree"}, "link": "up"}
+    part = await handler.execute(executing("diagnostics", {"sections": ["link"]}))
+    assert part.result == {"link": "up"}
+    with pytest.raises(CommandInvalid):
+        handler.check({"sections": ["fuel"]})
+    assert await handler.reconcile(executing("diagnostics")) is None
+
+
+async def test_a_reset_bars_the_key_before_it_ends_this_life() -> None:
+    did: list[str] = []
+
+    async def bar() -> None:
+        did.append("bar")
+
+    handler = FactoryReset(bar_key=bar, begin_anew=lambda: did.append("anew"))
+    with pytest.raises(CommandInvalid):
+        handler.check({})
+    task = asyncio.get_running_loop().create_task(handler.execute(executing("factory_reset", {"confirm": True})))
+    await until(lambda: len(did) == 2)
+    assert did == ["bar", "anew"]
+    assert not task.done()
+    assert await handler.reconcile(executing("factory_reset")) is None
+    task.cancel()
+
+
+def operators(path: Path) -> str:
+    if not path.exists():
+        raise ConfigInvalid("there is no key")
+    return path.read_text()
+
+
+def test_a_barred_key_is_never_used_again_and_a_new_one_is(tmp_path: Path) -> None:
+    disk, key_file = Disk(), tmp_path / "key"
+    key_file.write_text(KEY)
+    state = tmp_path / "state"
+    state.mkdir()
+
+    def usable() -> str | None:
+        return reset.usable_key(state, disk, lambda: operators(key_file))
+
+    assert usable() == KEY
+    reset.bar(state, disk, KEY)
+    assert usable() is None
+    key_file.write_text(NEW_KEY)
+    assert usable() is None  # not before everything is erased
+    assert reset.finish(state, disk, key_file=key_file)
+    assert key_file.exists()  # it is not the barred one
+    assert usable() == NEW_KEY
+    key_file.write_text(KEY)
+    assert usable() is None
+    key_file.unlink()
+    assert usable() is None
+
+
+def test_a_reset_erases_all_but_the_lock_and_the_hashes(tmp_path: Path) -> None:
+    disk, state, key_file = Disk(), tmp_path / "state", tmp_path / "key"
+    state.mkdir()
+    key_file.write_text(KEY + "\n")
+    for name in ("outbox.db", "outbox.db-wal", "settings.json", "commands.db", "commands.db.corrupt-1", LOCK_NAME):
+        (state / name).write_text("x")
+    assert not reset.finish(state, disk, key_file=key_file)
+    assert (state / "outbox.db").exists()
+    reset.bar(state, disk, KEY)
+    reset.bar(state, disk, KEY)
+    assert reset.finish(state, disk, key_file=key_file)
+    assert sorted(path.name for path in state.iterdir()) == sorted([LOCK_NAME, reset.FILE_NAME])
+    assert KEY not in (state / reset.FILE_NAME).read_text()
+    assert not key_file.exists()
+    assert not reset.finish(state, disk, key_file=None)
+
+
+def test_a_power_cut_at_any_step_of_a_reset_leaves_no_hub_that_connects(tmp_path: Path) -> None:
+    class Cut(BaseException): ...
+
+    for point in range(1, 100):
+        state = tmp_path / str(point)
+        state.mkdir()
+        for name in ("outbox.db", "relayed.json", "settings.json"):
+            (state / name).write_text("x")
+        left = [point]
+
+        def on_operation(operation: object, target: str, left: list[int] = left) -> None:
+            left[0] -= 1
+            if not left[0]:
+                raise Cut
+
+        try:
+            reset.bar(state, Disk(on_operation), KEY)
+            reset.finish(state, Disk(on_operation), key_file=None)
+        except Cut:
+            has_begun = (state / reset.FILE_NAME).exists()
+            assert (reset.usable_key(state, Disk(), lambda: KEY) is None) == has_begun
+            reset.finish(state, Disk(), key_file=None)
+            left_over = {path.name for path in state.iterdir() if not path.name.endswith(".new")}
+            assert (left_over == {reset.FILE_NAME}) == has_begun
+        else:
+            assert point > 10
+            return
+    pytest.fail("it never ended")
+
+
+def test_a_file_of_hashes_that_cannot_be_read_lets_no_key_through(tmp_path: Path) -> None:
+    (tmp_path / reset.FILE_NAME).write_bytes(b"\xff not json")
+    assert reset.usable_key(tmp_path, Disk(), lambda: KEY) is None
+    reset.bar(tmp_path, Disk(), KEY)
+    assert reset.usable_key(tmp_path, Disk(), lambda: NEW_KEY) is None

@@ -1,0 +1,219 @@
+"""The journal forgets nothing that a delivery may meet, and is never larger than allowed."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agent.commands import journal as module
+from agent.commands.journal import FILE_NAME, LOST, TOMBSTONE_MS, Journal, open_journal
+from agent.commands.lifecycle import Event, Moment, State
+from agent.commands.payloads import Arrival
+from agent.errors import Corrupt, StorageFull
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
+from agent.foundation.worker import InlineWorker
+
+NOON_MS = 1_774_785_600_000
+NOW = Moment("boot-1", 5000, NOON_MS)
+
+
+def at(after_ms: int, *, is_known: bool = True) -> Moment:
+    return Moment("boot-1", 5000 + after_ms, NOON_MS + after_ms if is_known else None)
+
+
+def arrivals(*ids: str, expires_utc_ms: int | None = None) -> list[Arrival]:
+    return [Arrival(command_id, "diagnostics", {"sections": ["memory"]}, expires_utc_ms, "") for command_id in ids]
+
+
+async def opened(directory: Path, *, disk: Disk | None = None, pending_max: int = 100) -> Journal:
+    journal, _ = await open_journal(
+        directory, pending_commands_max=pending_max, worker=InlineWorker(), disk=disk or Disk()
+    )
+    return journal
+
+
+async def reopened(journal: Journal) -> Journal:
+    directory = journal.database.path.parent
+    await journal.close()
+    return await opened(directory)
+
+
+async def settle(journal: Journal, command_id: str, moment: Moment = NOW) -> None:
+    await journal.advance(command_id, Event.REFUSE, moment, error_message="no")
+    await journal.advance(command_id, Event.SETTLED, moment)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    made = await opened(tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_order_and_states_survive_a_restart(journal: Journal) -> None:
+    assert await journal.add(arrivals("b", "a", "c", "a"), NOW) == 3
+    await journal.advance("a", Event.BEGIN, NOW)
+    journal = await reopened(journal)
+    assert [(each.command_id, each.state) for each in journal.open()] == [
+        ("b", State.RECEIVED),
+        ("a", State.EXECUTING),
+        ("c", State.RECEIVED),
+    ]
+    assert journal.get("a") == journal.open()[1]
+    assert journal.open()[0].payload == {"sections": ["memory"]}
+    await journal.close()
+
+
+async def test_a_second_delivery_changes_nothing_open_or_settled(journal: Journal) -> None:
+    await journal.add(arrivals("a", "b"), NOW)
+    await settle(journal, "a")
+    assert await journal.add(arrivals("a", "b"), NOW) == 0
+    journal = await reopened(journal)
+    assert await journal.add(arrivals("b", "a"), NOW) == 0
+    assert [each.command_id for each in journal.open()] == ["b"]
+    await journal.close()
+
+
+async def test_a_tombstone_is_kept_for_two_days(journal: Journal) -> None:
+    await journal.add(arrivals("a", "x", "y"), NOW)
+    await settle(journal, "a")
+    await settle(journal, "x", at(TOMBSTONE_MS - 1))
+    assert await journal.add(arrivals("a"), at(TOMBSTONE_MS - 1)) == 0
+    await settle(journal, "y", at(TOMBSTONE_MS))
+    assert await journal.add(arrivals("a", "x"), at(TOMBSTONE_MS)) == 1
+
+
+async def test_a_tombstone_outlives_its_command(journal: Journal) -> None:
+    later_ms = 30 * TOMBSTONE_MS
+    await journal.add(arrivals("a", expires_utc_ms=NOON_MS + later_ms), NOW)
+    await settle(journal, "a")
+    assert await journal.add(arrivals("a", "b"), at(later_ms)) == 1
+
+
+async def test_a_tombstone_made_without_the_time_ages_from_when_it_is_known(journal: Journal) -> None:
+    await journal.add(arrivals("a", "b", "c"), NOW)
+    await settle(journal, "a", at(0, is_known=False))
+    await settle(journal, "b", at(TOMBSTONE_MS))
+    assert await journal.add(arrivals("a"), at(TOMBSTONE_MS + 1)) == 0
+    await settle(journal, "c", at(2 * TOMBSTONE_MS + 1))
+    assert await journal.add(arrivals("a"), at(2 * TOMBSTONE_MS + 1)) == 1
+
+
+async def test_the_number_of_tombstones_is_bounded(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TOMBSTONES_MAX", 3)
+    for number in range(6):
+        await journal.add(arrivals(str(number)), NOW)
+        await settle(journal, str(number))
+    assert [each.command_id for each in await journal.listed()] == ["5", "4", "3"]
+
+
+async def test_what_is_above_the_limit_is_left_with_the_cloud(tmp_path: Path) -> None:
+    journal = await opened(tmp_path, pending_max=2)
+    assert await journal.add(arrivals("a", "b", "c"), NOW) == 2
+    assert await journal.add(arrivals("a", "b", "c"), NOW) == 0
+    assert journal.left_out == 2
+    await settle(journal, "a")
+    assert await journal.add(arrivals("b", "c"), NOW) == 1
+    await journal.close()
+
+
+async def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
+    is_full = [False]
+
+    def on_operation(operation: Operation, target: str) -> None:
+        if is_full[0]:
+            raise OSError(28, "No space left on device")
+
+    journal = await opened(tmp_path, disk=Disk(on_operation))
+    await journal.add(arrivals("a"), NOW)
+    is_full[0] = True
+    with pytest.raises(StorageFull):
+        await journal.advance("a", Event.BEGIN, NOW)
+    with pytest.raises(StorageFull):
+        await journal.confirm("a", NOW)
+    with pytest.raises(StorageFull):
+        await journal.add(arrivals("b"), NOW)
+    is_full[0] = False
+    (record,) = journal.open()
+    assert (record.state, record.is_confirmed) == (State.RECEIVED, False)
+    assert (await journal.advance("a", Event.BEGIN, NOW)).attempts == 1
+    await journal.close()
+
+
+async def test_a_confirmation_survives_a_restart_and_comes_too_late_for_what_has_begun(journal: Journal) -> None:
+    await journal.add(arrivals("a"), NOW)
+    await journal.confirm("a", NOW)
+    journal = await reopened(journal)
+    assert journal.open()[0].is_confirmed
+    await journal.advance("a", Event.BEGIN, NOW)
+    for command_id in ("a", "b"):
+        with pytest.raises(KeyError):
+            await journal.confirm(command_id, NOW)
+    await journal.close()
+
+
+async def test_an_unreadable_journal_refuses_what_is_listed_next_and_only_that(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"nonsense" * 1000)
+    journal, aside = await open_journal(tmp_path, pending_commands_max=9, worker=InlineWorker(), disk=Disk())
+    assert aside == tmp_path / f"{FILE_NAME}.corrupt-1"
+    journal = await reopened(journal)  # the doubt survives a restart
+    await journal.add(arrivals("old"), NOW)
+    await journal.add(arrivals("old", "new"), NOW)
+    assert [(each.command_id, each.problem) for each in journal.open()] == [("old", LOST), ("new", "")]
+    await journal.close()
+
+
+async def test_an_empty_listing_ends_the_doubt(tmp_path: Path) -> None:
+    (tmp_path / f"{FILE_NAME}.corrupt-1").write_bytes(b"put aside, and then the power went")
+    journal = await opened(tmp_path)
+    await journal.add([], NOW)
+    journal = await reopened(journal)
+    await journal.add(arrivals("new"), NOW)
+    assert journal.open()[0].problem == ""
+    await journal.close()
+
+
+async def test_a_record_that_cannot_be_read_is_a_broken_journal(journal: Journal) -> None:
+    await journal.add(arrivals("a"), NOW)
+    await journal.close()
+    with sqlite3.connect(journal.database.path) as connection:
+        connection.execute("UPDATE commands SET record = '{'")
+    connection.close()
+    found, aside = await open_journal(
+        journal.database.path.parent, pending_commands_max=9, worker=InlineWorker(), disk=Disk()
+    )
+    assert aside is not None
+    assert found.open() == []
+    await found.close()
+
+
+async def test_a_file_of_a_newer_agent_is_put_aside(journal: Journal) -> None:
+    await journal.close()
+    with sqlite3.connect(journal.database.path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    _, aside = found = await open_journal(
+        journal.database.path.parent, pending_commands_max=9, worker=InlineWorker(), disk=Disk()
+    )
+    assert aside is not None
+    await found[0].close()
+
+
+async def test_where_even_the_new_file_is_broken_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Journal, connection: sqlite3.Connection) -> None:
+        raise Corrupt("no luck")
+
+    monkeypatch.setattr(Journal, "_load", broken)
+    with pytest.raises(Corrupt, match="no luck"):
+        await opened(tmp_path)
+
+
+async def test_listeners_hear_of_what_is_durable(journal: Journal) -> None:
+    heard: list[int] = []
+    journal.on_change(lambda: heard.append(len(journal.open())))
+    await journal.add(arrivals("a", "b"), NOW)
+    await journal.add(arrivals("a"), NOW)
+    await settle(journal, "a")
+    assert heard == [2, 2, 1]

@@ -1,0 +1,136 @@
+"""Anything may come in a poll's answer: what can be answered is taken in, with words for what is wrong."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.commands.payloads import (
+    COMMAND_ID_CHARS_MAX,
+    PAYLOAD_BYTES_MAX,
+    Arrival,
+    check_reset,
+    read_arrivals,
+    reboot_delay_s,
+    wanted_sections,
+)
+from agent.errors import CommandInvalid
+
+SAMPLE = {
+    "command_id": "cmd-001",
+    "type": "reboot",
+    "payload": {"delay_seconds": 5},
+    "expires_at": "2026-03-30T12:00:00Z",
+}
+NOON_MS = 1_774_872_000_000
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def read(**changes: object) -> Arrival:
+    arrivals, unreadable = read_arrivals([SAMPLE | changes])
+    assert unreadable == 0
+    return arrivals[0]
+
+
+def test_the_published_sample() -> None:
+    assert read() == Arrival("cmd-001", "reboot", {"delay_seconds": 5}, NOON_MS, "")
+
+
+def test_what_may_be_missing() -> None:
+    arrivals, _ = read_arrivals([{"command_id": "a", "type": "diagnostics", "x_added_later": 1}])
+    assert arrivals == [Arrival("a", "diagnostics", None, None, "")]
+
+
+@pytest.mark.parametrize("text", ["2026-03-30T12:00:00.250+00:00", "2026-03-30T14:00:00.250+02:00"])
+def test_fractions_and_zones_are_understood(text: str) -> None:
+    assert read(expires_at=text).expires_utc_ms == NOON_MS + 250
+
+
+@pytest.mark.parametrize("value", ["tomorrow", "2026-03-30T12:00:00", 17, "", []])
+def test_an_expiry_that_is_none_is_told(value: object) -> None:
+    found = read(expires_at=value)
+    assert (
+        found.problem == f"expires_at is {msgspec.json.encode(value).decode()}; a date and time with its zone is needed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"type": 7}, "type is 7; the name of a command is needed"),
+        ({"type": "x" * 201}, "type is"),
+        ({"payload": [1]}, "payload is [1]; an object is needed"),
+        ({"payload": {"x": "y" * PAYLOAD_BYTES_MAX}}, "payload is larger than 16384 bytes"),
+    ],
+)
+def test_what_is_wrong_is_told_in_words(changes: dict[str, Any], words: str) -> None:
+    found = read(**changes)
+    assert found.problem.startswith(words)
+    assert found.payload is None or found.type == ""
+
+
+@pytest.mark.parametrize(
+    "command", [None, [], "cmd", {}, {"command_id": ""}, {"command_id": 5}, {"command_id": "x" * 257}]
+)
+def test_what_has_no_id_is_counted(command: object) -> None:
+    assert read_arrivals([command, SAMPLE]) == ([read()], 1)
+
+
+def test_the_longest_id() -> None:
+    assert read(command_id="x" * COMMAND_ID_CHARS_MAX).problem == ""
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["command_id", "type", "payload", "expires_at", "y"]), JSON) | JSON))
+def test_nothing_that_json_can_say_breaks_it(commands: list[Any]) -> None:
+    arrivals, unreadable = read_arrivals(commands)
+    assert len(arrivals) + unreadable == len(commands)
+
+
+@pytest.mark.parametrize(("payload", "delay_s"), [({}, 0), ({"delay_seconds": 0}, 0), ({"delay_seconds": 3600}, 3600)])
+def test_delays(payload: dict[str, Any], delay_s: int) -> None:
+    assert reboot_delay_s(payload) == delay_s
+
+
+@pytest.mark.parametrize("value", [-1, 3601, 5.0, "5", True, None, [5]])
+def test_delays_that_are_none(value: object) -> None:
+    with pytest.raises(CommandInvalid, match="allowed are whole seconds, 0 to 3600"):
+        reboot_delay_s({"delay_seconds": value})
+
+
+def test_extra_fields_are_never_passed_over() -> None:
+    with pytest.raises(CommandInvalid, match='unexpected "force"; allowed is delay_seconds'):
+        reboot_delay_s({"delay_seconds": 5, "force": True})
+    with pytest.raises(CommandInvalid, match='unexpected "when"; allowed is confirm'):
+        check_reset({"confirm": True, "when": "now"})
+    with pytest.raises(CommandInvalid, match='unexpected "depth"; allowed is sections'):
+        wanted_sections({"depth": 3}, ["memory"])
+
+
+@pytest.mark.parametrize("payload", [{}, {"confirm": False}, {"confirm": "true"}, {"confirm": 1}])
+def test_a_reset_wants_to_be_confirmed_in_so_many_words(payload: dict[str, Any]) -> None:
+    with pytest.raises(CommandInvalid, match="confirmation required"):
+        check_reset(payload)
+    check_reset({"confirm": True})
+
+
+def test_sections() -> None:
+    known = ["memory", "disk", "link"]
+    assert wanted_sections({}, known) == ("memory", "disk", "link")
+    assert wanted_sections({"sections": ["link", "disk", "link"]}, known) == ("link", "disk")
+    with pytest.raises(CommandInvalid, match='sections names "fuel", 7; there are memory, disk, link'):
+        wanted_sections({"sections": ["fuel", "disk", 7]}, known)
+    for wrong in ([], "disk", {}):
+        with pytest.raises(CommandInvalid, match="a list of names is needed"):
+            wanted_sections({"sections": wrong}, known)
+
+
+def test_what_is_quoted_is_cut() -> None:
+    with pytest.raises(CommandInvalid, match=r"delay_seconds is \"x{56}\.\.\.; allowed"):
+        reboot_delay_s({"delay_seconds": "x" * 1000})

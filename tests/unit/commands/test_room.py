@@ -1,0 +1,319 @@
+"""Commands from the cloud and back, over real sockets and a real journal: each runs once and is answered once."""
+
+from typing import Any
+
+import pytest
+
+from agent.commands.handlers import Outcome
+from agent.commands.journal import FILE_NAME, LOST
+from agent.commands.lifecycle import CONFIRMATION_MS, LIFETIME_MS, CommandType, Event, Record, State
+from agent.errors import StorageFull
+from agent.foundation.operations import Operation
+from agent.refcloud.contract import Endpoint
+from agent.refcloud.faults import CutAfter, ListsReversed, Rule, Status, WrongShape
+from agent.refcloud.records import CommandState
+
+from .conftest import Hub, until
+
+DIAGNOSTICS, REBOOT = CommandType.DIAGNOSTICS, CommandType.REBOOT
+RESET = CommandType.FACTORY_RESET
+
+
+async def test_a_command_is_run_and_answered_with_its_result(hub: Hub) -> None:
+    async with hub.life():
+        (found,) = await hub.settled(hub.queue("diagnostics"))
+    assert (found.state, found.result) == (CommandState.ACKED, {"done": True})
+    assert hub.handlers[DIAGNOSTICS].executed == ["id-2"]
+
+
+async def test_what_fails_is_answered_with_its_reason(hub: Hub) -> None:
+    hub.handlers[DIAGNOSTICS].outcome = Outcome(Event.FAIL, error_message="no luck with cs_dev_" + "x" * 32)
+    async with hub.life():
+        (found,) = await hub.settled(hub.queue("diagnostics"))
+    assert (found.state, found.error_message) == (CommandState.FAILED, "no luck with cs_dev_[redacted]")
+
+
+@pytest.mark.parametrize(
+    ("type_", "payload", "words"),
+    [
+        ("set_setpoint", {}, "unsupported command type 'set_setpoint'; there are reboot, config_update,"),
+        ("diagnostics", {"bad": 1}, "diagnostics: bad is bad"),
+        ("diagnostics", {"x": "y" * 20_000}, "payload is larger than 16384 bytes"),
+    ],
+)
+async def test_what_cannot_be_run_is_refused_in_words(
+    hub: Hub, type_: str, payload: dict[str, Any], words: str
+) -> None:
+    async with hub.life():
+        (found,) = await hub.settled(hub.queue(type_, payload))
+    assert found.state is CommandState.FAILED
+    assert found.error_message.startswith(words)
+    assert hub.handlers[DIAGNOSTICS].executed == []
+
+
+async def test_one_at_a_time_in_the_clouds_order(hub: Hub) -> None:
+    gates = [hub.handlers[kind].gate for kind in (DIAGNOSTICS, CommandType.CONFIG_UPDATE)]
+    gates[0].clear()
+    ids = [hub.queue("diagnostics"), hub.queue("config_update"), hub.queue("diagnostics")]
+    async with hub.life():
+        await until(lambda: hub.handlers[DIAGNOSTICS].executed == ids[:1])
+        assert hub.handlers[CommandType.CONFIG_UPDATE].executed == []
+        gates[0].set()
+        await hub.settled(*ids)
+    assert hub.handlers[DIAGNOSTICS].executed == [ids[0], ids[2]]
+    assert hub.handlers[CommandType.CONFIG_UPDATE].executed == [ids[1]]
+
+
+async def test_a_listing_in_disorder_and_doubled_runs_each_once(hub: Hub) -> None:
+    hub.cloud.set_faults([Rule(ListsReversed(), Endpoint.COMMANDS_PENDING)])
+    ids = [hub.queue("diagnostics") for _ in range(4)]
+    async with hub.life():
+        await hub.settled(*ids)
+    assert sorted(hub.handlers[DIAGNOSTICS].executed) == ids
+
+
+async def test_a_reboot_is_answered_before_it_happens(hub: Hub) -> None:
+    seen: list[CommandState] = []
+    handler = hub.handlers[REBOOT]
+    handler.outcome = Outcome(Event.PROVEN)
+    execute = handler.execute
+
+    async def noting(record: Record) -> Outcome:
+        seen.append(hub.at_cloud(record.command_id).state)
+        return await execute(record)
+
+    handler.execute = noting  # type: ignore[method-assign]
+    async with hub.life() as room:
+        command = hub.queue("reboot")
+        await hub.settled(command)
+        await until(lambda: room.journal is not None and not room.journal.open())
+    assert seen == [CommandState.ACKED]
+    assert handler.executed == [command]
+
+
+async def test_nothing_begins_while_a_reboot_waits_for_its_ack(hub: Hub) -> None:
+    hub.cloud.set_faults([Rule(Status(503, retry_after_s=3600), Endpoint.COMMANDS_ACK)])
+    hub.queue("reboot")
+    hub.queue("diagnostics")
+    async with hub.life() as room:
+        await until(lambda: room.journal is not None and len(room.journal.open()) == 2)
+        await until(lambda: hub.cloud.statistics().faults.get("Status", 0) > 0)
+        assert room.journal is not None
+        assert [record.state for record in room.journal.open()] == [State.EXECUTING, State.RECEIVED]
+    assert hub.handlers[REBOOT].executed == hub.handlers[DIAGNOSTICS].executed == []
+
+
+async def test_a_lost_answer_to_an_ack_costs_a_409_and_nothing_else(hub: Hub) -> None:
+    hub.cloud.set_faults([Rule(CutAfter(), Endpoint.COMMANDS_ACK, next_n=1)])
+    async with hub.life() as room:
+        command = hub.queue("diagnostics")
+        await hub.settled(command)
+        hub.clock.push(10_000)  # past the back-off
+        await until(lambda: room.journal is not None and not room.journal.open())
+        await until(lambda: command in {each.command_id for each in hub.cloud.admin.commands(hub.device_id)})
+    assert hub.handlers[DIAGNOSTICS].executed == [command]
+
+
+async def test_a_reboot_that_the_cloud_no_longer_knows_does_not_happen(hub: Hub) -> None:
+    hub.cloud.set_faults([Rule(Status(404), Endpoint.COMMANDS_ACK)])
+    async with hub.life() as room:
+        hub.queue("reboot")
+        await until(lambda: hub.cloud.statistics().faults.get("Status", 0) > 0)
+        await until(lambda: room.journal is not None and not room.journal.open())
+        (grave,) = await room.listed()
+    assert hub.handlers[REBOOT].executed == []
+    assert grave.error_message.startswith("not run: the cloud no longer knows it")
+
+
+async def test_an_ack_that_is_refused_is_sent_with_less_in_it_and_others_pass(hub: Hub) -> None:
+    hub.handlers[DIAGNOSTICS].outcome = Outcome(Event.FAIL, error_message="long story", result={"a": 1})
+    hub.cloud.set_faults([Rule(Status(422), Endpoint.COMMANDS_ACK, next_n=2)])
+    async with hub.life():
+        (found,) = await hub.settled(hub.queue("diagnostics"))
+        assert (found.error_message, found.result) == ("", None)
+        hub.cloud.set_faults([Rule(Status(400), Endpoint.COMMANDS_ACK, next_n=3)])
+        stuck = hub.queue("diagnostics")
+        await until(lambda: hub.cloud.statistics().faults.get("Status", 0) == 3)
+        await hub.settled(hub.queue("config_update"))
+        assert hub.at_cloud(stuck).state is CommandState.PENDING
+        hub.clock.push(61_000)
+        await hub.settled(hub.queue("config_update"), stuck)
+
+
+async def test_answers_that_are_no_listing_are_passed_over(hub: Hub) -> None:
+    hub.cloud.set_faults([Rule(WrongShape("null"), Endpoint.COMMANDS_PENDING, next_n=1)])
+    async with hub.life() as room:
+        command = hub.queue("diagnostics")
+        await until(lambda: "something else than the contract says" in room.problem)
+        hub.clock.push(10_000)
+        await hub.settled(command)
+    assert room.problem == ""
+
+
+async def test_an_expired_command_is_not_run(hub: Hub) -> None:
+    hub.needs_person = True
+    async with hub.life() as room:
+        command = hub.queue("factory_reset", lifetime_ms=1000)
+        await until(lambda: room.journal is not None and len(room.journal.open()) == 1)
+        hub.clock.push(1000)
+        await hub.settled(hub.queue("diagnostics"))  # wakes the executor
+        await until(lambda: room.journal is not None and not room.journal.open())
+        grave = next(each for each in await room.listed() if each.command_id == command)
+    assert grave.error_message.startswith("expired at 2026-03-29T12:16:4")
+    assert hub.handlers[RESET].executed == []
+
+
+async def test_without_the_time_a_reboot_waits_and_the_others_pass(hub: Hub) -> None:
+    hub.clock.is_known = False
+    async with hub.life() as room:
+        reboot = hub.queue("reboot")
+        await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
+        assert room.journal is not None
+        assert [record.state for record in room.journal.open()] == [State.RECEIVED]
+        hub.clock.push(LIFETIME_MS)
+        await hub.settled(hub.queue("diagnostics"))  # wakes the executor
+        await until(lambda: room.journal is not None and not room.journal.open())
+        grave = next(each for each in await room.listed() if each.command_id == reboot)
+    assert grave.error_message.startswith("not run: the hub's clock was not set for a day")
+    assert hub.handlers[REBOOT].executed == []
+
+
+async def test_a_reset_that_nobody_confirms_is_refused(hub: Hub) -> None:
+    hub.needs_person = True
+    async with hub.life() as room:
+        command = hub.queue("factory_reset")
+        await until(lambda: room.journal is not None and len(room.journal.open()) == 1)
+        hub.clock.push(CONFIRMATION_MS)
+        (found, _) = await hub.settled(command, hub.queue("diagnostics"))
+    assert found.error_message == "nobody confirmed it at the hub within 10 minutes"
+    assert hub.handlers[RESET].executed == []
+
+
+async def test_a_reset_that_somebody_confirms_is_run(hub: Hub) -> None:
+    hub.needs_person = True
+    hub.handlers[RESET].outcome = Outcome(Event.PROVEN)
+    async with hub.life() as room:
+        command = hub.queue("factory_reset")
+        await until(lambda: room.journal is not None and len(room.journal.open()) == 1)
+        with pytest.raises(KeyError):
+            await room.confirm("another")
+        await room.confirm(command)
+        await until(lambda: hub.handlers[RESET].executed == [command])
+        await until(lambda: room.journal is not None and not room.journal.open())
+        with pytest.raises(KeyError):
+            await room.confirm(command)
+
+
+async def test_a_reset_waits_until_all_else_is_acknowledged(hub: Hub) -> None:
+    hub.cloud.set_faults([Rule(Status(400), Endpoint.COMMANDS_ACK, next_n=3)])
+    hub.handlers[RESET].outcome = Outcome(Event.PROVEN)
+    stuck = hub.queue("diagnostics")
+    async with hub.life() as room:
+        await until(lambda: hub.cloud.statistics().faults.get("Status", 0) == 3)
+        reset = hub.queue("factory_reset")
+        await hub.settled(hub.queue("config_update"))
+        assert hub.handlers[RESET].executed == []
+        assert hub.at_cloud(reset).state is CommandState.PENDING
+        hub.clock.push(61_000)
+        await hub.settled(hub.queue("config_update"), stuck, reset)
+        await until(lambda: room.journal is not None and not room.journal.open())
+    assert hub.handlers[RESET].executed == [reset]
+
+
+async def test_after_a_restart_a_settled_command_is_known(hub: Hub) -> None:
+    async with hub.life():
+        command = hub.queue("diagnostics")
+        (found,) = await hub.settled(command)
+    hub.cloud._store.put(type(found)(command, found.device_id, found.type, found.created_ms, found.expires_ms))
+    async with hub.life():
+        await hub.settled(hub.queue("config_update"))
+        assert hub.at_cloud(command).state is CommandState.PENDING
+    assert hub.handlers[DIAGNOSTICS].executed == [command]
+
+
+async def test_a_life_that_ends_in_a_command_asks_the_handler_what_happened(hub: Hub) -> None:
+    handler = hub.handlers[DIAGNOSTICS]
+    handler.gate.clear()
+    async with hub.life():
+        command = hub.queue("diagnostics")
+        await until(lambda: handler.executed == [command])
+    handler.found = Outcome(Event.SUCCEED, result={"found": True})
+    async with hub.life():
+        (found,) = await hub.settled(command)
+    assert handler.executed == handler.reconciled == [command]
+    assert found.result == {"found": True}
+
+
+async def test_what_ends_five_lives_is_given_up(hub: Hub) -> None:
+    handler = hub.handlers[DIAGNOSTICS]
+    handler.gate.clear()
+    command = hub.queue("diagnostics")
+    for life in range(1, 6):
+        async with hub.life():
+            await until(lambda: len(handler.executed) == life)  # noqa: B023
+    async with hub.life():
+        (found,) = await hub.settled(command)
+    assert found.error_message == "the agent died 5 times while running it"
+    assert len(handler.executed) == 5
+
+
+async def test_a_full_disk_lets_nothing_begin(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.commands.executor.RETRY_S", 0.01)
+    is_full = [True]
+
+    def on_operation(operation: Operation, target: str) -> None:
+        if is_full[0] and operation is Operation.COMMIT and hub.handlers[DIAGNOSTICS].executed:
+            raise OSError(28, "No space left on device")
+
+    hub.disk.on_operation = on_operation
+    async with hub.life() as room:
+        command = hub.queue("diagnostics")
+        await until(lambda: bool(hub.handlers[DIAGNOSTICS].executed))
+        later = hub.queue("config_update")
+        await until(lambda: "free some space" in room.problem)
+        assert hub.handlers[CommandType.CONFIG_UPDATE].executed == []
+        is_full[0] = False
+        await hub.settled(command, later)
+    assert hub.handlers[DIAGNOSTICS].executed == [command]
+
+
+async def test_what_may_be_tried_again_is(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.commands.executor.RETRY_S", 0.01)
+    hub.handlers[DIAGNOSTICS].errors.append(StorageFull("no room"))
+    async with hub.life():
+        command = hub.queue("diagnostics")
+        (found,) = await hub.settled(command)
+    assert found.state is CommandState.ACKED
+    assert hub.handlers[DIAGNOSTICS].executed == [command, command]
+
+
+async def test_no_more_commands_are_kept_than_allowed(hub: Hub) -> None:
+    hub.handlers[DIAGNOSTICS].gate.clear()
+    ids = [hub.queue("diagnostics") for _ in range(8)]
+    async with hub.life() as room:
+        await until(lambda: room.journal is not None and room.journal.left_out > 3)
+        assert room.journal is not None
+        assert [record.command_id for record in room.journal.open()] == ids[:5]
+        hub.handlers[DIAGNOSTICS].gate.set()
+        await hub.settled(*ids)
+    assert hub.handlers[DIAGNOSTICS].executed == ids
+
+
+async def test_an_unreadable_journal_is_put_aside_and_what_it_may_have_known_is_refused(hub: Hub) -> None:
+    (hub.directory / FILE_NAME).write_bytes(b"no database at all" * 100)
+    lost = hub.queue("reboot")
+    async with hub.life():
+        (found,) = await hub.settled(lost)
+        assert (found.state, found.error_message) == (CommandState.FAILED, LOST)
+        await hub.settled(hub.queue("diagnostics"))
+    assert hub.handlers[REBOOT].executed == []
+    assert len(hub.handlers[DIAGNOSTICS].executed) == 1
+    assert "could not be read" in hub.faults[0]
+
+
+async def test_before_the_journal_is_open_nothing_can_be_confirmed(hub: Hub) -> None:
+    async with hub.life() as room:
+        await until(lambda: room.journal is not None)
+    assert await room.listed() == []
+    with pytest.raises(StorageFull):
+        await room.confirm("c")

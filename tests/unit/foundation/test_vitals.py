@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+
+from agent.foundation import vitals
+
+
+def tree(root: Path, files: dict[str, str | bytes]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def test_a_pi(tmp_path: Path) -> None:
+    proc = tree(
+        tmp_path / "proc",
+        {
+            "uptime": "4711.25 9000.00\n",
+            "meminfo": "MemTotal:  1000 kB\nMemFree: 1 kB\nMemAvailable:  400 kB\nSwapFree: 0 kB\n",
+            "self/status": "Name:\tpython\nVmRSS:\t  42 kB\n",
+            "net/wireless": "Inter-| sta-|\n face | tus |\n wlan0: 0000   54.  -56.  -256        0\n",
+            "device-tree/chosen/bootloader/rsts": (0x1000).to_bytes(4, "big"),
+        },
+    )
+    sys = tree(
+        tmp_path / "sys",
+        {
+            "block/mmcblk0/device/life_time": "0x01 0x03\n",
+            "block/mmcblk0/device/pre_eol_info": "0x01\n",
+            "class/thermal/thermal_zone0/temp": "48312\n",
+            "class/thermal/thermal_zone0/type": "cpu-thermal\n",
+            "class/thermal/thermal_zone1/type": "broken\n",
+            "devices/platform/soc/soc:firmware/get_throttled": "50005\n",
+            "class/net/lo/operstate": "unknown\n",
+            "class/net/eth0/operstate": "down\n",
+            "class/net/wlan0/operstate": "up\n",
+        },
+    )
+    assert vitals.uptime_s(proc) == 4711
+    assert vitals.boot_reason(proc, sys) == "power_on"
+    assert vitals.memory(proc) == {
+        "total_bytes": 1_024_000,
+        "available_bytes": 409_600,
+        "swap_free_bytes": 0,
+        "agent_bytes": 43_008,
+    }
+    disk = vitals.disk(tmp_path, sys)
+    assert disk["wear"] == {"mmcblk0": {"life_used_percent_max": 30, "pre_eol_info": "0x01"}}
+    assert 0 < disk["free_bytes"] <= disk["total_bytes"]
+    assert vitals.temperatures(sys) == {
+        "celsius": {"thermal_zone0/cpu-thermal": 48.312},
+        "now": ["under_voltage", "throttled"],
+        "since_boot": ["under_voltage", "throttled"],
+    }
+    assert vitals.interfaces(proc, sys) == {
+        "eth0": {"state": "down"},
+        "wlan0": {"state": "up", "quality": 54.0, "level_dbm": -56.0},
+    }
+
+
+@pytest.mark.parametrize(("register", "reason"), [(0x20, "restart"), (0, "unknown"), (0x1020, "power_on")])
+def test_why_a_pi_booted(tmp_path: Path, register: int, reason: str) -> None:
+    proc = tree(tmp_path, {"device-tree/chosen/bootloader/rsts": register.to_bytes(4, "big")})
+    assert vitals.boot_reason(proc, tmp_path) == reason
+
+
+@pytest.mark.parametrize(("status", "reason"), [("32\n", "watchdog"), ("0\n", "unknown")])
+def test_why_another_machine_booted(tmp_path: Path, status: str, reason: str) -> None:
+    sys = tree(tmp_path, {"class/watchdog/watchdog0/bootstatus": status})
+    assert vitals.boot_reason(tmp_path, sys) == reason
+
+
+def test_a_machine_that_says_nothing(tmp_path: Path) -> None:
+    assert vitals.uptime_s(tmp_path) is None
+    assert vitals.boot_reason(tmp_path, tmp_path) == "unknown"
+    assert vitals.memory(tmp_path) == {}
+    assert vitals.disk(tmp_path, tmp_path)["wear"] == {}
+    assert vitals.temperatures(tmp_path) == {"celsius": {}}
+    assert vitals.interfaces(tmp_path, tmp_path) == {}
+    assert vitals.versions(tmp_path)["system"] == ""
+    with pytest.raises(OSError, match="No such file"):
+        vitals.disk(tmp_path / "gone", tmp_path)
+
+
+def test_worn_out_is_all_there_is(tmp_path: Path) -> None:
+    sys = tree(tmp_path, {"block/mmcblk1/device/life_time": "0x0b 0xff", "block/mmcblk2/device/life_time": ""})
+    assert vitals.disk(tmp_path, sys)["wear"] == {"mmcblk1": {"life_used_percent_max": 110, "pre_eol_info": ""}}
+
+
+def test_the_system_is_named(tmp_path: Path) -> None:
+    tree(tmp_path, {"os-release": 'ID=debian\nPRETTY_NAME="Debian GNU/Linux 12"\n'})
+    assert vitals.versions(tmp_path)["system"] == "Debian GNU/Linux 12"
+
+
+def test_this_machine_answers() -> None:
+    assert vitals.memory()["agent_bytes"] > 0
+    assert vitals.uptime_s() is not None
