@@ -4,6 +4,7 @@ import contextlib
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -87,13 +88,23 @@ def demo(
         has_outages=not no_outages,
         refresh_s=LIVE_REFRESH_S if is_live else PLAIN_REFRESH_S,
     )
-    # What the hub has to say during an outage is what the demo shows; log lines would tear the picture.
-    logging.getLogger("agent").setLevel(logging.CRITICAL)
     began_s = time.monotonic()  # noqa: TID251 - the demo's own time is real; only the house's runs faster
-    with View(options, svg) if is_live else contextlib.nullcontext(Plain(click.echo)) as audience:
+    with _silence(), View(options, svg) if is_live else contextlib.nullcontext(Plain(click.echo)) as audience:
         account = play(options, audience, time.monotonic)  # noqa: TID251
     click.echo(_summary(account, time.monotonic() - began_s))  # noqa: TID251
     return exits.OK if account.is_clean else exits.FAILED
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the log quiet: what the hub has to say during an outage is what the demo shows; lines would tear it."""
+    log = logging.getLogger("agent")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _summary(account: Account, real_s: float) -> str:

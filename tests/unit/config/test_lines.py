@@ -129,7 +129,10 @@ VALUES = st.recursive(
 def test_every_leaf_of_any_document_has_the_line_of_its_key(table: dict[str, str]) -> None:
     text, expected = "", {}
     for key, value in table.items():
-        expected[next(iter(tomllib.loads(f"{key} = 0")))] = text.count("\n") + 1
+        name = next(iter(tomllib.loads(f"{key} = 0")))
+        if name in expected:  # a bare key and a quoted one may be the same
+            continue
+        expected[name] = text.count("\n") + 1
         text += f"{key} = {value}\n"
     lines = key_lines(text)
     document = tomllib.loads(text)
