@@ -22,8 +22,9 @@ from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
 MARGIN_MS = 100
 """Added to each window: two clocks that differ by 0.1 % still agree on who is within it."""
 
-FREE_AT_BOOT = {Endpoint.SETTINGS_GET: 1}
-"""Requests that a new boot may make at once: it has to learn its settings. All else waits for one window."""
+FREE_AT_BOOT = {Endpoint.SETTINGS_GET: 1, Endpoint.COMMANDS_PENDING: 1, Endpoint.COMMANDS_ACK: 1}
+"""Requests that a new boot may make at once: it has to learn its settings, and to settle the command that may have
+begun the boot. All else waits for one window."""
 
 STRAY_MS = 60_000
 """How long after its time-out a request without an answer may still reach the server, out of some proxy's queue."""

@@ -143,6 +143,9 @@ class Host:
     def stopping(self) -> None:
         self.said.append("stopping")
 
+    async def reboot(self, reason: str) -> None:
+        self.said.append("reboot")
+
 
 class Cloud:
     """A reference cloud on a port of its own, which can go away and come back."""

@@ -123,10 +123,10 @@ def test_every_endpoint_has_its_own_account() -> None:
         assert all(w.wait_ms() == 0 for e, w in windows.items() if list(QUOTAS).index(e) > list(QUOTAS).index(endpoint))
 
 
-def test_a_new_boot_may_ask_for_its_settings_at_once_and_for_nothing_else() -> None:
+def test_a_new_boot_may_ask_for_settings_and_settle_a_command_at_once_and_nothing_else() -> None:
     ledger = Ledger(None, "boot")
     free = {e for e, quota in QUOTAS.items() if SlidingWindow(ledger.slots(e), quota, lambda: 0).wait_ms() == 0}
-    assert free == {Endpoint.SETTINGS_GET}
+    assert free == {Endpoint.SETTINGS_GET, Endpoint.COMMANDS_PENDING, Endpoint.COMMANDS_ACK}
     window = SlidingWindow(ledger.slots(Endpoint.SETTINGS_GET), QUOTAS[Endpoint.SETTINGS_GET], lambda: 0)
     window.end(window.begin(timeout_ms=1))
     assert window.wait_ms() >= WINDOW_MS

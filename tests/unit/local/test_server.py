@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from agent.local import server
+from agent.local.commands import CommandsReport
 from agent.local.status import ClockStatus, LinkReport, OutboxReport, SettingsReport, Status
 
 OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type] # counts, then words
@@ -30,6 +31,16 @@ STATUS = Status(
 )
 
 
+async def serve(path: Path) -> None:
+    async def commands() -> CommandsReport:
+        return CommandsReport([], "")
+
+    async def confirm(command_id: str) -> None:
+        raise KeyError(command_id)
+
+    await server.serve(path, lambda: STATUS, commands=commands, confirm=confirm)
+
+
 Start = Callable[[], "asyncio.Future[None]"]
 
 
@@ -43,7 +54,7 @@ async def start(path: Path) -> AsyncIterator[Start]:
     tasks: list[asyncio.Task[None]] = []
 
     def begin() -> asyncio.Task[None]:
-        tasks.append(asyncio.get_running_loop().create_task(server.serve(path, lambda: STATUS)))
+        tasks.append(asyncio.get_running_loop().create_task(serve(path)))
         return tasks[-1]
 
     yield begin
