@@ -52,6 +52,12 @@ _RENAMED: Final[Mapping[str, str]] = MappingProxyType(
 """Field names of v13 that are others from v14 on; the newer ones are used here throughout."""
 
 
+_LEFT_OUT: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {"importTransientKey": frozenset({"flags"}), "leaveNetwork": frozenset({"options"})}
+)
+"""Fields that zigbee-herdsman or bellows leave out at the end of a command, as firmware allows."""
+
+
 class Request(msgspec.Struct, frozen=True):
     """A command of the host."""
 
@@ -128,11 +134,16 @@ class Codec:
         name = self._name_of.get(frame_id)
         if name is None:
             return Unknown(frame[0], frame_id, is_malformed=False)
+        arguments: dict[str, Any] = {}
+        rest = frame[5:]
         try:
-            arguments, _ = t.deserialize_dict(frame[5:], self._table[name][1])
+            for key, kind in self._table[name][1].items():
+                if not rest and key in _LEFT_OUT.get(name, ()):
+                    continue
+                arguments[_RENAMED.get(key, key)], rest = kind.deserialize(rest)
         except ValueError:
             return Unknown(frame[0], frame_id, is_malformed=True)
-        return Request(frame[0], name, {_RENAMED.get(key, key): value for key, value in arguments.items()})
+        return Request(frame[0], name, arguments)
 
     def response(self, request: Request, fields: Mapping[str, Any], *, is_overflowing: bool = False) -> bytes:
         """Write the answer to a command."""

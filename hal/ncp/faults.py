@@ -5,6 +5,7 @@ when they begin: `silence=20@60` is twenty seconds without a word, a minute afte
 """
 
 import random
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -63,6 +64,15 @@ def parse(text: str) -> Fault:
     if not 0 <= fault.amount <= limit or fault.at_s < 0:
         raise FaultInvalid(f"{text!r}: {name} goes from 0 to {limit:g}, and a time is not negative")
     return fault
+
+
+def parse_all(text: str) -> Sequence[Fault]:
+    """Read faults with commas between them.
+
+    Raises:
+        FaultInvalid: One of them is not written as this module describes.
+    """
+    return [parse(word) for word in text.split(",") if word.strip()]
 
 
 class Line:

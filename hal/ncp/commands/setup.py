@@ -132,10 +132,12 @@ def _set_value(coordinator: Coordinator, arguments: Fields) -> Fields:
 
 
 def _get_extended_value(coordinator: Coordinator, arguments: Fields) -> Fields:
-    wanted, about = arguments["valueId"], int(arguments["characteristics"])
-    if wanted == t.EzspExtendedValueId.EXTENDED_VALUE_ENDPOINT_FLAGS and about in coordinator.endpoints:
-        return {"status": Status.OK, "value": (1).to_bytes(2, "little")}
-    return {"status": Status.INVALID_PARAMETER, "value": b""}
+    wanted, endpoint = arguments["valueId"], int(arguments["characteristics"])
+    if wanted != t.EzspExtendedValueId.EXTENDED_VALUE_ENDPOINT_FLAGS:
+        return {"status": Status.INVALID_PARAMETER, "value": b""}
+    is_there = endpoint in coordinator.endpoints
+    # The flags are sent for an endpoint that is missing, too: a host reads them before it looks at the status.
+    return {"status": Status.OK if is_there else Status.INVALID_PARAMETER, "value": int(is_there).to_bytes(2, "little")}
 
 
 def _set_policy(coordinator: Coordinator, arguments: Fields) -> Fields:
