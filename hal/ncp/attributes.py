@@ -3,6 +3,7 @@
 Zigbee Cluster Library, section 2.5. Pure. Must never know a cluster's own commands, or how a message travels.
 """
 
+import math
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -19,7 +20,7 @@ class Attributes:
     """All attributes of a device, by endpoint, cluster and id."""
 
     def __init__(
-        self, model: Model, values: Mapping[str, zcl.Value], rules: Iterable[ReportingRule], now_s: float
+        self, model: Model, values: Mapping[str, zcl.Value | None], rules: Iterable[ReportingRule], now_s: float
     ) -> None:
         self._model = model
         self._known: dict[Key, models.Attribute] = {
@@ -29,7 +30,9 @@ class Attributes:
             for attribute in cluster.attributes
         }
         self._values: dict[Key, zcl.Value] = {key: attribute.value for key, attribute in self._known.items()}
-        self._values.update({key: value for text, value in values.items() if (key := _key(text)) in self._known})
+        for text, value in values.items():
+            if (key := _key(text)) in self._known:
+                self._values[key] = math.nan if value is None else value
         self.reporting = Reporting(rules, self._values, now_s)
 
     def __contains__(self, key: Key) -> bool:
@@ -73,9 +76,13 @@ class Attributes:
         """Return the attributes that can be reported."""
         return [key for key, attribute in self._known.items() if attribute.is_reportable]
 
-    def changed_values(self) -> Mapping[str, zcl.Value]:
-        """Return what differs from the factory's values, to be kept in a file."""
-        return {_text(key): value for key, value in self._values.items() if value != self._known[key].value}
+    def changed_values(self) -> Mapping[str, zcl.Value | None]:
+        """Return what differs from the factory's values, to be kept in a file; `None` for "not a number"."""
+        return {
+            _text(key): None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in self._values.items()
+            if value != self._known[key].value
+        }
 
     def record(self, key: Key) -> bytes:
         """Return id, type and value, as reports carry them."""

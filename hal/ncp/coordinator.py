@@ -76,6 +76,7 @@ class Coordinator:
         self.transient_keys: dict[str, tuple[bytes, float]] = {}
         self.address_table: dict[int, tuple[str, int]] = {}
         self.addresses: dict[str, int] = dict(self.memory.children)
+        self.routes: dict[str, tuple[int, ...]] = {}
         self.extended_timeouts: set[str] = set()
         self.multicast_table: dict[int, tuple[int, int, int]] = {}
         self.counters = [0] * len(t.EmberCounterType)
@@ -259,10 +260,11 @@ class Coordinator:
 
     def _tell_heard(self, heard: Heard) -> None:
         self.counters[t.EmberCounterType.COUNTER_MAC_RX_UNICAST] += 1
-        if heard.relays and self.addresses.get(heard.eui64) != heard.address:
+        if heard.relays != self.routes.get(heard.eui64, ()):
+            self.routes[heard.eui64] = heard.relays
             self.tell(
                 "incomingRouteRecordHandler",
-                nwk=heard.address,
+                source=heard.address,
                 sourceEui=eui64(heard.eui64),
                 lqi=heard.lqi,
                 rssi=heard.rssi_dbm,

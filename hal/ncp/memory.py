@@ -108,12 +108,16 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """A sensor's flash."""
+    """A sensor's flash.
+
+    Attributes:
+        values: Attributes that are others than from the factory, by `endpoint/cluster/id`; `None` for "not a number".
+    """
 
     membership: Membership | None = None
     bindings: tuple[Binding, ...] = ()
     rules: tuple[ReportingRule, ...] = ()
-    values: Mapping[str, float | int | bytes | str] = {}
+    values: Mapping[str, float | int | str | None] = {}
 
 
 class RoomMemory(msgspec.Struct, frozen=True):

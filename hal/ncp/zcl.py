@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
-Value = int | float | str | bytes
+Value = int | float | str
 
 
 class Malformed(ValueError):
@@ -33,7 +33,6 @@ class Kind(IntEnum):
     ENUM8 = 0x30
     ENUM16 = 0x31
     SINGLE = 0x39
-    OCTETS = 0x41
     TEXT = 0x42
     UTC = 0xE2
     EUI64 = 0xF0
@@ -89,8 +88,8 @@ def invalid(kind: Kind) -> Value:
 
 def encode(kind: Kind, value: Value) -> bytes:
     """Write a value."""
-    if isinstance(value, str | bytes):
-        data = value.encode() if isinstance(value, str) else value
+    if isinstance(value, str):
+        data = value.encode()
         return bytes((len(data),)) + data
     return _NUMBERS[kind].pack(value if kind is Kind.SINGLE else int(value))
 
@@ -103,12 +102,12 @@ def decode(kind: int, data: bytes) -> tuple[Value, bytes]:
     """
     try:
         known = Kind(kind)
-        if known in {Kind.TEXT, Kind.OCTETS}:
+        if known is Kind.TEXT:
             length = 0 if data[0] == _LENGTH_INVALID else data[0]
             raw = data[1 : 1 + length]
             if len(raw) < length:
                 raise Malformed("a string ends too early")
-            return (raw.decode(errors="replace") if known is Kind.TEXT else raw), data[1 + length :]
+            return raw.decode(errors="replace"), data[1 + length :]
         packing = _NUMBERS[known]
         (value,) = packing.unpack_from(data)
     except (ValueError, IndexError, struct.error) as error:
