@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "config": Entry("config:config", "Check, show or begin a configuration."),
         "rehearse": Entry("rehearse:rehearse", "Run days of a hub's life in seconds, with faults, and judge them."),
         "cloud": Entry("cloud.group:cloud", "Run a reference ClimaSense cloud, or operate a running one."),
+        "ncp": Entry("ncp:ncp", "Emulate a Zigbee stick and its sensors on a pseudo terminal."),
         "version": Entry("version:version", "Print the version."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     }
