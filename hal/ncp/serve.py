@@ -122,6 +122,23 @@ class Server:
         self.emulator.air.plug(name, self._now_s())
         self._step()
 
+    def pull_out(self) -> None:
+        """Pull the stick out: the host's port hangs up and has no name any more."""
+        self._port.close()
+
+    def put_back(self) -> None:
+        """Plug the stick in again.
+
+        Raises:
+            PortUnusable: The port's name has been taken meanwhile.
+            OSError: There are no pseudo terminals.
+        """
+        if self._port.is_open:
+            return
+        self._port.open()
+        self.emulator.restart(ResetCode.POWER_ON)
+        self._step()
+
     def inject(self, fault: Fault) -> None:
         """Let something go wrong now; it ends by itself."""
         match fault.kind:
@@ -137,8 +154,8 @@ class Server:
                 self.emulator.coordinator.is_full = True
                 self._later(fault.amount, self._empty_again)
             case Kind.GONE:
-                self._port.close()
-                self._later(fault.amount, self._back)
+                self.pull_out()
+                self._later(fault.amount, self.put_back)
             case Kind.RESET:
                 self.emulator.restart(ResetCode.WATCHDOG)
                 self._step()
@@ -154,11 +171,6 @@ class Server:
 
     def _empty_again(self) -> None:
         self.emulator.coordinator.is_full = False
-
-    def _back(self) -> None:
-        self._port.open()
-        self.emulator.restart(ResetCode.POWER_ON)
-        self._step()
 
     def _received(self, chunk: bytes) -> None:
         if self._is_silent:

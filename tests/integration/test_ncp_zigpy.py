@@ -140,11 +140,10 @@ class Host:
         if not self.lost.done():
             self.lost.set_result(exc)
 
-    async def pair(self, sensors: Server, name: str) -> Device:
-        await self.app.permit(60)
+    async def pair(self, sensors: Server, name: str, *, through: Device | None = None) -> Device:
+        await self.app.permit(60, node=through.ieee if through else None)
         async with asyncio.timeout(PATIENCE_S):
-            while sensors.press(name) is Joining.NO_OPEN_NETWORK:
-                await asyncio.sleep(0)
+            assert sensors.press(name) is Joining.JOINED
             return await self.initialized.get()
 
     async def reports_of(self, device: Device, *names: str) -> asyncio.Queue[tuple[str, object]]:
@@ -276,12 +275,11 @@ async def test_stick_is_back_after_it_was_pulled_out(tmp_path: Path, version: in
     async with bench.plugged_in() as sensors:
         async with bench.host() as host:
             formed = network_of(host)
-            sensors.inject(faults.parse("gone=0.05"))
+            sensors.pull_out()
             async with asyncio.timeout(PATIENCE_S):
                 await host.lost
-        async with asyncio.timeout(PATIENCE_S):
-            while not (tmp_path / "port").exists():
-                await asyncio.sleep(0.01)
+        assert not (tmp_path / "port").is_symlink()
+        sensors.put_back()
         async with bench.host() as host:
             assert network_of(host) == formed
 
@@ -292,8 +290,7 @@ async def test_full_buffers_refuse_and_empty_ones_do_not(tmp_path: Path, version
         sensors.inject(faults.parse("full=60"))
         with pytest.raises(zigpy.exceptions.DeliveryError):
             await device.endpoints[1].basic.read_attributes(["zcl_version"])
-        sensors.inject(faults.parse("full=0"))
-        await asyncio.sleep(0.01)
+        sensors.emulator.coordinator.is_full = False
         assert (await device.endpoints[1].basic.read_attributes(["zcl_version"]))[0] == {"zcl_version": 8}
 
 
@@ -312,7 +309,7 @@ async def test_sensor_behind_a_router(tmp_path: Path, version: int) -> None:
     async with Bench(tmp_path, version).running() as (sensors, host):
         assert sensors.press("attic") is Joining.NO_OPEN_NETWORK
         router = await host.pair(sensors, "plug")
-        sensor = await host.pair(sensors, "attic")
+        sensor = await host.pair(sensors, "attic", through=router)
         assert sensor.lqi == router.lqi == 77
         assert sensor.relays == [router.nwk]
         neighbours = await router.zdo.Mgmt_Lqi_req(0)
@@ -325,13 +322,13 @@ async def test_sensor_behind_a_router(tmp_path: Path, version: int) -> None:
         assert sensor.lqi == 33
 
 
-async def test_sensor_that_is_removed_leaves(tmp_path: Path, version: int) -> None:
+async def test_sensor_that_is_told_to_leave_leaves(tmp_path: Path, version: int) -> None:
     async with Bench(tmp_path, version).running() as (sensors, host):
         device = await host.pair(sensors, "bedroom")
-        await host.app.remove(device.ieee)
+        await device.zdo.leave()
         async with asyncio.timeout(PATIENCE_S):
-            while sensors.emulator.air.node("bedroom").membership is not None:
-                await asyncio.sleep(0.01)
+            assert await host.left.get() is device
+        assert sensors.emulator.air.node("bedroom").membership is None
 
 
 @pytest.mark.parametrize("model", sorted(models.MODELS))

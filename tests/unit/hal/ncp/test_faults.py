@@ -17,7 +17,7 @@ def test_words_are_understood() -> None:
 
 @pytest.mark.parametrize("words", ["noise=1", "corrupt=x", "corrupt=1.5", "silence=-1", "reset@-1", "reset@x"])
 def test_others_are_refused(words: str) -> None:
-    with pytest.raises(FaultInvalid, match="corrupt|goes from"):
+    with pytest.raises(FaultInvalid, match=r"corrupt|goes from"):
         faults.parse(words)
 
 

@@ -1,0 +1,121 @@
+"""`climahub ncp` as a process, and orders over its socket."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("bellows")
+
+from click.testing import CliRunner
+
+from agent.cli import exits
+from agent.cli.ncp import ncp
+from hal.ncp import control, install
+from hal.ncp.port import PortUnusable
+
+HOUSE = """
+[[device]]
+name = "bedroom"
+model = "climate"
+
+[[device]]
+name = "living room"
+model = "router"
+"""
+PATIENCE_S = 20
+ORDINARY = "import sys; from agent.cli.ncp import ncp; sys.exit(ncp(standalone_mode=False))"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    path = tmp_path / "house.toml"
+    path.write_text(HOUSE)
+    return path
+
+
+@contextlib.contextmanager
+def process(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", ORDINARY, *arguments]
+    started = subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.communicate(timeout=PATIENCE_S)
+
+
+def test_command_serves_takes_orders_and_keeps_its_files(tmp_path: Path, house: Path) -> None:
+    wanted = ["--pty", "port", "--devices", house.name, "--control", "orders", "--state", "st", "--sensors", "se"]
+    with process(tmp_path, *wanted, "--faults", "corrupt=0.01") as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "serial port port, EZSP v13\n"
+        running.stdout.readline()
+        assert (tmp_path / "port").is_symlink()
+        assert (tmp_path / "orders").stat().st_mode & 0o777 == 0o600
+        said = CliRunner().invoke(ncp, ["say", str(tmp_path / "orders"), "list"])
+        assert [device["name"] for device in json.loads(said.output)["devices"]] == ["bedroom", "living room"]
+        refused = CliRunner().invoke(ncp, ["say", str(tmp_path / "orders"), "press", "bedroom"], standalone_mode=False)
+        assert refused.return_value == exits.FAILED
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(PATIENCE_S) == 0
+    assert json.loads((tmp_path / "st").read_bytes())["factory_eui64"].startswith("04:cd:15:")
+    assert set(json.loads((tmp_path / "se").read_bytes())["nodes"]) == {"bedroom", "living room"}
+    assert not (tmp_path / "port").exists()
+    assert not (tmp_path / "orders").exists()
+
+
+def test_what_is_missing_is_told(tmp_path: Path, house: Path) -> None:
+    runner = CliRunner()
+    assert "--pty and --devices" in runner.invoke(ncp, []).output
+    assert "there is no" in runner.invoke(ncp, ["--pty", "x", "--devices", str(tmp_path / "none")]).output
+    assert "no stick takes orders" in str(runner.invoke(ncp, ["say", str(tmp_path / "none"), "list"]).exception)
+    taken = tmp_path / "taken"
+    taken.write_text("precious")
+    outcome = runner.invoke(ncp, ["--pty", str(taken), "--devices", str(house)])
+    assert isinstance(outcome.exception, PortUnusable)
+    assert taken.read_text() == "precious"
+
+
+async def test_orders_and_mistakes(tmp_path: Path) -> None:
+    setup = install.Setup(devices=HOUSE, devices_source="house")
+    kept: list[bytes] = []
+    stick = install.build(setup, link=tmp_path / "port", faults=(), keep_stick=kept.append, keep_room=kept.append)
+    stick.open()
+    try:
+        for line in (
+            "set bedroom temperature_c=21.5 humidity_percent=none",
+            'unplug "living room"',
+            'plug "living room"',
+            "report bedroom",
+            "fault corrupt=0",
+        ):
+            assert control.obey(stick, line) == control.Answer(ok=True), line
+        for line in (
+            "",
+            "dance",
+            "press",
+            "press nobody",
+            "set bedroom",
+            "set bedroom x=1",
+            "set bedroom humidity_percent=x",
+            "fault earthquake",
+            "list all",
+            'press "',
+            "report",
+            "unplug",
+            "plug",
+            "fault",
+        ):
+            answer = control.obey(stick, line)
+            assert not answer.ok, line
+            assert answer.outcome
+        assert control.obey(stick, "press bedroom").outcome == "no open network is heard"
+    finally:
+        stick.close()
+    assert len(kept) == 2
