@@ -50,6 +50,7 @@ bench: $(DEV) ## all measurements, as JSON in bench-results/
 soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
 	@mkdir -p $(RESULTS)
 	$(BIN)/python tests/bench/soak_rehearsal.py --output $(RESULTS)/soak_rehearsal.json $(SOAK_ARGS)
+	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)
 
 lock: $(DEV) ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgrade)
 	$(LOCK) $(LOCK_ARGS) --extra rehearsal --output-file requirements.lock pyproject.toml

@@ -374,9 +374,16 @@ class Hub:
             await self.identities.run(lambda: list(network.sensors), self._registered)
 
     async def _registered(self, device: str) -> None:
-        if self.outbox is not None:
-            await self.outbox.release(device)
-            self.uplink.backlog_changed()
+        """Let a device's readings go; where there is no outbox now, opening it does that."""
+        while self.outbox is not None:
+            try:
+                await self.outbox.release(device)
+            except StorageFull as error:
+                _log.warning("the readings of %s are held yet: %s", device, error)
+                await asyncio.sleep(OUTBOX_RETRY_S)
+            else:
+                self.uplink.backlog_changed()
+                return
 
     async def _telemetry(self) -> None:
         """Run what works on the outbox; one that turns out unreadable is put aside and made anew."""

@@ -53,13 +53,16 @@ class Poll:
         Raises:
             Corrupt: The journal cannot be used any more.
         """
-        due_ms = self._moment().now_ms + int(self._rng.uniform(0.0, self._interval_s()) * 1000)
+        due_ms = self._moment().now_ms + int(self._phase_s() * 1000)
         while True:
             await asyncio.sleep(max(0, due_ms - self._moment().now_ms) / 1000)
             await self._client.ready(Endpoint.COMMANDS_PENDING)
             await self._ask(journal)
             # From the time it was due, so that travel time does not stretch the rhythm; never to catch up.
             due_ms = max(due_ms + int(self._interval_s() * 1000), self._moment().now_ms)
+
+    def _phase_s(self) -> float:
+        return self._rng.uniform(0.0, self._interval_s())
 
     async def _ask(self, journal: Journal) -> None:
         try:

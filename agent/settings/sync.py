@@ -155,6 +155,8 @@ class SettingsSync:
                 await fetched
         except TimeoutError as error:
             raise CloudUnavailable(f"the cloud did not answer within {REFRESH_S_MAX:.0f} s") from error
+        finally:
+            self._refreshing.remove(fetched)
         return self._all()
 
     def _all(self) -> Mapping[str, Any]:
@@ -241,7 +243,6 @@ class SettingsSync:
 
     def _refreshed(self, waiting: list[asyncio.Future[None]], problem: CloudUnavailable | None = None) -> None:
         for fetched in waiting:
-            self._refreshing.remove(fetched)
             if fetched.done():
                 continue
             if problem:

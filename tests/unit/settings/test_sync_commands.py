@@ -1,0 +1,143 @@
+"""Settings that a command changes: durable with the command's name, or not done; the cloud's copy fetched on demand."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from agent.cloud.client import CloudClient, new_session, tcp_connector
+from agent.cloud.link import Link
+from agent.cloud.quota import Ledger
+from agent.errors import CloudUnavailable, SettingInvalid, StorageFull
+from agent.foundation.clock import SystemClock
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
+from agent.foundation.worker import InlineWorker
+from agent.refcloud.admin import NewDevice
+from agent.refcloud.cloud import ReferenceCloud
+from agent.refcloud.contract import Endpoint
+from agent.refcloud.faults import Rule, Status
+from agent.refcloud.models import SettingsUpdate
+from agent.settings import sync
+from agent.settings.sync import SettingsSync
+
+
+class Bench:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.is_full = False
+        self.writes = 0
+        clock = SystemClock(trust_wall_clock=True)
+        self.cloud = ReferenceCloud(
+            utc_ms=lambda: clock.utc_ms() or 0,
+            monotonic_s=lambda: clock.monotonic_ms() / 1000,
+            rng=random.Random(1),
+            new_id=lambda: "hub-id",
+        )
+        self.key = self.cloud.admin.provision(NewDevice(name="hub")).api_key
+        self.clock = clock
+        self.client: CloudClient
+
+    def on_operation(self, operation: Operation, target: str) -> None:
+        self.writes += operation is Operation.WRITE
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+
+    def settings(self) -> SettingsSync:
+        return SettingsSync(
+            self.directory,
+            disk=Disk(self.on_operation),
+            worker=InlineWorker(),
+            client=self.client,
+            poll_interval_s=3600,
+        )
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = Bench(tmp_path)
+    runner = web.AppRunner(made.cloud.application(), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with new_session(tcp_connector(None), user_agent="test") as session:
+        made.client = CloudClient(
+            session,
+            base_url=f"http://127.0.0.1:{runner.addresses[0][1]}",
+            read_key=lambda: made.key,
+            clock=made.clock,
+            link=Link(now_ms=made.clock.monotonic_ms, rng=random.Random(1)),
+            ledger=Ledger(None, made.clock.boot_id),
+            request_timeout_s=5,
+            compress=False,
+        )
+        yield made
+    await runner.cleanup()
+
+
+async def test_a_command_leaves_its_name_with_its_settings(bench: Bench) -> None:
+    settings = bench.settings()
+    assert settings.applied("c1") is None
+    told = await settings.apply({"timezone": "Asia/Kolkata"}, command_id="c1")
+    assert told["timezone"] == "Asia/Kolkata"
+    again = bench.settings()
+    assert again.applied("c1") == told
+    assert again.pending == {"timezone": "Asia/Kolkata"}
+
+
+async def test_the_same_again_does_not_even_write(bench: Bench) -> None:
+    settings = bench.settings()
+    await settings.apply({"timezone": "Asia/Kolkata"}, command_id="c1")
+    await settings.change({"reporting_interval_seconds": 90})
+    written = bench.writes
+    told = await settings.apply({"timezone": "Asia/Kolkata"}, command_id="c1")
+    assert (told["reporting_interval_seconds"], bench.writes) == (90, written)
+    assert bench.settings().applied("c1") is not None
+
+
+async def test_all_or_nothing(bench: Bench) -> None:
+    settings = bench.settings()
+    changes = {"timezone": "Asia/Kolkata", "reporting_interval_seconds": 5}
+    with pytest.raises(SettingInvalid, match="reporting_interval_seconds is 5"):
+        settings.check(changes)
+    with pytest.raises(SettingInvalid):
+        await settings.apply(changes, command_id="c1")
+    assert settings.current.timezone == "UTC"
+
+
+async def test_what_is_not_durable_is_not_applied_and_is_tried_again(bench: Bench) -> None:
+    settings = bench.settings()
+    bench.is_full = True
+    for _ in range(2):
+        with pytest.raises(StorageFull):
+            await settings.apply({"timezone": "Asia/Kolkata"}, command_id="c1")
+        assert settings.applied("c1") is None
+    bench.is_full = False
+    await settings.apply({"timezone": "Asia/Kolkata"}, command_id="c1")
+    assert bench.settings().applied("c1") is not None
+
+
+async def test_a_refresh_brings_what_the_cloud_has_now(bench: Bench) -> None:
+    settings = bench.settings()
+    task = asyncio.get_running_loop().create_task(settings.run())
+    first = await settings.refresh()
+    assert first["timezone"] == "UTC"
+    bench.cloud.admin.change_settings("hub-id", SettingsUpdate(timezone="Europe/Brussels"))
+    bench.clock = SystemClock(trust_wall_clock=True)
+    assert (await settings.refresh())["timezone"] == "Europe/Brussels"
+    task.cancel()
+
+
+@pytest.mark.parametrize(("status", "words"), [(403, "answered 403"), (503, "did not answer within")])
+async def test_a_refresh_that_fails_says_why(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int, words: str
+) -> None:
+    monkeypatch.setattr(sync, "REFRESH_S_MAX", 0.3)
+    bench.cloud.set_faults([Rule(Status(status, retry_after_s=9), Endpoint.SETTINGS_GET)])
+    settings = bench.settings()
+    task = asyncio.get_running_loop().create_task(settings.run())
+    with pytest.raises(CloudUnavailable, match=words):
+        await settings.refresh()
+    task.cancel()
