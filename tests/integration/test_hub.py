@@ -351,7 +351,7 @@ async def test_without_a_clock_readings_wait_and_then_get_their_time(cloud: Clou
     hub = make_hub(cloud.url, clock=clock)
     hub.start()
     hub.report(20.1, 20.2)
-    await until(lambda: hub.status().outbox.unanchored == 2)
+    await until(lambda: hub.status().outbox.unanchored == len(hub.committed) == 2)
     measured_ms = [reading.at_ms for reading in hub.committed]
     assert not cloud.accepted
     assert hub.status().clock.synchronised is False
