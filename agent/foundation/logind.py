@@ -55,8 +55,8 @@ async def reboot(reason: str, *, bus_address: str | None = None) -> None:
     finally:
         if bus is not None:
             bus.disconnect()
-    if answer is None or answer.message_type is MessageType.ERROR:
-        said = f"{answer.error_name}: {' '.join(map(str, answer.body))}" if answer else "no answer"
+    if answer.message_type is MessageType.ERROR:
+        said = f"{answer.error_name}: {' '.join(map(str, answer.body))}"
         raise RebootFailed(
             f"logind does not restart the machine ({said}); the service's user needs a polkit rule for"
             " org.freedesktop.login1.reboot (docs/cloud-commands.md)"
