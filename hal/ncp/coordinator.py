@@ -4,7 +4,6 @@ Pure: commands (`hal.ncp.commands`) and events of the air go in, callbacks come 
 """
 
 from collections import deque
-from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
@@ -315,5 +314,3 @@ class Coordinator:
 
 _FOREVER = 0xFF
 _ADMITTED = t.EmberJoinDecision.USE_PRECONFIGURED_KEY
-
-Fields = Mapping[str, Any]

@@ -4,7 +4,6 @@ Silicon Labs UG100, "EZSP Reference Guide". Frame ids, field order and field typ
 different between the versions ends here: the rest of the package knows one set of names and one set of statuses. Pure.
 """
 
-import contextlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -120,10 +119,6 @@ class Codec:
         """The EmberZNet release, one digit of it in each nibble."""
         return _STACK_VERSIONS[self.version]
 
-    def has(self, name: str) -> bool:
-        """Tell whether this version has a command or callback."""
-        return name in self._table
-
     def decode(self, frame: bytes) -> Request | Unknown:
         """Read a frame of the host."""
         if len(frame) == _LEGACY_LENGTH and frame[2] == _LEGACY_VERSION_ID:
@@ -185,10 +180,7 @@ def _serialized(kind: Any, value: Any) -> bytes:  # noqa: ANN401 - the tables of
             value = _EMBER_OF.get(value, t.EmberStatus.ERR_FATAL)
         elif kind is t.EzspStatus:
             value = _EZSP_OF.get(value, t.EzspStatus.ERROR_INVALID_VALUE)
-    with contextlib.suppress(AttributeError):
-        if type(value) is kind:
-            return bytes(value.serialize())
-    return bytes(kind(value).serialize())
+    return bytes((value if type(value) is kind else kind(value)).serialize())
 
 
 def eui64(text: str) -> t.EUI64:

@@ -53,7 +53,6 @@ class StickMemory(msgspec.Struct, frozen=True, kw_only=True):
         restored_eui64: The address it was told to have, if any.
         frame_counter: No outgoing frame has used this counter or a higher one.
         children: Network addresses of the end devices whose parent the stick is, by EUI-64.
-        tokens: What a host wrote to tokens that have no meaning here, by `key/index` in hex.
     """
 
     factory_eui64: str
@@ -63,7 +62,6 @@ class StickMemory(msgspec.Struct, frozen=True, kw_only=True):
     aps_frame_counter: int = 0
     link_keys: Mapping[int, LinkKey] = {}
     children: Mapping[str, int] = {}
-    tokens: Mapping[str, bytes] = {}
 
     @property
     def eui64(self) -> str:

@@ -202,13 +202,15 @@ class Node:
         """Return when it next reports by itself."""
         if not self.is_powered or self.membership is None:
             return None
-        return min(self._attributes.reporting.due().values(), default=None)
+        return self._attributes.reporting.due_s()
 
     def advance(self, now_s: float) -> Sequence[Aps]:
         """Return the reports that are due."""
         self._now_s = now_s
-        due = self._attributes.reporting.due()
-        return self._reports([key for key, at_s in due.items() if at_s <= now_s])
+        due_s = self._attributes.reporting.due_s()
+        if due_s is None or due_s > now_s:
+            return []
+        return self._reports([key for key, at_s in self._attributes.reporting.due().items() if at_s <= now_s])
 
     def _reports(self, keys: Sequence[tuple[int, int, int]]) -> list[Aps]:
         for key in keys:

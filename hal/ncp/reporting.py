@@ -22,6 +22,8 @@ class Reporting:
         self._rules: dict[Key, ReportingRule] = {}
         self._sent: dict[Key, tuple[Value | None, float]] = {}
         self._waiting: set[Key] = set()
+        self._next_s: float | None = None
+        self._is_next_known = False
         for rule in rules:
             self.configure(rule, values.get((rule.endpoint, rule.cluster, rule.attribute)), now_s)
 
@@ -37,6 +39,7 @@ class Reporting:
     def configure(self, rule: ReportingRule, value: Value | None, now_s: float) -> None:
         """Take a new rule; changes count from the present ``value``. `NEVER` as the longest interval ends reporting."""
         key = (rule.endpoint, rule.cluster, rule.attribute)
+        self._is_next_known = False
         self._waiting.discard(key)
         if rule.interval_s_max == NEVER:
             self._rules.pop(key, None)
@@ -49,6 +52,7 @@ class Reporting:
         rule = self._rules.get(key)
         if rule is None:
             return
+        self._is_next_known = False
         if self._is_enough(rule, self._sent[key][0], value):
             self._waiting.add(key)
         else:
@@ -56,6 +60,7 @@ class Reporting:
 
     def reported(self, key: Key, value: Value, now_s: float) -> None:
         """Note that a value has been sent, for whatever reason."""
+        self._is_next_known = False
         self._waiting.discard(key)
         if key in self._rules:
             self._sent[key] = (value, now_s)
@@ -63,6 +68,13 @@ class Reporting:
     def due(self) -> Mapping[Key, float]:
         """Return when each attribute is next to be reported, for those where that is known."""
         return {key: at_s for key in self._rules if (at_s := self._due_s(key)) is not None}
+
+    def due_s(self) -> float | None:
+        """Return when the first of them is to be reported. Kept, because it is asked for at every turn."""
+        if not self._is_next_known:
+            self._next_s = min(self.due().values(), default=None)
+            self._is_next_known = True
+        return self._next_s
 
     def _due_s(self, key: Key) -> float | None:
         rule, sent_at_s = self._rules[key], self._sent[key][1]

@@ -3,8 +3,6 @@
 import msgspec
 
 COORDINATOR_ADDRESS = 0x0000
-BROADCAST_MIN = 0xFFF8
-"""This network address and those above reach many devices."""
 UNKNOWN_ADDRESS = 0xFFFE
 
 

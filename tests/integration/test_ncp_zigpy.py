@@ -5,11 +5,11 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import bellows.ash
 import pytest
 
-pytest.importorskip("zigpy")
+pytest.importorskip("bellows")
 
+import bellows.ash
 import zigpy.exceptions
 import zigpy.util
 from bellows.zigbee.application import ControllerApplication

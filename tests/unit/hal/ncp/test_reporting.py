@@ -18,6 +18,17 @@ def test_reports_again_after_the_longest_interval() -> None:
     assert reporting().due() == {KEY: 400.0}
 
 
+def test_next_report_is_known_without_looking_at_all_of_them() -> None:
+    table = reporting()
+    assert table.due_s() == 400.0
+    table.changed(KEY, 2100)
+    assert table.due_s() == 110.0
+    table.reported(KEY, 2100, 200.0)
+    assert table.due_s() == 500.0
+    table.configure(ReportingRule(*KEY, 0, NEVER, 0), 2100, 200.0)
+    assert table.due_s() is None
+
+
 def test_no_longest_interval_means_only_changes() -> None:
     table = reporting(longest_s=0)
     assert table.due() == {}
