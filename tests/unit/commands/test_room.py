@@ -1,13 +1,15 @@
 """Commands from the cloud and back, over real sockets and a real journal: each runs once and is answered once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from agent.commands.handlers import Outcome
-from agent.commands.journal import FILE_NAME, LOST
-from agent.commands.lifecycle import CONFIRMATION_MS, LIFETIME_MS, CommandType, Event, Record, State
-from agent.errors import StorageFull
+from agent.commands.journal import FILE_NAME, LOST, Journal
+from agent.commands.lifecycle import CONFIRMATION_MS, LIFETIME_MS, CommandType, Event, Moment, Record, State
+from agent.commands.payloads import Arrival
+from agent.errors import Corrupt, StorageFull
 from agent.foundation.operations import Operation
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.faults import CutAfter, ListsReversed, Rule, Status, WrongShape
@@ -168,6 +170,7 @@ async def test_without_the_time_a_reboot_waits_and_the_others_pass(hub: Hub) -> 
     async with hub.life() as room:
         reboot = hub.queue("reboot")
         await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
+        await until(lambda: room.journal is not None and len(room.journal.open()) == 1)
         assert room.journal is not None
         assert [record.state for record in room.journal.open()] == [State.RECEIVED]
         hub.clock.push(LIFETIME_MS)
@@ -309,6 +312,52 @@ async def test_an_unreadable_journal_is_put_aside_and_what_it_may_have_known_is_
     assert hub.handlers[REBOOT].executed == []
     assert len(hub.handlers[DIAGNOSTICS].executed) == 1
     assert "could not be read" in hub.faults[0]
+
+
+async def test_a_journal_that_breaks_in_use_is_made_anew(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    add = Journal.add
+    broken = [True]
+
+    async def breaking(self: Journal, arrivals: Sequence[Arrival], moment: Moment) -> int:
+        if broken.pop() if broken else False:
+            raise Corrupt("commands.db cannot be read")
+        return await add(self, arrivals, moment)
+
+    monkeypatch.setattr(Journal, "add", breaking)
+    async with hub.life():
+        (found,) = await hub.settled(hub.queue("diagnostics"))
+        assert found.error_message == LOST
+        await hub.settled(hub.queue("diagnostics"))
+    assert hub.faults[0] == "commands.db cannot be read"
+    assert (hub.directory / f"{FILE_NAME}.corrupt-1").exists()
+
+
+async def test_a_disk_that_does_not_give_the_journal_is_asked_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.commands.room.RETRY_S", 0.01)
+    refusals = [1, 1]
+
+    def on_operation(operation: Operation, target: str) -> None:
+        if refusals:
+            refusals.pop()
+            raise OSError(30, "Read-only file system")
+
+    hub.disk.on_operation = on_operation
+    async with hub.life():
+        await hub.settled(hub.queue("diagnostics"))
+    assert len(hub.faults) == 2
+
+
+async def test_what_begins_only_after_a_look_back_is_resumed(hub: Hub) -> None:
+    hub.handlers[REBOOT].gate.clear()
+    async with hub.life():
+        command = hub.queue("reboot")
+        await until(lambda: hub.handlers[REBOOT].executed == [command])
+    hub.handlers[REBOOT].outcome = Outcome(Event.PROVEN)
+    hub.handlers[REBOOT].gate.set()
+    async with hub.life() as room:
+        await until(lambda: room.journal is not None and not room.journal.open())
+    assert hub.handlers[REBOOT].reconciled == [command]
+    assert hub.handlers[REBOOT].executed == [command, command]
 
 
 async def test_before_the_journal_is_open_nothing_can_be_confirmed(hub: Hub) -> None:
