@@ -17,7 +17,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 DEMO_ARGS ?=
 SOAK_ARGS ?=
 
-.PHONY: help demo test quick check bench soak lock fmt picture clean
+.PHONY: help demo test quick check bench soak interop lock fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -51,6 +51,10 @@ soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
 	@mkdir -p $(RESULTS)
 	$(BIN)/python tests/bench/soak_rehearsal.py --output $(RESULTS)/soak_rehearsal.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)
+
+interop: $(DEV) ## zigbee-herdsman, from npm, against the emulated stick (needs Node.js)
+	npm ci --prefix tests/interop --no-audit --no-fund
+	$(BIN)/python tests/interop/run.py
 
 lock: $(DEV) ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgrade)
 	$(LOCK) $(LOCK_ARGS) --extra rehearsal --output-file requirements.lock pyproject.toml
