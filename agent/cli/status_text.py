@@ -18,7 +18,7 @@ _LINK_SAID = {
 
 _LINK_ADVICE = {
     "down": "check the cable or Wi-Fi, then the router; readings are kept until it is back",
-    "unprovisioned": "give the hub a new key (docs/commands.md); readings are kept until then",
+    "unprovisioned": "give the hub a new key (docs/cloud-commands.md); readings are kept until then",
     "key_refused": "give the hub a valid key (docs/install.md); readings are kept until then",
 }
 

@@ -113,7 +113,7 @@ EDGES: Mapping[tuple[State, Event], State] = MappingProxyType(
 
 
 def picture() -> str:
-    """Return the table as a Mermaid state diagram: what docs/commands.md shows."""
+    """Return the table as a Mermaid state diagram: what docs/cloud-commands.md shows."""
     edges = [f"    {state} --> {target}: {event}" for (state, event), target in EDGES.items()]
     return "\n".join(("stateDiagram-v2", f"    [*] --> {State.RECEIVED}", *edges, f"    {State.ACKED} --> [*]"))
 

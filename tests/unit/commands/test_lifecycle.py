@@ -32,7 +32,7 @@ from agent.commands.lifecycle import (
     turn,
 )
 
-DOCS = Path(__file__).parents[3] / "docs" / "commands.md"
+DOCS = Path(__file__).parents[3] / "docs" / "cloud-commands.md"
 NOON_MS = 1_774_785_600_000  # 2026-03-29T12:00:00Z
 NOW = Moment("boot-1", 50_000, NOON_MS)
 NO_TIME = Moment("boot-1", 50_000, None)
