@@ -16,6 +16,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 DEMO_ARGS ?=
 SOAK_ARGS ?=
+SOAK_STRIDE ?= 1
 
 .PHONY: help demo test quick check bench soak interop lock fmt picture clean
 
@@ -50,6 +51,7 @@ bench: $(DEV) ## all measurements, as JSON in bench-results/
 soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
 	@mkdir -p $(RESULTS)
 	$(BIN)/python tests/bench/soak_rehearsal.py --output $(RESULTS)/soak_rehearsal.json $(SOAK_ARGS)
+	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) -s tests/rehearsal/test_commands.py -k wherever_the_world_stops
 	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)
 
 interop: $(DEV) ## zigbee-herdsman, from npm, against the emulated stick (needs Node.js)

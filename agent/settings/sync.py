@@ -109,7 +109,7 @@ class SettingsSync:
         Raises:
             SettingInvalid: Nothing was changed.
         """
-        await self._keep(self._changed(changes, self._stored.applied))
+        await self._keep(self._stored_with(changes, self._stored.applied))
         self._to_push.set()
 
     def check(self, changes: Mapping[str, Any]) -> None:
@@ -131,7 +131,7 @@ class SettingsSync:
         """
         if self.applied(command_id) is None:
             try:
-                await self._write(self._changed(changes, command_id))
+                await self._write(self._stored_with(changes, command_id))
             except OSError as error:
                 raise StorageFull(f"the disk refused to write {self._path} ({error.strerror})") from error
             self._to_push.set()
@@ -163,7 +163,7 @@ class SettingsSync:
         settings: dict[str, Any] = msgspec.to_builtins(self.current)
         return settings
 
-    def _changed(self, changes: Mapping[str, Any], applied: str) -> Stored:
+    def _stored_with(self, changes: Mapping[str, Any], applied: str) -> Stored:
         body = checked(changes)
         if "location" in body:
             known = msgspec.to_builtins(self.current.location or Location())

@@ -1,5 +1,6 @@
 """Every command settles exactly once, in whatever state the world stops; and the judge of that is no yes-man."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,16 +84,20 @@ def test_some_stops_of_the_world_do_no_harm(name: str) -> None:
     assert not failed, failed[0]
 
 
+STRIDE = int(os.environ.get("CLIMAHUB_STRIDE", "8"))
+"""Every so many operations only: all of them take minutes (`CLIMAHUB_STRIDE=1`, which `make soak` sets)."""
+
+
 @pytest.mark.slow
 def test_every_command_settles_once_wherever_the_world_stops() -> None:
     tried, failed = 0, []
     for name in ORDERS:
-        count, found = swept(name, stride=1)
+        count, found = swept(name, stride=STRIDE)
         tried += count
         failed += found
     print(f"crash points of commands: {tried - len(failed)} of {tried} settled exactly once")  # noqa: T201 - the issue asks for the count
     assert not failed, failed[0]
-    assert tried > 300
+    assert tried > 300 // STRIDE
 
 
 MIXED = Options(
