@@ -338,10 +338,12 @@ class Rehearsal:
         await asyncio.wait({task})
         if not task.cancelled():
             task.exception()
-        if isinstance(outbox, SqliteOutbox):
-            # On the files that the machine has left behind: nobody sees what this writes.
-            await outbox.database.close()
-        await hub.commands.close()
+        await _let_go(hub)
+
+    async def wind_up(self) -> None:
+        """After a livelock: close what the hub still holds."""
+        if self._hub is not None:
+            await _let_go(self._hub)
 
     def _end_life(self, hub: app.Hub) -> None:
         bad = sum(state.bad for state in hub.intake.sources.values())
@@ -439,6 +441,13 @@ def _are_commits_synced(outbox: Outbox | None) -> bool:
     return True
 
 
+async def _let_go(hub: app.Hub) -> None:
+    """Close a dead hub's files, those that the machine has left behind: nobody sees what this writes."""
+    if isinstance(hub.outbox, SqliteOutbox):
+        await hub.outbox.database.close()
+    await hub.commands.close()
+
+
 def rehearse(options: Options) -> Verdict:
     """Run one rehearsal in virtual time and return its verdict.
 
@@ -458,6 +467,7 @@ def rehearse(options: Options) -> Verdict:
             rehearsal.oracle.violate(loop.time(), "time passes", str(error))
             rehearsal.machine.is_down = True
             loop.wind_up()
+            loop.run_until_complete(rehearsal.wind_up())
             rehearsal.final_stats = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
             rehearsal.command_counts = CommandCounts()
         return rehearsal.verdict(time.perf_counter() - started_s)
