@@ -6,17 +6,11 @@ everything that touches the world as an argument, so that `climahub run`, the de
 
 import asyncio
 import contextlib
-import hashlib
 import logging
-import random
-from collections.abc import Callable, Mapping, Sequence
-
-import aiohttp
-import msgspec
+from collections.abc import Mapping, Sequence
 
 from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
-from agent.cloud.quota import Ledger
 from agent.commands import reset
 from agent.commands.handlers import Handler
 from agent.commands.handlers.config_update import ConfigUpdate
@@ -26,15 +20,11 @@ from agent.commands.handlers.reboot import Reboot
 from agent.commands.lifecycle import CommandType, Moment
 from agent.commands.poll import METERED_FACTOR
 from agent.commands.room import Commands
-from agent.config import BoardConfig, Config
+from agent.config import Config
 from agent.config.primary import choose_primary
-from agent.errors import ConfigInvalid, Corrupt, StorageFull
-from agent.foundation.clock import Clock
-from agent.foundation.disk import Disk
-from agent.foundation.host import Host
+from agent.errors import Corrupt, StorageFull
 from agent.foundation.route import is_metered
 from agent.foundation.supervisor import Faults, supervise
-from agent.foundation.worker import Worker
 from agent.local import server
 from agent.local.commands import CommandsReport, build_commands
 from agent.local.facts import diagnostic_sections
@@ -48,8 +38,8 @@ from agent.telemetry.outbox_sqlite import FILE_NAME, OutboxLimits, open_outbox
 from agent.telemetry.relaying import Relay
 from agent.telemetry.sampling import Rhythm, Sampler
 from agent.telemetry.uplink import Uplink
-from hal.interface import Board, Reading, Sensor, SensorKind
-from hal.plausibility import CHIP_TEMPERATURE, Judge
+from agent.world import World, phase_of
+from hal.interface import Reading
 
 _log = logging.getLogger(__name__)
 
@@ -62,94 +52,8 @@ ANCHOR_POLL_S = 1.0
 ALIVE_S = 30.0
 """How often the service manager is told, where it does not ask for it more often."""
 
-SIM_START_UTC_MS = 1_767_225_600_000
-"""2026-01-01: where a simulated house begins on a hub that does not know the time."""
-
 OUTBOX_RETRY_S = 10.0
 """Pause before the outbox is opened again after the disk refused it."""
-
-
-class World(msgspec.Struct, frozen=True):
-    """What a hub is given of the world.
-
-    Attributes:
-        board: Sensors, network and outputs.
-        clock: The boot's clocks.
-        rng: For jitter; seeded in rehearsals.
-        disk: For files.
-        worker: For blocking work.
-        session: Made by `agent.cloud.client.new_session`.
-        ledger: The account of quotas.
-        read_key: Returns the hub's key; `None` after a factory reset, until there is a new one.
-        sensor_keys: Keys of relayed sensors, by device.
-        host: The service manager and the machine.
-        judge: The judge of a sensor's values.
-        serve: Whether to open the local door (there are no Unix sockets in virtual time).
-        on_committed: Told of readings that are safe on the disk, for whoever judges that they stay safe.
-        begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
-    """
-
-    board: Board
-    clock: Clock
-    rng: random.Random
-    disk: Disk
-    worker: Worker
-    session: aiohttp.ClientSession
-    ledger: Ledger
-    read_key: Callable[[], str | None]
-    sensor_keys: Mapping[str, str]
-    host: Host
-    judge: Callable[[Sensor], Judge]
-    serve: bool = True
-    on_committed: Callable[[Sequence[Reading]], None] = lambda _: None
-    begin_anew: Callable[[], None] = lambda: None
-
-
-def make_board(config: BoardConfig, clock: Clock) -> Board:
-    """Return the board that the configuration names. Its module is imported only then.
-
-    Raises:
-        RecordingInvalid: The recording or its map cannot be used.
-    """
-    match config.name:
-        case "linux":
-            from hal.linux import LinuxBoard  # noqa: PLC0415
-
-            return LinuxBoard(sysfs_root=config.linux.sysfs_root)
-        case "replay":
-            from hal import replay  # noqa: PLC0415
-
-            if config.replay.recording is None or config.replay.map is None:
-                raise ConfigInvalid("board.replay needs recording and map")
-            recording = replay.load(config.replay.recording, config.replay.map)
-            for warning in recording.warnings:
-                _log.warning("%s", warning)
-            return replay.ReplayBoard(recording, monotonic_ms=clock.monotonic_ms, start_ms=clock.monotonic_ms())
-        case "sim":
-            from hal import sim  # noqa: PLC0415
-
-            world = sim.World(
-                sim.SimOptions(
-                    seed=config.sim.seed,
-                    start_utc_ms=clock.utc_ms() or SIM_START_UTC_MS,
-                    sensors_count=config.sim.sensors_count,
-                    report_interval_s=config.sim.report_interval_s,
-                    has_tenant_thermostat=config.sim.tenant_thermostat,
-                )
-            )
-            return sim.SimBoard(world, monotonic_ms=clock.monotonic_ms)
-
-
-def judge_for(sensor: Sensor) -> Judge:
-    """Return the judge of a sensor: a chip may be hotter than a room."""
-    if sensor.kind is SensorKind.TEMPERATURE and sensor.source.startswith("hwmon/"):
-        return Judge(sensor.kind, CHIP_TEMPERATURE)
-    return Judge(sensor.kind)
-
-
-def phase_of(key: str) -> float:
-    """Return a hub's own phase, from 0 up to 1: the same after each start, different from its neighbour's."""
-    return int.from_bytes(hashlib.sha256(f"phase {key}".encode()).digest()[:4], "big") / 2**32
 
 
 class Hub:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent import __version__, app, config
+from agent import __version__, app, config, world
 from agent.cloud.client import new_session, tcp_connector
 from agent.cloud.quota import Ledger
 from agent.commands import reset
@@ -132,8 +132,8 @@ class _Lives:
         async with new_session(connector, user_agent=f"climahub/{__version__}") as session:
             hub = app.Hub(
                 settings,
-                app.World(
-                    board=app.make_board(settings.board, clock),
+                world.World(
+                    board=world.make_board(settings.board, clock),
                     clock=clock,
                     rng=random.Random(),  # noqa: S311 - jitter, not secrets
                     disk=self._disk,
@@ -145,7 +145,7 @@ class _Lives:
                     ),
                     sensor_keys=read_sensor_keys(settings.relay),
                     host=host,
-                    judge=app.judge_for,
+                    judge=world.judge_for,
                     begin_anew=self._end_of_life.set,
                 ),
             )

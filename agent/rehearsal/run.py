@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from agent import app
+from agent import app, world
 from agent.cloud.client import new_session
 from agent.cloud.quota import Ledger
 from agent.commands import reset
@@ -356,9 +356,9 @@ class Rehearsal:
         )
         return msgspec.structs.replace(self._config, storage=storage)
 
-    def _world(self, session: aiohttp.ClientSession) -> app.World:
+    def _world(self, session: aiohttp.ClientSession) -> world.World:
         machine = self.machine
-        return app.World(
+        return world.World(
             board=self.stage.board(machine, self.oracle),
             clock=machine.clock,
             rng=random.Random(self._rng.randrange(2**32)),
@@ -369,7 +369,7 @@ class Rehearsal:
             read_key=lambda: reset.usable_key(machine.state_dir, Disk(), lambda: self._installed_key),
             sensor_keys=self._sensor_keys,
             host=SimulatedHost(self._on_reboot),
-            judge=app.judge_for,
+            judge=world.judge_for,
             serve=False,
             on_committed=self._on_committed,
             begin_anew=self._begin_anew,

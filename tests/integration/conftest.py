@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from agent import app
+from agent import app, world
 from agent.cloud.client import new_session, tcp_connector
 from agent.cloud.quota import Ledger
 from agent.config import resolve_text
@@ -286,7 +286,7 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
         sessions.append(session)
         workers.append(worker)
         committed: list[Reading] = []
-        world = app.World(
+        given = world.World(
             board=board,
             clock=clock,
             rng=Hasty(len(hubs)),
@@ -301,7 +301,7 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
             serve=serve,
             on_committed=committed.extend,
         )
-        running = RunningHub(app.Hub(config, world), board, clock, host)
+        running = RunningHub(app.Hub(config, given), board, clock, host)
         running.committed = committed
         hubs.append(running)
         return running

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from agent import __version__, app
+from agent import __version__, app, world
 from agent.cli.demo.audit import Account, Ledger
 from agent.cli.demo.outages import Phase, Weather, phases
 from agent.cli.demo.pace import PacedClock, PacedLoop
@@ -134,7 +134,7 @@ class _Show:
         async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
             hub = app.Hub(
                 config,
-                app.World(
+                world.World(
                     board=board,
                     clock=self._clock,
                     rng=random.Random(self._options.seed),  # noqa: S311 - jitter, not secrets
@@ -145,7 +145,7 @@ class _Show:
                     read_key=lambda: key,
                     sensor_keys=sensor_keys,
                     host=Unmanaged(),
-                    judge=app.judge_for,
+                    judge=world.judge_for,
                     on_committed=self._books.committed,
                 ),
             )
