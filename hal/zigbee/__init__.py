@@ -1,0 +1,6 @@
+"""A Zigbee stick as a network of relayed sensors, on zigpy. Importing this package imports no zigpy."""
+
+from hal.zigbee.network import ZigbeeNetwork
+from hal.zigbee.options import Options, Store, Surroundings
+
+__all__ = ["Options", "Store", "Surroundings", "ZigbeeNetwork"]

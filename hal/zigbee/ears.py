@@ -1,0 +1,137 @@
+"""What zigpy's devices say, turned into values: sits behind zigpy's device resolver and listens to their clusters.
+
+Which attributes count is decided in `hal.zigbee.clusters`, what makers do otherwise in `hal.zigbee.makers`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import zigpy.types as t
+from zigpy.zcl import Cluster
+from zigpy.zcl.foundation import BaseAttributeDefs, ZCLAttributeAccess, ZCLAttributeDef
+
+from hal.interface import SensorKind
+from hal.zigbee import clusters, makers
+from hal.zigbee.clusters import Measure
+
+Heard = Callable[[str, str, SensorKind, float, int | None], None]
+"""IEEE address, source, kind, value, link quality of the last hop."""
+
+BASIC = 0x0000
+IKEA_MANUFACTURER = 0x117C
+
+
+class IkeaVocIndex(Cluster):
+    """IKEA's own cluster of the VOC index, so that its reporting can be configured."""
+
+    cluster_id = t.uint16_t(clusters.IKEA_VOC)  # type: ignore[no-untyped-call]
+    name: Final = "VOC index"
+    ep_attribute = "voc_index"
+    _skip_registry = True
+
+    class AttributeDefs(BaseAttributeDefs):
+        """Its one attribute."""
+
+        measured_value: Final = ZCLAttributeDef(
+            id=t.uint16_t(clusters.MEASURED_VALUE),  # type: ignore[no-untyped-call]
+            type=t.Single,
+            access=ZCLAttributeAccess.Read | ZCLAttributeAccess.Report,
+            manufacturer_code=t.uint16_t(IKEA_MANUFACTURER),  # type: ignore[no-untyped-call]
+        )
+
+
+def address(ieee: object) -> str:
+    """Return zigpy's EUI-64 as the agent writes it: `0x` and 16 lower-case hex digits."""
+    return "0x" + str(ieee).replace(":", "").lower()
+
+
+def lqi_of(device: Any) -> int | None:  # noqa: ANN401 - zigpy is untyped here
+    """Return the link quality of the last hop when a zigpy device was heard last."""
+    return None if device.lqi is None else int(device.lqi)
+
+
+def places_of(device: Any) -> Mapping[tuple[int, int, int], Measure]:  # noqa: ANN401 - zigpy is untyped here
+    """Return what is taken of a zigpy device, by endpoint, cluster and attribute."""
+    return clusters.places({endpoint.endpoint_id: list(endpoint.in_clusters) for endpoint in device.non_zdo_endpoints})
+
+
+def kinds_of(device: Any) -> Sequence[SensorKind]:  # noqa: ANN401
+    """Return what a zigpy device measures, each kind once."""
+    maker = makers.maker_of(device.manufacturer or "", device.model or "")
+    kinds = [measure.kind for measure in places_of(device).values()]
+    return tuple(dict.fromkeys((*kinds, *maker.kinds)))
+
+
+class Ears:
+    """Listens to every device that zigpy loads or interviews."""
+
+    def __init__(self, heard: Heard, *, then: Callable[[Any], Any] | None = None) -> None:
+        """Prepare.
+
+        Args:
+            heard: Told of each value, in the order in which the stick delivers them.
+            then: Another resolver that comes first, such as that of a table of quirks.
+        """
+        self._heard = heard
+        self._first = then
+
+    def resolve(self, device: Any) -> Any:  # noqa: ANN401
+        """Listen to a device; zigpy calls this once for each, before it knows the device as initialised."""
+        if self._first is not None:
+            device = self._first(device)
+        maker = makers.maker_of(device.manufacturer or "", device.model or "")
+        ieee = address(device.ieee)
+        for endpoint in device.non_zdo_endpoints:
+            if maker.has_voc_index and clusters.IKEA_VOC in endpoint.in_clusters:
+                endpoint.add_input_cluster(clusters.IKEA_VOC, IkeaVocIndex(endpoint, is_server=True))
+            if maker.points and makers.TUYA in endpoint.in_clusters:
+                endpoint.in_clusters[makers.TUYA].add_listener(_TuyaEar(self, device, ieee, maker))
+            if maker.has_aqara_struct and BASIC in endpoint.in_clusters:
+                self._listen_for_struct(endpoint.in_clusters[BASIC], device, ieee)
+        for (number, cluster_id, attribute), measure in places_of(device).items():
+            self._listen(device, ieee, device.endpoints[number].in_clusters[cluster_id], attribute, measure)
+        return device
+
+    def value(self, device: Any, ieee: str, source: str, kind: SensorKind, value: float) -> None:  # noqa: ANN401
+        """Pass a value on."""
+        self._heard(ieee, source, kind, value, lqi_of(device))
+
+    def _listen(self, device: Any, ieee: str, cluster: Any, attribute: int, measure: Measure) -> None:  # noqa: ANN401
+        source = f"{cluster.endpoint.endpoint_id}/{measure.kind}"
+
+        def told(event: Any) -> None:  # noqa: ANN401
+            if event.attribute_id == attribute:
+                value = clusters.value_of(measure, event.value)
+                if value is not None:
+                    self.value(device, ieee, source, measure.kind, value)
+
+        # A quirk that corrects a value makes an update of the report.
+        cluster.on_event("attribute_report", told)
+        cluster.on_event("attribute_updated", told)
+
+    def _listen_for_struct(self, cluster: Any, device: Any, ieee: str) -> None:  # noqa: ANN401
+        def told(event: Any) -> None:  # noqa: ANN401
+            if event.attribute_id != makers.AQARA_ATTRIBUTE:
+                return
+            raw = getattr(event.raw_value, "raw", event.raw_value)
+            if isinstance(raw, bytes):
+                for kind, value in makers.aqara_values(raw):
+                    self.value(device, ieee, f"struct/{kind}", kind, value)
+
+        cluster.on_event("attribute_report", told)
+
+
+class _TuyaEar:
+    """A zigpy listener on the Tuya cluster, whose data points zigpy does not decode."""
+
+    def __init__(self, ears: Ears, device: Any, ieee: str, maker: makers.Maker) -> None:  # noqa: ANN401
+        self._ears = ears
+        self._device = device
+        self._ieee = ieee
+        self._maker = maker
+
+    def cluster_command(self, _tsn: int, command: int, arguments: object) -> None:
+        """Take a command."""
+        if command in makers.TUYA_REPORTS and isinstance(arguments, bytes):
+            for kind, value in makers.tuya_values(self._maker, arguments):
+                self._ears.value(self._device, self._ieee, f"tuya/{kind}", kind, value)

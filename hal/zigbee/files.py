@@ -1,0 +1,73 @@
+"""The radio's files, read and written off its loop, one write at a time."""
+
+import asyncio
+import logging
+
+from hal.zigbee import keeping
+from hal.zigbee.keeping import FileUnreadable, KeptNetwork, KeptSensors, KeptStick
+from hal.zigbee.options import NETWORK_FILE, SENSORS_FILE, STICK_FILE, Store
+
+_log = logging.getLogger(__name__)
+
+
+class Files:
+    """Typed files in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._lock = asyncio.Lock()
+
+    async def network(self) -> KeptNetwork | None:
+        """Return which network is ours; `None` where there is none, or its file had to be put aside."""
+        data = await asyncio.to_thread(self.store.read, NETWORK_FILE)
+        try:
+            return keeping.decode_network(data)
+        except FileUnreadable as error:
+            await self.put_aside(NETWORK_FILE, str(error))
+            return None
+
+    async def stick(self) -> KeptStick:
+        """Return what is remembered of the stick over a factory reset."""
+        data = await asyncio.to_thread(self.store.read, STICK_FILE)
+        try:
+            return keeping.decode_stick(data)
+        except FileUnreadable as error:
+            await self.put_aside(STICK_FILE, str(error))
+            return KeptStick()
+
+    async def keep(self, content: KeptNetwork | KeptSensors | KeptStick) -> None:
+        """Write a file.
+
+        Raises:
+            OSError: The disk refuses; the old content stays.
+        """
+        names = {KeptNetwork: NETWORK_FILE, KeptSensors: SENSORS_FILE, KeptStick: STICK_FILE}
+        data = keeping.encode(content)
+        async with self._lock:
+            await asyncio.to_thread(
+                self.store.write, names[type(content)], data, is_secret=isinstance(content, KeptNetwork)
+            )
+
+    async def put_aside(self, name: str, why: str) -> None:
+        """Move a file away that cannot be used.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        _log.error("%s cannot be used (%s); it is put aside", name, why)
+        async with self._lock:
+            await asyncio.to_thread(self.store.put_aside, name)
+
+
+def sensors_at_start(store: Store, boot_id: str) -> KeptSensors:
+    """Return the sensors that are known before the radio runs. Blocks.
+
+    Raises:
+        OSError: The file cannot be used, nor put aside.
+    """
+    try:
+        return keeping.decode_sensors(store.read(SENSORS_FILE), boot_id)
+    except FileUnreadable as error:
+        _log.error("%s cannot be used (%s); it is put aside, and the sensors are asked anew", SENSORS_FILE, error)
+        store.put_aside(SENSORS_FILE)
+        return KeptSensors(boot_id)

@@ -1,0 +1,246 @@
+"""How a sensor gets from its first word to its first report: what zigpy tells of it, and what the hub does next.
+
+A zigpy listener. Each sensor's progress is on the disk before the next step, so that a power cut costs no pairing: who
+was seen joining is interviewed again after a restart, who was interviewed is set up again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import zigpy.types as t
+
+from hal.interface import Reading, SensorKind
+from hal.radio import JoinEvent, JoinStep
+from hal.zigbee.ears import Ears, address, kinds_of, lqi_of
+from hal.zigbee.files import Files
+from hal.zigbee.options import Options
+from hal.zigbee.outlet import Outlet
+from hal.zigbee.registry import Registry, relayed
+from hal.zigbee.setting_up import UNANSWERED, set_up
+from hal.zigbee.window import Window, eui64
+
+_log = logging.getLogger(__name__)
+
+AT_ONCE_MAX = 4
+"""Sensors that are set up at the same time: the air is shared with their reports."""
+
+ASK_AGAIN_MS = 60_000
+"""A sensor that did not answer is tried again when it is heard, but not more often than this."""
+
+
+NAME_CHARACTERS_MAX = 64
+
+
+class Joining:
+    """Follows the devices of one life of the radio."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        outlet: Outlet,
+        files: Files,
+        options: Options,
+        monotonic_ms: Callable[[], int],
+        quirks: Callable[[Any], Any] | None,
+    ) -> None:
+        """Prepare; `begin` comes once zigpy is there."""
+        self.ears = Ears(self._value, then=quirks)
+        self.lost = asyncio.Event()
+        self.network_changed = asyncio.Event()
+        """Devices came or went: a backup is due."""
+        self._registry = registry
+        self._outlet = outlet
+        self._files = files
+        self._options = options
+        self._monotonic_ms = monotonic_ms
+        self._at_once = asyncio.Semaphore(AT_ONCE_MAX)
+        self._under_way: set[str] = set()
+        self._asked_ms: dict[str, int] = {}
+        self._app: Any = None
+        self._group: asyncio.TaskGroup | None = None
+        self._window: Window | None = None
+
+    def listen(self, app: Any) -> None:  # noqa: ANN401 - zigpy is untyped here
+        """Hear what zigpy says from now on."""
+        self._app = app
+        app.add_listener(self)
+
+    def begin(self, group: asyncio.TaskGroup, window: Window) -> None:
+        """Take up what was left unfinished, now that the network runs."""
+        self._group, self._window = group, window
+        coordinator = address(self._app.state.node_info.ieee)
+        for device in list(self._app.devices.values()):
+            ieee = address(device.ieee)
+            if ieee != coordinator and self._registry.get(ieee) is None and not self._registry.is_removed(ieee):
+                # zigpy's database knows more than our file, which was lost.
+                self._registry.joined(ieee, int(device.nwk))
+        for known in self._registry.devices():
+            ieee = eui64(known.ieee)
+            device = self._app.devices.get(ieee) or self._app.add_device(ieee, t.NWK(known.nwk))  # type: ignore[no-untyped-call]
+            if not device.is_initialized:
+                device.schedule_initialize()
+            elif not known.is_interviewed or not known.is_configured:
+                self.device_initialized(device)
+
+    def adopt_children(self) -> None:
+        """Take in the stick's children that the hub does not know: the power went while they joined."""
+        network = self._app.state.network_info
+        for child in network.children:
+            nwk = network.nwk_addresses.get(child)
+            ieee = address(child)
+            if nwk is not None and self._registry.get(ieee) is None and not self._registry.is_removed(ieee):
+                self._app.handle_join(nwk=nwk, ieee=child, parent_nwk=0)
+
+    # What zigpy calls.
+
+    def handle_message(self, device: Any, *_: object) -> None:  # noqa: ANN401
+        """Note that a device was heard."""
+        ieee = address(device.ieee)
+        self._registry.heard(ieee, lqi_of(device))
+        known = self._registry.get(ieee)
+        if known is not None and known.is_interviewed and not known.is_configured and device.is_initialized:
+            self._set_up_soon(device, ieee)
+        elif known is None and self._registry.is_removed(ieee):
+            self._send_away(device, ieee)
+
+    def device_joined(self, device: Any) -> None:  # noqa: ANN401
+        """Note that a device has come, or come back with another short address."""
+        ieee = address(device.ieee)
+        if self._registry.is_removed(ieee) and not (self._window and self._window.is_open):
+            self._send_away(device, ieee)
+            return
+        if self._registry.get(ieee) is None and self._registry.is_full:
+            self._outlet.step(f"{ieee} cannot be taken in: the network is full")
+            return
+        self._registry.joined(ieee, int(device.nwk))
+        self._save_soon()
+        self.network_changed.set()
+        self._tell(ieee, JoinStep.JOINED)
+
+    def device_initialized(self, device: Any) -> None:  # noqa: ANN401
+        """Note what a device is, and set it up."""
+        ieee = address(device.ieee)
+        known = self._registry.get(ieee)
+        if known is None:
+            return
+        mains = device.node_desc is not None and device.node_desc.is_mains_powered
+        is_news = not known.is_interviewed
+        self._registry.interviewed(
+            ieee,
+            manufacturer=_plain(device.manufacturer),
+            model=_plain(device.model),
+            kinds=kinds_of(device),
+            is_sleepy=not mains,
+        )
+        self._save_soon()
+        if is_news or not known.is_configured:
+            self._tell(ieee, JoinStep.INTERVIEWED)
+            self._asked_ms.pop(ieee, None)
+            self._set_up_soon(device, ieee)
+
+    def device_init_failure(self, device: Any) -> None:  # noqa: ANN401
+        """Note that a device did not answer its interview."""
+        ieee = address(device.ieee)
+        if self._registry.get(ieee) is not None:
+            self._tell(
+                ieee,
+                JoinStep.FAILED,
+                "it joined, but did not answer all questions; bring it nearer and press its button again",
+            )
+
+    def device_left(self, device: Any) -> None:  # noqa: ANN401
+        """Note that a device has left by itself."""
+        ieee = address(device.ieee)
+        if self._registry.get(ieee) is None:
+            return
+        self._registry.left(ieee)
+        self._save_soon()
+        self.network_changed.set()
+        self._tell(ieee, JoinStep.LEFT, "it has left the network; to have it back, let it join again")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Note that the stick is gone. zigpy calls this on an ordinary end as well."""
+        _log.debug("connection lost: %r", error)
+        self.lost.set()
+
+    # What follows from it.
+
+    async def remove(self, ieee: str) -> None:
+        """Tell a device to leave, and forget it whether it hears that or not."""
+        self._registry.forget(ieee)
+        await self._app.remove(eui64(ieee))
+        await self.save()
+        self.network_changed.set()
+
+    async def save(self) -> None:
+        """Keep what is known of the devices; a disk that refuses is tried again at the next occasion."""
+        self._registry.is_changed = False
+        try:
+            await self._files.keep(self._registry.kept())
+        except OSError as error:
+            self._registry.is_changed = True
+            _log.warning("the sensors' file is not kept: %s", error)
+
+    def _save_soon(self) -> None:
+        if self._group is not None and self._registry.is_changed:
+            self._group.create_task(self.save())
+
+    def _send_away(self, device: Any, ieee: str) -> None:  # noqa: ANN401
+        """Tell a removed device again that it is to leave; it did not hear it the first time."""
+        if self._group is not None and self._is_time(ieee):
+            self._outlet.step(f"{ieee} was removed, but is still there; it is told to leave again")
+            self._group.create_task(self._app.remove(device.ieee))
+
+    def _is_time(self, ieee: str) -> bool:
+        now_ms = self._monotonic_ms()
+        asked_ms = self._asked_ms.get(ieee)
+        if ieee in self._under_way or (asked_ms is not None and now_ms - asked_ms < ASK_AGAIN_MS):
+            return False
+        self._asked_ms[ieee] = now_ms
+        return True
+
+    def _set_up_soon(self, device: Any, ieee: str) -> None:  # noqa: ANN401
+        if self._group is not None and self._is_time(ieee):
+            self._under_way.add(ieee)
+            self._group.create_task(self._set_up(device, ieee), name=f"set up {ieee}")
+
+    async def _set_up(self, device: Any, ieee: str) -> None:  # noqa: ANN401
+        try:
+            async with self._at_once:
+                outcome = await set_up(device, self.ears, report_s_min=self._options.report_interval_s_min)
+        except UNANSWERED as error:
+            _log.warning("%s could not be set up: %s", ieee, error)
+            return
+        finally:
+            self._under_way.discard(ieee)
+        self._asked_ms[ieee] = self._monotonic_ms()
+        if self._registry.get(ieee) is None:
+            return
+        if not outcome.is_complete:
+            self._tell(ieee, JoinStep.FAILED, outcome.detail)
+            return
+        self._registry.configured(ieee, outcome.promised_s)
+        await self.save()
+        self._tell(ieee, JoinStep.CONFIGURED)
+
+    def _tell(self, ieee: str, step: JoinStep, detail: str = "") -> None:
+        known = self._registry.get(ieee)
+        sensor = relayed(known) if known is not None and known.is_interviewed else None
+        name = sensor.name if sensor else ieee
+        self._outlet.step(f"{name}: {step}" + (f", {detail}" if detail else ""))
+        self._outlet.events.put(JoinEvent(ieee, step, self._monotonic_ms(), sensor, detail or name))
+
+    def _value(self, ieee: str, source: str, kind: SensorKind, value: float, lqi: int | None) -> None:
+        """Take a value; those of a device that was removed are none of ours."""
+        if self._registry.get(ieee) is None:
+            return
+        self._registry.heard(ieee, lqi)
+        self._outlet.readings.put(Reading(ieee, source, kind, value, self._monotonic_ms()))
+
+
+def _plain(text: object) -> str:
+    """Return what a sensor calls itself, as far as it can be shown: it comes from the air."""
+    return "".join(letter for letter in str(text or "") if letter.isprintable()).strip()[:NAME_CHARACTERS_MAX]

@@ -1,0 +1,218 @@
+"""What the radio keeps over a power cut, and how it stands in its files. Pure: contents go in and out as bytes."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from hal.errors import HalError
+from hal.interface import SensorKind
+from hal.zigbee.availability import Rhythm
+from hal.zigbee.choice import Phase, Settings
+
+BACKUPS_MAX = 8
+"""A week of daily backups and one; the oldest makes room."""
+
+SENSORS_MAX = 500
+"""More than any stick can serve."""
+
+REMOVED_MAX = 100
+
+
+class FileUnreadable(HalError):
+    """A file of the radio holds something else than the radio writes."""
+
+
+class KeptNetwork(msgspec.Struct, frozen=True):
+    """Content of the network's file: a secret.
+
+    Attributes:
+        phase: How far it is on the stick.
+        settings: Which network it is.
+        backups: Open Coordinator Backups (JSON objects), oldest first; empty while it is planned only.
+    """
+
+    phase: Phase
+    settings: Settings
+    backups: tuple[msgspec.Raw, ...] = ()
+
+
+class KeptSensor(msgspec.Struct, frozen=True):
+    """What is known of a device of the network.
+
+    Attributes:
+        ieee: EUI-64 as `0x` and 16 lower-case hex digits.
+        nwk: Its short address, which may change.
+        kinds: What it measures; empty for routers, and before its interview.
+        is_sleepy: Whether it sleeps between reports.
+        is_interviewed: Whether it has told what it is.
+        is_configured: Whether it has taken its bindings and reporting rules.
+        is_offline: Whether it was judged so; being heard lifts it.
+        heard_ms: When it was heard last, on the clock of the boot that the file names.
+        lqi: Of the last hop, when it was heard last.
+    """
+
+    ieee: str
+    nwk: int
+    manufacturer: str = ""
+    model: str = ""
+    kinds: tuple[SensorKind, ...] = ()
+    is_sleepy: bool = True
+    is_interviewed: bool = False
+    is_configured: bool = False
+    is_offline: bool = False
+    heard_ms: int | None = None
+    lqi: int | None = None
+    rhythm: Rhythm = Rhythm()
+
+
+class KeptSensors(msgspec.Struct, frozen=True):
+    """Content of the sensors' file.
+
+    Attributes:
+        boot_id: The boot on whose clock `KeptSensor.heard_ms` counts.
+        sensors: The devices of the network.
+        removed: Addresses of devices that were told to leave, newest last; one that did not hear it is told again.
+    """
+
+    boot_id: str
+    sensors: tuple[KeptSensor, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+class KeptStick(msgspec.Struct, frozen=True):
+    """Content of the stick's file: the fingerprint of the network that the stick was told to have."""
+
+    fingerprint: str = ""
+
+
+def encode(content: KeptNetwork | KeptSensors | KeptStick) -> bytes:
+    """Return the content of a file."""
+    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
+
+
+def decode_network(data: bytes | None) -> KeptNetwork | None:
+    """Read the network's file.
+
+    Raises:
+        FileUnreadable: It is something else.
+    """
+    return None if data is None else _decode(data, KeptNetwork)
+
+
+def decode_stick(data: bytes | None) -> KeptStick:
+    """Read the stick's file.
+
+    Raises:
+        FileUnreadable: It is something else.
+    """
+    return KeptStick() if data is None else _decode(data, KeptStick)
+
+
+def decode_sensors(data: bytes | None, boot_id: str) -> KeptSensors:
+    """Read the sensors' file; what an earlier boot has heard has no place on this boot's clock.
+
+    Raises:
+        FileUnreadable: It is something else.
+    """
+    if data is None:
+        return KeptSensors(boot_id)
+    kept = _decode(data, KeptSensors)
+    if kept.boot_id == boot_id:
+        return kept
+    sensors = tuple(msgspec.structs.replace(sensor, heard_ms=None) for sensor in kept.sensors)
+    return KeptSensors(boot_id, sensors, kept.removed)
+
+
+def with_backup(kept: KeptNetwork, settings: Settings, backup: Mapping[str, object]) -> KeptNetwork:
+    """Return a network that is formed, with one more backup."""
+    raw = msgspec.Raw(json.dumps(backup, sort_keys=True).encode())
+    return KeptNetwork(Phase.FORMED, settings, (*kept.backups, raw)[-BACKUPS_MAX:])
+
+
+def restoring(kept: KeptNetwork | None, backup: Mapping[str, object]) -> KeptNetwork:
+    """Return a network that is to be written to the stick, from ``backup``.
+
+    Raises:
+        ValueError: See `settings_of`.
+    """
+    before = kept or KeptNetwork(Phase.PLANNED, settings_of(backup))
+    return msgspec.structs.replace(with_backup(before, settings_of(backup), backup), phase=Phase.RESTORING)
+
+
+def settings_of(backup: Mapping[str, object]) -> Settings:
+    """Return which network an Open Coordinator Backup is of.
+
+    Raises:
+        ValueError: It is no such backup; the message names what is missing, never a value.
+    """
+    try:
+        shape = msgspec.convert(backup, _Backup)
+    except msgspec.ValidationError as error:
+        # msgspec names the place and the expected type, not the value.
+        raise ValueError(f"this is no Open Coordinator Backup: {error}") from None
+    return Settings(
+        ieee=shape.coordinator_ieee.lower(),
+        extended_pan_id=shape.extended_pan_id.lower(),
+        key=shape.network_key.key.lower(),
+        pan_id=int(shape.pan_id, 16),
+        channel=shape.channel,
+    )
+
+
+def parse_backup(data: bytes) -> Mapping[str, object]:
+    """Read an Open Coordinator Backup.
+
+    Raises:
+        ValueError: It is none; the message never holds a value of it.
+    """
+    try:
+        backup = msgspec.json.decode(data, type=dict[str, object])
+    except msgspec.MsgspecError:
+        raise ValueError("this is no Open Coordinator Backup: it is no JSON object") from None
+    settings_of(backup)
+    return backup
+
+
+_Content = TypeVar("_Content")
+
+
+def _decode(data: bytes, kind: type[_Content]) -> _Content:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise FileUnreadable(f"the file holds no {kind.__name__}: {type(error).__name__}") from None
+
+
+_Hex4 = Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{4}$")]
+_Hex16 = Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{16}$")]
+_Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{32}$")]
+_Channel = Annotated[int, msgspec.Meta(ge=11, le=26)]
+
+
+class _Key(msgspec.Struct):
+    key: _Hex32
+    sequence_number: int
+    frame_counter: int
+
+
+class _Metadata(msgspec.Struct):
+    format: str
+    version: int
+    source: str
+
+
+class _Backup(msgspec.Struct):
+    """The parts of an Open Coordinator Backup that every writer of one fills (its JSON schema, "required")."""
+
+    metadata: _Metadata
+    coordinator_ieee: _Hex16
+    pan_id: _Hex4
+    extended_pan_id: _Hex16
+    nwk_update_id: int
+    security_level: int
+    channel: _Channel
+    channel_mask: list[int]
+    network_key: _Key
+    devices: list[dict[str, object]]

@@ -1,0 +1,173 @@
+"""How some makers leave the standard, and what their sensors mean by it: a small table and its converters. Pure.
+
+The layouts are those that the open converters of the Zigbee community read (zigbee-herdsman-converters, zha-quirks).
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
+
+from hal.interface import SensorKind
+
+AQARA_ATTRIBUTE = 0xFF01
+AQARA_MANUFACTURER = 0x115F
+TUYA = 0xEF00
+TUYA_REPORTS = frozenset({0x01, 0x02, 0x06})
+"""Commands of the Tuya cluster that carry data points: answer, report, and report after a query."""
+
+Value = tuple[SensorKind, float]
+
+
+class Point(msgspec.Struct, frozen=True):
+    """What one Tuya data point measures: its kind, and the unit of one step."""
+
+    kind: SensorKind
+    unit: float
+
+
+class Maker(msgspec.Struct, frozen=True):
+    """How sensors of one family differ.
+
+    Attributes:
+        name: For people.
+        reports_by_itself: It takes no reporting rules, and needs none.
+        has_aqara_struct: It tells its battery in a struct within the Basic cluster.
+        has_voc_index: It tells a VOC index in a cluster of its maker.
+        points: What its Tuya data points are.
+        kinds: What it measures besides what its clusters say.
+    """
+
+    name: str
+    reports_by_itself: bool = False
+    has_aqara_struct: bool = False
+    has_voc_index: bool = False
+    points: Mapping[int, Point] = {}
+    kinds: tuple[SensorKind, ...] = ()
+
+
+STANDARD = Maker("standard")
+
+_AQARA = Maker("Aqara", reports_by_itself=True, has_aqara_struct=True, kinds=(SensorKind.BATTERY_LEVEL,))
+_SONOFF = Maker("Sonoff")
+_IKEA = Maker("IKEA", has_voc_index=True)
+_TUYA_POINTS: Mapping[int, Point] = MappingProxyType(
+    {
+        1: Point(SensorKind.TEMPERATURE, 0.1),
+        2: Point(SensorKind.HUMIDITY, 1.0),
+        4: Point(SensorKind.BATTERY_LEVEL, 1.0),
+    }
+)
+_TUYA = Maker(
+    "Tuya", reports_by_itself=True, points=_TUYA_POINTS, kinds=tuple(point.kind for point in _TUYA_POINTS.values())
+)
+
+_BY_MODEL: Mapping[tuple[str, str], Maker] = MappingProxyType(
+    {
+        ("lumi", "lumi.weather"): _AQARA,
+        ("lumi", "lumi.sensor_ht"): _AQARA,
+        ("lumi", "lumi.sens"): _AQARA,
+        ("lumi", "lumi.sensor_magnet.aq2"): _AQARA,
+        ("lumi", "lumi.sensor_motion.aq2"): _AQARA,
+        ("ewelink", "th01"): _SONOFF,
+        ("ewelink", "snzb-02p"): _SONOFF,
+        ("sonoff", "snzb-02d"): _SONOFF,
+        ("sonoff", "snzb-02wd"): _SONOFF,
+        ("ikea of sweden", "vindstyrka"): _IKEA,
+        ("_tze200_bjawzodf", "ts0601"): _TUYA,
+        ("_tze200_zl1kmjqx", "ts0601"): _TUYA,
+        ("_tze200_a8sdabtg", "ts0601"): _TUYA,
+        ("_tze200_qoy0ekbd", "ts0601"): _TUYA,
+        ("_tze200_znbl8dj5", "ts0601"): _TUYA,
+        ("_tze200_zppcgbdj", "ts0601"): _TUYA,
+    }
+)
+"""By manufacturer and model as the sensor tells them, in lower case."""
+
+
+def maker_of(manufacturer: str, model: str) -> Maker:
+    """Return how a sensor differs from the standard."""
+    return _BY_MODEL.get((manufacturer.strip().lower(), model.strip().lower()), STANDARD)
+
+
+_NUMBERS: Mapping[int, struct.Struct] = MappingProxyType(
+    {
+        0x10: struct.Struct("<B"),
+        0x20: struct.Struct("<B"),
+        0x21: struct.Struct("<H"),
+        0x23: struct.Struct("<I"),
+        0x27: struct.Struct("<Q"),
+        0x28: struct.Struct("<b"),
+        0x29: struct.Struct("<h"),
+        0x2B: struct.Struct("<i"),
+        0x39: struct.Struct("<f"),
+    }
+)
+"""Zigbee data types by their ids; bits of 40 bits (0x24) stand apart."""
+
+_TAG_AND_KIND_BYTES = 2
+_UINT40 = 0x24
+_UINT40_BYTES = 5
+_AQARA_BATTERY_MV = 0x01
+
+
+def aqara_values(record: bytes) -> Sequence[Value]:
+    """Read the struct that Aqara sensors put into attribute 0xFF01 of the Basic cluster.
+
+    Only the battery is taken: what the sensor measures comes in reports of its own as well, and would count twice.
+
+    Args:
+        record: Tagged values: tag, Zigbee data type, value. One that ends too early gives what came before.
+    """
+    found: list[Value] = []
+    while len(record) >= _TAG_AND_KIND_BYTES:
+        tag, kind = record[0], record[1]
+        if kind == _UINT40:
+            record = record[_TAG_AND_KIND_BYTES + _UINT40_BYTES :]
+            continue
+        number = _NUMBERS.get(kind)
+        if number is None or len(record) < _TAG_AND_KIND_BYTES + number.size:
+            break
+        (value,) = number.unpack_from(record, _TAG_AND_KIND_BYTES)
+        if tag == _AQARA_BATTERY_MV:
+            found.append((SensorKind.BATTERY_LEVEL, battery_percent(value / 1000)))
+        record = record[_TAG_AND_KIND_BYTES + number.size :]
+    return found
+
+
+_POINT_HEAD = struct.Struct(">BBH")
+_SEQUENCE_BYTES = 2
+_POINT_VALUE = 0x02
+_POINT_VALUE_BYTES = 4
+
+
+def tuya_values(maker: Maker, payload: bytes) -> Sequence[Value]:
+    """Read the data points of a Tuya report; those that the table does not know are left out.
+
+    Args:
+        maker: Says what each point is.
+        payload: A sequence number of 2 bytes, then id, type, length (2 bytes, big-endian) and value of each point.
+    """
+    found: list[Value] = []
+    rest = payload[_SEQUENCE_BYTES:]
+    while len(rest) >= _POINT_HEAD.size:
+        number, kind, length = _POINT_HEAD.unpack_from(rest)
+        value, rest = rest[_POINT_HEAD.size : _POINT_HEAD.size + length], rest[_POINT_HEAD.size + length :]
+        point = maker.points.get(number)
+        if point is not None and kind == _POINT_VALUE and len(value) == _POINT_VALUE_BYTES:
+            raw = int.from_bytes(value, "big", signed=True)
+            found.append((point.kind, round(raw * point.unit, 4)))
+    return found
+
+
+_EMPTY_V, _FULL_V = 2.5, 3.0
+
+
+def battery_percent(volt: float) -> float:
+    """Estimate what is left in a lithium coin cell (CR2032, CR2450) from its voltage, in percent.
+
+    Linear between 2.5 V, where such sensors stop, and 3.0 V. A cell's curve is flat in the middle, so this is coarse.
+    """
+    part = (volt - _EMPTY_V) / (_FULL_V - _EMPTY_V)
+    return round(100 * min(1.0, max(0.0, part)))

@@ -1,0 +1,50 @@
+"""What the radio has to say to the agent: readings, events of joining sensors, and how it is itself."""
+
+import logging
+from collections import deque
+
+import msgspec
+
+from hal.interface import Reading
+from hal.radio import JoinEvent, RadioReport, RadioState
+from hal.zigbee.crossing import Crossing
+
+_log = logging.getLogger(__name__)
+
+READINGS_MAX = 20_000
+"""What waits while the agent does not fetch it: half an hour at ten reports a second."""
+
+EVENTS_MAX = 1000
+
+STEPS_MAX = 30
+
+
+class Outlet:
+    """Written by the radio's thread, read by the agent's."""
+
+    def __init__(self) -> None:
+        self.readings: Crossing[Reading] = Crossing(READINGS_MAX)
+        self.events: Crossing[JoinEvent] = Crossing(EVENTS_MAX)
+        self.report = RadioReport(RadioState.STARTING)
+        self._steps: deque[str] = deque(maxlen=STEPS_MAX)
+
+    def step(self, text: str) -> None:
+        """Note what was tried."""
+        _log.info("%s", text)
+        self._steps.append(text)
+        self.report = msgspec.structs.replace(self.report, steps=tuple(self._steps))
+
+    def state(self, state: RadioState, problem: str = "") -> None:
+        """Say how the radio is; who waits for readings is told."""
+        self.report = msgspec.structs.replace(self.report, state=state, problem=problem)
+        if state is not RadioState.UP:
+            self.window(None)
+        self.readings.wake()
+
+    def place(self, *, port: str, channel: int, pan_id: int) -> None:
+        """Say where the stick is, and which network it has."""
+        self.report = msgspec.structs.replace(self.report, port=port, channel=channel, pan_id=pan_id)
+
+    def window(self, until_ms: int | None) -> None:
+        """Say until when sensors may join."""
+        self.report = msgspec.structs.replace(self.report, window_until_ms=until_ms)

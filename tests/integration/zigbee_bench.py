@@ -1,0 +1,182 @@
+"""A stick, its sensors and the hub's radio on it: what the tests of the radio share."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+from agent.foundation.clock import SystemClock
+from hal.interface import Reading
+from hal.ncp import install
+from hal.ncp.coordinator import Joining
+from hal.ncp.serve import Server
+from hal.radio import JoinEvent, JoinStep, RadioState
+from hal.zigbee import Options, Surroundings, ZigbeeNetwork
+
+PATIENCE_S = 15.0
+
+HOUSE = """
+seed = 11
+
+[[device]]
+name = "bedroom"
+model = "weather"
+values = { temperature_c = 20.5, humidity_percent = 48, pressure_hpa = 1001, battery_percent = 77 }
+
+[[device]]
+name = "attic"
+model = "climate"
+parent = "plug"
+lqi = 33
+
+[[device]]
+name = "plug"
+model = "router"
+lqi = 77
+"""
+
+
+class MemoryStore:
+    """Files in a directory, without the agent's disk; counts what is written."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.written: list[str] = []
+        self.before_write: Callable[[str], None] = lambda _: None
+
+    def read(self, name: str) -> bytes | None:
+        path = self.directory / name
+        return path.read_bytes() if path.exists() else None
+
+    def write(self, name: str, data: bytes, *, is_secret: bool) -> None:
+        self.before_write(name)
+        self.written.append(name)
+        (self.directory / name).write_bytes(data)
+
+    def put_aside(self, name: str) -> None:
+        (self.directory / name).rename(self.directory / f"{name}.aside")
+
+    def path(self, name: str) -> Path:
+        return self.directory / name
+
+
+class Stand:
+    """A stick whose flash is kept between runs, and a hub whose files are kept."""
+
+    def __init__(self, directory: Path, *, house: str = HOUSE, version: int = 13) -> None:
+        directory.mkdir(exist_ok=True)
+        self.directory = directory
+        self.house = house
+        self.version = version
+        self.stick: bytes | None = None
+        self.room: bytes | None = None
+        self.store = MemoryStore(directory)
+        self.boot_id = "boot"
+
+    @contextlib.asynccontextmanager
+    async def plugged_in(self, *, seed: int | None = None) -> AsyncIterator[Server]:
+        setup = install.Setup(
+            devices=self.house,
+            devices_source="house",
+            stick=self.stick,
+            room=self.room,
+            version=self.version,
+            seed=seed,
+        )
+        server = install.build(
+            setup, link=self.directory / "port", faults=(), keep_stick=self._keep_stick, keep_room=self._keep_room
+        )
+        server.open()
+        try:
+            yield server
+        finally:
+            server.close()
+
+    @contextlib.asynccontextmanager
+    async def hub(self, **options: object) -> AsyncIterator["Hub"]:
+        clock = SystemClock(trust_wall_clock=True)
+        settings: dict[str, object] = {
+            "port": str(self.directory / "port"),
+            "report_interval_s_min": 0,
+            "channel": 15,
+            **options,
+        }
+        network = ZigbeeNetwork(Options(**settings), Surroundings(self.store, clock.monotonic_ms, self.boot_id))
+        hub = Hub(network)
+        try:
+            async with asyncio.TaskGroup() as group:
+                listening = [group.create_task(hub.listen()), group.create_task(hub.watch())]
+                try:
+                    yield hub
+                finally:
+                    for task in listening:
+                        task.cancel()
+        finally:
+            await network.close()
+
+    @contextlib.asynccontextmanager
+    async def running(self, **options: object) -> AsyncIterator[tuple[Server, "Hub"]]:
+        async with self.plugged_in() as sensors, self.hub(**options) as hub:
+            await hub.state(RadioState.UP)
+            yield sensors, hub
+
+    def _keep_stick(self, content: bytes) -> None:
+        self.stick = content
+
+    def _keep_room(self, content: bytes) -> None:
+        self.room = content
+
+
+class Hub:
+    """The network, with all that it says."""
+
+    def __init__(self, network: ZigbeeNetwork) -> None:
+        self.network = network
+        self.readings: list[Reading] = []
+        self.events: list[JoinEvent] = []
+        self.losses: list[str] = []
+        self._news = asyncio.Event()
+
+    async def listen(self) -> None:
+        from hal.errors import NetworkLost  # noqa: PLC0415
+
+        while True:
+            try:
+                self.readings += await self.network.receive()
+            except NetworkLost as error:
+                self.losses.append(str(error))
+                await asyncio.sleep(0.02)
+            self._news.set()
+
+    async def watch(self) -> None:
+        while True:
+            self.events += await self.network.join_events()
+            self._news.set()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not condition():  # noqa: ASYNC110 - the radio's report has no event
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError("\n".join(("never came true", *self.network.radio.steps))) from None
+
+    async def state(self, state: RadioState) -> None:
+        await self.until(lambda: self.network.radio.state is state)
+
+    async def pair(self, sensors: Server, name: str, *, through: str = "") -> str:
+        """Press a sensor's button in an open window; return its device once it is set up."""
+        await self.network.open_window(60, through=through)
+        assert sensors.press(name) is Joining.JOINED
+        device = "0x" + sensors.emulator.air.node(name).eui64.replace(":", "")
+        await self.until(lambda: self.steps(device)[-1:] == [JoinStep.CONFIGURED])
+        return device
+
+    def steps(self, device: str) -> list[JoinStep]:
+        return [event.step for event in self.events if event.device == device]
+
+    def values(self, device: str, kind: str) -> list[float]:
+        return [reading.value for reading in self.readings if (reading.device, reading.kind) == (device, kind)]
+
+    def latest(self, device: str) -> Mapping[str, float]:
+        return {str(reading.kind): reading.value for reading in self.readings if reading.device == device}
