@@ -110,7 +110,12 @@ class _Lives:
             self._end_of_life.clear()
             try:
                 await self._worker.run(
-                    lambda: reset.finish(storage.state_dir, self._disk, key_file=self._settings.cloud.api_key_file)
+                    lambda: reset.finish(
+                        storage.state_dir,
+                        self._disk,
+                        key_file=self._settings.cloud.api_key_file,
+                        outlives=world.OUTLIVES_RESET,
+                    )
                 )
             except (StorageFull, Corrupt) as error:
                 # The key is barred: nothing that is left is ever sent.
@@ -133,7 +138,7 @@ class _Lives:
             hub = app.Hub(
                 settings,
                 world.World(
-                    board=world.make_board(settings.board, clock),
+                    board=world.with_radio(world.make_board(settings.board, clock), settings, clock, self._disk),
                     clock=clock,
                     rng=random.Random(),  # noqa: S311 - jitter, not secrets
                     disk=self._disk,

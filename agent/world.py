@@ -7,21 +7,30 @@ import hashlib
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import aiohttp
 import msgspec
 
 from agent.cloud.quota import Ledger
-from agent.config import BoardConfig
+from agent.config import BoardConfig, Config
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
+from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import Worker
 from hal.interface import Board, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, Judge
 
+if TYPE_CHECKING:
+    from hal.zigbee import ZigbeeNetwork
+
 _log = logging.getLogger(__name__)
+
+OUTLIVES_RESET = frozenset({"zigbee-stick.json"})
+"""Files that a factory reset leaves (`hal.zigbee.options.STICK_FILE`): a hash by which the hub knows that the network
+on its stick was its own and may be overwritten. They hold no secret."""
 
 SIM_START_UTC_MS = 1_767_225_600_000
 """2026-01-01: where a simulated house begins on a hub that does not know the time."""
@@ -96,6 +105,50 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
                 )
             )
             return sim.SimBoard(world, monotonic_ms=clock.monotonic_ms)
+
+
+class _RadioBoard:
+    """A board whose network is a Zigbee stick instead of its own."""
+
+    def __init__(self, board: Board, network: "ZigbeeNetwork") -> None:
+        self._board = board
+        self.network = network
+        self.name = board.name
+        self.sensors = board.sensors
+        self.outputs = board.outputs
+
+    async def close(self) -> None:
+        """Give the stick back, then the rest."""
+        await self.network.close()
+        await self._board.close()
+
+
+def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
+    """Return the board with the radio that the configuration names; the board as it is where it names none.
+
+    zigpy is imported by the radio itself, on its own thread, once it starts.
+
+    Raises:
+        OSError: A file of the radio can neither be used nor put aside.
+    """
+    zigbee = config.zigbee
+    if zigbee.port == "none":
+        return board
+    from hal.zigbee import Options, Surroundings, ZigbeeNetwork  # noqa: PLC0415
+    from hal.zigbee.options import FILE_BYTES_MAX  # noqa: PLC0415
+
+    options = Options(
+        port=zigbee.port,
+        adapter=zigbee.adapter,
+        baudrate=zigbee.baudrate,
+        flow_control=zigbee.flow_control,
+        channel=zigbee.channel,
+        takes_over=zigbee.take_over,
+        quirks=zigbee.quirks,
+        report_interval_s_min=zigbee.report_interval_s_min,
+    )
+    files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
+    return _RadioBoard(board, ZigbeeNetwork(options, Surroundings(files, clock.monotonic_ms, clock.boot_id)))
 
 
 def judge_for(sensor: Sensor) -> Judge:

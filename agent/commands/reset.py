@@ -103,13 +103,14 @@ def bar(state_dir: Path, disk: Disk, key: str) -> None:
     _write(state_dir, disk, Resets(barred, is_erased=False))
 
 
-def finish(state_dir: Path, disk: Disk, *, key_file: Path | None) -> bool:
+def finish(state_dir: Path, disk: Disk, *, key_file: Path | None, outlives: frozenset[str] = frozenset()) -> bool:
     """Erase what a reset has left, if one has begun; return whether one had. Blocks. No file may be open.
 
     Args:
         state_dir: Everything in it goes but the lock and the file of this module.
         disk: Removes.
         key_file: Removed where it holds a barred key and this process may do that.
+        outlives: Names of further files that stay; they hold no secret.
 
     Raises:
         StorageFull: The disk refuses.
@@ -119,7 +120,7 @@ def finish(state_dir: Path, disk: Disk, *, key_file: Path | None) -> bool:
     if resets is None or resets.is_erased:
         return False
     for path in sorted(state_dir.iterdir()):
-        if path.is_file() and path.name not in {FILE_NAME, lock.FILE_NAME}:
+        if path.is_file() and path.name not in {FILE_NAME, lock.FILE_NAME, *outlives}:
             disk.remove(path)
     if key_file is not None:
         # A credential of systemd or a file in /etc cannot be removed; the key is barred all the same.

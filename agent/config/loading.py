@@ -111,6 +111,19 @@ class RelayConfig(msgspec.Struct, frozen=True, kw_only=True):
     sensor_keys_credential: str
 
 
+class ZigbeeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[zigbee]`; `port` is "none" where there is no radio, `channel` 0 where the quietest is to be chosen."""
+
+    port: str
+    adapter: Literal["auto", "ezsp", "znp", "deconz"]
+    baudrate: int
+    flow_control: Literal["none", "hardware", "software"]
+    channel: int
+    take_over: bool
+    quirks: bool
+    report_interval_s_min: int
+
+
 class LocalConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[local]`; `socket` is a full path."""
 
@@ -134,6 +147,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     commands: CommandsConfig
     clock: ClockConfig
     relay: RelayConfig
+    zigbee: ZigbeeConfig
     local: LocalConfig
     log: LogConfig
 
@@ -243,6 +257,7 @@ def _build(values: Mapping[str, object]) -> Config:
         commands=CommandsConfig(**_section(values, "commands")),
         clock=ClockConfig(**_section(values, "clock")),
         relay=RelayConfig(**_section(values, "relay")),
+        zigbee=ZigbeeConfig(**_section(values, "zigbee")),
         local=LocalConfig(**_section(values, "local")),
         log=LogConfig(**_section(values, "log")),
     )

@@ -149,6 +149,30 @@ def socket_name() -> ValueType:
     return ValueType("a file name below storage.run_dir, or an absolute path", read)
 
 
+def serial_port() -> ValueType:
+    """Return the type of serial ports: none, one that is looked for, a path, or a port behind a network."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or "\0" in value:
+            raise NotAllowed
+        if value not in {"none", "auto"} and not value.startswith(("/", "socket://")):
+            raise NotAllowed
+        return value
+
+    return ValueType('"none", "auto", an absolute path, or socket://HOST:PORT', read)
+
+
+def radio_channel() -> ValueType:
+    """Return the type of Zigbee channels in the 2.4 GHz band (IEEE 802.15.4, page 0); 0 leaves the choice open."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not (value == 0 or 11 <= value <= 26):  # noqa: PLR2004 - the standard's numbers
+            raise NotAllowed
+        return value
+
+    return ValueType("a whole number from 11 to 26, or 0", read)
+
+
 def cloud_url() -> ValueType:
     """Return the type of the API's root, without a trailing slash: https, or http on this machine only."""
 

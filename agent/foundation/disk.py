@@ -39,8 +39,13 @@ class Disk:
             raise Corrupt(f"{path} is larger than the {bytes_max} bytes that it may have")
         return data
 
-    def write(self, path: Path, data: bytes) -> None:
+    def write(self, path: Path, data: bytes, *, is_secret: bool = False) -> None:
         """Replace ``path`` by ``data``, durably: after a power cut it holds the old bytes or the new ones, whole.
+
+        Args:
+            path: The file.
+            data: Its new content.
+            is_secret: Let nobody but this user read it, at no time.
 
         Raises:
             StorageFull: No room; the old content stays.
@@ -49,7 +54,11 @@ class Disk:
         temporary = path.with_name(path.name + ".new")
         try:
             self.on_operation(Operation.WRITE, path.name)
-            with temporary.open("wb") as file:
+            if is_secret:
+                # One that a power cut has left keeps its rights when it is opened again.
+                temporary.unlink(missing_ok=True)
+            mode = 0o600 if is_secret else 0o666
+            with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
                 file.write(data)
                 file.flush()
                 self.on_operation(Operation.FSYNC, path.name)

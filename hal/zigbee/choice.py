@@ -64,7 +64,8 @@ def choose(
     *,
     phase: Phase | None,
     ours: Settings | None,
-    given_up: str,
+    remembered: str,
+    has_sensors: bool,
     takes_over: bool,
 ) -> Choice:
     """Decide.
@@ -73,14 +74,16 @@ def choose(
         stick: What the stick holds; `None` for a blank one.
         phase: What the file says of our network; `None` where there is no file.
         ours: Our network; `None` where there is no file.
-        given_up: Fingerprint of the network that the hub's stick had before a factory reset, or empty.
+        remembered: Fingerprint of the network that the hub gave its stick last, or empty. It outlives a factory reset.
+        has_sensors: Whether the hub knows sensors: then there was no factory reset, and what is missing got lost.
         takes_over: Whether a hub without a network takes the one that it finds.
     """
-    is_given_up = stick is not None and fingerprint(stick.extended_pan_id) == given_up
+    is_remembered = stick is not None and fingerprint(stick.extended_pan_id) == remembered
+    is_given_up = is_remembered and not has_sensors
     if phase is None or ours is None:
         if stick is None or is_given_up:
             return Choice.FORM
-        return Choice.USE if takes_over else Choice.REFUSE
+        return Choice.USE if takes_over or is_remembered else Choice.REFUSE
     is_ours = stick is not None and stick.is_same(ours)
     match phase:
         case Phase.RESTORING:

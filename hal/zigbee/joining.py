@@ -19,6 +19,7 @@ from hal.zigbee.options import Options
 from hal.zigbee.outlet import Outlet
 from hal.zigbee.registry import Registry, relayed
 from hal.zigbee.setting_up import UNANSWERED, set_up
+from hal.zigbee.waiting import WaitingRoom
 from hal.zigbee.window import Window, eui64
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ AT_ONCE_MAX = 4
 ASK_AGAIN_MS = 60_000
 """A sensor that did not answer is tried again when it is heard, but not more often than this."""
 
+
+REMOVE_S = 10.0
+"""A sensor that is awake leaves within a second; one that sleeps is told when it wakes."""
 
 NAME_CHARACTERS_MAX = 64
 
@@ -60,12 +64,14 @@ class Joining:
         self._under_way: set[str] = set()
         self._asked_ms: dict[str, int] = {}
         self._app: Any = None
+        self._waiting: WaitingRoom | None = None
         self._group: asyncio.TaskGroup | None = None
         self._window: Window | None = None
 
     def listen(self, app: Any) -> None:  # noqa: ANN401 - zigpy is untyped here
         """Hear what zigpy says from now on."""
         self._app = app
+        self._waiting = WaitingRoom(app)
         app.add_listener(self)
 
     def begin(self, group: asyncio.TaskGroup, window: Window) -> None:
@@ -126,6 +132,8 @@ class Joining:
         known = self._registry.get(ieee)
         if known is None:
             return
+        if self._waiting is not None:
+            self._waiting.release(device)
         mains = device.node_desc is not None and device.node_desc.is_mains_powered
         is_news = not known.is_interviewed
         self._registry.interviewed(
@@ -171,8 +179,12 @@ class Joining:
     async def remove(self, ieee: str) -> None:
         """Tell a device to leave, and forget it whether it hears that or not."""
         self._registry.forget(ieee)
-        await self._app.remove(eui64(ieee))
         await self.save()
+        await self._app.remove(eui64(ieee))
+        # zigpy asks the device in a task of its own, and forgets it after that. Who joins again must not be forgotten.
+        asking = [task for task in asyncio.all_tasks() if _is_removal(task.get_name(), ieee)]
+        if asking:
+            await asyncio.wait(asking, timeout=REMOVE_S)
         self.network_changed.set()
 
     async def save(self) -> None:
@@ -239,6 +251,10 @@ class Joining:
             return
         self._registry.heard(ieee, lqi)
         self._outlet.readings.put(Reading(ieee, source, kind, value, self._monotonic_ms()))
+
+
+def _is_removal(name: str, ieee: str) -> bool:
+    return name.startswith("remove_device-") and address(name.rpartition("=")[2]) == ieee
 
 
 def _plain(text: object) -> str:

@@ -200,13 +200,14 @@ class Radio:
         Raises:
             _Refused: A person has to choose.
         """
-        kept = await self._files.network()
+        kept = await self._files.network() or stack.kept_by(app)
         stick = await stack.settings_on(app)
         chosen = choice.choose(
             stick,
             phase=kept.phase if kept else None,
             ours=kept.settings if kept else None,
-            given_up=(await self._files.stick()).fingerprint,
+            remembered=(await self._files.stick()).fingerprint,
+            has_sensors=bool(self._registry.devices()),
             takes_over=self._options.takes_over,
         )
         match chosen:
@@ -226,7 +227,7 @@ class Radio:
                 await self._formed(kept, await stack.restore(app, json.loads(bytes(kept.backups[-1]))))
             case _:
                 if kept is None:
-                    self._outlet.step("the stick's network is taken over, as configured")
+                    self._outlet.step("the stick's network is taken over")
                     kept = KeptNetwork(Phase.FORMED, stack.settings_of(app))
                     await self._formed(kept, await stack.back_up(app))
                 self._network = kept

@@ -17,7 +17,9 @@ import zigpy.exceptions
 import zigpy.types as t
 
 from hal.errors import NetworkLost
-from hal.zigbee.choice import Settings
+from hal.zigbee import keeping
+from hal.zigbee.choice import Phase, Settings
+from hal.zigbee.keeping import KeptNetwork
 from hal.zigbee.options import Options
 from hal.zigbee.ports import Found
 
@@ -127,6 +129,16 @@ def settings_of(app: Any) -> Settings:  # noqa: ANN401
         pan_id=int(network.pan_id),
         channel=int(network.channel),
     )
+
+
+def kept_by(app: Any) -> KeptNetwork | None:  # noqa: ANN401
+    """Return the network whose backup stands in zigpy's own database, for a hub whose own file was lost."""
+    backup = app.backups.most_recent_backup()
+    if backup is None or not backup.is_complete():
+        return None
+    content = backup.as_open_coordinator_json()
+    settings = keeping.settings_of(content)
+    return keeping.with_backup(KeptNetwork(Phase.FORMED, settings), settings, content)
 
 
 def new_settings() -> Settings:

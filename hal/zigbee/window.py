@@ -45,9 +45,7 @@ class Window:
         router = eui64(through) if through else None
         link_key = None
         if install_code is not None:
-            link_key = zigpy.util.convert_install_code(install_code.code)
-            if link_key is None:
-                raise ValueError("the install code is wrong: its checksum does not fit; check it against the label")
+            link_key = _link_key(install_code.code)
         self._forget()
         if router is not None:
             await self._ask(router, through, seconds)
@@ -89,6 +87,17 @@ class Window:
             raise SensorUnavailable(f"there is no router {name} in the network") from None
         except (zigpy.exceptions.DeliveryError, TimeoutError) as error:
             raise SensorUnavailable(f"the router {name} does not answer; is it plugged in?") from error
+
+
+def _link_key(code: bytes) -> Any:  # noqa: ANN401
+    try:
+        key = zigpy.util.convert_install_code(code)
+    except ValueError:
+        key = None
+    if key is None:
+        # zigpy's own message repeats the code.
+        raise ValueError("the install code is wrong: its checksum does not fit; check it against the label")
+    return key
 
 
 def eui64(text: str) -> Any:  # noqa: ANN401

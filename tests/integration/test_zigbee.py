@@ -1,21 +1,380 @@
 """The hub's radio, on the real zigpy and bellows, over a pseudo terminal to the emulated stick."""
 
+import json
+import logging
+import stat
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("bellows")
 
-from hal.radio import JoinStep, RadioState
-from tests.integration.zigbee_bench import Stand
+import bellows.ash
+from bellows.zigbee.application import ControllerApplication
+
+from hal.errors import NetworkLost, SensorUnavailable
+from hal.ncp import ash, faults
+from hal.ncp.coordinator import Joining
+from hal.radio import InstallCode, JoinStep, RadioState
+from hal.zigbee import radio
+from hal.zigbee.options import DATABASE_FILE, NETWORK_FILE, SENSORS_FILE, STICK_FILE
+from tests.integration.zigbee_bench import HOUSE, Hub, Stand
+
+JOINED = [JoinStep.JOINED, JoinStep.INTERVIEWED, JoinStep.CONFIGURED]
+INSTALL_CODE = "83fed3407a939723a5c639b26916d505c3b5"
 
 
-async def test_from_the_button_to_the_first_readings(tmp_path: Path) -> None:
-    async with Stand(tmp_path).running() as (sensors, hub):
+def one(model: str) -> str:
+    return f'[[device]]\nname = "one"\nmodel = "{model}"\n'
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the patience of both ends, so that a test of it does not last for eleven seconds."""
+    monkeypatch.setattr(bellows.ash, "T_RX_ACK_MIN", 0.05)
+    monkeypatch.setattr(bellows.ash, "T_RX_ACK_MAX", 0.2)
+    monkeypatch.setattr(ash, "ACK_TIMEOUT_MIN_S", 0.05)
+    monkeypatch.setattr(ash, "ACK_TIMEOUT_MAX_S", 0.2)
+    monkeypatch.setattr(ControllerApplication, "_watchdog_period", 0.5)
+    monkeypatch.setattr(radio, "BACKUP_CALM_S", 0.2)
+    monkeypatch.setattr(radio, "REFUSED_RETRY_S", 0.5)
+    monkeypatch.setattr(radio.ladder, "STEPS_S", (0.2,))
+
+
+async def measures(stand: Stand, hub: Hub, sensors: object, device: str, value: float) -> None:
+    sensors.set_values("bedroom", {"temperature_c": value})  # type: ignore[attr-defined]
+    await hub.until(lambda: hub.values(device, "temperature")[-1:] == [value])
+
+
+@pytest.mark.parametrize("version", [13, 14, 18])
+async def test_from_the_button_to_the_first_readings(tmp_path: Path, version: int) -> None:
+    async with Stand(tmp_path, version=version).running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
-        assert hub.steps(device) == [JoinStep.JOINED, JoinStep.INTERVIEWED, JoinStep.CONFIGURED]
+        assert hub.steps(device) == JOINED
+        (sensor,) = hub.network.sensors
+        assert (sensor.device, sensor.ieee_address) == (device, device)
+        assert sensor.name == f"climahub weather {device[-4:]}"
         await hub.until(lambda: len(hub.latest(device)) == 4)
         assert hub.latest(device) == {"temperature": 20.5, "humidity": 48, "pressure": 1001, "battery_level": 77}
-        sensors.set_values("bedroom", {"temperature_c": 23.25})
-        await hub.until(lambda: hub.values(device, "temperature")[-1] == 23.25)
-    assert hub.network.radio.state is not RadioState.REFUSED
+        sent = [21 + count / 4 for count in range(40)]
+        for value in sent:
+            sensors.set_values("bedroom", {"temperature_c": value})
+        await hub.until(lambda: len(hub.values(device, "temperature")) == 41)
+        assert hub.values(device, "temperature")[1:] == sent
+        times = [reading.at_ms for reading in hub.readings]
+        assert times == sorted(times)
+        (link,) = hub.network.links
+        assert (link.is_online, link.is_sleepy, link.lqi_last_hop) == (True, True, 200)
+
+
+async def test_a_restart_keeps_the_sensors_and_sets_nothing_up_again(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    async with stand.running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+    async with stand.plugged_in() as sensors:
+        async with stand.hub() as hub:
+            assert [sensor.device for sensor in hub.network.sensors] == [device]
+            assert hub.network.links[0].is_online
+            await hub.state(RadioState.UP)
+            await measures(stand, hub, sensors, device, 11.5)
+            assert hub.steps(device) == []
+        stand.boot_id = "another boot"
+        async with stand.hub() as hub:
+            assert hub.network.links[0].is_online is None
+            await hub.state(RadioState.UP)
+            await measures(stand, hub, sensors, device, 12.5)
+            assert hub.network.links[0].is_online
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "expected"),
+    [
+        ("aqara_weather", {"temperature_c": 19.5}, {"temperature": 19.5, "battery_level": 100}),
+        ("tuya_climate", {"temperature_c": -3.5, "humidity_percent": 61}, {"temperature": -3.5, "humidity": 61}),
+        ("air", {"voc_index": 140}, {"iaq": 140}),
+        ("climate", {"humidity_percent": 61.25}, {"humidity": 61.25}),
+    ],
+)
+async def test_sensors_of_several_makers(
+    tmp_path: Path, model: str, values: dict[str, float], expected: dict[str, float]
+) -> None:
+    async with Stand(tmp_path, house=one(model)).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        sensors.set_values("one", values)
+        sensors.speak("one")
+        await hub.until(lambda: expected.items() <= hub.latest(device).items())
+        kinds = {str(kind) for kind in hub.network.sensors[0].kinds}
+        assert set(hub.latest(device)) <= kinds
+        assert set(expected) <= kinds
+
+
+async def test_what_measures_nothing_is_no_sensor_but_has_a_link(tmp_path: Path) -> None:
+    async with Stand(tmp_path).running() as (sensors, hub):
+        device = await hub.pair(sensors, "plug")
+        assert list(hub.network.sensors) == []
+        (link,) = hub.network.links
+        assert (link.device, link.is_sleepy) == (device, False)
+
+
+async def test_no_value_is_no_reading(tmp_path: Path) -> None:
+    async with Stand(tmp_path).running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+        for quantity in ("temperature_c", "humidity_percent", "pressure_hpa"):
+            sensors.set_values("bedroom", {quantity: None})
+        await measures(Stand(tmp_path), hub, sensors, device, 24.5)
+        assert hub.values(device, "temperature") == [20.5, 24.5]
+        assert hub.values(device, "humidity") == [48]
+        assert hub.values(device, "pressure") == [1001]
+
+
+async def test_reports_survive_a_bad_cable_in_order(tmp_path: Path) -> None:
+    async with Stand(tmp_path).running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+        sensors.inject(faults.parse("corrupt=0.05"))
+        sent = [10 + count / 4 for count in range(200)]
+        for value in sent:
+            sensors.set_values("bedroom", {"temperature_c": value})
+        await hub.until(lambda: len(hub.values(device, "temperature")) == 201)
+        assert hub.values(device, "temperature")[1:] == sent
+        assert hub.losses == []
+
+
+@pytest.mark.parametrize("words", ["silence=2", "reset", "gone=1"])
+async def test_the_radio_comes_back_by_itself(tmp_path: Path, words: str) -> None:
+    async with Stand(tmp_path).running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+        before = list(hub.network.radio.steps)
+        sensors.set_values("bedroom", {"temperature_c": 30})
+        await hub.until(lambda: 30 in hub.values(device, "temperature"))
+        sensors.inject(faults.parse(words))
+        await hub.state(RadioState.LOST)
+        assert "stick was lost" in hub.network.radio.problem
+        await hub.until(lambda: hub.losses)
+        await hub.state(RadioState.UP)
+        await measures(Stand(tmp_path), hub, sensors, device, 31)
+        assert len(hub.network.radio.steps) > len(before)
+        assert hub.steps(device) == JOINED
+
+
+async def test_readings_wait_for_an_agent_while_the_radio_goes_and_comes(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    async with stand.running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+        hub.pause()
+        # The call that is under way still returns.
+        sensors.set_values("bedroom", {"temperature_c": 4})
+        await hub.until(lambda: 4 in hub.values(device, "temperature"))
+        sensors.set_values("bedroom", {"temperature_c": 5})
+        sensors.set_values("bedroom", {"temperature_c": 6})
+        await hub.until(lambda: len(hub.network._outlet.readings._items) == 2)
+        sensors.inject(faults.parse("gone=0.5"))
+        await hub.state(RadioState.LOST)
+        hub.resume()
+        await hub.until(lambda: hub.values(device, "temperature")[-2:] == [5, 6])
+        await hub.state(RadioState.UP)
+
+
+async def test_a_blank_stick_gets_the_network_and_no_sensor_is_paired_again(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    async with stand.running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+        before = hub.network.radio
+        await hub.until(lambda: len(json.loads(stand.store.read(NETWORK_FILE) or b"{}")["backups"]) >= 2)
+    stand.stick = None
+    async with stand.plugged_in(seed=99) as sensors, stand.hub() as hub:
+        await hub.state(RadioState.UP)
+        assert (hub.network.radio.pan_id, hub.network.radio.channel) == (before.pan_id, before.channel)
+        await measures(stand, hub, sensors, device, 30)
+        assert hub.steps(device) == []
+
+
+async def foreign_stick(tmp_path: Path) -> bytes:
+    foreign = Stand(tmp_path / "foreign", house='seed = 99\n[[device]]\nname = "other"\nmodel = "climate"\n')
+    async with foreign.running():
+        pass
+    assert foreign.stick is not None
+    return foreign.stick
+
+
+async def test_a_foreign_stick_is_refused_until_a_person_chooses(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    async with stand.running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+        ours = await hub.network.backup()
+    own = stand.stick
+    stand.stick = await foreign_stick(tmp_path)
+    async with stand.plugged_in(), stand.hub() as hub:
+        await hub.state(RadioState.REFUSED)
+        problem = hub.network.radio.problem
+        for words in ("not this hub's", "1 sensors", "climahub zigbee restore", str(tmp_path / "port")):
+            assert words in problem
+        with pytest.raises(NetworkLost, match="not this hub's"):
+            await hub.network.open_window(60)
+        with pytest.raises(ValueError, match="no Open Coordinator Backup"):
+            await hub.network.restore(b'{"metadata": {}}')
+        await hub.until(lambda: hub.losses)
+        assert json.loads(await hub.network.backup())["network_key"]["key"] == json.loads(ours)["network_key"]["key"]
+    # Whoever plugs the right stick in has chosen as well.
+    foreign, stand.stick = stand.stick, own
+    async with stand.running() as (sensors, hub):
+        await measures(stand, hub, sensors, device, 13)
+    stand.stick = foreign
+    async with stand.plugged_in() as sensors, stand.hub() as hub:
+        await hub.state(RadioState.REFUSED)
+        await hub.network.restore(ours)
+        assert hub.network.radio.state is RadioState.UP
+        await measures(stand, hub, sensors, device, 14)
+
+
+async def test_a_new_hub_takes_a_stick_with_a_network_only_if_told_to(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    stand.stick = await foreign_stick(tmp_path)
+    async with stand.plugged_in():
+        async with stand.hub() as hub:
+            await hub.state(RadioState.REFUSED)
+            assert "zigbee.take_over" in hub.network.radio.problem
+            with pytest.raises(NetworkLost, match="no backup"):
+                await hub.network.backup()
+        async with stand.hub(takes_over=True) as hub:
+            await hub.state(RadioState.UP)
+        async with stand.hub() as hub:
+            await hub.state(RadioState.UP)
+
+
+async def test_after_a_factory_reset_the_stick_is_formed_anew(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    async with stand.running() as (sensors, hub):
+        await hub.pair(sensors, "bedroom")
+        before = json.loads(await hub.network.backup())
+    for name in (NETWORK_FILE, SENSORS_FILE, DATABASE_FILE):
+        (tmp_path / name).unlink()
+    assert before["network_key"]["key"] not in (tmp_path / STICK_FILE).read_text()
+    async with stand.running() as (_, hub):
+        after = json.loads(await hub.network.backup())
+        assert after["network_key"]["key"] != before["network_key"]["key"]
+        assert list(hub.network.sensors) == []
+
+
+@pytest.mark.parametrize("lost", [NETWORK_FILE, SENSORS_FILE, DATABASE_FILE])
+async def test_a_broken_file_costs_no_pairing(tmp_path: Path, lost: str) -> None:
+    stand = Stand(tmp_path)
+    async with stand.running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+        key = json.loads(await hub.network.backup())["network_key"]["key"]
+    (tmp_path / lost).write_bytes(b"\x00" * 8192)
+    for companion in ("-wal", "-shm"):
+        (tmp_path / f"{lost}{companion}").unlink(missing_ok=True)
+    async with stand.running() as (sensors, hub):
+        await hub.until(lambda: [sensor.device for sensor in hub.network.sensors] == [device])
+        await hub.until(lambda: hub.network._registry.get(device).is_configured)
+        await measures(stand, hub, sensors, device, 15)
+        assert json.loads(await hub.network.backup())["network_key"]["key"] == key
+        assert (tmp_path / f"{lost}.aside").exists()
+
+
+async def test_a_sensor_behind_a_router(tmp_path: Path) -> None:
+    async with Stand(tmp_path).running() as (sensors, hub):
+        assert sensors.press("attic") is Joining.NO_OPEN_NETWORK
+        router = await hub.pair(sensors, "plug")
+        device = await hub.pair(sensors, "attic", through=router)
+        link = next(link for link in hub.network.links if link.device == device)
+        assert link.lqi_last_hop == 77
+        assert hub.network.radio.window_until_ms is not None
+        await hub.network.close_window()
+        assert hub.network.radio.window_until_ms is None
+        assert sensors.press("bedroom") is Joining.NO_OPEN_NETWORK
+
+
+async def test_a_router_that_is_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Stand(tmp_path).running() as (sensors, hub):
+        with pytest.raises(SensorUnavailable, match="no router"):
+            await hub.network.open_window(60, through="0x0000000000000001")
+        router = await hub.pair(sensors, "plug")
+        sensors.unplug("plug")
+        with pytest.raises(SensorUnavailable, match="does not answer"):
+            await hub.network.open_window(60, through=router)
+
+
+async def test_an_install_code_lets_one_in_and_the_next_window_lets_in_all(tmp_path: Path) -> None:
+    house = HOUSE + f'\n[[device]]\nname = "secret"\nmodel = "temperature"\ninstall_code = "{INSTALL_CODE}"\n'
+    async with Stand(tmp_path, house=house).running() as (sensors, hub):
+        address = "0x" + sensors.emulator.air.node("secret").eui64.replace(":", "")
+        # An earlier window's timer would set the policy back in the midst of the next window.
+        await hub.network.open_window(1)
+        with pytest.raises(ValueError, match="checksum"):
+            await hub.network.open_window(60, install_code=InstallCode(address, bytes.fromhex(INSTALL_CODE[:-1] + "6")))
+        await hub.network.open_window(60, install_code=InstallCode(address, bytes.fromhex(INSTALL_CODE)))
+        assert sensors.press("bedroom") is Joining.DENIED
+        assert sensors.press("secret") is Joining.JOINED
+        await hub.until(lambda: hub.steps(address) == JOINED)
+        await hub.network.close_window()
+        await hub.pair(sensors, "bedroom")
+
+
+async def test_a_window_ends_by_itself(tmp_path: Path) -> None:
+    async with Stand(tmp_path).running() as (sensors, hub):
+        await hub.network.open_window(1)
+        assert hub.network.radio.window_until_ms is not None
+        await hub.until(lambda: hub.network.radio.window_until_ms is None)
+        assert sensors.press("bedroom") is Joining.NO_OPEN_NETWORK
+        with pytest.raises(ValueError, match="254"):
+            await hub.network.open_window(255)
+
+
+async def test_removing_and_leaving(tmp_path: Path) -> None:
+    async with Stand(tmp_path).running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+        await hub.network.remove(device)
+        assert list(hub.network.sensors) == []
+        await hub.until(lambda: sensors.emulator.air.node("bedroom").membership is None)
+        again = await hub.pair(sensors, "bedroom")
+        assert again == device
+        assert [sensor.device for sensor in hub.network.sensors] == [device]
+
+
+async def test_backups_are_secret_bounded_and_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with Stand(tmp_path).running() as (sensors, hub):
+        await hub.pair(sensors, "bedroom")
+        for _ in range(10):
+            content = await hub.network.backup()
+        backup = json.loads(content)
+        assert backup["metadata"]["format"] == "zigpy/open-coordinator-backup"
+        kept = json.loads((tmp_path / NETWORK_FILE).read_bytes())
+        assert len(kept["backups"]) == 8
+        assert stat.S_IMODE((tmp_path / DATABASE_FILE).stat().st_mode) == 0o600
+        steps = "\n".join(hub.network.radio.steps)
+    key = backup["network_key"]["key"]
+    assert key not in steps
+    assert key not in caplog.text.replace(":", "").lower()
+
+
+async def test_a_port_that_is_not_there_or_taken_is_explained(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    async with stand.hub() as hub:
+        await hub.state(RadioState.LOST)
+        assert "plug the stick in" in hub.network.radio.problem
+        async with stand.plugged_in():
+            await hub.state(RadioState.UP)
+            other = Stand(tmp_path / "other")
+            async with other.hub(port=str(tmp_path / "port")) as second:
+                await second.state(RadioState.LOST)
+                assert "another program uses it" in second.network.radio.problem
+
+
+async def test_a_missing_adapter_is_explained(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    async with stand.plugged_in(), stand.hub(adapter="deconz") as hub:
+        await hub.state(RadioState.LOST)
+        assert "pip install 'climahub[zigbee-deconz]'" in hub.network.radio.problem
+
+
+async def test_an_agent_that_closes_during_the_start_ends(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    async with stand.plugged_in(), stand.hub() as hub:
+        await hub.until(lambda: hub.network.radio.steps)
+    assert not hub.network._thread._thread.is_alive()
+    with pytest.raises(NetworkLost):
+        await hub.network.close_window()

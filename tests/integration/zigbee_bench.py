@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from agent.foundation.clock import SystemClock
+from hal.errors import NetworkLost
 from hal.interface import Reading
 from hal.ncp import install
 from hal.ncp.coordinator import Joining
@@ -135,23 +136,22 @@ class Hub:
         self.readings: list[Reading] = []
         self.events: list[JoinEvent] = []
         self.losses: list[str] = []
-        self._news = asyncio.Event()
+        self._may_listen = asyncio.Event()
+        self._may_listen.set()
+        self.pause, self.resume = self._may_listen.clear, self._may_listen.set
 
     async def listen(self) -> None:
-        from hal.errors import NetworkLost  # noqa: PLC0415
-
         while True:
+            await self._may_listen.wait()
             try:
                 self.readings += await self.network.receive()
             except NetworkLost as error:
                 self.losses.append(str(error))
                 await asyncio.sleep(0.02)
-            self._news.set()
 
     async def watch(self) -> None:
         while True:
             self.events += await self.network.join_events()
-            self._news.set()
 
     async def until(self, condition: Callable[[], object]) -> None:
         try:
@@ -166,14 +166,15 @@ class Hub:
 
     async def pair(self, sensors: Server, name: str, *, through: str = "") -> str:
         """Press a sensor's button in an open window; return its device once it is set up."""
+        before = len(self.events)
         await self.network.open_window(60, through=through)
         assert sensors.press(name) is Joining.JOINED
         device = "0x" + sensors.emulator.air.node(name).eui64.replace(":", "")
-        await self.until(lambda: self.steps(device)[-1:] == [JoinStep.CONFIGURED])
+        await self.until(lambda: self.steps(device, before)[-1:] == [JoinStep.CONFIGURED])
         return device
 
-    def steps(self, device: str) -> list[JoinStep]:
-        return [event.step for event in self.events if event.device == device]
+    def steps(self, device: str, since: int = 0) -> list[JoinStep]:
+        return [event.step for event in self.events[since:] if event.device == device]
 
     def values(self, device: str, kind: str) -> list[float]:
         return [reading.value for reading in self.readings if (reading.device, reading.kind) == (device, kind)]
