@@ -6,6 +6,7 @@ Which attributes count is decided in `hal.zigbee.clusters`, what makers do other
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 import zigpy.types as t
 from zigpy.zcl import Cluster
 from zigpy.zcl.foundation import BaseAttributeDefs, ZCLAttributeAccess, ZCLAttributeDef
@@ -62,6 +63,20 @@ def kinds_of(device: Any) -> Sequence[SensorKind]:  # noqa: ANN401
     return tuple(dict.fromkeys((*kinds, *maker.kinds)))
 
 
+class Plain(msgspec.Struct, frozen=True):
+    """A device that keeps to the standard: what its reports mean, by endpoint and cluster, then by attribute.
+
+    Attributes:
+        device: zigpy's.
+        ieee: Its address.
+        measures: The source of each value, and how it is read.
+    """
+
+    device: Any
+    ieee: str
+    measures: Mapping[tuple[int, int], Mapping[int, tuple[str, Measure]]]
+
+
 class Ears:
     """Listens to every device that zigpy loads or interviews."""
 
@@ -74,6 +89,7 @@ class Ears:
         """
         self._heard = heard
         self._first = then
+        self._plain: dict[str, Plain] = {}
 
     def resolve(self, device: Any) -> Any:  # noqa: ANN401
         """Listen to a device; zigpy calls this once for each, before it knows the device as initialised."""
@@ -88,9 +104,26 @@ class Ears:
                 endpoint.in_clusters[makers.TUYA].add_listener(_TuyaEar(self, device, ieee, maker))
             if maker.has_aqara_struct and BASIC in endpoint.in_clusters:
                 self._listen_for_struct(endpoint.in_clusters[BASIC], device, ieee)
+        measures: dict[tuple[int, int], dict[int, tuple[str, Measure]]] = {}
         for (number, cluster_id, attribute), measure in places_of(device).items():
+            measures.setdefault((number, cluster_id), {})[attribute] = (f"{number}/{measure.kind}", measure)
             self._listen(device, ieee, device.endpoints[number].in_clusters[cluster_id], attribute, measure)
+        # What a quirk does to a value only zigpy knows.
+        if self._first is None and not maker.reports_by_itself:
+            self._plain[ieee] = Plain(device, ieee, measures)
         return device
+
+    def plain(self, device: Any) -> Plain | None:  # noqa: ANN401
+        """Return what the plain reports of a zigpy device mean; `None` for one that leaves the standard."""
+        plain = self._plain.get(address(device.ieee))
+        return plain if plain is not None and plain.device is device else None
+
+    def raw(self, ieee: str, place: tuple[str, Measure], raw: float, lqi: int | None) -> None:
+        """Pass a raw value on, unless it says that there is none."""
+        source, measure = place
+        value = clusters.value_of(measure, raw)
+        if value is not None:
+            self._heard(ieee, source, measure.kind, value, lqi)
 
     def value(self, device: Any, ieee: str, source: str, kind: SensorKind, value: float) -> None:  # noqa: ANN401
         """Pass a value on."""

@@ -17,9 +17,9 @@ from hal.zigbee.ears import Ears, address, kinds_of, lqi_of
 from hal.zigbee.files import Files
 from hal.zigbee.options import Options
 from hal.zigbee.outlet import Outlet
+from hal.zigbee.reception import Reception
 from hal.zigbee.registry import Registry, relayed
 from hal.zigbee.setting_up import UNANSWERED, set_up
-from hal.zigbee.waiting import WaitingRoom
 from hal.zigbee.window import Window, eui64
 
 _log = logging.getLogger(__name__)
@@ -64,14 +64,14 @@ class Joining:
         self._under_way: set[str] = set()
         self._asked_ms: dict[str, int] = {}
         self._app: Any = None
-        self._waiting: WaitingRoom | None = None
+        self._reception: Reception | None = None
         self._group: asyncio.TaskGroup | None = None
         self._window: Window | None = None
 
     def listen(self, app: Any) -> None:  # noqa: ANN401 - zigpy is untyped here
         """Hear what zigpy says from now on."""
         self._app = app
-        self._waiting = WaitingRoom(app)
+        self._reception = Reception(app, self.ears, self._monotonic_ms)
         app.add_listener(self)
 
     def begin(self, group: asyncio.TaskGroup, window: Window) -> None:
@@ -132,8 +132,8 @@ class Joining:
         known = self._registry.get(ieee)
         if known is None:
             return
-        if self._waiting is not None:
-            self._waiting.release(device)
+        if self._reception is not None:
+            self._reception.release(device)
         mains = device.node_desc is not None and device.node_desc.is_mains_powered
         is_news = not known.is_interviewed
         self._registry.interviewed(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hal.errors import NetworkLost
 from hal.interface import Reading, RelayedSensor
 from hal.radio import InstallCode, JoinEvent, RadioReport, RadioState, SensorLink
+from hal.zigbee import sparing
 from hal.zigbee.files import sensors_at_start
 from hal.zigbee.options import Options, Surroundings
 from hal.zigbee.outlet import Outlet
@@ -39,6 +40,7 @@ class ZigbeeNetwork:
 
     async def _work(self, stop: asyncio.Event) -> None:
         try:
+            sparing.import_zigpy()
             from hal.zigbee.radio import Radio  # noqa: PLC0415 - zigpy costs 22 MiB, and may not be installed
         except ModuleNotFoundError as error:
             self._outlet.state(

@@ -20,7 +20,7 @@ from serial.tools import list_ports
 
 from hal.errors import HalError, NetworkLost
 from hal.radio import InstallCode, RadioState
-from hal.zigbee import choice, keeping, ladder, ports, stack
+from hal.zigbee import choice, keeping, ladder, ports, sparing, stack
 from hal.zigbee.choice import Choice, Phase
 from hal.zigbee.files import Files
 from hal.zigbee.joining import Joining
@@ -141,6 +141,7 @@ class Radio:
         )
         app = await self._load(app_class, found, joining)
         try:
+            stack.spare_the_card(app)
             joining.listen(app)
             async with asyncio.timeout(CONNECT_S):
                 await app.connect()
@@ -252,6 +253,7 @@ class Radio:
             self._outlet.step(f"{found.path}: up, PAN 0x{settings.pan_id:04x}, channel {settings.channel}")
             self._outlet.state(RadioState.UP)
             self._settled.set()
+            sparing.give_back_memory()
             group.create_task(self._back_up_now_and_then(app, joining), name="backups")
             group.create_task(self._save_now_and_then(joining), name="saving")
             group.create_task(self._judge_now_and_then(joining), name="availability")
