@@ -271,6 +271,7 @@ class Radio:
                 _log.warning("no backup of the Zigbee network: %s", _told(error))
             else:
                 joining.adopt_children()
+            sparing.give_back_memory()
             await _first_of(BACKUP_S, joining.network_changed)
 
     async def _back_up(self, app: Any) -> bytes:  # noqa: ANN401

@@ -4,7 +4,7 @@ The short way: most packets are numbers of a sensor that keeps to the standard. 
 cost of all the rest (bench_zigbee). Anything else goes to zigpy.
 
 The waiting: after zigpy's database was lost all sensors are interviewed again, and one that changed its short address
-is a stranger until it has told who it is. zigpy drops what they say meanwhile; here it waits, and is delivered in order.
+is a stranger until it has told who it is. zigpy drops what they say meanwhile; here it waits, and is told in order.
 """
 
 from collections import deque

@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from hal.errors import NetworkLost
 
 T = TypeVar("T")
+
+WORKERS_MAX = 2
 
 STOP_S = 15.0
 """How long the thread may take to give the stick back; one that hangs in a driver is left behind."""
@@ -46,6 +49,8 @@ class RadioThread:
     def _run(self, begun: threading.Event) -> None:
         async def main() -> None:
             self._loop = asyncio.get_running_loop()
+            # For files and for opening the port; by default there would be a thread for each that ever waited.
+            self._loop.set_default_executor(ThreadPoolExecutor(max_workers=WORKERS_MAX, thread_name_prefix="zigbee"))
             self._stop = asyncio.Event()
             begun.set()
             await self._work(self._stop)

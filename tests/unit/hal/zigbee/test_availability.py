@@ -1,0 +1,189 @@
+"""Who is online: the rhythm of a sensor, and what is known of it."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hal.radio import SensorLink
+from hal.zigbee import availability
+from hal.zigbee.availability import SILENCE_S_MAX, Rhythm, allowed_s, heard_again, is_online
+from hal.zigbee.keeping import REMOVED_MAX, SENSORS_MAX, KeptSensor, KeptSensors
+from hal.zigbee.registry import Registry
+
+HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
+IEEE = "0x000d6f4aec588d00"
+
+
+def lived(gaps_s: list[float], rhythm: Rhythm | None = None, *, is_sleepy: bool = True) -> Rhythm:
+    rhythm = rhythm or Rhythm()
+    for gap_s in gaps_s:
+        rhythm = heard_again(rhythm, int(gap_s * 1000), is_sleepy=is_sleepy)
+    return rhythm
+
+
+def test_nobody_is_judged_before_a_night_was_seen() -> None:
+    assert allowed_s(Rhythm(), is_sleepy=True) == SILENCE_S_MAX
+    assert allowed_s(Rhythm(), is_sleepy=False) == availability.UNKNOWN_MAINS_S
+    assert allowed_s(lived([60] * 100), is_sleepy=True) == SILENCE_S_MAX
+    assert allowed_s(lived([60] * 1440), is_sleepy=True) == availability.SILENCE_S_MIN
+
+
+def test_a_promise_counts_from_the_beginning() -> None:
+    assert allowed_s(Rhythm(promised_s=900), is_sleepy=True) == 3 * 900 + 60
+
+
+def test_a_quiet_night_is_remembered_through_a_busy_day() -> None:
+    rhythm = lived([HOUR_S] * 8 + [60] * 16 * 60)
+    assert allowed_s(rhythm, is_sleepy=True) > 2 * HOUR_S
+    assert allowed_s(lived([60] * 20 * 1440, rhythm), is_sleepy=True) < HOUR_S
+
+
+def test_one_long_silence_is_a_failure_and_two_are_a_habit() -> None:
+    rhythm = Rhythm(promised_s=900)
+    once = lived([2 * HOUR_S], rhythm)
+    assert allowed_s(once, is_sleepy=True) == allowed_s(rhythm, is_sleepy=True)
+    twice = lived([900, 3 * HOUR_S], once)
+    assert allowed_s(twice, is_sleepy=True) >= 3 * 2 * HOUR_S
+
+
+def test_a_sleepy_one_that_keeps_its_rhythm_is_never_called_dead() -> None:
+    rng = random.Random(5)
+    rhythm, is_known = Rhythm(), False
+    for _ in range(2000):
+        gap_s = rng.uniform(40 * 60, 60 * 60)
+        is_known = is_known or rhythm.observed_s >= availability.OBSERVED_S_MIN
+        assert gap_s <= allowed_s(rhythm, is_sleepy=True)
+        rhythm = lived([gap_s], rhythm)
+    assert is_known
+    assert allowed_s(rhythm, is_sleepy=True) < 4 * HOUR_S
+
+
+@given(st.lists(st.floats(min_value=1, max_value=40 * HOUR_S), max_size=60), st.floats(0, DAY_S), st.booleans())
+def test_a_dead_one_is_never_online_for_longer_than_the_limit(
+    gaps_s: list[float], promised_s: float, is_sleepy: bool
+) -> None:
+    rhythm = lived(gaps_s, Rhythm(promised_s=promised_s), is_sleepy=is_sleepy)
+    assert availability.SILENCE_S_MIN <= allowed_s(rhythm, is_sleepy=is_sleepy) <= SILENCE_S_MAX
+    now_ms = int(SILENCE_S_MAX * 1000) + 1
+    for since_ms in (0, 1000):
+        state = is_online(
+            rhythm, is_sleepy=is_sleepy, heard_ms=0, listening_since_ms=since_ms, was_offline=False, now_ms=now_ms
+        )
+        assert state is not True
+
+
+class World:
+    def __init__(self, kept: KeptSensors | None = None, *, boot_id: str = "boot") -> None:
+        self.now_ms = 1_000_000
+        self.registry = Registry(kept or KeptSensors(boot_id), lambda: self.now_ms)
+
+    def later(self, seconds: float) -> None:
+        self.now_ms += int(seconds * 1000)
+
+    def link(self) -> SensorLink:
+        (link,) = self.registry.links()
+        return link
+
+    def pair(self) -> None:
+        self.registry.listens(is_listening=True)
+        self.registry.joined(IEEE, 7)
+        self.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=(), is_sleepy=True)
+        self.registry.configured(IEEE, 900)
+        self.registry.heard(IEEE, 99)
+
+
+def test_a_sensor_that_falls_silent_goes_offline_and_comes_back() -> None:
+    world = World()
+    world.pair()
+    assert world.link().is_online
+    assert world.link().lqi_last_hop == 99
+    world.later(2700)
+    assert world.link().is_online
+    world.later(120)
+    assert world.link().is_online is False
+    world.registry.judge()
+    world.registry.heard(IEEE, 88)
+    assert world.link().is_online
+
+
+def test_a_dead_sensor_stays_dead_over_a_restart_of_the_hub() -> None:
+    world = World()
+    world.pair()
+    world.later(HOUR_S)
+    world.registry.judge()
+    again = World(KeptSensors("boot", world.registry.kept().sensors))
+    assert again.link().is_online is False
+    again.registry.listens(is_listening=True)
+    assert again.link().is_online is False
+
+
+def test_silence_of_the_radio_is_held_against_nobody() -> None:
+    world = World()
+    world.pair()
+    world.registry.listens(is_listening=False)
+    world.later(5 * HOUR_S)
+    assert world.link().is_online is None
+    world.registry.judge()
+    world.registry.listens(is_listening=True)
+    assert world.link().is_online is None
+    world.registry.heard(IEEE, 1)
+    assert world.link().is_online
+    kept = world.registry.get(IEEE)
+    assert kept is not None
+    assert not kept.rhythm.doubted_s
+    world.registry.listens(is_listening=False)
+    world.registry.listens(is_listening=True)
+    world.later(HOUR_S)
+    assert world.link().is_online is False
+
+
+def test_several_packets_of_one_report_are_no_rhythm() -> None:
+    world = World()
+    world.pair()
+    for _ in range(10):
+        world.later(0.1)
+        world.registry.heard(IEEE, 1)
+    kept = world.registry.get(IEEE)
+    assert kept is not None
+    assert kept.rhythm.observed_s == 0
+
+
+def test_who_was_removed_is_remembered_until_it_joins_again() -> None:
+    world = World()
+    world.pair()
+    world.registry.forget(IEEE)
+    assert world.registry.is_removed(IEEE)
+    assert list(world.registry.links()) == []
+    world.registry.joined(IEEE, 8)
+    assert not world.registry.is_removed(IEEE)
+    for number in range(2 * REMOVED_MAX):
+        world.registry.forget(f"{number}")
+    assert len(world.registry.kept().removed) == REMOVED_MAX
+
+
+def test_the_network_has_a_limit() -> None:
+    world = World(KeptSensors("boot", tuple(KeptSensor(f"{number}", number) for number in range(SENSORS_MAX))))
+    assert world.registry.is_full
+    world.registry.joined(IEEE, 7)
+    assert world.registry.get(IEEE) is None
+    world.registry.joined("3", 7)
+    kept = world.registry.get("3")
+    assert kept is not None
+    assert kept.nwk == 7
+
+
+def test_one_that_left_is_offline_and_has_to_be_set_up_again() -> None:
+    world = World()
+    world.pair()
+    world.registry.left(IEEE)
+    kept = world.registry.get(IEEE)
+    assert kept is not None
+    assert not kept.is_configured
+    assert world.link().is_online is False
+    for change in (world.registry.left, world.registry.forget):
+        change("a stranger")
+    world.registry.heard("a stranger", 1)
+    world.registry.configured("a stranger", 1)
+    assert world.registry.get("a stranger") is None

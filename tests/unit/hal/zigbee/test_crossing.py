@@ -1,0 +1,91 @@
+"""From the radio's thread to the agent's loop."""
+
+import asyncio
+import threading
+
+import pytest
+
+from hal.errors import NetworkLost
+from hal.zigbee.crossing import Crossing
+from hal.zigbee.thread import RadioThread
+
+
+async def test_items_keep_their_order_and_none_is_lost() -> None:
+    crossing: Crossing[int] = Crossing(100_000)
+
+    def fill() -> None:
+        for number in range(20_000):
+            crossing.put(number)
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    taken: list[int] = []
+    async with asyncio.timeout(20):
+        while len(taken) < 20_000:
+            await crossing.wait()
+            taken += crossing.take()
+    thread.join()
+    assert taken == list(range(20_000))
+    assert crossing.dropped == 0
+
+
+async def test_the_oldest_makes_room() -> None:
+    crossing: Crossing[int] = Crossing(3)
+    for number in range(5):
+        crossing.put(number)
+    assert list(crossing.take()) == [2, 3, 4]
+    assert crossing.dropped == 2
+
+
+async def test_a_word_before_the_wait_is_not_missed_and_a_cancelled_wait_does_no_harm() -> None:
+    crossing: Crossing[int] = Crossing(3)
+    crossing.wake()
+    await asyncio.wait_for(crossing.wait(), 5)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(crossing.wait(), 0.01)
+    crossing.put(1)
+    crossing.put(2)
+    await asyncio.wait_for(crossing.wait(), 5)
+    assert list(crossing.take()) == [1, 2]
+
+
+async def test_the_thread_answers_until_it_is_stopped() -> None:
+    async def work(stop: asyncio.Event) -> None:
+        await stop.wait()
+
+    async def name() -> str:
+        return threading.current_thread().name
+
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    thread = RadioThread(work)
+    with pytest.raises(NetworkLost):
+        await thread.call(name)
+    thread.start()
+    thread.start()
+    assert await thread.call(name) == "zigbee"
+    hanging = asyncio.ensure_future(thread.call(for_ever))
+    await asyncio.sleep(0)
+    await thread.stop()
+    with pytest.raises(NetworkLost):
+        await hanging
+    with pytest.raises(NetworkLost):
+        await thread.call(name)
+
+
+async def test_a_callers_own_cancellation_stays_one() -> None:
+    async def work(stop: asyncio.Event) -> None:
+        await stop.wait()
+
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    thread = RadioThread(work)
+    thread.start()
+    hanging = asyncio.ensure_future(thread.call(for_ever))
+    await asyncio.sleep(0)
+    hanging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hanging
+    await thread.stop()

@@ -1,0 +1,148 @@
+"""What a sensor says, turned into values: clusters, frames on the air, makers."""
+
+import math
+import struct
+
+import pytest
+
+from hal.interface import SensorKind
+from hal.ncp import dialects, models
+from hal.zigbee import clusters, makers, reports
+
+KINDS = SensorKind
+
+
+def test_each_kind_comes_once_from_the_lowest_endpoint() -> None:
+    places = clusters.places({2: [clusters.TEMPERATURE, clusters.PRESSURE], 1: [clusters.POWER, clusters.TEMPERATURE]})
+    assert {place: measure.kind for place, measure in places.items()} == {
+        (1, clusters.TEMPERATURE, 0): KINDS.TEMPERATURE,
+        (1, clusters.POWER, 0x21): KINDS.BATTERY_LEVEL,
+        (2, clusters.PRESSURE, 0): KINDS.PRESSURE,
+    }
+    assert clusters.places({1: [0x0400, 0x0406, 0x0006]}) == {}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "attribute", "raw", "value"),
+    [
+        (clusters.TEMPERATURE, 0, 2134, 21.34),
+        (clusters.TEMPERATURE, 0, -5, -0.05),
+        (clusters.TEMPERATURE, 0, -32768, None),
+        (clusters.HUMIDITY, 0, 4567, 45.67),
+        (clusters.HUMIDITY, 0, 0xFFFF, None),
+        (clusters.PRESSURE, 0, 1013, 1013),
+        (clusters.PRESSURE, 0, -32768, None),
+        (clusters.POWER, 0x21, 155, 77.5),
+        (clusters.POWER, 0x21, 0xFF, None),
+        (clusters.IKEA_VOC, 0, 103.0, 103),
+        (clusters.IKEA_VOC, 0, math.nan, None),
+        (clusters.TEMPERATURE, 0, "21", None),
+        (clusters.TEMPERATURE, 0, True, None),
+    ],
+)
+def test_a_raw_value_gets_its_unit_or_is_none(cluster: int, attribute: int, raw: object, value: float | None) -> None:
+    assert clusters.value_of(clusters.MEASURES[cluster, attribute], raw) == value
+
+
+def report(*records: bytes, control: int = 0x18, command: int = 0x0A) -> bytes:
+    return bytes((control, 7, command)) + b"".join(records)
+
+
+TEMPERATURE = struct.pack("<HBh", 0, 0x29, -512)
+TOLERANCE = struct.pack("<HBH", 3, 0x21, 50)
+
+
+def test_a_plain_report_is_read_whole() -> None:
+    assert reports.plain_values(report(TEMPERATURE, TOLERANCE)) == [(0, -512), (3, 50)]
+    assert reports.plain_values(report(struct.pack("<HBf", 0, 0x39, 1.5))) == [(0, 1.5)]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b"\x18",
+        report(),
+        report(TEMPERATURE[:-1]),
+        report(TEMPERATURE, b"\x00"),
+        report(struct.pack("<HB", 5, 0x42) + b"\x04lumi"),
+        report(TEMPERATURE, control=0x08),
+        report(TEMPERATURE, control=0x1C),
+        report(TEMPERATURE, control=0x19),
+        report(TEMPERATURE, command=0x01),
+    ],
+)
+def test_every_other_frame_is_left_to_zigpy(frame: bytes) -> None:
+    assert not reports.plain_values(frame)
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (report(TEMPERATURE), True),
+        (report(TEMPERATURE, control=0x08), True),
+        (bytes((0x1C, 0x5F, 0x11, 7, 0x0A)) + TEMPERATURE, True),
+        (report(TEMPERATURE, control=0x09, command=0x02), True),
+        (report(TEMPERATURE, control=0x01), False),
+        (report(TEMPERATURE, command=0x01), False),
+        (b"", False),
+        (b"\x18\x07", False),
+    ],
+)
+def test_what_waits_for_an_interview(frame: bytes, expected: bool) -> None:
+    assert reports.is_report(frame) is expected
+
+
+def test_makers_are_known_by_the_names_that_sensors_tell() -> None:
+    assert makers.maker_of("LUMI", "lumi.weather").has_aqara_struct
+    assert makers.maker_of("_TZE200_bjawzodf", "TS0601").points
+    assert makers.maker_of("IKEA of Sweden", "VINDSTYRKA").has_voc_index
+    assert makers.maker_of("SONOFF", "SNZB-02D").name == "Sonoff"
+    assert makers.maker_of("somebody", "something") is makers.STANDARD
+
+
+def test_aqaras_struct_tells_the_battery() -> None:
+    record = dialects.aqara_record(battery_mv=2750, temperature=2150, humidity=4500, pressure_hpa=1001)
+    # Attribute, type and length stand before the text.
+    assert makers.aqara_values(record[4:]) == [(KINDS.BATTERY_LEVEL, 50)]
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (b"", []),
+        (b"\x01", []),
+        (b"\x01\x21\xb8", []),
+        (b"\x05\x24\x01\x02\x03\x04\x05" + b"\x01\x21\xb8\x0b", [(KINDS.BATTERY_LEVEL, 100)]),
+        (b"\x01\x21\xb8\x0b" + b"\x02\x99\x00", [(KINDS.BATTERY_LEVEL, 100)]),
+    ],
+)
+def test_a_struct_that_is_cut_or_strange(record: bytes, expected: list[makers.Value]) -> None:
+    assert makers.aqara_values(record) == expected
+
+
+def test_tuyas_points() -> None:
+    maker = makers.maker_of("_TZE200_bjawzodf", "TS0601")
+    points = dialects.Tuya()
+    payload = points.report(points.set_values({"temperature_c": -3.4, "humidity_percent": 61, "battery_percent": 80}))
+    assert makers.tuya_values(maker, payload) == [
+        (KINDS.TEMPERATURE, -3.4),
+        (KINDS.HUMIDITY, 61),
+        (KINDS.BATTERY_LEVEL, 80),
+    ]
+    unknown = b"\x00\x01" + bytes((99, 2)) + struct.pack(">Hi", 4, 5) + bytes((1, 2)) + struct.pack(">Hi", 4, 215)
+    assert makers.tuya_values(maker, unknown) == [(KINDS.TEMPERATURE, 21.5)]
+    text = b"\x00\x01" + bytes((1, 3)) + struct.pack(">H", 2) + b"hi" + b"\x01"
+    assert makers.tuya_values(maker, text) == []
+
+
+@pytest.mark.parametrize(("volt", "percent"), [(3.2, 100), (3.0, 100), (2.75, 50), (2.5, 0), (2.0, 0)])
+def test_a_coin_cell(volt: float, percent: float) -> None:
+    assert makers.battery_percent(volt) == percent
+
+
+def test_the_emulators_models_are_known_here() -> None:
+    for model in models.MODELS.values():
+        maker = makers.maker_of(model.manufacturer, model.name)
+        assert bool(maker.points) == (model.dialect is models.Dialect.TUYA)
+        assert maker.has_aqara_struct == (model.dialect is models.Dialect.AQARA)
