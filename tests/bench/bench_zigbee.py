@@ -152,6 +152,7 @@ async def registered(cloud: Cloud, url: str, key: str, devices: Sequence[str], s
 def configuration(directory: Path, url: str) -> Path:
     path = directory / "config.toml"
     path.write_text(
+        '[board]\nname = "linux"\n[commands]\nreboot = "simulated"\n'
         f'[cloud]\nbase_url = "{url}"\napi_key_file = "{directory}/key"\nbatch_linger_s = 10\n'
         f'[storage]\nstate_dir = "{directory}/state"\nrun_dir = "{directory}/run"\n'
         f'[zigbee]\nport = "{directory}/port"\nreport_interval_s_min = 0\n'

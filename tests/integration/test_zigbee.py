@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import stat
 from pathlib import Path
 
@@ -378,3 +379,75 @@ async def test_an_agent_that_closes_during_the_start_ends(tmp_path: Path) -> Non
     assert not hub.network._thread._thread.is_alive()
     with pytest.raises(NetworkLost):
         await hub.network.close_window()
+
+
+class PowerCuts:
+    """Copies the hub's directory before and after each file that it writes: what a power cut would leave there."""
+
+    def __init__(self, stand: Stand, directory: Path) -> None:
+        self.left: list[Path] = []
+        self._stand = stand
+        self._directory = directory
+        stand.store.before_write = self._cut
+        stand.store.after_write = self._cut
+
+    def _cut(self, name: str) -> None:
+        place = self._directory / f"{len(self.left):03d} {name}"
+        place.mkdir(parents=True)
+        for path in self._stand.directory.iterdir():
+            if path.is_file() and not path.is_symlink():
+                shutil.copy(path, place / path.name)
+        self.left.append(place)
+
+
+@pytest.mark.slow
+async def test_wherever_the_power_goes_nothing_is_lost_or_paired_twice(tmp_path: Path) -> None:
+    stand = Stand(tmp_path / "hub")
+    cuts = PowerCuts(stand, tmp_path / "cuts")
+    async with stand.running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+        await hub.until(lambda: len(json.loads(stand.store.read(NETWORK_FILE) or b"{}")["backups"]) >= 2)
+    assert {place.name.partition(" ")[2] for place in cuts.left} == {NETWORK_FILE, SENSORS_FILE, STICK_FILE}
+    stick, room = stand.stick, stand.room
+    for number, place in enumerate(cuts.left):
+        after = Stand(place)
+        # The stick and the sensor have power of their own: they are where they got to.
+        after.stick, after.room = stick, room
+        is_formed = b'"formed"' in (after.store.read(NETWORK_FILE) or b"")
+        if not is_formed:
+            # Before the network is formed no sensor can have joined it.
+            after.stick = after.room = None
+        async with after.running() as (sensors, hub):
+            if is_formed:
+                await hub.until(lambda hub=hub: [sensor.device for sensor in hub.network.sensors] == [device])
+                await hub.until(lambda hub=hub: hub.network._registry.get(device).is_configured)
+                await measures(after, hub, sensors, device, 12.5 + number / 2)
+                assert len(hub.network.links) == 1
+            else:
+                assert await hub.pair(sensors, "bedroom") == device
+
+
+async def test_a_power_cut_while_the_network_is_formed(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    async with stand.running() as (_, hub):
+        pan_id = hub.network.radio.pan_id
+    network = json.loads((tmp_path / NETWORK_FILE).read_bytes())
+    # The stick has the network, and the hub did not come to know that.
+    (tmp_path / NETWORK_FILE).write_text(json.dumps({**network, "phase": "planned", "backups": []}))
+    for name in (DATABASE_FILE, STICK_FILE, SENSORS_FILE):
+        (tmp_path / name).unlink(missing_ok=True)
+    async with stand.running() as (_, hub):
+        assert hub.network.radio.pan_id == pan_id
+
+
+async def test_one_that_was_removed_in_its_sleep_is_told_again(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    async with stand.running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+    kept = json.loads((tmp_path / SENSORS_FILE).read_bytes())
+    (tmp_path / SENSORS_FILE).write_text(json.dumps({**kept, "sensors": [], "removed": [device]}))
+    async with stand.running() as (sensors, hub):
+        sensors.set_values("bedroom", {"temperature_c": 2})
+        await hub.until(lambda: sensors.emulator.air.node("bedroom").membership is None)
+        assert list(hub.network.sensors) == []
+        assert hub.readings == []

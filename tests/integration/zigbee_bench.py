@@ -44,6 +44,7 @@ class MemoryStore:
         self.directory = directory
         self.written: list[str] = []
         self.before_write: Callable[[str], None] = lambda _: None
+        self.after_write: Callable[[str], None] = lambda _: None
 
     def read(self, name: str) -> bytes | None:
         path = self.directory / name
@@ -53,6 +54,7 @@ class MemoryStore:
         self.before_write(name)
         self.written.append(name)
         (self.directory / name).write_bytes(data)
+        self.after_write(name)
 
     def put_aside(self, name: str) -> None:
         (self.directory / name).rename(self.directory / f"{name}.aside")
