@@ -23,7 +23,6 @@ from agent.commands.room import Commands
 from agent.config import Config
 from agent.config.primary import choose_primary
 from agent.errors import Corrupt, StorageFull
-from agent.foundation.route import is_metered
 from agent.foundation.supervisor import Faults, supervise
 from agent.local import server
 from agent.local.commands import CommandsReport, build_commands
@@ -149,7 +148,7 @@ class Hub:
 
     def _is_metered(self) -> bool:
         metered = self.config.cloud.metered
-        return is_metered() if metered == "auto" else metered == "yes"
+        return self.world.is_metered() if metered == "auto" else metered == "yes"
 
     def _poll_interval_s(self) -> float:
         return self.config.cloud.commands_poll_interval_s * (METERED_FACTOR if self._is_metered() else 1)

@@ -370,6 +370,7 @@ class Rehearsal:
             sensor_keys=self._sensor_keys,
             host=SimulatedHost(self._on_reboot),
             judge=world.judge_for,
+            is_metered=lambda: False,
             serve=False,
             on_committed=self._on_committed,
             begin_anew=self._begin_anew,
