@@ -120,7 +120,7 @@ class PairableNetwork(SensorNetwork, Protocol):
 
     @property
     def links(self) -> Sequence[SensorLink]:
-        """What is known of each sensor that `sensors` lists."""
+        """What is known of each device that was interviewed: those that `sensors` lists, and routers."""
         ...
 
     async def join_events(self) -> Sequence[JoinEvent]:
@@ -139,6 +139,7 @@ class PairableNetwork(SensorNetwork, Protocol):
             install_code: The one sensor that may join, and its secret.
 
         Raises:
+            ValueError: The time, an address or the install code is none; the message never holds the code.
             NetworkLost: There is no radio now.
             SensorUnavailable: The router did not answer.
         """
@@ -172,7 +173,7 @@ class PairableNetwork(SensorNetwork, Protocol):
         """Write a backup to the stick and start anew with it. Whatever network the stick held is gone.
 
         Raises:
-            NetworkLost: There is no radio now.
-            ValueError: `data` is no such backup; the message says why.
+            NetworkLost: There is no radio now, or the stick did not take it.
+            ValueError: `data` is no such backup; the message says why, and holds nothing of it.
         """
         ...

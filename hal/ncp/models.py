@@ -323,6 +323,6 @@ MODELS: Mapping[str, Model] = MappingProxyType(
 """By the names that a device file uses."""
 
 TUYA_POINTS: Mapping[str, tuple[int, Callable[[float], float]]] = MappingProxyType(
-    {"temperature_c": (1, _tenths), "humidity_percent": (2, round), "battery_percent": (4, round)}
+    {"temperature_c": (1, _tenths), "humidity_percent": (2, _tenths), "battery_percent": (4, round)}
 )
 """Data points of the Tuya sensor, by quantity."""

@@ -14,11 +14,14 @@ from zigpy.zcl.foundation import BaseAttributeDefs, ZCLAttributeAccess, ZCLAttri
 from hal.interface import SensorKind
 from hal.zigbee import clusters, makers
 from hal.zigbee.clusters import Measure
+from hal.zigbee.makers import Maker
 
 Heard = Callable[[str, str, SensorKind, float, int | None], None]
 """IEEE address, source, kind, value, link quality of the last hop."""
 
 BASIC = 0x0000
+
+QUIET = Maker("corrected by a quirk", reports_by_itself=True)
 IKEA_MANUFACTURER = 0x117C
 
 
@@ -56,13 +59,6 @@ def places_of(device: Any) -> Mapping[tuple[int, int, int], Measure]:  # noqa: A
     return clusters.places({endpoint.endpoint_id: list(endpoint.in_clusters) for endpoint in device.non_zdo_endpoints})
 
 
-def kinds_of(device: Any) -> Sequence[SensorKind]:  # noqa: ANN401
-    """Return what a zigpy device measures, each kind once."""
-    maker = makers.maker_of(device.manufacturer or "", device.model or "")
-    kinds = [measure.kind for measure in places_of(device).values()]
-    return tuple(dict.fromkeys((*kinds, *maker.kinds)))
-
-
 class Plain(msgspec.Struct, frozen=True):
     """A device that keeps to the standard: what its reports mean, by endpoint and cluster, then by attribute.
 
@@ -90,13 +86,16 @@ class Ears:
         self._heard = heard
         self._first = then
         self._plain: dict[str, Plain] = {}
+        self._corrected: set[str] = set()
 
     def resolve(self, device: Any) -> Any:  # noqa: ANN401
         """Listen to a device; zigpy calls this once for each, before it knows the device as initialised."""
-        if self._first is not None:
-            device = self._first(device)
-        maker = makers.maker_of(device.manufacturer or "", device.model or "")
         ieee = address(device.ieee)
+        if self._first is not None:
+            raw, device = device, self._first(device)
+            if device is not raw:
+                self._corrected.add(ieee)
+        maker = self.maker(device)
         for endpoint in device.non_zdo_endpoints:
             if maker.has_voc_index and clusters.IKEA_VOC in endpoint.in_clusters:
                 endpoint.add_input_cluster(clusters.IKEA_VOC, IkeaVocIndex(endpoint, is_server=True))
@@ -112,6 +111,17 @@ class Ears:
         if self._first is None and not maker.reports_by_itself:
             self._plain[ieee] = Plain(device, ieee, measures)
         return device
+
+    def maker(self, device: Any) -> Maker:  # noqa: ANN401
+        """Return how a zigpy device differs from the standard; one that a quirk has corrected does not."""
+        if address(device.ieee) in self._corrected:
+            return QUIET if device.skip_configuration else makers.STANDARD
+        return makers.maker_of(device.manufacturer or "", device.model or "")
+
+    def kinds(self, device: Any) -> Sequence[SensorKind]:  # noqa: ANN401
+        """Return what a zigpy device measures, each kind once."""
+        kinds = [measure.kind for measure in places_of(device).values()]
+        return tuple(dict.fromkeys((*kinds, *self.maker(device).kinds)))
 
     def plain(self, device: Any) -> Plain | None:  # noqa: ANN401
         """Return what the plain reports of a zigpy device mean; `None` for one that leaves the standard."""
@@ -157,7 +167,7 @@ class Ears:
 class _TuyaEar:
     """A zigpy listener on the Tuya cluster, whose data points zigpy does not decode."""
 
-    def __init__(self, ears: Ears, device: Any, ieee: str, maker: makers.Maker) -> None:  # noqa: ANN401
+    def __init__(self, ears: Ears, device: Any, ieee: str, maker: Maker) -> None:  # noqa: ANN401
         self._ears = ears
         self._device = device
         self._ieee = ieee

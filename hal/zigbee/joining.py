@@ -13,7 +13,7 @@ import zigpy.types as t
 
 from hal.interface import Reading, SensorKind
 from hal.radio import JoinEvent, JoinStep
-from hal.zigbee.ears import Ears, address, kinds_of, lqi_of
+from hal.zigbee.ears import Ears, address, lqi_of
 from hal.zigbee.files import Files
 from hal.zigbee.options import Options
 from hal.zigbee.outlet import Outlet
@@ -140,7 +140,7 @@ class Joining:
             ieee,
             manufacturer=_plain(device.manufacturer),
             model=_plain(device.model),
-            kinds=kinds_of(device),
+            kinds=self.ears.kinds(device),
             is_sleepy=not mains,
         )
         self._save_soon()

@@ -52,16 +52,20 @@ STANDARD = Maker("standard")
 _AQARA = Maker("Aqara", reports_by_itself=True, has_aqara_struct=True, kinds=(SensorKind.BATTERY_LEVEL,))
 _SONOFF = Maker("Sonoff")
 _IKEA = Maker("IKEA", has_voc_index=True)
-_TUYA_POINTS: Mapping[int, Point] = MappingProxyType(
-    {
+
+
+def _tuya(humidity_unit: float) -> Maker:
+    points = {
         1: Point(SensorKind.TEMPERATURE, 0.1),
-        2: Point(SensorKind.HUMIDITY, 1.0),
+        2: Point(SensorKind.HUMIDITY, humidity_unit),
         4: Point(SensorKind.BATTERY_LEVEL, 1.0),
     }
-)
-_TUYA = Maker(
-    "Tuya", reports_by_itself=True, points=_TUYA_POINTS, kinds=tuple(point.kind for point in _TUYA_POINTS.values())
-)
+    kinds = tuple(point.kind for point in points.values())
+    return Maker("Tuya", reports_by_itself=True, points=MappingProxyType(points), kinds=kinds)
+
+
+_TUYA = _tuya(1.0)
+_TUYA_TENTHS = _tuya(0.1)
 
 _BY_MODEL: Mapping[tuple[str, str], Maker] = MappingProxyType(
     {
@@ -75,8 +79,10 @@ _BY_MODEL: Mapping[tuple[str, str], Maker] = MappingProxyType(
         ("sonoff", "snzb-02d"): _SONOFF,
         ("sonoff", "snzb-02wd"): _SONOFF,
         ("ikea of sweden", "vindstyrka"): _IKEA,
-        ("_tze200_bjawzodf", "ts0601"): _TUYA,
-        ("_tze200_zl1kmjqx", "ts0601"): _TUYA,
+        ("_tze200_bjawzodf", "ts0601"): _TUYA_TENTHS,
+        ("_tze200_zl1kmjqx", "ts0601"): _TUYA_TENTHS,
+        ("_tze200_qyflbnbj", "ts0601"): _TUYA,
+        ("_tze200_44af8vyi", "ts0601"): _TUYA,
         ("_tze200_a8sdabtg", "ts0601"): _TUYA,
         ("_tze200_qoy0ekbd", "ts0601"): _TUYA,
         ("_tze200_znbl8dj5", "ts0601"): _TUYA,
@@ -140,6 +146,8 @@ _POINT_HEAD = struct.Struct(">BBH")
 _SEQUENCE_BYTES = 2
 _POINT_VALUE = 0x02
 _POINT_VALUE_BYTES = 4
+_TUYA_TEMPERATURE_MAX = 0x2000
+"""In tenths of a degree: 819 °C."""
 
 
 def tuya_values(maker: Maker, payload: bytes) -> Sequence[Value]:
@@ -157,6 +165,9 @@ def tuya_values(maker: Maker, payload: bytes) -> Sequence[Value]:
         point = maker.points.get(number)
         if point is not None and kind == _POINT_VALUE and len(value) == _POINT_VALUE_BYTES:
             raw = int.from_bytes(value, "big", signed=True)
+            if point.kind is SensorKind.TEMPERATURE and raw > _TUYA_TEMPERATURE_MAX:
+                # Some put a negative number of 16 bits into the 32 of the point.
+                raw -= 1 << 16
             found.append((point.kind, round(raw * point.unit, 4)))
     return found
 

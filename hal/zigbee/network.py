@@ -18,7 +18,12 @@ from hal.zigbee.registry import Registry
 from hal.zigbee.thread import RadioThread
 
 if TYPE_CHECKING:
+    from hal.radio import PairableNetwork
     from hal.zigbee.radio import Radio
+
+
+GATHER_S = 0.5
+"""Where reports come one upon the other, the agent's loop wakes once for all of this time."""
 
 
 class ZigbeeNetwork:
@@ -36,6 +41,7 @@ class ZigbeeNetwork:
         kept = sensors_at_start(surroundings.store, surroundings.boot_id)
         self._registry = Registry(kept, surroundings.monotonic_ms)
         self._radio: Radio | None = None
+        self._given_s = -GATHER_S
         self._thread = RadioThread(self._work)
 
     async def _work(self, stop: asyncio.Event) -> None:
@@ -77,13 +83,17 @@ class ZigbeeNetwork:
             NetworkLost: The radio is lost or refused, and nothing waits; it starts again by itself.
         """
         self._thread.start()
+        loop = asyncio.get_running_loop()
         while True:
             if readings := self._outlet.readings.take():
+                self._given_s = loop.time()
                 return readings
             report = self._outlet.report
             if report.state in {RadioState.LOST, RadioState.REFUSED}:
                 raise NetworkLost(report.problem)
             await self._outlet.readings.wait()
+            if loop.time() - self._given_s < GATHER_S:
+                await asyncio.sleep(GATHER_S)
 
     def confirm(self) -> None:
         """Do nothing: a report on the air is sent once, and no stick can be asked for it again."""
@@ -153,3 +163,7 @@ class ZigbeeNetwork:
         if self._radio is None:
             raise NetworkLost(self._outlet.report.problem or "the radio is starting; try again in a few seconds")
         return self._radio
+
+
+if TYPE_CHECKING:
+    _: type[PairableNetwork] = ZigbeeNetwork

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bellows.ash
 import zigpy.exceptions
 from serial.tools import list_ports
 
@@ -154,6 +155,10 @@ class Radio:
                 await self._work(app, joining, found, stop)
             except* _Over:
                 pass
+            except* stack.FAILURES as errors:
+                # What was under way when the stick went; a stick that is there and fails so is started again as well.
+                self._outlet.step(_told(errors))
+                joining.lost.set()
             return f"{found.path}: the stick was lost" if joining.lost.is_set() else ""
         finally:
             self._app = self._joining = self._window = None
@@ -392,7 +397,7 @@ def _told(error: BaseException) -> str:  # noqa: PLR0911 - a table
             return f"{error.filename or 'the port'}: {error.strerror or error}"
         case TimeoutError():
             return "the stick does not answer; is it another kind (zigbee.adapter), or another baudrate?"
-        case zigpy.exceptions.ZigbeeException() | zigpy.exceptions.RadioException():
+        case zigpy.exceptions.ZigbeeException() | zigpy.exceptions.RadioException() | bellows.ash.NcpFailure():
             return f"the stick reports {type(error).__name__}: {error}"[:TOLD_CHARACTERS_MAX]
         case _:
             return _UNKNOWN

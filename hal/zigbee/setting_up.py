@@ -10,7 +10,7 @@ import msgspec
 import zigpy.exceptions
 from zigpy.zcl.foundation import Status
 
-from hal.zigbee import clusters, makers
+from hal.zigbee import clusters
 from hal.zigbee.clusters import Measure
 from hal.zigbee.ears import Ears, address, places_of
 
@@ -42,7 +42,7 @@ async def set_up(device: Any, ears: Ears, *, report_s_min: int) -> SetUp:  # noq
         ears: Where values go.
         report_s_min: The least time between two reports of one value.
     """
-    maker = makers.maker_of(device.manufacturer or "", device.model or "")
+    maker = ears.maker(device)
     promised_s = []
     silent = []
     for (number, cluster_id, attribute), measure in places_of(device).items():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import bellows.ash
 import zigpy.backups
 import zigpy.config
 import zigpy.exceptions
@@ -30,6 +31,8 @@ _CONTROLLERS: Mapping[str, tuple[str, str]] = {
     "deconz": ("zigpy_deconz.zigbee.application", "climahub[zigbee-deconz]"),
 }
 
+_log = logging.getLogger(__name__)
+
 _REPORTED = (AttributeReportedEvent, AttributeUpdatedEvent)
 
 _LOUD = ("zigpy", "bellows", "serialx", "aiosqlite", "zigpy_znp", "zigpy_deconz")
@@ -43,6 +46,7 @@ FAILURES = (
     zigpy.exceptions.ZigbeeException,
     zigpy.exceptions.RadioException,
     TimeoutError,
+    bellows.ash.NcpFailure,
     AssertionError,
     RuntimeError,
 )
@@ -75,13 +79,19 @@ def controller(adapter: str) -> Any:  # noqa: ANN401 - zigpy is untyped here
 
 
 def quirks_resolver() -> Callable[[Any], Any] | None:
-    """Import the device table of the Zigbee community and return its resolver; `None` where it is not installed."""
+    """Import the device table of the Zigbee community and return its resolver; `None` where it cannot be used.
+
+    It has had its resolver since its version 2, which needs Python 3.12.
+    """
     try:
-        registry = importlib.import_module("zhaquirks.registry")
-    except ModuleNotFoundError:
+        importlib.import_module("zhaquirks").setup()
+        registry = importlib.import_module("zha.quirks").DEVICE_REGISTRY
+    except (ImportError, AttributeError) as error:
+        _log.warning(
+            "zigbee.quirks: the device table cannot be used (%s): pip install 'climahub[zigbee-quirks]'", error
+        )
         return None
-    importlib.import_module("zhaquirks").setup()
-    resolve: Callable[[Any], Any] = registry.DEVICE_REGISTRY.get_device
+    resolve: Callable[[Any], Any] = registry.resolve
     return resolve
 
 
@@ -190,7 +200,13 @@ async def form(app: Any, planned: Settings, channel: int) -> Mapping[str, object
         }
     )
     await app.form_network()
-    return await back_up(app)
+    return _last_backup(app)
+
+
+def _last_backup(app: Any) -> Mapping[str, object]:  # noqa: ANN401
+    """Return the backup that zigpy has made of what it has just written."""
+    backup: Mapping[str, object] = app.backups.most_recent_backup().as_open_coordinator_json()
+    return backup
 
 
 async def back_up(app: Any) -> Mapping[str, object]:  # noqa: ANN401
@@ -216,7 +232,7 @@ async def restore(app: Any, backup: Mapping[str, object]) -> Mapping[str, object
             "the stick's firmware cannot take the address of the stick it replaces; update its firmware, or use one"
             " that can (EmberZNet 7.4 or newer)"
         ) from error
-    return await back_up(app)
+    return _last_backup(app)
 
 
 def _colons(digits: str) -> str:

@@ -22,11 +22,13 @@ seed = 11
 [[device]]
 name = "bedroom"
 model = "weather"
+latency_s = 0.01
 values = { temperature_c = 20.5, humidity_percent = 48, pressure_hpa = 1001, battery_percent = 77 }
 
 [[device]]
 name = "attic"
 model = "climate"
+latency_s = 0.01
 parent = "plug"
 lqi = 33
 

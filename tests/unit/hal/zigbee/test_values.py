@@ -130,6 +130,8 @@ def test_tuyas_points() -> None:
         (KINDS.HUMIDITY, 61),
         (KINDS.BATTERY_LEVEL, 80),
     ]
+    frosty = b"\x00\x01" + bytes((1, 2)) + struct.pack(">Hi", 4, 0xFFDE)
+    assert makers.tuya_values(maker, frosty) == [(KINDS.TEMPERATURE, -3.4)]
     unknown = b"\x00\x01" + bytes((99, 2)) + struct.pack(">Hi", 4, 5) + bytes((1, 2)) + struct.pack(">Hi", 4, 215)
     assert makers.tuya_values(maker, unknown) == [(KINDS.TEMPERATURE, 21.5)]
     text = b"\x00\x01" + bytes((1, 3)) + struct.pack(">H", 2) + b"hi" + b"\x01"
