@@ -224,6 +224,14 @@ def test_a_reset_erases_all_but_the_lock_and_the_hashes(tmp_path: Path) -> None:
     assert not reset.finish(state, disk, key_file=None)
 
 
+def test_what_is_named_outlives_a_reset(tmp_path: Path) -> None:
+    for name in ("keep", "go"):
+        (tmp_path / name).write_text("x")
+    reset.bar(tmp_path, Disk(), KEY)
+    assert reset.finish(tmp_path, Disk(), key_file=None, outlives=frozenset({"keep"}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["keep", reset.FILE_NAME])
+
+
 def test_a_power_cut_at_any_step_of_a_reset_leaves_no_hub_that_connects(tmp_path: Path) -> None:
     class Cut(BaseException): ...
 

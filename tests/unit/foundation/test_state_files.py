@@ -1,0 +1,69 @@
+"""Files by name for a layer that knows no disk."""
+
+import errno
+import stat
+from pathlib import Path
+
+import pytest
+
+from agent import world
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
+from agent.foundation.state_files import StateFiles
+from hal.zigbee.options import STICK_FILE
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_secret_is_for_this_user_only(tmp_path: Path) -> None:
+    files = StateFiles(tmp_path, Disk(), bytes_max=100)
+    # One that was written carelessly before, and what a power cut left of it.
+    for name in ("secret", "secret.new"):
+        (tmp_path / name).write_text("old")
+        (tmp_path / name).chmod(0o644)
+    files.write("secret", b"key", is_secret=True)
+    files.write("plain", b"x", is_secret=False)
+    assert files.read("secret") == b"key"
+    assert mode(tmp_path / "secret") == 0o600
+    assert mode(tmp_path / "plain") & 0o400
+
+
+def test_a_secret_is_never_readable_by_others_while_it_is_written(tmp_path: Path) -> None:
+    modes = []
+
+    def look(operation: Operation, _: str) -> None:
+        if operation in {Operation.FSYNC, Operation.RENAME}:
+            modes.append(mode(tmp_path / "secret.new"))
+
+    StateFiles(tmp_path, Disk(look), bytes_max=100).write("secret", b"key", is_secret=True)
+    assert modes == [0o600, 0o600]
+
+
+def test_a_file_that_is_too_large_is_put_aside(tmp_path: Path) -> None:
+    files = StateFiles(tmp_path, Disk(), bytes_max=10)
+    (tmp_path / "file").write_bytes(b"x" * 11)
+    assert files.read("file") is None
+    assert not files.path("file").exists()
+    assert (tmp_path / "file.corrupt-1").exists()
+    assert files.read("file") is None
+
+
+def test_a_databases_companions_do_not_outlive_it(tmp_path: Path) -> None:
+    for name in ("z.db", "z.db-wal", "z.db-shm"):
+        (tmp_path / name).write_bytes(b"x")
+    StateFiles(tmp_path, Disk(), bytes_max=10).put_aside("z.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["z.db.corrupt-1"]
+
+
+def test_a_full_disk_is_an_os_error(tmp_path: Path) -> None:
+    def full(operation: Operation, _: str) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(OSError, match="free some space"):
+        StateFiles(tmp_path, Disk(full), bytes_max=10).write("file", b"x", is_secret=False)
+
+
+def test_what_outlives_a_reset_is_what_the_radio_means() -> None:
+    assert {STICK_FILE} == world.OUTLIVES_RESET
