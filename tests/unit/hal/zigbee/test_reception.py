@@ -1,0 +1,180 @@
+"""Packets before zigpy: the short way, repetitions, and reports that come too early; the window's timers."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("zigpy")
+
+from hal.interface import SensorKind
+from hal.zigbee import clusters
+from hal.zigbee.ears import Ears, Plain
+from hal.zigbee.outlet import Outlet
+from hal.zigbee.reception import PACKETS_MAX, REPEATED_MS, SOURCES_MAX, Reception
+from hal.zigbee.window import Window
+
+IEEE = "0x000d6f4aec588d00"
+MEASURE = clusters.MEASURES[clusters.TEMPERATURE, 0]
+
+
+def report(sequence: int, hundredths: int) -> bytes:
+    return bytes((0x18, sequence, 0x0A, 0, 0, 0x29)) + hundredths.to_bytes(2, "little", signed=True)
+
+
+class Packet(SimpleNamespace):
+    def __init__(self, data: bytes, *, nwk: int = 7, endpoint: int = 1, cluster: int = clusters.TEMPERATURE) -> None:
+        super().__init__(
+            src=SimpleNamespace(addr_mode=2, address=nwk),
+            src_ep=endpoint,
+            dst_ep=endpoint,
+            profile_id=0x0104,
+            cluster_id=cluster,
+            lqi=99,
+            data=SimpleNamespace(serialize=lambda: data),
+        )
+
+
+class Air:
+    """zigpy's application as far as the reception knows it, and what came out."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.passed_on: list[Packet] = []
+        self.values: list[tuple[str, float, int | None]] = []
+        self.device = SimpleNamespace(
+            ieee="00:0d:6f:4a:ec:58:8d:00", nwk=7, lqi=None, is_initialized=True, initializing=False, asked=0
+        )
+        self.device.schedule_initialize = self._asked
+        self.delivered: list[Packet] = []
+        self.device.packet_received = self.delivered.append
+        self.known = {7: self.device}
+        self.packet_received = self.passed_on.append
+        ears = Ears(lambda ieee, source, kind, value, lqi: self.values.append((source, value, lqi)))
+        place = {(1, clusters.TEMPERATURE): {0: ("1/temperature", MEASURE)}}
+        ears._plain[IEEE] = Plain(self.device, IEEE, place)
+        self.reception = Reception(self, ears, lambda: self.now_ms)
+
+    def _asked(self) -> None:
+        self.device.asked += 1
+
+    def get_device_with_address(self, source: Any) -> Any:  # noqa: ANN401
+        return self.known[source.address]
+
+    def hear(self, packet: Packet) -> None:
+        self.packet_received(packet)
+
+
+def test_the_first_report_goes_to_zigpy_and_the_next_take_the_short_way() -> None:
+    air = Air()
+    air.hear(Packet(report(1, 2000)))
+    assert len(air.passed_on) == 1
+    air.hear(Packet(report(2, 2150)))
+    air.hear(Packet(report(3, -32768)))
+    assert air.values == [("1/temperature", 21.5, 99)]
+    assert air.device.lqi == 99
+    assert MEASURE.kind is SensorKind.TEMPERATURE
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        Packet(report(9, 2000), cluster=clusters.HUMIDITY),
+        Packet(report(9, 2000), endpoint=2),
+        Packet(report(9, 2000)[:-1]),
+        Packet(b"\x08" + report(9, 2000)[1:]),
+        Packet(report(9, 2000), endpoint=0),
+    ],
+)
+def test_what_is_not_plain_goes_to_zigpy(packet: Packet) -> None:
+    air = Air()
+    air.hear(Packet(report(1, 2000)))
+    air.hear(packet)
+    assert air.passed_on[1:] == [packet]
+    assert air.values == []
+
+
+def test_a_repetition_on_the_air_is_one_report() -> None:
+    air = Air()
+    air.hear(Packet(report(1, 2000)))
+    for _ in range(3):
+        air.hear(Packet(report(2, 2150)))
+    assert len(air.values) == 1
+    # A new sequence number is a new report, and so are the same bytes much later.
+    air.hear(Packet(report(3, 2150)))
+    air.now_ms += REPEATED_MS
+    air.hear(Packet(report(2, 2150)))
+    assert len(air.values) == 3
+
+
+def test_a_device_that_got_another_address_is_not_mistaken() -> None:
+    air = Air()
+    air.hear(Packet(report(1, 2000)))
+    air.device.nwk = 8
+    air.known = {8: air.device}
+    air.hear(Packet(report(2, 2150)))
+    assert air.values == []
+    assert len(air.passed_on) == 2
+
+
+def test_early_reports_wait_for_the_interview_in_order_and_within_limits() -> None:
+    air = Air()
+    air.device.is_initialized = False
+    packets = [Packet(report(number, number)) for number in range(PACKETS_MAX + 3)]
+    for packet in packets:
+        air.hear(packet)
+    answer = Packet(b"\x18\x07\x01")
+    air.hear(answer)
+    assert air.passed_on == [answer]
+    assert air.device.asked == len(packets)
+    air.reception.release(air.device)
+    assert air.delivered == packets[3:]
+    air.reception.release(air.device)
+    assert air.delivered == packets[3:]
+
+
+def test_a_strangers_reports_wait_while_zigpy_asks_who_it_is() -> None:
+    air = Air()
+    air.known = {}
+    packet = Packet(report(1, 2000))
+    air.hear(packet)
+    assert air.passed_on == [packet]
+    for nwk in range(100, 100 + SOURCES_MAX):
+        air.hear(Packet(report(1, 1), nwk=nwk))
+    air.reception.release(air.device)
+    assert air.delivered == []
+    air.device.nwk = 100 + SOURCES_MAX - 1
+    air.reception.release(air.device)
+    assert len(air.delivered) == 1
+
+
+class Stick:
+    """zigpy's application with bellows' habit of sleeping through a window in a task of its own."""
+
+    def __init__(self) -> None:
+        self.timers: list[asyncio.Task[None]] = []
+        self.permitted: list[int] = []
+
+    async def permit(self, seconds: int, node: object = None) -> None:
+        self.permitted.append(seconds)
+        self.timers.append(asyncio.get_running_loop().create_task(asyncio.sleep(seconds + 2), name="pre_permit"))
+        await asyncio.sleep(0)
+
+
+async def test_a_windows_timer_does_not_reach_into_the_next() -> None:
+    stick, outlet = Stick(), Outlet()
+    async with asyncio.TaskGroup() as group:
+        window = Window(stick, outlet, group, lambda: 1000)
+        await window.open(60, through="", install_code=None)
+        await window.open(120, through="", install_code=None)
+        assert outlet.report.window_until_ms == 121_000
+        await asyncio.sleep(0)
+        assert [timer.cancelled() for timer in stick.timers] == [True, False]
+        await window.close()
+        await asyncio.sleep(0)
+        assert [timer.cancelled() for timer in stick.timers] == [True, True, False]
+        assert not window.is_open
+    assert stick.permitted == [60, 120, 0]
+    for timer in stick.timers:
+        timer.cancel()
