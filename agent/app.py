@@ -30,7 +30,7 @@ from agent.local.commands import CommandsReport, build_commands
 from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
 from agent.local.status import Status
-from agent.pairing.identity import Identities
+from agent.pairing.room import Pairing
 from agent.settings.sync import SettingsSync
 from agent.telemetry.intake import Intake
 from agent.telemetry.outbox import Outbox
@@ -89,29 +89,37 @@ class Hub:
             client=self.client,
             poll_interval_s=config.cloud.settings_poll_interval_s,
         )
-        self.identities = Identities(
-            state, keys=world.sensor_keys, disk=world.disk, worker=world.worker, client=self.client
+        network = world.board.network
+        self.pairing = Pairing(
+            state,
+            network=network,
+            keys=world.sensor_keys,
+            clock=clock,
+            disk=world.disk,
+            worker=world.worker,
+            client=self.client,
+            release=self._release,
         )
         self.uplink = Uplink(
             self.client,
             clock=clock,
             rng=world.rng,
-            sensor_id=self.identities.sensor_id,
+            sensor_id=self.pairing.sensor_id,
+            on_accepted=self.pairing.accepted,
             linger_s=config.cloud.batch_linger_s,
             readings_max=config.cloud.batch_readings_max,
         )
         self.outbox: Outbox | None = None
         self.outbox_problem = ""
-        network = world.board.network
         self.intake = Intake(
             commit_interval_s=storage.commit_interval_s,
             readings_max=storage.memory_readings_max,
-            is_known=self.identities.is_known,
+            is_known=self.pairing.is_known,
             on_committed=self._committed,
             on_durable=network.confirm if network else lambda: None,
         )
         self.sampler = self._sampler()
-        self.relay = Relay(network, intake=self.intake, kinds=lambda: self.settings.kinds) if network else None
+        self.relay = self._relay()
         self.settings.on_change(lambda _: self.sampler.rhythm_changed())
         self.commands = Commands(
             state,
@@ -179,6 +187,12 @@ class Hub:
     async def _listed_commands(self) -> CommandsReport:
         return build_commands(await self.commands.listed(), problem=self.commands.problem)
 
+    def _relay(self) -> Relay | None:
+        network = self.world.board.network
+        if network is None:
+            return None
+        return Relay(network, intake=self.intake, kinds=lambda: self.settings.kinds, is_relayed=self.pairing.is_relayed)
+
     def _sampler(self) -> Sampler:
         disabled = self.config.sensors.disabled
         sensors = [sensor for sensor in self.world.board.sensors if sensor.source not in disabled]
@@ -211,7 +225,7 @@ class Hub:
             intake=self.intake,
             uplink=self.uplink,
             relay_problem=self.relay.problem if self.relay else "",
-            identities=self.identities,
+            pairing=self.pairing,
             settings=self.settings,
             faults=self.faults,
         )
@@ -226,8 +240,7 @@ class Hub:
             "service manager": self._tell_host,
         }
         if self.relay:
-            loops["relaying"] = self.relay.run
-            loops["registering"] = self._register
+            loops |= {"relaying": self.relay.run, **self.pairing.loops()}
         if self.world.serve:
             loops["local door"] = lambda: server.serve(
                 self.config.local.socket,
@@ -272,12 +285,7 @@ class Hub:
             self.uplink.committed(self.outbox)
         self.world.on_committed(readings)
 
-    async def _register(self) -> None:
-        network = self.world.board.network
-        if network is not None:
-            await self.identities.run(lambda: list(network.sensors), self._registered)
-
-    async def _registered(self, device: str) -> None:
+    async def _release(self, device: str) -> None:
         """Let a device's readings go; where there is no outbox now, opening it does that."""
         while self.outbox is not None:
             try:
@@ -295,7 +303,7 @@ class Hub:
         while True:
             outbox = self.outbox or await self._open_outbox(is_broken=is_broken)
             # The power may have gone between a device's registration and the release of its readings.
-            for device in self.identities.devices:
+            for device in self.pairing.devices:
                 await outbox.release(device)
             try:
                 async with asyncio.TaskGroup() as group:
