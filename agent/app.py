@@ -30,6 +30,8 @@ from agent.local.commands import CommandsReport, build_commands
 from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
 from agent.local.status import Status
+from agent.local.zigbee import ZigbeeReport, build_zigbee
+from agent.local.zigbee_door import ZigbeeDoor
 from agent.pairing.room import Pairing
 from agent.settings.sync import SettingsSync
 from agent.telemetry.intake import Intake
@@ -184,6 +186,9 @@ class Hub:
                 await outbox.anchor(now_ms=clock.monotonic_ms(), utc_ms=utc_ms)
             await self.intake.flush(outbox)
 
+    def _zigbee(self) -> ZigbeeReport:
+        return build_zigbee(self.pairing, intake=self.intake, clock=self.world.clock)
+
     async def _listed_commands(self) -> CommandsReport:
         return build_commands(await self.commands.listed(), problem=self.commands.problem)
 
@@ -247,6 +252,7 @@ class Hub:
                 self.status,
                 commands=self._listed_commands,
                 confirm=self.commands.confirm,
+                more=ZigbeeDoor(self.pairing, self._zigbee).routes(),
             )
         now_ms = self.world.clock.monotonic_ms
         async with asyncio.TaskGroup() as group:

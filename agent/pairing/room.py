@@ -134,6 +134,11 @@ class Pairing:
         return self._radio
 
     @property
+    def sensors(self) -> Sequence[RelayedSensor]:
+        """The sensors that the network knows now."""
+        return self._network.sensors if self._network is not None else ()
+
+    @property
     def steps(self) -> Sequence[Step]:
         """What happened lately, oldest first."""
         return self.progress.steps
@@ -142,11 +147,6 @@ class Pairing:
     def file_problem(self) -> str:
         """What is wrong with the file; empty where nothing is."""
         return self._book.problem or self._book.file_problem
-
-    def name_of(self, sensor: RelayedSensor) -> str:
-        """Return what people call a sensor: their own name for it, else the network's."""
-        record = self._book.content.sensors.get(sensor.device)
-        return (record.name if record else "") or sensor.name
 
     def problem_of(self, record: Record) -> str:
         """Return why a sensor does not get on, and what to do; empty where nothing is wrong."""
