@@ -66,6 +66,11 @@ class Registrar:
         """Return the key with which a sensor can be registered; empty where there is none."""
         return record.key or self._keys.get(record.device, "") or self._keys.get(record.ieee_address, "")
 
+    def retry(self, device: str) -> None:
+        """Ask for a refused sensor again at once: a person has looked after it."""
+        self._refused_until_ms.pop(device, None)
+        self._changed.set()
+
     async def run(self) -> None:
         """Register what can be, and look again at each change and now and then, until cancelled."""
         while True:

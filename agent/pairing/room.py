@@ -208,6 +208,7 @@ class Pairing:
         device = changes.find(self._book.content, wanted).device
         key = checked_key(key)
         await self._book.commit(lambda content: changes.keyed(content, device, key))
+        self._registrar.retry(device)
         self._not_accepted_yet.add(device)
         self.progress.add(What.KEYED, device)
 

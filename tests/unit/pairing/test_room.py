@@ -107,6 +107,17 @@ async def test_a_refused_key_can_be_corrected_at_once(bench: Bench, room: Room) 
     await bench.until(lambda: stage(room) is Stage.RELAYING)
 
 
+async def test_the_same_key_given_again_is_tried_again_at_once(bench: Bench, room: Room) -> None:
+    bench.cloud.errors = [Refused("the sensor is bound to another hub", status=409)]
+    await room.open_window(WindowRequest(key=KEY))
+    bench.radio.join(sensor(1))
+    await bench.until(lambda: What.REFUSED in steps(room))
+    await bench.settle()
+    assert len(bench.cloud.asked) == 1
+    await room.give_key(ONE, KEY)
+    await bench.until(lambda: stage(room) is Stage.RELAYING)
+
+
 async def test_a_label_restricts_the_window_to_its_sensor(bench: Bench, room: Room) -> None:
     await room.open_window(WindowRequest(label=f"{ONE[2:].upper()}|{CODE} {KEY}"))
     assert bench.radio.opened == [(254, "", InstallCode(ONE, bytes.fromhex(CODE)))]
