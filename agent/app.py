@@ -101,6 +101,7 @@ class Hub:
             worker=world.worker,
             client=self.client,
             release=self._release,
+            abandon=self._abandon,
         )
         self.uplink = Uplink(
             self.client,
@@ -302,6 +303,18 @@ class Hub:
             else:
                 self.uplink.backlog_changed()
                 return
+
+    async def _abandon(self, device: str) -> None:
+        """Give up what is held for a device, what is still in memory included.
+
+        Raises:
+            StorageFull: It is held yet.
+        """
+        if (outbox := self.outbox) is not None:
+            # A broken outbox is put aside, with all that is held, by the loop that owns it.
+            with contextlib.suppress(Corrupt):
+                await self.intake.flush(outbox)
+                await outbox.abandon(device)
 
     async def _telemetry(self) -> None:
         """Run what works on the outbox; one that turns out unreadable is put aside and made anew."""

@@ -59,6 +59,7 @@ class Pairing:
         worker: Worker,
         client: CloudClient,
         release: Callable[[str], Awaitable[None]],
+        abandon: Callable[[str], Awaitable[None]],
     ) -> None:
         """Read what is known already.
 
@@ -71,7 +72,10 @@ class Pairing:
             worker: Where writing blocks.
             client: The way to the cloud.
             release: Lets the held readings of a device go.
+            abandon: Gives them up, where nobody can name the device any more; may raise `StorageFull`.
         """
+        self._release = release
+        self._abandon = abandon
         self._network = network
         self._radio = network if isinstance(network, PairableNetwork) else None
         self._clock = clock
@@ -392,6 +396,8 @@ class Pairing:
 
     async def _let_leave(self, radio: PairableNetwork, record: Record) -> None:
         await radio.remove(record.device)
+        # By now it may have been registered; what it measured while it waited goes out under that name.
+        await (self._release if self.is_known(record.device) else self._abandon)(record.device)
         await self._book.note(lambda content: changes.forgotten(content, record.device))
         self.progress.add(What.REMOVED, record.device, record.problem)
         _log.info("%s has left and is relayed no longer", called(record))

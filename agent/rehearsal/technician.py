@@ -212,7 +212,10 @@ class Technician:
         for _ in range(ATTEMPTS_MAX):
             record = self._record(device)
             is_in = self._mesh.is_joined(device)
-            if self._mesh.is_dead(device) or device not in self.wants.paired:
+            if device not in self.wants.paired:
+                return
+            is_waiting = record is not None and record.stage in {Stage.INTERVIEWED, Stage.KEYED}
+            if self._mesh.is_dead(device) and not is_waiting:
                 return
             if record is None or not is_in or record.stage in {Stage.JOINED, Stage.REMOVED}:
                 await self._try_window(device)

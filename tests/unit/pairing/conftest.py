@@ -150,8 +150,12 @@ class Bench:
         self.disk = Disk()
         self.keys: dict[str, str] = {}
         self.released: list[str] = []
+        self.abandoned: list[str] = []
         self.failures: list[BaseException] = []
         self._tasks: list[asyncio.Task[None]] = []
+
+    async def _abandon(self, device: str) -> None:
+        self.abandoned.append(device)
 
     async def _release(self, device: str) -> None:
         self.released.append(device)
@@ -166,6 +170,7 @@ class Bench:
             worker=InlineWorker(),
             client=cast("CloudClient", self.cloud),
             release=self._release,
+            abandon=self._abandon,
         )
 
     def start(self, room: Pairing) -> None:

@@ -174,6 +174,15 @@ async def test_a_removed_sensor_is_not_relayed_and_leaves_the_network(bench: Ben
         await room.remove("attic")
 
 
+async def test_what_is_held_for_one_that_was_never_registered_is_given_up(bench: Bench, room: Room) -> None:
+    await room.open_window(WindowRequest())
+    bench.radio.join(sensor(1))
+    await bench.until(lambda: stage(room) is Stage.INTERVIEWED)
+    await room.remove(ONE)
+    await bench.until(lambda: stage(room) is None)
+    assert (bench.abandoned, bench.released) == ([ONE], [])
+
+
 async def test_a_replacement_takes_name_and_history_over(bench: Bench, room: Room) -> None:
     await pair(bench, room, 1, name="attic", key=KEY)
     await pair(bench, room, 2, replaces="attic")
