@@ -70,6 +70,7 @@ def find(content: Content, wanted: str) -> Record:
 def joined(content: Content, device: str) -> Content:
     """Return the content after a sensor has joined: it is new, or it comes back and stays who it was."""
     record = content.sensors.get(device)
+    is_new = record is None or record.is_away or record.stage in {Stage.JOINED, Stage.REMOVED}
     if record is None:
         if len(content.sensors) - _removed(content) >= SENSORS_MAX:
             return content
@@ -79,7 +80,7 @@ def joined(content: Content, device: str) -> Content:
     else:
         return content
     window = content.window
-    if window is None or not _is_meant(window, record):
+    if window is None or not _is_meant(window, record, is_new=is_new):
         return put(content, record)
     plan = {
         name: value
@@ -114,14 +115,14 @@ def owner_of(content: Content, sensor_id: str, *, but: str = "") -> Record | Non
     return None
 
 
-def _is_meant(window: Window, record: Record) -> bool:
+def _is_meant(window: Window, record: Record, *, is_new: bool) -> bool:
     """Tell whether a sensor that joins is the one that the window was opened for."""
     if window.device:
         return window.device == record.device
     if window.ieee_address:
         return window.ieee_address in {record.device, record.ieee_address}
-    # One that relays already has merely come back, as sensors do after a power cut.
-    return not window.is_many and record.stage in UNFINISHED and not record.key
+    # One that is in the network already has merely come back, as sensors do after a power cut.
+    return not window.is_many and is_new and record.stage in UNFINISHED and not record.key
 
 
 def interviewed(content: Content, sensor: RelayedSensor, about: str = "") -> Content:

@@ -166,7 +166,12 @@ class Technician:
 
     def _fate(self, device: str, spares: list[str]) -> tuple[_Mishap | None, _Job | None, _Mishap | None]:
         """Return what happens to a paired sensor, what the technician does after that, what happens then."""
-        press = partial(self._mesh.press, device)
+
+        def press(now_ms: int) -> None:
+            # Two new sensors at once, and a key for one of them: no hub could tell which is meant.
+            if self._mesh.is_joined(device):
+                self._mesh.press(device, now_ms)
+
         kill = partial(self._mesh.kill, device)
         fates: list[tuple[_Mishap | None, _Job | None, _Mishap | None]] = [
             (press, None, press),

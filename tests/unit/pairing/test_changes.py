@@ -89,9 +89,19 @@ def test_a_window_for_many_stays_open() -> None:
     assert {record.stage for record in content.sensors.values()} == {Stage.INTERVIEWED}
 
 
-def test_a_sensor_that_waits_for_its_key_can_be_paired_again_with_one() -> None:
+def test_a_sensor_that_waits_for_its_key_and_comes_back_does_not_take_anothers() -> None:
     content = changes.interviewed(changes.joined(Content(), DEVICES[0]), sensor(DEVICES[0]))
     content = changes.joined(with_window(content, key="k"), DEVICES[0])
+    assert content.sensors[DEVICES[0]].stage is Stage.INTERVIEWED
+    assert content.window == window(key="k")
+
+
+@pytest.mark.parametrize("changed", [{"ieee_address": DEVICES[0]}, {}])
+def test_a_sensor_that_waits_can_be_paired_again_where_it_is_meant(changed: dict[str, str]) -> None:
+    content = changes.interviewed(changes.joined(Content(), DEVICES[0]), sensor(DEVICES[0]))
+    if not changed:
+        content = changes.away(content, DEVICES[0])  # it was reset, so it joins anew
+    content = changes.joined(with_window(content, key="k", **changed), DEVICES[0])
     assert content.sensors[DEVICES[0]].stage is Stage.KEYED
 
 
