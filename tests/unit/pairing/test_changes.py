@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -49,7 +50,9 @@ def test_what_is_not_in_the_table_is_a_defect() -> None:
         after(Record("T1"), Event.RELEASE)
 
 
-def test_the_picture_names_every_edge() -> None:
+def test_the_picture_is_that_of_the_documents() -> None:
+    document = Path(__file__).parents[3] / "docs" / "pairing.md"
+    assert f"```mermaid\n{picture()}\n```" in document.read_text()
     assert len(picture().splitlines()) == len(EDGES) + 2
 
 
