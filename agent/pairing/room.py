@@ -292,7 +292,13 @@ class Pairing:
 
     async def _listen(self, radio: PairableNetwork) -> None:
         while True:
-            for event in await radio.join_events():
+            try:
+                events = await radio.join_events()
+            except NetworkLost as error:
+                _log.info("nobody can join: %s", error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            for event in events:
                 await self._take(event)
 
     async def _take(self, event: JoinEvent) -> None:
@@ -350,7 +356,7 @@ class Pairing:
                     await self._meet(radio.sensors)
                 if self._book.problem:
                     await self._book.note(lambda content: content)
-            except (NetworkLost, StorageFull) as error:
+            except (NetworkLost, SensorUnavailable, StorageFull) as error:
                 _log.info("the radio waits: %s", error)
                 self._has_to_meet = True
                 wait_s = RETRY_S

@@ -14,7 +14,7 @@ from agent.errors import ClimahubError
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.pairing.room import Pairing
-from hal.errors import HalError
+from hal.errors import HalError, NetworkLost
 from hal.interface import Reading, RelayedSensor, SensorKind, SensorNetwork
 from hal.radio import InstallCode, JoinEvent, JoinStep, RadioReport, RadioState, SensorLink
 
@@ -67,6 +67,7 @@ class Radio(Network):
         self.opened: list[tuple[int, str, InstallCode | None]] = []
         self.removed: list[str] = []
         self.errors: list[HalError] = []
+        self.losses = 0
         self.network = b"{}"
 
     @property
@@ -78,7 +79,12 @@ class Radio(Network):
         return [SensorLink(each.device) for each in self.sensors]
 
     async def join_events(self) -> Sequence[JoinEvent]:
-        return [await self._events.get()]
+        event = await self._events.get()
+        if self.losses:
+            self.losses -= 1
+            self._events.put_nowait(event)
+            raise NetworkLost("unplugged")
+        return [event]
 
     def _fail(self) -> None:
         if self.errors:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agent.commands import reset
 from agent.errors import PairingRefused, Refused, StorageFull, UnknownSensor
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
@@ -211,6 +212,27 @@ async def test_removing_waits_for_a_radio_that_is_gone(
     await room.remove(ONE)
     await bench.until(lambda: stage(room) is Stage.REMOVED)
     assert bench.radio.errors == []
+
+
+async def test_a_radio_that_is_gone_is_listened_to_again(
+    bench: Bench, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.pairing.room.RETRY_S", 0.0)
+    await bench.settle()
+    bench.radio.losses = 3
+    bench.radio.join(sensor(1))
+    bench.radio.join(sensor(2))
+    await bench.until(lambda: stage(room, 2) is Stage.INTERVIEWED)
+    assert bench.radio.losses == 0
+
+
+async def test_a_factory_reset_leaves_nothing_of_it(bench: Bench, room: Room) -> None:
+    await room.open_window(WindowRequest(key=KEY))
+    await bench.end()
+    (bench.directory / f"{FILE_NAME}.new").write_text(KEY)  # as a power cut leaves it
+    reset.bar(bench.directory, Disk(), "cs_dev_of_the_hub")
+    assert reset.finish(bench.directory, Disk(), key_file=None)
+    assert [path.name for path in bench.directory.iterdir()] == [reset.FILE_NAME]
 
 
 # The window.
