@@ -1,5 +1,6 @@
 """`climahub rehearse`: asks for a rehearsal and prints its verdict. The judging is done in `agent.rehearsal`."""
 
+import logging
 import shlex
 import sys
 from collections.abc import Mapping
@@ -71,6 +72,8 @@ def rehearse(
     check_map(board, map_file)
     if pairing and (board.name != "sim" or sensors is not None):
         raise click.UsageError("--pairing brings its own house with its own sensors")
+    # What the rehearsed hub logs is part of the play; without a handler Python prints it among the verdict.
+    logging.getLogger().addHandler(logging.NullHandler())
     asked: dict[str, Any] = {
         "recording": board.recording,
         "map": map_file,

@@ -180,7 +180,7 @@ class Pairing:
             await self._book.commit(lambda content: changes.set_window(content, window))
             try:
                 await self._open(radio, window)
-            except (NetworkLost, SensorUnavailable):
+            except (NetworkLost, SensorUnavailable, PairingRefused):
                 await self._book.note(lambda content: changes.set_window(content, None))
                 raise
 
@@ -299,14 +299,16 @@ class Pairing:
                 await asyncio.sleep(RETRY_S)
                 continue
             for event in events:
-                await self._take(event)
+                await self._take(radio, event)
 
-    async def _take(self, event: JoinEvent) -> None:
+    async def _take(self, radio: PairableNetwork, event: JoinEvent) -> None:
         device, sensor = event.device, event.sensor
         before = self._book.content
         match event.step:
             case JoinStep.JOINED:
-                content = await self._book.note(lambda content: changes.joined(content, device))
+                # One that was interviewed before is not interviewed again: the network knows it.
+                known = [each for each in radio.sensors if each.device == device]
+                content = await self._book.note(lambda content: changes.met(changes.joined(content, device), known))
                 detail = "it comes back and stays who it was" if self.is_known(device) else event.detail
                 if device not in content.sensors:
                     detail = "the hub knows too many sensors already; remove those that are not needed"
@@ -387,7 +389,7 @@ class Pairing:
         if radio.radio.window_until_ms is None and left_ms > WINDOW_REST_MS:
             try:
                 await self._open(radio, window)
-            except SensorUnavailable as error:
+            except (SensorUnavailable, PairingRefused) as error:
                 self.progress.add(What.WINDOW_CLOSED, detail=str(error))
                 await self._book.commit(lambda content: changes.set_window(content, None))
         return max(left_ms, 1) / 1000
@@ -397,7 +399,11 @@ class Pairing:
         code = None
         if window.code:
             code = InstallCode(window.ieee_address, bytes.fromhex(window.code), is_link_key=window.is_link_key)
-        await radio.open_window(left_s, through=window.through, install_code=code)
+        try:
+            await radio.open_window(left_s, through=window.through, install_code=code)
+        except ValueError as error:
+            # The cause is dropped: it may repeat the code.
+            raise PairingRefused(f"this radio cannot use the label's code: {error}") from None
         self.progress.add(What.WINDOW_OPEN, detail=f"for {left_s} s")
 
     async def _let_leave(self, radio: PairableNetwork, record: Record) -> None:

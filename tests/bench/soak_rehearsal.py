@@ -5,6 +5,7 @@ python tests/bench/soak_rehearsal.py --pairing --count 50 --faults harsh
 """
 
 import argparse
+import logging
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -68,6 +69,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
+    logging.disable(logging.CRITICAL)
     work = partial(one, days=options.days, sensors=options.sensors, faults=options.faults, pairing=options.pairing)
     verdicts = []
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:

@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,13 @@ def test_a_pairing_brings_its_own_house(monkeypatch: pytest.MonkeyPatch, capsys:
     assert command_for(asked[0]) == "climahub rehearse --seed 7 --faults none --pairing --days 0.25"
     assert "joined" in capsys.readouterr().out
     assert root.run(["rehearse", "--pairing", "--sensors", "20"]) == exits.USAGE
+
+
+def test_what_the_rehearsed_hub_logs_stays_in_the_play() -> None:
+    command = [sys.executable, "-m", "agent", "rehearse", "--days", "0.3", "--sensors", "7", "--seed", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["commands"]["failed"] > 0
+    assert done.stderr == ""
 
 
 def test_violations_are_exit_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

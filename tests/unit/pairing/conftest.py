@@ -84,6 +84,8 @@ class Radio(Network):
             self.losses -= 1
             self._events.put_nowait(event)
             raise NetworkLost("unplugged")
+        if event.sensor is not None and event.sensor not in self.sensors:
+            self.sensors.append(event.sensor)
         return [event]
 
     def _fail(self) -> None:
@@ -92,6 +94,8 @@ class Radio(Network):
 
     async def open_window(self, seconds: int, *, through: str = "", install_code: InstallCode | None = None) -> None:
         self._fail()
+        if install_code is not None and install_code.is_link_key:
+            raise ValueError("link keys are not for this radio")
         self.opened.append((seconds, through, install_code))
         self.until_ms = self._clock.now_ms + seconds * 1000
 
@@ -115,8 +119,6 @@ class Radio(Network):
         self.network = data
 
     def tell(self, device: str, step: JoinStep, sensor: RelayedSensor | None = None, detail: str = "") -> None:
-        if sensor is not None:
-            self.sensors.append(sensor)
         self._events.put_nowait(JoinEvent(device, step, self._clock.now_ms, sensor, detail))
 
     def join(self, each: RelayedSensor) -> None:

@@ -248,6 +248,22 @@ async def test_a_window_that_cannot_be_opened_is_told_at_once(bench: Bench, room
     assert bench.radio.opened == []
 
 
+async def test_a_code_that_the_radio_cannot_use_is_told_and_opens_nothing(bench: Bench, room: Room) -> None:
+    label = f"RB01SG{'0' * 34}{ONE[2:].upper()}DLK999F98A7DFBCA6DD3955823AD9089631"
+    with pytest.raises(PairingRefused, match="cannot use the label's code") as caught:
+        await room.open_window(WindowRequest(label=label))
+    assert "999F98A7" not in str(caught.value).upper()
+    assert room.content.window is None
+
+
+async def test_one_that_the_network_knows_and_the_book_does_not_is_not_waited_for(bench: Bench, room: Room) -> None:
+    """The book was lost, and a radio interviews nobody twice."""
+    await bench.settle()
+    bench.radio.sensors.append(sensor(1))
+    bench.radio.tell(ONE, JoinStep.JOINED)
+    await bench.until(lambda: stage(room) is Stage.INTERVIEWED)
+
+
 async def test_an_open_window_is_opened_again_after_a_crash_for_the_rest_of_its_time(bench: Bench, room: Room) -> None:
     await room.open_window(WindowRequest(seconds=100, name="attic"))
     bench.clock.now_ms += 40_000
