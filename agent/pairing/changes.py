@@ -67,8 +67,15 @@ def find(content: Content, wanted: str) -> Record:
     return found[0]
 
 
-def joined(content: Content, device: str) -> Content:
-    """Return the content after a sensor has joined: it is new, or it comes back and stays who it was."""
+def joined(content: Content, device: str, *, is_seen: bool = True) -> Content:
+    """Return the content after a sensor has joined: it is new, or it comes back and stays who it was.
+
+    Args:
+        content: Before.
+        device: The sensor.
+        is_seen: It joined just now. One that must have joined at some time, while the hub was down say, does not take
+            what the window has for the next to join, unless the window names it.
+    """
     record = content.sensors.get(device)
     is_new = record is None or record.is_away or record.stage in {Stage.JOINED, Stage.REMOVED}
     if record is None:
@@ -80,7 +87,7 @@ def joined(content: Content, device: str) -> Content:
     else:
         return content
     window = content.window
-    if window is None or not _is_meant(window, record, is_new=is_new):
+    if window is None or not _is_meant(window, record, is_new=is_new and is_seen):
         return put(content, record)
     plan = {
         name: value
@@ -127,7 +134,7 @@ def _is_meant(window: Window, record: Record, *, is_new: bool) -> bool:
 
 def interviewed(content: Content, sensor: RelayedSensor, about: str = "") -> Content:
     """Return the content after an interview: a known identity is kept, another's taken over, a given key used."""
-    content = joined(content, sensor.device) if sensor.device not in content.sensors else content
+    content = joined(content, sensor.device, is_seen=False) if sensor.device not in content.sensors else content
     record = content.sensors.get(sensor.device)
     if record is None or record.stage in GONE:
         return content

@@ -110,7 +110,8 @@ class Oracle:
                 self.violate(
                     at_s, "nothing invented", f"{series} at {utc_ms}: committed {reading.value}, given {given}"
                 )
-            series = (self._root(reading.device), reading.kind)
+            if self._root_of:
+                series = (self._root(reading.device), reading.kind)
             left = self._outstanding.setdefault(series, {})
             self.outstanding += utc_ms not in left
             left[utc_ms] = reading.value

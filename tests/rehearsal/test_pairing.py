@@ -36,7 +36,7 @@ def promises_broken(options: Options) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "faults"), [(1, "none"), (2, "default"), (19, "default"), (3, "harsh"), (4, "harsh")])
+@pytest.mark.parametrize(("seed", "faults"), [(1, "none"), (19, "default"), (3, "harsh"), (12, "harsh")])
 def test_fifty_sensors_join_leave_die_and_come_back(seed: int, faults: Profile) -> None:
     """`make soak` does the same for the seeds 1 to 50."""
     pairing = passed(rehearse(msgspec.structs.replace(PAIRING, seed=seed, faults=faults))).pairing

@@ -92,6 +92,15 @@ def test_a_window_for_many_stays_open() -> None:
     assert {record.stage for record in content.sensors.values()} == {Stage.INTERVIEWED}
 
 
+def test_one_that_joined_while_nobody_looked_does_not_take_anothers_key() -> None:
+    """Found by seed 12 of the harsh rehearsals: the hub was down while it joined."""
+    content = changes.interviewed(with_window(key="k"), sensor(DEVICES[0]))
+    assert content.sensors[DEVICES[0]].stage is Stage.INTERVIEWED
+    assert content.window == window(key="k")
+    named = changes.interviewed(with_window(key="k", ieee_address=DEVICES[0]), sensor(DEVICES[0]))
+    assert named.sensors[DEVICES[0]].stage is Stage.KEYED
+
+
 def test_a_sensor_that_waits_for_its_key_and_comes_back_does_not_take_anothers() -> None:
     content = changes.interviewed(changes.joined(Content(), DEVICES[0]), sensor(DEVICES[0]))
     content = changes.joined(with_window(content, key="k"), DEVICES[0])
