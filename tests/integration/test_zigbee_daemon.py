@@ -98,3 +98,35 @@ async def test_a_daemon_forms_a_network_and_finds_it_again_after_kill_9(house: H
     assert str(house.network()["settings"]["key"]) not in house.log()  # type: ignore[index]
     for name in ("zigbee-network.json", "zigbee.db"):
         assert (house.state / name).stat().st_mode & 0o077 == 0
+
+
+async def test_from_the_button_to_the_first_reading_in_the_cloud(house: House, cloud: Cloud) -> None:
+    (house.directory / "bedroom.key").write_text(cloud.sensor_key("bedroom"))
+    await house.stick()
+    hub = await house.hub()
+    await house.until(lambda: "up, PAN" in house.log())
+    said = house.log
+    options = ("--name", "bedroom", "--key-file", str(house.directory / "bedroom.key"))
+    socket = ("--socket", str(house.directory / "run" / "status.sock"))
+    pairing = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agent", "zigbee", "pair", *options, *socket, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    house.processes.append(pairing)
+    reader, writer = await asyncio.open_unix_connection(house.directory / "orders")
+    pressed_s = 0.0
+    async with asyncio.timeout(PATIENCE_S):
+        while not pressed_s:
+            writer.write(b"press bedroom\n")
+            if json.loads(await reader.readline())["ok"]:
+                pressed_s = asyncio.get_running_loop().time()
+            await asyncio.sleep(0.05)
+    writer.close()
+    await house.until(lambda: any(reading.value == 19.5 for reading in cloud.accepted))
+    assert asyncio.get_running_loop().time() - pressed_s < 10
+    async with asyncio.timeout(PATIENCE_S):
+        told, _ = await pairing.communicate()
+    assert pairing.returncode == 0, told.decode() + said()
+    accepted = [reading for reading in cloud.accepted if reading.value == 19.5]
+    assert {reading.device_id for reading in accepted} != {cloud.hub_id}
+    hub.terminate()
+    assert await hub.wait() == 0
