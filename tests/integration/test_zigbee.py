@@ -223,7 +223,7 @@ async def test_a_blank_stick_gets_the_network_and_no_sensor_is_paired_again(tmp_
     async with stand.running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
         before = hub.network.radio
-        await hub.until(lambda: len(json.loads(stand.store.read(NETWORK_FILE) or b"{}")["backups"]) >= 2)
+        await hub.until(lambda: len(json.loads(stand.store.read(NETWORK_FILE) or b"")["backups"]) >= 2)
         # The sensor hears more after the backup: what it has heard it takes for a replay.
         for _ in range(10):
             await ask(hub, device)
@@ -455,7 +455,7 @@ async def test_wherever_the_power_goes_nothing_is_lost_or_paired_twice(tmp_path:
     cuts = PowerCuts(stand, tmp_path / "cuts")
     async with stand.running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
-        await hub.until(lambda: len(json.loads(stand.store.read(NETWORK_FILE) or b"{}")["backups"]) >= 2)
+        await hub.until(lambda: len(json.loads(stand.store.read(NETWORK_FILE) or b"")["backups"]) >= 2)
     assert {place.name.partition(" ")[2] for place in cuts.left} == {NETWORK_FILE, SENSORS_FILE, STICK_FILE}
     stick, room = stand.stick, stand.room
     for number, place in enumerate(cuts.left):

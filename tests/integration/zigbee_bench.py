@@ -55,7 +55,10 @@ class MemoryStore:
     def write(self, name: str, data: bytes, *, is_secret: bool) -> None:
         self.before_write(name)
         self.written.append(name)
-        (self.directory / name).write_bytes(data)
+        # In one step: a test may look at the file meanwhile.
+        temporary = self.directory / f"{name}.new"
+        temporary.write_bytes(data)
+        temporary.rename(self.directory / name)
         self.after_write(name)
 
     def put_aside(self, name: str) -> None:
