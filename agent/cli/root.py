@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "run": Entry("run:run", "Run the hub (what the systemd service does)."),
         "config": Entry("config:config", "Check, show or begin a configuration."),
         "rehearse": Entry("rehearse:rehearse", "Run days of a hub's life in seconds, with faults, and judge them."),
+        "bundle": Entry("bundle:bundle", "Make keys, and make, sign and examine releases for hubs."),
         "cloud": Entry("cloud.group:cloud", "Run a reference ClimaSense cloud, or operate a running one."),
         "ncp": Entry("ncp:ncp", "Emulate a Zigbee stick and its sensors on a pseudo terminal."),
         "version": Entry("version:version", "Print the version."),
