@@ -56,6 +56,10 @@ class BundleStream:
             if len(self._buffer) == self._wanted():
                 yield self._piece()
 
+    def drop(self) -> None:
+        """Forget what is not verified: what follows is the byte after `verified_bytes`."""
+        self._buffer.clear()
+
     def finish(self) -> Header:
         """Say that there is no more; return the header.
 
