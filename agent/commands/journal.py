@@ -15,7 +15,7 @@ import msgspec
 from agent.commands.lifecycle import Event, Moment, Record, State, after
 from agent.commands.payloads import Arrival
 from agent.errors import Corrupt
-from agent.foundation.database import Database, open_database, set_aside
+from agent.foundation.database import Database, open_store
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
@@ -272,22 +272,15 @@ async def open_journal(
     """
     path = directory / FILE_NAME
 
-    def opened() -> tuple[Database, Path | None]:
+    def schema() -> str:
         is_first = not path.exists() and not any(directory.glob(f"{FILE_NAME}.corrupt-*"))
-        schema = SCHEMA if is_first else SCHEMA + MARK
-        aside = set_aside(path, disk) if is_broken else None
-        database, quarantined = open_database(path, schema=schema, version=SCHEMA_VERSION, worker=worker, disk=disk)
-        return database, quarantined or aside
+        return SCHEMA if is_first else SCHEMA + MARK
 
-    database, quarantined = await worker.run(opened)
-    journal = Journal(database, pending_commands_max=pending_commands_max)
-    try:
+    async def load(database: Database) -> Journal:
+        journal = Journal(database, pending_commands_max=pending_commands_max)
         await journal.load()
-    except Corrupt:
-        await database.close()
-        if is_broken:
-            raise
-        return await open_journal(
-            directory, pending_commands_max=pending_commands_max, worker=worker, disk=disk, is_broken=True
-        )
-    return journal, quarantined
+        return journal
+
+    return await open_store(
+        path, schema=schema, version=SCHEMA_VERSION, worker=worker, disk=disk, load=load, is_broken=is_broken
+    )
