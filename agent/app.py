@@ -30,6 +30,7 @@ from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
 from agent.local.status import Status
 from agent.local.trial import fresh_sensors, trial_checks
+from agent.local.updates import routes as update_routes
 from agent.ota.room import Updates
 from agent.pairing.identity import Identities
 from agent.settings.sync import SettingsSync
@@ -256,6 +257,7 @@ class Hub:
                 self.status,
                 commands=self._listed_commands,
                 confirm=self.commands.confirm,
+                more=update_routes(self.updates),
             )
         now_ms = self.world.clock.monotonic_ms
         async with asyncio.TaskGroup() as group:

@@ -1,8 +1,10 @@
 """Asks the hub on this machine, over its Unix socket."""
 
+import contextlib
 import http.client
 import socket
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -36,34 +38,46 @@ class Refused(ClimahubError):
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("hub", timeout=TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("hub", timeout=timeout_s)
         self._path = path
+        self._timeout_s = timeout_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_S)
+        self.sock.settimeout(self._timeout_s)
         self.sock.connect(str(self._path))
 
 
-def fetch(path: Path, what: str = "/v1/status", *, method: str = "GET") -> bytes:
+def fetch(
+    path: Path,
+    what: str = "/v1/status",
+    *,
+    method: str = "GET",
+    body: BinaryIO | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> bytes:
     """Return a document of the hub as JSON.
 
     Args:
         path: The hub's socket.
         what: Which document.
         method: "GET", or "POST" for what changes something.
+        body: A file to send, read piece by piece.
+        timeout_s: How long each step may take.
 
     Raises:
         NoAnswer: Nobody listens there, or what came is no answer of a hub.
         NotAllowed: The socket belongs to somebody else.
         Refused: The hub does not do that now.
     """
-    connection = _UnixConnection(path)
+    connection = _UnixConnection(path, timeout_s)
     try:
-        connection.request(method, what)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            # A hub that refuses a file says so before it has read all of it.
+            connection.request(method, what, body=body)
         response = connection.getresponse()
-        body = response.read(ANSWER_BYTES_MAX + 1)
+        answer = response.read(ANSWER_BYTES_MAX + 1)
     except PermissionError as error:
         raise NotAllowed(f"this user may not open {path}; try sudo, or join the group of the socket") from error
     except FileNotFoundError as error:
@@ -71,16 +85,16 @@ def fetch(path: Path, what: str = "/v1/status", *, method: str = "GET") -> bytes
     except ConnectionRefusedError as error:
         raise NoAnswer(f"the hub has stopped: nobody listens on {path}") from error
     except TimeoutError as error:
-        raise NoAnswer(f"the hub hangs: no answer on {path} within {TIMEOUT_S:g} s") from error
+        raise NoAnswer(f"the hub hangs: no answer on {path} within {timeout_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"no usable answer on {path} ({error})") from error
     finally:
         connection.close()
-    if response.status in _SAID_NO and (said := _said(body)):
+    if response.status in _SAID_NO and (said := _said(answer)):
         raise Refused(said)
-    if response.status != http.client.OK or len(body) > ANSWER_BYTES_MAX:
-        raise NoAnswer(f"what listens on {path} is no hub: status {response.status}, {len(body)} bytes")
-    return body
+    if response.status != http.client.OK or len(answer) > ANSWER_BYTES_MAX:
+        raise NoAnswer(f"what listens on {path} is no hub: status {response.status}, {len(answer)} bytes")
+    return answer
 
 
 def _said(body: bytes) -> str:

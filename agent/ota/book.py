@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Unpack
 
 import msgspec
 
@@ -10,8 +11,7 @@ from agent.errors import Corrupt
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
-from agent.ota.lifecycle import Event, Post, Record, after, queued
-from agent.ota.manifest import Offer
+from agent.ota.lifecycle import Details, Event, Post, Record, after, queued
 
 FILE_NAME = "update.json"
 FILE_BYTES_MAX = 64 * 1024
@@ -48,32 +48,17 @@ class Book:
         self.record, aside = await self._worker.run(read)
         return aside
 
-    async def advance(
-        self,
-        event: Event,
-        *,
-        offer: Offer | None = None,
-        reason: str = "",
-        sequence: int = 0,
-        signer: str = "",
-        fresh_sensors: int = 0,
-    ) -> Record:
+    async def advance(self, event: Event, **details: Unpack[Details]) -> Record:
         """Let an event happen; durable on return.
+
+        Args:
+            event: What happens.
+            details: As `lifecycle.after` takes them.
 
         Raises:
             ValueError: It cannot happen now.
         """
-        return await self._change(
-            lambda record: after(
-                record,
-                event,
-                offer=offer,
-                reason=reason,
-                sequence=sequence,
-                signer=signer,
-                fresh_sensors=fresh_sensors,
-            )
-        )
+        return await self._change(lambda record: after(record, event, **details))
 
     async def hold(self, is_held: bool) -> Record:
         """Keep updates from beginning, or let them."""

@@ -4,6 +4,7 @@ A hub trusts the public keys in a directory of its own (`ota.keys_dir`) and thos
 less those which that release revokes: so keys are changed by a release, without a visit. Must never log a private key.
 """
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,11 @@ TRUST_BYTES_MAX = 16 * 1024
 KEY_FILE_BYTES_MAX = 4096
 KEYS_MAX = 16
 KEY_BYTES = 32
+
+_PEM_BEGINS, _PEM_ENDS = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
+_DER_HEAD = bytes.fromhex("302a300506032b6570032100")
+"""SubjectPublicKeyInfo of Ed25519 up to the key (RFC 8410, section 4). Read by hand: `climahub update status` asks for
+the keys, and the cryptography library would cost the daemon 9 MiB for it."""
 
 
 class Trust(msgspec.Struct, frozen=True):
@@ -65,16 +71,16 @@ def read_public(path: Path, disk: Disk) -> bytes:
     Raises:
         ConfigInvalid: There is none that can be used.
     """
-    from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 - see above
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
-
+    lines = _bytes_of(path, disk).decode("ascii", "replace").strip().splitlines()
     try:
-        key = form.load_pem_public_key(_bytes_of(path, disk))
-    except ValueError as error:
+        if (lines[0], lines[-1]) != (_PEM_BEGINS, _PEM_ENDS):
+            raise ValueError
+        der = base64.b64decode("".join(lines[1:-1]), validate=True)
+    except (ValueError, IndexError) as error:
         raise ConfigInvalid(f"{path} holds no public key in PEM form; take the .pub file of the pair") from error
-    if not isinstance(key, Ed25519PublicKey):
+    if len(der) != len(_DER_HEAD) + KEY_BYTES or not der.startswith(_DER_HEAD):
         raise ConfigInvalid(f"{path} holds a key of another kind than Ed25519")
-    return key.public_bytes_raw()
+    return der[len(_DER_HEAD) :]
 
 
 def trusted(keys_dir: Path, release_dir: Path | None, disk: Disk) -> Mapping[bytes, bytes]:

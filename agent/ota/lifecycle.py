@@ -7,7 +7,7 @@ Owns the states, the edges between them, and what the cloud is told at each. Mus
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, TypedDict, Unpack
 
 import msgspec
 
@@ -42,8 +42,8 @@ class State(StrEnum):
 class Event(StrEnum):
     """What happens to an update.
 
-    `offer` is the cloud's, `bring` a file that somebody carried to the hub. `placed`: the release lies in its slot, and
-    the launcher will start it next. `started`: it runs. `proven`: it is committed. `fail` is
+    `offer` is the cloud's, `bring` a file that somebody carried to the hub. `placed`: the release lies in its slot.
+    `restart`: the launcher is told to start it next. `started`: it runs. `proven`: it is committed. `fail` is
     for good, `lose` is the hub's own mishap: the same release may be offered again.
     """
 
@@ -73,12 +73,9 @@ EDGES: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.VERIFYING, Event.VERIFIED): State.APPLYING,
         (State.APPLYING, Event.RESUME): State.APPLYING,
         (State.APPLYING, Event.PLACED): State.READY,
-        (State.APPLYING, Event.STARTED): State.TRIAL,
-        (State.APPLYING, Event.PROVEN): State.COMPLETED,
         (State.READY, Event.RESTART): State.READY,
         (State.READY, Event.STARTED): State.TRIAL,
         (State.READY, Event.PROVEN): State.COMPLETED,
-        (State.TRIAL, Event.RESTART): State.READY,
         (State.TRIAL, Event.PROVEN): State.COMPLETED,
     }
     | {(state, Event.FAIL): State.FAILED for state in _OPEN}
@@ -132,6 +129,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         signer: Id of the key that signed it; empty where nobody did.
         error: Why it failed.
         attempts: Lives of the agent that have begun to apply it.
+        slot: Where the release lies, once it is there.
+        digest: What that slot must contain.
         fresh_sensors: How many sensors delivered before the restart: what the trial is measured against.
         restarts: How often a restart was asked for to begin its trial.
         posts: What the cloud has not been told yet, oldest first.
@@ -147,6 +146,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     attempts: int = 0
     restarts: int = 0
+    slot: str = ""
+    digest: str = ""
     fresh_sensors: int = 0
     posts: Annotated[tuple[Post, ...], msgspec.Meta(max_length=POSTS_MAX)] = ()
     refusals: Annotated[tuple[Refusal, ...], msgspec.Meta(max_length=REFUSALS_MAX)] = ()
@@ -158,26 +159,29 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.state in _OPEN
 
 
-def after(
-    record: Record,
-    event: Event,
-    *,
-    offer: Offer | None = None,
-    reason: str = "",
-    sequence: int = 0,
-    signer: str = "",
-    fresh_sensors: int = 0,
-) -> Record:
+class Details(TypedDict, total=False):
+    """What goes with an event.
+
+    `offer` with `OFFER` and `BRING`, `reason` with `FAIL` and `LOSE`, `sequence` and `signer` with `VERIFIED`, `slot`
+    and `digest` with `PLACED`, `fresh_sensors` with `RESTART`.
+    """
+
+    offer: Offer
+    reason: str
+    sequence: int
+    signer: str
+    slot: str
+    digest: str
+    fresh_sensors: int
+
+
+def after(record: Record, event: Event, **details: Unpack[Details]) -> Record:
     """Return the update after an event.
 
     Args:
         record: Before it.
         event: What happens.
-        offer: Of `OFFER` and `BRING`.
-        reason: Of `FAIL` and `LOSE`.
-        sequence: Of `VERIFIED`.
-        signer: Of `VERIFIED`.
-        fresh_sensors: Of `RESTART`; fewer than before count for nothing.
+        details: What goes with it.
 
     Raises:
         ValueError: It cannot happen now.
@@ -186,16 +190,19 @@ def after(
     if state is None:
         raise ValueError(f"{event} cannot happen to an update that is {record.state}")
     changes: dict[str, object] = {"state": state}
+    reason = details.get("reason", "")
     if event in {Event.OFFER, Event.BRING}:
         fresh = Record(posts=record.posts, refusals=record.refusals, is_held=record.is_held)
-        is_brought = event is Event.BRING
-        record = msgspec.structs.replace(fresh, offer=offer or Offer(""), is_brought=is_brought)
+        record = msgspec.structs.replace(fresh, offer=details["offer"], is_brought=event is Event.BRING)
     elif event is Event.VERIFIED:
-        changes |= {"sequence": sequence, "signer": signer, "attempts": 1}
+        changes |= {"sequence": details["sequence"], "signer": details.get("signer", ""), "attempts": 1}
     elif event is Event.RESUME:
         changes["attempts"] = record.attempts + 1
+    elif event is Event.PLACED:
+        changes |= {"slot": details["slot"], "digest": details["digest"]}
     elif event is Event.RESTART:
-        changes |= {"restarts": record.restarts + 1, "fresh_sensors": max(record.fresh_sensors, fresh_sensors)}
+        fresh_sensors = max(record.fresh_sensors, details.get("fresh_sensors", 0))
+        changes |= {"restarts": record.restarts + 1, "fresh_sensors": fresh_sensors}
     elif event is Event.FAIL:
         refusal = Refusal(record.offer.version, record.offer.sha256, reason)
         known = tuple(each for each in record.refusals if not _is_same(each, record.offer))
@@ -242,25 +249,31 @@ def reconciled(record: Record, launcher: LauncherState, running: str) -> tuple[E
     if record.state not in {State.APPLYING, State.READY, State.TRIAL} or not record.sequence:
         return None
     release = (record.offer.version, record.sequence)
-    found: tuple[Event, str] | None = None
     if launcher.trial and (launcher.trial_version, launcher.trial_sequence) == release:
-        if running == launcher.trial:
-            found = None if record.state is State.TRIAL else (Event.STARTED, "")
-        elif record.state is State.TRIAL:
-            found = (Event.RESTART, "")
-        elif record.state is State.APPLYING:
-            found = (Event.PLACED, "")
-    elif (launcher.failed.version, launcher.failed.sequence) == release:
-        found = (Event.FAIL, launcher.failed.reason)
-    elif launcher.floor >= record.sequence and launcher.good == running:
-        found = (Event.PROVEN, "")
-    elif record.state is State.APPLYING:
-        found = (Event.RESUME, "") if record.attempts < ATTEMPTS_MAX else (Event.FAIL, _TOO_OFTEN)
-    else:
-        found = (Event.LOSE, "the account of the slots no longer knows of it; it may be offered again")
-    if record.restarts >= RESTARTS_MAX and record.state is State.READY and found is None:
-        found = (Event.FAIL, "the launcher did not start it; check that the service starts the hub through it")
-    return found
+        return _on_trial(record, is_running=running == launcher.trial)
+    if (launcher.failed.version, launcher.failed.sequence) == release:
+        return Event.FAIL, launcher.failed.reason
+    if launcher.floor >= record.sequence and launcher.good == running:
+        return Event.PROVEN, ""
+    return _not_on_trial(record)
+
+
+def _not_on_trial(record: Record) -> tuple[Event, str] | None:
+    if record.state is State.READY:
+        return None
+    if record.state is State.TRIAL:
+        return Event.LOSE, "the account of the slots no longer knows of it; it may be offered again"
+    return (Event.RESUME, "") if record.attempts < ATTEMPTS_MAX else (Event.FAIL, _TOO_OFTEN)
+
+
+def _on_trial(record: Record, *, is_running: bool) -> tuple[Event, str] | None:
+    if is_running:
+        return None if record.state is State.TRIAL else (Event.STARTED, "")
+    if record.state is State.TRIAL:
+        return Event.LOSE, "the launcher went back by itself and could not say why; look at the disk"
+    if record.restarts >= RESTARTS_MAX:
+        return Event.FAIL, "the launcher did not start it; check that the service starts the hub through it"
+    return None
 
 
 _TOO_OFTEN = f"the hub went down {ATTEMPTS_MAX} times while it was installed; check its power supply"

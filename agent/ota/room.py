@@ -40,7 +40,7 @@ from agent.ota.lifecycle import PROGRESS_PERCENT, Event, Post, State, reconciled
 from agent.ota.manifest import HubFacts, Offer
 from agent.ota.reporting import Reporter
 from agent.ota.running import Running
-from agent.ota.slots import Slots
+from agent.ota.slots import Placed, Slots
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class Updates:
     """The room. `run` works; the other methods are for people at the hub.
 
     Attributes:
+        running: Which release this is.
         book: Where the present update stands.
         problem: Why nothing goes on at the moment; empty where it does.
         percent: How much of the present download is there.
@@ -101,7 +102,7 @@ class Updates:
             add_fault: Told of what went wrong.
         """
         self._config = config
-        self._running = running
+        self.running = running
         self._client = client
         self._clock = clock
         self._rng = rng
@@ -134,8 +135,13 @@ class Updates:
         self.percent = 0
         self.launcher_state = LauncherState()
 
+    @property
+    def is_unsigned_admitted(self) -> bool:
+        """Whether bundles that nobody signed are installed."""
+        return self._config.allow_unsigned
+
     def _facts(self) -> HubFacts:
-        running = self._running
+        running = self.running
         return HubFacts(
             model=self._config.model,
             machine=running.machine,
@@ -150,6 +156,8 @@ class Updates:
         aside = await self.book.load()
         if aside is not None:
             self._fault(f"the record of updates could not be read; it is kept as {aside}")
+        if self.is_unsigned_admitted:
+            self._fault("UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): a checksum proves no origin")
         await self._read_slots()
         await self._reconcile()
         async with asyncio.TaskGroup() as group:
@@ -246,14 +254,14 @@ class Updates:
             return
         await self._client.ready(Endpoint.OTA_CHECK)
         try:
-            answer = await self._client.check_update(self._running.version)
+            answer = await self._client.check_update(self.running.version)
         except (Transient, Refused) as error:
             self._hindered(f"the cloud was not asked: {error}")
             self._is_urgent = False
             return
         self.problem = ""
         offer = _offer_of(answer)
-        if offer is None or offer.version == self._running.version:
+        if offer is None or offer.version == self.running.version:
             self._is_urgent = False
             return
         if why := self._not_wanted(offer):
@@ -266,7 +274,7 @@ class Updates:
             await self._pause(policy.spread_s(self._phase, self._config.spread_s))
 
     def _not_wanted(self, offer: Offer) -> str:
-        if not self._running.launcher:
+        if not self.running.launcher:
             return "this hub was not started by the launcher (docs/updates.md), so nothing can be installed"
         return refusal_of(self.book.record, offer)
 
@@ -274,12 +282,15 @@ class Updates:
         if self._is_taking_in:
             await self._pause(RETRY_S)
             return
-        moment = self._moment()
-        if why := policy.hindrance_to_download(moment, self._window, self._config.metered):
+        if self._client.wait_s(Endpoint.OTA_DOWNLOAD) == 0 and self._client.has_key:
+            why = policy.hindrance_to_download(self._moment(), self._window, self._config.metered)
+        else:
+            why = "the quota of five downloads an hour, or the way to the cloud"
+        if why:
+            # Looked at again and again, since a link may turn metered, or a person may say something.
             self._hindered(why)
             await self._pause(RETRY_S)
             return
-        await self._client.ready(Endpoint.OTA_DOWNLOAD)
         try:
             await self._downloader.attempt(self.book.record.offer)
         except Refused as error:
@@ -313,12 +324,10 @@ class Updates:
 
     async def _apply(self) -> None:
         offer = self.book.record.offer
-        if not self._running.launcher:
+        if not self.running.launcher:
             raise BundleUntrusted("this hub was not started by the launcher (docs/updates.md)")
         placed = await self._worker.run(lambda: self.intake.place(offer))
-        await self._worker.run(lambda: self.slots.arm(placed, tries=self._config.trial_starts_max))
-        await self._read_slots()
-        await self.book.advance(Event.PLACED)
+        await self.book.advance(Event.PLACED, slot=placed.slot, digest=placed.digest)
 
     async def _restart(self) -> None:
         if why := policy.hindrance_to_restart(self._moment(), self._window):
@@ -326,8 +335,11 @@ class Updates:
             await self._pause(RETRY_S)
             return
         await self.book.advance(Event.RESTART, fresh_sensors=self._fresh_sensors())
+        record = self.book.record
+        placed = Placed(record.slot, record.digest, record.offer.version, record.sequence)
+        await self._worker.run(lambda: self.slots.arm(placed, tries=self._config.trial_starts_max))
         _log.info("restarting into release %s", self.book.record.offer.version)
-        self._running.restart()
+        self.running.restart()
         await asyncio.Event().wait()
 
     async def _try(self) -> None:
@@ -354,14 +366,14 @@ class Updates:
         await self.book.advance(Event.PROVEN)
         self._ended()
         await self._worker.run(self.intake.forget)
-        _log.info("release %s has proved itself", self._running.version)
+        _log.info("release %s has proved itself", self.running.version)
 
     async def _give_up(self, reason: str) -> None:
         """Go back from a release that runs on trial, or is about to."""
-        is_running = self.launcher_state.trial == self._running.slot
+        is_running = self.launcher_state.trial == self.running.slot
         await self._failed(reason)
         if is_running:
-            self._running.restart()
+            self.running.restart()
             await asyncio.Event().wait()
 
     async def _failed(self, reason: str, event: Event = Event.FAIL) -> None:
@@ -377,16 +389,16 @@ class Updates:
 
     async def _reconcile(self) -> None:
         """Take up what the last life left."""
-        state, slot = self.launcher_state, self._running.slot
-        if self._running.launcher and slot not in {state.good, state.trial}:
+        state, slot = self.launcher_state, self.running.slot
+        if self.running.launcher and slot not in {state.good, state.trial}:
             self._fault(f"slot {state.good} could not be started; slot {slot} runs")
-        while (found := reconciled(self.book.record, self.launcher_state, self._running.slot)) is not None:
+        while (found := reconciled(self.book.record, self.launcher_state, self.running.slot)) is not None:
             event, reason = found
             if event in {Event.FAIL, Event.LOSE}:
                 await self._failed(reason, event)
             else:
                 await self.book.advance(event)
-            if event in {Event.RESUME, Event.RESTART}:
+            if event is Event.RESUME:
                 break
         if not self.book.record.is_open:
             await self._worker.run(self.intake.forget)

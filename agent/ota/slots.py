@@ -17,7 +17,7 @@ from agent.foundation.trees import Trees, announcer
 from agent.ota import launcher
 from agent.ota.header import Header
 from agent.ota.launcher import BASE, SLOTS, SLOTS_DIR, State
-from agent.ota.manifest import CHUNK_BYTES, Manifest
+from agent.ota.manifest import CHUNK_BYTES
 from agent.ota.stream import BundleStream
 
 
@@ -27,12 +27,14 @@ class Placed(msgspec.Struct, frozen=True):
     Attributes:
         slot: Which.
         digest: What the slot holds.
-        manifest: Of the bundle.
+        version: Of the release.
+        sequence: Of the release.
     """
 
     slot: str
     digest: str
-    manifest: Manifest
+    version: str
+    sequence: int
 
 
 class Slots:
@@ -115,7 +117,7 @@ class Slots:
         self._trees.forget_cached(name)
         if launcher.digest(self._trees.path(name)) != digest:
             raise BundleUntrusted("the slot does not read back as it was written; the card may be worn out")
-        return Placed(slot, digest, manifest)
+        return Placed(slot, digest, manifest.version, manifest.sequence)
 
     def arm(self, placed: Placed, *, tries: int) -> None:
         """Let the launcher start the release next, ``tries`` times at the most.
@@ -130,8 +132,8 @@ class Slots:
             dataclasses.replace(
                 state.with_digest(placed.slot, placed.digest),
                 trial=placed.slot,
-                trial_version=placed.manifest.version,
-                trial_sequence=placed.manifest.sequence,
+                trial_version=placed.version,
+                trial_sequence=placed.sequence,
                 tries_left=tries,
             )
         )
