@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 DEFAULT_CONFIG = Path("/etc/climahub/config.toml")
 
 EXIT_CONFIG = 78
-"""EX_CONFIG of sysexits.h: starting again will not help (RestartPreventExitStatus= of the unit)."""
+"""EX_CONFIG of sysexits.h: starting again will not help."""
 EXIT_CANNOT_CREATE = 73
 """EX_CANTCREAT: the state or runtime directory cannot be used."""
 EXIT_ALREADY_RUNNING = 75

@@ -1,5 +1,6 @@
 """The pure files: table, policy, health."""
 
+import itertools
 from datetime import UTC, datetime, time
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_the_cloud_is_told_legal_words_only() -> None:
         record = after(record, event, sequence=2, slot="a", digest="d")
     words = [post.status for post in record.posts]
     assert words == ["downloading", "downloaded", "verifying", "applying", "completed"]
-    assert all(late in OTA_EDGES[early] for early, late in zip(words, words[1:], strict=False))
+    assert all(late in OTA_EDGES[early] for early, late in itertools.pairwise(words))
 
 
 def test_a_file_that_was_brought_is_nobodys_word() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,9 @@ def start(hub: Path) -> str:
         "--base",
         hub.parent / "base",
     ]
-    ran = subprocess.run([*command, "--", "run", "--config", "c"], capture_output=True, text=True, timeout=30)
+    ran = subprocess.run(
+        [*command, "--", "run", "--config", "c"], capture_output=True, text=True, timeout=30, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.strip()
 
@@ -102,7 +105,7 @@ def test_a_trial_is_started_as_often_as_it_may_be_and_then_given_up(hub: Path) -
     ],
     ids=["changed", "added", "removed", "link", "linked directory", "fifo", "gone"],
 )
-def test_a_slot_that_was_changed_is_not_started(hub: Path, harm) -> None:  # noqa: ANN001
+def test_a_slot_that_was_changed_is_not_started(hub: Path, harm: Callable[[Path], object]) -> None:
     account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2)
     harm(hub / "slots" / "b")
     assert start(hub) == A
@@ -163,5 +166,5 @@ def test_a_defect_of_the_launcher_itself_starts_the_package(hub: Path) -> None:
 
 
 def test_a_wrong_command_line_is_told() -> None:
-    ran = subprocess.run([sys.executable, SOURCE, "--base"], capture_output=True, text=True, timeout=30)
+    ran = subprocess.run([sys.executable, SOURCE, "--base"], capture_output=True, text=True, timeout=30, check=False)
     assert (ran.returncode, "usage" in ran.stderr) == (2, True)
