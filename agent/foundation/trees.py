@@ -53,7 +53,7 @@ class Trees:
                 for piece in pieces:
                     file.write(piece)
 
-    def append(self, name: str, piece: bytes, *, at: int) -> None:
+    def append(self, name: str, piece: bytes | bytearray, *, at: int) -> None:
         """Write at the end of a growing file, after cutting it to ``at`` bytes; not durable before `sync_file`.
 
         Raises:
@@ -61,8 +61,9 @@ class Trees:
         """
         self._announce(Operation.WRITE, name)
         with _room(self.root / name), (self.root / name).open("r+b" if at else "wb") as file:
-            file.truncate(at)
-            file.seek(at)
+            if file.seek(0, os.SEEK_END) != at:
+                file.truncate(at)
+                file.seek(at)
             file.write(piece)
 
     def sync_file(self, name: str) -> None:

@@ -7,12 +7,13 @@ hashed and written on the worker.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import quote
 
 import aiohttp
 
-from agent.cloud.client import CloudClient
+from agent.cloud.client import STREAM_BUFFER_BYTES, CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import CloudUnavailable
 from agent.foundation.worker import Worker
@@ -99,32 +100,35 @@ class Downloader:
         told = -1
         writing: asyncio.Future[None] | None = None
         try:
-            async for piece in self._pieces(response):
+            async for gathered in self._gathered(response):
                 if writing is not None:
                     await writing
                 if told != (percent := _percent(part, offer)):
                     told = percent
                     self._on_progress(percent)
-                writing = asyncio.ensure_future(self._worker.run(lambda piece=piece: part.take(piece)))  # type: ignore[misc] # noqa: TID251 (awaited in this function, come what may)
+                # Awaited in this function, come what may.
+                writing = asyncio.ensure_future(self._worker.run(partial(_take, part, gathered)))  # noqa: TID251
         finally:
             if writing is not None:
                 await writing
 
-    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """Yield the body in pieces of `CHUNK_BYTES`.
+    async def _gathered(self, response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
+        """Yield the body as it comes, about `CHUNK_BYTES` at a time.
 
         Raises:
             CloudUnavailable: It comes too slowly.
         """
         now_s = asyncio.get_running_loop().time
-        gathered = bytearray()
+        gathered: list[bytes] = []
+        waiting = 0
         began_s, came = now_s(), 0
-        async for data in response.content.iter_any():
-            gathered += data
+        async for data in response.content.iter_chunked(STREAM_BUFFER_BYTES):
+            gathered.append(data)
+            waiting += len(data)
             came += len(data)
-            if len(gathered) >= CHUNK_BYTES:
-                yield bytes(gathered)
-                gathered.clear()
+            if waiting >= CHUNK_BYTES:
+                yield gathered
+                gathered, waiting = [], 0
             if (passed_s := now_s() - began_s) >= RATE_WINDOW_S:
                 if came < self._rate_bytes_s_min * passed_s:
                     raise CloudUnavailable(
@@ -133,7 +137,12 @@ class Downloader:
                     )
                 began_s, came = now_s(), 0
         if gathered:
-            yield bytes(gathered)
+            yield gathered
+
+
+def _take(part: Part, gathered: list[bytes]) -> None:
+    for data in gathered:
+        part.take(data)
 
 
 def _percent(part: Part, offer: Offer) -> int:

@@ -81,7 +81,7 @@ class Intake:
         if size > self._rules.size_bytes_max:
             raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._rules.size_bytes_max})")
         self._need(size - self._trees.size(PART))
-        return Part(self._trees, BundleStream(self._checking(offer), offer=offer))
+        return Part(self._trees, BundleStream(self._checking(offer), offer=offer, is_summed=False))
 
     def verify(self, offer: Offer | None) -> Header:
         """Read the complete file and verify every byte; return its header.
@@ -170,7 +170,7 @@ class Part:
         return self.size_bytes
 
     def take(self, data: bytes) -> None:
-        """Take in what follows.
+        """Take in what follows; the checksum of the whole is left to `Intake.verify`.
 
         Raises:
             BundleUntrusted: It is not what it must be. None of it was written.
@@ -183,7 +183,7 @@ class Part:
         """Make the complete file durable under its final name.
 
         Raises:
-            BundleUntrusted: Something is missing, or the whole is not what was promised.
+            BundleUntrusted: Something is missing.
         """
         header_found = self._stream.finish()
         self._trees.sync_file(PART)

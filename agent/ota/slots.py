@@ -173,7 +173,7 @@ class Slots:
         except OSError as error:
             raise StorageFull(f"{launcher.STATE_FILE} cannot be written ({error.strerror}); free some space") from error
 
-    def _pieces(self, bundle: str, stream: BundleStream) -> Iterator[bytes]:
+    def _pieces(self, bundle: str, stream: BundleStream) -> Iterator[bytes | bytearray]:
         with self._trees.path(bundle).open("rb") as file:
             while data := file.read(CHUNK_BYTES):
                 yield from stream.feed(data)

@@ -20,17 +20,18 @@ class BundleStream:
         verified_bytes: How much of the file, header included, has left this reader.
     """
 
-    def __init__(self, check: Callable[[bytes], Header], *, offer: Offer | None) -> None:
+    def __init__(self, check: Callable[[bytes], Header], *, offer: Offer | None, is_summed: bool = True) -> None:
         """Begin before the first byte.
 
         Args:
             check: Takes the signed header; raises `BundleUntrusted` where the hub must not have this bundle.
             offer: What the cloud promised, where it did.
+            is_summed: Work out the checksum of the whole as well; a download leaves that to who reads it next.
         """
         self._check = check
         self._offer = offer
         self._buffer = bytearray()
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if is_summed else None
         self._chunk = 0
         self.header: Header | None = None
         self.verified_bytes = 0
@@ -40,7 +41,7 @@ class BundleStream:
         """How large the whole file is; 0 before the header is known."""
         return self.header.header_bytes + self.header.manifest.payload_bytes if self.header else 0
 
-    def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
+    def feed(self, data: bytes | memoryview) -> Iterator[bytes | bytearray]:
         """Take in bytes; yield what is verified now, header first.
 
         Raises:
@@ -68,9 +69,9 @@ class BundleStream:
         """
         if self.header is None or self.verified_bytes != self.size_bytes:
             raise BundleUntrusted("the bundle ends too early; get it once more")
-        digest = self._digest.hexdigest()
-        if self._offer is not None and self._offer.sha256 and digest != self._offer.sha256:
-            raise BundleUntrusted(f"the bundle's checksum is {digest}, not the {self._offer.sha256} that was promised")
+        wanted = self._offer.sha256 if self._offer else ""
+        if self._digest is not None and wanted and (digest := self._digest.hexdigest()) != wanted:
+            raise BundleUntrusted(f"the bundle's checksum is {digest}, not the {wanted} that was promised")
         return self.header
 
     def _wanted(self) -> int:
@@ -81,16 +82,17 @@ class BundleStream:
             return PRELUDE_BYTES + signed_bytes_of(bytes(self._buffer[:PRELUDE_BYTES]))
         return min(CHUNK_BYTES, self.size_bytes - self.verified_bytes)
 
-    def _piece(self) -> bytes:
+    def _piece(self) -> bytearray:
         """Verify what is in the buffer, and hand it out."""
-        piece = bytes(self._buffer)
+        piece = self._buffer
         if self.header is None:
-            self.header = self._check(piece[PRELUDE_BYTES:])
+            self.header = self._check(bytes(piece[PRELUDE_BYTES:]))
         elif hashlib.sha256(piece).digest() != self.header.manifest.chunk_digest(self._chunk):
             raise BundleUntrusted(f"part {self._chunk + 1} of the bundle is damaged or was changed; get it once more")
         else:
             self._chunk += 1
-        self._buffer.clear()
-        self._digest.update(piece)
+        self._buffer = bytearray()
+        if self._digest is not None:
+            self._digest.update(piece)
         self.verified_bytes += len(piece)
         return piece

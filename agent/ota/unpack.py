@@ -21,7 +21,7 @@ _TAR_OVERHEAD_BYTES = 4096
 """Per file: its header, padding, and the headers of a long name."""
 
 
-def unpack(pieces: Iterator[bytes], manifest: Manifest, trees: Trees, tree: str) -> str:
+def unpack(pieces: Iterator[bytes | bytearray], manifest: Manifest, trees: Trees, tree: str) -> str:
     """Write the files of a payload below ``tree``; return the digest of the tree, as the launcher takes it.
 
     Args:
@@ -90,7 +90,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, digest: "hashlib._Ha
 class _Unxz:
     """A file of what the pieces hold, uncompressed; at most ``limit`` bytes of it."""
 
-    def __init__(self, pieces: Iterator[bytes], limit: int) -> None:
+    def __init__(self, pieces: Iterator[bytes | bytearray], limit: int) -> None:
         self._pieces = pieces
         self._left = limit
         self._decompressor = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES_MAX)
