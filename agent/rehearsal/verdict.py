@@ -6,6 +6,7 @@ import msgspec
 
 from agent.rehearsal.command_oracle import CommandCounts
 from agent.rehearsal.oracle import Violation
+from agent.rehearsal.rollout import UpdateCounts
 
 
 class ReadingCounts(msgspec.Struct, frozen=True):
@@ -63,6 +64,7 @@ class Verdict(msgspec.Struct, frozen=True):
     virtual_hours_per_wall_s: float
     readings: ReadingCounts
     commands: CommandCounts
+    updates: UpdateCounts
     requests: RequestCounts
     crashes: int
     durable_operations: int
@@ -72,7 +74,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def as_text(verdict: Verdict, replay_command: str) -> str:
     """Return the verdict for a person; a failed one says how to see it again."""
-    readings, commands = verdict.readings, verdict.commands
+    readings, commands, updates = verdict.readings, verdict.commands, verdict.updates
     faults = ", ".join(f"{name} {count}" for name, count in verdict.faults.items()) or "none"
     lines = (
         f"rehearsed {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {verdict.sensors} sensors,"
@@ -87,6 +89,8 @@ def as_text(verdict: Verdict, replay_command: str) -> str:
         f"commands   {commands.issued} issued, {commands.executed} executed, {commands.acked} acked,"
         f" {commands.failed} failed, {commands.expired} expired\n"
         f"           {commands.executed_twice} executed twice, {commands.unsettled} unsettled\n"
+        f"updates    {updates.offered} offered, {updates.installed} installed, {updates.committed} committed,"
+        f" {updates.rolled_back} rolled back, {updates.refused} refused, {updates.bricked} bricked\n"
         f"requests   {verdict.requests.total}, {verdict.requests.over_quota} over quota\n"
         f"faults     {verdict.crashes} crashes; {faults}\n"
     )

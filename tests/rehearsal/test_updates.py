@@ -11,7 +11,10 @@ from agent.ota.lifecycle import State
 from agent.ota.room import Updates
 from agent.refcloud import faults
 from agent.refcloud.contract import Endpoint
+from agent.rehearsal.options import Options
 from agent.rehearsal.releases import STRANGERS_KEY, Release, make
+from agent.rehearsal.run import rehearse
+from agent.rehearsal.verdict import as_text
 
 from .update_bench import GOOD, NEXT, Bench, bench, closed
 
@@ -266,3 +269,19 @@ def test_an_account_of_the_slots_that_cannot_be_read_is_made_anew() -> None:
         assert made.boots[-1] == "1.0.0"  # the package starts, whatever happens
         account = launcher.load(made.machine.state_dir)
         assert (account.good, account.floor) == ("base", 2)
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_rehearsal_with_releases_bricks_no_hub(seed: int) -> None:
+    verdict = rehearse(Options(days=0.5, sensors=7, seed=seed))
+    assert verdict.violations == []
+    assert verdict.updates.offered > 0
+    assert verdict.updates.bricked == 0
+    assert f"{verdict.updates.offered} offered" in as_text(verdict, "")
+
+
+def test_a_launcher_that_starts_anything_is_caught_by_the_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "choose", lambda *_: "b")
+    verdict = rehearse(Options(days=0.2, sensors=7, seed=4, mishaps=(), orders=()))
+    assert verdict.updates.bricked > 0
+    assert "a whole release starts" in {each.promise for each in verdict.violations}
