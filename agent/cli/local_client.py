@@ -18,7 +18,13 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 TIMEOUT_S = 5.0
 
 
-_SAID_NO = {http.client.NOT_FOUND, http.client.SERVICE_UNAVAILABLE}
+_SAID_NO = {
+    http.client.BAD_REQUEST,
+    http.client.NOT_FOUND,
+    http.client.CONFLICT,
+    http.client.UNPROCESSABLE_ENTITY,
+    http.client.SERVICE_UNAVAILABLE,
+}
 
 
 class _Error(msgspec.Struct):
@@ -45,7 +51,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self._timeout_s)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
 
@@ -54,8 +60,8 @@ def fetch(
     what: str = "/v1/status",
     *,
     method: str = "GET",
-    body: BinaryIO | None = None,
-    timeout_s: float = TIMEOUT_S,
+    content: bytes | BinaryIO | None = None,
+    timeout_s: float | None = None,
 ) -> bytes:
     """Return a document of the hub as JSON.
 
@@ -63,19 +69,20 @@ def fetch(
         path: The hub's socket.
         what: Which document.
         method: "GET", or "POST" for what changes something.
-        body: A file to send, read piece by piece.
-        timeout_s: How long each step may take.
+        content: What goes with it; a file is read piece by piece.
+        timeout_s: How long to wait for an answer; `None` for `TIMEOUT_S`.
 
     Raises:
         NoAnswer: Nobody listens there, or what came is no answer of a hub.
         NotAllowed: The socket belongs to somebody else.
         Refused: The hub does not do that now.
     """
+    timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     connection = _UnixConnection(path, timeout_s)
     try:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             # A hub that refuses a file says so before it has read all of it.
-            connection.request(method, what, body=body)
+            connection.request(method, what, body=content)
         response = connection.getresponse()
         answer = response.read(ANSWER_BYTES_MAX + 1)
     except PermissionError as error:

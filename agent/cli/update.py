@@ -73,7 +73,7 @@ def install(file: Path, config_file: Path | None, socket_path: Path | None) -> i
     def ask(path: Path) -> None:
         with file.open("rb") as bundle:
             answer = local_client.fetch(
-                path, "/v1/update/bundle", method="PUT", body=bundle, timeout_s=INSTALL_TIMEOUT_S
+                path, "/v1/update/bundle", method="PUT", content=bundle, timeout_s=INSTALL_TIMEOUT_S
             )
         found = msgspec.json.decode(answer)
         click.echo(

@@ -5,7 +5,7 @@ Owns the socket file. Who may open it is decided by its permissions: the service
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -27,7 +27,7 @@ async def serve(
     *,
     commands: Callable[[], Awaitable[CommandsReport]],
     confirm: Callable[[str], Awaitable[object]],
-    more: Sequence[web.RouteDef] = (),
+    more: Iterable[web.AbstractRouteDef] = (),
 ) -> None:
     """Answer until cancelled.
 
@@ -36,7 +36,7 @@ async def serve(
         status: What the hub says of itself.
         commands: The journal of commands.
         confirm: Notes that a person at the hub confirms a command; raises `KeyError` where none such waits.
-        more: What else is answered, made beside the document that it answers with.
+        more: What else is answered.
     """
 
     async def get_status(_: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ import msgspec
 
 from agent.rehearsal.command_oracle import CommandCounts
 from agent.rehearsal.oracle import Violation
+from agent.rehearsal.pairing_oracle import PairingCounts
 from agent.rehearsal.rollout import UpdateCounts
 
 
@@ -25,6 +26,7 @@ class ReadingCounts(msgspec.Struct, frozen=True):
         duplicates_sent: Sent again and recognised by the cloud.
         duplicates_stored: Stored twice; always 0.
         altered: Stored with another value; always 0.
+        left_out: Of sensors that were removed: they went nowhere.
         erased: Erased by a factory reset before the cloud had them.
         lost: Committed, and nowhere any more; always 0.
     """
@@ -41,6 +43,7 @@ class ReadingCounts(msgspec.Struct, frozen=True):
     duplicates_sent: int
     duplicates_stored: int
     altered: int
+    left_out: int
     erased: int
     lost: int
 
@@ -64,6 +67,7 @@ class Verdict(msgspec.Struct, frozen=True):
     virtual_hours_per_wall_s: float
     readings: ReadingCounts
     commands: CommandCounts
+    pairing: PairingCounts
     updates: UpdateCounts
     requests: RequestCounts
     crashes: int
@@ -74,7 +78,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def as_text(verdict: Verdict, replay_command: str) -> str:
     """Return the verdict for a person; a failed one says how to see it again."""
-    readings, commands, updates = verdict.readings, verdict.commands, verdict.updates
+    readings, commands, pairing, updates = verdict.readings, verdict.commands, verdict.pairing, verdict.updates
     faults = ", ".join(f"{name} {count}" for name, count in verdict.faults.items()) or "none"
     lines = (
         f"rehearsed {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {verdict.sensors} sensors,"
@@ -89,6 +93,8 @@ def as_text(verdict: Verdict, replay_command: str) -> str:
         f"commands   {commands.issued} issued, {commands.executed} executed, {commands.acked} acked,"
         f" {commands.failed} failed, {commands.expired} expired\n"
         f"           {commands.executed_twice} executed twice, {commands.unsettled} unsettled\n"
+        f"pairing    {pairing.joined} joined, {pairing.registered} registered, {pairing.relayed} relayed,"
+        f" {pairing.paired_twice} paired twice, {pairing.lost} lost\n"
         f"updates    {updates.offered} offered, {updates.installed} installed, {updates.committed} committed,"
         f" {updates.rolled_back} rolled back, {updates.refused} refused, {updates.bricked} bricked\n"
         f"requests   {verdict.requests.total}, {verdict.requests.over_quota} over quota\n"
