@@ -7,6 +7,8 @@ everything that touches the world as an argument, so that `climahub run`, the de
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
@@ -27,8 +29,11 @@ from agent.local.commands import CommandsReport, build_commands
 from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
 from agent.local.status import Status
+from agent.local.trial import fresh_sensors, trial_checks
+from agent.local.updates import routes as update_routes
 from agent.local.zigbee import ZigbeeReport, build_zigbee
 from agent.local.zigbee_door import ZigbeeDoor
+from agent.ota.room import Updates
 from agent.pairing.room import Pairing
 from agent.settings.sync import SettingsSync
 from agent.telemetry.intake import Intake
@@ -140,6 +145,36 @@ class Hub:
             add_fault=lambda text: self.faults.add("commands", text),
         )
 
+        self.updates = self._updates()
+
+    def _updates(self) -> Updates | None:
+        running = self.world.running
+        if running is None:
+            return None
+        storage = self.config.storage
+        return Updates(
+            storage.state_dir,
+            config=self.config.ota,
+            running=running,
+            client=self.client,
+            clock=self.world.clock,
+            rng=self.world.rng,
+            disk=self.world.disk,
+            disk_free_bytes_min=storage.disk_free_bytes_min,
+            checks=trial_checks(self.status, socket=self.config.local.socket if self.world.serve else None),
+            fresh_sensors=lambda: fresh_sensors(self.status(), self._rhythm().interval_s),
+            local_time=self._local_time,
+            is_metered=self._is_metered,
+            phase=phase_of(self.world.read_key() or ""),
+            add_fault=lambda text: self.faults.add("updates", text),
+        )
+
+    def _local_time(self) -> datetime | None:
+        utc_ms = self.world.clock.utc_ms()
+        if utc_ms is None:
+            return None
+        return datetime.fromtimestamp(utc_ms // 1000, ZoneInfo(self.settings.current.timezone))
+
     def _handlers(self) -> Mapping[CommandType, Handler]:
         clock, world = self.world.clock, self.world
         sections = diagnostic_sections(
@@ -237,6 +272,8 @@ class Hub:
             "commands": self.commands.run,
             "service manager": self._tell_host,
         }
+        if self.updates:
+            loops["updates"] = self.updates.run
         if self.relay:
             loops |= {"relaying": self.relay.run, **self.pairing.loops()}
         if self.world.serve:
@@ -245,7 +282,7 @@ class Hub:
                 self.status,
                 commands=self._listed_commands,
                 confirm=self.commands.confirm,
-                more=ZigbeeDoor(self.pairing, self._zigbee).routes(),
+                more=[*ZigbeeDoor(self.pairing, self._zigbee).routes(), *update_routes(self.updates)],
             )
         now_ms = self.world.clock.monotonic_ms
         async with asyncio.TaskGroup() as group:

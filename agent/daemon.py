@@ -28,6 +28,8 @@ from agent.foundation.host import Systemd
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import Boots, RestartingHost
 from agent.foundation.worker import ThreadWorker
+from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
+from agent.ota.running import Running
 from hal.errors import HalError
 
 _log = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ _log = logging.getLogger(__name__)
 DEFAULT_CONFIG = Path("/etc/climahub/config.toml")
 
 EXIT_CONFIG = 78
-"""EX_CONFIG of sysexits.h: starting again will not help (RestartPreventExitStatus= of the unit)."""
+"""EX_CONFIG of sysexits.h: starting again will not help."""
 EXIT_CANNOT_CREATE = 73
 """EX_CANTCREAT: the state or runtime directory cannot be used."""
 EXIT_ALREADY_RUNNING = 75
@@ -77,6 +79,7 @@ class _Lives:
         self._environ = environ
         self._disk = Disk()
         self._worker = ThreadWorker("storage")
+        self._slow_worker = ThreadWorker("updates")
         self._end_of_life = asyncio.Event()
         self._is_over = False
 
@@ -104,6 +107,19 @@ class _Lives:
                 _log.error("a factory reset is not complete: %s", error)
             await self._one_life()
         self._worker.close()
+        self._slow_worker.close()
+
+    def _running(self) -> Running:
+        launcher = self._environ.get(VERSION_VARIABLE, "")
+        return Running(
+            version=__version__,
+            slot=self._environ.get(SLOT_VARIABLE, BASE),
+            launcher=int(launcher) if launcher.isdigit() else 0,
+            machine=os.uname().machine,
+            python=sys.implementation.cache_tag or "",
+            restart=self.stop,
+            worker=self._slow_worker,
+        )
 
     async def _one_life(self) -> None:
         settings = self._settings
@@ -134,6 +150,7 @@ class _Lives:
                     host=host,
                     judge=world.judge_for,
                     begin_anew=self._end_of_life.set,
+                    running=self._running(),
                 ),
             )
             _give_back_memory()

@@ -21,6 +21,7 @@ from agent.foundation.host import Host
 from agent.foundation.route import is_metered
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import Worker
+from agent.ota.running import Running
 from hal.interface import Board, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, Judge
 
@@ -55,6 +56,7 @@ class World(msgspec.Struct, frozen=True):
         serve: Whether to open the local door (there are no Unix sockets in virtual time).
         on_committed: Told of readings that are safe on the disk, for whoever judges that they stay safe.
         is_metered: Tells whether the way to the cloud is paid by volume, where the configuration does not say.
+        running: Which release this is; `None` where nothing can ever be updated (a demo).
         begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
     """
 
@@ -73,6 +75,7 @@ class World(msgspec.Struct, frozen=True):
     on_committed: Callable[[Sequence[Reading]], None] = lambda _: None
     is_metered: Callable[[], bool] = is_metered
     begin_anew: Callable[[], None] = lambda: None
+    running: Running | None = None
 
 
 def make_board(config: BoardConfig, clock: Clock) -> Board:

@@ -1,8 +1,10 @@
 """Asks the hub on this machine, over its Unix socket."""
 
+import contextlib
 import http.client
 import socket
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -45,6 +47,7 @@ class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout_s: float) -> None:
         super().__init__("hub", timeout=timeout_s)
         self._path = path
+        self._timeout_s = timeout_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -57,7 +60,7 @@ def fetch(
     what: str = "/v1/status",
     *,
     method: str = "GET",
-    content: bytes | None = None,
+    content: bytes | BinaryIO | None = None,
     timeout_s: float | None = None,
 ) -> bytes:
     """Return a document of the hub as JSON.
@@ -66,7 +69,7 @@ def fetch(
         path: The hub's socket.
         what: Which document.
         method: "GET", or "POST" for what changes something.
-        content: What goes with it.
+        content: What goes with it; a file is read piece by piece.
         timeout_s: How long to wait for an answer; `None` for `TIMEOUT_S`.
 
     Raises:
@@ -77,9 +80,11 @@ def fetch(
     timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     connection = _UnixConnection(path, timeout_s)
     try:
-        connection.request(method, what, body=content)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            # A hub that refuses a file says so before it has read all of it.
+            connection.request(method, what, body=content)
         response = connection.getresponse()
-        body = response.read(ANSWER_BYTES_MAX + 1)
+        answer = response.read(ANSWER_BYTES_MAX + 1)
     except PermissionError as error:
         raise NotAllowed(f"this user may not open {path}; try sudo, or join the group of the socket") from error
     except FileNotFoundError as error:
@@ -92,11 +97,11 @@ def fetch(
         raise NoAnswer(f"no usable answer on {path} ({error})") from error
     finally:
         connection.close()
-    if response.status in _SAID_NO and (said := _said(body)):
+    if response.status in _SAID_NO and (said := _said(answer)):
         raise Refused(said)
-    if response.status != http.client.OK or len(body) > ANSWER_BYTES_MAX:
-        raise NoAnswer(f"what listens on {path} is no hub: status {response.status}, {len(body)} bytes")
-    return body
+    if response.status != http.client.OK or len(answer) > ANSWER_BYTES_MAX:
+        raise NoAnswer(f"what listens on {path} is no hub: status {response.status}, {len(answer)} bytes")
+    return answer
 
 
 def _said(body: bytes) -> str:

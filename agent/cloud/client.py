@@ -8,13 +8,15 @@ import contextlib
 import os
 import ssl
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from agent.cloud import answers, wire
 from agent.cloud.endpoints import QUOTAS, Endpoint
@@ -41,6 +43,13 @@ KEY_POLL_S = 10.0
 KEEP_ALIVE_S = 70.0
 """Below the 75 s after which common servers close an idle connection."""
 
+STREAM_BUFFER_BYTES = 256 * 1024
+"""Read at once from a download; measured, it halves the cost of the default."""
+
+REDIRECTS_MAX = 3
+_REDIRECTS = {301, 302, 303, 307, 308}
+_STREAMED = {200, 206, 416}
+
 _UNREADABLE_BODY = {400, 415, 422}
 """How a server that cannot read a compressed body may answer; 415 is the proper way (RFC 9110, 15.5.16)."""
 
@@ -62,6 +71,8 @@ _decode_accepted = msgspec.json.Decoder(wire.TelemetryAnswer).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_pending = msgspec.json.Decoder(wire.PendingAnswer).decode
 _decode_ack = msgspec.json.Decoder(wire.AckAnswer).decode
+_decode_ota = msgspec.json.Decoder(wire.OtaAnswer).decode
+_decode_ota_status = msgspec.json.Decoder(wire.OtaStatusAnswer).decode
 _decode_registration = msgspec.json.Decoder(wire.RegisterAnswer).decode
 
 
@@ -234,8 +245,34 @@ class CloudClient:
         body = msgspec.json.encode(wire.AckBody(command_id, status, error_message or None, result))
         await self._request(Endpoint.COMMANDS_ACK, _acknowledged, body)
 
+    async def check_update(self, current_version: str) -> wire.OtaAnswer:
+        """Return what the cloud offers to this hub.
+
+        Raises:
+            CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
+        """
+        query = urlencode({"current_version": current_version})
+        return await self._request(Endpoint.OTA_CHECK, _decode_ota, query=query)
+
+    async def post_update_status(
+        self, version: str, status: str, *, progress_percent: int | None = None, error_message: str = ""
+    ) -> None:
+        """Report how an update goes (contract section 6.3).
+
+        Raises:
+            CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
+        """
+        body = wire.OtaStatusBody(version, status, progress_percent, error_message or None)
+        await self._request(Endpoint.OTA_STATUS, _told, msgspec.json.encode(body))
+
     async def _request(
-        self, endpoint: Endpoint, decode: Callable[[bytes], T], body: bytes | None = None, *, encoding: str = ""
+        self,
+        endpoint: Endpoint,
+        decode: Callable[[bytes], T],
+        body: bytes | None = None,
+        *,
+        encoding: str = "",
+        query: str = "",
     ) -> T:
         """Make one request, count what became of it, and return what its 2xx answer says."""
         if self._key is None:
@@ -245,7 +282,7 @@ class CloudClient:
         quota = self.quotas[endpoint]
         slot = quota.begin(timeout_ms=self._timeout_ms)
         try:
-            status, headers, answer = await self._exchange(endpoint, body, encoding)
+            status, headers, answer = await self._exchange(endpoint, body, encoding, query)
         except CloudUnavailable as error:
             if isinstance(error, _NotSent):
                 quota.give_back(slot)
@@ -282,26 +319,83 @@ class CloudClient:
         elif isinstance(problem, CloudUnavailable):
             self.link.failed(endpoint, str(problem), retry_after_s=problem.retry_after_s)
 
-    async def _exchange(
-        self, endpoint: Endpoint, body: bytes | None, encoding: str
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        headers = {"Authorization": f"Bearer {self._key}"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        if encoding:
-            headers["Content-Encoding"] = encoding
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, endpoint: Endpoint, tail: str, headers: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Make one request whose answer is read piece by piece; the time-out is that of the answer's beginning.
+
+        A redirect is followed, as storage may lie elsewhere (contract section 6.2), but the key goes to no other host.
+
+        Args:
+            endpoint: Which.
+            tail: What follows its path, quoted.
+            headers: Beside the key.
+
+        Yields:
+            The answer, 200, 206 or 416. What goes wrong while it is read is told like everything else.
+
+        Raises:
+            CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
+        """
+        if self._key is None:
+            raise Unauthorized(f"{endpoint.value}: the hub has no key")
+        if wait_s := self.wait_s(endpoint):
+            raise Throttled(f"{endpoint.value} must wait {wait_s:.1f} s", retry_after_s=wait_s)
+        quota = self.quotas[endpoint]
+        slot = quota.begin(timeout_ms=self._timeout_ms)
+        url = URL(self._base_url + endpoint.path + tail, encoded=True)
+        keyed = {**headers, "Authorization": f"Bearer {self._key}"}
         try:
-            async with self._session.request(
+            with self._translated(endpoint):
+                response = await self._opened(endpoint, url, keyed)
+                for _ in range(REDIRECTS_MAX):
+                    if response.status not in _REDIRECTS:
+                        break
+                    target = url.join(URL(response.headers.get("Location", "")))
+                    response.close()
+                    if target.scheme != "https" and not (target.scheme == url.scheme and target.host == url.host):
+                        raise CloudUnavailable(f"{endpoint.value}: redirected to {target.origin()}, which is not https")
+                    keyed = keyed if target.origin() == url.origin() else dict(headers)
+                    url = target
+                    response = await self._opened(endpoint, url, keyed)
+        except CloudUnavailable as error:
+            if isinstance(error, _NotSent):
+                quota.give_back(slot)
+            self.link.failed(endpoint, str(error))
+            raise
+        quota.end(slot)
+        try:
+            with self._translated(endpoint):
+                if response.status not in _STREAMED:
+                    answer = await _bounded(response)
+                    problem = answers.problem(
+                        endpoint.value, response.status, answer, response.headers, now_utc_ms=self._clock.utc_ms()
+                    )
+                    self._count(endpoint, problem)
+                    raise problem
+                self.link.succeeded(endpoint)
+                yield response
+        finally:
+            response.close()
+
+    async def _opened(self, endpoint: Endpoint, url: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout.total, sock_read=self._timeout.total)
+        async with asyncio.timeout(self._timeout.total):
+            return await self._session.request(
                 endpoint.method,
-                self._base_url + endpoint.path,
-                data=body,
+                url,
                 headers=headers,
-                timeout=self._timeout,
+                timeout=timeout,
                 allow_redirects=False,
-            ) as response:
-                answer = await _bounded(response)
-                self.traffic[endpoint].count(response, len(body or b""), len(answer))
-                return response.status, response.headers, answer
+                read_bufsize=STREAM_BUFFER_BYTES,
+            )
+
+    @contextlib.contextmanager
+    def _translated(self, endpoint: Endpoint) -> Iterator[None]:
+        """Tell the errors of the HTTP library by what the caller does next."""
+        try:
+            yield
         except ssl.SSLCertVerificationError as error:
             raise self._certificate_problem(endpoint, error) from error
         except aiohttp.ClientConnectorCertificateError as error:
@@ -313,6 +407,27 @@ class CloudClient:
         except (aiohttp.ClientError, OSError) as error:
             said = redact(str(error)) or type(error).__name__
             raise CloudUnavailable(f"{endpoint.value}: {said}") from error
+
+    async def _exchange(
+        self, endpoint: Endpoint, body: bytes | None, encoding: str, query: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        headers = {"Authorization": f"Bearer {self._key}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if encoding:
+            headers["Content-Encoding"] = encoding
+        with self._translated(endpoint):
+            async with self._session.request(
+                endpoint.method,
+                self._base_url + endpoint.path + (f"?{query}" if query else ""),
+                data=body,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as response:
+                answer = await _bounded(response)
+                self.traffic[endpoint].count(response, len(body or b""), len(answer))
+                return response.status, response.headers, answer
 
     def _certificate_problem(self, endpoint: Endpoint, error: Exception) -> _NotSent:
         advice = "check cloud.ca_file"
@@ -328,6 +443,11 @@ def _accepted(answer: bytes) -> int | None:
 def _acknowledged(answer: bytes) -> None:
     if answer:
         _decode_ack(answer)
+
+
+def _told(answer: bytes) -> None:
+    if answer:
+        _decode_ota_status(answer)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

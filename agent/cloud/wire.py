@@ -79,6 +79,29 @@ class AckAnswer(msgspec.Struct, frozen=True):
     """Answer of POST /v1/commands/ack: any JSON object says that it was taken."""
 
 
+class OtaAnswer(msgspec.Struct, frozen=True):
+    """Answer of GET /v1/ota/check (section 6.1); without an update, only the first field need be there."""
+
+    update_available: bool
+    version: str | None = None
+    checksum: str | None = None
+    size_bytes: int | None = None
+    release_notes: str | None = None
+
+
+class OtaStatusBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Body of POST /v1/ota/status (section 6.3)."""
+
+    version: str
+    status: str
+    progress_percent: int | None = None
+    error_message: str | None = None
+
+
+class OtaStatusAnswer(msgspec.Struct, frozen=True):
+    """Answer of POST /v1/ota/status: any JSON object says that it was taken."""
+
+
 class ErrorAnswer(msgspec.Struct, frozen=True):
     """Body of a refusal (section 1.3); may be missing or not JSON at all."""
 

@@ -98,6 +98,24 @@ class CommandsConfig(msgspec.Struct, frozen=True, kw_only=True):
     reboot: Literal["auto", "logind", "simulated"]
 
 
+class OtaConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[ota]`."""
+
+    keys_dir: Path
+    allow_unsigned: bool
+    model: str
+    check_interval_s: float
+    spread_s: float
+    window: str
+    metered: Literal["never", "window", "always"]
+    size_bytes_max: int
+    rate_bytes_s_min: int
+    download_deadline_s: float
+    trial_s: float
+    trial_deadline_s: float
+    trial_starts_max: int
+
+
 class ClockConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[clock]`."""
 
@@ -145,6 +163,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sensors: SensorsConfig
     storage: StorageConfig
     commands: CommandsConfig
+    ota: OtaConfig
     clock: ClockConfig
     relay: RelayConfig
     zigbee: ZigbeeConfig
@@ -255,6 +274,7 @@ def _build(values: Mapping[str, object]) -> Config:
         sensors=SensorsConfig(**_section(values, "sensors"), primary=MappingProxyType(primary)),
         storage=StorageConfig(**_section(values, "storage")),
         commands=CommandsConfig(**_section(values, "commands")),
+        ota=OtaConfig(**_section(values, "ota")),
         clock=ClockConfig(**_section(values, "clock")),
         relay=RelayConfig(**_section(values, "relay")),
         zigbee=ZigbeeConfig(**_section(values, "zigbee")),

@@ -19,6 +19,8 @@ INTEGER_BITS = 64
 _SECRET = re.compile(r"cs_dev_|sk_sensor_", re.IGNORECASE)
 """How ClimaSense keys begin: a value with one inside is never repeated, wherever it was put by mistake."""
 
+_WINDOW = re.compile(r"always|([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
+
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 """A file name below $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential)."""
 
@@ -87,6 +89,17 @@ def choice(*options: str) -> ValueType:
         return value
 
     return ValueType("one of " + ", ".join(f'"{option}"' for option in options), read)
+
+
+def maintenance_window() -> ValueType:
+    """Return the type of hours of a day, which may lie over midnight, or "always"."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not _WINDOW.fullmatch(value) or value[:5] == value[6:]:
+            raise NotAllowed
+        return value
+
+    return ValueType('hours such as "02:00-05:00", or "always"', read)
 
 
 def text(what: str) -> ValueType:

@@ -15,6 +15,10 @@ BOOT_UPTIME_MS = 12_000
 """How long after the boot's beginning the agent starts on a Pi with Debian."""
 
 
+_TREES = "slots/"
+_GROWING = {"update.part", "update.bundle"}
+
+
 class PowerCut(BaseException):
     """The machine stops here. Not an `Exception`: nothing in the agent may catch it."""
 
@@ -74,6 +78,8 @@ class Machine:
         self._lives = 0
         self._written: dict[str, bool] = {}
         self._unsynced_renames: dict[str, bytes | None] = {}
+        self._unsynced_trees: set[str] = set()
+        self._unsynced_moves: dict[str, str] = {}
         self.run_dir = scratch / "run"
         self.state_dir = scratch / "state-0"
         self.state_dir.mkdir()
@@ -113,7 +119,9 @@ class Machine:
 
     def _remember(self, operation: Operation, target: str) -> None:
         """Keep account of what is not durable yet, as POSIX promises it and no more."""
-        if operation is Operation.WRITE:
+        if target.startswith(_TREES) or target in _GROWING:
+            self._remember_tree(operation, target)
+        elif operation is Operation.WRITE:
             self._written[target] = False
         elif operation is Operation.FSYNC:
             self._written[target] = True
@@ -126,6 +134,34 @@ class Machine:
         elif operation is Operation.FSYNC_DIRECTORY and self._unsynced_renames.get(target) != b"":
             self._unsynced_renames.pop(target, None)
 
+    def _remember_tree(self, operation: Operation, target: str) -> None:
+        """The same for files and trees that are written in place, and synced as a whole before they are renamed."""
+        name = "/".join(target.split("/")[:2])
+        if operation is Operation.WRITE:
+            self._unsynced_trees.add(name)
+        elif operation is Operation.FSYNC:
+            self._unsynced_trees.discard(name)
+        elif operation is Operation.RENAME:
+            final = _final_name(name)
+            self._unsynced_moves[final] = name
+            if name in self._unsynced_trees:
+                self._unsynced_trees.remove(name)
+                self._unsynced_trees.add(final)
+        elif operation is Operation.REMOVE:
+            self._unsynced_trees.discard(name)
+        elif operation is Operation.FSYNC_DIRECTORY:
+            self._unsynced_moves.pop(name, None)
+
+    def _lose_trees(self, target: Path) -> None:
+        """What was written and not synced is empty after a power cut, and a name that was not synced is the old one."""
+        for name in self._unsynced_trees:
+            path = target / name
+            for file in [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]:
+                file.write_bytes(file.read_bytes()[: file.stat().st_size // 2] + bytes(7))
+        for final, name in self._unsynced_moves.items():
+            if (target / final).exists() and not (target / name).exists():
+                (target / final).rename(target / name)
+
     def leave(self, *, is_power_cut: bool, are_commits_synced: bool) -> None:
         """Take a dead process's files away from it: what it still does while it is taken down reaches nobody.
 
@@ -137,9 +173,12 @@ class Machine:
         target = self._scratch / f"state-{self._lives}"
         target.mkdir()
         for path in self.state_dir.iterdir():
-            if not path.name.endswith(("-shm", ".new")):
+            if path.is_dir():
+                shutil.copytree(path, target / path.name)
+            elif not path.name.endswith(("-shm", ".new")):
                 shutil.copyfile(path, target / path.name)
         if is_power_cut:
+            self._lose_trees(target)
             for name, content in self._unsynced_renames.items():
                 if content is None:
                     (target / name).unlink(missing_ok=True)
@@ -149,6 +188,12 @@ class Machine:
                 for log in target.glob("*-wal"):
                     log.unlink()
         self._unsynced_renames.clear()
+        self._unsynced_trees.clear()
+        self._unsynced_moves.clear()
         self._written.clear()
         shutil.rmtree(self.state_dir)
         self.state_dir = target
+
+
+def _final_name(name: str) -> str:
+    return {"update.part": "update.bundle"}.get(name, name.removesuffix(".new"))

@@ -52,12 +52,13 @@ class Rates(msgspec.Struct, frozen=True):
     sensor_faults: float
     latency_s_max: float
     commands: float = 0.0
+    releases: float = 0.0
 
 
 RATES: dict[Profile, Rates] = {
     "none": Rates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.05),
-    "default": Rates(2.0, 1.0, 0.5, 0.25, 0.02, 0.1, 0.5, 24.0),
-    "harsh": Rates(8.0, 6.0, 4.0, 2.0, 0.15, 0.5, 2.0, 96.0),
+    "default": Rates(2.0, 1.0, 0.5, 0.25, 0.02, 0.1, 0.5, 24.0, 3.0),
+    "harsh": Rates(8.0, 6.0, 4.0, 2.0, 0.15, 0.5, 2.0, 96.0, 6.0),
 }
 
 _LASTS_S: dict[MishapKind, tuple[float, float]] = {

@@ -23,6 +23,7 @@ class Options(msgspec.Struct, frozen=True):
         stop_by: How: the power is cut, or the process is killed.
         mishaps: These, in place of those that `faults` would draw.
         orders: These commands, in place of those that `faults` would draw.
+        releases: Let the cloud offer releases, as often as `faults` says.
         calm_s: The time without mishaps at the end, in which everything has to be delivered.
         config_text: TOML that is added after `[cloud]` and its `base_url`.
         boxed: How many relayed sensors of the simulated house a technician has yet to pair, name, replace and remove.
@@ -40,6 +41,7 @@ class Options(msgspec.Struct, frozen=True):
     stop_by: MishapKind = MishapKind.POWER_CUT
     mishaps: tuple[Mishap, ...] | None = None
     orders: tuple[Order, ...] | None = None
+    releases: bool = True
     calm_s: float = CALM_S
     config_text: str = ""
     boxed: int = 0

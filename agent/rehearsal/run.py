@@ -31,7 +31,7 @@ from agent.refcloud import admin, cloud, gate
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.records import AcceptedReading, DeviceKind
 from agent.refcloud.store import MemoryStore, ReadingKey
-from agent.rehearsal import mishaps
+from agent.rehearsal import mishaps, rollout
 from agent.rehearsal.boards import Stage, stage_for
 from agent.rehearsal.command_oracle import CommandCounts, CommandOracle
 from agent.rehearsal.eavesdropper import Eavesdropper
@@ -144,6 +144,14 @@ class Rehearsal:
         self._blow: asyncio.Future[Mishap] | None = None
         self.crashes = 0
         self.struck: Counter[str] = Counter()
+        publications = rollout.draw(
+            random.Random(rng.randrange(2**32)), rates.releases * options.releases, until_s=self.stage.duration_s
+        )
+        self.rollout = rollout.Rollout(
+            publications, cloud=self.cloud, machine=self.machine, keys_dir=scratch / "keys",
+            restart=self._begin_anew, violate=lambda promise, text: self.oracle.violate(loop.time(), promise, text),
+        )  # fmt: skip
+        self._kind = rollout.Kind.GOOD
         self._config = self._make_config()
 
     def _now_ms(self) -> int:
@@ -191,7 +199,7 @@ class Rehearsal:
             self._blow.set_result(self._stopped())
 
     def _make_config(self) -> Config:
-        text = f'[cloud]\nbase_url = "{BASE_URL}"\n{self.options.config_text}'
+        text = f'[cloud]\nbase_url = "{BASE_URL}"\n{self.rollout.config_text}{self.options.config_text}'
         return resolve_text(text, file="rehearsal", directory=self._scratch, environ={}).config
 
     def _on_readings(self, name: str, readings: Sequence[AcceptedReading]) -> None:
@@ -247,6 +255,8 @@ class Rehearsal:
 
     async def _conduct(self) -> None:
         """Let the mishaps happen at their times."""
+        for each in self.rollout.publications:
+            self._loop.call_at(each.at_s, self.rollout.publish, each)
         happenings = [(mishap.at_s, True, mishap) for mishap in self.mishaps]
         happenings += [(mishap.at_s + mishap.lasts_s, False, mishap) for mishap in self.mishaps]
         happenings.sort(key=lambda happening: happening[:2])
@@ -312,13 +322,13 @@ class Rehearsal:
         """Do what the daemon does before each life; return the power cut that came in between."""
         disk = Disk(self._eavesdropper.on_operation)
         try:
-            reset.finish(self.machine.state_dir, disk, key_file=None)
+            with contextlib.suppress(StorageFull):  # the key is barred then, and the next life tries again
+                reset.finish(self.machine.state_dir, disk, key_file=None)
+            self._kind = self.rollout.start(disk)
         except PowerCut:
             stopped = self._stopped()
             self.machine.leave(is_power_cut=stopped.kind is MishapKind.POWER_CUT, are_commits_synced=True)
             return stopped
-        except StorageFull:
-            pass  # the key is barred: the hub lives on without one, and the next life tries again
         return None
 
     def _provision_anew(self) -> None:
@@ -336,8 +346,13 @@ class Rehearsal:
         self._set_network(self._connector)
         self._zeros_utc_ms[self.machine.clock.boot_id] = self.machine.utc_of(0)
         self._eavesdropper.look()
+        if self._kind is rollout.Kind.DEAD:
+            await asyncio.sleep(1.0)
+            return None
         self._end = stop = asyncio.Event()
-        self._blow = loop.create_future()
+        self._blow = blow = loop.create_future()
+        if self._kind is rollout.Kind.LATE:
+            loop.call_later(rollout.LATE_CRASH_S, rollout.die_late, blow, loop.time)
         async with new_session(self._connector, user_agent="climahub/rehearsal") as session:
             self._hub = hub = app.Hub(self._life_config(), self._world(session))
             task = loop.create_task(hub.run(stop))
@@ -420,6 +435,7 @@ class Rehearsal:
             serve=False,
             on_committed=self._on_committed,
             begin_anew=self._begin_anew,
+            running=self.rollout.running(),
         )
 
     async def _audit(self) -> None:
@@ -488,6 +504,7 @@ class Rehearsal:
             ),
             commands=self.command_counts,
             pairing=self.pairing_counts,
+            updates=self.rollout.counts([device.device_id for device in self.cloud.admin.devices()]),
             requests=RequestCounts(self.oracle.requests, self.oracle.over_quota),
             crashes=self.crashes,
             durable_operations=self.machine.operations,

@@ -7,6 +7,7 @@ import msgspec
 from agent.rehearsal.command_oracle import CommandCounts
 from agent.rehearsal.oracle import Violation
 from agent.rehearsal.pairing_oracle import PairingCounts
+from agent.rehearsal.rollout import UpdateCounts
 
 
 class ReadingCounts(msgspec.Struct, frozen=True):
@@ -67,6 +68,7 @@ class Verdict(msgspec.Struct, frozen=True):
     readings: ReadingCounts
     commands: CommandCounts
     pairing: PairingCounts
+    updates: UpdateCounts
     requests: RequestCounts
     crashes: int
     durable_operations: int
@@ -76,7 +78,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def as_text(verdict: Verdict, replay_command: str) -> str:
     """Return the verdict for a person; a failed one says how to see it again."""
-    readings, commands, pairing = verdict.readings, verdict.commands, verdict.pairing
+    readings, commands, pairing, updates = verdict.readings, verdict.commands, verdict.pairing, verdict.updates
     faults = ", ".join(f"{name} {count}" for name, count in verdict.faults.items()) or "none"
     lines = (
         f"rehearsed {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {verdict.sensors} sensors,"
@@ -93,6 +95,8 @@ def as_text(verdict: Verdict, replay_command: str) -> str:
         f"           {commands.executed_twice} executed twice, {commands.unsettled} unsettled\n"
         f"pairing    {pairing.joined} joined, {pairing.registered} registered, {pairing.relayed} relayed,"
         f" {pairing.paired_twice} paired twice, {pairing.lost} lost\n"
+        f"updates    {updates.offered} offered, {updates.installed} installed, {updates.committed} committed,"
+        f" {updates.rolled_back} rolled back, {updates.refused} refused, {updates.bricked} bricked\n"
         f"requests   {verdict.requests.total}, {verdict.requests.over_quota} over quota\n"
         f"faults     {verdict.crashes} crashes; {faults}\n"
     )

@@ -1,0 +1,196 @@
+"""`climahub bundle`: make keys, and make, sign and examine what hubs install. For operators; never run by a hub."""
+
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+import msgspec
+
+from agent import __version__
+from agent.cli import exits
+from agent.cli.epilog import epilog
+from agent.foundation.disk import Disk
+from agent.ota import build as building
+from agent.ota import header, keys
+from agent.ota.header import Header
+from agent.ota.manifest import CHUNK_BYTES, Manifest
+from agent.ota.stream import BundleStream
+
+PRIVATE_MODE = 0o600
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group(
+    epilog=epilog(
+        "climahub bundle keygen release-2026",
+        "climahub bundle build --wheelhouse wheels --sequence 12 --model hub climahub.unsigned",
+        "climahub bundle sign --key release-2026.key climahub.unsigned climahub-1.2.3.bundle",
+        "climahub bundle verify --trust release-2026.pub climahub-1.2.3.bundle",
+        exits="0 done, 1 the bundle is refused, 73 a file cannot be written, 78 a key cannot be used",
+    )
+)
+def bundle() -> None:
+    """Make keys, and make, sign and examine releases for hubs (docs/updates.md)."""
+
+
+@bundle.command()
+@click.argument("name", type=_NEW_FILE)
+def keygen(name: Path) -> int:
+    """Make a key: NAME.key, which stays secret, and NAME.pub for the hubs."""
+    private, public = keys.new_pair()
+    secret, shown = name.with_name(name.name + ".key"), name.with_name(name.name + ".pub")
+    for path, data, mode in ((secret, private, PRIVATE_MODE), (shown, public, 0o644)):
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
+    key_id = header.key_id_of(keys.read_public(shown, Disk())).hex()
+    click.echo(f"key {key_id}\n  {secret}: signs; keep it off the hubs and out of the repository")
+    click.echo(f"  {shown}: goes to the hubs, into ota.keys_dir")
+    return exits.OK
+
+
+@bundle.command()
+@click.argument("output", type=_NEW_FILE)
+@click.option("--wheelhouse", type=_DIRECTORY, help="Wheels of climahub and all it needs, for the target machine.")
+@click.option("--rauc", "image", type=_FILE, help="A RAUC bundle instead of wheels.")
+@click.option("--sequence", type=click.IntRange(1, 2**53), required=True, help="Higher than that of any release yet.")
+@click.option("--model", "models", multiple=True, required=True, help="Hardware model it fits (ota.model); repeatable.")
+@click.option("--version", "version", default=__version__, show_default=True, help="As the cloud will name it.")
+@click.option("--machine", default=platform.machine(), show_default=True, help="As uname -m says it on the hub.")
+@click.option("--python", default=sys.implementation.cache_tag, show_default=True, help="Interpreter on the hub.")
+@click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="No hub installs it from this day on (UTC).")
+@click.option("--add-key", "added", multiple=True, type=_FILE, help="Public key that hubs trust from now on.")
+@click.option("--revoke", "revoked", multiple=True, metavar="ID", help="Id of a key that hubs trust no more.")
+def build(
+    output: Path,
+    wheelhouse: Path | None,
+    image: Path | None,
+    sequence: int,
+    models: tuple[str, ...],
+    version: str,
+    machine: str,
+    python: str,
+    expires: datetime | None,
+    added: tuple[Path, ...],
+    revoked: tuple[str, ...],
+) -> int:
+    """Build an unsigned bundle into OUTPUT. The same wheels give the same bytes."""
+    if (wheelhouse is None) == (image is None):
+        raise click.UsageError("name either --wheelhouse or --rauc")
+    expires_utc_ms = int(expires.replace(tzinfo=UTC).timestamp() * 1000) if expires else None
+    target = building.Target(version, sequence, models, machine, python, expires_utc_ms)
+    if image is not None:
+        target = msgspec.structs.replace(target, python="")
+        with image.open("rb") as payload, output.open("wb") as file:
+            manifest = building.image_manifest(payload, target)
+            file.write(header.unsigned(manifest))
+            payload.seek(0)
+            _copy(payload, file)
+    elif wheelhouse is not None:
+        disk = Disk()
+        trust = keys.Trust(tuple(keys.read_public(path, disk).hex() for path in added), revoked)
+        tree = building.app_tree(wheelhouse, target, trust)
+        packed = building.pack(tree)
+        manifest = building.app_manifest(tree, packed, target)
+        output.write_bytes(header.unsigned(manifest) + packed)
+        if python != sys.implementation.cache_tag:
+            click.echo(
+                f"no byte code inside: this is {sys.implementation.cache_tag}, so hubs will start slower", err=True
+            )
+    click.echo(f"{output}: {manifest.version}, sequence {manifest.sequence}, not signed yet")
+    return exits.OK
+
+
+@bundle.command()
+@click.option("--key", type=_FILE, required=True, help="The private key.")
+@click.argument("source", type=_FILE)
+@click.argument("output", type=_NEW_FILE)
+def sign(key: Path, source: Path, output: Path) -> int:
+    """Sign SOURCE into OUTPUT. A signature that is there already is replaced."""
+    if output.exists() and output.samefile(source):
+        raise click.UsageError("OUTPUT must be another file than SOURCE")
+    with source.open("rb") as file:
+        # What is signed must be whole: a hub would find the damage, but after the rollout.
+        _checked(file, {}, claims_only=True)
+    with source.open("rb") as file, output.open("wb") as signed:
+        head, start = building.sign(file, keys.read_private(key, Disk()))
+        signed.write(head)
+        file.seek(start)
+        _copy(file, signed)
+    click.echo(f"{output}: signed with {key}")
+    return exits.OK
+
+
+@bundle.command()
+@click.argument("source", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+def inspect(source: Path, as_json: bool) -> int:
+    """Show what a bundle says of itself. Verifies nothing."""
+    with source.open("rb") as file:
+        parts, start = building.read_head(file)
+    manifest = header.decode_manifest(parts.payload)
+    signer = parts.key_id.hex()
+    if as_json:
+        values = msgspec.to_builtins(msgspec.structs.replace(manifest, chunks=b"")) | {"key_id": signer}
+        click.echo(msgspec.json.format(msgspec.json.encode(values)))
+        return exits.OK
+    click.echo(_as_text(manifest, f"key {signer}, not verified here" if signer else "nobody", start))
+    return exits.OK
+
+
+@bundle.command()
+@click.argument("source", type=_FILE)
+@click.option("--trust", "trusted", multiple=True, required=True, type=_FILE, help="Public key; repeatable.")
+def verify(source: Path, trusted: tuple[Path, ...]) -> int:
+    """Verify signature and every byte of a bundle, as a hub does."""
+    disk = Disk()
+    public = [keys.read_public(path, disk) for path in trusted]
+    with source.open("rb") as file:
+        found = _checked(file, {header.key_id_of(key): key for key in public})
+    click.echo(_as_text(found.manifest, f"key {found.key_id}, verified", found.header_bytes))
+    return exits.OK
+
+
+def _checked(file: BinaryIO, trusted: dict[bytes, bytes], *, claims_only: bool = False) -> Header:
+    def check(signed: bytes) -> Header:
+        if claims_only:
+            parts = header.parse(signed)
+            return Header(header.decode_manifest(parts.payload), header.PRELUDE_BYTES + len(signed), "")
+        return header.check(signed, trusted, allow_unsigned=False)
+
+    stream = BundleStream(check, offer=None)
+    while data := file.read(CHUNK_BYTES):
+        for _ in stream.feed(data):
+            pass
+    return stream.finish()
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> None:
+    while data := source.read(CHUNK_BYTES):
+        target.write(data)
+
+
+def _as_text(manifest: Manifest, signer: str, start: int) -> str:
+    expires = "never"
+    if manifest.expires_utc_ms is not None:
+        expires = datetime.fromtimestamp(manifest.expires_utc_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
+    rows = (
+        ("version", manifest.version),
+        ("sequence", str(manifest.sequence)),
+        ("type", manifest.payload_type.value),
+        ("models", ", ".join(manifest.models)),
+        ("machine", manifest.machine or "any"),
+        ("python", manifest.python or "any"),
+        ("launcher", f"{manifest.launcher_min} or newer"),
+        ("header", f"{start} bytes"),
+        ("payload", f"{manifest.payload_bytes} bytes"),
+        ("unpacked", f"{manifest.unpacked_bytes} bytes in {manifest.files} files"),
+        ("expires", expires),
+        ("signed by", signer),
+    )
+    return "\n".join(f"{name:<10} {value}" for name, value in rows)

@@ -1,0 +1,133 @@
+"""`climahub update`: the release of the hub on this machine, and the next one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.cli import exits, local_client
+from agent.cli.epilog import epilog
+from agent.cli.status import ADVICE, config_option, socket_of, socket_option
+from agent.local.updates import UpdateReport
+
+INSTALL_TIMEOUT_S = 120.0
+"""An SD card may take its time to make a release durable."""
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(
+    epilog=epilog(
+        "climahub update status",
+        "climahub update check",
+        "climahub update install /media/usb/climahub-1.3.0.bundle",
+        "climahub update hold",
+        exits="0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask",
+    )
+)
+def update() -> None:
+    """Show or steer the updates of the hub on this machine (docs/updates.md)."""
+
+
+@update.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
+@config_option
+@socket_option
+def status(as_json: bool, config_file: Path | None, socket_path: Path | None) -> int:
+    """Show what runs, what comes, and what keeps it from coming."""
+
+    def ask(path: Path) -> None:
+        body = local_client.fetch(path, "/v1/update")
+        click.echo(body if as_json else as_text(decode(body)))
+
+    return _asked(ask, config_file, socket_path)
+
+
+def _order(name: str, what: str, done: str) -> click.Command:
+    @config_option
+    @socket_option
+    def order(config_file: Path | None, socket_path: Path | None) -> int:
+        def ask(path: Path) -> None:
+            local_client.fetch(path, f"/v1/update/{name}", method="POST")
+            click.echo(done)
+
+        return _asked(ask, config_file, socket_path)
+
+    return update.command(name, help=what)(order)
+
+
+_order("check", "Ask the cloud at once, and take its offer without waiting for a window.", "asking the cloud")
+_order("hold", "Let no update begin or restart the hub until `resume`.", "updates are held")
+_order("resume", "End a hold.", "updates go on")
+_order("rollback", "Give up the release that is on trial; the one before returns.", "going back")
+
+
+@update.command()
+@click.argument("file", type=_FILE)
+@config_option
+@socket_option
+def install(file: Path, config_file: Path | None, socket_path: Path | None) -> int:
+    """Install the bundle FILE, from a USB stick for instance; needs no cloud. The signature counts as ever."""
+
+    def ask(path: Path) -> None:
+        with file.open("rb") as bundle:
+            answer = local_client.fetch(
+                path, "/v1/update/bundle", method="PUT", content=bundle, timeout_s=INSTALL_TIMEOUT_S
+            )
+        found = msgspec.json.decode(answer)
+        click.echo(
+            f"taken in: {found['version']}, sequence {found['sequence']}; climahub update status shows how it goes"
+        )
+
+    return _asked(ask, config_file, socket_path)
+
+
+def _asked(ask: Callable[[Path], None], config_file: Path | None, socket_path: Path | None) -> int:
+    try:
+        ask(socket_path or socket_of(config_file))
+    except local_client.NoAnswer as error:
+        click.echo(f"{error}\n{ADVICE}", err=True)
+        return exits.NO_DAEMON
+    except local_client.NotAllowed as error:
+        click.echo(str(error), err=True)
+        return exits.NO_PERMISSION
+    return exits.OK
+
+
+def decode(body: bytes) -> UpdateReport:
+    """Return the document as values.
+
+    Raises:
+        NoAnswer: It is no such document of a version that this program knows.
+    """
+    try:
+        return msgspec.json.decode(body, type=UpdateReport)
+    except msgspec.DecodeError as error:
+        raise local_client.NoAnswer(
+            f"the hub's answer is not understood ({error}); are hub and command of one version?"
+        ) from error
+
+
+def as_text(report: UpdateReport) -> str:
+    """Return the document as lines, what is wrong first."""
+    lines = [f"! {text}" for text in (report.warning, report.waiting_for) if text]
+    if report.is_held:
+        lines.append("! held by the technician: climahub update resume")
+    lines += ["" for _ in lines[:1]]
+    place = "the package" if report.slot == "base" else f"slot {report.slot}"
+    lines.append(f"runs       {report.version}, from {place}")
+    if report.good != report.slot and report.launcher:
+        lines.append(f"known good {'the package' if report.good == 'base' else f'slot {report.good}'}")
+    if report.target:
+        percent = f", {report.percent} %" if report.state == "downloading" else ""
+        signer = f", signed by {report.signed_by}" if report.signed_by else ""
+        lines.append(f"update     {report.target}: {report.state}{percent}{signer}")
+    else:
+        lines.append("update     none yet")
+    if report.error:
+        lines.append(f"why        {report.error}")
+    lines.append(f"floor      sequence {report.floor}")
+    lines.append(f"trusts     {', '.join(report.trusted_keys) or 'no key'}")
+    lines += [f"not again  {each.version}: {each.reason}" for each in report.refused]
+    return "\n".join(lines)

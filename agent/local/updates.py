@@ -1,0 +1,140 @@
+"""Updates as a document for people at the hub, and what they may tell it. Values, and the routes of the local door.
+
+The JSON form is an interface: fields may be added, never renamed.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from agent.errors import ConfigInvalid, Corrupt, Rejected, StorageFull
+from agent.ota.launcher import BASE
+from agent.ota.room import Updates
+
+UNSIGNED_WARNING = "UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): whoever controls the cloud controls this hub"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class RefusedReport(msgspec.Struct, frozen=True):
+    """An offer that is not taken again."""
+
+    version: str
+    reason: str
+
+
+class UpdateReport(msgspec.Struct, frozen=True):
+    """The updates of a hub.
+
+    Attributes:
+        version: Of the release that runs.
+        slot: Where it came from: "a", "b" or "base".
+        launcher: Version of the launcher; 0 where the hub was started without it, and cannot be updated.
+        good: The slot that is known to work.
+        floor: Sequence number up to which nothing is installed any more.
+        state: Of the present update, or of the last one.
+        target: Its version.
+        percent: How much of its download is there.
+        signed_by: Id of the key that signed it; empty before that is known, and where nobody did.
+        is_held: A technician keeps updates from beginning.
+        waiting_for: Why nothing goes on at the moment; empty where it does.
+        error: Why the last one failed.
+        warning: What the owner of this hub should know.
+        trusted_keys: Ids of the keys whose releases are installed.
+        failed: The release that failed its trial last; empty for none.
+        refused: Offers that are not taken again, the oldest first.
+    """
+
+    version: str
+    slot: str
+    launcher: int
+    good: str
+    floor: int
+    state: str
+    target: str
+    percent: int
+    signed_by: str
+    is_held: bool
+    waiting_for: str
+    error: str
+    warning: str
+    trusted_keys: list[str]
+    failed: str
+    refused: list[RefusedReport]
+
+
+def build_updates(updates: Updates) -> UpdateReport:
+    """Return the document."""
+    record, launcher, running = updates.book.record, updates.launcher_state, updates.running
+    try:
+        keys, problem = sorted(each.hex() for each in updates.intake.trusted()), ""
+    except (ConfigInvalid, Corrupt) as error:
+        keys, problem = [], str(error)
+    if not keys and not problem:
+        problem = "no key is trusted (ota.keys_dir), so no release is installed"
+    if not running.launcher:
+        problem = "not started by the launcher, so nothing can be installed (docs/updates.md)"
+    if updates.is_unsigned_admitted:
+        problem = UNSIGNED_WARNING
+    return UpdateReport(
+        version=running.version,
+        slot=running.slot or BASE,
+        launcher=running.launcher,
+        good=launcher.good,
+        floor=launcher.floor,
+        state=record.state.value,
+        target=record.offer.version,
+        percent=updates.percent,
+        signed_by=record.signer,
+        is_held=record.is_held,
+        waiting_for=updates.problem,
+        error=record.error,
+        warning=problem,
+        trusted_keys=keys,
+        failed=launcher.failed.version,
+        refused=[RefusedReport(each.version, each.reason) for each in record.refusals],
+    )
+
+
+def routes(updates: Updates | None) -> list[web.RouteDef]:
+    """Return what the local door answers about updates; nothing where they do not exist."""
+    if updates is None:
+        return []
+
+    async def get(_: web.Request) -> web.Response:
+        return _json(build_updates(updates))
+
+    def told(act: Callable[[], Awaitable[None]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def post(_: web.Request) -> web.Response:
+            try:
+                await act()
+            except (Rejected, StorageFull) as error:
+                return _refused(error)
+            return _json(build_updates(updates))
+
+        return post
+
+    async def put(request: web.Request) -> web.Response:
+        try:
+            header = await updates.install(request.content.iter_any())
+        except (Rejected, StorageFull, Corrupt) as error:
+            return _refused(error)
+        return _json({"version": header.manifest.version, "sequence": header.manifest.sequence})
+
+    return [
+        web.get("/v1/update", get),
+        web.post("/v1/update/check", told(updates.check_now)),
+        web.post("/v1/update/hold", told(lambda: updates.hold(is_held=True))),
+        web.post("/v1/update/resume", told(lambda: updates.hold(is_held=False))),
+        web.post("/v1/update/rollback", told(updates.roll_back)),
+        web.put("/v1/update/bundle", put),
+    ]
+
+
+def _refused(error: Exception) -> web.Response:
+    return _json({"error": "refused", "message": str(error)}, 503)
+
+
+def _json(document: object, status: int = 200) -> web.Response:
+    return web.Response(body=_encode(document), status=status, content_type="application/json")

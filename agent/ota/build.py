@@ -1,0 +1,247 @@
+"""Makes a bundle of a tree: an app from a wheelhouse, or a whole-system image. Reproducible: same input, same bytes.
+
+Runs on an operator's machine, never in the daemon. A wheel is unpacked the way the wheel format says, without running
+anything of it, so that a bundle can be built for a machine of another kind.
+"""
+
+import base64
+import csv
+import hashlib
+import importlib.util
+import io
+import lzma
+import marshal
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import msgspec
+
+from agent.errors import BundleUntrusted
+from agent.ota import header
+from agent.ota.keys import TRUST_FILE, Trust
+from agent.ota.manifest import (
+    CHUNK_BYTES,
+    FILES_MAX,
+    FORMAT,
+    PRODUCT,
+    UNPACKED_BYTES_MAX,
+    Manifest,
+    PayloadType,
+    from_values,
+    to_values,
+)
+
+XZ_PRESET = 6
+"""Unpacking takes 9 MiB of memory, and nothing but the standard library; zstd would be a further dependency."""
+
+TREE_MTIME_S = 315_532_800
+"""1980-01-01, the oldest time that a wheel can hold: a tree has no age."""
+
+_IS_HASH_BASED = 1
+"""Flags of a pyc that is told from others by its source's hash, and not compared with the source when it is loaded."""
+
+ENTRY = b"""import sys
+
+from agent.__main__ import main
+
+sys.exit(main())
+"""
+"""`__main__.py` of the tree: how the launcher starts it."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a bundle is for; the fields of the manifest of the same names."""
+
+    version: str
+    sequence: int
+    models: tuple[str, ...]
+    machine: str = ""
+    python: str = ""
+    expires_utc_ms: int | None = None
+    launcher_min: int = 1
+
+
+def app_tree(wheelhouse: Path, target: Target, trust: Trust) -> Mapping[str, bytes]:
+    """Return the files of an app by their path in the slot.
+
+    Raises:
+        BundleUntrusted: A wheel is damaged, or fits another machine or Python; or two of one distribution are there.
+    """
+    wheels = sorted(wheelhouse.glob("*.whl"))
+    names = [wheel.name.partition("-")[0].lower() for wheel in wheels]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BundleUntrusted(f"{wheelhouse} has more than one wheel of {', '.join(twice)}; leave one")
+    if "climahub" not in names:
+        raise BundleUntrusted(f"{wheelhouse} has no wheel of climahub; build it with pip wheel (docs/updates.md)")
+    tree: dict[str, bytes] = {}
+    for wheel in wheels:
+        _check_tags(wheel, target)
+        for path, data in _unpacked(wheel):
+            if tree.setdefault(path, data) != data:
+                raise BundleUntrusted(f"{wheel.name}: {path} is in another wheel as well, with other content")
+    tree["__main__.py"] = ENTRY
+    if trust != Trust():
+        tree[TRUST_FILE] = msgspec.json.encode(trust)
+    if target.python == sys.implementation.cache_tag:
+        tree |= _compiled(tree)
+    return tree
+
+
+def pack(tree: Mapping[str, bytes]) -> bytes:
+    """Return a tar of the files, compressed with xz; the same bytes for the same files."""
+    packed = io.BytesIO()
+    with lzma.open(packed, "wb", preset=XZ_PRESET) as compressed, tarfile.open(fileobj=compressed, mode="w|") as tar:
+        for path in sorted(tree):
+            info = tarfile.TarInfo(path)
+            info.size = len(tree[path])
+            info.mtime = TREE_MTIME_S
+            info.mode = 0o644
+            tar.addfile(info, io.BytesIO(tree[path]))
+    return packed.getvalue()
+
+
+def app_manifest(tree: Mapping[str, bytes], payload: bytes, target: Target) -> Manifest:
+    """Return the manifest of a packed tree.
+
+    Raises:
+        BundleUntrusted: It is larger than a slot may be.
+    """
+    unpacked = sum(map(len, tree.values()))
+    if len(tree) > FILES_MAX or unpacked > UNPACKED_BYTES_MAX:
+        raise BundleUntrusted(f"{len(tree)} files with {unpacked} bytes are more than a slot takes")
+    return _manifest(PayloadType.APP, io.BytesIO(payload), target, unpacked_bytes=unpacked, files=len(tree))
+
+
+def image_manifest(image: BinaryIO, target: Target) -> Manifest:
+    """Return the manifest of a RAUC bundle, which travels as it is."""
+    return _manifest(PayloadType.RAUC, image, target, unpacked_bytes=0, files=0)
+
+
+def sign(bundle: BinaryIO, private_key: bytes) -> tuple[bytes, int]:
+    """Return a new head with a signature for a bundle, signed or not, and where its payload begins.
+
+    Raises:
+        BundleUntrusted: It is no bundle.
+    """
+    parts, start = read_head(bundle)
+    header.decode_manifest(parts.payload)  # nobody signs what no hub would read
+    return header.signed_by(private_key, parts.payload), start
+
+
+def read_head(bundle: BinaryIO) -> tuple[header.Signed, int]:
+    """Return the header of a bundle, not believed, and where its payload begins.
+
+    Raises:
+        BundleUntrusted: It is no bundle.
+    """
+    size = header.signed_bytes_of(bundle.read(header.PRELUDE_BYTES))
+    return header.parse(bundle.read(size)), header.PRELUDE_BYTES + size
+
+
+def _manifest(
+    payload_type: PayloadType, payload: BinaryIO, target: Target, *, unpacked_bytes: int, files: int
+) -> Manifest:
+    digests = bytearray()
+    size = 0
+    while chunk := payload.read(CHUNK_BYTES):
+        digests += hashlib.sha256(chunk).digest()
+        size += len(chunk)
+    made = Manifest(
+        format=FORMAT,
+        product=PRODUCT,
+        payload_type=payload_type,
+        version=target.version,
+        sequence=target.sequence,
+        models=target.models,
+        payload_bytes=size,
+        chunk_bytes=CHUNK_BYTES,
+        chunks=bytes(digests),
+        machine=target.machine,
+        python=target.python,
+        launcher_min=target.launcher_min,
+        unpacked_bytes=unpacked_bytes,
+        files=files,
+        expires_utc_ms=target.expires_utc_ms,
+    )
+    return from_values(to_values(made))
+
+
+def _check_tags(wheel: Path, target: Target) -> None:
+    """Refuse a wheel for something else ("Binary distribution format", file name convention)."""
+    try:
+        _, abi, platforms = wheel.stem.rsplit("-", 3)[1:]
+    except ValueError as error:
+        raise BundleUntrusted(f"{wheel.name} is not named like a wheel") from error
+    python = target.python.replace("cpython-", "cp")
+    fits_python = abi in {"none", "abi3", python}
+    fits_machine = platforms == "any" or any(
+        each.endswith(f"_{target.machine}") and not each.startswith("musllinux") for each in platforms.split(".")
+    )
+    if not fits_python or not fits_machine:
+        raise BundleUntrusted(f"{wheel.name} does not fit {target.machine} with {target.python}; fetch the right one")
+
+
+def _unpacked(wheel: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a wheel that belong beside each other in site-packages."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            digests = _record(archive)
+            for name in archive.namelist():
+                place = _place(name)
+                if place is None:
+                    continue
+                data = archive.read(name)
+                if not name.endswith("/RECORD") and digests.get(name) != hashlib.sha256(data).digest():
+                    raise BundleUntrusted(f"{wheel.name}: {name} is not what its RECORD says; fetch the wheel anew")
+                yield place, data
+    except (zipfile.BadZipFile, KeyError, StopIteration, ValueError) as error:
+        raise BundleUntrusted(f"{wheel.name} cannot be read ({error}); fetch it anew") from error
+
+
+def _record(archive: zipfile.ZipFile) -> Mapping[str, bytes]:
+    name = next(name for name in archive.namelist() if name.endswith(".dist-info/RECORD"))
+    digests = {}
+    for path, digest, _ in csv.reader(io.StringIO(archive.read(name).decode())):
+        kind, _, text = digest.partition("=")
+        if kind == "sha256":
+            digests[path] = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return digests
+
+
+def _place(name: str) -> str | None:
+    """Return where a wheel's file goes; `None` for scripts, headers, data and directories."""
+    path = PurePosixPath(name)
+    if name.endswith("/") or path.is_absolute() or ".." in path.parts:
+        return None
+    if path.parts[0].endswith(".data"):
+        return "/".join(path.parts[2:]) if path.parts[1] in {"purelib", "platlib"} else None
+    return str(path)
+
+
+def _compiled(tree: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """Return byte code for the tree: without it, each start of a hub would compile 2,000 files.
+
+    It carries the digest of its source and is not checked against it at the start: the whole slot is.
+    """
+    return {
+        place: data
+        for path, source in tree.items()
+        if path.endswith(".py")
+        for place, data in [(importlib.util.cache_from_source(path, optimization=""), _code(path, source))]
+        if data is not None
+    }
+
+
+def _code(path: str, source: bytes) -> bytes | None:
+    """Return the byte code of a module as PEP 552 stores it: magic, flags, hash of the source, code."""
+    try:
+        code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+    except (SyntaxError, ValueError):
+        return None  # a package may carry files for another version of Python: they fail when imported, as ever
+    flags = _IS_HASH_BASED.to_bytes(4, "little")
+    return importlib.util.MAGIC_NUMBER + flags + importlib.util.source_hash(source) + marshal.dumps(code)

@@ -1,0 +1,191 @@
+"""A bundle on its way to the disk, and from the disk into a slot. Nothing that is not verified is ever written.
+
+A download may end anywhere, and a power cut may tear what was written: so the partial file is read and verified anew
+before it grows on, and cut where it stops being right. No account of the progress is needed, so none can be wrong.
+All methods block: call them through a `Worker`.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from agent.errors import BundleUntrusted, StorageFull
+from agent.foundation.disk import Disk
+from agent.foundation.trees import Trees
+from agent.ota import header, keys
+from agent.ota.header import Header
+from agent.ota.launcher import BASE, SLOTS_DIR
+from agent.ota.manifest import CHUNK_BYTES, HubFacts, Offer, admit
+from agent.ota.slots import Placed, Slots
+from agent.ota.stream import BundleStream
+
+PART = "update.part"
+BUNDLE = "update.bundle"
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What this hub asks of a bundle, as configured.
+
+    Attributes:
+        keys_dir: Public keys that it trusts.
+        allow_unsigned: Take bundles that nobody signed.
+        size_bytes_max: Of the whole file.
+        disk_free_bytes_min: What an update leaves to everybody else on the disk.
+    """
+
+    keys_dir: Path
+    allow_unsigned: bool
+    size_bytes_max: int
+    disk_free_bytes_min: int
+
+
+class Intake:
+    """Takes bundles in, for one hub."""
+
+    def __init__(self, trees: Trees, slots: Slots, *, disk: Disk, rules: Rules, facts: Callable[[], HubFacts]) -> None:
+        """Prepare; nothing is read.
+
+        Args:
+            trees: Below the state directory.
+            slots: Of this hub.
+            disk: Reads keys.
+            rules: What is asked.
+            facts: What a bundle is measured against now, the launcher's account left out.
+        """
+        self._trees = trees
+        self._slots = slots
+        self._disk = disk
+        self._rules = rules
+        self._facts = facts
+
+    def trusted(self) -> Mapping[bytes, bytes]:
+        """Return the keys that count: public keys by their id.
+
+        Raises:
+            ConfigInvalid: A file is no key.
+            Corrupt: The list of the running release cannot be read.
+        """
+        running = self._slots.running
+        release = None if running == BASE else self._trees.path(f"{SLOTS_DIR}/{running}")
+        return keys.trusted(self._rules.keys_dir, release, self._disk)
+
+    def part(self, offer: Offer | None) -> "Part":
+        """Return the partial file, which may have grown before.
+
+        Raises:
+            BundleUntrusted: It would be larger than this hub takes.
+            StorageFull: There is no room for it.
+        """
+        size = offer.size_bytes if offer else 0
+        if size > self._rules.size_bytes_max:
+            raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._rules.size_bytes_max})")
+        self._need(size - self._trees.size(PART))
+        return Part(self._trees, BundleStream(self._checking(offer), offer=offer, is_summed=False))
+
+    def verify(self, offer: Offer | None) -> Header:
+        """Read the complete file and verify every byte; return its header.
+
+        Raises:
+            BundleUntrusted: It is not what it must be.
+        """
+        stream = BundleStream(self._checking(offer), offer=offer)
+        with self._trees.path(BUNDLE).open("rb") as file:
+            while data := file.read(CHUNK_BYTES):
+                for _ in stream.feed(data):
+                    pass
+        return stream.finish()
+
+    def place(self, offer: Offer | None) -> Placed:
+        """Put the complete file into the idle slot (`Slots.place`)."""
+        return self._slots.place(BUNDLE, self._checking(offer))
+
+    def has_bundle(self) -> bool:
+        """Tell whether a complete file is there."""
+        return self._trees.path(BUNDLE).exists()
+
+    def forget(self) -> None:
+        """Remove what was downloaded."""
+        self._trees.remove(PART)
+        self._trees.remove(BUNDLE)
+
+    def _checking(self, offer: Offer | None) -> Callable[[bytes], Header]:
+        def check(signed: bytes) -> Header:
+            found = header.check(signed, self.trusted(), allow_unsigned=self._rules.allow_unsigned)
+            state = self._slots.state()
+            facts = msgspec.structs.replace(
+                self._facts(),
+                floor=state.floor,
+                failed_version=state.failed.version,
+                failed_sequence=state.failed.sequence,
+            )
+            admit(found.manifest, facts, offer=offer, header_bytes=found.header_bytes)
+            size = found.header_bytes + found.manifest.payload_bytes
+            if size > self._rules.size_bytes_max:
+                raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._rules.size_bytes_max})")
+            present = max(self._trees.size(PART), self._trees.size(BUNDLE))
+            self._need(size - present + found.manifest.unpacked_bytes)
+            return found
+
+        return check
+
+    def _need(self, size_bytes: int) -> None:
+        free = self._trees.free_bytes() - self._rules.disk_free_bytes_min
+        if size_bytes > free:
+            raise StorageFull(
+                f"the update needs {size_bytes} bytes more, and {max(free, 0)} are free"
+                f" beside the {self._rules.disk_free_bytes_min} that are left alone; free some space"
+            )
+
+
+class Part:
+    """The partial file of one bundle."""
+
+    def __init__(self, trees: Trees, stream: BundleStream) -> None:
+        self._trees = trees
+        self._stream = stream
+
+    @property
+    def size_bytes(self) -> int:
+        """How much of the bundle is on the disk, verified."""
+        return self._stream.verified_bytes
+
+    @property
+    def whole_bytes(self) -> int:
+        """How large the bundle is; 0 before its header is there."""
+        return self._stream.size_bytes
+
+    def reopen(self) -> int:
+        """Verify what is there already; return how much of it is right."""
+        path = self._trees.path(PART)
+        if path.exists():
+            try:
+                with path.open("rb") as file:
+                    while data := file.read(CHUNK_BYTES):
+                        for _ in self._stream.feed(data):
+                            pass
+            except BundleUntrusted:
+                pass  # torn by a power cut, or of another bundle: it grows on from the last part that is right
+            self._stream.drop()
+        return self.size_bytes
+
+    def take(self, data: bytes) -> None:
+        """Take in what follows; the checksum of the whole is left to `Intake.verify`.
+
+        Raises:
+            BundleUntrusted: It is not what it must be. None of it was written.
+            StorageFull: No room.
+        """
+        for piece in self._stream.feed(data):
+            self._trees.append(PART, piece, at=self._stream.verified_bytes - len(piece))
+
+    def finish(self) -> Header:
+        """Make the complete file durable under its final name.
+
+        Raises:
+            BundleUntrusted: Something is missing.
+        """
+        header_found = self._stream.finish()
+        self._trees.sync_file(PART)
+        self._trees.rename(PART, BUNDLE)
+        return header_found

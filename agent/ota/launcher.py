@@ -1,0 +1,273 @@
+"""The launcher: starts the release that is good, or the one on trial, and counts its tries.
+
+Installed by the package as one file of its own, outside all slots, and never changed by an update: so it must stay
+small, import nothing but the standard library, and start *something* whatever it finds. The agent shares its account of
+the slots (`State`); everything else here is the launcher's own. Checked by tests: it runs with no package around it.
+
+    launcher.py --state-dir DIR --base COMMAND [--python PYTHON] -- ARGUMENT...
+
+A slot is a directory that holds `__main__.py` and all it needs. The base is the release that the package has installed:
+what runs before the first update, and when no slot can be started.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+VERSION = 1
+STATE_FILE = "launcher.json"
+STATE_BYTES_MAX = 64 * 1024
+SLOTS_DIR = "slots"
+BASE = "base"
+SLOTS = ("a", "b")
+SLOT_VARIABLE = "CLIMAHUB_SLOT"
+VERSION_VARIABLE = "CLIMAHUB_LAUNCHER"
+_FORMAT = 1
+
+Announce = Callable[[str, str], None]
+"""Told of each durable step before it is done: its kind and its file. For tests that stop the world there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Failed:
+    """The release that failed its trial last. `is_seen`: the agent has told the cloud."""
+
+    version: str = ""
+    sequence: int = 0
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """The account of the slots: one small file, always whole.
+
+    Attributes:
+        good: The slot that is known to work; `BASE` before the first commit.
+        trial: The slot on trial; empty for none.
+        trial_version: Of the release in it.
+        trial_sequence: Of the release in it.
+        tries_left: How often it may still be started before it is given up.
+        digest_a: What slot a must contain, as `digest` says it; empty where nothing is installed.
+        digest_b: The same of slot b.
+        failed: The release that failed its trial last.
+        floor: Sequence number of the newest release that proved itself: nothing up to it is installed.
+    """
+
+    good: str = BASE
+    trial: str = ""
+    trial_version: str = ""
+    trial_sequence: int = 0
+    tries_left: int = 0
+    digest_a: str = ""
+    digest_b: str = ""
+    failed: Failed = Failed()
+    floor: int = 0
+
+    def digest_of(self, slot: str) -> str:
+        """Return what ``slot`` must contain."""
+        return {"a": self.digest_a, "b": self.digest_b}.get(slot, "")
+
+    def with_digest(self, slot: str, digest: str) -> "State":
+        """Return the account with what ``slot`` must contain."""
+        if slot == "a":
+            return dataclasses.replace(self, digest_a=digest)
+        return dataclasses.replace(self, digest_b=digest)
+
+    def given_up(self, reason: str) -> "State":
+        """Return the account after the trial has failed."""
+        failed = Failed(self.trial_version, self.trial_sequence, reason)
+        return dataclasses.replace(self, trial="", trial_version="", trial_sequence=0, tries_left=0, failed=failed)
+
+
+def decode(data: bytes) -> State:
+    """Return the account in a file's bytes.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    try:
+        values = json.loads(data)
+        if values.pop("format") != _FORMAT:
+            raise ValueError("the account of the slots is of another format")
+        failed = Failed(**values.pop("failed"))
+        state = State(**values, failed=failed)
+    except (TypeError, KeyError, AttributeError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from error
+    plain = State()
+    for holder, model in ((state, plain), (failed, Failed())):
+        for field in dataclasses.fields(holder):
+            if type(getattr(holder, field.name)) is not type(getattr(model, field.name)):
+                raise ValueError(f"{field.name} is of another type")
+    if state.good not in {BASE, *SLOTS} or state.trial not in {"", *SLOTS} or state.trial == state.good:
+        raise ValueError("it names a slot that cannot be")
+    return state
+
+
+def encode(state: State) -> bytes:
+    """Return the account as its file holds it."""
+    return json.dumps({"format": _FORMAT, **dataclasses.asdict(state)}, indent=1).encode()
+
+
+def digest(tree: Path) -> str:
+    """Return the SHA-256 over all paths and contents below ``tree``.
+
+    Raises:
+        OSError: Something cannot be read.
+        ValueError: Something else than files and directories is there.
+    """
+    total = hashlib.sha256()
+    for directory, names, files in os.walk(tree, onerror=_raise):
+        names.sort()
+        for name in sorted(files):
+            path = os.path.join(directory, name)  # noqa: PTH118 - thousands of files at each start
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                raise ValueError(f"{path} is no plain file")
+            with open(path, "rb") as file:  # noqa: PTH123 - see above
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            total.update(f"{os.path.relpath(path, tree)}\0{content}\n".encode())
+        for name in names:
+            if os.path.islink(os.path.join(directory, name)):  # noqa: PTH114, PTH118 - see above
+                raise ValueError(f"{name} is no plain directory")
+    return total.hexdigest()
+
+
+def problem_of(slot: str, state: State, directory: Path) -> str:
+    """Return why a slot cannot be started; empty where it can."""
+    wanted = state.digest_of(slot)
+    tree = directory / SLOTS_DIR / slot
+    if not wanted or not (tree / "__main__.py").is_file():
+        return f"slot {slot} holds no release"
+    try:
+        return "" if digest(tree) == wanted else f"slot {slot} was changed or damaged since it was installed"
+    except (OSError, ValueError) as error:
+        return f"slot {slot} cannot be read: {error}"
+
+
+def load(directory: Path) -> State:
+    """Return the account; a new one where there is none.
+
+    Raises:
+        ValueError: It cannot be read.
+        OSError: The disk fails.
+    """
+    try:
+        with (directory / STATE_FILE).open("rb") as file:
+            data = file.read(STATE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        return State()
+    return decode(data)
+
+
+def store(directory: Path, state: State, announce: Announce) -> None:
+    """Write the account, durably; the old one stays whole until the new one is.
+
+    Raises:
+        OSError: It could not be written; the old one stays.
+    """
+    path = directory / STATE_FILE
+    temporary = directory / (STATE_FILE + ".new")
+    announce("write", STATE_FILE)
+    with temporary.open("wb") as file:
+        file.write(encode(state))
+        file.flush()
+        announce("fsync", STATE_FILE)
+        os.fsync(file.fileno())
+    announce("rename", STATE_FILE)
+    os.replace(temporary, path)
+    announce("fsync_directory", STATE_FILE)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def choose(directory: Path, say: Callable[[str], None], announce: Announce = lambda _kind, _file: None) -> str:
+    """Return the slot to start now, `BASE` included. A try is on the disk before it is made.
+
+    Never raises for anything that lies on the disk: what cannot be read or written leads to a release that can start.
+    """
+    try:
+        state = load(directory)
+    except (OSError, ValueError) as error:
+        say(f"the account of the slots cannot be read ({error}); starting what the package installed")
+        return BASE
+    if state.trial:
+        slot = _try_trial(directory, state, say, announce)
+        if slot:
+            return slot
+    if state.good == BASE:
+        return BASE
+    problem = problem_of(state.good, state, directory)
+    if not problem:
+        return state.good
+    say(f"{problem}; starting what the package installed")
+    return BASE
+
+
+def _try_trial(directory: Path, state: State, say: Callable[[str], None], announce: Announce) -> str:
+    """Return the slot on trial if it may be started once more; else record why not, and return the empty text."""
+    problem = problem_of(state.trial, state, directory)
+    if not problem and state.tries_left <= 0:
+        problem = "it was started as often as it may be, and did not prove itself"
+    try:
+        if problem:
+            say(f"release {state.trial_version} is given up: {problem}")
+            store(directory, state.given_up(problem), announce)
+            return ""
+        store(directory, dataclasses.replace(state, tries_left=state.tries_left - 1), announce)
+    except OSError as error:
+        # A try that cannot be counted would be made for ever.
+        say(f"the account of the slots cannot be written ({error}); starting the release that is known to work")
+        return ""
+    return state.trial
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Start a release in the place of this process; the service manager sees one process from beginning to end."""
+    options, rest = _options(arguments)
+    directory = Path(options["--state-dir"])
+    slot = BASE
+    try:
+        slot = choose(directory, _say)
+    except Exception as error:  # noqa: BLE001 - a defect here must not keep a home cold
+        _say(f"the launcher failed ({type(error).__name__}: {error}); starting what the package installed")
+    os.environ[SLOT_VARIABLE] = slot
+    os.environ[VERSION_VARIABLE] = str(VERSION)
+    if slot != BASE:
+        python = options.get("--python", sys.executable)
+        # Alone with what the slot holds: no variables, no site-packages, no byte code written.
+        command = [python, "-I", "-S", "-B", str(directory / SLOTS_DIR / slot), *rest]
+        with contextlib.suppress(OSError):
+            os.execv(command[0], command)
+        _say(f"{python} cannot be started; starting what the package installed")
+        os.environ[SLOT_VARIABLE] = BASE
+    os.execv(options["--base"], [options["--base"], *rest])
+
+
+def _options(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    words = list(arguments)
+    end = words.index("--") if "--" in words else len(words)
+    options = dict(zip(words[:end:2], words[1:end:2], strict=False))
+    if end % 2 or not {"--state-dir", "--base"} <= set(options) <= {"--state-dir", "--base", "--python"}:
+        sys.stderr.write("usage: launcher.py --state-dir DIR --base COMMAND [--python PYTHON] -- ARGUMENT...\n")
+        raise SystemExit(2)
+    return options, words[end + 1 :]
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"climahub launcher: {text}\n")
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,279 @@
+"""What may happen to an update, as a table, and what a new life of the agent makes of what it finds. Pure.
+
+Owns the states, the edges between them, and what the cloud is told at each. Must never touch a file or the network:
+`room` does what is decided here, after `book` has it on the disk.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, TypedDict, Unpack
+
+import msgspec
+
+from agent.ota.launcher import State as LauncherState
+from agent.ota.manifest import Offer
+
+ATTEMPTS_MAX = 5
+"""Lives of the agent that may end while one release is put into its slot, before it is given up."""
+RESTARTS_MAX = 5
+"""Restarts for a trial that the launcher did not begin (it cannot write its account), before it is given up."""
+POSTS_MAX = 8
+"""All states of one update, and a failure of the one before."""
+REFUSALS_MAX = 16
+PROGRESS_PERCENT = 10
+"""How often progress is told."""
+
+
+class State(StrEnum):
+    """Where an update stands. Each is on the disk before anything is done because of it."""
+
+    IDLE = "idle"
+    DOWNLOADING = "downloading"
+    DOWNLOADED = "downloaded"
+    VERIFYING = "verifying"
+    APPLYING = "applying"
+    READY = "ready"
+    TRIAL = "trial"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Event(StrEnum):
+    """What happens to an update.
+
+    `offer` is the cloud's, `bring` a file that somebody carried to the hub. `placed`: the release lies in its slot.
+    `restart`: the launcher is told to start it next. `started`: it runs. `proven`: it is committed. `fail` is
+    for good, `lose` is the hub's own mishap: the same release may be offered again.
+    """
+
+    OFFER = "offer"
+    BRING = "bring"
+    FETCHED = "fetched"
+    VERIFY = "verify"
+    VERIFIED = "verified"
+    RESUME = "resume"
+    PLACED = "placed"
+    RESTART = "restart"
+    STARTED = "started"
+    PROVEN = "proven"
+    FAIL = "fail"
+    LOSE = "lose"
+
+
+_OPEN = (State.DOWNLOADING, State.DOWNLOADED, State.VERIFYING, State.APPLYING, State.READY, State.TRIAL)
+_CLOSED = (State.IDLE, State.COMPLETED, State.FAILED)
+
+EDGES: Mapping[tuple[State, Event], State] = MappingProxyType(
+    {(state, Event.OFFER): State.DOWNLOADING for state in (*_CLOSED, State.DOWNLOADING)}
+    | {(state, Event.BRING): State.DOWNLOADED for state in (*_CLOSED, State.DOWNLOADING)}
+    | {
+        (State.DOWNLOADING, Event.FETCHED): State.DOWNLOADED,
+        (State.DOWNLOADED, Event.VERIFY): State.VERIFYING,
+        (State.VERIFYING, Event.VERIFIED): State.APPLYING,
+        (State.APPLYING, Event.RESUME): State.APPLYING,
+        (State.APPLYING, Event.PLACED): State.READY,
+        (State.READY, Event.RESTART): State.READY,
+        (State.READY, Event.STARTED): State.TRIAL,
+        (State.READY, Event.PROVEN): State.COMPLETED,
+        (State.TRIAL, Event.PROVEN): State.COMPLETED,
+    }
+    | {(state, Event.FAIL): State.FAILED for state in _OPEN}
+    | {(state, Event.LOSE): State.FAILED for state in _OPEN}
+)
+
+TOLD: Mapping[State, str] = MappingProxyType(
+    {
+        State.DOWNLOADING: "downloading",
+        State.DOWNLOADED: "downloaded",
+        State.VERIFYING: "verifying",
+        State.APPLYING: "applying",
+        State.COMPLETED: "completed",
+        State.FAILED: "failed",
+    }
+)
+"""What the cloud calls the states (contract section 6.3); it knows nothing of slots and trials."""
+
+
+def picture() -> str:
+    """Return the table as a Mermaid state diagram: what docs/updates.md shows."""
+    edges = [f"    {state} --> {target}: {event}" for (state, event), target in EDGES.items()]
+    return "\n".join(("stateDiagram-v2", f"    [*] --> {State.IDLE}", *edges))
+
+
+class Post(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One word to the cloud (contract section 6.3)."""
+
+    version: str
+    status: str
+    progress_percent: int | None = None
+    error_message: str = ""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An offer that is not taken again: this version with this checksum."""
+
+    version: str
+    sha256: str
+    reason: str
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The present update, and what is remembered of those before.
+
+    Attributes:
+        state: Where it stands.
+        offer: What the cloud promised; of a file that was brought, what it says of itself.
+        is_brought: It came as a file, not from the cloud.
+        sequence: Of the release, once its header was read.
+        signer: Id of the key that signed it; empty where nobody did.
+        error: Why it failed.
+        attempts: Lives of the agent that have begun to apply it.
+        slot: Where the release lies, once it is there.
+        digest: What that slot must contain.
+        fresh_sensors: How many sensors delivered before the restart: what the trial is measured against.
+        restarts: How often a restart was asked for to begin its trial.
+        posts: What the cloud has not been told yet, oldest first.
+        refusals: Offers that are not taken again, oldest first.
+        is_held: A technician keeps all updates from beginning.
+    """
+
+    state: State = State.IDLE
+    offer: Offer = Offer("")
+    is_brought: bool = False
+    sequence: int = 0
+    signer: str = ""
+    error: str = ""
+    attempts: int = 0
+    restarts: int = 0
+    slot: str = ""
+    digest: str = ""
+    fresh_sensors: int = 0
+    posts: Annotated[tuple[Post, ...], msgspec.Meta(max_length=POSTS_MAX)] = ()
+    refusals: Annotated[tuple[Refusal, ...], msgspec.Meta(max_length=REFUSALS_MAX)] = ()
+    is_held: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is left to be done."""
+        return self.state in _OPEN
+
+
+class Details(TypedDict, total=False):
+    """What goes with an event.
+
+    `offer` with `OFFER` and `BRING`, `reason` with `FAIL` and `LOSE`, `sequence` and `signer` with `VERIFIED`, `slot`
+    and `digest` with `PLACED`, `fresh_sensors` with `RESTART`.
+    """
+
+    offer: Offer
+    reason: str
+    sequence: int
+    signer: str
+    slot: str
+    digest: str
+    fresh_sensors: int
+
+
+def after(record: Record, event: Event, **details: Unpack[Details]) -> Record:
+    """Return the update after an event.
+
+    Args:
+        record: Before it.
+        event: What happens.
+        details: What goes with it.
+
+    Raises:
+        ValueError: It cannot happen now.
+    """
+    state = EDGES.get((record.state, event))
+    if state is None:
+        raise ValueError(f"{event} cannot happen to an update that is {record.state}")
+    changes: dict[str, object] = {"state": state}
+    reason = details.get("reason", "")
+    if event in {Event.OFFER, Event.BRING}:
+        fresh = Record(posts=record.posts, refusals=record.refusals, is_held=record.is_held)
+        record = msgspec.structs.replace(fresh, offer=details["offer"], is_brought=event is Event.BRING)
+    elif event is Event.VERIFIED:
+        changes |= {"sequence": details["sequence"], "signer": details.get("signer", ""), "attempts": 1}
+    elif event is Event.RESUME:
+        changes["attempts"] = record.attempts + 1
+    elif event is Event.PLACED:
+        changes |= {"slot": details["slot"], "digest": details["digest"]}
+    elif event is Event.RESTART:
+        fresh_sensors = max(record.fresh_sensors, details.get("fresh_sensors", 0))
+        changes |= {"restarts": record.restarts + 1, "fresh_sensors": fresh_sensors}
+    elif event is Event.FAIL:
+        refusal = Refusal(record.offer.version, record.offer.sha256, reason)
+        known = tuple(each for each in record.refusals if not _is_same(each, record.offer))
+        changes |= {"error": reason, "refusals": (*known, refusal)[-REFUSALS_MAX:]}
+    elif event is Event.LOSE:
+        changes["error"] = reason
+    return told(msgspec.structs.replace(record, **changes), was=record.state)
+
+
+def told(record: Record, *, was: State) -> Record:
+    """Return the update with what the cloud is to be told of its new state; of a file that was brought, nothing."""
+    status = TOLD.get(record.state)
+    if status is None or record.is_brought or (record.state is was and record.state is not State.DOWNLOADING):
+        return record
+    percent = 0 if record.state is State.DOWNLOADING else None
+    post = Post(record.offer.version, status, percent, record.error if record.state is State.FAILED else "")
+    return msgspec.structs.replace(record, posts=queued(record.posts, post))
+
+
+def queued(posts: tuple[Post, ...], post: Post) -> tuple[Post, ...]:
+    """Return what is to be told with one word more: of progress, the newest says all."""
+    if posts and (posts[-1].version, posts[-1].status) == (post.version, post.status):
+        posts = posts[:-1]
+    return (*posts, post)[-POSTS_MAX:]
+
+
+def refusal_of(record: Record, offer: Offer) -> str:
+    """Return why an offer is not taken; empty where it is."""
+    return next((each.reason for each in record.refusals if _is_same(each, offer)), "")
+
+
+def _is_same(refusal: Refusal, offer: Offer) -> bool:
+    return (refusal.version, refusal.sha256) == (offer.version, offer.sha256)
+
+
+def reconciled(record: Record, launcher: LauncherState, running: str) -> tuple[Event, str] | None:
+    """Return what must have happened to an update while nobody looked, with the reason of a failure; or nothing.
+
+    Args:
+        record: As the last life left it.
+        launcher: The account of the slots.
+        running: The slot that this life came from.
+    """
+    if record.state not in {State.APPLYING, State.READY, State.TRIAL} or not record.sequence:
+        return None
+    release = (record.offer.version, record.sequence)
+    if launcher.trial and (launcher.trial_version, launcher.trial_sequence) == release:
+        return _on_trial(record, is_running=running == launcher.trial)
+    if (launcher.failed.version, launcher.failed.sequence) == release:
+        return Event.FAIL, launcher.failed.reason
+    if launcher.floor >= record.sequence and launcher.good == running:
+        return Event.PROVEN, ""
+    return _not_on_trial(record)
+
+
+def _not_on_trial(record: Record) -> tuple[Event, str] | None:
+    if record.state is State.READY:
+        return None
+    if record.state is State.TRIAL:
+        return Event.LOSE, "the account of the slots no longer knows of it; it may be offered again"
+    return (Event.RESUME, "") if record.attempts < ATTEMPTS_MAX else (Event.FAIL, _TOO_OFTEN)
+
+
+def _on_trial(record: Record, *, is_running: bool) -> tuple[Event, str] | None:
+    if is_running:
+        return None if record.state is State.TRIAL else (Event.STARTED, "")
+    if record.state is State.TRIAL:
+        return Event.LOSE, "the launcher went back by itself and could not say why; look at the disk"
+    if record.restarts >= RESTARTS_MAX:
+        return Event.FAIL, "the launcher did not start it; check that the service starts the hub through it"
+    return None
+
+
+_TOO_OFTEN = f"the hub went down {ATTEMPTS_MAX} times while it was installed; check its power supply"

@@ -1,0 +1,194 @@
+"""What a bundle says of itself, and whether this hub may take it. Pure: no clock, no I/O, no cryptography.
+
+Everything that decides lies inside the one signed manifest, so that no part of one release can be mixed with another's.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+
+from agent.errors import BundleUntrusted
+from agent.foundation.decoding import UNREADABLE
+
+FORMAT = 1
+PRODUCT = "climahub"
+CHUNK_BYTES = 1024 * 1024
+"""One digest of the manifest covers so much payload: the most that is held in memory before it is known to be good."""
+DIGEST_BYTES = 32
+PAYLOAD_BYTES_MAX = 4 * 1024**3
+"""Larger than any image for the cards that hubs have; its digests (128 KiB) fit the header."""
+UNPACKED_BYTES_MAX = 1024**3
+FILES_MAX = 20_000
+VERSION_CHARS_MAX = 64
+MODELS_MAX = 64
+
+_VERSION = r"^[0-9A-Za-z][0-9A-Za-z.+_~-]*$"
+_NAME = r"^[0-9A-Za-z][0-9A-Za-z.,_-]*$"
+
+Version = Annotated[str, msgspec.Meta(max_length=VERSION_CHARS_MAX, pattern=_VERSION)]
+Name = Annotated[str, msgspec.Meta(max_length=VERSION_CHARS_MAX, pattern=_NAME)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class PayloadType(StrEnum):
+    """What follows the header."""
+
+    APP = "app"
+    """A tar, compressed with xz: the tree of the agent and its dependencies."""
+    RAUC = "rauc"
+    """A RAUC bundle: an image of the whole system."""
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The signed part of a bundle.
+
+    Attributes:
+        format: `FORMAT`; another one is not read.
+        product: `PRODUCT`: a key that signs other things as well must not be enough.
+        payload_type: What follows the header.
+        version: For people and for the cloud.
+        sequence: Rises with each release; what counts against downgrades.
+        models: Hardware models that it fits.
+        payload_bytes: Size of the payload as it travels.
+        chunk_bytes: `CHUNK_BYTES`.
+        chunks: SHA-256 of each chunk, one after the other; the last chunk may be shorter.
+        machine: As `uname -m` says it; empty where any will do.
+        python: Tag of the interpreter, such as "cpython-311"; empty where any will do.
+        launcher_min: The oldest launcher that can start it.
+        unpacked_bytes: What the files of an app take.
+        files: How many they are.
+        expires_utc_ms: When it is void; `None` for never.
+    """
+
+    format: int
+    product: str
+    payload_type: PayloadType
+    version: Version
+    sequence: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    models: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=MODELS_MAX)]
+    payload_bytes: Annotated[int, msgspec.Meta(ge=1, le=PAYLOAD_BYTES_MAX)]
+    chunk_bytes: int
+    chunks: bytes
+    machine: str = ""
+    python: str = ""
+    launcher_min: Count = 1
+    unpacked_bytes: Annotated[int, msgspec.Meta(ge=0, le=UNPACKED_BYTES_MAX)] = 0
+    files: Annotated[int, msgspec.Meta(ge=0, le=FILES_MAX)] = 0
+    expires_utc_ms: Count | None = None
+
+    def chunk_digest(self, number: int) -> bytes:
+        """Return the SHA-256 of chunk ``number``, counted from 0."""
+        return self.chunks[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
+
+
+class HubFacts(msgspec.Struct, frozen=True):
+    """What a bundle is measured against.
+
+    Attributes:
+        model: This hub's hardware model.
+        machine: As `uname -m` says it.
+        python: Tag of the interpreter that a release will run on.
+        launcher: Version of the launcher; 0 where there is none.
+        floor: Sequence number of the newest release that proved itself here.
+        utc_ms: The time, where it is known to be right.
+        failed_version: The release that failed its trial last; empty where none did.
+        failed_sequence: Its sequence number.
+        payload_types: What this hub can install.
+    """
+
+    model: str
+    machine: str
+    python: str
+    launcher: int
+    floor: int
+    utc_ms: int | None
+    failed_version: str = ""
+    failed_sequence: int = 0
+    payload_types: tuple[PayloadType, ...] = (PayloadType.APP,)
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """What the cloud's check said (contract section 6.1).
+
+    Attributes:
+        version: Which release.
+        sha256: Of the whole file, header included, in lower case; empty where nobody said.
+        size_bytes: Of the whole file; 0 where nobody said.
+    """
+
+    version: str
+    sha256: str = ""
+    size_bytes: int = 0
+
+
+def from_values(values: object) -> Manifest:
+    """Return the manifest that decoded values stand for.
+
+    Raises:
+        BundleUntrusted: They are no manifest that this agent reads.
+    """
+    try:
+        manifest = msgspec.convert(values, Manifest)
+    except UNREADABLE as error:
+        raise BundleUntrusted(f"the bundle's manifest is not understood ({error}); build it anew") from error
+    if manifest.format != FORMAT or manifest.product != PRODUCT:
+        raise BundleUntrusted(
+            f"the bundle is for {manifest.product!r}, format {manifest.format}; this hub takes {PRODUCT}, {FORMAT}"
+        )
+    count = -(-manifest.payload_bytes // CHUNK_BYTES)
+    if manifest.chunk_bytes != CHUNK_BYTES or len(manifest.chunks) != count * DIGEST_BYTES:
+        raise BundleUntrusted("the bundle's list of digests does not fit its size; build it anew")
+    return manifest
+
+
+def to_values(manifest: Manifest) -> Mapping[str, Any]:
+    """Return a manifest as plain values, for the encoder."""
+    values: Mapping[str, Any] = msgspec.to_builtins(manifest, builtin_types=(bytes,))
+    return values
+
+
+def admit(manifest: Manifest, facts: HubFacts, *, offer: Offer | None, header_bytes: int) -> None:
+    """Return where this hub may install the bundle.
+
+    Args:
+        manifest: Whose signature has been verified.
+        facts: Of this hub.
+        offer: What the cloud promised; `None` for a file that somebody carried here.
+        header_bytes: How much stands in front of the payload.
+
+    Raises:
+        BundleUntrusted: It may not, and why.
+    """
+    what = f"bundle {manifest.version} (sequence {manifest.sequence})"
+    if offer is not None and manifest.version != offer.version:
+        raise BundleUntrusted(f"{what} came in the place of version {offer.version}; publish the right file")
+    if offer is not None and offer.size_bytes and header_bytes + manifest.payload_bytes != offer.size_bytes:
+        raise BundleUntrusted(
+            f"{what} has {header_bytes + manifest.payload_bytes} bytes, not the {offer.size_bytes} that were promised"
+        )
+    if manifest.payload_type not in facts.payload_types:
+        raise BundleUntrusted(f"{what} is of type {manifest.payload_type}, which this hub is not set up for")
+    if facts.model not in manifest.models:
+        raise BundleUntrusted(f"{what} is for {', '.join(manifest.models)}; this hub is a {facts.model} (ota.model)")
+    if manifest.machine not in {"", facts.machine} or manifest.python not in {"", facts.python}:
+        raise BundleUntrusted(
+            f"{what} needs {manifest.machine or 'any machine'} and {manifest.python or 'any Python'};"
+            f" this hub has {facts.machine} and {facts.python}"
+        )
+    if manifest.launcher_min > facts.launcher:
+        raise BundleUntrusted(
+            f"{what} needs launcher {manifest.launcher_min}, and this hub has {facts.launcher or 'none'};"
+            " install the package first (docs/updates.md)"
+        )
+    _admit_age(what, manifest, facts)
+
+
+def _admit_age(what: str, manifest: Manifest, facts: HubFacts) -> None:
+    if manifest.sequence <= facts.floor:
+        raise BundleUntrusted(f"{what} is not newer than what this hub runs, sequence {facts.floor}; no way back")
+    if facts.failed_version == manifest.version and manifest.sequence <= facts.failed_sequence:
+        raise BundleUntrusted(f"{what} failed on this hub before; release it again with a higher sequence")
+    if manifest.expires_utc_ms is not None and facts.utc_ms is not None and manifest.expires_utc_ms <= facts.utc_ms:
+        raise BundleUntrusted(f"{what} has expired; ask for a newer one, or check the hub's clock")

@@ -1,0 +1,62 @@
+"""Tells the cloud how an update goes, beside the update: nothing ever waits for it, and nothing fails with it."""
+
+import asyncio
+import logging
+
+from agent.cloud.client import CloudClient
+from agent.cloud.endpoints import Endpoint
+from agent.errors import Refused, StorageFull, Transient, Unauthorized
+from agent.ota.book import Book
+from agent.ota.lifecycle import Post
+
+_log = logging.getLogger(__name__)
+
+PROGRESS_PAUSE_S = 10.0
+"""Between two words of one download: with the changes of state, well below the 10 a minute of the quota."""
+RETRY_S = 30.0
+"""Pause after a refused key, which `Link` does not put off by itself at once."""
+ERROR_CHARACTERS_MAX = 500
+
+
+class Reporter:
+    """Sends what waits in the book, oldest first, until the cloud has it; of progress, only the newest."""
+
+    def __init__(self, book: Book, client: CloudClient) -> None:
+        self._book = book
+        self._client = client
+        self._changed = asyncio.Event()
+        book.on_change(self._changed.set)
+
+    async def run(self) -> None:
+        """Work, until cancelled."""
+        while True:
+            self._changed.clear()
+            if not self._book.record.posts:
+                await self._changed.wait()
+                continue
+            await self._client.ready(Endpoint.OTA_STATUS)
+            posts = self._book.record.posts  # what waited meanwhile may have been overtaken
+            if posts:
+                await self._send(posts[0])
+
+    async def _send(self, post: Post) -> None:
+        try:
+            await self._client.post_update_status(
+                post.version,
+                post.status,
+                progress_percent=post.progress_percent,
+                error_message=post.error_message[:ERROR_CHARACTERS_MAX],
+            )
+        except Refused as error:
+            _log.warning("the cloud does not take that the update is %s: %s", post.status, error)
+        except Unauthorized:
+            await asyncio.sleep(RETRY_S)
+            return
+        except Transient:
+            return  # the link has put the endpoint off
+        try:
+            await self._book.told(post)
+        except StorageFull:
+            return
+        if post.progress_percent is not None:
+            await asyncio.sleep(PROGRESS_PAUSE_S)

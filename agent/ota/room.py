@@ -1,0 +1,450 @@
+"""The updates of a hub: asks, fetches, verifies, installs, tries, commits or goes back; one step after another.
+
+Every state is in the book before its effect. Decides by the pure files (`lifecycle`, `policy`, `health`); keeps their
+decisions in time. Must never hold up anything else: it works on a thread of its own, and nothing waits for it.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from agent.cloud.client import CloudClient
+from agent.cloud.endpoints import Endpoint
+from agent.cloud.wire import OtaAnswer
+from agent.config import OtaConfig
+from agent.errors import (
+    BundleUntrusted,
+    ConfigInvalid,
+    Corrupt,
+    Refused,
+    Rejected,
+    StorageFull,
+    Throttled,
+    Transient,
+    Unauthorized,
+)
+from agent.foundation.clock import Clock
+from agent.foundation.disk import Disk
+from agent.foundation.trees import Trees
+from agent.ota import health, policy
+from agent.ota.book import Book
+from agent.ota.download import Downloader
+from agent.ota.header import Header
+from agent.ota.health import Trial, Verdict
+from agent.ota.intake import Intake, Part, Rules
+from agent.ota.launcher import State as LauncherState
+from agent.ota.lifecycle import PROGRESS_PERCENT, Event, Post, State, reconciled, refusal_of
+from agent.ota.manifest import HubFacts, Offer
+from agent.ota.reporting import Reporter
+from agent.ota.running import Running
+from agent.ota.slots import Placed, Slots
+
+_log = logging.getLogger(__name__)
+
+RETRY_S = 60.0
+"""Pause after a full disk, and between looks at a hindrance that nobody announces (the time of day)."""
+FIRST_CHECK_S = 600.0
+"""After a start; less at random, so that the hubs of a street do not ask together when its power is back."""
+LOOK_S = 5.0
+"""How often a release on trial is looked at."""
+
+Check = Callable[[], Awaitable[str]]
+"""Says what is wrong with one part of the hub; the empty text where nothing is."""
+
+
+class Updates:
+    """The room. `run` works; the other methods are for people at the hub.
+
+    Attributes:
+        running: Which release this is.
+        book: Where the present update stands.
+        problem: Why nothing goes on at the moment; empty where it does.
+        percent: How much of the present download is there.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        config: OtaConfig,
+        running: Running,
+        client: CloudClient,
+        clock: Clock,
+        rng: random.Random,
+        disk: Disk,
+        disk_free_bytes_min: int,
+        checks: Mapping[str, Check],
+        fresh_sensors: Callable[[], int],
+        local_time: Callable[[], datetime | None],
+        is_metered: Callable[[], bool],
+        phase: float,
+        add_fault: Callable[[str], None],
+    ) -> None:
+        """Prepare; nothing is read.
+
+        Args:
+            directory: The state directory.
+            config: Table `[ota]`.
+            running: Which release this is.
+            client: The way to the cloud.
+            clock: For the expiry of bundles.
+            rng: For jitter.
+            disk: For the book and the keys.
+            disk_free_bytes_min: What an update leaves to everybody else.
+            checks: What a release on trial has to show, by name; the cloud is not among it.
+            fresh_sensors: How many sensors deliver.
+            local_time: The time in the hub's time zone; `None` while it is not known.
+            is_metered: Whether the link is paid by volume.
+            phase: Of this hub among its neighbours, from 0 up to 1.
+            add_fault: Told of what went wrong.
+        """
+        self._config = config
+        self.running = running
+        self._client = client
+        self._clock = clock
+        self._rng = rng
+        self._checks = checks
+        self._fresh_sensors = fresh_sensors
+        self._local_time = local_time
+        self._is_metered = is_metered
+        self._phase = phase
+        self._add_fault = add_fault
+        self._worker = running.worker
+        self._window = policy.window_from(config.window)
+        self.slots = Slots(Trees(directory, disk), disk, running=running.slot)
+        rules = Rules(config.keys_dir, config.allow_unsigned, config.size_bytes_max, disk_free_bytes_min)
+        self.intake = Intake(Trees(directory, disk), self.slots, disk=disk, rules=rules, facts=self._facts)
+        self.book = Book(directory, disk=disk, worker=self._worker)
+        self._reporter = Reporter(self.book, client)
+        self._downloader = Downloader(
+            client,
+            self.intake,
+            self._worker,
+            rate_bytes_s_min=config.rate_bytes_s_min,
+            deadline_s=config.download_deadline_s,
+            on_progress=self._progressed,
+        )
+        self._nudge = asyncio.Event()
+        self._is_urgent = False
+        self._is_taking_in = False
+        self._has_checked = False
+        self.problem = ""
+        self.percent = 0
+        self.launcher_state = LauncherState()
+
+    @property
+    def is_unsigned_admitted(self) -> bool:
+        """Whether bundles that nobody signed are installed."""
+        return self._config.allow_unsigned
+
+    def _facts(self) -> HubFacts:
+        running = self.running
+        return HubFacts(
+            model=self._config.model,
+            machine=running.machine,
+            python=running.python,
+            launcher=running.launcher,
+            floor=0,
+            utc_ms=self._clock.utc_ms(),
+        )
+
+    async def run(self) -> None:
+        """Work, until cancelled."""
+        aside = await self.book.load()
+        if aside is not None:
+            self._fault(f"the record of updates could not be read; it is kept as {aside}")
+        if self.is_unsigned_admitted:
+            self._fault("UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): a checksum proves no origin")
+        await self._read_slots()
+        await self._reconcile()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reporter.run())
+            group.create_task(self._work())
+
+    # For people at the hub.
+
+    async def check_now(self) -> None:
+        """Ask the cloud at once, and take what it offers without waiting for a window; refusals are forgotten."""
+        await self.book.forget_refusals()
+        self._is_urgent = True
+        self._nudge.set()
+
+    async def hold(self, is_held: bool) -> None:
+        """Keep updates from beginning, or let them."""
+        await self.book.hold(is_held)
+        self._nudge.set()
+
+    async def roll_back(self) -> None:
+        """Give up the release on trial.
+
+        Raises:
+            Rejected: None is on trial.
+            StorageFull: It cannot be noted now.
+        """
+        if self.book.record.state not in {State.TRIAL, State.READY}:
+            raise Rejected("no release is on trial: a release that has proved itself is followed by a newer one only")
+        await self._give_up("a technician rolled it back")
+
+    async def install(self, pieces: AsyncIterator[bytes]) -> Header:
+        """Take in a bundle that somebody has brought, and install it without waiting for a window.
+
+        Raises:
+            Rejected: An update is under way already, or this hub must not have the bundle.
+            StorageFull: No room.
+        """
+        if self._is_taking_in or self.book.record.state not in {
+            State.IDLE,
+            State.COMPLETED,
+            State.FAILED,
+            State.DOWNLOADING,
+        }:
+            raise Rejected(f"an update is under way already ({self.book.record.state}); let it end first")
+        self._is_taking_in = True
+        try:
+            await self._worker.run(self.intake.forget)
+            part: Part = await self._worker.run(lambda: self.intake.part(None))
+            async for piece in pieces:
+                await self._worker.run(lambda piece=piece: part.take(piece))  # type: ignore[misc]
+            header = await self._worker.run(part.finish)
+            offer = Offer(header.manifest.version, "", part.size_bytes)
+            await self.book.advance(Event.BRING, offer=offer)
+            self._is_urgent = True
+        finally:
+            self._is_taking_in = False
+            self._nudge.set()
+        return header
+
+    # The work.
+
+    async def _work(self) -> None:
+        steps: Mapping[State, Callable[[], Awaitable[None]]] = {
+            State.DOWNLOADING: self._download,
+            State.DOWNLOADED: self._begin_verify,
+            State.VERIFYING: self._verify,
+            State.APPLYING: self._apply,
+            State.READY: self._restart,
+            State.TRIAL: self._try,
+        }
+        while True:
+            self._nudge.clear()
+            try:
+                await steps.get(self.book.record.state, self._check)()
+            except StorageFull as error:
+                self._hindered(str(error))
+                await self._pause(RETRY_S)
+            except (BundleUntrusted, ConfigInvalid, Corrupt) as error:
+                await self._failed(str(error))
+            except Unauthorized as error:
+                self._hindered(str(error))
+                await self._pause(RETRY_S)
+
+    async def _check(self) -> None:
+        """Ask the cloud, when it is time to."""
+        if not self._is_urgent:
+            pause_s = self._config.check_interval_s if self._has_checked else FIRST_CHECK_S
+            await self._pause(min(pause_s, self._config.check_interval_s) * self._rng.uniform(0.5, 1.0))
+        self._has_checked = True
+        if self.book.record.is_open or self._is_taking_in:
+            return
+        if self.book.record.is_held:
+            self._is_urgent = False
+            return
+        await self._client.ready(Endpoint.OTA_CHECK)
+        try:
+            answer = await self._client.check_update(self.running.version)
+        except (Transient, Refused) as error:
+            self._hindered(f"the cloud was not asked: {error}")
+            self._is_urgent = False
+            return
+        self.problem = ""
+        offer = _offer_of(answer)
+        if offer is None or offer.version == self.running.version:
+            self._is_urgent = False
+            return
+        if why := self._not_wanted(offer):
+            self._hindered(f"release {offer.version} is not taken: {why}")
+            self._is_urgent = False
+            return
+        await self._worker.run(self.intake.forget)
+        await self.book.advance(Event.OFFER, offer=offer)
+        if not self._is_urgent:
+            await self._pause(policy.spread_s(self._phase, self._config.spread_s))
+
+    def _not_wanted(self, offer: Offer) -> str:
+        if not self.running.launcher:
+            return "this hub was not started by the launcher (docs/updates.md), so nothing can be installed"
+        return refusal_of(self.book.record, offer)
+
+    async def _download(self) -> None:
+        if self._is_taking_in:
+            await self._pause(RETRY_S)
+            return
+        if self._client.wait_s(Endpoint.OTA_DOWNLOAD) == 0 and self._client.has_key:
+            why = policy.hindrance_to_download(self._moment(), self._window, self._config.metered)
+        else:
+            why = "the quota of five downloads an hour, or the way to the cloud"
+        if why:
+            # Looked at again and again, since a link may turn metered, or a person may say something.
+            self._hindered(why)
+            await self._pause(RETRY_S)
+            return
+        try:
+            await self._downloader.attempt(self.book.record.offer)
+        except Refused as error:
+            await self._failed(str(error))
+        except StorageFull:
+            raise
+        except Throttled as error:
+            self._hindered(str(error))
+        except Transient as error:
+            self._hindered(str(error))
+        else:
+            self.problem = ""
+            await self.book.advance(Event.FETCHED)
+
+    def _progressed(self, percent: int) -> None:
+        self.percent = percent
+        offer = self.book.record.offer
+        if percent % PROGRESS_PERCENT == 0 and not self.book.record.is_brought:
+            self.book.progress(Post(offer.version, "downloading", percent))
+
+    async def _begin_verify(self) -> None:
+        await self.book.advance(Event.VERIFY)
+
+    async def _verify(self) -> None:
+        offer = self.book.record.offer
+        if not self.intake.has_bundle():
+            await self._failed("the file of the update is gone; it may be offered again", event=Event.LOSE)
+            return
+        header = await self._worker.run(lambda: self.intake.verify(offer))
+        await self.book.advance(Event.VERIFIED, sequence=header.manifest.sequence, signer=header.key_id)
+
+    async def _apply(self) -> None:
+        offer = self.book.record.offer
+        if not self.running.launcher:
+            raise BundleUntrusted("this hub was not started by the launcher (docs/updates.md)")
+        placed = await self._worker.run(lambda: self.intake.place(offer))
+        await self.book.advance(Event.PLACED, slot=placed.slot, digest=placed.digest)
+
+    async def _restart(self) -> None:
+        if why := policy.hindrance_to_restart(self._moment(), self._window):
+            self._hindered(why)
+            await self._pause(RETRY_S)
+            return
+        await self.book.advance(Event.RESTART, fresh_sensors=self._fresh_sensors())
+        record = self.book.record
+        placed = Placed(record.slot, record.digest, record.offer.version, record.sequence)
+        await self._worker.run(lambda: self.slots.arm(placed, tries=self._config.trial_starts_max))
+        _log.info("restarting into release %s", self.book.record.offer.version)
+        self.running.restart()
+        await asyncio.Event().wait()
+
+    async def _try(self) -> None:
+        """Look at this release, which is on trial, until it has proved itself or failed."""
+        now_s = asyncio.get_running_loop().time
+        trial = Trial(now_s())
+        verdict, reason = Verdict.OPEN, ""
+        while verdict is Verdict.OPEN:
+            due_s = now_s() + LOOK_S
+            await asyncio.sleep(LOOK_S)
+            late_s = now_s() - due_s
+            problems = {name: await check() for name, check in self._checks.items()}
+            problems["loop"] = f"{late_s:.1f} s late" if late_s > health.LATE_S_MAX else ""
+            problems["sensors"] = health.sensors_problem(self._fresh_sensors(), self.book.record.fresh_sensors)
+            trial = health.looked(trial, problems, now_s())
+            verdict, reason = health.judged(
+                trial, now_s(), healthy_s=self._config.trial_s, deadline_s=self._config.trial_deadline_s
+            )
+        if verdict is Verdict.FAILED:
+            await self._give_up(reason)
+            return
+        await self._worker.run(self.slots.commit)
+        await self._read_slots()
+        await self.book.advance(Event.PROVEN)
+        self._ended()
+        await self._worker.run(self.intake.forget)
+        _log.info("release %s has proved itself", self.running.version)
+
+    async def _give_up(self, reason: str) -> None:
+        """Go back from a release that runs on trial, or is about to."""
+        is_running = self.launcher_state.trial == self.running.slot
+        await self._failed(reason)
+        if is_running:
+            self.running.restart()
+            await asyncio.Event().wait()
+
+    async def _failed(self, reason: str, event: Event = Event.FAIL) -> None:
+        """End an update. First in the launcher's account: the next start is the good release whatever happens."""
+        self._fault(reason)
+        if self.launcher_state.trial:
+            await self._worker.run(lambda: self.slots.give_up(reason))
+            await self._read_slots()
+        if self.book.record.is_open:
+            await self.book.advance(event, reason=reason)
+        self._ended()
+        await self._worker.run(self.intake.forget)
+
+    async def _reconcile(self) -> None:
+        """Take up what the last life left."""
+        state, slot = self.launcher_state, self.running.slot
+        if self.running.launcher and slot not in {state.good, state.trial}:
+            self._fault(f"slot {state.good} could not be started; slot {slot} runs")
+        while (found := reconciled(self.book.record, self.launcher_state, self.running.slot)) is not None:
+            event, reason = found
+            if event in {Event.FAIL, Event.LOSE}:
+                await self._failed(reason, event)
+            else:
+                await self.book.advance(event)
+            if event is Event.RESUME:
+                break
+        if not self.book.record.is_open:
+            await self._worker.run(self.intake.forget)
+
+    async def _read_slots(self) -> None:
+        """Read the launcher's account; begin a new one where it cannot be read."""
+
+        def read() -> LauncherState:
+            try:
+                return self.slots.state()
+            except Corrupt as error:
+                self._fault(str(error))
+                return self.slots.mend(floor=self.book.record.sequence)
+
+        self.launcher_state = await self._worker.run(read)
+
+    def _moment(self) -> policy.Moment:
+        return policy.Moment(self._local_time(), self._is_metered(), self.book.record.is_held, self._is_urgent)
+
+    def _hindered(self, why: str) -> None:
+        if why != self.problem:
+            _log.info("updates: %s", why)
+        self.problem = why
+
+    def _fault(self, text: str) -> None:
+        _log.warning("updates: %s", text)
+        self._add_fault(text)
+
+    def _ended(self) -> None:
+        self._is_urgent = False
+        self.problem = ""
+        self.percent = 0
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, or until a person says something."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._nudge.wait()
+        except TimeoutError:
+            return
+
+
+def _offer_of(answer: OtaAnswer) -> Offer | None:
+    """Return what the cloud offers; `None` where it is nothing that can be fetched."""
+    if not answer.update_available or not answer.version:
+        return None
+    kind, _, digest = (answer.checksum or "").partition(":")
+    sha256 = digest.lower() if kind == "sha256" else ""
+    return Offer(answer.version, sha256, answer.size_bytes or 0)

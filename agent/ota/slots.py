@@ -1,0 +1,179 @@
+"""The two slots: a release goes into the one that is not in use, is put on trial, is committed or given up.
+
+Owns the order of the durable steps, which is what keeps a hub bootable at every power cut: the idle slot is written and
+synced whole, read back, and only then named to the launcher. Shares the launcher's account, and never touches the slot
+that is good or the one that runs. All methods block: call them through a `Worker`.
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from agent.errors import BundleUntrusted, Corrupt, StorageFull
+from agent.foundation.disk import Disk
+from agent.foundation.trees import Trees, announcer
+from agent.ota import launcher
+from agent.ota.header import Header
+from agent.ota.launcher import BASE, SLOTS, SLOTS_DIR, State
+from agent.ota.manifest import CHUNK_BYTES
+from agent.ota.stream import BundleStream
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A release that lies in a slot, whole and verified.
+
+    Attributes:
+        slot: Which.
+        digest: What the slot holds.
+        version: Of the release.
+        sequence: Of the release.
+    """
+
+    slot: str
+    digest: str
+    version: str
+    sequence: int
+
+
+class Slots:
+    """The slots of one hub, seen from the release that runs.
+
+    Attributes:
+        running: The slot that this process came from; `BASE` for the package.
+    """
+
+    def __init__(self, trees: Trees, disk: Disk, *, running: str) -> None:
+        self._trees = trees
+        self._announce = announcer(disk)
+        self.running = running
+
+    def state(self) -> State:
+        """Return the launcher's account.
+
+        Raises:
+            Corrupt: It cannot be read: see `mend`.
+        """
+        try:
+            return launcher.load(self._trees.root)
+        except (ValueError, OSError) as error:
+            raise Corrupt(f"{launcher.STATE_FILE} cannot be read ({error})") from error
+
+    def mend(self, *, floor: int) -> State:
+        """Begin a new account in the place of one that cannot be read: what runs now is what is good.
+
+        Raises:
+            StorageFull: It cannot be written now.
+        """
+        state = State(good=self.running, floor=floor)
+        if self.running != BASE:
+            digest = launcher.digest(self._trees.path(f"{SLOTS_DIR}/{self.running}"))
+            state = state.with_digest(self.running, digest)
+        self._store(state)
+        return state
+
+    def idle(self) -> str:
+        """Return the slot that may be written: neither good nor running."""
+        busy = {self.state().good, self.running}
+        return next(slot for slot in SLOTS if slot not in busy)
+
+    def place(self, bundle: str, check: Callable[[bytes], Header]) -> Placed:
+        """Unpack a bundle into the idle slot, durably, every byte verified on the way and once more from the medium.
+
+        Args:
+            bundle: Name of the file.
+            check: Of its header.
+
+        Raises:
+            BundleUntrusted: It is not what it must be. No slot has changed but the idle one, which is empty then.
+            StorageFull: No room.
+        """
+        from agent.ota.unpack import unpack  # noqa: PLC0415 - tarfile and lzma cost memory, and a hub rarely updates
+
+        state = self.state()
+        if state.trial and state.trial != self.running:
+            # An older release that was never started gives way; first in the account, then on the disk.
+            self._store(dataclasses.replace(state, trial="", trial_version="", trial_sequence=0, tries_left=0))
+        slot = self.idle()
+        name, fresh = f"{SLOTS_DIR}/{slot}", f"{SLOTS_DIR}/{slot}.new"
+        stream = BundleStream(check, offer=None)
+        pieces = self._pieces(bundle, stream)
+        next(pieces)  # the header: everything that may be refused by it is refused before the slot is touched
+        manifest = stream.header.manifest if stream.header else None
+        if manifest is None:
+            raise BundleUntrusted("the bundle has no header")
+        self._trees.remove(fresh)
+        self._trees.remove(name)
+        self._trees.path(SLOTS_DIR).mkdir(exist_ok=True)
+        try:
+            digest = unpack(pieces, manifest, self._trees, fresh)
+            stream.finish()
+        except (BundleUntrusted, StorageFull):
+            shutil.rmtree(self._trees.path(fresh), ignore_errors=True)
+            raise
+        self._trees.sync(fresh)
+        self._trees.rename(fresh, name)
+        self._trees.forget_cached(name)
+        if launcher.digest(self._trees.path(name)) != digest:
+            raise BundleUntrusted("the slot does not read back as it was written; the card may be worn out")
+        return Placed(slot, digest, manifest.version, manifest.sequence)
+
+    def arm(self, placed: Placed, *, tries: int) -> None:
+        """Let the launcher start the release next, ``tries`` times at the most.
+
+        Raises:
+            StorageFull: It cannot be written now.
+        """
+        state = self.state()
+        if placed.slot in {state.good, self.running}:
+            raise ValueError(f"slot {placed.slot} is in use")
+        self._store(
+            dataclasses.replace(
+                state.with_digest(placed.slot, placed.digest),
+                trial=placed.slot,
+                trial_version=placed.version,
+                trial_sequence=placed.sequence,
+                tries_left=tries,
+            )
+        )
+
+    def commit(self) -> State:
+        """Make the release on trial the good one, and with it the floor.
+
+        Raises:
+            ValueError: What runs is not on trial.
+            StorageFull: It cannot be written now.
+        """
+        state = self.state()
+        if not state.trial or state.trial != self.running:
+            raise ValueError(f"slot {self.running} is not on trial")
+        floor = max(state.floor, state.trial_sequence)
+        committed = dataclasses.replace(
+            state, good=state.trial, trial="", trial_version="", trial_sequence=0, tries_left=0, floor=floor
+        )
+        self._store(committed)
+        return committed
+
+    def give_up(self, reason: str) -> State:
+        """End the trial: the next start is the good release.
+
+        Raises:
+            StorageFull: It cannot be written now; the tries end it as well.
+        """
+        state = self.state()
+        if state.trial:
+            state = state.given_up(reason)
+            self._store(state)
+        return state
+
+    def _store(self, state: State) -> None:
+        try:
+            launcher.store(self._trees.root, state, self._announce)
+        except OSError as error:
+            raise StorageFull(f"{launcher.STATE_FILE} cannot be written ({error.strerror}); free some space") from error
+
+    def _pieces(self, bundle: str, stream: BundleStream) -> Iterator[bytes | bytearray]:
+        with self._trees.path(bundle).open("rb") as file:
+            while data := file.read(CHUNK_BYTES):
+                yield from stream.feed(data)

@@ -1,0 +1,70 @@
+"""Releases for a rehearsed hub: real bundles with real signatures, some of them bad."""
+
+import hashlib
+
+import msgspec
+
+from agent.ota import build, header
+from agent.ota.manifest import CHUNK_BYTES
+
+PRIVATE_KEY = hashlib.sha256(b"the rehearsal's key").digest()
+STRANGERS_KEY = hashlib.sha256(b"a stranger's key").digest()
+MODEL = "hub"
+FILES = 3
+PADDING_BYTES = 3000
+
+
+class Release(msgspec.Struct, frozen=True):
+    """A release.
+
+    Attributes:
+        version: As the cloud names it.
+        sequence: As its manifest says.
+        data: The bundle.
+        tree_files: What its slot holds, by path.
+    """
+
+    version: str
+    sequence: int
+    data: bytes
+    tree_files: dict[str, bytes]
+
+
+def make(
+    version: str,
+    sequence: int,
+    *,
+    private_key: bytes = PRIVATE_KEY,
+    machine: str = "rehearsed",
+    model: str = MODEL,
+    chunks: int = 0,
+) -> Release:
+    """Return a release.
+
+    Args:
+        version: As the cloud names it.
+        sequence: As its manifest says.
+        private_key: Who signs it.
+        machine: What it needs.
+        model: What it fits.
+        chunks: How many chunks it has at the least: larger ones can be cut off in the middle.
+    """
+    tree = {f"lib/{number}.py": f"# {version} {number}\n".encode() * PADDING_BYTES for number in range(FILES)}
+    tree["__main__.py"] = f"version = {version!r}\n".encode()
+    if chunks:
+        noise = b"".join(hashlib.sha256(f"{version} {n}".encode()).digest() for n in range(chunks * CHUNK_BYTES // 32))
+        tree["lib/noise.bin"] = noise
+    target = build.Target(version, sequence, (model,), machine, "")
+    payload = build.pack(tree)
+    manifest = build.app_manifest(tree, payload, target)
+    unsigned = header.parse(header.unsigned(manifest)[header.PRELUDE_BYTES :])
+    return Release(version, sequence, header.signed_by(private_key, unsigned.payload) + payload, tree)
+
+
+def public_key_pem() -> bytes:
+    """Return the public half of `PRIVATE_KEY`, for a hub's `ota.keys_dir`."""
+    from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 - costs memory, needed rarely
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+
+    key = Ed25519PrivateKey.from_private_bytes(PRIVATE_KEY).public_key()
+    return key.public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)

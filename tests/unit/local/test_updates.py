@@ -1,0 +1,151 @@
+"""What the local door says of updates, and the checks of a trial."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from agent.cli import local_client
+from agent.cli.root import run
+from agent.cli.update import as_text, decode
+from agent.cloud.client import CloudClient
+from agent.config import OtaConfig, resolve_text
+from agent.foundation.clock import SystemClock
+from agent.foundation.disk import Disk
+from agent.foundation.worker import InlineWorker
+from agent.local.status import Status
+from agent.local.trial import fresh_sensors, trial_checks
+from agent.local.updates import UNSIGNED_WARNING, UpdateReport, routes
+from agent.ota.room import Updates
+from agent.ota.running import Running
+from agent.rehearsal.releases import make, public_key_pem
+
+
+def config(tmp_path: Path, **changes: object) -> OtaConfig:
+    text = '[cloud]\nbase_url = "http://127.0.0.1:1"\n'
+    plain = resolve_text(text, file="c", directory=tmp_path, environ={}).config.ota
+    return msgspec.structs.replace(plain, keys_dir=tmp_path, **changes)
+
+
+@pytest.fixture
+async def updates(tmp_path: Path) -> Updates:
+    (tmp_path / "k.pub").write_bytes(public_key_pem())
+    return Updates(
+        tmp_path,
+        config=config(tmp_path),
+        running=Running("1.0.0", "base", 1, "rehearsed", "", lambda: None, InlineWorker()),
+        client=cast("CloudClient", SimpleNamespace()),
+        clock=SystemClock(trust_wall_clock=True),
+        rng=random.Random(1),
+        disk=Disk(),
+        disk_free_bytes_min=0,
+        checks={},
+        fresh_sensors=lambda: 0,
+        local_time=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        is_metered=lambda: False,
+        phase=0.0,
+        add_fault=lambda _: None,
+    )
+
+
+@pytest.fixture
+async def door(updates: Updates, tmp_path: Path) -> AsyncIterator[Path]:
+    application = web.Application(client_max_size=1024)
+    application.router.add_routes(routes(updates))
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.UnixSite(runner, str(tmp_path / "s")).start()
+    yield tmp_path / "s"
+    await runner.cleanup()
+
+
+async def typed(*words: str) -> int:
+    """Run a command as a technician would, beside the hub."""
+    return await asyncio.to_thread(run, ["update", *words])
+
+
+async def test_a_technician_sees_and_steers(door: Path, updates: Updates, capsys: pytest.CaptureFixture[str]) -> None:
+    socket = ["--socket", str(door)]
+    assert await typed("status", *socket) == 0
+    assert "1.0.0, from the package" in capsys.readouterr().out
+    assert await typed("hold", *socket) == 0
+    assert updates.book.record.is_held
+    assert await typed("status", *socket) == 0
+    assert "held" in capsys.readouterr().out
+    assert await typed("resume", *socket) == 0
+    assert not updates.book.record.is_held
+    assert await typed("check", *socket) == 0
+    assert await typed("rollback", *socket) == 1
+    assert "no release is on trial" in capsys.readouterr().err
+
+
+async def test_a_bundle_goes_through_the_door(
+    door: Path, updates: Updates, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "good").write_bytes(make("2.0.0", 2, chunks=2).data)
+    (tmp_path / "bad").write_bytes(b"no bundle" * 100_000)
+    assert await typed("install", str(tmp_path / "bad"), "--socket", str(door)) == 1
+    assert "no climahub bundle" in capsys.readouterr().err
+    assert await typed("install", str(tmp_path / "good"), "--socket", str(door)) == 0
+    assert "2.0.0, sequence 2" in capsys.readouterr().out
+    assert updates.book.record.state == "downloaded"
+    assert await typed("install", str(tmp_path / "good"), "--socket", str(door)) == 1
+    assert "under way already" in capsys.readouterr().err
+
+
+async def test_the_document_is_read_back(door: Path) -> None:
+    report = decode(await asyncio.to_thread(local_client.fetch, door, "/v1/update"))
+    assert (report.version, report.warning, len(report.trusted_keys)) == ("1.0.0", "", 1)
+    with pytest.raises(local_client.NoAnswer):
+        decode(b"{}")
+
+
+async def test_unsigned_is_told_loudly(updates: Updates, tmp_path: Path, door: Path) -> None:
+    updates._config = config(tmp_path, allow_unsigned=True)
+    report = decode(await asyncio.to_thread(local_client.fetch, door, "/v1/update"))
+    assert report.warning == UNSIGNED_WARNING
+    assert as_text(report).startswith(f"! {UNSIGNED_WARNING}")
+
+
+def test_a_failed_update_says_why() -> None:
+    report = UpdateReport(
+        "1.0.0", "a", 1, "b", 5, "failed", "2.0.0", 0, "", False, "", "not well", "", [], "2.0.0", []
+    )  # fmt: skip
+    text = as_text(report)
+    assert "why        not well" in text
+    assert "known good slot b" in text
+    assert "no key" in text
+
+
+async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
+    status = cast("Status", SimpleNamespace(outbox=SimpleNamespace(problem="full")))
+    checks = trial_checks(lambda: status, socket=tmp_path / "s")
+    assert await checks["outbox"]() == "full"
+    assert await checks["port"]() != ""
+    for said, is_well in ((b"HTTP/1.1 200 OK\r\n\r\n", True), (b"HTTP/1.1 500 no\r\n\r\n", False), (b"", False)):
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bytes = said) -> None:
+            await reader.readline()
+            writer.write(said)
+            await writer.drain()
+            writer.close()
+
+        (tmp_path / "s").unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(answer, tmp_path / "s")
+        assert (await checks["port"]() == "") is is_well
+        server.close()
+        await server.wait_closed()
+    assert await trial_checks(lambda: status, socket=None)["port"]() == ""
+
+
+def test_fresh_sensors_are_those_that_deliver_well() -> None:
+    sensors = [SimpleNamespace(age_s=age, quality=quality) for age, quality in
+               ((10.0, "good"), (None, "good"), (10.0, "bad"), (9999.0, "good"))]  # fmt: skip
+    assert fresh_sensors(cast("Status", SimpleNamespace(sensors=sensors)), 60.0) == 1

@@ -1,0 +1,219 @@
+"""Each attack of the table in docs/updates.md, as a crafted bundle: refused, and no payload byte is handed on."""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator
+
+import cbor2
+import msgspec
+import pytest
+
+from agent.errors import BundleUntrusted
+from agent.ota import header
+from agent.ota.manifest import CHUNK_BYTES, HubFacts, Offer, PayloadType
+
+from .conftest import FACTS, PRIVATE, STRANGER, TARGET, Made, make, pieces, reader
+
+Cut = Callable[[bytes], Iterator[bytes]]
+
+
+def swallow(
+    data: bytes,
+    *,
+    offer: Offer | None = None,
+    facts: HubFacts = FACTS,
+    cut: Cut | None = None,
+    allow_unsigned: bool = False,
+) -> list[bytes]:
+    """Let a hub read; return the payload that it took as good."""
+    stream, taken = reader(offer, facts, allow_unsigned=allow_unsigned)
+    try:
+        for part in (cut or pieces(4096))(data):
+            taken += stream.feed(part)
+        stream.finish()
+    except BundleUntrusted as error:
+        error.add_note(f"{sum(map(len, taken[1:]))} payload bytes")
+        raise
+    return taken[1:]
+
+
+def refused(data: bytes, match: str | None = None, **how: object) -> None:
+    with pytest.raises(BundleUntrusted, match=match) as caught:
+        swallow(data, **how)  # type: ignore[arg-type]
+    assert caught.value.__notes__ == ["0 payload bytes"]
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
+
+
+def big(**changes: object) -> Made:
+    """Return a bundle of three chunks and a bit."""
+    payload = b"".join(hashlib.sha256(bytes((n % 251,))).digest() for n in range(3 * CHUNK_BYTES // 32)) + b"end"
+    return make(payload=payload, **changes)
+
+
+def test_a_good_bundle_passes_in_pieces_of_any_size(cut: Cut) -> None:
+    made = make()
+    assert b"".join(swallow(made.data, offer=made.offer, cut=cut)) == made.payload
+
+
+def test_a_large_bundle_passes_chunk_by_chunk() -> None:
+    made = big()
+    taken = swallow(made.data, offer=made.offer, cut=pieces(100_000))
+    assert b"".join(taken) == made.payload
+    assert [len(each) for each in taken] == [CHUNK_BYTES] * 3 + [3]
+
+
+def test_arbitrary_software_without_a_header() -> None:
+    refused(b"\x7fELF" + bytes(5000), "no climahub bundle")
+
+
+def test_arbitrary_software_signed_by_a_stranger() -> None:
+    refused(make(private=STRANGER).data, "which this hub does not trust")
+
+
+def test_a_stranger_who_claims_a_trusted_key() -> None:
+    made, own = make(private=STRANGER), make()
+    kid = header.parse(made.head[header.PRELUDE_BYTES :]).key_id
+    forged = made.head.replace(kid, header.parse(own.head[header.PRELUDE_BYTES :]).key_id)
+    refused(forged + made.payload, "changed after signing")
+
+
+def test_no_signature_at_all() -> None:
+    refused(make(private=None).data, "not signed")
+
+
+def test_a_signature_made_for_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(header, "EXTERNAL_AAD", b"")
+        made = make()
+    refused(made.data, "changed after signing")
+
+
+def test_every_bit_of_the_header_counts() -> None:
+    made = make()
+    for at in range(len(made.head)):
+        refused(flipped(made.data, at))
+
+
+def test_unsigned_is_admitted_by_the_switch_alone() -> None:
+    made = make(private=None)
+    assert swallow(made.data, allow_unsigned=True)
+    refused(make(private=STRANGER).data, "does not trust", allow_unsigned=True)
+    refused(flipped(make().data, 200), allow_unsigned=True)
+
+
+@pytest.mark.parametrize("chunk", [0, 1, 3])
+def test_a_tampered_payload_stops_at_the_chunk(chunk: int) -> None:
+    made = big()
+    changed = flipped(made.data, len(made.head) + chunk * CHUNK_BYTES + 1)
+    with pytest.raises(BundleUntrusted, match=f"part {chunk + 1} ") as caught:
+        swallow(changed, cut=pieces(65536))
+    assert caught.value.__notes__ == [f"{chunk * CHUNK_BYTES} payload bytes"]
+
+
+def test_a_wrong_checksum_from_the_cloud() -> None:
+    made = make()
+    with pytest.raises(BundleUntrusted, match="that was promised"):
+        swallow(made.data, offer=msgspec.structs.replace(made.offer, sha256="0" * 64))
+
+
+def test_a_downgrade() -> None:
+    refused(make(sequence=5).data, "not newer")
+    refused(make(sequence=1, version="9.9.9").data, "not newer")
+
+
+def test_a_replay_of_another_version_than_was_offered() -> None:
+    made = make()
+    refused(made.data, "in the place of", offer=msgspec.structs.replace(made.offer, version="3.0.0"))
+
+
+def test_a_size_other_than_promised() -> None:
+    made = make()
+    refused(made.data, "that were promised", offer=msgspec.structs.replace(made.offer, size_bytes=len(made.data) + 1))
+
+
+def test_the_wrong_hardware() -> None:
+    refused(make(models=("kettle",)).data, "this hub is a hub")
+    refused(make(machine="aarch64").data, "needs aarch64")
+    refused(make(python="cpython-313").data, "cpython-313")
+
+
+def test_a_launcher_too_old() -> None:
+    refused(make(launcher_min=2).data, "needs launcher 2")
+
+
+def test_parts_of_two_releases_do_not_mix() -> None:
+    first, second = make(), make({"__main__.py": b"another"}, target=msgspec.structs.replace(TARGET, sequence=7))
+    refused(first.head + second.payload)
+
+
+def test_endless_data() -> None:
+    made = make()
+    with pytest.raises(BundleUntrusted, match="longer than it says"):
+        swallow(made.data + b"x", offer=made.offer)
+
+
+@pytest.mark.parametrize("size", [0, 256 * 1024 + 1, 2**32 - 1])
+def test_a_header_bomb(size: int) -> None:
+    stream, _ = reader()
+    with pytest.raises(BundleUntrusted, match="claims"):
+        list(stream.feed(header.MAGIC + struct.pack(">I", size) + b"x"))
+
+
+def test_a_manifest_bomb_in_cbor_even_where_unsigned_is_admitted() -> None:
+    for bomb in (
+        b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x81" * 100_000,
+        b"\x5b\x7f" + b"\xff" * 7,
+        b"\xd8\x1c\x81\xd8\x1d\x00",
+    ):
+        refused(header._framed(b"", bomb, b"") + b"payload", allow_unsigned=True)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 12, 60, -1])
+def test_a_truncated_bundle(keep: int) -> None:
+    made = make()
+    with pytest.raises(BundleUntrusted, match=r"too early"):
+        swallow(made.data[:keep])
+
+
+def test_a_frozen_bundle_with_a_known_clock() -> None:
+    old = make(expires_utc_ms=1_700_000_000_000)
+    refused(old.data, "expired")
+    assert swallow(old.data, facts=msgspec.structs.replace(FACTS, utc_ms=None))
+
+
+def test_a_release_that_failed_here_before() -> None:
+    facts = msgspec.structs.replace(FACTS, failed_version="2.0.0", failed_sequence=6)
+    refused(make().data, "failed on this hub", facts=facts)
+    assert swallow(make(sequence=7).data, facts=facts)
+
+
+def test_an_image_on_a_hub_without_rauc() -> None:
+    refused(make(payload_type=PayloadType.RAUC).data, "not set up for")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"product": "kettle"},
+        {"format": 2},
+        {"chunk_bytes": 1},
+        {"chunks": b""},
+        {"payload_bytes": 2**40},
+        {"unpacked_bytes": 2**40},
+        {"files": 10**6},
+        {"version": "../../etc"},
+        {"sequence": 0},
+    ],
+    ids=str,
+)
+def test_a_signed_manifest_that_makes_no_sense(changes: dict[str, object]) -> None:
+    refused(make(**changes).data, "understood|takes|digests")
+
+
+def test_a_signed_manifest_of_another_kind() -> None:
+    for payload in (cbor2.dumps([1, 2]), cbor2.dumps({"version": 1}), b"\xff"):
+        refused(header.signed_by(PRIVATE, payload) + b"payload", "cannot be read|not understood")

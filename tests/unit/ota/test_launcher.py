@@ -1,0 +1,170 @@
+"""The launcher as it is on a hub: one file, started by a bare interpreter, with nothing of the agent around it."""
+
+import ast
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.ota import launcher
+from agent.ota.launcher import BASE, Failed, State
+
+SOURCE = Path(launcher.__file__)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    """Return a state directory with slots that say who they are, and the launcher beside it."""
+    for slot in ("a", "b"):
+        tree = tmp_path / "state" / "slots" / slot
+        (tree / "lib").mkdir(parents=True)
+        (tree / "lib" / "x.py").write_text("x = 1\n")
+        (tree / "__main__.py").write_text(
+            f"import os, sys\nprint('slot {slot}', sys.argv[1:], os.environ['CLIMAHUB_SLOT'], flush=True)\n"
+        )
+    base = tmp_path / "base"
+    base.write_text('#!/bin/sh\necho "base $* $CLIMAHUB_SLOT"\n')
+    base.chmod(0o755)
+    shutil.copy(SOURCE, tmp_path / "launcher.py")
+    return tmp_path / "state"
+
+
+def account(hub: Path, **changes: object) -> State:
+    digests = {f"digest_{slot}": launcher.digest(hub / "slots" / slot) for slot in ("a", "b")}
+    state = State(**digests, **changes)  # type: ignore[arg-type]
+    launcher.store(hub, state, lambda _kind, _name: None)
+    return state
+
+
+def start(hub: Path) -> str:
+    """Start the hub as systemd would; return what it says."""
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        hub.parent / "launcher.py",
+        "--state-dir",
+        hub,
+        "--base",
+        hub.parent / "base",
+    ]
+    ran = subprocess.run(
+        [*command, "--", "run", "--config", "c"], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+A = "slot a ['run', '--config', 'c'] a"
+B = "slot b ['run', '--config', 'c'] b"
+PACKAGE = "base run --config c base"
+
+
+def test_it_imports_the_standard_library_only() -> None:
+    names = set()
+    for node in ast.walk(ast.parse(SOURCE.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0])
+    assert names <= sys.stdlib_module_names
+
+
+def test_without_any_update_the_package_runs(hub: Path) -> None:
+    assert start(hub) == PACKAGE
+
+
+def test_the_good_slot_runs(hub: Path) -> None:
+    account(hub, good="b")
+    assert start(hub) == B
+
+
+def test_a_trial_is_started_as_often_as_it_may_be_and_then_given_up(hub: Path) -> None:
+    account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2, floor=5)
+    assert [start(hub) for _ in range(4)] == [B, B, A, A]
+    state = launcher.load(hub)
+    assert (state.trial, state.good, state.floor) == ("", "a", 5)
+    assert (state.failed.version, state.failed.sequence) == ("2.0.0", 7)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda tree: (tree / "lib" / "x.py").write_text("x = 2\n"),
+        lambda tree: (tree / "lib" / "more.py").write_text(""),
+        lambda tree: (tree / "__main__.py").unlink(),
+        lambda tree: (tree / "lib" / "link").symlink_to("/etc/passwd"),
+        lambda tree: (tree / "dir").symlink_to("/etc"),
+        lambda tree: os.mkfifo(tree / "fifo"),
+        shutil.rmtree,
+    ],
+    ids=["changed", "added", "removed", "link", "linked directory", "fifo", "gone"],
+)
+def test_a_slot_that_was_changed_is_not_started(hub: Path, harm: Callable[[Path], object]) -> None:
+    account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2)
+    harm(hub / "slots" / "b")
+    assert start(hub) == A
+    assert launcher.load(hub).failed.version == "2.0.0"
+    harm(hub / "slots" / "a")
+    assert start(hub) == PACKAGE
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\0" * 100, b"{", b"[]", b'{"format": 2}', b'{"format": 1, "failed": {}, "good": "c"}', b"9" * 100_000,
+     b'{"format": 1, "failed": {}, "good": "a", "tries_left": "9"}', b'{"format": 1, "failed": {}, "unknown": 1}',
+     b'{"format": 1, "failed": {}, "good": "a", "trial": "a"}', b"[" * 60_000, b"\xff"],
+    ids=lambda data: data[:30].decode("latin1"),
+)  # fmt: skip
+def test_an_account_that_cannot_be_read_starts_the_package(hub: Path, data: bytes) -> None:
+    (hub / "launcher.json").write_bytes(data)
+    assert start(hub) == PACKAGE
+
+
+def test_a_try_that_cannot_be_counted_is_not_made(hub: Path) -> None:
+    account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2)
+
+    def full(kind: str, _name: str) -> None:
+        if kind == "fsync":
+            raise OSError(28, "No space left on device")
+
+    said: list[str] = []
+    assert launcher.choose(hub, said.append, full) == "a"
+    assert launcher.load(hub).tries_left == 2
+    assert "cannot be written" in said[0]
+
+
+def test_the_try_is_on_the_disk_before_it_is_made(hub: Path) -> None:
+    account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2)
+    steps: list[str] = []
+    assert launcher.choose(hub, steps.append, lambda kind, _name: steps.append(kind)) == "b"
+    assert steps == ["write", "fsync", "rename", "fsync_directory"]
+    assert launcher.load(hub).tries_left == 1
+
+
+def test_the_account_makes_the_round_trip() -> None:
+    state = State(good="a", trial="b", trial_version="2", digest_a="x", failed=Failed("1", 2, "why"), floor=3)
+    assert launcher.decode(launcher.encode(state)) == state
+    assert launcher.decode(launcher.encode(state.given_up("late"))).failed == Failed("2", 0, "late")
+    assert dataclasses.replace(State(), good=BASE) == State()
+
+
+def test_a_defect_of_the_launcher_itself_starts_the_package(hub: Path) -> None:
+    copy = hub.parent / "launcher.py"
+    copy.write_text(
+        copy.read_text().replace(
+            "    try:\n        state = load(directory)", "    1 / 0\n    try:\n        state = load(directory)"
+        )
+    )
+    assert "1 / 0" in copy.read_text()
+    assert start(hub) == PACKAGE
+
+
+def test_a_wrong_command_line_is_told() -> None:
+    ran = subprocess.run([sys.executable, SOURCE, "--base"], capture_output=True, text=True, timeout=30, check=False)
+    assert (ran.returncode, "usage" in ran.stderr) == (2, True)
