@@ -10,6 +10,7 @@ RUNTIME := $(VENV)/.runtime-is-installed
 DEV := $(VENV)/.dev-is-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -q
+ON_ALL_CORES := -n auto --dist worksteal
 RESULTS := bench-results
 COVERAGE_PERCENT_MIN := 90
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
@@ -27,18 +28,18 @@ demo: $(RUNTIME) ## watch a hub and its cloud (options: make demo DEMO_ARGS="--f
 	@$(BIN)/climahub demo $(DEMO_ARGS)
 
 test: $(DEV) ## all tests
-	$(PYTEST)
+	$(PYTEST) $(ON_ALL_CORES)
 
 quick: $(DEV) ## the tests that take no long time
-	$(PYTEST) -m "not slow"
+	$(PYTEST) $(ON_ALL_CORES) -m "not slow"
 
-check: $(DEV) ## all that CI asks for: format, lint, types, walls, spelling, tests with coverage
+check: $(DEV) ## format, lint, types, walls, spelling, tests with coverage (all but the slow ones)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(PYTEST) --cov --cov-report=term --cov-fail-under=$(COVERAGE_PERCENT_MIN)
+	$(PYTEST) $(ON_ALL_CORES) -m "not slow" --cov --cov-report=term --cov-fail-under=$(COVERAGE_PERCENT_MIN)
 
 bench: $(DEV) ## all measurements, as JSON in bench-results/
 	@mkdir -p $(RESULTS)

@@ -5,7 +5,6 @@ everything that touches the world as an argument, so that `climahub run`, the de
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 
@@ -22,8 +21,6 @@ from agent.commands.poll import METERED_FACTOR
 from agent.commands.room import Commands
 from agent.config import Config
 from agent.config.primary import choose_primary
-from agent.errors import Corrupt, StorageFull
-from agent.foundation.route import is_metered
 from agent.foundation.supervisor import Faults, supervise
 from agent.local import server
 from agent.local.commands import CommandsReport, build_commands
@@ -33,9 +30,9 @@ from agent.local.status import Status
 from agent.pairing.identity import Identities
 from agent.settings.sync import SettingsSync
 from agent.telemetry.intake import Intake
-from agent.telemetry.outbox import Outbox
-from agent.telemetry.outbox_sqlite import FILE_NAME, OutboxLimits, open_outbox
+from agent.telemetry.outbox_sqlite import OutboxLimits
 from agent.telemetry.relaying import Relay
+from agent.telemetry.room import Telemetry
 from agent.telemetry.sampling import Rhythm, Sampler
 from agent.telemetry.uplink import Uplink
 from agent.world import World, phase_of
@@ -43,17 +40,8 @@ from hal.interface import Reading
 
 _log = logging.getLogger(__name__)
 
-TIDY_S = 300.0
-"""How often the outbox is tidied and the clock's anchor checked, besides what each commit does."""
-
-ANCHOR_POLL_S = 1.0
-"""How often an unanchored boot asks whether the clock is right."""
-
 ALIVE_S = 30.0
 """How often the service manager is told, where it does not ask for it more often."""
-
-OUTBOX_RETRY_S = 10.0
-"""Pause before the outbox is opened again after the disk refused it."""
 
 
 class Hub:
@@ -100,8 +88,6 @@ class Hub:
             linger_s=config.cloud.batch_linger_s,
             readings_max=config.cloud.batch_readings_max,
         )
-        self.outbox: Outbox | None = None
-        self.outbox_problem = ""
         network = world.board.network
         self.intake = Intake(
             commit_interval_s=storage.commit_interval_s,
@@ -109,6 +95,22 @@ class Hub:
             is_known=self.identities.is_known,
             on_committed=self._committed,
             on_durable=network.confirm if network else lambda: None,
+        )
+        self.telemetry = Telemetry(
+            state,
+            limits=OutboxLimits(
+                used_bytes_max=storage.outbox_bytes_max,
+                disk_free_bytes_min=storage.disk_free_bytes_min,
+                dead_letters_max=storage.dead_letters_max,
+                gaps_max=storage.gaps_max,
+            ),
+            intake=self.intake,
+            uplink=self.uplink,
+            registered=lambda: self.identities.devices,
+            clock=clock,
+            disk=world.disk,
+            worker=world.worker,
+            add_fault=lambda text: self.faults.add("outbox", text),
         )
         self.sampler = self._sampler()
         self.relay = Relay(network, intake=self.intake, kinds=lambda: self.settings.kinds) if network else None
@@ -139,7 +141,7 @@ class Hub:
         return {
             CommandType.REBOOT: Reboot(
                 moment=lambda: Moment(clock.boot_id, clock.monotonic_ms(), clock.utc_ms()),
-                flush=self._flush,
+                flush=self.telemetry.flush,
                 reboot=world.host.reboot,
             ),
             CommandType.CONFIG_UPDATE: ConfigUpdate(self.settings),
@@ -149,7 +151,7 @@ class Hub:
 
     def _is_metered(self) -> bool:
         metered = self.config.cloud.metered
-        return is_metered() if metered == "auto" else metered == "yes"
+        return self.world.is_metered() if metered == "auto" else metered == "yes"
 
     def _poll_interval_s(self) -> float:
         return self.config.cloud.commands_poll_interval_s * (METERED_FACTOR if self._is_metered() else 1)
@@ -159,22 +161,6 @@ class Hub:
         if key is not None:
             state = self.config.storage.state_dir
             await self.world.worker.run(lambda: reset.bar(state, self.world.disk, key))
-
-    async def _flush(self) -> None:
-        """Put everything on the disk that a restart of the machine would take away.
-
-        Raises:
-            StorageFull: It is not there yet.
-        """
-        clock, outbox = self.world.clock, self.outbox
-        if outbox is None:
-            return
-        # A broken outbox is put aside by the loop that owns it; it must not hold up a restart.
-        with contextlib.suppress(Corrupt):
-            if (utc_ms := clock.utc_ms()) is not None:
-                # Without it, readings of this boot would never learn their time.
-                await outbox.anchor(now_ms=clock.monotonic_ms(), utc_ms=utc_ms)
-            await self.intake.flush(outbox)
 
     async def _listed_commands(self) -> CommandsReport:
         return build_commands(await self.commands.listed(), problem=self.commands.problem)
@@ -206,8 +192,8 @@ class Hub:
             board=self.world.board,
             clock=self.world.clock,
             client=self.client,
-            outbox=self.outbox,
-            outbox_problem=self.outbox_problem,
+            outbox=self.telemetry.outbox,
+            outbox_problem=self.telemetry.problem,
             intake=self.intake,
             uplink=self.uplink,
             relay_problem=self.relay.problem if self.relay else "",
@@ -219,7 +205,7 @@ class Hub:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then put everything that is in memory on the disk."""
         loops = {
-            "telemetry": self._telemetry,
+            "telemetry": self.telemetry.run,
             "sampling": self.sampler.run,
             "settings": self.settings.run,
             "commands": self.commands.run,
@@ -251,115 +237,23 @@ class Hub:
                 for task in pending:
                     task.cancel()
                 await asyncio.wait(pending, timeout=1.0)
-        await self._finish()
-
-    async def _finish(self) -> None:
-        """Last of all: what was taken in since the last commit goes to the disk."""
         await self.commands.close()
-        if self.outbox is not None:
-            try:
-                await self.intake.flush(self.outbox)
-            except (StorageFull, Corrupt) as error:
-                _log.error("%d readings could not be kept: %s", self.intake.waiting, error)
-            with contextlib.suppress(StorageFull, Corrupt):
-                await self.outbox.close()
-        elif self.intake.waiting:
-            _log.error("%d readings could not be kept: %s", self.intake.waiting, self.outbox_problem)
+        await self.telemetry.close()
         await self.world.board.close()
 
     def _committed(self, readings: Sequence[Reading]) -> None:
-        if self.outbox is not None:
-            self.uplink.committed(self.outbox)
+        self.telemetry.committed()
         self.world.on_committed(readings)
 
     async def _register(self) -> None:
         network = self.world.board.network
         if network is not None:
-            await self.identities.run(lambda: list(network.sensors), self._registered)
-
-    async def _registered(self, device: str) -> None:
-        """Let a device's readings go; where there is no outbox now, opening it does that."""
-        while self.outbox is not None:
-            try:
-                await self.outbox.release(device)
-            except StorageFull as error:
-                _log.warning("the readings of %s are held yet: %s", device, error)
-                await asyncio.sleep(OUTBOX_RETRY_S)
-            else:
-                self.uplink.backlog_changed()
-                return
-
-    async def _telemetry(self) -> None:
-        """Run what works on the outbox; one that turns out unreadable is put aside and made anew."""
-        is_broken = False
-        while True:
-            outbox = self.outbox or await self._open_outbox(is_broken=is_broken)
-            # The power may have gone between a device's registration and the release of its readings.
-            for device in self.identities.devices:
-                await outbox.release(device)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for work in (self.intake.run, self.uplink.run, self._upkeep):
-                        group.create_task(work(outbox))
-            except* Corrupt as errors:
-                self.faults.add("outbox", str(errors.exceptions[0]))
-                is_broken = True
-            self.outbox = None
-            with contextlib.suppress(StorageFull, Corrupt):
-                await outbox.close()
-
-    async def _open_outbox(self, *, is_broken: bool) -> Outbox:
-        storage = self.config.storage
-        limits = OutboxLimits(
-            used_bytes_max=storage.outbox_bytes_max,
-            disk_free_bytes_min=storage.disk_free_bytes_min,
-            dead_letters_max=storage.dead_letters_max,
-            gaps_max=storage.gaps_max,
-        )
-        while True:
-            try:
-                self.outbox, aside = await open_outbox(
-                    storage.state_dir,
-                    boot_id=self.world.clock.boot_id,
-                    limits=limits,
-                    worker=self.world.worker,
-                    disk=self.world.disk,
-                    is_broken=is_broken,
-                )
-            except (StorageFull, Corrupt) as error:
-                self.outbox_problem = str(error)
-                self.faults.add("outbox", str(error))
-                await asyncio.sleep(OUTBOX_RETRY_S)
-                continue
-            self.outbox_problem = ""
-            if aside is not None:
-                text = f"{FILE_NAME} could not be read; it is kept as {aside}, and a new one was made"
-                self.faults.add("outbox", text)
-                _log.error("%s", text)
-            return self.outbox
-
-    async def _upkeep(self, outbox: Outbox) -> None:
-        """Anchor the boot as soon as its time is known; keep the outbox tidy."""
-        clock = self.world.clock
-        is_anchored = False
-        while True:
-            utc_ms = clock.utc_ms()
-            if utc_ms is not None:
-                try:
-                    anchor = await outbox.anchor(now_ms=clock.monotonic_ms(), utc_ms=utc_ms)
-                except StorageFull as error:
-                    _log.warning("readings wait for their time stamps: %s", error)
-                else:
-                    is_anchored = True
-                    if anchor is not None:
-                        self.uplink.backlog_changed()
-            with contextlib.suppress(StorageFull):
-                await outbox.tidy()
-            await asyncio.sleep(TIDY_S if is_anchored else ANCHOR_POLL_S)
+            await self.identities.run(lambda: list(network.sensors), self.telemetry.release)
 
     async def _tell_host(self) -> None:
         period_s = min(ALIVE_S, (self.world.host.watchdog_s or 2 * ALIVE_S) / 2)
         while True:
-            pending = self.outbox.stats().pending if self.outbox else 0
+            outbox = self.telemetry.outbox
+            pending = outbox.stats().pending if outbox else 0
             self.world.host.alive(f"cloud {self.link.status.state}, {pending} readings waiting")
             await asyncio.sleep(period_s)

@@ -17,6 +17,7 @@ from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
+from agent.foundation.route import is_metered
 from agent.foundation.worker import Worker
 from hal.interface import Board, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, Judge
@@ -44,6 +45,7 @@ class World(msgspec.Struct, frozen=True):
         judge: The judge of a sensor's values.
         serve: Whether to open the local door (there are no Unix sockets in virtual time).
         on_committed: Told of readings that are safe on the disk, for whoever judges that they stay safe.
+        is_metered: Tells whether the way to the cloud is paid by volume, where the configuration does not say.
         begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
     """
 
@@ -60,6 +62,7 @@ class World(msgspec.Struct, frozen=True):
     judge: Callable[[Sensor], Judge]
     serve: bool = True
     on_committed: Callable[[Sequence[Reading]], None] = lambda _: None
+    is_metered: Callable[[], bool] = is_metered
     begin_anew: Callable[[], None] = lambda: None
 
 

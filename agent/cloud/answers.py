@@ -20,6 +20,9 @@ _decode_error = msgspec.json.Decoder(ErrorAnswer).decode
 
 _REFUSED = {400, 403, 404, 409, 413, 415, 422}
 
+_REFUSED_BY_ANYBODY = {413, 415}
+"""A proxy's word on size and encoding counts like the API's: the way through it is the same for the next request."""
+
 
 def retry_after_s(headers: Mapping[str, str], *, now_utc_ms: int | None) -> float | None:
     """Return the wait that Retry-After asks for, in seconds; `None` where it says nothing usable.
@@ -54,6 +57,8 @@ def problem(
 ) -> ClimahubError:
     """Return the error that a non-2xx answer stands for.
 
+    Only the API itself may refuse for good: with an error body of the contract, or with none at all.
+
     Args:
         what: The request, for the message ("POST /v1/telemetry").
         status: The HTTP status.
@@ -61,10 +66,12 @@ def problem(
         headers: Of the answer.
         now_utc_ms: This hub's time, where it is known.
     """
+    is_contract = True
     try:
         said = _decode_error(body)
     except UNREADABLE:
         said = ErrorAnswer()
+        is_contract = not body
     detail = f": {redact(said.message)[:_MESSAGE_CHARACTERS_MAX]}" if said.message else ""
     text = f"{what} was answered {status}{detail}"
     wait_s = retry_after_s(headers, now_utc_ms=now_utc_ms)
@@ -72,6 +79,9 @@ def problem(
         return Unauthorized(f"{text}; check that the hub's key is the one that ClimaSense shows for it")
     if status == 429:  # noqa: PLR2004
         return Throttled(text, retry_after_s=wait_s)
+    if status in _REFUSED and not is_contract and status not in _REFUSED_BY_ANYBODY:
+        # A firewall's or a portal's page. Readings and commands must not be given up on a stranger's word.
+        return CloudUnavailable(f"{text} with something that is no answer of the API; check what is on the way to it")
     if status in _REFUSED:
         return Refused(text, status=status, code=said.error)
     if 300 <= status < 400:  # noqa: PLR2004

@@ -122,7 +122,9 @@ class CloudClient:
         """Wait until a request to ``endpoint`` may be made."""
         while not self.has_key:
             await asyncio.sleep(KEY_POLL_S)
-            self._take_key()
+            # One that cannot be read yet is being put there just now; `climahub status` says that there is none.
+            with contextlib.suppress(ConfigInvalid):
+                self._take_key()
         while wait_s := self.wait_s(endpoint):  # noqa: ASYNC110 - time passes by itself, nobody sets an event
             await asyncio.sleep(wait_s)
 
@@ -157,6 +159,9 @@ class CloudClient:
         except Refused as error:
             if self._doubt_compression(compressed=compressed, status=error.status):
                 raise CloudUnavailable(f"{error}; sending the same without gzip", retry_after_s=0.0) from error
+            if error.status == HTTPStatus.NOT_FOUND:
+                # The address is wrong or the API is being moved: that says nothing about the readings.
+                raise CloudUnavailable(f"{error}; check cloud.base_url") from error
             raise
         if compressed:
             self.compression = Compression.PROVEN

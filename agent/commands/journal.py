@@ -15,7 +15,7 @@ import msgspec
 from agent.commands.lifecycle import Event, Moment, Record, State, after
 from agent.commands.payloads import Arrival
 from agent.errors import Corrupt
-from agent.foundation.database import Database, open_database, set_aside
+from agent.foundation.database import Database, open_store
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
@@ -64,6 +64,7 @@ class Journal:
         self._pending_commands_max = pending_commands_max
         self._open: dict[str, Record] = {}
         self._is_rebuilt = False
+        self._buried: frozenset[str] = frozenset()
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
         self.left_out = 0
@@ -94,12 +95,17 @@ class Journal:
         async with self._lock:
             unknown: dict[str, Arrival] = {}
             for arrival in arrivals:
-                if arrival.command_id not in self._open:
+                if arrival.command_id not in self._open and arrival.command_id not in self._buried:
                     unknown.setdefault(arrival.command_id, arrival)
             if not unknown and not self._is_rebuilt:
                 return 0
-            added = await self._database.run(lambda connection: self._add(connection, list(unknown.values()), moment))
+            added, buried = await self._database.run(
+                lambda connection: self._add(connection, list(unknown.values()), moment)
+            )
             self._is_rebuilt = False
+            # A forgetful cloud lists a settled command at each poll, for a day: the file is asked once, and again
+            # after a commit, which removes old tombstones.
+            self._buried = frozenset() if added else self._buried | buried
             self._open |= {record.command_id: record for record in added}
         if added:
             self._tell()
@@ -125,6 +131,7 @@ class Journal:
             await self._database.run(lambda connection: self._store(connection, record, moment))
             if record.state is State.ACKED:
                 del self._open[command_id]
+                self._buried = frozenset()
             else:
                 self._open[command_id] = record
         self._tell()
@@ -165,7 +172,9 @@ class Journal:
         self._open = {record.command_id: record for record in map(_read, rows)}
         self._is_rebuilt = connection.execute("SELECT 1 FROM marks").fetchone() is not None
 
-    def _add(self, connection: sqlite3.Connection, arrivals: Sequence[Arrival], moment: Moment) -> list[Record]:
+    def _add(
+        self, connection: sqlite3.Connection, arrivals: Sequence[Arrival], moment: Moment
+    ) -> tuple[list[Record], set[str]]:
         buried = {
             each.command_id
             for each in arrivals
@@ -176,7 +185,7 @@ class Journal:
         self.left_out += len(fresh[room:])
         records = [self._received(each, moment) for each in fresh[:room]]
         if not records and not self._is_rebuilt:
-            return []
+            return [], buried
         with self._database.transaction(connection):
             connection.executemany(
                 "INSERT INTO commands (command_id, is_open, record) VALUES (?, 1, ?)",
@@ -184,7 +193,7 @@ class Journal:
             )
             connection.execute("DELETE FROM marks")
             _forget_old(connection, moment)
-        return records
+        return records, buried
 
     def _received(self, arrival: Arrival, moment: Moment) -> Record:
         return Record(
@@ -263,22 +272,15 @@ async def open_journal(
     """
     path = directory / FILE_NAME
 
-    def opened() -> tuple[Database, Path | None]:
+    def schema() -> str:
         is_first = not path.exists() and not any(directory.glob(f"{FILE_NAME}.corrupt-*"))
-        schema = SCHEMA if is_first else SCHEMA + MARK
-        aside = set_aside(path, disk) if is_broken else None
-        database, quarantined = open_database(path, schema=schema, version=SCHEMA_VERSION, worker=worker, disk=disk)
-        return database, quarantined or aside
+        return SCHEMA if is_first else SCHEMA + MARK
 
-    database, quarantined = await worker.run(opened)
-    journal = Journal(database, pending_commands_max=pending_commands_max)
-    try:
+    async def load(database: Database) -> Journal:
+        journal = Journal(database, pending_commands_max=pending_commands_max)
         await journal.load()
-    except Corrupt:
-        await database.close()
-        if is_broken:
-            raise
-        return await open_journal(
-            directory, pending_commands_max=pending_commands_max, worker=worker, disk=disk, is_broken=True
-        )
-    return journal, quarantined
+        return journal
+
+    return await open_store(
+        path, schema=schema, version=SCHEMA_VERSION, worker=worker, disk=disk, load=load, is_broken=is_broken
+    )

@@ -195,6 +195,10 @@ _OUTCOMES: Mapping[Event, str] = MappingProxyType(
 )
 
 
+_ANSWERED_FIRST_ONLY = frozenset({Event.ANSWERED, Event.VOIDED})
+"""What happens only to commands whose ack goes out before their effect: for others, the outcome is not known yet."""
+
+
 def after(record: Record, event: Event, moment: Moment, *, error_message: str = "", result: Any = None) -> Record:  # noqa: ANN401 (any JSON object)
     """Return the record as it is after an event.
 
@@ -206,10 +210,11 @@ def after(record: Record, event: Event, moment: Moment, *, error_message: str = 
         result: What the cloud is to be told with a success.
 
     Raises:
-        ValueError: The table has no such edge: a defect of the caller.
+        ValueError: The table has no such edge, or has it for those only that are answered before their effect: a
+            defect of the caller.
     """
     target = EDGES.get((record.state, event))
-    if target is None:
+    if target is None or (event in _ANSWERED_FIRST_ONLY and not record.is_answered_first):
         raise ValueError(f"command {record.command_id} is {record.state}: it cannot be {event}")
     changes: dict[str, Any] = {"state": target}
     if event in _OUTCOMES:

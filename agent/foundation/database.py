@@ -5,7 +5,7 @@ replay of the block device: 263 of 300 crash states lost acknowledged rows). Roo
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,6 +108,53 @@ def open_database(path: Path, *, schema: str, version: int, worker: Worker, disk
         quarantined = set_aside(path, disk)
         connection = _connect(path, schema, version, disk)
     return Database(path, connection, worker=worker, disk=disk), quarantined
+
+
+async def open_store(
+    path: Path,
+    *,
+    schema: Callable[[], str],
+    version: int,
+    worker: Worker,
+    disk: Disk,
+    load: Callable[[Database], Awaitable[T]],
+    is_broken: bool = False,
+) -> tuple[T, Path | None]:
+    """Open what a room keeps in ``path``; what cannot be read is put aside, and the room begins anew.
+
+    Args:
+        path: See `open_database`.
+        schema: Returns the SQL that makes a new file; asked on the worker, before anything is put aside.
+        version: See `open_database`.
+        worker: Where `Database.run` works.
+        disk: Where durable operations are announced.
+        load: Makes the room's object and reads what the file holds; raises `Corrupt` where it makes no sense.
+        is_broken: Put the present file aside: it was found unreadable while in use.
+
+    Returns:
+        What ``load`` made, and where an unreadable file went.
+
+    Raises:
+        StorageFull: No room to make the file.
+        Corrupt: Even a new file cannot be made.
+    """
+
+    def opened() -> tuple[Database, Path | None]:
+        sql = schema()
+        aside = set_aside(path, disk) if is_broken else None
+        database, quarantined = open_database(path, schema=sql, version=version, worker=worker, disk=disk)
+        return database, quarantined or aside
+
+    database, quarantined = await worker.run(opened)
+    try:
+        return await load(database), quarantined
+    except Corrupt:
+        await database.close()
+        if is_broken:
+            raise
+        return await open_store(
+            path, schema=schema, version=version, worker=worker, disk=disk, load=load, is_broken=True
+        )
 
 
 def set_aside(path: Path, disk: Disk) -> Path | None:

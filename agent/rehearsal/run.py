@@ -236,7 +236,8 @@ class Rehearsal:
         self.struck[mishap.kind.value] += begins
 
     def _is_anchored(self) -> bool:
-        return self._hub is not None and self._hub.outbox is not None and not self._hub.outbox.stats().unanchored
+        outbox = self._hub.telemetry.outbox if self._hub is not None else None
+        return outbox is not None and not outbox.stats().unanchored
 
     def _set_network(self, connector: MemoryConnector) -> None:
         if self._cuts:
@@ -247,8 +248,8 @@ class Rehearsal:
     def _check_kept(self) -> None:
         """Safety, after everything that moves readings."""
         hub = self._hub
-        if hub is not None and hub.outbox is not None:
-            stats = hub.outbox.stats()
+        if hub is not None and hub.telemetry.outbox is not None:
+            stats = hub.telemetry.outbox.stats()
             given_up = stats.thinned + stats.dropped + stats.dead_letters
             self.oracle.check_kept(stats.pending, given_up, self._loop.time())
 
@@ -328,7 +329,7 @@ class Rehearsal:
         return Mishap(self.options.stop_by, self._loop.time(), 20.0, 5.0)
 
     async def _kill(self, hub: app.Hub, task: asyncio.Task[None], mishap: Mishap) -> None:
-        outbox = hub.outbox
+        outbox = hub.telemetry.outbox
         self.machine.is_down = True
         self.machine.leave(
             is_power_cut=mishap.kind is MishapKind.POWER_CUT, are_commits_synced=_are_commits_synced(outbox)
@@ -370,6 +371,7 @@ class Rehearsal:
             sensor_keys=self._sensor_keys,
             host=SimulatedHost(self._on_reboot),
             judge=world.judge_for,
+            is_metered=lambda: False,
             serve=False,
             on_committed=self._on_committed,
             begin_anew=self._begin_anew,
@@ -443,8 +445,8 @@ def _are_commits_synced(outbox: Outbox | None) -> bool:
 
 async def _let_go(hub: app.Hub) -> None:
     """Close a dead hub's files, those that the machine has left behind: nobody sees what this writes."""
-    if isinstance(hub.outbox, SqliteOutbox):
-        await hub.outbox.database.close()
+    if isinstance(hub.telemetry.outbox, SqliteOutbox):
+        await hub.telemetry.outbox.database.close()
     await hub.commands.close()
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from agent.errors import Corrupt
-from agent.foundation.database import PAGE_BYTES, Database, open_database, set_aside
+from agent.foundation.database import PAGE_BYTES, Database, open_store
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
 from agent.model import HUB, Reading, SensorKind
@@ -477,20 +477,18 @@ async def open_outbox(
         StorageFull: No room to make the file.
         Corrupt: Even a new file cannot be made.
     """
-    path = directory / FILE_NAME
 
-    def opened() -> tuple[Database, Path | None]:
-        aside = set_aside(path, disk) if is_broken else None
-        database, quarantined = open_database(path, schema=SCHEMA, version=SCHEMA_VERSION, worker=worker, disk=disk)
-        return database, quarantined or aside
-
-    database, quarantined = await worker.run(opened)
-    outbox = SqliteOutbox(database, disk, limits, boot_id)
-    try:
+    async def load(database: Database) -> SqliteOutbox:
+        outbox = SqliteOutbox(database, disk, limits, boot_id)
         await outbox.load()
-    except Corrupt:
-        await database.close()
-        if is_broken:
-            raise
-        return await open_outbox(directory, boot_id=boot_id, limits=limits, worker=worker, disk=disk, is_broken=True)
-    return outbox, quarantined
+        return outbox
+
+    return await open_store(
+        directory / FILE_NAME,
+        schema=lambda: SCHEMA,
+        version=SCHEMA_VERSION,
+        worker=worker,
+        disk=disk,
+        load=load,
+        is_broken=is_broken,
+    )

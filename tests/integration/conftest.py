@@ -106,6 +106,8 @@ class HubClock:
     def __init__(self) -> None:
         self._system = SystemClock(trust_wall_clock=True)
         self._begin_ms = self._system.monotonic_ms()
+        # Asked once: a machine that corrects its wall clock meanwhile must not fail a test.
+        self._begin_utc_ms = self._system.utc_ms() or 0
         self.boot_id = self._system.boot_id
         self.off_ms = 0
         self.is_synchronised = True
@@ -115,8 +117,9 @@ class HubClock:
         return 3_700_000 + self._system.monotonic_ms() - self._begin_ms
 
     def utc_ms(self) -> int | None:
-        utc_ms = self._system.utc_ms()
-        return utc_ms + self.off_ms if self.is_synchronised and utc_ms is not None else None
+        if not self.is_synchronised:
+            return None
+        return self._begin_utc_ms + self._system.monotonic_ms() - self._begin_ms + self.off_ms
 
 
 class Hasty(random.Random):

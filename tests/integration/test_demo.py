@@ -64,9 +64,9 @@ def test_through_outages_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(
         outages,
         "PLAN_S",
-        ((Weather.FAIR, 0.3), (Weather.UNREACHABLE, 0.4), (Weather.FAIR, 0.6), (Weather.FAILING, 0.3)),
+        ((Weather.FAIR, 0.3), (Weather.UNREACHABLE, 0.4), (Weather.FAIR, 0.6), (Weather.FAILING, 0.8)),
     )
-    account, scenes = played(for_s=2.0, has_outages=True)
+    account, scenes = played(for_s=3.0, has_outages=True)
     assert account.is_clean
     states = {(scene.phase.weather, scene.status.link.state) for scene in scenes}
     assert {(Weather.UNREACHABLE, "down"), (Weather.FAILING, "down"), (Weather.FAIR, "up")} <= states

@@ -212,9 +212,10 @@ def test_a_result_that_is_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
-def test_random_commands_settle_under_every_fault_for_a_hundred_seeds() -> None:
+@pytest.mark.parametrize("first", [1, 26, 51, 76])
+def test_random_commands_settle_under_every_fault_for_a_hundred_seeds(first: int) -> None:
     issued = twice = unsettled = 0
-    for seed in range(1, 101):
+    for seed in range(first, first + 25):
         verdict = rehearse(Options(days=0.2, sensors=7, seed=seed, faults="harsh"))
         assert not verdict.violations, as_text(verdict, f"climahub rehearse --seed {seed} --faults harsh --days 0.2")
         issued += verdict.commands.issued
@@ -222,4 +223,4 @@ def test_random_commands_settle_under_every_fault_for_a_hundred_seeds() -> None:
         unsettled += verdict.commands.unsettled
     print(f"{issued} commands, {twice} executed twice, {unsettled} unsettled")  # noqa: T201 - the issue asks for the count
     assert (twice, unsettled) == (0, 0)
-    assert issued > 1000
+    assert issued > 250

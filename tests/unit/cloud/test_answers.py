@@ -82,6 +82,24 @@ def test_what_is_refused_for_good(status: int) -> None:
     assert str(error) == f"POST /v1/telemetry was answered {status}: value is missing"
 
 
+@pytest.mark.parametrize("body", [b"<html>blocked</html>", b"[]", b'"no"', b"null"])
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 422])
+def test_a_stranger_cannot_refuse_for_good(status: int, body: bytes) -> None:
+    error = told(status, body)
+    assert isinstance(error, CloudUnavailable)
+    assert "no answer of the API" in str(error)
+
+
+@pytest.mark.parametrize("status", [413, 415])
+def test_a_proxys_word_on_size_and_encoding_counts(status: int) -> None:
+    assert isinstance(told(status, b"<html>too large</html>"), Refused)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 422])
+def test_a_refusal_may_come_without_a_body(status: int) -> None:
+    assert isinstance(told(status), Refused)
+
+
 def test_the_key_is_refused() -> None:
     error = told(401)
     assert isinstance(error, Unauthorized)

@@ -85,6 +85,18 @@ async def test_a_tombstone_is_kept_for_two_days(journal: Journal) -> None:
     assert await journal.add(arrivals("a", "x"), at(TOMBSTONE_MS)) == 1
 
 
+async def test_a_settled_command_that_is_listed_at_each_poll_costs_the_disk_one_look(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await journal.add(arrivals("a"), NOW)
+    await settle(journal, "a")
+    assert await journal.add(arrivals("a"), NOW) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.database, "run", None)
+        assert await journal.add(arrivals("a"), NOW) == 0
+    assert await journal.add(arrivals("a", "b"), NOW) == 1
+
+
 async def test_a_tombstone_outlives_its_command(journal: Journal) -> None:
     later_ms = 30 * TOMBSTONE_MS
     await journal.add(arrivals("a", expires_utc_ms=NOON_MS + later_ms), NOW)

@@ -224,9 +224,10 @@ async def test_a_reset_waits_until_all_else_is_acknowledged(hub: Hub) -> None:
 
 
 async def test_after_a_restart_a_settled_command_is_known(hub: Hub) -> None:
-    async with hub.life():
+    async with hub.life() as room:
         command = hub.queue("diagnostics")
         (found,) = await hub.settled(command)
+        await until(lambda: room.journal is not None and not room.journal.open())
     hub.cloud._store.put(type(found)(command, found.device_id, found.type, found.created_ms, found.expires_ms))
     async with hub.life():
         await hub.settled(hub.queue("config_update"))
