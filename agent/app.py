@@ -8,6 +8,9 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
+from agent.climate.from_config import climate_settings
+from agent.climate.room import Climate
+from agent.climate.thermometers import Thermometers
 from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
 from agent.commands import reset
@@ -39,6 +42,9 @@ from agent.world import World, phase_of
 from hal.interface import Reading
 
 _log = logging.getLogger(__name__)
+
+CLIMATE_LOOK_S = 30
+"""How often the hub's own sensors are asked where they steer something; reports keep their own interval."""
 
 ALIVE_S = 30.0
 """How often the service manager is told, where it does not ask for it more often."""
@@ -129,6 +135,36 @@ class Hub:
             add_fault=lambda text: self.faults.add("commands", text),
         )
 
+        self.climate = self._climate()
+
+    def _climate(self) -> Climate | None:
+        """Return the control room, where the configuration has zones.
+
+        Raises:
+            ConfigInvalid: The board has no output for a zone.
+        """
+        world, board = self.world, self.world.board
+        settings = climate_settings(self.config.climate, board.outputs)
+        if settings is None or board.outputs is None:
+            return None
+        network = board.network
+        thermometers = Thermometers(
+            [name for zone in settings.zones for name, _ in zone.sensors],
+            sources=self.intake.sources,
+            devices=lambda: {sensor.name: sensor.device for sensor in network.sensors} if network else {},
+        )
+        return Climate(
+            self.config.storage.state_dir,
+            settings=settings,
+            outputs=board.outputs,
+            observed=thermometers.latest,
+            timezone=lambda: self.settings.current.timezone,
+            clock=world.clock,
+            disk=world.disk,
+            worker=world.worker,
+            add_fault=lambda text: self.faults.add("climate", text),
+        )
+
     def _handlers(self) -> Mapping[CommandType, Handler]:
         clock, world = self.world.clock, self.world
         sections = diagnostic_sections(
@@ -184,7 +220,8 @@ class Hub:
 
     def _rhythm(self) -> Rhythm:
         settings = self.settings.current
-        return Rhythm(settings.reporting_interval_seconds, self.settings.kinds)
+        look_s = CLIMATE_LOOK_S if self.config.climate.zones else None
+        return Rhythm(settings.reporting_interval_seconds, self.settings.kinds, look_s)
 
     def status(self) -> Status:
         """Return what the hub says of itself."""
@@ -211,6 +248,8 @@ class Hub:
             "commands": self.commands.run,
             "service manager": self._tell_host,
         }
+        if self.climate:
+            loops["climate"] = self.climate.run
         if self.relay:
             loops["relaying"] = self.relay.run
             loops["registering"] = self._register
@@ -255,5 +294,7 @@ class Hub:
         while True:
             outbox = self.telemetry.outbox
             pending = outbox.stats().pending if outbox else 0
-            self.world.host.alive(f"cloud {self.link.status.state}, {pending} readings waiting")
+            # A control loop that hangs is a hub that hangs: silence lets the service manager start it anew.
+            if self.climate is None or not self.climate.is_hung:
+                self.world.host.alive(f"cloud {self.link.status.state}, {pending} readings waiting")
             await asyncio.sleep(period_s)

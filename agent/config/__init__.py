@@ -2,6 +2,7 @@
 
 from agent.config.loading import (
     BoardConfig,
+    ClimateConfig,
     CloudConfig,
     Config,
     RelayConfig,
@@ -14,6 +15,7 @@ from agent.config.loading import (
 
 __all__ = [
     "BoardConfig",
+    "ClimateConfig",
     "CloudConfig",
     "Config",
     "RelayConfig",

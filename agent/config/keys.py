@@ -18,6 +18,7 @@ from agent.config.types import (
     text,
     text_list,
 )
+from agent.config.zones import EMITTERS, zone_list
 from hal.interface import SensorKind
 
 KIB = 1024
@@ -65,6 +66,7 @@ SECTIONS: dict[str, str] = {
     "sensors.primary": "Which source speaks for the hub where several measure the same kind.",
     "storage": "Where readings wait for the cloud, and how much room they may take.",
     "commands": "What the cloud may tell this hub to do.",
+    "climate": "Heating and cooling. Without zones the hub drives nothing.",
     "clock": "When the wall clock is believed.",
     "relay": "Sensors that speak to the cloud through this hub.",
     "local": "The door for people on this machine.",
@@ -214,6 +216,57 @@ KEYS: tuple[Key, ...] = (
         "auto",
         '"simulated" restarts the agent only, as a new boot; "auto" does so on every board but "linux"',
     ),
+    Key(
+        "climate.zones",
+        zone_list(),
+        [],
+        "each zone is an output of the board, with the sensors that measure it",
+    ),
+    Key(
+        "climate.emitter",
+        choice(*EMITTERS),
+        "radiator",
+        "what heats the rooms: how fast it is decides how it is driven",
+    ),
+    Key(
+        "climate.source",
+        choice("none", "boiler", "heat_pump"),
+        "none",
+        'what makes heat for all zones; "none" where each has its own',
+    ),
+    Key("climate.source_min_on_s", number(0, 3600, "s"), 300, "a compressor needs minutes to get its oil back"),
+    Key("climate.source_min_off_s", number(0, 3600, "s"), 300, "a compressor must not start against its pressure"),
+    Key("climate.source_starts_per_hour_max", integer(1, 60, "starts"), 6, "each start wears it"),
+    Key("climate.source_stages", integer(1, 2, "stages"), 1, "the second helps where the first does not suffice"),
+    Key("climate.auxiliary_heat", boolean(), False, "whether the source has auxiliary heat"),
+    Key(
+        "climate.reversing_valve",
+        choice("cooling", "heating"),
+        "cooling",
+        "in which of both the valve of a heat pump is energised",
+    ),
+    Key("climate.pump_overrun_s", number(0, 3600, "s"), 300, "carries the last heat from the source to the rooms"),
+    Key("climate.relay_min_on_s", number(0, 3600, "s"), 180, "of each zone's own relay"),
+    Key("climate.relay_min_off_s", number(0, 3600, "s"), 180, "of each zone's own relay"),
+    Key("climate.relay_starts_per_hour_max", integer(1, 60, "starts"), 6, "of each zone's own relay"),
+    Key("climate.frost_c", number(4, 12, "°C"), 6, "below this a zone is heated whatever its mode"),
+    Key("climate.over_c", number(20, 40, "°C"), 30, "at or above this nothing is heated"),
+    Key("climate.under_c", number(10, 24, "°C"), 16, "at or below this nothing is cooled"),
+    Key(
+        "climate.sensor_stale_s",
+        number(120, DAY_S, "s"),
+        1800,
+        "an older reading does not count; more where sensors report hourly",
+    ),
+    Key(
+        "climate.fallback_duty_max",
+        number(0, 1),
+        0.3,
+        "how much a zone without any sensor is heated at most, as a share of time",
+    ),
+    Key("climate.fallback_s_max", number(0, 30 * DAY_S, "s"), 3 * DAY_S, "for how long; then it is switched off"),
+    Key("climate.failure_s", number(600, DAY_S, "s"), 7200, "so much heating without a rise is reported as a failure"),
+    Key("climate.optimum_start", boolean(), True, "begin before a warmer block, so that it is reached when it starts"),
     Key(
         "clock.trust",
         choice("kernel", "system"),

@@ -14,6 +14,7 @@ import msgspec
 
 from agent.config.keys import KEYS
 from agent.config.reading import ConfigProblems, Problem, Values, read_text, read_values
+from agent.config.zones import ZoneConfig
 from hal.interface import SensorKind
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
@@ -98,6 +99,32 @@ class CommandsConfig(msgspec.Struct, frozen=True, kw_only=True):
     reboot: Literal["auto", "logind", "simulated"]
 
 
+class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[climate]`; no zones, no control."""
+
+    zones: tuple[ZoneConfig, ...]
+    emitter: Literal["radiator", "floor", "air"]
+    source: Literal["none", "boiler", "heat_pump"]
+    source_min_on_s: float
+    source_min_off_s: float
+    source_starts_per_hour_max: int
+    source_stages: int
+    auxiliary_heat: bool
+    reversing_valve: Literal["cooling", "heating"]
+    pump_overrun_s: float
+    relay_min_on_s: float
+    relay_min_off_s: float
+    relay_starts_per_hour_max: int
+    frost_c: float
+    over_c: float
+    under_c: float
+    sensor_stale_s: float
+    fallback_duty_max: float
+    fallback_s_max: float
+    failure_s: float
+    optimum_start: bool
+
+
 class ClockConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[clock]`."""
 
@@ -132,6 +159,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sensors: SensorsConfig
     storage: StorageConfig
     commands: CommandsConfig
+    climate: ClimateConfig
     clock: ClockConfig
     relay: RelayConfig
     local: LocalConfig
@@ -241,6 +269,7 @@ def _build(values: Mapping[str, object]) -> Config:
         sensors=SensorsConfig(**_section(values, "sensors"), primary=MappingProxyType(primary)),
         storage=StorageConfig(**_section(values, "storage")),
         commands=CommandsConfig(**_section(values, "commands")),
+        climate=ClimateConfig(**_section(values, "climate")),
         clock=ClockConfig(**_section(values, "clock")),
         relay=RelayConfig(**_section(values, "relay")),
         local=LocalConfig(**_section(values, "local")),
