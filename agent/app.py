@@ -25,6 +25,7 @@ from agent.commands.room import Commands
 from agent.config import Config
 from agent.config.primary import choose_primary
 from agent.foundation.supervisor import Faults, supervise
+from agent.local import climate as climate_door
 from agent.local import server
 from agent.local.commands import CommandsReport, build_commands
 from agent.local.facts import diagnostic_sections
@@ -259,6 +260,7 @@ class Hub:
                 self.status,
                 commands=self._listed_commands,
                 confirm=self.commands.confirm,
+                rooms=[lambda door: climate_door.add_routes(door, self.climate, self._new_id)],
             )
         now_ms = self.world.clock.monotonic_ms
         async with asyncio.TaskGroup() as group:
@@ -279,6 +281,9 @@ class Hub:
         await self.commands.close()
         await self.telemetry.close()
         await self.world.board.close()
+
+    def _new_id(self) -> str:
+        return f"{self.world.rng.getrandbits(32):08x}"
 
     def _committed(self, readings: Sequence[Reading]) -> None:
         self.telemetry.committed()

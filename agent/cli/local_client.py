@@ -16,7 +16,7 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 TIMEOUT_S = 5.0
 
 
-_SAID_NO = {http.client.NOT_FOUND, http.client.SERVICE_UNAVAILABLE}
+_SAID_NO = {http.client.BAD_REQUEST, http.client.NOT_FOUND, http.client.SERVICE_UNAVAILABLE}
 
 
 class _Error(msgspec.Struct):
@@ -46,13 +46,14 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def fetch(path: Path, what: str = "/v1/status", *, method: str = "GET") -> bytes:
+def fetch(path: Path, what: str = "/v1/status", *, method: str = "GET", body: bytes | None = None) -> bytes:
     """Return a document of the hub as JSON.
 
     Args:
         path: The hub's socket.
         what: Which document.
         method: "GET", or "POST" for what changes something.
+        body: JSON that goes with it.
 
     Raises:
         NoAnswer: Nobody listens there, or what came is no answer of a hub.
@@ -61,9 +62,9 @@ def fetch(path: Path, what: str = "/v1/status", *, method: str = "GET") -> bytes
     """
     connection = _UnixConnection(path)
     try:
-        connection.request(method, what)
+        connection.request(method, what, body)
         response = connection.getresponse()
-        body = response.read(ANSWER_BYTES_MAX + 1)
+        answer = response.read(ANSWER_BYTES_MAX + 1)
     except PermissionError as error:
         raise NotAllowed(f"this user may not open {path}; try sudo, or join the group of the socket") from error
     except FileNotFoundError as error:
@@ -76,11 +77,11 @@ def fetch(path: Path, what: str = "/v1/status", *, method: str = "GET") -> bytes
         raise NoAnswer(f"no usable answer on {path} ({error})") from error
     finally:
         connection.close()
-    if response.status in _SAID_NO and (said := _said(body)):
+    if response.status in _SAID_NO and (said := _said(answer)):
         raise Refused(said)
-    if response.status != http.client.OK or len(body) > ANSWER_BYTES_MAX:
-        raise NoAnswer(f"what listens on {path} is no hub: status {response.status}, {len(body)} bytes")
-    return body
+    if response.status != http.client.OK or len(answer) > ANSWER_BYTES_MAX:
+        raise NoAnswer(f"what listens on {path} is no hub: status {response.status}, {len(answer)} bytes")
+    return answer
 
 
 def _said(body: bytes) -> str:

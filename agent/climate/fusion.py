@@ -5,7 +5,6 @@ room can be. One that contradicts the others is left out where it can be told wh
 """
 
 from collections.abc import Sequence
-from statistics import median
 
 import msgspec
 
@@ -112,7 +111,7 @@ def _agreed(good: list[Sample], house_c: float | None, problems: list[str]) -> l
     if max(values) - min(values) <= DISAGREE_K:
         return good
     if len(good) >= THREE:
-        middle = median(values)
+        middle = sorted(values)[len(values) // 2]
     elif house_c is not None:
         middle = min(values, key=lambda value_c: abs(value_c - house_c))
     else:
