@@ -53,6 +53,7 @@ soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
 	@mkdir -p $(RESULTS)
 	$(BIN)/python tests/bench/soak_rehearsal.py --output $(RESULTS)/soak_rehearsal.json $(SOAK_ARGS)
 	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) -s tests/rehearsal/test_commands.py -k wherever_the_world_stops
+	$(BIN)/python tests/bench/soak_climate.py --output $(RESULTS)/soak_climate.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)
 
 interop: $(DEV) ## zigbee-herdsman, from npm, against the emulated stick (needs Node.js)

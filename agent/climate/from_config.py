@@ -1,7 +1,7 @@
 """From the configuration and the board's outputs to the settings of the control room. Pure."""
 
 from agent.climate.guard import GuardLimits
-from agent.climate.settings import LAWS, ClimateSettings, Emitter, SourceKind, SourceSettings, ZoneSettings
+from agent.climate.settings import ClimateSettings, Emitter, SourceKind, SourceSettings, ZoneSettings, law_for
 from agent.config import ClimateConfig
 from agent.errors import ConfigInvalid
 from hal.interface import HvacOutputs
@@ -27,7 +27,7 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
             sensors=tuple(zip(zone.sensors, zone.weights, strict=True)),
             can_heat=offered[zone.id].can_heat,
             can_cool=offered[zone.id].can_cool and config.source != "boiler",
-            law=LAWS[Emitter(zone.emitter or config.emitter)],
+            law=law_for(Emitter(zone.emitter or config.emitter), is_shared=not has_own, min_on_s=config.relay_min_on_s),
             limits=GuardLimits(config.relay_min_on_s, config.relay_min_off_s, config.relay_starts_per_hour_max),
             frost_c=config.frost_c,
             over_c=config.over_c,

@@ -4,15 +4,14 @@ The controller says which share of the time the equipment should be on. What is 
 seconds of full output; the equipment goes on when it is owed a dose and off when it has had one too many. So the
 average is right whatever minimum times, other zones or a power cut did in between: the law counts what was really on.
 
-With a dose of an eighth of the cycle, a cycle at half duty takes `cycle_s`, and others take longer: the doses stay
-alike, from 1/4 of the cycle on, and only their distance changes. Signs are those of heating; for cooling the caller
-turns the error around.
+At duty d a cycle takes 2 dose / (d (1 - d)), and its on time is 2 dose / (1 - d). Signs are those of heating; for
+cooling the caller turns the error around.
 """
 
 import msgspec
 
 DOSES_PER_CYCLE = 8.0
-"""At duty d a cycle takes dose / (d (1 - d)) * 2, which is 8 doses at its shortest."""
+"""A cycle at half duty takes 8 doses."""
 
 JOIN_DOSES = -0.6
 """Where the source runs anyway a zone takes its dose early: zones that call together spare it starts."""
@@ -28,19 +27,21 @@ class LawSettings(msgspec.Struct, frozen=True):
     Attributes:
         gain_per_k: Duty for each kelvin of error.
         integral_s: The time in which a constant error adds as much again.
-        cycle_s: The length of a cycle at half duty, the shortest there is.
+        cycle_s: The length of a cycle, as long as its dose is not below `dose_s_min`.
+        dose_s_min: The smallest dose: half of the minimum on time or a little less. An eighth of the cycle keeps all
+            doses alike, so that equipment which is little needed starts seldom.
         deadband_k: Errors below it are not integrated.
     """
 
     gain_per_k: float
     integral_s: float
     cycle_s: float
+    dose_s_min: float = 80.0
     deadband_k: float = 0.05
 
-    @property
-    def dose_s(self) -> float:
-        """How much is owed before it is switched."""
-        return self.cycle_s / DOSES_PER_CYCLE
+    def dose_s(self, duty: float) -> float:
+        """Return how much is owed before it is switched, at a duty."""
+        return max(self.dose_s_min, 4.0 * duty * (1.0 - duty) * self.cycle_s / DOSES_PER_CYCLE)
 
 
 class LawState(msgspec.Struct, frozen=True):
@@ -89,7 +90,8 @@ def step(
     duty = min(1.0, max(0.0, raw))
     # Anti-windup: no integration further out while the duty is at its end already, nor for what was owed and not given.
     pushes_out = (raw > 1.0 and error_k > 0.0) or (raw < 0.0 and error_k < 0.0)
-    is_starved = state.owed_s > 2.0 * settings.dose_s and error_k > 0.0 and not was_on
+    dose_s = settings.dose_s(duty)
+    is_starved = state.owed_s > 2.0 * dose_s and error_k > 0.0 and not was_on
     if abs(error_k) > settings.deadband_k and not pushes_out and not is_starved:
         integral += settings.gain_per_k * error_k * dt_s / settings.integral_s
         integral = min(1.0, max(0.0, integral))
@@ -100,5 +102,5 @@ def step(
         return LawStep(LawState(integral, max(min(owed_s, 0.0), -settings.cycle_s)), 0.0, wants_on=False)
     owed_s = min(settings.cycle_s, max(-settings.cycle_s, owed_s))
     doses = -1.0 if was_on else JOIN_DOSES if may_join else 1.0
-    wants_on = owed_s > doses * settings.dose_s
+    wants_on = owed_s > doses * dose_s
     return LawStep(LawState(integral, owed_s), duty, wants_on)

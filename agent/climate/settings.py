@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from agent.climate.guard import GuardLimits
-from agent.climate.law import LawSettings
+from agent.climate.law import DOSES_PER_CYCLE, LawSettings
 
 ZONES_MAX = 8
 
@@ -19,11 +19,30 @@ class Emitter(StrEnum):
 
 
 LAWS = {
-    Emitter.RADIATOR: LawSettings(gain_per_k=0.35, integral_s=4500.0, cycle_s=1050.0),
+    Emitter.RADIATOR: LawSettings(gain_per_k=0.35, integral_s=4500.0, cycle_s=900.0),
     Emitter.FLOOR: LawSettings(gain_per_k=0.25, integral_s=4 * 3600.0, cycle_s=3600.0),
     Emitter.AIR: LawSettings(gain_per_k=0.3, integral_s=2400.0, cycle_s=900.0),
 }
 """Found on the simulated house (tests/bench/bench_climate.py) for radiators; the others scaled by their lag."""
+
+SHARED_CYCLE_FACTOR = 7 / 6
+DOSE_SHARE_OF_MIN_ON = 0.45
+"""An on time is a little more than two doses: so it is never cut off at the minimum."""
+
+
+def law_for(emitter: Emitter, *, is_shared: bool, min_on_s: float) -> LawSettings:
+    """Return how the law acts.
+
+    Args:
+        emitter: What gives the heat to the room.
+        is_shared: Zones share a source: longer cycles and even doses spare it starts, at the price of some tenths of a
+            kelvin.
+        min_on_s: Of the zone's relay.
+    """
+    law = LAWS[emitter]
+    cycle_s = law.cycle_s * (SHARED_CYCLE_FACTOR if is_shared else 1.0)
+    dose_s_min = max(DOSE_SHARE_OF_MIN_ON * min_on_s, cycle_s / DOSES_PER_CYCLE if is_shared else 0.0)
+    return msgspec.structs.replace(law, cycle_s=cycle_s, dose_s_min=dose_s_min)
 
 
 class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,6 +66,7 @@ class Home:
         oracle: The books of safety.
         at_ms: True milliseconds since the beginning.
         is_clock_known: Whether the hub knows the time of day.
+        clock_error_ms: How wrong it is, where it believes to know.
         broken_relays: Rooms whose relay does something else than it is told.
         has_source: Whether what makes the heat works.
     """
@@ -100,6 +101,7 @@ class Home:
         self.oracle = SafetyOracle(options.settings)
         self.at_ms = 0
         self.is_clock_known = True
+        self.clock_error_ms = 0
         self.broken_relays: dict[str, HvacAction] = {}
         self.has_source = True
         self._boots = 0
@@ -118,7 +120,7 @@ class Home:
 
     def moment(self) -> Moment:
         """Return now as the hub sees it."""
-        utc_ms = self.options.start_utc_ms + self.at_ms
+        utc_ms = self.options.start_utc_ms + self.at_ms + self.clock_error_ms
         return Moment(
             f"boot {self._boots}", self.at_ms - self._boot_at_ms + BOOT_MS, utc_ms if self.is_clock_known else None
         )

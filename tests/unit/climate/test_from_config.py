@@ -7,7 +7,7 @@ import pytest
 
 from agent.climate.from_config import climate_settings
 from agent.climate.guard import GuardLimits
-from agent.climate.settings import LAWS, Emitter, SourceKind
+from agent.climate.settings import Emitter, SourceKind, law_for
 from agent.climate.thermometers import Thermometers
 from agent.config import ClimateConfig, resolve_text
 from agent.errors import ConfigInvalid
@@ -43,7 +43,9 @@ def test_what_the_file_says_is_what_is_set() -> None:
     living, attic = settings.zones
     assert living.sensors == (("a", 2.0), ("b", 1.0))
     assert (living.can_heat, living.can_cool, attic.can_cool) == (True, True, False)
-    assert (living.law, attic.law) == (LAWS[Emitter.FLOOR], LAWS[Emitter.AIR])
+    assert living.law == law_for(Emitter.FLOOR, is_shared=True, min_on_s=180.0)
+    assert attic.law == law_for(Emitter.AIR, is_shared=True, min_on_s=180.0)
+    assert law_for(Emitter.AIR, is_shared=False, min_on_s=180.0).dose_s_min == 81.0
     assert living.frost_c == 8.0
     assert settings.source.kind is SourceKind.HEAT_PUMP
     assert settings.source.limits == GuardLimits(600.0, 300.0, 6)

@@ -1,5 +1,6 @@
 """The average is right whatever the equipment was allowed to do; nothing winds up."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,10 +28,16 @@ def test_the_average_output_is_the_duty(duty: float) -> None:
     assert share == pytest.approx(duty, abs=0.01)
 
 
-@pytest.mark.parametrize(("duty", "cycle_s"), [(0.5, 900.0), (0.25, 1200.0), (0.1, 2500.0)])
-def test_a_cycle_is_shortest_at_half_duty(duty: float, cycle_s: float) -> None:
+@pytest.mark.parametrize(("duty", "cycle_s"), [(0.5, 900.0), (0.25, 900.0), (0.1, 1780.0)])
+def test_a_cycle_keeps_its_length_until_its_dose_is_too_small(duty: float, cycle_s: float) -> None:
     _, starts = run(duty, 100.0)
     assert 360_000 / starts == pytest.approx(cycle_s, rel=0.05)
+
+
+def test_even_doses_make_few_starts_where_little_is_needed() -> None:
+    even = msgspec.structs.replace(SETTINGS, dose_s_min=900.0 / 8)
+    assert run(0.1, 100.0, settings=even)[1] < run(0.1, 100.0)[1]
+    assert run(0.1, 100.0, settings=even)[0] == pytest.approx(0.1, abs=0.01)
 
 
 def test_ends_of_the_duty_are_never_and_always() -> None:

@@ -1,0 +1,42 @@
+"""Weeks of a heated home with everything going wrong: no rule is broken, no room is cold; planted bugs are found."""
+
+import pytest
+
+from agent.climate import guard, zone
+from agent.climate.guard import Guard, GuardLimits
+from agent.rehearsal.heating_year import Year
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_weeks_with_faults_break_no_rule(seed: int) -> None:
+    verdict = Year(seed, days=15).run()
+    assert verdict.is_clean, verdict
+    assert verdict.steps > 15 * 1440 * 0.95
+    assert sum(verdict.struck.values()) > 5
+
+
+@pytest.mark.parametrize("rule", ["minimum off time", "minimum on time"])
+def test_a_guard_that_does_not_guard_is_found(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(_: Guard, limits: GuardLimits, now_ms: int, *, is_wanted: bool) -> tuple[bool, str]:
+        del limits, now_ms
+        return is_wanted, ""
+
+    monkeypatch.setattr(guard, "allowed", careless)
+    assert any(rule in text for text in Year(4, days=8).run().broken)
+
+
+def test_a_restart_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(saved: Guard, *, saved_ms: int, now_ms: int, is_same_boot: bool) -> Guard:
+        del saved, saved_ms, is_same_boot
+        return guard.just_stopped(now_ms - 10_000_000)
+
+    monkeypatch.setattr(guard, "restored", forgetful)
+    found = [text for seed in (1, 4) for text in Year(seed, days=7).run().broken]
+    assert any("minimum off time" in text for text in found)
+
+
+def test_a_limit_that_does_not_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zone, "_within_limits", lambda settings, wanted, value_c: wanted)
+    monkeypatch.setattr(zone, "_is_frost", lambda state, settings, known_c: known_c is not None)
+    assert any("above the limit" in text for text in Year(1, days=3).run().broken)
