@@ -44,7 +44,7 @@ from hal.interface import Reading
 
 _log = logging.getLogger(__name__)
 
-CLIMATE_LOOK_S = 30
+CLIMATE_LOOK_S = 60
 """How often the hub's own sensors are asked where they steer something; reports keep their own interval."""
 
 ALIVE_S = 30.0

@@ -42,6 +42,7 @@ from agent.rehearsal.operator import Operator
 from agent.rehearsal.options import Options
 from agent.rehearsal.oracle import Oracle
 from agent.rehearsal.orders import draw_orders
+from agent.rehearsal.safety_watch import SafetyWatch
 from agent.rehearsal.verdict import ReadingCounts, RequestCounts, Verdict
 from agent.telemetry.outbox import Outbox, OutboxStats
 from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbox
@@ -138,6 +139,7 @@ class Rehearsal:
         self.crashes = 0
         self.struck: Counter[str] = Counter()
         self._config = self._make_config()
+        self._safety = SafetyWatch(self._config.climate, now_ms=self._now_ms, violate=self.oracle.violate)
 
     def _now_ms(self) -> int:
         return int(self._loop.time() * 1000 + 0.5)
@@ -334,6 +336,7 @@ class Rehearsal:
         self.machine.leave(
             is_power_cut=mishap.kind is MishapKind.POWER_CUT, are_commits_synced=_are_commits_synced(outbox)
         )
+        self._safety.killed()
         self._end_life(hub)
         task.cancel()
         await asyncio.wait({task})
@@ -348,7 +351,7 @@ class Rehearsal:
 
     def _end_life(self, hub: app.Hub) -> None:
         bad = sum(state.bad for state in hub.intake.sources.values())
-        self.oracle.life_over(judged_bad=bad, uncommitted=hub.intake.waiting)
+        self.oracle.life_over(judged_bad=bad, uncommitted=hub.intake.waiting, looked=hub.sampler.looked)
         self._hub = None
 
     def _life_config(self) -> Config:
@@ -360,7 +363,7 @@ class Rehearsal:
     def _world(self, session: aiohttp.ClientSession) -> world.World:
         machine = self.machine
         return world.World(
-            board=self.stage.board(machine, self.oracle),
+            board=self._safety.overheard(self.stage.board(machine, self.oracle)),
             clock=machine.clock,
             rng=random.Random(self._rng.randrange(2**32)),
             disk=Disk(self._eavesdropper.on_operation),

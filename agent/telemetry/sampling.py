@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from agent.foundation.clock import Clock
-from agent.model import HUB, Reading, SensorKind
+from agent.model import HUB, Quality, Reading, SensorKind
 from agent.telemetry.intake import Intake
 from hal.errors import HalError
 from hal.interface import Sensor
@@ -35,7 +35,8 @@ class Rhythm(msgspec.Struct, frozen=True):
         interval_s: `reporting_interval_seconds`.
         kinds: `enabled_sensors`; `None` for all. The others are sampled too, for the page and the control law, but do
             not go to the cloud.
-        look_s: Ask at least this often; what is asked between two reports stays on the hub. `None` for reports only.
+        look_s: Ask thermometers at least this often; what is asked between two reports stays on the hub. `None` for
+            reports only.
     """
 
     interval_s: int
@@ -59,7 +60,11 @@ def next_tick_ms(now_ms: int, interval_ms: int, phase: float) -> int:
 
 
 class Sampler:
-    """The loop that asks the sensors."""
+    """The loop that asks the sensors.
+
+    Attributes:
+        looked: How many good values were asked for between two reports and went nowhere.
+    """
 
     def __init__(
         self,
@@ -90,6 +95,7 @@ class Sampler:
         self._rhythm = rhythm
         self._phase = phase
         self._changed = asyncio.Event()
+        self.looked = 0
 
     def rhythm_changed(self) -> None:
         """Take note that the device settings changed."""
@@ -129,10 +135,16 @@ class Sampler:
         """
         kinds = self._rhythm().kinds
         late, self._slow = self._slow, []
+        if not is_due:
+            self._slow = [judged for judged in late if not _is_looked_at(judged)]
+            late = [judged for judged in late if _is_looked_at(judged)]
         quick: list[_Judged] = []
         try:
             async with asyncio.timeout(TURN_S):
                 for judged in self._quick:
+                    if not is_due and not _is_looked_at(judged):
+                        quick.append(judged)
+                        continue
                     await self._ask(judged, kinds, is_due=is_due)
                     quick.append(judged)
         except TimeoutError:
@@ -163,7 +175,13 @@ class Sampler:
             return
         at_ms = self._clock.monotonic_ms()
         quality, reason = judge.judge(value, at_ms)
+        is_reported = self._primary.get(kind) == source and (kinds is None or kind in kinds)
+        if is_reported and not is_due and quality is not Quality.BAD:
+            self.looked += 1
         self._intake.offer(
-            Reading(HUB, source, kind, value, at_ms, quality, reason),
-            is_reported=is_due and self._primary.get(kind) == source and (kinds is None or kind in kinds),
+            Reading(HUB, source, kind, value, at_ms, quality, reason), is_reported=is_reported and is_due
         )
+
+
+def _is_looked_at(judged: _Judged) -> bool:
+    return judged[0].kind is SensorKind.TEMPERATURE

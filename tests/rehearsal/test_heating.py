@@ -26,13 +26,14 @@ def test_a_guard_that_does_not_guard_is_found(rule: str, monkeypatch: pytest.Mon
     assert any(rule in text for text in Year(4, days=8).run().broken)
 
 
+@pytest.mark.slow
 def test_a_restart_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(saved: Guard, *, saved_ms: int, now_ms: int, is_same_boot: bool) -> Guard:
         del saved, saved_ms, is_same_boot
         return guard.just_stopped(now_ms - 10_000_000)
 
     monkeypatch.setattr(guard, "restored", forgetful)
-    found = [text for seed in (1, 4) for text in Year(seed, days=7).run().broken]
+    found = [text for seed in (1, 4) for text in Year(seed, days=10).run().broken]
     assert any("minimum off time" in text for text in found)
 
 
