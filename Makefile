@@ -15,11 +15,13 @@ RESULTS := bench-results
 COVERAGE_PERCENT_MIN := 90
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+ROOTFS := build/rootfs
+ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd
 DEMO_ARGS ?=
 SOAK_ARGS ?=
 SOAK_STRIDE ?= 1
 
-.PHONY: help demo test quick check bench soak interop lock fmt picture clean
+.PHONY: help demo test quick check bench soak interop container lock fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -60,6 +62,9 @@ interop: $(DEV) ## zigbee-herdsman, from npm, against the emulated stick (needs 
 	npm ci --prefix tests/interop --no-audit --no-fund
 	$(BIN)/python tests/interop/run.py
 
+container: $(DEV) $(ROOTFS) ## the service under a real systemd, in a container (needs root, mmdebstrap, systemd-nspawn)
+	CLIMAHUB_ROOTFS=$(abspath $(ROOTFS)) $(PYTEST) -p no:randomly tests/systemd
+
 lock: $(DEV) ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgrade)
 	$(LOCK) $(LOCK_ARGS) --extra rehearsal --output-file requirements.lock pyproject.toml
 	$(LOCK) $(LOCK_ARGS) --extra rehearsal --extra dev --output-file requirements-dev.lock pyproject.toml
@@ -73,6 +78,11 @@ picture: $(RUNTIME) ## draw docs/demo.svg anew
 
 clean: ## take away everything that make has made
 	rm -rf $(VENV) $(RESULTS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+
+$(ROOTFS):
+	mkdir -p $(dir $@)
+	mmdebstrap --quiet --variant=minbase --include=$(ROOTFS_PACKAGES) trixie $@.part
+	mv $@.part $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \

@@ -1,21 +1,24 @@
 """`climahub`, or `python -m agent`.
 
-`climahub run` goes straight to the daemon, so that the command-line library never enters its memory; all else is
-`agent.cli`.
+`climahub run --config FILE`, as the service is started, goes straight to the daemon, so that the command-line library
+never enters its memory; all else, its help and its typing errors included, is `agent.cli`.
 """
 
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    if sys.argv[1:2] == ["run"]:
-        from agent import daemon  # noqa: PLC0415 - each way imports only what it needs
+    match sys.argv[1:]:
+        case ["run", "--config", path] if not path.startswith("-"):
+            from agent import daemon  # noqa: PLC0415 - each way imports only what it needs
 
-        raise SystemExit(daemon.main(sys.argv[2:]))
-    from agent.cli import main as command_line  # noqa: PLC0415
+            raise SystemExit(daemon.main(Path(path)))
+        case _:
+            from agent.cli import main as command_line  # noqa: PLC0415
 
-    command_line()
+            command_line()
 
 
 if __name__ == "__main__":

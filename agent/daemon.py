@@ -3,7 +3,6 @@
 Imported by the daemon only, so it must stay light: no click, no rich, no simulator's loop.
 """
 
-import argparse
 import asyncio
 import ctypes
 import functools
@@ -12,7 +11,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from agent import __version__, app, config, world
@@ -45,27 +44,10 @@ EXIT_ALREADY_RUNNING = 75
 LEDGER_NAME = "quotas"
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line of `climahub run`."""
-    made = argparse.ArgumentParser(
-        prog="climahub run",
-        description="Run the hub until SIGTERM or Ctrl-C.",
-        epilog=(
-            f"exit codes: 0 stopped on request; {EXIT_CONFIG} configuration refused (see climahub config check);"
-            f" {EXIT_CANNOT_CREATE} a directory cannot be used; {EXIT_ALREADY_RUNNING} already running"
-        ),
-    )
-    made.add_argument(
-        "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"configuration (default {DEFAULT_CONFIG})"
-    )
-    return made
-
-
-def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
+def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
     """Run the hub; return the exit code."""
-    options = parser().parse_args(arguments)
     try:
-        settings = config.load(options.config, environ=environ)
+        settings = config.load(config_path, environ=environ)
         log.set_up(settings.log.level, settings.log.format, now_ms=SystemClock(trust_wall_clock=True).monotonic_ms)
         storage = settings.storage
         for directory in (storage.state_dir, storage.run_dir):

@@ -1,5 +1,6 @@
 """`climahub rehearse`: asks for a rehearsal and prints its verdict. The judging is done in `agent.rehearsal`."""
 
+import logging
 import shlex
 import sys
 from collections.abc import Mapping
@@ -62,6 +63,8 @@ def rehearse(
     gave with what the cloud stored: nothing lost, altered or invented, and no quota exceeded.
     """
     check_map(board, map_file)
+    # What the rehearsed hub logs is part of the play; without a handler Python prints it among the verdict.
+    logging.getLogger().addHandler(logging.NullHandler())
     asked: dict[str, Any] = {
         "recording": board.recording,
         "map": map_file,

@@ -30,4 +30,4 @@ def run(path: Path) -> int:
 
     Readings are committed to the disk every few seconds and at the end: stopping loses nothing.
     """
-    return daemon.main(["--config", str(path)])
+    return daemon.main(path)

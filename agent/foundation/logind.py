@@ -59,5 +59,5 @@ async def reboot(reason: str, *, bus_address: str | None = None) -> None:
         said = f"{answer.error_name}: {' '.join(map(str, answer.body))}"
         raise RebootFailed(
             f"logind does not restart the machine ({said}); the service's user needs a polkit rule for"
-            " org.freedesktop.login1.reboot (docs/cloud-commands.md)"
+            " org.freedesktop.login1.reboot (docs/install.md)"
         )

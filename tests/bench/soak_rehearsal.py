@@ -4,6 +4,7 @@ python tests/bench/soak_rehearsal.py --count 100 --days 3 --sensors 50
 """
 
 import argparse
+import logging
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -59,6 +60,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
+    logging.disable(logging.CRITICAL)
     work = partial(one, days=options.days, sensors=options.sensors, faults=options.faults)
     verdicts = []
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:

@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,13 @@ def test_a_recording_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(arguments) == exits.OK
     readings = json.loads(capsys.readouterr().out)["readings"]
     assert (readings["taken"], readings["accepted"], readings["lost"]) == (670, 670, 0)
+
+
+def test_what_the_rehearsed_hub_logs_stays_in_the_play() -> None:
+    command = [sys.executable, "-m", "agent", "rehearse", "--days", "0.3", "--sensors", "7", "--seed", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["commands"]["failed"] > 0
+    assert done.stderr == ""
 
 
 def test_violations_are_exit_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,128 @@
+"""climahub installed on a machine as docs/install.md says, beside a reference cloud on the same loopback."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.systemd.machine import Machine
+
+PROJECT = Path(__file__).parents[2]
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+CONFIG = """\
+[cloud]
+base_url = "{url}"
+commands_poll_interval_s = 3
+batch_linger_s = 1
+[board]
+name = "linux"
+[board.linux]
+sysfs_root = "/opt/sensors"
+[clock]
+trust = "system"
+[log]
+format = "journal"
+"""
+
+
+class Cloud:
+    """The reference cloud, operated by its command line."""
+
+    def __init__(self, directory: Path) -> None:
+        """Serve, on a port of its own."""
+        self._env = os.environ | {"CLIMAHUB_ADMIN_TOKEN": secrets.token_urlsafe(18)}
+        command = [sys.executable, "-m", "agent", "cloud", "serve", "--port", "0"]
+        self._process = subprocess.Popen(
+            command, cwd=PROJECT, env=self._env, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        assert self._process.stdout is not None
+        first = self._process.stdout.readline()
+        self.url = next(word for word in first.split() if word.startswith("http://")).rstrip(".,")
+        self.key_file = directory / "hub.key"
+        self._ask("provision", "hub", "--key-file", str(self.key_file))
+
+    def command(self, type_: str) -> str:
+        """Queue a command and return its id."""
+        return str(self._json("command", "hub", type_)["command_id"])
+
+    def state_of(self, command_id: str) -> str:
+        """Return how a command ended, or "pending"."""
+        return next(str(each["state"]) for each in self._json("commands", "hub") if each["command_id"] == command_id)
+
+    def readings(self) -> int:
+        """Return how many readings have arrived."""
+        return len(self._ask("readings").splitlines())
+
+    def end(self) -> None:
+        """Stop serving."""
+        self._process.terminate()
+        self._process.communicate()
+
+    def _json(self, *arguments: str) -> Any:  # noqa: ANN401 (any JSON)
+        return json.loads(self._ask(*arguments, "--json"))
+
+    def _ask(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "agent", "cloud", *arguments, "--url", self.url]
+        return subprocess.run(command, cwd=PROJECT, env=self._env, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    served = Cloud(tmp_path_factory.mktemp("cloud"))
+    yield served
+    served.end()
+
+
+@pytest.fixture(scope="session")
+def machine(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    directory = tmp_path_factory.mktemp("machine")
+    subprocess.run(["cp", "-a", os.environ["CLIMAHUB_ROOTFS"], str(directory / "root")], check=True)
+    made = Machine(directory / "root")
+    try:
+        made.power_on()
+        install(made, cloud, directory)
+        yield made
+    finally:
+        made.power_off()
+        shutil.rmtree(directory / "root", ignore_errors=True)
+
+
+def install(machine: Machine, cloud: Cloud, directory: Path) -> None:
+    """Do what docs/install.md tells a person to do."""
+    wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", str(directory), "."]
+    subprocess.run(wheel, cwd=PROJECT, check=True)
+    (built,) = directory.glob("climahub-*.whl")
+    machine.write(f"/root/{built.name}", "")
+    shutil.copy(built, machine.root / "root" / built.name)
+    shutil.copy(PROJECT / "requirements.lock", machine.root / "root")
+    certificates = os.environ.get("PIP_CERT")
+    if certificates:
+        shutil.copy(certificates, machine.root / CERTIFICATES.lstrip("/"))
+    machine.run("python3", "-m", "venv", "/opt/climahub")
+    pip = ["env", "-u", "PIP_FIND_LINKS", "PIP_CONFIG_FILE=/dev/null", f"PIP_CERT={CERTIFICATES}"]
+    pip += ["/opt/climahub/bin/pip", "--quiet", "--disable-pip-version-check", "install"]
+    machine.run(*pip, "--require-hashes", "-r", "/root/requirements.lock")
+    machine.run(*pip, "--no-deps", f"/root/{built.name}")
+    # A thermometer on a 1-Wire bus, as the kernel would show it: a container has no hardware.
+    machine.write("/opt/sensors/class/hwmon/hwmon0/name", "w1_slave_temp\n")
+    machine.write("/opt/sensors/class/hwmon/hwmon0/temp1_input", "20562\n")
+    machine.write("/etc/climahub/config.toml", CONFIG.format(url=cloud.url))
+    machine.write("/etc/climahub/api-key", cloud.key_file.read_text(), 0o600)
+    for name, target in (
+        ("50-climahub.rules", "/etc/polkit-1/rules.d/50-climahub.rules"),
+        ("climahub.sysusers.conf", "/etc/sysusers.d/climahub.conf"),
+        ("climahub.service", "/etc/systemd/system/climahub.service"),
+    ):
+        machine.write(target, (PROJECT / "systemd" / name).read_text())
+    machine.run("systemd-sysusers")
+    # The unit's own times are made for years; a test has no two minutes to see a hang noticed.
+    machine.write("/etc/systemd/system/climahub.service.d/haste.conf", "[Service]\nWatchdogSec=4\nRestartSec=1\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "enable", "--now", "climahub")

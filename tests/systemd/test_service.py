@@ -1,0 +1,94 @@
+"""The unit under a real systemd: what it promises a fleet's operator."""
+
+import os
+
+import pytest
+
+from tests.systemd.conftest import Cloud
+from tests.systemd.machine import Machine
+
+pytestmark = pytest.mark.skipif(
+    "CLIMAHUB_ROOTFS" not in os.environ, reason="needs root and a Debian root file system: make container"
+)
+
+UNIT = "climahub"
+SECURITY_TENTHS_MAX = 15
+
+
+def pid(machine: Machine) -> str:
+    return machine.show(UNIT, "MainPID")
+
+
+def is_up(machine: Machine) -> bool:
+    return machine.show(UNIT, "ActiveState") == "active" and pid(machine) != "0"
+
+
+def test_it_starts_as_a_user_of_its_own_and_readings_arrive(machine: Machine, cloud: Cloud) -> None:
+    assert is_up(machine)
+    assert machine.run("stat", "-c", "%U", f"/proc/{pid(machine)}").strip() == "climahub"
+    machine.wait(cloud.readings, 60, "a reading at the cloud")
+    assert "cloud up" in machine.show(UNIT, "StatusText")
+    assert "up" in machine.run("/opt/climahub/bin/climahub", "status")
+    assert cloud.key_file.read_text().strip() not in machine.run("journalctl", "-u", UNIT, "--no-pager")
+
+
+def test_killed_it_comes_back(machine: Machine) -> None:
+    before = pid(machine)
+    machine.run("systemctl", "kill", "-s", "KILL", UNIT)
+    machine.wait(lambda: is_up(machine) and pid(machine) != before, 30, "the restart")
+
+
+def test_hanging_it_is_killed_and_comes_back(machine: Machine) -> None:
+    before = pid(machine)
+    machine.run("systemctl", "kill", "-s", "STOP", UNIT)
+    machine.wait(lambda: is_up(machine) and pid(machine) != before, 60, "the watchdog's restart")
+    assert "Watchdog timeout" in machine.run("journalctl", "-u", UNIT, "--no-pager")
+
+
+def test_stopping_is_quick_and_in_order(machine: Machine) -> None:
+    machine.run("systemctl", "stop", UNIT)
+    assert machine.show(UNIT, "Result") == "success"
+    machine.run("systemctl", "start", UNIT)
+    assert is_up(machine)
+
+
+def test_the_command_reboot_restarts_the_machine_once(machine: Machine, cloud: Cloud) -> None:
+    boot = machine.run("cat", "/proc/sys/kernel/random/boot_id")
+    command = cloud.command("reboot")
+    machine.wait_for_restart(120)
+    assert machine.run("cat", "/proc/sys/kernel/random/boot_id") != boot
+    machine.wait(lambda: is_up(machine), 60, "the service after the boot")
+    assert cloud.state_of(command) == "acked"
+    listed = machine.run("/opt/climahub/bin/climahub", "commands")
+    machine.wait(lambda: "acked" in machine.run("/opt/climahub/bin/climahub", "commands"), 30, f"a tombstone {listed}")
+    again = machine.run("cat", "/proc/sys/kernel/random/boot_id")
+    before = cloud.readings()
+    machine.wait(lambda: cloud.readings() > before, 120, "readings after the boot")
+    assert machine.run("cat", "/proc/sys/kernel/random/boot_id") == again
+
+
+def test_a_power_cut_is_survived(machine: Machine, cloud: Cloud) -> None:
+    machine.power_off()
+    machine.power_on()
+    machine.wait(lambda: is_up(machine), 60, "the service after the power cut")
+    before = cloud.readings()
+    machine.wait(lambda: cloud.readings() > before, 120, "readings after the power cut")
+
+
+def test_a_refused_configuration_is_told_and_not_tried_again(machine: Machine) -> None:
+    good = (machine.root / "etc/climahub/config.toml").read_text()
+    machine.write("/etc/climahub/config.toml", good.replace("batch_linger_s", "batch_linger"))
+    machine.run("sh", "-c", "systemctl restart climahub || true")
+    machine.wait(lambda: machine.show(UNIT, "ActiveState") == "failed", 30, "the end")
+    assert machine.show(UNIT, "ExecMainStatus") == "78"
+    assert "batch_linger_s" in machine.journal()
+    machine.write("/etc/climahub/config.toml", good)
+    machine.run("systemctl", "restart", UNIT)
+    assert is_up(machine)
+
+
+def test_it_is_confined(machine: Machine) -> None:
+    machine.run(
+        "systemd-analyze", "security", "--offline=true", f"--threshold={SECURITY_TENTHS_MAX}", f"{UNIT}.service"
+    )
+    assert machine.run("systemd-analyze", "verify", f"{UNIT}.service") == ""
