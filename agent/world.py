@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from agent.cloud.quota import Ledger
-from agent.config import BoardConfig
+from agent.config import BoardConfig, LinuxConfig
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
@@ -20,6 +20,7 @@ from agent.foundation.host import Host
 from agent.foundation.route import is_metered
 from agent.foundation.worker import Worker
 from hal.interface import Board, Reading, Sensor, SensorKind
+from hal.linux.gpio import GpioOutputs, Relay, Wiring
 from hal.plausibility import CHIP_TEMPERATURE, Judge
 
 _log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
         case "linux":
             from hal.linux import LinuxBoard  # noqa: PLC0415
 
-            return LinuxBoard(sysfs_root=config.linux.sysfs_root)
+            return LinuxBoard(sysfs_root=config.linux.sysfs_root, wiring=wiring_of(config.linux))
         case "replay":
             from hal import replay  # noqa: PLC0415
 
@@ -99,6 +100,31 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
                 )
             )
             return sim.SimBoard(world, monotonic_ms=clock.monotonic_ms)
+
+
+def wiring_of(config: LinuxConfig) -> Wiring | None:
+    """Return what hangs on which line; `None` where nothing does."""
+    if not config.relays:
+        return None
+    return Wiring(
+        chip=config.gpio_chip,
+        zones=tuple(Relay(relay.name, relay.heat_line, relay.cool_line) for relay in config.relays),
+        source={part.part: part.line for part in config.source_lines},
+        is_active_low=config.relays_active_low,
+    )
+
+
+def outputs_off(config: BoardConfig) -> None:
+    """Switch off what a dead agent may have left on. A board without relays has nothing to switch.
+
+    Raises:
+        ActuatorFault: The lines cannot be had.
+    """
+    wiring = wiring_of(config.linux) if config.name == "linux" else None
+    if wiring is not None:
+        outputs = GpioOutputs(wiring)
+        outputs.off()
+        outputs.close()
 
 
 def judge_for(sensor: Sensor) -> Judge:

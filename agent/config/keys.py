@@ -5,6 +5,7 @@ Owns what may stand in a configuration file. Never reads a file; `agent.config` 
 
 import msgspec
 
+from agent.config.relays import part_list, relay_list
 from agent.config.types import (
     ValueType,
     boolean,
@@ -61,7 +62,7 @@ SECTIONS: dict[str, str] = {
     "board": "What the hub runs on.",
     "board.sim": 'The simulated house (board.name = "sim").',
     "board.replay": 'A recording of a house (board.name = "replay").',
-    "board.linux": 'This machine\'s own sensors (board.name = "linux").',
+    "board.linux": 'This machine\'s own sensors and relays (board.name = "linux").',
     "sensors": "Which of the board's own sensors are read.",
     "sensors.primary": "Which source speaks for the hub where several measure the same kind.",
     "storage": "Where readings wait for the cloud, and how much room they may take.",
@@ -155,6 +156,12 @@ KEYS: tuple[Key, ...] = (
         example="house.toml",
     ),
     Key("board.linux.sysfs_root", file_path(), "/sys", "where the kernel shows its devices; tests give a made-up tree"),
+    Key(
+        "board.linux.gpio_chip", file_path(), "/dev/gpiochip0", "whose lines the relays hang on (gpiodetect lists them)"
+    ),
+    Key("board.linux.relays", relay_list(), [], "the relays of the zones, by the numbers of their lines"),
+    Key("board.linux.source_lines", part_list(), [], "what the shared source has relays for"),
+    Key("board.linux.relays_active_low", boolean(), False, "whether a relay pulls in when its line is low"),
     Key(
         "sensors.disabled",
         text_list('source names, such as "hwmon/nvme/Composite"'),

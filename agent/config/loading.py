@@ -14,6 +14,7 @@ import msgspec
 
 from agent.config.keys import KEYS
 from agent.config.reading import ConfigProblems, Problem, Values, read_text, read_values
+from agent.config.relays import PartLine, RelayLines
 from agent.config.zones import ZoneConfig
 from hal.interface import SensorKind
 
@@ -60,6 +61,10 @@ class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[board.linux]`."""
 
     sysfs_root: Path
+    gpio_chip: Path
+    relays: tuple[RelayLines, ...]
+    source_lines: tuple[PartLine, ...]
+    relays_active_low: bool
 
 
 class BoardConfig(msgspec.Struct, frozen=True, kw_only=True):
