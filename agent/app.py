@@ -7,10 +7,10 @@ everything that touches the world as an argument, so that `climahub run`, the de
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from agent.climate.from_config import climate_settings
-from agent.climate.room import Climate
-from agent.climate.thermometers import Thermometers
+from aiohttp import web
+
 from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
 from agent.commands import reset
@@ -25,8 +25,7 @@ from agent.commands.room import Commands
 from agent.config import Config
 from agent.config.primary import choose_primary
 from agent.foundation.supervisor import Faults, supervise
-from agent.local import climate as climate_door
-from agent.local import server
+from agent.local import no_climate, server
 from agent.local.commands import CommandsReport, build_commands
 from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
@@ -41,6 +40,9 @@ from agent.telemetry.sampling import Rhythm, Sampler
 from agent.telemetry.uplink import Uplink
 from agent.world import World, phase_of
 from hal.interface import Reading
+
+if TYPE_CHECKING:
+    from agent.climate.room import Climate
 
 _log = logging.getLogger(__name__)
 
@@ -138,13 +140,20 @@ class Hub:
 
         self.climate = self._climate()
 
-    def _climate(self) -> Climate | None:
+    def _climate(self) -> "Climate | None":
         """Return the control room, where the configuration has zones.
 
         Raises:
             ConfigInvalid: The board has no output for a zone.
         """
         world, board = self.world, self.world.board
+        if not self.config.climate.zones:
+            return None
+        # 2 MiB that a hub which drives nothing need not spend.
+        from agent.climate.from_config import climate_settings  # noqa: PLC0415
+        from agent.climate.room import Climate  # noqa: PLC0415
+        from agent.climate.thermometers import Thermometers  # noqa: PLC0415
+
         settings = climate_settings(self.config.climate, board.outputs)
         if settings is None or board.outputs is None:
             return None
@@ -260,7 +269,7 @@ class Hub:
                 self.status,
                 commands=self._listed_commands,
                 confirm=self.commands.confirm,
-                rooms=[lambda door: climate_door.add_routes(door, self.climate, self._new_id)],
+                rooms=[self._add_climate],
             )
         now_ms = self.world.clock.monotonic_ms
         async with asyncio.TaskGroup() as group:
@@ -281,6 +290,14 @@ class Hub:
         await self.commands.close()
         await self.telemetry.close()
         await self.world.board.close()
+
+    def _add_climate(self, door: web.Application) -> None:
+        if self.climate is None:
+            no_climate.add_routes(door)
+            return
+        from agent.local import climate  # noqa: PLC0415 - see `_climate`
+
+        climate.add_routes(door, self.climate, self._new_id)
 
     def _new_id(self) -> str:
         return f"{self.world.rng.getrandbits(32):08x}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.climate import guard, source, zone
+from agent.climate import guard, law, source, zone
 from agent.climate.settings import ClimateSettings, SourceKind
 from agent.climate.source import Need, SourceState
 from agent.climate.zone import ZoneInputs, ZoneState, ZoneWish
@@ -16,6 +16,10 @@ from hal.interface import HvacAction, HvacDemand
 
 DT_S_MAX = 600.0
 """A step that comes later than this (a machine that slept) counts as so long: nobody knows what was on meanwhile."""
+
+HAND_OVER_DOSES = -0.8
+"""A zone takes over from the last one that would let the source stop, as long as it has not had more than so many doses
+too many. Zones that take turns keep the source running longer, and need shorter cycles themselves."""
 
 _OFF = HvacAction.OFF
 
@@ -76,11 +80,10 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
         now_ms: Boot time, not before that of the state.
     """
     dt_s = min(DT_S_MAX, max(0.0, (now_ms - state.at_ms) / 1000.0))
-    running = state.direction if state.source.guard.is_on else _OFF
     zones: list[ZoneState] = []
     wishes: list[ZoneWish] = []
     for before, zone_settings, zone_inputs in zip(state.zones, settings.zones, inputs, strict=True):
-        after, wanted = zone.wish(before, zone_settings, zone_inputs, now_ms=now_ms, dt_s=dt_s, running=running)
+        after, wanted = zone.wish(before, zone_settings, zone_inputs, now_ms=now_ms, dt_s=dt_s)
         zones.append(after)
         wishes.append(wanted)
     direction, hindrance = _direction(state, settings, wishes, now_ms)
@@ -171,6 +174,7 @@ def _with_source(
     now_ms: int,
 ) -> None:
     """Let the zones do only what the source can: changes `actions` and `reasons`."""
+    _hand_over(state, settings, wishes, actions, reasons, now_ms)
     is_wanted = any(action is not _OFF for action in actions)
     is_on, why = guard.allowed(state.source.guard, settings.source.limits, now_ms, is_wanted=is_wanted)
     if is_wanted and not is_on:
@@ -184,6 +188,32 @@ def _with_source(
         i = max(open_zones, key=lambda number: wishes[number].error_k)
         actions[i] = state.zones[i].action
         reasons[i] = f"{reasons[i]}; {settings.source.kind.value.replace('_', ' ')}: {why}"
+
+
+def _hand_over(
+    state: HouseState,
+    settings: ClimateSettings,
+    wishes: Sequence[ZoneWish],
+    actions: list[HvacAction],
+    reasons: list[str],
+    now_ms: int,
+) -> None:
+    """Let the neediest zone take over a source that would stop: zones in turn spare it starts."""
+    is_opposed = any(wanted.action not in {_OFF, state.direction} for wanted in wishes)
+    if is_opposed or not state.source.guard.is_on or any(action is not _OFF for action in actions):
+        return
+    best, most = -1, HAND_OVER_DOSES
+    for i, (before, zone_settings, wanted) in enumerate(zip(state.zones, settings.zones, wishes, strict=True)):
+        if before.action is not _OFF or wanted.duty <= law.NOTHING or before.direction is not state.direction:
+            continue
+        if guard.wait_to_start_ms(before.guard, zone_settings.limits, now_ms):
+            continue
+        doses = before.law.owed_s / zone_settings.law.dose_s(wanted.duty)
+        if doses > most:
+            best, most = i, doses
+    if best >= 0:
+        actions[best] = state.direction
+        reasons[best] = f"{reasons[best]}; takes over from the others"
 
 
 def _acted(state: ZoneState, limits: guard.GuardLimits, action: HvacAction, now_ms: int) -> ZoneState:

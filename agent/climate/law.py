@@ -13,9 +13,6 @@ import msgspec
 DOSES_PER_CYCLE = 8.0
 """A cycle at half duty takes 8 doses."""
 
-JOIN_DOSES = -0.6
-"""Where the source runs anyway a zone takes its dose early: zones that call together spare it starts."""
-
 FULL = 0.98
 NOTHING = 0.02
 """Duties nearer to always and never than this are taken as such: their cycles would take most of a day."""
@@ -72,7 +69,6 @@ def step(
     dt_s: float,
     was_on: bool,
     feed_forward: float = 0.0,
-    may_join: bool = False,
 ) -> LawStep:
     """Return what to do now.
 
@@ -83,7 +79,6 @@ def step(
         dt_s: Since the last step, at least 0.
         was_on: Whether the equipment was really on since the last step.
         feed_forward: Duty that is known to be needed beside what the law finds out.
-        may_join: A shared source runs already, for other zones.
     """
     integral = state.integral
     raw = settings.gain_per_k * error_k + integral + feed_forward
@@ -101,6 +96,5 @@ def step(
     if duty <= NOTHING:
         return LawStep(LawState(integral, max(min(owed_s, 0.0), -settings.cycle_s)), 0.0, wants_on=False)
     owed_s = min(settings.cycle_s, max(-settings.cycle_s, owed_s))
-    doses = -1.0 if was_on else JOIN_DOSES if may_join else 1.0
-    wants_on = owed_s > doses * dose_s
+    wants_on = owed_s > -dose_s if was_on else owed_s >= dose_s
     return LawStep(LawState(integral, owed_s), duty, wants_on)

@@ -25,7 +25,9 @@ LAWS = {
 }
 """Found on the simulated house (tests/bench/bench_climate.py) for radiators; the others scaled by their lag."""
 
-SHARED_CYCLE_FACTOR = 7 / 6
+SHARED_CYCLE_FACTOR = 0.8
+"""Zones that take turns at a source keep it running: they can afford shorter cycles."""
+
 DOSE_SHARE_OF_MIN_ON = 0.45
 """An on time is a little more than two doses: so it is never cut off at the minimum."""
 
@@ -35,8 +37,7 @@ def law_for(emitter: Emitter, *, is_shared: bool, min_on_s: float) -> LawSetting
 
     Args:
         emitter: What gives the heat to the room.
-        is_shared: Zones share a source: longer cycles and even doses spare it starts, at the price of some tenths of a
-            kelvin.
+        is_shared: Zones share a source: even doses spare it starts, at the price of some hundredths of a kelvin.
         min_on_s: Of the zone's relay.
     """
     law = LAWS[emitter]

@@ -98,7 +98,6 @@ def wish(
     *,
     now_ms: int,
     dt_s: float,
-    running: HvacAction = _OFF,
 ) -> tuple[ZoneState, ZoneWish]:
     """Return the zone's next state and what it wants.
 
@@ -108,17 +107,16 @@ def wish(
         inputs: Of this step.
         now_ms: Boot time.
         dt_s: Since the last step.
-        running: What a shared source makes already.
     """
     value_c = inputs.room.value_c
     known_c = inputs.coldest_c if value_c is None else inputs.room.coldest_c
     is_frost = _is_frost(state, settings, known_c)
     if value_c is None:
         lost_ms = now_ms if state.lost_ms is None else state.lost_ms
-        chosen = _blind(state, settings, inputs, lost_for_s=(now_ms - lost_ms) / 1000.0, dt_s=dt_s, running=running)
+        chosen = _blind(state, settings, inputs, lost_for_s=(now_ms - lost_ms) / 1000.0, dt_s=dt_s)
     else:
         lost_ms = None
-        chosen = _seeing(state, settings, inputs, value_c, now_ms=now_ms, dt_s=dt_s, running=running)
+        chosen = _seeing(state, settings, inputs, value_c, now_ms=now_ms, dt_s=dt_s)
     law_state, direction, wanted = chosen
     if is_frost and settings.can_heat:
         wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - (known_c or 0.0), True, f"frost protection: {known_c:.1f} °C")
@@ -160,7 +158,6 @@ def _blind(
     *,
     lost_for_s: float,
     dt_s: float,
-    running: HvacAction,
 ) -> tuple[LawState, HvacAction, ZoneWish]:
     """Return what a zone without a believable sensor wants: what it needed of late, bounded, for some days."""
     why = inputs.room.problem
@@ -180,7 +177,6 @@ def _blind(
         dt_s=dt_s,
         was_on=was_on,
         feed_forward=duty,
-        may_join=running is _HEAT,
     )
     reason = f"heating blindly at {duty:.0%}: no usable sensor ({why})"
     wanted = ZoneWish(_HEAT if made.wants_on else _OFF, made.duty, 0.0, False, reason)
@@ -195,7 +191,6 @@ def _seeing(
     *,
     now_ms: int,
     dt_s: float,
-    running: HvacAction,
 ) -> tuple[LawState, HvacAction, ZoneWish]:
     """Return what a zone that knows its temperature wants."""
     mode = inputs.in_force.mode
@@ -214,7 +209,6 @@ def _seeing(
         dt_s=dt_s,
         was_on=state.action is direction,
         feed_forward=inputs.feed_forward if is_heating else 0.0,
-        may_join=running is direction,
     )
     side = "below" if (error_k > 0) == is_heating else "above"
     verb = ("heating" if is_heating else "cooling") if made.wants_on else "idle"

@@ -75,23 +75,11 @@ def test_an_error_within_the_deadband_is_not() -> None:
     assert made.state.integral == 0.4
 
 
-def test_where_the_source_runs_anyway_a_dose_comes_early() -> None:
-    state = LawState(0.3, 0.0)
-    assert not step(state, SETTINGS, error_k=0.0, dt_s=1.0, was_on=False).wants_on
-    assert step(state, SETTINGS, error_k=0.0, dt_s=1.0, was_on=False, may_join=True).wants_on
-
-
-@given(
-    st.lists(
-        st.tuples(st.floats(-30, 30), st.floats(0, 600), st.booleans(), st.floats(-1, 1), st.booleans()), max_size=60
-    )
-)
-def test_its_state_is_bounded_whatever_happens(steps: list[tuple[float, float, bool, float, bool]]) -> None:
+@given(st.lists(st.tuples(st.floats(-30, 30), st.floats(0, 600), st.booleans(), st.floats(-1, 1)), max_size=60))
+def test_its_state_is_bounded_whatever_happens(steps: list[tuple[float, float, bool, float]]) -> None:
     state = LawState()
-    for error_k, dt_s, was_on, feed_forward, may_join in steps:
-        made = step(
-            state, SETTINGS, error_k=error_k, dt_s=dt_s, was_on=was_on, feed_forward=feed_forward, may_join=may_join
-        )
+    for error_k, dt_s, was_on, feed_forward in steps:
+        made = step(state, SETTINGS, error_k=error_k, dt_s=dt_s, was_on=was_on, feed_forward=feed_forward)
         state = made.state
         assert 0.0 <= made.duty <= 1.0
         assert 0.0 <= state.integral <= 1.0
