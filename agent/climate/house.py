@@ -31,7 +31,7 @@ class HouseState(msgspec.Struct, frozen=True):
         zones: In the order of the settings.
         source: The shared source; unused where there is none.
         at_ms: Boot time of the last step.
-        direction: What the home did last: heat or cool.
+        direction: What the home did last: heat or cool; OFF where nobody knows, and a rest comes before either.
         acted_ms: When any output was on last; `None` for never.
     """
 
@@ -61,11 +61,14 @@ class HouseStep(msgspec.Struct, frozen=True):
 def just_started(settings: ClimateSettings, now_ms: int) -> HouseState:
     """Return the state of a home of which nothing is known: everything has just stopped."""
     stopped = guard.just_stopped(now_ms)
+    able = {HvacAction.HEAT for zone_settings in settings.zones if zone_settings.can_heat}
+    able |= {HvacAction.COOL for zone_settings in settings.zones if zone_settings.can_cool}
     return HouseState(
         zones=tuple(ZoneState(stopped) for _ in settings.zones),
         source=source.just_stopped(now_ms),
         at_ms=now_ms,
-        # A compressor may have cooled until a moment ago.
+        # It may have heated or cooled until a moment ago; a home that can do only one of them cannot have changed.
+        direction=able.pop() if len(able) == 1 else _OFF,
         acted_ms=now_ms,
     )
 

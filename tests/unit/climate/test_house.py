@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.climate import fusion
+from agent.climate import fusion, house
 from agent.climate.fusion import Room
-from agent.climate.guard import GuardLimits
+from agent.climate.guard import Guard, GuardLimits
 from agent.climate.holds import InForce
 from agent.climate.house import HouseState, HouseStep, decide, just_started
 from agent.climate.model import Mode, Setpoints
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
-from agent.climate.zone import ZoneInputs
+from agent.climate.zone import ZoneInputs, ZoneWish
 from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction
 
@@ -40,10 +40,10 @@ def inputs(
 class Bench:
     """A home that is decided for, minute by minute, with the oracle watching."""
 
-    def __init__(self, climate: ClimateSettings, start_ms: int = 1_000_000) -> None:
+    def __init__(self, climate: ClimateSettings, *, last: HvacAction = HEAT) -> None:
         self.climate = climate
-        self.now_ms = start_ms
-        self.state: HouseState = just_started(climate, start_ms)
+        self.now_ms = start_ms = 1_000_000
+        self.state: HouseState = msgspec.structs.replace(just_started(climate, start_ms), direction=last)
         self.oracle = SafetyOracle(climate)
         self.oracle.killed(start_ms)
 
@@ -202,6 +202,35 @@ def test_zones_take_turns_so_that_the_source_runs_on() -> None:
         was = now  # type: ignore[assignment] # three of them
     assert "takes over from the others" in turns
     assert starts["source"] * 2 < starts["zones"]
+
+
+@pytest.mark.parametrize(("other", "taken"), [(OFF, COOL), (HEAT, OFF)])
+def test_nobody_takes_over_a_source_that_somebody_needs_for_the_opposite(other: HvacAction, taken: HvacAction) -> None:
+    climate = home(2, SourceSettings(kind=SourceKind.HEAT_PUMP))
+    state = just_started(climate, 0)
+    rested = msgspec.structs.replace(state.zones[1], direction=COOL)
+    running = msgspec.structs.replace(state.source, guard=Guard(is_on=True, changed_ms=0))
+    state = msgspec.structs.replace(state, direction=COOL, zones=(state.zones[0], rested), source=running)
+    wishes = [ZoneWish(other, 1.0, 1.0, True, "frost"), ZoneWish(OFF, 0.5, 0.1, False, "idle")]
+    actions, reasons = [OFF, OFF], ["frost", "idle"]
+    house._hand_over(state, climate, wishes, actions, reasons, 10**6)
+    assert actions == [OFF, taken]
+
+
+@pytest.mark.parametrize("before", [HEAT, COOL])
+def test_after_a_start_nobody_knows_what_was_before_and_a_rest_comes_first(before: HvacAction) -> None:
+    """Found by the soak, seed 2: it had cooled, was killed, and heated seven minutes later."""
+    climate = home(source=SourceSettings(kind=SourceKind.HEAT_PUMP))
+    bench = Bench(climate, last=just_started(climate, 0).direction)
+    bench.oracle._direction, bench.oracle._acted_ms = before, bench.now_ms
+    made = bench.run(inputs(15.0), minutes=9)
+    assert made.demand.zones == {"z0": OFF}
+    assert "rest between heating and cooling" in made.reasons[0]
+    assert bench.run(inputs(15.0), minutes=2).demand.zones == {"z0": HEAT}
+
+
+def test_a_home_that_only_heats_needs_no_such_rest() -> None:
+    assert just_started(home(can_cool=False), 0).direction is HEAT
 
 
 values = st.one_of(st.none(), st.floats(-5.0, 45.0))

@@ -16,7 +16,7 @@ from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, 
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local import climate as door
-from agent.local import server
+from agent.local import no_climate, server
 from agent.local.commands import CommandsReport
 from hal.interface import HvacDemand, ZoneOutput
 
@@ -194,3 +194,28 @@ def test_a_hub_without_zones_says_so() -> None:
 def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["climate", "status", "--socket", str(tmp_path / "none.sock")]) == exits.NO_DAEMON
     assert "climahub config check" in capsys.readouterr().err
+
+
+async def test_a_hub_that_drives_nothing_answers_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "idle.sock"
+
+    async def nothing() -> CommandsReport:
+        return CommandsReport([], "")
+
+    async def refuse(command_id: str) -> None:
+        raise KeyError(command_id)
+
+    task = asyncio.get_running_loop().create_task(
+        server.serve(path, str, commands=nothing, confirm=refuse, rooms=[no_climate.add_routes])  # type: ignore[arg-type] # no status
+    )
+    async with asyncio.timeout(5):
+        while not path.exists():  # noqa: ASYNC110 - the file is the event
+            await asyncio.sleep(0)
+    assert await climahub(path, "status") == exits.OK
+    assert "drives nothing" in capsys.readouterr().out
+    assert await climahub(path, "resume") == exits.FAILED
+    assert "has no zones" in capsys.readouterr().err
+    task.cancel()
+    await asyncio.wait({task})
