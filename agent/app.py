@@ -30,7 +30,9 @@ from agent.local.commands import CommandsReport, build_commands
 from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
 from agent.local.status import Status
-from agent.pairing.identity import Identities
+from agent.local.zigbee import ZigbeeReport, build_zigbee
+from agent.local.zigbee_door import ZigbeeDoor
+from agent.pairing.room import Pairing
 from agent.settings.sync import SettingsSync
 from agent.telemetry.intake import Intake
 from agent.telemetry.outbox_sqlite import OutboxLimits
@@ -86,22 +88,31 @@ class Hub:
             client=self.client,
             poll_interval_s=config.cloud.settings_poll_interval_s,
         )
-        self.identities = Identities(
-            state, keys=world.sensor_keys, disk=world.disk, worker=world.worker, client=self.client
+        network = world.board.network
+        self.pairing = Pairing(
+            state,
+            network=network,
+            keys=world.sensor_keys,
+            clock=clock,
+            disk=world.disk,
+            worker=world.worker,
+            client=self.client,
+            release=self._release,
+            abandon=self._abandon,
         )
         self.uplink = Uplink(
             self.client,
             clock=clock,
             rng=world.rng,
-            sensor_id=self.identities.sensor_id,
+            sensor_id=self.pairing.sensor_id,
+            on_accepted=self.pairing.accepted,
             linger_s=config.cloud.batch_linger_s,
             readings_max=config.cloud.batch_readings_max,
         )
-        network = world.board.network
         self.intake = Intake(
             commit_interval_s=storage.commit_interval_s,
             readings_max=storage.memory_readings_max,
-            is_known=self.identities.is_known,
+            is_known=self.pairing.is_known,
             on_committed=self._committed,
             on_durable=network.confirm if network else lambda: None,
         )
@@ -115,14 +126,14 @@ class Hub:
             ),
             intake=self.intake,
             uplink=self.uplink,
-            registered=lambda: self.identities.devices,
+            registered=lambda: self.pairing.devices,
             clock=clock,
             disk=world.disk,
             worker=world.worker,
             add_fault=lambda text: self.faults.add("outbox", text),
         )
         self.sampler = self._sampler()
-        self.relay = Relay(network, intake=self.intake, kinds=lambda: self.settings.kinds) if network else None
+        self.relay = self._relay()
         self.settings.on_change(lambda _: self.sampler.rhythm_changed())
         self.commands = Commands(
             state,
@@ -208,8 +219,23 @@ class Hub:
             state = self.config.storage.state_dir
             await self.world.worker.run(lambda: reset.bar(state, self.world.disk, key))
 
+    def _zigbee(self) -> ZigbeeReport:
+        return build_zigbee(self.pairing, intake=self.intake, clock=self.world.clock)
+
     async def _listed_commands(self) -> CommandsReport:
         return build_commands(await self.commands.listed(), problem=self.commands.problem)
+
+    async def _release(self, device: str) -> None:
+        await self.telemetry.release(device)
+
+    async def _abandon(self, device: str) -> None:
+        await self.telemetry.abandon(device)
+
+    def _relay(self) -> Relay | None:
+        network = self.world.board.network
+        if network is None:
+            return None
+        return Relay(network, intake=self.intake, kinds=lambda: self.settings.kinds, is_relayed=self.pairing.is_relayed)
 
     def _sampler(self) -> Sampler:
         disabled = self.config.sensors.disabled
@@ -244,7 +270,7 @@ class Hub:
             intake=self.intake,
             uplink=self.uplink,
             relay_problem=self.relay.problem if self.relay else "",
-            identities=self.identities,
+            pairing=self.pairing,
             settings=self.settings,
             faults=self.faults,
         )
@@ -261,15 +287,14 @@ class Hub:
         if self.climate:
             loops["climate"] = self.climate.run
         if self.relay:
-            loops["relaying"] = self.relay.run
-            loops["registering"] = self._register
+            loops |= {"relaying": self.relay.run, **self.pairing.loops()}
         if self.world.serve:
             loops["local door"] = lambda: server.serve(
                 self.config.local.socket,
                 self.status,
                 commands=self._listed_commands,
                 confirm=self.commands.confirm,
-                rooms=[self._add_climate],
+                more=[*ZigbeeDoor(self.pairing, self._zigbee).routes(), *self._climate_routes()],
             )
         now_ms = self.world.clock.monotonic_ms
         async with asyncio.TaskGroup() as group:
@@ -291,13 +316,12 @@ class Hub:
         await self.telemetry.close()
         await self.world.board.close()
 
-    def _add_climate(self, door: web.Application) -> None:
+    def _climate_routes(self) -> Sequence[web.AbstractRouteDef]:
         if self.climate is None:
-            no_climate.add_routes(door)
-            return
+            return no_climate.routes()
         from agent.local import climate  # noqa: PLC0415 - see `_climate`
 
-        climate.add_routes(door, self.climate, self._new_id)
+        return climate.routes(self.climate, self._new_id)
 
     def _new_id(self) -> str:
         return f"{self.world.rng.getrandbits(32):08x}"
@@ -305,11 +329,6 @@ class Hub:
     def _committed(self, readings: Sequence[Reading]) -> None:
         self.telemetry.committed()
         self.world.on_committed(readings)
-
-    async def _register(self) -> None:
-        network = self.world.board.network
-        if network is not None:
-            await self.identities.run(lambda: list(network.sensors), self.telemetry.release)
 
     async def _tell_host(self) -> None:
         period_s = min(ALIVE_S, (self.world.host.watchdog_s or 2 * ALIVE_S) / 2)

@@ -67,8 +67,16 @@ class SettingInvalid(Rejected):
     """A device setting outside its bounds."""
 
 
-class RegistrationRefused(Rejected):
-    """The cloud will not bind a relayed sensor to this hub."""
+class LabelInvalid(Rejected):
+    """The text of a sensor's label or QR code that cannot be used. The message does not repeat it."""
+
+
+class PairingRefused(Rejected):
+    """What a technician asked for cannot be done as the sensors stand now."""
+
+
+class UnknownSensor(PairingRefused):
+    """There is no such sensor."""
 
 
 class ConfigInvalid(Rejected):

@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -60,10 +60,12 @@ class InstallCode(msgspec.Struct, frozen=True):
     Attributes:
         ieee_address: EUI-64 as `0x` and 16 lower-case hex digits.
         code: The code with its CRC, 8, 10, 14 or 18 bytes. A secret.
+        is_link_key: `code` is the link key itself, 16 bytes, not to be hashed (older Bosch labels).
     """
 
     ieee_address: str
     code: bytes
+    is_link_key: bool = False
 
 
 class SensorLink(msgspec.Struct, frozen=True):
@@ -110,6 +112,7 @@ class RadioReport(msgspec.Struct, frozen=True):
     window_until_ms: int | None = None
 
 
+@runtime_checkable
 class PairableNetwork(SensorNetwork, Protocol):
     """A network of relayed sensors that new ones can join."""
 

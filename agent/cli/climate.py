@@ -209,7 +209,7 @@ def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **gi
 def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_path: Path | None) -> int:
     def tell(path: Path) -> None:
         body = msgspec.json.encode(order)
-        local_client.fetch(path, f"/v1/climate/{quote(zone, safe='')}", method="POST", body=body)
+        local_client.fetch(path, f"/v1/climate/{quote(zone, safe='')}", method="POST", content=body)
         report = _decoded(local_client.fetch(path, "/v1/climate"))
         for found in report.zones:
             if zone in {found.zone, ALL_ZONES}:

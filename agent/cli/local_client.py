@@ -16,7 +16,13 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 TIMEOUT_S = 5.0
 
 
-_SAID_NO = {http.client.BAD_REQUEST, http.client.NOT_FOUND, http.client.SERVICE_UNAVAILABLE}
+_SAID_NO = {
+    http.client.BAD_REQUEST,
+    http.client.NOT_FOUND,
+    http.client.CONFLICT,
+    http.client.UNPROCESSABLE_ENTITY,
+    http.client.SERVICE_UNAVAILABLE,
+}
 
 
 class _Error(msgspec.Struct):
@@ -36,33 +42,42 @@ class Refused(ClimahubError):
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("hub", timeout=TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("hub", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_S)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
 
-def fetch(path: Path, what: str = "/v1/status", *, method: str = "GET", body: bytes | None = None) -> bytes:
+def fetch(
+    path: Path,
+    what: str = "/v1/status",
+    *,
+    method: str = "GET",
+    content: bytes | None = None,
+    timeout_s: float | None = None,
+) -> bytes:
     """Return a document of the hub as JSON.
 
     Args:
         path: The hub's socket.
         what: Which document.
         method: "GET", or "POST" for what changes something.
-        body: JSON that goes with it.
+        content: What goes with it.
+        timeout_s: How long to wait for an answer; `None` for `TIMEOUT_S`.
 
     Raises:
         NoAnswer: Nobody listens there, or what came is no answer of a hub.
         NotAllowed: The socket belongs to somebody else.
         Refused: The hub does not do that now.
     """
-    connection = _UnixConnection(path)
+    timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
+    connection = _UnixConnection(path, timeout_s)
     try:
-        connection.request(method, what, body)
+        connection.request(method, what, body=content)
         response = connection.getresponse()
         answer = response.read(ANSWER_BYTES_MAX + 1)
     except PermissionError as error:
@@ -72,7 +87,7 @@ def fetch(path: Path, what: str = "/v1/status", *, method: str = "GET", body: by
     except ConnectionRefusedError as error:
         raise NoAnswer(f"the hub has stopped: nobody listens on {path}") from error
     except TimeoutError as error:
-        raise NoAnswer(f"the hub hangs: no answer on {path} within {TIMEOUT_S:g} s") from error
+        raise NoAnswer(f"the hub hangs: no answer on {path} within {timeout_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"no usable answer on {path} ({error})") from error
     finally:

@@ -14,7 +14,7 @@ from agent.cli import exits
 from agent.cli.boards import BoardChoice, board_option, check_map, map_option
 from agent.cli.epilog import epilog
 from agent.rehearsal.mishaps import Profile
-from agent.rehearsal.options import Options
+from agent.rehearsal.options import PAIRING, Options
 
 SENSORS_MIN = 7
 SENSORS_MAX = 1000
@@ -25,6 +25,7 @@ SENSORS_MAX = 1000
         "climahub rehearse",
         "climahub rehearse --days 30 --sensors 50 --faults harsh --seed 7",
         "climahub rehearse --board replay:house.csv --map house.toml --faults none --json",
+        "climahub rehearse --pairing --seed 7 --faults harsh",
         "climahub rehearse --crash-points",
         exits='0 no violation, 1 violations, 69 the extra "rehearsal" is not installed, 78 recording or map refused',
     )
@@ -47,6 +48,11 @@ SENSORS_MAX = 1000
     is_flag=True,
     help="Cut the power before each durable operation of an hour with an outage.",
 )
+@click.option(
+    "--pairing",
+    is_flag=True,
+    help="Six hours in which fifty sensors are paired, leave, die, come back; with --crash-points: an hour, ten.",
+)
 def rehearse(
     board: BoardChoice,
     map_file: Path | None,
@@ -56,6 +62,7 @@ def rehearse(
     faults: Profile | None,
     as_json: bool,
     crash_points: bool,
+    pairing: bool,
 ) -> int:
     """Run days of a hub's life in seconds, with faults, and judge them.
 
@@ -63,6 +70,8 @@ def rehearse(
     gave with what the cloud stored: nothing lost, altered or invented, and no quota exceeded.
     """
     check_map(board, map_file)
+    if pairing and (board.name != "sim" or sensors is not None):
+        raise click.UsageError("--pairing brings its own house with its own sensors")
     # What the rehearsed hub logs is part of the play; without a handler Python prints it among the verdict.
     logging.getLogger().addHandler(logging.NullHandler())
     asked: dict[str, Any] = {
@@ -74,7 +83,10 @@ def rehearse(
     }
     given = {name: value for name, value in asked.items() if value is not None} | {"board": board.name, "seed": seed}
     try:
-        return _sweep(given, as_json=as_json) if crash_points else _rehearse(Options(**given), as_json=as_json)
+        if crash_points:
+            return _sweep(given, pairing=pairing, as_json=as_json)
+        options = msgspec.structs.replace(PAIRING if pairing else Options(), **given)
+        return _rehearse(options, as_json=as_json)
     except ModuleNotFoundError as error:
         if error.name != "async_solipsism":
             raise
@@ -90,13 +102,14 @@ def _rehearse(options: Options, *, as_json: bool) -> int:
     return exits.FAILED if found.violations else exits.OK
 
 
-def _sweep(given: Mapping[str, Any], *, as_json: bool) -> int:
+def _sweep(given: Mapping[str, Any], *, pairing: bool, as_json: bool) -> int:
     from agent.rehearsal import crash_points  # noqa: PLC0415 - needs an optional package
 
     def progress(done: int, total: int) -> None:
         click.echo(f"\r{done} of {total} crash points", nl=done == total, err=True)
 
-    options = msgspec.structs.replace(crash_points.SCENARIO, **given)
+    scenario = crash_points.PAIRING_SCENARIO if pairing else crash_points.SCENARIO
+    options = msgspec.structs.replace(scenario, **given)
     found = crash_points.sweep(options, progress=progress if sys.stderr.isatty() else None)
     if as_json:
         click.echo(msgspec.json.encode(found))
@@ -112,6 +125,8 @@ def command_for(options: Options) -> str:
     words = ["climahub", "rehearse", "--seed", str(options.seed), "--faults", options.faults]
     if options.recording is not None:
         words += ["--board", f"replay:{options.recording}", "--map", str(options.map)]
+    elif options.boxed:
+        words.append("--pairing")
     else:
         words += ["--sensors", str(options.sensors)]
     if options.days is not None:

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "status": Entry("status:status", "Ask the hub on this machine how it is doing."),
         "commands": Entry("commands:commands", "List what the cloud told the hub to do, or confirm a factory reset."),
         "climate": Entry("climate:climate", "See what every zone does and why; set, hold, resume, eco, schedules."),
+        "zigbee": Entry("zigbee.group:zigbee", "Pair, list, replace and remove the Zigbee sensors of this hub."),
         "run": Entry("run:run", "Run the hub (what the systemd service does)."),
         "config": Entry("config:config", "Check, show or begin a configuration."),
         "rehearse": Entry("rehearse:rehearse", "Run days of a hub's life in seconds, with faults, and judge them."),

@@ -13,6 +13,8 @@ from agent.foundation.operations import OnOperation, Operation, unhindered
 QUARANTINED_MAX = 4
 """How many unreadable copies of one file are kept for the technician; the oldest makes room."""
 
+SECRET_MODE = 0o600
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -39,8 +41,13 @@ class Disk:
             raise Corrupt(f"{path} is larger than the {bytes_max} bytes that it may have")
         return data
 
-    def write(self, path: Path, data: bytes) -> None:
+    def write(self, path: Path, data: bytes, *, is_secret: bool = False) -> None:
         """Replace ``path`` by ``data``, durably: after a power cut it holds the old bytes or the new ones, whole.
+
+        Args:
+            path: The file.
+            data: Its whole content.
+            is_secret: Nobody but the owner may read it, from the first byte on.
 
         Raises:
             StorageFull: No room; the old content stays.
@@ -50,6 +57,8 @@ class Disk:
         try:
             self.on_operation(Operation.WRITE, path.name)
             with temporary.open("wb") as file:
+                if is_secret:
+                    os.fchmod(file.fileno(), SECRET_MODE)
                 file.write(data)
                 file.flush()
                 self.on_operation(Operation.FSYNC, path.name)

@@ -170,11 +170,10 @@ def give_order(climate: Climate | None, zone_id: str, order: Order, new_id: Call
     return names
 
 
-def add_routes(application: web.Application, climate: Climate | None, new_id: Callable[[], str]) -> None:
-    """Open the room's part of the door.
+def routes(climate: Climate | None, new_id: Callable[[], str]) -> list[web.RouteDef]:
+    """Return the room's part of the door.
 
     Args:
-        application: The door.
         climate: The control room; `None` where the hub drives nothing.
         new_id: Makes the id of a hold.
     """
@@ -202,8 +201,7 @@ def add_routes(application: web.Application, climate: Climate | None, new_id: Ca
             return _json({"error": "not_found", "message": text}, HTTPStatus.NOT_FOUND)
         return _json({"zones": zones})
 
-    application.router.add_get("/v1/climate", get_climate)
-    application.router.add_post("/v1/climate/{zone}", post_order)
+    return [web.get("/v1/climate", get_climate), web.post("/v1/climate/{zone}", post_order)]
 
 
 def _json(document: object, status: int = 200) -> web.Response:

@@ -19,7 +19,7 @@ from agent.local.status import (
     SettingsReport,
     Status,
 )
-from agent.pairing.identity import Identities
+from agent.pairing.room import Pairing
 from agent.settings.sync import SettingsSync
 from agent.telemetry.intake import Intake
 from agent.telemetry.outbox import Outbox, OutboxStats
@@ -39,7 +39,7 @@ def build_status(
     intake: Intake,
     uplink: Uplink,
     relay_problem: str,
-    identities: Identities,
+    pairing: Pairing,
     settings: SettingsSync,
     faults: Faults,
 ) -> Status:
@@ -56,11 +56,11 @@ def build_status(
         },
         outbox=_outbox(outbox, clock, intake, uplink, outbox_problem or intake.storage_problem),
         sensors=_sensors(intake, now_ms),
-        relayed=_relayed(board, identities, relay_problem),
+        relayed=_relayed(board, pairing, relay_problem),
         settings=SettingsReport(
             in_force=msgspec.to_builtins(settings.current),
             pending=settings.pending,
-            problems=[*settings.problems, *filter(None, [identities.file_problem])],
+            problems=[*settings.problems, *filter(None, [pairing.file_problem])],
         ),
         faults=[
             FaultReport(fault.room, fault.text, fault.count, (now_ms - fault.last_ms) // 1000)
@@ -129,15 +129,17 @@ def _sensors(intake: Intake, now_ms: int) -> list[SensorReport]:
     ]
 
 
-def _relayed(board: Board, identities: Identities, relay_problem: str) -> list[RelayedReport]:
+def _relayed(board: Board, pairing: Pairing, relay_problem: str) -> list[RelayedReport]:
     if board.network is None:
         return []
+    names = {sensor.device: sensor.name for sensor in board.network.sensors}
     return [
         RelayedReport(
-            sensor.device,
-            sensor.name,
-            identities.sensor_id(sensor.device),
-            relay_problem or identities.problems.get(sensor.device, ""),
+            record.device,
+            record.name or names.get(record.device, record.device),
+            record.sensor_id or None,
+            relay_problem or pairing.problem_of(record),
         )
-        for sensor in board.network.sensors
+        for record in pairing.content.sensors.values()
+        if record.is_relayed
     ]

@@ -5,7 +5,7 @@ Owns the socket file. Who may open it is decided by its permissions: the service
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -27,7 +27,7 @@ async def serve(
     *,
     commands: Callable[[], Awaitable[CommandsReport]],
     confirm: Callable[[str], Awaitable[object]],
-    rooms: Sequence[Callable[[web.Application], None]] = (),
+    more: Iterable[web.AbstractRouteDef] = (),
 ) -> None:
     """Answer until cancelled.
 
@@ -36,7 +36,7 @@ async def serve(
         status: What the hub says of itself.
         commands: The journal of commands.
         confirm: Notes that a person at the hub confirms a command; raises `KeyError` where none such waits.
-        rooms: Each adds the routes of its room.
+        more: What else is answered.
     """
 
     async def get_status(_: web.Request) -> web.Response:
@@ -59,8 +59,7 @@ async def serve(
     application.router.add_get("/v1/status", get_status)
     application.router.add_get("/v1/commands", get_commands)
     application.router.add_post("/v1/confirm/{command_id}", post_confirm)
-    for add_routes in rooms:
-        add_routes(application)
+    application.router.add_routes(more)
     runner = web.AppRunner(application, access_log=None, handle_signals=False)
     await runner.setup()
     # The state directory's lock makes this the only agent: a socket that is there was left by one that was killed.

@@ -48,6 +48,11 @@ class Stage(Protocol):
         """The relayed sensors, as `Reading.device` names them."""
         ...
 
+    @property
+    def mesh(self) -> sim.Mesh | None:
+        """The simulated Zigbee network, where there is one."""
+        ...
+
     def board(self, machine: Machine, oracle: Oracle) -> Board:
         """Return the board for a new life of the hub."""
         ...
@@ -64,7 +69,8 @@ class SimStage:
             seed=options.seed, start_utc_ms=self.start_utc_ms, sensors_count=options.sensors, reports_max=4096
         )
         faults: tuple[sim.Fault, ...] = ()
-        if rates.sensor_faults:
+        # A sensor that is being paired fails in ways of its own.
+        if rates.sensor_faults and not options.boxed:
             faults = sim.random_faults(
                 rng, plain.series, duration_s=self.duration_s, faults_per_day=rates.sensor_faults
             )
@@ -75,8 +81,11 @@ class SimStage:
                 sensors_count=options.sensors,
                 faults=faults,
                 reports_max=4096,
+                boxed_count=options.boxed,
+                report_interval_s=options.report_interval_s,
             )
         )
+        self.mesh = self._world.mesh
         self.devices = [sensor.device for sensor in plain.relayed]
 
     def board(self, machine: Machine, oracle: Oracle) -> Board:
@@ -109,6 +118,7 @@ class ReplayStage:
         self.sensors = len(self._recording.channels)
         self.devices = sorted({channel.device for channel in self._recording.channels if channel.device})
         self._board: replay.ReplayBoard | None = None
+        self.mesh: sim.Mesh | None = None
 
     def board(self, machine: Machine, oracle: Oracle) -> Board:
         """Return the one board, its needle where the last commit left it."""

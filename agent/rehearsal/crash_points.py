@@ -24,6 +24,19 @@ SCENARIO = Options(
 """An hour with an outage of twenty minutes in the middle."""
 
 
+PAIRING_SCENARIO = Options(
+    days=1 / 24,
+    sensors=43,
+    boxed=10,
+    report_interval_s=300.0,
+    faults="none",
+    mishaps=(),
+    calm_s=DELIVERY_S_MAX + 600.0,
+    config_text="[storage]\ncommit_interval_s = 300\n",
+)
+"""An hour in which ten sensors are paired, and some of them leave, die, come back, are removed or replaced."""
+
+
 class PointViolation(msgspec.Struct, frozen=True):
     """A promise broken after a power cut before one operation."""
 

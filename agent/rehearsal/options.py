@@ -25,6 +25,8 @@ class Options(msgspec.Struct, frozen=True):
         orders: These commands, in place of those that `faults` would draw.
         calm_s: The time without mishaps at the end, in which everything has to be delivered.
         config_text: TOML that is added after `[cloud]` and its `base_url`.
+        boxed: How many relayed sensors of the simulated house a technician has yet to pair, name, replace and remove.
+        report_interval_s: How often a relayed sensor of the simulated house reports.
     """
 
     board: str = "sim"
@@ -40,3 +42,9 @@ class Options(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...] | None = None
     calm_s: float = CALM_S
     config_text: str = ""
+    boxed: int = 0
+    report_interval_s: float = 60.0
+
+
+PAIRING = Options(days=0.25, sensors=187, boxed=50, report_interval_s=300.0)
+"""Fifty boxed sensors, which have 180 series beside the hub's seven: they are paired, leave, die, and come back."""

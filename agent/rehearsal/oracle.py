@@ -7,6 +7,7 @@ it takes from there, how many readings were judged bad or were in memory at a cr
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -46,6 +47,7 @@ class Counts(msgspec.Struct):
     judged_bad: int = 0
     uncommitted: int = 0
     looked: int = 0
+    left_out: int = 0
     erased: int = 0
 
 
@@ -60,13 +62,15 @@ class Oracle:
         violations: The promises not kept.
     """
 
-    def __init__(self, device_of: Mapping[str, str]) -> None:
+    def __init__(self, device_of: Mapping[str, str], root_of: Mapping[str, str] = MappingProxyType({})) -> None:
         """Begin.
 
         Args:
             device_of: The agent's name of each device, by its id in the cloud.
+            root_of: Of a device that has replaced another: the one whose identity it has.
         """
         self._device_of = device_of
+        self._root_of = root_of
         self._outstanding: dict[_Series, dict[int, float]] = {}
         self._erased: dict[_Series, dict[int, float]] = {}
         self._handed: dict[_Series, dict[int, float]] = {}
@@ -107,10 +111,15 @@ class Oracle:
                 self.violate(
                     at_s, "nothing invented", f"{series} at {utc_ms}: committed {reading.value}, given {given}"
                 )
+            if self._root_of:
+                series = (self._root(reading.device), reading.kind)
             left = self._outstanding.setdefault(series, {})
             self.outstanding += utc_ms not in left
             left[utc_ms] = reading.value
             self.counts.taken += 1
+
+    def _root(self, device: str) -> str:
+        return self._root_of.get(device, device)
 
     def stored(self, readings: Sequence[AcceptedReading], at_s: float) -> None:
         """The cloud took readings."""
@@ -162,11 +171,13 @@ class Oracle:
         self._outstanding.clear()
         self.outstanding = 0
 
-    def life_over(self, *, judged_bad: int, uncommitted: int, looked: int = 0) -> None:
+    def life_over(self, *, judged_bad: int, uncommitted: int, left_out: int, looked: int = 0) -> None:
         """A process ended: so many readings were judged bad in it, so many were still in its memory.
 
-        So many others steered the heating between two reports and were never meant for the cloud.
+        So many were not taken in, as their sensors had been removed; so many others steered the heating between two
+        reports and were never meant for the cloud.
         """
+        self.counts.left_out += left_out
         self.counts.looked += looked
         self.counts.judged_bad += judged_bad
         self.counts.uncommitted += uncommitted
@@ -188,13 +199,14 @@ class Oracle:
     def check_account(self, at_s: float) -> None:
         """Close the account between the sensors and the outbox."""
         counts = self.counts
-        accounted = counts.taken + counts.judged_bad + counts.uncommitted + counts.looked
+        accounted = counts.taken + counts.judged_bad + counts.uncommitted + counts.left_out + counts.looked
         if counts.handed_out != accounted:
             self.violate(
                 at_s,
                 "every reading accounted for",
                 f"{counts.handed_out} handed out; {counts.taken} committed, {counts.judged_bad} judged bad,"
-                f" {counts.uncommitted} in memory at a crash: {counts.handed_out - accounted} left",
+                f" {counts.uncommitted} in memory at a crash, {counts.left_out} left out:"
+                f" {counts.handed_out - accounted} left",
             )
 
     def check_delivered(self, at_s: float, start_utc_ms: int) -> None:
@@ -218,11 +230,13 @@ class Oracle:
         """
         forgiven = 0
         for letter in letters:
-            forgiven += self._outstanding.get((letter.device, letter.kind), {}).pop(letter.utc_ms, None) is not None
+            forgiven += (
+                self._outstanding.get((self._root(letter.device), letter.kind), {}).pop(letter.utc_ms, None) is not None
+            )
         for gap in gaps:
             if gap.cause is GapCause.NO_ROOM or gap.kind is None:
                 continue
-            left = self._outstanding.get((gap.device, gap.kind.value), {})
+            left = self._outstanding.get((self._root(gap.device), gap.kind.value), {})
             zero_ms = zeros_utc_ms[gap.boot_id]
             within = [utc_ms for utc_ms in left if gap.from_ms <= utc_ms - zero_ms <= gap.to_ms]
             for utc_ms in sorted(within)[: gap.lost]:

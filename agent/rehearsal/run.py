@@ -11,7 +11,7 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -30,7 +30,7 @@ from agent.model import HUB, Reading
 from agent.refcloud import admin, cloud, gate
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.records import AcceptedReading, DeviceKind
-from agent.refcloud.store import MemoryStore
+from agent.refcloud.store import MemoryStore, ReadingKey
 from agent.rehearsal import mishaps
 from agent.rehearsal.boards import Stage, stage_for
 from agent.rehearsal.command_oracle import CommandCounts, CommandOracle
@@ -40,9 +40,11 @@ from agent.rehearsal.machine import Machine, PowerCut
 from agent.rehearsal.mishaps import Mishap, MishapKind, Profile
 from agent.rehearsal.operator import Operator
 from agent.rehearsal.options import Options
-from agent.rehearsal.oracle import Oracle
+from agent.rehearsal.oracle import DELIVERY_S_MAX, Oracle
 from agent.rehearsal.orders import draw_orders
+from agent.rehearsal.pairing_oracle import PairingCounts, PairingOracle
 from agent.rehearsal.safety_watch import SafetyWatch
+from agent.rehearsal.technician import Technician, Wants
 from agent.rehearsal.verdict import ReadingCounts, RequestCounts, Verdict
 from agent.telemetry.outbox import Outbox, OutboxStats
 from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbox
@@ -122,13 +124,16 @@ class Rehearsal:
         )
         self.cloud.set_faults(mishaps.cloud_rules(rates, until_s=self.stage.duration_s), seed=options.seed)
         device_of, self._sensor_keys = self._provision()
-        self.oracle = Oracle(device_of)
+        self._technician_keys: Mapping[str, str] = {}
+        self._wants = Wants()
+        self.oracle = Oracle(device_of, self._wants.roots)
         self.commands = CommandOracle(violate=self.oracle.violate, boots=lambda: self.machine.boots)
         hub_id = next(device_id for device_id, device in device_of.items() if device == HUB)
         self._operator = Operator(
             self.cloud, self._store, self.commands, device_id=hub_id, api_key=HUB_KEY, now_s=loop.time
         )
         self._eavesdropper = Eavesdropper(self.machine, self.commands, now_s=loop.time, on_erased=self._on_erased)
+        self.pairing, self._technician = self._prepare_pairing(device_of)
         self._installed_key = HUB_KEY
         self._is_key_on_its_way = False
         self._end: asyncio.Event | None = None
@@ -157,6 +162,36 @@ class Rehearsal:
             keys[device] = made.api_key
         return device_of, keys
 
+    def _prepare_pairing(self, device_of: Mapping[str, str]) -> tuple[PairingOracle, Technician | None]:
+        """Have somebody pair what is boxed; without a box, every sensor is known and its key in the keys file."""
+        devices = list(self.stage.devices)
+        ids = {device: device_id for device_id, device in device_of.items()}
+        boxed = devices[len(devices) - self.options.boxed :]
+        self._wants.joined.update(device for device in devices if device not in set(boxed))
+        mesh = self.stage.mesh if boxed else None
+        oracle = PairingOracle(ids, wants=self._wants, mesh=mesh, violate=self.oracle.violate)
+        self._wants.paired.update((device, device) for device in self._wants.joined)
+        if mesh is None:
+            return oracle, None
+        keys = {device: self._sensor_keys.pop(device) for device in boxed}
+        self._technician_keys = keys
+        return oracle, Technician(
+            mesh,
+            boxed,
+            keys=keys,
+            wants=self._wants,
+            rng=random.Random(f"technician {self.options.seed}"),
+            now_s=self._loop.time,
+            hub=lambda: self._hub,
+            on_power_cut=self._cut_by_technician,
+            is_calm=lambda: self._loop.time() >= self.stage.duration_s,
+        )
+
+    def _cut_by_technician(self) -> None:
+        """The world has stopped at an operation that the technician asked for: the hub is dead all the same."""
+        if self._blow is not None and not self._blow.done() and self.machine.is_down:
+            self._blow.set_result(self._stopped())
+
     def _make_config(self) -> Config:
         text = f'[cloud]\nbase_url = "{BASE_URL}"\n{self.options.config_text}'
         return resolve_text(text, file="rehearsal", directory=self._scratch, environ={}).config
@@ -164,6 +199,8 @@ class Rehearsal:
     def _on_readings(self, name: str, readings: Sequence[AcceptedReading]) -> None:
         del name
         self.oracle.stored(readings, self._loop.time())
+        if self._technician is not None:
+            self.pairing.stored(readings)
         self._check_kept()
 
     def _on_request(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: gate.Outcome) -> None:
@@ -197,10 +234,12 @@ class Rehearsal:
         await self._runner.setup()
         try:
             async with asyncio.TaskGroup() as group:
-                others = (
+                others = [
                     group.create_task(self._conduct()),
                     group.create_task(self._operator.run(self._orders, until_s=self.duration_s)),
-                )
+                ]
+                if self._technician is not None:
+                    others.append(group.create_task(self._technician.run(until_s=self.stage.duration_s)))
                 await self._live()
                 for other in others:
                     other.cancel()
@@ -354,8 +393,13 @@ class Rehearsal:
 
     def _end_life(self, hub: app.Hub) -> None:
         bad = sum(state.bad for state in hub.intake.sources.values())
-        self.oracle.life_over(judged_bad=bad, uncommitted=hub.intake.waiting, looked=hub.sampler.looked)
+        left_out = hub.relay.left_out if hub.relay else 0
+        self.oracle.life_over(
+            judged_bad=bad, uncommitted=hub.intake.waiting, left_out=left_out, looked=hub.sampler.looked
+        )
         self._hub = None
+        if self._technician is not None:
+            self._technician.hub_died()
 
     def _life_config(self) -> Config:
         storage = msgspec.structs.replace(
@@ -403,6 +447,20 @@ class Rehearsal:
         oracle.check_account(now_s)
         self._operator.look()
         self.command_counts = self.commands.close(now_s)
+        self.pairing_counts = self.pairing.close(
+            now_s,
+            start_utc_ms=self.stage.start_utc_ms,
+            interval_s=self.options.report_interval_s,
+            delivery_s=DELIVERY_S_MAX,
+            state_dir=self.machine.state_dir,
+            keys=self._technician_keys.values(),
+            sensors=self.cloud.admin.devices(),
+            has_readings=self._has_readings,
+        )
+
+    def _has_readings(self, device_id: str) -> bool:
+        page = self._store.readings(ReadingKey(device_id, "", -1), 1)
+        return bool(page) and page[0].device_id == device_id
 
     def verdict(self, wall_s: float) -> Verdict:
         """Return what was found."""
@@ -429,10 +487,12 @@ class Rehearsal:
                 duplicates_sent=counts.duplicates_sent,
                 duplicates_stored=counts.duplicates_stored,
                 altered=counts.altered + counts.invented,
+                left_out=counts.left_out,
                 erased=counts.erased,
                 lost=counts.lost,
             ),
             commands=self.command_counts,
+            pairing=self.pairing_counts,
             requests=RequestCounts(self.oracle.requests, self.oracle.over_quota),
             crashes=self.crashes,
             durable_operations=self.machine.operations,
@@ -478,6 +538,7 @@ def rehearse(options: Options) -> Verdict:
             loop.run_until_complete(rehearsal.wind_up())
             rehearsal.final_stats = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
             rehearsal.command_counts = CommandCounts()
+            rehearsal.pairing_counts = PairingCounts()
         return rehearsal.verdict(time.perf_counter() - started_s)
     finally:
         with contextlib.suppress(RuntimeError):

@@ -6,6 +6,7 @@ import msgspec
 
 from agent.rehearsal.command_oracle import CommandCounts
 from agent.rehearsal.oracle import Violation
+from agent.rehearsal.pairing_oracle import PairingCounts
 
 
 class ReadingCounts(msgspec.Struct, frozen=True):
@@ -24,6 +25,7 @@ class ReadingCounts(msgspec.Struct, frozen=True):
         duplicates_sent: Sent again and recognised by the cloud.
         duplicates_stored: Stored twice; always 0.
         altered: Stored with another value; always 0.
+        left_out: Of sensors that were removed: they went nowhere.
         erased: Erased by a factory reset before the cloud had them.
         lost: Committed, and nowhere any more; always 0.
     """
@@ -40,6 +42,7 @@ class ReadingCounts(msgspec.Struct, frozen=True):
     duplicates_sent: int
     duplicates_stored: int
     altered: int
+    left_out: int
     erased: int
     lost: int
 
@@ -63,6 +66,7 @@ class Verdict(msgspec.Struct, frozen=True):
     virtual_hours_per_wall_s: float
     readings: ReadingCounts
     commands: CommandCounts
+    pairing: PairingCounts
     requests: RequestCounts
     crashes: int
     durable_operations: int
@@ -72,7 +76,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def as_text(verdict: Verdict, replay_command: str) -> str:
     """Return the verdict for a person; a failed one says how to see it again."""
-    readings, commands = verdict.readings, verdict.commands
+    readings, commands, pairing = verdict.readings, verdict.commands, verdict.pairing
     faults = ", ".join(f"{name} {count}" for name, count in verdict.faults.items()) or "none"
     lines = (
         f"rehearsed {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {verdict.sensors} sensors,"
@@ -87,6 +91,8 @@ def as_text(verdict: Verdict, replay_command: str) -> str:
         f"commands   {commands.issued} issued, {commands.executed} executed, {commands.acked} acked,"
         f" {commands.failed} failed, {commands.expired} expired\n"
         f"           {commands.executed_twice} executed twice, {commands.unsettled} unsettled\n"
+        f"pairing    {pairing.joined} joined, {pairing.registered} registered, {pairing.relayed} relayed,"
+        f" {pairing.paired_twice} paired twice, {pairing.lost} lost\n"
         f"requests   {verdict.requests.total}, {verdict.requests.over_quota} over quota\n"
         f"faults     {verdict.crashes} crashes; {faults}\n"
     )

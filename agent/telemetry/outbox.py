@@ -147,6 +147,10 @@ class Outbox(Protocol):
         """Let the held readings of a device go: it is known now. They join the backlog."""
         ...
 
+    async def abandon(self, device: str) -> None:
+        """Give up the held readings of a device that was removed before it had a name, on record as dropped."""
+        ...
+
     async def record_gap(self, losses: Sequence[Loss], cause: GapCause) -> None:
         """Record readings that never made it to the disk."""
         ...

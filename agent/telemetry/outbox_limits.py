@@ -5,13 +5,14 @@ Works inside the outbox's transactions, on its worker. Never touches a blob that
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from agent.errors import Corrupt
+from agent.model import SensorKind
 from agent.telemetry import codec, thinning
-from agent.telemetry.outbox import GapCause
+from agent.telemetry.outbox import DeadLetter, GapCause
 from agent.telemetry.thinning import LEVEL_MAX, Summary
 
 SCHEMA = """
@@ -128,6 +129,26 @@ def make_room(connection: sqlite3.Connection, *, excess_bytes: int, is_free: Cal
     count(connection, "thinned", losses.thinned)
     count(connection, "dropped", losses.dropped)
     return losses
+
+
+def drop_held(connection: sqlite3.Connection, hold: int) -> int:
+    """Remove what is held for a device that nobody will ever name, with gaps in its place; return how many went."""
+    rows = connection.execute(f"SELECT {_OF_BLOB} FROM blobs WHERE hold = ? ORDER BY seq", (hold,)).fetchall()  # noqa: S608
+    lost = sum(_drop(connection, Summary(*row)) for row in rows)
+    if lost:
+        count(connection, "dropped", lost)
+    return lost
+
+
+def remove(connection: sqlite3.Connection, seqs: Sequence[int]) -> None:
+    """Remove blobs that the cloud has."""
+    connection.executemany("DELETE FROM blobs WHERE seq = ?", [(seq,) for seq in seqs])
+
+
+def list_dead_letters(connection: sqlite3.Connection) -> list[DeadLetter]:
+    """Return what the cloud refused for good, oldest first."""
+    rows = connection.execute("SELECT device, kind, utc_ms, value, reason FROM dead_letters ORDER BY rowid").fetchall()
+    return [DeadLetter(device, SensorKind(kind), utc_ms, value, reason) for device, kind, utc_ms, value, reason in rows]
 
 
 def _thin(connection: sqlite3.Connection, group: list[Summary], losses: Losses) -> int:

@@ -16,7 +16,7 @@ from agent.errors import Corrupt
 from agent.foundation.database import PAGE_BYTES, Database, open_store
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
-from agent.model import HUB, Reading, SensorKind
+from agent.model import HUB, Reading
 from agent.telemetry import codec, outbox_limits, outbox_registry
 from agent.telemetry.anchors import Anchor
 from agent.telemetry.outbox import DeadLetter, Gap, GapCause, Item, Lane, Loss, OutboxStats
@@ -118,6 +118,10 @@ class SqliteOutbox:
         """Let the held readings of a device go."""
         await self._run(lambda connection: self._release(connection, device))
 
+    async def abandon(self, device: str) -> None:
+        """Give the held readings of a device up, on record."""
+        await self._run(lambda connection: self._abandon(connection, device))
+
     async def record_gap(self, losses: Sequence[Loss], cause: GapCause) -> None:
         """Record readings that never made it to the disk."""
         await self._run(lambda connection: self._record_gap(connection, losses, cause))
@@ -136,7 +140,7 @@ class SqliteOutbox:
 
     async def dead_letters(self) -> list[DeadLetter]:
         """Return what the cloud refused for good."""
-        return await self._run(_list_dead_letters)
+        return await self._run(outbox_limits.list_dead_letters)
 
     def stats(self) -> OutboxStats:
         """Return the present numbers."""
@@ -196,7 +200,7 @@ class SqliteOutbox:
                 for device in sorted(held):
                     hold = self._registry.device(connection, device)
                     seq = self._insert(connection, seq, boot, hold, [r for r in readings if r.device == device])
-                _remove(connection, finished)
+                outbox_limits.remove(connection, finished)
         except BaseException:
             self._registry.reload(connection)
             raise
@@ -333,6 +337,14 @@ class SqliteOutbox:
         if changed:
             self._start_over(connection)
 
+    def _abandon(self, connection: sqlite3.Connection, device: str) -> None:
+        hold = self._registry.known_device(device)
+        if hold is not None:
+            with self._database.transaction(connection):
+                dropped = outbox_limits.drop_held(connection, hold)
+            self._dropped += dropped
+            self._recount(connection)
+
     def _record_gap(self, connection: sqlite3.Connection, losses: Sequence[Loss], cause: GapCause) -> None:
         lost = sum(loss.lost for loss in losses)
         try:
@@ -360,7 +372,7 @@ class SqliteOutbox:
     def _tidy(self, connection: sqlite3.Connection) -> None:
         if finished := self._finished.copy():
             with self._database.transaction(connection):
-                _remove(connection, finished)
+                outbox_limits.remove(connection, finished)
             self._forget(finished)
         self._keep_within_limits(connection)
         if self._has_old_history:
@@ -449,15 +461,6 @@ class SqliteOutbox:
             device, kind = self._registry.names.get(series, (HUB, None))
             gaps.append(Gap(device, kind, self._registry.boot_id(boot), from_ms, to_ms, lost, GapCause(cause)))
         return gaps
-
-
-def _remove(connection: sqlite3.Connection, seqs: Sequence[int]) -> None:
-    connection.executemany("DELETE FROM blobs WHERE seq = ?", [(seq,) for seq in seqs])
-
-
-def _list_dead_letters(connection: sqlite3.Connection) -> list[DeadLetter]:
-    rows = connection.execute("SELECT device, kind, utc_ms, value, reason FROM dead_letters ORDER BY rowid").fetchall()
-    return [DeadLetter(device, SensorKind(kind), utc_ms, value, reason) for device, kind, utc_ms, value, reason in rows]
 
 
 async def open_outbox(

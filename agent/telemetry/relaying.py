@@ -19,10 +19,20 @@ RETRY_S = 5.0
 
 
 class Relay:
-    """The loop that listens to a network of sensors."""
+    """The loop that listens to a network of sensors.
+
+    Attributes:
+        problem: Why no reports come; empty while they do.
+        left_out: Readings of removed sensors, which are not taken in.
+    """
 
     def __init__(
-        self, network: SensorNetwork, *, intake: Intake, kinds: Callable[[], frozenset[SensorKind] | None]
+        self,
+        network: SensorNetwork,
+        *,
+        intake: Intake,
+        kinds: Callable[[], frozenset[SensorKind] | None],
+        is_relayed: Callable[[str], bool] = lambda _: True,
     ) -> None:
         """Prepare.
 
@@ -30,12 +40,15 @@ class Relay:
             network: The radio, or a recording of one.
             intake: Where readings go.
             kinds: The enabled kinds; `None` for all.
+            is_relayed: Tells whether a device's readings are taken in: not those of one that was removed.
         """
         self._network = network
         self._intake = intake
         self._kinds = kinds
         self._judges: dict[tuple[str, SensorKind], Judge] = {}
+        self._is_relayed = is_relayed
         self.problem = ""
+        self.left_out = 0
 
     async def run(self) -> None:
         """Listen, until cancelled."""
@@ -52,6 +65,9 @@ class Relay:
             kinds = self._kinds()
             # No await before all are offered: `Intake` confirms to the network what it holds, and this must be in it.
             for reading in readings:
+                if not self._is_relayed(reading.device):
+                    self.left_out += 1
+                    continue
                 self._intake.offer(self._judged(reading), is_reported=kinds is None or reading.kind in kinds)
 
     def _judged(self, reading: Reading) -> Reading:

@@ -112,6 +112,18 @@ class Telemetry:
                 self._uplink.backlog_changed()
                 return
 
+    async def abandon(self, device: str) -> None:
+        """Give up what is held for a device that nobody can name any more, what is still in memory included.
+
+        Raises:
+            StorageFull: It is held yet.
+        """
+        if (outbox := self.outbox) is not None:
+            # A broken outbox is put aside, with all that is held, by the loop that owns it.
+            with contextlib.suppress(Corrupt):
+                await self._intake.flush(outbox)
+                await outbox.abandon(device)
+
     async def flush(self) -> None:
         """Put everything on the disk that a restart of the machine would take away.
 

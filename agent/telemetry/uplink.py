@@ -7,7 +7,7 @@ nothing itself: `batching` says what goes next, the client says when. Must never
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -55,6 +55,7 @@ class Uplink:
         sensor_id: Callable[[str], str | None],
         linger_s: float,
         readings_max: int,
+        on_accepted: Callable[[Iterable[str]], None] = lambda _: None,
     ) -> None:
         """Prepare.
 
@@ -65,7 +66,9 @@ class Uplink:
             sensor_id: Gives a relayed device's identity with the cloud.
             linger_s: How long a batch that is not full waits for more.
             readings_max: Readings in a batch.
+            on_accepted: Told of the relayed devices in each batch that the cloud took.
         """
+        self._on_accepted = on_accepted
         self._client = client
         self._clock = clock
         self._rng = rng
@@ -196,6 +199,7 @@ class Uplink:
             await outbox.settle(part.items)
             self._resends.accepted(len(part.items))
             self._count(len(part.items), accepted)
+            self._on_accepted(sensor_ids)
 
     async def _refused(self, outbox: Outbox, part: Part, error: Refused) -> None:
         self.counts.refusal = str(error)

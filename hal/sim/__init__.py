@@ -2,5 +2,6 @@
 
 from hal.sim.board import SimBoard, SimOptions, World
 from hal.sim.faults import Fault, FaultKind, random_faults
+from hal.sim.mesh import Mesh
 
-__all__ = ["Fault", "FaultKind", "SimBoard", "SimOptions", "World", "random_faults"]
+__all__ = ["Fault", "FaultKind", "Mesh", "SimBoard", "SimOptions", "World", "random_faults"]

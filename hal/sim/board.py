@@ -14,6 +14,7 @@ from hal.interface import HvacAction, HvacDemand, RelayedSensor, SensorKind, Zon
 from hal.sim.building import FLAT
 from hal.sim.faults import Fault, by_sensor
 from hal.sim.house import House, Truth
+from hal.sim.mesh import Mesh
 from hal.sim.network import SimNetwork
 from hal.sim.noise import Noise, stream_for
 from hal.sim.radio import Radio, fading_signal, relayed_sensors
@@ -50,6 +51,7 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
         has_tenant_thermostat: Whether the tenant's own thermostat heats while the hub does not.
         has_second_temperature: Whether the hub has two temperature sensors; the second comes on top of the count.
         reports_max: How many reports the radio keeps for a hub that does not fetch them.
+        boxed_count: How many relayed sensors, the last ones, are still in their boxes: they have to be paired.
     """
 
     seed: int
@@ -60,6 +62,7 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
     has_tenant_thermostat: bool = True
     has_second_temperature: bool = False
     reports_max: int = 256
+    boxed_count: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be simulated.
@@ -73,6 +76,10 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"report_interval_s: {self.report_interval_s} is outside 1 to {INTERVAL_S_MAX:.0f}")
         if self.reports_max < 1:
             raise ValueError(f"reports_max: {self.reports_max} is below 1")
+        if not 0 <= self.boxed_count <= len(self.relayed):
+            raise ValueError(
+                f"boxed_count: {self.boxed_count} is outside 0 to {len(self.relayed)}, all that are relayed"
+            )
         known = {name for name, _ in self.series} | {sensor.name for sensor in self.relayed}
         unknown = sorted({fault.sensor for fault in self.faults} - known)
         if unknown:
@@ -102,6 +109,7 @@ class World:
         house: The house.
         channels: The hub's own elements.
         radio: The relayed sensors, where there are any.
+        mesh: Which of them are in the network, where there are any.
     """
 
     def __init__(self, options: SimOptions) -> None:
@@ -124,6 +132,7 @@ class World:
         )
         relayed = options.relayed
         self.radio: Radio | None = None
+        self.mesh: Mesh | None = None
         if relayed:
             self.radio = Radio(
                 self.house,
@@ -134,6 +143,8 @@ class World:
                 noise=noise,
                 reports_max=options.reports_max,
             )
+            boxed = [sensor.device for sensor in relayed[len(relayed) - options.boxed_count :]]
+            self.mesh = Mesh(self.radio, seed=options.seed, boxed=boxed, advance_to=self.advance_to)
 
     def advance_to(self, at_ms: int) -> None:
         """Bring everything to an instant, in order of time.
@@ -252,9 +263,13 @@ class SimBoard:
         )
         self.network = (
             None
-            if world.radio is None
+            if world.radio is None or world.mesh is None
             else SimNetwork(
-                world.radio, monotonic_ms=monotonic_ms, advance_to=world.advance_to, on_handed_out=on_handed_out
+                world.radio,
+                world.mesh,
+                monotonic_ms=monotonic_ms,
+                advance_to=world.advance_to,
+                on_handed_out=on_handed_out,
             )
         )
         self.outputs = SimOutputs(world, monotonic_ms=monotonic_ms, world_offset_ms=offset_ms)

@@ -1,42 +1,61 @@
-"""The simulated radio as the agent sees it: waits on the event loop for the next report, hands over what is there."""
+"""The simulated radio as the agent sees it: waits on the event loop for the next report, hands over what is there.
+
+Also the host's side of pairing: the window's end, and the interviews, which begin anew with each boot of the hub.
+"""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
+from heapq import heapify, heappop, heappush
 
 from hal.interface import Reading, RelayedSensor
+from hal.radio import WINDOW_S_MAX, InstallCode, JoinEvent, JoinStep, RadioReport, RadioState, SensorLink
+from hal.sim.mesh import Mesh
 from hal.sim.radio import Radio
 from hal.sim.sensors import HandedOut
 
+JOIN_EVENTS_MAX = 256
+
 
 class SimNetwork:
-    """The world's relayed sensors, implementing `hal.interface.SensorNetwork`."""
+    """The world's relayed sensors, implementing `hal.radio.PairableNetwork`."""
 
     def __init__(
         self,
         radio: Radio,
+        mesh: Mesh,
         *,
         monotonic_ms: Callable[[], int],
         advance_to: Callable[[int], None],
         on_handed_out: HandedOut | None,
     ) -> None:
-        """Listen from now on.
+        """Listen from now on. A window that was open is closed, as by a stick that starts.
 
         Args:
             radio: The world's radio.
+            mesh: Who is in the network.
             monotonic_ms: This boot's clock.
             advance_to: Brings the world to an instant of its time.
             on_handed_out: Told of every value that is handed over.
         """
         self._radio = radio
+        self._mesh = mesh
         self._monotonic_ms = monotonic_ms
         self._advance_to = advance_to
         self._on_handed_out = on_handed_out
-        self._sensors = tuple(device.sensor for device in radio.devices)
+        self._events: deque[JoinEvent] = deque(maxlen=JOIN_EVENTS_MAX)
+        self._due: list[tuple[int, int, str, JoinStep]] = []
+        self._number = 0
+        self._changed = asyncio.Event()
+        mesh.close_window()
+        mesh.happened = self._happened
+        for device in mesh.unfinished:
+            self._begin_interview(device)
 
     @property
     def sensors(self) -> Sequence[RelayedSensor]:
-        """The relayed sensors; they never change."""
-        return self._sensors
+        """The relayed sensors that are known now."""
+        return self._mesh.sensors
 
     @property
     def reports_dropped(self) -> int:
@@ -52,6 +71,7 @@ class SimNetwork:
         """Wait for reports and return the readings of all that have come, oldest first."""
         radio = self._radio
         while True:
+            self._mesh.check()
             world_ms = self._monotonic_ms() + radio.world_offset_ms
             self._advance_to(world_ms)
             if radio.waiting:
@@ -66,3 +86,108 @@ class SimNetwork:
 
     def confirm(self) -> None:
         """Do nothing: a report on the air is sent once, and no radio can be asked for it again."""
+
+    # Pairing.
+
+    @property
+    def radio(self) -> RadioReport:
+        """How the radio is now."""
+        mesh = self._mesh
+        if mesh.is_lost:
+            return RadioReport(RadioState.LOST, problem="the Zigbee stick is gone; plug it in", port="sim")
+        until_ms = mesh.window_until_ms - self._radio.world_offset_ms
+        is_open = until_ms > self._monotonic_ms()
+        return RadioReport(
+            RadioState.UP, port="sim", channel=15, pan_id=mesh.pan_id, window_until_ms=until_ms if is_open else None
+        )
+
+    @property
+    def links(self) -> Sequence[SensorLink]:
+        """What is known of each sensor."""
+        return tuple(
+            SensorLink(sensor.device, "climahub", "simulated", is_online=not self._mesh.is_dead(sensor.device))
+            for sensor in self._mesh.sensors
+        )
+
+    async def join_events(self) -> Sequence[JoinEvent]:
+        """Wait for something to happen to a joining or leaving sensor and return it, oldest first."""
+        while True:
+            self._work()
+            if self._events:
+                break
+            self._changed.clear()
+            wait_s = (self._due[0][0] - self._monotonic_ms()) / 1000 if self._due else None
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+        events = tuple(self._events)
+        self._events.clear()
+        return events
+
+    async def open_window(self, seconds: int, *, through: str = "", install_code: InstallCode | None = None) -> None:
+        """Let sensors join."""
+        if not 1 <= seconds <= WINDOW_S_MAX:
+            raise ValueError(f"a window is open for 1 to {WINDOW_S_MAX} s, not {seconds}")
+        world_ms = self._world_ms()
+        self._mesh.open_window(world_ms, world_ms + seconds * 1000, through, install_code)
+
+    async def close_window(self) -> None:
+        """Let no more sensors join."""
+        self._mesh.check()
+        self._mesh.close_window()
+
+    async def remove(self, device: str) -> None:
+        """Tell a sensor to leave and forget it."""
+        self._mesh.forget(device, self._world_ms())
+
+    async def backup(self) -> bytes:
+        """Return the network's settings: a secret."""
+        return self._mesh.backup()
+
+    async def restore(self, data: bytes) -> None:
+        """Write a backup to the stick and start anew with it."""
+        self._mesh.restore(data, self._world_ms())
+        self._due.clear()
+
+    def _world_ms(self) -> int:
+        return self._monotonic_ms() + self._radio.world_offset_ms
+
+    def _happened(self, device: str, step: JoinStep) -> None:
+        """A sensor has joined, come back or left."""
+        self._events.append(JoinEvent(device, step, self._monotonic_ms()))
+        if step is JoinStep.JOINED and device in self._mesh.unfinished:
+            self._begin_interview(device)
+        self._changed.set()
+
+    def _begin_interview(self, device: str) -> None:
+        self._due = [each for each in self._due if each[2] != device]
+        heapify(self._due)
+        interview_s, configure_s, succeeds = self._mesh.draw_interview()
+        done_ms = self._monotonic_ms() + int(interview_s * 1000)
+        self._plan(done_ms, device, JoinStep.INTERVIEWED if succeeds else JoinStep.FAILED)
+        if succeeds:
+            self._plan(done_ms + int(configure_s * 1000), device, JoinStep.CONFIGURED)
+
+    def _plan(self, due_ms: int, device: str, step: JoinStep) -> None:
+        self._number += 1
+        heappush(self._due, (due_ms, self._number, device, step))
+
+    def _work(self) -> None:
+        """Do what is due."""
+        now_ms = self._monotonic_ms()
+        while self._due and self._due[0][0] <= now_ms:
+            due_ms, _, device, step = heappop(self._due)
+            if not self._mesh.keep(device, step, self._world_ms()):
+                continue
+            failed = step is JoinStep.FAILED
+            self._events.append(
+                JoinEvent(
+                    device,
+                    step,
+                    due_ms,
+                    sensor=None if failed else self._mesh.sensor(device),
+                    detail="it stopped answering; press its button again" if failed else "climahub simulated",
+                )
+            )

@@ -63,14 +63,16 @@ class Device:
         sensor: What the agent is told of it.
         channels: Its elements, in the order of its kinds.
         interval_ms: The time between its reports.
+        is_on_air: Whether it reports: it is in the network, its reporting configured, its battery not empty.
     """
 
-    __slots__ = ("channels", "interval_ms", "sensor")
+    __slots__ = ("channels", "interval_ms", "is_on_air", "sensor")
 
     def __init__(self, sensor: RelayedSensor, channels: Sequence[Channel], interval_ms: int) -> None:
         self.sensor = sensor
         self.channels = tuple(channels)
         self.interval_ms = interval_ms
+        self.is_on_air = True
 
 
 def relayed_sensors(seed: int, count: int, rooms: Sequence[str]) -> tuple[RelayedSensor, ...]:
@@ -171,6 +173,8 @@ class Radio:
 
     def _report(self, device: Device, at_ms: int) -> tuple[Reading, ...]:
         """Return what a device sends at an instant: all its kinds but those that fail, or nothing at all."""
+        if not device.is_on_air:
+            return ()
         name = device.sensor.device
         boot_ms = at_ms - self.world_offset_ms
         readings = []

@@ -386,6 +386,19 @@ async def test_releasing_what_is_not_held_is_harmless(bench: Bench, outbox: Outb
     assert len(await outbox.claim(Lane.FRESH, 100)) == 5
 
 
+async def test_what_is_held_for_a_removed_device_is_given_up_on_record(bench: Bench, outbox: Outbox) -> None:
+    await bench.append(outbox, [*series(5), *series(3, device="T1"), *series(4, device="T2")])
+    await outbox.abandon("T1")
+    await outbox.abandon("T1")
+    await outbox.abandon("T9")
+    await outbox.abandon(HUB)
+    for found in (outbox, await bench.crash()):
+        stats = found.stats()
+        assert (stats.pending, stats.held, stats.dropped) == (9, 4, 3)
+        (gap,) = await found.gaps()
+        assert (gap.device, gap.lost, gap.cause) == ("T1", 3, GapCause.DROPPED)
+
+
 async def test_a_known_device_is_not_held(bench: Bench, outbox: Outbox) -> None:
     bench.known.add("T1")
     await bench.append(outbox, series(5, device="T1"))

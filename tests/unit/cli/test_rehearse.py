@@ -9,7 +9,7 @@ import pytest
 
 from agent.cli import exits, root
 from agent.cli.rehearse import command_for
-from agent.rehearsal.options import Options
+from agent.rehearsal.options import PAIRING, Options
 from agent.rehearsal.verdict import Verdict
 
 DATA = Path(__file__).parents[2] / "data"
@@ -26,6 +26,24 @@ def test_a_recording_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(arguments) == exits.OK
     readings = json.loads(capsys.readouterr().out)["readings"]
     assert (readings["taken"], readings["accepted"], readings["lost"]) == (670, 670, 0)
+
+
+def test_a_pairing_brings_its_own_house(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from agent.rehearsal import run  # noqa: PLC0415 - as the command does
+
+    asked: list[Options] = []
+    real = run.rehearse
+
+    def shorter(options: Options) -> Verdict:
+        asked.append(options)
+        return real(msgspec.structs.replace(options, days=0.001, boxed=2, sensors=14))
+
+    monkeypatch.setattr(run, "rehearse", shorter)
+    root.run(["rehearse", "--pairing", "--seed", "7", "--faults", "none"])
+    assert asked == [msgspec.structs.replace(PAIRING, seed=7, faults="none")]
+    assert command_for(asked[0]) == "climahub rehearse --seed 7 --faults none --pairing --days 0.25"
+    assert "joined" in capsys.readouterr().out
+    assert root.run(["rehearse", "--pairing", "--sensors", "20"]) == exits.USAGE
 
 
 def test_what_the_rehearsed_hub_logs_stays_in_the_play() -> None:

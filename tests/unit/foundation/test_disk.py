@@ -150,3 +150,18 @@ def test_free_bytes(tmp_path: Path) -> None:
 def test_unhindered_lets_everything_happen() -> None:
     for operation in Operation:
         unhindered(operation, "a")
+
+
+def test_a_secret_is_for_its_owner_alone_from_the_first_byte_on(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    (tmp_path / "secret.new").write_bytes(b"left by a crash, for all to read")
+    (tmp_path / "secret.new").chmod(0o666)
+    modes = []
+
+    def watch(operation: Operation, target: str) -> None:
+        if operation is Operation.FSYNC:
+            modes.append((tmp_path / "secret.new").stat().st_mode & 0o777)
+
+    Disk(watch).write(path, b"key", is_secret=True)
+    assert modes == [0o600]
+    assert path.stat().st_mode & 0o777 == 0o600

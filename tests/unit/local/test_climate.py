@@ -82,7 +82,7 @@ async def hub(tmp_path: Path) -> AsyncIterator[tuple[Path, Climate]]:
             status,  # type: ignore[arg-type] # never asked here
             commands=nothing,
             confirm=refuse,
-            rooms=[lambda application: door.add_routes(application, climate, lambda: f"h{next(numbers)}")],
+            more=door.routes(climate, lambda: f"h{next(numbers)}"),
         )
     )
     async with asyncio.timeout(5):
@@ -208,7 +208,7 @@ async def test_a_hub_that_drives_nothing_answers_all_the_same(
         raise KeyError(command_id)
 
     task = asyncio.get_running_loop().create_task(
-        server.serve(path, str, commands=nothing, confirm=refuse, rooms=[no_climate.add_routes])  # type: ignore[arg-type] # no status
+        server.serve(path, str, commands=nothing, confirm=refuse, more=no_climate.routes())  # type: ignore[arg-type] # no status
     )
     async with asyncio.timeout(5):
         while not path.exists():  # noqa: ASYNC110 - the file is the event

@@ -1,0 +1,34 @@
+"""The table of `climahub zigbee`."""
+
+import click
+
+from agent.cli.epilog import epilog
+from agent.cli.zigbee import looking, network, pairing
+
+
+@click.group(
+    epilog=epilog(
+        "climahub zigbee status",
+        "climahub zigbee pair --name attic --key-file attic.key",
+        "climahub zigbee list",
+    )
+)
+def zigbee() -> None:
+    """Pair, name, replace and remove the sensors of the hub on this machine, and look after its network.
+
+    A sensor may be called by its name or by its address.
+    """
+
+
+for _command in (
+    looking.status,
+    pairing.pair,
+    looking.list_sensors,
+    pairing.key,
+    pairing.rename,
+    pairing.replace,
+    pairing.remove,
+    network.backup,
+    network.restore,
+):
+    zigbee.add_command(_command)

@@ -1,0 +1,93 @@
+"""`climahub zigbee status` and `list`: how the radio is, and every sensor with what hinders it."""
+
+from collections.abc import Sequence
+
+import click
+
+from agent.cli import exits
+from agent.cli.epilog import epilog
+from agent.cli.words import counted, duration, measured
+from agent.cli.zigbee.hub import LocalHub, asks_hub
+from agent.local.zigbee import PairedSensor, ZigbeeReport
+
+_EXITS = "0 the hub answered (whatever it said), 3 it does not answer, 77 this user may not ask"
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
+
+_STATES = {
+    "joined": "is being asked what it is",
+    "interviewed": "waits for its key",
+    "keyed": "is being registered with the cloud",
+    "registered": "registered",
+    "relaying": "relaying",
+    "leaving": "leaving",
+}
+
+
+@click.command(epilog=epilog("climahub zigbee status", "climahub zigbee status --json | jq .radio", exits=_EXITS))
+@_json_option
+@asks_hub
+def status(hub: LocalHub, as_json: bool) -> int:
+    """Tell how the radio is, and which sensors have a problem."""
+    click.echo(hub.get() if as_json else status_text(hub.report()))
+    return exits.OK
+
+
+@click.command("list", epilog=epilog("climahub zigbee list", exits=_EXITS))
+@_json_option
+@asks_hub
+def list_sensors(hub: LocalHub, as_json: bool) -> int:
+    """List every sensor: how far it is, its last values, its last hop's link quality (LQI)."""
+    click.echo(hub.get() if as_json else "\n".join(table(hub.report().sensors)))
+    return exits.OK
+
+
+def status_text(report: ZigbeeReport) -> str:
+    """Return the radio and what is wrong with sensors, for a person."""
+    radio = report.radio
+    lines = [f"radio     {radio.state}" + (f" on {radio.port}" if radio.port else "")]
+    if radio.channel:
+        lines.append(f"network   channel {radio.channel}, PAN 0x{radio.pan_id:04x}")
+    if radio.state != "none":
+        left_s = radio.window_s_left
+        lines.append(f"window    {'closed' if left_s is None else f'open for {duration(left_s)} more'}")
+    relaying = sum(sensor.stage == "relaying" for sensor in report.sensors)
+    lines.append(f"sensors   {len(report.sensors)}, {relaying} of them relaying")
+    lines += [f"          {step}" for step in radio.steps]
+    problems = [text for text in (radio.problem, report.problem) if text]
+    problems += [f"{sensor.name}: {sensor.problem}" for sensor in report.sensors if sensor.problem]
+    problems += [f"{sensor.name}: silent for longer than its rhythm" for sensor in report.sensors if _is_dead(sensor)]
+    if problems and radio.state != "none":
+        lines += ["", counted(len(problems), "problem").upper(), *(f"  ! {problem}" for problem in problems)]
+    return "\n".join(lines)
+
+
+def table(sensors: Sequence[PairedSensor]) -> list[str]:
+    """Return the sensors as lines of columns, a heading first."""
+    if not sensors:
+        return ["no sensor yet: climahub zigbee pair"]
+    rows = [("NAME", "ADDRESS", "STATE", "LQI", "LAST VALUES"), *map(_row, sensors)]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return [
+        "  ".join((*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()
+        for row in rows
+    ]
+
+
+def _is_dead(sensor: PairedSensor) -> bool:
+    return sensor.is_online is False and sensor.stage == "relaying" and not sensor.problem
+
+
+def _row(sensor: PairedSensor) -> tuple[str, str, str, str, str]:
+    state = "offline" if _is_dead(sensor) else _STATES.get(sensor.stage, sensor.stage)
+    if sensor.problem and sensor.stage != "interviewed":
+        state += " (!)"
+    values = [
+        f"{reading.kind} {measured(reading.value, reading.unit)}"
+        for reading in sensor.readings
+        if reading.value is not None
+    ]
+    ages_s = [reading.age_s for reading in sensor.readings if reading.age_s is not None]
+    told = ", ".join(values) + (f", {duration(min(ages_s))} ago" if ages_s else "")
+    lqi = "-" if sensor.lqi_last_hop is None else str(sensor.lqi_last_hop)
+    return (sensor.name, sensor.device, state, lqi, told)

@@ -1,0 +1,264 @@
+"""`climahub zigbee pair`, `replace`, `key`, `rename`, `remove`: what changes sensors, with live progress."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from agent.cli import exits
+from agent.cli.epilog import epilog
+from agent.cli.local_client import Refused
+from agent.cli.words import counted, duration
+from agent.cli.zigbee.hub import LocalHub, asks_hub
+from agent.cli.zigbee.watching import End, Watch, line
+from agent.local.zigbee import ZigbeeReport
+from hal.radio import WINDOW_S_MAX
+
+LOOK_S = 0.4
+KEY_BYTES_MAX = 4096
+
+_EXITS = "0 done, 1 not (it says why), 3 the hub does not answer, 77 this user may not ask, 130 stopped with Ctrl-C"
+
+_key_option = click.option(
+    "--key-file",
+    type=click.File("r"),
+    metavar="FILE",
+    help='The sensor\'s ClimaSense key, alone in a file; "-" reads it from standard input.',
+)
+_window_options = (
+    click.option(
+        "--seconds",
+        type=click.IntRange(1, WINDOW_S_MAX),
+        default=WINDOW_S_MAX,
+        show_default=True,
+        help="How long sensors may join.",
+    ),
+    click.option("--through", default="", metavar="ROUTER", help="Let them join through this router only."),
+    click.option(
+        "--label",
+        default="",
+        metavar="TEXT",
+        help='The label\'s address and install code, or its QR text; "-" reads it from standard input.',
+    ),
+    click.option("--no-wait", is_flag=True, help="Open the window and return."),
+)
+
+
+def _with_window(command: Callable[..., int]) -> Callable[..., int]:
+    for option in reversed(_window_options):
+        command = option(command)
+    return command
+
+
+@click.command(
+    epilog=epilog(
+        "climahub zigbee pair --name attic --key-file attic.key",
+        "climahub zigbee pair --label 'Z:000D6FFFFED4163B$I:52797BF4A5084DAA8E1712B61741CA024051' --name attic",
+        "climahub zigbee pair --many --seconds 120",
+        exits=_EXITS,
+    )
+)
+@click.option("--many", "is_many", is_flag=True, help="Leave the window open after the first sensor.")
+@click.option("--name", default="", help="What to call the sensor.")
+@_key_option
+@_with_window
+@asks_hub
+def pair(
+    hub: LocalHub,
+    is_many: bool,
+    name: str,
+    key_file: Any,  # noqa: ANN401 (a file that click has opened)
+    seconds: int,
+    through: str,
+    label: str,
+    no_wait: bool,
+) -> int:
+    """Let a sensor join: open the window, then press the sensor's button.
+
+    Follows it step by step until the cloud has its first reading. In a terminal, name and key are asked for where they
+    are missing. Without a key the sensor waits; its readings are kept.
+    """
+    asked = {"seconds": seconds, "is_many": is_many, "through": through, "label": _text(label), "name": name}
+    return _open(hub, asked | {"key": _key(key_file)}, no_wait=no_wait)
+
+
+@click.command(
+    epilog=epilog(
+        "climahub zigbee replace attic",
+        "climahub zigbee replace attic --with 0x00158d0001a2b3c4",
+        exits=_EXITS,
+    )
+)
+@click.argument("old")
+@click.option("--with", "new", default="", metavar="SENSOR", help="A sensor that has joined already and waits.")
+@_with_window
+@asks_hub
+def replace(hub: LocalHub, old: str, new: str, seconds: int, through: str, label: str, no_wait: bool) -> int:
+    """Put a new sensor in the place of OLD: name, identity and history with the cloud go over to it.
+
+    Opens the window for the new one, which needs no key; with --with, takes one that waits.
+    """
+    if new:
+        hub.sensor(old, "replace", {"new": new})
+        click.echo(f"{new} takes the place of {old}")
+        return exits.OK
+    asked = {"seconds": seconds, "through": through, "label": _text(label), "replaces": old}
+    return _open(hub, asked, no_wait=no_wait)
+
+
+@click.command(epilog=epilog("climahub zigbee key attic --key-file attic.key", exits=_EXITS))
+@click.argument("sensor")
+@_key_option
+@asks_hub
+def key(hub: LocalHub, sensor: str, key_file: Any) -> int:  # noqa: ANN401 (a file that click has opened)
+    """Give SENSOR, which waits for it, its ClimaSense key."""
+    given = _key(key_file) or _prompt_key()
+    if not given:
+        raise click.UsageError("a key is needed: --key-file FILE")
+    hub.sensor(sensor, "key", {"key": given})
+    click.echo(f"{sensor} has its key; climahub zigbee list shows when it relays")
+    return exits.OK
+
+
+@click.command(epilog=epilog("climahub zigbee rename 0x00158d0001a2b3c4 attic", exits=_EXITS))
+@click.argument("sensor")
+@click.argument("name")
+@asks_hub
+def rename(hub: LocalHub, sensor: str, name: str) -> int:
+    """Call SENSOR by another NAME."""
+    hub.sensor(sensor, "name", {"name": name})
+    click.echo(f"{sensor} is called {name}")
+    return exits.OK
+
+
+@click.command(epilog=epilog("climahub zigbee remove attic", exits=_EXITS))
+@click.argument("sensor")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@asks_hub
+def remove(hub: LocalHub, sensor: str, yes: bool) -> int:
+    """Stop relaying SENSOR and have it leave the network. Its identity is remembered, should it come back."""
+    if not yes:
+        click.confirm(f"Remove {sensor}?", abort=True)
+    hub.sensor(sensor, "remove")
+    click.echo(f"{sensor} is relayed no longer")
+    return exits.OK
+
+
+def _open(hub: LocalHub, asked: dict[str, Any], *, no_wait: bool) -> int:
+    before = hub.report()
+    hub.post("window", asked)
+    if no_wait:
+        click.echo(f"the window is open for {asked['seconds']} s; climahub zigbee status shows what happens")
+        return exits.OK
+    watch = Watch(before, is_many=asked.get("is_many", False), now_s=_now_s())
+    try:
+        return _follow(hub, watch, asked)
+    except KeyboardInterrupt:
+        hub.post("window/close")
+        click.echo("stopped; the window is closed", err=True)
+        return exits.INTERRUPTED
+
+
+def _follow(hub: LocalHub, watch: Watch, asked: dict[str, Any]) -> int:
+    while True:
+        end, report = _watch(hub, watch)
+        if end in {End.NEEDS_KEY, End.REFUSED} and _ask_for_key(hub, watch.device, asked):
+            continue
+        return _conclude(end, watch, report)
+
+
+def _watch(hub: LocalHub, watch: Watch) -> tuple[End, ZigbeeReport]:
+    """Show each step as it comes, until there is an end."""
+    console = Console(highlight=False, soft_wrap=True)
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while True:
+            report = hub.report()
+            names = {sensor.device: sensor.name for sensor in report.sensors}
+            for step in watch.look(report, _now_s()):
+                console.print(Text(line(step, names)))
+            end = watch.end(report, _now_s())
+            if end is not None:
+                return end, report
+            if console.is_terminal:
+                live.update(Text(_waiting_for(watch, report)), refresh=True)
+            time.sleep(LOOK_S)
+
+
+def _waiting_for(watch: Watch, report: ZigbeeReport) -> str:
+    left_s = report.radio.window_s_left
+    if left_s is None:
+        return "the window is closed; waiting for the rest ... (Ctrl-C stops watching)"
+    what = "press the sensor's button" if not watch.device else "waiting for the sensor"
+    return f"{what} ... {duration(left_s)} left (Ctrl-C closes the window)"
+
+
+def _ask_for_key(hub: LocalHub, device: str, asked: dict[str, Any]) -> bool:
+    """Ask the person for what is missing; tell whether a key was given."""
+    if not sys.stdin.isatty():
+        return False
+    if not asked.get("name"):
+        asked["name"] = click.prompt("Name", default="", show_default=False).strip()
+        if asked["name"]:
+            hub.sensor(device, "name", {"name": asked["name"]})
+    while given := _prompt_key():
+        try:
+            hub.sensor(device, "key", {"key": given})
+        except Refused as error:
+            click.echo(str(error), err=True)
+        else:
+            return True
+    return False
+
+
+def _prompt_key() -> str:
+    if not sys.stdin.isatty():
+        return ""
+    given: str = click.prompt("Key (not shown; empty: later)", default="", hide_input=True, show_default=False)
+    return given.strip()
+
+
+def _conclude(end: End, watch: Watch, report: ZigbeeReport) -> int:
+    names = {sensor.device: sensor.name for sensor in report.sensors}
+    problems = {sensor.device: sensor.problem for sensor in report.sensors}
+    name = names.get(watch.device, watch.device)
+    problem = problems.get(watch.device, "")
+    if end is End.DONE and len(watch.devices) > 1:
+        click.echo(f"{counted(len(watch.devices), 'sensor')} joined; climahub zigbee list shows how far each is")
+    match end:
+        case End.DONE:
+            return exits.OK
+        case End.RELAYING:
+            click.echo(f"{name} relays; its first reading has yet to come")
+            return exits.OK
+        case End.NEEDS_KEY:
+            click.echo(f"{name} has joined and waits for its key: climahub zigbee key {watch.device}", err=True)
+        case End.REFUSED:
+            click.echo(f"{name} has joined; {problem}\nanother key: climahub zigbee key {watch.device}", err=True)
+        case End.NOBODY:
+            click.echo(
+                "no sensor joined.\nwhat to do next:\n"
+                "  is it reset?   most sensors: hold the button until the light blinks\n"
+                "  is it near?    join within 2 m of the stick or of a router, then carry it to its place\n"
+                "  needs a code?  look for a QR code on it: climahub zigbee pair --label TEXT",
+                err=True,
+            )
+        case _:
+            click.echo(f"{name} is not done: {problem or 'the hub goes on; climahub zigbee list shows it'}", err=True)
+    return exits.FAILED
+
+
+def _text(given: str) -> str:
+    return sys.stdin.readline().strip() if given == "-" else given
+
+
+def _key(file: Any) -> str:  # noqa: ANN401 (a file that click has opened)
+    return "" if file is None else str(file.read(KEY_BYTES_MAX)).strip()
+
+
+def _now_s() -> float:
+    return time.perf_counter()

@@ -1,0 +1,150 @@
+"""The radio and its sensors as a document for people at the hub. Values only.
+
+The JSON form is an interface: fields may be added, never renamed. A key never goes out here.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.foundation.clock import Clock
+from agent.pairing.lifecycle import Record, Stage
+from agent.pairing.room import Pairing
+from agent.telemetry.intake import Intake, SourceState
+from hal.interface import UNITS, SensorKind
+from hal.radio import SensorLink
+
+
+class RadioStatus(msgspec.Struct, frozen=True):
+    """The radio; `state` is "none" on a board without one."""
+
+    state: str
+    problem: str = ""
+    port: str = ""
+    channel: int = 0
+    pan_id: int = 0
+    steps: tuple[str, ...] = ()
+    window_s_left: int | None = None
+
+
+class ReadingReport(msgspec.Struct, frozen=True):
+    """The last value of one kind."""
+
+    kind: str
+    value: float | None
+    unit: str
+    age_s: float | None
+
+
+class PairedSensor(msgspec.Struct, frozen=True):
+    """One sensor. `is_online` is nothing while its rhythm is not known; `lqi_last_hop` may be a router's."""
+
+    device: str
+    name: str
+    stage: str
+    problem: str
+    sensor_id: str | None
+    about: str
+    is_online: bool | None
+    is_sleepy: bool | None
+    heard_age_s: int | None
+    lqi_last_hop: int | None
+    readings: list[ReadingReport]
+
+
+class StepReport(msgspec.Struct, frozen=True):
+    """One step of a pairing; `number` counts up."""
+
+    number: int
+    age_s: float
+    what: str
+    device: str
+    detail: str
+
+
+class ZigbeeReport(msgspec.Struct, frozen=True):
+    """All of it."""
+
+    radio: RadioStatus
+    sensors: list[PairedSensor]
+    steps: list[StepReport]
+    problem: str
+
+
+def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeReport:
+    """Return the document."""
+    now_ms = clock.monotonic_ms()
+    radio = pairing.radio
+    network = {sensor.device: sensor for sensor in pairing.sensors}
+    links = {link.device: link for link in radio.links} if radio else {}
+    states: dict[str, list[tuple[SensorKind, SourceState]]] = {}
+    for (device, _, kind), state in intake.sources.items():
+        states.setdefault(device, []).append((kind, state))
+    return ZigbeeReport(
+        radio=_radio(pairing, now_ms),
+        sensors=[
+            _sensor(
+                record,
+                name=record.name or (network[record.device].name if record.device in network else record.device),
+                problem=pairing.problem_of(record),
+                link=links.get(record.device),
+                states=states.get(record.device, []),
+                now_ms=now_ms,
+            )
+            for record in pairing.content.sensors.values()
+            if record.stage is not Stage.REMOVED
+        ],
+        steps=[
+            StepReport(step.number, max(0, now_ms - step.at_ms) / 1000, step.what.value, step.device, step.detail)
+            for step in pairing.steps
+        ],
+        problem=pairing.file_problem,
+    )
+
+
+def _radio(pairing: Pairing, now_ms: int) -> RadioStatus:
+    if pairing.radio is None:
+        return RadioStatus("none", "this hub has no radio; the sensors of its board are simply known")
+    report = pairing.radio.radio
+    until_ms = report.window_until_ms
+    return RadioStatus(
+        state=report.state.value,
+        problem=report.problem,
+        port=report.port,
+        channel=report.channel,
+        pan_id=report.pan_id,
+        steps=report.steps,
+        window_s_left=None if until_ms is None else max(0, (until_ms - now_ms + 999) // 1000),
+    )
+
+
+def _sensor(
+    record: Record,
+    *,
+    name: str,
+    problem: str,
+    link: SensorLink | None,
+    states: Sequence[tuple[SensorKind, SourceState]],
+    now_ms: int,
+) -> PairedSensor:
+    return PairedSensor(
+        device=record.device,
+        name=name,
+        stage=record.stage.value,
+        problem=problem,
+        sensor_id=record.sensor_id or None,
+        about=record.about or (f"{link.manufacturer} {link.model}".strip() if link else ""),
+        is_online=link.is_online if link else None,
+        is_sleepy=link.is_sleepy if link else None,
+        heard_age_s=None if link is None or link.heard_ms is None else max(0, now_ms - link.heard_ms) // 1000,
+        lqi_last_hop=link.lqi_last_hop if link else None,
+        readings=[
+            ReadingReport(
+                kind.value,
+                state.latest.value if state.latest else None,
+                UNITS[kind],
+                max(0, now_ms - state.latest.at_ms) / 1000 if state.latest else None,
+            )
+            for kind, state in states
+        ],
+    )

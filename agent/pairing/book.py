@@ -1,0 +1,152 @@
+"""What the room knows, on the disk: one file, replaced whole, so that a key goes with the write that names its sensor.
+
+Owns the file `relayed.json`, which is a secret while it holds keys. Must never show what it could not keep, where that
+would be asked for again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from agent.errors import Corrupt, StorageFull
+from agent.foundation.decoding import UNREADABLE
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
+from agent.pairing.lifecycle import Content, Record, Stage, Window
+
+_log = logging.getLogger(__name__)
+
+FILE_NAME = "relayed.json"
+FILE_BYTES_MAX = 1024 * 1024
+VERSION = 2
+
+Change = Callable[[Content], Content]
+
+
+class _File(msgspec.Struct, frozen=True, omit_defaults=True):
+    version: int
+    sensors: dict[str, Record]
+    window: Window | None = None
+
+
+class _Identity(msgspec.Struct, frozen=True):
+    """What version 1 kept of a sensor."""
+
+    sensor_id: str
+    serial_number: str = ""
+
+
+class Book:
+    """The room's memory.
+
+    Attributes:
+        content: What is known now.
+        file_problem: Why an unreadable file was put aside; empty where none was.
+        problem: Why the last change is not on the disk yet; empty where it is.
+    """
+
+    def __init__(self, directory: Path, *, disk: Disk, worker: Worker) -> None:
+        """Read what is known already. Blocks.
+
+        Args:
+            directory: Where `relayed.json` lies.
+            disk: Writes the file.
+            worker: Where writing blocks.
+        """
+        self._path = directory / FILE_NAME
+        self._disk = disk
+        self._worker = worker
+        self._lock = asyncio.Lock()
+        self._listeners: list[Callable[[], None]] = []
+        self.file_problem = ""
+        self.problem = ""
+        self.content = self._read()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Have ``listener`` called after each change."""
+        self._listeners.append(listener)
+
+    async def commit(self, change: Change) -> Content:
+        """Make a change that something else waits for: it is on the disk when this returns, or it has not happened.
+
+        Raises:
+            StorageFull: It has not happened.
+        """
+        async with self._lock:
+            content = change(self.content)
+            if content == self.content and not self.problem:
+                return content
+            await self._write(content)
+            self.content = content
+            self.problem = ""
+        self._tell()
+        return content
+
+    async def note(self, change: Change) -> Content:
+        """Take note of what has happened already; a disk without room does not undo it, and is tried again later."""
+        async with self._lock:
+            before = self.content
+            self.content = content = change(before)
+            if content == before and not self.problem:
+                return content
+            try:
+                await self._write(content)
+            except StorageFull as error:
+                if not self.problem:
+                    _log.warning("what is known of relayed sensors is not kept over a restart: %s", error)
+                self.problem = str(error)
+            else:
+                self.problem = ""
+        if content != before:
+            self._tell()
+        return content
+
+    async def learn(self, change: Change) -> Content:
+        """Take over what can be learnt again after a restart: in memory only, until something else is written."""
+        async with self._lock:
+            before = self.content
+            self.content = change(before)
+        if self.content != before:
+            self._tell()
+        return self.content
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    async def _write(self, content: Content) -> None:
+        data = msgspec.json.format(msgspec.json.encode(_File(VERSION, dict(content.sensors), content.window)))
+        try:
+            await self._worker.run(lambda: self._disk.write(self._path, data, is_secret=True))
+        except OSError as error:
+            raise StorageFull(f"the disk refused to write {self._path} ({error.strerror})") from error
+
+    def _read(self) -> Content:
+        try:
+            data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
+            return Content() if data is None else _decode(data)
+        except (Corrupt, *UNREADABLE) as error:
+            aside = self._disk.quarantine(self._path)
+            self.file_problem = f"{self._path.name} could not be read ({error}); it is kept as {aside.name}"
+            _log.warning("%s; sensors register again", self.file_problem)
+            return Content()
+
+
+def _decode(data: bytes) -> Content:
+    try:
+        file = msgspec.json.decode(data, type=_File)
+    except msgspec.ValidationError:
+        # Before there was pairing, the file held identities only.
+        known = msgspec.json.decode(data, type=dict[str, _Identity])
+        return Content(
+            {
+                device: Record(
+                    device, Stage.REGISTERED, sensor_id=identity.sensor_id, serial_number=identity.serial_number
+                )
+                for device, identity in known.items()
+            }
+        )
+    return Content(file.sensors, file.window)

@@ -1,0 +1,147 @@
+"""What stands on a sensor's label, or in its QR code, as address, install code and key. Pure: no clock, no I/O.
+
+No standard says how the text of a Zigbee QR code looks, so makers differ; `FORMS` lists the forms that are publicly
+documented. Must never repeat a code or a key in an error.
+"""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.errors import LabelInvalid
+
+CODE_BYTES = (8, 10, 14, 18)
+"""Lengths of an install code with its CRC: 6, 8, 12 or 16 bytes and two more (Zigbee Base Device Behaviour 10.1.1)."""
+
+LINK_KEY_BYTES = 16
+
+TEXT_CHARACTERS_MAX = 500
+"""The longest documented form has 120."""
+
+_ADDRESS = r"(?P<address>[0-9A-F]{16})"
+_CODE = r"(?P<code>[0-9A-F]{1,64})"
+
+FORMS: Sequence[tuple[str, re.Pattern[str]]] = tuple(
+    (makers, re.compile(pattern))
+    for makers, pattern in (
+        # "Z:ADDRESS$I:CODE", further fields behind "$" or "%" (zigbee-herdsman issue 1402; zigpy's tests).
+        ("Ledvance, Danfoss, Inovelli, Ubisys, Enbrighten, Somfy", rf"^Z:{_ADDRESS}\$I:{_CODE}(?:[$%].*)?$"),
+        # "G$M:...$A:ADDRESS$I:CODE" (zigbee-herdsman); "Z$A:ADDRESS$I:CODE" (zigbee2mqtt issue 24087).
+        ("Aqara, Namron", rf"^.*\$A:{_ADDRESS}\$I:{_CODE}(?:[$%].*)?$"),
+        # "ADDRESS|CODE" (zigpy issue 547, zigbee-herdsman pull request 1150).
+        ("Innr, Müller-Licht, Schneider, Bosch", rf"^{_ADDRESS}\|{_CODE}$"),
+        # "HUE:Z:CODE M:ADDRESS D:... A:..." (Home Assistant community, thread 705666).
+        ("Philips Hue", rf"^HUE:Z:{_CODE} M:{_ADDRESS}(?: .*)?$"),
+        # Six and 34 characters about the product, the address, "DLK", the code (zigbee2mqtt's page on BTH-RA).
+        ("Bosch", rf"^[0-9A-Z]{{6}}[0-9A-Z]{{34}}{_ADDRESS}DLK{_CODE}$"),
+    )
+)
+"""Who prints it, and how. None of IKEA or Sonoff is documented: what is printed beside their QR code can be typed."""
+
+_SENSOR_KEY = re.compile(r"(?:^|(?<=[\s,;|$]))(?:[Kk]:)?(?P<key>(?:sk_sensor_|cs_dev_)[A-Za-z0-9_.\-]+)")
+_PRINTED_ADDRESS = re.compile(r"^(?:0X)?((?:[0-9A-F]{2}[:\-]?){7}[0-9A-F]{2})$")
+_MATTER = re.compile(r"^MT:")
+
+
+class Label(msgspec.Struct, frozen=True):
+    """What a label says.
+
+    Attributes:
+        ieee_address: As `0x` and 16 lower-case hex digits.
+        code: The install code with its CRC, or a link key; empty where the label has none. A secret.
+        is_link_key: `code` is the link key itself, 16 bytes, and has no CRC (older Bosch labels; so zigpy reads them).
+        sensor_key: The sensor's ClimaSense key, where somebody has put it beside the rest; else empty. A secret.
+    """
+
+    ieee_address: str
+    code: bytes = b""
+    is_link_key: bool = False
+    sensor_key: str = ""
+
+
+def parse(text: str) -> Label:
+    """Return what a label or QR code says: one of the `FORMS`, or the printed address, and the printed code behind it.
+
+    Args:
+        text: As scanned or typed. Letters may be large or small; a code may have dashes; a ClimaSense key may follow.
+
+    Raises:
+        LabelInvalid: It is no such text, or its check digits are wrong. The message does not repeat it.
+    """
+    if len(text) > TEXT_CHARACTERS_MAX:
+        raise LabelInvalid(f"the text is longer than any label: {len(text)} characters; scan one code only")
+    text = text.strip()
+    found = _SENSOR_KEY.search(text)
+    sensor_key = found["key"] if found else ""
+    rest = (text[: found.start()] + text[found.end() :] if found else text).strip(" \t\r\n,;|$").upper()
+    if _MATTER.match(rest):
+        raise LabelInvalid("this is a Matter code; Zigbee needs the address and the code printed beside it: type those")
+    for makers, form in FORMS:
+        if match := form.fullmatch(rest):
+            code = _code(match["code"], may_be_link_key=makers == "Bosch")
+            return Label(_address(match["address"]), code, len(code) == LINK_KEY_BYTES, sensor_key)
+    return _printed(rest, sensor_key)
+
+
+def parse_code(text: str) -> bytes:
+    """Return an install code that is typed without its address.
+
+    Raises:
+        LabelInvalid: It is none, or its check digits are wrong.
+    """
+    return _code(re.sub(r"[\s\-:]", "", text.upper()), may_be_link_key=False)
+
+
+def normal_address(text: str) -> str:
+    """Return an IEEE address as `0x` and 16 lower-case hex digits.
+
+    Raises:
+        LabelInvalid: It is none.
+    """
+    match = _PRINTED_ADDRESS.fullmatch(text.strip().upper())
+    if match is None:
+        raise LabelInvalid("no IEEE address: allowed are 16 hex digits, with colons or dashes, with or without 0x")
+    return _address(re.sub(r"[:\-]", "", match[1]))
+
+
+def crc16_x25(data: bytes) -> int:
+    """Return the CRC that ends an install code, low byte first (Base Device Behaviour 10.1.1.1; ITU-T X.25)."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x8408 if crc & 1 else crc >> 1
+    return crc ^ 0xFFFF
+
+
+def _printed(text: str, sensor_key: str) -> Label:
+    """Return what was typed from a label: an address, and what follows it as a code."""
+    first, _, others = re.sub(r"[\s,;|]+", " ", text).partition(" ")
+    if not _PRINTED_ADDRESS.fullmatch(first):
+        raise LabelInvalid(
+            "this text is in no form that is known; type the address printed on the label (16 hex digits),"
+            " then the install code where there is one"
+        )
+    return Label(normal_address(first), parse_code(others) if others else b"", sensor_key=sensor_key)
+
+
+def _address(digits: str) -> str:
+    if len(set(digits)) == 1 and digits[0] in "0F":
+        raise LabelInvalid("the address is all zeros or all F, which no sensor has; check it against the label")
+    return f"0x{digits.lower()}"
+
+
+def _code(digits: str, *, may_be_link_key: bool) -> bytes:
+    try:
+        code = bytes.fromhex(digits)
+    except ValueError:
+        raise LabelInvalid("the install code is not made of pairs of hex digits; check it against the label") from None
+    if may_be_link_key and len(code) == LINK_KEY_BYTES:
+        return code
+    if len(code) not in CODE_BYTES:
+        allowed = ", ".join(str(2 * each) for each in CODE_BYTES)
+        raise LabelInvalid(f"the install code has {2 * len(code)} hex digits; allowed are {allowed}: type all of it")
+    if crc16_x25(code[:-2]) != int.from_bytes(code[-2:], "little"):
+        raise LabelInvalid("the install code does not fit its check digits: a digit is wrong; compare with the label")
+    return code

@@ -1,0 +1,81 @@
+"""What a technician asks for when a window is to be opened, checked against what is known. Pure."""
+
+import msgspec
+
+from agent.errors import LabelInvalid, PairingRefused
+from agent.pairing import changes, labels
+from agent.pairing.lifecycle import Content, Window
+from hal.radio import WINDOW_S_MAX
+
+KEY_CHARACTERS_MAX = 256
+
+
+class WindowRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A window as a person asks for it.
+
+    Attributes:
+        seconds: For how long, 1 to `WINDOW_S_MAX`.
+        is_many: It stays open when a sensor has joined; else it closes after the first.
+        through: The router that alone takes sensors in, by name or IEEE address; empty for all.
+        label: The text of the sensor's label or QR code; empty to take whichever joins.
+        name: What the sensor is to be called.
+        key: The sensor's key. A secret.
+        replaces: The sensor whose name and identity the new one takes over, by name or address.
+    """
+
+    seconds: int = WINDOW_S_MAX
+    is_many: bool = False
+    through: str = ""
+    label: str = ""
+    name: str = ""
+    key: str = ""
+    replaces: str = ""
+
+
+def window_for(request: WindowRequest, content: Content, boot_id: str, now_ms: int) -> Window:
+    """Return the window that is asked for.
+
+    Raises:
+        PairingRefused, LabelInvalid, UnknownSensor: It cannot be opened so; the message says why.
+    """
+    if not 1 <= request.seconds <= WINDOW_S_MAX:
+        raise PairingRefused(f"a window is open for 1 to {WINDOW_S_MAX} s, not {request.seconds} s")
+    is_for_one = request.label or request.name or request.key or request.replaces
+    if request.is_many and is_for_one:
+        raise PairingRefused("label, name, key and what is replaced belong to one sensor, not to many")
+    label = labels.parse(request.label) if request.label else None
+    key = request.key or (label.sensor_key if label else "")
+    old = changes.find(content, request.replaces) if request.replaces else None
+    if old is not None:
+        changes.check_replaceable(old)
+    return Window(
+        boot_id=boot_id,
+        until_ms=now_ms + request.seconds * 1000,
+        is_many=request.is_many,
+        through=_router(request.through, content) if request.through else "",
+        ieee_address=label.ieee_address if label else "",
+        code=label.code.hex() if label else "",
+        is_link_key=label.is_link_key if label else False,
+        name=changes.checked_name(content, request.name, old.device if old else "") if request.name else "",
+        key=checked_key(key) if key else "",
+        replaces=old.device if old else "",
+    )
+
+
+def checked_key(key: str) -> str:
+    """Return a key as it may be sent.
+
+    Raises:
+        PairingRefused: It cannot be one. The message does not repeat it.
+    """
+    key = key.strip()
+    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not key.isascii() or not key.isprintable() or " " in key:
+        raise PairingRefused(f"no key: allowed are 1 to {KEY_CHARACTERS_MAX} printable ASCII characters without spaces")
+    return key
+
+
+def _router(called: str, content: Content) -> str:
+    try:
+        return labels.normal_address(called)
+    except LabelInvalid:
+        return changes.find(content, called).ieee_address

@@ -1,0 +1,415 @@
+"""Pairing: opens the window, follows each sensor on its way into the network, lets it go again.
+
+What is wanted stands in the book; one loop brings the radio to it, again after each restart, until both agree. Must
+never act on the radio before the book has it on the disk.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.cloud.client import CloudClient
+from agent.errors import PairingRefused, StorageFull
+from agent.foundation.clock import Clock
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
+from agent.pairing import changes
+from agent.pairing.book import Book
+from agent.pairing.lifecycle import Content, Record, Stage, Window, called
+from agent.pairing.progress import Progress, Step, What
+from agent.pairing.registering import Registrar
+from agent.pairing.requests import WindowRequest, checked_key, window_for
+from hal.errors import NetworkLost, SensorUnavailable
+from hal.interface import RelayedSensor, SensorNetwork
+from hal.radio import InstallCode, JoinEvent, JoinStep, PairableNetwork
+
+_log = logging.getLogger(__name__)
+
+RETRY_S = 10.0
+"""Pause before the radio is asked again, or the disk."""
+
+LOOK_S = 3600.0
+"""How often the network's list of sensors is compared with the book, besides at each change."""
+
+WINDOW_REST_MS = 1000
+"""A window with less time left is not opened again."""
+
+WAITS_FOR_KEY = "waits for its key: climahub zigbee key, or relay.sensor_keys_file"
+WAITS_FOR_INTERVIEW = "has joined and not said yet what it is; press its button again if this lasts"
+AWAY = "has left the network; open a window and press its button: it stays who it was"
+
+
+class Pairing:
+    """The room. Boards without a radio have none to pair: their sensors are simply known.
+
+    Attributes:
+        progress: What happened lately.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        network: SensorNetwork | None,
+        keys: Mapping[str, str],
+        clock: Clock,
+        disk: Disk,
+        worker: Worker,
+        client: CloudClient,
+        release: Callable[[str], Awaitable[None]],
+        abandon: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """Read what is known already.
+
+        Args:
+            directory: Where `relayed.json` lies.
+            network: The board's relayed sensors.
+            keys: The keys of `relay.sensor_keys_file`, by device or IEEE address.
+            clock: The boot's clocks.
+            disk: Writes the file.
+            worker: Where writing blocks.
+            client: The way to the cloud.
+            release: Lets the held readings of a device go.
+            abandon: Gives them up, where nobody can name the device any more; may raise `StorageFull`.
+        """
+        self._release = release
+        self._abandon = abandon
+        self._network = network
+        self._radio = network if isinstance(network, PairableNetwork) else None
+        self._clock = clock
+        self._book = Book(directory, disk=disk, worker=worker)
+        if network is not None:
+            self._book.content = changes.met(self._book.content, network.sensors)
+        self.progress = Progress(clock.monotonic_ms)
+        self._registrar = Registrar(
+            self._book,
+            keys=keys,
+            client=client,
+            now_ms=clock.monotonic_ms,
+            progress=self.progress,
+            release=release,
+        )
+        self._not_accepted_yet: set[str] = set()
+        self._has_to_meet = True
+        self._radio_lock = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._book.on_change(self._changed.set)
+
+    # What other rooms are told.
+
+    @property
+    def devices(self) -> Sequence[str]:
+        """The devices that have their identity, removed ones included."""
+        return tuple(record.device for record in self._book.content.sensors.values() if record.sensor_id)
+
+    def is_known(self, device: str) -> bool:
+        """Tell whether a device has its identity."""
+        return self.sensor_id(device) is not None
+
+    def sensor_id(self, device: str) -> str | None:
+        """Return what the cloud calls a device; `None` before it is registered."""
+        record = self._book.content.sensors.get(device)
+        return (record.sensor_id or None) if record else None
+
+    def is_relayed(self, device: str) -> bool:
+        """Tell whether a device's readings may be taken in: not after it was removed or replaced."""
+        record = self._book.content.sensors.get(device)
+        return record is None or record.is_relayed
+
+    def accepted(self, devices: Iterable[str]) -> None:
+        """Take note that the cloud took readings of some devices: the end of a pairing is their first."""
+        if self._not_accepted_yet:
+            for device in self._not_accepted_yet.intersection(devices):
+                self._not_accepted_yet.discard(device)
+                self.progress.add(What.ACCEPTED, device, "the cloud has its first reading")
+
+    # What people are shown.
+
+    @property
+    def content(self) -> Content:
+        """All that is known, removed sensors included."""
+        return self._book.content
+
+    @property
+    def radio(self) -> PairableNetwork | None:
+        """The radio; `None` on a board without one."""
+        return self._radio
+
+    @property
+    def sensors(self) -> Sequence[RelayedSensor]:
+        """The sensors that the network knows now."""
+        return self._network.sensors if self._network is not None else ()
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """What happened lately, oldest first."""
+        return self.progress.steps
+
+    @property
+    def file_problem(self) -> str:
+        """What is wrong with the file; empty where nothing is."""
+        return self._book.problem or self._book.file_problem
+
+    def problem_of(self, record: Record) -> str:
+        """Return why a sensor does not get on, and what to do; empty where nothing is wrong."""
+        if record.is_away:
+            return AWAY
+        if record.problem or not record.is_relayed:
+            return record.problem
+        if record.stage is Stage.JOINED:
+            return WAITS_FOR_INTERVIEW
+        if record.stage is Stage.INTERVIEWED and not self._registrar.key_of(record):
+            return WAITS_FOR_KEY
+        return ""
+
+    # What a technician asks for. Each is on the disk when it returns.
+
+    async def open_window(self, request: WindowRequest) -> None:
+        """Let sensors join.
+
+        Raises:
+            PairingRefused, LabelInvalid, UnknownSensor: It cannot be done so.
+            NetworkLost, SensorUnavailable: The radio, or the router, does not answer; no window is open.
+            StorageFull: It cannot be kept; no window is open.
+        """
+        radio = self._need_radio()
+        window = window_for(request, self._book.content, self._clock.boot_id, self._clock.monotonic_ms())
+        async with self._radio_lock:
+            await self._book.commit(lambda content: changes.set_window(content, window))
+            try:
+                await self._open(radio, window)
+            except (NetworkLost, SensorUnavailable, PairingRefused):
+                await self._book.note(lambda content: changes.set_window(content, None))
+                raise
+
+    async def close_window(self) -> None:
+        """Let no more sensors join.
+
+        Raises:
+            PairingRefused: There is no radio on this board.
+            StorageFull: It stays as it is.
+        """
+        self._need_radio()
+        await self._book.commit(lambda content: changes.set_window(content, None))
+
+    async def rename(self, wanted: str, name: str) -> None:
+        """Give a sensor another name; so can be called what is simply known.
+
+        Raises:
+            PairingRefused, UnknownSensor, StorageFull: It keeps its name.
+        """
+        device = changes.find(self._book.content, wanted).device
+        await self._book.commit(lambda content: changes.renamed(content, device, name))
+
+    async def give_key(self, wanted: str, key: str) -> None:
+        """Give a sensor its key.
+
+        Raises:
+            PairingRefused, UnknownSensor, StorageFull: The key was not taken.
+        """
+        device = changes.find(self._book.content, wanted).device
+        key = checked_key(key)
+        await self._book.commit(lambda content: changes.keyed(content, device, key))
+        self._registrar.retry(device)
+        self._not_accepted_yet.add(device)
+        self.progress.add(What.KEYED, device)
+
+    async def replace(self, old: str, new: str) -> None:
+        """Carry name and identity of a sensor over to one that has joined already; the old one leaves.
+
+        Raises:
+            PairingRefused, UnknownSensor, StorageFull: Nothing was changed.
+        """
+        self._need_radio()
+        old_device = changes.find(self._book.content, old).device
+        new_device = changes.find(self._book.content, new).device
+        await self._book.commit(lambda content: changes.replaced(content, old_device, new_device))
+        self._not_accepted_yet.add(new_device)
+
+    async def remove(self, wanted: str) -> None:
+        """Stop relaying a sensor and have it leave the network.
+
+        Raises:
+            PairingRefused, UnknownSensor, StorageFull: Nothing was changed.
+        """
+        self._need_radio()
+        device = changes.find(self._book.content, wanted).device
+        await self._book.commit(lambda content: changes.removing(content, device))
+
+    async def backup(self) -> bytes:
+        """Return the network's settings: a secret.
+
+        Raises:
+            PairingRefused: There is no radio on this board.
+            NetworkLost: There is nothing to back up now.
+        """
+        return await self._need_radio().backup()
+
+    async def restore(self, data: bytes) -> None:
+        """Give the stick the network of a backup.
+
+        Raises:
+            PairingRefused: There is no radio on this board, or this is no backup.
+            NetworkLost: There is no radio now.
+        """
+        radio = self._need_radio()
+        try:
+            await radio.restore(data)
+        except ValueError as error:
+            raise PairingRefused(f"this is no backup of a Zigbee network: {error}") from error
+        self._has_to_meet = True
+        self._changed.set()
+
+    def _need_radio(self) -> PairableNetwork:
+        if self._radio is None:
+            raise PairingRefused("this hub has no radio to pair with: the sensors of its board are simply known")
+        return self._radio
+
+    # The loops.
+
+    def loops(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what has to run side by side, by name; each works until cancelled."""
+        network, radio = self._network, self._radio
+        loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+        if network is not None:
+            loops["registering"] = lambda: self._register(network)
+        if radio is not None:
+            loops["joining"] = lambda: self._listen(radio)
+            loops["pairing"] = lambda: self._converge(radio)
+        return loops
+
+    async def _register(self, network: SensorNetwork) -> None:
+        await self._meet(network.sensors)
+        await self._registrar.run()
+
+    async def _meet(self, sensors: Sequence[RelayedSensor]) -> None:
+        """Take in the sensors that the network knows and the book does not, as after a restart between both."""
+        if changes.met(self._book.content, sensors) != self._book.content:
+            keep = self._book.note if self._radio is not None else self._book.learn
+            await keep(lambda content: changes.met(content, sensors))
+
+    async def _listen(self, radio: PairableNetwork) -> None:
+        while True:
+            try:
+                events = await radio.join_events()
+            except NetworkLost as error:
+                _log.info("nobody can join: %s", error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            for event in events:
+                await self._take(radio, event)
+
+    async def _take(self, radio: PairableNetwork, event: JoinEvent) -> None:
+        device, sensor = event.device, event.sensor
+        before = self._book.content
+        match event.step:
+            case JoinStep.JOINED:
+                # One that was interviewed before is not interviewed again: the network knows it.
+                known = [each for each in radio.sensors if each.device == device]
+                content = await self._book.note(lambda content: changes.met(changes.joined(content, device), known))
+                detail = "it comes back and stays who it was" if self.is_known(device) else event.detail
+                if device not in content.sensors:
+                    detail = "the hub knows too many sensors already; remove those that are not needed"
+                    self.progress.add(What.FAILED, device, detail, at_ms=event.at_ms)
+                    return
+                self.progress.add(What.JOINED, device, detail, at_ms=event.at_ms)
+                self._note_key(before, content, device)
+            case JoinStep.INTERVIEWED if sensor is not None:
+                content = await self._book.note(lambda content: changes.interviewed(content, sensor, event.detail))
+                self.progress.add(What.INTERVIEWED, device, event.detail, at_ms=event.at_ms)
+                self._note_key(before, content, device)
+                record = content.sensors.get(device)
+                if record is not None and (problem := self.problem_of(record)):
+                    self.progress.add(What.WAITS, device, problem)
+            case JoinStep.CONFIGURED:
+                self.progress.add(What.CONFIGURED, device, event.detail, at_ms=event.at_ms)
+            case JoinStep.LEFT:
+                await self._book.note(lambda content: changes.away(content, device))
+                self.progress.add(What.LEFT, device, event.detail, at_ms=event.at_ms)
+            case _:
+                await self._book.learn(lambda content: changes.troubled(content, device, event.detail))
+                self.progress.add(What.FAILED, device, event.detail, at_ms=event.at_ms)
+
+    def _note_key(self, before: Content, content: Content, device: str) -> None:
+        """Show when a sensor got its key, and await its first reading from then on."""
+        was, now = before.sensors.get(device), content.sensors.get(device)
+        if now is None:
+            return
+        if was is None or was.stage is not now.stage:
+            self._not_accepted_yet.add(device)
+        if now.stage is Stage.KEYED and (was is None or was.stage is not Stage.KEYED):
+            self.progress.add(What.KEYED, device)
+
+    async def _converge(self, radio: PairableNetwork) -> None:
+        """Bring the radio to what the book says, at each change and now and then."""
+        while True:
+            self._changed.clear()
+            wait_s = LOOK_S
+            try:
+                async with self._radio_lock:
+                    wait_s = await self._converge_window(radio)
+                for record in list(self._book.content.sensors.values()):
+                    if record.stage is Stage.LEAVING:
+                        await self._let_leave(radio, record)
+                if self._has_to_meet:
+                    self._has_to_meet = False
+                    await self._meet(radio.sensors)
+                if self._book.problem:
+                    await self._book.note(lambda content: content)
+            except (NetworkLost, SensorUnavailable, StorageFull) as error:
+                _log.info("the radio waits: %s", error)
+                self._has_to_meet = True
+                wait_s = RETRY_S
+            if self._book.problem:
+                wait_s = min(wait_s, RETRY_S)
+            await self._pause(wait_s)
+
+    async def _pause(self, wait_s: float) -> None:
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._changed.wait()
+        except TimeoutError:
+            # Not at each change: what is joining right now is told by its events, one step after the other.
+            self._has_to_meet = True
+
+    async def _converge_window(self, radio: PairableNetwork) -> float:
+        """Open or close the radio's window as the book has it; return how long that stays right."""
+        window, now_ms = self._book.content.window, self._clock.monotonic_ms()
+        if window is not None and (window.boot_id != self._clock.boot_id or window.until_ms <= now_ms):
+            await self._book.commit(lambda content: changes.set_window(content, None))
+            window = None
+        if window is None:
+            if radio.radio.window_until_ms is not None:
+                await radio.close_window()
+                self.progress.add(What.WINDOW_CLOSED)
+            return LOOK_S
+        left_ms = window.until_ms - now_ms
+        if radio.radio.window_until_ms is None and left_ms > WINDOW_REST_MS:
+            try:
+                await self._open(radio, window)
+            except (SensorUnavailable, PairingRefused) as error:
+                self.progress.add(What.WINDOW_CLOSED, detail=str(error))
+                await self._book.commit(lambda content: changes.set_window(content, None))
+        return max(left_ms, 1) / 1000
+
+    async def _open(self, radio: PairableNetwork, window: Window) -> None:
+        left_s = max(1, (window.until_ms - self._clock.monotonic_ms() + 999) // 1000)
+        code = None
+        if window.code:
+            code = InstallCode(window.ieee_address, bytes.fromhex(window.code), is_link_key=window.is_link_key)
+        try:
+            await radio.open_window(left_s, through=window.through, install_code=code)
+        except ValueError as error:
+            # The cause is dropped: it may repeat the code.
+            raise PairingRefused(f"this radio cannot use the label's code: {error}") from None
+        self.progress.add(What.WINDOW_OPEN, detail=f"for {left_s} s")
+
+    async def _let_leave(self, radio: PairableNetwork, record: Record) -> None:
+        await radio.remove(record.device)
+        # By now it may have been registered; what it measured while it waited goes out under that name.
+        await (self._release if self.is_known(record.device) else self._abandon)(record.device)
+        await self._book.note(lambda content: changes.forgotten(content, record.device))
+        self.progress.add(What.REMOVED, record.device, record.problem)
+        _log.info("%s has left and is relayed no longer", called(record))

@@ -1,0 +1,292 @@
+"""`climahub zigbee`: what a technician sees while a sensor is paired, and how it ends."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from agent.cli import exits, local_client, root
+from agent.cli.zigbee import network, pairing
+from agent.cli.zigbee.hub import LocalHub
+from agent.cli.zigbee.looking import status_text, table
+from agent.cli.zigbee.watching import FIRST_READING_S_MAX, INTERVIEW_S_MAX, WORDS, End, Watch, line
+from agent.local.zigbee import PairedSensor, RadioStatus, ReadingReport, StepReport, ZigbeeReport
+from agent.pairing.lifecycle import Stage
+from agent.pairing.progress import What
+
+ONE, TWO = "0x00158d0000000001", "0x00158d0000000002"
+
+
+def sensor(device: str = ONE, **changes: Any) -> PairedSensor:  # noqa: ANN401
+    plain = PairedSensor(
+        device=device, name="attic", stage="relaying", problem="", sensor_id="id", about="maker model",
+        is_online=True, is_sleepy=True, heard_age_s=5, lqi_last_hop=180,
+        readings=[ReadingReport("temperature", 20.53, "°C", 12.0), ReadingReport("humidity", None, "%", None)],
+    )  # fmt: skip
+    return msgspec.structs.replace(plain, **changes)
+
+
+def report(*told: tuple[str, str], left_s: int | None = None, sensors: tuple[PairedSensor, ...] = ()) -> ZigbeeReport:
+    steps = [StepReport(number, 0.0, what, device, "") for number, (what, device) in enumerate(told, 1)]
+    return ZigbeeReport(
+        RadioStatus("up", port="/dev/x", channel=15, pan_id=7, window_s_left=left_s), [*sensors], steps, ""
+    )
+
+
+def watch(*, is_many: bool = False, before: ZigbeeReport | None = None) -> Watch:
+    return Watch(before or report(), is_many=is_many, now_s=0.0)
+
+
+WAY = (
+    ("window_open", ""),
+    ("joined", ONE),
+    ("interviewed", ONE),
+    ("keyed", ONE),
+    ("registered", ONE),
+    ("relaying", ONE),
+)
+
+
+def test_every_step_has_its_words() -> None:
+    assert set(WORDS) == {what.value for what in What}
+
+
+def test_a_pairing_is_followed_to_the_first_reading() -> None:
+    following = watch()
+    for number in range(1, len(WAY) + 1):
+        now = report(*WAY[:number], left_s=9)
+        (step,) = following.look(now, 1.0)
+        assert (step.what, step.device) == WAY[number - 1]
+        assert following.end(now, 1.0) is None
+    assert following.device == ONE
+    done = report(*WAY, ("accepted", ONE))
+    following.look(done, 2.0)
+    assert following.end(done, 2.0) is End.DONE
+
+
+@pytest.mark.parametrize(
+    ("told", "end"),
+    [
+        ((("joined", ONE), ("interviewed", ONE), ("waits", ONE)), End.NEEDS_KEY),
+        ((("joined", ONE), ("keyed", ONE), ("refused", ONE)), End.REFUSED),
+        ((("joined", ONE), ("refused", ONE), ("keyed", ONE)), None),
+        ((("joined", ONE), ("waits", ONE), ("keyed", ONE)), None),
+        ((("joined", TWO), ("joined", ONE), ("waits", TWO)), End.NEEDS_KEY),
+    ],
+)
+def test_what_a_person_has_to_do_ends_the_watching(told: tuple[tuple[str, str], ...], end: End | None) -> None:
+    following = watch()
+    now = report(*told, left_s=100)
+    following.look(now, 0.0)
+    assert following.end(now, 0.0) is end
+
+
+@pytest.mark.parametrize(
+    ("told", "patience_s", "end"),
+    [
+        ((("window_open", ""),), 0.0, End.NOBODY),
+        ((("joined", ONE),), INTERVIEW_S_MAX, End.UNFINISHED),
+        ((("joined", ONE), ("relaying", ONE)), FIRST_READING_S_MAX, End.RELAYING),
+    ],
+)
+def test_a_closed_window_ends_it_after_a_while(told: tuple[tuple[str, str], ...], patience_s: float, end: End) -> None:
+    following = watch()
+    following.look(report(*told, left_s=1), 10.0)
+    closed = report(*told)
+    following.look(closed, 10.0)
+    if patience_s:
+        assert following.end(closed, 10.0 + patience_s - 1) is None
+    assert following.end(closed, 10.0 + patience_s) is end
+
+
+def test_before_the_window_is_seen_open_nothing_ends() -> None:
+    following = watch()
+    following.look(report(), 500.0)
+    assert following.end(report(), 500.0) is None
+
+
+def test_an_old_sensor_that_comes_back_is_not_the_one_that_is_paired() -> None:
+    following = watch(before=report(sensors=(sensor(TWO),)))
+    following.look(report(("joined", TWO), ("joined", ONE), left_s=5), 0.0)
+    assert following.device == ONE
+
+
+def test_many_sensors_end_with_the_window() -> None:
+    following = watch(is_many=True)
+    now = report(("joined", ONE), ("joined", TWO), left_s=5, sensors=(sensor(ONE, stage="joined"), sensor(TWO)))
+    following.look(now, 0.0)
+    assert following.end(now, 0.0) is None
+    closed = msgspec.structs.replace(now, radio=RadioStatus("up"))
+    assert following.end(closed, 1.0) is None
+    assert following.end(closed, INTERVIEW_S_MAX) is End.DONE
+    nobody = watch(is_many=True)
+    nobody.look(report(left_s=5), 0.0)
+    assert nobody.end(report(), 1.0) is End.NOBODY
+
+
+def test_a_step_in_words() -> None:
+    assert line(StepReport(1, 0.0, "joined", ONE, "again"), {ONE: "attic"}) == "attic: joined (again)"
+    assert line(StepReport(1, 0.0, "window_open", "", ""), {}) == "the window is open"
+
+
+# What is shown.
+
+
+def test_the_list() -> None:
+    head, first, second, third = table(
+        [sensor(), sensor(TWO, name=TWO, stage="interviewed", problem="waits", lqi_last_hop=None, readings=[]),
+         sensor(stage="relaying", is_online=False)]
+    )  # fmt: skip
+    assert head.split() == ["NAME", "ADDRESS", "STATE", "LQI", "LAST", "VALUES"]
+    assert first == "attic               0x00158d0000000001  relaying           180  temperature 20.5 °C, 12 s ago"
+    assert "waits for its key" in second
+    assert "offline" in third
+    assert table([]) == ["no sensor yet: climahub zigbee pair"]
+    for stage in Stage:
+        assert table([sensor(stage=stage.value)])
+
+
+def test_the_status() -> None:
+    found = report(left_s=75, sensors=(sensor(), sensor(TWO, stage="keyed", problem="the key is wrong")))
+    text = status_text(found)
+    for expected in ("up on /dev/x", "channel 15, PAN 0x0007", "open for 1 min 15 s", "2, 1 of them relaying",
+                     "1 PROBLEM", "attic: the key is wrong"):  # fmt: skip
+        assert expected in text
+    nothing = ZigbeeReport(RadioStatus("none", "this hub has no radio"), [], [], "")
+    assert "PROBLEM" not in status_text(nothing)
+
+
+# The commands, on a hub that is played.
+
+
+class PlayedHub:
+    """Answers with one report after another, and remembers what it was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *reports: ZigbeeReport) -> None:
+        self.reports = [*reports]
+        self.asked: list[tuple[str, Any]] = []
+        self.refusals: list[Exception] = []
+        monkeypatch.setattr(LocalHub, "report", lambda _: self.report())
+        monkeypatch.setattr(LocalHub, "post", lambda _, what, asked=None: self.post(what, asked))
+        monkeypatch.setattr(LocalHub, "get", lambda _, what="/v1/zigbee": b'{"of": "the hub"}')
+        monkeypatch.setattr(pairing, "LOOK_S", 0.0)
+
+    def report(self) -> ZigbeeReport:
+        return self.reports.pop(0) if len(self.reports) > 1 else self.reports[0]
+
+    def post(self, what: str, asked: Any) -> None:  # noqa: ANN401
+        self.asked.append((what, asked))
+        if self.refusals:
+            raise self.refusals.pop(0)
+
+
+def test_pairing_one_sensor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text("sk_sensor_attic\n")
+    on_the_way = [report(*WAY[:number], left_s=9) for number in range(1, 7)]
+    hub = PlayedHub(monkeypatch, report(), *on_the_way, report(*WAY, ("accepted", ONE)))
+    code = root.run(["zigbee", "pair", "--name", "attic", "--key-file", str(key_file), "--seconds", "60"])
+    assert code == exits.OK
+    asked = {"seconds": 60, "is_many": False, "through": "", "label": "", "name": "attic", "key": "sk_sensor_attic"}
+    assert hub.asked == [("window", asked)]
+    out = capsys.readouterr().out
+    assert "sk_sensor" not in out
+    assert [text for text in out.splitlines() if text.endswith("done")]
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ((("window_open", ""),), "is it reset?"),
+        ((("window_open", ""), ("joined", ONE), ("waits", ONE)), "climahub zigbee key 0x00158d0000000001"),
+        ((("window_open", ""), ("joined", ONE), ("refused", ONE)), "the key is wrong"),
+    ],
+)
+def test_a_pairing_that_did_not_succeed_says_what_to_do(
+    told: tuple[tuple[str, str], ...],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    PlayedHub(monkeypatch, report(), report(*told, sensors=(sensor(problem="the key is wrong"),)))
+    assert root.run(["zigbee", "pair"]) == exits.FAILED
+    assert expected in capsys.readouterr().err
+
+
+def test_a_refusal_is_told_in_the_hubs_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = PlayedHub(monkeypatch, report())
+    hub.refusals = [local_client.Refused("this is a Matter code")]
+    assert root.run(["zigbee", "pair", "--label", "MT:X"]) == exits.FAILED
+    assert capsys.readouterr().err == "this is a Matter code\n"
+
+
+def test_ctrl_c_closes_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = PlayedHub(monkeypatch, report(left_s=9))
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pairing.time, "sleep", interrupted)
+    assert root.run(["zigbee", "pair", "--many"]) == exits.INTERRUPTED
+    assert [what for what, _ in hub.asked] == ["window", "window/close"]
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["rename", ONE, "attic north"], (f"sensors/{ONE}/name", {"name": "attic north"})),
+        (["remove", "attic north", "--yes"], ("sensors/attic%20north/remove", None)),
+        (["replace", "attic", "--with", TWO], ("sensors/attic/replace", {"new": TWO})),
+        (
+            ["replace", "attic", "--no-wait", "--seconds", "5"],
+            ("window", {"seconds": 5, "through": "", "label": "", "replaces": "attic"}),
+        ),
+    ],
+)
+def test_what_changes_sensors(words: list[str], asked: tuple[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = PlayedHub(monkeypatch, report())
+    assert root.run(["zigbee", *words]) == exits.OK
+    assert hub.asked == [asked]
+
+
+def test_a_key_is_asked_for_where_a_person_sits(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = PlayedHub(monkeypatch, report(), report(("joined", ONE), ("waits", ONE), left_s=5),
+                    report(("joined", ONE), ("waits", ONE), ("keyed", ONE), ("accepted", ONE)))  # fmt: skip
+    monkeypatch.setattr(pairing.sys.stdin, "isatty", lambda: True, raising=False)
+    answers = iter(["cellar", "sk_sensor_cellar"])
+    monkeypatch.setattr(pairing.click, "prompt", lambda *_, **__: next(answers))
+    assert root.run(["zigbee", "pair"]) == exits.OK
+    assert hub.asked[1:] == [
+        (f"sensors/{ONE}/name", {"name": "cellar"}),
+        (f"sensors/{ONE}/key", {"key": "sk_sensor_cellar"}),
+    ]
+
+
+def test_a_backup_is_a_secret_and_is_not_overwritten(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = PlayedHub(monkeypatch, report())
+    file = tmp_path / "network.json"
+    assert root.run(["zigbee", "backup", str(file)]) == exits.OK
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert root.run(["zigbee", "backup", str(file)]) == exits.CANNOT_CREATE
+    file.chmod(0o644)
+    assert root.run(["zigbee", "backup", str(file), "--overwrite"]) == exits.OK
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert root.run(["zigbee", "restore", str(file), "--yes"]) == exits.OK
+    assert hub.asked == [("restore", b'{"of": "the hub"}')]
+    monkeypatch.setattr(network, "BACKUP_BYTES_MAX", 3)
+    assert root.run(["zigbee", "restore", str(file), "--yes"]) == exits.FAILED
+    assert root.run(["zigbee", "restore", str(tmp_path / "none"), "--yes"]) == exits.CANNOT_CREATE
+    assert "so it is no backup" in capsys.readouterr().err
+
+
+def test_no_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["status"], ["list"], ["pair"], ["remove", "x", "--yes"], ["backup", str(tmp_path / "b")]):
+        assert root.run(["zigbee", *words, "--socket", str(tmp_path / "none")]) == exits.NO_DAEMON
+        assert "the hub does not run here" in capsys.readouterr().err

@@ -1,0 +1,126 @@
+"""Labels and QR codes: every documented form is read, every wrong digit is found, no secret is repeated."""
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from agent.errors import LabelInvalid
+from agent.pairing.labels import CODE_BYTES, Label, crc16_x25, normal_address, parse, parse_code
+
+ADDRESS = "0x000d6ffffed4163b"
+CODE = "52797BF4A5084DAA8E1712B61741CA024051"
+KEY = "sk_sensor_abc123"
+
+addresses = st.binary(min_size=8, max_size=8).filter(lambda raw: set(raw) not in ({0}, {255})).map(bytes.hex)
+codes = st.sampled_from(CODE_BYTES).flatmap(
+    lambda size: st.binary(min_size=size - 2, max_size=size - 2).map(
+        lambda raw: (raw + crc16_x25(raw).to_bytes(2, "little")).hex()
+    )
+)
+
+
+def test_the_crc_of_the_specification() -> None:
+    """The example of Zigbee Base Device Behaviour 10.1.1.1."""
+    assert crc16_x25(bytes.fromhex("83FED3407A939723A5C639B26916D505")) == 0xB5C3
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "code"),
+    [
+        (f"Z:000D6FFFFED4163B$I:{CODE}", ADDRESS, CODE),
+        ("Z:4CC206FFFE805E7A$I:560BCC1FF50E704B9BA93A5CA817C35E799F$D:202%B:4CC206805E7A$P:613727%M:1220$F:0024",
+         "0x4cc206fffe805e7a", "560BCC1FF50E704B9BA93A5CA817C35E799F"),
+        (f"G$M:751$S:357S00001579$D:000000000F350FFD%Z$A:04CF8CDF3C3C3C3C$I:{CODE}", "0x04cf8cdf3c3c3c3c", CODE),
+        ("Z$A:DC8E95FFFE35782B$I:4A3A4F404B4D3E3D3E3E414D403D3C3B837F",
+         "0xdc8e95fffe35782b", "4A3A4F404B4D3E3D3E3E414D403D3C3B837F"),
+        (f"000D6FFFFED4163B|{CODE}", ADDRESS, CODE),
+        ("HUE:Z:2E5D2E5F401B82F1A45621A50B551F726101 M:001788010CE5C843 D:H2504 A:2266",
+         "0x001788010ce5c843", "2E5D2E5F401B82F1A45621A50B551F726101"),
+        ("RB01SG0D8310182648007000000000000000000094DEB8FFFE41F6D6DLKA87710C3E5C332E5327EE532C3C310E5DFE0",
+         "0x94deb8fffe41f6d6", "A87710C3E5C332E5327EE532C3C310E5DFE0"),
+        ("00:0D:6F:FF:FE:D4:16:3B 5279-7BF4-A508-4DAA-8E17-12B6-1741-CA02-4051", ADDRESS, CODE),
+        (f"0x000d6ffffed4163b, {CODE.lower()}", ADDRESS, CODE),
+        (" 000d6ffffed4163b\n", ADDRESS, ""),
+    ],
+)  # fmt: skip
+def test_the_forms_of_the_makers(text: str, address: str, code: str) -> None:
+    assert parse(text) == Label(address, bytes.fromhex(code))
+    assert parse(text.lower()) == Label(address, bytes.fromhex(code))
+
+
+def test_an_older_bosch_label_holds_the_link_key() -> None:
+    text = "RB01SG0D836591B3CC0010000000000000000000000D6F0017E0870CDLK999F98A7DFBCA6DD3955823AD9089631"
+    key = bytes.fromhex("999F98A7DFBCA6DD3955823AD9089631")
+    assert parse(text) == Label("0x000d6f0017e0870c", key, is_link_key=True)
+
+
+@pytest.mark.parametrize("joint", [" ", "\n", ", ", ";", "$K:"])
+@pytest.mark.parametrize("front", ["000d6ffffed4163b", f"Z:000D6FFFFED4163B$I:{CODE}", f"000D6FFFFED4163B|{CODE}"])
+def test_a_key_may_stand_behind_the_rest(front: str, joint: str) -> None:
+    label = parse(front + joint + KEY)
+    assert (label.ieee_address, label.sensor_key) == (ADDRESS, KEY)
+    assert label.code == (b"" if "$" not in front and "|" not in front else bytes.fromhex(CODE))
+    assert parse(KEY + " " + front) == label
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("MT:Y.K9042C00KA0648G00", "Matter"),
+        ("", "no form that is known"),
+        ("hello", "no form that is known"),
+        (CODE, "no form that is known"),
+        ("x" * 501, "longer than any label"),
+        ("0000000000000000", "all zeros"),
+        ("FF:FF:FF:FF:FF:FF:FF:FF", "all zeros or all F"),
+        (f"Z:000D6FFFFED4163B$I:{CODE[:-2]}", "has 34 hex digits"),
+        (f"Z:000D6FFFFED4163B$I:{CODE[:-1]}", "pairs of hex digits"),
+        (f"000d6ffffed4163b {CODE[:-1]}0", "a digit is wrong"),
+        (f"000d6ffffed4163b {CODE[:-1]}Q", "pairs of hex digits"),
+        ("Z:000D6FFFFED4163B$I:999F98A7DFBCA6DD3955823AD9089631", "has 32 hex digits"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_advice(text: str, told: str) -> None:
+    with pytest.raises(LabelInvalid, match=told):
+        parse(text)
+
+
+@given(addresses, codes)
+def test_every_form_gives_back_what_was_put_in(address: str, code: str) -> None:
+    label = Label(f"0x{address}", bytes.fromhex(code))
+    upper_address, upper_code = address.upper(), code.upper()
+    for text in (
+        f"Z:{upper_address}$I:{upper_code}",
+        f"Z:{upper_address}$I:{upper_code}%M:1234$D:7",
+        f"G$M:1$S:2$D:3%Z$A:{upper_address}$I:{upper_code}",
+        f"{upper_address}|{upper_code}",
+        f"HUE:Z:{upper_code} M:{upper_address} D:H2504 A:2266",
+        f"RB01SG{'0' * 34}{upper_address}DLK{upper_code}",
+        f"{address} {code}",
+    ):
+        assert parse(text) == label, text
+    assert parse_code(code) == label.code
+    assert normal_address(address) == label.ieee_address
+
+
+@given(codes, st.data())
+def test_one_wrong_digit_is_always_found(code: str, data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(code) - 1))
+    digit = data.draw(st.sampled_from("0123456789abcdef"))
+    assume(digit != code[place])
+    with pytest.raises(LabelInvalid, match="a digit is wrong") as caught:
+        parse_code(code[:place] + digit + code[place + 1 :])
+    assert code[:place] not in str(caught.value) or place < 4
+
+
+@given(st.text(max_size=600))
+@example("$A:$I:")
+@example("\u0130" * 20)
+@example("\u00df" * 16 + "|AA")
+def test_no_text_does_anything_else(text: str) -> None:
+    try:
+        label = parse(text)
+    except LabelInvalid as error:
+        assert len(text) < 12 or text not in str(error)  # noqa: PT017 - both outcomes are right
+    else:
+        assert normal_address(label.ieee_address) == label.ieee_address

@@ -1,0 +1,150 @@
+"""Sensors get their names from the cloud, keep them, and never lose one to a broken file or a full disk."""
+
+import errno
+from typing import Any
+
+import pytest
+
+from agent.errors import ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
+from agent.model import SensorKind
+from agent.pairing.book import FILE_NAME
+from agent.pairing.lifecycle import Stage
+from hal.interface import RelayedSensor
+
+Bench = Any
+
+KEYS = {"T1": "sk_sensor_one", "0x00158d0001a2b3c5": "sk_sensor_two"}
+T1 = RelayedSensor("T1", "attic", (SensorKind.TEMPERATURE,), "0x00158d0001a2b3c4")
+T2 = RelayedSensor("T2", "cellar", (SensorKind.TEMPERATURE,), "0x00158d0001a2b3c5")
+T3 = RelayedSensor("T3", "without a key", (SensorKind.TEMPERATURE,))
+
+
+@pytest.fixture
+def bench(bench: Bench) -> Bench:
+    """A board without a radio: its sensors are simply known, and their keys stand in the keys file."""
+    bench.radio.sensors = [T1, T2, T3]
+    bench.keys = KEYS
+    return bench
+
+
+def problem(room: Any, device: str) -> str:  # noqa: ANN401 (a room)
+    told: str = room.problem_of(room.content.sensors[device])
+    return told
+
+
+async def test_every_sensor_with_a_key_gets_its_name_and_keeps_it(bench: Bench) -> None:
+    room = bench.make()
+    assert room.sensor_id("T1") is None
+    bench.start(room)
+    await bench.until(lambda: len(bench.released) == 2)
+    assert bench.cloud.asked == [("sk_sensor_one", "0x00158d0001a2b3c4"), ("sk_sensor_two", "0x00158d0001a2b3c5")]
+    again = bench.make()
+    for known in (room, again):
+        assert known.sensor_id("T1") == "id-of-sk_sensor_one"
+        assert known.is_known("T2")
+        assert not known.is_known("T3")
+        assert sorted(known.devices) == ["T1", "T2"]
+    assert "relay.sensor_keys_file" in problem(room, "T3")
+    bench.start(again)
+    await bench.settle()
+    assert len(bench.cloud.asked) == 2
+
+
+async def test_no_key_is_kept(bench: Bench) -> None:
+    bench.start(bench.make())
+    await bench.until(lambda: bench.released)
+    (kept,) = (path.read_text() for path in bench.directory.iterdir())
+    assert kept.count("sk_sensor_one") == 1  # within the name that this cloud gave
+
+
+@pytest.mark.parametrize("error", [CloudUnavailable("down"), Throttled("429"), Unauthorized("401")])
+async def test_it_asks_until_there_is_an_answer(bench: Bench, error: ClimahubError) -> None:
+    bench.cloud.errors = [error] * 3
+    bench.start(bench.make())
+    await bench.until(lambda: bench.released == ["T1", "T2"])
+    assert len(bench.cloud.asked) == 5
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [(403, "ClimaSense support"), (404, "against the label"), (409, "another hub"), (400, "its key"), (422, "its key")],
+)
+async def test_a_refused_sensor_waits_with_advice_and_does_not_hold_up_the_others(
+    bench: Bench, status: int, advice: str
+) -> None:
+    bench.cloud.errors = [Refused("no", status=status)]
+    room = bench.make()
+    bench.start(room)
+    await bench.until(lambda: bench.released == ["T2"])
+    assert advice in problem(room, "T1")
+    assert "sk_sensor" not in problem(room, "T1")
+    await bench.settle()
+    assert len(bench.cloud.asked) == 2
+
+
+async def test_a_refused_sensor_is_asked_for_again_an_hour_later(bench: Bench) -> None:
+    bench.cloud.errors = [Refused("no", status=404)]
+    room = bench.make()
+    bench.start(room)
+    await bench.until(lambda: bench.released == ["T2"])
+    bench.clock.now_ms += 3_600_000
+    await room.rename("T2", "cellar 2")  # any change wakes it
+    await bench.until(lambda: bench.released == ["T2", "T1"])
+    assert problem(room, "T1") == ""
+
+
+async def test_a_full_disk_does_not_keep_a_sensor_out(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    def full(operation: Operation, target: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    bench.disk = Disk(full)
+    room = bench.make()
+    bench.start(room)
+    await bench.until(lambda: bench.released == ["T1", "T2"])
+    assert room.is_known("T1")
+    assert "not kept over a restart" in caplog.text
+    assert "no room" in room.file_problem
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"lost",
+        b"[]",
+        b'{"T1":5}',
+        b'{"T1":{}}',
+        b'{"T1":{"sensor_id":"\xff"}}',
+        b'{"version":2,"sensors":{"T1":{"device":"T1","stage":"unheard of"}}}',
+        b'{"a":' * 90_000,
+        b" " * 2_000_000,
+    ],
+)
+async def test_a_broken_file_is_put_aside_and_sensors_register_again(bench: Bench, content: bytes) -> None:
+    (bench.directory / FILE_NAME).write_bytes(content)
+    room = bench.make()
+    assert "could not be read" in room.file_problem
+    assert (bench.directory / f"{FILE_NAME}.corrupt-1").read_bytes() == content
+    bench.start(room)
+    await bench.until(lambda: "T1" in bench.released)
+
+
+async def test_identities_from_before_there_was_pairing_are_kept(bench: Bench) -> None:
+    (bench.directory / FILE_NAME).write_bytes(b'{"T1":{"sensor_id":"of old","serial_number":"S"}}')
+    room = bench.make()
+    assert room.sensor_id("T1") == "of old"
+    bench.start(room)
+    await bench.until(lambda: len(bench.released) == 2)
+    assert [key for key, _ in bench.cloud.asked] == ["sk_sensor_two"]
+    assert bench.make().content.sensors["T1"].stage is Stage.RELAYING
+
+
+async def test_one_key_does_not_make_one_of_two_sensors(bench: Bench) -> None:
+    bench.keys = {"T1": "sk_sensor_one", "T3": "sk_sensor_one"}
+    room = bench.make()
+    bench.start(room)
+    await bench.until(lambda: "is that of" in problem(room, "T3"))
+    assert room.sensor_id("T3") is None
+    assert bench.released == ["T1"]

@@ -1,0 +1,76 @@
+"""Reports of relayed sensors are taken in and judged, but for those of sensors that were removed."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from agent.model import Quality, Reading, SensorKind
+from agent.telemetry.intake import Intake
+from agent.telemetry.relaying import Relay
+from hal.errors import NetworkLost
+from hal.interface import RelayedSensor
+
+
+class Network:
+    """Gives what it is given, then waits."""
+
+    sensors: Sequence[RelayedSensor] = ()
+
+    def __init__(self, *given: list[Reading] | NetworkLost) -> None:
+        self._given = [*given]
+        self.is_empty = asyncio.Event()
+
+    async def receive(self) -> Sequence[Reading]:
+        if not self._given:
+            self.is_empty.set()
+            await asyncio.Event().wait()
+        given = self._given.pop(0)
+        if isinstance(given, NetworkLost):
+            raise given
+        return given
+
+    def confirm(self) -> None: ...
+
+
+def reading(device: str, value: float, at_ms: int = 1) -> Reading:
+    return Reading(device, device, SensorKind.TEMPERATURE, value, at_ms)
+
+
+async def relayed(network: Network, removed: set[str]) -> tuple[Relay, Intake]:
+    intake = Intake(
+        commit_interval_s=1.0,
+        readings_max=100,
+        is_known=lambda _: True,
+        on_committed=lambda _: None,
+        on_durable=lambda: None,
+    )
+    relay = Relay(network, intake=intake, kinds=lambda: None, is_relayed=lambda device: device not in removed)
+    task = asyncio.get_running_loop().create_task(relay.run())
+    async with asyncio.timeout(5):
+        await network.is_empty.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    return relay, intake
+
+
+async def test_what_was_removed_is_not_taken_in() -> None:
+    network = Network([reading("T1", 20.0), reading("T2", 21.0)], [reading("T2", 21.5, 2)])
+    relay, intake = await relayed(network, removed={"T2"})
+    assert {device for device, _, _ in intake.sources} == {"T1"}
+    assert (intake.waiting, relay.left_out) == (1, 2)
+
+
+async def test_a_value_that_cannot_be_is_judged_bad_and_goes_nowhere() -> None:
+    _, intake = await relayed(Network([reading("T1", 900.0)]), removed=set())
+    (state,) = intake.sources.values()
+    assert state.latest is not None
+    assert state.latest.quality is Quality.BAD
+    assert intake.waiting == 0
+
+
+async def test_a_lost_network_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.telemetry.relaying.RETRY_S", 0.0)
+    relay, intake = await relayed(Network(NetworkLost("unplugged"), [reading("T1", 20.0)]), removed=set())
+    assert relay.problem == ""
+    assert intake.waiting == 1
