@@ -10,7 +10,7 @@ from agent.rehearsal.run import rehearse
 from agent.rehearsal.verdict import as_text
 
 HEATED = """[climate]
-source = "heat_pump"
+source = "boiler"
 zones = [
   { id = "living", sensors = ["sim/temperature"] },
   { id = "kitchen", sensors = ["kitchen 1"] },
