@@ -8,7 +8,10 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
+
+from aiohttp import web
 
 from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
@@ -24,7 +27,7 @@ from agent.commands.room import Commands
 from agent.config import Config
 from agent.config.primary import choose_primary
 from agent.foundation.supervisor import Faults, supervise
-from agent.local import server
+from agent.local import no_climate, server
 from agent.local.commands import CommandsReport, build_commands
 from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
@@ -45,7 +48,13 @@ from agent.telemetry.uplink import Uplink
 from agent.world import World, phase_of
 from hal.interface import Reading
 
+if TYPE_CHECKING:
+    from agent.climate.room import Climate
+
 _log = logging.getLogger(__name__)
+
+CLIMATE_LOOK_S = 60
+"""How often the hub's own sensors are asked where they steer something; reports keep their own interval."""
 
 ALIVE_S = 30.0
 """How often the service manager is told, where it does not ask for it more often."""
@@ -146,6 +155,7 @@ class Hub:
         )
 
         self.updates = self._updates()
+        self.climate = self._climate()
 
     def _updates(self) -> Updates | None:
         running = self.world.running
@@ -174,6 +184,41 @@ class Hub:
         if utc_ms is None:
             return None
         return datetime.fromtimestamp(utc_ms // 1000, ZoneInfo(self.settings.current.timezone))
+
+    def _climate(self) -> "Climate | None":
+        """Return the control room, where the configuration has zones.
+
+        Raises:
+            ConfigInvalid: The board has no output for a zone.
+        """
+        world, board = self.world, self.world.board
+        if not self.config.climate.zones:
+            return None
+        # 2 MiB that a hub which drives nothing need not spend.
+        from agent.climate.from_config import climate_settings  # noqa: PLC0415
+        from agent.climate.room import Climate  # noqa: PLC0415
+        from agent.climate.thermometers import Thermometers  # noqa: PLC0415
+
+        settings = climate_settings(self.config.climate, board.outputs)
+        if settings is None or board.outputs is None:
+            return None
+        network = board.network
+        thermometers = Thermometers(
+            [name for zone in settings.zones for name, _ in zone.sensors],
+            sources=self.intake.sources,
+            devices=lambda: {sensor.name: sensor.device for sensor in network.sensors} if network else {},
+        )
+        return Climate(
+            self.config.storage.state_dir,
+            settings=settings,
+            outputs=board.outputs,
+            observed=thermometers.latest,
+            timezone=lambda: self.settings.current.timezone,
+            clock=world.clock,
+            disk=world.disk,
+            worker=world.worker,
+            add_fault=lambda text: self.faults.add("climate", text),
+        )
 
     def _handlers(self) -> Mapping[CommandType, Handler]:
         clock, world = self.world.clock, self.world
@@ -245,7 +290,8 @@ class Hub:
 
     def _rhythm(self) -> Rhythm:
         settings = self.settings.current
-        return Rhythm(settings.reporting_interval_seconds, self.settings.kinds)
+        look_s = CLIMATE_LOOK_S if self.config.climate.zones else None
+        return Rhythm(settings.reporting_interval_seconds, self.settings.kinds, look_s)
 
     def status(self) -> Status:
         """Return what the hub says of itself."""
@@ -274,6 +320,8 @@ class Hub:
         }
         if self.updates:
             loops["updates"] = self.updates.run
+        if self.climate:
+            loops["climate"] = self.climate.run
         if self.relay:
             loops |= {"relaying": self.relay.run, **self.pairing.loops()}
         if self.world.serve:
@@ -282,7 +330,11 @@ class Hub:
                 self.status,
                 commands=self._listed_commands,
                 confirm=self.commands.confirm,
-                more=[*ZigbeeDoor(self.pairing, self._zigbee).routes(), *update_routes(self.updates)],
+                more=[
+                    *ZigbeeDoor(self.pairing, self._zigbee).routes(),
+                    *update_routes(self.updates),
+                    *self._climate_routes(),
+                ],
             )
         now_ms = self.world.clock.monotonic_ms
         async with asyncio.TaskGroup() as group:
@@ -304,6 +356,16 @@ class Hub:
         await self.telemetry.close()
         await self.world.board.close()
 
+    def _climate_routes(self) -> Sequence[web.AbstractRouteDef]:
+        if self.climate is None:
+            return no_climate.routes()
+        from agent.local import climate  # noqa: PLC0415 - see `_climate`
+
+        return climate.routes(self.climate, self._new_id)
+
+    def _new_id(self) -> str:
+        return f"{self.world.rng.getrandbits(32):08x}"
+
     def _committed(self, readings: Sequence[Reading]) -> None:
         self.telemetry.committed()
         self.world.on_committed(readings)
@@ -313,5 +375,7 @@ class Hub:
         while True:
             outbox = self.telemetry.outbox
             pending = outbox.stats().pending if outbox else 0
-            self.world.host.alive(f"cloud {self.link.status.state}, {pending} readings waiting")
+            # A control loop that hangs is a hub that hangs: silence lets the service manager start it anew.
+            if self.climate is None or not self.climate.is_hung:
+                self.world.host.alive(f"cloud {self.link.status.state}, {pending} readings waiting")
             await asyncio.sleep(period_s)

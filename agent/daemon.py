@@ -66,6 +66,15 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
     return 0
 
 
+def outputs_off(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
+    """Switch off what an agent that is gone may have left on; return the exit code."""
+    try:
+        world.outputs_off(config.load(config_path, environ=environ).board)
+    except (ConfigInvalid, HalError) as error:
+        return _refuse(EXIT_CONFIG, error)
+    return 0
+
+
 def _refuse(code: int, reason: object) -> int:
     sys.stderr.write(f"climahub: {reason}\n")
     return code

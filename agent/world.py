@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from agent.cloud.quota import Ledger
-from agent.config import BoardConfig, Config
+from agent.config import BoardConfig, Config, LinuxConfig
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
@@ -23,6 +23,7 @@ from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import Worker
 from agent.ota.running import Running
 from hal.interface import Board, Reading, Sensor, SensorKind
+from hal.linux.gpio import GpioOutputs, Relay, Wiring
 from hal.plausibility import CHIP_TEMPERATURE, Judge
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
         case "linux":
             from hal.linux import LinuxBoard  # noqa: PLC0415
 
-            return LinuxBoard(sysfs_root=config.linux.sysfs_root)
+            return LinuxBoard(sysfs_root=config.linux.sysfs_root, wiring=wiring_of(config.linux))
         case "replay":
             from hal import replay  # noqa: PLC0415
 
@@ -155,6 +156,31 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     )
     files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
     return _RadioBoard(board, ZigbeeNetwork(options, Surroundings(files, clock.monotonic_ms, clock.boot_id)))
+
+
+def wiring_of(config: LinuxConfig) -> Wiring | None:
+    """Return what hangs on which line; `None` where nothing does."""
+    if not config.relays:
+        return None
+    return Wiring(
+        chip=config.gpio_chip,
+        zones=tuple(Relay(relay.name, relay.heat_line, relay.cool_line) for relay in config.relays),
+        source={part.part: part.line for part in config.source_lines},
+        is_active_low=config.relays_active_low,
+    )
+
+
+def outputs_off(config: BoardConfig) -> None:
+    """Switch off what a dead agent may have left on. A board without relays has nothing to switch.
+
+    Raises:
+        ActuatorFault: The lines cannot be had.
+    """
+    wiring = wiring_of(config.linux) if config.name == "linux" else None
+    if wiring is not None:
+        outputs = GpioOutputs(wiring)
+        outputs.off()
+        outputs.close()
 
 
 def judge_for(sensor: Sensor) -> Judge:

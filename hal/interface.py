@@ -147,19 +147,65 @@ class HvacAction(StrEnum):
     COOL = "cool"
 
 
+class SourceDemand(msgspec.Struct, frozen=True):
+    """What the shared source of a home is told to do: a boiler or heat pump with what belongs to it.
+
+    Attributes:
+        action: Off, heat or cool.
+        stage: 0 while it is off, else 1 or 2.
+        is_aux_on: Auxiliary heat.
+        is_pump_on: The circulation pump; it may run on after the source.
+        is_fan_on: The blower; likewise.
+        is_valve_on: Whether the reversing valve is energised.
+    """
+
+    action: HvacAction = HvacAction.OFF
+    stage: int = 0
+    is_aux_on: bool = False
+    is_pump_on: bool = False
+    is_fan_on: bool = False
+    is_valve_on: bool = False
+
+
+class HvacDemand(msgspec.Struct, frozen=True):
+    """What all outputs are told to do.
+
+    Attributes:
+        zones: The action of each zone; those that are not named are off. Never heat in one and cool in another.
+        source: The shared source; `None` where every zone has its own equipment.
+    """
+
+    zones: Mapping[str, HvacAction] = MappingProxyType({})
+    source: SourceDemand | None = None
+
+
+class ZoneOutput(msgspec.Struct, frozen=True):
+    """The output of one zone: a relay today, a radiator valve or a plug tomorrow.
+
+    Attributes:
+        name: For people and for `HvacDemand`.
+        can_heat: Whether it heats.
+        can_cool: Whether it cools.
+    """
+
+    name: str
+    can_heat: bool = True
+    can_cool: bool = False
+
+
 class HvacOutputs(Protocol):
     """The relays (later: valves and plugs) that act on the house."""
 
     @property
-    def zones(self) -> Sequence[str]:
-        """The zones that can be heated or cooled, by name."""
+    def zones(self) -> Sequence[ZoneOutput]:
+        """The zones that can be heated or cooled."""
         ...
 
-    async def apply(self, demand: Mapping[str, HvacAction]) -> None:
-        """Set the output of each named zone; zones not named are switched off.
+    async def apply(self, demand: HvacDemand) -> None:
+        """Set every output. The same demand again changes nothing, and repeats it to outputs that forget.
 
         Raises:
-            ActuatorFault: An output did not do as told.
+            ActuatorFault: An output did not do as told. The others were set all the same.
         """
         ...
 

@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "demo": Entry("demo.command:demo", "Watch a hub and its cloud live through outages, in this terminal."),
         "status": Entry("status:status", "Ask the hub on this machine how it is doing."),
         "commands": Entry("commands:commands", "List what the cloud told the hub to do, or confirm a factory reset."),
+        "climate": Entry("climate:climate", "See what every zone does and why; set, hold, resume, eco, schedules."),
         "zigbee": Entry("zigbee.group:zigbee", "Pair, list, replace and remove the Zigbee sensors of this hub."),
         "update": Entry("update:update", "Show or steer the hub's updates, or install one from a file."),
         "run": Entry("run:run", "Run the hub (what the systemd service does)."),

@@ -25,9 +25,10 @@ from agent.daemon import DEFAULT_CONFIG
     metavar="FILE",
     help="The configuration.",
 )
-def run(path: Path) -> int:
+@click.option("--outputs-off", is_flag=True, help="Only switch all relays off (ExecStopPost= of the unit).")
+def run(path: Path, outputs_off: bool) -> int:
     """Run the hub until SIGTERM or Ctrl-C.
 
     Readings are committed to the disk every few seconds and at the end: stopping loses nothing.
     """
-    return daemon.main(path)
+    return daemon.outputs_off(path) if outputs_off else daemon.main(path)

@@ -2,8 +2,10 @@
 
 from agent.config.loading import (
     BoardConfig,
+    ClimateConfig,
     CloudConfig,
     Config,
+    LinuxConfig,
     OtaConfig,
     RelayConfig,
     Resolved,
@@ -16,8 +18,10 @@ from agent.config.loading import (
 
 __all__ = [
     "BoardConfig",
+    "ClimateConfig",
     "CloudConfig",
     "Config",
+    "LinuxConfig",
     "OtaConfig",
     "RelayConfig",
     "Resolved",

@@ -5,6 +5,8 @@ Pure. `config.example.toml` in the repository is this text; a test compares them
 
 from collections.abc import Iterator
 
+import msgspec
+
 from agent.config.keys import KEYS, SECTIONS, Key
 from agent.config.types import quoted
 
@@ -40,13 +42,19 @@ def _key(key: Key) -> Iterator[str]:
 
 
 def toml_value(value: object) -> str:
-    """Return a boolean, number, text or array of texts as TOML writes it."""
+    """Return a boolean, number, text, table or an array of such as TOML writes it."""
     match value:
         case bool():
-            return str(value).lower()
+            shown = str(value).lower()
         case int():
-            return f"{value:_}"
-        case list():
-            return f"[{', '.join(map(toml_value, value))}]"
+            shown = f"{value:_}"
+        case float():
+            shown = repr(value)
+        case msgspec.Struct():
+            fields = msgspec.structs.asdict(value).items()
+            shown = "{ " + ", ".join(f"{name} = {toml_value(item)}" for name, item in fields) + " }"
+        case list() | tuple():
+            shown = f"[{', '.join(map(toml_value, value))}]"
         case _:
-            return quoted(str(value))
+            shown = quoted(str(value))
+    return shown

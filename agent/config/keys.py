@@ -5,6 +5,7 @@ Owns what may stand in a configuration file. Never reads a file; `agent.config` 
 
 import msgspec
 
+from agent.config.relays import part_list, relay_list
 from agent.config.types import (
     ValueType,
     boolean,
@@ -21,6 +22,7 @@ from agent.config.types import (
     text,
     text_list,
 )
+from agent.config.zones import EMITTERS, zone_list
 from hal.interface import SensorKind
 
 KIB = 1024
@@ -63,12 +65,13 @@ SECTIONS: dict[str, str] = {
     "board": "What the hub runs on.",
     "board.sim": 'The simulated house (board.name = "sim").',
     "board.replay": 'A recording of a house (board.name = "replay").',
-    "board.linux": 'This machine\'s own sensors (board.name = "linux").',
+    "board.linux": 'This machine\'s own sensors and relays (board.name = "linux").',
     "sensors": "Which of the board's own sensors are read.",
     "sensors.primary": "Which source speaks for the hub where several measure the same kind.",
     "storage": "Where readings wait for the cloud, and how much room they may take.",
     "commands": "What the cloud may tell this hub to do.",
     "ota": "Updates: whose, when, and how a new release has to prove itself.",
+    "climate": "Heating and cooling. Without zones the hub drives nothing.",
     "clock": "When the wall clock is believed.",
     "relay": "Sensors that speak to the cloud through this hub.",
     "zigbee": "A Zigbee stick; its sensors are relayed. Needs the extra: pip install 'climahub[zigbee]'.",
@@ -158,6 +161,12 @@ KEYS: tuple[Key, ...] = (
         example="house.toml",
     ),
     Key("board.linux.sysfs_root", file_path(), "/sys", "where the kernel shows its devices; tests give a made-up tree"),
+    Key(
+        "board.linux.gpio_chip", file_path(), "/dev/gpiochip0", "whose lines the relays hang on (gpiodetect lists them)"
+    ),
+    Key("board.linux.relays", relay_list(), [], "the relays of the zones, by the numbers of their lines"),
+    Key("board.linux.source_lines", part_list(), [], "what the shared source has relays for"),
+    Key("board.linux.relays_active_low", boolean(), False, "whether a relay pulls in when its line is low"),
     Key(
         "sensors.disabled",
         text_list('source names, such as "hwmon/nvme/Composite"'),
@@ -269,6 +278,57 @@ KEYS: tuple[Key, ...] = (
     Key(
         "ota.trial_starts_max", integer(1, 10, "starts"), 2, "how often a release is started that has not proved itself"
     ),
+    Key(
+        "climate.zones",
+        zone_list(),
+        [],
+        "each zone is an output of the board, with the sensors that measure it",
+    ),
+    Key(
+        "climate.emitter",
+        choice(*EMITTERS),
+        "radiator",
+        "what heats the rooms: how fast it is decides how it is driven",
+    ),
+    Key(
+        "climate.source",
+        choice("none", "boiler", "heat_pump"),
+        "none",
+        'what makes heat for all zones; "none" where each has its own',
+    ),
+    Key("climate.source_min_on_s", number(0, 3600, "s"), 300, "a compressor needs minutes to get its oil back"),
+    Key("climate.source_min_off_s", number(0, 3600, "s"), 300, "a compressor must not start against its pressure"),
+    Key("climate.source_starts_per_hour_max", integer(1, 60, "starts"), 6, "each start wears it"),
+    Key("climate.source_stages", integer(1, 2, "stages"), 1, "the second helps where the first does not suffice"),
+    Key("climate.auxiliary_heat", boolean(), False, "whether the source has auxiliary heat"),
+    Key(
+        "climate.reversing_valve",
+        choice("cooling", "heating"),
+        "cooling",
+        "in which of both the valve of a heat pump is energised",
+    ),
+    Key("climate.pump_overrun_s", number(0, 3600, "s"), 300, "carries the last heat from the source to the rooms"),
+    Key("climate.relay_min_on_s", number(0, 3600, "s"), 180, "of each zone's own relay"),
+    Key("climate.relay_min_off_s", number(0, 3600, "s"), 180, "of each zone's own relay"),
+    Key("climate.relay_starts_per_hour_max", integer(1, 60, "starts"), 6, "of each zone's own relay"),
+    Key("climate.frost_c", number(4, 12, "°C"), 6, "below this a zone is heated whatever its mode"),
+    Key("climate.over_c", number(20, 40, "°C"), 30, "at or above this nothing is heated"),
+    Key("climate.under_c", number(10, 24, "°C"), 16, "at or below this nothing is cooled"),
+    Key(
+        "climate.sensor_stale_s",
+        number(120, DAY_S, "s"),
+        1800,
+        "an older reading does not count; more where sensors report hourly",
+    ),
+    Key(
+        "climate.fallback_duty_max",
+        number(0, 1),
+        0.3,
+        "how much a zone without any sensor is heated at most, as a share of time",
+    ),
+    Key("climate.fallback_s_max", number(0, 30 * DAY_S, "s"), 3 * DAY_S, "for how long; then it is switched off"),
+    Key("climate.failure_s", number(600, DAY_S, "s"), 7200, "so much heating without a rise is reported as a failure"),
+    Key("climate.optimum_start", boolean(), True, "begin before a warmer block, so that it is reached when it starts"),
     Key(
         "clock.trust",
         choice("kernel", "system"),

@@ -14,6 +14,8 @@ import msgspec
 
 from agent.config.keys import KEYS
 from agent.config.reading import ConfigProblems, Problem, Values, read_text, read_values
+from agent.config.relays import PartLine, RelayLines
+from agent.config.zones import ZoneConfig
 from hal.interface import SensorKind
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
@@ -59,6 +61,10 @@ class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[board.linux]`."""
 
     sysfs_root: Path
+    gpio_chip: Path
+    relays: tuple[RelayLines, ...]
+    source_lines: tuple[PartLine, ...]
+    relays_active_low: bool
 
 
 class BoardConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +122,32 @@ class OtaConfig(msgspec.Struct, frozen=True, kw_only=True):
     trial_starts_max: int
 
 
+class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[climate]`; no zones, no control."""
+
+    zones: tuple[ZoneConfig, ...]
+    emitter: Literal["radiator", "floor", "air"]
+    source: Literal["none", "boiler", "heat_pump"]
+    source_min_on_s: float
+    source_min_off_s: float
+    source_starts_per_hour_max: int
+    source_stages: int
+    auxiliary_heat: bool
+    reversing_valve: Literal["cooling", "heating"]
+    pump_overrun_s: float
+    relay_min_on_s: float
+    relay_min_off_s: float
+    relay_starts_per_hour_max: int
+    frost_c: float
+    over_c: float
+    under_c: float
+    sensor_stale_s: float
+    fallback_duty_max: float
+    fallback_s_max: float
+    failure_s: float
+    optimum_start: bool
+
+
 class ClockConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[clock]`."""
 
@@ -164,6 +196,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     storage: StorageConfig
     commands: CommandsConfig
     ota: OtaConfig
+    climate: ClimateConfig
     clock: ClockConfig
     relay: RelayConfig
     zigbee: ZigbeeConfig
@@ -275,6 +308,7 @@ def _build(values: Mapping[str, object]) -> Config:
         storage=StorageConfig(**_section(values, "storage")),
         commands=CommandsConfig(**_section(values, "commands")),
         ota=OtaConfig(**_section(values, "ota")),
+        climate=ClimateConfig(**_section(values, "climate")),
         clock=ClockConfig(**_section(values, "clock")),
         relay=RelayConfig(**_section(values, "relay")),
         zigbee=ZigbeeConfig(**_section(values, "zigbee")),

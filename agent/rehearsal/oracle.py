@@ -46,6 +46,7 @@ class Counts(msgspec.Struct):
     lost: int = 0
     judged_bad: int = 0
     uncommitted: int = 0
+    looked: int = 0
     left_out: int = 0
     erased: int = 0
 
@@ -170,12 +171,14 @@ class Oracle:
         self._outstanding.clear()
         self.outstanding = 0
 
-    def life_over(self, *, judged_bad: int, uncommitted: int, left_out: int) -> None:
+    def life_over(self, *, judged_bad: int, uncommitted: int, left_out: int, looked: int = 0) -> None:
         """A process ended: so many readings were judged bad in it, so many were still in its memory.
 
-        And so many were not taken in, as their sensors had been removed.
+        So many were not taken in, as their sensors had been removed; so many others steered the heating between two
+        reports and were never meant for the cloud.
         """
         self.counts.left_out += left_out
+        self.counts.looked += looked
         self.counts.judged_bad += judged_bad
         self.counts.uncommitted += uncommitted
         self._handed.clear()
@@ -196,7 +199,7 @@ class Oracle:
     def check_account(self, at_s: float) -> None:
         """Close the account between the sensors and the outbox."""
         counts = self.counts
-        accounted = counts.taken + counts.judged_bad + counts.uncommitted + counts.left_out
+        accounted = counts.taken + counts.judged_bad + counts.uncommitted + counts.left_out + counts.looked
         if counts.handed_out != accounted:
             self.violate(
                 at_s,

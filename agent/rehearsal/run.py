@@ -43,6 +43,7 @@ from agent.rehearsal.options import Options
 from agent.rehearsal.oracle import DELIVERY_S_MAX, Oracle
 from agent.rehearsal.orders import draw_orders
 from agent.rehearsal.pairing_oracle import PairingCounts, PairingOracle
+from agent.rehearsal.safety_watch import SafetyWatch
 from agent.rehearsal.technician import Technician, Wants
 from agent.rehearsal.verdict import ReadingCounts, RequestCounts, Verdict
 from agent.telemetry.outbox import Outbox, OutboxStats
@@ -153,6 +154,7 @@ class Rehearsal:
         )  # fmt: skip
         self._kind = rollout.Kind.GOOD
         self._config = self._make_config()
+        self._safety = SafetyWatch(self._config.climate, now_ms=self._now_ms, violate=self.oracle.violate)
 
     def _now_ms(self) -> int:
         return int(self._loop.time() * 1000 + 0.5)
@@ -391,6 +393,7 @@ class Rehearsal:
         self.machine.leave(
             is_power_cut=mishap.kind is MishapKind.POWER_CUT, are_commits_synced=_are_commits_synced(outbox)
         )
+        self._safety.killed()
         self._end_life(hub)
         task.cancel()
         await asyncio.wait({task})
@@ -406,7 +409,9 @@ class Rehearsal:
     def _end_life(self, hub: app.Hub) -> None:
         bad = sum(state.bad for state in hub.intake.sources.values())
         left_out = hub.relay.left_out if hub.relay else 0
-        self.oracle.life_over(judged_bad=bad, uncommitted=hub.intake.waiting, left_out=left_out)
+        self.oracle.life_over(
+            judged_bad=bad, uncommitted=hub.intake.waiting, left_out=left_out, looked=hub.sampler.looked
+        )
         self._hub = None
         if self._technician is not None:
             self._technician.hub_died()
@@ -420,7 +425,7 @@ class Rehearsal:
     def _world(self, session: aiohttp.ClientSession) -> world.World:
         machine = self.machine
         return world.World(
-            board=self.stage.board(machine, self.oracle),
+            board=self._safety.overheard(self.stage.board(machine, self.oracle)),
             clock=machine.clock,
             rng=random.Random(self._rng.randrange(2**32)),
             disk=Disk(self._eavesdropper.on_operation),

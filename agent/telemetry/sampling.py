@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from agent.foundation.clock import Clock
-from agent.model import HUB, Reading, SensorKind
+from agent.model import HUB, Quality, Reading, SensorKind
 from agent.telemetry.intake import Intake
 from hal.errors import HalError
 from hal.interface import Sensor
@@ -35,10 +35,13 @@ class Rhythm(msgspec.Struct, frozen=True):
         interval_s: `reporting_interval_seconds`.
         kinds: `enabled_sensors`; `None` for all. The others are sampled too, for the page and the control law, but do
             not go to the cloud.
+        look_s: Ask thermometers at least this often; what is asked between two reports stays on the hub. `None` for
+            reports only.
     """
 
     interval_s: int
     kinds: frozenset[SensorKind] | None
+    look_s: int | None = None
 
 
 _Judged = tuple[Sensor, Judge]
@@ -57,7 +60,11 @@ def next_tick_ms(now_ms: int, interval_ms: int, phase: float) -> int:
 
 
 class Sampler:
-    """The loop that asks the sensors."""
+    """The loop that asks the sensors.
+
+    Attributes:
+        looked: How many good values were asked for between two reports and went nowhere.
+    """
 
     def __init__(
         self,
@@ -88,6 +95,7 @@ class Sampler:
         self._rhythm = rhythm
         self._phase = phase
         self._changed = asyncio.Event()
+        self.looked = 0
 
     def rhythm_changed(self) -> None:
         """Take note that the device settings changed."""
@@ -98,50 +106,65 @@ class Sampler:
         # Begun again after a failure, those that were being asked in the background are in neither list.
         self._quick, self._slow = list(self._sensors), []
         async with asyncio.TaskGroup() as background:
+            is_due = True
             while True:
-                await self.sample(background)
-                await self._tick()
+                await self.sample(background, is_due=is_due)
+                is_due = await self._tick()
 
-    async def _tick(self) -> None:
-        """Wait for the next tick; a change of rhythm moves it."""
+    async def _tick(self) -> bool:
+        """Wait for the next tick; a change of rhythm moves it. Return whether it is one for a report."""
         while True:
             self._changed.clear()
             now_ms = self._clock.monotonic_ms()
-            tick_ms = next_tick_ms(now_ms, self._rhythm().interval_s * 1000, self._phase)
+            rhythm = self._rhythm()
+            due_ms = tick_ms = next_tick_ms(now_ms, rhythm.interval_s * 1000, self._phase)
+            if rhythm.look_s is not None:
+                tick_ms = min(due_ms, next_tick_ms(now_ms, rhythm.look_s * 1000, self._phase))
             try:
                 async with asyncio.timeout((tick_ms - now_ms) / 1000):
                     await self._changed.wait()
             except TimeoutError:
-                return
+                return tick_ms == due_ms
 
-    async def sample(self, background: asyncio.TaskGroup) -> None:
-        """Ask every sensor once. One that is still being asked in the background is left alone."""
+    async def sample(self, background: asyncio.TaskGroup, *, is_due: bool = True) -> None:
+        """Ask every sensor once. One that is still being asked in the background is left alone.
+
+        Args:
+            background: Where slow ones are asked.
+            is_due: Whether the values go to the cloud.
+        """
         kinds = self._rhythm().kinds
         late, self._slow = self._slow, []
+        if not is_due:
+            self._slow = [judged for judged in late if not _is_looked_at(judged)]
+            late = [judged for judged in late if _is_looked_at(judged)]
         quick: list[_Judged] = []
         try:
             async with asyncio.timeout(TURN_S):
                 for judged in self._quick:
-                    await self._ask(judged, kinds)
+                    if not is_due and not _is_looked_at(judged):
+                        quick.append(judged)
+                        continue
+                    await self._ask(judged, kinds, is_due=is_due)
                     quick.append(judged)
         except TimeoutError:
             late += self._quick[len(quick) :]
         self._quick = quick
         for judged in late:
-            background.create_task(self._ask_aside(judged, kinds))
+            background.create_task(self._ask_aside(judged, kinds, is_due=is_due))
 
-    async def _ask_aside(self, judged: _Judged, kinds: frozenset[SensorKind] | None) -> None:
+    async def _ask_aside(self, judged: _Judged, kinds: frozenset[SensorKind] | None, *, is_due: bool) -> None:
         started_ms = self._clock.monotonic_ms()
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                await self._ask(judged, kinds)
+                await self._ask(judged, kinds, is_due=is_due)
         except TimeoutError:
             sensor = judged[0]
             self._intake.missed(HUB, sensor.source, sensor.kind, f"no answer within {READ_TIMEOUT_S:.0f} s")
         is_quick = self._clock.monotonic_ms() - started_ms < TURN_S * 1000
         (self._quick if is_quick else self._slow).append(judged)
 
-    async def _ask(self, judged: _Judged, kinds: frozenset[SensorKind] | None) -> None:
+    async def _ask(self, judged: _Judged, kinds: frozenset[SensorKind] | None, *, is_due: bool) -> None:
         sensor, judge = judged
         source, kind = sensor.source, sensor.kind
         try:
@@ -152,7 +175,13 @@ class Sampler:
             return
         at_ms = self._clock.monotonic_ms()
         quality, reason = judge.judge(value, at_ms)
+        is_reported = self._primary.get(kind) == source and (kinds is None or kind in kinds)
+        if is_reported and not is_due and quality is not Quality.BAD:
+            self.looked += 1
         self._intake.offer(
-            Reading(HUB, source, kind, value, at_ms, quality, reason),
-            is_reported=self._primary.get(kind) == source and (kinds is None or kind in kinds),
+            Reading(HUB, source, kind, value, at_ms, quality, reason), is_reported=is_reported and is_due
         )
+
+
+def _is_looked_at(judged: _Judged) -> bool:
+    return judged[0].kind is SensorKind.TEMPERATURE

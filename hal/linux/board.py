@@ -1,7 +1,7 @@
 """Any Linux machine as a board: what its kernel already measures, without further hardware.
 
 Owns the one thread on which the kernel's files are read: a chip on a slow or broken bus blocks its reader, and the loop
-must not wait for it. Never writes to the kernel.
+must not wait for it. Writes nothing to the kernel but the relays' lines.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hal.errors import HalError, SensorUnavailable
 from hal.interface import HvacOutputs, Sensor, SensorKind, SensorNetwork
+from hal.linux.gpio import GpioOutputs, Wiring
 from hal.linux.hwmon import find_temperatures
 from hal.linux.power import find_power
 from hal.linux.probe import Probe
@@ -62,15 +63,19 @@ class LinuxSensor:
 
 
 class LinuxBoard:
-    """This machine's own sensors, found once at the start."""
+    """This machine's own sensors, found once at the start, and its relays."""
 
-    def __init__(self, *, sysfs_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> None:
+    def __init__(
+        self, *, sysfs_root: Path = Path("/sys"), proc_root: Path = Path("/proc"), wiring: Wiring | None = None
+    ) -> None:
         """Look for sensors; names and labels are read at once, which touches no bus.
 
         Args:
             sysfs_root: Where the kernel shows its devices.
             proc_root: Where it shows its tables.
+            wiring: The relays, where there are any.
         """
+        self._outputs = GpioOutputs(wiring) if wiring else None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hal-linux")
         probes = (*find_temperatures(sysfs_root), *find_power(sysfs_root), *find_signals(sysfs_root, proc_root))
         self._sensors = tuple(LinuxSensor(probe, self._executor) for probe in probes)
@@ -92,9 +97,11 @@ class LinuxBoard:
 
     @property
     def outputs(self) -> HvacOutputs | None:
-        """None: there are no relays yet."""
-        return None
+        """The relays, where the configuration has any."""
+        return self._outputs
 
     async def close(self) -> None:
-        """Let the thread end; a read that hangs is not waited for."""
+        """Switch the relays off and let the thread end; a read that hangs is not waited for."""
+        if self._outputs is not None:
+            self._outputs.close()
         self._executor.shutdown(wait=False, cancel_futures=True)

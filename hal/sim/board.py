@@ -4,13 +4,13 @@ The world outlives the hub: a hub that restarts gets a new `SimBoard` in the sam
 between is gone, as with a real radio.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from hal.errors import ActuatorFault
-from hal.interface import HvacAction, RelayedSensor, SensorKind
+from hal.interface import HvacAction, HvacDemand, RelayedSensor, SensorKind, ZoneOutput
 from hal.sim.building import FLAT
 from hal.sim.faults import Fault, by_sensor
 from hal.sim.house import House, Truth
@@ -184,29 +184,37 @@ class SimOutputs:
         self._world_offset_ms = world_offset_ms
 
     @property
-    def zones(self) -> Sequence[str]:
+    def zones(self) -> Sequence[ZoneOutput]:
         """The rooms, by name."""
-        return self._world.house.zones
+        return self._world.house.outputs
 
-    async def apply(self, demand: Mapping[str, HvacAction]) -> None:
+    async def apply(self, demand: HvacDemand) -> None:
         """Set the output of each named room and switch the others off; the tenant's thermostat stands back.
+
+        Where a shared source is spoken of, a room gets only what that makes.
 
         Raises:
             ActuatorFault: There is no such room. Nothing was changed.
         """
-        zones = self.zones
-        unknown = sorted(set(demand) - set(zones))
+        zones = [zone.name for zone in self.zones]
+        unknown = sorted(set(demand.zones) - set(zones))
         if unknown:
             raise ActuatorFault(f"no output for {', '.join(unknown)}; this house has {', '.join(zones)}")
         at_ms = self._monotonic_ms() + self._world_offset_ms
         self._world.advance_to(at_ms)
-        self._world.house.command(at_ms, [demand.get(zone, HvacAction.OFF) for zone in zones])
+        self._world.house.command(at_ms, [_given(demand, zone) for zone in zones])
 
     def release(self) -> None:
         """Switch everything off and let the tenant's thermostat take over."""
         at_ms = self._monotonic_ms() + self._world_offset_ms
         self._world.advance_to(at_ms)
         self._world.house.release(at_ms)
+
+
+def _given(demand: HvacDemand, zone: str) -> HvacAction:
+    """Return what a room gets: what it is told, as far as the source makes it."""
+    action = demand.zones.get(zone, HvacAction.OFF)
+    return action if demand.source is None or demand.source.action is action else HvacAction.OFF
 
 
 class SimBoard:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from math import cos, exp, radians, sin
 from typing import Final
 
-from hal.interface import HvacAction
+from hal.interface import HvacAction, ZoneOutput
 from hal.sim.air import RoomAir, humidity_percent, vapour_kg_per_m3
 from hal.sim.building import FLAT, RADIANT_TO_AIR, Building, Thermal
 from hal.sim.household import PERSON_CO2_M3_S, PERSON_MOISTURE_KG_S, PERSON_W, STANDBY_W_PER_M2, Household
@@ -64,6 +64,7 @@ class House:
         """
         self._start_utc_s = start_utc_ms / 1000.0
         self._zones = building.zones
+        self._can_cool = generator.cooling_w > 0
         self._tenant = tenant
         self._is_driven = False
         self.weather = Weather(rng_for(seed, "weather"), start_utc_s=self._start_utc_s)
@@ -96,6 +97,14 @@ class House:
     def zones(self) -> tuple[str, ...]:
         """The names of the rooms."""
         return tuple(zone.name for zone in self._zones)
+
+    @property
+    def outputs(self) -> tuple[ZoneOutput, ...]:
+        """What the plant can do in each room."""
+        return tuple(
+            ZoneOutput(zone.name, can_heat=zone.heating_w > 0, can_cool=self._can_cool and zone.cooling_w > 0)
+            for zone in self._zones
+        )
 
     @property
     def minute_ms(self) -> int:

@@ -291,4 +291,5 @@ async def test_it_imports_neither_the_command_line_nor_the_simulators_loop(daemo
     assert {"agent.daemon", "agent.app", "aiohttp"} <= imported
     roots = {name.split(".")[0] for name in imported}
     assert not roots & {"click", "rich", "async_solipsism", "pytest", "hypothesis"}
-    assert not {name for name in imported if name.startswith(("agent.cli", "agent.rehearsal", "agent.refcloud"))}
+    packages = {".".join(name.split(".")[:2]) for name in imported}
+    assert not packages & {"agent.cli", "agent.rehearsal", "agent.refcloud"}

@@ -70,8 +70,8 @@ def demo(
     """Watch a hub read a house and bring every reading to its cloud, through outages.
 
     Nothing is set up and nothing leaves this machine: the real agent and a reference ClimaSense cloud work in this one
-    process, on real sockets and a real disk, while time in the house runs faster. For now the house is heated by a
-    thermostat of its tenant, not by the hub. Ctrl-C ends it with a summary, for which every single reading is looked
+    process, on real sockets and a real disk, while time in the house runs faster. The hub heats the
+    simulated house by a schedule. Ctrl-C ends it with a summary, for which every single reading is looked
     up in the cloud's store and in the outbox.
     """
     check_map(board, map_file)

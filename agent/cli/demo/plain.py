@@ -24,8 +24,18 @@ def line(scene: Scene) -> str:
     outbox, link = scene.status.outbox, scene.status.link
     return (
         f"{house_time(scene)}  {scene.taken:>6} taken  {scene.stored:>6} accepted  {outbox.pending:>5} waiting"
-        f"  link {link.state:<7}  {weather(scene.phase, scene.house_s)}"
+        f"  link {link.state:<7}{_comfort(scene)}  {weather(scene.phase, scene.house_s)}"
     )
+
+
+def _comfort(scene: Scene) -> str:
+    """Return what is heated or cooled; empty where the hub drives nothing."""
+    zones = scene.climate.zones
+    if not zones:
+        return ""
+    rooms = [zone.room_c for zone in zones if zone.room_c is not None]
+    span = f"{min(rooms):.1f}-{max(rooms):.1f} °C" if rooms else "no room known"
+    return f"  {span}, {sum(zone.action != 'off' for zone in zones)} of {len(zones)} heated"
 
 
 def house_time(scene: Scene) -> str:

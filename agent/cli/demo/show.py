@@ -17,13 +17,15 @@ from agent import __version__, app, world
 from agent.cli.demo.audit import Account, Ledger
 from agent.cli.demo.outages import Phase, Weather, phases
 from agent.cli.demo.pace import PacedClock, PacedLoop
-from agent.cli.demo.town import Cloud, Stage, make_config
+from agent.cli.demo.town import WEEK, Cloud, Stage, make_config, zones_of
 from agent.cli.signals import on_signals
+from agent.climate.orders import PutSchedule
 from agent.cloud.client import new_session, tcp_connector
 from agent.cloud.quota import Ledger as QuotaLedger
 from agent.foundation.disk import Disk
 from agent.foundation.host import Unmanaged
 from agent.foundation.worker import ThreadWorker
+from agent.local.climate import ALL_ZONES, ClimateReport, build_climate, give_order
 from agent.local.status import Status
 from agent.telemetry.outbox import Item, Lane
 from agent.telemetry.outbox_sqlite import OutboxLimits, open_outbox
@@ -66,6 +68,7 @@ class Scene(msgspec.Struct, frozen=True):
         taken: Readings that are safe, counted by the audience.
         stored: Different readings that the cloud has.
         socket: Where `climahub status` can ask meanwhile.
+        climate: What the zones do.
     """
 
     status: Status
@@ -75,6 +78,7 @@ class Scene(msgspec.Struct, frozen=True):
     taken: int
     stored: int
     socket: Path
+    climate: ClimateReport
 
 
 class Audience(Protocol):
@@ -123,10 +127,12 @@ class _Show:
         """Play until the time is over or somebody says stop, then close the books."""
         on_signals(self._stop.set)
         base_url = await self._cloud.open()
-        config = make_config(base_url, self._directory, seed=self._options.seed, sensors=self._options.sensors)
+        seed, sensors = self._options.seed, self._options.sensors
+        plain = make_config(base_url, self._directory, seed=seed, sensors=sensors)
+        board = self._options.stage.board(plain.board, self._clock)
+        config = make_config(base_url, self._directory, seed=seed, sensors=sensors, climate=zones_of(board))
         for directory in (config.storage.state_dir, config.storage.run_dir):
             directory.mkdir()
-        board = self._options.stage.board(config.board, self._clock)
         key, sensor_keys = self._cloud.provision(
             [sensor.device for sensor in board.network.sensors] if board.network else []
         )
@@ -149,6 +155,8 @@ class _Show:
                     on_committed=self._books.committed,
                 ),
             )
+            if hub.climate is not None:
+                give_order(hub.climate, ALL_ZONES, PutSchedule(WEEK), str)
             await self._watch(hub)
         account = await self._audit(config.storage.state_dir, worker)
         worker.close()
@@ -201,6 +209,7 @@ class _Show:
             taken=self._books.taken,
             stored=self._cloud.accepted,
             socket=hub.config.local.socket,
+            climate=build_climate(hub.climate),
         )
 
     async def _audit(self, state_dir: Path, worker: ThreadWorker) -> Account:

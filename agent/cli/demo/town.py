@@ -14,13 +14,14 @@ from aiohttp import web
 from agent import world
 from agent.cli.demo.outages import Weather
 from agent.cli.demo.pace import UPTIME_S, PacedClock
+from agent.climate.schedule import Block, Schedule
 from agent.config import BoardConfig, Config, resolve_text
 from agent.refcloud.admin import NewDevice
 from agent.refcloud.cloud import ReferenceCloud
 from agent.refcloud.faults import Rule, Status
 from agent.refcloud.records import AcceptedReading, DeviceKind
 from hal import replay
-from hal.interface import HUB, Board
+from hal.interface import HUB, Board, SensorKind
 
 HOST = "127.0.0.1"
 SIM_START_UTC_MS = 1_768_456_800_000
@@ -28,6 +29,13 @@ SIM_START_UTC_MS = 1_768_456_800_000
 
 RECORDING_LEAD_S = 60.0
 """How long before a recording's first row its house begins: time to register the sensors."""
+
+HUB_ROOM = "living"
+HUB_SENSOR = "sim/temperature"
+"""Where the hub of the simulated house hangs, and what it measures there."""
+
+WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 18.0, 27.0)))
+"""What the people of the demo have set."""
 
 UNWELL = (Rule(Status(503, is_json=False)),)
 SHUTDOWN_S = 0.5
@@ -129,11 +137,33 @@ class Cloud:
             await self._runner.cleanup()
 
 
-def make_config(base_url: str, directory: Path, *, seed: int, sensors: int) -> Config:
-    """Return the hub's configuration: defaults but for what makes it run here."""
+def zones_of(board: Board) -> str:
+    """Return the configuration of a zone for each room that a sensor measures; empty where nothing can be driven."""
+    rooms: dict[str, list[str]] = {zone.name: [] for zone in board.outputs.zones} if board.outputs else {}
+    if HUB_ROOM in rooms:
+        rooms[HUB_ROOM].append(HUB_SENSOR)
+    for sensor in board.network.sensors if board.network else ():
+        room = sensor.name.split()[0]
+        if room in rooms and SensorKind.TEMPERATURE in sensor.kinds:
+            rooms[room].append(sensor.name)
+    zones = [f'{{ id = "{room}", sensors = {names} }}'.replace("'", '"') for room, names in rooms.items() if names]
+    return f'[climate]\nsource = "heat_pump"\nzones = [{", ".join(zones)}]\n' if zones else ""
+
+
+def make_config(base_url: str, directory: Path, *, seed: int, sensors: int, climate: str = "") -> Config:
+    """Return the hub's configuration: defaults but for what makes it run here.
+
+    Args:
+        base_url: Of the cloud.
+        directory: Where its files lie.
+        seed: Of the simulated house.
+        sensors: Series of the simulated house.
+        climate: Its section `[climate]`.
+    """
     text = (
         f'[cloud]\nbase_url = "{base_url}"\n'
         f"[board.sim]\nseed = {seed}\nsensors_count = {sensors}\n"
         f'[storage]\nstate_dir = "state"\nrun_dir = "run"\ndisk_free_bytes_min = 0\n'
+        f"{climate}"
     )
     return resolve_text(text, file="demo", directory=directory, environ={}).config

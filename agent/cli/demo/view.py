@@ -30,6 +30,7 @@ _FONT_FROM_ELSEWHERE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 """A picture in a document must not make its reader's browser ask a third party for a font."""
 
 _COLOURS = {"up": "green", "down": "red", "key_refused": "red", "untried": "yellow"}
+_ACTION_COLOURS = {"off": "dim", "heat": "bold red", "cool": "bold cyan"}
 _HEADINGS = {
     SensorKind.TEMPERATURE: "temp.",
     SensorKind.HUMIDITY: "humidity",
@@ -114,6 +115,7 @@ def draw(scene: Scene, options: Options, pending_max: int) -> RenderableType:
             Text(),
             _rooms(scene.status),
             Text(),
+            *_comfort(scene),
             Text(f"meanwhile: climahub status --socket {scene.socket}", "dim", overflow="fold"),
         ),
         subtitle=Text("Ctrl-C ends it", "dim"),
@@ -143,6 +145,25 @@ def _way(scene: Scene, pending_max: int) -> Table:
     grid.add_row("link", Text.assemble(state, (reason, "dim")))
     grid.add_row("cloud", f"{scene.stored:,} readings accepted")
     return grid
+
+
+def _comfort(scene: Scene) -> Iterator[RenderableType]:
+    """Yield what each zone does and why; nothing where the hub drives nothing."""
+    if not scene.climate.zones:
+        return
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for heading in ("zone", "room", "set", "does", "why"):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis")
+    for zone in scene.climate.zones:
+        table.add_row(
+            zone.zone,
+            measured(zone.room_c, "°C"),
+            measured(zone.heat_setpoint_c, "°C"),
+            Text(zone.action, _ACTION_COLOURS[zone.action]),
+            Text(zone.reason, "dim"),
+        )
+    yield table
+    yield Text()
 
 
 def bar_readings(pending_max: int) -> int:

@@ -226,3 +226,16 @@ def test_after_a_defect_no_sensor_is_forgotten(bench: Bench) -> None:
 
     bench.loop.run_until_complete(again())
     assert slow_one.reads >= reads + 3
+
+
+def test_between_two_reports_thermometers_are_looked_at_and_nothing_is_reported(bench: Bench) -> None:
+    bench.rhythm = Rhythm(600, None, look_s=60)
+    thermometer, other = bench.add("a"), bench.add("b")
+    other.kind = SensorKind.HUMIDITY
+    bench.run(1850)
+    assert (thermometer.reads, other.reads) == (1 + 3 + 31, 1 + 3)
+    assert [reading.at_ms for reading in bench.kept] == [0, 300_000, 900_000, 1_500_000]
+    assert bench.sampler.looked == 31
+    latest = bench.intake.source(HUB, "a", SensorKind.TEMPERATURE).latest
+    assert latest is not None
+    assert latest.at_ms == 1_830_000

@@ -5,6 +5,7 @@ import pytest
 from agent.cli.demo.outages import Phase, Weather
 from agent.cli.demo.show import Options, Scene
 from agent.cli.demo.town import Stage
+from agent.local.climate import build_climate
 from agent.local.status import Status
 
 
@@ -23,4 +24,5 @@ def scene(status: Status) -> Scene:
         taken=50,
         stored=37,
         socket=Path("/run/demo/status.sock"),
+        climate=build_climate(None),
     )

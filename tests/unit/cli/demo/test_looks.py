@@ -9,6 +9,7 @@ from agent.cli.demo.outages import Phase, Weather
 from agent.cli.demo.plain import Plain, line, weather
 from agent.cli.demo.show import Options, Scene
 from agent.cli.demo.view import ROOMS_MAX, View, bar_readings, draw
+from agent.local.climate import ClimateReport, ZoneReport
 from agent.local.status import RelayedReport
 
 replace = msgspec.structs.replace
@@ -35,6 +36,45 @@ def test_a_line(scene: Scene) -> None:
         "Thu 15 Jan 12:00      50 taken      37 accepted     12 waiting  link up     "
         "  all is well; the next outage in 4 min"
     )
+
+
+ZONE = ZoneReport(
+    zone="living",
+    room_c=19.4,
+    sensors_used=1,
+    sensor_problem="",
+    mode="heat",
+    heat_setpoint_c=21.0,
+    cool_setpoint_c=26.0,
+    why="schedule",
+    label="Day",
+    until=None,
+    in_force="schedule, Day",
+    is_eco=False,
+    action="heat",
+    duty=0.6,
+    reason="heating: 1.6 K below 21.0",
+    problem="",
+    schedule="week",
+    schedules=[],
+    holds=[],
+    rate_k_per_h=2.0,
+    loss_k_per_h=0.3,
+)
+
+
+def heated(scene: Scene) -> Scene:
+    return replace(scene, climate=ClimateReport([ZONE, replace(ZONE, zone="bath", action="off")], None, [], "UTC"))
+
+
+def test_a_line_of_a_house_that_the_hub_heats(scene: Scene) -> None:
+    assert "  19.4-19.4 °C, 1 of 2 heated  all is well" in line(heated(scene))
+
+
+def test_the_picture_says_what_each_zone_does_and_why(scene: Scene, options: Options) -> None:
+    text = drawn(heated(scene), options)
+    assert "heating: 1.6 K below 21.0" in text
+    assert "bath" in text
 
 
 def test_a_line_of_a_house_that_does_not_know_the_time(scene: Scene) -> None:

@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from hal.errors import ActuatorFault, ReadingImplausible, SensorUnavailable
-from hal.interface import HUB, Board, HvacAction, Quality, Reading, SensorKind
+from hal.interface import HUB, Board, HvacAction, HvacDemand, Quality, Reading, SensorKind, SourceDemand
 from hal.plausibility import Judge
 from hal.sim import Fault, FaultKind, SimBoard, SimOptions, World, random_faults
 
@@ -271,19 +271,49 @@ def test_the_outputs_heat_the_room_that_is_named(virtual_loop: Loop, monotonic_m
     thermal = board.world.house.thermal
 
     async def heat() -> None:
-        await board.outputs.apply({"bathroom": HvacAction.HEAT})
+        await board.outputs.apply(HvacDemand({"bathroom": HvacAction.HEAT}))
         await asyncio.sleep(2 * 3600)
         await board.sensors[0].read()
 
     virtual_loop.run_until_complete(heat())
     warmest = dict(zip(thermal.temperatures_c[:4], board.outputs.zones, strict=True))
-    assert warmest[max(warmest)] == "bathroom"
+    assert warmest[max(warmest)].name == "bathroom"
+
+
+def test_a_room_gets_only_what_the_source_makes(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    board = SimBoard(World(options(has_tenant_thermostat=False)), monotonic_ms=monotonic_ms)
+    plant = board.world.house.plant
+
+    async def heat() -> list[float]:
+        drawn = []
+        for action in (HvacAction.OFF, HvacAction.HEAT):
+            await board.outputs.apply(HvacDemand({"living": HvacAction.HEAT}, SourceDemand(action)))
+            await asyncio.sleep(3600)
+            await board.sensors[0].read()
+            drawn.append(plant.drawn_j)
+        return drawn
+
+    without_j, with_j = virtual_loop.run_until_complete(heat())
+    assert without_j == 0.0
+    assert with_j > 5e6
+
+
+def test_the_outputs_say_what_they_can(monotonic_ms: Clock) -> None:
+    zones = SimBoard(World(options()), monotonic_ms=monotonic_ms).outputs.zones
+    assert [(zone.name, zone.can_heat, zone.can_cool) for zone in zones] == [
+        ("living", True, True),
+        ("kitchen", True, True),
+        ("bedroom", True, True),
+        ("bathroom", True, False),
+    ]
 
 
 def test_an_unknown_room_is_refused_and_nothing_is_switched(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     board = SimBoard(World(options(has_tenant_thermostat=False)), monotonic_ms=monotonic_ms)
     with pytest.raises(ActuatorFault, match="no output for attic; this house has living, kitchen, bedroom, bathroom"):
-        virtual_loop.run_until_complete(board.outputs.apply({"living": HvacAction.HEAT, "attic": HvacAction.HEAT}))
+        virtual_loop.run_until_complete(
+            board.outputs.apply(HvacDemand({"living": HvacAction.HEAT, "attic": HvacAction.HEAT}))
+        )
     board.world.advance_to(DAY_MS)
     assert board.world.house.plant.drawn_j == 0.0
 
@@ -294,7 +324,7 @@ def test_the_tenant_rules_until_the_hub_does_and_again_after_close(virtual_loop:
 
     async def day() -> list[float]:
         drawn = []
-        for step in (None, board.outputs.apply({}), board.close()):
+        for step in (None, board.outputs.apply(HvacDemand()), board.close()):
             if step is not None:
                 await step
             before_j = plant.drawn_j

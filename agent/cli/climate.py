@@ -1,0 +1,281 @@
+"""`climahub climate`: what every zone does and why, and orders for it. Fahrenheit exists here and nowhere deeper."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+import msgspec
+
+from agent.cli import exits, local_client
+from agent.cli.epilog import epilog
+from agent.cli.status import ADVICE, config_option, socket_of, socket_option
+from agent.local.climate import ALL_ZONES, ClimateReport, ZoneReport
+
+_FREEZING_F = 32.0
+_F_PER_K = 1.8
+_UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+_EXITS = "0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
+
+
+class Temperature(click.ParamType[float]):
+    """Degrees Celsius, or Fahrenheit with an F behind: 21, 21.5C, 70F."""
+
+    name = "temperature"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return degrees Celsius."""
+        text = str(value).strip().upper().removesuffix("°C").removesuffix("C")
+        is_fahrenheit = text.endswith("F")
+        try:
+            degrees = float(text.removesuffix("F").removesuffix("°"))
+        except ValueError:
+            self.fail(f"{value!r} is no temperature; write 21, 21.5C or 70F", param, ctx)
+        return (degrees - _FREEZING_F) / _F_PER_K if is_fahrenheit else degrees
+
+
+class Duration(click.ParamType[float]):
+    """A duration: 90m, 2h, 1.5d."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds."""
+        if isinstance(value, float):
+            return value
+        text = str(value).strip()
+        number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+        try:
+            return float(number) * _UNITS_S[text[len(number) :].strip() or "m"]
+        except (ValueError, KeyError):
+            self.fail(f"{value!r} is no duration; write 90m, 2h or 1d", param, ctx)
+
+
+_zone_option = click.option("--zone", default=ALL_ZONES, metavar="ZONE", help="Which zone. [default: all]")
+_heat_option = click.option("--heat", type=Temperature(), metavar="T", help="Heat below: 21, 21.5C or 70F.")
+_cool_option = click.option("--cool", type=Temperature(), metavar="T", help="Cool above.")
+_mode_option = click.option("--mode", type=click.Choice(["heat", "cool", "auto", "off"]), help="What it may do.")
+
+
+@click.group(
+    epilog=epilog(
+        "climahub climate status",
+        "climahub climate set --mode auto --heat 20 --cool 25",
+        "climahub climate hold --zone living --heat 70F --until next",
+        "climahub climate hold --away --until 2026-02-14T18:00",
+        "climahub climate schedule living --put week.json",
+        exits=_EXITS,
+    )
+)
+def climate() -> None:
+    """See what every zone does and why; set, hold, resume, eco, schedules."""
+
+
+@climate.command(epilog=epilog("climahub climate status", "climahub climate status --unit F", exits=_EXITS))
+@click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
+@click.option("--unit", type=click.Choice(["C", "F"]), default="C", show_default=True, help="Degrees of the screen.")
+@config_option
+@socket_option
+def status(as_json: bool, unit: str, config_file: Path | None, socket_path: Path | None) -> int:
+    """Show every zone: room, setpoints, what it does, why, and until when."""
+
+    def show(path: Path) -> None:
+        body = local_client.fetch(path, "/v1/climate")
+        click.echo(body if as_json else as_text(_decoded(body), unit))
+
+    return _asked(show, config_file, socket_path)
+
+
+@climate.command("set", epilog=epilog("climahub climate set --zone living --mode heat --heat 20.5", exits=_EXITS))
+@_zone_option
+@_mode_option
+@_heat_option
+@_cool_option
+@config_option
+@socket_option
+def set_(zone: str, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401 - click
+    """Set the mode, and the setpoints for times without a schedule."""
+    order = {"do": "set", "mode": given["mode"], "heat_setpoint_c": given["heat"], "cool_setpoint_c": given["cool"]}
+    return _told(zone, order, config_file, socket_path)
+
+
+@climate.command(
+    epilog=epilog(
+        "climahub climate hold --heat 21 --until next",
+        "climahub climate hold --zone bathroom --boost --for 30m",
+        "climahub climate hold --away",
+        "climahub climate hold --heat 18 --start 22:00 --until 05:00",
+        exits=_EXITS,
+    )
+)
+@_zone_option
+@_mode_option
+@_heat_option
+@_cool_option
+@click.option("--away", "kind", flag_value="away", help="Nobody is at home: 16 and 28 °C where nothing else is given.")
+@click.option("--boost", "kind", flag_value="boost", help="2 K more for an hour where nothing else is given.")
+@click.option("--start", default="", metavar="TIME", help="HH:MM in the house, or 2026-01-31T18:00. [default: now]")
+@click.option("--until", default="", metavar="TIME", help="Likewise, or `next` for the next block. [default: resume]")
+@click.option("--for", "for_s", type=Duration(), default=0.0, metavar="TIME", help="A duration: 90m, 2h.")
+@click.option("--id", "hold_id", default="", metavar="ID", help="To replace or cancel it by.")
+@config_option
+@socket_option
+def hold(zone: str, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401 - click
+    """Make an exception: until the next block, until a time, or until it is resumed."""
+    order = {
+        "do": "hold",
+        "kind": given["kind"] or "hold",
+        "mode": given["mode"],
+        "heat_setpoint_c": given["heat"],
+        "cool_setpoint_c": given["cool"],
+        "start": given["start"],
+        "until": given["until"],
+        "for_s": given["for_s"],
+        "id": given["hold_id"],
+    }
+    return _told(zone, order, config_file, socket_path)
+
+
+@climate.command(epilog=epilog("climahub climate resume", "climahub climate resume --id 7a1c9e52", exits=_EXITS))
+@_zone_option
+@click.option("--id", "hold_id", default="", metavar="ID", help="Cancel this hold only, also one yet to come.")
+@config_option
+@socket_option
+def resume(zone: str, hold_id: str, config_file: Path | None, socket_path: Path | None) -> int:
+    """End every exception that is under way; planned ones stay."""
+    order = {"do": "cancel", "id": hold_id} if hold_id else {"do": "resume"}
+    return _told(zone, order, config_file, socket_path)
+
+
+@climate.command(epilog=epilog("climahub climate eco on --heat-limit 17", "climahub climate eco off", exits=_EXITS))
+@click.argument("switch", type=click.Choice(["on", "off"]))
+@_zone_option
+@click.option("--heat-limit", type=Temperature(), metavar="T", help="Heat to no more than this.")
+@click.option("--cool-limit", type=Temperature(), metavar="T", help="Cool to no less than this.")
+@config_option
+@socket_option
+def eco(
+    switch: str,
+    zone: str,
+    heat_limit: float | None,
+    cool_limit: float | None,
+    config_file: Path | None,
+    socket_path: Path | None,
+) -> int:
+    """Bound what is asked for, whoever asks."""
+    order = {"do": "eco", "is_enabled": switch == "on", "heat_limit_c": heat_limit, "cool_limit_c": cool_limit}
+    return _told(zone, order, config_file, socket_path)
+
+
+@climate.command(
+    epilog=epilog(
+        "climahub climate schedule living",
+        "climahub climate schedule living --put week.json",
+        "climahub climate schedule all --follow holiday",
+        exits=_EXITS,
+    )
+)
+@click.argument("zone")
+@click.option("--put", type=click.File("rb"), metavar="FILE", help="Store a schedule (docs/climate.md) and follow it.")
+@click.option("--follow", metavar="NAME", help="Follow a stored one.")
+@click.option("--none", "is_none", is_flag=True, help="Follow none.")
+@click.option("--drop", metavar="NAME", help="Forget one.")
+@config_option
+@socket_option
+def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401 - click
+    """Show a zone's schedules as JSON, or store, choose and drop them."""
+    if given["put"] is not None:
+        try:
+            document = msgspec.json.decode(given["put"].read())
+        except msgspec.DecodeError as error:
+            raise click.BadParameter(f"{given['put'].name} is no JSON: {error}", param_hint="--put") from error
+        return _told(zone, {"do": "put_schedule", "schedule": document}, config_file, socket_path)
+    if given["follow"] or given["is_none"]:
+        return _told(zone, {"do": "follow_schedule", "name": given["follow"] or ""}, config_file, socket_path)
+    if given["drop"]:
+        return _told(zone, {"do": "drop_schedule", "name": given["drop"]}, config_file, socket_path)
+
+    def show(path: Path) -> None:
+        report = _decoded(local_client.fetch(path, "/v1/climate"))
+        for found in report.zones:
+            if zone in {found.zone, ALL_ZONES}:
+                shown = {"zone": found.zone, "follows": found.schedule, "schedules": found.schedules}
+                click.echo(msgspec.json.format(msgspec.json.encode(shown)))
+
+    return _asked(show, config_file, socket_path)
+
+
+def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_path: Path | None) -> int:
+    def tell(path: Path) -> None:
+        body = msgspec.json.encode(order)
+        local_client.fetch(path, f"/v1/climate/{quote(zone, safe='')}", method="POST", content=body)
+        report = _decoded(local_client.fetch(path, "/v1/climate"))
+        for found in report.zones:
+            if zone in {found.zone, ALL_ZONES}:
+                click.echo(f"{found.zone}: {_setpoints(found, 'C')}, {found.mode}; {found.in_force}")
+
+    return _asked(tell, config_file, socket_path)
+
+
+def _asked(do: Any, config_file: Path | None, socket_path: Path | None) -> int:  # noqa: ANN401 - a function of a path
+    try:
+        do(socket_path or socket_of(config_file))
+    except local_client.NoAnswer as error:
+        click.echo(f"{error}\n{ADVICE}", err=True)
+        return exits.NO_DAEMON
+    except local_client.NotAllowed as error:
+        click.echo(str(error), err=True)
+        return exits.NO_PERMISSION
+    return exits.OK
+
+
+def _decoded(body: bytes) -> ClimateReport:
+    try:
+        return msgspec.json.decode(body, type=ClimateReport)
+    except msgspec.DecodeError as error:
+        text = f"the hub's answer is not understood ({error}); are hub and command of one version?"
+        raise local_client.NoAnswer(text) from error
+
+
+def as_text(report: ClimateReport, unit: str = "C") -> str:
+    """Return the report as a screen: what is wrong first."""
+    if not report.zones:
+        return "this hub drives nothing: [climate] in its configuration has no zones"
+    lines = [f"! {text}" for text in _problems(report)]
+    if lines:
+        lines.append("")
+    rows = [("ZONE", "ROOM", "SET", "MODE", "DOES")]
+    rows += [(z.zone, _degrees(z.room_c, unit), _setpoints(z, unit), z.mode, z.action) for z in report.zones]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for number, row in enumerate(rows):
+        cells = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        lines.append(f"{cells}  {report.zones[number - 1].reason if number else 'WHY'}")
+    for zone in report.zones:
+        lines += [f"{zone.zone}: {h.kind} {h.id}, {h.start or 'now'} to {h.end or 'resume'}" for h in zone.holds]
+    if report.source is not None:
+        extra = " with auxiliary heat" if report.source.is_aux_on else ""
+        pump = ", pump on" if report.source.is_pump_on else ""
+        stage = f", stage {report.source.stage}" if report.source.stage else ""
+        lines.append(f"source: {report.source.action}{stage}{extra}{pump}")
+    return "\n".join(lines)
+
+
+def _problems(report: ClimateReport) -> Iterator[str]:
+    yield from report.problems
+    for zone in report.zones:
+        if zone.problem:
+            yield f"{zone.zone}: {zone.problem}"
+        if zone.sensor_problem:
+            yield f"{zone.zone}: {zone.sensor_problem}"
+
+
+def _setpoints(zone: ZoneReport, unit: str) -> str:
+    return f"{_degrees(zone.heat_setpoint_c, unit, bare=True)} to {_degrees(zone.cool_setpoint_c, unit)}"
+
+
+def _degrees(value_c: float | None, unit: str, *, bare: bool = False) -> str:
+    if value_c is None:
+        return "-"
+    value = value_c * _F_PER_K + _FREEZING_F if unit == "F" else value_c
+    return f"{value:.1f}" if bare else f"{value:.1f} °{unit}"

@@ -1,0 +1,244 @@
+"""The control room without its loop: from readings and the time to what all outputs do. No I/O, no waiting, no clock.
+
+`room` feeds it in the hub; a simulated year feeds it in seconds, with the very same code.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, tzinfo
+
+import msgspec
+
+from agent.climate import fusion, holds, house, kept, recovery, schedule
+from agent.climate.fusion import Room, Sample
+from agent.climate.holds import InForce, Program
+from agent.climate.house import HouseStep
+from agent.climate.kept import Kept
+from agent.climate.model import Mode, Moment
+from agent.climate.optimum import LEAD_S_MAX, Learned, ramp_c, ramp_duty
+from agent.climate.recovery import WORTH_K, Calm, Step
+from agent.climate.schedule import Schedule, Segment, Timeline
+from agent.climate.settings import ClimateSettings, ZoneSettings
+from agent.climate.zone import ZoneInputs
+from hal.interface import HvacAction, Quality
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """The latest reading of a sensor."""
+
+    value_c: float
+    at_ms: int
+    quality: Quality = Quality.GOOD
+
+
+class ZoneMind:
+    """What is worked out for one zone and used until it no longer holds.
+
+    Attributes:
+        program: What the zone has been told; set it through `Control.tell`.
+        learned: What it has taught.
+        room: Its temperature at the last step.
+        in_force: What was in force at the last step.
+        heat_setpoint_c: To which it was heated at the last step.
+        recovery: The recovery under way.
+    """
+
+    def __init__(self, settings: ZoneSettings, program: Program, learned: Learned) -> None:
+        self.settings = settings
+        self.program = program
+        self.learned = learned
+        self.room: Room = fusion.NOTHING_KNOWN
+        self.in_force: InForce | None = None
+        self.heat_setpoint_c = 0.0
+        self.recovery: Step | None = None
+        self._calm = Calm()
+        self._plan: Timeline | None = None
+        self._plan_of: tuple[Schedule, tzinfo] | None = None
+        self._segment: Segment | None = None
+        self._index = -1
+        self._in_force_of: tuple[Program, Segment | None, bool, tzinfo] | None = None
+
+    def plan(self, moment: Moment, zone: tzinfo) -> Timeline | None:
+        """Return the timeline of the schedule that is followed, worked out anew at each of its blocks."""
+        followed, utc_ms = self.program.followed, moment.utc_ms
+        if followed is None or utc_ms is None:
+            self._plan_of = self._segment = self._plan = None
+            return None
+        segment = self._segment
+        is_current = self._plan_of is not None and self._plan_of[0] is followed and self._plan_of[1] == zone
+        if not is_current or segment is None or not segment.start_utc_ms <= utc_ms < segment.end_utc_ms:
+            self._plan = schedule.timeline(followed, utc_ms=utc_ms, zone=zone)
+            self._plan_of = followed, zone
+            self._index = self._plan.index_at(utc_ms)
+            self._segment = self._plan.segments[self._index] if self._index >= 0 else None
+        return self._plan
+
+    def look(self, moment: Moment, zone: tzinfo) -> InForce:
+        """Return what is in force."""
+        plan = self.plan(moment, zone)
+        known, utc_ms = self.in_force, moment.utc_ms
+        key = (self.program, self._segment, utc_ms is None, zone)
+        if (
+            known is None
+            or self._in_force_of is None
+            or any(ours is not theirs for ours, theirs in zip(key, self._in_force_of, strict=True))
+            or (utc_ms is not None and known.until_utc_ms is not None and utc_ms >= known.until_utc_ms)
+            or any(hold.end_boot or hold.end_utc_ms or hold.start_utc_ms for hold in self.program.holds)
+        ):
+            program = holds.tidied(self.program, moment, plan)
+            if program is not self.program:
+                self.program = program
+            known = self.in_force = holds.in_force(program, moment, plan, zone)
+            self._in_force_of = (program, self._segment, utc_ms is None, zone)
+        return known
+
+    def heat_ahead(self, moment: Moment, in_force: InForce) -> tuple[float, float]:
+        """Return the heating setpoint of this moment, a coming block's ramp included, and the duty that it needs."""
+        setpoint_c = in_force.setpoints.heat_setpoint_c
+        value_c, utc_ms = self.room.value_c, moment.utc_ms
+        if (
+            utc_ms is None
+            or value_c is None
+            or in_force.why != "schedule"
+            or not self.settings.has_optimum_start
+            or in_force.mode not in {Mode.HEAT, Mode.AUTO}
+            or self._plan is None
+        ):
+            self.recovery = None
+            return setpoint_c, 0.0
+        under_way = self.recovery
+        if under_way is not None and utc_ms >= under_way.recovery.due_utc_ms:
+            return setpoint_c, 0.0
+        ahead = next(iter(self._plan.segments[self._index + 1 : self._index + 2]), None)
+        if ahead is None or ahead.start_utc_ms - utc_ms > LEAD_S_MAX * 1000:
+            return setpoint_c, 0.0
+        target_c = ahead.block.heat_setpoint_c
+        if self.program.eco.is_enabled:
+            target_c = min(target_c, self.program.eco.heat_limit_c)
+        if target_c < setpoint_c + WORTH_K:
+            return setpoint_c, 0.0
+        ramp = ramp_c(self.learned, target_c=target_c, due_in_s=(ahead.start_utc_ms - utc_ms) / 1000.0)
+        # Never above the cooling setpoint of the present block: nothing may fight.
+        ramp = min(ramp, in_force.setpoints.cool_setpoint_c - WORTH_K)
+        if ramp <= max(setpoint_c, value_c if under_way is None else ramp - 1.0):
+            return setpoint_c, 0.0
+        is_there = under_way is not None and under_way.recovery.reached_utc_ms is not None
+        return ramp, (0.0 if is_there else ramp_duty(self.learned))
+
+    def follow(self, moment: Moment, *, ramp: float, duty: float, dt_s: float, was_on: bool) -> None:
+        """Note how a recovery goes and what the house does without heat."""
+        value_c, utc_ms = self.room.value_c, moment.utc_ms
+        if value_c is None:
+            return
+        self._calm, self.learned = recovery.cooled(self._calm, self.learned, value_c=value_c, dt_s=dt_s, is_on=was_on)
+        in_force = self.in_force
+        if utc_ms is None or in_force is None:
+            return
+        if ramp > in_force.setpoints.heat_setpoint_c and self._segment is not None and self._plan is not None:
+            ahead = self._plan.segments[self._index + 1]
+            self.recovery = recovery.coming(
+                self.recovery,
+                target_c=min(ahead.block.heat_setpoint_c, self.program.eco.heat_limit_c)
+                if self.program.eco.is_enabled
+                else ahead.block.heat_setpoint_c,
+                due_utc_ms=ahead.start_utc_ms,
+                value_c=value_c,
+                duty=duty,
+            )
+        if self.recovery is not None:
+            self.recovery, self.learned = recovery.followed(
+                self.recovery, self.learned, value_c=value_c, utc_ms=utc_ms, dt_s=dt_s, was_on=was_on
+            )
+
+
+class Control:
+    """The whole home: give it readings and the time, get what the outputs do.
+
+    Attributes:
+        minds: One for each zone, by id.
+        state: Of the home.
+        last: The last decision; `None` before the first.
+    """
+
+    def __init__(self, settings: ClimateSettings, found: Kept, moment: Moment) -> None:
+        """Take up what was kept; everything counts as just stopped."""
+        self.settings = settings
+        self.state = kept.taken_up(found, settings, moment)
+        self.last: HouseStep | None = None
+        self.minds: dict[str, ZoneMind] = {}
+        for zone_settings in settings.zones:
+            saved = found.zones.get(zone_settings.zone_id)
+            program = saved.program if saved else kept.first_program(zone_settings)
+            self.minds[zone_settings.zone_id] = ZoneMind(zone_settings, program, saved.learned if saved else Learned())
+
+    def step(self, moment: Moment, observed: Mapping[str, Observed], zone: tzinfo = UTC) -> HouseStep:
+        """Decide.
+
+        Args:
+            moment: Now.
+            observed: The latest reading of each sensor that has any.
+            zone: The house's time zone.
+        """
+        minds = tuple(self.minds.values())
+        forces = [mind.look(moment, zone) for mind in minds]
+        self._fuse(minds, forces, observed, moment.now_ms)
+        coldest = [mind.room.coldest_c for mind in minds if mind.room.coldest_c is not None]
+        coldest_c = min(coldest) if coldest else None
+        inputs = []
+        for mind, in_force in zip(minds, forces, strict=True):
+            ramp, feed_forward = mind.heat_ahead(moment, in_force)
+            mind.heat_setpoint_c = ramp
+            inputs.append(ZoneInputs(mind.room, in_force, ramp, feed_forward, coldest_c))
+        before = self.state
+        made = house.decide(before, self.settings, inputs, moment.now_ms)
+        dt_s = min(house.DT_S_MAX, max(0.0, (moment.now_ms - before.at_ms) / 1000.0))
+        for mind, was, wanted in zip(minds, before.zones, inputs, strict=True):
+            mind.follow(
+                moment,
+                ramp=wanted.heat_setpoint_c,
+                duty=was.law.integral,
+                dt_s=dt_s,
+                was_on=was.action is HvacAction.HEAT,
+            )
+        self.state, self.last = made.state, made
+        return made
+
+    def _fuse(
+        self,
+        minds: tuple[ZoneMind, ...],
+        forces: list[InForce],
+        observed: Mapping[str, Observed],
+        now_ms: int,
+    ) -> None:
+        """Work out every zone's temperature."""
+        known = [mind.room.value_c for mind in minds]
+        for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
+            samples = []
+            for name, weight in mind.settings.sensors:
+                reading = observed.get(name)
+                if reading is not None:
+                    age_s = max(0, now_ms - reading.at_ms) / 1000.0
+                    samples.append(Sample(name, reading.value_c, age_s, reading.quality, weight))
+            house_c = None
+            if len(samples) > 1:
+                others = sorted(value for j, value in enumerate(known) if j != i and value is not None)
+                house_c = others[len(others) // 2] if others else None
+            chosen = [sample for sample in samples if sample.sensor in in_force.sensors]
+            room = fusion.fuse(chosen, stale_s=mind.settings.stale_s, house_c=house_c) if chosen else None
+            if room is None or room.value_c is None:
+                # The sensors of the active block say nothing: all others are better than none.
+                room = fusion.fuse(samples, stale_s=mind.settings.stale_s, house_c=house_c)
+            mind.room = room
+
+    def tell(self, zone_id: str, program: Program) -> None:
+        """Put a zone's new program in force."""
+        self.minds[zone_id].program = program
+
+    def to_keep(self, moment: Moment) -> Kept:
+        """Return what is to be written down."""
+        return kept.to_keep(
+            self.state,
+            self.settings,
+            {zone_id: mind.program for zone_id, mind in self.minds.items()},
+            {zone_id: mind.learned for zone_id, mind in self.minds.items()},
+            moment,
+        )

@@ -1,0 +1,51 @@
+"""From the configuration and the board's outputs to the settings of the control room. Pure."""
+
+from agent.climate.guard import GuardLimits
+from agent.climate.settings import ClimateSettings, Emitter, SourceKind, SourceSettings, ZoneSettings, law_for
+from agent.config import ClimateConfig
+from agent.errors import ConfigInvalid
+from hal.interface import HvacOutputs
+
+
+def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> ClimateSettings | None:
+    """Return how the home is to be treated; `None` where the configuration names no zone.
+
+    Raises:
+        ConfigInvalid: The board has no output of a zone's name. All such zones are named.
+    """
+    if not config.zones:
+        return None
+    offered = {output.name: output for output in outputs.zones} if outputs else {}
+    missing = [zone.id for zone in config.zones if zone.id not in offered]
+    if missing:
+        there = ", ".join(offered) or "none: this board drives nothing"
+        raise ConfigInvalid(f"climate.zones: this board has no output {', '.join(missing)}; it has {there}")
+    has_own = config.source == "none"
+    zones = tuple(
+        ZoneSettings(
+            zone_id=zone.id,
+            sensors=tuple(zip(zone.sensors, zone.weights, strict=True)),
+            can_heat=offered[zone.id].can_heat,
+            can_cool=offered[zone.id].can_cool and config.source != "boiler",
+            law=law_for(Emitter(zone.emitter or config.emitter), is_shared=not has_own, min_on_s=config.relay_min_on_s),
+            limits=GuardLimits(config.relay_min_on_s, config.relay_min_off_s, config.relay_starts_per_hour_max),
+            frost_c=config.frost_c,
+            over_c=config.over_c,
+            under_c=config.under_c,
+            stale_s=config.sensor_stale_s,
+            fallback_duty_max=config.fallback_duty_max,
+            fallback_s_max=config.fallback_s_max,
+            failure_s=config.failure_s,
+            has_optimum_start=config.optimum_start,
+        )
+        for zone in config.zones
+    )
+    source = SourceSettings(
+        kind=SourceKind(config.source),
+        limits=GuardLimits(config.source_min_on_s, config.source_min_off_s, config.source_starts_per_hour_max),
+        stages=config.source_stages,
+        has_aux=config.auxiliary_heat,
+        is_valve_on_in_heating=config.reversing_valve == "heating",
+        pump_overrun_s=config.pump_overrun_s,
+    )
+    return ClimateSettings(zones=zones, source=SourceSettings() if has_own else source)

@@ -1,0 +1,126 @@
+"""One room temperature from several sensors, each with its age and quality. Pure.
+
+A sensor counts by its weight, fades as it gets old and falls out when it is too old, suspect, bad or outside what a
+room can be. One that contradicts the others is left out where it can be told which one is wrong.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hal.interface import Quality
+
+INDOOR_C_MIN = -15.0
+INDOOR_C_MAX = 55.0
+"""What a sensor in a building can honestly say: an unheated attic in frost, a conservatory in July."""
+
+DISAGREE_K = 4.0
+"""Sensors of one zone that are farther apart than this do not measure the same room."""
+
+THREE = 3
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """The latest reading of one sensor.
+
+    Attributes:
+        sensor: Its name, for people.
+        value_c: What it said.
+        age_s: How old that is.
+        quality: What its judge said.
+        weight: How much it counts, above 0.
+    """
+
+    sensor: str
+    value_c: float
+    age_s: float
+    quality: Quality = Quality.GOOD
+    weight: float = 1.0
+
+
+class Room(msgspec.Struct, frozen=True):
+    """What is known of a zone's temperature.
+
+    Attributes:
+        value_c: `None` where nothing can be believed.
+        age_s: Of the newest sensor that counts.
+        used: How many sensors count.
+        coldest_c: The lowest that any believable sensor of the zone says; `None` where there is none.
+        problem: What is the matter with the sensors, in words; empty where nothing is.
+    """
+
+    value_c: float | None
+    age_s: float
+    used: int
+    coldest_c: float | None
+    problem: str = ""
+
+
+NOTHING_KNOWN = Room(None, 0.0, 0, None, "no sensor has said anything yet")
+
+
+def fault_of(sample: Sample, stale_s: float) -> str:
+    """Return why a sensor does not count, in words; empty where it does."""
+    if sample.quality is not Quality.GOOD:
+        return f"{sample.sensor} is {sample.quality.value}"
+    if not INDOOR_C_MIN <= sample.value_c <= INDOOR_C_MAX:
+        return f"{sample.sensor} says {sample.value_c:.1f} °C"
+    if sample.age_s > stale_s:
+        return f"{sample.sensor} is silent for {sample.age_s / 60:.0f} min"
+    return ""
+
+
+def fuse(samples: Sequence[Sample], *, stale_s: float, house_c: float | None = None) -> Room:
+    """Return the temperature of a zone.
+
+    Args:
+        samples: One of each sensor of the zone that has ever said anything.
+        stale_s: Older readings do not count; from half of that age on they fade.
+        house_c: The middle of all other zones, to tell which of two that disagree is wrong.
+    """
+    if not samples:
+        return NOTHING_KNOWN
+    good: list[Sample] = []
+    problems: list[str] = []
+    for sample in samples:
+        if problem := fault_of(sample, stale_s):
+            problems.append(problem)
+        else:
+            good.append(sample)
+    if len(good) > 1:
+        good = _agreed(good, house_c, problems)
+    if not good:
+        return Room(None, 0.0, 0, None, "; ".join(problems))
+    total = weights = 0.0
+    for sample in good:
+        weight = sample.weight * min(1.0, max(0.01, 2.0 - 2.0 * sample.age_s / stale_s))
+        total += weight * sample.value_c
+        weights += weight
+    return Room(
+        value_c=total / weights,
+        age_s=min(sample.age_s for sample in good),
+        used=len(good),
+        coldest_c=min(sample.value_c for sample in good),
+        problem="; ".join(problems),
+    )
+
+
+def _agreed(good: list[Sample], house_c: float | None, problems: list[str]) -> list[Sample]:
+    """Return the samples without those that contradict the others."""
+    values = [sample.value_c for sample in good]
+    if max(values) - min(values) <= DISAGREE_K:
+        return good
+    if len(good) >= THREE:
+        middle = sorted(values)[len(values) // 2]
+    elif house_c is not None:
+        middle = min(values, key=lambda value_c: abs(value_c - house_c))
+    else:
+        problems.append(f"{good[0].sensor} and {good[1].sensor} disagree by {max(values) - min(values):.1f} K")
+        return good
+    kept = [sample for sample in good if abs(sample.value_c - middle) <= DISAGREE_K]
+    problems += [
+        f"{sample.sensor} contradicts the others: {sample.value_c:.1f} °C"
+        for sample in good
+        if abs(sample.value_c - middle) > DISAGREE_K
+    ]
+    return kept

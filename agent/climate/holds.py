@@ -1,0 +1,354 @@
+"""What a zone has been told, and what is in force of it: schedule, holds, away, boost, eco. Pure.
+
+`in_force` is the one query: what, why, until when. A boost comes before away, away before other holds, these before the
+schedule; of two of a kind, the one that began later. Eco bounds whatever comes out. A hold with an end gives way at its
+end to what is below it, so that a window goes back to what was in force before (Amps "windowed").
+
+While the time of day is not known no schedule can be followed: what was in force last stays.
+"""
+
+from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
+
+import msgspec
+
+from agent.climate.model import Mode, Moment, Setpoints, apart, checked_setpoint
+from agent.climate.schedule import Block, Schedule, Timeline
+from agent.errors import SettingInvalid
+
+HOLDS_MAX = 16
+"""Holds of one zone, those that begin later included."""
+
+SCHEDULES_MAX = 16
+AHEAD_MS_MAX = 400 * 24 * 3_600_000
+"""How far ahead a hold may begin or end: a year and some."""
+
+DEFAULT_SETPOINTS = Setpoints(20.0, 26.0)
+"""In force where there is no schedule: what EN 16798-1 asks of a dwelling, category II."""
+
+AWAY_SETPOINTS = Setpoints(16.0, 28.0)
+ECO_HEAT_LIMIT_C = 16.7
+ECO_COOL_LIMIT_C = 25.6
+"""62 and 78 °F, the defaults of the AURRA contract (POST .../eco)."""
+
+
+class HoldKind(StrEnum):
+    """What sort of exception it is, the weakest first."""
+
+    HOLD = "hold"
+    AWAY = "away"
+    BOOST = "boost"
+
+
+_RANK = {kind: rank for rank, kind in enumerate(HoldKind)}
+
+
+class Until(StrEnum):
+    """When a hold ends by itself."""
+
+    NEXT_BLOCK = "next_block"
+    TIME = "time"
+    CHANGED = "changed"
+
+
+class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An exception from the schedule.
+
+    Attributes:
+        id: Unique in its zone: what is cancelled and replaced.
+        kind: What sort.
+        heat_setpoint_c: `None` leaves that of what is below.
+        cool_setpoint_c: Likewise.
+        mode: Likewise.
+        until: When it ends.
+        start_utc_ms: When it begins; `None`: it has begun.
+        end_utc_ms: When it ends, where the time of day says so.
+        end_boot: The boot of `end_ms`, for one that was given a duration.
+        end_ms: When it ends, on that boot's monotonic clock.
+        made_utc_ms: When it was made, as far as that was known: of two, the one that began later counts.
+    """
+
+    id: str
+    kind: HoldKind = HoldKind.HOLD
+    heat_setpoint_c: float | None = None
+    cool_setpoint_c: float | None = None
+    mode: Mode | None = None
+    until: Until = Until.CHANGED
+    start_utc_ms: int | None = None
+    end_utc_ms: int | None = None
+    end_boot: str = ""
+    end_ms: int = 0
+    made_utc_ms: int = 0
+
+    @property
+    def begin_utc_ms(self) -> int:
+        """When it began or will begin."""
+        return self.made_utc_ms if self.start_utc_ms is None else self.start_utc_ms
+
+
+class Eco(msgspec.Struct, frozen=True):
+    """Bounds on what is asked: heat to no more than the first, cool to no less than the second."""
+
+    is_enabled: bool = False
+    heat_limit_c: float = ECO_HEAT_LIMIT_C
+    cool_limit_c: float = ECO_COOL_LIMIT_C
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """What was in force last of schedule and default, for a boot that does not know the time."""
+
+    setpoints: Setpoints
+    label: str
+
+
+class Program(msgspec.Struct, frozen=True):
+    """All that one zone has been told. Survives a restart.
+
+    Attributes:
+        mode: What it may do.
+        setpoints: In force where no schedule is followed.
+        schedules: By name, at most `SCHEDULES_MAX`.
+        schedule: The name of the one that is followed; empty for none.
+        holds: In the order in which they were made, at most `HOLDS_MAX`.
+        eco: Bounds.
+        last: See `Remembered`.
+    """
+
+    mode: Mode = Mode.HEAT
+    setpoints: Setpoints = DEFAULT_SETPOINTS
+    schedules: dict[str, Schedule] = {}
+    schedule: str = ""
+    holds: tuple[Hold, ...] = ()
+    eco: Eco = Eco()
+    last: Remembered | None = None
+
+    @property
+    def followed(self) -> Schedule | None:
+        """The schedule that is followed."""
+        return self.schedules.get(self.schedule)
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """What is in force, why, and until when.
+
+    Attributes:
+        mode: What the zone may do.
+        setpoints: What it is to reach.
+        why: "schedule", "hold", "away", "boost", "default", or "remembered" while the time is unknown.
+        label: The block's, where a schedule is followed, or the hold's id.
+        until_utc_ms: When something else comes into force by itself; `None`: not before somebody changes it, or the
+            time is not known.
+        is_eco: Whether eco has changed the setpoints.
+        sensors: The sensors that count; empty for all.
+        reason: All of it in words.
+    """
+
+    mode: Mode
+    setpoints: Setpoints
+    why: str
+    label: str
+    until_utc_ms: int | None
+    is_eco: bool
+    sensors: tuple[str, ...]
+    reason: str
+
+
+def has_begun(hold: Hold, moment: Moment) -> bool:
+    """Tell whether a hold has begun. Without the time of day, one with a start has not."""
+    if hold.start_utc_ms is None:
+        return True
+    return moment.utc_ms is not None and moment.utc_ms >= hold.start_utc_ms
+
+
+def has_ended(hold: Hold, moment: Moment) -> bool:
+    """Tell whether a hold is over.
+
+    A duration counts on the monotonic clock of its boot, so that a clock that is set does not cut it short. After a
+    reboot without the time of day nobody knows: a boost is over then, any other hold goes on.
+    """
+    if hold.end_boot and hold.end_boot == moment.boot_id:
+        return moment.now_ms >= hold.end_ms
+    if hold.end_utc_ms is not None and moment.utc_ms is not None:
+        return moment.utc_ms >= hold.end_utc_ms
+    return bool(hold.end_boot) and hold.kind is HoldKind.BOOST
+
+
+def active(program: Program, moment: Moment) -> list[Hold]:
+    """Return the holds that count now, the strongest first."""
+    numbered = [
+        (_RANK[hold.kind], hold.begin_utc_ms, number, hold)
+        for number, hold in enumerate(program.holds)
+        if has_begun(hold, moment) and not has_ended(hold, moment)
+    ]
+    numbered.sort(key=lambda entry: entry[:3], reverse=True)
+    return [hold for _, _, _, hold in numbered]
+
+
+def in_force(program: Program, moment: Moment, plan: Timeline | None, zone: tzinfo = UTC) -> InForce:
+    """Return what is in force.
+
+    Args:
+        program: What the zone has been told.
+        moment: Now.
+        plan: The timeline of the schedule that is followed, where one is and the time is known.
+        zone: For the words only.
+    """
+    base, why, label, until_ms, sensors = _base(program, moment, plan)
+    mode = program.mode
+    heat_c, cool_c, keep = base.heat_setpoint_c, base.cool_setpoint_c, Mode.HEAT
+    holds = active(program, moment)
+    for hold in reversed(holds):
+        if hold.heat_setpoint_c is not None:
+            heat_c, keep = hold.heat_setpoint_c, Mode.HEAT
+        if hold.cool_setpoint_c is not None:
+            cool_c, keep = hold.cool_setpoint_c, Mode.COOL if hold.heat_setpoint_c is None else Mode.HEAT
+        mode = hold.mode or mode
+    if holds:
+        why, label = holds[0].kind.value, holds[0].id
+        until_ms, sensors = holds[0].end_utc_ms, ()
+    until_ms = _earliest(until_ms, _next_start(program, moment))
+    asked = apart(heat_c, cool_c, keep=keep)
+    setpoints = asked
+    if program.eco.is_enabled:
+        setpoints = Setpoints(
+            min(asked.heat_setpoint_c, program.eco.heat_limit_c), max(asked.cool_setpoint_c, program.eco.cool_limit_c)
+        )
+    is_eco = setpoints != asked
+    words = _words(why, label) + (", bounded by eco" if is_eco else "")
+    if until_ms is not None:
+        words += f", until {_clock_text(until_ms, zone)}"
+    return InForce(mode, setpoints, why, label, until_ms, is_eco, sensors, words)
+
+
+def _base(
+    program: Program, moment: Moment, plan: Timeline | None
+) -> tuple[Setpoints, str, str, int | None, tuple[str, ...]]:
+    """Return what is in force below all holds: setpoints, why, label, until, sensors."""
+    if program.followed is None:
+        return program.setpoints, "default", "", None, ()
+    if plan is not None and moment.utc_ms is not None and (index := plan.index_at(moment.utc_ms)) >= 0:
+        segment = plan.segments[index]
+        return segment.block.setpoints, "schedule", segment.block.label, segment.end_utc_ms, segment.block.sensors
+    if program.last is not None:
+        return program.last.setpoints, "remembered", program.last.label, None, ()
+    return program.setpoints, "remembered", "", None, ()
+
+
+def _next_start(program: Program, moment: Moment) -> int | None:
+    """Return when the next hold begins by itself."""
+    if moment.utc_ms is None:
+        return None
+    starts = [
+        hold.start_utc_ms
+        for hold in program.holds
+        if hold.start_utc_ms is not None and hold.start_utc_ms > moment.utc_ms
+    ]
+    return min(starts, default=None)
+
+
+def _earliest(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
+
+
+def _words(why: str, label: str) -> str:
+    match why:
+        case "schedule":
+            return f"schedule, {label}"
+        case "remembered":
+            return f"time unknown: kept as it was{f' ({label})' if label else ''}"
+        case "default":
+            return "no schedule"
+        case _:
+            return why
+
+
+def _clock_text(utc_ms: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(zone).strftime("%a %H:%M")
+
+
+def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:
+    """Return a program without what is over, and with what the hub needs should it not know the time.
+
+    Holds until the next block learn when that is. The same object comes back where nothing changes.
+    """
+    holds = tuple(
+        _with_end(hold, moment, plan)
+        for hold in program.holds
+        if not has_ended(hold, moment) or not has_begun(hold, moment)
+    )
+    last = program.last
+    if program.followed is None:
+        last = None
+    elif plan is not None and moment.utc_ms is not None and (index := plan.index_at(moment.utc_ms)) >= 0:
+        block: Block = plan.segments[index].block
+        last = Remembered(block.setpoints, block.label)
+    if holds == program.holds and last == program.last:
+        return program
+    return msgspec.structs.replace(program, holds=holds, last=last)
+
+
+def _with_end(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
+    if hold.until is not Until.NEXT_BLOCK or hold.end_utc_ms is not None or moment.utc_ms is None or plan is None:
+        return hold
+    index = plan.index_at(moment.utc_ms)
+    return hold if index < 0 else msgspec.structs.replace(hold, end_utc_ms=plan.segments[index].end_utc_ms)
+
+
+def with_hold(program: Program, hold: Hold, moment: Moment) -> Program:
+    """Return a program with one more hold; one of the same id is replaced.
+
+    A hold that begins at once and has no end of its own replaces those of its kind that are under way: it is the new
+    state, not an exception from the old one. So does every new boost and every new away.
+
+    Raises:
+        SettingInvalid: It cannot be; nothing changes.
+    """
+    _check(hold, moment)
+    kept = [other for other in program.holds if other.id != hold.id and not has_ended(other, moment)]
+    is_window = hold.until is Until.TIME and hold.kind is HoldKind.HOLD
+    if hold.start_utc_ms is None and not is_window:
+        kept = [other for other in kept if other.kind is not hold.kind or not has_begun(other, moment)]
+    if len(kept) >= HOLDS_MAX:
+        raise SettingInvalid(f"there are {HOLDS_MAX} holds already; resume the schedule or cancel one first")
+    made_ms = moment.utc_ms
+    if made_ms is None:
+        made_ms = max((other.begin_utc_ms for other in kept if has_begun(other, moment)), default=0)
+    return msgspec.structs.replace(program, holds=(*kept, msgspec.structs.replace(hold, made_utc_ms=made_ms)))
+
+
+def _check(hold: Hold, moment: Moment) -> None:
+    for name, value_c in (("heat setpoint", hold.heat_setpoint_c), ("cool setpoint", hold.cool_setpoint_c)):
+        if value_c is not None:
+            checked_setpoint(name, value_c)
+    if hold.heat_setpoint_c is None and hold.cool_setpoint_c is None and hold.mode is None:
+        raise SettingInvalid("a hold needs a setpoint or a mode")
+    times = [time_ms for time_ms in (hold.start_utc_ms, hold.end_utc_ms) if time_ms is not None]
+    if times and moment.utc_ms is None and not hold.end_boot:
+        raise SettingInvalid("the hub does not know the time yet: give a duration, or check its network")
+    if moment.utc_ms is not None:
+        if any(time_ms > moment.utc_ms + AHEAD_MS_MAX for time_ms in times):
+            raise SettingInvalid("that is more than a year ahead")
+        if hold.end_utc_ms is not None and hold.end_utc_ms <= max(hold.start_utc_ms or 0, moment.utc_ms):
+            raise SettingInvalid("the end must come after the beginning, and after now")
+    if hold.until is Until.TIME and hold.end_utc_ms is None and not hold.end_boot:
+        raise SettingInvalid("a hold until a time needs that time")
+
+
+def without_hold(program: Program, hold_id: str) -> Program:
+    """Return a program without a hold, be it under way or yet to come.
+
+    Raises:
+        KeyError: There is none of this id.
+    """
+    kept = tuple(hold for hold in program.holds if hold.id != hold_id)
+    if len(kept) == len(program.holds):
+        raise KeyError(hold_id)
+    return msgspec.structs.replace(program, holds=kept)
+
+
+def resumed(program: Program, moment: Moment) -> Program:
+    """Return a program that follows its schedule again: what is under way ends, what is planned stays."""
+    kept = tuple(hold for hold in program.holds if not has_begun(hold, moment))
+    return program if kept == program.holds else msgspec.structs.replace(program, holds=kept)

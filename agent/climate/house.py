@@ -1,0 +1,230 @@
+"""One decision for the whole home: what every zone and the source do now, and why. Pure.
+
+State, inputs and now go in; the next state, the outputs and the reasons come out. Zones ask, equipment permits. Heating
+and cooling exclude each other in the whole home, and a rest lies between them.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.climate import guard, law, source, zone
+from agent.climate.settings import ClimateSettings, SourceKind
+from agent.climate.source import Need, SourceState
+from agent.climate.zone import ZoneInputs, ZoneState, ZoneWish
+from hal.interface import HvacAction, HvacDemand
+
+DT_S_MAX = 600.0
+"""A step that comes later than this (a machine that slept) counts as so long: nobody knows what was on meanwhile."""
+
+HAND_OVER_DOSES = -0.8
+"""A zone takes over from the last one that would let the source stop, as long as it has not had more than so many doses
+too many. Zones that take turns keep the source running longer, and need shorter cycles themselves."""
+
+_OFF = HvacAction.OFF
+
+
+class HouseState(msgspec.Struct, frozen=True):
+    """What the home remembers from step to step.
+
+    Attributes:
+        zones: In the order of the settings.
+        source: The shared source; unused where there is none.
+        at_ms: Boot time of the last step.
+        direction: What the home did last: heat or cool; OFF where nobody knows, and a rest comes before either.
+        acted_ms: When any output was on last; `None` for never.
+    """
+
+    zones: tuple[ZoneState, ...]
+    source: SourceState
+    at_ms: int
+    direction: HvacAction = HvacAction.HEAT
+    acted_ms: int | None = None
+
+
+class HouseStep(msgspec.Struct, frozen=True):
+    """A decision.
+
+    Attributes:
+        state: The next one.
+        demand: What the outputs are told.
+        wishes: What each zone wanted.
+        reasons: Why each zone's output does what it does, in words.
+    """
+
+    state: HouseState
+    demand: HvacDemand
+    wishes: tuple[ZoneWish, ...]
+    reasons: tuple[str, ...]
+
+
+def just_started(settings: ClimateSettings, now_ms: int) -> HouseState:
+    """Return the state of a home of which nothing is known: everything has just stopped."""
+    stopped = guard.just_stopped(now_ms)
+    able = {HvacAction.HEAT for zone_settings in settings.zones if zone_settings.can_heat}
+    able |= {HvacAction.COOL for zone_settings in settings.zones if zone_settings.can_cool}
+    return HouseState(
+        zones=tuple(ZoneState(stopped) for _ in settings.zones),
+        source=source.just_stopped(now_ms),
+        at_ms=now_ms,
+        # It may have heated or cooled until a moment ago; a home that can do only one of them cannot have changed.
+        direction=able.pop() if len(able) == 1 else _OFF,
+        acted_ms=now_ms,
+    )
+
+
+def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneInputs], now_ms: int) -> HouseStep:
+    """Return what to do now.
+
+    Args:
+        state: From the last step.
+        settings: Of the home.
+        inputs: One for each zone, in the order of the settings.
+        now_ms: Boot time, not before that of the state.
+    """
+    dt_s = min(DT_S_MAX, max(0.0, (now_ms - state.at_ms) / 1000.0))
+    zones: list[ZoneState] = []
+    wishes: list[ZoneWish] = []
+    for before, zone_settings, zone_inputs in zip(state.zones, settings.zones, inputs, strict=True):
+        after, wanted = zone.wish(before, zone_settings, zone_inputs, now_ms=now_ms, dt_s=dt_s)
+        zones.append(after)
+        wishes.append(wanted)
+    direction, hindrance = _direction(state, settings, wishes, now_ms)
+    actions: list[HvacAction] = []
+    reasons: list[str] = []
+    for before, zone_settings, wanted in zip(zones, settings.zones, wishes, strict=True):
+        action, reason = _permitted(before, zone_settings.limits, wanted, direction, hindrance, now_ms)
+        actions.append(action)
+        reasons.append(reason)
+    source_state, source_demand = state.source, None
+    if settings.source.kind is not SourceKind.NONE:
+        _with_source(state, settings, wishes, actions, reasons, now_ms)
+        made = next((action for action in actions if action is not _OFF), _OFF)
+        need = Need(
+            made,
+            max((wanted.error_k for wanted in wishes if wanted.action is made), default=0.0),
+            is_failing=any(after.watch.is_failing for after in zones),
+        )
+        source_state, source_demand = source.step(state.source, settings.source, need, now_ms=now_ms, dt_s=dt_s)
+    acted = next((action for action in actions if action is not _OFF), _OFF)
+    next_state = HouseState(
+        zones=tuple(
+            _acted(after, zone_settings.limits, action, now_ms)
+            for after, zone_settings, action in zip(zones, settings.zones, actions, strict=True)
+        ),
+        source=source_state,
+        at_ms=now_ms,
+        direction=state.direction if acted is _OFF else acted,
+        acted_ms=state.acted_ms if acted is _OFF else now_ms,
+    )
+    names = [zone_settings.zone_id for zone_settings in settings.zones]
+    demand = HvacDemand(dict(zip(names, actions, strict=True)), source_demand)
+    return HouseStep(next_state, demand, tuple(wishes), tuple(reasons))
+
+
+def _direction(
+    state: HouseState, settings: ClimateSettings, wishes: Sequence[ZoneWish], now_ms: int
+) -> tuple[HvacAction, str]:
+    """Return what the home may do now, and why not where it may not do what is wanted."""
+    wanted = {wish.action for wish in wishes if wish.action is not _OFF}
+    urgent = {wish.action for wish in wishes if wish.is_urgent and wish.action is not _OFF}
+    if not wanted:
+        return _OFF, ""
+    if HvacAction.HEAT in urgent:
+        chosen = HvacAction.HEAT
+    elif state.direction in wanted:
+        chosen = state.direction
+    else:
+        chosen = next(iter(wanted))
+    if chosen is state.direction or state.acted_ms is None:
+        return chosen, ""
+    rest_ms = state.acted_ms + round(settings.source.changeover_s * 1000) - now_ms
+    if rest_ms > 0:
+        return _OFF, f"rest between heating and cooling, {-(-rest_ms // 1000)} s to go"
+    return chosen, ""
+
+
+def _permitted(
+    state: ZoneState,
+    limits: guard.GuardLimits,
+    wanted: ZoneWish,
+    direction: HvacAction,
+    hindrance: str,
+    now_ms: int,
+) -> tuple[HvacAction, str]:
+    """Return what a zone's relay may do now, and why."""
+    is_wanted = wanted.action is not _OFF and wanted.action is direction
+    if state.action not in {_OFF, direction}:
+        # It still does the other thing: that comes to its end first.
+        is_wanted = False
+    is_on, why = guard.allowed(state.guard, limits, now_ms, is_wanted=is_wanted)
+    reason = wanted.reason
+    if why:
+        reason = f"{reason}; {why}"
+    elif wanted.action is not _OFF and not is_wanted:
+        reason = f"{reason}; {hindrance or 'the home does the opposite now'}"
+    if not is_on:
+        return _OFF, reason
+    return (state.action if state.action is not _OFF else direction), reason
+
+
+def _with_source(
+    state: HouseState,
+    settings: ClimateSettings,
+    wishes: Sequence[ZoneWish],
+    actions: list[HvacAction],
+    reasons: list[str],
+    now_ms: int,
+) -> None:
+    """Let the zones do only what the source can: changes `actions` and `reasons`."""
+    _hand_over(state, settings, wishes, actions, reasons, now_ms)
+    is_wanted = any(action is not _OFF for action in actions)
+    is_on, why = guard.allowed(state.source.guard, settings.source.limits, now_ms, is_wanted=is_wanted)
+    if is_wanted and not is_on:
+        for i, action in enumerate(actions):
+            if action is not _OFF:
+                actions[i] = _OFF
+                reasons[i] = f"{reasons[i]}; {settings.source.kind.value.replace('_', ' ')}: {why}"
+    if is_on and not is_wanted:
+        # What it makes until its minimum time is over must go somewhere: to the zone that can best use it.
+        open_zones = [i for i, before in enumerate(state.zones) if before.action is not _OFF]
+        i = max(open_zones, key=lambda number: wishes[number].error_k)
+        actions[i] = state.zones[i].action
+        reasons[i] = f"{reasons[i]}; {settings.source.kind.value.replace('_', ' ')}: {why}"
+
+
+def _hand_over(
+    state: HouseState,
+    settings: ClimateSettings,
+    wishes: Sequence[ZoneWish],
+    actions: list[HvacAction],
+    reasons: list[str],
+    now_ms: int,
+) -> None:
+    """Let the neediest zone take over a source that would stop: zones in turn spare it starts."""
+    is_opposed = any(wanted.action not in {_OFF, state.direction} for wanted in wishes)
+    if is_opposed or not state.source.guard.is_on or any(action is not _OFF for action in actions):
+        return
+    best, most = -1, HAND_OVER_DOSES
+    for i, (before, zone_settings, wanted) in enumerate(zip(state.zones, settings.zones, wishes, strict=True)):
+        if before.action is not _OFF or wanted.duty <= law.NOTHING or before.direction is not state.direction:
+            continue
+        if guard.wait_to_start_ms(before.guard, zone_settings.limits, now_ms):
+            continue
+        doses = before.law.owed_s / zone_settings.law.dose_s(wanted.duty)
+        if doses > most:
+            best, most = i, doses
+    if best >= 0:
+        actions[best] = state.direction
+        reasons[best] = f"{reasons[best]}; takes over from the others"
+
+
+def _acted(state: ZoneState, limits: guard.GuardLimits, action: HvacAction, now_ms: int) -> ZoneState:
+    """Return a zone's state with what its output does from now on."""
+    is_on = action is not _OFF
+    return msgspec.structs.replace(
+        state,
+        action=action,
+        acted_ms=now_ms if is_on else state.acted_ms,
+        guard=guard.switched(state.guard, limits, now_ms, is_on=is_on),
+    )

@@ -1,0 +1,261 @@
+"""What people and programs may tell a zone, and what becomes of its program. Pure.
+
+Every door (command line, page, other people's protocols) speaks these orders, so that there is one place that judges
+them. Times of day are those of the house.
+"""
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+import msgspec
+
+from agent.climate import holds, schedule
+from agent.climate.holds import AWAY_SETPOINTS, Eco, Hold, HoldKind, Program, Until
+from agent.climate.model import Mode, Moment, Setpoints, apart, checked_setpoint, checked_setpoints
+from agent.climate.schedule import Schedule
+from agent.errors import SettingInvalid
+
+BOOST_K = 2.0
+BOOST_S = 3600.0
+"""A boost of which nothing else is said: so much warmer, for so long."""
+
+BOOST_C_MAX = 28.0
+DURATION_S_MAX = 31 * 24 * 3600.0
+ID_CHARACTERS_MAX = 64
+NEXT_BLOCK = "next"
+
+
+class Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="set"):
+    """Change what a zone does without a schedule, and its mode; `None` leaves what is."""
+
+    mode: Mode | None = None
+    heat_setpoint_c: float | None = None
+    cool_setpoint_c: float | None = None
+
+
+class MakeHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="hold"):
+    """Make an exception.
+
+    Attributes:
+        kind: What sort.
+        heat_setpoint_c: `None` leaves what is; for away and boost there are defaults.
+        cool_setpoint_c: Likewise.
+        mode: Likewise.
+        start: When: HH:MM in the house, or ISO 8601 (without a zone: the house's); empty for now.
+        until: Likewise; "next" for the next block, empty until it is changed.
+        for_s: A duration in place of `until`; 0 for none.
+        id: To cancel or replace it by; empty to have one made.
+    """
+
+    kind: HoldKind = HoldKind.HOLD
+    heat_setpoint_c: float | None = None
+    cool_setpoint_c: float | None = None
+    mode: Mode | None = None
+    start: str = ""
+    until: str = ""
+    for_s: float = 0.0
+    id: str = ""
+
+
+class Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="cancel"):
+    """Take a hold back, be it under way or yet to come."""
+
+    id: str
+
+
+class Resume(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="resume"):
+    """End every exception that is under way."""
+
+
+class SetEco(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="eco"):
+    """Switch eco; limits that are not given stay."""
+
+    is_enabled: bool
+    heat_limit_c: float | None = None
+    cool_limit_c: float | None = None
+
+
+class PutSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="put_schedule"):
+    """Create a schedule or replace the one of its name; it is followed at once unless told otherwise."""
+
+    schedule: Schedule
+    is_followed: bool = True
+
+
+class FollowSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="follow_schedule"):
+    """Follow a schedule; an empty name follows none."""
+
+    name: str
+
+
+class DropSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="drop_schedule"):
+    """Forget a schedule."""
+
+    name: str
+
+
+Order = Set | MakeHold | Cancel | Resume | SetEco | PutSchedule | FollowSchedule | DropSchedule
+
+
+def carried_out(program: Program, order: Order, moment: Moment, zone: tzinfo, *, new_id: str) -> Program:
+    """Return the program as it is after an order.
+
+    Args:
+        program: Of the zone.
+        order: What it is told.
+        moment: Now.
+        zone: The house's time zone.
+        new_id: For a hold that brings none.
+
+    Raises:
+        SettingInvalid: It cannot be; nothing changes.
+    """
+    match order:
+        case Set():
+            return _set(program, order)
+        case MakeHold():
+            return holds.with_hold(program, _hold(program, order, moment, zone, new_id), moment)
+        case Cancel():
+            try:
+                return holds.without_hold(program, order.id)
+            except KeyError as error:
+                raise SettingInvalid(f"there is no hold {order.id[:ID_CHARACTERS_MAX]}") from error
+        case Resume():
+            return holds.resumed(program, moment)
+        case SetEco():
+            return _eco(program, order)
+        case _:
+            return _scheduled(program, order)
+
+
+def _set(program: Program, order: Set) -> Program:
+    if order.mode is None and order.heat_setpoint_c is None and order.cool_setpoint_c is None:
+        raise SettingInvalid("nothing to set: give a mode or a setpoint")
+    known = program.setpoints
+    setpoints = _asked(known, order.heat_setpoint_c, order.cool_setpoint_c)
+    return msgspec.structs.replace(program, mode=order.mode or program.mode, setpoints=setpoints)
+
+
+def _asked(known: Setpoints, heat_c: float | None, cool_c: float | None) -> Setpoints:
+    """Return setpoints of which some are given: what is not given makes room."""
+    if heat_c is not None and cool_c is not None:
+        return checked_setpoints(Setpoints(heat_c, cool_c))
+    if heat_c is not None:
+        return apart(checked_setpoint("heat setpoint", heat_c), known.cool_setpoint_c, keep=Mode.HEAT)
+    if cool_c is not None:
+        return apart(known.heat_setpoint_c, checked_setpoint("cool setpoint", cool_c), keep=Mode.COOL)
+    return known
+
+
+def _hold(program: Program, order: MakeHold, moment: Moment, zone: tzinfo, new_id: str) -> Hold:
+    _check_hold(order)
+    heat_c, cool_c = order.heat_setpoint_c, order.cool_setpoint_c
+    for_s = order.for_s
+    if order.kind is HoldKind.BOOST and not for_s and not order.until:
+        for_s = BOOST_S
+    if heat_c is None and cool_c is None:
+        if order.kind is HoldKind.AWAY:
+            heat_c, cool_c = AWAY_SETPOINTS.heat_setpoint_c, AWAY_SETPOINTS.cool_setpoint_c
+        elif order.kind is HoldKind.BOOST and order.mode is None:
+            heat_c = min(BOOST_C_MAX, _heat_now_c(program, moment, zone) + BOOST_K)
+    start_ms = _instant_ms(order.start, moment, zone) if order.start else None
+    begin_ms = moment.utc_ms if start_ms is None else start_ms
+    until, end_ms = _end(program, order.until, for_s, moment, zone, begin_ms)
+    is_from_now = bool(for_s) and start_ms is None
+    return Hold(
+        id=order.id or new_id,
+        kind=order.kind,
+        heat_setpoint_c=heat_c,
+        cool_setpoint_c=cool_c,
+        mode=order.mode,
+        until=until,
+        start_utc_ms=start_ms,
+        end_utc_ms=end_ms,
+        end_boot=moment.boot_id if is_from_now else "",
+        end_ms=moment.now_ms + round(for_s * 1000) if is_from_now else 0,
+    )
+
+
+def _check_hold(order: MakeHold) -> None:
+    if len(order.id) > ID_CHARACTERS_MAX:
+        raise SettingInvalid(f"an id has at most {ID_CHARACTERS_MAX} characters")
+    if order.heat_setpoint_c is not None and order.cool_setpoint_c is not None:
+        checked_setpoints(Setpoints(order.heat_setpoint_c, order.cool_setpoint_c))
+    if not 0 <= order.for_s <= DURATION_S_MAX:
+        raise SettingInvalid(f"a duration is up to {DURATION_S_MAX / 86_400:.0f} days")
+    if order.for_s and order.until:
+        raise SettingInvalid("give a duration or an end, not both")
+
+
+def _end(
+    program: Program, until: str, for_s: float, moment: Moment, zone: tzinfo, begin_ms: int | None
+) -> tuple[Until, int | None]:
+    """Return when a hold ends, and the instant where the time of day says so."""
+    if until == NEXT_BLOCK:
+        if program.followed is None:
+            raise SettingInvalid("there is no next block: no schedule is followed")
+        return Until.NEXT_BLOCK, None
+    if until:
+        return Until.TIME, _instant_ms(until, moment, zone, after_ms=begin_ms)
+    if for_s:
+        return Until.TIME, None if begin_ms is None else begin_ms + round(for_s * 1000)
+    return Until.CHANGED, None
+
+
+def _heat_now_c(program: Program, moment: Moment, zone: tzinfo) -> float:
+    """Return the heating setpoint in force."""
+    plan = None
+    if program.followed is not None and moment.utc_ms is not None:
+        plan = schedule.timeline(program.followed, utc_ms=moment.utc_ms, zone=zone)
+    return holds.in_force(program, moment, plan, zone).setpoints.heat_setpoint_c
+
+
+def _instant_ms(text: str, moment: Moment, zone: tzinfo, *, after_ms: int | None = None) -> int:
+    """Return the instant that a text means: the next time that a clock in the house shows it, or a date and time."""
+    if moment.utc_ms is None:
+        raise SettingInvalid("the hub does not know the time yet: give a duration, or check its network")
+    if len(text) == 5 and text[2] == ":":  # noqa: PLR2004 - HH:MM
+        if text.replace(":", "").isdecimal() and int(text[:2]) < 24 and int(text[3:]) < 60:  # noqa: PLR2004
+            after_ms = moment.utc_ms if after_ms is None else after_ms
+            today = datetime.fromtimestamp(after_ms / 1000, UTC).astimezone(zone).date()
+            minute = int(text[:2]) * 60 + int(text[3:])
+            days = (schedule.instant_utc_ms(today + timedelta(days=ahead), minute, zone) for ahead in range(3))
+            return next(instant_ms for instant_ms in days if instant_ms > after_ms)
+        raise SettingInvalid(f'"{text}" is no time of day')
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingInvalid(f'"{text[:40]}" is no time: use HH:MM or 2026-01-31T18:00') from error
+    return int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000)
+
+
+def _eco(program: Program, order: SetEco) -> Program:
+    known = program.eco
+    eco = Eco(
+        order.is_enabled,
+        known.heat_limit_c if order.heat_limit_c is None else order.heat_limit_c,
+        known.cool_limit_c if order.cool_limit_c is None else order.cool_limit_c,
+    )
+    checked_setpoints(Setpoints(eco.heat_limit_c, eco.cool_limit_c), "eco: ")
+    return msgspec.structs.replace(program, eco=eco)
+
+
+def _scheduled(program: Program, order: PutSchedule | FollowSchedule | DropSchedule) -> Program:
+    known = program.schedules
+    match order:
+        case PutSchedule():
+            made = schedule.checked(order.schedule)
+            if made.name not in known and len(known) >= holds.SCHEDULES_MAX:
+                raise SettingInvalid(f"there are {holds.SCHEDULES_MAX} schedules already; drop one first")
+            followed = made.name if order.is_followed else program.schedule
+            return msgspec.structs.replace(program, schedules=known | {made.name: made}, schedule=followed)
+        case FollowSchedule():
+            if order.name and order.name not in known:
+                raise SettingInvalid(f"there is no schedule {order.name[:64]}; there are {', '.join(known) or 'none'}")
+            return msgspec.structs.replace(program, schedule=order.name)
+        case DropSchedule():
+            if order.name not in known:
+                raise SettingInvalid(f"there is no schedule {order.name[:64]}; there are {', '.join(known) or 'none'}")
+            left = {name: kept for name, kept in known.items() if name != order.name}
+            return msgspec.structs.replace(
+                program, schedules=left, schedule="" if program.schedule == order.name else program.schedule
+            )

@@ -1,0 +1,223 @@
+"""The loop that keeps the home comfortable: reads what is known, decides, drives the outputs. Owns `climate.json`.
+
+It never waits for disk, cloud or radio: what is to be kept is written by a loop of its own, and when that fails the
+home is heated all the same. Whatever ends it, a stop or a defect, ends with all outputs off.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, tzinfo
+from pathlib import Path
+
+import msgspec
+
+from agent.climate.control import Control, Observed
+from agent.climate.holds import Program
+from agent.climate.house import HouseStep
+from agent.climate.kept import Kept
+from agent.climate.model import Moment
+from agent.climate.settings import ClimateSettings
+from agent.errors import Corrupt, StorageFull
+from agent.foundation.clock import Clock
+from agent.foundation.decoding import UNREADABLE
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
+from hal.errors import HalError
+from hal.interface import HvacDemand, HvacOutputs
+
+_log = logging.getLogger(__name__)
+
+FILE_NAME = "climate.json"
+FILE_BYTES_MAX = 1024 * 1024
+"""Eight zones with sixteen full schedules each take 900 KiB."""
+
+TICK_S = 10.0
+"""Between two decisions: far below every minimum time, far above what one costs."""
+
+APPLY_S_MAX = 5.0
+"""How long the outputs may take before they count as not answering."""
+
+HUNG_S = 60.0
+"""A loop that has not decided for so long hangs: the service manager is to start the agent anew."""
+
+KEEP_AFTER_S = 1.0
+KEEP_RETRY_S = 10.0
+
+
+class Climate:
+    """The control room of a hub.
+
+    Attributes:
+        settings: How the home is treated.
+        control: Decides.
+        file_problem: What is wrong with the file; empty where nothing is.
+        output_problem: What is wrong with the outputs; likewise.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        settings: ClimateSettings,
+        outputs: HvacOutputs,
+        observed: Callable[[], Mapping[str, Observed]],
+        timezone: Callable[[], str],
+        clock: Clock,
+        disk: Disk,
+        worker: Worker,
+        add_fault: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Take up what was kept.
+
+        Args:
+            directory: Where `climate.json` lies.
+            settings: How the home is treated.
+            outputs: What acts on it.
+            observed: Gives the latest reading of each sensor.
+            timezone: Gives the IANA name of the house's time zone.
+            clock: The boot's clocks.
+            disk: Writes the file.
+            worker: Where writing blocks.
+            add_fault: Told of what a technician should know of.
+        """
+        self.settings = settings
+        self._path = directory / FILE_NAME
+        self._outputs = outputs
+        self._observed = observed
+        self._timezone = timezone
+        self._clock = clock
+        self._disk = disk
+        self._worker = worker
+        self._add_fault = add_fault
+        self._zone: tzinfo = UTC
+        self._zone_name = "UTC"
+        self._to_keep = asyncio.Event()
+        self._kept_guards: object = None
+        self._noticed: dict[str, str] = {}
+        self.file_problem = ""
+        self.output_problem = ""
+        self.control = Control(settings, self._read(), self.moment())
+
+    def moment(self) -> Moment:
+        """Return now."""
+        return Moment(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.utc_ms())
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether it should have decided long ago."""
+        return self._clock.monotonic_ms() - self.control.state.at_ms > HUNG_S * 1000
+
+    def zone_info(self) -> tzinfo:
+        """Return the house's time zone; UTC where its name means nothing."""
+        name = self._timezone()
+        if name != self._zone_name:
+            self._zone_name = name
+            self._zone = UTC
+            import zoneinfo  # noqa: PLC0415 - 0.3 MiB that a hub on UTC need not spend
+
+            with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+                self._zone = zoneinfo.ZoneInfo(name)
+        return self._zone
+
+    def tell(self, zone_id: str, program: Program) -> None:
+        """Put a zone's new program in force at the next decision, and on the disk soon.
+
+        Raises:
+            KeyError: There is no such zone.
+        """
+        self.control.tell(zone_id, program)
+        self._to_keep.set()
+
+    async def run(self) -> None:
+        """Keep the home comfortable until cancelled; every output is off after that."""
+        # Begun again after a defect: what ran then was switched off.
+        if self.control.last is not None:
+            moment = self.moment()
+            self.control = Control(self.settings, self.control.to_keep(moment), moment)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keep_control())
+                group.create_task(self._keep_keeping())
+        finally:
+            await self._apply(HvacDemand(), repeats=3)
+            with contextlib.suppress(StorageFull, OSError):
+                await self._write()
+
+    async def _keep_control(self) -> None:
+        while True:
+            made = self.control.step(self.moment(), self._observed(), self.zone_info())
+            await self._apply(made.demand)
+            self._note(made)
+            await asyncio.sleep(TICK_S)
+
+    async def _apply(self, demand: HvacDemand, *, repeats: int = 1) -> None:
+        """Drive the outputs; what fails is reported, and tried again with the next decision."""
+        for _ in range(repeats):
+            try:
+                async with asyncio.timeout(APPLY_S_MAX):
+                    await self._outputs.apply(demand)
+            except TimeoutError:
+                # Before OSError, of which it is a kind.
+                problem = f"the outputs did not answer within {APPLY_S_MAX:.0f} s"
+            except (HalError, OSError) as error:
+                problem = str(error) or type(error).__name__
+            else:
+                if self.output_problem:
+                    _log.info("the outputs answer again")
+                self.output_problem = ""
+                return
+            if problem != self.output_problem:
+                _log.error("outputs: %s", problem)
+                self._add_fault(problem)
+            self.output_problem = problem
+
+    def _note(self, made: HouseStep) -> None:
+        """Report what the watches have noticed, and see to it that starts are written down."""
+        for mind, state in zip(self.control.minds.values(), made.state.zones, strict=True):
+            zone_id, problem = mind.settings.zone_id, state.watch.problem
+            if problem and self._noticed.get(zone_id) != problem:
+                self._add_fault(f"{zone_id}: {problem}")
+                _log.warning("%s: %s", zone_id, problem)
+            self._noticed[zone_id] = problem
+        guards = (
+            made.state.source.guard.starts_ms,
+            *(zone.guard.starts_ms for zone in made.state.zones),
+            *(mind.program for mind in self.control.minds.values()),
+        )
+        if guards != self._kept_guards:
+            self._kept_guards = guards
+            self._to_keep.set()
+
+    async def _keep_keeping(self) -> None:
+        while True:
+            await self._to_keep.wait()
+            await asyncio.sleep(KEEP_AFTER_S)
+            self._to_keep.clear()
+            try:
+                await self._write()
+            except (StorageFull, OSError) as error:
+                problem = str(error) if isinstance(error, StorageFull) else f"{self._path}: {error.strerror}"
+                if not self.file_problem:
+                    _log.error("what the zones were told is not kept over a restart: %s", problem)
+                self.file_problem = f"what the zones were told is not kept over a restart: {problem}"
+                self._to_keep.set()
+                await asyncio.sleep(KEEP_RETRY_S)
+            else:
+                self.file_problem = ""
+
+    async def _write(self) -> None:
+        data = msgspec.json.encode(self.control.to_keep(self.moment()))
+        await self._worker.run(lambda: self._disk.write(self._path, data))
+
+    def _read(self) -> Kept:
+        try:
+            data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
+            return Kept() if data is None else msgspec.json.decode(data, type=Kept)
+        except (Corrupt, *UNREADABLE) as error:
+            aside = self._disk.quarantine(self._path)
+            self.file_problem = f"{FILE_NAME} could not be read ({error}); it is kept as {aside.name}"
+            self._add_fault(self.file_problem)
+            _log.error("%s; zones begin anew", self.file_problem)
+            return Kept()

@@ -1,0 +1,87 @@
+"""Notices equipment that does not do what it is told: heat that does not come, heat that does not end. Pure.
+
+A notice is for people; it never stops the control law, since a wrong notice must not cost anybody a warm house.
+"""
+
+import msgspec
+
+RISE_K = 0.3
+"""A rise that no sensor's noise makes."""
+
+BEHIND_K = 1.0
+"""A zone that is nearer to its setpoint than this is not said to fail."""
+
+STUCK_AFTER_S = 3600.0
+"""So long after it went off, what is in the radiators has been given to the room."""
+
+STUCK_ABOVE_K = 2.0
+STUCK_RISE_K = 1.0
+STUCK_WINDOW_S = 3600.0
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """What is being watched of one zone.
+
+    Attributes:
+        from_c: The temperature from which a rise is expected; `None` where none is.
+        on_s: How long it has been heated since.
+        off_s: How long it has been off.
+        off_c: Its temperature at the beginning of the present window of being off.
+        off_window_s: How old that window is.
+        is_failing: It is heated and does not get warmer.
+        is_stuck: It gets warmer and is not heated.
+    """
+
+    from_c: float | None = None
+    on_s: float = 0.0
+    off_s: float = 0.0
+    off_c: float | None = None
+    off_window_s: float = 0.0
+    is_failing: bool = False
+    is_stuck: bool = False
+
+    @property
+    def problem(self) -> str:
+        """What is the matter, in words; empty where nothing is."""
+        if self.is_failing:
+            return "it is heated and does not get warmer: check boiler or heat pump, pump and valve"
+        if self.is_stuck:
+            return "it gets warmer with the heating off: check the relay, it may be stuck (strong sun looks alike)"
+        return ""
+
+
+def step(watch: Watch, *, value_c: float, setpoint_c: float, is_heated: bool, dt_s: float, failure_s: float) -> Watch:
+    """Return what is known after another stretch of time.
+
+    Args:
+        watch: Before.
+        value_c: The room now.
+        setpoint_c: To which it is heated.
+        is_heated: Whether its output was on.
+        dt_s: How long.
+        failure_s: So much heating without a rise is a failure.
+    """
+    if is_heated:
+        return _heated(watch, value_c, setpoint_c, dt_s, failure_s)
+    off_s = watch.off_s + dt_s
+    if off_s < STUCK_AFTER_S:
+        return msgspec.structs.replace(watch, off_s=off_s, off_c=None, off_window_s=0.0)
+    if watch.off_c is None or value_c < watch.off_c:
+        return msgspec.structs.replace(watch, off_s=off_s, off_c=value_c, off_window_s=0.0, is_stuck=False)
+    window_s = watch.off_window_s + dt_s
+    is_stuck = watch.is_stuck
+    off_c = watch.off_c
+    if window_s >= STUCK_WINDOW_S:
+        is_stuck = value_c - off_c >= STUCK_RISE_K and value_c >= setpoint_c + STUCK_ABOVE_K
+        off_c, window_s = value_c, 0.0
+    return msgspec.structs.replace(watch, off_s=off_s, off_c=off_c, off_window_s=window_s, is_stuck=is_stuck)
+
+
+def _heated(watch: Watch, value_c: float, setpoint_c: float, dt_s: float, failure_s: float) -> Watch:
+    is_near = setpoint_c - value_c < BEHIND_K
+    if watch.from_c is None or is_near or value_c >= watch.from_c + RISE_K:
+        return Watch(from_c=None if is_near else value_c)
+    on_s = watch.on_s + dt_s
+    return msgspec.structs.replace(
+        watch, on_s=on_s, off_s=0.0, off_c=None, is_stuck=False, is_failing=watch.is_failing or on_s >= failure_s
+    )

@@ -1,0 +1,241 @@
+"""What one zone wants now, and why: protection first, then the law. Pure.
+
+The ladder: the zone's own sensors; without them a bounded duty, no more than it needed of late; after some days off.
+Frost protection and the upper limit stand above all of it, whatever the mode, and go by any sensor of the home that is
+left.
+"""
+
+import msgspec
+
+from agent.climate import law, watch
+from agent.climate.fusion import Room
+from agent.climate.guard import Guard
+from agent.climate.holds import InForce
+from agent.climate.law import LawState
+from agent.climate.model import Mode
+from agent.climate.settings import ZoneSettings
+from agent.climate.watch import Watch
+from hal.interface import HvacAction
+
+FROST_RELEASE_K = 1.0
+"""Frost protection ends so far above its limit."""
+
+MEAN_DUTY_S = 24 * 3600.0
+"""The time over which the duty is averaged for the fallback: day and night."""
+
+AUTO_DWELL_S = 1800.0
+"""In auto, so long after the last heating (or cooling) the other may begin: the radiators must have cooled down."""
+
+_OFF, _HEAT, _COOL = HvacAction.OFF, HvacAction.HEAT, HvacAction.COOL
+
+
+class ZoneState(msgspec.Struct, frozen=True):
+    """What a zone remembers from step to step.
+
+    Attributes:
+        guard: Of its relay.
+        law: Of its controller.
+        action: What its output has really been doing since the last step.
+        direction: Which of heating and cooling the controller is set for.
+        acted_ms: When its output was on last; `None` for never.
+        is_frost: Frost protection is at work.
+        lost_ms: Since when its sensors say nothing; `None` where they do.
+        mean_duty: Of heating, of late.
+        watch: See `Watch`.
+    """
+
+    guard: Guard
+    law: LawState = LawState()
+    action: HvacAction = _OFF
+    direction: HvacAction = _HEAT
+    acted_ms: int | None = None
+    is_frost: bool = False
+    lost_ms: int | None = None
+    mean_duty: float = 0.0
+    watch: Watch = Watch()
+
+
+class ZoneInputs(msgspec.Struct, frozen=True):
+    """What a zone is told at a step.
+
+    Attributes:
+        room: Its temperature, as far as it is known.
+        in_force: What it is to reach.
+        heat_setpoint_c: Of `in_force`, or more during a recovery ahead of a block.
+        feed_forward: Duty that the recovery needs beside what keeps the temperature.
+        coldest_c: The lowest that any believable sensor of the home says.
+    """
+
+    room: Room
+    in_force: InForce
+    heat_setpoint_c: float
+    feed_forward: float = 0.0
+    coldest_c: float | None = None
+
+
+class ZoneWish(msgspec.Struct, frozen=True):
+    """What a zone wants.
+
+    Attributes:
+        action: To be done now, if the equipment may.
+        duty: The share of time for which it wants that, 0 to 1.
+        error_k: How far it is from its setpoint, positive where something is to be done.
+        is_urgent: It is about protection, not comfort.
+        reason: Why, in words.
+    """
+
+    action: HvacAction
+    duty: float
+    error_k: float
+    is_urgent: bool
+    reason: str
+
+
+def wish(
+    state: ZoneState,
+    settings: ZoneSettings,
+    inputs: ZoneInputs,
+    *,
+    now_ms: int,
+    dt_s: float,
+) -> tuple[ZoneState, ZoneWish]:
+    """Return the zone's next state and what it wants.
+
+    Args:
+        state: From the last step, with what its output has really been doing since.
+        settings: Of the zone.
+        inputs: Of this step.
+        now_ms: Boot time.
+        dt_s: Since the last step.
+    """
+    value_c = inputs.room.value_c
+    known_c = inputs.coldest_c if value_c is None else inputs.room.coldest_c
+    is_frost = _is_frost(state, settings, known_c)
+    if value_c is None:
+        lost_ms = now_ms if state.lost_ms is None else state.lost_ms
+        chosen = _blind(state, settings, inputs, lost_for_s=(now_ms - lost_ms) / 1000.0, dt_s=dt_s)
+    else:
+        lost_ms = None
+        chosen = _seeing(state, settings, inputs, value_c, now_ms=now_ms, dt_s=dt_s)
+    law_state, direction, wanted = chosen
+    if is_frost and settings.can_heat:
+        wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - (known_c or 0.0), True, f"frost protection: {known_c:.1f} °C")
+    wanted = _within_limits(settings, wanted, value_c)
+    kept = min(1.0, dt_s / MEAN_DUTY_S)
+    was_heated = 1.0 if state.action is _HEAT else 0.0
+    after = msgspec.structs.replace(
+        state,
+        law=law_state,
+        direction=direction,
+        is_frost=is_frost,
+        lost_ms=lost_ms,
+        # What was given blindly says nothing of the need.
+        mean_duty=state.mean_duty if value_c is None else state.mean_duty + kept * (was_heated - state.mean_duty),
+        watch=state.watch
+        if value_c is None
+        else watch.step(
+            state.watch,
+            value_c=value_c,
+            setpoint_c=inputs.heat_setpoint_c,
+            is_heated=state.action is _HEAT,
+            dt_s=dt_s,
+            failure_s=settings.failure_s,
+        ),
+    )
+    return after, wanted
+
+
+def _is_frost(state: ZoneState, settings: ZoneSettings, known_c: float | None) -> bool:
+    if known_c is None:
+        return False
+    return known_c < settings.frost_c + (FROST_RELEASE_K if state.is_frost else 0.0)
+
+
+def _blind(
+    state: ZoneState,
+    settings: ZoneSettings,
+    inputs: ZoneInputs,
+    *,
+    lost_for_s: float,
+    dt_s: float,
+) -> tuple[LawState, HvacAction, ZoneWish]:
+    """Return what a zone without a believable sensor wants: what it needed of late, bounded, for some days."""
+    why = inputs.room.problem
+    if inputs.in_force.mode not in {Mode.HEAT, Mode.AUTO} or not settings.can_heat:
+        return state.law, state.direction, ZoneWish(_OFF, 0.0, 0.0, False, f"off: no usable sensor ({why})")
+    if lost_for_s >= settings.fallback_s_max:
+        text = f"off: no usable sensor for {settings.fallback_s_max / 3600:.0f} h ({why})"
+        return state.law, _HEAT, ZoneWish(_OFF, 0.0, 0.0, False, text)
+    duty = min(state.mean_duty, settings.fallback_duty_max)
+    # Without an error the law is a mere modulator.
+    modulator = LawState(0.0, state.law.owed_s)
+    was_on = state.action is _HEAT
+    made = law.step(
+        modulator,
+        settings.law,
+        error_k=0.0,
+        dt_s=dt_s,
+        was_on=was_on,
+        feed_forward=duty,
+    )
+    reason = f"heating blindly at {duty:.0%}: no usable sensor ({why})"
+    wanted = ZoneWish(_HEAT if made.wants_on else _OFF, made.duty, 0.0, False, reason)
+    return LawState(state.law.integral, made.state.owed_s), _HEAT, wanted
+
+
+def _seeing(
+    state: ZoneState,
+    settings: ZoneSettings,
+    inputs: ZoneInputs,
+    value_c: float,
+    *,
+    now_ms: int,
+    dt_s: float,
+) -> tuple[LawState, HvacAction, ZoneWish]:
+    """Return what a zone that knows its temperature wants."""
+    mode = inputs.in_force.mode
+    heat_c, cool_c = inputs.heat_setpoint_c, inputs.in_force.setpoints.cool_setpoint_c
+    direction = _direction(state, settings, mode, value_c, cool_c, now_ms)
+    if direction is _OFF:
+        text = "off" if mode is Mode.OFF else f"off: this zone cannot {mode.value}"
+        return LawState(), state.direction, ZoneWish(_OFF, 0.0, 0.0, False, f"{text}, {inputs.in_force.reason}")
+    is_heating = direction is _HEAT
+    error_k = heat_c - value_c if is_heating else value_c - cool_c
+    before = state.law if direction is state.direction else LawState()
+    made = law.step(
+        before,
+        settings.law,
+        error_k=error_k,
+        dt_s=dt_s,
+        was_on=state.action is direction,
+        feed_forward=inputs.feed_forward if is_heating else 0.0,
+    )
+    side = "below" if (error_k > 0) == is_heating else "above"
+    verb = ("heating" if is_heating else "cooling") if made.wants_on else "idle"
+    setpoint_c = heat_c if is_heating else cool_c
+    reason = f"{verb}: {abs(error_k):.1f} K {side} {setpoint_c:.1f} at {made.duty:.0%} ({inputs.in_force.reason})"
+    return made.state, direction, ZoneWish(direction if made.wants_on else _OFF, made.duty, error_k, False, reason)
+
+
+def _direction(
+    state: ZoneState, settings: ZoneSettings, mode: Mode, value_c: float, cool_c: float, now_ms: int
+) -> HvacAction:
+    """Return for which of heating and cooling the controller is to be set; OFF for neither."""
+    heats = settings.can_heat and mode in {Mode.HEAT, Mode.AUTO}
+    cools = settings.can_cool and mode in {Mode.COOL, Mode.AUTO}
+    if not (heats and cools):
+        return _HEAT if heats else _COOL if cools else _OFF
+    has_rested = state.acted_ms is None or now_ms - state.acted_ms >= AUTO_DWELL_S * 1000
+    if state.direction is _COOL:
+        return _HEAT if has_rested and value_c < cool_c - 1.0 else _COOL
+    return _COOL if has_rested and value_c > cool_c else _HEAT
+
+
+def _within_limits(settings: ZoneSettings, wanted: ZoneWish, value_c: float | None) -> ZoneWish:
+    if value_c is None:
+        return wanted
+    if wanted.action is _HEAT and value_c >= settings.over_c:
+        return ZoneWish(_OFF, 0.0, wanted.error_k, True, f"off: {value_c:.1f} °C, the limit is {settings.over_c:.1f}")
+    if wanted.action is _COOL and value_c <= settings.under_c:
+        return ZoneWish(_OFF, 0.0, wanted.error_k, True, f"off: {value_c:.1f} °C, the limit is {settings.under_c:.1f}")
+    return wanted

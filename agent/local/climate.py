@@ -1,0 +1,208 @@
+"""The control room at the technician's door: what every zone does and why, and orders for it.
+
+`GET /v1/climate`, and `POST /v1/climate/ZONE` with an order as JSON (`agent.climate.orders`); ZONE may be `all`. The
+JSON form is an interface: fields may be added, never renamed.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from agent.climate.control import ZoneMind
+from agent.climate.holds import Hold
+from agent.climate.orders import Order, carried_out
+from agent.climate.room import Climate
+from agent.climate.schedule import Schedule
+from agent.errors import SettingInvalid
+from hal.interface import HvacAction
+
+BODY_BYTES_MAX = 64 * 1024
+"""A schedule of seventy blocks takes 12 KiB."""
+
+ALL_ZONES = "all"
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Order).decode
+
+
+class HoldReport(msgspec.Struct, frozen=True):
+    """One exception, under way or yet to come."""
+
+    id: str
+    kind: str
+    heat_setpoint_c: float | None
+    cool_setpoint_c: float | None
+    mode: str | None
+    start: str | None
+    end: str | None
+
+
+class ZoneReport(msgspec.Struct, frozen=True):
+    """One zone: what is in force, why, until when; what it does, and why.
+
+    `heat_setpoint_c` is that of this moment: above the one in force while it recovers ahead of a block.
+    """
+
+    zone: str
+    room_c: float | None
+    sensors_used: int
+    sensor_problem: str
+    mode: str
+    heat_setpoint_c: float
+    cool_setpoint_c: float
+    why: str
+    label: str
+    until: str | None
+    in_force: str
+    is_eco: bool
+    action: str
+    duty: float
+    reason: str
+    problem: str
+    schedule: str
+    schedules: list[Schedule]
+    holds: list[HoldReport]
+    rate_k_per_h: float
+    loss_k_per_h: float
+
+
+class SourceReport(msgspec.Struct, frozen=True):
+    """The shared source."""
+
+    action: str
+    stage: int
+    is_aux_on: bool
+    is_pump_on: bool
+
+
+class ClimateReport(msgspec.Struct, frozen=True):
+    """The whole home; no zones where the hub drives nothing."""
+
+    zones: list[ZoneReport]
+    source: SourceReport | None
+    problems: list[str]
+    timezone: str
+
+
+def build_climate(climate: Climate | None) -> ClimateReport:
+    """Return the report."""
+    if climate is None:
+        return ClimateReport([], None, [], "")
+    control = climate.control
+    made = control.last
+    demand = made.demand.source if made else None
+    source = SourceReport(demand.action.value, demand.stage, demand.is_aux_on, demand.is_pump_on) if demand else None
+    reports = []
+    for number, (mind, state) in enumerate(zip(control.minds.values(), control.state.zones, strict=True)):
+        wish = made.wishes[number] if made else None
+        reason = made.reasons[number] if made else "not decided yet"
+        reports.append(_zone(mind, climate, state.action, wish.duty if wish else 0.0, reason, state.watch.problem))
+    problems = [problem for problem in (climate.file_problem, climate.output_problem) if problem]
+    return ClimateReport(reports, source, problems, str(climate.zone_info()))
+
+
+def _zone(mind: ZoneMind, climate: Climate, action: HvacAction, duty: float, reason: str, problem: str) -> ZoneReport:
+    force = mind.look(climate.moment(), climate.zone_info())
+    program = mind.program
+    return ZoneReport(
+        zone=mind.settings.zone_id,
+        room_c=None if mind.room.value_c is None else round(mind.room.value_c, 2),
+        sensors_used=mind.room.used,
+        sensor_problem=mind.room.problem,
+        mode=force.mode.value,
+        heat_setpoint_c=round(max(mind.heat_setpoint_c, force.setpoints.heat_setpoint_c), 2)
+        if mind.recovery
+        else force.setpoints.heat_setpoint_c,
+        cool_setpoint_c=force.setpoints.cool_setpoint_c,
+        why=force.why,
+        label=force.label,
+        until=_text(force.until_utc_ms),
+        in_force=force.reason,
+        is_eco=force.is_eco,
+        action=action.value,
+        duty=round(duty, 3),
+        reason=reason,
+        problem=problem,
+        schedule=program.schedule,
+        schedules=list(program.schedules.values()),
+        holds=[_hold(hold) for hold in program.holds],
+        rate_k_per_h=round(mind.learned.rate_k_per_h, 2),
+        loss_k_per_h=round(mind.learned.loss_k_per_h, 2),
+    )
+
+
+def _hold(hold: Hold) -> HoldReport:
+    return HoldReport(
+        hold.id,
+        hold.kind.value,
+        hold.heat_setpoint_c,
+        hold.cool_setpoint_c,
+        hold.mode.value if hold.mode else None,
+        _text(hold.start_utc_ms),
+        _text(hold.end_utc_ms),
+    )
+
+
+def _text(utc_ms: int | None) -> str | None:
+    if utc_ms is None:
+        return None
+    return datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def give_order(climate: Climate | None, zone_id: str, order: Order, new_id: Callable[[], str]) -> list[str]:
+    """Carry an order out and return the zones that it reached.
+
+    Raises:
+        KeyError: There is no such zone.
+        SettingInvalid: It cannot be; nothing changes in any zone.
+    """
+    minds = climate.control.minds if climate else {}
+    names = list(minds) if zone_id == ALL_ZONES else [zone_id]
+    if climate is None or not all(name in minds for name in names):
+        raise KeyError(zone_id)
+    moment, zone = climate.moment(), climate.zone_info()
+    programs = {name: carried_out(minds[name].program, order, moment, zone, new_id=new_id()) for name in names}
+    for name, program in programs.items():
+        climate.tell(name, program)
+    return names
+
+
+def routes(climate: Climate | None, new_id: Callable[[], str]) -> list[web.RouteDef]:
+    """Return the room's part of the door.
+
+    Args:
+        climate: The control room; `None` where the hub drives nothing.
+        new_id: Makes the id of a hold.
+    """
+
+    async def get_climate(_: web.Request) -> web.Response:
+        return _json(build_climate(climate))
+
+    async def post_order(request: web.Request) -> web.Response:
+        zone_id = request.match_info["zone"]
+        body = bytearray()
+        async for chunk in request.content.iter_chunked(4096):
+            body += chunk
+            if len(body) > BODY_BYTES_MAX:
+                text = f"an order has at most {BODY_BYTES_MAX} bytes"
+                return _json({"error": "too_large", "message": text}, HTTPStatus.BAD_REQUEST)
+        try:
+            zones = give_order(climate, zone_id, _decode(bytes(body)), new_id)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return _json({"error": "invalid", "message": f"this is no order: {error}"}, HTTPStatus.BAD_REQUEST)
+        except SettingInvalid as error:
+            return _json({"error": "invalid", "message": str(error)}, HTTPStatus.BAD_REQUEST)
+        except KeyError:
+            there = ", ".join(climate.control.minds) if climate else "none: [climate] in the configuration has no zones"
+            text = f"there is no zone {zone_id}; there is {there}"
+            return _json({"error": "not_found", "message": text}, HTTPStatus.NOT_FOUND)
+        return _json({"zones": zones})
+
+    return [web.get("/v1/climate", get_climate), web.post("/v1/climate/{zone}", post_order)]
+
+
+def _json(document: object, status: int = 200) -> web.Response:
+    return web.Response(body=_encode(document), status=status, content_type="application/json")

@@ -1,0 +1,171 @@
+"""Watches what the outputs of a home are told, and counts every rule of safety that is broken.
+
+Must not believe the control room: it keeps its own books of what was on when, over restarts and reboots, on true time.
+"""
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from agent.climate.settings import ClimateSettings, SourceKind
+from hal.interface import HvacAction, HvacDemand
+
+HOUR_MS = 3_600_000
+EXAMPLES_MAX = 20
+
+
+class _Switch:
+    """One relay as it really was."""
+
+    __slots__ = ("changed_ms", "is_on", "starts_ms")
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.changed_ms: int | None = None
+        self.starts_ms: deque[int] = deque()
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """A rule that was broken: which one, when in true milliseconds, and how."""
+
+    rule: str
+    at_ms: int
+    text: str
+
+
+class SafetyOracle:
+    """The books of one home.
+
+    Attributes:
+        broken: How often each rule was broken.
+        examples: The first of them.
+        starts: How often each relay was started.
+        steps: How many demands were looked at.
+    """
+
+    def __init__(self, settings: ClimateSettings) -> None:
+        self._settings = settings
+        self._switches = {zone.zone_id: _Switch() for zone in settings.zones} | {"source": _Switch()}
+        self._direction = HvacAction.OFF
+        self._acted_ms: int | None = None
+        self.broken: Counter[str] = Counter()
+        self.examples: list[Broken] = []
+        self.starts: Counter[str] = Counter()
+        self.steps = 0
+
+    def applied(self, demand: HvacDemand, at_ms: int, rooms_c: Mapping[str, float] | None = None) -> None:
+        """Look at a demand.
+
+        Args:
+            demand: What the outputs are told.
+            at_ms: True time: it goes on while the hub is down.
+            rooms_c: What the hub can honestly know of each room now; without it, limits are not looked at.
+        """
+        self.steps += 1
+        actions = set(demand.zones.values()) | ({demand.source.action} if demand.source else set())
+        if {HvacAction.HEAT, HvacAction.COOL} <= actions:
+            self._break("heat and cool together", at_ms, str(demand))
+        for action in actions - {HvacAction.OFF}:
+            rest_ms = round(self._settings.source.changeover_s * 1000)
+            if (
+                self._acted_ms is not None
+                and action is not self._direction
+                and self._direction is not HvacAction.OFF
+                and at_ms - self._acted_ms < rest_ms
+            ):
+                self._break("rest between heat and cool", at_ms, f"{at_ms - self._acted_ms} ms")
+            self._direction, self._acted_ms = action, at_ms
+        for zone in self._settings.zones:
+            action = demand.zones.get(zone.zone_id, HvacAction.OFF)
+            self._switch(
+                zone.zone_id,
+                zone.limits.min_on_s,
+                zone.limits.min_off_s,
+                zone.limits.starts_per_hour_max,
+                is_on=action is not HvacAction.OFF,
+                at_ms=at_ms,
+            )
+            if (action is HvacAction.HEAT and not zone.can_heat) or (action is HvacAction.COOL and not zone.can_cool):
+                self._break("a zone does what it cannot", at_ms, zone.zone_id)
+        self._check_source(demand, at_ms)
+        if rooms_c is not None:
+            self._check_limits(demand, rooms_c, at_ms)
+
+    def killed(self, at_ms: int) -> None:
+        """Note that the hub stopped, was killed or lost its power: all outputs fall off, minimum times or not."""
+        for switch in self._switches.values():
+            if switch.is_on:
+                switch.is_on = False
+                switch.changed_ms = at_ms
+
+    def _check_source(self, demand: HvacDemand, at_ms: int) -> None:
+        settings = self._settings.source
+        if settings.kind is SourceKind.NONE:
+            if demand.source is not None:
+                self._break("a source that is not there", at_ms, str(demand.source))
+            return
+        source = demand.source
+        if source is None:
+            self._break("the source is not told anything", at_ms, "")
+            return
+        is_on = source.action is not HvacAction.OFF
+        is_called = any(action is not HvacAction.OFF for action in demand.zones.values())
+        if is_on != is_called:
+            self._break("source and zones", at_ms, f"source {source.action}, zones {dict(demand.zones)}")
+        if is_on and not source.is_pump_on:
+            self._break("source without pump", at_ms, str(source))
+        self._switch(
+            "source",
+            settings.limits.min_on_s,
+            settings.limits.min_off_s,
+            settings.limits.starts_per_hour_max,
+            is_on=is_on,
+            at_ms=at_ms,
+        )
+
+    def _check_limits(self, demand: HvacDemand, rooms_c: Mapping[str, float], at_ms: int) -> None:
+        for zone in self._settings.zones:
+            room_c = rooms_c.get(zone.zone_id)
+            if room_c is None:
+                continue
+            action = demand.zones.get(zone.zone_id, HvacAction.OFF)
+            # Minimum times stand above the limits: they are minutes, and a room's temperature takes longer.
+            has_run_ms = at_ms - (self._switches[zone.zone_id].changed_ms or 0)
+            longest_ms = 1000 * max(zone.limits.min_on_s, self._settings.source.limits.min_on_s)
+            if has_run_ms <= longest_ms:
+                continue
+            if action is HvacAction.HEAT and room_c >= zone.over_c:
+                self._break("heated above the limit", at_ms, f"{zone.zone_id} {room_c:.1f}")
+            if action is HvacAction.COOL and room_c <= zone.under_c:
+                self._break("cooled below the limit", at_ms, f"{zone.zone_id} {room_c:.1f}")
+
+    def _switch(
+        self, name: str, min_on_s: float, min_off_s: float, starts_max: int, *, is_on: bool, at_ms: int
+    ) -> None:
+        switch = self._switches[name]
+        if is_on == switch.is_on:
+            return
+        since_ms = None if switch.changed_ms is None else at_ms - switch.changed_ms
+        if is_on:
+            if since_ms is not None and since_ms < min_off_s * 1000:
+                self._break("minimum off time", at_ms, f"{name} after {since_ms} ms")
+            while switch.starts_ms and switch.starts_ms[0] <= at_ms - HOUR_MS:
+                switch.starts_ms.popleft()
+            switch.starts_ms.append(at_ms)
+            self.starts[name] += 1
+            if len(switch.starts_ms) > starts_max:
+                self._break("starts an hour", at_ms, f"{name}: {len(switch.starts_ms)}")
+        elif since_ms is not None and since_ms < min_on_s * 1000:
+            self._break("minimum on time", at_ms, f"{name} after {since_ms} ms")
+        switch.is_on = is_on
+        switch.changed_ms = at_ms
+
+    def _break(self, rule: str, at_ms: int, text: str) -> None:
+        self.broken[rule] += 1
+        if len(self.examples) < EXAMPLES_MAX:
+            self.examples.append(Broken(rule, at_ms, text))
+
+    def summary(self) -> Sequence[str]:
+        """Return the broken rules in words."""
+        return [f"{rule}: {count} times" for rule, count in sorted(self.broken.items())]

@@ -1,0 +1,198 @@
+"""Relays on GPIO lines, through the kernel's character device (libgpiod): the outputs of a Raspberry Pi.
+
+A line that nobody holds keeps what it was set to, or does not: the kernel promises nothing. So the lines are switched
+off before they are given back, and once more after the agent is gone (`climahub run --outputs-off`).
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from hal.errors import ActuatorFault
+from hal.interface import HvacAction, HvacDemand, SourceDemand, ZoneOutput
+
+CONSUMER = "climahub"
+SOURCE_LINES = ("heat", "cool", "stage2", "aux", "pump", "fan", "valve")
+"""What the shared source of a home may have a line for."""
+
+
+class Relay(msgspec.Struct, frozen=True):
+    """The relays of one zone, by the numbers of their lines. One that opens a valve for both is named twice."""
+
+    name: str
+    heat_line: int | None = None
+    cool_line: int | None = None
+
+
+class Wiring(msgspec.Struct, frozen=True):
+    """What hangs on which line.
+
+    Attributes:
+        chip: The character device.
+        zones: The relays of the zones.
+        source: Lines of the shared source, by `SOURCE_LINES`.
+        is_active_low: Whether a relay pulls in when its line is low.
+    """
+
+    chip: Path
+    zones: tuple[Relay, ...]
+    source: Mapping[str, int] = {}
+    is_active_low: bool = False
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        """All lines, each once."""
+        numbers = [line for relay in self.zones for line in (relay.heat_line, relay.cool_line) if line is not None]
+        return tuple(dict.fromkeys([*numbers, *self.source.values()]))
+
+
+class Lines(Protocol):
+    """Lines that are held as outputs."""
+
+    def set(self, values: Mapping[int, bool]) -> None:
+        """Switch lines; may raise `OSError`."""
+        ...
+
+    def get(self) -> Mapping[int, bool]:
+        """Read all lines back; may raise `OSError`."""
+        ...
+
+    def close(self) -> None:
+        """Give the lines back."""
+        ...
+
+
+class GpiodLines:
+    """Lines held through the Python package `gpiod` (libgpiod 2)."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        """Take the lines, all off.
+
+        Raises:
+            ActuatorFault: The package is not installed, or the lines cannot be had.
+        """
+        try:
+            self._gpiod = importlib.import_module("gpiod")
+            line = importlib.import_module("gpiod.line")
+        except ImportError as error:
+            raise ActuatorFault("relays need the Python package gpiod: pip install 'climahub[gpio]'") from error
+        self._on, self._off = line.Value.ACTIVE, line.Value.INACTIVE
+        settings = self._gpiod.LineSettings(
+            direction=line.Direction.OUTPUT, active_low=wiring.is_active_low, output_value=self._off
+        )
+        self._numbers: Sequence[int] = wiring.lines
+        try:
+            self._request = self._gpiod.request_lines(
+                str(wiring.chip), consumer=CONSUMER, config={wiring.lines: settings}
+            )
+        except (OSError, ValueError) as error:
+            text = f"{wiring.chip}: the lines {', '.join(map(str, wiring.lines))} cannot be had ({error})"
+            raise ActuatorFault(f"{text}; check board.linux and who else holds them (gpioinfo)") from error
+
+    def set(self, values: Mapping[int, bool]) -> None:
+        """Switch lines."""
+        self._request.set_values({number: self._on if on else self._off for number, on in values.items()})
+
+    def get(self) -> Mapping[int, bool]:
+        """Read all lines back."""
+        values = self._request.get_values(list(self._numbers))
+        return {number: value == self._on for number, value in zip(self._numbers, values, strict=True)}
+
+    def close(self) -> None:
+        """Give the lines back."""
+        self._request.release()
+
+
+class GpioOutputs:
+    """The relays, implementing `hal.interface.HvacOutputs`."""
+
+    def __init__(self, wiring: Wiring, open_lines: Callable[[Wiring], Lines] = GpiodLines) -> None:
+        """Prepare; the lines are taken with the first demand.
+
+        Args:
+            wiring: What hangs where.
+            open_lines: Takes the lines; tests have their own.
+        """
+        self._wiring = wiring
+        self._open_lines = open_lines
+        self._lines: Lines | None = None
+
+    @property
+    def zones(self) -> Sequence[ZoneOutput]:
+        """The zones that have a relay."""
+        return [
+            ZoneOutput(relay.name, can_heat=relay.heat_line is not None, can_cool=relay.cool_line is not None)
+            for relay in self._wiring.zones
+        ]
+
+    async def apply(self, demand: HvacDemand) -> None:
+        """Set every line and read it back; a system call of some microseconds, so no thread is needed.
+
+        Raises:
+            ActuatorFault: A line did not follow, or the lines cannot be had.
+        """
+        self._set(values_for(self._wiring, demand))
+
+    def off(self) -> None:
+        """Switch everything off.
+
+        Raises:
+            ActuatorFault: See `apply`.
+        """
+        self._set(dict.fromkeys(self._wiring.lines, False))
+
+    def close(self) -> None:
+        """Switch everything off and give the lines back."""
+        lines, self._lines = self._lines, None
+        if lines is None:
+            return
+        try:
+            lines.set(dict.fromkeys(self._wiring.lines, False))
+        except OSError:
+            # Nothing more can be done from here: the unit's ExecStopPost tries once more.
+            pass
+        finally:
+            lines.close()
+
+    def _set(self, values: Mapping[int, bool]) -> None:
+        try:
+            if self._lines is None:
+                self._lines = self._open_lines(self._wiring)
+            self._lines.set(values)
+            found = self._lines.get()
+        except OSError as error:
+            if self._lines is not None:
+                self._lines.close()
+            self._lines = None
+            raise ActuatorFault(f"{self._wiring.chip}: {error.strerror}; the lines are taken anew") from error
+        wrong = sorted(line for line, on in values.items() if found.get(line) is not on)
+        if wrong:
+            text = f"{self._wiring.chip}: line {', '.join(map(str, wrong))} did not follow"
+            raise ActuatorFault(f"{text}; check the relay board's supply and cable")
+
+
+def values_for(wiring: Wiring, demand: HvacDemand) -> dict[int, bool]:
+    """Return what each line has to be; lines of zones that are not named are off."""
+    values = dict.fromkeys(wiring.lines, False)
+    for relay in wiring.zones:
+        action = demand.zones.get(relay.name, HvacAction.OFF)
+        if action is HvacAction.HEAT and relay.heat_line is not None:
+            values[relay.heat_line] = True
+        if action is HvacAction.COOL and relay.cool_line is not None:
+            values[relay.cool_line] = True
+    source = demand.source or SourceDemand()
+    told = {
+        "heat": source.action is HvacAction.HEAT,
+        "cool": source.action is HvacAction.COOL,
+        "stage2": source.stage > 1,
+        "aux": source.is_aux_on,
+        "pump": source.is_pump_on,
+        "fan": source.is_fan_on,
+        "valve": source.is_valve_on,
+    }
+    for name, line in wiring.source.items():
+        values[line] = values[line] or told[name]
+    return values

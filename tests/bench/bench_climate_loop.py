@@ -1,0 +1,161 @@
+"""How late the control loop decides while 100,000 readings drain to the cloud, on a real loop and disk. Prints JSON.
+
+The hub is a process of its own, the reference cloud another; the quotas of both are lifted, so that the drain is as
+fast as the machine. Decisions are asked for every 100 ms in place of 10 s: what comes later than that is jitter.
+
+python tests/bench/bench_climate_loop.py [--readings N]
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import tempfile
+import time
+import uuid
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from agent.cloud import endpoints
+from agent.refcloud.admin import NewDevice
+from agent.refcloud.cloud import ReferenceCloud
+from agent.refcloud.contract import QUOTAS, Quota
+
+TICK_S = 0.1
+SLICE = 1000
+LIMIT = 100_000
+ZONES = '[climate]\nsource = "heat_pump"\nzones = [{ id = "living", sensors = ["sim/temperature"] }]\n'
+
+
+async def parent(readings: int) -> str:
+    """Serve the cloud and run the hub; return what it printed."""
+    cloud = ReferenceCloud(
+        utc_ms=lambda: time.time_ns() // 1_000_000,
+        monotonic_s=time.monotonic,
+        rng=random.Random(1),
+        new_id=lambda: str(uuid.uuid4()),
+        quotas=dict.fromkeys(QUOTAS, Quota(limit=LIMIT, window_s=60)),
+    )
+    key = cloud.admin.provision(NewDevice(name="hub")).api_key
+    runner = web.AppRunner(cloud.application(), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        __file__,
+        "--readings",
+        str(readings),
+        "--hub",
+        url,
+        "--key",
+        key,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+    await runner.cleanup()
+    return said.decode()
+
+
+async def hub(url: str, key: str, readings: int, directory: Path) -> None:
+    """Run the hub until all is accepted."""
+    lifted = {endpoint: msgspec.structs.replace(quota, limit=LIMIT) for endpoint, quota in endpoints.QUOTAS.items()}
+    endpoints.QUOTAS = lifted  # type: ignore[misc] # before anybody else looks at it
+    from agent import app, world  # noqa: PLC0415 - after the quotas are lifted
+    from agent.climate import room  # noqa: PLC0415
+    from agent.cloud.client import new_session, tcp_connector  # noqa: PLC0415
+    from agent.cloud.quota import Ledger  # noqa: PLC0415
+    from agent.config import resolve_text  # noqa: PLC0415
+    from agent.foundation.clock import SystemClock  # noqa: PLC0415
+    from agent.foundation.disk import Disk  # noqa: PLC0415
+    from agent.foundation.host import Unmanaged  # noqa: PLC0415
+    from agent.foundation.worker import ThreadWorker  # noqa: PLC0415
+    from agent.model import HUB, Reading, SensorKind  # noqa: PLC0415
+
+    room.TICK_S = TICK_S
+    text = f'[cloud]\nbase_url = "{url}"\nbatch_linger_s = 0\n{ZONES}[storage]\nstate_dir = "state"\nrun_dir = "run"\n'
+    text += "memory_readings_max = 1000000\ncommit_interval_s = 0.1\ndisk_free_bytes_min = 0\n"
+    config = resolve_text(text, file="bench", directory=directory, environ={}).config
+    for path in (config.storage.state_dir, config.storage.run_dir):
+        path.mkdir()
+    clock, worker = SystemClock(trust_wall_clock=True), ThreadWorker("storage")
+    async with new_session(tcp_connector(None), user_agent="climahub/bench") as session:
+        given = world.World(
+            board=world.make_board(config.board, clock),
+            clock=clock,
+            rng=random.Random(1),
+            disk=Disk(),
+            worker=worker,
+            session=session,
+            ledger=Ledger(None, clock.boot_id),
+            read_key=lambda: key,
+            sensor_keys={},
+            host=Unmanaged(),
+            judge=world.judge_for,
+            serve=False,
+        )
+        running = app.Hub(config, given)
+        climate = running.climate
+        if climate is None:
+            raise RuntimeError("the bench's hub drives nothing")
+        decided: list[float] = []
+        step = climate.control.step
+
+        def noted(*arguments: object) -> object:
+            decided.append(time.perf_counter())
+            return step(*arguments)  # type: ignore[arg-type] # as it was called
+
+        climate.control.step = noted  # type: ignore[method-assign, assignment]
+        now_ms = clock.monotonic_ms()
+        stop = asyncio.Event()
+        task = asyncio.get_running_loop().create_task(running.run(stop))
+        began_s = time.perf_counter()
+        for number in range(readings):
+            value = 20.0 + number % 100 / 100
+            running.intake.offer(
+                Reading(HUB, "bench", SensorKind.TEMPERATURE, value, now_ms - (readings - number)), is_reported=True
+            )
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0.05)
+        while running.uplink.counts.accepted < readings:  # noqa: ASYNC110 - the hub has no event for it
+            await asyncio.sleep(0.05)
+        took_s = time.perf_counter() - began_s
+        stop.set()
+        await task
+    worker.close()
+    late_ms = sorted(1000 * (other - one - TICK_S) for one, other in pairwise(decided))
+    print(
+        json.dumps(
+            {
+                "readings": readings,
+                "drained_in_s": round(took_s, 1),
+                "decisions": len(decided),
+                "late_median_ms": round(late_ms[len(late_ms) // 2], 1),
+                "late_p99_ms": round(late_ms[int(len(late_ms) * 0.99)], 1),
+                "late_max_ms": round(late_ms[-1], 1),
+            },
+            indent=1,
+        )
+    )
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--readings", type=int, default=100_000)
+    parser.add_argument("--hub", default="")
+    parser.add_argument("--key", default="")
+    options = parser.parse_args()
+    if not options.hub:
+        print(asyncio.run(parent(options.readings)), end="")
+        return
+    with tempfile.TemporaryDirectory(prefix="climahub-bench-") as directory:
+        asyncio.run(hub(options.hub, options.key, options.readings, Path(directory)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""A hub that drives something: from its sensors to its relays and back off, on the real loop."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from agent.cli import exits, root
+from agent.climate import room
+from agent.errors import ConfigInvalid
+from agent.model import SensorKind
+from hal.interface import HvacAction, HvacDemand, ZoneOutput
+from tests.integration.conftest import Cloud, MakeHub, RunningHub, TestNetwork, TestSensor, until
+
+HEATED = """[climate]
+relay_min_on_s = 0
+relay_min_off_s = 0
+zones = [{ id = "living", sensors = ["T1"] }, { id = "bedroom", sensors = ["far"] }]
+"""
+
+
+class Relays:
+    """What they were told, the last first asked."""
+
+    zones = (ZoneOutput("living"), ZoneOutput("bedroom"))
+
+    def __init__(self) -> None:
+        self.told: list[HvacDemand] = []
+
+    async def apply(self, demand: HvacDemand) -> None:
+        self.told.append(demand)
+
+    def now(self, zone: str) -> HvacAction:
+        return self.told[-1].zones.get(zone, HvacAction.OFF) if self.told else HvacAction.OFF
+
+
+@pytest.fixture
+def relays(monkeypatch: pytest.MonkeyPatch) -> Relays:
+    monkeypatch.setattr(room, "TICK_S", 0.01)
+    monkeypatch.setattr(room, "KEEP_AFTER_S", 0.0)
+    made = Relays()
+    monkeypatch.setattr("tests.integration.conftest.TestBoard.outputs", made)
+    return made
+
+
+def make(cloud: Cloud, make_hub: MakeHub, value_c: float = 15.0, *, serve: bool = False) -> RunningHub:
+    cold = TestSensor("T1", SensorKind.TEMPERATURE, lambda: value_c)
+    return make_hub(cloud.url, sensors=[cold], network=TestNetwork("far"), config_text=HEATED, serve=serve)
+
+
+async def test_cold_sensors_switch_their_relays_and_a_stop_switches_off(
+    cloud: Cloud, make_hub: MakeHub, relays: Relays
+) -> None:
+    hub = make(cloud, make_hub)
+    hub.start()
+    await until(lambda: relays.now("living") is HvacAction.HEAT)
+    assert relays.now("bedroom") is HvacAction.OFF
+    hub.report(14.0, device="far")
+    await until(lambda: relays.now("bedroom") is HvacAction.HEAT)
+    await hub.end()
+    assert relays.told[-1] == HvacDemand()
+    assert (hub.hub.config.storage.state_dir / room.FILE_NAME).exists()
+
+
+async def test_it_heats_without_a_cloud_and_without_an_outbox(cloud: Cloud, make_hub: MakeHub, relays: Relays) -> None:
+    await cloud.down()
+    hub = make(cloud, make_hub)
+    (hub.hub.config.storage.state_dir / "outbox.sqlite").mkdir(exist_ok=True)
+    hub.start()
+    await until(lambda: relays.now("living") is HvacAction.HEAT)
+
+
+async def test_the_command_line_reaches_the_zone(
+    cloud: Cloud, make_hub: MakeHub, relays: Relays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = make(cloud, make_hub, serve=True)
+    hub.start()
+    await until(lambda: relays.now("living") is HvacAction.HEAT)
+    socket: Path = hub.hub.config.local.socket
+    await until(socket.exists)
+    words = ["climate", "set", "--zone", "living", "--mode", "off", "--socket", str(socket)]
+    assert await asyncio.to_thread(root.run, words) == exits.OK
+    await until(lambda: relays.now("living") is HvacAction.OFF)
+    assert "living: 20.0 to 26.0 °C, off" in capsys.readouterr().out
+
+
+async def test_a_control_loop_that_hangs_silences_the_hub(
+    cloud: Cloud, make_hub: MakeHub, relays: Relays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = make(cloud, make_hub)
+    hub.host.watchdog_s = 0.02
+    hub.start()
+    await until(lambda: len(hub.host.said) > 3)
+    monkeypatch.setattr(room, "HUNG_S", -1.0)
+    count, decisions = len(hub.host.said), len(relays.told)
+    await until(lambda: len(relays.told) > decisions + 20)
+    assert len(hub.host.said) == count
+
+
+async def test_a_zone_that_the_board_cannot_drive_is_refused(cloud: Cloud, make_hub: MakeHub) -> None:
+    with pytest.raises(ConfigInvalid, match="this board drives nothing"):
+        make(cloud, make_hub)

@@ -1,0 +1,204 @@
+"""The control room over days, restarts and lost clocks, in a simulated home: what it keeps, what it learns."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from agent.climate.control import Control, Observed
+from agent.climate.holds import Eco, Hold, HoldKind, Program, Until, with_hold
+from agent.climate.kept import Kept
+from agent.climate.model import Mode, Moment, Setpoints
+from agent.climate.schedule import Block, Schedule
+from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
+from agent.rehearsal.heating import Home, HomeOptions
+from hal.interface import HvacAction
+from hal.sim.faults import Fault, FaultKind
+
+ROOMS = ("living", "kitchen", "bedroom", "bathroom")
+H_MS = 3_600_000
+DAY_MS = 24 * H_MS
+WINTER_MS = int(datetime(2026, 1, 13, tzinfo=UTC).timestamp() * 1000)
+SUMMER_MS = int(datetime(2026, 7, 13, tzinfo=UTC).timestamp() * 1000)
+WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 17.0, 27.0)))
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def climate(source: SourceKind = SourceKind.HEAT_PUMP, *, sensors: int = 1) -> ClimateSettings:
+    return ClimateSettings(
+        zones=tuple(
+            ZoneSettings(
+                zone_id=room,
+                sensors=tuple((room if number == 1 else f"{room} {number}", 1.0) for number in range(1, sensors + 1)),
+                can_cool=room != "bathroom",
+            )
+            for room in ROOMS
+        ),
+        source=SourceSettings(kind=source),
+    )
+
+
+def home(program: Program, *, start_ms: int = WINTER_MS, faults: tuple[Fault, ...] = (), sensors: int = 1) -> Home:
+    return Home(
+        HomeOptions(
+            settings=climate(sensors=sensors),
+            seed=1,
+            start_utc_ms=start_ms,
+            programs=dict.fromkeys(ROOMS, program),
+            zone=BERLIN,
+            faults=faults,
+        )
+    )
+
+
+def value_c(made: Home, room: str = "living") -> float:
+    assert made.control is not None
+    found = made.control.minds[room].room.value_c
+    assert found is not None
+    return found
+
+
+def test_a_winter_day_at_a_constant_setpoint() -> None:
+    made = home(Program(setpoints=Setpoints(20.0, 26.0)))
+    made.run(12 * H_MS)
+    coldest = []
+    made.run(36 * H_MS, lambda home: coldest.append(min(home.truth_c(room) for room in ROOMS)))
+    assert min(coldest) > 18.0
+    assert made.oracle.broken == {}
+    assert made.oracle.steps == 36 * 60
+
+
+def test_a_summer_day_is_cooled() -> None:
+    made = home(Program(mode=Mode.COOL, setpoints=Setpoints(18.0, 23.0)), start_ms=SUMMER_MS)
+    made.run(12 * H_MS)
+    warmest = []
+    made.run(36 * H_MS, lambda home: warmest.append(home.truth_c("bedroom")))
+    assert max(warmest) < 24.5
+    assert made.oracle.broken == {}
+
+
+def test_a_night_setback_and_the_recovery_before_the_block() -> None:
+    made = home(Program(schedules={"week": WEEK}, schedule="week"))
+    made.run(5 * DAY_MS)
+    assert made.control is not None
+    learned = made.control.minds["living"].learned
+    assert learned.mornings >= 3
+    made.run(5 * DAY_MS + 5 * H_MS)  # 06:00 in Berlin
+    assert value_c(made) == pytest.approx(21.0, abs=0.7)
+    assert made.oracle.broken == {}
+
+
+def test_all_survives_a_restart_and_counts_as_just_stopped() -> None:
+    program = with_hold(
+        Program(schedules={"week": WEEK}, schedule="week", eco=Eco(is_enabled=True)),
+        Hold("h", heat_setpoint_c=22.0),
+        Moment("boot", 0, WINTER_MS),
+    )
+    made = home(program)
+    made.run(DAY_MS)
+    before = made.control
+    assert before is not None
+    made.go_down()
+    made.restart()
+    after = made.control
+    assert after is not None
+    assert after.minds["living"].program == before.minds["living"].program
+    assert after.minds["living"].learned == before.minds["living"].learned
+    assert not after.state.source.guard.is_on
+    assert after.state.source.guard.changed_ms == made.moment().now_ms
+    made.run(DAY_MS + H_MS)
+    assert made.oracle.broken == {}
+
+
+def test_after_a_reboot_without_the_time_the_last_block_stays_in_force() -> None:
+    made = home(Program(schedules={"week": WEEK}, schedule="week"))
+    made.run(12 * H_MS)
+    made.go_down()
+    made.reboot(is_clock_known=False)
+    made.run(20 * H_MS)
+    assert made.control is not None
+    force = made.control.minds["living"].in_force
+    assert force is not None
+    assert (force.why, force.setpoints.heat_setpoint_c) == ("remembered", 21.0)
+    made.is_clock_known = True
+    made.run(23 * H_MS)
+    force = made.control.minds["living"].in_force
+    assert force is not None
+    assert (force.why, force.label) == ("schedule", "Night")
+
+
+def test_a_lost_sensor_leaves_the_home_neither_cold_nor_hot() -> None:
+    faults = tuple(Fault(room, FaultKind.GONE, DAY_MS, 4 * DAY_MS) for room in ROOMS)
+    made = home(Program(setpoints=Setpoints(20.0, 26.0)), faults=faults)
+    seen = []
+    made.run(3 * DAY_MS, lambda home: seen.append(home.truth_c("bedroom")))
+    assert made.control is not None
+    assert "blindly" in made.control.last.reasons[0]  # type: ignore[union-attr] # there was one
+    assert min(seen[2000:]) > 14.0
+    assert max(seen[2000:]) < 26.0
+    assert made.oracle.broken == {}
+
+
+def test_another_sensor_of_the_zone_takes_over() -> None:
+    faults = tuple(Fault(room, FaultKind.NAN, DAY_MS, 3 * DAY_MS) for room in ROOMS)
+    made = home(Program(setpoints=Setpoints(20.0, 26.0)), faults=faults, sensors=2)
+    made.run(2 * DAY_MS)
+    assert value_c(made, "bedroom") == pytest.approx(20.0, abs=0.7)
+    assert made.control is not None
+    assert made.control.minds["bedroom"].room.used == 1
+
+
+def test_a_relay_that_sticks_and_a_boiler_that_fails_are_noticed() -> None:
+    made = home(Program(setpoints=Setpoints(18.0, 26.0)))
+    made.run(DAY_MS)
+    made.broken_relays["bedroom"] = HvacAction.HEAT
+    made.run(2 * DAY_MS)
+    assert made.control is not None
+    state = dict(zip(ROOMS, made.control.state.zones, strict=True))
+    assert state["bedroom"].watch.is_stuck or value_c(made, "bedroom") > 25.0
+    made.broken_relays.clear()
+    made.has_source = False
+    made.run(4 * DAY_MS)
+    assert all(zone.watch.is_failing for zone in made.control.state.zones)
+
+
+def test_active_sensors_of_a_block_count_alone() -> None:
+    night = msgspec.structs.replace(WEEK.blocks[1], sensors=("b",))
+    program = Program(schedules={"w": Schedule("w", (WEEK.blocks[0], night))}, schedule="w")
+    settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0), ("b", 1.0))),))
+    moment = Moment("boot", 10_000_000, WINTER_MS)
+    control = Control(settings, Kept(), moment)
+    control.tell("z", program)
+    both = {"a": Observed(20.0, moment.now_ms), "b": Observed(18.0, moment.now_ms)}
+    control.step(moment, both, UTC)
+    assert control.minds["z"].room.value_c == 18.0
+    control.step(moment, {"a": both["a"]}, UTC)
+    assert control.minds["z"].room.value_c == 20.0
+    noon = Moment("boot", 10_000_000, WINTER_MS + 12 * H_MS)
+    control.step(noon, both, UTC)
+    assert control.minds["z"].room.value_c == 19.0
+
+
+def test_a_boost_ends_on_the_monotonic_clock_while_the_control_room_runs() -> None:
+    settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
+    moment = Moment("boot", 10_000_000, None)
+    control = Control(settings, Kept(), moment)
+    boost = Hold("b", HoldKind.BOOST, 24.0, until=Until.TIME, end_boot="boot", end_ms=10_060_000)
+    control.tell("z", with_hold(Program(), boost, moment))
+    control.step(moment, {}, UTC)
+    assert control.minds["z"].heat_setpoint_c == 24.0
+    control.step(Moment("boot", 10_060_000, None), {}, UTC)
+    assert control.minds["z"].heat_setpoint_c == 20.0
+    assert control.minds["z"].program.holds == ()
+
+
+def test_zones_that_were_removed_and_added_are_no_trouble() -> None:
+    made = home(Program())
+    made.run(H_MS)
+    assert made.control is not None
+    found = made.control.to_keep(made.moment())
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Kept) == found
+    other = ClimateSettings(zones=(ZoneSettings(zone_id="attic"), climate().zones[0]))
+    control = Control(other, found, made.moment())
+    assert list(control.minds) == ["attic", "living"]

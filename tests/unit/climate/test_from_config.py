@@ -1,0 +1,107 @@
+"""Configuration and board make the settings; a zone without an output is refused by name; names find their sensors."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.climate.from_config import climate_settings
+from agent.climate.guard import GuardLimits
+from agent.climate.settings import Emitter, SourceKind, law_for
+from agent.climate.thermometers import Thermometers
+from agent.config import ClimateConfig, resolve_text
+from agent.errors import ConfigInvalid
+from hal.interface import HUB, HvacDemand, Quality, Reading, SensorKind, ZoneOutput
+
+
+class Outputs:
+    zones = (ZoneOutput("living", can_cool=True), ZoneOutput("attic"))
+
+    async def apply(self, demand: HvacDemand) -> None:
+        """Nothing."""
+
+
+def config(text: str) -> ClimateConfig:
+    whole = f'[cloud]\nbase_url = "https://a.example"\n[climate]\n{text}'
+    return resolve_text(whole, file="test", directory=Path("/"), environ={}).config.climate
+
+
+def test_without_zones_the_hub_drives_nothing() -> None:
+    assert climate_settings(config(""), Outputs()) is None
+
+
+def test_what_the_file_says_is_what_is_set() -> None:
+    settings = climate_settings(
+        config(
+            'source = "heat_pump"\nsource_min_on_s = 600\nreversing_valve = "heating"\nemitter = "floor"\nfrost_c = 8\n'
+            'zones = [{ id = "living", sensors = ["a", "b"], weights = [2, 1] },'
+            ' { id = "attic", sensors = ["c"], emitter = "air" }]'
+        ),
+        Outputs(),
+    )
+    assert settings is not None
+    living, attic = settings.zones
+    assert living.sensors == (("a", 2.0), ("b", 1.0))
+    assert (living.can_heat, living.can_cool, attic.can_cool) == (True, True, False)
+    assert living.law == law_for(Emitter.FLOOR, is_shared=True, min_on_s=180.0)
+    assert attic.law == law_for(Emitter.AIR, is_shared=True, min_on_s=180.0)
+    assert law_for(Emitter.AIR, is_shared=False, min_on_s=180.0).dose_s_min == 81.0
+    assert living.frost_c == 8.0
+    assert settings.source.kind is SourceKind.HEAT_PUMP
+    assert settings.source.limits == GuardLimits(600.0, 300.0, 6)
+    assert settings.source.is_valve_on_in_heating
+
+
+def test_a_boiler_cools_nothing() -> None:
+    settings = climate_settings(config('source = "boiler"\nzones = [{ id = "living", sensors = ["a"] }]'), Outputs())
+    assert settings is not None
+    assert not settings.zones[0].can_cool
+
+
+def test_a_zone_without_an_output_is_refused_by_name() -> None:
+    made = config('zones = [{ id = "cellar", sensors = ["a"] }, { id = "living", sensors = ["a"] }]')
+    with pytest.raises(ConfigInvalid, match="no output cellar; it has living, attic"):
+        climate_settings(made, Outputs())
+    with pytest.raises(ConfigInvalid, match="drives nothing"):
+        climate_settings(made, None)
+
+
+@pytest.mark.parametrize(
+    ("zones", "words"),
+    [
+        ("[1]", "zone 1 is 1, not a table"),
+        ('[{ id = "a b", sensors = ["x"] }]', "needs an id"),
+        ('[{ id = "a" }]', "needs sensors"),
+        ('[{ id = "a", sensors = ["x", "x"] }]', "names a sensor twice"),
+        ('[{ id = "a", sensors = ["x"], weights = [0] }]', "above 0"),
+        ('[{ id = "a", sensors = ["x"], weights = [1, 2] }]', "as many numbers"),
+        ('[{ id = "a", sensors = ["x"], emitter = "stove" }]', "emitter is one of"),
+        ('[{ id = "a", sensors = ["x"], colour = "red" }]', 'unknown key "colour"'),
+        ('[{ id = "a", sensors = ["x"] }, { id = "a", sensors = ["y"] }]', "same id"),
+        ('"all"', "an array of up to 8 tables"),
+    ],
+)
+def test_zones_that_cannot_be_are_refused_in_words(zones: str, words: str) -> None:
+    with pytest.raises(ConfigInvalid, match=words):
+        config(f"zones = {zones}")
+
+
+class State(msgspec.Struct):
+    latest: Reading | None
+
+
+def test_names_find_their_sensors_as_they_begin_to_speak() -> None:
+    kind = SensorKind.TEMPERATURE
+    sources = {(HUB, "sim/temperature", kind): State(Reading(HUB, "sim/temperature", kind, 20.0, 5))}
+    found = Thermometers(
+        ["sim/temperature", "kitchen 1", "0x02"], sources=sources, devices=lambda: {"kitchen 1": "0x01"}
+    )
+    assert {name: seen.value_c for name, seen in found.latest().items()} == {"sim/temperature": 20.0}
+    assert found.unknown() == ["kitchen 1", "0x02"]
+    sources["0x01", "T", kind] = State(Reading("0x01", "T", kind, 18.0, 6, Quality.SUSPECT))
+    sources["0x01", "H", SensorKind.HUMIDITY] = State(Reading("0x01", "H", SensorKind.HUMIDITY, 50.0, 6))
+    sources["0x02", "T", kind] = State(None)
+    seen = found.latest()
+    assert (seen["kitchen 1"].value_c, seen["kitchen 1"].quality) == (18.0, Quality.SUSPECT)
+    assert set(seen) == {"sim/temperature", "kitchen 1"}
+    assert found.unknown() == []

@@ -1,0 +1,199 @@
+"""What is in force, why and until when: one answer, right before, during and after every exception."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from agent.climate.holds import (
+    HOLDS_MAX,
+    Eco,
+    Hold,
+    HoldKind,
+    InForce,
+    Program,
+    Until,
+    in_force,
+    resumed,
+    tidied,
+    with_hold,
+    without_hold,
+)
+from agent.climate.model import Mode, Moment, Setpoints, apart
+from agent.climate.schedule import Block, Schedule, timeline
+from agent.errors import SettingInvalid
+
+WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 17.0, 27.0)))
+PROGRAM = Program(schedules={"week": WEEK}, schedule="week")
+H = 3_600_000
+NOON = int(datetime(2026, 1, 14, 12, tzinfo=UTC).timestamp() * 1000)
+
+
+def at(hours: float, *, is_known: bool = True, boot: str = "boot") -> Moment:
+    """Return a moment so many hours after noon."""
+    return Moment(boot, int(100 * H + hours * H), int(NOON + hours * H) if is_known else None)
+
+
+def look(program: Program, moment: Moment) -> InForce:
+    utc_ms, followed = moment.utc_ms, program.followed
+    plan = timeline(followed, utc_ms=utc_ms, zone=UTC) if followed and utc_ms is not None else None
+    return in_force(tidied(program, moment, plan), moment, plan)
+
+
+def heat_c(program: Program, hours: float) -> float:
+    return look(program, at(hours)).setpoints.heat_setpoint_c
+
+
+def test_the_schedule_is_in_force_until_its_next_block() -> None:
+    now = look(PROGRAM, at(0))
+    assert (now.why, now.label, now.setpoints, now.until_utc_ms) == (
+        "schedule",
+        "Day",
+        Setpoints(21.0, 26.0),
+        NOON + 10 * H,
+    )
+    assert now.reason == "schedule, Day, until Wed 22:00"
+
+
+def test_without_a_schedule_its_own_setpoints_are_in_force() -> None:
+    now = look(Program(setpoints=Setpoints(19.0, 25.0)), at(0))
+    assert (now.why, now.setpoints, now.until_utc_ms) == ("default", Setpoints(19.0, 25.0), None)
+
+
+def test_a_permanent_hold_stays_until_resumed() -> None:
+    program = with_hold(PROGRAM, Hold("a", heat_setpoint_c=23.0), at(0))
+    assert [heat_c(program, hours) for hours in (0, 11, 1000)] == [23.0, 23.0, 23.0]
+    assert heat_c(resumed(program, at(1)), 1) == 21.0
+
+
+def test_a_hold_until_the_next_block_ends_with_it() -> None:
+    program = with_hold(PROGRAM, Hold("a", heat_setpoint_c=23.0, until=Until.NEXT_BLOCK), at(0))
+    program = tidied(program, at(0), timeline(WEEK, utc_ms=NOON, zone=UTC))
+    assert [heat_c(program, hours) for hours in (0, 9.9, 10)] == [23.0, 23.0, 17.0]
+
+
+def test_a_window_gives_back_what_was_before() -> None:
+    program = with_hold(PROGRAM, Hold("base", heat_setpoint_c=19.0), at(0))
+    window = Hold("w", heat_setpoint_c=24.0, until=Until.TIME, start_utc_ms=NOON + H, end_utc_ms=NOON + 2 * H)
+    program = with_hold(program, window, at(0))
+    assert [heat_c(program, hours) for hours in (0.5, 1, 1.9, 2, 3)] == [19.0, 24.0, 24.0, 19.0, 19.0]
+    assert look(program, at(0.5)).until_utc_ms == NOON + H
+
+
+def test_a_scheduled_hold_begins_at_its_time_and_stays() -> None:
+    program = with_hold(PROGRAM, Hold("later", heat_setpoint_c=24.0, start_utc_ms=NOON + H), at(0))
+    program = with_hold(program, Hold("now", heat_setpoint_c=19.0), at(0.1))
+    assert [heat_c(program, hours) for hours in (0.5, 1, 50)] == [19.0, 24.0, 24.0]
+
+
+def test_a_planned_hold_is_cancelled_or_replaced_by_its_id() -> None:
+    program = with_hold(PROGRAM, Hold("p", heat_setpoint_c=24.0, start_utc_ms=NOON + H), at(0))
+    replaced = with_hold(program, Hold("p", heat_setpoint_c=22.0, start_utc_ms=NOON + H), at(0))
+    assert heat_c(replaced, 1) == 22.0
+    assert heat_c(without_hold(program, "p"), 1) == 21.0
+    with pytest.raises(KeyError):
+        without_hold(program, "q")
+
+
+def test_following_the_schedule_again_leaves_what_is_planned() -> None:
+    program = with_hold(PROGRAM, Hold("p", heat_setpoint_c=24.0, start_utc_ms=NOON + H), at(0))
+    program = with_hold(program, Hold("now", heat_setpoint_c=19.0), at(0))
+    assert [hold.id for hold in resumed(program, at(0)).holds] == ["p"]
+
+
+def test_a_new_hold_takes_the_place_of_the_old_one() -> None:
+    program = PROGRAM
+    for degrees in range(10, 30):
+        program = with_hold(program, Hold(str(degrees), heat_setpoint_c=float(degrees)), at(0))
+    assert [hold.id for hold in program.holds] == ["29"]
+
+
+def test_boost_before_away_before_hold() -> None:
+    program = with_hold(PROGRAM, Hold("away", HoldKind.AWAY, 16.0, 28.0), at(0))
+    program = with_hold(program, Hold("h", heat_setpoint_c=19.0), at(0.1))
+    assert heat_c(program, 0.1) == 16.0
+    boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.TIME, end_boot="boot", end_ms=101 * H, end_utc_ms=NOON + H)
+    program = with_hold(program, boost, at(0.2))
+    assert [heat_c(program, hours) for hours in (0.5, 1.0)] == [23.0, 16.0]
+
+
+def test_a_duration_does_not_follow_a_clock_that_is_set() -> None:
+    boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.TIME, end_boot="boot", end_ms=101 * H, end_utc_ms=NOON + H)
+    program = with_hold(PROGRAM, boost, at(0))
+    stepped = Moment("boot", 100 * H + H // 2, NOON + 9 * H)
+    assert look(program, stepped).why == "boost"
+
+
+def test_after_a_reboot_without_the_time_a_boost_is_over_and_a_hold_goes_on() -> None:
+    boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.TIME, end_boot="boot", end_ms=101 * H, end_utc_ms=NOON + H)
+    hold = Hold("h", heat_setpoint_c=19.0, until=Until.TIME, end_utc_ms=NOON + H)
+    assert look(with_hold(PROGRAM, boost, at(0)), at(0.1, is_known=False, boot="next")).why == "remembered"
+    assert look(with_hold(PROGRAM, hold, at(0)), at(0.1, is_known=False, boot="next")).why == "hold"
+
+
+def test_while_the_time_is_unknown_what_was_in_force_last_stays() -> None:
+    plan = timeline(WEEK, utc_ms=NOON, zone=UTC)
+    program = tidied(PROGRAM, at(0), plan)
+    now = look(program, at(5, is_known=False, boot="next"))
+    assert (now.why, now.setpoints.heat_setpoint_c, now.until_utc_ms) == ("remembered", 21.0, None)
+    assert now.reason == "time unknown: kept as it was (Day)"
+    assert look(PROGRAM, at(0, is_known=False)).setpoints == PROGRAM.setpoints
+
+
+@pytest.mark.parametrize(
+    ("asked", "effective"),
+    [(Setpoints(21.0, 24.0), Setpoints(17.0, 25.5)), (Setpoints(15.0, 27.0), Setpoints(15.0, 27.0))],
+)
+def test_eco_bounds_what_is_asked(asked: Setpoints, effective: Setpoints) -> None:
+    program = Program(setpoints=asked, eco=Eco(is_enabled=True, heat_limit_c=17.0, cool_limit_c=25.5))
+    now = look(program, at(0))
+    assert now.setpoints == effective
+    assert now.is_eco == (asked != effective)
+    assert ("bounded by eco" in now.reason) == now.is_eco
+
+
+def test_a_hold_may_change_the_mode_alone() -> None:
+    program = with_hold(PROGRAM, Hold("idle", mode=Mode.OFF), at(0))
+    now = look(program, at(0))
+    assert (now.mode, now.setpoints.heat_setpoint_c) == (Mode.OFF, 21.0)
+
+
+def test_setpoints_of_different_origin_are_kept_apart() -> None:
+    assert apart(25.0, 24.0, keep=Mode.HEAT) == Setpoints(25.0, 26.0)
+    assert apart(25.0, 24.0, keep=Mode.COOL) == Setpoints(23.0, 24.0)
+    program = with_hold(PROGRAM, Hold("c", cool_setpoint_c=20.0), at(0))
+    assert look(program, at(0)).setpoints == Setpoints(19.0, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("hold", "moment", "words"),
+    [
+        (Hold("x"), at(0), "needs a setpoint"),
+        (Hold("x", heat_setpoint_c=50.0), at(0), "4 to 35"),
+        (Hold("x", heat_setpoint_c=float("nan")), at(0), "4 to 35"),
+        (Hold("x", heat_setpoint_c=20.0, until=Until.TIME), at(0), "needs that time"),
+        (Hold("x", heat_setpoint_c=20.0, until=Until.TIME, end_utc_ms=NOON), at(0), "after now"),
+        (Hold("x", heat_setpoint_c=20.0, start_utc_ms=NOON + 500 * 24 * H), at(0), "a year ahead"),
+        (
+            Hold("x", heat_setpoint_c=20.0, until=Until.TIME, end_utc_ms=NOON),
+            at(0, is_known=False),
+            "not know the time",
+        ),
+    ],
+)
+def test_what_cannot_be_held_is_refused_in_words(hold: Hold, moment: Moment, words: str) -> None:
+    with pytest.raises(SettingInvalid, match=words):
+        with_hold(PROGRAM, hold, moment)
+
+
+def test_the_number_of_holds_is_bounded() -> None:
+    program = PROGRAM
+    for number in range(HOLDS_MAX):
+        program = with_hold(program, Hold(str(number), heat_setpoint_c=20.0, start_utc_ms=NOON + H + number), at(0))
+    with pytest.raises(SettingInvalid, match="16 holds"):
+        with_hold(program, Hold("more", heat_setpoint_c=20.0, start_utc_ms=NOON + H), at(0))
+
+
+def test_what_is_over_is_forgotten() -> None:
+    program = with_hold(PROGRAM, Hold("x", heat_setpoint_c=20.0, until=Until.TIME, end_utc_ms=NOON + H), at(0))
+    assert tidied(program, at(2), None).holds == ()
+    assert tidied(PROGRAM, at(0, is_known=False), None) is PROGRAM

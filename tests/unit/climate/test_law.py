@@ -1,0 +1,86 @@
+"""The average is right whatever the equipment was allowed to do; nothing winds up."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.climate.law import LawSettings, LawState, step
+
+SETTINGS = LawSettings(gain_per_k=0.3, integral_s=3600.0, cycle_s=900.0)
+
+
+def run(duty: float, hours: float, *, dt_s: float = 10.0, settings: LawSettings = SETTINGS) -> tuple[float, int]:
+    """Return the share of time on and the number of starts at a constant duty."""
+    state, on, on_s, starts = LawState(), False, 0.0, 0
+    for _ in range(int(hours * 3600 / dt_s)):
+        made = step(state, settings, error_k=0.0, dt_s=dt_s, was_on=on, feed_forward=duty)
+        state = made.state
+        starts += made.wants_on and not on
+        on = made.wants_on
+        on_s += dt_s * on
+    return on_s / (hours * 3600), starts
+
+
+@pytest.mark.parametrize("duty", [0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95])
+def test_the_average_output_is_the_duty(duty: float) -> None:
+    share, _ = run(duty, 100.0)
+    assert share == pytest.approx(duty, abs=0.01)
+
+
+@pytest.mark.parametrize(("duty", "cycle_s"), [(0.5, 900.0), (0.25, 900.0), (0.1, 1780.0)])
+def test_a_cycle_keeps_its_length_until_its_dose_is_too_small(duty: float, cycle_s: float) -> None:
+    _, starts = run(duty, 100.0)
+    assert 360_000 / starts == pytest.approx(cycle_s, rel=0.05)
+
+
+def test_even_doses_make_few_starts_where_little_is_needed() -> None:
+    even = msgspec.structs.replace(SETTINGS, dose_s_min=900.0 / 8)
+    assert run(0.1, 100.0, settings=even)[1] < run(0.1, 100.0)[1]
+    assert run(0.1, 100.0, settings=even)[0] == pytest.approx(0.1, abs=0.01)
+
+
+def test_ends_of_the_duty_are_never_and_always() -> None:
+    assert run(0.015, 20.0) == (0.0, 0)
+    assert run(1.0, 20.0) == (1.0, 1)
+
+
+def test_what_was_not_given_is_not_integrated() -> None:
+    state = LawState()
+    for _ in range(1000):
+        state = step(state, SETTINGS, error_k=1.0, dt_s=60.0, was_on=False).state
+    # An hour's worth of windup would be 0.3; starved equipment adds nothing after a quarter of a cycle.
+    assert state.integral < 0.1
+    assert state.owed_s <= SETTINGS.cycle_s
+
+
+def test_a_saturated_law_does_not_wind_up_and_lets_go_at_once() -> None:
+    state = LawState()
+    for _ in range(1000):
+        state = step(state, SETTINGS, error_k=5.0, dt_s=60.0, was_on=True).state
+    assert step(state, SETTINGS, error_k=-1.0, dt_s=60.0, was_on=True).duty == 0.0
+    assert state.integral < 0.5
+
+
+def test_a_lasting_error_is_integrated_away() -> None:
+    state = LawState()
+    for _ in range(60):
+        made = step(state, SETTINGS, error_k=0.5, dt_s=60.0, was_on=True)
+        state = made.state
+    assert state.integral == pytest.approx(0.15, abs=0.01)
+
+
+def test_an_error_within_the_deadband_is_not() -> None:
+    made = step(LawState(0.4), SETTINGS, error_k=0.04, dt_s=3600.0, was_on=False)
+    assert made.state.integral == 0.4
+
+
+@given(st.lists(st.tuples(st.floats(-30, 30), st.floats(0, 600), st.booleans(), st.floats(-1, 1)), max_size=60))
+def test_its_state_is_bounded_whatever_happens(steps: list[tuple[float, float, bool, float]]) -> None:
+    state = LawState()
+    for error_k, dt_s, was_on, feed_forward in steps:
+        made = step(state, SETTINGS, error_k=error_k, dt_s=dt_s, was_on=was_on, feed_forward=feed_forward)
+        state = made.state
+        assert 0.0 <= made.duty <= 1.0
+        assert 0.0 <= state.integral <= 1.0
+        assert abs(state.owed_s) <= SETTINGS.cycle_s

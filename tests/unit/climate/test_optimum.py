@@ -1,0 +1,100 @@
+"""A recovery begins when it must, and each morning teaches the next."""
+
+import pytest
+
+from agent.climate import recovery
+from agent.climate.optimum import (
+    LEAD_S_MAX,
+    Learned,
+    Recovery,
+    arrived,
+    observed_loss,
+    observed_rate,
+    ramp_c,
+    ramp_duty,
+    slope_k_per_h,
+)
+from agent.climate.recovery import Calm, Step
+
+H_MS = 3_600_000
+LEARNED = Learned(rate_k_per_h=5.0, lag_s=600.0)
+
+
+def test_the_ramp_ends_at_the_setpoint_before_the_block_begins() -> None:
+    assert ramp_c(LEARNED, target_c=21.0, due_in_s=0.0) == 21.0
+    assert ramp_c(LEARNED, target_c=21.0, due_in_s=600.0) == 21.0
+    assert ramp_c(LEARNED, target_c=21.0, due_in_s=600.0 + 3600.0) == pytest.approx(19.0)
+    assert ramp_c(LEARNED, target_c=21.0, due_in_s=LEAD_S_MAX + 1) < -1000
+
+
+def test_a_slow_house_gets_a_ramp_that_it_can_follow() -> None:
+    slow = Learned(rate_k_per_h=1.0)
+    assert slope_k_per_h(slow) == pytest.approx(0.6)
+    assert ramp_duty(slow) == pytest.approx(0.6)
+    assert ramp_duty(LEARNED) == pytest.approx(0.4)
+
+
+def test_who_came_late_starts_earlier_next_time() -> None:
+    late = arrived(LEARNED, Recovery(21.0, 0, 20 * 60_000), began_below_k=3.0)
+    early = arrived(LEARNED, Recovery(21.0, 0, -20 * 60_000), began_below_k=3.0)
+    assert late.lag_s > LEARNED.lag_s > early.lag_s
+    assert late.mornings == 1
+
+
+def test_one_odd_morning_teaches_only_so_much() -> None:
+    odd = arrived(LEARNED, Recovery(21.0, 0, 100 * H_MS), began_below_k=3.0)
+    assert odd.lag_s <= LEARNED.lag_s + 1800.0
+    assert arrived(LEARNED, Recovery(21.0, 0, 60_000), began_below_k=0.3) is LEARNED
+    assert arrived(LEARNED, Recovery(21.0, 0), began_below_k=3.0) is LEARNED
+
+
+def test_rate_and_loss_approach_what_is_observed_within_bounds() -> None:
+    assert LEARNED.rate_k_per_h < observed_rate(LEARNED, rise_k=8.0, hours=1.0).rate_k_per_h < 8.0
+    assert observed_rate(LEARNED, rise_k=1000.0, hours=1.0).rate_k_per_h < 15.0
+    assert observed_loss(LEARNED, fall_k=1.0, hours=1.0).loss_k_per_h > LEARNED.loss_k_per_h
+    assert observed_loss(LEARNED, fall_k=-1.0, hours=1.0).loss_k_per_h >= 0.0
+
+
+def follow(values: list[float], *, due_in_min: int) -> tuple[Step | None, Learned]:
+    step: Step | None = recovery.coming(
+        None, target_c=21.0, due_utc_ms=due_in_min * 60_000, value_c=values[0], duty=0.1
+    )
+    learned = LEARNED
+    for minute, value_c in enumerate(values):
+        if step is None:
+            break
+        step, learned = recovery.followed(
+            step, learned, value_c=value_c, utc_ms=minute * 60_000, dt_s=60.0, was_on=True
+        )
+    return step, learned
+
+
+def test_a_recovery_that_is_early_ends_at_its_block_and_teaches() -> None:
+    values = [17.0 + minute / 10 for minute in range(100)]
+    step, learned = follow(values, due_in_min=60)
+    assert step is None
+    assert learned.mornings == 1
+    assert learned.lag_s < LEARNED.lag_s
+    assert learned.rate_k_per_h > LEARNED.rate_k_per_h
+
+
+def test_a_recovery_that_never_arrives_is_given_up_and_teaches_that_too() -> None:
+    step, learned = follow([17.0 + minute / 100 for minute in range(200)], due_in_min=60)
+    assert step is None
+    assert learned.lag_s > LEARNED.lag_s
+    assert learned.rate_k_per_h < LEARNED.rate_k_per_h
+
+
+def test_one_under_way_stays_the_same_until_another_block_is_due() -> None:
+    first = recovery.coming(None, target_c=21.0, due_utc_ms=5, value_c=17.0, duty=0.1)
+    assert recovery.coming(first, target_c=21.0, due_utc_ms=5, value_c=19.0, duty=0.5) is first
+    assert recovery.coming(first, target_c=21.0, due_utc_ms=6, value_c=19.0, duty=0.5) is not first
+
+
+def test_the_loss_is_learned_from_hours_without_heat() -> None:
+    calm, learned = Calm(), Learned(loss_k_per_h=0.2)
+    for minute in range(240):
+        calm, learned = recovery.cooled(calm, learned, value_c=21.0 - minute / 60, dt_s=60.0, is_on=False)
+    assert learned.loss_k_per_h == pytest.approx(1.0, abs=0.4)
+    calm, after = recovery.cooled(calm, learned, value_c=17.0, dt_s=60.0, is_on=True)
+    assert (calm, after) == (Calm(), learned)

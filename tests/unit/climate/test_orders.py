@@ -1,0 +1,193 @@
+"""Every order does what it says or is refused in words; those of other contracts fit in without another layer."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from agent.climate import holds
+from agent.climate.holds import Eco, HoldKind, InForce, Program
+from agent.climate.model import Mode, Moment, Setpoints
+from agent.climate.orders import (
+    Cancel,
+    DropSchedule,
+    FollowSchedule,
+    MakeHold,
+    Order,
+    PutSchedule,
+    Resume,
+    Set,
+    SetEco,
+    carried_out,
+)
+from agent.climate.schedule import Block, Schedule, timeline
+from agent.errors import SettingInvalid
+
+BERLIN = ZoneInfo("Europe/Berlin")
+H = 3_600_000
+NOON = int(datetime(2026, 1, 14, 11, tzinfo=UTC).timestamp() * 1000)
+WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 17.0, 27.0)))
+PROGRAM = Program(schedules={"week": WEEK}, schedule="week")
+
+
+def at(hours: float, *, is_known: bool = True) -> Moment:
+    return Moment("boot", int(100 * H + hours * H), int(NOON + hours * H) if is_known else None)
+
+
+def done(*orders: Order, program: Program = PROGRAM, hours: float = 0.0, is_known: bool = True) -> Program:
+    for number, order in enumerate(orders):
+        program = carried_out(program, order, at(hours, is_known=is_known), BERLIN, new_id=f"id{number}")
+    return program
+
+
+def look(program: Program, hours: float) -> InForce:
+    moment = at(hours)
+    plan = None
+    if program.followed is not None and moment.utc_ms is not None:
+        plan = timeline(program.followed, utc_ms=moment.utc_ms, zone=BERLIN)
+    return holds.in_force(holds.tidied(program, moment, plan), moment, plan, BERLIN)
+
+
+def heat_c(program: Program, *hours: float) -> list[float]:
+    return [look(program, hour).setpoints.heat_setpoint_c for hour in hours]
+
+
+def test_set_changes_mode_and_setpoints_one_by_one() -> None:
+    assert done(Set(mode=Mode.AUTO)).mode is Mode.AUTO
+    assert done(Set(heat_setpoint_c=25.5)).setpoints == Setpoints(25.5, 26.5)
+    assert done(Set(cool_setpoint_c=20.0)).setpoints == Setpoints(19.0, 20.0)
+    assert done(Set(heat_setpoint_c=18.0, cool_setpoint_c=30.0)).setpoints == Setpoints(18.0, 30.0)
+
+
+def test_a_hold_until_a_time_of_day_in_the_house() -> None:
+    program = done(MakeHold(heat_setpoint_c=19.0, until="13:00"))
+    assert heat_c(program, 0, 0.99, 1.0) == [19.0, 19.0, 21.0]
+    tomorrow = done(MakeHold(heat_setpoint_c=19.0, until="11:00"))
+    assert heat_c(tomorrow, 22.9, 23.0) == [19.0, 21.0]
+
+
+def test_a_hold_until_the_next_block() -> None:
+    program = done(MakeHold(heat_setpoint_c=19.0, until="next"))
+    program = holds.tidied(program, at(0), timeline(WEEK, utc_ms=NOON, zone=BERLIN))
+    assert heat_c(program, 9.9, 10.0) == [19.0, 17.0]
+
+
+def test_a_boost_and_away_have_defaults() -> None:
+    boosted = done(MakeHold(kind=HoldKind.BOOST))
+    assert heat_c(boosted, 0.0, 0.9, 1.0) == [23.0, 23.0, 21.0]
+    away = done(MakeHold(kind=HoldKind.AWAY, until="2026-01-20T18:00"))
+    assert look(away, 100.0).setpoints == Setpoints(16.0, 28.0)
+    assert look(away, 24 * 6 + 6.1).why == "schedule"
+
+
+def test_without_the_time_a_duration_works_and_a_time_is_refused() -> None:
+    program = done(MakeHold(heat_setpoint_c=19.0, for_s=3600.0), is_known=False)
+    assert holds.active(program, at(0.9, is_known=False))
+    assert not holds.active(program, at(1.0, is_known=False))
+    with pytest.raises(SettingInvalid, match="does not know the time"):
+        done(MakeHold(heat_setpoint_c=19.0, until="13:00"), is_known=False)
+
+
+def test_eco_keeps_limits_that_are_not_given() -> None:
+    program = done(SetEco(True, heat_limit_c=18.0), SetEco(False), SetEco(True))
+    assert program.eco == Eco(is_enabled=True, heat_limit_c=18.0, cool_limit_c=holds.ECO_COOL_LIMIT_C)
+
+
+def test_schedules_come_and_go() -> None:
+    other = Schedule("holiday", (Block("All", "00:00", "00:00", 15.0, 30.0),))
+    program = done(PutSchedule(other))
+    assert heat_c(program, 0) == [15.0]
+    assert heat_c(done(FollowSchedule("week"), program=program), 0) == [21.0]
+    assert heat_c(done(FollowSchedule(""), program=program), 0) == [20.0]
+    dropped = done(DropSchedule("holiday"), program=program)
+    assert (dropped.schedule, list(dropped.schedules)) == ("", ["week"])
+    assert done(PutSchedule(other, is_followed=False)).schedule == "week"
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        (Set(), "nothing to set"),
+        (Set(heat_setpoint_c=3.0), "4 to 35"),
+        (Set(heat_setpoint_c=20.0, cool_setpoint_c=20.5), "1 K apart"),
+        (MakeHold(heat_setpoint_c=20.0, until="25:00"), "no time of day"),
+        (MakeHold(heat_setpoint_c=20.0, until="tomorrow"), "no time"),
+        (MakeHold(heat_setpoint_c=20.0, until="13:00", for_s=60.0), "not both"),
+        (MakeHold(heat_setpoint_c=20.0, for_s=1e9), "up to 31 days"),
+        (MakeHold(heat_setpoint_c=20.0, for_s=float("nan")), "up to 31 days"),
+        (MakeHold(heat_setpoint_c=20.0, id="x" * 65), "64 characters"),
+        (MakeHold(heat_setpoint_c=20.0, until="2026-01-01T00:00"), "after now"),
+        (MakeHold(), "needs a setpoint"),
+        (Cancel("nothing"), "no hold nothing"),
+        (SetEco(True, heat_limit_c=25.0, cool_limit_c=20.0), "1 K apart"),
+        (PutSchedule(Schedule("x", ())), "0 blocks"),
+        (FollowSchedule("nothing"), "no schedule nothing; there are week"),
+        (DropSchedule("nothing"), "no schedule nothing; there are week"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(order: Order, words: str) -> None:
+    with pytest.raises(SettingInvalid, match=words):
+        done(order)
+
+
+def test_the_number_of_schedules_is_bounded() -> None:
+    program = Program()
+    for number in range(holds.SCHEDULES_MAX):
+        program = done(PutSchedule(Schedule(str(number), WEEK.blocks)), program=program)
+    with pytest.raises(SettingInvalid, match="16 schedules"):
+        done(PutSchedule(WEEK), program=program)
+    assert done(PutSchedule(Schedule("3", WEEK.blocks)), program=program).schedule == "3"
+
+
+def test_without_a_schedule_there_is_no_next_block() -> None:
+    with pytest.raises(SettingInvalid, match="no schedule is followed"):
+        done(MakeHold(heat_setpoint_c=20.0, until="next"), program=Program())
+
+
+def test_the_schedule_and_eco_of_aurra_fit_in() -> None:
+    """POST .../schedule and .../eco: whole degrees Fahrenheit, a night over midnight, days by name."""
+
+    def c(degrees_f: int) -> float:
+        return (degrees_f - 32) / 1.8
+
+    body = {
+        "do": "put_schedule",
+        "schedule": {
+            "name": "Weekday",
+            "blocks": [
+                {
+                    "label": "Night",
+                    "start": "22:00",
+                    "end": "04:00",
+                    "heat_setpoint_c": c(62),
+                    "cool_setpoint_c": c(78),
+                    "days": ["mon", "tue", "wed", "thu", "fri"],
+                },
+                {"label": "Day", "start": "04:00", "end": "22:00", "heat_setpoint_c": c(68), "cool_setpoint_c": c(75)},
+            ],
+        },
+    }
+    order = msgspec.json.decode(msgspec.json.encode(body), type=Order)
+    program = done(order, SetEco(True, c(62), c(78)))
+    now = look(program, 0)
+    assert (now.label, round(now.setpoints.heat_setpoint_c, 2), round(now.setpoints.cool_setpoint_c, 2)) == (
+        "Day",
+        16.67,
+        25.56,
+    )
+
+
+def test_the_actions_of_amps_fit_in() -> None:
+    """Immediate, scheduled, windowed, idle, follow_schedule, cancel and replace: each is one order."""
+    immediate = done(MakeHold(mode=Mode.HEAT, heat_setpoint_c=21.5, id="a1"))
+    assert heat_c(immediate, 0, 500) == [21.5, 21.5]
+    scheduled = done(MakeHold(mode=Mode.COOL, cool_setpoint_c=24.0, start="13:30", id="a2"), program=immediate)
+    assert [look(scheduled, hours).mode for hours in (1.4, 1.5, 500)] == [Mode.HEAT, Mode.COOL, Mode.COOL]
+    windowed = done(MakeHold(heat_setpoint_c=23.0, start="13:00", until="14:00", id="a3"), program=immediate)
+    assert heat_c(windowed, 0.9, 1.0, 1.9, 2.0) == [21.5, 23.0, 23.0, 21.5]
+    replaced = done(Cancel("a3"), MakeHold(heat_setpoint_c=18.0, start="13:00", until="14:00"), program=windowed)
+    assert heat_c(replaced, 1.0, 2.0) == [18.0, 21.5]
+    idle = done(MakeHold(mode=Mode.OFF), program=immediate)
+    assert look(idle, 1).mode is Mode.OFF
+    assert look(done(Resume(), program=idle), 1).why == "schedule"

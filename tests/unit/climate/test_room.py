@@ -1,0 +1,223 @@
+"""The loop: outputs off whatever ends it, heat with a full disk, everything told survives, a hang is noticed."""
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from agent.climate import room
+from agent.climate.control import Observed
+from agent.climate.guard import GuardLimits
+from agent.climate.holds import Hold, Program, with_hold
+from agent.climate.model import Setpoints
+from agent.climate.room import FILE_NAME, Climate
+from agent.climate.settings import ClimateSettings, ZoneSettings
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
+from agent.foundation.worker import InlineWorker
+from hal.errors import ActuatorFault
+from hal.interface import HvacAction, HvacDemand, ZoneOutput
+
+HEAT, OFF = HvacAction.HEAT, HvacAction.OFF
+SETTINGS = ClimateSettings(
+    zones=(ZoneSettings(zone_id="z", sensors=(("t", 1.0),), limits=GuardLimits(60.0, 60.0, 60)),)
+)
+
+
+class Outputs:
+    """Relays that remember; `act` may raise or hang."""
+
+    def __init__(self) -> None:
+        self.zones = (ZoneOutput("z"),)
+        self.applied: list[HvacDemand] = []
+        self.act: Callable[[], object] = lambda: None
+        self.hang: asyncio.Event | None = None
+
+    async def apply(self, demand: HvacDemand) -> None:
+        if self.hang is not None:
+            await self.hang.wait()
+        self.act()
+        self.applied.append(demand)
+
+
+class Clock:
+    """A minute passes with each look at the sensors."""
+
+    boot_id = "boot"
+
+    def __init__(self) -> None:
+        self.now_ms = 1_000_000
+        self.utc: int | None = 1_768_400_000_000
+
+    def monotonic_ms(self) -> int:
+        return self.now_ms
+
+    def utc_ms(self) -> int | None:
+        return self.utc
+
+
+class Bench:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.clock = Clock()
+        self.outputs = Outputs()
+        self.disk = Disk()
+        self.faults: list[str] = []
+        self.value_c = 15.0
+        self.timezone = "Europe/Berlin"
+        self.fail: Exception | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def observed(self) -> Mapping[str, Observed]:
+        self.clock.now_ms += 60_000
+        if self.fail is not None:
+            raise self.fail
+        return {"t": Observed(self.value_c, self.clock.now_ms)}
+
+    def make(self) -> Climate:
+        return Climate(
+            self.directory,
+            settings=SETTINGS,
+            outputs=self.outputs,
+            observed=self.observed,
+            timezone=lambda: self.timezone,
+            clock=self.clock,
+            disk=self.disk,
+            worker=InlineWorker(),
+            add_fault=self.faults.append,
+        )
+
+    def start(self, climate: Climate) -> asyncio.Task[None]:
+        self._task = asyncio.get_running_loop().create_task(climate.run())
+        return self._task
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - the loop under test has no event for it
+                await asyncio.sleep(0)
+
+    async def heats(self) -> None:
+        await self.until(lambda: self.outputs.applied and self.outputs.applied[-1].zones.get("z") is HEAT)
+
+    async def end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    for name in ("TICK_S", "KEEP_AFTER_S", "KEEP_RETRY_S"):
+        monkeypatch.setattr(room, name, 0.0)
+    made = Bench(tmp_path)
+    yield made
+    await made.end()
+
+
+async def test_it_heats_and_a_stop_switches_off(bench: Bench) -> None:
+    bench.start(bench.make())
+    await bench.heats()
+    await bench.end()
+    assert bench.outputs.applied[-1] == HvacDemand()
+
+
+async def test_a_defect_switches_off_too_and_the_next_life_waits_its_minimum_time(bench: Bench) -> None:
+    climate = bench.make()
+    task = bench.start(climate)
+    await bench.heats()
+    bench.fail = RuntimeError("a defect")
+    await asyncio.wait({task})
+    assert task.exception() is not None
+    assert bench.outputs.applied[-1] == HvacDemand()
+    bench.fail = None
+    count = len(bench.outputs.applied)
+    bench.start(climate)
+    await bench.until(lambda: len(bench.outputs.applied) > count)
+    assert bench.outputs.applied[count].zones == {"z": OFF}
+
+
+async def test_it_heats_with_a_full_disk_and_says_what_is_not_kept(bench: Bench) -> None:
+    def full(operation: Operation, target: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", target)
+
+    bench.disk.on_operation = full
+    climate = bench.make()
+    bench.start(climate)
+    await bench.heats()
+    await bench.until(lambda: "no room on the disk" in climate.file_problem)
+    before = len(bench.outputs.applied)
+    await bench.until(lambda: len(bench.outputs.applied) > before + 10)
+    bench.disk.on_operation = lambda operation, target: None
+    await bench.until(lambda: not climate.file_problem)
+    assert (bench.directory / FILE_NAME).exists()
+
+
+async def test_what_it_was_told_survives_a_restart(bench: Bench) -> None:
+    climate = bench.make()
+    program = with_hold(Program(setpoints=Setpoints(18.0, 25.0)), Hold("h", heat_setpoint_c=22.0), climate.moment())
+    climate.tell("z", program)
+    bench.start(climate)
+    await bench.until((bench.directory / FILE_NAME).exists)
+    await bench.end()
+    assert bench.make().control.minds["z"].program == climate.control.minds["z"].program
+    with pytest.raises(KeyError):
+        climate.tell("attic", program)
+
+
+async def test_a_file_that_cannot_be_read_is_put_aside(bench: Bench) -> None:
+    (bench.directory / FILE_NAME).write_bytes(b"{")
+    climate = bench.make()
+    assert f"kept as {FILE_NAME}.corrupt-1" in climate.file_problem
+    assert bench.faults == [climate.file_problem]
+    bench.start(climate)
+    await bench.heats()
+
+
+async def test_outputs_that_fail_are_reported_once_and_tried_again(bench: Bench) -> None:
+    def broken() -> None:
+        raise ActuatorFault("relay 3 does not answer; check its cable")
+
+    bench.outputs.act = broken
+    climate = bench.make()
+    bench.start(climate)
+    await bench.until(lambda: climate.control.state.at_ms > 2_000_000)
+    assert bench.faults == ["relay 3 does not answer; check its cable"]
+    assert climate.output_problem == bench.faults[0]
+    bench.outputs.act = lambda: None
+    await bench.heats()
+    assert climate.output_problem == ""
+
+
+async def test_outputs_that_hang_do_not_hang_the_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "APPLY_S_MAX", 0.0)
+    bench.outputs.hang = asyncio.Event()
+    climate = bench.make()
+    bench.start(climate)
+    await bench.until(lambda: "did not answer" in climate.output_problem)
+    before_ms = climate.control.state.at_ms
+    await bench.until(lambda: climate.control.state.at_ms > before_ms)
+
+
+async def test_a_loop_that_has_not_decided_for_a_minute_hangs(bench: Bench) -> None:
+    climate = bench.make()
+    assert not climate.is_hung
+    bench.clock.now_ms += 60_001
+    assert climate.is_hung
+
+
+async def test_a_zone_that_does_not_get_warmer_is_reported_once(bench: Bench) -> None:
+    bench.start(bench.make())
+    await bench.until(lambda: bench.faults)
+    assert "z: it is heated and does not get warmer" in bench.faults[0]
+    before = len(bench.outputs.applied)
+    await bench.until(lambda: len(bench.outputs.applied) > before + 50)
+    assert len(bench.faults) == 1
+
+
+async def test_a_time_zone_that_means_nothing_is_utc(bench: Bench) -> None:
+    climate = bench.make()
+    assert str(climate.zone_info()) == "Europe/Berlin"
+    bench.timezone = "Mars/Olympus"
+    assert str(climate.zone_info()) == "UTC"

@@ -1,0 +1,86 @@
+"""Boiler or heat pump with what belongs to it: stages, auxiliary heat, pump, fan, reversing valve."""
+
+import msgspec
+import pytest
+
+from agent.climate.guard import GuardLimits
+from agent.climate.settings import SourceKind, SourceSettings
+from agent.climate.source import Need, SourceState, just_stopped, step
+from hal.interface import HvacAction, SourceDemand
+
+HEAT, COOL, OFF = HvacAction.HEAT, HvacAction.COOL, HvacAction.OFF
+PUMP = SourceSettings(
+    kind=SourceKind.HEAT_PUMP,
+    limits=GuardLimits(300.0, 300.0, 6),
+    stages=2,
+    has_aux=True,
+    stage2_after_s=600.0,
+    aux_after_s=1800.0,
+)
+
+
+class Bench:
+    def __init__(self, settings: SourceSettings = PUMP) -> None:
+        self.settings = settings
+        self.now_ms = 10_000_000
+        self.state: SourceState = just_stopped(0)
+
+    def run(self, need: Need, minutes: int = 1) -> SourceDemand:
+        for _ in range(minutes):
+            self.now_ms += 60_000
+            self.state, demand = step(self.state, self.settings, need, now_ms=self.now_ms, dt_s=60.0)
+        return demand
+
+
+def test_it_starts_at_its_first_stage_with_pump_and_fan() -> None:
+    demand = Bench().run(Need(HEAT, 0.5))
+    assert demand == SourceDemand(HEAT, stage=1, is_pump_on=True, is_fan_on=True)
+
+
+def test_the_second_stage_helps_where_the_first_does_not_suffice() -> None:
+    bench = Bench()
+    assert bench.run(Need(HEAT, 1.6), 10).stage == 2
+    assert bench.run(Need(HEAT, 0.5), 10).stage == 2
+    assert bench.run(Need(HEAT, 0.2), 10).stage == 1
+
+
+def test_a_source_of_one_stage_has_no_second() -> None:
+    assert Bench(msgspec.structs.replace(PUMP, stages=1)).run(Need(HEAT, 5.0), 60).stage == 1
+
+
+def test_auxiliary_heat_helps_where_the_pump_does_not_suffice_or_fails() -> None:
+    bench = Bench()
+    assert not bench.run(Need(HEAT, 2.1), 29).is_aux_on
+    assert bench.run(Need(HEAT, 2.1), 1).is_aux_on
+    assert not bench.run(Need(HEAT, 0.2), 10).is_aux_on
+    assert Bench().run(Need(HEAT, 0.5, is_failing=True)).is_aux_on
+
+
+def test_auxiliary_heat_never_runs_while_cooling_or_without_a_call() -> None:
+    bench = Bench()
+    bench.run(Need(HEAT, 3.0), 60)
+    assert not bench.run(Need(COOL, 3.0, is_failing=True)).is_aux_on
+    assert not bench.run(Need(OFF, 3.0, is_failing=True)).is_aux_on
+
+
+@pytest.mark.parametrize("is_on_in_heating", [True, False])
+def test_the_reversing_valve_follows_its_kind_and_rests_where_it_is(is_on_in_heating: bool) -> None:
+    bench = Bench(msgspec.structs.replace(PUMP, is_valve_on_in_heating=is_on_in_heating))
+    assert bench.run(Need(HEAT, 0.5)).is_valve_on is is_on_in_heating
+    assert bench.run(Need(OFF, 0.0), 20).is_valve_on is is_on_in_heating
+    assert bench.run(Need(COOL, 0.5)).is_valve_on is not is_on_in_heating
+
+
+def test_a_boiler_has_no_reversing_valve() -> None:
+    bench = Bench(msgspec.structs.replace(PUMP, kind=SourceKind.BOILER, is_valve_on_in_heating=True))
+    assert not bench.run(Need(HEAT, 0.5)).is_valve_on
+
+
+def test_pump_and_fan_run_on() -> None:
+    bench = Bench()
+    bench.run(Need(HEAT, 0.5), 10)
+    demand = bench.run(Need(OFF, 0.0))
+    assert (demand.action, demand.stage, demand.is_pump_on, demand.is_fan_on) == (OFF, 0, True, True)
+    demand = bench.run(Need(OFF, 0.0))
+    assert (demand.is_pump_on, demand.is_fan_on) == (True, False)
+    assert not bench.run(Need(OFF, 0.0), 4).is_pump_on

@@ -1,0 +1,58 @@
+"""Heat that does not come and heat that does not end are noticed, and only these."""
+
+from collections.abc import Iterable
+
+from agent.climate.watch import Watch, step
+
+FAILURE_S = 7200.0
+
+
+def run(values: Iterable[float], *, is_heated: bool, watch: Watch | None = None) -> Watch:
+    """Return what is known after a minute at each temperature, heated to 21."""
+    watch = watch or Watch()
+    for value_c in values:
+        watch = step(watch, value_c=value_c, setpoint_c=21.0, is_heated=is_heated, dt_s=60.0, failure_s=FAILURE_S)
+    return watch
+
+
+def test_heat_that_does_not_come_is_noticed() -> None:
+    assert not run([15.0] * 120, is_heated=True).is_failing
+    failing = run([15.0] * 122, is_heated=True)
+    assert failing.is_failing
+    assert "does not get warmer" in failing.problem
+
+
+def test_a_room_that_rises_slowly_is_heated_well() -> None:
+    assert not run([15.0 + minute / 200 for minute in range(1000)], is_heated=True).is_failing
+
+
+def test_the_notice_goes_when_it_gets_warmer() -> None:
+    failing = run([15.0] * 200, is_heated=True)
+    assert not run([15.4], is_heated=True, watch=failing).is_failing
+
+
+def test_pauses_do_not_count_and_do_not_forget() -> None:
+    watch = run([15.0] * 100, is_heated=True)
+    watch = run([15.0] * 300, is_heated=False, watch=watch)
+    assert not watch.is_failing
+    assert run([15.0] * 30, is_heated=True, watch=watch).is_failing
+
+
+def test_near_its_setpoint_a_room_need_not_rise() -> None:
+    assert not run([20.5] * 1000, is_heated=True).is_failing
+
+
+def test_heat_that_does_not_end_is_noticed() -> None:
+    rising = [22.0 + minute / 30 for minute in range(180)]
+    stuck = run(rising, is_heated=False)
+    assert stuck.is_stuck
+    assert "relay" in stuck.problem
+    assert not run([25.0 - minute / 100 for minute in range(180)], is_heated=False, watch=stuck).is_stuck
+
+
+def test_what_the_radiators_still_hold_is_no_stuck_relay() -> None:
+    assert not run([22.0 + minute / 30 for minute in range(59)], is_heated=False).is_stuck
+
+
+def test_a_room_that_is_not_above_its_setpoint_may_rise() -> None:
+    assert not run([15.0 + minute / 50 for minute in range(300)], is_heated=False).is_stuck

@@ -1,0 +1,226 @@
+"""Relays follow the demand line by line, are read back, and are off before and after anybody holds them."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from agent import daemon, world
+from agent.config import resolve_text
+from agent.errors import ConfigInvalid
+from hal.errors import ActuatorFault
+from hal.interface import HvacAction, HvacDemand, SourceDemand
+from hal.linux.board import LinuxBoard
+from hal.linux.gpio import SOURCE_LINES, GpiodLines, GpioOutputs, Relay, Wiring, values_for
+
+HEAT, COOL = HvacAction.HEAT, HvacAction.COOL
+WIRING = Wiring(
+    chip=Path("/dev/gpiochip0"),
+    zones=(Relay("living", 17, 17), Relay("bath", 27), Relay("attic", None, 22)),
+    source={name: 30 + number for number, name in enumerate(SOURCE_LINES)},
+)
+
+
+class Lines:
+    def __init__(self) -> None:
+        self.values: dict[int, bool] = {}
+        self.stuck: dict[int, bool] = {}
+        self.error: OSError | None = None
+        self.is_closed = False
+
+    def set(self, values: Mapping[int, bool]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.values |= values
+
+    def get(self) -> Mapping[int, bool]:
+        return self.values | self.stuck
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    @property
+    def on(self) -> frozenset[int]:
+        return frozenset(line for line, is_on in self.values.items() if is_on)
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.opened: list[Lines] = []
+        self.outputs = GpioOutputs(WIRING, self._open)
+
+    def _open(self, wiring: Wiring) -> Lines:
+        self.opened.append(Lines())
+        return self.opened[-1]
+
+
+def on(demand: HvacDemand) -> set[int]:
+    return {line for line, is_on in values_for(WIRING, demand).items() if is_on}
+
+
+def test_each_part_has_its_line() -> None:
+    assert on(HvacDemand()) == set()
+    assert on(HvacDemand({"living": HEAT, "bath": HEAT, "attic": HEAT})) == {17, 27}
+    assert on(HvacDemand({"living": COOL, "bath": COOL, "attic": COOL})) == {17, 22}
+    assert on(HvacDemand({}, SourceDemand(HEAT, 1, is_pump_on=True))) == {30, 34}
+    everything = SourceDemand(COOL, 2, is_aux_on=True, is_pump_on=True, is_fan_on=True, is_valve_on=True)
+    assert on(HvacDemand({}, everything)) == {31, 32, 33, 34, 35, 36}
+    assert set(values_for(WIRING, HvacDemand())) == set(WIRING.lines)
+
+
+def test_the_zones_say_what_they_can() -> None:
+    zones = [(zone.name, zone.can_heat, zone.can_cool) for zone in Bench().outputs.zones]
+    assert zones == [("living", True, True), ("bath", True, False), ("attic", False, True)]
+
+
+async def test_a_line_that_does_not_follow_is_named() -> None:
+    bench = Bench()
+    await bench.outputs.apply(HvacDemand({"bath": HEAT}))
+    bench.opened[0].stuck[27] = True
+    with pytest.raises(ActuatorFault, match="line 27 did not follow"):
+        await bench.outputs.apply(HvacDemand())
+
+
+async def test_lines_that_are_lost_are_taken_anew() -> None:
+    bench = Bench()
+    await bench.outputs.apply(HvacDemand({"bath": HEAT}))
+    bench.opened[0].error = OSError(5, "Input/output error")
+    with pytest.raises(ActuatorFault, match="Input/output error"):
+        await bench.outputs.apply(HvacDemand({"bath": HEAT}))
+    assert bench.opened[0].is_closed
+    await bench.outputs.apply(HvacDemand({"bath": HEAT}))
+    assert bench.opened[1].on == {27}
+
+
+async def test_closing_switches_off_first() -> None:
+    bench = Bench()
+    await bench.outputs.apply(HvacDemand({"bath": HEAT}))
+    bench.outputs.close()
+    assert (bench.opened[0].on, bench.opened[0].is_closed) == (set(), True)
+    bench.outputs.close()
+    await bench.outputs.apply(HvacDemand({"bath": HEAT}))
+    bench.opened[1].error = OSError(5, "Input/output error")
+    bench.outputs.close()
+    assert bench.opened[1].is_closed
+
+
+class FakeGpiod:
+    """The part of the package gpiod that is used: module `gpiod` and its module `line`."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.values: dict[int, str] = {}
+        self.settings: dict[str, object] = {}
+        self.released = False
+        self.error: OSError | None = None
+        self.line = SimpleNamespace(
+            Value=SimpleNamespace(ACTIVE="active", INACTIVE="inactive"), Direction=SimpleNamespace(OUTPUT="output")
+        )
+
+    def LineSettings(self, **settings: object) -> object:  # noqa: N802 - as the package calls it
+        self.settings = settings
+        return settings
+
+    def request_lines(self, chip: str, *, consumer: str, config: dict[tuple[int, ...], object]) -> "FakeGpiod":
+        if self.error is not None:
+            raise self.error
+        self.calls.append((chip, consumer))
+        (lines,) = config
+        self.values = dict.fromkeys(lines, "inactive")
+        return self
+
+    def set_values(self, values: dict[int, str]) -> None:
+        self.values |= values
+
+    def get_values(self, lines: list[int]) -> list[str]:
+        return [self.values[line] for line in lines]
+
+    def release(self) -> None:
+        self.released = True
+
+
+@pytest.fixture
+def gpiod(monkeypatch: pytest.MonkeyPatch) -> FakeGpiod:
+    fake = FakeGpiod()
+    monkeypatch.setitem(sys.modules, "gpiod", fake)  # type: ignore[arg-type] # it stands for a module
+    monkeypatch.setitem(sys.modules, "gpiod.line", fake.line)  # type: ignore[arg-type]
+    return fake
+
+
+async def test_lines_are_taken_through_the_package_all_off(gpiod: FakeGpiod) -> None:
+    outputs = GpioOutputs(WIRING)
+    await outputs.apply(HvacDemand({"bath": HEAT}))
+    assert gpiod.calls == [("/dev/gpiochip0", "climahub")]
+    assert gpiod.settings == {"direction": "output", "active_low": False, "output_value": "inactive"}
+    assert {line for line, value in gpiod.values.items() if value == "active"} == {27}
+    outputs.close()
+    assert gpiod.released
+    assert "active" not in gpiod.values.values()
+
+
+async def test_lines_that_somebody_else_holds(gpiod: FakeGpiod) -> None:
+    gpiod.error = OSError(16, "Device or resource busy")
+    with pytest.raises(ActuatorFault, match="cannot be had"):
+        await GpioOutputs(WIRING).apply(HvacDemand())
+
+
+async def test_without_the_package_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gpiod", None)
+    with pytest.raises(ActuatorFault, match=r"pip install 'climahub\[gpio\]'"):
+        GpiodLines(WIRING)
+
+
+LINUX = """[cloud]
+base_url = "https://a.example"
+[board]
+name = "linux"
+[board.linux]
+relays_active_low = true
+relays = [{ name = "living", heat_line = 17 }]
+source_lines = [{ part = "pump", line = 27 }]
+"""
+
+
+async def test_the_configuration_wires_the_board(tmp_path: Path, gpiod: FakeGpiod) -> None:
+    config = resolve_text(LINUX, file="test", directory=tmp_path, environ={}).config
+    wiring = world.wiring_of(config.board.linux)
+    assert wiring == Wiring(Path("/dev/gpiochip0"), (Relay("living", 17),), {"pump": 27}, True)
+    board = LinuxBoard(sysfs_root=tmp_path, proc_root=tmp_path, wiring=wiring)
+    assert board.outputs is not None
+    await board.outputs.apply(HvacDemand({"living": HEAT}))
+    await board.close()
+    assert gpiod.released
+
+
+def test_outputs_off_is_what_the_unit_does_after_the_agent(tmp_path: Path, gpiod: FakeGpiod) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(LINUX)
+    assert daemon.outputs_off(path, {}) == 0
+    assert gpiod.released
+    assert set(gpiod.values.values()) == {"inactive"}
+    gpiod.error = OSError(16, "Device or resource busy")
+    assert daemon.outputs_off(path, {}) == daemon.EXIT_CONFIG
+    path.write_text('[cloud]\nbase_url = "https://a.example"\n')
+    assert daemon.outputs_off(path, {}) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('relays = [{ name = "a" }]', "needs heat_line or cool_line"),
+        ("relays = [{ heat_line = 1 }]", "needs a name"),
+        ('relays = [{ name = "a", heat_line = -1 }]', "whole number"),
+        ('relays = [{ name = "a", heat_line = 1 }, { name = "a", heat_line = 2 }]', "same name"),
+        ('relays = [{ name = "a", heat_line = 1 }, { name = "b", heat_line = 1 }]', "share a line"),
+        ('relays = [{ name = "a", heat_line = 1, colour = 2 }]', "unknown key"),
+        ("relays = [1]", "not a table"),
+        ('source_lines = [{ part = "stove", line = 1 }]', "needs a part and a line"),
+        ('source_lines = [{ part = "pump", line = 1 }, { part = "fan", line = 1 }]', "named twice"),
+    ],
+)
+def test_a_wiring_that_cannot_be_is_refused_in_words(text: str, words: str) -> None:
+    whole = f'[cloud]\nbase_url = "https://a.example"\n[board.linux]\n{text}\n'
+    with pytest.raises(ConfigInvalid, match=words):
+        resolve_text(whole, file="test", directory=Path("/"), environ={})

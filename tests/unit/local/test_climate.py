@@ -1,0 +1,221 @@
+"""The control room at the door and on the command line, through a real socket: what is shown is what was told."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.cli import exits, root
+from agent.cli.climate import as_text
+from agent.climate.control import Observed
+from agent.climate.room import Climate
+from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
+from agent.foundation.disk import Disk
+from agent.foundation.worker import InlineWorker
+from agent.local import climate as door
+from agent.local import no_climate, server
+from agent.local.commands import CommandsReport
+from hal.interface import HvacDemand, ZoneOutput
+
+ZONES = ("living", "bath")
+WEEK = b"""{"name": "week", "blocks": [
+ {"label": "Day", "start": "06:00", "end": "22:00", "heat_setpoint_c": 21, "cool_setpoint_c": 26},
+ {"label": "Night", "start": "22:00", "end": "06:00", "heat_setpoint_c": 17, "cool_setpoint_c": 27}]}"""
+
+
+class Clock:
+    boot_id = "boot"
+
+    def monotonic_ms(self) -> int:
+        return 10_000_000
+
+    def utc_ms(self) -> int | None:
+        return 1_768_392_000_000  # 2026-01-14, 13:00 in Berlin
+
+
+class Outputs:
+    zones = tuple(ZoneOutput(name) for name in ZONES)
+
+    async def apply(self, demand: HvacDemand) -> None:
+        """Nothing."""
+
+
+def make(directory: Path) -> Climate:
+    settings = ClimateSettings(
+        zones=tuple(ZoneSettings(zone_id=name, sensors=((name, 1.0),)) for name in ZONES),
+        source=SourceSettings(kind=SourceKind.BOILER),
+    )
+    return Climate(
+        directory,
+        settings=settings,
+        outputs=Outputs(),
+        observed=lambda: {"living": Observed(19.4, 10_000_000)},
+        timezone=lambda: "Europe/Berlin",
+        clock=Clock(),
+        disk=Disk(),
+        worker=InlineWorker(),
+    )
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[tuple[Path, Climate]]:
+    climate = make(tmp_path)
+    climate.control.step(climate.moment(), {"living": Observed(19.4, 10_000_000)}, climate.zone_info())
+    path = tmp_path / "status.sock"
+    numbers = itertools.count(1)
+
+    async def nothing() -> CommandsReport:
+        return CommandsReport([], "")
+
+    async def refuse(command_id: str) -> None:
+        raise KeyError(command_id)
+
+    def status() -> None:
+        raise NotImplementedError
+
+    task = asyncio.get_running_loop().create_task(
+        server.serve(
+            path,
+            status,  # type: ignore[arg-type] # never asked here
+            commands=nothing,
+            confirm=refuse,
+            more=door.routes(climate, lambda: f"h{next(numbers)}"),
+        )
+    )
+    async with asyncio.timeout(5):
+        while not path.exists():  # noqa: ASYNC110 - the file is the event
+            await asyncio.sleep(0)
+    yield path, climate
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def climahub(path: Path, *words: str) -> int:
+    return await asyncio.to_thread(root.run, ["climate", *words, "--socket", str(path)])
+
+
+async def test_status_shows_every_zone_with_its_reason(
+    hub: tuple[Path, Climate], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await climahub(hub[0], "status") == exits.OK
+    text = capsys.readouterr().out
+    assert "living  19.4 °C  20.0 to 26.0 °C  heat  off" in text
+    assert "idle: 0.6 K below 20.0" in text
+    assert "! bath: no sensor has said anything yet" in text
+    assert "source: off" in text
+    assert await climahub(hub[0], "status", "--unit", "F") == exits.OK
+    assert "66.9 °F  68.0 to 78.8 °F" in capsys.readouterr().out
+    assert await climahub(hub[0], "status", "--json") == exits.OK
+    assert msgspec.json.decode(capsys.readouterr().out, type=door.ClimateReport).zones[0].room_c == 19.4
+
+
+async def test_set_hold_eco_and_resume(hub: tuple[Path, Climate], capsys: pytest.CaptureFixture[str]) -> None:
+    path, climate = hub
+    assert await climahub(path, "set", "--mode", "auto", "--heat", "68F", "--cool", "25") == exits.OK
+    assert "bath: 20.0 to 25.0 °C, auto; no schedule" in capsys.readouterr().out
+    assert await climahub(path, "hold", "--zone", "living", "--heat", "22", "--for", "2h", "--id", "mine") == exits.OK
+    said = capsys.readouterr().out
+    assert said == "living: 22.0 to 25.0 °C, auto; hold, until Wed 15:00\n"
+    assert await climahub(path, "status") == exits.OK
+    assert "living: hold mine, now to 2026-01-14T14:00:00Z" in capsys.readouterr().out
+    assert await climahub(path, "eco", "on", "--heat-limit", "18") == exits.OK
+    assert "living: 18.0 to 25.6 °C, auto; hold, bounded by eco" in capsys.readouterr().out
+    assert await climahub(path, "eco", "off") == exits.OK
+    assert await climahub(path, "resume", "--zone", "living", "--id", "mine") == exits.OK
+    assert climate.control.minds["living"].program.holds == ()
+    assert await climahub(path, "hold", "--away") == exits.OK
+    assert await climahub(path, "resume") == exits.OK
+    assert not any(mind.program.holds for mind in climate.control.minds.values())
+
+
+async def test_schedules_from_a_file(
+    hub: tuple[Path, Climate], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, climate = hub
+    file = tmp_path / "week.json"
+    file.write_bytes(WEEK)
+    assert await climahub(path, "schedule", "all", "--put", str(file)) == exits.OK
+    assert "bath: 21.0 to 26.0 °C, heat; schedule, Day, until Wed 22:00" in capsys.readouterr().out
+    assert await climahub(path, "schedule", "living") == exits.OK
+    assert '"label": "Night"' in capsys.readouterr().out
+    assert await climahub(path, "schedule", "living", "--none") == exits.OK
+    assert await climahub(path, "schedule", "living", "--follow", "week") == exits.OK
+    assert climate.control.minds["living"].program.schedule == "week"
+    assert await climahub(path, "schedule", "living", "--drop", "week") == exits.OK
+    assert climate.control.minds["living"].program.schedules == {}
+    file.write_bytes(b"{")
+    assert await climahub(path, "schedule", "living", "--put", str(file)) == exits.USAGE
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["set", "--zone", "attic", "--heat", "20"], "there is no zone attic; there is living, bath"),
+        (["set", "--heat", "50"], "allowed are 4 to 35"),
+        (["hold", "--heat", "20", "--until", "next"], "no schedule is followed"),
+        (["resume", "--id", "x"], "there is no hold x"),
+        (["schedule", "living", "--follow", "x"], "there is no schedule x"),
+    ],
+)
+async def test_what_cannot_be_is_refused_and_changes_nothing(
+    hub: tuple[Path, Climate], words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = [mind.program for mind in hub[1].control.minds.values()]
+    assert await climahub(hub[0], *words) == exits.FAILED
+    assert said in capsys.readouterr().err
+    assert [mind.program for mind in hub[1].control.minds.values()] == before
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"do": "dance"}', b'{"do": "set", "x": 1}', b"\xff", b" " * 70_000])
+async def test_a_body_that_is_no_order_is_refused(hub: tuple[Path, Climate], body: bytes) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(hub[0]))
+    head = f"POST /v1/climate/living HTTP/1.1\r\nHost: hub\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    writer.write(head.encode() + body)
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
+async def test_temperatures_and_durations_are_read_as_people_write_them(hub: tuple[Path, Climate]) -> None:
+    assert await climahub(hub[0], "set", "--heat", "warm") == exits.USAGE
+    assert await climahub(hub[0], "hold", "--heat", "20", "--for", "soon") == exits.USAGE
+    assert await climahub(hub[0], "hold", "--heat", "20.5°C", "--for", "90") == exits.OK
+
+
+def test_a_hub_without_zones_says_so() -> None:
+    assert "drives nothing" in as_text(door.build_climate(None))
+    with pytest.raises(KeyError):
+        door.give_order(None, "all", door.Order, str)  # type: ignore[arg-type] # never looked at
+
+
+def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["climate", "status", "--socket", str(tmp_path / "none.sock")]) == exits.NO_DAEMON
+    assert "climahub config check" in capsys.readouterr().err
+
+
+async def test_a_hub_that_drives_nothing_answers_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "idle.sock"
+
+    async def nothing() -> CommandsReport:
+        return CommandsReport([], "")
+
+    async def refuse(command_id: str) -> None:
+        raise KeyError(command_id)
+
+    task = asyncio.get_running_loop().create_task(
+        server.serve(path, str, commands=nothing, confirm=refuse, more=no_climate.routes())  # type: ignore[arg-type] # no status
+    )
+    async with asyncio.timeout(5):
+        while not path.exists():  # noqa: ASYNC110 - the file is the event
+            await asyncio.sleep(0)
+    assert await climahub(path, "status") == exits.OK
+    assert "drives nothing" in capsys.readouterr().out
+    assert await climahub(path, "resume") == exits.FAILED
+    assert "has no zones" in capsys.readouterr().err
+    task.cancel()
+    await asyncio.wait({task})
