@@ -6,6 +6,7 @@ The loop is async-solipsism's; added here is the guard against a livelock, which
 import asyncio
 import random
 import selectors
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -14,6 +15,8 @@ import async_solipsism.selector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.tracing import Trace
+
+from agent.rehearsal import wire
 
 TURNS_PER_SECOND_MAX = 100_000
 """Turns of the loop within one virtual second. A catch-up of 60 requests takes about 3,000."""
@@ -83,14 +86,16 @@ class VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc] # no type in
 class MemoryConnector(aiohttp.BaseConnector):
     """Connects to a server on the same virtual loop; the network between them can be slow or cut."""
 
-    def __init__(self, rng: random.Random, *, latency_s_max: float) -> None:
+    def __init__(self, server: Callable[[], asyncio.Protocol], rng: random.Random, *, latency_s_max: float) -> None:
         """Start with the network whole.
 
         Args:
+            server: Makes the server's end of a connection (`aiohttp.web.Server`).
             rng: For the latency of each connection.
             latency_s_max: The longest time that connecting takes.
         """
         super().__init__(keepalive_timeout=70.0)
+        self._server = server
         self._rng = rng
         self._latency_s_max = latency_s_max
         self._transports: list[asyncio.Transport] = []
@@ -117,8 +122,8 @@ class MemoryConnector(aiohttp.BaseConnector):
         await asyncio.sleep(self._rng.uniform(0.0, self._latency_s_max))
         if self.is_cut:
             raise aiohttp.ClientConnectionError(f"no route to {req.url.host}")
-        protocol: Any
-        transport, protocol = await self._loop.create_connection(self._factory, str(req.url.host), req.url.port or 80)
+        protocol: ResponseHandler = self._factory()
+        transport = wire.connect(self._loop, protocol, self._server())
         self._transports = [known for known in self._transports if not known.is_closing()]
         self._transports.append(transport)
-        return protocol  # type: ignore[no-any-return] # the factory makes a ResponseHandler
+        return protocol

@@ -49,7 +49,8 @@ from agent.rehearsal.verdict import ReadingCounts, RequestCounts, Verdict
 from agent.telemetry.outbox import Outbox, OutboxStats
 from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbox
 
-PORT = 8443
+BASE_URL = "http://127.0.0.1:8443"
+"""Nobody listens there: `MemoryConnector` leads every connection to the reference cloud."""
 REBOOT_S = 20.0
 """How long a restart of the machine takes, up to the agent's first moment."""
 
@@ -121,6 +122,7 @@ class Rehearsal:
         self._is_key_on_its_way = False
         self._end: asyncio.Event | None = None
         self._is_rebooting = False
+        self._runner = web.AppRunner(self.cloud.application(), access_log=None, handle_signals=False)
         self._connector: MemoryConnector | None = None
         self._cuts = self._full_disks = 0
         self._blow: asyncio.Future[Mishap] | None = None
@@ -148,7 +150,7 @@ class Rehearsal:
             self._blow.set_result(self._stopped())
 
     def _make_config(self) -> Config:
-        text = f'[cloud]\nbase_url = "http://127.0.0.1:{PORT}"\n{self.options.config_text}'
+        text = f'[cloud]\nbase_url = "{BASE_URL}"\n{self.options.config_text}'
         return resolve_text(text, file="rehearsal", directory=self._scratch, environ={}).config
 
     def _on_readings(self, name: str, readings: Sequence[AcceptedReading]) -> None:
@@ -185,9 +187,7 @@ class Rehearsal:
 
     async def run(self) -> None:
         """Let it all happen."""
-        runner = web.AppRunner(self.cloud.application(), access_log=None, handle_signals=False)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", PORT).start()
+        await self._runner.setup()
         try:
             async with asyncio.TaskGroup() as group:
                 others = [
@@ -201,7 +201,7 @@ class Rehearsal:
                     other.cancel()
             await self._audit()
         finally:
-            await runner.cleanup()
+            await self._runner.cleanup()
 
     async def _conduct(self) -> None:
         """Let the mishaps happen at their times."""
@@ -287,7 +287,10 @@ class Rehearsal:
     async def _one_life(self, left_s: float) -> Mishap | None:
         """Run one process; return the mishap that ended it, or `None` where it ended in good order."""
         loop = self._loop
-        self._connector = MemoryConnector(self._connector_rng, latency_s_max=self._latency_s_max)
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the cloud is not up")
+        self._connector = MemoryConnector(server, self._connector_rng, latency_s_max=self._latency_s_max)
         self._set_network(self._connector)
         self._zeros_utc_ms[self.machine.clock.boot_id] = self.machine.utc_of(0)
         self._eavesdropper.look()

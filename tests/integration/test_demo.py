@@ -78,7 +78,7 @@ def test_through_outages_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_recording_arrives_whole_and_ends_the_demo() -> None:
     recording = replay.load(DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml")
-    account, scenes = played(for_s=30.0, speed=86_400.0, recording=recording)
+    account, scenes = played(for_s=300.0, speed=86_400.0, recording=recording)
     assert account == Account(taken=670, accepted=670, pending=0, given_up=0, altered=0, lost=0)
     assert recording.readings_count == 670
     # It ends by itself: with the first scene in which all has arrived.
