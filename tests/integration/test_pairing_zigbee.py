@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("bellows")
 pytest.importorskip("hal.zigbee", reason="the radio comes with a branch of its own")
 
-from tests.integration.conftest import Cloud
 from tests.integration.test_zigbee_daemon import House
+
+from tests.integration.conftest import Cloud
 
 PATIENCE_S = 30.0
 
