@@ -13,8 +13,6 @@ from agent.foundation.operations import OnOperation, Operation, unhindered
 QUARANTINED_MAX = 4
 """How many unreadable copies of one file are kept for the technician; the oldest makes room."""
 
-SECRET_MODE = 0o600
-
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -46,8 +44,8 @@ class Disk:
 
         Args:
             path: The file.
-            data: Its whole content.
-            is_secret: Nobody but the owner may read it, from the first byte on.
+            data: Its new content.
+            is_secret: Let nobody but this user read it, at no time.
 
         Raises:
             StorageFull: No room; the old content stays.
@@ -56,9 +54,11 @@ class Disk:
         temporary = path.with_name(path.name + ".new")
         try:
             self.on_operation(Operation.WRITE, path.name)
-            with temporary.open("wb") as file:
-                if is_secret:
-                    os.fchmod(file.fileno(), SECRET_MODE)
+            if is_secret:
+                # One that a power cut has left keeps its rights when it is opened again.
+                temporary.unlink(missing_ok=True)
+            mode = 0o600 if is_secret else 0o666
+            with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
                 file.write(data)
                 file.flush()
                 self.on_operation(Operation.FSYNC, path.name)

@@ -197,3 +197,30 @@ class Machine:
 
 def _final_name(name: str) -> str:
     return {"update.part": "update.bundle"}.get(name, name.removesuffix(".new"))
+
+
+class SimulatedHost:
+    """A service manager that does not listen, and a machine that restarts when it is asked to."""
+
+    watchdog_s: float | None = None
+
+    def __init__(self, on_reboot: Callable[[str], None]) -> None:
+        """Prepare.
+
+        Args:
+            on_reboot: Told of each request, with its reason.
+        """
+        self._on_reboot = on_reboot
+
+    def ready(self) -> None:
+        """Nothing."""
+
+    def alive(self, status: str) -> None:
+        """Nothing."""
+
+    def stopping(self) -> None:
+        """Nothing."""
+
+    async def reboot(self, reason: str) -> None:
+        """Go down at once, in good order."""
+        self._on_reboot(reason)

@@ -11,7 +11,7 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -30,21 +30,22 @@ from agent.model import HUB, Reading
 from agent.refcloud import admin, cloud, gate
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.records import AcceptedReading, DeviceKind
-from agent.refcloud.store import MemoryStore, ReadingKey
+from agent.refcloud.store import MemoryStore
 from agent.rehearsal import mishaps, rollout
 from agent.rehearsal.boards import Stage, stage_for
 from agent.rehearsal.command_oracle import CommandCounts, CommandOracle
 from agent.rehearsal.eavesdropper import Eavesdropper
 from agent.rehearsal.loop import Livelock, MemoryConnector, VirtualLoop
-from agent.rehearsal.machine import Machine, PowerCut
+from agent.rehearsal.machine import Machine, PowerCut, SimulatedHost
 from agent.rehearsal.mishaps import Mishap, MishapKind, Profile
 from agent.rehearsal.operator import Operator
 from agent.rehearsal.options import Options
-from agent.rehearsal.oracle import DELIVERY_S_MAX, Oracle
+from agent.rehearsal.oracle import Oracle
 from agent.rehearsal.orders import draw_orders
-from agent.rehearsal.pairing_oracle import PairingCounts, PairingOracle
+from agent.rehearsal.pairing_oracle import PairingCounts
+from agent.rehearsal.pairing_play import PairingPlay
 from agent.rehearsal.safety_watch import SafetyWatch
-from agent.rehearsal.technician import Technician, Wants
+from agent.rehearsal.technician import Wants
 from agent.rehearsal.verdict import ReadingCounts, RequestCounts, Verdict
 from agent.telemetry.outbox import Outbox, OutboxStats
 from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbox
@@ -61,33 +62,6 @@ PROVISIONING_S = 900.0
 """How long it takes until somebody has carried a new key to a hub that was reset."""
 
 HUB_KEY = "cs_dev_" + "rehearsal" + "0" * 23
-
-
-class SimulatedHost:
-    """A service manager that does not listen, and a machine that restarts when it is asked to."""
-
-    watchdog_s: float | None = None
-
-    def __init__(self, on_reboot: Callable[[str], None]) -> None:
-        """Prepare.
-
-        Args:
-            on_reboot: Told of each request, with its reason.
-        """
-        self._on_reboot = on_reboot
-
-    def ready(self) -> None:
-        """Nothing."""
-
-    def alive(self, status: str) -> None:
-        """Nothing."""
-
-    def stopping(self) -> None:
-        """Nothing."""
-
-    async def reboot(self, reason: str) -> None:
-        """Go down at once, in good order."""
-        self._on_reboot(reason)
 
 
 class Rehearsal:
@@ -123,24 +97,34 @@ class Rehearsal:
             on_request=self._on_request,
         )
         self.cloud.set_faults(mishaps.cloud_rules(rates, until_s=self.stage.duration_s), seed=options.seed)
-        device_of, self._sensor_keys = self._provision()
-        self._technician_keys: Mapping[str, str] = {}
-        self._wants = Wants()
-        self.oracle = Oracle(device_of, self._wants.roots)
+        device_of, sensor_keys = self._provision()
+        wants = Wants()
+        self.oracle = Oracle(device_of, wants.roots)
         self.commands = CommandOracle(violate=self.oracle.violate, boots=lambda: self.machine.boots)
         hub_id = next(device_id for device_id, device in device_of.items() if device == HUB)
         self._operator = Operator(
             self.cloud, self._store, self.commands, device_id=hub_id, api_key=HUB_KEY, now_s=loop.time
         )
         self._eavesdropper = Eavesdropper(self.machine, self.commands, now_s=loop.time, on_erased=self._on_erased)
-        self.pairing, self._technician = self._prepare_pairing(device_of)
+        self._hub: app.Hub | None = None
+        self.pairing = PairingPlay(
+            options,
+            self.stage,
+            ids={device: device_id for device_id, device in device_of.items()},
+            keys=sensor_keys,
+            wants=wants,
+            store=self._store,
+            now_s=loop.time,
+            hub=lambda: self._hub,
+            on_power_cut=self._cut_by_technician,
+            violate=self.oracle.violate,
+        )
         self._installed_key = HUB_KEY
         self._is_key_on_its_way = False
         self._end: asyncio.Event | None = None
         self._is_rebooting = False
         self._runner = web.AppRunner(self.cloud.application(), access_log=None, handle_signals=False)
         self._connector: MemoryConnector | None = None
-        self._hub: app.Hub | None = None
         self._cuts = self._full_disks = 0
         self._blow: asyncio.Future[Mishap] | None = None
         self.crashes = 0
@@ -170,31 +154,6 @@ class Rehearsal:
             keys[device] = made.api_key
         return device_of, keys
 
-    def _prepare_pairing(self, device_of: Mapping[str, str]) -> tuple[PairingOracle, Technician | None]:
-        """Have somebody pair what is boxed; without a box, every sensor is known and its key in the keys file."""
-        devices = list(self.stage.devices)
-        ids = {device: device_id for device_id, device in device_of.items()}
-        boxed = devices[len(devices) - self.options.boxed :]
-        self._wants.joined.update(device for device in devices if device not in set(boxed))
-        mesh = self.stage.mesh if boxed else None
-        oracle = PairingOracle(ids, wants=self._wants, mesh=mesh, violate=self.oracle.violate)
-        self._wants.paired.update((device, device) for device in self._wants.joined)
-        if mesh is None:
-            return oracle, None
-        keys = {device: self._sensor_keys.pop(device) for device in boxed}
-        self._technician_keys = keys
-        return oracle, Technician(
-            mesh,
-            boxed,
-            keys=keys,
-            wants=self._wants,
-            rng=random.Random(f"technician {self.options.seed}"),
-            now_s=self._loop.time,
-            hub=lambda: self._hub,
-            on_power_cut=self._cut_by_technician,
-            is_calm=lambda: self._loop.time() >= self.stage.duration_s,
-        )
-
     def _cut_by_technician(self) -> None:
         """The world has stopped at an operation that the technician asked for: the hub is dead all the same."""
         if self._blow is not None and not self._blow.done() and self.machine.is_down:
@@ -207,8 +166,7 @@ class Rehearsal:
     def _on_readings(self, name: str, readings: Sequence[AcceptedReading]) -> None:
         del name
         self.oracle.stored(readings, self._loop.time())
-        if self._technician is not None:
-            self.pairing.stored(readings)
+        self.pairing.stored(readings)
         self._check_kept()
 
     def _on_request(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: gate.Outcome) -> None:
@@ -246,8 +204,8 @@ class Rehearsal:
                     group.create_task(self._conduct()),
                     group.create_task(self._operator.run(self._orders, until_s=self.duration_s)),
                 ]
-                if self._technician is not None:
-                    others.append(group.create_task(self._technician.run(until_s=self.stage.duration_s)))
+                if self.pairing.technician is not None:
+                    others.append(group.create_task(self.pairing.technician.run(until_s=self.stage.duration_s)))
                 await self._live()
                 for other in others:
                     other.cancel()
@@ -413,8 +371,7 @@ class Rehearsal:
             judged_bad=bad, uncommitted=hub.intake.waiting, left_out=left_out, looked=hub.sampler.looked
         )
         self._hub = None
-        if self._technician is not None:
-            self._technician.hub_died()
+        self.pairing.hub_died()
 
     def _life_config(self) -> Config:
         storage = msgspec.structs.replace(
@@ -433,7 +390,7 @@ class Rehearsal:
             session=session,
             ledger=Ledger(machine.run_dir / "quotas", machine.clock.boot_id),
             read_key=lambda: reset.usable_key(machine.state_dir, Disk(), lambda: self._installed_key),
-            sensor_keys=self._sensor_keys,
+            sensor_keys=self.pairing.sensor_keys,
             host=SimulatedHost(self._on_reboot),
             judge=world.judge_for,
             is_metered=lambda: False,
@@ -464,19 +421,8 @@ class Rehearsal:
         self._operator.look()
         self.command_counts = self.commands.close(now_s)
         self.pairing_counts = self.pairing.close(
-            now_s,
-            start_utc_ms=self.stage.start_utc_ms,
-            interval_s=self.options.report_interval_s,
-            delivery_s=DELIVERY_S_MAX,
-            state_dir=self.machine.state_dir,
-            keys=self._technician_keys.values(),
-            sensors=self.cloud.admin.devices(),
-            has_readings=self._has_readings,
+            now_s, state_dir=self.machine.state_dir, devices=self.cloud.admin.devices()
         )
-
-    def _has_readings(self, device_id: str) -> bool:
-        page = self._store.readings(ReadingKey(device_id, "", -1), 1)
-        return bool(page) and page[0].device_id == device_id
 
     def verdict(self, wall_s: float) -> Verdict:
         """Return what was found."""
