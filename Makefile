@@ -58,6 +58,7 @@ soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
 		--output $(RESULTS)/soak_pairing.json $(SOAK_ARGS)
 	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) -s tests/rehearsal/test_commands.py tests/rehearsal/test_pairing.py \
 		-k wherever_the_world_stops
+	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) -s tests/rehearsal/test_update_crashes.py -k wherever_the_world_stops
 	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)
 
 interop: $(DEV) ## zigbee-herdsman, from npm, against the emulated stick (needs Node.js)
