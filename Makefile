@@ -56,8 +56,7 @@ soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
 	$(BIN)/python tests/bench/soak_rehearsal.py --output $(RESULTS)/soak_rehearsal.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_rehearsal.py --pairing --count 50 --faults harsh \
 		--output $(RESULTS)/soak_pairing.json $(SOAK_ARGS)
-	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) -s tests/rehearsal/test_commands.py tests/rehearsal/test_pairing.py \
-		-k wherever_the_world_stops
+	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) $(ON_ALL_CORES) -s tests/rehearsal -k wherever_the_world_stops
 	$(BIN)/python tests/bench/soak_climate.py --output $(RESULTS)/soak_climate.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/bench_zigbee.py --count 20 --output $(RESULTS)/soak_zigbee.json $(SOAK_ARGS)

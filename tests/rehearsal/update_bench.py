@@ -73,6 +73,7 @@ class Bench:
         self.local: datetime | None = None
         self.is_metered = False
         self.is_cloud_down = False
+        self.runner: web.AppRunner | None = None
         self.tasks: list[asyncio.Task[object]] = []
         self.connector: MemoryConnector | None = None
         self.requests: list[tuple[float, str]] = []
@@ -118,7 +119,9 @@ class Bench:
             return
         restart = asyncio.Event()
         disk = Disk(self.machine.on_operation)
-        self.connector = MemoryConnector(random.Random(1), latency_s_max=0.001)
+        assert self.runner is not None
+        assert self.runner.server is not None
+        self.connector = MemoryConnector(self.runner.server, random.Random(1), latency_s_max=0.001)
         async with new_session(self.connector, user_agent="t") as session:
             clock = self.machine.clock
             client = CloudClient(
@@ -152,9 +155,8 @@ class Bench:
 
     async def run(self, until: Callable[[Updates], bool]) -> None:
         """Live, die, and live again."""
-        runner = web.AppRunner(self.cloud.application(), access_log=None, handle_signals=False)
+        self.runner = runner = web.AppRunner(self.cloud.application(), access_log=None, handle_signals=False)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", PORT).start()
         try:
             while self.loop.time() < HOURS_MAX * 3600:
                 with contextlib.suppress(PowerCut):

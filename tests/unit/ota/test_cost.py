@@ -1,0 +1,10 @@
+"""What updates cost a hub that is not updating."""
+
+import subprocess
+import sys
+
+
+def test_the_daemon_imports_nothing_of_what_an_update_needs() -> None:
+    code = "import agent.daemon, sys; print(sorted({'cryptography', 'cbor2', 'tarfile'} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert ran.stdout.strip() == "[]"
