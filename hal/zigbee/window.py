@@ -14,6 +14,9 @@ from hal.errors import SensorUnavailable
 from hal.radio import WINDOW_S_MAX, InstallCode
 from hal.zigbee.outlet import Outlet
 
+KEY_BYTES = 16
+"""A link key (Zigbee specification 4.2: AES-128)."""
+
 _POLICY_TASK = "pre_permit"
 """bellows' name of the task that sets the joining policy, sleeps through the window and sets the policy back."""
 
@@ -45,7 +48,7 @@ class Window:
         router = eui64(through) if through else None
         link_key = None
         if install_code is not None:
-            link_key = _link_key(install_code.code)
+            link_key = _link_key(install_code)
         self._forget()
         if router is not None:
             await self._ask(router, through, seconds)
@@ -89,9 +92,14 @@ class Window:
             raise SensorUnavailable(f"the router {name} does not answer; is it plugged in?") from error
 
 
-def _link_key(code: bytes) -> Any:  # noqa: ANN401
+def _plain_key(code: bytes) -> Any:  # noqa: ANN401
+    # zigpy would take a shorter one, too.
+    return t.KeyData(code) if len(code) == KEY_BYTES else None
+
+
+def _link_key(given: InstallCode) -> Any:  # noqa: ANN401
     try:
-        key = zigpy.util.convert_install_code(code)
+        key = _plain_key(given.code) if given.is_link_key else zigpy.util.convert_install_code(given.code)
     except ValueError:
         key = None
     if key is None:
