@@ -171,7 +171,11 @@ class Hub:
             rng=self.world.rng,
             disk=self.world.disk,
             disk_free_bytes_min=storage.disk_free_bytes_min,
-            checks=trial_checks(self.status, socket=self.config.local.socket if self.world.serve else None),
+            checks=trial_checks(
+                self.status,
+                socket=self.config.local.socket if self.world.serve else None,
+                is_hung=lambda: self.climate is not None and self.climate.is_hung,
+            ),
             fresh_sensors=lambda: fresh_sensors(self.status(), self._rhythm().interval_s),
             local_time=self._local_time,
             is_metered=self._is_metered,

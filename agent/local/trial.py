@@ -25,13 +25,19 @@ def fresh_sensors(status: Status, interval_s: float) -> int:
     return sum(each.age_s is not None and each.age_s <= age_s_max and each.quality == "good" for each in status.sensors)
 
 
-def trial_checks(status: Callable[[], Status], *, socket: Path | None) -> Mapping[str, Check]:
+def trial_checks(
+    status: Callable[[], Status], *, socket: Path | None, is_hung: Callable[[], bool]
+) -> Mapping[str, Check]:
     """Return the checks by name.
 
     Args:
         status: What the hub says of itself.
         socket: Of the local door; `None` where there is none.
+        is_hung: Tells whether the control loop should have decided long ago.
     """
+
+    async def control() -> str:
+        return "heating and cooling are not decided any more" if is_hung() else ""
 
     async def outbox() -> str:
         return status().outbox.problem
@@ -39,7 +45,7 @@ def trial_checks(status: Callable[[], Status], *, socket: Path | None) -> Mappin
     async def port() -> str:
         return await _asked(socket) if socket is not None else ""
 
-    return {"outbox": outbox, "port": port}
+    return {"control": control, "outbox": outbox, "port": port}
 
 
 async def _asked(socket: Path) -> str:

@@ -158,6 +158,20 @@ def interviewed(content: Content, sensor: RelayedSensor, about: str = "") -> Con
     return content
 
 
+def measures_nothing(content: Content, device: str) -> Content:
+    """Return the content after an interview has shown that a device is no sensor, but a router, say.
+
+    It is forgotten, and what it took of the window waits for the next to join.
+    """
+    record, window = content.sensors.get(device), content.window
+    if record is None or record.stage is not Stage.JOINED or record.sensor_id:
+        return content
+    if window is not None and window.device == device and not window.is_many:
+        window = msgspec.structs.replace(window, device="", name=record.name, key=record.key, replaces=record.replaces)
+    others = {name: other for name, other in content.sensors.items() if name != device}
+    return msgspec.structs.replace(content, sensors=others, window=window)
+
+
 def met(content: Content, sensors: Sequence[RelayedSensor]) -> Content:
     """Return the content after a look at the network: what it knows has joined and is interviewed."""
     for sensor in sensors:

@@ -316,6 +316,10 @@ class Pairing:
                     return
                 self.progress.add(What.JOINED, device, detail, at_ms=event.at_ms)
                 self._note_key(before, content, device)
+            case JoinStep.INTERVIEWED if sensor is not None and not sensor.kinds:
+                await self._book.note(lambda content: changes.measures_nothing(content, device))
+                detail = f"{event.detail or 'this device'} measures nothing that the hub relays; no key is needed"
+                self.progress.add(What.INTERVIEWED, device, detail, at_ms=event.at_ms)
             case JoinStep.INTERVIEWED if sensor is not None:
                 content = await self._book.note(lambda content: changes.interviewed(content, sensor, event.detail))
                 self.progress.add(What.INTERVIEWED, device, event.detail, at_ms=event.at_ms)

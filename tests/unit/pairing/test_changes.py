@@ -45,6 +45,21 @@ def test_every_stage_can_be_reached_and_left() -> None:
     assert {event for _, event in EDGES} == set(Event)
 
 
+def test_a_router_is_no_sensor_and_leaves_name_and_key_to_the_next() -> None:
+    plan = {"name": "bath", "key": "sk_1"}
+    taken = changes.joined(with_window(**plan), DEVICES[0])
+    assert taken.sensors[DEVICES[0]].key == "sk_1"
+    content = changes.measures_nothing(taken, DEVICES[0])
+    assert content == with_window(**plan)
+    content = changes.interviewed(changes.joined(content, DEVICES[1]), sensor(DEVICES[1]))
+    assert (content.sensors[DEVICES[1]].name, content.sensors[DEVICES[1]].key) == ("bath", "sk_1")
+
+
+def test_a_sensor_that_is_relayed_stays_one_whatever_an_interview_says() -> None:
+    content = paired(DEVICES[0])
+    assert changes.measures_nothing(content, DEVICES[0]) == content
+
+
 def test_what_is_not_in_the_table_is_a_defect() -> None:
     with pytest.raises(ValueError, match="it cannot release"):
         after(Record("T1"), Event.RELEASE)
