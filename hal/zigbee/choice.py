@@ -103,9 +103,10 @@ def why_refused(stick: Settings, *, port: str, sensors: int, has_network: bool) 
     if has_network:
         return (
             f"{holds}: this hub's {sensors} sensors would not be heard. Plug in the hub's own stick or a blank one,"
-            " or write the hub's network onto this stick with `climahub zigbee restore`: the other network is gone then"
+            " or write the hub's network onto this stick with `climahub zigbee backup FILE` and"
+            " `climahub zigbee restore FILE`: the other network is gone then"
         )
     return (
         f"{holds}, and this hub has none yet. Plug in a blank stick, or restore a backup with"
-        " `climahub zigbee restore`, or set zigbee.take_over = true to use the stick's network as it is"
+        " `climahub zigbee restore FILE`, or set zigbee.take_over = true to use the stick's network as it is"
     )

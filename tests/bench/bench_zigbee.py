@@ -46,7 +46,7 @@ SETTLING_S = 15.0
 FIRST_C = 10.0
 STEP_C = 0.5
 VALUES = 50
-"""Each sensor counts through so many temperatures, so that a reading's value tells its place in the order."""
+"""Each sensor counts up through so many temperatures and down again: a jump would be judged implausible."""
 
 STICK = "from agent.cli.ncp import ncp; ncp()"
 PROGRAM = (sys.executable, "-m", "agent", "run", "--config")
@@ -173,6 +173,11 @@ def memory_mib(pid: int, name: str) -> float:
     return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) / 1024
 
 
+def nth_value(number: int) -> float:
+    """Return what a sensor measures at its report of this number."""
+    return FIRST_C + abs((number + VALUES) % (2 * VALUES) - VALUES) * STEP_C
+
+
 async def measure(directory: Path, options: argparse.Namespace) -> dict[str, object]:
     sensors, per_second = options.sensors, options.per_second
     (directory / "house.toml").write_text(
@@ -198,7 +203,7 @@ async def measure(directory: Path, options: argparse.Namespace) -> dict[str, obj
         begun_s, begun_cpu_s = time.monotonic(), cpu_s(hub)
         sent = 0
         while sent < options.count * SLICE_S * per_second:
-            value = FIRST_C + (sent // sensors) % VALUES * STEP_C
+            value = nth_value(sent // sensors)
             await orders.give(f"set s{sent % sensors} temperature_c={value}")
             sent += 1
             await asyncio.sleep(max(0.0, begun_s + sent / per_second - time.monotonic()))
@@ -206,7 +211,7 @@ async def measure(directory: Path, options: argparse.Namespace) -> dict[str, obj
         rss_mib, peak_mib = memory_mib(hub, "VmRSS"), memory_mib(hub, "VmHWM")
         with contextlib.suppress(TimeoutError):
             await until(lambda: sum(map(len, cloud.temperatures.values())) >= sent, 60.0)
-    expected = [[FIRST_C + number % VALUES * STEP_C for number in range(sent // sensors)] for _ in range(sensors)]
+    expected = [[nth_value(number) for number in range(sent // sensors)] for _ in range(sensors)]
     given = [
         [reading.value for reading in sorted(cloud.temperatures[name], key=lambda reading: reading.at_ms)]
         for name in hubs_names
