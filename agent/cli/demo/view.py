@@ -151,9 +151,11 @@ def _comfort(scene: Scene) -> Iterator[RenderableType]:
     """Yield what each zone does and why; nothing where the hub drives nothing."""
     if not scene.climate.zones:
         return
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    for heading in ("zone", "room", "set", "does", "why"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
+    table = Table(box=None, padding=(0, 1), header_style="dim", expand=True)
+    for heading in ("zone", "room", "set", "does"):
+        table.add_column(heading, no_wrap=True)
+    # The reason gives way where the terminal is narrow; what is measured and done does not.
+    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
     for zone in scene.climate.zones:
         table.add_row(
             zone.zone,
