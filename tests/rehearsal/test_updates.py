@@ -8,6 +8,7 @@ import pytest
 from agent.errors import BundleUntrusted, Rejected
 from agent.ota import launcher
 from agent.ota.lifecycle import State
+from agent.ota.manifest import CHUNK_BYTES
 from agent.ota.room import Updates
 from agent.refcloud import faults
 from agent.refcloud.contract import Endpoint
@@ -56,6 +57,40 @@ def test_a_download_that_breaks_off_goes_on_where_it_is() -> None:
         live(made, closed(State.COMPLETED))
         assert len(downloads(made)) == 2
         assert statuses(made)[-1] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "config", "said", "chunks_kept"),
+    [
+        (faults.SlowDrip(65_536, 1.0), {"rate_bytes_s_min": 70_000}, "less than 70000; it goes on later", 2),
+        (faults.SlowDrip(32_768, 1.0), {"download_deadline_s": 100.0}, "the download took longer than 100 s", 2),
+        (faults.SlowDrip(2_500_000, 45.0), {}, "no answer within 30 s", 3),
+    ],
+    ids=["below the minimum rate", "above it and past the deadline", "silent"],
+)
+def test_a_server_that_is_slow_on_purpose_is_left_alone_and_what_came_is_kept(
+    caplog: pytest.LogCaptureFixture,
+    fault: faults.SlowDrip,
+    config: dict[str, object],
+    said: str,
+    chunks_kept: int,
+) -> None:
+    caplog.set_level("INFO")
+    release = make("2.0.0", 2, chunks=6)
+    with bench() as made:
+        made.config = config
+        made.trees["2.0.0"] = release.tree_files
+        # The second request is under way when the room is looked at. A silent server has sent more by then.
+        made.cloud.set_faults([faults.Rule(fault, endpoint=Endpoint.OTA_DOWNLOAD, next_n=2)], seed=1)
+        made.publish(release)
+        live(made, lambda _: said in caplog.text)
+        kept = (made.machine.state_dir / "update.part").read_bytes()
+        assert len(kept) // CHUNK_BYTES == chunks_kept
+        assert release.data.startswith(kept)
+        assert not (made.machine.state_dir / "slots").exists()
+        made.is_done = False
+        live(made, closed(State.COMPLETED))
+        assert made.version_in(launcher.load(made.machine.state_dir).good) == "2.0.0"
 
 
 def test_five_downloads_an_hour_at_the_most_whatever_breaks() -> None:
