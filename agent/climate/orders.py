@@ -11,7 +11,7 @@ import msgspec
 from agent.climate import holds, schedule
 from agent.climate.holds import AWAY_SETPOINTS, Eco, Hold, HoldKind, Program, Until
 from agent.climate.model import Mode, Moment, Setpoints, apart, checked_setpoint, checked_setpoints
-from agent.climate.schedule import Schedule
+from agent.climate.schedule import Block, Schedule
 from agent.errors import SettingInvalid
 
 BOOST_K = 2.0
@@ -93,7 +93,35 @@ class DropSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
     name: str
 
 
+class _SpeltBlock(Block, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class _SpeltSchedule(Schedule, frozen=True, forbid_unknown_fields=True):
+    blocks: tuple[_SpeltBlock, ...]
+
+
+class _SpeltPut(PutSchedule, frozen=True, forbid_unknown_fields=True):
+    schedule: _SpeltSchedule
+
+
 Order = Set | MakeHold | Cancel | Resume | SetEco | PutSchedule | FollowSchedule | DropSchedule
+
+_decode = msgspec.json.Decoder(Order).decode
+_decode_spelt = msgspec.json.Decoder(_SpeltPut).decode
+
+
+def read(body: bytes) -> Order:
+    """Return the order in a JSON body.
+
+    Raises:
+        msgspec.MsgspecError: It is none, or has a field that nobody knows: what was misspelt must not be lost.
+    """
+    order: Order = _decode(body)
+    if isinstance(order, PutSchedule):
+        # A schedule in our own file is read without that: a newer release may have added to it.
+        _decode_spelt(body)
+    return order
 
 
 def carried_out(program: Program, order: Order, moment: Moment, zone: tzinfo, *, new_id: str) -> Program:

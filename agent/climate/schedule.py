@@ -44,8 +44,8 @@ class Day(StrEnum):
 WEEK = tuple(Day)
 
 
-class Block(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A stretch of the day.
+class Block(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A stretch of the day. Kept in `climate.json`: what a newer release has added to it is left out.
 
     Attributes:
         label: For people: Morning, Night.
@@ -71,7 +71,7 @@ class Block(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
         return Setpoints(self.heat_setpoint_c, self.cool_setpoint_c)
 
 
-class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Schedule(msgspec.Struct, frozen=True):
     """A named week. Where blocks overlap, the later one in the list wins; where none covers, the last one goes on."""
 
     name: str

@@ -42,7 +42,7 @@ CREATE INDEX open_commands ON commands (seq) WHERE is_open;
 CREATE TABLE marks (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
-MARK = "INSERT INTO marks VALUES ('is_rebuilt');"
+MARK = "INSERT INTO marks (name) VALUES ('is_rebuilt');"
 """Goes with the schema of a file in the place of one that could not be read, so that no power cut comes in between:
 until the next poll, what the cloud lists may have been run before."""
 

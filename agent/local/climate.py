@@ -11,6 +11,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from agent.climate import orders
 from agent.climate.control import ZoneMind
 from agent.climate.holds import Hold
 from agent.climate.orders import Order, carried_out
@@ -25,7 +26,6 @@ BODY_BYTES_MAX = 64 * 1024
 ALL_ZONES = "all"
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Order).decode
 
 
 class HoldReport(msgspec.Struct, frozen=True):
@@ -190,7 +190,7 @@ def routes(climate: Climate | None, new_id: Callable[[], str]) -> list[web.Route
                 text = f"an order has at most {BODY_BYTES_MAX} bytes"
                 return _json({"error": "too_large", "message": text}, HTTPStatus.BAD_REQUEST)
         try:
-            zones = give_order(climate, zone_id, _decode(bytes(body)), new_id)
+            zones = give_order(climate, zone_id, orders.read(bytes(body)), new_id)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _json({"error": "invalid", "message": f"this is no order: {error}"}, HTTPStatus.BAD_REQUEST)
         except SettingInvalid as error:

@@ -19,6 +19,7 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 VERSION = 1
 STATE_FILE = "launcher.json"
@@ -86,7 +87,9 @@ class State:
 
 
 def decode(data: bytes) -> State:
-    """Return the account in a file's bytes.
+    """Return the account in a file's bytes; what a newer release has added to it is left out.
+
+    This launcher outlives the releases: a field that it does not know must not cost the hub its slots.
 
     Raises:
         ValueError: It cannot be read.
@@ -95,8 +98,8 @@ def decode(data: bytes) -> State:
         values = json.loads(data)
         if values.pop("format") != _FORMAT:
             raise ValueError("the account of the slots is of another format")
-        failed = Failed(**values.pop("failed"))
-        state = State(**values, failed=failed)
+        failed = Failed(**_known(values.pop("failed"), Failed))
+        state = State(**_known(values, State), failed=failed)
     except (TypeError, KeyError, AttributeError, RecursionError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error
     plain = State()
@@ -107,6 +110,11 @@ def decode(data: bytes) -> State:
     if state.good not in {BASE, *SLOTS} or state.trial not in {"", *SLOTS} or state.trial == state.good:
         raise ValueError("it names a slot that cannot be")
     return state
+
+
+def _known(values: dict[str, Any], kind: type[State | Failed]) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 def encode(state: State) -> bytes:

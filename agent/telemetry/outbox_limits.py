@@ -41,7 +41,8 @@ class Losses(msgspec.Struct):
 def count(connection: sqlite3.Connection, name: str, more: int) -> None:
     """Add to a counter that outlives the process."""
     connection.execute(
-        "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+        "INSERT INTO counters (name, value) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
         (name, more),
     )
 

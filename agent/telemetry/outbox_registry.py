@@ -91,7 +91,10 @@ class Registry:
     def add_anchor(self, connection: sqlite3.Connection, anchor: Anchor) -> None:
         """Add a segment to this boot."""
         boot = self.boot(connection)
-        connection.execute("INSERT INTO anchors VALUES (?, ?, ?)", (boot, anchor.from_ms, anchor.utc_at_zero_ms))
+        connection.execute(
+            "INSERT INTO anchors (boot, from_ms, utc_at_zero_ms) VALUES (?, ?, ?)",
+            (boot, anchor.from_ms, anchor.utc_at_zero_ms),
+        )
         self.anchors.add(boot, anchor)
 
     def old_boots(self, connection: sqlite3.Connection) -> list[int]:

@@ -299,7 +299,7 @@ class SqliteOutbox:
     def _bury(self, connection: sqlite3.Connection, item: Item, reason: str) -> None:
         with self._database.transaction(connection):
             connection.execute(
-                "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO dead_letters (device, kind, utc_ms, value, reason) VALUES (?, ?, ?, ?, ?)",
                 (item.device, item.kind.value, item.utc_ms, item.value, reason),
             )
             connection.execute(

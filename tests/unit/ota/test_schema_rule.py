@@ -1,0 +1,286 @@
+"""What a release on trial has written stays readable by the one before (docs/updates.md): a newer writer is played by
+adding to every object, table and row that this release writes.
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from agent.climate import orders
+from agent.climate.guard import Guard
+from agent.climate.holds import Hold, Program, Remembered
+from agent.climate.kept import Kept, KeptZone
+from agent.climate.model import Setpoints
+from agent.climate.orders import PutSchedule
+from agent.climate.room import FILE_NAME as CLIMATE_FILE
+from agent.climate.room import Climate
+from agent.climate.schedule import Block, Schedule
+from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
+from agent.cloud.client import CloudClient
+from agent.commands import journal, reset
+from agent.commands.lifecycle import Moment
+from agent.commands.payloads import Arrival
+from agent.commands.reset import Resets
+from agent.foundation.disk import Disk
+from agent.foundation.state_files import StateFiles
+from agent.foundation.worker import InlineWorker
+from agent.model import HUB, Reading, SensorKind
+from agent.ota import book as update_book
+from agent.ota import launcher
+from agent.ota.lifecycle import Post, Record, Refusal, State
+from agent.ota.manifest import Offer
+from agent.pairing import book as pairing_book
+from agent.pairing.lifecycle import Content, Stage, Window
+from agent.pairing.lifecycle import Record as Sensor
+from agent.settings import sync
+from agent.settings.model import DeviceSettings, Location
+from agent.telemetry import outbox_sqlite
+from agent.telemetry.outbox import Lane
+from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox
+from hal.interface import HvacDemand, ZoneOutput
+from hal.zigbee import keeping
+from hal.zigbee.choice import Phase, Settings
+from hal.zigbee.files import Files, sensors_at_start
+from hal.zigbee.keeping import KeptNetwork, KeptSensor, KeptSensors, KeptStick
+from hal.zigbee.options import NETWORK_FILE, SENSORS_FILE, STICK_FILE
+
+NOW = Moment("boot", 5000, 1_774_785_600_000)
+ADDED = "added_by_a_newer_release"
+OPEN_MAPS = frozenset({"sensors", "zones", "schedules", "pending", "unknown", "payload"})
+"""Members whose keys are data, so that a newer release has nothing to add there."""
+
+
+def added_to(value: object, name: str = "") -> object:
+    """Return a JSON value in which each object has a member more."""
+    if isinstance(value, list):
+        return [added_to(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    more = {} if name in OPEN_MAPS else {ADDED: {"deep": [1]}}
+    return {key: added_to(each, key) for key, each in value.items()} | more
+
+
+# One of each file, filled so that no object in it is missing.
+
+WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 18.0, 27.0)))
+CLIMATE = Kept(
+    "boot",
+    4000,
+    {"living": KeptZone(Program(schedules={"week": WEEK}, schedule="week", holds=(Hold("h", heat_setpoint_c=22.0),),
+                                last=Remembered(Setpoints(21.0, 26.0), "Day")), guard=Guard(False, 1, (1,)))},
+    Guard(False, 1), Guard(False, 2), Guard(False, 3),
+)  # fmt: skip
+SETTINGS = sync.Stored(DeviceSettings(600, location=Location(52.5, 13.4)), {"timezone": "Europe/Berlin"}, "c-1")
+UPDATE = Record(
+    State.DOWNLOADING, Offer("2.0.0", "ab" * 32, 5), posts=(Post("2.0.0", "downloading", 10),),
+    refusals=(Refusal("1.9.0", "", "damaged"),), is_held=True,
+)  # fmt: skip
+PAIRING = Content(
+    {"T1": Sensor("T1", Stage.REGISTERED, sensor_id="s-1", kinds=(SensorKind.TEMPERATURE,))}, Window("boot", 9000)
+)
+ACCOUNT = launcher.State(
+    good="a", trial="b", trial_version="3.0.0", trial_sequence=3, tries_left=1, digest_a="aa", digest_b="bb",
+    failed=launcher.Failed("1.0.0", 1, "sick"), floor=2,
+)  # fmt: skip
+NETWORK = KeptNetwork(Phase.FORMED, Settings("00" * 8, "11" * 8, "22" * 16, 7, 15))
+SENSORS = KeptSensors("boot", (KeptSensor("0x" + "0" * 16, 5, kinds=(SensorKind.TEMPERATURE,)),), ("0x" + "1" * 16,))
+
+
+class Clock:
+    boot_id = "boot"
+
+    def monotonic_ms(self) -> int:
+        return 5000
+
+    def utc_ms(self) -> int | None:
+        return NOW.utc_ms
+
+
+class Outputs:
+    zones = (ZoneOutput("living"),)
+
+    async def apply(self, demand: HvacDemand) -> None:
+        """Nothing."""
+
+
+def read_climate(directory: Path) -> object:
+    room = Climate(
+        directory,
+        settings=ClimateSettings(
+            zones=(ZoneSettings(zone_id="living", sensors=(("living", 1.0),)),),
+            source=SourceSettings(kind=SourceKind.BOILER),
+        ),
+        outputs=Outputs(), observed=dict, timezone=lambda: "UTC", clock=Clock(), disk=Disk(), worker=InlineWorker(),
+    )  # fmt: skip
+    return room.control.minds["living"].program
+
+
+def read_settings(directory: Path) -> object:
+    # The client is not asked while the file is read.
+    read = sync.SettingsSync(
+        directory, disk=Disk(), worker=InlineWorker(), client=cast("CloudClient", None), poll_interval_s=1.0
+    )
+    return read._kept  # all that the file holds
+
+
+async def read_update(directory: Path) -> object:
+    book = update_book.Book(directory, disk=Disk(), worker=InlineWorker())
+    await book.load()
+    return book.record
+
+
+def store_of(directory: Path) -> StateFiles:
+    return StateFiles(directory, Disk(), bytes_max=2**20)
+
+
+DOCUMENTS: dict[str, tuple[bytes, object, Callable[[Path], object]]] = {
+    CLIMATE_FILE: (msgspec.json.encode(CLIMATE), CLIMATE.zones["living"].program, read_climate),
+    sync.FILE_NAME: (msgspec.json.encode(SETTINGS), SETTINGS, read_settings),
+    update_book.FILE_NAME: (msgspec.json.encode(UPDATE), UPDATE, read_update),
+    pairing_book.FILE_NAME: (
+        msgspec.json.encode({"version": pairing_book.VERSION, "sensors": PAIRING.sensors, "window": PAIRING.window}),
+        PAIRING,
+        lambda directory: pairing_book.Book(directory, disk=Disk(), worker=InlineWorker()).content,
+    ),
+    reset.FILE_NAME: (
+        msgspec.json.encode(Resets(("ab",), is_erased=False)),
+        Resets(("ab",), is_erased=False),
+        lambda directory: reset.read(directory, Disk()),
+    ),
+    launcher.STATE_FILE: (launcher.encode(ACCOUNT), ACCOUNT, launcher.load),
+    NETWORK_FILE: (keeping.encode(NETWORK), NETWORK, lambda directory: Files(store_of(directory)).network()),
+    STICK_FILE: (
+        keeping.encode(KeptStick("print")),
+        KeptStick("print"),
+        lambda directory: Files(store_of(directory)).stick(),
+    ),
+    SENSORS_FILE: (keeping.encode(SENSORS), SENSORS, lambda directory: sensors_at_start(store_of(directory), "boot")),
+}
+
+
+async def read_by(read: Callable[[Path], object], directory: Path) -> object:
+    found = read(directory)
+    return await found if isinstance(found, Awaitable) else found
+
+
+@pytest.mark.parametrize("is_newer", [False, True], ids=["own", "of a newer release"])
+@pytest.mark.parametrize("name", DOCUMENTS)
+async def test_a_document_is_read_whatever_a_newer_release_has_added(
+    tmp_path: Path, name: str, *, is_newer: bool
+) -> None:
+    data, content, read = DOCUMENTS[name]
+    document: Any = json.loads(data)
+    (tmp_path / name).write_text(json.dumps(added_to(document) if is_newer else document))
+    assert await read_by(read, tmp_path) == content
+    assert os.listdir(tmp_path) == [name]  # noqa: PTH208 - nothing was put aside
+
+
+def test_a_misspelt_field_in_an_order_is_refused_all_the_same() -> None:
+    order = msgspec.json.encode(PutSchedule(WEEK))
+    assert orders.read(order) == PutSchedule(WEEK)
+    for misspelt in (
+        order.replace(b'"label"', b'"days_":[],"label"', 1),
+        order.replace(b'"blocks"', b'"block":[],"blocks"'),
+        order.replace(b'"schedule"', b'"followed":true,"schedule"'),
+    ):
+        with pytest.raises(msgspec.ValidationError, match="unknown field"):
+            orders.read(misspelt)
+
+
+# Databases.
+
+
+def grow(path: Path) -> None:
+    """Do to a database what a newer release of the same schema version may: more columns with defaults, one table."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {ADDED} TEXT NOT NULL DEFAULT 'x'")
+        connection.execute(f"CREATE TABLE {ADDED} (id INTEGER PRIMARY KEY, body TEXT)")
+        connection.execute(f"INSERT INTO {ADDED} VALUES (1, 'x')")
+        if "commands" in tables:
+            for seq, record in connection.execute("SELECT seq, record FROM commands").fetchall():
+                grown = json.dumps(added_to(json.loads(record)))
+                connection.execute("UPDATE commands SET record = ? WHERE seq = ?", (grown, seq))
+        connection.commit()
+
+
+async def open_outbox(directory: Path, *, used_bytes_max: int = 2**30) -> tuple[SqliteOutbox, Path | None]:
+    limits = OutboxLimits(used_bytes_max=used_bytes_max, disk_free_bytes_min=0, dead_letters_max=9)
+    return await outbox_sqlite.open_outbox(directory, boot_id="boot", limits=limits, worker=InlineWorker(), disk=Disk())
+
+
+async def fill(outbox: SqliteOutbox, first_ms: int) -> None:
+    """Go through everything that writes: readings of the hub and a held one, an anchor, a dead letter, a gap."""
+    kind = SensorKind.TEMPERATURE
+    await outbox.anchor(now_ms=first_ms, utc_ms=1_774_785_600_000 + 2 * first_ms)
+    await outbox.append([Reading(HUB, "t", kind, 20.0, first_ms + n) for n in range(3)], is_known=lambda _: True)
+    await outbox.append([Reading(f"T{first_ms}", "t", kind, 20.0, first_ms)], is_known=lambda _: False)
+    (item,) = await outbox.claim(Lane.FRESH, 1)
+    await outbox.bury(item, "refused")
+    await outbox.abandon(f"T{first_ms}")
+    await outbox.tidy()
+
+
+async def test_an_outbox_that_a_newer_release_has_grown_works_on(tmp_path: Path) -> None:
+    outbox, _ = await open_outbox(tmp_path)
+    await fill(outbox, 1000)
+    await outbox.close()
+    grow(tmp_path / outbox_sqlite.FILE_NAME)
+    outbox, aside = await open_outbox(tmp_path)
+    assert aside is None
+    await fill(outbox, 900_000)
+    assert len(await outbox.dead_letters()) == 2
+    assert sum(gap.lost for gap in await outbox.gaps()) == 2
+    assert outbox.stats().dead_letters == 2
+    assert len(await outbox.claim(Lane.BACKLOG, 10)) == 3
+    await outbox.close()
+
+
+async def open_journal(directory: Path) -> tuple[journal.Journal, Path | None]:
+    return await journal.open_journal(directory, pending_commands_max=9, worker=InlineWorker(), disk=Disk())
+
+
+async def test_a_journal_that_a_newer_release_has_grown_works_on(tmp_path: Path) -> None:
+    commands, _ = await open_journal(tmp_path)
+    await commands.add([Arrival("c-1", "reboot", {"delay": 1}, None, "")], NOW)
+    (before,) = commands.open()
+    await commands.close()
+    grow(tmp_path / journal.FILE_NAME)
+    commands, aside = await open_journal(tmp_path)
+    assert aside is None
+    kept = msgspec.structs.replace(commands.open()[0], payload=before.payload)
+    assert kept == before
+    assert (
+        await commands.add([Arrival("c-1", "reboot", {}, None, ""), Arrival("c-2", "reboot", {}, None, "")], NOW) == 1
+    )
+    assert [each.command_id for each in await commands.listed()] == ["c-2", "c-1"]
+    await commands.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "opened"), [(outbox_sqlite.FILE_NAME, open_outbox), (journal.FILE_NAME, open_journal)]
+)
+async def test_a_database_of_a_higher_schema_version_is_put_aside_whole(
+    tmp_path: Path, name: str, opened: Callable[[Path], Awaitable[tuple[SqliteOutbox | journal.Journal, Path | None]]]
+) -> None:
+    store, _ = await opened(tmp_path)
+    await store.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / name)) as connection:
+        connection.execute(f"CREATE TABLE {ADDED} (body TEXT)")
+        connection.execute(f"INSERT INTO {ADDED} VALUES ('precious')")
+        connection.execute("PRAGMA user_version = 99")
+        connection.commit()
+    store, aside = await opened(tmp_path)
+    assert aside == tmp_path / f"{name}.corrupt-1"
+    with contextlib.closing(sqlite3.connect(aside)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (99,)
+        assert connection.execute(f"SELECT body FROM {ADDED}").fetchall() == [("precious",)]
+    await store.close()
