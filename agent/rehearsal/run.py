@@ -19,8 +19,8 @@ import msgspec
 from aiohttp import web
 
 from agent import app, world
-from agent.cloud.client import new_session
 from agent.cloud.quota import Ledger
+from agent.cloud.session import new_session
 from agent.commands import reset
 from agent.config import Config, resolve_text
 from agent.errors import StorageFull
