@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent import __version__, app, config, world
-from agent.cloud.client import new_session, tcp_connector
 from agent.cloud.quota import Ledger
+from agent.cloud.session import new_session, tcp_connector
 from agent.commands import reset
 from agent.config import Config
 from agent.config.secrets import read_api_key, read_sensor_keys

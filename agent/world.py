@@ -48,7 +48,7 @@ class World(msgspec.Struct, frozen=True):
         rng: For jitter; seeded in rehearsals.
         disk: For files.
         worker: For blocking work.
-        session: Made by `agent.cloud.client.new_session`.
+        session: Made by `agent.cloud.session.new_session`.
         ledger: The account of quotas.
         read_key: Returns the hub's key; `None` after a factory reset, until there is a new one.
         sensor_keys: Keys of relayed sensors, by device.

@@ -40,9 +40,6 @@ GZIP_BYTES_MIN = 200
 KEY_POLL_S = 10.0
 """How often a hub without a key looks for one."""
 
-KEEP_ALIVE_S = 70.0
-"""Below the 75 s after which common servers close an idle connection."""
-
 STREAM_BUFFER_BYTES = 256 * 1024
 """Read at once from a download; measured, it halves the cost of the default."""
 
@@ -462,39 +459,6 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
 
 def _gzipped(body: bytes) -> bytes:
     return zlib.compress(body, GZIP_LEVEL, wbits=31)
-
-
-def new_session(connector: aiohttp.BaseConnector, *, user_agent: str) -> aiohttp.ClientSession:
-    """Return a session for `CloudClient`: no cookies, and no header that the contract does not ask for."""
-    session = aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": user_agent},
-        skip_auto_headers={"Accept", "Accept-Encoding"},
-    )
-    # aiohttp sends a GET once more by itself when a kept-alive connection breaks: the cloud would count two requests
-    # where our account has one. There is no public switch; aiohttp's own test client sets the same attribute.
-    session._retry_connection = False  # noqa: SLF001
-    return session
-
-
-def tcp_connector(ca_file: str | None) -> aiohttp.TCPConnector:
-    """Return the connector of a real hub: TLS verified, against the system's authorities or ``ca_file`` alone.
-
-    Raises:
-        ConfigInvalid: The file cannot be read, or holds no certificate.
-    """
-    try:
-        # `True` is the verifying context that aiohttp has made already: 150 authorities need not be read twice.
-        verified = ssl.create_default_context(cafile=ca_file) if ca_file else True
-    except OSError as error:
-        said = error.strerror or str(error)
-        raise ConfigInvalid(f"cloud.ca_file: {ca_file} gives no certificate in PEM form ({said})") from error
-    return aiohttp.TCPConnector(
-        ssl=verified,
-        limit=4,
-        keepalive_timeout=KEEP_ALIVE_S,
-    )
 
 
 def _no_connection(error: aiohttp.ClientConnectorError) -> str:

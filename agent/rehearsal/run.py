@@ -19,8 +19,8 @@ import msgspec
 from aiohttp import web
 
 from agent import app, world
-from agent.cloud.client import new_session
 from agent.cloud.quota import Ledger
+from agent.cloud.session import new_session
 from agent.commands import reset
 from agent.config import Config, resolve_text
 from agent.errors import StorageFull
@@ -46,7 +46,7 @@ from agent.rehearsal.pairing_oracle import PairingCounts
 from agent.rehearsal.pairing_play import PairingPlay
 from agent.rehearsal.safety_watch import SafetyWatch
 from agent.rehearsal.technician import Wants
-from agent.rehearsal.verdict import ReadingCounts, RequestCounts, Verdict
+from agent.rehearsal.verdict import RequestCounts, Verdict, reading_counts
 from agent.telemetry.outbox import Outbox, OutboxStats
 from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbox
 
@@ -426,7 +426,6 @@ class Rehearsal:
 
     def verdict(self, wall_s: float) -> Verdict:
         """Return what was found."""
-        counts, stats = self.oracle.counts, self.final_stats
         virtual_s = self._loop.time()
         return Verdict(
             seed=self.options.seed,
@@ -436,23 +435,7 @@ class Rehearsal:
             virtual_s=virtual_s,
             wall_s=round(wall_s, 3),
             virtual_hours_per_wall_s=round(virtual_s / 3600 / wall_s, 2),
-            readings=ReadingCounts(
-                handed_out=counts.handed_out,
-                taken=counts.taken,
-                accepted=counts.accepted,
-                pending=self.oracle.outstanding,
-                thinned=stats.thinned,
-                dropped=stats.dropped,
-                dead_letters=stats.dead_letters,
-                judged_bad=counts.judged_bad,
-                uncommitted=counts.uncommitted,
-                duplicates_sent=counts.duplicates_sent,
-                duplicates_stored=counts.duplicates_stored,
-                altered=counts.altered + counts.invented,
-                left_out=counts.left_out,
-                erased=counts.erased,
-                lost=counts.lost,
-            ),
+            readings=reading_counts(self.oracle, self.final_stats),
             commands=self.command_counts,
             pairing=self.pairing_counts,
             updates=self.rollout.counts([device.device_id for device in self.cloud.admin.devices()]),

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import msgspec
 
 from agent.rehearsal.command_oracle import CommandCounts
-from agent.rehearsal.oracle import Violation
+from agent.rehearsal.oracle import Oracle, Violation
 from agent.rehearsal.pairing_oracle import PairingCounts
 from agent.rehearsal.rollout import UpdateCounts
+from agent.telemetry.outbox import OutboxStats
 
 
 class ReadingCounts(msgspec.Struct, frozen=True):
@@ -74,6 +75,28 @@ class Verdict(msgspec.Struct, frozen=True):
     durable_operations: int
     faults: Mapping[str, int]
     violations: list[Violation]
+
+
+def reading_counts(oracle: Oracle, stats: OutboxStats) -> ReadingCounts:
+    """Return what became of all readings, by the oracle's account and what the outbox says in the end."""
+    counts = oracle.counts
+    return ReadingCounts(
+        handed_out=counts.handed_out,
+        taken=counts.taken,
+        accepted=counts.accepted,
+        pending=oracle.outstanding,
+        thinned=stats.thinned,
+        dropped=stats.dropped,
+        dead_letters=stats.dead_letters,
+        judged_bad=counts.judged_bad,
+        uncommitted=counts.uncommitted,
+        duplicates_sent=counts.duplicates_sent,
+        duplicates_stored=counts.duplicates_stored,
+        altered=counts.altered + counts.invented,
+        left_out=counts.left_out,
+        erased=counts.erased,
+        lost=counts.lost,
+    )
 
 
 def as_text(verdict: Verdict, replay_command: str) -> str:

@@ -67,8 +67,8 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
     endpoints.QUOTAS = lifted  # type: ignore[misc] # before anybody else looks at it
     from agent import app, world  # noqa: PLC0415 - after the quotas are lifted
     from agent.climate import room  # noqa: PLC0415
-    from agent.cloud.client import new_session, tcp_connector  # noqa: PLC0415
     from agent.cloud.quota import Ledger  # noqa: PLC0415
+    from agent.cloud.session import new_session, tcp_connector  # noqa: PLC0415
     from agent.config import resolve_text  # noqa: PLC0415
     from agent.foundation.clock import SystemClock  # noqa: PLC0415
     from agent.foundation.disk import Disk  # noqa: PLC0415

@@ -60,10 +60,11 @@ def make_bundle(path: Path, size_mib: int, keys_dir: Path) -> None:
 
 async def download(port: int, size_bytes: int, directory: Path) -> dict[str, float]:
     """Fetch it as a hub does; return the rate and what memory it took."""
-    from agent.cloud.client import CloudClient, new_session, tcp_connector  # noqa: PLC0415
+    from agent.cloud.client import CloudClient  # noqa: PLC0415
     from agent.cloud.endpoints import QUOTAS, Endpoint, Quota  # noqa: PLC0415
     from agent.cloud.link import Link  # noqa: PLC0415
     from agent.cloud.quota import Ledger  # noqa: PLC0415
+    from agent.cloud.session import new_session, tcp_connector  # noqa: PLC0415
     from agent.foundation.clock import SystemClock  # noqa: PLC0415
     from agent.foundation.disk import Disk  # noqa: PLC0415
     from agent.foundation.trees import Trees  # noqa: PLC0415

@@ -18,9 +18,10 @@ from collections.abc import Iterable
 import aiohttp
 from aiohttp import web
 
-from agent.cloud.client import CloudClient, new_session, tcp_connector
+from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger
+from agent.cloud.session import new_session, tcp_connector
 from agent.foundation.clock import SystemClock
 from agent.refcloud.admin import NewDevice
 from agent.refcloud.cloud import ReferenceCloud

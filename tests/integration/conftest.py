@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from agent import app, world
-from agent.cloud.client import new_session, tcp_connector
 from agent.cloud.quota import Ledger
+from agent.cloud.session import new_session, tcp_connector
 from agent.config import resolve_text
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk

@@ -13,9 +13,10 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from agent.cloud.client import CloudClient, new_session
+from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger
+from agent.cloud.session import new_session
 from agent.config import OtaConfig
 from agent.foundation.disk import Disk
 from agent.foundation.trees import announcer

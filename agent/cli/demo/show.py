@@ -20,8 +20,8 @@ from agent.cli.demo.pace import PacedClock, PacedLoop
 from agent.cli.demo.town import WEEK, Cloud, Stage, make_config, zones_of
 from agent.cli.signals import on_signals
 from agent.climate.orders import PutSchedule
-from agent.cloud.client import new_session, tcp_connector
 from agent.cloud.quota import Ledger as QuotaLedger
+from agent.cloud.session import new_session, tcp_connector
 from agent.foundation.disk import Disk
 from agent.foundation.host import Unmanaged
 from agent.foundation.worker import ThreadWorker

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from agent.cloud.client import CloudClient, new_session, tcp_connector
+from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger
+from agent.cloud.session import new_session, tcp_connector
 from agent.commands.handlers import Handler, Outcome
 from agent.commands.lifecycle import LIFETIME_MS, CommandType, Event, Record
 from agent.commands.room import Commands

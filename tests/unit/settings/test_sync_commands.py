@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from agent.cloud.client import CloudClient, new_session, tcp_connector
+from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger
+from agent.cloud.session import new_session, tcp_connector
 from agent.errors import CloudUnavailable, SettingInvalid, StorageFull
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
