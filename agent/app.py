@@ -174,7 +174,7 @@ class Hub:
             checks=trial_checks(
                 self.status,
                 socket=self.config.local.socket if self.world.serve else None,
-                is_hung=lambda: self.climate is not None and self.climate.is_hung,
+                control_problem=self._control_problem,
             ),
             fresh_sensors=lambda: fresh_sensors(self.status(), self._rhythm().interval_s),
             local_time=self._local_time,
@@ -206,11 +206,10 @@ class Hub:
         settings = climate_settings(self.config.climate, board.outputs)
         if settings is None or board.outputs is None:
             return None
-        network = board.network
         thermometers = Thermometers(
             [name for zone in settings.zones for name, _ in zone.sensors],
             sources=self.intake.sources,
-            devices=lambda: {sensor.name: sensor.device for sensor in network.sensors} if network else {},
+            devices=self._named_devices,
         )
         return Climate(
             self.config.storage.state_dir,
@@ -223,6 +222,18 @@ class Hub:
             worker=world.worker,
             add_fault=lambda text: self.faults.add("climate", text),
         )
+
+    def _named_devices(self) -> Mapping[str, str]:
+        """Return the relayed devices by name: the one that a person gave, else what the network calls it."""
+        named = {sensor.name: sensor.device for sensor in self.pairing.sensors}
+        records = self.pairing.content.sensors.values()
+        return named | {record.name: record.device for record in records if record.is_relayed and record.name}
+
+    def _control_problem(self) -> str:
+        """Return why the home is not kept comfortable as far as the hub can tell; empty where it is."""
+        if self.climate is None:
+            return ""
+        return "nothing has been decided for a minute" if self.climate.is_hung else self.climate.output_problem
 
     def _handlers(self) -> Mapping[CommandType, Handler]:
         clock, world = self.world.clock, self.world
@@ -356,9 +367,11 @@ class Hub:
                 for task in pending:
                     task.cancel()
                 await asyncio.wait(pending, timeout=1.0)
-        await self.commands.close()
-        await self.telemetry.close()
-        await self.world.board.close()
+        try:
+            await self.commands.close()
+            await self.telemetry.close()
+        finally:
+            await self.world.board.close()
 
     def _climate_routes(self) -> Sequence[web.AbstractRouteDef]:
         if self.climate is None:

@@ -99,6 +99,7 @@ class Climate:
         self.file_problem = ""
         self.output_problem = ""
         self.control = Control(settings, self._read(), self.moment())
+        self._driven_ms = clock.monotonic_ms()
 
     def moment(self) -> Moment:
         """Return now."""
@@ -106,8 +107,8 @@ class Climate:
 
     @property
     def is_hung(self) -> bool:
-        """Whether it should have decided long ago."""
-        return self._clock.monotonic_ms() - self.control.state.at_ms > HUNG_S * 1000
+        """Whether it should have decided and told the outputs long ago: it hangs, or fails again after each start."""
+        return self._clock.monotonic_ms() - self._driven_ms > HUNG_S * 1000
 
     def zone_info(self) -> tzinfo:
         """Return the house's time zone; UTC where its name means nothing."""
@@ -149,6 +150,7 @@ class Climate:
         while True:
             made = self.control.step(self.moment(), self._observed(), self.zone_info())
             await self._apply(made.demand)
+            self._driven_ms = self._clock.monotonic_ms()
             self._note(made)
             await asyncio.sleep(TICK_S)
 

@@ -40,11 +40,13 @@ class Thermometers:
         self._devices = devices
         self._keys: dict[str, _Key] = {}
         self._sources_seen = -1
+        self._devices_seen: Mapping[str, str] = {}
 
     def latest(self) -> Mapping[str, Observed]:
         """Return the latest temperature of each sensor that has any."""
-        if len(self._sources) != self._sources_seen:
-            self._find()
+        devices = self._devices()
+        if len(self._sources) != self._sources_seen or devices != self._devices_seen:
+            self._find(devices)
         observed = {}
         for name, key in self._keys.items():
             reading = self._sources[key].latest
@@ -56,10 +58,10 @@ class Thermometers:
         """Return the names that no sensor has answered to yet."""
         return [name for name in self._names if name not in self._keys]
 
-    def _find(self) -> None:
-        """Work out which sensor each name means; again whenever a new one has spoken."""
+    def _find(self, devices: Mapping[str, str]) -> None:
+        """Work out which sensor each name means; again whenever a new one has spoken or a name has changed."""
         self._sources_seen = len(self._sources)
-        devices = self._devices()
+        self._devices_seen = devices
         self._keys = {}
         for device, source, kind in self._sources:
             if kind is not SensorKind.TEMPERATURE:

@@ -26,18 +26,18 @@ def fresh_sensors(status: Status, interval_s: float) -> int:
 
 
 def trial_checks(
-    status: Callable[[], Status], *, socket: Path | None, is_hung: Callable[[], bool]
+    status: Callable[[], Status], *, socket: Path | None, control_problem: Callable[[], str]
 ) -> Mapping[str, Check]:
     """Return the checks by name.
 
     Args:
         status: What the hub says of itself.
         socket: Of the local door; `None` where there is none.
-        is_hung: Tells whether the control loop should have decided long ago.
+        control_problem: Tells why heating and cooling do not work; empty where they do, or where there are none.
     """
 
     async def control() -> str:
-        return "heating and cooling are not decided any more" if is_hung() else ""
+        return control_problem()
 
     async def outbox() -> str:
         return status().outbox.problem

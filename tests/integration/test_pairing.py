@@ -115,6 +115,8 @@ async def test_replace_remove_backup_and_restore(
         typed = group.create_task(town.type("replace", "attic"))
     assert typed.result() == exits.OK
     assert town.hub.hub.pairing.sensor_id(new) == sensor_id
+    # A zone that is measured by "attic" is from now on measured by the new one.
+    assert town.hub.hub._named_devices()["attic"] == new
     await until(lambda: not town.mesh.is_joined(old))
     assert await town.type("rename", "attic", "attic north") == exits.OK
     assert await town.type("remove", "attic north", "--yes") == exits.OK

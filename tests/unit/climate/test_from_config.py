@@ -105,3 +105,18 @@ def test_names_find_their_sensors_as_they_begin_to_speak() -> None:
     assert (seen["kitchen 1"].value_c, seen["kitchen 1"].quality) == (18.0, Quality.SUSPECT)
     assert set(seen) == {"sim/temperature", "kitchen 1"}
     assert found.unknown() == []
+
+
+def test_a_sensor_is_found_when_a_person_names_it_after_it_has_spoken() -> None:
+    kind = SensorKind.TEMPERATURE
+    devices: dict[str, str] = {"MAKER MODEL 1a2b": "0x01"}
+    sources = {("0x01", "T", kind): State(Reading("0x01", "T", kind, 18.0, 6))}
+    found = Thermometers(["bath"], sources=sources, devices=lambda: dict(devices))
+    assert found.latest() == {}
+    devices["bath"] = "0x01"
+    assert found.latest()["bath"].value_c == 18.0
+    # Replaced by another, which has spoken already.
+    sources["0x02", "T", kind] = State(Reading("0x02", "T", kind, 19.0, 7))
+    assert found.latest()["bath"].value_c == 18.0
+    devices["bath"] = "0x02"
+    assert found.latest()["bath"].value_c == 19.0

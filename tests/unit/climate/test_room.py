@@ -207,6 +207,19 @@ async def test_a_loop_that_has_not_decided_for_a_minute_hangs(bench: Bench) -> N
     assert climate.is_hung
 
 
+async def test_a_loop_that_fails_again_after_each_start_hangs_as_well(bench: Bench) -> None:
+    climate = bench.make()
+    bench.start(climate)
+    await bench.until(lambda: bench.outputs.applied)
+    await bench.end()
+    assert not climate.is_hung
+    bench.fail = ValueError("a defect")
+    for _ in range(3):
+        with pytest.raises(ExceptionGroup):
+            await bench.start(climate)
+    assert climate.is_hung
+
+
 async def test_a_zone_that_does_not_get_warmer_is_reported_once(bench: Bench) -> None:
     bench.start(bench.make())
     await bench.until(lambda: bench.faults)

@@ -126,10 +126,10 @@ def test_a_failed_update_says_why() -> None:
 
 async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
     status = cast("Status", SimpleNamespace(outbox=SimpleNamespace(problem="full")))
-    checks = trial_checks(lambda: status, socket=tmp_path / "s", is_hung=lambda: False)
+    checks = trial_checks(lambda: status, socket=tmp_path / "s", control_problem=str)
     assert await checks["outbox"]() == "full"
     assert await checks["control"]() == ""
-    assert "not decided" in await trial_checks(lambda: status, socket=None, is_hung=lambda: True)["control"]()
+    assert await trial_checks(lambda: status, socket=None, control_problem=lambda: "hung")["control"]() == "hung"
     assert await checks["port"]() != ""
     for said, is_well in ((b"HTTP/1.1 200 OK\r\n\r\n", True), (b"HTTP/1.1 500 no\r\n\r\n", False), (b"", False)):
 
@@ -144,7 +144,7 @@ async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
         assert (await checks["port"]() == "") is is_well
         server.close()
         await server.wait_closed()
-    assert await trial_checks(lambda: status, socket=None, is_hung=lambda: False)["port"]() == ""
+    assert await trial_checks(lambda: status, socket=None, control_problem=str)["port"]() == ""
 
 
 def test_fresh_sensors_are_those_that_deliver_well() -> None:
