@@ -121,8 +121,18 @@ class Hub:
             on_committed=self._committed,
             on_durable=network.confirm if network else lambda: None,
         )
-        self.telemetry = Telemetry(
-            state,
+        self.telemetry = self._telemetry()
+        self.sampler = self._sampler()
+        self.relay = self._relay()
+        self.settings.on_change(lambda _: self.sampler.rhythm_changed())
+        self.commands = self._commands()
+        self.updates = self._updates()
+        self.climate = self._climate()
+
+    def _telemetry(self) -> Telemetry:
+        storage, world = self.config.storage, self.world
+        return Telemetry(
+            storage.state_dir,
             limits=OutboxLimits(
                 used_bytes_max=storage.outbox_bytes_max,
                 disk_free_bytes_min=storage.disk_free_bytes_min,
@@ -132,18 +142,18 @@ class Hub:
             intake=self.intake,
             uplink=self.uplink,
             registered=lambda: self.pairing.devices,
-            clock=clock,
+            clock=world.clock,
             disk=world.disk,
             worker=world.worker,
             add_fault=lambda text: self.faults.add("outbox", text),
         )
-        self.sampler = self._sampler()
-        self.relay = self._relay()
-        self.settings.on_change(lambda _: self.sampler.rhythm_changed())
-        self.commands = Commands(
-            state,
+
+    def _commands(self) -> Commands:
+        config, world = self.config, self.world
+        return Commands(
+            config.storage.state_dir,
             client=self.client,
-            clock=clock,
+            clock=world.clock,
             rng=world.rng,
             disk=world.disk,
             worker=world.worker,
@@ -153,9 +163,6 @@ class Hub:
             needs_person=lambda kind: kind is CommandType.FACTORY_RESET and config.commands.factory_reset_needs_person,
             add_fault=lambda text: self.faults.add("commands", text),
         )
-
-        self.updates = self._updates()
-        self.climate = self._climate()
 
     def _updates(self) -> Updates | None:
         running = self.world.running

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from agent.cli import exits, local_client
+from agent.cli import local_client
+from agent.cli.asking import asked, config_option, socket_option
 from agent.cli.epilog import epilog
-from agent.cli.status import ADVICE, config_option, socket_of, socket_option
 from agent.local.climate import ALL_ZONES, ClimateReport, ZoneReport
 
 _FREEZING_F = 32.0
@@ -84,7 +84,7 @@ def status(as_json: bool, unit: str, config_file: Path | None, socket_path: Path
         body = local_client.fetch(path, "/v1/climate")
         click.echo(body if as_json else as_text(_decoded(body), unit))
 
-    return _asked(show, config_file, socket_path)
+    return asked(show, config_file, socket_path)
 
 
 @climate.command("set", epilog=epilog("climahub climate set --zone living --mode heat --heat 20.5", exits=_EXITS))
@@ -203,7 +203,7 @@ def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **gi
                 shown = {"zone": found.zone, "follows": found.schedule, "schedules": found.schedules}
                 click.echo(msgspec.json.format(msgspec.json.encode(shown)))
 
-    return _asked(show, config_file, socket_path)
+    return asked(show, config_file, socket_path)
 
 
 def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_path: Path | None) -> int:
@@ -215,19 +215,7 @@ def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_pat
             if zone in {found.zone, ALL_ZONES}:
                 click.echo(f"{found.zone}: {_setpoints(found, 'C')}, {found.mode}; {found.in_force}")
 
-    return _asked(tell, config_file, socket_path)
-
-
-def _asked(do: Any, config_file: Path | None, socket_path: Path | None) -> int:  # noqa: ANN401 - a function of a path
-    try:
-        do(socket_path or socket_of(config_file))
-    except local_client.NoAnswer as error:
-        click.echo(f"{error}\n{ADVICE}", err=True)
-        return exits.NO_DAEMON
-    except local_client.NotAllowed as error:
-        click.echo(str(error), err=True)
-        return exits.NO_PERMISSION
-    return exits.OK
+    return asked(tell, config_file, socket_path)
 
 
 def _decoded(body: bytes) -> ClimateReport:

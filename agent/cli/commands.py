@@ -5,9 +5,9 @@ from urllib.parse import quote
 
 import click
 
-from agent.cli import exits, local_client
+from agent.cli import local_client
+from agent.cli.asking import asked, config_option, socket_option
 from agent.cli.epilog import epilog
-from agent.cli.status import ADVICE, config_option, socket_of, socket_option
 from agent.local.commands import CommandReport, CommandsReport
 
 
@@ -25,21 +25,16 @@ from agent.local.commands import CommandReport, CommandsReport
 @socket_option
 def commands(as_json: bool, confirm: str | None, config_file: Path | None, socket_path: Path | None) -> int:
     """List the commands of the cloud that the hub knows, the newest first."""
-    path = socket_path or socket_of(config_file)
-    try:
+
+    def ask(path: Path) -> None:
         if confirm is not None:
             local_client.fetch(path, f"/v1/confirm/{quote(confirm, safe='')}", method="POST")
             click.echo(f"confirmed {confirm}")
-            return exits.OK
+            return
         body = local_client.fetch(path, "/v1/commands")
         click.echo(body if as_json else as_text(local_client.decode_commands(body)))
-    except local_client.NoAnswer as error:
-        click.echo(f"{error}\n{ADVICE}", err=True)
-        return exits.NO_DAEMON
-    except local_client.NotAllowed as error:
-        click.echo(str(error), err=True)
-        return exits.NO_PERMISSION
-    return exits.OK
+
+    return asked(ask, config_file, socket_path)
 
 
 def as_text(report: CommandsReport) -> str:

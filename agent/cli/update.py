@@ -1,14 +1,13 @@
 """`climahub update`: the release of the hub on this machine, and the next one."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 import msgspec
 
-from agent.cli import exits, local_client
+from agent.cli import local_client
+from agent.cli.asking import asked, config_option, socket_option
 from agent.cli.epilog import epilog
-from agent.cli.status import ADVICE, config_option, socket_of, socket_option
 from agent.local.updates import UpdateReport
 
 INSTALL_TIMEOUT_S = 120.0
@@ -41,7 +40,7 @@ def status(as_json: bool, config_file: Path | None, socket_path: Path | None) ->
         body = local_client.fetch(path, "/v1/update")
         click.echo(body if as_json else as_text(decode(body)))
 
-    return _asked(ask, config_file, socket_path)
+    return asked(ask, config_file, socket_path)
 
 
 def _order(name: str, what: str, done: str) -> click.Command:
@@ -52,7 +51,7 @@ def _order(name: str, what: str, done: str) -> click.Command:
             local_client.fetch(path, f"/v1/update/{name}", method="POST")
             click.echo(done)
 
-        return _asked(ask, config_file, socket_path)
+        return asked(ask, config_file, socket_path)
 
     return update.command(name, help=what)(order)
 
@@ -80,19 +79,7 @@ def install(file: Path, config_file: Path | None, socket_path: Path | None) -> i
             f"taken in: {found['version']}, sequence {found['sequence']}; climahub update status shows how it goes"
         )
 
-    return _asked(ask, config_file, socket_path)
-
-
-def _asked(ask: Callable[[Path], None], config_file: Path | None, socket_path: Path | None) -> int:
-    try:
-        ask(socket_path or socket_of(config_file))
-    except local_client.NoAnswer as error:
-        click.echo(f"{error}\n{ADVICE}", err=True)
-        return exits.NO_DAEMON
-    except local_client.NotAllowed as error:
-        click.echo(str(error), err=True)
-        return exits.NO_PERMISSION
-    return exits.OK
+    return asked(ask, config_file, socket_path)
 
 
 def decode(body: bytes) -> UpdateReport:

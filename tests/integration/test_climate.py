@@ -9,6 +9,7 @@ from agent.cli import exits, root
 from agent.climate import room
 from agent.errors import ConfigInvalid
 from agent.model import SensorKind
+from agent.telemetry import outbox_sqlite
 from hal.interface import HvacAction, HvacDemand, ZoneOutput
 from tests.integration.conftest import Cloud, MakeHub, RunningHub, TestNetwork, TestSensor, until
 
@@ -65,9 +66,10 @@ async def test_cold_sensors_switch_their_relays_and_a_stop_switches_off(
 async def test_it_heats_without_a_cloud_and_without_an_outbox(cloud: Cloud, make_hub: MakeHub, relays: Relays) -> None:
     await cloud.down()
     hub = make(cloud, make_hub)
-    (hub.hub.config.storage.state_dir / "outbox.sqlite").mkdir(exist_ok=True)
+    (hub.hub.config.storage.state_dir / outbox_sqlite.FILE_NAME).mkdir()
     hub.start()
     await until(lambda: relays.now("living") is HvacAction.HEAT)
+    await until(lambda: hub.status().outbox.problem)
 
 
 async def test_the_command_line_reaches_the_zone(

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from agent.cli import exits, local_client
-from agent.cli.status import ADVICE, config_option, socket_of, socket_option
+from agent.cli.asking import ADVICE, config_option, socket_of, socket_option
 from agent.local.zigbee import ZigbeeReport
 
 RADIO_TIMEOUT_S = 60.0

@@ -91,8 +91,8 @@ def test_no_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_no_configuration_means_the_socket_of_the_service(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("agent.cli.status.DEFAULT_CONFIG", tmp_path / "none.toml")
-    monkeypatch.setattr("agent.cli.status.DEFAULT_SOCKET", tmp_path / "none.sock")
+    monkeypatch.setattr("agent.cli.asking.DEFAULT_CONFIG", tmp_path / "none.toml")
+    monkeypatch.setattr("agent.cli.asking.DEFAULT_SOCKET", tmp_path / "none.sock")
     assert root.run(["status"]) == exits.NO_DAEMON
     assert "none.sock" in capsys.readouterr().err
 
