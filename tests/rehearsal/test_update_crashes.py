@@ -51,8 +51,8 @@ def test_an_update_ends_as_it_should(name: str) -> None:
         assert told == ["downloading", "downloaded", "verifying", "applying", "completed"]
         assert made.boots == ["1.0.0", "2.0.0"]
     else:
-        # It was tried, and the next start is the old one's (`rehearse` asks the launcher). The failure may be told to the
-        # cloud a moment before that start or after it.
+        # It was tried, and the next start is the old one's (`rehearse` asks the launcher). The cloud may be told
+        # of the failure a moment before that start or after it.
         assert "2.0.0" in made.boots
 
 
