@@ -5,6 +5,7 @@ everything that touches the world as an argument, so that `climahub run`, the de
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -26,6 +27,7 @@ from agent.commands.poll import METERED_FACTOR
 from agent.commands.room import Commands
 from agent.config import Config
 from agent.config.primary import choose_primary
+from agent.errors import StorageFull
 from agent.foundation.supervisor import Faults, supervise
 from agent.local import no_climate, server
 from agent.local.commands import CommandsReport, build_commands
@@ -374,11 +376,20 @@ class Hub:
                 for task in pending:
                     task.cancel()
                 await asyncio.wait(pending, timeout=1.0)
-        try:
-            await self.commands.close()
-            await self.telemetry.close()
-        finally:
-            await self.world.board.close()
+        await self._end()
+
+    async def _end(self) -> None:
+        """Switch off, stop listening, and put what has come until then on the disk."""
+        # Once before the radio stops: a stick may take 15 s for that, and the service manager waits for 20.
+        with contextlib.suppress(StorageFull):
+            await self.telemetry.flush()
+        async with contextlib.AsyncExitStack() as last:
+            # From the bottom up; one that fails keeps none of the others from its end.
+            last.push_async_callback(self.telemetry.close)
+            if self.relay:
+                last.callback(self.relay.finish)
+            last.push_async_callback(self.world.board.close)
+            last.push_async_callback(self.commands.close)
 
     def _climate_routes(self) -> Sequence[web.AbstractRouteDef]:
         if self.climate is None:

@@ -127,9 +127,11 @@ class _RadioBoard:
         self.outputs = board.outputs
 
     async def close(self) -> None:
-        """Give the stick back, then the rest."""
-        await self.network.close()
-        await self._board.close()
+        """Switch the outputs off first: a stick may take its time."""
+        try:
+            await self._board.close()
+        finally:
+            await self.network.close()
 
 
 def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:

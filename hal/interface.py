@@ -131,6 +131,13 @@ class SensorNetwork(Protocol):
         """
         ...
 
+    def take(self) -> Sequence[Reading]:
+        """Return the reports that wait to be fetched, oldest first; wait for none.
+
+        For the end: what came before `Board.close` stopped the network is not lost with it.
+        """
+        ...
+
     def confirm(self) -> None:
         """Say that all readings given so far are kept safe.
 

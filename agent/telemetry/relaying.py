@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -62,13 +62,20 @@ class Relay:
                 await asyncio.sleep(RETRY_S)
                 continue
             self.problem = ""
-            kinds = self._kinds()
             # No await before all are offered: `Intake` confirms to the network what it holds, and this must be in it.
-            for reading in readings:
-                if not self._is_relayed(reading.device):
-                    self.left_out += 1
-                    continue
-                self._intake.offer(self._judged(reading), is_reported=kinds is None or reading.kind in kinds)
+            self._offer(readings)
+
+    def finish(self) -> None:
+        """Take in what the network has delivered and `run` can fetch no more."""
+        self._offer(self._network.take())
+
+    def _offer(self, readings: Sequence[Reading]) -> None:
+        kinds = self._kinds()
+        for reading in readings:
+            if not self._is_relayed(reading.device):
+                self.left_out += 1
+                continue
+            self._intake.offer(self._judged(reading), is_reported=kinds is None or reading.kind in kinds)
 
     def _judged(self, reading: Reading) -> Reading:
         key = (reading.device, reading.kind)

@@ -75,8 +75,12 @@ class SimNetwork:
             world_ms = self._monotonic_ms() + radio.world_offset_ms
             self._advance_to(world_ms)
             if radio.waiting:
-                break
+                return self.take()
             await asyncio.sleep((radio.due_ms - world_ms) / 1000)
+
+    def take(self) -> Sequence[Reading]:
+        """Return what is in the radio's buffer, oldest first."""
+        radio = self._radio
         readings = [reading for report in radio.waiting for reading in report]
         radio.waiting.clear()
         if self._on_handed_out is not None:

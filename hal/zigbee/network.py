@@ -95,6 +95,10 @@ class ZigbeeNetwork:
             if loop.time() - self._given_s < GATHER_S:
                 await asyncio.sleep(GATHER_S)
 
+    def take(self) -> Sequence[Reading]:
+        """Return what the stick has delivered and nobody fetched, oldest first."""
+        return self._outlet.readings.take()
+
     def confirm(self) -> None:
         """Do nothing: a report on the air is sent once, and no stick can be asked for it again."""
 

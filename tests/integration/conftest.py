@@ -80,6 +80,13 @@ class TestNetwork:
             raise report
         return report
 
+    def take(self) -> Sequence[Reading]:
+        taken: list[Reading] = []
+        while not self.reports.empty():
+            report = self.reports.get_nowait()
+            taken += [] if isinstance(report, NetworkLost) else report
+        return taken
+
     def confirm(self) -> None:
         self.confirmed += 1
 
@@ -290,7 +297,7 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
         workers.append(worker)
         committed: list[Reading] = []
         given = world.World(
-            board=board,
+            board=world.with_radio(board, config, clock, Disk()),
             clock=clock,
             rng=Hasty(len(hubs)),
             disk=disk or Disk(),

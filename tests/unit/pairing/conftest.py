@@ -53,6 +53,9 @@ class Network:
         await asyncio.Event().wait()
         return []
 
+    def take(self) -> Sequence[Reading]:
+        return []
+
     def confirm(self) -> None: ...
 
 

@@ -20,6 +20,7 @@ class Network:
     def __init__(self, *given: list[Reading] | NetworkLost) -> None:
         self._given = [*given]
         self.is_empty = asyncio.Event()
+        self.left: list[Reading] = []
 
     async def receive(self) -> Sequence[Reading]:
         if not self._given:
@@ -29,6 +30,9 @@ class Network:
         if isinstance(given, NetworkLost):
             raise given
         return given
+
+    def take(self) -> Sequence[Reading]:
+        return self.left
 
     def confirm(self) -> None: ...
 
@@ -74,3 +78,11 @@ async def test_a_lost_network_is_asked_again(monkeypatch: pytest.MonkeyPatch) ->
     relay, intake = await relayed(Network(NetworkLost("unplugged"), [reading("T1", 20.0)]), removed=set())
     assert relay.problem == ""
     assert intake.waiting == 1
+
+
+async def test_what_was_delivered_last_is_taken_in_at_the_end() -> None:
+    network = Network([reading("T1", 20.0)])
+    relay, intake = await relayed(network, removed={"T2"})
+    network.left = [reading("T1", 20.5, 2), reading("T1", 900.0, 3), reading("T2", 21.0, 4)]
+    relay.finish()
+    assert (intake.waiting, relay.left_out) == (2, 1)
