@@ -24,10 +24,10 @@ from agent.foundation.worker import Worker
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.running import Running
 from hal.interface import Board, Reading, Sensor, SensorKind
-from hal.linux.gpio import GpioOutputs, Relay, Wiring
 from hal.plausibility import CHIP_TEMPERATURE, Judge
 
 if TYPE_CHECKING:
+    from hal.linux.gpio import Wiring
     from hal.zigbee import ZigbeeNetwork
 
 _log = logging.getLogger(__name__)
@@ -162,10 +162,12 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     return _RadioBoard(board, ZigbeeNetwork(options, Surroundings(files, clock.monotonic_ms, clock.boot_id)))
 
 
-def wiring_of(config: LinuxConfig) -> Wiring | None:
+def wiring_of(config: LinuxConfig) -> "Wiring | None":
     """Return what hangs on which line; `None` where nothing does."""
     if not config.relays:
         return None
+    from hal.linux.gpio import Relay, Wiring  # noqa: PLC0415 - as the board's module is
+
     return Wiring(
         chip=config.gpio_chip,
         zones=tuple(Relay(relay.name, relay.heat_line, relay.cool_line) for relay in config.relays),
@@ -182,6 +184,8 @@ def outputs_off(config: BoardConfig) -> None:
     """
     wiring = wiring_of(config.linux) if config.name == "linux" else None
     if wiring is not None:
+        from hal.linux.gpio import GpioOutputs  # noqa: PLC0415 - as the board's module is
+
         outputs = GpioOutputs(wiring)
         outputs.off()
         outputs.close()

@@ -17,6 +17,7 @@ import time
 import uuid
 from pathlib import Path
 
+import service
 from aiohttp import web
 
 from agent.refcloud.admin import NewDevice
@@ -104,7 +105,7 @@ async def measure(seconds: float, sensors: int) -> dict[str, float]:
             "run",
             "--config",
             str(configuration),
-            env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+            env=service.environment(),
         )
         try:
             await asyncio.sleep(WARM_UP_S)

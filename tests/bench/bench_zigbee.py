@@ -23,6 +23,7 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+import service
 from aiohttp import web
 
 from agent.foundation.clock import SystemClock
@@ -230,8 +231,9 @@ async def measure(directory: Path, options: argparse.Namespace) -> dict[str, obj
 @contextlib.asynccontextmanager
 async def process(*command: str) -> AsyncIterator[int]:
     """Run a process while the context lasts, and give its number."""
-    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
-    started = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
+    started = await asyncio.create_subprocess_exec(
+        *command, env=service.environment(), stdout=asyncio.subprocess.DEVNULL
+    )
     try:
         yield started.pid
     finally:

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import ssl
 import subprocess
+import sys
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -67,8 +68,15 @@ class Authority:
         context.load_cert_chain(self.root / "server.pem", self.root / "server.key")
         return context
 
-    def _openssl(self, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=self.root, check=True, capture_output=True, timeout=30)
+    def hash(self) -> str:
+        """Return the name by which OpenSSL finds the authority in a directory."""
+        return self._openssl("x509", "-hash", "-noout", "-in", "ca.pem").strip()
+
+    def _openssl(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["openssl", *arguments], cwd=self.root, check=True, capture_output=True, timeout=30, text=True
+        )
+        return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +245,41 @@ async def test_whatever_answers_nothing_is_lost_and_nothing_breaks(make_hub: Mak
     assert hub.status().faults == []
     assert KEY not in hub.status().link.reason
     server.down()
+
+
+ASK = """
+import asyncio, sys
+from agent.foundation import sparing
+
+sparing.import_aiohttp()
+import aiohttp
+from agent.cloud.session import new_session, tcp_connector
+
+
+async def main():
+    async with new_session(tcp_connector(None), user_agent="test") as session:
+        try:
+            async with session.get(sys.argv[1]):
+                print("trusted")
+        except aiohttp.ClientConnectorCertificateError:
+            print("refused")
+
+
+asyncio.run(main())
+assert "frozenlist._frozenlist" not in sys.modules
+"""
+
+
+async def test_the_daemon_finds_the_systems_authorities_one_by_one(
+    good: Cloud, authority: Authority, tmp_path: Path
+) -> None:
+    directory = tmp_path / "certs"
+    stranger = Authority(tmp_path / "stranger")
+    for trusted, expected in ((stranger, "refused"), (authority, "trusted")):
+        directory.mkdir(exist_ok=True)
+        shutil.copy(trusted.certificate, directory / f"{trusted.hash()}.0")
+        asking = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", ASK, good.url, env={"SSL_CERT_DIR": str(directory)}, stdout=subprocess.PIPE
+        )
+        told, _ = await asking.communicate()
+        assert (asking.returncode, told.decode().strip()) == (0, expected)
