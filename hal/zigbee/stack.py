@@ -19,7 +19,7 @@ import zigpy.types as t
 from zigpy.zcl import AttributeReportedEvent, AttributeUpdatedEvent
 
 from hal.errors import NetworkLost
-from hal.zigbee import keeping
+from hal.zigbee import keeping, quirks
 from hal.zigbee.choice import Phase, Settings
 from hal.zigbee.keeping import KeptNetwork
 from hal.zigbee.options import Options
@@ -79,20 +79,17 @@ def controller(adapter: str) -> Any:  # noqa: ANN401 - zigpy is untyped here
 
 
 def quirks_resolver() -> Callable[[Any], Any] | None:
-    """Import the device table of the Zigbee community and return its resolver; `None` where it cannot be used.
+    """Return the resolver of the Zigbee community's device table; `None` where it cannot be used.
 
     It has had its resolver since its version 2, which needs Python 3.12.
     """
     try:
-        importlib.import_module("zhaquirks").setup()
-        registry = importlib.import_module("zha.quirks").DEVICE_REGISTRY
+        return quirks.table().resolve
     except (ImportError, AttributeError) as error:
         _log.warning(
             "zigbee.quirks: the device table cannot be used (%s): pip install 'climahub[zigbee-quirks]'", error
         )
         return None
-    resolve: Callable[[Any], Any] = registry.resolve
-    return resolve
 
 
 def configuration(options: Options, found: Found, database: Path) -> dict[str, Any]:

@@ -141,6 +141,8 @@ async def test_the_communitys_device_table(
         sensors.speak("one")
         await hub.until(lambda: expected.items() <= hub.latest(device).items())
         assert len(hub.values(device, "temperature")) <= 2
+        # Of more than 400.
+        assert len([name for name in sys.modules if name.startswith("zhaquirks.")]) < 50
 
 
 async def test_a_device_table_that_is_missing_is_done_without(
