@@ -383,7 +383,7 @@ KEYS: tuple[Key, ...] = (
         "zigbee.quirks",
         boolean(),
         False,
-        "use the Zigbee community's device table where zha-quirks is installed (Python 3.12 or newer); costs 46 MiB",
+        "use the Zigbee community's device table where zha-quirks is installed (Python 3.12 or newer): docs/zigbee.md",
     ),
     Key(
         "zigbee.report_interval_s_min",

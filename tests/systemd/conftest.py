@@ -48,6 +48,12 @@ class Cloud:
         self.key_file = directory / "hub.key"
         self._ask("provision", "hub", "--key-file", str(self.key_file))
 
+    def sensor_key(self, name: str) -> str:
+        """Make a sensor and return its key."""
+        key_file = self.key_file.with_name(f"{name}.key")
+        self._ask("provision", name, "--kind", "sensor", "--key-file", str(key_file))
+        return key_file.read_text()
+
     def command(self, type_: str) -> str:
         """Queue a command and return its id."""
         return str(self._json("command", "hub", type_)["command_id"])
@@ -56,9 +62,9 @@ class Cloud:
         """Return how a command ended, or "pending"."""
         return next(str(each["state"]) for each in self._json("commands", "hub") if each["command_id"] == command_id)
 
-    def readings(self) -> int:
-        """Return how many readings have arrived."""
-        return len(self._ask("readings").splitlines())
+    def readings(self, device: str = "hub") -> int:
+        """Return how many readings of a device have arrived."""
+        return len(self._ask("readings", "--device", device, "--json").splitlines())
 
     def end(self) -> None:
         """Stop serving."""
@@ -94,6 +100,12 @@ def machine(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         shutil.rmtree(directory / "root", ignore_errors=True)
 
 
+def pip_install(machine: Machine, *what: str) -> None:
+    """Install packages into climahub's environment."""
+    pip = ["env", "-u", "PIP_FIND_LINKS", "PIP_CONFIG_FILE=/dev/null", f"PIP_CERT={CERTIFICATES}"]
+    machine.run(*pip, "/opt/climahub/bin/pip", "--quiet", "--disable-pip-version-check", "install", *what)
+
+
 def install(machine: Machine, cloud: Cloud, directory: Path) -> None:
     """Do what docs/install.md tells a person to do."""
     wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", str(directory), "."]
@@ -106,10 +118,8 @@ def install(machine: Machine, cloud: Cloud, directory: Path) -> None:
     if certificates:
         shutil.copy(certificates, machine.root / CERTIFICATES.lstrip("/"))
     machine.run("python3", "-m", "venv", "/opt/climahub")
-    pip = ["env", "-u", "PIP_FIND_LINKS", "PIP_CONFIG_FILE=/dev/null", f"PIP_CERT={CERTIFICATES}"]
-    pip += ["/opt/climahub/bin/pip", "--quiet", "--disable-pip-version-check", "install"]
-    machine.run(*pip, "--require-hashes", "-r", "/root/requirements.lock")
-    machine.run(*pip, "--no-deps", f"/root/{built.name}")
+    pip_install(machine, "--require-hashes", "-r", "/root/requirements.lock")
+    pip_install(machine, "--no-deps", f"/root/{built.name}")
     machine.write("/opt/climahub/launcher.py", (PROJECT / "agent" / "ota" / "launcher.py").read_text())
     # A thermometer on a 1-Wire bus, as the kernel would show it: a container has no hardware.
     machine.write("/opt/sensors/class/hwmon/hwmon0/name", "w1_slave_temp\n")
