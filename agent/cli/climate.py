@@ -87,7 +87,7 @@ def status(as_json: bool, unit: str, config_file: Path | None, socket_path: Path
 
     def show(path: Path) -> None:
         body = local_client.fetch(path, "/v1/climate")
-        click.echo(body if as_json else as_text(_decoded(body), unit))
+        click.echo(body if as_json else as_text(local_client.decode(body, ClimateReport), unit))
 
     return asked(show, config_file, socket_path)
 
@@ -202,7 +202,7 @@ def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **gi
         return _told(zone, {"do": "drop_schedule", "name": given["drop"]}, config_file, socket_path)
 
     def show(path: Path) -> None:
-        report = _decoded(local_client.fetch(path, "/v1/climate"))
+        report = local_client.decode(local_client.fetch(path, "/v1/climate"), ClimateReport)
         for found in report.zones:
             if zone in {found.zone, ALL_ZONES}:
                 shown = {"zone": found.zone, "follows": found.schedule, "schedules": found.schedules}
@@ -215,20 +215,12 @@ def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_pat
     def tell(path: Path) -> None:
         body = msgspec.json.encode(order)
         local_client.fetch(path, f"/v1/climate/{quote(zone, safe='')}", method="POST", content=body)
-        report = _decoded(local_client.fetch(path, "/v1/climate"))
+        report = local_client.decode(local_client.fetch(path, "/v1/climate"), ClimateReport)
         for found in report.zones:
             if zone in {found.zone, ALL_ZONES}:
                 click.echo(f"{found.zone}: {_setpoints(found, 'C')}, {found.mode}; {found.in_force}")
 
     return asked(tell, config_file, socket_path)
-
-
-def _decoded(body: bytes) -> ClimateReport:
-    try:
-        return msgspec.json.decode(body, type=ClimateReport)
-    except msgspec.DecodeError as error:
-        text = f"the hub's answer is not understood ({error}); are hub and command of one version?"
-        raise local_client.NoAnswer(text) from error
 
 
 def as_text(report: ClimateReport, unit: str = "C") -> str:
