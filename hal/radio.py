@@ -160,6 +160,7 @@ class PairableNetwork(SensorNetwork, Protocol):
         """Tell a sensor to leave and forget it; one that does not answer is forgotten all the same.
 
         Raises:
+            ValueError: This is no device's name.
             NetworkLost: There is no radio now.
         """
         ...

@@ -27,23 +27,22 @@ config_option = click.option(
 socket_option = click.option("--socket", "socket_path", type=_FILE, help="Ask on this socket.")
 
 
-def asked(ask: Callable[[Path], None], config_file: Path | None, socket_path: Path | None) -> int:
+def asked(ask: Callable[[Path], int | None], config_file: Path | None, socket_path: Path | None) -> int:
     """Ask the hub and return the exit code.
 
     Args:
-        ask: Asks on a socket and prints the answer.
+        ask: Asks on a socket, prints the answer, and returns an exit code where it is not always the same.
         config_file: The configuration that names the socket, where the user gave one.
         socket_path: The socket itself, where the user gave one.
     """
     try:
-        ask(socket_path or socket_of(config_file))
+        return ask(socket_path or socket_of(config_file)) or exits.OK
     except local_client.NoAnswer as error:
         click.echo(f"{error}\n{ADVICE}", err=True)
         return exits.NO_DAEMON
     except local_client.NotAllowed as error:
         click.echo(str(error), err=True)
         return exits.NO_PERMISSION
-    return exits.OK
 
 
 def socket_of(config_file: Path | None) -> Path:

@@ -52,6 +52,15 @@ class PairedSensor(msgspec.Struct, frozen=True):
     readings: list[ReadingReport]
 
 
+class RouterReport(msgspec.Struct, frozen=True):
+    """A device that measures nothing and passes on what sensors say, a plug say: `--through` takes its address."""
+
+    device: str
+    about: str
+    is_online: bool | None
+    lqi_last_hop: int | None
+
+
 class StepReport(msgspec.Struct, frozen=True):
     """One step of a pairing; `number` counts up."""
 
@@ -69,6 +78,7 @@ class ZigbeeReport(msgspec.Struct, frozen=True):
     sensors: list[PairedSensor]
     steps: list[StepReport]
     problem: str
+    routers: list[RouterReport] = []
 
 
 def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeReport:
@@ -99,6 +109,11 @@ def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeRep
             for step in pairing.steps
         ],
         problem=pairing.file_problem,
+        routers=[
+            RouterReport(link.device, _about(link), link.is_online, link.lqi_last_hop)
+            for link in links.values()
+            if not link.is_sleepy and link.device not in network
+        ],
     )
 
 
@@ -133,7 +148,7 @@ def _sensor(
         stage=record.stage.value,
         problem=problem,
         sensor_id=record.sensor_id or None,
-        about=record.about or (f"{link.manufacturer} {link.model}".strip() if link else ""),
+        about=record.about or (_about(link) if link else ""),
         is_online=link.is_online if link else None,
         is_sleepy=link.is_sleepy if link else None,
         heard_age_s=None if link is None or link.heard_ms is None else max(0, now_ms - link.heard_ms) // 1000,
@@ -148,3 +163,7 @@ def _sensor(
             for kind, state in states
         ],
     )
+
+
+def _about(link: SensorLink) -> str:
+    return f"{link.manufacturer} {link.model}".strip()

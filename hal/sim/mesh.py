@@ -13,7 +13,7 @@ from hal.errors import NetworkLost, SensorUnavailable
 from hal.interface import RelayedSensor
 from hal.radio import InstallCode, JoinStep
 from hal.sim.noise import rng_for
-from hal.sim.radio import Device, Radio
+from hal.sim.radio import Device, Radio, address_from
 
 INTERVIEW_S: Final = (0.5, 12.0)
 """From joining to the last answer; a sleepy sensor answers late."""
@@ -26,9 +26,10 @@ BACKUP_FORMAT: Final = "zigpy/open-coordinator-backup"
 
 
 class Mesh:
-    """The network's members.
+    """The network's members: sensors, and one router that takes sensors in and reports nothing.
 
     Attributes:
+        router: The router's address.
         is_lost: The stick is unplugged.
         window_until_ms: Until when the stick lets sensors join, in the world's time; in the past: not at all.
         through: The router that alone takes them in; empty for all.
@@ -54,6 +55,7 @@ class Mesh:
         self._interviewed = set(self._joined)
         self._configured = set(self._joined)
         self._dead: set[str] = set()
+        self.router = address_from(rng_for(seed, "router"))
         self._key = self._rng.randbytes(16)
         self._pan_id = self._rng.randrange(1, 0xFFF0)
         self.is_lost = False
@@ -157,7 +159,7 @@ class Mesh:
             SensorUnavailable: The router is not there.
         """
         self.check()
-        if through and (through not in self._joined or through in self._dead):
+        if through and through != self.router:
             raise SensorUnavailable(f"the router {through} does not answer; power it, or pair through all")
         self._advance_to(at_ms)
         self.window_until_ms, self.through, self.install_code = until_ms, through, install_code

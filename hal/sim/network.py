@@ -107,10 +107,14 @@ class SimNetwork:
 
     @property
     def links(self) -> Sequence[SensorLink]:
-        """What is known of each sensor."""
-        return tuple(
-            SensorLink(sensor.device, "climahub", "simulated", is_online=not self._mesh.is_dead(sensor.device))
-            for sensor in self._mesh.sensors
+        """What is known of each sensor, and of the router."""
+        router = SensorLink(self._mesh.router, "climahub", "simulated router", is_online=True, is_sleepy=False)
+        return (
+            *(
+                SensorLink(sensor.device, "climahub", "simulated", is_online=not self._mesh.is_dead(sensor.device))
+                for sensor in self._mesh.sensors
+            ),
+            router,
         )
 
     async def join_events(self) -> Sequence[JoinEvent]:

@@ -75,6 +75,11 @@ class Device:
         self.is_on_air = True
 
 
+def address_from(rng: Random) -> str:
+    """Return a made-up EUI-64."""
+    return f"0x{(rng.getrandbits(64) | LOCALLY_ADMINISTERED) & ~GROUP_BIT:016x}"
+
+
 def relayed_sensors(seed: int, count: int, rooms: Sequence[str]) -> tuple[RelayedSensor, ...]:
     """Return the relayed sensors that make up `count` series: the last has as many kinds as remain.
 
@@ -90,7 +95,7 @@ def relayed_sensors(seed: int, count: int, rooms: Sequence[str]) -> tuple[Relaye
         count -= len(kinds)
         number = len(sensors) + 1
         room = "outside" if number % 7 == 0 and SensorKind.IAQ not in kinds else rooms[number % len(rooms)]
-        address = f"0x{(rng.getrandbits(64) | LOCALLY_ADMINISTERED) & ~GROUP_BIT:016x}"
+        address = address_from(rng)
         sensors.append(RelayedSensor(device=address, name=f"{room} {number}", kinds=kinds, ieee_address=address))
     return tuple(sensors)
 

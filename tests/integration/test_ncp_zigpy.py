@@ -17,10 +17,11 @@ from zigpy.device import Device
 from zigpy.types import EUI64
 from zigpy.zcl.foundation import Status
 
-from hal.ncp import ash, faults, install, models
+from hal.ncp import ash, faults, models
 from hal.ncp.coordinator import Joining
 from hal.ncp.ezsp import VERSIONS
 from hal.ncp.serve import Server
+from tests.integration.zigbee_bench import Stick
 
 PATIENCE_S = 5.0
 INSTALL_CODE = "83fed3407a939723a5c639b26916d505c3b5"
@@ -55,35 +56,11 @@ def version(request: pytest.FixtureRequest) -> int:
     return request.param
 
 
-class Bench:
-    """A stick whose flash files are kept between runs, and a host whose database is kept."""
+class Bench(Stick):
+    """A stick, and a host whose database is kept."""
 
     def __init__(self, directory: Path, version: int, house: str = HOUSE) -> None:
-        self.directory = directory
-        self.version = version
-        self.house = house
-        self.stick: bytes | None = None
-        self.room: bytes | None = None
-        self.sensors: Server
-
-    @contextlib.asynccontextmanager
-    async def plugged_in(self, *, seed: int | None = None) -> AsyncIterator[Server]:
-        setup = install.Setup(
-            devices=self.house,
-            devices_source="house",
-            stick=self.stick,
-            room=self.room,
-            version=self.version,
-            seed=seed,
-        )
-        server = install.build(
-            setup, link=self.directory / "port", faults=(), keep_stick=self._keep_stick, keep_room=self._keep_room
-        )
-        server.open()
-        try:
-            yield server
-        finally:
-            server.close()
+        super().__init__(directory, house=house, version=version)
 
     @contextlib.asynccontextmanager
     async def host(self, *, is_validating: bool = False) -> AsyncIterator["Host"]:
@@ -111,12 +88,6 @@ class Bench:
     async def running(self) -> AsyncIterator[tuple[Server, "Host"]]:
         async with self.plugged_in() as sensors, self.host() as host:
             yield sensors, host
-
-    def _keep_stick(self, content: bytes) -> None:
-        self.stick = content
-
-    def _keep_room(self, content: bytes) -> None:
-        self.room = content
 
 
 class Host:
@@ -219,7 +190,6 @@ async def test_foreign_stick_is_refused(tmp_path: Path, version: int) -> None:
     async with bench.running() as (_, host):
         await host.app.backups.create_backup(load_devices=True)
     foreign = Bench(tmp_path / "foreign", version)
-    foreign.directory.mkdir()
     async with foreign.plugged_in(seed=99), foreign.host():
         pass
 

@@ -130,6 +130,17 @@ async def test_replace_remove_backup_and_restore(
     assert "no backup of a Zigbee network" in capfd.readouterr().err
 
 
+async def test_sensors_are_let_in_through_a_router_that_the_list_shows(
+    town: Town, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert await town.type("list") == exits.OK
+    (router,) = [line.split()[-3] for line in capfd.readouterr().out.splitlines() if " router " in line]
+    assert router == town.mesh.router
+    assert await town.type("pair", "--through", router, "--no-wait") == exits.OK
+    await town.press_when_open(town.devices[0])
+    assert town.mesh.through == router
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -68,18 +68,16 @@ class MemoryStore:
         return self.directory / name
 
 
-class Stand:
-    """A stick whose flash is kept between runs, and a hub whose files are kept."""
+class Stick:
+    """A stick and the sensors around it, whose flash is kept between the times when it is plugged in."""
 
-    def __init__(self, directory: Path, *, house: str = HOUSE, version: int = 13) -> None:
+    def __init__(self, directory: Path, *, house: str, version: int) -> None:
         directory.mkdir(exist_ok=True)
         self.directory = directory
         self.house = house
         self.version = version
         self.stick: bytes | None = None
         self.room: bytes | None = None
-        self.store = MemoryStore(directory)
-        self.boot_id = "boot"
 
     @contextlib.asynccontextmanager
     async def plugged_in(self, *, seed: int | None = None) -> AsyncIterator[Server]:
@@ -99,6 +97,21 @@ class Stand:
             yield server
         finally:
             server.close()
+
+    def _keep_stick(self, content: bytes) -> None:
+        self.stick = content
+
+    def _keep_room(self, content: bytes) -> None:
+        self.room = content
+
+
+class Stand(Stick):
+    """A stick, and a hub whose files are kept."""
+
+    def __init__(self, directory: Path, *, house: str = HOUSE, version: int = 13) -> None:
+        super().__init__(directory, house=house, version=version)
+        self.store = MemoryStore(directory)
+        self.boot_id = "boot"
 
     @contextlib.asynccontextmanager
     async def hub(self, **options: object) -> AsyncIterator["Hub"]:
@@ -127,12 +140,6 @@ class Stand:
         async with self.plugged_in() as sensors, self.hub(**options) as hub:
             await hub.state(RadioState.UP)
             yield sensors, hub
-
-    def _keep_stick(self, content: bytes) -> None:
-        self.stick = content
-
-    def _keep_room(self, content: bytes) -> None:
-        self.room = content
 
 
 class Hub:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import click
 import msgspec
 
-from agent.cli import exits, local_client
-from agent.cli.asking import ADVICE, config_option, socket_of, socket_option
+from agent.cli import local_client
+from agent.cli.asking import asked, config_option, socket_option
 from agent.local.zigbee import ZigbeeReport
 
 RADIO_TIMEOUT_S = 60.0
@@ -44,19 +43,19 @@ class LocalHub:
         """
         return local_client.decode(self.get(), ZigbeeReport)
 
-    def post(self, what: str, asked: Any = None) -> None:  # noqa: ANN401 (any JSON)
+    def post(self, what: str, content: Any = None) -> None:  # noqa: ANN401 (any JSON)
         """Ask the hub to do something.
 
         Raises:
             Refused: It does not; the message says why.
             NoAnswer, NotAllowed: See `local_client.fetch`.
         """
-        content = asked if isinstance(asked, bytes) else msgspec.json.encode(asked)
-        local_client.fetch(self._path, f"/v1/zigbee/{what}", method="POST", content=content, timeout_s=RADIO_TIMEOUT_S)
+        body = content if isinstance(content, bytes) else msgspec.json.encode(content)
+        local_client.fetch(self._path, f"/v1/zigbee/{what}", method="POST", content=body, timeout_s=RADIO_TIMEOUT_S)
 
-    def sensor(self, called: str, what: str, asked: Any = None) -> None:  # noqa: ANN401 (any JSON)
+    def sensor(self, called: str, what: str, content: Any = None) -> None:  # noqa: ANN401 (any JSON)
         """Ask for something about one sensor, which may be called by name or address; raises as `post`."""
-        self.post(f"sensors/{quote(called, safe='')}/{what}", asked)
+        self.post(f"sensors/{quote(called, safe='')}/{what}", content)
 
 
 def asks_hub(command: Callable[..., int]) -> Callable[..., int]:
@@ -66,16 +65,6 @@ def asks_hub(command: Callable[..., int]) -> Callable[..., int]:
     @socket_option
     @functools.wraps(command)
     def wrapped(*, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401
-        try:
-            return command(LocalHub(socket_path or socket_of(config_file)), **given)
-        except local_client.NoAnswer as error:
-            click.echo(f"{error}\n{ADVICE}", err=True)
-            return exits.NO_DAEMON
-        except local_client.NotAllowed as error:
-            click.echo(str(error), err=True)
-            return exits.NO_PERMISSION
-        except local_client.Refused as error:
-            click.echo(str(error), err=True)
-            return exits.FAILED
+        return asked(lambda path: command(LocalHub(path), **given), config_file, socket_path)
 
     return wrapped

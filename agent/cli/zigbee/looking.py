@@ -1,14 +1,12 @@
 """`climahub zigbee status` and `list`: how the radio is, and every sensor with what hinders it."""
 
-from collections.abc import Sequence
-
 import click
 
 from agent.cli import exits
 from agent.cli.epilog import epilog
 from agent.cli.words import counted, duration, measured
 from agent.cli.zigbee.hub import LocalHub, asks_hub
-from agent.local.zigbee import PairedSensor, ZigbeeReport
+from agent.local.zigbee import PairedSensor, RouterReport, ZigbeeReport
 
 _EXITS = "0 the hub answered (whatever it said), 3 it does not answer, 77 this user may not ask"
 
@@ -37,8 +35,8 @@ def status(hub: LocalHub, as_json: bool) -> int:
 @_json_option
 @asks_hub
 def list_sensors(hub: LocalHub, as_json: bool) -> int:
-    """List every sensor: how far it is, its last values, its last hop's link quality (LQI)."""
-    click.echo(hub.get() if as_json else "\n".join(table(hub.report().sensors)))
+    """List every sensor and router: how far it is, its last values, its last hop's link quality (LQI)."""
+    click.echo(hub.get() if as_json else "\n".join(table(hub.report())))
     return exits.OK
 
 
@@ -62,11 +60,15 @@ def status_text(report: ZigbeeReport) -> str:
     return "\n".join(lines)
 
 
-def table(sensors: Sequence[PairedSensor]) -> list[str]:
-    """Return the sensors as lines of columns, a heading first."""
-    if not sensors:
+def table(report: ZigbeeReport) -> list[str]:
+    """Return the sensors, then the routers, as lines of columns, a heading first."""
+    if not report.sensors and not report.routers:
         return ["no sensor yet: climahub zigbee pair"]
-    rows = [("NAME", "ADDRESS", "STATE", "LQI", "LAST VALUES"), *map(_row, sensors)]
+    rows = [("NAME", "ADDRESS", "STATE", "LQI", "LAST VALUES"), *map(_row, report.sensors)]
+    rows += [
+        (router.about, router.device, "router" if router.is_online is not False else "offline", _lqi(router), "")
+        for router in report.routers
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return [
         "  ".join((*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()
@@ -89,5 +91,8 @@ def _row(sensor: PairedSensor) -> tuple[str, str, str, str, str]:
     ]
     ages_s = [reading.age_s for reading in sensor.readings if reading.age_s is not None]
     told = ", ".join(values) + (f", {duration(min(ages_s))} ago" if ages_s else "")
-    lqi = "-" if sensor.lqi_last_hop is None else str(sensor.lqi_last_hop)
-    return (sensor.name, sensor.device, state, lqi, told)
+    return (sensor.name, sensor.device, state, _lqi(sensor), told)
+
+
+def _lqi(device: PairedSensor | RouterReport) -> str:
+    return "-" if device.lqi_last_hop is None else str(device.lqi_last_hop)

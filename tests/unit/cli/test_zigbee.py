@@ -11,7 +11,7 @@ from agent.cli.zigbee import network, pairing
 from agent.cli.zigbee.hub import LocalHub
 from agent.cli.zigbee.looking import status_text, table
 from agent.cli.zigbee.watching import FIRST_READING_S_MAX, INTERVIEW_S_MAX, WORDS, End, Watch, line
-from agent.local.zigbee import PairedSensor, RadioStatus, ReadingReport, StepReport, ZigbeeReport
+from agent.local.zigbee import PairedSensor, RadioStatus, ReadingReport, RouterReport, StepReport, ZigbeeReport
 from agent.pairing.lifecycle import Stage
 from agent.pairing.progress import What
 
@@ -134,17 +134,18 @@ def test_a_step_in_words() -> None:
 
 
 def test_the_list() -> None:
-    head, first, second, third = table(
-        [sensor(), sensor(TWO, name=TWO, stage="interviewed", problem="waits", lqi_last_hop=None, readings=[]),
-         sensor(stage="relaying", is_online=False)]
-    )  # fmt: skip
+    waiting = sensor(TWO, name=TWO, stage="interviewed", problem="waits", lqi_last_hop=None, readings=[])
+    paired = report(sensors=(sensor(), waiting, sensor(stage="relaying", is_online=False)))
+    plug = RouterReport("0x00158d0000000009", "maker plug", is_online=True, lqi_last_hop=90)
+    head, first, second, third, router = table(msgspec.structs.replace(paired, routers=[plug]))
     assert head.split() == ["NAME", "ADDRESS", "STATE", "LQI", "LAST", "VALUES"]
     assert first == "attic               0x00158d0000000001  relaying           180  temperature 20.5 °C, 12 s ago"
     assert "waits for its key" in second
     assert "offline" in third
-    assert table([]) == ["no sensor yet: climahub zigbee pair"]
+    assert router.split() == ["maker", "plug", plug.device, "router", "90"]
+    assert table(report()) == ["no sensor yet: climahub zigbee pair"]
     for stage in Stage:
-        assert table([sensor(stage=stage.value)])
+        assert table(report(sensors=(sensor(stage=stage.value),)))
 
 
 def test_the_status() -> None:
@@ -222,7 +223,7 @@ def test_a_refusal_is_told_in_the_hubs_words(
     hub = PlayedHub(monkeypatch, report())
     hub.refusals = [local_client.Refused("this is a Matter code")]
     assert root.run(["zigbee", "pair", "--label", "MT:X"]) == exits.FAILED
-    assert capsys.readouterr().err == "this is a Matter code\n"
+    assert capsys.readouterr().err == "climahub: this is a Matter code\n"
 
 
 def test_ctrl_c_closes_the_window(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,11 +92,16 @@ async def test_an_install_code_lets_one_sensor_in() -> None:
     assert [bench.press(device) for device in bench.boxed] == [False, True]
 
 
-async def test_a_router_that_is_not_there() -> None:
+async def test_sensors_join_through_the_router_and_through_no_sensor() -> None:
     bench = Bench()
-    await bench.network.open_window(10, through=bench.devices[0])
-    with pytest.raises(SensorUnavailable, match="does not answer"):
-        await bench.network.open_window(10, through=bench.boxed[0])
+    (router,) = [link for link in bench.network.links if not link.is_sleepy]
+    assert router.device not in {sensor.device for sensor in bench.network.sensors}
+    for no_router in (bench.devices[0], bench.boxed[0]):
+        with pytest.raises(SensorUnavailable, match="does not answer"):
+            await bench.network.open_window(10, through=no_router)
+        assert not bench.press(bench.boxed[0])
+    await bench.network.open_window(10, through=router.device)
+    assert bench.press(bench.boxed[0])
 
 
 async def test_an_interview_begins_anew_with_each_boot() -> None:
