@@ -423,6 +423,21 @@ async def test_a_missing_adapter_is_explained(tmp_path: Path) -> None:
         assert "pip install 'climahub[zigbee-deconz]'" in hub.network.radio.problem
 
 
+# zigpy-znp leaves a port to the garbage collector when it gives up.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("adapter", "library"), [("znp", "zigpy_znp"), ("deconz", "zigpy_deconz")])
+async def test_a_stick_of_another_kind_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str, library: str
+) -> None:
+    pytest.importorskip(library)
+    monkeypatch.setattr(radio, "CONNECT_S", 1.0)
+    stand = Stand(tmp_path)
+    async with stand.plugged_in(), stand.hub(adapter=adapter) as hub:
+        await hub.state(RadioState.LOST)
+        assert "zigbee.adapter" in hub.network.radio.problem
+        assert hub.network.radio.steps[0].endswith(f"as configured, {adapter}")
+
+
 async def test_an_agent_that_closes_during_the_start_ends(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     async with stand.plugged_in(), stand.hub() as hub:
