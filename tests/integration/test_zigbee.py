@@ -404,6 +404,26 @@ async def test_backups_are_secret_bounded_and_never_shown(
     assert key not in caplog.text.replace(":", "").lower()
 
 
+@pytest.mark.parametrize("period_s", [0.3, 3600.0])
+async def test_backups_are_made_daily_and_when_sensors_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, period_s: float
+) -> None:
+    assert radio.BACKUP_S == 24 * 3600
+    monkeypatch.setattr(radio, "BACKUP_S", period_s)
+    stand = Stand(tmp_path)
+
+    def made() -> int:
+        return stand.store.written.count(NETWORK_FILE)
+
+    async with stand.running() as (sensors, hub):
+        # Planned, formed, and backed up soon after the start.
+        await hub.until(lambda: made() >= 3)
+        if period_s > 1:
+            assert made() == 3
+            await hub.pair(sensors, "bedroom")
+        await hub.until(lambda: made() >= 4)
+
+
 async def test_a_port_that_is_not_there_or_taken_is_explained(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     async with stand.hub() as hub:
