@@ -235,6 +235,9 @@ def _conclude(end: End, watch: Watch, report: ZigbeeReport) -> int:
         case End.RELAYING:
             click.echo(f"{name} relays; its first reading has yet to come")
             return exits.OK
+        case End.ROUTER:
+            click.echo(f"a router has joined: climahub zigbee pair --through {watch.routers[0]} lets sensors in there")
+            return exits.OK
         case End.NEEDS_KEY:
             click.echo(f"{name} has joined and waits for its key: climahub zigbee key {watch.device}", err=True)
         case End.REFUSED:

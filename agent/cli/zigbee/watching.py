@@ -40,6 +40,7 @@ class End(Enum):
     NEEDS_KEY = "needs key"
     REFUSED = "refused"
     NOBODY = "nobody"
+    ROUTER = "router"
     UNFINISHED = "unfinished"
 
 
@@ -47,7 +48,7 @@ class Watch:
     """One pairing, from the moment when its window was asked for.
 
     Attributes:
-        device: The sensor that is paired; empty before it has joined.
+        device: The sensor that is paired; empty before it has joined. Not a router: name and key are the next one's.
         devices: All that have joined since.
     """
 
@@ -67,6 +68,7 @@ class Watch:
         self._told: dict[str, set[str]] = {}
         self.device = ""
         self.devices: list[str] = []
+        self.routers: list[str] = []
 
     def look(self, report: ZigbeeReport, now_s: float) -> Sequence[StepReport]:
         """Take the next report in; return the steps that are new."""
@@ -78,8 +80,9 @@ class Watch:
                 self._told[step.device] -= {"waits", "refused"}
             if step.what == "joined" and step.device not in self.devices:
                 self.devices.append(step.device)
-                if not self.device and step.device not in self._known:
-                    self.device = step.device
+        routers = {router.device for router in report.routers}
+        self.routers = [device for device in self.devices if device in routers]
+        self.device = next((each for each in self.devices if each not in self._known | routers), "")
         if new or report.radio.window_s_left is not None:
             self._quiet_since_s = now_s
         self._was_open |= report.radio.window_s_left is not None or bool(new)
@@ -105,7 +108,7 @@ class Watch:
         if is_open or not self._was_open:
             return None
         if not self.device:
-            return End.NOBODY
+            return End.ROUTER if self.routers else End.NOBODY
         patience_s, end = (
             (FIRST_READING_S_MAX, End.RELAYING) if "relaying" in told else (INTERVIEW_S_MAX, End.UNFINISHED)
         )

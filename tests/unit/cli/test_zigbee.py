@@ -112,6 +112,33 @@ def test_an_old_sensor_that_comes_back_is_not_the_one_that_is_paired() -> None:
     assert following.device == ONE
 
 
+def test_a_router_is_not_the_one_that_is_paired_and_joins_well_by_itself() -> None:
+    plug = RouterReport(TWO, "maker plug", is_online=True, lqi_last_hop=90)
+    told = [("joined", TWO)]
+    following = watch()
+    following.look(report(*told, left_s=9), 0.0)
+    assert following.device == TWO
+    told += [("interviewed", TWO)]
+    following.look(msgspec.structs.replace(report(*told, left_s=8), routers=[plug]), 1.0)
+    assert following.device == ""
+    closed = msgspec.structs.replace(report(*told), routers=[plug])
+    following.look(closed, 9.0)
+    assert following.end(closed, 9.0) is End.ROUTER
+    told += [("joined", ONE)]
+    following.look(msgspec.structs.replace(report(*told, left_s=5), routers=[plug]), 10.0)
+    assert following.device == ONE
+
+
+def test_a_router_that_was_paired_is_told_with_what_it_is_good_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plug = RouterReport(TWO, "maker plug", is_online=True, lqi_last_hop=90)
+    joined = report(("window_open", ""), ("joined", TWO))
+    PlayedHub(monkeypatch, report(), msgspec.structs.replace(joined, routers=[plug]))
+    assert root.run(["zigbee", "pair"]) == exits.OK
+    assert f"--through {TWO}" in capsys.readouterr().out
+
+
 def test_many_sensors_end_with_the_window() -> None:
     following = watch(is_many=True)
     now = report(("joined", ONE), ("joined", TWO), left_s=5, sensors=(sensor(ONE, stage="joined"), sensor(TWO)))
