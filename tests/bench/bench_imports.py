@@ -8,6 +8,8 @@ import statistics
 import subprocess
 import sys
 
+import service
+
 ROUNDS = 7
 
 SUBJECTS = {
@@ -19,10 +21,15 @@ SUBJECTS = {
     "dbus-fast": "import dbus_fast.aio",
     "pyserial (finding ports)": "import serial.tools.list_ports",
     "zigpy and bellows": "import zigpy.application, bellows.zigbee.application",
+    "zigpy and bellows, as the hub imports them": (
+        "from hal.zigbee import sparing; sparing.import_zigpy(); import bellows.zigbee.application"
+    ),
     "click": "import click",
     "rich (what the demo uses)": "import rich.console, rich.live, rich.panel, rich.table, rich.text",
     "async-solipsism": "import async_solipsism",
-    "the daemon, all of it": "import agent.daemon",
+    "the daemon, all of it": (
+        "from agent.foundation import sparing; sparing.import_aiohttp(); import agent.daemon, hal.linux"
+    ),
     "climahub version": "import agent.cli.root, agent.cli.version",
 }
 
@@ -40,7 +47,11 @@ def measure(statement: str) -> dict[str, float]:
     results = []
     for _ in range(ROUNDS):
         printed = subprocess.run(
-            [sys.executable, "-c", PROBE.format(statement=statement)], check=True, capture_output=True, text=True
+            [sys.executable, "-c", PROBE.format(statement=statement)],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=service.environment(),
         ).stdout
         results.append(json.loads(printed))
     rss_mib, cpu_ms = (statistics.median(column) for column in zip(*results, strict=True))
