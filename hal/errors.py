@@ -23,3 +23,11 @@ class NetworkLost(HalError):
 
 class RecordingInvalid(HalError):
     """A recording or its map cannot be used. The message names file, line, column and what is allowed there."""
+
+
+class ImageRefused(HalError):
+    """An image of the whole system was not installed. The message is the installer's own."""
+
+
+class InstallerLost(HalError):
+    """What installs images of the whole system gives no answer. Ask it again later what has happened."""
