@@ -188,7 +188,14 @@ class Hub:
             is_metered=self._is_metered,
             phase=phase_of(self.world.read_key() or ""),
             add_fault=lambda text: self.faults.add("updates", text),
+            reboot=self._reboot,
+            installer=self.world.installer,
         )
+
+    async def _reboot(self, reason: str) -> None:
+        """Restart the machine, with nothing left in memory only: as the command does."""
+        await self.telemetry.flush()
+        await self.world.host.reboot(reason)
 
     def _local_time(self) -> datetime | None:
         utc_ms = self.world.clock.utc_ms()

@@ -23,8 +23,10 @@ from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import Worker
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.running import Running
+from hal.images import ImageInstaller
 from hal.interface import Board, Reading, Sensor, SensorKind
 from hal.linux.gpio import GpioOutputs, Relay, Wiring
+from hal.linux.rauc import Rauc
 from hal.plausibility import CHIP_TEMPERATURE, Judge
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class World(msgspec.Struct, frozen=True):
         on_committed: Told of readings that are safe on the disk, for whoever judges that they stay safe.
         is_metered: Tells whether the way to the cloud is paid by volume, where the configuration does not say.
         running: Which release this is; `None` where nothing can ever be updated (a demo).
+        installer: Of images of the whole system; `None` where there can be none.
         begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
     """
 
@@ -79,6 +82,7 @@ class World(msgspec.Struct, frozen=True):
     is_metered: Callable[[], bool] = is_metered
     begin_anew: Callable[[], None] = lambda: None
     running: Running | None = None
+    installer: ImageInstaller | None = None
 
 
 def make_board(config: BoardConfig, clock: Clock) -> Board:
@@ -183,6 +187,11 @@ def outputs_off(config: BoardConfig) -> None:
         outputs = GpioOutputs(wiring)
         outputs.off()
         outputs.close()
+
+
+def installer_for(config: BoardConfig) -> ImageInstaller | None:
+    """Return what installs images of the whole system: a simulated board is not the machine it runs on."""
+    return Rauc() if config.name == "linux" else None
 
 
 def judge_for(sensor: Sensor) -> Judge:

@@ -52,7 +52,13 @@ async def updates(tmp_path: Path) -> Updates:
         is_metered=lambda: False,
         phase=0.0,
         add_fault=lambda _: None,
+        reboot=no_reboot,
+        installer=None,
     )
+
+
+async def no_reboot(reason: str) -> None:
+    raise AssertionError(reason)
 
 
 @pytest.fixture
