@@ -7,7 +7,7 @@ rule of its own. RAUC runs as root and reads the image by its path; it may make 
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,16 +106,21 @@ class Rauc:
 
         bus = None
         try:
+            bus = MessageBus(self._bus_address, bus_type=BusType.SYSTEM)
             async with asyncio.timeout(TIMEOUT_S):
-                bus = await MessageBus(self._bus_address, bus_type=BusType.SYSTEM).connect()
+                await bus.connect()
             yield bus
         except TimeoutError as error:
             raise InstallerLost(f"RAUC did not answer within {TIMEOUT_S:.0f} s") from error
         except (OSError, EOFError, DBusError) as error:
             raise InstallerLost(f"the system bus cannot be used ({error}); is D-Bus running?") from error
         finally:
+            is_connected = bus is not None and bus.connected
             if bus is not None:
                 bus.disconnect()
+            if bus is not None and is_connected:
+                with suppress(OSError, EOFError):  # of a bus that went away first
+                    await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
 
 async def _listen(bus: "MessageBus", on_percent: OnPercent) -> "asyncio.Future[int]":

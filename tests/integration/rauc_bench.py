@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hal.errors import InstallerLost
+from hal.images import Mark, Which
 from hal.linux.rauc import Rauc
 
 COMPATIBLE = "climahub-test"
@@ -93,6 +94,18 @@ def hindrance(scratch: Path) -> str:
     return ""
 
 
+class WatchedRauc(Rauc):
+    """Notes what the boot loader was told, once it was."""
+
+    def __init__(self, bus: str, config: Path) -> None:
+        super().__init__(bus_address=bus, config_files=[config])
+        self.marks: list[tuple[Mark, Which]] = []
+
+    async def mark(self, mark: Mark, which: Which) -> None:
+        await super().mark(mark, which)
+        self.marks.append((mark, which))
+
+
 class RaucMachine:
     """The machine. `start` boots it into a slot.
 
@@ -127,7 +140,7 @@ class RaucMachine:
         for who in ("trusted", "stranger"):
             _make_signer(root, who)
 
-    async def start(self, slot: str = "A") -> Rauc:
+    async def start(self, slot: str = "A") -> WatchedRauc:
         """Boot: RAUC's service begins, in a system that came from ``slot``."""
         self._process = subprocess.Popen(  # noqa: ASYNC220 - a test may wait for a process to begin
             ["rauc", f"--conf={self.config}", f"--override-boot-slot={slot}", "service"],
@@ -135,7 +148,7 @@ class RaucMachine:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        rauc = Rauc(bus_address=self._bus, config_files=[self.config])
+        rauc = WatchedRauc(self._bus, self.config)
         async with asyncio.timeout(WAIT_S):
             while True:
                 with contextlib.suppress(InstallerLost):
