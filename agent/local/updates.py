@@ -35,7 +35,7 @@ class UpdateReport(msgspec.Struct, frozen=True):
         floor: Sequence number up to which nothing is installed any more.
         state: Of the present update, or of the last one.
         target: Its version.
-        percent: How much of its download is there.
+        percent: How much of its download is there, or of its installation.
         signed_by: Id of the key that signed it; empty before that is known, and where nobody did.
         is_held: A technician keeps updates from beginning.
         waiting_for: Why nothing goes on at the moment; empty where it does.
@@ -44,6 +44,8 @@ class UpdateReport(msgspec.Struct, frozen=True):
         trusted_keys: Ids of the keys whose releases are installed.
         failed: The release that failed its trial last; empty for none.
         refused: Offers that are not taken again, the oldest first.
+        kind: What the update is: "app", or "rauc" for an image of the whole system.
+        system: The slot of the system that runs, as the boot loader names it; empty where RAUC is not set up.
     """
 
     version: str
@@ -62,6 +64,8 @@ class UpdateReport(msgspec.Struct, frozen=True):
     trusted_keys: list[str]
     failed: str
     refused: list[RefusedReport]
+    kind: str = "app"
+    system: str = ""
 
 
 def build_updates(updates: Updates) -> UpdateReport:
@@ -94,6 +98,8 @@ def build_updates(updates: Updates) -> UpdateReport:
         trusted_keys=keys,
         failed=launcher.failed.version,
         refused=[RefusedReport(each.version, each.reason) for each in record.refusals],
+        kind=record.payload_type.value,
+        system=updates.imaging.boot.slot,
     )
 
 

@@ -130,6 +130,16 @@ def test_a_failed_update_says_why() -> None:
     assert "no key" in text
 
 
+def test_an_image_shows_its_system_and_how_far_it_is() -> None:
+    report = UpdateReport(
+        "1.0.0", "base", 1, "base", 5, "applying", "2.0.0", 40, "", False, "", "", "", [], "", [], "rauc", "A"
+    )  # fmt: skip
+    text = as_text(report)
+    assert "from the package, in system A" in text
+    assert "2.0.0: applying, 40 %, the whole system" in text
+    assert "system" not in as_text(msgspec.structs.replace(report, kind="app", system=""))
+
+
 async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
     status = cast("Status", SimpleNamespace(outbox=SimpleNamespace(problem="full")))
     checks = trial_checks(lambda: status, socket=tmp_path / "s", control_problem=str)
