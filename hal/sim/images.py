@@ -54,6 +54,8 @@ class SimMachine:
 
     Attributes:
         booted: The slot of the system that runs: "A" or "B".
+        is_slot_known: The installer can tell which that is.
+        installs: How many installations have begun.
         is_set_up: Whether it takes images; a test may take that away.
         is_lost: The installer gives no answer.
     """
@@ -84,7 +86,9 @@ class SimMachine:
         self._primary = "A"
         self._installing: tuple[float, SimImage] | None = None
         self._last_error = ""
+        self._has_died = False
         self.booted = "A"
+        self.is_slot_known = True
         self.is_set_up = True
         self.is_lost = False
         self.installs = 0
@@ -117,10 +121,16 @@ class SimMachine:
         self.booted = next(name for name, slot in self._slots.items() if slot.is_whole)
         return self.version
 
+    def die(self) -> None:
+        """Let the installer end in the middle of its work, and be started again."""
+        self._installing = None
+        self._has_died = True
+
     async def state(self) -> SystemState:
         """See `ImageInstaller`."""
         self._ask()
-        return SystemState(COMPATIBLE, self.booted, self._installing is not None, self._last_error)
+        slot = self.booted if self.is_slot_known else ""
+        return SystemState(COMPATIBLE, slot, self._installing is not None, self._last_error)
 
     async def slots(self) -> Sequence[SystemSlot]:
         """See `ImageInstaller`."""
@@ -156,11 +166,14 @@ class SimMachine:
     async def finish(self, on_percent: OnPercent) -> None:
         """See `ImageInstaller`."""
         self._ask()
+        self._has_died = False
         while self._installing is not None:
             left_s = self._installing[0] - self._now_s()
             on_percent(100 - int(100 * max(0.0, left_s) / INSTALL_S))
             await asyncio.sleep(STEP_S)
             self._ask()
+        if self._has_died:
+            raise InstallerLost("it ended in the middle of an installation")
 
     async def mark(self, mark: Mark, which: Which) -> None:
         """See `ImageInstaller`."""

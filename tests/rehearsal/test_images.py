@@ -1,17 +1,19 @@
 """What the room of updates promises about images of the whole system, on the simulated machine in virtual time."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from agent.errors import BundleUntrusted
 from agent.ota import launcher
+from agent.ota.imaging import HANDOVERS_MAX
 from agent.ota.lifecycle import State
 from agent.ota.room import Updates
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.faults import Rule, Status
 from agent.rehearsal.releases import STRANGERS_KEY, make_image
-from hal.sim.images import SimImage
+from hal.sim.images import SimImage, encode
 
 from .test_updates import downloads, in_pieces, live
 from .update_bench import Bench, bench, closed
@@ -218,3 +220,47 @@ def test_losing_only_the_cloud_never_leaves_a_new_system() -> None:
 
         live(made, cut_in_the_trial)
         assert made.boots[-1] == "3.0.0"
+
+
+def test_an_image_that_never_comes_to_its_end_is_given_up() -> None:
+    with bench() as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+
+        def cut(room: Updates) -> bool:
+            # The installer dies each time that it is at work.
+            if room.book.record.state is State.APPLYING and room.percent > 0:
+                images.die()
+            return closed(State.FAILED)(room)
+
+        live(made, cut)
+        assert "never came to its end" in last_error(made)
+        assert images.installs == HANDOVERS_MAX
+        assert made.reboots == 0
+
+
+def test_what_somebody_else_installs_is_not_taken_for_the_image(tmp_path: Path) -> None:
+    with bench() as made:
+        images = made.take_images()
+        other = tmp_path / "other"
+        other.write_bytes(encode(SimImage("1.5.0")))
+        made.publish(IMAGE)
+
+        def begin(room: Updates) -> bool:
+            if room.book.record.state is State.DOWNLOADING and not made.tasks:
+                made.tasks.append(made.loop.create_task(images.install(other, lambda _: None)))
+            return closed(State.COMPLETED)(room)
+
+        live(made, begin)
+        assert images.installs == 2
+        assert made.boots == ["1.0.0", "3.0.0"]
+
+
+def test_a_machine_that_does_not_know_its_slot_takes_no_image() -> None:
+    with bench() as made:
+        images = made.take_images()
+        images.is_slot_known = False
+        made.publish(IMAGE)
+        live(made, closed(State.FAILED))
+        assert "which system runs" in last_error(made)
+        assert images.installs == 0
