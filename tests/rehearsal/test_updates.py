@@ -7,7 +7,6 @@ import pytest
 
 from agent.errors import BundleUntrusted, Rejected
 from agent.ota import launcher
-from agent.ota.intake import Part
 from agent.ota.lifecycle import State
 from agent.ota.manifest import CHUNK_BYTES
 from agent.ota.room import Updates
@@ -60,27 +59,6 @@ def test_a_download_that_breaks_off_goes_on_where_it_is() -> None:
         assert statuses(made)[-1] == "completed"
 
 
-def test_a_download_that_breaks_off_loses_less_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    release = make("2.0.0", 2, chunks=6)
-    came = int(2.95 * CHUNK_BYTES)  # aiohttp drops what it has not handed on yet: half a MiB at the most
-    begins: list[int] = []
-    reopen = Part.reopen
-
-    def noted(self: Part) -> int:
-        begins.append(reopen(self))
-        return begins[-1]
-
-    monkeypatch.setattr(Part, "reopen", noted)
-    with bench() as made:
-        made.trees["2.0.0"] = release.tree_files
-        made.cloud.set_faults(
-            [faults.Rule(faults.CutAfter(body_bytes=came), endpoint=Endpoint.OTA_DOWNLOAD, next_n=1)], seed=1
-        )
-        made.publish(release)
-        live(made, closed(State.COMPLETED))
-        assert [begin // CHUNK_BYTES for begin in begins] == [0, 2]
-
-
 @pytest.mark.parametrize(
     ("fault", "config", "said", "chunks_kept"),
     [
@@ -90,7 +68,7 @@ def test_a_download_that_breaks_off_loses_less_than_a_chunk(monkeypatch: pytest.
     ],
     ids=["below the minimum rate", "above it and past the deadline", "silent"],
 )
-def test_a_server_that_is_slow_on_purpose_is_left_alone_and_what_came_is_kept(
+def test_a_server_that_is_slow_on_purpose_is_left_alone_and_each_whole_part_is_kept(
     caplog: pytest.LogCaptureFixture,
     fault: faults.SlowDrip,
     config: dict[str, object],
