@@ -376,6 +376,8 @@ class Hub:
             self.world.host.ready()
             await stop.wait()
             self.world.host.stopping()
+            if self.updates:
+                await self.updates.stopping()
             while pending := [task for task in tasks if not task.done()]:
                 # Again, should one get lost: a TaskGroup of Python 3.11 may swallow it together with a child's error.
                 for task in pending:

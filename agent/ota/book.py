@@ -64,6 +64,10 @@ class Book:
         """Keep updates from beginning, or let them."""
         return await self._change(lambda record: msgspec.structs.replace(record, is_held=is_held))
 
+    async def refund(self) -> Record:
+        """Note that a start of the trial does not count."""
+        return await self._change(lambda record: msgspec.structs.replace(record, refunds=record.refunds + 1))
+
     async def forget_refusals(self) -> Record:
         """Let everything be offered once more: a technician says so."""
         return await self._change(lambda record: msgspec.structs.replace(record, refusals=()))

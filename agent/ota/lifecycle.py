@@ -18,6 +18,8 @@ ATTEMPTS_MAX = 5
 """Lives of the agent that may end while one release is put into its slot, before it is given up."""
 RESTARTS_MAX = 5
 """Restarts for a trial that the launcher did not begin (it cannot write its account), before it is given up."""
+REFUNDS_MAX = 3
+"""Stops in good order in one trial that cost no start."""
 POSTS_MAX = 8
 """All states of one update, and a failure of the one before."""
 REFUSALS_MAX = 16
@@ -136,6 +138,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         digest: What that slot must contain.
         fresh_sensors: How many sensors delivered before the restart: what the trial is measured against.
         restarts: How often a restart was asked for to begin its trial.
+        refunds: How many starts of its trial were not counted, since it was stopped in good order.
         payload_type: What it is; the rest of this is of images of the whole system only.
         handed: How often it went to its installer.
         boot_slot: The slot of the system that ran before, as the boot loader names it.
@@ -157,6 +160,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     slot: str = ""
     digest: str = ""
     fresh_sensors: int = 0
+    refunds: int = 0
     payload_type: PayloadType = PayloadType.APP
     handed: int = 0
     boot_slot: str = ""

@@ -28,19 +28,20 @@ from agent.errors import (
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees
-from agent.ota import health, image, policy
+from agent.ota import image, policy
 from agent.ota.book import Book
 from agent.ota.download import Downloader, offer_of
 from agent.ota.header import Header
-from agent.ota.health import Trial, Verdict
+from agent.ota.health import Verdict
 from agent.ota.imaging import Imaging
 from agent.ota.intake import Intake, Part, Rules
 from agent.ota.launcher import State as LauncherState
-from agent.ota.lifecycle import PROGRESS_PERCENT, Event, Post, State, reconciled, refusal_of
+from agent.ota.lifecycle import PROGRESS_PERCENT, REFUNDS_MAX, Event, Post, State, reconciled, refusal_of
 from agent.ota.manifest import HubFacts, Offer, PayloadType
 from agent.ota.reporting import Reporter
 from agent.ota.running import Running
 from agent.ota.slots import Placed, Slots
+from agent.ota.trying import Check, Trying
 from hal.errors import HalError
 from hal.images import ImageInstaller
 
@@ -48,13 +49,10 @@ _log = logging.getLogger(__name__)
 
 RETRY_S = 60.0
 """Pause after a full disk, and between looks at a hindrance that nobody announces (the time of day)."""
+STOP_S_MAX = 5.0
+"""systemd waits 20 s for the whole hub (TimeoutStopSec)."""
 FIRST_CHECK_S = 600.0
 """After a start; less at random, so that the hubs of a street do not ask together when its power is back."""
-LOOK_S = 5.0
-"""How often a release on trial is looked at."""
-
-Check = Callable[[], Awaitable[str]]
-"""Says what is wrong with one part of the hub; the empty text where nothing is."""
 
 
 class Updates:
@@ -112,7 +110,6 @@ class Updates:
         self._client = client
         self._clock = clock
         self._rng = rng
-        self._checks = checks
         self._fresh_sensors = fresh_sensors
         self._local_time = local_time
         self._is_metered = is_metered
@@ -134,6 +131,7 @@ class Updates:
             reboot=reboot,
             hindered=self._hindered,
         )
+        self._trying = Trying(checks, fresh_sensors, healthy_s=config.trial_s, deadline_s=config.trial_deadline_s)
         self._reporter = Reporter(self.book, client)
         self._downloader = Downloader(
             client,
@@ -147,7 +145,6 @@ class Updates:
         self._is_urgent = False
         self._is_taking_in = False
         self._has_checked = False
-        self._wish_to_leave = ""
         self.problem = ""
         self.percent = 0
         self.launcher_state = LauncherState()
@@ -184,6 +181,23 @@ class Updates:
             group.create_task(self._reporter.run())
             group.create_task(self._work())
 
+    async def stopping(self) -> None:
+        """Be told that the hub ends in good order: for a release on trial that is well, this start does not count.
+
+        Only so often, and only once it was found well: a release that somebody stops again and again is not well.
+        """
+        record, state = self.book.record, self.launcher_state
+        is_on_trial = record.state is State.TRIAL and state.trial == self.running.slot
+        if not is_on_trial or not self._trying.is_well or record.refunds >= REFUNDS_MAX:
+            return
+        try:
+            async with asyncio.timeout(STOP_S_MAX):
+                # Counted first: a hub that dies in between has one start less, never one more.
+                await self.book.refund()
+                await self._worker.run(lambda: self.slots.give_back_try(self._config.trial_starts_max))
+        except (TimeoutError, StorageFull, Corrupt) as error:
+            _log.warning("this start counts against the release on trial: %s", error)
+
     # For people at the hub.
 
     async def check_now(self) -> None:
@@ -208,7 +222,7 @@ class Updates:
             raise Rejected("no release is on trial: a release that has proved itself is followed by a newer one only")
         reason = "a technician rolled it back"
         if self.imaging.is_new_system:
-            self._wish_to_leave = reason  # the machine takes its time, and who asked wants an answer
+            self._trying.wish_to_leave = reason  # the machine takes its time, and who asked wants an answer
         else:
             await self._give_up(reason)
 
@@ -382,23 +396,9 @@ class Updates:
 
     async def _try(self) -> None:
         """Look at this release, which is on trial, until it has proved itself or failed."""
-        now_s = asyncio.get_running_loop().time
-        trial = Trial(now_s())
-        reason = self.imaging.failure(self.launcher_state)
-        verdict = Verdict.FAILED if reason else Verdict.OPEN
-        while verdict is Verdict.OPEN:
-            due_s = now_s() + LOOK_S
-            await asyncio.sleep(LOOK_S)
-            late_s = now_s() - due_s
-            problems = {name: await check() for name, check in self._checks.items()}
-            problems["loop"] = f"{late_s:.1f} s late" if late_s > health.LATE_S_MAX else ""
-            problems["sensors"] = health.sensors_problem(self._fresh_sensors(), self.book.record.fresh_sensors)
-            trial = health.looked(trial, problems, now_s())
-            verdict, reason = health.judged(
-                trial, now_s(), healthy_s=self._config.trial_s, deadline_s=self._config.trial_deadline_s
-            )
-            if self._wish_to_leave:
-                verdict, reason = Verdict.FAILED, self._wish_to_leave
+        verdict, reason = Verdict.FAILED, self.imaging.failure(self.launcher_state)
+        if not reason:
+            verdict, reason = await self._trying.judged(self.book.record.fresh_sensors)
         if verdict is Verdict.FAILED:
             await self._give_up(reason)
             return

@@ -149,6 +149,18 @@ class Slots:
             )
         )
 
+    def give_back_try(self, tries_max: int) -> State:
+        """Let the launcher start the release on trial once more, ``tries_max`` times in all at the most.
+
+        Raises:
+            StorageFull: It cannot be written now.
+        """
+        state = self.state()
+        if state.trial and state.trial == self.running:
+            state = dataclasses.replace(state, tries_left=min(state.tries_left + 1, tries_max))
+            self._store(state)
+        return state
+
     def commit(self) -> State:
         """Make the release on trial the good one, and with it the floor.
 

@@ -17,7 +17,7 @@ from agent.cloud.client import CloudClient
 from agent.config import OtaConfig
 from agent.foundation.disk import Disk
 from agent.foundation.worker import ThreadWorker
-from agent.ota import launcher, room
+from agent.ota import launcher, trying
 from agent.ota.lifecycle import State
 from agent.ota.room import Updates
 from agent.ota.running import Running
@@ -107,7 +107,7 @@ class Hub:
 
 @pytest.fixture
 def hub(tmp_path: Path, bus: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    monkeypatch.setattr(room, "LOOK_S", 0.02)
+    monkeypatch.setattr(trying, "LOOK_S", 0.02)
     made = Hub(tmp_path, bus)
     yield made
     made.machine.stop(signal.SIGKILL)

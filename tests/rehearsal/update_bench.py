@@ -85,6 +85,7 @@ class Bench:
         self.is_rebooting = False
         self.reboots = 0
         self.restart = asyncio.Event()
+        self.booted_at_s = 0.0
         self.trees = {release.version: release.tree_files for release in (GOOD, NEXT)}
         ids = itertools.count()
         self.cloud = ReferenceCloud(
@@ -151,6 +152,7 @@ class Bench:
             await asyncio.sleep(1)
             return
         self.restart = restart = asyncio.Event()
+        self.booted_at_s = self.loop.time()
         disk = Disk(self.machine.on_operation)
         assert self.runner is not None
         assert self.runner.server is not None
