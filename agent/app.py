@@ -32,7 +32,7 @@ from agent.local.commands import CommandsReport, build_commands
 from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
 from agent.local.status import Status
-from agent.local.trial import fresh_sensors, trial_checks
+from agent.local.trial import fresh_sensors, radio_problem, trial_checks
 from agent.local.updates import routes as update_routes
 from agent.local.zigbee import ZigbeeReport, build_zigbee
 from agent.local.zigbee_door import ZigbeeDoor
@@ -182,6 +182,7 @@ class Hub:
                 self.status,
                 socket=self.config.local.socket if self.world.serve else None,
                 control_problem=self._control_problem,
+                radio_problem=self._radio_problem,
             ),
             fresh_sensors=lambda: fresh_sensors(self.status(), self._rhythm().interval_s),
             local_time=self._local_time,
@@ -248,6 +249,10 @@ class Hub:
         if self.climate is None:
             return ""
         return "nothing has been decided for a minute" if self.climate.is_hung else self.climate.output_problem
+
+    def _radio_problem(self) -> str:
+        radio = self.pairing.radio
+        return radio_problem(radio.radio, is_needed=bool(self.pairing.sensors)) if radio else ""
 
     def _handlers(self) -> Mapping[CommandType, Handler]:
         clock, world = self.world.clock, self.world

@@ -21,6 +21,10 @@ class NetworkLost(HalError):
     """The sensor network is gone. Start it again with growing pauses."""
 
 
+class SoftwareMissing(NetworkLost):
+    """The network cannot be used before a package is installed, however often it is started."""
+
+
 class RecordingInvalid(HalError):
     """A recording or its map cannot be used. The message names file, line, column and what is allowed there."""
 

@@ -21,11 +21,12 @@ from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local.status import Status
-from agent.local.trial import fresh_sensors, trial_checks
+from agent.local.trial import fresh_sensors, radio_problem, trial_checks
 from agent.local.updates import UNSIGNED_WARNING, UpdateReport, routes
 from agent.ota.room import Updates
 from agent.ota.running import Running
 from agent.rehearsal.releases import make, public_key_pem
+from hal.radio import RadioReport, RadioState
 
 
 def config(tmp_path: Path, **changes: object) -> OtaConfig:
@@ -142,10 +143,13 @@ def test_an_image_shows_its_system_and_how_far_it_is() -> None:
 
 async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
     status = cast("Status", SimpleNamespace(outbox=SimpleNamespace(problem="full")))
-    checks = trial_checks(lambda: status, socket=tmp_path / "s", control_problem=str)
+    checks = trial_checks(lambda: status, socket=tmp_path / "s", control_problem=str, radio_problem=str)
     assert await checks["outbox"]() == "full"
     assert await checks["control"]() == ""
-    assert await trial_checks(lambda: status, socket=None, control_problem=lambda: "hung")["control"]() == "hung"
+    assert (
+        await trial_checks(lambda: status, socket=None, control_problem=lambda: "hung", radio_problem=str)["control"]()
+        == "hung"
+    )
     assert await checks["port"]() != ""
     for said, is_well in ((b"HTTP/1.1 200 OK\r\n\r\n", True), (b"HTTP/1.1 500 no\r\n\r\n", False), (b"", False)):
 
@@ -160,7 +164,19 @@ async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
         assert (await checks["port"]() == "") is is_well
         server.close()
         await server.wait_closed()
-    assert await trial_checks(lambda: status, socket=None, control_problem=str)["port"]() == ""
+    assert await trial_checks(lambda: status, socket=None, control_problem=str, radio_problem=str)["port"]() == ""
+
+
+async def test_a_radio_without_its_packages_fails_a_trial_and_a_stick_that_is_gone_does_not() -> None:
+    missing = RadioReport(RadioState.LOST, "zigpy is not installed", needs_software=True)
+    gone = RadioReport(RadioState.LOST, "the stick is gone")
+    assert radio_problem(missing, is_needed=True) == "zigpy is not installed"
+    assert radio_problem(missing, is_needed=False) == ""
+    assert radio_problem(gone, is_needed=True) == ""
+    checks = trial_checks(
+        lambda: cast("Status", SimpleNamespace()), socket=None, control_problem=str, radio_problem=lambda: "missing"
+    )
+    assert await checks["radio"]() == "missing"
 
 
 def test_fresh_sensors_are_those_that_deliver_well() -> None:
