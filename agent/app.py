@@ -33,6 +33,7 @@ from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
 from agent.local.status import Status
 from agent.local.trial import fresh_sensors, radio_problem, trial_checks
+from agent.local.updates import build_slots
 from agent.local.updates import routes as update_routes
 from agent.local.zigbee import ZigbeeReport, build_zigbee
 from agent.local.zigbee_door import ZigbeeDoor
@@ -262,6 +263,7 @@ class Hub:
             state_dir=self.config.storage.state_dir,
             poll_interval_s=self._poll_interval_s,
             is_metered=self._is_metered,
+            slots=lambda: build_slots(self.updates),
         )
         return {
             CommandType.REBOOT: Reboot(

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from agent import __version__
 from agent.cli import local_client
 from agent.cli.root import run
 from agent.cli.update import as_text, decode
@@ -22,7 +23,9 @@ from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local.status import Status
 from agent.local.trial import fresh_sensors, radio_problem, trial_checks
-from agent.local.updates import UNSIGNED_WARNING, UpdateReport, routes
+from agent.local.updates import UNSIGNED_WARNING, TrialReport, UpdateReport, build_slots, routes
+from agent.ota.launcher import Failed
+from agent.ota.launcher import State as Account
 from agent.ota.room import Updates
 from agent.ota.running import Running
 from agent.rehearsal.releases import make, public_key_pem
@@ -139,6 +142,17 @@ def test_an_image_shows_its_system_and_how_far_it_is() -> None:
     assert "from the package, in system A" in text
     assert "2.0.0: applying, 40 %, the whole system" in text
     assert "system" not in as_text(msgspec.structs.replace(report, kind="app", system=""))
+
+
+def test_diagnostics_show_the_slots(updates: Updates) -> None:
+    updates.launcher_state = Account(
+        good="base", trial="a", trial_version="2.0.0", trial_sequence=2, tries_left=1, failed=Failed("1.5.0", 1, "late")
+    )
+    report = build_slots(updates)
+    assert (report.active, report.slot, report.good, report.idle) == ("1.0.0", "base", "base", "a")
+    assert report.trial == TrialReport("a", "2.0.0", 2, 1)
+    assert (report.failed, report.failed_reason) == ("1.5.0", "late")
+    assert build_slots(None).active == __version__
 
 
 async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
