@@ -91,6 +91,18 @@ def failure_of(record: Record, launcher: LauncherState) -> str:
     return (failed.reason or "it failed its trial") if is_this else ""
 
 
+def overdue(record: Record, starts_max: int) -> str:
+    """Return why this image is given up at the beginning of a life of its agent; empty where it is not.
+
+    Args:
+        record: This life counted.
+        starts_max: How often the release on trial may be started.
+    """
+    if record.starts <= starts_max:
+        return ""
+    return f"its agent was started {starts_max} times, and did not prove itself"
+
+
 def app_slot_of(record: Record, launcher: LauncherState, boot: Boot) -> str:
     """Return which app is the good one in the system that runs.
 

@@ -98,8 +98,12 @@ class Imaging:
                 return
 
     async def endorse(self) -> None:
-        """Mark a system good that is not on trial: a boot loader counts each start until somebody does."""
-        if not self.boot.slot or (self._is_under_way and self.is_new_system):
+        """Mark the system good, for a boot loader counts each start until somebody does; on trial, count this one."""
+        if self._is_under_way and self.is_new_system:
+            # The launcher counts the starts of apps only.
+            await self._book.advance(Event.TRIED)
+            return
+        if not self.boot.slot:
             return
         try:
             await self._asked.mark(Mark.GOOD, Which.BOOTED)
@@ -110,9 +114,12 @@ class Imaging:
     def _is_under_way(self) -> bool:
         return image.is_image(self._book.record) and self._book.record.is_open
 
-    def failure(self, account: LauncherState) -> str:
-        """Return why the system that runs must be left, where an earlier life has found that out; else nothing."""
-        return image.failure_of(self._book.record, account) if self.is_new_system else ""
+    def failure(self, account: LauncherState, starts_max: int) -> str:
+        """Return why the system that runs must be left, where that is known from earlier lives; else nothing."""
+        if not self.is_new_system:
+            return ""
+        record = self._book.record
+        return image.failure_of(record, account) or image.overdue(record, starts_max)
 
     async def settle(self) -> None:
         """Make the launcher's account fit the system that runs: which app is the good one in it."""

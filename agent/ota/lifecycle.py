@@ -46,8 +46,8 @@ class Event(StrEnum):
 
     `offer` is the cloud's, `bring` a file that somebody carried to the hub. `handed`: an image of the whole system goes
     to its installer. `placed`: the release lies in its slot. `restart`: the launcher is told to start it next, or the
-    machine to restart. `started`: it runs. `proven`: it is committed. `fail` is for good, `lose` is the hub's own
-    mishap: the same release may be offered again.
+    machine to restart. `started`: it runs. `tried`: a life of the agent of an image begins. `proven`: it is committed.
+    `fail` is for good, `lose` is the hub's own mishap: the same release may be offered again.
     """
 
     OFFER = "offer"
@@ -60,6 +60,7 @@ class Event(StrEnum):
     PLACED = "placed"
     RESTART = "restart"
     STARTED = "started"
+    TRIED = "tried"
     PROVEN = "proven"
     FAIL = "fail"
     LOSE = "lose"
@@ -81,6 +82,7 @@ EDGES: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.READY, Event.RESTART): State.READY,
         (State.READY, Event.STARTED): State.TRIAL,
         (State.READY, Event.PROVEN): State.COMPLETED,
+        (State.TRIAL, Event.TRIED): State.TRIAL,
         (State.TRIAL, Event.PROVEN): State.COMPLETED,
     }
     | {(state, Event.FAIL): State.FAILED for state in _OPEN}
@@ -143,6 +145,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         handed: How often it went to its installer.
         boot_slot: The slot of the system that ran before, as the boot loader names it.
         boot_id: The boot in which the machine was last asked to restart.
+        starts: Lives of the agent in the new system; those of an app the launcher counts.
         app_slot: The launcher's good slot in that system; it is good again where the hub goes back.
         posts: What the cloud has not been told yet, oldest first.
         refusals: Offers that are not taken again, oldest first.
@@ -165,6 +168,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     handed: int = 0
     boot_slot: str = ""
     boot_id: str = ""
+    starts: int = 0
     app_slot: str = ""
     posts: Annotated[tuple[Post, ...], msgspec.Meta(max_length=POSTS_MAX)] = ()
     refusals: Annotated[tuple[Refusal, ...], msgspec.Meta(max_length=REFUSALS_MAX)] = ()
@@ -216,6 +220,8 @@ def after(record: Record, event: Event, **details: Unpack[Details]) -> Record:
     if event in {Event.OFFER, Event.BRING}:
         fresh = Record(posts=record.posts, refusals=record.refusals, is_held=record.is_held)
         record = msgspec.structs.replace(fresh, offer=details["offer"], is_brought=event is Event.BRING)
+    elif event is Event.TRIED:
+        changes["starts"] = record.starts + 1
     elif event in _NOTED:
         changes |= _noted(record, event, details)
     elif event is Event.FAIL:

@@ -36,7 +36,7 @@ from agent.ota.health import Verdict
 from agent.ota.imaging import Imaging
 from agent.ota.intake import Intake, Part, Rules
 from agent.ota.launcher import State as LauncherState
-from agent.ota.lifecycle import PROGRESS_PERCENT, REFUNDS_MAX, Event, Post, State, reconciled, refusal_of
+from agent.ota.lifecycle import PROGRESS_PERCENT, REFUNDS_MAX, TOLD, Event, Post, State, reconciled, refusal_of
 from agent.ota.manifest import HubFacts, Offer, PayloadType
 from agent.ota.reporting import Reporter
 from agent.ota.running import Running
@@ -53,6 +53,8 @@ STOP_S_MAX = 5.0
 """systemd waits 20 s for the whole hub (TimeoutStopSec)."""
 FIRST_CHECK_S = 600.0
 """After a start; less at random, so that the hubs of a street do not ask together when its power is back."""
+
+_NOT_LAUNCHED = "this hub was not started by the launcher (docs/updates.md), so nothing can be installed"
 
 
 class Updates:
@@ -182,19 +184,18 @@ class Updates:
             group.create_task(self._work())
 
     async def stopping(self) -> None:
-        """Be told that the hub ends in good order: for a release on trial that is well, this start does not count.
-
-        Only so often, and only once it was found well: a release that somebody stops again and again is not well.
-        """
+        """Be told that the hub ends in good order: for a release that is well, this start does not count, so often."""
         record, state = self.book.record, self.launcher_state
-        is_on_trial = record.state is State.TRIAL and state.trial == self.running.slot
+        is_app, is_image = state.trial == self.running.slot, self.imaging.is_new_system
+        is_on_trial = record.state is State.TRIAL and (is_app or is_image)
         if not is_on_trial or not self._trying.is_well or record.refunds >= REFUNDS_MAX:
             return
         try:
             async with asyncio.timeout(STOP_S_MAX):
                 # Counted first: a hub that dies in between has one start less, never one more.
                 await self.book.refund()
-                await self._worker.run(lambda: self.slots.give_back_try(self._config.trial_starts_max))
+                if is_app:
+                    await self._worker.run(lambda: self.slots.give_back_try(self._config.trial_starts_max))
         except (TimeoutError, StorageFull, Corrupt) as error:
             _log.warning("this start counts against the release on trial: %s", error)
 
@@ -298,7 +299,8 @@ class Updates:
         if offer is None or offer.version == self.running.version:
             self._is_urgent = False
             return
-        if why := self._not_wanted(offer):
+        why = refusal_of(self.book.record, offer) if self.running.launcher else _NOT_LAUNCHED
+        if why:
             self._hindered(f"release {offer.version} is not taken: {why}")
             self._is_urgent = False
             return
@@ -306,11 +308,6 @@ class Updates:
         await self.book.advance(Event.OFFER, offer=offer)
         if not self._is_urgent:
             await self._pause(policy.spread_s(self._phase, self._config.spread_s))
-
-    def _not_wanted(self, offer: Offer) -> str:
-        if not self.running.launcher:
-            return "this hub was not started by the launcher (docs/updates.md), so nothing can be installed"
-        return refusal_of(self.book.record, offer)
 
     async def _download(self) -> None:
         if self._is_taking_in:
@@ -340,10 +337,11 @@ class Updates:
             await self.book.advance(Event.FETCHED)
 
     def _progressed(self, percent: int) -> None:
-        self.percent = percent
-        offer = self.book.record.offer
-        if percent % PROGRESS_PERCENT == 0 and not self.book.record.is_brought:
-            self.book.progress(Post(offer.version, "downloading", percent))
+        """Note how far a download or an installation is, and tell it every `PROGRESS_PERCENT`."""
+        told, self.percent = self.percent // PROGRESS_PERCENT, percent
+        record, tens = self.book.record, percent // PROGRESS_PERCENT
+        if tens != told and not record.is_brought:
+            self.book.progress(Post(record.offer.version, TOLD[record.state], tens * PROGRESS_PERCENT))
 
     async def _begin_verify(self) -> None:
         await self.book.advance(Event.VERIFY)
@@ -351,7 +349,7 @@ class Updates:
     async def _verify(self) -> None:
         offer = self.book.record.offer
         if not self.intake.has_bundle():
-            await self._failed("the file of the update is gone; it may be offered again", event=Event.LOSE)
+            await self._lost()
             return
         header = await self._worker.run(lambda: self.intake.verify(offer))
         manifest = header.manifest
@@ -359,23 +357,23 @@ class Updates:
             Event.VERIFIED, sequence=manifest.sequence, signer=header.key_id, payload_type=manifest.payload_type
         )
 
+    async def _lost(self) -> None:
+        await self._failed("the file of the update is gone; it may be offered again", event=Event.LOSE)
+
     async def _apply(self) -> None:
         offer = self.book.record.offer
         if not self.running.launcher:
-            raise BundleUntrusted("this hub was not started by the launcher (docs/updates.md)")
+            raise BundleUntrusted(_NOT_LAUNCHED)
+        if not self.intake.has_bundle():
+            await self._lost()
+            return
         if image.is_image(self.book.record):
             self.percent = 0
-            await self.imaging.apply(offer, self._applied)
+            await self.imaging.apply(offer, self._progressed)
             await self.book.advance(Event.PLACED)
             return
         placed = await self._worker.run(lambda: self.intake.place(offer))
         await self.book.advance(Event.PLACED, slot=placed.slot, digest=placed.digest)
-
-    def _applied(self, percent: int) -> None:
-        """Tell how far an image is; its installer says the same several times, and not each round number."""
-        told, self.percent = self.percent // PROGRESS_PERCENT, percent
-        if percent // PROGRESS_PERCENT != told and not self.book.record.is_brought:
-            self.book.progress(Post(self.book.record.offer.version, "applying", percent))
 
     async def _restart(self) -> None:
         if why := policy.hindrance_to_restart(self._moment(), self._window):
@@ -396,7 +394,7 @@ class Updates:
 
     async def _try(self) -> None:
         """Look at this release, which is on trial, until it has proved itself or failed."""
-        verdict, reason = Verdict.FAILED, self.imaging.failure(self.launcher_state)
+        verdict, reason = Verdict.FAILED, self.imaging.failure(self.launcher_state, self._config.trial_starts_max)
         if not reason:
             verdict, reason = await self._trying.judged(self.book.record.fresh_sensors)
         if verdict is Verdict.FAILED:

@@ -13,6 +13,7 @@ from agent.ota.room import Updates
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.faults import Rule, Status
 from agent.rehearsal.releases import STRANGERS_KEY, make_image
+from agent.world import OUTLIVES_RESET
 from hal.sim.images import SimImage, encode
 
 from .test_updates import downloads, in_pieces, live
@@ -264,3 +265,44 @@ def test_a_machine_that_does_not_know_its_slot_takes_no_image() -> None:
         live(made, closed(State.FAILED))
         assert "which system runs" in last_error(made)
         assert images.installs == 0
+
+
+def test_an_agent_that_dies_again_and_again_in_a_new_system_leaves_it() -> None:
+    with bench() as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+
+        def die_in_the_trial(room: Updates) -> bool:
+            if room.running.version == "3.0.0" and made.loop.time() - made.booted_at_s > 15.0:
+                made.restart.set()
+            return room.running.version == "1.0.0" and closed(State.FAILED)(room)
+
+        live(made, die_in_the_trial)
+        assert "did not prove itself" in last_error(made)
+        assert made.boots == ["1.0.0", "3.0.0", "3.0.0", "3.0.0", "1.0.0"]
+        assert images.slot("B") == ("3.0.0", 0)
+
+
+def test_a_factory_reset_does_not_end_the_trial_of_a_system() -> None:
+    with bench(sick=("3.0.0",)) as made:
+        made.take_images()
+        made.publish(IMAGE)
+        live(made, lambda room: room.book.record.state is State.TRIAL)
+        for path in made.machine.state_dir.iterdir():
+            if path.is_file() and path.name not in OUTLIVES_RESET:
+                path.unlink()
+        made.is_done = False
+        live(made, lambda room: room.running.version == "1.0.0" and closed(State.FAILED)(room))
+
+
+def test_an_update_whose_file_is_gone_may_be_offered_again() -> None:
+    with bench() as made:
+        images = made.take_images()
+        images.is_lost = True
+        made.publish(IMAGE)
+        live(made, lambda room: room.book.record.state is State.APPLYING)
+        for name in ("update.bundle", "image.raucb"):
+            (made.machine.state_dir / name).unlink(missing_ok=True)
+        made.is_done, images.is_lost = False, False
+        live(made, closed(State.COMPLETED))
+        assert len(downloads(made)) == 2
