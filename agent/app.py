@@ -5,6 +5,7 @@ everything that touches the world as an argument, so that `climahub run`, the de
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -56,6 +57,10 @@ _log = logging.getLogger(__name__)
 
 CLIMATE_LOOK_S = 60
 """How often the hub's own sensors are asked where they steer something; reports keep their own interval."""
+
+ANCHOR_S_MAX = 900.0
+"""How long an update lets the machine run on until it knows the time: a hub without any must not wait for ever."""
+ANCHOR_LOOK_S = 5.0
 
 ALIVE_S = 30.0
 """How often the service manager is told, where it does not ask for it more often."""
@@ -194,8 +199,21 @@ class Hub:
             installer=self.world.installer,
         )
 
+    @property
+    def _has_times(self) -> bool:
+        """Whether all readings of this boot have their time."""
+        outbox = self.telemetry.outbox
+        return self.world.clock.utc_ms() is not None and (outbox is None or not outbox.stats().unanchored)
+
     async def _reboot(self, reason: str) -> None:
-        """Restart the machine, with nothing left in memory only: as the command does."""
+        """Restart the machine for an update, with nothing left in memory only.
+
+        A boot that ends before it has learnt the time leaves readings behind that have none: it is given a while.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANCHOR_S_MAX):
+                while not self._has_times:  # noqa: ASYNC110 - neither the clock nor the outbox has an event for it
+                    await asyncio.sleep(ANCHOR_LOOK_S)
         await self.telemetry.flush()
         await self.world.host.reboot(reason)
 

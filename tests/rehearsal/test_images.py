@@ -12,7 +12,9 @@ from agent.ota.lifecycle import State
 from agent.ota.room import Updates
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.faults import Rule, Status
+from agent.rehearsal.options import Options
 from agent.rehearsal.releases import STRANGERS_KEY, make_image
+from agent.rehearsal.run import rehearse
 from agent.world import OUTLIVES_RESET
 from hal.sim.images import SimImage, encode
 
@@ -306,3 +308,12 @@ def test_an_update_whose_file_is_gone_may_be_offered_again() -> None:
         made.is_done, images.is_lost = False, False
         live(made, closed(State.COMPLETED))
         assert len(downloads(made)) == 2
+
+
+@pytest.mark.parametrize("seed", [12, 65], ids=["an agent that dies late", "a system that does not come up"])
+def test_a_rehearsal_with_images_bricks_no_hub(seed: int) -> None:
+    """Seed 65 once restarted a machine that did not know the time yet: seven readings never got theirs."""
+    verdict = rehearse(Options(days=0.5, sensors=7, seed=seed))
+    assert verdict.violations == []
+    assert verdict.updates.rolled_back > 0
+    assert verdict.updates.bricked == 0
