@@ -103,6 +103,17 @@ def overdue(record: Record, starts_max: int) -> str:
     return f"its agent was started {starts_max} times, and did not prove itself"
 
 
+def relapse(record: Record, boot: Boot) -> str:
+    """Return what is to be told where a system runs that an image had replaced for good; else nothing."""
+    is_replaced = is_image(record) and record.state is State.COMPLETED and bool(boot.slot)
+    if not is_replaced or boot.slot != record.boot_slot:
+        return ""
+    return (
+        f"the boot loader went back to the system in slot {boot.slot}, though release {record.offer.version} had proved"
+        " itself; the card may be worn out"
+    )
+
+
 def app_slot_of(record: Record, launcher: LauncherState, boot: Boot) -> str:
     """Return which app is the good one in the system that runs.
 

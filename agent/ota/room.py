@@ -439,6 +439,8 @@ class Updates:
         state, slot = self.launcher_state, self.running.slot
         if self.running.launcher and slot not in {state.good, state.trial}:
             self._fault(f"slot {state.good} could not be started; slot {slot} runs")
+        if text := image.relapse(self.book.record, self.imaging.boot):
+            self._fault(text)
         while (found := self._found()) is not None:
             event, reason = found
             if event in {Event.FAIL, Event.LOSE}:

@@ -16,7 +16,7 @@ from agent.rehearsal.options import Options
 from agent.rehearsal.releases import STRANGERS_KEY, make_image
 from agent.rehearsal.run import rehearse
 from agent.world import OUTLIVES_RESET
-from hal.sim.images import SimImage, encode
+from hal.sim.images import TRIES_MAX, SimImage, encode
 
 from .test_updates import downloads, in_pieces, live
 from .update_bench import Bench, bench, closed
@@ -283,6 +283,19 @@ def test_an_agent_that_dies_again_and_again_in_a_new_system_leaves_it() -> None:
         assert "did not prove itself" in last_error(made)
         assert made.boots == ["1.0.0", "3.0.0", "3.0.0", "3.0.0", "1.0.0"]
         assert images.slot("B") == ("3.0.0", 0)
+
+
+def test_a_boot_loader_that_goes_back_later_is_told() -> None:
+    with bench() as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+        live(made, closed(State.COMPLETED))
+        for _ in range(TRIES_MAX + 1):
+            images.boot()  # nobody marks it good: its agent never comes up
+        assert images.version == "1.0.0"
+        made.is_done = False
+        live(made, lambda room: bool(made.faults))
+        assert "though release 3.0.0 had proved itself" in made.faults[0]
 
 
 def test_a_factory_reset_does_not_end_the_trial_of_a_system() -> None:

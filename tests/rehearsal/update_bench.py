@@ -86,6 +86,7 @@ class Bench:
         self.reboots = 0
         self.restart = asyncio.Event()
         self.booted_at_s = 0.0
+        self.faults: list[str] = []
         self.trees = {release.version: release.tree_files for release in (GOOD, NEXT)}
         ids = itertools.count()
         self.cloud = ReferenceCloud(
@@ -175,7 +176,7 @@ class Bench:
                 client=client, clock=clock, rng=random.Random(1), disk=disk, disk_free_bytes_min=0,
                 checks={"well": well}, fresh_sensors=lambda: 1,
                 local_time=lambda: self.local, is_metered=lambda: self.is_metered,
-                phase=0.5, add_fault=lambda _: None, reboot=self.reboot, installer=self.images,
+                phase=0.5, add_fault=self.faults.append, reboot=self.reboot, installer=self.images,
             )  # fmt: skip
             task = self.loop.create_task(room.run())
             self.connector.is_cut = self.is_cloud_down

@@ -63,6 +63,14 @@ def test_the_failure_of_another_release_is_not_this_ones() -> None:
     assert image.failure_of(at(State.TRIAL), Account(failed=Failed("3.0.0", 3, ""))) == "it failed its trial"
 
 
+def test_a_boot_loader_that_goes_back_from_a_proven_system_is_told() -> None:
+    assert "went back to the system in slot A" in image.relapse(at(State.COMPLETED), OLD)
+    assert image.relapse(at(State.COMPLETED), NEW) == ""
+    assert image.relapse(at(State.COMPLETED), Boot("", "boot-1")) == ""
+    assert image.relapse(at(State.FAILED), OLD) == ""
+    assert image.relapse(at(State.COMPLETED, payload_type=PayloadType.APP), OLD) == ""
+
+
 def test_each_system_has_its_own_good_app() -> None:
     record = at(State.READY, app_slot="a")
     account = Account(good=BASE)
