@@ -259,6 +259,21 @@ def test_what_somebody_else_installs_is_not_taken_for_the_image(tmp_path: Path) 
         assert made.boots == ["1.0.0", "3.0.0"]
 
 
+def test_another_image_that_is_installed_while_the_agent_is_dead_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    with bench() as made:
+        images = made.take_images()
+        other = tmp_path / "other"
+        other.write_bytes(encode(SimImage("1.5.0")))
+        made.publish(IMAGE)
+        live(made, lambda room: room.book.record.handed == 1 and room.percent > 0)
+        images.die()
+        made.tasks.append(made.loop.create_task(images.install(other, lambda _: None)))
+        made.is_done = False
+        live(made, closed(State.COMPLETED))
+        assert images.installs == 3
+        assert made.boots == ["1.0.0", "1.0.0", "3.0.0"]
+
+
 def test_a_machine_that_does_not_know_its_slot_takes_no_image() -> None:
     with bench() as made:
         images = made.take_images()
