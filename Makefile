@@ -16,7 +16,7 @@ COVERAGE := --cov --cov-report=term --cov-fail-under=90
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 ROOTFS := build/rootfs
-ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd
+ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd,rauc,rauc-service
 DEMO_ARGS ?=
 TEST_ARGS ?=
 SOAK_ARGS ?=

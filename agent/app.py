@@ -34,7 +34,8 @@ from agent.local.commands import CommandsReport, build_commands
 from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
 from agent.local.status import Status
-from agent.local.trial import fresh_sensors, trial_checks
+from agent.local.trial import fresh_sensors, radio_problem, trial_checks
+from agent.local.updates import build_slots
 from agent.local.updates import routes as update_routes
 from agent.local.zigbee import ZigbeeReport, build_zigbee
 from agent.local.zigbee_door import ZigbeeDoor
@@ -57,6 +58,10 @@ _log = logging.getLogger(__name__)
 
 CLIMATE_LOOK_S = 60
 """How often the hub's own sensors are asked where they steer something; reports keep their own interval."""
+
+ANCHOR_S_MAX = 900.0
+"""How long an update lets the machine run on until it knows the time: a hub without any must not wait for ever."""
+ANCHOR_LOOK_S = 5.0
 
 ALIVE_S = 30.0
 """How often the service manager is told, where it does not ask for it more often."""
@@ -184,13 +189,34 @@ class Hub:
                 self.status,
                 socket=self.config.local.socket if self.world.serve else None,
                 control_problem=self._control_problem,
+                radio_problem=self._radio_problem,
             ),
             fresh_sensors=lambda: fresh_sensors(self.status(), self._rhythm().interval_s),
             local_time=self._local_time,
             is_metered=self._is_metered,
             phase=phase_of(self.world.read_key() or ""),
             add_fault=lambda text: self.faults.add("updates", text),
+            reboot=self._reboot,
+            installer=self.world.installer,
         )
+
+    @property
+    def _has_times(self) -> bool:
+        """Whether all readings of this boot have their time."""
+        outbox = self.telemetry.outbox
+        return self.world.clock.utc_ms() is not None and (outbox is None or not outbox.stats().unanchored)
+
+    async def _reboot(self, reason: str) -> None:
+        """Restart the machine for an update, with nothing left in memory only.
+
+        A boot that ends before it has learnt the time leaves readings behind that have none: it is given a while.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANCHOR_S_MAX):
+                while not self._has_times:  # noqa: ASYNC110 - neither the clock nor the outbox has an event for it
+                    await asyncio.sleep(ANCHOR_LOOK_S)
+        await self.telemetry.flush()
+        await self.world.host.reboot(reason)
 
     def _local_time(self) -> datetime | None:
         utc_ms = self.world.clock.utc_ms()
@@ -244,6 +270,10 @@ class Hub:
             return ""
         return "nothing has been decided for a minute" if self.climate.is_hung else self.climate.output_problem
 
+    def _radio_problem(self) -> str:
+        radio = self.pairing.radio
+        return radio_problem(radio.radio, is_needed=bool(self.pairing.sensors)) if radio else ""
+
     def _handlers(self) -> Mapping[CommandType, Handler]:
         clock, world = self.world.clock, self.world
         sections = diagnostic_sections(
@@ -252,6 +282,7 @@ class Hub:
             state_dir=self.config.storage.state_dir,
             poll_interval_s=self._poll_interval_s,
             is_metered=self._is_metered,
+            slots=lambda: build_slots(self.updates),
         )
         return {
             CommandType.REBOOT: Reboot(
@@ -371,6 +402,8 @@ class Hub:
             self.world.host.ready()
             await stop.wait()
             self.world.host.stopping()
+            if self.updates:
+                await self.updates.stopping()
             while pending := [task for task in tasks if not task.done()]:
                 # Again, should one get lost: a TaskGroup of Python 3.11 may swallow it together with a child's error.
                 for task in pending:

@@ -160,6 +160,7 @@ class _Lives:
                     judge=world.judge_for,
                     begin_anew=self._end_of_life.set,
                     running=self._running(),
+                    installer=world.installer_for(settings.board),
                 ),
             )
             _give_back_memory()

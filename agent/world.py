@@ -21,8 +21,10 @@ from agent.foundation.host import Host
 from agent.foundation.route import is_metered
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import Worker
+from agent.ota.book import FILE_NAME as UPDATE_FILE
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.running import Running
+from hal.images import ImageInstaller
 from hal.interface import Board, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, Judge
 
@@ -32,10 +34,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-OUTLIVES_RESET = frozenset({"zigbee-stick.json", LAUNCHER_FILE})
+OUTLIVES_RESET = frozenset({"zigbee-stick.json", LAUNCHER_FILE, UPDATE_FILE})
 """Files that a factory reset leaves; they hold no secret. `hal.zigbee.options.STICK_FILE`: a hash by which the hub
 knows that the network on its stick was its own and may be overwritten. The launcher's: which release is good, and below
-which none may go, so that a reset opens no way back to a release with known holes."""
+which none may go, so that a reset opens no way back to a release with known holes. That of updates: a system that is on
+trial still has to prove itself."""
 
 SIM_START_UTC_MS = 1_767_225_600_000
 """2026-01-01: where a simulated house begins on a hub that does not know the time."""
@@ -60,6 +63,7 @@ class World(msgspec.Struct, frozen=True):
         on_committed: Told of readings that are safe on the disk, for whoever judges that they stay safe.
         is_metered: Tells whether the way to the cloud is paid by volume, where the configuration does not say.
         running: Which release this is; `None` where nothing can ever be updated (a demo).
+        installer: Of images of the whole system; `None` where there can be none.
         begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
     """
 
@@ -79,6 +83,7 @@ class World(msgspec.Struct, frozen=True):
     is_metered: Callable[[], bool] = is_metered
     begin_anew: Callable[[], None] = lambda: None
     running: Running | None = None
+    installer: ImageInstaller | None = None
 
 
 def make_board(config: BoardConfig, clock: Clock) -> Board:
@@ -202,6 +207,15 @@ def outputs_off(config: BoardConfig) -> None:
         outputs = GpioOutputs(wiring)
         outputs.off()
         outputs.close()
+
+
+def installer_for(config: BoardConfig) -> ImageInstaller | None:
+    """Return what installs images of the whole system: a simulated board is not the machine it runs on."""
+    if config.name != "linux":
+        return None
+    from hal.linux.rauc import Rauc  # noqa: PLC0415
+
+    return Rauc()
 
 
 def judge_for(sensor: Sensor) -> Judge:

@@ -21,5 +21,17 @@ class NetworkLost(HalError):
     """The sensor network is gone. Start it again with growing pauses."""
 
 
+class SoftwareMissing(NetworkLost):
+    """The network cannot be used before a package is installed, however often it is started."""
+
+
 class RecordingInvalid(HalError):
     """A recording or its map cannot be used. The message names file, line, column and what is allowed there."""
+
+
+class ImageRefused(HalError):
+    """An image of the whole system was not installed. The message is the installer's own."""
+
+
+class InstallerLost(HalError):
+    """What installs images of the whole system gives no answer. Ask it again later what has happened."""

@@ -100,6 +100,7 @@ class RadioReport(msgspec.Struct, frozen=True):
         channel: From 11 to 26; 0 while unknown.
         pan_id: Of the network; 0 while unknown.
         steps: What was tried last, oldest first: the probing of the port, the restarts.
+        needs_software: It cannot come up before a package is installed.
         window_until_ms: Until when sensors may join, on this boot's monotonic clock; `None` while closed.
     """
 
@@ -109,6 +110,7 @@ class RadioReport(msgspec.Struct, frozen=True):
     channel: int = 0
     pan_id: int = 0
     steps: tuple[str, ...] = ()
+    needs_software: bool = False
     window_until_ms: int | None = None
 
 

@@ -82,6 +82,8 @@ def build(
     """Build an unsigned bundle into OUTPUT. The same wheels give the same bytes."""
     if (wheelhouse is None) == (image is None):
         raise click.UsageError("name either --wheelhouse or --rauc")
+    if image is not None and (added or revoked):
+        raise click.UsageError("an image has the keys that lie in it: --add-key and --revoke are for --wheelhouse")
     expires_utc_ms = int(expires.replace(tzinfo=UTC).timestamp() * 1000) if expires else None
     target = building.Target(version, sequence, models, machine, python, expires_utc_ms)
     if image is not None:

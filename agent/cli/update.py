@@ -89,13 +89,17 @@ def as_text(report: UpdateReport) -> str:
         lines.append("! held by the technician: climahub update resume")
     lines += ["" for _ in lines[:1]]
     place = "the package" if report.slot == "base" else f"slot {report.slot}"
-    lines.append(f"runs       {report.version}, from {place}")
+    system = f", in system {report.system}" if report.system else ""
+    lines.append(f"runs       {report.version}, from {place}{system}")
     if report.good != report.slot and report.launcher:
         lines.append(f"known good {'the package' if report.good == 'base' else f'slot {report.good}'}")
     if report.target:
-        percent = f", {report.percent} %" if report.state == "downloading" else ""
+        is_image = report.kind == "rauc"
+        shows_percent = report.state == "downloading" or (is_image and report.state == "applying")
+        percent = f", {report.percent} %" if shows_percent else ""
+        kind = ", the whole system" if is_image else ""
         signer = f", signed by {report.signed_by}" if report.signed_by else ""
-        lines.append(f"update     {report.target}: {report.state}{percent}{signer}")
+        lines.append(f"update     {report.target}: {report.state}{percent}{kind}{signer}")
     else:
         lines.append("update     none yet")
     if report.error:

@@ -25,6 +25,7 @@ def diagnostic_sections(
     state_dir: Path,
     poll_interval_s: Callable[[], float],
     is_metered: Callable[[], bool],
+    slots: Callable[[], Any],
 ) -> Mapping[str, Callable[[], Any]]:
     """Return the sections, in the order of the report.
 
@@ -34,6 +35,7 @@ def diagnostic_sections(
         state_dir: Whose disk is meant.
         poll_interval_s: Between two polls for commands.
         is_metered: Whether the link is paid by volume.
+        slots: Which release runs, and which others there are.
     """
 
     def sensors() -> Any:  # noqa: ANN401 (any JSON)
@@ -66,8 +68,7 @@ def diagnostic_sections(
         {
             "system": lambda: {"uptime_s": vitals.uptime_s(), "boot_reason": vitals.boot_reason()},
             "versions": lambda: {"climahub": __version__, "board": status().board, **vitals.versions()},
-            # One installation, updated by the operator's packages: there is no second slot to speak of.
-            "slots": lambda: {"active": __version__, "idle": None},
+            "slots": slots,
             "memory": vitals.memory,
             "disk": lambda: vitals.disk(state_dir),
             "temperatures": vitals.temperatures,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from agent.local.status import Status
+from hal.radio import RadioReport
 
 FRESH_INTERVALS = 3
 """A sensor is fresh if it has delivered within so many of its intervals."""
@@ -25,8 +26,22 @@ def fresh_sensors(status: Status, interval_s: float) -> int:
     return sum(each.age_s is not None and each.age_s <= age_s_max and each.quality == "good" for each in status.sensors)
 
 
+def radio_problem(radio: RadioReport, *, is_needed: bool) -> str:
+    """Return what is wrong with the radio that is the release's own fault: a stick that was pulled out is not.
+
+    Args:
+        radio: How it is.
+        is_needed: Sensors are paired with it.
+    """
+    return radio.problem if is_needed and radio.needs_software else ""
+
+
 def trial_checks(
-    status: Callable[[], Status], *, socket: Path | None, control_problem: Callable[[], str]
+    status: Callable[[], Status],
+    *,
+    socket: Path | None,
+    control_problem: Callable[[], str],
+    radio_problem: Callable[[], str],
 ) -> Mapping[str, Check]:
     """Return the checks by name.
 
@@ -34,10 +49,14 @@ def trial_checks(
         status: What the hub says of itself.
         socket: Of the local door; `None` where there is none.
         control_problem: Tells why heating and cooling do not work; empty where they do, or where there are none.
+        radio_problem: The same of the radio (`radio_problem`).
     """
 
     async def control() -> str:
         return control_problem()
+
+    async def radio() -> str:
+        return radio_problem()
 
     async def outbox() -> str:
         return status().outbox.problem
@@ -45,7 +64,7 @@ def trial_checks(
     async def port() -> str:
         return await _asked(socket) if socket is not None else ""
 
-    return {"control": control, "outbox": outbox, "port": port}
+    return {"control": control, "outbox": outbox, "port": port, "radio": radio}
 
 
 async def _asked(socket: Path) -> str:

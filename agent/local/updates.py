@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
+from agent import __version__
 from agent.errors import ConfigInvalid, Corrupt, Rejected, StorageFull
-from agent.ota.launcher import BASE
+from agent.ota.launcher import BASE, SLOTS
 from agent.ota.room import Updates
 
 UNSIGNED_WARNING = "UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): whoever controls the cloud controls this hub"
@@ -35,7 +36,7 @@ class UpdateReport(msgspec.Struct, frozen=True):
         floor: Sequence number up to which nothing is installed any more.
         state: Of the present update, or of the last one.
         target: Its version.
-        percent: How much of its download is there.
+        percent: How much of its download is there, or of its installation.
         signed_by: Id of the key that signed it; empty before that is known, and where nobody did.
         is_held: A technician keeps updates from beginning.
         waiting_for: Why nothing goes on at the moment; empty where it does.
@@ -44,6 +45,8 @@ class UpdateReport(msgspec.Struct, frozen=True):
         trusted_keys: Ids of the keys whose releases are installed.
         failed: The release that failed its trial last; empty for none.
         refused: Offers that are not taken again, the oldest first.
+        kind: What the update is: "app", or "rauc" for an image of the whole system.
+        system: The slot of the system that runs, as the boot loader names it; empty where RAUC is not set up.
     """
 
     version: str
@@ -62,6 +65,8 @@ class UpdateReport(msgspec.Struct, frozen=True):
     trusted_keys: list[str]
     failed: str
     refused: list[RefusedReport]
+    kind: str = "app"
+    system: str = ""
 
 
 def build_updates(updates: Updates) -> UpdateReport:
@@ -94,6 +99,68 @@ def build_updates(updates: Updates) -> UpdateReport:
         trusted_keys=keys,
         failed=launcher.failed.version,
         refused=[RefusedReport(each.version, each.reason) for each in record.refusals],
+        kind=record.payload_type.value,
+        system=updates.imaging.boot.slot,
+    )
+
+
+class TrialReport(msgspec.Struct, frozen=True):
+    """A release on trial, as the launcher counts it."""
+
+    slot: str
+    version: str
+    sequence: int
+    tries_left: int
+
+
+class SlotsReport(msgspec.Struct, frozen=True):
+    """The slots of a hub, for somebody far away.
+
+    Attributes:
+        active: Version of the release that runs.
+        slot: Where it came from: "a", "b" or "base"; empty on a hub without updates.
+        good: The slot that is known to work.
+        idle: The slot that the next release goes into.
+        trial: What is on trial; nothing where nothing is.
+        failed: The release that failed its trial last; empty for none.
+        failed_reason: Why.
+        floor: Sequence number up to which nothing is installed any more.
+        system: The slot of the system that runs, as the boot loader names it; empty where RAUC is not set up.
+        state: Of the present update, or of the last one.
+        target: Its version.
+    """
+
+    active: str
+    slot: str = ""
+    good: str = ""
+    idle: str = ""
+    trial: TrialReport | None = None
+    failed: str = ""
+    failed_reason: str = ""
+    floor: int = 0
+    system: str = ""
+    state: str = ""
+    target: str = ""
+
+
+def build_slots(updates: Updates | None) -> SlotsReport:
+    """Return what a diagnostics command tells of the slots."""
+    if updates is None:
+        return SlotsReport(active=__version__)
+    account, running, record = updates.launcher_state, updates.running, updates.book.record
+    trial = TrialReport(account.trial, account.trial_version, account.trial_sequence, account.tries_left)
+    return SlotsReport(
+        active=running.version,
+        slot=running.slot,
+        good=account.good,
+        idle=next(slot for slot in SLOTS if slot not in {account.good, running.slot}),
+        trial=trial if account.trial else None,
+        failed=account.failed.version,
+        failed_reason=account.failed.reason,
+        floor=account.floor,
+        system=updates.imaging.boot.slot,
+        state=record.state.value,
+        target=record.offer.version,
     )
 
 

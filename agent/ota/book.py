@@ -64,6 +64,14 @@ class Book:
         """Keep updates from beginning, or let them."""
         return await self._change(lambda record: msgspec.structs.replace(record, is_held=is_held))
 
+    async def refund(self) -> Record:
+        """Note that this start of the trial does not count; of an app, the launcher has to be told as well."""
+
+        def without(record: Record) -> Record:
+            return msgspec.structs.replace(record, refunds=record.refunds + 1, starts=max(0, record.starts - 1))
+
+        return await self._change(without)
+
     async def forget_refusals(self) -> Record:
         """Let everything be offered once more: a technician says so."""
         return await self._change(lambda record: msgspec.structs.replace(record, refusals=()))

@@ -15,6 +15,7 @@ import aiohttp
 
 from agent.cloud.client import STREAM_BUFFER_BYTES, CloudClient
 from agent.cloud.endpoints import Endpoint
+from agent.cloud.wire import OtaAnswer
 from agent.errors import CloudUnavailable
 from agent.foundation.worker import Worker
 from agent.ota.header import Header
@@ -99,8 +100,9 @@ class Downloader:
         """Read and write side by side."""
         told = -1
         writing: asyncio.Future[None] | None = None
+        waiting: list[bytes] = []
         try:
-            async for gathered in self._gathered(response):
+            async for gathered in self._gathered(response, waiting):
                 if writing is not None:
                     await writing
                 if told != (percent := _percent(part, offer)):
@@ -111,24 +113,28 @@ class Downloader:
         finally:
             if writing is not None:
                 await writing
+            # What came before it broke off must not be fetched again: one request of five an hour may bring little.
+            await self._worker.run(partial(_take, part, waiting))
 
-    async def _gathered(self, response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
+    async def _gathered(self, response: aiohttp.ClientResponse, waiting: list[bytes]) -> AsyncIterator[list[bytes]]:
         """Yield the body as it comes, about `CHUNK_BYTES` at a time.
+
+        Args:
+            response: Whose body it is.
+            waiting: Holds what has come and was not yielded yet, however this ends.
 
         Raises:
             CloudUnavailable: It comes too slowly.
         """
         now_s = asyncio.get_running_loop().time
-        gathered: list[bytes] = []
-        waiting = 0
         began_s, came = now_s(), 0
         async for data in response.content.iter_chunked(STREAM_BUFFER_BYTES):
-            gathered.append(data)
-            waiting += len(data)
+            waiting.append(data)
             came += len(data)
-            if waiting >= CHUNK_BYTES:
+            if sum(map(len, waiting)) >= CHUNK_BYTES:
+                gathered = waiting.copy()
+                waiting.clear()
                 yield gathered
-                gathered, waiting = [], 0
             if (passed_s := now_s() - began_s) >= RATE_WINDOW_S:
                 if came < self._rate_bytes_s_min * passed_s:
                     raise CloudUnavailable(
@@ -136,8 +142,6 @@ class Downloader:
                         f" {self._rate_bytes_s_min}; it goes on later where it is"
                     )
                 began_s, came = now_s(), 0
-        if gathered:
-            yield gathered
 
 
 def _take(part: Part, gathered: list[bytes]) -> None:
@@ -153,3 +157,12 @@ def _percent(part: Part, offer: Offer) -> int:
 def _start_of(response: aiohttp.ClientResponse) -> int | None:
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     return int(match[1]) if match else None
+
+
+def offer_of(answer: OtaAnswer) -> Offer | None:
+    """Return what the cloud offers; `None` where it is nothing that can be fetched."""
+    if not answer.update_available or not answer.version:
+        return None
+    kind, _, digest = (answer.checksum or "").partition(":")
+    sha256 = digest.lower() if kind == "sha256" else ""
+    return Offer(answer.version, sha256, answer.size_bytes or 0)

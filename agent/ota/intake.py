@@ -16,12 +16,14 @@ from agent.foundation.trees import Trees
 from agent.ota import header, keys
 from agent.ota.header import Header
 from agent.ota.launcher import BASE, SLOTS_DIR
-from agent.ota.manifest import CHUNK_BYTES, HubFacts, Offer, admit
+from agent.ota.manifest import CHUNK_BYTES, HubFacts, Manifest, Offer, PayloadType, admit
 from agent.ota.slots import Placed, Slots
 from agent.ota.stream import BundleStream
 
 PART = "update.part"
 BUNDLE = "update.bundle"
+IMAGE_PART = "image.part"
+IMAGE = "image.raucb"
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -100,14 +102,43 @@ class Intake:
         """Put the complete file into the idle slot (`Slots.place`)."""
         return self._slots.place(BUNDLE, self._checking(offer))
 
+    @property
+    def image(self) -> Path:
+        """Where the image of the whole system lies that the file brought, once it is extracted."""
+        return self._trees.path(IMAGE)
+
+    def has_image(self) -> bool:
+        """Tell whether it is there, whole. Its installer may have made it unreadable for us."""
+        return self.image.exists()
+
+    def extract(self, offer: Offer | None) -> None:
+        """Put the image that follows the header into a file of its own, durably, every byte verified on the way.
+
+        Raises:
+            BundleUntrusted: The complete file is not what it must be.
+            StorageFull: No room.
+        """
+        stream = BundleStream(self._checking(offer), offer=offer)
+        self._trees.remove(IMAGE_PART)
+        at = 0
+        with self._trees.path(BUNDLE).open("rb") as file:
+            while data := file.read(CHUNK_BYTES):
+                for piece in stream.feed(data):
+                    if stream.header is not None and stream.verified_bytes > stream.header.header_bytes:
+                        self._trees.append(IMAGE_PART, piece, at=at)
+                        at += len(piece)
+        stream.finish()
+        self._trees.sync_file(IMAGE_PART)
+        self._trees.rename(IMAGE_PART, IMAGE)
+
     def has_bundle(self) -> bool:
         """Tell whether a complete file is there."""
         return self._trees.path(BUNDLE).exists()
 
     def forget(self) -> None:
         """Remove what was downloaded."""
-        self._trees.remove(PART)
-        self._trees.remove(BUNDLE)
+        for name in (PART, BUNDLE, IMAGE_PART, IMAGE):
+            self._trees.remove(name)
 
     def _checking(self, offer: Offer | None) -> Callable[[bytes], Header]:
         def check(signed: bytes) -> Header:
@@ -124,7 +155,7 @@ class Intake:
             if size > self._rules.size_bytes_max:
                 raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._rules.size_bytes_max})")
             present = max(self._trees.size(PART), self._trees.size(BUNDLE))
-            self._need(size - present + found.manifest.unpacked_bytes)
+            self._need(size - present + _installed_bytes(found.manifest))
             return found
 
         return check
@@ -136,6 +167,11 @@ class Intake:
                 f"the update needs {size_bytes} bytes more, and {max(free, 0)} are free"
                 f" beside the {self._rules.disk_free_bytes_min} that are left alone; free some space"
             )
+
+
+def _installed_bytes(manifest: Manifest) -> int:
+    """Return what is written on this file system beside the file itself; an image goes to its installer as a copy."""
+    return manifest.payload_bytes if manifest.payload_type is PayloadType.RAUC else manifest.unpacked_bytes
 
 
 class Part:

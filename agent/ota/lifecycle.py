@@ -12,12 +12,14 @@ from typing import Annotated, TypedDict, Unpack
 import msgspec
 
 from agent.ota.launcher import State as LauncherState
-from agent.ota.manifest import Offer
+from agent.ota.manifest import Offer, PayloadType
 
 ATTEMPTS_MAX = 5
 """Lives of the agent that may end while one release is put into its slot, before it is given up."""
 RESTARTS_MAX = 5
 """Restarts for a trial that the launcher did not begin (it cannot write its account), before it is given up."""
+REFUNDS_MAX = 3
+"""Stops in good order in one trial that cost no start."""
 POSTS_MAX = 8
 """All states of one update, and a failure of the one before."""
 REFUSALS_MAX = 16
@@ -42,9 +44,10 @@ class State(StrEnum):
 class Event(StrEnum):
     """What happens to an update.
 
-    `offer` is the cloud's, `bring` a file that somebody carried to the hub. `placed`: the release lies in its slot.
-    `restart`: the launcher is told to start it next. `started`: it runs. `proven`: it is committed. `fail` is
-    for good, `lose` is the hub's own mishap: the same release may be offered again.
+    `offer` is the cloud's, `bring` a file that somebody carried to the hub. `handed`: an image of the whole system goes
+    to its installer. `placed`: the release lies in its slot. `restart`: the launcher is told to start it next, or the
+    machine to restart. `started`: it runs. `tried`: a life of the agent of an image begins. `proven`: it is committed.
+    `fail` is for good, `lose` is the hub's own mishap: the same release may be offered again.
     """
 
     OFFER = "offer"
@@ -53,9 +56,11 @@ class Event(StrEnum):
     VERIFY = "verify"
     VERIFIED = "verified"
     RESUME = "resume"
+    HANDED = "handed"
     PLACED = "placed"
     RESTART = "restart"
     STARTED = "started"
+    TRIED = "tried"
     PROVEN = "proven"
     FAIL = "fail"
     LOSE = "lose"
@@ -72,10 +77,12 @@ EDGES: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.DOWNLOADED, Event.VERIFY): State.VERIFYING,
         (State.VERIFYING, Event.VERIFIED): State.APPLYING,
         (State.APPLYING, Event.RESUME): State.APPLYING,
+        (State.APPLYING, Event.HANDED): State.APPLYING,
         (State.APPLYING, Event.PLACED): State.READY,
         (State.READY, Event.RESTART): State.READY,
         (State.READY, Event.STARTED): State.TRIAL,
         (State.READY, Event.PROVEN): State.COMPLETED,
+        (State.TRIAL, Event.TRIED): State.TRIAL,
         (State.TRIAL, Event.PROVEN): State.COMPLETED,
     }
     | {(state, Event.FAIL): State.FAILED for state in _OPEN}
@@ -133,6 +140,13 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         digest: What that slot must contain.
         fresh_sensors: How many sensors delivered before the restart: what the trial is measured against.
         restarts: How often a restart was asked for to begin its trial.
+        refunds: How many starts of its trial were not counted, since it was stopped in good order.
+        payload_type: What it is; the rest of this is of images of the whole system only.
+        handed: How often it went to its installer.
+        boot_slot: The slot of the system that ran before, as the boot loader names it.
+        boot_id: The boot in which the machine was last asked to restart.
+        starts: Lives of the agent in the new system; those of an app the launcher counts.
+        app_slot: The launcher's good slot in that system; it is good again where the hub goes back.
         posts: What the cloud has not been told yet, oldest first.
         refusals: Offers that are not taken again, oldest first.
         is_held: A technician keeps all updates from beginning.
@@ -149,6 +163,13 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     slot: str = ""
     digest: str = ""
     fresh_sensors: int = 0
+    refunds: int = 0
+    payload_type: PayloadType = PayloadType.APP
+    handed: int = 0
+    boot_slot: str = ""
+    boot_id: str = ""
+    starts: int = 0
+    app_slot: str = ""
     posts: Annotated[tuple[Post, ...], msgspec.Meta(max_length=POSTS_MAX)] = ()
     refusals: Annotated[tuple[Refusal, ...], msgspec.Meta(max_length=REFUSALS_MAX)] = ()
     is_held: bool = False
@@ -162,17 +183,22 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 class Details(TypedDict, total=False):
     """What goes with an event.
 
-    `offer` with `OFFER` and `BRING`, `reason` with `FAIL` and `LOSE`, `sequence` and `signer` with `VERIFIED`, `slot`
-    and `digest` with `PLACED`, `fresh_sensors` with `RESTART`.
+    `offer` with `OFFER` and `BRING`, `reason` with `FAIL` and `LOSE`, `sequence`, `signer` and `payload_type` with
+    `VERIFIED`, `slot` and `digest` with `PLACED`, `fresh_sensors` with `RESTART`; of an image, `boot_slot` with
+    `HANDED`, `boot_id` with `RESTART`, and `app_slot` with that and `STARTED`.
     """
 
     offer: Offer
     reason: str
     sequence: int
     signer: str
+    payload_type: PayloadType
     slot: str
     digest: str
     fresh_sensors: int
+    boot_slot: str
+    boot_id: str
+    app_slot: str
 
 
 def after(record: Record, event: Event, **details: Unpack[Details]) -> Record:
@@ -194,15 +220,10 @@ def after(record: Record, event: Event, **details: Unpack[Details]) -> Record:
     if event in {Event.OFFER, Event.BRING}:
         fresh = Record(posts=record.posts, refusals=record.refusals, is_held=record.is_held)
         record = msgspec.structs.replace(fresh, offer=details["offer"], is_brought=event is Event.BRING)
-    elif event is Event.VERIFIED:
-        changes |= {"sequence": details["sequence"], "signer": details.get("signer", ""), "attempts": 1}
-    elif event is Event.RESUME:
-        changes["attempts"] = record.attempts + 1
-    elif event is Event.PLACED:
-        changes |= {"slot": details["slot"], "digest": details["digest"]}
-    elif event is Event.RESTART:
-        fresh_sensors = max(record.fresh_sensors, details.get("fresh_sensors", 0))
-        changes |= {"restarts": record.restarts + 1, "fresh_sensors": fresh_sensors}
+    elif event is Event.TRIED:
+        changes["starts"] = record.starts + 1
+    elif event in _NOTED:
+        changes |= _noted(record, event, details)
     elif event is Event.FAIL:
         refusal = Refusal(record.offer.version, record.offer.sha256, reason)
         known = tuple(each for each in record.refusals if not _is_same(each, record.offer))
@@ -210,6 +231,33 @@ def after(record: Record, event: Event, **details: Unpack[Details]) -> Record:
     elif event is Event.LOSE:
         changes["error"] = reason
     return told(msgspec.structs.replace(record, **changes), was=record.state)
+
+
+_NOTED = {Event.VERIFIED, Event.RESUME, Event.HANDED, Event.PLACED, Event.RESTART, Event.STARTED}
+
+
+def _noted(record: Record, event: Event, details: Details) -> dict[str, object]:
+    """Return what an event on the way changes beside the state."""
+    match event:
+        case Event.VERIFIED:
+            kind = details.get("payload_type", PayloadType.APP)
+            signer = details.get("signer", "")
+            return {"sequence": details["sequence"], "signer": signer, "payload_type": kind, "attempts": 1}
+        case Event.RESUME:
+            return {"attempts": record.attempts + 1}
+        case Event.HANDED:
+            return {"handed": record.handed + 1, "boot_slot": details["boot_slot"]}
+        case Event.PLACED:
+            return {"slot": details.get("slot", ""), "digest": details.get("digest", "")}
+        case Event.STARTED:
+            return {"app_slot": record.app_slot or details.get("app_slot", "")}
+        case _:
+            return {
+                "restarts": record.restarts + 1,
+                "fresh_sensors": max(record.fresh_sensors, details.get("fresh_sensors", 0)),
+                "boot_id": details.get("boot_id", ""),
+                "app_slot": record.app_slot or details.get("app_slot", ""),
+            }
 
 
 def told(record: Record, *, was: State) -> Record:

@@ -168,6 +168,11 @@ def admit(manifest: Manifest, facts: HubFacts, *, offer: Offer | None, header_by
         raise BundleUntrusted(
             f"{what} has {header_bytes + manifest.payload_bytes} bytes, not the {offer.size_bytes} that were promised"
         )
+    if manifest.payload_type is PayloadType.RAUC and PayloadType.RAUC not in facts.payload_types:
+        raise BundleUntrusted(
+            f"{what} is an image of the whole system, and this machine has no RAUC that could install it; set it up"
+            " (docs/updates.md), or publish the release as an app"
+        )
     if manifest.payload_type not in facts.payload_types:
         raise BundleUntrusted(f"{what} is of type {manifest.payload_type}, which this hub is not set up for")
     if facts.model not in manifest.models:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
-from agent.cloud.wire import OtaAnswer
 from agent.config import OtaConfig
 from agent.errors import (
     BundleUntrusted,
@@ -29,30 +28,33 @@ from agent.errors import (
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees
-from agent.ota import health, policy
+from agent.ota import image, policy
 from agent.ota.book import Book
-from agent.ota.download import Downloader
+from agent.ota.download import Downloader, offer_of
 from agent.ota.header import Header
-from agent.ota.health import Trial, Verdict
+from agent.ota.health import Verdict
+from agent.ota.imaging import Imaging
 from agent.ota.intake import Intake, Part, Rules
 from agent.ota.launcher import State as LauncherState
-from agent.ota.lifecycle import PROGRESS_PERCENT, Event, Post, State, reconciled, refusal_of
-from agent.ota.manifest import HubFacts, Offer
+from agent.ota.lifecycle import PROGRESS_PERCENT, REFUNDS_MAX, TOLD, Event, Post, State, reconciled, refusal_of
+from agent.ota.manifest import HubFacts, Offer, PayloadType
 from agent.ota.reporting import Reporter
 from agent.ota.running import Running
 from agent.ota.slots import Placed, Slots
+from agent.ota.trying import Check, Trying
+from hal.errors import HalError
+from hal.images import ImageInstaller
 
 _log = logging.getLogger(__name__)
 
 RETRY_S = 60.0
 """Pause after a full disk, and between looks at a hindrance that nobody announces (the time of day)."""
+STOP_S_MAX = 5.0
+"""systemd waits 20 s for the whole hub (TimeoutStopSec)."""
 FIRST_CHECK_S = 600.0
 """After a start; less at random, so that the hubs of a street do not ask together when its power is back."""
-LOOK_S = 5.0
-"""How often a release on trial is looked at."""
 
-Check = Callable[[], Awaitable[str]]
-"""Says what is wrong with one part of the hub; the empty text where nothing is."""
+_NOT_LAUNCHED = "this hub was not started by the launcher (docs/updates.md), so nothing can be installed"
 
 
 class Updates:
@@ -82,6 +84,8 @@ class Updates:
         is_metered: Callable[[], bool],
         phase: float,
         add_fault: Callable[[str], None],
+        reboot: Callable[[str], Awaitable[None]],
+        installer: ImageInstaller | None,
     ) -> None:
         """Prepare; nothing is read.
 
@@ -100,13 +104,14 @@ class Updates:
             is_metered: Whether the link is paid by volume.
             phase: Of this hub among its neighbours, from 0 up to 1.
             add_fault: Told of what went wrong.
+            reboot: Asks the machine to restart, for a reason; raises `RebootFailed`.
+            installer: Of images of the whole system; `None` where there can be none.
         """
         self._config = config
         self.running = running
         self._client = client
         self._clock = clock
         self._rng = rng
-        self._checks = checks
         self._fresh_sensors = fresh_sensors
         self._local_time = local_time
         self._is_metered = is_metered
@@ -118,6 +123,17 @@ class Updates:
         rules = Rules(config.keys_dir, config.allow_unsigned, config.size_bytes_max, disk_free_bytes_min)
         self.intake = Intake(Trees(directory, disk), self.slots, disk=disk, rules=rules, facts=self._facts)
         self.book = Book(directory, disk=disk, worker=self._worker)
+        self.imaging = Imaging(
+            installer,
+            book=self.book,
+            slots=self.slots,
+            intake=self.intake,
+            worker=self._worker,
+            boot_id=clock.boot_id,
+            reboot=reboot,
+            hindered=self._hindered,
+        )
+        self._trying = Trying(checks, fresh_sensors, healthy_s=config.trial_s, deadline_s=config.trial_deadline_s)
         self._reporter = Reporter(self.book, client)
         self._downloader = Downloader(
             client,
@@ -149,6 +165,7 @@ class Updates:
             launcher=running.launcher,
             floor=0,
             utc_ms=self._clock.utc_ms(),
+            payload_types=tuple(PayloadType) if self.imaging.is_set_up else (PayloadType.APP,),
         )
 
     async def run(self) -> None:
@@ -159,10 +176,28 @@ class Updates:
         if self.is_unsigned_admitted:
             self._fault("UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): a checksum proves no origin")
         await self._read_slots()
+        await self.imaging.begin()
         await self._reconcile()
+        await self.imaging.endorse()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reporter.run())
             group.create_task(self._work())
+
+    async def stopping(self) -> None:
+        """Be told that the hub ends in good order: for a release that is well, this start does not count, so often."""
+        record, state = self.book.record, self.launcher_state
+        is_app, is_image = state.trial == self.running.slot, self.imaging.is_new_system
+        is_on_trial = record.state is State.TRIAL and (is_app or is_image)
+        if not is_on_trial or not self._trying.is_well or record.refunds >= REFUNDS_MAX:
+            return
+        try:
+            async with asyncio.timeout(STOP_S_MAX):
+                # Counted first: a hub that dies in between has one start less, never one more.
+                await self.book.refund()
+                if is_app:
+                    await self._worker.run(lambda: self.slots.give_back_try(self._config.trial_starts_max))
+        except (TimeoutError, StorageFull, Corrupt) as error:
+            _log.warning("this start counts against the release on trial: %s", error)
 
     # For people at the hub.
 
@@ -186,7 +221,11 @@ class Updates:
         """
         if self.book.record.state not in {State.TRIAL, State.READY}:
             raise Rejected("no release is on trial: a release that has proved itself is followed by a newer one only")
-        await self._give_up("a technician rolled it back")
+        reason = "a technician rolled it back"
+        if self.imaging.is_new_system:
+            self._trying.wish_to_leave = reason  # the machine takes its time, and who asked wants an answer
+        else:
+            await self._give_up(reason)
 
     async def install(self, pieces: AsyncIterator[bytes]) -> Header:
         """Take in a bundle that somebody has brought, and install it without waiting for a window.
@@ -195,13 +234,9 @@ class Updates:
             Rejected: An update is under way already, or this hub must not have the bundle.
             StorageFull: No room.
         """
-        if self._is_taking_in or self.book.record.state not in {
-            State.IDLE,
-            State.COMPLETED,
-            State.FAILED,
-            State.DOWNLOADING,
-        }:
-            raise Rejected(f"an update is under way already ({self.book.record.state}); let it end first")
+        record = self.book.record
+        if self._is_taking_in or (record.is_open and record.state is not State.DOWNLOADING):
+            raise Rejected(f"an update is under way already ({record.state}); let it end first")
         self._is_taking_in = True
         try:
             await self._worker.run(self.intake.forget)
@@ -232,7 +267,7 @@ class Updates:
             self._nudge.clear()
             try:
                 await steps.get(self.book.record.state, self._check)()
-            except StorageFull as error:
+            except (StorageFull, HalError) as error:
                 self._hindered(str(error))
                 await self._pause(RETRY_S)
             except (BundleUntrusted, ConfigInvalid, Corrupt) as error:
@@ -260,11 +295,12 @@ class Updates:
             self._is_urgent = False
             return
         self.problem = ""
-        offer = _offer_of(answer)
+        offer = offer_of(answer)
         if offer is None or offer.version == self.running.version:
             self._is_urgent = False
             return
-        if why := self._not_wanted(offer):
+        why = refusal_of(self.book.record, offer) if self.running.launcher else _NOT_LAUNCHED
+        if why:
             self._hindered(f"release {offer.version} is not taken: {why}")
             self._is_urgent = False
             return
@@ -272,11 +308,6 @@ class Updates:
         await self.book.advance(Event.OFFER, offer=offer)
         if not self._is_urgent:
             await self._pause(policy.spread_s(self._phase, self._config.spread_s))
-
-    def _not_wanted(self, offer: Offer) -> str:
-        if not self.running.launcher:
-            return "this hub was not started by the launcher (docs/updates.md), so nothing can be installed"
-        return refusal_of(self.book.record, offer)
 
     async def _download(self) -> None:
         if self._is_taking_in:
@@ -306,10 +337,11 @@ class Updates:
             await self.book.advance(Event.FETCHED)
 
     def _progressed(self, percent: int) -> None:
-        self.percent = percent
-        offer = self.book.record.offer
-        if percent % PROGRESS_PERCENT == 0 and not self.book.record.is_brought:
-            self.book.progress(Post(offer.version, "downloading", percent))
+        """Note how far a download or an installation is, and tell it every `PROGRESS_PERCENT`."""
+        told, self.percent = self.percent // PROGRESS_PERCENT, percent
+        record, tens = self.book.record, percent // PROGRESS_PERCENT
+        if tens != told and not record.is_brought:
+            self.book.progress(Post(record.offer.version, TOLD[record.state], tens * PROGRESS_PERCENT))
 
     async def _begin_verify(self) -> None:
         await self.book.advance(Event.VERIFY)
@@ -317,15 +349,29 @@ class Updates:
     async def _verify(self) -> None:
         offer = self.book.record.offer
         if not self.intake.has_bundle():
-            await self._failed("the file of the update is gone; it may be offered again", event=Event.LOSE)
+            await self._lost()
             return
         header = await self._worker.run(lambda: self.intake.verify(offer))
-        await self.book.advance(Event.VERIFIED, sequence=header.manifest.sequence, signer=header.key_id)
+        manifest = header.manifest
+        await self.book.advance(
+            Event.VERIFIED, sequence=manifest.sequence, signer=header.key_id, payload_type=manifest.payload_type
+        )
+
+    async def _lost(self) -> None:
+        await self._failed("the file of the update is gone; it may be offered again", event=Event.LOSE)
 
     async def _apply(self) -> None:
         offer = self.book.record.offer
         if not self.running.launcher:
-            raise BundleUntrusted("this hub was not started by the launcher (docs/updates.md)")
+            raise BundleUntrusted(_NOT_LAUNCHED)
+        if not self.intake.has_bundle():
+            await self._lost()
+            return
+        if image.is_image(self.book.record):
+            self.percent = 0
+            await self.imaging.apply(offer, self._progressed)
+            await self.book.advance(Event.PLACED)
+            return
         placed = await self._worker.run(lambda: self.intake.place(offer))
         await self.book.advance(Event.PLACED, slot=placed.slot, digest=placed.digest)
 
@@ -333,6 +379,10 @@ class Updates:
         if why := policy.hindrance_to_restart(self._moment(), self._window):
             self._hindered(why)
             await self._pause(RETRY_S)
+            return
+        if image.is_image(self.book.record):
+            await self.imaging.restart(self._fresh_sensors())
+            await self._reconcile()
             return
         await self.book.advance(Event.RESTART, fresh_sensors=self._fresh_sensors())
         record = self.book.record
@@ -344,24 +394,16 @@ class Updates:
 
     async def _try(self) -> None:
         """Look at this release, which is on trial, until it has proved itself or failed."""
-        now_s = asyncio.get_running_loop().time
-        trial = Trial(now_s())
-        verdict, reason = Verdict.OPEN, ""
-        while verdict is Verdict.OPEN:
-            due_s = now_s() + LOOK_S
-            await asyncio.sleep(LOOK_S)
-            late_s = now_s() - due_s
-            problems = {name: await check() for name, check in self._checks.items()}
-            problems["loop"] = f"{late_s:.1f} s late" if late_s > health.LATE_S_MAX else ""
-            problems["sensors"] = health.sensors_problem(self._fresh_sensors(), self.book.record.fresh_sensors)
-            trial = health.looked(trial, problems, now_s())
-            verdict, reason = health.judged(
-                trial, now_s(), healthy_s=self._config.trial_s, deadline_s=self._config.trial_deadline_s
-            )
+        verdict, reason = Verdict.FAILED, self.imaging.failure(self.launcher_state, self._config.trial_starts_max)
+        if not reason:
+            verdict, reason = await self._trying.judged(self.book.record.fresh_sensors)
         if verdict is Verdict.FAILED:
             await self._give_up(reason)
             return
-        await self._worker.run(self.slots.commit)
+        if self.imaging.is_new_system:
+            await self.imaging.commit()
+        else:
+            await self._worker.run(self.slots.commit)
         await self._read_slots()
         await self.book.advance(Event.PROVEN)
         self._ended()
@@ -370,6 +412,9 @@ class Updates:
 
     async def _give_up(self, reason: str) -> None:
         """Go back from a release that runs on trial, or is about to."""
+        if self.imaging.is_new_system:
+            self._fault(reason)
+            await self.imaging.leave(reason)
         is_running = self.launcher_state.trial == self.running.slot
         await self._failed(reason)
         if is_running:
@@ -379,9 +424,11 @@ class Updates:
     async def _failed(self, reason: str, event: Event = Event.FAIL) -> None:
         """End an update. First in the launcher's account: the next start is the good release whatever happens."""
         self._fault(reason)
-        if self.launcher_state.trial:
+        if image.is_image(self.book.record):
+            await self.imaging.give_up(reason)
+        elif self.launcher_state.trial:
             await self._worker.run(lambda: self.slots.give_up(reason))
-            await self._read_slots()
+        await self._read_slots()
         if self.book.record.is_open:
             await self.book.advance(event, reason=reason)
         self._ended()
@@ -392,28 +439,40 @@ class Updates:
         state, slot = self.launcher_state, self.running.slot
         if self.running.launcher and slot not in {state.good, state.trial}:
             self._fault(f"slot {state.good} could not be started; slot {slot} runs")
-        while (found := reconciled(self.book.record, self.launcher_state, self.running.slot)) is not None:
+        if text := image.relapse(self.book.record, self.imaging.boot):
+            self._fault(text)
+        while (found := self._found()) is not None:
             event, reason = found
             if event in {Event.FAIL, Event.LOSE}:
                 await self._failed(reason, event)
             else:
-                await self.book.advance(event)
+                await self.book.advance(event, app_slot=self.launcher_state.good)
             if event is Event.RESUME:
                 break
+        if image.is_image(self.book.record):
+            await self.imaging.settle()
+            await self._read_slots()
+            if self.launcher_state.good not in {state.good, slot}:
+                # Only where it has changed: a slot that cannot be started would be tried for ever.
+                self.running.restart()
+                await asyncio.Event().wait()
         if not self.book.record.is_open:
             await self._worker.run(self.intake.forget)
 
+    def _found(self) -> tuple[Event, str] | None:
+        record = self.book.record
+        if image.is_image(record):
+            return image.reconciled(record, self.launcher_state, self.imaging.boot)
+        return reconciled(record, self.launcher_state, self.running.slot)
+
     async def _read_slots(self) -> None:
         """Read the launcher's account; begin a new one where it cannot be read."""
-
-        def read() -> LauncherState:
-            try:
-                return self.slots.state()
-            except Corrupt as error:
-                self._fault(str(error))
-                return self.slots.mend(floor=self.book.record.sequence)
-
-        self.launcher_state = await self._worker.run(read)
+        record = self.book.record
+        # An image on trial is proven by the floor: it must not be by a floor that was guessed.
+        floor = max(0, record.sequence - (image.is_image(record) and record.is_open))
+        self.launcher_state, problem = await self._worker.run(lambda: self.slots.state_or_new(floor=floor))
+        if problem:
+            self._fault(problem)
 
     def _moment(self) -> policy.Moment:
         return policy.Moment(self._local_time(), self._is_metered(), self.book.record.is_held, self._is_urgent)
@@ -439,12 +498,3 @@ class Updates:
                 await self._nudge.wait()
         except TimeoutError:
             return
-
-
-def _offer_of(answer: OtaAnswer) -> Offer | None:
-    """Return what the cloud offers; `None` where it is nothing that can be fetched."""
-    if not answer.update_available or not answer.version:
-        return None
-    kind, _, digest = (answer.checksum or "").partition(":")
-    sha256 = digest.lower() if kind == "sha256" else ""
-    return Offer(answer.version, sha256, answer.size_bytes or 0)

@@ -16,7 +16,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees, announcer
 from agent.ota import launcher
 from agent.ota.header import Header
-from agent.ota.launcher import BASE, SLOTS, SLOTS_DIR, State
+from agent.ota.launcher import BASE, SLOTS, SLOTS_DIR, Failed, State
 from agent.ota.manifest import CHUNK_BYTES
 from agent.ota.stream import BundleStream
 
@@ -59,6 +59,17 @@ class Slots:
             return launcher.load(self._trees.root)
         except (ValueError, OSError) as error:
             raise Corrupt(f"{launcher.STATE_FILE} cannot be read ({error})") from error
+
+    def state_or_new(self, *, floor: int) -> tuple[State, str]:
+        """Return the account, with what was wrong with it where a new one had to be begun (`mend`).
+
+        Raises:
+            StorageFull: It cannot be written now.
+        """
+        try:
+            return self.state(), ""
+        except Corrupt as error:
+            return self.mend(floor=floor), str(error)
 
     def mend(self, *, floor: int) -> State:
         """Begin a new account in the place of one that cannot be read: what runs now is what is good.
@@ -138,6 +149,18 @@ class Slots:
             )
         )
 
+    def give_back_try(self, tries_max: int) -> State:
+        """Let the launcher start the release on trial once more, ``tries_max`` times in all at the most.
+
+        Raises:
+            StorageFull: It cannot be written now.
+        """
+        state = self.state()
+        if state.trial and state.trial == self.running:
+            state = dataclasses.replace(state, tries_left=min(state.tries_left + 1, tries_max))
+            self._store(state)
+        return state
+
     def commit(self) -> State:
         """Make the release on trial the good one, and with it the floor.
 
@@ -165,6 +188,40 @@ class Slots:
         if state.trial:
             state = state.given_up(reason)
             self._store(state)
+        return state
+
+    # For images of the whole system, whose trial is the boot loader's.
+
+    def choose_good(self, slot: str) -> State:
+        """Make ``slot`` the good one: of the system that runs, or is about to. A release on trial gives way.
+
+        Raises:
+            StorageFull: It cannot be written now.
+        """
+        state = dataclasses.replace(self.state(), good=slot, trial="", trial_version="", trial_sequence=0, tries_left=0)
+        self._store(state)
+        return state
+
+    def raise_floor(self, sequence: int) -> State:
+        """Let nothing up to ``sequence`` be installed any more.
+
+        Raises:
+            StorageFull: It cannot be written now.
+        """
+        state = self.state()
+        state = dataclasses.replace(state, floor=max(state.floor, sequence))
+        self._store(state)
+        return state
+
+    def note_failed(self, version: str, sequence: int, reason: str, *, good: str = "") -> State:
+        """Remember the image that failed, and ``good`` as the good slot where it is given.
+
+        Raises:
+            StorageFull: It cannot be written now.
+        """
+        state = self.state()
+        state = dataclasses.replace(state, failed=Failed(version, sequence, reason), good=good or state.good)
+        self._store(state)
         return state
 
     def _store(self, state: State) -> None:

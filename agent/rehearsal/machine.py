@@ -16,7 +16,7 @@ BOOT_UPTIME_MS = 12_000
 
 
 _TREES = "slots/"
-_GROWING = {"update.part", "update.bundle"}
+_GROWING = {"update.part", "update.bundle", "image.part", "image.raucb"}
 
 
 class PowerCut(BaseException):
@@ -196,7 +196,7 @@ class Machine:
 
 
 def _final_name(name: str) -> str:
-    return {"update.part": "update.bundle"}.get(name, name.removesuffix(".new"))
+    return {"update.part": "update.bundle", "image.part": "image.raucb"}.get(name, name.removesuffix(".new"))
 
 
 class SimulatedHost:

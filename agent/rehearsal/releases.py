@@ -1,11 +1,13 @@
 """Releases for a rehearsed hub: real bundles with real signatures, some of them bad."""
 
 import hashlib
+import io
 
 import msgspec
 
 from agent.ota import build, header
 from agent.ota.manifest import CHUNK_BYTES
+from hal.sim.images import SimImage, encode
 
 PRIVATE_KEY = hashlib.sha256(b"the rehearsal's key").digest()
 STRANGERS_KEY = hashlib.sha256(b"a stranger's key").digest()
@@ -59,6 +61,32 @@ def make(
     manifest = build.app_manifest(tree, payload, target)
     unsigned = header.parse(header.unsigned(manifest)[header.PRELUDE_BYTES :])
     return Release(version, sequence, header.signed_by(private_key, unsigned.payload) + payload, tree)
+
+
+def make_image(
+    version: str,
+    sequence: int,
+    *,
+    image: SimImage | None = None,
+    private_key: bytes = PRIVATE_KEY,
+    model: str = MODEL,
+    size_bytes: int = 2 * CHUNK_BYTES,
+) -> Release:
+    """Return a release that is an image of the whole system of a simulated machine.
+
+    Args:
+        version: As the cloud names it.
+        sequence: As its manifest says.
+        image: What the installer finds in it; a good one of that version where nothing is given.
+        private_key: Who signs the bundle around it.
+        model: What it fits.
+        size_bytes: Of the image, at the least.
+    """
+    payload = encode(image or SimImage(version), size_bytes=size_bytes)
+    target = build.Target(version, sequence, (model,), "rehearsed", "")
+    manifest = build.image_manifest(io.BytesIO(payload), target)
+    unsigned = header.parse(header.unsigned(manifest)[header.PRELUDE_BYTES :])
+    return Release(version, sequence, header.signed_by(private_key, unsigned.payload) + payload, {})
 
 
 def public_key_pem() -> bytes:

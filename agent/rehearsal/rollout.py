@@ -13,6 +13,7 @@ import msgspec
 
 from agent.errors import ClimahubError
 from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
 from agent.foundation.trees import announcer
 from agent.foundation.worker import InlineWorker
 from agent.ota import launcher
@@ -21,7 +22,8 @@ from agent.ota.running import Running
 from agent.refcloud.cloud import ReferenceCloud
 from agent.rehearsal.machine import Machine
 from agent.rehearsal.mishaps import Mishap, MishapKind
-from agent.rehearsal.releases import STRANGERS_KEY, Release, make, public_key_pem
+from agent.rehearsal.releases import STRANGERS_KEY, Release, make, make_image, public_key_pem
+from hal.sim.images import COMPATIBLE, SimImage, SimMachine
 
 BATCH = "stable"
 PACKAGED_VERSION = "1.0.0"
@@ -51,10 +53,25 @@ class Kind(StrEnum):
     DAMAGED = "damaged"
     STALE = "below the floor"
     """Once another has been committed; before, it is as good as any."""
+    IMAGE = "an image of the whole system"
+    IMAGE_DEAD = "an image that does not come up"
+    IMAGE_LATE = "an image whose agent dies in its trial"
+    IMAGE_MISFIT = "an image that its installer refuses"
 
 
-_REFUSED = {Kind.STRANGER, Kind.MISFIT, Kind.DAMAGED}
-_DYING = {Kind.DEAD, Kind.LATE}
+_REFUSED = {Kind.STRANGER, Kind.MISFIT, Kind.DAMAGED, Kind.IMAGE_MISFIT}
+_DYING = {Kind.DEAD, Kind.LATE, Kind.IMAGE_DEAD, Kind.IMAGE_LATE}
+_DIES_LATE = {Kind.LATE, Kind.IMAGE_LATE}
+
+IMAGE_SHARE = 0.3
+"""Of the releases that are good or die: so many are images in place of apps."""
+_APPS = [Kind.GOOD, Kind.DEAD, Kind.LATE, Kind.STRANGER, Kind.MISFIT, Kind.DAMAGED, Kind.STALE]
+_AS_IMAGE = {
+    Kind.GOOD: Kind.IMAGE,
+    Kind.DEAD: Kind.IMAGE_DEAD,
+    Kind.LATE: Kind.IMAGE_LATE,
+    Kind.MISFIT: Kind.IMAGE_MISFIT,
+}
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -94,13 +111,19 @@ def draw(rng: random.Random, per_day: float, *, until_s: float) -> list[Publicat
         if at_s >= until_s:
             break
         number += 1
-        kind = rng.choices(list(Kind), weights=[6, 2, 2, 1, 1, 1, 1])[0]
+        kind = rng.choices(_APPS, weights=[6, 2, 2, 1, 1, 1, 1])[0]
+        # By a chance of its own: what a seed has drawn since before there were images stays as it is.
+        if random.Random(f"{at_s} {number}").random() < IMAGE_SHARE:
+            kind = _AS_IMAGE.get(kind, kind)
         drawn.append(Publication(at_s, kind, _made(kind, number)))
     return drawn
 
 
 def _made(kind: Kind, number: int) -> Release:
     version = f"{number}.0.0"
+    if kind in _AS_IMAGE.values():
+        compatible = "kettle" if kind is Kind.IMAGE_MISFIT else COMPATIBLE
+        return make_image(version, number, image=SimImage(version, compatible))
     match kind:
         case Kind.STRANGER:
             return make(version, number, private_key=STRANGERS_KEY)
@@ -113,6 +136,11 @@ def _made(kind: Kind, number: int) -> Release:
             return make(version, 1)
         case _:
             return make(version, number)
+
+
+def dies_late(kind: Kind) -> bool:
+    """Tell whether a release of this kind dies in its trial."""
+    return kind in _DIES_LATE
 
 
 def die_late(blow: asyncio.Future[Mishap], now_s: Callable[[], float]) -> None:
@@ -156,6 +184,17 @@ class Rollout:
         self._committed: set[str] = set()
         self._rolled_back: set[str] = set()
         self._bricked = 0
+        self._made_for: dict[str, str] = {}
+        self.images: SimMachine | None = None
+        if publications:
+            self.images = SimMachine(
+                PACKAGED_VERSION,
+                now_s=lambda: machine.now_ms() / 1000,
+                announce=lambda what: machine.on_operation(Operation.COMMIT, what),
+                is_dead=lambda version: (
+                    version in self._by_version and self._by_version[version].kind is Kind.IMAGE_DEAD
+                ),
+            )
         self.slot = BASE
         self.version = PACKAGED_VERSION
         if publications:
@@ -173,6 +212,11 @@ class Rollout:
         self._cloud.admin.publish(release.version, release.data, batches=[BATCH])
         self._offered.add(release.version)
 
+    def boot(self) -> None:
+        """Let the boot loader choose the system."""
+        if self.images is not None:
+            self.images.boot()
+
     def start(self, disk: Disk) -> Kind:
         """Let the launcher choose; look whether that is a whole release, and return what it is like."""
         if not self.publications:
@@ -187,6 +231,8 @@ class Rollout:
         if self.version == PACKAGED_VERSION:
             return Kind.GOOD
         self._installed.add(self.version)
+        if self.slot != BASE and self._made_for.setdefault(self.version, self._packaged) != self._packaged:
+            self._violate("an app runs in the system that it was made for", f"{self.version} in {self._packaged}")
         kind = self._by_version[self.version].kind
         if kind in _REFUSED:
             self._violate("a bad bundle is refused", f"{self.version}, {kind}, was installed")
@@ -206,7 +252,7 @@ class Rollout:
             self._violate("the account of the slots is whole", str(error))
             return
         version = self._version_in(account.good)
-        if version and version != PACKAGED_VERSION:
+        if version and version != PACKAGED_VERSION and self._is_committed(version, account):
             self._committed.add(version)
             if self._by_version[version].kind in _REFUSED | _DYING:
                 self._violate("a bad release is not committed", f"{version}, {self._by_version[version].kind}")
@@ -214,6 +260,15 @@ class Rollout:
             self._violate("nothing below the floor", f"{account.trial_version} is on trial")
         if account.failed.version:
             self._rolled_back.add(account.failed.version)
+
+    @property
+    def _packaged(self) -> str:
+        """Version of what the system that runs has brought."""
+        return self.images.version if self.images is not None else PACKAGED_VERSION
+
+    def _is_committed(self, version: str, account: launcher.State) -> bool:
+        """Tell whether a good slot's release is more than the image on trial, which is started as the package."""
+        return account.good != BASE or account.floor >= self._by_version[version].release.sequence
 
     def counts(self, device_ids: Sequence[str]) -> UpdateCounts:
         """Close the account."""
@@ -239,7 +294,7 @@ class Rollout:
     def _version_in(self, slot: str) -> str:
         """Return the version of the whole release in a slot; empty where there is none."""
         if slot == BASE:
-            return PACKAGED_VERSION
+            return self._packaged
         root = self._machine.state_dir / SLOTS_DIR / slot
         found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
         return next((v for v, each in self._by_version.items() if each.release.tree_files == found), "")

@@ -187,7 +187,8 @@ class Rehearsal:
             self._loop.call_later(PROVISIONING_S, self._provision_anew)
 
     def _on_reboot(self, reason: str) -> None:
-        self.commands.rebooting(reason.removeprefix("command "), self._loop.time())
+        if reason.startswith("command "):
+            self.commands.rebooting(reason.removeprefix("command "), self._loop.time())
         self._is_rebooting = True
         self._begin_anew()
 
@@ -275,6 +276,7 @@ class Rehearsal:
                     await asyncio.sleep(REBOOT_S)
                 self._is_rebooting = False
                 self.machine.start(unsynchronised_s=mishap.unsynchronised_s if mishap else REBOOT_UNSYNCHRONISED_S)
+                self.rollout.boot()
             else:
                 self.machine.restart()
 
@@ -311,7 +313,7 @@ class Rehearsal:
             return None
         self._end = stop = asyncio.Event()
         self._blow = blow = loop.create_future()
-        if self._kind is rollout.Kind.LATE:
+        if rollout.dies_late(self._kind):
             loop.call_later(rollout.LATE_CRASH_S, rollout.die_late, blow, loop.time)
         async with new_session(self._connector, user_agent="climahub/rehearsal") as session:
             self._hub = hub = app.Hub(self._life_config(), self._world(session))
@@ -398,6 +400,7 @@ class Rehearsal:
             on_committed=self._on_committed,
             begin_anew=self._begin_anew,
             running=self.rollout.running(),
+            installer=self.rollout.images,
         )
 
     async def _audit(self) -> None:

@@ -50,7 +50,9 @@ class ZigbeeNetwork:
             from hal.zigbee.radio import Radio  # noqa: PLC0415 - zigpy costs 22 MiB, and may not be installed
         except ModuleNotFoundError as error:
             self._outlet.state(
-                RadioState.LOST, f"{error.name} is not installed; a radio needs: pip install 'climahub[zigbee]'"
+                RadioState.LOST,
+                f"{error.name} is not installed; a radio needs: pip install 'climahub[zigbee]'",
+                needs_software=True,
             )
             return
         self._radio = Radio(self._options, self._surroundings, self._registry, self._outlet)

@@ -34,9 +34,9 @@ class Outlet:
         self._steps.append(text)
         self.report = msgspec.structs.replace(self.report, steps=tuple(self._steps))
 
-    def state(self, state: RadioState, problem: str = "") -> None:
+    def state(self, state: RadioState, problem: str = "", *, needs_software: bool = False) -> None:
         """Say how the radio is; who waits for readings is told."""
-        self.report = msgspec.structs.replace(self.report, state=state, problem=problem)
+        self.report = msgspec.structs.replace(self.report, state=state, problem=problem, needs_software=needs_software)
         if state is not RadioState.UP:
             self.window(None)
         self.readings.wake()

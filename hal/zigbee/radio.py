@@ -19,7 +19,7 @@ import bellows.ash
 import zigpy.exceptions
 from serial.tools import list_ports
 
-from hal.errors import HalError, NetworkLost
+from hal.errors import HalError, NetworkLost, SoftwareMissing
 from hal.radio import InstallCode, RadioState
 from hal.zigbee import choice, keeping, ladder, ports, sparing, stack
 from hal.zigbee.choice import Choice, Phase
@@ -92,6 +92,7 @@ class Radio:
         failures = 0
         while not stop.is_set():
             began_ms = self._monotonic_ms()
+            needs_software = False
             self._kick.clear()
             try:
                 problem = await self._live(stop)
@@ -105,6 +106,7 @@ class Radio:
                 continue
             except Exception as error:  # noqa: BLE001 - the radio's supervisor: what a driver throws is not ours to know
                 problem = _told(error)
+                needs_software = isinstance(error, SoftwareMissing)
                 _log.debug("the radio failed", exc_info=error)
                 if problem is _UNKNOWN:
                     _log.exception("the radio failed for a reason that is not known")
@@ -112,7 +114,8 @@ class Radio:
                 break
             failures = ladder.failures_after(failures, (self._monotonic_ms() - began_ms) / 1000)
             pause_s = ladder.pause_s(failures)
-            self._outlet.state(RadioState.LOST, f"{problem}; the next try is in {pause_s:g} s or less")
+            said = f"{problem}; the next try is in {pause_s:g} s or less"
+            self._outlet.state(RadioState.LOST, said, needs_software=needs_software)
             self._outlet.step(f"{problem}; next try in {pause_s:g} s")
             self._settled.set()
             await self._pause(stop, pause_s)

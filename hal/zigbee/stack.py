@@ -18,7 +18,7 @@ import zigpy.exceptions
 import zigpy.types as t
 from zigpy.zcl import AttributeReportedEvent, AttributeUpdatedEvent
 
-from hal.errors import NetworkLost
+from hal.errors import NetworkLost, SoftwareMissing
 from hal.zigbee import keeping, quirks
 from hal.zigbee.choice import Phase, Settings
 from hal.zigbee.keeping import KeptNetwork
@@ -67,13 +67,13 @@ def controller(adapter: str) -> Any:  # noqa: ANN401 - zigpy is untyped here
     """Import what speaks with one kind of stick and return its class.
 
     Raises:
-        NetworkLost: It is not installed.
+        SoftwareMissing: It is not installed.
     """
     module, extra = _CONTROLLERS[adapter]
     try:
         return importlib.import_module(module).ControllerApplication
     except ModuleNotFoundError as error:
-        raise NetworkLost(
+        raise SoftwareMissing(
             f"a stick of the kind {adapter!r} needs more packages ({error.name} is missing): pip install '{extra}'"
         ) from error
 

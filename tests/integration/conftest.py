@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,19 @@ from hal.plausibility import Judge
 KEY = "cs_dev_" + "A1b2" * 8
 WAIT_S = 10.0
 """How long a test waits for what should happen in well under a second."""
+
+
+BUS_CONFIG = """\
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:path={path}</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+  </policy>
+</busconfig>
+"""
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -255,6 +269,19 @@ class RunningHub:
 
 
 MakeHub = Callable[..., "RunningHub"]
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[str]:
+    """A D-Bus of its own; its address."""
+    config = tmp_path / "bus.conf"
+    config.write_text(BUS_CONFIG.format(path=tmp_path / "bus"))
+    with subprocess.Popen(
+        ["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address=1"], stdout=subprocess.PIPE, text=True
+    ) as daemon:
+        assert daemon.stdout is not None
+        yield daemon.stdout.readline().strip()
+        daemon.terminate()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What the room of updates promises, shown on the simulated machine in virtual time."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
@@ -7,7 +8,7 @@ import pytest
 
 from agent.errors import BundleUntrusted, Rejected
 from agent.ota import launcher
-from agent.ota.lifecycle import State
+from agent.ota.lifecycle import REFUNDS_MAX, State
 from agent.ota.manifest import CHUNK_BYTES
 from agent.ota.room import Updates
 from agent.refcloud import faults
@@ -62,13 +63,13 @@ def test_a_download_that_breaks_off_goes_on_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("fault", "config", "said", "chunks_kept"),
     [
-        (faults.SlowDrip(65_536, 1.0), {"rate_bytes_s_min": 70_000}, "less than 70000; it goes on later", 2),
-        (faults.SlowDrip(32_768, 1.0), {"download_deadline_s": 100.0}, "the download took longer than 100 s", 2),
-        (faults.SlowDrip(2_500_000, 45.0), {}, "no answer within 30 s", 3),
+        (faults.SlowDrip(65_536, 1.0), {"rate_bytes_s_min": 70_000}, "less than 70000; it goes on later", 3),
+        (faults.SlowDrip(32_768, 1.0), {"download_deadline_s": 100.0}, "the download took longer than 100 s", 3),
+        (faults.SlowDrip(2_500_000, 45.0), {}, "no answer within 30 s", 4),
     ],
     ids=["below the minimum rate", "above it and past the deadline", "silent"],
 )
-def test_a_server_that_is_slow_on_purpose_is_left_alone_and_what_came_is_kept(
+def test_a_server_that_is_slow_on_purpose_is_left_alone_and_each_whole_part_is_kept(
     caplog: pytest.LogCaptureFixture,
     fault: faults.SlowDrip,
     config: dict[str, object],
@@ -275,6 +276,38 @@ def test_a_technician_rolls_a_trial_back() -> None:
 
         live(made, roll_back)
         assert made.boots == ["1.0.0", "2.0.0", "1.0.0"]
+
+
+def stop_in_good_order(made: Bench) -> None:
+    """Let the trial go on for ever, and stop each of its lives in good order."""
+    made.config = {"trial_s": 7200.0, "trial_deadline_s": 7200.0}
+    orders: dict[int, asyncio.Task[None]] = {}
+
+    def stop(room: Updates) -> bool:
+        life = len(made.boots)
+        if life not in orders and room.running.version == "2.0.0" and room.book.record.state is State.TRIAL:
+            if made.loop.time() - made.booted_at_s < 30.0:
+                return False
+            orders[life] = made.loop.create_task(room.stopping())
+        if life in orders and orders[life].done():
+            made.restart.set()
+        return room.running.version == "1.0.0" and closed(State.FAILED)(room)
+
+    live(made, stop)
+
+
+def test_a_stop_in_good_order_costs_a_trial_no_start_but_not_for_ever() -> None:
+    with bench() as made:
+        made.publish(GOOD)
+        stop_in_good_order(made)
+        assert made.boots == ["1.0.0", *["2.0.0"] * (2 + REFUNDS_MAX), "1.0.0"]
+
+
+def test_a_stop_of_a_release_that_is_not_well_costs_a_start() -> None:
+    with bench(sick=("2.0.0",)) as made:
+        made.publish(GOOD)
+        stop_in_good_order(made)
+        assert made.boots == ["1.0.0", "2.0.0", "2.0.0", "1.0.0"]
 
 
 def test_there_is_no_way_back_from_what_has_proved_itself() -> None:

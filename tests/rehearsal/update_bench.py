@@ -19,6 +19,7 @@ from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session
 from agent.config import OtaConfig
 from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
 from agent.foundation.trees import announcer
 from agent.foundation.worker import InlineWorker
 from agent.ota import launcher
@@ -31,6 +32,7 @@ from agent.refcloud.cloud import ReferenceCloud
 from agent.rehearsal.loop import MemoryConnector, VirtualLoop
 from agent.rehearsal.machine import Machine, PowerCut
 from agent.rehearsal.releases import Release, make, public_key_pem
+from hal.sim.images import SimMachine
 
 START_UTC_MS = 1_767_225_600_000
 PORT = 8443
@@ -79,6 +81,12 @@ class Bench:
         self.connector: MemoryConnector | None = None
         self.requests: list[tuple[float, str]] = []
         self.stop_by_power = True
+        self.images: SimMachine | None = None
+        self.is_rebooting = False
+        self.reboots = 0
+        self.restart = asyncio.Event()
+        self.booted_at_s = 0.0
+        self.faults: list[str] = []
         self.trees = {release.version: release.tree_files for release in (GOOD, NEXT)}
         ids = itertools.count()
         self.cloud = ReferenceCloud(
@@ -94,19 +102,45 @@ class Bench:
     def publish(self, release: Release) -> None:
         self.cloud.admin.publish(release.version, release.data, batches=["stable"])
 
+    def take_images(self, *, activates: bool = False) -> SimMachine:
+        """Make it a machine with two systems; the world may stop before an effect of the installer too."""
+        self.images = SimMachine(
+            "1.0.0",
+            now_s=self.loop.time,
+            announce=lambda what: self.machine.on_operation(Operation.COMMIT, what),
+            is_dead=lambda version: version in self.dead,
+            activates=activates,
+        )
+        return self.images
+
+    async def reboot(self, reason: str) -> None:
+        """Go down in good order, as the host does."""
+        self.machine.on_operation(Operation.COMMIT, "reboot")
+        assert reason
+        self.is_rebooting = True
+        self.reboots += 1
+        self.restart.set()
+
     def boot(self) -> str:
         """Let the launcher choose; return the slot, after a stranger's look whether a whole release is there."""
         disk = Disk(self.machine.on_operation)
         slot = launcher.choose(self.machine.state_dir, lambda _: None, announcer(disk))
         version = self.version_in(slot)
-        if version not in {"1.0.0", *self.trees}:
+        if version not in {self.packaged, *self.trees}:
             self.unbootable.append(f"slot {slot} holds {version}")
+        if slot != BASE and self.packaged != "1.0.0":
+            self.unbootable.append(f"slot {slot} was made for another system than {self.packaged}")
         self.boots.append(version)
         return slot
 
+    @property
+    def packaged(self) -> str:
+        """Version of what the system that runs has brought."""
+        return self.images.version if self.images else "1.0.0"
+
     def version_in(self, slot: str) -> str:
         if slot == BASE:
-            return "1.0.0"
+            return self.packaged
         root = self.machine.state_dir / "slots" / slot
         found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
         return next((version for version, tree in self.trees.items() if tree == found), "pieces")
@@ -118,7 +152,8 @@ class Bench:
         if version in self.dead:
             await asyncio.sleep(1)
             return
-        restart = asyncio.Event()
+        self.restart = restart = asyncio.Event()
+        self.booted_at_s = self.loop.time()
         disk = Disk(self.machine.on_operation)
         assert self.runner is not None
         assert self.runner.server is not None
@@ -141,7 +176,7 @@ class Bench:
                 client=client, clock=clock, rng=random.Random(1), disk=disk, disk_free_bytes_min=0,
                 checks={"well": well}, fresh_sensors=lambda: 1,
                 local_time=lambda: self.local, is_metered=lambda: self.is_metered,
-                phase=0.5, add_fault=lambda _: None,
+                phase=0.5, add_fault=self.faults.append, reboot=self.reboot, installer=self.images,
             )  # fmt: skip
             task = self.loop.create_task(room.run())
             self.connector.is_cut = self.is_cloud_down
@@ -162,20 +197,28 @@ class Bench:
             while self.loop.time() < HOURS_MAX * 3600:
                 with contextlib.suppress(PowerCut):
                     await self.life(until)
+                is_rebooting, self.is_rebooting = self.is_rebooting, False
                 if self.machine.is_down:
                     self.crashes += 1
                     self.machine.stop_at = None
                     self.machine.leave(is_power_cut=self.stop_by_power, are_commits_synced=True)
                     if self.stop_by_power:
-                        self.machine.start(unsynchronised_s=1.0)
+                        self._power_on()
                     else:
                         self.machine.restart()
+                elif is_rebooting:
+                    self._power_on()
                 elif self.is_done:
                     return
                 await asyncio.sleep(10.0)
         finally:
             self.operations = self.machine.operations
             await runner.cleanup()
+
+    def _power_on(self) -> None:
+        self.machine.start(unsynchronised_s=1.0)
+        if self.images:
+            self.images.boot()
 
 
 @contextlib.contextmanager

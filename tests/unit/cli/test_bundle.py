@@ -31,6 +31,14 @@ def test_from_keys_to_a_verified_image(tmp_path: Path, capsys: pytest.CaptureFix
     assert msgspec.json.decode(capsys.readouterr().out)["payload_type"] == "rauc"
 
 
+def test_keys_are_no_part_of_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "i").write_bytes(bytes(100))
+    words = ["--sequence", "3", "--model", "hub", "--revoke", "00", str(tmp_path / "u")]
+    assert run(["bundle", "build", "--rauc", str(tmp_path / "i"), *words]) == exits.USAGE
+    assert "an image has the keys that lie in it" in capsys.readouterr().err
+    assert not (tmp_path / "u").exists()
+
+
 def test_a_damaged_bundle_is_neither_verified_nor_signed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "i").write_bytes(bytes(100))
     name, unsigned = str(tmp_path / "k"), tmp_path / "u"

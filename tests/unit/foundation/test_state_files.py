@@ -66,4 +66,4 @@ def test_a_full_disk_is_an_os_error(tmp_path: Path) -> None:
 
 
 def test_what_outlives_a_reset_is_what_the_radio_means() -> None:
-    assert {STICK_FILE, "launcher.json"} == world.OUTLIVES_RESET
+    assert {STICK_FILE, "launcher.json", "update.json"} == world.OUTLIVES_RESET

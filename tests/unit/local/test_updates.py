@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from agent import __version__
 from agent.cli import local_client
 from agent.cli.root import run
 from agent.cli.update import as_text
@@ -21,11 +22,14 @@ from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local.status import Status
-from agent.local.trial import fresh_sensors, trial_checks
-from agent.local.updates import UNSIGNED_WARNING, UpdateReport, routes
+from agent.local.trial import fresh_sensors, radio_problem, trial_checks
+from agent.local.updates import UNSIGNED_WARNING, TrialReport, UpdateReport, build_slots, routes
+from agent.ota.launcher import Failed
+from agent.ota.launcher import State as Account
 from agent.ota.room import Updates
 from agent.ota.running import Running
 from agent.rehearsal.releases import make, public_key_pem
+from hal.radio import RadioReport, RadioState
 
 
 def config(tmp_path: Path, **changes: object) -> OtaConfig:
@@ -52,7 +56,13 @@ async def updates(tmp_path: Path) -> Updates:
         is_metered=lambda: False,
         phase=0.0,
         add_fault=lambda _: None,
+        reboot=no_reboot,
+        installer=None,
     )
+
+
+async def no_reboot(reason: str) -> None:
+    raise AssertionError(reason)
 
 
 @pytest.fixture
@@ -124,12 +134,36 @@ def test_a_failed_update_says_why() -> None:
     assert "no key" in text
 
 
+def test_an_image_shows_its_system_and_how_far_it_is() -> None:
+    report = UpdateReport(
+        "1.0.0", "base", 1, "base", 5, "applying", "2.0.0", 40, "", False, "", "", "", [], "", [], "rauc", "A"
+    )  # fmt: skip
+    text = as_text(report)
+    assert "from the package, in system A" in text
+    assert "2.0.0: applying, 40 %, the whole system" in text
+    assert "system" not in as_text(msgspec.structs.replace(report, kind="app", system=""))
+
+
+def test_diagnostics_show_the_slots(updates: Updates) -> None:
+    updates.launcher_state = Account(
+        good="base", trial="a", trial_version="2.0.0", trial_sequence=2, tries_left=1, failed=Failed("1.5.0", 1, "late")
+    )
+    report = build_slots(updates)
+    assert (report.active, report.slot, report.good, report.idle) == ("1.0.0", "base", "base", "a")
+    assert report.trial == TrialReport("a", "2.0.0", 2, 1)
+    assert (report.failed, report.failed_reason) == ("1.5.0", "late")
+    assert build_slots(None).active == __version__
+
+
 async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
     status = cast("Status", SimpleNamespace(outbox=SimpleNamespace(problem="full")))
-    checks = trial_checks(lambda: status, socket=tmp_path / "s", control_problem=str)
+    checks = trial_checks(lambda: status, socket=tmp_path / "s", control_problem=str, radio_problem=str)
     assert await checks["outbox"]() == "full"
     assert await checks["control"]() == ""
-    assert await trial_checks(lambda: status, socket=None, control_problem=lambda: "hung")["control"]() == "hung"
+    assert (
+        await trial_checks(lambda: status, socket=None, control_problem=lambda: "hung", radio_problem=str)["control"]()
+        == "hung"
+    )
     assert await checks["port"]() != ""
     for said, is_well in ((b"HTTP/1.1 200 OK\r\n\r\n", True), (b"HTTP/1.1 500 no\r\n\r\n", False), (b"", False)):
 
@@ -144,7 +178,19 @@ async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
         assert (await checks["port"]() == "") is is_well
         server.close()
         await server.wait_closed()
-    assert await trial_checks(lambda: status, socket=None, control_problem=str)["port"]() == ""
+    assert await trial_checks(lambda: status, socket=None, control_problem=str, radio_problem=str)["port"]() == ""
+
+
+async def test_a_radio_without_its_packages_fails_a_trial_and_a_stick_that_is_gone_does_not() -> None:
+    missing = RadioReport(RadioState.LOST, "zigpy is not installed", needs_software=True)
+    gone = RadioReport(RadioState.LOST, "the stick is gone")
+    assert radio_problem(missing, is_needed=True) == "zigpy is not installed"
+    assert radio_problem(missing, is_needed=False) == ""
+    assert radio_problem(gone, is_needed=True) == ""
+    checks = trial_checks(
+        lambda: cast("Status", SimpleNamespace()), socket=None, control_problem=str, radio_problem=lambda: "missing"
+    )
+    assert await checks["radio"]() == "missing"
 
 
 def test_fresh_sensors_are_those_that_deliver_well() -> None:

@@ -1,0 +1,247 @@
+"""Images of the whole system: handed to the installer, started by a restart of the machine, marked good, or left again.
+
+Every step is in the book or in the launcher's account before its effect. `image` decides; the room calls. The app that
+was good in the old system is not started in the new one, which brings its own: see `image.app_slot_of`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from agent.errors import BundleUntrusted, RebootFailed, StorageFull
+from agent.foundation.worker import Worker
+from agent.ota import image
+from agent.ota.book import Book
+from agent.ota.image import Boot
+from agent.ota.intake import Intake
+from agent.ota.launcher import BASE
+from agent.ota.launcher import State as LauncherState
+from agent.ota.lifecycle import Event, State
+from agent.ota.manifest import Offer
+from agent.ota.slots import Slots
+from hal.errors import HalError, ImageRefused, InstallerLost
+from hal.images import ImageInstaller, Mark, OnPercent, Which
+
+_log = logging.getLogger(__name__)
+
+HANDOVERS_MAX = 5
+"""Each writes the whole slot anew, which a card does not bear for ever."""
+GRACE_S = 120.0
+"""How long a host may take to go down: systemd gives stopping services 90 s (DefaultTimeoutStopSec)."""
+RETRY_S = 60.0
+
+
+class Imaging:
+    """The images of one hub.
+
+    Attributes:
+        boot: What runs; its slot is empty where that is not known.
+    """
+
+    def __init__(
+        self,
+        installer: ImageInstaller | None,
+        *,
+        book: Book,
+        slots: Slots,
+        intake: Intake,
+        worker: Worker,
+        boot_id: str,
+        reboot: Callable[[str], Awaitable[None]],
+        hindered: Callable[[str], None],
+    ) -> None:
+        """Prepare; nothing is asked.
+
+        Args:
+            installer: Of this machine; `None` where there can be none.
+            book: Where the present update stands.
+            slots: For the launcher's account.
+            intake: Where the image comes from.
+            worker: For blocking work.
+            boot_id: Of this boot.
+            reboot: Asks the machine to restart, for a reason; raises `RebootFailed`.
+            hindered: Told why nothing goes on at the moment.
+        """
+        self._installer = installer
+        self._book = book
+        self._slots = slots
+        self._intake = intake
+        self._worker = worker
+        self._reboot = reboot
+        self._hindered = hindered
+        self.boot = Boot("", boot_id)
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether this machine takes images."""
+        return self._installer is not None and self._installer.is_set_up
+
+    @property
+    def is_new_system(self) -> bool:
+        """Whether the system of the present image runs."""
+        return image.is_image(self._book.record) and image.is_new(self._book.record, self.boot)
+
+    async def begin(self) -> None:
+        """Learn which system runs; where an image is under way, no step is taken before that is known."""
+        if not self.is_set_up:
+            return
+        while True:
+            try:
+                state = await self._asked.state()
+            except HalError as error:
+                self._hindered(str(error))
+                if not self._is_under_way:
+                    return
+                await asyncio.sleep(RETRY_S)
+            else:
+                self.boot = Boot(state.boot_slot, self.boot.id)
+                return
+
+    async def endorse(self) -> None:
+        """Mark the system good, for a boot loader counts each start until somebody does; on trial, count this one."""
+        if self._is_under_way and self.is_new_system:
+            # The launcher counts the starts of apps only.
+            await self._book.advance(Event.TRIED)
+            return
+        if not self.boot.slot:
+            return
+        try:
+            await self._asked.mark(Mark.GOOD, Which.BOOTED)
+        except HalError as error:
+            _log.warning("the boot loader could not be told that this system works: %s", error)
+
+    @property
+    def _is_under_way(self) -> bool:
+        return image.is_image(self._book.record) and self._book.record.is_open
+
+    def failure(self, account: LauncherState, starts_max: int) -> str:
+        """Return why the system that runs must be left, where that is known from earlier lives; else nothing."""
+        if not self.is_new_system:
+            return ""
+        record = self._book.record
+        return image.failure_of(record, account) or image.overdue(record, starts_max)
+
+    async def settle(self) -> None:
+        """Make the launcher's account fit the system that runs: which app is the good one in it."""
+        record, account = self._book.record, await self._worker.run(self._slots.state)
+        is_over = record.state not in {State.APPLYING, State.READY, State.TRIAL}
+        if not self.boot.slot or (is_over and (record.state is not State.FAILED or self.is_new_system)):
+            return
+        wanted = image.app_slot_of(record, account, self.boot)
+        if account.good != wanted:
+            _log.warning("the system in slot %s runs: its app is %s", self.boot.slot, wanted)
+            await self._worker.run(lambda: self._slots.choose_good(wanted))
+
+    async def apply(self, offer: Offer, on_percent: OnPercent) -> None:
+        """Have the image installed. Done once before and broken off, it is waited for, or done again.
+
+        Raises:
+            BundleUntrusted: It was refused.
+            InstallerLost: Try again later.
+            StorageFull: Make room.
+        """
+        if not self._intake.has_image():
+            await self._worker.run(lambda: self._intake.extract(offer))
+        try:
+            if not await self._was_finished(on_percent):
+                await self._hand_over(on_percent)
+        except ImageRefused as error:
+            raise BundleUntrusted(image.in_plain_words(str(error))) from error
+        # An installer that makes the new system the next one by itself does so too early: the hub waits for its window.
+        await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+
+    async def _hand_over(self, on_percent: OnPercent) -> None:
+        if self._book.record.handed >= HANDOVERS_MAX:
+            raise BundleUntrusted(
+                f"the image was handed to RAUC {HANDOVERS_MAX} times and never came to its end; see journalctl -u rauc"
+            )
+        state = await self._asked.state()
+        if state.is_installing:
+            raise InstallerLost("RAUC is installing something else; let it end")
+        if not state.boot_slot:
+            raise BundleUntrusted(
+                "RAUC does not know which system runs, so there would be no way back; see rauc status"
+            )
+        await self._book.advance(Event.HANDED, boot_slot=state.boot_slot)
+        await self._asked.install(self._intake.image, on_percent)
+
+    async def _was_finished(self, on_percent: OnPercent) -> bool:
+        """Wait for what an earlier life has begun; tell whether that was this image, and is whole."""
+        if not self._book.record.handed or not (await self._asked.state()).is_installing:
+            return False
+        try:
+            await self._asked.finish(on_percent)
+        except ImageRefused:
+            return False  # refused again, with the reason, where it was this image
+        version = await self._asked.version_of(self._intake.image)
+        slots = await self._asked.slots()
+        return any(each.bundle_version == version and each.is_whole for each in slots if not each.is_booted)
+
+    async def restart(self, fresh_sensors: int) -> None:
+        """Restart the machine into the new system; returns where it did not go down.
+
+        Raises:
+            InstallerLost: The boot loader could not be told.
+        """
+        await self._asked.state()  # so that a hub whose RAUC does not answer counts no restart
+        account = await self._worker.run(self._slots.state)
+        await self._book.advance(
+            Event.RESTART, fresh_sensors=fresh_sensors, boot_id=self.boot.id, app_slot=account.good
+        )
+        await self._worker.run(lambda: self._slots.choose_good(BASE))
+        await self._asked.mark(Mark.ACTIVE, Which.OTHER)
+        await self._ask_for_restart(f"release {self._book.record.offer.version}")
+
+    async def commit(self) -> None:
+        """Make the system on trial the good one, and with it the floor.
+
+        Raises:
+            InstallerLost: The boot loader could not be told.
+        """
+        # In this order: a floor without the mark would be a hub that is done with a system it may lose again.
+        await self._asked.mark(Mark.GOOD, Which.BOOTED)
+        await self._worker.run(lambda: self._slots.raise_floor(self._book.record.sequence))
+
+    async def leave(self, reason: str) -> None:
+        """Go back to the old system, which tells why. Never returns: the machine goes down."""
+        record = self._book.record
+        try:
+            await self._worker.run(lambda: self._slots.note_failed(record.offer.version, record.sequence, reason))
+        except StorageFull as error:
+            _log.warning("the old system will not know why: %s", error)
+        while True:
+            try:
+                await self._asked.mark(Mark.ACTIVE, Which.OTHER)
+                await self._asked.mark(Mark.BAD, Which.BOOTED)
+            except HalError as error:
+                self._hindered(f"going back, since {reason}: {error}")
+                await asyncio.sleep(RETRY_S)
+                continue
+            await self._ask_for_restart(f"going back from release {record.offer.version}")
+
+    async def give_up(self, reason: str) -> None:
+        """End an image while the old system runs; the caller closes the book."""
+        record = self._book.record
+        if record.handed and self.is_set_up:
+            try:
+                await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+            except HalError as error:
+                _log.warning("the boot loader could not be told to stay with this system: %s", error)
+        if record.state in {State.READY, State.TRIAL}:
+            good = record.app_slot if self.boot.slot else ""
+            await self._worker.run(
+                lambda: self._slots.note_failed(record.offer.version, record.sequence, reason, good=good)
+            )
+
+    @property
+    def _asked(self) -> ImageInstaller:
+        if self._installer is None:
+            raise InstallerLost("this machine has no RAUC any more; install it (docs/updates.md)")
+        return self._installer
+
+    async def _ask_for_restart(self, reason: str) -> None:
+        try:
+            await self._reboot(reason)
+        except RebootFailed as error:
+            self._hindered(str(error))
+        await asyncio.sleep(GRACE_S)

@@ -1,0 +1,63 @@
+"""Looks at the release on trial until it has proved itself or failed. `health` decides; this keeps its time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from agent.ota import health
+from agent.ota.health import Trial, Verdict
+
+LOOK_S = 5.0
+"""How often a release on trial is looked at."""
+
+Check = Callable[[], Awaitable[str]]
+"""Says what is wrong with one part of the hub; the empty text where nothing is."""
+
+
+class Trying:
+    """The trial of the release that runs.
+
+    Attributes:
+        is_well: Nothing was wrong at the last look; there was one.
+        wish_to_leave: Why a person wants it to be over; empty where nobody does.
+    """
+
+    def __init__(
+        self, checks: Mapping[str, Check], fresh_sensors: Callable[[], int], *, healthy_s: float, deadline_s: float
+    ) -> None:
+        """Prepare.
+
+        Args:
+            checks: What it has to show, by name; the cloud is not among it.
+            fresh_sensors: How many sensors deliver.
+            healthy_s: For how long on end nothing may be wrong.
+            deadline_s: By when that must have happened.
+        """
+        self._checks = checks
+        self._fresh_sensors = fresh_sensors
+        self._healthy_s = healthy_s
+        self._deadline_s = deadline_s
+        self.is_well = False
+        self.wish_to_leave = ""
+
+    async def judged(self, fresh_before: int) -> tuple[Verdict, str]:
+        """Return the verdict, once there is one, with the reason of a failure.
+
+        Args:
+            fresh_before: How many sensors delivered under the old release.
+        """
+        now_s = asyncio.get_running_loop().time
+        trial = Trial(now_s())
+        verdict, reason = Verdict.OPEN, ""
+        while verdict is Verdict.OPEN:
+            due_s = now_s() + LOOK_S
+            await asyncio.sleep(LOOK_S)
+            late_s = now_s() - due_s
+            problems = {name: await check() for name, check in self._checks.items()}
+            problems["loop"] = f"{late_s:.1f} s late" if late_s > health.LATE_S_MAX else ""
+            problems["sensors"] = health.sensors_problem(self._fresh_sensors(), fresh_before)
+            trial = health.looked(trial, problems, now_s())
+            self.is_well = trial.healthy_since_s is not None
+            verdict, reason = health.judged(trial, now_s(), healthy_s=self._healthy_s, deadline_s=self._deadline_s)
+            if self.wish_to_leave:
+                verdict, reason = Verdict.FAILED, self.wish_to_leave
+        return verdict, reason

@@ -1,0 +1,122 @@
+"""RAUC over D-Bus: the real service on a private bus, with slots that are files and a boot loader that is a script."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hal.errors import ImageRefused, InstallerLost
+from hal.images import Mark, Which
+from hal.linux.rauc import Rauc
+
+from .rauc_bench import COMPATIBLE, RaucMachine, hindrance
+
+CONTENT = bytes(range(256)) * 4096
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _can_be_tried(tmp_path_factory: pytest.TempPathFactory) -> None:
+    if why := hindrance(tmp_path_factory.mktemp("rauc")):
+        pytest.skip(why)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, bus: str) -> Iterator[RaucMachine]:
+    root = tmp_path / "machine"
+    root.mkdir()
+    made = RaucMachine(root, bus)
+    yield made
+    made.stop(signal.SIGKILL)
+
+
+async def test_a_good_image_is_installed_activated_and_marked_good(machine: RaucMachine) -> None:
+    rauc = await machine.start()
+    state = await rauc.state()
+    assert (state.compatible, state.boot_slot, state.is_installing, state.last_error) == (COMPATIBLE, "A", False, "")
+    image = machine.image("3.0.0", content=CONTENT)
+    assert await rauc.version_of(image) == "3.0.0"
+    percents: list[int] = []
+    await rauc.install(image, percents.append)
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+    assert machine.content("B", len(CONTENT)) == CONTENT
+    assert machine.boot()["primary"] == "A"
+    await rauc.mark(Mark.ACTIVE, Which.OTHER)
+    assert machine.boot()["primary"] == "B"
+    found = {slot.name: slot for slot in await rauc.slots()}
+    assert (found["rootfs.0"].is_booted, found["rootfs.1"].is_booted) == (True, False)
+    assert (found["rootfs.1"].bundle_version, found["rootfs.1"].is_whole) == ("3.0.0", True)
+
+    machine.stop()
+    rauc = await machine.start("B")
+    assert (await rauc.state()).boot_slot == "B"
+    await rauc.mark(Mark.BAD, Which.BOOTED)
+    assert machine.boot()["state-B"] == "bad"
+    await rauc.mark(Mark.GOOD, Which.BOOTED)
+    assert machine.boot()["state-B"] == "good"
+
+
+@pytest.mark.parametrize(
+    ("signer", "compatible", "says"),
+    [("stranger", COMPATIBLE, "signature verification failed"), ("trusted", "kettle", "Compatible mismatch")],
+    ids=["bad signature", "wrong hardware"],
+)
+async def test_a_bad_image_is_refused_in_raucs_words(
+    machine: RaucMachine, signer: str, compatible: str, says: str
+) -> None:
+    rauc = await machine.start()
+    image = machine.image("3.0.0", content=CONTENT, signer=signer, compatible=compatible)
+    with pytest.raises(ImageRefused, match=says):
+        await rauc.install(image, lambda _: None)
+    assert says in (await rauc.state()).last_error
+    assert machine.content("B", len(CONTENT)) == bytes(len(CONTENT))
+    assert machine.boot()["primary"] == "A"
+
+
+async def test_a_stranger_s_image_has_no_version(machine: RaucMachine) -> None:
+    rauc = await machine.start()
+    with pytest.raises(ImageRefused):
+        await rauc.version_of(machine.image("3.0.0", content=CONTENT, signer="stranger"))
+
+
+async def test_who_asked_may_die_and_another_waits_for_the_end(machine: RaucMachine) -> None:
+    rauc = await machine.start()
+    image = machine.image("3.0.0", content=CONTENT)
+    await rauc.finish(lambda _: None)  # nothing is under way
+    gate = machine.shut_gate()
+    asked = asyncio.get_running_loop().create_task(rauc.install(image, lambda _: None))
+    await machine.at_gate()
+    with pytest.raises(InstallerLost, match="already"):
+        await rauc.install(image, lambda _: None)
+    asked.cancel()
+    await asyncio.wait([asked])
+    waiting = asyncio.get_running_loop().create_task(rauc.finish(lambda _: None))
+    gate.unlink()
+    async with asyncio.timeout(10):
+        await waiting
+    assert machine.content("B", len(CONTENT)) == CONTENT
+
+
+async def test_a_rauc_that_dies_in_the_middle_is_noticed(machine: RaucMachine) -> None:
+    rauc = await machine.start()
+    image = machine.image("3.0.0", content=CONTENT)
+    gate = machine.shut_gate()
+    asked = asyncio.get_running_loop().create_task(rauc.install(image, lambda _: None))
+    await machine.at_gate()
+    machine.stop(signal.SIGKILL)
+    with pytest.raises(InstallerLost, match="in the middle"):
+        await asked
+    gate.unlink()  # ends the handler that RAUC has left behind
+
+
+async def test_without_rauc_nothing_is_promised(tmp_path: Path, bus: str) -> None:
+    rauc = Rauc(bus_address=bus, config_files=[tmp_path / "system.conf"])
+    assert not rauc.is_set_up
+    (tmp_path / "system.conf").touch()
+    assert rauc.is_set_up
+    with pytest.raises(InstallerLost, match="systemctl status rauc"):
+        await rauc.state()
+    with pytest.raises(InstallerLost, match="is D-Bus running"):
+        await Rauc(bus_address=f"unix:path={tmp_path}/nowhere").mark(Mark.GOOD, Which.BOOTED)

@@ -1,0 +1,79 @@
+"""An image on its way: room for it is asked for before a byte of it is written, and it is copied byte by byte right."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from agent.errors import BundleUntrusted, StorageFull
+from agent.foundation.disk import Disk
+from agent.foundation.trees import Trees
+from agent.ota import build, header
+from agent.ota.intake import BUNDLE, PART, Intake, Rules
+from agent.ota.launcher import BASE
+from agent.ota.manifest import CHUNK_BYTES, HubFacts, PayloadType
+from agent.ota.slots import Slots
+
+IMAGE = bytes(range(251)) * 10_000
+FACTS = HubFacts("hub", "any", "any", 1, 0, None, payload_types=tuple(PayloadType))
+LEFT_ALONE_BYTES = 1000
+
+
+class SmallDisk(Disk):
+    """A disk with so much room."""
+
+    def __init__(self, free_bytes: int) -> None:
+        super().__init__()
+        self.free = free_bytes
+
+    def free_bytes(self, directory: Path) -> int:
+        del directory
+        return self.free
+
+
+def bundle() -> tuple[bytes, bytes]:
+    """Return head and image of a release."""
+    manifest = build.image_manifest(io.BytesIO(IMAGE), build.Target("3.0.0", 3, ("hub",)))
+    return header.unsigned(manifest), IMAGE
+
+
+def intake(directory: Path, free_bytes: int) -> Intake:
+    disk = SmallDisk(free_bytes)
+    trees = Trees(directory, disk)
+    rules = Rules(directory / "keys", True, 2**30, LEFT_ALONE_BYTES)
+    return Intake(trees, Slots(trees, disk, running=BASE), disk=disk, rules=rules, facts=lambda: FACTS)
+
+
+def test_an_image_needs_room_for_the_bundle_and_for_the_copy_that_its_installer_gets(tmp_path: Path) -> None:
+    head, image = bundle()
+    needed = len(head) + 2 * len(image) + LEFT_ALONE_BYTES
+    with pytest.raises(StorageFull, match="free some space"):
+        intake(tmp_path, needed - 1).part(None).take(head + image)
+    assert not (tmp_path / PART).exists()
+    part = intake(tmp_path, needed).part(None)
+    part.take(head + image)
+    part.finish()
+
+
+def test_the_image_behind_the_header_is_what_its_installer_gets(tmp_path: Path) -> None:
+    head, image = bundle()
+    (tmp_path / BUNDLE).write_bytes(head + image)
+    (tmp_path / "image.part").write_bytes(b"left by a power cut" * 1_000_000)
+    made = intake(tmp_path, 2**30)
+    assert not made.has_image()
+    made.extract(None)
+    assert made.has_image()
+    assert made.image.read_bytes() == image
+    made.forget()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_rots_before_it_is_copied_is_no_image(tmp_path: Path) -> None:
+    head, image = bundle()
+    data = bytearray(head + image)
+    data[len(head) + CHUNK_BYTES + 5] ^= 1
+    (tmp_path / BUNDLE).write_bytes(data)
+    made = intake(tmp_path, 2**30)
+    with pytest.raises(BundleUntrusted, match="part 2"):
+        made.extract(None)
+    assert not made.has_image()
