@@ -2,21 +2,26 @@
 
 Prints JSON; exit 1 on anything that must not be. Needs root and qemu-storage-daemon (Debian: qemu-system-common).
 
-python -m tests.replay [--count N] [--variants N] [--seed N] [--mount OPTIONS] [--planted] [--output FILE]
+python -m tests.replay [--count N] [--variants N] [--seed N] [--mount OPTIONS] [--twice N] [--planted] [--output FILE]
 """
 
 import argparse
-import logging
 import os
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from .campaign import Report, judged, record, replay, scratch, states_of
+from .campaign import Recording, Report, judged, quiet, record, record_recovery, replay, scratch, states_of
 from .planted import BUGS
 from .tape import hindrance
 from .workload import scenarios
+
+PROCESSES = os.cpu_count() or 1
+AGAIN_STATES_MAX = 40
+"""Of each recovery that is cut again."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -54,12 +59,42 @@ def states_to_find(name: str) -> int:
     return -1
 
 
+def twice(recording: Recording, *, recoveries: int, count: int | None) -> Report:
+    """Cut the power while a hub recovers from a power cut."""
+    states = states_of(recording, variants=2)
+    recoveries, count = min(recoveries, count or recoveries), min(AGAIN_STATES_MAX, count or AGAIN_STATES_MAX)
+    reports = []
+    for number in range(recoveries):
+        with scratch() as directory:
+            first = states[(2 * number + 1) * len(states) // (2 * recoveries)]
+            second = record_recovery(directory, recording, first)
+            if second is not None:
+                reports.append(replay(second, variants=1, states_max=count, processes=PROCESSES))
+    return total(reports)
+
+
+def total(reports: Sequence[Report]) -> Report:
+    """Return several reports as one."""
+    found: Counter[str] = Counter()
+    for each in reports:
+        found.update(each.found)
+    return Report(
+        sum(each.requests for each in reports),
+        sum(each.flushes for each in reports),
+        sum(each.states for each in reports),
+        dict(found),
+        tuple(finding for each in reports for finding in each.findings),
+        round(sum(each.wall_s for each in reports), 1),
+    )
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, help="crash states of each tape at the most (all)")
     parser.add_argument("--variants", type=int, default=3, help="random parts of what follows each flush (3)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mount", default="", help="options of the file system, as data=writeback")
+    parser.add_argument("--twice", type=int, default=0, help="of so many recoveries of each tape, cut the power again")
     parser.add_argument("--planted", action="store_true", help="look for planted bugs instead")
     parser.add_argument("--output", type=Path, help="write the JSON here as well")
     return parser.parse_args()
@@ -67,7 +102,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    logging.disable(logging.CRITICAL)
+    quiet()
     if why := hindrance():
         print(f"left out: {why}")
         return 0
@@ -80,14 +115,18 @@ def main() -> int:
             with scratch() as directory:
                 recording = record(directory, steps, options=options.mount, seed=options.seed)
                 tapes[name] = replay(
-                    recording, variants=options.variants, states_max=options.count, processes=os.cpu_count() or 1
+                    recording, variants=options.variants, states_max=options.count, processes=PROCESSES
                 )
-            print(f"{name}: {tapes[name].states} crash states, {tapes[name].found or 'all well'}", flush=True)
+                if options.twice:
+                    tapes[f"{name}, cut twice"] = twice(recording, recoveries=options.twice, count=options.count)
+        for name, report in tapes.items():
+            print(f"{name}: {report.states} crash states, {report.found or 'all well'}", flush=True)
+    all_tapes = total(list(tapes.values()))
     summary = Summary(
         options.mount,
-        sum(each.states for each in tapes.values()),
-        sum(each.found.get("unbootable", 0) + each.found.get("unmountable", 0) for each in tapes.values()),
-        sum(sum(each.found.values()) for each in tapes.values()),
+        all_tapes.states,
+        all_tapes.found.get("unbootable", 0) + all_tapes.found.get("unmountable", 0),
+        sum(all_tapes.found.values()),
         tapes,
         planted,
     )

@@ -5,6 +5,8 @@ import itertools
 import logging
 import random
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -35,6 +37,8 @@ from .workload import (
 )
 
 FINDINGS_SHOWN_MAX = 10
+WORTH_A_PROCESS = 16
+"""Crash states; with fewer it takes longer to start another process."""
 
 
 class Marked(msgspec.Struct, frozen=True):
@@ -46,15 +50,31 @@ class Marked(msgspec.Struct, frozen=True):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """A tape and what is known of it."""
+    """A tape and what is known of it.
+
+    Attributes:
+        base: The disk at the beginning.
+        log: All requests to it since.
+        tools: What is not on it.
+        before: Updates that were over by then.
+        marks: The updates.
+        promises: What was durable, and from when on.
+        options: For mount.
+        seed: Of the random parts.
+    """
 
     base: Path
     log: Path
     tools: Tools
+    before: tuple[Step, ...]
     marks: tuple[Marked, ...]
     promises: tuple[Promise, ...]
     options: str
     seed: int
+
+    def mark_at(self, served: int) -> Marked:
+        """Return the update that was under way when the disk had served so many requests."""
+        return next((each for each in self.marks if served <= each.end), self.marks[-1])
 
     def replay(self, directory: Path) -> "contextlib.closing[Replay]":
         """Play it, building states in ``directory``."""
@@ -99,6 +119,12 @@ class Report(msgspec.Struct, frozen=True):
     wall_s: float
 
 
+def quiet() -> None:
+    """Log nothing, and leave in good order when this process is ended: mounts would stay behind."""
+    logging.disable(logging.CRITICAL)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """Give a directory in memory, where there is one: a campaign copies thousands of disks."""
@@ -107,10 +133,18 @@ def scratch() -> Iterator[Path]:
         yield Path(name)
 
 
+class History(msgspec.Struct, frozen=True):
+    """What goes with a recording: the updates before it, options for mount, and the seed."""
+
+    before: tuple[Step, ...]
+    options: str
+    seed: int
+
+
 def record(
     directory: Path, steps: Sequence[Step], *, options: str = "", seed: int = 1, launcher_bugs: Bugs = ()
 ) -> Recording:
-    """Let updates happen on a disk, and record it.
+    """Let updates happen on a new disk, and record it.
 
     Args:
         directory: An empty one; the recording lives there.
@@ -122,23 +156,46 @@ def record(
     Raises:
         Unavailable: This machine cannot.
     """
+    return _record(directory, steps, History((), options, seed), launcher_bugs, None)
+
+
+def record_recovery(directory: Path, recording: Recording, state: CrashState) -> Recording | None:
+    """Let a hub recover from a power cut, and record that: for a second cut. `None`: the state is not worth it.
+
+    Raises:
+        Bricked, AssertionError: It does not recover.
+    """
+    image = directory / "begin.img"
+    with recording.replay(directory) as tape:
+        served = tape.build(state, image)
+    if served is None:
+        return None
+    mark = recording.mark_at(served)
+    before = tuple(each.step for each in recording.marks[: recording.marks.index(mark)])
+    return _record(directory, (mark.step,), History(before, recording.options, recording.seed), (), image)
+
+
+def _record(
+    directory: Path, steps: Sequence[Step], history: History, launcher_bugs: Bugs, begin: Path | None
+) -> Recording:
     tape = Tape(directory)
     tools = install_tools(directory, launcher_bugs)
     marks = []
     own = directory / "own"
     own.mkdir()
-    with tape.recording(options), virtual_loop() as loop:
+    with tape.recording(history.options, begin), virtual_loop() as loop:
         state_dir = tape.mountpoint / STATE_DIR
-        state_dir.mkdir()
+        state_dir.mkdir(exist_ok=True)
         run("sync", "-f", str(state_dir))
-        bench = DiskBench(own, loop, state_dir, tools)
-        bench.witness = Witness(state_dir, tape.position, random.Random(seed))
+        bench = DiskBench(own, loop, state_dir, tools, history.before)
+        bench.witness = Witness(state_dir, tape.position, random.Random(history.seed))
+        bench.witness.note_all()
         for step in steps:
-            begin = tape.position()
+            start = tape.position()
             bench.play(step)
-            marks.append(Marked(step, begin, tape.position()))
+            marks.append(Marked(step, start, tape.position()))
         promises = tuple(bench.witness.promises)
-    return Recording(tape.base, tape.log, tools, tuple(marks), promises, options, seed)
+    return Recording(tape.base, tape.log, tools, history.before, tuple(marks), promises, history.options, history.seed)
 
 
 def replay(recording: Recording, *, variants: int, states_max: int | None = None, processes: int = 1) -> Report:
@@ -157,7 +214,7 @@ def replay(recording: Recording, *, variants: int, states_max: int | None = None
         states = [states[number * len(states) // states_max] for number in range(states_max)]
     bounds = [number * len(states) // processes for number in range(processes + 1)]
     shares = [states[first:last] for first, last in itertools.pairwise(bounds)]
-    if processes == 1:
+    if processes == 1 or len(states) < WORTH_A_PROCESS:
         verdicts = list(judged(recording, states))
     else:
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
@@ -190,34 +247,33 @@ def judged(recording: Recording, states: Iterable[CrashState]) -> Iterator[list[
 
 
 def _judge_share(recording: Recording, states: Sequence[CrashState]) -> list[list[Finding]]:
-    logging.disable(logging.CRITICAL)  # a process of its own
+    quiet()  # a process of its own
     return list(judged(recording, states))
 
 
 def _judge(recording: Recording, directory: Path, served: int) -> Iterator[tuple[str, str]]:
     """Mount a crash state, boot it, and let the update end; yield what is wrong."""
-    mark = next((each for each in recording.marks if served <= each.end), recording.marks[-1])
+    mark = recording.mark_at(served)
+    steps = (*recording.before, *(each.step for each in recording.marks[: recording.marks.index(mark) + 1]))
     mountpoint, own = directory / "mnt", directory / "own"
     mountpoint.mkdir(exist_ok=True)
     own.mkdir()
     try:
         with mounted(directory / "crash.img", mountpoint, recording.options), virtual_loop() as loop:
             state_dir = mountpoint / STATE_DIR
-            bench = DiskBench(own, loop, state_dir, recording.tools)
-            for each in recording.marks:
-                bench.trees[each.step.release.version] = each.step.release.tree_files
+            bench = DiskBench(own, loop, state_dir, recording.tools, steps)
             yield from (("forgotten", detail) for detail in broken_promises(recording.promises, served, state_dir))
-            yield from _life_after(bench, mark, recording.marks)
+            yield from _life_after(bench, steps)
     except Unavailable as error:
         yield "unmountable", str(error)
     finally:
         shutil.rmtree(own)
 
 
-def _life_after(bench: DiskBench, mark: Marked, marks: Sequence[Marked]) -> Iterator[tuple[str, str]]:
+def _life_after(bench: DiskBench, steps: Sequence[Step]) -> Iterator[tuple[str, str]]:
     try:
         yield from (("damaged", detail) for detail in damaged_slots(bench))
-        bench.play(mark.step)
+        bench.play(steps[-1])
         account = launcher.load(bench.machine.state_dir)
     except Bricked as error:
         yield "unbootable", str(error)
@@ -226,11 +282,7 @@ def _life_after(bench: DiskBench, mark: Marked, marks: Sequence[Marked]) -> Iter
     except (AssertionError, ExceptionGroup, OSError) as error:
         yield "stuck", f"{type(error).__name__}: {error}"
     else:
-        good = [each.step.release for each in marks[: marks.index(mark) + 1] if not _fails(each.step)][-1]
+        good = [step.release for step in steps if not (step.is_sick or step.is_dead)][-1]
         ended = (bench.version_in(account.good), account.trial, account.floor)
         if ended != (good.version, "", good.sequence):
             yield "stuck", f"it ended with {ended}"
-
-
-def _fails(step: Step) -> bool:
-    return step.is_sick or step.is_dead

@@ -108,20 +108,23 @@ class Tape:
         return entries
 
     @contextmanager
-    def recording(self, options: str) -> Iterator[None]:
-        """Make the disk, mount it with ``options``, and take it down again.
+    def recording(self, options: str, begin: Path | None = None) -> Iterator[None]:
+        """Make the disk, mount it, and take it down again.
+
+        Args:
+            options: For mount.
+            begin: What the disk holds at first; an empty file system where that is not said.
 
         Raises:
             Unavailable: Something that it needs does not work here.
         """
         directory = self.base.parent
-        with self.base.open("wb") as file:
-            file.truncate(DISK_BYTES)
-        # Without the writes that a fresh file system does by itself in the background.
-        run("mkfs.ext4", "-q", "-b", str(BLOCK_BYTES), "-J", "size=4", "-E", "lazy_itable_init=0,lazy_journal_init=0",
-            str(self.base))  # fmt: skip
+        if begin is not None:
+            _copy_sparse(begin, self.base)
+        else:
+            _make_file_system(self.base)
         disk, export, pid_file = directory / "disk.img", directory / "export.img", directory / "pid"
-        shutil.copyfile(self.base, disk)
+        _copy_sparse(self.base, disk)
         export.touch()
         with self.log.open("wb") as file:
             file.truncate(LOG_BYTES)
@@ -144,6 +147,14 @@ class Tape:
             _stop(int(pid_file.read_text()))
             if self._log_file >= 0:
                 os.close(self._log_file)
+
+
+def _make_file_system(image: Path) -> None:
+    with image.open("wb") as file:
+        file.truncate(DISK_BYTES)
+    # Without the writes that a fresh file system does by itself in the background.
+    run("mkfs.ext4", "-q", "-b", str(BLOCK_BYTES), "-J", "size=4", "-E", "lazy_itable_init=0,lazy_journal_init=0",
+        str(image))  # fmt: skip
 
 
 @contextmanager

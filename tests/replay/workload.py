@@ -33,6 +33,8 @@ STATE_DIR = "climahub"
 """Of the hub, on the recorded disk."""
 BASE_VERSION = "1.0.0"
 LAUNCH_TIMEOUT_S = 30
+STARTS_MAX = 3
+"""Of a trial: the power is cut in it twice at the most, and a good release has to be committed all the same."""
 NEIGHBOUR_SHARE = 0.4
 """How often the neighbour syncs: beside so many of the durable steps of an update."""
 MODULES = 24
@@ -134,11 +136,14 @@ def install_tools(directory: Path, launcher_bugs: Bugs) -> Tools:
 class DiskBench(Bench):
     """The bench of the rehearsed updates, with the state directory on a mounted disk and the launcher as a process."""
 
-    def __init__(self, scratch: Path, loop: VirtualLoop, state_dir: Path, tools: Tools) -> None:
+    def __init__(
+        self, scratch: Path, loop: VirtualLoop, state_dir: Path, tools: Tools, known: Sequence[Step] = ()
+    ) -> None:
         super().__init__(scratch, loop, sick=set(), dead=set())
         self.machine.state_dir = state_dir
         self.tools = tools
-        self.trees = {}
+        self.trees = {each.release.version: each.release.tree_files for each in known}
+        self.config["trial_starts_max"] = STARTS_MAX
         self.witness: Witness | None = None
         # The disk below is a real one: it forgets what it likes, and the machine need not play that.
         self.machine.on_operation = self._pass_on  # type: ignore[method-assign]
