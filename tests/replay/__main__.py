@@ -14,9 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from .campaign import Recording, Report, judged, quiet, record, record_recovery, replay, scratch, states_of
+from .campaign import Recording, Report, hindrance, judged, quiet, record, record_recovery, replay, scratch, states_of
 from .planted import BUGS
-from .tape import hindrance
 from .workload import scenarios
 
 PROCESSES = os.cpu_count() or 1

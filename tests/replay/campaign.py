@@ -20,7 +20,7 @@ import msgspec
 
 from agent.ota import launcher
 
-from .tape import CrashState, Replay, Tape, Unavailable, mounted, run
+from .tape import CrashState, Replay, Tape, Unavailable, missing_tool, mounted, run
 from .workload import (
     STATE_DIR,
     Bricked,
@@ -123,6 +123,18 @@ def quiet() -> None:
     """Log nothing, and leave in good order when this process is ended: mounts would stay behind."""
     logging.disable(logging.CRITICAL)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
+def hindrance() -> str:
+    """Return why no disk can be recorded here; empty where one can."""
+    if why := missing_tool():
+        return why
+    with scratch() as directory:
+        try:
+            with Tape(directory).recording(""):
+                return ""
+        except Unavailable as error:
+            return str(error)
 
 
 @contextlib.contextmanager

@@ -75,11 +75,15 @@ def run(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S).stdout
 
 
-def hindrance() -> str:
-    """Return why no disk can be recorded here; empty where one can."""
+def missing_tool() -> str:
+    """Return what is not there to record a disk with; empty where everything is."""
     if os.geteuid() != 0:
         return "mounting a disk needs root"
-    for tool, package in (("qemu-storage-daemon", "qemu-system-common"), ("mkfs.ext4", "e2fsprogs")):
+    for tool, package in (
+        ("qemu-storage-daemon", "qemu-system-common"),
+        ("mkfs.ext4", "e2fsprogs"),
+        ("losetup", "mount"),
+    ):
         if shutil.which(tool) is None:
             return f"{tool} is not installed (Debian: {package})"
     for device in ("/dev/fuse", "/dev/loop-control"):
@@ -159,19 +163,27 @@ def _make_file_system(image: Path) -> None:
 
 @contextmanager
 def mounted(image: Path, mountpoint: Path, options: str) -> Iterator[None]:
-    """Mount an image through a loop device.
+    """Mount an image through a loop device of its own.
+
+    Not by mount's own option for that: it takes a device that is there for the file already, and a device that somebody
+    holds open for a moment outlives its mount, with the blocks of the disk before in its cache.
 
     Raises:
         Unavailable: It cannot be mounted.
     """
+    device = ""
     try:
-        run("mount", "-t", "ext4", "-o", ",".join(filter(None, ("loop", options))), str(image), str(mountpoint))
+        device = run("losetup", "--find", "--show", str(image)).strip()
+        run("mount", "-t", "ext4", *(("-o", options) if options else ()), device, str(mountpoint))
     except subprocess.CalledProcessError as error:
+        if device:
+            run("losetup", "--detach", device)
         raise Unavailable(f"{image.name} cannot be mounted: {error.stderr.strip()}") from error
     try:
         yield
     finally:
         run("umount", str(mountpoint))
+        run("losetup", "--detach", device)
 
 
 def _stop(process_id: int) -> None:
@@ -277,6 +289,7 @@ class Replay:
         if known in self._built:
             return None
         self._built.add(known)
+        target.unlink(missing_ok=True)  # a new file: nothing that was known of the old one is true of it
         _copy_sparse(self._durable_path, target)
         with target.open("r+b") as file:
             self._apply(file, part)

@@ -13,6 +13,7 @@ import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -91,6 +92,7 @@ class Tools(msgspec.Struct, frozen=True):
     base: Path
 
 
+@cache
 def release(version: str, sequence: int) -> Release:
     """Return a signed bundle of a small program in many files."""
     names = [f"part{number}" for number in range(MODULES)]
@@ -158,7 +160,10 @@ class DiskBench(Bench):
             self.witness.note_all()
         command = [sys.executable, "-I", "-S", "-B", str(self.tools.launcher), "--state-dir",
                    str(self.machine.state_dir), "--base", str(self.tools.base), "--", "run"]  # fmt: skip
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LAUNCH_TIMEOUT_S)
+        try:
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LAUNCH_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise Bricked("the launcher does not come to an end") from None
         if self.witness is not None:
             self.witness.note_all()
         try:
