@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -99,27 +99,32 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def played(options: argparse.Namespace) -> Iterator[tuple[str, Report]]:
+    """Record and replay everything; yield the reports by name, and print a line of each."""
+    for name, steps in scenarios().items():
+        with scratch() as directory:
+            recording = record(directory, steps, options=options.mount, seed=options.seed)
+            yield shown(
+                name,
+                replay(recording, variants=options.variants, states_max=options.count, processes=PROCESSES),
+            )
+            if options.twice:
+                yield shown(f"{name}, cut twice", twice(recording, recoveries=options.twice, count=options.count))
+
+
+def shown(name: str, report: Report) -> tuple[str, Report]:
+    print(f"{name}: {report.states} crash states, {report.found or 'all well'}", flush=True)
+    return name, report
+
+
 def main() -> int:
     options = arguments()
     quiet()
     if why := hindrance():
         print(f"left out: {why}")
         return 0
-    tapes: dict[str, Report] = {}
-    planted: dict[str, int] = {}
-    if options.planted:
-        planted = {name: states_to_find(name) for name in BUGS}
-    else:
-        for name, steps in scenarios().items():
-            with scratch() as directory:
-                recording = record(directory, steps, options=options.mount, seed=options.seed)
-                tapes[name] = replay(
-                    recording, variants=options.variants, states_max=options.count, processes=PROCESSES
-                )
-                if options.twice:
-                    tapes[f"{name}, cut twice"] = twice(recording, recoveries=options.twice, count=options.count)
-        for name, report in tapes.items():
-            print(f"{name}: {report.states} crash states, {report.found or 'all well'}", flush=True)
+    planted = {name: states_to_find(name) for name in BUGS} if options.planted else {}
+    tapes = {} if options.planted else dict(played(options))
     all_tapes = total(list(tapes.values()))
     summary = Summary(
         options.mount,
