@@ -62,6 +62,7 @@ soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
 	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) $(ON_ALL_CORES) -s tests/rehearsal -k wherever_the_world_stops
 	$(BIN)/python tests/bench/soak_climate.py --output $(RESULTS)/soak_climate.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)
+	$(BIN)/python -m tests.replay --twice 8 --output $(RESULTS)/soak_replay.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/bench_zigbee.py --count 20 --output $(RESULTS)/soak_zigbee.json $(SOAK_ARGS)
 
 interop: $(DEV) ## zigbee-herdsman, from npm, against the emulated stick (needs Node.js)

@@ -8,6 +8,8 @@ import argparse
 import logging
 import os
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ import msgspec
 
 from agent.rehearsal.mishaps import Profile
 from agent.rehearsal.options import PAIRING, Options
+from agent.rehearsal.rollout import UpdateCounts
 from agent.rehearsal.run import rehearse
 from agent.rehearsal.verdict import Verdict
 
@@ -35,8 +38,16 @@ class Result(msgspec.Struct, frozen=True):
     sensors_relayed: int
     sensors_paired_twice: int
     sensors_lost: int
+    updates: UpdateCounts
     virtual_hours_per_wall_s: float
     failed_seeds: list[int]
+
+
+def summed(counts: Iterable[UpdateCounts]) -> UpdateCounts:
+    totals: Counter[str] = Counter()
+    for each in counts:
+        totals.update(msgspec.structs.asdict(each))
+    return UpdateCounts(**totals)
 
 
 def one(seed: int, *, days: float, sensors: int, faults: Profile, pairing: bool) -> Verdict:
@@ -46,11 +57,12 @@ def one(seed: int, *, days: float, sensors: int, faults: Profile, pairing: bool)
 
 
 def line(verdict: Verdict) -> str:
-    readings, pairing = verdict.readings, verdict.pairing
+    readings, pairing, updates = verdict.readings, verdict.pairing, verdict.updates
     told = "passed" if not verdict.violations else f"FAILED: {verdict.violations[0]}"
     return (
         f"seed {verdict.seed:>4}: {readings.taken:>8,} taken, {readings.lost} lost, {verdict.crashes:>3} crashes,"
         f" {pairing.relayed}/{pairing.joined} sensors relayed, {pairing.paired_twice} twice, {pairing.lost} lost,"
+        f" {updates.committed} releases committed, {updates.rolled_back} rolled back, {updates.bricked} bricked,"
         f" {verdict.virtual_hours_per_wall_s:>6.1f} h/s, {told}"
     )
 
@@ -88,6 +100,7 @@ def main() -> int:
         sensors_relayed=sum(verdict.pairing.relayed for verdict in verdicts),
         sensors_paired_twice=sum(verdict.pairing.paired_twice for verdict in verdicts),
         sensors_lost=sum(verdict.pairing.lost for verdict in verdicts),
+        updates=summed(verdict.updates for verdict in verdicts),
         virtual_hours_per_wall_s=round(
             sum(verdict.virtual_s for verdict in verdicts) / 3600 / sum(verdict.wall_s for verdict in verdicts), 2
         ),
