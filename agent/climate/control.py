@@ -8,7 +8,8 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from agent.climate import fusion, holds, house, kept, recovery, schedule
+from agent.climate import belief, fusion, holds, house, kept, recovery, schedule
+from agent.climate.belief import Belief
 from agent.climate.fusion import Room, Sample
 from agent.climate.holds import InForce, Program
 from agent.climate.house import HouseStep
@@ -156,6 +157,7 @@ class Control:
     Attributes:
         minds: One for each zone, by id.
         state: Of the home.
+        beliefs: What each sensor said last that can be, by name.
         last: The last decision; `None` before the first.
     """
 
@@ -163,6 +165,8 @@ class Control:
         """Take up what was kept; everything counts as just stopped."""
         self.settings = settings
         self.state = kept.taken_up(found, settings, moment)
+        # Of another boot nobody knows how long ago it was.
+        self.beliefs: dict[str, Belief] = dict(found.beliefs) if found.boot_id == moment.boot_id else {}
         self.last: HouseStep | None = None
         self.minds: dict[str, ZoneMind] = {}
         for zone_settings in settings.zones:
@@ -183,11 +187,13 @@ class Control:
         self._fuse(minds, forces, observed, moment.now_ms)
         coldest = [mind.room.coldest_c for mind in minds if mind.room.coldest_c is not None]
         coldest_c = min(coldest) if coldest else None
+        values = [mind.room.value_c for mind in minds]
         inputs = []
-        for mind, in_force in zip(minds, forces, strict=True):
+        for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
+            others = tuple(sorted(value for j, value in enumerate(values) if j != i and value is not None))
             ramp, feed_forward = mind.heat_ahead(moment, in_force)
             mind.heat_setpoint_c = ramp
-            inputs.append(ZoneInputs(mind.room, in_force, ramp, feed_forward, coldest_c))
+            inputs.append(ZoneInputs(mind.room, in_force, ramp, feed_forward, coldest_c, others))
         before = self.state
         made = house.decide(before, self.settings, inputs, moment.now_ms)
         dt_s = min(house.DT_S_MAX, max(0.0, (moment.now_ms - before.at_ms) / 1000.0))
@@ -212,22 +218,29 @@ class Control:
         """Work out every zone's temperature."""
         known = [mind.room.value_c for mind in minds]
         for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
+            others = sorted(value for j, value in enumerate(known) if j != i and value is not None)
+            house_c = others[len(others) // 2] if others else None
             samples = []
             for name, weight in mind.settings.sensors:
                 reading = observed.get(name)
                 if reading is not None:
-                    age_s = max(0, now_ms - reading.at_ms) / 1000.0
-                    samples.append(Sample(name, reading.value_c, age_s, reading.quality, weight))
-            house_c = None
-            if len(samples) > 1:
-                others = sorted(value for j, value in enumerate(known) if j != i and value is not None)
-                house_c = others[len(others) // 2] if others else None
+                    samples.append(self._sample(name, weight, reading, house_c, now_ms))
             chosen = [sample for sample in samples if sample.sensor in in_force.sensors]
             room = fusion.fuse(chosen, stale_s=mind.settings.stale_s, house_c=house_c) if chosen else None
             if room is None or room.value_c is None:
                 # The sensors of the active block say nothing: all others are better than none.
                 room = fusion.fuse(samples, stale_s=mind.settings.stale_s, house_c=house_c)
             mind.room = room
+
+    def _sample(self, name: str, weight: float, reading: Observed, house_c: float | None, now_ms: int) -> Sample:
+        """Return a reading as it counts."""
+        age_s = max(0, now_ms - reading.at_ms) / 1000.0
+        believed = self.beliefs.get(name)
+        if reading.quality is Quality.GOOD and (believed is None or believed.at_ms < reading.at_ms):
+            believed = belief.heard(believed, value_c=reading.value_c, at_ms=reading.at_ms, house_c=house_c)
+            self.beliefs[name] = believed
+        doubt_c = believed.value_c if believed is not None and believed.is_doubted else None
+        return Sample(name, reading.value_c, age_s, reading.quality, weight, doubt_c)
 
     def tell(self, zone_id: str, program: Program) -> None:
         """Put a zone's new program in force."""
@@ -240,5 +253,6 @@ class Control:
             self.settings,
             {zone_id: mind.program for zone_id, mind in self.minds.items()},
             {zone_id: mind.learned for zone_id, mind in self.minds.items()},
+            self.beliefs,
             moment,
         )

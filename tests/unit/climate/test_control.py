@@ -140,6 +140,47 @@ def test_a_lost_sensor_leaves_the_home_neither_cold_nor_hot() -> None:
     assert made.oracle.broken == {}
 
 
+@pytest.mark.parametrize(
+    ("kind", "magnitude", "hours"),
+    [(FaultKind.LIE, 26.0, 24), (FaultKind.LIE, -15.0, 10), (FaultKind.DRIFT, 1.5, 24)],
+)
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_sensor_that_lies_costs_no_room_its_health(
+    kind: FaultKind, magnitude: float, hours: int, *, is_killed: bool
+) -> None:
+    """Found by the soak, seeds 8 and 15: the room was cooled to 1 °C in winter, and no other was heated meanwhile."""
+    fault = Fault("kitchen", kind, DAY_MS, DAY_MS + hours * H_MS, magnitude)
+    made = home(Program(mode=Mode.AUTO, schedules={"week": WEEK}, schedule="week"), faults=(fault,))
+    made.run(DAY_MS + 2 * H_MS)
+    if is_killed:
+        made.go_down()
+        made.restart()
+    liar, others = [], []
+
+    def look(home: Home) -> None:
+        liar.append(home.truth_c("kitchen"))
+        others.append(min(home.truth_c(room) for room in ROOMS if room != "kitchen"))
+
+    made.run(2 * DAY_MS, look)
+    assert min(liar) > 8.0
+    assert max(liar) < 26.0
+    assert min(others) > 15.5
+    assert made.oracle.broken == {}
+
+
+def test_a_jump_is_told_and_survives_a_restart() -> None:
+    made = home(Program(), faults=(Fault("kitchen", FaultKind.LIE, 2 * H_MS, 9 * H_MS, 26.0),))
+    made.run(2 * H_MS + 10 * 60_000)
+    for _ in range(2):
+        assert made.control is not None
+        room = made.control.minds["kitchen"].room
+        assert room.value_c is None
+        assert "kitchen jumped from" in room.problem
+        made.go_down()
+        made.restart()
+        made.run(made.at_ms + 60_000)
+
+
 def test_another_sensor_of_the_zone_takes_over() -> None:
     faults = tuple(Fault(room, FaultKind.NAN, DAY_MS, 3 * DAY_MS) for room in ROOMS)
     made = home(Program(setpoints=Setpoints(20.0, 26.0)), faults=faults, sensors=2)
