@@ -41,6 +41,7 @@ class ZoneMind:
         in_force: What was in force at the last step.
         heat_setpoint_c: To which it was heated at the last step.
         recovery: The recovery under way.
+        feed_forward: The duty that it needs beside what keeps the temperature; it ebbs away after it.
     """
 
     def __init__(self, settings: ZoneSettings, program: Program, learned: Learned) -> None:
@@ -51,6 +52,7 @@ class ZoneMind:
         self.in_force: InForce | None = None
         self.heat_setpoint_c = 0.0
         self.recovery: Step | None = None
+        self.feed_forward = 0.0
         self._calm = Calm()
         self._plan: Timeline | None = None
         self._plan_of: tuple[Schedule, tzinfo] | None = None
@@ -92,7 +94,7 @@ class ZoneMind:
             self._in_force_of = (program, self._segment, utc_ms is None, zone)
         return known
 
-    def heat_ahead(self, moment: Moment, in_force: InForce) -> tuple[float, float]:
+    def heat_ahead(self, moment: Moment, in_force: InForce, dt_s: float) -> tuple[float, float]:
         """Return the heating setpoint of this moment, a coming block's ramp included, and the duty that it needs."""
         setpoint_c = in_force.setpoints.heat_setpoint_c
         value_c, utc_ms = self.room.value_c, moment.utc_ms
@@ -104,26 +106,34 @@ class ZoneMind:
             or in_force.mode not in {Mode.HEAT, Mode.AUTO}
             or self._plan is None
         ):
-            self.recovery = None
+            self.recovery, self.feed_forward = None, 0.0
             return setpoint_c, 0.0
+        ramp = self._ramp_c(in_force, value_c, utc_ms)
+        is_under_way = self.recovery is not None and self.recovery.recovery.reached_utc_ms is None
+        if is_under_way or (self.recovery is None and ramp > setpoint_c):
+            self.feed_forward = ramp_duty(self.learned)
+        else:
+            self.feed_forward = recovery.ebbed(self.feed_forward, dt_s)
+        return ramp, self.feed_forward
+
+    def _ramp_c(self, in_force: InForce, value_c: float, utc_ms: int) -> float:
+        """Return the setpoint of the ramp to the next block; that in force where there is none yet or none any more."""
+        setpoint_c = in_force.setpoints.heat_setpoint_c
         under_way = self.recovery
-        if under_way is not None and utc_ms >= under_way.recovery.due_utc_ms:
-            return setpoint_c, 0.0
+        if self._plan is None or (under_way is not None and utc_ms >= under_way.recovery.due_utc_ms):
+            return setpoint_c
         ahead = next(iter(self._plan.segments[self._index + 1 : self._index + 2]), None)
         if ahead is None or ahead.start_utc_ms - utc_ms > LEAD_S_MAX * 1000:
-            return setpoint_c, 0.0
+            return setpoint_c
         target_c = ahead.block.heat_setpoint_c
         if self.program.eco.is_enabled:
             target_c = min(target_c, self.program.eco.heat_limit_c)
         if target_c < setpoint_c + WORTH_K:
-            return setpoint_c, 0.0
+            return setpoint_c
         ramp = ramp_c(self.learned, target_c=target_c, due_in_s=(ahead.start_utc_ms - utc_ms) / 1000.0)
         # Never above the cooling setpoint of the present block: nothing may fight.
         ramp = min(ramp, in_force.setpoints.cool_setpoint_c - WORTH_K)
-        if ramp <= max(setpoint_c, value_c if under_way is None else ramp - 1.0):
-            return setpoint_c, 0.0
-        is_there = under_way is not None and under_way.recovery.reached_utc_ms is not None
-        return ramp, (0.0 if is_there else ramp_duty(self.learned))
+        return ramp if ramp > max(setpoint_c, value_c if under_way is None else ramp - 1.0) else setpoint_c
 
     def follow(self, moment: Moment, *, ramp: float, duty: float, dt_s: float, was_on: bool) -> None:
         """Note how a recovery goes and what the house does without heat."""
@@ -182,6 +192,8 @@ class Control:
             observed: The latest reading of each sensor that has any.
             zone: The house's time zone.
         """
+        before = self.state
+        dt_s = min(house.DT_S_MAX, max(0.0, (moment.now_ms - before.at_ms) / 1000.0))
         minds = tuple(self.minds.values())
         forces = [mind.look(moment, zone) for mind in minds]
         self._fuse(minds, forces, observed, moment.now_ms)
@@ -191,12 +203,12 @@ class Control:
         inputs = []
         for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
             others = tuple(sorted(value for j, value in enumerate(values) if j != i and value is not None))
-            ramp, feed_forward = mind.heat_ahead(moment, in_force)
+            ramp, feed_forward = mind.heat_ahead(moment, in_force, dt_s)
             mind.heat_setpoint_c = ramp
-            inputs.append(ZoneInputs(mind.room, in_force, ramp, feed_forward, coldest_c, others))
-        before = self.state
+            inputs.append(
+                ZoneInputs(mind.room, in_force, ramp, feed_forward, mind.recovery is not None, coldest_c, others)
+            )
         made = house.decide(before, self.settings, inputs, moment.now_ms)
-        dt_s = min(house.DT_S_MAX, max(0.0, (moment.now_ms - before.at_ms) / 1000.0))
         for mind, was, wanted in zip(minds, before.zones, inputs, strict=True):
             mind.follow(
                 moment,

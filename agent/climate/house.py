@@ -212,6 +212,9 @@ def _hand_over(
         return
     best, most = -1, HAND_OVER_DOSES
     for i, (before, zone_settings, wanted) in enumerate(zip(state.zones, settings.zones, wishes, strict=True)):
+        if before.is_ramp:
+            # It would arrive early.
+            continue
         if before.action is not _OFF or wanted.duty <= law.NOTHING or before.direction is not state.direction:
             continue
         if guard.wait_to_start_ms(before.guard, zone_settings.limits, now_ms):

@@ -46,6 +46,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         lost_ms: Since when its sensors say nothing; `None` where they do.
         mean_duty: Of heating, of late.
         watch: See `Watch`.
+        is_ramp: A recovery is under way.
     """
 
     guard: Guard
@@ -57,6 +58,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     lost_ms: int | None = None
     mean_duty: float = 0.0
     watch: Watch = Watch()
+    is_ramp: bool = False
 
 
 class ZoneInputs(msgspec.Struct, frozen=True):
@@ -67,6 +69,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         in_force: What it is to reach.
         heat_setpoint_c: Of `in_force`, or more during a recovery ahead of a block.
         feed_forward: Duty that the recovery needs beside what keeps the temperature.
+        is_ramp: A recovery is under way.
         coldest_c: The lowest that any believable sensor of the home says.
         others_c: The temperatures of the other zones that are known, in order.
     """
@@ -75,6 +78,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     in_force: InForce
     heat_setpoint_c: float
     feed_forward: float = 0.0
+    is_ramp: bool = False
     coldest_c: float | None = None
     others_c: tuple[float, ...] = ()
 
@@ -141,6 +145,7 @@ def wish(
         law=law_state,
         direction=direction,
         is_frost=is_frost,
+        is_ramp=inputs.is_ramp,
         lost_ms=lost_ms,
         # What was given blindly says nothing of the need.
         mean_duty=state.mean_duty if value_c is None else state.mean_duty + kept * (was_heated - state.mean_duty),
@@ -225,6 +230,7 @@ def _seeing(
         dt_s=dt_s,
         was_on=state.action is direction,
         feed_forward=inputs.feed_forward if is_heating else 0.0,
+        is_ramp=inputs.is_ramp and is_heating,
     )
     side = "below" if (error_k > 0) == is_heating else "above"
     verb = ("heating" if is_heating else "cooling") if made.wants_on else "idle"

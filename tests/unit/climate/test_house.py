@@ -35,9 +35,8 @@ def inputs(
 ) -> ZoneInputs:
     room = Room(None, 0.0, 0, None, "it is silent") if value_c is None else Room(value_c, 0.0, 1, value_c)
     force = InForce(mode, setpoints, "default", "", None, False, (), "no schedule")
-    return ZoneInputs(
-        room, force, setpoints.heat_setpoint_c, 0.0, value_c if coldest_c is None else coldest_c, others_c
-    )
+    cold_c = value_c if coldest_c is None else coldest_c
+    return ZoneInputs(room, force, setpoints.heat_setpoint_c, coldest_c=cold_c, others_c=others_c)
 
 
 class Bench:

@@ -5,6 +5,7 @@ import pytest
 from agent.climate import recovery
 from agent.climate.optimum import (
     LEAD_S_MAX,
+    SLOPE_K_PER_H_MAX,
     Learned,
     Recovery,
     arrived,
@@ -23,7 +24,7 @@ LEARNED = Learned(rate_k_per_h=5.0, lag_s=600.0)
 def test_the_ramp_ends_at_the_setpoint_before_the_block_begins() -> None:
     assert ramp_c(LEARNED, target_c=21.0, due_in_s=0.0) == 21.0
     assert ramp_c(LEARNED, target_c=21.0, due_in_s=600.0) == 21.0
-    assert ramp_c(LEARNED, target_c=21.0, due_in_s=600.0 + 3600.0) == pytest.approx(19.0)
+    assert ramp_c(LEARNED, target_c=21.0, due_in_s=600.0 + 3600.0) == pytest.approx(21.0 - SLOPE_K_PER_H_MAX)
     assert ramp_c(LEARNED, target_c=21.0, due_in_s=LEAD_S_MAX + 1) < -1000
 
 
@@ -31,7 +32,7 @@ def test_a_slow_house_gets_a_ramp_that_it_can_follow() -> None:
     slow = Learned(rate_k_per_h=1.0)
     assert slope_k_per_h(slow) == pytest.approx(0.6)
     assert ramp_duty(slow) == pytest.approx(0.6)
-    assert ramp_duty(LEARNED) == pytest.approx(0.4)
+    assert ramp_duty(LEARNED) == pytest.approx(SLOPE_K_PER_H_MAX / 5.0)
 
 
 def test_who_came_late_starts_earlier_next_time() -> None:
