@@ -89,6 +89,33 @@ def test_a_night_setback_and_the_recovery_before_the_block() -> None:
     assert made.oracle.broken == {}
 
 
+def test_a_recovery_that_comes_late_is_pushed_until_it_is_there_and_then_let_go_slowly() -> None:
+    settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
+    moment = Moment("boot", 10_000_000, WINTER_MS + 4 * H_MS)  # 05:00 in Berlin
+    control = Control(settings, Kept(), moment)
+    control.tell("z", Program(schedules={"w": WEEK}, schedule="w"))
+    mind = control.minds["z"]
+
+    def go(minutes: int, value_c: float) -> float:
+        nonlocal moment
+        for _ in range(minutes):
+            moment = Moment("boot", moment.now_ms + 60_000, (moment.utc_ms or 0) + 60_000)
+            control.step(moment, {"a": Observed(value_c, moment.now_ms)}, BERLIN)
+        return mind.feed_forward
+
+    pushed = go(50, 18.0)
+    assert pushed > 0.3
+    assert go(40, 19.5) == pushed  # 06:30: late
+    assert mind.recovery is not None
+    first = go(2, 20.9)
+    assert pushed * 0.9 < first < pushed
+    assert mind.recovery is None
+    assert go(120, 21.0) < first * 0.3
+    # A hold is another matter: what the schedule needed is forgotten.
+    control.tell("z", with_hold(mind.program, Hold("h", heat_setpoint_c=22.0), moment))
+    assert go(1, 21.0) == 0.0
+
+
 def test_all_survives_a_restart_and_counts_as_just_stopped() -> None:
     program = with_hold(
         Program(schedules={"week": WEEK}, schedule="week", eco=Eco(is_enabled=True)),

@@ -267,6 +267,19 @@ def test_nobody_takes_over_a_source_that_somebody_needs_for_the_opposite(other: 
     assert actions == [OFF, taken]
 
 
+def test_a_zone_on_its_ramp_takes_nothing_over() -> None:
+    climate = home(2, SourceSettings(kind=SourceKind.HEAT_PUMP))
+    state = just_started(climate, 0)
+    running = msgspec.structs.replace(state.source, guard=Guard(is_on=True, changed_ms=0))
+    wishes = [ZoneWish(OFF, 0.0, 0.0, False, "idle"), ZoneWish(OFF, 0.5, 0.1, False, "idle")]
+    for is_ramp, taken in ((True, OFF), (False, HEAT)):
+        zone = msgspec.structs.replace(state.zones[1], is_ramp=is_ramp)
+        given_state = msgspec.structs.replace(state, direction=HEAT, zones=(state.zones[0], zone), source=running)
+        actions, reasons = [OFF, OFF], ["idle", "idle"]
+        house._hand_over(given_state, climate, wishes, actions, reasons, 10**6)
+        assert actions == [OFF, taken]
+
+
 @pytest.mark.parametrize("before", [HEAT, COOL])
 def test_after_a_start_nobody_knows_what_was_before_and_a_rest_comes_first(before: HvacAction) -> None:
     """Found by the soak, seed 2: it had cooled, was killed, and heated seven minutes later."""

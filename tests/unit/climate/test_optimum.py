@@ -99,3 +99,9 @@ def test_the_loss_is_learned_from_hours_without_heat() -> None:
     assert learned.loss_k_per_h == pytest.approx(1.0, abs=0.4)
     calm, after = recovery.cooled(calm, learned, value_c=17.0, dt_s=60.0, is_on=True)
     assert (calm, after) == (Calm(), learned)
+
+
+def test_what_a_recovery_needed_ebbs_away_and_ends() -> None:
+    assert recovery.ebbed(0.4, 0.0) == 0.4
+    assert recovery.ebbed(0.4, recovery.EBB_S) == pytest.approx(0.147, abs=0.001)
+    assert recovery.ebbed(0.4, 10 * recovery.EBB_S) == 0.0
