@@ -116,6 +116,23 @@ def test_a_recovery_that_comes_late_is_pushed_until_it_is_there_and_then_let_go_
     assert go(1, 21.0) == 0.0
 
 
+def test_under_eco_a_recovery_goes_to_its_limit_only() -> None:
+    settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
+    peaks = {}
+    for limit_c in (19.0, 17.0):
+        moment = Moment("boot", 10_000_000, WINTER_MS)
+        control = Control(settings, Kept(), moment)
+        eco = Eco(is_enabled=True, heat_limit_c=limit_c)
+        control.tell("z", Program(schedules={"w": WEEK}, schedule="w", eco=eco))
+        peaks[limit_c] = 0.0
+        for minute in range(7 * 60):
+            now = Moment("boot", moment.now_ms + minute * 60_000, WINTER_MS + minute * 60_000)
+            control.step(now, {"a": Observed(16.5, now.now_ms)}, BERLIN)
+            peaks[limit_c] = max(peaks[limit_c], control.minds["z"].heat_setpoint_c)
+            assert (control.minds["z"].recovery is None) or limit_c == 19.0
+    assert peaks == {19.0: 19.0, 17.0: 17.0}
+
+
 def test_all_survives_a_restart_and_counts_as_just_stopped() -> None:
     program = with_hold(
         Program(schedules={"week": WEEK}, schedule="week", eco=Eco(is_enabled=True)),
