@@ -251,6 +251,7 @@ class Hub:
             settings=settings,
             outputs=board.outputs,
             observed=thermometers.latest,
+            unheard=thermometers.unknown,
             timezone=lambda: self.settings.current.timezone,
             clock=world.clock,
             disk=world.disk,

@@ -8,7 +8,8 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from agent.climate import fusion, holds, house, kept, recovery, schedule
+from agent.climate import belief, fusion, holds, house, kept, recovery, schedule
+from agent.climate.belief import Belief
 from agent.climate.fusion import Room, Sample
 from agent.climate.holds import InForce, Program
 from agent.climate.house import HouseStep
@@ -40,6 +41,7 @@ class ZoneMind:
         in_force: What was in force at the last step.
         heat_setpoint_c: To which it was heated at the last step.
         recovery: The recovery under way.
+        feed_forward: The duty that it needs beside what keeps the temperature; it ebbs away after it.
     """
 
     def __init__(self, settings: ZoneSettings, program: Program, learned: Learned) -> None:
@@ -50,6 +52,7 @@ class ZoneMind:
         self.in_force: InForce | None = None
         self.heat_setpoint_c = 0.0
         self.recovery: Step | None = None
+        self.feed_forward = 0.0
         self._calm = Calm()
         self._plan: Timeline | None = None
         self._plan_of: tuple[Schedule, tzinfo] | None = None
@@ -91,7 +94,7 @@ class ZoneMind:
             self._in_force_of = (program, self._segment, utc_ms is None, zone)
         return known
 
-    def heat_ahead(self, moment: Moment, in_force: InForce) -> tuple[float, float]:
+    def heat_ahead(self, moment: Moment, in_force: InForce, dt_s: float) -> tuple[float, float]:
         """Return the heating setpoint of this moment, a coming block's ramp included, and the duty that it needs."""
         setpoint_c = in_force.setpoints.heat_setpoint_c
         value_c, utc_ms = self.room.value_c, moment.utc_ms
@@ -103,26 +106,34 @@ class ZoneMind:
             or in_force.mode not in {Mode.HEAT, Mode.AUTO}
             or self._plan is None
         ):
-            self.recovery = None
+            self.recovery, self.feed_forward = None, 0.0
             return setpoint_c, 0.0
+        ramp = self._ramp_c(in_force, value_c, utc_ms)
+        is_under_way = self.recovery is not None and self.recovery.recovery.reached_utc_ms is None
+        if is_under_way or (self.recovery is None and ramp > setpoint_c):
+            self.feed_forward = ramp_duty(self.learned)
+        else:
+            self.feed_forward = recovery.ebbed(self.feed_forward, dt_s)
+        return ramp, self.feed_forward
+
+    def _ramp_c(self, in_force: InForce, value_c: float, utc_ms: int) -> float:
+        """Return the setpoint of the ramp to the next block; that in force where there is none yet or none any more."""
+        setpoint_c = in_force.setpoints.heat_setpoint_c
         under_way = self.recovery
-        if under_way is not None and utc_ms >= under_way.recovery.due_utc_ms:
-            return setpoint_c, 0.0
+        if self._plan is None or (under_way is not None and utc_ms >= under_way.recovery.due_utc_ms):
+            return setpoint_c
         ahead = next(iter(self._plan.segments[self._index + 1 : self._index + 2]), None)
         if ahead is None or ahead.start_utc_ms - utc_ms > LEAD_S_MAX * 1000:
-            return setpoint_c, 0.0
+            return setpoint_c
         target_c = ahead.block.heat_setpoint_c
         if self.program.eco.is_enabled:
             target_c = min(target_c, self.program.eco.heat_limit_c)
         if target_c < setpoint_c + WORTH_K:
-            return setpoint_c, 0.0
+            return setpoint_c
         ramp = ramp_c(self.learned, target_c=target_c, due_in_s=(ahead.start_utc_ms - utc_ms) / 1000.0)
         # Never above the cooling setpoint of the present block: nothing may fight.
         ramp = min(ramp, in_force.setpoints.cool_setpoint_c - WORTH_K)
-        if ramp <= max(setpoint_c, value_c if under_way is None else ramp - 1.0):
-            return setpoint_c, 0.0
-        is_there = under_way is not None and under_way.recovery.reached_utc_ms is not None
-        return ramp, (0.0 if is_there else ramp_duty(self.learned))
+        return ramp if ramp > max(setpoint_c, value_c if under_way is None else ramp - 1.0) else setpoint_c
 
     def follow(self, moment: Moment, *, ramp: float, duty: float, dt_s: float, was_on: bool) -> None:
         """Note how a recovery goes and what the house does without heat."""
@@ -156,6 +167,7 @@ class Control:
     Attributes:
         minds: One for each zone, by id.
         state: Of the home.
+        beliefs: What each sensor said last that can be, by name.
         last: The last decision; `None` before the first.
     """
 
@@ -163,6 +175,8 @@ class Control:
         """Take up what was kept; everything counts as just stopped."""
         self.settings = settings
         self.state = kept.taken_up(found, settings, moment)
+        # Of another boot nobody knows how long ago it was.
+        self.beliefs: dict[str, Belief] = dict(found.beliefs) if found.boot_id == moment.boot_id else {}
         self.last: HouseStep | None = None
         self.minds: dict[str, ZoneMind] = {}
         for zone_settings in settings.zones:
@@ -178,19 +192,23 @@ class Control:
             observed: The latest reading of each sensor that has any.
             zone: The house's time zone.
         """
+        before = self.state
+        dt_s = min(house.DT_S_MAX, max(0.0, (moment.now_ms - before.at_ms) / 1000.0))
         minds = tuple(self.minds.values())
         forces = [mind.look(moment, zone) for mind in minds]
         self._fuse(minds, forces, observed, moment.now_ms)
         coldest = [mind.room.coldest_c for mind in minds if mind.room.coldest_c is not None]
         coldest_c = min(coldest) if coldest else None
+        values = [mind.room.value_c for mind in minds]
         inputs = []
-        for mind, in_force in zip(minds, forces, strict=True):
-            ramp, feed_forward = mind.heat_ahead(moment, in_force)
+        for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
+            others = tuple(sorted(value for j, value in enumerate(values) if j != i and value is not None))
+            ramp, feed_forward = mind.heat_ahead(moment, in_force, dt_s)
             mind.heat_setpoint_c = ramp
-            inputs.append(ZoneInputs(mind.room, in_force, ramp, feed_forward, coldest_c))
-        before = self.state
+            inputs.append(
+                ZoneInputs(mind.room, in_force, ramp, feed_forward, mind.recovery is not None, coldest_c, others)
+            )
         made = house.decide(before, self.settings, inputs, moment.now_ms)
-        dt_s = min(house.DT_S_MAX, max(0.0, (moment.now_ms - before.at_ms) / 1000.0))
         for mind, was, wanted in zip(minds, before.zones, inputs, strict=True):
             mind.follow(
                 moment,
@@ -212,22 +230,29 @@ class Control:
         """Work out every zone's temperature."""
         known = [mind.room.value_c for mind in minds]
         for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
+            others = sorted(value for j, value in enumerate(known) if j != i and value is not None)
+            house_c = others[len(others) // 2] if others else None
             samples = []
             for name, weight in mind.settings.sensors:
                 reading = observed.get(name)
                 if reading is not None:
-                    age_s = max(0, now_ms - reading.at_ms) / 1000.0
-                    samples.append(Sample(name, reading.value_c, age_s, reading.quality, weight))
-            house_c = None
-            if len(samples) > 1:
-                others = sorted(value for j, value in enumerate(known) if j != i and value is not None)
-                house_c = others[len(others) // 2] if others else None
+                    samples.append(self._sample(name, weight, reading, house_c, now_ms))
             chosen = [sample for sample in samples if sample.sensor in in_force.sensors]
             room = fusion.fuse(chosen, stale_s=mind.settings.stale_s, house_c=house_c) if chosen else None
             if room is None or room.value_c is None:
                 # The sensors of the active block say nothing: all others are better than none.
                 room = fusion.fuse(samples, stale_s=mind.settings.stale_s, house_c=house_c)
             mind.room = room
+
+    def _sample(self, name: str, weight: float, reading: Observed, house_c: float | None, now_ms: int) -> Sample:
+        """Return a reading as it counts."""
+        age_s = max(0, now_ms - reading.at_ms) / 1000.0
+        believed = self.beliefs.get(name)
+        if reading.quality is Quality.GOOD and (believed is None or believed.at_ms < reading.at_ms):
+            believed = belief.heard(believed, value_c=reading.value_c, at_ms=reading.at_ms, house_c=house_c)
+            self.beliefs[name] = believed
+        doubt_c = believed.value_c if believed is not None and believed.is_doubted else None
+        return Sample(name, reading.value_c, age_s, reading.quality, weight, doubt_c)
 
     def tell(self, zone_id: str, program: Program) -> None:
         """Put a zone's new program in force."""
@@ -240,5 +265,6 @@ class Control:
             self.settings,
             {zone_id: mind.program for zone_id, mind in self.minds.items()},
             {zone_id: mind.learned for zone_id, mind in self.minds.items()},
+            self.beliefs,
             moment,
         )

@@ -29,6 +29,7 @@ class Sample(msgspec.Struct, frozen=True):
         age_s: How old that is.
         quality: What its judge said.
         weight: How much it counts, above 0.
+        believed_c: What it said last that was possible, where it has said something impossible since; else `None`.
     """
 
     sensor: str
@@ -36,6 +37,7 @@ class Sample(msgspec.Struct, frozen=True):
     age_s: float
     quality: Quality = Quality.GOOD
     weight: float = 1.0
+    believed_c: float | None = None
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -67,6 +69,8 @@ def fault_of(sample: Sample, stale_s: float) -> str:
         return f"{sample.sensor} says {sample.value_c:.1f} °C"
     if sample.age_s > stale_s:
         return f"{sample.sensor} is silent for {sample.age_s / 60:.0f} min"
+    if sample.believed_c is not None:
+        return f"{sample.sensor} jumped from {sample.believed_c:.1f} to {sample.value_c:.1f} °C"
     return ""
 
 

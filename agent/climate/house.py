@@ -21,6 +21,10 @@ HAND_OVER_DOSES = -0.8
 """A zone takes over from the last one that would let the source stop, as long as it has not had more than so many doses
 too many. Zones that take turns keep the source running longer, and need shorter cycles themselves."""
 
+COLD_K = 1.0
+"""A room that is so far below its heating setpoint goes before any that is too warm: a home where one room is to be
+cooled must not let the others get cold."""
+
 _OFF = HvacAction.OFF
 
 
@@ -130,12 +134,13 @@ def _direction(
     urgent = {wish.action for wish in wishes if wish.is_urgent and wish.action is not _OFF}
     if not wanted:
         return _OFF, ""
-    if HvacAction.HEAT in urgent:
+    cold_k = max((wish.error_k for wish in wishes if wish.action is HvacAction.HEAT), default=0.0)
+    if HvacAction.HEAT in urgent or cold_k >= COLD_K:
         chosen = HvacAction.HEAT
     elif state.direction in wanted:
         chosen = state.direction
     else:
-        chosen = next(iter(wanted))
+        chosen = HvacAction.HEAT if HvacAction.HEAT in wanted else HvacAction.COOL
     if chosen is state.direction or state.acted_ms is None:
         return chosen, ""
     rest_ms = state.acted_ms + round(settings.source.changeover_s * 1000) - now_ms
@@ -207,6 +212,9 @@ def _hand_over(
         return
     best, most = -1, HAND_OVER_DOSES
     for i, (before, zone_settings, wanted) in enumerate(zip(state.zones, settings.zones, wishes, strict=True)):
+        if before.is_ramp:
+            # It would arrive early.
+            continue
         if before.action is not _OFF or wanted.duty <= law.NOTHING or before.direction is not state.direction:
             continue
         if guard.wait_to_start_ms(before.guard, zone_settings.limits, now_ms):

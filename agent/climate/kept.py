@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from agent.climate import guard, source
+from agent.climate.belief import Belief
 from agent.climate.guard import Guard
 from agent.climate.holds import Program
 from agent.climate.house import HouseState, just_started
@@ -40,6 +41,7 @@ class Kept(msgspec.Struct, frozen=True):
         source: Of the shared source.
         stage2: Of its second stage.
         aux: Of the auxiliary heat.
+        beliefs: What each sensor said last that can be, by name.
     """
 
     boot_id: str = ""
@@ -48,6 +50,7 @@ class Kept(msgspec.Struct, frozen=True):
     source: Guard | None = None
     stage2: Guard | None = None
     aux: Guard | None = None
+    beliefs: Mapping[str, Belief] = {}
 
 
 def first_program(settings: ZoneSettings) -> Program:
@@ -98,6 +101,7 @@ def to_keep(
     settings: ClimateSettings,
     programs: Mapping[str, Program],
     learned: Mapping[str, Learned],
+    beliefs: Mapping[str, Belief],
     moment: Moment,
 ) -> Kept:
     """Return what is to be written down."""
@@ -118,4 +122,5 @@ def to_keep(
         source=state.source.guard,
         stage2=state.source.stage2,
         aux=state.source.aux,
+        beliefs=dict(beliefs),
     )

@@ -13,6 +13,13 @@ import msgspec
 DOSES_PER_CYCLE = 8.0
 """A cycle at half duty takes 8 doses."""
 
+FAR_K = 1.0
+NEAR_K = 0.25
+"""So far off (a person has turned it up, a window was open) the law is stiff, until it is so near."""
+
+INTEGRATED_K_MAX = 1.0
+"""Larger errors count as so much to the integral: a step says little of what keeps the temperature."""
+
 FULL = 0.98
 NOTHING = 0.02
 """Duties nearer to always and never than this are taken as such: their cycles would take most of a day."""
@@ -28,6 +35,8 @@ class LawSettings(msgspec.Struct, frozen=True):
         dose_s_min: The smallest dose: half of the minimum on time or a little less. An eighth of the cycle keeps all
             doses alike, so that equipment which is little needed starts seldom.
         deadband_k: Errors below it are not integrated.
+        ramp_gain_per_k: In place of `gain_per_k` while the setpoint moves or is far off: to keep a temperature a soft
+            law makes even doses, to arrive in time a stiff one is needed.
     """
 
     gain_per_k: float
@@ -35,6 +44,7 @@ class LawSettings(msgspec.Struct, frozen=True):
     cycle_s: float
     dose_s_min: float = 80.0
     deadband_k: float = 0.05
+    ramp_gain_per_k: float = 0.45
 
     def dose_s(self, duty: float) -> float:
         """Return how much is owed before it is switched, at a duty."""
@@ -47,10 +57,12 @@ class LawState(msgspec.Struct, frozen=True):
     Attributes:
         integral: Duty that keeps the temperature, as far as it is known; 0 to 1.
         owed_s: Seconds of full output that are owed to the duty; negative where it has had more.
+        is_far: It has been far off and is not near yet.
     """
 
     integral: float = 0.0
     owed_s: float = 0.0
+    is_far: bool = False
 
 
 class LawStep(msgspec.Struct, frozen=True):
@@ -69,6 +81,7 @@ def step(
     dt_s: float,
     was_on: bool,
     feed_forward: float = 0.0,
+    is_ramp: bool = False,
 ) -> LawStep:
     """Return what to do now.
 
@@ -79,22 +92,27 @@ def step(
         dt_s: Since the last step, at least 0.
         was_on: Whether the equipment was really on since the last step.
         feed_forward: Duty that is known to be needed beside what the law finds out.
+        is_ramp: Whether the setpoint moves.
     """
     integral = state.integral
-    raw = settings.gain_per_k * error_k + integral + feed_forward
+    is_far = error_k >= (NEAR_K if state.is_far else FAR_K)
+    gain_per_k = settings.ramp_gain_per_k if is_ramp or is_far else settings.gain_per_k
+    raw = gain_per_k * error_k + integral + feed_forward
     duty = min(1.0, max(0.0, raw))
     # Anti-windup: no integration further out while the duty is at its end already, nor for what was owed and not given.
     pushes_out = (raw > 1.0 and error_k > 0.0) or (raw < 0.0 and error_k < 0.0)
     dose_s = settings.dose_s(duty)
     is_starved = state.owed_s > 2.0 * dose_s and error_k > 0.0 and not was_on
     if abs(error_k) > settings.deadband_k and not pushes_out and not is_starved:
-        integral += settings.gain_per_k * error_k * dt_s / settings.integral_s
+        counted_k = min(INTEGRATED_K_MAX, max(-INTEGRATED_K_MAX, error_k))
+        learning_per_k = settings.ramp_gain_per_k if is_ramp else settings.gain_per_k
+        integral += learning_per_k * counted_k * dt_s / settings.integral_s
         integral = min(1.0, max(0.0, integral))
     owed_s = state.owed_s + (duty - (1.0 if was_on else 0.0)) * dt_s
     if duty >= FULL:
-        return LawStep(LawState(integral, min(max(owed_s, 0.0), settings.cycle_s)), 1.0, wants_on=True)
+        return LawStep(LawState(integral, min(max(owed_s, 0.0), settings.cycle_s), is_far), 1.0, wants_on=True)
     if duty <= NOTHING:
-        return LawStep(LawState(integral, max(min(owed_s, 0.0), -settings.cycle_s)), 0.0, wants_on=False)
+        return LawStep(LawState(integral, max(min(owed_s, 0.0), -settings.cycle_s), is_far), 0.0, wants_on=False)
     owed_s = min(settings.cycle_s, max(-settings.cycle_s, owed_s))
     wants_on = owed_s > -dose_s if was_on else owed_s >= dose_s
-    return LawStep(LawState(integral, owed_s), duty, wants_on)
+    return LawStep(LawState(integral, owed_s, is_far), duty, wants_on)

@@ -15,7 +15,7 @@ FIRST_RATE_K_PER_H = 1.5
 STEEPNESS = 0.6
 """The ramp's share of what the house can do at full output: the law needs room on both sides to follow it."""
 
-SLOPE_K_PER_H_MAX = 2.0
+SLOPE_K_PER_H_MAX = 1.6
 """And never steeper than this: what lags in radiators and walls can follow, so that the arrival can be foretold."""
 
 LEAD_S_MAX = 4 * 3600.0

@@ -280,7 +280,7 @@ def _scheduled(program: Program, order: PutSchedule | FollowSchedule | DropSched
             if order.name and order.name not in known:
                 raise SettingInvalid(f"there is no schedule {order.name[:64]}; there are {', '.join(known) or 'none'}")
             return msgspec.structs.replace(program, schedule=order.name)
-        case DropSchedule():
+        case _:
             if order.name not in known:
                 raise SettingInvalid(f"there is no schedule {order.name[:64]}; there are {', '.join(known) or 'none'}")
             left = {name: kept for name, kept in known.items() if name != order.name}

@@ -7,7 +7,7 @@ home is heated all the same. Whatever ends it, a stop or a defect, ends with all
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
+from agent.foundation.finishing import finished
 from agent.foundation.worker import Worker
 from hal.errors import HalError
 from hal.interface import HvacDemand, HvacOutputs
@@ -39,8 +40,16 @@ TICK_S = 10.0
 APPLY_S_MAX = 5.0
 """How long the outputs may take before they count as not answering."""
 
+OFF_S_MAX = 12.0
+"""How long the last switching off may take, cancelled or not: two attempts and a bit, within the unit's TimeoutStopSec=
+of 20 s. After that ExecStopPost= tries once more."""
+
 HUNG_S = 60.0
 """A loop that has not decided for so long hangs: the service manager is to start the agent anew."""
+
+UNHEARD_S = 900.0
+"""A sensor of the configuration that has said nothing for so long is not there or has another name: relayed ones report
+within ten minutes."""
 
 KEEP_AFTER_S = 1.0
 KEEP_RETRY_S = 10.0
@@ -54,6 +63,7 @@ class Climate:
         control: Decides.
         file_problem: What is wrong with the file; empty where nothing is.
         output_problem: What is wrong with the outputs; likewise.
+        sensor_problem: Which sensors of the configuration nobody has heard of; likewise.
     """
 
     def __init__(
@@ -67,6 +77,7 @@ class Climate:
         clock: Clock,
         disk: Disk,
         worker: Worker,
+        unheard: Callable[[], Sequence[str]] = tuple,
         add_fault: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Take up what was kept.
@@ -80,6 +91,7 @@ class Climate:
             clock: The boot's clocks.
             disk: Writes the file.
             worker: Where writing blocks.
+            unheard: Gives the sensors of the configuration that nobody has heard of yet.
             add_fault: Told of what a technician should know of.
         """
         self.settings = settings
@@ -90,6 +102,9 @@ class Climate:
         self._clock = clock
         self._disk = disk
         self._worker = worker
+        self._unheard = unheard
+        self._unheard_told: Sequence[str] = ()
+        self._made_ms = clock.monotonic_ms()
         self._add_fault = add_fault
         self._zone: tzinfo = UTC
         self._zone_name = "UTC"
@@ -99,6 +114,7 @@ class Climate:
         self._noticed: dict[str, str] = {}
         self.file_problem = ""
         self.output_problem = ""
+        self.sensor_problem = ""
         self.control = Control(settings, self._read(), self.moment())
         self._driven_ms = clock.monotonic_ms()
 
@@ -144,9 +160,13 @@ class Climate:
                 group.create_task(self._keep_control())
                 group.create_task(self._keep_keeping())
         finally:
-            await self._apply(HvacDemand(), repeats=3)
-            with contextlib.suppress(StorageFull, OSError):
-                await self._write()
+            # A stop cancels again each second: slow outputs must not be left on for that.
+            try:
+                if not await finished(self._apply(HvacDemand(), repeats=3), within_s=OFF_S_MAX):
+                    _log.error("the outputs did not go off within %.0f s", OFF_S_MAX)
+            finally:
+                with contextlib.suppress(StorageFull, OSError):
+                    await self._write()
 
     async def _keep_control(self) -> None:
         while True:
@@ -155,6 +175,7 @@ class Climate:
             await self._apply(made.demand)
             self._driven_ms = self._clock.monotonic_ms()
             self._note(made)
+            self._note_unheard()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await self._told.wait()
@@ -196,6 +217,21 @@ class Climate:
         if guards != self._kept_guards:
             self._kept_guards = guards
             self._to_keep.set()
+
+    def _note_unheard(self) -> None:
+        """Report sensors that nobody answers to: a name that is misspelt looks like a zone that needs nothing."""
+        if self._clock.monotonic_ms() - self._made_ms < UNHEARD_S * 1000:
+            return
+        names = tuple(self._unheard())
+        if names == self._unheard_told:
+            return
+        self._unheard_told = names
+        self.sensor_problem = ""
+        if names:
+            text = f"no sensor answers to {', '.join(names)}: check climate.zones against `climahub status`"
+            self.sensor_problem = text
+            self._add_fault(text)
+            _log.warning("%s", text)
 
     async def _keep_keeping(self) -> None:
         while True:

@@ -210,7 +210,8 @@ def _woven(instances: Sequence[tuple[int, int, int, Block]]) -> Timeline:
         current = (under_way[0][0], under_way[0][1]) if under_way else owner
         if segments and current == owner:
             segments[-1] = Segment(segments[-1].start_utc_ms, next_ms, segments[-1].block)
-        elif under_way:
+        else:
+            # The first boundary begins a block; and who owns nothing new has been merged above.
             segments.append(Segment(here_ms, next_ms, under_way[0][3]))
         owner = current
     return Timeline(tuple(segments), tuple(segment.start_utc_ms for segment in segments))

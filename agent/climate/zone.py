@@ -1,13 +1,13 @@
 """What one zone wants now, and why: protection first, then the law. Pure.
 
-The ladder: the zone's own sensors; without them a bounded duty, no more than it needed of late; after some days off.
+The ladder: the zone's own sensors; without them what `blind` says; after some days off.
 Frost protection and the upper limit stand above all of it, whatever the mode, and go by any sensor of the home that is
 left.
 """
 
 import msgspec
 
-from agent.climate import law, watch
+from agent.climate import blind, law, watch
 from agent.climate.fusion import Room
 from agent.climate.guard import Guard
 from agent.climate.holds import InForce
@@ -22,6 +22,10 @@ FROST_RELEASE_K = 1.0
 
 MEAN_DUTY_S = 24 * 3600.0
 """The time over which the duty is averaged for the fallback: day and night."""
+
+APART_K = 4.0
+"""In auto a zone is not cooled while another room is so far below its cooling setpoint, or below its heating setpoint:
+a home that needs heat needs no cold, and a sensor that says otherwise is not to be trusted with a heat pump."""
 
 AUTO_DWELL_S = 1800.0
 """In auto, so long after the last heating (or cooling) the other may begin: the radiators must have cooled down."""
@@ -42,6 +46,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         lost_ms: Since when its sensors say nothing; `None` where they do.
         mean_duty: Of heating, of late.
         watch: See `Watch`.
+        is_ramp: A recovery is under way.
     """
 
     guard: Guard
@@ -53,6 +58,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     lost_ms: int | None = None
     mean_duty: float = 0.0
     watch: Watch = Watch()
+    is_ramp: bool = False
 
 
 class ZoneInputs(msgspec.Struct, frozen=True):
@@ -63,14 +69,18 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         in_force: What it is to reach.
         heat_setpoint_c: Of `in_force`, or more during a recovery ahead of a block.
         feed_forward: Duty that the recovery needs beside what keeps the temperature.
+        is_ramp: A recovery is under way.
         coldest_c: The lowest that any believable sensor of the home says.
+        others_c: The temperatures of the other zones that are known, in order.
     """
 
     room: Room
     in_force: InForce
     heat_setpoint_c: float
     feed_forward: float = 0.0
+    is_ramp: bool = False
     coldest_c: float | None = None
+    others_c: tuple[float, ...] = ()
 
 
 class ZoneWish(msgspec.Struct, frozen=True):
@@ -113,13 +123,20 @@ def wish(
     is_frost = _is_frost(state, settings, known_c)
     if value_c is None:
         lost_ms = now_ms if state.lost_ms is None else state.lost_ms
-        chosen = _blind(state, settings, inputs, lost_for_s=(now_ms - lost_ms) / 1000.0, dt_s=dt_s)
+        chosen = _blind(
+            state,
+            settings,
+            inputs,
+            lost_for_s=(now_ms - lost_ms) / 1000.0,
+            dt_s=dt_s,
+            frost_c=known_c if is_frost else None,
+        )
     else:
         lost_ms = None
         chosen = _seeing(state, settings, inputs, value_c, now_ms=now_ms, dt_s=dt_s)
     law_state, direction, wanted = chosen
-    if is_frost and settings.can_heat:
-        wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - (known_c or 0.0), True, f"frost protection: {known_c:.1f} °C")
+    if is_frost and settings.can_heat and value_c is not None:
+        wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
     wanted = _within_limits(settings, wanted, value_c)
     kept = min(1.0, dt_s / MEAN_DUTY_S)
     was_heated = 1.0 if state.action is _HEAT else 0.0
@@ -128,6 +145,7 @@ def wish(
         law=law_state,
         direction=direction,
         is_frost=is_frost,
+        is_ramp=inputs.is_ramp,
         lost_ms=lost_ms,
         # What was given blindly says nothing of the need.
         mean_duty=state.mean_duty if value_c is None else state.mean_duty + kept * (was_heated - state.mean_duty),
@@ -158,29 +176,29 @@ def _blind(
     *,
     lost_for_s: float,
     dt_s: float,
+    frost_c: float | None,
 ) -> tuple[LawState, HvacAction, ZoneWish]:
-    """Return what a zone without a believable sensor wants: what it needed of late, bounded, for some days."""
-    why = inputs.room.problem
-    if inputs.in_force.mode not in {Mode.HEAT, Mode.AUTO} or not settings.can_heat:
-        return state.law, state.direction, ZoneWish(_OFF, 0.0, 0.0, False, f"off: no usable sensor ({why})")
-    if lost_for_s >= settings.fallback_s_max:
-        text = f"off: no usable sensor for {settings.fallback_s_max / 3600:.0f} h ({why})"
-        return state.law, _HEAT, ZoneWish(_OFF, 0.0, 0.0, False, text)
-    duty = min(state.mean_duty, settings.fallback_duty_max)
-    # Without an error the law is a mere modulator.
-    modulator = LawState(0.0, state.law.owed_s)
-    was_on = state.action is _HEAT
-    made = law.step(
-        modulator,
-        settings.law,
-        error_k=0.0,
-        dt_s=dt_s,
-        was_on=was_on,
-        feed_forward=duty,
+    """Return what a zone without a believable sensor wants: what it needed of late, or what keeps it from frost."""
+    duty, reason = blind.usual_duty(
+        settings,
+        inputs.room,
+        mean_duty=state.mean_duty,
+        lost_for_s=lost_for_s,
+        can_act=settings.can_heat and inputs.in_force.mode in {Mode.HEAT, Mode.AUTO},
     )
-    reason = f"heating blindly at {duty:.0%}: no usable sensor ({why})"
-    wanted = ZoneWish(_HEAT if made.wants_on else _OFF, made.duty, 0.0, False, reason)
-    return LawState(state.law.integral, made.state.owed_s), _HEAT, wanted
+    is_urgent = False
+    if frost_c is not None and settings.can_heat:
+        others_c = inputs.others_c or (frost_c,)
+        against_frost = blind.frost_duty(settings, others_c[len(others_c) // 2])
+        if is_urgent := against_frost > duty:
+            duty = against_frost
+            reason = (
+                f"frost protection at {duty:.0%}: {frost_c:.1f} °C elsewhere, no usable sensor ({inputs.room.problem})"
+            )
+    if duty <= 0.0:
+        return state.law, state.direction, ZoneWish(_OFF, 0.0, 0.0, False, reason)
+    made = blind.paid_out(state.law, settings, duty=duty, dt_s=dt_s, was_on=state.action is _HEAT)
+    return made.state, _HEAT, ZoneWish(_HEAT if made.wants_on else _OFF, made.duty, 0.0, is_urgent, reason)
 
 
 def _seeing(
@@ -200,6 +218,9 @@ def _seeing(
         text = "off" if mode is Mode.OFF else f"off: this zone cannot {mode.value}"
         return LawState(), state.direction, ZoneWish(_OFF, 0.0, 0.0, False, f"{text}, {inputs.in_force.reason}")
     is_heating = direction is _HEAT
+    if direction is _COOL and mode is Mode.AUTO and (cold_c := _cold_beside(inputs)) is not None:
+        text = f"idle: not cooled in auto while another room has {cold_c:.1f} °C ({inputs.in_force.reason})"
+        return LawState(), _COOL, ZoneWish(_OFF, 0.0, 0.0, False, text)
     error_k = heat_c - value_c if is_heating else value_c - cool_c
     before = state.law if direction is state.direction else LawState()
     made = law.step(
@@ -209,12 +230,21 @@ def _seeing(
         dt_s=dt_s,
         was_on=state.action is direction,
         feed_forward=inputs.feed_forward if is_heating else 0.0,
+        is_ramp=inputs.is_ramp and is_heating,
     )
     side = "below" if (error_k > 0) == is_heating else "above"
     verb = ("heating" if is_heating else "cooling") if made.wants_on else "idle"
     setpoint_c = heat_c if is_heating else cool_c
     reason = f"{verb}: {abs(error_k):.1f} K {side} {setpoint_c:.1f} at {made.duty:.0%} ({inputs.in_force.reason})"
     return made.state, direction, ZoneWish(direction if made.wants_on else _OFF, made.duty, error_k, False, reason)
+
+
+def _cold_beside(inputs: ZoneInputs) -> float | None:
+    """Return the temperature of another room that makes cooling this one absurd; `None` where there is none."""
+    setpoints = inputs.in_force.setpoints
+    limit_c = max(setpoints.cool_setpoint_c - APART_K, setpoints.heat_setpoint_c)
+    coldest_c = inputs.others_c[0] if inputs.others_c else limit_c
+    return coldest_c if coldest_c < limit_c else None
 
 
 def _direction(

@@ -107,7 +107,9 @@ def build_climate(climate: Climate | None) -> ClimateReport:
         wish = made.wishes[number] if made else None
         reason = made.reasons[number] if made else "not decided yet"
         reports.append(_zone(mind, climate, state.action, wish.duty if wish else 0.0, reason, state.watch.problem))
-    problems = [problem for problem in (climate.file_problem, climate.output_problem) if problem]
+    problems = [
+        problem for problem in (climate.file_problem, climate.output_problem, climate.sensor_problem) if problem
+    ]
     return ClimateReport(reports, source, problems, str(climate.zone_info()))
 
 

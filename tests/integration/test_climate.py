@@ -63,6 +63,20 @@ async def test_cold_sensors_switch_their_relays_and_a_stop_switches_off(
     assert (hub.hub.config.storage.state_dir / room.FILE_NAME).exists()
 
 
+async def test_a_sensor_that_nobody_has_heard_of_is_a_fault(
+    cloud: Cloud, make_hub: MakeHub, relays: Relays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "UNHEARD_S", 0.0)
+    hub = make(cloud, make_hub)
+    hub.start()
+    await until(lambda: any("no sensor answers to far" in fault.text for fault in hub.hub.faults.entries))
+    assert relays.told
+    hub.report(14.0, device="far")
+    climate = hub.hub.climate
+    assert climate is not None
+    await until(lambda: not climate.sensor_problem)
+
+
 async def test_it_heats_without_a_cloud_and_without_an_outbox(cloud: Cloud, make_hub: MakeHub, relays: Relays) -> None:
     await cloud.down()
     hub = make(cloud, make_hub)

@@ -105,6 +105,7 @@ def test_names_find_their_sensors_as_they_begin_to_speak() -> None:
     assert (seen["kitchen 1"].value_c, seen["kitchen 1"].quality) == (18.0, Quality.SUSPECT)
     assert set(seen) == {"sim/temperature", "kitchen 1"}
     assert found.unknown() == []
+    assert found.latest() == seen
 
 
 def test_a_sensor_is_found_when_a_person_names_it_after_it_has_spoken() -> None:

@@ -204,3 +204,13 @@ def test_what_is_over_is_forgotten() -> None:
     program = with_hold(PROGRAM, Hold("x", heat_setpoint_c=20.0, until=Until.TIME, end_utc_ms=NOON + H), at(0))
     assert tidied(program, at(2), None).holds == ()
     assert tidied(PROGRAM, at(0, is_known=False), None) is PROGRAM
+
+
+def test_a_hold_with_an_end_lasts_until_the_next_one_begins() -> None:
+    evening = Hold(
+        "evening", heat_setpoint_c=23.0, until=Until.TIME, start_utc_ms=NOON + 2 * H, end_utc_ms=NOON + 4 * H
+    )
+    now = Hold("now", heat_setpoint_c=22.0, until=Until.TIME, end_utc_ms=NOON + 3 * H)
+    program = with_hold(with_hold(PROGRAM, now, at(0)), evening, at(0))
+    assert look(program, at(0)).until_utc_ms == NOON + 2 * H
+    assert [heat_c(program, hours) for hours in (0, 2.5, 3.5, 4.5)] == [22.0, 23.0, 23.0, 21.0]

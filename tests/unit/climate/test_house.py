@@ -31,10 +31,12 @@ def inputs(
     mode: Mode = Mode.HEAT,
     setpoints: Setpoints = USUAL,
     coldest_c: float | None = None,
+    others_c: tuple[float, ...] = (),
 ) -> ZoneInputs:
     room = Room(None, 0.0, 0, None, "it is silent") if value_c is None else Room(value_c, 0.0, 1, value_c)
     force = InForce(mode, setpoints, "default", "", None, False, (), "no schedule")
-    return ZoneInputs(room, force, setpoints.heat_setpoint_c, 0.0, value_c if coldest_c is None else coldest_c)
+    cold_c = value_c if coldest_c is None else coldest_c
+    return ZoneInputs(room, force, setpoints.heat_setpoint_c, coldest_c=cold_c, others_c=others_c)
 
 
 class Bench:
@@ -93,8 +95,27 @@ def test_frost_is_fought_in_every_mode(mode: Mode) -> None:
 
 def test_frost_is_fought_by_any_sensor_that_is_left() -> None:
     bench = Bench(home(2))
-    made = bench.run(inputs(None, Mode.OFF, coldest_c=4.0), inputs(4.0, Mode.OFF), minutes=10)
+    made = bench.run(inputs(None, Mode.OFF, coldest_c=4.0, others_c=(4.0,)), inputs(4.0, Mode.OFF), minutes=10)
     assert made.demand.zones == {"z0": HEAT, "z1": HEAT}
+    assert made.reasons[0].startswith("frost protection at 50%: 4.0 °C elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("others_c", "share"), [((4.0,), 0.5), ((4.0, 5.0, 5.5), 0.5), ((4.0, 13.0, 13.0), 0.25), ((4.0, 21.0, 22.0), 0.0)]
+)
+def test_frost_elsewhere_never_overheats_a_room_that_nobody_measures(others_c: tuple[float, ...], share: float) -> None:
+    bench = Bench(home())
+    blind = inputs(None, Mode.OFF, coldest_c=others_c[0], others_c=others_c)
+    on = sum(bench.step(blind).demand.zones["z0"] is HEAT for _ in range(24 * 60))
+    assert on / (24 * 60) == pytest.approx(share, abs=0.03)
+
+
+def test_blind_heating_that_is_more_than_frost_asks_for_goes_on() -> None:
+    bench = Bench(home())
+    zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.3)
+    bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
+    made = bench.run(inputs(None, coldest_c=4.0, others_c=(4.0, 18.0, 19.0)), minutes=5)
+    assert "blindly at 30%" in made.reasons[0]
 
 
 def test_above_the_limit_nothing_heats() -> None:
@@ -157,6 +178,35 @@ def test_zones_that_want_the_opposite_take_turns() -> None:
     assert "the home does the opposite now" in made.reasons[1]
 
 
+def test_a_room_to_be_cooled_does_not_let_the_others_get_cold() -> None:
+    """Found by the soak, seed 8: a lying sensor had its room cooled for a day while the others waited for heat."""
+    bench = Bench(home(2), last=COOL)
+    hot = inputs(30.0, Mode.COOL)
+    assert bench.run(inputs(19.5), hot, minutes=30).demand.zones == {"z0": OFF, "z1": COOL}
+    made = bench.run(inputs(18.9), hot, minutes=30)
+    assert made.demand.zones == {"z0": HEAT, "z1": OFF}
+
+
+@pytest.mark.parametrize(
+    ("others_c", "action"), [((), COOL), ((22.5, 23.0), COOL), ((21.5, 30.0), OFF), ((22.0,), COOL), ((17.0,), OFF)]
+)
+def test_in_auto_a_room_is_not_cooled_beside_a_cold_one(others_c: tuple[float, ...], action: HvacAction) -> None:
+    bench = Bench(home(), last=COOL)
+    made = bench.run(inputs(30.0, Mode.AUTO, others_c=others_c), minutes=40)
+    assert made.demand.zones == {"z0": action}
+    if action is OFF:
+        assert f"not cooled in auto while another room has {others_c[0]:.1f} °C" in made.reasons[0]
+    # Who says "cool" means it.
+    assert bench.run(inputs(30.0, Mode.COOL, others_c=others_c), minutes=40).demand.zones == {"z0": COOL}
+
+
+def test_heating_comes_first_where_nobody_knows_what_was_before() -> None:
+    bench = Bench(home(2), last=OFF)
+    bench.run(inputs(30.0, Mode.COOL), inputs(19.2), minutes=9)
+    made = bench.run(inputs(30.0, Mode.COOL), inputs(19.2), minutes=4)
+    assert made.demand.zones == {"z0": OFF, "z1": HEAT}
+
+
 def test_the_source_runs_while_any_zone_takes_heat_and_its_minimum_time_finds_a_taker() -> None:
     source = SourceSettings(kind=SourceKind.BOILER, limits=GuardLimits(900.0, 600.0, 3))
     bench = Bench(home(2, source))
@@ -215,6 +265,19 @@ def test_nobody_takes_over_a_source_that_somebody_needs_for_the_opposite(other: 
     actions, reasons = [OFF, OFF], ["frost", "idle"]
     house._hand_over(state, climate, wishes, actions, reasons, 10**6)
     assert actions == [OFF, taken]
+
+
+def test_a_zone_on_its_ramp_takes_nothing_over() -> None:
+    climate = home(2, SourceSettings(kind=SourceKind.HEAT_PUMP))
+    state = just_started(climate, 0)
+    running = msgspec.structs.replace(state.source, guard=Guard(is_on=True, changed_ms=0))
+    wishes = [ZoneWish(OFF, 0.0, 0.0, False, "idle"), ZoneWish(OFF, 0.5, 0.1, False, "idle")]
+    for is_ramp, taken in ((True, OFF), (False, HEAT)):
+        zone = msgspec.structs.replace(state.zones[1], is_ramp=is_ramp)
+        given_state = msgspec.structs.replace(state, direction=HEAT, zones=(state.zones[0], zone), source=running)
+        actions, reasons = [OFF, OFF], ["idle", "idle"]
+        house._hand_over(given_state, climate, wishes, actions, reasons, 10**6)
+        assert actions == [OFF, taken]
 
 
 @pytest.mark.parametrize("before", [HEAT, COOL])

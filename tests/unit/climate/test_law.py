@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.climate.law import LawSettings, LawState, step
+from agent.climate.law import FAR_K, INTEGRATED_K_MAX, NEAR_K, LawSettings, LawState, step
 
-SETTINGS = LawSettings(gain_per_k=0.3, integral_s=3600.0, cycle_s=900.0)
+SETTINGS = LawSettings(gain_per_k=0.3, integral_s=3600.0, cycle_s=900.0, ramp_gain_per_k=0.6)
 
 
 def run(duty: float, hours: float, *, dt_s: float = 10.0, settings: LawSettings = SETTINGS) -> tuple[float, int]:
@@ -73,6 +73,30 @@ def test_a_lasting_error_is_integrated_away() -> None:
 def test_an_error_within_the_deadband_is_not() -> None:
     made = step(LawState(0.4), SETTINGS, error_k=0.04, dt_s=3600.0, was_on=False)
     assert made.state.integral == 0.4
+
+
+def duty(state: LawState, error_k: float, *, is_ramp: bool = False) -> float:
+    return step(state, SETTINGS, error_k=error_k, dt_s=0.0, was_on=False, is_ramp=is_ramp).duty
+
+
+def test_it_is_soft_to_keep_and_stiff_on_a_ramp() -> None:
+    assert duty(LawState(), 0.5) == pytest.approx(0.15)
+    assert duty(LawState(), 0.5, is_ramp=True) == pytest.approx(0.3)
+
+
+def test_what_was_turned_up_far_is_reached_with_the_stiff_law() -> None:
+    state = step(LawState(), SETTINGS, error_k=FAR_K, dt_s=0.0, was_on=False).state
+    assert duty(state, 0.5) == pytest.approx(0.3)
+    state = step(state, SETTINGS, error_k=NEAR_K - 0.01, dt_s=0.0, was_on=True).state
+    assert duty(state, 0.5) == pytest.approx(0.15)
+
+
+def test_a_step_says_little_of_what_keeps_the_temperature() -> None:
+    at_most = SETTINGS.gain_per_k * INTEGRATED_K_MAX * 60.0 / SETTINGS.integral_s
+    down = step(LawState(0.9), SETTINGS, error_k=-1.4, dt_s=60.0, was_on=True).state
+    assert 0.9 - down.integral == pytest.approx(at_most)
+    up = step(LawState(), SETTINGS, error_k=1.4, dt_s=60.0, was_on=True).state
+    assert up.integral == pytest.approx(at_most)
 
 
 @given(st.lists(st.tuples(st.floats(-30, 30), st.floats(0, 600), st.booleans(), st.floats(-1, 1)), max_size=60))

@@ -5,6 +5,7 @@ import pytest
 from agent.climate import recovery
 from agent.climate.optimum import (
     LEAD_S_MAX,
+    SLOPE_K_PER_H_MAX,
     Learned,
     Recovery,
     arrived,
@@ -23,7 +24,7 @@ LEARNED = Learned(rate_k_per_h=5.0, lag_s=600.0)
 def test_the_ramp_ends_at_the_setpoint_before_the_block_begins() -> None:
     assert ramp_c(LEARNED, target_c=21.0, due_in_s=0.0) == 21.0
     assert ramp_c(LEARNED, target_c=21.0, due_in_s=600.0) == 21.0
-    assert ramp_c(LEARNED, target_c=21.0, due_in_s=600.0 + 3600.0) == pytest.approx(19.0)
+    assert ramp_c(LEARNED, target_c=21.0, due_in_s=600.0 + 3600.0) == pytest.approx(21.0 - SLOPE_K_PER_H_MAX)
     assert ramp_c(LEARNED, target_c=21.0, due_in_s=LEAD_S_MAX + 1) < -1000
 
 
@@ -31,7 +32,7 @@ def test_a_slow_house_gets_a_ramp_that_it_can_follow() -> None:
     slow = Learned(rate_k_per_h=1.0)
     assert slope_k_per_h(slow) == pytest.approx(0.6)
     assert ramp_duty(slow) == pytest.approx(0.6)
-    assert ramp_duty(LEARNED) == pytest.approx(0.4)
+    assert ramp_duty(LEARNED) == pytest.approx(SLOPE_K_PER_H_MAX / 5.0)
 
 
 def test_who_came_late_starts_earlier_next_time() -> None:
@@ -98,3 +99,16 @@ def test_the_loss_is_learned_from_hours_without_heat() -> None:
     assert learned.loss_k_per_h == pytest.approx(1.0, abs=0.4)
     calm, after = recovery.cooled(calm, learned, value_c=17.0, dt_s=60.0, is_on=True)
     assert (calm, after) == (Calm(), learned)
+
+
+def test_what_a_recovery_needed_ebbs_away_and_ends() -> None:
+    assert recovery.ebbed(0.4, 0.0) == 0.4
+    assert recovery.ebbed(0.4, recovery.EBB_S) == pytest.approx(0.147, abs=0.001)
+    assert recovery.ebbed(0.4, 10 * recovery.EBB_S) == 0.0
+
+
+def test_a_rise_that_hardly_took_any_heat_says_nothing_of_the_rate() -> None:
+    """The sun did it."""
+    step, learned = follow([17.0, 18.0, 19.0, 20.0, 20.9], due_in_min=4)
+    assert step is None
+    assert learned.rate_k_per_h == LEARNED.rate_k_per_h

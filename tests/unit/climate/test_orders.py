@@ -73,6 +73,13 @@ def test_a_hold_until_the_next_block() -> None:
     assert heat_c(program, 9.9, 10.0) == [19.0, 17.0]
 
 
+def test_a_boost_without_the_time_counts_from_what_was_remembered() -> None:
+    remembered = look(PROGRAM, 0.0)
+    known = holds.tidied(PROGRAM, at(0.0), timeline(WEEK, utc_ms=NOON, zone=BERLIN))
+    boosted = done(MakeHold(kind=HoldKind.BOOST), program=known, is_known=False)
+    assert boosted.holds[-1].heat_setpoint_c == remembered.setpoints.heat_setpoint_c + 2.0
+
+
 def test_a_boost_and_away_have_defaults() -> None:
     boosted = done(MakeHold(kind=HoldKind.BOOST))
     assert heat_c(boosted, 0.0, 0.9, 1.0) == [23.0, 23.0, 21.0]
@@ -111,6 +118,7 @@ def test_schedules_come_and_go() -> None:
         (Set(), "nothing to set"),
         (Set(heat_setpoint_c=3.0), "4 to 35"),
         (Set(heat_setpoint_c=20.0, cool_setpoint_c=20.5), "1 K apart"),
+        (MakeHold(heat_setpoint_c=20.0, cool_setpoint_c=20.5), "1 K apart"),
         (MakeHold(heat_setpoint_c=20.0, until="25:00"), "no time of day"),
         (MakeHold(heat_setpoint_c=20.0, until="tomorrow"), "no time"),
         (MakeHold(heat_setpoint_c=20.0, until="13:00", for_s=60.0), "not both"),

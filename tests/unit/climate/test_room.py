@@ -34,9 +34,11 @@ class Outputs:
         self.applied: list[HvacDemand] = []
         self.act: Callable[[], object] = lambda: None
         self.hang: asyncio.Event | None = None
+        self.hanging: HvacDemand | None = None
 
     async def apply(self, demand: HvacDemand) -> None:
         if self.hang is not None:
+            self.hanging = demand
             await self.hang.wait()
         self.act()
         self.applied.append(demand)
@@ -68,6 +70,7 @@ class Bench:
         self.value_c = 15.0
         self.timezone = "Europe/Berlin"
         self.fail: Exception | None = None
+        self.unheard: list[str] = []
         self._task: asyncio.Task[None] | None = None
 
     def observed(self) -> Mapping[str, Observed]:
@@ -86,6 +89,7 @@ class Bench:
             clock=self.clock,
             disk=self.disk,
             worker=InlineWorker(),
+            unheard=lambda: self.unheard,
             add_fault=self.faults.append,
         )
 
@@ -121,6 +125,37 @@ async def test_it_heats_and_a_stop_switches_off(bench: Bench) -> None:
     await bench.heats()
     await bench.end()
     assert bench.outputs.applied[-1] == HvacDemand()
+
+
+async def test_a_stop_that_is_repeated_lets_slow_outputs_go_off(bench: Bench) -> None:
+    """The daemon cancels again each second what has not ended."""
+    task = bench.start(bench.make())
+    await bench.heats()
+    bench.outputs.hang = asyncio.Event()
+    task.cancel()
+    await bench.until(lambda: bench.outputs.hanging == HvacDemand())
+    for _ in range(3):
+        task.cancel()
+        for _ in range(3):
+            await asyncio.sleep(0)
+    assert not task.done()
+    bench.outputs.hang.set()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert bench.outputs.applied[-1] == HvacDemand()
+    assert (bench.directory / FILE_NAME).exists()
+
+
+async def test_outputs_that_never_go_off_do_not_hold_the_stop_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(room, "OFF_S_MAX", 0.01)
+    task = bench.start(bench.make())
+    await bench.heats()
+    bench.outputs.hang = asyncio.Event()
+    task.cancel()
+    await asyncio.wait({task})
+    assert "did not go off" in caplog.text
 
 
 async def test_a_defect_switches_off_too_and_the_next_life_waits_its_minimum_time(bench: Bench) -> None:
@@ -246,3 +281,19 @@ async def test_a_time_zone_that_means_nothing_is_utc(bench: Bench) -> None:
     assert str(climate.zone_info()) == "Europe/Berlin"
     bench.timezone = "Mars/Olympus"
     assert str(climate.zone_info()) == "UTC"
+
+
+async def test_a_sensor_that_nobody_has_heard_of_is_told_once_and_no_longer_when_it_speaks(bench: Bench) -> None:
+    bench.value_c = 20.0
+    bench.unheard = ["kitchn 1"]
+    climate = bench.make()
+    begin_ms = bench.clock.now_ms
+    bench.start(climate)
+    await bench.until(lambda: climate.sensor_problem)
+    assert bench.clock.now_ms - begin_ms >= room.UNHEARD_S * 1000
+    assert "no sensor answers to kitchn 1: check climate.zones" in climate.sensor_problem
+    before = len(bench.outputs.applied)
+    await bench.until(lambda: len(bench.outputs.applied) > before + 10)
+    assert bench.faults == [climate.sensor_problem]
+    bench.unheard = []
+    await bench.until(lambda: not climate.sensor_problem)

@@ -231,3 +231,11 @@ def test_what_cannot_be_followed_is_refused_in_words(schedule: Schedule, words: 
 
 def test_a_good_schedule_is_taken() -> None:
     assert checked(PLAIN) is PLAIN
+
+
+def test_a_timeline_knows_nothing_beyond_its_ends() -> None:
+    week = Schedule("w", (Block("Day", "06:00", "22:00", 21.0, 26.0),))
+    plan = timeline(week, utc_ms=0, zone=UTC)
+    assert plan.index_at(plan.segments[0].start_utc_ms - 1) == -1
+    assert plan.index_at(plan.segments[-1].end_utc_ms) == -1
+    assert plan.index_at(plan.segments[-1].end_utc_ms - 1) == len(plan.segments) - 1

@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from agent import daemon, world
@@ -164,6 +166,26 @@ async def test_lines_that_somebody_else_holds(gpiod: FakeGpiod) -> None:
     gpiod.error = OSError(16, "Device or resource busy")
     with pytest.raises(ActuatorFault, match="cannot be had"):
         await GpioOutputs(WIRING).apply(HvacDemand())
+
+
+def test_the_package_has_the_calls_of_its_stand_in() -> None:
+    package, line = pytest.importorskip("gpiod"), pytest.importorskip("gpiod.line")
+    settings = package.LineSettings(direction=line.Direction.OUTPUT, active_low=True, output_value=line.Value.INACTIVE)
+    assert (settings.active_low, line.Value.ACTIVE.value) == (True, 1)
+    signature(package.request_lines).bind("/dev/gpiochip0", consumer="climahub", config={(17, 27): settings})
+    request = package.LineRequest
+    signature(request.set_values).bind(None, {17: line.Value.ACTIVE})
+    signature(request.get_values).bind(None, [17, 27])
+    signature(request.release).bind(None)
+
+
+@pytest.mark.parametrize("chip", ["/dev/null", "/dev/gpiochip-of-another-machine", "/etc/hostname"])
+async def test_what_is_no_chip_is_refused_by_the_package_and_told(chip: str) -> None:
+    pytest.importorskip("gpiod")
+    outputs = GpioOutputs(msgspec.structs.replace(WIRING, chip=Path(chip)))
+    with pytest.raises(ActuatorFault, match=rf"{chip}: the lines 17, .* cannot be had"):
+        await outputs.apply(HvacDemand({"bath": HEAT}))
+    outputs.close()
 
 
 async def test_without_the_package_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
