@@ -12,16 +12,17 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -q
 ON_ALL_CORES := -n auto --dist worksteal
 RESULTS := bench-results
-COVERAGE_PERCENT_MIN := 90
+COVERAGE := --cov --cov-report=term --cov-fail-under=90
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 ROOTFS := build/rootfs
 ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd
 DEMO_ARGS ?=
+TEST_ARGS ?=
 SOAK_ARGS ?=
 SOAK_STRIDE ?= 1
 
-.PHONY: help demo test quick check bench soak interop container lock fmt picture clean
+.PHONY: help demo test quick check lint bench soak interop container lock fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -30,18 +31,20 @@ demo: $(RUNTIME) ## watch a hub and its cloud (options: make demo DEMO_ARGS="--f
 	@$(BIN)/climahub demo $(DEMO_ARGS)
 
 test: $(DEV) ## all tests
-	$(PYTEST) $(ON_ALL_CORES)
+	$(PYTEST) $(ON_ALL_CORES) $(TEST_ARGS)
 
 quick: $(DEV) ## the tests that take no long time
 	$(PYTEST) $(ON_ALL_CORES) -m "not slow"
 
-check: $(DEV) ## format, lint, types, walls, spelling, tests with coverage (all but the slow ones)
+check: lint ## what a change has to pass: lint, and tests with coverage (all but the slow ones)
+	$(PYTEST) $(ON_ALL_CORES) -m "not slow" $(COVERAGE)
+
+lint: $(DEV) ## format, lint, types, import walls, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(PYTEST) $(ON_ALL_CORES) -m "not slow" --cov --cov-report=term --cov-fail-under=$(COVERAGE_PERCENT_MIN)
 
 bench: $(DEV) ## all measurements, as JSON in bench-results/
 	@mkdir -p $(RESULTS)

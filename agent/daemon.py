@@ -163,7 +163,7 @@ class _Lives:
                 ),
             )
             _give_back_memory()
-            _log.info("climahub %s on board %s", __version__, settings.board.name)
+            _log.info("climahub %s on board %s, answers on %s", __version__, settings.board.name, settings.local.socket)
             await hub.run(self._end_of_life)
 
 

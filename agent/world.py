@@ -116,6 +116,19 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
             return sim.SimBoard(world, monotonic_ms=clock.monotonic_ms)
 
 
+def output_names(config: BoardConfig) -> list[str]:
+    """Return what a board will drive, from its configuration alone: it may be that of another machine."""
+    match config.name:
+        case "linux":
+            return [relay.name for relay in config.linux.relays]
+        case "replay":
+            return []
+        case "sim":
+            from hal.sim.building import FLAT  # noqa: PLC0415
+
+            return [zone.name for zone in FLAT.zones]
+
+
 class _RadioBoard:
     """A board whose network is a Zigbee stick instead of its own."""
 

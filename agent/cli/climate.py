@@ -1,9 +1,12 @@
 """`climahub climate`: what every zone does and why, and orders for it. Fahrenheit exists here and nowhere deeper."""
 
+import contextlib
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 import msgspec
@@ -11,7 +14,9 @@ import msgspec
 from agent.cli import local_client
 from agent.cli.asking import asked, config_option, socket_option
 from agent.cli.epilog import epilog
-from agent.local.climate import ALL_ZONES, ClimateReport, ZoneReport
+from agent.cli.words import duration
+from agent.climate.holds import Until
+from agent.local.climate import ALL_ZONES, ClimateReport, HoldReport, ZoneReport
 
 _FREEZING_F = 32.0
 _F_PER_K = 1.8
@@ -82,7 +87,7 @@ def status(as_json: bool, unit: str, config_file: Path | None, socket_path: Path
 
     def show(path: Path) -> None:
         body = local_client.fetch(path, "/v1/climate")
-        click.echo(body if as_json else as_text(_decoded(body), unit))
+        click.echo(body if as_json else as_text(local_client.decode(body, ClimateReport), unit))
 
     return asked(show, config_file, socket_path)
 
@@ -197,7 +202,7 @@ def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **gi
         return _told(zone, {"do": "drop_schedule", "name": given["drop"]}, config_file, socket_path)
 
     def show(path: Path) -> None:
-        report = _decoded(local_client.fetch(path, "/v1/climate"))
+        report = local_client.decode(local_client.fetch(path, "/v1/climate"), ClimateReport)
         for found in report.zones:
             if zone in {found.zone, ALL_ZONES}:
                 shown = {"zone": found.zone, "follows": found.schedule, "schedules": found.schedules}
@@ -210,20 +215,12 @@ def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_pat
     def tell(path: Path) -> None:
         body = msgspec.json.encode(order)
         local_client.fetch(path, f"/v1/climate/{quote(zone, safe='')}", method="POST", content=body)
-        report = _decoded(local_client.fetch(path, "/v1/climate"))
+        report = local_client.decode(local_client.fetch(path, "/v1/climate"), ClimateReport)
         for found in report.zones:
             if zone in {found.zone, ALL_ZONES}:
                 click.echo(f"{found.zone}: {_setpoints(found, 'C')}, {found.mode}; {found.in_force}")
 
     return asked(tell, config_file, socket_path)
-
-
-def _decoded(body: bytes) -> ClimateReport:
-    try:
-        return msgspec.json.decode(body, type=ClimateReport)
-    except msgspec.DecodeError as error:
-        text = f"the hub's answer is not understood ({error}); are hub and command of one version?"
-        raise local_client.NoAnswer(text) from error
 
 
 def as_text(report: ClimateReport, unit: str = "C") -> str:
@@ -240,13 +237,30 @@ def as_text(report: ClimateReport, unit: str = "C") -> str:
         cells = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
         lines.append(f"{cells}  {report.zones[number - 1].reason if number else 'WHY'}")
     for zone in report.zones:
-        lines += [f"{zone.zone}: {h.kind} {h.id}, {h.start or 'now'} to {h.end or 'resume'}" for h in zone.holds]
+        lines += [f"{zone.zone}: {held.kind} {held.id}, {_span(held, report.timezone)}" for held in zone.holds]
     if report.source is not None:
         extra = " with auxiliary heat" if report.source.is_aux_on else ""
         pump = ", pump on" if report.source.is_pump_on else ""
         stage = f", stage {report.source.stage}" if report.source.stage else ""
         lines.append(f"source: {report.source.action}{stage}{extra}{pump}")
     return "\n".join(lines)
+
+
+def _span(held: HoldReport, timezone: str) -> str:
+    """Return when a hold begins and ends, by the clocks of the house."""
+    begins = f"from {_house_time(held.start, timezone)}" if held.start else "now"
+    if held.end:
+        return f"{begins}, until {_house_time(held.end, timezone)}"
+    if held.left_s is not None:
+        return f"{begins}, for {duration(held.left_s)} more"
+    return f"{begins}, until {'the next block' if held.until == Until.NEXT_BLOCK else 'resumed'}"
+
+
+def _house_time(text: str, timezone: str) -> str:
+    instant = datetime.fromisoformat(text)
+    with contextlib.suppress(ZoneInfoNotFoundError, ValueError):
+        return f"{instant.astimezone(ZoneInfo(timezone)):%a %d %b %H:%M}"
+    return text
 
 
 def _problems(report: ClimateReport) -> Iterator[str]:

@@ -12,6 +12,7 @@ from agent.config import resolve
 from agent.config.example import example_text
 from agent.config.report import check, show, show_text
 from agent.daemon import DEFAULT_CONFIG
+from agent.world import output_names
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -34,7 +35,7 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print errors and warnings as JSON.")
 def check_file(file: Path, as_json: bool) -> int:
     """Look for everything that is wrong with FILE and with the files that it names."""
-    result = check(file, environ=os.environ)
+    result = check(file, environ=os.environ, outputs_of=output_names)
     if as_json:
         click.echo(msgspec.json.encode(result))
     else:

@@ -4,13 +4,13 @@ import contextlib
 import http.client
 import socket
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
 from agent.errors import ClimahubError
-from agent.local.commands import CommandsReport
-from agent.local.status import Status
+
+T = TypeVar("T")
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """A thousand sensors take half a megabyte."""
@@ -112,25 +112,13 @@ def _said(body: bytes) -> str:
         return ""
 
 
-def decode_commands(body: bytes) -> CommandsReport:
-    """Return the journal of commands as values.
+def decode(body: bytes, model: type[T]) -> T:
+    """Return a document as values. Fields that a newer hub has added are passed over.
 
     Raises:
         NoAnswer: It is no such document of a version that this program knows.
     """
     try:
-        return msgspec.json.decode(body, type=CommandsReport)
-    except msgspec.DecodeError as error:
-        raise NoAnswer(f"the hub's answer is not understood ({error}); are hub and command of one version?") from error
-
-
-def decode(body: bytes) -> Status:
-    """Return the status as values. Fields that a newer hub has added are passed over.
-
-    Raises:
-        NoAnswer: It is no status document of a version that this program knows.
-    """
-    try:
-        return msgspec.json.decode(body, type=Status)
+        return msgspec.json.decode(body, type=model)
     except msgspec.DecodeError as error:
         raise NoAnswer(f"the hub's answer is not understood ({error}); are hub and command of one version?") from error

@@ -8,6 +8,7 @@ from agent.cli import local_client
 from agent.cli.asking import asked, config_option, socket_option
 from agent.cli.epilog import epilog
 from agent.cli.status_text import as_text
+from agent.local.status import Status
 
 
 @click.command(
@@ -26,6 +27,6 @@ def status(as_json: bool, config_file: Path | None, socket_path: Path | None) ->
 
     def ask(path: Path) -> None:
         body = local_client.fetch(path)
-        click.echo(body if as_json else as_text(local_client.decode(body)))
+        click.echo(body if as_json else as_text(local_client.decode(body, Status)))
 
     return asked(ask, config_file, socket_path)

@@ -38,7 +38,7 @@ def status(as_json: bool, config_file: Path | None, socket_path: Path | None) ->
 
     def ask(path: Path) -> None:
         body = local_client.fetch(path, "/v1/update")
-        click.echo(body if as_json else as_text(decode(body)))
+        click.echo(body if as_json else as_text(local_client.decode(body, UpdateReport)))
 
     return asked(ask, config_file, socket_path)
 
@@ -80,20 +80,6 @@ def install(file: Path, config_file: Path | None, socket_path: Path | None) -> i
         )
 
     return asked(ask, config_file, socket_path)
-
-
-def decode(body: bytes) -> UpdateReport:
-    """Return the document as values.
-
-    Raises:
-        NoAnswer: It is no such document of a version that this program knows.
-    """
-    try:
-        return msgspec.json.decode(body, type=UpdateReport)
-    except msgspec.DecodeError as error:
-        raise local_client.NoAnswer(
-            f"the hub's answer is not understood ({error}); are hub and command of one version?"
-        ) from error
 
 
 def as_text(report: UpdateReport) -> str:

@@ -3,6 +3,7 @@
 from agent.climate.guard import GuardLimits
 from agent.climate.settings import ClimateSettings, Emitter, SourceKind, SourceSettings, ZoneSettings, law_for
 from agent.config import ClimateConfig
+from agent.config.zones import missing_outputs
 from agent.errors import ConfigInvalid
 from hal.interface import HvacOutputs
 
@@ -16,10 +17,8 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
     if not config.zones:
         return None
     offered = {output.name: output for output in outputs.zones} if outputs else {}
-    missing = [zone.id for zone in config.zones if zone.id not in offered]
-    if missing:
-        there = ", ".join(offered) or "none: this board drives nothing"
-        raise ConfigInvalid(f"climate.zones: this board has no output {', '.join(missing)}; it has {there}")
+    if problem := missing_outputs(config.zones, offered):
+        raise ConfigInvalid(problem)
     has_own = config.source == "none"
     zones = tuple(
         ZoneSettings(

@@ -7,6 +7,7 @@ end to what is below it, so that a window goes back to what was in force before 
 While the time of day is not known no schedule can be followed: what was in force last stays.
 """
 
+import math
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 
@@ -173,6 +174,21 @@ def has_ended(hold: Hold, moment: Moment) -> bool:
     return bool(hold.end_boot) and hold.kind is HoldKind.BOOST
 
 
+def left(hold: Hold, moment: Moment) -> float | None:
+    """Return how many seconds more a hold lasts that was given a duration in this boot; `None` for any other."""
+    if not hold.end_boot or hold.end_boot != moment.boot_id:
+        return None
+    return max(0.0, (hold.end_ms - moment.now_ms) / 1000)
+
+
+def end_utc_ms(hold: Hold, moment: Moment) -> int | None:
+    """Return when a hold ends by the clock as it is now; `None`: not by itself, or that is not known."""
+    left_s = left(hold, moment)
+    if left_s is None or moment.utc_ms is None:
+        return hold.end_utc_ms
+    return moment.utc_ms + round(left_s * 1000)
+
+
 def active(program: Program, moment: Moment) -> list[Hold]:
     """Return the holds that count now, the strongest first."""
     numbered = [
@@ -205,7 +221,7 @@ def in_force(program: Program, moment: Moment, plan: Timeline | None, zone: tzin
         mode = hold.mode or mode
     if holds:
         why, label = holds[0].kind.value, holds[0].id
-        until_ms, sensors = holds[0].end_utc_ms, ()
+        until_ms, sensors = end_utc_ms(holds[0], moment), ()
     until_ms = _earliest(until_ms, _next_start(program, moment))
     asked = apart(heat_c, cool_c, keep=keep)
     setpoints = asked
@@ -215,8 +231,11 @@ def in_force(program: Program, moment: Moment, plan: Timeline | None, zone: tzin
         )
     is_eco = setpoints != asked
     words = _words(why, label) + (", bounded by eco" if is_eco else "")
+    left_s = left(holds[0], moment) if holds else None
     if until_ms is not None:
         words += f", until {_clock_text(until_ms, zone)}"
+    elif left_s is not None:
+        words += f", {math.ceil(left_s / 60)} min more"
     return InForce(mode, setpoints, why, label, until_ms, is_eco, sensors, words)
 
 

@@ -34,7 +34,7 @@ FILE_BYTES_MAX = 1024 * 1024
 """Eight zones with sixteen full schedules each take 900 KiB."""
 
 TICK_S = 10.0
-"""Between two decisions: far below every minimum time, far above what one costs."""
+"""Between two decisions: far below every minimum time, far above what one costs. An order is decided on at once."""
 
 APPLY_S_MAX = 5.0
 """How long the outputs may take before they count as not answering."""
@@ -94,6 +94,7 @@ class Climate:
         self._zone: tzinfo = UTC
         self._zone_name = "UTC"
         self._to_keep = asyncio.Event()
+        self._told = asyncio.Event()
         self._kept_guards: object = None
         self._noticed: dict[str, str] = {}
         self.file_problem = ""
@@ -123,13 +124,14 @@ class Climate:
         return self._zone
 
     def tell(self, zone_id: str, program: Program) -> None:
-        """Put a zone's new program in force at the next decision, and on the disk soon.
+        """Put a zone's new program in force at once, and on the disk soon.
 
         Raises:
             KeyError: There is no such zone.
         """
         self.control.tell(zone_id, program)
         self._to_keep.set()
+        self._told.set()
 
     async def run(self) -> None:
         """Keep the home comfortable until cancelled; every output is off after that."""
@@ -148,11 +150,14 @@ class Climate:
 
     async def _keep_control(self) -> None:
         while True:
+            self._told.clear()
             made = self.control.step(self.moment(), self._observed(), self.zone_info())
             await self._apply(made.demand)
             self._driven_ms = self._clock.monotonic_ms()
             self._note(made)
-            await asyncio.sleep(TICK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._told.wait()
 
     async def _apply(self, demand: HvacDemand, *, repeats: int = 1) -> None:
         """Drive the outputs; what fails is reported, and tried again with the next decision."""

@@ -272,20 +272,8 @@ class CloudClient:
         query: str = "",
     ) -> T:
         """Make one request, count what became of it, and return what its 2xx answer says."""
-        if self._key is None:
-            raise Unauthorized(f"{endpoint.value}: the hub has no key")
-        if wait_s := self.wait_s(endpoint):
-            raise Throttled(f"{endpoint.value} must wait {wait_s:.1f} s", retry_after_s=wait_s)
-        quota = self.quotas[endpoint]
-        slot = quota.begin(timeout_ms=self._timeout_ms)
-        try:
+        with self._request_of(endpoint):
             status, headers, answer = await self._exchange(endpoint, body, encoding, query)
-        except CloudUnavailable as error:
-            if isinstance(error, _NotSent):
-                quota.give_back(slot)
-            self.link.failed(endpoint, str(error))
-            raise
-        quota.end(slot)
         if not 200 <= status < 300:  # noqa: PLR2004
             problem = answers.problem(endpoint.value, status, answer, headers, now_utc_ms=self._clock.utc_ms())
             self._count(endpoint, problem)
@@ -301,6 +289,29 @@ class CloudClient:
             raise CloudUnavailable(text) from error
         self.link.succeeded(endpoint)
         return decoded
+
+    @contextlib.contextmanager
+    def _request_of(self, endpoint: Endpoint) -> Iterator[None]:
+        """Make one request of the quota; one that never left the hub is given back to it.
+
+        Raises:
+            Unauthorized: The hub has no key.
+            Throttled: It is not time yet.
+        """
+        if self._key is None:
+            raise Unauthorized(f"{endpoint.value}: the hub has no key")
+        if wait_s := self.wait_s(endpoint):
+            raise Throttled(f"{endpoint.value} must wait {wait_s:.1f} s", retry_after_s=wait_s)
+        quota = self.quotas[endpoint]
+        slot = quota.begin(timeout_ms=self._timeout_ms)
+        try:
+            yield
+        except CloudUnavailable as error:
+            if isinstance(error, _NotSent):
+                quota.give_back(slot)
+            self.link.failed(endpoint, str(error))
+            raise
+        quota.end(slot)
 
     def _count(self, endpoint: Endpoint, problem: ClimahubError) -> None:
         if isinstance(problem, Refused):
@@ -335,33 +346,20 @@ class CloudClient:
         Raises:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
-        if self._key is None:
-            raise Unauthorized(f"{endpoint.value}: the hub has no key")
-        if wait_s := self.wait_s(endpoint):
-            raise Throttled(f"{endpoint.value} must wait {wait_s:.1f} s", retry_after_s=wait_s)
-        quota = self.quotas[endpoint]
-        slot = quota.begin(timeout_ms=self._timeout_ms)
         url = URL(self._base_url + endpoint.path + tail, encoded=True)
-        keyed = {**headers, "Authorization": f"Bearer {self._key}"}
-        try:
-            with self._translated(endpoint):
+        with self._request_of(endpoint), self._translated(endpoint):
+            keyed = {**headers, "Authorization": f"Bearer {self._key}"}
+            response = await self._opened(endpoint, url, keyed)
+            for _ in range(REDIRECTS_MAX):
+                if response.status not in _REDIRECTS:
+                    break
+                target = url.join(URL(response.headers.get("Location", "")))
+                response.close()
+                if target.scheme != "https" and not (target.scheme == url.scheme and target.host == url.host):
+                    raise CloudUnavailable(f"{endpoint.value}: redirected to {target.origin()}, which is not https")
+                keyed = keyed if target.origin() == url.origin() else dict(headers)
+                url = target
                 response = await self._opened(endpoint, url, keyed)
-                for _ in range(REDIRECTS_MAX):
-                    if response.status not in _REDIRECTS:
-                        break
-                    target = url.join(URL(response.headers.get("Location", "")))
-                    response.close()
-                    if target.scheme != "https" and not (target.scheme == url.scheme and target.host == url.host):
-                        raise CloudUnavailable(f"{endpoint.value}: redirected to {target.origin()}, which is not https")
-                    keyed = keyed if target.origin() == url.origin() else dict(headers)
-                    url = target
-                    response = await self._opened(endpoint, url, keyed)
-        except CloudUnavailable as error:
-            if isinstance(error, _NotSent):
-                quota.give_back(slot)
-            self.link.failed(endpoint, str(error))
-            raise
-        quota.end(slot)
         try:
             with self._translated(endpoint):
                 if response.status not in _STREAMED:

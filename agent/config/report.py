@@ -4,16 +4,17 @@ Owns what a person is told about a configuration; the command line prints it. Ne
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from agent.config.example import toml_value
 from agent.config.keys import KEYS
-from agent.config.loading import Config, Resolved, resolve
+from agent.config.loading import BoardConfig, Config, Resolved, resolve
 from agent.config.reading import ConfigProblems
 from agent.config.secrets import read_api_key, read_sensor_keys
+from agent.config.zones import missing_outputs
 from agent.errors import ConfigInvalid
 
 REDACTED = "(set, not shown)"
@@ -45,13 +46,23 @@ class Shown(msgspec.Struct, frozen=True):
     origin: str
 
 
-def check(path: Path, *, environ: Mapping[str, str]) -> CheckResult:
-    """Look for everything that is wrong with a configuration file and the files that it names; raises nothing."""
+def check(
+    path: Path, *, environ: Mapping[str, str], outputs_of: Callable[[BoardConfig], Sequence[str]] | None = None
+) -> CheckResult:
+    """Look for everything that is wrong with a configuration file and the files that it names; raises nothing.
+
+    Args:
+        path: The file.
+        environ: Of the process, for credentials.
+        outputs_of: Names the outputs of a board, to compare the zones with; `None`: they are not compared.
+    """
     try:
         config = resolve(path, environ=environ).config
     except ConfigProblems as error:
         return CheckResult(errors=tuple(map(str, error.problems)), warnings=())
     errors, warnings = [], list(_missing_files(config))
+    if outputs_of and (problem := missing_outputs(config.climate.zones, outputs_of(config.board))):
+        errors.append(problem)
     if config.cloud.api_key_file is None:
         warnings.append("cloud.api_key_file: not set and no credential passed; the hub needs one of them to run")
     for secret, read in (

@@ -1,6 +1,7 @@
 """The type of `climate.zones`: a table for each zone, checked as a whole. Pure."""
 
 import re
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -47,6 +48,15 @@ def zone_list() -> ValueType:
     return ValueType(
         f"an array of up to {ZONES_MAX} tables such as {example}, with weights and emitter if need be", read
     )
+
+
+def missing_outputs(zones: Sequence[ZoneConfig], offered: Collection[str]) -> str:
+    """Return which zones have no output of the board, in words; empty where each has one."""
+    missing = [zone.id for zone in zones if zone.id not in offered]
+    if not missing:
+        return ""
+    there = ", ".join(offered) or "none: this board drives nothing"
+    return f"climate.zones: this board has no output {', '.join(missing)}; it has {there}"
 
 
 def _zone(table: object, where: str) -> ZoneConfig:

@@ -11,9 +11,10 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from agent.climate import orders
+from agent.climate import holds, orders
 from agent.climate.control import ZoneMind
 from agent.climate.holds import Hold
+from agent.climate.model import Moment
 from agent.climate.orders import Order, carried_out
 from agent.climate.room import Climate
 from agent.climate.schedule import Schedule
@@ -29,7 +30,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class HoldReport(msgspec.Struct, frozen=True):
-    """One exception, under way or yet to come."""
+    """One exception, under way or yet to come.
+
+    `until` is one of `agent.climate.holds.Until`; `left_s` is there for one that was given a duration, also while the
+    time of day is not known.
+    """
 
     id: str
     kind: str
@@ -38,6 +43,8 @@ class HoldReport(msgspec.Struct, frozen=True):
     mode: str | None
     start: str | None
     end: str | None
+    until: str
+    left_s: float | None
 
 
 class ZoneReport(msgspec.Struct, frozen=True):
@@ -128,13 +135,13 @@ def _zone(mind: ZoneMind, climate: Climate, action: HvacAction, duty: float, rea
         problem=problem,
         schedule=program.schedule,
         schedules=list(program.schedules.values()),
-        holds=[_hold(hold) for hold in program.holds],
+        holds=[_hold(hold, climate.moment()) for hold in program.holds],
         rate_k_per_h=round(mind.learned.rate_k_per_h, 2),
         loss_k_per_h=round(mind.learned.loss_k_per_h, 2),
     )
 
 
-def _hold(hold: Hold) -> HoldReport:
+def _hold(hold: Hold, moment: Moment) -> HoldReport:
     return HoldReport(
         hold.id,
         hold.kind.value,
@@ -142,7 +149,9 @@ def _hold(hold: Hold) -> HoldReport:
         hold.cool_setpoint_c,
         hold.mode.value if hold.mode else None,
         _text(hold.start_utc_ms),
-        _text(hold.end_utc_ms),
+        _text(holds.end_utc_ms(hold, moment)),
+        hold.until.value,
+        holds.left(hold, moment),
     )
 
 

@@ -42,11 +42,7 @@ class LocalHub:
         Raises:
             NoAnswer: Also where hub and command are of different versions.
         """
-        try:
-            return msgspec.json.decode(self.get(), type=ZigbeeReport)
-        except msgspec.DecodeError as error:
-            text = f"the hub's answer is not understood ({error}); are hub and command of one version?"
-            raise local_client.NoAnswer(text) from error
+        return local_client.decode(self.get(), ZigbeeReport)
 
     def post(self, what: str, asked: Any = None) -> None:  # noqa: ANN401 (any JSON)
         """Ask the hub to do something.

@@ -36,6 +36,32 @@ def test_a_bad_file_tells_all_mistakes(bad: Path, capsys: pytest.CaptureFixture[
     assert "can be used" not in text
 
 
+ZONES = '[climate]\nzones = [{ id = "living", sensors = ["a"] }, { id = "bath", sensors = ["a"] }]\n'
+
+
+@pytest.mark.parametrize(
+    ("board", "said"),
+    [
+        ("[board]\nname = 'sim'\n", "no output bath; it has living, kitchen, bedroom, bathroom"),
+        (
+            "[board]\nname = 'linux'\n[board.linux]\nrelays = [{ name = 'bath', heat_line = 17 }]\n",
+            "no output living; it has bath",
+        ),
+        ("[board]\nname = 'linux'\n", "no output living, bath; it has none: this board drives nothing"),
+        (
+            "[board]\nname = 'replay'\n[board.replay]\nrecording = 'r.csv'\nmap = 'r.toml'\n",
+            "no output living, bath; it has none",
+        ),
+    ],
+)
+def test_zones_that_the_board_cannot_drive(
+    good: Path, board: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good.write_text(good.read_text() + board + ZONES)
+    assert root.run(["config", "check", str(good)]) == exits.CONFIG
+    assert f"error    climate.zones: this board has {said}" in capsys.readouterr().out
+
+
 def test_check_as_json(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["config", "check", "--json", str(bad)]) == exits.CONFIG
     assert len(json.loads(capsys.readouterr().out)["errors"]) == 2

@@ -120,7 +120,14 @@ def test_a_duration_does_not_follow_a_clock_that_is_set() -> None:
     boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.TIME, end_boot="boot", end_ms=101 * H, end_utc_ms=NOON + H)
     program = with_hold(PROGRAM, boost, at(0))
     stepped = Moment("boot", 100 * H + H // 2, NOON + 9 * H)
-    assert look(program, stepped).why == "boost"
+    found = look(program, stepped)
+    assert (found.why, found.until_utc_ms) == ("boost", NOON + 9 * H + H // 2)
+
+
+def test_a_duration_is_told_while_the_time_is_unknown() -> None:
+    boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.TIME, end_boot="boot", end_ms=101 * H)
+    found = look(with_hold(PROGRAM, boost, at(0, is_known=False)), at(0.9, is_known=False))
+    assert (found.until_utc_ms, found.reason) == (None, "boost, 6 min more")
 
 
 def test_after_a_reboot_without_the_time_a_boost_is_over_and_a_hold_goes_on() -> None:

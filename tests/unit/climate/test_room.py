@@ -166,6 +166,18 @@ async def test_what_it_was_told_survives_a_restart(bench: Bench) -> None:
         climate.tell("attic", program)
 
 
+async def test_an_order_is_decided_on_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "TICK_S", 3600.0)
+    climate = bench.make()
+    bench.start(climate)
+    await bench.until(lambda: bench.outputs.applied)
+    assert climate.control.last is not None
+    assert "20.0" in climate.control.last.reasons[0]
+    climate.tell("z", Program(setpoints=Setpoints(10.0, 26.0)))
+    await bench.until(lambda: len(bench.outputs.applied) > 1)
+    assert "10.0" in climate.control.last.reasons[0]
+
+
 async def test_a_file_that_cannot_be_read_is_put_aside(bench: Bench) -> None:
     (bench.directory / FILE_NAME).write_bytes(b"{")
     climate = bench.make()

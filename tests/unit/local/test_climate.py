@@ -120,7 +120,7 @@ async def test_set_hold_eco_and_resume(hub: tuple[Path, Climate], capsys: pytest
     said = capsys.readouterr().out
     assert said == "living: 22.0 to 25.0 °C, auto; hold, until Wed 15:00\n"
     assert await climahub(path, "status") == exits.OK
-    assert "living: hold mine, now to 2026-01-14T14:00:00Z" in capsys.readouterr().out
+    assert "living: hold mine, now, until Wed 14 Jan 15:00" in capsys.readouterr().out
     assert await climahub(path, "eco", "on", "--heat-limit", "18") == exits.OK
     assert "living: 18.0 to 25.6 °C, auto; hold, bounded by eco" in capsys.readouterr().out
     assert await climahub(path, "eco", "off") == exits.OK
@@ -183,6 +183,27 @@ async def test_temperatures_and_durations_are_read_as_people_write_them(hub: tup
     assert await climahub(hub[0], "set", "--heat", "warm") == exits.USAGE
     assert await climahub(hub[0], "hold", "--heat", "20", "--for", "soon") == exits.USAGE
     assert await climahub(hub[0], "hold", "--heat", "20.5°C", "--for", "90") == exits.OK
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"start": "2026-01-14T21:30:00Z", "end": "2026-01-15T05:00:00Z"},
+            "from Wed 14 Jan 22:30, until Thu 15 Jan 06:00",
+        ),
+        ({"until": "time", "left_s": 3540.0}, "now, for 59 min more"),
+        ({"until": "next_block"}, "now, until the next block"),
+        ({}, "now, until resumed"),
+    ],
+)
+async def test_a_hold_is_shown_with_its_end_by_the_clocks_of_the_house(
+    hub: tuple[Path, Climate], changed: dict[str, object], said: str
+) -> None:
+    nothing = door.HoldReport("h", "hold", 20.0, None, None, None, None, "changed", None)
+    report = door.build_climate(hub[1])
+    zone = msgspec.structs.replace(report.zones[0], holds=[msgspec.structs.replace(nothing, **changed)])
+    assert f"living: hold h, {said}" in as_text(msgspec.structs.replace(report, zones=[zone]))
 
 
 def test_a_hub_without_zones_says_so() -> None:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from agent.cli import local_client
 from agent.cli.root import run
-from agent.cli.update import as_text, decode
+from agent.cli.update import as_text
 from agent.cloud.client import CloudClient
 from agent.config import OtaConfig, resolve_text
 from agent.foundation.clock import SystemClock
@@ -101,15 +101,15 @@ async def test_a_bundle_goes_through_the_door(
 
 
 async def test_the_document_is_read_back(door: Path) -> None:
-    report = decode(await asyncio.to_thread(local_client.fetch, door, "/v1/update"))
+    report = local_client.decode(await asyncio.to_thread(local_client.fetch, door, "/v1/update"), UpdateReport)
     assert (report.version, report.warning, len(report.trusted_keys)) == ("1.0.0", "", 1)
     with pytest.raises(local_client.NoAnswer):
-        decode(b"{}")
+        local_client.decode(b"{}", UpdateReport)
 
 
 async def test_unsigned_is_told_loudly(updates: Updates, tmp_path: Path, door: Path) -> None:
     updates._config = config(tmp_path, allow_unsigned=True)
-    report = decode(await asyncio.to_thread(local_client.fetch, door, "/v1/update"))
+    report = local_client.decode(await asyncio.to_thread(local_client.fetch, door, "/v1/update"), UpdateReport)
     assert report.warning == UNSIGNED_WARNING
     assert as_text(report).startswith(f"! {UNSIGNED_WARNING}")
 
