@@ -14,6 +14,14 @@ from agent.foundation.operations import Operation
 BOOT_UPTIME_MS = 12_000
 """How long after the boot's beginning the agent starts on a Pi with Debian."""
 
+PROCESS_START_S = 0.5
+"""How long a new process takes to its first moment: never within the millisecond in which the last one ended."""
+
+REBOOT_S = 20.0
+"""How long a restart of the machine takes, up to the agent's first moment."""
+
+REBOOT_UNSYNCHRONISED_S = 5.0
+"""How long NTP takes after a restart, with a network."""
 
 _TREES = "slots/"
 _GROWING = {"update.part", "update.bundle", "image.part", "image.raucb"}

@@ -36,7 +36,7 @@ from agent.rehearsal.boards import Stage, stage_for
 from agent.rehearsal.command_oracle import CommandCounts, CommandOracle
 from agent.rehearsal.eavesdropper import Eavesdropper
 from agent.rehearsal.loop import Livelock, MemoryConnector, VirtualLoop
-from agent.rehearsal.machine import Machine, PowerCut, SimulatedHost
+from agent.rehearsal.machine import PROCESS_START_S, REBOOT_S, REBOOT_UNSYNCHRONISED_S, Machine, PowerCut, SimulatedHost
 from agent.rehearsal.mishaps import Mishap, MishapKind, Profile
 from agent.rehearsal.operator import Operator
 from agent.rehearsal.options import Options
@@ -52,12 +52,6 @@ from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbo
 
 BASE_URL = "http://127.0.0.1:8443"
 """Nobody listens there: `MemoryConnector` leads every connection to the reference cloud."""
-REBOOT_S = 20.0
-"""How long a restart of the machine takes, up to the agent's first moment."""
-
-REBOOT_UNSYNCHRONISED_S = 5.0
-"""How long NTP takes after a restart, with a network."""
-
 PROVISIONING_S = 900.0
 """How long it takes until somebody has carried a new key to a hub that was reset."""
 
@@ -278,6 +272,7 @@ class Rehearsal:
                 self.machine.start(unsynchronised_s=mishap.unsynchronised_s if mishap else REBOOT_UNSYNCHRONISED_S)
                 self.rollout.boot()
             else:
+                await asyncio.sleep(PROCESS_START_S)
                 self.machine.restart()
 
     def _finish_reset(self) -> Mishap | None:

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from agent.climate import orders
+from agent.climate.belief import Belief
 from agent.climate.guard import Guard
 from agent.climate.holds import Hold, Program, Remembered
 from agent.climate.kept import Kept, KeptZone
@@ -53,7 +54,7 @@ from hal.zigbee.options import NETWORK_FILE, SENSORS_FILE, STICK_FILE
 
 NOW = Moment("boot", 5000, 1_774_785_600_000)
 ADDED = "added_by_a_newer_release"
-OPEN_MAPS = frozenset({"sensors", "zones", "schedules", "pending", "unknown", "payload"})
+OPEN_MAPS = frozenset({"sensors", "zones", "schedules", "beliefs", "pending", "unknown", "payload"})
 """Members whose keys are data, so that a newer release has nothing to add there."""
 
 
@@ -75,7 +76,7 @@ CLIMATE = Kept(
     4000,
     {"living": KeptZone(Program(schedules={"week": WEEK}, schedule="week", holds=(Hold("h", heat_setpoint_c=22.0),),
                                 last=Remembered(Setpoints(21.0, 26.0), "Day")), guard=Guard(False, 1, (1,)))},
-    Guard(False, 1), Guard(False, 2), Guard(False, 3),
+    Guard(False, 1), Guard(False, 2), Guard(False, 3), {"hall": Belief(20.5, 3000)},
 )  # fmt: skip
 SETTINGS = sync.Stored(DeviceSettings(600, location=Location(52.5, 13.4)), {"timezone": "Europe/Berlin"}, "c-1")
 UPDATE = Record(
