@@ -1,4 +1,7 @@
-"""The drop-in for a Zigbee stick under a real systemd: the confined agent opens the port, pairs and relays."""
+"""The drop-in for a Zigbee stick under a real systemd: the confined agent opens the port, pairs and relays.
+
+Runs before the releases are tried: a release of theirs sees its own packages only, and those of a radio are not in it.
+"""
 
 import json
 import os
@@ -14,6 +17,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 CLIMAHUB = "/opt/climahub/bin/climahub"
+PIP = "/opt/climahub/bin/pip"
 CONFIG = "/etc/climahub/config.toml"
 DROP_IN = "/etc/systemd/system/climahub.service.d/zigbee.conf"
 STICK = "/opt/stick/stick"
@@ -24,6 +28,7 @@ HOUSE = '[[device]]\nname = "bedroom"\nmodel = "climate"\nvalues = { temperature
 def stick(machine: Machine) -> Iterator[Machine]:
     """The machine with an emulated stick in it, whose port belongs to the group that udev gives serial ports."""
     (wheel,) = (machine.root / "root").glob("climahub-*.whl")
+    before = packages(machine)
     pip_install(machine, f"/root/{wheel.name}[zigbee]")
     machine.write(f"{STICK}.toml", HOUSE)
     emulated = ("ncp", "--pty", f"{STICK}.port", "--devices", f"{STICK}.toml", "--control", f"{STICK}.orders")
@@ -39,6 +44,12 @@ def stick(machine: Machine) -> Iterator[Machine]:
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "climahub")
     machine.run("systemctl", "stop", "stick")
+    machine.run(PIP, "--quiet", "uninstall", "--yes", *(packages(machine) - before))
+
+
+def packages(machine: Machine) -> set[str]:
+    listed = json.loads(machine.run(PIP, "--disable-pip-version-check", "list", "--format", "json"))
+    return {package["name"] for package in listed}
 
 
 def radio(machine: Machine) -> dict[str, str]:
