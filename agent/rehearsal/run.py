@@ -55,6 +55,7 @@ BASE_URL = "http://127.0.0.1:8443"
 REBOOT_S = 20.0
 """How long a restart of the machine takes, up to the agent's first moment."""
 
+PROCESS_S_MIN = 1.0  # from one start to the next: two lives never sample in one moment
 REBOOT_UNSYNCHRONISED_S = 5.0
 """How long NTP takes after a restart, with a network."""
 
@@ -267,9 +268,9 @@ class Rehearsal:
         """Let the hub live, die and live again until the end."""
         while (left_s := self.duration_s - self._loop.time()) > 0:
             mishap = self._finish_reset() or await self._one_life(left_s)
-            if mishap is not None:
-                self.crashes += 1
-                await asyncio.sleep(mishap.lasts_s)
+            self.crashes += mishap is not None
+            lasted_s = left_s - (self.duration_s - self._loop.time())
+            await asyncio.sleep(mishap.lasts_s if mishap else max(0.0, PROCESS_S_MIN - lasted_s))
             is_power_cut = mishap is not None and mishap.kind is MishapKind.POWER_CUT
             if is_power_cut or self._is_rebooting:
                 if not is_power_cut:
