@@ -204,7 +204,7 @@ class Hub:
     def _has_times(self) -> bool:
         """Whether all readings of this boot have their time."""
         outbox = self.telemetry.outbox
-        return self.world.clock.utc_ms() is not None and (outbox is None or not outbox.stats().unanchored)
+        return self.world.clock.utc_ms() is not None and outbox is not None and not outbox.stats().unanchored
 
     async def _reboot(self, reason: str) -> None:
         """Restart the machine for an update, with nothing left in memory only.
@@ -213,6 +213,7 @@ class Hub:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANCHOR_S_MAX):
+                await self.telemetry.flush()
                 while not self._has_times:  # noqa: ASYNC110 - neither the clock nor the outbox has an event for it
                     await asyncio.sleep(ANCHOR_LOOK_S)
         await self.telemetry.flush()
