@@ -54,4 +54,6 @@ def usual_duty(
     if lost_for_s >= settings.fallback_s_max:
         return 0.0, f"off: no usable sensor for {settings.fallback_s_max / 3600:.0f} h ({room.problem})"
     duty = min(mean_duty, settings.fallback_duty_max)
+    if duty <= law.NOTHING:
+        return 0.0, f"idle: no usable sensor ({room.problem}), and it needed no heat of late"
     return duty, f"heating blindly at {duty:.0%}: no usable sensor ({room.problem})"

@@ -14,6 +14,9 @@ BEHIND_K = 1.0
 STUCK_AFTER_S = 3600.0
 """So long after it went off, what is in the radiators has been given to the room."""
 
+STUCK_UNTIL_S = 12 * 3600.0
+"""A relay sticks as it is switched off: what gets warm much later is the weather."""
+
 STUCK_ABOVE_K = 2.0
 STUCK_RISE_K = 1.0
 STUCK_WINDOW_S = 3600.0
@@ -72,7 +75,8 @@ def step(watch: Watch, *, value_c: float, setpoint_c: float, is_heated: bool, dt
     is_stuck = watch.is_stuck
     off_c = watch.off_c
     if window_s >= STUCK_WINDOW_S:
-        is_stuck = value_c - off_c >= STUCK_RISE_K and value_c >= setpoint_c + STUCK_ABOVE_K
+        is_rising = value_c - off_c >= STUCK_RISE_K and value_c >= setpoint_c + STUCK_ABOVE_K
+        is_stuck = is_rising and (off_s < STUCK_UNTIL_S or watch.is_stuck)
         off_c, window_s = value_c, 0.0
     return msgspec.structs.replace(watch, off_s=off_s, off_c=off_c, off_window_s=window_s, is_stuck=is_stuck)
 

@@ -159,7 +159,9 @@ def fourteen_days(days: int, seed: int, tolerance_k: float | None) -> dict[str, 
     }
 
 
-def mornings(seed: int, days: int, learning_days: int, fixed_lead_s: float | None) -> dict[str, object]:
+def mornings(
+    seed: int, days: int, learning_days: int, fixed_lead_s: float | None, *, is_shared: bool = False
+) -> dict[str, object]:
     """Return when the setpoint of 06:00 was reached, by the thermostat's own sensor, and what all nights cost.
 
     Args:
@@ -167,6 +169,7 @@ def mornings(seed: int, days: int, learning_days: int, fixed_lead_s: float | Non
         days: After those of learning.
         learning_days: How many there are.
         fixed_lead_s: Begin so long before, in place of the optimum start.
+        is_shared: On one heat pump for all rooms, in place of equipment of their own.
     """
     start_h = 6.0 - (fixed_lead_s or 0.0) / 3600
     begin = f"{int(start_h):02}:{round(start_h % 1 * 60):02}"
@@ -174,7 +177,7 @@ def mornings(seed: int, days: int, learning_days: int, fixed_lead_s: float | Non
     start_ms = WINTER_MS - H_MS  # midnight in Berlin
     home = Home(
         HomeOptions(
-            settings=climate(SourceSettings(), has_optimum_start=fixed_lead_s is None),
+            settings=climate(HEAT_PUMP if is_shared else SourceSettings(), has_optimum_start=fixed_lead_s is None),
             seed=seed,
             start_utc_ms=start_ms,
             programs={room: Program(schedules={"w": week}, schedule="w") for room in ROOMS},
@@ -200,6 +203,7 @@ def mornings(seed: int, days: int, learning_days: int, fixed_lead_s: float | Non
         home.run((day + 1) * DAY_MS)
     return {
         "seed": seed,
+        "source": "shared" if is_shared else "own",
         "start": "optimum" if fixed_lead_s is None else f"fixed, {fixed_lead_s / 3600:g} h before",
         "within_10_min": round(sum(abs(minutes) <= 10 for minutes in reached_min) / len(reached_min), 3),
         "within_15_min": round(sum(abs(minutes) <= 15 for minutes in reached_min) / len(reached_min), 3),
@@ -267,7 +271,10 @@ def main() -> None:
                 ],
                 "comparison": [fourteen_days(days, seed, kind) for seed in seeds for kind in (0.3, 0.5, None)],
                 "optimum_start": [
-                    mornings(seed, 3 if quick else 20, 5, lead_s) for seed in seeds for lead_s in (None, 7200.0)
+                    mornings(seed, 3 if quick else 20, 5, lead_s, is_shared=is_shared)
+                    for is_shared in (False, True)
+                    for seed in seeds
+                    for lead_s in (None, 7200.0)
                 ],
             },
             indent=1,

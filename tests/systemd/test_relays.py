@@ -125,6 +125,7 @@ def test_killed_or_hanging_it_leaves_no_relay_on(heated: Machine, signal: str) -
     last = max(number for number, (process, _) in enumerate(after) if process == dead)
     assert after[last] == [dead, "on"]
     # Who comes next is neither the dead nor his successor.
+    assert len(after) > last + 1, "nobody has switched off what the dead left on"
     sweeper = after[last + 1][0]
     assert sweeper not in {dead, pid(heated)}
     assert [did for process, did in after[last + 1 :] if process == sweeper][-2:] == ["off", "released"]

@@ -339,4 +339,6 @@ def test_no_sequence_of_wishes_breaks_a_rule(
 def test_a_room_of_which_nothing_was_ever_heard_is_left_alone() -> None:
     bench = Bench(home())
     nothing = msgspec.structs.replace(inputs(None), room=fusion.NOTHING_KNOWN, coldest_c=None)
-    assert bench.run(nothing, minutes=30).demand.zones == {"z0": OFF}
+    made = bench.run(nothing, minutes=30)
+    assert made.demand.zones == {"z0": OFF}
+    assert made.reasons[0].startswith("idle: no usable sensor")

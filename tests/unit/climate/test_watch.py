@@ -56,3 +56,11 @@ def test_what_the_radiators_still_hold_is_no_stuck_relay() -> None:
 
 def test_a_room_that_is_not_above_its_setpoint_may_rise() -> None:
     assert not run([15.0 + minute / 50 for minute in range(300)], is_heated=False).is_stuck
+
+
+def test_a_summers_day_is_no_stuck_relay() -> None:
+    """Found by the soak: hundreds of notices a year, all in summer."""
+    calm = run([21.0] * 13 * 60, is_heated=False)
+    warm = [21.0 + minute / 40 for minute in range(300)]
+    assert not run(warm, is_heated=False, watch=calm).is_stuck
+    assert run(warm, is_heated=False).is_stuck
