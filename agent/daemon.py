@@ -66,10 +66,10 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
     return 0
 
 
-def outputs_off(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
+def outputs_off(config_path: Path) -> int:
     """Switch off what an agent that is gone may have left on; return the exit code."""
     try:
-        world.outputs_off(config.load(config_path, environ=environ).board)
+        world.outputs_off(config.load_board(config_path))
     except (ConfigInvalid, HalError) as error:
         return _refuse(EXIT_CONFIG, error)
     return 0

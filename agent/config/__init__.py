@@ -12,6 +12,7 @@ from agent.config.loading import (
     StorageConfig,
     ZigbeeConfig,
     load,
+    load_board,
     resolve,
     resolve_text,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "StorageConfig",
     "ZigbeeConfig",
     "load",
+    "load_board",
     "resolve",
     "resolve_text",
 ]

@@ -231,6 +231,19 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Config:
     return resolve(path, environ=environ).config
 
 
+def load_board(path: Path) -> BoardConfig:
+    """Read the tables of the board alone, whatever is wrong with the others: outputs must go off all the same.
+
+    Raises:
+        ConfigInvalid: The file cannot be read, or these tables cannot be used.
+    """
+    read = read_values(read_text(path), file=str(path), directory=path.parent.absolute())
+    problems = [problem for problem in read.problems if problem.key.partition(".")[0] in {"", "board"}]
+    if problems:
+        raise ConfigProblems(*problems)
+    return _board(read.values)
+
+
 def resolve(path: Path, *, environ: Mapping[str, str]) -> Resolved:
     """Read a configuration file and remember where each value came from.
 
@@ -298,12 +311,7 @@ def _build(values: Mapping[str, object]) -> Config:
     primary = {kind: str(source) for kind in SensorKind if (source := values[f"sensors.primary.{kind}"]) is not None}
     return Config(
         cloud=CloudConfig(**_section(values, "cloud")),
-        board=BoardConfig(
-            **_section(values, "board"),
-            sim=SimConfig(**_section(values, "board.sim")),
-            replay=ReplayConfig(**_section(values, "board.replay")),
-            linux=LinuxConfig(**_section(values, "board.linux")),
-        ),
+        board=_board(values),
         sensors=SensorsConfig(**_section(values, "sensors"), primary=MappingProxyType(primary)),
         storage=StorageConfig(**_section(values, "storage")),
         commands=CommandsConfig(**_section(values, "commands")),
@@ -314,6 +322,15 @@ def _build(values: Mapping[str, object]) -> Config:
         zigbee=ZigbeeConfig(**_section(values, "zigbee")),
         local=LocalConfig(**_section(values, "local")),
         log=LogConfig(**_section(values, "log")),
+    )
+
+
+def _board(values: Mapping[str, object]) -> BoardConfig:
+    return BoardConfig(
+        **_section(values, "board"),
+        sim=SimConfig(**_section(values, "board.sim")),
+        replay=ReplayConfig(**_section(values, "board.replay")),
+        linux=LinuxConfig(**_section(values, "board.linux")),
     )
 
 

@@ -219,13 +219,31 @@ async def test_the_configuration_wires_the_board(tmp_path: Path, gpiod: FakeGpio
 def test_outputs_off_is_what_the_unit_does_after_the_agent(tmp_path: Path, gpiod: FakeGpiod) -> None:
     path = tmp_path / "config.toml"
     path.write_text(LINUX)
-    assert daemon.outputs_off(path, {}) == 0
+    assert daemon.outputs_off(path) == 0
     assert gpiod.released
     assert set(gpiod.values.values()) == {"inactive"}
     gpiod.error = OSError(16, "Device or resource busy")
-    assert daemon.outputs_off(path, {}) == daemon.EXIT_CONFIG
+    assert daemon.outputs_off(path) == daemon.EXIT_CONFIG
     path.write_text('[cloud]\nbase_url = "https://a.example"\n')
-    assert daemon.outputs_off(path, {}) == 0
+    assert daemon.outputs_off(path) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "is_off"),
+    [
+        ("[climate]\nof_a_newer_release = 1\n", 0, True),
+        ("[of_a_newer_release]\n", 0, True),
+        ("[board.linux.wrong]\n", daemon.EXIT_CONFIG, False),
+        ("[climate\n", daemon.EXIT_CONFIG, False),
+    ],
+)
+def test_outputs_go_off_whatever_else_the_configuration_says(
+    tmp_path: Path, gpiod: FakeGpiod, wrong: str, code: int, *, is_off: bool
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(LINUX + wrong)
+    assert daemon.outputs_off(path) == code
+    assert gpiod.released is is_off
 
 
 @pytest.mark.parametrize(
