@@ -40,6 +40,7 @@ from agent.local.updates import routes as update_routes
 from agent.local.zigbee import ZigbeeReport, build_zigbee
 from agent.local.zigbee_door import ZigbeeDoor
 from agent.ota.room import Updates
+from agent.ota.surroundings import Surroundings
 from agent.pairing.room import Pairing
 from agent.settings.sync import SettingsSync
 from agent.telemetry.intake import Intake
@@ -185,19 +186,21 @@ class Hub:
             rng=self.world.rng,
             disk=self.world.disk,
             disk_free_bytes_min=storage.disk_free_bytes_min,
-            checks=trial_checks(
-                self.status,
-                socket=self.config.local.socket if self.world.serve else None,
-                control_problem=self._control_problem,
-                radio_problem=self._radio_problem,
-            ),
-            fresh_sensors=lambda: fresh_sensors(self.status(), self._rhythm().interval_s),
-            local_time=self._local_time,
-            is_metered=self._is_metered,
             phase=phase_of(self.world.read_key() or ""),
-            add_fault=lambda text: self.faults.add("updates", text),
-            reboot=self._reboot,
             installer=self.world.installer,
+            hub=Surroundings(
+                checks=trial_checks(
+                    self.status,
+                    socket=self.config.local.socket if self.world.serve else None,
+                    control_problem=self._control_problem,
+                    radio_problem=self._radio_problem,
+                ),
+                fresh_sensors=lambda: fresh_sensors(self.status(), self._rhythm().interval_s),
+                local_time=self._local_time,
+                is_metered=self._is_metered,
+                reboot=self._reboot,
+                add_fault=lambda text: self.faults.add("updates", text),
+            ),
         )
 
     @property

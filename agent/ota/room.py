@@ -8,7 +8,6 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 
 from agent.cloud.client import CloudClient
@@ -41,7 +40,8 @@ from agent.ota.manifest import HubFacts, Offer, PayloadType
 from agent.ota.reporting import Reporter
 from agent.ota.running import Running
 from agent.ota.slots import Placed, Slots
-from agent.ota.trying import Check, Trying
+from agent.ota.surroundings import Surroundings
+from agent.ota.trying import Trying
 from hal.errors import HalError
 from hal.images import ImageInstaller
 
@@ -78,14 +78,9 @@ class Updates:
         rng: random.Random,
         disk: Disk,
         disk_free_bytes_min: int,
-        checks: Mapping[str, Check],
-        fresh_sensors: Callable[[], int],
-        local_time: Callable[[], datetime | None],
-        is_metered: Callable[[], bool],
         phase: float,
-        add_fault: Callable[[str], None],
-        reboot: Callable[[str], Awaitable[None]],
         installer: ImageInstaller | None,
+        hub: Surroundings,
     ) -> None:
         """Prepare; nothing is read.
 
@@ -98,25 +93,17 @@ class Updates:
             rng: For jitter.
             disk: For the book and the keys.
             disk_free_bytes_min: What an update leaves to everybody else.
-            checks: What a release on trial has to show, by name; the cloud is not among it.
-            fresh_sensors: How many sensors deliver.
-            local_time: The time in the hub's time zone; `None` while it is not known.
-            is_metered: Whether the link is paid by volume.
             phase: Of this hub among its neighbours, from 0 up to 1.
-            add_fault: Told of what went wrong.
-            reboot: Asks the machine to restart, for a reason; raises `RebootFailed`.
             installer: Of images of the whole system; `None` where there can be none.
+            hub: What is around.
         """
         self._config = config
         self.running = running
         self._client = client
         self._clock = clock
         self._rng = rng
-        self._fresh_sensors = fresh_sensors
-        self._local_time = local_time
-        self._is_metered = is_metered
         self._phase = phase
-        self._add_fault = add_fault
+        self._hub = hub
         self._worker = running.worker
         self._window = policy.window_from(config.window)
         self.slots = Slots(Trees(directory, disk), disk, running=running.slot)
@@ -130,10 +117,12 @@ class Updates:
             intake=self.intake,
             worker=self._worker,
             boot_id=clock.boot_id,
-            reboot=reboot,
+            reboot=hub.reboot,
             hindered=self._hindered,
         )
-        self._trying = Trying(checks, fresh_sensors, healthy_s=config.trial_s, deadline_s=config.trial_deadline_s)
+        self._trying = Trying(
+            hub.checks, hub.fresh_sensors, healthy_s=config.trial_s, deadline_s=config.trial_deadline_s
+        )
         self._reporter = Reporter(self.book, client)
         self._downloader = Downloader(
             client,
@@ -381,10 +370,10 @@ class Updates:
             await self._pause(RETRY_S)
             return
         if image.is_image(self.book.record):
-            await self.imaging.restart(self._fresh_sensors())
+            await self.imaging.restart(self._hub.fresh_sensors())
             await self._reconcile()
             return
-        await self.book.advance(Event.RESTART, fresh_sensors=self._fresh_sensors())
+        await self.book.advance(Event.RESTART, fresh_sensors=self._hub.fresh_sensors())
         record = self.book.record
         placed = Placed(record.slot, record.digest, record.offer.version, record.sequence)
         await self._worker.run(lambda: self.slots.arm(placed, tries=self._config.trial_starts_max))
@@ -475,7 +464,7 @@ class Updates:
             self._fault(problem)
 
     def _moment(self) -> policy.Moment:
-        return policy.Moment(self._local_time(), self._is_metered(), self.book.record.is_held, self._is_urgent)
+        return policy.Moment(self._hub.local_time(), self._hub.is_metered(), self.book.record.is_held, self._is_urgent)
 
     def _hindered(self, why: str) -> None:
         if why != self.problem:
@@ -484,7 +473,7 @@ class Updates:
 
     def _fault(self, text: str) -> None:
         _log.warning("updates: %s", text)
-        self._add_fault(text)
+        self._hub.add_fault(text)
 
     def _ended(self) -> None:
         self._is_urgent = False

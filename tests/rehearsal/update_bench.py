@@ -27,6 +27,7 @@ from agent.ota.launcher import BASE
 from agent.ota.lifecycle import State
 from agent.ota.room import Updates
 from agent.ota.running import Running
+from agent.ota.surroundings import Surroundings
 from agent.refcloud.admin import NewDevice
 from agent.refcloud.cloud import ReferenceCloud
 from agent.rehearsal.loop import MemoryConnector, VirtualLoop
@@ -174,9 +175,11 @@ class Bench:
                 config=msgspec.structs.replace(CONFIG, keys_dir=self.keys_dir, **self.config),
                 running=Running(version, slot, 1, "rehearsed", "", restart.set, InlineWorker()),
                 client=client, clock=clock, rng=random.Random(1), disk=disk, disk_free_bytes_min=0,
-                checks={"well": well}, fresh_sensors=lambda: 1,
-                local_time=lambda: self.local, is_metered=lambda: self.is_metered,
-                phase=0.5, add_fault=self.faults.append, reboot=self.reboot, installer=self.images,
+                phase=0.5, installer=self.images,
+                hub=Surroundings(
+                    checks={"well": well}, fresh_sensors=lambda: 1, local_time=lambda: self.local,
+                    is_metered=lambda: self.is_metered, reboot=self.reboot, add_fault=self.faults.append,
+                ),
             )  # fmt: skip
             task = self.loop.create_task(room.run())
             self.connector.is_cut = self.is_cloud_down

@@ -28,6 +28,7 @@ from agent.ota.launcher import Failed
 from agent.ota.launcher import State as Account
 from agent.ota.room import Updates
 from agent.ota.running import Running
+from agent.ota.surroundings import Surroundings
 from agent.rehearsal.releases import make, public_key_pem
 from hal.radio import RadioReport, RadioState
 
@@ -50,14 +51,16 @@ async def updates(tmp_path: Path) -> Updates:
         rng=random.Random(1),
         disk=Disk(),
         disk_free_bytes_min=0,
-        checks={},
-        fresh_sensors=lambda: 0,
-        local_time=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-        is_metered=lambda: False,
         phase=0.0,
-        add_fault=lambda _: None,
-        reboot=no_reboot,
         installer=None,
+        hub=Surroundings(
+            checks={},
+            fresh_sensors=lambda: 0,
+            local_time=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+            is_metered=lambda: False,
+            reboot=no_reboot,
+            add_fault=lambda _: None,
+        ),
     )
 
 

@@ -1,0 +1,28 @@
+"""What the room of updates learns of the hub around it, and asks of it. Values only."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from agent.ota.trying import Check
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """The hub, seen from its updates.
+
+    Attributes:
+        checks: What a release on trial has to show, by name; the cloud is not among it.
+        fresh_sensors: Tells how many sensors deliver.
+        local_time: Tells the time in the hub's time zone; `None` while it is not known.
+        is_metered: Tells whether the link is paid by volume.
+        reboot: Asks the machine to restart, for a reason; raises `RebootFailed`.
+        add_fault: Told of what went wrong.
+    """
+
+    checks: Mapping[str, Check]
+    fresh_sensors: Callable[[], int]
+    local_time: Callable[[], datetime | None]
+    is_metered: Callable[[], bool]
+    reboot: Callable[[str], Awaitable[None]]
+    add_fault: Callable[[str], None]
