@@ -186,7 +186,6 @@ class Hub:
             rng=self.world.rng,
             disk=self.world.disk,
             disk_free_bytes_min=storage.disk_free_bytes_min,
-            phase=phase_of(self.world.read_key() or ""),
             installer=self.world.installer,
             hub=Surroundings(
                 checks=trial_checks(
@@ -200,6 +199,7 @@ class Hub:
                 is_metered=self._is_metered,
                 reboot=self._reboot,
                 add_fault=lambda text: self.faults.add("updates", text),
+                phase=phase_of(self.world.read_key() or ""),
             ),
         )
 

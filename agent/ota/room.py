@@ -78,7 +78,6 @@ class Updates:
         rng: random.Random,
         disk: Disk,
         disk_free_bytes_min: int,
-        phase: float,
         installer: ImageInstaller | None,
         hub: Surroundings,
     ) -> None:
@@ -93,7 +92,6 @@ class Updates:
             rng: For jitter.
             disk: For the book and the keys.
             disk_free_bytes_min: What an update leaves to everybody else.
-            phase: Of this hub among its neighbours, from 0 up to 1.
             installer: Of images of the whole system; `None` where there can be none.
             hub: What is around.
         """
@@ -102,7 +100,6 @@ class Updates:
         self._client = client
         self._clock = clock
         self._rng = rng
-        self._phase = phase
         self._hub = hub
         self._worker = running.worker
         self._window = policy.window_from(config.window)
@@ -296,7 +293,7 @@ class Updates:
         await self._worker.run(self.intake.forget)
         await self.book.advance(Event.OFFER, offer=offer)
         if not self._is_urgent:
-            await self._pause(policy.spread_s(self._phase, self._config.spread_s))
+            await self._pause(policy.spread_s(self._hub.phase, self._config.spread_s))
 
     async def _download(self) -> None:
         if self._is_taking_in:

@@ -18,6 +18,7 @@ class Surroundings(msgspec.Struct, frozen=True):
         is_metered: Tells whether the link is paid by volume.
         reboot: Asks the machine to restart, for a reason; raises `RebootFailed`.
         add_fault: Told of what went wrong.
+        phase: Of this hub among its neighbours, from 0 up to 1.
     """
 
     checks: Mapping[str, Check]
@@ -26,3 +27,4 @@ class Surroundings(msgspec.Struct, frozen=True):
     is_metered: Callable[[], bool]
     reboot: Callable[[str], Awaitable[None]]
     add_fault: Callable[[str], None]
+    phase: float

@@ -79,17 +79,8 @@ class Rehearsal:
         self._latency_s_max = rates.latency_s_max
         drawn_orders = draw_orders(random.Random(rng.randrange(2**32)), rates.commands, until_s=self.stage.duration_s)
         self._orders = drawn_orders if options.orders is None else options.orders
-        ids = random.Random(rng.randrange(2**32))
         self._store = MemoryStore()
-        self.cloud = cloud.ReferenceCloud(
-            utc_ms=lambda: self.stage.start_utc_ms + self._now_ms(),
-            monotonic_s=loop.time,
-            rng=random.Random(rng.randrange(2**32)),
-            new_id=lambda: f"{ids.getrandbits(32):08x}-0000-4000-8000-{ids.getrandbits(48):012x}",
-            store=self._store,
-            on_readings=self._on_readings,
-            on_request=self._on_request,
-        )
+        self.cloud = self._make_cloud(random.Random(rng.randrange(2**32)), random.Random(rng.randrange(2**32)))
         self.cloud.set_faults(mishaps.cloud_rules(rates, until_s=self.stage.duration_s), seed=options.seed)
         device_of, sensor_keys = self._provision()
         wants = Wants()
@@ -133,6 +124,17 @@ class Rehearsal:
         self._kind = rollout.Kind.GOOD
         self._config = self._make_config()
         self._safety = SafetyWatch(self._config.climate, now_ms=self._now_ms, violate=self.oracle.violate)
+
+    def _make_cloud(self, ids: random.Random, rng: random.Random) -> cloud.ReferenceCloud:
+        return cloud.ReferenceCloud(
+            utc_ms=lambda: self.stage.start_utc_ms + self._now_ms(),
+            monotonic_s=self._loop.time,
+            rng=rng,
+            new_id=lambda: f"{ids.getrandbits(32):08x}-0000-4000-8000-{ids.getrandbits(48):012x}",
+            store=self._store,
+            on_readings=self._on_readings,
+            on_request=self._on_request,
+        )
 
     def _now_ms(self) -> int:
         return int(self._loop.time() * 1000 + 0.5)

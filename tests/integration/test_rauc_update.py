@@ -93,10 +93,11 @@ class Hub:
             self.directory / "state", config=config,
             running=Running(version, "base", 1, machine, python, self.restarted.set, worker),
             client=cast("CloudClient", SimpleNamespace()), clock=Clock(boot_id), rng=random.Random(1),
-            disk=Disk(), disk_free_bytes_min=0, phase=0.0, installer=installer,
+            disk=Disk(), disk_free_bytes_min=0, installer=installer,
             hub=Surroundings(
                 checks={"well": well}, fresh_sensors=lambda: 1, is_metered=lambda: False, reboot=reboot,
                 local_time=lambda: datetime(2026, 1, 1, 12, tzinfo=UTC), add_fault=lambda _: None,
+                phase=0.0,
             ),
         )  # fmt: skip
         task = asyncio.get_running_loop().create_task(updates.run())

@@ -175,10 +175,11 @@ class Bench:
                 config=msgspec.structs.replace(CONFIG, keys_dir=self.keys_dir, **self.config),
                 running=Running(version, slot, 1, "rehearsed", "", restart.set, InlineWorker()),
                 client=client, clock=clock, rng=random.Random(1), disk=disk, disk_free_bytes_min=0,
-                phase=0.5, installer=self.images,
+                installer=self.images,
                 hub=Surroundings(
                     checks={"well": well}, fresh_sensors=lambda: 1, local_time=lambda: self.local,
                     is_metered=lambda: self.is_metered, reboot=self.reboot, add_fault=self.faults.append,
+                    phase=0.5,
                 ),
             )  # fmt: skip
             task = self.loop.create_task(room.run())

@@ -51,7 +51,6 @@ async def updates(tmp_path: Path) -> Updates:
         rng=random.Random(1),
         disk=Disk(),
         disk_free_bytes_min=0,
-        phase=0.0,
         installer=None,
         hub=Surroundings(
             checks={},
@@ -60,6 +59,7 @@ async def updates(tmp_path: Path) -> Updates:
             is_metered=lambda: False,
             reboot=no_reboot,
             add_fault=lambda _: None,
+            phase=0.0,
         ),
     )
 
