@@ -258,8 +258,10 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a slice of each")
-    quick = parser.parse_args().quick
-    seeds = (1,) if quick else (1, 2, 3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of house and weather (1 2 3)")
+    options = parser.parse_args()
+    quick = options.quick
+    seeds = options.seeds[:1] if quick else options.seeds
     hours = 24 if quick else 72
     days = 3 if quick else 14
     print(
