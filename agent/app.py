@@ -418,7 +418,7 @@ class Hub:
 
     async def _end(self) -> None:
         """Switch off, stop listening, and put what has come until then on the disk."""
-        # Once before the radio stops: a stick may take 12 s for that, and the service manager waits for 20.
+        # Once before the radio stops: a stick may take 12 s for that, and the service manager waits for 45.
         with contextlib.suppress(StorageFull):
             await self.telemetry.flush()
         async with contextlib.AsyncExitStack() as last:

@@ -42,7 +42,7 @@ APPLY_S_MAX = 5.0
 
 OFF_S_MAX = 12.0
 """How long the last switching off may take, cancelled or not: two attempts and a bit, within the unit's TimeoutStopSec=
-of 20 s. After that ExecStopPost= tries once more."""
+of 45 s. After that ExecStopPost= tries once more."""
 
 HUNG_S = 60.0
 """A loop that has not decided for so long hangs: the service manager is to start the agent anew."""

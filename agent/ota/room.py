@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 RETRY_S = 60.0
 """Pause after a full disk, and between looks at a hindrance that nobody announces (the time of day)."""
 STOP_S_MAX = 5.0
-"""systemd waits 20 s for the whole hub (TimeoutStopSec)."""
+"""systemd waits 45 s for the whole hub (TimeoutStopSec)."""
 FIRST_CHECK_S = 600.0
 """After a start; less at random, so that the hubs of a street do not ask together when its power is back."""
 

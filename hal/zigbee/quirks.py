@@ -19,6 +19,9 @@ _log = logging.getLogger(__name__)
 
 _PACKAGE = "zhaquirks"
 
+BROKEN = (ImportError, AttributeError, LookupError, TypeError, ValueError)
+"""What a module for another zigpy ends with when it is imported: one broken module must not cost the radio."""
+
 
 class Named(msgspec.Struct, frozen=True):
     """Modules that speak of a device.
@@ -103,8 +106,8 @@ class Table:
         for name in names:
             try:
                 importlib.import_module(name)
-            except ImportError as error:
-                _log.warning("zigbee.quirks: %s cannot be used: %s", name, error)
+            except BROKEN as error:
+                _log.warning("zigbee.quirks: %s cannot be used: %r", name, error)
         self._register()
         # Registering reads the source of what it registers.
         linecache.clearcache()

@@ -16,7 +16,7 @@ WORKERS_MAX = 2
 STOP_S = 12.0
 """How long the thread may take to give the stick back; one that hangs in a driver is left behind.
 
-More than the radio gives zigpy for it, less than the 20 s that the service manager waits for the whole agent."""
+More than the radio gives zigpy for it, less than the 45 s that the service manager waits for the whole agent."""
 
 
 class RadioThread:

@@ -70,6 +70,7 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("xiaomi/weather", 'IS_QUIRK = "lumi.weather"\n'),
         ("xiaomi/plug", 'IS_QUIRK = "lumi.plug"\n'),
         ("xiaomi/broken", 'import zha_of_tomorrow\nIS_QUIRK = "lumi.broken"\n'),
+        ("xiaomi/older", 'import sys\nsys.of_another_zigpy()\nIS_QUIRK = "lumi.broken"\n'),
     ):
         (root / f"{name}.py").write_text(text)
     for name in [name for name in sys.modules if name.partition(".")[0] == "zhaquirks"]:
@@ -112,6 +113,7 @@ def test_one_that_nobody_speaks_of_and_a_broken_module_are_done_without(
         device = lumi(model)
         assert resolver.resolve(device) is device
     assert "zhaquirks.xiaomi.broken cannot be used" in caplog.text
+    assert "zhaquirks.xiaomi.older cannot be used: AttributeError" in caplog.text
 
 
 WHOLE_TABLE = """
