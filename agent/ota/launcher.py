@@ -250,7 +250,7 @@ def main(arguments: Sequence[str]) -> None:
     os.environ[VERSION_VARIABLE] = str(VERSION)
     if slot != BASE:
         python = options.get("--python", sys.executable)
-        # Alone with what the slot holds: no variables, no site-packages, no byte code written; tracebacks without columns.
+        # Alone with what the slot holds: no variables, no site-packages, no byte code; no columns in tracebacks.
         command = [python, "-I", "-S", "-B", "-X", "no_debug_ranges", str(directory / SLOTS_DIR / slot), *rest]
         with contextlib.suppress(OSError):
             os.execv(command[0], command)
