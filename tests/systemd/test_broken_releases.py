@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 CLIMAHUB = "/opt/climahub/bin/climahub"
+DROP_IN = "/etc/systemd/system/climahub.service.d/release.conf"
 HASTE = "[Service]\nTimeoutStartSec=3\nWatchdogSec=2\nRestartSec=100ms\n"
 BACK_S_MAX = 120.0
 
@@ -64,16 +65,22 @@ def status(machine: Machine) -> Mapping[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def hub(machine: Machine) -> Machine:
+def hub(machine: Machine) -> Iterator[Machine]:
+    """The machine with a key to trust and no patience; afterwards it runs again what the package has installed."""
     machine.write("/etc/climahub/update-keys/test.pub", public_key_pem().decode())
     config = machine.root / "etc/climahub/config.toml"
     if "[ota]" not in config.read_text():
         config.write_text(config.read_text() + '[ota]\nwindow = "always"\ntrial_s = 6\n')
-    machine.write("/etc/systemd/system/climahub.service.d/release.conf", HASTE)
+    machine.write(DROP_IN, HASTE)
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "climahub")
     machine.wait(lambda: status(machine).get("launcher") == 1, 30, "the hub's own door")
-    return machine
+    yield machine
+    machine.run("systemctl", "stop", "climahub")
+    machine.run("sh", "-c", f"rm -rf {DROP_IN} /var/lib/climahub/slots /var/lib/climahub/launcher.json*")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "climahub")
+    machine.wait(lambda: status(machine).get("slot") == "base", 30, "the hub's own door")
 
 
 @pytest.mark.parametrize(("sequence", "name"), list(enumerate(BROKEN, start=10)), ids=list(BROKEN))

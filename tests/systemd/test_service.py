@@ -34,7 +34,7 @@ def test_it_starts_as_a_user_of_its_own_and_readings_arrive(machine: Machine, cl
     assert is_up(machine)
     assert machine.run("stat", "-c", "%U", f"/proc/{pid(machine)}").strip() == "climahub"
     machine.wait(cloud.readings, 60, "a reading at the cloud")
-    assert "cloud up" in machine.show(UNIT, "StatusText")
+    machine.wait(lambda: "cloud up" in machine.show(UNIT, "StatusText"), 60, "the service's own word for it")
     assert "up" in machine.run("/opt/climahub/bin/climahub", "status")
     assert cloud.key_file.read_text().strip() not in machine.run("journalctl", "-u", UNIT, "--no-pager")
 

@@ -1,7 +1,4 @@
-"""The drop-in for a Zigbee stick under a real systemd: the confined agent opens the port, pairs and relays.
-
-Runs before the releases are tried: a release of theirs sees its own packages only, and those of a radio are not in it.
-"""
+"""The drop-in for a Zigbee stick under a real systemd: the confined agent opens the port, pairs and relays."""
 
 import json
 import os
