@@ -8,6 +8,7 @@ While the time of day is not known no schedule can be followed: what was in forc
 """
 
 import math
+from bisect import bisect_right
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 
@@ -290,13 +291,11 @@ def _clock_text(utc_ms: int, zone: tzinfo) -> str:
 def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:
     """Return a program without what is over, and with what the hub needs should it not know the time.
 
-    Holds until the next block learn when that is. The same object comes back where nothing changes.
+    Holds until the next block learn when that is, once they have begun. The same object comes back where nothing
+    changes.
     """
-    holds = tuple(
-        _with_end(hold, moment, plan)
-        for hold in program.holds
-        if not has_ended(hold, moment) or not has_begun(hold, moment)
-    )
+    known = (_with_next_block(hold, moment, plan) if has_begun(hold, moment) else hold for hold in program.holds)
+    holds = tuple(hold for hold in known if not has_ended(hold, moment) or not has_begun(hold, moment))
     last = program.last
     if program.followed is None:
         last = None
@@ -308,11 +307,14 @@ def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:
     return msgspec.structs.replace(program, holds=holds, last=last)
 
 
-def _with_end(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
+def _with_next_block(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
+    """Return a hold until the next block with its end: the first block that begins after it."""
     if hold.until is not Until.NEXT_BLOCK or hold.end_utc_ms is not None or moment.utc_ms is None or plan is None:
         return hold
-    index = plan.index_at(moment.utc_ms)
-    return hold if index < 0 else msgspec.structs.replace(hold, end_utc_ms=plan.segments[index].end_utc_ms)
+    # When it was made says little: the time may not have been known, the schedule another one.
+    begin_ms = moment.utc_ms if hold.start_utc_ms is None else hold.start_utc_ms
+    after = plan.starts_utc_ms[bisect_right(plan.starts_utc_ms, begin_ms) :]
+    return msgspec.structs.replace(hold, end_utc_ms=after[0]) if after else hold
 
 
 def with_hold(program: Program, hold: Hold, moment: Moment) -> Program:

@@ -39,6 +39,13 @@ def look(program: Program, moment: Moment) -> InForce:
     return in_force(tidied(program, moment, plan), moment, plan)
 
 
+def told(program: Program, moment: Moment) -> Program:
+    """Return the program as the loop leaves it."""
+    assert program.followed
+    plan = None if moment.utc_ms is None else timeline(program.followed, utc_ms=moment.utc_ms, zone=UTC)
+    return tidied(program, moment, plan)
+
+
 def heat_c(program: Program, hours: float) -> float:
     return look(program, at(hours)).setpoints.heat_setpoint_c
 
@@ -214,3 +221,21 @@ def test_a_hold_with_an_end_lasts_until_the_next_one_begins() -> None:
     program = with_hold(with_hold(PROGRAM, now, at(0)), evening, at(0))
     assert look(program, at(0)).until_utc_ms == NOON + 2 * H
     assert [heat_c(program, hours) for hours in (0, 2.5, 3.5, 4.5)] == [22.0, 23.0, 23.0, 21.0]
+
+
+def test_a_planned_hold_until_the_next_block_ends_with_the_block_in_which_it_begins() -> None:
+    planned = Hold("p", heat_setpoint_c=24.0, until=Until.NEXT_BLOCK, start_utc_ms=NOON + 11 * H)
+    program = with_hold(PROGRAM, planned, at(0))
+    for hours in (0, 5, 10.9):
+        program = told(program, at(hours))
+        assert heat_c(program, hours) == (17.0 if hours > 10 else 21.0)
+    program = told(program, at(11))
+    assert [heat_c(program, hours) for hours in (11, 17.9, 18)] == [24.0, 24.0, 21.0]
+    assert look(program, at(11)).until_utc_ms == NOON + 18 * H
+
+
+def test_a_planned_hold_that_a_power_cut_has_swallowed_ends_where_it_would_have() -> None:
+    planned = Hold("p", heat_setpoint_c=24.0, until=Until.NEXT_BLOCK, start_utc_ms=NOON + 11 * H)
+    program = with_hold(PROGRAM, planned, at(0))
+    assert told(program, at(19, boot="next")).holds == ()
+    assert told(program, at(24 * 20, boot="next")).holds == ()
