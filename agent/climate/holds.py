@@ -67,7 +67,8 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
         end_utc_ms: When it ends, where the time of day says so.
         end_boot: The boot of `end_ms`, for one that was given a duration.
         end_ms: When it ends, on that boot's monotonic clock.
-        made_utc_ms: When it was made, as far as that was known: of two, the one that began later counts.
+        made_utc_ms: When it was made or, if it was planned, has begun, as far as that was known: of two, the one that
+            began later counts.
     """
 
     id: str
@@ -172,7 +173,9 @@ def has_ended(hold: Hold, moment: Moment) -> bool:
         return moment.now_ms >= hold.end_ms
     if hold.end_utc_ms is not None and moment.utc_ms is not None:
         return moment.utc_ms >= hold.end_utc_ms
-    return bool(hold.end_boot) and hold.kind is HoldKind.BOOST
+    return (
+        hold.kind is HoldKind.BOOST and hold.start_utc_ms is None and (bool(hold.end_boot) or hold.until is Until.TIME)
+    )
 
 
 def left(hold: Hold, moment: Moment) -> float | None:
@@ -294,7 +297,7 @@ def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:
     Holds until the next block learn when that is, once they have begun. The same object comes back where nothing
     changes.
     """
-    known = (_with_next_block(hold, moment, plan) if has_begun(hold, moment) else hold for hold in program.holds)
+    known = (_begun(hold, moment, plan) if has_begun(hold, moment) else hold for hold in program.holds)
     holds = tuple(hold for hold in known if not has_ended(hold, moment) or not has_begun(hold, moment))
     last = program.last
     if program.followed is None:
@@ -305,6 +308,14 @@ def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:
     if holds == program.holds and last == program.last:
         return program
     return msgspec.structs.replace(program, holds=holds, last=last)
+
+
+def _begun(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
+    """Return a hold that has begun, with what a boot that does not know the time has to know of it."""
+    hold = _with_next_block(hold, moment, plan)
+    if hold.start_utc_ms is None:
+        return hold
+    return msgspec.structs.replace(hold, start_utc_ms=None, made_utc_ms=hold.start_utc_ms)
 
 
 def _with_next_block(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:

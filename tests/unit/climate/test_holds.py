@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from agent.climate.holds import (
@@ -239,3 +240,30 @@ def test_a_planned_hold_that_a_power_cut_has_swallowed_ends_where_it_would_have(
     program = with_hold(PROGRAM, planned, at(0))
     assert told(program, at(19, boot="next")).holds == ()
     assert told(program, at(24 * 20, boot="next")).holds == ()
+
+
+@pytest.mark.parametrize("kind", [HoldKind.HOLD, HoldKind.AWAY])
+def test_a_planned_hold_under_way_goes_on_after_a_reboot_without_the_time(kind: HoldKind) -> None:
+    planned = Hold("p", kind, 16.0, until=Until.TIME, start_utc_ms=NOON + H, end_utc_ms=NOON + 100 * H)
+    program = told(with_hold(PROGRAM, planned, at(0)), at(2))
+    later = at(3, is_known=False, boot="next")
+    assert look(program, later).why == kind.value
+    assert told(program, later).holds == program.holds
+    assert told(program, at(101, boot="next")).holds == ()
+
+
+def test_a_planned_boost_under_way_is_over_after_a_reboot_without_the_time() -> None:
+    planned = Hold("p", HoldKind.BOOST, 24.0, until=Until.TIME, start_utc_ms=NOON + H, end_utc_ms=NOON + 9 * H)
+    program = with_hold(PROGRAM, planned, at(0))
+    without = at(3, is_known=False, boot="next")
+    assert told(program, without).holds == program.holds
+    assert look(told(program, at(2)), at(3)).why == "boost"
+    assert told(told(program, at(2)), without).holds == ()
+
+
+def test_of_two_holds_the_one_that_began_later_counts_however_it_was_planned() -> None:
+    planned = Hold("p", heat_setpoint_c=24.0, start_utc_ms=NOON + H)
+    window = Hold("w", heat_setpoint_c=19.0, until=Until.TIME, end_utc_ms=NOON + 9 * H)
+    program = told(with_hold(with_hold(PROGRAM, planned, at(0)), window, at(0.5)), at(2))
+    assert look(program, at(2)).label == "p"
+    assert look(with_hold(program, msgspec.structs.replace(window, id="later"), at(3)), at(3)).label == "later"
