@@ -25,6 +25,9 @@ SCHEDULES_MAX = 16
 AHEAD_MS_MAX = 400 * 24 * 3_600_000
 """How far ahead a hold may begin or end: a year and some."""
 
+DRIFT_MS_MAX = 60_000
+"""An end by the time of day is written down anew when the clock was set by more than this."""
+
 DEFAULT_SETPOINTS = Setpoints(20.0, 26.0)
 """In force where there is no schedule: what EN 16798-1 asks of a dwelling, category II."""
 
@@ -69,6 +72,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
         end_ms: When it ends, on that boot's monotonic clock.
         made_utc_ms: When it was made or, if it was planned, has begun, as far as that was known: of two, the one that
             began later counts.
+        for_ms: The duration that it was given; 0 for none.
     """
 
     id: str
@@ -82,6 +86,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     end_boot: str = ""
     end_ms: int = 0
     made_utc_ms: int = 0
+    for_ms: int = 0
 
     @property
     def begin_utc_ms(self) -> int:
@@ -312,10 +317,25 @@ def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:
 
 def _begun(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
     """Return a hold that has begun, with what a boot that does not know the time has to know of it."""
-    hold = _with_next_block(hold, moment, plan)
+    hold = _with_duration(_with_next_block(hold, moment, plan), moment)
     if hold.start_utc_ms is None:
         return hold
     return msgspec.structs.replace(hold, start_utc_ms=None, made_utc_ms=hold.start_utc_ms)
+
+
+def _with_duration(hold: Hold, moment: Moment) -> Hold:
+    """Return a hold that was given a duration with its end by the time of day, as soon and as long as that is known.
+
+    One whose boot never knew the time begins its duration anew: nobody knows how much of it was left.
+    """
+    if hold.end_boot and hold.end_boot != moment.boot_id and hold.end_utc_ms is None and hold.for_ms:
+        if hold.kind is HoldKind.BOOST:
+            return hold
+        hold = msgspec.structs.replace(hold, end_boot=moment.boot_id, end_ms=moment.now_ms + hold.for_ms)
+    now_ends_ms = end_utc_ms(hold, moment)
+    if now_ends_ms is None or (hold.end_utc_ms is not None and abs(now_ends_ms - hold.end_utc_ms) <= DRIFT_MS_MAX):
+        return hold
+    return msgspec.structs.replace(hold, end_utc_ms=now_ends_ms)
 
 
 def _with_next_block(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:

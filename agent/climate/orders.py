@@ -200,6 +200,7 @@ def _hold(program: Program, order: MakeHold, moment: Moment, zone: tzinfo, new_i
         end_utc_ms=end_ms,
         end_boot=moment.boot_id if is_from_now else "",
         end_ms=moment.now_ms + round(for_s * 1000) if is_from_now else 0,
+        for_ms=round(for_s * 1000) if is_from_now else 0,
     )
 
 

@@ -267,3 +267,25 @@ def test_of_two_holds_the_one_that_began_later_counts_however_it_was_planned() -
     program = told(with_hold(with_hold(PROGRAM, planned, at(0)), window, at(0.5)), at(2))
     assert look(program, at(2)).label == "p"
     assert look(with_hold(program, msgspec.structs.replace(window, id="later"), at(3)), at(3)).label == "later"
+
+
+def test_a_duration_from_before_the_time_was_known_ends_after_a_reboot_as_well() -> None:
+    hold = Hold("h", heat_setpoint_c=25.0, until=Until.TIME, end_boot="boot", end_ms=102 * H)
+    program = told(with_hold(PROGRAM, hold, at(0, is_known=False)), at(0.5))
+    assert program.holds[0].end_utc_ms == NOON + 2 * H
+    assert look(program, at(1, boot="next")).why == "hold"
+    assert told(program, at(2, boot="next")).holds == ()
+    # What the clock drifts is not written down, what it is set by is.
+    drifted = Moment("boot", 101 * H, NOON + H + 30_000)
+    assert told(program, drifted) is program
+    assert told(program, Moment("boot", 101 * H, NOON + 9 * H)).holds[0].end_utc_ms == NOON + 10 * H
+
+
+def test_a_duration_of_a_boot_that_never_knew_the_time_counts_anew_in_the_next_one() -> None:
+    hold = Hold("h", heat_setpoint_c=25.0, until=Until.TIME, end_boot="boot", end_ms=102 * H, for_ms=2 * H)
+    program = told(with_hold(PROGRAM, hold, at(0, is_known=False)), at(0.5, is_known=False))
+    program = told(program, at(1, is_known=False, boot="next"))
+    assert look(program, at(2.9, is_known=False, boot="next")).why == "hold"
+    assert told(program, at(3, is_known=False, boot="next")).holds == ()
+    boost = told(with_hold(PROGRAM, msgspec.structs.replace(hold, kind=HoldKind.BOOST), at(0, is_known=False)), at(0))
+    assert told(boost, at(1, is_known=False, boot="next")).holds == ()

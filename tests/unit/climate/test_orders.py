@@ -92,6 +92,7 @@ def test_without_the_time_a_duration_works_and_a_time_is_refused() -> None:
     program = done(MakeHold(heat_setpoint_c=19.0, for_s=3600.0), is_known=False)
     assert holds.active(program, at(0.9, is_known=False))
     assert not holds.active(program, at(1.0, is_known=False))
+    assert program.holds[0].for_ms == H
     with pytest.raises(SettingInvalid, match="does not know the time"):
         done(MakeHold(heat_setpoint_c=19.0, until="13:00"), is_known=False)
 
