@@ -22,6 +22,10 @@ HOLDS_MAX = 16
 """Holds of one zone, those that begin later included."""
 
 SCHEDULES_MAX = 16
+SCHEDULES_BYTES_MAX = 112 * 1024
+"""All schedules of one zone as JSON: fourteen full ones of short labels. Eight such zones with all that they have been
+told beside stay below `agent.climate.room.KEPT_BYTES_MAX`."""
+
 AHEAD_MS_MAX = 400 * 24 * 3_600_000
 """How far ahead a hold may begin or end: a year and some."""
 

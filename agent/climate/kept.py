@@ -105,6 +105,7 @@ def to_keep(
     moment: Moment,
 ) -> Kept:
     """Return what is to be written down."""
+    counted = {name for zone_settings in settings.zones for name, _ in zone_settings.sensors}
     return Kept(
         boot_id=moment.boot_id,
         at_ms=moment.now_ms,
@@ -122,5 +123,6 @@ def to_keep(
         source=state.source.guard,
         stage2=state.source.stage2,
         aux=state.source.aux,
-        beliefs=dict(beliefs),
+        # A sensor that was taken out of the configuration is of no use any more.
+        beliefs={name: beliefs[name] for name in beliefs if name in counted},
     )

@@ -4,6 +4,7 @@ Every door (command line, page, other people's protocols) speaks these orders, s
 them. Times of day are those of the house.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
@@ -207,6 +208,8 @@ def _hold(program: Program, order: MakeHold, moment: Moment, zone: tzinfo, new_i
 def _check_hold(order: MakeHold) -> None:
     if len(order.id) > ID_CHARACTERS_MAX:
         raise SettingInvalid(f"an id has at most {ID_CHARACTERS_MAX} characters")
+    if not order.id.isprintable():
+        raise SettingInvalid("the id has characters that cannot be printed")
     if order.heat_setpoint_c is not None and order.cool_setpoint_c is not None:
         checked_setpoints(Setpoints(order.heat_setpoint_c, order.cool_setpoint_c))
     if not 0 <= order.for_s <= DURATION_S_MAX:
@@ -268,6 +271,17 @@ def _eco(program: Program, order: SetEco) -> Program:
     return msgspec.structs.replace(program, eco=eco)
 
 
+def _check_size(known: Mapping[str, Schedule], schedules: Mapping[str, Schedule]) -> None:
+    """Refuse schedules that the file would not hold, unless they take less than those that are there."""
+    size = len(msgspec.json.encode(schedules))
+    if size > holds.SCHEDULES_BYTES_MAX and size > len(msgspec.json.encode(known)):
+        allowed = f"{holds.SCHEDULES_BYTES_MAX // 1024} KiB"
+        raise SettingInvalid(
+            f"the zone's schedules would take {-(-size // 1024)} KiB, allowed are {allowed}: "
+            "drop one, or give this one fewer blocks, shorter labels or fewer sensors"
+        )
+
+
 def _scheduled(program: Program, order: PutSchedule | FollowSchedule | DropSchedule) -> Program:
     known = program.schedules
     match order:
@@ -276,7 +290,9 @@ def _scheduled(program: Program, order: PutSchedule | FollowSchedule | DropSched
             if made.name not in known and len(known) >= holds.SCHEDULES_MAX:
                 raise SettingInvalid(f"there are {holds.SCHEDULES_MAX} schedules already; drop one first")
             followed = made.name if order.is_followed else program.schedule
-            return msgspec.structs.replace(program, schedules=known | {made.name: made}, schedule=followed)
+            schedules = known | {made.name: made}
+            _check_size(known, schedules)
+            return msgspec.structs.replace(program, schedules=schedules, schedule=followed)
         case FollowSchedule():
             if order.name and order.name not in known:
                 raise SettingInvalid(f"there is no schedule {order.name[:64]}; there are {', '.join(known) or 'none'}")

@@ -31,8 +31,11 @@ from hal.interface import HvacDemand, HvacOutputs
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "climate.json"
-FILE_BYTES_MAX = 1024 * 1024
-"""Eight zones with sixteen full schedules each take 900 KiB."""
+KEPT_BYTES_MAX = 1024 * 1024
+"""What is written: eight zones with the most that an order may give them. Releases up to now read no more than this."""
+
+FILE_BYTES_MAX = 4 * KEPT_BYTES_MAX
+"""What is read: releases that did not bound the schedules have written more than twice as much as they could read."""
 
 TICK_S = 10.0
 """Between two decisions: far below every minimum time, far above what one costs. An order is decided on at once."""

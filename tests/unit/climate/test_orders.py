@@ -21,7 +21,7 @@ from agent.climate.orders import (
     SetEco,
     carried_out,
 )
-from agent.climate.schedule import Block, Schedule, timeline
+from agent.climate.schedule import BLOCKS_MAX, Block, Schedule, timeline
 from agent.errors import SettingInvalid
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -126,11 +126,16 @@ def test_schedules_come_and_go() -> None:
         (MakeHold(heat_setpoint_c=20.0, for_s=1e9), "up to 31 days"),
         (MakeHold(heat_setpoint_c=20.0, for_s=float("nan")), "up to 31 days"),
         (MakeHold(heat_setpoint_c=20.0, id="x" * 65), "64 characters"),
+        (MakeHold(heat_setpoint_c=20.0, id="\0" * 64), "cannot be printed"),
         (MakeHold(heat_setpoint_c=20.0, until="2026-01-01T00:00"), "after now"),
         (MakeHold(), "needs a setpoint"),
         (Cancel("nothing"), "no hold nothing"),
         (SetEco(True, heat_limit_c=25.0, cool_limit_c=20.0), "1 K apart"),
         (PutSchedule(Schedule("x", ())), "0 blocks"),
+        (
+            PutSchedule(Schedule("x", (Block("b", "06:00", "07:00", 20, 26, sensors=("s",) * 17),))),
+            "at most 16 sensors",
+        ),
         (FollowSchedule("nothing"), "no schedule nothing; there are week"),
         (DropSchedule("nothing"), "no schedule nothing; there are week"),
     ],
@@ -200,3 +205,18 @@ def test_the_actions_of_amps_fit_in() -> None:
     idle = done(MakeHold(mode=Mode.OFF), program=immediate)
     assert look(idle, 1).mode is Mode.OFF
     assert look(done(Resume(), program=idle), 1).why == "schedule"
+
+
+def test_schedules_beyond_what_the_file_holds_are_refused_and_the_rest_goes_on() -> None:
+    blocks = (Block("\N{EURO SIGN}" * 64, "00:00", "23:59", 20.0, 26.0),) * BLOCKS_MAX
+    with pytest.raises(SettingInvalid, match=r"112 KiB: drop one"):
+        done(*(PutSchedule(Schedule(str(number), blocks)) for number in range(holds.SCHEDULES_MAX - 1)))
+    # A release before has taken more: it stays usable, and may be made smaller.
+    large = msgspec.structs.replace(
+        PROGRAM, schedules={str(number): Schedule(str(number), blocks) for number in range(holds.SCHEDULES_MAX)}
+    )
+    assert heat_c(done(FollowSchedule("3"), MakeHold(heat_setpoint_c=22.0), program=large), 0) == [22.0]
+    smaller = done(PutSchedule(Schedule("3", blocks[:1])), program=large)
+    assert smaller.schedules["3"].blocks == blocks[:1]
+    with pytest.raises(SettingInvalid, match="112 KiB"):
+        done(PutSchedule(Schedule("3", blocks)), program=smaller)
