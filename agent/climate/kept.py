@@ -92,7 +92,13 @@ def taken_up(kept: Kept, settings: ClimateSettings, moment: Moment) -> HouseStat
     return msgspec.structs.replace(
         fresh,
         zones=tuple(zones),
-        source=source.SourceState(again(kept.source), again(kept.stage2), again(kept.aux)),
+        source=source.SourceState(
+            again(kept.source),
+            again(kept.stage2),
+            again(kept.aux),
+            # Hot water must not be left standing in the boiler.
+            stopped_ms=None if kept.source is None else now_ms,
+        ),
     )
 
 
