@@ -1,6 +1,7 @@
 """What a restart must not undo: the pump's overrun, how long a zone has been without its sensor."""
 
 import msgspec
+import pytest
 
 from agent.climate.control import Control, Observed
 from agent.climate.kept import Kept
@@ -38,3 +39,36 @@ def test_the_pump_runs_on_after_a_restart_as_after_any_stop() -> None:
             assert demand is not None
             pumps.append(demand.is_pump_on)
         assert pumps == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("boot", "is_known", "lost_h"),
+    [("next", False, 48.0), ("next", True, 53.0), ("b", False, 53.0)],
+    ids=["reboot", "reboot that knows the time", "restart"],
+)
+def test_how_long_a_sensor_has_been_lost_outlives_a_restart(boot: str, *, is_known: bool, lost_h: float) -> None:
+    first_ms = H_MS
+    control = Control(home(), Kept(), Moment("b", first_ms, UTC_MS))
+    for hours in range(49):
+        control.step(Moment("b", first_ms + hours * H_MS, UTC_MS + hours * H_MS), {})
+    # Five hours without the agent.
+    now_ms = 54 * H_MS if boot == "b" else 20_000
+    moment = Moment(boot, now_ms, UTC_MS + 53 * H_MS if is_known else None)
+    again = restarted(control, Moment("b", first_ms + 48 * H_MS, UTC_MS + 48 * H_MS), moment)
+    lost_ms = again.state.zones[0].lost_ms
+    assert lost_ms is not None
+    assert (now_ms - lost_ms) / H_MS == lost_h
+    reasons = [again.step(Moment(boot, now_ms + round(h * H_MS), None), {}).reasons[0] for h in (0, 72 - lost_h)]
+    assert "for 72 h" not in reasons[0]
+    assert "for 72 h" in reasons[1]
+    # As soon as it speaks it is not lost any more.
+    later_ms = now_ms + 30 * H_MS
+    again.step(Moment(boot, later_ms, None), {"t": Observed(20.0, later_ms)})
+    assert restarted(again, Moment(boot, later_ms, None), Moment("last", 0, None)).state.zones[0].lost_ms is None
+
+
+def test_a_clock_that_was_set_back_makes_no_loss_shorter() -> None:
+    control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
+    control.step(Moment("b", 0, UTC_MS), {})
+    again = restarted(control, Moment("b", H_MS, UTC_MS), Moment("next", 0, UTC_MS - 9 * H_MS))
+    assert again.state.zones[0].lost_ms == -H_MS

@@ -15,6 +15,7 @@ from agent.climate.belief import Belief
 from agent.climate.control import Observed
 from agent.climate.guard import STARTS_MAX, Guard, GuardLimits
 from agent.climate.holds import HOLDS_MAX, SCHEDULES_MAX, Hold, HoldKind, Program, with_hold
+from agent.climate.kept import Kept
 from agent.climate.model import Mode, Moment, Setpoints
 from agent.climate.orders import MakeHold, PutSchedule, carried_out
 from agent.climate.room import FILE_NAME, Climate
@@ -80,12 +81,15 @@ class Bench:
         self.timezone = "Europe/Berlin"
         self.fail: Exception | None = None
         self.unheard: list[str] = []
+        self.is_silent = False
         self._task: asyncio.Task[None] | None = None
 
     def observed(self) -> Mapping[str, Observed]:
         self.clock.now_ms += 60_000
         if self.fail is not None:
             raise self.fail
+        if self.is_silent:
+            return {}
         return {"t": Observed(self.value_c, self.clock.now_ms)}
 
     def make(self, settings: ClimateSettings = SETTINGS) -> Climate:
@@ -368,3 +372,23 @@ def largest_program(moment: Moment) -> Program:
         program = carried_out(program, hold, moment, UTC, new_id="")
     assert program.last is None
     return program
+
+
+async def test_a_sensor_that_is_lost_is_written_down_and_so_is_that_it_speaks_again(bench: Bench) -> None:
+    bench.value_c = 25.0
+    climate = bench.make()
+    bench.start(climate)
+
+    def written() -> Kept | None:
+        path = bench.directory / FILE_NAME
+        return msgspec.json.decode(path.read_bytes(), type=Kept) if path.exists() else None
+
+    def is_lost() -> bool | None:
+        kept = written()
+        return kept and kept.zones["z"].lost_for_s is not None
+
+    await bench.until(lambda: is_lost() is False)
+    bench.is_silent = True
+    await bench.until(is_lost)
+    bench.is_silent = False
+    await bench.until(lambda: is_lost() is False)
