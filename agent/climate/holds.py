@@ -29,6 +29,9 @@ told beside stay below `agent.climate.room.KEPT_BYTES_MAX`."""
 AHEAD_MS_MAX = 400 * 24 * 3_600_000
 """How far ahead a hold may begin or end: a year and some."""
 
+WEEKDAY_MS_MAX = 6 * 24 * 3_600_000
+"""An end that is further off is told with its date: the day of the week alone could be today."""
+
 DRIFT_MS_MAX = 60_000
 """An end by the time of day is written down anew when the clock was set by more than this."""
 
@@ -246,7 +249,7 @@ def in_force(program: Program, moment: Moment, plan: Timeline | None, zone: tzin
     words = _words(why, label) + (", bounded by eco" if is_eco else "")
     left_s = left(holds[0], moment) if holds else None
     if until_ms is not None:
-        words += f", until {_clock_text(until_ms, zone)}"
+        words += f", until {_clock_text(until_ms, moment, zone)}"
     elif left_s is not None:
         words += f", {math.ceil(left_s / 60)} min more"
     return InForce(mode, setpoints, why, label, until_ms, is_eco, sensors, words)
@@ -296,8 +299,10 @@ def _words(why: str, label: str) -> str:
             return why
 
 
-def _clock_text(utc_ms: int, zone: tzinfo) -> str:
-    return datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(zone).strftime("%a %H:%M")
+def _clock_text(utc_ms: int, moment: Moment, zone: tzinfo) -> str:
+    is_this_week = moment.utc_ms is not None and utc_ms - moment.utc_ms <= WEEKDAY_MS_MAX
+    form = "%a %H:%M" if is_this_week else "%a %Y-%m-%d %H:%M"
+    return datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(zone).strftime(form)
 
 
 def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:

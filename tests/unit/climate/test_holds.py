@@ -289,3 +289,14 @@ def test_a_duration_of_a_boot_that_never_knew_the_time_counts_anew_in_the_next_o
     assert told(program, at(3, is_known=False, boot="next")).holds == ()
     boost = told(with_hold(PROGRAM, msgspec.structs.replace(hold, kind=HoldKind.BOOST), at(0, is_known=False)), at(0))
     assert told(boost, at(1, is_known=False, boot="next")).holds == ()
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [(6 * 24, "until Tue 12:00"), (6 * 24 + 1, "until Tue 2026-01-20 13:00"), (7 * 24, "until Wed 2026-01-21 12:00")],
+)
+def test_an_end_beyond_six_days_is_told_with_its_date(hours: int, words: str) -> None:
+    away = Hold("a", HoldKind.AWAY, 16.0, until=Until.TIME, end_utc_ms=NOON + hours * H)
+    program = with_hold(PROGRAM, away, at(0))
+    assert look(program, at(0)).reason.endswith(words)
+    assert "2026" in look(program, at(0, is_known=False, boot="next")).reason
