@@ -185,7 +185,7 @@ def _hold(program: Program, order: MakeHold, moment: Moment, zone: tzinfo, new_i
         if order.kind is HoldKind.AWAY:
             heat_c, cool_c = AWAY_SETPOINTS.heat_setpoint_c, AWAY_SETPOINTS.cool_setpoint_c
         elif order.kind is HoldKind.BOOST and order.mode is None:
-            heat_c = min(BOOST_C_MAX, _heat_now_c(program, moment, zone) + BOOST_K)
+            heat_c = min(BOOST_C_MAX, _heat_unboosted_c(program, moment, zone) + BOOST_K)
     start_ms = _instant_ms(order.start, moment, zone) if order.start else None
     begin_ms = moment.utc_ms if start_ms is None else start_ms
     until, end_ms = _end(program, order.until, for_s, moment, zone, begin_ms)
@@ -233,8 +233,10 @@ def _end(
     return Until.CHANGED, None
 
 
-def _heat_now_c(program: Program, moment: Moment, zone: tzinfo) -> float:
-    """Return the heating setpoint in force."""
+def _heat_unboosted_c(program: Program, moment: Moment, zone: tzinfo) -> float:
+    """Return the heating setpoint in force but for boosts: one that is sent again must not come on top of itself."""
+    others = tuple(hold for hold in program.holds if hold.kind is not HoldKind.BOOST)
+    program = msgspec.structs.replace(program, holds=others)
     plan = None
     if program.followed is not None and moment.utc_ms is not None:
         plan = schedule.timeline(program.followed, utc_ms=moment.utc_ms, zone=zone)

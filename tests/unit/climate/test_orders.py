@@ -220,3 +220,10 @@ def test_schedules_beyond_what_the_file_holds_are_refused_and_the_rest_goes_on()
     assert smaller.schedules["3"].blocks == blocks[:1]
     with pytest.raises(SettingInvalid, match="112 KiB"):
         done(PutSchedule(Schedule("3", blocks)), program=smaller)
+
+
+def test_a_boost_that_is_sent_again_does_not_add_up() -> None:
+    boosts = [MakeHold(kind=HoldKind.BOOST)] * 4
+    assert heat_c(done(*boosts), 0) == [23.0]
+    assert heat_c(done(MakeHold(heat_setpoint_c=19.0), *boosts), 0) == [21.0]
+    assert heat_c(done(MakeHold(kind=HoldKind.AWAY), *boosts), 0) == [18.0]
