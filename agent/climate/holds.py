@@ -357,6 +357,27 @@ def _with_next_block(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
     return msgspec.structs.replace(hold, end_utc_ms=after[0]) if after else hold
 
 
+def with_ends_of(program: Program, before: Schedule | None, moment: Moment) -> Program:
+    """Return a program whose holds until the next block look for it in the schedule that is followed from now on.
+
+    Without one they end as they would have.
+
+    Args:
+        program: Afterwards.
+        before: The schedule that was followed.
+        moment: Now.
+    """
+    if program.followed is None or program.followed == before:
+        return program
+    holds = tuple(
+        msgspec.structs.replace(hold, end_utc_ms=None)
+        if hold.until is Until.NEXT_BLOCK and not has_ended(hold, moment)
+        else hold
+        for hold in program.holds
+    )
+    return msgspec.structs.replace(program, holds=holds)
+
+
 def with_hold(program: Program, hold: Hold, moment: Moment) -> Program:
     """Return a program with one more hold; one of the same id is replaced.
 

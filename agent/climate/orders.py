@@ -153,7 +153,7 @@ def carried_out(program: Program, order: Order, moment: Moment, zone: tzinfo, *,
         case SetEco():
             return _eco(program, order)
         case _:
-            return _scheduled(program, order)
+            return holds.with_ends_of(_scheduled(program, order), program.followed, moment)
 
 
 def _set(program: Program, order: Set) -> Program:

@@ -227,3 +227,30 @@ def test_a_boost_that_is_sent_again_does_not_add_up() -> None:
     assert heat_c(done(*boosts), 0) == [23.0]
     assert heat_c(done(MakeHold(heat_setpoint_c=19.0), *boosts), 0) == [21.0]
     assert heat_c(done(MakeHold(kind=HoldKind.AWAY), *boosts), 0) == [18.0]
+
+
+def test_a_hold_until_the_next_block_goes_by_the_schedule_that_is_followed() -> None:
+    short = Schedule("short", (Block("A", "00:00", "15:00", 18.0, 26.0), Block("B", "15:00", "00:00", 16.0, 26.0)))
+    held = kept(done(PutSchedule(short, is_followed=False), MakeHold(heat_setpoint_c=24.0, until="next")), 0)
+    assert heat_c(held, 9.9, 10) == [24.0, 17.0]
+    for order in (FollowSchedule("short"), PutSchedule(Schedule("week", short.blocks))):
+        changed = kept(done(order, program=held, hours=1), 1)
+        assert heat_c(changed, 2.9, 3) == [24.0, 16.0]
+        assert heat_c(kept(done(FollowSchedule("week"), PutSchedule(WEEK), program=changed, hours=1), 1), 9.9) == [24.0]
+    # Without any schedule it ends as it would have, and what is over does not come back.
+    assert heat_c(kept(done(FollowSchedule(""), program=held, hours=1), 1), 9.9, 10) == [24.0, 20.0]
+    assert heat_c(done(FollowSchedule("short"), program=held, hours=10), 10) == [16.0]
+
+
+def test_other_ends_do_not_go_by_the_schedule() -> None:
+    held = done(MakeHold(heat_setpoint_c=24.0, until="18:00"))
+    assert done(PutSchedule(Schedule("week", WEEK.blocks[:1])), program=held).holds == held.holds
+
+
+def kept(program: Program, hours: float) -> Program:
+    """Return the program as the loop leaves it."""
+    moment = at(hours)
+    plan = None
+    if program.followed is not None and moment.utc_ms is not None:
+        plan = timeline(program.followed, utc_ms=moment.utc_ms, zone=BERLIN)
+    return holds.tidied(program, moment, plan)
