@@ -154,7 +154,7 @@ class InForce(msgspec.Struct, frozen=True):
         until_utc_ms: When something else comes into force by itself; `None`: not before somebody changes it, or the
             time is not known.
         is_eco: Whether eco has changed the setpoints.
-        sensors: The sensors that count; empty for all.
+        sensors: The sensors that count, those of the block also under a hold; empty for all.
         reason: All of it in words.
     """
 
@@ -237,7 +237,7 @@ def in_force(program: Program, moment: Moment, plan: Timeline | None, zone: tzin
         mode = hold.mode or mode
     if holds:
         why, label = holds[0].kind.value, holds[0].id
-        until_ms, sensors = end_utc_ms(holds[0], moment), ()
+        until_ms = end_utc_ms(holds[0], moment)
     until_ms = _earliest(until_ms, _next_start(program, moment))
     asked = apart(heat_c, cool_c, keep=keep)
     setpoints = asked

@@ -300,3 +300,13 @@ def test_an_end_beyond_six_days_is_told_with_its_date(hours: int, words: str) ->
     program = with_hold(PROGRAM, away, at(0))
     assert look(program, at(0)).reason.endswith(words)
     assert "2026" in look(program, at(0, is_known=False, boot="next")).reason
+
+
+@pytest.mark.parametrize("kind", HoldKind)
+def test_the_sensors_of_the_block_count_under_a_hold_as_well(kind: HoldKind) -> None:
+    blocks = (
+        Block("Day", "06:00", "22:00", 21.0, 26.0),
+        Block("Night", "22:00", "06:00", 17.0, 27.0, sensors=("bedroom",)),
+    )
+    program = with_hold(Program(schedules={"w": Schedule("w", blocks)}, schedule="w"), Hold("h", kind, 19.0), at(0))
+    assert [look(program, at(hours)).sensors for hours in (9, 10, 17.9, 18)] == [(), ("bedroom",), ("bedroom",), ()]
