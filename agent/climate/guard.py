@@ -31,7 +31,7 @@ class Guard(msgspec.Struct, frozen=True):
     Attributes:
         is_on: Whether it runs.
         changed_ms: When it was switched last.
-        starts_ms: When it was started, oldest first; no more than the limit of an hour.
+        starts_ms: When it was started, oldest first; no more than `STARTS_MAX`.
     """
 
     is_on: bool
@@ -58,7 +58,8 @@ def restored(saved: Guard, *, saved_ms: int, now_ms: int, is_same_boot: bool) ->
     """
     shift_ms = 0 if is_same_boot else now_ms - saved_ms
     starts = [min(start_ms + shift_ms, now_ms) for start_ms in saved.starts_ms]
-    return just_stopped(now_ms, (*starts, now_ms))
+    # An agent that is restarted over and over starts nothing that would trim them.
+    return just_stopped(now_ms, (*starts, now_ms)[-STARTS_MAX:])
 
 
 def wait_to_start_ms(guard: Guard, limits: GuardLimits, now_ms: int) -> int:

@@ -8,6 +8,7 @@ While the time of day is not known no schedule can be followed: what was in forc
 """
 
 import math
+from bisect import bisect_right
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 
@@ -21,8 +22,18 @@ HOLDS_MAX = 16
 """Holds of one zone, those that begin later included."""
 
 SCHEDULES_MAX = 16
+SCHEDULES_BYTES_MAX = 112 * 1024
+"""All schedules of one zone as JSON: fourteen full ones of short labels. Eight such zones with all that they have been
+told beside stay below `agent.climate.room.KEPT_BYTES_MAX`."""
+
 AHEAD_MS_MAX = 400 * 24 * 3_600_000
 """How far ahead a hold may begin or end: a year and some."""
+
+WEEKDAY_MS_MAX = 6 * 24 * 3_600_000
+"""An end that is further off is told with its date: the day of the week alone could be today."""
+
+DRIFT_MS_MAX = 60_000
+"""An end by the time of day is written down anew when the clock was set by more than this."""
 
 DEFAULT_SETPOINTS = Setpoints(20.0, 26.0)
 """In force where there is no schedule: what EN 16798-1 asks of a dwelling, category II."""
@@ -66,7 +77,9 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
         end_utc_ms: When it ends, where the time of day says so.
         end_boot: The boot of `end_ms`, for one that was given a duration.
         end_ms: When it ends, on that boot's monotonic clock.
-        made_utc_ms: When it was made, as far as that was known: of two, the one that began later counts.
+        made_utc_ms: When it was made or, if it was planned, has begun, as far as that was known: of two, the one that
+            began later counts.
+        for_ms: The duration that it was given; 0 for none.
     """
 
     id: str
@@ -80,6 +93,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     end_boot: str = ""
     end_ms: int = 0
     made_utc_ms: int = 0
+    for_ms: int = 0
 
     @property
     def begin_utc_ms(self) -> int:
@@ -140,7 +154,7 @@ class InForce(msgspec.Struct, frozen=True):
         until_utc_ms: When something else comes into force by itself; `None`: not before somebody changes it, or the
             time is not known.
         is_eco: Whether eco has changed the setpoints.
-        sensors: The sensors that count; empty for all.
+        sensors: The sensors that count, those of the block also under a hold; empty for all.
         reason: All of it in words.
     """
 
@@ -171,7 +185,9 @@ def has_ended(hold: Hold, moment: Moment) -> bool:
         return moment.now_ms >= hold.end_ms
     if hold.end_utc_ms is not None and moment.utc_ms is not None:
         return moment.utc_ms >= hold.end_utc_ms
-    return bool(hold.end_boot) and hold.kind is HoldKind.BOOST
+    return (
+        hold.kind is HoldKind.BOOST and hold.start_utc_ms is None and (bool(hold.end_boot) or hold.until is Until.TIME)
+    )
 
 
 def left(hold: Hold, moment: Moment) -> float | None:
@@ -221,7 +237,7 @@ def in_force(program: Program, moment: Moment, plan: Timeline | None, zone: tzin
         mode = hold.mode or mode
     if holds:
         why, label = holds[0].kind.value, holds[0].id
-        until_ms, sensors = end_utc_ms(holds[0], moment), ()
+        until_ms = end_utc_ms(holds[0], moment)
     until_ms = _earliest(until_ms, _next_start(program, moment))
     asked = apart(heat_c, cool_c, keep=keep)
     setpoints = asked
@@ -233,7 +249,7 @@ def in_force(program: Program, moment: Moment, plan: Timeline | None, zone: tzin
     words = _words(why, label) + (", bounded by eco" if is_eco else "")
     left_s = left(holds[0], moment) if holds else None
     if until_ms is not None:
-        words += f", until {_clock_text(until_ms, zone)}"
+        words += f", until {_clock_text(until_ms, moment, zone)}"
     elif left_s is not None:
         words += f", {math.ceil(left_s / 60)} min more"
     return InForce(mode, setpoints, why, label, until_ms, is_eco, sensors, words)
@@ -283,20 +299,20 @@ def _words(why: str, label: str) -> str:
             return why
 
 
-def _clock_text(utc_ms: int, zone: tzinfo) -> str:
-    return datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(zone).strftime("%a %H:%M")
+def _clock_text(utc_ms: int, moment: Moment, zone: tzinfo) -> str:
+    is_this_week = moment.utc_ms is not None and utc_ms - moment.utc_ms <= WEEKDAY_MS_MAX
+    form = "%a %H:%M" if is_this_week else "%a %Y-%m-%d %H:%M"
+    return datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(zone).strftime(form)
 
 
 def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:
     """Return a program without what is over, and with what the hub needs should it not know the time.
 
-    Holds until the next block learn when that is. The same object comes back where nothing changes.
+    Holds until the next block learn when that is, once they have begun. The same object comes back where nothing
+    changes.
     """
-    holds = tuple(
-        _with_end(hold, moment, plan)
-        for hold in program.holds
-        if not has_ended(hold, moment) or not has_begun(hold, moment)
-    )
+    known = (_begun(hold, moment, plan) if has_begun(hold, moment) else hold for hold in program.holds)
+    holds = tuple(hold for hold in known if not has_ended(hold, moment) or not has_begun(hold, moment))
     last = program.last
     if program.followed is None:
         last = None
@@ -308,11 +324,58 @@ def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:
     return msgspec.structs.replace(program, holds=holds, last=last)
 
 
-def _with_end(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
+def _begun(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
+    """Return a hold that has begun, with what a boot that does not know the time has to know of it."""
+    hold = _with_duration(_with_next_block(hold, moment, plan), moment)
+    if hold.start_utc_ms is None:
+        return hold
+    return msgspec.structs.replace(hold, start_utc_ms=None, made_utc_ms=hold.start_utc_ms)
+
+
+def _with_duration(hold: Hold, moment: Moment) -> Hold:
+    """Return a hold that was given a duration with its end by the time of day, as soon and as long as that is known.
+
+    One whose boot never knew the time begins its duration anew: nobody knows how much of it was left.
+    """
+    if hold.end_boot and hold.end_boot != moment.boot_id and hold.end_utc_ms is None and hold.for_ms:
+        if hold.kind is HoldKind.BOOST:
+            return hold
+        hold = msgspec.structs.replace(hold, end_boot=moment.boot_id, end_ms=moment.now_ms + hold.for_ms)
+    now_ends_ms = end_utc_ms(hold, moment)
+    if now_ends_ms is None or (hold.end_utc_ms is not None and abs(now_ends_ms - hold.end_utc_ms) <= DRIFT_MS_MAX):
+        return hold
+    return msgspec.structs.replace(hold, end_utc_ms=now_ends_ms)
+
+
+def _with_next_block(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
+    """Return a hold until the next block with its end: the first block that begins after it."""
     if hold.until is not Until.NEXT_BLOCK or hold.end_utc_ms is not None or moment.utc_ms is None or plan is None:
         return hold
-    index = plan.index_at(moment.utc_ms)
-    return hold if index < 0 else msgspec.structs.replace(hold, end_utc_ms=plan.segments[index].end_utc_ms)
+    # When it was made says little: the time may not have been known, the schedule another one.
+    begin_ms = moment.utc_ms if hold.start_utc_ms is None else hold.start_utc_ms
+    after = plan.starts_utc_ms[bisect_right(plan.starts_utc_ms, begin_ms) :]
+    return msgspec.structs.replace(hold, end_utc_ms=after[0]) if after else hold
+
+
+def with_ends_of(program: Program, before: Schedule | None, moment: Moment) -> Program:
+    """Return a program whose holds until the next block look for it in the schedule that is followed from now on.
+
+    Without one they end as they would have.
+
+    Args:
+        program: Afterwards.
+        before: The schedule that was followed.
+        moment: Now.
+    """
+    if program.followed is None or program.followed == before:
+        return program
+    holds = tuple(
+        msgspec.structs.replace(hold, end_utc_ms=None)
+        if hold.until is Until.NEXT_BLOCK and not has_ended(hold, moment)
+        else hold
+        for hold in program.holds
+    )
+    return msgspec.structs.replace(program, holds=holds)
 
 
 def with_hold(program: Program, hold: Hold, moment: Moment) -> Program:

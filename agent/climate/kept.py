@@ -21,7 +21,10 @@ from hal.interface import HvacAction
 
 
 class KeptZone(msgspec.Struct, frozen=True):
-    """One zone: what it was told, what it has learned, what its relay has been through."""
+    """One zone: what it was told, what it has learned, what its relay has been through, since when it is blind.
+
+    `lost_for_s` is how long its sensors had said nothing when it was written; `None` where they did.
+    """
 
     program: Program
     learned: Learned = Learned()
@@ -29,6 +32,7 @@ class KeptZone(msgspec.Struct, frozen=True):
     direction: HvacAction = HvacAction.HEAT
     mean_duty: float = 0.0
     guard: Guard | None = None
+    lost_for_s: float | None = None
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -42,6 +46,7 @@ class Kept(msgspec.Struct, frozen=True):
         stage2: Of its second stage.
         aux: Of the auxiliary heat.
         beliefs: What each sensor said last that can be, by name.
+        utc_ms: The time of day of `at_ms`, where that was known.
     """
 
     boot_id: str = ""
@@ -51,6 +56,7 @@ class Kept(msgspec.Struct, frozen=True):
     stage2: Guard | None = None
     aux: Guard | None = None
     beliefs: Mapping[str, Belief] = {}
+    utc_ms: int | None = None
 
 
 def first_program(settings: ZoneSettings) -> Program:
@@ -74,6 +80,7 @@ def taken_up(kept: Kept, settings: ClimateSettings, moment: Moment) -> HouseStat
             return guard.just_stopped(now_ms, (now_ms,))
         return guard.restored(saved, saved_ms=kept.at_ms, now_ms=now_ms, is_same_boot=is_same_boot)
 
+    away_s = _away_s(kept, moment)
     zones = []
     for zone_settings in settings.zones:
         saved = kept.zones.get(zone_settings.zone_id)
@@ -86,14 +93,32 @@ def taken_up(kept: Kept, settings: ClimateSettings, moment: Moment) -> HouseStat
                 law=LawState(integral=saved.integral),
                 direction=saved.direction,
                 mean_duty=saved.mean_duty,
+                lost_ms=None if saved.lost_for_s is None else now_ms - round((saved.lost_for_s + away_s) * 1000),
             )
         )
     fresh = just_started(settings, now_ms)
     return msgspec.structs.replace(
         fresh,
         zones=tuple(zones),
-        source=source.SourceState(again(kept.source), again(kept.stage2), again(kept.aux)),
+        source=source.SourceState(
+            again(kept.source),
+            again(kept.stage2),
+            again(kept.aux),
+            # Hot water must not be left standing in the boiler.
+            stopped_ms=None if kept.source is None else now_ms,
+        ),
     )
+
+
+def _away_s(kept: Kept, moment: Moment) -> float:
+    """Return for how long nobody was there, at least: 0 where the clocks do not say."""
+    if kept.boot_id == moment.boot_id:
+        away_ms = moment.now_ms - kept.at_ms
+    elif kept.utc_ms is None or moment.utc_ms is None:
+        away_ms = 0
+    else:
+        away_ms = moment.utc_ms - kept.utc_ms
+    return max(0, away_ms) / 1000
 
 
 def to_keep(
@@ -105,6 +130,7 @@ def to_keep(
     moment: Moment,
 ) -> Kept:
     """Return what is to be written down."""
+    counted = {name for zone_settings in settings.zones for name, _ in zone_settings.sensors}
     return Kept(
         boot_id=moment.boot_id,
         at_ms=moment.now_ms,
@@ -116,11 +142,14 @@ def to_keep(
                 direction=zone.direction,
                 mean_duty=zone.mean_duty,
                 guard=zone.guard,
+                lost_for_s=None if zone.lost_ms is None else (moment.now_ms - zone.lost_ms) / 1000,
             )
             for zone_settings, zone in zip(settings.zones, state.zones, strict=True)
         },
         source=state.source.guard,
         stage2=state.source.stage2,
         aux=state.source.aux,
-        beliefs=dict(beliefs),
+        # A sensor that was taken out of the configuration is of no use any more.
+        beliefs={name: beliefs[name] for name in beliefs if name in counted},
+        utc_ms=moment.utc_ms,
     )

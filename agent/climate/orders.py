@@ -4,6 +4,7 @@ Every door (command line, page, other people's protocols) speaks these orders, s
 them. Times of day are those of the house.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
@@ -152,7 +153,7 @@ def carried_out(program: Program, order: Order, moment: Moment, zone: tzinfo, *,
         case SetEco():
             return _eco(program, order)
         case _:
-            return _scheduled(program, order)
+            return holds.with_ends_of(_scheduled(program, order), program.followed, moment)
 
 
 def _set(program: Program, order: Set) -> Program:
@@ -184,7 +185,7 @@ def _hold(program: Program, order: MakeHold, moment: Moment, zone: tzinfo, new_i
         if order.kind is HoldKind.AWAY:
             heat_c, cool_c = AWAY_SETPOINTS.heat_setpoint_c, AWAY_SETPOINTS.cool_setpoint_c
         elif order.kind is HoldKind.BOOST and order.mode is None:
-            heat_c = min(BOOST_C_MAX, _heat_now_c(program, moment, zone) + BOOST_K)
+            heat_c = min(BOOST_C_MAX, _heat_unboosted_c(program, moment, zone) + BOOST_K)
     start_ms = _instant_ms(order.start, moment, zone) if order.start else None
     begin_ms = moment.utc_ms if start_ms is None else start_ms
     until, end_ms = _end(program, order.until, for_s, moment, zone, begin_ms)
@@ -200,12 +201,15 @@ def _hold(program: Program, order: MakeHold, moment: Moment, zone: tzinfo, new_i
         end_utc_ms=end_ms,
         end_boot=moment.boot_id if is_from_now else "",
         end_ms=moment.now_ms + round(for_s * 1000) if is_from_now else 0,
+        for_ms=round(for_s * 1000) if is_from_now else 0,
     )
 
 
 def _check_hold(order: MakeHold) -> None:
     if len(order.id) > ID_CHARACTERS_MAX:
         raise SettingInvalid(f"an id has at most {ID_CHARACTERS_MAX} characters")
+    if not order.id.isprintable():
+        raise SettingInvalid("the id has characters that cannot be printed")
     if order.heat_setpoint_c is not None and order.cool_setpoint_c is not None:
         checked_setpoints(Setpoints(order.heat_setpoint_c, order.cool_setpoint_c))
     if not 0 <= order.for_s <= DURATION_S_MAX:
@@ -229,8 +233,10 @@ def _end(
     return Until.CHANGED, None
 
 
-def _heat_now_c(program: Program, moment: Moment, zone: tzinfo) -> float:
-    """Return the heating setpoint in force."""
+def _heat_unboosted_c(program: Program, moment: Moment, zone: tzinfo) -> float:
+    """Return the heating setpoint in force but for boosts: one that is sent again must not come on top of itself."""
+    others = tuple(hold for hold in program.holds if hold.kind is not HoldKind.BOOST)
+    program = msgspec.structs.replace(program, holds=others)
     plan = None
     if program.followed is not None and moment.utc_ms is not None:
         plan = schedule.timeline(program.followed, utc_ms=moment.utc_ms, zone=zone)
@@ -267,6 +273,17 @@ def _eco(program: Program, order: SetEco) -> Program:
     return msgspec.structs.replace(program, eco=eco)
 
 
+def _check_size(known: Mapping[str, Schedule], schedules: Mapping[str, Schedule]) -> None:
+    """Refuse schedules that the file would not hold, unless they take less than those that are there."""
+    size = len(msgspec.json.encode(schedules))
+    if size > holds.SCHEDULES_BYTES_MAX and size > len(msgspec.json.encode(known)):
+        allowed = f"{holds.SCHEDULES_BYTES_MAX // 1024} KiB"
+        raise SettingInvalid(
+            f"the zone's schedules would take {-(-size // 1024)} KiB, allowed are {allowed}: "
+            "drop one, or give this one fewer blocks, shorter labels or fewer sensors"
+        )
+
+
 def _scheduled(program: Program, order: PutSchedule | FollowSchedule | DropSchedule) -> Program:
     known = program.schedules
     match order:
@@ -275,7 +292,9 @@ def _scheduled(program: Program, order: PutSchedule | FollowSchedule | DropSched
             if made.name not in known and len(known) >= holds.SCHEDULES_MAX:
                 raise SettingInvalid(f"there are {holds.SCHEDULES_MAX} schedules already; drop one first")
             followed = made.name if order.is_followed else program.schedule
-            return msgspec.structs.replace(program, schedules=known | {made.name: made}, schedule=followed)
+            schedules = known | {made.name: made}
+            _check_size(known, schedules)
+            return msgspec.structs.replace(program, schedules=schedules, schedule=followed)
         case FollowSchedule():
             if order.name and order.name not in known:
                 raise SettingInvalid(f"there is no schedule {order.name[:64]}; there are {', '.join(known) or 'none'}")

@@ -31,8 +31,11 @@ from hal.interface import HvacDemand, HvacOutputs
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "climate.json"
-FILE_BYTES_MAX = 1024 * 1024
-"""Eight zones with sixteen full schedules each take 900 KiB."""
+KEPT_BYTES_MAX = 1024 * 1024
+"""What is written: eight zones with the most that an order may give them. Releases up to now read no more than this."""
+
+FILE_BYTES_MAX = 4 * KEPT_BYTES_MAX
+"""What is read: releases that did not bound the schedules have written more than twice as much as they could read."""
 
 TICK_S = 10.0
 """Between two decisions: far below every minimum time, far above what one costs. An order is decided on at once."""
@@ -110,7 +113,7 @@ class Climate:
         self._zone_name = "UTC"
         self._to_keep = asyncio.Event()
         self._told = asyncio.Event()
-        self._kept_guards: object = None
+        self._kept_last: object = None
         self._noticed: dict[str, str] = {}
         self.file_problem = ""
         self.output_problem = ""
@@ -202,20 +205,20 @@ class Climate:
             self.output_problem = problem
 
     def _note(self, made: HouseStep) -> None:
-        """Report what the watches have noticed, and see to it that starts are written down."""
+        """Report what the watches have noticed, and see to it that starts and lost sensors are written down."""
         for mind, state in zip(self.control.minds.values(), made.state.zones, strict=True):
             zone_id, problem = mind.settings.zone_id, state.watch.problem
             if problem and self._noticed.get(zone_id) != problem:
                 self._add_fault(f"{zone_id}: {problem}")
                 _log.warning("%s: %s", zone_id, problem)
             self._noticed[zone_id] = problem
-        guards = (
+        kept = (
             made.state.source.guard.starts_ms,
-            *(zone.guard.starts_ms for zone in made.state.zones),
+            *((zone.guard.starts_ms, zone.lost_ms is None) for zone in made.state.zones),
             *(mind.program for mind in self.control.minds.values()),
         )
-        if guards != self._kept_guards:
-            self._kept_guards = guards
+        if kept != self._kept_last:
+            self._kept_last = kept
             self._to_keep.set()
 
     def _note_unheard(self) -> None:

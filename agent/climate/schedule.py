@@ -21,6 +21,9 @@ BLOCKS_MAX = 70
 """Ten for each day of a week in which no day is like the other."""
 
 NAME_CHARACTERS_MAX = 64
+BLOCK_SENSORS_MAX = 16
+"""As many as a zone may have."""
+
 DAYS_BACK = 8
 DAYS_AHEAD = 8
 """A block of once a week is in force until it comes again."""
@@ -117,6 +120,8 @@ def checked(schedule: Schedule) -> Schedule:
             problems.append(f"{where}a label has at most {NAME_CHARACTERS_MAX} characters")
         if not block.days:
             problems.append(f"{where}on no day of the week")
+        if len(block.sensors) > BLOCK_SENSORS_MAX:
+            problems.append(f"{where}it names {len(block.sensors)} sensors; at most {BLOCK_SENSORS_MAX} sensors count")
         problems += [f"{where}{text}" for text in (_bad_time(block.start), _bad_time(block.end)) if text]
         try:
             checked_setpoints(block.setpoints, where)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from agent.climate.guard import (
     HOUR_MS,
+    STARTS_MAX,
     Guard,
     GuardLimits,
     allowed,
@@ -91,3 +92,13 @@ def test_after_a_reboot_old_starts_count_as_old_as_they_were_written() -> None:
 def test_a_switch_to_what_it_is_already_changes_nothing() -> None:
     guard = just_stopped(5)
     assert switched(guard, LIMITS, 100, is_on=False) is guard
+
+
+def test_a_day_of_restarts_leaves_no_more_starts_than_count() -> None:
+    guard = just_stopped(0)
+    for now_ms in range(10_000, 24 * HOUR_MS, 10_000):
+        guard = restored(guard, saved_ms=now_ms - 1, now_ms=now_ms, is_same_boot=True)
+    assert len(guard.starts_ms) == STARTS_MAX
+    assert guard.starts_ms[-1] == now_ms
+    most = GuardLimits(0.0, 0.0, STARTS_MAX)
+    assert wait_to_start_ms(guard, most, now_ms) == HOUR_MS - (STARTS_MAX - 1) * 10_000

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from agent.climate.holds import (
@@ -37,6 +38,13 @@ def look(program: Program, moment: Moment) -> InForce:
     utc_ms, followed = moment.utc_ms, program.followed
     plan = timeline(followed, utc_ms=utc_ms, zone=UTC) if followed and utc_ms is not None else None
     return in_force(tidied(program, moment, plan), moment, plan)
+
+
+def told(program: Program, moment: Moment) -> Program:
+    """Return the program as the loop leaves it."""
+    assert program.followed
+    plan = None if moment.utc_ms is None else timeline(program.followed, utc_ms=moment.utc_ms, zone=UTC)
+    return tidied(program, moment, plan)
 
 
 def heat_c(program: Program, hours: float) -> float:
@@ -214,3 +222,91 @@ def test_a_hold_with_an_end_lasts_until_the_next_one_begins() -> None:
     program = with_hold(with_hold(PROGRAM, now, at(0)), evening, at(0))
     assert look(program, at(0)).until_utc_ms == NOON + 2 * H
     assert [heat_c(program, hours) for hours in (0, 2.5, 3.5, 4.5)] == [22.0, 23.0, 23.0, 21.0]
+
+
+def test_a_planned_hold_until_the_next_block_ends_with_the_block_in_which_it_begins() -> None:
+    planned = Hold("p", heat_setpoint_c=24.0, until=Until.NEXT_BLOCK, start_utc_ms=NOON + 11 * H)
+    program = with_hold(PROGRAM, planned, at(0))
+    for hours in (0, 5, 10.9):
+        program = told(program, at(hours))
+        assert heat_c(program, hours) == (17.0 if hours > 10 else 21.0)
+    program = told(program, at(11))
+    assert [heat_c(program, hours) for hours in (11, 17.9, 18)] == [24.0, 24.0, 21.0]
+    assert look(program, at(11)).until_utc_ms == NOON + 18 * H
+
+
+def test_a_planned_hold_that_a_power_cut_has_swallowed_ends_where_it_would_have() -> None:
+    planned = Hold("p", heat_setpoint_c=24.0, until=Until.NEXT_BLOCK, start_utc_ms=NOON + 11 * H)
+    program = with_hold(PROGRAM, planned, at(0))
+    assert told(program, at(19, boot="next")).holds == ()
+    assert told(program, at(24 * 20, boot="next")).holds == ()
+
+
+@pytest.mark.parametrize("kind", [HoldKind.HOLD, HoldKind.AWAY])
+def test_a_planned_hold_under_way_goes_on_after_a_reboot_without_the_time(kind: HoldKind) -> None:
+    planned = Hold("p", kind, 16.0, until=Until.TIME, start_utc_ms=NOON + H, end_utc_ms=NOON + 100 * H)
+    program = told(with_hold(PROGRAM, planned, at(0)), at(2))
+    later = at(3, is_known=False, boot="next")
+    assert look(program, later).why == kind.value
+    assert told(program, later).holds == program.holds
+    assert told(program, at(101, boot="next")).holds == ()
+
+
+def test_a_planned_boost_under_way_is_over_after_a_reboot_without_the_time() -> None:
+    planned = Hold("p", HoldKind.BOOST, 24.0, until=Until.TIME, start_utc_ms=NOON + H, end_utc_ms=NOON + 9 * H)
+    program = with_hold(PROGRAM, planned, at(0))
+    without = at(3, is_known=False, boot="next")
+    assert told(program, without).holds == program.holds
+    assert look(told(program, at(2)), at(3)).why == "boost"
+    assert told(told(program, at(2)), without).holds == ()
+
+
+def test_of_two_holds_the_one_that_began_later_counts_however_it_was_planned() -> None:
+    planned = Hold("p", heat_setpoint_c=24.0, start_utc_ms=NOON + H)
+    window = Hold("w", heat_setpoint_c=19.0, until=Until.TIME, end_utc_ms=NOON + 9 * H)
+    program = told(with_hold(with_hold(PROGRAM, planned, at(0)), window, at(0.5)), at(2))
+    assert look(program, at(2)).label == "p"
+    assert look(with_hold(program, msgspec.structs.replace(window, id="later"), at(3)), at(3)).label == "later"
+
+
+def test_a_duration_from_before_the_time_was_known_ends_after_a_reboot_as_well() -> None:
+    hold = Hold("h", heat_setpoint_c=25.0, until=Until.TIME, end_boot="boot", end_ms=102 * H)
+    program = told(with_hold(PROGRAM, hold, at(0, is_known=False)), at(0.5))
+    assert program.holds[0].end_utc_ms == NOON + 2 * H
+    assert look(program, at(1, boot="next")).why == "hold"
+    assert told(program, at(2, boot="next")).holds == ()
+    # What the clock drifts is not written down, what it is set by is.
+    drifted = Moment("boot", 101 * H, NOON + H + 30_000)
+    assert told(program, drifted) is program
+    assert told(program, Moment("boot", 101 * H, NOON + 9 * H)).holds[0].end_utc_ms == NOON + 10 * H
+
+
+def test_a_duration_of_a_boot_that_never_knew_the_time_counts_anew_in_the_next_one() -> None:
+    hold = Hold("h", heat_setpoint_c=25.0, until=Until.TIME, end_boot="boot", end_ms=102 * H, for_ms=2 * H)
+    program = told(with_hold(PROGRAM, hold, at(0, is_known=False)), at(0.5, is_known=False))
+    program = told(program, at(1, is_known=False, boot="next"))
+    assert look(program, at(2.9, is_known=False, boot="next")).why == "hold"
+    assert told(program, at(3, is_known=False, boot="next")).holds == ()
+    boost = told(with_hold(PROGRAM, msgspec.structs.replace(hold, kind=HoldKind.BOOST), at(0, is_known=False)), at(0))
+    assert told(boost, at(1, is_known=False, boot="next")).holds == ()
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [(6 * 24, "until Tue 12:00"), (6 * 24 + 1, "until Tue 2026-01-20 13:00"), (7 * 24, "until Wed 2026-01-21 12:00")],
+)
+def test_an_end_beyond_six_days_is_told_with_its_date(hours: int, words: str) -> None:
+    away = Hold("a", HoldKind.AWAY, 16.0, until=Until.TIME, end_utc_ms=NOON + hours * H)
+    program = with_hold(PROGRAM, away, at(0))
+    assert look(program, at(0)).reason.endswith(words)
+    assert "2026" in look(program, at(0, is_known=False, boot="next")).reason
+
+
+@pytest.mark.parametrize("kind", HoldKind)
+def test_the_sensors_of_the_block_count_under_a_hold_as_well(kind: HoldKind) -> None:
+    blocks = (
+        Block("Day", "06:00", "22:00", 21.0, 26.0),
+        Block("Night", "22:00", "06:00", 17.0, 27.0, sensors=("bedroom",)),
+    )
+    program = with_hold(Program(schedules={"w": Schedule("w", blocks)}, schedule="w"), Hold("h", kind, 19.0), at(0))
+    assert [look(program, at(hours)).sensors for hours in (9, 10, 17.9, 18)] == [(), ("bedroom",), ("bedroom",), ()]

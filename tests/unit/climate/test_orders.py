@@ -21,7 +21,7 @@ from agent.climate.orders import (
     SetEco,
     carried_out,
 )
-from agent.climate.schedule import Block, Schedule, timeline
+from agent.climate.schedule import BLOCKS_MAX, Block, Schedule, timeline
 from agent.errors import SettingInvalid
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -92,6 +92,7 @@ def test_without_the_time_a_duration_works_and_a_time_is_refused() -> None:
     program = done(MakeHold(heat_setpoint_c=19.0, for_s=3600.0), is_known=False)
     assert holds.active(program, at(0.9, is_known=False))
     assert not holds.active(program, at(1.0, is_known=False))
+    assert program.holds[0].for_ms == H
     with pytest.raises(SettingInvalid, match="does not know the time"):
         done(MakeHold(heat_setpoint_c=19.0, until="13:00"), is_known=False)
 
@@ -125,11 +126,16 @@ def test_schedules_come_and_go() -> None:
         (MakeHold(heat_setpoint_c=20.0, for_s=1e9), "up to 31 days"),
         (MakeHold(heat_setpoint_c=20.0, for_s=float("nan")), "up to 31 days"),
         (MakeHold(heat_setpoint_c=20.0, id="x" * 65), "64 characters"),
+        (MakeHold(heat_setpoint_c=20.0, id="\0" * 64), "cannot be printed"),
         (MakeHold(heat_setpoint_c=20.0, until="2026-01-01T00:00"), "after now"),
         (MakeHold(), "needs a setpoint"),
         (Cancel("nothing"), "no hold nothing"),
         (SetEco(True, heat_limit_c=25.0, cool_limit_c=20.0), "1 K apart"),
         (PutSchedule(Schedule("x", ())), "0 blocks"),
+        (
+            PutSchedule(Schedule("x", (Block("b", "06:00", "07:00", 20, 26, sensors=("s",) * 17),))),
+            "at most 16 sensors",
+        ),
         (FollowSchedule("nothing"), "no schedule nothing; there are week"),
         (DropSchedule("nothing"), "no schedule nothing; there are week"),
     ],
@@ -199,3 +205,52 @@ def test_the_actions_of_amps_fit_in() -> None:
     idle = done(MakeHold(mode=Mode.OFF), program=immediate)
     assert look(idle, 1).mode is Mode.OFF
     assert look(done(Resume(), program=idle), 1).why == "schedule"
+
+
+def test_schedules_beyond_what_the_file_holds_are_refused_and_the_rest_goes_on() -> None:
+    blocks = (Block("\N{EURO SIGN}" * 64, "00:00", "23:59", 20.0, 26.0),) * BLOCKS_MAX
+    with pytest.raises(SettingInvalid, match=r"112 KiB: drop one"):
+        done(*(PutSchedule(Schedule(str(number), blocks)) for number in range(holds.SCHEDULES_MAX - 1)))
+    # A release before has taken more: it stays usable, and may be made smaller.
+    large = msgspec.structs.replace(
+        PROGRAM, schedules={str(number): Schedule(str(number), blocks) for number in range(holds.SCHEDULES_MAX)}
+    )
+    assert heat_c(done(FollowSchedule("3"), MakeHold(heat_setpoint_c=22.0), program=large), 0) == [22.0]
+    smaller = done(PutSchedule(Schedule("3", blocks[:1])), program=large)
+    assert smaller.schedules["3"].blocks == blocks[:1]
+    with pytest.raises(SettingInvalid, match="112 KiB"):
+        done(PutSchedule(Schedule("3", blocks)), program=smaller)
+
+
+def test_a_boost_that_is_sent_again_does_not_add_up() -> None:
+    boosts = [MakeHold(kind=HoldKind.BOOST)] * 4
+    assert heat_c(done(*boosts), 0) == [23.0]
+    assert heat_c(done(MakeHold(heat_setpoint_c=19.0), *boosts), 0) == [21.0]
+    assert heat_c(done(MakeHold(kind=HoldKind.AWAY), *boosts), 0) == [18.0]
+
+
+def test_a_hold_until_the_next_block_goes_by_the_schedule_that_is_followed() -> None:
+    short = Schedule("short", (Block("A", "00:00", "15:00", 18.0, 26.0), Block("B", "15:00", "00:00", 16.0, 26.0)))
+    held = kept(done(PutSchedule(short, is_followed=False), MakeHold(heat_setpoint_c=24.0, until="next")), 0)
+    assert heat_c(held, 9.9, 10) == [24.0, 17.0]
+    for order in (FollowSchedule("short"), PutSchedule(Schedule("week", short.blocks))):
+        changed = kept(done(order, program=held, hours=1), 1)
+        assert heat_c(changed, 2.9, 3) == [24.0, 16.0]
+        assert heat_c(kept(done(FollowSchedule("week"), PutSchedule(WEEK), program=changed, hours=1), 1), 9.9) == [24.0]
+    # Without any schedule it ends as it would have, and what is over does not come back.
+    assert heat_c(kept(done(FollowSchedule(""), program=held, hours=1), 1), 9.9, 10) == [24.0, 20.0]
+    assert heat_c(done(FollowSchedule("short"), program=held, hours=10), 10) == [16.0]
+
+
+def test_other_ends_do_not_go_by_the_schedule() -> None:
+    held = done(MakeHold(heat_setpoint_c=24.0, until="18:00"))
+    assert done(PutSchedule(Schedule("week", WEEK.blocks[:1])), program=held).holds == held.holds
+
+
+def kept(program: Program, hours: float) -> Program:
+    """Return the program as the loop leaves it."""
+    moment = at(hours)
+    plan = None
+    if program.followed is not None and moment.utc_ms is not None:
+        plan = timeline(program.followed, utc_ms=moment.utc_ms, zone=BERLIN)
+    return holds.tidied(program, moment, plan)

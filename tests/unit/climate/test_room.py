@@ -1,19 +1,29 @@
 """The loop: outputs off whatever ends it, heat with a full disk, everything told survives, a hang is noticed."""
 
 import asyncio
+import contextlib
 import errno
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.climate import room
+from agent.climate.belief import Belief
 from agent.climate.control import Observed
-from agent.climate.guard import GuardLimits
-from agent.climate.holds import Hold, Program, with_hold
-from agent.climate.model import Setpoints
+from agent.climate.guard import STARTS_MAX, Guard, GuardLimits
+from agent.climate.holds import HOLDS_MAX, SCHEDULES_MAX, Hold, HoldKind, Program, with_hold
+from agent.climate.kept import Kept
+from agent.climate.model import Mode, Moment, Setpoints
+from agent.climate.orders import MakeHold, PutSchedule, carried_out
 from agent.climate.room import FILE_NAME, Climate
-from agent.climate.settings import ClimateSettings, ZoneSettings
+from agent.climate.schedule import BLOCKS_MAX, WEEK, Block, Schedule
+from agent.climate.settings import ZONES_MAX, ClimateSettings, ZoneSettings
+from agent.climate.source import SourceState
+from agent.config.zones import SENSORS_MAX
+from agent.errors import SettingInvalid
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker
@@ -71,18 +81,21 @@ class Bench:
         self.timezone = "Europe/Berlin"
         self.fail: Exception | None = None
         self.unheard: list[str] = []
+        self.is_silent = False
         self._task: asyncio.Task[None] | None = None
 
     def observed(self) -> Mapping[str, Observed]:
         self.clock.now_ms += 60_000
         if self.fail is not None:
             raise self.fail
+        if self.is_silent:
+            return {}
         return {"t": Observed(self.value_c, self.clock.now_ms)}
 
-    def make(self) -> Climate:
+    def make(self, settings: ClimateSettings = SETTINGS) -> Climate:
         return Climate(
             self.directory,
-            settings=SETTINGS,
+            settings=settings,
             outputs=self.outputs,
             observed=self.observed,
             timezone=lambda: self.timezone,
@@ -297,3 +310,85 @@ async def test_a_sensor_that_nobody_has_heard_of_is_told_once_and_no_longer_when
     assert bench.faults == [climate.sensor_problem]
     bench.unheard = []
     await bench.until(lambda: not climate.sensor_problem)
+
+
+async def test_the_largest_programs_that_are_accepted_fit_into_the_file_of_every_release(bench: Bench) -> None:
+    ids = tuple(f"{number}-" + "z" * 30 for number in range(ZONES_MAX))
+    names = tuple(f"{number:03}" + "n" * 125 for number in range(ZONES_MAX * SENSORS_MAX))
+    settings = ClimateSettings(
+        zones=tuple(
+            ZoneSettings(
+                zone_id=zone_id,
+                sensors=tuple((name, 1.0) for name in names[number * SENSORS_MAX : (number + 1) * SENSORS_MAX]),
+            )
+            for number, zone_id in enumerate(ids)
+        )
+    )
+    climate = bench.make(settings)
+    moment = climate.moment()
+    program = largest_program(moment)
+    for zone_id in ids:
+        climate.tell(zone_id, program)
+    starts_ms = tuple(1_000_000_000_000 + number for number in range(STARTS_MAX))
+    full = Guard(is_on=False, changed_ms=starts_ms[-1], starts_ms=starts_ms)
+    beliefs = dict.fromkeys((*names, "gone"), Belief(20.123456789012345, starts_ms[-1], is_doubted=True))
+    control = climate.control
+    control.beliefs |= beliefs
+    control.state = msgspec.structs.replace(
+        control.state,
+        zones=tuple(msgspec.structs.replace(zone, guard=full) for zone in control.state.zones),
+        source=SourceState(full, full, full),
+    )
+    task = bench.start(climate)
+    await bench.until((bench.directory / FILE_NAME).exists)
+    await bench.end()
+    assert task.cancelled()
+    size = (bench.directory / FILE_NAME).stat().st_size
+    assert room.KEPT_BYTES_MAX * 3 // 4 < size <= room.KEPT_BYTES_MAX == 1024 * 1024 < room.FILE_BYTES_MAX
+    again = bench.make(settings)
+    assert again.file_problem == ""
+    assert [again.control.minds[zone_id].program for zone_id in ids] == [
+        control.minds[zone_id].program for zone_id in ids
+    ]
+    assert "gone" not in again.control.beliefs
+
+
+def largest_program(moment: Moment) -> Program:
+    """Return a program to which nothing can be added: the longest schedules, then holds without an end."""
+    program = Program()
+    label = "\N{SNOWMAN}" * 64
+    for number in range(SCHEDULES_MAX):
+        for count in range(BLOCKS_MAX, 0, -1):
+            blocks = (Block(label, "00:00", "23:59", 20.123456789012345, 26.123456789012345, WEEK[:6]),) * count
+            put = PutSchedule(Schedule(f"{number:02}" + label[2:], blocks))
+            with contextlib.suppress(SettingInvalid):
+                program = carried_out(program, put, moment, UTC, new_id="")
+                break
+    for number in range(HOLDS_MAX):
+        hold = MakeHold(
+            HoldKind.BOOST, 20.123456789012345, 26.123456789012345, Mode.AUTO, start="2026-12-01T00:00:00.001+00:00",
+            until="2026-12-31T00:00:00.001+00:00", id=f"{number:02}" + "\N{GRINNING FACE}" * 62,
+        )  # fmt: skip
+        program = carried_out(program, hold, moment, UTC, new_id="")
+    assert program.last is None
+    return program
+
+
+async def test_a_sensor_that_is_lost_is_written_down_and_so_is_that_it_speaks_again(bench: Bench) -> None:
+    bench.value_c = 25.0
+    climate = bench.make()
+    bench.start(climate)
+
+    def written() -> Kept | None:
+        path = bench.directory / FILE_NAME
+        return msgspec.json.decode(path.read_bytes(), type=Kept) if path.exists() else None
+
+    def is_lost() -> bool | None:
+        kept = written()
+        return kept and kept.zones["z"].lost_for_s is not None
+
+    await bench.until(lambda: is_lost() is False)
+    bench.is_silent = True
+    await bench.until(is_lost)
+    bench.is_silent = False
+    await bench.until(lambda: is_lost() is False)

@@ -1,0 +1,74 @@
+"""What a restart must not undo: the pump's overrun, how long a zone has been without its sensor."""
+
+import msgspec
+import pytest
+
+from agent.climate.control import Control, Observed
+from agent.climate.kept import Kept
+from agent.climate.model import Moment
+from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
+
+H_MS = 3_600_000
+UTC_MS = 1_768_400_000_000
+
+
+def home(source: SourceKind = SourceKind.NONE) -> ClimateSettings:
+    return ClimateSettings(
+        zones=(ZoneSettings(zone_id="z", sensors=(("t", 1.0),)),), source=SourceSettings(kind=source)
+    )
+
+
+def restarted(control: Control, written: Moment, moment: Moment) -> Control:
+    """Return the control room of the next life, from what the last one wrote."""
+    data = msgspec.json.encode(control.to_keep(written))
+    return Control(control.settings, msgspec.json.decode(data, type=Kept), moment)
+
+
+def test_the_pump_runs_on_after_a_restart_as_after_any_stop() -> None:
+    fresh = Control(home(SourceKind.BOILER), Kept(), Moment("b", 0, None))
+    made = fresh.step(Moment("b", 10, None), {"t": Observed(25.0, 0)})
+    assert made.demand.source is not None
+    assert not made.demand.source.is_pump_on
+    overrun_ms = round(fresh.settings.source.pump_overrun_s * 1000)
+    for boot in ("b", "next"):
+        again = restarted(fresh, Moment("b", 100_000, None), Moment(boot, 110_000, None))
+        pumps = []
+        for after_ms in (10, overrun_ms - 10, overrun_ms + 10):
+            now_ms = 110_000 + after_ms
+            demand = again.step(Moment(boot, now_ms, None), {"t": Observed(25.0, now_ms)}).demand.source
+            assert demand is not None
+            pumps.append(demand.is_pump_on)
+        assert pumps == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("boot", "is_known", "lost_h"),
+    [("next", False, 48.0), ("next", True, 53.0), ("b", False, 53.0)],
+    ids=["reboot", "reboot that knows the time", "restart"],
+)
+def test_how_long_a_sensor_has_been_lost_outlives_a_restart(boot: str, *, is_known: bool, lost_h: float) -> None:
+    first_ms = H_MS
+    control = Control(home(), Kept(), Moment("b", first_ms, UTC_MS))
+    for hours in range(49):
+        control.step(Moment("b", first_ms + hours * H_MS, UTC_MS + hours * H_MS), {})
+    # Five hours without the agent.
+    now_ms = 54 * H_MS if boot == "b" else 20_000
+    moment = Moment(boot, now_ms, UTC_MS + 53 * H_MS if is_known else None)
+    again = restarted(control, Moment("b", first_ms + 48 * H_MS, UTC_MS + 48 * H_MS), moment)
+    lost_ms = again.state.zones[0].lost_ms
+    assert lost_ms is not None
+    assert (now_ms - lost_ms) / H_MS == lost_h
+    reasons = [again.step(Moment(boot, now_ms + round(h * H_MS), None), {}).reasons[0] for h in (0, 72 - lost_h)]
+    assert "for 72 h" not in reasons[0]
+    assert "for 72 h" in reasons[1]
+    # As soon as it speaks it is not lost any more.
+    later_ms = now_ms + 30 * H_MS
+    again.step(Moment(boot, later_ms, None), {"t": Observed(20.0, later_ms)})
+    assert restarted(again, Moment(boot, later_ms, None), Moment("last", 0, None)).state.zones[0].lost_ms is None
+
+
+def test_a_clock_that_was_set_back_makes_no_loss_shorter() -> None:
+    control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
+    control.step(Moment("b", 0, UTC_MS), {})
+    again = restarted(control, Moment("b", H_MS, UTC_MS), Moment("next", 0, UTC_MS - 9 * H_MS))
+    assert again.state.zones[0].lost_ms == -H_MS
