@@ -212,15 +212,25 @@ class Hub:
     async def _reboot(self, reason: str) -> None:
         """Restart the machine for an update, with nothing left in memory only.
 
-        A boot that ends before it has learnt the time leaves readings behind that have none: it is given a while.
+        A boot that ends before it has learnt the time leaves readings behind that have none: it is given a while. A
+        full disk does not keep the machine up.
+
+        Raises:
+            RebootFailed: It does not restart.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANCHOR_S_MAX):
-                await self.telemetry.flush()
+                await self._flush()
                 while not self._has_times:  # noqa: ASYNC110 - neither the clock nor the outbox has an event for it
                     await asyncio.sleep(ANCHOR_LOOK_S)
-        await self.telemetry.flush()
+        await self._flush()
         await self.world.host.reboot(reason)
+
+    async def _flush(self) -> None:
+        try:
+            await self.telemetry.flush()
+        except StorageFull as error:
+            _log.warning("readings may be lost by the restart of the machine: %s", error)
 
     def _local_time(self) -> datetime | None:
         utc_ms = self.world.clock.utc_ms()

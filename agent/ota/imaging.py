@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from agent.errors import BundleUntrusted, RebootFailed, StorageFull
+from agent.errors import BundleUntrusted, Corrupt, RebootFailed, StorageFull
 from agent.foundation.worker import Worker
 from agent.ota import image
 from agent.ota.book import Book
@@ -207,7 +207,7 @@ class Imaging:
         record = self._book.record
         try:
             await self._worker.run(lambda: self._slots.note_failed(record.offer.version, record.sequence, reason))
-        except StorageFull as error:
+        except (StorageFull, Corrupt) as error:
             _log.warning("the old system will not know why: %s", error)
         while True:
             try:
@@ -242,6 +242,6 @@ class Imaging:
     async def _ask_for_restart(self, reason: str) -> None:
         try:
             await self._reboot(reason)
-        except RebootFailed as error:
+        except (RebootFailed, StorageFull) as error:
             self._hindered(str(error))
         await asyncio.sleep(GRACE_S)

@@ -367,8 +367,12 @@ class Updates:
             await self._pause(RETRY_S)
             return
         if image.is_image(self.book.record):
-            await self.imaging.restart(self._hub.fresh_sensors())
-            await self._reconcile()
+            try:
+                await self.imaging.restart(self._hub.fresh_sensors())
+            except HalError as error:
+                self._hindered(str(error))
+                await self._pause(RETRY_S)
+            await self._reconcile()  # always: it is what counts the restarts
             return
         await self.book.advance(Event.RESTART, fresh_sensors=self._hub.fresh_sensors())
         record = self.book.record
@@ -380,6 +384,7 @@ class Updates:
 
     async def _try(self) -> None:
         """Look at this release, which is on trial, until it has proved itself or failed."""
+        await self._read_slots()  # which may know of a failure that this life has noted itself
         verdict, reason = Verdict.FAILED, self.imaging.failure(self.launcher_state, self._config.trial_starts_max)
         if not reason:
             verdict, reason = await self._trying.judged(self.book.record.fresh_sensors)
@@ -398,9 +403,6 @@ class Updates:
 
     async def _give_up(self, reason: str) -> None:
         """Go back from a release that runs on trial, or is about to."""
-        if self.imaging.is_new_system:
-            self._fault(reason)
-            await self.imaging.leave(reason)
         is_running = self.launcher_state.trial == self.running.slot
         await self._failed(reason)
         if is_running:
@@ -410,6 +412,8 @@ class Updates:
     async def _failed(self, reason: str, event: Event = Event.FAIL) -> None:
         """End an update. First in the launcher's account: the next start is the good release whatever happens."""
         self._fault(reason)
+        if self.imaging.is_new_system and self.book.record.is_open:
+            await self.imaging.leave(reason)  # the old system closes the book
         if image.is_image(self.book.record):
             await self.imaging.give_up(reason)
         elif self.launcher_state.trial:

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from agent.cloud import endpoints
-from agent.errors import ConfigInvalid
+from agent.errors import ConfigInvalid, StorageFull
 from agent.model import Reading, SensorKind
 from agent.refcloud import faults
 from agent.refcloud.contract import Endpoint
 from agent.telemetry import batching
+from agent.telemetry.room import Telemetry
 from hal.errors import NetworkLost, ReadingImplausible, SensorUnavailable
 from tests.integration.conftest import KEY, Cloud, HubClock, MakeHub, TestNetwork, TestSensor, until
 
@@ -383,3 +384,20 @@ async def test_a_boot_that_never_learnt_the_time_keeps_its_readings(cloud: Cloud
     await until(lambda: second.status().outbox.pending == 2)
     assert second.status().outbox.unanchored == 2
     assert [reading.value for reading in cloud.stored] == [21.0]
+
+
+async def test_a_full_disk_does_not_keep_the_machine_from_a_restart(
+    cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(self: Telemetry) -> None:
+        del self
+        raise StorageFull("the outbox is full")
+
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: hub.status().outbox.accepted == 1)
+    monkeypatch.setattr(Telemetry, "flush", full)
+    await hub.hub._reboot("an update")
+    assert "reboot" in hub.host.said
+    monkeypatch.undo()

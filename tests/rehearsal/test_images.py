@@ -5,18 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import BundleUntrusted
+from agent.errors import BundleUntrusted, StorageFull
 from agent.ota import launcher
 from agent.ota.imaging import HANDOVERS_MAX
-from agent.ota.lifecycle import State
+from agent.ota.launcher import State as Account
+from agent.ota.lifecycle import RESTARTS_MAX, State
 from agent.ota.room import Updates
+from agent.ota.slots import Slots
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.faults import Rule, Status
 from agent.rehearsal.options import Options
 from agent.rehearsal.releases import STRANGERS_KEY, make_image
 from agent.rehearsal.run import rehearse
 from agent.world import OUTLIVES_RESET
-from hal.sim.images import TRIES_MAX, SimImage, encode
+from hal.errors import InstallerLost
+from hal.images import Mark, Which
+from hal.sim.images import TRIES_MAX, SimImage, SimMachine, encode
 
 from .test_updates import downloads, in_pieces, live
 from .update_bench import Bench, bench, closed
@@ -345,3 +349,72 @@ def test_a_rehearsal_with_images_bricks_no_hub(seed: int) -> None:
     assert verdict.violations == []
     assert verdict.updates.rolled_back > 0
     assert verdict.updates.bricked == 0
+
+
+async def full(self: Bench, reason: str) -> None:
+    del reason
+    self.reboots += 1
+    raise StorageFull("the outbox is full")
+
+
+def test_a_full_disk_does_not_keep_a_failed_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    reboot = Bench.reboot
+
+    async def full_at_first(self: Bench, reason: str) -> None:
+        if self.packaged == "3.0.0" and self.sick:
+            self.sick = set()  # nor does it get well again
+            await full(self, reason)
+        await reboot(self, reason)
+
+    monkeypatch.setattr(Bench, "reboot", full_at_first)
+    with bench(sick=("3.0.0",)) as made:
+        made.take_images()
+        made.publish(IMAGE)
+        live(made, lambda room: room.running.version == "1.0.0" and closed(State.FAILED)(room))
+        assert "it is sick" in last_error(made)
+
+
+def test_a_failure_that_is_noted_is_not_judged_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    note = Slots.note_failed
+
+    def note_and_break(self: Slots, version: str, sequence: int, reason: str, *, good: str = "") -> Account:
+        note(self, version, sequence, reason, good=good)
+        monkeypatch.setattr(Slots, "note_failed", note)
+        made.sick = set()
+        raise InstallerLost("something that nobody thought of")
+
+    monkeypatch.setattr(Slots, "note_failed", note_and_break)
+    with bench(sick=("3.0.0",)) as made:
+        made.take_images()
+        made.publish(IMAGE)
+        live(made, lambda room: room.running.version == "1.0.0" and closed(State.FAILED)(room))
+
+
+def test_restarts_that_cannot_be_asked_for_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def lost(self: SimMachine, what: Mark, which: Which) -> None:
+        if (what, which) == (Mark.ACTIVE, Which.OTHER):
+            raise InstallerLost("fw_setenv failed")
+        await mark(self, what, which)
+
+    mark = SimMachine.mark
+    monkeypatch.setattr(SimMachine, "mark", lost)
+    with bench() as made:
+        made.take_images()
+        made.publish(IMAGE)
+        restarts = [0]
+
+        def count(room: Updates) -> bool:
+            restarts[0] = max(restarts[0], room.book.record.restarts)
+            return closed(State.FAILED)(room)
+
+        live(made, count)
+        assert restarts == [RESTARTS_MAX]
+
+
+def test_a_full_disk_does_not_ask_for_restarts_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bench, "reboot", full)
+    with bench() as made:
+        made.take_images()
+        made.publish(IMAGE)
+        live(made, closed(State.FAILED))
+        assert made.reboots == RESTARTS_MAX
