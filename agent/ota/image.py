@@ -17,6 +17,9 @@ from agent.ota.manifest import PayloadType
 STARTS_MAX = 2
 """Restarts of the machine after which the old system may run again, before the image is given up: a power cut in the
 middle of one looks the same as a boot loader that went back."""
+LEAVES_MAX = 10
+"""Lives of the agent in a system that failed, of which each goes back: a machine whose other system does not come up
+must not restart for ever."""
 WORDS_CHARS_MAX = 300
 
 _MISMATCH = re.compile(r"Compatible mismatch: Expected '([^']*)' but bundle manifest has '([^']*)'")
@@ -89,6 +92,12 @@ def failure_of(record: Record, launcher: LauncherState) -> str:
     failed = launcher.failed
     is_this = (failed.version, failed.sequence) == (record.offer.version, record.sequence)
     return (failed.reason or "it failed its trial") if is_this else ""
+
+
+def is_failed_system(record: Record, launcher: LauncherState, boot: Boot) -> bool:
+    """Tell whether the system that runs is that of an image that was given up, which must not be marked good."""
+    is_failed = is_image(record) and record.state is State.FAILED
+    return is_failed and is_new(record, boot) and launcher.floor < record.sequence
 
 
 def overdue(record: Record, starts_max: int) -> str:

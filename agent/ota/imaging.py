@@ -20,7 +20,7 @@ from agent.ota.lifecycle import Event, State
 from agent.ota.manifest import Offer
 from agent.ota.slots import Slots
 from hal.errors import HalError, ImageRefused, InstallerLost
-from hal.images import ImageInstaller, Mark, OnPercent, Which
+from hal.images import ImageInstaller, Mark, OnPercent, SystemState, Which
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,10 @@ class Imaging:
         self._reboot = reboot
         self._hindered = hindered
         self.boot = Boot("", boot_id)
+        self._is_blind = False
+        self._is_counted = False
+        self._must_stay = False
+        self._has_news = asyncio.Event()
 
     @property
     def is_set_up(self) -> bool:
@@ -81,34 +85,76 @@ class Imaging:
         """Whether the system of the present image runs."""
         return image.is_image(self._book.record) and image.is_new(self._book.record, self.boot)
 
-    async def begin(self) -> None:
-        """Learn which system runs; where an image is under way, no step is taken before that is known."""
+    async def begin(self, *, is_blind: bool) -> None:
+        """Learn which system runs; where an image is under way, no step is taken before that is known.
+
+        Args:
+            is_blind: What was under way is not known, the book being lost: no system is marked good in this life.
+        """
+        self._is_blind = is_blind
         if not self.is_set_up:
             return
         while True:
             try:
-                state = await self._asked.state()
+                await self._learn()
             except HalError as error:
                 self._hindered(str(error))
                 if not self._is_under_way:
-                    return
+                    return  # `keep` goes on
                 await asyncio.sleep(RETRY_S)
             else:
-                self.boot = Boot(state.boot_slot, self.boot.id)
                 return
 
-    async def endorse(self) -> None:
-        """Mark the system good, for a boot loader counts each start until somebody does; on trial, count this one."""
-        if self._is_under_way and self.is_new_system:
-            # The launcher counts the starts of apps only.
+    async def _learn(self) -> SystemState:
+        state = await self._asked.state()
+        self.boot = Boot(state.boot_slot, self.boot.id)
+        return state
+
+    async def count_start(self) -> None:
+        """Count this life, once, where its system is on trial: the launcher counts the starts of apps only."""
+        if self._is_under_way and self.is_new_system and not self._is_counted:
             await self._book.advance(Event.TRIED)
-            return
+            self._is_counted = True
+
+    async def keep(self) -> None:
+        """Tell the boot loader of the system that runs, again until it knows: it counts each start until then.
+
+        Runs beside the work. Ends with the machine where a system runs that has failed.
+        """
+        while self.is_set_up:
+            self._has_news.clear()
+            try:
+                await self._tell()
+            except (HalError, StorageFull, Corrupt) as error:
+                _log.warning("the boot loader could not be told of the system that runs: %s", error)
+                await asyncio.sleep(RETRY_S)
+            else:
+                await self._has_news.wait()
+
+    async def _tell(self) -> None:
         if not self.boot.slot:
+            await self._learn()
+        record = self._book.record
+        if image.is_failed_system(record, await self._worker.run(self._slots.state), self.boot):
+            await self._leave_again()
             return
-        try:
-            await self._asked.mark(Mark.GOOD, Which.BOOTED)
-        except HalError as error:
-            _log.warning("the boot loader could not be told that this system works: %s", error)
+        if not self.boot.slot or self._is_blind or (self._is_under_way and self.is_new_system):
+            return
+        is_given_up = image.is_image(record) and record.state is State.FAILED and not self.is_new_system
+        if self._must_stay or (is_given_up and record.handed):
+            await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+            self._must_stay = False
+        await self._asked.mark(Mark.GOOD, Which.BOOTED)
+
+    async def _leave_again(self) -> None:
+        """Leave a system that has failed, and was started all the same: by a power cut, or since nobody was told."""
+        record = await self._book.advance(Event.TRIED)
+        if record.starts > image.LEAVES_MAX:
+            self._hindered(
+                "a system runs that has failed, and the machine does not start the other one; see rauc status"
+            )
+            return
+        await self.leave(record.error)
 
     @property
     def _is_under_way(self) -> bool:
@@ -183,6 +229,7 @@ class Imaging:
         Raises:
             InstallerLost: The boot loader could not be told.
         """
+        self._must_stay = False
         await self._asked.state()  # so that a hub whose RAUC does not answer counts no restart
         account = await self._worker.run(self._slots.state)
         await self._book.advance(
@@ -227,6 +274,8 @@ class Imaging:
                 await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
             except HalError as error:
                 _log.warning("the boot loader could not be told to stay with this system: %s", error)
+                self._must_stay = True  # `keep` goes on
+                self._has_news.set()
         if record.state in {State.READY, State.TRIAL}:
             good = record.app_slot if self.boot.slot else ""
             await self._worker.run(

@@ -162,11 +162,12 @@ class Updates:
         if self.is_unsigned_admitted:
             self._fault("UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): a checksum proves no origin")
         await self._read_slots()
-        await self.imaging.begin()
+        await self.imaging.begin(is_blind=aside is not None)
         await self._reconcile()
-        await self.imaging.endorse()
+        await self.imaging.count_start()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reporter.run())
+            group.create_task(self.imaging.keep())
             group.create_task(self._work())
 
     async def stopping(self) -> None:

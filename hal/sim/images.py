@@ -121,6 +121,10 @@ class SimMachine:
         self.booted = next(name for name, slot in self._slots.items() if slot.is_whole)
         return self.version
 
+    def damage(self, name: str) -> None:
+        """Make a system one that never comes up again."""
+        self._slots[name].is_whole = False
+
     def die(self) -> None:
         """Let the installer end in the middle of its work, and be started again."""
         self._installing = None

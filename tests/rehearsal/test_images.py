@@ -7,6 +7,7 @@ import pytest
 
 from agent.errors import BundleUntrusted, StorageFull
 from agent.ota import launcher
+from agent.ota.image import LEAVES_MAX
 from agent.ota.imaging import HANDOVERS_MAX
 from agent.ota.launcher import State as Account
 from agent.ota.lifecycle import RESTARTS_MAX, State
@@ -418,3 +419,95 @@ def test_a_full_disk_does_not_ask_for_restarts_without_end(monkeypatch: pytest.M
         made.publish(IMAGE)
         live(made, closed(State.FAILED))
         assert made.reboots == RESTARTS_MAX
+
+
+def marks_good(made: Bench, images: SimMachine, slot: str) -> bool:
+    """Tell whether a slot that was started had its tries given back by the hub."""
+    before = images.slot(slot)[1]
+    made.is_done, until_s = False, made.loop.time() + HOUR_S
+    live(made, lambda _: made.loop.time() > until_s)
+    return images.slot(slot)[1] > before
+
+
+def test_an_installer_that_is_late_at_the_start_still_hears_that_the_system_is_good() -> None:
+    with bench() as made:
+        images = made.take_images()
+        images.boot()
+        images.is_lost = True
+
+        def come_back(_: Updates) -> bool:
+            images.is_lost = images.is_lost and made.loop.time() < 100.0
+            return made.loop.time() > HOUR_S
+
+        live(made, come_back)
+        assert images.slot("A") == ("1.0.0", TRIES_MAX)
+
+
+def test_a_failed_system_that_was_installed_to_its_end_after_a_factory_reset_is_left() -> None:
+    with bench(sick=("3.0.0",)) as made:
+        images = made.take_images(activates=True)
+        made.publish(IMAGE)
+        live(made, lambda room: room.book.record.handed == 1 and room.percent > 0)
+        for path in made.machine.state_dir.iterdir():
+            if path.is_file() and path.name not in OUTLIVES_RESET:
+                path.unlink()
+        made.is_done, made.is_cloud_down = False, True
+        live(made, lambda room: room.book.record.state is State.FAILED and made.loop.time() > 2 * HOUR_S)
+        images.boot()
+        assert images.version == "3.0.0"
+        made.is_done = False
+        live(made, lambda room: room.running.version == "1.0.0" and made.loop.time() > 3 * HOUR_S)
+        assert images.slot("B") == ("3.0.0", 0)
+
+
+def test_a_boot_loader_that_cannot_be_told_to_stay_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stay(self: Bench, reason: str) -> None:
+        del self, reason
+
+    monkeypatch.setattr(Bench, "reboot", stay)
+    with bench() as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+
+        mark = SimMachine.mark
+
+        async def lost(self: SimMachine, what: Mark, which: Which) -> None:
+            if (what, which) == (Mark.ACTIVE, Which.BOOTED) and is_lost:
+                raise InstallerLost("fw_setenv failed")
+            await mark(self, what, which)
+
+        is_lost = [True]
+
+        def end(room: Updates) -> bool:
+            if room.book.record.restarts == RESTARTS_MAX:
+                monkeypatch.setattr(SimMachine, "mark", lost)
+            return closed(State.FAILED)(room)
+
+        live(made, end)
+        is_lost.clear()
+        made.is_done, until_s = False, made.loop.time() + 100.0
+        live(made, lambda _: made.loop.time() > until_s)
+        images.boot()
+        assert images.version == "1.0.0"
+
+
+def test_a_system_whose_record_is_lost_is_not_marked_good_in_that_life() -> None:
+    with bench(sick=("3.0.0",)) as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+        live(made, lambda room: room.book.record.state is State.TRIAL)
+        (made.machine.state_dir / "update.json").write_bytes(b"{")
+        made.is_cloud_down = True
+        assert not marks_good(made, images, "B")
+
+
+def test_a_machine_whose_other_system_does_not_come_up_does_not_restart_for_ever() -> None:
+    with bench(sick=("3.0.0",)) as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+        live(made, lambda room: room.running.version == "1.0.0" and closed(State.FAILED)(room))
+        images.damage("A")
+        images.boot()
+        made.reboots, made.is_done = 0, False
+        live(made, lambda _: made.loop.time() > 10 * HOUR_S)
+        assert 0 < made.reboots <= LEAVES_MAX
