@@ -201,7 +201,7 @@ class Imaging:
             raise BundleUntrusted(
                 f"the image was handed to RAUC {HANDOVERS_MAX} times and never came to its end; see journalctl -u rauc"
             )
-        state = await self._asked.state()
+        state = await self._learn()
         if state.is_installing:
             raise InstallerLost("RAUC is installing something else; let it end")
         if not state.boot_slot:
@@ -230,7 +230,7 @@ class Imaging:
             InstallerLost: The boot loader could not be told.
         """
         self._must_stay = False
-        await self._asked.state()  # so that a hub whose RAUC does not answer counts no restart
+        await self._learn()  # so that a hub whose RAUC does not answer counts no restart
         account = await self._worker.run(self._slots.state)
         await self._book.advance(
             Event.RESTART, fresh_sensors=fresh_sensors, boot_id=self.boot.id, app_slot=account.good
@@ -277,7 +277,9 @@ class Imaging:
                 self._must_stay = True  # `keep` goes on
                 self._has_news.set()
         if record.state in {State.READY, State.TRIAL}:
-            good = record.app_slot if self.boot.slot else ""
+            # Where nobody can say which system runs, the app of the old one is no choice, unless nothing was restarted.
+            is_known = bool(self.boot.slot) or record.boot_id == self.boot.id
+            good = record.app_slot if is_known else ""
             await self._worker.run(
                 lambda: self._slots.note_failed(record.offer.version, record.sequence, reason, good=good)
             )

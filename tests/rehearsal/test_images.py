@@ -1,5 +1,6 @@
 """What the room of updates promises about images of the whole system, on the simulated machine in virtual time."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from agent.errors import BundleUntrusted, StorageFull
 from agent.ota import launcher
 from agent.ota.image import LEAVES_MAX
-from agent.ota.imaging import HANDOVERS_MAX
+from agent.ota.imaging import HANDOVERS_MAX, Imaging
 from agent.ota.launcher import State as Account
 from agent.ota.lifecycle import RESTARTS_MAX, State
 from agent.ota.room import Updates
@@ -20,11 +21,11 @@ from agent.rehearsal.releases import STRANGERS_KEY, make_image
 from agent.rehearsal.run import rehearse
 from agent.world import OUTLIVES_RESET
 from hal.errors import InstallerLost
-from hal.images import Mark, Which
+from hal.images import Mark, SystemState, Which
 from hal.sim.images import TRIES_MAX, SimImage, SimMachine, encode
 
 from .test_updates import downloads, in_pieces, live
-from .update_bench import Bench, bench, closed
+from .update_bench import GOOD, Bench, bench, closed
 
 IMAGE = make_image("3.0.0", 3, size_bytes=3_000_000)
 HOUR_S = 3600.0
@@ -511,3 +512,30 @@ def test_a_machine_whose_other_system_does_not_come_up_does_not_restart_for_ever
         made.reboots, made.is_done = 0, False
         live(made, lambda _: made.loop.time() > 10 * HOUR_S)
         assert 0 < made.reboots <= LEAVES_MAX
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["RAUC comes back", "RAUC is taken away"])
+def test_the_app_comes_back_though_rauc_was_lost_at_the_start(monkeypatch: pytest.MonkeyPatch, is_there: bool) -> None:
+    async def lost(self: SimMachine) -> SystemState:
+        if made.loop.time() - made.booted_at_s < 60.0:
+            raise InstallerLost("it is late")
+        return await state(self)
+
+    async def stay(self: Bench, reason: str) -> None:
+        del reason
+        assert self.images is not None
+        self.images.is_set_up = is_there
+
+    state = SimMachine.state
+    with bench() as made:
+        made.take_images()
+        made.publish(GOOD)
+        live(made, closed(State.COMPLETED))
+        monkeypatch.setattr(SimMachine, "state", lost)
+        monkeypatch.setattr(Imaging, "keep", lambda self: asyncio.sleep(0))
+        monkeypatch.setattr(Bench, "reboot", stay)
+        made.publish(IMAGE)
+        made.is_done = False
+        live(made, lambda room: room.book.record.offer.version == "3.0.0" and closed(State.FAILED)(room))
+        assert made.version_in(launcher.load(made.machine.state_dir).good) == "2.0.0"
+        assert "did not" in last_error(made) or not is_there
