@@ -47,6 +47,7 @@ class Imaging:
         intake: Intake,
         worker: Worker,
         boot_id: str,
+        before_reboot: Callable[[], Awaitable[None]],
         reboot: Callable[[str], Awaitable[None]],
         hindered: Callable[[str], None],
     ) -> None:
@@ -59,6 +60,7 @@ class Imaging:
             intake: Where the image comes from.
             worker: For blocking work.
             boot_id: Of this boot.
+            before_reboot: Waits, for a while, until a restart costs nothing.
             reboot: Asks the machine to restart, for a reason; raises `RebootFailed`.
             hindered: Told why nothing goes on at the moment.
         """
@@ -67,6 +69,7 @@ class Imaging:
         self._slots = slots
         self._intake = intake
         self._worker = worker
+        self._before_reboot = before_reboot
         self._reboot = reboot
         self._hindered = hindered
         self.boot = Boot("", boot_id)
@@ -168,7 +171,9 @@ class Imaging:
         return image.failure_of(record, account) or image.overdue(record, starts_max)
 
     async def settle(self) -> None:
-        """Make the launcher's account fit the system that runs: which app is the good one in it."""
+        """Make the boot loader and the launcher's account fit the system that runs: which app is the good one in it."""
+        while not await self._stays():  # noqa: ASYNC110 - RAUC has no event for it
+            await asyncio.sleep(RETRY_S)
         record, account = self._book.record, await self._worker.run(self._slots.state)
         is_over = record.state not in {State.APPLYING, State.READY, State.TRIAL}
         if not self.boot.slot or (is_over and (record.state is not State.FAILED or self.is_new_system)):
@@ -177,6 +182,29 @@ class Imaging:
         if account.good != wanted:
             _log.warning("the system in slot %s runs: its app is %s", self.boot.slot, wanted)
             await self._worker.run(lambda: self._slots.choose_good(wanted))
+
+    async def _stays(self) -> bool:
+        """Take back a restart that did not happen; tell whether the boot loader knows.
+
+        Before the old system's app is the good one again: a power cut would start it in the new system.
+        """
+        record = self._book.record
+        if not self.boot.slot or self.is_new_system or not record.restarts:
+            return True
+        if record.state is State.FAILED:
+            self._stay_later()
+        elif record.state is State.READY:
+            try:
+                await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+            except HalError as error:
+                self._hindered(str(error))
+                return False
+        return True
+
+    def _stay_later(self) -> None:
+        """Have the boot loader told to stay with the system that runs; `keep` does it."""
+        self._must_stay = True
+        self._has_news.set()
 
     async def apply(self, offer: Offer, on_percent: OnPercent) -> None:
         """Have the image installed. Done once before and broken off, it is waited for, or done again.
@@ -223,12 +251,20 @@ class Imaging:
         slots = await self._asked.slots()
         return any(each.bundle_version == version and each.is_whole for each in slots if not each.is_booted)
 
-    async def restart(self, fresh_sensors: int) -> None:
-        """Restart the machine into the new system; returns where it did not go down.
+    async def restart(self, fresh_sensors: int, hindrance: Callable[[], str]) -> None:
+        """Restart the machine into the new system; returns where it did not go down: see `settle`.
+
+        Args:
+            fresh_sensors: What the trial is measured against.
+            hindrance: Why the machine must not restart now; a person may say so at any time.
 
         Raises:
             InstallerLost: The boot loader could not be told.
+            StorageFull: It could not be noted.
         """
+        await self._before_reboot()
+        if not self._is_wanted(hindrance):
+            return
         self._must_stay = False
         await self._learn()  # so that a hub whose RAUC does not answer counts no restart
         account = await self._worker.run(self._slots.state)
@@ -237,7 +273,11 @@ class Imaging:
         )
         await self._worker.run(lambda: self._slots.choose_good(BASE))
         await self._asked.mark(Mark.ACTIVE, Which.OTHER)
-        await self._ask_for_restart(f"release {self._book.record.offer.version}")
+        if self._is_wanted(hindrance):
+            await self._ask_for_restart(f"release {self._book.record.offer.version}")
+
+    def _is_wanted(self, hindrance: Callable[[], str]) -> bool:
+        return self._book.record.state is State.READY and not hindrance()
 
     async def commit(self) -> None:
         """Make the system on trial the good one, and with it the floor.
@@ -264,6 +304,7 @@ class Imaging:
                 self._hindered(f"going back, since {reason}: {error}")
                 await asyncio.sleep(RETRY_S)
                 continue
+            await self._before_reboot()
             await self._ask_for_restart(f"going back from release {record.offer.version}")
 
     async def give_up(self, reason: str) -> None:
@@ -274,8 +315,7 @@ class Imaging:
                 await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
             except HalError as error:
                 _log.warning("the boot loader could not be told to stay with this system: %s", error)
-                self._must_stay = True  # `keep` goes on
-                self._has_news.set()
+                self._stay_later()
         if record.state in {State.READY, State.TRIAL}:
             # Where nobody can say which system runs, the app of the old one is no choice, unless nothing was restarted.
             is_known = bool(self.boot.slot) or record.boot_id == self.boot.id

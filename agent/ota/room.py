@@ -114,6 +114,7 @@ class Updates:
             intake=self.intake,
             worker=self._worker,
             boot_id=clock.boot_id,
+            before_reboot=hub.before_reboot,
             reboot=hub.reboot,
             hindered=self._hindered,
         )
@@ -363,13 +364,13 @@ class Updates:
         await self.book.advance(Event.PLACED, slot=placed.slot, digest=placed.digest)
 
     async def _restart(self) -> None:
-        if why := policy.hindrance_to_restart(self._moment(), self._window):
+        if why := self._hindrance_to_restart():
             self._hindered(why)
             await self._pause(RETRY_S)
             return
         if image.is_image(self.book.record):
             try:
-                await self.imaging.restart(self._hub.fresh_sensors())
+                await self.imaging.restart(self._hub.fresh_sensors(), self._hindrance_to_restart)
             except HalError as error:
                 self._hindered(str(error))
                 await self._pause(RETRY_S)
@@ -467,6 +468,9 @@ class Updates:
 
     def _moment(self) -> policy.Moment:
         return policy.Moment(self._hub.local_time(), self._hub.is_metered(), self.book.record.is_held, self._is_urgent)
+
+    def _hindrance_to_restart(self) -> str:
+        return policy.hindrance_to_restart(self._moment(), self._window)
 
     def _hindered(self, why: str) -> None:
         if why != self.problem:

@@ -54,6 +54,7 @@ class SimMachine:
 
     Attributes:
         booted: The slot of the system that runs: "A" or "B".
+        primary: The slot that is started next.
         is_slot_known: The installer can tell which that is.
         installs: How many installations have begun.
         is_set_up: Whether it takes images; a test may take that away.
@@ -83,7 +84,7 @@ class SimMachine:
         self._announce = announce
         self._is_dead = is_dead
         self._activates = activates
-        self._primary = "A"
+        self.primary = "A"
         self._installing: tuple[float, SimImage] | None = None
         self._last_error = ""
         self._has_died = False
@@ -108,7 +109,7 @@ class SimMachine:
         if self._installing is not None:
             self._installing = None  # what it has written so far is no system
         self._last_error = ""
-        for name in (self._primary, _other(self._primary)):
+        for name in (self.primary, _other(self.primary)):
             slot = self._slots[name]
             while slot.is_whole and slot.tries_left > 0:
                 slot.tries_left -= 1
@@ -191,7 +192,7 @@ class SimMachine:
             case Mark.BAD:
                 slot.tries_left = 0
             case Mark.ACTIVE:
-                self._primary, slot.tries_left = name, TRIES_MAX
+                self.primary, slot.tries_left = name, TRIES_MAX
 
     def _ask(self) -> None:
         if self.is_lost:
@@ -205,7 +206,7 @@ class SimMachine:
         name = _other(self.booted)
         self._slots[name] = _Slot(self._installing[1].version, tries_left=TRIES_MAX if self._activates else 0)
         if self._activates:
-            self._primary = name
+            self.primary = name
         self._installing = None
 
 

@@ -398,6 +398,7 @@ async def test_a_full_disk_does_not_keep_the_machine_from_a_restart(
     hub.report(20.1)
     await until(lambda: hub.status().outbox.accepted == 1)
     monkeypatch.setattr(Telemetry, "flush", full)
+    await hub.hub._before_reboot()
     await hub.hub._reboot("an update")
     assert "reboot" in hub.host.said
     monkeypatch.undo()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import BundleUntrusted, StorageFull
+from agent.errors import BundleUntrusted, RebootFailed, StorageFull
 from agent.ota import launcher
 from agent.ota.image import LEAVES_MAX
 from agent.ota.imaging import HANDOVERS_MAX, Imaging
@@ -539,3 +539,96 @@ def test_the_app_comes_back_though_rauc_was_lost_at_the_start(monkeypatch: pytes
         live(made, lambda room: room.book.record.offer.version == "3.0.0" and closed(State.FAILED)(room))
         assert made.version_in(launcher.load(made.machine.state_dir).good) == "2.0.0"
         assert "did not" in last_error(made) or not is_there
+
+
+async def refused(self: Bench, reason: str) -> None:
+    del reason
+    self.reboots += 1
+    raise RebootFailed("polkit")
+
+
+def test_after_a_restart_that_did_not_happen_the_machine_stays_with_its_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    with bench() as made:
+        images = made.take_images()
+        made.publish(GOOD)
+        live(made, closed(State.COMPLETED))
+        monkeypatch.setattr(Bench, "reboot", refused)
+        made.publish(IMAGE)
+        made.is_done = False
+
+        def hold(room: Updates) -> bool:
+            if made.reboots and not made.tasks:
+                made.tasks.append(made.loop.create_task(room.hold(is_held=True)))
+            # The launcher has started the app once more, since it is the good one again.
+            return made.loop.time() > 6 * HOUR_S
+
+        live(made, hold)
+        images.boot()
+        account = launcher.load(made.machine.state_dir)
+        assert (images.version, made.version_in(account.good)) == ("1.0.0", "2.0.0")
+
+
+def test_no_power_cut_starts_the_old_systems_app_in_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose = Slots.choose_good
+    seen: list[tuple[str, str]] = []
+
+    def look(self: Slots, slot: str) -> Account:
+        assert made.images is not None
+        seen.append((slot, made.images.primary))
+        return choose(self, slot)
+
+    monkeypatch.setattr(Slots, "choose_good", look)
+    with bench() as made:
+        made.take_images()
+        made.publish(GOOD)
+        live(made, closed(State.COMPLETED))
+        monkeypatch.setattr(Bench, "reboot", refused)
+        made.publish(IMAGE)
+        made.is_done = False
+        live(made, lambda room: room.book.record.offer.version == "3.0.0" and closed(State.FAILED)(room))
+        assert set(seen) == {("base", "A"), ("a", "A")}
+
+
+@pytest.mark.parametrize("word", ["hold", "roll back"])
+def test_who_changes_their_mind_while_the_hub_learns_the_time_is_heard(word: str) -> None:
+    with bench() as made:
+        images = made.take_images()
+        made.time_lost_s = 600.0
+        made.publish(IMAGE)
+
+        def say(room: Updates) -> bool:
+            if room.book.record.state is State.READY and not made.tasks:
+                made.tasks.append(made.loop.create_task(_say(room, word)))
+            return made.loop.time() > 3 * HOUR_S
+
+        live(made, say)
+        assert (made.reboots, images.primary, set(made.boots)) == (0, "A", {"1.0.0"})
+
+
+@pytest.mark.parametrize("word", ["hold", "roll back"])
+def test_who_changes_their_mind_when_the_boot_loader_is_told_is_heard(
+    monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    rooms: list[Updates] = []
+
+    async def mark_and_hear(self: SimMachine, what: Mark, which: Which) -> None:
+        if (what, which) == (Mark.ACTIVE, Which.OTHER):
+            await _say(rooms[0], word)
+        await mark(self, what, which)
+
+    mark = SimMachine.mark
+    monkeypatch.setattr(SimMachine, "mark", mark_and_hear)
+    with bench() as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+
+        def look(room: Updates) -> bool:
+            rooms.append(room)
+            return made.loop.time() > 3 * HOUR_S
+
+        live(made, look)
+        assert (made.reboots, images.primary, set(made.boots)) == (0, "A", {"1.0.0"})
+
+
+async def _say(room: Updates, word: str) -> None:
+    await (room.hold(is_held=True) if word == "hold" else room.roll_back())
