@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 HANDOVERS_MAX = 5
 """Each writes the whole slot anew, which a card does not bear for ever."""
+MARKS_MAX = 30
+"""Minutes for which a boot loader that cannot be told may hold an image up: RAUC restarts in seconds."""
 GRACE_S = 120.0
 """How long a host may take to go down: systemd gives stopping services 90 s (DefaultTimeoutStopSec)."""
 RETRY_S = 60.0
@@ -221,8 +223,19 @@ class Imaging:
                 await self._hand_over(on_percent)
         except ImageRefused as error:
             raise BundleUntrusted(image.in_plain_words(str(error))) from error
-        # An installer that makes the new system the next one by itself does so too early: the hub waits for its window.
-        await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+        await self._stay()
+
+    async def _stay(self) -> None:
+        """Have the old system started next: an installer that makes the new one the next does so before the window."""
+        for _ in range(MARKS_MAX):
+            try:
+                await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+            except HalError as error:
+                self._hindered(str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+        raise BundleUntrusted("the image is installed, but the boot loader takes no word; see rauc status")
 
     async def _hand_over(self, on_percent: OnPercent) -> None:
         if self._book.record.handed >= HANDOVERS_MAX:

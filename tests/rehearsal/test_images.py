@@ -632,3 +632,24 @@ def test_who_changes_their_mind_when_the_boot_loader_is_told_is_heard(
 
 async def _say(room: Updates, word: str) -> None:
     await (room.hold(is_held=True) if word == "hold" else room.roll_back())
+
+
+@pytest.mark.parametrize(("lost_max", "ends"), [(3, State.COMPLETED), (10**6, State.FAILED)], ids=["a while", "ever"])
+def test_a_boot_loader_that_takes_no_word_costs_no_second_installation(
+    monkeypatch: pytest.MonkeyPatch, lost_max: int, ends: State
+) -> None:
+    lost: list[str] = []
+
+    async def lose(self: SimMachine, what: Mark, which: Which) -> None:
+        if (what, which) == (Mark.ACTIVE, Which.BOOTED) and len(lost) < lost_max:
+            lost.append("lost")
+            raise InstallerLost("fw_setenv failed")
+        await mark(self, what, which)
+
+    mark = SimMachine.mark
+    monkeypatch.setattr(SimMachine, "mark", lose)
+    with bench() as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+        live(made, closed(ends))
+        assert images.installs == 1
