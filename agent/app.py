@@ -204,18 +204,12 @@ class Hub:
             ),
         )
 
-    @property
-    def _has_times(self) -> bool:
-        """Whether all readings of this boot have their time."""
-        outbox = self.telemetry.outbox
-        return self.world.clock.utc_ms() is not None and outbox is not None and not outbox.stats().unanchored
-
     async def _before_reboot(self) -> None:
         """Give a boot a while to learn the time: one that ends before leaves readings behind that have none."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANCHOR_S_MAX):
                 await self._flush()
-                while not self._has_times:  # noqa: ASYNC110 - neither the clock nor the outbox has an event for it
+                while not self.telemetry.is_anchored:  # noqa: ASYNC110 - the clock has no event for it
                     await asyncio.sleep(ANCHOR_LOOK_S)
 
     async def _reboot(self, reason: str) -> None:
