@@ -101,7 +101,7 @@ class Rauc:
     @asynccontextmanager
     async def _bus(self) -> AsyncIterator["MessageBus"]:
         """Be connected for a while: nothing of this is kept open through the weeks between two updates."""
-        from dbus_fast import BusType, DBusError  # noqa: PLC0415 - costs memory, needed rarely
+        from dbus_fast import AuthError, BusType, DBusError, InvalidAddressError  # noqa: PLC0415 - costs memory, needed rarely
         from dbus_fast.aio import MessageBus  # noqa: PLC0415
 
         bus = None
@@ -112,7 +112,7 @@ class Rauc:
             yield bus
         except TimeoutError as error:
             raise InstallerLost(f"RAUC did not answer within {TIMEOUT_S:.0f} s") from error
-        except (OSError, EOFError, DBusError) as error:
+        except (OSError, EOFError, AuthError, DBusError, InvalidAddressError) as error:
             raise InstallerLost(f"the system bus cannot be used ({error}); is D-Bus running?") from error
         finally:
             is_connected = bus is not None and bus.connected

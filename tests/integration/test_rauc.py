@@ -1,6 +1,7 @@
 """RAUC over D-Bus: the real service on a private bus, with slots that are files and a boot loader that is a script."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,3 +121,12 @@ async def test_without_rauc_nothing_is_promised(tmp_path: Path, bus: str) -> Non
         await rauc.state()
     with pytest.raises(InstallerLost, match="is D-Bus running"):
         await Rauc(bus_address=f"unix:path={tmp_path}/nowhere").mark(Mark.GOOD, Which.BOOTED)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # dbus-fast leaves it to the collector to close the socket
+async def test_a_bus_that_lets_nobody_in_is_waited_for(closed_bus: str) -> None:
+    for address in (closed_bus, "nonsense"):
+        with pytest.raises(InstallerLost, match="is D-Bus running"):
+            await Rauc(bus_address=address).state()
+    await asyncio.sleep(0)
+    gc.collect()
