@@ -95,7 +95,7 @@ class ImageInstaller(Protocol):
         """Return the version that an image says it has.
 
         Raises:
-            ImageRefused: Its signature does not hold.
+            ImageRefused: It cannot be read, or its signature does not hold.
             InstallerLost: No answer.
         """
         ...

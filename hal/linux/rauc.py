@@ -30,6 +30,8 @@ PATH = "/"
 INTERFACE = "de.pengutronix.rauc.Installer"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 BUS = "org.freedesktop.DBus"
+_BUS_ERRORS = "org.freedesktop.DBus.Error."
+"""How the bus's own errors begin: nobody there, no answer. What RAUC has to say comes under GLib's names."""
 _MATCHES = (
     f"type='signal',sender='{NAME}',path='{PATH}'",
     f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg0='{NAME}'",
@@ -71,6 +73,8 @@ class Rauc:
         """See `ImageInstaller`."""
         async with self._bus() as bus:
             answer = await _call(bus, "Info", "s", [str(image)])
+        if _is_error(answer) and str(answer.error_name).startswith(_BUS_ERRORS):
+            raise InstallerLost(f"RAUC does not read an image ({_words(answer)}); see systemctl status rauc")
         if _is_error(answer):
             raise ImageRefused(_words(answer))
         return str(answer.body[1])

@@ -82,6 +82,11 @@ async def test_a_stranger_s_image_has_no_version(machine: RaucMachine) -> None:
         await rauc.version_of(machine.image("3.0.0", content=CONTENT, signer="stranger"))
 
 
+async def test_without_a_rauc_no_image_is_refused(tmp_path: Path, bus: str) -> None:
+    with pytest.raises(InstallerLost, match="systemctl status rauc"):
+        await Rauc(bus_address=bus).version_of(tmp_path / "image.raucb")
+
+
 async def test_who_asked_may_die_and_another_waits_for_the_end(machine: RaucMachine) -> None:
     rauc = await machine.start()
     image = machine.image("3.0.0", content=CONTENT)
