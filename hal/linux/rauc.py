@@ -36,8 +36,8 @@ _MATCHES = (
     f"type='signal',sender='{NAME}',path='{PATH}'",
     f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg0='{NAME}'",
 )
-_DIED = -1
-"""In the place of RAUC's result, where RAUC itself has ended."""
+_DIED, _GONE = -1, -2
+"""In the place of RAUC's result, where RAUC itself has ended, or the bus has."""
 
 
 class Rauc:
@@ -129,6 +129,8 @@ class Rauc:
 
 async def _listen(bus: "MessageBus", on_percent: OnPercent) -> "asyncio.Future[int]":
     """Pass progress on from now; return what holds RAUC's result at the end of an installation."""
+    from dbus_fast import DBusError  # noqa: PLC0415 - see above
+
     ending: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def hear(message: "Message") -> None:
@@ -141,6 +143,15 @@ async def _listen(bus: "MessageBus", on_percent: OnPercent) -> "asyncio.Future[i
             if progress is not None:
                 on_percent(int(progress.value[0]))
 
+    async def miss() -> None:
+        # Ends with the connection at the latest.
+        with suppress(OSError, EOFError, DBusError):
+            await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+        if not ending.done():
+            ending.set_result(_GONE)
+
+    missing = asyncio.get_running_loop().create_task(miss())
+    ending.add_done_callback(lambda _: missing)  # keeps the task as long as its result
     bus.add_message_handler(hear)
     for rule in _MATCHES:
         await _asked(bus, "AddMatch", "s", [rule], to=BUS)
@@ -153,6 +164,8 @@ async def _await_end(bus: "MessageBus", ending: "asyncio.Future[int]") -> None:
             result = await ending
     except TimeoutError as error:
         raise InstallerLost(f"RAUC has not ended an installation within {INSTALL_S_MAX:.0f} s") from error
+    if result == _GONE:
+        raise InstallerLost("the system bus went away in the middle of an installation")
     if result == _DIED:
         raise InstallerLost("RAUC ended in the middle of an installation")
     if result:

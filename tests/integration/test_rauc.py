@@ -117,6 +117,35 @@ async def test_a_rauc_that_dies_in_the_middle_is_noticed(machine: RaucMachine) -
     gate.unlink()  # ends the handler that RAUC has left behind
 
 
+async def test_a_bus_that_goes_away_in_the_middle_is_noticed(machine: RaucMachine, tmp_path: Path, bus: str) -> None:
+    await machine.start()
+    image = machine.image("3.0.0", content=CONTENT)
+    gate = machine.shut_gate()
+    writers: list[asyncio.StreamWriter] = []
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(4096):
+            writer.write(data)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = bus.partition("unix:path=")[2].partition(",")[0]
+        there_reader, there_writer = await asyncio.open_unix_connection(path)
+        writers.extend((writer, there_writer))
+        await asyncio.gather(pump(reader, there_writer), pump(there_reader, writer))
+
+    async with await asyncio.start_unix_server(relay, tmp_path / "relay"):
+        rauc = Rauc(bus_address=f"unix:path={tmp_path}/relay", config_files=[machine.config])
+        asked = asyncio.get_running_loop().create_task(rauc.install(image, lambda _: None))
+        await machine.at_gate()
+        for writer in writers:
+            writer.close()
+        with pytest.raises(InstallerLost, match=r"bus went away|bus cannot be used"):
+            async with asyncio.timeout(10):
+                await asked
+    gate.unlink()
+    await Rauc(bus_address=bus, config_files=[machine.config]).finish(lambda _: None)
+
+
 async def test_without_rauc_nothing_is_promised(tmp_path: Path, bus: str) -> None:
     rauc = Rauc(bus_address=bus, config_files=[tmp_path / "system.conf"])
     assert not rauc.is_set_up
