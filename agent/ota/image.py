@@ -156,7 +156,10 @@ def in_plain_words(said: str) -> str:
 
 
 _TOO_OFTEN = f"the hub went down {ATTEMPTS_MAX} times while it was installed; check its power supply"
-_STAYS_UP = f"the machine was asked to restart {RESTARTS_MAX} times and did not; see docs/install.md on polkit"
+_STAYS_UP = (
+    f"the machine was asked to restart {RESTARTS_MAX} times and did not, or RAUC could not be told; see the log, and"
+    " docs/install.md on polkit"
+)
 _DOES_NOT_START = (
     f"the machine started its old system again, {STARTS_MAX} times: the new one does not come up; try it on a bench"
 )

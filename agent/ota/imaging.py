@@ -303,7 +303,10 @@ class Imaging:
         await self._worker.run(lambda: self._slots.raise_floor(self._book.record.sequence))
 
     async def leave(self, reason: str) -> None:
-        """Go back to the old system, which tells why. Never returns: the machine goes down."""
+        """Go back to the old system, which tells why.
+
+        Does not return: asks for the restart, and tells the boot loader, again and again until the machine goes down.
+        """
         record = self._book.record
         try:
             await self._worker.run(lambda: self._slots.note_failed(record.offer.version, record.sequence, reason))

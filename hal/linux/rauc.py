@@ -67,7 +67,7 @@ class Rauc:
         """See `ImageInstaller`."""
         async with self._bus() as bus:
             (rows,) = await _asked(bus, "GetSlotStatus")
-        return [_slot(name, {key: each.value for key, each in values.items()}) for name, values in rows]
+        return [_slot({key: each.value for key, each in values.items()}) for _, values in rows]
 
     async def version_of(self, image: Path) -> str:
         """See `ImageInstaller`."""
@@ -176,7 +176,6 @@ async def _state(bus: "MessageBus") -> SystemState:
     (values,) = await _asked(bus, "GetAll", "s", [INTERFACE], interface=PROPERTIES)
     found = {name: each.value for name, each in values.items()}
     return SystemState(
-        compatible=str(found.get("Compatible", "")),
         boot_slot=str(found.get("BootSlot", "")),
         is_installing=found.get("Operation") == "installing",
         last_error=str(found.get("LastError", "")),
@@ -229,12 +228,10 @@ def _words(answer: "Message") -> str:
     return " ".join(map(str, answer.body)) or str(answer.error_name)
 
 
-def _slot(name: str, values: dict[str, Any]) -> SystemSlot:
+def _slot(values: dict[str, Any]) -> SystemSlot:
     """Return a slot from `GetSlotStatus`; what a machine without a status file leaves out is not known."""
     return SystemSlot(
-        name=str(name),
         is_booted=values.get("state") == "booted",
         bundle_version=str(values.get("bundle.version", "")),
         is_whole=values.get("status") == "ok",
-        is_good=values.get("boot-status") == "good",
     )

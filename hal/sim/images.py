@@ -86,7 +86,6 @@ class SimMachine:
         self._activates = activates
         self.primary = "A"
         self._installing: tuple[float, SimImage] | None = None
-        self._last_error = ""
         self._has_died = False
         self.booted = "A"
         self.is_slot_known = True
@@ -108,7 +107,6 @@ class SimMachine:
         self._settle()
         if self._installing is not None:
             self._installing = None  # what it has written so far is no system
-        self._last_error = ""
         for name in (self.primary, _other(self.primary)):
             slot = self._slots[name]
             while slot.is_whole and slot.tries_left > 0:
@@ -135,15 +133,12 @@ class SimMachine:
         """See `ImageInstaller`."""
         self._ask()
         slot = self.booted if self.is_slot_known else ""
-        return SystemState(COMPATIBLE, slot, self._installing is not None, self._last_error)
+        return SystemState(slot, self._installing is not None, "")
 
     async def slots(self) -> Sequence[SystemSlot]:
         """See `ImageInstaller`."""
         self._ask()
-        return [
-            SystemSlot(name, name == self.booted, slot.version, slot.is_whole, slot.tries_left > 0)
-            for name, slot in self._slots.items()
-        ]
+        return [SystemSlot(name == self.booted, slot.version, slot.is_whole) for name, slot in self._slots.items()]
 
     async def version_of(self, image: Path) -> str:
         """See `ImageInstaller`."""

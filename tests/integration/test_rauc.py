@@ -35,7 +35,7 @@ def machine(tmp_path: Path, bus: str) -> Iterator[RaucMachine]:
 async def test_a_good_image_is_installed_activated_and_marked_good(machine: RaucMachine) -> None:
     rauc = await machine.start()
     state = await rauc.state()
-    assert (state.compatible, state.boot_slot, state.is_installing, state.last_error) == (COMPATIBLE, "A", False, "")
+    assert (state.boot_slot, state.is_installing, state.last_error) == ("A", False, "")
     image = machine.image("3.0.0", content=CONTENT)
     assert await rauc.version_of(image) == "3.0.0"
     percents: list[int] = []
@@ -46,9 +46,8 @@ async def test_a_good_image_is_installed_activated_and_marked_good(machine: Rauc
     assert machine.boot()["primary"] == "A"
     await rauc.mark(Mark.ACTIVE, Which.OTHER)
     assert machine.boot()["primary"] == "B"
-    found = {slot.name: slot for slot in await rauc.slots()}
-    assert (found["rootfs.0"].is_booted, found["rootfs.1"].is_booted) == (True, False)
-    assert (found["rootfs.1"].bundle_version, found["rootfs.1"].is_whole) == ("3.0.0", True)
+    (other,) = [slot for slot in await rauc.slots() if not slot.is_booted]
+    assert (other.bundle_version, other.is_whole) == ("3.0.0", True)
 
     machine.stop()
     rauc = await machine.start("B")
