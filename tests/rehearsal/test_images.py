@@ -653,3 +653,22 @@ def test_a_boot_loader_that_takes_no_word_costs_no_second_installation(
         made.publish(IMAGE)
         live(made, closed(ends))
         assert images.installs == 1
+
+
+def test_a_life_is_counted_once_however_often_its_room_is_started() -> None:
+    with bench() as made:
+        made.take_images()
+        made.publish(IMAGE)
+        starts: list[int] = []
+
+        async def again(room: Updates) -> None:
+            await room.imaging.count_start()
+            starts.append(room.book.record.starts)
+
+        def look(room: Updates) -> bool:
+            if room.book.record.state is State.TRIAL and not made.tasks:
+                made.tasks.append(made.loop.create_task(again(room)))
+            return closed(State.COMPLETED)(room)
+
+        live(made, look)
+        assert starts == [1]
