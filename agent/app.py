@@ -197,30 +197,35 @@ class Hub:
                 fresh_sensors=lambda: fresh_sensors(self.status(), self._rhythm().interval_s),
                 local_time=self._local_time,
                 is_metered=self._is_metered,
+                before_reboot=self._before_reboot,
                 reboot=self._reboot,
                 add_fault=lambda text: self.faults.add("updates", text),
                 phase=phase_of(self.world.read_key() or ""),
             ),
         )
 
-    @property
-    def _has_times(self) -> bool:
-        """Whether all readings of this boot have their time."""
-        outbox = self.telemetry.outbox
-        return self.world.clock.utc_ms() is not None and outbox is not None and not outbox.stats().unanchored
-
-    async def _reboot(self, reason: str) -> None:
-        """Restart the machine for an update, with nothing left in memory only.
-
-        A boot that ends before it has learnt the time leaves readings behind that have none: it is given a while.
-        """
+    async def _before_reboot(self) -> None:
+        """Give a boot a while to learn the time: one that ends before leaves readings behind that have none."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANCHOR_S_MAX):
-                await self.telemetry.flush()
-                while not self._has_times:  # noqa: ASYNC110 - neither the clock nor the outbox has an event for it
+                await self._flush()
+                while not self.telemetry.is_anchored:  # noqa: ASYNC110 - the clock has no event for it
                     await asyncio.sleep(ANCHOR_LOOK_S)
-        await self.telemetry.flush()
+
+    async def _reboot(self, reason: str) -> None:
+        """Restart the machine for an update, with nothing left in memory only; a full disk does not keep it up.
+
+        Raises:
+            RebootFailed: It does not restart.
+        """
+        await self._flush()
         await self.world.host.reboot(reason)
+
+    async def _flush(self) -> None:
+        try:
+            await self.telemetry.flush()
+        except StorageFull as error:
+            _log.warning("readings may be lost by the restart of the machine: %s", error)
 
     def _local_time(self) -> datetime | None:
         utc_ms = self.world.clock.utc_ms()

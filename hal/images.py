@@ -37,31 +37,25 @@ class SystemSlot(msgspec.Struct, frozen=True):
     """One slot of the machine.
 
     Attributes:
-        name: Such as "rootfs.0".
         is_booted: The system that runs came from it.
         bundle_version: Of the image in it, as the image says; empty where that is not known.
         is_whole: Its last installation came to its end.
-        is_good: The boot loader may start it.
     """
 
-    name: str
     is_booted: bool
     bundle_version: str
     is_whole: bool
-    is_good: bool
 
 
 class SystemState(msgspec.Struct, frozen=True):
     """What the installer says of the machine.
 
     Attributes:
-        compatible: The hardware that images must be made for.
         boot_slot: The slot of the running system, as the boot loader names it; the same in every boot of it.
         is_installing: An installation is under way, whoever asked for it.
         last_error: Why the last one failed; empty where it did not, or where there was none yet.
     """
 
-    compatible: str
     boot_slot: str
     is_installing: bool
     last_error: str
@@ -95,7 +89,7 @@ class ImageInstaller(Protocol):
         """Return the version that an image says it has.
 
         Raises:
-            ImageRefused: Its signature does not hold.
+            ImageRefused: It cannot be read, or its signature does not hold.
             InstallerLost: No answer.
         """
         ...

@@ -30,7 +30,14 @@ async def reboot(reason: str, *, bus_address: str | None = None) -> None:
         RebootFailed: There is no bus or no logind, it refused, or no answer came: which may also mean that the machine
             is going down already.
     """
-    from dbus_fast import BusType, DBusError, Message, MessageType  # noqa: PLC0415 - see above
+    from dbus_fast import (  # noqa: PLC0415 - see above
+        AuthError,
+        BusType,
+        DBusError,
+        InvalidAddressError,
+        Message,
+        MessageType,
+    )
     from dbus_fast.aio import MessageBus  # noqa: PLC0415
 
     _log.warning("asking logind to restart the machine: %s", reason)
@@ -50,7 +57,7 @@ async def reboot(reason: str, *, bus_address: str | None = None) -> None:
             )
     except TimeoutError as error:
         raise RebootFailed(f"logind did not answer within {TIMEOUT_S:.0f} s") from error
-    except (OSError, EOFError, DBusError) as error:
+    except (OSError, EOFError, AuthError, DBusError, InvalidAddressError) as error:
         raise RebootFailed(f"the system bus cannot be used ({error}); is D-Bus running?") from error
     finally:
         if bus is not None:

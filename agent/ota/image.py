@@ -17,6 +17,9 @@ from agent.ota.manifest import PayloadType
 STARTS_MAX = 2
 """Restarts of the machine after which the old system may run again, before the image is given up: a power cut in the
 middle of one looks the same as a boot loader that went back."""
+LEAVES_MAX = 10
+"""Lives of the agent in a system that failed, of which each goes back: a machine whose other system does not come up
+must not restart for ever."""
 WORDS_CHARS_MAX = 300
 
 _MISMATCH = re.compile(r"Compatible mismatch: Expected '([^']*)' but bundle manifest has '([^']*)'")
@@ -91,6 +94,12 @@ def failure_of(record: Record, launcher: LauncherState) -> str:
     return (failed.reason or "it failed its trial") if is_this else ""
 
 
+def is_failed_system(record: Record, launcher: LauncherState, boot: Boot) -> bool:
+    """Tell whether the system that runs is that of an image that was given up, which must not be marked good."""
+    is_failed = is_image(record) and record.state is State.FAILED
+    return is_failed and is_new(record, boot) and launcher.floor < record.sequence
+
+
 def overdue(record: Record, starts_max: int) -> str:
     """Return why this image is given up at the beginning of a life of its agent; empty where it is not.
 
@@ -147,7 +156,10 @@ def in_plain_words(said: str) -> str:
 
 
 _TOO_OFTEN = f"the hub went down {ATTEMPTS_MAX} times while it was installed; check its power supply"
-_STAYS_UP = f"the machine was asked to restart {RESTARTS_MAX} times and did not; see docs/install.md on polkit"
+_STAYS_UP = (
+    f"the machine was asked to restart {RESTARTS_MAX} times and did not, or RAUC could not be told; see the log, and"
+    " docs/install.md on polkit"
+)
 _DOES_NOT_START = (
     f"the machine started its old system again, {STARTS_MAX} times: the new one does not come up; try it on a bench"
 )

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from agent.errors import BundleUntrusted, RebootFailed, StorageFull
+from agent.errors import BundleUntrusted, Corrupt, RebootFailed, StorageFull
 from agent.foundation.worker import Worker
 from agent.ota import image
 from agent.ota.book import Book
@@ -20,12 +20,14 @@ from agent.ota.lifecycle import Event, State
 from agent.ota.manifest import Offer
 from agent.ota.slots import Slots
 from hal.errors import HalError, ImageRefused, InstallerLost
-from hal.images import ImageInstaller, Mark, OnPercent, Which
+from hal.images import ImageInstaller, Mark, OnPercent, SystemState, Which
 
 _log = logging.getLogger(__name__)
 
 HANDOVERS_MAX = 5
 """Each writes the whole slot anew, which a card does not bear for ever."""
+MARKS_MAX = 30
+"""Minutes for which a boot loader that cannot be told may hold an image up: RAUC restarts in seconds."""
 GRACE_S = 120.0
 """How long a host may take to go down: systemd gives stopping services 90 s (DefaultTimeoutStopSec)."""
 RETRY_S = 60.0
@@ -47,6 +49,7 @@ class Imaging:
         intake: Intake,
         worker: Worker,
         boot_id: str,
+        before_reboot: Callable[[], Awaitable[None]],
         reboot: Callable[[str], Awaitable[None]],
         hindered: Callable[[str], None],
     ) -> None:
@@ -59,6 +62,7 @@ class Imaging:
             intake: Where the image comes from.
             worker: For blocking work.
             boot_id: Of this boot.
+            before_reboot: Waits, for a while, until a restart costs nothing.
             reboot: Asks the machine to restart, for a reason; raises `RebootFailed`.
             hindered: Told why nothing goes on at the moment.
         """
@@ -67,9 +71,14 @@ class Imaging:
         self._slots = slots
         self._intake = intake
         self._worker = worker
+        self._before_reboot = before_reboot
         self._reboot = reboot
         self._hindered = hindered
         self.boot = Boot("", boot_id)
+        self._is_blind = False
+        self._is_counted = False
+        self._must_stay = False
+        self._has_news = asyncio.Event()
 
     @property
     def is_set_up(self) -> bool:
@@ -81,34 +90,76 @@ class Imaging:
         """Whether the system of the present image runs."""
         return image.is_image(self._book.record) and image.is_new(self._book.record, self.boot)
 
-    async def begin(self) -> None:
-        """Learn which system runs; where an image is under way, no step is taken before that is known."""
+    async def begin(self, *, is_blind: bool) -> None:
+        """Learn which system runs; where an image is under way, no step is taken before that is known.
+
+        Args:
+            is_blind: What was under way is not known, the book being lost: no system is marked good in this life.
+        """
+        self._is_blind = is_blind
         if not self.is_set_up:
             return
         while True:
             try:
-                state = await self._asked.state()
+                await self._learn()
             except HalError as error:
                 self._hindered(str(error))
                 if not self._is_under_way:
-                    return
+                    return  # `keep` goes on
                 await asyncio.sleep(RETRY_S)
             else:
-                self.boot = Boot(state.boot_slot, self.boot.id)
                 return
 
-    async def endorse(self) -> None:
-        """Mark the system good, for a boot loader counts each start until somebody does; on trial, count this one."""
-        if self._is_under_way and self.is_new_system:
-            # The launcher counts the starts of apps only.
+    async def _learn(self) -> SystemState:
+        state = await self._asked.state()
+        self.boot = Boot(state.boot_slot, self.boot.id)
+        return state
+
+    async def count_start(self) -> None:
+        """Count this life, once, where its system is on trial: the launcher counts the starts of apps only."""
+        if self._is_under_way and self.is_new_system and not self._is_counted:
             await self._book.advance(Event.TRIED)
-            return
+            self._is_counted = True
+
+    async def keep(self) -> None:
+        """Tell the boot loader of the system that runs, again until it knows: it counts each start until then.
+
+        Runs beside the work. Ends with the machine where a system runs that has failed.
+        """
+        while self.is_set_up:
+            self._has_news.clear()
+            try:
+                await self._tell()
+            except (HalError, StorageFull, Corrupt) as error:
+                _log.warning("the boot loader could not be told of the system that runs: %s", error)
+                await asyncio.sleep(RETRY_S)
+            else:
+                await self._has_news.wait()
+
+    async def _tell(self) -> None:
         if not self.boot.slot:
+            await self._learn()
+        record = self._book.record
+        if image.is_failed_system(record, await self._worker.run(self._slots.state), self.boot):
+            await self._leave_again()
             return
-        try:
-            await self._asked.mark(Mark.GOOD, Which.BOOTED)
-        except HalError as error:
-            _log.warning("the boot loader could not be told that this system works: %s", error)
+        if not self.boot.slot or self._is_blind or (self._is_under_way and self.is_new_system):
+            return
+        is_given_up = image.is_image(record) and record.state is State.FAILED and not self.is_new_system
+        if self._must_stay or (is_given_up and record.handed):
+            await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+            self._must_stay = False
+        await self._asked.mark(Mark.GOOD, Which.BOOTED)
+
+    async def _leave_again(self) -> None:
+        """Leave a system that has failed, and was started all the same: by a power cut, or since nobody was told."""
+        record = await self._book.advance(Event.TRIED)
+        if record.starts > image.LEAVES_MAX:
+            self._hindered(
+                "a system runs that has failed, and the machine does not start the other one; see rauc status"
+            )
+            return
+        await self.leave(record.error)
 
     @property
     def _is_under_way(self) -> bool:
@@ -122,7 +173,9 @@ class Imaging:
         return image.failure_of(record, account) or image.overdue(record, starts_max)
 
     async def settle(self) -> None:
-        """Make the launcher's account fit the system that runs: which app is the good one in it."""
+        """Make the boot loader and the launcher's account fit the system that runs: which app is the good one in it."""
+        while not await self._stays():  # noqa: ASYNC110 - RAUC has no event for it
+            await asyncio.sleep(RETRY_S)
         record, account = self._book.record, await self._worker.run(self._slots.state)
         is_over = record.state not in {State.APPLYING, State.READY, State.TRIAL}
         if not self.boot.slot or (is_over and (record.state is not State.FAILED or self.is_new_system)):
@@ -131,6 +184,29 @@ class Imaging:
         if account.good != wanted:
             _log.warning("the system in slot %s runs: its app is %s", self.boot.slot, wanted)
             await self._worker.run(lambda: self._slots.choose_good(wanted))
+
+    async def _stays(self) -> bool:
+        """Take back a restart that did not happen; tell whether the boot loader knows.
+
+        Before the old system's app is the good one again: a power cut would start it in the new system.
+        """
+        record = self._book.record
+        if not self.boot.slot or self.is_new_system or not record.restarts:
+            return True
+        if record.state is State.FAILED:
+            self._stay_later()
+        elif record.state is State.READY:
+            try:
+                await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+            except HalError as error:
+                self._hindered(str(error))
+                return False
+        return True
+
+    def _stay_later(self) -> None:
+        """Have the boot loader told to stay with the system that runs; `keep` does it."""
+        self._must_stay = True
+        self._has_news.set()
 
     async def apply(self, offer: Offer, on_percent: OnPercent) -> None:
         """Have the image installed. Done once before and broken off, it is waited for, or done again.
@@ -147,15 +223,26 @@ class Imaging:
                 await self._hand_over(on_percent)
         except ImageRefused as error:
             raise BundleUntrusted(image.in_plain_words(str(error))) from error
-        # An installer that makes the new system the next one by itself does so too early: the hub waits for its window.
-        await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+        await self._stay()
+
+    async def _stay(self) -> None:
+        """Have the old system started next: an installer that makes the new one the next does so before the window."""
+        for _ in range(MARKS_MAX):
+            try:
+                await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+            except HalError as error:
+                self._hindered(str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+        raise BundleUntrusted("the image is installed, but the boot loader takes no word; see rauc status")
 
     async def _hand_over(self, on_percent: OnPercent) -> None:
         if self._book.record.handed >= HANDOVERS_MAX:
             raise BundleUntrusted(
                 f"the image was handed to RAUC {HANDOVERS_MAX} times and never came to its end; see journalctl -u rauc"
             )
-        state = await self._asked.state()
+        state = await self._learn()
         if state.is_installing:
             raise InstallerLost("RAUC is installing something else; let it end")
         if not state.boot_slot:
@@ -177,20 +264,33 @@ class Imaging:
         slots = await self._asked.slots()
         return any(each.bundle_version == version and each.is_whole for each in slots if not each.is_booted)
 
-    async def restart(self, fresh_sensors: int) -> None:
-        """Restart the machine into the new system; returns where it did not go down.
+    async def restart(self, fresh_sensors: int, hindrance: Callable[[], str]) -> None:
+        """Restart the machine into the new system; returns where it did not go down: see `settle`.
+
+        Args:
+            fresh_sensors: What the trial is measured against.
+            hindrance: Why the machine must not restart now; a person may say so at any time.
 
         Raises:
             InstallerLost: The boot loader could not be told.
+            StorageFull: It could not be noted.
         """
-        await self._asked.state()  # so that a hub whose RAUC does not answer counts no restart
+        await self._before_reboot()
+        if not self._is_wanted(hindrance):
+            return
+        self._must_stay = False
+        await self._learn()  # so that a hub whose RAUC does not answer counts no restart
         account = await self._worker.run(self._slots.state)
         await self._book.advance(
             Event.RESTART, fresh_sensors=fresh_sensors, boot_id=self.boot.id, app_slot=account.good
         )
         await self._worker.run(lambda: self._slots.choose_good(BASE))
         await self._asked.mark(Mark.ACTIVE, Which.OTHER)
-        await self._ask_for_restart(f"release {self._book.record.offer.version}")
+        if self._is_wanted(hindrance):
+            await self._ask_for_restart(f"release {self._book.record.offer.version}")
+
+    def _is_wanted(self, hindrance: Callable[[], str]) -> bool:
+        return self._book.record.state is State.READY and not hindrance()
 
     async def commit(self) -> None:
         """Make the system on trial the good one, and with it the floor.
@@ -203,11 +303,14 @@ class Imaging:
         await self._worker.run(lambda: self._slots.raise_floor(self._book.record.sequence))
 
     async def leave(self, reason: str) -> None:
-        """Go back to the old system, which tells why. Never returns: the machine goes down."""
+        """Go back to the old system, which tells why.
+
+        Does not return: asks for the restart, and tells the boot loader, again and again until the machine goes down.
+        """
         record = self._book.record
         try:
             await self._worker.run(lambda: self._slots.note_failed(record.offer.version, record.sequence, reason))
-        except StorageFull as error:
+        except (StorageFull, Corrupt) as error:
             _log.warning("the old system will not know why: %s", error)
         while True:
             try:
@@ -217,6 +320,7 @@ class Imaging:
                 self._hindered(f"going back, since {reason}: {error}")
                 await asyncio.sleep(RETRY_S)
                 continue
+            await self._before_reboot()
             await self._ask_for_restart(f"going back from release {record.offer.version}")
 
     async def give_up(self, reason: str) -> None:
@@ -227,8 +331,11 @@ class Imaging:
                 await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
             except HalError as error:
                 _log.warning("the boot loader could not be told to stay with this system: %s", error)
+                self._stay_later()
         if record.state in {State.READY, State.TRIAL}:
-            good = record.app_slot if self.boot.slot else ""
+            # Where nobody can say which system runs, the app of the old one is no choice, unless nothing was restarted.
+            is_known = bool(self.boot.slot) or record.boot_id == self.boot.id
+            good = record.app_slot if is_known else ""
             await self._worker.run(
                 lambda: self._slots.note_failed(record.offer.version, record.sequence, reason, good=good)
             )
@@ -242,6 +349,6 @@ class Imaging:
     async def _ask_for_restart(self, reason: str) -> None:
         try:
             await self._reboot(reason)
-        except RebootFailed as error:
+        except (RebootFailed, StorageFull) as error:
             self._hindered(str(error))
         await asyncio.sleep(GRACE_S)

@@ -37,7 +37,7 @@ Announce = Callable[[str, str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Failed:
-    """The release that failed its trial last. `is_seen`: the agent has told the cloud."""
+    """The release that failed its trial last."""
 
     version: str = ""
     sequence: int = 0

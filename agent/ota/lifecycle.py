@@ -46,7 +46,8 @@ class Event(StrEnum):
 
     `offer` is the cloud's, `bring` a file that somebody carried to the hub. `handed`: an image of the whole system goes
     to its installer. `placed`: the release lies in its slot. `restart`: the launcher is told to start it next, or the
-    machine to restart. `started`: it runs. `tried`: a life of the agent of an image begins. `proven`: it is committed.
+    machine to restart. `started`: it runs. `tried`: a life of the agent of an image begins, also where
+    it runs again after it has failed. `proven`: it is committed.
     `fail` is for good, `lose` is the hub's own mishap: the same release may be offered again.
     """
 
@@ -83,6 +84,7 @@ EDGES: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.READY, Event.STARTED): State.TRIAL,
         (State.READY, Event.PROVEN): State.COMPLETED,
         (State.TRIAL, Event.TRIED): State.TRIAL,
+        (State.FAILED, Event.TRIED): State.FAILED,
         (State.TRIAL, Event.PROVEN): State.COMPLETED,
     }
     | {(state, Event.FAIL): State.FAILED for state in _OPEN}

@@ -114,6 +114,7 @@ class Updates:
             intake=self.intake,
             worker=self._worker,
             boot_id=clock.boot_id,
+            before_reboot=hub.before_reboot,
             reboot=hub.reboot,
             hindered=self._hindered,
         )
@@ -162,11 +163,12 @@ class Updates:
         if self.is_unsigned_admitted:
             self._fault("UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): a checksum proves no origin")
         await self._read_slots()
-        await self.imaging.begin()
+        await self.imaging.begin(is_blind=aside is not None)
         await self._reconcile()
-        await self.imaging.endorse()
+        await self.imaging.count_start()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reporter.run())
+            group.create_task(self.imaging.keep())
             group.create_task(self._work())
 
     async def stopping(self) -> None:
@@ -362,13 +364,17 @@ class Updates:
         await self.book.advance(Event.PLACED, slot=placed.slot, digest=placed.digest)
 
     async def _restart(self) -> None:
-        if why := policy.hindrance_to_restart(self._moment(), self._window):
+        if why := self._hindrance_to_restart():
             self._hindered(why)
             await self._pause(RETRY_S)
             return
         if image.is_image(self.book.record):
-            await self.imaging.restart(self._hub.fresh_sensors())
-            await self._reconcile()
+            try:
+                await self.imaging.restart(self._hub.fresh_sensors(), self._hindrance_to_restart)
+            except HalError as error:
+                self._hindered(str(error))
+                await self._pause(RETRY_S)
+            await self._reconcile()  # always: it is what counts the restarts
             return
         await self.book.advance(Event.RESTART, fresh_sensors=self._hub.fresh_sensors())
         record = self.book.record
@@ -380,6 +386,7 @@ class Updates:
 
     async def _try(self) -> None:
         """Look at this release, which is on trial, until it has proved itself or failed."""
+        await self._read_slots()  # which may know of a failure that this life has noted itself
         verdict, reason = Verdict.FAILED, self.imaging.failure(self.launcher_state, self._config.trial_starts_max)
         if not reason:
             verdict, reason = await self._trying.judged(self.book.record.fresh_sensors)
@@ -398,9 +405,6 @@ class Updates:
 
     async def _give_up(self, reason: str) -> None:
         """Go back from a release that runs on trial, or is about to."""
-        if self.imaging.is_new_system:
-            self._fault(reason)
-            await self.imaging.leave(reason)
         is_running = self.launcher_state.trial == self.running.slot
         await self._failed(reason)
         if is_running:
@@ -410,6 +414,8 @@ class Updates:
     async def _failed(self, reason: str, event: Event = Event.FAIL) -> None:
         """End an update. First in the launcher's account: the next start is the good release whatever happens."""
         self._fault(reason)
+        if self.imaging.is_new_system and self.book.record.is_open:
+            await self.imaging.leave(reason)  # the old system closes the book
         if image.is_image(self.book.record):
             await self.imaging.give_up(reason)
         elif self.launcher_state.trial:
@@ -462,6 +468,9 @@ class Updates:
 
     def _moment(self) -> policy.Moment:
         return policy.Moment(self._hub.local_time(), self._hub.is_metered(), self.book.record.is_held, self._is_urgent)
+
+    def _hindrance_to_restart(self) -> str:
+        return policy.hindrance_to_restart(self._moment(), self._window)
 
     def _hindered(self, why: str) -> None:
         if why != self.problem:

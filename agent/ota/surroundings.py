@@ -16,6 +16,7 @@ class Surroundings(msgspec.Struct, frozen=True):
         fresh_sensors: Tells how many sensors deliver.
         local_time: Tells the time in the hub's time zone; `None` while it is not known.
         is_metered: Tells whether the link is paid by volume.
+        before_reboot: Waits, for a while, until a restart of the machine leaves no reading without its time.
         reboot: Asks the machine to restart, for a reason; raises `RebootFailed`.
         add_fault: Told of what went wrong.
         phase: Of this hub among its neighbours, from 0 up to 1.
@@ -25,6 +26,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     fresh_sensors: Callable[[], int]
     local_time: Callable[[], datetime | None]
     is_metered: Callable[[], bool]
+    before_reboot: Callable[[], Awaitable[None]]
     reboot: Callable[[str], Awaitable[None]]
     add_fault: Callable[[str], None]
     phase: float

@@ -36,6 +36,7 @@ class Telemetry:
     Attributes:
         outbox: Where readings are kept; `None` while it cannot be opened.
         problem: Why it cannot be opened; empty when it can.
+        is_anchored: The outbox knows the time of this boot, and so of all its readings; boots before do not count.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Telemetry:
         self._add_fault = add_fault
         self.outbox: Outbox | None = None
         self.problem = ""
+        self.is_anchored = False
 
     async def run(self) -> None:
         """Run what works on the outbox, until cancelled; one that turns out unreadable is put aside and made anew."""
@@ -138,6 +140,7 @@ class Telemetry:
             if (utc_ms := clock.utc_ms()) is not None:
                 # Without it, readings of this boot would never learn their time.
                 await outbox.anchor(now_ms=clock.monotonic_ms(), utc_ms=utc_ms)
+                self.is_anchored = True
             await self._intake.flush(outbox)
 
     async def close(self) -> None:
@@ -168,7 +171,7 @@ class Telemetry:
                 self._add_fault(str(error))
                 await asyncio.sleep(OUTBOX_RETRY_S)
                 continue
-            self.problem = ""
+            self.problem, self.is_anchored = "", False
             if aside is not None:
                 text = f"{FILE_NAME} could not be read; it is kept as {aside}, and a new one was made"
                 self._add_fault(text)
@@ -177,7 +180,6 @@ class Telemetry:
 
     async def _upkeep(self, outbox: Outbox) -> None:
         """Anchor the boot as soon as its time is known; keep the outbox tidy."""
-        is_anchored = False
         while True:
             utc_ms = self._clock.utc_ms()
             if utc_ms is not None:
@@ -186,9 +188,9 @@ class Telemetry:
                 except StorageFull as error:
                     _log.warning("readings wait for their time stamps: %s", error)
                 else:
-                    is_anchored = True
+                    self.is_anchored = True
                     if anchor is not None:
                         self._uplink.backlog_changed()
             with contextlib.suppress(StorageFull):
                 await outbox.tidy()
-            await asyncio.sleep(TIDY_S if is_anchored else ANCHOR_POLL_S)
+            await asyncio.sleep(TIDY_S if self.is_anchored else ANCHOR_POLL_S)

@@ -30,12 +30,14 @@ PATH = "/"
 INTERFACE = "de.pengutronix.rauc.Installer"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 BUS = "org.freedesktop.DBus"
+_BUS_ERRORS = "org.freedesktop.DBus.Error."
+"""How the bus's own errors begin: nobody there, no answer. What RAUC has to say comes under GLib's names."""
 _MATCHES = (
     f"type='signal',sender='{NAME}',path='{PATH}'",
     f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg0='{NAME}'",
 )
-_DIED = -1
-"""In the place of RAUC's result, where RAUC itself has ended."""
+_DIED, _GONE = -1, -2
+"""In the place of RAUC's result, where RAUC itself has ended, or the bus has."""
 
 
 class Rauc:
@@ -65,12 +67,14 @@ class Rauc:
         """See `ImageInstaller`."""
         async with self._bus() as bus:
             (rows,) = await _asked(bus, "GetSlotStatus")
-        return [_slot(name, {key: each.value for key, each in values.items()}) for name, values in rows]
+        return [_slot({key: each.value for key, each in values.items()}) for _, values in rows]
 
     async def version_of(self, image: Path) -> str:
         """See `ImageInstaller`."""
         async with self._bus() as bus:
             answer = await _call(bus, "Info", "s", [str(image)])
+        if _is_error(answer) and str(answer.error_name).startswith(_BUS_ERRORS):
+            raise InstallerLost(f"RAUC does not read an image ({_words(answer)}); see systemctl status rauc")
         if _is_error(answer):
             raise ImageRefused(_words(answer))
         return str(answer.body[1])
@@ -101,7 +105,7 @@ class Rauc:
     @asynccontextmanager
     async def _bus(self) -> AsyncIterator["MessageBus"]:
         """Be connected for a while: nothing of this is kept open through the weeks between two updates."""
-        from dbus_fast import BusType, DBusError  # noqa: PLC0415 - costs memory, needed rarely
+        from dbus_fast import AuthError, BusType, DBusError, InvalidAddressError  # noqa: PLC0415 - costs memory, needed rarely
         from dbus_fast.aio import MessageBus  # noqa: PLC0415
 
         bus = None
@@ -112,7 +116,7 @@ class Rauc:
             yield bus
         except TimeoutError as error:
             raise InstallerLost(f"RAUC did not answer within {TIMEOUT_S:.0f} s") from error
-        except (OSError, EOFError, DBusError) as error:
+        except (OSError, EOFError, AuthError, DBusError, InvalidAddressError) as error:
             raise InstallerLost(f"the system bus cannot be used ({error}); is D-Bus running?") from error
         finally:
             is_connected = bus is not None and bus.connected
@@ -125,6 +129,8 @@ class Rauc:
 
 async def _listen(bus: "MessageBus", on_percent: OnPercent) -> "asyncio.Future[int]":
     """Pass progress on from now; return what holds RAUC's result at the end of an installation."""
+    from dbus_fast import DBusError  # noqa: PLC0415 - see above
+
     ending: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def hear(message: "Message") -> None:
@@ -137,6 +143,15 @@ async def _listen(bus: "MessageBus", on_percent: OnPercent) -> "asyncio.Future[i
             if progress is not None:
                 on_percent(int(progress.value[0]))
 
+    async def miss() -> None:
+        # Ends with the connection at the latest.
+        with suppress(OSError, EOFError, DBusError):
+            await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+        if not ending.done():
+            ending.set_result(_GONE)
+
+    missing = asyncio.get_running_loop().create_task(miss())
+    ending.add_done_callback(lambda _: missing)  # keeps the task as long as its result
     bus.add_message_handler(hear)
     for rule in _MATCHES:
         await _asked(bus, "AddMatch", "s", [rule], to=BUS)
@@ -149,6 +164,8 @@ async def _await_end(bus: "MessageBus", ending: "asyncio.Future[int]") -> None:
             result = await ending
     except TimeoutError as error:
         raise InstallerLost(f"RAUC has not ended an installation within {INSTALL_S_MAX:.0f} s") from error
+    if result == _GONE:
+        raise InstallerLost("the system bus went away in the middle of an installation")
     if result == _DIED:
         raise InstallerLost("RAUC ended in the middle of an installation")
     if result:
@@ -159,7 +176,6 @@ async def _state(bus: "MessageBus") -> SystemState:
     (values,) = await _asked(bus, "GetAll", "s", [INTERFACE], interface=PROPERTIES)
     found = {name: each.value for name, each in values.items()}
     return SystemState(
-        compatible=str(found.get("Compatible", "")),
         boot_slot=str(found.get("BootSlot", "")),
         is_installing=found.get("Operation") == "installing",
         last_error=str(found.get("LastError", "")),
@@ -212,12 +228,10 @@ def _words(answer: "Message") -> str:
     return " ".join(map(str, answer.body)) or str(answer.error_name)
 
 
-def _slot(name: str, values: dict[str, Any]) -> SystemSlot:
+def _slot(values: dict[str, Any]) -> SystemSlot:
     """Return a slot from `GetSlotStatus`; what a machine without a status file leaves out is not known."""
     return SystemSlot(
-        name=str(name),
         is_booted=values.get("state") == "booted",
         bundle_version=str(values.get("bundle.version", "")),
         is_whole=values.get("status") == "ok",
-        is_good=values.get("boot-status") == "good",
     )

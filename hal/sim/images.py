@@ -54,6 +54,7 @@ class SimMachine:
 
     Attributes:
         booted: The slot of the system that runs: "A" or "B".
+        primary: The slot that is started next.
         is_slot_known: The installer can tell which that is.
         installs: How many installations have begun.
         is_set_up: Whether it takes images; a test may take that away.
@@ -83,9 +84,8 @@ class SimMachine:
         self._announce = announce
         self._is_dead = is_dead
         self._activates = activates
-        self._primary = "A"
+        self.primary = "A"
         self._installing: tuple[float, SimImage] | None = None
-        self._last_error = ""
         self._has_died = False
         self.booted = "A"
         self.is_slot_known = True
@@ -107,8 +107,7 @@ class SimMachine:
         self._settle()
         if self._installing is not None:
             self._installing = None  # what it has written so far is no system
-        self._last_error = ""
-        for name in (self._primary, _other(self._primary)):
+        for name in (self.primary, _other(self.primary)):
             slot = self._slots[name]
             while slot.is_whole and slot.tries_left > 0:
                 slot.tries_left -= 1
@@ -121,6 +120,10 @@ class SimMachine:
         self.booted = next(name for name, slot in self._slots.items() if slot.is_whole)
         return self.version
 
+    def damage(self, name: str) -> None:
+        """Make a system one that never comes up again."""
+        self._slots[name].is_whole = False
+
     def die(self) -> None:
         """Let the installer end in the middle of its work, and be started again."""
         self._installing = None
@@ -130,15 +133,12 @@ class SimMachine:
         """See `ImageInstaller`."""
         self._ask()
         slot = self.booted if self.is_slot_known else ""
-        return SystemState(COMPATIBLE, slot, self._installing is not None, self._last_error)
+        return SystemState(slot, self._installing is not None, "")
 
     async def slots(self) -> Sequence[SystemSlot]:
         """See `ImageInstaller`."""
         self._ask()
-        return [
-            SystemSlot(name, name == self.booted, slot.version, slot.is_whole, slot.tries_left > 0)
-            for name, slot in self._slots.items()
-        ]
+        return [SystemSlot(name == self.booted, slot.version, slot.is_whole) for name, slot in self._slots.items()]
 
     async def version_of(self, image: Path) -> str:
         """See `ImageInstaller`."""
@@ -187,7 +187,7 @@ class SimMachine:
             case Mark.BAD:
                 slot.tries_left = 0
             case Mark.ACTIVE:
-                self._primary, slot.tries_left = name, TRIES_MAX
+                self.primary, slot.tries_left = name, TRIES_MAX
 
     def _ask(self) -> None:
         if self.is_lost:
@@ -201,7 +201,7 @@ class SimMachine:
         name = _other(self.booted)
         self._slots[name] = _Slot(self._installing[1].version, tries_left=TRIES_MAX if self._activates else 0)
         if self._activates:
-            self._primary = name
+            self.primary = name
         self._installing = None
 
 

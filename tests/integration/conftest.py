@@ -285,6 +285,17 @@ def bus(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
+async def closed_bus(tmp_path: Path) -> AsyncIterator[str]:
+    """A D-Bus that hangs up on who wants in, as one does that is stopping; its address."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_unix_server(hang_up, tmp_path / "closed"):
+        yield f"unix:path={tmp_path}/closed"
+
+
+@pytest.fixture
 async def cloud() -> AsyncIterator[Cloud]:
     made = Cloud()
     await made.up()

@@ -1,16 +1,19 @@
 """From sensor to accepted, through everything that a cloud and a house can do."""
 
+import asyncio
 import math
 from pathlib import Path
 
 import pytest
 
+from agent import app
 from agent.cloud import endpoints
-from agent.errors import ConfigInvalid
+from agent.errors import ConfigInvalid, StorageFull
 from agent.model import Reading, SensorKind
 from agent.refcloud import faults
 from agent.refcloud.contract import Endpoint
 from agent.telemetry import batching
+from agent.telemetry.room import Telemetry
 from hal.errors import NetworkLost, ReadingImplausible, SensorUnavailable
 from tests.integration.conftest import KEY, Cloud, HubClock, MakeHub, TestNetwork, TestSensor, until
 
@@ -383,3 +386,61 @@ async def test_a_boot_that_never_learnt_the_time_keeps_its_readings(cloud: Cloud
     await until(lambda: second.status().outbox.pending == 2)
     assert second.status().outbox.unanchored == 2
     assert [reading.value for reading in cloud.stored] == [21.0]
+
+
+async def test_a_full_disk_does_not_keep_the_machine_from_a_restart(
+    cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(self: Telemetry) -> None:
+        del self
+        raise StorageFull("the outbox is full")
+
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: hub.status().outbox.accepted == 1)
+    monkeypatch.setattr(Telemetry, "flush", full)
+    await hub.hub._before_reboot()
+    await hub.hub._reboot("an update")
+    assert "reboot" in hub.host.said
+    monkeypatch.undo()
+
+
+async def test_readings_of_a_boot_that_never_learnt_the_time_hold_no_restart_up(
+    cloud: Cloud, make_hub: MakeHub
+) -> None:
+    clock = HubClock()
+    clock.is_synchronised = False
+    clock.boot_id = "a boot without NTP"
+    first = make_hub(cloud.url, clock=clock)
+    first.start()
+    first.report(20.1, 20.2)
+    await until(lambda: first.status().outbox.unanchored == 2)
+    await first.end()
+    second = make_hub(cloud.url)
+    second.start()
+    second.report(21.0)
+    await until(lambda: cloud.accepted)
+    assert second.status().outbox.unanchored == 2
+    async with asyncio.timeout(5):
+        await second.hub._before_reboot()
+
+
+async def test_a_restart_waits_until_this_boot_knows_the_time(
+    cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "ANCHOR_LOOK_S", 0.01)
+    clock = HubClock()
+    clock.is_synchronised = False
+    hub = make_hub(cloud.url, clock=clock)
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: hub.status().outbox.unanchored == 1)
+    waiting = asyncio.get_running_loop().create_task(hub.hub._before_reboot())
+    hub.report(20.2)
+    await until(lambda: hub.status().outbox.unanchored == 2)
+    assert not waiting.done()
+    clock.is_synchronised = True
+    async with asyncio.timeout(5):
+        await waiting
+    assert hub.status().outbox.unanchored == 0

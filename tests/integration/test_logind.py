@@ -1,6 +1,7 @@
 """A reboot over D-Bus: the real client on a real private bus, with a logind of our own that notes the call."""
 
 import asyncio
+import gc
 import shutil
 from pathlib import Path
 
@@ -67,6 +68,16 @@ async def test_no_logind_on_the_bus(bus: str) -> None:
 async def test_no_bus_at_all(tmp_path: Path) -> None:
     with pytest.raises(RebootFailed, match="is D-Bus running"):
         await logind.reboot("command c1", bus_address=f"unix:path={tmp_path}/nowhere")
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # dbus-fast leaves it to the collector to close the socket
+async def test_a_bus_that_lets_nobody_in(closed_bus: str) -> None:
+    with pytest.raises(RebootFailed, match="is D-Bus running"):
+        await logind.reboot("command c1", bus_address=closed_bus)
+    with pytest.raises(RebootFailed, match="is D-Bus running"):
+        await logind.reboot("command c1", bus_address="nonsense")
+    await asyncio.sleep(0)
+    gc.collect()
 
 
 async def test_a_logind_that_never_answers(bus: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,8 @@ class Hub:
             client=cast("CloudClient", SimpleNamespace()), clock=Clock(boot_id), rng=random.Random(1),
             disk=Disk(), disk_free_bytes_min=0, installer=installer,
             hub=Surroundings(
-                checks={"well": well}, fresh_sensors=lambda: 1, is_metered=lambda: False, reboot=reboot,
+                checks={"well": well}, fresh_sensors=lambda: 1, is_metered=lambda: False,
+                before_reboot=lambda: asyncio.sleep(0), reboot=reboot,
                 local_time=lambda: datetime(2026, 1, 1, 12, tzinfo=UTC), add_fault=lambda _: None,
                 phase=0.0,
             ),

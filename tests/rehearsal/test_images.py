@@ -1,25 +1,31 @@
 """What the room of updates promises about images of the whole system, on the simulated machine in virtual time."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from agent.errors import BundleUntrusted
+from agent.errors import BundleUntrusted, RebootFailed, StorageFull
 from agent.ota import launcher
-from agent.ota.imaging import HANDOVERS_MAX
-from agent.ota.lifecycle import State
+from agent.ota.image import LEAVES_MAX
+from agent.ota.imaging import HANDOVERS_MAX, Imaging
+from agent.ota.launcher import State as Account
+from agent.ota.lifecycle import RESTARTS_MAX, State
 from agent.ota.room import Updates
+from agent.ota.slots import Slots
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.faults import Rule, Status
 from agent.rehearsal.options import Options
 from agent.rehearsal.releases import STRANGERS_KEY, make_image
 from agent.rehearsal.run import rehearse
 from agent.world import OUTLIVES_RESET
-from hal.sim.images import TRIES_MAX, SimImage, encode
+from hal.errors import InstallerLost
+from hal.images import Mark, SystemState, Which
+from hal.sim.images import TRIES_MAX, SimImage, SimMachine, encode
 
 from .test_updates import downloads, in_pieces, live
-from .update_bench import Bench, bench, closed
+from .update_bench import GOOD, Bench, bench, closed
 
 IMAGE = make_image("3.0.0", 3, size_bytes=3_000_000)
 HOUR_S = 3600.0
@@ -345,3 +351,324 @@ def test_a_rehearsal_with_images_bricks_no_hub(seed: int) -> None:
     assert verdict.violations == []
     assert verdict.updates.rolled_back > 0
     assert verdict.updates.bricked == 0
+
+
+async def full(self: Bench, reason: str) -> None:
+    del reason
+    self.reboots += 1
+    raise StorageFull("the outbox is full")
+
+
+def test_a_full_disk_does_not_keep_a_failed_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    reboot = Bench.reboot
+
+    async def full_at_first(self: Bench, reason: str) -> None:
+        if self.packaged == "3.0.0" and self.sick:
+            self.sick = set()  # nor does it get well again
+            await full(self, reason)
+        await reboot(self, reason)
+
+    monkeypatch.setattr(Bench, "reboot", full_at_first)
+    with bench(sick=("3.0.0",)) as made:
+        made.take_images()
+        made.publish(IMAGE)
+        live(made, lambda room: room.running.version == "1.0.0" and closed(State.FAILED)(room))
+        assert "it is sick" in last_error(made)
+
+
+def test_a_failure_that_is_noted_is_not_judged_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    note = Slots.note_failed
+
+    def note_and_break(self: Slots, version: str, sequence: int, reason: str, *, good: str = "") -> Account:
+        note(self, version, sequence, reason, good=good)
+        monkeypatch.setattr(Slots, "note_failed", note)
+        made.sick = set()
+        raise InstallerLost("something that nobody thought of")
+
+    monkeypatch.setattr(Slots, "note_failed", note_and_break)
+    with bench(sick=("3.0.0",)) as made:
+        made.take_images()
+        made.publish(IMAGE)
+        live(made, lambda room: room.running.version == "1.0.0" and closed(State.FAILED)(room))
+
+
+def test_restarts_that_cannot_be_asked_for_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def lost(self: SimMachine, what: Mark, which: Which) -> None:
+        if (what, which) == (Mark.ACTIVE, Which.OTHER):
+            raise InstallerLost("fw_setenv failed")
+        await mark(self, what, which)
+
+    mark = SimMachine.mark
+    monkeypatch.setattr(SimMachine, "mark", lost)
+    with bench() as made:
+        made.take_images()
+        made.publish(IMAGE)
+        restarts = [0]
+
+        def count(room: Updates) -> bool:
+            restarts[0] = max(restarts[0], room.book.record.restarts)
+            return closed(State.FAILED)(room)
+
+        live(made, count)
+        assert restarts == [RESTARTS_MAX]
+
+
+def test_a_full_disk_does_not_ask_for_restarts_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bench, "reboot", full)
+    with bench() as made:
+        made.take_images()
+        made.publish(IMAGE)
+        live(made, closed(State.FAILED))
+        assert made.reboots == RESTARTS_MAX
+
+
+def marks_good(made: Bench, images: SimMachine, slot: str) -> bool:
+    """Tell whether a slot that was started had its tries given back by the hub."""
+    before = images.slot(slot)[1]
+    made.is_done, until_s = False, made.loop.time() + HOUR_S
+    live(made, lambda _: made.loop.time() > until_s)
+    return images.slot(slot)[1] > before
+
+
+def test_an_installer_that_is_late_at_the_start_still_hears_that_the_system_is_good() -> None:
+    with bench() as made:
+        images = made.take_images()
+        images.boot()
+        images.is_lost = True
+
+        def come_back(_: Updates) -> bool:
+            images.is_lost = images.is_lost and made.loop.time() < 100.0
+            return made.loop.time() > HOUR_S
+
+        live(made, come_back)
+        assert images.slot("A") == ("1.0.0", TRIES_MAX)
+
+
+def test_a_failed_system_that_was_installed_to_its_end_after_a_factory_reset_is_left() -> None:
+    with bench(sick=("3.0.0",)) as made:
+        images = made.take_images(activates=True)
+        made.publish(IMAGE)
+        live(made, lambda room: room.book.record.handed == 1 and room.percent > 0)
+        for path in made.machine.state_dir.iterdir():
+            if path.is_file() and path.name not in OUTLIVES_RESET:
+                path.unlink()
+        made.is_done, made.is_cloud_down = False, True
+        live(made, lambda room: room.book.record.state is State.FAILED and made.loop.time() > 2 * HOUR_S)
+        images.boot()
+        assert images.version == "3.0.0"
+        made.is_done = False
+        live(made, lambda room: room.running.version == "1.0.0" and made.loop.time() > 3 * HOUR_S)
+        assert images.slot("B") == ("3.0.0", 0)
+
+
+def test_a_boot_loader_that_cannot_be_told_to_stay_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stay(self: Bench, reason: str) -> None:
+        del self, reason
+
+    monkeypatch.setattr(Bench, "reboot", stay)
+    with bench() as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+
+        mark = SimMachine.mark
+
+        async def lost(self: SimMachine, what: Mark, which: Which) -> None:
+            if (what, which) == (Mark.ACTIVE, Which.BOOTED) and is_lost:
+                raise InstallerLost("fw_setenv failed")
+            await mark(self, what, which)
+
+        is_lost = [True]
+
+        def end(room: Updates) -> bool:
+            if room.book.record.restarts == RESTARTS_MAX:
+                monkeypatch.setattr(SimMachine, "mark", lost)
+            return closed(State.FAILED)(room)
+
+        live(made, end)
+        is_lost.clear()
+        made.is_done, until_s = False, made.loop.time() + 100.0
+        live(made, lambda _: made.loop.time() > until_s)
+        images.boot()
+        assert images.version == "1.0.0"
+
+
+def test_a_system_whose_record_is_lost_is_not_marked_good_in_that_life() -> None:
+    with bench(sick=("3.0.0",)) as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+        live(made, lambda room: room.book.record.state is State.TRIAL)
+        (made.machine.state_dir / "update.json").write_bytes(b"{")
+        made.is_cloud_down = True
+        assert not marks_good(made, images, "B")
+
+
+def test_a_machine_whose_other_system_does_not_come_up_does_not_restart_for_ever() -> None:
+    with bench(sick=("3.0.0",)) as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+        live(made, lambda room: room.running.version == "1.0.0" and closed(State.FAILED)(room))
+        images.damage("A")
+        images.boot()
+        made.reboots, made.is_done = 0, False
+        live(made, lambda _: made.loop.time() > 10 * HOUR_S)
+        assert 0 < made.reboots <= LEAVES_MAX
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["RAUC comes back", "RAUC is taken away"])
+def test_the_app_comes_back_though_rauc_was_lost_at_the_start(monkeypatch: pytest.MonkeyPatch, is_there: bool) -> None:
+    async def lost(self: SimMachine) -> SystemState:
+        if made.loop.time() - made.booted_at_s < 60.0:
+            raise InstallerLost("it is late")
+        return await state(self)
+
+    async def stay(self: Bench, reason: str) -> None:
+        del reason
+        assert self.images is not None
+        self.images.is_set_up = is_there
+
+    state = SimMachine.state
+    with bench() as made:
+        made.take_images()
+        made.publish(GOOD)
+        live(made, closed(State.COMPLETED))
+        monkeypatch.setattr(SimMachine, "state", lost)
+        monkeypatch.setattr(Imaging, "keep", lambda self: asyncio.sleep(0))
+        monkeypatch.setattr(Bench, "reboot", stay)
+        made.publish(IMAGE)
+        made.is_done = False
+        live(made, lambda room: room.book.record.offer.version == "3.0.0" and closed(State.FAILED)(room))
+        assert made.version_in(launcher.load(made.machine.state_dir).good) == "2.0.0"
+        assert "did not" in last_error(made) or not is_there
+
+
+async def refused(self: Bench, reason: str) -> None:
+    del reason
+    self.reboots += 1
+    raise RebootFailed("polkit")
+
+
+def test_after_a_restart_that_did_not_happen_the_machine_stays_with_its_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    with bench() as made:
+        images = made.take_images()
+        made.publish(GOOD)
+        live(made, closed(State.COMPLETED))
+        monkeypatch.setattr(Bench, "reboot", refused)
+        made.publish(IMAGE)
+        made.is_done = False
+
+        def hold(room: Updates) -> bool:
+            if made.reboots and not made.tasks:
+                made.tasks.append(made.loop.create_task(room.hold(is_held=True)))
+            # The launcher has started the app once more, since it is the good one again.
+            return made.loop.time() > 6 * HOUR_S
+
+        live(made, hold)
+        images.boot()
+        account = launcher.load(made.machine.state_dir)
+        assert (images.version, made.version_in(account.good)) == ("1.0.0", "2.0.0")
+
+
+def test_no_power_cut_starts_the_old_systems_app_in_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose = Slots.choose_good
+    seen: list[tuple[str, str]] = []
+
+    def look(self: Slots, slot: str) -> Account:
+        assert made.images is not None
+        seen.append((slot, made.images.primary))
+        return choose(self, slot)
+
+    monkeypatch.setattr(Slots, "choose_good", look)
+    with bench() as made:
+        made.take_images()
+        made.publish(GOOD)
+        live(made, closed(State.COMPLETED))
+        monkeypatch.setattr(Bench, "reboot", refused)
+        made.publish(IMAGE)
+        made.is_done = False
+        live(made, lambda room: room.book.record.offer.version == "3.0.0" and closed(State.FAILED)(room))
+        assert set(seen) == {("base", "A"), ("a", "A")}
+
+
+@pytest.mark.parametrize("word", ["hold", "roll back"])
+def test_who_changes_their_mind_while_the_hub_learns_the_time_is_heard(word: str) -> None:
+    with bench() as made:
+        images = made.take_images()
+        made.time_lost_s = 600.0
+        made.publish(IMAGE)
+
+        def say(room: Updates) -> bool:
+            if room.book.record.state is State.READY and not made.tasks:
+                made.tasks.append(made.loop.create_task(_say(room, word)))
+            return made.loop.time() > 3 * HOUR_S
+
+        live(made, say)
+        assert (made.reboots, images.primary, set(made.boots)) == (0, "A", {"1.0.0"})
+
+
+@pytest.mark.parametrize("word", ["hold", "roll back"])
+def test_who_changes_their_mind_when_the_boot_loader_is_told_is_heard(
+    monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    rooms: list[Updates] = []
+
+    async def mark_and_hear(self: SimMachine, what: Mark, which: Which) -> None:
+        if (what, which) == (Mark.ACTIVE, Which.OTHER):
+            await _say(rooms[0], word)
+        await mark(self, what, which)
+
+    mark = SimMachine.mark
+    monkeypatch.setattr(SimMachine, "mark", mark_and_hear)
+    with bench() as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+
+        def look(room: Updates) -> bool:
+            rooms.append(room)
+            return made.loop.time() > 3 * HOUR_S
+
+        live(made, look)
+        assert (made.reboots, images.primary, set(made.boots)) == (0, "A", {"1.0.0"})
+
+
+async def _say(room: Updates, word: str) -> None:
+    await (room.hold(is_held=True) if word == "hold" else room.roll_back())
+
+
+@pytest.mark.parametrize(("lost_max", "ends"), [(3, State.COMPLETED), (10**6, State.FAILED)], ids=["a while", "ever"])
+def test_a_boot_loader_that_takes_no_word_costs_no_second_installation(
+    monkeypatch: pytest.MonkeyPatch, lost_max: int, ends: State
+) -> None:
+    lost: list[str] = []
+
+    async def lose(self: SimMachine, what: Mark, which: Which) -> None:
+        if (what, which) == (Mark.ACTIVE, Which.BOOTED) and len(lost) < lost_max:
+            lost.append("lost")
+            raise InstallerLost("fw_setenv failed")
+        await mark(self, what, which)
+
+    mark = SimMachine.mark
+    monkeypatch.setattr(SimMachine, "mark", lose)
+    with bench() as made:
+        images = made.take_images()
+        made.publish(IMAGE)
+        live(made, closed(ends))
+        assert images.installs == 1
+
+
+def test_a_life_is_counted_once_however_often_its_room_is_started() -> None:
+    with bench() as made:
+        made.take_images()
+        made.publish(IMAGE)
+        starts: list[int] = []
+
+        async def again(room: Updates) -> None:
+            await room.imaging.count_start()
+            starts.append(room.book.record.starts)
+
+        def look(room: Updates) -> bool:
+            if room.book.record.state is State.TRIAL and not made.tasks:
+                made.tasks.append(made.loop.create_task(again(room)))
+            return closed(State.COMPLETED)(room)
+
+        live(made, look)
+        assert starts == [1]

@@ -84,6 +84,7 @@ class Bench:
         self.stop_by_power = True
         self.images: SimMachine | None = None
         self.is_rebooting = False
+        self.time_lost_s = 0.0
         self.reboots = 0
         self.restart = asyncio.Event()
         self.booted_at_s = 0.0
@@ -113,6 +114,10 @@ class Bench:
             activates=activates,
         )
         return self.images
+
+    async def before_reboot(self) -> None:
+        """Wait as a hub does that does not know the time."""
+        await asyncio.sleep(self.time_lost_s)
 
     async def reboot(self, reason: str) -> None:
         """Go down in good order, as the host does."""
@@ -178,8 +183,8 @@ class Bench:
                 installer=self.images,
                 hub=Surroundings(
                     checks={"well": well}, fresh_sensors=lambda: 1, local_time=lambda: self.local,
-                    is_metered=lambda: self.is_metered, reboot=self.reboot, add_fault=self.faults.append,
-                    phase=0.5,
+                    is_metered=lambda: self.is_metered, before_reboot=self.before_reboot, reboot=self.reboot,
+                    add_fault=self.faults.append, phase=0.5,
                 ),
             )  # fmt: skip
             task = self.loop.create_task(room.run())
@@ -190,8 +195,11 @@ class Bench:
                     self.is_done = True
                     break
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
-                await task
+            with contextlib.suppress(asyncio.CancelledError):
+                try:
+                    await task
+                except* PowerCut:
+                    pass  # `run` sees that the machine is down; any other error is a defect
 
     async def run(self, until: Callable[[Updates], bool]) -> None:
         """Live, die, and live again."""

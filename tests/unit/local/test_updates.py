@@ -57,11 +57,16 @@ async def updates(tmp_path: Path) -> Updates:
             fresh_sensors=lambda: 0,
             local_time=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             is_metered=lambda: False,
+            before_reboot=no_wait,
             reboot=no_reboot,
             add_fault=lambda _: None,
             phase=0.0,
         ),
     )
+
+
+async def no_wait() -> None:
+    """Nothing is left to wait for."""
 
 
 async def no_reboot(reason: str) -> None:
