@@ -137,7 +137,7 @@ def wish(
     law_state, direction, wanted = chosen
     if is_frost and settings.can_heat and value_c is not None:
         wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
-    wanted = _within_limits(settings, wanted, value_c)
+    wanted = _within_limits(settings, wanted, inputs.room)
     kept = min(1.0, dt_s / MEAN_DUTY_S)
     was_heated = 1.0 if state.action is _HEAT else 0.0
     after = msgspec.structs.replace(
@@ -188,8 +188,7 @@ def _blind(
     )
     is_urgent = False
     if frost_c is not None and settings.can_heat:
-        others_c = inputs.others_c or (frost_c,)
-        against_frost = blind.frost_duty(settings, others_c[len(others_c) // 2])
+        against_frost = blind.frost_duty(settings, _middle_c(inputs, frost_c))
         if is_urgent := against_frost > duty:
             duty = against_frost
             reason = (
@@ -199,6 +198,16 @@ def _blind(
         return state.law, state.direction, ZoneWish(_OFF, 0.0, 0.0, False, reason)
     made = blind.paid_out(state.law, settings, duty=duty, dt_s=dt_s, was_on=state.action is _HEAT)
     return made.state, _HEAT, ZoneWish(_HEAT if made.wants_on else _OFF, made.duty, 0.0, is_urgent, reason)
+
+
+def _middle_c(inputs: ZoneInputs, frost_c: float) -> float:
+    """Return how warm it is about here, where nobody can tell: the middle of the other zones, else of the sensors."""
+    room, others_c = inputs.room, inputs.others_c
+    if others_c:
+        return others_c[len(others_c) // 2]
+    if room.coldest_c is not None and room.warmest_c is not None:
+        return (room.coldest_c + room.warmest_c) / 2.0
+    return frost_c
 
 
 def _seeing(
@@ -261,11 +270,14 @@ def _direction(
     return _COOL if has_rested and value_c > cool_c else _HEAT
 
 
-def _within_limits(settings: ZoneSettings, wanted: ZoneWish, value_c: float | None) -> ZoneWish:
-    if value_c is None:
+def _within_limits(settings: ZoneSettings, wanted: ZoneWish, room: Room) -> ZoneWish:
+    """Return what is left of a wish: the warmest sensor ends heating, the coldest ends cooling, not their mean."""
+    if wanted.action is _HEAT and room.warmest_c is not None and room.warmest_c >= settings.over_c:
+        why = f"off: {room.warmest_c:.1f} °C, the limit is {settings.over_c:.1f}"
+    elif wanted.action is _COOL and room.coldest_c is not None and room.coldest_c <= settings.under_c:
+        why = f"off: {room.coldest_c:.1f} °C, the limit is {settings.under_c:.1f}"
+    else:
         return wanted
-    if wanted.action is _HEAT and value_c >= settings.over_c:
-        return ZoneWish(_OFF, 0.0, wanted.error_k, True, f"off: {value_c:.1f} °C, the limit is {settings.over_c:.1f}")
-    if wanted.action is _COOL and value_c <= settings.under_c:
-        return ZoneWish(_OFF, 0.0, wanted.error_k, True, f"off: {value_c:.1f} °C, the limit is {settings.under_c:.1f}")
-    return wanted
+    if room.problem:
+        why = f"{why} ({room.problem})"
+    return ZoneWish(_OFF, 0.0, wanted.error_k, True, why)

@@ -234,6 +234,26 @@ def test_another_sensor_of_the_zone_takes_over() -> None:
     assert made.control.minds["bedroom"].room.used == 1
 
 
+@pytest.mark.parametrize("mode", [Mode.HEAT, Mode.AUTO, Mode.OFF])
+def test_one_of_two_sensors_that_drifts_down_does_not_overheat_the_room(mode: Mode) -> None:
+    settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("s1", 1.0), ("s2", 1.0))),))
+    control = Control(settings, Kept(), Moment("boot", 0, None))
+    control.tell("z", Program(mode=mode))
+    room_c, warmest_c, coldest_c = 20.0, 0.0, 99.0
+    for minute in range(48 * 60):
+        is_heated = control.state.zones[0].action is HvacAction.HEAT
+        room_c += ((5.0 if is_heated else 0.0) - (room_c - 5.0) / 12.0) / 60.0
+        seen = {"s1": room_c, "s2": max(5.0, 20.0 - minute * 0.018)}
+        now_ms = minute * 60_000
+        made = control.step(
+            Moment("boot", now_ms, None), {name: Observed(said, now_ms) for name, said in seen.items()}, UTC
+        )
+        warmest_c, coldest_c = max(warmest_c, room_c), min(coldest_c, room_c)
+    assert warmest_c < 27.0
+    assert coldest_c > 6.0
+    assert "s1 and s2 disagree" in made.reasons[0]
+
+
 def test_a_relay_that_sticks_and_a_boiler_that_fails_are_noticed() -> None:
     made = home(Program(setpoints=Setpoints(18.0, 26.0)))
     made.run(DAY_MS)

@@ -33,7 +33,11 @@ def inputs(
     coldest_c: float | None = None,
     others_c: tuple[float, ...] = (),
 ) -> ZoneInputs:
-    room = Room(None, 0.0, 0, None, "it is silent") if value_c is None else Room(value_c, 0.0, 1, value_c)
+    room = (
+        Room(None, 0.0, 0, None, "it is silent")
+        if value_c is None
+        else Room(value_c, 0.0, 1, value_c, warmest_c=value_c)
+    )
     force = InForce(mode, setpoints, "default", "", None, False, (), "no schedule")
     cold_c = value_c if coldest_c is None else coldest_c
     return ZoneInputs(room, force, setpoints.heat_setpoint_c, coldest_c=cold_c, others_c=others_c)
@@ -125,6 +129,23 @@ def test_above_the_limit_nothing_heats() -> None:
     made = bench.run(inputs(30.0, setpoints=hot), minutes=10)
     assert made.demand.zones == {"z0": OFF}
     assert "the limit is 30.0" in made.reasons[0]
+
+
+@pytest.mark.parametrize("mode", [Mode.HEAT, Mode.OFF])
+def test_the_upper_limit_goes_by_the_warmest_sensor(mode: Mode) -> None:
+    """Found by review: one of two drifted down, and the room was held at 57 °C for a mean of 20."""
+    made_for = inputs(5.0, mode)
+    bench = Bench(home())
+    hot = msgspec.structs.replace(made_for, room=msgspec.structs.replace(made_for.room, warmest_c=30.0))
+    made = bench.run(hot, minutes=10)
+    assert made.demand.zones == {"z0": OFF}
+    assert made.reasons[0] == "off: 30.0 °C, the limit is 30.0"
+
+
+def test_the_lower_limit_goes_by_the_coldest_sensor() -> None:
+    cool = inputs(30.0, Mode.COOL)
+    cool = msgspec.structs.replace(cool, room=msgspec.structs.replace(cool.room, coldest_c=16.0))
+    assert Bench(home()).run(cool, minutes=30).demand.zones == {"z0": OFF}
 
 
 def test_below_its_limit_nothing_cools() -> None:
