@@ -236,7 +236,11 @@ class Control:
             for name, weight in mind.settings.sensors:
                 reading = observed.get(name)
                 if reading is not None:
-                    samples.append(self._sample(name, weight, reading, house_c, now_ms))
+                    siblings = [other for other, _ in mind.settings.sensors if other != name]
+                    witnesses_c = self._witnesses_c(siblings, observed, now_ms, mind.settings.stale_s)
+                    if house_c is not None:
+                        witnesses_c.append(house_c)
+                    samples.append(self._sample(name, weight, reading, witnesses_c, now_ms))
             chosen = [sample for sample in samples if sample.sensor in in_force.sensors]
             room = fusion.fuse(chosen, stale_s=mind.settings.stale_s, house_c=house_c) if chosen else None
             if room is None or room.value_c is None:
@@ -244,13 +248,27 @@ class Control:
                 room = fusion.fuse(samples, stale_s=mind.settings.stale_s, house_c=house_c)
             mind.room = room
 
-    def _sample(self, name: str, weight: float, reading: Observed, house_c: float | None, now_ms: int) -> Sample:
+    def _witnesses_c(
+        self, names: list[str], observed: Mapping[str, Observed], now_ms: int, stale_s: float
+    ) -> list[float]:
+        """Return what those of some sensors say that are believed and not stale."""
+        said = []
+        for name in names:
+            believed, reading = self.beliefs.get(name), observed.get(name)
+            if believed is None or believed.is_doubted or reading is None or reading.quality is not Quality.GOOD:
+                continue
+            if now_ms - believed.at_ms <= stale_s * 1000:
+                said.append(believed.value_c)
+        return said
+
+    def _sample(self, name: str, weight: float, reading: Observed, witnesses_c: list[float], now_ms: int) -> Sample:
         """Return a reading as it counts."""
         age_s = max(0, now_ms - reading.at_ms) / 1000.0
         believed = self.beliefs.get(name)
         if reading.quality is Quality.GOOD and (believed is None or believed.at_ms < reading.at_ms):
-            believed = belief.heard(believed, value_c=reading.value_c, at_ms=reading.at_ms, house_c=house_c)
-            self.beliefs[name] = believed
+            believed = belief.heard(believed, value_c=reading.value_c, at_ms=reading.at_ms, witnesses_c=witnesses_c)
+            if believed is not None:
+                self.beliefs[name] = believed
         doubt_c = believed.value_c if believed is not None and believed.is_doubted else None
         return Sample(name, reading.value_c, age_s, reading.quality, weight, doubt_c)
 

@@ -50,7 +50,8 @@ class Room(msgspec.Struct, frozen=True):
         value_c: `None` where nothing can be believed, and where two sensors contradict each other strongly.
         age_s: Of the newest sensor that counts.
         used: How many sensors count.
-        coldest_c: The lowest that any believable sensor of the zone says; `None` where there is none.
+        coldest_c: The lowest that any believable sensor of the zone says; without any, the lowest that a doubted one
+            says. `None` where there is none.
         problem: What is the matter with the sensors, in words; empty where nothing is.
         warmest_c: The highest that any believable sensor says, one that another zone speaks against included: a limit
             goes by the warmest, not by the mean. `None` where there is none.
@@ -80,6 +81,11 @@ def fault_of(sample: Sample, stale_s: float) -> str:
     return ""
 
 
+def _is_only_doubted(sample: Sample, stale_s: float) -> bool:
+    """Return whether nothing but its jump speaks against a sensor."""
+    return sample.believed_c is not None and not fault_of(msgspec.structs.replace(sample, believed_c=None), stale_s)
+
+
 def fuse(samples: Sequence[Sample], *, stale_s: float, house_c: float | None = None) -> Room:
     """Return the temperature of a zone.
 
@@ -98,7 +104,9 @@ def fuse(samples: Sequence[Sample], *, stale_s: float, house_c: float | None = N
         else:
             good.append(sample)
     if not good:
-        return Room(None, 0.0, 0, None, "; ".join(problems))
+        # One that jumped down may be right: see `blind`.
+        doubted_c = [sample.value_c for sample in samples if _is_only_doubted(sample, stale_s)]
+        return Room(None, 0.0, 0, min(doubted_c, default=None), "; ".join(problems))
     usable = good
     if len(good) > 1:
         good = _agreed(good, house_c, problems)

@@ -191,8 +191,9 @@ def _blind(
         against_frost = blind.frost_duty(settings, _middle_c(inputs, frost_c))
         if is_urgent := against_frost > duty:
             duty = against_frost
+            where = "elsewhere" if inputs.room.coldest_c is None else "perhaps"
             reason = (
-                f"frost protection at {duty:.0%}: {frost_c:.1f} °C elsewhere, no usable sensor ({inputs.room.problem})"
+                f"frost protection at {duty:.0%}: {frost_c:.1f} °C {where}, no usable sensor ({inputs.room.problem})"
             )
     if duty <= 0.0:
         return state.law, state.direction, ZoneWish(_OFF, 0.0, 0.0, False, reason)
@@ -201,13 +202,16 @@ def _blind(
 
 
 def _middle_c(inputs: ZoneInputs, frost_c: float) -> float:
-    """Return how warm it is about here, where nobody can tell: the middle of the other zones, else of the sensors."""
-    room, others_c = inputs.room, inputs.others_c
-    if others_c:
-        return others_c[len(others_c) // 2]
-    if room.coldest_c is not None and room.warmest_c is not None:
-        return (room.coldest_c + room.warmest_c) / 2.0
-    return frost_c
+    """Return how warm it is about here, where nobody can tell.
+
+    It is the middle of the other zones, else what the zone's warmest sensor says. A zone with a sensor of its own that
+    may be right counts that as much.
+    """
+    own_c, others_c = inputs.room.coldest_c, inputs.others_c
+    beside_c = others_c[len(others_c) // 2] if others_c else inputs.room.warmest_c
+    if own_c is None or beside_c is None:
+        return next((known_c for known_c in (own_c, beside_c) if known_c is not None), frost_c)
+    return (own_c + beside_c) / 2.0
 
 
 def _seeing(

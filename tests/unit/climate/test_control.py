@@ -254,6 +254,37 @@ def test_one_of_two_sensors_that_drifts_down_does_not_overheat_the_room(mode: Mo
     assert "s1 and s2 disagree" in made.reasons[0]
 
 
+def lone(*sensors: str, program: Program | None = None) -> Control:
+    """Return the control room of a home of one zone."""
+    settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=tuple((name, 1.0) for name in sensors)),))
+    control = Control(settings, Kept(), Moment("boot", 0, None))
+    control.tell("z", program or Program())
+    return control
+
+
+def test_a_sensor_that_jumped_into_the_frost_has_its_room_heated_a_little() -> None:
+    """Found by review: it said 22, then truly 2, and an only zone that was off had no frost heat for 16 hours."""
+    control = lone("s", program=Program(mode=Mode.OFF))
+    heated = 0
+    for minute in range(14 * 60):
+        now_ms = minute * 60_000
+        made = control.step(Moment("boot", now_ms, None), {"s": Observed(22.0 if minute < 120 else 2.0, now_ms)}, UTC)
+        heated += minute >= 240 and made.demand.zones["z"] is HvacAction.HEAT
+        if minute == 300:
+            assert made.reasons[0].startswith("frost protection at 50%: 2.0 °C perhaps")
+    assert heated == pytest.approx(5 * 60, abs=30)
+
+
+def test_another_sensor_of_the_zone_bears_a_doubted_one_out() -> None:
+    control = lone("s1", "s2")
+    for minute in range(30):
+        now_ms = minute * 60_000
+        seen = {"s1": Observed(30.0 if minute < 10 else 20.0, now_ms), "s2": Observed(20.0, now_ms)}
+        control.step(Moment("boot", now_ms, None), seen, UTC)
+        if minute >= 10:
+            assert (control.minds["z"].room.used, control.minds["z"].room.value_c) == (2, 20.0)
+
+
 def test_a_relay_that_sticks_and_a_boiler_that_fails_are_noticed() -> None:
     made = home(Program(setpoints=Setpoints(18.0, 26.0)))
     made.run(DAY_MS)

@@ -42,6 +42,17 @@ def test_one_that_cannot_be_believed_does_not_count(sample: Sample, words: str) 
     assert (both.value_c, both.used) == (21.0, 1)
 
 
+def test_of_those_that_jumped_only_the_frost_is_heeded() -> None:
+    fused = room(
+        Sample("a", 2.0, 0.0, believed_c=20.0),
+        Sample("b", 3.0, 0.0, believed_c=20.0),
+        Sample("c", 1.0, 2000.0, believed_c=20.0),
+        Sample("d", 0.0, 0.0, Quality.BAD, believed_c=20.0),
+    )
+    assert (fused.value_c, fused.coldest_c, fused.warmest_c) == (None, 2.0, None)
+    assert room(Sample("a", 2.0, 0.0, believed_c=20.0), Sample("b", 21.0, 0.0)).coldest_c == 21.0
+
+
 def test_without_any_sensor_nothing_is_known() -> None:
     assert room().value_c is None
 
