@@ -19,7 +19,7 @@ from agent.climate.optimum import LEAD_S_MAX, Learned, ramp_c, ramp_duty
 from agent.climate.recovery import WORTH_K, Calm, Step
 from agent.climate.schedule import Schedule, Segment, Timeline
 from agent.climate.settings import ClimateSettings, ZoneSettings
-from agent.climate.zone import ZoneInputs
+from agent.climate.zone import ZoneInputs, needs_heat
 from hal.interface import HvacAction, Quality
 
 
@@ -200,13 +200,20 @@ class Control:
         coldest = [mind.room.coldest_c for mind in minds if mind.room.coldest_c is not None]
         coldest_c = min(coldest) if coldest else None
         values = [mind.room.value_c for mind in minds]
+        is_needy = [
+            mind.room.value_c is not None and needs_heat(was, mind.settings, in_force, mind.room.value_c)
+            for mind, in_force, was in zip(minds, forces, before.zones, strict=True)
+        ]
         inputs = []
         for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
             others = tuple(sorted(value for j, value in enumerate(values) if j != i and value is not None))
+            needy = tuple(
+                sorted(value for j, value in enumerate(values) if j != i and value is not None and is_needy[j])
+            )
             ramp, feed_forward = mind.heat_ahead(moment, in_force, dt_s)
             mind.heat_setpoint_c = ramp
             inputs.append(
-                ZoneInputs(mind.room, in_force, ramp, feed_forward, mind.recovery is not None, coldest_c, others)
+                ZoneInputs(mind.room, in_force, ramp, feed_forward, mind.recovery is not None, coldest_c, others, needy)
             )
         made = house.decide(before, self.settings, inputs, moment.now_ms)
         for mind, was, wanted in zip(minds, before.zones, inputs, strict=True):

@@ -24,8 +24,14 @@ MEAN_DUTY_S = 24 * 3600.0
 """The time over which the duty is averaged for the fallback: day and night."""
 
 APART_K = 4.0
-"""In auto a zone is not cooled while another room is so far below its cooling setpoint, or below its heating setpoint:
-a home that needs heat needs no cold, and a sensor that says otherwise is not to be trusted with a heat pump."""
+"""In auto a zone is not cooled while a room that needs heat is so far below its cooling setpoint, or below its heating
+setpoint: a home that needs heat needs no cold. A sensor that says otherwise is not to be trusted with a heat pump."""
+
+NEEDY_K = 0.5
+"""So far below its own heating setpoint a room needs heat,"""
+
+NEEDY_DUTY = 0.1
+"""and likewise one that is kept at its setpoint by so much heating of late: it is winter."""
 
 AUTO_DWELL_S = 1800.0
 """In auto, so long after the last heating (or cooling) the other may begin: the radiators must have cooled down."""
@@ -72,6 +78,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         is_ramp: A recovery is under way.
         coldest_c: The lowest that any believable sensor of the home says.
         others_c: The temperatures of the other zones that are known, in order.
+        needy_c: Of those, the temperatures of the zones that need heat, in order; see `needs_heat`.
     """
 
     room: Room
@@ -81,6 +88,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     is_ramp: bool = False
     coldest_c: float | None = None
     others_c: tuple[float, ...] = ()
+    needy_c: tuple[float, ...] = ()
 
 
 class ZoneWish(msgspec.Struct, frozen=True):
@@ -232,7 +240,7 @@ def _seeing(
         return LawState(), state.direction, ZoneWish(_OFF, 0.0, 0.0, False, f"{text}, {inputs.in_force.reason}")
     is_heating = direction is _HEAT
     if direction is _COOL and mode is Mode.AUTO and (cold_c := _cold_beside(inputs)) is not None:
-        text = f"idle: not cooled in auto while another room has {cold_c:.1f} °C ({inputs.in_force.reason})"
+        text = f"idle: not cooled in auto while a room that needs heat has {cold_c:.1f} °C ({inputs.in_force.reason})"
         return LawState(), _COOL, ZoneWish(_OFF, 0.0, 0.0, False, text)
     error_k = heat_c - value_c if is_heating else value_c - cool_c
     before = state.law if direction is state.direction else LawState()
@@ -256,8 +264,15 @@ def _cold_beside(inputs: ZoneInputs) -> float | None:
     """Return the temperature of another room that makes cooling this one absurd; `None` where there is none."""
     setpoints = inputs.in_force.setpoints
     limit_c = max(setpoints.cool_setpoint_c - APART_K, setpoints.heat_setpoint_c)
-    coldest_c = inputs.others_c[0] if inputs.others_c else limit_c
+    coldest_c = inputs.needy_c[0] if inputs.needy_c else limit_c
     return coldest_c if coldest_c < limit_c else None
+
+
+def needs_heat(state: ZoneState, settings: ZoneSettings, in_force: InForce, value_c: float) -> bool:
+    """Return whether a zone speaks against cooling others: a cellar that is off does not, nor one that is cooled."""
+    if not settings.can_heat or in_force.mode not in {Mode.HEAT, Mode.AUTO}:
+        return False
+    return value_c < in_force.setpoints.heat_setpoint_c - NEEDY_K or state.mean_duty >= NEEDY_DUTY
 
 
 def _direction(

@@ -254,6 +254,37 @@ def test_one_of_two_sensors_that_drifts_down_does_not_overheat_the_room(mode: Mo
     assert "s1 and s2 disagree" in made.reasons[0]
 
 
+@pytest.mark.parametrize(
+    ("beside", "beside_c", "mean_duty", "action"),
+    [
+        (Program(mode=Mode.OFF), 19.0, 0.5, HvacAction.COOL),
+        (Program(mode=Mode.AUTO, setpoints=Setpoints(18.0, 21.0)), 21.3, 0.0, HvacAction.COOL),
+        (Program(mode=Mode.AUTO), 19.8, 0.0, HvacAction.COOL),
+        (Program(mode=Mode.AUTO), 19.4, 0.0, HvacAction.OFF),
+        (Program(mode=Mode.HEAT), 20.5, 0.2, HvacAction.OFF),
+        (Program(mode=Mode.HEAT), 22.5, 0.2, HvacAction.COOL),
+    ],
+)
+def test_only_a_room_that_needs_heat_speaks_against_cooling(
+    beside: Program, beside_c: float, mean_duty: float, action: HvacAction
+) -> None:
+    """Found by review: a cellar of 19 °C that was off kept an office at 31 °C all summer."""
+    zones = tuple(ZoneSettings(zone_id=name, sensors=((name, 1.0),), can_cool=True) for name in ("a", "b"))
+    control = Control(ClimateSettings(zones=zones), Kept(), Moment("boot", 0, None))
+    control.tell("a", Program(mode=Mode.AUTO))
+    control.tell("b", beside)
+    one, other = control.state.zones
+    control.state = msgspec.structs.replace(
+        control.state, zones=(one, msgspec.structs.replace(other, mean_duty=mean_duty))
+    )
+    seen = set()
+    for minute in range(45):
+        now_ms = minute * 60_000
+        readings = {"a": Observed(31.0, now_ms), "b": Observed(beside_c, now_ms)}
+        seen.add(control.step(Moment("boot", now_ms, None), readings, UTC).demand.zones["a"])
+    assert seen - {HvacAction.OFF} == ({action} - {HvacAction.OFF})
+
+
 def lone(*sensors: str, program: Program | None = None) -> Control:
     """Return the control room of a home of one zone."""
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=tuple((name, 1.0) for name in sensors)),))

@@ -32,6 +32,7 @@ def inputs(
     setpoints: Setpoints = USUAL,
     coldest_c: float | None = None,
     others_c: tuple[float, ...] = (),
+    needy_c: tuple[float, ...] = (),
 ) -> ZoneInputs:
     room = (
         Room(None, 0.0, 0, None, "it is silent")
@@ -40,7 +41,7 @@ def inputs(
     )
     force = InForce(mode, setpoints, "default", "", None, False, (), "no schedule")
     cold_c = value_c if coldest_c is None else coldest_c
-    return ZoneInputs(room, force, setpoints.heat_setpoint_c, coldest_c=cold_c, others_c=others_c)
+    return ZoneInputs(room, force, setpoints.heat_setpoint_c, coldest_c=cold_c, others_c=others_c, needy_c=needy_c)
 
 
 class Bench:
@@ -209,16 +210,16 @@ def test_a_room_to_be_cooled_does_not_let_the_others_get_cold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("others_c", "action"), [((), COOL), ((22.5, 23.0), COOL), ((21.5, 30.0), OFF), ((22.0,), COOL), ((17.0,), OFF)]
+    ("needy_c", "action"), [((), COOL), ((22.5, 23.0), COOL), ((21.5, 30.0), OFF), ((22.0,), COOL), ((17.0,), OFF)]
 )
-def test_in_auto_a_room_is_not_cooled_beside_a_cold_one(others_c: tuple[float, ...], action: HvacAction) -> None:
+def test_in_auto_a_room_is_not_cooled_beside_a_cold_one(needy_c: tuple[float, ...], action: HvacAction) -> None:
     bench = Bench(home(), last=COOL)
-    made = bench.run(inputs(30.0, Mode.AUTO, others_c=others_c), minutes=40)
+    made = bench.run(inputs(30.0, Mode.AUTO, needy_c=needy_c), minutes=40)
     assert made.demand.zones == {"z0": action}
     if action is OFF:
-        assert f"not cooled in auto while another room has {others_c[0]:.1f} °C" in made.reasons[0]
+        assert f"not cooled in auto while a room that needs heat has {needy_c[0]:.1f} °C" in made.reasons[0]
     # Who says "cool" means it.
-    assert bench.run(inputs(30.0, Mode.COOL, others_c=others_c), minutes=40).demand.zones == {"z0": COOL}
+    assert bench.run(inputs(30.0, Mode.COOL, needy_c=needy_c), minutes=40).demand.zones == {"z0": COOL}
 
 
 def test_heating_comes_first_where_nobody_knows_what_was_before() -> None:
