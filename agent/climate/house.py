@@ -190,9 +190,14 @@ def _with_source(
             if action is not _OFF:
                 actions[i] = _OFF
                 reasons[i] = f"{reasons[i]}; {settings.source.kind.value.replace('_', ' ')}: {why}"
+    open_zones = [i for i, before in enumerate(state.zones) if before.action is not _OFF]
+    if not is_wanted and not is_on and (wait_ms := source.helper_wait_ms(state.source, settings.source.limits, now_ms)):
+        # A room at its limit ends it all the same.
+        open_zones = [i for i in open_zones if not wishes[i].is_at_limit]
+        is_on = bool(open_zones)
+        why = f"minimum on time of the second stage or auxiliary heat, {-(-wait_ms // 1000)} s to go"
     if is_on and not is_wanted:
         # What it makes until its minimum time is over must go somewhere: to the zone that can best use it.
-        open_zones = [i for i, before in enumerate(state.zones) if before.action is not _OFF]
         i = max(open_zones, key=lambda number: wishes[number].error_k)
         actions[i] = state.zones[i].action
         reasons[i] = f"{reasons[i]}; {settings.source.kind.value.replace('_', ' ')}: {why}"

@@ -116,8 +116,14 @@ def step(
     return after, demand
 
 
+def helper_wait_ms(state: SourceState, limits: GuardLimits, now_ms: int) -> int:
+    """Return how long the source has to run yet for the sake of what helps it; 0 where it may stop now."""
+    helpers = (state.stage2, state.aux)
+    return max((guard.wait_to_stop_ms(helper, limits, now_ms) for helper in helpers if helper.is_on), default=0)
+
+
 def _helper(state: Guard, limits: GuardLimits, now_ms: int, *, is_needed: bool, may: bool) -> Guard:
-    """Return what helps the source: it ends with the source, whose own minimum time has protected both."""
+    """Return what helps the source: it ends with the source, which goes on for it, see `helper_wait_ms`."""
     if not may:
         return guard.switched(state, limits, now_ms, is_on=False)
     is_on, _ = guard.allowed(state, limits, now_ms, is_wanted=is_needed)

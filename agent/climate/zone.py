@@ -100,6 +100,7 @@ class ZoneWish(msgspec.Struct, frozen=True):
         error_k: How far it is from its setpoint, positive where something is to be done.
         is_urgent: It is about protection, not comfort.
         reason: Why, in words.
+        is_at_limit: Its room is at the limit of what its output does now.
     """
 
     action: HvacAction
@@ -107,6 +108,7 @@ class ZoneWish(msgspec.Struct, frozen=True):
     error_k: float
     is_urgent: bool
     reason: str
+    is_at_limit: bool = False
 
 
 def wish(
@@ -145,7 +147,7 @@ def wish(
     law_state, direction, wanted = chosen
     if is_frost and settings.can_heat and value_c is not None:
         wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
-    wanted = _within_limits(settings, wanted, inputs.room)
+    wanted = _within_limits(settings, wanted, inputs.room, state.action)
     kept = min(1.0, dt_s / MEAN_DUTY_S)
     was_heated = 1.0 if state.action is _HEAT else 0.0
     after = msgspec.structs.replace(
@@ -289,14 +291,17 @@ def _direction(
     return _COOL if has_rested and value_c > cool_c else _HEAT
 
 
-def _within_limits(settings: ZoneSettings, wanted: ZoneWish, room: Room) -> ZoneWish:
+def _within_limits(settings: ZoneSettings, wanted: ZoneWish, room: Room, doing: HvacAction) -> ZoneWish:
     """Return what is left of a wish: the warmest sensor ends heating, the coldest ends cooling, not their mean."""
-    if wanted.action is _HEAT and room.warmest_c is not None and room.warmest_c >= settings.over_c:
+    is_hot = room.warmest_c is not None and room.warmest_c >= settings.over_c
+    is_cold = room.coldest_c is not None and room.coldest_c <= settings.under_c
+    is_at_limit = (is_hot and doing is _HEAT) or (is_cold and doing is _COOL)
+    if wanted.action is _HEAT and is_hot:
         why = f"off: {room.warmest_c:.1f} °C, the limit is {settings.over_c:.1f}"
-    elif wanted.action is _COOL and room.coldest_c is not None and room.coldest_c <= settings.under_c:
+    elif wanted.action is _COOL and is_cold:
         why = f"off: {room.coldest_c:.1f} °C, the limit is {settings.under_c:.1f}"
     else:
-        return wanted
+        return msgspec.structs.replace(wanted, is_at_limit=is_at_limit)
     if room.problem:
         why = f"{why} ({room.problem})"
-    return ZoneWish(_OFF, 0.0, wanted.error_k, True, why)
+    return ZoneWish(_OFF, 0.0, wanted.error_k, True, why, is_at_limit)

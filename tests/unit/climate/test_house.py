@@ -250,6 +250,34 @@ def test_the_source_runs_while_any_zone_takes_heat_and_its_minimum_time_finds_a_
     assert not made.demand.source.is_pump_on
 
 
+@pytest.mark.parametrize("helper", ["stage2", "aux"])
+@pytest.mark.parametrize(("room_c", "minutes"), [(16.0, 4), (30.0, 0)])
+def test_the_source_runs_on_for_what_helps_it_unless_a_room_is_at_its_limit(
+    helper: str, room_c: float, minutes: int
+) -> None:
+    """Found by review: the second stage ran for 10 of 300 s when its zone was switched off."""
+    source = SourceSettings(
+        kind=SourceKind.HEAT_PUMP, stages=2 if helper == "stage2" else 1, has_aux=helper == "aux", aux_after_s=900.0
+    )
+    bench = Bench(home(1, source))
+    for _ in range(60):
+        asked = bench.step(inputs(16.0)).demand.source
+        assert asked is not None
+        if asked.stage == 2 or asked.is_aux_on:
+            break
+    assert asked.stage == 2 or asked.is_aux_on
+    went_on = 0
+    off = inputs(room_c, Mode.OFF if room_c < 30.0 else Mode.HEAT)
+    for _ in range(10):
+        made = bench.step(off)
+        assert made.demand.source is not None
+        went_on += made.demand.source.action is HEAT
+        if made.demand.source.action is HEAT:
+            assert made.demand.source.stage == asked.stage
+            assert "minimum on time of the second stage or auxiliary heat" in made.reasons[0]
+    assert went_on == minutes
+
+
 def test_zones_take_turns_so_that_the_source_runs_on() -> None:
     source = SourceSettings(kind=SourceKind.BOILER, limits=GuardLimits(60.0, 300.0, 6))
     bench = Bench(home(2, source))
