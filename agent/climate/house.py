@@ -107,7 +107,8 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
         need = Need(
             made,
             max((wanted.error_k for wanted in wishes if wanted.action is made), default=0.0),
-            is_failing=any(after.watch.is_failing for after in zones),
+            # One zone's valve is no failure of the source: where others get warm, nothing is gained.
+            is_failing=_all_fail(zones, actions),
         )
         source_state, source_demand = source.step(state.source, settings.source, need, now_ms=now_ms, dt_s=dt_s)
     acted = next((action for action in actions if action is not _OFF), _OFF)
@@ -124,6 +125,12 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
     names = [zone_settings.zone_id for zone_settings in settings.zones]
     demand = HvacDemand(dict(zip(names, actions, strict=True)), source_demand)
     return HouseStep(next_state, demand, tuple(wishes), tuple(reasons))
+
+
+def _all_fail(zones: Sequence[ZoneState], actions: Sequence[HvacAction]) -> bool:
+    """Return whether every zone that is heated now is known to get no warmer."""
+    heated = [after for after, action in zip(zones, actions, strict=True) if action is HvacAction.HEAT]
+    return bool(heated) and all(after.watch.is_failing for after in heated)
 
 
 def _direction(

@@ -26,6 +26,7 @@ class SourceState(msgspec.Struct, frozen=True):
         very_needy_s: Likewise for the auxiliary heat.
         stopped_ms: When it stopped; `None` while it runs, and before it ever ran.
         is_valve_on: Where the reversing valve stands: it keeps its position while the compressor rests.
+        is_aux_by_need: The auxiliary heat runs because a zone is far off, not only because the source fails.
     """
 
     guard: Guard
@@ -35,6 +36,7 @@ class SourceState(msgspec.Struct, frozen=True):
     very_needy_s: float = 0.0
     stopped_ms: int | None = None
     is_valve_on: bool = False
+    is_aux_by_need: bool = False
 
 
 def just_stopped(now_ms: int) -> SourceState:
@@ -80,6 +82,9 @@ def step(
     very_needy_s = (
         state.very_needy_s + dt_s if need.action is HvacAction.HEAT and need.error_k >= settings.aux_error_k else 0.0
     )
+    is_aux_by_need = very_needy_s >= settings.aux_after_s or (
+        state.is_aux_by_need and state.aux.is_on and need.error_k > ENOUGH_K
+    )
     stage2 = _helper(
         state.stage2,
         limits,
@@ -91,9 +96,7 @@ def step(
         state.aux,
         limits,
         now_ms,
-        is_needed=need.is_failing
-        or very_needy_s >= settings.aux_after_s
-        or (state.aux.is_on and need.error_k > ENOUGH_K),
+        is_needed=need.is_failing or is_aux_by_need,
         may=settings.has_aux and need.action is HvacAction.HEAT,
     )
     after = SourceState(
@@ -104,6 +107,7 @@ def step(
         very_needy_s=very_needy_s,
         stopped_ms=stopped_ms,
         is_valve_on=is_valve_on,
+        is_aux_by_need=is_aux_by_need,
     )
     demand = SourceDemand(
         action=need.action,

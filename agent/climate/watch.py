@@ -81,6 +81,11 @@ def step(watch: Watch, *, value_c: float, setpoint_c: float, is_heated: bool, dt
     return msgspec.structs.replace(watch, off_s=off_s, off_c=off_c, off_window_s=window_s, is_stuck=is_stuck)
 
 
+def not_meant(watch: Watch) -> Watch:
+    """Return what is known of a zone that is not to be heated: nothing of heat that does not come."""
+    return msgspec.structs.replace(watch, from_c=None, on_s=0.0, is_failing=False)
+
+
 def _heated(watch: Watch, value_c: float, setpoint_c: float, dt_s: float, failure_s: float) -> Watch:
     is_near = setpoint_c - value_c < BEHIND_K
     if watch.from_c is None or is_near or value_c >= watch.from_c + RISE_K:

@@ -148,6 +148,18 @@ def wish(
     if is_frost and settings.can_heat and value_c is not None:
         wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
     wanted = _within_limits(settings, wanted, inputs.room, state.action)
+    seen = state.watch
+    if value_c is not None:
+        seen = watch.step(
+            seen,
+            value_c=value_c,
+            setpoint_c=inputs.heat_setpoint_c,
+            is_heated=state.action is _HEAT,
+            dt_s=dt_s,
+            failure_s=settings.failure_s,
+        )
+    if inputs.in_force.mode not in {Mode.HEAT, Mode.AUTO} and not is_frost:
+        seen = watch.not_meant(seen)
     kept = min(1.0, dt_s / MEAN_DUTY_S)
     was_heated = 1.0 if state.action is _HEAT else 0.0
     after = msgspec.structs.replace(
@@ -159,16 +171,7 @@ def wish(
         lost_ms=lost_ms,
         # What was given blindly says nothing of the need.
         mean_duty=state.mean_duty if value_c is None else state.mean_duty + kept * (was_heated - state.mean_duty),
-        watch=state.watch
-        if value_c is None
-        else watch.step(
-            state.watch,
-            value_c=value_c,
-            setpoint_c=inputs.heat_setpoint_c,
-            is_heated=state.action is _HEAT,
-            dt_s=dt_s,
-            failure_s=settings.failure_s,
-        ),
+        watch=seen,
     )
     return after, wanted
 

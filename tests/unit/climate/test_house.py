@@ -278,6 +278,32 @@ def test_the_source_runs_on_for_what_helps_it_unless_a_room_is_at_its_limit(
     assert went_on == minutes
 
 
+def test_auxiliary_heat_helps_by_failure_only_where_no_zone_gets_warmer() -> None:
+    """Found by review: a zone that failed and was switched off had the auxiliary run for all others for ever."""
+    source = SourceSettings(kind=SourceKind.HEAT_PUMP, has_aux=True, aux_error_k=9.0)
+    bench = Bench(home(2, source))
+    cold, off = inputs(15.0), inputs(15.0, Mode.OFF)
+    healthy = inputs(17.0)
+    asked = []
+
+    def run(*zones: ZoneInputs, minutes: int) -> int:
+        asked.clear()
+        for _ in range(minutes):
+            made = bench.step(*zones).demand.source
+            assert made is not None
+            asked.append(made.is_aux_on)
+        return sum(asked)
+
+    assert run(cold, off, minutes=180) > 30
+    assert bench.state.zones[0].watch.is_failing
+    run(cold, healthy, minutes=20)
+    assert run(cold, healthy, minutes=60) == 0
+    assert bench.state.zones[0].watch.is_failing
+    run(off, healthy, minutes=5)
+    assert not bench.state.zones[0].watch.is_failing
+    assert run(off, healthy, minutes=30) == 0
+
+
 def test_zones_take_turns_so_that_the_source_runs_on() -> None:
     source = SourceSettings(kind=SourceKind.BOILER, limits=GuardLimits(60.0, 300.0, 6))
     bench = Bench(home(2, source))

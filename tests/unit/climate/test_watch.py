@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from agent.climate.watch import Watch, step
+from agent.climate.watch import Watch, not_meant, step
 
 FAILURE_S = 7200.0
 
@@ -36,6 +36,13 @@ def test_pauses_do_not_count_and_do_not_forget() -> None:
     watch = run([15.0] * 300, is_heated=False, watch=watch)
     assert not watch.is_failing
     assert run([15.0] * 30, is_heated=True, watch=watch).is_failing
+
+
+def test_a_zone_that_is_not_to_be_heated_does_not_fail() -> None:
+    failing = not_meant(run([15.0] * 200, is_heated=True))
+    assert not failing.is_failing
+    assert not run([15.0] * 100, is_heated=True, watch=failing).is_failing
+    assert run([15.0] * 130, is_heated=True, watch=failing).is_failing
 
 
 def test_near_its_setpoint_a_room_need_not_rise() -> None:
