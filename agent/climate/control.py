@@ -53,6 +53,7 @@ class ZoneMind:
         self.heat_setpoint_c = 0.0
         self.recovery: Step | None = None
         self.feed_forward = 0.0
+        self._unseen_s = 0.0
         self._calm = Calm()
         self._plan: Timeline | None = None
         self._plan_of: tuple[Schedule, tzinfo] | None = None
@@ -98,15 +99,21 @@ class ZoneMind:
         """Return the heating setpoint of this moment, a coming block's ramp included, and the duty that it needs."""
         setpoint_c = in_force.setpoints.heat_setpoint_c
         value_c, utc_ms = self.room.value_c, moment.utc_ms
+        self._unseen_s = 0.0 if value_c is not None else self._unseen_s + dt_s
         if (
             utc_ms is None
-            or value_c is None
+            or self._unseen_s > self.settings.stale_s
             or in_force.why != "schedule"
             or not self.settings.has_optimum_start
             or in_force.mode not in {Mode.HEAT, Mode.AUTO}
             or self._plan is None
         ):
             self.recovery, self.feed_forward = None, 0.0
+            return setpoint_c, 0.0
+        if self.recovery is not None and not self._is_still_due(self.recovery, in_force, utc_ms):
+            self.recovery, self.feed_forward = None, 0.0
+        if value_c is None:
+            # One reading that cannot be believed ends nothing.
             return setpoint_c, 0.0
         ramp = self._ramp_c(in_force, value_c, utc_ms)
         is_under_way = self.recovery is not None and self.recovery.recovery.reached_utc_ms is None
@@ -122,18 +129,34 @@ class ZoneMind:
         under_way = self.recovery
         if self._plan is None or (under_way is not None and utc_ms >= under_way.recovery.due_utc_ms):
             return setpoint_c
-        ahead = next(iter(self._plan.segments[self._index + 1 : self._index + 2]), None)
+        ahead = self._ahead()
         if ahead is None or ahead.start_utc_ms - utc_ms > LEAD_S_MAX * 1000:
             return setpoint_c
-        target_c = ahead.block.heat_setpoint_c
-        if self.program.eco.is_enabled:
-            target_c = min(target_c, self.program.eco.heat_limit_c)
+        target_c = self._target_c(ahead)
         if target_c < setpoint_c + WORTH_K:
             return setpoint_c
         ramp = ramp_c(self.learned, target_c=target_c, due_in_s=(ahead.start_utc_ms - utc_ms) / 1000.0)
         # Never above the cooling setpoint of the present block: nothing may fight.
         ramp = min(ramp, in_force.setpoints.cool_setpoint_c - WORTH_K)
         return ramp if ramp > max(setpoint_c, value_c if under_way is None else ramp - 1.0) else setpoint_c
+
+    def _ahead(self) -> Segment | None:
+        """Return the next block of the schedule that is followed."""
+        segments = self._plan.segments if self._plan is not None else ()
+        return next(iter(segments[self._index + 1 : self._index + 2]), None)
+
+    def _target_c(self, ahead: Segment) -> float:
+        """Return to what a block is heated."""
+        eco, target_c = self.program.eco, ahead.block.heat_setpoint_c
+        return min(target_c, eco.heat_limit_c) if eco.is_enabled else target_c
+
+    def _is_still_due(self, under_way: Step, in_force: InForce, utc_ms: int) -> bool:
+        """Return whether the block that a recovery is for still comes, or has come, as it was."""
+        due_ms, target_c = under_way.recovery.due_utc_ms, under_way.recovery.target_c
+        if utc_ms >= due_ms:
+            return in_force.setpoints.heat_setpoint_c == target_c
+        ahead = self._ahead()
+        return ahead is not None and ahead.start_utc_ms == due_ms and self._target_c(ahead) == target_c
 
     def follow(self, moment: Moment, *, ramp: float, duty: float, dt_s: float, was_on: bool) -> None:
         """Note how a recovery goes and what the house does without heat."""
@@ -144,13 +167,10 @@ class ZoneMind:
         in_force = self.in_force
         if utc_ms is None or in_force is None:
             return
-        if ramp > in_force.setpoints.heat_setpoint_c and self._segment is not None and self._plan is not None:
-            ahead = self._plan.segments[self._index + 1]
+        if ramp > in_force.setpoints.heat_setpoint_c and (ahead := self._ahead()) is not None:
             self.recovery = recovery.coming(
                 self.recovery,
-                target_c=min(ahead.block.heat_setpoint_c, self.program.eco.heat_limit_c)
-                if self.program.eco.is_enabled
-                else ahead.block.heat_setpoint_c,
+                target_c=self._target_c(ahead),
                 due_utc_ms=ahead.start_utc_ms,
                 value_c=value_c,
                 duty=duty,

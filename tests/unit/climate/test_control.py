@@ -1,6 +1,7 @@
 """The control room over days, restarts and lost clocks, in a simulated home: what it keeps, what it learns."""
 
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,7 +14,7 @@ from agent.climate.model import Mode, Moment, Setpoints
 from agent.climate.schedule import Block, Schedule
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.rehearsal.heating import Home, HomeOptions
-from hal.interface import HvacAction
+from hal.interface import HvacAction, Quality
 from hal.sim.faults import Fault, FaultKind
 
 ROOMS = ("living", "kitchen", "bedroom", "bathroom")
@@ -114,6 +115,68 @@ def test_a_recovery_that_comes_late_is_pushed_until_it_is_there_and_then_let_go_
     # A hold is another matter: what the schedule needed is forgotten.
     control.tell("z", with_hold(mind.program, Hold("h", heat_setpoint_c=22.0), moment))
     assert go(1, 21.0) == 0.0
+
+
+class Morning:
+    """A zone of which a recovery is under way: 05:50 in Berlin, ten minutes before its block."""
+
+    def __init__(self) -> None:
+        settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
+        self.moment = Moment("boot", 10_000_000, WINTER_MS + 4 * H_MS)
+        self.control = Control(settings, Kept(), self.moment)
+        self.control.tell("z", Program(schedules={"week": WEEK}, schedule="week"))
+        self.mind = self.control.minds["z"]
+        self.go(50)
+        assert self.mind.recovery is not None
+        assert self.mind.feed_forward > 0.3
+
+    def go(self, minutes: int, quality: Quality = Quality.GOOD) -> None:
+        for _ in range(minutes):
+            self.moment = Moment("boot", self.moment.now_ms + 60_000, (self.moment.utc_ms or 0) + 60_000)
+            self.control.step(self.moment, {"a": Observed(18.0, self.moment.now_ms, quality)}, BERLIN)
+
+
+LATER = Schedule("week", (msgspec.structs.replace(WEEK.blocks[0], start="07:00"), WEEK.blocks[1]))
+NEVER = Schedule("week", (Block("Always", "00:00", "00:00", 17.0, 27.0),))
+
+
+@pytest.mark.parametrize("minutes", [0, 30])
+@pytest.mark.parametrize(
+    ("changes", "is_another_due"),
+    [
+        ({"eco": Eco(is_enabled=True, heat_limit_c=17.0)}, False),
+        ({"schedules": {"week": NEVER}}, False),
+        ({"schedules": {"week": LATER}}, True),
+    ],
+)
+def test_a_recovery_whose_block_does_not_come_any_more_pushes_nothing(
+    changes: dict[str, Any], minutes: int, *, is_another_due: bool
+) -> None:
+    """Found by review: it pushed until an hour after the block that was no more."""
+    morning = Morning()
+    morning.go(minutes)
+    before = morning.mind.recovery
+    assert before is not None
+    morning.control.tell("z", msgspec.structs.replace(morning.mind.program, **changes))
+    morning.go(1)
+    after = morning.mind.recovery
+    if is_another_due:
+        assert after is not None
+        assert after.recovery.due_utc_ms == before.recovery.due_utc_ms + H_MS
+    else:
+        assert (after, morning.mind.feed_forward) == (None, 0.0)
+
+
+def test_a_few_bad_readings_end_no_recovery() -> None:
+    morning = Morning()
+    before = morning.mind.feed_forward
+    morning.go(20, Quality.BAD)
+    assert morning.mind.recovery is not None
+    morning.go(1)
+    assert morning.mind.recovery is not None
+    assert morning.mind.feed_forward == before
+    morning.go(31, Quality.BAD)
+    assert (morning.mind.recovery, morning.mind.feed_forward) == (None, 0.0)
 
 
 def test_under_eco_a_recovery_goes_to_its_limit_only() -> None:
