@@ -57,6 +57,20 @@ def test_heat_that_does_not_end_is_noticed() -> None:
     assert not run([25.0 - minute / 100 for minute in range(180)], is_heated=False, watch=stuck).is_stuck
 
 
+def test_heat_that_does_not_end_is_noticed_where_it_is_slow() -> None:
+    """Found by review: 0.8 K an hour took a room from 17 to 36 °C, and nobody was told."""
+    assert run([22.0 + 0.8 * minute / 60 for minute in range(300)], is_heated=False).is_stuck
+    assert not run([22.0 + 0.3 * minute / 60 for minute in range(11 * 60)], is_heated=False).is_stuck
+
+
+def test_a_room_that_stays_as_warm_as_it_can_get_is_still_stuck() -> None:
+    stuck = run([22.0 + minute / 30 for minute in range(180)], is_heated=False)
+    steady = run([27.9, 27.8] * 60 * 24, is_heated=False, watch=stuck)
+    assert steady.is_stuck
+    assert not run([26.9], is_heated=False, watch=steady).is_stuck
+    assert not run([19.0], is_heated=True, watch=steady).is_stuck
+
+
 def test_what_the_radiators_still_hold_is_no_stuck_relay() -> None:
     assert not run([22.0 + minute / 30 for minute in range(59)], is_heated=False).is_stuck
 
