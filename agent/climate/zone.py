@@ -53,6 +53,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         mean_duty: Of heating, of late.
         watch: See `Watch`.
         is_ramp: A recovery is under way.
+        frost_ms: Since when frost protection is at work; `None` where it is not.
     """
 
     guard: Guard
@@ -65,6 +66,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     mean_duty: float = 0.0
     watch: Watch = Watch()
     is_ramp: bool = False
+    frost_ms: int | None = None
 
 
 class ZoneInputs(msgspec.Struct, frozen=True):
@@ -131,6 +133,7 @@ def wish(
     value_c = inputs.room.value_c
     known_c = inputs.coldest_c if value_c is None else inputs.room.coldest_c
     is_frost = _is_frost(state, settings, known_c)
+    frost_ms = None if not is_frost else now_ms if state.frost_ms is None else state.frost_ms
     if value_c is None:
         lost_ms = now_ms if state.lost_ms is None else state.lost_ms
         chosen = _blind(
@@ -140,6 +143,7 @@ def wish(
             lost_for_s=(now_ms - lost_ms) / 1000.0,
             dt_s=dt_s,
             frost_c=known_c if is_frost else None,
+            frost_for_s=0.0 if frost_ms is None else (now_ms - frost_ms) / 1000.0,
         )
     else:
         lost_ms = None
@@ -167,6 +171,7 @@ def wish(
         law=law_state,
         direction=direction,
         is_frost=is_frost,
+        frost_ms=frost_ms,
         is_ramp=inputs.is_ramp,
         lost_ms=lost_ms,
         # What was given blindly says nothing of the need.
@@ -190,6 +195,7 @@ def _blind(
     lost_for_s: float,
     dt_s: float,
     frost_c: float | None,
+    frost_for_s: float,
 ) -> tuple[LawState, HvacAction, ZoneWish]:
     """Return what a zone without a believable sensor wants: what it needed of late, or what keeps it from frost."""
     duty, reason = blind.usual_duty(
@@ -201,7 +207,7 @@ def _blind(
     )
     is_urgent = False
     if frost_c is not None and settings.can_heat:
-        against_frost = blind.frost_duty(settings, _middle_c(inputs, frost_c))
+        against_frost = blind.frost_duty(settings, _middle_c(inputs, frost_c), frost_for_s)
         if is_urgent := against_frost > duty:
             duty = against_frost
             where = "elsewhere" if inputs.room.coldest_c is None else "perhaps"

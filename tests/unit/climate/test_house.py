@@ -115,6 +115,16 @@ def test_frost_elsewhere_never_overheats_a_room_that_nobody_measures(others_c: t
     assert on / (24 * 60) == pytest.approx(share, abs=0.03)
 
 
+def test_frost_elsewhere_is_believed_less_from_the_second_day_on() -> None:
+    bench = Bench(home())
+    blind = inputs(None, Mode.OFF, coldest_c=4.0, others_c=(4.0,))
+    assert "at 50%" in bench.run(blind, minutes=24 * 60).reasons[0]
+    on = sum(bench.step(blind).demand.zones["z0"] is HEAT for _ in range(24 * 60))
+    assert on / (24 * 60) == pytest.approx(0.35, abs=0.03)
+    bench.run(inputs(None, Mode.OFF, coldest_c=9.0, others_c=(9.0,)), minutes=5)
+    assert "at 50%" in bench.run(blind, minutes=5).reasons[0]
+
+
 def test_blind_heating_that_is_more_than_frost_asks_for_goes_on() -> None:
     bench = Bench(home())
     zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.3)
