@@ -52,11 +52,24 @@ class Need(msgspec.Struct, frozen=True):
         action: What it is to make; OFF for nothing.
         error_k: How far the neediest zone is off.
         is_failing: It is known to run without effect.
+        coming: What it is to make next, while it makes nothing; OFF where nobody knows.
     """
 
     action: HvacAction
     error_k: float
     is_failing: bool = False
+    coming: HvacAction = HvacAction.OFF
+
+
+def is_valve_ready(state: SourceState, settings: SourceSettings, action: HvacAction) -> bool:
+    """Return whether the reversing valve stands right; it turns before the compressor starts, never under pressure."""
+    if settings.kind is not SourceKind.HEAT_PUMP:
+        return True
+    return state.is_valve_on == _valve_for(settings, action)
+
+
+def _valve_for(settings: SourceSettings, action: HvacAction) -> bool:
+    return (action is HvacAction.HEAT) == settings.is_valve_on_in_heating
 
 
 def step(
@@ -76,8 +89,9 @@ def step(
     was_on = state.guard.is_on
     stopped_ms = None if is_on else now_ms if was_on else state.stopped_ms
     is_valve_on = state.is_valve_on
-    if is_on and settings.kind is SourceKind.HEAT_PUMP:
-        is_valve_on = (need.action is HvacAction.HEAT) == settings.is_valve_on_in_heating
+    coming = need.action if is_on else HvacAction.OFF if was_on else need.coming
+    if coming is not HvacAction.OFF and settings.kind is SourceKind.HEAT_PUMP:
+        is_valve_on = _valve_for(settings, coming)
     needy_s = state.needy_s + dt_s if is_on and need.error_k >= settings.stage2_error_k else 0.0
     very_needy_s = (
         state.very_needy_s + dt_s if need.action is HvacAction.HEAT and need.error_k >= settings.aux_error_k else 0.0

@@ -314,6 +314,31 @@ def test_auxiliary_heat_helps_by_failure_only_where_no_zone_gets_warmer() -> Non
     assert run(off, healthy, minutes=30) == 0
 
 
+@pytest.mark.parametrize("is_on_in_heating", [True, False])
+@pytest.mark.parametrize("rest_s", [0.0, 600.0])
+def test_the_reversing_valve_has_turned_before_the_compressor_starts(rest_s: float, *, is_on_in_heating: bool) -> None:
+    """Found by review: it turned in the very switching that started the compressor."""
+    source = SourceSettings(
+        kind=SourceKind.HEAT_PUMP,
+        limits=GuardLimits(0.0, 0.0, 6),
+        changeover_s=rest_s,
+        is_valve_on_in_heating=is_on_in_heating,
+    )
+    bench = Bench(msgspec.structs.replace(home(1, source)), last=OFF)
+    valve, was_on, starts = False, False, 0
+    for hour in range(4):
+        for _ in range(60):
+            made = bench.step(inputs(29.0 if hour % 2 else 15.0, Mode.COOL if hour % 2 else Mode.HEAT)).demand.source
+            assert made is not None
+            is_on = made.action is not OFF
+            if is_on:
+                assert made.is_valve_on == valve
+                assert made.is_valve_on == ((made.action is HEAT) == is_on_in_heating)
+            starts += is_on and not was_on
+            valve, was_on = made.is_valve_on, is_on
+    assert starts == 4
+
+
 def test_zones_take_turns_so_that_the_source_runs_on() -> None:
     source = SourceSettings(kind=SourceKind.BOILER, limits=GuardLimits(60.0, 300.0, 6))
     bench = Bench(home(2, source))
