@@ -15,19 +15,26 @@ FROST_DUTY_MAX = 0.5
 """Emitters carry a room through the coldest day at a duty of about 0.9, some 33 K above the outside: half of their
 output keeps it 18 K above, so from frost and, with frost outside, below 24 °C."""
 
+FROST_DUTY_LATER = 0.35
+"""From the second day on: 12 K above the outside. What is wrong about frost may be so in mild weather."""
+
+FROST_DAY_S = 24 * 3600.0
+
 MILD_C = 20.0
 """In a home that is as warm as this in the middle, an unmeasured room does not freeze because another one does."""
 
 
-def frost_duty(settings: ZoneSettings, middle_c: float) -> float:
+def frost_duty(settings: ZoneSettings, middle_c: float, for_s: float = 0.0) -> float:
     """Return the duty that keeps an unmeasured zone from frost when another sensor of the home is in it.
 
     Args:
         settings: Of the zone.
         middle_c: The middle of the zones that are measured: the colder the home, the more.
+        for_s: For how long it has been in frost already.
     """
     share = (MILD_C - middle_c) / (MILD_C - settings.frost_c)
-    return FROST_DUTY_MAX * min(1.0, max(0.0, share))
+    duty_max = FROST_DUTY_MAX if for_s < FROST_DAY_S else FROST_DUTY_LATER
+    return duty_max * min(1.0, max(0.0, share))
 
 
 def paid_out(state: LawState, settings: ZoneSettings, *, duty: float, dt_s: float, was_on: bool) -> LawStep:

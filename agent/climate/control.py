@@ -19,7 +19,7 @@ from agent.climate.optimum import LEAD_S_MAX, Learned, ramp_c, ramp_duty
 from agent.climate.recovery import WORTH_K, Calm, Step
 from agent.climate.schedule import Schedule, Segment, Timeline
 from agent.climate.settings import ClimateSettings, ZoneSettings
-from agent.climate.zone import ZoneInputs
+from agent.climate.zone import ZoneInputs, needs_heat
 from hal.interface import HvacAction, Quality
 
 
@@ -53,6 +53,7 @@ class ZoneMind:
         self.heat_setpoint_c = 0.0
         self.recovery: Step | None = None
         self.feed_forward = 0.0
+        self._unseen_s = 0.0
         self._calm = Calm()
         self._plan: Timeline | None = None
         self._plan_of: tuple[Schedule, tzinfo] | None = None
@@ -98,15 +99,21 @@ class ZoneMind:
         """Return the heating setpoint of this moment, a coming block's ramp included, and the duty that it needs."""
         setpoint_c = in_force.setpoints.heat_setpoint_c
         value_c, utc_ms = self.room.value_c, moment.utc_ms
+        self._unseen_s = 0.0 if value_c is not None else self._unseen_s + dt_s
         if (
             utc_ms is None
-            or value_c is None
+            or self._unseen_s > self.settings.stale_s
             or in_force.why != "schedule"
             or not self.settings.has_optimum_start
             or in_force.mode not in {Mode.HEAT, Mode.AUTO}
             or self._plan is None
         ):
             self.recovery, self.feed_forward = None, 0.0
+            return setpoint_c, 0.0
+        if self.recovery is not None and not self._is_still_due(self.recovery, in_force, utc_ms):
+            self.recovery, self.feed_forward = None, 0.0
+        if value_c is None:
+            # One reading that cannot be believed ends nothing.
             return setpoint_c, 0.0
         ramp = self._ramp_c(in_force, value_c, utc_ms)
         is_under_way = self.recovery is not None and self.recovery.recovery.reached_utc_ms is None
@@ -122,18 +129,34 @@ class ZoneMind:
         under_way = self.recovery
         if self._plan is None or (under_way is not None and utc_ms >= under_way.recovery.due_utc_ms):
             return setpoint_c
-        ahead = next(iter(self._plan.segments[self._index + 1 : self._index + 2]), None)
+        ahead = self._ahead()
         if ahead is None or ahead.start_utc_ms - utc_ms > LEAD_S_MAX * 1000:
             return setpoint_c
-        target_c = ahead.block.heat_setpoint_c
-        if self.program.eco.is_enabled:
-            target_c = min(target_c, self.program.eco.heat_limit_c)
+        target_c = self._target_c(ahead)
         if target_c < setpoint_c + WORTH_K:
             return setpoint_c
         ramp = ramp_c(self.learned, target_c=target_c, due_in_s=(ahead.start_utc_ms - utc_ms) / 1000.0)
         # Never above the cooling setpoint of the present block: nothing may fight.
         ramp = min(ramp, in_force.setpoints.cool_setpoint_c - WORTH_K)
         return ramp if ramp > max(setpoint_c, value_c if under_way is None else ramp - 1.0) else setpoint_c
+
+    def _ahead(self) -> Segment | None:
+        """Return the next block of the schedule that is followed."""
+        segments = self._plan.segments if self._plan is not None else ()
+        return next(iter(segments[self._index + 1 : self._index + 2]), None)
+
+    def _target_c(self, ahead: Segment) -> float:
+        """Return to what a block is heated."""
+        eco, target_c = self.program.eco, ahead.block.heat_setpoint_c
+        return min(target_c, eco.heat_limit_c) if eco.is_enabled else target_c
+
+    def _is_still_due(self, under_way: Step, in_force: InForce, utc_ms: int) -> bool:
+        """Return whether the block that a recovery is for still comes, or has come, as it was."""
+        due_ms, target_c = under_way.recovery.due_utc_ms, under_way.recovery.target_c
+        if utc_ms >= due_ms:
+            return in_force.setpoints.heat_setpoint_c == target_c
+        ahead = self._ahead()
+        return ahead is not None and ahead.start_utc_ms == due_ms and self._target_c(ahead) == target_c
 
     def follow(self, moment: Moment, *, ramp: float, duty: float, dt_s: float, was_on: bool) -> None:
         """Note how a recovery goes and what the house does without heat."""
@@ -144,13 +167,10 @@ class ZoneMind:
         in_force = self.in_force
         if utc_ms is None or in_force is None:
             return
-        if ramp > in_force.setpoints.heat_setpoint_c and self._segment is not None and self._plan is not None:
-            ahead = self._plan.segments[self._index + 1]
+        if ramp > in_force.setpoints.heat_setpoint_c and (ahead := self._ahead()) is not None:
             self.recovery = recovery.coming(
                 self.recovery,
-                target_c=min(ahead.block.heat_setpoint_c, self.program.eco.heat_limit_c)
-                if self.program.eco.is_enabled
-                else ahead.block.heat_setpoint_c,
+                target_c=self._target_c(ahead),
                 due_utc_ms=ahead.start_utc_ms,
                 value_c=value_c,
                 duty=duty,
@@ -200,13 +220,20 @@ class Control:
         coldest = [mind.room.coldest_c for mind in minds if mind.room.coldest_c is not None]
         coldest_c = min(coldest) if coldest else None
         values = [mind.room.value_c for mind in minds]
+        is_needy = [
+            mind.room.value_c is not None and needs_heat(was, mind.settings, in_force, mind.room.value_c)
+            for mind, in_force, was in zip(minds, forces, before.zones, strict=True)
+        ]
         inputs = []
         for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
             others = tuple(sorted(value for j, value in enumerate(values) if j != i and value is not None))
+            needy = tuple(
+                sorted(value for j, value in enumerate(values) if j != i and value is not None and is_needy[j])
+            )
             ramp, feed_forward = mind.heat_ahead(moment, in_force, dt_s)
             mind.heat_setpoint_c = ramp
             inputs.append(
-                ZoneInputs(mind.room, in_force, ramp, feed_forward, mind.recovery is not None, coldest_c, others)
+                ZoneInputs(mind.room, in_force, ramp, feed_forward, mind.recovery is not None, coldest_c, others, needy)
             )
         made = house.decide(before, self.settings, inputs, moment.now_ms)
         for mind, was, wanted in zip(minds, before.zones, inputs, strict=True):
@@ -236,7 +263,11 @@ class Control:
             for name, weight in mind.settings.sensors:
                 reading = observed.get(name)
                 if reading is not None:
-                    samples.append(self._sample(name, weight, reading, house_c, now_ms))
+                    siblings = [other for other, _ in mind.settings.sensors if other != name]
+                    witnesses_c = self._witnesses_c(siblings, observed, now_ms, mind.settings.stale_s)
+                    if house_c is not None:
+                        witnesses_c.append(house_c)
+                    samples.append(self._sample(name, weight, reading, witnesses_c, now_ms))
             chosen = [sample for sample in samples if sample.sensor in in_force.sensors]
             room = fusion.fuse(chosen, stale_s=mind.settings.stale_s, house_c=house_c) if chosen else None
             if room is None or room.value_c is None:
@@ -244,13 +275,27 @@ class Control:
                 room = fusion.fuse(samples, stale_s=mind.settings.stale_s, house_c=house_c)
             mind.room = room
 
-    def _sample(self, name: str, weight: float, reading: Observed, house_c: float | None, now_ms: int) -> Sample:
+    def _witnesses_c(
+        self, names: list[str], observed: Mapping[str, Observed], now_ms: int, stale_s: float
+    ) -> list[float]:
+        """Return what those of some sensors say that are believed and not stale."""
+        said = []
+        for name in names:
+            believed, reading = self.beliefs.get(name), observed.get(name)
+            if believed is None or believed.is_doubted or reading is None or reading.quality is not Quality.GOOD:
+                continue
+            if now_ms - believed.at_ms <= stale_s * 1000:
+                said.append(believed.value_c)
+        return said
+
+    def _sample(self, name: str, weight: float, reading: Observed, witnesses_c: list[float], now_ms: int) -> Sample:
         """Return a reading as it counts."""
         age_s = max(0, now_ms - reading.at_ms) / 1000.0
         believed = self.beliefs.get(name)
         if reading.quality is Quality.GOOD and (believed is None or believed.at_ms < reading.at_ms):
-            believed = belief.heard(believed, value_c=reading.value_c, at_ms=reading.at_ms, house_c=house_c)
-            self.beliefs[name] = believed
+            believed = belief.heard(believed, value_c=reading.value_c, at_ms=reading.at_ms, witnesses_c=witnesses_c)
+            if believed is not None:
+                self.beliefs[name] = believed
         doubt_c = believed.value_c if believed is not None and believed.is_doubted else None
         return Sample(name, reading.value_c, age_s, reading.quality, weight, doubt_c)
 

@@ -17,6 +17,9 @@ INDOOR_C_MAX = 55.0
 DISAGREE_K = 4.0
 """Sensors of one zone that are farther apart than this do not measure the same room."""
 
+TORN_K = 6.0
+"""Two that are farther apart than this, and nobody to tell which is wrong, have no middle that could be heated by."""
+
 THREE = 3
 
 
@@ -44,11 +47,14 @@ class Room(msgspec.Struct, frozen=True):
     """What is known of a zone's temperature.
 
     Attributes:
-        value_c: `None` where nothing can be believed.
+        value_c: `None` where nothing can be believed, and where two sensors contradict each other strongly.
         age_s: Of the newest sensor that counts.
         used: How many sensors count.
-        coldest_c: The lowest that any believable sensor of the zone says; `None` where there is none.
+        coldest_c: The lowest that any believable sensor of the zone says; without any, the lowest that a doubted one
+            says. `None` where there is none.
         problem: What is the matter with the sensors, in words; empty where nothing is.
+        warmest_c: The highest that any believable sensor says, one that another zone speaks against included: a limit
+            goes by the warmest, not by the mean. `None` where there is none.
     """
 
     value_c: float | None
@@ -56,6 +62,7 @@ class Room(msgspec.Struct, frozen=True):
     used: int
     coldest_c: float | None
     problem: str = ""
+    warmest_c: float | None = None
 
 
 NOTHING_KNOWN = Room(None, 0.0, 0, None, "no sensor has said anything yet")
@@ -72,6 +79,11 @@ def fault_of(sample: Sample, stale_s: float) -> str:
     if sample.believed_c is not None:
         return f"{sample.sensor} jumped from {sample.believed_c:.1f} to {sample.value_c:.1f} °C"
     return ""
+
+
+def _is_only_doubted(sample: Sample, stale_s: float) -> bool:
+    """Return whether nothing but its jump speaks against a sensor."""
+    return sample.believed_c is not None and not fault_of(msgspec.structs.replace(sample, believed_c=None), stale_s)
 
 
 def fuse(samples: Sequence[Sample], *, stale_s: float, house_c: float | None = None) -> Room:
@@ -91,10 +103,18 @@ def fuse(samples: Sequence[Sample], *, stale_s: float, house_c: float | None = N
             problems.append(problem)
         else:
             good.append(sample)
+    if not good:
+        # One that jumped down may be right: see `blind`.
+        doubted_c = [sample.value_c for sample in samples if _is_only_doubted(sample, stale_s)]
+        return Room(None, 0.0, 0, min(doubted_c, default=None), "; ".join(problems))
+    usable = good
     if len(good) > 1:
         good = _agreed(good, house_c, problems)
-    if not good:
-        return Room(None, 0.0, 0, None, "; ".join(problems))
+    # What a majority speaks against is wrong; of two, the warmer one may be right for all that.
+    warmest_c = max(sample.value_c for sample in (usable if len(usable) < THREE else good))
+    coldest_c = min(sample.value_c for sample in good)
+    if len(good) < THREE and warmest_c - coldest_c > TORN_K and good is usable:
+        return Room(None, 0.0, 0, coldest_c, "; ".join(problems), warmest_c)
     total = weights = 0.0
     for sample in good:
         weight = sample.weight * min(1.0, max(0.01, 2.0 - 2.0 * sample.age_s / stale_s))
@@ -104,8 +124,9 @@ def fuse(samples: Sequence[Sample], *, stale_s: float, house_c: float | None = N
         value_c=total / weights,
         age_s=min(sample.age_s for sample in good),
         used=len(good),
-        coldest_c=min(sample.value_c for sample in good),
+        coldest_c=coldest_c,
         problem="; ".join(problems),
+        warmest_c=warmest_c,
     )
 
 

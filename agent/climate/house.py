@@ -93,7 +93,8 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
         after, wanted = zone.wish(before, zone_settings, zone_inputs, now_ms=now_ms, dt_s=dt_s)
         zones.append(after)
         wishes.append(wanted)
-    direction, hindrance = _direction(state, settings, wishes, now_ms)
+    chosen = _chosen(state, wishes)
+    direction, hindrance = _direction(state, settings, chosen, now_ms)
     actions: list[HvacAction] = []
     reasons: list[str] = []
     for before, zone_settings, wanted in zip(zones, settings.zones, wishes, strict=True):
@@ -107,7 +108,9 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
         need = Need(
             made,
             max((wanted.error_k for wanted in wishes if wanted.action is made), default=0.0),
-            is_failing=any(after.watch.is_failing for after in zones),
+            # One zone's valve is no failure of the source: where others get warm, nothing is gained.
+            is_failing=_all_fail(zones, actions),
+            coming=chosen,
         )
         source_state, source_demand = source.step(state.source, settings.source, need, now_ms=now_ms, dt_s=dt_s)
     acted = next((action for action in actions if action is not _OFF), _OFF)
@@ -126,22 +129,29 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
     return HouseStep(next_state, demand, tuple(wishes), tuple(reasons))
 
 
-def _direction(
-    state: HouseState, settings: ClimateSettings, wishes: Sequence[ZoneWish], now_ms: int
-) -> tuple[HvacAction, str]:
-    """Return what the home may do now, and why not where it may not do what is wanted."""
+def _all_fail(zones: Sequence[ZoneState], actions: Sequence[HvacAction]) -> bool:
+    """Return whether every zone that is heated now is known to get no warmer."""
+    heated = [after for after, action in zip(zones, actions, strict=True) if action is HvacAction.HEAT]
+    return bool(heated) and all(after.watch.is_failing for after in heated)
+
+
+def _chosen(state: HouseState, wishes: Sequence[ZoneWish]) -> HvacAction:
+    """Return which of heating and cooling the home is to do, as soon as it may; OFF where nothing is wanted."""
     wanted = {wish.action for wish in wishes if wish.action is not _OFF}
     urgent = {wish.action for wish in wishes if wish.is_urgent and wish.action is not _OFF}
     if not wanted:
-        return _OFF, ""
+        return _OFF
     cold_k = max((wish.error_k for wish in wishes if wish.action is HvacAction.HEAT), default=0.0)
     if HvacAction.HEAT in urgent or cold_k >= COLD_K:
-        chosen = HvacAction.HEAT
-    elif state.direction in wanted:
-        chosen = state.direction
-    else:
-        chosen = HvacAction.HEAT if HvacAction.HEAT in wanted else HvacAction.COOL
-    if chosen is state.direction or state.acted_ms is None:
+        return HvacAction.HEAT
+    if state.direction in wanted:
+        return state.direction
+    return HvacAction.HEAT if HvacAction.HEAT in wanted else HvacAction.COOL
+
+
+def _direction(state: HouseState, settings: ClimateSettings, chosen: HvacAction, now_ms: int) -> tuple[HvacAction, str]:
+    """Return what the home may do now, and why not where it may not do what is wanted."""
+    if chosen is _OFF or chosen is state.direction or state.acted_ms is None:
         return chosen, ""
     rest_ms = state.acted_ms + round(settings.source.changeover_s * 1000) - now_ms
     if rest_ms > 0:
@@ -185,14 +195,23 @@ def _with_source(
     _hand_over(state, settings, wishes, actions, reasons, now_ms)
     is_wanted = any(action is not _OFF for action in actions)
     is_on, why = guard.allowed(state.source.guard, settings.source.limits, now_ms, is_wanted=is_wanted)
+    made = next((action for action in actions if action is not _OFF), _OFF)
+    if is_wanted and is_on and not source.is_valve_ready(state.source, settings.source, made):
+        # Only where there is no rest before it: see `source.step`.
+        is_on, why = state.source.guard.is_on, "the reversing valve turns first"
     if is_wanted and not is_on:
         for i, action in enumerate(actions):
             if action is not _OFF:
                 actions[i] = _OFF
                 reasons[i] = f"{reasons[i]}; {settings.source.kind.value.replace('_', ' ')}: {why}"
+    open_zones = [i for i, before in enumerate(state.zones) if before.action is not _OFF]
+    if not is_wanted and not is_on and (wait_ms := source.helper_wait_ms(state.source, settings.source.limits, now_ms)):
+        # A room at its limit ends it all the same.
+        open_zones = [i for i in open_zones if not wishes[i].is_at_limit]
+        is_on = bool(open_zones)
+        why = f"minimum on time of the second stage or auxiliary heat, {-(-wait_ms // 1000)} s to go"
     if is_on and not is_wanted:
         # What it makes until its minimum time is over must go somewhere: to the zone that can best use it.
-        open_zones = [i for i, before in enumerate(state.zones) if before.action is not _OFF]
         i = max(open_zones, key=lambda number: wishes[number].error_k)
         actions[i] = state.zones[i].action
         reasons[i] = f"{reasons[i]}; {settings.source.kind.value.replace('_', ' ')}: {why}"

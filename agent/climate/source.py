@@ -26,6 +26,7 @@ class SourceState(msgspec.Struct, frozen=True):
         very_needy_s: Likewise for the auxiliary heat.
         stopped_ms: When it stopped; `None` while it runs, and before it ever ran.
         is_valve_on: Where the reversing valve stands: it keeps its position while the compressor rests.
+        is_aux_by_need: The auxiliary heat runs because a zone is far off, not only because the source fails.
     """
 
     guard: Guard
@@ -35,6 +36,7 @@ class SourceState(msgspec.Struct, frozen=True):
     very_needy_s: float = 0.0
     stopped_ms: int | None = None
     is_valve_on: bool = False
+    is_aux_by_need: bool = False
 
 
 def just_stopped(now_ms: int) -> SourceState:
@@ -50,11 +52,24 @@ class Need(msgspec.Struct, frozen=True):
         action: What it is to make; OFF for nothing.
         error_k: How far the neediest zone is off.
         is_failing: It is known to run without effect.
+        coming: What it is to make next, while it makes nothing; OFF where nobody knows.
     """
 
     action: HvacAction
     error_k: float
     is_failing: bool = False
+    coming: HvacAction = HvacAction.OFF
+
+
+def is_valve_ready(state: SourceState, settings: SourceSettings, action: HvacAction) -> bool:
+    """Return whether the reversing valve stands right; it turns before the compressor starts, never under pressure."""
+    if settings.kind is not SourceKind.HEAT_PUMP:
+        return True
+    return state.is_valve_on == _valve_for(settings, action)
+
+
+def _valve_for(settings: SourceSettings, action: HvacAction) -> bool:
+    return (action is HvacAction.HEAT) == settings.is_valve_on_in_heating
 
 
 def step(
@@ -74,11 +89,15 @@ def step(
     was_on = state.guard.is_on
     stopped_ms = None if is_on else now_ms if was_on else state.stopped_ms
     is_valve_on = state.is_valve_on
-    if is_on and settings.kind is SourceKind.HEAT_PUMP:
-        is_valve_on = (need.action is HvacAction.HEAT) == settings.is_valve_on_in_heating
+    coming = need.action if is_on else HvacAction.OFF if was_on else need.coming
+    if coming is not HvacAction.OFF and settings.kind is SourceKind.HEAT_PUMP:
+        is_valve_on = _valve_for(settings, coming)
     needy_s = state.needy_s + dt_s if is_on and need.error_k >= settings.stage2_error_k else 0.0
     very_needy_s = (
         state.very_needy_s + dt_s if need.action is HvacAction.HEAT and need.error_k >= settings.aux_error_k else 0.0
+    )
+    is_aux_by_need = very_needy_s >= settings.aux_after_s or (
+        state.is_aux_by_need and state.aux.is_on and need.error_k > ENOUGH_K
     )
     stage2 = _helper(
         state.stage2,
@@ -91,9 +110,7 @@ def step(
         state.aux,
         limits,
         now_ms,
-        is_needed=need.is_failing
-        or very_needy_s >= settings.aux_after_s
-        or (state.aux.is_on and need.error_k > ENOUGH_K),
+        is_needed=need.is_failing or is_aux_by_need,
         may=settings.has_aux and need.action is HvacAction.HEAT,
     )
     after = SourceState(
@@ -104,6 +121,7 @@ def step(
         very_needy_s=very_needy_s,
         stopped_ms=stopped_ms,
         is_valve_on=is_valve_on,
+        is_aux_by_need=is_aux_by_need,
     )
     demand = SourceDemand(
         action=need.action,
@@ -116,8 +134,14 @@ def step(
     return after, demand
 
 
+def helper_wait_ms(state: SourceState, limits: GuardLimits, now_ms: int) -> int:
+    """Return how long the source has to run yet for the sake of what helps it; 0 where it may stop now."""
+    helpers = (state.stage2, state.aux)
+    return max((guard.wait_to_stop_ms(helper, limits, now_ms) for helper in helpers if helper.is_on), default=0)
+
+
 def _helper(state: Guard, limits: GuardLimits, now_ms: int, *, is_needed: bool, may: bool) -> Guard:
-    """Return what helps the source: it ends with the source, whose own minimum time has protected both."""
+    """Return what helps the source: it ends with the source, which goes on for it, see `helper_wait_ms`."""
     if not may:
         return guard.switched(state, limits, now_ms, is_on=False)
     is_on, _ = guard.allowed(state, limits, now_ms, is_wanted=is_needed)

@@ -18,8 +18,21 @@ STUCK_UNTIL_S = 12 * 3600.0
 """A relay sticks as it is switched off: what gets warm much later is the weather."""
 
 STUCK_ABOVE_K = 2.0
-STUCK_RISE_K = 1.0
-STUCK_WINDOW_S = 3600.0
+STUCK_RISES = ((3600.0, 1.0), (3 * 3600.0, 2.0))
+"""In so long so much warmer: radiators are fast, floors and large rooms are slow."""
+
+STUCK_FALL_K = 1.0
+"""A room that falls by so much is not heated any more."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A stretch of being off: the temperature at its beginning, `None` before it, and how old it is."""
+
+    from_c: float | None = None
+    s: float = 0.0
+
+
+_BEGUN = tuple(Window() for _ in STUCK_RISES)
 
 
 class Watch(msgspec.Struct, frozen=True):
@@ -29,8 +42,8 @@ class Watch(msgspec.Struct, frozen=True):
         from_c: The temperature from which a rise is expected; `None` where none is.
         on_s: How long it has been heated since.
         off_s: How long it has been off.
-        off_c: Its temperature at the beginning of the present window of being off.
-        off_window_s: How old that window is.
+        windows: One for each of `STUCK_RISES`.
+        peak_c: How warm it has been since it is stuck.
         is_failing: It is heated and does not get warmer.
         is_stuck: It gets warmer and is not heated.
     """
@@ -38,8 +51,8 @@ class Watch(msgspec.Struct, frozen=True):
     from_c: float | None = None
     on_s: float = 0.0
     off_s: float = 0.0
-    off_c: float | None = None
-    off_window_s: float = 0.0
+    windows: tuple[Window, ...] = _BEGUN
+    peak_c: float = 0.0
     is_failing: bool = False
     is_stuck: bool = False
 
@@ -68,17 +81,28 @@ def step(watch: Watch, *, value_c: float, setpoint_c: float, is_heated: bool, dt
         return _heated(watch, value_c, setpoint_c, dt_s, failure_s)
     off_s = watch.off_s + dt_s
     if off_s < STUCK_AFTER_S:
-        return msgspec.structs.replace(watch, off_s=off_s, off_c=None, off_window_s=0.0)
-    if watch.off_c is None or value_c < watch.off_c:
-        return msgspec.structs.replace(watch, off_s=off_s, off_c=value_c, off_window_s=0.0, is_stuck=False)
-    window_s = watch.off_window_s + dt_s
-    is_stuck = watch.is_stuck
-    off_c = watch.off_c
-    if window_s >= STUCK_WINDOW_S:
-        is_rising = value_c - off_c >= STUCK_RISE_K and value_c >= setpoint_c + STUCK_ABOVE_K
-        is_stuck = is_rising and (off_s < STUCK_UNTIL_S or watch.is_stuck)
-        off_c, window_s = value_c, 0.0
-    return msgspec.structs.replace(watch, off_s=off_s, off_c=off_c, off_window_s=window_s, is_stuck=is_stuck)
+        return msgspec.structs.replace(watch, off_s=off_s, windows=_BEGUN)
+    if watch.is_stuck:
+        # It may be as warm as it gets: only a fall says that the heat has ended.
+        peak_c = max(watch.peak_c, value_c)
+        return msgspec.structs.replace(watch, off_s=off_s, peak_c=peak_c, is_stuck=value_c > peak_c - STUCK_FALL_K)
+    rises = []
+    windows = []
+    for window, (length_s, rise_k) in zip(watch.windows, STUCK_RISES, strict=True):
+        if window.from_c is None or value_c < window.from_c:
+            windows.append(Window(value_c))
+        elif window.s + dt_s >= length_s:
+            rises.append(value_c - window.from_c >= rise_k)
+            windows.append(Window(value_c))
+        else:
+            windows.append(Window(window.from_c, window.s + dt_s))
+    is_stuck = any(rises) and value_c >= setpoint_c + STUCK_ABOVE_K and off_s < STUCK_UNTIL_S
+    return msgspec.structs.replace(watch, off_s=off_s, windows=tuple(windows), peak_c=value_c, is_stuck=is_stuck)
+
+
+def not_meant(watch: Watch) -> Watch:
+    """Return what is known of a zone that is not to be heated: nothing of heat that does not come."""
+    return msgspec.structs.replace(watch, from_c=None, on_s=0.0, is_failing=False)
 
 
 def _heated(watch: Watch, value_c: float, setpoint_c: float, dt_s: float, failure_s: float) -> Watch:
@@ -87,5 +111,5 @@ def _heated(watch: Watch, value_c: float, setpoint_c: float, dt_s: float, failur
         return Watch(from_c=None if is_near else value_c)
     on_s = watch.on_s + dt_s
     return msgspec.structs.replace(
-        watch, on_s=on_s, off_s=0.0, off_c=None, is_stuck=False, is_failing=watch.is_failing or on_s >= failure_s
+        watch, on_s=on_s, off_s=0.0, windows=_BEGUN, is_stuck=False, is_failing=watch.is_failing or on_s >= failure_s
     )

@@ -24,8 +24,14 @@ MEAN_DUTY_S = 24 * 3600.0
 """The time over which the duty is averaged for the fallback: day and night."""
 
 APART_K = 4.0
-"""In auto a zone is not cooled while another room is so far below its cooling setpoint, or below its heating setpoint:
-a home that needs heat needs no cold, and a sensor that says otherwise is not to be trusted with a heat pump."""
+"""In auto a zone is not cooled while a room that needs heat is so far below its cooling setpoint, or below its heating
+setpoint: a home that needs heat needs no cold. A sensor that says otherwise is not to be trusted with a heat pump."""
+
+NEEDY_K = 0.5
+"""So far below its own heating setpoint a room needs heat,"""
+
+NEEDY_DUTY = 0.1
+"""and likewise one that is kept at its setpoint by so much heating of late: it is winter."""
 
 AUTO_DWELL_S = 1800.0
 """In auto, so long after the last heating (or cooling) the other may begin: the radiators must have cooled down."""
@@ -47,6 +53,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         mean_duty: Of heating, of late.
         watch: See `Watch`.
         is_ramp: A recovery is under way.
+        frost_ms: Since when frost protection is at work; `None` where it is not.
     """
 
     guard: Guard
@@ -59,6 +66,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     mean_duty: float = 0.0
     watch: Watch = Watch()
     is_ramp: bool = False
+    frost_ms: int | None = None
 
 
 class ZoneInputs(msgspec.Struct, frozen=True):
@@ -72,6 +80,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         is_ramp: A recovery is under way.
         coldest_c: The lowest that any believable sensor of the home says.
         others_c: The temperatures of the other zones that are known, in order.
+        needy_c: Of those, the temperatures of the zones that need heat, in order; see `needs_heat`.
     """
 
     room: Room
@@ -81,6 +90,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     is_ramp: bool = False
     coldest_c: float | None = None
     others_c: tuple[float, ...] = ()
+    needy_c: tuple[float, ...] = ()
 
 
 class ZoneWish(msgspec.Struct, frozen=True):
@@ -92,6 +102,7 @@ class ZoneWish(msgspec.Struct, frozen=True):
         error_k: How far it is from its setpoint, positive where something is to be done.
         is_urgent: It is about protection, not comfort.
         reason: Why, in words.
+        is_at_limit: Its room is at the limit of what its output does now.
     """
 
     action: HvacAction
@@ -99,6 +110,7 @@ class ZoneWish(msgspec.Struct, frozen=True):
     error_k: float
     is_urgent: bool
     reason: str
+    is_at_limit: bool = False
 
 
 def wish(
@@ -121,6 +133,7 @@ def wish(
     value_c = inputs.room.value_c
     known_c = inputs.coldest_c if value_c is None else inputs.room.coldest_c
     is_frost = _is_frost(state, settings, known_c)
+    frost_ms = None if not is_frost else now_ms if state.frost_ms is None else state.frost_ms
     if value_c is None:
         lost_ms = now_ms if state.lost_ms is None else state.lost_ms
         chosen = _blind(
@@ -130,6 +143,7 @@ def wish(
             lost_for_s=(now_ms - lost_ms) / 1000.0,
             dt_s=dt_s,
             frost_c=known_c if is_frost else None,
+            frost_for_s=0.0 if frost_ms is None else (now_ms - frost_ms) / 1000.0,
         )
     else:
         lost_ms = None
@@ -137,7 +151,19 @@ def wish(
     law_state, direction, wanted = chosen
     if is_frost and settings.can_heat and value_c is not None:
         wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
-    wanted = _within_limits(settings, wanted, value_c)
+    wanted = _within_limits(settings, wanted, inputs.room, state.action)
+    seen = state.watch
+    if value_c is not None:
+        seen = watch.step(
+            seen,
+            value_c=value_c,
+            setpoint_c=inputs.heat_setpoint_c,
+            is_heated=state.action is _HEAT,
+            dt_s=dt_s,
+            failure_s=settings.failure_s,
+        )
+    if inputs.in_force.mode not in {Mode.HEAT, Mode.AUTO} and not is_frost:
+        seen = watch.not_meant(seen)
     kept = min(1.0, dt_s / MEAN_DUTY_S)
     was_heated = 1.0 if state.action is _HEAT else 0.0
     after = msgspec.structs.replace(
@@ -145,20 +171,12 @@ def wish(
         law=law_state,
         direction=direction,
         is_frost=is_frost,
+        frost_ms=frost_ms,
         is_ramp=inputs.is_ramp,
         lost_ms=lost_ms,
         # What was given blindly says nothing of the need.
         mean_duty=state.mean_duty if value_c is None else state.mean_duty + kept * (was_heated - state.mean_duty),
-        watch=state.watch
-        if value_c is None
-        else watch.step(
-            state.watch,
-            value_c=value_c,
-            setpoint_c=inputs.heat_setpoint_c,
-            is_heated=state.action is _HEAT,
-            dt_s=dt_s,
-            failure_s=settings.failure_s,
-        ),
+        watch=seen,
     )
     return after, wanted
 
@@ -177,6 +195,7 @@ def _blind(
     lost_for_s: float,
     dt_s: float,
     frost_c: float | None,
+    frost_for_s: float,
 ) -> tuple[LawState, HvacAction, ZoneWish]:
     """Return what a zone without a believable sensor wants: what it needed of late, or what keeps it from frost."""
     duty, reason = blind.usual_duty(
@@ -188,17 +207,30 @@ def _blind(
     )
     is_urgent = False
     if frost_c is not None and settings.can_heat:
-        others_c = inputs.others_c or (frost_c,)
-        against_frost = blind.frost_duty(settings, others_c[len(others_c) // 2])
+        against_frost = blind.frost_duty(settings, _middle_c(inputs, frost_c), frost_for_s)
         if is_urgent := against_frost > duty:
             duty = against_frost
+            where = "elsewhere" if inputs.room.coldest_c is None else "perhaps"
             reason = (
-                f"frost protection at {duty:.0%}: {frost_c:.1f} °C elsewhere, no usable sensor ({inputs.room.problem})"
+                f"frost protection at {duty:.0%}: {frost_c:.1f} °C {where}, no usable sensor ({inputs.room.problem})"
             )
     if duty <= 0.0:
         return state.law, state.direction, ZoneWish(_OFF, 0.0, 0.0, False, reason)
     made = blind.paid_out(state.law, settings, duty=duty, dt_s=dt_s, was_on=state.action is _HEAT)
     return made.state, _HEAT, ZoneWish(_HEAT if made.wants_on else _OFF, made.duty, 0.0, is_urgent, reason)
+
+
+def _middle_c(inputs: ZoneInputs, frost_c: float) -> float:
+    """Return how warm it is about here, where nobody can tell.
+
+    It is the middle of the other zones, else what the zone's warmest sensor says. A zone with a sensor of its own that
+    may be right counts that as much.
+    """
+    own_c, others_c = inputs.room.coldest_c, inputs.others_c
+    beside_c = others_c[len(others_c) // 2] if others_c else inputs.room.warmest_c
+    if own_c is None or beside_c is None:
+        return next((known_c for known_c in (own_c, beside_c) if known_c is not None), frost_c)
+    return (own_c + beside_c) / 2.0
 
 
 def _seeing(
@@ -219,7 +251,7 @@ def _seeing(
         return LawState(), state.direction, ZoneWish(_OFF, 0.0, 0.0, False, f"{text}, {inputs.in_force.reason}")
     is_heating = direction is _HEAT
     if direction is _COOL and mode is Mode.AUTO and (cold_c := _cold_beside(inputs)) is not None:
-        text = f"idle: not cooled in auto while another room has {cold_c:.1f} °C ({inputs.in_force.reason})"
+        text = f"idle: not cooled in auto while a room that needs heat has {cold_c:.1f} °C ({inputs.in_force.reason})"
         return LawState(), _COOL, ZoneWish(_OFF, 0.0, 0.0, False, text)
     error_k = heat_c - value_c if is_heating else value_c - cool_c
     before = state.law if direction is state.direction else LawState()
@@ -243,8 +275,15 @@ def _cold_beside(inputs: ZoneInputs) -> float | None:
     """Return the temperature of another room that makes cooling this one absurd; `None` where there is none."""
     setpoints = inputs.in_force.setpoints
     limit_c = max(setpoints.cool_setpoint_c - APART_K, setpoints.heat_setpoint_c)
-    coldest_c = inputs.others_c[0] if inputs.others_c else limit_c
+    coldest_c = inputs.needy_c[0] if inputs.needy_c else limit_c
     return coldest_c if coldest_c < limit_c else None
+
+
+def needs_heat(state: ZoneState, settings: ZoneSettings, in_force: InForce, value_c: float) -> bool:
+    """Return whether a zone speaks against cooling others: a cellar that is off does not, nor one that is cooled."""
+    if not settings.can_heat or in_force.mode not in {Mode.HEAT, Mode.AUTO}:
+        return False
+    return value_c < in_force.setpoints.heat_setpoint_c - NEEDY_K or state.mean_duty >= NEEDY_DUTY
 
 
 def _direction(
@@ -261,11 +300,17 @@ def _direction(
     return _COOL if has_rested and value_c > cool_c else _HEAT
 
 
-def _within_limits(settings: ZoneSettings, wanted: ZoneWish, value_c: float | None) -> ZoneWish:
-    if value_c is None:
-        return wanted
-    if wanted.action is _HEAT and value_c >= settings.over_c:
-        return ZoneWish(_OFF, 0.0, wanted.error_k, True, f"off: {value_c:.1f} °C, the limit is {settings.over_c:.1f}")
-    if wanted.action is _COOL and value_c <= settings.under_c:
-        return ZoneWish(_OFF, 0.0, wanted.error_k, True, f"off: {value_c:.1f} °C, the limit is {settings.under_c:.1f}")
-    return wanted
+def _within_limits(settings: ZoneSettings, wanted: ZoneWish, room: Room, doing: HvacAction) -> ZoneWish:
+    """Return what is left of a wish: the warmest sensor ends heating, the coldest ends cooling, not their mean."""
+    is_hot = room.warmest_c is not None and room.warmest_c >= settings.over_c
+    is_cold = room.coldest_c is not None and room.coldest_c <= settings.under_c
+    is_at_limit = (is_hot and doing is _HEAT) or (is_cold and doing is _COOL)
+    if wanted.action is _HEAT and is_hot:
+        why = f"off: {room.warmest_c:.1f} °C, the limit is {settings.over_c:.1f}"
+    elif wanted.action is _COOL and is_cold:
+        why = f"off: {room.coldest_c:.1f} °C, the limit is {settings.under_c:.1f}"
+    else:
+        return msgspec.structs.replace(wanted, is_at_limit=is_at_limit)
+    if room.problem:
+        why = f"{why} ({room.problem})"
+    return ZoneWish(_OFF, 0.0, wanted.error_k, True, why, is_at_limit)

@@ -13,6 +13,7 @@ from hal.interface import HvacAction, HvacDemand
 
 HOUR_MS = 3_600_000
 EXAMPLES_MAX = 20
+TWO_STAGES = 2
 
 
 class _Switch:
@@ -46,7 +47,9 @@ class SafetyOracle:
 
     def __init__(self, settings: ClimateSettings) -> None:
         self._settings = settings
-        self._switches = {zone.zone_id: _Switch() for zone in settings.zones} | {"source": _Switch()}
+        self._switches = {zone.zone_id: _Switch() for zone in settings.zones} | {
+            name: _Switch() for name in ("source", "stage2", "aux")
+        }
         self._direction = HvacAction.OFF
         self._acted_ms: int | None = None
         self.broken: Counter[str] = Counter()
@@ -88,7 +91,7 @@ class SafetyOracle:
             )
             if (action is HvacAction.HEAT and not zone.can_heat) or (action is HvacAction.COOL and not zone.can_cool):
                 self._break("a zone does what it cannot", at_ms, zone.zone_id)
-        self._check_source(demand, at_ms)
+        self._check_source(demand, at_ms, rooms_c or {})
         if rooms_c is not None:
             self._check_limits(demand, rooms_c, at_ms)
 
@@ -99,7 +102,7 @@ class SafetyOracle:
                 switch.is_on = False
                 switch.changed_ms = at_ms
 
-    def _check_source(self, demand: HvacDemand, at_ms: int) -> None:
+    def _check_source(self, demand: HvacDemand, at_ms: int, rooms_c: Mapping[str, float]) -> None:
         settings = self._settings.source
         if settings.kind is SourceKind.NONE:
             if demand.source is not None:
@@ -115,14 +118,21 @@ class SafetyOracle:
             self._break("source and zones", at_ms, f"source {source.action}, zones {dict(demand.zones)}")
         if is_on and not source.is_pump_on:
             self._break("source without pump", at_ms, str(source))
-        self._switch(
-            "source",
-            settings.limits.min_on_s,
-            settings.limits.min_off_s,
-            settings.limits.starts_per_hour_max,
-            is_on=is_on,
-            at_ms=at_ms,
+        # A room at its limit may end what helps the source before its time.
+        is_excused = any(
+            not zone.under_c < rooms_c.get(zone.zone_id, (zone.under_c + zone.over_c) / 2) < zone.over_c
+            for zone in self._settings.zones
         )
+        parts = {"source": is_on, "stage2": source.stage >= TWO_STAGES, "aux": source.is_aux_on}
+        for name, is_part_on in parts.items():
+            self._switch(
+                name,
+                0.0 if is_excused and name != "source" else settings.limits.min_on_s,
+                settings.limits.min_off_s,
+                settings.limits.starts_per_hour_max,
+                is_on=is_part_on,
+                at_ms=at_ms,
+            )
 
     def _check_limits(self, demand: HvacDemand, rooms_c: Mapping[str, float], at_ms: int) -> None:
         for zone in self._settings.zones:

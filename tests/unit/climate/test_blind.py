@@ -17,6 +17,11 @@ def test_the_colder_the_home_the_more(middle_c: float, duty: float) -> None:
     assert blind.frost_duty(ZONE, middle_c) == pytest.approx(duty)
 
 
+def test_from_the_second_day_on_it_is_less() -> None:
+    assert blind.frost_duty(ZONE, 5.0, 86_399.0) == 0.5
+    assert blind.frost_duty(ZONE, 5.0, 86_400.0) == 0.35
+
+
 @given(st.floats(-20.0, 40.0))
 def test_it_never_overheats_a_room_in_a_home_that_is_no_colder_than_the_outside(middle_c: float) -> None:
     warmest_c = middle_c + FULL_LIFT_K * blind.frost_duty(ZONE, middle_c)

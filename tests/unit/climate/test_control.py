@@ -1,6 +1,7 @@
 """The control room over days, restarts and lost clocks, in a simulated home: what it keeps, what it learns."""
 
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,7 +14,7 @@ from agent.climate.model import Mode, Moment, Setpoints
 from agent.climate.schedule import Block, Schedule
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.rehearsal.heating import Home, HomeOptions
-from hal.interface import HvacAction
+from hal.interface import HvacAction, Quality
 from hal.sim.faults import Fault, FaultKind
 
 ROOMS = ("living", "kitchen", "bedroom", "bathroom")
@@ -114,6 +115,68 @@ def test_a_recovery_that_comes_late_is_pushed_until_it_is_there_and_then_let_go_
     # A hold is another matter: what the schedule needed is forgotten.
     control.tell("z", with_hold(mind.program, Hold("h", heat_setpoint_c=22.0), moment))
     assert go(1, 21.0) == 0.0
+
+
+class Morning:
+    """A zone of which a recovery is under way: 05:50 in Berlin, ten minutes before its block."""
+
+    def __init__(self) -> None:
+        settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
+        self.moment = Moment("boot", 10_000_000, WINTER_MS + 4 * H_MS)
+        self.control = Control(settings, Kept(), self.moment)
+        self.control.tell("z", Program(schedules={"week": WEEK}, schedule="week"))
+        self.mind = self.control.minds["z"]
+        self.go(50)
+        assert self.mind.recovery is not None
+        assert self.mind.feed_forward > 0.3
+
+    def go(self, minutes: int, quality: Quality = Quality.GOOD) -> None:
+        for _ in range(minutes):
+            self.moment = Moment("boot", self.moment.now_ms + 60_000, (self.moment.utc_ms or 0) + 60_000)
+            self.control.step(self.moment, {"a": Observed(18.0, self.moment.now_ms, quality)}, BERLIN)
+
+
+LATER = Schedule("week", (msgspec.structs.replace(WEEK.blocks[0], start="07:00"), WEEK.blocks[1]))
+NEVER = Schedule("week", (Block("Always", "00:00", "00:00", 17.0, 27.0),))
+
+
+@pytest.mark.parametrize("minutes", [0, 30])
+@pytest.mark.parametrize(
+    ("changes", "is_another_due"),
+    [
+        ({"eco": Eco(is_enabled=True, heat_limit_c=17.0)}, False),
+        ({"schedules": {"week": NEVER}}, False),
+        ({"schedules": {"week": LATER}}, True),
+    ],
+)
+def test_a_recovery_whose_block_does_not_come_any_more_pushes_nothing(
+    changes: dict[str, Any], minutes: int, *, is_another_due: bool
+) -> None:
+    """Found by review: it pushed until an hour after the block that was no more."""
+    morning = Morning()
+    morning.go(minutes)
+    before = morning.mind.recovery
+    assert before is not None
+    morning.control.tell("z", msgspec.structs.replace(morning.mind.program, **changes))
+    morning.go(1)
+    after = morning.mind.recovery
+    if is_another_due:
+        assert after is not None
+        assert after.recovery.due_utc_ms == before.recovery.due_utc_ms + H_MS
+    else:
+        assert (after, morning.mind.feed_forward) == (None, 0.0)
+
+
+def test_a_few_bad_readings_end_no_recovery() -> None:
+    morning = Morning()
+    before = morning.mind.feed_forward
+    morning.go(20, Quality.BAD)
+    assert morning.mind.recovery is not None
+    morning.go(1)
+    assert morning.mind.recovery is not None
+    assert morning.mind.feed_forward == before
+    morning.go(31, Quality.BAD)
+    assert (morning.mind.recovery, morning.mind.feed_forward) == (None, 0.0)
 
 
 def test_under_eco_a_recovery_goes_to_its_limit_only() -> None:
@@ -232,6 +295,88 @@ def test_another_sensor_of_the_zone_takes_over() -> None:
     assert value_c(made, "bedroom") == pytest.approx(20.0, abs=0.7)
     assert made.control is not None
     assert made.control.minds["bedroom"].room.used == 1
+
+
+@pytest.mark.parametrize("mode", [Mode.HEAT, Mode.AUTO, Mode.OFF])
+def test_one_of_two_sensors_that_drifts_down_does_not_overheat_the_room(mode: Mode) -> None:
+    settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("s1", 1.0), ("s2", 1.0))),))
+    control = Control(settings, Kept(), Moment("boot", 0, None))
+    control.tell("z", Program(mode=mode))
+    room_c, warmest_c, coldest_c = 20.0, 0.0, 99.0
+    for minute in range(48 * 60):
+        is_heated = control.state.zones[0].action is HvacAction.HEAT
+        room_c += ((5.0 if is_heated else 0.0) - (room_c - 5.0) / 12.0) / 60.0
+        seen = {"s1": room_c, "s2": max(5.0, 20.0 - minute * 0.018)}
+        now_ms = minute * 60_000
+        made = control.step(
+            Moment("boot", now_ms, None), {name: Observed(said, now_ms) for name, said in seen.items()}, UTC
+        )
+        warmest_c, coldest_c = max(warmest_c, room_c), min(coldest_c, room_c)
+    assert warmest_c < 27.0
+    assert coldest_c > 6.0
+    assert "s1 and s2 disagree" in made.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("beside", "beside_c", "mean_duty", "action"),
+    [
+        (Program(mode=Mode.OFF), 19.0, 0.5, HvacAction.COOL),
+        (Program(mode=Mode.AUTO, setpoints=Setpoints(18.0, 21.0)), 21.3, 0.0, HvacAction.COOL),
+        (Program(mode=Mode.AUTO), 19.8, 0.0, HvacAction.COOL),
+        (Program(mode=Mode.AUTO), 19.4, 0.0, HvacAction.OFF),
+        (Program(mode=Mode.HEAT), 20.5, 0.2, HvacAction.OFF),
+        (Program(mode=Mode.HEAT), 22.5, 0.2, HvacAction.COOL),
+    ],
+)
+def test_only_a_room_that_needs_heat_speaks_against_cooling(
+    beside: Program, beside_c: float, mean_duty: float, action: HvacAction
+) -> None:
+    """Found by review: a cellar of 19 °C that was off kept an office at 31 °C all summer."""
+    zones = tuple(ZoneSettings(zone_id=name, sensors=((name, 1.0),), can_cool=True) for name in ("a", "b"))
+    control = Control(ClimateSettings(zones=zones), Kept(), Moment("boot", 0, None))
+    control.tell("a", Program(mode=Mode.AUTO))
+    control.tell("b", beside)
+    one, other = control.state.zones
+    control.state = msgspec.structs.replace(
+        control.state, zones=(one, msgspec.structs.replace(other, mean_duty=mean_duty))
+    )
+    seen = set()
+    for minute in range(45):
+        now_ms = minute * 60_000
+        readings = {"a": Observed(31.0, now_ms), "b": Observed(beside_c, now_ms)}
+        seen.add(control.step(Moment("boot", now_ms, None), readings, UTC).demand.zones["a"])
+    assert seen - {HvacAction.OFF} == ({action} - {HvacAction.OFF})
+
+
+def lone(*sensors: str, program: Program | None = None) -> Control:
+    """Return the control room of a home of one zone."""
+    settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=tuple((name, 1.0) for name in sensors)),))
+    control = Control(settings, Kept(), Moment("boot", 0, None))
+    control.tell("z", program or Program())
+    return control
+
+
+def test_a_sensor_that_jumped_into_the_frost_has_its_room_heated_a_little() -> None:
+    """Found by review: it said 22, then truly 2, and an only zone that was off had no frost heat for 16 hours."""
+    control = lone("s", program=Program(mode=Mode.OFF))
+    heated = 0
+    for minute in range(14 * 60):
+        now_ms = minute * 60_000
+        made = control.step(Moment("boot", now_ms, None), {"s": Observed(22.0 if minute < 120 else 2.0, now_ms)}, UTC)
+        heated += minute >= 240 and made.demand.zones["z"] is HvacAction.HEAT
+        if minute == 300:
+            assert made.reasons[0].startswith("frost protection at 50%: 2.0 °C perhaps")
+    assert heated == pytest.approx(5 * 60, abs=30)
+
+
+def test_another_sensor_of_the_zone_bears_a_doubted_one_out() -> None:
+    control = lone("s1", "s2")
+    for minute in range(30):
+        now_ms = minute * 60_000
+        seen = {"s1": Observed(30.0 if minute < 10 else 20.0, now_ms), "s2": Observed(20.0, now_ms)}
+        control.step(Moment("boot", now_ms, None), seen, UTC)
+        if minute >= 10:
+            assert (control.minds["z"].room.used, control.minds["z"].room.value_c) == (2, 20.0)
 
 
 def test_a_relay_that_sticks_and_a_boiler_that_fails_are_noticed() -> None:

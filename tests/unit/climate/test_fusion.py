@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.climate.fusion import Room, Sample, fuse
+from agent.climate.fusion import TORN_K, Room, Sample, fuse
 from hal.interface import Quality
 
 STALE_S = 1000.0
@@ -42,13 +42,24 @@ def test_one_that_cannot_be_believed_does_not_count(sample: Sample, words: str) 
     assert (both.value_c, both.used) == (21.0, 1)
 
 
+def test_of_those_that_jumped_only_the_frost_is_heeded() -> None:
+    fused = room(
+        Sample("a", 2.0, 0.0, believed_c=20.0),
+        Sample("b", 3.0, 0.0, believed_c=20.0),
+        Sample("c", 1.0, 2000.0, believed_c=20.0),
+        Sample("d", 0.0, 0.0, Quality.BAD, believed_c=20.0),
+    )
+    assert (fused.value_c, fused.coldest_c, fused.warmest_c) == (None, 2.0, None)
+    assert room(Sample("a", 2.0, 0.0, believed_c=20.0), Sample("b", 21.0, 0.0)).coldest_c == 21.0
+
+
 def test_without_any_sensor_nothing_is_known() -> None:
     assert room().value_c is None
 
 
 def test_of_three_the_one_that_contradicts_is_left_out() -> None:
     fused = room(Sample("a", 20.0, 0.0), Sample("b", 20.5, 0.0), Sample("c", 35.0, 0.0))
-    assert fused.value_c == 20.25
+    assert (fused.value_c, fused.warmest_c) == (20.25, 20.5)
     assert "c contradicts" in fused.problem
 
 
@@ -56,9 +67,16 @@ def test_of_two_the_house_tells_which_is_wrong() -> None:
     two = (Sample("a", 20.0, 0.0), Sample("b", 35.0, 0.0))
     assert room(*two, house_c=21.0).value_c == 20.0
     assert room(*two, house_c=33.0).value_c == 35.0
-    unknown = room(*two)
-    assert unknown.value_c == 27.5
-    assert "disagree by 15.0 K" in unknown.problem
+    assert room(*two, house_c=21.0).warmest_c == 35.0
+
+
+def test_two_that_contradict_each_other_have_no_middle() -> None:
+    near = room(Sample("a", 20.0, 0.0), Sample("b", 25.0, 0.0))
+    assert (near.value_c, near.coldest_c, near.warmest_c) == (22.5, 20.0, 25.0)
+    assert "disagree by 5.0 K" in near.problem
+    torn = room(Sample("a", 20.0, 0.0), Sample("b", 35.0, 0.0))
+    assert (torn.value_c, torn.coldest_c, torn.warmest_c) == (None, 20.0, 35.0)
+    assert "disagree by 15.0 K" in torn.problem
 
 
 @given(
@@ -68,6 +86,8 @@ def test_the_result_lies_among_those_that_count(made: list[tuple[float, float, Q
     samples = [Sample(str(i), *entry) for i, entry in enumerate(made)]
     fused = fuse(samples, stale_s=STALE_S)
     good = [s.value_c for s in samples if s.quality is Quality.GOOD and s.age_s <= STALE_S and -15 <= s.value_c <= 55]
-    assert (fused.value_c is None) == (not good)
+    assert (fused.coldest_c is None) == (not good)
+    if fused.value_c is None:
+        assert not good or (len(good) == 2 and max(good) - min(good) > TORN_K)
     if fused.value_c is not None:
         assert min(good) - 1e-9 <= fused.value_c <= max(good) + 1e-9

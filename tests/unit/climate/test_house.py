@@ -32,11 +32,16 @@ def inputs(
     setpoints: Setpoints = USUAL,
     coldest_c: float | None = None,
     others_c: tuple[float, ...] = (),
+    needy_c: tuple[float, ...] = (),
 ) -> ZoneInputs:
-    room = Room(None, 0.0, 0, None, "it is silent") if value_c is None else Room(value_c, 0.0, 1, value_c)
+    room = (
+        Room(None, 0.0, 0, None, "it is silent")
+        if value_c is None
+        else Room(value_c, 0.0, 1, value_c, warmest_c=value_c)
+    )
     force = InForce(mode, setpoints, "default", "", None, False, (), "no schedule")
     cold_c = value_c if coldest_c is None else coldest_c
-    return ZoneInputs(room, force, setpoints.heat_setpoint_c, coldest_c=cold_c, others_c=others_c)
+    return ZoneInputs(room, force, setpoints.heat_setpoint_c, coldest_c=cold_c, others_c=others_c, needy_c=needy_c)
 
 
 class Bench:
@@ -110,6 +115,16 @@ def test_frost_elsewhere_never_overheats_a_room_that_nobody_measures(others_c: t
     assert on / (24 * 60) == pytest.approx(share, abs=0.03)
 
 
+def test_frost_elsewhere_is_believed_less_from_the_second_day_on() -> None:
+    bench = Bench(home())
+    blind = inputs(None, Mode.OFF, coldest_c=4.0, others_c=(4.0,))
+    assert "at 50%" in bench.run(blind, minutes=24 * 60).reasons[0]
+    on = sum(bench.step(blind).demand.zones["z0"] is HEAT for _ in range(24 * 60))
+    assert on / (24 * 60) == pytest.approx(0.35, abs=0.03)
+    bench.run(inputs(None, Mode.OFF, coldest_c=9.0, others_c=(9.0,)), minutes=5)
+    assert "at 50%" in bench.run(blind, minutes=5).reasons[0]
+
+
 def test_blind_heating_that_is_more_than_frost_asks_for_goes_on() -> None:
     bench = Bench(home())
     zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.3)
@@ -125,6 +140,23 @@ def test_above_the_limit_nothing_heats() -> None:
     made = bench.run(inputs(30.0, setpoints=hot), minutes=10)
     assert made.demand.zones == {"z0": OFF}
     assert "the limit is 30.0" in made.reasons[0]
+
+
+@pytest.mark.parametrize("mode", [Mode.HEAT, Mode.OFF])
+def test_the_upper_limit_goes_by_the_warmest_sensor(mode: Mode) -> None:
+    """Found by review: one of two drifted down, and the room was held at 57 °C for a mean of 20."""
+    made_for = inputs(5.0, mode)
+    bench = Bench(home())
+    hot = msgspec.structs.replace(made_for, room=msgspec.structs.replace(made_for.room, warmest_c=30.0))
+    made = bench.run(hot, minutes=10)
+    assert made.demand.zones == {"z0": OFF}
+    assert made.reasons[0] == "off: 30.0 °C, the limit is 30.0"
+
+
+def test_the_lower_limit_goes_by_the_coldest_sensor() -> None:
+    cool = inputs(30.0, Mode.COOL)
+    cool = msgspec.structs.replace(cool, room=msgspec.structs.replace(cool.room, coldest_c=16.0))
+    assert Bench(home()).run(cool, minutes=30).demand.zones == {"z0": OFF}
 
 
 def test_below_its_limit_nothing_cools() -> None:
@@ -188,16 +220,16 @@ def test_a_room_to_be_cooled_does_not_let_the_others_get_cold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("others_c", "action"), [((), COOL), ((22.5, 23.0), COOL), ((21.5, 30.0), OFF), ((22.0,), COOL), ((17.0,), OFF)]
+    ("needy_c", "action"), [((), COOL), ((22.5, 23.0), COOL), ((21.5, 30.0), OFF), ((22.0,), COOL), ((17.0,), OFF)]
 )
-def test_in_auto_a_room_is_not_cooled_beside_a_cold_one(others_c: tuple[float, ...], action: HvacAction) -> None:
+def test_in_auto_a_room_is_not_cooled_beside_a_cold_one(needy_c: tuple[float, ...], action: HvacAction) -> None:
     bench = Bench(home(), last=COOL)
-    made = bench.run(inputs(30.0, Mode.AUTO, others_c=others_c), minutes=40)
+    made = bench.run(inputs(30.0, Mode.AUTO, needy_c=needy_c), minutes=40)
     assert made.demand.zones == {"z0": action}
     if action is OFF:
-        assert f"not cooled in auto while another room has {others_c[0]:.1f} °C" in made.reasons[0]
+        assert f"not cooled in auto while a room that needs heat has {needy_c[0]:.1f} °C" in made.reasons[0]
     # Who says "cool" means it.
-    assert bench.run(inputs(30.0, Mode.COOL, others_c=others_c), minutes=40).demand.zones == {"z0": COOL}
+    assert bench.run(inputs(30.0, Mode.COOL, needy_c=needy_c), minutes=40).demand.zones == {"z0": COOL}
 
 
 def test_heating_comes_first_where_nobody_knows_what_was_before() -> None:
@@ -226,6 +258,85 @@ def test_the_source_runs_while_any_zone_takes_heat_and_its_minimum_time_finds_a_
     made = bench.run(inputs(22.0), inputs(25.0), minutes=6)
     assert made.demand.source is not None
     assert not made.demand.source.is_pump_on
+
+
+@pytest.mark.parametrize("helper", ["stage2", "aux"])
+@pytest.mark.parametrize(("room_c", "minutes"), [(16.0, 4), (30.0, 0)])
+def test_the_source_runs_on_for_what_helps_it_unless_a_room_is_at_its_limit(
+    helper: str, room_c: float, minutes: int
+) -> None:
+    """Found by review: the second stage ran for 10 of 300 s when its zone was switched off."""
+    source = SourceSettings(
+        kind=SourceKind.HEAT_PUMP, stages=2 if helper == "stage2" else 1, has_aux=helper == "aux", aux_after_s=900.0
+    )
+    bench = Bench(home(1, source))
+    for _ in range(60):
+        asked = bench.step(inputs(16.0)).demand.source
+        assert asked is not None
+        if asked.stage == 2 or asked.is_aux_on:
+            break
+    assert asked.stage == 2 or asked.is_aux_on
+    went_on = 0
+    off = inputs(room_c, Mode.OFF if room_c < 30.0 else Mode.HEAT)
+    for _ in range(10):
+        made = bench.step(off)
+        assert made.demand.source is not None
+        went_on += made.demand.source.action is HEAT
+        if made.demand.source.action is HEAT:
+            assert made.demand.source.stage == asked.stage
+            assert "minimum on time of the second stage or auxiliary heat" in made.reasons[0]
+    assert went_on == minutes
+
+
+def test_auxiliary_heat_helps_by_failure_only_where_no_zone_gets_warmer() -> None:
+    """Found by review: a zone that failed and was switched off had the auxiliary run for all others for ever."""
+    source = SourceSettings(kind=SourceKind.HEAT_PUMP, has_aux=True, aux_error_k=9.0)
+    bench = Bench(home(2, source))
+    cold, off = inputs(15.0), inputs(15.0, Mode.OFF)
+    healthy = inputs(17.0)
+    asked = []
+
+    def run(*zones: ZoneInputs, minutes: int) -> int:
+        asked.clear()
+        for _ in range(minutes):
+            made = bench.step(*zones).demand.source
+            assert made is not None
+            asked.append(made.is_aux_on)
+        return sum(asked)
+
+    assert run(cold, off, minutes=180) > 30
+    assert bench.state.zones[0].watch.is_failing
+    run(cold, healthy, minutes=20)
+    assert run(cold, healthy, minutes=60) == 0
+    assert bench.state.zones[0].watch.is_failing
+    run(off, healthy, minutes=5)
+    assert not bench.state.zones[0].watch.is_failing
+    assert run(off, healthy, minutes=30) == 0
+
+
+@pytest.mark.parametrize("is_on_in_heating", [True, False])
+@pytest.mark.parametrize("rest_s", [0.0, 600.0])
+def test_the_reversing_valve_has_turned_before_the_compressor_starts(rest_s: float, *, is_on_in_heating: bool) -> None:
+    """Found by review: it turned in the very switching that started the compressor."""
+    source = SourceSettings(
+        kind=SourceKind.HEAT_PUMP,
+        limits=GuardLimits(0.0, 0.0, 6),
+        changeover_s=rest_s,
+        is_valve_on_in_heating=is_on_in_heating,
+    )
+    bench = Bench(msgspec.structs.replace(home(1, source)), last=OFF)
+    valve, was_on, starts = False, False, 0
+    for hour in range(4):
+        for _ in range(60):
+            made = bench.step(inputs(29.0 if hour % 2 else 15.0, Mode.COOL if hour % 2 else Mode.HEAT)).demand.source
+            assert made is not None
+            is_on = made.action is not OFF
+            if is_on:
+                assert made.is_valve_on == valve
+                assert made.is_valve_on == ((made.action is HEAT) == is_on_in_heating)
+            starts += is_on and not was_on
+            valve, was_on = made.is_valve_on, is_on
+    assert starts == 4
 
 
 def test_zones_take_turns_so_that_the_source_runs_on() -> None:

@@ -62,6 +62,22 @@ def test_each_broken_rule_of_a_source_is_found(demand: HvacDemand, rule: str) ->
     assert oracle.broken[rule] == 1
 
 
+@pytest.mark.parametrize("helping", [SourceDemand(HEAT, 2, is_pump_on=True), SourceDemand(HEAT, 1, True, True)])
+@pytest.mark.parametrize(("room_c", "broken"), [(20.0, {"minimum on time": 1}), (30.0, {})])
+def test_what_helps_the_source_has_its_minimum_times(
+    helping: SourceDemand, room_c: float, broken: dict[str, int]
+) -> None:
+    settings = ClimateSettings(
+        zones=(ZoneSettings(zone_id="a", limits=LIMITS),), source=SourceSettings(kind=SourceKind.BOILER)
+    )
+    oracle = SafetyOracle(settings)
+    oracle.applied(HvacDemand({"a": HEAT}, ON), 0, {"a": 20.0})
+    oracle.applied(HvacDemand({"a": HEAT}, helping), 20 * MIN_MS, {"a": 20.0})
+    oracle.applied(HvacDemand({}, SourceDemand(is_pump_on=True)), 21 * MIN_MS, {"a": room_c})
+    assert oracle.broken == broken
+    oracle.killed(22 * MIN_MS)
+
+
 def test_heating_above_the_limit_is_found_once_minimum_times_cannot_excuse_it() -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", can_cool=True, limits=LIMITS),)))
     oracle.applied(zones(a=HEAT), 0, {"a": 31.0})

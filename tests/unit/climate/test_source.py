@@ -71,6 +71,15 @@ def test_the_reversing_valve_follows_its_kind_and_rests_where_it_is(is_on_in_hea
     assert bench.run(Need(COOL, 0.5)).is_valve_on is not is_on_in_heating
 
 
+def test_the_reversing_valve_turns_before_the_start_and_not_as_it_stops() -> None:
+    bench = Bench(msgspec.structs.replace(PUMP, is_valve_on_in_heating=True))
+    assert bench.run(Need(OFF, 0.0, coming=HEAT)).is_valve_on
+    bench.run(Need(HEAT, 0.5), 10)
+    assert bench.run(Need(OFF, 0.0, coming=COOL)).is_valve_on
+    assert not bench.run(Need(OFF, 0.0, coming=COOL)).is_valve_on
+    assert not bench.run(Need(OFF, 0.0)).is_valve_on
+
+
 def test_a_boiler_has_no_reversing_valve() -> None:
     bench = Bench(msgspec.structs.replace(PUMP, kind=SourceKind.BOILER, is_valve_on_in_heating=True))
     assert not bench.run(Need(HEAT, 0.5)).is_valve_on

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from agent.climate.watch import Watch, step
+from agent.climate.watch import Watch, not_meant, step
 
 FAILURE_S = 7200.0
 
@@ -38,6 +38,13 @@ def test_pauses_do_not_count_and_do_not_forget() -> None:
     assert run([15.0] * 30, is_heated=True, watch=watch).is_failing
 
 
+def test_a_zone_that_is_not_to_be_heated_does_not_fail() -> None:
+    failing = not_meant(run([15.0] * 200, is_heated=True))
+    assert not failing.is_failing
+    assert not run([15.0] * 100, is_heated=True, watch=failing).is_failing
+    assert run([15.0] * 130, is_heated=True, watch=failing).is_failing
+
+
 def test_near_its_setpoint_a_room_need_not_rise() -> None:
     assert not run([20.5] * 1000, is_heated=True).is_failing
 
@@ -48,6 +55,20 @@ def test_heat_that_does_not_end_is_noticed() -> None:
     assert stuck.is_stuck
     assert "relay" in stuck.problem
     assert not run([25.0 - minute / 100 for minute in range(180)], is_heated=False, watch=stuck).is_stuck
+
+
+def test_heat_that_does_not_end_is_noticed_where_it_is_slow() -> None:
+    """Found by review: 0.8 K an hour took a room from 17 to 36 °C, and nobody was told."""
+    assert run([22.0 + 0.8 * minute / 60 for minute in range(300)], is_heated=False).is_stuck
+    assert not run([22.0 + 0.3 * minute / 60 for minute in range(11 * 60)], is_heated=False).is_stuck
+
+
+def test_a_room_that_stays_as_warm_as_it_can_get_is_still_stuck() -> None:
+    stuck = run([22.0 + minute / 30 for minute in range(180)], is_heated=False)
+    steady = run([27.9, 27.8] * 60 * 24, is_heated=False, watch=stuck)
+    assert steady.is_stuck
+    assert not run([26.9], is_heated=False, watch=steady).is_stuck
+    assert not run([19.0], is_heated=True, watch=steady).is_stuck
 
 
 def test_what_the_radiators_still_hold_is_no_stuck_relay() -> None:
