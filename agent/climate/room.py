@@ -50,9 +50,9 @@ of 45 s. After that ExecStopPost= tries once more."""
 HUNG_S = 60.0
 """A loop that has not decided for so long hangs: the service manager is to start the agent anew."""
 
-UNHEARD_S = 900.0
-"""A sensor of the configuration that has said nothing for so long is not there or has another name: relayed ones report
-within ten minutes."""
+UNHEARD_S = 2000.0
+"""A sensor of the configuration that has said nothing for so long is not there or has another name: relayed ones are
+asked to report every 900 s at least, and one report may be lost."""
 
 KEEP_AFTER_S = 1.0
 KEEP_RETRY_S = 10.0
