@@ -21,6 +21,9 @@ HAND_OVER_DOSES = -0.8
 """A zone takes over from the last one that would let the source stop, as long as it has not had more than so many doses
 too many. Zones that take turns keep the source running longer, and need shorter cycles themselves."""
 
+RAMP_DOSES = 0.5
+"""A zone on its way to the next block's setpoint takes over only what it is owed: else it would arrive early."""
+
 COLD_K = 1.0
 """A room that is so far below its heating setpoint goes before any that is too warm: a home where one room is to be
 cooled must not let the others get cold."""
@@ -231,14 +234,13 @@ def _hand_over(
         return
     best, most = -1, HAND_OVER_DOSES
     for i, (before, zone_settings, wanted) in enumerate(zip(state.zones, settings.zones, wishes, strict=True)):
-        if before.is_ramp:
-            # It would arrive early.
-            continue
         if before.action is not _OFF or wanted.duty <= law.NOTHING or before.direction is not state.direction:
             continue
         if guard.wait_to_start_ms(before.guard, zone_settings.limits, now_ms):
             continue
         doses = before.law.owed_s / zone_settings.law.dose_s(wanted.duty)
+        if before.is_ramp and doses <= RAMP_DOSES:
+            continue
         if doses > most:
             best, most = i, doses
     if best >= 0:

@@ -10,6 +10,7 @@ from agent.climate.fusion import Room
 from agent.climate.guard import Guard, GuardLimits
 from agent.climate.holds import InForce
 from agent.climate.house import HouseState, HouseStep, decide, just_started
+from agent.climate.law import LawState
 from agent.climate.model import Mode, Setpoints
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.climate.zone import ZoneInputs, ZoneWish
@@ -396,17 +397,21 @@ def test_nobody_takes_over_a_source_that_somebody_needs_for_the_opposite(other: 
     assert actions == [OFF, taken]
 
 
-def test_a_zone_on_its_ramp_takes_nothing_over() -> None:
+@pytest.mark.parametrize(
+    ("is_ramp", "doses", "taken"),
+    [(False, -0.7, HEAT), (False, -0.9, OFF), (True, 0.0, OFF), (True, 0.4, OFF), (True, 0.6, HEAT)],
+)
+def test_a_zone_on_its_ramp_takes_over_only_what_it_is_owed(doses: float, taken: HvacAction, *, is_ramp: bool) -> None:
     climate = home(2, SourceSettings(kind=SourceKind.HEAT_PUMP))
     state = just_started(climate, 0)
     running = msgspec.structs.replace(state.source, guard=Guard(is_on=True, changed_ms=0))
     wishes = [ZoneWish(OFF, 0.0, 0.0, False, "idle"), ZoneWish(OFF, 0.5, 0.1, False, "idle")]
-    for is_ramp, taken in ((True, OFF), (False, HEAT)):
-        zone = msgspec.structs.replace(state.zones[1], is_ramp=is_ramp)
-        given_state = msgspec.structs.replace(state, direction=HEAT, zones=(state.zones[0], zone), source=running)
-        actions, reasons = [OFF, OFF], ["idle", "idle"]
-        house._hand_over(given_state, climate, wishes, actions, reasons, 10**6)
-        assert actions == [OFF, taken]
+    owed = LawState(owed_s=doses * climate.zones[1].law.dose_s(0.5))
+    zone = msgspec.structs.replace(state.zones[1], is_ramp=is_ramp, law=owed)
+    given_state = msgspec.structs.replace(state, direction=HEAT, zones=(state.zones[0], zone), source=running)
+    actions, reasons = [OFF, OFF], ["idle", "idle"]
+    house._hand_over(given_state, climate, wishes, actions, reasons, 10**6)
+    assert actions == [OFF, taken]
 
 
 @pytest.mark.parametrize("before", [HEAT, COOL])

@@ -67,6 +67,20 @@ def test_how_long_a_sensor_has_been_lost_outlives_a_restart(boot: str, *, is_kno
     assert restarted(again, Moment(boot, later_ms, None), Moment("last", 0, None)).state.zones[0].lost_ms is None
 
 
+@pytest.mark.parametrize(("away_h", "is_known"), [(2, True), (3, False)])
+def test_walls_do_not_change_in_a_short_absence(away_h: int, *, is_known: bool) -> None:
+    control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
+    for minute in range(60):
+        value_c = 17.0 if minute == 0 else 21.0
+        control.step(Moment("b", minute * 60_000, UTC_MS), {"t": Observed(value_c, minute * 60_000)})
+    walls_c = control.state.zones[0].walls_c
+    assert walls_c is not None
+    assert 17.2 < walls_c < 18.0
+    written = Moment("b", H_MS, UTC_MS)
+    again = restarted(control, written, Moment("next", 0, UTC_MS + away_h * H_MS))
+    assert again.state.zones[0].walls_c == (walls_c if is_known else None)
+
+
 def test_a_clock_that_was_set_back_makes_no_loss_shorter() -> None:
     control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
     control.step(Moment("b", 0, UTC_MS), {})
