@@ -409,6 +409,18 @@ def test_a_home_that_only_heats_needs_no_such_rest() -> None:
     assert just_started(home(can_cool=False), 0).direction is HEAT
 
 
+def test_a_decision_that_comes_hours_late_counts_as_ten_minutes() -> None:
+    bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, stages=2, limits=GuardLimits(0.0, 0.0, 6))))
+    bench.run(inputs(15.0), minutes=4)
+    before = bench.state.zones[0]
+    made = bench.step(inputs(15.0), dt_s=36_000.0)
+    assert made.demand.source is not None
+    assert (made.demand.source.action, made.demand.source.stage) == (HEAT, 1)
+    after = bench.state.zones[0]
+    assert after.mean_duty - before.mean_duty == pytest.approx(600.0 / 86_400.0, rel=0.01)
+    assert after.watch.on_s - before.watch.on_s == 600.0
+
+
 values = st.one_of(st.none(), st.floats(-5.0, 45.0))
 zone_inputs = st.builds(
     lambda value_c, mode, heat_c, gap_k: inputs(value_c, mode, Setpoints(heat_c, heat_c + gap_k), coldest_c=value_c),
