@@ -234,6 +234,38 @@ def test_in_auto_a_room_is_not_cooled_beside_a_cold_one(needy_c: tuple[float, ..
     assert bench.run(inputs(30.0, Mode.COOL, needy_c=needy_c), minutes=40).demand.zones == {"z0": COOL}
 
 
+def test_frost_comes_before_any_cooling_however_little_it_is() -> None:
+    bench = Bench(home(2), last=COOL)
+    hot, frost = inputs(30.0, Mode.COOL), inputs(5.9, Mode.OFF)
+    assert bench.run(inputs(19.5), hot, minutes=30).demand.zones == {"z0": OFF, "z1": COOL}
+    assert bench.run(frost, hot, minutes=15).demand.zones == {"z0": HEAT, "z1": OFF}
+
+
+@pytest.mark.parametrize("value_c", [4.0, None])
+def test_a_zone_that_cannot_heat_is_not_asked_to_by_frost_or_habit(value_c: float | None) -> None:
+    (zone,) = home().zones
+    bench = Bench(ClimateSettings(zones=(msgspec.structs.replace(zone, can_heat=False),)))
+    # It could when this was written down.
+    state = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.3)
+    bench.state = msgspec.structs.replace(bench.state, zones=(state,))
+    for mode in Mode:
+        made = bench.run(inputs(value_c, mode, coldest_c=4.0, others_c=(4.0,)), minutes=10)
+        assert made.demand.zones == {"z0": OFF}
+        assert "frost" not in made.reasons[0]
+
+
+def test_what_is_given_or_kept_back_blindly_says_nothing_of_the_need() -> None:
+    bench = Bench(home())
+    zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.2)
+    bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
+    for blind in (inputs(None, Mode.OFF), inputs(None, Mode.OFF, coldest_c=4.0, others_c=(4.0,)), inputs(None)):
+        bench.run(blind, minutes=600)
+        assert bench.state.zones[0].mean_duty == 0.2
+    # What it sees does.
+    bench.run(inputs(25.0), minutes=24 * 60)
+    assert bench.state.zones[0].mean_duty < 0.08
+
+
 def test_heating_comes_first_where_nobody_knows_what_was_before() -> None:
     bench = Bench(home(2), last=OFF)
     bench.run(inputs(30.0, Mode.COOL), inputs(19.2), minutes=9)
@@ -260,6 +292,22 @@ def test_the_source_runs_while_any_zone_takes_heat_and_its_minimum_time_finds_a_
     made = bench.run(inputs(22.0), inputs(25.0), minutes=6)
     assert made.demand.source is not None
     assert not made.demand.source.is_pump_on
+
+
+@pytest.mark.parametrize(("room_c", "minutes"), [(30.0, 4), (16.1, 4), (16.0, 0)])
+def test_the_source_cools_on_for_its_second_stage_unless_a_room_is_at_its_limit(room_c: float, minutes: int) -> None:
+    bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, stages=2)), last=COOL)
+    for _ in range(60):
+        asked = bench.step(inputs(30.0, Mode.COOL)).demand.source
+        assert asked is not None
+        if asked.stage == 2:
+            break
+    went_on = 0
+    for _ in range(10):
+        made = bench.step(inputs(room_c, Mode.OFF if room_c > 16.0 else Mode.COOL, Setpoints(5.0, 10.0)))
+        assert made.demand.source is not None
+        went_on += made.demand.source.action is COOL
+    assert went_on == minutes
 
 
 @pytest.mark.parametrize("helper", ["stage2", "aux"])
@@ -464,7 +512,9 @@ sources = st.builds(
 def test_no_sequence_of_wishes_breaks_a_rule(
     source: SourceSettings, steps: list[tuple[list[ZoneInputs], float]]
 ) -> None:
-    bench = Bench(home(3, source))
+    every, heats, cools = home(3, source).zones
+    able = (every, msgspec.structs.replace(heats, can_cool=False), msgspec.structs.replace(cools, can_heat=False))
+    bench = Bench(ClimateSettings(zones=able, source=source))
     for zones, for_s in steps:
         # A hub decides every ten seconds; what lasts longer than a rest is never one step.
         count = math.ceil(for_s / 500.0)
