@@ -389,6 +389,11 @@ def test_the_reversing_valve_has_turned_before_the_compressor_starts(rest_s: flo
     assert starts == 4
 
 
+def test_a_boiler_waits_for_no_reversing_valve() -> None:
+    bench = Bench(home(1, SourceSettings(kind=SourceKind.BOILER, is_valve_on_in_heating=True)))
+    assert bench.run(inputs(15.0), minutes=10).demand.zones == {"z0": HEAT}
+
+
 def test_zones_take_turns_so_that_the_source_runs_on() -> None:
     source = SourceSettings(kind=SourceKind.BOILER, limits=GuardLimits(60.0, 300.0, 6))
     bench = Bench(home(2, source))
