@@ -6,9 +6,9 @@ import pytest
 from agent.climate.control import Control, Observed
 from agent.climate.guard import Guard
 from agent.climate.holds import Program
-from agent.climate.kept import Kept, KeptZone
+from agent.climate.kept import Kept, KeptZone, first_program
 from agent.climate.law import LawState
-from agent.climate.model import Moment
+from agent.climate.model import Mode, Moment
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.climate.source import SourceState
 from agent.climate.zone import ZoneState
@@ -119,3 +119,14 @@ def test_a_start_that_was_written_with_a_later_time_than_its_file_is_as_new_as_c
     saved = Kept("b", 1000, {"z": KeptZone(Program(), guard=Guard(False, 9000, (500, 9000)))})
     (zone,) = Control(home(), saved, Moment("next", 2000, None)).state.zones
     assert zone.guard.starts_ms == (1500, 2000, 2000)
+
+
+def test_a_zone_that_nobody_has_told_anything_does_what_it_can() -> None:
+    (zone,) = home().zones
+    cools = msgspec.structs.replace(zone, can_heat=False, can_cool=True)
+    assert [first_program(each).mode for each in (zone, cools)] == [Mode.HEAT, Mode.COOL]
+    made = Control(ClimateSettings(zones=(cools,)), Kept(), Moment("b", 0, None))
+    step = [
+        made.step(Moment("b", minute * 60_000, None), {"t": Observed(30.0, minute * 60_000)}) for minute in range(9)
+    ]
+    assert step[-1].demand.zones == {"z": HvacAction.COOL}
