@@ -117,6 +117,58 @@ def test_frost_elsewhere_never_overheats_a_room_that_nobody_measures(others_c: t
     assert on / (24 * 60) == pytest.approx(share, abs=0.03)
 
 
+@pytest.mark.parametrize(("value_c", "coldest_c"), [(20.0, 4.0), (6.5, None), (6.0, None)])
+def test_there_is_no_frost_in_a_room_that_is_measured_and_has_none(value_c: float, coldest_c: float | None) -> None:
+    made = Bench(home()).run(inputs(value_c, Mode.OFF, coldest_c=coldest_c), minutes=30)
+    assert made.demand.zones == {"z0": OFF}
+    assert "frost" not in made.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("others_c", "warmest_c", "share"), [((), None, 50), ((), 20.0, 32), ((13.0, 18.0, 30.0), 25.0, 36)]
+)
+def test_a_doubted_sensor_that_says_frost_counts_as_much_as_the_rest_of_the_home(
+    others_c: tuple[float, ...], warmest_c: float | None, share: int
+) -> None:
+    room = Room(None, 0.0, 0, 2.0, "it jumped", warmest_c=warmest_c)
+    doubted = msgspec.structs.replace(inputs(None, Mode.OFF, coldest_c=2.0, others_c=others_c), room=room)
+    made = Bench(home()).run(doubted, minutes=5)
+    assert made.reasons[0].startswith(f"frost protection at {share}%: 2.0 °C perhaps")
+
+
+@pytest.mark.parametrize(("others_c", "mean_duty", "actions"), [((4.0,), 0.0, [HEAT, OFF]), ((9.0,), 0.3, [OFF, COOL])])
+def test_blindly_only_frost_comes_before_cooling(
+    others_c: tuple[float, ...], mean_duty: float, actions: list[HvacAction]
+) -> None:
+    bench = Bench(home(2), last=COOL)
+    zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=mean_duty)
+    bench.state = msgspec.structs.replace(bench.state, zones=(zone, bench.state.zones[1]))
+    hot, blind = inputs(30.0, Mode.COOL), inputs(None, coldest_c=others_c[0], others_c=others_c)
+    bench.run(inputs(25.0), hot, minutes=20)
+    seen = [list(bench.step(blind, hot).demand.zones.values()) for _ in range(60)]
+    assert actions in seen
+    assert ([HEAT, OFF] in seen) == (actions == [HEAT, OFF])
+
+
+@pytest.mark.parametrize("mode", [Mode.OFF, Mode.COOL])
+def test_a_zone_that_is_not_to_be_heated_is_not_heated_blindly(mode: Mode) -> None:
+    bench = Bench(home())
+    zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.3)
+    bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
+    for _ in range(120):
+        assert bench.step(inputs(None, mode)).demand.zones == {"z0": OFF}
+
+
+@pytest.mark.parametrize(("value_c", "mode"), [(5.0, Mode.OFF), (5.0, Mode.COOL), (15.0, Mode.AUTO), (15.0, Mode.HEAT)])
+def test_heat_that_does_not_come_is_told_whatever_asks_for_it(value_c: float, mode: Mode) -> None:
+    bench = Bench(home())
+    bench.run(inputs(value_c, mode), minutes=140)
+    assert bench.state.zones[0].watch.is_failing
+    # Not to be heated any more: nothing is known of it.
+    bench.run(inputs(15.0, Mode.OFF), minutes=10)
+    assert not bench.state.zones[0].watch.is_failing
+
+
 def test_frost_elsewhere_is_believed_less_from_the_second_day_on() -> None:
     bench = Bench(home())
     blind = inputs(None, Mode.OFF, coldest_c=4.0, others_c=(4.0,))
@@ -205,6 +257,36 @@ def test_auto_heats_and_cools_with_a_rest_between() -> None:
     assert bench.run(inputs(28.0, Mode.AUTO), minutes=60).demand.zones == {"z0": COOL}
 
 
+def test_auto_turns_back_to_heating_only_after_a_rest_and_well_below_the_cooling_setpoint() -> None:
+    bench = Bench(home(), last=COOL)
+    close = Setpoints(25.0, 26.0)
+    assert bench.run(inputs(28.0, Mode.AUTO), minutes=40).demand.zones == {"z0": COOL}
+    for value_c, minutes, direction in ((24.9, 28, COOL), (24.9, 10, HEAT)):
+        bench.run(inputs(value_c, Mode.AUTO, close), minutes=minutes)
+        assert bench.state.zones[0].direction is direction
+    bench.run(inputs(28.0, Mode.AUTO), minutes=60)
+    bench.run(inputs(25.1, Mode.AUTO, Setpoints(25.5, 26.5)), minutes=20)
+    assert bench.state.zones[0].direction is COOL
+    bench.run(inputs(25.6, Mode.AUTO, Setpoints(25.7, 26.5)), minutes=60)
+    assert bench.state.zones[0].direction is COOL
+
+
+@pytest.mark.parametrize(("mode", "setpoint_c", "duty"), [(Mode.HEAT, 20.0, 0.4), (Mode.COOL, 26.0, 0.0)])
+def test_what_a_recovery_needs_is_added_to_heating_and_to_nothing_else(
+    mode: Mode, setpoint_c: float, duty: float
+) -> None:
+    made = Bench(home()).step(msgspec.structs.replace(inputs(setpoint_c, mode), feed_forward=0.4))
+    assert made.wishes[0].duty == pytest.approx(duty)
+
+
+def test_what_keeps_a_room_warm_says_nothing_of_what_keeps_it_cool() -> None:
+    bench = Bench(home())
+    zone = bench.state.zones[0]
+    warm = msgspec.structs.replace(zone, law=msgspec.structs.replace(zone.law, integral=0.9))
+    bench.state = msgspec.structs.replace(bench.state, zones=(warm,))
+    assert bench.step(inputs(26.0, Mode.COOL)).wishes[0].duty == 0.0
+
+
 def test_zones_that_want_the_opposite_take_turns() -> None:
     bench = Bench(home(2))
     made = bench.run(inputs(15.0), inputs(30.0, Mode.COOL), minutes=30)
@@ -264,6 +346,11 @@ def test_what_is_given_or_kept_back_blindly_says_nothing_of_the_need() -> None:
     # What it sees does.
     bench.run(inputs(25.0), minutes=24 * 60)
     assert bench.state.zones[0].mean_duty < 0.08
+
+
+def test_in_auto_no_room_is_cooled_beside_one_below_its_own_heating_setpoint() -> None:
+    made = Bench(home(), last=COOL).run(inputs(30.0, Mode.AUTO, Setpoints(24.0, 26.0), needy_c=(23.9,)), minutes=40)
+    assert made.demand.zones == {"z0": OFF}
 
 
 def test_heating_comes_first_where_nobody_knows_what_was_before() -> None:
