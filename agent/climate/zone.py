@@ -134,24 +134,26 @@ def wish(
     known_c = inputs.coldest_c if value_c is None else inputs.room.coldest_c
     is_frost = _is_frost(state, settings, known_c)
     frost_ms = None if not is_frost else now_ms if state.frost_ms is None else state.frost_ms
-    if value_c is None:
-        lost_ms = now_ms if state.lost_ms is None else state.lost_ms
+    # One sensor says frost, another one that it is too hot: whichever lies, a little heat does the least harm.
+    is_torn = is_frost and _is_hot(settings, inputs.room)
+    lost_ms = None if value_c is not None else now_ms if state.lost_ms is None else state.lost_ms
+    if value_c is None or is_torn:
         chosen = _blind(
             state,
             settings,
             inputs,
-            lost_for_s=(now_ms - lost_ms) / 1000.0,
+            lost_for_s=0.0 if lost_ms is None else (now_ms - lost_ms) / 1000.0,
             dt_s=dt_s,
             frost_c=known_c if is_frost else None,
             frost_for_s=0.0 if frost_ms is None else (now_ms - frost_ms) / 1000.0,
         )
     else:
-        lost_ms = None
         chosen = _seeing(state, settings, inputs, value_c, now_ms=now_ms, dt_s=dt_s)
     law_state, direction, wanted = chosen
-    if is_frost and settings.can_heat and value_c is not None:
+    if is_frost and settings.can_heat and value_c is not None and not is_torn:
         wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
-    wanted = _within_limits(settings, wanted, inputs.room, state.action)
+    if not is_torn:
+        wanted = _within_limits(settings, wanted, inputs.room, state.action)
     seen = state.watch
     if value_c is not None:
         seen = watch.step(
@@ -175,7 +177,9 @@ def wish(
         is_ramp=inputs.is_ramp,
         lost_ms=lost_ms,
         # What was given blindly says nothing of the need.
-        mean_duty=state.mean_duty if value_c is None else state.mean_duty + kept * (was_heated - state.mean_duty),
+        mean_duty=state.mean_duty
+        if value_c is None or is_torn
+        else state.mean_duty + kept * (was_heated - state.mean_duty),
         watch=seen,
     )
     return after, wanted
@@ -203,7 +207,9 @@ def _blind(
         inputs.room,
         mean_duty=state.mean_duty,
         lost_for_s=lost_for_s,
-        can_act=settings.can_heat and inputs.in_force.mode in {Mode.HEAT, Mode.AUTO},
+        can_act=settings.can_heat
+        and inputs.in_force.mode in {Mode.HEAT, Mode.AUTO}
+        and not _is_hot(settings, inputs.room),
     )
     is_urgent = False
     if frost_c is not None and settings.can_heat:
@@ -223,11 +229,11 @@ def _blind(
 def _middle_c(inputs: ZoneInputs, frost_c: float) -> float:
     """Return how warm it is about here, where nobody can tell.
 
-    It is the middle of the other zones, else what the zone's warmest sensor says. A zone with a sensor of its own that
-    may be right counts that as much.
+    It is the middle of the other zones, else what the zone's warmest sensor says: that it is mild here, at most. A zone
+    with a sensor of its own that may be right counts that as much.
     """
-    own_c, others_c = inputs.room.coldest_c, inputs.others_c
-    beside_c = others_c[len(others_c) // 2] if others_c else inputs.room.warmest_c
+    own_c, others_c, warmest_c = inputs.room.coldest_c, inputs.others_c, inputs.room.warmest_c
+    beside_c = others_c[len(others_c) // 2] if others_c else None if warmest_c is None else min(warmest_c, blind.MILD_C)
     if own_c is None or beside_c is None:
         return next((known_c for known_c in (own_c, beside_c) if known_c is not None), frost_c)
     return (own_c + beside_c) / 2.0
@@ -300,9 +306,13 @@ def _direction(
     return _COOL if has_rested and value_c > cool_c else _HEAT
 
 
+def _is_hot(settings: ZoneSettings, room: Room) -> bool:
+    return room.warmest_c is not None and room.warmest_c >= settings.over_c
+
+
 def _within_limits(settings: ZoneSettings, wanted: ZoneWish, room: Room, doing: HvacAction) -> ZoneWish:
     """Return what is left of a wish: the warmest sensor ends heating, the coldest ends cooling, not their mean."""
-    is_hot = room.warmest_c is not None and room.warmest_c >= settings.over_c
+    is_hot = _is_hot(settings, room)
     is_cold = room.coldest_c is not None and room.coldest_c <= settings.under_c
     is_at_limit = (is_hot and doing is _HEAT) or (is_cold and doing is _COOL)
     if wanted.action is _HEAT and is_hot:

@@ -46,6 +46,6 @@ def test_a_restart_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_limit_that_does_not_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zone, "_within_limits", lambda settings, wanted, room, doing: wanted)
+    monkeypatch.setattr(zone, "_is_hot", lambda settings, room: False)
     monkeypatch.setattr(zone, "_is_frost", lambda state, settings, known_c: known_c is not None)
     assert any("above the limit" in text for text in Year(1, days=3).run().broken)

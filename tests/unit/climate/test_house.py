@@ -196,15 +196,33 @@ def test_above_the_limit_nothing_heats() -> None:
     assert "the limit is 30.0" in made.reasons[0]
 
 
-@pytest.mark.parametrize("mode", [Mode.HEAT, Mode.OFF])
-def test_the_upper_limit_goes_by_the_warmest_sensor(mode: Mode) -> None:
+def test_the_upper_limit_goes_by_the_warmest_sensor() -> None:
     """Found by review: one of two drifted down, and the room was held at 57 °C for a mean of 20."""
-    made_for = inputs(5.0, mode)
+    made_for = inputs(8.0)
     bench = Bench(home())
     hot = msgspec.structs.replace(made_for, room=msgspec.structs.replace(made_for.room, warmest_c=30.0))
     made = bench.run(hot, minutes=10)
     assert made.demand.zones == {"z0": OFF}
     assert made.reasons[0] == "off: 30.0 °C, the limit is 30.0"
+
+
+@pytest.mark.parametrize("mode", [Mode.HEAT, Mode.OFF, Mode.COOL])
+@pytest.mark.parametrize("value_c", [None, 3.0])
+@pytest.mark.parametrize(("others_c", "share"), [((), 0.30), ((4.0,), 0.5), ((19.0,), 0.32), ((24.0, 25.0), 0.21)])
+def test_frost_at_one_sensor_and_heat_at_the_other_is_heated_a_little(
+    mode: Mode, value_c: float | None, others_c: tuple[float, ...], share: float
+) -> None:
+    """Which of the two lies nobody knows: a hot sensor must not let the room freeze, a cold one not make it hotter."""
+    torn = inputs(3.0, mode, others_c=others_c)
+    room = msgspec.structs.replace(torn.room, value_c=value_c, coldest_c=3.0, warmest_c=35.0, problem="a and b differ")
+    torn = msgspec.structs.replace(torn, room=room)
+    if value_c is None:
+        torn = msgspec.structs.replace(torn, coldest_c=3.0)
+    bench = Bench(home())
+    on = sum(bench.step(torn).demand.zones["z0"] is HEAT for _ in range(20 * 60))
+    assert on / (20 * 60) == pytest.approx(share, abs=0.03)
+    assert "frost protection at" in bench.step(torn).reasons[0]
+    assert "a and b differ" in bench.step(torn).reasons[0]
 
 
 def test_the_lower_limit_goes_by_the_coldest_sensor() -> None:
