@@ -42,6 +42,9 @@ def test_the_first_value_is_believed_until_another_contradicts_it() -> None:
 def test_after_an_hour_it_is_firm() -> None:
     assert after(None, *[20.0] * 60).since_ms == 0
     assert after(None, *[20.0] * 61).since_ms is None
+    late = Belief(20.0, 9 * H_MS, since_ms=9 * H_MS)
+    assert after(late, *[20.0] * 59).since_ms == 9 * H_MS
+    assert after(late, *[20.0] * 60).since_ms is None
 
 
 @pytest.mark.parametrize("value_c", [85.0, -127.0, float("nan")])

@@ -17,6 +17,7 @@ def room(*samples: Sample, house_c: float | None = None) -> Room:
 def test_several_count_by_their_weight() -> None:
     fused = room(Sample("a", 20.0, 0.0, weight=3.0), Sample("b", 22.0, 10.0))
     assert (fused.value_c, fused.used, fused.coldest_c, fused.age_s) == (20.5, 2, 20.0, 0.0)
+    assert fused.problem == ""
 
 
 def test_an_old_one_fades_before_it_falls_out() -> None:
