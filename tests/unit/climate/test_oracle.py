@@ -25,11 +25,12 @@ def zones(**actions: HvacAction) -> HvacDemand:
     ("demands", "rule"),
     [
         ([(0, zones(a=HEAT, b=COOL))], "heat and cool together"),
-        ([(0, zones(a=HEAT)), (3, zones()), (4, zones(b=COOL))], "rest between heat and cool"),
+        ([(5, zones(a=HEAT)), (8, zones()), (9, zones(b=COOL))], "rest between heat and cool"),
         ([(0, zones(a=HEAT)), (2, zones())], "minimum on time"),
         ([(0, zones(a=HEAT)), (5, zones()), (7, zones(a=HEAT))], "minimum off time"),
         ([(minute, zones(a=HEAT) if minute % 10 < 5 else zones()) for minute in range(0, 30, 5)], "starts an hour"),
         ([(0, zones(c=COOL))], "a zone does what it cannot"),
+        ([(0, zones(d=HEAT))], "a zone does what it cannot"),
         ([(0, HvacDemand({}, ON))], "a source that is not there"),
     ],
 )
@@ -39,6 +40,7 @@ def test_each_broken_rule_is_found(demands: list[tuple[int, HvacDemand]], rule: 
             ZoneSettings(zone_id="a", can_cool=True, limits=LIMITS),
             ZoneSettings(zone_id="b", can_cool=True, limits=LIMITS),
             ZoneSettings(zone_id="c", limits=LIMITS),
+            ZoneSettings(zone_id="d", can_heat=False, can_cool=True, limits=LIMITS),
         )
     )
     oracle = SafetyOracle(settings)
@@ -55,6 +57,7 @@ def test_each_broken_rule_is_found(demands: list[tuple[int, HvacDemand]], rule: 
         (HvacDemand({"a": HEAT}, SourceDemand()), "source and zones"),
         (HvacDemand({}, ON), "source and zones"),
         (HvacDemand({"a": HEAT}, SourceDemand(HEAT, 1)), "source without pump"),
+        (HvacDemand({"a": HEAT}, SourceDemand(COOL, 1, is_pump_on=True)), "heat and cool together"),
     ],
 )
 def test_each_broken_rule_of_a_source_is_found(demand: HvacDemand, rule: str) -> None:
@@ -77,13 +80,15 @@ AUX = msgspec.structs.replace(HEATS, is_aux_on=True)
 
 
 def played(
-    demands: Sequence[tuple[int, SourceDemand]], source: SourceSettings = PUMP, room_c: float = 20.0
+    demands: Sequence[tuple[int, SourceDemand]], source: SourceSettings = PUMP, room_c: float | None = 20.0
 ) -> Counter[str]:
     """Return which rules a home breaks whose source is told such things, at what minutes."""
     zone = ZoneSettings(zone_id="a", can_cool=True, limits=GuardLimits(0.0, 0.0, 60))
     oracle = SafetyOracle(ClimateSettings(zones=(zone,), source=source))
     for minute, demand in demands:
-        oracle.applied(HvacDemand({"a": demand.action}, demand), minute * MIN_MS, {"a": room_c})
+        oracle.applied(
+            HvacDemand({"a": demand.action}, demand), minute * MIN_MS, None if room_c is None else {"a": room_c}
+        )
     return oracle.broken
 
 
@@ -169,6 +174,8 @@ def test_only_a_room_at_its_limit_excuses_that_what_helps_the_source_ends_early(
 ) -> None:
     demands = [(0, REST), (1, HEATS), (21, helping), (22, REST)]
     assert played(demands, room_c=room_c)["minimum on time"] == broken
+    # Rooms of which nothing is known excuse nothing.
+    assert played(demands, room_c=None)["minimum on time"] == 1
 
 
 @pytest.mark.parametrize(
@@ -180,7 +187,7 @@ def test_only_a_room_at_its_limit_excuses_that_what_helps_the_source_ends_early(
         ([0, 10, 20, 30, 40], {"starts an hour": 1}),
     ],
 )
-@pytest.mark.parametrize("room_c", [20.0, 29.0])
+@pytest.mark.parametrize("room_c", [20.0, 30.0])
 def test_the_source_has_its_minimum_times(minutes: list[int], broken: dict[str, int], room_c: float) -> None:
     demands = [(minute, HEATS if number % 2 == 0 else REST) for number, minute in enumerate(minutes)]
     assert played([(-1, REST), *demands], room_c=room_c) == broken
@@ -208,3 +215,12 @@ def test_a_hub_that_dies_breaks_no_minimum_on_time_but_its_next_start_must_wait(
     assert oracle.broken == {}
     oracle.applied(zones(a=HEAT), 2 * MIN_MS)
     assert oracle.broken == {"minimum off time": 1}
+
+
+def test_what_was_off_when_the_hub_died_has_rested_all_the_while() -> None:
+    oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", limits=LIMITS),)))
+    oracle.applied(zones(a=HEAT), 0)
+    oracle.applied(zones(), 5 * MIN_MS)
+    oracle.killed(7 * MIN_MS)
+    oracle.applied(zones(a=HEAT), 8 * MIN_MS)
+    assert oracle.broken == {}
