@@ -443,6 +443,16 @@ def test_the_source_runs_on_for_what_helps_it_unless_a_room_is_at_its_limit(
     assert went_on == minutes
 
 
+def test_a_room_at_its_limit_ends_what_helps_the_source_but_not_the_source_before_its_time() -> None:
+    bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, stages=2, stage2_after_s=0.0)))
+    asked = None
+    while asked is None or asked.action is OFF:
+        asked = bench.step(inputs(15.0)).demand.source
+    assert asked.stage == 2
+    sources = [bench.step(inputs(30.0)).demand.source for _ in range(6)]
+    assert [source.action for source in sources if source] == [HEAT] * 4 + [OFF] * 2
+
+
 def test_auxiliary_heat_helps_by_failure_only_where_no_zone_gets_warmer() -> None:
     """Found by review: a zone that failed and was switched off had the auxiliary run for all others for ever."""
     source = SourceSettings(kind=SourceKind.HEAT_PUMP, has_aux=True, aux_error_k=9.0)
