@@ -561,6 +561,36 @@ def test_a_zone_on_its_ramp_takes_nothing_over() -> None:
         assert actions == [OFF, taken]
 
 
+@pytest.mark.parametrize(
+    ("owed_s", "rested_s", "is_running", "taker"),
+    [
+        ((50.0, 90.0, 20.0), (999.0, 999.0, 999.0), True, 1),
+        ((50.0, 90.0, 20.0), (999.0, 179.0, 999.0), True, 0),
+        ((50.0, 90.0, 20.0), (999.0, 180.0, 999.0), True, 1),
+        ((50.0, 90.0, 20.0), (99.0, 99.0, 99.0), True, None),
+        ((50.0, 90.0, 20.0), (999.0, 999.0, 999.0), False, None),
+    ],
+)
+def test_the_neediest_of_those_that_have_rested_takes_over_a_source_that_runs(
+    owed_s: tuple[float, ...], rested_s: tuple[float, ...], is_running: bool, taker: int | None
+) -> None:
+    climate = home(3, SourceSettings(kind=SourceKind.HEAT_PUMP))
+    state, now_ms = just_started(climate, 0), 10**6
+    zones = tuple(
+        msgspec.structs.replace(
+            zone,
+            guard=Guard(is_on=False, changed_ms=now_ms - round(rest_s * 1000)),
+            law=msgspec.structs.replace(zone.law, owed_s=owed),
+        )
+        for zone, owed, rest_s in zip(state.zones, owed_s, rested_s, strict=True)
+    )
+    running = msgspec.structs.replace(state.source, guard=Guard(is_on=is_running, changed_ms=0))
+    state = msgspec.structs.replace(state, direction=HEAT, zones=zones, source=running)
+    actions, reasons = [OFF] * 3, ["idle"] * 3
+    house._hand_over(state, climate, [ZoneWish(OFF, 0.5, 0.1, False, "idle")] * 3, actions, reasons, now_ms)
+    assert actions == [HEAT if number == taker else OFF for number in range(3)]
+
+
 @pytest.mark.parametrize("before", [HEAT, COOL])
 def test_after_a_start_nobody_knows_what_was_before_and_a_rest_comes_first(before: HvacAction) -> None:
     """Found by the soak, seed 2: it had cooled, was killed, and heated seven minutes later."""
