@@ -97,7 +97,9 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
         zones.append(after)
         wishes.append(wanted)
     chosen = _chosen(state, wishes)
-    direction, hindrance = _direction(state, settings, chosen, now_ms)
+    # What is on has been so until now, not only until the last decision.
+    acted_ms = now_ms if any(before.action is not _OFF for before in state.zones) else state.acted_ms
+    direction, hindrance = _direction(state, settings, chosen, acted_ms, now_ms)
     actions: list[HvacAction] = []
     reasons: list[str] = []
     for before, zone_settings, wanted in zip(zones, settings.zones, wishes, strict=True):
@@ -125,7 +127,7 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
         source=source_state,
         at_ms=now_ms,
         direction=state.direction if acted is _OFF else acted,
-        acted_ms=state.acted_ms if acted is _OFF else now_ms,
+        acted_ms=acted_ms if acted is _OFF else now_ms,
     )
     names = [zone_settings.zone_id for zone_settings in settings.zones]
     demand = HvacDemand(dict(zip(names, actions, strict=True)), source_demand)
@@ -152,11 +154,13 @@ def _chosen(state: HouseState, wishes: Sequence[ZoneWish]) -> HvacAction:
     return HvacAction.HEAT if HvacAction.HEAT in wanted else HvacAction.COOL
 
 
-def _direction(state: HouseState, settings: ClimateSettings, chosen: HvacAction, now_ms: int) -> tuple[HvacAction, str]:
+def _direction(
+    state: HouseState, settings: ClimateSettings, chosen: HvacAction, acted_ms: int | None, now_ms: int
+) -> tuple[HvacAction, str]:
     """Return what the home may do now, and why not where it may not do what is wanted."""
-    if chosen is _OFF or chosen is state.direction or state.acted_ms is None:
+    if chosen is _OFF or chosen is state.direction or acted_ms is None:
         return chosen, ""
-    rest_ms = state.acted_ms + round(settings.source.changeover_s * 1000) - now_ms
+    rest_ms = acted_ms + round(settings.source.changeover_s * 1000) - now_ms
     if rest_ms > 0:
         return _OFF, f"rest between heating and cooling, {-(-rest_ms // 1000)} s to go"
     return chosen, ""

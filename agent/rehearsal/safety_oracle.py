@@ -52,6 +52,7 @@ class SafetyOracle:
         }
         self._direction = HvacAction.OFF
         self._acted_ms: int | None = None
+        self._is_acting = False
         self._is_valve_on = False
         self.broken: Counter[str] = Counter()
         self.examples: list[Broken] = []
@@ -67,6 +68,9 @@ class SafetyOracle:
             rooms_c: What the hub can honestly know of each room now; without it, limits are not looked at.
         """
         self.steps += 1
+        if self._is_acting:
+            # What was asked last was done until now.
+            self._acted_ms = at_ms
         actions = set(demand.zones.values()) | ({demand.source.action} if demand.source else set())
         if {HvacAction.HEAT, HvacAction.COOL} <= actions:
             self._break("heat and cool together", at_ms, str(demand))
@@ -80,6 +84,7 @@ class SafetyOracle:
             ):
                 self._break("rest between heat and cool", at_ms, f"{at_ms - self._acted_ms} ms")
             self._direction, self._acted_ms = action, at_ms
+        self._is_acting = actions != {HvacAction.OFF}
         for zone in self._settings.zones:
             action = demand.zones.get(zone.zone_id, HvacAction.OFF)
             self._switch(
@@ -98,6 +103,8 @@ class SafetyOracle:
 
     def killed(self, at_ms: int) -> None:
         """Note that the hub stopped, was killed or lost its power: all outputs fall off, minimum times or not."""
+        if self._is_acting:
+            self._is_acting, self._acted_ms = False, at_ms
         for switch in self._switches.values():
             if switch.is_on:
                 switch.is_on = False

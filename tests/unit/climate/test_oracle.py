@@ -26,6 +26,9 @@ def zones(**actions: HvacAction) -> HvacDemand:
     [
         ([(0, zones(a=HEAT, b=COOL))], "heat and cool together"),
         ([(5, zones(a=HEAT)), (8, zones()), (9, zones(b=COOL))], "rest between heat and cool"),
+        ([(0, zones(a=HEAT)), (3, zones()), (4, zones(b=COOL))], "rest between heat and cool"),
+        ([(0, zones(a=HEAT)), (30, zones(b=COOL))], "rest between heat and cool"),
+        ([(0, zones(a=HEAT)), (30, zones()), (39, zones(b=COOL))], "rest between heat and cool"),
         ([(0, zones(a=HEAT)), (2, zones())], "minimum on time"),
         ([(0, zones(a=HEAT)), (5, zones()), (7, zones(a=HEAT))], "minimum off time"),
         ([(minute, zones(a=HEAT) if minute % 10 < 5 else zones()) for minute in range(0, 30, 5)], "starts an hour"),
