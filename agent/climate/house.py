@@ -108,7 +108,9 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
         reasons.append(reason)
     source_state, source_demand = state.source, None
     if settings.source.kind is not SourceKind.NONE:
-        _with_source(state, settings, wishes, actions, reasons, now_ms)
+        # What a zone's controller is set for now: one that has just turned to cooling takes over no heat.
+        directions = [after.direction for after in zones]
+        _with_source(state, settings, wishes, directions, actions, reasons, now_ms)
         made = next((action for action in actions if action is not _OFF), _OFF)
         need = Need(
             made,
@@ -194,12 +196,13 @@ def _with_source(
     state: HouseState,
     settings: ClimateSettings,
     wishes: Sequence[ZoneWish],
+    directions: Sequence[HvacAction],
     actions: list[HvacAction],
     reasons: list[str],
     now_ms: int,
 ) -> None:
     """Let the zones do only what the source can: changes `actions` and `reasons`."""
-    _hand_over(state, settings, wishes, actions, reasons, now_ms)
+    _hand_over(state, settings, wishes, directions, actions, reasons, now_ms)
     is_wanted = any(action is not _OFF for action in actions)
     is_on, why = guard.allowed(state.source.guard, settings.source.limits, now_ms, is_wanted=is_wanted)
     made = next((action for action in actions if action is not _OFF), _OFF)
@@ -228,6 +231,7 @@ def _hand_over(
     state: HouseState,
     settings: ClimateSettings,
     wishes: Sequence[ZoneWish],
+    directions: Sequence[HvacAction],
     actions: list[HvacAction],
     reasons: list[str],
     now_ms: int,
@@ -238,7 +242,7 @@ def _hand_over(
         return
     best, most = -1, HAND_OVER_DOSES
     for i, (before, zone_settings, wanted) in enumerate(zip(state.zones, settings.zones, wishes, strict=True)):
-        if before.action is not _OFF or wanted.duty <= law.NOTHING or before.direction is not state.direction:
+        if before.action is not _OFF or wanted.duty <= law.NOTHING or directions[i] is not state.direction:
             continue
         if guard.wait_to_start_ms(before.guard, zone_settings.limits, now_ms):
             continue

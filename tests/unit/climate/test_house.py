@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.climate import fusion, house
+from agent.climate import fusion, house, law
 from agent.climate.fusion import Room
 from agent.climate.guard import Guard, GuardLimits
 from agent.climate.holds import InForce
@@ -543,7 +543,7 @@ def test_nobody_takes_over_a_source_that_somebody_needs_for_the_opposite(other: 
     state = msgspec.structs.replace(state, direction=COOL, zones=(state.zones[0], rested), source=running)
     wishes = [ZoneWish(other, 1.0, 1.0, True, "frost"), ZoneWish(OFF, 0.5, 0.1, False, "idle")]
     actions, reasons = [OFF, OFF], ["frost", "idle"]
-    house._hand_over(state, climate, wishes, actions, reasons, 10**6)
+    house._hand_over(state, climate, wishes, [HEAT, COOL], actions, reasons, 10**6)
     assert actions == [OFF, taken]
 
 
@@ -560,7 +560,7 @@ def test_a_zone_on_its_ramp_takes_over_only_what_it_is_owed(doses: float, taken:
     zone = msgspec.structs.replace(state.zones[1], is_ramp=is_ramp, law=owed)
     given_state = msgspec.structs.replace(state, direction=HEAT, zones=(state.zones[0], zone), source=running)
     actions, reasons = [OFF, OFF], ["idle", "idle"]
-    house._hand_over(given_state, climate, wishes, actions, reasons, 10**6)
+    house._hand_over(given_state, climate, wishes, [HEAT] * len(wishes), actions, reasons, 10**6)
     assert actions == [OFF, taken]
 
 
@@ -590,7 +590,8 @@ def test_the_neediest_of_those_that_have_rested_takes_over_a_source_that_runs(
     running = msgspec.structs.replace(state.source, guard=Guard(is_on=is_running, changed_ms=0))
     state = msgspec.structs.replace(state, direction=HEAT, zones=zones, source=running)
     actions, reasons = [OFF] * 3, ["idle"] * 3
-    house._hand_over(state, climate, [ZoneWish(OFF, 0.5, 0.1, False, "idle")] * 3, actions, reasons, now_ms)
+    wishes = [ZoneWish(OFF, 0.5, 0.1, False, "idle")] * 3
+    house._hand_over(state, climate, wishes, [HEAT] * 3, actions, reasons, now_ms)
     assert actions == [HEAT if number == taker else OFF for number in range(3)]
 
 
@@ -630,6 +631,21 @@ def test_a_decision_that_comes_hours_late_counts_as_ten_minutes() -> None:
     after = bench.state.zones[0]
     assert after.mean_duty - before.mean_duty == pytest.approx(600.0 / 86_400.0, rel=0.01)
     assert after.watch.on_s - before.watch.on_s == 600.0
+
+
+@pytest.mark.parametrize("can_heat", [False, True])
+def test_a_zone_that_has_just_been_told_to_cool_takes_over_no_heat(*, can_heat: bool) -> None:
+    """Found by review: its controller was set for heating until a moment ago, and its duty is one of cooling now."""
+    climate = home(2, SourceSettings(kind=SourceKind.HEAT_PUMP, limits=GuardLimits(0.0, 0.0, 6)))
+    heats, cools = climate.zones
+    zones = (heats, msgspec.structs.replace(cools, can_heat=can_heat))
+    bench = Bench(msgspec.structs.replace(climate, zones=zones))
+    mild = inputs(26.5)
+    assert bench.run(inputs(15.0), mild, minutes=10).demand.zones == {"z0": HEAT, "z1": OFF}
+    made = bench.step(inputs(23.0), inputs(26.5, Mode.COOL), dt_s=10.0)
+    assert made.wishes[1].action is OFF
+    assert made.wishes[1].duty > law.NOTHING
+    assert made.demand.zones == {"z0": OFF, "z1": OFF}
 
 
 values = st.one_of(st.none(), st.floats(-5.0, 45.0))
