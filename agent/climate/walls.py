@@ -20,7 +20,8 @@ BEYOND_K = 2.0
 carried it there, and it sinks as soon as they are empty."""
 
 STILL_KNOWN_S = LAG_S / 2
-"""A hub that was away for longer begins anew."""
+"""A zone whose sensors said nothing for longer begins anew, and so does a hub that was away for longer, as far as the
+clocks tell."""
 
 
 def followed(walls_c: float | None, value_c: float, dt_s: float) -> float:
@@ -32,6 +33,17 @@ def followed(walls_c: float | None, value_c: float, dt_s: float) -> float:
         dt_s: How long, at least 0.
     """
     return value_c if walls_c is None else value_c + (walls_c - value_c) * exp(-dt_s / LAG_S)
+
+
+def elsewhere(walls_c: float | None, before_c: float | None, value_c: float) -> float | None:
+    """Return how warm the walls are where other sensors measure now: as far from the air as those were.
+
+    Args:
+        walls_c: Before; `None` for unknown.
+        before_c: The air where it was measured until now; `None` for unknown.
+        value_c: The air where it is measured now.
+    """
+    return walls_c if walls_c is None or before_c is None else walls_c + value_c - before_c
 
 
 def duty(behind_k: float, gain_per_k: float, *, error_k: float) -> float:

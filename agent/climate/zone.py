@@ -55,6 +55,8 @@ class ZoneState(msgspec.Struct, frozen=True):
         is_ramp: A recovery is under way.
         frost_ms: Since when frost protection is at work; `None` where it is not.
         walls_c: How warm its walls are; `None` where nobody knows.
+        value_c: Its temperature when that was known last; `None` for never.
+        sensors: Those of the block then.
     """
 
     guard: Guard
@@ -69,6 +71,8 @@ class ZoneState(msgspec.Struct, frozen=True):
     is_ramp: bool = False
     frost_ms: int | None = None
     walls_c: float | None = None
+    value_c: float | None = None
+    sensors: tuple[str, ...] = ()
 
 
 class ZoneInputs(msgspec.Struct, frozen=True):
@@ -139,12 +143,14 @@ def wish(
     # One sensor says frost, another one that it is too hot: whichever lies, a little heat does the least harm.
     is_torn = is_frost and _is_hot(settings, inputs.room)
     lost_ms = None if value_c is not None else now_ms if state.lost_ms is None else state.lost_ms
+    lost_for_s = 0.0 if lost_ms is None else (now_ms - lost_ms) / 1000.0
+    state = _with_walls(state, inputs, lost_for_s=lost_for_s, dt_s=dt_s)
     if value_c is None or is_torn:
         chosen = _blind(
             state,
             settings,
             inputs,
-            lost_for_s=0.0 if lost_ms is None else (now_ms - lost_ms) / 1000.0,
+            lost_for_s=lost_for_s,
             dt_s=dt_s,
             frost_c=known_c if is_frost else None,
             frost_for_s=0.0 if frost_ms is None else (now_ms - frost_ms) / 1000.0,
@@ -183,9 +189,20 @@ def wish(
         if value_c is None or is_torn
         else state.mean_duty + kept * (was_heated - state.mean_duty),
         watch=seen,
-        walls_c=state.walls_c if value_c is None else walls.followed(state.walls_c, value_c, dt_s),
     )
     return after, wanted
+
+
+def _with_walls(state: ZoneState, inputs: ZoneInputs, *, lost_for_s: float, dt_s: float) -> ZoneState:
+    """Return the zone with its walls as warm as they are by now."""
+    value_c, sensors, walls_c = inputs.room.value_c, inputs.in_force.sensors, state.walls_c
+    if value_c is None:
+        is_known = lost_for_s < walls.STILL_KNOWN_S
+        return state if is_known else msgspec.structs.replace(state, walls_c=None)
+    if sensors != state.sensors:
+        walls_c = walls.elsewhere(walls_c, state.value_c, value_c)
+    walls_c = walls.followed(walls_c, value_c, dt_s)
+    return msgspec.structs.replace(state, walls_c=walls_c, value_c=value_c, sensors=sensors)
 
 
 def _is_frost(state: ZoneState, settings: ZoneSettings, known_c: float | None) -> bool:

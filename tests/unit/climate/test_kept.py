@@ -87,6 +87,27 @@ def test_walls_do_not_change_in_a_short_absence(away_h: int, *, is_known: bool) 
     assert again.state.zones[0].walls_c == (walls_c if is_known else None)
 
 
+@pytest.mark.parametrize(("lost_min", "is_known"), [(149, True), (151, False)])
+def test_walls_do_not_change_in_a_short_silence(lost_min: int, *, is_known: bool) -> None:
+    """Found by review: a sensor that was silent for a day came back to walls of the day before."""
+    control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
+    for minute in range(60):
+        control.step(Moment("b", minute * 60_000, UTC_MS), {"t": Observed(19.0, minute * 60_000)})
+    for minute in range(60, 60 + lost_min + 1):
+        control.step(Moment("b", minute * 60_000, UTC_MS), {})
+    assert control.state.zones[0].walls_c == (19.0 if is_known else None)
+
+
+def test_silence_and_absence_add_up() -> None:
+    control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
+    control.step(Moment("b", 0, UTC_MS), {"t": Observed(19.0, 0)})
+    for hours in (1, 2):
+        control.step(Moment("b", hours * H_MS, UTC_MS), {})
+    written = Moment("b", 2 * H_MS, UTC_MS)
+    again = [restarted(control, written, Moment("next", 0, UTC_MS + away_h * H_MS)) for away_h in (1, 2)]
+    assert [made.state.zones[0].walls_c for made in again] == [19.0, None]
+
+
 def test_a_clock_that_was_set_back_makes_no_loss_shorter() -> None:
     control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
     control.step(Moment("b", 0, UTC_MS), {})

@@ -24,9 +24,22 @@ def test_they_follow_over_hours() -> None:
     assert after(24.0, 17.0, 21.0) == pytest.approx(21.0, abs=0.04)
 
 
+def test_one_long_step_is_as_good_as_many_short_ones() -> None:
+    assert after(10.0, 17.0, 21.0, dt_s=5 * H_S) == pytest.approx(after(10.0, 17.0, 21.0))
+
+
 def test_a_window_that_was_open_for_ten_minutes_means_nothing() -> None:
     left = after(10 / 60, 21.0, 15.0)
     assert walls.duty(21.0 - left, 0.12, error_k=6.0) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("walls_c", "before_c", "now_c"), [(19.0, 21.0, 16.0), (None, 21.0, None), (19.0, None, 19.0), (None, None, None)]
+)
+def test_where_other_sensors_measure_they_are_as_far_from_the_air(
+    walls_c: float | None, before_c: float | None, now_c: float | None
+) -> None:
+    assert walls.elsewhere(walls_c, before_c, 18.0) == now_c
 
 
 @pytest.mark.parametrize(
