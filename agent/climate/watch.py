@@ -81,7 +81,7 @@ def step(watch: Watch, *, value_c: float, setpoint_c: float, is_heated: bool, dt
         return _heated(watch, value_c, setpoint_c, dt_s, failure_s)
     off_s = watch.off_s + dt_s
     if off_s < STUCK_AFTER_S:
-        return msgspec.structs.replace(watch, off_s=off_s, windows=_BEGUN)
+        return msgspec.structs.replace(watch, off_s=off_s)
     if watch.is_stuck:
         # It may be as warm as it gets: only a fall says that the heat has ended.
         peak_c = max(watch.peak_c, value_c)

@@ -62,6 +62,17 @@ def test_a_saturated_law_does_not_wind_up_and_lets_go_at_once() -> None:
     assert state.integral < 0.5
 
 
+def test_a_room_that_is_far_too_warm_does_not_make_it_forget_what_keeps_the_temperature() -> None:
+    made = step(LawState(0.4), SETTINGS, error_k=-2.0, dt_s=600.0, was_on=False)
+    assert (made.duty, made.state.integral) == (0.0, 0.4)
+
+
+@pytest.mark.parametrize(("was_on", "learned"), [(False, 0.0), (True, 0.0025)])
+def test_what_is_owed_counts_as_not_given_only_while_it_is_off(*, was_on: bool, learned: float) -> None:
+    made = step(LawState(0.2, owed_s=900.0), SETTINGS, error_k=0.5, dt_s=60.0, was_on=was_on)
+    assert made.state.integral - 0.2 == pytest.approx(learned)
+
+
 def test_a_lasting_error_is_integrated_away() -> None:
     state = LawState()
     for _ in range(60):

@@ -38,6 +38,15 @@ def test_pauses_do_not_count_and_do_not_forget() -> None:
     assert run([15.0] * 30, is_heated=True, watch=watch).is_failing
 
 
+def test_heating_again_begins_the_time_of_being_off_anew() -> None:
+    watch = run([15.0] * 10, is_heated=True)
+    watch = run([15.0] * 300, is_heated=False, watch=watch)
+    assert watch.off_s == 300 * 60.0
+    assert any(window.from_c is not None for window in watch.windows)
+    watch = run([15.0], is_heated=True, watch=watch)
+    assert (watch.off_s, watch.windows) == (0.0, Watch().windows)
+
+
 def test_a_zone_that_is_not_to_be_heated_does_not_fail() -> None:
     failing = not_meant(run([15.0] * 200, is_heated=True))
     assert not failing.is_failing
@@ -47,6 +56,11 @@ def test_a_zone_that_is_not_to_be_heated_does_not_fail() -> None:
 
 def test_near_its_setpoint_a_room_need_not_rise() -> None:
     assert not run([20.5] * 1000, is_heated=True).is_failing
+
+
+def test_a_room_that_has_come_near_its_setpoint_does_not_fail() -> None:
+    far = run([19.9] * 100, is_heated=True)
+    assert not run([20.1] * 100, is_heated=True, watch=far).is_failing
 
 
 def test_heat_that_does_not_end_is_noticed() -> None:
@@ -69,6 +83,17 @@ def test_a_room_that_stays_as_warm_as_it_can_get_is_still_stuck() -> None:
     assert steady.is_stuck
     assert not run([26.9], is_heated=False, watch=steady).is_stuck
     assert not run([19.0], is_heated=True, watch=steady).is_stuck
+
+
+def test_a_rise_counts_from_the_coldest_that_it_has_been() -> None:
+    """A window was open, and the heat that does not end shows only after that."""
+    aired = run([28.0] * 90 + [25.0 + minute / 60 for minute in range(60)], is_heated=False)
+    assert not aired.is_stuck
+    assert run([26.0], is_heated=False, watch=aired).is_stuck
+
+
+def test_a_rise_near_the_setpoint_is_no_stuck_relay() -> None:
+    assert not run([21.0] * 60 + [21.0 + minute / 60 for minute in range(119)], is_heated=False).is_stuck
 
 
 def test_what_the_radiators_still_hold_is_no_stuck_relay() -> None:
