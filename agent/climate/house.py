@@ -262,6 +262,6 @@ def _acted(state: ZoneState, limits: guard.GuardLimits, action: HvacAction, now_
     return msgspec.structs.replace(
         state,
         action=action,
-        acted_ms=now_ms if is_on else state.acted_ms,
+        acted_ms=now_ms if is_on or state.action is not _OFF else state.acted_ms,
         guard=guard.switched(state.guard, limits, now_ms, is_on=is_on),
     )

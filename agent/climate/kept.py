@@ -94,6 +94,7 @@ def taken_up(kept: Kept, settings: ClimateSettings, moment: Moment) -> HouseStat
                 again(saved.guard),
                 law=LawState(integral=saved.integral),
                 direction=saved.direction,
+                acted_ms=now_ms,
                 mean_duty=saved.mean_duty,
                 lost_ms=None if saved.lost_for_s is None else now_ms - round((saved.lost_for_s + away_s) * 1000),
                 walls_c=saved.walls_c if away_s + (saved.lost_for_s or 0.0) < walls.STILL_KNOWN_S else None,

@@ -323,7 +323,8 @@ def _direction(
     cools = settings.can_cool and mode in {Mode.COOL, Mode.AUTO}
     if not (heats and cools):
         return _HEAT if heats else _COOL if cools else _OFF
-    has_rested = state.acted_ms is None or now_ms - state.acted_ms >= AUTO_DWELL_S * 1000
+    rested_ms = AUTO_DWELL_S * 1000 if state.acted_ms is None else now_ms - state.acted_ms
+    has_rested = state.action is _OFF and rested_ms >= AUTO_DWELL_S * 1000
     if state.direction is _COOL:
         return _HEAT if has_rested and value_c < cool_c - 1.0 else _COOL
     return _COOL if has_rested and value_c > cool_c else _HEAT

@@ -621,6 +621,16 @@ def test_a_decision_that_comes_late_turns_no_running_source_around() -> None:
     assert bench.step(inputs(25.0), cool, dt_s=1.0).demand.zones == {"z0": OFF, "z1": COOL}
 
 
+def test_a_late_decision_shortens_no_pause_between_heating_and_cooling_in_auto() -> None:
+    """Its output was on until now: the radiators are as hot as they get."""
+    bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, limits=GuardLimits(0.0, 0.0, 6))))
+    assert bench.run(inputs(15.0, Mode.AUTO), minutes=10).demand.zones == {"z0": HEAT}
+    hot = inputs(29.0, Mode.AUTO)
+    assert bench.step(hot, dt_s=2400.0).demand.zones == {"z0": OFF}
+    assert bench.run(hot, minutes=29).demand.zones == {"z0": OFF}
+    assert bench.run(hot, minutes=10).demand.zones == {"z0": COOL}
+
+
 def test_a_decision_that_comes_hours_late_counts_as_ten_minutes() -> None:
     bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, stages=2, limits=GuardLimits(0.0, 0.0, 6))))
     bench.run(inputs(15.0), minutes=4)

@@ -98,6 +98,25 @@ def test_walls_do_not_change_in_a_short_silence(lost_min: int, *, is_known: bool
     assert control.state.zones[0].walls_c == (19.0 if is_known else None)
 
 
+def test_after_a_restart_nothing_is_cooled_at_once_that_was_heated_until_then() -> None:
+    """Found by review: radiators were as hot as they get, and ten minutes later the room was cooled."""
+    climate = home(SourceKind.HEAT_PUMP)
+    climate = msgspec.structs.replace(climate, zones=(msgspec.structs.replace(climate.zones[0], can_cool=True),))
+    control = Control(climate, Kept(), Moment("b", 0, UTC_MS))
+    control.tell("z", Program(mode=Mode.AUTO))
+
+    def go(control: Control, boot: str, value_c: float, minutes: int) -> list[HvacAction]:
+        moments = [Moment(boot, minute * 60_000, UTC_MS) for minute in range(minutes)]
+        steps = (control.step(moment, {"t": Observed(value_c, moment.now_ms)}) for moment in moments)
+        return [made.demand.zones["z"] for made in steps]
+
+    assert go(control, "b", 15.0, 20)[-1] is HvacAction.HEAT
+    again = restarted(control, Moment("b", 20 * 60_000, UTC_MS), Moment("next", 0, UTC_MS))
+    actions = go(again, "next", 29.0, 40)
+    assert set(actions[:30]) == {HvacAction.OFF}
+    assert actions[-1] is HvacAction.COOL
+
+
 def test_silence_and_absence_add_up() -> None:
     control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
     control.step(Moment("b", 0, UTC_MS), {"t": Observed(19.0, 0)})
@@ -142,7 +161,7 @@ def test_the_starts_of_every_piece_of_equipment_outlive_a_restart(boot: str, now
 
     (kept,) = after.zones
     assert kept == ZoneState(
-        rested(1), law=LawState(integral=0.4), direction=HvacAction.COOL, mean_duty=0.2, acted_ms=None
+        rested(1), law=LawState(integral=0.4), direction=HvacAction.COOL, mean_duty=0.2, acted_ms=now_ms
     )
     # The relays have fallen off, the valve's as well; the pump runs on.
     assert after.source == SourceState(rested(2), rested(3), rested(4), stopped_ms=now_ms)
