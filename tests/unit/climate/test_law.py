@@ -45,6 +45,26 @@ def test_ends_of_the_duty_are_never_and_always() -> None:
     assert run(1.0, 20.0) == (1.0, 1)
 
 
+@pytest.mark.parametrize(
+    ("error_k", "was_on", "before_s", "after_s"),
+    [
+        (9.0, False, 200.0, 260.0),
+        (9.0, True, 200.0, 200.0),
+        (9.0, False, 890.0, 900.0),
+        (9.0, True, -200.0, 0.0),
+        (-9.0, True, -200.0, -260.0),
+        (-9.0, False, -200.0, -200.0),
+        (-9.0, True, -890.0, -900.0),
+        (-9.0, False, 200.0, 0.0),
+    ],
+)
+def test_at_the_ends_of_the_duty_what_is_owed_is_kept_and_the_opposite_is_let_off(
+    error_k: float, before_s: float, after_s: float, *, was_on: bool
+) -> None:
+    made = step(LawState(0.0, before_s), SETTINGS, error_k=error_k, dt_s=60.0, was_on=was_on)
+    assert made.state.owed_s == after_s
+
+
 def test_what_was_not_given_is_not_integrated() -> None:
     state = LawState()
     for _ in range(1000):
@@ -71,6 +91,14 @@ def test_a_room_that_is_far_too_warm_does_not_make_it_forget_what_keeps_the_temp
 def test_what_is_owed_counts_as_not_given_only_while_it_is_off(*, was_on: bool, learned: float) -> None:
     made = step(LawState(0.2, owed_s=900.0), SETTINGS, error_k=0.5, dt_s=60.0, was_on=was_on)
     assert made.state.integral - 0.2 == pytest.approx(learned)
+
+
+def test_on_a_ramp_it_learns_as_stiffly_as_it_acts() -> None:
+    soft, stiff = (
+        step(LawState(0.2), SETTINGS, error_k=0.5, dt_s=60.0, was_on=True, is_ramp=is_ramp).state.integral - 0.2
+        for is_ramp in (False, True)
+    )
+    assert stiff / soft == pytest.approx(SETTINGS.ramp_gain_per_k / SETTINGS.gain_per_k)
 
 
 def test_a_lasting_error_is_integrated_away() -> None:
