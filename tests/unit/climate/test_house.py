@@ -218,10 +218,14 @@ def test_frost_at_one_sensor_and_heat_at_the_other_is_heated_a_little(
     if value_c is None:
         torn = msgspec.structs.replace(torn, coldest_c=3.0)
     bench = Bench(home())
+    # What it needed of late is no reason to heat a room that may be too hot, nor is what it gets now a need.
+    needed = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.9)
+    bench.state = msgspec.structs.replace(bench.state, zones=(needed,))
     on = sum(bench.step(torn).demand.zones["z0"] is HEAT for _ in range(20 * 60))
     assert on / (20 * 60) == pytest.approx(share, abs=0.03)
     assert "frost protection at" in bench.step(torn).reasons[0]
     assert "a and b differ" in bench.step(torn).reasons[0]
+    assert bench.state.zones[0].mean_duty == 0.9
 
 
 def test_the_lower_limit_goes_by_the_coldest_sensor() -> None:
@@ -619,6 +623,30 @@ def test_a_decision_that_comes_late_turns_no_running_source_around() -> None:
     assert bench.step(inputs(25.0), cool, dt_s=700.0).demand.zones == {"z0": OFF, "z1": OFF}
     assert bench.step(inputs(25.0), cool, dt_s=599.0).demand.zones == {"z0": OFF, "z1": OFF}
     assert bench.step(inputs(25.0), cool, dt_s=1.0).demand.zones == {"z0": OFF, "z1": COOL}
+
+
+@pytest.mark.parametrize(
+    ("mode", "value_c", "walls_c", "duty"),
+    [
+        (Mode.HEAT, 20.0, 17.0, 0.36),
+        (Mode.HEAT, 20.0, 23.0, 0.0),
+        (Mode.COOL, 26.0, 29.0, 0.36),
+        (Mode.COOL, 26.0, 23.0, 0.0),
+        (Mode.OFF, 20.0, 17.0, 0.0),
+        (Mode.HEAT, None, 17.0, 0.0),
+    ],
+)
+def test_walls_that_are_behind_ask_for_heat_and_for_cold(
+    mode: Mode, value_c: float | None, walls_c: float, duty: float
+) -> None:
+    bench = Bench(home())
+    zone = msgspec.structs.replace(bench.state.zones[0], walls_c=walls_c)
+    bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
+    made = bench.step(inputs(value_c, mode))
+    assert made.wishes[0].duty == pytest.approx(duty, abs=0.01)
+    # They go on following the air, whatever the zone does.
+    after_c = made.state.zones[0].walls_c
+    assert after_c == (walls_c if value_c is None else pytest.approx(walls_c + (value_c - walls_c) / 300, abs=0.001))
 
 
 def test_a_late_decision_shortens_no_pause_between_heating_and_cooling_in_auto() -> None:
