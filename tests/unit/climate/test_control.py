@@ -168,6 +168,10 @@ def test_other_sensors_by_night_do_not_make_the_walls_seem_warm_or_cold() -> Non
         behind_k.append(in_force.setpoints.heat_setpoint_c - walls_c)
     assert control.minds["z"].room.value_c == 21.0
     assert max(abs(k) for k in behind_k[:115] + behind_k[125:]) == pytest.approx(0.0, abs=1e-6)
+    # While the same ones count the walls lag as ever.
+    moment = Moment("boot", moment.now_ms + 60_000, (moment.utc_ms or 0) + 60_000)
+    made = control.step(moment, {"a": Observed(22.0, moment.now_ms)}, BERLIN)
+    assert made.state.zones[0].walls_c == pytest.approx(21.0, abs=0.01)
 
 
 class Morning:

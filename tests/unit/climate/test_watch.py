@@ -93,7 +93,7 @@ def test_a_rise_counts_from_the_coldest_that_it_has_been() -> None:
 
 
 def test_a_rise_near_the_setpoint_is_no_stuck_relay() -> None:
-    assert not run([21.0] * 60 + [21.0 + minute / 60 for minute in range(119)], is_heated=False).is_stuck
+    assert not run([21.0] * 60 + [21.0 + minute / 33 for minute in range(65)], is_heated=False).is_stuck
 
 
 def test_what_the_radiators_still_hold_is_no_stuck_relay() -> None:
