@@ -1,13 +1,13 @@
 """Writes archives that a Linux kernel unpacks as its first file system (cpio, "newc": initramfs buffer format).
 
-Everything in them belongs to root, so that nobody needs to be root to make one. Several may stand one after the other in
-one file: what a later one holds comes over what an earlier one held.
+Everything in them belongs to root, so that nobody needs to be root to make one. Several may stand one after the other
+in one file: what a later one holds comes over what an earlier one held.
 """
 
 import stat
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 ALIGN = 4
 BLOCK = 512
@@ -23,7 +23,7 @@ class Archive:
         self._out = out
         self._made: set[str] = set()
 
-    def __enter__(self) -> "Archive":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:

@@ -1,11 +1,11 @@
 """Makes what the emulated Raspberry Pi boots: `python -m tests.raspberry.image build/raspberry`.
 
-Debian's arm64 kernel, the description of the board that comes with it (device tree), and a small system: systemd, udev,
-Python, and climahub's dependencies as wheels from the lock files. climahub itself is not in it: it comes on top with each
-run (`conftest.py`), so the image is made once.
+Debian's arm64 kernel, the description of the board that comes with it (device tree), and a small system: systemd,
+Python, and climahub's dependencies as wheels from the lock files. climahub itself is not in it: it comes on top with
+each run (`conftest.py`), so the image is made once.
 
-Nothing of it is run here but Python, which compiles its modules (`qemu-aarch64`): on the emulated machine that would take
-minutes.
+Nothing of it is run here but Python, which compiles its modules (`qemu-aarch64`): the emulated machine would do that
+again each time it is switched on.
 """
 
 import subprocess
@@ -35,8 +35,8 @@ UNUSED = (
     "usr/lib/modules/",
     "usr/share/",
 )
-"""What makes the archive larger and is not looked at. The kernel's modules too: the drivers of the lines, the serial port
-and memory file systems are in the kernel itself."""
+"""What makes the archive larger and is not looked at. The kernel's modules too: the drivers of the lines, the serial
+port and memory file systems are in the kernel itself."""
 UNUSED_WHEELS = (
     "async_solipsism",
     "editables",
@@ -89,7 +89,9 @@ def _unpack(debian: Path, root: Path, target: Path) -> None:
                 (target / "kernel").write_bytes(_content(tar, member))
             elif name.endswith(f"/broadcom/{BOARD}"):
                 (target / "board.dtb").write_bytes(_content(tar, member))
-            elif not name.startswith(UNUSED) and (member.isfile() or member.isdir() or member.issym() or member.islnk()):
+            elif not name.startswith(UNUSED) and (
+                member.isfile() or member.isdir() or member.issym() or member.islnk()
+            ):
                 tar.extract(member, root, set_attrs=False, filter="fully_trusted")
                 if member.isfile() or member.islnk():
                     (root / name).chmod(member.mode & 0o755 | 0o600)

@@ -1,7 +1,7 @@
 """An emulated Raspberry Pi 3 (QEMU), with Debian's kernel and systemd on it, and no network.
 
-What runs on it is told through its second serial port (`hand.py`). What its GPIO controller does is read from outside, at
-the emulated registers themselves, and every write to them can be recorded.
+What runs on it is told through its second serial port (`hand.py`). What its GPIO controller does is read from outside,
+at the emulated registers themselves, and every write to them can be recorded.
 """
 
 import json
@@ -88,11 +88,12 @@ class Machine:
         self._port: _Lines
         self._monitor: _Lines
 
-    def power_on(self, add: Callable[[Archive], None]) -> None:
+    def power_on(self, add: Callable[[Archive], None], parameter: str) -> None:
         """Boot, and wait until commands can be run.
 
         Args:
             add: Puts what is tested on the machine, over the image.
+            parameter: One more for the kernel.
         """
         initrd = self._directory / "initrd.cpio"
         with initrd.open("wb") as out:
@@ -105,7 +106,7 @@ class Machine:
                 *("nice", "qemu-system-aarch64", "-machine", "raspi3b", "-accel", "tcg,thread=single"),
                 *("-nodefaults", "-nic", "none", "-display", "none", "-D", str(self._log)),
                 *("-kernel", str(self._image / "kernel"), "-dtb", str(self._image / "board.dtb")),
-                *("-initrd", str(initrd), "-append", PARAMETERS),
+                *("-initrd", str(initrd), "-append", f"{PARAMETERS} {parameter}"),
                 *("-serial", f"file:{self._directory / 'console.log'}"),
                 *("-serial", f"unix:{self._directory / 'port'},server=on,wait=off"),
                 *("-qmp", f"unix:{self._directory / 'monitor'},server=on,wait=off"),
