@@ -66,8 +66,10 @@ def main(target: Path) -> None:
         _unpack(debian, root, target)
         _install(root, Path(scratch))
     compile_modules(root, root / "usr/lib" / f"python{PYTHON}", root / PACKAGES_PATH)
-    with (target / "system.cpio").open("wb") as out, Archive(out) as archive:
+    unfinished = target / "system.part"
+    with unfinished.open("wb") as out, Archive(out) as archive:
         archive.tree(root)
+    unfinished.rename(target / "system.cpio")
 
 
 def compile_modules(root: Path, *directories: Path) -> None:
@@ -83,6 +85,8 @@ def compile_modules(root: Path, *directories: Path) -> None:
 
 def _unpack(debian: Path, root: Path, target: Path) -> None:
     with tarfile.open(debian) as tar:
+        # Its links lead to the root of the system that it will be; nothing is written through them.
+        tar.extraction_filter = tarfile.tar_filter
         for member in tar:
             name = member.name.removeprefix("./")
             if name.startswith("boot/vmlinuz-"):
@@ -92,7 +96,7 @@ def _unpack(debian: Path, root: Path, target: Path) -> None:
             elif not name.startswith(UNUSED) and (
                 member.isfile() or member.isdir() or member.issym() or member.islnk()
             ):
-                tar.extract(member, root, set_attrs=False, filter="fully_trusted")
+                tar.extract(member, root, set_attrs=False)
                 if member.isfile() or member.islnk():
                     (root / name).chmod(member.mode & 0o755 | 0o600)
 

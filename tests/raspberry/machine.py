@@ -20,6 +20,8 @@ from tests.raspberry.registers import Controller
 BOOT_S_MAX = 240.0
 """About half a minute on an idle machine; builders are not idle."""
 COMMAND_S_MAX = 150.0
+LIFE_S_MAX = 1200
+"""It ends then, even if who has started it was killed."""
 LOOK_S = 0.1
 HAND = Path(__file__).with_name("hand.py")
 HAND_UNIT = """\
@@ -103,7 +105,16 @@ class Machine:
                 add(archive)
         self._process = subprocess.Popen(
             [
-                *("nice", "qemu-system-aarch64", "-machine", "raspi3b", "-accel", "tcg,thread=single"),
+                *(
+                    "timeout",
+                    str(LIFE_S_MAX),
+                    "nice",
+                    "qemu-system-aarch64",
+                    "-machine",
+                    "raspi3b",
+                    "-accel",
+                    "tcg,thread=single",
+                ),
                 *("-nodefaults", "-nic", "none", "-display", "none", "-D", str(self._log)),
                 *("-kernel", str(self._image / "kernel"), "-dtb", str(self._image / "board.dtb")),
                 *("-initrd", str(initrd), "-append", f"{PARAMETERS} {parameter}"),
@@ -121,7 +132,8 @@ class Machine:
     def power_off(self) -> None:
         """Cut the power."""
         if self._process is not None:
-            self._process.kill()
+            # `timeout` passes it on.
+            self._process.terminate()
             self._process.wait()
         for connection in self._connections:
             connection.close()
@@ -198,7 +210,7 @@ class Machine:
 
 
 class _Lines:
-    """A connection on which objects go to and fro, a line each."""
+    """A connection on which objects are exchanged, a line each."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection

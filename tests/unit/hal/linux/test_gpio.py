@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from agent import daemon, world
+from agent import outputs
 from agent.config import resolve_text
 from agent.errors import ConfigInvalid
 from hal.errors import ActuatorFault
@@ -277,7 +277,7 @@ source_lines = [{ part = "pump", line = 27 }]
 
 async def test_the_configuration_wires_the_board(tmp_path: Path, gpiod: FakeGpiod) -> None:
     config = resolve_text(LINUX, file="test", directory=tmp_path, environ={}).config
-    wiring = world.wiring_of(config.board.linux)
+    wiring = outputs.wiring_of(config.board.linux)
     assert wiring == Wiring(Path("/dev/gpiochip0"), (Relay("living", 17),), {"pump": 27}, True)
     board = LinuxBoard(sysfs_root=tmp_path, proc_root=tmp_path, wiring=wiring)
     assert board.outputs is not None
@@ -289,13 +289,13 @@ async def test_the_configuration_wires_the_board(tmp_path: Path, gpiod: FakeGpio
 def test_outputs_off_is_what_the_unit_does_after_the_agent(tmp_path: Path, gpiod: FakeGpiod) -> None:
     path = tmp_path / "config.toml"
     path.write_text(LINUX)
-    assert daemon.outputs_off(path) == 0
+    assert outputs.main(path) == 0
     assert gpiod.released
     assert set(gpiod.values.values()) == {"inactive"}
     gpiod.error = OSError(16, "Device or resource busy")
-    assert daemon.outputs_off(path) == daemon.EXIT_CONFIG
+    assert outputs.main(path) == outputs.EXIT_CONFIG
     path.write_text('[cloud]\nbase_url = "https://a.example"\n')
-    assert daemon.outputs_off(path) == 0
+    assert outputs.main(path) == 0
 
 
 @pytest.mark.parametrize(
@@ -303,8 +303,8 @@ def test_outputs_off_is_what_the_unit_does_after_the_agent(tmp_path: Path, gpiod
     [
         ("[climate]\nof_a_newer_release = 1\n", 0, True),
         ("[of_a_newer_release]\n", 0, True),
-        ("[board.linux.wrong]\n", daemon.EXIT_CONFIG, False),
-        ("[climate\n", daemon.EXIT_CONFIG, False),
+        ("[board.linux.wrong]\n", outputs.EXIT_CONFIG, False),
+        ("[climate\n", outputs.EXIT_CONFIG, False),
     ],
 )
 def test_outputs_go_off_whatever_else_the_configuration_says(
@@ -312,7 +312,7 @@ def test_outputs_go_off_whatever_else_the_configuration_says(
 ) -> None:
     path = tmp_path / "config.toml"
     path.write_text(LINUX + wrong)
-    assert daemon.outputs_off(path) == code
+    assert outputs.main(path) == code
     assert gpiod.released is is_off
 
 
