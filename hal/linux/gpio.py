@@ -115,7 +115,8 @@ class GpiodLines:
         chip = wiring.chip
         match error:
             case FileNotFoundError():
-                return f"{chip} is not there; name the chip in board.linux.gpio_chip (gpiodetect lists them)"
+                advice = "check board.linux.gpio_chip (gpiodetect lists the chips)"
+                return f"{chip} is not there; {advice}; the service sees chips only with systemd/climahub-gpio.conf"
             case PermissionError():
                 advice = "it needs the group of that file, as a service through systemd/climahub-gpio.conf"
                 return f"{chip}: this user may not open it ({error.strerror}); {advice}"

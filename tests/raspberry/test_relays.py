@@ -190,7 +190,7 @@ def test_what_stands_in_the_way_is_told_and_the_others_go_off(machine: Machine) 
 def test_a_chip_that_is_not_there_or_not_for_this_user_is_told(machine: Machine) -> None:
     another = text().replace("[board.linux]\n", '[board.linux]\ngpio_chip = "/dev/gpiochip7"\n')
     code, said = outputs_off(machine, another)
-    assert (code, said.startswith("climahub: /dev/gpiochip7 is not there; name the chip in board.linux")) == (78, True)
+    assert (code, said.startswith("climahub: /dev/gpiochip7 is not there; check board.linux.gpio_chip")) == (78, True)
     code, said = outputs_off(machine, text(), groups=())
     assert (code, said.startswith("climahub: /dev/gpiochip0: this user may not open it (Permission denied)")) == (
         78,
