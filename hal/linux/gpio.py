@@ -9,7 +9,7 @@ relay off.
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -82,18 +82,21 @@ class GpiodLines:
         except ImportError as error:
             raise ActuatorFault("relays need the Python package gpiod: pip install 'climahub[gpio]'") from error
         self._on, self._off = line.Value.ACTIVE, line.Value.INACTIVE
-        settings = self._gpiod.LineSettings(
-            direction=line.Direction.OUTPUT,
-            active_low=wiring.is_active_low,
-            output_value=self._off,
-            # For the time when nobody drives it. A chip without such resistors takes no notice.
-            bias=line.Bias.PULL_UP if wiring.is_active_low else line.Bias.PULL_DOWN,
-        )
         self._numbers: Sequence[int] = wiring.lines
-        try:
-            self._request = self._gpiod.request_lines(
-                str(wiring.chip), consumer=CONSUMER, config={wiring.lines: settings}
+
+        def take(bias: object) -> Any:  # noqa: ANN401 - a class of an optional package
+            settings = self._gpiod.LineSettings(
+                direction=line.Direction.OUTPUT, active_low=wiring.is_active_low, output_value=self._off, bias=bias
             )
+            return self._gpiod.request_lines(str(wiring.chip), consumer=CONSUMER, config={wiring.lines: settings})
+
+        try:
+            try:
+                # For the time when nobody drives it.
+                self._request = take(line.Bias.PULL_UP if wiring.is_active_low else line.Bias.PULL_DOWN)
+            except (OSError, ValueError):
+                # Most chips without such resistors take no notice; others refuse, and relays work without.
+                self._request = take(line.Bias.AS_IS)
         except (OSError, ValueError) as error:
             raise ActuatorFault(self._refusal(wiring, error)) from error
 

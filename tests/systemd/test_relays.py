@@ -55,7 +55,7 @@ LINE = """\
 import enum
 Value = enum.Enum("Value", [("INACTIVE", 0), ("ACTIVE", 1)])
 Direction = enum.Enum("Direction", [("AS_IS", 1), ("INPUT", 2), ("OUTPUT", 3)])
-Bias = enum.Enum("Bias", [("DISABLED", 3), ("PULL_UP", 4), ("PULL_DOWN", 5)])
+Bias = enum.Enum("Bias", [("AS_IS", 1), ("PULL_UP", 4), ("PULL_DOWN", 5)])
 """
 RELAYS = """
 relays = [{ name = "living", heat_line = 17 }]

@@ -141,8 +141,9 @@ class FakeGpiod:
         self.line = SimpleNamespace(
             Value=SimpleNamespace(ACTIVE="active", INACTIVE="inactive"),
             Direction=SimpleNamespace(OUTPUT="output"),
-            Bias=SimpleNamespace(PULL_UP="up", PULL_DOWN="down"),
+            Bias=SimpleNamespace(PULL_UP="up", PULL_DOWN="down", AS_IS="as is"),
         )
+        self.has_pulls = True
         self.consumers: dict[int, str] = {}
 
     def LineSettings(self, **settings: object) -> object:  # noqa: N802 - as the package calls it
@@ -152,6 +153,8 @@ class FakeGpiod:
     def request_lines(self, chip: str, *, consumer: str, config: dict[tuple[int, ...], object]) -> "FakeGpiod":
         if self.error is not None:
             raise self.error
+        if not self.has_pulls and self.settings["bias"] != "as is":
+            raise ValueError("invalid argument")
         self.calls.append((chip, consumer))
         (lines,) = config
         self.values = dict.fromkeys(lines, "inactive")
@@ -201,6 +204,12 @@ async def test_the_pull_of_a_line_keeps_its_relay_off(gpiod: FakeGpiod) -> None:
     assert (gpiod.settings["active_low"], gpiod.settings["bias"]) == (True, "up")
 
 
+async def test_a_chip_that_refuses_pulls_switches_relays_all_the_same(gpiod: FakeGpiod) -> None:
+    gpiod.has_pulls = False
+    await GpioOutputs(WIRING).apply(HvacDemand({"bath": HEAT}))
+    assert (gpiod.settings["bias"], gpiod.values[27]) == ("as is", "active")
+
+
 @pytest.mark.parametrize(
     ("error", "consumers", "line", "words"),
     [
@@ -235,7 +244,8 @@ def test_the_package_has_the_calls_of_its_stand_in() -> None:
     settings = package.LineSettings(
         direction=line.Direction.OUTPUT, active_low=True, output_value=line.Value.INACTIVE, bias=line.Bias.PULL_UP
     )
-    assert (settings.active_low, line.Value.ACTIVE.value, line.Bias.PULL_DOWN.name) == (True, 1, "PULL_DOWN")
+    assert (settings.active_low, line.Value.ACTIVE.value) == (True, 1)
+    assert {"PULL_UP", "PULL_DOWN", "AS_IS"} <= set(line.Bias.__members__)
     signature(package.request_lines).bind("/dev/gpiochip0", consumer="climahub", config={(17, 27): settings})
     request = package.LineRequest
     signature(request.set_values).bind(None, {17: line.Value.ACTIVE})
