@@ -40,8 +40,8 @@ class ZoneMind:
         room: Its temperature at the last step.
         in_force: What was in force at the last step.
         heat_setpoint_c: To which it was heated at the last step.
+        feed_forward: The duty that a recovery needed beside that, at the last step.
         recovery: The recovery under way.
-        feed_forward: The duty that it needs beside what keeps the temperature; it ebbs away after it.
     """
 
     def __init__(self, settings: ZoneSettings, program: Program, learned: Learned) -> None:
@@ -51,8 +51,8 @@ class ZoneMind:
         self.room: Room = fusion.NOTHING_KNOWN
         self.in_force: InForce | None = None
         self.heat_setpoint_c = 0.0
-        self.recovery: Step | None = None
         self.feed_forward = 0.0
+        self.recovery: Step | None = None
         self._unseen_s = 0.0
         self._calm = Calm()
         self._plan: Timeline | None = None
@@ -108,20 +108,17 @@ class ZoneMind:
             or in_force.mode not in {Mode.HEAT, Mode.AUTO}
             or self._plan is None
         ):
-            self.recovery, self.feed_forward = None, 0.0
+            self.recovery = None
             return setpoint_c, 0.0
         if self.recovery is not None and not self._is_still_due(self.recovery, in_force, utc_ms):
-            self.recovery, self.feed_forward = None, 0.0
+            self.recovery = None
         if value_c is None:
             # One reading that cannot be believed ends nothing.
             return setpoint_c, 0.0
         ramp = self._ramp_c(in_force, value_c, utc_ms)
         is_under_way = self.recovery is not None and self.recovery.recovery.reached_utc_ms is None
-        if is_under_way or (self.recovery is None and ramp > setpoint_c):
-            self.feed_forward = ramp_duty(self.learned)
-        else:
-            self.feed_forward = recovery.ebbed(self.feed_forward, dt_s)
-        return ramp, self.feed_forward
+        is_beginning = self.recovery is None and ramp > setpoint_c
+        return ramp, ramp_duty(self.learned) if is_under_way or is_beginning else 0.0
 
     def _ramp_c(self, in_force: InForce, value_c: float, utc_ms: int) -> float:
         """Return the setpoint of the ramp to the next block; that in force where there is none yet or none any more."""
@@ -231,7 +228,7 @@ class Control:
                 sorted(value for j, value in enumerate(values) if j != i and value is not None and is_needy[j])
             )
             ramp, feed_forward = mind.heat_ahead(moment, in_force, dt_s)
-            mind.heat_setpoint_c = ramp
+            mind.heat_setpoint_c, mind.feed_forward = ramp, feed_forward
             inputs.append(
                 ZoneInputs(mind.room, in_force, ramp, feed_forward, mind.recovery is not None, coldest_c, others, needy)
             )

@@ -23,8 +23,8 @@ HOLDS_MAX = 16
 
 SCHEDULES_MAX = 16
 SCHEDULES_BYTES_MAX = 112 * 1024
-"""All schedules of one zone as JSON: fourteen full ones of short labels. Eight such zones with all that they have been
-told beside stay below `agent.climate.room.KEPT_BYTES_MAX`."""
+"""All schedules of one zone as JSON, the sensors of one block twice: fourteen full ones of short labels. Eight such
+zones with all that they have been told beside stay below `agent.climate.room.KEPT_BYTES_MAX`."""
 
 AHEAD_MS_MAX = 400 * 24 * 3_600_000
 """How far ahead a hold may begin or end: a year and some."""
@@ -80,6 +80,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
         made_utc_ms: When it was made or, if it was planned, has begun, as far as that was known: of two, the one that
             began later counts.
         for_ms: The duration that it was given; 0 for none.
+        made_boot: The boot in which it was made or, if it was planned, has begun. Empty in older files.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     end_ms: int = 0
     made_utc_ms: int = 0
     for_ms: int = 0
+    made_boot: str = ""
 
     @property
     def begin_utc_ms(self) -> int:
@@ -110,10 +112,17 @@ class Eco(msgspec.Struct, frozen=True):
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """What was in force last of schedule and default, for a boot that does not know the time."""
+    """What was in force last of schedule and default, for a boot that does not know the time.
+
+    Attributes:
+        setpoints: Of the block.
+        label: Likewise.
+        sensors: Those that count in it; empty for all, and in older files.
+    """
 
     setpoints: Setpoints
     label: str
+    sensors: tuple[str, ...] = ()
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -185,9 +194,10 @@ def has_ended(hold: Hold, moment: Moment) -> bool:
         return moment.now_ms >= hold.end_ms
     if hold.end_utc_ms is not None and moment.utc_ms is not None:
         return moment.utc_ms >= hold.end_utc_ms
-    return (
-        hold.kind is HoldKind.BOOST and hold.start_utc_ms is None and (bool(hold.end_boot) or hold.until is Until.TIME)
-    )
+    if hold.kind is not HoldKind.BOOST or hold.start_utc_ms is not None:
+        return False
+    is_after_reboot = moment.utc_ms is None and hold.made_boot != moment.boot_id
+    return is_after_reboot or bool(hold.end_boot) or hold.until is Until.TIME
 
 
 def left(hold: Hold, moment: Moment) -> float | None:
@@ -265,7 +275,7 @@ def _base(
         segment = plan.segments[index]
         return segment.block.setpoints, "schedule", segment.block.label, segment.end_utc_ms, segment.block.sensors
     if program.last is not None:
-        return program.last.setpoints, "remembered", program.last.label, None, ()
+        return program.last.setpoints, "remembered", program.last.label, None, program.last.sensors
     return program.setpoints, "remembered", "", None, ()
 
 
@@ -318,7 +328,7 @@ def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:
         last = None
     elif plan is not None and moment.utc_ms is not None and (index := plan.index_at(moment.utc_ms)) >= 0:
         block: Block = plan.segments[index].block
-        last = Remembered(block.setpoints, block.label)
+        last = Remembered(block.setpoints, block.label, block.sensors)
     if holds == program.holds and last == program.last:
         return program
     return msgspec.structs.replace(program, holds=holds, last=last)
@@ -329,7 +339,7 @@ def _begun(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
     hold = _with_duration(_with_next_block(hold, moment, plan), moment)
     if hold.start_utc_ms is None:
         return hold
-    return msgspec.structs.replace(hold, start_utc_ms=None, made_utc_ms=hold.start_utc_ms)
+    return msgspec.structs.replace(hold, start_utc_ms=None, made_utc_ms=hold.start_utc_ms, made_boot=moment.boot_id)
 
 
 def _with_duration(hold: Hold, moment: Moment) -> Hold:
@@ -397,7 +407,8 @@ def with_hold(program: Program, hold: Hold, moment: Moment) -> Program:
     made_ms = moment.utc_ms
     if made_ms is None:
         made_ms = max((other.begin_utc_ms for other in kept if has_begun(other, moment)), default=0)
-    return msgspec.structs.replace(program, holds=(*kept, msgspec.structs.replace(hold, made_utc_ms=made_ms)))
+    made = msgspec.structs.replace(hold, made_utc_ms=made_ms, made_boot=moment.boot_id)
+    return msgspec.structs.replace(program, holds=(*kept, made))
 
 
 def _check(hold: Hold, moment: Moment) -> None:

@@ -21,6 +21,9 @@ HAND_OVER_DOSES = -0.8
 """A zone takes over from the last one that would let the source stop, as long as it has not had more than so many doses
 too many. Zones that take turns keep the source running longer, and need shorter cycles themselves."""
 
+RAMP_DOSES = 0.5
+"""A zone on its way to the next block's setpoint takes over only what it is owed: else it would arrive early."""
+
 COLD_K = 1.0
 """A room that is so far below its heating setpoint goes before any that is too warm: a home where one room is to be
 cooled must not let the others get cold."""
@@ -94,7 +97,9 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
         zones.append(after)
         wishes.append(wanted)
     chosen = _chosen(state, wishes)
-    direction, hindrance = _direction(state, settings, chosen, now_ms)
+    # What is on has been so until now, not only until the last decision.
+    acted_ms = now_ms if any(before.action is not _OFF for before in state.zones) else state.acted_ms
+    direction, hindrance = _direction(state, settings, chosen, acted_ms, now_ms)
     actions: list[HvacAction] = []
     reasons: list[str] = []
     for before, zone_settings, wanted in zip(zones, settings.zones, wishes, strict=True):
@@ -122,7 +127,7 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
         source=source_state,
         at_ms=now_ms,
         direction=state.direction if acted is _OFF else acted,
-        acted_ms=state.acted_ms if acted is _OFF else now_ms,
+        acted_ms=acted_ms if acted is _OFF else now_ms,
     )
     names = [zone_settings.zone_id for zone_settings in settings.zones]
     demand = HvacDemand(dict(zip(names, actions, strict=True)), source_demand)
@@ -149,11 +154,13 @@ def _chosen(state: HouseState, wishes: Sequence[ZoneWish]) -> HvacAction:
     return HvacAction.HEAT if HvacAction.HEAT in wanted else HvacAction.COOL
 
 
-def _direction(state: HouseState, settings: ClimateSettings, chosen: HvacAction, now_ms: int) -> tuple[HvacAction, str]:
+def _direction(
+    state: HouseState, settings: ClimateSettings, chosen: HvacAction, acted_ms: int | None, now_ms: int
+) -> tuple[HvacAction, str]:
     """Return what the home may do now, and why not where it may not do what is wanted."""
-    if chosen is _OFF or chosen is state.direction or state.acted_ms is None:
+    if chosen is _OFF or chosen is state.direction or acted_ms is None:
         return chosen, ""
-    rest_ms = state.acted_ms + round(settings.source.changeover_s * 1000) - now_ms
+    rest_ms = acted_ms + round(settings.source.changeover_s * 1000) - now_ms
     if rest_ms > 0:
         return _OFF, f"rest between heating and cooling, {-(-rest_ms // 1000)} s to go"
     return chosen, ""
@@ -231,14 +238,13 @@ def _hand_over(
         return
     best, most = -1, HAND_OVER_DOSES
     for i, (before, zone_settings, wanted) in enumerate(zip(state.zones, settings.zones, wishes, strict=True)):
-        if before.is_ramp:
-            # It would arrive early.
-            continue
         if before.action is not _OFF or wanted.duty <= law.NOTHING or before.direction is not state.direction:
             continue
         if guard.wait_to_start_ms(before.guard, zone_settings.limits, now_ms):
             continue
         doses = before.law.owed_s / zone_settings.law.dose_s(wanted.duty)
+        if before.is_ramp and doses <= RAMP_DOSES:
+            continue
         if doses > most:
             best, most = i, doses
     if best >= 0:

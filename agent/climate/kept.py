@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from agent.climate import guard, source
+from agent.climate import guard, source, walls
 from agent.climate.belief import Belief
 from agent.climate.guard import Guard
 from agent.climate.holds import Program
@@ -23,7 +23,8 @@ from hal.interface import HvacAction
 class KeptZone(msgspec.Struct, frozen=True):
     """One zone: what it was told, what it has learned, what its relay has been through, since when it is blind.
 
-    `lost_for_s` is how long its sensors had said nothing when it was written; `None` where they did.
+    `lost_for_s` is how long its sensors had said nothing when it was written; `None` where they did. `walls_c` is how
+    warm its walls were.
     """
 
     program: Program
@@ -33,6 +34,7 @@ class KeptZone(msgspec.Struct, frozen=True):
     mean_duty: float = 0.0
     guard: Guard | None = None
     lost_for_s: float | None = None
+    walls_c: float | None = None
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -94,6 +96,7 @@ def taken_up(kept: Kept, settings: ClimateSettings, moment: Moment) -> HouseStat
                 direction=saved.direction,
                 mean_duty=saved.mean_duty,
                 lost_ms=None if saved.lost_for_s is None else now_ms - round((saved.lost_for_s + away_s) * 1000),
+                walls_c=saved.walls_c if away_s < walls.STILL_KNOWN_S else None,
             )
         )
     fresh = just_started(settings, now_ms)
@@ -143,6 +146,7 @@ def to_keep(
                 mean_duty=zone.mean_duty,
                 guard=zone.guard,
                 lost_for_s=None if zone.lost_ms is None else (moment.now_ms - zone.lost_ms) / 1000,
+                walls_c=zone.walls_c,
             )
             for zone_settings, zone in zip(settings.zones, state.zones, strict=True)
         },

@@ -37,6 +37,7 @@ class LawSettings(msgspec.Struct, frozen=True):
         deadband_k: Errors below it are not integrated.
         ramp_gain_per_k: In place of `gain_per_k` while the setpoint moves or is far off: to keep a temperature a soft
             law makes even doses, to arrive in time a stiff one is needed.
+        walls_gain_per_k: Duty for each kelvin that the walls are behind the setpoint; see `walls`.
     """
 
     gain_per_k: float
@@ -45,6 +46,7 @@ class LawSettings(msgspec.Struct, frozen=True):
     dose_s_min: float = 80.0
     deadband_k: float = 0.05
     ramp_gain_per_k: float = 0.45
+    walls_gain_per_k: float = 0.0
 
     def dose_s(self, duty: float) -> float:
         """Return how much is owed before it is switched, at a duty."""

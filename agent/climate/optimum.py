@@ -21,7 +21,7 @@ SLOPE_K_PER_H_MAX = 1.6
 LEAD_S_MAX = 4 * 3600.0
 """No recovery begins earlier than so long before its block."""
 
-LAG_S_MIN = -900.0
+LAG_S_MIN = -1800.0
 LAG_S_MAX = 3600.0
 """Negative where the zone runs ahead of the ramp."""
 

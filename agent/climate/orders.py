@@ -275,13 +275,19 @@ def _eco(program: Program, order: SetEco) -> Program:
 
 def _check_size(known: Mapping[str, Schedule], schedules: Mapping[str, Schedule]) -> None:
     """Refuse schedules that the file would not hold, unless they take less than those that are there."""
-    size = len(msgspec.json.encode(schedules))
-    if size > holds.SCHEDULES_BYTES_MAX and size > len(msgspec.json.encode(known)):
+    size = _size(schedules)
+    if size > holds.SCHEDULES_BYTES_MAX and size > _size(known):
         allowed = f"{holds.SCHEDULES_BYTES_MAX // 1024} KiB"
         raise SettingInvalid(
             f"the zone's schedules would take {-(-size // 1024)} KiB, allowed are {allowed}: "
             "drop one, or give this one fewer blocks, shorter labels or fewer sensors"
         )
+
+
+def _size(schedules: Mapping[str, Schedule]) -> int:
+    """Return how much schedules take as JSON; the sensors of the block in force are written once more."""
+    sensors = (msgspec.json.encode(block.sensors) for made in schedules.values() for block in made.blocks)
+    return len(msgspec.json.encode(schedules)) + max(map(len, sensors), default=0)
 
 
 def _scheduled(program: Program, order: PutSchedule | FollowSchedule | DropSchedule) -> Program:

@@ -3,8 +3,6 @@
 `optimum` has the formulas; this file says when a recovery begins and ends, and what it measures meanwhile.
 """
 
-from math import exp
-
 import msgspec
 
 from agent.climate import optimum
@@ -23,10 +21,6 @@ SETTLED_S = 1800.0
 """How long a zone must have been without heat before its fall is taken for the house's own."""
 
 LOSS_STRETCH_S = 3600.0
-
-
-EBB_S = 5400.0
-"""The walls are still colder than the air when the setpoint is reached: what they take ebbs away as they get warm."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -53,12 +47,6 @@ class Calm(msgspec.Struct, frozen=True):
     off_s: float = 0.0
     from_c: float | None = None
     from_s: float = 0.0
-
-
-def ebbed(feed_forward: float, dt_s: float) -> float:
-    """Return what is left of a recovery's duty after some time without it."""
-    left = feed_forward * exp(-dt_s / EBB_S)
-    return left if left > 0.005 else 0.0  # noqa: PLR2004 - no room feels it
 
 
 def coming(under_way: Step | None, *, target_c: float, due_utc_ms: int, value_c: float, duty: float) -> Step:

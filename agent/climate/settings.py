@@ -19,11 +19,16 @@ class Emitter(StrEnum):
 
 
 LAWS = {
-    Emitter.RADIATOR: LawSettings(gain_per_k=0.17, integral_s=3000.0, cycle_s=900.0, ramp_gain_per_k=0.45),
+    Emitter.RADIATOR: LawSettings(
+        gain_per_k=0.17, integral_s=3000.0, cycle_s=900.0, ramp_gain_per_k=0.45, walls_gain_per_k=0.12
+    ),
     Emitter.FLOOR: LawSettings(gain_per_k=0.25, integral_s=4 * 3600.0, cycle_s=3600.0, ramp_gain_per_k=0.25),
-    Emitter.AIR: LawSettings(gain_per_k=0.3, integral_s=2400.0, cycle_s=900.0, ramp_gain_per_k=0.3),
+    Emitter.AIR: LawSettings(
+        gain_per_k=0.3, integral_s=2400.0, cycle_s=900.0, ramp_gain_per_k=0.3, walls_gain_per_k=0.12
+    ),
 }
-"""Found on the simulated house (tests/bench/bench_climate.py) for radiators; the others scaled by their lag."""
+"""Found on the simulated house (tests/bench/bench_climate.py) for radiators; the others scaled by their lag. A heated
+floor is its room's largest wall itself: it needs nothing beside."""
 
 SHARED_CYCLE_FACTOR = 0.9
 """Zones that take turns at a source keep it running: they can afford shorter cycles."""

@@ -7,7 +7,7 @@ left.
 
 import msgspec
 
-from agent.climate import blind, law, watch
+from agent.climate import blind, law, walls, watch
 from agent.climate.fusion import Room
 from agent.climate.guard import Guard
 from agent.climate.holds import InForce
@@ -54,6 +54,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         watch: See `Watch`.
         is_ramp: A recovery is under way.
         frost_ms: Since when frost protection is at work; `None` where it is not.
+        walls_c: How warm its walls are; `None` where nobody knows.
     """
 
     guard: Guard
@@ -67,6 +68,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     watch: Watch = Watch()
     is_ramp: bool = False
     frost_ms: int | None = None
+    walls_c: float | None = None
 
 
 class ZoneInputs(msgspec.Struct, frozen=True):
@@ -181,6 +183,7 @@ def wish(
         if value_c is None or is_torn
         else state.mean_duty + kept * (was_heated - state.mean_duty),
         watch=seen,
+        walls_c=state.walls_c if value_c is None else walls.followed(state.walls_c, value_c, dt_s),
     )
     return after, wanted
 
@@ -259,7 +262,11 @@ def _seeing(
     if direction is _COOL and mode is Mode.AUTO and (cold_c := _cold_beside(inputs)) is not None:
         text = f"idle: not cooled in auto while a room that needs heat has {cold_c:.1f} °C ({inputs.in_force.reason})"
         return LawState(), _COOL, ZoneWish(_OFF, 0.0, 0.0, False, text)
-    error_k = heat_c - value_c if is_heating else value_c - cool_c
+    setpoint_c = heat_c if is_heating else cool_c
+    error_k = setpoint_c - value_c if is_heating else value_c - setpoint_c
+    walls_c = value_c if state.walls_c is None else state.walls_c
+    behind_k = setpoint_c - walls_c if is_heating else walls_c - setpoint_c
+    for_walls = walls.duty(behind_k, settings.law.walls_gain_per_k, error_k=error_k)
     before = state.law if direction is state.direction else LawState()
     made = law.step(
         before,
@@ -267,12 +274,11 @@ def _seeing(
         error_k=error_k,
         dt_s=dt_s,
         was_on=state.action is direction,
-        feed_forward=inputs.feed_forward if is_heating else 0.0,
+        feed_forward=for_walls + (inputs.feed_forward if is_heating else 0.0),
         is_ramp=inputs.is_ramp and is_heating,
     )
     side = "below" if (error_k > 0) == is_heating else "above"
     verb = ("heating" if is_heating else "cooling") if made.wants_on else "idle"
-    setpoint_c = heat_c if is_heating else cool_c
     reason = f"{verb}: {abs(error_k):.1f} K {side} {setpoint_c:.1f} at {made.duty:.0%} ({inputs.in_force.reason})"
     return made.state, direction, ZoneWish(direction if made.wants_on else _OFF, made.duty, error_k, False, reason)
 

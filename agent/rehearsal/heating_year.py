@@ -119,8 +119,11 @@ class YearVerdict(msgspec.Struct, frozen=True):
         return not self.broken and self.coldest_c >= COLD_C
 
 
-def year_settings() -> ClimateSettings:
-    """Return the home: a heat pump for four rooms, two sensors in two of them."""
+def year_settings(seed: int) -> ClimateSettings:
+    """Return the home: a heat pump for four rooms, two sensors in two of them.
+
+    Every other home has a heat pump with all there can be: two stages, auxiliary heat, a valve that is on in heating.
+    """
     zones = tuple(
         ZoneSettings(
             zone_id=zone.name,
@@ -130,7 +133,10 @@ def year_settings() -> ClimateSettings:
         )
         for number, zone in enumerate(FLAT.zones)
     )
-    return ClimateSettings(zones=zones, source=SourceSettings(kind=SourceKind.HEAT_PUMP))
+    source = SourceSettings(kind=SourceKind.HEAT_PUMP)
+    if seed % 2 == 0:
+        source = msgspec.structs.replace(source, stages=2, has_aux=True, is_valve_on_in_heating=True)
+    return ClimateSettings(zones=zones, source=source)
 
 
 def draw(rng: random.Random, days: int) -> list[Mishap]:
@@ -158,7 +164,7 @@ class Year:
         self._seed = seed
         self._days = days
         rng = random.Random(seed)
-        settings = year_settings()
+        settings = year_settings(seed)
         series = [(name, SensorKind.TEMPERATURE) for zone in settings.zones for name, _ in zone.sensors]
         faults = random_faults(
             rng,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from agent.climate.settings import ClimateSettings, SourceKind
-from hal.interface import HvacAction, HvacDemand
+from hal.interface import HvacAction, HvacDemand, SourceDemand
 
 HOUR_MS = 3_600_000
 EXAMPLES_MAX = 20
@@ -52,6 +52,8 @@ class SafetyOracle:
         }
         self._direction = HvacAction.OFF
         self._acted_ms: int | None = None
+        self._is_acting = False
+        self._is_valve_on = False
         self.broken: Counter[str] = Counter()
         self.examples: list[Broken] = []
         self.starts: Counter[str] = Counter()
@@ -66,6 +68,9 @@ class SafetyOracle:
             rooms_c: What the hub can honestly know of each room now; without it, limits are not looked at.
         """
         self.steps += 1
+        if self._is_acting:
+            # What was asked last was done until now.
+            self._acted_ms = at_ms
         actions = set(demand.zones.values()) | ({demand.source.action} if demand.source else set())
         if {HvacAction.HEAT, HvacAction.COOL} <= actions:
             self._break("heat and cool together", at_ms, str(demand))
@@ -79,6 +84,7 @@ class SafetyOracle:
             ):
                 self._break("rest between heat and cool", at_ms, f"{at_ms - self._acted_ms} ms")
             self._direction, self._acted_ms = action, at_ms
+        self._is_acting = actions != {HvacAction.OFF}
         for zone in self._settings.zones:
             action = demand.zones.get(zone.zone_id, HvacAction.OFF)
             self._switch(
@@ -97,10 +103,13 @@ class SafetyOracle:
 
     def killed(self, at_ms: int) -> None:
         """Note that the hub stopped, was killed or lost its power: all outputs fall off, minimum times or not."""
+        if self._is_acting:
+            self._is_acting, self._acted_ms = False, at_ms
         for switch in self._switches.values():
             if switch.is_on:
                 switch.is_on = False
                 switch.changed_ms = at_ms
+        self._is_valve_on = False
 
     def _check_source(self, demand: HvacDemand, at_ms: int, rooms_c: Mapping[str, float]) -> None:
         settings = self._settings.source
@@ -118,6 +127,8 @@ class SafetyOracle:
             self._break("source and zones", at_ms, f"source {source.action}, zones {dict(demand.zones)}")
         if is_on and not source.is_pump_on:
             self._break("source without pump", at_ms, str(source))
+        self._check_helpers(source, at_ms)
+        self._check_valve(source, at_ms)
         # A room at its limit may end what helps the source before its time.
         is_excused = any(
             not zone.under_c < rooms_c.get(zone.zone_id, (zone.under_c + zone.over_c) / 2) < zone.over_c
@@ -133,6 +144,34 @@ class SafetyOracle:
                 is_on=is_part_on,
                 at_ms=at_ms,
             )
+
+    def _check_helpers(self, source: SourceDemand, at_ms: int) -> None:
+        """Look at what helps the source: a second stage and auxiliary heat are nothing without it."""
+        settings = self._settings.source
+        is_on = source.action is not HvacAction.OFF
+        found = {
+            "a stage without the source": not is_on and source.stage > 0,
+            "the source at no stage": is_on and source.stage < 1,
+            "a stage that is not there": source.stage > settings.stages,
+            "auxiliary heat without the source": source.is_aux_on and not is_on,
+            "auxiliary heat with cooling": source.is_aux_on and source.action is HvacAction.COOL,
+            "auxiliary heat that is not there": source.is_aux_on and not settings.has_aux,
+        }
+        for rule, is_broken in found.items():
+            if is_broken:
+                self._break(rule, at_ms, str(source))
+
+    def _check_valve(self, source: SourceDemand, at_ms: int) -> None:
+        """Look at the reversing valve: it stands right, and turns only while the compressor rests."""
+        settings = self._settings.source
+        is_on = source.action is not HvacAction.OFF
+        is_right = source.is_valve_on == ((source.action is HvacAction.HEAT) == settings.is_valve_on_in_heating)
+        if settings.kind is SourceKind.HEAT_PUMP and is_on and not is_right:
+            self._break("the reversing valve stands wrong", at_ms, str(source))
+        # The switch is of the demand before: a valve that turns as the compressor stops turns under pressure as well.
+        if source.is_valve_on != self._is_valve_on and (is_on or self._switches["source"].is_on):
+            self._break("the reversing valve turned under pressure", at_ms, str(source))
+        self._is_valve_on = source.is_valve_on
 
     def _check_limits(self, demand: HvacDemand, rooms_c: Mapping[str, float], at_ms: int) -> None:
         for zone in self._settings.zones:

@@ -370,15 +370,21 @@ async def test_without_a_clock_readings_wait_and_then_get_their_time(cloud: Clou
     assert all(abs(a.at_ms - zero_ms - m) < 50 for a, m in zip(cloud.accepted, measured_ms, strict=True))
 
 
-async def test_a_boot_that_never_learnt_the_time_keeps_its_readings(cloud: Cloud, make_hub: MakeHub) -> None:
+@pytest.fixture
+async def boot_without_ntp(cloud: Cloud, make_hub: MakeHub) -> None:
+    """Leave two readings behind whose boot never learnt the time."""
     clock = HubClock()
     clock.is_synchronised = False
     clock.boot_id = "a boot without NTP"
-    first = make_hub(cloud.url, clock=clock)
-    first.start()
-    first.report(20.1, 20.2)
-    await until(lambda: first.status().outbox.unanchored == 2)
-    await first.end()
+    hub = make_hub(cloud.url, clock=clock)
+    hub.start()
+    hub.report(20.1, 20.2)
+    await until(lambda: hub.status().outbox.unanchored == 2)
+    await hub.end()
+
+
+@pytest.mark.usefixtures("boot_without_ntp")
+async def test_a_boot_that_never_learnt_the_time_keeps_its_readings(cloud: Cloud, make_hub: MakeHub) -> None:
     second = make_hub(cloud.url)
     second.start()
     second.report(21.0)
@@ -406,17 +412,10 @@ async def test_a_full_disk_does_not_keep_the_machine_from_a_restart(
     monkeypatch.undo()
 
 
+@pytest.mark.usefixtures("boot_without_ntp")
 async def test_readings_of_a_boot_that_never_learnt_the_time_hold_no_restart_up(
     cloud: Cloud, make_hub: MakeHub
 ) -> None:
-    clock = HubClock()
-    clock.is_synchronised = False
-    clock.boot_id = "a boot without NTP"
-    first = make_hub(cloud.url, clock=clock)
-    first.start()
-    first.report(20.1, 20.2)
-    await until(lambda: first.status().outbox.unanchored == 2)
-    await first.end()
     second = make_hub(cloud.url)
     second.start()
     second.report(21.0)

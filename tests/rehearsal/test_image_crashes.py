@@ -15,7 +15,7 @@ from agent.rehearsal.releases import make_image
 from hal.images import Mark, Which
 from hal.sim.images import TRIES_MAX, SimMachine
 
-from .update_bench import GOOD, Bench, bench, closed
+from .update_bench import GOOD, Bench, bench, closed, sweep_fails
 
 STRIDE = int(os.environ.get("CLIMAHUB_STRIDE", "3"))
 IMAGE = make_image("3.0.0", 3, size_bytes=100_000)
@@ -99,20 +99,9 @@ def test_a_rauc_that_activates_by_itself_does_no_lasting_harm() -> None:
         rehearse("a good image", point, activates=True)
 
 
-def sweep_fails(name: str = "a good image") -> bool:
-    """Tell whether some point of a sweep shows that something is wrong."""
-    _, points = rehearse(name, None)
-    for point in range(1, points + 1):
-        try:
-            rehearse(name, point)
-        except AssertionError:
-            return True
-    return False
-
-
 def test_an_image_that_is_not_synced_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trees, "sync_file", lambda self, name: None)
-    assert sweep_fails()
+    assert sweep_fails(lambda stop_after: rehearse("a good image", stop_after)[1])
 
 
 def test_an_app_that_stays_for_the_new_system_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,11 +37,21 @@ def test_the_first_value_is_believed_until_another_contradicts_it() -> None:
     assert after(None, 47.0) == Belief(47.0, 0, since_ms=0)
     assert after(None, 0.0, 16.0).is_doubted
     assert after(None, 0.0, 16.0, 16.0) == Belief(16.0, 2 * MIN_MS, since_ms=MIN_MS)
+    late = Belief(0.0, 9 * H_MS, since_ms=9 * H_MS)
+    assert after(late, 16.0, 16.0) == Belief(16.0, 9 * H_MS + 2 * MIN_MS, since_ms=9 * H_MS + MIN_MS)
+
+
+@pytest.mark.parametrize("minutes", [2, 30, 50])
+def test_in_its_first_hour_it_may_take_back_what_it_said_by_insisting_for_as_long(minutes: int) -> None:
+    assert minutes_until_believed(20.0, minutes, 11.0) == minutes - 1
 
 
 def test_after_an_hour_it_is_firm() -> None:
     assert after(None, *[20.0] * 60).since_ms == 0
     assert after(None, *[20.0] * 61).since_ms is None
+    late = Belief(20.0, 9 * H_MS, since_ms=9 * H_MS)
+    assert after(late, *[20.0] * 59).since_ms == 9 * H_MS
+    assert after(late, *[20.0] * 60).since_ms is None
 
 
 @pytest.mark.parametrize("value_c", [85.0, -127.0, float("nan")])
@@ -74,7 +84,8 @@ def test_a_lie_that_no_room_that_is_lived_in_has_is_not_believed_for_hours(
 
 
 def test_who_says_something_else_each_time_does_not_insist() -> None:
-    assert after(KNOWN, *[11.0, 27.0] * 40).is_doubted
+    said_c = [11.0, 27.0] * 50
+    assert all(after(KNOWN, *said_c[:count]).is_doubted for count in range(1, len(said_c)))
 
 
 def test_what_a_room_can_do_is_believed() -> None:

@@ -17,6 +17,7 @@ def room(*samples: Sample, house_c: float | None = None) -> Room:
 def test_several_count_by_their_weight() -> None:
     fused = room(Sample("a", 20.0, 0.0, weight=3.0), Sample("b", 22.0, 10.0))
     assert (fused.value_c, fused.used, fused.coldest_c, fused.age_s) == (20.5, 2, 20.0, 0.0)
+    assert fused.problem == ""
 
 
 def test_an_old_one_fades_before_it_falls_out() -> None:
@@ -55,12 +56,17 @@ def test_of_those_that_jumped_only_the_frost_is_heeded() -> None:
 
 def test_without_any_sensor_nothing_is_known() -> None:
     assert room().value_c is None
+    assert room().problem == "no sensor has said anything yet"
 
 
 def test_of_three_the_one_that_contradicts_is_left_out() -> None:
     fused = room(Sample("a", 20.0, 0.0), Sample("b", 20.5, 0.0), Sample("c", 35.0, 0.0))
     assert (fused.value_c, fused.warmest_c) == (20.25, 20.5)
     assert "c contradicts" in fused.problem
+
+
+def test_the_only_one_counts_to_its_last_second() -> None:
+    assert room(Sample("a", 20.0, STALE_S)).value_c == pytest.approx(20.0)
 
 
 def test_of_two_the_house_tells_which_is_wrong() -> None:

@@ -1,5 +1,6 @@
 """What is switched is never switched too soon, too short or too often, over restarts and reboots."""
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -59,6 +60,26 @@ def test_no_wish_and_no_restart_breaks_a_rule(steps: list[tuple[int, bool, str]]
         is_on, changed_ms = may, true_ms
         # The disk may be full: every other switch is not written down.
         kept, kept_ms = guard, now_ms
+
+
+@pytest.mark.parametrize(("min_on_s", "min_off_s"), [(180.0, 300.0), (60.0, 0.0), (0.0, 900.0), (1500.0, 60.0)])
+@pytest.mark.parametrize("starts_max", range(1, 7))
+def test_who_always_wants_the_opposite_gets_it_as_soon_as_the_rules_allow_and_no_sooner(
+    starts_max: int, min_on_s: float, min_off_s: float
+) -> None:
+    limits = GuardLimits(min_on_s, min_off_s, starts_max)
+    guard, changed_ms, starts = just_stopped(0), 0, [-HOUR_MS] * starts_max
+    for now_ms in range(0, 8 * HOUR_MS, 30_000):
+        is_due = now_ms - changed_ms >= 1000 * (min_on_s if guard.is_on else min_off_s)
+        if not guard.is_on:
+            is_due = is_due and now_ms - starts[-starts_max] >= HOUR_MS
+        may, why = allowed(guard, limits, now_ms, is_wanted=not guard.is_on)
+        assert (may != guard.is_on) == is_due == (why == "")
+        assert allowed(guard, limits, now_ms, is_wanted=guard.is_on) == (guard.is_on, "")
+        if is_due:
+            guard, changed_ms = switched(guard, limits, now_ms, is_on=may), now_ms
+            starts += [now_ms] * may
+        assert len(guard.starts_ms) <= starts_max
 
 
 def test_what_has_just_stopped_rests_and_then_may_start() -> None:

@@ -16,6 +16,7 @@ from agent.climate.holds import (
     in_force,
     resumed,
     tidied,
+    with_ends_of,
     with_hold,
     without_hold,
 )
@@ -154,6 +155,27 @@ def test_while_the_time_is_unknown_what_was_in_force_last_stays() -> None:
     assert look(PROGRAM, at(0, is_known=False)).setpoints == PROGRAM.setpoints
 
 
+def test_while_the_time_is_unknown_the_sensors_of_the_last_block_count() -> None:
+    blocks = (
+        Block("Day", "06:00", "22:00", 21.0, 26.0),
+        Block("Night", "22:00", "06:00", 17.0, 27.0, sensors=("bedroom",)),
+    )
+    program = Program(schedules={"w": Schedule("w", blocks)}, schedule="w")
+    without = at(20, is_known=False, boot="next")
+    assert look(told(program, at(11)), without).sensors == ("bedroom",)
+    # Also those of a day block that is like the night's but for them.
+    assert look(told(told(program, at(11)), at(18)), without).sensors == ()
+    held = with_hold(told(program, at(11)), Hold("h", heat_setpoint_c=19.0), at(11))
+    assert look(held, without).sensors == ("bedroom",)
+
+
+def test_what_an_older_release_has_kept_of_a_block_is_still_read() -> None:
+    kept = b'{"last":{"setpoints":{"heat_setpoint_c":17.0,"cool_setpoint_c":27.0},"label":"Night"},"schedule":"week"}'
+    program = msgspec.structs.replace(msgspec.json.decode(kept, type=Program), schedules={"week": WEEK})
+    found = look(program, at(0, is_known=False))
+    assert (found.why, found.setpoints.heat_setpoint_c, found.sensors) == ("remembered", 17.0, ())
+
+
 @pytest.mark.parametrize(
     ("asked", "effective"),
     [(Setpoints(21.0, 24.0), Setpoints(17.0, 25.5)), (Setpoints(15.0, 27.0), Setpoints(15.0, 27.0))],
@@ -259,6 +281,46 @@ def test_a_planned_boost_under_way_is_over_after_a_reboot_without_the_time() -> 
     assert told(program, without).holds == program.holds
     assert look(told(program, at(2)), at(3)).why == "boost"
     assert told(told(program, at(2)), without).holds == ()
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["made with the time", "made without it"])
+@pytest.mark.parametrize("until", [Until.NEXT_BLOCK, Until.CHANGED])
+@pytest.mark.parametrize("kind", HoldKind)
+def test_after_a_reboot_without_the_time_a_boost_without_a_duration_is_over_as_well(
+    kind: HoldKind, until: Until, *, is_known: bool
+) -> None:
+    program = told(PROGRAM, at(0))
+    program = told(with_hold(program, Hold("h", kind, 23.0, until=until), at(0, is_known=is_known)), at(0))
+    # It is the reboot that ends it, not the time that is lost for a while.
+    assert look(program, at(1, is_known=False)).why == kind.value
+    assert look(program, at(1)).why == kind.value
+    assert look(program, at(1, boot="next")).why == kind.value
+    without = at(1, is_known=False, boot="next")
+    assert look(program, without).why == ("remembered" if kind is HoldKind.BOOST else kind.value)
+    assert [hold.id for hold in told(program, without).holds] == ([] if kind is HoldKind.BOOST else ["h"])
+
+
+def test_a_planned_boost_until_the_next_block_is_over_after_a_reboot_in_which_it_has_begun() -> None:
+    planned = Hold("p", HoldKind.BOOST, 24.0, until=Until.NEXT_BLOCK, start_utc_ms=NOON + H)
+    program = told(with_hold(PROGRAM, planned, at(0)), at(2, boot="next"))
+    assert look(program, at(3, is_known=False, boot="next")).why == "boost"
+    assert told(program, at(3, is_known=False, boot="last")).holds == ()
+
+
+def test_a_boost_whose_next_block_is_looked_for_anew_goes_on_in_a_boot_that_knows_the_time() -> None:
+    boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.NEXT_BLOCK)
+    program = told(with_hold(PROGRAM, boost, at(0)), at(1, boot="next"))
+    program = with_ends_of(program, None, at(1, boot="next"))
+    # Another hold of the same minute, before the loop has looked.
+    program = with_hold(program, Hold("h", heat_setpoint_c=19.0), at(1, boot="next"))
+    assert look(program, at(1, boot="next")).why == "boost"
+
+
+def test_a_boost_that_an_older_release_has_kept_is_over_after_a_restart_without_the_time() -> None:
+    kept = b'{"id":"b","kind":"boost","heat_setpoint_c":23.0,"until":"next_block","made_utc_ms":1}'
+    program = msgspec.structs.replace(PROGRAM, holds=(msgspec.json.decode(kept, type=Hold),))
+    assert look(program, at(0)).why == "boost"
+    assert told(program, at(0, is_known=False)).holds == ()
 
 
 def test_of_two_holds_the_one_that_began_later_counts_however_it_was_planned() -> None:

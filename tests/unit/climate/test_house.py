@@ -10,6 +10,7 @@ from agent.climate.fusion import Room
 from agent.climate.guard import Guard, GuardLimits
 from agent.climate.holds import InForce
 from agent.climate.house import HouseState, HouseStep, decide, just_started
+from agent.climate.law import LawState
 from agent.climate.model import Mode, Setpoints
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.climate.zone import ZoneInputs, ZoneWish
@@ -113,6 +114,58 @@ def test_frost_elsewhere_never_overheats_a_room_that_nobody_measures(others_c: t
     blind = inputs(None, Mode.OFF, coldest_c=others_c[0], others_c=others_c)
     on = sum(bench.step(blind).demand.zones["z0"] is HEAT for _ in range(24 * 60))
     assert on / (24 * 60) == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize(("value_c", "coldest_c"), [(20.0, 4.0), (6.5, None), (6.0, None)])
+def test_there_is_no_frost_in_a_room_that_is_measured_and_has_none(value_c: float, coldest_c: float | None) -> None:
+    made = Bench(home()).run(inputs(value_c, Mode.OFF, coldest_c=coldest_c), minutes=30)
+    assert made.demand.zones == {"z0": OFF}
+    assert "frost" not in made.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("others_c", "warmest_c", "share"), [((), None, 50), ((), 20.0, 32), ((13.0, 18.0, 30.0), 25.0, 36)]
+)
+def test_a_doubted_sensor_that_says_frost_counts_as_much_as_the_rest_of_the_home(
+    others_c: tuple[float, ...], warmest_c: float | None, share: int
+) -> None:
+    room = Room(None, 0.0, 0, 2.0, "it jumped", warmest_c=warmest_c)
+    doubted = msgspec.structs.replace(inputs(None, Mode.OFF, coldest_c=2.0, others_c=others_c), room=room)
+    made = Bench(home()).run(doubted, minutes=5)
+    assert made.reasons[0].startswith(f"frost protection at {share}%: 2.0 °C perhaps")
+
+
+@pytest.mark.parametrize(("others_c", "mean_duty", "actions"), [((4.0,), 0.0, [HEAT, OFF]), ((9.0,), 0.3, [OFF, COOL])])
+def test_blindly_only_frost_comes_before_cooling(
+    others_c: tuple[float, ...], mean_duty: float, actions: list[HvacAction]
+) -> None:
+    bench = Bench(home(2), last=COOL)
+    zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=mean_duty)
+    bench.state = msgspec.structs.replace(bench.state, zones=(zone, bench.state.zones[1]))
+    hot, blind = inputs(30.0, Mode.COOL), inputs(None, coldest_c=others_c[0], others_c=others_c)
+    bench.run(inputs(25.0), hot, minutes=20)
+    seen = [list(bench.step(blind, hot).demand.zones.values()) for _ in range(60)]
+    assert actions in seen
+    assert ([HEAT, OFF] in seen) == (actions == [HEAT, OFF])
+
+
+@pytest.mark.parametrize("mode", [Mode.OFF, Mode.COOL])
+def test_a_zone_that_is_not_to_be_heated_is_not_heated_blindly(mode: Mode) -> None:
+    bench = Bench(home())
+    zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.3)
+    bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
+    for _ in range(120):
+        assert bench.step(inputs(None, mode)).demand.zones == {"z0": OFF}
+
+
+@pytest.mark.parametrize(("value_c", "mode"), [(5.0, Mode.OFF), (5.0, Mode.COOL), (15.0, Mode.AUTO), (15.0, Mode.HEAT)])
+def test_heat_that_does_not_come_is_told_whatever_asks_for_it(value_c: float, mode: Mode) -> None:
+    bench = Bench(home())
+    bench.run(inputs(value_c, mode), minutes=140)
+    assert bench.state.zones[0].watch.is_failing
+    # Not to be heated any more: nothing is known of it.
+    bench.run(inputs(15.0, Mode.OFF), minutes=10)
+    assert not bench.state.zones[0].watch.is_failing
 
 
 def test_frost_elsewhere_is_believed_less_from_the_second_day_on() -> None:
@@ -221,6 +274,36 @@ def test_auto_heats_and_cools_with_a_rest_between() -> None:
     assert bench.run(inputs(28.0, Mode.AUTO), minutes=60).demand.zones == {"z0": COOL}
 
 
+def test_auto_turns_back_to_heating_only_after_a_rest_and_well_below_the_cooling_setpoint() -> None:
+    bench = Bench(home(), last=COOL)
+    close = Setpoints(25.0, 26.0)
+    assert bench.run(inputs(28.0, Mode.AUTO), minutes=40).demand.zones == {"z0": COOL}
+    for value_c, minutes, direction in ((24.9, 28, COOL), (24.9, 10, HEAT)):
+        bench.run(inputs(value_c, Mode.AUTO, close), minutes=minutes)
+        assert bench.state.zones[0].direction is direction
+    bench.run(inputs(28.0, Mode.AUTO), minutes=60)
+    bench.run(inputs(25.1, Mode.AUTO, Setpoints(25.5, 26.5)), minutes=20)
+    assert bench.state.zones[0].direction is COOL
+    bench.run(inputs(25.6, Mode.AUTO, Setpoints(25.7, 26.5)), minutes=60)
+    assert bench.state.zones[0].direction is COOL
+
+
+@pytest.mark.parametrize(("mode", "setpoint_c", "duty"), [(Mode.HEAT, 20.0, 0.4), (Mode.COOL, 26.0, 0.0)])
+def test_what_a_recovery_needs_is_added_to_heating_and_to_nothing_else(
+    mode: Mode, setpoint_c: float, duty: float
+) -> None:
+    made = Bench(home()).step(msgspec.structs.replace(inputs(setpoint_c, mode), feed_forward=0.4))
+    assert made.wishes[0].duty == pytest.approx(duty)
+
+
+def test_what_keeps_a_room_warm_says_nothing_of_what_keeps_it_cool() -> None:
+    bench = Bench(home())
+    zone = bench.state.zones[0]
+    warm = msgspec.structs.replace(zone, law=msgspec.structs.replace(zone.law, integral=0.9))
+    bench.state = msgspec.structs.replace(bench.state, zones=(warm,))
+    assert bench.step(inputs(26.0, Mode.COOL)).wishes[0].duty == 0.0
+
+
 def test_zones_that_want_the_opposite_take_turns() -> None:
     bench = Bench(home(2))
     made = bench.run(inputs(15.0), inputs(30.0, Mode.COOL), minutes=30)
@@ -248,6 +331,43 @@ def test_in_auto_a_room_is_not_cooled_beside_a_cold_one(needy_c: tuple[float, ..
         assert f"not cooled in auto while a room that needs heat has {needy_c[0]:.1f} °C" in made.reasons[0]
     # Who says "cool" means it.
     assert bench.run(inputs(30.0, Mode.COOL, needy_c=needy_c), minutes=40).demand.zones == {"z0": COOL}
+
+
+def test_frost_comes_before_any_cooling_however_little_it_is() -> None:
+    bench = Bench(home(2), last=COOL)
+    hot, frost = inputs(30.0, Mode.COOL), inputs(5.9, Mode.OFF)
+    assert bench.run(inputs(19.5), hot, minutes=30).demand.zones == {"z0": OFF, "z1": COOL}
+    assert bench.run(frost, hot, minutes=15).demand.zones == {"z0": HEAT, "z1": OFF}
+
+
+@pytest.mark.parametrize("value_c", [4.0, None])
+def test_a_zone_that_cannot_heat_is_not_asked_to_by_frost_or_habit(value_c: float | None) -> None:
+    (zone,) = home().zones
+    bench = Bench(ClimateSettings(zones=(msgspec.structs.replace(zone, can_heat=False),)))
+    # It could when this was written down.
+    state = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.3)
+    bench.state = msgspec.structs.replace(bench.state, zones=(state,))
+    for mode in Mode:
+        made = bench.run(inputs(value_c, mode, coldest_c=4.0, others_c=(4.0,)), minutes=10)
+        assert made.demand.zones == {"z0": OFF}
+        assert "frost" not in made.reasons[0]
+
+
+def test_what_is_given_or_kept_back_blindly_says_nothing_of_the_need() -> None:
+    bench = Bench(home())
+    zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.2)
+    bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
+    for blind in (inputs(None, Mode.OFF), inputs(None, Mode.OFF, coldest_c=4.0, others_c=(4.0,)), inputs(None)):
+        bench.run(blind, minutes=600)
+        assert bench.state.zones[0].mean_duty == 0.2
+    # What it sees does.
+    bench.run(inputs(25.0), minutes=24 * 60)
+    assert bench.state.zones[0].mean_duty < 0.08
+
+
+def test_in_auto_no_room_is_cooled_beside_one_below_its_own_heating_setpoint() -> None:
+    made = Bench(home(), last=COOL).run(inputs(30.0, Mode.AUTO, Setpoints(24.0, 26.0), needy_c=(23.9,)), minutes=40)
+    assert made.demand.zones == {"z0": OFF}
 
 
 def test_heating_comes_first_where_nobody_knows_what_was_before() -> None:
@@ -278,6 +398,22 @@ def test_the_source_runs_while_any_zone_takes_heat_and_its_minimum_time_finds_a_
     assert not made.demand.source.is_pump_on
 
 
+@pytest.mark.parametrize(("room_c", "minutes"), [(30.0, 4), (16.1, 4), (16.0, 0)])
+def test_the_source_cools_on_for_its_second_stage_unless_a_room_is_at_its_limit(room_c: float, minutes: int) -> None:
+    bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, stages=2)), last=COOL)
+    for _ in range(60):
+        asked = bench.step(inputs(30.0, Mode.COOL)).demand.source
+        assert asked is not None
+        if asked.stage == 2:
+            break
+    went_on = 0
+    for _ in range(10):
+        made = bench.step(inputs(room_c, Mode.OFF if room_c > 16.0 else Mode.COOL, Setpoints(5.0, 10.0)))
+        assert made.demand.source is not None
+        went_on += made.demand.source.action is COOL
+    assert went_on == minutes
+
+
 @pytest.mark.parametrize("helper", ["stage2", "aux"])
 @pytest.mark.parametrize(("room_c", "minutes"), [(16.0, 4), (30.0, 0)])
 def test_the_source_runs_on_for_what_helps_it_unless_a_room_is_at_its_limit(
@@ -304,6 +440,16 @@ def test_the_source_runs_on_for_what_helps_it_unless_a_room_is_at_its_limit(
             assert made.demand.source.stage == asked.stage
             assert "minimum on time of the second stage or auxiliary heat" in made.reasons[0]
     assert went_on == minutes
+
+
+def test_a_room_at_its_limit_ends_what_helps_the_source_but_not_the_source_before_its_time() -> None:
+    bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, stages=2, stage2_after_s=0.0)))
+    asked = None
+    while asked is None or asked.action is OFF:
+        asked = bench.step(inputs(15.0)).demand.source
+    assert asked.stage == 2
+    sources = [bench.step(inputs(30.0)).demand.source for _ in range(6)]
+    assert [source.action for source in sources if source] == [HEAT] * 4 + [OFF] * 2
 
 
 def test_auxiliary_heat_helps_by_failure_only_where_no_zone_gets_warmer() -> None:
@@ -357,6 +503,11 @@ def test_the_reversing_valve_has_turned_before_the_compressor_starts(rest_s: flo
     assert starts == 4
 
 
+def test_a_boiler_waits_for_no_reversing_valve() -> None:
+    bench = Bench(home(1, SourceSettings(kind=SourceKind.BOILER, is_valve_on_in_heating=True)))
+    assert bench.run(inputs(15.0), minutes=10).demand.zones == {"z0": HEAT}
+
+
 def test_zones_take_turns_so_that_the_source_runs_on() -> None:
     source = SourceSettings(kind=SourceKind.BOILER, limits=GuardLimits(60.0, 300.0, 6))
     bench = Bench(home(2, source))
@@ -396,17 +547,51 @@ def test_nobody_takes_over_a_source_that_somebody_needs_for_the_opposite(other: 
     assert actions == [OFF, taken]
 
 
-def test_a_zone_on_its_ramp_takes_nothing_over() -> None:
+@pytest.mark.parametrize(
+    ("is_ramp", "doses", "taken"),
+    [(False, -0.7, HEAT), (False, -0.9, OFF), (True, 0.0, OFF), (True, 0.4, OFF), (True, 0.6, HEAT)],
+)
+def test_a_zone_on_its_ramp_takes_over_only_what_it_is_owed(doses: float, taken: HvacAction, *, is_ramp: bool) -> None:
     climate = home(2, SourceSettings(kind=SourceKind.HEAT_PUMP))
     state = just_started(climate, 0)
     running = msgspec.structs.replace(state.source, guard=Guard(is_on=True, changed_ms=0))
     wishes = [ZoneWish(OFF, 0.0, 0.0, False, "idle"), ZoneWish(OFF, 0.5, 0.1, False, "idle")]
-    for is_ramp, taken in ((True, OFF), (False, HEAT)):
-        zone = msgspec.structs.replace(state.zones[1], is_ramp=is_ramp)
-        given_state = msgspec.structs.replace(state, direction=HEAT, zones=(state.zones[0], zone), source=running)
-        actions, reasons = [OFF, OFF], ["idle", "idle"]
-        house._hand_over(given_state, climate, wishes, actions, reasons, 10**6)
-        assert actions == [OFF, taken]
+    owed = LawState(owed_s=doses * climate.zones[1].law.dose_s(0.5))
+    zone = msgspec.structs.replace(state.zones[1], is_ramp=is_ramp, law=owed)
+    given_state = msgspec.structs.replace(state, direction=HEAT, zones=(state.zones[0], zone), source=running)
+    actions, reasons = [OFF, OFF], ["idle", "idle"]
+    house._hand_over(given_state, climate, wishes, actions, reasons, 10**6)
+    assert actions == [OFF, taken]
+
+
+@pytest.mark.parametrize(
+    ("owed_s", "rested_s", "is_running", "taker"),
+    [
+        ((50.0, 90.0, 20.0), (999.0, 999.0, 999.0), True, 1),
+        ((50.0, 90.0, 20.0), (999.0, 179.0, 999.0), True, 0),
+        ((50.0, 90.0, 20.0), (999.0, 180.0, 999.0), True, 1),
+        ((50.0, 90.0, 20.0), (99.0, 99.0, 99.0), True, None),
+        ((50.0, 90.0, 20.0), (999.0, 999.0, 999.0), False, None),
+    ],
+)
+def test_the_neediest_of_those_that_have_rested_takes_over_a_source_that_runs(
+    owed_s: tuple[float, ...], rested_s: tuple[float, ...], is_running: bool, taker: int | None
+) -> None:
+    climate = home(3, SourceSettings(kind=SourceKind.HEAT_PUMP))
+    state, now_ms = just_started(climate, 0), 10**6
+    zones = tuple(
+        msgspec.structs.replace(
+            zone,
+            guard=Guard(is_on=False, changed_ms=now_ms - round(rest_s * 1000)),
+            law=msgspec.structs.replace(zone.law, owed_s=owed),
+        )
+        for zone, owed, rest_s in zip(state.zones, owed_s, rested_s, strict=True)
+    )
+    running = msgspec.structs.replace(state.source, guard=Guard(is_on=is_running, changed_ms=0))
+    state = msgspec.structs.replace(state, direction=HEAT, zones=zones, source=running)
+    actions, reasons = [OFF] * 3, ["idle"] * 3
+    house._hand_over(state, climate, [ZoneWish(OFF, 0.5, 0.1, False, "idle")] * 3, actions, reasons, now_ms)
+    assert actions == [HEAT if number == taker else OFF for number in range(3)]
 
 
 @pytest.mark.parametrize("before", [HEAT, COOL])
@@ -425,6 +610,28 @@ def test_a_home_that_only_heats_needs_no_such_rest() -> None:
     assert just_started(home(can_cool=False), 0).direction is HEAT
 
 
+def test_a_decision_that_comes_late_turns_no_running_source_around() -> None:
+    """The outputs were on until now: the rest begins now, not at the last decision."""
+    bench = Bench(home(2, SourceSettings(kind=SourceKind.HEAT_PUMP, limits=GuardLimits(0.0, 0.0, 6))))
+    assert bench.run(inputs(15.0), inputs(25.0), minutes=20).demand.zones == {"z0": HEAT, "z1": OFF}
+    cool = inputs(30.0, Mode.COOL)
+    assert bench.step(inputs(25.0), cool, dt_s=700.0).demand.zones == {"z0": OFF, "z1": OFF}
+    assert bench.step(inputs(25.0), cool, dt_s=599.0).demand.zones == {"z0": OFF, "z1": OFF}
+    assert bench.step(inputs(25.0), cool, dt_s=1.0).demand.zones == {"z0": OFF, "z1": COOL}
+
+
+def test_a_decision_that_comes_hours_late_counts_as_ten_minutes() -> None:
+    bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, stages=2, limits=GuardLimits(0.0, 0.0, 6))))
+    bench.run(inputs(15.0), minutes=4)
+    before = bench.state.zones[0]
+    made = bench.step(inputs(15.0), dt_s=36_000.0)
+    assert made.demand.source is not None
+    assert (made.demand.source.action, made.demand.source.stage) == (HEAT, 1)
+    after = bench.state.zones[0]
+    assert after.mean_duty - before.mean_duty == pytest.approx(600.0 / 86_400.0, rel=0.01)
+    assert after.watch.on_s - before.watch.on_s == 600.0
+
+
 values = st.one_of(st.none(), st.floats(-5.0, 45.0))
 zone_inputs = st.builds(
     lambda value_c, mode, heat_c, gap_k: inputs(value_c, mode, Setpoints(heat_c, heat_c + gap_k), coldest_c=value_c),
@@ -434,14 +641,23 @@ zone_inputs = st.builds(
     st.floats(1.0, 10.0),
 )
 sources = st.builds(
-    lambda kind, min_on, min_off, starts, stages, aux: SourceSettings(
-        kind=kind, limits=GuardLimits(min_on, min_off, starts), stages=stages, has_aux=aux
+    lambda kind, min_on, min_off, starts, stages, aux, after_s, valve: SourceSettings(
+        kind=kind,
+        limits=GuardLimits(min_on, min_off, starts),
+        stages=stages,
+        has_aux=aux,
+        # Soon enough to be met by sequences as short as these.
+        stage2_after_s=after_s,
+        aux_after_s=after_s,
+        is_valve_on_in_heating=valve,
     ),
     st.sampled_from(SourceKind),
     st.sampled_from([0.0, 60.0, 300.0, 900.0]),
     st.sampled_from([0.0, 60.0, 300.0, 900.0]),
     st.integers(1, 6),
     st.sampled_from([1, 2]),
+    st.booleans(),
+    st.sampled_from([0.0, 120.0, 900.0]),
     st.booleans(),
 )
 
@@ -459,7 +675,9 @@ sources = st.builds(
 def test_no_sequence_of_wishes_breaks_a_rule(
     source: SourceSettings, steps: list[tuple[list[ZoneInputs], float]]
 ) -> None:
-    bench = Bench(home(3, source))
+    every, heats, cools = home(3, source).zones
+    able = (every, msgspec.structs.replace(heats, can_cool=False), msgspec.structs.replace(cools, can_heat=False))
+    bench = Bench(ClimateSettings(zones=able, source=source))
     for zones, dt_s in steps:
         made = bench.step(*zones, dt_s=dt_s)
         assert all(made.reasons)

@@ -101,12 +101,6 @@ def test_the_loss_is_learned_from_hours_without_heat() -> None:
     assert (calm, after) == (Calm(), learned)
 
 
-def test_what_a_recovery_needed_ebbs_away_and_ends() -> None:
-    assert recovery.ebbed(0.4, 0.0) == 0.4
-    assert recovery.ebbed(0.4, recovery.EBB_S) == pytest.approx(0.147, abs=0.001)
-    assert recovery.ebbed(0.4, 10 * recovery.EBB_S) == 0.0
-
-
 def test_a_rise_that_hardly_took_any_heat_says_nothing_of_the_rate() -> None:
     """The sun did it."""
     step, learned = follow([17.0, 18.0, 19.0, 20.0, 20.9], due_in_min=4)

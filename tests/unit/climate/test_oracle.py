@@ -1,5 +1,9 @@
 """The oracle that says "no rule was broken" finds each kind of broken rule when it is planted."""
 
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
 import pytest
 
 from agent.climate.guard import GuardLimits
@@ -21,11 +25,15 @@ def zones(**actions: HvacAction) -> HvacDemand:
     ("demands", "rule"),
     [
         ([(0, zones(a=HEAT, b=COOL))], "heat and cool together"),
+        ([(5, zones(a=HEAT)), (8, zones()), (9, zones(b=COOL))], "rest between heat and cool"),
         ([(0, zones(a=HEAT)), (3, zones()), (4, zones(b=COOL))], "rest between heat and cool"),
+        ([(0, zones(a=HEAT)), (30, zones(b=COOL))], "rest between heat and cool"),
+        ([(0, zones(a=HEAT)), (30, zones()), (39, zones(b=COOL))], "rest between heat and cool"),
         ([(0, zones(a=HEAT)), (2, zones())], "minimum on time"),
         ([(0, zones(a=HEAT)), (5, zones()), (7, zones(a=HEAT))], "minimum off time"),
         ([(minute, zones(a=HEAT) if minute % 10 < 5 else zones()) for minute in range(0, 30, 5)], "starts an hour"),
         ([(0, zones(c=COOL))], "a zone does what it cannot"),
+        ([(0, zones(d=HEAT))], "a zone does what it cannot"),
         ([(0, HvacDemand({}, ON))], "a source that is not there"),
     ],
 )
@@ -35,6 +43,7 @@ def test_each_broken_rule_is_found(demands: list[tuple[int, HvacDemand]], rule: 
             ZoneSettings(zone_id="a", can_cool=True, limits=LIMITS),
             ZoneSettings(zone_id="b", can_cool=True, limits=LIMITS),
             ZoneSettings(zone_id="c", limits=LIMITS),
+            ZoneSettings(zone_id="d", can_heat=False, can_cool=True, limits=LIMITS),
         )
     )
     oracle = SafetyOracle(settings)
@@ -51,6 +60,7 @@ def test_each_broken_rule_is_found(demands: list[tuple[int, HvacDemand]], rule: 
         (HvacDemand({"a": HEAT}, SourceDemand()), "source and zones"),
         (HvacDemand({}, ON), "source and zones"),
         (HvacDemand({"a": HEAT}, SourceDemand(HEAT, 1)), "source without pump"),
+        (HvacDemand({"a": HEAT}, SourceDemand(COOL, 1, is_pump_on=True)), "heat and cool together"),
     ],
 )
 def test_each_broken_rule_of_a_source_is_found(demand: HvacDemand, rule: str) -> None:
@@ -62,28 +72,143 @@ def test_each_broken_rule_of_a_source_is_found(demand: HvacDemand, rule: str) ->
     assert oracle.broken[rule] == 1
 
 
-@pytest.mark.parametrize("helping", [SourceDemand(HEAT, 2, is_pump_on=True), SourceDemand(HEAT, 1, True, True)])
-@pytest.mark.parametrize(("room_c", "broken"), [(20.0, {"minimum on time": 1}), (30.0, {})])
-def test_what_helps_the_source_has_its_minimum_times(
-    helping: SourceDemand, room_c: float, broken: dict[str, int]
+PUMP = SourceSettings(
+    kind=SourceKind.HEAT_PUMP, stages=2, has_aux=True, limits=GuardLimits(300.0, 300.0, 2), is_valve_on_in_heating=True
+)
+REST = SourceDemand(is_pump_on=True, is_valve_on=True)
+HEATS = SourceDemand(HEAT, 1, is_pump_on=True, is_valve_on=True)
+COOLS = SourceDemand(COOL, 1, is_pump_on=True)
+STAGE2 = msgspec.structs.replace(HEATS, stage=2)
+AUX = msgspec.structs.replace(HEATS, is_aux_on=True)
+
+
+def played(
+    demands: Sequence[tuple[int, SourceDemand]], source: SourceSettings = PUMP, room_c: float | None = 20.0
+) -> Counter[str]:
+    """Return which rules a home breaks whose source is told such things, at what minutes."""
+    zone = ZoneSettings(zone_id="a", can_cool=True, limits=GuardLimits(0.0, 0.0, 60))
+    oracle = SafetyOracle(ClimateSettings(zones=(zone,), source=source))
+    for minute, demand in demands:
+        oracle.applied(
+            HvacDemand({"a": demand.action}, demand), minute * MIN_MS, None if room_c is None else {"a": room_c}
+        )
+    return oracle.broken
+
+
+def test_a_heat_pump_that_is_driven_as_it_should_be_breaks_no_rule() -> None:
+    cool_rest = SourceDemand(is_pump_on=True)
+    demands = [(0, REST), (1, STAGE2), (7, AUX), (13, HEATS), (14, REST), (20, HEATS), (26, REST), (27, cool_rest)]
+    demands += [(61, COOLS), (66, cool_rest)]
+    assert played(demands) == {}
+
+
+@pytest.mark.parametrize(
+    ("demand", "rule"),
+    [
+        (msgspec.structs.replace(REST, stage=1), "a stage without the source"),
+        (msgspec.structs.replace(REST, stage=2), "a stage without the source"),
+        (msgspec.structs.replace(HEATS, stage=0), "the source at no stage"),
+        (msgspec.structs.replace(HEATS, stage=3), "a stage that is not there"),
+        (msgspec.structs.replace(REST, is_aux_on=True), "auxiliary heat without the source"),
+    ],
+)
+def test_each_broken_rule_of_what_helps_the_source_is_found(demand: SourceDemand, rule: str) -> None:
+    assert played([(0, REST), (1, demand)]) == {rule: 1}
+
+
+def test_auxiliary_heat_with_cooling_is_found() -> None:
+    demands = [(0, SourceDemand()), (1, msgspec.structs.replace(COOLS, is_aux_on=True))]
+    assert played(demands) == {"auxiliary heat with cooling": 1}
+
+
+@pytest.mark.parametrize(
+    ("demand", "rule"), [(STAGE2, "a stage that is not there"), (AUX, "auxiliary heat that is not there")]
+)
+def test_what_the_source_has_not_got_is_found(demand: SourceDemand, rule: str) -> None:
+    plain = SourceSettings(kind=SourceKind.HEAT_PUMP, is_valve_on_in_heating=True)
+    assert played([(0, REST), (1, demand)], plain) == {rule: 1}
+
+
+@pytest.mark.parametrize(
+    ("demands", "rule"),
+    [
+        ([(0, SourceDemand()), (1, msgspec.structs.replace(HEATS, is_valve_on=False))], "stands wrong"),
+        ([(0, REST), (1, msgspec.structs.replace(COOLS, is_valve_on=True))], "stands wrong"),
+        ([(0, SourceDemand()), (1, HEATS)], "turned under pressure"),
+        ([(0, REST), (1, HEATS), (7, SourceDemand(is_pump_on=True))], "turned under pressure"),
+    ],
+)
+def test_a_reversing_valve_that_stands_wrong_or_turns_under_pressure_is_found(
+    demands: list[tuple[int, SourceDemand]], rule: str
 ) -> None:
-    settings = ClimateSettings(
-        zones=(ZoneSettings(zone_id="a", limits=LIMITS),), source=SourceSettings(kind=SourceKind.BOILER)
-    )
-    oracle = SafetyOracle(settings)
-    oracle.applied(HvacDemand({"a": HEAT}, ON), 0, {"a": 20.0})
-    oracle.applied(HvacDemand({"a": HEAT}, helping), 20 * MIN_MS, {"a": 20.0})
-    oracle.applied(HvacDemand({}, SourceDemand(is_pump_on=True)), 21 * MIN_MS, {"a": room_c})
-    assert oracle.broken == broken
-    oracle.killed(22 * MIN_MS)
+    assert played(demands) == {f"the reversing valve {rule}": 1}
 
 
-def test_heating_above_the_limit_is_found_once_minimum_times_cannot_excuse_it() -> None:
+def test_a_hub_that_dies_lets_go_of_the_reversing_valve() -> None:
+    oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a"),), source=PUMP))
+    for minute in (0, 1):
+        oracle.applied(HvacDemand({}, REST), minute * MIN_MS)
+        oracle.killed(minute * MIN_MS)
+    oracle.applied(HvacDemand({"a": HEAT}, HEATS), 20 * MIN_MS)
+    assert oracle.broken == {"the reversing valve turned under pressure": 1}
+
+
+@pytest.mark.parametrize("helping", [STAGE2, AUX], ids=["stage 2", "auxiliary heat"])
+@pytest.mark.parametrize(
+    ("minutes", "broken"),
+    [
+        ([0, 20, 25, 30, 35], {}),
+        ([0, 20, 24], {"minimum on time": 1}),
+        ([0, 20, 25, 29], {"minimum off time": 1}),
+        ([0, 10, 20, 30, 40, 50, 60], {"starts an hour": 1}),
+    ],
+)
+def test_what_helps_the_source_has_its_minimum_times(
+    helping: SourceDemand, minutes: list[int], broken: dict[str, int]
+) -> None:
+    demands = [(minute, HEATS if number % 2 == 0 else helping) for number, minute in enumerate(minutes)]
+    assert played([(-1, REST), *demands]) == broken
+
+
+@pytest.mark.parametrize("helping", [STAGE2, AUX], ids=["stage 2", "auxiliary heat"])
+@pytest.mark.parametrize(("room_c", "broken"), [(20.0, 1), (29.9, 1), (30.0, 0), (16.0, 0), (16.1, 1)])
+def test_only_a_room_at_its_limit_excuses_that_what_helps_the_source_ends_early(
+    helping: SourceDemand, room_c: float, broken: int
+) -> None:
+    demands = [(0, REST), (1, HEATS), (21, helping), (22, REST)]
+    assert played(demands, room_c=room_c)["minimum on time"] == broken
+    # Rooms of which nothing is known excuse nothing.
+    assert played(demands, room_c=None)["minimum on time"] == 1
+
+
+@pytest.mark.parametrize(
+    ("minutes", "broken"),
+    [
+        ([0, 5, 10], {}),
+        ([0, 4], {"minimum on time": 1}),
+        ([0, 5, 9], {"minimum off time": 1}),
+        ([0, 10, 20, 30, 40], {"starts an hour": 1}),
+    ],
+)
+@pytest.mark.parametrize("room_c", [20.0, 30.0])
+def test_the_source_has_its_minimum_times(minutes: list[int], broken: dict[str, int], room_c: float) -> None:
+    demands = [(minute, HEATS if number % 2 == 0 else REST) for number, minute in enumerate(minutes)]
+    assert played([(-1, REST), *demands], room_c=room_c) == broken
+
+
+@pytest.mark.parametrize(
+    ("action", "room_c", "rule"),
+    [(HEAT, 30.0, "heated above the limit"), (COOL, 16.0, "cooled below the limit")],
+)
+def test_acting_beyond_a_limit_is_found_once_minimum_times_cannot_excuse_it(
+    action: HvacAction, room_c: float, rule: str
+) -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", can_cool=True, limits=LIMITS),)))
-    oracle.applied(zones(a=HEAT), 0, {"a": 31.0})
+    for minute in (0, 5):
+        oracle.applied(zones(a=action), minute * MIN_MS, {"a": room_c})
     assert oracle.broken == {}
-    oracle.applied(zones(a=HEAT), 6 * MIN_MS, {"a": 31.0})
-    assert oracle.broken == {"heated above the limit": 1}
+    oracle.applied(zones(a=action), 6 * MIN_MS, {"a": room_c})
+    assert oracle.broken == {rule: 1}
 
 
 def test_a_hub_that_dies_breaks_no_minimum_on_time_but_its_next_start_must_wait() -> None:
@@ -93,3 +218,12 @@ def test_a_hub_that_dies_breaks_no_minimum_on_time_but_its_next_start_must_wait(
     assert oracle.broken == {}
     oracle.applied(zones(a=HEAT), 2 * MIN_MS)
     assert oracle.broken == {"minimum off time": 1}
+
+
+def test_what_was_off_when_the_hub_died_has_rested_all_the_while() -> None:
+    oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", limits=LIMITS),)))
+    oracle.applied(zones(a=HEAT), 0)
+    oracle.applied(zones(), 5 * MIN_MS)
+    oracle.killed(7 * MIN_MS)
+    oracle.applied(zones(a=HEAT), 8 * MIN_MS)
+    assert oracle.broken == {}

@@ -344,6 +344,9 @@ async def test_the_largest_programs_that_are_accepted_fit_into_the_file_of_every
     await bench.end()
     assert task.cancelled()
     size = (bench.directory / FILE_NAME).stat().st_size
+    remembered = control.minds[ids[0]].program.last
+    assert remembered
+    assert len(remembered.sensors) == SENSORS_MAX
     assert room.KEPT_BYTES_MAX * 3 // 4 < size <= room.KEPT_BYTES_MAX == 1024 * 1024 < room.FILE_BYTES_MAX
     again = bench.make(settings)
     assert again.file_problem == ""
@@ -357,10 +360,14 @@ def largest_program(moment: Moment) -> Program:
     """Return a program to which nothing can be added: the longest schedules, then holds without an end."""
     program = Program()
     label = "\N{SNOWMAN}" * 64
+    block = Block(label, "00:00", "23:59", 20.123456789012345, 26.123456789012345, WEEK[:6])
+    sensors = ("n" * 2000,) * SENSORS_MAX
     for number in range(SCHEDULES_MAX):
         for count in range(BLOCKS_MAX, 0, -1):
-            blocks = (Block(label, "00:00", "23:59", 20.123456789012345, 26.123456789012345, WEEK[:6]),) * count
-            put = PutSchedule(Schedule(f"{number:02}" + label[2:], blocks))
+            # The sensors of the block in force are kept once more.
+            last = block if number else msgspec.structs.replace(block, sensors=sensors)
+            blocks = (*(block,) * (count - 1), last)
+            put = PutSchedule(Schedule(f"{number:02}" + label[2:], blocks), is_followed=not number)
             with contextlib.suppress(SettingInvalid):
                 program = carried_out(program, put, moment, UTC, new_id="")
                 break
@@ -370,7 +377,6 @@ def largest_program(moment: Moment) -> Program:
             until="2026-12-31T00:00:00.001+00:00", id=f"{number:02}" + "\N{GRINNING FACE}" * 62,
         )  # fmt: skip
         program = carried_out(program, hold, moment, UTC, new_id="")
-    assert program.last is None
     return program
 
 

@@ -56,6 +56,53 @@ def test_auxiliary_heat_helps_where_the_pump_does_not_suffice_or_fails() -> None
     assert Bench().run(Need(HEAT, 0.5, is_failing=True)).is_aux_on
 
 
+@pytest.mark.parametrize("action", [HEAT, COOL])
+def test_a_zone_that_is_not_far_off_calls_no_help_however_long_it_takes(action: HvacAction) -> None:
+    bench = Bench()
+    for _ in range(120):
+        demand = bench.run(Need(action, 1.4))
+        assert (demand.stage, demand.is_aux_on) == (1, False)
+    # Nor one that is far off now and then.
+    for _ in range(20):
+        bench.run(Need(action, 5.0), 9)
+        demand = bench.run(Need(action, 1.4))
+        assert (demand.stage, demand.is_aux_on) == (1, False)
+
+
+def test_the_second_stage_comes_before_auxiliary_heat() -> None:
+    demand = Bench().run(Need(HEAT, 1.9), 120)
+    assert (demand.stage, demand.is_aux_on) == (2, False)
+
+
+def test_a_second_stage_has_its_minimum_times_and_ends_with_the_source() -> None:
+    bench = Bench()
+    assert bench.run(Need(HEAT, 5.0), 10).stage == 2
+    assert [bench.run(Need(HEAT, 0.1)).stage for _ in range(6)] == [2, 2, 2, 2, 1, 1]
+    assert [bench.run(Need(HEAT, 5.0)).stage for _ in range(11)] == [1] * 9 + [2, 2]
+    # What is missing while it rests says nothing of what the first stage can do.
+    assert bench.run(Need(OFF, 5.0), 20).stage == 0
+    assert [bench.run(Need(HEAT, 5.0)).stage for _ in range(11)] == [1] * 9 + [2, 2]
+    assert bench.run(Need(OFF, 5.0)).stage == 0
+    assert [bench.run(Need(HEAT, 5.0)).stage for _ in range(11)] == [1] * 9 + [2, 2]
+
+
+@pytest.mark.parametrize("before", [OFF, COOL])
+def test_auxiliary_heat_comes_after_so_long_of_heating(before: HvacAction) -> None:
+    bench = Bench()
+    bench.run(Need(before, 5.0), 120)
+    assert not bench.run(Need(HEAT, 5.0), 29).is_aux_on
+    assert bench.run(Need(HEAT, 5.0)).is_aux_on
+    # Once it is on it brings the zone near.
+    assert bench.run(Need(HEAT, 0.4), 20).is_aux_on
+    assert not bench.run(Need(HEAT, 0.3)).is_aux_on
+
+
+def test_auxiliary_heat_for_a_source_that_fails_ends_when_it_works_again() -> None:
+    bench = Bench()
+    assert bench.run(Need(HEAT, 1.0, is_failing=True), 10).is_aux_on
+    assert not bench.run(Need(HEAT, 1.0)).is_aux_on
+
+
 def test_auxiliary_heat_never_runs_while_cooling_or_without_a_call() -> None:
     bench = Bench()
     bench.run(Need(HEAT, 3.0), 60)

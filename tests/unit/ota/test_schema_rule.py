@@ -75,7 +75,8 @@ CLIMATE = Kept(
     "boot",
     4000,
     {"living": KeptZone(Program(schedules={"week": WEEK}, schedule="week", holds=(Hold("h", heat_setpoint_c=22.0),),
-                                last=Remembered(Setpoints(21.0, 26.0), "Day")), guard=Guard(False, 1, (1,)))},
+                                last=Remembered(Setpoints(21.0, 26.0), "Day", ("hall",))),
+                        guard=Guard(False, 1, (1,)))},
     Guard(False, 1), Guard(False, 2), Guard(False, 3), {"hall": Belief(20.5, 3000)},
 )  # fmt: skip
 SETTINGS = sync.Stored(DeviceSettings(600, location=Location(52.5, 13.4)), {"timezone": "Europe/Berlin"}, "c-1")
