@@ -16,13 +16,15 @@ COVERAGE := --cov --cov-report=term --cov-fail-under=90
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 ROOTFS := build/rootfs
+RASPBERRY := build/raspberry
+RASPBERRY_TOOLS := mmdebstrap qemu-system-arm qemu-user
 ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd,rauc,rauc-service
 DEMO_ARGS ?=
 TEST_ARGS ?=
 SOAK_ARGS ?=
 SOAK_STRIDE ?= 1
 
-.PHONY: help demo test quick check lint bench soak interop container lock fmt picture clean
+.PHONY: help demo test quick check lint bench soak interop container raspberry lock fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -72,6 +74,9 @@ interop: $(DEV) ## zigbee-herdsman, from npm, against the emulated stick (needs 
 container: $(DEV) $(ROOTFS) ## the service under a real systemd, in a container (needs root, mmdebstrap, systemd-nspawn)
 	CLIMAHUB_ROOTFS=$(abspath $(ROOTFS)) $(PYTEST) -p no:randomly tests/systemd
 
+raspberry: $(DEV) $(RASPBERRY)/system.cpio ## relays on the GPIO lines of an emulated Raspberry Pi (needs QEMU, mmdebstrap)
+	CLIMAHUB_RASPBERRY=$(abspath $(RASPBERRY)) $(PYTEST) -p no:randomly tests/raspberry
+
 lock: $(DEV) ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgrade)
 	$(LOCK) $(LOCK_ARGS) --extra rehearsal --output-file requirements.lock pyproject.toml
 	$(LOCK) $(LOCK_ARGS) --extra rehearsal --extra dev --output-file requirements-dev.lock pyproject.toml
@@ -90,6 +95,15 @@ $(ROOTFS):
 	mkdir -p $(dir $@)
 	mmdebstrap --quiet --variant=minbase --include=$(ROOTFS_PACKAGES) trixie $@.part
 	mv $@.part $@
+
+$(RASPBERRY)/system.cpio: requirements-dev.lock tests/raspberry/image.py tests/raspberry/cpio.py | $(DEV)
+	@if ! { command -v mmdebstrap && command -v qemu-system-aarch64 && command -v qemu-aarch64; } >/dev/null; then \
+		if [ "$$(id -u)" -ne 0 ]; then echo "On Debian: sudo apt-get install $(RASPBERRY_TOOLS)"; exit 1; fi; \
+		apt-get update -q && apt-get install -q -y --no-install-recommends $(RASPBERRY_TOOLS); \
+	fi
+	@echo "making a system for the emulated Raspberry Pi (some minutes) ..."
+	rm -rf $(RASPBERRY)
+	$(BIN)/python -m tests.raspberry.image $(RASPBERRY)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \

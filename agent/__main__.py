@@ -1,7 +1,8 @@
 """`climahub`, or `python -m agent`.
 
 `climahub run --config FILE`, as the service is started, goes straight to the daemon, so that the command-line library
-never enters its memory; all else, its help and its typing errors included, is `agent.cli`.
+never enters its memory; with `--outputs-off`, as the service runs it afterwards, straight to the outputs, for a relay
+may be on meanwhile. All else, its help and its typing errors included, is `agent.cli`.
 """
 
 import sys
@@ -18,6 +19,10 @@ def main() -> None:
             from agent import daemon  # noqa: PLC0415 - after that
 
             raise SystemExit(daemon.main(Path(path)))
+        case ["run", "--config", path, "--outputs-off"] if not path.startswith("-"):
+            from agent import outputs  # noqa: PLC0415 - as above
+
+            raise SystemExit(outputs.main(Path(path)))
         case _:
             from agent.cli import main as command_line  # noqa: PLC0415
 

@@ -30,14 +30,13 @@ from agent.foundation.simulated_boots import Boots, RestartingHost
 from agent.foundation.worker import ThreadWorker
 from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
 from agent.ota.running import Running
+from agent.outputs import EXIT_CONFIG
 from hal.errors import HalError
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_CONFIG = Path("/etc/climahub/config.toml")
 
-EXIT_CONFIG = 78
-"""EX_CONFIG of sysexits.h: starting again will not help."""
 EXIT_CANNOT_CREATE = 73
 """EX_CANTCREAT: the state or runtime directory cannot be used."""
 EXIT_ALREADY_RUNNING = 75
@@ -63,15 +62,6 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
     except OSError as error:
         advice = "check storage.state_dir and storage.run_dir, and who may write there"
         return _refuse(EXIT_CANNOT_CREATE, f"{error.filename}: {error.strerror}; {advice}")
-    return 0
-
-
-def outputs_off(config_path: Path) -> int:
-    """Switch off what an agent that is gone may have left on; return the exit code."""
-    try:
-        world.outputs_off(config.load_board(config_path))
-    except (ConfigInvalid, HalError) as error:
-        return _refuse(EXIT_CONFIG, error)
     return 0
 
 

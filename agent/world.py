@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from agent.cloud.quota import Ledger
-from agent.config import BoardConfig, Config, LinuxConfig
+from agent.config import BoardConfig, Config
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
@@ -24,12 +24,12 @@ from agent.foundation.worker import Worker
 from agent.ota.book import FILE_NAME as UPDATE_FILE
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.running import Running
+from agent.outputs import wiring_of
 from hal.images import ImageInstaller
 from hal.interface import Board, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, Judge
 
 if TYPE_CHECKING:
-    from hal.linux.gpio import Wiring
     from hal.zigbee import ZigbeeNetwork
 
 _log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
     """
     match config.name:
         case "linux":
-            from hal.linux import LinuxBoard  # noqa: PLC0415
+            from hal.linux.board import LinuxBoard  # noqa: PLC0415
 
             return LinuxBoard(sysfs_root=config.linux.sysfs_root, wiring=wiring_of(config.linux))
         case "replay":
@@ -178,35 +178,6 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     )
     files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
     return _RadioBoard(board, ZigbeeNetwork(options, Surroundings(files, clock.monotonic_ms, clock.boot_id)))
-
-
-def wiring_of(config: LinuxConfig) -> "Wiring | None":
-    """Return what hangs on which line; `None` where nothing does."""
-    if not config.relays:
-        return None
-    from hal.linux.gpio import Relay, Wiring  # noqa: PLC0415 - as the board's module is
-
-    return Wiring(
-        chip=config.gpio_chip,
-        zones=tuple(Relay(relay.name, relay.heat_line, relay.cool_line) for relay in config.relays),
-        source={part.part: part.line for part in config.source_lines},
-        is_active_low=config.relays_active_low,
-    )
-
-
-def outputs_off(config: BoardConfig) -> None:
-    """Switch off what a dead agent may have left on. A board without relays has nothing to switch.
-
-    Raises:
-        ActuatorFault: The lines cannot be had.
-    """
-    wiring = wiring_of(config.linux) if config.name == "linux" else None
-    if wiring is not None:
-        from hal.linux.gpio import GpioOutputs  # noqa: PLC0415 - as the board's module is
-
-        outputs = GpioOutputs(wiring)
-        outputs.off()
-        outputs.close()
 
 
 def installer_for(config: BoardConfig) -> ImageInstaller | None:

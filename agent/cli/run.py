@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from agent import daemon
+from agent import daemon, outputs
 from agent.cli.epilog import epilog
 from agent.daemon import DEFAULT_CONFIG
 
@@ -31,4 +31,4 @@ def run(path: Path, outputs_off: bool) -> int:
 
     Readings are committed to the disk every few seconds and at the end: stopping loses nothing.
     """
-    return daemon.outputs_off(path) if outputs_off else daemon.main(path)
+    return outputs.main(path) if outputs_off else daemon.main(path)

@@ -1,5 +1,4 @@
-"""Any Linux machine as a board: hwmon temperatures, mains and batteries, wireless signal."""
+"""Any Linux machine as a board: hwmon temperatures, mains and batteries, wireless signal, relays.
 
-from hal.linux.board import LinuxBoard
-
-__all__ = ["LinuxBoard"]
+Imports nothing by itself: relays are also switched off by a process that needs nothing else of it.
+"""

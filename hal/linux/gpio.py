@@ -1,13 +1,15 @@
 """Relays on GPIO lines, through the kernel's character device (libgpiod): the outputs of a Raspberry Pi.
 
-A line that nobody holds keeps what it was set to, or does not: the kernel promises nothing. So the lines are switched
-off before they are given back, and once more after the agent is gone (`climahub run --outputs-off`).
+A line that nobody holds keeps what it was set to, or does not: the kernel promises nothing, and two kernels for the
+same board differ (tests/raspberry). So the lines are switched off before they are given back, and once more after the
+agent is gone (`climahub run --outputs-off`). Where the kernel makes a line an input again, its pull resistor keeps the
+relay off.
 """
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -80,17 +82,23 @@ class GpiodLines:
         except ImportError as error:
             raise ActuatorFault("relays need the Python package gpiod: pip install 'climahub[gpio]'") from error
         self._on, self._off = line.Value.ACTIVE, line.Value.INACTIVE
-        settings = self._gpiod.LineSettings(
-            direction=line.Direction.OUTPUT, active_low=wiring.is_active_low, output_value=self._off
-        )
         self._numbers: Sequence[int] = wiring.lines
-        try:
-            self._request = self._gpiod.request_lines(
-                str(wiring.chip), consumer=CONSUMER, config={wiring.lines: settings}
+
+        def take(bias: object) -> Any:  # noqa: ANN401 - a class of an optional package
+            settings = self._gpiod.LineSettings(
+                direction=line.Direction.OUTPUT, active_low=wiring.is_active_low, output_value=self._off, bias=bias
             )
+            return self._gpiod.request_lines(str(wiring.chip), consumer=CONSUMER, config={wiring.lines: settings})
+
+        try:
+            try:
+                # For the time when nobody drives it.
+                self._request = take(line.Bias.PULL_UP if wiring.is_active_low else line.Bias.PULL_DOWN)
+            except (OSError, ValueError):
+                # Most chips without such resistors take no notice; others refuse, and relays work without.
+                self._request = take(line.Bias.AS_IS)
         except (OSError, ValueError) as error:
-            text = f"{wiring.chip}: the lines {', '.join(map(str, wiring.lines))} cannot be had ({error})"
-            raise ActuatorFault(f"{text}; check board.linux and who else holds them (gpioinfo)") from error
+            raise ActuatorFault(self._refusal(wiring, error)) from error
 
     def set(self, values: Mapping[int, bool]) -> None:
         """Switch lines."""
@@ -104,6 +112,37 @@ class GpiodLines:
     def close(self) -> None:
         """Give the lines back."""
         self._request.release()
+
+    def _refusal(self, wiring: Wiring, error: OSError | ValueError) -> str:
+        """Say why the lines cannot be had and what to do; the kernel's word alone does not say which line it is."""
+        chip = wiring.chip
+        match error:
+            case FileNotFoundError():
+                advice = "check board.linux.gpio_chip (gpiodetect lists the chips)"
+                return f"{chip} is not there; {advice}; the service sees chips only with systemd/climahub-gpio.conf"
+            case PermissionError():
+                advice = "it needs the group of that file, as a service through systemd/climahub-gpio.conf"
+                return f"{chip}: this user may not open it ({error.strerror}); {advice}"
+        try:
+            with self._gpiod.Chip(str(chip)) as opened:
+                count = opened.get_info().num_lines
+                missing = [number for number in wiring.lines if number >= count]
+                infos = {number: opened.get_line_info(number) for number in wiring.lines if number < count}
+        except (OSError, ValueError):
+            return (
+                f"{chip} cannot be used as a GPIO chip ({error}); check board.linux.gpio_chip (gpiodetect lists them)"
+            )
+        if missing:
+            numbers = ", ".join(map(str, missing))
+            return f"{chip} has no line {numbers}, only 0 to {count - 1}; check the lines in board.linux"
+        held = [
+            f"line {number} is held by {info.consumer or 'the kernel'}" for number, info in infos.items() if info.used
+        ]
+        if held:
+            advice = f"stop what holds it ({CONSUMER}: the agent runs already), or use another line (board.linux)"
+            return f"{chip}: {', '.join(held)}; {advice}"
+        lines = ", ".join(map(str, wiring.lines))
+        return f"{chip}: the lines {lines} cannot be had ({error}); check board.linux and gpioinfo"
 
 
 class GpioOutputs:
@@ -137,12 +176,30 @@ class GpioOutputs:
         self._set(values_for(self._wiring, demand))
 
     def off(self) -> None:
-        """Switch everything off.
+        """Switch everything off. Where the lines cannot be had together, each that can be had alone.
 
         Raises:
-            ActuatorFault: See `apply`.
+            ActuatorFault: What is wrong with those that could not be switched off.
         """
-        self._set(dict.fromkeys(self._wiring.lines, False))
+        try:
+            self._set(dict.fromkeys(self._wiring.lines, False))
+        except ActuatorFault:
+            self.close()
+        else:
+            return
+        problems = []
+        for line in self._wiring.lines:
+            alone = Wiring(self._wiring.chip, (Relay("", line),), is_active_low=self._wiring.is_active_low)
+            outputs = GpioOutputs(alone, self._open_lines)
+            try:
+                outputs._set({line: False})
+            except ActuatorFault as error:
+                problems.append(str(error))
+            finally:
+                outputs.close()
+        if problems:
+            # What is wrong with the chip is said once, not for each line.
+            raise ActuatorFault("; ".join(dict.fromkeys(problems)))
 
     def close(self) -> None:
         """Switch everything off and give the lines back."""

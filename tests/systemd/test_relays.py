@@ -25,7 +25,7 @@ import os
 from gpiod import line
 
 class LineSettings:
-    def __init__(self, direction=None, active_low=False, output_value=None):
+    def __init__(self, direction=None, active_low=False, output_value=None, bias=None):
         assert direction is line.Direction.OUTPUT
 
 def note(text):
@@ -55,6 +55,7 @@ LINE = """\
 import enum
 Value = enum.Enum("Value", [("INACTIVE", 0), ("ACTIVE", 1)])
 Direction = enum.Enum("Direction", [("AS_IS", 1), ("INPUT", 2), ("OUTPUT", 3)])
+Bias = enum.Enum("Bias", [("AS_IS", 1), ("PULL_UP", 4), ("PULL_DOWN", 5)])
 """
 RELAYS = """
 relays = [{ name = "living", heat_line = 17 }]

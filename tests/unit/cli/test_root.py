@@ -54,6 +54,25 @@ def test_the_daemon_never_sees_the_command_line() -> None:
     assert not set(done.stdout.split()) & {"click", "rich", "async_solipsism", "agent.cli"}
 
 
+def test_switching_off_imports_the_configuration_and_the_lines_only(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[board]\nname = "linux"\n[board.linux]\nrelays = [{ name = "living", heat_line = 17 }]\n')
+    probe = f"""
+import sys
+sys.argv = ["climahub", "run", "--config", {str(config)!r}, "--outputs-off"]
+sys.modules["gpiod"] = None
+from agent.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    print(end.code, *sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
+    code, *modules = done.stdout.split()
+    assert (int(code), "gpiod" in done.stderr) == (exits.CONFIG, True)
+    assert not {"aiohttp", "asyncio", "click", "agent.cli", "agent.daemon", "agent.world"} & set(modules)
+
+
 def test_version_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["version", "--json"]) == exits.OK
     assert '"python":"' in capsys.readouterr().out

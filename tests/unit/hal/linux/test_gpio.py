@@ -1,7 +1,8 @@
 """Relays follow the demand line by line, are read back, and are off before and after anybody holds them."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from agent import daemon, world
+from agent import outputs
 from agent.config import resolve_text
 from agent.errors import ConfigInvalid
 from hal.errors import ActuatorFault
@@ -49,11 +50,14 @@ class Lines:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, taken: int | None = None) -> None:
         self.opened: list[Lines] = []
+        self.taken = taken
         self.outputs = GpioOutputs(WIRING, self._open)
 
     def _open(self, wiring: Wiring) -> Lines:
+        if self.taken in wiring.lines:
+            raise ActuatorFault(f"line {self.taken} is held by another")
         self.opened.append(Lines())
         return self.opened[-1]
 
@@ -108,6 +112,23 @@ async def test_closing_switches_off_first() -> None:
     assert bench.opened[1].is_closed
 
 
+def test_one_line_that_cannot_be_had_leaves_no_other_on() -> None:
+    bench = Bench(taken=27)
+    with pytest.raises(ActuatorFault, match=r"^line 27 is held by another$"):
+        bench.outputs.off()
+    assert [set(lines.values) for lines in bench.opened] == [{line} for line in WIRING.lines if line != 27]
+    assert all(lines.is_closed and not lines.on for lines in bench.opened)
+
+
+def test_one_line_that_does_not_follow_leaves_no_other_on() -> None:
+    bench = Bench()
+    bench.outputs.off()
+    bench.opened[0].error = OSError(5, "Input/output error")
+    bench.outputs.off()
+    assert bench.opened[0].is_closed
+    assert {line for lines in bench.opened[1:] for line in lines.values} == set(WIRING.lines)
+
+
 class FakeGpiod:
     """The part of the package gpiod that is used: module `gpiod` and its module `line`."""
 
@@ -116,10 +137,14 @@ class FakeGpiod:
         self.values: dict[int, str] = {}
         self.settings: dict[str, object] = {}
         self.released = False
-        self.error: OSError | None = None
+        self.error: OSError | ValueError | None = None
         self.line = SimpleNamespace(
-            Value=SimpleNamespace(ACTIVE="active", INACTIVE="inactive"), Direction=SimpleNamespace(OUTPUT="output")
+            Value=SimpleNamespace(ACTIVE="active", INACTIVE="inactive"),
+            Direction=SimpleNamespace(OUTPUT="output"),
+            Bias=SimpleNamespace(PULL_UP="up", PULL_DOWN="down", AS_IS="as is"),
         )
+        self.has_pulls = True
+        self.consumers: dict[int, str] = {}
 
     def LineSettings(self, **settings: object) -> object:  # noqa: N802 - as the package calls it
         self.settings = settings
@@ -128,10 +153,22 @@ class FakeGpiod:
     def request_lines(self, chip: str, *, consumer: str, config: dict[tuple[int, ...], object]) -> "FakeGpiod":
         if self.error is not None:
             raise self.error
+        if not self.has_pulls and self.settings["bias"] != "as is":
+            raise ValueError("invalid argument")
         self.calls.append((chip, consumer))
         (lines,) = config
         self.values = dict.fromkeys(lines, "inactive")
         return self
+
+    @contextmanager
+    def Chip(self, path: str) -> "Iterator[FakeGpiod]":  # noqa: N802 - as the package calls it
+        yield self
+
+    def get_info(self) -> SimpleNamespace:
+        return SimpleNamespace(num_lines=54)
+
+    def get_line_info(self, number: int) -> SimpleNamespace:
+        return SimpleNamespace(used=number in self.consumers, consumer=self.consumers.get(number, ""))
 
     def set_values(self, values: dict[int, str]) -> None:
         self.values |= values
@@ -155,35 +192,83 @@ async def test_lines_are_taken_through_the_package_all_off(gpiod: FakeGpiod) -> 
     outputs = GpioOutputs(WIRING)
     await outputs.apply(HvacDemand({"bath": HEAT}))
     assert gpiod.calls == [("/dev/gpiochip0", "climahub")]
-    assert gpiod.settings == {"direction": "output", "active_low": False, "output_value": "inactive"}
+    assert gpiod.settings == {"direction": "output", "active_low": False, "output_value": "inactive", "bias": "down"}
     assert {line for line, value in gpiod.values.items() if value == "active"} == {27}
     outputs.close()
     assert gpiod.released
     assert "active" not in gpiod.values.values()
 
 
-async def test_lines_that_somebody_else_holds(gpiod: FakeGpiod) -> None:
-    gpiod.error = OSError(16, "Device or resource busy")
-    with pytest.raises(ActuatorFault, match="cannot be had"):
-        await GpioOutputs(WIRING).apply(HvacDemand())
+async def test_the_pull_of_a_line_keeps_its_relay_off(gpiod: FakeGpiod) -> None:
+    await GpioOutputs(msgspec.structs.replace(WIRING, is_active_low=True)).apply(HvacDemand())
+    assert (gpiod.settings["active_low"], gpiod.settings["bias"]) == (True, "up")
+
+
+async def test_a_chip_that_refuses_pulls_switches_relays_all_the_same(gpiod: FakeGpiod) -> None:
+    gpiod.has_pulls = False
+    await GpioOutputs(WIRING).apply(HvacDemand({"bath": HEAT}))
+    assert (gpiod.settings["bias"], gpiod.values[27]) == ("as is", "active")
+
+
+@pytest.mark.parametrize(
+    ("error", "consumers", "line", "words"),
+    [
+        (OSError(16, "Device or resource busy"), {27: "fan"}, 36, r"/dev/gpiochip0: line 27 is held by fan; stop what"),
+        (OSError(16, "Device or resource busy"), {}, 36, r"the lines 17, 27, .* cannot be had \(.*busy.*gpioinfo"),
+        (ValueError("offset out of range"), {}, 54, r"/dev/gpiochip0 has no line 54, only 0 to 53; check the lines in"),
+        (
+            FileNotFoundError(2, "none"),
+            {},
+            36,
+            r"/dev/gpiochip0 is not there; check board.linux.gpio_chip .*; the service sees",
+        ),
+        (
+            PermissionError(13, "Permission denied"),
+            {},
+            36,
+            r"may not open it \(Permission denied\); it needs the group",
+        ),
+    ],
+)
+async def test_lines_that_cannot_be_had_are_explained(
+    gpiod: FakeGpiod, error: OSError, consumers: dict[int, str], line: int, words: str
+) -> None:
+    gpiod.error, gpiod.consumers = error, consumers
+    wiring = msgspec.structs.replace(WIRING, source={**WIRING.source, "valve": line})
+    with pytest.raises(ActuatorFault, match=words):
+        await GpioOutputs(wiring).apply(HvacDemand())
 
 
 def test_the_package_has_the_calls_of_its_stand_in() -> None:
     package, line = pytest.importorskip("gpiod"), pytest.importorskip("gpiod.line")
-    settings = package.LineSettings(direction=line.Direction.OUTPUT, active_low=True, output_value=line.Value.INACTIVE)
+    settings = package.LineSettings(
+        direction=line.Direction.OUTPUT, active_low=True, output_value=line.Value.INACTIVE, bias=line.Bias.PULL_UP
+    )
     assert (settings.active_low, line.Value.ACTIVE.value) == (True, 1)
+    assert {"PULL_UP", "PULL_DOWN", "AS_IS"} <= set(line.Bias.__members__)
     signature(package.request_lines).bind("/dev/gpiochip0", consumer="climahub", config={(17, 27): settings})
     request = package.LineRequest
     signature(request.set_values).bind(None, {17: line.Value.ACTIVE})
     signature(request.get_values).bind(None, [17, 27])
     signature(request.release).bind(None)
+    signature(package.Chip).bind("/dev/gpiochip0")
+    signature(package.Chip.get_line_info).bind(None, 17)
+    assert {"used", "consumer"} <= set(package.LineInfo.__annotations__)
+    assert "num_lines" in package.ChipInfo.__annotations__
 
 
-@pytest.mark.parametrize("chip", ["/dev/null", "/dev/gpiochip-of-another-machine", "/etc/hostname"])
-async def test_what_is_no_chip_is_refused_by_the_package_and_told(chip: str) -> None:
+@pytest.mark.parametrize(
+    ("chip", "words"),
+    [
+        ("/dev/null", "cannot be used as a GPIO chip"),
+        ("/dev/gpiochip-of-another-machine", "is not there"),
+        ("/etc/hostname", "cannot be used as a GPIO chip"),
+    ],
+)
+async def test_what_is_no_chip_is_refused_by_the_package_and_told(chip: str, words: str) -> None:
     pytest.importorskip("gpiod")
     outputs = GpioOutputs(msgspec.structs.replace(WIRING, chip=Path(chip)))
-    with pytest.raises(ActuatorFault, match=rf"{chip}: the lines 17, .* cannot be had"):
+    with pytest.raises(ActuatorFault, match=f"{chip} {words}"):
         await outputs.apply(HvacDemand({"bath": HEAT}))
     outputs.close()
 
@@ -207,7 +292,7 @@ source_lines = [{ part = "pump", line = 27 }]
 
 async def test_the_configuration_wires_the_board(tmp_path: Path, gpiod: FakeGpiod) -> None:
     config = resolve_text(LINUX, file="test", directory=tmp_path, environ={}).config
-    wiring = world.wiring_of(config.board.linux)
+    wiring = outputs.wiring_of(config.board.linux)
     assert wiring == Wiring(Path("/dev/gpiochip0"), (Relay("living", 17),), {"pump": 27}, True)
     board = LinuxBoard(sysfs_root=tmp_path, proc_root=tmp_path, wiring=wiring)
     assert board.outputs is not None
@@ -219,13 +304,13 @@ async def test_the_configuration_wires_the_board(tmp_path: Path, gpiod: FakeGpio
 def test_outputs_off_is_what_the_unit_does_after_the_agent(tmp_path: Path, gpiod: FakeGpiod) -> None:
     path = tmp_path / "config.toml"
     path.write_text(LINUX)
-    assert daemon.outputs_off(path) == 0
+    assert outputs.main(path) == 0
     assert gpiod.released
     assert set(gpiod.values.values()) == {"inactive"}
     gpiod.error = OSError(16, "Device or resource busy")
-    assert daemon.outputs_off(path) == daemon.EXIT_CONFIG
+    assert outputs.main(path) == outputs.EXIT_CONFIG
     path.write_text('[cloud]\nbase_url = "https://a.example"\n')
-    assert daemon.outputs_off(path) == 0
+    assert outputs.main(path) == 0
 
 
 @pytest.mark.parametrize(
@@ -233,8 +318,8 @@ def test_outputs_off_is_what_the_unit_does_after_the_agent(tmp_path: Path, gpiod
     [
         ("[climate]\nof_a_newer_release = 1\n", 0, True),
         ("[of_a_newer_release]\n", 0, True),
-        ("[board.linux.wrong]\n", daemon.EXIT_CONFIG, False),
-        ("[climate\n", daemon.EXIT_CONFIG, False),
+        ("[board.linux.wrong]\n", outputs.EXIT_CONFIG, False),
+        ("[climate\n", outputs.EXIT_CONFIG, False),
     ],
 )
 def test_outputs_go_off_whatever_else_the_configuration_says(
@@ -242,7 +327,7 @@ def test_outputs_go_off_whatever_else_the_configuration_says(
 ) -> None:
     path = tmp_path / "config.toml"
     path.write_text(LINUX + wrong)
-    assert daemon.outputs_off(path) == code
+    assert outputs.main(path) == code
     assert gpiod.released is is_off
 
 

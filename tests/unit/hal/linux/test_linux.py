@@ -10,8 +10,7 @@ import pytest
 
 from hal.errors import ReadingImplausible, SensorUnavailable
 from hal.interface import Board, SensorKind
-from hal.linux import LinuxBoard
-from hal.linux.board import LinuxSensor
+from hal.linux.board import LinuxBoard, LinuxSensor
 
 
 class Machine:
