@@ -161,7 +161,7 @@ def wish(
     if is_frost and settings.can_heat and value_c is not None and not is_torn:
         wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
     if not is_torn:
-        wanted = _within_limits(settings, wanted, inputs.room, state.action)
+        wanted = _within_limits(settings, wanted, inputs.room, state.action, direction)
     seen = state.watch
     if value_c is not None:
         seen = watch.step(
@@ -334,7 +334,9 @@ def _is_hot(settings: ZoneSettings, room: Room) -> bool:
     return room.warmest_c is not None and room.warmest_c >= settings.over_c
 
 
-def _within_limits(settings: ZoneSettings, wanted: ZoneWish, room: Room, doing: HvacAction) -> ZoneWish:
+def _within_limits(
+    settings: ZoneSettings, wanted: ZoneWish, room: Room, doing: HvacAction, direction: HvacAction
+) -> ZoneWish:
     """Return what is left of a wish: the warmest sensor ends heating, the coldest ends cooling, not their mean."""
     is_hot = _is_hot(settings, room)
     is_cold = room.coldest_c is not None and room.coldest_c <= settings.under_c
@@ -344,7 +346,9 @@ def _within_limits(settings: ZoneSettings, wanted: ZoneWish, room: Room, doing: 
     elif wanted.action is _COOL and is_cold:
         why = f"off: {room.coldest_c:.1f} °C, the limit is {settings.under_c:.1f}"
     else:
-        return msgspec.structs.replace(wanted, is_at_limit=is_at_limit)
+        # Between two doses as well: it must not take over from another zone.
+        is_barred = (is_hot and direction is _HEAT) or (is_cold and direction is _COOL)
+        return msgspec.structs.replace(wanted, duty=0.0 if is_barred else wanted.duty, is_at_limit=is_at_limit)
     if room.problem:
         why = f"{why} ({room.problem})"
     return ZoneWish(_OFF, 0.0, wanted.error_k, True, why, is_at_limit)

@@ -686,6 +686,27 @@ def test_a_zone_that_has_just_been_told_to_cool_takes_over_no_heat(*, can_heat: 
     assert made.demand.zones == {"z0": OFF, "z1": OFF}
 
 
+@pytest.mark.parametrize(
+    ("mode", "runs_at_c", "idles_at_c", "limit_c", "setpoints"),
+    [
+        (Mode.HEAT, 15.0, 25.0, 30.0, Setpoints(31.0, 36.0)),
+        (Mode.COOL, 32.0, 22.0, 16.0, Setpoints(10.0, 15.0)),
+    ],
+)
+def test_a_room_at_its_limit_takes_over_nothing(
+    mode: Mode, runs_at_c: float, idles_at_c: float, limit_c: float, setpoints: Setpoints
+) -> None:
+    """Found by review: between two doses it wanted nothing, so that its limit was not looked at."""
+    action = HEAT if mode is Mode.HEAT else COOL
+    bench = Bench(home(2, SourceSettings(kind=SourceKind.HEAT_PUMP, limits=GuardLimits(0.0, 0.0, 6))), last=action)
+    zones = tuple(msgspec.structs.replace(zone, direction=action) for zone in bench.state.zones)
+    bench.state = msgspec.structs.replace(bench.state, zones=zones)
+    made = bench.run(inputs(runs_at_c, mode), inputs(limit_c, Mode.OFF), minutes=15)
+    assert made.demand.zones == {"z0": action, "z1": OFF}
+    made = bench.step(inputs(idles_at_c, mode), inputs(limit_c, mode, setpoints), dt_s=10.0)
+    assert made.demand.zones == {"z0": OFF, "z1": OFF}
+
+
 values = st.one_of(st.none(), st.floats(-5.0, 45.0))
 zone_inputs = st.builds(
     lambda value_c, mode, heat_c, gap_k: inputs(value_c, mode, Setpoints(heat_c, heat_c + gap_k), coldest_c=value_c),
