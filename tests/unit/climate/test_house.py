@@ -708,12 +708,28 @@ def test_a_room_at_its_limit_takes_over_nothing(
 
 
 values = st.one_of(st.none(), st.floats(-5.0, 45.0))
+
+
+def drawn_inputs(
+    value_c: float | None, mode: Mode, heat_c: float, gap_k: float, apart_k: float, *, is_torn: bool, is_ramp: bool
+) -> ZoneInputs:
+    """Return a zone with two sensors that are apart, at a setpoint or on the way to one."""
+    made = inputs(value_c, mode, Setpoints(heat_c, heat_c + gap_k), coldest_c=value_c)
+    room = made.room
+    if value_c is not None:
+        room = msgspec.structs.replace(room, value_c=None if is_torn else value_c, warmest_c=value_c + apart_k)
+    return msgspec.structs.replace(made, room=room, is_ramp=is_ramp, feed_forward=0.3 if is_ramp else 0.0)
+
+
 zone_inputs = st.builds(
-    lambda value_c, mode, heat_c, gap_k: inputs(value_c, mode, Setpoints(heat_c, heat_c + gap_k), coldest_c=value_c),
+    drawn_inputs,
     values,
     st.sampled_from(Mode),
     st.floats(5.0, 25.0),
     st.floats(1.0, 10.0),
+    st.sampled_from([0.0, 0.0, 4.0, 30.0]),
+    is_torn=st.booleans(),
+    is_ramp=st.booleans(),
 )
 sources = st.builds(
     lambda kind, min_on, min_off, starts, stages, aux, after_s, valve: SourceSettings(
