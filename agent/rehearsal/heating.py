@@ -181,7 +181,12 @@ class Home:
         rooms_c = {
             zone_id: mind.room.value_c for zone_id, mind in control.minds.items() if mind.room.value_c is not None
         }
-        self.oracle.applied(made.demand, self.at_ms, rooms_c)
+        extremes_c = {
+            zone_id: (mind.room.coldest_c, mind.room.warmest_c)
+            for zone_id, mind in control.minds.items()
+            if mind.room.coldest_c is not None and mind.room.warmest_c is not None
+        }
+        self.oracle.applied(made.demand, self.at_ms, rooms_c, extremes_c)
         self._apply(made.demand)
 
     def _apply(self, demand: HvacDemand) -> None:

@@ -59,13 +59,20 @@ class SafetyOracle:
         self.starts: Counter[str] = Counter()
         self.steps = 0
 
-    def applied(self, demand: HvacDemand, at_ms: int, rooms_c: Mapping[str, float] | None = None) -> None:
+    def applied(
+        self,
+        demand: HvacDemand,
+        at_ms: int,
+        rooms_c: Mapping[str, float] | None = None,
+        extremes_c: Mapping[str, tuple[float, float]] | None = None,
+    ) -> None:
         """Look at a demand.
 
         Args:
             demand: What the outputs are told.
             at_ms: True time: it goes on while the hub is down.
             rooms_c: What the hub can honestly know of each room now; without it, limits are not looked at.
+            extremes_c: The lowest and the highest that sensors of a room say, where there are several.
         """
         self.steps += 1
         if self._is_acting:
@@ -97,7 +104,8 @@ class SafetyOracle:
             )
             if (action is HvacAction.HEAT and not zone.can_heat) or (action is HvacAction.COOL and not zone.can_cool):
                 self._break("a zone does what it cannot", at_ms, zone.zone_id)
-        self._check_source(demand, at_ms, rooms_c or {})
+        known_c = {room: (value_c, value_c) for room, value_c in (rooms_c or {}).items()}
+        self._check_source(demand, at_ms, known_c | dict(extremes_c or {}))
         if rooms_c is not None:
             self._check_limits(demand, rooms_c, at_ms)
 
@@ -111,7 +119,7 @@ class SafetyOracle:
                 switch.changed_ms = at_ms
         self._is_valve_on = False
 
-    def _check_source(self, demand: HvacDemand, at_ms: int, rooms_c: Mapping[str, float]) -> None:
+    def _check_source(self, demand: HvacDemand, at_ms: int, extremes_c: Mapping[str, tuple[float, float]]) -> None:
         settings = self._settings.source
         if settings.kind is SourceKind.NONE:
             if demand.source is not None:
@@ -131,8 +139,9 @@ class SafetyOracle:
         self._check_valve(source, at_ms)
         # A room at its limit may end what helps the source before its time.
         is_excused = any(
-            not zone.under_c < rooms_c.get(zone.zone_id, (zone.under_c + zone.over_c) / 2) < zone.over_c
+            extremes_c[zone.zone_id][0] <= zone.under_c or extremes_c[zone.zone_id][1] >= zone.over_c
             for zone in self._settings.zones
+            if zone.zone_id in extremes_c
         )
         parts = {"source": is_on, "stage2": source.stage >= TWO_STAGES, "aux": source.is_aux_on}
         for name, is_part_on in parts.items():
