@@ -3,7 +3,7 @@
 `room` feeds it in the hub; a simulated year feeds it in seconds, with the very same code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 
 import msgspec
@@ -178,6 +178,17 @@ class ZoneMind:
             )
 
 
+def _others_c(values: Sequence[float | None], zone: int, counts: Sequence[bool] | None = None) -> tuple[float, ...]:
+    """Return the known temperatures of all zones but one, in order; only those that count."""
+    return tuple(
+        sorted(
+            value
+            for number, value in enumerate(values)
+            if value is not None and number != zone and (counts is None or counts[number])
+        )
+    )
+
+
 class Control:
     """The whole home: give it readings and the time, get what the outputs do.
 
@@ -221,16 +232,23 @@ class Control:
             mind.room.value_c is not None and needs_heat(was, mind.settings, in_force, mind.room.value_c)
             for mind, in_force, was in zip(minds, forces, before.zones, strict=True)
         ]
+        is_served = [in_force.mode is not Mode.OFF for in_force in forces]
         inputs = []
         for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
-            others = tuple(sorted(value for j, value in enumerate(values) if j != i and value is not None))
-            needy = tuple(
-                sorted(value for j, value in enumerate(values) if j != i and value is not None and is_needy[j])
-            )
             ramp, feed_forward = mind.heat_ahead(moment, in_force, dt_s)
             mind.heat_setpoint_c, mind.feed_forward = ramp, feed_forward
             inputs.append(
-                ZoneInputs(mind.room, in_force, ramp, feed_forward, mind.recovery is not None, coldest_c, others, needy)
+                ZoneInputs(
+                    mind.room,
+                    in_force,
+                    ramp,
+                    feed_forward,
+                    is_ramp=mind.recovery is not None,
+                    coldest_c=coldest_c,
+                    others_c=_others_c(values, i),
+                    served_c=_others_c(values, i, is_served),
+                    needy_c=_others_c(values, i, is_needy),
+                )
             )
         made = house.decide(before, self.settings, inputs, moment.now_ms)
         for mind, was, wanted in zip(minds, before.zones, inputs, strict=True):

@@ -207,7 +207,7 @@ class Climate:
     def _note(self, made: HouseStep) -> None:
         """Report what the watches have noticed, and see to it that starts and lost sensors are written down."""
         for mind, state in zip(self.control.minds.values(), made.state.zones, strict=True):
-            zone_id, problem = mind.settings.zone_id, state.watch.problem
+            zone_id, problem = mind.settings.zone_id, state.problem
             if problem and self._noticed.get(zone_id) != problem:
                 self._add_fault(f"{zone_id}: {problem}")
                 _log.warning("%s: %s", zone_id, problem)

@@ -1,6 +1,7 @@
 """Notices equipment that does not do what it is told: heat that does not come, heat that does not end. Pure.
 
-A notice is for people; it never stops the control law, since a wrong notice must not cost anybody a warm house.
+A notice is for people; it never stops the control law, since a wrong notice must not cost anybody a warm house. Cold
+that does not come is another matter: where the rest of the home is cool, see `zone`, it is the sensor that is wrong.
 """
 
 import msgspec
@@ -98,6 +99,46 @@ def step(watch: Watch, *, value_c: float, setpoint_c: float, is_heated: bool, dt
             windows.append(Window(window.from_c, window.s + dt_s))
     is_stuck = any(rises) and value_c >= setpoint_c + STUCK_ABOVE_K and off_s < STUCK_UNTIL_S
     return msgspec.structs.replace(watch, off_s=off_s, windows=tuple(windows), peak_c=value_c, is_stuck=is_stuck)
+
+
+class Cooling(msgspec.Struct, frozen=True):
+    """What is being watched of a zone that is cooled.
+
+    Attributes:
+        from_c: The temperature from which a fall is expected; `None` where none is.
+        s: How long it has been cooled since.
+        is_futile: It does not get cooler.
+    """
+
+    from_c: float | None = None
+    s: float = 0.0
+    is_futile: bool = False
+
+    @property
+    def problem(self) -> str:
+        """What is the matter, in words; empty where nothing is."""
+        return "it is cooled and does not get cooler: check the sensor, then the equipment" if self.is_futile else ""
+
+
+def cooled(
+    seen: Cooling, *, value_c: float, setpoint_c: float, is_cooled: bool, dt_s: float, failure_s: float
+) -> Cooling:
+    """Return what is known of a zone's cooling after another stretch of time.
+
+    Args:
+        seen: Before.
+        value_c: The room now.
+        setpoint_c: To which it is cooled.
+        is_cooled: Whether its output was on.
+        dt_s: How long.
+        failure_s: So much cooling without a fall is futile, until it falls or is near its setpoint.
+    """
+    if value_c < setpoint_c + BEHIND_K:
+        return Cooling()
+    if seen.from_c is None or value_c <= seen.from_c - RISE_K:
+        return Cooling(value_c)
+    s = seen.s + (dt_s if is_cooled else 0.0)
+    return Cooling(seen.from_c, s, seen.is_futile or s >= failure_s)
 
 
 def not_meant(watch: Watch) -> Watch:

@@ -14,7 +14,7 @@ from agent.climate.holds import InForce
 from agent.climate.law import LawState
 from agent.climate.model import Mode
 from agent.climate.settings import ZoneSettings
-from agent.climate.watch import Watch
+from agent.climate.watch import Cooling, Watch
 from hal.interface import HvacAction
 
 FROST_RELEASE_K = 1.0
@@ -26,6 +26,10 @@ MEAN_DUTY_S = 24 * 3600.0
 APART_K = 4.0
 """In auto a zone is not cooled while a room that needs heat is so far below its cooling setpoint, or below its heating
 setpoint: a home that needs heat needs no cold. A sensor that says otherwise is not to be trusted with a heat pump."""
+
+COOL_HOME_K = 2.0
+"""Where the middle of the home is so far below a zone's cooling setpoint, it is no heat wave: a zone that is cooled in
+vain there has a sensor that is stuck or drifts, and must not be cooled to the frost by it."""
 
 NEEDY_K = 0.5
 """So far below its own heating setpoint a room needs heat,"""
@@ -57,6 +61,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         walls_c: How warm its walls are; `None` where nobody knows.
         value_c: Its temperature when that was known last; `None` for never.
         sensors: Those of the block then.
+        cooling: See `watch.Cooling`.
     """
 
     guard: Guard
@@ -73,6 +78,12 @@ class ZoneState(msgspec.Struct, frozen=True):
     walls_c: float | None = None
     value_c: float | None = None
     sensors: tuple[str, ...] = ()
+    cooling: Cooling = Cooling()
+
+    @property
+    def problem(self) -> str:
+        """What is the matter with its equipment, in words; empty where nothing is."""
+        return self.watch.problem or self.cooling.problem
 
 
 class ZoneInputs(msgspec.Struct, frozen=True):
@@ -86,6 +97,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         is_ramp: A recovery is under way.
         coldest_c: The lowest that any believable sensor of the home says.
         others_c: The temperatures of the other zones that are known, in order.
+        served_c: Of those, the temperatures of the zones that are not off, in order.
         needy_c: Of those, the temperatures of the zones that need heat, in order; see `needs_heat`.
     """
 
@@ -96,6 +108,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     is_ramp: bool = False
     coldest_c: float | None = None
     others_c: tuple[float, ...] = ()
+    served_c: tuple[float, ...] = ()
     needy_c: tuple[float, ...] = ()
 
 
@@ -172,6 +185,16 @@ def wish(
             dt_s=dt_s,
             failure_s=settings.failure_s,
         )
+    cooling = state.cooling
+    if value_c is not None:
+        cooling = watch.cooled(
+            cooling,
+            value_c=value_c,
+            setpoint_c=inputs.in_force.setpoints.cool_setpoint_c,
+            is_cooled=state.action is _COOL,
+            dt_s=dt_s,
+            failure_s=settings.failure_s,
+        )
     if inputs.in_force.mode not in {Mode.HEAT, Mode.AUTO} and not is_frost:
         seen = watch.not_meant(seen)
     kept = min(1.0, dt_s / MEAN_DUTY_S)
@@ -189,6 +212,7 @@ def wish(
         if value_c is None or is_torn
         else state.mean_duty + kept * (was_heated - state.mean_duty),
         watch=seen,
+        cooling=cooling,
     )
     return after, wanted
 
@@ -279,6 +303,12 @@ def _seeing(
     if direction is _COOL and mode is Mode.AUTO and (cold_c := _cold_beside(inputs)) is not None:
         text = f"idle: not cooled in auto while a room that needs heat has {cold_c:.1f} °C ({inputs.in_force.reason})"
         return LawState(), _COOL, ZoneWish(_OFF, 0.0, 0.0, False, text)
+    if direction is _COOL and state.cooling.is_futile and (middle_c := _cool_home(inputs)) is not None:
+        text = (
+            f"idle: cooled for {settings.failure_s / 3600:.0f} h without getting cooler, and the home has "
+            f"{middle_c:.1f} °C: check the sensor, then the equipment ({inputs.in_force.reason})"
+        )
+        return LawState(), _COOL, ZoneWish(_OFF, 0.0, 0.0, False, text)
     setpoint_c = heat_c if is_heating else cool_c
     error_k = setpoint_c - value_c if is_heating else value_c - setpoint_c
     walls_c = value_c if state.walls_c is None else state.walls_c
@@ -306,6 +336,14 @@ def _cold_beside(inputs: ZoneInputs) -> float | None:
     limit_c = max(setpoints.cool_setpoint_c - APART_K, setpoints.heat_setpoint_c)
     coldest_c = inputs.needy_c[0] if inputs.needy_c else limit_c
     return coldest_c if coldest_c < limit_c else None
+
+
+def _cool_home(inputs: ZoneInputs) -> float | None:
+    """Return the middle of the other zones where that is cool; `None` where it is not, or nobody knows."""
+    if not inputs.served_c:
+        return None
+    middle_c = inputs.served_c[len(inputs.served_c) // 2]
+    return middle_c if middle_c <= inputs.in_force.setpoints.cool_setpoint_c - COOL_HOME_K else None
 
 
 def needs_heat(state: ZoneState, settings: ZoneSettings, in_force: InForce, value_c: float) -> bool:

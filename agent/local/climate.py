@@ -106,7 +106,7 @@ def build_climate(climate: Climate | None) -> ClimateReport:
     for number, (mind, state) in enumerate(zip(control.minds.values(), control.state.zones, strict=True)):
         wish = made.wishes[number] if made else None
         reason = made.reasons[number] if made else "not decided yet"
-        reports.append(_zone(mind, climate, state.action, wish.duty if wish else 0.0, reason, state.watch.problem))
+        reports.append(_zone(mind, climate, state.action, wish.duty if wish else 0.0, reason, state.problem))
     problems = [
         problem for problem in (climate.file_problem, climate.output_problem, climate.sensor_problem) if problem
     ]

@@ -34,6 +34,7 @@ def inputs(
     coldest_c: float | None = None,
     others_c: tuple[float, ...] = (),
     needy_c: tuple[float, ...] = (),
+    served_c: tuple[float, ...] = (),
 ) -> ZoneInputs:
     room = (
         Room(None, 0.0, 0, None, "it is silent")
@@ -42,7 +43,15 @@ def inputs(
     )
     force = InForce(mode, setpoints, "default", "", None, False, (), "no schedule")
     cold_c = value_c if coldest_c is None else coldest_c
-    return ZoneInputs(room, force, setpoints.heat_setpoint_c, coldest_c=cold_c, others_c=others_c, needy_c=needy_c)
+    return ZoneInputs(
+        room,
+        force,
+        setpoints.heat_setpoint_c,
+        coldest_c=cold_c,
+        others_c=others_c,
+        served_c=served_c,
+        needy_c=needy_c,
+    )
 
 
 class Bench:
@@ -377,6 +386,35 @@ def test_what_is_given_or_kept_back_blindly_says_nothing_of_the_need() -> None:
 def test_in_auto_no_room_is_cooled_beside_one_below_its_own_heating_setpoint() -> None:
     made = Bench(home(), last=COOL).run(inputs(30.0, Mode.AUTO, Setpoints(24.0, 26.0), needy_c=(23.9,)), minutes=40)
     assert made.demand.zones == {"z0": OFF}
+
+
+@pytest.mark.parametrize("mode", [Mode.COOL, Mode.AUTO])
+def test_a_stuck_sensor_does_not_have_its_room_cooled_to_the_frost(mode: Mode) -> None:
+    """Found in a simulated year: a sensor that stuck at 27.4 °C had its room cooled from 21 to 7."""
+    bench = Bench(home(), last=COOL)
+    stuck = inputs(28.4, mode, served_c=(20.0, 21.0, 24.0))
+    on_s = 60.0 * sum(bench.step(stuck).demand.zones["z0"] is COOL for _ in range(12 * 60))
+    assert on_s == pytest.approx(2 * 3600.0, abs=120.0)
+    made = bench.step(stuck)
+    assert made.reasons[0].startswith("idle: cooled for 2 h without getting cooler, and the home has 21.0 °C: check")
+    assert "check the sensor" in bench.state.zones[0].problem
+    # As soon as it says something cooler, it is a sensor again.
+    assert bench.run(inputs(28.0, mode, served_c=(20.0, 21.0, 24.0)), minutes=10).demand.zones == {"z0": COOL}
+    assert bench.state.zones[0].problem == ""
+
+
+@pytest.mark.parametrize("served_c", [(), (24.5, 25.0, 26.0)])
+def test_in_a_heat_wave_equipment_that_is_too_weak_goes_on_and_is_told(served_c: tuple[float, ...]) -> None:
+    bench = Bench(home(), last=COOL)
+    made = bench.run(inputs(29.0, Mode.COOL, served_c=served_c), minutes=6 * 60)
+    assert made.demand.zones == {"z0": COOL}
+    assert "does not get cooler" in bench.state.zones[0].problem
+
+
+def test_a_room_near_its_cooling_setpoint_is_not_cooled_in_vain() -> None:
+    bench = Bench(home(), last=COOL)
+    bench.run(inputs(26.9, Mode.COOL, served_c=(20.0,)), minutes=8 * 60)
+    assert bench.state.zones[0].problem == ""
 
 
 def test_heating_comes_first_where_nobody_knows_what_was_before() -> None:
