@@ -178,15 +178,9 @@ class ZoneMind:
             )
 
 
-def _others_c(values: Sequence[float | None], zone: int, counts: Sequence[bool] | None = None) -> tuple[float, ...]:
-    """Return the known temperatures of all zones but one, in order; only those that count."""
-    return tuple(
-        sorted(
-            value
-            for number, value in enumerate(values)
-            if value is not None and number != zone and (counts is None or counts[number])
-        )
-    )
+def _without(zone: int, known_c: Sequence[tuple[float, int]]) -> tuple[float, ...]:
+    """Return temperatures without that of one zone."""
+    return tuple([value_c for value_c, number in known_c if number != zone])
 
 
 class Control:
@@ -232,7 +226,9 @@ class Control:
             mind.room.value_c is not None and needs_heat(was, mind.settings, in_force, mind.room.value_c)
             for mind, in_force, was in zip(minds, forces, before.zones, strict=True)
         ]
-        is_served = [in_force.mode is not Mode.OFF for in_force in forces]
+        known_c = sorted((value, i) for i, value in enumerate(values) if value is not None)
+        served_c = [(value, i) for value, i in known_c if forces[i].mode is not Mode.OFF]
+        needy_c = [(value, i) for value, i in known_c if is_needy[i]]
         inputs = []
         for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
             ramp, feed_forward = mind.heat_ahead(moment, in_force, dt_s)
@@ -245,9 +241,9 @@ class Control:
                     feed_forward,
                     is_ramp=mind.recovery is not None,
                     coldest_c=coldest_c,
-                    others_c=_others_c(values, i),
-                    served_c=_others_c(values, i, is_served),
-                    needy_c=_others_c(values, i, is_needy),
+                    others_c=_without(i, known_c),
+                    served_c=_without(i, served_c),
+                    needy_c=_without(i, needy_c),
                 )
             )
         made = house.decide(before, self.settings, inputs, moment.now_ms)
