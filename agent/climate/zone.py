@@ -175,28 +175,7 @@ def wish(
         wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
     if not is_torn:
         wanted = _within_limits(settings, wanted, inputs.room, state.action, direction)
-    seen = state.watch
-    if value_c is not None:
-        seen = watch.step(
-            seen,
-            value_c=value_c,
-            setpoint_c=inputs.heat_setpoint_c,
-            is_heated=state.action is _HEAT,
-            dt_s=dt_s,
-            failure_s=settings.failure_s,
-        )
-    cooling = state.cooling
-    if value_c is not None:
-        cooling = watch.cooled(
-            cooling,
-            value_c=value_c,
-            setpoint_c=inputs.in_force.setpoints.cool_setpoint_c,
-            is_cooled=state.action is _COOL,
-            dt_s=dt_s,
-            failure_s=settings.failure_s,
-        )
-    if inputs.in_force.mode not in {Mode.HEAT, Mode.AUTO} and not is_frost:
-        seen = watch.not_meant(seen)
+    state = _watched(state, settings, inputs, is_frost=is_frost, dt_s=dt_s)
     kept = min(1.0, dt_s / MEAN_DUTY_S)
     was_heated = 1.0 if state.action is _HEAT else 0.0
     after = msgspec.structs.replace(
@@ -211,10 +190,34 @@ def wish(
         mean_duty=state.mean_duty
         if value_c is None or is_torn
         else state.mean_duty + kept * (was_heated - state.mean_duty),
-        watch=seen,
-        cooling=cooling,
     )
     return after, wanted
+
+
+def _watched(state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, *, is_frost: bool, dt_s: float) -> ZoneState:
+    """Return the zone with what its watches have seen since the last step."""
+    value_c, in_force = inputs.room.value_c, inputs.in_force
+    seen, cooling = state.watch, state.cooling
+    if value_c is not None:
+        seen = watch.step(
+            seen,
+            value_c=value_c,
+            setpoint_c=inputs.heat_setpoint_c,
+            is_heated=state.action is _HEAT,
+            dt_s=dt_s,
+            failure_s=settings.failure_s,
+        )
+        cooling = watch.cooled(
+            cooling,
+            value_c=value_c,
+            setpoint_c=in_force.setpoints.cool_setpoint_c,
+            is_cooled=state.action is _COOL,
+            dt_s=dt_s,
+            failure_s=settings.failure_s,
+        )
+    if in_force.mode not in {Mode.HEAT, Mode.AUTO} and not is_frost:
+        seen = watch.not_meant(seen)
+    return msgspec.structs.replace(state, watch=seen, cooling=cooling)
 
 
 def _with_walls(state: ZoneState, inputs: ZoneInputs, *, lost_for_s: float, dt_s: float) -> ZoneState:
