@@ -9,12 +9,18 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-is-installed
 DEV := $(VENV)/.dev-is-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# A lock names all that is needed, with hashes: pip must not look for anything else, least of all for newer releases.
+INSTALL_LOCKED := $(PIP) install --no-deps --require-hashes
+INSTALL_CHECKOUT := $(PIP) install --no-build-isolation --no-deps --editable .
+CHECK_INSTALLED := $(BIN)/python -m pip --disable-pip-version-check check || { \
+	echo "The packages in $(VENV) do not fit together. Begin anew: make clean $(MAKECMDGOALS)"; exit 1; }
 PYTEST := $(BIN)/python -m pytest -q
 ON_ALL_CORES := -n auto --dist worksteal
 RESULTS := bench-results
 COVERAGE := --cov --cov-report=term --cov-fail-under=90
-LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
+LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+SUBSET := $(LOCK) --no-annotate --constraint requirements-dev.lock
 ROOTFS := build/rootfs
 RASPBERRY := build/raspberry
 RASPBERRY_TOOLS := mmdebstrap qemu-system-arm qemu-user
@@ -24,7 +30,7 @@ TEST_ARGS ?=
 SOAK_ARGS ?=
 SOAK_STRIDE ?= 1
 
-.PHONY: help demo test quick check lint bench soak interop container raspberry lock fmt picture clean
+.PHONY: help demo test quick check lint bench soak interop install container raspberry lock fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -71,6 +77,9 @@ interop: $(DEV) ## zigbee-herdsman, from npm, against the emulated stick (needs 
 	npm ci --prefix tests/interop --no-audit --no-fund
 	$(BIN)/python tests/interop/run.py
 
+install: ## set up as a newcomer does: with old and new pips, from an index that offers newer releases of everything
+	$(PYTHON) tests/install/run.py
+
 container: $(DEV) $(ROOTFS) ## the service under a real systemd, in a container (needs root, mmdebstrap, systemd-nspawn)
 	CLIMAHUB_ROOTFS=$(abspath $(ROOTFS)) $(PYTEST) -p no:randomly tests/systemd
 
@@ -78,8 +87,11 @@ raspberry: $(DEV) $(RASPBERRY)/system.cpio ## relays on the GPIO lines of an emu
 	CLIMAHUB_RASPBERRY=$(abspath $(RASPBERRY)) $(PYTEST) -p no:randomly tests/raspberry
 
 lock: $(DEV) ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgrade)
-	$(LOCK) $(LOCK_ARGS) --extra rehearsal --output-file requirements.lock pyproject.toml
-	$(LOCK) $(LOCK_ARGS) --extra rehearsal --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(LOCK) $(LOCK_ARGS) --build-deps-for editable --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(SUBSET) --build-deps-for editable --extra rehearsal --output-file requirements-demo.lock pyproject.toml
+	$(SUBSET) --extra gpio --extra zigbee-znp --extra zigbee-deconz \
+		--output-file requirements-hardware.lock pyproject.toml
+	$(SUBSET) --output-file requirements.lock pyproject.toml
 
 fmt: $(DEV) ## format the code and repair what can be repaired
 	$(BIN)/ruff format .
@@ -96,7 +108,7 @@ $(ROOTFS):
 	mmdebstrap --quiet --variant=minbase --include=$(ROOTFS_PACKAGES) trixie $@.part
 	mv $@.part $@
 
-$(RASPBERRY)/system.cpio: requirements-dev.lock tests/raspberry/image.py tests/raspberry/cpio.py | $(DEV)
+$(RASPBERRY)/system.cpio: requirements-hardware.lock tests/raspberry/image.py tests/raspberry/cpio.py | $(DEV)
 	@if ! { command -v mmdebstrap && command -v qemu-system-aarch64 && command -v qemu-aarch64; } >/dev/null; then \
 		if [ "$$(id -u)" -ne 0 ]; then echo "On Debian: sudo apt-get install $(RASPBERRY_TOOLS)"; exit 1; fi; \
 		apt-get update -q && apt-get install -q -y --no-install-recommends $(RASPBERRY_TOOLS); \
@@ -114,14 +126,16 @@ $(BIN)/python:
 	@echo "making $(VENV) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 
-$(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
+$(RUNTIME): requirements-demo.lock pyproject.toml | $(BIN)/python
 	@echo "installing what climahub needs ..."
-	@$(PIP) install --require-hashes -r requirements.lock
-	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@$(INSTALL_LOCKED) -r requirements-demo.lock
+	@$(INSTALL_CHECKOUT)
+	@$(CHECK_INSTALLED)
 	@touch $@
 
 $(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
 	@echo "installing what the tests need ..."
-	@$(PIP) install --require-hashes -r requirements-dev.lock
-	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@$(INSTALL_LOCKED) -r requirements-dev.lock
+	@$(INSTALL_CHECKOUT)
+	@$(CHECK_INSTALLED)
 	@touch $@ $(RUNTIME)

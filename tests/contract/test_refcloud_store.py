@@ -112,7 +112,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, limit=st.integers(1, 7))
 def test_pages_hold_every_reading_once_in_order(
     tmp_path: Path, rows: list[tuple[str, SensorType, int, float]], limit: int

@@ -38,19 +38,14 @@ UNUSED = (
 """What makes the archive larger and is not looked at. The kernel's modules too: the drivers of the lines, the serial
 port and memory file systems are in the kernel itself."""
 UNUSED_WHEELS = (
-    "async_solipsism",
-    "editables",
-    "hatchling",
+    "bellows",
     "markdown_it",
     "mdurl",
-    "pathspec",
-    "pluggy",
     "pygments",
     "rich",
-    "tomlkit",
-    "trove_classifiers",
+    "zigpy",
 )
-"""What the daemon does not import: the build, the command line's pictures, rehearsals."""
+"""What this hub's daemon does not import: the command line's pictures, the radio."""
 VENV = Path("opt/climahub")
 PACKAGES_PATH = VENV / "lib" / f"python{PYTHON}" / "site-packages"
 
@@ -112,7 +107,7 @@ def _install(root: Path, scratch: Path) -> None:
     wheels = scratch / "wheels"
     machine = ["--platform=manylinux_2_28_aarch64", "--platform=manylinux2014_aarch64", "--implementation=cp"]
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", "--dest", str(wheels)]
-    pinned = ["--require-hashes", "--requirement=requirements.lock", "--constraint=requirements-dev.lock", "gpiod"]
+    pinned = ["--no-deps", "--require-hashes", "--requirement=requirements-hardware.lock"]
     subprocess.run(
         [*command, *machine, "--only-binary=:all:", f"--python-version={PYTHON}", *pinned], cwd=PROJECT, check=True
     )

@@ -118,8 +118,9 @@ def install(machine: Machine, cloud: Cloud, directory: Path) -> None:
     if certificates:
         shutil.copy(certificates, machine.root / CERTIFICATES.lstrip("/"))
     machine.run("python3", "-m", "venv", "/opt/climahub")
-    pip_install(machine, "--require-hashes", "-r", "/root/requirements.lock")
+    pip_install(machine, "--no-deps", "--require-hashes", "-r", "/root/requirements.lock")
     pip_install(machine, "--no-deps", f"/root/{built.name}")
+    machine.run("/opt/climahub/bin/pip", "check")
     machine.write("/opt/climahub/launcher.py", (PROJECT / "agent" / "ota" / "launcher.py").read_text())
     # A thermometer on a 1-Wire bus, as the kernel would show it: a container has no hardware.
     machine.write("/opt/sensors/class/hwmon/hwmon0/name", "w1_slave_temp\n")

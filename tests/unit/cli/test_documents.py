@@ -93,10 +93,39 @@ def test_make_targets_in_the_documents_exist() -> None:
     assert {"demo", "test", "check", "bench", "soak"} <= targets
 
 
-def test_lock_files_name_no_place_of_a_machine() -> None:
-    for lock in ("requirements.lock", "requirements-dev.lock"):
-        text = (ROOT / lock).read_text()
-        assert not re.search(r"file:/|https?:|--(extra-)?index|--find-links", text)
-        pins = re.findall(r"^([a-z0-9._-]+)==\S+ \\$", text, re.MULTILINE)
-        assert {"aiohttp", "click", "msgspec", "rich", "tzdata", "async-solipsism"} <= set(pins)
-        assert len(pins) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE))
+def pins(lock: str) -> dict[str, str]:
+    """Return what a lock file names: package and version."""
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+) \\$", (ROOT / lock).read_text(), re.MULTILINE))
+
+
+LOCKS = ["requirements.lock", "requirements-hardware.lock", "requirements-demo.lock", "requirements-dev.lock"]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_files_name_no_place_of_a_machine(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    assert not re.search(r"file:/|https?:|--(extra-)?index|--find-links", text)
+    assert {"aiohttp", "click", "msgspec", "rich", "tzdata"} <= set(pins(lock))
+    assert len(pins(lock)) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_all_lock_files_name_the_same_versions(lock: str) -> None:
+    assert pins(lock).items() <= pins("requirements-dev.lock").items()
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-hardware.lock"])
+def test_what_a_hub_installs_holds_no_tools_of_the_build_and_the_tests(lock: str) -> None:
+    tools = {"hatchling", "trove-classifiers", "editables", "pluggy", "pathspec", "tomlkit", "packaging"}
+    assert not set(pins(lock)) & (tools | {"async-solipsism", "pytest", "hypothesis", "pip"})
+
+
+INSTRUCTIONS = [ROOT / "Makefile", ROOT / ".ci" / "run", ROOT / "tests" / "systemd" / "conftest.py"]
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *INSTRUCTIONS], ids=str)
+def test_a_lock_is_installed_without_resolving_anything(path: Path) -> None:
+    # pip 23.0 and 23.2 refuse a lock once the index offers newer releases, unless they are told not to look.
+    for line in path.read_text().splitlines():
+        if "--require-hashes" in line:
+            assert re.search(r"--no-deps[\", ]+--require-hashes", line), line

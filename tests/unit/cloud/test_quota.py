@@ -163,7 +163,7 @@ _numbers = itertools.count()
 
 
 @given(steps)
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_server_ever_counts_more_over_crashes(tmp_path: Path, plan: list[tuple[int, int, int, int]]) -> None:
     hub = Hub(tmp_path / f"quotas-{next(_numbers)}")
     hub.true_ms += 2 * WINDOW_MS

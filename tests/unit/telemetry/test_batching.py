@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.model import HUB, SensorKind
@@ -200,7 +200,6 @@ outcomes = st.lists(st.sampled_from(["accept", "refuse", "too large", "fail"]), 
 
 
 @given(outcomes, st.lists(st.integers(1, 100), min_size=1, max_size=4), st.integers(1, 4))
-@settings(deadline=None)
 def test_no_reading_vanishes_or_doubles(plan: Sequence[str], sizes: Sequence[int], devices: int) -> None:
     resends, now_ms, number = Resends(), 0, 0
     batches = []
