@@ -26,7 +26,7 @@ from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.running import Running
 from agent.outputs import wiring_of
 from hal.images import ImageInstaller
-from hal.interface import Board, Reading, Sensor, SensorKind
+from hal.interface import Board, HasUnread, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, Judge
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ class _RadioBoard:
         self.name = board.name
         self.sensors = board.sensors
         self.outputs = board.outputs
+        self.unread = board.unread if isinstance(board, HasUnread) else ()
 
     async def close(self) -> None:
         """Switch the outputs off first: a stick may take its time."""

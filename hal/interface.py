@@ -9,7 +9,7 @@ Times are milliseconds of the boot's monotonic clock, as integers, so that addin
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -242,4 +242,14 @@ class Board(Protocol):
 
     async def close(self) -> None:
         """Switch the outputs off and give the hardware back."""
+        ...
+
+
+@runtime_checkable
+class HasUnread(Protocol):
+    """A board that finds sensors which it cannot read."""
+
+    @property
+    def unread(self) -> Sequence[str]:
+        """A sentence for each of them, for people."""
         ...

@@ -49,6 +49,7 @@ def as_text(status: Status) -> str:
     else:
         lines.append("ALL IS WELL")
     lines += ["", *_facts(status), "", *sensor_table(status)]
+    lines += [f"unread    {said}" for said in status.unread_sensors]
     return "\n".join(lines)
 
 

@@ -15,8 +15,8 @@ def choose_primary(
 ) -> Mapping[SensorKind, str]:
     """Return the source that speaks for the hub, for each kind that the board measures.
 
-    A source that measures alone needs no configuration. Other sources of the kind are read and shown on the hub, but do
-    not speak to the cloud.
+    A source that measures alone needs no configuration, nor does the one on the chip whose temperature speaks. Other
+    sources of the kind are read and shown on the hub, but do not speak to the cloud.
 
     Args:
         sources: The board's sensors: name and kind.
@@ -31,7 +31,7 @@ def choose_primary(
     for source, kind in sources:
         kinds_of.setdefault(source, set()).add(kind)
     errors = [_unknown("sensors.disabled", source, kinds_of) for source in disabled if source not in kinds_of]
-    chosen = {}
+    chosen: dict[SensorKind, str] = {}
     for kind in SensorKind:
         able = [source for source, measured in sources if measured is kind and source not in disabled]
         wanted = primary.get(kind)
@@ -42,6 +42,8 @@ def choose_primary(
                 errors.append(_refused(kind, wanted, able, kinds_of, disabled))
         elif len(able) == 1:
             chosen[kind] = able[0]
+        elif beside := _beside(chosen.get(SensorKind.TEMPERATURE, ""), able):
+            chosen[kind] = beside
         elif able:
             names = ", ".join(f'"{source}"' for source in able)
             errors.append(
@@ -51,6 +53,13 @@ def choose_primary(
     if errors:
         raise ConfigInvalid("\n".join(("the configuration does not fit this board:", *errors)))
     return chosen
+
+
+def _beside(temperature: str, able: Sequence[str]) -> str:
+    """Return the one source that is on the same chip as the temperature that speaks; empty where there is none."""
+    chip = temperature.rpartition("/")[0]
+    beside = [source for source in able if chip and source.rpartition("/")[0] == chip]
+    return beside[0] if len(beside) == 1 and beside[0] != temperature else ""
 
 
 def _refused(

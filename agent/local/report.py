@@ -24,7 +24,7 @@ from agent.settings.sync import SettingsSync
 from agent.telemetry.intake import Intake
 from agent.telemetry.outbox import Outbox, OutboxStats
 from agent.telemetry.uplink import Uplink
-from hal.interface import UNITS, Board
+from hal.interface import UNITS, Board, HasUnread
 
 _NOTHING = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
 
@@ -66,6 +66,7 @@ def build_status(
             FaultReport(fault.room, fault.text, fault.count, (now_ms - fault.last_ms) // 1000)
             for fault in faults.entries
         ],
+        unread_sensors=list(board.unread) if isinstance(board, HasUnread) else [],
     )
 
 

@@ -101,7 +101,7 @@ class FaultReport(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """All of it."""
+    """All of it. `unread_sensors`: a sentence for each sensor that the board has and the hub cannot read."""
 
     version: str
     board: str
@@ -113,3 +113,4 @@ class Status(msgspec.Struct, frozen=True):
     relayed: list[RelayedReport]
     settings: SettingsReport
     faults: list[FaultReport]
+    unread_sensors: list[str] = []

@@ -5,6 +5,7 @@ must not wait for it. Writes nothing to the kernel but the relays' lines.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -12,10 +13,13 @@ from pathlib import Path
 from hal.errors import HalError, SensorUnavailable
 from hal.interface import HvacOutputs, Sensor, SensorKind, SensorNetwork
 from hal.linux.gpio import GpioOutputs, Wiring
-from hal.linux.hwmon import find_temperatures
+from hal.linux.hwmon import find_channels
+from hal.linux.iio import find_unread
 from hal.linux.power import find_power
 from hal.linux.probe import Probe
 from hal.linux.wireless import find_signals
+
+_log = logging.getLogger(__name__)
 
 
 class LinuxSensor:
@@ -77,8 +81,11 @@ class LinuxBoard:
         """
         self._outputs = GpioOutputs(wiring) if wiring else None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hal-linux")
-        probes = (*find_temperatures(sysfs_root), *find_power(sysfs_root), *find_signals(sysfs_root, proc_root))
+        probes = (*find_channels(sysfs_root), *find_power(sysfs_root), *find_signals(sysfs_root, proc_root))
         self._sensors = tuple(LinuxSensor(probe, self._executor) for probe in probes)
+        self._unread = tuple(find_unread(sysfs_root))
+        for said in self._unread:
+            _log.warning("%s", said)
 
     @property
     def name(self) -> str:
@@ -87,8 +94,13 @@ class LinuxBoard:
 
     @property
     def sensors(self) -> Sequence[Sensor]:
-        """Temperatures, mains and batteries, radio signals, in that order; by name within each."""
+        """Temperatures, humidities, mains and batteries, radio signals, in that order; by name within each."""
         return self._sensors
+
+    @property
+    def unread(self) -> Sequence[str]:
+        """See `hal.interface.HasUnread`."""
+        return self._unread
 
     @property
     def network(self) -> SensorNetwork | None:

@@ -126,3 +126,8 @@ def test_the_most_pressing_comes_first(status: Status) -> None:
         problem="full",
     )
     assert [problem.what.split(":")[0] for problem in problems(worst)] == ["outbox", "cloud", "sensor sim/temperature"]
+
+
+def test_sensors_that_cannot_be_read_are_named(status: Status) -> None:
+    text = as_text(replace(status, unread_sensors=["bme280 (iio:device0) is not read"]))
+    assert text.splitlines()[-1] == "unread    bme280 (iio:device0) is not read"

@@ -90,3 +90,17 @@ def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(ConfigInvalid) as caught:
         choose_primary(TWO, primary={HUMIDITY: "x"}, disabled=("y",))
     assert len(str(caught.value).splitlines()) == 4
+
+
+def test_the_humidity_of_the_chip_whose_temperature_speaks_needs_no_key() -> None:
+    chips = [
+        (f"hwmon/sht3x@1-004{place}/{channel}", kind)
+        for place in (4, 5)
+        for channel, kind in (("temp1", TEMPERATURE), ("humidity1", HUMIDITY))
+    ]
+    named = choose_primary(chips, primary={TEMPERATURE: "hwmon/sht3x@1-0045/temp1"}, disabled=())
+    assert named[HUMIDITY] == "hwmon/sht3x@1-0045/humidity1"
+    left = choose_primary(chips, primary={}, disabled=("hwmon/sht3x@1-0045/temp1",))
+    assert left[HUMIDITY] == "hwmon/sht3x@1-0044/humidity1"
+    with pytest.raises(ConfigInvalid, match=r"sensors.primary.humidity: 2 sources measure humidity"):
+        choose_primary([*chips, ("cpu/a", TEMPERATURE)], primary={TEMPERATURE: "cpu/a"}, disabled=())

@@ -3,13 +3,14 @@
 import asyncio
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hal.errors import ReadingImplausible, SensorUnavailable
-from hal.interface import Board, SensorKind
+from hal.interface import Board, HasUnread, SensorKind
 from hal.linux.board import LinuxBoard, LinuxSensor
 
 
@@ -162,6 +163,118 @@ def test_a_chip_without_name_or_temperatures_does_no_harm(machine: Machine) -> N
     machine.hwmon(0, machine.device("platform/a", subsystem="bus/platform"), name="fans", fan1_input="1")
     machine.hwmon(1, machine.device("platform/b", subsystem="bus/platform"), temp1_input="1")
     assert sources(machine.board()) == ["hwmon/unnamed/temp1"]
+
+
+SLAVES = ("28-0000000000aa", "28-0000000000bb")
+WARM = {"28-0000000000aa": 21.0, "28-0000000000bb": 8.0}
+
+
+def slave(machine: Machine, number: int, address: str) -> Path:
+    device = machine.device(f"w1_bus_master1/{address}", subsystem="bus/w1")
+    return machine.hwmon(number, device, name="w1_slave_temp", temp1_input=str(int(WARM[address] * 1000)))
+
+
+def glitch(machine: Machine) -> None:
+    """The bus loses its devices: the kernel removes them."""
+    shutil.rmtree(machine.sys / "devices")
+    for link in (machine.sys / "class" / "hwmon").iterdir():
+        link.unlink()
+
+
+@pytest.mark.parametrize("numbers", [(0, 1), (1, 0), (5, 1), (1, 7)])
+async def test_a_chip_that_comes_back_under_another_number_is_found_by_its_address(
+    machine: Machine, numbers: tuple[int, int]
+) -> None:
+    for number, address in enumerate(SLAVES):
+        slave(machine, number, address)
+    board = machine.board()
+    glitch(machine)
+    for sensor in board.sensors:
+        with pytest.raises(SensorUnavailable, match=r"the device is gone; .* found again by its address \(28-"):
+            await sensor.read()
+    for number, address in zip(numbers, SLAVES, strict=True):
+        slave(machine, number, address)
+    assert {sensor.source: await sensor.read() for sensor in board.sensors} == {
+        f"hwmon/w1_slave_temp@{address}/temp1": WARM[address] for address in SLAVES
+    }
+    await board.close()
+
+
+async def test_one_that_stays_away_never_speaks_with_the_value_of_another(machine: Machine) -> None:
+    for number, address in enumerate(SLAVES):
+        slave(machine, number, address)
+    board = machine.board()
+    glitch(machine)
+    slave(machine, 0, SLAVES[1])
+    first, second = board.sensors
+    with pytest.raises(SensorUnavailable, match="the device is gone"):
+        await first.read()
+    assert await second.read() == 8.0
+    await board.close()
+
+
+async def test_another_chip_in_the_place_of_a_lone_one_is_not_taken_for_it(machine: Machine) -> None:
+    board_device = machine.device("i2c-1/1-0044", subsystem="bus/i2c")
+    machine.hwmon(0, board_device, name="sht3x", temp1_input="21340")
+    board = machine.board()
+    glitch(machine)
+    machine.hwmon(0, machine.device("i2c-1/1-0045", subsystem="bus/i2c"), name="sht3x", temp1_input="70000")
+    with pytest.raises(SensorUnavailable, match="the device is gone"):
+        await value(board, "hwmon/sht3x/temp1")
+
+
+async def test_chips_that_nothing_tells_apart_are_not_guessed_at(machine: Machine) -> None:
+    def twins(*numbers: int) -> None:
+        device = machine.device("virtual/thermal/thermal_zone0", subsystem="class/thermal")
+        for number in numbers:
+            machine.hwmon(number, device, name="acpitz", temp1_input=f"{number}000")
+
+    twins(0, 1)
+    board = machine.board()
+    assert [await sensor.read() for sensor in board.sensors] == [0.0, 1.0]
+    glitch(machine)
+    twins(2, 3)
+    for sensor in board.sensors:
+        with pytest.raises(SensorUnavailable, match="2 chips called acpitz came back at thermal_zone0 and cannot be"):
+            await sensor.read()
+    await board.close()
+
+
+def test_a_one_wire_sensor_keeps_its_name_whoever_else_was_found(machine: Machine) -> None:
+    slave(machine, 0, SLAVES[1])
+    assert sources(machine.board()) == [f"hwmon/w1_slave_temp@{SLAVES[1]}/temp1"]
+
+
+async def test_humidity_is_thousandths_of_a_percent(machine: Machine) -> None:
+    device = machine.device("i2c-1/1-0044", subsystem="bus/i2c")
+    machine.hwmon(0, device, name="sht3x", temp1_input="21340", humidity1_input="47210")
+    board = machine.board()
+    assert [(sensor.source, sensor.kind, await sensor.read()) for sensor in board.sensors] == [
+        ("hwmon/sht3x/temp1", SensorKind.TEMPERATURE, 21.34),
+        ("hwmon/sht3x/humidity1", SensorKind.HUMIDITY, 47.21),
+    ]
+    machine.write(device / "hwmon" / "hwmon0", humidity1_fault="1")
+    with pytest.raises(SensorUnavailable, match=r"humidity1_fault: the chip reports a broken or missing sensor"):
+        await value(board, "hwmon/sht3x/humidity1")
+
+
+async def test_chips_of_industrial_io_are_named_as_unread(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    devices = machine.sys / "bus" / "iio" / "devices"
+    machine.write(
+        devices / "iio:device0", name="bme280", in_temp_input="1", in_humidityrelative_input="1", in_pressure_input="1"
+    )
+    machine.write(devices / "iio:device1", name="ads1115", in_voltage0_raw="1")
+    machine.write(devices / "iio:device2", in_concentration_co2_raw="1")
+    board = machine.board()
+    why = "but is not read: this version of the hub reads chips of the kernel's hwmon class only"
+    assert list(board.unread) == [
+        f"bme280 (iio:device0) measures temperature, humidity, pressure, {why}",
+        f"unnamed (iio:device2) measures CO2, {why}",
+    ]
+    assert isinstance(board, HasUnread)
+    assert [record.getMessage() for record in caplog.records] == list(board.unread)
+    assert sources(board) == []
+    await board.close()
 
 
 async def test_a_fault_is_no_value(machine: Machine, cpu: Path) -> None:
