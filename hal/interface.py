@@ -13,6 +13,9 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+SERIES_MAX = 256
+"""The series of a simulated house: a hub relays at most 256 sensors (`agent.pairing.changes.SENSORS_MAX`)."""
+
 
 class SensorKind(StrEnum):
     """What a sensor measures. The names are those of the ClimaSense contract, section 3.2."""

@@ -7,6 +7,8 @@ import msgspec
 from click.shell_completion import CompletionItem
 
 _REPLAY = "replay:"
+SENSORS_MIN = 7
+"""The simulated hub has one sensor of each kind."""
 
 
 class BoardChoice(msgspec.Struct, frozen=True):
@@ -64,3 +66,13 @@ def check_map(board: BoardChoice, map_file: Path | None) -> None:
         raise click.UsageError("a recording needs its map: add --map FILE (docs/recordings.md says how to write one)")
     if board.name != "replay" and map_file is not None:
         raise click.UsageError("--map belongs to a recording: add --board replay:FILE")
+
+
+def check_house(board: BoardChoice, sensors: int | None) -> None:
+    """Refuse a size of the simulated house beside a recording, which brings its own sensors.
+
+    Raises:
+        UsageError: Both are there.
+    """
+    if board.name == "replay" and sensors is not None:
+        raise click.UsageError("--sensors belongs to the simulated house: a recording brings its own, as its map says")

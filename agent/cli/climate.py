@@ -1,6 +1,7 @@
 """`climahub climate`: what every zone does and why, and orders for it. Fahrenheit exists here and nowhere deeper."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,8 @@ class Temperature(click.ParamType[float]):
         try:
             degrees = float(text.removesuffix("F").removesuffix("°"))
         except ValueError:
+            degrees = math.nan
+        if not math.isfinite(degrees):
             self.fail(f"{value!r} is no temperature; write 21, 21.5C or 70F", param, ctx)
         return (degrees - _FREEZING_F) / _F_PER_K if is_fahrenheit else degrees
 
@@ -52,9 +55,12 @@ class Duration(click.ParamType[float]):
         text = str(value).strip()
         number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
         try:
-            return float(number) * _UNITS_S[text[len(number) :].strip() or "m"]
+            seconds = float(number) * _UNITS_S[text[len(number) :].strip() or "m"]
         except (ValueError, KeyError):
+            seconds = math.nan
+        if not math.isfinite(seconds):
             self.fail(f"{value!r} is no duration; write 90m, 2h or 1d", param, ctx)
+        return seconds
 
 
 _zone_option = click.option("--zone", default=ALL_ZONES, metavar="ZONE", help="Which zone. [default: all]")

@@ -11,13 +11,15 @@ import click
 import msgspec
 
 from agent.cli import exits
-from agent.cli.boards import BoardChoice, board_option, check_map, map_option
+from agent.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
 from agent.cli.epilog import epilog
+from agent.cli.ranges import FiniteRange
 from agent.rehearsal.mishaps import Profile
 from agent.rehearsal.options import PAIRING, Options
+from hal.interface import SERIES_MAX
 
-SENSORS_MIN = 7
-SENSORS_MAX = 1000
+DAYS_MAX = 3660
+"""Ten years. At some 10 hours of virtual time a second that takes two and a half hours."""
 
 
 @click.command(
@@ -33,10 +35,10 @@ SENSORS_MAX = 1000
 @board_option
 @map_option
 @click.option(
-    "--days", type=click.FloatRange(min=0, min_open=True), help="How long; default: 1, or the whole recording."
+    "--days", type=FiniteRange(0, DAYS_MAX, min_open=True), help="How long; default: 1, or the whole recording."
 )
 @click.option(
-    "--sensors", type=click.IntRange(SENSORS_MIN, SENSORS_MAX), help="Series of the simulated house. [default: 15]"
+    "--sensors", type=click.IntRange(SENSORS_MIN, SERIES_MAX), help="Series of the simulated house. [default: 15]"
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Everything random follows from it."
@@ -70,8 +72,11 @@ def rehearse(
     gave with what the cloud stored: nothing lost, altered or invented, and no quota exceeded.
     """
     check_map(board, map_file)
+    check_house(board, sensors)
     if pairing and (board.name != "sim" or sensors is not None):
         raise click.UsageError("--pairing brings its own house with its own sensors")
+    if crash_points and days is not None:
+        raise click.UsageError("--crash-points cuts the power in an hour of its own: leave --days out")
     # What the rehearsed hub logs is part of the play; without a handler Python prints it among the verdict.
     logging.getLogger().addHandler(logging.NullHandler())
     asked: dict[str, Any] = {
@@ -98,6 +103,8 @@ def _rehearse(options: Options, *, as_json: bool) -> int:
     from agent.rehearsal import run, verdict  # noqa: PLC0415 - needs an optional package
 
     found = run.rehearse(options)
+    for warning in () if as_json else found.warnings:
+        click.echo(f"warning: {warning}", err=True)
     click.echo(msgspec.json.encode(found) if as_json else verdict.as_text(found, command_for(options)))
     return exits.FAILED if found.violations else exits.OK
 

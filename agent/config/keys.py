@@ -23,7 +23,7 @@ from agent.config.types import (
     text_list,
 )
 from agent.config.zones import EMITTERS, zone_list
-from hal.interface import SensorKind
+from hal.interface import SERIES_MAX, SensorKind
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -80,7 +80,6 @@ SECTIONS: dict[str, str] = {
 }
 """Each table and what it is about, in the order of the example file."""
 
-_SIM_SENSORS_MAX = 1000
 _SEED_MAX = 2**63 - 1
 
 KEYS: tuple[Key, ...] = (
@@ -140,7 +139,7 @@ KEYS: tuple[Key, ...] = (
     Key("board.sim.seed", integer(0, _SEED_MAX), 1, "the same seed gives the same house, weather and faults"),
     Key(
         "board.sim.sensors_count",
-        integer(len(SensorKind), _SIM_SENSORS_MAX, "sensors"),
+        integer(len(SensorKind), SERIES_MAX, "sensors"),
         len(SensorKind),
         "one of each kind on the hub; those above seven are relayed, and each device of them needs a key",
     ),

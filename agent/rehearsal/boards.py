@@ -49,6 +49,11 @@ class Stage(Protocol):
         ...
 
     @property
+    def warnings(self) -> Sequence[str]:
+        """What is probably not meant in a recording and its map."""
+        ...
+
+    @property
     def mesh(self) -> sim.Mesh | None:
         """The simulated Zigbee network, where there is one."""
         ...
@@ -86,6 +91,7 @@ class SimStage:
             )
         )
         self.mesh = self._world.mesh
+        self.warnings: Sequence[str] = ()
         self.devices = [sensor.device for sensor in plain.relayed]
 
     def board(self, machine: Machine, oracle: Oracle) -> Board:
@@ -119,6 +125,7 @@ class ReplayStage:
         self.devices = sorted({channel.device for channel in self._recording.channels if channel.device})
         self._board: replay.ReplayBoard | None = None
         self.mesh: sim.Mesh | None = None
+        self.warnings: Sequence[str] = self._recording.warnings
 
     def board(self, machine: Machine, oracle: Oracle) -> Board:
         """Return the one board, its needle where the last commit left it."""

@@ -29,7 +29,13 @@ class Eavesdropper:
     """Stands between the agent's disk and the machine."""
 
     def __init__(
-        self, machine: Machine, oracle: CommandOracle, *, now_s: Callable[[], float], on_erased: Callable[[], None]
+        self,
+        machine: Machine,
+        oracle: CommandOracle,
+        *,
+        now_s: Callable[[], float],
+        look_at_cloud: Callable[[], None],
+        on_erased: Callable[[], None],
     ) -> None:
         """Begin.
 
@@ -37,11 +43,14 @@ class Eavesdropper:
             machine: Lets operations happen, or not.
             oracle: Told of what is durable.
             now_s: Virtual seconds.
+            look_at_cloud: Tells the oracle how the cloud holds the commands at this moment. An answer that drips ends
+                seconds after the cloud has the ack, and the hub may act on its last byte.
             on_erased: Told when the outbox is erased.
         """
         self._machine = machine
         self._oracle = oracle
         self._now_s = now_s
+        self._look_at_cloud = look_at_cloud
         self._on_erased = on_erased
 
     def on_operation(self, operation: Operation, target: str) -> None:
@@ -61,4 +70,5 @@ class Eavesdropper:
             is_time_known = self._machine.clock.utc_ms() is not None
             self._oracle.settings_durable(applied, self._now_s(), is_time_known=is_time_known)
         if resets.exists():
+            self._look_at_cloud()
             self._oracle.keys_barred(len(msgspec.json.decode(resets.read_bytes(), type=_Resets).barred), self._now_s())

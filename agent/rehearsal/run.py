@@ -90,7 +90,10 @@ class Rehearsal:
         self._operator = Operator(
             self.cloud, self._store, self.commands, device_id=hub_id, api_key=HUB_KEY, now_s=loop.time
         )
-        self._eavesdropper = Eavesdropper(self.machine, self.commands, now_s=loop.time, on_erased=self._on_erased)
+        self._eavesdropper = Eavesdropper(
+            self.machine, self.commands, now_s=loop.time,
+            look_at_cloud=self._operator.look, on_erased=self._on_erased,
+        )  # fmt: skip
         self._hub: app.Hub | None = None
         self.pairing = PairingPlay(
             options,
@@ -184,6 +187,8 @@ class Rehearsal:
 
     def _on_reboot(self, reason: str) -> None:
         if reason.startswith("command "):
+            # Not only when a request has ended: the cloud has an ack before its dripped answer has arrived.
+            self._operator.look()
             self.commands.rebooting(reason.removeprefix("command "), self._loop.time())
         self._is_rebooting = True
         self._begin_anew()
@@ -444,6 +449,7 @@ class Rehearsal:
             durable_operations=self.machine.operations,
             faults=dict(self.struck) | dict(self.cloud.statistics().faults),
             violations=self.oracle.violations,
+            warnings=self.stage.warnings,
         )
 
 

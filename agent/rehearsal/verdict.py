@@ -1,6 +1,6 @@
 """What a rehearsal found, as a document and as text. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -75,6 +75,7 @@ class Verdict(msgspec.Struct, frozen=True):
     durable_operations: int
     faults: Mapping[str, int]
     violations: list[Violation]
+    warnings: Sequence[str] = ()
 
 
 def reading_counts(oracle: Oracle, stats: OutboxStats) -> ReadingCounts:
@@ -108,11 +109,12 @@ def as_text(verdict: Verdict, replay_command: str) -> str:
         f" seed {verdict.seed}, faults {verdict.faults_profile}, in {verdict.wall_s:.1f} s"
         f" ({verdict.virtual_hours_per_wall_s:.1f} h/s)\n"
         f"readings   {readings.taken} committed, {readings.accepted} accepted, {readings.pending} pending,"
-        f" {readings.thinned} thinned, {readings.dropped} dropped, {readings.dead_letters} dead letters\n"
+        f" {readings.thinned} thinned, {readings.dropped} dropped, {readings.dead_letters} dead letters,"
+        f" {readings.erased} erased by a reset\n"
         f"           {readings.lost} lost, {readings.altered} altered, {readings.duplicates_stored} stored twice"
         f" ({readings.duplicates_sent} sent again)\n"
         f"           {readings.handed_out} handed out, {readings.judged_bad} of them not plausible,"
-        f" {readings.uncommitted} in memory at a crash, {readings.erased} erased by a reset\n"
+        f" {readings.uncommitted} in memory at a crash\n"
         f"commands   {commands.issued} issued, {commands.executed} executed, {commands.acked} acked,"
         f" {commands.failed} failed, {commands.expired} expired\n"
         f"           {commands.executed_twice} executed twice, {commands.unsettled} unsettled\n"

@@ -20,6 +20,15 @@ RECORDING_BYTES_MAX = 256 * 1024 * 1024
 
 ROWS_MAX = 5_000_000
 COLUMNS_MAX = 1_000
+GAP_DAYS_MAX = 92
+"""Between two rows: a house shut for a season. More is a clock that was set between them (1970, then today)."""
+SPAN_DAYS_MAX = 5 * 366
+"""From the first row to the last; a rehearsal of it takes hours."""
+UTC_MS_MAX = 7_258_118_400_000
+"""The beginning of the year 2200; instants before 1970 or after this are no recording's."""
+DAY_MS = 86_400_000
+UNUSED_NAMED_MAX = 20
+"""A warning names so many of the columns that the map leaves out."""
 FOUND_CHARS_MAX = 40
 """A cell is quoted up to this length."""
 
@@ -121,7 +130,9 @@ class _Reader:
         """Return what was read, after `read` has found no mistake."""
         named = {self._map.time.column, *self._map.ignored, *(channel.column for channel in self._map.channels)}
         unused = [column for column in self._header if column not in named]
-        warning = f"{path}: the map does not name the columns {', '.join(unused)}; use them, or list them in [[ignore]]"
+        more = f" and {len(unused) - UNUSED_NAMED_MAX} more" if len(unused) > UNUSED_NAMED_MAX else ""
+        columns = f"{'columns' if len(unused) > 1 else 'column'} {', '.join(unused[:UNUSED_NAMED_MAX])}{more}"
+        warning = f"{path}: the map does not name the {columns}; map them to a sensor, or list them in [[ignore]]"
         return Recording(
             path=path,
             sensors=self._map.sensors,
@@ -168,7 +179,22 @@ class _Reader:
         except ValueError as error:
             self._mistakes.add(place, f"{_found(text)}; {error}")
             return
+        if not 0 <= instant_ms < UTC_MS_MAX:
+            self._mistakes.add(place, f"{_found(text)}; allowed are times from 1970 to 2199")
+            return
+        first_ms = self._instants_ms[0] if self._instants_ms else instant_ms
         previous_ms = self._instants_ms[-1] if self._instants_ms else instant_ms - 1
+        gap_days, span_days = (instant_ms - previous_ms) // DAY_MS, (instant_ms - first_ms) // DAY_MS
+        if gap_days >= GAP_DAYS_MAX:
+            text = (
+                f"{_found(text)}; {gap_days:,} days after line {self._previous_line}: allowed are gaps below"
+                f" {GAP_DAYS_MAX} days. Was the clock set in between? Remove the rows on the wrong side, or split the"
+                " recording"
+            )
+            self._mistakes.add(place, text)
+        elif span_days >= SPAN_DAYS_MAX:
+            text = f"{_found(text)}; {span_days:,} days after the first row: allowed are {SPAN_DAYS_MAX:,}"
+            self._mistakes.add(place, f"{text}; split the recording")
         if instant_ms <= previous_ms:
             order = "the same time as" if instant_ms == previous_ms else "earlier than"
             text = (

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from hal.errors import ActuatorFault
-from hal.interface import HvacAction, HvacDemand, RelayedSensor, SensorKind, ZoneOutput
+from hal.interface import SERIES_MAX, HvacAction, HvacDemand, RelayedSensor, SensorKind, ZoneOutput
 from hal.sim.building import FLAT
 from hal.sim.faults import Fault, by_sensor
 from hal.sim.house import House, Truth
@@ -25,7 +25,6 @@ HUB_KINDS: Final = tuple(SensorKind)
 HUB_ROOM: Final = "living"
 SECOND_SOURCE: Final = "sim/temperature-2"
 HUB_SIGNAL_DBM: Final = -58.0
-SERIES_MAX: Final = 1000
 INTERVAL_S_MAX: Final = 86_399.0
 """A lone sleep of a day or more is an error in virtual time."""
 

@@ -14,6 +14,8 @@ from agent.commands.handlers.reboot import Reboot
 from agent.commands.journal import Journal
 from agent.commands.lifecycle import TRAITS, CommandType, Event, Moment, Record, State, Traits, after
 from agent.commands.payloads import Arrival
+from agent.refcloud.contract import Endpoint
+from agent.refcloud.faults import Rule, SlowDrip
 from agent.rehearsal.mishaps import Mishap, MishapKind
 from agent.rehearsal.options import Options
 from agent.rehearsal.orders import Order
@@ -178,6 +180,16 @@ def test_a_reboot_before_its_ack_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
     traits = dict(TRAITS) | {CommandType.REBOOT: Traits(is_destructive=True, is_answered_first=False)}
     monkeypatch.setattr("agent.commands.lifecycle.TRAITS", traits)
     assert "acked before done" in broken()
+
+
+@pytest.mark.parametrize("name", ["reboot", "factory_reset"])
+def test_an_ack_whose_answer_still_drips_has_come_before_its_effect(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cloud has the ack before its answer; the hub may go down with the answer's last byte."""
+    drip = Rule(SlowDrip(piece_bytes=256, pause_s=60.0), endpoint=Endpoint.COMMANDS_ACK)
+    monkeypatch.setattr("agent.rehearsal.mishaps.cloud_rules", lambda rates, *, until_s: [drip])
+    verdict = alone(ORDERS[name])
+    assert settled_once(verdict, ORDERS[name]), as_text(verdict, name)
+    assert verdict.faults["SlowDrip"]
 
 
 def test_running_what_is_malformed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

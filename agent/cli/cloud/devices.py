@@ -9,6 +9,7 @@ import msgspec
 
 from agent.cli.cloud.connection import admin_options, ask, device_id_of, show, table
 from agent.cli.epilog import epilog
+from agent.cli.ranges import FiniteRange
 from agent.errors import Rejected
 from agent.refcloud.admin import NewCommand, NewDevice, Provisioned
 from agent.refcloud.admin_client import AdminClient
@@ -17,6 +18,8 @@ from agent.refcloud.models import DeviceSettings, SettingsUpdate
 from agent.refcloud.records import Command, DeviceKind
 
 KEY_MODE = 0o600
+LIFETIME_S_MAX = 365 * 86_400
+"""What the reference cloud takes (`NewCommand.lifetime_ms`)."""
 
 _key_file = click.option(
     "--key-file",
@@ -133,7 +136,7 @@ def _update(changes: dict[str, Any]) -> SettingsUpdate:
 @click.argument("device")
 @click.argument("type_", metavar="TYPE")
 @click.option("--payload", metavar="JSON", help="An object.")
-@click.option("--lifetime-s", type=click.FloatRange(min=0), help="Seconds until it expires [default: a day].")
+@click.option("--lifetime-s", type=FiniteRange(0, LIFETIME_S_MAX), help="Seconds until it expires [default: a day].")
 @admin_options
 def queue_command(
     device: str,

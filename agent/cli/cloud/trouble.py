@@ -10,6 +10,7 @@ import msgspec
 
 from agent.cli.cloud.connection import admin_options, ask, show
 from agent.cli.epilog import epilog
+from agent.cli.ranges import FiniteRange
 from agent.errors import Rejected
 from agent.refcloud import faults as fault
 from agent.refcloud.admin_client import AdminClient
@@ -65,7 +66,7 @@ def _line(rule: fault.Rule) -> str:
 @faults.command("on")
 @click.argument("what", type=click.Choice(list(READY_MADE)))
 @click.option("--endpoint", type=click.Choice([endpoint.value for endpoint in Endpoint]), help="Only there.")
-@click.option("--probability", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Of each request.")
+@click.option("--probability", type=FiniteRange(0, 1), default=1.0, show_default=True, help="Of each request.")
 @click.option("--times", type=click.IntRange(min=1), help="So often, then no more.")
 @admin_options
 def on(

@@ -10,15 +10,17 @@ from pathlib import Path
 import click
 
 from agent.cli import exits
-from agent.cli.boards import BoardChoice, board_option, check_map, map_option
+from agent.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
 from agent.cli.demo.audit import Account
 from agent.cli.demo.plain import Plain
 from agent.cli.demo.show import Options, play
 from agent.cli.demo.town import Stage
 from agent.cli.demo.view import View
 from agent.cli.epilog import epilog
+from agent.cli.ranges import FiniteRange
 from agent.cli.words import counted, duration
 from hal import replay
+from hal.interface import SERIES_MAX
 
 SIM_SPEED = 60.0
 """A minute of the house in a second: each sensor reports once a second."""
@@ -27,6 +29,8 @@ REPLAY_SPEED = 8640.0
 """A day of the recording in ten seconds."""
 
 SPEED_MAX = 100_000.0
+FOR_S_MAX = 31 * 86_400
+SENSORS_DEFAULT = 15
 LIVE_REFRESH_S = 0.2
 PLAIN_REFRESH_S = 1.0
 
@@ -42,16 +46,18 @@ PLAIN_REFRESH_S = 1.0
 )
 @board_option
 @map_option
-@click.option("--for", "for_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End by itself.")
+@click.option("--for", "for_s", type=FiniteRange(0, FOR_S_MAX, min_open=True), metavar="SECONDS", help="End by itself.")
 @click.option(
     "--speed",
-    type=click.FloatRange(1, SPEED_MAX),
+    type=FiniteRange(1, SPEED_MAX),
     metavar="N",
     help=f"Seconds of the house in a real one. [default: {SIM_SPEED:g}; {REPLAY_SPEED:g} for a recording]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of house, weather and outages.")
 @click.option(
-    "--sensors", type=click.IntRange(7, 1000), default=15, show_default=True, help="Series of the simulated house."
+    "--sensors",
+    type=click.IntRange(SENSORS_MIN, SERIES_MAX),
+    help=f"Series of the simulated house. [default: {SENSORS_DEFAULT}]",
 )
 @click.option("--no-outages", is_flag=True, help="Let the cloud be well all the time.")
 @click.option("--plain", is_flag=True, help="A line every second, as where the output is no terminal.")
@@ -62,7 +68,7 @@ def demo(
     for_s: float | None,
     speed: float | None,
     seed: int,
-    sensors: int,
+    sensors: int | None,
     no_outages: bool,
     plain: bool,
     svg: Path | None,
@@ -75,22 +81,26 @@ def demo(
     up in the cloud's store and in the outbox.
     """
     check_map(board, map_file)
+    check_house(board, sensors)
     recording = None
     if board.recording is not None and map_file is not None:
         recording = replay.load(board.recording, map_file)
+    warnings = recording.warnings if recording else ()
     is_live = svg is not None or (not plain and sys.stdout.isatty())
     options = Options(
         stage=Stage(recording),
         for_s=for_s,
         speed=speed or (REPLAY_SPEED if recording else SIM_SPEED),
         seed=seed,
-        sensors=sensors,
+        sensors=sensors or SENSORS_DEFAULT,
         has_outages=not no_outages,
         refresh_s=LIVE_REFRESH_S if is_live else PLAIN_REFRESH_S,
     )
     began_s = time.monotonic()  # noqa: TID251 - the demo's own time is real; only the house's runs faster
     with _silence(), View(options, svg) if is_live else contextlib.nullcontext(Plain(click.echo)) as audience:
         account = play(options, audience, time.monotonic)  # noqa: TID251
+    for warning in warnings:  # at the end: a live scene takes the whole terminal
+        click.echo(f"warning: {warning}", err=True)
     click.echo(_summary(account, time.monotonic() - began_s))  # noqa: TID251
     return exits.OK if account.is_clean else exits.FAILED
 

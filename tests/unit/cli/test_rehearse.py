@@ -13,6 +13,7 @@ from agent.rehearsal.options import PAIRING, Options
 from agent.rehearsal.verdict import Verdict
 
 DATA = Path(__file__).parents[2] / "data"
+REPLAY = ["--board", f"replay:{DATA / 'three-rooms-1day.csv'}", "--map", str(DATA / "three-rooms-1day.toml")]
 
 
 def test_a_short_rehearsal_passes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,11 +91,30 @@ def test_without_virtual_time_it_says_what_to_install(
         (["--map", str(DATA / "three-rooms-1day.toml")], "--map belongs to a recording"),
         (["--days", "0"], "days"),
         (["--sensors", "6"], "sensors"),
+        (["--sensors", "257"], "7<=x<=256"),
+        (["--days", "nan"], "found nan; allowed is a finite number"),
+        (["--days", "inf"], "found inf; allowed is a finite number"),
+        (["--days", "1e9"], "0<x<=3660"),
+        ([*REPLAY, "--sensors", "9"], "--sensors belongs to the simulated house"),
+        (["--crash-points", "--days", "2"], "--crash-points cuts the power in an hour of its own: leave --days out"),
+        (["--pairing", "--crash-points", "--days", "2"], "leave --days out"),
     ],
 )
 def test_bad_options(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["rehearse", *arguments]) == exits.USAGE
     assert told in capsys.readouterr().err
+
+
+def test_columns_that_are_left_out_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (DATA / "three-rooms-1day.csv").read_text().splitlines()[:20]
+    recording = tmp_path / "extra.csv"
+    recording.write_text("\n".join([f"{lines[0]},garage_c", *(f"{line},3" for line in lines[1:])]) + "\n")
+    arguments = ["rehearse", "--board", f"replay:{recording}", *REPLAY[2:], "--faults", "none"]
+    assert root.run(arguments) == exits.OK
+    assert "warning: " in (told := capsys.readouterr().err)
+    assert "the map does not name the column garage_c" in told
+    assert root.run([*arguments, "--json"]) == exits.OK
+    assert "garage_c" in json.loads(capsys.readouterr().out)["warnings"][0]
 
 
 def test_a_recording_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,6 +124,39 @@ def test_each_mistake_is_named_with_line_and_column(record: Record, rows: str | 
     assert any(expected in mistake for mistake in found), found
 
 
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("1970-01-01,1,,\n2024-01-01,2,,\n", 'line 3, column "time": found "2024-01-01"; 19,723 days after line 2'),
+        ("2024-01-01,1,,\n2024-05-01,2,,\n", "121 days after line 2: allowed are gaps below 92 days"),
+        ("1969-12-31,1,,\n", 'found "1969-12-31"; allowed are times from 1970 to 2199'),
+        ("2200-01-01,1,,\n", 'found "2200-01-01"; allowed are times from 1970 to 2199'),
+    ],
+)
+def test_a_clock_that_was_set_meanwhile_is_no_pause(record: Record, rows: str, expected: str) -> None:
+    """A rehearsal would go through every second of 54 years."""
+    found = mistakes(record, HEADER + rows)
+    assert len(found) == 1, found
+    assert expected in found[0]
+
+
+def test_a_season_without_readings_is_a_pause(record: Record) -> None:
+    assert len(record(HEADER + "2024-01-01,1,,\n2024-04-01,2,,\n").instants_ms) == 2
+
+
+def test_the_whole_recording_is_bounded(record: Record) -> None:
+    rows = "".join(f"{year}-{month:02}-01,1,,\n" for year in range(2020, 2026) for month in range(1, 13))
+    assert (
+        "1,858 days after the first row: allowed are 1,830; split the recording" in mistakes(record, HEADER + rows)[0]
+    )
+
+
+def test_a_warning_names_so_many_columns_and_counts_the_rest(record: Record) -> None:
+    extra = ",".join(f"x{number}" for number in range(30))
+    house = record(f"time,a_c,a_rh,p_hpa,{extra}\n2024-01-01,1,,{',' * 30}\n")
+    assert "x18, x19 and 10 more;" in house.warnings[0]
+
+
 def test_one_wrong_time_is_one_mistake(record: Record) -> None:
     rows = "".join(f"2024-01-01T00:0{minute}:00,1,,\n" for minute in (0, 1, 9, 3, 4))
     assert len(mistakes(record, HEADER + rows)) == 1

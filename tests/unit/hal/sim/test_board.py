@@ -85,8 +85,8 @@ def test_addresses_are_made_up_ones_and_follow_from_the_seed() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"sensors_count": 6}, "sensors_count: 6 is outside 7 to 1000"),
-        ({"sensors_count": 1001}, "sensors_count"),
+        ({"sensors_count": 6}, "sensors_count: 6 is outside 7 to 256"),
+        ({"sensors_count": 257}, "sensors_count"),
         ({"report_interval_s": 0.5}, "report_interval_s"),
         ({"report_interval_s": 86_400}, "report_interval_s"),
         ({"reports_max": 0}, "reports_max"),
