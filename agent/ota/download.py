@@ -15,7 +15,6 @@ import aiohttp
 
 from agent.cloud.client import STREAM_BUFFER_BYTES, CloudClient
 from agent.cloud.endpoints import Endpoint
-from agent.cloud.wire import OtaAnswer
 from agent.errors import CloudUnavailable
 from agent.foundation.worker import Worker
 from agent.ota.header import Header
@@ -157,12 +156,3 @@ def _percent(part: Part, offer: Offer) -> int:
 def _start_of(response: aiohttp.ClientResponse) -> int | None:
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     return int(match[1]) if match else None
-
-
-def offer_of(answer: OtaAnswer) -> Offer | None:
-    """Return what the cloud offers; `None` where it is nothing that can be fetched."""
-    if not answer.update_available or not answer.version:
-        return None
-    kind, _, digest = (answer.checksum or "").partition(":")
-    sha256 = digest.lower() if kind == "sha256" else ""
-    return Offer(answer.version, sha256, answer.size_bytes or 0)

@@ -133,6 +133,9 @@ def check(signed: bytes, trusted: Mapping[bytes, bytes], *, allow_unsigned: bool
 def decode_manifest(payload: bytes) -> Manifest:
     """Return the manifest in CBOR bytes.
 
+    Only the deterministic encoding is read (RFC 8949, section 4.2): one manifest has one form, so that nothing can stand
+    behind it, no key twice in it, and no other reader can find something else there.
+
     Raises:
         BundleUntrusted: It cannot be read.
     """
@@ -140,9 +143,13 @@ def decode_manifest(payload: bytes) -> Manifest:
 
     try:
         values = cbor2.loads(payload)
+        manifest = from_values(values)
+        is_strict = cbor2.dumps(values, canonical=True) == payload
     except (cbor2.CBORError, RecursionError, MemoryError, OverflowError, ValueError, TypeError) as error:
         raise BundleUntrusted(f"the bundle's manifest cannot be read ({error}); build it anew") from error
-    return from_values(values)
+    if not is_strict:
+        raise BundleUntrusted("the bundle's manifest is not in the one form that CBOR has for it; build it anew")
+    return manifest
 
 
 def unsigned(manifest: Manifest) -> bytes:

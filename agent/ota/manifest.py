@@ -11,6 +11,7 @@ import msgspec
 
 from agent.errors import BundleUntrusted
 from agent.foundation.decoding import UNREADABLE
+from agent.ota import versions
 
 FORMAT = 1
 PRODUCT = "climahub"
@@ -24,11 +25,13 @@ FILES_MAX = 20_000
 VERSION_CHARS_MAX = 64
 MODELS_MAX = 64
 
-_VERSION = r"^[0-9A-Za-z][0-9A-Za-z.+_~-]*$"
-_NAME = r"^[0-9A-Za-z][0-9A-Za-z.,_-]*$"
+_VERSION = r"\A[0-9A-Za-z][0-9A-Za-z.+_~-]*\Z"
+_NAME = r"\A[0-9A-Za-z][0-9A-Za-z.,_-]*\Z"
+_TAG = r"\A[0-9A-Za-z.,_-]*\Z"
 
 Version = Annotated[str, msgspec.Meta(max_length=VERSION_CHARS_MAX, pattern=_VERSION)]
 Name = Annotated[str, msgspec.Meta(max_length=VERSION_CHARS_MAX, pattern=_NAME)]
+Tag = Annotated[str, msgspec.Meta(max_length=VERSION_CHARS_MAX, pattern=_TAG)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
@@ -71,8 +74,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload_bytes: Annotated[int, msgspec.Meta(ge=1, le=PAYLOAD_BYTES_MAX)]
     chunk_bytes: int
     chunks: bytes
-    machine: str = ""
-    python: str = ""
+    machine: Tag = ""
+    python: Tag = ""
     launcher_min: Count = 1
     unpacked_bytes: Annotated[int, msgspec.Meta(ge=0, le=UNPACKED_BYTES_MAX)] = 0
     files: Annotated[int, msgspec.Meta(ge=0, le=FILES_MAX)] = 0
@@ -140,6 +143,8 @@ def from_values(values: object) -> Manifest:
     count = -(-manifest.payload_bytes // CHUNK_BYTES)
     if manifest.chunk_bytes != CHUNK_BYTES or len(manifest.chunks) != count * DIGEST_BYTES:
         raise BundleUntrusted("the bundle's list of digests does not fit its size; build it anew")
+    if manifest.payload_type is PayloadType.APP and not (manifest.files and manifest.unpacked_bytes):
+        raise BundleUntrusted("the bundle is an app without any file; build it anew")
     return manifest
 
 
@@ -162,7 +167,7 @@ def admit(manifest: Manifest, facts: HubFacts, *, offer: Offer | None, header_by
         BundleUntrusted: It may not, and why.
     """
     what = f"bundle {manifest.version} (sequence {manifest.sequence})"
-    if offer is not None and manifest.version != offer.version:
+    if offer is not None and not versions.is_same(manifest.version, offer.version):
         raise BundleUntrusted(f"{what} came in the place of version {offer.version}; publish the right file")
     if offer is not None and offer.size_bytes and header_bytes + manifest.payload_bytes != offer.size_bytes:
         raise BundleUntrusted(

@@ -27,9 +27,9 @@ from agent.errors import (
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees
-from agent.ota import image, policy
+from agent.ota import image, policy, versions
 from agent.ota.book import Book
-from agent.ota.download import Downloader, offer_of
+from agent.ota.download import Downloader
 from agent.ota.header import Header
 from agent.ota.health import Verdict
 from agent.ota.imaging import Imaging
@@ -37,6 +37,7 @@ from agent.ota.intake import Intake, Part, Rules
 from agent.ota.launcher import State as LauncherState
 from agent.ota.lifecycle import PROGRESS_PERCENT, REFUNDS_MAX, TOLD, Event, Post, State, reconciled, refusal_of
 from agent.ota.manifest import HubFacts, Offer, PayloadType
+from agent.ota.offers import offer_of
 from agent.ota.reporting import Reporter
 from agent.ota.running import Running
 from agent.ota.slots import Placed, Slots
@@ -277,14 +278,13 @@ class Updates:
             return
         await self._client.ready(Endpoint.OTA_CHECK)
         try:
-            answer = await self._client.check_update(self.running.version)
-        except (Transient, Refused) as error:
+            offer = offer_of(await self._client.check_update(self.running.version))
+        except (Transient, Rejected) as error:
             self._hindered(f"the cloud was not asked: {error}")
             self._is_urgent = False
             return
         self.problem = ""
-        offer = offer_of(answer)
-        if offer is None or offer.version == self.running.version:
+        if offer is None or versions.is_same(offer.version, self.running.version):
             self._is_urgent = False
             return
         why = refusal_of(self.book.record, offer) if self.running.launcher else _NOT_LAUNCHED

@@ -10,7 +10,7 @@ import pytest
 
 from agent.errors import BundleUntrusted
 from agent.ota import header
-from agent.ota.manifest import CHUNK_BYTES, HubFacts, Offer, PayloadType
+from agent.ota.manifest import CHUNK_BYTES, HubFacts, Offer, PayloadType, to_values
 
 from .conftest import FACTS, PRIVATE, STRANGER, TARGET, Made, make, pieces, reader
 
@@ -217,3 +217,52 @@ def test_a_signed_manifest_that_makes_no_sense(changes: dict[str, object]) -> No
 def test_a_signed_manifest_of_another_kind() -> None:
     for payload in (cbor2.dumps([1, 2]), cbor2.dumps({"version": 1}), b"\xff"):
         refused(header.signed_by(PRIVATE, payload) + b"payload", "cannot be read|not understood")
+
+
+def strict_variants() -> dict[str, bytes]:
+    values = dict(to_values(make().manifest))
+    good = cbor2.dumps(values, canonical=True)
+    one_more = bytes((good[0] + 1,))
+    long_length = b"\xb8" + bytes((len(values),))
+    return {
+        "trailing bytes": good + b"\x00",
+        "a second manifest": good + good,
+        "a duplicate key": one_more + good[1:] + cbor2.dumps("sequence") + cbor2.dumps(99),
+        "an indefinite map": b"\xbf" + good[1:] + b"\xff",
+        "an indefinite text": good.replace(cbor2.dumps("2.0.0"), b"\x7f\x652.0.0\xff"),
+        "an indefinite array": good.replace(cbor2.dumps(list(values["models"])), b"\x9f\x63hub\x65hub-2\xff"),
+        "a long length": long_length + good[1:],
+        "a tag": b"\xd9\xd9\xf7" + good,
+        "keys in another order": cbor2.dumps(dict(reversed(values.items()))),
+    }
+
+
+@pytest.mark.parametrize("name", strict_variants())
+def test_a_manifest_in_another_form_of_cbor(name: str) -> None:
+    """Signed all the same: release builders make mistakes too."""
+    made = make()
+    assert header.decode_manifest(cbor2.dumps(to_values(made.manifest), canonical=True)) == made.manifest
+    refused(header.signed_by(PRIVATE, strict_variants()[name]) + made.payload, "manifest")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": "2.0.0\n"},
+        {"models": ("hub\n",)},
+        {"machine": "x86_64\n"},
+        {"python": "cpython-311\x1b[2J"},
+        {"files": 0},
+        {"unpacked_bytes": 0},
+    ],
+    ids=str,
+)
+def test_a_signed_manifest_with_a_field_that_cannot_be(changes: dict[str, object]) -> None:
+    made = make()
+    values = cbor2.dumps({**to_values(made.manifest), **changes}, canonical=True)
+    refused(header.signed_by(PRIVATE, values) + made.payload, "manifest|without any file")
+
+
+def test_a_version_in_another_spelling_is_the_same_version() -> None:
+    made = make()
+    assert swallow(made.data, offer=msgspec.structs.replace(made.offer, version="v2.0.0"))

@@ -1,0 +1,101 @@
+"""What the cloud's answer offers, in whichever spelling it comes."""
+
+import base64
+import hashlib
+
+import pytest
+
+from agent.cloud.wire import OtaAnswer
+from agent.errors import Rejected
+from agent.ota import versions
+from agent.ota.manifest import Offer
+from agent.ota.offers import offer_of
+
+DIGEST = hashlib.sha256(b"a bundle").digest()
+HEX = DIGEST.hex()
+BASE64 = base64.b64encode(DIGEST).decode()
+
+
+def answer(checksum: str | None, version: str | None = "2.0.0", size: int | None = 5) -> OtaAnswer:
+    return OtaAnswer(update_available=True, version=version, checksum=checksum, size_bytes=size)
+
+
+@pytest.mark.parametrize(
+    "checksum",
+    [
+        f"sha256:{HEX}",
+        f"SHA256:{HEX.upper()}",
+        f"sha-256:{HEX}",
+        f" sha256: {HEX} ",
+        f"sha256={HEX}",
+        HEX,
+        HEX.upper(),
+        f"0x{HEX}",
+        f"sha256:{BASE64}",
+        f"sha256-{BASE64}",
+        f"sha-256=:{BASE64}:",
+        BASE64,
+        base64.urlsafe_b64encode(DIGEST).decode().rstrip("="),
+    ],
+)
+def test_a_checksum_in_another_spelling_is_compared(checksum: str) -> None:
+    assert offer_of(answer(checksum)) == Offer("2.0.0", HEX, 5)
+
+
+@pytest.mark.parametrize("checksum", [None, "", "  "])
+def test_without_a_checksum_nothing_is_compared(checksum: str | None) -> None:
+    assert offer_of(answer(checksum)) == Offer("2.0.0", "", 5)
+
+
+@pytest.mark.parametrize(
+    "checksum", [f"md5:{HEX[:32]}", "sha256:", "sha256:abcd", f"sha256:{HEX}0", f"sha512:{HEX}{HEX}", "kaputt", HEX[:40]]
+)
+def test_a_checksum_that_cannot_be_compared_is_not_passed_over(checksum: str) -> None:
+    with pytest.raises(Rejected, match="checksum"):
+        offer_of(answer(checksum))
+
+
+@pytest.mark.parametrize("version", ["9." + "9" * 70_000, "1.0\n", "../1.0", "a b", "1.0\u202e"])
+def test_a_version_that_no_bundle_can_have_is_no_offer(version: str) -> None:
+    with pytest.raises(Rejected, match="version") as caught:
+        offer_of(answer(None, version))
+    assert len(str(caught.value)) < 300
+
+
+def test_a_size_that_no_bundle_can_have_is_no_offer() -> None:
+    for size in (-1, 10**30):
+        with pytest.raises(Rejected, match="size"):
+            offer_of(answer(None, size=size))
+
+
+def test_nothing_is_offered() -> None:
+    assert offer_of(OtaAnswer(update_available=False, version="2.0.0")) is None
+    assert offer_of(answer(None, None)) is None
+    assert offer_of(answer(None, "")) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("v9.9.9", "9.9.9"),
+        ("V9.9.9", "9.9.9"),
+        ("1.3", "1.3.0"),
+        ("1.3.0-rc.1", "1.3.0rc1"),
+        ("1.3.0-beta", "1.3.0b0"),
+        ("1.3.0.post1", "1.3.0-1"),
+        ("1.3.0.DEV2", "1.3.0.dev2"),
+        ("1.3.0+ubuntu-1", "1.3.0+ubuntu.1"),
+        ("nightly", "nightly"),
+        ("v2024-alpha~x", "2024-alpha~x"),
+    ],
+)
+def test_one_version_in_two_spellings(first: str, second: str) -> None:
+    assert versions.is_same(first, second)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("1.3.0", "1.3.1"), ("1.3.0", "1.3.0rc1"), ("1.3.0", "1.3.0+1"), ("vest", "est"), ("1", "1.0.1"), ("1.0", "2!1.0")],
+)
+def test_two_versions(first: str, second: str) -> None:
+    assert not versions.is_same(first, second)
