@@ -22,6 +22,7 @@ from agent.cloud import answers, wire
 from agent.cloud.endpoints import QUOTAS, Endpoint
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger, SlidingWindow
+from agent.cloud.redirects import target_of
 from agent.cloud.traffic import Traffic
 from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
 from agent.foundation.clock import Clock
@@ -353,10 +354,9 @@ class CloudClient:
             for _ in range(REDIRECTS_MAX):
                 if response.status not in _REDIRECTS:
                     break
-                target = url.join(URL(response.headers.get("Location", "")))
+                location = response.headers.get("Location", "")
                 response.close()
-                if target.scheme != "https" and not (target.scheme == url.scheme and target.host == url.host):
-                    raise CloudUnavailable(f"{endpoint.value}: redirected to {target.origin()}, which is not https")
+                target = target_of(url, location)
                 keyed = keyed if target.origin() == url.origin() else dict(headers)
                 url = target
                 response = await self._opened(endpoint, url, keyed)

@@ -133,8 +133,8 @@ def check(signed: bytes, trusted: Mapping[bytes, bytes], *, allow_unsigned: bool
 def decode_manifest(payload: bytes) -> Manifest:
     """Return the manifest in CBOR bytes.
 
-    Only the deterministic encoding is read (RFC 8949, section 4.2): one manifest has one form, so that nothing can stand
-    behind it, no key twice in it, and no other reader can find something else there.
+    Only the deterministic encoding is read (RFC 8949, section 4.2): one manifest has one form, so that nothing can
+    stand behind it, no key twice in it, and no other reader can find something else there.
 
     Raises:
         BundleUntrusted: It cannot be read.

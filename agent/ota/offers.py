@@ -36,7 +36,9 @@ def offer_of(answer: OtaAnswer) -> Offer | None:
         version = msgspec.convert(answer.version, Version)
     except UNREADABLE as error:
         shown = _shown(answer.version)
-        raise Rejected(f"the cloud offers version {shown}, which no bundle can have; publish it under another") from error
+        raise Rejected(
+            f"the cloud offers version {shown}, which no bundle can have; publish it under another"
+        ) from error
     size = answer.size_bytes or 0
     if not 0 <= size <= 2 * PAYLOAD_BYTES_MAX:
         raise Rejected(f"the cloud offers {version} with a size of {_shown(str(size))} bytes; publish it anew")

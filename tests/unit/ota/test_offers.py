@@ -48,7 +48,8 @@ def test_without_a_checksum_nothing_is_compared(checksum: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "checksum", [f"md5:{HEX[:32]}", "sha256:", "sha256:abcd", f"sha256:{HEX}0", f"sha512:{HEX}{HEX}", "kaputt", HEX[:40]]
+    "checksum",
+    [f"md5:{HEX[:32]}", "sha256:", "sha256:abcd", f"sha256:{HEX}0", f"sha512:{HEX}{HEX}", "kaputt", HEX[:40]],
 )
 def test_a_checksum_that_cannot_be_compared_is_not_passed_over(checksum: str) -> None:
     with pytest.raises(Rejected, match="checksum"):
@@ -95,7 +96,14 @@ def test_one_version_in_two_spellings(first: str, second: str) -> None:
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("1.3.0", "1.3.1"), ("1.3.0", "1.3.0rc1"), ("1.3.0", "1.3.0+1"), ("vest", "est"), ("1", "1.0.1"), ("1.0", "2!1.0")],
+    [
+        ("1.3.0", "1.3.1"),
+        ("1.3.0", "1.3.0rc1"),
+        ("1.3.0", "1.3.0+1"),
+        ("vest", "est"),
+        ("1", "1.0.1"),
+        ("1.0", "2!1.0"),
+    ],
 )
 def test_two_versions(first: str, second: str) -> None:
     assert not versions.is_same(first, second)
