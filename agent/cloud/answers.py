@@ -1,22 +1,23 @@
 """What an HTTP answer means for the caller (contract section 1.4). Pure; the status decides first, never the text."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-import msgspec
-
-from agent.cloud.wire import ErrorAnswer
+from agent.cloud.wire import ErrorAnswer, error_of
 from agent.errors import ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
-from agent.foundation.decoding import UNREADABLE
+from agent.foundation.instants import utc_ms_of
 from agent.foundation.redaction import redact
 
 RETRY_AFTER_S_MAX = 24 * 3600.0
 """A server that asks for longer is not believed: one wrong header must not silence a hub for a year."""
 
-_MESSAGE_CHARACTERS_MAX = 200
-
-_decode_error = msgspec.json.Decoder(ErrorAnswer).decode
+_NOT_MODIFIED = 304
+_ADVICE = {
+    _NOT_MODIFIED: " (not modified), which was not asked; check for a cache on the way to it",
+    3: ", a redirect, which is never followed with a key; check cloud.base_url",
+}
+"""What to do about a status, or about all of its hundred."""
 
 _REFUSED = {400, 403, 404, 409, 413, 415, 422}
 
@@ -35,21 +36,23 @@ def retry_after_s(headers: Mapping[str, str], *, now_utc_ms: int | None) -> floa
         return None
     if text.isascii() and text.isdigit():
         return min(float(text), RETRY_AFTER_S_MAX)
-    until = _http_date(text)
-    sent = _http_date(headers.get("Date", ""))
-    if sent is None and now_utc_ms is not None:
-        sent = datetime.fromtimestamp(now_utc_ms / 1000, UTC)
-    if until is None or sent is None:
+    until_ms = http_date_ms(text)
+    sent_ms = http_date_ms(headers.get("Date", ""))
+    if sent_ms is None:
+        sent_ms = now_utc_ms
+    if until_ms is None or sent_ms is None:
         return None
-    return min(max((until - sent).total_seconds(), 0.0), RETRY_AFTER_S_MAX)
+    return min(max((until_ms - sent_ms) / 1000, 0.0), RETRY_AFTER_S_MAX)
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date_ms(text: str) -> int | None:
+    """Return an HTTP date (RFC 9110, 5.6.7) as UTC milliseconds; `None` where it is none, or not of 1970 to 2200."""
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        return utc_ms_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError, TypeError, IndexError):
+        # ValueError is the documented one; OverflowError for a year of ten digits (python/cpython#153406).
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def problem(
@@ -66,13 +69,10 @@ def problem(
         headers: Of the answer.
         now_utc_ms: This hub's time, where it is known.
     """
-    is_contract = True
-    try:
-        said = _decode_error(body)
-    except UNREADABLE:
-        said = ErrorAnswer()
-        is_contract = not body
-    detail = f": {redact(said.message)[:_MESSAGE_CHARACTERS_MAX]}" if said.message else ""
+    found = error_of(body)
+    is_contract = found is not None or not body
+    said = found or ErrorAnswer()
+    detail = f": {redact(said.message)}" if said.message else ""
     text = f"{what} was answered {status}{detail}"
     wait_s = retry_after_s(headers, now_utc_ms=now_utc_ms)
     if status == 401:  # noqa: PLR2004
@@ -84,6 +84,4 @@ def problem(
         return CloudUnavailable(f"{text} with something that is no answer of the API; check what is on the way to it")
     if status in _REFUSED:
         return Refused(text, status=status, code=said.error)
-    if 300 <= status < 400:  # noqa: PLR2004
-        return CloudUnavailable(f"{text}, a redirect, which is never followed with a key; check cloud.base_url")
-    return CloudUnavailable(text, retry_after_s=wait_s)
+    return CloudUnavailable(text + _ADVICE.get(status, _ADVICE.get(status // 100, "")), retry_after_s=wait_s)

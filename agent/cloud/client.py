@@ -65,15 +65,6 @@ class Compression(Enum):
     OFF = "off"
 
 
-_decode_accepted = msgspec.json.Decoder(wire.TelemetryAnswer).decode
-_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
-_decode_pending = msgspec.json.Decoder(wire.PendingAnswer).decode
-_decode_ack = msgspec.json.Decoder(wire.AckAnswer).decode
-_decode_ota = msgspec.json.Decoder(wire.OtaAnswer).decode
-_decode_ota_status = msgspec.json.Decoder(wire.OtaStatusAnswer).decode
-_decode_registration = msgspec.json.Decoder(wire.RegisterAnswer).decode
-
-
 class CloudClient:
     """One hub's way to ClimaSense."""
 
@@ -161,7 +152,7 @@ class CloudClient:
         try:
             accepted = await self._request(
                 Endpoint.TELEMETRY,
-                _accepted,
+                wire.accepted_of,
                 _gzipped(body) if compressed else body,
                 encoding="gzip" if compressed else "",
             )
@@ -195,7 +186,7 @@ class CloudClient:
         Raises:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
-        return await self._request(Endpoint.SETTINGS_GET, _decode_object)
+        return await self._request(Endpoint.SETTINGS_GET, wire.settings_of)
 
     async def put_settings(self, changes: Mapping[str, Any]) -> wire.Settings:
         """Change some settings and return them all as the cloud holds them then.
@@ -206,7 +197,7 @@ class CloudClient:
         """
         if not changes:
             raise ValueError("no setting to change")
-        return await self._request(Endpoint.SETTINGS_PUT, _decode_object, msgspec.json.encode(changes))
+        return await self._request(Endpoint.SETTINGS_PUT, wire.settings_of, msgspec.json.encode(changes))
 
     async def register_sensor(self, sensor_api_key: str, ieee_address: str) -> wire.RegisterAnswer:
         """Bind a relayed sensor to this hub and return its identity.
@@ -215,15 +206,15 @@ class CloudClient:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
         body = msgspec.json.encode(wire.RegisterBody(sensor_api_key, ieee_address or None))
-        return await self._request(Endpoint.ZIGBEE_REGISTER, _decode_registration, body)
+        return await self._request(Endpoint.ZIGBEE_REGISTER, wire.registration_of, body)
 
-    async def get_pending_commands(self) -> list[Any]:
-        """Return the commands that wait for this hub, as they came, oldest first.
+    async def get_pending_commands(self) -> list[bytes]:
+        """Return the commands that wait for this hub, oldest first, each as the JSON that came.
 
         Raises:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
-        return (await self._request(Endpoint.COMMANDS_PENDING, _decode_pending)).commands
+        return await self._request(Endpoint.COMMANDS_PENDING, wire.commands_of)
 
     async def ack_command(
         self, command_id: str, status: str, *, error_message: str = "", result: Mapping[str, Any] | None = None
@@ -241,7 +232,7 @@ class CloudClient:
                 has settled the command already.
         """
         body = msgspec.json.encode(wire.AckBody(command_id, status, error_message or None, result))
-        await self._request(Endpoint.COMMANDS_ACK, _acknowledged, body)
+        await self._request(Endpoint.COMMANDS_ACK, wire.taken_of, body)
 
     async def check_update(self, current_version: str) -> wire.OtaAnswer:
         """Return what the cloud offers to this hub.
@@ -250,7 +241,7 @@ class CloudClient:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
         query = urlencode({"current_version": current_version})
-        return await self._request(Endpoint.OTA_CHECK, _decode_ota, query=query)
+        return await self._request(Endpoint.OTA_CHECK, wire.offer_of, query=query)
 
     async def post_update_status(
         self, version: str, status: str, *, progress_percent: int | None = None, error_message: str = ""
@@ -261,7 +252,7 @@ class CloudClient:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
         body = wire.OtaStatusBody(version, status, progress_percent, error_message or None)
-        await self._request(Endpoint.OTA_STATUS, _told, msgspec.json.encode(body))
+        await self._request(Endpoint.OTA_STATUS, wire.taken_of, msgspec.json.encode(body))
 
     async def _request(
         self,
@@ -429,20 +420,6 @@ class CloudClient:
         if self._clock.utc_ms() is None:
             advice = "this hub's clock is not synchronised yet, which may be why"
         return _NotSent(f"{endpoint.value}: the server's certificate is not accepted ({error}); {advice}")
-
-
-def _accepted(answer: bytes) -> int | None:
-    return _decode_accepted(answer).accepted if answer else None
-
-
-def _acknowledged(answer: bytes) -> None:
-    if answer:
-        _decode_ack(answer)
-
-
-def _told(answer: bytes) -> None:
-    if answer:
-        _decode_ota_status(answer)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -12,6 +12,9 @@ from typing import Any
 
 import msgspec
 
+from agent.foundation.decoding import Unreadable, elements, members, object_of
+from agent.foundation.foreign_text import harmless, quoted
+
 API_KEY_PATTERN = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
 """Contract section 1.1; both cases are accepted, although the published sample has lower case only."""
 
@@ -39,12 +42,6 @@ class TelemetryBody(msgspec.Struct, frozen=True, omit_defaults=True):
     longitude: float | None = None
 
 
-class TelemetryAnswer(msgspec.Struct, frozen=True):
-    """Answer of POST /v1/telemetry (section 3.4)."""
-
-    accepted: int
-
-
 class RegisterBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """Body of POST /v1/zigbee/register (section 7)."""
 
@@ -60,12 +57,6 @@ class RegisterAnswer(msgspec.Struct, frozen=True):
     serial_number: str | None = None
 
 
-class PendingAnswer(msgspec.Struct, frozen=True):
-    """Answer of GET /v1/commands/pending (section 5.1). What stands in a command is judged one by one, not here."""
-
-    commands: list[Any]
-
-
 class AckBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """Body of POST /v1/commands/ack (section 5.2); `status` is "acked" or "failed"."""
 
@@ -73,10 +64,6 @@ class AckBody(msgspec.Struct, frozen=True, omit_defaults=True):
     status: str
     error_message: str | None = None
     result: Mapping[str, Any] | None = None
-
-
-class AckAnswer(msgspec.Struct, frozen=True):
-    """Answer of POST /v1/commands/ack: any JSON object says that it was taken."""
 
 
 class OtaAnswer(msgspec.Struct, frozen=True):
@@ -98,10 +85,6 @@ class OtaStatusBody(msgspec.Struct, frozen=True, omit_defaults=True):
     error_message: str | None = None
 
 
-class OtaStatusAnswer(msgspec.Struct, frozen=True):
-    """Answer of POST /v1/ota/status: any JSON object says that it was taken."""
-
-
 class ErrorAnswer(msgspec.Struct, frozen=True):
     """Body of a refusal (section 1.3); may be missing or not JSON at all."""
 
@@ -110,7 +93,139 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
 
 
 Settings = Mapping[str, Any]
-"""Body and answer of /v1/settings, as it came: unknown keys are kept. `agent.settings` knows what they mean."""
+"""Body and answer of /v1/settings, as it came: unknown keys are kept, and `Unreadable` stands in the place of a value
+that cannot be decoded. `agent.settings` knows what they mean."""
+
+IDENTITY_CHARACTERS_MAX = 256
+
+
+def accepted_of(answer: bytes) -> int | None:
+    """Return how many readings POST /v1/telemetry accepted (section 3.4); `None` where the answer is empty.
+
+    Raises:
+        msgspec.DecodeError: It does not say so in a whole number; 3.0 is one, "3" is none.
+    """
+    if not answer:
+        return None
+    said = object_of(answer).get("accepted")
+    accepted = _whole(said)
+    if accepted is None or accepted < 0:
+        raise msgspec.ValidationError(f"accepted is {_quoted(said)}; a whole number is needed")
+    return accepted
+
+
+def settings_of(answer: bytes) -> Settings:
+    """Return the members of an answer of /v1/settings (section 4); none where it is empty.
+
+    Raises:
+        msgspec.DecodeError: It is no object.
+    """
+    return object_of(answer) if answer else {}
+
+
+def commands_of(answer: bytes) -> list[bytes]:
+    """Return the commands in the answer of GET /v1/commands/pending (section 5.1), each as it came.
+
+    What stands in a command is judged one by one, not here. An empty answer holds none.
+
+    Raises:
+        msgspec.DecodeError: There is no list of commands.
+    """
+    if not answer:
+        return []
+    commands = members(answer).get("commands")
+    if commands is None:
+        raise msgspec.ValidationError("commands is missing; a list is needed")
+    try:
+        return elements(commands)
+    except msgspec.DecodeError as error:
+        raise msgspec.ValidationError(f"commands cannot be read: {error}") from error
+
+
+def taken_of(answer: bytes) -> None:
+    """Check an answer of POST /v1/commands/ack or /v1/ota/status: any JSON object, or nothing, says that it was taken.
+
+    Raises:
+        msgspec.DecodeError: It is something else.
+    """
+    if answer:
+        members(answer)
+
+
+def offer_of(answer: bytes) -> OtaAnswer:
+    """Return the answer of GET /v1/ota/check (section 6.1); an empty one offers nothing.
+
+    Raises:
+        msgspec.DecodeError: A member that is needed is not as it should be; it is named.
+    """
+    if not answer:
+        return OtaAnswer(update_available=False)
+    said = object_of(answer)
+    is_available = said.get("update_available")
+    if not isinstance(is_available, bool):
+        raise msgspec.ValidationError(f"update_available is {_quoted(is_available)}; true or false is needed")
+    if not is_available:
+        return OtaAnswer(update_available=False)
+    size_bytes = _whole(said.get("size_bytes"))
+    if size_bytes is None and said.get("size_bytes") is not None:
+        raise msgspec.ValidationError(f"size_bytes is {_quoted(said['size_bytes'])}; a whole number is needed")
+    notes = said.get("release_notes")
+    return OtaAnswer(
+        update_available=True,
+        version=_text(said, "version"),
+        checksum=_text(said, "checksum"),
+        size_bytes=size_bytes,
+        release_notes=notes if isinstance(notes, str) else None,
+    )
+
+
+def registration_of(answer: bytes) -> RegisterAnswer:
+    """Return the answer of POST /v1/zigbee/register (section 7).
+
+    Raises:
+        msgspec.DecodeError: It holds no usable identity; the member is named.
+    """
+    said = object_of(answer or b"{}")
+    sensor_id = _text(said, "sensor_id")
+    if not sensor_id:
+        raise msgspec.ValidationError(f"sensor_id is {_quoted(said.get('sensor_id'))}; the sensor's identity is needed")
+    is_registered = said.get("registered", True)
+    if not isinstance(is_registered, bool):
+        raise msgspec.ValidationError(f"registered is {_quoted(is_registered)}; true or false is needed")
+    serial = said.get("serial_number")
+    return RegisterAnswer(sensor_id, is_registered, harmless(serial) if isinstance(serial, str) else None)
+
+
+def error_of(body: bytes) -> ErrorAnswer | None:
+    """Return what the body of a refusal says, as far as it can be read; `None` where it is no JSON object."""
+    try:
+        said = object_of(body)
+    except msgspec.DecodeError:
+        return None
+    return ErrorAnswer(
+        *(harmless(text) if isinstance(text := said.get(name), str) else "" for name in ("error", "message"))
+    )
+
+
+def _whole(value: object) -> int | None:
+    """Return a whole number, be it written as 3 or as 3.0; `None` for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(said: Mapping[str, Any], name: str) -> str | None:
+    """Return a text that names something; one that would have to be changed to be harmless names nothing."""
+    text = said.get(name)
+    if text is None:
+        return None
+    if not isinstance(text, str) or harmless(text, characters_max=IDENTITY_CHARACTERS_MAX) != text:
+        raise msgspec.ValidationError(f"{name} is {_quoted(text)}; a printable text is needed")
+    return text
+
+
+def _quoted(value: object) -> str:
+    return f"unreadable ({harmless(value.reason)})" if isinstance(value, Unreadable) else quoted(value)
 
 
 def timestamp(utc_ms: int) -> str:

@@ -5,12 +5,13 @@ run or send anything: `executor` and `acks` do what is decided here, after `jour
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
+
+from agent.foundation import instants
 
 LIFETIME_MS = 24 * 3600 * 1000
 """A command is void a day after it was made, if it was not acknowledged (ClimaSense contract, section 5.1)."""
@@ -289,7 +290,7 @@ def decide(record: Record, moment: Moment, *, problem: str, needs_person: bool, 
     if problem:
         return Give(Event.REFUSE, problem)
     if moment.utc_ms is not None and record.expires_utc_ms is not None and record.expires_utc_ms <= moment.utc_ms:
-        return Give(Event.EXPIRE, f"expired at {_text(record.expires_utc_ms)}, before it could be run")
+        return Give(Event.EXPIRE, f"expired at {instants.shown(record.expires_utc_ms)}, before it could be run")
     if moment.utc_ms is None and _is_destructive(record):
         return _wait_for_clock(record, moment)
     if needs_person and not record.is_confirmed:
@@ -325,10 +326,6 @@ def _waited_ms(record: Record, moment: Moment) -> int:
     """Return how long a command has been waiting at the least: of an earlier boot, nothing is known."""
     begin_ms = record.received_ms if record.received_boot == moment.boot_id else 0
     return moment.now_ms - begin_ms
-
-
-def _text(utc_ms: int) -> str:
-    return datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def is_hopeless(record: Record) -> bool:

@@ -6,12 +6,14 @@ who sent the command.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from agent.errors import CommandInvalid
+from agent.foundation import instants
+from agent.foundation.decoding import Unreadable, members, value
+from agent.foundation.foreign_text import harmless, quoted
 
 COMMAND_ID_CHARS_MAX = 256
 """Ids are opaque; the published ones have 7 and 36 characters. What is longer cannot be told from rubbish."""
@@ -34,49 +36,63 @@ class Arrival(msgspec.Struct, frozen=True):
     problem: str
 
 
-def read_arrivals(commands: Iterable[Any]) -> tuple[list[Arrival], int]:
-    """Return the commands of an answer in its order, and how many have no usable id and can never be acknowledged."""
+def read_arrivals(commands: Iterable[bytes]) -> tuple[list[Arrival], int]:
+    """Return the commands of an answer in its order, and how many have no usable id and can never be acknowledged.
+
+    Each is decoded alone, member by member: what is wrong with one is its `problem`, and costs no other.
+
+    Args:
+        commands: Each as the JSON that came.
+    """
     arrivals = []
     unreadable = 0
     for command in commands:
-        command_id = command.get("command_id") if isinstance(command, Mapping) else None
+        try:
+            parts = members(command)
+        except msgspec.DecodeError:
+            parts = {}
+        command_id = _member(parts, "command_id")
         if not isinstance(command_id, str) or not 0 < len(command_id) <= COMMAND_ID_CHARS_MAX:
             unreadable += 1
             continue
-        arrivals.append(_arrival(command_id, command))
+        arrivals.append(_arrival(command_id, parts))
     return arrivals, unreadable
 
 
-def _arrival(command_id: str, command: Mapping[str, Any]) -> Arrival:
+def _member(parts: Mapping[str, bytes], name: str) -> Any:  # noqa: ANN401 (any JSON)
+    return value(parts[name]) if name in parts else None
+
+
+def _arrival(command_id: str, parts: Mapping[str, bytes]) -> Arrival:
     problems = []
-    type_ = command.get("type")
+    type_ = _member(parts, "type")
     if not isinstance(type_, str) or len(type_) > TYPE_CHARS_MAX:
         problems.append(f"type is {_shown(type_)}; the name of a command is needed")
         type_ = ""
-    payload = command.get("payload")
+    payload = _member(parts, "payload")
     if payload is not None and not isinstance(payload, Mapping):
         problems.append(f"payload is {_shown(payload)}; an object is needed")
         payload = None
     elif len(msgspec.json.encode(payload)) > PAYLOAD_BYTES_MAX:
         problems.append(f"payload is larger than {PAYLOAD_BYTES_MAX} bytes")
         payload = None
+    expires_at = _member(parts, "expires_at")
     expires_utc_ms = None
     try:
-        expires_utc_ms = _instant(command.get("expires_at"))
+        expires_utc_ms = _instant(expires_at)
     except ValueError:
-        problems.append(f"expires_at is {_shown(command.get('expires_at'))}; a date and time with its zone is needed")
-    return Arrival(command_id, type_, payload, expires_utc_ms, "; ".join(problems))
+        problems.append(
+            f"expires_at is {_shown(expires_at)}; a date and time with its zone, {instants.BOUNDS}, is needed"
+        )
+    return Arrival(command_id, harmless(type_), payload, expires_utc_ms, "; ".join(problems))
 
 
-def _instant(value: object) -> int | None:
-    if value is None:
+def _instant(text: object) -> int | None:
+    if text is None:
         return None
-    if not isinstance(value, str):
+    if not isinstance(text, str):
         raise ValueError  # noqa: TRY004 - to the caller it is the same
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        raise ValueError
-    return int(moment.timestamp() * 1000)
+    return instants.parsed(text)
 
 
 def reboot_delay_s(payload: Mapping[str, Any]) -> int:
@@ -128,5 +144,4 @@ def _only(payload: Mapping[str, Any], *allowed: str) -> None:
 
 
 def _shown(value: object) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - a line of a terminal
+    return f"unreadable ({harmless(value.reason)})" if isinstance(value, Unreadable) else quoted(value)

@@ -4,11 +4,14 @@ The JSON form is an interface: fields may be added, never renamed.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
+from agent.commands.bounds import ERROR_MESSAGE_BYTES_MAX
 from agent.commands.lifecycle import Record
+from agent.commands.payloads import COMMAND_ID_CHARS_MAX
+from agent.foundation import instants
+from agent.foundation.foreign_text import harmless
 from agent.foundation.redaction import redact
 
 
@@ -39,11 +42,11 @@ def build_commands(records: Sequence[Record], *, problem: str) -> CommandsReport
 
 def _report(record: Record) -> CommandReport:
     return CommandReport(
-        command_id=redact(record.command_id),
-        type=redact(record.type),
+        command_id=redact(harmless(record.command_id, characters_max=COMMAND_ID_CHARS_MAX)),
+        type=redact(harmless(record.type)),
         state=record.state.value,
         outcome=record.outcome,
-        error_message=record.error_message,
+        error_message=harmless(record.error_message, characters_max=ERROR_MESSAGE_BYTES_MAX),
         received=_text(record.received_utc_ms),
         expires=_text(record.expires_utc_ms),
         settled=_text(record.closed_utc_ms),
@@ -51,6 +54,4 @@ def _report(record: Record) -> CommandReport:
 
 
 def _text(utc_ms: int | None) -> str | None:
-    if utc_ms is None:
-        return None
-    return datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+    return None if utc_ms is None else instants.shown(utc_ms)

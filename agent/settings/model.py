@@ -1,18 +1,32 @@
 """What the device settings are and which values are allowed (ClimaSense contract, section 4). Pure."""
 
 import contextlib
+import re
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from agent.errors import SettingInvalid
+from agent.foundation.decoding import Unreadable
+from agent.foundation.foreign_text import harmless, harmless_value, quoted
 from agent.model import SensorKind
 
 INTERVAL_S_MIN = 60
 INTERVAL_S_MAX = 3600
 
 LOCATION_NAME_CHARACTERS_MAX = 200
+
+NAME_CHARACTERS_MAX = 100
+"""Of a setting that this agent does not know; a longer name is no name."""
+
+UNKNOWN_TEXT_CHARACTERS_MAX = 4096
+UNKNOWN_MAX = 100
+"""Settings that this agent does not know; above that, they cannot be meant for a hub."""
+
+_ZONE = re.compile(r"[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,3}", re.ASCII)
+"""What names in the IANA time zone database look like; so much is asked before a file of that name is looked for."""
 
 KINDS = frozenset(kind.value for kind in SensorKind)
 
@@ -53,25 +67,39 @@ class DeviceSettings(msgspec.Struct, frozen=True):
 def merged(current: DeviceSettings, changes: Mapping[str, Any]) -> tuple[DeviceSettings, list[str]]:
     """Return ``current`` with the valid ones of ``changes``, and what was wrong with the others.
 
-    `null` and missing keys leave the present value (contract section 4.1); unknown keys are kept.
+    `null` and missing keys leave the present value (contract section 4.1); unknown keys are kept, their texts harmless.
 
     Args:
         current: The settings in force.
-        changes: Any subset of the settings, as JSON gave it.
+        changes: Any subset of the settings, as JSON gave it; `Unreadable` where it could not be decoded.
     """
     good: dict[str, Any] = {}
     unknown = dict(current.unknown)
     problems = []
     for key, value in changes.items():
         check = _CHECKS.get(key)
-        if check is None:
-            unknown[key] = value
-        elif value is not None:
-            try:
+        try:
+            if isinstance(value, Unreadable):
+                raise SettingInvalid(f"{harmless(key)} cannot be read ({harmless(value.reason)})")
+            if check is None:
+                _keep(unknown, key, value)
+            elif value is not None:
                 good[key] = check(value)
-            except SettingInvalid as error:
-                problems.append(str(error))
+        except SettingInvalid as error:
+            problems.append(str(error))
     return msgspec.structs.replace(current, **good, unknown=unknown), problems
+
+
+def _keep(unknown: dict[str, Any], key: str, value: object) -> None:
+    """Keep a setting of a newer cloud: harmless, since people are shown it, and not without bounds."""
+    name = harmless(key)
+    if len(key) > NAME_CHARACTERS_MAX:
+        raise SettingInvalid(f"{name} is no setting: its name is longer than {NAME_CHARACTERS_MAX} characters")
+    if name not in unknown and len(unknown) >= UNKNOWN_MAX:
+        raise SettingInvalid(
+            f"{name} is not kept: there are {UNKNOWN_MAX} settings already that this agent does not know"
+        )
+    unknown[name] = harmless_value(value, characters_max=UNKNOWN_TEXT_CHARACTERS_MAX)
 
 
 def checked(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +108,9 @@ def checked(changes: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         SettingInvalid: Nothing to change, an unknown key, or a value that is not allowed; all are named.
     """
-    problems = [f"{key} is not a setting; there are {', '.join(_CHECKS)}" for key in changes if key not in _CHECKS]
+    problems = [
+        f"{harmless(key)} is not a setting; there are {', '.join(_CHECKS)}" for key in changes if key not in _CHECKS
+    ]
     problems += [f"{key} must have a value" for key, value in changes.items() if key in _CHECKS and value is None]
     settings, wrong = merged(DeviceSettings(), changes)
     problems += wrong
@@ -95,7 +125,7 @@ def checked(changes: Mapping[str, Any]) -> dict[str, Any]:
 def _interval(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not INTERVAL_S_MIN <= value <= INTERVAL_S_MAX:
         raise SettingInvalid(
-            f"reporting_interval_seconds is {_shown(value)}; allowed are whole seconds,"
+            f"reporting_interval_seconds is {quoted(value)}; allowed are whole seconds,"
             f" {INTERVAL_S_MIN} to {INTERVAL_S_MAX}"
         )
     return value
@@ -103,8 +133,8 @@ def _interval(value: object) -> int:
 
 def _sensors(value: object) -> tuple[str, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise SettingInvalid(f"enabled_sensors is {_shown(value)}; a list of sensor names is needed")
-    wrong = [_shown(name) for name in value if not isinstance(name, str) or name not in KINDS]
+        raise SettingInvalid(f"enabled_sensors is {quoted(value)}; a list of sensor names is needed")
+    wrong = [quoted(name) for name in value if not isinstance(name, str) or name not in KINDS]
     if wrong:
         raise SettingInvalid(f"enabled_sensors names {', '.join(wrong)}; there are {', '.join(sorted(KINDS))}")
     return tuple(dict.fromkeys(value))
@@ -112,35 +142,35 @@ def _sensors(value: object) -> tuple[str, ...]:
 
 def _location(value: object) -> Location:
     if not isinstance(value, Mapping):
-        raise SettingInvalid(f"location is {_shown(value)}; an object with latitude, longitude and name is needed")
+        raise SettingInvalid(f"location is {quoted(value)}; an object with latitude, longitude and name is needed")
     try:
         location = msgspec.convert(value, Location)
     except msgspec.ValidationError as error:
-        raise SettingInvalid(f"location: {error}") from error
+        raise SettingInvalid(f"location is {quoted(value)}: {error}") from error
     for name, degrees, bound in (("latitude", location.latitude, 90), ("longitude", location.longitude, 180)):
         if degrees is not None and not -bound <= degrees <= bound:
             raise SettingInvalid(f"location.{name} is {degrees}; allowed is -{bound} to {bound}")
     if location.name is not None and len(location.name) > LOCATION_NAME_CHARACTERS_MAX:
         raise SettingInvalid(f"location.name is longer than {LOCATION_NAME_CHARACTERS_MAX} characters")
-    return location
+    if location.name is None:
+        return location
+    # A name is shown on pages and terminals: what cannot be printed in one line is spelt out.
+    name = harmless(location.name, characters_max=LOCATION_NAME_CHARACTERS_MAX)
+    return msgspec.structs.replace(location, name=name)
 
 
 def _timezone(value: object) -> str:
     if value == "UTC":
         return "UTC"
-    if isinstance(value, str):
+    if isinstance(value, str) and _ZONE.fullmatch(value):
         import zoneinfo  # noqa: PLC0415 - 0.3 MiB that a hub on UTC need not spend
 
-        # Asking for the one zone reads one file; listing them all reads 600 (22 ms). "Europe" is a directory: OSError.
-        with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        # Asking for the one zone reads one file; listing them all reads 600 (22 ms). "Europe" is a directory: OSError;
+        # a file that is cut short: struct.error.
+        with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError, ValueError, OSError, EOFError, struct.error):
             zoneinfo.ZoneInfo(value)
             return value
-    raise SettingInvalid(f"timezone is {_shown(value)}; an IANA name such as Europe/Brussels is needed")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - a line of a terminal
+    raise SettingInvalid(f"timezone is {quoted(value)}; an IANA name such as Europe/Brussels is needed")
 
 
 _CHECKS = {

@@ -16,7 +16,7 @@ import msgspec
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import CloudUnavailable, Corrupt, Refused, StorageFull, Throttled, Unauthorized
-from agent.foundation.decoding import UNREADABLE
+from agent.foundation.decoding import UNREADABLE, members, object_of, value
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
 from agent.model import SensorKind
@@ -74,7 +74,8 @@ class SettingsSync:
         self._refreshing: list[asyncio.Future[None]] = []
         self._problems: list[str] = []
         self._refusal = ""
-        self._stored = self._kept = self._read()
+        self._stored, is_whole = self._read()
+        self._kept = self._stored if is_whole else Stored()
         self._kinds = self._stored.settings.kinds
 
     @property
@@ -275,26 +276,38 @@ class SettingsSync:
         await self._worker.run(lambda: self._disk.write(self._path, data))
         self._kept = stored
 
-    def _read(self) -> Stored:
+    def _read(self) -> tuple[Stored, bool]:
+        """Return what the file holds, as far as it can be used, and whether that is all of it."""
         try:
             data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
-            return Stored() if data is None else _decoded(data)
+            stored, wrong = (Stored(), []) if data is None else _decoded(data)
         except (Corrupt, *UNREADABLE) as error:
+            stored, wrong = Stored(), [str(error)]
+        if wrong:
             aside = self._disk.quarantine(self._path)
-            self._problems = [f"{self._path.name} could not be read ({error}); it is kept as {aside.name}"]
-            _log.warning("%s; defaults are in force until the cloud answers", self._problems[0])
-            return Stored()
+            self._problems = [f"{self._path.name} could not be read ({'; '.join(wrong)}); it is kept as {aside.name}"]
+            _log.warning("%s; the rest of it is in force, and defaults until the cloud answers", self._problems[0])
+        return stored, not wrong
 
 
 def _encoded(stored: Stored) -> bytes:
     return msgspec.json.format(msgspec.json.encode(stored))
 
 
-def _decoded(data: bytes) -> Stored:
-    """Return the content of the file; a value out of its bounds is a broken file, not a setting."""
-    stored = msgspec.json.decode(data, type=Stored)
-    known = {key: value for key, value in msgspec.to_builtins(stored.settings).items() if key != "unknown"}
-    wrong = merged(DeviceSettings(), known)[1] + merged(DeviceSettings(), stored.pending)[1]
-    if wrong:
-        raise Corrupt("; ".join(wrong))
-    return stored
+def _decoded(data: bytes) -> tuple[Stored, list[str]]:
+    """Return the content of the file, and what in it is no setting: a time zone that was removed, say, costs no other.
+
+    Raises:
+        msgspec.DecodeError: It is nothing that this agent has written.
+    """
+    parts = members(data)
+    known = members(parts.get("settings", b"{}"))
+    unknown = object_of(known.pop("unknown", b"{}"))
+    settings, wrong = merged(DeviceSettings(), {**unknown, **{name: value(part) for name, part in known.items()}})
+    pending = {}
+    for name, change in object_of(parts.get("pending", b"{}")).items():
+        problems = merged(DeviceSettings(), {name: change})[1]
+        wrong += problems
+        if not problems:
+            pending[name] = change
+    return Stored(settings, pending, msgspec.json.decode(parts.get("applied", b'""'), type=str)), wrong

@@ -69,6 +69,24 @@ def test_garbage_never_breaks_it(text: str) -> None:
             assert found is None or 0.0 <= found <= RETRY_AFTER_S_MAX
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mon, 20 Nov 9999999999 12:00:00 GMT",
+        "Mon, 20 Nov 2026 12:00:00 +99999999999999",
+        "Mon, 01 Jan 1969 00:00:00 +0100",
+        "Mon, 20 Nov 2300 12:00:00 GMT",
+        "Mon, 20 Nov 2026 99:00:00 GMT",
+        "\udcff, 20 Nov \udcff",
+        "²²²²",
+    ],
+)
+def test_a_date_that_no_calendar_has_says_nothing(text: str) -> None:
+    assert wait_s(text, date=NOON) is None
+    assert wait_s("Sun, 29 Mar 2026 12:02:00 GMT", date=text) is None
+    assert wait_s("Sun, 29 Mar 2026 12:02:00 GMT", date=text, now_utc_ms=NOON_MS) == 120.0
+
+
 def told(status: int, body: bytes = b"", **headers: str) -> ClimahubError:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return problem("POST /v1/telemetry", status, body, named, now_utc_ms=None)
@@ -120,11 +138,37 @@ def test_all_else_may_pass(status: int) -> None:
     assert error.retry_after_s == 9.0
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 304, 307, 308, 399])
+@pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 399])
 def test_a_redirect_names_the_configuration_to_check(status: int) -> None:
     error = told(status, Location="https://elsewhere.example.org/")
     assert isinstance(error, CloudUnavailable)
     assert "cloud.base_url" in str(error)
+
+
+def test_not_modified_is_no_redirect() -> None:
+    error = told(304)
+    assert isinstance(error, CloudUnavailable)
+    assert "which was not asked; check for a cache" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        (b'{"error":"validation_error","message":null}', "validation_error", ""),
+        (b'{"error":{"code":7},"message":"value is missing"}', "", ": value is missing"),
+        (b'{"error":"bad","message":"half \\ud83c","x":1e999}', "bad", ""),
+    ],
+)
+def test_a_refusal_is_read_member_by_member(body: bytes, code: str, message: str) -> None:
+    error = told(400, body)
+    assert isinstance(error, Refused)
+    assert (error.code, str(error)) == (code, f"POST /v1/telemetry was answered 400{message}")
+
+
+def test_what_a_server_says_is_made_harmless() -> None:
+    said = json.dumps({"error": "x\x1b", "message": "quota\x1b]0;title\x07\nERROR made up\u202e"}).encode()
+    error = told(403, said)
+    assert str(error) == "POST /v1/telemetry was answered 403: quota\\x1b]0;title\\x07 ERROR made up\\u202e"
 
 
 @pytest.mark.parametrize(

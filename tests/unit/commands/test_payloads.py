@@ -33,8 +33,12 @@ JSON = st.recursive(
 )
 
 
+def read_all(*commands: object) -> tuple[list[Arrival], int]:
+    return read_arrivals([msgspec.json.encode(command) for command in commands])
+
+
 def read(**changes: object) -> Arrival:
-    arrivals, unreadable = read_arrivals([SAMPLE | changes])
+    arrivals, unreadable = read_all(SAMPLE | changes)
     assert unreadable == 0
     return arrivals[0]
 
@@ -44,7 +48,7 @@ def test_the_published_sample() -> None:
 
 
 def test_what_may_be_missing() -> None:
-    arrivals, _ = read_arrivals([{"command_id": "a", "type": "diagnostics", "x_added_later": 1}])
+    arrivals, _ = read_all({"command_id": "a", "type": "diagnostics", "x_added_later": 1})
     assert arrivals == [Arrival("a", "diagnostics", None, None, "")]
 
 
@@ -53,12 +57,45 @@ def test_fractions_and_zones_are_understood(text: str) -> None:
     assert read(expires_at=text).expires_utc_ms == NOON_MS + 250
 
 
-@pytest.mark.parametrize("value", ["tomorrow", "2026-03-30T12:00:00", 17, "", []])
+@pytest.mark.parametrize(
+    "value",
+    ["tomorrow", "2026-03-30T12:00:00", 17, "", [], "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-05:00"],
+)
 def test_an_expiry_that_is_none_is_told(value: object) -> None:
     found = read(expires_at=value)
-    assert (
-        found.problem == f"expires_at is {msgspec.json.encode(value).decode()}; a date and time with its zone is needed"
+    assert found.expires_utc_ms is None
+    assert found.problem == (
+        f"expires_at is {msgspec.json.encode(value).decode()};"
+        " a date and time with its zone, between 1970 and 2200, is needed"
     )
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (
+            b'{"location":{"name":"Kueche \\ud83c"}}',
+            "payload is unreadable (Input data was truncated); an object is needed",
+        ),
+        (b'{"x":1e999}', "payload is unreadable (Number out of range); an object is needed"),
+        (b'{"x":"\xff"}', "payload is unreadable ('utf-8' codec can't decode byte 0xff"),
+        (
+            b'{"x":' * 900 + b"1" + b"}" * 900,
+            "payload is unreadable (nested deeper than 32 levels); an object is needed",
+        ),
+        (b'{"x":18446744073709551616}', "payload is unreadable (a whole number is outside"),
+    ],
+)
+def test_a_payload_that_cannot_be_read_costs_its_own_command_only(payload: bytes, words: str) -> None:
+    bad = b'{"command_id":"bad","type":"config_update","payload":' + payload + b"}"
+    (first, found, last), unreadable = read_arrivals([msgspec.json.encode(SAMPLE), bad, msgspec.json.encode(SAMPLE)])
+    assert first == last == read()
+    assert (found.command_id, found.type, found.payload, unreadable) == ("bad", "config_update", None, 0)
+    assert found.problem.startswith(words)
+
+
+def test_a_type_is_made_harmless() -> None:
+    assert read(type="re\x1b[2Jboot\n").type == "re\\x1b[2Jboot "
 
 
 @pytest.mark.parametrize(
@@ -80,7 +117,7 @@ def test_what_is_wrong_is_told_in_words(changes: dict[str, Any], words: str) -> 
     "command", [None, [], "cmd", {}, {"command_id": ""}, {"command_id": 5}, {"command_id": "x" * 257}]
 )
 def test_what_has_no_id_is_counted(command: object) -> None:
-    assert read_arrivals([command, SAMPLE]) == ([read()], 1)
+    assert read_all(command, SAMPLE) == ([read()], 1)
 
 
 def test_the_longest_id() -> None:
@@ -89,7 +126,7 @@ def test_the_longest_id() -> None:
 
 @given(st.lists(st.dictionaries(st.sampled_from(["command_id", "type", "payload", "expires_at", "y"]), JSON) | JSON))
 def test_nothing_that_json_can_say_breaks_it(commands: list[Any]) -> None:
-    arrivals, unreadable = read_arrivals(commands)
+    arrivals, unreadable = read_all(*commands)
     assert len(arrivals) + unreadable == len(commands)
 
 

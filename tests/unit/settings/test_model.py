@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import SettingInvalid
+from agent.foundation.decoding import Unreadable
 from agent.model import SensorKind
-from agent.settings.model import DeviceSettings, Location, checked, merged
+from agent.settings.model import UNKNOWN_MAX, DeviceSettings, Location, checked, merged
 
 GOOD: list[tuple[str, Any, Any]] = [
     ("reporting_interval_seconds", 60, 60),
@@ -130,3 +131,32 @@ def test_no_answer_brings_settings_out_of_bounds(changes: dict[str, Any]) -> Non
     assert 60 <= settings.reporting_interval_seconds <= 3600
     assert settings.kinds is None or settings.kinds <= set(SensorKind)
     assert merged(settings, changes)[0] == settings
+
+
+def test_a_setting_that_cannot_be_read_costs_no_other() -> None:
+    answer = {"timezone": Unreadable("Number out of range"), "reporting_interval_seconds": 120, "x": Unreadable("no")}
+    settings, problems = merged(DeviceSettings(), answer)
+    assert settings == DeviceSettings(reporting_interval_seconds=120)
+    assert problems == ["timezone cannot be read (Number out of range)", "x cannot be read (no)"]
+
+
+def test_texts_of_settings_are_made_harmless() -> None:
+    answer = {"location": {"name": "attic\x1b[2J\n"}, "later\u202e": {"a\r": ["b\x07"]}}
+    settings, problems = merged(DeviceSettings(), answer)
+    assert problems == []
+    assert settings.location == Location(name="attic\\x1b[2J ")
+    assert settings.unknown == {"later\\u202e": {"a ": ["b\\x07"]}}
+
+
+def test_settings_that_nobody_knows_are_bounded() -> None:
+    settings, problems = merged(DeviceSettings(), {f"x{i}": i for i in range(UNKNOWN_MAX + 1)} | {"y" * 101: 1})
+    assert len(settings.unknown) == UNKNOWN_MAX
+    assert problems[0].startswith(f"x{UNKNOWN_MAX} is not kept")
+    assert problems[1].endswith("its name is longer than 100 characters")
+    again, problems = merged(settings, {"x0": 5})
+    assert (again.unknown["x0"], problems) == (5, [])
+
+
+@pytest.mark.parametrize("name", ["tzdata.zi", "zone1970.tab", "leapseconds", "posixrules", "+VERSION"])
+def test_files_beside_the_zones_are_no_zones(name: str) -> None:
+    merged(DeviceSettings(), {"timezone": name})

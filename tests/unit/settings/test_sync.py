@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from agent.cloud import wire
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import ClimahubError, CloudUnavailable, Refused, SettingInvalid, Unauthorized
@@ -246,6 +247,34 @@ async def test_a_broken_file_is_put_aside_and_defaults_hold(bench: Bench, conten
     assert (bench.directory / f"{FILE_NAME}.corrupt-1").read_bytes() == content
     bench.start(sync)
     await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
+
+
+async def test_one_wrong_value_in_the_file_costs_no_other(bench: Bench) -> None:
+    content = (
+        b'{"settings":{"reporting_interval_seconds":300,"timezone":"Gone/Zone","unknown":{"x":1,"y":1e999}},'
+        b'"pending":{"reporting_interval_seconds":300,"timezone":5},"applied":"cmd-1"}'
+    )
+    (bench.directory / FILE_NAME).write_bytes(content)
+    sync = bench.make()
+    assert sync.current == DeviceSettings(reporting_interval_seconds=300, unknown={"x": 1})
+    assert sync.pending == {"reporting_interval_seconds": 300}
+    assert 'timezone is "Gone/Zone"' in sync.problems[0]
+    assert (bench.directory / f"{FILE_NAME}.corrupt-1").read_bytes() == content
+    bench.start(sync)
+    await bench.until((bench.directory / FILE_NAME).exists)
+    assert bench.make().problems == []
+
+
+async def test_one_setting_that_cannot_be_read_costs_no_other(bench: Bench) -> None:
+    said = b'{"reporting_interval_seconds":240,"timezone":"Kueche \\ud83c","more":1e999}'
+    bench.cloud.copy = dict(wire.settings_of(said))
+    sync = bench.make()
+    bench.start(sync)
+    await bench.until(lambda: sync.current.reporting_interval_seconds == 240)
+    assert [problem.partition(" (")[0] for problem in sync.problems] == [
+        "timezone cannot be read",
+        "more cannot be read",
+    ]
 
 
 async def test_however_much_the_cloud_says_the_file_can_be_read_again(bench: Bench) -> None:

@@ -1,0 +1,91 @@
+"""Text that others wrote, made harmless: nothing in it moves a cursor, begins a line, or is read otherwise than shown.
+
+The one place that decides this. Foreign is whatever comes from the cloud, a radio, a file, a certificate or a library
+that repeats these. It is made harmless where it comes in; the log and the terminal do it once more, since one border
+may have been forgotten (CWE-117 and CWE-150). Pure.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+CHARACTERS_MAX = 200
+"""What a person reads of a foreign message; the rest is cut."""
+
+QUOTED_CHARACTERS_MAX = 60
+"""Of a wrong value in a message: with the rest, a line of a terminal."""
+
+VALUE_DEPTH_MAX = 64
+
+_LINE_BREAKS = re.compile("[\t\n\v\f\r\x85\u2028\u2029]+")
+
+# C0, DEL and C1 (ECMA-48); invisible and bidirectional format characters (Unicode category Cf, UAX 9); the byte-order
+# mark; tags, by which text is hidden in emoji; and halves of surrogate pairs, which no encoding takes.
+_HARMFUL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+_CUT = "..."
+
+
+def harmless(text: str, *, characters_max: int = CHARACTERS_MAX) -> str:
+    r"""Return ``text`` as one printable line of at most ``characters_max`` characters.
+
+    Line breaks and tabs become a space, so that words stay apart; what else moves a cursor, changes the direction of
+    writing or cannot be seen is spelt as `\x1b` or `\u202e`. Applied twice, it changes nothing more.
+    """
+    line = spelt(_LINE_BREAKS.sub(" ", text))
+    return line if len(line) <= characters_max else line[: max(0, characters_max - len(_CUT))] + _CUT
+
+
+def spelt(text: str) -> str:
+    """Return ``text`` of any length with every harmful character spelt out, line breaks included."""
+    return _HARMFUL.sub(_spelling, text)
+
+
+def harmless_value(value: Any, *, characters_max: int = CHARACTERS_MAX) -> Any:  # noqa: ANN401 (any JSON)
+    """Return a JSON value whose texts are all harmless, names included."""
+    return _harmless_value(value, characters_max, VALUE_DEPTH_MAX)
+
+
+def _harmless_value(value: Any, characters_max: int, depth_left: int) -> Any:  # noqa: ANN401 (any JSON)
+    match value:
+        case str():
+            return harmless(value, characters_max=characters_max)
+        case Mapping() | list() | tuple() if not depth_left:
+            return _CUT
+        case Mapping():
+            return {
+                harmless(str(name), characters_max=characters_max): _harmless_value(
+                    item, characters_max, depth_left - 1
+                )
+                for name, item in value.items()
+            }
+        case list() | tuple():
+            return [_harmless_value(item, characters_max, depth_left - 1) for item in value]
+        case _:
+            return value
+
+
+def quoted(value: object) -> str:
+    """Return a wrong value for a message: as JSON, harmless, and not longer than `QUOTED_CHARACTERS_MAX`."""
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.EncodeError):
+        text = f"({type(value).__name__} that JSON cannot hold)"
+    return harmless(text, characters_max=QUOTED_CHARACTERS_MAX)
+
+
+def printable(text: str) -> str:
+    """Return ``text`` of our own for a terminal: its line breaks stay, all else that is harmful is spelt out."""
+    return "\n".join(map(spelt, text.split("\n")))
+
+
+def _spelling(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code <= 0xFF:  # noqa: PLR2004 - two digits
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - four digits

@@ -1,0 +1,145 @@
+"""Answers of the cloud, read member by member: what is wrong is named, and costs nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.cloud import wire
+from agent.foundation.decoding import Unreadable
+
+
+@pytest.mark.parametrize(
+    ("body", "accepted"),
+    [(b"", None), (b'{"accepted":3}', 3), (b'{"accepted":3.0}', 3), (b'{"accepted":0,"x":1e999}', 0)],
+)
+def test_accepted(body: bytes, accepted: int | None) -> None:
+    assert wire.accepted_of(body) == accepted
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("3.5", "3.5"),
+        ('"3"', '"3"'),
+        ("true", "true"),
+        ("-1", "-1"),
+        ("null", "null"),
+        ("1e999", "unreadable (Number out of range)"),
+    ],
+)
+def test_what_accepts_nothing_is_told_in_words(said: str, shown: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        wire.accepted_of(f'{{"accepted":{said}}}'.encode())
+    assert str(caught.value) == f"accepted is {shown}; a whole number is needed"
+
+
+def test_commands_come_one_by_one() -> None:
+    assert wire.commands_of(b"") == []
+    assert wire.commands_of(b'{"more":1,"commands":[]}') == []
+    assert wire.commands_of(b'{"commands":[{"x":"\\ud83c"}, 1e999,{"y":1}]}') == [
+        b'{"x":"\\ud83c"}',
+        b"1e999",
+        b'{"y":1}',
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"commands":null}',
+        b'{"commands":{}}',
+        b'{"commands":[1,]}',
+        b"[]",
+        b"null",
+        b"<html>",
+        b'{"commands":[{}',
+    ],
+)
+def test_what_is_no_listing(body: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        wire.commands_of(body)
+
+
+def test_settings_come_one_by_one() -> None:
+    assert wire.settings_of(b"") == {}
+    assert wire.settings_of(b'{"a":1,"b":"\\ud83c","c":[true]}') == {
+        "a": 1,
+        "b": Unreadable("Input data was truncated"),
+        "c": [True],
+    }
+
+
+def test_an_offer() -> None:
+    assert wire.offer_of(b"") == wire.OtaAnswer(update_available=False)
+    assert wire.offer_of(b'{"update_available":false,"version":7}') == wire.OtaAnswer(update_available=False)
+    assert wire.offer_of(
+        b'{"update_available":true,"version":"1.2.0","checksum":null,"size_bytes":5.0,"release_notes":7}'
+    ) == wire.OtaAnswer(update_available=True, version="1.2.0", size_bytes=5)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ('"version":7', "version is 7; a printable text is needed"),
+        ('"version":"1.0\\n"', r"version is .*; a printable text is needed"),
+        ('"checksum":[]', r"checksum is \[\]; a printable text is needed"),
+        ('"size_bytes":"5"', 'size_bytes is "5"; a whole number is needed'),
+        ('"size_bytes":5.5', "size_bytes is 5.5; a whole number is needed"),
+        ('"update_available":"yes"', 'update_available is "yes"; true or false is needed'),
+    ],
+)
+def test_an_offer_is_refused_by_name(more: str, words: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=words):
+        wire.offer_of(f'{{"update_available":true,{more}}}'.encode())
+
+
+def test_a_registration() -> None:
+    assert wire.registration_of(b'{"sensor_id":"s-1","serial_number":12345}') == wire.RegisterAnswer("s-1")
+    assert wire.registration_of(
+        b'{"sensor_id":"s-1","serial_number":"a\\u001b","registered":false}'
+    ) == wire.RegisterAnswer("s-1", registered=False, serial_number="a\\x1b")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b'{"sensor_id":""}',
+        b'{"sensor_id":7}',
+        b'{"sensor_id":"a\\nb"}',
+        b'{"sensor_id":"' + b"x" * 300 + b'"}',
+    ],
+)
+def test_a_registration_without_identity_is_refused_by_name(body: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError, match="sensor_id is"):
+        wire.registration_of(body)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        wire.accepted_of,
+        wire.settings_of,
+        wire.commands_of,
+        wire.taken_of,
+        wire.offer_of,
+        wire.registration_of,
+        wire.error_of,
+    ],
+)
+@given(
+    data=st.binary()
+    | st.text(alphabet='[]{}",:\\ 1aeu').map(str.encode)
+    | st.dictionaries(st.text(), st.text() | st.floats() | st.none()).map(msgspec.json.encode)
+)
+def test_no_bytes_raise_anything_but_decode_error(read: Callable[[bytes], Any], data: bytes) -> None:
+    try:
+        read(data)
+    except msgspec.DecodeError:
+        return

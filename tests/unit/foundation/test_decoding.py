@@ -1,0 +1,102 @@
+"""One bad element costs only itself, and no bytes make the splitting raise anything but `DecodeError`."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.foundation.decoding import NESTING_MAX, Unreadable, elements, members, object_of, value
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)
+
+BAD = [
+    b'"Kueche \\ud83c"',
+    b"1e999",
+    b"-1e999",
+    b"1" * 5000,
+    b"99999999999999999999999",
+    b'"\xff\xfe"',
+    b'"\\q"',
+    b'"a\nb"',
+    b"NaN",
+    b"01",
+    b"tru",
+    b"[" * 900 + b"]" * 900,
+    b'{"a":' * 3000 + b"1" + b"}" * 3000,
+]
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_element_costs_only_itself(bad: bytes) -> None:
+    first, second, third = elements(b'[ {"id":"a"} , ' + bad + b',{"id":"b"}]')
+    assert (value(first), value(third)) == ({"id": "a"}, {"id": "b"})
+    assert isinstance(value(second), Unreadable)
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_member_costs_only_itself(bad: bytes) -> None:
+    found = object_of(b'{"a": 1, "b" : ' + bad + b' , "c": "\\u00e9"}')
+    assert (found["a"], found["c"]) == (1, "é")
+    assert isinstance(found["b"], Unreadable)
+    assert found["b"].reason
+
+
+def test_a_name_that_cannot_be_read_is_left_out() -> None:
+    assert object_of(b'{"\\ud83c":1,"b":2}') == {"b": 2}
+
+
+def test_the_last_of_two_members_of_one_name_counts() -> None:
+    assert object_of(b'{"a":1,"a":2}') == {"a": 2}
+
+
+def test_nesting_up_to_the_limit_is_read() -> None:
+    assert value(b"[" * NESTING_MAX + b"]" * NESTING_MAX) != []
+    assert isinstance(value(b"[" * (NESTING_MAX + 1) + b"]" * (NESTING_MAX + 1)), Unreadable)
+    assert value(b'"' + b"[" * 100 + b'"') == "[" * 100
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [b"", b"[", b"[1", b'["', b'["]', b"[1}", b"[[1]", b"[1] 2", b"[1,]", b"[,1]", b"{}", b"1", b"null", b"]", b"[{]}"],
+)
+def test_what_is_no_array_is_told(cut: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        elements(cut)
+
+
+@pytest.mark.parametrize(
+    "cut", [b"", b"{", b'{"a"', b'{"a"}', b'{"a":1,}', b"{1:2}", b"{a:1}", b"[]", b'"a"', b'{"a":1}}']
+)
+def test_what_is_no_object_is_told(cut: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        members(cut)
+
+
+@given(st.lists(JSON, max_size=6), st.sampled_from([None, 1]))
+def test_an_array_is_read_as_a_whole_decoder_reads_it(document: list[object], indent: int | None) -> None:
+    data = json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "surrogatepass")
+    assert [value(element) for element in elements(data)] == document
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=6))
+def test_an_object_is_read_as_a_whole_decoder_reads_it(document: dict[str, object]) -> None:
+    assert object_of(json.dumps(document).encode()) == document
+
+
+@given(st.binary() | st.text(alphabet='[]{}",:\\ 1a\n').map(str.encode))
+def test_no_bytes_raise_anything_else(data: bytes) -> None:
+    for split in (elements, object_of):
+        try:
+            split(data)
+        except msgspec.DecodeError:
+            continue

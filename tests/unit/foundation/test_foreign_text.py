@@ -1,0 +1,82 @@
+"""Nothing of a foreign text moves a cursor, begins a line, hides, or turns the writing round."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.foundation.foreign_text import CHARACTERS_MAX, harmless, harmless_value, printable, spelt
+
+SPOOF = "quota\x1b]0;title\x07 exceeded\n2026-11-28 00:00:00,000 ERROR   agent.daemon: made up\r\u202e gnp"
+
+
+def test_a_text_that_tries_everything() -> None:
+    assert harmless(SPOOF) == (
+        "quota\\x1b]0;title\\x07 exceeded 2026-11-28 00:00:00,000 ERROR   agent.daemon: made up \\u202e gnp"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["Küche", "Žofín №5", "жилая комната", "居間", "מטבח", "🏠 home", 'a "b" \\x', "21.5 °C"]
+)
+def test_what_people_write_stays(text: str) -> None:
+    assert harmless(text) == spelt(text) == printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\r\n\tb", "a b"),
+        ("a\u2028b\u2029c\x85d", "a b c d"),
+        ("\x00\x7f\x9b31m", "\\x00\\x7f\\x9b31m"),
+        ("a\u200bb\ufeff", "a\\u200bb\\ufeff"),
+        ("\u2066x\u2069\u061c", "\\u2066x\\u2069\\u061c"),
+        ("\ud83c", "\\ud83c"),
+        ("\U000e0041", "\\U000e0041"),
+    ],
+)
+def test_each_kind(text: str, shown: str) -> None:
+    assert harmless(text) == shown
+
+
+def test_length_is_bounded() -> None:
+    assert harmless("x" * 201) == "x" * 197 + "..."
+    assert harmless("x" * 200) == "x" * 200
+    assert harmless("x" * 10_000_000, characters_max=5) == "xx..."
+
+
+def test_values_within_values() -> None:
+    assert harmless_value({"a\n": ["\x1b", 1, None, {"b": "c\r"}], "t": (True,)}) == {
+        "a ": ["\\x1b", 1, None, {"b": "c "}],
+        "t": [True],
+    }
+    nested: object = "x"
+    for _ in range(900):
+        nested = [nested]
+    assert "..." in str(harmless_value(nested))
+
+
+def test_lines_of_our_own_stay_lines_on_a_terminal() -> None:
+    assert printable("a\n  b\x1b[2J\nc\rd") == "a\n  b\\x1b[2J\nc\\x0dd"
+
+
+@given(st.text() | st.text(alphabet=st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])))
+def test_whatever_is_written(text: str) -> None:
+    line = harmless(text)
+    assert len(line) <= CHARACTERS_MAX
+    assert harmless(line) == line
+    line.encode()
+    for character in spelt(text):
+        assert unicodedata.category(character) not in {"Cc", "Cs"}
+        assert unicodedata.bidirectional(character) not in {
+            "RLE",
+            "LRE",
+            "RLO",
+            "LRO",
+            "PDF",
+            "RLI",
+            "LRI",
+            "FSI",
+            "PDI",
+        }
