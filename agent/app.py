@@ -92,6 +92,7 @@ class Hub:
             ledger=world.ledger,
             request_timeout_s=config.cloud.request_timeout_s,
             compress=config.cloud.gzip == "auto",
+            timekeeper=world.timekeeper,
         )
         state = storage.state_dir
         self.settings = SettingsSync(
@@ -363,6 +364,7 @@ class Hub:
         return build_status(
             board=self.world.board,
             clock=self.world.clock,
+            timekeeper=self.world.timekeeper,
             client=self.client,
             outbox=self.telemetry.outbox,
             outbox_problem=self.telemetry.problem,

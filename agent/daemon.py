@@ -21,7 +21,7 @@ from agent.commands import reset
 from agent.config import Config
 from agent.config.secrets import read_api_key, read_sensor_keys
 from agent.errors import ConfigInvalid, Corrupt, StorageFull
-from agent.foundation import lock, log
+from agent.foundation import clock_memory, lock, log
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Systemd
@@ -79,6 +79,12 @@ class _Lives:
         self._disk = Disk()
         self._worker = ThreadWorker("storage")
         self._slow_worker = ThreadWorker("updates")
+        trust = settings.clock.trust
+        self._machine_clock = SystemClock(
+            trust_wall_clock=trust == "system",
+            trust_any_server=trust == "cloud",
+            memory=settings.storage.run_dir / clock_memory.FILE_NAME,
+        )
         self._end_of_life = asyncio.Event()
         self._is_over = False
 
@@ -123,11 +129,10 @@ class _Lives:
     async def _one_life(self) -> None:
         settings = self._settings
         storage = settings.storage
-        real_clock = SystemClock(trust_wall_clock=settings.clock.trust == "system")
-        clock: Clock = real_clock
+        clock: Clock = self._machine_clock
         host = Systemd(self._environ)
         if _is_reboot_simulated(settings):
-            boots = Boots(storage.state_dir / BOOTS_NAME, real_clock, self._disk)
+            boots = Boots(storage.state_dir / BOOTS_NAME, self._machine_clock, self._disk)
             clock = boots.clock
             host = RestartingHost(self._environ, boots, begin_anew=self._end_of_life.set)
         connector = tcp_connector(str(settings.cloud.ca_file) if settings.cloud.ca_file else None)
@@ -151,6 +156,7 @@ class _Lives:
                     begin_anew=self._end_of_life.set,
                     running=self._running(),
                     installer=world.installer_for(settings.board),
+                    timekeeper=self._machine_clock,
                 ),
             )
             _give_back_memory()

@@ -15,7 +15,7 @@ import msgspec
 from agent.cloud.quota import Ledger
 from agent.config import BoardConfig, Config
 from agent.errors import ConfigInvalid
-from agent.foundation.clock import Clock
+from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
 from agent.foundation.route import is_metered
@@ -64,6 +64,7 @@ class World(msgspec.Struct, frozen=True):
         is_metered: Tells whether the way to the cloud is paid by volume, where the configuration does not say.
         running: Which release this is; `None` where nothing can ever be updated (a demo).
         installer: Of images of the whole system; `None` where there can be none.
+        timekeeper: How the machine knows the time, and who tells it; `None` where the clock is always right (a demo).
         begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
     """
 
@@ -84,6 +85,7 @@ class World(msgspec.Struct, frozen=True):
     begin_anew: Callable[[], None] = lambda: None
     running: Running | None = None
     installer: ImageInstaller | None = None
+    timekeeper: Timekeeper | None = None
 
 
 def make_board(config: BoardConfig, clock: Clock) -> Board:

@@ -1,14 +1,20 @@
 """The status on one screen, for somebody who is tired and stands in the cold: what is wrong first. Pure."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from agent.cli.words import counted, duration, measured, size
-from agent.local.status import LinkReport, OutboxReport, QuotaReport, SensorReport, Status
+from agent.local.status import ClockStatus, LinkReport, OutboxReport, QuotaReport, SensorReport, Status
 
 STALE_INTERVALS = 3
 """A sensor that missed this many reports has something to say for itself."""
+
+CLOCK_ERROR_S_MAX = 60.0
+"""From here on it is worth a word that NTP is silent: a day and a half after its last answer."""
+
+_CLOCK_SOURCES = {"ntp": "NTP", "cloud": "the cloud", "rtc": "the clock battery", "system": "configuration"}
 
 _LINK_SAID = {
     "down": "cannot be reached",
@@ -77,6 +83,9 @@ def _clock(status: Status) -> Iterator[Problem]:
     if not status.clock.synchronised:
         what = f"clock: not set by NTP since the start {duration(status.clock.uptime_s)} ago"
         yield Problem(what, "check the network (timedatectl); readings wait for their time stamps")
+    elif (status.clock.error_s or 0) > CLOCK_ERROR_S_MAX and status.clock.source == "ntp":
+        what = f"clock: NTP silent for {duration(status.clock.confirmed_s_ago or 0)}, {_exactness(status.clock)}"
+        yield Problem(what, "check the network (timedatectl); schedules and readings go on")
     elif status.outbox.unanchored:
         kept = counted(status.outbox.unanchored, "reading")
         yield Problem(f"clock: {kept} of an earlier boot never learnt the time and are kept apart")
@@ -129,12 +138,30 @@ def _facts(status: Status) -> Iterator[str]:
     age = f", the oldest {duration(outbox.oldest_age_s)} old" if outbox.pending and outbox.oldest_age_s else ""
     yield f"outbox    {counted(outbox.pending, 'reading')} waiting{age}; {size(outbox.used_bytes)}"
     yield f"          {outbox.committed:,} taken, {outbox.accepted:,} accepted, {outbox.in_memory} still in memory"
-    yield f"clock     {'right' if clock.synchronised else 'not known to be right'}; up {duration(clock.uptime_s)}"
+    yield f"clock     {_clock_text(clock)}; up {duration(clock.uptime_s)}"
     yield f"quotas    {_quotas(list(status.quotas.items()))}"
     pending = f", {len(status.settings.pending)} on their way to the cloud" if status.settings.pending else ""
     in_force = status.settings.in_force
     interval_s = in_force.get("reporting_interval_seconds")
     yield f"settings  a report every {interval_s} s{pending}"
+
+
+def _clock_text(clock: ClockStatus) -> str:
+    if not clock.synchronised:
+        return "not known to be right"
+    if not clock.source:
+        return "right"
+    since = f", known for {duration(clock.known_for_s or 0)}" if clock.source != "system" else ""
+    return f"{_exactness(clock)} by {_CLOCK_SOURCES[clock.source]}{since}"
+
+
+def _exactness(clock: ClockStatus) -> str:
+    """Say how right the time is; the bound is rounded up."""
+    if clock.error_s is None:
+        return "right"
+    if clock.error_s < 10:  # noqa: PLR2004
+        return f"right within {math.ceil(clock.error_s * 10) / 10:g} s"
+    return f"right within {duration(math.ceil(clock.error_s))}"
 
 
 def _quotas(quotas: Sequence[tuple[str, QuotaReport]]) -> str:

@@ -25,9 +25,10 @@ from agent.cloud.quota import Ledger, SlidingWindow
 from agent.cloud.redirects import target_of
 from agent.cloud.traffic import Traffic
 from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
-from agent.foundation.clock import Clock
+from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.redaction import redact
+from agent.foundation.time_estimate import http_date_ms
 
 T = TypeVar("T")
 
@@ -79,6 +80,7 @@ class CloudClient:
         ledger: Ledger,
         request_timeout_s: float,
         compress: bool,
+        timekeeper: Timekeeper | None = None,
     ) -> None:
         """Prepare; no request is made.
 
@@ -92,12 +94,14 @@ class CloudClient:
             ledger: The account of quotas.
             request_timeout_s: Whole request, connecting included.
             compress: Send telemetry with gzip as long as the server takes it.
+            timekeeper: Told of the `Date` of each answer that keeps the contract.
         """
         self._session = session
         self._base_url = base_url.rstrip("/")
         self._read_key = read_key
         self._key: str | None = None
         self._clock = clock
+        self._timekeeper = timekeeper
         self.link = link
         self._timeout = aiohttp.ClientTimeout(total=request_timeout_s)
         self._timeout_ms = int(request_timeout_s * 1000)
@@ -264,6 +268,7 @@ class CloudClient:
         query: str = "",
     ) -> T:
         """Make one request, count what became of it, and return what its 2xx answer says."""
+        sent_ms = self._clock.monotonic_ms()
         with self._request_of(endpoint):
             status, headers, answer = await self._exchange(endpoint, body, encoding, query)
         if not 200 <= status < 300:  # noqa: PLR2004
@@ -280,7 +285,15 @@ class CloudClient:
             self.link.failed(endpoint, text)
             raise CloudUnavailable(text) from error
         self.link.succeeded(endpoint)
+        self._offer_time(headers, round_trip_ms=self._clock.monotonic_ms() - sent_ms)
         return decoded
+
+    def _offer_time(self, headers: Mapping[str, str], *, round_trip_ms: int) -> None:
+        """Tell what time the cloud says it is; an answer out of a cache says when it was made."""
+        date_ms = http_date_ms(headers.get("Date", ""))
+        if self._timekeeper is not None and date_ms is not None and "Age" not in headers:
+            is_verified = self._base_url.startswith("https:")
+            self._timekeeper.offer_server_time(date_ms, round_trip_ms=round_trip_ms, is_verified=is_verified)
 
     @contextlib.contextmanager
     def _request_of(self, endpoint: Endpoint) -> Iterator[None]:
@@ -418,7 +431,7 @@ class CloudClient:
     def _certificate_problem(self, endpoint: Endpoint, error: Exception) -> _NotSent:
         advice = "check cloud.ca_file"
         if self._clock.utc_ms() is None:
-            advice = "this hub's clock is not synchronised yet, which may be why"
+            advice = "this hub does not know the time yet, which may be why"
         return _NotSent(f"{endpoint.value}: the server's certificate is not accepted ({error}); {advice}")
 
 

@@ -72,7 +72,7 @@ SECTIONS: dict[str, str] = {
     "commands": "What the cloud may tell this hub to do.",
     "ota": "Updates: whose, when, and how a new release has to prove itself.",
     "climate": "Heating and cooling. Without zones the hub drives nothing.",
-    "clock": "When the wall clock is believed.",
+    "clock": "Whom the hub believes what time it is.",
     "relay": "Sensors that speak to the cloud through this hub.",
     "zigbee": "A Zigbee stick; its sensors are relayed. Needs the extra: pip install 'climahub[zigbee]'.",
     "local": "The door for people on this machine.",
@@ -330,9 +330,9 @@ KEYS: tuple[Key, ...] = (
     Key("climate.optimum_start", boolean(), True, "begin before a warmer block, so that it is reached when it starts"),
     Key(
         "clock.trust",
-        choice("kernel", "system"),
+        choice("kernel", "cloud", "system"),
         "kernel",
-        '"kernel" believes the clock once NTP has set it, "system" always: right where a hypervisor keeps it',
+        '"kernel" believes NTP, else the cloud over TLS or a battery; "cloud" without TLS too; "system" the wall clock',
     ),
     Key(
         "relay.sensor_keys_file",

@@ -151,7 +151,7 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
 class ClockConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[clock]`."""
 
-    trust: Literal["kernel", "system"]
+    trust: Literal["kernel", "cloud", "system"]
 
 
 class RelayConfig(msgspec.Struct, frozen=True, kw_only=True):

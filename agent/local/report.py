@@ -6,7 +6,7 @@ import msgspec
 
 from agent import __version__
 from agent.cloud.client import CloudClient
-from agent.foundation.clock import Clock
+from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.supervisor import Faults
 from agent.local.status import (
     ClockStatus,
@@ -33,6 +33,7 @@ def build_status(
     *,
     board: Board,
     clock: Clock,
+    timekeeper: Timekeeper | None,
     client: CloudClient,
     outbox: Outbox | None,
     outbox_problem: str,
@@ -48,7 +49,7 @@ def build_status(
     return Status(
         version=__version__,
         board=board.name,
-        clock=_clock(clock, now_ms),
+        clock=_clock(clock, timekeeper, now_ms),
         link=_link(client, now_ms),
         quotas={
             endpoint.value: QuotaReport(window.used(), window.quota.limit, window.quota.window_s)
@@ -70,12 +71,22 @@ def build_status(
     )
 
 
-def _clock(clock: Clock, now_ms: int) -> ClockStatus:
+def _clock(clock: Clock, timekeeper: Timekeeper | None, now_ms: int) -> ClockStatus:
     utc_ms = clock.utc_ms()
     text = None
     if utc_ms is not None:
         text = datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
-    return ClockStatus(utc_ms is not None, text, clock.boot_id, now_ms // 1000)
+    status = ClockStatus(utc_ms is not None, text, clock.boot_id, now_ms // 1000)
+    known = timekeeper.knowledge() if timekeeper else None
+    if known is None:
+        return status
+    return msgspec.structs.replace(
+        status,
+        source=known.source,
+        error_s=None if known.error_ms is None else known.error_ms / 1000,
+        known_for_s=known.known_for_ms // 1000,
+        confirmed_s_ago=known.confirmed_ms_ago // 1000,
+    )
 
 
 def _link(client: CloudClient, now_ms: int) -> LinkReport:

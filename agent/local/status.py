@@ -10,12 +10,27 @@ import msgspec
 
 
 class ClockStatus(msgspec.Struct, frozen=True):
-    """Whether the hub knows what time it is."""
+    """Whether the hub knows what time it is, and how.
+
+    Attributes:
+        synchronised: The time has been learnt in this boot.
+        utc: The time; `None` while it is not known.
+        boot_id: The name of the boot.
+        uptime_s: Since the boot.
+        source: Who told the time: "ntp", "cloud", "rtc" (a clock with a battery), "system" (as configured).
+        error_s: How wrong it may be by now; `None` where nobody gives a bound.
+        known_for_s: Since when it is known in this boot.
+        confirmed_s_ago: When the source last vouched for it.
+    """
 
     synchronised: bool
     utc: str | None
     boot_id: str
     uptime_s: int
+    source: str = ""
+    error_s: float | None = None
+    known_for_s: int | None = None
+    confirmed_s_ago: int | None = None
 
 
 class LinkReport(msgspec.Struct, frozen=True):

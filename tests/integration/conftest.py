@@ -16,7 +16,7 @@ from agent import app, world
 from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session, tcp_connector
 from agent.config import resolve_text
-from agent.foundation.clock import SystemClock
+from agent.foundation.clock import SystemClock, Timekeeper
 from agent.foundation.disk import Disk
 from agent.foundation.worker import ThreadWorker
 from agent.local.status import Status
@@ -322,6 +322,7 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
         read_key: Callable[[], str] = lambda: KEY,
         disk: Disk | None = None,
         serve: bool = False,
+        timekeeper: Timekeeper | None = None,
     ) -> RunningHub:
         text = f'[cloud]\nbase_url = "{url}"\nbatch_linger_s = 0\n{config_text}\n[storage]\ncommit_interval_s = 0.1\n'
         text += f'state_dir = "{tmp_path}/state"\nrun_dir = "{tmp_path}/run"\n'
@@ -348,6 +349,7 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
             judge=lambda sensor: Judge(sensor.kind),
             serve=serve,
             on_committed=committed.extend,
+            timekeeper=timekeeper,
         )
         running = RunningHub(app.Hub(config, given), board, clock, host)
         running.committed = committed

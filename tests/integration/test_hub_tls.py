@@ -5,6 +5,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from agent.foundation import clock
+from agent.foundation.clock import SystemClock
 from agent.refcloud import faults
 from tests.integration.conftest import KEY, Cloud, HubClock, MakeHub, until
 
@@ -131,19 +134,58 @@ async def test_another_name_is_refused(good: Cloud, make_hub: MakeHub, authority
     assert good.requests == []
 
 
-@pytest.mark.parametrize(("is_synchronised", "advice"), [(False, "clock is not synchronised yet"), (True, "ca_file")])
+@pytest.mark.parametrize(("is_synchronised", "advice"), [(False, "does not know the time yet"), (True, "ca_file")])
 async def test_not_valid_yet_may_be_the_hubs_own_clock(
     make_hub: MakeHub, authority: Authority, is_synchronised: bool, advice: str
 ) -> None:
     cloud = await secure_cloud(authority.server(*LATER))
-    clock = HubClock()
-    clock.is_synchronised = is_synchronised
-    hub = make_hub(cloud.url, ca_file=str(authority.certificate), clock=clock)
+    machine = HubClock()
+    machine.is_synchronised = is_synchronised
+    hub = make_hub(cloud.url, ca_file=str(authority.certificate), clock=machine)
     hub.start()
     await until(lambda: hub.status().link.state == "down")
     assert "not yet valid" in hub.status().link.reason
     assert advice in hub.status().link.reason
     await cloud.down()
+
+
+class WithoutNtp(HubClock):
+    """A machine that no NTP server ever answers."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        monkeypatch.setattr(clock, "kernel_error_ms", lambda: None)
+        monkeypatch.setattr(clock, "NTP_GRACE_MS", 0)
+        self.system = SystemClock(read_rtc=lambda _: None)
+
+    def utc_ms(self) -> int | None:
+        return self.system.utc_ms()
+
+
+async def test_where_ntp_never_comes_a_verified_cloud_tells_the_time(
+    good: Cloud, make_hub: MakeHub, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = WithoutNtp(monkeypatch)
+    hub = make_hub(good.url, ca_file=str(authority.certificate), clock=machine, timekeeper=machine.system)
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: good.accepted)
+    assert abs(good.accepted[0].at_ms - time.time() * 1000) < 10_000
+    status = hub.status().clock
+    assert (status.synchronised, status.source) == (True, "cloud")
+    assert status.error_s is not None
+    assert 1.0 <= status.error_s < 4.0
+
+
+async def test_a_cloud_without_tls_is_not_asked_for_the_time(
+    cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = WithoutNtp(monkeypatch)
+    hub = make_hub(cloud.url, clock=machine, timekeeper=machine.system)
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: len(cloud.requests) >= 2 and hub.status().outbox.unanchored)
+    assert hub.status().clock.synchronised is False
 
 
 async def test_a_redirect_is_not_followed_and_the_key_not_sent_on(cloud: Cloud, make_hub: MakeHub) -> None:

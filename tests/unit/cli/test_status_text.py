@@ -98,6 +98,12 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: Status) -> None:
             "settings: timezone: unknown",
         ),
         (
+            lambda s: replace(
+                s, clock=replace(s.clock, source="ntp", error_s=86.5, known_for_s=900_000, confirmed_s_ago=172_800)
+            ),
+            "clock: NTP silent for 2 d, right within 1 min 27 s",
+        ),
+        (
             lambda s: replace(s, faults=[FaultReport("uplink", "KeyError: x", 3, 60)]),
             "uplink: KeyError: x (last 1 min ago, 3 times)",
         ),
@@ -131,3 +137,27 @@ def test_the_most_pressing_comes_first(status: Status) -> None:
 def test_sensors_that_cannot_be_read_are_named(status: Status) -> None:
     text = as_text(replace(status, unread_sensors=["bme280 (iio:device0) is not read"]))
     assert text.splitlines()[-1] == "unread    bme280 (iio:device0) is not read"
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "clock     right; up 3 h 12 min"),
+        ({"synchronised": False, "utc": None}, "clock     not known to be right; up 3 h 12 min"),
+        ({"source": "system", "known_for_s": 11_520}, "clock     right by configuration; up 3 h 12 min"),
+        (
+            {"source": "ntp", "error_s": 0.21, "known_for_s": 10_800},
+            "clock     right within 0.3 s by NTP, known for 3 h; up 3 h 12 min",
+        ),
+        (
+            {"source": "cloud", "error_s": 1.5, "known_for_s": 60},
+            "clock     right within 1.5 s by the cloud, known for 1 min; up 3 h 12 min",
+        ),
+        (
+            {"source": "rtc", "error_s": 300.2, "known_for_s": 60},
+            "clock     right within 5 min 1 s by the clock battery, known for 1 min; up 3 h 12 min",
+        ),
+    ],
+)
+def test_how_the_time_is_known_and_how_exactly(status: Status, changes: dict[str, object], line: str) -> None:
+    assert line in as_text(replace(status, clock=replace(status.clock, **changes))).splitlines()
