@@ -1,5 +1,7 @@
 """The agent's errors, told by what the caller does next. A message says what happened, to what, and what to do."""
 
+from enum import StrEnum
+
 
 class ClimahubError(Exception):
     """The root of everything the agent raises on purpose."""
@@ -17,8 +19,28 @@ class Transient(ClimahubError):
         self.retry_after_s = retry_after_s
 
 
+class Cause(StrEnum):
+    """Why the cloud gave no usable answer: what a person has to look at differs with it."""
+
+    NO_CONNECTION = "no_connection"
+    CERTIFICATE = "certificate"
+    NO_ANSWER = "no_answer"
+    SERVER_ERROR = "server_error"
+    WRONG_ADDRESS = "wrong_address"
+    UNUSABLE_ANSWER = "unusable_answer"
+    KEY_REFUSED = "key_refused"
+
+
 class CloudUnavailable(Transient):
-    """No usable answer: no route, refused, cut, timed out, 5xx, or an answer that is not what the contract says."""
+    """No usable answer: no route, refused, cut, timed out, 5xx, or an answer that is not what the contract says.
+
+    Attributes:
+        cause: Which of these.
+    """
+
+    def __init__(self, message: str, *, cause: Cause = Cause.NO_ANSWER, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.cause = cause
 
 
 class Throttled(Transient):

@@ -3,21 +3,19 @@
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
+from agent.cloud.endpoints import Endpoint
 from agent.cloud.wire import ErrorAnswer, error_of
-from agent.errors import ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
+from agent.errors import Cause, ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
 from agent.foundation.instants import utc_ms_of
 from agent.foundation.redaction import redact
 
 RETRY_AFTER_S_MAX = 24 * 3600.0
 """A server that asks for longer is not believed: one wrong header must not silence a hub for a year."""
 
-_NOT_MODIFIED = 304
-_ADVICE = {
-    _NOT_MODIFIED: " (not modified), which was not asked; check for a cache on the way to it",
-    3: ", a redirect, which is never followed with a key; check cloud.base_url",
-}
-"""What to do about a status, or about all of its hundred."""
+_REDIRECTED = ", a redirect, which is never followed with a key; check cloud.base_url"
+_ADVICE = {304: " (not modified), which was not asked; check for a cache on the way to it"}
 
 _REFUSED = {400, 403, 404, 409, 413, 415, 422}
 
@@ -56,14 +54,14 @@ def http_date_ms(text: str) -> int | None:
 
 
 def problem(
-    what: str, status: int, body: bytes, headers: Mapping[str, str], *, now_utc_ms: int | None
+    endpoint: Endpoint, status: int, body: bytes, headers: Mapping[str, str], *, now_utc_ms: int | None
 ) -> ClimahubError:
     """Return the error that a non-2xx answer stands for.
 
     Only the API itself may refuse for good: with an error body of the contract, or with none at all.
 
     Args:
-        what: The request, for the message ("POST /v1/telemetry").
+        endpoint: What was asked: the same status may be about the request or about the address.
         status: The HTTP status.
         body: As far as it was read.
         headers: Of the answer.
@@ -73,15 +71,25 @@ def problem(
     is_contract = found is not None or not body
     said = found or ErrorAnswer()
     detail = f": {redact(said.message)}" if said.message else ""
-    text = f"{what} was answered {status}{detail}"
+    text = f"{endpoint.value} was answered {status}{detail}"
     wait_s = retry_after_s(headers, now_utc_ms=now_utc_ms)
     if status == 401:  # noqa: PLR2004
         return Unauthorized(f"{text}; check that the hub's key is the one that ClimaSense shows for it")
     if status == 429:  # noqa: PLR2004
         return Throttled(text, retry_after_s=wait_s)
-    if status in _REFUSED and not is_contract and status not in _REFUSED_BY_ANYBODY:
-        # A firewall's or a portal's page. Readings and commands must not be given up on a stranger's word.
-        return CloudUnavailable(f"{text} with something that is no answer of the API; check what is on the way to it")
     if status in _REFUSED:
-        return Refused(text, status=status, code=said.error)
-    return CloudUnavailable(text + _ADVICE.get(status, _ADVICE.get(status // 100, "")), retry_after_s=wait_s)
+        return _refusal(endpoint, status, text, said.error, is_contract=is_contract)
+    if 300 <= status < 400:  # noqa: PLR2004
+        return CloudUnavailable(text + _ADVICE.get(status, _REDIRECTED), cause=Cause.WRONG_ADDRESS)
+    cause = Cause.SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Cause.UNUSABLE_ANSWER
+    return CloudUnavailable(text, cause=cause, retry_after_s=wait_s)
+
+
+def _refusal(endpoint: Endpoint, status: int, text: str, code: str, *, is_contract: bool) -> ClimahubError:
+    if not is_contract and status not in _REFUSED_BY_ANYBODY:
+        # A firewall's or a portal's page. Readings and commands must not be given up on a stranger's word.
+        advice = "with something that is no answer of the API; check what is on the way to it"
+        return CloudUnavailable(f"{text} {advice}", cause=Cause.WRONG_ADDRESS)
+    if status == HTTPStatus.NOT_FOUND and not endpoint.names_something:
+        return CloudUnavailable(f"{text}; check cloud.base_url", cause=Cause.WRONG_ADDRESS)
+    return Refused(text, status=status, code=code)

@@ -9,7 +9,6 @@ import os
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from enum import Enum
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -19,12 +18,13 @@ import msgspec
 from yarl import URL
 
 from agent.cloud import answers, wire
+from agent.cloud.compression import CompressionTrial
 from agent.cloud.endpoints import QUOTAS, Endpoint
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger, SlidingWindow
 from agent.cloud.redirects import target_of
 from agent.cloud.traffic import Traffic
-from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
+from agent.errors import Cause, ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.redaction import redact
@@ -36,9 +36,6 @@ ANSWER_BYTES_MAX = 256 * 1024
 """Bound of any JSON answer: a hundred commands with payloads fit many times over."""
 
 GZIP_LEVEL = 6
-GZIP_BYTES_MIN = 200
-"""A smaller body grows by the gzip header more than it shrinks."""
-
 KEY_POLL_S = 10.0
 """How often a hub without a key looks for one."""
 
@@ -49,21 +46,12 @@ REDIRECTS_MAX = 3
 _REDIRECTS = {301, 302, 303, 307, 308}
 _STREAMED = {200, 206, 416}
 
-_UNREADABLE_BODY = {400, 415, 422}
-"""How a server that cannot read a compressed body may answer; 415 is the proper way (RFC 9110, 15.5.16)."""
-
 
 class _NotSent(CloudUnavailable):
     """No connection came about: the cloud saw nothing of the request."""
 
-
-class Compression(Enum):
-    """Whether telemetry goes out with gzip. The contract does not say that the cloud takes it, so it is found out."""
-
-    UNPROVEN = "unproven"
-    DOUBTED = "doubted"
-    PROVEN = "proven"
-    OFF = "off"
+    def __init__(self, message: str, *, cause: Cause = Cause.NO_CONNECTION) -> None:
+        super().__init__(message, cause=cause)
 
 
 class CloudClient:
@@ -109,7 +97,7 @@ class CloudClient:
             endpoint: SlidingWindow(ledger.slots(endpoint), quota, clock.monotonic_ms)
             for endpoint, quota in QUOTAS.items()
         }
-        self.compression = Compression.UNPROVEN if compress else Compression.OFF
+        self.compression = CompressionTrial(is_wanted=compress)
         self.traffic = {endpoint: Traffic() for endpoint in Endpoint}
         self._take_key()
 
@@ -152,37 +140,25 @@ class CloudClient:
             Refused: Something in the batch is not acceptable.
         """
         body = wire.telemetry_body(readings)
-        compressed = self.compression in {Compression.UNPROVEN, Compression.PROVEN} and len(body) >= GZIP_BYTES_MIN
+        is_compressed = self.compression.compresses(len(body))
         try:
             accepted = await self._request(
                 Endpoint.TELEMETRY,
                 wire.accepted_of,
-                _gzipped(body) if compressed else body,
-                encoding="gzip" if compressed else "",
+                _gzipped(body) if is_compressed else body,
+                encoding="gzip" if is_compressed else "",
             )
         except Refused as error:
-            if self._doubt_compression(compressed=compressed, status=error.status):
+            if self.compression.refused(error.status, is_compressed=is_compressed):
                 raise CloudUnavailable(f"{error}; sending the same without gzip", retry_after_s=0.0) from error
-            if error.status == HTTPStatus.NOT_FOUND:
-                # The address is wrong or the API is being moved: that says nothing about the readings.
-                raise CloudUnavailable(f"{error}; check cloud.base_url") from error
             raise
-        if compressed:
-            self.compression = Compression.PROVEN
-        elif self.compression is Compression.DOUBTED:
-            self.compression = Compression.OFF
+        except _NotSent:
+            raise
+        except CloudUnavailable:
+            self.compression.failed(is_compressed=is_compressed)
+            raise
+        self.compression.accepted(is_compressed=is_compressed)
         return accepted
-
-    def _doubt_compression(self, *, compressed: bool, status: int) -> bool:
-        """After a refusal: tell whether the same should be tried without gzip."""
-        if compressed and (status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE or self.compression is Compression.UNPROVEN):
-            if status in _UNREADABLE_BODY:
-                self.compression = Compression.DOUBTED
-                return True
-        elif self.compression is Compression.DOUBTED:
-            # Refused without gzip as well: it was the readings, not the compression.
-            self.compression = Compression.PROVEN
-        return False
 
     async def get_settings(self) -> wire.Settings:
         """Return the device's settings as the cloud holds them.
@@ -272,7 +248,7 @@ class CloudClient:
         with self._request_of(endpoint):
             status, headers, answer = await self._exchange(endpoint, body, encoding, query)
         if not 200 <= status < 300:  # noqa: PLR2004
-            problem = answers.problem(endpoint.value, status, answer, headers, now_utc_ms=self._clock.utc_ms())
+            problem = answers.problem(endpoint, status, answer, headers, now_utc_ms=self._clock.utc_ms())
             self._count(endpoint, problem)
             raise problem
         try:
@@ -282,8 +258,9 @@ class CloudClient:
             decoded = decode(answer)
         except UNREADABLE as error:
             text = f"{endpoint.value} was answered with something else than the contract says: {error}"
-            self.link.failed(endpoint, text)
-            raise CloudUnavailable(text) from error
+            problem = CloudUnavailable(text, cause=Cause.UNUSABLE_ANSWER)
+            self._count(endpoint, problem)
+            raise problem from error
         self.link.succeeded(endpoint)
         self._offer_time(headers, round_trip_ms=self._clock.monotonic_ms() - sent_ms)
         return decoded
@@ -309,12 +286,13 @@ class CloudClient:
             raise Throttled(f"{endpoint.value} must wait {wait_s:.1f} s", retry_after_s=wait_s)
         quota = self.quotas[endpoint]
         slot = quota.begin(timeout_ms=self._timeout_ms)
+        self.link.began(endpoint, timeout_ms=self._timeout_ms)
         try:
             yield
         except CloudUnavailable as error:
             if isinstance(error, _NotSent):
                 quota.give_back(slot)
-            self.link.failed(endpoint, str(error))
+            self._count(endpoint, error)
             raise
         quota.end(slot)
 
@@ -323,14 +301,14 @@ class CloudClient:
             self.link.succeeded(endpoint)
         elif isinstance(problem, Throttled):
             wait_s = problem.retry_after_s
-            self.link.throttled(endpoint, QUOTAS[endpoint].window_s if wait_s is None else wait_s)
+            self.link.throttled(endpoint, str(problem), QUOTAS[endpoint].window_s if wait_s is None else wait_s)
         elif isinstance(problem, Unauthorized):
             self.link.refused(endpoint, str(problem))
             # A key that is just being replaced cannot be read: the old one is probed with until it can.
             with contextlib.suppress(ConfigInvalid):
                 self._take_key()
         elif isinstance(problem, CloudUnavailable):
-            self.link.failed(endpoint, str(problem), retry_after_s=problem.retry_after_s)
+            self.link.failed(endpoint, str(problem), cause=problem.cause, retry_after_s=problem.retry_after_s)
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -369,7 +347,7 @@ class CloudClient:
                 if response.status not in _STREAMED:
                     answer = await _bounded(response)
                     problem = answers.problem(
-                        endpoint.value, response.status, answer, response.headers, now_utc_ms=self._clock.utc_ms()
+                        endpoint, response.status, answer, response.headers, now_utc_ms=self._clock.utc_ms()
                     )
                     self._count(endpoint, problem)
                     raise problem
@@ -432,7 +410,8 @@ class CloudClient:
         advice = "check cloud.ca_file"
         if self._clock.utc_ms() is None:
             advice = "this hub does not know the time yet, which may be why"
-        return _NotSent(f"{endpoint.value}: the server's certificate is not accepted ({error}); {advice}")
+        text = f"{endpoint.value}: the server's certificate is not accepted ({error}); {advice}"
+        return _NotSent(text, cause=Cause.CERTIFICATE)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -35,6 +35,16 @@ class Endpoint(StrEnum):
         """The path below the base URL."""
         return self.value.partition(" ")[2]
 
+    @property
+    def names_something(self) -> bool:
+        """Whether a request names a thing that the cloud may not know: only then is a 404 about the request.
+
+        Elsewhere a 404 says that the address is wrong, or that the API is being moved.
+        """
+        return self in _NAMING
+
+
+_NAMING = {Endpoint.COMMANDS_ACK, Endpoint.OTA_DOWNLOAD, Endpoint.OTA_STATUS, Endpoint.ZIGBEE_REGISTER}
 
 QUOTAS: dict[Endpoint, Quota] = {
     Endpoint.TELEMETRY: Quota(60, 60),

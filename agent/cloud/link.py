@@ -1,7 +1,7 @@
-"""What is known of the way to the cloud, and when each endpoint may be tried again. No I/O.
+"""What is known of the way to the cloud: how each endpoint does, when it may be tried again, how the link does. No I/O.
 
-Two things are kept apart: the pace of each endpoint (its own failures must not silence the others), and the state of
-the link as a whole, which is what people ask for.
+Each endpoint has its own pace and its own health: the failures of one neither silence the others nor are hidden by
+their successes. The state of the link is drawn from all of them.
 """
 
 import random
@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from agent.cloud.endpoints import Endpoint
+from agent.errors import Cause
 from agent.foundation.backoff import full_jitter_s
 
 BACKOFF_BASE_S = 1.0
@@ -23,18 +24,56 @@ OUTAGE_MS_MIN = 60_000
 REFUSALS_MAX = 3
 """401 answers in a row after which the key counts as refused (contract section 1.1)."""
 
-REFUSED_PROBE_S = 900.0
-"""How often a refused key is tried again (contract section 1.1)."""
+REFUSED_PROBES_S = (10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+"""How long a refused key rests before each probe; the last for good (contract section 1.1: slowly, for example every
+15 minutes). The first are short because a cloud that is being deployed refuses every key for a minute."""
+
+STALE_MS = 900_000
+"""An endpoint that nobody has tried for so long after it might have been is not needed now: its failure is history."""
 
 
 class LinkState(StrEnum):
-    """What a technician wants to know first."""
+    """What a technician wants to know first. Degraded: a part of the endpoints works."""
 
     UNTRIED = "untried"
     UP = "up"
+    DEGRADED = "degraded"
     DOWN = "down"
     KEY_REFUSED = "key_refused"
     UNPROVISIONED = "unprovisioned"
+
+
+class EndpointState(StrEnum):
+    """How one endpoint does, by its last answer."""
+
+    UNTRIED = "untried"
+    WORKING = "working"
+    THROTTLED = "throttled"
+    FAILING = "failing"
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The health of one endpoint.
+
+    Attributes:
+        state: See `EndpointState`.
+        reason: Why it does not work; empty where it does.
+        cause: What kind of failure that is.
+        since_ms: Boot time of the last change of state.
+        failures: How many in a row.
+        is_own: The failure is the endpoint's and not the way's: an answer came, or others worked meanwhile.
+        began: The number of the event that began the failure.
+        last: The number of the last failure.
+    """
+
+    state: EndpointState
+    since_ms: int
+    reason: str = ""
+    cause: Cause | None = None
+    failures: int = 0
+    is_own: bool = False
+    began: int = 0
+    last: int = 0
 
 
 class LinkStatus(msgspec.Struct, frozen=True):
@@ -44,11 +83,16 @@ class LinkStatus(msgspec.Struct, frozen=True):
         state: See `LinkState`.
         reason: Why it is not up; empty when it is.
         since_ms: Boot time of the last change of state.
+        cause: What kind of failure keeps it from being up.
     """
 
     state: LinkState
     reason: str
     since_ms: int
+    cause: Cause | None = None
+
+
+_UNANSWERED = {Cause.NO_CONNECTION, Cause.CERTIFICATE, Cause.NO_ANSWER}
 
 
 class Link:
@@ -57,74 +101,169 @@ class Link:
     def __init__(self, *, now_ms: Callable[[], int], rng: random.Random) -> None:
         self._now_ms = now_ms
         self._rng = rng
-        self._failures = dict.fromkeys(Endpoint, 0)
+        self.health = dict.fromkeys(Endpoint, Health(EndpointState.UNTRIED, now_ms()))
         self._not_before_ms = dict.fromkeys(Endpoint, 0)
+        self._has_key = True
         self._refusals = 0
         self._refused_until_ms = 0
-        self.status = LinkStatus(LinkState.UNTRIED, "no request made yet", now_ms())
+        self._refusal = ""
+        self._refused_at = 0
+        self._probe: Endpoint | None = None
+        self._events = 0
+        self._last_success = 0
+        self._begun = dict.fromkeys(Endpoint, 0)
+        self._recovered_ms = now_ms()
+        self._status = LinkStatus(LinkState.UNTRIED, "no request made yet", now_ms())
         self.outages = 0
         self._on_recovery: list[Callable[[], None]] = []
 
+    @property
+    def status(self) -> LinkStatus:
+        """The state of the whole, now."""
+        return self._update()
+
+    def _update(self) -> LinkStatus:
+        state, reason, cause = self._judge()
+        since_ms = self._status.since_ms if self._status.state is state else self._now_ms()
+        self._status = LinkStatus(state, reason, since_ms, cause)
+        return self._status
+
     def on_recovery(self, callback: Callable[[], None]) -> None:
-        """Have ``callback`` called whenever an outage is over."""
+        """Have ``callback`` called whenever an outage of the link, or of telemetry alone, is over."""
         self._on_recovery.append(callback)
 
     def wait_ms(self, endpoint: Endpoint) -> int:
         """Return how long until an endpoint may be tried again; 0 for now."""
         return max(0, self._not_before_ms[endpoint] - self._now_ms(), self._refused_until_ms - self._now_ms())
 
+    def began(self, endpoint: Endpoint, *, timeout_ms: int) -> None:
+        """A request goes out. While the key is refused it is the one probe: the others wait for what becomes of it."""
+        self._begun[endpoint] = self._last_success
+        if self._refusals >= REFUSALS_MAX:
+            self._refused_until_ms = self._now_ms() + timeout_ms
+            self._probe = endpoint
+
     def succeeded(self, endpoint: Endpoint) -> None:
-        """An answer came that shows the cloud working, even if it was a refusal of what was sent."""
-        self._failures[endpoint] = 0
-        self._not_before_ms[endpoint] = 0
+        """An answer came that shows the endpoint working, even if it was a refusal of what was sent."""
+        before, was = self._update(), self.health[endpoint]
         self._refusals = 0
         self._refused_until_ms = 0
-        before = self.status
-        if before.state is not LinkState.UP:
-            now_ms = self._now_ms()
-            self.status = LinkStatus(LinkState.UP, "", now_ms)
-            if before.state is not LinkState.UNTRIED and now_ms - before.since_ms >= OUTAGE_MS_MIN:
-                self.outages += 1
-                for callback in self._on_recovery:
-                    callback()
+        self._not_before_ms[endpoint] = 0
+        self._last_success = self._count()
+        if was.state is not EndpointState.WORKING:
+            self.health[endpoint] = Health(EndpointState.WORKING, self._now_ms())
+        self._end_outage(before, self._update(), was if endpoint is Endpoint.TELEMETRY else None)
 
-    def failed(self, endpoint: Endpoint, reason: str, *, retry_after_s: float | None = None) -> None:
+    def _end_outage(self, before: LinkStatus, after: LinkStatus, telemetry: Health | None) -> None:
+        now_ms = self._now_ms()
+        lost = {LinkState.DOWN, LinkState.KEY_REFUSED}
+        is_link_back = before.state in lost and after.state not in lost and now_ms - before.since_ms >= OUTAGE_MS_MIN
+        self.outages += is_link_back
+        is_back = is_link_back or (
+            telemetry is not None
+            and telemetry.state is EndpointState.FAILING
+            and now_ms - max(telemetry.since_ms, self._recovered_ms) >= OUTAGE_MS_MIN
+        )
+        if is_back:
+            self._recovered_ms = now_ms
+            for callback in self._on_recovery:
+                callback()
+
+    def failed(
+        self,
+        endpoint: Endpoint,
+        reason: str,
+        *,
+        cause: Cause = Cause.NO_CONNECTION,
+        retry_after_s: float | None = None,
+    ) -> None:
         """No usable answer came: wait, longer each time, and at least as long as the server asked."""
-        self._put_off(endpoint, retry_after_s)
-        self._enter(LinkState.DOWN, reason)
+        was = self.health[endpoint]
+        wait_s = full_jitter_s(was.failures, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S, rng=self._rng)
+        self._not_before_ms[endpoint] = self._now_ms() + int((wait_s + (retry_after_s or 0.0)) * 1000) + 1
+        self._note(endpoint, reason, cause)
 
-    def throttled(self, endpoint: Endpoint, wait_s: float) -> None:
+    def _note(self, endpoint: Endpoint, reason: str, cause: Cause) -> None:
+        was, number = self.health[endpoint], self._count()
+        is_first = was.state is not EndpointState.FAILING
+        self.health[endpoint] = Health(
+            EndpointState.FAILING,
+            self._now_ms() if is_first else was.since_ms,
+            reason,
+            cause,
+            was.failures + 1,
+            is_own=cause not in _UNANSWERED or self._last_success > self._begun[endpoint],
+            began=number if is_first else was.began,
+            last=number,
+        )
+        self._update()
+
+    def throttled(self, endpoint: Endpoint, reason: str, wait_s: float) -> None:
         """The server said 429: it works, but this endpoint must wait, and a little longer than was asked."""
         wait_ms = int(wait_s * 1000 * self._rng.uniform(1.0, 1.1))
         self._not_before_ms[endpoint] = self._now_ms() + wait_ms
+        was = self.health[endpoint]
+        since_ms = was.since_ms if was.state is EndpointState.THROTTLED else self._now_ms()
+        self.health[endpoint] = Health(EndpointState.THROTTLED, since_ms, reason, failures=was.failures)
 
     def refused(self, endpoint: Endpoint, reason: str) -> None:
-        """The key was refused: after a few times in a row, probe slowly; all endpoints wait."""
+        """The key was refused: after a few times in a row, all endpoints wait, and one probes ever more slowly."""
+        if self._refusals >= REFUSALS_MAX and endpoint is not self._probe:
+            # It was on its way when the others were refused: no further probe.
+            self._note(endpoint, reason, Cause.KEY_REFUSED)
+            return
         self._refusals += 1
-        if self._refusals >= REFUSALS_MAX:
-            self._refused_until_ms = self._now_ms() + int(REFUSED_PROBE_S * 1000 * self._rng.uniform(0.9, 1.1))
-            self._enter(LinkState.KEY_REFUSED, reason)
-        else:
-            self.failed(endpoint, reason)
+        self._refusal = reason
+        self._probe = None
+        if self._refusals < REFUSALS_MAX:
+            self.failed(endpoint, reason, cause=Cause.KEY_REFUSED)
+            return
+        probe_s = REFUSED_PROBES_S[min(self._refusals - REFUSALS_MAX, len(REFUSED_PROBES_S) - 1)]
+        self._refused_until_ms = self._now_ms() + int(probe_s * 1000 * self._rng.uniform(0.9, 1.1))
+        self._note(endpoint, reason, Cause.KEY_REFUSED)
+        self._refused_at = self._events
 
     def unprovisioned(self) -> None:
         """The hub has no key."""
-        self._enter(LinkState.UNPROVISIONED, "the hub has no key")
+        self._has_key = False
+        self._update()
 
     def provisioned(self) -> None:
         """The hub has a key: where it had none, everything begins."""
-        if self.status.state is LinkState.UNPROVISIONED:
+        if not self._has_key:
+            self._has_key = True
             self._refusals = 0
             self._refused_until_ms = 0
-            self._enter(LinkState.UNTRIED, "no request made yet")
+            self._last_success = 0
+            self.health = dict.fromkeys(Endpoint, Health(EndpointState.UNTRIED, self._now_ms()))
+        self._update()
 
-    def _put_off(self, endpoint: Endpoint, retry_after_s: float | None) -> None:
-        wait_s = full_jitter_s(self._failures[endpoint], base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S, rng=self._rng)
-        if retry_after_s is not None:
-            wait_s += retry_after_s
-        self._failures[endpoint] += 1
-        self._not_before_ms[endpoint] = self._now_ms() + int(wait_s * 1000) + 1
+    def _count(self) -> int:
+        self._events += 1
+        return self._events
 
-    def _enter(self, state: LinkState, reason: str) -> None:
-        since_ms = self.status.since_ms if self.status.state is state else self._now_ms()
-        self.status = LinkStatus(state, reason, since_ms)
+    def _judge(self) -> tuple[LinkState, str, Cause | None]:
+        if not self._has_key:
+            return LinkState.UNPROVISIONED, "the hub has no key", None
+        failing = [health for endpoint, health in self.health.items() if self.is_failing(endpoint)]
+        is_way_lost = any(not health.is_own and health.last > self._refused_at for health in failing)
+        if self._refusals >= REFUSALS_MAX and not is_way_lost:
+            return LinkState.KEY_REFUSED, self._refusal, Cause.KEY_REFUSED
+        if not failing:
+            return (LinkState.UP, "", None) if self._last_success else (LinkState.UNTRIED, "no request made yet", None)
+        if any(not health.is_own for health in failing):
+            worst = max((health for health in failing if not health.is_own), key=lambda health: health.last)
+            return LinkState.DOWN, worst.reason, worst.cause
+        is_partly = self._last_success > max(health.began for health in failing)
+        # Of those that fail while others work, telemetry is what people miss; it is the first of the endpoints.
+        worst = failing[0] if is_partly else max(failing, key=lambda health: health.last)
+        return LinkState.DEGRADED if is_partly else LinkState.DOWN, worst.reason, worst.cause
+
+    def is_failing(self, endpoint: Endpoint) -> bool:
+        """Tell whether an endpoint fails now: what failed for want of a connection is over once another has one."""
+        health = self.health[endpoint]
+        return (
+            health.state is EndpointState.FAILING
+            and (health.is_own or health.last > self._last_success)
+            and self._now_ms() < self._not_before_ms[endpoint] + STALE_MS
+        )

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from yarl import URL
 
-from agent.errors import CloudUnavailable
+from agent.errors import Cause, CloudUnavailable
 
 LOCATION_CHARS_MAX = 8192
 """Longer than the signed URLs of any object storage; a server's request line ends about there."""
@@ -30,7 +30,9 @@ def target_of(url: URL, location: str) -> URL:
     """
     text = location.strip()
     if not text or len(text) > LOCATION_CHARS_MAX:
-        raise CloudUnavailable("redirected without an address; check what is on the way to the cloud")
+        raise CloudUnavailable(
+            "redirected without an address; check what is on the way to the cloud", cause=Cause.WRONG_ADDRESS
+        )
     # Bytes that are no UTF-8 come as surrogates (PEP 383).
     sendable = _UNSENDABLE.sub(lambda match: quote(match[0].encode("utf-8", "surrogateescape"), safe=""), text)
     try:
@@ -38,11 +40,15 @@ def target_of(url: URL, location: str) -> URL:
         # All parts are looked at here, since the library takes some of them apart only when they are asked for.
         origin, user, host, port = target.origin(), target.user, target.host, target.port
     except (ValueError, TypeError) as error:
-        raise CloudUnavailable(f"redirected to an address that cannot be read ({error})") from error
+        raise CloudUnavailable(
+            f"redirected to an address that cannot be read ({error})", cause=Cause.WRONG_ADDRESS
+        ) from error
     if not host or not port:
-        raise CloudUnavailable("redirected to an address without a host")
+        raise CloudUnavailable("redirected to an address without a host", cause=Cause.WRONG_ADDRESS)
     if user is not None or target.password is not None:
-        raise CloudUnavailable(f"redirected to {origin} with a password in the address, which is not followed")
+        raise CloudUnavailable(
+            f"redirected to {origin} with a password in the address, which is not followed", cause=Cause.WRONG_ADDRESS
+        )
     if target.scheme != "https" and not (target.scheme == url.scheme and host == url.host):
-        raise CloudUnavailable(f"redirected to {origin}, which is not https")
+        raise CloudUnavailable(f"redirected to {origin}, which is not https", cause=Cause.WRONG_ADDRESS)
     return target.with_fragment(None) if target.raw_fragment else target

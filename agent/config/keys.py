@@ -112,7 +112,7 @@ KEYS: tuple[Key, ...] = (
         example="/etc/climahub/ca.pem",
     ),
     Key("cloud.request_timeout_s", number(1, 300, "s"), 30, "a DSL line under load needs seconds; a dead one must end"),
-    Key("cloud.gzip", choice("auto", "off"), "auto", '"auto" compresses until the server refuses it'),
+    Key("cloud.gzip", choice("auto", "off"), "auto", '"auto" compresses until the server refuses it or fails on it'),
     Key(
         "cloud.settings_poll_interval_s",
         number(60, DAY_S, "s"),

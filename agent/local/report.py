@@ -92,7 +92,7 @@ def _clock(clock: Clock, timekeeper: Timekeeper | None, now_ms: int) -> ClockSta
 def _link(client: CloudClient, now_ms: int) -> LinkReport:
     link = client.link
     since_s = (now_ms - link.status.since_ms) // 1000
-    return LinkReport(link.status.state, link.status.reason, since_s, link.outages, client.compression.value)
+    return LinkReport(link.status.state, link.status.reason, since_s, link.outages, client.compression.state.value)
 
 
 def _outbox(outbox: Outbox | None, clock: Clock, intake: Intake, uplink: Uplink, problem: str) -> OutboxReport:

@@ -167,7 +167,7 @@ async def test_a_refused_key_is_probed_slowly_while_sampling_goes_on(cloud: Clou
     hub.report(*(20 + n / 100 for n in range(20)))
     await until(lambda: hub.status().outbox.pending == 21)
     assert len(cloud.requests) == asked
-    assert hub.hub.client.wait_s(endpoints.Endpoint.TELEMETRY) > 800
+    assert hub.hub.client.wait_s(endpoints.Endpoint.TELEMETRY) > 5
     assert KEY not in str(hub.status())
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cloud.answers import RETRY_AFTER_S_MAX, problem, retry_after_s
-from agent.errors import ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
+from agent.cloud.endpoints import Endpoint
+from agent.errors import Cause, ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
 
 NOON = "Sun, 29 Mar 2026 12:00:00 GMT"
 NOON_MS = 1_774_785_600_000
@@ -87,9 +88,11 @@ def test_a_date_that_no_calendar_has_says_nothing(text: str) -> None:
     assert wait_s("Sun, 29 Mar 2026 12:02:00 GMT", date=text, now_utc_ms=NOON_MS) == 120.0
 
 
-def told(status: int, body: bytes = b"", **headers: str) -> ClimahubError:
+def told(
+    status: int, body: bytes = b"", *, endpoint: Endpoint = Endpoint.COMMANDS_ACK, **headers: str
+) -> ClimahubError:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return problem("POST /v1/telemetry", status, body, named, now_utc_ms=None)
+    return problem(endpoint, status, body, named, now_utc_ms=None)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 415, 422])
@@ -97,7 +100,7 @@ def test_what_is_refused_for_good(status: int) -> None:
     error = told(status, b'{"error":"validation_error","message":"value is missing","more":1}')
     assert isinstance(error, Refused)
     assert (error.status, error.code) == (status, "validation_error")
-    assert str(error) == f"POST /v1/telemetry was answered {status}: value is missing"
+    assert str(error) == f"POST /v1/commands/ack was answered {status}: value is missing"
 
 
 @pytest.mark.parametrize("body", [b"<html>blocked</html>", b"[]", b'"no"', b"null"])
@@ -116,6 +119,25 @@ def test_a_proxys_word_on_size_and_encoding_counts(status: int) -> None:
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 422])
 def test_a_refusal_may_come_without_a_body(status: int) -> None:
     assert isinstance(told(status), Refused)
+
+
+@pytest.mark.parametrize(
+    "endpoint", [Endpoint.TELEMETRY, Endpoint.SETTINGS_GET, Endpoint.SETTINGS_PUT, Endpoint.COMMANDS_PENDING]
+)
+def test_a_404_where_nothing_is_named_is_about_the_address(endpoint: Endpoint) -> None:
+    error = told(404, endpoint=endpoint)
+    assert isinstance(error, CloudUnavailable)
+    assert error.cause is Cause.WRONG_ADDRESS
+    assert "check cloud.base_url" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"), [(500, Cause.SERVER_ERROR), (503, Cause.SERVER_ERROR), (405, Cause.UNUSABLE_ANSWER)]
+)
+def test_what_a_person_has_to_look_at_differs(status: int, cause: Cause) -> None:
+    error = told(status)
+    assert isinstance(error, CloudUnavailable)
+    assert error.cause is cause
 
 
 def test_the_key_is_refused() -> None:
@@ -162,13 +184,13 @@ def test_not_modified_is_no_redirect() -> None:
 def test_a_refusal_is_read_member_by_member(body: bytes, code: str, message: str) -> None:
     error = told(400, body)
     assert isinstance(error, Refused)
-    assert (error.code, str(error)) == (code, f"POST /v1/telemetry was answered 400{message}")
+    assert (error.code, str(error)) == (code, f"POST /v1/commands/ack was answered 400{message}")
 
 
 def test_what_a_server_says_is_made_harmless() -> None:
     said = json.dumps({"error": "x\x1b", "message": "quota\x1b]0;title\x07\nERROR made up\u202e"}).encode()
     error = told(403, said)
-    assert str(error) == "POST /v1/telemetry was answered 403: quota\\x1b]0;title\\x07 ERROR made up\\u202e"
+    assert str(error) == "POST /v1/commands/ack was answered 403: quota\\x1b]0;title\\x07 ERROR made up\\u202e"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +213,7 @@ def test_what_a_server_says_is_made_harmless() -> None:
 def test_any_body_of_an_error_is_survived(body: bytes) -> None:
     error = told(503, body)
     assert isinstance(error, CloudUnavailable)
-    assert str(error) == "POST /v1/telemetry was answered 503"
+    assert str(error) == "POST /v1/commands/ack was answered 503"
 
 
 def test_words_of_the_server_are_cut_and_hold_no_key() -> None:

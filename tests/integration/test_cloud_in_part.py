@@ -1,0 +1,87 @@
+"""A cloud that works in part: one endpoint fails, a middlebox spoils compressed bodies, the address is wrong."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiohttp import hdrs, web
+
+from agent.cloud import endpoints
+from agent.refcloud import faults
+from agent.refcloud.contract import Endpoint
+from tests.integration.conftest import Cloud, MakeHub, until
+
+READINGS = [20 + n / 100 for n in range(50)]
+
+Meddle = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+
+
+async def fronted(meddle: Meddle) -> Cloud:
+    """Return a cloud with something on the way to it that answers in its place where it likes."""
+    cloud = Cloud()
+    make = cloud.reference.application
+
+    @web.middleware
+    async def middleware(
+        request: web.Request, handler: Callable[..., Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        return await meddle(request) or await handler(request)
+
+    def application() -> web.Application:
+        made = make()
+        made.middlewares.insert(0, middleware)
+        return made
+
+    cloud.reference.application = application  # type: ignore[method-assign]
+    await cloud.up()
+    return cloud
+
+
+async def hang(request: web.Request) -> web.StreamResponse | None:
+    if request.headers.get(hdrs.CONTENT_ENCODING) == "gzip":
+        await asyncio.sleep(60)
+    return None
+
+
+async def fail(request: web.Request) -> web.StreamResponse | None:
+    return web.Response(status=502) if request.headers.get(hdrs.CONTENT_ENCODING) == "gzip" else None
+
+
+async def reset(request: web.Request) -> web.StreamResponse | None:
+    if request.headers.get(hdrs.CONTENT_ENCODING) == "gzip" and request.transport is not None:
+        request.transport.abort()
+        await asyncio.sleep(60)
+    return None
+
+
+@pytest.mark.parametrize("meddle", [hang, fail, reset])
+async def test_readings_get_past_what_spoils_compressed_bodies(make_hub: MakeHub, meddle: Meddle) -> None:
+    cloud = await fronted(meddle)
+    hub = make_hub(cloud.url, config_text="request_timeout_s = 1")
+    hub.start()
+    hub.report(*READINGS)
+    await until(lambda: len(cloud.stored) == 50)
+    await hub.end()
+    await cloud.down()
+
+
+async def test_a_wrong_address_is_not_stormed(cloud: Cloud, make_hub: MakeHub) -> None:
+    hub = make_hub(f"{cloud.url}/v1")
+    hub.start()
+    hub.report(*READINGS)
+    await until(lambda: hub.status().outbox.being_resent)
+    await until(lambda: hub.status().link.state == "down")
+    assert "check cloud.base_url" in hub.status().link.reason
+    # An answer that is judged as a failure puts the next try off.
+    assert hub.hub.client.wait_s(endpoints.Endpoint.TELEMETRY) > 0
+    assert hub.status().outbox.pending == 50
+
+
+async def test_telemetry_that_fails_alone_is_not_hidden_by_what_works(cloud: Cloud, make_hub: MakeHub) -> None:
+    cloud.faults(faults.Rule(faults.Status(status=500), endpoint=Endpoint.TELEMETRY))
+    hub = make_hub(cloud.url)
+    hub.start()
+    hub.report(*READINGS)
+    await until(lambda: cloud.answered(Endpoint.COMMANDS_PENDING) and cloud.answered(Endpoint.TELEMETRY))
+    await until(lambda: hub.status().link.state == "degraded")
+    assert "POST /v1/telemetry was answered 500" in hub.status().link.reason
