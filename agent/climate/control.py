@@ -200,6 +200,11 @@ class Control:
         # Of another boot nobody knows how long ago it was.
         self.beliefs: dict[str, Belief] = dict(found.beliefs) if found.boot_id == moment.boot_id else {}
         self.last: HouseStep | None = None
+        self._begun_ms = moment.now_ms
+        is_measured, away_ms = kept.away(found, moment)
+        # What the time of day will say of the absence, once it is known.
+        self._left_utc_ms = None if is_measured or found.utc_ms is None else found.utc_ms + away_ms
+        self._short_lives = found.short_lives + 1
         self.minds: dict[str, ZoneMind] = {}
         for zone_settings in settings.zones:
             saved = found.zones.get(zone_settings.zone_id)
@@ -214,6 +219,7 @@ class Control:
             observed: The latest reading of each sensor that has any.
             zone: The house's time zone.
         """
+        self._measure_absence(moment)
         before = self.state
         dt_s = min(house.DT_S_MAX, max(0.0, (moment.now_ms - before.at_ms) / 1000.0))
         minds = tuple(self.minds.values())
@@ -257,6 +263,15 @@ class Control:
             )
         self.state, self.last = made.state, made
         return made
+
+    def _measure_absence(self, moment: Moment) -> None:
+        """Correct what was taken up without the time, as soon as the time is known."""
+        if self._left_utc_ms is None or moment.utc_ms is None:
+            return
+        more_ms = moment.utc_ms - (moment.now_ms - self._begun_ms) - self._left_utc_ms
+        self._left_utc_ms = None
+        if more_ms > 0:
+            self.state = kept.aged(self.state, more_ms, self._begun_ms, moment.now_ms)
 
     def _fuse(
         self,
@@ -323,4 +338,5 @@ class Control:
             {zone_id: mind.learned for zone_id, mind in self.minds.items()},
             self.beliefs,
             moment,
+            0 if moment.now_ms - self._begun_ms >= kept.SHORT_LIFE_S * 1000 else self._short_lives,
         )

@@ -1,7 +1,8 @@
 """Protects what is switched: minimum on and off times, and how often it may start in an hour. Pure.
 
-Everything counts on the boot's monotonic clock. A guard that comes from the disk has just stopped, whatever it says:
-nobody knows what happened since, and a compressor that restarts against its pressure is ruined.
+Everything counts on the boot's monotonic clock. Equipment that may have run since its guard was written counts as
+stopped at the latest moment at which it can have: a compressor that restarts against its pressure is ruined. Equipment
+that cannot have run goes on resting: an agent that is restarted over and over must not begin each rest anew.
 """
 
 import msgspec
@@ -44,22 +45,74 @@ def just_stopped(now_ms: int, starts_ms: tuple[int, ...] = ()) -> Guard:
     return Guard(is_on=False, changed_ms=now_ms, starts_ms=starts_ms)
 
 
-def restored(saved: Guard, *, saved_ms: int, now_ms: int, is_same_boot: bool) -> Guard:
+NOTED_MS = 5000
+"""Equipment that rests on over a restart starts no sooner than this: by then this life has written that it is about to.
+A supply that breaks down as the compressor starts would else start it again at each boot, without a rest."""
+
+
+class Absence(msgspec.Struct, frozen=True):
+    """The time between the writing of a guard and the next life of the agent.
+
+    Attributes:
+        shift_ms: Makes of a boot time as it was written the latest one that it can be on the clock of now.
+        off_ms: Since when everything has been off, on the clock of now, at the latest.
+        written_ms: When the guard was written, on the clock of now, at the latest.
+        lived_ms: How long the agent may have gone on after that; `None` where nobody knows.
+    """
+
+    shift_ms: int
+    off_ms: int
+    written_ms: int
+    lived_ms: int | None
+
+
+def may_have_run(saved: Guard, limits: GuardLimits, absence: Absence) -> bool:
+    """Return whether equipment can have been started after its guard was written, and that was not written any more."""
+    if absence.lived_ms is None:
+        return True
+    then = _shifted(saved, limits, absence)
+    earliest_ms = absence.written_ms
+    if then.is_on:
+        earliest_ms = max(earliest_ms, then.changed_ms + round((limits.min_on_s + limits.min_off_s) * 1000))
+    earliest_ms += wait_to_start_ms(then, limits, earliest_ms)
+    return earliest_ms - absence.written_ms < absence.lived_ms
+
+
+def restored(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
     """Return a guard as it has to be taken after a restart of the agent.
 
-    The starts that were written down keep their age; after a reboot the clock began anew, so they count as old as they
-    were when they were written. One start that was not written down any more is assumed.
+    Where it may have been started without that being written down, one start is assumed and it has just stopped. The
+    starts that were written down keep their age, and get older by what is known of the absence.
 
     Args:
         saved: From the disk.
-        saved_ms: Boot time at which it was written.
-        now_ms: Boot time now.
-        is_same_boot: Whether both are of one boot.
+        limits: Of the equipment.
+        absence: Since it was written.
     """
-    shift_ms = 0 if is_same_boot else now_ms - saved_ms
-    starts = [min(start_ms + shift_ms, now_ms) for start_ms in saved.starts_ms]
-    # An agent that is restarted over and over starts nothing that would trim them.
-    return just_stopped(now_ms, (*starts, now_ms)[-STARTS_MAX:])
+    then = _shifted(saved, limits, absence)
+    if may_have_run(saved, limits, absence):
+        # An agent that is restarted over and over starts nothing that would trim them.
+        return just_stopped(absence.off_ms, (*then.starts_ms, absence.off_ms)[-limits.starts_per_hour_max :])
+    if then.is_on:
+        return just_stopped(absence.off_ms, then.starts_ms)
+    soonest_ms = absence.off_ms + NOTED_MS - round(limits.min_off_s * 1000)
+    return msgspec.structs.replace(then, changed_ms=max(then.changed_ms, soonest_ms))
+
+
+def _shifted(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
+    """Return a guard as it was when it was written, on the clock of now."""
+    starts = saved.starts_ms[-limits.starts_per_hour_max :]
+    return Guard(
+        saved.is_on,
+        min(saved.changed_ms + absence.shift_ms, absence.off_ms),
+        tuple([min(start_ms + absence.shift_ms, absence.off_ms) for start_ms in starts]),
+    )
+
+
+def with_one_start_left(guard: Guard, limits: GuardLimits) -> Guard:
+    """Return a guard that may start once in this hour, as soon as it has rested."""
+    room = limits.starts_per_hour_max - 1
+    return msgspec.structs.replace(guard, starts_ms=guard.starts_ms[max(0, len(guard.starts_ms) - room) :])
 
 
 def wait_to_start_ms(guard: Guard, limits: GuardLimits, now_ms: int) -> int:

@@ -38,7 +38,7 @@ class HouseState(msgspec.Struct, frozen=True):
         zones: In the order of the settings.
         source: The shared source; unused where there is none.
         at_ms: Boot time of the last step.
-        direction: What the home did last: heat or cool; OFF where nobody knows, and a rest comes before either.
+        direction: What the home did last: heat or cool; OFF where nobody knows, and a rest comes before cooling.
         acted_ms: When any output was on last; `None` for never.
     """
 
@@ -161,6 +161,9 @@ def _direction(
 ) -> tuple[HvacAction, str]:
     """Return what the home may do now, and why not where it may not do what is wanted."""
     if chosen is _OFF or chosen is state.direction or acted_ms is None:
+        return chosen, ""
+    if state.direction is _OFF and chosen is HvacAction.HEAT:
+        # Nobody knows what it did last. The equipment's minimum off times protect it; a cold home waits for no more.
         return chosen, ""
     rest_ms = acted_ms + round(settings.source.changeover_s * 1000) - now_ms
     if rest_ms > 0:

@@ -16,7 +16,7 @@ import msgspec
 from agent.climate.control import Control, Observed
 from agent.climate.holds import Program
 from agent.climate.house import HouseStep
-from agent.climate.kept import Kept
+from agent.climate.kept import SHORT_LIFE_S, Kept
 from agent.climate.model import Moment
 from agent.climate.settings import ClimateSettings
 from agent.errors import Corrupt, StorageFull
@@ -53,6 +53,11 @@ HUNG_S = 60.0
 UNHEARD_S = 2000.0
 """A sensor of the configuration that has said nothing for so long is not there or has another name: relayed ones are
 asked to report every 900 s at least, and one report may be lost."""
+
+KEEP_YOUNG_S = 60.0
+KEEP_OLD_S = 900.0
+"""So often it is written even if nothing happens: how long things have lasted has to survive an agent that is restarted
+over and over. The first is for lives shorter than `kept.SHORT_LIFE_S`, the second spares the card."""
 
 KEEP_AFTER_S = 1.0
 KEEP_RETRY_S = 10.0
@@ -205,7 +210,7 @@ class Climate:
             self.output_problem = problem
 
     def _note(self, made: HouseStep) -> None:
-        """Report what the watches have noticed, and see to it that starts and lost sensors are written down."""
+        """Report what the watches have noticed, and see to it that what was switched and lost is written down."""
         for mind, state in zip(self.control.minds.values(), made.state.zones, strict=True):
             zone_id, problem = mind.settings.zone_id, state.problem
             if problem and self._noticed.get(zone_id) != problem:
@@ -213,8 +218,9 @@ class Climate:
                 _log.warning("%s: %s", zone_id, problem)
             self._noticed[zone_id] = problem
         kept = (
-            made.state.source.guard.starts_ms,
-            *((zone.guard.starts_ms, zone.lost_ms is None) for zone in made.state.zones),
+            made.state.direction,
+            *(guard.changed_ms for guard in (made.state.source.guard, made.state.source.stage2, made.state.source.aux)),
+            *((zone.guard.changed_ms, zone.lost_ms is None, zone.frost_ms is None) for zone in made.state.zones),
             *(mind.program for mind in self.control.minds.values()),
         )
         if kept != self._kept_last:
@@ -238,7 +244,10 @@ class Climate:
 
     async def _keep_keeping(self) -> None:
         while True:
-            await self._to_keep.wait()
+            is_young = self._clock.monotonic_ms() - self._made_ms < SHORT_LIFE_S * 1000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KEEP_YOUNG_S if is_young else KEEP_OLD_S):
+                    await self._to_keep.wait()
             await asyncio.sleep(KEEP_AFTER_S)
             self._to_keep.clear()
             try:

@@ -152,7 +152,9 @@ def wish(
     value_c = inputs.room.value_c
     known_c = inputs.coldest_c if value_c is None else inputs.room.coldest_c
     is_frost = _is_frost(state, settings, known_c)
-    frost_ms = None if not is_frost else now_ms if state.frost_ms is None else state.frost_ms
+    frost_ms = now_ms if is_frost and state.frost_ms is None else state.frost_ms
+    if known_c is not None and not is_frost:
+        frost_ms = None
     # One sensor says frost, another one that it is too hot: whichever lies, a little heat does the least harm.
     is_torn = is_frost and _is_hot(settings, inputs.room)
     lost_ms = None if value_c is not None else now_ms if state.lost_ms is None else state.lost_ms

@@ -1,12 +1,9 @@
 """Weeks of a heated home with everything going wrong: no rule is broken, no room is cold; planted bugs are found."""
 
-import msgspec
 import pytest
 
-from agent.climate import guard, kept, zone
-from agent.climate.guard import Guard, GuardLimits
-from agent.climate.house import HouseState, just_started
-from agent.climate.settings import ClimateSettings
+from agent.climate import guard, zone
+from agent.climate.guard import Absence, Guard, GuardLimits
 from agent.rehearsal.heating_year import Year
 
 
@@ -31,15 +28,10 @@ def test_a_guard_that_does_not_guard_is_found(rule: str, monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 def test_a_restart_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(saved: Guard, *, saved_ms: int, now_ms: int, is_same_boot: bool) -> Guard:
-        del saved, saved_ms, is_same_boot
-        return guard.just_stopped(now_ms - 10_000_000)
+    def forgetful(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
+        del saved, limits
+        return guard.just_stopped(absence.off_ms - 10_000_000)
 
-    def careless(settings: ClimateSettings, now_ms: int) -> HouseState:
-        # Without the rest before heat and cool, which is longer than the minimum off time and hides the bug.
-        return msgspec.structs.replace(just_started(settings, now_ms), acted_ms=None)
-
-    monkeypatch.setattr(kept, "just_started", careless)
     monkeypatch.setattr(guard, "restored", forgetful)
     found = [text for seed in (1, 4) for text in Year(seed, days=10).run().broken]
     assert any("minimum off time" in text for text in found)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from agent.climate.guard import (
     HOUR_MS,
     STARTS_MAX,
+    Absence,
     Guard,
     GuardLimits,
     allowed,
@@ -15,6 +16,7 @@ from agent.climate.guard import (
     switched,
     wait_to_start_ms,
     wait_to_stop_ms,
+    with_one_start_left,
 )
 
 LIMITS = GuardLimits(min_on_s=180.0, min_off_s=300.0, starts_per_hour_max=3)
@@ -43,7 +45,16 @@ def test_no_wish_and_no_restart_breaks_a_rule(steps: list[tuple[int, bool, str]]
             if mishap == "reboot":
                 boot_at_ms = true_ms - 20_000
             now_ms = true_ms - boot_at_ms
-            guard = restored(kept, saved_ms=kept_ms, now_ms=now_ms, is_same_boot=mishap == "restart")
+            # A reboot knows that it was written before the boot, and no more.
+            absence = (
+                Absence(0, now_ms, kept_ms, now_ms - kept_ms)
+                if mishap == "restart"
+                else Absence(-kept_ms, now_ms, 0, None)
+            )
+            guard = restored(kept, limits, absence)
+            # The next life writes down what it begins with, if it can.
+            if is_wanted:
+                kept, kept_ms = guard, now_ms
         now_ms = true_ms - boot_at_ms
         may, why = allowed(guard, limits, now_ms, is_wanted=is_wanted)
         assert bool(why) == (may != is_wanted)
@@ -104,10 +115,36 @@ def test_the_starts_of_an_hour_are_counted() -> None:
 
 def test_after_a_reboot_old_starts_count_as_old_as_they_were_written() -> None:
     saved = Guard(is_on=True, changed_ms=9_000_000, starts_ms=(8_000_000, 9_000_000))
-    after = restored(saved, saved_ms=9_000_000, now_ms=20_000, is_same_boot=False)
-    assert after == Guard(is_on=False, changed_ms=20_000, starts_ms=(-980_000, 20_000, 20_000))
-    same = restored(saved, saved_ms=9_000_000, now_ms=9_060_000, is_same_boot=True)
-    assert same == Guard(is_on=False, changed_ms=9_060_000, starts_ms=(8_000_000, 9_000_000, 9_060_000))
+    # It may have stopped, and started once more.
+    after = restored(saved, LIMITS, Absence(-9_000_000, 20_000, 0, None))
+    assert after == Guard(is_on=False, changed_ms=20_000, starts_ms=(-1_000_000, 0, 20_000))
+    same = restored(saved, LIMITS, Absence(0, 9_060_000, 9_000_000, 60_000))
+    assert same == Guard(is_on=False, changed_ms=9_060_000, starts_ms=(8_000_000, 9_000_000))
+
+
+@pytest.mark.parametrize(
+    ("now_ms", "changed_ms", "starts_ms"),
+    [(300_000, 100_000, (5,)), (400_000, 105_000, (5,)), (400_001, 400_001, (5, 400_001)), (70_000, 70_000, (5,))],
+    ids=["rests yet", "has rested now, and notes it first", "may have run", "a clock that ran backwards"],
+)
+def test_what_cannot_have_run_rests_on_over_a_restart(now_ms: int, changed_ms: int, starts_ms: tuple[int, ...]) -> None:
+    """Else an agent that crashes every few minutes would begin its rest anew each time, and never heat."""
+    saved = Guard(is_on=False, changed_ms=100_000, starts_ms=(5,))
+    written_ms = min(101_000, now_ms)
+    absence = Absence(0, now_ms, written_ms, now_ms - written_ms)
+    assert restored(saved, LIMITS, absence) == Guard(False, changed_ms, starts_ms)
+
+
+def test_what_was_on_may_have_started_again_only_after_its_minimum_times() -> None:
+    saved = Guard(is_on=True, changed_ms=100_000, starts_ms=(100_000,))
+    assert restored(saved, LIMITS, Absence(0, 580_000, 101_000, 479_000)) == Guard(False, 580_000, (100_000,))
+    assert restored(saved, LIMITS, Absence(0, 580_001, 101_000, 479_001)) == Guard(False, 580_001, (100_000, 580_001))
+
+
+@pytest.mark.parametrize(("starts_max", "left"), [(1, ()), (2, (2,)), (3, (1, 2)), (4, (1, 2))])
+def test_one_start_can_be_left(starts_max: int, left: tuple[int, ...]) -> None:
+    guard = with_one_start_left(Guard(False, 0, (1, 2)), GuardLimits(0.0, 0.0, starts_max))
+    assert guard == Guard(False, 0, left)
 
 
 def test_a_switch_to_what_it_is_already_changes_nothing() -> None:
@@ -117,9 +154,9 @@ def test_a_switch_to_what_it_is_already_changes_nothing() -> None:
 
 def test_a_day_of_restarts_leaves_no_more_starts_than_count() -> None:
     guard = just_stopped(0)
+    at_once = GuardLimits(0.0, 0.0, STARTS_MAX)
     for now_ms in range(10_000, 24 * HOUR_MS, 10_000):
-        guard = restored(guard, saved_ms=now_ms - 1, now_ms=now_ms, is_same_boot=True)
+        guard = restored(guard, at_once, Absence(0, now_ms, now_ms - 1, 1))
     assert len(guard.starts_ms) == STARTS_MAX
-    assert guard.starts_ms[-1] == now_ms
-    most = GuardLimits(0.0, 0.0, STARTS_MAX)
-    assert wait_to_start_ms(guard, most, now_ms) == HOUR_MS - (STARTS_MAX - 1) * 10_000
+    # As soon as it may not have started any more, none is assumed: it would never start again.
+    assert HOUR_MS - 10_000 > now_ms - guard.starts_ms[-1] > 0

@@ -12,6 +12,7 @@ from agent.climate.model import Mode, Moment
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.climate.source import SourceState
 from agent.climate.zone import ZoneState
+from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction
 
 H_MS = 3_600_000
@@ -49,7 +50,7 @@ def test_the_pump_runs_on_after_a_restart_as_after_any_stop() -> None:
 
 @pytest.mark.parametrize(
     ("boot", "is_known", "lost_h"),
-    [("next", False, 48.0), ("next", True, 53.0), ("b", False, 53.0)],
+    [("next", False, 48.0 + 20 / 3600), ("next", True, 53.0), ("b", False, 53.0)],
     ids=["reboot", "reboot that knows the time", "restart"],
 )
 def test_how_long_a_sensor_has_been_lost_outlives_a_restart(boot: str, *, is_known: bool, lost_h: float) -> None:
@@ -63,7 +64,7 @@ def test_how_long_a_sensor_has_been_lost_outlives_a_restart(boot: str, *, is_kno
     again = restarted(control, Moment("b", first_ms + 48 * H_MS, UTC_MS + 48 * H_MS), moment)
     lost_ms = again.state.zones[0].lost_ms
     assert lost_ms is not None
-    assert (now_ms - lost_ms) / H_MS == lost_h
+    assert (now_ms - lost_ms) / H_MS == pytest.approx(lost_h)
     reasons = [again.step(Moment(boot, now_ms + round(h * H_MS), None), {}).reasons[0] for h in (0, 72 - lost_h)]
     assert "for 72 h" not in reasons[0]
     assert "for 72 h" in reasons[1]
@@ -134,7 +135,7 @@ def test_a_clock_that_was_set_back_makes_no_loss_shorter() -> None:
     assert again.state.zones[0].lost_ms == -H_MS
 
 
-@pytest.mark.parametrize(("boot", "now_ms", "older_ms"), [("b", 110_000, 0), ("next", 5000, 95_000)])
+@pytest.mark.parametrize(("boot", "now_ms", "older_ms"), [("b", 110_000, 0), ("next", 5000, 100_000)])
 def test_the_starts_of_every_piece_of_equipment_outlive_a_restart(boot: str, now_ms: int, older_ms: int) -> None:
     heat_pump = home(SourceKind.HEAT_PUMP)
     zones = (msgspec.structs.replace(heat_pump.zones[0], can_cool=True),)
@@ -149,6 +150,7 @@ def test_the_starts_of_every_piece_of_equipment_outlive_a_restart(boot: str, now
                 action=HvacAction.COOL,
                 direction=HvacAction.COOL,
                 mean_duty=0.2,
+                acted_ms=80_000,
             ),
         ),
         source=SourceState(source, stage2, aux, needy_s=900.0, is_valve_on=True),
@@ -157,22 +159,31 @@ def test_the_starts_of_every_piece_of_equipment_outlive_a_restart(boot: str, now
     after = restarted(control, Moment("b", 100_000, None), Moment(boot, now_ms, None)).state
 
     def rested(number: int) -> Guard:
-        return Guard(False, now_ms, (100 * number - older_ms, 200 * number - older_ms, now_ms))
+        starts = (100 * number - older_ms, 200 * number - older_ms)
+        # Nobody knows how long the last boot went on: what was off may have been started.
+        if boot != "b":
+            return Guard(False, now_ms, (*starts, now_ms))
+        # In this boot it cannot have: what was off rests on, what was on has just stopped.
+        return Guard(False, 90_000 if number % 2 else now_ms, starts)
 
     (kept,) = after.zones
     assert kept == ZoneState(
-        rested(1), law=LawState(integral=0.4), direction=HvacAction.COOL, mean_duty=0.2, acted_ms=now_ms
+        rested(1),
+        law=LawState(integral=0.4),
+        direction=HvacAction.COOL,
+        mean_duty=0.2,
+        acted_ms=80_000 if boot == "b" else now_ms,
     )
     # The relays have fallen off, the valve's as well; the pump runs on.
     assert after.source == SourceState(rested(2), rested(3), rested(4), stopped_ms=now_ms)
-    # Nobody knows what was on last: a rest comes before either.
-    assert (after.direction, after.acted_ms) == (HvacAction.OFF, now_ms)
+    # It cooled until now: only heating needs a rest.
+    assert (after.direction, after.acted_ms) == (HvacAction.COOL, 100_000 if boot == "b" else now_ms)
 
 
 def test_a_start_that_was_written_with_a_later_time_than_its_file_is_as_new_as_can_be() -> None:
     saved = Kept("b", 1000, {"z": KeptZone(Program(), guard=Guard(False, 9000, (500, 9000)))})
     (zone,) = Control(home(), saved, Moment("next", 2000, None)).state.zones
-    assert zone.guard.starts_ms == (1500, 2000, 2000)
+    assert zone.guard.starts_ms == (-500, 2000, 2000)
 
 
 def test_a_zone_that_nobody_has_told_anything_does_what_it_can() -> None:
@@ -184,3 +195,121 @@ def test_a_zone_that_nobody_has_told_anything_does_what_it_can() -> None:
         made.step(Moment("b", minute * 60_000, None), {"t": Observed(30.0, minute * 60_000)}) for minute in range(9)
     ]
     assert step[-1].demand.zones == {"z": HvacAction.COOL}
+
+
+def both() -> ClimateSettings:
+    """Return a home with a heat pump that heats and cools."""
+    heat_pump = home(SourceKind.HEAT_PUMP)
+    zones = (msgspec.structs.replace(heat_pump.zones[0], can_cool=True),)
+    return msgspec.structs.replace(heat_pump, zones=zones)
+
+
+class Lives:
+    """A cold home whose agent dies over and over, and what its oracle sees of it on true time."""
+
+    def __init__(self, settings: ClimateSettings, value_c: float = 11.0) -> None:
+        self.value_c = value_c
+        self.true_ms = 0
+        self.heated_s = 0.0
+        self.oracle = SafetyOracle(settings)
+        self._settings = settings
+        self.kept = Kept()
+        self._boot_ms, self._boots = -30_000, 0
+
+    def live(self, seconds: int, *, is_reboot: bool, knows_time: bool = False, down_s: int = 5) -> float | None:
+        """Live for so long and die; return how long it took to heat."""
+        self.true_ms += down_s * 1000
+        if is_reboot:
+            self._boots, self._boot_ms = self._boots + 1, self.true_ms
+            self.true_ms += 20_000
+        control, first_s = Control(self._settings, self.kept, self._moment(knows_time)), None
+        for second in range(0, seconds, 10):
+            moment = self._moment(knows_time)
+            made = control.step(moment, {"t": Observed(self.value_c, moment.now_ms)})
+            self.oracle.applied(made.demand, self.true_ms)
+            is_heating = HvacAction.HEAT in made.demand.zones.values()
+            self.heated_s += 10.0 * is_heating
+            if is_heating and first_s is None:
+                first_s = float(second)
+            # What changes is on the disk before the next decision, and all else once a minute.
+            self.kept = control.to_keep(moment)
+            self.true_ms += 10_000
+        self.oracle.killed(self.true_ms)
+        return first_s
+
+    def _moment(self, knows_time: bool) -> Moment:
+        utc_ms = UTC_MS + self.true_ms if knows_time else None
+        return Moment(f"boot {self._boots}", self.true_ms - self._boot_ms, utc_ms)
+
+
+@pytest.mark.parametrize("is_reboot", [False, True])
+@pytest.mark.parametrize("knows_time", [False, True])
+def test_a_hub_that_was_heating_goes_on_after_its_minimum_off_time(*, is_reboot: bool, knows_time: bool) -> None:
+    lives = Lives(both())
+    assert lives.live(3600, is_reboot=False) is not None
+    first_s = lives.live(3600, is_reboot=is_reboot, knows_time=knows_time)
+    assert first_s is not None
+    assert first_s <= 300.0
+    assert lives.oracle.broken == {}
+
+
+def test_a_hub_that_was_cooling_rests_before_it_heats() -> None:
+    lives = Lives(both(), value_c=30.0)
+    lives.kept = Kept("boot 0", 0, {"z": KeptZone(Program(mode=Mode.AUTO), direction=HvacAction.COOL)})
+    lives.live(7200, is_reboot=False)
+    assert lives.oracle.starts["source"]
+    lives.value_c = 3.0
+    first_s = lives.live(3600, is_reboot=True)
+    assert first_s == 600.0
+    assert lives.oracle.broken == {}
+
+
+@pytest.mark.parametrize(
+    ("life_s", "is_reboot", "share"),
+    [(540, False, 0.3), (240, False, 0.05), (60, False, 0.04), (540, True, 0.3), (120, True, 0.05), (20, True, 0.01)],
+)
+def test_a_hub_that_dies_over_and_over_heats_all_the_same(life_s: int, share: float, *, is_reboot: bool) -> None:
+    lives = Lives(both())
+    begun_ms = lives.true_ms
+    while lives.true_ms - begun_ms < 6 * H_MS:
+        lives.live(life_s, is_reboot=is_reboot)
+    assert lives.heated_s * 1000 >= share * 6 * H_MS
+    assert lives.oracle.broken == {}
+
+
+@pytest.mark.parametrize(("away_h", "walls_are_known"), [(2, True), (30, False)])
+def test_once_the_time_is_known_it_is_known_how_long_the_hub_was_away(away_h: int, *, walls_are_known: bool) -> None:
+    control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
+    for minute in range(60):
+        control.step(
+            Moment("b", minute * 60_000, UTC_MS), {"t": Observed(17.0 if minute == 0 else 21.0, minute * 60_000)}
+        )
+    (zone,) = control.state.zones
+    started = msgspec.structs.replace(zone.guard, starts_ms=(H_MS,))
+    control.state = msgspec.structs.replace(
+        control.state, zones=(msgspec.structs.replace(zone, guard=started, frost_ms=0),)
+    )
+    again = restarted(control, Moment("b", H_MS, UTC_MS), Moment("next", 20_000, None))
+    assert again.state.zones[0].frost_ms == -H_MS
+    away_ms = away_h * H_MS
+    again.step(Moment("next", 80_000, UTC_MS + away_ms + 60_000), {"t": Observed(21.0, 80_000)})
+    (after,) = again.state.zones
+    assert after.guard.starts_ms == (20_000 - away_ms, 20_000)
+    assert after.walls_c is not None
+    assert (after.walls_c < 20.0) is walls_are_known
+
+
+def test_how_long_it_has_been_freezing_outlives_a_restart() -> None:
+    """ "35 % from the second day on" began anew with each restart."""
+    control = Control(home(), Kept(), Moment("b", 0, None))
+    for hours in range(31):
+        control.step(Moment("b", hours * H_MS, None), {"t": Observed(2.0, hours * H_MS)})
+    again = restarted(control, Moment("b", 30 * H_MS, None), Moment("next", 20_000, None))
+    for seconds in range(0, 70, 10):
+        # No sensor has been heard yet.
+        again.step(Moment("next", 20_000 + seconds * 1000, None), {})
+    again.step(Moment("next", 90_000, None), {"t": Observed(2.0, 90_000)})
+    (zone,) = again.state.zones
+    assert zone.is_frost
+    assert zone.frost_ms is not None
+    assert (90_000 - zone.frost_ms) / H_MS > 29.9
