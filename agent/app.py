@@ -82,6 +82,8 @@ class Hub:
         clock = world.clock
         storage = config.storage
         self.faults = Faults(clock.monotonic_ms)
+        for problem in world.problems:
+            self.faults.add("storage", problem)
         self.link = Link(now_ms=clock.monotonic_ms, rng=world.rng)
         self.client = CloudClient(
             world.session,

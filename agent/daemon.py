@@ -5,13 +5,14 @@ Imported by the daemon only, so it must stay light: no click, no rich, no simula
 
 import asyncio
 import ctypes
+import errno
 import functools
 import logging
 import os
 import random
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent import __version__, app, config, world
@@ -44,6 +45,9 @@ EXIT_ALREADY_RUNNING = 75
 
 LEDGER_NAME = "quotas"
 
+_MISPLACED = {errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
+"""Why a directory cannot be made where the path is at fault, not the disk."""
+
 
 def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
     """Run the hub; return the exit code."""
@@ -51,10 +55,9 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
         settings = config.load(config_path, environ=environ)
         log.set_up(settings.log.level, settings.log.format, now_ms=SystemClock(trust_wall_clock=True).monotonic_ms)
         storage = settings.storage
-        for directory in (storage.state_dir, storage.run_dir):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        with lock.hold(storage.state_dir):
-            asyncio.run(_run(settings, environ))
+        problems = _made(storage.state_dir, storage.run_dir)
+        with lock.hold(storage.state_dir, storage.run_dir):
+            asyncio.run(_run(settings, environ, problems))
     except (ConfigInvalid, HalError) as error:
         return _refuse(EXIT_CONFIG, error)
     except lock.AlreadyRunning as error:
@@ -65,6 +68,25 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
     return 0
 
 
+def _made(*directories: Path) -> list[str]:
+    """Make directories; return in words what is wrong with them. A disk that fails keeps no hub from heating.
+
+    Raises:
+        OSError: One is not there and may not be made, or something else has its name: the configuration is wrong.
+    """
+    problems = []
+    for directory in directories:
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        except OSError as error:
+            if error.errno in _MISPLACED:
+                raise
+        if problem := Disk().problem_of(directory):
+            problems.append(f"{problem}; until then this hub works from memory")
+            _log.error("%s", problems[-1])
+    return problems
+
+
 def _refuse(code: int, reason: object) -> int:
     sys.stderr.write(f"climahub: {reason}\n")
     return code
@@ -73,8 +95,9 @@ def _refuse(code: int, reason: object) -> int:
 class _Lives:
     """The lives of the hub in this process: after a factory reset or a simulated reboot it begins another."""
 
-    def __init__(self, settings: Config, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Config, environ: Mapping[str, str], problems: Sequence[str] = ()) -> None:
         self._settings = settings
+        self._problems = problems
         self._environ = environ
         self._disk = Disk()
         self._worker = ThreadWorker("storage")
@@ -107,7 +130,7 @@ class _Lives:
                         outlives=world.OUTLIVES_RESET,
                     )
                 )
-            except (StorageFull, Corrupt) as error:
+            except (StorageFull, Corrupt, OSError) as error:
                 # The key is barred: nothing that is left is ever sent.
                 _log.error("a factory reset is not complete: %s", error)
             await self._one_life()
@@ -157,6 +180,7 @@ class _Lives:
                     running=self._running(),
                     installer=world.installer_for(settings.board),
                     timekeeper=self._machine_clock,
+                    problems=self._problems,
                 ),
             )
             _give_back_memory()
@@ -169,8 +193,8 @@ def _is_reboot_simulated(settings: Config) -> bool:
     return settings.board.name != "linux" if how == "auto" else how == "simulated"
 
 
-async def _run(settings: Config, environ: Mapping[str, str]) -> None:
-    lives = _Lives(settings, environ)
+async def _run(settings: Config, environ: Mapping[str, str], problems: Sequence[str]) -> None:
+    lives = _Lives(settings, environ, problems)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, lives.stop)
     await lives.run()

@@ -55,6 +55,10 @@ class StorageFull(Transient):
     """The disk has no room. What is in memory stays there; free some space."""
 
 
+class ReadFailed(StorageFull):
+    """The disk does not give a file's content now. It may be whole: try again before giving it up."""
+
+
 class RebootFailed(Transient):
     """The host does not restart: nobody to ask, not allowed, or something keeps it up."""
 

@@ -66,6 +66,7 @@ class World(msgspec.Struct, frozen=True):
         installer: Of images of the whole system; `None` where there can be none.
         timekeeper: How the machine knows the time, and who tells it; `None` where the clock is always right (a demo).
         begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
+        problems: What was wrong with its directories at the start, in words.
     """
 
     board: Board
@@ -86,6 +87,7 @@ class World(msgspec.Struct, frozen=True):
     running: Running | None = None
     installer: ImageInstaller | None = None
     timekeeper: Timekeeper | None = None
+    problems: Sequence[str] = ()
 
 
 def make_board(config: BoardConfig, clock: Clock) -> Board:
@@ -159,9 +161,6 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     """Return the board with the radio that the configuration names; the board as it is where it names none.
 
     zigpy is imported by the radio itself, on its own thread, once it starts.
-
-    Raises:
-        OSError: A file of the radio can neither be used nor put aside.
     """
     zigbee = config.zigbee
     if zigbee.port == "none":

@@ -329,6 +329,11 @@ class Control:
         """Put a zone's new program in force."""
         self.minds[zone_id].program = program
 
+    def take_up(self, zone_id: str, program: Program, learned: Learned) -> None:
+        """Put in force what a zone had been told, and had taught, before the start."""
+        mind = self.minds[zone_id]
+        mind.program, mind.learned = program, learned
+
     def to_keep(self, moment: Moment) -> Kept:
         """Return what is to be written down."""
         return kept.to_keep(

@@ -19,10 +19,10 @@ from agent.climate.house import HouseStep
 from agent.climate.kept import SHORT_LIFE_S, Kept
 from agent.climate.model import Moment
 from agent.climate.settings import ClimateSettings
-from agent.errors import Corrupt, StorageFull
+from agent.errors import StorageFull
 from agent.foundation.clock import Clock
-from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
+from agent.foundation.durable_file import DurableFile
 from agent.foundation.finishing import finished
 from agent.foundation.worker import Worker
 from hal.errors import HalError
@@ -103,12 +103,18 @@ class Climate:
             add_fault: Told of what a technician should know of.
         """
         self.settings = settings
-        self._path = directory / FILE_NAME
+        self._file = DurableFile(
+            directory / FILE_NAME,
+            disk=disk,
+            bytes_max=FILE_BYTES_MAX,
+            written_bytes_max=KEPT_BYTES_MAX,
+            decode=_decode,
+            loss="the zones begin anew, at their first setpoints and without schedules",
+        )
         self._outputs = outputs
         self._observed = observed
         self._timezone = timezone
         self._clock = clock
-        self._disk = disk
         self._worker = worker
         self._unheard = unheard
         self._unheard_told: Sequence[str] = ()
@@ -118,6 +124,7 @@ class Climate:
         self._zone_name = "UTC"
         self._to_keep = asyncio.Event()
         self._told = asyncio.Event()
+        self._told_zones: set[str] = set()
         self._kept_last: object = None
         self._noticed: dict[str, str] = {}
         self.file_problem = ""
@@ -154,6 +161,7 @@ class Climate:
             KeyError: There is no such zone.
         """
         self.control.tell(zone_id, program)
+        self._told_zones.add(zone_id)
         self._to_keep.set()
         self._told.set()
 
@@ -167,6 +175,7 @@ class Climate:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_control())
                 group.create_task(self._keep_keeping())
+                group.create_task(self._file.settle(self._worker, self._take_up))
         finally:
             # A stop cancels again each second: slow outputs must not be left on for that.
             try:
@@ -253,7 +262,7 @@ class Climate:
             try:
                 await self._write()
             except (StorageFull, OSError) as error:
-                problem = str(error) if isinstance(error, StorageFull) else f"{self._path}: {error.strerror}"
+                problem = str(error) if isinstance(error, StorageFull) else f"{self._file.path}: {error.strerror}"
                 if not self.file_problem:
                     _log.error("what the zones were told is not kept over a restart: %s", problem)
                 self.file_problem = f"what the zones were told is not kept over a restart: {problem}"
@@ -264,15 +273,25 @@ class Climate:
 
     async def _write(self) -> None:
         data = msgspec.json.encode(self.control.to_keep(self.moment()))
-        await self._worker.run(lambda: self._disk.write(self._path, data))
+        await self._worker.run(lambda: self._file.write(data))
 
     def _read(self) -> Kept:
-        try:
-            data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
-            return Kept() if data is None else msgspec.json.decode(data, type=Kept)
-        except (Corrupt, *UNREADABLE) as error:
-            aside = self._disk.quarantine(self._path)
-            self.file_problem = f"{FILE_NAME} could not be read ({error}); it is kept as {aside.name}"
+        found = self._file.read()
+        if self._file.problem:
+            self.file_problem = self._file.problem
             self._add_fault(self.file_problem)
-            _log.error("%s; zones begin anew", self.file_problem)
-            return Kept()
+        return found or Kept()
+
+    def _take_up(self, found: Kept) -> None:
+        """Put in force what the disk has given at last, but for zones that were told something since."""
+        for zone_id, saved in found.zones.items():
+            if zone_id in self.control.minds and zone_id not in self._told_zones:
+                self.control.take_up(zone_id, saved.program, saved.learned)
+        _log.warning("%s could be read after all: the zones do what they were told", FILE_NAME)
+        self.file_problem = ""
+        self._to_keep.set()
+        self._told.set()
+
+
+def _decode(data: bytes) -> Kept:
+    return msgspec.json.decode(data, type=Kept)

@@ -11,13 +11,17 @@ empties it; then every slot counts as used at the moment of the boot, since no e
 Only `FREE_AT_BOOT` are free at once; so many are held back at all other times, so that the limit holds over a reboot.
 """
 
+import logging
 import mmap
+import os
 import struct
 from array import array
 from collections.abc import Callable
 from pathlib import Path
 
 from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
+
+_log = logging.getLogger(__name__)
 
 MARGIN_MS = 100
 """Added to each window: two clocks that differ by 0.1 % still agree on who is within it."""
@@ -49,7 +53,7 @@ class Ledger:
             count += quota.limit
         size = _HEADER_BYTES + 8 * count
         header = struct.pack(f"<{_HEADER_BYTES}s", f"climahub quotas 1 {boot_id}".encode())
-        self._memory: mmap.mmap | bytearray = _mapped(path, size) if path else bytearray(size)
+        self._memory: mmap.mmap | bytearray = (path and _mapped(path, size)) or bytearray(size)
         self._slots = memoryview(self._memory)[_HEADER_BYTES:].cast("q")
         if self._memory[:_HEADER_BYTES] != header:
             self._begin(count)
@@ -69,10 +73,17 @@ class Ledger:
         return self._slots[start : start + QUOTAS[endpoint].limit - FREE_AT_BOOT.get(endpoint, 0)]
 
 
-def _mapped(path: Path, size: int) -> mmap.mmap:
-    with path.open("a+b") as file:
-        file.truncate(size)
-        return mmap.mmap(file.fileno(), size)
+def _mapped(path: Path, size: int) -> mmap.mmap | None:
+    """Map a file; `None` where there can be none: then a crash of the agent forgets the account, and no more."""
+    try:
+        with path.open("a+b") as file:
+            file.truncate(size)
+            # A page that the file system has no room for would end the process (SIGBUS, mmap(2)) when it is written.
+            os.posix_fallocate(file.fileno(), 0, size)
+            return mmap.mmap(file.fileno(), size)
+    except (OSError, ValueError) as error:
+        _log.warning("the account of the cloud's quotas is kept in memory only: %s: %s", path, error)
+        return None
 
 
 class SlidingWindow:

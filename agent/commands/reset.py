@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.errors import ConfigInvalid, Corrupt, StorageFull
+from agent.errors import ConfigInvalid, Corrupt, ReadFailed, StorageFull
 from agent.foundation import lock
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
@@ -46,6 +46,7 @@ def read(state_dir: Path, disk: Disk) -> Resets | None:
 
     Raises:
         Corrupt: The file cannot be read. It is written atomically, so the disk is at fault.
+        ReadFailed: The disk does not give it now.
     """
     path = state_dir / FILE_NAME
     data = disk.read(path, bytes_max=FILE_BYTES_MAX)
@@ -75,7 +76,7 @@ def usable_key(state_dir: Path, disk: Disk, read_key: Callable[[], str]) -> str 
     """
     try:
         resets = read(state_dir, disk)
-    except Corrupt as error:
+    except (Corrupt, ReadFailed) as error:
         _log.error("no key is used: %s", error)
         return None
     if resets is None:
@@ -113,18 +114,18 @@ def finish(state_dir: Path, disk: Disk, *, key_file: Path | None, outlives: froz
         outlives: Names of further files that stay; they hold no secret.
 
     Raises:
-        StorageFull: The disk refuses.
+        StorageFull, OSError: The disk refuses.
         Corrupt: See `read`.
     """
     resets = read(state_dir, disk)
     if resets is None or resets.is_erased:
         return False
     for path in sorted(state_dir.iterdir()):
-        if path.is_file() and path.name not in {FILE_NAME, lock.FILE_NAME, *outlives}:
+        if (path.is_symlink() or not path.is_dir()) and path.name not in {FILE_NAME, lock.FILE_NAME, *outlives}:
             disk.remove(path)
     if key_file is not None:
         # A credential of systemd or a file in /etc cannot be removed; the key is barred all the same.
-        with contextlib.suppress(OSError, Corrupt):
+        with contextlib.suppress(OSError, Corrupt, ReadFailed):
             key = disk.read(key_file, bytes_max=KEY_FILE_BYTES_MAX) or b""
             if is_barred(resets, key.decode(errors="replace").strip()):
                 disk.remove(key_file)

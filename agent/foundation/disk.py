@@ -3,17 +3,24 @@
 Nobody else in the agent renames or fsyncs. All methods block: call them through a `Worker`, or before the loop runs.
 """
 
+import contextlib
 import errno
 import os
+import shutil
+import stat
 from pathlib import Path
 
-from agent.errors import Corrupt, StorageFull
+from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.operations import OnOperation, Operation, unhindered
 
 QUARANTINED_MAX = 4
 """How many unreadable copies of one file are kept for the technician; the oldest makes room."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+_NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV}
+"""What open(2) says of a ring of symbolic links, a directory, a socket and a device that is not there: no file whose
+content could be read later. Every other error may pass."""
 
 
 class Disk:
@@ -23,18 +30,25 @@ class Disk:
         self.on_operation = on_operation
 
     def read(self, path: Path, *, bytes_max: int) -> bytes | None:
-        """Return the content of ``path``, or `None` where there is no such file.
+        """Return the content of ``path``, or `None` where there is no such file. Waits for no pipe and no device.
 
         Raises:
-            Corrupt: The file is larger than ``bytes_max``, or the disk cannot read it.
+            Corrupt: It is no regular file, or larger than ``bytes_max``.
+            ReadFailed: The disk does not give it now: an error of the medium, or no permission.
         """
         try:
-            with path.open("rb") as file:
+            # Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise Corrupt(f"{path} is no regular file")
                 data = file.read(bytes_max + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Corrupt(f"{path} cannot be read ({error.strerror}); check the disk with fsck") from error
+            if error.errno in _NO_FILE:
+                raise Corrupt(f"{path} is no regular file ({error.strerror})") from error
+            raise ReadFailed(f"{path} cannot be read ({error.strerror}); check the disk with fsck") from error
         if len(data) > bytes_max:
             raise Corrupt(f"{path} is larger than the {bytes_max} bytes that it may have")
         return data
@@ -54,9 +68,9 @@ class Disk:
         temporary = path.with_name(path.name + ".new")
         try:
             self.on_operation(Operation.WRITE, path.name)
-            if is_secret:
-                # One that a power cut has left keeps its rights when it is opened again.
-                temporary.unlink(missing_ok=True)
+            if is_secret or not _is_file_or_absent(temporary):
+                # One that a power cut has left keeps its rights when it is opened again; a pipe would be waited for.
+                _clear(temporary)
             mode = 0o600 if is_secret else 0o666
             with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
                 file.write(data)
@@ -67,7 +81,8 @@ class Disk:
             temporary.replace(path)
             self._sync_directory(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             if error.errno in _FULL:
                 raise StorageFull(f"no room on the disk to write {path}; free some space") from error
             raise
@@ -79,19 +94,50 @@ class Disk:
         self._sync_directory(path)
 
     def quarantine(self, path: Path) -> Path:
-        """Move an unreadable file aside, keeping at most `QUARANTINED_MAX` copies, and return its new name."""
+        """Move what cannot be read aside, keeping at most `QUARANTINED_MAX` copies, and return its new name.
+
+        Raises:
+            OSError: The disk refuses.
+        """
         places = [path.with_name(f"{path.name}.corrupt-{number}") for number in range(1, QUARANTINED_MAX + 1)]
-        free = next((place for place in places if not place.exists()), None)
-        target = free or min(places, key=lambda place: place.stat().st_mtime_ns)
+        free = next((place for place in places if not os.path.lexists(place)), None)
+        target = free or min(places, key=lambda place: place.lstat().st_mtime_ns)
         self.on_operation(Operation.RENAME, path.name)
+        if free is None and (target.is_dir() or path.is_dir()):
+            # rename(2) replaces a file by a file only.
+            _clear(target)
         path.replace(target)
         self._sync_directory(path)
         return target
 
+    def try_quarantine(self, path: Path) -> str:
+        """Move what cannot be read aside if the disk lets us; return in words where it is now. Raises nothing."""
+        try:
+            return f"it is kept as {self.quarantine(path).name}"
+        except OSError as error:
+            return f"it cannot be put aside ({error.strerror})"
+
     def free_bytes(self, directory: Path) -> int:
         """Return the room that an ordinary user has left on the file system of ``directory``."""
-        stat = os.statvfs(directory)
-        return stat.f_bavail * stat.f_frsize
+        room = os.statvfs(directory)
+        return room.f_bavail * room.f_frsize
+
+    def problem_of(self, directory: Path) -> str:
+        """Return why nothing can be kept in ``directory`` as it stands; empty where nothing is known against it."""
+        try:
+            room = os.statvfs(directory)
+        except OSError as error:
+            return f"{directory} cannot be used ({error.strerror}); check the disk with fsck"
+        if room.f_flag & os.ST_RDONLY:
+            return f"the file system of {directory} is read-only; check the disk with fsck, then mount it again"
+        if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+            return f"this user may not read and write {directory}; check whose it is"
+        if room.f_bavail == 0:
+            return f"the disk of {directory} is full; free some space"
+        # Some file systems do not count: both are 0 there.
+        if room.f_files and room.f_favail == 0:
+            return f"the disk of {directory} has no room for another file (no free inode); remove some files"
+        return ""
 
     def _sync_directory(self, path: Path) -> None:
         self.on_operation(Operation.FSYNC_DIRECTORY, path.name)
@@ -100,3 +146,18 @@ class Disk:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _is_file_or_absent(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return True
+
+
+def _clear(path: Path) -> None:
+    """Make a name free, whatever has it: a link is removed, not what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

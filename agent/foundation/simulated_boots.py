@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.errors import Corrupt, RebootFailed
+from agent.errors import Corrupt, ReadFailed, RebootFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
@@ -88,7 +88,7 @@ class Boots:
         try:
             data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
             return _Boot() if data is None else msgspec.json.decode(data, type=_Boot)
-        except (Corrupt, *UNREADABLE) as error:
+        except (Corrupt, ReadFailed, *UNREADABLE) as error:
             _log.warning("the count of simulated boots begins anew: %s", error)
             return _Boot()
 
@@ -113,6 +113,6 @@ class RestartingHost(Systemd):
         _log.warning("restarting, which is simulated on this board: %s", reason)
         try:
             self._boots.boot()
-        except OSError as error:
-            raise RebootFailed(f"the boot cannot be counted: {error.strerror}") from error
+        except (OSError, StorageFull) as error:
+            raise RebootFailed(f"the boot cannot be counted: {error}") from error
         self._begin_anew()

@@ -7,9 +7,8 @@ from typing import Unpack
 
 import msgspec
 
-from agent.errors import Corrupt
-from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
+from agent.foundation.durable_file import DurableFile
 from agent.foundation.worker import Worker
 from agent.ota.lifecycle import Details, Event, Post, Record, after, queued
 
@@ -21,32 +20,39 @@ _decode = msgspec.json.Decoder(Record).decode
 
 
 class Book:
-    """The record of one hub's updates. All methods that await may raise `StorageFull`: nothing has changed then."""
+    """The record of one hub's updates. All methods that await may raise `StorageFull`: nothing has changed then.
+
+    Attributes:
+        record: The present one.
+        is_blind: What was under way before is not known, the file and its copy being lost.
+    """
 
     def __init__(self, directory: Path, *, disk: Disk, worker: Worker) -> None:
-        self._path = directory / FILE_NAME
-        self._disk = disk
+        self._file = DurableFile(
+            directory / FILE_NAME,
+            disk=disk,
+            bytes_max=FILE_BYTES_MAX,
+            decode=_decode,
+            loss="which offers were refused, and whether updates are held, is forgotten",
+        )
         self._worker = worker
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
         self.record = Record()
+        self.is_blind = False
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called after each change."""
         self._listeners.append(listener)
 
-    async def load(self) -> Path | None:
-        """Read the file; return where an unreadable one was put aside."""
-
-        def read() -> tuple[Record, Path | None]:
-            try:
-                data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
-                return (Record() if data is None else _decode(data)), None
-            except (Corrupt, *UNREADABLE):
-                return Record(), self._disk.quarantine(self._path)
-
-        self.record, aside = await self._worker.run(read)
-        return aside
+    async def load(self) -> str:
+        """Read the file, as long as the disk needs for that; return what was wrong with it, empty for nothing."""
+        found = await self._worker.run(self._file.read)
+        read: list[Record] = [] if found is None else [found]
+        await self._file.settle(self._worker, read.append)
+        self.is_blind = bool(self._file.problem) and not read
+        self.record = read[-1] if read else Record()
+        return self._file.problem
 
     async def advance(self, event: Event, **details: Unpack[Details]) -> Record:
         """Let an event happen; durable on return.
@@ -98,7 +104,7 @@ class Book:
             record = change(self.record)
             if record != self.record:
                 data = _encode(record)
-                await self._worker.run(lambda: self._disk.write(self._path, data))
+                await self._worker.run(lambda: self._file.write(data))
                 self.record = record
         self._tell()
         return record

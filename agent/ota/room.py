@@ -158,13 +158,12 @@ class Updates:
 
     async def run(self) -> None:
         """Work, until cancelled."""
-        aside = await self.book.load()
-        if aside is not None:
-            self._fault(f"the record of updates could not be read; it is kept as {aside}")
+        if problem := await self.book.load():
+            self._fault(problem)
         if self.is_unsigned_admitted:
             self._fault("UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): a checksum proves no origin")
         await self._read_slots()
-        await self.imaging.begin(is_blind=aside is not None)
+        await self.imaging.begin(is_blind=self.book.is_blind)
         await self._reconcile()
         await self.imaging.count_start()
         async with asyncio.TaskGroup() as group:

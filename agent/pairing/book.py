@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from agent.errors import Corrupt, StorageFull
-from agent.foundation.decoding import UNREADABLE
+from agent.errors import StorageFull
 from agent.foundation.disk import Disk
+from agent.foundation.durable_file import DurableFile
 from agent.foundation.worker import Worker
 from agent.pairing.lifecycle import Content, Record, Stage, Window
 
@@ -56,14 +56,20 @@ class Book:
             disk: Writes the file.
             worker: Where writing blocks.
         """
-        self._path = directory / FILE_NAME
-        self._disk = disk
+        self._file = DurableFile(
+            directory / FILE_NAME,
+            disk=disk,
+            bytes_max=FILE_BYTES_MAX,
+            decode=_decode,
+            loss="sensors register again, and those whose key was given by hand need it once more",
+            is_secret=True,
+        )
         self._worker = worker
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
-        self.file_problem = ""
         self.problem = ""
-        self.content = self._read()
+        self.content = self._file.read() or Content()
+        self.file_problem = self._file.problem
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called after each change."""
@@ -120,19 +126,20 @@ class Book:
     async def _write(self, content: Content) -> None:
         data = msgspec.json.format(msgspec.json.encode(_File(VERSION, dict(content.sensors), content.window)))
         try:
-            await self._worker.run(lambda: self._disk.write(self._path, data, is_secret=True))
+            await self._worker.run(lambda: self._file.write(data))
         except OSError as error:
-            raise StorageFull(f"the disk refused to write {self._path} ({error.strerror})") from error
+            raise StorageFull(f"the disk refused to write {self._file.path} ({error.strerror})") from error
 
-    def _read(self) -> Content:
-        try:
-            data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
-            return Content() if data is None else _decode(data)
-        except (Corrupt, *UNREADABLE) as error:
-            aside = self._disk.quarantine(self._path)
-            self.file_problem = f"{self._path.name} could not be read ({error}); it is kept as {aside.name}"
-            _log.warning("%s; sensors register again", self.file_problem)
-            return Content()
+    async def settle(self) -> None:
+        """Go on asking for a file that the disk did not give; return at once where it was read."""
+        await self._file.settle(self._worker, self._take_up)
+
+    def _take_up(self, found: Content) -> None:
+        """Know what the disk has given at last, beside what has happened since: an identity is never replaced."""
+        met = {device: record for device, record in self.content.sensors.items() if device not in found.sensors}
+        self.content = Content({**found.sensors, **met}, self.content.window or found.window)
+        self.file_problem = ""
+        self._tell()
 
 
 def _decode(data: bytes) -> Content:

@@ -275,6 +275,7 @@ class Pairing:
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         if network is not None:
             loops["registering"] = lambda: self._register(network)
+            loops["pairing file"] = self._book.settle
         if radio is not None:
             loops["joining"] = lambda: self._listen(radio)
             loops["pairing"] = lambda: self._converge(radio)

@@ -15,9 +15,10 @@ import msgspec
 
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
-from agent.errors import CloudUnavailable, Corrupt, Refused, StorageFull, Throttled, Unauthorized
-from agent.foundation.decoding import UNREADABLE, members, object_of, value
+from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
+from agent.foundation.decoding import members, object_of, value
 from agent.foundation.disk import Disk
+from agent.foundation.durable_file import SEAL_BYTES, DurableFile
 from agent.foundation.worker import Worker
 from agent.model import SensorKind
 from agent.settings.model import DeviceSettings, Location, checked, merged
@@ -62,7 +63,13 @@ class SettingsSync:
             client: The way to the cloud.
             poll_interval_s: Between two questions to the cloud.
         """
-        self._path = directory / FILE_NAME
+        self._file = DurableFile(
+            directory / FILE_NAME,
+            disk=disk,
+            bytes_max=FILE_BYTES_MAX,
+            decode=_decoded,
+            loss="defaults are in force until the cloud answers, and changes that it has not taken yet are gone",
+        )
         self._disk = disk
         self._worker = worker
         self._client = client
@@ -75,6 +82,7 @@ class SettingsSync:
         self._problems: list[str] = []
         self._refusal = ""
         self._stored, is_whole = self._read()
+        self._first = self._stored
         self._kept = self._stored if is_whole else Stored()
         self._kinds = self._stored.settings.kinds
 
@@ -134,7 +142,7 @@ class SettingsSync:
             try:
                 await self._write(self._stored_with(changes, command_id))
             except OSError as error:
-                raise StorageFull(f"the disk refused to write {self._path} ({error.strerror})") from error
+                raise StorageFull(f"the disk refused to write {self._file.path} ({error.strerror})") from error
             self._to_push.set()
         return self._all()
 
@@ -181,6 +189,7 @@ class SettingsSync:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_pushing())
             group.create_task(self._keep_fetching())
+            group.create_task(self._file.settle(self._worker, self._take_up))
 
     async def _keep_pushing(self) -> None:
         while True:
@@ -259,35 +268,46 @@ class SettingsSync:
             _log.warning("settings are in force but not kept over a restart: %s", error)
 
     async def _write(self, stored: Stored) -> None:
-        if stored != self._stored:
-            before, self._stored = self._stored, stored
-            if stored.settings != before.settings:
-                self._kinds = stored.settings.kinds
-                for listener in self._listeners:
-                    listener(stored.settings)
+        self._put_in_force(stored)
         if stored == self._kept:
             return
         data = _encoded(stored)
-        if len(data) > FILE_BYTES_MAX:
+        if len(data) > FILE_BYTES_MAX - SEAL_BYTES:
             # What this agent does not know must not cost it what it knows: a larger file is not read again.
             data = _encoded(
                 msgspec.structs.replace(stored, settings=msgspec.structs.replace(stored.settings, unknown={}))
             )
-        await self._worker.run(lambda: self._disk.write(self._path, data))
+        await self._worker.run(lambda: self._file.write(data))
         self._kept = stored
+
+    def _put_in_force(self, stored: Stored) -> None:
+        before, self._stored = self._stored, stored
+        if stored.settings != before.settings:
+            self._kinds = stored.settings.kinds
+            for listener in self._listeners:
+                listener(stored.settings)
 
     def _read(self) -> tuple[Stored, bool]:
         """Return what the file holds, as far as it can be used, and whether that is all of it."""
-        try:
-            data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
-            stored, wrong = (Stored(), []) if data is None else _decoded(data)
-        except (Corrupt, *UNREADABLE) as error:
-            stored, wrong = Stored(), [str(error)]
+        found = self._file.read()
+        self._problems = [self._file.problem] if self._file.problem else []
+        stored, wrong = found or (Stored(), [])
         if wrong:
-            aside = self._disk.quarantine(self._path)
-            self._problems = [f"{self._path.name} could not be read ({'; '.join(wrong)}); it is kept as {aside.name}"]
-            _log.warning("%s; the rest of it is in force, and defaults until the cloud answers", self._problems[0])
+            aside = self._disk.try_quarantine(self._file.path)
+            self._problems.append(f"{FILE_NAME} could not be read ({'; '.join(wrong)}); {aside}")
+            _log.warning("%s; the rest of it is in force, and defaults until the cloud answers", self._problems[-1])
         return stored, not wrong
+
+    def _take_up(self, found: tuple[Stored, list[str]]) -> None:
+        """Put in force what the disk has given at last, but for what has come from the cloud or from here since."""
+        stored, self._problems = found
+        self._kept = stored
+        if self._stored != self._first:
+            pending = stored.pending | self._stored.pending
+            settings, _ = merged(self.current, pending)
+            stored = Stored(settings, pending, self._stored.applied or stored.applied)
+        self._put_in_force(stored)
+        self._to_push.set()
 
 
 def _encoded(stored: Stored) -> bytes:

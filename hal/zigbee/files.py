@@ -1,6 +1,7 @@
 """The radio's files, read and written off its loop, one write at a time."""
 
 import asyncio
+import contextlib
 import logging
 
 from hal.zigbee import keeping
@@ -60,14 +61,14 @@ class Files:
 
 
 def sensors_at_start(store: Store, boot_id: str) -> KeptSensors:
-    """Return the sensors that are known before the radio runs. Blocks.
-
-    Raises:
-        OSError: The file cannot be used, nor put aside.
-    """
+    """Return the sensors that are known before the radio runs; none where the disk fails. Blocks."""
     try:
         return keeping.decode_sensors(store.read(SENSORS_FILE), boot_id)
+    except OSError as error:
+        _log.error("%s cannot be read (%s); the sensors are asked anew", SENSORS_FILE, error)
+        return KeptSensors(boot_id)
     except FileUnreadable as error:
         _log.error("%s cannot be used (%s); it is put aside, and the sensors are asked anew", SENSORS_FILE, error)
-        store.put_aside(SENSORS_FILE)
+        with contextlib.suppress(OSError):
+            store.put_aside(SENSORS_FILE)
         return KeptSensors(boot_id)

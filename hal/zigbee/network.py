@@ -30,11 +30,7 @@ class ZigbeeNetwork:
     """A Zigbee stick and its sensors. The radio starts with the first call that waits for something."""
 
     def __init__(self, options: Options, surroundings: Surroundings) -> None:
-        """Read which sensors are known; the stick is not touched yet.
-
-        Raises:
-            OSError: The sensors' file can neither be used nor put aside.
-        """
+        """Read which sensors are known; the stick is not touched yet."""
         self._options = options
         self._surroundings = surroundings
         self._outlet = Outlet()

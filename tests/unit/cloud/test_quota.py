@@ -1,6 +1,8 @@
 """The account of quotas against an independent server that counts arrivals, over travel times, crashes and reboots."""
 
+import errno
 import itertools
+import os
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -230,3 +232,24 @@ def test_a_quota_of_one(hub: Hub) -> None:
     window = SlidingWindow(memoryview(bytearray(8)).cast("q"), Quota(1, 60), hub.now_ms)
     window.end(window.begin(timeout_ms=0))
     assert window.wait_ms() > WINDOW_MS
+
+
+@pytest.mark.parametrize("kind", ["directory", "no room", "no directory"])
+def test_an_account_that_cannot_be_kept_costs_no_more_than_the_account(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "quotas"
+    match kind:
+        case "directory":
+            path.mkdir()
+        case "no directory":
+            path = tmp_path / "absent" / "quotas"
+        case _:
+
+            def full(*_: int) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            monkeypatch.setattr(os, "posix_fallocate", full)
+    ledger = Ledger(path, "boot")
+    ledger.slots(PUT)[0] = 1
+    assert "in memory only" in caplog.text

@@ -2,11 +2,12 @@
 
 import errno
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from agent.errors import Corrupt, StorageFull
+from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.disk import QUARANTINED_MAX, Disk
 from agent.foundation.operations import Operation, unhindered
 
@@ -104,8 +105,105 @@ def test_read(tmp_path: Path) -> None:
     assert disk.read(tmp_path / "a", bytes_max=3) == b"123"
     with pytest.raises(Corrupt, match="larger than the 2 bytes"):
         disk.read(tmp_path / "a", bytes_max=2)
-    with pytest.raises(Corrupt, match="check the disk"):
-        disk.read(tmp_path, bytes_max=2)
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "socket", "ring of links", "device", "link to a device"])
+def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "climate.json"
+    match kind:
+        case "directory":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(str(path))
+        case "ring of links":
+            path.symlink_to(path)
+        case "device":
+            path = Path("/dev/zero")
+        case _:
+            path.symlink_to("/dev/zero")
+    with pytest.raises(Corrupt, match="no regular file"):
+        Disk().read(path, bytes_max=2)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EMFILE, errno.ENOTDIR, errno.ETIMEDOUT])
+def test_an_error_of_the_medium_says_nothing_about_the_content(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> int:
+        raise OSError(number, "broken")
+
+    monkeypatch.setattr(os, "open", failing)
+    with pytest.raises(ReadFailed, match="check the disk"):
+        Disk().read(tmp_path / "a", bytes_max=2)
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "ring of links"])
+@pytest.mark.parametrize("is_secret", [True, False])
+def test_what_stands_in_the_way_of_a_write_gives_way(tmp_path: Path, kind: str, is_secret: bool) -> None:
+    path = tmp_path / "climate.json.new"
+    match kind:
+        case "directory":
+            (path / "deep").mkdir(parents=True)
+        case "pipe":
+            os.mkfifo(path)
+        case _:
+            path.symlink_to(path)
+    Disk().write(tmp_path / "climate.json", b"1", is_secret=is_secret)
+    assert [each.name for each in tmp_path.iterdir()] == ["climate.json"]
+
+
+def test_directories_and_files_are_put_aside_by_turns(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for number in range(3 * QUARANTINED_MAX):
+        if number % 3:
+            path.write_bytes(b"broken")
+        else:
+            (path / "deep").mkdir(parents=True)
+        Disk().quarantine(path)
+    assert len(list(tmp_path.iterdir())) == QUARANTINED_MAX
+
+
+def test_what_cannot_be_put_aside_is_told_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"broken")
+    stuck = Disk(Stop(1, OSError(errno.EROFS, "Read-only file system")))
+    assert stuck.try_quarantine(path) == "it cannot be put aside (Read-only file system)"
+    assert Disk().try_quarantine(path) == "it is kept as a.corrupt-1"
+
+
+class Room:
+    """What statvfs(2) says of a file system."""
+
+    f_flag, f_bavail, f_files, f_favail = 0, 1, 1, 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("f_flag", os.ST_RDONLY, "read-only"),
+        ("f_bavail", 0, "is full; free some space"),
+        ("f_favail", 0, "no free inode"),
+        ("f_files", 0, ""),
+    ],
+)
+def test_what_is_wrong_with_a_directory_is_told(
+    tmp_path: Path, name: str, value: int, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room()
+    monkeypatch.setattr(os, "statvfs", lambda _: room)
+    assert Disk().problem_of(tmp_path) == ""
+    setattr(room, name, value)
+    found = Disk().problem_of(tmp_path)
+    assert problem in found if problem else found == ""
+
+
+def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "cannot be used (No such file or directory)" in Disk().problem_of(tmp_path / "absent")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "may not read and write" in Disk().problem_of(tmp_path)
 
 
 def test_remove_what_is_not_there(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +11,9 @@ from agent.foundation import lock
 _HOLDER = """
 import pathlib, sys
 from agent.foundation import lock
-held = lock.hold(pathlib.Path(sys.argv[1]))
-print("held", flush=True)
-sys.stdin.read()
+with lock.hold(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
 """
 
 
@@ -19,9 +21,11 @@ def test_a_second_agent_is_refused_until_the_first_is_gone(tmp_path: Path) -> No
     with (
         lock.hold(tmp_path),
         pytest.raises(lock.AlreadyRunning, match="stop it first"),
+        lock.hold(tmp_path),
     ):
-        lock.hold(tmp_path)
-    lock.hold(tmp_path).close()
+        pass
+    with lock.hold(tmp_path):
+        assert not list(tmp_path.iterdir())
 
 
 def test_the_kernel_releases_the_lock_of_a_killed_process(tmp_path: Path) -> None:
@@ -30,8 +34,39 @@ def test_the_kernel_releases_the_lock_of_a_killed_process(tmp_path: Path) -> Non
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(lock.AlreadyRunning):
-            lock.hold(tmp_path)
+        with pytest.raises(lock.AlreadyRunning), lock.hold(tmp_path):
+            pass
         holder.kill()
         holder.wait()
-    lock.hold(tmp_path).close()
+    with lock.hold(tmp_path):
+        pass
+
+
+def test_an_agent_of_an_older_release_is_seen_by_its_file(tmp_path: Path) -> None:
+    with (tmp_path / lock.FILE_NAME).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(lock.AlreadyRunning), lock.hold(tmp_path):
+            pass
+    with lock.hold(tmp_path), (tmp_path / lock.FILE_NAME).open("ab") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_state_directory_that_cannot_be_locked_is_replaced_by_the_runtime_directory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    absent = tmp_path / "absent"
+    with lock.hold(absent, tmp_path):
+        assert "is instead" in caplog.text
+        with pytest.raises(lock.AlreadyRunning), lock.hold(absent, tmp_path):
+            pass
+
+
+def test_a_lock_that_cannot_be_had_anywhere_keeps_nobody_from_heating(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with lock.hold(tmp_path, tmp_path):
+        assert "no second climahub" in caplog.text

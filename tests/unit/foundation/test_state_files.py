@@ -1,6 +1,7 @@
 """Files by name for a layer that knows no disk."""
 
 import errno
+import os
 import stat
 from pathlib import Path
 
@@ -18,15 +19,15 @@ def mode(path: Path) -> int:
 
 
 def test_a_secret_is_for_this_user_only(tmp_path: Path) -> None:
-    files = StateFiles(tmp_path, Disk(), bytes_max=100)
+    files = StateFiles(tmp_path, Disk(), bytes_max=200)
     # One that was written carelessly before, and what a power cut left of it.
     for name in ("secret", "secret.new"):
         (tmp_path / name).write_text("old")
         (tmp_path / name).chmod(0o644)
-    files.write("secret", b"key", is_secret=True)
-    files.write("plain", b"x", is_secret=False)
-    assert files.read("secret") == b"key"
-    assert mode(tmp_path / "secret") == 0o600
+    files.write("secret", b'{"key": 1}', is_secret=True)
+    files.write("plain", b"{}", is_secret=False)
+    assert files.read("secret") == b'{"key": 1}'
+    assert mode(tmp_path / "secret") == mode(tmp_path / "secret.copy") == 0o600
     assert mode(tmp_path / "plain") & 0o400
 
 
@@ -34,10 +35,10 @@ def test_a_secret_is_never_readable_by_others_while_it_is_written(tmp_path: Path
     modes = []
 
     def look(operation: Operation, _: str) -> None:
-        if operation in {Operation.FSYNC, Operation.RENAME}:
+        if operation in {Operation.FSYNC, Operation.RENAME} and (tmp_path / "secret.new").exists():
             modes.append(mode(tmp_path / "secret.new"))
 
-    StateFiles(tmp_path, Disk(look), bytes_max=100).write("secret", b"key", is_secret=True)
+    StateFiles(tmp_path, Disk(look), bytes_max=200).write("secret", b"{}", is_secret=True)
     assert modes == [0o600, 0o600]
 
 
@@ -62,7 +63,26 @@ def test_a_full_disk_is_an_os_error(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
     with pytest.raises(OSError, match="free some space"):
-        StateFiles(tmp_path, Disk(full), bytes_max=10).write("file", b"x", is_secret=False)
+        StateFiles(tmp_path, Disk(full), bytes_max=200).write("file", b"{}", is_secret=False)
+
+
+def test_a_file_that_the_disk_does_not_give_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = StateFiles(tmp_path, Disk(), bytes_max=200)
+    files.write("network", b'{"key": 1}', is_secret=True)
+    (tmp_path / "network.copy").unlink()
+
+    def failing(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "open", failing)
+        with pytest.raises(OSError, match="Input/output error"):
+            files.read("network")
+        with pytest.raises(OSError, match="before the disk has given"):
+            files.write("network", b"{}", is_secret=True)
+    assert files.read("network") == b'{"key": 1}'
 
 
 def test_what_outlives_a_reset_is_what_the_radio_means() -> None:
