@@ -115,3 +115,7 @@ class Unauthorized(ClimahubError):
 
 class Corrupt(ClimahubError):
     """A store that cannot be read: quarantine it, start a new one, report it, go on."""
+
+
+class Defect(ClimahubError):
+    """A piece of work raised what is no error of the agent's own: it failed, and what is beside it goes on."""

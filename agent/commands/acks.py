@@ -14,7 +14,8 @@ from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.commands.journal import Journal
 from agent.commands.lifecycle import ACKED, Event, Moment, Record, State, Turn, turn
-from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
+from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
+from agent.foundation.supervisor import contained
 
 _log = logging.getLogger(__name__)
 
@@ -94,28 +95,31 @@ class Acks:
         refusals = self._refused(record).count
         is_early = record.state is State.EXECUTING
         try:
-            await self._client.ack_command(
-                record.command_id,
-                ACKED if is_early else record.outcome,
-                error_message=record.error_message if refusals <= 1 else "",
-                result=record.result if refusals == 0 else None,
-            )
+            with contained(f"the ack of command {record.command_id}"):
+                await self._client.ack_command(
+                    record.command_id,
+                    ACKED if is_early else record.outcome,
+                    error_message=record.error_message if refusals <= 1 else "",
+                    result=record.result if refusals == 0 else None,
+                )
         except Refused as error:
             if error.status not in _OVER:
                 self._put_off(record, error)
                 return
             event = Event.VOIDED if is_early and error.status == HTTPStatus.NOT_FOUND else None
             await self._settle(journal, record, event, why=str(error))
+        except Defect as error:
+            self._put_off(record, error)
         except (CloudUnavailable, Throttled, Unauthorized) as error:
             _log.info("the ack of command %s waits: %s", record.command_id, error)
         else:
             await self._settle(journal, record, None)
 
-    def _put_off(self, record: Record, error: Refused) -> None:
+    def _put_off(self, record: Record, error: Refused | Defect) -> None:
         count = self._refused(record).count + 1
         wait_ms = 0 if count <= 2 else min(REFUSED_RETRY_MS << min(count - 3, 8), REFUSED_RETRY_MS_MAX)  # noqa: PLR2004 - without result, then without text
         self._refusals[record.command_id] = _Refusals(count, self._moment().now_ms + wait_ms)
-        _log.warning("the ack of command %s was refused: %s", record.command_id, error)
+        _log.warning("the ack of command %s was not taken: %s", record.command_id, error)
 
     async def _settle(self, journal: Journal, record: Record, event: Event | None, *, why: str = "") -> None:
         """Save that the cloud has it; the disk is asked until it takes that."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from agent.foundation.decoding import UNENCODABLE
+from agent.foundation.foreign_text import harmless, spelt
 from agent.foundation.redaction import redact
 
 ERROR_MESSAGE_BYTES_MAX = 1024
@@ -21,8 +23,8 @@ _CUT = "..."
 
 
 def bounded_message(text: str) -> str:
-    """Return text without secrets and of at most `ERROR_MESSAGE_BYTES_MAX` bytes of UTF-8."""
-    data = redact(text).encode("utf-8", "replace")
+    """Return text without secrets, in one printable line of at most `ERROR_MESSAGE_BYTES_MAX` bytes of UTF-8."""
+    data = redact(harmless(text, characters_max=ERROR_MESSAGE_BYTES_MAX)).encode()
     if len(data) <= ERROR_MESSAGE_BYTES_MAX:
         return data.decode()
     return data[: ERROR_MESSAGE_BYTES_MAX - len(_CUT)].decode("utf-8", "ignore") + _CUT
@@ -32,22 +34,42 @@ def without_secrets(value: Any) -> Any:  # noqa: ANN401 (any JSON)
     """Return a JSON value with every key blacked out of its texts, names included."""
     match value:
         case str():
-            return redact(value)
+            return redact(_encodable(value))
         case Mapping():
-            return {redact(str(name)): without_secrets(item) for name, item in value.items()}
+            return {redact(_encodable(str(name))): without_secrets(item) for name, item in value.items()}
         case list() | tuple():
             return [without_secrets(item) for item in value]
         case _:
             return value
 
 
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return spelt(text)
+    return text
+
+
+def _section(section: Any) -> tuple[Any, int]:  # noqa: ANN401 (any JSON)
+    """Return a section without secrets and its bytes of JSON; what cannot be shown is shown as such."""
+    try:
+        shown = without_secrets(msgspec.to_builtins(section))
+        return shown, len(msgspec.json.encode(shown))
+    except UNENCODABLE as error:
+        shown = {"problem": harmless(f"this cannot be shown: {type(error).__name__}: {error}")}
+        return shown, len(msgspec.json.encode(shown))
+
+
 def bounded_result(sections: Mapping[str, Any], *, bytes_max: int = RESULT_BYTES_MAX) -> dict[str, Any]:
     """Return a result without secrets and of at most ``bytes_max`` bytes of JSON: the largest sections go first.
 
-    What went is named under `OMITTED`, or merely counted where even the names do not fit.
+    What went is named under `OMITTED`, or merely counted where even the names do not fit. A section that JSON cannot
+    hold says so in its own place.
     """
-    kept: dict[str, Any] = without_secrets(msgspec.to_builtins(sections))
-    sizes = {name: len(msgspec.json.encode(section)) for name, section in kept.items()}
+    shown = {redact(_encodable(str(name))): _section(section) for name, section in sections.items()}
+    kept: dict[str, Any] = {name: section for name, (section, _) in shown.items()}
+    sizes = {name: size for name, (_, size) in shown.items()}
     omitted: list[str] = []
     while len(msgspec.json.encode(kept)) > bytes_max:
         if not sizes:

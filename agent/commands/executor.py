@@ -5,8 +5,7 @@ Must never let a handler act on a command that is not on the disk as `executing`
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 from agent.commands.bounds import bounded_message, bounded_result
 from agent.commands.handlers import Handler, Outcome
@@ -26,7 +25,8 @@ from agent.commands.lifecycle import (
     is_hopeless,
     turn,
 )
-from agent.errors import Rejected, Transient
+from agent.errors import ClimahubError, Defect, Transient
+from agent.foundation.supervisor import contained
 
 _log = logging.getLogger(__name__)
 
@@ -71,10 +71,19 @@ class Executor:
         for record in in_order(journal.open()):
             if record.state is not State.EXECUTING:
                 return
-            outcome = await self._handler(record).reconcile(record)
+            outcome = await self._reconciled(record)
             if outcome is None and is_hopeless(record):
                 outcome = Outcome(Event.FAIL, error_message=f"the agent died {record.attempts} times while running it")
             await self._finish(journal, record, outcome or Outcome(Event.RESUME))
+
+    async def _reconciled(self, record: Record) -> Outcome | None:
+        """Return what became of a command, asked until it can be said."""
+        while True:
+            try:
+                return await self._contained(record, lambda handler: handler.reconcile(record))
+            except Transient as error:
+                _log.warning("what became of command %s cannot be said yet: %s", record.command_id, error)
+                await asyncio.sleep(RETRY_S)
 
     async def run(self, journal: Journal) -> None:
         """Run what is there and what comes, until cancelled.
@@ -129,8 +138,9 @@ class Executor:
         if known is None:
             return f"unsupported command type {record.type!r}; there are {', '.join(CommandType)}"
         try:
-            self._handlers[known].check(record.payload or {})
-        except Rejected as error:
+            with contained(_named(record)):
+                self._handlers[known].check(record.payload or {})
+        except ClimahubError as error:
             return f"{known}: {error}"
         return ""
 
@@ -143,26 +153,55 @@ class Executor:
         _log.info("command %s (%s) begins", record.command_id, record.type)
 
     async def _execute(self, journal: Journal, record: Record) -> None:
-        await self._finish(journal, record, await self._handler(record).execute(record))
+        outcome = await self._contained(record, lambda handler: handler.execute(record))
+        await self._finish(journal, record, outcome or _failed(record, "it ended without an outcome"))
+
+    async def _contained(self, record: Record, work: Callable[[Handler], Awaitable[Outcome | None]]) -> Outcome | None:
+        """Return what a handler says; whatever it raises fails this command only.
+
+        Raises:
+            Transient: Try again.
+        """
+        known = record.known_type
+        if known is None:
+            return _failed(record, f"this release of the hub does not know commands of type {record.type!r}")
+        try:
+            with contained(_named(record)):
+                return await work(self._handlers[known])
+        except Transient:
+            raise
+        except ClimahubError as error:
+            return _failed(record, f"{known}: {error}")
 
     async def _finish(self, journal: Journal, record: Record, outcome: Outcome) -> None:
         """Save how it went; the disk is asked until it takes that, since the effect has been had."""
-        result: dict[str, Any] | None = None if outcome.result is None else bounded_result(outcome.result)
-        _log.info("command %s (%s): %s %s", record.command_id, record.type, outcome.event, outcome.error_message)
+        _log.info("%s: %s %s", _named(record), outcome.event, outcome.error_message)
         while True:
             try:
-                await journal.advance(
-                    record.command_id,
-                    outcome.event,
-                    self._moment(),
-                    error_message=bounded_message(outcome.error_message),
-                    result=result,
-                )
+                with contained(_named(record)):
+                    await journal.advance(
+                        record.command_id,
+                        outcome.event,
+                        self._moment(),
+                        error_message=bounded_message(outcome.error_message),
+                        result=None if outcome.result is None else bounded_result(outcome.result),
+                    )
             except Transient as error:
-                _log.warning("the outcome of command %s is not saved yet: %s", record.command_id, error)
+                _log.warning("the outcome of %s is not saved yet: %s", _named(record), error)
                 await asyncio.sleep(RETRY_S)
+            except Defect as error:
+                failed = _failed(record, f"how it went cannot be saved: {error}")
+                if outcome.event is failed.event:
+                    raise
+                outcome = failed
             else:
                 return
 
-    def _handler(self, record: Record) -> Handler:
-        return self._handlers[CommandType(record.type)]
+
+def _failed(record: Record, why: str) -> Outcome:
+    """Return the outcome of a command that failed; the cloud may have its ack already."""
+    return Outcome(Event.GIVEN_UP if record.answered_boot else Event.FAIL, error_message=why)
+
+
+def _named(record: Record) -> str:
+    return f"command {record.command_id} ({record.type})"

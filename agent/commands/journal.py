@@ -5,6 +5,7 @@ delivery is known. Decides nothing. Must never forget an open command, nor a tom
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,11 +15,13 @@ import msgspec
 
 from agent.commands.lifecycle import Event, Moment, Record, State, after
 from agent.commands.payloads import Arrival
-from agent.errors import Corrupt
+from agent.foundation import instants
 from agent.foundation.database import Database, open_store
-from agent.foundation.decoding import UNREADABLE
+from agent.foundation.decoding import NESTING_MAX, UNREADABLE, depth
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
+
+_log = logging.getLogger(__name__)
 
 FILE_NAME = "commands.db"
 SCHEMA_VERSION = 1
@@ -42,9 +45,16 @@ CREATE INDEX open_commands ON commands (seq) WHERE is_open;
 CREATE TABLE marks (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
+UNREADABLE_RECORD = "the hub's record of this command could not be read, so it may have been run already; send it again"
+"""What the cloud is told of a command whose row makes no sense, while those beside it do."""
+
 MARK = "INSERT INTO marks (name) VALUES ('is_rebuilt');"
 """Goes with the schema of a file in the place of one that could not be read, so that no power cut comes in between:
 until the next poll, what the cloud lists may have been run before."""
+
+_COLUMNS = "command_id, is_open, record"
+_LEVELS_AROUND = 2
+"""Of a record around what the cloud sent or a handler found."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Record).decode
@@ -168,7 +178,7 @@ class Journal:
     # From here on: on the worker.
 
     def _load(self, connection: sqlite3.Connection) -> None:
-        rows = connection.execute("SELECT record FROM commands WHERE is_open ORDER BY seq").fetchall()
+        rows = connection.execute(f"SELECT {_COLUMNS} FROM commands WHERE is_open ORDER BY seq").fetchall()  # noqa: S608
         self._open = {record.command_id: record for record in map(_read, rows)}
         self._is_rebuilt = connection.execute("SELECT 1 FROM marks").fetchone() is not None
 
@@ -223,7 +233,7 @@ def _keep_until_ms(record: Record, utc_ms: int | None) -> int | None:
     """Return until when a tombstone is kept: never less than while the cloud may list the command."""
     if utc_ms is None:
         return None
-    return max(utc_ms + TOMBSTONE_MS, (record.expires_utc_ms or 0) + TOMBSTONE_MS)
+    return min(max(utc_ms, record.expires_utc_ms or 0), instants.UTC_MS_MAX) + TOMBSTONE_MS
 
 
 def _forget_old(connection: sqlite3.Connection, moment: Moment) -> None:
@@ -243,15 +253,32 @@ def _forget_old(connection: sqlite3.Connection, moment: Moment) -> None:
 
 
 def _listed(connection: sqlite3.Connection) -> list[Record]:
-    rows = connection.execute("SELECT record FROM commands ORDER BY seq DESC LIMIT ?", (LISTED_MAX,)).fetchall()
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM commands ORDER BY seq DESC LIMIT ?", (LISTED_MAX,)).fetchall()  # noqa: S608
     return [_read(row) for row in rows]
 
 
 def _read(row: tuple[Any, ...]) -> Record:
+    """Return the record of a row given as `_COLUMNS`; one that makes no sense, of an older release perhaps, is refused.
+
+    Its id is known all the same, so that the cloud hears of it, and a second delivery is not run.
+    """
+    command_id, is_open, data = row
     try:
-        return _decode(row[0])
-    except UNREADABLE as error:
-        raise Corrupt(f"{FILE_NAME}: a command in it cannot be read ({error})") from error
+        data = data.encode() if isinstance(data, str) else data
+        record = _decode(data)
+        if record.command_id == command_id and depth(data) <= NESTING_MAX + _LEVELS_AROUND:
+            return record
+    except (*UNREADABLE, TypeError, UnicodeEncodeError) as error:
+        _log.error("%s: the record of command %s cannot be read (%s)", FILE_NAME, command_id, error)
+    return Record(
+        command_id=str(command_id),
+        type="",
+        received_boot="",
+        received_ms=0,
+        state=State.RECEIVED if is_open else State.ACKED,
+        problem=UNREADABLE_RECORD,
+        error_message="" if is_open else UNREADABLE_RECORD,
+    )
 
 
 async def open_journal(

@@ -14,7 +14,8 @@ from agent.cloud.endpoints import Endpoint
 from agent.commands.journal import Journal
 from agent.commands.lifecycle import Moment
 from agent.commands.payloads import read_arrivals
-from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
+from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
+from agent.foundation.supervisor import contained
 
 _log = logging.getLogger(__name__)
 
@@ -66,10 +67,11 @@ class Poll:
 
     async def _ask(self, journal: Journal) -> None:
         try:
-            commands = await self._client.get_pending_commands()
-            arrivals, unreadable = read_arrivals(commands)
-            added = await journal.add(arrivals, self._moment())
-        except (CloudUnavailable, Throttled, Unauthorized, Refused) as error:
+            with contained("the poll for commands"):
+                commands = await self._client.get_pending_commands()
+                arrivals, unreadable = read_arrivals(commands)
+                added = await journal.add(arrivals, self._moment())
+        except (CloudUnavailable, Throttled, Unauthorized, Refused, Defect) as error:
             _log.info("no commands fetched: %s", error)
             self.problem = str(error)
             return

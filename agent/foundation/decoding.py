@@ -16,6 +16,9 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are not as expected: beside its own error, one for text that is not UTF-8, and one
 for objects within objects within objects."""
 
+UNENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
+"""What msgspec raises for values that JSON cannot hold: other types, half a surrogate pair, too many levels."""
+
 NESTING_MAX = 32
 """Levels of arrays and objects in one element. The published payloads have two; recursive code may follow these."""
 
@@ -82,7 +85,7 @@ def value(element: bytes) -> Any:  # noqa: ANN401 (any JSON)
     Unreadable is, beside what is no JSON: nesting of more than `NESTING_MAX` levels, and a whole number outside
     `INTEGER_MIN` to `INTEGER_MAX`.
     """
-    if _depth(element) > NESTING_MAX:
+    if depth(element) > NESTING_MAX:
         return Unreadable(f"nested deeper than {NESTING_MAX} levels")
     try:
         decoded = msgspec.json.decode(element)
@@ -132,14 +135,15 @@ def _none_empty(parts: list[bytes]) -> list[bytes]:
     return parts
 
 
-def _depth(element: bytes) -> int:
-    depth = deepest = 0
+def depth(element: bytes) -> int:
+    """Return how many levels of arrays and objects one element has; 0 for a text or a number."""
+    level = deepest = 0
     for match in _TOKEN.finditer(element):
         if match[0] in _CLOSED_BY:
-            depth += 1
-            deepest = max(deepest, depth)
+            level += 1
+            deepest = max(deepest, level)
         elif match[0] in {b"}", b"]"}:
-            depth -= 1
+            level -= 1
     return deepest
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from agent.foundation.decoding import UNENCODABLE
+
 CHARACTERS_MAX = 200
 """What a person reads of a foreign message; the rest is cut."""
 
@@ -74,7 +76,7 @@ def quoted(value: object) -> str:
     """Return a wrong value for a message: as JSON, harmless, and not longer than `QUOTED_CHARACTERS_MAX`."""
     try:
         text = msgspec.json.encode(value).decode()
-    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.EncodeError):
+    except UNENCODABLE:
         text = f"({type(value).__name__} that JSON cannot hold)"
     return harmless(text, characters_max=QUOTED_CHARACTERS_MAX)
 

@@ -1,17 +1,20 @@
-"""Keeps a loop running: the only place of the agent that catches every exception.
+"""Keeps a loop running, and one piece of work from taking others with it: the only place that catches every exception.
 
 A defect in one room must not take the others down. It is logged with its traceback, counted, shown, and the loop is
 started again after a pause that grows. Must never hide a cancellation.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 
+from agent.errors import ClimahubError, Defect
 from agent.foundation.backoff import full_jitter_s
+from agent.foundation.foreign_text import harmless
 from agent.foundation.redaction import redact
 
 _log = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ class Faults:
     def add(self, room: str, text: str) -> None:
         """Note a fault; the same one again is counted, not repeated."""
         self.total += 1
-        text = redact(text)[:_TEXT_CHARACTERS_MAX]
+        text = redact(harmless(text, characters_max=_TEXT_CHARACTERS_MAX))
         for fault in self.entries:
             if (fault.room, fault.text) == (room, text):
                 fault.count += 1
@@ -78,3 +81,23 @@ async def supervise(
             return
         attempt = 0 if now_ms() - started_ms >= CALM_MS else attempt + 1
         await asyncio.sleep(full_jitter_s(attempt, base_s=RESTART_BASE_S, cap_s=RESTART_CAP_S, rng=rng))
+
+
+@contextlib.contextmanager
+def contained(what: str) -> Iterator[None]:
+    """Let a piece of work fail alone: whatever it raises is an error of the agent's own at the end of the block.
+
+    Args:
+        what: The work, for the log: "command 7 (reboot)".
+
+    Raises:
+        ClimahubError: What the work raised on purpose, as it is.
+        Defect: In the place of anything else, which is logged with its traceback. Never for a cancellation.
+    """
+    try:
+        yield
+    except ClimahubError:
+        raise
+    except Exception as error:
+        _log.exception("%s failed by a defect; it fails alone", what)
+        raise Defect(f"{type(error).__name__}: {harmless(str(error))}".rstrip(": ")) from error

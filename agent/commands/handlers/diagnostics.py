@@ -1,11 +1,14 @@
 """Reports on the hub: as many sections as are asked for and fit. Changes nothing, so a crash costs nothing."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from agent.commands.handlers import Outcome
 from agent.commands.lifecycle import Event, Record
 from agent.commands.payloads import wanted_sections
+from agent.errors import ClimahubError, Transient
+from agent.foundation.supervisor import contained
 
 Section = Callable[[], Any]
 """Returns JSON values. May raise `OSError` where the machine does not say."""
@@ -37,7 +40,18 @@ class Diagnostics:
         return None
 
     def _told(self, name: str) -> Any:  # noqa: ANN401 (any JSON)
+        """Return one section; one that cannot be had costs no other."""
         try:
-            return self._sections[name]()
-        except OSError as error:
+            with contained(f"section {name} of the diagnostics"), _read_errors():
+                return self._sections[name]()
+        except ClimahubError as error:
             return {"problem": str(error)}
+
+
+@contextlib.contextmanager
+def _read_errors() -> Iterator[None]:
+    """Let what the machine does not say be no defect."""
+    try:
+        yield
+    except OSError as error:
+        raise Transient(str(error)) from error

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,13 @@ from agent.commands.bounds import (
 )
 
 KEY = "cs_dev_" + "a1" * 16
+
+
+def nested(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 @given(st.text(max_size=3000))
@@ -63,3 +71,16 @@ def test_where_not_even_the_names_fit_they_are_counted() -> None:
 
 def test_what_fits_stays_as_it_is() -> None:
     assert bounded_result({"memory": {"total_bytes": 1}}) == {"memory": {"total_bytes": 1}}
+
+
+@pytest.mark.parametrize("value", [nested(900), object(), [10**5000], {1: {2j: 3}}])
+def test_a_section_that_json_cannot_hold_says_so_in_its_place(value: object) -> None:
+    found = bounded_result({"good": 1, "bad": value})
+    assert found["good"] == 1
+    assert found["bad"]["problem"].startswith("this cannot be shown: ")
+    json.dumps(found)
+
+
+def test_half_a_surrogate_pair_is_spelt() -> None:
+    assert bounded_result({"a\ud83c": ["b\ud83c\n"]}) == {"a\\ud83c": ["b\\ud83c\\x0a"]}
+    assert bounded_message("a\nb\x1b\ud83c") == "a b\\x1b\\ud83c"

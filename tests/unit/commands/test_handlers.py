@@ -161,6 +161,18 @@ async def test_diagnostics_tell_what_is_asked_for_and_what_cannot_be_had() -> No
     assert await handler.reconcile(executing("diagnostics")) is None
 
 
+async def test_a_section_that_breaks_costs_no_other() -> None:
+    def broken() -> object:
+        raise RecursionError("maximum recursion depth exceeded")
+
+    handler = Diagnostics({"settings": broken, "link": lambda: "up"})
+    whole = await handler.execute(executing("diagnostics"))
+    assert whole.result == {
+        "settings": {"problem": "RecursionError: maximum recursion depth exceeded"},
+        "link": "up",
+    }
+
+
 async def test_a_reset_bars_the_key_before_it_ends_this_life() -> None:
     did: list[str] = []
 

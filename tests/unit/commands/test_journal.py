@@ -1,5 +1,6 @@
 """The journal forgets nothing that a delivery may meet, and is never larger than allowed."""
 
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.commands import journal as module
-from agent.commands.journal import FILE_NAME, LOST, TOMBSTONE_MS, Journal, open_journal
+from agent.commands.journal import FILE_NAME, LOST, TOMBSTONE_MS, UNREADABLE_RECORD, Journal, open_journal
 from agent.commands.lifecycle import Event, Moment, State
 from agent.commands.payloads import Arrival
 from agent.errors import Corrupt, StorageFull
@@ -187,18 +188,47 @@ async def test_an_empty_listing_ends_the_doubt(tmp_path: Path) -> None:
     await journal.close()
 
 
-async def test_a_record_that_cannot_be_read_is_a_broken_journal(journal: Journal) -> None:
-    await journal.add(arrivals("a"), NOW)
+@pytest.mark.parametrize(
+    "record",
+    [
+        "{",
+        b"\xff",
+        "[]",
+        5,
+        "",
+        '{"command_id":"x"}',
+        '{"command_id":"b","type":"","received_boot":"","received_ms":0}',
+        '{"command_id":"a","type":"x","received_boot":"","received_ms":0,"state":"dreaming"}',
+        '{"command_id":"a","type":"x","received_boot":"","received_ms":0,"payload":' + "[" * 900 + "]" * 900 + "}",
+    ],
+)
+async def test_a_record_that_cannot_be_read_is_refused_and_costs_no_other(journal: Journal, record: object) -> None:
+    await journal.add(arrivals("a", "b", "c"), NOW)
+    await settle(journal, "c")
     await journal.close()
-    with sqlite3.connect(journal.database.path) as connection:
-        connection.execute("UPDATE commands SET record = '{'")
-    connection.close()
+    with contextlib.closing(sqlite3.connect(journal.database.path)) as connection, connection:
+        connection.execute(
+            "UPDATE commands SET record = ? WHERE command_id != 'b'", (record if record is not None else "",)
+        )
     found, aside = await open_journal(
         journal.database.path.parent, pending_commands_max=9, worker=InlineWorker(), disk=Disk()
     )
-    assert aside is not None
-    assert found.open() == []
+    assert aside is None
+    first, second = found.open()
+    assert (first.command_id, first.state, first.problem) == ("a", State.RECEIVED, UNREADABLE_RECORD)
+    assert (second.command_id, second.problem) == ("b", "")
+    assert [each.command_id for each in await found.listed()] == ["c", "b", "a"]
+    await settle(found, "a")
+    assert [each.command_id for each in found.open()] == ["b"]
     await found.close()
+
+
+async def test_an_expiry_of_an_older_release_that_no_clock_shows_is_kept_and_settled(journal: Journal) -> None:
+    for utc_ms in (-62_135_600_400_000, 253_402_318_799_000, 2**63 - 1):
+        command_id = str(utc_ms)
+        await journal.add(arrivals(command_id, expires_utc_ms=utc_ms), NOW)
+        await settle(journal, command_id)
+    assert len(await journal.listed()) == 3
 
 
 async def test_a_file_of_a_newer_agent_is_put_aside(journal: Journal) -> None:

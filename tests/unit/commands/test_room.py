@@ -1,15 +1,18 @@
 """Commands from the cloud and back, over real sockets and a real journal: each runs once and is answered once."""
 
+import contextlib
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from agent.cloud.client import CloudClient
 from agent.commands.handlers import Outcome
 from agent.commands.journal import FILE_NAME, LOST, Journal
 from agent.commands.lifecycle import CONFIRMATION_MS, LIFETIME_MS, CommandType, Event, Moment, Record, State
 from agent.commands.payloads import Arrival
-from agent.errors import Corrupt, StorageFull
+from agent.errors import Corrupt, SettingInvalid, StorageFull
 from agent.foundation.operations import Operation
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.faults import CutAfter, ListsReversed, Rule, Status, WrongShape
@@ -51,6 +54,130 @@ async def test_what_cannot_be_run_is_refused_in_words(
     assert found.state is CommandState.FAILED
     assert found.error_message.startswith(words)
     assert hub.handlers[DIAGNOSTICS].executed == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("year 0"),
+        RecursionError("too deep"),
+        KeyError(1),
+        ExceptionGroup("x", [OSError(5, "y")]),
+        SettingInvalid("no"),
+        Corrupt("not the journal"),
+    ],
+)
+async def test_whatever_a_handler_raises_fails_its_command_only(hub: Hub, error: Exception) -> None:
+    hub.handlers[DIAGNOSTICS].errors.append(error)
+    async with hub.life():
+        bad, good = await hub.settled(hub.queue("diagnostics"), hub.queue("diagnostics"))
+    assert (bad.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
+    assert bad.error_message.startswith("diagnostics: ")
+    assert hub.faults == []
+
+
+async def test_a_check_that_breaks_fails_its_command_only(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(payload: object) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(hub.handlers[DIAGNOSTICS], "check", check)
+    async with hub.life():
+        bad, good = await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
+    assert (bad.state, bad.error_message) == (CommandState.FAILED, "diagnostics: RecursionError: too deep")
+    assert good.state is CommandState.ACKED
+
+
+async def test_a_result_that_cannot_be_told_is_no_reason_to_fail(hub: Hub) -> None:
+    nested: object = 1
+    for _ in range(900):
+        nested = {"x": nested}
+    hub.handlers[DIAGNOSTICS].outcome = Outcome(Event.SUCCEED, result={"settings": nested, "link": "up\ud83c"})
+    async with hub.life():
+        (found,) = await hub.settled(hub.queue("diagnostics"))
+    assert found.state is CommandState.ACKED
+    assert found.result is not None
+    assert found.result["link"] == "up\\ud83c"
+    assert "this cannot be shown" in found.result["settings"]["problem"]
+
+
+async def test_an_outcome_that_cannot_be_is_a_failure(hub: Hub) -> None:
+    hub.handlers[DIAGNOSTICS].outcome = Outcome(Event.ANSWERED)
+    async with hub.life():
+        bad, good = await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
+    assert bad.error_message.startswith("how it went cannot be saved: ValueError: ")
+    assert (bad.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
+
+
+async def test_what_another_release_left_executing_is_settled_as_failed(hub: Hub) -> None:
+    handler = hub.handlers[DIAGNOSTICS]
+    handler.gate.clear()
+    async with hub.life():
+        command = hub.queue("diagnostics")
+        await until(lambda: handler.executed == [command])
+    with contextlib.closing(sqlite3.connect(hub.directory / FILE_NAME)) as connection, connection:
+        connection.execute("UPDATE commands SET record = replace(record, '\"diagnostics\"', '\"set_setpoint\"')")
+    async with hub.life():
+        found, good = await hub.settled(command, hub.queue("config_update"))
+    assert found.error_message == "this release of the hub does not know commands of type 'set_setpoint'"
+    assert (found.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
+
+
+async def test_a_handler_that_cannot_say_what_happened_fails_its_command_only(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.commands.executor.RETRY_S", 0.01)
+    handler = hub.handlers[DIAGNOSTICS]
+    handler.gate.clear()
+    async with hub.life():
+        command = hub.queue("diagnostics")
+        await until(lambda: handler.executed == [command])
+    errors: list[Exception] = [StorageFull("no room"), ValueError("year 0")]
+
+    async def reconcile(record: Record) -> Outcome | None:
+        raise errors.pop(0)
+
+    monkeypatch.setattr(handler, "reconcile", reconcile)
+    async with hub.life():
+        found, good = await hub.settled(command, hub.queue("config_update"))
+    assert (found.state, found.error_message) == (CommandState.FAILED, "diagnostics: ValueError: year 0")
+    assert good.state is CommandState.ACKED
+
+
+async def test_a_command_that_cannot_be_read_costs_no_other(hub: Hub) -> None:
+    bad = b'{"command_id":"poison","type":"config_update","payload":{"name":"Kueche \\ud83c"}}'
+    listing = CloudClient.get_pending_commands
+    acks: list[tuple[str, str, str]] = []
+    ack = CloudClient.ack_command
+
+    async def poisoned(self: CloudClient) -> list[bytes]:
+        return [bad, *await listing(self)]
+
+    async def noting(self: CloudClient, command_id: str, status: str, **more: Any) -> None:  # noqa: ANN401
+        acks.append((command_id, status, more["error_message"]))
+        await ack(self, command_id, status, **more)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(CloudClient, "get_pending_commands", poisoned)
+        patched.setattr(CloudClient, "ack_command", noting)
+        async with hub.life() as room:
+            await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
+            await until(lambda: room.journal is not None and not room.journal.open())
+    assert ("poison", "failed", "payload is unreadable (Input data was truncated); an object is needed") in acks
+
+
+async def test_an_ack_that_cannot_be_written_is_sent_with_less_in_it(hub: Hub) -> None:
+    ack = CloudClient.ack_command
+
+    async def breaking(self: CloudClient, command_id: str, status: str, **more: Any) -> None:  # noqa: ANN401
+        if more["result"] is not None:
+            raise RecursionError("too deep")
+        await ack(self, command_id, status, **more)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(CloudClient, "ack_command", breaking)
+        async with hub.life():
+            (found,) = await hub.settled(hub.queue("diagnostics"))
+    assert (found.state, found.result) == (CommandState.ACKED, None)
 
 
 async def test_one_at_a_time_in_the_clouds_order(hub: Hub) -> None:

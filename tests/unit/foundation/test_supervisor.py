@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from agent.foundation.supervisor import CALM_MS, FAULTS_MAX, RESTART_CAP_S, Faults, supervise
+from agent.errors import Defect, StorageFull
+from agent.foundation.supervisor import CALM_MS, FAULTS_MAX, RESTART_CAP_S, Faults, contained, supervise
 from agent.rehearsal.loop import VirtualLoop
 
 
@@ -99,3 +100,24 @@ def test_faults_are_bounded() -> None:
     assert faults.total == FAULTS_MAX + 10
     assert faults.entries[-1].text.startswith(f"{FAULTS_MAX + 9} ")
     assert len(faults.entries[0].text) == 500
+
+
+def test_what_is_contained_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Defect, match=r"^ValueError: a\\x1b b$"), contained("command 7"):
+        raise ValueError("a\x1b\nb")
+    with pytest.raises(Defect, match=r"^RecursionError$"), contained("command 7"):
+        raise RecursionError
+    assert [record.getMessage() for record in caplog.records] == ["command 7 failed by a defect; it fails alone"] * 2
+
+
+@pytest.mark.parametrize("error", [StorageFull("no room"), asyncio.CancelledError(), KeyboardInterrupt()])
+def test_errors_of_our_own_and_cancellations_are_not_contained(error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught, contained("command 7"):
+        raise error
+    assert caught.value is error
+
+
+def test_a_fault_is_shown_in_one_harmless_line() -> None:
+    faults = Faults(lambda: 0)
+    faults.add("room", "ValueError: a\n\x1b[2Jb")
+    assert [fault.text for fault in faults.entries] == ["ValueError: a \\x1b[2Jb"]
