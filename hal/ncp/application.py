@@ -1,8 +1,10 @@
 """What a sensor says above the network: answers to cluster commands, reports, and the dialects of some makers.
 
-Zigbee Cluster Library; IAS zone: section 8.2, thermostat: section 6.3. Pure: it knows neither addresses nor bindings.
+Zigbee Cluster Library; identify: section 3.5, IAS zone: section 8.2, thermostat: section 6.3. Pure: it knows neither
+addresses nor bindings.
 """
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 
@@ -31,6 +33,12 @@ OTA_QUERY_NEXT_IMAGE = 0x01
 _OTA_FILE_VERSION = 0x0002
 _FIRMWARE_VERSION = 0x0100_0000
 
+IDENTIFY = 0x00
+IDENTIFY_QUERY = 0x01
+IDENTIFY_QUERY_RESPONSE = 0x00
+TRIGGER_EFFECT = 0x40
+_IDENTIFY_TIME = 0x0000
+
 _OFF = 0x00
 _TOGGLE = 0x02
 
@@ -56,6 +64,7 @@ class Application:
         self._attributes = attributes
         self._sequence = 0
         self._tuya = dialects.Tuya()
+        self._identifies_until_s: dict[int, float] = {}
 
     def receive(self, endpoint: int, cluster: int, data: bytes, now_s: float) -> Sequence[Said]:
         """Carry out a command and return the answers, in order."""
@@ -65,6 +74,7 @@ class Application:
             return []
         if not frame.is_for_cluster and frame.command == zcl.Command.DEFAULT_RESPONSE:
             return []
+        self._count_down(endpoint, now_s)
         try:
             if frame.is_from_server:
                 return self._heard_as_client(endpoint, cluster, frame)
@@ -73,6 +83,9 @@ class Application:
             return self._general_command(endpoint, cluster, frame, now_s)
         except (zcl.Malformed, struct.error, IndexError):
             return [self._default(endpoint, cluster, frame, zcl.Status.MALFORMED_COMMAND)]
+        finally:
+            if cluster == models.IDENTIFY:
+                self._identifies_until_s[endpoint] = now_s + self._identify_time_s(endpoint)
 
     def set_values(self, values: Mapping[str, float | None]) -> Sequence[Said]:
         """Let it measure something else, and return what it says outside the reporting rules.
@@ -86,11 +99,15 @@ class Application:
             return [self._tuya_notice(changed)] if changed else []
         wire = [pair for name, value in values.items() for pair in self._wire(name, value)]
         said: list[Said] = []
+        others: list[Key] = []
         for key, value in wire:
             is_other = self._attributes[key] != value
             self._attributes[key] = value
+            others += [key] if is_other else []
             if is_other and key[1] == models.IAS_ZONE and self._attributes.number((key[0], key[1], _IAS_STATE)):
                 said.append(self._zone_changed(key[0]))
+        if self._model.dialect is Dialect.AQARA:
+            said += self.reports(others, needs_binding=False)
         return said
 
     def spoken(self) -> Sequence[Said]:
@@ -129,12 +146,35 @@ class Application:
         keys = self._attributes.keys_of(quantity.cluster, quantity.attribute)
         if not keys:
             raise KeyError(name)
-        raw = zcl.invalid(self._attributes.kind(keys[0])) if value is None else quantity.to_wire(value)
+        kind = self._attributes.kind(keys[0])
         try:
-            zcl.encode(self._attributes.kind(keys[0]), raw)
-        except (struct.error, OverflowError) as error:
+            raw = zcl.invalid(kind) if value is None else zcl.checked(kind, quantity.to_wire(value))
+        except (ValueError, OverflowError, struct.error) as error:
             raise ValueError(f"{name} = {value} does not fit what the sensor can say") from error
         return [(key, raw) for key in keys]
+
+    def _identify_time_s(self, endpoint: int) -> int:
+        key = (endpoint, models.IDENTIFY, _IDENTIFY_TIME)
+        return self._attributes.number(key) if key in self._attributes else 0
+
+    def _count_down(self, endpoint: int, now_s: float) -> None:
+        """Let the time for which the device identifies itself have passed (section 3.5.2.2.1)."""
+        if self._identify_time_s(endpoint):
+            left_s = max(0, math.ceil(self._identifies_until_s.get(endpoint, 0.0) - now_s))
+            self._attributes[endpoint, models.IDENTIFY, _IDENTIFY_TIME] = left_s
+
+    def _identify(self, endpoint: int, frame: zcl.Frame) -> Sequence[Said]:
+        """Carry out a command of the identify cluster; a query is answered only meanwhile (section 3.5.2.3.2)."""
+        status = zcl.Status.SUCCESS
+        if frame.command == IDENTIFY:
+            (time_s,) = struct.unpack_from("<H", frame.payload)
+            self._attributes[endpoint, models.IDENTIFY, _IDENTIFY_TIME] = time_s
+        elif frame.command == IDENTIFY_QUERY and (left_s := self._identify_time_s(endpoint)):
+            left = struct.pack("<H", left_s)
+            return [self._answer(endpoint, models.IDENTIFY, frame, IDENTIFY_QUERY_RESPONSE, left, is_for_cluster=True)]
+        elif frame.command not in {IDENTIFY_QUERY, TRIGGER_EFFECT}:
+            status = zcl.Status.UNSUPPORTED_CLUSTER_COMMAND
+        return self._outcome(endpoint, models.IDENTIFY, frame, status)
 
     def _general_command(self, endpoint: int, cluster: int, frame: zcl.Frame, now_s: float) -> Sequence[Said]:
         answer = self._attributes.run(endpoint, cluster, frame, now_s)
@@ -149,6 +189,8 @@ class Application:
     def _cluster_command(self, endpoint: int, cluster: int, frame: zcl.Frame) -> Sequence[Said]:
         status = zcl.Status.SUCCESS
         match cluster, frame.command:
+            case models.IDENTIFY, _ if (endpoint, cluster, _IDENTIFY_TIME) in self._attributes:
+                return self._identify(endpoint, frame)
             case models.TUYA, dialects.TUYA_QUERY:
                 return self.spoken()
             case models.TUYA, _ if self._model.dialect is Dialect.TUYA:
@@ -166,6 +208,9 @@ class Application:
                 self._attributes[key] = 1 - self._attributes.number(key) if code == _TOGGLE else code
             case _:
                 status = zcl.Status.UNSUPPORTED_CLUSTER_COMMAND
+        return self._outcome(endpoint, cluster, frame, status)
+
+    def _outcome(self, endpoint: int, cluster: int, frame: zcl.Frame, status: zcl.Status) -> Sequence[Said]:
         return [self._default(endpoint, cluster, frame, status)] if frame.wants_default_response or status else []
 
     def _heard_as_client(self, endpoint: int, cluster: int, frame: zcl.Frame) -> Sequence[Said]:
@@ -241,8 +286,18 @@ class Application:
         )
         return Said(endpoint, cluster, zcl.write_frame(frame))
 
-    def _answer(self, endpoint: int, cluster: int, asked: zcl.Frame, command: zcl.Command, payload: bytes) -> Said:
+    def _answer(
+        self,
+        endpoint: int,
+        cluster: int,
+        asked: zcl.Frame,
+        command: int,
+        payload: bytes,
+        *,
+        is_for_cluster: bool = False,
+    ) -> Said:
         frame = zcl.Frame(
+            is_for_cluster=is_for_cluster,
             command=command,
             sequence=asked.sequence,
             payload=payload,

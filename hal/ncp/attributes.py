@@ -32,7 +32,7 @@ class Attributes:
         self._values: dict[Key, zcl.Value] = {key: attribute.value for key, attribute in self._known.items()}
         for text, value in values.items():
             if (key := _key(text)) in self._known:
-                self._values[key] = math.nan if value is None else value
+                self._values[key] = math.nan if value is None else _typed(self._known[key].kind, value)
         self.reporting = Reporting(rules, self._values, now_s)
 
     def __contains__(self, key: Key) -> bool:
@@ -43,7 +43,7 @@ class Attributes:
 
     def __setitem__(self, key: Key, value: zcl.Value) -> None:
         """Change a value, which may make a report due."""
-        self._values[key] = value
+        self._values[key] = value = _typed(self._known[key].kind, value)
         self.reporting.changed(key, value)
 
     def number(self, key: Key) -> int:
@@ -208,6 +208,12 @@ class Attributes:
         is_complete = len(found) <= count
         rows = b"".join(struct.pack("<HB", key[2], self._known[key].kind) for key in found[:count])
         return zcl.Command.DISCOVER_RESPONSE, bytes((is_complete,)) + rows
+
+
+def _typed(kind: zcl.Kind, value: zcl.Value) -> zcl.Value:
+    """Return a value as its type holds it: in a file and in an order every number may be a float."""
+    is_whole = isinstance(value, float) and kind is not zcl.Kind.SINGLE and math.isfinite(value)
+    return int(value) if is_whole else value
 
 
 _KINDS = frozenset(zcl.Kind)

@@ -125,7 +125,10 @@ def _set(server: Server, words: Sequence[str]) -> Answer:
     values: dict[str, float | None] = {}
     for word in words[1:]:
         quantity, _, value = word.partition("=")
-        values[quantity] = None if value == "none" else float(value)
+        try:
+            values[quantity] = None if value == "none" else float(value)
+        except ValueError:
+            raise OrderInvalid(f"found {word}; write {quantity}=NUMBER, or {quantity}=none for no value") from None
     server.set_values(words[0], values)
     return Answer(ok=True)
 

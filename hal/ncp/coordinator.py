@@ -25,6 +25,10 @@ ANY_DEVICE = "ff:ff:ff:ff:ff:ff:ff:ff"
 TRANSIENT_KEY_S = 300.0
 """How long a key for one join is kept (CONFIG_TRANSIENT_KEY_TIMEOUT_S)."""
 
+CHANNEL_CHANGE_S = 9.0
+"""From the broadcast that announces another channel to the change: nwkNetworkBroadcastDeliveryTime (Zigbee
+specification, section 3.5.1)."""
+
 NO_TABLE_INDEX = 0xFF
 MULTICAST_ROWS = 16
 
@@ -80,6 +84,7 @@ class Coordinator:
         self.multicast_table: dict[int, tuple[int, int, int]] = {}
         self.counters = [0] * len(t.EmberCounterType)
         self.permit_until_s = 0.0
+        self._channel_change: tuple[float, int, int] | None = None
         self._aps_sequence = 0
         self._frame_counter = self.memory.frame_counter
 
@@ -135,9 +140,24 @@ class Coordinator:
         elif was_open:
             self.tell("stackStatusHandler", status=Status.ZIGBEE_NETWORK_CLOSED)
 
+    def change_channel(self, channel: int, update_id: int) -> None:
+        """Move the network to another channel, once all have heard of it; hosts say so several times."""
+        network = self.memory.network
+        is_there = network is not None and (network.channel, network.update_id) == (channel, update_id)
+        if self._channel_change is None and not is_there:
+            self._channel_change = (self.now_s + CHANNEL_CHANGE_S, channel, update_id)
+
+    def _change_channel_now(self, channel: int, update_id: int) -> None:
+        self._channel_change = None
+        if self.memory.network is not None:
+            network = msgspec.structs.replace(self.memory.network, channel=channel, update_id=update_id)
+            self.remember(network=network)
+            self.tell("stackStatusHandler", status=Status.ZIGBEE_CHANNEL_CHANGED)
+
     def due_s(self) -> float | None:
         """Return when `advance` is next worth a call."""
-        times = [at_s for at_s in (self.air.due_s(), self._closes_s()) if at_s is not None]
+        changes_s = self._channel_change[0] if self._channel_change else None
+        times = [at_s for at_s in (self.air.due_s(), self._closes_s(), changes_s) if at_s is not None]
         return min(times, default=None)
 
     def advance(self, now_s: float) -> None:
@@ -147,6 +167,8 @@ class Coordinator:
         if closes_s is not None and closes_s <= now_s:
             self.permit_until_s = 0.0
             self.tell("stackStatusHandler", status=Status.ZIGBEE_NETWORK_CLOSED)
+        if self._channel_change is not None and self._channel_change[0] <= now_s:
+            self._change_channel_now(*self._channel_change[1:])
         for event in self.air.advance(now_s):
             self._notice(event)
 
@@ -198,6 +220,8 @@ class Coordinator:
     def sent_to_all(self, ticket: Ticket, message: Aps) -> None:
         """Send a message to everybody who listens."""
         self.air.broadcast(message, counter=self.next_counter(), now_s=self.now_s)
+        if message.profile == zdo.PROFILE and message.cluster == zdo.Cluster.MGMT_NWK_UPDATE:
+            zdo.answer(CoordinatorDevice(self), message.cluster, message.payload, is_broadcast=True)
         self._tell_sent(ticket, is_delivered=True)
 
     def tell(self, name: str, **fields: object) -> None:

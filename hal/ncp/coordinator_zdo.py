@@ -27,6 +27,10 @@ class Owner(Protocol):
         """Open the network for a time."""
         ...
 
+    def change_channel(self, channel: int, update_id: int) -> None:
+        """Move the network to another channel, once all have heard of it."""
+        ...
+
 
 class CoordinatorDevice:
     """Answers for the stick. Its host binds nothing on it, and it never leaves by ZDO."""
@@ -88,3 +92,7 @@ class CoordinatorDevice:
     def permit_joining(self, duration_s: int) -> None:
         """Open or close the network."""
         self._owner.permit(duration_s)
+
+    def change_channel(self, channel: int, update_id: int) -> None:
+        """Move the network to another channel, once all have heard of it."""
+        self._owner.change_channel(channel, update_id)

@@ -131,6 +131,9 @@ class Node:
         """Open the network through this device."""
         self.permit_until_s = self._now_s + duration_s
 
+    def change_channel(self, channel: int, update_id: int) -> None:
+        """Do nothing: a device follows its network, which it knows by its key and not by its channel."""
+
     def join(self, membership: Membership) -> None:
         """Become a member of a network, with nothing of an earlier one."""
         self.forget()

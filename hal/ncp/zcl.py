@@ -86,6 +86,22 @@ def invalid(kind: Kind) -> Value:
     return _INVALID[kind]
 
 
+def checked(kind: Kind, value: float) -> Value:
+    """Return a number as its type holds it.
+
+    Raises:
+        ValueError: A fraction where the type is whole, or neither 0 nor 1 for a boolean.
+        OverflowError: It is not finite, or too large.
+        struct.error: It does not fit.
+    """
+    if not math.isfinite(value) or (kind is not Kind.SINGLE and value != int(value)):
+        raise ValueError(f"{value} is no value of type {kind.name}")
+    if kind is Kind.BOOL and value not in {0, 1}:
+        raise ValueError(f"{value} is neither 0 nor 1")
+    encode(kind, value)
+    return value if kind is Kind.SINGLE else int(value)
+
+
 def encode(kind: Kind, value: Value) -> bytes:
     """Write a value."""
     if isinstance(value, str):

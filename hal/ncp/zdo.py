@@ -35,6 +35,7 @@ class Cluster(IntEnum):
     MGMT_BINDINGS = 0x0033
     MGMT_LEAVE = 0x0034
     MGMT_PERMIT_JOINING = 0x0036
+    MGMT_NWK_UPDATE = 0x0038
 
 
 class Status(IntEnum):
@@ -143,6 +144,10 @@ class Device(Protocol):
         """Open or close the network."""
         ...
 
+    def change_channel(self, channel: int, update_id: int) -> None:
+        """Move to another channel, as the manager of the network says."""
+        ...
+
 
 class Reply(msgspec.Struct, frozen=True):
     """A response: its cluster and its content."""
@@ -192,6 +197,9 @@ def _body(device: Device, cluster: int, data: bytes, *, is_broadcast: bool) -> b
         case Cluster.MGMT_PERMIT_JOINING:
             device.permit_joining(data[0])
             return None if is_broadcast else bytes((Status.SUCCESS,))
+        case Cluster.MGMT_NWK_UPDATE:
+            told = _network_update(device, data)
+            return None if is_broadcast else told
         case _:
             return None if is_broadcast else bytes((Status.NOT_SUPPORTED,))
 
@@ -274,6 +282,27 @@ def _matches(device: Device, data: bytes, *, is_broadcast: bool) -> bytes | None
         return None
     del address
     return bytes((Status.SUCCESS,)) + struct.pack("<HB", device.address, len(found)) + found
+
+
+SCAN_DURATION_MAX = 0x05
+CHANGE_CHANNEL = 0xFE
+CHANGE_MANAGER = 0xFF
+CHANNELS = range(11, 27)
+_QUIET_ENERGY = 0x20
+
+
+def _network_update(device: Device, data: bytes) -> bytes:
+    """Scan, or change the channel (section 2.4.3.3.9). Answered in full, refusals too: hosts read all fields."""
+    mask, duration = struct.unpack_from("<IB", data)
+    channels = [channel for channel in CHANNELS if mask >> channel & 1]
+    status, energies = Status.SUCCESS, b""
+    if duration <= SCAN_DURATION_MAX:
+        energies = bytes((_QUIET_ENERGY,)) * len(channels)
+    elif duration == CHANGE_CHANNEL and len(channels) == 1:
+        device.change_channel(channels[0], data[5])
+    elif duration != CHANGE_MANAGER:
+        status = Status.INVALID_REQUEST_TYPE
+    return struct.pack("<BIHHB", status, mask, 0, 0, len(energies)) + energies
 
 
 _TO_DEVICE = 0x03

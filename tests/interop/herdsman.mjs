@@ -1,15 +1,16 @@
 // Forms a network with zigbee-herdsman's ember adapter on an emulated stick, lets a sensor join, interviews it, binds,
-// configures reporting, receives its reports in order, and starts again on the network it has formed.
+// configures reporting, receives its reports in order, lets it identify itself, opens a door, starts again on the network
+// it has formed, and moves it to another channel.
 //
-// node herdsman.mjs PORT CONTROL_SOCKET DIRECTORY      (started by run.py)
+// node herdsman.mjs PACKAGE PORT CONTROL_SOCKET DIRECTORY      (started by run.py)
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
 import path from "node:path";
-import { Controller, setLogger } from "zigbee-herdsman";
 
-const [port, control, directory] = process.argv.slice(2);
+const [wanted, port, control, directory] = process.argv.slice(2);
+const { Controller, setLogger } = (await import(wanted)).default;
 const REPORTS = 50;
 const PATIENCE_MS = 30_000;
 
@@ -25,10 +26,13 @@ async function order(words) {
     assert.ok(found.ok, `${words}: ${found.outcome}`);
 }
 
-function controller() {
+const serial = { path: port, adapter: "ember", baudRate: 115200, rtscts: false };
+
+function controller(channel = 15) {
     return new Controller({
-        network: { panID: 0x1a62, extendedPanID: [1, 2, 3, 4, 5, 6, 7, 8], channelList: [15] },
-        serialPort: { path: port, adapter: "ember", baudRate: 115200, rtscts: false },
+        network: { panID: 0x1a62, extendedPanID: [1, 2, 3, 4, 5, 6, 7, 8], channelList: [channel] },
+        serialPort: serial, // up to 10
+        transport: { ...serial }, // from 11 on
         databasePath: path.join(directory, "devices.db"),
         backupPath: path.join(directory, "backup.json"),
         adapter: {},
@@ -78,6 +82,14 @@ async function receivesReports(host, device) {
     assert.deepEqual(received, sent);
 }
 
+async function opensDoor(host) {
+    const door = await join(host, "door", "contact");
+    const opened = when(host, "message", ({ type }) => type === "commandStatusChangeNotification");
+    await order("set door contact=1");
+    assert.equal((await opened).data.zonestatus, 1);
+    return door;
+}
+
 async function main() {
     const first = controller();
     assert.equal(await first.start(), "reset");
@@ -89,13 +101,16 @@ async function main() {
     assert.equal(sensor.manufacturerName, "climahub");
     await receivesReports(first, sensor);
     assert.deepEqual(await sensor.getEndpoint(1).read("msRelativeHumidity", ["measuredValue"]), { measuredValue: 4800 });
+    await sensor.getEndpoint(1).command("genIdentify", "identify", { identifytime: 5 }, {});
+    await opensDoor(first);
     const neighbours = await router.lqi();
     assert.ok(neighbours.some(({ nwkAddress }) => nwkAddress === 0), "the router does not hear the stick");
     await first.permitJoin(0);
     await first.stop();
 
-    const second = controller();
+    const second = controller(20);
     assert.equal(await second.start(), "resumed");
+    assert.equal((await second.getNetworkParameters()).channel, 20);
     const again = second.getDeviceByIeeeAddr(sensor.ieeeAddr);
     const report = when(second, "message", ({ type, device }) => type === "attributeReport" && device === again);
     await order("set bedroom temperature_c=30");

@@ -1,18 +1,24 @@
-"""Runs zigbee-herdsman's ember adapter against the emulated coordinator. Needs `npm ci` in this directory first.
+"""Runs the ember adapter of two major versions of zigbee-herdsman against the emulated coordinator.
+
+Needs `npm ci` in this directory first. `package.json` holds back zigbee-on-host, a part of herdsman that serves another
+adapter and is not used here, at a version that every mirror of npm has.
 
 python tests/interop/run.py [VERSION ...]
 """
 
 import asyncio
+import itertools
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from hal.ncp import control, install
+from hal.ncp.ezsp import VERSIONS
 
 HERE = Path(__file__).parent
-VERSIONS = (13, 14)
+HOSTS = ("herdsman-10", "herdsman-11")
+"""Names in `package.json`: zigbee-herdsman 10.9.5 and 11.1.1."""
 PATIENCE_S = 90.0
 
 HOUSE = """
@@ -26,6 +32,10 @@ values = { temperature_c = 20, humidity_percent = 48 }
 [[device]]
 name = "plug"
 model = "router"
+
+[[device]]
+name = "door"
+model = "contact"
 """
 
 
@@ -33,7 +43,7 @@ def ignore(content: bytes) -> None:
     """Keep nothing: the stick lives as long as the run."""
 
 
-async def passes(version: int, directory: Path) -> bool:
+async def passes(package: str, version: int, directory: Path) -> bool:
     setup = install.Setup(devices=HOUSE, devices_source="the interop house", version=version)
     port, orders = directory / "port", directory / "orders"
     server = install.build(setup, link=port, faults=(), keep_stick=ignore, keep_room=ignore)
@@ -42,12 +52,14 @@ async def passes(version: int, directory: Path) -> bool:
     try:
         async with control.listening(server, orders), asyncio.timeout(PATIENCE_S):
             host = await asyncio.create_subprocess_exec(
-                "node", str(HERE / "herdsman.mjs"), str(port), str(orders), str(directory), cwd=HERE
+                "node", str(HERE / "herdsman.mjs"), package, str(port), str(orders), str(directory), cwd=HERE
             )
             code = await host.wait()
     finally:
         server.close()
-    print(f"EZSP v{version}: {'passed' if code == 0 else 'FAILED'} in {time.perf_counter() - started_s:.1f} s")
+    print(
+        f"{package}, EZSP v{version}: {'passed' if code == 0 else 'FAILED'} in {time.perf_counter() - started_s:.1f} s"
+    )
     return code == 0
 
 
@@ -57,9 +69,9 @@ def main() -> int:
         return 2
     wanted = [int(word) for word in sys.argv[1:]] or list(VERSIONS)
     outcomes = []
-    for version in wanted:
+    for package, version in itertools.product(HOSTS, wanted):
         with tempfile.TemporaryDirectory() as directory:
-            outcomes.append(asyncio.run(passes(version, Path(directory))))
+            outcomes.append(asyncio.run(passes(package, version, Path(directory))))
     return 0 if all(outcomes) else 1
 
 

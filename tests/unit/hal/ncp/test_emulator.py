@@ -10,7 +10,7 @@ pytest.importorskip("bellows")
 
 import bellows.types as t
 
-from hal.ncp import devices, memory
+from hal.ncp import devices, memory, zdo
 from hal.ncp.ash import ResetCode, stuff, unstuff, whiten
 from hal.ncp.commands import HANDLERS
 from hal.ncp.coordinator import CALLBACKS_MAX, Joining
@@ -383,6 +383,45 @@ def test_sending_is_refused_without_a_network_and_when_too_long(host: VirtualHos
     assert ok(host.unicast(0x1234, 2, b"\x01"))
     host.wait(2.0)
     assert [ok(fields) for fields in host.heard("messageSentHandler")] == [False]
+
+
+UPDATE = bytes.fromhex("01 00001000 fe 01".replace(" ", ""))
+"""Sequence, the mask of channel 20, "change the channel", the number of the update."""
+
+
+def channel_of(host: VirtualHost) -> tuple[int, int]:
+    parameters = host.ask("getNetworkParameters")["parameters"]
+    return int(parameters.radioChannel), int(parameters.nwkUpdateId)
+
+
+def test_channel_changes_after_the_broadcast_has_gone_round(formed: VirtualHost) -> None:
+    address = formed.join("bedroom")
+    formed.heard("stackStatusHandler")
+    formed.payloads()
+    assert ok(formed.unicast(0, zdo.Cluster.MGMT_NWK_UPDATE, UPDATE))
+    formed.wait(1.0)
+    assert formed.payloads() == [bytes.fromhex("01 00 00001000 0000 0000 00".replace(" ", ""))]
+    assert channel_of(formed) == (15, 0)
+    formed.wait(9.0)
+    assert statuses(formed) == ["ZIGBEE_CHANNEL_CHANGED"]
+    assert channel_of(formed) == (20, 1)
+    assert ok(formed.unicast(address, zdo.Cluster.ACTIVE_ENDPOINTS, b"\x07" + address.to_bytes(2, "little")))
+    formed.wait(1.0)
+    assert [payload[:2] for payload in formed.payloads()] == [b"\x07\x00"], "its members have followed"
+
+
+def test_channel_changes_by_a_broadcast_of_the_host(formed: VirtualHost) -> None:
+    frame = t.EmberApsFrame(
+        profileId=0, clusterId=zdo.Cluster.MGMT_NWK_UPDATE, sourceEndpoint=0, destinationEndpoint=0,
+        options=t.EmberApsOption.APS_OPTION_NONE, groupId=0, sequence=0,
+    )  # fmt: skip
+    arguments = {key: zero(kind) for key, kind in formed.table["sendBroadcast"][1].items()}
+    content = "message" if "message" in arguments else "messageContents"
+    aps = "aps_frame" if "aps_frame" in arguments else "apsFrame"
+    arguments |= {"destination": 0xFFFF, aps: frame, content: UPDATE}
+    assert ok(formed.ask("sendBroadcast", **arguments))
+    formed.wait(10.0)
+    assert channel_of(formed) == (20, 1)
 
 
 def test_energy_scan_ends(formed: VirtualHost) -> None:

@@ -156,6 +156,20 @@ def test_requests_are_answered_with_the_right_status(cluster: int, body: bytes, 
     assert answer[0] == status
 
 
+def update_answer(node: Node, body: str) -> bytes | None:
+    return ask_zdo(node, zdo.Cluster.MGMT_NWK_UPDATE, bytes.fromhex(body))
+
+
+def test_an_update_of_the_network_is_answered_in_full() -> None:
+    """Mgmt_NWK_Update_notify: status, channels, transmissions, failures, and an energy for each channel scanned."""
+    router = a_node("router")
+    assert update_answer(router, "00000200 fe 01") == bytes.fromhex("00 00000200 0000 0000 00")
+    assert update_answer(router, "00180000 03 01") == bytes.fromhex("00 00180000 0000 0000 02 2020")
+    assert update_answer(router, "00180000 fe 01") == bytes.fromhex("80 00180000 0000 0000 00")
+    assert update_answer(router, "00000200 fd") == bytes.fromhex("80 00000200 0000 0000 00")
+    assert ask_zdo(router, zdo.Cluster.MGMT_NWK_UPDATE, bytes.fromhex("00000200fe01"), is_broadcast=True) is None
+
+
 def test_broadcasts_for_somebody_else_are_not_answered() -> None:
     node = a_node()
     assert ask_zdo(node, zdo.Cluster.NWK_ADDRESS, bytes(10), is_broadcast=True) is None
@@ -321,6 +335,65 @@ def report_always_on_off(node: Node) -> None:
     ask(node, models.ON_OFF, general(Command.CONFIGURE_REPORTING, struct.pack("<BHBHH", 0, 0, Kind.BOOL, 0, 3600)))
 
 
+def test_contact_opens_by_a_number_with_a_point() -> None:
+    """An order on the control socket, and a file of the sensors' flash, hold every number as a float."""
+    node = a_node("contact")
+    cie = struct.pack("<HB", 0x0010, Kind.EUI64) + eui64_bytes(STICK)
+    ask(node, models.IAS_ZONE, general(Command.WRITE, cie))
+    ask(node, models.IAS_ZONE, Frame(command=0, sequence=2, payload=b"\x00\x07", is_for_cluster=True))
+    (told,) = frames(node.set_values({"contact": 1.0}, 1.0))
+    assert told.payload == struct.pack("<HBBH", 1, 0, 7, 0)
+    again = Node(eui64=SENSOR, model=node.model, memory=NodeMemory(values={"1/0500/0002": 1.0}), now_s=0.0)
+    again.join(MEMBERSHIP)
+    ask(again, models.IAS_ZONE, general(Command.WRITE, cie))
+    ask(again, models.IAS_ZONE, Frame(command=0, sequence=2, payload=b"\x00\x07", is_for_cluster=True))
+    (closed,) = frames(again.set_values({"contact": 0.0}, 1.0))
+    assert closed.payload == struct.pack("<HBBH", 0, 0, 7, 0)
+
+
+def test_plug_that_was_switched_by_hand_toggles() -> None:
+    plug = a_node("router")
+    plug.set_values({"on_off": 1.0}, 0.0)
+    ask(plug, models.ON_OFF, Frame(command=2, sequence=1, is_for_cluster=True))
+    (answer,) = ask(plug, models.ON_OFF, general(Command.READ, b"\x00\x00"))
+    assert answer.payload[4:] == b"\x00"
+
+
+@pytest.mark.parametrize(
+    ("model", "quantity", "value"),
+    [("contact", "contact", 0.5), ("router", "on_off", 2.0), ("climate", "temperature_c", float("nan")),
+     ("air", "voc_index", float("inf"))],
+)  # fmt: skip
+def test_numbers_that_are_no_state_are_refused(model: str, quantity: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{quantity} = {value} does not fit"):
+        a_node(model).set_values({quantity: value}, 0.0)
+
+
+def identify(node: Node, command: int, payload: bytes = b"", *, now_s: float = 0.0) -> list[Frame]:
+    frame = Frame(command=command, sequence=1, payload=payload, is_for_cluster=True, wants_default_response=True)
+    return ask(node, models.IDENTIFY, frame, now_s=now_s)
+
+
+@pytest.mark.parametrize("model", ["climate", "contact", "router", "air"])
+def test_a_device_identifies_itself_for_a_time(model: str) -> None:
+    node = a_node(model)
+    (done,) = identify(node, 0x00, struct.pack("<H", 10))
+    assert (done.command, done.payload) == (Command.DEFAULT_RESPONSE, bytes((0x00, Status.SUCCESS)))
+    (query,) = identify(node, 0x01, now_s=4.0)
+    assert (query.command, query.is_for_cluster, query.payload) == (0x00, True, struct.pack("<H", 6))
+    (left,) = ask(node, models.IDENTIFY, general(Command.READ, b"\x00\x00"), now_s=9.5)
+    assert left.payload[4:] == struct.pack("<H", 1)
+    (over,) = identify(node, 0x01, now_s=10.0)
+    assert over.payload == bytes((0x01, Status.SUCCESS))
+    (effect,) = identify(node, 0x40, b"\x00\x00")
+    assert effect.payload == bytes((0x40, Status.SUCCESS))
+
+
+def test_identify_is_unknown_where_the_cluster_is_missing() -> None:
+    (refused,) = identify(a_node("aqara_weather"), 0x00, b"\x05\x00")
+    assert refused.payload == bytes((0x00, Status.UNSUPPORTED_CLUSTER_COMMAND))
+
+
 def test_contact_enrolls_once_and_then_tells() -> None:
     node = a_node("contact")
     assert node.set_values({"contact": 1}, 0.0) == []
@@ -351,6 +424,14 @@ def test_aqara_sensor_tells_a_struct_in_a_text_and_takes_no_rules() -> None:
     }
     assert told.manufacturer == 0x115F
     assert told.payload == bytes.fromhex("01ff42 15 0121bd0b 032815 64296608 6521a00f 662bb8820100".replace(" ", ""))
+
+
+def test_aqara_sensor_tells_what_has_changed_without_a_rule_or_a_binding() -> None:
+    node = a_node("aqara_weather")
+    (told,) = node.set_values({"temperature_c": 19.5, "humidity_percent": 45}, 0.0)
+    assert told.cluster == models.TEMPERATURE
+    assert zcl.read_frame(told.payload).payload == struct.pack("<HBh", 0, Kind.INT16, 1950)
+    assert node.set_values({"temperature_c": 19.5}, 0.0) == []
 
 
 def test_tuya_sensor_speaks_in_data_points() -> None:
