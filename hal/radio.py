@@ -79,6 +79,8 @@ class SensorLink(msgspec.Struct, frozen=True):
         is_sleepy: Whether it sleeps between reports (battery).
         heard_ms: When it was heard last, on this boot's monotonic clock; `None` for never.
         lqi_last_hop: Link quality from 0 to 255 of the last hop only, which may be a router's; `None` if unknown.
+        problem: What it does not report any more, and what to do; empty where nothing is wrong.
+        notes: For people: what it measures besides and is not taken; that its model is in no table.
     """
 
     device: str
@@ -88,6 +90,8 @@ class SensorLink(msgspec.Struct, frozen=True):
     is_sleepy: bool = True
     heard_ms: int | None = None
     lqi_last_hop: int | None = None
+    problem: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class RadioReport(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from agent.local.status import (
     SettingsReport,
     Status,
 )
+from agent.local.zigbee import link_problem
 from agent.pairing.room import Pairing
 from agent.settings.sync import SettingsSync
 from agent.telemetry.intake import Intake
@@ -145,12 +146,13 @@ def _relayed(board: Board, pairing: Pairing, relay_problem: str) -> list[Relayed
     if board.network is None:
         return []
     names = {sensor.device: sensor.name for sensor in board.network.sensors}
+    links = {link.device: link for link in pairing.radio.links} if pairing.radio else {}
     return [
         RelayedReport(
             record.device,
             record.name or names.get(record.device, record.device),
             record.sensor_id or None,
-            relay_problem or pairing.problem_of(record),
+            relay_problem or pairing.problem_of(record) or link_problem(links.get(record.device)),
         )
         for record in pairing.content.sensors.values()
         if record.is_relayed

@@ -37,7 +37,10 @@ class ReadingReport(msgspec.Struct, frozen=True):
 
 
 class PairedSensor(msgspec.Struct, frozen=True):
-    """One sensor. `is_online` is nothing while its rhythm is not known; `lqi_last_hop` may be a router's."""
+    """One sensor. `is_online` is nothing while its rhythm is not known; `lqi_last_hop` may be a router's.
+
+    `notes`: what it measures besides and is not taken, and why.
+    """
 
     device: str
     name: str
@@ -50,6 +53,7 @@ class PairedSensor(msgspec.Struct, frozen=True):
     heard_age_s: int | None
     lqi_last_hop: int | None
     readings: list[ReadingReport]
+    notes: list[str] = []
 
 
 class RouterReport(msgspec.Struct, frozen=True):
@@ -96,7 +100,7 @@ def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeRep
             _sensor(
                 record,
                 name=record.name or (network[record.device].name if record.device in network else record.device),
-                problem=pairing.problem_of(record),
+                problem=pairing.problem_of(record) or link_problem(links.get(record.device)),
                 link=links.get(record.device),
                 states=states.get(record.device, []),
                 now_ms=now_ms,
@@ -160,9 +164,28 @@ def _sensor(
                 UNITS[kind],
                 max(0, now_ms - state.latest.at_ms) / 1000 if state.latest else None,
             )
-            for kind, state in states
+            for kind, state in _newest(states)
         ],
+        notes=list(link.notes) if link else [],
     )
+
+
+def _newest(states: Sequence[tuple[SensorKind, SourceState]]) -> Sequence[tuple[SensorKind, SourceState]]:
+    """Return one state of each kind: a device may have changed the source that it speaks by."""
+    newest: dict[SensorKind, SourceState] = {}
+    for kind, state in states:
+        if kind not in newest or _at_ms(state) >= _at_ms(newest[kind]):
+            newest[kind] = state
+    return list(newest.items())
+
+
+def _at_ms(state: SourceState) -> float:
+    return state.latest.at_ms if state.latest else float("-inf")
+
+
+def link_problem(link: SensorLink | None) -> str:
+    """Return what the radio knows to be wrong with a sensor; empty where nothing is."""
+    return link.problem if link else ""
 
 
 def _about(link: SensorLink) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from agent.model import Reading, SensorKind
+from agent.model import Quality, Reading, SensorKind
 from agent.telemetry.intake import Intake
 from hal.errors import NetworkLost
 from hal.interface import SensorNetwork
@@ -79,6 +79,12 @@ class Relay:
 
     def _judged(self, reading: Reading) -> Reading:
         key = (reading.device, reading.kind)
+        if reading.quality is not Quality.GOOD:
+            # What the network itself doubts must not be the measure of what comes after it.
+            quality, reason = Judge(reading.kind).judge(reading.value, reading.at_ms)
+            return (
+                msgspec.structs.replace(reading, quality=quality, reason=reason) if quality is Quality.BAD else reading
+            )
         judge = self._judges.get(key)
         if judge is None:
             judge = self._judges[key] = Judge(reading.kind)

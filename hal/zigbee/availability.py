@@ -1,8 +1,9 @@
 """Whether a sensor keeps to its own rhythm: the judgement of who is online. Pure.
 
 A sensor may be silent for a few times the longest silence that is usual for it. What is usual is what it has promised
-(the longest interval of its reporting rules) and what it was seen to do, the latter forgotten by halves within days, so
-that a quiet night is remembered through a busy day. One silence beyond that is a failure; a second one is a habit.
+(the longest interval of its reporting rules): a promise stands, however often it was broken. Where there is none, it is
+what the sensor was seen to do, forgotten by halves within days, so that a quiet night is remembered through a busy day.
+One silence beyond that is a failure; a second one is a habit.
 
 A dead sensor is never shown as online for longer than that, and after `SILENCE_S_MAX` at the latest. Time in which the
 radio itself did not listen is held against nobody.
@@ -49,10 +50,9 @@ class Rhythm(msgspec.Struct, frozen=True):
 
 def usual_s(rhythm: Rhythm) -> float:
     """Return the longest silence that is usual, in seconds; 0 where that is not known yet."""
-    remembered_s = _remembered_s(rhythm)
     if rhythm.promised_s:
-        return max(rhythm.promised_s, remembered_s)
-    return remembered_s if rhythm.observed_s >= OBSERVED_S_MIN else 0.0
+        return rhythm.promised_s
+    return _remembered_s(rhythm) if rhythm.observed_s >= OBSERVED_S_MIN else 0.0
 
 
 def allowed_s(rhythm: Rhythm, *, is_sleepy: bool) -> float:

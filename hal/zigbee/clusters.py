@@ -1,11 +1,11 @@
-"""What a sensor's clusters measure, how a value is read, and how often it is to be reported. Pure.
+"""What clusters measure, of which one a kind is taken, how a value is read, and how often it is reported. Pure.
 
 Cluster, attribute and "invalid" values: Zigbee Cluster Library, sections 3.3 (power), 4.4 (temperature), 4.5 (pressure)
 and 4.7 (humidity). Clusters that measure nothing with a `SensorKind` are left alone.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -21,6 +21,8 @@ IKEA_VOC = 0xFC7E
 MEASURED_VALUE = 0x0000
 BATTERY_VOLTAGE = 0x0020
 BATTERY_PERCENTAGE = 0x0021
+BATTERY_SIZE = 0x0031
+BATTERY_QUANTITY = 0x0033
 
 _INVALID_INT16 = -0x8000
 _INVALID_UINT16 = 0xFFFF
@@ -43,6 +45,7 @@ class Measure(msgspec.Struct, frozen=True):
         change: The smallest change of the raw value that is reported.
         report_s_min: The least time between reports; 0 where the configuration decides.
         report_s_max: The most.
+        is_voltage: The value is in volts: a level has to be estimated from it.
     """
 
     kind: SensorKind
@@ -51,6 +54,7 @@ class Measure(msgspec.Struct, frozen=True):
     change: float
     report_s_min: int = 0
     report_s_max: int = REPORT_S_MAX
+    is_voltage: bool = False
 
 
 Place = tuple[int, int]
@@ -64,10 +68,20 @@ MEASURES: Mapping[Place, Measure] = MappingProxyType(
         (POWER, BATTERY_PERCENTAGE): Measure(
             SensorKind.BATTERY_LEVEL, 0.5, (_INVALID_UINT8,), 2, BATTERY_REPORT_S_MIN, BATTERY_REPORT_S_MAX
         ),
+        (POWER, BATTERY_VOLTAGE): Measure(
+            SensorKind.BATTERY_LEVEL,
+            0.1,
+            (_INVALID_UINT8,),
+            1,
+            BATTERY_REPORT_S_MIN,
+            BATTERY_REPORT_S_MAX,
+            is_voltage=True,
+        ),
         (IKEA_VOC, MEASURED_VALUE): Measure(SensorKind.IAQ, 1.0, (_INVALID_UINT16,), 5),
     }
 )
-"""The VOC index goes from 1 to 500 and grows with the load, as the scale of the cloud's `iaq` does."""
+"""By preference, where two measure one kind. The VOC index goes from 1 to 500 and grows with the load, as the scale of
+the cloud's `iaq` does."""
 
 _DECIMALS = 4
 """Steps are hundredths at the finest: rounding takes the noise of binary fractions away."""
@@ -80,22 +94,80 @@ def value_of(measure: Measure, raw: object) -> float | None:
     return round(raw * measure.unit, _DECIMALS)
 
 
-def places(endpoints: Mapping[int, Sequence[int]]) -> Mapping[tuple[int, int, int], Measure]:
-    """Choose what is taken of a sensor: each kind once, from the lowest endpoint that has it.
+class Source(msgspec.Struct, frozen=True):
+    """Where on a device a value comes from.
 
-    The cloud knows one value of a kind for each device; two would mix.
+    Attributes:
+        name: As a technician knows it: "1/temperature", "tuya/humidity".
+        kind: What it measures.
+        rank: Of those of one kind that speak, the one with the lowest rank is taken.
+        is_voltage: Its value is in volts, of which a level has to be estimated.
+    """
+
+    name: str
+    kind: SensorKind
+    rank: int = 0
+    is_voltage: bool = False
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """An attribute of which a kind may be taken."""
+
+    endpoint: int
+    cluster: int
+    attribute: int
+    measure: Measure
+    source: Source
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        how = "the battery's voltage" if self.measure.is_voltage else f"cluster 0x{self.cluster:04x}"
+        return f"{how} of endpoint {self.endpoint}"
+
+
+def candidates(endpoints: Mapping[int, Sequence[int]]) -> Sequence[Candidate]:
+    """Return all attributes of which something may be taken, those of one kind in the order of their ranks.
+
+    The cloud knows one value of a kind for each device; two would mix. The lowest endpoint comes first, and on it the
+    order of `MEASURES`; who is taken is decided when the device has answered.
 
     Args:
         endpoints: The server clusters of each endpoint.
-
-    Returns:
-        The measures, by endpoint, cluster and attribute.
     """
-    chosen: dict[tuple[int, int, int], Measure] = {}
-    kinds: set[SensorKind] = set()
+    ranks: dict[SensorKind, int] = {}
+    found = []
     for endpoint in sorted(endpoints):
-        for place, measure in MEASURES.items():
-            if place[0] in endpoints[endpoint] and measure.kind not in kinds:
-                kinds.add(measure.kind)
-                chosen[endpoint, *place] = measure
-    return chosen
+        for (cluster, attribute), measure in MEASURES.items():
+            if cluster in endpoints[endpoint]:
+                rank = ranks[measure.kind] = ranks.get(measure.kind, 0) + 1
+                suffix = "/voltage" if measure.is_voltage else ""
+                source = Source(f"{endpoint}/{measure.kind}{suffix}", measure.kind, rank, measure.is_voltage)
+                found.append(Candidate(endpoint, cluster, attribute, measure, source))
+    return found
+
+
+def split(found: Sequence[Candidate], kinds: Collection[SensorKind]) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+    """Divide candidates into those that count, and dummies: those of kinds that the maker tells in a way of its own."""
+    return (
+        [each for each in found if each.source.kind not in kinds],
+        [each for each in found if each.source.kind in kinds],
+    )
+
+
+def ranked(found: Sequence[Candidate], answers: Mapping[Candidate, float | None]) -> Sequence[Candidate]:
+    """Choose what is taken of a device that has answered: of each kind one.
+
+    The first one that has a value; else the first that knows the attribute. A raw value of 0 is none: sensors say so
+    that have not measured yet, and so do dummies.
+
+    Args:
+        found: The candidates.
+        answers: What those said that know the attribute: the raw value, or `None` for none.
+    """
+    chosen: dict[SensorKind, Candidate] = {}
+    for is_with_value in (True, False):
+        for each in found:
+            if each in answers and (answers[each] is not None or not is_with_value):
+                chosen.setdefault(each.source.kind, each)
+    return [each for each in found if chosen.get(each.source.kind) == each]

@@ -13,11 +13,11 @@ from zigpy.zcl.foundation import BaseAttributeDefs, ZCLAttributeAccess, ZCLAttri
 
 from hal.interface import SensorKind
 from hal.zigbee import clusters, makers
-from hal.zigbee.clusters import Measure
+from hal.zigbee.clusters import Candidate, Source
 from hal.zigbee.makers import Maker
 
-Heard = Callable[[str, str, SensorKind, float, int | None], None]
-"""IEEE address, source, kind, value, link quality of the last hop."""
+Heard = Callable[[str, Source, float, int | None], None]
+"""IEEE address, source, value, link quality of the last hop."""
 
 BASIC = 0x0000
 
@@ -54,9 +54,11 @@ def lqi_of(device: Any) -> int | None:  # noqa: ANN401 - zigpy is untyped here
     return None if device.lqi is None else int(device.lqi)
 
 
-def places_of(device: Any) -> Mapping[tuple[int, int, int], Measure]:  # noqa: ANN401 - zigpy is untyped here
-    """Return what is taken of a zigpy device, by endpoint, cluster and attribute."""
-    return clusters.places({endpoint.endpoint_id: list(endpoint.in_clusters) for endpoint in device.non_zdo_endpoints})
+def candidates_of(device: Any) -> Sequence[Candidate]:  # noqa: ANN401 - zigpy is untyped here
+    """Return what may be taken of a zigpy device."""
+    return clusters.candidates(
+        {endpoint.endpoint_id: list(endpoint.in_clusters) for endpoint in device.non_zdo_endpoints}
+    )
 
 
 class Plain(msgspec.Struct, frozen=True):
@@ -65,12 +67,12 @@ class Plain(msgspec.Struct, frozen=True):
     Attributes:
         device: zigpy's.
         ieee: Its address.
-        measures: The source of each value, and how it is read.
+        measures: Where each value comes from, and how it is read.
     """
 
     device: Any
     ieee: str
-    measures: Mapping[tuple[int, int], Mapping[int, tuple[str, Measure]]]
+    measures: Mapping[tuple[int, int], Mapping[int, Candidate]]
 
 
 class Ears:
@@ -103,10 +105,10 @@ class Ears:
                 endpoint.in_clusters[makers.TUYA].add_listener(_TuyaEar(self, device, ieee, maker))
             if maker.has_aqara_struct and BASIC in endpoint.in_clusters:
                 self._listen_for_struct(endpoint.in_clusters[BASIC], device, ieee)
-        measures: dict[tuple[int, int], dict[int, tuple[str, Measure]]] = {}
-        for (number, cluster_id, attribute), measure in places_of(device).items():
-            measures.setdefault((number, cluster_id), {})[attribute] = (f"{number}/{measure.kind}", measure)
-            self._listen(device, ieee, device.endpoints[number].in_clusters[cluster_id], attribute, measure)
+        measures: dict[tuple[int, int], dict[int, Candidate]] = {}
+        for each in self.candidates(device):
+            measures.setdefault((each.endpoint, each.cluster), {})[each.attribute] = each
+            self._listen(device, ieee, each)
         # What a quirk does to a value only zigpy knows.
         if self._first is None and not maker.reports_by_itself:
             self._plain[ieee] = Plain(device, ieee, measures)
@@ -118,9 +120,17 @@ class Ears:
             return QUIET if device.skip_configuration else makers.STANDARD
         return makers.maker_of(device.manufacturer or "", device.model or "")
 
+    def candidates(self, device: Any) -> Sequence[Candidate]:  # noqa: ANN401
+        """Return what may be taken of a zigpy device: not where its maker has a way of its own."""
+        return clusters.split(candidates_of(device), self.maker(device).kinds)[0]
+
+    def dummies(self, device: Any) -> Sequence[Candidate]:  # noqa: ANN401
+        """Return what is not believed of a zigpy device, because its maker has a way of its own for the kind."""
+        return clusters.split(candidates_of(device), self.maker(device).kinds)[1]
+
     def kinds(self, device: Any) -> Sequence[SensorKind]:  # noqa: ANN401
-        """Return what a zigpy device measures, each kind once."""
-        kinds = [measure.kind for measure in places_of(device).values()]
+        """Return what a zigpy device may measure, each kind once: by what it lists, before it has answered."""
+        kinds = [each.source.kind for each in self.candidates(device)]
         return tuple(dict.fromkeys((*kinds, *self.maker(device).kinds)))
 
     def plain(self, device: Any) -> Plain | None:  # noqa: ANN401
@@ -128,25 +138,24 @@ class Ears:
         plain = self._plain.get(address(device.ieee))
         return plain if plain is not None and plain.device is device else None
 
-    def raw(self, ieee: str, place: tuple[str, Measure], raw: float, lqi: int | None) -> None:
+    def raw(self, ieee: str, candidate: Candidate, raw: float, lqi: int | None) -> None:
         """Pass a raw value on, unless it says that there is none."""
-        source, measure = place
-        value = clusters.value_of(measure, raw)
+        value = clusters.value_of(candidate.measure, raw)
         if value is not None:
-            self._heard(ieee, source, measure.kind, value, lqi)
+            self._heard(ieee, candidate.source, value, lqi)
 
-    def value(self, device: Any, ieee: str, source: str, kind: SensorKind, value: float) -> None:  # noqa: ANN401
-        """Pass a value on."""
-        self._heard(ieee, source, kind, value, lqi_of(device))
+    def by_maker(self, device: Any, ieee: str, way: str, kind: SensorKind, value: float) -> None:  # noqa: ANN401
+        """Pass a value on that came in its maker's own way."""
+        self._heard(ieee, Source(f"{way}/{kind}", kind), value, lqi_of(device))
 
-    def _listen(self, device: Any, ieee: str, cluster: Any, attribute: int, measure: Measure) -> None:  # noqa: ANN401
-        source = f"{cluster.endpoint.endpoint_id}/{measure.kind}"
+    def _listen(self, device: Any, ieee: str, candidate: Candidate) -> None:  # noqa: ANN401
+        cluster = device.endpoints[candidate.endpoint].in_clusters[candidate.cluster]
 
         def told(event: Any) -> None:  # noqa: ANN401
-            if event.attribute_id == attribute:
-                value = clusters.value_of(measure, event.value)
+            if event.attribute_id == candidate.attribute:
+                value = clusters.value_of(candidate.measure, event.value)
                 if value is not None:
-                    self.value(device, ieee, source, measure.kind, value)
+                    self._heard(ieee, candidate.source, value, lqi_of(device))
 
         # A quirk that corrects a value makes an update of the report.
         cluster.on_event("attribute_report", told)
@@ -159,7 +168,7 @@ class Ears:
             raw = getattr(event.raw_value, "raw", event.raw_value)
             if isinstance(raw, bytes):
                 for kind, value in makers.aqara_values(raw):
-                    self.value(device, ieee, f"struct/{kind}", kind, value)
+                    self.by_maker(device, ieee, "struct", kind, value)
 
         cluster.on_event("attribute_report", told)
 
@@ -177,4 +186,4 @@ class _TuyaEar:
         """Take a command."""
         if command in makers.TUYA_REPORTS and isinstance(arguments, bytes):
             for kind, value in makers.tuya_values(self._maker, arguments):
-                self._ears.value(self._device, self._ieee, f"tuya/{kind}", kind, value)
+                self._ears.by_maker(self._device, self._ieee, "tuya", kind, value)

@@ -6,20 +6,23 @@ was seen joining is interviewed again after a restart, who was interviewed is se
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import zigpy.types as t
 
-from hal.interface import Reading, SensorKind
+from hal.interface import Quality, Reading, SensorKind
 from hal.radio import JoinEvent, JoinStep
+from hal.zigbee import health
+from hal.zigbee.clusters import REPORT_S_MAX, Source
 from hal.zigbee.ears import Ears, address, lqi_of
 from hal.zigbee.files import Files
 from hal.zigbee.options import Options
 from hal.zigbee.outlet import Outlet
 from hal.zigbee.reception import Reception
 from hal.zigbee.registry import Registry, relayed
-from hal.zigbee.setting_up import UNANSWERED, set_up
+from hal.zigbee.setting_up import UNANSWERED, Chosen, SetUp, read_rules, set_up
 from hal.zigbee.window import Window, eui64
 
 _log = logging.getLogger(__name__)
@@ -35,6 +38,8 @@ REMOVE_S = 10.0
 """A sensor that is awake leaves within a second; one that sleeps is told when it wakes."""
 
 NAME_CHARACTERS_MAX = 64
+
+NOT_REPORTED_YET = "read at set-up; the sensor has not reported it by itself yet"
 
 
 class Joining:
@@ -109,6 +114,8 @@ class Joining:
         known = self._registry.get(ieee)
         if known is not None and known.is_interviewed and not known.is_configured and device.is_initialized:
             self._set_up_soon(device, ieee)
+        elif known is not None and self._registry.overdue(ieee):
+            self._look_at_rules(ieee)
         elif known is None and self._registry.is_removed(ieee):
             self._send_away(device, ieee)
 
@@ -234,7 +241,7 @@ class Joining:
         if not outcome.is_complete:
             self._tell(ieee, JoinStep.FAILED, outcome.detail)
             return
-        self._registry.configured(ieee, outcome.promised_s)
+        self._configured(device, ieee, outcome)
         await self.save()
         self._tell(ieee, JoinStep.CONFIGURED)
 
@@ -245,12 +252,86 @@ class Joining:
         self._outlet.step(f"{name}: {step}" + (f", {detail}" if detail else ""))
         self._outlet.events.put(JoinEvent(ieee, step, self._monotonic_ms(), sensor, detail or name))
 
-    def _value(self, ieee: str, source: str, kind: SensorKind, value: float, lqi: int | None) -> None:
-        """Take a value; those of a device that was removed are none of ours."""
+    def _configured(self, device: Any, ieee: str, outcome: SetUp) -> None:  # noqa: ANN401
+        """Take what a device has answered."""
+        ranks = dict.fromkeys(self.ears.maker(device).kinds, 0)
+        ranks |= {each.candidate.source.kind: each.candidate.source.rank for each in outcome.chosen}
+        self._registry.configured(
+            ieee,
+            ranks=ranks,
+            promises={each.candidate.source.kind: each.promised_s for each in outcome.chosen},
+            battery=outcome.battery,
+            left_out=outcome.left_out,
+        )
+        for each in outcome.chosen:
+            self._read(device, ieee, each)
+
+    def _read(self, device: Any, ieee: str, chosen: Chosen) -> None:  # noqa: ANN401
+        """Pass on what was read at set-up: it is no report, and of one that never reported it may be anything."""
+        known = self._registry.get(ieee)
+        source, value = chosen.candidate.source, self._level(ieee, chosen.candidate.source, chosen.value)
+        if known is None or value is None:
+            return
+        is_believed = source.kind in known.reported or chosen.candidate.measure.report_s_max > REPORT_S_MAX
+        reading = Reading(ieee, source.name, source.kind, value, self._monotonic_ms())
+        if not is_believed:
+            reading = msgspec.structs.replace(reading, quality=Quality.SUSPECT, reason=NOT_REPORTED_YET)
+        self._registry.heard(ieee, lqi_of(device))
+        self._outlet.readings.put(reading)
+
+    def _value(self, ieee: str, source: Source, value: float, lqi: int | None) -> None:
+        """Take a value that was reported; those of a device that was removed are none of ours."""
         if self._registry.get(ieee) is None:
             return
         self._registry.heard(ieee, lqi)
-        self._outlet.readings.put(Reading(ieee, source, kind, value, self._monotonic_ms()))
+        level = self._level(ieee, source, value)
+        if level is None or not self._registry.takes(ieee, source):
+            return
+        if self._registry.reported(ieee, source.kind):
+            self._look_at_rules(ieee)
+        self._outlet.readings.put(Reading(ieee, source.name, source.kind, level, self._monotonic_ms()))
+
+    def _level(self, ieee: str, source: Source, value: float | None) -> float | None:
+        return self._registry.level(ieee, value) if source.is_voltage and value is not None else value
+
+    def _look_at_rules(self, ieee: str) -> None:
+        """Read the rules of a device back that is heard and does not report what it has promised."""
+        device = self._app.devices.get(eui64(ieee)) if self._app is not None else None
+        if device is None or self._group is None or ieee in self._under_way or not self._registry.is_look_due(ieee):
+            return
+        self._under_way.add(ieee)
+        self._group.create_task(self._restore_rules(device, ieee), name=f"rules of {ieee}")
+
+    async def _restore_rules(self, device: Any, ieee: str) -> None:  # noqa: ANN401
+        kinds = self._registry.overdue(ieee)
+        found = [each for each in self.ears.candidates(device) if self._is_overdue(ieee, each.source, kinds)]
+        try:
+            async with self._at_once:
+                intervals_s = await read_rules(device, found)
+        except UNANSWERED as error:
+            _log.info("%s does not tell its reporting rules: %s", ieee, error)
+            self._complain(ieee, kinds, health.unanswered(kinds))
+            return
+        finally:
+            self._under_way.discard(ieee)
+        lost = [kind for kind, longest_s in intervals_s.items() if not longest_s]
+        kept = {kind: longest_s for kind, longest_s in intervals_s.items() if longest_s}
+        if lost:
+            self._complain(ieee, lost, health.lost_rules(lost))
+            self._asked_ms.pop(ieee, None)
+            self._set_up_soon(device, ieee)
+        elif kept:
+            self._registry.promised(ieee, kept)
+            if late := [kind for kind in self._registry.overdue(ieee) if kind in kept]:
+                self._complain(ieee, late, health.keeps_rules(late))
+
+    def _is_overdue(self, ieee: str, source: Source, kinds: Sequence[SensorKind]) -> bool:
+        known = self._registry.get(ieee)
+        return known is not None and source.kind in kinds and known.ranks.get(source.kind) == source.rank
+
+    def _complain(self, ieee: str, kinds: Sequence[SensorKind], text: str) -> None:
+        self._registry.looked(ieee, dict.fromkeys(kinds, text))
+        self._outlet.step(f"{ieee}: {text}")
 
 
 def _is_removal(name: str, ieee: str) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from hal.errors import HalError
 from hal.interface import SensorKind
 from hal.zigbee.availability import Rhythm
+from hal.zigbee.battery import Battery
 from hal.zigbee.choice import Phase, Settings
 
 BACKUPS_MAX = 8
@@ -51,6 +52,11 @@ class KeptSensor(msgspec.Struct, frozen=True):
         is_offline: Whether it was judged so; being heard lifts it.
         heard_ms: When it was heard last, on the clock of the boot that the file names.
         lqi: Of the last hop, when it was heard last.
+        promises: The longest interval of the rule of each kind, in seconds; 0 where it took none.
+        ranks: Which source each kind is taken from, where the device has several (`Source.rank`).
+        reported: The kinds that it has reported by itself at some time: what it answers when asked is then believed.
+        battery: What it runs on, where its level is estimated from a voltage.
+        left_out: For people: what it measures besides and is not taken.
     """
 
     ieee: str
@@ -65,6 +71,11 @@ class KeptSensor(msgspec.Struct, frozen=True):
     heard_ms: int | None = None
     lqi: int | None = None
     rhythm: Rhythm = Rhythm()
+    promises: dict[SensorKind, float] = {}
+    ranks: dict[SensorKind, int] = {}
+    reported: tuple[SensorKind, ...] = ()
+    battery: Battery | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class KeptSensors(msgspec.Struct, frozen=True):

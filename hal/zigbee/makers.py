@@ -10,6 +10,7 @@ from types import MappingProxyType
 import msgspec
 
 from hal.interface import SensorKind
+from hal.zigbee.battery import Battery, Chemistry, level_percent
 
 AQARA_ATTRIBUTE = 0xFF01
 AQARA_MANUFACTURER = 0x115F
@@ -36,7 +37,7 @@ class Maker(msgspec.Struct, frozen=True):
         has_aqara_struct: It tells its battery in a struct within the Basic cluster.
         has_voc_index: It tells a VOC index in a cluster of its maker.
         points: What its Tuya data points are.
-        kinds: What it measures besides what its clusters say.
+        kinds: What it measures by its maker's own ways. Its clusters of these kinds are dummies, and not believed.
     """
 
     name: str
@@ -116,6 +117,8 @@ _TAG_AND_KIND_BYTES = 2
 _UINT40 = 0x24
 _UINT40_BYTES = 5
 _AQARA_BATTERY_MV = 0x01
+_COIN_CELL = Battery(Chemistry.LITHIUM)
+"""CR2032 or CR2450 in all of them."""
 
 
 def aqara_values(record: bytes) -> Sequence[Value]:
@@ -137,7 +140,7 @@ def aqara_values(record: bytes) -> Sequence[Value]:
             break
         (value,) = number.unpack_from(record, _TAG_AND_KIND_BYTES)
         if tag == _AQARA_BATTERY_MV:
-            found.append((SensorKind.BATTERY_LEVEL, battery_percent(value / 1000)))
+            found.append((SensorKind.BATTERY_LEVEL, level_percent(_COIN_CELL, value / 1000)))
         record = record[_TAG_AND_KIND_BYTES + number.size :]
     return found
 
@@ -170,15 +173,3 @@ def tuya_values(maker: Maker, payload: bytes) -> Sequence[Value]:
                 raw -= 1 << 16
             found.append((point.kind, round(raw * point.unit, 4)))
     return found
-
-
-_EMPTY_V, _FULL_V = 2.5, 3.0
-
-
-def battery_percent(volt: float) -> float:
-    """Estimate what is left in a lithium coin cell (CR2032, CR2450) from its voltage, in percent.
-
-    Linear between 2.5 V, where such sensors stop, and 3.0 V. A cell's curve is flat in the middle, so this is coarse.
-    """
-    part = (volt - _EMPTY_V) / (_FULL_V - _EMPTY_V)
-    return round(100 * min(1.0, max(0.0, part)))

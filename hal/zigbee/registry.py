@@ -3,17 +3,44 @@
 Changed by the radio's thread only; the agent's thread reads snapshots. Must never do I/O, nor know zigpy.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from hal.interface import RelayedSensor, SensorKind
 from hal.radio import SensorLink
-from hal.zigbee import availability
+from hal.zigbee import availability, health
+from hal.zigbee.battery import Battery, battery_of, level_percent
+from hal.zigbee.clusters import Source
 from hal.zigbee.keeping import REMOVED_MAX, SENSORS_MAX, KeptSensor, KeptSensors
 
 GAP_MS_MIN = 1000
 """What comes within a second is one report in several packets, and says nothing about a rhythm."""
+
+
+class _Watch:
+    """What was seen of one device's promises since the radio listens and its rules were given.
+
+    Attributes:
+        since_ms: Since when its promises count.
+        reported_ms: When each kind was reported last.
+        slower_reports: How many reports of much slower kinds have come since then.
+        complaints: What people are told of kinds that do not come.
+        looked_ms: When its rules were read back last.
+    """
+
+    def __init__(self, since_ms: int) -> None:
+        self.since_ms = since_ms
+        self.reported_ms: dict[SensorKind, int] = {}
+        self.slower_reports: dict[SensorKind, int] = {}
+        self.complaints: dict[SensorKind, str] = {}
+        self.looked_ms: int | None = None
+
+    def begin(self, since_ms: int) -> None:
+        """Count from now on; what was complained of stays until it is reported."""
+        self.since_ms = since_ms
+        self.reported_ms.clear()
+        self.slower_reports.clear()
 
 
 class Registry:
@@ -26,6 +53,7 @@ class Registry:
         self._removed = dict.fromkeys(kept.removed)
         self._monotonic_ms = monotonic_ms
         self._listening_since_ms: int | None = None
+        self._watches: dict[str, _Watch] = {}
         self.is_changed = False
         """Whether something was learned that must not get lost. What a rhythm learns alone is kept now and then."""
 
@@ -35,6 +63,8 @@ class Registry:
             self._listening_since_ms = None
         elif self._listening_since_ms is None:
             self._listening_since_ms = self._monotonic_ms()
+            for watch in self._watches.values():
+                watch.begin(self._listening_since_ms)
 
     def kept(self) -> KeptSensors:
         """Return what goes into the file."""
@@ -73,17 +103,122 @@ class Registry:
                     known,
                     manufacturer=manufacturer,
                     model=model,
-                    kinds=tuple(kinds),
+                    # What it has answered for says more than what it lists.
+                    kinds=tuple(known.ranks) if known.is_configured else tuple(kinds),
                     is_sleepy=is_sleepy,
                     is_interviewed=True,
                 )
             )
 
-    def configured(self, ieee: str, promised_s: float) -> None:
-        """Note that a device is set up, and how long it has promised to be silent at most; 0 for no promise."""
+    def configured(
+        self,
+        ieee: str,
+        *,
+        ranks: Mapping[SensorKind, int],
+        promises: Mapping[SensorKind, float],
+        battery: Battery | None = None,
+        left_out: Sequence[str] = (),
+    ) -> None:
+        """Note that a device is set up.
+
+        Args:
+            ieee: Its address.
+            ranks: The kinds that it has answered for, and which of its sources each is taken from.
+            promises: How long it has promised to be silent about each at most, in seconds; 0 for no promise.
+            battery: What it runs on, where its level is estimated.
+            left_out: What it measures besides, for people.
+        """
+        known = self._known.get(ieee)
+        if known is None:
+            return
+        rhythm = msgspec.structs.replace(known.rhythm, promised_s=min(filter(None, promises.values()), default=0.0))
+        self._put(
+            msgspec.structs.replace(
+                known,
+                is_configured=True,
+                rhythm=rhythm,
+                kinds=tuple(ranks),
+                ranks=dict(ranks),
+                promises=dict(promises),
+                battery=battery,
+                left_out=tuple(left_out),
+            )
+        )
+        self._watch(ieee).begin(self._monotonic_ms())
+
+    def takes(self, ieee: str, source: Source) -> bool:
+        """Tell whether a value that a device reports is taken, and remember that this source speaks.
+
+        Of several sources of one kind it is the one with the lowest rank that has spoken.
+        """
+        known = self._known.get(ieee)
+        if known is None:
+            return False
+        rank = known.ranks.get(source.kind)
+        if rank is not None and source.rank > rank:
+            return False
+        if rank != source.rank or source.kind not in known.reported:
+            kinds = known.kinds if source.kind in known.kinds else (*known.kinds, source.kind)
+            reported = known.reported if source.kind in known.reported else (*known.reported, source.kind)
+            ranks = {**known.ranks, source.kind: source.rank}
+            self._put(msgspec.structs.replace(known, kinds=kinds, ranks=ranks, reported=reported))
+        return True
+
+    def level(self, ieee: str, volt: float) -> float | None:
+        """Estimate a device's battery level from its voltage, in percent; `None` where nobody knows what it means."""
+        known = self._known.get(ieee)
+        battery = (known.battery if known else None) or battery_of(volt)
+        return None if battery is None else level_percent(battery, volt)
+
+    def reported(self, ieee: str, kind: SensorKind) -> Sequence[SensorKind]:
+        """Note that a device has reported a kind; return those that it ought to have reported and did not."""
+        known = self._known.get(ieee)
+        if known is None:
+            return ()
+        watch = self._watch(ieee)
+        watch.reported_ms[kind] = self._monotonic_ms()
+        watch.slower_reports.pop(kind, None)
+        watch.complaints.pop(kind, None)
+        for other in known.promises:
+            if other != kind and health.is_slower(kind, other, known.promises):
+                watch.slower_reports[other] = watch.slower_reports.get(other, 0) + 1
+        return self.overdue(ieee)
+
+    def overdue(self, ieee: str) -> Sequence[SensorKind]:
+        """Return the kinds that a device ought to have reported by its promises, and did not."""
+        known, watch = self._known.get(ieee), self._watch(ieee)
+        if known is None or not known.is_configured or self._listening_since_ms is None:
+            return ()
+        return health.overdue(
+            known.promises,
+            reported_ms=watch.reported_ms,
+            slower_reports=watch.slower_reports,
+            since_ms=watch.since_ms,
+            now_ms=self._monotonic_ms(),
+        )
+
+    def is_look_due(self, ieee: str) -> bool:
+        """Tell whether a device's rules may be read back, and note that they are."""
+        watch, now_ms = self._watch(ieee), self._monotonic_ms()
+        if watch.looked_ms is not None and now_ms - watch.looked_ms < health.LOOK_MS:
+            return False
+        watch.looked_ms = now_ms
+        return True
+
+    def looked(self, ieee: str, complaints: Mapping[SensorKind, str]) -> None:
+        """Note what people are told of kinds that do not come, each until it is reported again."""
+        self._watch(ieee).complaints.update(complaints)
+
+    def promised(self, ieee: str, promises: Mapping[SensorKind, float]) -> None:
+        """Note what a device's rules say, where it keeps others than it was given."""
         if (known := self._known.get(ieee)) is not None:
-            rhythm = msgspec.structs.replace(known.rhythm, promised_s=promised_s)
-            self._put(msgspec.structs.replace(known, is_configured=True, rhythm=rhythm))
+            self._put(msgspec.structs.replace(known, promises={**known.promises, **promises}))
+            self._watch(ieee).slower_reports.clear()
+
+    def _watch(self, ieee: str) -> _Watch:
+        if ieee not in self._watches:
+            self._watches[ieee] = _Watch(self._listening_since_ms or self._monotonic_ms())
+        return self._watches[ieee]
 
     def heard(self, ieee: str, lqi: int | None) -> None:
         """Note that a device was heard."""
@@ -107,6 +242,7 @@ class Registry:
     def forget(self, ieee: str) -> None:
         """Know a device no more, but remember that it was told to leave."""
         self._known.pop(ieee, None)
+        self._watches.pop(ieee, None)
         self._removed[ieee] = None
         while len(self._removed) > REMOVED_MAX:
             del self._removed[next(iter(self._removed))]
@@ -133,6 +269,8 @@ class Registry:
                 is_sleepy=known.is_sleepy,
                 heard_ms=known.heard_ms,
                 lqi_last_hop=known.lqi,
+                problem=self._problem(known.ieee),
+                notes=known.left_out,
             )
             for known in self.devices()
             if known.is_interviewed
@@ -151,6 +289,10 @@ class Registry:
             was_offline=known.is_offline,
             now_ms=self._monotonic_ms(),
         )
+
+    def _problem(self, ieee: str) -> str:
+        watch = self._watches.get(ieee)
+        return "" if watch is None else "; ".join(dict.fromkeys(watch.complaints.values()))
 
     def _put(self, sensor: KeptSensor) -> None:
         if sensor.ieee in self._known or not self.is_full:

@@ -12,38 +12,24 @@ import pytest
 
 pytest.importorskip("bellows")
 
-import bellows.ash
-from bellows.zigbee.application import ControllerApplication
 
 from hal.errors import NetworkLost, SensorUnavailable
-from hal.ncp import ash, faults
+from hal.ncp import faults
 from hal.ncp.coordinator import Joining
 from hal.radio import InstallCode, JoinStep, RadioState
-from hal.zigbee import network, radio
+from hal.zigbee import radio
 from hal.zigbee.options import DATABASE_FILE, NETWORK_FILE, SENSORS_FILE, STICK_FILE
 from hal.zigbee.window import eui64
-from tests.integration.zigbee_bench import HOUSE, Hub, Stand
+from tests.integration.zigbee_bench import HOUSE, Hub, Stand, hasten, one
 
 JOINED = [JoinStep.JOINED, JoinStep.INTERVIEWED, JoinStep.CONFIGURED]
 INSTALL_CODE = "83fed3407a939723a5c639b26916d505c3b5"
 
 
-def one(model: str) -> str:
-    return f'[[device]]\nname = "one"\nmodel = "{model}"\nlatency_s = 0.01\n'
-
-
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the patience of both ends, so that a test of it does not last for eleven seconds."""
-    monkeypatch.setattr(bellows.ash, "T_RX_ACK_MIN", 0.05)
-    monkeypatch.setattr(bellows.ash, "T_RX_ACK_MAX", 0.2)
-    monkeypatch.setattr(ash, "ACK_TIMEOUT_MIN_S", 0.05)
-    monkeypatch.setattr(ash, "ACK_TIMEOUT_MAX_S", 0.2)
-    monkeypatch.setattr(ControllerApplication, "_watchdog_period", 0.5)
-    monkeypatch.setattr(radio, "BACKUP_CALM_S", 0.2)
-    monkeypatch.setattr(radio, "REFUSED_RETRY_S", 0.5)
-    monkeypatch.setattr(radio.ladder, "STEPS_S", (0.2,))
-    monkeypatch.setattr(network, "GATHER_S", 0)
+    """Shorten the patience of both ends."""
+    hasten(monkeypatch)
 
 
 async def measures(stand: Stand, hub: Hub, sensors: object, device: str, value: float) -> None:

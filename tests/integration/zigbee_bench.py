@@ -4,13 +4,17 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+
+import pytest
 
 from agent.foundation.clock import SystemClock
 from hal.errors import NetworkLost
 from hal.interface import Reading
-from hal.ncp import install
+from hal.ncp import ash, devices, install, models
 from hal.ncp.coordinator import Joining
 from hal.ncp.serve import Server
+from hal.ncp.zcl import Kind
 from hal.radio import JoinEvent, JoinStep, RadioState
 from hal.zigbee import Options, Surroundings, ZigbeeNetwork
 
@@ -37,6 +41,60 @@ name = "plug"
 model = "router"
 lqi = 77
 """
+
+
+def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the patience of both ends, so that a test of it does not last for eleven seconds."""
+    import bellows.ash  # noqa: PLC0415 - it may not be installed
+    from bellows.zigbee.application import ControllerApplication  # noqa: PLC0415
+
+    from hal.zigbee import network, radio  # noqa: PLC0415
+
+    monkeypatch.setattr(bellows.ash, "T_RX_ACK_MIN", 0.05)
+    monkeypatch.setattr(bellows.ash, "T_RX_ACK_MAX", 0.2)
+    monkeypatch.setattr(ash, "ACK_TIMEOUT_MIN_S", 0.05)
+    monkeypatch.setattr(ash, "ACK_TIMEOUT_MAX_S", 0.2)
+    monkeypatch.setattr(ControllerApplication, "_watchdog_period", 0.5)
+    monkeypatch.setattr(radio, "BACKUP_CALM_S", 0.2)
+    monkeypatch.setattr(radio, "REFUSED_RETRY_S", 0.5)
+    monkeypatch.setattr(radio.ladder, "STEPS_S", (0.2,))
+    monkeypatch.setattr(network, "GATHER_S", 0)
+
+
+def one(model: str) -> str:
+    """A house with one device, called "one"."""
+    return f'[[device]]\nname = "one"\nmodel = "{model}"\nlatency_s = 0.01\n'
+
+
+def build(manufacturer: str, name: str, *endpoints: models.Endpoint, dialect: models.Dialect) -> models.Model:
+    """A battery-powered product; the Basic cluster is added to its first endpoint."""
+    first, *others = endpoints
+    basic = models.Cluster(
+        models.BASIC,
+        (
+            models.Attribute(0x0000, Kind.UINT8, 8),
+            models.Attribute(0x0004, Kind.TEXT, manufacturer),
+            models.Attribute(0x0005, Kind.TEXT, name),
+            models.Attribute(0x0007, Kind.ENUM8, 3),
+        ),
+    )
+    first = models.Endpoint(first.id, first.device_id, (basic, *first.servers), first.clients)
+    return models.Model(
+        manufacturer=manufacturer,
+        name=name,
+        manufacturer_code=0x1141,
+        oui="a4:c1:38",
+        role=models.Role.SLEEPY,
+        endpoints=(first, *others),
+        dialect=dialect,
+    )
+
+
+def sell(monkeypatch: pytest.MonkeyPatch, key: str, model: models.Model) -> None:
+    """Let device files name a further product."""
+    every = MappingProxyType({**models.MODELS, key: model})
+    monkeypatch.setattr(models, "MODELS", every)
+    monkeypatch.setattr(devices, "MODELS", every)
 
 
 class MemoryStore:
@@ -122,8 +180,8 @@ class Stand(Stick):
             "channel": 15,
             **options,
         }
-        network = ZigbeeNetwork(Options(**settings), Surroundings(self.store, clock.monotonic_ms, self.boot_id))
-        hub = Hub(network)
+        radio_network = ZigbeeNetwork(Options(**settings), Surroundings(self.store, clock.monotonic_ms, self.boot_id))
+        hub = Hub(radio_network)
         try:
             async with asyncio.TaskGroup() as group:
                 listening = [group.create_task(hub.listen()), group.create_task(hub.watch())]
@@ -133,7 +191,7 @@ class Stand(Stick):
                     for task in listening:
                         task.cancel()
         finally:
-            await network.close()
+            await radio_network.close()
 
     @contextlib.asynccontextmanager
     async def running(self, **options: object) -> AsyncIterator[tuple[Server, "Hub"]]:

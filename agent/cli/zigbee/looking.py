@@ -70,10 +70,12 @@ def table(report: ZigbeeReport) -> list[str]:
         for router in report.routers
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return [
+    lines = [
         "  ".join((*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()
         for row in rows
     ]
+    notes = [f"{sensor.name}: {note}" for sensor in report.sensors for note in sensor.notes]
+    return lines + (["", *notes] if notes else [])
 
 
 def _is_dead(sensor: PairedSensor) -> bool:

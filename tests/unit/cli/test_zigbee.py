@@ -318,3 +318,8 @@ def test_no_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["status"], ["list"], ["pair"], ["remove", "x", "--yes"], ["backup", str(tmp_path / "b")]):
         assert root.run(["zigbee", *words, "--socket", str(tmp_path / "none")]) == exits.NO_DAEMON
         assert "the hub does not run here" in capsys.readouterr().err
+
+
+def test_what_is_not_taken_of_a_sensor_stands_below_the_list() -> None:
+    note = "temperature is taken from cluster 0x0402 of endpoint 1, not from cluster 0x0402 of endpoint 2"
+    assert table(report(sensors=(sensor(notes=[note]),)))[-2:] == ["", f"attic: {note}"]

@@ -5,6 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hal.interface import SensorKind
 from hal.radio import SensorLink
 from hal.zigbee import availability
 from hal.zigbee.availability import SILENCE_S_MAX, Rhythm, allowed_s, heard_again, is_online
@@ -14,6 +15,7 @@ from hal.zigbee.registry import Registry
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
 IEEE = "0x000d6f4aec588d00"
+TEMPERATURE = SensorKind.TEMPERATURE
 
 
 def lived(gaps_s: list[float], rhythm: Rhythm | None = None, *, is_sleepy: bool = True) -> Rhythm:
@@ -41,11 +43,16 @@ def test_a_quiet_night_is_remembered_through_a_busy_day() -> None:
 
 
 def test_one_long_silence_is_a_failure_and_two_are_a_habit() -> None:
-    rhythm = Rhythm(promised_s=900)
+    rhythm = lived([900.0] * 96)
     once = lived([2 * HOUR_S], rhythm)
-    assert allowed_s(once, is_sleepy=True) == allowed_s(rhythm, is_sleepy=True)
+    assert allowed_s(once, is_sleepy=True) < HOUR_S
     twice = lived([900, 3 * HOUR_S], once)
     assert allowed_s(twice, is_sleepy=True) >= 3 * 2 * HOUR_S
+
+
+def test_a_promise_stands_however_often_it_was_broken() -> None:
+    rhythm = lived([6 * HOUR_S] * 5, Rhythm(promised_s=900, observed_s=DAY_S, longest_s=900))
+    assert allowed_s(rhythm, is_sleepy=True) == 3 * 900 + 60
 
 
 def test_a_sleepy_one_that_keeps_its_rhythm_is_never_called_dead() -> None:
@@ -90,7 +97,7 @@ class World:
         self.registry.listens(is_listening=True)
         self.registry.joined(IEEE, 7)
         self.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=(), is_sleepy=True)
-        self.registry.configured(IEEE, 900)
+        self.registry.configured(IEEE, ranks={TEMPERATURE: 1}, promises={TEMPERATURE: 900})
         self.registry.heard(IEEE, 99)
 
 
@@ -185,5 +192,5 @@ def test_one_that_left_is_offline_and_has_to_be_set_up_again() -> None:
     for change in (world.registry.left, world.registry.forget):
         change("a stranger")
     world.registry.heard("a stranger", 1)
-    world.registry.configured("a stranger", 1)
+    world.registry.configured("a stranger", ranks={}, promises={})
     assert world.registry.get("a stranger") is None

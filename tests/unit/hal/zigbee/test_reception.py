@@ -8,7 +8,6 @@ import pytest
 
 pytest.importorskip("zigpy")
 
-from hal.interface import SensorKind
 from hal.zigbee import clusters
 from hal.zigbee.ears import Ears, Plain
 from hal.zigbee.outlet import Outlet
@@ -16,7 +15,7 @@ from hal.zigbee.reception import PACKETS_MAX, REPEATED_MS, SOURCES_MAX, Receptio
 from hal.zigbee.window import Window
 
 IEEE = "0x000d6f4aec588d00"
-MEASURE = clusters.MEASURES[clusters.TEMPERATURE, 0]
+(TEMPERATURE,) = clusters.candidates({1: [clusters.TEMPERATURE]})
 
 
 def report(sequence: int, hundredths: int) -> bytes:
@@ -51,8 +50,8 @@ class Air:
         self.device.packet_received = self.delivered.append
         self.known = {7: self.device}
         self.packet_received = self.passed_on.append
-        ears = Ears(lambda ieee, source, kind, value, lqi: self.values.append((source, value, lqi)))
-        place = {(1, clusters.TEMPERATURE): {0: ("1/temperature", MEASURE)}}
+        ears = Ears(lambda ieee, source, value, lqi: self.values.append((source.name, value, lqi)))
+        place = {(1, clusters.TEMPERATURE): {0: TEMPERATURE}}
         ears._plain[IEEE] = Plain(self.device, IEEE, place)
         self.reception = Reception(self, ears, lambda: self.now_ms)
 
@@ -74,7 +73,6 @@ def test_the_first_report_goes_to_zigpy_and_the_next_take_the_short_way() -> Non
     air.hear(Packet(report(3, -32768)))
     assert air.values == [("1/temperature", 21.5, 99)]
     assert air.device.lqi == 99
-    assert MEASURE.kind is SensorKind.TEMPERATURE
 
 
 @pytest.mark.parametrize(

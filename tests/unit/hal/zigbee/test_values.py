@@ -12,14 +12,43 @@ from hal.zigbee import clusters, makers, reports
 KINDS = SensorKind
 
 
-def test_each_kind_comes_once_from_the_lowest_endpoint() -> None:
-    places = clusters.places({2: [clusters.TEMPERATURE, clusters.PRESSURE], 1: [clusters.POWER, clusters.TEMPERATURE]})
-    assert {place: measure.kind for place, measure in places.items()} == {
-        (1, clusters.TEMPERATURE, 0): KINDS.TEMPERATURE,
-        (1, clusters.POWER, 0x21): KINDS.BATTERY_LEVEL,
-        (2, clusters.PRESSURE, 0): KINDS.PRESSURE,
-    }
-    assert clusters.places({1: [0x0400, 0x0406, 0x0006]}) == {}
+LISTED = {2: [clusters.TEMPERATURE, clusters.PRESSURE], 1: [clusters.POWER, clusters.TEMPERATURE]}
+
+
+def test_what_may_be_taken_the_lowest_endpoint_first_and_a_percentage_before_a_voltage() -> None:
+    found = clusters.candidates(LISTED)
+    assert [(each.source.name, each.source.rank) for each in found] == [
+        ("1/temperature", 1),
+        ("1/battery_level", 1),
+        ("1/battery_level/voltage", 2),
+        ("2/temperature", 2),
+        ("2/pressure", 1),
+    ]
+    assert clusters.candidates({1: [0x0400, 0x0406, 0x0006]}) == []
+
+
+def test_each_kind_is_taken_once_from_what_has_answered() -> None:
+    first, percent, volt, second, pressure = found = clusters.candidates(LISTED)
+
+    def taken(answers: dict[clusters.Candidate, float | None]) -> list[clusters.Candidate]:
+        return list(clusters.ranked(found, answers))
+
+    assert taken({first: 2100, second: 2200, percent: 180, volt: 30, pressure: 1000}) == [first, percent, pressure]
+    # One without a value makes room for one that has it; where none has, the first that knows the attribute is taken.
+    assert taken({first: None, second: 2200, percent: None, volt: 24}) == [volt, second]
+    assert taken({first: None, second: None}) == [first]
+    assert taken({}) == []
+
+
+def test_what_a_maker_tells_in_its_own_way_is_not_taken_from_clusters() -> None:
+    real, dummies = clusters.split(clusters.candidates(LISTED), {KINDS.TEMPERATURE, KINDS.BATTERY_LEVEL})
+    assert [each.source.name for each in real] == ["2/pressure"]
+    assert [each.place for each in dummies] == [
+        "cluster 0x0402 of endpoint 1",
+        "cluster 0x0001 of endpoint 1",
+        "the battery's voltage of endpoint 1",
+        "cluster 0x0402 of endpoint 2",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +63,8 @@ def test_each_kind_comes_once_from_the_lowest_endpoint() -> None:
         (clusters.PRESSURE, 0, -32768, None),
         (clusters.POWER, 0x21, 155, 77.5),
         (clusters.POWER, 0x21, 0xFF, None),
+        (clusters.POWER, 0x20, 24, 2.4),
+        (clusters.POWER, 0x20, 0xFF, None),
         (clusters.IKEA_VOC, 0, 103.0, 103),
         (clusters.IKEA_VOC, 0, math.nan, None),
         (clusters.TEMPERATURE, 0, "21", None),
@@ -136,11 +167,6 @@ def test_tuyas_points() -> None:
     assert makers.tuya_values(maker, unknown) == [(KINDS.TEMPERATURE, 21.5)]
     text = b"\x00\x01" + bytes((1, 3)) + struct.pack(">H", 2) + b"hi" + b"\x01"
     assert makers.tuya_values(maker, text) == []
-
-
-@pytest.mark.parametrize(("volt", "percent"), [(3.2, 100), (3.0, 100), (2.75, 50), (2.5, 0), (2.0, 0)])
-def test_a_coin_cell(volt: float, percent: float) -> None:
-    assert makers.battery_percent(volt) == percent
 
 
 def test_the_emulators_models_are_known_here() -> None:

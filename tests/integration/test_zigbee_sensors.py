@@ -1,0 +1,179 @@
+"""Sensors as they are in the field, on the real zigpy and bellows: dummies, half answers, lost rules, clocks."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("bellows")
+
+from hal.interface import Quality
+from hal.ncp.models import Attribute, Cluster, Dialect, Endpoint, Model
+from hal.ncp.reporting import Reporting
+from hal.ncp.zcl import Kind
+from tests.integration.zigbee_bench import Hub, Stand, build, hasten, one, sell
+
+TEMPERATURE, HUMIDITY, POWER, TUYA = 0x0402, 0x0405, 0x0001, 0xEF00
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasten(monkeypatch)
+
+
+def measuring(cluster: int, raw: int) -> Cluster:
+    kind = Kind.INT16 if cluster == TEMPERATURE else Kind.UINT16
+    return Cluster(cluster, (Attribute(0, kind, raw, is_reportable=True),))
+
+
+def battery(**raw: int) -> Cluster:
+    ids = {"volt": 0x20, "percent": 0x21, "size": 0x31, "quantity": 0x33}
+    kinds = {"size": Kind.ENUM8}
+    return Cluster(
+        POWER,
+        tuple(
+            Attribute(ids[name], kinds.get(name, Kind.UINT8), value, is_reportable=True) for name, value in raw.items()
+        ),
+    )
+
+
+def product(
+    *clusters: Cluster, probe: tuple[Cluster, ...] = (), dialect: Dialect = Dialect.NONE, **called: str
+) -> Model:
+    endpoints = [Endpoint(1, 0x0302, clusters, (0x000A, 0x0019))]
+    endpoints += [Endpoint(2, 0x0302, probe)] if probe else []
+    return build(called.get("by", "somebody"), called.get("name", "something"), *endpoints, dialect=dialect)
+
+
+DUMMIES = (battery(volt=0, percent=0), measuring(TEMPERATURE, 0), measuring(HUMIDITY, 0))
+
+
+@pytest.mark.parametrize("by", ["_TZE200_a8sdabtg", "_TZE200_qyflbnbj"])
+async def test_data_points_of_a_maker_beat_clusters_that_are_never_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    sell(monkeypatch, "dummy", product(*DUMMIES, Cluster(TUYA), by=by, name="TS0601", dialect=Dialect.TUYA))
+    async with Stand(tmp_path, house=one("dummy")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        sensors.set_values("one", {"temperature_c": 21.3, "humidity_percent": 5.5})
+        await hub.until(lambda: len(hub.latest(device)) == 2)
+        assert {reading.source for reading in hub.readings} == {"tuya/temperature", "tuya/humidity"}
+        assert hub.values(device, "temperature") == [21.3]
+        (link,) = hub.network.links
+        assert "temperature is taken from the maker's own data, not from cluster 0x0402 of endpoint 1" in link.notes
+
+
+async def test_a_cluster_that_has_measured_nothing_yet_is_no_reading_and_a_read_value_no_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sell(monkeypatch, "new", product(measuring(TEMPERATURE, 0), measuring(HUMIDITY, 4500), battery(percent=200)))
+    async with Stand(tmp_path, house=one("new")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        await hub.until(lambda: len(hub.latest(device)) == 2)
+        assert hub.values(device, "temperature") == []
+        by_kind = {str(reading.kind): reading for reading in hub.readings}
+        assert by_kind["humidity"].quality is Quality.SUSPECT
+        assert by_kind["humidity"].reason.startswith("read at set-up")
+        sensors.set_values("one", {"temperature_c": 21.5, "humidity_percent": 50})
+        await hub.until(lambda: hub.values(device, "temperature") == [21.5] and hub.latest(device)["humidity"] == 50)
+        assert {reading.quality for reading in hub.readings[2:]} == {Quality.GOOD}
+
+
+@pytest.mark.parametrize(
+    ("clusters", "level"),
+    [
+        ((battery(volt=24),), 0),
+        ((battery(volt=24, size=3, quantity=2),), 40),
+        ((battery(volt=62),), 100),
+        ((battery(volt=28, percent=0xFF),), 60),
+        ((battery(volt=28, percent=0),), 60),
+        ((battery(volt=24, percent=150),), 75),
+    ],
+)
+async def test_a_voltage_alone_gives_a_level(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[Cluster, ...], level: float
+) -> None:
+    sell(monkeypatch, "volts", product(*clusters, measuring(TEMPERATURE, 2100)))
+    async with Stand(tmp_path, house=one("volts")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        await hub.until(lambda: hub.values(device, "battery_level") == [level])
+
+
+@pytest.mark.parametrize("clusters", [(battery(),), (battery(volt=37),), (battery(volt=0xFF),)])
+async def test_a_level_that_never_comes_is_not_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[Cluster, ...]
+) -> None:
+    sell(monkeypatch, "mute", product(*clusters, Cluster(HUMIDITY), measuring(TEMPERATURE, 2100)))
+    async with Stand(tmp_path, house=one("mute")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        (sensor,) = hub.network.sensors
+        assert [str(kind) for kind in sensor.kinds] == ["temperature"]
+        await hub.until(lambda: hub.latest(device) == {"temperature": 21})
+
+
+@pytest.mark.parametrize("is_first_dumb", [False, True])
+async def test_one_kind_from_two_places_is_taken_from_one_and_the_other_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_first_dumb: bool
+) -> None:
+    first = Cluster(TEMPERATURE) if is_first_dumb else measuring(TEMPERATURE, 2100)
+    sell(monkeypatch, "two", product(first, measuring(HUMIDITY, 5000), probe=(measuring(TEMPERATURE, 800),)))
+    async with Stand(tmp_path, house=one("two")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        await hub.until(lambda: len(hub.latest(device)) == 2)
+        sensors.set_values("one", {"temperature_c": 9.0})
+        source = "2/temperature" if is_first_dumb else "1/temperature"
+        await hub.until(lambda: hub.values(device, "temperature")[-1:] == [9.0])
+        assert {reading.source for reading in hub.readings if reading.kind == "temperature"} == {source}
+        shown = "temperature is taken from cluster 0x0402 of endpoint 1, not from cluster 0x0402 of endpoint 2"
+        assert hub.network.links[0].notes == (() if is_first_dumb else (shown,))
+
+
+def attributes_of(sensors: Any, name: str) -> Any:  # noqa: ANN401 - the emulator's inside
+    return sensors.emulator.air.node(name)._attributes
+
+
+def lose_rules(sensors: Any, *, but: int) -> None:  # noqa: ANN401
+    """What a brown-out does to a sensor."""
+    attributes = attributes_of(sensors, "one")
+    kept = [rule for rule in attributes.reporting.rules if rule.cluster == but]
+    attributes.reporting = Reporting(kept, attributes._values, sensors._now_s())
+
+
+async def test_lost_rules_are_given_again_and_told_until_the_kind_is_back(tmp_path: Path) -> None:
+    async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        lose_rules(sensors, but=POWER)
+        for percent in (80, 70):
+            sensors.set_values("one", {"battery_percent": percent})
+            sensors.speak("one")
+            await hub.until(lambda level=percent: hub.values(device, "battery_level")[-1:] == [level])
+        await hub.until(lambda: len(attributes_of(sensors, "one").reporting.rules) == 3)
+        told = "reports no temperature and no humidity any more: it had lost its reporting rules"
+        assert hub.network.links[0].problem.startswith(told)
+        assert any(told in step for step in hub.network.radio.steps)
+        sensors.set_values("one", {"temperature_c": 18.0, "humidity_percent": 61})
+        await hub.until(lambda: hub.network.links[0].problem == "")
+        assert hub.values(device, "temperature")[-1:] == [18.0]
+
+
+async def test_a_sensor_that_keeps_its_rules_is_left_alone(tmp_path: Path) -> None:
+    async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        attributes = attributes_of(sensors, "one")
+        for percent in (80, 70):
+            sensors.set_values("one", {"battery_percent": percent})
+            await report_battery(hub, sensors, device, percent)
+        rules = attributes.reporting.rules
+        # They were read back and found in place.
+        await hub.until(lambda: hub.network._registry._watches[device].slower_reports == {})
+        assert attributes.reporting.rules == rules
+        assert hub.network.links[0].problem == ""
+
+
+async def report_battery(hub: Hub, sensors: Any, device: str, percent: float) -> None:  # noqa: ANN401
+    """Have a sensor report its battery out of turn."""
+    node = sensors.emulator.air.node("one")
+    key = (1, POWER, 0x21)
+    node.speak = lambda now_s: node._sent(node._application.reports([key], needs_binding=False))
+    sensors.speak("one")
+    await hub.until(lambda: hub.values(device, "battery_level")[-1:] == [percent])

@@ -1,0 +1,145 @@
+"""Each kind keeps its promise by itself: what the registry notices of a sensor that reports only a part."""
+
+import pytest
+
+from hal.interface import SensorKind
+from hal.radio import SensorLink
+from hal.zigbee import health
+from hal.zigbee.battery import Battery, Chemistry
+from hal.zigbee.clusters import Source
+from hal.zigbee.keeping import KeptSensors, decode_sensors, encode
+from hal.zigbee.registry import Registry
+
+IEEE = "0x000d6f4aec588d00"
+TEMPERATURE, HUMIDITY, BATTERY = SensorKind.TEMPERATURE, SensorKind.HUMIDITY, SensorKind.BATTERY_LEVEL
+PROMISES = {TEMPERATURE: 900.0, HUMIDITY: 900.0, BATTERY: 6 * 3600.0}
+
+
+class World:
+    def __init__(self, kept: KeptSensors | None = None) -> None:
+        self.now_ms = 5_000_000
+        self.registry = Registry(kept or KeptSensors("boot"), lambda: self.now_ms)
+        self.registry.listens(is_listening=True)
+        if kept is None:
+            self.registry.joined(IEEE, 7)
+            self.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=tuple(PROMISES), is_sleepy=True)
+            self.registry.configured(IEEE, ranks=dict.fromkeys(PROMISES, 1), promises=PROMISES)
+
+    def later(self, seconds: float) -> None:
+        self.now_ms += int(seconds * 1000)
+
+    def says(self, *kinds: SensorKind) -> list[SensorKind]:
+        late: list[SensorKind] = []
+        for kind in kinds:
+            self.registry.heard(IEEE, 9)
+            late = list(self.registry.reported(IEEE, kind))
+        return late
+
+    def link(self) -> SensorLink:
+        (link,) = self.registry.links()
+        return link
+
+
+def test_one_kind_that_is_overdue_three_times_is_noticed_while_the_others_come() -> None:
+    world = World()
+    for _ in range(3):
+        world.later(900)
+        assert world.says(HUMIDITY, BATTERY) == []
+        world.registry.promised(IEEE, {})
+    world.later(61)
+    assert world.says(HUMIDITY) == [TEMPERATURE]
+    assert world.link().is_online
+    assert world.says(TEMPERATURE) == []
+
+
+def test_two_reports_of_what_is_reported_seldom_say_as_much_as_the_clock() -> None:
+    world = World()
+    assert world.says(BATTERY) == []
+    assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
+    assert world.says(TEMPERATURE) == [HUMIDITY]
+    assert world.says(HUMIDITY) == []
+    # What is reported as often says nothing of another.
+    for _ in range(5):
+        assert world.says(HUMIDITY) == []
+
+
+def test_the_rules_are_read_back_once_an_hour_at_most() -> None:
+    world = World()
+    assert world.registry.is_look_due(IEEE)
+    assert not world.registry.is_look_due(IEEE)
+    world.later(3600)
+    assert world.registry.is_look_due(IEEE)
+
+
+def test_a_complaint_stands_until_the_kind_is_reported() -> None:
+    world = World()
+    text = health.lost_rules([TEMPERATURE, HUMIDITY])
+    assert text.startswith("reports no temperature and no humidity any more: it had lost its reporting rules")
+    world.registry.looked(IEEE, dict.fromkeys((TEMPERATURE, HUMIDITY), text))
+    assert world.link().problem == text
+    world.says(TEMPERATURE)
+    assert world.link().problem == text
+    world.says(HUMIDITY)
+    assert world.link().problem == ""
+
+
+def test_time_in_which_the_radio_did_not_listen_counts_against_nobody() -> None:
+    world = World()
+    world.registry.listens(is_listening=False)
+    world.later(9000)
+    assert world.registry.overdue(IEEE) == ()
+    world.registry.listens(is_listening=True)
+    assert world.says(BATTERY) == []
+    world.later(2761)
+    assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
+
+
+def test_a_sensor_with_longer_rules_of_its_own_is_judged_by_those() -> None:
+    world = World()
+    world.later(3000)
+    assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
+    world.registry.promised(IEEE, {TEMPERATURE: 3600.0, HUMIDITY: 3600.0})
+    assert world.registry.overdue(IEEE) == []
+    world.later(3 * 3600)
+    assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
+
+
+@pytest.mark.parametrize("order", [(1, 2, 1, 2), (2, 1, 2, 1)])
+def test_of_two_places_the_one_with_the_lower_rank_is_taken(order: tuple[int, ...]) -> None:
+    world = World()
+    world.registry.configured(IEEE, ranks={}, promises={})
+    sources = {rank: Source(f"{rank}/temperature", TEMPERATURE, rank) for rank in (1, 2)}
+    taken = [rank for rank in order if world.registry.takes(IEEE, sources[rank])]
+    assert taken == ([1, 1] if order[0] == 1 else [2, 1, 1])
+    known = world.registry.get(IEEE)
+    assert known is not None
+    assert (known.kinds, known.reported) == ((TEMPERATURE,), (TEMPERATURE,))
+
+
+def test_what_was_learned_outlives_a_restart() -> None:
+    world = World()
+    battery = Battery(Chemistry.ALKALINE, 2)
+    world.registry.configured(
+        IEEE, ranks={BATTERY: 2}, promises={BATTERY: 900.0}, battery=battery, left_out=["a probe"]
+    )
+    again = World(decode_sensors(encode(world.registry.kept()), "boot"))
+    assert again.registry.level(IEEE, 2.4) == 40
+    assert again.link().notes == ("a probe",)
+    assert not again.registry.takes(IEEE, Source("3/battery_level", BATTERY, 3))
+    # An interview repeats what it lists, not what it has answered for.
+    again.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=(TEMPERATURE, BATTERY), is_sleepy=True)
+    known = again.registry.get(IEEE)
+    assert known is not None
+    assert known.kinds == (BATTERY,)
+
+
+def test_a_stranger_promises_nothing() -> None:
+    world = World()
+    for change in (
+        lambda: world.registry.reported("a stranger", TEMPERATURE),
+        lambda: world.registry.overdue("a stranger"),
+    ):
+        assert change() == ()
+    world.registry.promised("a stranger", {TEMPERATURE: 1.0})
+    assert not world.registry.takes("a stranger", Source("1/temperature", TEMPERATURE, 1))
+    assert world.registry.level("a stranger", 3.7) is None
