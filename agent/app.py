@@ -81,6 +81,7 @@ class Hub:
         self.world = world
         clock = world.clock
         storage = config.storage
+        self._started_ms = clock.monotonic_ms()
         self.faults = Faults(clock.monotonic_ms)
         for problem in world.problems:
             self.faults.add("storage", problem)
@@ -376,7 +377,17 @@ class Hub:
             pairing=self.pairing,
             settings=self.settings,
             faults=self.faults,
+            started_ms=self._started_ms,
+            climate_problems=self._climate_problems(),
+            commands_problem=self.commands.problem,
         )
+
+    def _climate_problems(self) -> list[str]:
+        if self.climate is None:
+            return []
+        from agent.local.climate import climate_problems  # noqa: PLC0415 - see `_climate`
+
+        return climate_problems(self.climate, control_problem=self._control_problem())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then put everything that is in memory on the disk."""

@@ -16,17 +16,48 @@ CLOCK_ERROR_S_MAX = 60.0
 
 _CLOCK_SOURCES = {"ntp": "NTP", "cloud": "the cloud", "rtc": "the clock battery", "system": "configuration"}
 
-_LINK_SAID = {
-    "down": "cannot be reached",
-    "unprovisioned": "not asked",
-    "key_refused": "refuses the hub's key",
-}
+STALLED_S = 180
+"""From here on due readings that are not accepted are a problem: a pause after an outage and a new quota are over."""
 
-_LINK_ADVICE = {
-    "down": "check the cable or Wi-Fi, then the router; readings are kept until it is back",
-    "unprovisioned": "give the hub a new key (docs/cloud-commands.md); readings are kept until then",
-    "key_refused": "give the hub a valid key (docs/install.md); readings are kept until then",
+_KEPT = "readings are kept until then"
+
+_BY_STATE = {
+    "unprovisioned": ("not asked", f"give the hub a new key (docs/cloud-commands.md); {_KEPT}"),
+    "key_refused": ("refuses the hub's key", f"give the hub a valid key (docs/install.md); {_KEPT}"),
 }
+"""What is wrong with the cloud, and what to do, where the state of the link says it."""
+
+_BY_CAUSE = {
+    "no_connection": (
+        "cannot be reached",
+        "check the cable or Wi-Fi, then the router; readings are kept until it is back",
+    ),
+    "no_answer": ("does not answer", "check the line and the router; readings are kept until it does"),
+    "certificate": ("is not trusted", f"check cloud.ca_file, the clock, and what is on the way; {_KEPT}"),
+    "server_error": (
+        "has a fault of its own",
+        "nothing is wrong at this end: ask who runs the cloud; readings are kept",
+    ),
+    "wrong_address": ("is not at this address", f"check cloud.base_url, then what is on the way; {_KEPT}"),
+    "unusable_answer": ("gives unusable answers", f"check what is on the way (proxy, portal), then the cloud; {_KEPT}"),
+    "key_refused": ("refuses the hub's key", f"give the hub a valid key (docs/install.md); {_KEPT}"),
+}
+"""The same by the cause of the failure (`agent.errors.Cause`)."""
+
+_TELEMETRY = "POST /v1/telemetry"
+
+_ENDPOINTS = {
+    _TELEMETRY: "readings",
+    "GET /v1/settings": "settings",
+    "PUT /v1/settings": "changes of settings",
+    "GET /v1/commands/pending": "commands",
+    "POST /v1/commands/ack": "acknowledgements",
+    "GET /v1/ota/check": "checks for updates",
+    "GET /v1/ota/download": "downloads of updates",
+    "POST /v1/ota/status": "reports on updates",
+    "POST /v1/zigbee/register": "registrations of sensors",
+}
+"""What people call the endpoints."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -38,7 +69,14 @@ class Problem(msgspec.Struct, frozen=True):
 
 def problems(status: Status) -> list[Problem]:
     """Return what is wrong, the most pressing first."""
-    return [*_storage(status.outbox), *_link(status.link), *_clock(status), *_refused(status), *_sensors(status)]
+    return [
+        *(Problem(f"climate: {text}", "see climahub climate for the zones") for text in status.climate_problems),
+        *_storage(status.outbox),
+        *_cloud(status),
+        *_clock(status),
+        *_refused(status),
+        *_sensors(status),
+    ]
 
 
 def as_text(status: Status) -> str:
@@ -72,11 +110,29 @@ def _storage(outbox: OutboxReport) -> Iterator[Problem]:
         yield Problem(f"cloud: it acknowledged {counted(outbox.short, 'reading')} fewer than were sent")
 
 
+def _cloud(status: Status) -> Iterator[Problem]:
+    found = [*_link(status.link)]
+    yield from found
+    outbox, telemetry = status.outbox, status.link.endpoints.get(_TELEMETRY)
+    if outbox.sendable and outbox.stalled_s > STALLED_S and not found:
+        # The verdict follows what became of the readings, whatever the polls say.
+        reason = (telemetry.reason if telemetry else "") or outbox.last_refusal or "the reason is not known"
+        waiting = counted(outbox.sendable, "reading")
+        yield Problem(f"cloud: {waiting} due, none accepted for {duration(outbox.stalled_s)}: {reason}", _KEPT)
+    if status.commands_problem and not found:
+        yield Problem(f"commands: none come in: {status.commands_problem}")
+
+
 def _link(link: LinkReport) -> Iterator[Problem]:
-    if link.state in _LINK_ADVICE:
-        said = _LINK_SAID[link.state]
-        what = f"cloud: {said} for {duration(link.since_s)}: {link.reason}"
-        yield Problem(what, _LINK_ADVICE[link.state])
+    if link.state in {"down", *_BY_STATE}:
+        said, advice = _BY_STATE.get(link.state) or _BY_CAUSE.get(link.cause, _BY_CAUSE["no_connection"])
+        yield Problem(f"cloud: {said} for {duration(link.since_s)}: {link.reason}", advice)
+        return
+    for name, endpoint in link.endpoints.items():
+        if endpoint.is_failing:
+            said, advice = _BY_CAUSE.get(endpoint.cause, _BY_CAUSE["no_answer"])
+            lasts = f"{duration(endpoint.since_s)}, {counted(endpoint.failures, 'try', 'tries')}"
+            yield Problem(f"cloud: {said} for {_ENDPOINTS.get(name, name)} ({lasts}): {endpoint.reason}", advice)
 
 
 def _clock(status: Status) -> Iterator[Problem]:
@@ -104,6 +160,10 @@ def _refused(status: Status) -> Iterator[Problem]:
 
 def _sensors(status: Status) -> Iterator[Problem]:
     interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
+    is_late = interval_s and (status.running_s or 0) > STALE_INTERVALS * interval_s
+    if is_late and not any(sensor.good for sensor in status.sensors):
+        what = f"sensors: none gave a value since the start {duration(status.running_s or 0)} ago"
+        yield Problem(what, "pair one (climahub zigbee pair), or check the sensors of the board")
     for sensor in status.sensors:
         if told := trouble(sensor, interval_s=interval_s):
             yield Problem(f"sensor {name_of(sensor, status)}: {told}")
@@ -134,7 +194,8 @@ def name_of(sensor: SensorReport, status: Status) -> str:
 
 def _facts(status: Status) -> Iterator[str]:
     link, outbox, clock = status.link, status.outbox, status.clock
-    yield f"cloud     {link.state} for {duration(link.since_s)}, {counted(link.outages, 'outage')} so far"
+    accepted = "" if outbox.accepted_age_s is None else f"; a reading accepted {duration(outbox.accepted_age_s)} ago"
+    yield f"cloud     {link.state} for {duration(link.since_s)}, {counted(link.outages, 'outage')} so far{accepted}"
     age = f", the oldest {duration(outbox.oldest_age_s)} old" if outbox.pending and outbox.oldest_age_s else ""
     yield f"outbox    {counted(outbox.pending, 'reading')} waiting{age}; {size(outbox.used_bytes)}"
     yield f"          {outbox.committed:,} taken, {outbox.accepted:,} accepted, {outbox.in_memory} still in memory"

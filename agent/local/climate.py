@@ -113,6 +113,15 @@ def build_climate(climate: Climate | None) -> ClimateReport:
     return ClimateReport(reports, source, problems, str(climate.zone_info()))
 
 
+def climate_problems(climate: Climate, *, control_problem: str) -> list[str]:
+    """Return all that keeps the home from being kept as it should be, each once."""
+    report = build_climate(climate)
+    said = [control_problem, *report.problems]
+    for zone in report.zones:
+        said += [f"{zone.zone}: {problem}" for problem in (zone.problem, zone.sensor_problem) if problem]
+    return list(dict.fromkeys(filter(None, said)))
+
+
 def _zone(mind: ZoneMind, climate: Climate, action: HvacAction, duty: float, reason: str, problem: str) -> ZoneReport:
     force = mind.look(climate.moment(), climate.zone_info())
     program = mind.program

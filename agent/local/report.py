@@ -1,5 +1,6 @@
 """Fills the status document from the rooms. Reads only."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -10,6 +11,7 @@ from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.supervisor import Faults
 from agent.local.status import (
     ClockStatus,
+    EndpointReport,
     FaultReport,
     LinkReport,
     OutboxReport,
@@ -44,6 +46,9 @@ def build_status(
     pairing: Pairing,
     settings: SettingsSync,
     faults: Faults,
+    started_ms: int,
+    climate_problems: Sequence[str],
+    commands_problem: str,
 ) -> Status:
     """Return the status of the hub now."""
     now_ms = clock.monotonic_ms()
@@ -69,6 +74,9 @@ def build_status(
             for fault in faults.entries
         ],
         unread_sensors=list(board.unread) if isinstance(board, HasUnread) else [],
+        running_s=(now_ms - started_ms) // 1000,
+        climate_problems=list(climate_problems),
+        commands_problem=commands_problem,
     )
 
 
@@ -91,14 +99,31 @@ def _clock(clock: Clock, timekeeper: Timekeeper | None, now_ms: int) -> ClockSta
 
 
 def _link(client: CloudClient, now_ms: int) -> LinkReport:
-    link = client.link
-    since_s = (now_ms - link.status.since_ms) // 1000
-    return LinkReport(link.status.state, link.status.reason, since_s, link.outages, client.compression.state.value)
+    link, status = client.link, client.link.status
+    return LinkReport(
+        state=status.state,
+        reason=status.reason,
+        since_s=(now_ms - status.since_ms) // 1000,
+        outages=link.outages,
+        compression=client.compression.state.value,
+        cause=status.cause or "",
+        endpoints={
+            endpoint.value: EndpointReport(
+                state=health.state,
+                reason=health.reason,
+                cause=health.cause or "",
+                since_s=(now_ms - health.since_ms) // 1000,
+                failures=health.failures,
+                is_failing=link.is_failing(endpoint),
+            )
+            for endpoint, health in link.health.items()
+        },
+    )
 
 
 def _outbox(outbox: Outbox | None, clock: Clock, intake: Intake, uplink: Uplink, problem: str) -> OutboxReport:
     stats = outbox.stats() if outbox else _NOTHING
-    utc_ms = clock.utc_ms()
+    utc_ms, now_ms = clock.utc_ms(), clock.monotonic_ms()
     age_s = None
     if utc_ms is not None and stats.oldest_utc_ms is not None:
         age_s = max(0, (utc_ms - stats.oldest_utc_ms) // 1000)
@@ -119,7 +144,15 @@ def _outbox(outbox: Outbox | None, clock: Clock, intake: Intake, uplink: Uplink,
         dead_letters=stats.dead_letters,
         problem=problem,
         last_refusal=uplink.counts.refusal,
+        sendable=stats.sendable,
+        stalled_s=uplink.stalled_ms(now_ms) // 1000 if stats.sendable else 0,
+        accepted_age_s=_age_s(uplink.counts.accepted_ms, now_ms),
+        in_memory_age_s=_age_s(intake.waiting_since_ms, now_ms),
     )
+
+
+def _age_s(at_ms: int | None, now_ms: int) -> int | None:
+    return None if at_ms is None else max(0, now_ms - at_ms) // 1000
 
 
 def _sensors(intake: Intake, now_ms: int) -> list[SensorReport]:

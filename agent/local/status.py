@@ -33,14 +33,36 @@ class ClockStatus(msgspec.Struct, frozen=True):
     confirmed_s_ago: int | None = None
 
 
+class EndpointReport(msgspec.Struct, frozen=True):
+    """One endpoint of the cloud.
+
+    Attributes:
+        state: By its last answer: "untried", "working", "throttled", "failing".
+        reason: Why it does not work.
+        cause: What kind of failure that is (`agent.errors.Cause`).
+        since_s: Since the last change of state.
+        failures: How many in a row.
+        is_failing: It counts now: not one whose failure another endpoint's success has explained, or that is history.
+    """
+
+    state: str
+    reason: str
+    cause: str
+    since_s: int
+    failures: int
+    is_failing: bool
+
+
 class LinkReport(msgspec.Struct, frozen=True):
-    """The way to the cloud."""
+    """The way to the cloud. "degraded": a part of the endpoints works."""
 
     state: str
     reason: str
     since_s: int
     outages: int
     compression: str
+    cause: str = ""
+    endpoints: Mapping[str, EndpointReport] = {}
 
 
 class QuotaReport(msgspec.Struct, frozen=True):
@@ -52,7 +74,14 @@ class QuotaReport(msgspec.Struct, frozen=True):
 
 
 class OutboxReport(msgspec.Struct, frozen=True):
-    """What waits for the cloud, and what will never reach it."""
+    """What waits for the cloud, and what will never reach it.
+
+    Attributes:
+        sendable: Of the pending, those that neither wait for a registration nor for the time.
+        stalled_s: How long readings have been due while none was accepted; 0 where none is due.
+        accepted_age_s: Since the last reading was accepted; `None` while none was.
+        in_memory_age_s: How long the oldest reading that is not on the disk has been waiting for it.
+    """
 
     pending: int
     in_memory: int
@@ -70,6 +99,10 @@ class OutboxReport(msgspec.Struct, frozen=True):
     dead_letters: int
     problem: str
     last_refusal: str
+    sendable: int = 0
+    stalled_s: int = 0
+    accepted_age_s: int | None = None
+    in_memory_age_s: int | None = None
 
 
 class SensorReport(msgspec.Struct, frozen=True):
@@ -129,3 +162,6 @@ class Status(msgspec.Struct, frozen=True):
     settings: SettingsReport
     faults: list[FaultReport]
     unread_sensors: list[str] = []
+    running_s: int | None = None
+    climate_problems: list[str] = []
+    commands_problem: str = ""

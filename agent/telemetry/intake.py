@@ -76,6 +76,11 @@ class Intake:
         """Readings that are not on the disk yet."""
         return len(self._buffer)
 
+    @property
+    def waiting_since_ms(self) -> int | None:
+        """Boot time of the oldest of these; `None` where there is none."""
+        return self._buffer[0].at_ms if self._buffer else None
+
     def source(self, device: str, source: str, kind: SensorKind) -> SourceState:
         """Return the state of a sensor."""
         key = (device, source, kind)

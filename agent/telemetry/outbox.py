@@ -116,6 +116,11 @@ class OutboxStats(msgspec.Struct, frozen=True):
     dropped: int
     dead_letters: int
 
+    @property
+    def sendable(self) -> int:
+        """Readings that could go now: their device and their time are known."""
+        return self.pending - self.held - self.unanchored
+
 
 class Outbox(Protocol):
     """Durable store of readings. All methods may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it)."""

@@ -35,12 +35,14 @@ class UplinkCounts(msgspec.Struct):
         short: Readings that a 2xx answer did not count as accepted. They are not sent again (contract section 3.4).
         sent_again: Readings that went out more than once.
         refusal: The last refusal's words; empty when there was none.
+        accepted_ms: Boot time of the last acceptance; `None` while there was none.
     """
 
     accepted: int = 0
     short: int = 0
     sent_again: int = 0
     refusal: str = ""
+    accepted_ms: int | None = None
 
 
 class Uplink:
@@ -84,6 +86,7 @@ class Uplink:
         self._has_backlog = True
         self._backlog_at_ms = 0
         self._recovered = False
+        self._due_ms: int | None = None
         self.counts = UplinkCounts()
         client.link.on_recovery(self._recover)
 
@@ -92,9 +95,15 @@ class Uplink:
         """Readings that were sent and have to be sent again."""
         return len(self._resends)
 
+    def stalled_ms(self, now_ms: int) -> int:
+        """Return how long readings have been due while none was accepted."""
+        return 0 if self._due_ms is None else max(0, now_ms - self._due_ms)
+
     def committed(self, outbox: Outbox) -> None:
         """Take note that readings were appended."""
         fresh = outbox.stats().fresh
+        if fresh and self._due_ms is None:
+            self._due_ms = self._clock.monotonic_ms() + self._linger_ms
         if fresh and not self._fresh_since_ms:
             self._fresh_since_ms = self._clock.monotonic_ms()
             self._changed.set()
@@ -104,6 +113,8 @@ class Uplink:
     def backlog_changed(self) -> None:
         """Take note that stored readings became sendable."""
         self._has_backlog = True
+        if self._due_ms is None:
+            self._due_ms = self._clock.monotonic_ms()
         self._changed.set()
 
     def _recover(self) -> None:
@@ -122,6 +133,8 @@ class Uplink:
         if outbox.stats().pending > self._readings_max:
             self._recovered = True
         self._has_backlog = True
+        if self._due_ms is None and outbox.stats().sendable:
+            self._due_ms = self._clock.monotonic_ms()
         while True:
             await self._client.ready(Endpoint.TELEMETRY)
             if self._recovered:
@@ -199,6 +212,7 @@ class Uplink:
             await outbox.settle(part.items)
             self._resends.accepted(len(part.items))
             self._count(len(part.items), accepted)
+            self._progressed(outbox)
             self._on_accepted(sensor_ids)
 
     async def _refused(self, outbox: Outbox, part: Part, error: Refused) -> None:
@@ -211,6 +225,11 @@ class Uplink:
                 self._resends.put_back(msgspec.structs.replace(part, not_before_ms=0))
                 raise
             _log.warning("a %s reading of %s was refused for good: %s", hopeless.kind, hopeless.device or "hub", error)
+
+    def _progressed(self, outbox: Outbox) -> None:
+        now_ms = self._clock.monotonic_ms()
+        self.counts.accepted_ms = now_ms
+        self._due_ms = now_ms + self._linger_ms if outbox.stats().sendable else None
 
     def _count(self, sent: int, accepted: int | None) -> None:
         taken = sent if accepted is None else min(max(accepted, 0), sent)

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiohttp import hdrs, web
 
+from agent.cli.status_text import STALLED_S, as_text, problems
 from agent.cloud import endpoints
 from agent.refcloud import faults
 from agent.refcloud.contract import Endpoint
-from tests.integration.conftest import Cloud, MakeHub, until
+from tests.integration.conftest import Cloud, HubClock, MakeHub, until
 
 READINGS = [20 + n / 100 for n in range(50)]
 
@@ -85,3 +86,26 @@ async def test_telemetry_that_fails_alone_is_not_hidden_by_what_works(cloud: Clo
     await until(lambda: cloud.answered(Endpoint.COMMANDS_PENDING) and cloud.answered(Endpoint.TELEMETRY))
     await until(lambda: hub.status().link.state == "degraded")
     assert "POST /v1/telemetry was answered 500" in hub.status().link.reason
+    (problem,) = problems(hub.status())
+    assert "cloud: has a fault of its own for readings" in problem.what
+    assert "ALL IS WELL" not in as_text(hub.status())
+    cloud.faults()
+    await until(lambda: hub.status().outbox.accepted == 50)
+    assert hub.status().link.state == "up"
+    assert hub.status().outbox.accepted_age_s == 0
+
+
+async def test_readings_that_are_refused_whole_are_told_though_every_answer_counts(
+    cloud: Cloud, make_hub: MakeHub
+) -> None:
+    cloud.faults(faults.Rule(faults.Status(status=403), endpoint=Endpoint.TELEMETRY))
+    clock = HubClock()
+    hub = make_hub(cloud.url, clock=clock)
+    hub.start()
+    hub.report(*READINGS)
+    await until(lambda: hub.status().outbox.last_refusal)
+    clock.skip(STALLED_S + 2)
+    assert hub.status().outbox.sendable == 50
+    (problem,) = (problem for problem in problems(hub.status()) if problem.what.startswith("cloud: "))
+    assert "50 readings due, none accepted for 3 min" in problem.what
+    assert "POST /v1/telemetry was answered 403" in problem.what

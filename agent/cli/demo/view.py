@@ -29,7 +29,7 @@ ROOMS_MAX = 16
 _FONT_FROM_ELSEWHERE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 """A picture in a document must not make its reader's browser ask a third party for a font."""
 
-_COLOURS = {"up": "green", "down": "red", "key_refused": "red", "untried": "yellow"}
+_COLOURS = {"up": "green", "degraded": "yellow", "down": "red", "key_refused": "red", "untried": "yellow"}
 _ACTION_COLOURS = {"off": "dim", "heat": "bold red", "cool": "bold cyan"}
 _HEADINGS = {
     SensorKind.TEMPERATURE: "temp.",

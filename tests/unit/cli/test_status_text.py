@@ -3,14 +3,29 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from agent.cli import status_text
 from agent.cli.status_text import as_text, problems, sensor_table
-from agent.local.status import FaultReport, Status
+from agent.errors import Cause
+from agent.local.status import EndpointReport, FaultReport, Status
 
 replace = msgspec.structs.replace
 
 
 def with_outbox(status: Status, **changes: object) -> Status:
     return replace(status, outbox=replace(status.outbox, **changes))
+
+
+def with_link(status: Status, **changes: object) -> Status:
+    return replace(status, link=replace(status.link, **changes))
+
+
+def with_failing_telemetry(status: Status, **changes: object) -> Status:
+    failing = EndpointReport("failing", "POST /v1/telemetry was answered 500", "server_error", 300, 9, is_failing=True)
+    endpoints = {"POST /v1/telemetry": replace(failing, **changes), "GET /v1/settings": WORKING}
+    return with_link(status, state="degraded", reason=failing.reason, cause=failing.cause, endpoints=endpoints)
+
+
+WORKING = EndpointReport("working", "", "", 300, 0, is_failing=False)
 
 
 def with_sensor(status: Status, **changes: object) -> Status:
@@ -56,7 +71,7 @@ def test_sensors_are_named_for_people(status: Status) -> None:
 
 
 def test_what_is_wrong_comes_first_and_says_what_to_do(status: Status) -> None:
-    down = replace(status, link=replace(status.link, state="down", reason="no route", since_s=720))
+    down = with_link(status, state="down", cause="no_connection", reason="no route", since_s=720)
     lines = as_text(down).splitlines()
     assert lines[2:5] == [
         "1 PROBLEM",
@@ -108,6 +123,32 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: Status) -> None:
             "uplink: KeyError: x (last 1 min ago, 3 times)",
         ),
         (lambda s: replace(s, faults=[FaultReport("uplink", "once", 1, 5)]), "uplink: once (last 5 s ago)"),
+        (
+            with_failing_telemetry,
+            "cloud: has a fault of its own for readings (5 min, 9 tries): POST /v1/telemetry was answered 500",
+        ),
+        (
+            lambda s: with_outbox(s, sendable=42, stalled_s=181, last_refusal="POST /v1/telemetry was answered 403"),
+            "cloud: 42 readings due, none accepted for 3 min 1 s: POST /v1/telemetry was answered 403",
+        ),
+        (
+            lambda s: with_outbox(
+                with_link(s, endpoints={"POST /v1/telemetry": replace(WORKING, state="throttled", reason="429")}),
+                sendable=1,
+                stalled_s=600,
+            ),
+            "cloud: 1 reading due, none accepted for 10 min: 429",
+        ),
+        (lambda s: replace(s, commands_problem="disk full"), "commands: none come in: disk full"),
+        (lambda s: replace(s, climate_problems=["hall: no sensor"]), "climate: hall: no sensor"),
+        (
+            lambda s: replace(with_sensor(replace(s, sensors=s.sensors[:1]), good=0, age_s=None), running_s=181),
+            "sensors: none gave a value since the start 3 min 1 s ago",
+        ),
+        (
+            lambda s: replace(s, sensors=[], running_s=181),
+            "sensors: none gave a value since the start 3 min 1 s ago",
+        ),
         (lambda s: with_sensor(s, problem="no such file"), "sensor sim/temperature: no such file"),
         (lambda s: with_sensor(s, quality="bad", reason="NaN"), "sensor sim/temperature: bad: NaN"),
         (lambda s: with_sensor(s, quality="suspect"), "sensor sim/temperature: suspect"),
@@ -161,3 +202,46 @@ def test_sensors_that_cannot_be_read_are_named(status: Status) -> None:
 )
 def test_how_the_time_is_known_and_how_exactly(status: Status, changes: dict[str, object], line: str) -> None:
     assert line in as_text(replace(status, clock=replace(status.clock, **changes))).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("cause", "said", "advice"),
+    [
+        ("no_connection", "cannot be reached", "check the cable or Wi-Fi, then the router"),
+        ("no_answer", "does not answer", "check the line and the router"),
+        ("certificate", "is not trusted", "check cloud.ca_file"),
+        ("server_error", "has a fault of its own", "nothing is wrong at this end"),
+        ("wrong_address", "is not at this address", "check cloud.base_url"),
+        ("unusable_answer", "gives unusable answers", "check what is on the way"),
+    ],
+)
+def test_advice_follows_the_cause(status: Status, cause: str, said: str, advice: str) -> None:
+    (whole,) = problems(with_link(status, state="down", cause=cause, reason="x"))
+    (part,) = problems(with_failing_telemetry(status, cause=cause, reason="x"))
+    for problem in (whole, part):
+        assert problem.what.startswith(f"cloud: {said} for ")
+        assert problem.advice.startswith(advice)
+
+
+def test_every_cause_has_its_words() -> None:
+    assert set(status_text._BY_CAUSE) == set(Cause)
+
+
+def test_what_explains_waiting_readings_is_told_instead_of_them(status: Status) -> None:
+    waiting = with_outbox(with_failing_telemetry(status), sendable=42, stalled_s=600)
+    assert len(problems(waiting)) == 1
+
+
+def test_readings_that_wait_for_a_moment_are_no_problem(status: Status) -> None:
+    assert problems(with_outbox(status, sendable=42, stalled_s=180)) == []
+    assert problems(with_outbox(status, sendable=0, stalled_s=10_000)) == []
+
+
+def test_a_failure_that_is_over_is_no_problem(status: Status) -> None:
+    over = with_failing_telemetry(status, is_failing=False)
+    assert problems(with_link(over, state="up")) == []
+
+
+def test_the_facts_say_when_a_reading_was_accepted(status: Status) -> None:
+    text = as_text(with_outbox(status, accepted_age_s=45))
+    assert "cloud     up for 10 min, 2 outages so far; a reading accepted 45 s ago" in text
