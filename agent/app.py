@@ -302,6 +302,7 @@ class Hub:
             CommandType.REBOOT: Reboot(
                 moment=lambda: Moment(clock.boot_id, clock.monotonic_ms(), clock.utc_ms()),
                 flush=self.telemetry.flush,
+                ensure_can_reboot=world.host.ensure_can_reboot,
                 reboot=world.host.reboot,
             ),
             CommandType.CONFIG_UPDATE: ConfigUpdate(self.settings),

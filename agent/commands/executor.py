@@ -149,8 +149,21 @@ class Executor:
             _log.warning("command %s (%s) is not run: %s", record.command_id, record.type, decision.reason)
             await journal.advance(record.command_id, decision.event, self._moment(), error_message=decision.reason)
             return
+        if hindrance := await self._hindrance(record):
+            await self._act(journal, record, Give(Event.REFUSE, bounded_message(hindrance)))
+            return
         await journal.advance(record.command_id, Event.BEGIN, self._moment())
         _log.info("command %s (%s) begins", record.command_id, record.type)
+
+    async def _hindrance(self, record: Record) -> str:
+        """Return why a command that may begin cannot take effect on this hub now; empty where it can."""
+        kind = CommandType(record.type)
+        try:
+            with contained(_named(record)):
+                await self._handlers[kind].prepare()
+        except ClimahubError as error:
+            return f"{kind}: {error}"
+        return ""
 
     async def _execute(self, journal: Journal, record: Record) -> None:
         outcome = await self._contained(record, lambda handler: handler.execute(record))

@@ -31,6 +31,14 @@ class Host(Protocol):
         """Say that the agent is on its way out."""
         ...
 
+    async def ensure_can_reboot(self) -> None:
+        """See that `reboot` would be heeded.
+
+        Raises:
+            RebootFailed: It would not; the message says why and what helps.
+        """
+        ...
+
     async def reboot(self, reason: str) -> None:
         """Ask the machine to restart in good order. It goes down some time after this returned.
 
@@ -72,6 +80,12 @@ class Systemd:
         """STOPPING=1."""
         self._say("STOPPING=1")
 
+    async def ensure_can_reboot(self) -> None:
+        """Ask logind over the system bus."""
+        from agent.foundation import logind  # noqa: PLC0415 - as below
+
+        await logind.ensure_can_reboot()
+
     async def reboot(self, reason: str) -> None:
         """Ask logind over the system bus."""
         from agent.foundation import logind  # noqa: PLC0415 - D-Bus costs memory, and a hub rarely restarts
@@ -103,6 +117,10 @@ class Unmanaged:
 
     def stopping(self) -> None:
         """Nobody waits for it."""
+
+    async def ensure_can_reboot(self) -> None:
+        """Refuse."""
+        raise RebootFailed("this machine is not the hub's own; it does not restart for it")
 
     async def reboot(self, reason: str) -> None:
         """Refuse."""

@@ -1,13 +1,18 @@
 """Asks systemd-logind over D-Bus to restart the machine. Imported only when that is wanted.
 
-Source: org.freedesktop.login1(5): method Reboot(b interactive) of the manager object. A service user other than root
-needs a polkit rule for org.freedesktop.login1.reboot and, while somebody is logged in, .reboot-multiple-sessions.
+Source: org.freedesktop.login1(5): methods CanReboot() and Reboot(b interactive) of the manager object. A service user
+other than root needs a polkit rule for org.freedesktop.login1.reboot and, while somebody is logged in,
+.reboot-multiple-sessions.
 """
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from agent.errors import RebootFailed
+from agent.foundation.foreign_text import harmless
 
 _log = logging.getLogger(__name__)
 
@@ -17,6 +22,36 @@ TIMEOUT_S = 25.0
 DESTINATION = "org.freedesktop.login1"
 PATH = "/org/freedesktop/login1"
 INTERFACE = "org.freedesktop.login1.Manager"
+
+CAN = "yes"
+_NEEDS_RULE = "the service's user needs a polkit rule for org.freedesktop.login1.reboot (docs/install.md, polkitd)"
+_IS_INHIBITED = "a program holds the machine up (systemd-inhibit --list names it)"
+_HINDRANCES: Mapping[str, str] = MappingProxyType(
+    {
+        "no": f"it is not allowed; {_NEEDS_RULE}",
+        "challenge": f"it would ask somebody for a password; {_NEEDS_RULE}",
+        "na": "this machine cannot be restarted by its service manager",
+        "inhibited": _IS_INHIBITED,
+        "inhibitor-blocked": _IS_INHIBITED,
+        "challenge-inhibitor-blocked": _IS_INHIBITED,
+    }
+)
+"""What CanReboot answers besides "yes" (the last three from systemd 257 on)."""
+
+
+async def ensure_can_reboot(*, bus_address: str | None = None) -> None:
+    """See whether logind would restart the machine for this user, without asking anybody.
+
+    Args:
+        bus_address: Of the bus; `None` for the system's.
+
+    Raises:
+        RebootFailed: There is no bus or no logind, or it would refuse; the message says what helps.
+    """
+    (answer,) = await _call("CanReboot", "", [], bus_address) or ("nothing",)
+    if answer != CAN:
+        why = _HINDRANCES.get(str(answer), f'logind says "{harmless(str(answer))}"')
+        raise RebootFailed(f"the machine would not restart: {why}")
 
 
 async def reboot(reason: str, *, bus_address: str | None = None) -> None:
@@ -30,6 +65,11 @@ async def reboot(reason: str, *, bus_address: str | None = None) -> None:
         RebootFailed: There is no bus or no logind, it refused, or no answer came: which may also mean that the machine
             is going down already.
     """
+    _log.warning("asking logind to restart the machine: %s", reason)
+    await _call("Reboot", "b", [False], bus_address)
+
+
+async def _call(member: str, signature: str, body: list[Any], bus_address: str | None) -> Sequence[Any]:
     from dbus_fast import (  # noqa: PLC0415 - see above
         AuthError,
         BusType,
@@ -40,7 +80,6 @@ async def reboot(reason: str, *, bus_address: str | None = None) -> None:
     )
     from dbus_fast.aio import MessageBus  # noqa: PLC0415
 
-    _log.warning("asking logind to restart the machine: %s", reason)
     bus = None
     try:
         async with asyncio.timeout(TIMEOUT_S):
@@ -50,21 +89,28 @@ async def reboot(reason: str, *, bus_address: str | None = None) -> None:
                     destination=DESTINATION,
                     path=PATH,
                     interface=INTERFACE,
-                    member="Reboot",
-                    signature="b",
-                    body=[False],
+                    member=member,
+                    signature=signature,
+                    body=body,
                 )
             )
     except TimeoutError as error:
         raise RebootFailed(f"logind did not answer within {TIMEOUT_S:.0f} s") from error
     except (OSError, EOFError, AuthError, DBusError, InvalidAddressError) as error:
-        raise RebootFailed(f"the system bus cannot be used ({error}); is D-Bus running?") from error
+        text = harmless(str(error)) or type(error).__name__
+        raise RebootFailed(
+            f"the machine does not restart: the system bus cannot be used ({text}); is D-Bus running?"
+            " apt-get install dbus; systemctl start dbus.socket"
+        ) from error
     finally:
         if bus is not None:
             bus.disconnect()
-    if answer.message_type is MessageType.ERROR:
-        said = f"{answer.error_name}: {' '.join(map(str, answer.body))}"
-        raise RebootFailed(
-            f"logind does not restart the machine ({said}); the service's user needs a polkit rule for"
-            " org.freedesktop.login1.reboot (docs/install.md)"
-        )
+    if answer.message_type is not MessageType.ERROR:
+        return answer.body
+    said = harmless(f"{answer.error_name}: {' '.join(map(str, answer.body))}")
+    if str(answer.error_name).rpartition(".")[2] in _ABSENT:
+        raise RebootFailed(f"the machine does not restart: no logind answers on the system bus ({said})")
+    raise RebootFailed(f"logind does not restart the machine ({said}); {_NEEDS_RULE}")
+
+
+_ABSENT = frozenset({"ServiceUnknown", "NameHasNoOwner"})

@@ -229,6 +229,9 @@ class SimulatedHost:
     def stopping(self) -> None:
         """Nothing."""
 
+    async def ensure_can_reboot(self) -> None:
+        """Nothing hinders it."""
+
     async def reboot(self, reason: str) -> None:
         """Go down at once, in good order."""
         self._on_reboot(reason)

@@ -171,6 +171,9 @@ class Host:
     def stopping(self) -> None:
         self.said.append("stopping")
 
+    async def ensure_can_reboot(self) -> None:
+        """Nothing hinders it."""
+
     async def reboot(self, reason: str) -> None:
         self.said.append("reboot")
 

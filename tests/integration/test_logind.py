@@ -25,6 +25,7 @@ class Logind:
         self.calls: list[tuple[str, str, str, list[object]]] = []
         self.error = ""
         self.is_silent = False
+        self.can_reboot = "yes"
 
     async def serve(self, address: str) -> MessageBus:
         bus = await MessageBus(address, bus_type=BusType.SYSTEM).connect()
@@ -33,8 +34,10 @@ class Logind:
         return bus
 
     def _handle(self, message: Message) -> Message | bool | None:
-        if message.message_type is not MessageType.METHOD_CALL or message.member != "Reboot":
+        if message.message_type is not MessageType.METHOD_CALL or message.interface != logind.INTERFACE:
             return None
+        if message.member == "CanReboot" and not self.error and not self.is_silent:
+            return Message.new_method_return(message, "s", [self.can_reboot])
         self.calls.append((message.path, message.interface, message.signature, message.body))
         if self.is_silent:
             return True
@@ -89,3 +92,33 @@ async def test_a_logind_that_never_answers(bus: str, monkeypatch: pytest.MonkeyP
         await logind.reboot("command c1", bus_address=bus)
     served.disconnect()
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("no", "polkit rule"),
+        ("challenge", "polkit rule"),
+        ("na", "this machine cannot"),
+        ("inhibited", "systemd-inhibit --list"),
+        ("inhibitor-blocked", "systemd-inhibit --list"),
+        ("perhaps", 'logind says "perhaps"'),
+    ],
+)
+async def test_a_machine_that_would_not_restart_is_known_beforehand(bus: str, answer: str, told: str) -> None:
+    manager = Logind()
+    manager.can_reboot = answer
+    served = await manager.serve(bus)
+    with pytest.raises(RebootFailed, match=told):
+        await logind.ensure_can_reboot(bus_address=bus)
+    manager.can_reboot = "yes"
+    await logind.ensure_can_reboot(bus_address=bus)
+    assert manager.calls == []
+    served.disconnect()
+
+
+async def test_nobody_to_ask_is_known_beforehand(bus: str, tmp_path: Path) -> None:
+    with pytest.raises(RebootFailed, match="no logind answers on the system bus"):
+        await logind.ensure_can_reboot(bus_address=bus)
+    with pytest.raises(RebootFailed, match="is D-Bus running"):
+        await logind.ensure_can_reboot(bus_address=f"unix:path={tmp_path}/nowhere")

@@ -33,6 +33,14 @@ class Handler(Protocol):
         """
         ...
 
+    async def prepare(self) -> None:
+        """See that such a command can take effect on this hub now, before it is begun and, maybe, acknowledged.
+
+        Raises:
+            ClimahubError: It cannot. The message says why, and what helps.
+        """
+        ...
+
     async def execute(self, record: Record) -> Outcome:
         """Take effect and say how it went. The record is on the disk as `executing`.
 

@@ -51,6 +51,9 @@ class ConfigUpdate:
         if payload:
             self._settings.check(payload)
 
+    async def prepare(self) -> None:
+        """See `Handler`: nothing hinders it."""
+
     async def execute(self, record: Record) -> Outcome:
         """See `Handler`."""
         if record.payload:

@@ -29,6 +29,9 @@ class Diagnostics:
         """See `Handler`: nothing, `{}`, or a list of `sections`."""
         wanted_sections(payload, self._sections.keys())
 
+    async def prepare(self) -> None:
+        """See `Handler`: nothing hinders it."""
+
     async def execute(self, record: Record) -> Outcome:
         """See `Handler`."""
         wanted = wanted_sections(record.payload or {}, self._sections.keys())

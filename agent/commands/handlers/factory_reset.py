@@ -31,6 +31,9 @@ class FactoryReset:
         """See `Handler`: `{"confirm": true}` and nothing else."""
         check_reset(payload)
 
+    async def prepare(self) -> None:
+        """See `Handler`: nothing hinders it."""
+
     async def execute(self, record: Record) -> Outcome:
         """See `Handler`. Never ends: this life does."""
         del record

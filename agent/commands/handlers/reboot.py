@@ -30,6 +30,7 @@ class Reboot:
         *,
         moment: Callable[[], Moment],
         flush: Callable[[], Awaitable[None]],
+        ensure_can_reboot: Callable[[], Awaitable[None]],
         reboot: Callable[[str], Awaitable[None]],
     ) -> None:
         """Prepare.
@@ -37,15 +38,21 @@ class Reboot:
         Args:
             moment: Returns the present moment.
             flush: Puts on the disk what is in memory.
+            ensure_can_reboot: Raises `RebootFailed` where the host would not restart.
             reboot: Asks the host to restart, for a reason; raises `RebootFailed`.
         """
         self._moment = moment
         self._flush = flush
+        self._ensure_can_reboot = ensure_can_reboot
         self._reboot = reboot
 
     def check(self, payload: Mapping[str, Any]) -> None:
         """See `Handler`: nothing, or `delay_seconds`."""
         reboot_delay_s(payload)
+
+    async def prepare(self) -> None:
+        """See `Handler`: there is a host that restarts. Once the cloud has the ack, nobody tells it otherwise."""
+        await self._ensure_can_reboot()
 
     async def execute(self, record: Record) -> Outcome:
         """See `Handler`. Ends only where the host does not: a restart ends the process first."""

@@ -58,12 +58,17 @@ class Recorder:
         self.executed: list[str] = []
         self.reconciled: list[str] = []
         self.errors: list[Exception] = []
+        self.hindrance: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
     def check(self, payload: Mapping[str, Any]) -> None:
         if "bad" in payload:
             raise CommandInvalid("bad is bad")
+
+    async def prepare(self) -> None:
+        if self.hindrance is not None:
+            raise self.hindrance
 
     async def execute(self, record: Record) -> Outcome:
         self.executed.append(record.command_id)

@@ -38,10 +38,16 @@ class Machine:
         self.is_refusing = False
 
     def handler(self) -> Reboot:
-        return Reboot(moment=lambda: self.moment, flush=self.flush, reboot=self.reboot)
+        return Reboot(
+            moment=lambda: self.moment, flush=self.flush, ensure_can_reboot=self.ensure_can_reboot, reboot=self.reboot
+        )
 
     async def flush(self) -> None:
         self.did.append("flush")
+
+    async def ensure_can_reboot(self) -> None:
+        if self.is_refusing:
+            raise RebootFailed("not allowed")
 
     async def reboot(self, reason: str) -> None:
         self.did.append(reason)
@@ -81,6 +87,15 @@ async def test_a_machine_that_stays_up_is_asked_a_few_times(monkeypatch: pytest.
     assert machine.did == ["flush", "command c1"] * TRIES_MAX
     assert outcome.event is Event.GIVEN_UP
     assert outcome.error_message.endswith(": not allowed" if is_refusing else "did not restart")
+
+
+async def test_a_machine_that_cannot_reboot_says_so_before_anything_is_acked() -> None:
+    machine = Machine()
+    await machine.handler().prepare()
+    machine.is_refusing = True
+    with pytest.raises(RebootFailed, match="not allowed"):
+        await machine.handler().prepare()
+    assert machine.did == []
 
 
 async def test_another_boot_proves_the_reboot() -> None:

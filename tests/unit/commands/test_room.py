@@ -12,7 +12,7 @@ from agent.commands.handlers import Outcome
 from agent.commands.journal import FILE_NAME, LOST, Journal
 from agent.commands.lifecycle import CONFIRMATION_MS, LIFETIME_MS, CommandType, Event, Moment, Record, State
 from agent.commands.payloads import Arrival
-from agent.errors import Corrupt, SettingInvalid, StorageFull
+from agent.errors import CommandInvalid, Corrupt, RebootFailed, SettingInvalid, StorageFull
 from agent.foundation.operations import Operation
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.faults import CutAfter, ListsReversed, Rule, Status, WrongShape
@@ -85,6 +85,20 @@ async def test_a_check_that_breaks_fails_its_command_only(hub: Hub, monkeypatch:
         bad, good = await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
     assert (bad.state, bad.error_message) == (CommandState.FAILED, "diagnostics: RecursionError: too deep")
     assert good.state is CommandState.ACKED
+
+
+@pytest.mark.parametrize(
+    "error", [RebootFailed("there is no logind"), CommandInvalid("there is no logind"), KeyError(1)]
+)
+async def test_what_cannot_be_done_here_is_not_acked(hub: Hub, error: Exception) -> None:
+    hub.handlers[REBOOT].hindrance = error
+    async with hub.life() as commands:
+        bad, good = await hub.settled(hub.queue("reboot"), hub.queue("diagnostics"))
+        (told, *_) = [record for record in await commands.listed() if record.type == "reboot"]
+    assert (bad.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
+    expected = "reboot: KeyError: 1" if isinstance(error, KeyError) else "reboot: there is no logind"
+    assert bad.error_message == told.error_message == expected
+    assert hub.handlers[REBOOT].executed == []
 
 
 async def test_a_result_that_cannot_be_told_is_no_reason_to_fail(hub: Hub) -> None:
