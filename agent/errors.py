@@ -59,6 +59,10 @@ class ReadFailed(StorageFull):
     """The disk does not give a file's content now. It may be whole: try again before giving it up."""
 
 
+class InstallFailed(Transient):
+    """This hub could not install a release, through no fault of the release: it may be offered again."""
+
+
 class RebootFailed(Transient):
     """The host does not restart: nobody to ask, not allowed, or something keeps it up."""
 

@@ -22,6 +22,7 @@ from agent.foundation.route import is_metered
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import Worker
 from agent.ota.book import FILE_NAME as UPDATE_FILE
+from agent.ota.keyring import FILE_NAME as KEYRING_FILE
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.running import Running
 from agent.outputs import wiring_of
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-OUTLIVES_RESET = frozenset({"zigbee-stick.json", LAUNCHER_FILE, UPDATE_FILE})
+OUTLIVES_RESET = frozenset({"zigbee-stick.json", LAUNCHER_FILE, UPDATE_FILE, KEYRING_FILE})
 """Files that a factory reset leaves; they hold no secret. `hal.zigbee.options.STICK_FILE`: a hash by which the hub
 knows that the network on its stick was its own and may be overwritten. The launcher's: which release is good, and below
 which none may go, so that a reset opens no way back to a release with known holes. That of updates: a system that is on
-trial still has to prove itself."""
+trial still has to prove itself. The keyring: a key that was revoked stays revoked."""
 
 SIM_START_UTC_MS = 1_767_225_600_000
 """2026-01-01: where a simulated house begins on a hub that does not know the time."""

@@ -1,5 +1,6 @@
 """`climahub bundle`: make keys, and make, sign and examine what hubs install. For operators; never run by a hub."""
 
+import io
 import os
 import platform
 import sys
@@ -17,8 +18,8 @@ from agent.foundation.disk import Disk
 from agent.ota import build as building
 from agent.ota import header, keys
 from agent.ota.header import Header
+from agent.ota.keyring import check_release
 from agent.ota.manifest import CHUNK_BYTES, Manifest
-from agent.ota.stream import BundleStream
 
 PRIVATE_MODE = 0o600
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -95,11 +96,18 @@ def build(
             _copy(payload, file)
     elif wheelhouse is not None:
         disk = Disk()
-        trust = keys.Trust(tuple(keys.read_public(path, disk).hex() for path in added), revoked)
+        trust = _trust(tuple(keys.read_public(path, disk).hex() for path in added), revoked)
         tree = building.app_tree(wheelhouse, target, trust)
         packed = building.pack(tree)
         manifest = building.app_manifest(tree, packed, target)
-        output.write_bytes(header.unsigned(manifest) + packed)
+        whole = header.unsigned(manifest) + packed
+        building.examine(io.BytesIO(whole), _claimed)
+        output.write_bytes(whole)
+        if trust.revoked:
+            click.echo(
+                f"it revokes {', '.join(trust.revoked)}: sign it with a key that hubs trust already, and no other",
+                err=True,
+            )
         if python != sys.implementation.cache_tag:
             click.echo(
                 f"no byte code inside: this is {sys.implementation.cache_tag}, so hubs will start slower", err=True
@@ -116,11 +124,13 @@ def sign(key: Path, source: Path, output: Path) -> int:
     """Sign SOURCE into OUTPUT. A signature that is there already is replaced."""
     if output.exists() and output.samefile(source):
         raise click.UsageError("OUTPUT must be another file than SOURCE")
+    private = keys.read_private(key, Disk())
     with source.open("rb") as file:
-        # What is signed must be whole: a hub would find the damage, but after the rollout.
-        _checked(file, {}, claims_only=True)
+        # What is signed must be whole, and a release: a hub would find the damage, but after the rollout.
+        _, trust = building.examine(file, _claimed)
+    check_release(trust, header.key_id_of(keys.public_of(private)).hex())
     with source.open("rb") as file, output.open("wb") as signed:
-        head, start = building.sign(file, keys.read_private(key, Disk()))
+        head, start = building.sign(file, private)
         signed.write(head)
         file.seek(start)
         _copy(file, signed)
@@ -152,24 +162,31 @@ def verify(source: Path, trusted: tuple[Path, ...]) -> int:
     """Verify signature and every byte of a bundle, as a hub does."""
     disk = Disk()
     public = [keys.read_public(path, disk) for path in trusted]
+    trust = {header.key_id_of(key): key for key in public}
     with source.open("rb") as file:
-        found = _checked(file, {header.key_id_of(key): key for key in public})
+        found, said = building.examine(file, lambda signed: header.check(signed, trust, allow_unsigned=False))
+    check_release(said, found.key_id)
     click.echo(_as_text(found.manifest, f"key {found.key_id}, verified", found.header_bytes))
+    added = keys.key_ids_of(said.keys)
+    for name, ids in (("adds key", added), ("revokes", said.revoked)):
+        if ids:
+            click.echo(f"{name:<10} {', '.join(ids)}")
     return exits.OK
 
 
-def _checked(file: BinaryIO, trusted: dict[bytes, bytes], *, claims_only: bool = False) -> Header:
-    def check(signed: bytes) -> Header:
-        if claims_only:
-            parts = header.parse(signed)
-            return Header(header.decode_manifest(parts.payload), header.PRELUDE_BYTES + len(signed), "")
-        return header.check(signed, trusted, allow_unsigned=False)
+def _trust(added: tuple[str, ...], revoked: tuple[str, ...]) -> keys.Trust:
+    trust = keys.normalized(added, revoked)
+    wrong = [each for each in revoked if not keys.normalized((), (each,)).revoked]
+    if wrong:
+        text = f"{', '.join(map(repr, wrong))}: the id of a key has {2 * header.KEY_ID_BYTES} hexadecimal digits"
+        raise click.BadParameter(f"{text}; keygen and update status show it", param_hint="--revoke")
+    return trust
 
-    stream = BundleStream(check, offer=None)
-    while data := file.read(CHUNK_BYTES):
-        for _ in stream.feed(data):
-            pass
-    return stream.finish()
+
+def _claimed(signed: bytes) -> Header:
+    """Return the header of a bundle, not believed."""
+    parts = header.parse(signed)
+    return Header(header.decode_manifest(parts.payload), header.PRELUDE_BYTES + len(signed), "")
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:

@@ -106,5 +106,7 @@ def as_text(report: UpdateReport) -> str:
         lines.append(f"why        {report.error}")
     lines.append(f"floor      sequence {report.floor}")
     lines.append(f"trusts     {', '.join(report.trusted_keys) or 'no key'}")
+    if report.revoked_keys:
+        lines.append(f"revoked    {', '.join(report.revoked_keys)}")
     lines += [f"not again  {each.version}: {each.reason}" for each in report.refused]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from agent import __version__
-from agent.errors import ConfigInvalid, Corrupt, Rejected, StorageFull
+from agent.errors import Corrupt, Rejected, StorageFull
 from agent.ota.launcher import BASE, SLOTS
 from agent.ota.room import Updates
 
@@ -47,6 +47,7 @@ class UpdateReport(msgspec.Struct, frozen=True):
         refused: Offers that are not taken again, the oldest first.
         kind: What the update is: "app", or "rauc" for an image of the whole system.
         system: The slot of the system that runs, as the boot loader names it; empty where RAUC is not set up.
+        revoked_keys: Ids of keys that are never trusted again.
     """
 
     version: str
@@ -67,15 +68,13 @@ class UpdateReport(msgspec.Struct, frozen=True):
     refused: list[RefusedReport]
     kind: str = "app"
     system: str = ""
+    revoked_keys: list[str] = []
 
 
 def build_updates(updates: Updates) -> UpdateReport:
     """Return the document."""
     record, launcher, running = updates.book.record, updates.launcher_state, updates.running
-    try:
-        keys, problem = sorted(each.hex() for each in updates.intake.trusted()), ""
-    except (ConfigInvalid, Corrupt) as error:
-        keys, problem = [], str(error)
+    keys, problem = sorted(each.hex() for each in updates.keys.trusted()), "; ".join(updates.keys.problems)
     if not keys and not problem:
         problem = "no key is trusted (ota.keys_dir), so no release is installed"
     if not running.launcher:
@@ -101,6 +100,7 @@ def build_updates(updates: Updates) -> UpdateReport:
         refused=[RefusedReport(each.version, each.reason) for each in record.refusals],
         kind=record.payload_type.value,
         system=updates.imaging.boot.slot,
+        revoked_keys=sorted(updates.keys.keyring.revoked),
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 from agent.foundation.disk import Disk
 from agent.foundation.durable_file import DurableFile
 from agent.foundation.worker import Worker
+from agent.ota.keyring import Keyring
 from agent.ota.lifecycle import Details, Event, Post, Record, after, queued
 
 FILE_NAME = "update.json"
@@ -69,6 +70,10 @@ class Book:
     async def hold(self, is_held: bool) -> Record:
         """Keep updates from beginning, or let them."""
         return await self._change(lambda record: msgspec.structs.replace(record, is_held=is_held))
+
+    async def keep(self, keyring: Keyring) -> Record:
+        """Keep a copy of the keyring."""
+        return await self._change(lambda record: msgspec.structs.replace(record, keyring=keyring))
 
     async def refund(self) -> Record:
         """Note that this start of the trial does not count; of an app, the launcher has to be told as well."""

@@ -14,14 +14,16 @@ import marshal
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import msgspec
 
 from agent.errors import BundleUntrusted
-from agent.ota import header
+from agent.ota import header, versions
+from agent.ota.header import Header
+from agent.ota.keyring import check_release
 from agent.ota.keys import TRUST_FILE, Trust
 from agent.ota.manifest import (
     CHUNK_BYTES,
@@ -34,6 +36,8 @@ from agent.ota.manifest import (
     from_values,
     to_values,
 )
+from agent.ota.payload import ENTRY_FILE, Payload
+from agent.ota.stream import BundleStream
 
 XZ_PRESET = 6
 """Unpacking takes 9 MiB of memory, and nothing but the standard library; zstd would be a further dependency."""
@@ -69,7 +73,8 @@ def app_tree(wheelhouse: Path, target: Target, trust: Trust) -> Mapping[str, byt
     """Return the files of an app by their path in the slot.
 
     Raises:
-        BundleUntrusted: A wheel is damaged, or fits another machine or Python; or two of one distribution are there.
+        BundleUntrusted: A wheel is damaged, or fits another machine or Python; two of one distribution are there; the
+            wheel of climahub has another version; or what it says of keys cannot be.
     """
     wheels = sorted(wheelhouse.glob("*.whl"))
     names = [wheel.name.partition("-")[0].lower() for wheel in wheels]
@@ -78,13 +83,21 @@ def app_tree(wheelhouse: Path, target: Target, trust: Trust) -> Mapping[str, byt
         raise BundleUntrusted(f"{wheelhouse} has more than one wheel of {', '.join(twice)}; leave one")
     if "climahub" not in names:
         raise BundleUntrusted(f"{wheelhouse} has no wheel of climahub; build it with pip wheel (docs/updates.md)")
+    _, _, rest = wheels[names.index("climahub")].name.partition("-")
+    version, _, _ = rest.partition("-")
+    if not versions.is_same(version, target.version):
+        raise BundleUntrusted(
+            f"the wheel of climahub is version {version}, and the bundle would be {target.version}: hubs would install"
+            f" it over and over; build it with --version {version}, or fetch the right wheel"
+        )
+    check_release(trust, "")
     tree: dict[str, bytes] = {}
     for wheel in wheels:
         _check_tags(wheel, target)
         for path, data in _unpacked(wheel):
             if tree.setdefault(path, data) != data:
                 raise BundleUntrusted(f"{wheel.name}: {path} is in another wheel as well, with other content")
-    tree["__main__.py"] = ENTRY
+    tree[ENTRY_FILE] = ENTRY
     if trust != Trust():
         tree[TRUST_FILE] = msgspec.json.encode(trust)
     if target.python == sys.implementation.cache_tag:
@@ -131,6 +144,36 @@ def sign(bundle: BinaryIO, private_key: bytes) -> tuple[bytes, int]:
     parts, start = read_head(bundle)
     header.decode_manifest(parts.payload)  # nobody signs what no hub would read
     return header.signed_by(private_key, parts.payload), start
+
+
+def examine(bundle: BinaryIO, check: Callable[[bytes], Header]) -> tuple[Header, Trust]:
+    """Read a whole bundle as a hub does, every file of it; return its header, and what it says of keys.
+
+    Args:
+        bundle: From its beginning.
+        check: Of the signed header.
+
+    Raises:
+        BundleUntrusted: It is not what it must be.
+    """
+    stream = BundleStream(check, offer=None)
+
+    def read() -> Iterator[bytes | bytearray]:
+        while data := bundle.read(CHUNK_BYTES):
+            yield from stream.feed(data)
+
+    pieces, trust = read(), Trust()
+    next(pieces, None)  # the header
+    found = stream.header
+    if found is not None and found.manifest.payload_type is PayloadType.APP:
+        payload = Payload(pieces, found.manifest)
+        for _, content in payload.files():
+            for _ in content:
+                pass
+        trust = payload.trust
+    for _ in pieces:
+        pass
+    return stream.finish(), trust
 
 
 def read_head(bundle: BinaryIO) -> tuple[header.Signed, int]:

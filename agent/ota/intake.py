@@ -5,17 +5,16 @@ before it grows on, and cut where it stops being right. No account of the progre
 All methods block: call them through a `Worker`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from agent.errors import BundleUntrusted, StorageFull
-from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees
-from agent.ota import header, keys
+from agent.ota import header
 from agent.ota.header import Header
-from agent.ota.launcher import BASE, SLOTS_DIR
+from agent.ota.keyring import Keys
 from agent.ota.manifest import CHUNK_BYTES, HubFacts, Manifest, Offer, PayloadType, admit
 from agent.ota.slots import Placed, Slots
 from agent.ota.stream import BundleStream
@@ -30,13 +29,11 @@ class Rules(msgspec.Struct, frozen=True):
     """What this hub asks of a bundle, as configured.
 
     Attributes:
-        keys_dir: Public keys that it trusts.
         allow_unsigned: Take bundles that nobody signed.
         size_bytes_max: Of the whole file.
         disk_free_bytes_min: What an update leaves to everybody else on the disk.
     """
 
-    keys_dir: Path
     allow_unsigned: bool
     size_bytes_max: int
     disk_free_bytes_min: int
@@ -45,32 +42,21 @@ class Rules(msgspec.Struct, frozen=True):
 class Intake:
     """Takes bundles in, for one hub."""
 
-    def __init__(self, trees: Trees, slots: Slots, *, disk: Disk, rules: Rules, facts: Callable[[], HubFacts]) -> None:
+    def __init__(self, trees: Trees, slots: Slots, *, keys: Keys, rules: Rules, facts: Callable[[], HubFacts]) -> None:
         """Prepare; nothing is read.
 
         Args:
             trees: Below the state directory.
             slots: Of this hub.
-            disk: Reads keys.
+            keys: Which count.
             rules: What is asked.
             facts: What a bundle is measured against now, the launcher's account left out.
         """
         self._trees = trees
         self._slots = slots
-        self._disk = disk
+        self._keys = keys
         self._rules = rules
         self._facts = facts
-
-    def trusted(self) -> Mapping[bytes, bytes]:
-        """Return the keys that count: public keys by their id.
-
-        Raises:
-            ConfigInvalid: A file is no key.
-            Corrupt: The list of the running release cannot be read.
-        """
-        running = self._slots.running
-        release = None if running == BASE else self._trees.path(f"{SLOTS_DIR}/{running}")
-        return keys.trusted(self._rules.keys_dir, release, self._disk)
 
     def part(self, offer: Offer | None) -> "Part":
         """Return the partial file, which may have grown before.
@@ -100,7 +86,7 @@ class Intake:
 
     def place(self, offer: Offer | None) -> Placed:
         """Put the complete file into the idle slot (`Slots.place`)."""
-        return self._slots.place(BUNDLE, self._checking(offer))
+        return self._slots.place(BUNDLE, self._checking(offer), self._keys.check)
 
     @property
     def image(self) -> Path:
@@ -142,11 +128,11 @@ class Intake:
 
     def _checking(self, offer: Offer | None) -> Callable[[bytes], Header]:
         def check(signed: bytes) -> Header:
-            found = header.check(signed, self.trusted(), allow_unsigned=self._rules.allow_unsigned)
+            found = header.check(signed, self._keys.trusted(), allow_unsigned=self._rules.allow_unsigned)
             state = self._slots.state()
             facts = msgspec.structs.replace(
                 self._facts(),
-                floor=state.floor,
+                floor=max(state.floor, self._keys.keyring.floor),
                 failed_version=state.failed.version,
                 failed_sequence=state.failed.sequence,
             )

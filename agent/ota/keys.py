@@ -1,11 +1,11 @@
-"""Keys that sign bundles: made, read from PEM files, and gathered into what this hub trusts.
+"""Keys that sign bundles: made, read from PEM files, and listed in a release that adds and revokes some.
 
-A hub trusts the public keys in a directory of its own (`ota.keys_dir`) and those that the release it runs brings along,
-less those which that release revokes: so keys are changed by a release, without a visit. Must never log a private key.
+Which of them a hub trusts is decided in `keyring`. Must never log a private key.
 """
 
 import base64
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ import msgspec
 from agent.errors import ConfigInvalid, Corrupt
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
-from agent.ota.header import key_id_of
+from agent.ota.header import KEY_ID_BYTES, key_id_of
 
 TRUST_FILE = "trust.json"
 """In the tree of a release."""
@@ -65,6 +65,13 @@ def read_private(path: Path, disk: Disk) -> bytes:
     return key.private_bytes_raw()
 
 
+def public_of(private_key: bytes) -> bytes:
+    """Return the raw public half of a raw private key."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - see above
+
+    return Ed25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw()
+
+
 def read_public(path: Path, disk: Disk) -> bytes:
     """Return the raw public key in a PEM file.
 
@@ -83,24 +90,23 @@ def read_public(path: Path, disk: Disk) -> bytes:
     return der[len(_DER_HEAD) :]
 
 
-def trusted(keys_dir: Path, release_dir: Path | None, disk: Disk) -> Mapping[bytes, bytes]:
-    """Return what this hub trusts: raw public keys by their id.
+def key_ids_of(keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the ids of raw public keys, all in lower-case hexadecimal."""
+    return tuple(key_id_of(bytes.fromhex(key)).hex() for key in keys)
 
-    Args:
-        keys_dir: Its `*.pub` files count; it need not exist.
-        release_dir: The tree that runs; `None` where the package itself runs.
-        disk: Reads.
 
-    Raises:
-        ConfigInvalid: A file there is no key.
-        Corrupt: The release's own list cannot be read.
-    """
-    files = sorted(keys_dir.glob("*.pub"))[:KEYS_MAX]
-    keys = [read_public(path, disk) for path in files]
-    trust = read_trust(release_dir, disk) if release_dir else Trust()
-    keys += [bytes.fromhex(each) for each in trust.keys]
-    revoked = {bytes.fromhex(each) for each in trust.revoked}
-    return {key_id_of(key): key for key in keys if key_id_of(key) not in revoked}
+def normalized(keys: Iterable[object], revoked: Iterable[object]) -> Trust:
+    """Return a list in its one spelling, lower-case hexadecimal; what is no key and no id is left out."""
+    return Trust(
+        tuple(dict.fromkeys(each for text in keys if (each := _hexadecimal(text, KEY_BYTES)))),
+        tuple(dict.fromkeys(each for text in revoked if (each := _hexadecimal(text, KEY_ID_BYTES)))),
+    )
+
+
+def _hexadecimal(text: object, size: int) -> str:
+    """Return a text as lower-case hexadecimal of ``size`` bytes; empty where it is something else."""
+    plain = text.strip().lower() if isinstance(text, str) else ""
+    return plain if re.fullmatch(f"[0-9a-f]{{{2 * size}}}", plain) else ""
 
 
 def read_trust(release_dir: Path, disk: Disk) -> Trust:
@@ -111,15 +117,22 @@ def read_trust(release_dir: Path, disk: Disk) -> Trust:
     """
     path = release_dir / TRUST_FILE
     data = disk.read(path, bytes_max=TRUST_BYTES_MAX)
-    if data is None:
-        return Trust()
+    return Trust() if data is None else decode_trust(data)
+
+
+def decode_trust(data: bytes) -> Trust:
+    """Return the list in the bytes of a release's `TRUST_FILE`.
+
+    Raises:
+        Corrupt: It cannot be read, or names something that is no key.
+    """
     try:
-        trust = msgspec.json.decode(data, type=Trust)
-        if any(len(bytes.fromhex(each)) != KEY_BYTES for each in trust.keys):
-            raise ValueError("a key of the wrong size")
-        _ = [bytes.fromhex(each) for each in trust.revoked]
-    except (*UNREADABLE, ValueError) as error:
-        raise Corrupt(f"{path} cannot be read ({error}); install a release anew") from error
+        said = msgspec.json.decode(data, type=Trust)
+    except UNREADABLE as error:
+        raise Corrupt(f"{TRUST_FILE} of the release cannot be read ({error}); build it anew") from error
+    trust = normalized(said.keys, said.revoked)
+    if len(trust.keys) != len(set(said.keys)) or len(trust.revoked) != len(set(said.revoked)):
+        raise Corrupt(f"{TRUST_FILE} of the release names something that is no key, or one twice; build it anew")
     return trust
 
 

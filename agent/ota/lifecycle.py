@@ -11,6 +11,7 @@ from typing import Annotated, TypedDict, Unpack
 
 import msgspec
 
+from agent.ota.keyring import Keyring
 from agent.ota.launcher import State as LauncherState
 from agent.ota.manifest import Offer, PayloadType
 
@@ -152,6 +153,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         posts: What the cloud has not been told yet, oldest first.
         refusals: Offers that are not taken again, oldest first.
         is_held: A technician keeps all updates from beginning.
+        keyring: A copy of what `keyring` knows, for a file that is lost.
     """
 
     state: State = State.IDLE
@@ -175,6 +177,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     posts: Annotated[tuple[Post, ...], msgspec.Meta(max_length=POSTS_MAX)] = ()
     refusals: Annotated[tuple[Refusal, ...], msgspec.Meta(max_length=REFUSALS_MAX)] = ()
     is_held: bool = False
+    keyring: Keyring = Keyring()
 
     @property
     def is_open(self) -> bool:
@@ -220,7 +223,7 @@ def after(record: Record, event: Event, **details: Unpack[Details]) -> Record:
     changes: dict[str, object] = {"state": state}
     reason = details.get("reason", "")
     if event in {Event.OFFER, Event.BRING}:
-        fresh = Record(posts=record.posts, refusals=record.refusals, is_held=record.is_held)
+        fresh = Record(posts=record.posts, refusals=record.refusals, is_held=record.is_held, keyring=record.keyring)
         record = msgspec.structs.replace(fresh, offer=details["offer"], is_brought=event is Event.BRING)
     elif event is Event.TRIED:
         changes["starts"] = record.starts + 1

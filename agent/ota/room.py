@@ -34,6 +34,9 @@ from agent.ota.header import Header
 from agent.ota.health import Verdict
 from agent.ota.imaging import Imaging
 from agent.ota.intake import Intake, Part, Rules
+from agent.ota.keyring import Keys
+from agent.ota.keys import Trust, read_trust
+from agent.ota.launcher import BASE
 from agent.ota.launcher import State as LauncherState
 from agent.ota.lifecycle import PROGRESS_PERCENT, REFUNDS_MAX, TOLD, Event, Post, State, reconciled, refusal_of
 from agent.ota.manifest import HubFacts, Offer, PayloadType
@@ -64,6 +67,7 @@ class Updates:
     Attributes:
         running: Which release this is.
         book: Where the present update stands.
+        keys: Which keys it trusts.
         problem: Why nothing goes on at the moment; empty where it does.
         percent: How much of the present download is there.
     """
@@ -103,10 +107,12 @@ class Updates:
         self._rng = rng
         self._hub = hub
         self._worker = running.worker
+        self._disk = disk
         self._window = policy.window_from(config.window)
         self.slots = Slots(Trees(directory, disk), disk, running=running.slot)
-        rules = Rules(config.keys_dir, config.allow_unsigned, config.size_bytes_max, disk_free_bytes_min)
-        self.intake = Intake(Trees(directory, disk), self.slots, disk=disk, rules=rules, facts=self._facts)
+        rules = Rules(config.allow_unsigned, config.size_bytes_max, disk_free_bytes_min)
+        self.keys = Keys(directory, config.keys_dir, disk)
+        self.intake = Intake(Trees(directory, disk), self.slots, keys=self.keys, rules=rules, facts=self._facts)
         self.book = Book(directory, disk=disk, worker=self._worker)
         self.imaging = Imaging(
             installer,
@@ -162,6 +168,7 @@ class Updates:
             self._fault(problem)
         if self.is_unsigned_admitted:
             self._fault("UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): a checksum proves no origin")
+        await self._load_keys()
         await self._read_slots()
         await self.imaging.begin(is_blind=self.book.is_blind)
         await self._reconcile()
@@ -395,9 +402,11 @@ class Updates:
         if self.imaging.is_new_system:
             await self.imaging.commit()
         else:
+            await self._adopt_keys()
             await self._worker.run(self.slots.commit)
         await self._read_slots()
         await self.book.advance(Event.PROVEN)
+        await self._keep_keyring()
         self._ended()
         await self._worker.run(self.intake.forget)
         _log.info("release %s has proved itself", self.running.version)
@@ -456,12 +465,53 @@ class Updates:
             return image.reconciled(record, self.launcher_state, self.imaging.boot)
         return reconciled(record, self.launcher_state, self.running.slot)
 
+    async def _load_keys(self) -> None:
+        """Learn which keys were added and revoked, from each record that knows."""
+
+        def load() -> str:
+            try:
+                state = self.slots.state()
+            except Corrupt:
+                state = LauncherState()
+            # A list that nobody signed must never become durable.
+            is_signed = state.good != BASE and not self.is_unsigned_admitted
+            return self.keys.load(self.book.record.keyring, self.slots.tree(state.good) if is_signed else None)
+
+        try:
+            if problem := await self._worker.run(load):
+                self._fault(problem)
+            await self.keys.settle(self._worker)
+            await self._worker.run(self.keys.trusted)
+            await self._keep_keyring()
+        except StorageFull as error:
+            self._hindered(str(error))
+        for text in self.keys.problems:
+            self._fault(text)
+
+    async def _adopt_keys(self) -> None:
+        """Take over what the release on trial says of keys; before it is committed, so that none is lost between."""
+        tree, is_signed = self.slots.tree(self.running.slot), bool(self.book.record.signer)
+        trust = await self._worker.run(lambda: read_trust(tree, self._disk)) if is_signed else Trust()
+        await self._worker.run(lambda: self.keys.adopt(trust))
+        if trust != Trust():
+            _log.info("keys: %d added, %d revoked", len(trust.keys), len(trust.revoked))
+
+    async def _keep_keyring(self) -> None:
+        """Remember the floor beside the keys, and keep the copy of both."""
+        await self._worker.run(lambda: self.keys.note_floor(self.launcher_state.floor))
+        if self.book.record.keyring != self.keys.keyring:
+            await self.book.keep(self.keys.keyring)
+
     async def _read_slots(self) -> None:
-        """Read the launcher's account; begin a new one where it cannot be read."""
-        record = self.book.record
-        # An image on trial is proven by the floor: it must not be by a floor that was guessed.
-        floor = max(0, record.sequence - (image.is_image(record) and record.is_open))
-        self.launcher_state, problem = await self._worker.run(lambda: self.slots.state_or_new(floor=floor))
+        """Read the launcher's account; begin a new one where it cannot be read; mend its floor."""
+        record, floor = self.book.record, self.keys.keyring.floor
+        if record.state is State.COMPLETED:
+            floor = max(floor, record.sequence)
+        state, problem = await self._worker.run(lambda: self.slots.state_or_new(floor=floor))
+        if state.floor < floor:
+            state = await self._worker.run(lambda: self.slots.raise_floor(floor))
+            problem = problem or f"the account of the slots had lost its floor; it is sequence {floor} again"
+        self.launcher_state = state
         if problem:
             self._fault(problem)
 

@@ -8,14 +8,16 @@ that is good or the one that runs. All methods block: call them through a `Worke
 import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 
-from agent.errors import BundleUntrusted, Corrupt, StorageFull
+from agent.errors import BundleUntrusted, Corrupt, InstallFailed, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees, announcer
 from agent.ota import launcher
 from agent.ota.header import Header
+from agent.ota.keys import Trust
 from agent.ota.launcher import BASE, SLOTS, SLOTS_DIR, Failed, State
 from agent.ota.manifest import CHUNK_BYTES
 from agent.ota.stream import BundleStream
@@ -48,6 +50,10 @@ class Slots:
         self._trees = trees
         self._announce = announcer(disk)
         self.running = running
+
+    def tree(self, slot: str) -> Path:
+        """Return where a slot's files lie."""
+        return self._trees.path(f"{SLOTS_DIR}/{slot}")
 
     def state(self) -> State:
         """Return the launcher's account.
@@ -89,16 +95,19 @@ class Slots:
         busy = {self.state().good, self.running}
         return next(slot for slot in SLOTS if slot not in busy)
 
-    def place(self, bundle: str, check: Callable[[bytes], Header]) -> Placed:
+    def place(self, bundle: str, check: Callable[[bytes], Header], check_trust: Callable[[Trust, str], None]) -> Placed:
         """Unpack a bundle into the idle slot, durably, every byte verified on the way and once more from the medium.
 
         Args:
             bundle: Name of the file.
             check: Of its header.
+            check_trust: Of what it says of keys, and the id of its signer.
 
         Raises:
             BundleUntrusted: It is not what it must be. No slot has changed but the idle one, which is empty then.
             StorageFull: No room.
+            InstallFailed: The medium does not hold what was written.
+            OSError: The disk failed in another way.
         """
         from agent.ota.unpack import unpack  # noqa: PLC0415 - tarfile and lzma cost memory, and a hub rarely updates
 
@@ -118,16 +127,18 @@ class Slots:
         self._trees.remove(name)
         self._trees.path(SLOTS_DIR).mkdir(exist_ok=True)
         try:
-            digest = unpack(pieces, manifest, self._trees, fresh)
-            stream.finish()
-        except (BundleUntrusted, StorageFull):
+            digest, trust = unpack(pieces, manifest, self._trees, fresh)
+            signer = stream.finish().key_id
+            check_trust(trust, signer)
+            self._trees.sync(fresh)
+        except (BundleUntrusted, StorageFull, OSError):
             shutil.rmtree(self._trees.path(fresh), ignore_errors=True)
             raise
-        self._trees.sync(fresh)
         self._trees.rename(fresh, name)
         self._trees.forget_cached(name)
         if launcher.digest(self._trees.path(name)) != digest:
-            raise BundleUntrusted("the slot does not read back as it was written; the card may be worn out")
+            self._trees.remove(name)
+            raise InstallFailed("the slot does not read back as it was written; the card may be worn out")
         return Placed(slot, digest, manifest.version, manifest.sequence)
 
     def arm(self, placed: Placed, *, tries: int) -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -40,27 +42,32 @@ def make(
     machine: str = "rehearsed",
     model: str = MODEL,
     chunks: int = 0,
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Release:
     """Return a release.
 
     Args:
         version: As the cloud names it.
         sequence: As its manifest says.
-        private_key: Who signs it.
+        private_key: Who signs it; nobody where it is empty.
         machine: What it needs.
         model: What it fits.
         chunks: How many chunks it has at the least: larger ones can be cut off in the middle.
+        files: What it holds besides.
     """
     tree = {f"lib/{number}.py": f"# {version} {number}\n".encode() * PADDING_BYTES for number in range(FILES)}
     tree["__main__.py"] = f"version = {version!r}\n".encode()
+    tree |= files
     if chunks:
         noise = b"".join(hashlib.sha256(f"{version} {n}".encode()).digest() for n in range(chunks * CHUNK_BYTES // 32))
         tree["lib/noise.bin"] = noise
     target = build.Target(version, sequence, (model,), machine, "")
     payload = build.pack(tree)
     manifest = build.app_manifest(tree, payload, target)
-    unsigned = header.parse(header.unsigned(manifest)[header.PRELUDE_BYTES :])
-    return Release(version, sequence, header.signed_by(private_key, unsigned.payload) + payload, tree)
+    head = header.unsigned(manifest)
+    if private_key:
+        head = header.signed_by(private_key, header.parse(head[header.PRELUDE_BYTES :]).payload)
+    return Release(version, sequence, head + payload, tree)
 
 
 def make_image(

@@ -71,6 +71,7 @@ async def download(port: int, size_bytes: int, directory: Path) -> dict[str, flo
     from agent.foundation.worker import ThreadWorker  # noqa: PLC0415
     from agent.ota.download import Downloader  # noqa: PLC0415
     from agent.ota.intake import Intake, Rules  # noqa: PLC0415
+    from agent.ota.keyring import Keys  # noqa: PLC0415
     from agent.ota.manifest import HubFacts, Offer, PayloadType  # noqa: PLC0415
     from agent.ota.slots import Slots  # noqa: PLC0415
 
@@ -79,8 +80,8 @@ async def download(port: int, size_bytes: int, directory: Path) -> dict[str, flo
     trees = Trees(directory, disk)
     slots = Slots(trees, disk, running="base")
     facts = HubFacts("hub", os.uname().machine, "", 1, 0, None, payload_types=(PayloadType.APP, PayloadType.RAUC))
-    rules = Rules(directory / "keys", allow_unsigned=False, size_bytes_max=2**33, disk_free_bytes_min=0)
-    intake = Intake(trees, slots, disk=disk, rules=rules, facts=lambda: facts)
+    rules = Rules(allow_unsigned=False, size_bytes_max=2**33, disk_free_bytes_min=0)
+    intake = Intake(trees, slots, keys=Keys(directory, directory / "keys", disk), rules=rules, facts=lambda: facts)
     async with new_session(tcp_connector(None), user_agent="bench") as session:
         client = CloudClient(
             session, base_url=f"http://127.0.0.1:{port}", read_key=lambda: "cs_dev_" + "0" * 32, clock=clock,

@@ -12,6 +12,7 @@ import msgspec
 from agent.foundation.trees import Trees
 from agent.ota import unpack
 from agent.ota.header import Header
+from agent.ota.keys import Trust
 from agent.ota.manifest import Manifest
 from agent.ota.slots import Placed, Slots
 
@@ -73,8 +74,10 @@ def _names_unsynced() -> Iterator[None]:
 def _pointer_first() -> Iterator[None]:
     place, fill = Slots.place, unpack.unpack
 
-    def placed(self: Slots, bundle: str, check: Callable[[bytes], Header]) -> Placed:
-        def named(pieces: Iterator[bytes], manifest: Manifest, trees: Trees, tree: str) -> str:
+    def placed(
+        self: Slots, bundle: str, check: Callable[[bytes], Header], check_trust: Callable[[Trust, str], None]
+    ) -> Placed:
+        def named(pieces: Iterator[bytes], manifest: Manifest, trees: Trees, tree: str) -> tuple[str, Trust]:
             self._store(
                 dataclasses.replace(
                     self.state(),
@@ -87,7 +90,7 @@ def _pointer_first() -> Iterator[None]:
             return fill(pieces, manifest, trees, tree)
 
         with mock.patch.object(unpack, "unpack", named):
-            return place(self, bundle, check)
+            return place(self, bundle, check, check_trust)
 
     with mock.patch.object(Slots, "place", placed):
         yield

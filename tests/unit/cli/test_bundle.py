@@ -1,6 +1,9 @@
+import base64
+import hashlib
 import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -9,6 +12,8 @@ from click.testing import CliRunner
 
 from agent.cli import exits
 from agent.cli.root import run
+from agent.foundation.disk import Disk
+from agent.ota import build, header, keys
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -83,3 +88,83 @@ def test_what_to_build_must_be_said() -> None:
     from agent.cli.bundle import bundle  # noqa: PLC0415
 
     assert CliRunner().invoke(bundle, ["build", "--sequence", "1", "--model", "hub", "x"]).exit_code == exits.USAGE
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    """A wheelhouse with a climahub 2.0.0 that does nothing."""
+    directory = tmp_path / "wheels"
+    directory.mkdir()
+    with zipfile.ZipFile(directory / "climahub-2.0.0-py3-none-any.whl", "w") as archive:
+        record = ""
+        for name, data in (
+            ("agent/__main__.py", b"def main(): ..."),
+            ("climahub-2.0.0.dist-info/METADATA", b"Metadata-Version: 2.1\nName: climahub\nVersion: 2.0.0\n"),
+        ):
+            archive.writestr(name, data)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+            record += f"{name},sha256={digest},\n"
+        archive.writestr("climahub-2.0.0.dist-info/RECORD", record)
+    return directory
+
+
+def built(wheels: Path, output: Path, *words: str, version: str = "2.0.0") -> int:
+    common = ["--wheelhouse", str(wheels), "--sequence", "3", "--model", "hub", "--version", version]
+    return run(["bundle", "build", *common, *words, str(output)])
+
+
+def key_id_in(text: str) -> str:
+    return text.split()[1]
+
+
+def test_a_bundle_has_the_version_of_its_wheel(
+    wheels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert built(wheels, tmp_path / "u", version="2.1.0") == exits.FAILED
+    assert "the wheel of climahub is version 2.0.0" in capsys.readouterr().err
+    assert not (tmp_path / "u").exists()
+    assert built(wheels, tmp_path / "u", version="v2.0.0") == exits.OK
+
+
+def test_another_version_than_the_wheels_is_neither_signed_nor_verified(
+    wheels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["bundle", "keygen", str(tmp_path / "k")])
+    built(wheels, tmp_path / "u")
+    with (tmp_path / "u").open("rb") as file:
+        parts, start = build.read_head(file)
+        payload = file.read()
+    wrong = msgspec.structs.replace(header.decode_manifest(parts.payload), version="2.1.0")
+    (tmp_path / "w").write_bytes(header.unsigned(wrong) + payload)
+    assert run(["bundle", "sign", "--key", str(tmp_path / "k.key"), str(tmp_path / "w"), str(tmp_path / "s")]) == 1
+    assert "holds climahub '2.0.0'" in capsys.readouterr().err
+    private = keys.read_private(tmp_path / "k.key", Disk())
+    unsigned = header.parse(header.unsigned(wrong)[header.PRELUDE_BYTES :])
+    (tmp_path / "s").write_bytes(header.signed_by(private, unsigned.payload) + payload)
+    assert run(["bundle", "verify", "--trust", str(tmp_path / "k.pub"), str(tmp_path / "s")]) == exits.FAILED
+    assert "holds climahub '2.0.0'" in capsys.readouterr().err
+    assert start
+
+
+def test_keys_are_changed_in_two_releases(wheels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = []
+    for name in ("old", "new"):
+        run(["bundle", "keygen", str(tmp_path / name)])
+        ids.append(key_id_in(capsys.readouterr().out))
+    old, new = ids
+    unsigned, signed = str(tmp_path / "u"), str(tmp_path / "s")
+    add, revoke = ["--add-key", str(tmp_path / "new.pub")], ["--revoke", old.upper()]
+    assert built(wheels, tmp_path / "u", *add, "--revoke", new) == exits.FAILED
+    assert "adds and revokes" in capsys.readouterr().err
+    assert built(wheels, tmp_path / "u", "--revoke", "k1") == exits.USAGE
+    assert "hexadecimal digits" in capsys.readouterr().err
+    assert built(wheels, tmp_path / "u", *add, *revoke) == exits.OK
+    assert f"revokes {old}" in capsys.readouterr().err
+    assert run(["bundle", "sign", "--key", str(tmp_path / "old.key"), unsigned, signed]) == exits.FAILED
+    assert f"revokes key {old}, which signs it" in capsys.readouterr().err
+    assert not Path(signed).exists()
+    assert run(["bundle", "sign", "--key", str(tmp_path / "new.key"), unsigned, signed]) == exits.OK
+    assert run(["bundle", "verify", "--trust", str(tmp_path / "new.pub"), signed]) == exits.OK
+    shown = capsys.readouterr().out
+    assert f"adds key   {new}" in shown
+    assert f"revokes    {old}" in shown

@@ -42,7 +42,7 @@ def config(tmp_path: Path, **changes: object) -> OtaConfig:
 @pytest.fixture
 async def updates(tmp_path: Path) -> Updates:
     (tmp_path / "k.pub").write_bytes(public_key_pem())
-    return Updates(
+    made = Updates(
         tmp_path,
         config=config(tmp_path),
         running=Running("1.0.0", "base", 1, "rehearsed", "", lambda: None, InlineWorker()),
@@ -63,6 +63,8 @@ async def updates(tmp_path: Path) -> Updates:
             phase=0.0,
         ),
     )
+    await made.book.load()
+    return made
 
 
 async def no_wait() -> None:

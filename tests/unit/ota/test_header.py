@@ -11,7 +11,7 @@ from agent.foundation.disk import Disk
 from agent.ota import header, keys
 from agent.ota.header import PRELUDE_BYTES, key_id_of
 
-from .conftest import PRIVATE, PUBLIC, STRANGER, TRUSTED, make, public_of
+from .conftest import PRIVATE, PUBLIC, TRUSTED, make, public_of
 
 CLOSE_TO = "the length of the length changes here"
 
@@ -76,15 +76,3 @@ def test_what_is_no_key_is_told_apart(tmp_path: Path) -> None:
             read(tmp_path / "x", Disk())
         with pytest.raises(ConfigInvalid, match="no such file"):
             read(tmp_path / "y", Disk())
-
-
-def test_a_release_adds_and_revokes_keys(tmp_path: Path) -> None:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey as Public  # noqa: PLC0415
-
-    pem = Public.from_public_bytes(PUBLIC).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    (tmp_path / "old.pub").write_bytes(pem)
-    assert keys.trusted(tmp_path, None, Disk()) == TRUSTED
-    new = public_of(STRANGER)
-    trust = b'{"keys": ["%s"], "revoked": ["%s"]}' % (new.hex().encode(), key_id_of(PUBLIC).hex().encode())
-    (tmp_path / "trust.json").write_bytes(trust)
-    assert keys.trusted(tmp_path, tmp_path, Disk()) == {key_id_of(new): new}

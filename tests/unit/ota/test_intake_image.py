@@ -10,6 +10,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees
 from agent.ota import build, header
 from agent.ota.intake import BUNDLE, PART, Intake, Rules
+from agent.ota.keyring import Keys
 from agent.ota.launcher import BASE
 from agent.ota.manifest import CHUNK_BYTES, HubFacts, PayloadType
 from agent.ota.slots import Slots
@@ -40,8 +41,14 @@ def bundle() -> tuple[bytes, bytes]:
 def intake(directory: Path, free_bytes: int) -> Intake:
     disk = SmallDisk(free_bytes)
     trees = Trees(directory, disk)
-    rules = Rules(directory / "keys", True, 2**30, LEFT_ALONE_BYTES)
-    return Intake(trees, Slots(trees, disk, running=BASE), disk=disk, rules=rules, facts=lambda: FACTS)
+    rules = Rules(True, 2**30, LEFT_ALONE_BYTES)
+    return Intake(
+        trees,
+        Slots(trees, disk, running=BASE),
+        keys=Keys(directory, directory / "keys", disk),
+        rules=rules,
+        facts=lambda: FACTS,
+    )
 
 
 def test_an_image_needs_room_for_the_bundle_and_for_the_copy_that_its_installer_gets(tmp_path: Path) -> None:
