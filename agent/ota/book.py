@@ -8,13 +8,17 @@ from typing import Unpack
 import msgspec
 
 from agent.foundation.disk import Disk
-from agent.foundation.durable_file import DurableFile
+from agent.foundation.durable_file import SEAL_BYTES, DurableFile
 from agent.foundation.worker import Worker
 from agent.ota.keyring import Keyring
 from agent.ota.lifecycle import Details, Event, Post, Record, after, queued
+from agent.ota.manifest import VERSION_CHARS_MAX, Offer
 
 FILE_NAME = "update.json"
-FILE_BYTES_MAX = 64 * 1024
+WRITTEN_BYTES_MAX = 64 * 1024
+"""What is written: releases up to 0.1 read no more than this."""
+FILE_BYTES_MAX = 4 * WRITTEN_BYTES_MAX
+"""What is read: releases up to 0.1 have written versions and reasons of any length."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Record).decode
@@ -33,6 +37,7 @@ class Book:
             directory / FILE_NAME,
             disk=disk,
             bytes_max=FILE_BYTES_MAX,
+            written_bytes_max=WRITTEN_BYTES_MAX,
             decode=_decode,
             loss="which offers were refused, and whether updates are held, is forgotten",
         )
@@ -108,7 +113,7 @@ class Book:
         async with self._lock:
             record = change(self.record)
             if record != self.record:
-                data = _encode(record)
+                data = _encode(fitting(record))
                 await self._worker.run(lambda: self._file.write(data))
                 self.record = record
         self._tell()
@@ -117,3 +122,17 @@ class Book:
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
+
+
+def fitting(record: Record) -> Record:
+    """Return a record as far as it fits the file: what was to be told goes first, then the oldest refusals."""
+    while len(_encode(record)) > WRITTEN_BYTES_MAX - SEAL_BYTES:
+        if record.posts:
+            record = msgspec.structs.replace(record, posts=record.posts[1:])
+        elif record.refusals:
+            record = msgspec.structs.replace(record, refusals=record.refusals[1:])
+        elif len(record.offer.version) > VERSION_CHARS_MAX and not record.is_open:
+            record = msgspec.structs.replace(record, offer=Offer(""), error="")
+        else:
+            break
+    return record

@@ -24,6 +24,8 @@ from typing import Any
 VERSION = 1
 STATE_FILE = "launcher.json"
 STATE_BYTES_MAX = 64 * 1024
+REASON_CHARACTERS_MAX = 1000
+"""Twelve bytes each at the worst: what is written must be read again."""
 SLOTS_DIR = "slots"
 BASE = "base"
 SLOTS = ("a", "b")
@@ -82,7 +84,7 @@ class State:
 
     def given_up(self, reason: str) -> "State":
         """Return the account after the trial has failed."""
-        failed = Failed(self.trial_version, self.trial_sequence, reason)
+        failed = Failed(self.trial_version, self.trial_sequence, reason[:REASON_CHARACTERS_MAX])
         return dataclasses.replace(self, trial="", trial_version="", trial_sequence=0, tries_left=0, failed=failed)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, TypedDict, Unpack
 
 import msgspec
 
+from agent.foundation.foreign_text import harmless
 from agent.ota.keyring import Keyring
 from agent.ota.launcher import State as LauncherState
 from agent.ota.manifest import Offer, PayloadType
@@ -24,6 +25,8 @@ REFUNDS_MAX = 3
 POSTS_MAX = 8
 """All states of one update, and a failure of the one before."""
 REFUSALS_MAX = 16
+REASON_CHARACTERS_MAX = 400
+"""Of why an update failed: 25 such texts, in an alphabet of four bytes, fit the file of the book."""
 PROGRESS_PERCENT = 10
 """How often progress is told."""
 
@@ -217,6 +220,9 @@ def after(record: Record, event: Event, **details: Unpack[Details]) -> Record:
     Raises:
         ValueError: It cannot happen now.
     """
+    # What others wrote may be as long as they like; the record has to fit its file.
+    if "reason" in details:
+        details["reason"] = harmless(details["reason"], characters_max=REASON_CHARACTERS_MAX)
     state = EDGES.get((record.state, event))
     if state is None:
         raise ValueError(f"{event} cannot happen to an update that is {record.state}")

@@ -231,7 +231,9 @@ class Slots:
             StorageFull: It cannot be written now.
         """
         state = self.state()
-        state = dataclasses.replace(state, failed=Failed(version, sequence, reason), good=good or state.good)
+        state = dataclasses.replace(
+            state, failed=Failed(version, sequence, reason[: launcher.REASON_CHARACTERS_MAX]), good=good or state.good
+        )
         self._store(state)
         return state
 

@@ -13,14 +13,16 @@ import msgspec
 
 from agent.errors import StorageFull
 from agent.foundation.disk import Disk
-from agent.foundation.durable_file import DurableFile
+from agent.foundation.durable_file import SEAL_BYTES, DurableFile
 from agent.foundation.worker import Worker
 from agent.pairing.lifecycle import Content, Record, Stage, Window
 
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "relayed.json"
-FILE_BYTES_MAX = 1024 * 1024
+WRITTEN_BYTES_MAX = 1024 * 1024
+"""What is written: releases up to 0.1 read no more than this."""
+FILE_BYTES_MAX = 4 * WRITTEN_BYTES_MAX
 VERSION = 2
 
 Change = Callable[[Content], Content]
@@ -60,6 +62,7 @@ class Book:
             directory / FILE_NAME,
             disk=disk,
             bytes_max=FILE_BYTES_MAX,
+            written_bytes_max=WRITTEN_BYTES_MAX,
             decode=_decode,
             loss="sensors register again, and those whose key was given by hand need it once more",
             is_secret=True,
@@ -124,7 +127,9 @@ class Book:
             listener()
 
     async def _write(self, content: Content) -> None:
-        data = msgspec.json.format(msgspec.json.encode(_File(VERSION, dict(content.sensors), content.window)))
+        data = _encode(content)
+        if len(data) > WRITTEN_BYTES_MAX - SEAL_BYTES:
+            data = _encode(_without_words(content))
         try:
             await self._worker.run(lambda: self._file.write(data))
         except OSError as error:
@@ -140,6 +145,21 @@ class Book:
         self.content = Content({**found.sensors, **met}, self.content.window or found.window)
         self.file_problem = ""
         self._tell()
+
+
+def _encode(content: Content) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(_File(VERSION, dict(content.sensors), content.window)))
+
+
+def _without_words(content: Content) -> Content:
+    """Return what must not be forgotten: what a sensor says of itself, and what troubles it, is learnt again."""
+    return Content(
+        {
+            device: msgspec.structs.replace(record, about="", problem="", serial_number="")
+            for device, record in content.sensors.items()
+        },
+        content.window,
+    )
 
 
 def _decode(data: bytes) -> Content:

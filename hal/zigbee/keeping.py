@@ -11,9 +11,13 @@ from hal.interface import SensorKind
 from hal.zigbee.availability import Rhythm
 from hal.zigbee.battery import Battery
 from hal.zigbee.choice import Phase, Settings
+from hal.zigbee.options import FILE_BYTES_MAX
 
 BACKUPS_MAX = 8
 """A week of daily backups and one; the oldest makes room."""
+
+WRITTEN_BYTES_MAX = FILE_BYTES_MAX - 1024
+"""What is read again, less what the store adds."""
 
 SENSORS_MAX = 500
 """More than any stick can serve."""
@@ -137,9 +141,18 @@ def decode_sensors(data: bytes | None, boot_id: str) -> KeptSensors:
 
 
 def with_backup(kept: KeptNetwork, settings: Settings, backup: Mapping[str, object]) -> KeptNetwork:
-    """Return a network that is formed, with one more backup."""
+    """Return a network that is formed, with one more backup; older ones make room in the file.
+
+    Raises:
+        ValueError: It is too large to be kept.
+    """
     raw = msgspec.Raw(json.dumps(backup, sort_keys=True).encode())
-    return KeptNetwork(Phase.FORMED, settings, (*kept.backups, raw)[-BACKUPS_MAX:])
+    backups = (*kept.backups, raw)[-BACKUPS_MAX:]
+    while len(encode(KeptNetwork(Phase.FORMED, settings, backups))) > WRITTEN_BYTES_MAX:
+        backups = backups[1:]
+    if not backups:
+        raise ValueError(f"this backup of {len(raw):,} bytes is too large to be kept")
+    return KeptNetwork(Phase.FORMED, settings, backups)
 
 
 def restoring(kept: KeptNetwork | None, backup: Mapping[str, object]) -> KeptNetwork:

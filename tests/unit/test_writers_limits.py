@@ -1,0 +1,148 @@
+"""Every writer keeps within its reader's limit: each file of the state directory, filled as far as anybody can fill it.
+
+A file that its reader refuses is put aside at the next start, and all that stood in it is gone.
+"""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from agent.cloud.client import CloudClient
+from agent.commands import reset
+from agent.foundation.disk import Disk
+from agent.foundation.state_files import StateFiles
+from agent.foundation.trees import Trees
+from agent.foundation.worker import InlineWorker
+from agent.ota import book as update_book
+from agent.ota import launcher, lifecycle
+from agent.ota.lifecycle import Event, Post
+from agent.ota.manifest import VERSION_CHARS_MAX, Offer
+from agent.ota.slots import Placed, Slots
+from agent.pairing import book as pairing_book
+from agent.pairing.changes import NAME_CHARACTERS_MAX, REMOVED_MAX, SENSORS_MAX
+from agent.pairing.lifecycle import Content, Record, Stage, Window
+from agent.pairing.requests import KEY_CHARACTERS_MAX
+from agent.settings.model import DeviceSettings, Location
+from agent.settings.sync import SettingsSync, Stored
+from hal.zigbee import keeping
+from hal.zigbee.choice import Phase, Settings
+from hal.zigbee.keeping import KeptNetwork
+from hal.zigbee.options import FILE_BYTES_MAX, NETWORK_FILE
+
+WIDE = "\N{FIRE}"
+"""Four bytes of UTF-8, twelve of ASCII with escapes."""
+ENDLESS = (WIDE + '"\\\n\x1b') * 20_000
+LONGEST_VERSION = "9" * VERSION_CHARS_MAX
+NETWORK = Settings("00" * 8, "11" * 8, "22" * 16, 7, 15)
+
+
+async def test_updates_that_fail_at_great_length(tmp_path: Path) -> None:
+    book = update_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    await book.load()
+    for number in range(2 * lifecycle.REFUSALS_MAX):
+        offer = Offer(LONGEST_VERSION[:-2] + f"{number:02}", "ab" * 32, 2**40)
+        await book.advance(Event.OFFER, offer=offer)
+        await book.advance(Event.FAIL, reason=ENDLESS)
+        book.progress(Post(LONGEST_VERSION, f"word {number}", 10, ENDLESS))
+    await book.hold(is_held=True)
+    again = update_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    assert await again.load() == ""
+    assert again.record.refusals == book.record.refusals[-len(again.record.refusals) :]
+    assert again.record.is_held
+    assert again.record.refusals[-1].version.endswith("31")
+
+
+async def test_what_a_release_without_limits_has_written_is_read_and_made_smaller(tmp_path: Path) -> None:
+    # What a hub of 0.1 had after an offer of 70,000 characters.
+    long = "9." + "9" * 70_000
+    text = f'{{"state":"idle","posts":[{{"version":"{long}","status":"failed"}}],"is_held":true}}'
+    (tmp_path / update_book.FILE_NAME).write_text(text)
+    book = update_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    assert await book.load() == ""
+    assert book.record.is_held
+    await book.advance(Event.OFFER, offer=Offer("2.0.0"))
+    again = update_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    assert await again.load() == ""
+    assert again.record.is_held
+    assert again.record.offer.version == "2.0.0"
+
+
+def test_a_trial_that_fails_at_great_length(tmp_path: Path) -> None:
+    slots = Slots(Trees(tmp_path, Disk()), Disk(), running="base")
+    slots.arm(Placed("a", "ab" * 32, LONGEST_VERSION, 2**53), tries=3)
+    slots.give_up(ENDLESS)
+    assert launcher.load(tmp_path).failed.version == LONGEST_VERSION
+    slots.note_failed(LONGEST_VERSION, 7, ENDLESS)
+    assert launcher.load(tmp_path).failed.sequence == 7
+
+
+async def test_as_many_sensors_as_can_be(tmp_path: Path) -> None:
+    def record(number: int, stage: Stage) -> Record:
+        return Record(
+            f"0x{number:016x}",
+            stage,
+            name=WIDE * NAME_CHARACTERS_MAX,
+            key="k" * KEY_CHARACTERS_MAX,
+            sensor_id=f"{WIDE * 200}{number}",
+            serial_number=WIDE * 200,
+            ieee_address=f"0x{number:016x}",
+            about=WIDE * 500,
+            problem=WIDE * 2000,
+        )
+
+    sensors = {
+        each.device: each
+        for each in (
+            record(number, Stage.REMOVED if number < REMOVED_MAX else Stage.KEYED)
+            for number in range(REMOVED_MAX + SENSORS_MAX)
+        )
+    }
+    book = pairing_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    await book.commit(lambda _: Content(sensors, Window("boot", 1)))
+    again = pairing_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    assert again.file_problem == ""
+    assert {each.sensor_id for each in again.content.sensors.values()} == {each.sensor_id for each in sensors.values()}
+    assert {each.key for each in again.content.sensors.values()} == {"k" * KEY_CHARACTERS_MAX}
+
+
+@pytest.mark.parametrize("devices", [10, 12_000])
+def test_backups_of_large_networks(tmp_path: Path, devices: int) -> None:
+    files = StateFiles(tmp_path, Disk(), bytes_max=FILE_BYTES_MAX)
+    kept = KeptNetwork(Phase.PLANNED, NETWORK)
+    for number in range(10):
+        backup = {"number": number, "devices": [{"ieee": "ab" * 8, "nwk": "1234", "more": [1] * 20}] * devices}
+        kept = keeping.with_backup(kept, NETWORK, backup)
+        files.write(NETWORK_FILE, keeping.encode(kept), is_secret=True)
+    found = keeping.decode_network(StateFiles(tmp_path, Disk(), bytes_max=FILE_BYTES_MAX).read(NETWORK_FILE))
+    assert found is not None
+    assert b'"number": 9' in bytes(found.backups[-1])
+
+
+def test_a_backup_that_cannot_be_kept_is_refused() -> None:
+    backup: Any = {"devices": [[1] * 1000] * 3000}
+    with pytest.raises(ValueError, match="too large to be kept"):
+        keeping.with_backup(KeptNetwork(Phase.PLANNED, NETWORK), NETWORK, backup)
+
+
+def test_as_many_resets_as_are_remembered(tmp_path: Path) -> None:
+    for number in range(reset.BARRED_MAX + 5):
+        reset.bar(tmp_path, Disk(), f"key {number}")
+    found = reset.read(tmp_path, Disk())
+    assert reset.is_barred(found, f"key {reset.BARRED_MAX + 4}")
+    assert not reset.is_barred(found, "key 1")
+
+
+async def test_settings_with_all_that_the_cloud_may_add(tmp_path: Path) -> None:
+    def make() -> SettingsSync:
+        return SettingsSync(
+            tmp_path, disk=Disk(), worker=InlineWorker(), client=cast("CloudClient", None), poll_interval_s=1.0
+        )
+
+    sync = make()
+    location = Location(-89.123456789, -179.123456789, WIDE * 200)
+    settings = DeviceSettings(3600, ("temperature",), location, "UTC", {"more": [ENDLESS] * 3})
+    pending = {"timezone": "UTC", "location": {"name": WIDE * 200}}
+    await sync._keep(Stored(settings, pending, "c" * 256))
+    assert make().pending == pending
+    assert make().problems == []
