@@ -25,6 +25,7 @@ from agent.errors import ConfigInvalid, Corrupt, StorageFull
 from agent.foundation import clock_memory, lock, log
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.disk import Disk
+from agent.foundation.foreign_text import printable
 from agent.foundation.host import Systemd
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import Boots, RestartingHost
@@ -88,7 +89,7 @@ def _made(*directories: Path) -> list[str]:
 
 
 def _refuse(code: int, reason: object) -> int:
-    sys.stderr.write(f"climahub: {reason}\n")
+    sys.stderr.write(f"climahub: {printable(str(reason))}\n")
     return code
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.config import BoardConfig, LinuxConfig, load_board
 from agent.errors import ConfigInvalid
+from agent.foundation.foreign_text import printable
 from hal.errors import HalError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def main(config_path: Path) -> int:
     try:
         off(load_board(config_path))
     except (ConfigInvalid, HalError) as error:
-        sys.stderr.write(f"climahub: {error}\n")
+        sys.stderr.write(f"climahub: {printable(str(error))}\n")
         return EXIT_CONFIG
     return 0
 

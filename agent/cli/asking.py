@@ -9,6 +9,7 @@ import click
 from agent.cli import exits, local_client
 from agent.config import resolve
 from agent.daemon import DEFAULT_CONFIG
+from agent.foundation.foreign_text import printable
 
 DEFAULT_SOCKET = Path("/run/climahub/status.sock")
 
@@ -38,10 +39,10 @@ def asked(ask: Callable[[Path], int | None], config_file: Path | None, socket_pa
     try:
         return ask(socket_path or socket_of(config_file)) or exits.OK
     except local_client.NoAnswer as error:
-        click.echo(f"{error}\n{ADVICE}", err=True)
+        click.echo(printable(f"{error}\n{ADVICE}"), err=True)
         return exits.NO_DAEMON
     except local_client.NotAllowed as error:
-        click.echo(str(error), err=True)
+        click.echo(printable(str(error)), err=True)
         return exits.NO_PERMISSION
 
 

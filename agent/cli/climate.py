@@ -93,7 +93,7 @@ def status(as_json: bool, unit: str, config_file: Path | None, socket_path: Path
 
     def show(path: Path) -> None:
         body = local_client.fetch(path, "/v1/climate")
-        click.echo(body if as_json else as_text(local_client.decode(body, ClimateReport), unit))
+        click.echo(local_client.as_json(body) if as_json else as_text(local_client.decode(body, ClimateReport), unit))
 
     return asked(show, config_file, socket_path)
 

@@ -32,7 +32,7 @@ def commands(as_json: bool, confirm: str | None, config_file: Path | None, socke
             click.echo(f"confirmed {confirm}")
             return
         body = local_client.fetch(path, "/v1/commands")
-        click.echo(body if as_json else as_text(local_client.decode(body, CommandsReport)))
+        click.echo(local_client.as_json(body) if as_json else as_text(local_client.decode(body, CommandsReport)))
 
     return asked(ask, config_file, socket_path)
 

@@ -12,6 +12,7 @@ from agent.config import resolve
 from agent.config.example import example_text
 from agent.config.report import check, show, show_text
 from agent.daemon import DEFAULT_CONFIG
+from agent.foundation.foreign_text import printable, spelt
 from agent.world import output_names
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -37,12 +38,12 @@ def check_file(file: Path, as_json: bool) -> int:
     """Look for everything that is wrong with FILE and with the files that it names."""
     result = check(file, environ=os.environ, outputs_of=output_names)
     if as_json:
-        click.echo(msgspec.json.encode(result))
+        click.echo(spelt(msgspec.json.encode(result).decode()))
     else:
         for text in result.errors:
-            click.echo(f"error    {text}")
+            click.echo(f"error    {printable(text)}")
         for text in result.warnings:
-            click.echo(f"warning  {text}")
+            click.echo(f"warning  {printable(text)}")
         if not result.errors:
             click.echo(f"{file}: can be used")
     return exits.CONFIG if result.errors else exits.OK
@@ -57,7 +58,7 @@ def show_file(file: Path, as_json: bool) -> None:
     FILE is that of the service where it is left out: /etc/climahub/config.toml.
     """
     resolved = resolve(file, environ=os.environ)
-    click.echo(msgspec.json.encode(show(resolved)) if as_json else show_text(resolved))
+    click.echo(spelt(msgspec.json.encode(show(resolved)).decode()) if as_json else printable(show_text(resolved)))
 
 
 @config.command("example")

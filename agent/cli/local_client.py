@@ -9,11 +9,16 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from agent.errors import ClimahubError
+from agent.foundation.decoding import UNREADABLE
+from agent.foundation.foreign_text import harmless, harmless_value, spelt
 
 T = TypeVar("T")
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """A thousand sensors take half a megabyte."""
+
+TEXT_CHARACTERS_MAX = 1024
+"""Of one text in an answer, as far as it is shown on a terminal."""
 
 TIMEOUT_S = 5.0
 
@@ -23,6 +28,7 @@ _SAID_NO = {
     http.client.NOT_FOUND,
     http.client.CONFLICT,
     http.client.UNPROCESSABLE_ENTITY,
+    http.client.INTERNAL_SERVER_ERROR,
     http.client.SERVICE_UNAVAILABLE,
 }
 
@@ -107,18 +113,23 @@ def fetch(
 def _said(body: bytes) -> str:
     """Return the hub's own words; empty where this is no hub."""
     try:
-        return msgspec.json.decode(body, type=_Error).message
-    except msgspec.DecodeError:
+        return harmless(msgspec.json.decode(body, type=_Error).message, characters_max=TEXT_CHARACTERS_MAX)
+    except UNREADABLE:
         return ""
 
 
+def as_json(body: bytes) -> str:
+    """Return a document as it came, for a terminal: what might move its cursor is spelt, as JSON allows."""
+    return spelt(body.decode(errors="replace"))
+
+
 def decode(body: bytes, model: type[T]) -> T:
-    """Return a document as values. Fields that a newer hub has added are passed over.
+    """Return a document as values, their texts harmless. Fields that a newer hub has added are passed over.
 
     Raises:
         NoAnswer: It is no such document of a version that this program knows.
     """
     try:
-        return msgspec.json.decode(body, type=model)
-    except msgspec.DecodeError as error:
+        return msgspec.convert(harmless_value(msgspec.json.decode(body), characters_max=TEXT_CHARACTERS_MAX), model)
+    except UNREADABLE as error:
         raise NoAnswer(f"the hub's answer is not understood ({error}); are hub and command of one version?") from error

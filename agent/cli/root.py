@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from agent.cli import exits
 from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Unauthorized
+from agent.foundation.foreign_text import printable
 from hal.errors import HalError, RecordingInvalid
 
 PROGRAM = "climahub"
@@ -121,7 +122,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.BROKEN_PIPE
     except (ClimahubError, HalError, OSError) as error:
-        click.echo(f"{PROGRAM}: {_told(error)}", err=True)
+        click.echo(printable(f"{PROGRAM}: {_told(error)}"), err=True)
         return _code_of(error)
     return outcome if isinstance(outcome, int) else exits.OK
 

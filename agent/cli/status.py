@@ -27,6 +27,6 @@ def status(as_json: bool, config_file: Path | None, socket_path: Path | None) ->
 
     def ask(path: Path) -> None:
         body = local_client.fetch(path)
-        click.echo(body if as_json else as_text(local_client.decode(body, Status)))
+        click.echo(local_client.as_json(body) if as_json else as_text(local_client.decode(body, Status)))
 
     return asked(ask, config_file, socket_path)

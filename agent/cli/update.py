@@ -1,9 +1,9 @@
 """`climahub update`: the release of the hub on this machine, and the next one."""
 
 from pathlib import Path
+from typing import Any
 
 import click
-import msgspec
 
 from agent.cli import local_client
 from agent.cli.asking import asked, config_option, socket_option
@@ -38,7 +38,7 @@ def status(as_json: bool, config_file: Path | None, socket_path: Path | None) ->
 
     def ask(path: Path) -> None:
         body = local_client.fetch(path, "/v1/update")
-        click.echo(body if as_json else as_text(local_client.decode(body, UpdateReport)))
+        click.echo(local_client.as_json(body) if as_json else as_text(local_client.decode(body, UpdateReport)))
 
     return asked(ask, config_file, socket_path)
 
@@ -74,7 +74,7 @@ def install(file: Path, config_file: Path | None, socket_path: Path | None) -> i
             answer = local_client.fetch(
                 path, "/v1/update/bundle", method="PUT", content=bundle, timeout_s=INSTALL_TIMEOUT_S
             )
-        found = msgspec.json.decode(answer)
+        found = local_client.decode(answer, dict[str, Any])
         click.echo(
             f"taken in: {found['version']}, sequence {found['sequence']}; climahub update status shows how it goes"
         )

@@ -17,6 +17,7 @@ import msgspec
 from agent.climate.model import Mode, Moment, Setpoints, apart, checked_setpoint
 from agent.climate.schedule import Block, Schedule, Timeline
 from agent.errors import SettingInvalid
+from agent.foundation import instants
 
 HOLDS_MAX = 16
 """Holds of one zone, those that begin later included."""
@@ -310,6 +311,8 @@ def _words(why: str, label: str) -> str:
 
 
 def _clock_text(utc_ms: int, moment: Moment, zone: tzinfo) -> str:
+    if not instants.is_plausible(utc_ms):
+        return instants.shown(utc_ms)
     is_this_week = moment.utc_ms is not None and utc_ms - moment.utc_ms <= WEEKDAY_MS_MAX
     form = "%a %H:%M" if is_this_week else "%a %Y-%m-%d %H:%M"
     return datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(zone).strftime(form)

@@ -14,6 +14,8 @@ from agent.climate.holds import AWAY_SETPOINTS, Eco, Hold, HoldKind, Program, Un
 from agent.climate.model import Mode, Moment, Setpoints, apart, checked_setpoint, checked_setpoints
 from agent.climate.schedule import Block, Schedule
 from agent.errors import SettingInvalid
+from agent.foundation import instants
+from agent.foundation.foreign_text import quoted
 
 BOOST_K = 2.0
 BOOST_S = 3600.0
@@ -257,9 +259,10 @@ def _instant_ms(text: str, moment: Moment, zone: tzinfo, *, after_ms: int | None
         raise SettingInvalid(f'"{text}" is no time of day')
     try:
         at = datetime.fromisoformat(text)
+        return instants.utc_ms_of(at if at.tzinfo else at.replace(tzinfo=zone))
     except ValueError as error:
-        raise SettingInvalid(f'"{text[:40]}" is no time: use HH:MM or 2026-01-31T18:00') from error
-    return int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000)
+        why = f"is no time {instants.BOUNDS}: use HH:MM or 2026-01-31T18:00"
+        raise SettingInvalid(f"{quoted(text)} {why}") from error
 
 
 def _eco(program: Program, order: SetEco) -> Program:

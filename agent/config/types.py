@@ -230,7 +230,9 @@ def describe(value: object) -> str:
 
 def quoted(text: str) -> str:
     """Return text as a TOML basic string; JSON's escapes are a subset of TOML's (toml.io, "String")."""
-    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
+    # Bytes of the environment that are no UTF-8 come as halves of surrogate pairs, which no encoding takes.
+    encodable = text.encode("utf-8", "backslashreplace").decode()
+    return msgspec.json.encode(encodable).decode().replace("\x7f", "\\u007f")
 
 
 def nearest_hint(word: str, options: Sequence[str]) -> str:

@@ -37,14 +37,17 @@ def harmless(text: str, *, characters_max: int = CHARACTERS_MAX) -> str:
     r"""Return ``text`` as one printable line of at most ``characters_max`` characters.
 
     Line breaks and tabs become a space, so that words stay apart; what else moves a cursor, changes the direction of
-    writing or cannot be seen is spelt as `\x1b` or `\u202e`. Applied twice, it changes nothing more.
+    writing or cannot be seen is spelt as `\u001b` or `\u202e`. Applied twice, it changes nothing more.
     """
     line = spelt(_LINE_BREAKS.sub(" ", text))
     return line if len(line) <= characters_max else line[: max(0, characters_max - len(_CUT))] + _CUT
 
 
 def spelt(text: str) -> str:
-    """Return ``text`` of any length with every harmful character spelt out, line breaks included."""
+    """Return ``text`` of any length with every harmful character spelt out, line breaks included.
+
+    A document in JSON without line breaks stays one, and says the same.
+    """
     return _HARMFUL.sub(_spelling, text)
 
 
@@ -87,7 +90,9 @@ def printable(text: str) -> str:
 
 
 def _spelling(match: re.Match[str]) -> str:
+    # As JSON spells it, so that a document in JSON stays one.
     code = ord(match[0])
-    if code <= 0xFF:  # noqa: PLR2004 - two digits
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - four digits
+    if code <= 0xFFFF:  # noqa: PLR2004 - four digits
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"

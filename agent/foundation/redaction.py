@@ -3,6 +3,8 @@
 import logging
 import re
 
+from agent.foundation.foreign_text import harmless, spelt
+
 # Device keys (ClimaSense contract 1.1 and 7), and anything that follows an Authorization header's scheme.
 _SECRETS = re.compile(r"(cs_dev_|sk_sensor_)[A-Za-z0-9_.\-]+|\b((?i:bearer)\s+)[^\s\"',;]+")
 
@@ -12,13 +14,21 @@ def redact(text: str) -> str:
     return _SECRETS.sub(lambda match: f"{match.group(1) or match.group(2)}[redacted]", text)
 
 
+LINE_CHARACTERS_MAX = 4096
+"""Of one entry in the log, its traceback aside."""
+
+
 class RedactingFilter(logging.Filter):
-    """Blacks out secrets in whatever is logged, arguments and tracebacks included."""
+    """Blacks out secrets in whatever is logged, arguments and tracebacks included, and makes foreign text harmless.
+
+    An entry is one line. The lines of a traceback are indented, so that none of them passes for an entry of its own.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record in place and let it pass."""
-        record.msg = redact(record.getMessage())
+        record.msg = redact(harmless(record.getMessage(), characters_max=LINE_CHARACTERS_MAX))
         record.args = None
         if record.exc_info and not record.exc_text:
-            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+            lines = redact(logging.Formatter().formatException(record.exc_info)).splitlines()
+            record.exc_text = "\n".join(f"  {spelt(line)}" for line in lines)
         return True

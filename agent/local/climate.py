@@ -5,7 +5,6 @@ JSON form is an interface: fields may be added, never renamed.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 import msgspec
@@ -19,6 +18,7 @@ from agent.climate.orders import Order, carried_out
 from agent.climate.room import Climate
 from agent.climate.schedule import Schedule
 from agent.errors import SettingInvalid
+from agent.foundation import instants
 from hal.interface import HvacAction
 
 BODY_BYTES_MAX = 64 * 1024
@@ -167,9 +167,7 @@ def _hold(hold: Hold, moment: Moment) -> HoldReport:
 
 
 def _text(utc_ms: int | None) -> str | None:
-    if utc_ms is None:
-        return None
-    return datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+    return None if utc_ms is None else instants.shown(utc_ms)
 
 
 def give_order(climate: Climate | None, zone_id: str, order: Order, new_id: Callable[[], str]) -> list[str]:

@@ -6,17 +6,22 @@ Owns the socket file. Who may open it is decided by its permissions: the service
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
 from aiohttp import web
 
-from agent.errors import StorageFull
+from agent.errors import ClimahubError, Defect, StorageFull
+from agent.foundation.foreign_text import harmless
+from agent.foundation.supervisor import contained
 from agent.local.commands import CommandsReport
 from agent.local.status import Status
 
 SOCKET_UMASK = 0o117
 """Leaves 0660: the service's user and group."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -51,11 +56,9 @@ async def serve(
             await confirm(command_id)
         except KeyError:
             return _json({"error": "not_found", "message": f"no command {command_id} waits to be confirmed"}, 404)
-        except StorageFull as error:
-            return _json({"error": "storage_full", "message": str(error)}, 503)
         return _json({"confirmed": command_id})
 
-    application = web.Application(client_max_size=1024)
+    application = web.Application(client_max_size=1024, middlewares=[_told_in_words])
     application.router.add_get("/v1/status", get_status)
     application.router.add_get("/v1/commands", get_commands)
     application.router.add_post("/v1/confirm/{command_id}", post_confirm)
@@ -69,6 +72,31 @@ async def serve(
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
+
+
+@web.middleware
+async def _told_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer what a handler raises in words; whatever one request does fails this request only.
+
+    Raises:
+        web.HTTPException: The answer that a handler or the router has chosen.
+        ConnectionError: Who asked has gone.
+    """
+    chosen: Exception
+    what = f"{request.method} {harmless(request.path)}"
+    try:
+        with contained(what):
+            try:
+                return await handler(request)
+            except (web.HTTPException, ConnectionError) as error:
+                chosen = error
+    except Defect as error:
+        message = f"{what} failed by a defect of the hub ({error}); please report it with the log of this moment"
+        return _json({"error": "defect", "message": message}, HTTPStatus.INTERNAL_SERVER_ERROR)
+    except ClimahubError as error:
+        code = "storage_full" if isinstance(error, StorageFull) else "failed"
+        return _json({"error": code, "message": str(error)}, HTTPStatus.SERVICE_UNAVAILABLE)
+    raise chosen
 
 
 async def _start(site: web.UnixSite) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from agent.cli import exits
+from agent.cli import exits, local_client
 from agent.cli.epilog import epilog
 from agent.cli.words import counted, duration, measured
 from agent.cli.zigbee.hub import LocalHub, asks_hub
@@ -27,7 +27,7 @@ _STATES = {
 @asks_hub
 def status(hub: LocalHub, as_json: bool) -> int:
     """Tell how the radio is, and which sensors have a problem."""
-    click.echo(hub.get() if as_json else status_text(hub.report()))
+    click.echo(local_client.as_json(hub.get()) if as_json else status_text(hub.report()))
     return exits.OK
 
 
@@ -36,7 +36,7 @@ def status(hub: LocalHub, as_json: bool) -> int:
 @asks_hub
 def list_sensors(hub: LocalHub, as_json: bool) -> int:
     """List every sensor and router: how far it is, its last values, its last hop's link quality (LQI)."""
-    click.echo(hub.get() if as_json else "\n".join(table(hub.report())))
+    click.echo(local_client.as_json(hub.get()) if as_json else "\n".join(table(hub.report())))
     return exits.OK
 
 

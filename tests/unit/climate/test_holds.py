@@ -372,3 +372,11 @@ def test_the_sensors_of_the_block_count_under_a_hold_as_well(kind: HoldKind) -> 
     )
     program = with_hold(Program(schedules={"w": Schedule("w", blocks)}, schedule="w"), Hold("h", kind, 19.0), at(0))
     assert [look(program, at(hours)).sensors for hours in (9, 10, 17.9, 18)] == [(), ("bedroom",), ("bedroom",), ()]
+
+
+@pytest.mark.parametrize("end_utc_ms", [253_402_318_799_000, 2**62])
+def test_a_hold_of_an_older_release_whose_end_no_calendar_has_is_kept_and_shown(end_utc_ms: int) -> None:
+    hold = Hold("h", heat_setpoint_c=21.0, until=Until.TIME, end_utc_ms=end_utc_ms)
+    found = in_force(Program(holds=(hold,)), at(0), None)
+    assert found.setpoints.heat_setpoint_c == 21.0
+    assert found.reason.endswith("until an instant that is not between 1970 and 2200")

@@ -190,7 +190,7 @@ def test_a_refusal_is_read_member_by_member(body: bytes, code: str, message: str
 def test_what_a_server_says_is_made_harmless() -> None:
     said = json.dumps({"error": "x\x1b", "message": "quota\x1b]0;title\x07\nERROR made up\u202e"}).encode()
     error = told(403, said)
-    assert str(error) == "POST /v1/commands/ack was answered 403: quota\\x1b]0;title\\x07 ERROR made up\\u202e"
+    assert str(error) == "POST /v1/commands/ack was answered 403: quota\\u001b]0;title\\u0007 ERROR made up\\u202e"
 
 
 @pytest.mark.parametrize(

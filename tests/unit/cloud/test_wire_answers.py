@@ -102,7 +102,7 @@ def test_a_registration() -> None:
     assert wire.registration_of(b'{"sensor_id":"s-1","serial_number":12345}') == wire.RegisterAnswer("s-1")
     assert wire.registration_of(
         b'{"sensor_id":"s-1","serial_number":"a\\u001b","registered":false}'
-    ) == wire.RegisterAnswer("s-1", registered=False, serial_number="a\\x1b")
+    ) == wire.RegisterAnswer("s-1", registered=False, serial_number="a\\u001b")
 
 
 @pytest.mark.parametrize(

@@ -82,5 +82,5 @@ def test_a_section_that_json_cannot_hold_says_so_in_its_place(value: object) -> 
 
 
 def test_half_a_surrogate_pair_is_spelt() -> None:
-    assert bounded_result({"a\ud83c": ["b\ud83c\n"]}) == {"a\\ud83c": ["b\\ud83c\\x0a"]}
-    assert bounded_message("a\nb\x1b\ud83c") == "a b\\x1b\\ud83c"
+    assert bounded_result({"a\ud83c": ["b\ud83c\n"]}) == {"a\\ud83c": ["b\\ud83c\\u000a"]}
+    assert bounded_message("a\nb\x1b\ud83c") == "a b\\u001b\\ud83c"

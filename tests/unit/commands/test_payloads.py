@@ -95,7 +95,7 @@ def test_a_payload_that_cannot_be_read_costs_its_own_command_only(payload: bytes
 
 
 def test_a_type_is_made_harmless() -> None:
-    assert read(type="re\x1b[2Jboot\n").type == "re\\x1b[2Jboot "
+    assert read(type="re\x1b[2Jboot\n").type == "re\\u001b[2Jboot "
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ SPOOF = "quota\x1b]0;title\x07 exceeded\n2026-11-28 00:00:00,000 ERROR   agent.d
 
 def test_a_text_that_tries_everything() -> None:
     assert harmless(SPOOF) == (
-        "quota\\x1b]0;title\\x07 exceeded 2026-11-28 00:00:00,000 ERROR   agent.daemon: made up \\u202e gnp"
+        "quota\\u001b]0;title\\u0007 exceeded 2026-11-28 00:00:00,000 ERROR   agent.daemon: made up \\u202e gnp"
     )
 
 
@@ -29,11 +29,11 @@ def test_what_people_write_stays(text: str) -> None:
     [
         ("a\r\n\tb", "a b"),
         ("a\u2028b\u2029c\x85d", "a b c d"),
-        ("\x00\x7f\x9b31m", "\\x00\\x7f\\x9b31m"),
+        ("\x00\x7f\x9b31m", "\\u0000\\u007f\\u009b31m"),
         ("a\u200bb\ufeff", "a\\u200bb\\ufeff"),
         ("\u2066x\u2069\u061c", "\\u2066x\\u2069\\u061c"),
         ("\ud83c", "\\ud83c"),
-        ("\U000e0041", "\\U000e0041"),
+        ("\U000e0041", "\\udb40\\udc41"),
     ],
 )
 def test_each_kind(text: str, shown: str) -> None:
@@ -48,7 +48,7 @@ def test_length_is_bounded() -> None:
 
 def test_values_within_values() -> None:
     assert harmless_value({"a\n": ["\x1b", 1, None, {"b": "c\r"}], "t": (True,)}) == {
-        "a ": ["\\x1b", 1, None, {"b": "c "}],
+        "a ": ["\\u001b", 1, None, {"b": "c "}],
         "t": [True],
     }
     nested: object = "x"
@@ -58,7 +58,7 @@ def test_values_within_values() -> None:
 
 
 def test_lines_of_our_own_stay_lines_on_a_terminal() -> None:
-    assert printable("a\n  b\x1b[2J\nc\rd") == "a\n  b\\x1b[2J\nc\\x0dd"
+    assert printable("a\n  b\x1b[2J\nc\rd") == "a\n  b\\u001b[2J\nc\\u000dd"
 
 
 @given(st.text() | st.text(alphabet=st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])))

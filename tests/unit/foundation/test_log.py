@@ -1,6 +1,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -52,9 +53,36 @@ def test_the_journal_gets_a_priority_before_every_line(capsys: pytest.CaptureFix
     log.set_up("debug", "journal", now_ms=lambda: 0)
     room = logging.getLogger("room")
     room.warning("one\ntwo")
+    try:
+        raise ValueError("five\n<0>six")
+    except ValueError:
+        room.exception("four")
     room.error("three")
-    room.log(25, "four")
-    assert capsys.readouterr().err.splitlines() == ["<4>room: one", "<4>two", "<3>room: three", "<6>room: four"]
+    room.log(25, "seven")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "File" not in line and "raise" not in line] == [
+        "<4>room: one two",
+        "<3>room: four",
+        "<3>  Traceback (most recent call last):",
+        "<3>  ValueError: five",
+        "<3>  <0>six",
+        "<3>room: three",
+        "<6>room: seven",
+    ]
+
+
+@pytest.mark.parametrize("form", ["text", "json", "journal"])
+def test_text_of_others_begins_no_line_and_moves_no_cursor(form: Any, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ANN401
+    made_up = "quota\x1b]0;title\x07\n1999-11-28 00:00:00,000 ERROR   agent.daemon: made up\r\u202e\x9b2J\u2028x\ud83c"
+    log.set_up("info", form, now_ms=lambda: 0)
+    logging.getLogger("room").warning("the cloud says %s", made_up)
+    try:
+        raise ValueError(made_up)
+    except ValueError:
+        logging.getLogger("room").exception("failed")
+    said = capsys.readouterr().err
+    assert not set(said) & set("\x1b\x07\r\u202e\x9b\u2028\ud83c")
+    assert not [line for line in said.split("\n") if line.startswith("1999")]
 
 
 def test_setting_up_again_does_not_double_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,7 +103,7 @@ def test_faults_are_bounded() -> None:
 
 
 def test_what_is_contained_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(Defect, match=r"^ValueError: a\\x1b b$"), contained("command 7"):
+    with pytest.raises(Defect, match=r"^ValueError: a\\u001b b$"), contained("command 7"):
         raise ValueError("a\x1b\nb")
     with pytest.raises(Defect, match=r"^RecursionError$"), contained("command 7"):
         raise RecursionError
@@ -120,4 +120,4 @@ def test_errors_of_our_own_and_cancellations_are_not_contained(error: BaseExcept
 def test_a_fault_is_shown_in_one_harmless_line() -> None:
     faults = Faults(lambda: 0)
     faults.add("room", "ValueError: a\n\x1b[2Jb")
-    assert [fault.text for fault in faults.entries] == ["ValueError: a \\x1b[2Jb"]
+    assert [fault.text for fault in faults.entries] == ["ValueError: a \\u001b[2Jb"]

@@ -5,13 +5,14 @@ import asyncio
 import json
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
 
+from agent.errors import Corrupt, StorageFull
 from agent.local import server
 from agent.local.commands import CommandsReport
 from agent.local.status import ClockStatus, LinkReport, OutboxReport, SettingsReport, Status
@@ -31,8 +32,12 @@ STATUS = Status(
 )
 
 
-async def serve(path: Path) -> None:
+async def serve(path: Path, problems: Sequence[Exception] = ()) -> None:
+    left = list(problems)
+
     async def commands() -> CommandsReport:
+        if left:
+            raise left.pop(0)
         return CommandsReport([], "")
 
     async def confirm(command_id: str) -> None:
@@ -116,6 +121,27 @@ async def test_nothing_else_is_answered(path: Path, start: Start) -> None:
     await is_served(path)
     assert (await ask(path, target="/"))[0] == 404
     assert (await ask(path, "POST", body=b"x" * 10_000))[0] == 405
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "words"),
+    [
+        (ValueError("year 0\x1b"), 500, "GET /v1/commands failed by a defect of the hub (ValueError: year 0\\u001b)"),
+        (RecursionError(), 500, "GET /v1/commands failed by a defect of the hub (RecursionError)"),
+        (StorageFull("no room"), 503, "no room"),
+        (Corrupt("commands.db cannot be read"), 503, "commands.db cannot be read"),
+    ],
+)
+async def test_whatever_a_request_raises_is_told_and_fails_it_alone(
+    path: Path, problem: Exception, status: int, words: str
+) -> None:
+    task = asyncio.get_running_loop().create_task(serve(path, [problem]))
+    await is_served(path)
+    found, body = await ask(path, target="/v1/commands")
+    assert (found, json.loads(body)["message"].startswith(words)) == (status, True)
+    assert (await ask(path, target="/v1/commands"))[0] == 200
+    task.cancel()
+    await asyncio.wait({task})
 
 
 async def test_a_socket_left_behind_is_replaced(path: Path, start: Start) -> None:

@@ -144,8 +144,8 @@ def test_texts_of_settings_are_made_harmless() -> None:
     answer = {"location": {"name": "attic\x1b[2J\n"}, "later\u202e": {"a\r": ["b\x07"]}}
     settings, problems = merged(DeviceSettings(), answer)
     assert problems == []
-    assert settings.location == Location(name="attic\\x1b[2J ")
-    assert settings.unknown == {"later\\u202e": {"a ": ["b\\x07"]}}
+    assert settings.location == Location(name="attic\\u001b[2J ")
+    assert settings.unknown == {"later\\u202e": {"a ": ["b\\u0007"]}}
 
 
 def test_settings_that_nobody_knows_are_bounded() -> None:
