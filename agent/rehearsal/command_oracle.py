@@ -15,6 +15,10 @@ SETTLED_S_MAX = 1800.0
 """In calm weather a command is settled this much later: a poll, a full back-off, a slow probe of a refused key (15 min)
 and a delay of two minutes."""
 
+REBOOT_INTERVAL_S = 600.0
+REBOOTS_PER_DAY_MAX = 5
+"""What the cloud may ask of a hub that has a home to heat (docs/cloud-commands.md)."""
+
 
 class CommandCounts(msgspec.Struct, frozen=True):
     """What became of the commands.
@@ -69,6 +73,7 @@ class CommandOracle:
         self._applied = ""
         self._barred = 0
         self._rebooted: set[tuple[str, int]] = set()
+        self._reboots_s: list[tuple[str, float]] = []
         self.latencies_s: list[float] = []
 
     def issued(self, command: Command, order: Order, at_s: float) -> None:
@@ -104,7 +109,17 @@ class CommandOracle:
         """The hub asked its host to restart. Asking again in the same boot changes nothing."""
         if (command_id, self._boots()) not in self._rebooted:
             self._rebooted.add((command_id, self._boots()))
+            self._check_reboots(command_id, at_s)
             self._effect(command_id, at_s, is_acked_first=True)
+
+    def _check_reboots(self, command_id: str, at_s: float) -> None:
+        """Count the reboots by command: a hub that reboots all the time heats no home."""
+        earlier_s = [when_s for known_id, when_s in self._reboots_s if known_id != command_id]
+        self._reboots_s.append((command_id, at_s))
+        if earlier_s and at_s - earlier_s[-1] < REBOOT_INTERVAL_S:
+            self._violate(at_s, "reboots are limited", f"{command_id} came {at_s - earlier_s[-1]:.0f} s after the last")
+        if len({known_id for known_id, when_s in self._reboots_s if when_s > at_s - 86_400}) > REBOOTS_PER_DAY_MAX:
+            self._violate(at_s, "reboots are limited", f"{command_id} is one too many in a day")
 
     def settings_durable(self, applied: str, at_s: float, *, is_time_known: bool) -> None:
         """The settings on the disk come from this command; empty for none."""
@@ -118,6 +133,8 @@ class CommandOracle:
         if barred <= self._barred:
             return
         self._barred = barred
+        # A factory reset erases the hub's count.
+        self._reboots_s.clear()
         acked = [
             command_id
             for command_id, case in self._cases.items()

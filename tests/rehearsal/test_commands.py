@@ -110,8 +110,8 @@ MIXED = Options(
         Order(300.0, "config_update", {"reporting_interval_seconds": 90}, relisted_after_s=600.0),
         Order(600.0, "reboot", {"delay_seconds": 60}, relisted_after_s=600.0),
         Order(1000.0, "diagnostics", None),
-        Order(1200.0, "reboot", {}),
-        Order(1201.0, "config_update", {"timezone": "Asia/Kolkata"}),
+        Order(1400.0, "reboot", {}),
+        Order(1401.0, "config_update", {"timezone": "Asia/Kolkata"}),
         Order(2000.0, "config_update", {"reporting_interval_seconds": 5}, is_valid=False),
         Order(2100.0, "reboot", {"delay_seconds": 10}, lifetime_s=1.0),
     ),
@@ -142,6 +142,8 @@ def test_executing_before_the_journal_has_it_is_caught(monkeypatch: pytest.Monke
             store(self, connection, record, moment)
 
     monkeypatch.setattr(Journal, "_store", forget_what_executes)
+    # Else the second reboot is refused for being one too many.
+    monkeypatch.setattr("agent.commands.handlers.reboot.limit_reason", lambda asked, utc_ms: "")
     assert "nothing executed twice" in broken()
 
 
@@ -180,6 +182,16 @@ def test_a_reboot_before_its_ack_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
     traits = dict(TRAITS) | {CommandType.REBOOT: Traits(is_destructive=True, is_answered_first=False)}
     monkeypatch.setattr("agent.commands.lifecycle.TRAITS", traits)
     assert "acked before done" in broken()
+
+
+def test_a_hub_that_reboots_as_often_as_it_is_told_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = tuple(Order(600.0 + 120.0 * number, "reboot", None) for number in range(8))
+    options = msgspec.structs.replace(MIXED, orders=orders, mishaps=())
+    verdict = rehearse(options)
+    assert not verdict.violations, as_text(verdict, "")
+    assert (verdict.commands.executed, verdict.commands.failed) == (2, 6)
+    monkeypatch.setattr("agent.commands.handlers.reboot.limit_reason", lambda asked, utc_ms: "")
+    assert broken(options) == {"reboots are limited"}
 
 
 @pytest.mark.parametrize("name", ["reboot", "factory_reset"])

@@ -2,17 +2,26 @@
 
 So whatever dies in between, and however often the request is repeated, at most one boot ends because of the command;
 and a boot id that has changed proves that it did end.
+
+Owns `reboots.json`: when the host was asked. A cloud that queues one reboot after another must not keep the home cold.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from agent.commands.handlers import Outcome
 from agent.commands.lifecycle import Event, Moment, Record
 from agent.commands.payloads import reboot_delay_s
-from agent.errors import RebootFailed
+from agent.errors import CommandInvalid, Corrupt, RebootFailed, StorageFull
+from agent.foundation.decoding import UNREADABLE
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +29,41 @@ GRACE_S = 120.0
 """How long a host may take to go down: systemd gives stopping services 90 s (DefaultTimeoutStopSec)."""
 
 TRIES_MAX = 5
+
+FILE_NAME = "reboots.json"
+FILE_BYTES_MAX = 4096
+
+INTERVAL_MS = 10 * 60 * 1000
+"""Between two reboots by command: long enough for the home to be heated in between, whatever queues them."""
+
+DAY_MS = 24 * 3600 * 1000
+PER_DAY_MAX = 5
+"""Reboots by command in any day."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A reboot that the host was asked for: by which command, and when. `utc_ms` is always known, see `lifecycle`."""
+
+    command_id: str
+    utc_ms: int
+
+
+def limit_reason(asked: tuple[Asked, ...], utc_ms: int) -> str:
+    """Return why the host is not to be asked for another reboot now, in words; empty where it may.
+
+    Args:
+        asked: Earlier ones, oldest first. One that lies in the future was noted by a clock that was wrong.
+        utc_ms: Now.
+    """
+    known_ms = [each.utc_ms for each in asked if utc_ms - DAY_MS < each.utc_ms <= utc_ms]
+    if known_ms and utc_ms - known_ms[-1] < INTERVAL_MS:
+        why, next_ms = "at most one in 10 minutes", known_ms[-1] + INTERVAL_MS
+    elif len(known_ms) >= PER_DAY_MAX:
+        why, next_ms = f"at most {PER_DAY_MAX} in 24 hours", known_ms[-PER_DAY_MAX] + DAY_MS
+    else:
+        return ""
+    last, after = (datetime.fromtimestamp(ms // 1000, UTC).strftime("%H:%M") for ms in (known_ms[-1], next_ms + 59_999))
+    return f"the hub was rebooted by command at {last} UTC; {why}, so send it again after {after} UTC"
 
 
 class Reboot:
@@ -32,23 +76,37 @@ class Reboot:
         flush: Callable[[], Awaitable[None]],
         ensure_can_reboot: Callable[[], Awaitable[None]],
         reboot: Callable[[str], Awaitable[None]],
+        directory: Path,
+        disk: Disk,
+        worker: Worker,
     ) -> None:
-        """Prepare.
+        """Prepare, and read what was noted: before the loop runs, since that blocks.
 
         Args:
             moment: Returns the present moment.
             flush: Puts on the disk what is in memory.
             ensure_can_reboot: Raises `RebootFailed` where the host would not restart.
             reboot: Asks the host to restart, for a reason; raises `RebootFailed`.
+            directory: Where `reboots.json` lies.
+            disk: Reads and writes it.
+            worker: Where writing blocks.
         """
         self._moment = moment
         self._flush = flush
         self._ensure_can_reboot = ensure_can_reboot
         self._reboot = reboot
+        self._path = directory / FILE_NAME
+        self._disk = disk
+        self._worker = worker
+        self._asked = self._read()
 
     def check(self, payload: Mapping[str, Any]) -> None:
-        """See `Handler`: nothing, or `delay_seconds`."""
+        """See `Handler`: nothing, or `delay_seconds`; and not too soon after the last ones."""
         reboot_delay_s(payload)
+        utc_ms = self._moment().utc_ms
+        # Without the time it is not run, and judged again once there is one.
+        if utc_ms is not None and (reason := limit_reason(self._asked, utc_ms)):
+            raise CommandInvalid(reason)
 
     async def prepare(self) -> None:
         """See `Handler`: there is a host that restarts. Once the cloud has the ack, nobody tells it otherwise."""
@@ -62,6 +120,7 @@ class Reboot:
             if attempt:
                 await asyncio.sleep(GRACE_S)
             await self._flush()
+            await self._note(record.command_id)
             try:
                 await self._reboot(f"command {record.command_id}")
             except RebootFailed as error:
@@ -80,3 +139,23 @@ class Reboot:
         """Wait for the delay, which counts from the ack."""
         due_ms = record.answered_ms + reboot_delay_s(record.payload or {}) * 1000
         await asyncio.sleep(max(0, due_ms - self._moment().now_ms) / 1000)
+
+    def _read(self) -> tuple[Asked, ...]:
+        try:
+            data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
+            return () if data is None else msgspec.json.decode(data, type=tuple[Asked, ...])[-PER_DAY_MAX:]
+        except (Corrupt, *UNREADABLE) as error:
+            _log.error("%s cannot be read (%s): reboots by command are counted anew", FILE_NAME, error)
+            return ()
+
+    async def _note(self, command_id: str) -> None:
+        """Write down that the host is asked, before it is: a command that is tried again counts once."""
+        utc_ms = self._moment().utc_ms
+        if utc_ms is None or any(each.command_id == command_id for each in self._asked):
+            return
+        self._asked = (*self._asked, Asked(command_id, utc_ms))[-PER_DAY_MAX:]
+        data = msgspec.json.encode(self._asked)
+        try:
+            await self._worker.run(lambda: self._disk.write(self._path, data))
+        except (StorageFull, OSError) as error:
+            _log.error("the count of reboots by command is not kept over this one: %s", error)

@@ -15,11 +15,15 @@ from agent.commands.handlers.diagnostics import Diagnostics
 from agent.commands.handlers.factory_reset import FactoryReset
 from agent.commands.handlers.reboot import TRIES_MAX, Reboot
 from agent.commands.lifecycle import Event, Moment, Record, State
-from agent.errors import CloudUnavailable, CommandInvalid, ConfigInvalid, RebootFailed, SettingInvalid
+from agent.errors import CloudUnavailable, CommandInvalid, ConfigInvalid, RebootFailed, SettingInvalid, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.lock import FILE_NAME as LOCK_NAME
+from agent.foundation.worker import InlineWorker
 
 from .conftest import until
+
+UTC_MS = 1_769_004_780_000
+"""21 January 2026, 14:13 UTC."""
 
 KEY, NEW_KEY = ("cs_dev_" + letter * 32 for letter in "ab")
 
@@ -32,14 +36,21 @@ def executing(type_: str, payload: Any = None, **changes: Any) -> Record:  # noq
 class Machine:
     """A host that notes what it is asked."""
 
-    def __init__(self) -> None:
-        self.moment = Moment("boot-1", 1000, None)
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.moment = Moment("boot-1", 1000, UTC_MS)
         self.did: list[str] = []
         self.is_refusing = False
 
     def handler(self) -> Reboot:
         return Reboot(
-            moment=lambda: self.moment, flush=self.flush, ensure_can_reboot=self.ensure_can_reboot, reboot=self.reboot
+            moment=lambda: self.moment,
+            flush=self.flush,
+            ensure_can_reboot=self.ensure_can_reboot,
+            reboot=self.reboot,
+            directory=self.directory,
+            disk=Disk(),
+            worker=InlineWorker(),
         )
 
     async def flush(self) -> None:
@@ -55,8 +66,8 @@ class Machine:
             raise RebootFailed("not allowed")
 
 
-async def test_a_reboot_flushes_first_and_ends_only_with_the_machine() -> None:
-    machine = Machine()
+async def test_a_reboot_flushes_first_and_ends_only_with_the_machine(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
     task = asyncio.get_running_loop().create_task(machine.handler().execute(executing("reboot", answered_ms=1000)))
     await until(lambda: len(machine.did) == 2)
     assert machine.did == ["flush", "command c1"]
@@ -64,14 +75,16 @@ async def test_a_reboot_flushes_first_and_ends_only_with_the_machine() -> None:
     task.cancel()
 
 
-async def test_the_delay_counts_from_the_ack_whatever_has_been_restarted_since(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_delay_counts_from_the_ack_whatever_has_been_restarted_since(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    machine = Machine()
+    machine = Machine(tmp_path)
     machine.moment = Moment("boot-1", 41_000, None)
     outcome = await machine.handler().execute(executing("reboot", {"delay_seconds": 60}, answered_ms=1000))
     assert slept[0] == 20.0
@@ -79,9 +92,11 @@ async def test_the_delay_counts_from_the_ack_whatever_has_been_restarted_since(m
 
 
 @pytest.mark.parametrize("is_refusing", [True, False])
-async def test_a_machine_that_stays_up_is_asked_a_few_times(monkeypatch: pytest.MonkeyPatch, is_refusing: bool) -> None:
+async def test_a_machine_that_stays_up_is_asked_a_few_times(
+    monkeypatch: pytest.MonkeyPatch, is_refusing: bool, tmp_path: Path
+) -> None:
     monkeypatch.setattr("agent.commands.handlers.reboot.GRACE_S", 0.001)
-    machine = Machine()
+    machine = Machine(tmp_path)
     machine.is_refusing = is_refusing
     outcome = await machine.handler().execute(executing("reboot", answered_ms=0))
     assert machine.did == ["flush", "command c1"] * TRIES_MAX
@@ -89,8 +104,8 @@ async def test_a_machine_that_stays_up_is_asked_a_few_times(monkeypatch: pytest.
     assert outcome.error_message.endswith(": not allowed" if is_refusing else "did not restart")
 
 
-async def test_a_machine_that_cannot_reboot_says_so_before_anything_is_acked() -> None:
-    machine = Machine()
+async def test_a_machine_that_cannot_reboot_says_so_before_anything_is_acked(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
     await machine.handler().prepare()
     machine.is_refusing = True
     with pytest.raises(RebootFailed, match="not allowed"):
@@ -98,14 +113,83 @@ async def test_a_machine_that_cannot_reboot_says_so_before_anything_is_acked() -
     assert machine.did == []
 
 
-async def test_another_boot_proves_the_reboot() -> None:
-    machine = Machine()
+async def test_another_boot_proves_the_reboot(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
     machine.moment = Moment("boot-2", 0, None)
     handler = machine.handler()
     assert await handler.reconcile(executing("reboot", answered_boot="boot-1")) == Outcome(Event.PROVEN)
     assert await handler.reconcile(executing("reboot")) == Outcome(Event.SUCCEED)
     assert await handler.reconcile(executing("reboot", begun_boot="boot-2")) is None
     assert machine.did == []
+
+
+async def rebooted(machine: Machine, command_id: str) -> None:
+    """Run a reboot until the host has been asked."""
+    record = msgspec.structs.replace(executing("reboot", answered_ms=0), command_id=command_id)
+    asked = len(machine.did)
+    task = asyncio.get_running_loop().create_task(machine.handler().execute(record))
+    await until(lambda: len(machine.did) == asked + 2)
+    task.cancel()
+
+
+def refusal(machine: Machine) -> str:
+    """Return why a new life refuses a reboot; empty where it does not."""
+    try:
+        machine.handler().check({})
+    except CommandInvalid as error:
+        return str(error)
+    return ""
+
+
+async def test_one_reboot_in_ten_minutes_and_five_a_day_over_boots(tmp_path: Path) -> None:
+    """A cloud that queued a reboot every 20 s kept the home cold: the hub never lived for a minimum off time."""
+    machine = Machine(tmp_path)
+    now_ms, done = 0, []
+    while now_ms < 25 * 3_600_000:
+        machine.moment = Moment(f"boot-{len(done)}", 30_000, UTC_MS + now_ms)
+        if not refusal(machine):
+            await rebooted(machine, f"c{len(done)}")
+            done.append(now_ms // 1000)
+        now_ms += 20_000
+    assert done == [0, 600, 1200, 1800, 2400, 86_400, 87_000, 87_600, 88_200, 88_800]
+
+
+async def test_a_refused_reboot_says_why_and_when(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    await rebooted(machine, "c1")
+    machine.moment = Moment("boot-2", 30_000, UTC_MS + 60_000)
+    text = "the hub was rebooted by command at 14:13 UTC; at most one in 10 minutes, so send it again after 14:23 UTC"
+    assert refusal(machine) == text
+    for number in range(1, 5):
+        machine.moment = Moment("boot-2", 30_000, UTC_MS + number * 600_000)
+        await rebooted(machine, f"d{number}")
+    machine.moment = Moment("boot-2", 30_000, UTC_MS + 3_600_000)
+    assert "at most 5 in 24 hours" in refusal(machine)
+    # Without the time it waits, and is judged again.
+    machine.moment = Moment("boot-3", 30_000, None)
+    assert refusal(machine) == ""
+    # What a wrong clock noted in the future forbids nothing.
+    machine.moment = Moment("boot-3", 30_000, UTC_MS - 3_600_000)
+    assert refusal(machine) == ""
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[{}]", b"x" * 5000, b"\xff", b"[" * 5000])
+async def test_a_count_of_reboots_that_cannot_be_read_begins_anew(tmp_path: Path, damaged: bytes) -> None:
+    (tmp_path / "reboots.json").write_bytes(damaged)
+    machine = Machine(tmp_path)
+    assert refusal(machine) == ""
+    await rebooted(machine, "c1")
+    assert refusal(machine)
+
+
+async def test_a_disk_that_is_full_keeps_no_reboot_from_happening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageFull("no room")
+
+    monkeypatch.setattr(Disk, "write", full)
+    await rebooted(Machine(tmp_path), "c1")
 
 
 class Settings:
