@@ -81,6 +81,7 @@ class SensorLink(msgspec.Struct, frozen=True):
         lqi_last_hop: Link quality from 0 to 255 of the last hop only, which may be a router's; `None` if unknown.
         problem: What it does not report any more, and what to do; empty where nothing is wrong.
         notes: For people: what it measures besides and is not taken; that its model is in no table.
+        is_interviewed: Whether it has said what it is.
     """
 
     device: str
@@ -92,6 +93,7 @@ class SensorLink(msgspec.Struct, frozen=True):
     lqi_last_hop: int | None = None
     problem: str = ""
     notes: tuple[str, ...] = ()
+    is_interviewed: bool = True
 
 
 class RadioReport(msgspec.Struct, frozen=True):
@@ -129,7 +131,7 @@ class PairableNetwork(SensorNetwork, Protocol):
 
     @property
     def links(self) -> Sequence[SensorLink]:
-        """What is known of each device that was interviewed: those that `sensors` lists, and routers."""
+        """What is known of each member of the network: those that `sensors` lists, routers, and all others."""
         ...
 
     async def join_events(self) -> Sequence[JoinEvent]:

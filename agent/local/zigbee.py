@@ -3,7 +3,7 @@
 The JSON form is an interface: fields may be added, never renamed. A key never goes out here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -11,7 +11,7 @@ from agent.foundation.clock import Clock
 from agent.pairing.lifecycle import Record, Stage
 from agent.pairing.room import Pairing
 from agent.telemetry.intake import Intake, SourceState
-from hal.interface import UNITS, SensorKind
+from hal.interface import UNITS, RelayedSensor, SensorKind
 from hal.radio import SensorLink
 
 
@@ -65,6 +65,17 @@ class RouterReport(msgspec.Struct, frozen=True):
     lqi_last_hop: int | None
 
 
+class MemberReport(msgspec.Struct, frozen=True):
+    """A member of the network that is neither a sensor of the hub's book nor a router. It can be removed."""
+
+    device: str
+    about: str
+    is_interviewed: bool
+    is_online: bool | None
+    lqi_last_hop: int | None
+    notes: list[str] = []
+
+
 class StepReport(msgspec.Struct, frozen=True):
     """One step of a pairing; `number` counts up."""
 
@@ -83,6 +94,7 @@ class ZigbeeReport(msgspec.Struct, frozen=True):
     steps: list[StepReport]
     problem: str
     routers: list[RouterReport] = []
+    others: list[MemberReport] = []
 
 
 def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeReport:
@@ -90,6 +102,8 @@ def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeRep
     now_ms = clock.monotonic_ms()
     radio = pairing.radio
     network = {sensor.device: sensor for sensor in pairing.sensors}
+    listed = [record for record in pairing.content.sensors.values() if record.stage is not Stage.REMOVED]
+    devices = {record.device for record in listed}
     links = {link.device: link for link in radio.links} if radio else {}
     states: dict[str, list[tuple[SensorKind, SourceState]]] = {}
     for (device, _, kind), state in intake.sources.items():
@@ -105,8 +119,7 @@ def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeRep
                 states=states.get(record.device, []),
                 now_ms=now_ms,
             )
-            for record in pairing.content.sensors.values()
-            if record.stage is not Stage.REMOVED
+            for record in listed
         ],
         steps=[
             StepReport(step.number, max(0, now_ms - step.at_ms) / 1000, step.what.value, step.device, step.detail)
@@ -116,7 +129,14 @@ def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeRep
         routers=[
             RouterReport(link.device, _about(link), link.is_online, link.lqi_last_hop)
             for link in links.values()
-            if not link.is_sleepy and link.device not in network
+            if link.device not in devices and _is_router(link, network)
+        ],
+        others=[
+            MemberReport(
+                link.device, _about(link), link.is_interviewed, link.is_online, link.lqi_last_hop, list(link.notes)
+            )
+            for link in links.values()
+            if link.device not in devices and not _is_router(link, network)
         ],
     )
 
@@ -181,6 +201,10 @@ def _newest(states: Sequence[tuple[SensorKind, SourceState]]) -> Sequence[tuple[
 
 def _at_ms(state: SourceState) -> float:
     return state.latest.at_ms if state.latest else float("-inf")
+
+
+def _is_router(link: SensorLink, network: Mapping[str, RelayedSensor]) -> bool:
+    return not link.is_sleepy and link.device not in network
 
 
 def link_problem(link: SensorLink | None) -> str:

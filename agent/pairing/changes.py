@@ -11,6 +11,7 @@ import msgspec
 from agent.errors import PairingRefused, UnknownSensor
 from agent.pairing.lifecycle import GONE, UNFINISHED, Content, Event, Record, Stage, Window, after, called
 from hal.interface import RelayedSensor
+from hal.radio import SensorLink
 
 SENSORS_MAX = 256
 """Sensors on the way to the cloud or relaying: far more than a coordinator can hold."""
@@ -54,8 +55,7 @@ def find(content: Content, wanted: str) -> Record:
         UnknownSensor: None is called so.
         PairingRefused: Several are.
     """
-    name = wanted.strip().casefold()
-    address = "0x" + "".join(each for each in name.removeprefix("0x") if each not in ":-")
+    name, address = wanted.strip().casefold(), _as_address(wanted)
     present = [record for record in content.sensors.values() if record.is_relayed]
     exact = [r for r in present if wanted == r.device or address in {r.device.casefold(), r.ieee_address}]
     found = exact or [record for record in present if record.name and record.name.casefold() == name]
@@ -65,6 +65,28 @@ def find(content: Content, wanted: str) -> Record:
     if not found:
         raise UnknownSensor(f'there is no sensor "{wanted}"; climahub zigbee list shows them all')
     return found[0]
+
+
+def find_member(links: Sequence[SensorLink], wanted: str) -> str:
+    """Return the one member of the network that a person means: by IEEE address in any form, or by maker and model.
+
+    Raises:
+        UnknownSensor: None is called so.
+        PairingRefused: Several are.
+    """
+    name, address = " ".join(wanted.split()).casefold(), _as_address(wanted)
+    found = [link.device for link in links if link.device.casefold() == address] or [
+        link.device for link in links if name and f"{link.manufacturer} {link.model}".strip().casefold() == name
+    ]
+    if len(found) > 1:
+        raise PairingRefused(f'several devices are called "{wanted}": {", ".join(found)}; say which by its address')
+    if not found:
+        raise UnknownSensor(f'there is no sensor "{wanted}", and no other device; climahub zigbee list shows them all')
+    return found[0]
+
+
+def _as_address(wanted: str) -> str:
+    return "0x" + "".join(each for each in wanted.strip().casefold().removeprefix("0x") if each not in ":-")
 
 
 def joined(content: Content, device: str, *, is_seen: bool = True) -> Content:
@@ -156,6 +178,14 @@ def interviewed(content: Content, sensor: RelayedSensor, about: str = "") -> Con
     if content.window is not None and content.window.device == sensor.device and not content.window.is_many:
         content = set_window(content, None)
     return content
+
+
+def configured(content: Content, sensor: RelayedSensor) -> Content:
+    """Return the content after a sensor was set up: it measures what it has answered for."""
+    record = content.sensors.get(sensor.device)
+    if record is None or record.kinds == sensor.kinds:
+        return content
+    return put(content, msgspec.structs.replace(record, kinds=sensor.kinds))
 
 
 def measures_nothing(content: Content, device: str) -> Content:
@@ -277,6 +307,15 @@ def removing(content: Content, device: str) -> Content:
         UnknownSensor: There is no such sensor.
     """
     return put(content, after(get(content, device), Event.REMOVE, key="", problem=""))
+
+
+def expelled(content: Content, device: str) -> Content:
+    """Return the content after a technician has said that a member of the network is to go, known here or not.
+
+    A router has no record, and a removed sensor that never heard of it is still a member.
+    """
+    record = content.sensors.get(device) or Record(device)
+    return put(content, after(record, Event.REMOVE, key="", problem=""))
 
 
 def forgotten(content: Content, device: str) -> Content:

@@ -68,6 +68,7 @@ EDGES: Mapping[tuple[Stage, Event], Stage] = MappingProxyType(
         (Stage.LEAVING, Event.REMOVE): Stage.LEAVING,
         (Stage.LEAVING, Event.FORGET): Stage.REMOVED,
         (Stage.REMOVED, Event.JOIN): Stage.JOINED,
+        (Stage.REMOVED, Event.REMOVE): Stage.LEAVING,
     }
 )
 """A sensor whose key stands in the keys file goes from interviewed to registered: its key is not kept here."""

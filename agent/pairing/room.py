@@ -5,13 +5,14 @@ never act on the radio before the book has it on the disk.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from agent.cloud.client import CloudClient
-from agent.errors import PairingRefused, StorageFull
+from agent.errors import PairingRefused, StorageFull, UnknownSensor
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
@@ -229,14 +230,17 @@ class Pairing:
         self._not_accepted_yet.add(new_device)
 
     async def remove(self, wanted: str) -> None:
-        """Stop relaying a sensor and have it leave the network.
+        """Stop relaying a sensor and have it leave the network; so leaves any member, a router say.
 
         Raises:
             PairingRefused, UnknownSensor, StorageFull: Nothing was changed.
         """
-        self._need_radio()
-        device = changes.find(self._book.content, wanted).device
-        await self._book.commit(lambda content: changes.removing(content, device))
+        radio = self._need_radio()
+        try:
+            device, change = changes.find(self._book.content, wanted).device, changes.removing
+        except UnknownSensor:
+            device, change = changes.find_member(radio.links, wanted), changes.expelled
+        await self._book.commit(lambda content: change(content, device))
 
     async def backup(self) -> bytes:
         """Return the network's settings: a secret.
@@ -319,7 +323,8 @@ class Pairing:
                 self._note_key(before, content, device)
             case JoinStep.INTERVIEWED if sensor is not None and not sensor.kinds:
                 await self._book.note(lambda content: changes.measures_nothing(content, device))
-                detail = f"{event.detail or 'this device'} measures nothing that the hub relays; no key is needed"
+                detail = f"{sensor.name} measures nothing that the hub relays; no key is needed"
+                detail += f"; {event.detail}" if event.detail not in {"", sensor.name} else ""
                 self.progress.add(What.INTERVIEWED, device, detail, at_ms=event.at_ms)
             case JoinStep.INTERVIEWED if sensor is not None:
                 content = await self._book.note(lambda content: changes.interviewed(content, sensor, event.detail))
@@ -329,6 +334,8 @@ class Pairing:
                 if record is not None and (problem := self.problem_of(record)):
                     self.progress.add(What.WAITS, device, problem)
             case JoinStep.CONFIGURED:
+                if sensor is not None:
+                    await self._book.note(lambda content: changes.configured(content, sensor))
                 self.progress.add(What.CONFIGURED, device, event.detail, at_ms=event.at_ms)
             case JoinStep.LEFT:
                 await self._book.note(lambda content: changes.away(content, device))
@@ -412,7 +419,9 @@ class Pairing:
         self.progress.add(What.WINDOW_OPEN, detail=f"for {left_s} s")
 
     async def _let_leave(self, radio: PairableNetwork, record: Record) -> None:
-        await radio.remove(record.device)
+        # One that the network has forgotten meanwhile is gone as well.
+        with contextlib.suppress(ValueError):
+            await radio.remove(record.device)
         # By now it may have been registered; what it measured while it waited goes out under that name.
         await (self._release if self.is_known(record.device) else self._abandon)(record.device)
         await self._book.note(lambda content: changes.forgotten(content, record.device))

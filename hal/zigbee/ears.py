@@ -120,6 +120,12 @@ class Ears:
             return QUIET if device.skip_configuration else makers.STANDARD
         return makers.maker_of(device.manufacturer or "", device.model or "")
 
+    def note(self, device: Any) -> str:  # noqa: ANN401
+        """Return what people are told of a zigpy device's model; empty where it is nothing special."""
+        has_points = any(makers.TUYA in endpoint.in_clusters for endpoint in device.non_zdo_endpoints)
+        is_known = self.maker(device).points or address(device.ieee) in self._corrected
+        return makers.NOT_IN_TABLE if has_points and not is_known else ""
+
     def candidates(self, device: Any) -> Sequence[Candidate]:  # noqa: ANN401
         """Return what may be taken of a zigpy device: not where its maker has a way of its own."""
         return clusters.split(candidates_of(device), self.maker(device).kinds)[0]

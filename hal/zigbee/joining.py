@@ -149,10 +149,11 @@ class Joining:
             model=_plain(device.model),
             kinds=self.ears.kinds(device),
             is_sleepy=not mains,
+            note=(note := self.ears.note(device)),
         )
         self._save_soon()
         if is_news or not known.is_configured:
-            self._tell(ieee, JoinStep.INTERVIEWED)
+            self._tell(ieee, JoinStep.INTERVIEWED, note)
             self._asked_ms.pop(ieee, None)
             self._set_up_soon(device, ieee)
 

@@ -61,6 +61,7 @@ class KeptSensor(msgspec.Struct, frozen=True):
         reported: The kinds that it has reported by itself at some time: what it answers when asked is then believed.
         battery: What it runs on, where its level is estimated from a voltage.
         left_out: For people: what it measures besides and is not taken.
+        note: For people: what is known of its model.
     """
 
     ieee: str
@@ -80,6 +81,7 @@ class KeptSensor(msgspec.Struct, frozen=True):
     reported: tuple[SensorKind, ...] = ()
     battery: Battery | None = None
     left_out: tuple[str, ...] = ()
+    note: str = ""
 
 
 class KeptSensors(msgspec.Struct, frozen=True):

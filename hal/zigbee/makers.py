@@ -98,6 +98,8 @@ def maker_of(manufacturer: str, model: str) -> Maker:
     return _BY_MODEL.get((manufacturer.strip().lower(), model.strip().lower()), STANDARD)
 
 
+NOT_IN_TABLE = "not in the table of Tuya's models (zigbee.quirks may know it)"
+
 _NUMBERS: Mapping[int, struct.Struct] = MappingProxyType(
     {
         0x10: struct.Struct("<B"),

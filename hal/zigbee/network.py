@@ -66,7 +66,7 @@ class ZigbeeNetwork:
 
     @property
     def links(self) -> Sequence[SensorLink]:
-        """What is known of each interviewed device, routers included."""
+        """What is known of each member of the network, routers included."""
         return self._registry.links()
 
     @property

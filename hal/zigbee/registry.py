@@ -94,9 +94,16 @@ class Registry:
         )
 
     def interviewed(
-        self, ieee: str, *, manufacturer: str, model: str, kinds: Sequence[SensorKind], is_sleepy: bool
+        self,
+        ieee: str,
+        *,
+        manufacturer: str,
+        model: str,
+        kinds: Sequence[SensorKind],
+        is_sleepy: bool,
+        note: str = "",
     ) -> None:
-        """Note what a device is."""
+        """Note what a device is; ``note`` tells people what is known of its model."""
         if (known := self._known.get(ieee)) is not None:
             self._put(
                 msgspec.structs.replace(
@@ -107,6 +114,7 @@ class Registry:
                     kinds=tuple(known.ranks) if known.is_configured else tuple(kinds),
                     is_sleepy=is_sleepy,
                     is_interviewed=True,
+                    note=note,
                 )
             )
 
@@ -259,7 +267,7 @@ class Registry:
                 self._put(msgspec.structs.replace(known, is_offline=True))
 
     def links(self) -> Sequence[SensorLink]:
-        """Return what people are shown of each device that was interviewed, routers included."""
+        """Return what people are shown of each member of the network: routers too, and who is not interviewed yet."""
         return [
             SensorLink(
                 device=known.ieee,
@@ -270,10 +278,10 @@ class Registry:
                 heard_ms=known.heard_ms,
                 lqi_last_hop=known.lqi,
                 problem=self._problem(known.ieee),
-                notes=known.left_out,
+                notes=(known.note, *known.left_out) if known.note else known.left_out,
+                is_interviewed=known.is_interviewed,
             )
             for known in self.devices()
-            if known.is_interviewed
         ]
 
     def sensors(self) -> Sequence[RelayedSensor]:

@@ -98,6 +98,9 @@ async def set_up(device: Any, ears: Ears, *, report_s_min: int) -> SetUp:  # noq
     """
     found = ears.candidates(device)
     answers = await _read_all(device, found)
+    if ears.note(device):
+        # Of such a model nobody knows which clusters are dummies: what has no value is not announced.
+        answers.raw = {each: raw for each, raw in answers.raw.items() if raw is not None}
     battery = None
     taken = []
     for candidate in clusters.ranked(found, answers.raw):

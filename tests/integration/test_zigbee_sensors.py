@@ -177,3 +177,39 @@ async def report_battery(hub: Hub, sensors: Any, device: str, percent: float) ->
     node.speak = lambda now_s: node._sent(node._application.reports([key], needs_binding=False))
     sensors.speak("one")
     await hub.until(lambda: hub.values(device, "battery_level")[-1:] == [percent])
+
+
+@pytest.mark.parametrize("clusters", [(Cluster(TUYA),), (*DUMMIES, Cluster(TUYA))])
+async def test_a_model_that_is_in_no_table_is_told_as_such_and_can_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[Cluster, ...]
+) -> None:
+    sell(monkeypatch, "new", product(*clusters, by="_TZE200_nobodyyy", name="TS0601", dialect=Dialect.TUYA))
+    async with Stand(tmp_path, house=one("new")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        sensors.set_values("one", {"temperature_c": 21.3})
+        sensors.speak("one")
+        (link,) = hub.network.links
+        assert (link.device, link.model) == (device, "TS0601")
+        told = "not in the table of Tuya's models (zigbee.quirks may know it)"
+        assert link.notes[0] == told
+        assert hub.network.sensors == []
+        assert told in [event.detail for event in hub.events]
+        await hub.network.remove(device)
+        await hub.until(lambda: not hub.network.links)
+        await hub.until(lambda: sensors.emulator.air.node("one").membership is None)
+        assert hub.readings == []
+
+
+async def test_a_router_and_one_that_never_said_what_it_is_are_listed_and_can_be_removed(tmp_path: Path) -> None:
+    house = one("router") + one("climate").replace('"one"', '"mute"')
+    async with Stand(tmp_path, house=house).running() as (sensors, hub):
+        plug = await hub.pair(sensors, "one")
+        node = sensors.emulator.air.node("mute")
+        node.receive = lambda message, now_s: ()
+        sensors.press("mute")
+        await hub.until(lambda: len(hub.network.links) == 2)
+        mute = next(link for link in hub.network.links if link.device != plug)
+        assert not mute.is_interviewed
+        for device in (plug, mute.device):
+            await hub.network.remove(device)
+        assert list(hub.network.links) == []

@@ -6,7 +6,7 @@ from agent.cli import exits, local_client
 from agent.cli.epilog import epilog
 from agent.cli.words import counted, duration, measured
 from agent.cli.zigbee.hub import LocalHub, asks_hub
-from agent.local.zigbee import PairedSensor, RouterReport, ZigbeeReport
+from agent.local.zigbee import MemberReport, PairedSensor, RouterReport, ZigbeeReport
 
 _EXITS = "0 the hub answered (whatever it said), 3 it does not answer, 77 this user may not ask"
 
@@ -35,7 +35,7 @@ def status(hub: LocalHub, as_json: bool) -> int:
 @_json_option
 @asks_hub
 def list_sensors(hub: LocalHub, as_json: bool) -> int:
-    """List every sensor and router: how far it is, its last values, its last hop's link quality (LQI)."""
+    """List every member of the network: how far it is, its last values, its last hop's link quality (LQI)."""
     click.echo(local_client.as_json(hub.get()) if as_json else "\n".join(table(hub.report())))
     return exits.OK
 
@@ -61,20 +61,22 @@ def status_text(report: ZigbeeReport) -> str:
 
 
 def table(report: ZigbeeReport) -> list[str]:
-    """Return the sensors, then the routers, as lines of columns, a heading first."""
-    if not report.sensors and not report.routers:
+    """Return the sensors, the routers, then all other members of the network, as lines of columns, a heading first."""
+    if not report.sensors and not report.routers and not report.others:
         return ["no sensor yet: climahub zigbee pair"]
     rows = [("NAME", "ADDRESS", "STATE", "LQI", "LAST VALUES"), *map(_row, report.sensors)]
     rows += [
         (router.about, router.device, "router" if router.is_online is not False else "offline", _lqi(router), "")
         for router in report.routers
     ]
+    rows += [(other.about or "-", other.device, _state_of(other), _lqi(other), "") for other in report.others]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
         "  ".join((*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()
         for row in rows
     ]
     notes = [f"{sensor.name}: {note}" for sensor in report.sensors for note in sensor.notes]
+    notes += [f"{other.about or other.device}: {note}" for other in report.others for note in other.notes]
     return lines + (["", *notes] if notes else [])
 
 
@@ -96,5 +98,11 @@ def _row(sensor: PairedSensor) -> tuple[str, str, str, str, str]:
     return (sensor.name, sensor.device, state, _lqi(sensor), told)
 
 
-def _lqi(device: PairedSensor | RouterReport) -> str:
+def _state_of(other: MemberReport) -> str:
+    if not other.is_interviewed:
+        return "has not said what it is"
+    return "offline" if other.is_online is False else "measures nothing for the hub"
+
+
+def _lqi(device: PairedSensor | RouterReport | MemberReport) -> str:
     return "-" if device.lqi_last_hop is None else str(device.lqi_last_hop)

@@ -141,11 +141,14 @@ def rename(hub: LocalHub, sensor: str, name: str) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @asks_hub
 def remove(hub: LocalHub, sensor: str, yes: bool) -> int:
-    """Stop relaying SENSOR and have it leave the network. Its identity is remembered, should it come back."""
+    """Stop relaying SENSOR and have it leave the network. Its identity is remembered, should it come back.
+
+    Any member of the network that `climahub zigbee list` shows can be removed by its address, routers too.
+    """
     if not yes:
         click.confirm(f"Remove {sensor}?", abort=True)
     hub.sensor(sensor, "remove")
-    click.echo(f"{sensor} is relayed no longer")
+    click.echo(f"{sensor} is relayed no longer and leaves the network")
     return exits.OK
 
 
@@ -238,6 +241,12 @@ def _conclude(end: End, watch: Watch, report: ZigbeeReport) -> int:
         case End.ROUTER:
             click.echo(f"a router has joined: climahub zigbee pair --through {watch.routers[0]} lets sensors in there")
             return exits.OK
+        case End.GUEST:
+            click.echo(
+                f"{watch.guests[0]} has joined and measures nothing that the hub relays; to have it leave:"
+                f" climahub zigbee remove {watch.guests[0]}",
+                err=True,
+            )
         case End.NEEDS_KEY:
             click.echo(f"{name} has joined and waits for its key: climahub zigbee key {watch.device}", err=True)
         case End.REFUSED:

@@ -41,6 +41,7 @@ class End(Enum):
     REFUSED = "refused"
     NOBODY = "nobody"
     ROUTER = "router"
+    GUEST = "guest"
     UNFINISHED = "unfinished"
 
 
@@ -50,6 +51,8 @@ class Watch:
     Attributes:
         device: The sensor that is paired; empty before it has joined. Not a router: name and key are the next one's.
         devices: All that have joined since.
+        routers: Those of them that are routers.
+        guests: Those of them that have said what they are, and measure nothing.
     """
 
     def __init__(self, before: ZigbeeReport, *, is_many: bool, now_s: float) -> None:
@@ -69,6 +72,7 @@ class Watch:
         self.device = ""
         self.devices: list[str] = []
         self.routers: list[str] = []
+        self.guests: list[str] = []
 
     def look(self, report: ZigbeeReport, now_s: float) -> Sequence[StepReport]:
         """Take the next report in; return the steps that are new."""
@@ -82,7 +86,9 @@ class Watch:
                 self.devices.append(step.device)
         routers = {router.device for router in report.routers}
         self.routers = [device for device in self.devices if device in routers]
-        self.device = next((each for each in self.devices if each not in self._known | routers), "")
+        guests = {other.device for other in report.others if other.is_interviewed}
+        self.guests = [device for device in self.devices if device in guests]
+        self.device = next((each for each in self.devices if each not in self._known | routers | guests), "")
         if new or report.radio.window_s_left is not None:
             self._quiet_since_s = now_s
         self._was_open |= report.radio.window_s_left is not None or bool(new)
@@ -108,6 +114,8 @@ class Watch:
         if is_open or not self._was_open:
             return None
         if not self.device:
+            if self.guests:
+                return End.GUEST
             return End.ROUTER if self.routers else End.NOBODY
         patience_s, end = (
             (FIRST_READING_S_MAX, End.RELAYING) if "relaying" in told else (INTERVIEW_S_MAX, End.UNFINISHED)

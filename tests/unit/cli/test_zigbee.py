@@ -11,7 +11,15 @@ from agent.cli.zigbee import network, pairing
 from agent.cli.zigbee.hub import LocalHub
 from agent.cli.zigbee.looking import status_text, table
 from agent.cli.zigbee.watching import FIRST_READING_S_MAX, INTERVIEW_S_MAX, WORDS, End, Watch, line
-from agent.local.zigbee import PairedSensor, RadioStatus, ReadingReport, RouterReport, StepReport, ZigbeeReport
+from agent.local.zigbee import (
+    MemberReport,
+    PairedSensor,
+    RadioStatus,
+    ReadingReport,
+    RouterReport,
+    StepReport,
+    ZigbeeReport,
+)
 from agent.pairing.lifecycle import Stage
 from agent.pairing.progress import What
 
@@ -318,6 +326,20 @@ def test_no_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["status"], ["list"], ["pair"], ["remove", "x", "--yes"], ["backup", str(tmp_path / "b")]):
         assert root.run(["zigbee", *words, "--socket", str(tmp_path / "none")]) == exits.NO_DAEMON
         assert "the hub does not run here" in capsys.readouterr().err
+
+
+def test_a_guest_that_measures_nothing_is_listed_and_ends_the_pairing_in_words() -> None:
+    guest = MemberReport(ONE, "_TZE200_x TS0601", True, None, 90, ["not in the table"])
+    mute = MemberReport(TWO, "", False, None, None)
+    shown = table(msgspec.structs.replace(report(), others=[guest, mute]))
+    assert shown[1].split() == ["_TZE200_x", "TS0601", ONE, "measures", "nothing", "for", "the", "hub", "90"]
+    assert shown[2].split() == ["-", TWO, "has", "not", "said", "what", "it", "is", "-"]
+    assert shown[3:] == ["", "_TZE200_x TS0601: not in the table"]
+    following = watch()
+    now = msgspec.structs.replace(report(("joined", ONE), left_s=5), others=[guest])
+    following.look(now, 0.0)
+    assert (following.device, following.end(now, 0.0)) == ("", None)
+    assert following.end(msgspec.structs.replace(now, radio=RadioStatus("up")), 1.0) is End.GUEST
 
 
 def test_what_is_not_taken_of_a_sensor_stands_below_the_list() -> None:

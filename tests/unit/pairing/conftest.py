@@ -71,6 +71,8 @@ class Radio(Network):
         self.removed: list[str] = []
         self.errors: list[HalError] = []
         self.losses = 0
+        self.guests: list[SensorLink] = []
+        self.is_forgetful = False
         self.network = b"{}"
 
     @property
@@ -79,7 +81,7 @@ class Radio(Network):
 
     @property
     def links(self) -> Sequence[SensorLink]:
-        return [SensorLink(each.device) for each in self.sensors]
+        return [*(SensorLink(each.device) for each in self.sensors), *self.guests]
 
     async def join_events(self) -> Sequence[JoinEvent]:
         event = await self._events.get()
@@ -108,7 +110,10 @@ class Radio(Network):
 
     async def remove(self, device: str) -> None:
         self._fail()
+        if self.is_forgetful:
+            raise ValueError(f"there is no {device}")
         self.removed.append(device)
+        self.guests = [each for each in self.guests if each.device != device]
         self.sensors = [each for each in self.sensors if each.device != device]
 
     async def backup(self) -> bytes:

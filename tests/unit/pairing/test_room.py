@@ -15,7 +15,8 @@ from agent.pairing.lifecycle import Stage
 from agent.pairing.progress import What
 from agent.pairing.requests import WindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
-from hal.radio import InstallCode, JoinStep
+from hal.interface import RelayedSensor, SensorKind
+from hal.radio import InstallCode, JoinStep, SensorLink
 from tests.unit.pairing.conftest import Network, address, sensor
 
 Bench = Any
@@ -173,6 +174,69 @@ async def test_a_removed_sensor_is_not_relayed_and_leaves_the_network(bench: Ben
     assert bench.radio.removed == [ONE]
     with pytest.raises(UnknownSensor):
         await room.remove("attic")
+
+
+PLUG = "0x00158d00000000ff"
+
+
+@pytest.mark.parametrize("wanted", [PLUG, "00:15:8D:00:00:00:00:FF", "climahub plug"])
+async def test_a_member_that_the_book_does_not_know_can_be_removed(
+    bench: Bench, room: Room, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    monkeypatch.setattr("agent.pairing.room.RETRY_S", 0.0)
+    bench.radio.guests = [SensorLink(PLUG, "climahub", "plug", is_sleepy=False)]
+    bench.radio.errors = [NetworkLost("unplugged")]
+    await room.remove(wanted)
+    await bench.until(lambda: bench.radio.removed == [PLUG])
+    await bench.until(lambda: PLUG not in room.content.sensors)
+    with pytest.raises(UnknownSensor, match="climahub zigbee list"):
+        await room.remove(wanted)
+
+
+async def test_of_two_members_that_are_called_alike_the_address_tells(bench: Bench, room: Room) -> None:
+    bench.radio.guests = [SensorLink(f"0x00158d00000000f{number}", "climahub", "plug") for number in (1, 2)]
+    with pytest.raises(PairingRefused, match="several"):
+        await room.remove("climahub plug")
+    await room.remove("0x00158d00000000f2")
+    await bench.until(lambda: bench.radio.removed == ["0x00158d00000000f2"])
+
+
+async def test_a_removed_sensor_that_is_still_a_member_can_be_removed_again_and_stays_known(
+    bench: Bench, room: Room
+) -> None:
+    await pair(bench, room, 1, name="attic", key=KEY)
+    await room.remove("attic")
+    await bench.until(lambda: stage(room) is Stage.REMOVED)
+    bench.radio.guests = [SensorLink(ONE)]
+    await room.remove(ONE)
+    await bench.until(lambda: bench.radio.removed == [ONE, ONE] and stage(room) is Stage.REMOVED)
+    assert room.is_known(ONE)
+
+
+async def test_a_member_that_the_radio_has_forgotten_meanwhile_is_gone(bench: Bench, room: Room) -> None:
+    bench.radio.guests = [SensorLink(PLUG)]
+    bench.radio.is_forgetful = True
+    await room.remove(PLUG)
+    await bench.until(lambda: PLUG not in room.content.sensors)
+
+
+async def test_what_measures_nothing_is_told_with_what_the_radio_says_of_it(bench: Bench, room: Room) -> None:
+    guest = RelayedSensor(PLUG, "_TZE200_x TS0601 00ff", ())
+    bench.radio.tell(PLUG, JoinStep.JOINED)
+    bench.radio.tell(PLUG, JoinStep.INTERVIEWED, guest, "not in the table (zigbee.quirks may know it)")
+    await bench.until(lambda: steps(room)[-1:] == [What.INTERVIEWED])
+    assert room.steps[-1].detail == (
+        "_TZE200_x TS0601 00ff measures nothing that the hub relays; no key is needed; not in the table"
+        " (zigbee.quirks may know it)"
+    )
+    assert PLUG not in room.content.sensors
+
+
+async def test_what_a_sensor_has_answered_for_is_what_it_measures(bench: Bench, room: Room) -> None:
+    await pair(bench, room, 1, key=KEY)
+    only = RelayedSensor(ONE, "maker model", (SensorKind.TEMPERATURE,), ONE)
+    bench.radio.tell(ONE, JoinStep.CONFIGURED, only)
+    await bench.until(lambda: room.content.sensors[ONE].kinds == (SensorKind.TEMPERATURE,))
 
 
 async def test_what_is_held_for_one_that_was_never_registered_is_given_up(bench: Bench, room: Room) -> None:

@@ -1,0 +1,63 @@
+"""The radio's document: every member of the network stands in it once."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from agent.local.zigbee import build_zigbee
+from agent.model import Reading, SensorKind
+from agent.pairing.lifecycle import Content, Record, Stage
+from agent.pairing.room import Pairing
+from agent.telemetry.intake import Intake, SourceState
+from hal.interface import RelayedSensor
+from hal.radio import RadioReport, RadioState, SensorLink
+
+CLOCK = cast("Any", SimpleNamespace(monotonic_ms=lambda: 10_000))
+
+
+def document(content: Content, *links: SensorLink, **sources: tuple[str, int]) -> Any:  # noqa: ANN401
+    radio = SimpleNamespace(radio=RadioReport(RadioState.UP), links=links)
+    measuring = [RelayedSensor("T1", "m x", (SensorKind.TEMPERATURE,)), RelayedSensor("T2", "m y", (SensorKind.IAQ,))]
+    pairing = SimpleNamespace(
+        radio=radio, sensors=measuring, content=content, steps=(), file_problem="", problem_of=lambda _: ""
+    )
+    states = {
+        (device, source, SensorKind.TEMPERATURE): SourceState(
+            latest=Reading(device, source, SensorKind.TEMPERATURE, float(at_ms), at_ms)
+        )
+        for source, (device, at_ms) in sources.items()
+    }
+    intake = SimpleNamespace(sources=states)
+    return build_zigbee(cast("Pairing", pairing), intake=cast("Intake", intake), clock=CLOCK)
+
+
+def test_every_member_is_listed_once_with_or_without_the_book() -> None:
+    content = Content({name: Record(name, stage) for name, stage in (("T1", Stage.RELAYING), ("P1", Stage.LEAVING))})
+    found = document(
+        content,
+        SensorLink("T1", "m", "x", problem="reports no temperature any more", notes=("a probe",)),
+        SensorLink("T2", "m", "y", is_sleepy=False),
+        SensorLink("P1", "m", "plug", is_sleepy=False),
+        SensorLink("P2", "m", "plug", is_sleepy=False),
+        SensorLink("G1", "_TZE200_x", "TS0601", notes=("not in the table",)),
+        SensorLink("G2", is_interviewed=False),
+    )
+    assert [(each.device, each.stage, each.problem, each.notes) for each in found.sensors] == [
+        ("T1", "relaying", "reports no temperature any more", ["a probe"]),
+        ("P1", "leaving", "", []),
+    ]
+    assert [each.device for each in found.routers] == ["P2"]
+    assert [(each.device, each.is_interviewed, each.notes) for each in found.others] == [
+        ("T2", True, []),
+        ("G1", True, ["not in the table"]),
+        ("G2", False, []),
+    ]
+
+
+def test_a_removed_one_that_is_still_a_member_is_listed() -> None:
+    found = document(Content({"T1": Record("T1", Stage.REMOVED, sensor_id="id")}), SensorLink("T1", "m", "x"))
+    assert [each.device for each in found.others] == ["T1"]
+
+
+def test_of_two_sources_of_a_kind_the_newer_is_shown() -> None:
+    found = document(Content({"T1": Record("T1", Stage.RELAYING)}), one=("T1", 1000), two=("T1", 3000))
+    assert [(each.kind, each.value) for each in found.sensors[0].readings] == [("temperature", 3000.0)]
