@@ -35,7 +35,6 @@ from agent.local.facts import diagnostic_sections
 from agent.local.report import build_status
 from agent.local.status import Status
 from agent.local.trial import fresh_sensors, radio_problem, trial_checks
-from agent.local.updates import build_slots
 from agent.local.updates import routes as update_routes
 from agent.local.zigbee import ZigbeeReport, build_zigbee
 from agent.local.zigbee_door import ZigbeeDoor
@@ -296,7 +295,9 @@ class Hub:
             state_dir=self.config.storage.state_dir,
             poll_interval_s=self._poll_interval_s,
             is_metered=self._is_metered,
-            slots=lambda: build_slots(self.updates),
+            updates=lambda: self.updates,
+            climate=lambda: self.climate,
+            radio=lambda: self._zigbee() if self.relay else None,
         )
         return {
             CommandType.REBOOT: Reboot(
@@ -384,6 +385,7 @@ class Hub:
             started_ms=self._started_ms,
             climate_problems=self._climate_problems(),
             commands_problem=self.commands.problem,
+            starts=self.world.starts.trail if self.world.starts else (),
         )
 
     def _climate_problems(self) -> list[str]:
@@ -402,6 +404,8 @@ class Hub:
             "commands": self.commands.run,
             "service manager": self._tell_host,
         }
+        if starts := self.world.starts:
+            loops["starts"] = lambda: starts.run(self.world.worker)
         if self.updates:
             loops["updates"] = self.updates.run
         if self.climate:

@@ -22,13 +22,14 @@ from agent.commands import reset
 from agent.config import Config
 from agent.config.secrets import read_api_key, read_sensor_keys
 from agent.errors import ConfigInvalid, Corrupt, StorageFull
-from agent.foundation import clock_memory, lock, log
+from agent.foundation import clock_memory, lock, log, vitals
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.foreign_text import printable
 from agent.foundation.host import Systemd
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import Boots, RestartingHost
+from agent.foundation.starts import Starts
 from agent.foundation.worker import ThreadWorker
 from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
 from agent.ota.running import Running
@@ -109,6 +110,14 @@ class _Lives:
             trust_any_server=trust == "cloud",
             memory=settings.storage.run_dir / clock_memory.FILE_NAME,
         )
+        self._starts = Starts(
+            settings.storage.state_dir,
+            settings.storage.run_dir,
+            disk=self._disk,
+            clock=self._machine_clock,
+            version=__version__,
+            boot_reason=vitals.boot_reason,
+        )
         self._end_of_life = asyncio.Event()
         self._is_over = False
 
@@ -135,6 +144,7 @@ class _Lives:
                 # The key is barred: nothing that is left is ever sent.
                 _log.error("a factory reset is not complete: %s", error)
             await self._one_life()
+        await self._worker.run(self._starts.stop)
         self._worker.close()
         self._slow_worker.close()
 
@@ -182,6 +192,7 @@ class _Lives:
                     installer=world.installer_for(settings.board),
                     timekeeper=self._machine_clock,
                     problems=self._problems,
+                    starts=self._starts,
                 ),
             )
             _give_back_memory()

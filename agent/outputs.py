@@ -1,9 +1,12 @@
 """Switches off what an agent that is gone may have left on (`climahub run --outputs-off`), and says what hangs where.
 
+Keeps for the next start what the service manager says of this end.
+
 A relay may stay on until this has run. So it imports the configuration and the lines and nothing else, which takes a
 fraction of the time that the agent takes, and works where half of the agent cannot be imported.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +30,10 @@ def main(config_path: Path) -> int:
     except (ConfigInvalid, HalError) as error:
         sys.stderr.write(f"climahub: {printable(str(error))}\n")
         return EXIT_CONFIG
+    finally:
+        from agent.foundation.starts import note_end  # noqa: PLC0415 - after what must not wait
+
+        note_end(os.environ)
     return 0
 
 

@@ -19,6 +19,8 @@ from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
 from agent.foundation.route import is_metered
+from agent.foundation.starts import FILE_NAME as STARTS_FILE
+from agent.foundation.starts import Starts
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import Worker
 from agent.ota.book import FILE_NAME as UPDATE_FILE
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-OUTLIVES_RESET = frozenset({"zigbee-stick.json", LAUNCHER_FILE, UPDATE_FILE, KEYRING_FILE})
+OUTLIVES_RESET = frozenset({"zigbee-stick.json", LAUNCHER_FILE, UPDATE_FILE, KEYRING_FILE, STARTS_FILE})
 """Files that a factory reset leaves; they hold no secret. `hal.zigbee.options.STICK_FILE`: a hash by which the hub
 knows that the network on its stick was its own and may be overwritten. The launcher's: which release is good, and below
 which none may go, so that a reset opens no way back to a release with known holes. That of updates: a system that is on
@@ -68,6 +70,7 @@ class World(msgspec.Struct, frozen=True):
         timekeeper: How the machine knows the time, and who tells it; `None` where the clock is always right (a demo).
         begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
         problems: What was wrong with its directories at the start, in words.
+        starts: When this and earlier processes began and how they ended; `None` where there is one only (a demo).
     """
 
     board: Board
@@ -89,6 +92,7 @@ class World(msgspec.Struct, frozen=True):
     installer: ImageInstaller | None = None
     timekeeper: Timekeeper | None = None
     problems: Sequence[str] = ()
+    starts: Starts | None = None
 
 
 def make_board(config: BoardConfig, clock: Clock) -> Board:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from agent.cli.starts_text import ADVICE as STARTS_ADVICE
+from agent.cli.starts_text import starts_line, starts_problem
 from agent.cli.words import counted, duration, measured, size
 from agent.local.status import ClockStatus, LinkReport, OutboxReport, QuotaReport, SensorReport, Status
 
@@ -71,6 +73,7 @@ def problems(status: Status) -> list[Problem]:
     """Return what is wrong, the most pressing first."""
     return [
         *(Problem(f"climate: {text}", "see climahub climate for the zones") for text in status.climate_problems),
+        *_starts(status),
         *_storage(status.outbox),
         *_cloud(status),
         *_clock(status),
@@ -95,6 +98,11 @@ def as_text(status: Status) -> str:
     lines += ["", *_facts(status), "", *sensor_table(status)]
     lines += [f"unread    {said}" for said in status.unread_sensors]
     return "\n".join(lines)
+
+
+def _starts(status: Status) -> Iterator[Problem]:
+    if said := starts_problem(status.starts, status.running_s):
+        yield Problem(f"hub: it {said}", STARTS_ADVICE)
 
 
 def _storage(outbox: OutboxReport) -> Iterator[Problem]:
@@ -200,6 +208,8 @@ def _facts(status: Status) -> Iterator[str]:
     yield f"outbox    {counted(outbox.pending, 'reading')} waiting{age}; {size(outbox.used_bytes)}"
     yield f"          {outbox.committed:,} taken, {outbox.accepted:,} accepted, {outbox.in_memory} still in memory"
     yield f"clock     {_clock_text(clock)}; up {duration(clock.uptime_s)}"
+    if said := starts_line(status.starts):
+        yield f"started   {duration(status.running_s or 0)} ago; {said}"
     yield f"quotas    {_quotas(list(status.quotas.items()))}"
     pending = f", {len(status.settings.pending)} on their way to the cloud" if status.settings.pending else ""
     in_force = status.settings.in_force

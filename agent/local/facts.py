@@ -6,7 +6,7 @@ A façade like the status, for somebody far away. Reads only; the command bounds
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent import __version__
 from agent.cloud.client import CloudClient
@@ -14,8 +14,15 @@ from agent.cloud.endpoints import Endpoint
 from agent.cloud.traffic import TRANSPORT_BYTES
 from agent.foundation import vitals
 from agent.local.status import Status
+from agent.local.updates import UpdateReport, build_slots, build_updates
+from agent.local.zigbee import ZigbeeReport
+from agent.ota.room import Updates
+
+if TYPE_CHECKING:
+    from agent.climate.room import Climate
 
 DAY_S = 86_400
+STARTS_TOLD_MAX = 10
 
 
 def diagnostic_sections(
@@ -25,7 +32,9 @@ def diagnostic_sections(
     state_dir: Path,
     poll_interval_s: Callable[[], float],
     is_metered: Callable[[], bool],
-    slots: Callable[[], Any],
+    updates: Callable[[], Updates | None],
+    climate: Callable[[], "Climate | None"],
+    radio: Callable[[], ZigbeeReport | None],
 ) -> Mapping[str, Callable[[], Any]]:
     """Return the sections, in the order of the report.
 
@@ -35,7 +44,9 @@ def diagnostic_sections(
         state_dir: Whose disk is meant.
         poll_interval_s: Between two polls for commands.
         is_metered: Whether the link is paid by volume.
-        slots: Which release runs, and which others there are.
+        updates: Returns those of the hub; `None` where nothing can ever be updated.
+        climate: Returns the control; `None` where the hub drives nothing.
+        radio: Returns the sensors' network and its members; `None` where the board has none.
     """
 
     def sensors() -> Any:  # noqa: ANN401 (any JSON)
@@ -64,16 +75,43 @@ def diagnostic_sections(
             "bytes_per_day": None if per_poll is None else round(per_poll * DAY_S / interval_s),
         }
 
+    def control() -> Any:  # noqa: ANN401 (any JSON)
+        if (room := climate()) is None:
+            return None
+        # Costs memory that a hub which drives nothing need not spend.
+        from agent.local.climate import build_climate  # noqa: PLC0415
+
+        return build_climate(room)
+
+    def update() -> UpdateReport | None:
+        room = updates()
+        return None if room is None else build_updates(room)
+
+    def trust() -> Any:  # noqa: ANN401 (any JSON)
+        if (report := update()) is None:
+            return None
+        return {
+            "trusted_keys": report.trusted_keys,
+            "revoked_keys": report.revoked_keys,
+            "floor": report.floor,
+            "warning": report.warning,
+        }
+
     return MappingProxyType(
         {
             "system": lambda: {"uptime_s": vitals.uptime_s(), "boot_reason": vitals.boot_reason()},
+            "starts": lambda: status().starts[:STARTS_TOLD_MAX],
             "versions": lambda: {"climahub": __version__, "board": status().board, **vitals.versions()},
-            "slots": slots,
+            "slots": lambda: build_slots(updates()),
+            "updates": update,
+            "trust": trust,
             "memory": vitals.memory,
             "disk": lambda: vitals.disk(state_dir),
             "temperatures": vitals.temperatures,
             "link": lambda: {"cloud": status().link, "interfaces": vitals.interfaces()},
             "clock": lambda: status().clock,
+            "climate": control,
+            "radio": radio,
             "sensors": sensors,
             "relayed": lambda: status().relayed,
             "outbox": lambda: status().outbox,

@@ -8,6 +8,7 @@ import msgspec
 from agent import __version__
 from agent.cloud.client import CloudClient
 from agent.foundation.clock import Clock, Timekeeper
+from agent.foundation.starts import Start
 from agent.foundation.supervisor import Faults
 from agent.local.status import (
     ClockStatus,
@@ -19,6 +20,7 @@ from agent.local.status import (
     RelayedReport,
     SensorReport,
     SettingsReport,
+    StartReport,
     Status,
 )
 from agent.local.zigbee import link_problem
@@ -49,6 +51,7 @@ def build_status(
     started_ms: int,
     climate_problems: Sequence[str],
     commands_problem: str,
+    starts: Sequence[Start],
 ) -> Status:
     """Return the status of the hub now."""
     now_ms = clock.monotonic_ms()
@@ -77,15 +80,28 @@ def build_status(
         running_s=(now_ms - started_ms) // 1000,
         climate_problems=list(climate_problems),
         commands_problem=commands_problem,
+        starts=[
+            StartReport(
+                began=_text(start.at_utc_ms),
+                version=start.version,
+                boot_id=start.boot_id,
+                boot_reason=start.boot_reason,
+                end=start.end.value,
+                detail=start.detail,
+                count=start.count,
+            )
+            for start in reversed(starts)
+        ],
     )
+
+
+def _text(utc_ms: int | None) -> str | None:
+    return None if utc_ms is None else datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _clock(clock: Clock, timekeeper: Timekeeper | None, now_ms: int) -> ClockStatus:
     utc_ms = clock.utc_ms()
-    text = None
-    if utc_ms is not None:
-        text = datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
-    status = ClockStatus(utc_ms is not None, text, clock.boot_id, now_ms // 1000)
+    status = ClockStatus(utc_ms is not None, _text(utc_ms), clock.boot_id, now_ms // 1000)
     known = timekeeper.knowledge() if timekeeper else None
     if known is None:
         return status

@@ -148,8 +148,36 @@ class FaultReport(msgspec.Struct, frozen=True):
     age_s: int
 
 
+class StartReport(msgspec.Struct, frozen=True):
+    """One process of the agent, or several in a row that ended alike.
+
+    Attributes:
+        began: UTC, where it was known; of several, the last.
+        version: Of the agent; empty where it did not come so far as to start.
+        boot_id: The boot of the machine.
+        boot_reason: Why the machine had booted: "power_on", "watchdog", "restart" or "unknown".
+        end: How it ended: "running", "stopped", "crashed", "watchdog", "out_of_memory", "killed", "power_lost" or
+            "machine_watchdog".
+        detail: What the service manager said of that.
+        count: How many in a row.
+    """
+
+    began: str | None
+    version: str
+    boot_id: str
+    boot_reason: str
+    end: str
+    detail: str = ""
+    count: int = 1
+
+
 class Status(msgspec.Struct, frozen=True):
-    """All of it. `unread_sensors`: a sentence for each sensor that the board has and the hub cannot read."""
+    """All of it.
+
+    Attributes:
+        unread_sensors: A sentence for each sensor that the board has and the hub cannot read.
+        starts: This process and earlier ones, the newest first.
+    """
 
     version: str
     board: str
@@ -165,3 +193,4 @@ class Status(msgspec.Struct, frozen=True):
     running_s: int | None = None
     climate_problems: list[str] = []
     commands_problem: str = ""
+    starts: list[StartReport] = []

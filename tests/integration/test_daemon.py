@@ -211,6 +211,24 @@ async def test_kill_9_at_any_moment_loses_nothing_committed(daemon: Daemon, clou
     assert len(keys) == len(set(keys))
 
 
+async def test_how_it_ended_is_remembered(daemon: Daemon) -> None:
+    await daemon.start()
+    await daemon.ready()
+    daemon.process.kill()
+    await daemon.wait()
+    (daemon.directory / "run" / "last-end.json").write_text('{"result":"watchdog","code":"killed","status":"ABRT"}')
+    await daemon.start()
+    await daemon.ready()
+    assert [start["end"] for start in (await daemon.status())["starts"]] == ["running", "watchdog"]
+    assert (await daemon.stop())[0] == 0
+    await daemon.start()
+    await daemon.ready()
+    now, stopped, hung = (await daemon.status())["starts"]
+    assert [now["end"], stopped["end"], hung["end"]] == ["running", "stopped", "watchdog"]
+    assert now["began"]
+    assert now["boot_reason"]
+
+
 async def test_a_second_one_is_refused(daemon: Daemon) -> None:
     await daemon.start()
     await daemon.ready()

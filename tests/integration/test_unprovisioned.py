@@ -99,6 +99,10 @@ async def test_a_hub_through_reset_and_new_key(town: Town, base_url: str, capsys
     result = diagnostics().result
     assert result is not None
     assert {"system", "versions", "memory", "disk", "sensors", "outbox", "quotas", "polling", "errors"} <= set(result)
+    assert {"starts", "climate", "radio", "updates", "trust"} <= set(result)
+    assert result["starts"][0]["end"] == "running"
+    assert "boot_reason" in result["system"]
+    assert "trusted_keys" in result["trust"]
     assert result["polling"]["bytes_per_day"] > 100_000
     assert reset().state is CommandState.PENDING
 
