@@ -23,10 +23,12 @@ from agent.cloud.endpoints import QUOTAS, Endpoint
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger, SlidingWindow
 from agent.cloud.redirects import target_of
+from agent.cloud.session import FOREIGN_ERRORS, READ_ERRORS
 from agent.cloud.traffic import Traffic
 from agent.errors import Cause, ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.decoding import UNREADABLE
+from agent.foundation.foreign_text import harmless
 from agent.foundation.redaction import redact
 from agent.foundation.time_estimate import http_date_ms
 
@@ -329,8 +331,8 @@ class CloudClient:
         Raises:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
-        url = URL(self._base_url + endpoint.path + tail, encoded=True)
         with self._request_of(endpoint), self._translated(endpoint):
+            url = URL(self._base_url + endpoint.path + tail, encoded=True)
             keyed = {**headers, "Authorization": f"Bearer {self._key}"}
             response = await self._opened(endpoint, url, keyed)
             for _ in range(REDIRECTS_MAX):
@@ -343,7 +345,7 @@ class CloudClient:
                 url = target
                 response = await self._opened(endpoint, url, keyed)
         try:
-            with self._translated(endpoint):
+            with self._translated(endpoint, READ_ERRORS):
                 if response.status not in _STREAMED:
                     answer = await _bounded(response)
                     problem = answers.problem(
@@ -369,8 +371,14 @@ class CloudClient:
             )
 
     @contextlib.contextmanager
-    def _translated(self, endpoint: Endpoint) -> Iterator[None]:
-        """Tell the errors of the HTTP library by what the caller does next."""
+    def _translated(self, endpoint: Endpoint, foreign: tuple[type[Exception], ...] = FOREIGN_ERRORS) -> Iterator[None]:
+        """Tell the errors of the libraries by what the caller does next.
+
+        Args:
+            endpoint: For the message.
+            foreign: What counts as theirs, beside what is told apart here: narrower where the caller's own code runs
+                inside.
+        """
         try:
             yield
         except ssl.SSLCertVerificationError as error:
@@ -381,8 +389,8 @@ class CloudClient:
             raise _NotSent(f"{endpoint.value}: {_no_connection(error)}") from error
         except TimeoutError as error:
             raise CloudUnavailable(f"{endpoint.value}: no answer within {self._timeout.total:.0f} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            said = redact(str(error)) or type(error).__name__
+        except foreign as error:
+            said = redact(harmless(str(error))) or type(error).__name__
             raise CloudUnavailable(f"{endpoint.value}: {said}") from error
 
     async def _exchange(
@@ -410,7 +418,7 @@ class CloudClient:
         advice = "check cloud.ca_file"
         if self._clock.utc_ms() is None:
             advice = "this hub does not know the time yet, which may be why"
-        text = f"{endpoint.value}: the server's certificate is not accepted ({error}); {advice}"
+        text = f"{endpoint.value}: the server's certificate is not accepted ({harmless(str(error))}); {advice}"
         return _NotSent(text, cause=Cause.CERTIFICATE)
 
 
@@ -432,4 +440,4 @@ def _no_connection(error: aiohttp.ClientConnectorError) -> str:
     """Say it in the words of the system ("Connection refused") instead of the library's."""
     number = error.os_error.errno or 0
     reason = os.strerror(number) if number > 0 else error.os_error.strerror
-    return f"no connection to {error.host}:{error.port} ({reason or type(error).__name__})"
+    return harmless(f"no connection to {error.host}:{error.port} ({reason or type(error).__name__})")

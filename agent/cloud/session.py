@@ -1,6 +1,7 @@
 """The aiohttp session in which `CloudClient` speaks, and the connector of a real hub. Knows nothing of the API."""
 
 import ssl
+import zlib
 
 import aiohttp
 
@@ -8,6 +9,15 @@ from agent.errors import ConfigInvalid
 
 KEEP_ALIVE_S = 70.0
 """Below the 75 s after which common servers close an idle connection."""
+
+READ_ERRORS = (aiohttp.ClientError, OSError)
+"""What reading an answer raises."""
+
+FOREIGN_ERRORS = (
+    *READ_ERRORS, ValueError, TypeError, LookupError, ArithmeticError, EOFError, AssertionError, zlib.error
+)  # fmt: skip
+"""What making a request raises beside that: a name that no resolver takes (UnicodeError of the codec `idna`), a header
+that cannot be sent, a port beyond its range. Met or in reach in aiohttp, yarl, socket and codecs."""
 
 
 def new_session(connector: aiohttp.BaseConnector, *, user_agent: str) -> aiohttp.ClientSession:

@@ -195,6 +195,7 @@ def cloud_url() -> ValueType:
         try:
             parts = urlsplit(value)
             _ = parts.port  # read for its ValueError: a port that is no number, or above 65535
+            (parts.hostname or "").encode("idna")  # likewise: part of a name that is empty or longer than 63 characters
         except ValueError as error:
             raise NotAllowed("this cannot be parsed as a URL") from error
         if parts.username is not None or parts.query or parts.fragment:

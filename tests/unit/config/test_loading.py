@@ -167,6 +167,8 @@ def test_plain_http_is_allowed_on_loopback(url: str) -> None:
         ("cloud.base_url", '"https://"', "an https URL"),
         ("cloud.base_url", '"https://a b"', "an https URL"),
         ("cloud.base_url", '"https://a:99999"', "cannot be parsed"),
+        ("cloud.base_url", f'"https://{"a" * 64}.example"', "cannot be parsed"),
+        ("cloud.base_url", '"https://a..b"', "cannot be parsed"),
         ("cloud.base_url", '"https://[::1"', "cannot be parsed"),
         ("cloud.base_url", '"https://a/?key=1"', "have no place"),
         ("cloud.base_url", "3", "found 3; allowed is an https URL"),
