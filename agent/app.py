@@ -228,7 +228,7 @@ class Hub:
         try:
             await self.telemetry.flush()
         except StorageFull as error:
-            _log.warning("readings may be lost by the restart of the machine: %s", error)
+            _log.warning("readings may be lost by the restart: %s", error)
 
     def _local_time(self) -> datetime | None:
         utc_ms = self.world.clock.utc_ms()
@@ -435,27 +435,26 @@ class Hub:
             self.world.host.ready()
             await stop.wait()
             self.world.host.stopping()
-            if self.updates:
-                await self.updates.stopping()
-            while pending := [task for task in tasks if not task.done()]:
-                # Again, should one get lost: a TaskGroup of Python 3.11 may swallow it together with a child's error.
-                for task in pending:
-                    task.cancel()
-                await asyncio.wait(pending, timeout=1.0)
+            # First of all outputs go off, and what is in memory goes to the disk: the process may not have long.
+            await asyncio.gather(self._flush(), self._cancel(tasks))
         await self._end()
 
+    async def _cancel(self, tasks: Sequence["asyncio.Task[None]"]) -> None:
+        """End the loops; the one of the updates last, for they take note of an orderly end."""
+        await _cancelled([task for task in tasks if task.get_name() != "updates"])
+        if self.updates:
+            await self.updates.stopping()
+        await _cancelled(tasks)
+
     async def _end(self) -> None:
-        """Switch off, stop listening, and put what has come until then on the disk."""
-        # Once before the radio stops: a stick may take 12 s for that, and the service manager waits for 45.
-        with contextlib.suppress(StorageFull):
-            await self.telemetry.flush()
+        """Stop listening, and put what has come until then on the disk."""
         async with contextlib.AsyncExitStack() as last:
             # From the bottom up; one that fails keeps none of the others from its end.
+            last.push_async_callback(self.commands.close)
             last.push_async_callback(self.telemetry.close)
             if self.relay:
                 last.callback(self.relay.finish)
             last.push_async_callback(self.world.board.close)
-            last.push_async_callback(self.commands.close)
 
     def _climate_routes(self) -> Sequence[web.AbstractRouteDef]:
         if self.climate is None:
@@ -480,3 +479,12 @@ class Hub:
             if self.climate is None or not self.climate.is_hung:
                 self.world.host.alive(f"cloud {self.link.status.state}, {pending} readings waiting")
             await asyncio.sleep(period_s)
+
+
+async def _cancelled(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancel loops until they have ended."""
+    while pending := [task for task in tasks if not task.done()]:
+        # Again, should one get lost: a TaskGroup of Python 3.11 may swallow it together with a child's error.
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=1.0)

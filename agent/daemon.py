@@ -30,6 +30,7 @@ from agent.foundation.host import Systemd
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import Boots, RestartingHost
 from agent.foundation.starts import Starts
+from agent.foundation.stopping import DaemonThreadExecutor, StopDeadline
 from agent.foundation.worker import ThreadWorker
 from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
 from agent.ota.running import Running
@@ -120,10 +121,12 @@ class _Lives:
         )
         self._end_of_life = asyncio.Event()
         self._is_over = False
+        self._deadline = StopDeadline(hurry=self._disk.hurry)
 
     def stop(self) -> None:
-        """Let this life be the last."""
+        """Let this life be the last; the process is gone within `STOP_S_MAX`, whatever hangs."""
         self._is_over = True
+        self._deadline.start()
         self._end_of_life.set()
 
     async def run(self) -> None:
@@ -206,6 +209,7 @@ def _is_reboot_simulated(settings: Config) -> bool:
 
 
 async def _run(settings: Config, environ: Mapping[str, str], problems: Sequence[str]) -> None:
+    asyncio.get_running_loop().set_default_executor(DaemonThreadExecutor())
     lives = _Lives(settings, environ, problems)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, lives.stop)

@@ -43,9 +43,9 @@ TICK_S = 10.0
 APPLY_S_MAX = 5.0
 """How long the outputs may take before they count as not answering."""
 
-OFF_S_MAX = 12.0
-"""How long the last switching off may take, cancelled or not: two attempts and a bit, within the unit's TimeoutStopSec=
-of 45 s. After that ExecStopPost= tries once more."""
+OFF_S_MAX = 3.0
+"""How long the last switching off may take, cancelled or not: the process is gone within 5 s. After that ExecStopPost=
+tries once more."""
 
 HUNG_S = 60.0
 """A loop that has not decided for so long hangs: the service manager is to start the agent anew."""

@@ -72,11 +72,16 @@ class Database:
         return bool(level >= _SYNCHRONOUS_FULL)
 
     async def close(self) -> None:
-        """Fold the log into the file and close it."""
-        await self._worker.run(self._connection.close)
+        """Fold the log into the file and close it; in a hurry that is left to the next start."""
+        if not self._disk.is_hurried:
+            await self._worker.run(self._connection.close)
 
     def _guarded(self, function: Callable[[sqlite3.Connection], T]) -> T:
         try:
+            if self._disk.is_hurried:
+                # The log is neither synced nor folded in: its checksums tell after a power cut what is whole.
+                self._connection.execute("PRAGMA synchronous=NORMAL")
+                self._connection.execute("PRAGMA wal_autocheckpoint=0")
             return function(self._connection)
         except sqlite3.Error as error:
             raise _translated(error, self.path) from error

@@ -19,6 +19,7 @@ from agent.climate.room import Climate
 from agent.climate.schedule import Schedule
 from agent.errors import SettingInvalid
 from agent.foundation import instants
+from agent.local.body import chunks
 from hal.interface import HvacAction
 
 BODY_BYTES_MAX = 64 * 1024
@@ -202,7 +203,7 @@ def routes(climate: Climate | None, new_id: Callable[[], str]) -> list[web.Route
     async def post_order(request: web.Request) -> web.Response:
         zone_id = request.match_info["zone"]
         body = bytearray()
-        async for chunk in request.content.iter_chunked(4096):
+        async for chunk in chunks(request):
             body += chunk
             if len(body) > BODY_BYTES_MAX:
                 text = f"an order has at most {BODY_BYTES_MAX} bytes"

@@ -21,6 +21,11 @@ from agent.local.status import Status
 SOCKET_UMASK = 0o117
 """Leaves 0660: the service's user and group."""
 
+IDLE_S_MAX = 60.0
+"""A connection on which nothing is asked for so long is closed, and one whose question is never completed."""
+SHUTDOWN_S_MAX = 0.5
+"""How long a stop waits for questions that are being answered."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _encode = msgspec.json.Encoder().encode
@@ -63,7 +68,13 @@ async def serve(
     application.router.add_get("/v1/commands", get_commands)
     application.router.add_post("/v1/confirm/{command_id}", post_confirm)
     application.router.add_routes(more)
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=IDLE_S_MAX,
+        shutdown_timeout=SHUTDOWN_S_MAX,
+    )
     await runner.setup()
     # The state directory's lock makes this the only agent: a socket that is there was left by one that was killed.
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - /run is memory

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from agent import __version__
 from agent.errors import Corrupt, Rejected, StorageFull
+from agent.local.body import chunks
 from agent.ota.launcher import BASE, SLOTS
 from agent.ota.room import Updates
 
@@ -184,7 +185,7 @@ def routes(updates: Updates | None) -> list[web.RouteDef]:
 
     async def put(request: web.Request) -> web.Response:
         try:
-            header = await updates.install(request.content.iter_any())
+            header = await updates.install(chunks(request))
         except (Rejected, StorageFull, Corrupt) as error:
             return _refused(error)
         return _json({"version": header.manifest.version, "sequence": header.manifest.sequence})

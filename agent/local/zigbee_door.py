@@ -13,6 +13,7 @@ from aiohttp import web
 
 from agent.errors import ClimahubError, LabelInvalid, PairingRefused, StorageFull, UnknownSensor
 from agent.foundation.decoding import UNREADABLE
+from agent.local.body import chunks
 from agent.local.zigbee import ZigbeeReport
 from agent.pairing.requests import WindowRequest
 from agent.pairing.room import Pairing
@@ -128,7 +129,7 @@ def _refusal(error: Exception) -> web.Response:
 async def _body(request: web.Request, bytes_max: int) -> bytes:
     """Return the body, which may be larger here than elsewhere on the door."""
     body = bytearray()
-    async for chunk in request.content.iter_any():
+    async for chunk in chunks(request):
         body += chunk
         if len(body) > bytes_max:
             raise web.HTTPRequestEntityTooLarge(max_size=bytes_max, actual_size=len(body))

@@ -53,8 +53,8 @@ _log = logging.getLogger(__name__)
 
 RETRY_S = 60.0
 """Pause after a full disk, and between looks at a hindrance that nobody announces (the time of day)."""
-STOP_S_MAX = 5.0
-"""systemd waits 45 s for the whole hub (TimeoutStopSec)."""
+STOP_S_MAX = 2.0
+"""The process is gone within 5 s; a disk that is slower than this leaves the start counted."""
 FIRST_CHECK_S = 600.0
 """After a start; less at random, so that the hubs of a street do not ask together when its power is back."""
 

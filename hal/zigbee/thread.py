@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 WORKERS_MAX = 2
 
-STOP_S = 12.0
+STOP_S = 3.0
 """How long the thread may take to give the stick back; one that hangs in a driver is left behind.
 
-More than the radio gives zigpy for it, less than the 45 s that the service manager waits for the whole agent."""
+A healthy stick takes a fraction of a second, and the agent is gone within 5 s of being told to stop."""
 
 
 class RadioThread:

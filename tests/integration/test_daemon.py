@@ -1,12 +1,14 @@
 """`python -m agent run` as a process: signals, exit codes, what is left on the disk, what it says and imports."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
 import re
 import signal
 import socket
+import sqlite3
 import stat
 import sys
 from collections.abc import AsyncIterator
@@ -56,6 +58,15 @@ class Daemon:
         with self._log_file.open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, *arguments, "-m", "agent", *options, cwd=ROOT, stderr=log
+            )
+
+    async def start_on(self, troubled_machine: str) -> None:
+        """Start the process on a machine in trouble: Python text that is run before the agent."""
+        start = "import sys; from agent.__main__ import main; sys.argv[0] = 'climahub'; main()"
+        options = ("run", "--config", str(self.config))
+        with self._log_file.open("wb") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", f"{troubled_machine}\n{start}", *options, cwd=ROOT, stderr=log
             )
 
     async def wait(self) -> int:
@@ -155,6 +166,59 @@ async def test_it_ends_in_time_while_the_cloud_hangs_and_a_technician_looks_on(d
     assert took_s < EXIT_WITHIN_S
     writer.close()
     cloud.faults()
+
+
+NO_NAME_SERVER_ANSWERS = """
+import socket, time
+socket.getaddrinfo = lambda *_, **__: time.sleep(60)
+"""
+
+A_SYNC_TAKES_5_S = """
+import contextlib, os, pathlib, time
+from agent.foundation.database import Database
+is_slow = pathlib.Path({flag!r}).exists
+os.fsync = lambda _: time.sleep(5 if is_slow() else 0)
+committed = Database.transaction
+@contextlib.contextmanager
+def transaction(self, connection):
+    with committed(self, connection):
+        yield
+    if is_slow() and connection.execute("PRAGMA synchronous").fetchone()[0] == 2:
+        time.sleep(5)
+Database.transaction = transaction
+"""
+
+
+async def test_it_ends_at_once_while_no_name_server_answers(daemon: Daemon) -> None:
+    text = daemon.config.read_text()
+    daemon.config.write_text(re.sub('base_url = ".*"', 'base_url = "https://cloud.example"', text))
+    await daemon.start_on(NO_NAME_SERVER_ANSWERS)
+    await daemon.ready()
+    code, took_s = await daemon.stop()
+    assert code == 0
+    assert took_s < EXIT_WITHIN_S
+    assert daemon.log.rstrip().endswith("stopped")
+
+
+@pytest.mark.slow
+async def test_it_ends_within_5_s_on_a_disk_that_takes_5_s_a_sync_and_loses_nothing(daemon: Daemon) -> None:
+    text = daemon.config.read_text()
+    text = re.sub('base_url = ".*"', 'base_url = "http://127.0.0.1:1"', text)
+    daemon.config.write_text(text.replace("commit_interval_s = 0.1", "commit_interval_s = 1"))
+    flag = daemon.directory / "slow"
+    await daemon.start_on(A_SYNC_TAKES_5_S.format(flag=str(flag)))
+    await daemon.ready()
+    flag.touch()
+    waiting = 0
+    while not waiting:
+        outbox = (await daemon.status())["outbox"]
+        waiting = outbox["in_memory"]
+    code, took_s = await daemon.stop()
+    assert code == 0
+    assert took_s < 5.0
+    with contextlib.closing(sqlite3.connect(daemon.state / "outbox.db")) as database:
+        (kept,) = database.execute("SELECT sum(readings) FROM blobs").fetchone()
+    assert kept >= outbox["committed"] + waiting
 
 
 async def test_sigterm_loses_nothing(daemon: Daemon, cloud: Cloud) -> None:

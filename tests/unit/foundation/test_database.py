@@ -277,3 +277,25 @@ async def test_closing_twice_is_harmless_and_use_after_it_is_told(path: Path, wo
     await database.close()
     with pytest.raises(Corrupt):
         await database.run(all_words)
+
+
+async def test_in_a_hurry_nothing_waits_for_the_disk_and_the_next_start_finds_all(
+    path: Path, worker: Worker, tmp_path: Path
+) -> None:
+    disk = Disk()
+    database, _ = open_words(path, worker, disk)
+    await database.run(writer(database, "a"))
+    disk.hurry()
+    await database.run(writer(database, "b"))
+    assert not await database.run(lambda _: database.syncs_commits())
+    await database.close()
+    left = tmp_path / "left"
+    left.mkdir()
+    # As the process that ends leaves it: with its log.
+    for file in (path, path.with_name(path.name + "-wal")):
+        shutil.copy(file, left)
+    other, aside = open_words(left / path.name, worker)
+    assert aside is None
+    assert await other.run(all_words) == ["a", "b"]
+    await other.close()
+    database._connection.close()

@@ -263,3 +263,15 @@ def test_a_secret_is_for_its_owner_alone_from_the_first_byte_on(tmp_path: Path) 
     Disk(watch).write(path, b"key", is_secret=True)
     assert modes == [0o600]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_in_a_hurry_a_file_is_synced_and_its_directory_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").is_dir()))
+    disk = Disk()
+    disk.write(tmp_path / "a", b"1")
+    assert synced == [False, True]
+    disk.hurry()
+    disk.write(tmp_path / "a", b"2")
+    assert synced == [False, True, False]
+    assert (tmp_path / "a").read_bytes() == b"2"

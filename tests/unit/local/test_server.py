@@ -11,9 +11,10 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 
 from agent.errors import Corrupt, StorageFull
-from agent.local import server
+from agent.local import body, server
 from agent.local.commands import CommandsReport
 from agent.local.status import ClockStatus, LinkReport, OutboxReport, SettingsReport, Status
 
@@ -32,7 +33,7 @@ STATUS = Status(
 )
 
 
-async def serve(path: Path, problems: Sequence[Exception] = ()) -> None:
+async def serve(path: Path, problems: Sequence[Exception] = (), more: Sequence[web.AbstractRouteDef] = ()) -> None:
     left = list(problems)
 
     async def commands() -> CommandsReport:
@@ -43,10 +44,10 @@ async def serve(path: Path, problems: Sequence[Exception] = ()) -> None:
     async def confirm(command_id: str) -> None:
         raise KeyError(command_id)
 
-    await server.serve(path, lambda: STATUS, commands=commands, confirm=confirm)
+    await server.serve(path, lambda: STATUS, commands=commands, confirm=confirm, more=more)
 
 
-Start = Callable[[], "asyncio.Future[None]"]
+Start = Callable[..., "asyncio.Future[None]"]
 
 
 @pytest.fixture
@@ -58,8 +59,8 @@ def path(tmp_path: Path) -> Path:
 async def start(path: Path) -> AsyncIterator[Start]:
     tasks: list[asyncio.Task[None]] = []
 
-    def begin() -> asyncio.Task[None]:
-        tasks.append(asyncio.get_running_loop().create_task(serve(path)))
+    def begin(more: Sequence[web.AbstractRouteDef] = ()) -> asyncio.Task[None]:
+        tasks.append(asyncio.get_running_loop().create_task(serve(path, more=more)))
         return tasks[-1]
 
     yield begin
@@ -159,3 +160,38 @@ async def test_it_can_be_started_again(path: Path, start: Start) -> None:
         assert (await ask(path))[0] == 200
         task.cancel()
         await asyncio.wait({task})
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /v1/status HTTP/1.1\r\nHost", b"GET /v1/status HTTP/1.1\r\nHost: hub\r\n\r\n"]
+)
+async def test_an_idle_connection_is_closed(
+    path: Path, start: Start, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(server, "IDLE_S_MAX", 0.05)
+    _ = start()
+    await is_served(path)
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(sent)
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200") is sent.endswith(b"\r\n\r\n")
+    writer.close()
+
+
+async def test_a_sender_that_falls_silent_is_not_waited_for(
+    path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "SILENT_S_MAX", 0.05)
+
+    async def post(request: web.Request) -> web.Response:
+        return web.Response(body=b"".join([chunk async for chunk in body.chunks(request)]))
+
+    _ = start(more=[web.post("/v1/order", post)])
+    await is_served(path)
+    assert await ask(path, "POST", "/v1/order", b"x" * 5000) == (200, b"x" * 5000)
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(b"POST /v1/order HTTP/1.1\r\nHost: hub\r\nContent-Length: 100\r\n\r\nabc")
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 408")
+    writer.close()

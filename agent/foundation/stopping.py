@@ -1,0 +1,126 @@
+"""What keeps a stop short: threads that hold nothing up, and a deadline after which the process goes whatever hangs.
+
+The orderly end is `agent.app`'s. This is for what it cannot hurry: a resolver without a network, a disk that takes
+seconds for a sync, a driver that hangs. What was written by then is in the operating system's hands and survives.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+_log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+STOP_S_MAX = 4.5
+"""Within five seconds of the request the process is gone: each restart is a time without heating."""
+HURRY_S = 1.5
+"""By then a healthy machine has stopped. From here on the disk is not waited for where that loses nothing."""
+LAST_WORD_S = 0.2
+"""How long the last line may take: what reads the log may be what hangs."""
+
+THREADS_MAX = 4
+"""Of the loop's own executor: name resolution, and joining the radio's thread."""
+
+
+class DaemonThreadExecutor(ThreadPoolExecutor):
+    """An executor for an event loop (`set_default_executor`) that nobody has to wait for.
+
+    `getaddrinfo` cannot be cancelled: with name servers that do not answer it takes up to minutes, and the executor of
+    the standard library makes the loop, and the interpreter after it, wait for that. These threads are daemons, and a
+    shutdown leaves them behind.
+    """
+
+    def __init__(self, threads_max: int = THREADS_MAX) -> None:
+        super().__init__(max_workers=1)
+        self._threads_max = threads_max
+        self._mutex = threading.Lock()
+        self._running = 0
+        self._jobs: deque[Callable[[], None]] = deque()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run a function on a daemon thread, as soon as one is free."""
+        future: Future[T] = Future()
+
+        def job() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        with self._mutex:
+            self._jobs.append(job)
+            is_needed = self._running < self._threads_max
+            self._running += is_needed
+        if is_needed:
+            threading.Thread(target=self._work, name="executor", daemon=True).start()
+        return future
+
+    def _work(self) -> None:
+        while True:
+            with self._mutex:
+                if not self._jobs:
+                    self._running -= 1
+                    return
+                job = self._jobs.popleft()
+            job()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Forget what has not begun; wait for nothing."""
+        del wait, cancel_futures
+        with self._mutex:
+            self._jobs.clear()
+
+
+class StopDeadline:
+    """Ends the process some seconds after it was asked to end, should it still be there."""
+
+    def __init__(
+        self,
+        *,
+        hurry: Callable[[], None],
+        leave: Callable[[int], object] = os._exit,
+        hurry_s: float = HURRY_S,
+        stop_s_max: float = STOP_S_MAX,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            hurry: Called once the stop takes longer than on a healthy machine; on another thread.
+            leave: Ends the process.
+            hurry_s: When that is.
+            stop_s_max: When the process ends.
+        """
+        self._hurry = hurry
+        self._leave = leave
+        self._hurry_s = hurry_s
+        self._rest_s = stop_s_max - hurry_s
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to count; once is enough. A process that ends before takes the count with it."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._count, name="stop deadline", daemon=True)
+            self._thread.start()
+
+    def _count(self) -> None:
+        time.sleep(self._hurry_s)
+        self._hurry()
+        time.sleep(self._rest_s)
+        last_word = threading.Thread(target=self._say, daemon=True)
+        last_word.start()
+        last_word.join(LAST_WORD_S)
+        self._leave(0)
+
+    def _say(self) -> None:
+        _log.warning("stopped without waiting any longer: the disk, a device or the network does not answer")
