@@ -21,7 +21,7 @@ from agent.cloud.session import new_session, tcp_connector
 from agent.commands import reset
 from agent.config import Config
 from agent.config.secrets import read_api_key, read_sensor_keys
-from agent.errors import ConfigInvalid, Corrupt, StorageFull
+from agent.errors import ConfigInvalid, Corrupt, KeyMissing, StorageFull
 from agent.foundation import clock_memory, lock, log, vitals
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.disk import Disk
@@ -163,6 +163,22 @@ class _Lives:
             worker=self._slow_worker,
         )
 
+    def _sensor_keys(self) -> Mapping[str, str]:
+        """Return the keys of relayed sensors, and say which keys are missing: that keeps no hub from heating."""
+        keys: Mapping[str, str] = {}
+        try:
+            keys = read_sensor_keys(self._settings.relay)
+        except KeyMissing as error:
+            _log.error("no sensor speaks under an identity of its own: %s", error)
+        try:
+            read_api_key(self._settings.cloud)
+        except KeyMissing as error:
+            _log.error("the cloud is not asked, everything else works: %s", error)
+        except ConfigInvalid:
+            # After a factory reset that is as it should be; else the hub refuses it in a moment.
+            return keys
+        return keys
+
     async def _one_life(self) -> None:
         settings = self._settings
         storage = settings.storage
@@ -187,7 +203,7 @@ class _Lives:
                     read_key=functools.partial(
                         reset.usable_key, storage.state_dir, self._disk, lambda: read_api_key(settings.cloud)
                     ),
-                    sensor_keys=read_sensor_keys(settings.relay),
+                    sensor_keys=self._sensor_keys(),
                     host=host,
                     judge=world.judge_for,
                     begin_anew=self._end_of_life.set,

@@ -113,6 +113,10 @@ class ConfigInvalid(Rejected):
     """The configuration cannot be used. The message lists every error, each with file, line and key."""
 
 
+class KeyMissing(ConfigInvalid):
+    """Nobody has given the hub a key yet, or it is lost. Everything local goes on; the message says where it goes."""
+
+
 class Unauthorized(ClimahubError):
     """The cloud refuses the hub's key. Probe slowly; everything local goes on."""
 

@@ -24,7 +24,7 @@ STALLED_S = 180
 _KEPT = "readings are kept until then"
 
 _BY_STATE = {
-    "unprovisioned": ("not asked", f"give the hub a new key (docs/cloud-commands.md); {_KEPT}"),
+    "unprovisioned": ("not asked", f"give the hub its key (docs/install.md, step 3); {_KEPT}"),
     "key_refused": ("refuses the hub's key", f"give the hub a valid key (docs/install.md); {_KEPT}"),
 }
 """What is wrong with the cloud, and what to do, where the state of the link says it."""

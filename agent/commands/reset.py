@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.errors import ConfigInvalid, Corrupt, ReadFailed, StorageFull
+from agent.errors import ConfigInvalid, Corrupt, KeyMissing, ReadFailed, StorageFull
 from agent.foundation import lock
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
@@ -64,7 +64,7 @@ def is_barred(resets: Resets | None, key: str) -> bool:
 
 
 def usable_key(state_dir: Path, disk: Disk, read_key: Callable[[], str]) -> str | None:
-    """Return the hub's key; `None` where a reset has left it without one. Blocks.
+    """Return the hub's key; `None` where it has none: nobody gave it one, it is lost, or a reset took it. Blocks.
 
     Args:
         state_dir: Where the file of this module lies.
@@ -72,20 +72,22 @@ def usable_key(state_dir: Path, disk: Disk, read_key: Callable[[], str]) -> str 
         read_key: Returns the operator's key.
 
     Raises:
-        ConfigInvalid: There is no usable key, and never was a reset: nobody has set this hub up.
+        ConfigInvalid: The key's file holds none, and never was a reset: a mistake was made when this hub was set up.
     """
     try:
         resets = read(state_dir, disk)
     except (Corrupt, ReadFailed) as error:
         _log.error("no key is used: %s", error)
         return None
-    if resets is None:
-        return read_key()
     try:
         key = read_key()
     except ConfigInvalid as error:
+        if resets is None and not isinstance(error, KeyMissing):
+            raise
         _log.debug("no new key yet: %s", error)
         return None
+    if resets is None:
+        return key
     return None if is_barred(resets, key) or not resets.is_erased else key
 
 

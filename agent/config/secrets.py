@@ -11,13 +11,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.config.loading import CloudConfig, RelayConfig
-from agent.errors import ConfigInvalid
+from agent.errors import ConfigInvalid, KeyMissing
 
 _API_KEY = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
 """ClimaSense reference, "Authentication": the prefix and 32 random letters and digits."""
 
 _SENSOR_KEY = re.compile(r"[!-~]{1,256}")
 """Sensor keys are opaque (two prefixes are in use); anything that fits a JSON text without escapes is passed on."""
+
+CREDENTIALS_PARENT = Path("/run/credentials")
+"""Where systemd puts the credentials of its services (systemd.exec(5))."""
+DEFAULT_KEY_FILE = Path("/etc/climahub/api-key")
+"""Where the unit takes the key from (systemd/climahub.service)."""
 
 SECRET_BYTES_MAX = 64 * 1024
 """Room for the keys of hundreds of sensors."""
@@ -27,14 +32,21 @@ def read_api_key(cloud: CloudConfig) -> str:
     """Return the hub's API key.
 
     Raises:
-        ConfigInvalid: There is none, its file is open to everybody, or it does not look like a key.
+        KeyMissing: Its file is missing, or systemd found none and passed a comment in its place.
+        ConfigInvalid: No file is named, it is open to everybody, or it does not look like a key.
     """
     if cloud.api_key_file is None:
         raise ConfigInvalid(
             "the hub has no API key: set cloud.api_key_file, or give the service the systemd credential"
             f" LoadCredential={cloud.api_key_credential}:/path/of/the/key"
         )
-    key = _read(cloud.api_key_file).strip()
+    lines = _read(cloud.api_key_file).splitlines()
+    key = "\n".join(line for line in lines if not line.startswith("#")).strip()
+    if not key and CREDENTIALS_PARENT in cloud.api_key_file.parents:
+        raise KeyMissing(
+            f"the hub has no API key: {DEFAULT_KEY_FILE} (LoadCredential= of the unit) is missing; put it there with"
+            f" install -m 600 /dev/stdin {DEFAULT_KEY_FILE}, then systemctl restart climahub"
+        )
     if not _API_KEY.fullmatch(key):
         raise ConfigInvalid(
             f"{cloud.api_key_file}: holds no API key: found {len(key)} characters (not shown);"
@@ -71,6 +83,8 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read(SECRET_BYTES_MAX + 1)
+    except FileNotFoundError as error:
+        raise KeyMissing(f"{path}: the secret is missing; put it there, for this user alone to read") from error
     except OSError as error:
         raise ConfigInvalid(f"{path}: the secret cannot be read: {error.strerror}") from error
     if mode & (stat.S_IROTH | stat.S_IWOTH):

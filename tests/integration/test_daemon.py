@@ -331,6 +331,18 @@ async def test_a_bad_key_file_is_refused_without_repeating_it(daemon: Daemon, co
     assert not content or content not in daemon.log
 
 
+async def test_a_hub_without_its_keys_measures_heats_and_says_what_is_missing(daemon: Daemon) -> None:
+    (daemon.directory / "api-key").unlink()
+    (daemon.directory / "sensor-keys.toml").unlink()
+    await daemon.start()
+    await daemon.ready()
+    status = await daemon.status()
+    assert status["link"]["state"] == "unprovisioned"
+    assert (await daemon.stop())[0] == 0
+    for name in ("api-key", "sensor-keys.toml"):
+        assert f"{daemon.directory / name}: the secret is missing; put it there" in daemon.log
+
+
 @pytest.mark.parametrize("content", [None, "no certificate"])
 async def test_a_bad_ca_file_is_a_configuration_error_that_names_it(daemon: Daemon, content: str | None) -> None:
     ca_file = daemon.directory / "ca.pem"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.config import Config, resolve_text
-from agent.config.secrets import SECRET_BYTES_MAX, read_api_key, read_sensor_keys
-from agent.errors import ConfigInvalid
+from agent.config.secrets import DEFAULT_KEY_FILE, SECRET_BYTES_MAX, read_api_key, read_sensor_keys
+from agent.errors import ConfigInvalid, KeyMissing
 
 API_KEY = "cs_dev_" + "a1B2" * 8
 
@@ -68,8 +68,25 @@ def test_what_is_no_key_is_refused_and_not_repeated(tmp_path: Path, content: str
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigInvalid, match=f"{tmp_path / 'key'}: the secret cannot be read: No such file"):
+    with pytest.raises(KeyMissing, match=f"{tmp_path / 'key'}: the secret is missing; put it there"):
         read_api_key(config(tmp_path, 'cloud.api_key_file = "key"').cloud)
+
+
+def test_the_comment_that_systemd_passes_for_a_missing_key_says_where_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.config.secrets.CREDENTIALS_PARENT", tmp_path)
+    secret(tmp_path / "key", "# no key")
+    hub = config(tmp_path, 'cloud.api_key_file = "key"')
+    with pytest.raises(KeyMissing, match=r"/etc/climahub/api-key .* is missing; .* systemctl restart climahub"):
+        read_api_key(hub.cloud)
+    secret(tmp_path / "key", f"# the hub in the cellar\n{API_KEY}\n")
+    assert read_api_key(hub.cloud) == API_KEY
+
+
+def test_the_unit_has_a_comment_for_a_missing_key() -> None:
+    unit = (Path(__file__).parents[3] / "systemd" / "climahub.service").read_text()
+    assert f"LoadCredential=climahub-api-key:{DEFAULT_KEY_FILE}\nSetCredential=climahub-api-key:#" in unit
 
 
 def test_sensor_keys_are_read_by_name_and_address(tmp_path: Path) -> None:
