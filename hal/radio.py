@@ -61,11 +61,18 @@ class InstallCode(msgspec.Struct, frozen=True):
         ieee_address: EUI-64 as `0x` and 16 lower-case hex digits.
         code: The code with its CRC, 8, 10, 14 or 18 bytes. A secret.
         is_link_key: `code` is the link key itself, 16 bytes, not to be hashed (older Bosch labels).
+        or_address: Another address that the sensor may have, where the label leaves it open; empty for none.
     """
 
     ieee_address: str
     code: bytes
     is_link_key: bool = False
+    or_address: str = ""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that the sensor may have, the likeliest last."""
+        return (self.or_address, self.ieee_address) if self.or_address else (self.ieee_address,)
 
 
 class SensorLink(msgspec.Struct, frozen=True):

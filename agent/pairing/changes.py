@@ -149,7 +149,9 @@ def _is_meant(window: Window, record: Record, *, is_new: bool) -> bool:
     if window.device:
         return window.device == record.device
     if window.ieee_address:
-        return window.ieee_address in {record.device, record.ieee_address}
+        return bool(
+            {window.ieee_address, window.or_address or window.ieee_address} & {record.device, record.ieee_address}
+        )
     # One that is in the network already has merely come back, as sensors do after a power cut.
     return not window.is_many and is_new and record.stage in UNFINISHED and not record.key
 

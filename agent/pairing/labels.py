@@ -10,11 +10,27 @@ from collections.abc import Sequence
 import msgspec
 
 from agent.errors import LabelInvalid
+from agent.pairing import printed
 
 CODE_BYTES = (8, 10, 14, 18)
 """Lengths of an install code with its CRC: 6, 8, 12 or 16 bytes and two more (Zigbee Base Device Behaviour 10.1.1)."""
 
 LINK_KEY_BYTES = 16
+
+_MARK = slice(6, 10)
+_MAC_MARK = "FFFE"
+"""What stands in the middle of an EUI-64 that was made of an EUI-48; backwards it is FEFF."""
+
+_OUI_DIGITS = 6
+_OUIS = frozenset(
+    {
+        "000B57", "000D6F", "00124B", "00137A", "00158D", "0015BC", "001788", "001FEE", "00212E", "04CF8C", "0C4314",
+        "14B457", "3C6A2C", "4CC206", "50325F", "540F57", "54EF44", "588E81", "5C0272", "5CC7C1", "60A423", "680AE2",
+        "70B3D5", "7CB03E", "804B50", "842E14", "8465F0", "847127", "84BA20", "84FD27", "8CF681", "90FD9F", "943469",
+        "94DEB8", "A4C138", "AC1FB4", "B4E3F9", "BC33AC", "CCCCCC", "D0CF5E", "DC8E95", "E0798D", "EC1BBD", "F0D1B8",
+    }
+)  # fmt: skip
+"""Beginnings of the addresses of Zigbee devices, as the IEEE has given them to makers of radios and of sensors."""
 
 TEXT_CHARACTERS_MAX = 500
 """The longest documented form has 120."""
@@ -52,12 +68,15 @@ class Label(msgspec.Struct, frozen=True):
         code: The install code with its CRC, or a link key; empty where the label has none. A secret.
         is_link_key: `code` is the link key itself, 16 bytes, and has no CRC (older Bosch labels; so zigpy reads them).
         sensor_key: The sensor's ClimaSense key, where somebody has put it beside the rest; else empty. A secret.
+        or_address: The address with its bytes turned around, where nothing tells its order: some makers print the
+            lowest byte first. Empty where the order is known.
     """
 
     ieee_address: str
     code: bytes = b""
     is_link_key: bool = False
     sensor_key: str = ""
+    or_address: str = ""
 
 
 def parse(text: str) -> Label:
@@ -79,8 +98,7 @@ def parse(text: str) -> Label:
         raise LabelInvalid("this is a Matter code; Zigbee needs the address and the code printed beside it: type those")
     for makers, form in FORMS:
         if match := form.fullmatch(rest):
-            code = _code(match["code"], may_be_link_key=makers == "Bosch")
-            return Label(_address(match["address"]), code, len(code) == LINK_KEY_BYTES, sensor_key)
+            return _label(match["address"], match["code"], sensor_key, may_be_link_key=makers == "Bosch")
     return _printed(rest, sensor_key)
 
 
@@ -116,14 +134,54 @@ def crc16_x25(data: bytes) -> int:
 
 
 def _printed(text: str, sensor_key: str) -> Label:
-    """Return what was typed from a label: an address, and what follows it as a code."""
-    first, _, others = re.sub(r"[\s,;|]+", " ", text).partition(" ")
-    if not _PRINTED_ADDRESS.fullmatch(first):
+    """Return what was typed from a label: an address and a code, with or without the words around them."""
+    found = printed.find(text, is_code=_is_code)
+    if not found.address:
+        if found.code:
+            raise LabelInvalid("the address is missing: 16 hex digits, printed beside the install code; type both")
         raise LabelInvalid(
             "this text is in no form that is known; type the address printed on the label (16 hex digits),"
             " then the install code where there is one"
         )
-    return Label(normal_address(first), parse_code(others) if others else b"", sensor_key=sensor_key)
+    return _label(_whole(found.address), found.code, sensor_key, may_be_link_key=False)
+
+
+def _whole(digits: str) -> str:
+    """Return the 16 digits of an address that is printed with them, or as an EUI-48."""
+    if len(digits) == printed.MAC_DIGITS:
+        half = printed.MAC_DIGITS // 2
+        digits = digits[:half] + _MAC_MARK + digits[half:]
+    if len(digits) != printed.ADDRESS_DIGITS:
+        missing = printed.ADDRESS_DIGITS - len(digits)
+        what = f"{missing} are missing" if missing > 0 else f"{-missing} are too many"
+        raise LabelInvalid(
+            f"the address has {len(digits)} hex digits; {printed.ADDRESS_DIGITS} are needed: {what}; compare with the"
+            " label"
+        )
+    return digits
+
+
+def _label(address_digits: str, code_digits: str, sensor_key: str, *, may_be_link_key: bool) -> Label:
+    address, or_address = _in_order(address_digits)
+    code = _code(code_digits, whose=f" of {address}", may_be_link_key=may_be_link_key) if code_digits else b""
+    return Label(address, code, len(code) == LINK_KEY_BYTES, sensor_key, or_address)
+
+
+def _in_order(digits: str) -> tuple[str, str]:
+    """Return an address in its right order, and what else it may be where nothing tells its order."""
+    turned = bytes.fromhex(digits)[::-1].hex().upper()
+    address, backwards = _address(digits), _address(turned)
+    for is_right in (lambda each: each[_MARK] == _MAC_MARK, lambda each: each[:_OUI_DIGITS] in _OUIS):
+        if is_right(digits) != is_right(turned):
+            return (address, "") if is_right(digits) else (backwards, "")
+    return address, backwards
+
+
+def _is_code(digits: str) -> bool:
+    try:
+        return bool(_code(digits, may_be_link_key=False))
+    except LabelInvalid:
+        return False
 
 
 def _address(digits: str) -> str:
@@ -132,16 +190,22 @@ def _address(digits: str) -> str:
     return f"0x{digits.lower()}"
 
 
-def _code(digits: str, *, may_be_link_key: bool) -> bytes:
+def _code(digits: str, *, may_be_link_key: bool, whose: str = "") -> bytes:
     try:
         code = bytes.fromhex(digits)
     except ValueError:
-        raise LabelInvalid("the install code is not made of pairs of hex digits; check it against the label") from None
+        raise LabelInvalid(
+            f"the install code{whose} is not made of pairs of hex digits; check it against the label"
+        ) from None
     if may_be_link_key and len(code) == LINK_KEY_BYTES:
         return code
     if len(code) not in CODE_BYTES:
         allowed = ", ".join(str(2 * each) for each in CODE_BYTES)
-        raise LabelInvalid(f"the install code has {2 * len(code)} hex digits; allowed are {allowed}: type all of it")
+        raise LabelInvalid(
+            f"the install code{whose} has {2 * len(code)} hex digits; allowed are {allowed}: type all of it"
+        )
     if crc16_x25(code[:-2]) != int.from_bytes(code[-2:], "little"):
-        raise LabelInvalid("the install code does not fit its check digits: a digit is wrong; compare with the label")
+        raise LabelInvalid(
+            f"the install code{whose} does not fit its check digits: a digit is wrong; compare with the label"
+        )
     return code

@@ -129,6 +129,7 @@ class Window(msgspec.Struct, frozen=True, omit_defaults=True):
         is_many: It stays open when a sensor has joined.
         through: The router that alone takes sensors in; empty for all.
         ieee_address: The one sensor that is expected; empty for any.
+        or_address: Its address backwards, as some makers print it; nobody knows before it joins.
         code: Its install code or link key, in hex. A secret.
         is_link_key: `code` is a link key.
         name: The sensor's name.
@@ -142,6 +143,7 @@ class Window(msgspec.Struct, frozen=True, omit_defaults=True):
     is_many: bool = False
     through: str = ""
     ieee_address: str = ""
+    or_address: str = ""
     code: str = ""
     is_link_key: bool = False
     name: str = ""

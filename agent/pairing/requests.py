@@ -54,6 +54,7 @@ def window_for(request: WindowRequest, content: Content, boot_id: str, now_ms: i
         is_many=request.is_many,
         through=_router(request.through, content) if request.through else "",
         ieee_address=label.ieee_address if label else "",
+        or_address=label.or_address if label else "",
         code=label.code.hex() if label else "",
         is_link_key=label.is_link_key if label else False,
         name=changes.checked_name(content, request.name, old.device if old else "") if request.name else "",

@@ -410,13 +410,15 @@ class Pairing:
         left_s = max(1, (window.until_ms - self._clock.monotonic_ms() + 999) // 1000)
         code = None
         if window.code:
-            code = InstallCode(window.ieee_address, bytes.fromhex(window.code), is_link_key=window.is_link_key)
+            code = InstallCode(
+                window.ieee_address, bytes.fromhex(window.code), window.is_link_key, or_address=window.or_address
+            )
         try:
             await radio.open_window(left_s, through=window.through, install_code=code)
         except ValueError as error:
             # The cause is dropped: it may repeat the code.
             raise PairingRefused(f"this radio cannot use the label's code: {error}") from None
-        self.progress.add(What.WINDOW_OPEN, detail=f"for {left_s} s")
+        self.progress.add(What.WINDOW_OPEN, window.ieee_address, f"for {left_s} s")
 
     async def _let_leave(self, radio: PairableNetwork, record: Record) -> None:
         # One that the network has forgotten meanwhile is gone as well.

@@ -239,7 +239,7 @@ class Mesh:
 
     def _may_join(self, device: str, at_ms: int) -> bool:
         code = self.install_code
-        return at_ms < self.window_until_ms and (code is None or code.ieee_address == device)
+        return at_ms < self.window_until_ms and (code is None or device in code.addresses)
 
     def _take_out(self, device: str, at_ms: int) -> None:
         self._advance_to(at_ms)

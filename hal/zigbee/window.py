@@ -54,7 +54,8 @@ class Window:
             await self._ask(router, through, seconds)
         if install_code is not None:
             # Only the one whose key the stick was given can join, wherever it does: the router alone is no help then.
-            await self._app.permit_with_link_key(eui64(install_code.ieee_address), link_key, seconds)
+            for address in install_code.addresses:
+                await self._app.permit_with_link_key(eui64(address), link_key, seconds)
         else:
             await self._app.permit(seconds, node=router)
         self._outlet.window(self._monotonic_ms() + seconds * 1000)

@@ -8,9 +8,11 @@ import pytest
 pytest.importorskip("bellows")
 
 from hal.interface import Quality
+from hal.ncp.coordinator import Joining
 from hal.ncp.models import Attribute, Cluster, Dialect, Endpoint, Model
 from hal.ncp.reporting import Reporting
 from hal.ncp.zcl import Kind
+from hal.radio import InstallCode
 from tests.integration.zigbee_bench import Hub, Stand, build, hasten, one, sell
 
 TEMPERATURE, HUMIDITY, POWER, TUYA = 0x0402, 0x0405, 0x0001, 0xEF00
@@ -213,3 +215,15 @@ async def test_a_router_and_one_that_never_said_what_it_is_are_listed_and_can_be
         for device in (plug, mute.device):
             await hub.network.remove(device)
         assert list(hub.network.links) == []
+
+
+@pytest.mark.parametrize("eui64", ["11:22:33:44:55:66:77:88", "88:77:66:55:44:33:22:11"])
+async def test_an_install_code_lets_a_sensor_in_whichever_way_its_address_is_printed(
+    tmp_path: Path, eui64: str
+) -> None:
+    code = "83fed3407a939723a5c639b26916d505c3b5"
+    house = one("climate") + f'eui64 = "{eui64}"\ninstall_code = "{code}"\n'
+    async with Stand(tmp_path, house=house).running() as (sensors, hub):
+        given = InstallCode("0x1122334455667788", bytes.fromhex(code), or_address="0x8877665544332211")
+        await hub.network.open_window(20, install_code=given)
+        assert sensors.press("one") is Joining.JOINED

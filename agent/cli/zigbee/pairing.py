@@ -17,6 +17,7 @@ from agent.cli.words import counted, duration
 from agent.cli.zigbee.hub import LocalHub, asks_hub
 from agent.cli.zigbee.watching import End, Watch, line
 from agent.local.zigbee import ZigbeeReport
+from agent.pairing.labels import TEXT_CHARACTERS_MAX
 from hal.radio import WINDOW_S_MAX
 
 LOOK_S = 0.4
@@ -253,7 +254,7 @@ def _conclude(end: End, watch: Watch, report: ZigbeeReport) -> int:
             click.echo(f"{name} has joined; {problem}\nanother key: climahub zigbee key {watch.device}", err=True)
         case End.NOBODY:
             click.echo(
-                "no sensor joined.\nwhat to do next:\n"
+                f"no sensor joined{_by_label(watch)}.\nwhat to do next:\n"
                 "  is it reset?   most sensors: hold the button until the light blinks\n"
                 "  is it near?    join within 2 m of the stick or of a router, then carry it to its place\n"
                 "  needs a code?  look for a QR code on it: climahub zigbee pair --label TEXT",
@@ -264,8 +265,22 @@ def _conclude(end: End, watch: Watch, report: ZigbeeReport) -> int:
     return exits.FAILED
 
 
+def _by_label(watch: Watch) -> str:
+    """Say whose label it was that let nobody in: a sensor with another code is refused without a word."""
+    if not watch.expected:
+        return ""
+    return (
+        f" with the label of {watch.expected}.\n  is it this one? compare address and code with what is printed on the"
+        " sensor; with a label, no other sensor can join"
+    )
+
+
 def _text(given: str) -> str:
-    return sys.stdin.readline().strip() if given == "-" else given
+    if given != "-":
+        return given
+    # A label has several lines; a person who types one ends it with the first.
+    text = sys.stdin.readline() if sys.stdin.isatty() else sys.stdin.read(TEXT_CHARACTERS_MAX + 1)
+    return text.strip()
 
 
 def _key(file: Any) -> str:  # noqa: ANN401 (a file that click has opened)

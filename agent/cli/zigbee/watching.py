@@ -53,6 +53,7 @@ class Watch:
         devices: All that have joined since.
         routers: Those of them that are routers.
         guests: Those of them that have said what they are, and measure nothing.
+        expected: The address of the one sensor that the window is for, by its label; empty for any.
     """
 
     def __init__(self, before: ZigbeeReport, *, is_many: bool, now_s: float) -> None:
@@ -73,6 +74,7 @@ class Watch:
         self.devices: list[str] = []
         self.routers: list[str] = []
         self.guests: list[str] = []
+        self.expected = ""
 
     def look(self, report: ZigbeeReport, now_s: float) -> Sequence[StepReport]:
         """Take the next report in; return the steps that are new."""
@@ -80,6 +82,8 @@ class Watch:
         for step in new:
             self._last = step.number
             self._told.setdefault(step.device, set()).add(step.what)
+            if step.what == "window_open":
+                self.expected = step.device
             if step.what in {"keyed", "joined"}:
                 self._told[step.device] -= {"waits", "refused"}
             if step.what == "joined" and step.device not in self.devices:

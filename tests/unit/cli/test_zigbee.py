@@ -10,6 +10,7 @@ from agent.cli import exits, local_client, root
 from agent.cli.zigbee import network, pairing
 from agent.cli.zigbee.hub import LocalHub
 from agent.cli.zigbee.looking import status_text, table
+from agent.cli.zigbee.pairing import _by_label
 from agent.cli.zigbee.watching import FIRST_READING_S_MAX, INTERVIEW_S_MAX, WORDS, End, Watch, line
 from agent.local.zigbee import (
     MemberReport,
@@ -340,6 +341,17 @@ def test_a_guest_that_measures_nothing_is_listed_and_ends_the_pairing_in_words()
     following.look(now, 0.0)
     assert (following.device, following.end(now, 0.0)) == ("", None)
     assert following.end(msgspec.structs.replace(now, radio=RadioStatus("up")), 1.0) is End.GUEST
+
+
+def test_it_is_said_whose_label_let_nobody_in() -> None:
+    following = watch()
+    opened = report(("window_open", ONE), left_s=5)
+    following.look(opened, 0.0)
+    closed = msgspec.structs.replace(opened, radio=RadioStatus("up"))
+    assert following.end(closed, 1.0) is End.NOBODY
+    assert following.expected == ONE
+    assert f"with the label of {ONE}" in _by_label(following)
+    assert _by_label(watch()) == ""
 
 
 def test_what_is_not_taken_of_a_sensor_stands_below_the_list() -> None:

@@ -44,14 +44,96 @@ def test_the_crc_of_the_specification() -> None:
     ],
 )  # fmt: skip
 def test_the_forms_of_the_makers(text: str, address: str, code: str) -> None:
-    assert parse(text) == Label(address, bytes.fromhex(code))
-    assert parse(text.lower()) == Label(address, bytes.fromhex(code))
+    for spelt in (text, text.lower()):
+        assert parse(spelt) == Label(address, bytes.fromhex(code))
 
 
 def test_an_older_bosch_label_holds_the_link_key() -> None:
     text = "RB01SG0D836591B3CC0010000000000000000000000D6F0017E0870CDLK999F98A7DFBCA6DD3955823AD9089631"
     key = bytes.fromhex("999F98A7DFBCA6DD3955823AD9089631")
     assert parse(text) == Label("0x000d6f0017e0870c", key, is_link_key=True)
+
+
+EUI = "D0CF5EFFFE112233"
+BACKWARDS = "332211FEFF5ECFD0"
+IC = "404142434445464748494A4B4C4D4E4FBD66"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"MAC: {EUI}  CODE: {IC}",
+        f"EUI64: {EUI} Install Code: {IC}",
+        f"IEEE: {EUI}\nIC: {IC}",
+        f"MAC:{EUI} IC:{IC}",
+        f"{EUI}\n{IC}",
+        f"{EUI}\r\n{IC}\r\n",
+        f"{IC}\n{EUI}",
+        f"CODE: {IC}\nMAC: {EUI}",
+        f"EUI-64: {EUI}\nInstallation Code {IC}",
+        f"IEEE Address = {EUI}; Install-Code = {IC}",
+        f"MAC ADDRESS\n{EUI}\nINSTALL CODE\n{IC}",
+        "MAC D0:CF:5E:FF:FE:11:22:33 CODE 4041 4243 4445 4647 4849 4A4B 4C4D 4E4F BD66",
+        f"EUI64: D0CF 5EFF FE11 2233\nIC: {IC}",
+        f"Made by Namron. Model 4512770. MAC: {EUI} CODE: {IC} Made in China, FCC ID: 2AX-1, IC: 12208A-04",
+        f"FCC IC: 12208A\nMAC: {EUI}\n{IC}",
+        f"{EUI} CODE: {IC}",
+        f"MAC: {EUI}\n{IC}",
+        f"mac {EUI.lower()} code {IC.lower()}",
+        # A MAC of 6 bytes: the EUI-64 has FFFE in its middle.
+        f"MAC: D0:CF:5E:11:22:33 CODE: {IC}",
+        # Printed lowest byte first.
+        f"{BACKWARDS}|{IC}",
+        f"MAC: {BACKWARDS} CODE: {IC}",
+        f"Z:{BACKWARDS}$I:{IC}",
+        f"33:22:11:FE:FF:5E:CF:D0 {IC}",
+    ],
+)
+def test_what_is_printed_is_read_with_the_words_around_it(text: str) -> None:
+    label = parse(text)
+    assert (label.ieee_address, label.code.hex().upper()) == (f"0x{EUI.lower()}", IC)
+    assert label.or_address == ""
+
+
+@pytest.mark.parametrize("text", [f"MAC: {EUI}", f"EUI64 {EUI}", f"IEEE: {BACKWARDS}", f"ADDRESS {EUI} Model 12", EUI])
+def test_an_address_alone_may_have_words_around_it(text: str) -> None:
+    assert parse(text) == Label(f"0x{EUI.lower()}")
+
+
+@pytest.mark.parametrize(
+    ("printed", "address", "or_address"),
+    [
+        ("C4B3A201008D1500", "0x00158d0001a2b3c4", ""),
+        ("00158D0001A2B3C4", "0x00158d0001a2b3c4", ""),
+        # FFFE in the middle counts, wherever else FEFF stands.
+        ("FEFF00FFFE00FEFF", "0xfeff00fffe00feff", ""),
+        ("1122334455667788", "0x1122334455667788", "0x8877665544332211"),
+        # Both ends are known makers' beginnings.
+        ("00158D00008D1500", "0x00158d00008d1500", "0x00158d00008d1500"),
+    ],
+)
+def test_an_address_printed_backwards_is_turned_around(printed: str, address: str, or_address: str) -> None:
+    label = parse(f"{printed} {IC}")
+    assert (label.ieee_address, label.or_address) == (address, or_address)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"MAC: {EUI[:14]} CODE: {IC}", "has 14 hex digits; 16 are needed: 2 are missing"),
+        (f"MAC: {EUI}AA CODE: {IC}", "has 18 hex digits; 16 are needed: 2 are too many"),
+        (f"{EUI[:14]} {IC}", "has 14 hex digits"),
+        (f"MAC: {EUI} CODE: {IC[:-2]}", f"of 0x{EUI.lower()} has 34 hex digits"),
+        (f"MAC: {EUI} CODE: {IC[:-1]}0", f"of 0x{EUI.lower()} does not fit its check digits"),
+        (f"CODE: {IC}", "the address is missing"),
+        ("MAC: CODE:", "no form that is known"),
+        ("MAC CODE IC EUI", "no form that is known"),
+    ],
+)
+def test_a_printed_label_with_a_slip_is_told_where_it_is(text: str, told: str) -> None:
+    with pytest.raises(LabelInvalid, match=told) as caught:
+        parse(text)
+    assert IC[:-2] not in str(caught.value)
 
 
 @pytest.mark.parametrize("joint", [" ", "\n", ", ", ";", "$K:"])
@@ -87,7 +169,10 @@ def test_what_cannot_be_used_is_refused_with_advice(text: str, told: str) -> Non
 
 @given(addresses, codes)
 def test_every_form_gives_back_what_was_put_in(address: str, code: str) -> None:
-    label = Label(f"0x{address}", bytes.fromhex(code))
+    label = parse(address)
+    # The order is found, or both are possible.
+    assert label.ieee_address[2:] in {address, bytes.fromhex(address)[::-1].hex()}
+    label = Label(label.ieee_address, bytes.fromhex(code), or_address=label.or_address)
     upper_address, upper_code = address.upper(), code.upper()
     for text in (
         f"Z:{upper_address}$I:{upper_code}",
@@ -100,7 +185,7 @@ def test_every_form_gives_back_what_was_put_in(address: str, code: str) -> None:
     ):
         assert parse(text) == label, text
     assert parse_code(code) == label.code
-    assert normal_address(address) == label.ieee_address
+    assert normal_address(address) == f"0x{address}"
 
 
 @given(codes, st.data())
@@ -111,6 +196,42 @@ def test_one_wrong_digit_is_always_found(code: str, data: st.DataObject) -> None
     with pytest.raises(LabelInvalid, match="a digit is wrong") as caught:
         parse_code(code[:place] + digit + code[place + 1 :])
     assert code[:place] not in str(caught.value) or place < 4
+
+
+PIECES = st.sampled_from(
+    [
+        "MAC",
+        "EUI64:",
+        "IEEE ",
+        "IC:",
+        "CODE",
+        "INSTALL CODE:",
+        "=",
+        "\n",
+        " ",
+        ";",
+        "|",
+        "-",
+        ":",
+        "0x",
+        "Z:",
+        "$I:",
+        "DLK",
+    ]
+)
+
+
+@given(st.lists(st.one_of(PIECES, addresses, codes, st.text("0123456789ABCDEFabcdef", max_size=40)), max_size=12))
+def test_no_label_made_of_pieces_does_anything_else(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    try:
+        label = parse(text)
+    except LabelInvalid as error:
+        secrets = [piece for piece in pieces if len(piece) >= 16]
+        assert not any(secret in str(error) for secret in secrets if secret not in str(error).partition(" of 0x")[2])  # noqa: PT017
+    else:
+        assert len(label.code) in {0, 16, *CODE_BYTES}
+        assert label.or_address in {"", "0x" + bytes.fromhex(label.ieee_address[2:])[::-1].hex()}
 
 
 @given(st.text(max_size=600))

@@ -130,6 +130,16 @@ async def test_a_label_restricts_the_window_to_its_sensor(bench: Bench, room: Ro
     assert CODE.lower() not in (bench.directory / FILE_NAME).read_text()
 
 
+async def test_an_address_whose_order_nobody_knows_is_expected_both_ways(bench: Bench, room: Room) -> None:
+    printed, turned = "0x1122334455667788", "0x8877665544332211"
+    await room.open_window(WindowRequest(label=f"{printed[2:]} {CODE} {KEY}", name="attic"))
+    assert bench.radio.opened == [(254, "", InstallCode(printed, bytes.fromhex(CODE), or_address=turned))]
+    assert room.steps[-1].device == printed
+    bench.radio.join(RelayedSensor(turned, "maker model", (SensorKind.TEMPERATURE,), turned))
+    await bench.until(lambda: turned in room.content.sensors and room.content.sensors[turned].sensor_id)
+    assert room.content.sensors[turned].name == "attic"
+
+
 async def test_many_sensors_in_one_window(bench: Bench, room: Room) -> None:
     await room.open_window(WindowRequest(is_many=True))
     for number in range(1, 6):
