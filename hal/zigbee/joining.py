@@ -6,7 +6,7 @@ was seen joining is interviewed again after a restart, who was interviewed is se
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -206,13 +206,13 @@ class Joining:
 
     def _save_soon(self) -> None:
         if self._group is not None and self._registry.is_changed:
-            self._group.create_task(self.save())
+            self._spawn(self.save(), "saving sensors")
 
     def _send_away(self, device: Any, ieee: str) -> None:  # noqa: ANN401
         """Tell a removed device again that it is to leave; it did not hear it the first time."""
         if self._group is not None and self._is_time(ieee):
             self._outlet.step(f"{ieee} was removed, but is still there; it is told to leave again")
-            self._group.create_task(self._app.remove(device.ieee))
+            self._spawn(self._app.remove(device.ieee), f"send {ieee} away")
 
     def _is_time(self, ieee: str) -> bool:
         now_ms = self._monotonic_ms()
@@ -225,7 +225,7 @@ class Joining:
     def _set_up_soon(self, device: Any, ieee: str) -> None:  # noqa: ANN401
         if self._group is not None and self._is_time(ieee):
             self._under_way.add(ieee)
-            self._group.create_task(self._set_up(device, ieee), name=f"set up {ieee}")
+            self._spawn(self._set_up(device, ieee), f"set up {ieee}")
 
     async def _set_up(self, device: Any, ieee: str) -> None:  # noqa: ANN401
         try:
@@ -245,6 +245,16 @@ class Joining:
         self._configured(device, ieee, outcome)
         await self.save()
         self._tell(ieee, JoinStep.CONFIGURED)
+
+    def _spawn(self, work: Coroutine[Any, Any, object], name: str) -> None:
+        """Do something beside all else; nothing is begun once the radio ends."""
+        try:
+            if self._group is not None:
+                self._group.create_task(work, name=name)
+                return
+        except RuntimeError:
+            _log.debug("not begun, the radio ends: %s", name)
+        work.close()
 
     def _tell(self, ieee: str, step: JoinStep, detail: str = "") -> None:
         known = self._registry.get(ieee)
@@ -301,7 +311,7 @@ class Joining:
         if device is None or self._group is None or ieee in self._under_way or not self._registry.is_look_due(ieee):
             return
         self._under_way.add(ieee)
-        self._group.create_task(self._restore_rules(device, ieee), name=f"rules of {ieee}")
+        self._spawn(self._restore_rules(device, ieee), f"rules of {ieee}")
 
     async def _restore_rules(self, device: Any, ieee: str) -> None:  # noqa: ANN401
         kinds = self._registry.overdue(ieee)
