@@ -42,6 +42,7 @@ from agent.ota.room import Updates
 from agent.ota.surroundings import Surroundings
 from agent.pairing.room import Pairing
 from agent.settings.sync import SettingsSync
+from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Intake
 from agent.telemetry.outbox_sqlite import OutboxLimits
 from agent.telemetry.relaying import Relay
@@ -131,6 +132,11 @@ class Hub:
             is_known=self.pairing.is_known,
             on_committed=self._committed,
             on_durable=network.confirm if network else lambda: None,
+            now_ms=clock.monotonic_ms,
+            on_refused=self._refused,
+        )
+        self.failover = FailoverOutbox(
+            self.intake, clock=clock, is_known=self.pairing.is_known, on_unpromised=world.on_unpromised
         )
         self.telemetry = self._telemetry()
         self.sampler = self._sampler()
@@ -152,6 +158,7 @@ class Hub:
             ),
             intake=self.intake,
             uplink=self.uplink,
+            failover=self.failover,
             registered=lambda: self.pairing.devices,
             clock=world.clock,
             disk=world.disk,
@@ -374,7 +381,7 @@ class Hub:
             clock=self.world.clock,
             timekeeper=self.world.timekeeper,
             client=self.client,
-            outbox=self.telemetry.outbox,
+            outbox=self.failover,
             outbox_problem=self.telemetry.problem,
             intake=self.intake,
             uplink=self.uplink,
@@ -469,6 +476,9 @@ class Hub:
     def _committed(self, readings: Sequence[Reading]) -> None:
         self.telemetry.committed()
         self.world.on_committed(readings)
+
+    def _refused(self) -> None:
+        self.telemetry.refused()
 
     async def _tell_host(self) -> None:
         period_s = min(ALIVE_S, (self.world.host.watchdog_s or 2 * ALIVE_S) / 2)

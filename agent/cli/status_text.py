@@ -107,7 +107,7 @@ def _starts(status: Status) -> Iterator[Problem]:
 
 def _storage(outbox: OutboxReport) -> Iterator[Problem]:
     if outbox.problem:
-        yield Problem(f"outbox: {outbox.problem}", "until then readings are kept in memory only")
+        yield Problem(f"outbox: {outbox.problem}", "after a minute, readings go to the cloud from memory until then")
     if outbox.dropped or outbox.thinned:
         gone = f"{outbox.dropped:,} dropped, {outbox.thinned:,} thinned"
         yield Problem(f"outbox: it was full: {gone}", "raise storage.outbox_bytes_max, or free space on the disk")

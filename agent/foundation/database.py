@@ -4,13 +4,14 @@ With synchronous=FULL a commit that returned survives a power cut; NORMAL does n
 replay of the block device: 263 of 300 crash states lost acknowledged rows). Rooms own their schemas and statements.
 """
 
+import errno
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent.errors import Corrupt, StorageFull
+from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.worker import Worker
@@ -48,7 +49,8 @@ class Database:
         """Return ``function(connection)``, run on the worker.
 
         Raises:
-            StorageFull: The disk has no room; nothing was changed.
+            StorageFull: The disk has no room or refuses; nothing was changed.
+            ReadFailed: The disk does not give a part of the file now.
             Corrupt: The file cannot be read any more.
         """
         return await self._worker.run(lambda: self._guarded(function))
@@ -153,6 +155,9 @@ async def open_store(
     database, quarantined = await worker.run(opened)
     try:
         return await load(database), quarantined
+    except StorageFull:
+        await database.close()
+        raise
     except Corrupt:
         await database.close()
         if is_broken:
@@ -220,17 +225,26 @@ def _touch_every_table(connection: sqlite3.Connection) -> None:
         connection.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchone()  # noqa: S608
 
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
 def _refused(error: OSError, path: Path) -> StorageFull:
-    return StorageFull(f"the disk refused a write to {path} ({error.strerror}); free some space")
+    advice = "free some space" if error.errno in _NO_ROOM else "check the disk with fsck"
+    return StorageFull(f"the disk refused a write to {path} ({error.strerror}); {advice}")
 
 
 def _translated(error: sqlite3.Error, path: Path) -> StorageFull | Corrupt:
     extended = getattr(error, "sqlite_errorcode", 0)
     code = extended & 0xFF
-    if extended in {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}:
-        return Corrupt(f"{path} has a part that the disk cannot read ({error}); check the card")
-    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
-        return StorageFull(f"{path} cannot be written ({error}); free some space or check the disk")
+    if extended == sqlite3.SQLITE_IOERR_SHORT_READ:
+        return Corrupt(f"{path} ends too early ({error}); check the card")
+    if extended == sqlite3.SQLITE_IOERR_READ:
+        # The medium's error, not the content's: it may pass.
+        return ReadFailed(f"{path} has a part that the disk does not give ({error}); check the card")
+    if code == sqlite3.SQLITE_FULL:
+        return StorageFull(f"{path} cannot be written ({error}); free some space")
+    if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+        return StorageFull(f"{path} cannot be written ({error}); check the disk with fsck")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StorageFull(f"{path} is in use by another process; stop it (is a second agent running?)")
     return Corrupt(f"{path} cannot be read ({error})")

@@ -26,12 +26,10 @@ from agent.local.status import (
 from agent.local.zigbee import link_problem
 from agent.pairing.room import Pairing
 from agent.settings.sync import SettingsSync
+from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Intake
-from agent.telemetry.outbox import Outbox, OutboxStats
 from agent.telemetry.uplink import Uplink
 from hal.interface import UNITS, Board, HasUnread
-
-_NOTHING = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
 
 
 def build_status(
@@ -40,7 +38,7 @@ def build_status(
     clock: Clock,
     timekeeper: Timekeeper | None,
     client: CloudClient,
-    outbox: Outbox | None,
+    outbox: FailoverOutbox,
     outbox_problem: str,
     intake: Intake,
     uplink: Uplink,
@@ -137,15 +135,15 @@ def _link(client: CloudClient, now_ms: int) -> LinkReport:
     )
 
 
-def _outbox(outbox: Outbox | None, clock: Clock, intake: Intake, uplink: Uplink, problem: str) -> OutboxReport:
-    stats = outbox.stats() if outbox else _NOTHING
+def _outbox(outbox: FailoverOutbox, clock: Clock, intake: Intake, uplink: Uplink, problem: str) -> OutboxReport:
+    stats, from_memory = outbox.stats(), outbox.taken + outbox.ready
     utc_ms, now_ms = clock.utc_ms(), clock.monotonic_ms()
     age_s = None
     if utc_ms is not None and stats.oldest_utc_ms is not None:
         age_s = max(0, (utc_ms - stats.oldest_utc_ms) // 1000)
     return OutboxReport(
         pending=stats.pending,
-        in_memory=intake.waiting,
+        in_memory=intake.waiting + outbox.taken,
         fresh=stats.fresh,
         held=stats.held,
         unanchored=stats.unanchored,
@@ -160,9 +158,10 @@ def _outbox(outbox: Outbox | None, clock: Clock, intake: Intake, uplink: Uplink,
         dead_letters=stats.dead_letters,
         problem=problem,
         last_refusal=uplink.counts.refusal,
-        sendable=stats.sendable,
-        stalled_s=uplink.stalled_ms(now_ms) // 1000 if stats.sendable else 0,
+        sendable=stats.sendable + from_memory,
+        stalled_s=uplink.stalled_ms(now_ms) // 1000 if stats.sendable + from_memory else 0,
         accepted_age_s=_age_s(uplink.counts.accepted_ms, now_ms),
+        unpromised=outbox.unpromised,
         in_memory_age_s=_age_s(intake.waiting_since_ms, now_ms),
     )
 

@@ -81,6 +81,7 @@ class OutboxReport(msgspec.Struct, frozen=True):
         stalled_s: How long readings have been due while none was accepted; 0 where none is due.
         accepted_age_s: Since the last reading was accepted; `None` while none was.
         in_memory_age_s: How long the oldest reading that is not on the disk has been waiting for it.
+        unpromised: Readings that were accepted from memory, because the disk took none.
     """
 
     pending: int
@@ -103,6 +104,7 @@ class OutboxReport(msgspec.Struct, frozen=True):
     stalled_s: int = 0
     accepted_age_s: int | None = None
     in_memory_age_s: int | None = None
+    unpromised: int = 0
 
 
 class SensorReport(msgspec.Struct, frozen=True):

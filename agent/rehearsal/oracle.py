@@ -46,6 +46,7 @@ class Counts(msgspec.Struct):
     lost: int = 0
     judged_bad: int = 0
     uncommitted: int = 0
+    unpromised: int = 0
     looked: int = 0
     left_out: int = 0
     erased: int = 0
@@ -73,6 +74,7 @@ class Oracle:
         self._root_of = root_of
         self._outstanding: dict[_Series, dict[int, float]] = {}
         self._erased: dict[_Series, dict[int, float]] = {}
+        self._unpromised: dict[_Series, dict[int, float]] = {}
         self._handed: dict[_Series, dict[int, float]] = {}
         self._arrivals: dict[Endpoint, deque[float]] = {endpoint: deque() for endpoint in Endpoint}
         self._fixed: Counter[tuple[Endpoint, int]] = Counter()
@@ -101,22 +103,35 @@ class Oracle:
             at_s: Now.
         """
         for reading in readings:
-            series = (reading.device, reading.kind)
-            utc_ms = reading.at_ms + zero_utc_ms
-            handed = self._handed.get(series, {})
-            # Two reports of one millisecond are told apart by moving the second (see `Intake`).
-            given = handed.pop(utc_ms, None) if utc_ms in handed else handed.pop(utc_ms - 1, None)
-            if given != reading.value:
-                self.counts.invented += 1
-                self.violate(
-                    at_s, "nothing invented", f"{series} at {utc_ms}: committed {reading.value}, given {given}"
-                )
-            if self._root_of:
-                series = (self._root(reading.device), reading.kind)
+            series, utc_ms = self._accounted(reading, zero_utc_ms, at_s)
             left = self._outstanding.setdefault(series, {})
             self.outstanding += utc_ms not in left
             left[utc_ms] = reading.value
             self.counts.taken += 1
+
+    def unpromised(self, readings: Iterable[Reading], zero_utc_ms: int, at_s: float) -> None:
+        """Readings are about to be sent from memory, as the disk takes none: they may arrive, and may be lost."""
+        for reading in readings:
+            series, utc_ms = self._accounted(reading, zero_utc_ms, at_s)
+            self._unpromised.setdefault(series, {})[utc_ms] = reading.value
+            self.counts.unpromised += 1
+
+    def _accounted(self, reading: Reading, zero_utc_ms: int, at_s: float) -> tuple[_Series, int]:
+        """Find a reading among what was handed out; return whose it is and its instant."""
+        series = (reading.device, reading.kind)
+        utc_ms = reading.at_ms + zero_utc_ms
+        handed = self._handed.get(series, {})
+        # Two reports of one millisecond are told apart by moving the second (see `Intake`).
+        given = handed.pop(utc_ms, None) if utc_ms in handed else handed.pop(utc_ms - 1, None)
+        series = (self._root(reading.device), reading.kind)
+        if given is None:
+            # Taken from memory, not sent, and given to the disk after all.
+            given = self._unpromised.get(series, {}).pop(utc_ms, None)
+            self.counts.unpromised -= given is not None
+        if given != reading.value:
+            self.counts.invented += 1
+            self.violate(at_s, "nothing invented", f"{series} at {utc_ms}: committed {reading.value}, given {given}")
+        return series, utc_ms
 
     def _root(self, device: str) -> str:
         return self._root_of.get(device, device)
@@ -131,6 +146,9 @@ class Oracle:
                 # Sent before the hub was erased, and arrived after.
                 known = self._erased.get(series, {}).pop(reading.at_ms, None)
                 self.counts.erased -= known is not None
+            if known is None and (known := self._unpromised.get(series, {}).pop(reading.at_ms, None)) is not None:
+                self.counts.unpromised -= 1
+                self.counts.taken += 1
             if reading.verdict is Verdict.STORED:
                 self.counts.accepted += 1
                 if known is None:
@@ -200,6 +218,7 @@ class Oracle:
         """Close the account between the sensors and the outbox."""
         counts = self.counts
         accounted = counts.taken + counts.judged_bad + counts.uncommitted + counts.left_out + counts.looked
+        accounted += counts.unpromised
         if counts.handed_out != accounted:
             self.violate(
                 at_s,

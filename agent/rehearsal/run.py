@@ -178,6 +178,9 @@ class Rehearsal:
         self.oracle.committed(readings, self.machine.utc_of(0), self._loop.time())
         self._check_kept()
 
+    def _on_unpromised(self, readings: Sequence[Reading]) -> None:
+        self.oracle.unpromised(readings, self.machine.utc_of(0), self._loop.time())
+
     def _on_erased(self) -> None:
         self.oracle.erased()
         self._operator.hub_was_erased()
@@ -400,6 +403,7 @@ class Rehearsal:
             is_metered=lambda: False,
             serve=False,
             on_committed=self._on_committed,
+            on_unpromised=self._on_unpromised,
             begin_anew=self._begin_anew,
             running=self.rollout.running(),
             installer=self.rollout.images,

@@ -41,6 +41,10 @@ class Anchors:
         """Tell whether a boot is anchored."""
         return boot in self._segments
 
+    def first(self, boot: int) -> Anchor | None:
+        """Return the first segment of a boot; `None` where it has none."""
+        return self._segments[boot][0] if boot in self._segments else None
+
     def utc_ms(self, boot: int, at_ms: int) -> int:
         """Return the UTC of a boot time, in milliseconds since 1970.
 

@@ -5,7 +5,7 @@ reading stands alone; and no reading is given up before the cloud has shown, by 
 the reading and not the cloud that is at fault.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -149,6 +149,11 @@ class Resends:
     def park(self, items: Sequence[Item], now_ms: int) -> None:
         """Put readings aside whose device the cloud has no name for at present: they must not go out as the hub's."""
         self._parts.append(Part(items, now_ms + PARK_MS, is_parked=True))
+
+    def forget(self, is_forgotten: Callable[[Item], bool]) -> None:
+        """Leave some readings out: they are claimed again."""
+        kept = [(part, [item for item in part.items if not is_forgotten(item)]) for part in self._parts]
+        self._parts = [msgspec.structs.replace(part, items=items) for part, items in kept if items]
 
     def accepted(self, count: int) -> None:
         """The cloud took readings: it works."""

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from agent.errors import StorageFull
+from agent.foundation.problem_log import ProblemLog
 from agent.model import Quality, Reading, SensorKind
-from agent.telemetry.outbox import GapCause, Loss, Outbox
+from agent.telemetry.outbox import GapCause, Loss, ReadingSink
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,12 @@ class SourceState(msgspec.Struct):
 
 
 class Intake:
-    """The way of every reading into the agent."""
+    """The way of every reading into the agent.
+
+    Attributes:
+        sources: What is known of each sensor, by device, source and kind.
+        refused_since_ms: Boot time since which the disk has refused every commit; `None` while it takes them.
+    """
 
     def __init__(
         self,
@@ -49,6 +55,8 @@ class Intake:
         is_known: Callable[[str], bool],
         on_committed: Callable[[Sequence[Reading]], None],
         on_durable: Callable[[], None],
+        now_ms: Callable[[], int],
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         """Start empty.
 
@@ -58,6 +66,8 @@ class Intake:
             is_known: Tells whether a device has its identity with the cloud.
             on_committed: Told of each durable commit: there is something to send.
             on_durable: Told when all that was offered is on the disk.
+            now_ms: Returns boot time.
+            on_refused: Told of each commit that the disk refused.
         """
         self._commit_interval_s = commit_interval_s
         self._readings_max = readings_max
@@ -69,7 +79,16 @@ class Intake:
         self._arrived = asyncio.Event()
         self._last_at_ms: dict[tuple[str, SensorKind], tuple[int, int]] = {}
         self.sources: dict[tuple[str, str, SensorKind], SourceState] = {}
-        self.storage_problem = ""
+        self._now_ms = now_ms
+        self._on_refused = on_refused
+        self._refused = 0
+        self._problem = ProblemLog(_log, "readings stay in memory")
+        self.refused_since_ms: int | None = None
+
+    @property
+    def storage_problem(self) -> str:
+        """Why readings stay in memory; empty while the disk takes them."""
+        return self._problem.text
 
     @property
     def waiting(self) -> int:
@@ -123,6 +142,7 @@ class Intake:
         self._last_at_ms[key] = (reported_ms, at_ms)
         if len(self._buffer) >= self._readings_max:
             self._give_up(self._buffer.pop(0))
+            self._refused = max(0, self._refused - 1)
         self._buffer.append(reading)
         self._arrived.set()
 
@@ -135,7 +155,7 @@ class Intake:
             else Loss(*key, min(known.from_ms, reading.at_ms), max(known.to_ms, reading.at_ms), known.lost + 1)
         )
 
-    async def run(self, outbox: Outbox) -> None:
+    async def run(self, outbox: ReadingSink) -> None:
         """Commit what arrives, until cancelled.
 
         Raises:
@@ -146,13 +166,10 @@ class Intake:
             await asyncio.sleep(self._commit_interval_s)
             try:
                 await self.flush(outbox)
-            except StorageFull as error:
-                if not self.storage_problem:
-                    _log.error("readings stay in memory: %s", error)
-                self.storage_problem = str(error)
+            except StorageFull:
                 await asyncio.sleep(RETRY_S)
 
-    async def flush(self, outbox: Outbox) -> None:
+    async def flush(self, outbox: ReadingSink) -> None:
         """Commit what is in memory now.
 
         Raises:
@@ -162,19 +179,48 @@ class Intake:
         readings = self._buffer
         self._buffer = []
         self._arrived.clear()
+        if not readings and not self._overflow and self._problem.text:
+            # All have gone another way, so nothing was tried: the disk is not known to take any again.
+            return
         try:
             if self._overflow:
                 await outbox.record_gap(list(self._overflow.values()), GapCause.NO_ROOM)
                 self._overflow = {}
             await outbox.append(readings, is_known=self._is_known)
-        except BaseException:
-            self._buffer = readings + self._buffer
-            while len(self._buffer) > self._readings_max:
-                self._give_up(self._buffer.pop(0))
-            if self._buffer:
-                self._arrived.set()
+        except StorageFull as error:
+            self.put_back(readings)
+            self._refuse(len(readings), str(error))
             raise
-        self.storage_problem = ""
+        except BaseException:
+            self.put_back(readings)
+            raise
+        self._problem.clear()
+        self._refused, self.refused_since_ms = 0, None
         self._on_committed(readings)
         if not self._buffer:
             self._on_durable()
+
+    def _refuse(self, readings: int, problem: str) -> None:
+        self._problem.report(problem)
+        self._refused = min(readings, len(self._buffer))
+        if self.refused_since_ms is None:
+            self.refused_since_ms = self._now_ms()
+        self._on_refused()
+
+    def put_back(self, readings: Sequence[Reading]) -> None:
+        """Take readings into memory again, before all others."""
+        self._buffer = [*readings, *self._buffer]
+        while len(self._buffer) > self._readings_max:
+            self._give_up(self._buffer.pop(0))
+        if self._buffer:
+            self._arrived.set()
+
+    def refused(self, is_sendable: Callable[[str], bool]) -> list[Reading]:
+        """Return the readings that the disk has refused and that could be sent, by their device, oldest first."""
+        return [reading for reading in self._buffer[: self._refused] if is_sendable(reading.device)]
+
+    def take(self, readings: Sequence[Reading]) -> None:
+        """Give readings, of those that `refused` returned, out of hand."""
+        taken = set(map(id, readings))
+        self._buffer = [reading for reading in self._buffer if id(reading) not in taken]
+        self._refused -= len(taken)

@@ -122,12 +122,24 @@ class OutboxStats(msgspec.Struct, frozen=True):
         return self.pending - self.held - self.unanchored
 
 
-class Outbox(Protocol):
-    """Durable store of readings. All methods may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it)."""
+EMPTY = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
+"""Of an outbox that holds nothing, or is not there."""
+
+
+class ReadingSink(Protocol):
+    """Where readings are put. All methods may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it)."""
 
     async def append(self, readings: Sequence[Reading], *, is_known: Callable[[str], bool]) -> None:
         """Store readings of this boot; durable on return. Those of devices that are not known are held."""
         ...
+
+    async def record_gap(self, losses: Sequence[Loss], cause: GapCause) -> None:
+        """Record readings that never made it to the disk."""
+        ...
+
+
+class ReadingQueue(Protocol):
+    """Where readings are taken from to be sent. Errors as of `ReadingSink`."""
 
     async def claim(self, lane: Lane, readings_max: int) -> list[Item]:
         """Return the oldest unclaimed readings of a lane, each once, until `settle` or a restart.
@@ -144,6 +156,18 @@ class Outbox(Protocol):
         """Move a claimed reading to the dead letters; durable on return."""
         ...
 
+    async def close_fresh_lane(self) -> None:
+        """Make all that is not claimed backlog: called when the link comes back after an outage."""
+        ...
+
+    def stats(self) -> OutboxStats:
+        """Return the present numbers, without touching the disk."""
+        ...
+
+
+class Outbox(ReadingSink, ReadingQueue, Protocol):
+    """Durable store of readings. All methods may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it)."""
+
     async def anchor(self, *, now_ms: int, utc_ms: int) -> Anchor | None:
         """Say that boot time ``now_ms`` is ``utc_ms``; return the new segment where this began one."""
         ...
@@ -154,14 +178,6 @@ class Outbox(Protocol):
 
     async def abandon(self, device: str) -> None:
         """Give up the held readings of a device that was removed before it had a name, on record as dropped."""
-        ...
-
-    async def record_gap(self, losses: Sequence[Loss], cause: GapCause) -> None:
-        """Record readings that never made it to the disk."""
-        ...
-
-    async def close_fresh_lane(self) -> None:
-        """Make all that is not claimed backlog: called when the link comes back after an outage."""
         ...
 
     async def tidy(self) -> None:
@@ -176,8 +192,8 @@ class Outbox(Protocol):
         """Return what the cloud refused for good, oldest first."""
         ...
 
-    def stats(self) -> OutboxStats:
-        """Return the present numbers, without touching the disk."""
+    def utc_ms(self, at_ms: int) -> int | None:
+        """Return the timestamp of a reading of this boot; `None` while the boot is not anchored."""
         ...
 
     async def close(self) -> None:

@@ -29,9 +29,10 @@ class Registry:
     def reload(self, connection: sqlite3.Connection) -> None:
         """Read everything from the file again."""
         self._boots: dict[str, int] = dict(connection.execute("SELECT boot_id, id FROM boots").fetchall())
-        self.anchors = Anchors()
+        anchors = Anchors()
         for boot, from_ms, utc_at_zero_ms in connection.execute("SELECT boot, from_ms, utc_at_zero_ms FROM anchors"):
-            self.anchors.add(boot, Anchor(from_ms, utc_at_zero_ms))
+            anchors.add(boot, Anchor(from_ms, utc_at_zero_ms))
+        self.anchors = anchors
         self._devices: dict[str, int] = dict(connection.execute("SELECT name, id FROM devices").fetchall())
         self._series: dict[tuple[str, SensorKind], int] = {}
         self.names: dict[int, tuple[str, SensorKind]] = {}

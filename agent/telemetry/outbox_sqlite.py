@@ -157,6 +157,12 @@ class SqliteOutbox:
             dead_letters=self._dead_letters,
         )
 
+    def utc_ms(self, at_ms: int) -> int | None:
+        """Return the timestamp of a reading of this boot."""
+        boot = self._registry.present_boot
+        anchors = self._registry.anchors
+        return anchors.utc_ms(boot, at_ms) if boot is not None and anchors.has(boot) else None
+
     @property
     def database(self) -> Database:
         """The file, for those who examine the hub from outside."""

@@ -17,8 +17,8 @@ from agent.cloud.wire import READINGS_MAX
 from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation.clock import Clock
 from agent.model import HUB
-from agent.telemetry.batching import Part, Resends, View, next_turn
-from agent.telemetry.outbox import Lane, Outbox
+from agent.telemetry.batching import RETRY_ALONE_MS, Part, Resends, View, next_turn
+from agent.telemetry.outbox import Lane, ReadingQueue
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Uplink:
         quota = QUOTAS[Endpoint.TELEMETRY]
         self._pace_ms = quota.window_s * 1000 // quota.limit
         self._resends = Resends()
-        self._outbox: Outbox | None = None
+        self._outbox: ReadingQueue | None = None
         self._changed = asyncio.Event()
         self._fresh_since_ms = 0
         self._has_backlog = True
@@ -99,7 +99,7 @@ class Uplink:
         """Return how long readings have been due while none was accepted."""
         return 0 if self._due_ms is None else max(0, now_ms - self._due_ms)
 
-    def committed(self, outbox: Outbox) -> None:
+    def committed(self, outbox: ReadingQueue) -> None:
         """Take note that readings were appended."""
         fresh = outbox.stats().fresh
         if fresh and self._due_ms is None:
@@ -117,19 +117,26 @@ class Uplink:
             self._due_ms = self._clock.monotonic_ms()
         self._changed.set()
 
+    def look_again(self) -> None:
+        """Take note that there may be something to send by now."""
+        if self._due_ms is None:
+            self._due_ms = self._clock.monotonic_ms()
+        self._changed.set()
+
+    def forget_stored(self) -> None:
+        """Take note that the outbox on the disk was closed: what was claimed from it is claimed anew from the next."""
+        self._resends.forget(lambda item: item.seq >= 0)
+
     def _recover(self) -> None:
         self._recovered = True
         self._changed.set()
 
-    async def run(self, outbox: Outbox) -> None:
+    async def run(self, outbox: ReadingQueue) -> None:
         """Send, until cancelled.
 
         Raises:
             Corrupt: The outbox cannot be used any more.
         """
-        if outbox is not self._outbox:
-            self._outbox = outbox
-            self._resends = Resends()
         if outbox.stats().pending > self._readings_max:
             self._recovered = True
         self._has_backlog = True
@@ -147,14 +154,14 @@ class Uplink:
             if part is not None:
                 await self._send(outbox, part)
 
-    async def _begin_catch_up(self, outbox: Outbox) -> None:
+    async def _begin_catch_up(self, outbox: ReadingQueue) -> None:
         self._recovered = False
         await outbox.close_fresh_lane()
         self._fresh_since_ms = 0
         self._has_backlog = True
         self._backlog_at_ms = self._clock.monotonic_ms() + int(self._rng.uniform(0, CATCH_UP_SPREAD_S) * 1000)
 
-    async def _claim(self, outbox: Outbox, now_ms: int) -> Part | None:
+    async def _claim(self, outbox: ReadingQueue, now_ms: int) -> Part | None:
         """Take the next batch from the outbox, or wait until there may be one and return `None`."""
         fresh = 0 if self._resends.is_full else outbox.stats().fresh
         turn = next_turn(
@@ -188,7 +195,7 @@ class Uplink:
         except TimeoutError:
             return
 
-    async def _send(self, outbox: Outbox, part: Part) -> None:
+    async def _send(self, outbox: ReadingQueue, part: Part) -> None:
         sensor_ids = {device: self._sensor_id(device) for device in {item.device for item in part.items} - {HUB}}
         if nameless := {device for device, sensor_id in sensor_ids.items() if sensor_id is None}:
             self._resends.park([item for item in part.items if item.device in nameless], self._clock.monotonic_ms())
@@ -215,18 +222,20 @@ class Uplink:
             self._progressed(outbox)
             self._on_accepted(sensor_ids)
 
-    async def _refused(self, outbox: Outbox, part: Part, error: Refused) -> None:
+    async def _refused(self, outbox: ReadingQueue, part: Part, error: Refused) -> None:
         self.counts.refusal = str(error)
         hopeless = self._resends.refused(part, error.status, self._clock.monotonic_ms())
         if hopeless is not None:
             try:
                 await outbox.bury(hopeless, str(error))
-            except StorageFull:
-                self._resends.put_back(msgspec.structs.replace(part, not_before_ms=0))
-                raise
+            except StorageFull as full:
+                not_before_ms = self._clock.monotonic_ms() + RETRY_ALONE_MS
+                self._resends.put_back(msgspec.structs.replace(part, not_before_ms=not_before_ms))
+                _log.info("a refused reading is not put on record yet: %s", full)
+                return
             _log.warning("a %s reading of %s was refused for good: %s", hopeless.kind, hopeless.device or "hub", error)
 
-    def _progressed(self, outbox: Outbox) -> None:
+    def _progressed(self, outbox: ReadingQueue) -> None:
         now_ms = self._clock.monotonic_ms()
         self.counts.accepted_ms = now_ms
         self._due_ms = now_ms + self._linger_ms if outbox.stats().sendable else None

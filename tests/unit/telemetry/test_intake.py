@@ -33,6 +33,7 @@ class Bench:
             is_known=lambda _: True,
             on_committed=self._commit,
             on_durable=self._confirm,
+            now_ms=lambda: 0,
         )
 
     def _commit(self, readings: Sequence[Reading]) -> None:

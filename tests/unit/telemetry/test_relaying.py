@@ -48,6 +48,7 @@ async def relayed(network: Network, removed: set[str]) -> tuple[Relay, Intake]:
         is_known=lambda _: True,
         on_committed=lambda _: None,
         on_durable=lambda: None,
+        now_ms=lambda: 0,
     )
     relay = Relay(network, intake=intake, kinds=lambda: None, is_relayed=lambda device: device not in removed)
     task = asyncio.get_running_loop().create_task(relay.run())

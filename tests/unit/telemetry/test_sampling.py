@@ -51,6 +51,7 @@ class Bench:
             is_known=lambda _: True,
             on_committed=lambda _: None,
             on_durable=lambda: None,
+            now_ms=self.monotonic_ms,
         )
         self.sensors: list[Sensor] = []
         self.sampler: Sampler

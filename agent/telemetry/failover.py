@@ -1,0 +1,192 @@
+"""What the uplink empties: the outbox on the disk, and a way past it for readings that the disk refuses.
+
+When the disk has refused readings for a minute, they go to the cloud from memory. Nothing was promised for them: a
+crash costs them. What was taken from memory goes to the disk at the end of the process only, so that nothing is
+delivered under two timestamps. Must never let a disk that fails end the uplink; only `Corrupt` passes through.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from agent.errors import Corrupt, ReadFailed, StorageFull
+from agent.foundation.clock import Clock
+from agent.foundation.problem_log import ProblemLog
+from agent.model import HUB, Reading
+from agent.telemetry.anchors import Anchor, Anchors
+from agent.telemetry.intake import Intake
+from agent.telemetry.outbox import EMPTY, GapCause, Item, Lane, Loss, Outbox, OutboxStats
+
+_log = logging.getLogger(__name__)
+
+MEMORY_AFTER_MS = 60_000
+"""How long the disk may refuse readings before they go out from memory: a busy card needs seconds."""
+
+READ_FAILURES_MAX = 5
+"""So many failures to read what is stored, with minutes in between, are no hiccup: the outbox is put aside."""
+
+_THIS_BOOT = 0
+
+
+class FailoverOutbox:
+    """Has the two sides of an `Outbox`, `ReadingSink` and `ReadingQueue`. Items from memory have a negative `seq`.
+
+    Attributes:
+        stored: The outbox on the disk; `None` while it cannot be opened.
+        problem: Why it cannot; empty where it can.
+        unpromised: Readings that the cloud has accepted from memory.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        *,
+        clock: Clock,
+        is_known: Callable[[str], bool],
+        on_unpromised: Callable[[Sequence[Reading]], None] = lambda _: None,
+    ) -> None:
+        """Prepare, with no outbox on the disk.
+
+        Args:
+            intake: Holds the readings that are not on the disk.
+            clock: For ages and timestamps.
+            is_known: Tells whether a device has its identity with the cloud.
+            on_unpromised: Told of readings that are about to be sent from memory.
+        """
+        self._intake = intake
+        self._clock = clock
+        self._is_known = is_known
+        self._on_unpromised = on_unpromised
+        self._anchors = Anchors()
+        self._taken: dict[int, Reading] = {}
+        self._last_seq = 0
+        self._reads = ProblemLog(_log, "stored readings wait")
+        self._read_failures = 0
+        self.stored: Outbox | None = None
+        self.problem = ""
+        self.unpromised = 0
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """What UTC this boot's milliseconds stood for when readings first went out from memory."""
+        return self._anchors.first(_THIS_BOOT)
+
+    @property
+    def taken(self) -> int:
+        """Readings that were taken from memory and are not accepted yet."""
+        return len(self._taken)
+
+    @property
+    def read_problem(self) -> str:
+        """Why what is stored cannot be read now; empty where it can."""
+        return self._reads.text
+
+    def stats(self) -> OutboxStats:
+        """Return the numbers of the disk's outbox; what may go out from memory counts as fresh."""
+        stats = self.stored.stats() if self.stored else EMPTY
+        stored = 0 if self._reads.text else stats.fresh
+        return msgspec.structs.replace(stats, fresh=stored + self.ready)
+
+    @property
+    def ready(self) -> int:
+        """Readings that may go out from memory now."""
+        return len(self._intake.refused(self._is_sendable)) if self._is_open else 0
+
+    @property
+    def _is_open(self) -> bool:
+        since_ms = self._intake.refused_since_ms
+        is_long = since_ms is not None and self._clock.monotonic_ms() - since_ms >= MEMORY_AFTER_MS
+        return is_long and self._clock.utc_ms() is not None
+
+    def _is_sendable(self, device: str) -> bool:
+        return device == HUB or self._is_known(device)
+
+    async def append(self, readings: Sequence[Reading], *, is_known: Callable[[str], bool]) -> None:
+        """Store readings on the disk."""
+        await self._needed().append(readings, is_known=is_known)
+
+    async def record_gap(self, losses: Sequence[Loss], cause: GapCause) -> None:
+        """Record readings that never made it to the disk."""
+        await self._needed().record_gap(losses, cause)
+
+    async def claim(self, lane: Lane, readings_max: int) -> list[Item]:
+        """Return the oldest unclaimed readings of a lane; what goes out from memory is fresh.
+
+        Raises:
+            Corrupt: What is stored cannot be used any more.
+        """
+        if lane is Lane.FRESH and self._is_open and (items := self._claim_memory(readings_max)):
+            return items
+        if self.stored is None:
+            return []
+        try:
+            items = await self.stored.claim(lane, readings_max)
+        except StorageFull as error:
+            self._reads.report(str(error))
+            self._read_failures += isinstance(error, ReadFailed)
+            if self._read_failures >= READ_FAILURES_MAX:
+                self._read_failures = 0
+                raise Corrupt(f"{error}; tried {READ_FAILURES_MAX} times") from error
+            return []
+        self._read_failures = 0
+        self._reads.clear()
+        return items
+
+    def _claim_memory(self, readings_max: int) -> list[Item]:
+        readings = self._intake.refused(self._is_sendable)[:readings_max]
+        self._intake.take(readings)
+        now_ms, utc_ms = self._clock.monotonic_ms(), self._clock.utc_ms()
+        if readings and utc_ms is not None:
+            self._on_unpromised(readings)
+            segment = self._anchors.next_segment(_THIS_BOOT, now_ms=now_ms, utc_ms=utc_ms)
+            if segment is not None:
+                self._anchors.add(_THIS_BOOT, segment)
+        return [self._item(reading) for reading in readings]
+
+    def _item(self, reading: Reading) -> Item:
+        self._last_seq -= 1
+        self._taken[self._last_seq] = reading
+        # As it would have been stamped from the disk, where that knows the time of this boot.
+        utc_ms = self.stored.utc_ms(reading.at_ms) if self.stored else None
+        if utc_ms is None:
+            utc_ms = self._anchors.utc_ms(_THIS_BOOT, reading.at_ms)
+        return Item(reading.device, reading.kind, utc_ms, reading.value, self._last_seq)
+
+    async def settle(self, items: Sequence[Item]) -> None:
+        """Mark readings as accepted."""
+        for item in items:
+            self.unpromised += self._taken.pop(item.seq, None) is not None
+        stored = [item for item in items if item.seq >= 0]
+        if stored and self.stored is not None:
+            try:
+                await self.stored.settle(stored)
+            except StorageFull as error:
+                # They count as settled; should they still be there after a restart, they are sent again as they were.
+                self._reads.report(str(error))
+
+    async def bury(self, item: Item, reason: str) -> None:
+        """Move a claimed reading to the dead letters; one from memory is given up, as there is nowhere to keep it.
+
+        Raises:
+            StorageFull: It stays claimed.
+        """
+        if item.seq < 0:
+            self._taken.pop(item.seq, None)
+        else:
+            await self._needed().bury(item, reason)
+
+    async def close_fresh_lane(self) -> None:
+        """Make all that is stored and not claimed backlog."""
+        if self.stored is not None:
+            await self.stored.close_fresh_lane()
+
+    def give_back(self) -> None:
+        """Return what was taken from memory and not accepted: the process ends, and the disk may take it after all."""
+        self._intake.put_back(list(self._taken.values()))
+        self._taken.clear()
+
+    def _needed(self) -> Outbox:
+        if self.stored is None:
+            raise StorageFull(self.problem or "the outbox is not open yet")
+        return self.stored
