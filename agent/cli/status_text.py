@@ -159,6 +159,9 @@ def _refused(status: Status) -> Iterator[Problem]:
     for sensor in status.relayed:
         if sensor.problem:
             yield Problem(f"sensor {sensor.name}: {sensor.problem}")
+    for label in status.unmatched_keys:
+        what = f"relay.sensor_keys_file: the key for {label} fits no sensor"
+        yield Problem(what, "correct its name or IEEE address (climahub zigbee list), or pair the sensor")
     for text in status.settings.problems:
         yield Problem(f"settings: {text}")
     for fault in status.faults:

@@ -4,6 +4,7 @@ Owns what a person is told about a configuration; the command line prints it. Ne
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from agent.config.reading import ConfigProblems
 from agent.config.secrets import read_api_key, read_sensor_keys
 from agent.config.zones import missing_outputs
 from agent.errors import ConfigInvalid
+
+_DOUBLED = re.compile(r"/v\d+(/telemetry)?$|/telemetry$", re.IGNORECASE)
+"""The end of an address that was copied with its version or with an endpoint."""
 
 REDACTED = "(set, not shown)"
 
@@ -63,6 +67,11 @@ def check(
     errors, warnings = [], list(_missing_files(config))
     if outputs_of and (problem := missing_outputs(config.climate.zones, outputs_of(config.board))):
         errors.append(problem)
+    if doubled := _DOUBLED.search(config.cloud.base_url):
+        warnings.append(
+            f"cloud.base_url: ends with {doubled[0]}, which the hub adds itself: requests would go to"
+            f" {config.cloud.base_url}/v1/telemetry; leave it out unless the API really is there"
+        )
     if config.cloud.api_key_file is None:
         warnings.append("cloud.api_key_file: not set and no credential passed; the hub needs one of them to run")
     for secret, read in (

@@ -25,6 +25,8 @@ CALM_MS = 600_000
 """A loop that ran this long before it failed starts again as if it had never failed."""
 
 FAULTS_MAX = 50
+INSIDE_MAX = 4
+"""Errors that are named of a group."""
 _TEXT_CHARACTERS_MAX = 500
 
 
@@ -65,6 +67,15 @@ class Faults:
         del self.entries[:-FAULTS_MAX]
 
 
+def describe_error(error: BaseException) -> str:
+    """Return an exception in words: its type and message, and of a group what is inside, each once."""
+    if not isinstance(error, BaseExceptionGroup):
+        return f"{type(error).__name__}: {harmless(str(error))}".rstrip(": ")
+    inside = list(dict.fromkeys(describe_error(each) for each in error.exceptions))
+    more = f"; and {len(inside) - INSIDE_MAX} more" if len(inside) > INSIDE_MAX else ""
+    return "; ".join(inside[:INSIDE_MAX]) + more
+
+
 async def supervise(
     room: str, work: Callable[[], Awaitable[None]], *, faults: Faults, now_ms: Callable[[], int], rng: random.Random
 ) -> None:
@@ -76,7 +87,7 @@ async def supervise(
             await work()
         except Exception as error:  # noqa: BLE001 - this is the supervisor
             _log.exception("%s failed and starts again", room)
-            faults.add(room, f"{type(error).__name__}: {error}")
+            faults.add(room, describe_error(error))
         else:
             return
         attempt = 0 if now_ms() - started_ms >= CALM_MS else attempt + 1
@@ -100,4 +111,4 @@ def contained(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         _log.exception("%s failed by a defect; it fails alone", what)
-        raise Defect(f"{type(error).__name__}: {harmless(str(error))}".rstrip(": ")) from error
+        raise Defect(describe_error(error)) from error

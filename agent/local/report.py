@@ -8,6 +8,8 @@ import msgspec
 from agent import __version__
 from agent.cloud.client import CloudClient
 from agent.foundation.clock import Clock, Timekeeper
+from agent.foundation.foreign_text import harmless
+from agent.foundation.redaction import redact
 from agent.foundation.starts import Start
 from agent.foundation.supervisor import Faults
 from agent.local.status import (
@@ -78,6 +80,7 @@ def build_status(
         running_s=(now_ms - started_ms) // 1000,
         climate_problems=list(climate_problems),
         commands_problem=commands_problem,
+        unmatched_keys=[redact(harmless(label)) for label in pairing.unmatched_keys],
         starts=[
             StartReport(
                 began=_text(start.at_utc_ms),

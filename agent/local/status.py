@@ -196,3 +196,4 @@ class Status(msgspec.Struct, frozen=True):
     climate_problems: list[str] = []
     commands_problem: str = ""
     starts: list[StartReport] = []
+    unmatched_keys: list[str] = []

@@ -6,7 +6,7 @@ answer and our disk does no harm. Must never log a key, nor keep one after it wa
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from agent.cloud.client import CloudClient
@@ -16,6 +16,7 @@ from agent.pairing import changes
 from agent.pairing.book import Book
 from agent.pairing.lifecycle import Content, Event, Record, Stage, after, called
 from agent.pairing.progress import Progress, What
+from agent.pairing.sensor_keys import SensorKeys
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ class Registrar:
         self,
         book: Book,
         *,
-        keys: Mapping[str, str],
+        keys: SensorKeys,
+        network_name: Callable[[str], str],
         client: CloudClient,
         now_ms: Callable[[], int],
         progress: Progress,
@@ -46,7 +48,8 @@ class Registrar:
 
         Args:
             book: The room's memory.
-            keys: The keys of `relay.sensor_keys_file`, by device or IEEE address.
+            keys: The keys of `relay.sensor_keys_file`.
+            network_name: Returns what the network calls a device; empty where it does not.
             client: The way to the cloud.
             now_ms: Boot time.
             progress: Told of each step.
@@ -54,6 +57,7 @@ class Registrar:
         """
         self._book = book
         self._keys = keys
+        self._network_name = network_name
         self._client = client
         self._now_ms = now_ms
         self._progress = progress
@@ -64,7 +68,7 @@ class Registrar:
 
     def key_of(self, record: Record) -> str:
         """Return the key with which a sensor can be registered; empty where there is none."""
-        return record.key or self._keys.get(record.device, "") or self._keys.get(record.ieee_address, "")
+        return record.key or self._keys.key_of(record, network_name=self._network_name(record.device))
 
     def retry(self, device: str) -> None:
         """Ask for a refused sensor again at once: a person has looked after it."""

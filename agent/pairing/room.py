@@ -22,6 +22,7 @@ from agent.pairing.lifecycle import Content, Record, Stage, Window, called
 from agent.pairing.progress import Progress, Step, What
 from agent.pairing.registering import Registrar
 from agent.pairing.requests import WindowRequest, checked_key, window_for
+from agent.pairing.sensor_keys import SensorKeys
 from hal.errors import NetworkLost, SensorUnavailable
 from hal.interface import RelayedSensor, SensorNetwork
 from hal.radio import InstallCode, JoinEvent, JoinStep, PairableNetwork
@@ -67,7 +68,7 @@ class Pairing:
         Args:
             directory: Where `relayed.json` lies.
             network: The board's relayed sensors.
-            keys: The keys of `relay.sensor_keys_file`, by device or IEEE address.
+            keys: The keys of `relay.sensor_keys_file`, by device, IEEE address or name.
             clock: The boot's clocks.
             disk: Writes the file.
             worker: Where writing blocks.
@@ -83,10 +84,12 @@ class Pairing:
         self._book = Book(directory, disk=disk, worker=worker)
         if network is not None:
             self._book.content = changes.met(self._book.content, network.sensors)
+        self._keys = SensorKeys(keys)
         self.progress = Progress(clock.monotonic_ms)
         self._registrar = Registrar(
             self._book,
-            keys=keys,
+            keys=self._keys,
+            network_name=lambda device: self._network_names().get(device, ""),
             client=client,
             now_ms=clock.monotonic_ms,
             progress=self.progress,
@@ -152,6 +155,14 @@ class Pairing:
     def file_problem(self) -> str:
         """What is wrong with the file; empty where nothing is."""
         return self._book.problem or self._book.file_problem
+
+    @property
+    def unmatched_keys(self) -> Sequence[str]:
+        """What the keys file calls sensors that nobody knows."""
+        return self._keys.unmatched(self._book.content.sensors.values(), self._network_names())
+
+    def _network_names(self) -> Mapping[str, str]:
+        return {sensor.device: sensor.name for sensor in self.sensors}
 
     def problem_of(self, record: Record) -> str:
         """Return why a sensor does not get on, and what to do; empty where nothing is wrong."""

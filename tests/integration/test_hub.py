@@ -15,6 +15,7 @@ from agent.refcloud.contract import Endpoint
 from agent.telemetry import batching
 from agent.telemetry.room import Telemetry
 from hal.errors import NetworkLost, ReadingImplausible, SensorUnavailable
+from hal.interface import RelayedSensor
 from tests.integration.conftest import KEY, Cloud, HubClock, MakeHub, TestNetwork, TestSensor, until
 
 T_KIND = SensorKind.TEMPERATURE
@@ -246,6 +247,18 @@ async def test_gzip_that_is_taken_is_proven(cloud: Cloud, make_hub: MakeHub) -> 
 
 
 # Relayed sensors.
+
+
+async def test_a_sensor_key_by_name_is_used_and_one_that_fits_nothing_is_reported(
+    cloud: Cloud, make_hub: MakeHub
+) -> None:
+    network = TestNetwork("T1")
+    network.sensors = [RelayedSensor("0x00158d0001a2b3c4", "Attic", (T_KIND,))]
+    keys = {"attic": cloud.sensor_key("Attic"), "cellar": "cs_sen_x"}
+    hub = make_hub(cloud.url, network=network, sensor_keys=keys)
+    hub.start()
+    await until(lambda: hub.hub.pairing.sensor_id("0x00158d0001a2b3c4"))
+    assert hub.status().unmatched_keys == ["cellar"]
 
 
 async def test_a_relayed_sensor_registers_and_speaks_for_itself(cloud: Cloud, make_hub: MakeHub) -> None:

@@ -139,6 +139,10 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: Status) -> None:
             ),
             "cloud: 1 reading due, none accepted for 10 min: 429",
         ),
+        (
+            lambda s: replace(s, unmatched_keys=["attic"]),
+            "relay.sensor_keys_file: the key for attic fits no sensor",
+        ),
         (lambda s: replace(s, commands_problem="disk full"), "commands: none come in: disk full"),
         (lambda s: replace(s, climate_problems=["hall: no sensor"]), "climate: hall: no sensor"),
         (

@@ -40,6 +40,16 @@ def test_a_missing_key_is_a_warning_because_the_file_may_be_for_another_machine(
     )
 
 
+@pytest.mark.parametrize("end", ["/v1", "/v1/", "/V2", "/v1/telemetry", "/api/v1"])
+def test_an_address_copied_with_its_version_is_a_warning(hub: Path, end: str) -> None:
+    text = hub.read_text()
+    address = text.split('base_url = "')[1].split('"')[0]
+    hub.write_text(text.replace(address, address.rstrip("/") + end))
+    warning = check(hub, environ={}).warnings[0]
+    assert warning.startswith("cloud.base_url: ends with /")
+    assert "/v1/telemetry" in warning
+
+
 def test_every_mistake_is_an_error_of_its_own(hub: Path) -> None:
     append(hub, "x = 1\ngzip = 1\n")
     result = check(hub, environ={})

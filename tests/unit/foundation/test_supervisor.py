@@ -5,7 +5,16 @@ import random
 import pytest
 
 from agent.errors import Defect, StorageFull
-from agent.foundation.supervisor import CALM_MS, FAULTS_MAX, RESTART_CAP_S, Faults, contained, supervise
+from agent.foundation.supervisor import (
+    CALM_MS,
+    FAULTS_MAX,
+    INSIDE_MAX,
+    RESTART_CAP_S,
+    Faults,
+    contained,
+    describe_error,
+    supervise,
+)
 from agent.rehearsal.loop import VirtualLoop
 
 
@@ -121,3 +130,28 @@ def test_a_fault_is_shown_in_one_harmless_line() -> None:
     faults = Faults(lambda: 0)
     faults.add("room", "ValueError: a\n\x1b[2Jb")
     assert [fault.text for fault in faults.entries] == ["ValueError: a \\u001b[2Jb"]
+
+
+def test_what_is_inside_a_group_is_shown() -> None:
+    group = ExceptionGroup(
+        "unhandled errors in a TaskGroup", [KeyError("x"), KeyError("x"), ExceptionGroup("", [OSError(5, "no")])]
+    )
+    assert describe_error(group) == "KeyError: 'x'; OSError: [Errno 5] no"
+    many = ExceptionGroup("", [ValueError(str(number)) for number in range(INSIDE_MAX + 2)])
+    assert describe_error(many).endswith("ValueError: 3; and 2 more")
+
+
+def test_a_task_group_that_fails_shows_what_failed_in_it() -> None:
+    async def work() -> None:
+        if not faults.total:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+
+    async def fail() -> None:
+        raise ZeroDivisionError("division by zero")
+
+    faults = Faults(lambda: 0)
+    loop = VirtualLoop()
+    loop.run_until_complete(supervise("room", work, faults=faults, now_ms=lambda: 0, rng=Longest()))
+    loop.close()
+    assert [fault.text for fault in faults.entries] == ["ZeroDivisionError: division by zero"]
