@@ -34,8 +34,8 @@ def target_of(url: URL, location: str) -> URL:
             "redirected without an address; check what is on the way to the cloud", cause=Cause.WRONG_ADDRESS
         )
     # Bytes that are no UTF-8 come as surrogates (PEP 383).
-    sendable = _UNSENDABLE.sub(lambda match: quote(match[0].encode("utf-8", "surrogateescape"), safe=""), text)
     try:
+        sendable = _UNSENDABLE.sub(lambda match: quote(match[0].encode("utf-8", "surrogateescape"), safe=""), text)
         target = url.join(URL(sendable, encoded=True))
         # All parts are looked at here, since the library takes some of them apart only when they are asked for.
         origin, user, host, port = target.origin(), target.user, target.host, target.port

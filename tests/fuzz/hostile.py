@@ -4,6 +4,7 @@ Each mixes what is right, what is nearly right and what is rubbish: rubbish alon
 """
 
 import json
+import os
 from typing import Any
 
 from hypothesis import strategies as st
@@ -38,6 +39,9 @@ TEXTS = st.one_of(
         ]
     ),
 )
+
+FROM_BYTES = st.binary(max_size=30).map(lambda data: os.fsdecode(data.replace(b"\0", b"")))
+"""What the environment and HTTP headers give for bytes that are no UTF-8 (PEP 383)."""
 
 NUMBERS = st.one_of(
     st.integers(),
@@ -255,3 +259,27 @@ ANSWERS = st.one_of(
     ),
 )
 """What a server, a proxy or a portal may answer, byte for byte."""
+
+
+def _fitting(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[list[bytes]]:
+    fits = st.builds(
+        _answer,
+        st.just(200),
+        st.lists(st.tuples(HEADER_NAMES, HEADER_VALUES), max_size=1),
+        bodies,
+        st.just(0),
+        st.just(True),
+    )
+    return st.lists(fits | fits | ANSWERS, min_size=1, max_size=4)
+
+
+CLOUDS = st.fixed_dictionaries(
+    {
+        b"/v1/telemetry": _fitting(objects({"accepted": NUMBERS})),
+        b"/v1/settings": _fitting(SETTINGS),
+        b"/v1/commands/pending": _fitting(arrays(COMMANDS).map(lambda commands: b'{"commands":' + commands + b"}")),
+        b"/v1/commands/ack": _fitting(JSON.map(encoded)),
+        b"": _fitting(BODIES),
+    }
+)
+"""A cloud: what it answers below each path, over and over; below all others, what is there for the empty one."""
