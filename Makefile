@@ -68,6 +68,7 @@ soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
 	$(BIN)/python tests/bench/soak_rehearsal.py --pairing --count 50 --faults harsh \
 		--output $(RESULTS)/soak_pairing.json $(SOAK_ARGS)
 	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) $(ON_ALL_CORES) -s tests/rehearsal -k wherever_the_world_stops
+	$(BIN)/python tests/bench/soak_borders.py --output $(RESULTS)/soak_borders.json
 	$(BIN)/python tests/bench/soak_climate.py --output $(RESULTS)/soak_climate.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)
 	$(BIN)/python -m tests.replay --twice 8 --output $(RESULTS)/soak_replay.json $(SOAK_ARGS)

@@ -43,6 +43,39 @@ async def serve(
 
     Args:
         path: The socket.
+        status: See `application`, as all else.
+        commands: The journal of commands.
+        confirm: Notes that a person at the hub confirms a command.
+        more: What else is answered.
+    """
+    made = application(status, commands=commands, confirm=confirm, more=more)
+    runner = web.AppRunner(
+        made,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=IDLE_S_MAX,
+        shutdown_timeout=SHUTDOWN_S_MAX,
+    )
+    await runner.setup()
+    # The state directory's lock makes this the only agent: a socket that is there was left by one that was killed.
+    path.unlink(missing_ok=True)  # noqa: ASYNC240 - /run is memory
+    try:
+        await _start(web.UnixSite(runner, str(path)))
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+def application(
+    status: Callable[[], Status],
+    *,
+    commands: Callable[[], Awaitable[CommandsReport]],
+    confirm: Callable[[str], Awaitable[object]],
+    more: Iterable[web.AbstractRouteDef] = (),
+) -> web.Application:
+    """Return what answers, wherever it listens.
+
+    Args:
         status: What the hub says of itself.
         commands: The journal of commands.
         confirm: Notes that a person at the hub confirms a command; raises `KeyError` where none such waits.
@@ -63,26 +96,12 @@ async def serve(
             return _json({"error": "not_found", "message": f"no command {command_id} waits to be confirmed"}, 404)
         return _json({"confirmed": command_id})
 
-    application = web.Application(client_max_size=1024, middlewares=[_told_in_words])
-    application.router.add_get("/v1/status", get_status)
-    application.router.add_get("/v1/commands", get_commands)
-    application.router.add_post("/v1/confirm/{command_id}", post_confirm)
-    application.router.add_routes(more)
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=IDLE_S_MAX,
-        shutdown_timeout=SHUTDOWN_S_MAX,
-    )
-    await runner.setup()
-    # The state directory's lock makes this the only agent: a socket that is there was left by one that was killed.
-    path.unlink(missing_ok=True)  # noqa: ASYNC240 - /run is memory
-    try:
-        await _start(web.UnixSite(runner, str(path)))
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
+    made = web.Application(client_max_size=1024, middlewares=[_told_in_words])
+    made.router.add_get("/v1/status", get_status)
+    made.router.add_get("/v1/commands", get_commands)
+    made.router.add_post("/v1/confirm/{command_id}", post_confirm)
+    made.router.add_routes(more)
+    return made
 
 
 @web.middleware

@@ -5,11 +5,13 @@ documented. Must never repeat a code or a key in an error.
 """
 
 import re
+import string
 from collections.abc import Sequence
 
 import msgspec
 
 from agent.errors import LabelInvalid
+from agent.foundation.foreign_text import quoted
 from agent.pairing import printed
 
 CODE_BYTES = (8, 10, 14, 18)
@@ -157,6 +159,11 @@ def _whole(digits: str) -> str:
         raise LabelInvalid(
             f"the address has {len(digits)} hex digits; {printed.ADDRESS_DIGITS} are needed: {what}; compare with the"
             " label"
+        )
+    if wrong := sorted(set(digits) - set(string.hexdigits)):
+        raise LabelInvalid(
+            f"the address has {' and '.join(map(quoted, wrong[:3]))}, but hex digits are 0 to 9 and A to F; compare"
+            " with the label"
         )
     return digits
 

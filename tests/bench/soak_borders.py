@@ -54,6 +54,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", choices=sorted(BORDERS), action="append", help="this border; may be repeated")
+    parser.add_argument("--output", type=Path, help="a file for the same in one piece")
     options = parser.parse_args()
     names = options.only or list(BORDERS)
     found = []
@@ -62,7 +63,10 @@ def main() -> int:
             found.append(result)
             print(json.dumps(result), flush=True)
     failed = [str(result["border"]) for result in found if result["failure"]]
-    print(json.dumps({"inputs": sum(int(str(result["inputs"])) for result in found), "failed": failed}))
+    whole = {"inputs": sum(int(str(result["inputs"])) for result in found), "failed": failed, "borders": found}
+    if options.output:
+        options.output.write_text(json.dumps(whole, indent=1))
+    print(json.dumps({"inputs": whole["inputs"], "failed": failed}))
     return 1 if failed else 0
 
 

@@ -283,3 +283,36 @@ CLOUDS = st.fixed_dictionaries(
     }
 )
 """A cloud: what it answers below each path, over and over; below all others, what is there for the empty one."""
+
+
+def _request(method: str, path: bytes, headers: list[tuple[str, str]], body: bytes, has_length: bool) -> bytes:
+    lines = [f"{name}: {value}" for name, value in headers] + ([f"Content-Length: {len(body)}"] if has_length else [])
+    head = method.encode() + b" " + path + b" HTTP/1.1\r\nHost: hub\r\n"
+    return head + "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogatepass") + b"\r\n" + body
+
+
+PATHS = st.sampled_from(
+    [
+        b"/v1/status",
+        b"/v1/commands",
+        b"/v1/climate",
+        b"/v1/climate/z",
+        b"/v1/climate/all",
+        b"/v1/climate/%ff%00%0a",
+        b"/v1/confirm/x",
+    ]
+) | st.binary(max_size=30).map(lambda data: b"/v1/confirm/" + data)
+
+REQUESTS = st.one_of(
+    st.binary(max_size=100),
+    st.builds(
+        _request,
+        st.sampled_from(["GET", "POST", "PUT", "DELETE", "\u20ac", "X" * 100]),
+        PATHS,
+        st.lists(st.tuples(HEADER_NAMES | st.just("Expect"), HEADER_VALUES), max_size=2),
+        st.binary(max_size=60) | JSON.map(encoded) | RAW,
+        st.booleans(),
+    ),
+    st.just(b"GET /v1/status HTTP/1.1\r\nHost: hub\r\n\r\n"),
+)
+"""What a program on this machine may write to the local API's socket."""

@@ -17,6 +17,7 @@ def shared() -> Iterator[Rig]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BORDERS)
 def test_border(name: str, shared: Rig) -> None:
     border = BORDERS[name]

@@ -123,6 +123,7 @@ def test_an_address_printed_backwards_is_turned_around(printed: str, address: st
         (f"MAC: {EUI[:14]} CODE: {IC}", "has 14 hex digits; 16 are needed: 2 are missing"),
         (f"MAC: {EUI}AA CODE: {IC}", "has 18 hex digits; 16 are needed: 2 are too many"),
         (f"{EUI[:14]} {IC}", "has 14 hex digits"),
+        ("000000000000000G", 'has "G", but hex digits are 0 to 9 and A to F'),
         (f"MAC: {EUI} CODE: {IC[:-2]}", f"of 0x{EUI.lower()} has 34 hex digits"),
         (f"MAC: {EUI} CODE: {IC[:-1]}0", f"of 0x{EUI.lower()} does not fit its check digits"),
         (f"CODE: {IC}", "the address is missing"),
