@@ -93,6 +93,10 @@ class BundleUntrusted(Rejected):
     """An update that fails its checks."""
 
 
+class BundleDamaged(BundleUntrusted):
+    """An update whose bytes are not those of any release. They may have become so on the way: get them once more."""
+
+
 class SettingInvalid(Rejected):
     """A device setting outside its bounds."""
 

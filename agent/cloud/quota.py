@@ -11,12 +11,13 @@ empties it; then every slot counts as used at the moment of the boot, since no e
 Only `FREE_AT_BOOT` are free at once; so many are held back at all other times, so that the limit holds over a reboot.
 """
 
+import itertools
 import logging
 import mmap
 import os
 import struct
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
@@ -124,6 +125,23 @@ class SlidingWindow:
     def give_back(self, number: int) -> None:
         """Say that the request of a slot was never sent."""
         self._slots[number] = self._now_ms()
+
+    @property
+    def is_assumed(self) -> bool:
+        """Whether slots are still taken only because nobody knows what was asked before this boot."""
+        return self._window_ms in self._slots and self.wait_ms() > 0
+
+    def recall(self, ages_ms: Sequence[int]) -> None:
+        """Put what is known of requests before this boot in the place of what was assumed at its beginning.
+
+        Args:
+            ages_ms: How long ago each was made.
+        """
+        assumed = [number for number, free_at_ms in enumerate(self._slots) if free_at_ms == self._window_ms]
+        known = sorted(age_ms for age_ms in ages_ms if age_ms < self._window_ms)
+        now_ms = self._now_ms()
+        for number, age_ms in itertools.zip_longest(assumed, known[: len(assumed)]):
+            self._slots[number] = now_ms if age_ms is None else now_ms - age_ms + self._window_ms
 
     def exhaust(self, until_ms: int) -> None:
         """Let nothing through before ``until_ms``: the server said 429, so its account is the one that counts."""

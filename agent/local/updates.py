@@ -93,7 +93,7 @@ def build_updates(updates: Updates) -> UpdateReport:
         percent=updates.percent,
         signed_by=record.signer,
         is_held=record.is_held,
-        waiting_for=updates.problem,
+        waiting_for=updates.pace.problem,
         error=record.error,
         warning=problem,
         trusted_keys=keys,

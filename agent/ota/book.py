@@ -11,7 +11,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.durable_file import SEAL_BYTES, DurableFile
 from agent.foundation.worker import Worker
 from agent.ota.keyring import Keyring
-from agent.ota.lifecycle import Details, Event, Post, Record, after, queued
+from agent.ota.lifecycle import DOWNLOADS_MAX, Details, Event, Post, Record, after, queued
 from agent.ota.manifest import VERSION_CHARS_MAX, Offer
 
 FILE_NAME = "update.json"
@@ -87,6 +87,16 @@ class Book:
             return msgspec.structs.replace(record, refunds=record.refunds + 1, starts=max(0, record.starts - 1))
 
         return await self._change(without)
+
+    async def note_download(self, utc_ms: int) -> Record:
+        """Count a request for a download, so that a restart of the machine does not forget it.
+
+        Args:
+            utc_ms: When; 0 where the time is not known.
+        """
+        return await self._change(
+            lambda record: msgspec.structs.replace(record, downloads=(*record.downloads, utc_ms)[-DOWNLOADS_MAX:])
+        )
 
     async def forget_refusals(self) -> Record:
         """Let everything be offered once more: a technician says so."""

@@ -5,30 +5,45 @@ hashed and written on the worker.
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from http import HTTPStatus
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 
 from agent.cloud.client import STREAM_BUFFER_BYTES, CloudClient
 from agent.cloud.endpoints import Endpoint
-from agent.errors import CloudUnavailable
+from agent.errors import BundleDamaged, CloudUnavailable
 from agent.foundation.worker import Worker
 from agent.ota.header import Header
 from agent.ota.intake import Intake, Part
 from agent.ota.manifest import CHUNK_BYTES, Offer
+from agent.ota.ranges import Body, Unusable, span_of
 
 RATE_WINDOW_S = 60.0
 """Over which the rate is judged: a DSL line may pause for seconds."""
 
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)", re.ASCII)
+
+ADVANCE_BYTES_MIN = 64 * 1024
+"""An attempt that brings less has brought nothing: a release would take hundreds of them, five an hour."""
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """What an attempt has brought of a piece that is not whole yet: kept in memory, since it cannot be verified."""
+
+    offer: Offer
+    begins: int
+    data: bytes
 
 
 class Downloader:
-    """Fetches bundles for one hub."""
+    """Fetches bundles for one hub.
+
+    Attributes:
+        has_advanced: Whether the last attempt has brought more than was there before, and not only a little.
+    """
 
     def __init__(
         self,
@@ -56,52 +71,85 @@ class Downloader:
         self._rate_bytes_s_min = rate_bytes_s_min
         self._deadline_s = deadline_s
         self._on_progress = on_progress
+        self._asks_for_whole = False
+        self._tail: Tail | None = None
+        self.has_advanced = False
 
     async def attempt(self, offer: Offer) -> Header:
         """Fetch what is missing, with one request; return the header of the complete, durable file.
 
         Raises:
-            BundleUntrusted: What came is not what it must be; none of that was written.
+            BundleDamaged: What came is not what it must be. None of it was written; what was there before is kept.
+            BundleUntrusted: This hub must not have the bundle.
             StorageFull: No room.
             CloudUnavailable, Throttled, Unauthorized, Refused: Try again later; what has come is kept.
         """
         part = await self._worker.run(lambda: self._intake.part(offer))
-        start = await self._worker.run(part.reopen)
-        if not offer.size_bytes or start < offer.size_bytes:
-            try:
-                async with asyncio.timeout(self._deadline_s):
-                    part = await self._fetch(offer, part, start)
-            except TimeoutError as error:
+        verified = await self._worker.run(part.reopen)
+        tail = b"" if self._asks_for_whole else self._tail_of(offer, verified)
+        self.has_advanced = False
+        if not part.is_whole:
+            await self._worker.run(partial(part.take, tail))
+            await self._continue(offer, part, verified + len(tail))
+            if not part.is_whole:
                 raise CloudUnavailable(
-                    f"the download took longer than {self._deadline_s:.0f} s; it goes on where it is"
-                ) from error
+                    f"the server ended at byte {part.size_bytes} of {part.whole_bytes or offer.size_bytes or '?'};"
+                    " the download goes on there"
+                )
+        self._asks_for_whole, self._tail = False, None
         return await self._worker.run(part.finish)
 
-    async def _fetch(self, offer: Offer, part: Part, start: int) -> Part:
-        headers = {"Range": f"bytes={start}-"} if start else {}
-        if start and offer.sha256:
-            # What the reference cloud and object storage give as a tag; where it is another one, the answer is whole.
-            headers["If-Range"] = f'"{offer.sha256}"'
+    def _tail_of(self, offer: Offer, verified: int) -> bytes:
+        """Return what the last attempt has left behind the verified bytes."""
+        tail = self._tail
+        return tail.data if tail is not None and (tail.offer, tail.begins) == (offer, verified) else b""
+
+    async def _continue(self, offer: Offer, part: Part, start: int) -> None:
+        """Make the request; whatever ends it, know afterwards how to go on."""
+        asks_for_whole, self._asks_for_whole = self._asks_for_whole, False
+        is_damaged = False
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                await self._fetch(offer, part, start, asks_for_whole=asks_for_whole)
+        except TimeoutError as error:
+            raise CloudUnavailable(
+                f"the download took longer than {self._deadline_s:.0f} s; it goes on where it is"
+            ) from error
+        except (Unusable, BundleDamaged) as error:
+            is_damaged = isinstance(error, BundleDamaged)
+            # Behind the first bytes of another file nothing ever fits: the whole shows which file it is.
+            self._asks_for_whole = start > 0 and not asks_for_whole
+            raise
+        finally:
+            # Less than a piece is not verified, so it is not written; but a line may never bring a piece at once.
+            begins, data = part.tail
+            self._tail = None if is_damaged else Tail(offer, begins, data)
+            reached = max(part.size_bytes, begins + (0 if is_damaged else len(data)))
+            self.has_advanced = part.is_whole or reached - start >= ADVANCE_BYTES_MIN
+
+    async def _fetch(self, offer: Offer, part: Part, start: int, *, asks_for_whole: bool) -> None:
+        # Compressed, a file has other bytes, and so has each part of it.
+        headers = {"Accept-Encoding": "identity"}
+        if start and not asks_for_whole:
+            headers["Range"] = f"bytes={start}-"
         tail = f"/{quote(offer.version, safe='')}"
         async with self._client.stream(Endpoint.OTA_DOWNLOAD, tail, headers) as response:
-            if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or (
-                response.status == HTTPStatus.PARTIAL_CONTENT and _start_of(response) != start
-            ):
-                await self._worker.run(self._intake.forget)
-                raise CloudUnavailable("the server has another part of the download than was asked for; begin anew")
-            if response.status == HTTPStatus.OK and start:
-                await self._worker.run(self._intake.forget)
-                part = await self._worker.run(lambda: self._intake.part(offer))
-            await self._take_all(response, part, offer)
-        return part
+            is_whole = response.status == HTTPStatus.OK
+            # A file that comes from its beginning may be another one than that of which a part is here.
+            whole = offer.size_bytes if is_whole else part.whole_bytes or offer.size_bytes
+            span = span_of(response.status, response.headers, asked=start, whole=whole)
+            if is_whole and start:
+                await self._worker.run(part.begin_anew)
+            body = Body(span, wanted=0 if is_whole else start, whole=whole)
+            await self._take_all(response, part, offer, body)
 
-    async def _take_all(self, response: aiohttp.ClientResponse, part: Part, offer: Offer) -> None:
+    async def _take_all(self, response: aiohttp.ClientResponse, part: Part, offer: Offer, body: Body) -> None:
         """Read and write side by side."""
         told = -1
         writing: asyncio.Future[None] | None = None
         waiting: list[bytes] = []
         try:
-            async for gathered in self._gathered(response, waiting):
+            async for gathered in self._gathered(response, waiting, body):
                 if writing is not None:
                     await writing
                 if told != (percent := _percent(part, offer)):
@@ -115,12 +163,15 @@ class Downloader:
             # What came before it broke off must not be fetched again: one request of five an hour may bring little.
             await self._worker.run(partial(_take, part, waiting))
 
-    async def _gathered(self, response: aiohttp.ClientResponse, waiting: list[bytes]) -> AsyncIterator[list[bytes]]:
+    async def _gathered(
+        self, response: aiohttp.ClientResponse, waiting: list[bytes], body: Body
+    ) -> AsyncIterator[list[bytes]]:
         """Yield the body as it comes, about `CHUNK_BYTES` at a time.
 
         Args:
             response: Whose body it is.
             waiting: Holds what has come and was not yielded yet, however this ends.
+            body: Cuts out what is wanted.
 
         Raises:
             CloudUnavailable: It comes too slowly.
@@ -128,7 +179,7 @@ class Downloader:
         now_s = asyncio.get_running_loop().time
         began_s, came = now_s(), 0
         async for data in response.content.iter_chunked(STREAM_BUFFER_BYTES):
-            waiting.append(data)
+            waiting.append(body.feed(data))
             came += len(data)
             if sum(map(len, waiting)) >= CHUNK_BYTES:
                 gathered = waiting.copy()
@@ -151,8 +202,3 @@ def _take(part: Part, gathered: list[bytes]) -> None:
 def _percent(part: Part, offer: Offer) -> int:
     whole = part.whole_bytes or offer.size_bytes
     return min(100, 100 * part.size_bytes // whole) if whole else 0
-
-
-def _start_of(response: aiohttp.ClientResponse) -> int | None:
-    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    return int(match[1]) if match else None

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from agent.errors import BundleUntrusted
+from agent.errors import BundleDamaged, BundleUntrusted
 from agent.ota.manifest import Manifest, from_values, to_values
 
 MAGIC = b"climahub"
@@ -73,10 +73,10 @@ def signed_bytes_of(prelude: bytes) -> int:
         BundleUntrusted: It is no bundle, or its header is larger than any may be.
     """
     if len(prelude) != PRELUDE_BYTES or not prelude.startswith(MAGIC):
-        raise BundleUntrusted("this is no climahub bundle: it does not begin like one")
+        raise BundleDamaged("this is no climahub bundle: it does not begin like one")
     (size,) = struct.unpack(">I", prelude[len(MAGIC) :])
     if not 0 < size <= SIGNED_BYTES_MAX:
-        raise BundleUntrusted(f"the bundle's header claims {size} bytes; at most {SIGNED_BYTES_MAX} are read")
+        raise BundleDamaged(f"the bundle's header claims {size} bytes; at most {SIGNED_BYTES_MAX} are read")
     return int(size)
 
 
@@ -97,7 +97,7 @@ def parse(signed: bytes) -> Signed:
         return Signed(b"", payload, b"")
     is_whole = len(protected) == len(_PROTECTED_HEAD) + KEY_ID_BYTES and len(signature) == SIGNATURE_BYTES
     if not is_whole or not protected.startswith(_PROTECTED_HEAD):
-        raise BundleUntrusted("the bundle is not signed the way this hub knows (Ed25519 with a key id)")
+        raise BundleDamaged("the bundle is not signed the way this hub knows (Ed25519 with a key id)")
     return Signed(protected[len(_PROTECTED_HEAD) :], payload, signature)
 
 
@@ -124,7 +124,7 @@ def check(signed: bytes, trusted: Mapping[bytes, bytes], *, allow_unsigned: bool
             f" it trusts {', '.join(sorted(each.hex() for each in trusted)) or 'none'}"
         )
     if not _verifies(public_key, parts):
-        raise BundleUntrusted(
+        raise BundleDamaged(
             f"the bundle's signature by key {parts.key_id.hex()} is wrong: it was changed after signing"
         )
     return Header(decode_manifest(parts.payload), PRELUDE_BYTES + len(signed), parts.key_id.hex())
@@ -221,24 +221,24 @@ class _Cursor:
 
     def expect(self, wanted: bytes) -> None:
         if self._take(len(wanted)) != wanted:
-            raise BundleUntrusted("the bundle's header is not the COSE_Sign1 that this hub knows")
+            raise BundleDamaged("the bundle's header is not the COSE_Sign1 that this hub knows")
 
     def expect_end(self) -> None:
         if self._at != len(self._data):
-            raise BundleUntrusted("something stands in the bundle's header behind its signature")
+            raise BundleDamaged("something stands in the bundle's header behind its signature")
 
     def byte_string(self) -> bytes:
         code = self._take(1)[0] ^ _BYTES
         if code >= _ONE:
             width = {_ONE: 1, _TWO: 2, _FOUR: 4}.get(code)
             if width is None:
-                raise BundleUntrusted("the bundle's header is not the COSE_Sign1 that this hub knows")
+                raise BundleDamaged("the bundle's header is not the COSE_Sign1 that this hub knows")
             code = int.from_bytes(self._take(width), "big")
         return self._take(code)
 
     def _take(self, size: int) -> bytes:
         taken = self._data[self._at : self._at + size]
         if len(taken) != size:
-            raise BundleUntrusted("the bundle's header ends too early")
+            raise BundleDamaged("the bundle's header ends too early")
         self._at += size
         return taken

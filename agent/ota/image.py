@@ -80,10 +80,10 @@ def _in_old_system(record: Record, launcher: LauncherState, boot: Boot) -> tuple
     if reason or record.state is State.TRIAL:
         return Event.FAIL, reason or "the boot loader went back to the system before it had proved itself"
     if record.state is State.APPLYING:
-        return (Event.RESUME, "") if record.attempts < ATTEMPTS_MAX else (Event.FAIL, _TOO_OFTEN)
+        return (Event.RESUME, "") if record.attempts < ATTEMPTS_MAX else (Event.LOSE, _TOO_OFTEN)
     if record.boot_id == boot.id:
         # Nobody has restarted the machine since it was asked to.
-        return (Event.FAIL, _STAYS_UP) if record.restarts >= RESTARTS_MAX else None
+        return (Event.LOSE, _STAYS_UP) if record.restarts >= RESTARTS_MAX else None
     return (Event.FAIL, _DOES_NOT_START) if record.restarts >= STARTS_MAX else None
 
 

@@ -5,6 +5,7 @@ before it grows on, and cut where it stops being right. No account of the progre
 All methods block: call them through a `Worker`.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,7 +70,8 @@ class Intake:
         if size > self._rules.size_bytes_max:
             raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._rules.size_bytes_max})")
         self._need(size - self._trees.size(PART))
-        return Part(self._trees, BundleStream(self._checking(offer), offer=offer, is_summed=False))
+        check = self._checking(offer)
+        return Part(self._trees, lambda: BundleStream(check, offer=offer, is_summed=False))
 
     def verify(self, offer: Offer | None) -> Header:
         """Read the complete file and verify every byte; return its header.
@@ -121,9 +123,9 @@ class Intake:
         """Tell whether a complete file is there."""
         return self._trees.path(BUNDLE).exists()
 
-    def forget(self) -> None:
-        """Remove what was downloaded."""
-        for name in (PART, BUNDLE, IMAGE_PART, IMAGE):
+    def forget(self, *, but_part: bool = False) -> None:
+        """Remove what was downloaded; with ``but_part``, all but what a download may go on with."""
+        for name in (BUNDLE, IMAGE_PART, IMAGE) if but_part else (PART, BUNDLE, IMAGE_PART, IMAGE):
             self._trees.remove(name)
 
     def _checking(self, offer: Offer | None) -> Callable[[bytes], Header]:
@@ -163,33 +165,55 @@ def _installed_bytes(manifest: Manifest) -> int:
 class Part:
     """The partial file of one bundle."""
 
-    def __init__(self, trees: Trees, stream: BundleStream) -> None:
+    def __init__(self, trees: Trees, new_stream: Callable[[], BundleStream]) -> None:
         self._trees = trees
-        self._stream = stream
+        self._new_stream = new_stream
+        self._stream = new_stream()
+        self._kept_bytes = 0
+        self._kept_head = b""
 
     @property
     def size_bytes(self) -> int:
         """How much of the bundle is on the disk, verified."""
-        return self._stream.verified_bytes
+        return max(self._kept_bytes, self._stream.verified_bytes)
 
     @property
     def whole_bytes(self) -> int:
         """How large the bundle is; 0 before its header is there."""
         return self._stream.size_bytes
 
+    @property
+    def tail(self) -> tuple[int, bytes]:
+        """What has come behind the verified bytes, and where it begins."""
+        return self._stream.verified_bytes, self._stream.pending
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing."""
+        return self._stream.header is not None and self._stream.verified_bytes == self._stream.size_bytes
+
     def reopen(self) -> int:
         """Verify what is there already; return how much of it is right."""
         path = self._trees.path(PART)
         if path.exists():
-            try:
-                with path.open("rb") as file:
-                    while data := file.read(CHUNK_BYTES):
-                        for _ in self._stream.feed(data):
-                            pass
-            except BundleUntrusted:
-                pass  # torn by a power cut, or of another bundle: it grows on from the last part that is right
+            # What cannot be read, was torn by a power cut, or is of another bundle: it grows on from what is right.
+            with contextlib.suppress(BundleUntrusted, OSError), path.open("rb") as file:
+                while data := file.read(CHUNK_BYTES):
+                    for _ in self._stream.feed(data):
+                        pass
             self._stream.drop()
         return self.size_bytes
+
+    def begin_anew(self) -> None:
+        """Take what follows as the file from its beginning.
+
+        What is on the disk stays, and is not written again, unless the new header is that of another bundle, and right.
+        """
+        self._kept_bytes = self._stream.verified_bytes
+        if self._kept_bytes and self._stream.header is not None:
+            with self._trees.path(PART).open("rb") as file:
+                self._kept_head = file.read(self._stream.header.header_bytes)
+        self._stream = self._new_stream()
 
     def take(self, data: bytes) -> None:
         """Take in what follows; the checksum of the whole is left to `Intake.verify`.
@@ -199,7 +223,11 @@ class Part:
             StorageFull: No room.
         """
         for piece in self._stream.feed(data):
-            self._trees.append(PART, piece, at=self._stream.verified_bytes - len(piece))
+            at = self._stream.verified_bytes - len(piece)
+            if at == 0 and piece != self._kept_head:
+                self._kept_bytes = 0
+            if at + len(piece) > self._kept_bytes:
+                self._trees.append(PART, piece, at=at)
 
     def finish(self) -> Header:
         """Make the complete file durable under its final name.

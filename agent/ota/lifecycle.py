@@ -12,6 +12,7 @@ from typing import Annotated, TypedDict, Unpack
 import msgspec
 
 from agent.foundation.foreign_text import harmless
+from agent.ota import versions
 from agent.ota.keyring import Keyring
 from agent.ota.launcher import State as LauncherState
 from agent.ota.manifest import Offer, PayloadType
@@ -25,6 +26,8 @@ REFUNDS_MAX = 3
 POSTS_MAX = 8
 """All states of one update, and a failure of the one before."""
 REFUSALS_MAX = 16
+DOWNLOADS_MAX = 5
+"""Requests for downloads that are remembered over a restart of the machine: the quota of an hour."""
 REASON_CHARACTERS_MAX = 400
 """Of why an update failed: 25 such texts, in an alphabet of four bytes, fit the file of the book."""
 PROGRESS_PERCENT = 10
@@ -124,11 +127,20 @@ class Post(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """An offer that is not taken again: this version with this checksum."""
+    """An offer that is not taken again: this version with this checksum.
+
+    Attributes:
+        version: Of the offer.
+        sha256: Of the offer.
+        reason: Why.
+        facts: What the bundle was measured against (keys, model, launcher and such): once that has changed, the refusal
+            is void. Empty where it is the release's own trial that failed.
+    """
 
     version: str
     sha256: str
     reason: str
+    facts: str = ""
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -157,6 +169,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         refusals: Offers that are not taken again, oldest first.
         is_held: A technician keeps all updates from beginning.
         keyring: A copy of what `keyring` knows, for a file that is lost.
+        downloads: When the last downloads were asked for, in UTC milliseconds; 0 where the time was not known.
     """
 
     state: State = State.IDLE
@@ -181,6 +194,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     refusals: Annotated[tuple[Refusal, ...], msgspec.Meta(max_length=REFUSALS_MAX)] = ()
     is_held: bool = False
     keyring: Keyring = Keyring()
+    downloads: Annotated[tuple[int, ...], msgspec.Meta(max_length=DOWNLOADS_MAX)] = ()
 
     @property
     def is_open(self) -> bool:
@@ -191,13 +205,14 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 class Details(TypedDict, total=False):
     """What goes with an event.
 
-    `offer` with `OFFER` and `BRING`, `reason` with `FAIL` and `LOSE`, `sequence`, `signer` and `payload_type` with
-    `VERIFIED`, `slot` and `digest` with `PLACED`, `fresh_sensors` with `RESTART`; of an image, `boot_slot` with
-    `HANDED`, `boot_id` with `RESTART`, and `app_slot` with that and `STARTED`.
+    `offer` with `OFFER` and `BRING`, `reason` with `FAIL` and `LOSE`, `facts` with `FAIL`, `sequence`, `signer` and
+    `payload_type` with `VERIFIED`, `slot` and `digest` with `PLACED`, `fresh_sensors` with `RESTART`; of an image,
+    `boot_slot` with `HANDED`, `boot_id` with `RESTART`, and `app_slot` with that and `STARTED`.
     """
 
     offer: Offer
     reason: str
+    facts: str
     sequence: int
     signer: str
     payload_type: PayloadType
@@ -236,7 +251,7 @@ def after(record: Record, event: Event, **details: Unpack[Details]) -> Record:
     elif event in _NOTED:
         changes |= _noted(record, event, details)
     elif event is Event.FAIL:
-        refusal = Refusal(record.offer.version, record.offer.sha256, reason)
+        refusal = Refusal(record.offer.version, record.offer.sha256, reason, details.get("facts", ""))
         known = tuple(each for each in record.refusals if not _is_same(each, record.offer))
         changes |= {"error": reason, "refusals": (*known, refusal)[-REFUSALS_MAX:]}
     elif event is Event.LOSE:
@@ -288,13 +303,29 @@ def queued(posts: tuple[Post, ...], post: Post) -> tuple[Post, ...]:
     return (*posts, post)[-POSTS_MAX:]
 
 
-def refusal_of(record: Record, offer: Offer) -> str:
-    """Return why an offer is not taken; empty where it is."""
-    return next((each.reason for each in record.refusals if _is_same(each, offer)), "")
+def refusal_of(record: Record, offer: Offer, facts: str = "") -> str:
+    """Return why an offer is not taken; empty where it is.
+
+    Args:
+        record: With the refusals.
+        offer: The cloud's.
+        facts: What bundles are measured against now.
+    """
+    for each in record.refusals:
+        if _is_same(each, offer) and each.facts in {"", facts}:
+            return each.reason
+    return ""
+
+
+def is_resumable(record: Record, offer: Offer) -> bool:
+    """Tell whether what an update has left of its download is a beginning of what is offered now."""
+    is_lost = record.state is State.FAILED and not any(_is_same(each, record.offer) for each in record.refusals)
+    is_same = versions.is_same(record.offer.version, offer.version) and record.offer.sha256 == offer.sha256
+    return is_lost and is_same and not record.is_brought
 
 
 def _is_same(refusal: Refusal, offer: Offer) -> bool:
-    return (refusal.version, refusal.sha256) == (offer.version, offer.sha256)
+    return versions.is_same(refusal.version, offer.version) and refusal.sha256 == offer.sha256
 
 
 def reconciled(record: Record, launcher: LauncherState, running: str) -> tuple[Event, str] | None:
@@ -322,7 +353,7 @@ def _not_on_trial(record: Record) -> tuple[Event, str] | None:
         return None
     if record.state is State.TRIAL:
         return Event.LOSE, "the account of the slots no longer knows of it; it may be offered again"
-    return (Event.RESUME, "") if record.attempts < ATTEMPTS_MAX else (Event.FAIL, _TOO_OFTEN)
+    return (Event.RESUME, "") if record.attempts < ATTEMPTS_MAX else (Event.LOSE, _TOO_OFTEN)
 
 
 def _on_trial(record: Record, *, is_running: bool) -> tuple[Event, str] | None:
@@ -331,7 +362,7 @@ def _on_trial(record: Record, *, is_running: bool) -> tuple[Event, str] | None:
     if record.state is State.TRIAL:
         return Event.LOSE, "the launcher went back by itself and could not say why; look at the disk"
     if record.restarts >= RESTARTS_MAX:
-        return Event.FAIL, "the launcher did not start it; check that the service starts the hub through it"
+        return Event.LOSE, "the launcher did not start it; check that the service starts the hub through it"
     return None
 
 

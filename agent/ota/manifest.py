@@ -3,6 +3,7 @@
 Everything that decides lies inside the one signed manifest, so that no part of one release can be mixed with another's.
 """
 
+import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
@@ -24,6 +25,9 @@ UNPACKED_BYTES_MAX = 1024**3
 FILES_MAX = 20_000
 VERSION_CHARS_MAX = 64
 MODELS_MAX = 64
+
+DIGEST_DIGITS = 16
+"""Of the text by which a hub sees that what it measured a bundle against has changed."""
 
 _VERSION = r"\A[0-9A-Za-z][0-9A-Za-z.+_~-]*\Z"
 _NAME = r"\A[0-9A-Za-z][0-9A-Za-z.,_-]*\Z"
@@ -110,6 +114,15 @@ class HubFacts(msgspec.Struct, frozen=True):
     failed_version: str = ""
     failed_sequence: int = 0
     payload_types: tuple[PayloadType, ...] = (PayloadType.APP,)
+
+    def digest(self, *more: object) -> str:
+        """Return a short text that changes with what a refusal depends on, beside the bundle.
+
+        Args:
+            more: What else counts.
+        """
+        measured = (self.model, self.machine, self.python, self.launcher, *self.payload_types, *more)
+        return hashlib.sha256("\n".join(map(str, measured)).encode()).hexdigest()[:DIGEST_DIGITS]
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -11,36 +11,33 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from agent.cloud.client import CloudClient
-from agent.cloud.endpoints import Endpoint
 from agent.config import OtaConfig
 from agent.errors import (
     BundleUntrusted,
-    ConfigInvalid,
     Corrupt,
-    Refused,
+    InstallFailed,
     Rejected,
     StorageFull,
-    Throttled,
-    Transient,
     Unauthorized,
 )
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees
-from agent.ota import image, policy, versions
+from agent.ota import image, lifecycle, policy
+from agent.ota.accounts import Accounts
 from agent.ota.book import Book
+from agent.ota.delivery import Delivery
 from agent.ota.download import Downloader
+from agent.ota.fetching import NOT_LAUNCHED, RETRY_S, Fetching
 from agent.ota.header import Header
 from agent.ota.health import Verdict
 from agent.ota.imaging import Imaging
-from agent.ota.intake import Intake, Part, Rules
+from agent.ota.intake import Intake, Rules
 from agent.ota.keyring import Keys
-from agent.ota.keys import Trust, read_trust
-from agent.ota.launcher import BASE
 from agent.ota.launcher import State as LauncherState
-from agent.ota.lifecycle import PROGRESS_PERCENT, REFUNDS_MAX, TOLD, Event, Post, State, reconciled, refusal_of
+from agent.ota.lifecycle import PROGRESS_PERCENT, REFUNDS_MAX, TOLD, Event, Post, State, reconciled
 from agent.ota.manifest import HubFacts, Offer, PayloadType
-from agent.ota.offers import offer_of
+from agent.ota.pace import Pace
 from agent.ota.reporting import Reporter
 from agent.ota.running import Running
 from agent.ota.slots import Placed, Slots
@@ -51,14 +48,15 @@ from hal.images import ImageInstaller
 
 _log = logging.getLogger(__name__)
 
-RETRY_S = 60.0
-"""Pause after a full disk, and between looks at a hindrance that nobody announces (the time of day)."""
+DISK_FAILURES_MAX = 3
+"""Times in a row that the disk breaks one installation before that is let go."""
 STOP_S_MAX = 2.0
 """The process is gone within 5 s; a disk that is slower than this leaves the start counted."""
 FIRST_CHECK_S = 600.0
 """After a start; less at random, so that the hubs of a street do not ask together when its power is back."""
 
-_NOT_LAUNCHED = "this hub was not started by the launcher (docs/updates.md), so nothing can be installed"
+
+_INSTALLING = {State.DOWNLOADED, State.VERIFYING, State.APPLYING}
 
 
 class Updates:
@@ -68,7 +66,8 @@ class Updates:
         running: Which release this is.
         book: Where the present update stands.
         keys: Which keys it trusts.
-        problem: Why nothing goes on at the moment; empty where it does.
+        pace: What hinders it, and whether it is urgent.
+        fetching: The way from the cloud.
         percent: How much of the present download is there.
     """
 
@@ -102,18 +101,26 @@ class Updates:
         """
         self._config = config
         self.running = running
-        self._client = client
         self._clock = clock
         self._rng = rng
         self._hub = hub
         self._worker = running.worker
-        self._disk = disk
         self._window = policy.window_from(config.window)
         self.slots = Slots(Trees(directory, disk), disk, running=running.slot)
         rules = Rules(config.allow_unsigned, config.size_bytes_max, disk_free_bytes_min)
+        self.pace = Pace()
         self.keys = Keys(directory, config.keys_dir, disk)
         self.intake = Intake(Trees(directory, disk), self.slots, keys=self.keys, rules=rules, facts=self._facts)
         self.book = Book(directory, disk=disk, worker=self._worker)
+        self._accounts = Accounts(
+            book=self.book,
+            keys=self.keys,
+            slots=self.slots,
+            disk=disk,
+            worker=self._worker,
+            fault=self._fault,
+            is_unsigned_admitted=config.allow_unsigned,
+        )
         self.imaging = Imaging(
             installer,
             book=self.book,
@@ -123,25 +130,36 @@ class Updates:
             boot_id=clock.boot_id,
             before_reboot=hub.before_reboot,
             reboot=hub.reboot,
-            hindered=self._hindered,
+            hindered=self.pace.hindered,
         )
         self._trying = Trying(
             hub.checks, hub.fresh_sensors, healthy_s=config.trial_s, deadline_s=config.trial_deadline_s
         )
         self._reporter = Reporter(self.book, client)
-        self._downloader = Downloader(
+        self.fetching = Fetching(
             client,
-            self.intake,
-            self._worker,
-            rate_bytes_s_min=config.rate_bytes_s_min,
-            deadline_s=config.download_deadline_s,
-            on_progress=self._progressed,
+            Downloader(
+                client,
+                self.intake,
+                self._worker,
+                rate_bytes_s_min=config.rate_bytes_s_min,
+                deadline_s=config.download_deadline_s,
+                on_progress=self._progressed,
+            ),
+            book=self.book,
+            pace=self.pace,
+            config=config,
+            hub=hub,
+            clock=clock,
+            version=running.version,
+            is_launched=bool(running.launcher),
+            facts=self._measured_by,
+            may_begin=self._may_begin,
+            drop=self._drop,
         )
-        self._nudge = asyncio.Event()
-        self._is_urgent = False
-        self._is_taking_in = False
+        self._delivery = Delivery(book=self.book, intake=self.intake, worker=self._worker, pace=self.pace)
         self._has_checked = False
-        self.problem = ""
+        self._disk_failures = 0
         self.percent = 0
         self.launcher_state = LauncherState()
 
@@ -168,8 +186,7 @@ class Updates:
             self._fault(problem)
         if self.is_unsigned_admitted:
             self._fault("UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): a checksum proves no origin")
-        await self._load_keys()
-        await self._read_slots()
+        await self._open()
         await self.imaging.begin(is_blind=self.book.is_blind)
         await self._reconcile()
         await self.imaging.count_start()
@@ -177,6 +194,19 @@ class Updates:
             group.create_task(self._reporter.run())
             group.create_task(self.imaging.keep())
             group.create_task(self._work())
+
+    async def _open(self) -> None:
+        """Read the accounts, as long as the disk needs for that."""
+        while True:
+            try:
+                await self._accounts.load()
+                await self._read_slots()
+                await self._accounts.keep(self.launcher_state.floor)
+            except (StorageFull, OSError) as error:
+                self.pace.hindered(str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
 
     async def stopping(self) -> None:
         """Be told that the hub ends in good order: for a release that is well, this start does not count, so often."""
@@ -199,13 +229,12 @@ class Updates:
     async def check_now(self) -> None:
         """Ask the cloud at once, and take what it offers without waiting for a window; refusals are forgotten."""
         await self.book.forget_refusals()
-        self._is_urgent = True
-        self._nudge.set()
+        self.pace.hurry()
 
     async def hold(self, is_held: bool) -> None:
         """Keep updates from beginning, or let them."""
         await self.book.hold(is_held)
-        self._nudge.set()
+        self.pace.nudge()
 
     async def roll_back(self) -> None:
         """Give up the release on trial.
@@ -223,29 +252,8 @@ class Updates:
             await self._give_up(reason)
 
     async def install(self, pieces: AsyncIterator[bytes]) -> Header:
-        """Take in a bundle that somebody has brought, and install it without waiting for a window.
-
-        Raises:
-            Rejected: An update is under way already, or this hub must not have the bundle.
-            StorageFull: No room.
-        """
-        record = self.book.record
-        if self._is_taking_in or (record.is_open and record.state is not State.DOWNLOADING):
-            raise Rejected(f"an update is under way already ({record.state}); let it end first")
-        self._is_taking_in = True
-        try:
-            await self._worker.run(self.intake.forget)
-            part: Part = await self._worker.run(lambda: self.intake.part(None))
-            async for piece in pieces:
-                await self._worker.run(lambda piece=piece: part.take(piece))  # type: ignore[misc]
-            header = await self._worker.run(part.finish)
-            offer = Offer(header.manifest.version, "", part.size_bytes)
-            await self.book.advance(Event.BRING, offer=offer)
-            self._is_urgent = True
-        finally:
-            self._is_taking_in = False
-            self._nudge.set()
-        return header
+        """Take in a bundle that somebody has brought: see `Delivery.take_in`."""
+        return await self._delivery.take_in(pieces)
 
     # The work.
 
@@ -259,76 +267,63 @@ class Updates:
             State.TRIAL: self._try,
         }
         while True:
-            self._nudge.clear()
+            self.pace.begin_step()
             try:
                 await steps.get(self.book.record.state, self._check)()
-            except (StorageFull, HalError) as error:
-                self._hindered(str(error))
-                await self._pause(RETRY_S)
-            except (BundleUntrusted, ConfigInvalid, Corrupt) as error:
-                await self._failed(str(error))
-            except Unauthorized as error:
-                self._hindered(str(error))
-                await self._pause(RETRY_S)
+            except BundleUntrusted as error:
+                await self._failed(str(error), facts=await self._worker.run(self._measured_by))
+            except InstallFailed as error:
+                await self._failed(str(error), Event.LOSE)
+            except Corrupt as error:
+                self._fault(str(error))
+                await self._read_slots()
+                await self.pace.pause(RETRY_S)
+            except (StorageFull, HalError, Unauthorized) as error:
+                self.pace.hindered(str(error))
+                await self.pace.pause(RETRY_S)
+            except OSError as error:
+                await self._disk_failed(error)
+            else:
+                self._disk_failures = 0
+
+    async def _disk_failed(self, error: OSError) -> None:
+        """Wait for a disk that may recover; an installation that it breaks again and again is let go."""
+        text = f"the disk fails ({error.strerror or error}); check it with fsck"
+        self.pace.hindered(text)
+        self._disk_failures += 1
+        if self._disk_failures >= DISK_FAILURES_MAX and self.book.record.state in _INSTALLING:
+            self._disk_failures = 0
+            await self._failed(text, Event.LOSE)
+        await self.pace.pause(RETRY_S)
 
     async def _check(self) -> None:
         """Ask the cloud, when it is time to."""
-        if not self._is_urgent:
+        if not self.pace.is_urgent:
             pause_s = self._config.check_interval_s if self._has_checked else FIRST_CHECK_S
-            await self._pause(min(pause_s, self._config.check_interval_s) * self._rng.uniform(0.5, 1.0))
+            await self.pace.pause(min(pause_s, self._config.check_interval_s) * self._rng.uniform(0.5, 1.0))
         self._has_checked = True
-        if self.book.record.is_open or self._is_taking_in:
-            return
-        if self.book.record.is_held:
-            self._is_urgent = False
-            return
-        await self._client.ready(Endpoint.OTA_CHECK)
-        try:
-            offer = offer_of(await self._client.check_update(self.running.version))
-        except (Transient, Rejected) as error:
-            self._hindered(f"the cloud was not asked: {error}")
-            self._is_urgent = False
-            return
-        self.problem = ""
-        if offer is None or versions.is_same(offer.version, self.running.version):
-            self._is_urgent = False
-            return
-        why = refusal_of(self.book.record, offer) if self.running.launcher else _NOT_LAUNCHED
-        if why:
-            self._hindered(f"release {offer.version} is not taken: {why}")
-            self._is_urgent = False
-            return
-        await self._worker.run(self.intake.forget)
-        await self.book.advance(Event.OFFER, offer=offer)
-        if not self._is_urgent:
-            await self._pause(policy.spread_s(self._hub.phase, self._config.spread_s))
+        if self._may_begin():
+            await self.fetching.ask()
+
+    def _may_begin(self) -> bool:
+        return not self.book.record.is_open and not self._delivery.is_under_way
+
+    async def _drop(self, offer: Offer) -> None:
+        is_resumable = lifecycle.is_resumable(self.book.record, offer)
+        await self._worker.run(lambda: self.intake.forget(but_part=is_resumable))
 
     async def _download(self) -> None:
-        if self._is_taking_in:
-            await self._pause(RETRY_S)
-            return
-        if self._client.wait_s(Endpoint.OTA_DOWNLOAD) == 0 and self._client.has_key:
-            why = policy.hindrance_to_download(self._moment(), self._window, self._config.metered)
+        if self._delivery.is_under_way:
+            await self.pace.pause(RETRY_S)
         else:
-            why = "the quota of five downloads an hour, or the way to the cloud"
-        if why:
-            # Looked at again and again, since a link may turn metered, or a person may say something.
-            self._hindered(why)
-            await self._pause(RETRY_S)
-            return
-        try:
-            await self._downloader.attempt(self.book.record.offer)
-        except Refused as error:
-            await self._failed(str(error))
-        except StorageFull:
-            raise
-        except Throttled as error:
-            self._hindered(str(error))
-        except Transient as error:
-            self._hindered(str(error))
-        else:
-            self.problem = ""
-            await self.book.advance(Event.FETCHED)
+            await self.fetching.download()
+
+    def _measured_by(self) -> str:
+        """Return what a refusal depends on, beside the bundle: once it has changed, the refusal is void."""
+        config, trusted = self._config, self.keys.trusted()
+        return self._facts().digest(
+            *sorted(each.hex() for each in trusted), config.size_bytes_max, config.allow_unsigned
+        )
 
     def _progressed(self, percent: int) -> None:
         """Note how far a download or an installation is, and tell it every `PROGRESS_PERCENT`."""
@@ -357,7 +352,7 @@ class Updates:
     async def _apply(self) -> None:
         offer = self.book.record.offer
         if not self.running.launcher:
-            raise BundleUntrusted(_NOT_LAUNCHED)
+            raise InstallFailed(NOT_LAUNCHED)
         if not self.intake.has_bundle():
             await self._lost()
             return
@@ -371,15 +366,15 @@ class Updates:
 
     async def _restart(self) -> None:
         if why := self._hindrance_to_restart():
-            self._hindered(why)
-            await self._pause(RETRY_S)
+            self.pace.hindered(why)
+            await self.pace.pause(RETRY_S)
             return
         if image.is_image(self.book.record):
             try:
                 await self.imaging.restart(self._hub.fresh_sensors(), self._hindrance_to_restart)
             except HalError as error:
-                self._hindered(str(error))
-                await self._pause(RETRY_S)
+                self.pace.hindered(str(error))
+                await self.pace.pause(RETRY_S)
             await self._reconcile()  # always: it is what counts the restarts
             return
         await self.book.advance(Event.RESTART, fresh_sensors=self._hub.fresh_sensors())
@@ -402,11 +397,11 @@ class Updates:
         if self.imaging.is_new_system:
             await self.imaging.commit()
         else:
-            await self._adopt_keys()
+            await self._accounts.adopt(self.running.slot)
             await self._worker.run(self.slots.commit)
         await self._read_slots()
         await self.book.advance(Event.PROVEN)
-        await self._keep_keyring()
+        await self._accounts.keep(self.launcher_state.floor)
         self._ended()
         await self._worker.run(self.intake.forget)
         _log.info("release %s has proved itself", self.running.version)
@@ -419,7 +414,7 @@ class Updates:
             self.running.restart()
             await asyncio.Event().wait()
 
-    async def _failed(self, reason: str, event: Event = Event.FAIL) -> None:
+    async def _failed(self, reason: str, event: Event = Event.FAIL, facts: str = "") -> None:
         """End an update. First in the launcher's account: the next start is the good release whatever happens."""
         self._fault(reason)
         if self.imaging.is_new_system and self.book.record.is_open:
@@ -430,9 +425,15 @@ class Updates:
             await self._worker.run(lambda: self.slots.give_up(reason))
         await self._read_slots()
         if self.book.record.is_open:
-            await self.book.advance(event, reason=reason)
+            await self.book.advance(event, reason=reason, facts=facts)
         self._ended()
-        await self._worker.run(self.intake.forget)
+        await self._forget()
+
+    async def _forget(self) -> None:
+        """Remove what was downloaded, but for what may be gone on with once it is offered again."""
+        record = self.book.record
+        is_resumable = lifecycle.is_resumable(record, record.offer)
+        await self._worker.run(lambda: self.intake.forget(but_part=is_resumable))
 
     async def _reconcile(self) -> None:
         """Take up what the last life left."""
@@ -457,7 +458,7 @@ class Updates:
                 self.running.restart()
                 await asyncio.Event().wait()
         if not self.book.record.is_open:
-            await self._worker.run(self.intake.forget)
+            await self._forget()
 
     def _found(self) -> tuple[Event, str] | None:
         record = self.book.record
@@ -465,80 +466,22 @@ class Updates:
             return image.reconciled(record, self.launcher_state, self.imaging.boot)
         return reconciled(record, self.launcher_state, self.running.slot)
 
-    async def _load_keys(self) -> None:
-        """Learn which keys were added and revoked, from each record that knows."""
-
-        def load() -> str:
-            try:
-                state = self.slots.state()
-            except Corrupt:
-                state = LauncherState()
-            # A list that nobody signed must never become durable.
-            is_signed = state.good != BASE and not self.is_unsigned_admitted
-            return self.keys.load(self.book.record.keyring, self.slots.tree(state.good) if is_signed else None)
-
-        try:
-            if problem := await self._worker.run(load):
-                self._fault(problem)
-            await self.keys.settle(self._worker)
-            await self._worker.run(self.keys.trusted)
-            await self._keep_keyring()
-        except StorageFull as error:
-            self._hindered(str(error))
-        for text in self.keys.problems:
-            self._fault(text)
-
-    async def _adopt_keys(self) -> None:
-        """Take over what the release on trial says of keys; before it is committed, so that none is lost between."""
-        tree, is_signed = self.slots.tree(self.running.slot), bool(self.book.record.signer)
-        trust = await self._worker.run(lambda: read_trust(tree, self._disk)) if is_signed else Trust()
-        await self._worker.run(lambda: self.keys.adopt(trust))
-        if trust != Trust():
-            _log.info("keys: %d added, %d revoked", len(trust.keys), len(trust.revoked))
-
-    async def _keep_keyring(self) -> None:
-        """Remember the floor beside the keys, and keep the copy of both."""
-        await self._worker.run(lambda: self.keys.note_floor(self.launcher_state.floor))
-        if self.book.record.keyring != self.keys.keyring:
-            await self.book.keep(self.keys.keyring)
-
     async def _read_slots(self) -> None:
-        """Read the launcher's account; begin a new one where it cannot be read; mend its floor."""
-        record, floor = self.book.record, self.keys.keyring.floor
-        if record.state is State.COMPLETED:
-            floor = max(floor, record.sequence)
-        state, problem = await self._worker.run(lambda: self.slots.state_or_new(floor=floor))
-        if state.floor < floor:
-            state = await self._worker.run(lambda: self.slots.raise_floor(floor))
-            problem = problem or f"the account of the slots had lost its floor; it is sequence {floor} again"
-        self.launcher_state = state
-        if problem:
-            self._fault(problem)
+        self.launcher_state = await self._accounts.read_slots()
 
     def _moment(self) -> policy.Moment:
-        return policy.Moment(self._hub.local_time(), self._hub.is_metered(), self.book.record.is_held, self._is_urgent)
+        return policy.Moment(
+            self._hub.local_time(), self._hub.is_metered(), self.book.record.is_held, self.pace.is_urgent
+        )
 
     def _hindrance_to_restart(self) -> str:
         return policy.hindrance_to_restart(self._moment(), self._window)
-
-    def _hindered(self, why: str) -> None:
-        if why != self.problem:
-            _log.info("updates: %s", why)
-        self.problem = why
 
     def _fault(self, text: str) -> None:
         _log.warning("updates: %s", text)
         self._hub.add_fault(text)
 
     def _ended(self) -> None:
-        self._is_urgent = False
-        self.problem = ""
+        self.pace.is_urgent = False
+        self.pace.problem = ""
         self.percent = 0
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, or until a person says something."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._nudge.wait()
-        except TimeoutError:
-            return

@@ -7,7 +7,7 @@ once it is signed and fits this hub, then each chunk once its digest is right.
 import hashlib
 from collections.abc import Callable, Iterator
 
-from agent.errors import BundleUntrusted
+from agent.errors import BundleDamaged, BundleUntrusted
 from agent.ota.header import PRELUDE_BYTES, Header, signed_bytes_of
 from agent.ota.manifest import CHUNK_BYTES, Offer
 
@@ -51,11 +51,16 @@ class BundleStream:
         while view:
             wanted = self._wanted() - len(self._buffer)
             if wanted <= 0:
-                raise BundleUntrusted("the bundle is longer than it says; it was not what was built")
+                raise BundleDamaged("the bundle is longer than it says; it was not what was built")
             self._buffer += view[:wanted]
             view = view[wanted:]
             if len(self._buffer) == self._wanted():
                 yield self._piece()
+
+    @property
+    def pending(self) -> bytes:
+        """What has come of the next piece, and is not verified yet."""
+        return bytes(self._buffer)
 
     def drop(self) -> None:
         """Forget what is not verified: what follows is the byte after `verified_bytes`."""
@@ -68,7 +73,7 @@ class BundleStream:
             BundleUntrusted: Something is missing, or the whole is not what the cloud promised.
         """
         if self.header is None or self.verified_bytes != self.size_bytes:
-            raise BundleUntrusted("the bundle ends too early; get it once more")
+            raise BundleDamaged("the bundle ends too early; get it once more")
         wanted = self._offer.sha256 if self._offer else ""
         if self._digest is not None and wanted and (digest := self._digest.hexdigest()) != wanted:
             raise BundleUntrusted(f"the bundle's checksum is {digest}, not the {wanted} that was promised")
@@ -88,7 +93,7 @@ class BundleStream:
         if self.header is None:
             self.header = self._check(bytes(piece[PRELUDE_BYTES:]))
         elif hashlib.sha256(piece).digest() != self.header.manifest.chunk_digest(self._chunk):
-            raise BundleUntrusted(f"part {self._chunk + 1} of the bundle is damaged or was changed; get it once more")
+            raise BundleDamaged(f"part {self._chunk + 1} of the bundle is damaged or was changed; get it once more")
         else:
             self._chunk += 1
         self._buffer = bytearray()

@@ -129,7 +129,7 @@ def test_an_image_waits_for_the_window_in_the_old_system_whatever_the_power_does
         made.config = {"window": "02:00-05:00"}
         made.local = datetime(2026, 1, 1, 12, tzinfo=UTC)
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.state is State.READY and bool(room.problem))
+        live(made, lambda room: room.book.record.state is State.READY and bool(room.pace.problem))
         made._power_on()
         assert images.booted == "A"
         made.is_done = False
@@ -157,7 +157,7 @@ def test_an_installer_that_does_not_answer_is_waited_for() -> None:
         images = made.take_images()
         images.is_lost = True
         made.publish(IMAGE)
-        live(made, lambda room: "does not answer" in room.problem and room.book.record.state is State.APPLYING)
+        live(made, lambda room: "does not answer" in room.pace.problem and room.book.record.state is State.APPLYING)
         made.is_done, images.is_lost = False, False
         live(made, closed(State.COMPLETED))
         assert images.installs == 1

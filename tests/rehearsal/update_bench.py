@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
@@ -89,6 +90,7 @@ class Bench:
         self.restart = asyncio.Event()
         self.booted_at_s = 0.0
         self.faults: list[str] = []
+        self.middlewares: list[Middleware] = []
         self.trees = {release.version: release.tree_files for release in (GOOD, NEXT)}
         ids = itertools.count()
         self.cloud = ReferenceCloud(
@@ -203,7 +205,9 @@ class Bench:
 
     async def run(self, until: Callable[[Updates], bool]) -> None:
         """Live, die, and live again."""
-        self.runner = runner = web.AppRunner(self.cloud.application(), access_log=None, handle_signals=False)
+        application = self.cloud.application()
+        application.middlewares.extend(self.middlewares)
+        self.runner = runner = web.AppRunner(application, access_log=None, handle_signals=False)
         await runner.setup()
         try:
             while self.loop.time() < HOURS_MAX * 3600:

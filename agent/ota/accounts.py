@@ -1,0 +1,117 @@
+"""What must outlive everything beside the book: which keys are trusted, and which sequence is the floor.
+
+Three files know of them: the keyring, its copy in the record of updates, and the launcher's account. What one has lost
+it gets back from the others; nothing is ever taken away by a file that knows less.
+"""
+
+import logging
+from collections.abc import Callable
+
+from agent.errors import Corrupt, StorageFull
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
+from agent.ota.book import Book
+from agent.ota.keyring import Keys
+from agent.ota.keys import Trust, read_trust
+from agent.ota.launcher import BASE
+from agent.ota.launcher import State as LauncherState
+from agent.ota.lifecycle import State
+from agent.ota.slots import Slots
+
+_log = logging.getLogger(__name__)
+
+
+class Accounts:
+    """Keys and floor of one hub, kept alike in all records."""
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        keys: Keys,
+        slots: Slots,
+        disk: Disk,
+        worker: Worker,
+        fault: Callable[[str], None],
+        is_unsigned_admitted: bool,
+    ) -> None:
+        """Prepare; nothing is read.
+
+        Args:
+            book: With the copy of the keyring.
+            keys: The keyring.
+            slots: With the launcher's account.
+            disk: Reads the lists of releases.
+            worker: For blocking work.
+            fault: Told what is wrong.
+            is_unsigned_admitted: Whether bundles that nobody signed are installed.
+        """
+        self._book = book
+        self._keys = keys
+        self._slots = slots
+        self._disk = disk
+        self._worker = worker
+        self._fault = fault
+        self._is_unsigned_admitted = is_unsigned_admitted
+
+    async def load(self) -> None:
+        """Learn which keys were added and revoked, from each record that knows."""
+
+        def load() -> str:
+            try:
+                state = self._slots.state()
+            except Corrupt:
+                state = LauncherState()
+            # A list that nobody signed must never become durable.
+            is_signed = state.good != BASE and not self._is_unsigned_admitted
+            return self._keys.load(self._book.record.keyring, self._slots.tree(state.good) if is_signed else None)
+
+        try:
+            if problem := await self._worker.run(load):
+                self._fault(problem)
+            await self._keys.settle(self._worker)
+            await self._worker.run(self._keys.trusted)
+        except StorageFull as error:
+            self._fault(str(error))
+        for text in self._keys.problems:
+            self._fault(text)
+
+    async def adopt(self, slot: str) -> None:
+        """Take over what the release on trial says of keys; before it is committed, so that none is lost between.
+
+        Raises:
+            StorageFull: It cannot be written now.
+            Corrupt: What it says cannot be read.
+        """
+        is_signed = bool(self._book.record.signer)
+        trust = await self._worker.run(lambda: read_trust(self._slots.tree(slot), self._disk)) if is_signed else Trust()
+        await self._worker.run(lambda: self._keys.adopt(trust))
+        if trust != Trust():
+            _log.warning("keys: %d added, %d revoked by this release", len(trust.keys), len(trust.revoked))
+
+    async def keep(self, floor: int) -> None:
+        """Remember the floor beside the keys, and keep the copy of both.
+
+        Raises:
+            StorageFull: It cannot be written now.
+        """
+        await self._worker.run(lambda: self._keys.note_floor(floor))
+        if self._book.record.keyring != self._keys.keyring:
+            await self._book.keep(self._keys.keyring)
+
+    async def read_slots(self) -> LauncherState:
+        """Read the launcher's account; begin a new one where it cannot be read; mend its floor.
+
+        Raises:
+            StorageFull: It cannot be written now.
+        """
+        record, floor = self._book.record, self._keys.keyring.floor
+        if record.state is State.COMPLETED:
+            floor = max(floor, record.sequence)
+        state, problem = await self._worker.run(lambda: self._slots.state_or_new(floor=floor))
+        if state.floor < floor:
+            state = await self._worker.run(lambda: self._slots.raise_floor(floor))
+            problem = problem or f"the account of the slots had lost its floor; it is sequence {floor} again"
+        if problem:
+            self._fault(problem)
+        return state

@@ -1,0 +1,235 @@
+"""Asks the cloud for a release and fetches it, as far as quota, link and people let it.
+
+What goes wrong on the way is never held against the release: a server that says 404 today may have it tomorrow, bytes
+may change on the way, and a cloud may publish anew. Only what its own bytes have shown, twice where a line could have
+changed them, ends in a refusal (`BundleUntrusted`); for the rest the offer is let go, or the download waits.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import msgspec
+
+from agent.cloud.client import CloudClient
+from agent.cloud.endpoints import QUOTAS, Endpoint
+from agent.config import OtaConfig
+from agent.errors import BundleDamaged, BundleUntrusted, InstallFailed, Refused, Rejected, StorageFull, Transient
+from agent.foundation.clock import Clock
+from agent.ota import policy, versions
+from agent.ota.book import Book
+from agent.ota.download import Downloader
+from agent.ota.lifecycle import Event, refusal_of
+from agent.ota.manifest import Offer
+from agent.ota.offers import offer_of
+from agent.ota.pace import Pace, in_words
+from agent.ota.ranges import Unusable
+from agent.ota.surroundings import Surroundings
+
+RETRY_S = 60.0
+"""Between looks at a hindrance that nobody announces (the time of day)."""
+FRUITLESS_PAUSE_S_MAX = 900.0
+"""Between attempts that bring nothing; each pause is twice the one before."""
+DAMAGES_MAX = 2
+"""Times that the same place of a bundle comes damaged before it is the bundle that is: once may be the line."""
+UNUSABLE_MAX = 4
+"""Answers in a row that cannot be put in their place before the offer is let go."""
+
+NOT_LAUNCHED = "this hub was not started by the launcher (docs/updates.md), so nothing can be installed"
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What the last question to the cloud has brought.
+
+    Attributes:
+        number: Counts the questions since this life began; 0 before the first.
+        text: In words, for people.
+    """
+
+    number: int = 0
+    text: str = ""
+
+
+class Fetching:
+    """The way from the cloud to a complete file.
+
+    Attributes:
+        outcome: Of the last question to the cloud.
+    """
+
+    def __init__(
+        self,
+        client: CloudClient,
+        downloader: Downloader,
+        *,
+        book: Book,
+        pace: Pace,
+        config: OtaConfig,
+        hub: Surroundings,
+        clock: Clock,
+        version: str,
+        is_launched: bool,
+        facts: Callable[[], str],
+        may_begin: Callable[[], bool],
+        drop: Callable[[Offer], Awaitable[None]],
+    ) -> None:
+        """Prepare; nothing is asked.
+
+        Args:
+            client: The way to the cloud.
+            downloader: Fetches.
+            book: Where the present update stands.
+            pace: Waits, and knows whether a person has asked.
+            config: Table `[ota]`.
+            hub: What is around.
+            clock: For the account of downloads over restarts of the machine.
+            version: Of the release that runs.
+            is_launched: Whether anything can be installed.
+            facts: Tells what a refusal depends on, beside the bundle.
+            may_begin: Tells whether no other update has begun, which a person may have brought meanwhile.
+            drop: Removes what an earlier update has left, unless this offer can go on with it.
+        """
+        self._client = client
+        self._downloader = downloader
+        self._book = book
+        self._pace = pace
+        self._config = config
+        self._hub = hub
+        self._clock = clock
+        self._version = version
+        self._is_launched = is_launched
+        self._facts = facts
+        self._may_begin = may_begin
+        self._drop = drop
+        self._window = policy.window_from(config.window)
+        self._fruitless = 0
+        self._damages = 0
+        self._unusable = 0
+        self.outcome = Outcome()
+
+    async def ask(self) -> None:
+        """Ask the cloud, and take its offer."""
+        record = self._book.record
+        if record.is_held:
+            self._settle("updates are held; climahub update resume ends that")
+            return
+        if not self._client.has_key:
+            self._settle("the cloud is not asked: this hub has no key")
+        elif wait_s := self._client.wait_s(Endpoint.OTA_CHECK):
+            self._say(f"the cloud is asked in {wait_s:.0f} s: {self._client.link.status.reason or 'its quota'}")
+        await self._client.ready(Endpoint.OTA_CHECK)
+        try:
+            offer = offer_of(await self._client.check_update(self._version))
+        except (Transient, Rejected) as error:
+            self._pace.hindered(f"the cloud was not asked: {error}" if isinstance(error, Transient) else str(error))
+            self._settle(self._pace.problem)
+            return
+        self._pace.problem = ""
+        if offer is None or versions.is_same(offer.version, self._version):
+            self._settle(f"the cloud offers nothing newer than {self._version}")
+            return
+        why = refusal_of(record, offer, self._facts()) if self._is_launched else NOT_LAUNCHED
+        if why:
+            self._pace.hindered(f"release {offer.version} is not taken: {why}")
+            self._settle(self._pace.problem)
+            return
+        if not self._may_begin():
+            self._settle("another update has begun meanwhile")
+            return
+        await self._drop(offer)
+        await self._book.advance(Event.OFFER, offer=offer)
+        self._say(f"release {offer.version} is offered and will be fetched")
+        self._fruitless = self._damages = self._unusable = 0
+        if not self._pace.is_urgent:
+            await self._pace.pause(policy.spread_s(self._hub.phase, self._config.spread_s))
+
+    def _say(self, text: str) -> None:
+        self.outcome = Outcome(self.outcome.number + 1, text)
+
+    def _settle(self, text: str) -> None:
+        """End a question that leads to nothing."""
+        self._say(text)
+        self._pace.is_urgent = False
+
+    async def download(self) -> None:
+        """Fetch what is missing, with one request, when that may be made.
+
+        Raises:
+            BundleUntrusted: This hub must not have the bundle.
+            InstallFailed: It cannot be had now; it may be offered again.
+            StorageFull: No room.
+            Unauthorized: The cloud refuses the hub's key.
+        """
+        if why := self._hindrance():
+            # Looked at again and again, since a link may turn metered, or a person may say something.
+            self._pace.hindered(why)
+            await self._pace.pause(RETRY_S)
+            return
+        await self._book.note_download(self._clock.utc_ms() or 0)
+        try:
+            await self._downloader.attempt(self._book.record.offer)
+        except Refused as error:
+            raise InstallFailed(f"{error}; it is fetched once it is offered again") from error
+        except BundleDamaged as error:
+            await self._damaged(error)
+        except Unusable as error:
+            await self._useless(error)
+        except StorageFull:
+            raise
+        except Transient as error:
+            if self._downloader.has_advanced:
+                self._damages = self._unusable = 0
+            await self._broken_off(error)
+        else:
+            self._pace.problem = ""
+            await self._book.advance(Event.FETCHED)
+
+    async def _damaged(self, error: BundleDamaged) -> None:
+        self._damages = 1 if self._downloader.has_advanced else self._damages + 1
+        if self._damages >= DAMAGES_MAX:
+            raise BundleUntrusted(f"{error} (it came so {self._damages} times)") from error
+        await self._broken_off(error)
+
+    async def _useless(self, error: Unusable) -> None:
+        self._unusable = 1 if self._downloader.has_advanced else self._unusable + 1
+        if self._unusable >= UNUSABLE_MAX:
+            raise InstallFailed(f"{error}; it is fetched once it is offered again") from error
+        await self._broken_off(error)
+
+    async def _broken_off(self, error: Exception) -> None:
+        """Wait before the next attempt, the longer the less the last ones have brought."""
+        self._pace.hindered(str(error))
+        if self._downloader.has_advanced:
+            self._fruitless = 0
+            return
+        await self._pace.pause(min(RETRY_S * 2**self._fruitless, FRUITLESS_PAUSE_S_MAX))
+        self._fruitless += 1
+
+    def _hindrance(self) -> str:
+        if not self._client.has_key:
+            return "no download: this hub has no key"
+        self._recall()
+        if wait_ms := self._client.quotas[Endpoint.OTA_DOWNLOAD].wait_ms():
+            limit = QUOTAS[Endpoint.OTA_DOWNLOAD].limit
+            why = "five an hour" if limit == 5 else f"{limit} an hour"  # noqa: PLR2004 - in words
+            if self._client.quotas[Endpoint.OTA_DOWNLOAD].is_assumed:
+                why += "; the count was lost" if self._book.is_blind else "; earlier ones count once the time is known"
+            return f"no download {self._until(wait_ms / 1000)} ({why})"
+        if wait_ms := self._client.link.wait_ms(Endpoint.OTA_DOWNLOAD):
+            reason = self._client.link.status.reason or "the cloud has asked for a pause"
+            return f"no download {self._until(wait_ms / 1000)}: {reason}"
+        moment = policy.Moment(
+            self._hub.local_time(), self._hub.is_metered(), self._book.record.is_held, self._pace.is_urgent
+        )
+        return policy.hindrance_to_download(moment, self._window, self._config.metered)
+
+    def _until(self, wait_s: float) -> str:
+        now = self._hub.local_time()
+        return in_words(wait_s, now and now + timedelta(seconds=wait_s), now)
+
+    def _recall(self) -> None:
+        """After a restart of the machine, count what was asked for before it, as soon as the time is known."""
+        quota, now_utc_ms = self._client.quotas[Endpoint.OTA_DOWNLOAD], self._clock.utc_ms()
+        if now_utc_ms is None or self._book.is_blind or not quota.is_assumed:
+            return
+        # A request without a time was made an unknown while ago: it counts as made just now.
+        quota.recall([max(0, now_utc_ms - at_ms) if at_ms else 0 for at_ms in self._book.record.downloads])

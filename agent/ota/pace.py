@@ -1,0 +1,63 @@
+"""How fast updates go on: what hinders them now, and whether a person has asked for haste. No I/O."""
+
+import asyncio
+import logging
+from datetime import datetime
+
+_log = logging.getLogger(__name__)
+
+
+class Pace:
+    """Shared by the rooms' parts that wait.
+
+    Attributes:
+        is_urgent: A person has asked: no window is waited for.
+        problem: Why nothing goes on at the moment; empty where it does.
+    """
+
+    def __init__(self) -> None:
+        self._nudge = asyncio.Event()
+        self.is_urgent = False
+        self.problem = ""
+
+    def hurry(self) -> None:
+        """Begin at once."""
+        self.is_urgent = True
+        self._nudge.set()
+
+    def nudge(self) -> None:
+        """Have everything looked at once more: something has changed."""
+        self._nudge.set()
+
+    def begin_step(self) -> None:
+        """Forget earlier nudges: what they were about is looked at now."""
+        self._nudge.clear()
+
+    def hindered(self, why: str) -> None:
+        """Say why nothing goes on."""
+        if why != self.problem:
+            _log.info("updates: %s", why)
+        self.problem = why
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, or until somebody nudges."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._nudge.wait()
+        except TimeoutError:
+            return
+
+
+def in_words(wait_s: float, local: datetime | None, now_local: datetime | None) -> str:
+    """Return when something may be done: "before 14:20" where the hub knows the time, else "for 38 min".
+
+    Args:
+        wait_s: How long it must wait.
+        local: The time where the hub is at the end of the wait; `None` where it is not known.
+        now_local: The time there now.
+    """
+    if local is None or now_local is None:
+        minutes = max(1, -(-int(wait_s) // 60))
+        return f"for {minutes} min"
+    day = "" if local.date() == now_local.date() else f"{local:%Y-%m-%d} "
+    return f"before {day}{local:%H:%M}"

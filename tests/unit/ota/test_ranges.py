@@ -1,0 +1,126 @@
+"""Where the body of an answer belongs, for each habit of servers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.errors import CloudUnavailable
+from agent.ota.ranges import PART_HEAD_BYTES_MAX, Body, Span, Unusable, span_of
+
+WHOLE = 1000
+
+
+def of_range(text: str, **more: str) -> Span | None:
+    return span_of(206, {"Content-Range": text, **more}, asked=400, whole=WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("bytes 400-999/1000", Span(400, 1000)),
+        ("bytes 400-999/*", Span(400, 1000)),
+        ("bytes 400-499/1000", Span(400, 500)),  # nginx with slices, a CDN with its own limit
+        ("bytes 256-511/1000", Span(256, 512)),  # a CDN that begins at a block of its own
+        ("bytes 0-999/1000", Span(0, 1000)),
+        ("Bytes=400-999/1000", Span(400, 1000)),
+        (" bytes  400 - 999 / 1000 ", Span(400, 1000)),
+    ],
+)
+def test_a_part_goes_where_it_says(text: str, span: Span) -> None:
+    assert of_range(text) == span
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "bytes", "bytes 500-999/1000", "bytes 0-399/1000", "bytes 999-400/1000", "bytes 400-999/2000", "bytes */1000",
+     "items 400-999/1000", "bytes 400-999", "bytes -1-5/6", "bytes 4٤-999/1000", "bytes 400-999/1000, 0-1/1000"],
+)  # fmt: skip
+def test_a_part_that_is_no_use_here(text: str) -> None:
+    with pytest.raises(Unusable):
+        of_range(text)
+
+
+def test_a_compressed_part_is_no_use() -> None:
+    with pytest.raises(Unusable, match="compresses"):
+        of_range("bytes 400-999/1000", **{"Content-Encoding": "gzip"})
+    assert of_range("bytes 400-999/1000", **{"Content-Encoding": "Identity"}) == Span(400, 1000)
+
+
+def test_a_range_that_is_not_there_says_nothing_of_what_is_here() -> None:
+    with pytest.raises(Unusable, match="ends before byte 400"):
+        span_of(416, {"Content-Range": "bytes */300"}, asked=400, whole=WHOLE)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Length": "1000"},
+        {"Content-Length": "300", "Content-Encoding": "gzip"},
+        {"Content-Length": "nonsense"},
+        {"Content-Type": "application/octet-stream"},
+    ],
+)
+def test_the_whole_file(headers: dict[str, str]) -> None:
+    assert span_of(200, headers, asked=400, whole=WHOLE) == Span(0)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Content-Type": "text/html; charset=utf-8"}, {"Content-Type": "application/json"}, {"Content-Length": "999"}],
+)
+def test_something_in_the_place_of_the_file(headers: dict[str, str]) -> None:
+    with pytest.raises(Unusable):
+        span_of(200, headers, asked=0, whole=WHOLE)
+
+
+def through(body: Body, data: bytes, size: int) -> bytes:
+    return b"".join(body.feed(data[at : at + size]) for at in range(0, len(data), size))
+
+
+FILE = bytes(range(250)) * 4
+
+
+@pytest.mark.parametrize("size", [1, 7, 5000])
+def test_what_is_there_already_is_passed_over(size: int) -> None:
+    assert through(Body(Span(400, 1000), wanted=400, whole=WHOLE), FILE[400:], size) == FILE[400:]
+    assert through(Body(Span(256, 512), wanted=400, whole=WHOLE), FILE[256:512] + b"more", size) == FILE[400:512]
+    assert through(Body(Span(0), wanted=0, whole=WHOLE), FILE, size) == FILE
+
+
+@pytest.mark.parametrize("size", [1, 7, 5000])
+def test_a_single_part_is_taken_out_of_multipart(size: int) -> None:
+    headers = {"Content-Type": "multipart/byteranges; boundary=THIS"}
+    span = span_of(206, headers, asked=400, whole=WHOLE)
+    head = b"\r\n--THIS\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes 300-999/1000\r\n\r\n"
+    multipart = head + FILE[300:] + b"\r\n--THIS--\r\n"
+    assert through(Body(span, wanted=400, whole=WHOLE), multipart, size) == FILE[400:]
+
+
+@pytest.mark.parametrize(
+    "data", [b"--B\r\nContent-Range: bytes 500-999/1000\r\n\r\nx", b"--B\r\n\r\nx", b"x" * (PART_HEAD_BYTES_MAX + 1)]
+)
+def test_multipart_that_is_no_single_part_of_the_file(data: bytes) -> None:
+    with pytest.raises(Unusable):
+        Body(None, wanted=400, whole=WHOLE).feed(data)
+
+
+_HEADER = st.text(max_size=60)
+
+
+@given(
+    st.sampled_from([200, 206, 416]),
+    st.dictionaries(st.sampled_from(["Content-Type", "Content-Range", "Content-Encoding", "Content-Length"]), _HEADER),
+    st.binary(max_size=500),
+    st.integers(0, 2**40),
+    st.integers(0, 2**40),
+)
+def test_no_answer_raises_anything_else(
+    status: int, headers: dict[str, str], data: bytes, asked: int, whole: int
+) -> None:
+    try:
+        span = span_of(status, headers, asked=asked, whole=whole)
+        body = Body(span, wanted=0 if status == 200 else asked, whole=whole)
+        assert len(body.feed(data)) <= len(data)
+    except CloudUnavailable:
+        pass
