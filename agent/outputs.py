@@ -31,7 +31,7 @@ def main(config_path: Path) -> int:
         sys.stderr.write(f"climahub: {printable(str(error))}\n")
         return EXIT_CONFIG
     finally:
-        from agent.foundation.starts import note_end  # noqa: PLC0415 - after what must not wait
+        from agent.foundation.last_end import note_end  # noqa: PLC0415 - after what must not wait
 
         note_end(os.environ)
     return 0

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 import msgspec
 
-from agent.cli import local_client
+from agent.cli import exits, local_client
 from agent.cli.asking import asked, config_option, socket_option
 from agent.cli.epilog import epilog
 from agent.cli.words import duration
@@ -70,17 +70,27 @@ _mode_option = click.option("--mode", type=click.Choice(["heat", "cool", "auto",
 
 
 @click.group(
+    invoke_without_command=True,
     epilog=epilog(
-        "climahub climate status",
+        "climahub climate",
+        "climahub climate status --unit F",
         "climahub climate set --mode auto --heat 20 --cool 25",
         "climahub climate hold --zone living --heat 70F --until next",
         "climahub climate hold --away --until 2026-02-14T18:00",
         "climahub climate schedule living --put week.json",
         exits=_EXITS,
-    )
+    ),
 )
-def climate() -> None:
-    """See what every zone does and why; set, hold, resume, eco, schedules."""
+@config_option
+@socket_option
+@click.pass_context
+def climate(context: click.Context, config_file: Path | None, socket_path: Path | None) -> int:
+    """See what every zone does and why; set, hold, resume, eco, schedules. Without a command: the zones."""
+    if context.invoked_subcommand is None:
+        return _show(config_file, socket_path)
+    if config_file or socket_path:
+        raise click.UsageError(f"put --config and --socket behind {context.invoked_subcommand}")
+    return exits.OK
 
 
 @climate.command(epilog=epilog("climahub climate status", "climahub climate status --unit F", exits=_EXITS))
@@ -90,7 +100,10 @@ def climate() -> None:
 @socket_option
 def status(as_json: bool, unit: str, config_file: Path | None, socket_path: Path | None) -> int:
     """Show every zone: room, setpoints, what it does, why, and until when."""
+    return _show(config_file, socket_path, as_json=as_json, unit=unit)
 
+
+def _show(config_file: Path | None, socket_path: Path | None, *, as_json: bool = False, unit: str = "C") -> int:
     def show(path: Path) -> None:
         body = local_client.fetch(path, "/v1/climate")
         click.echo(local_client.as_json(body) if as_json else as_text(local_client.decode(body, ClimateReport), unit))
@@ -196,6 +209,8 @@ def eco(
 @socket_option
 def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401 - click
     """Show a zone's schedules as JSON, or store, choose and drop them."""
+    if sum(bool(given[name]) for name in ("put", "follow", "is_none", "drop")) > 1:
+        raise click.UsageError("--put, --follow, --none and --drop exclude each other: one at a time")
     if given["put"] is not None:
         try:
             document = msgspec.json.decode(given["put"].read())

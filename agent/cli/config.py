@@ -9,7 +9,7 @@ import msgspec
 from agent.cli import exits
 from agent.cli.epilog import epilog
 from agent.config import resolve
-from agent.config.example import example_text
+from agent.config.example import example_text, short_text
 from agent.config.report import check, show, show_text
 from agent.daemon import DEFAULT_CONFIG
 from agent.foundation.foreign_text import printable, spelt
@@ -61,7 +61,8 @@ def show_file(file: Path, as_json: bool) -> None:
     click.echo(spelt(msgspec.json.encode(show(resolved)).decode()) if as_json else printable(show_text(resolved)))
 
 
-@config.command("example")
-def example() -> None:
-    """Print a configuration with every key, its unit, default and reason; valid for the simulated board."""
-    click.echo(example_text(), nl=False)
+@config.command("example", epilog=epilog("climahub config example > hub.toml", "climahub config example --all | less"))
+@click.option("--all", "is_whole", is_flag=True, help="Every key, with its unit, default and reason.")
+def example(is_whole: bool) -> None:
+    """Print a configuration to begin with: what has to be chosen; valid for the simulated board."""
+    click.echo(example_text() if is_whole else short_text(), nl=False)

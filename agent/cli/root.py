@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -24,31 +25,44 @@ PROGRAM = "climahub"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """Where a command lives, as `MODULE:NAME` below `agent.cli`, and what it is for in a line."""
+    """Where a command lives, as `MODULE:NAME` below `agent.cli`, what it is for in a line, and for whom (`GROUPS`)."""
 
     place: str
     summary: str
+    group: str
+
+
+HOME, TECHNICIAN, FLEET, DEVELOPER = "Home", "Technician", "Fleet", "Developer"
+GROUPS = (HOME, TECHNICIAN, FLEET, DEVELOPER)
 
 
 COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
-        "demo": Entry("demo.command:demo", "Watch a hub and its cloud live through outages, in this terminal."),
-        "status": Entry("status:status", "Ask the hub on this machine how it is doing."),
-        "commands": Entry("commands:commands", "List what the cloud told the hub to do, or confirm a factory reset."),
-        "climate": Entry("climate:climate", "See what every zone does and why; set, hold, resume, eco, schedules."),
-        "zigbee": Entry("zigbee.group:zigbee", "Pair, list, replace and remove the Zigbee sensors of this hub."),
-        "update": Entry("update:update", "Show or steer the hub's updates, or install one from a file."),
-        "run": Entry("run:run", "Run the hub (what the systemd service does)."),
-        "config": Entry("config:config", "Check, show or begin a configuration."),
-        "rehearse": Entry("rehearse:rehearse", "Run days of a hub's life in seconds, with faults, and judge them."),
-        "bundle": Entry("bundle:bundle", "Make keys, and make, sign and examine releases for hubs."),
-        "cloud": Entry("cloud.group:cloud", "Run a reference ClimaSense cloud, or operate a running one."),
-        "ncp": Entry("ncp:ncp", "Emulate a Zigbee stick and its sensors on a pseudo terminal."),
-        "version": Entry("version:version", "Print the version."),
-        "completion": Entry("completion:completion", "Print the completion script of a shell."),
+        "demo": Entry("demo.command:demo", "Watch a hub and its cloud live through outages, in this terminal.", HOME),
+        "status": Entry("status:status", "Ask the hub on this machine how it is doing.", HOME),
+        "climate": Entry(
+            "climate:climate", "See what every zone does and why; set, hold, resume, eco, schedules.", HOME
+        ),
+        "zigbee": Entry(
+            "zigbee.group:zigbee", "Pair, list, replace and remove the Zigbee sensors of this hub.", TECHNICIAN
+        ),
+        "commands": Entry(
+            "commands:commands", "List what the cloud told the hub to do, or confirm a factory reset.", TECHNICIAN
+        ),
+        "update": Entry("update:update", "Show or steer the hub's updates, or install one from a file.", TECHNICIAN),
+        "config": Entry("config:config", "Check, show or begin a configuration.", TECHNICIAN),
+        "run": Entry("run:run", "Run the hub (what the systemd service does).", TECHNICIAN),
+        "bundle": Entry("bundle:bundle", "Make keys, and make, sign and examine releases for hubs.", FLEET),
+        "cloud": Entry("cloud.group:cloud", "Run a reference ClimaSense cloud, or operate a running one.", FLEET),
+        "rehearse": Entry(
+            "rehearse:rehearse", "Run days of a hub's life in seconds, with faults, and judge them.", DEVELOPER
+        ),
+        "ncp": Entry("ncp:ncp", "Emulate a Zigbee stick and its sensors on a pseudo terminal.", DEVELOPER),
+        "version": Entry("version:version", "Print the version.", DEVELOPER),
+        "completion": Entry("completion:completion", "Print the completion script of a shell.", DEVELOPER),
     }
 )
-"""In the order in which a newcomer wants them."""
+"""By group, each in the order in which a newcomer wants them."""
 
 EPILOG = f"""\b
 First steps:
@@ -80,11 +94,22 @@ class Root(click.Group):
         command: click.Command = getattr(importlib.import_module(f"agent.cli.{module}"), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; suggest the nearest for a name that there is not."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            raise click.UsageError(f"there is no command {args[0]}{_hint(near)}", ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table without importing anything."""
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+        for group in GROUPS:
+            with formatter.section(group):
+                formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items() if entry.group == group])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command without importing anything."""
@@ -93,6 +118,10 @@ class Root(click.Group):
         return [
             CompletionItem(name, help=entry.summary) for name, entry in COMMANDS.items() if name.startswith(incomplete)
         ]
+
+
+def _hint(near: Sequence[str]) -> str:
+    return f"; did you mean climahub {near[0]}?" if near else "; climahub --help lists them all"
 
 
 @click.group(

@@ -1,6 +1,6 @@
 """The example configuration, written from the table of keys, so that it can neither miss one nor lie about a default.
 
-Pure. `config.example.toml` in the repository is this text; a test compares them.
+Pure. `config.example.toml` in the repository is the long text; a test compares them.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from agent.config.keys import KEYS, SECTIONS, Key
 from agent.config.types import quoted
 
 _HEADER = """\
-# The configuration of climahub, with every key there is. Written by agent/config_example.py: do not edit by hand.
+# The configuration of climahub, with every key there is. Written by agent/config/example.py: do not edit by hand.
 #
 # Only cloud.base_url is required. The other keys without "#" have their defaults here and can be left out; those behind
 # "#" have none. Relative paths start at the directory of this file. No secret belongs here: secrets stand in files of
@@ -24,8 +24,25 @@ def example_text() -> str:
     return "\n".join((_HEADER, *(f"{_section(section)}\n" for section in SECTIONS))).rstrip("\n") + "\n"
 
 
-def _section(section: str) -> str:
-    keys = [key for key in KEYS if key.section == section]
+_SHORT_HEADER = """\
+# The configuration of a climahub hub: what has to be chosen. Every other key has a default that fits;
+# climahub config example --all prints all of them. What the hub heats and cools: docs/climate.md.
+# Relative paths start at the directory of this file. Check it with: climahub config check FILE
+"""
+
+
+def short_text() -> str:
+    """Return a valid configuration that holds only what whoever installs a hub has to choose."""
+    sections = [section for section in SECTIONS if any(key.is_chosen for key in _keys(section))]
+    return "\n".join((_SHORT_HEADER, *(f"{_section(each, is_short=True)}\n" for each in sections))).rstrip("\n") + "\n"
+
+
+def _keys(section: str) -> list[Key]:
+    return [key for key in KEYS if key.section == section]
+
+
+def _section(section: str, *, is_short: bool = False) -> str:
+    keys = [key for key in _keys(section) if key.is_chosen or not is_short]
     return "\n".join((f"# {SECTIONS[section]}", f"[{section}]", "\n\n".join("\n".join(_key(key)) for key in keys)))
 
 

@@ -40,6 +40,7 @@ class Key(msgspec.Struct, frozen=True):
         reason: One line: what it is for, or why the default is what it is.
         is_required: The file must have it.
         example: For a key without default: what the example file shows.
+        is_chosen: Whoever installs a hub has to think about it: it stands in the short example.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Key(msgspec.Struct, frozen=True):
     reason: str
     is_required: bool = False
     example: object = None
+    is_chosen: bool = False
 
     @property
     def section(self) -> str:
@@ -90,6 +92,7 @@ KEYS: tuple[Key, ...] = (
         "root of the API; no default, so that no hub speaks to a cloud nobody chose",
         is_required=True,
         example="http://127.0.0.1:8080",
+        is_chosen=True,
     ),
     Key(
         "cloud.api_key_file",
@@ -97,6 +100,7 @@ KEYS: tuple[Key, ...] = (
         None,
         "file with the hub's key, readable by the agent only; comes before the credential",
         example="/etc/climahub/api-key",
+        is_chosen=True,
     ),
     Key(
         "cloud.api_key_credential",
@@ -135,7 +139,13 @@ KEYS: tuple[Key, ...] = (
         "cloud.batch_linger_s", number(0, 3600, "s"), 120, "wait this long for a batch to fill: fewer, larger requests"
     ),
     Key("cloud.batch_readings_max", integer(1, 100, "readings"), 100, "the API takes at most 100 in a request"),
-    Key("board.name", choice("sim", "linux", "replay"), "sim", "needs no hardware, so that the first start works"),
+    Key(
+        "board.name",
+        choice("sim", "linux", "replay"),
+        "sim",
+        "needs no hardware, so that the first start works",
+        is_chosen=True,
+    ),
     Key("board.sim.seed", integer(0, _SEED_MAX), 1, "the same seed gives the same house, weather and faults"),
     Key(
         "board.sim.sensors_count",
@@ -402,6 +412,7 @@ KEYS: tuple[Key, ...] = (
         choice("text", "json", "journal"),
         "text",
         '"journal" writes systemd priorities and leaves the time to the journal',
+        is_chosen=True,
     ),
 )
 

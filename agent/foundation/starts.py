@@ -20,12 +20,12 @@ from agent.foundation.clock import Clock
 from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
 from agent.foundation.foreign_text import harmless
+from agent.foundation.last_end import LAST_END_NAME, LastEnd
 from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "starts.json"
-LAST_END_NAME = "last-end.json"
 FILE_BYTES_MAX = 64 * 1024
 LAST_END_BYTES_MAX = 4096
 STARTS_MAX = 20
@@ -69,14 +69,6 @@ class Start(msgspec.Struct, frozen=True, omit_defaults=True):
     end: End = End.RUNNING
     detail: str = ""
     count: int = 1
-
-
-class LastEnd(msgspec.Struct, frozen=True):
-    """What systemd says of a service's end: $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS (systemd.exec(5))."""
-
-    result: str
-    code: str = ""
-    status: str = ""
 
 
 _ENDS: Mapping[str, tuple[End, str]] = MappingProxyType(
@@ -237,17 +229,3 @@ class Starts:
                 self._disk.write(self._path, msgspec.json.encode(_Content(self.trail)))
             except (StorageFull, OSError) as error:
                 _log.warning("the trail of starts is not written: %s", error)
-
-
-def note_end(environ: Mapping[str, str]) -> None:
-    """Keep what systemd says of the service's end for its next start. For ExecStopPost=; raises nothing.
-
-    Not durable, and need not be: the run directory is as old as the boot.
-    """
-    directory, result = environ.get("RUNTIME_DIRECTORY", ""), environ.get("SERVICE_RESULT", "")
-    if not directory or not result:
-        return
-    path = Path(directory) / LAST_END_NAME
-    said = LastEnd(*(harmless(environ.get(name, "")) for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS")))
-    with contextlib.suppress(OSError):
-        path.write_bytes(msgspec.json.encode(said))

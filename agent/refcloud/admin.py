@@ -7,7 +7,7 @@ lost key is replaced, not looked up.
 import hashlib
 import random
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -20,6 +20,7 @@ from agent.refcloud.models import DeviceSettings, Name, SettingsUpdate, Version
 from agent.refcloud.records import (
     AcceptedReading,
     Command,
+    CommandState,
     Credential,
     Device,
     DeviceKind,
@@ -184,6 +185,17 @@ class Admin:
             self._store.shelf(Command, command_shelf(device_id, is_pending=is_pending)) for is_pending in (False, True)
         )
         return [*closed, *pending]
+
+    def problems(self, device_id: str) -> Iterator[str]:
+        """Yield what is wrong with a device, by the cloud's knowledge: of its last command and its last update."""
+        closed = self._store.shelf(Command, command_shelf(device_id, is_pending=False))
+        last = max(closed, key=lambda command: command.closed_ms or 0, default=None)
+        if last is not None and last.state in {CommandState.FAILED, CommandState.EXPIRED}:
+            yield f"{last.type} {last.state}{f': {last.error_message}' if last.error_message else ''}"
+        posts = self.ota_history(device_id).posts
+        if posts and posts[-1].status == "failed":
+            why = posts[-1].error_message
+            yield f"update to {posts[-1].version} failed{f': {why}' if why else ''}"
 
     def publish(
         self, version: Version, image: bytes, *, batches: Sequence[str] = (), release_notes: str = ""

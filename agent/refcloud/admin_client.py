@@ -4,7 +4,7 @@ Must never talk to a real cloud: ClimaSense has no such API.
 """
 
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -20,7 +20,7 @@ from agent.refcloud.admin_http import FaultSwitch, ListeningSwitch, Offer
 from agent.refcloud.cloud import Statistics
 from agent.refcloud.faults import Rule
 from agent.refcloud.models import DeviceSettings, ErrorBody, SettingsUpdate, encode
-from agent.refcloud.records import AcceptedReading, Command, Device, OtaHistory, Release
+from agent.refcloud.records import AcceptedReading, Command, Device, DeviceHealth, OtaHistory, Release
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 TIMEOUT_S = 30.0
@@ -37,6 +37,10 @@ class _Devices(Struct):
 
 class _Commands(Struct):
     commands: list[Command]
+
+
+class _Health(Struct):
+    health: dict[str, DeviceHealth]
 
 
 class _Firmware(Struct):
@@ -75,6 +79,10 @@ class AdminClient:
     async def devices(self) -> Sequence[Device]:
         """Return all devices."""
         return (await self._send("GET", "/devices", _Devices)).devices
+
+    async def health(self) -> Mapping[str, DeviceHealth]:
+        """Return when each device was last seen and what is wrong with it, by its id."""
+        return (await self._send("GET", "/health", _Health)).health
 
     async def settings(self, device_id: str) -> DeviceSettings:
         """Return a device's settings."""

@@ -5,7 +5,7 @@ Must never accept a device's key: the token is compared, not looked up among the
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Protocol, TypeVar
 
 import msgspec
@@ -20,6 +20,7 @@ from agent.refcloud.bodies import read_body
 from agent.refcloud.errors import Refusal
 from agent.refcloud.faults import Rule
 from agent.refcloud.models import SettingsUpdate, encode
+from agent.refcloud.records import DeviceHealth
 
 ADMIN_BODY_BYTES_MAX = 256 * 1024
 _CURSOR = re.compile(r"(.+)/([a-z_]+)/(-?[0-9]{1,15})", re.DOTALL)
@@ -66,6 +67,10 @@ class Switchboard(Protocol):
         """Return counts as a struct."""
         ...
 
+    def health(self) -> Mapping[str, DeviceHealth]:
+        """Return when each device was last seen and what is wrong with it."""
+        ...
+
 
 def admin_application(cloud: Switchboard, *, token: str) -> web.Application:
     """Return the application to mount at `/admin`."""
@@ -75,6 +80,7 @@ def admin_application(cloud: Switchboard, *, token: str) -> web.Application:
         [
             web.get("/devices", handlers.list_devices, allow_head=False),
             web.post("/devices", handlers.provision),
+            web.get("/health", handlers.health, allow_head=False),
             web.post("/devices/{device_id}/key", handlers.replace_key),
             web.get("/devices/{device_id}/settings", handlers.get_settings, allow_head=False),
             web.put("/devices/{device_id}/settings", handlers.put_settings),
@@ -141,6 +147,9 @@ class _AdminHandlers:
 
     async def list_devices(self, _request: web.Request) -> web.Response:
         return _json({"devices": self._admin.devices()})
+
+    async def health(self, _request: web.Request) -> web.Response:
+        return _json({"health": self._cloud.health()})
 
     async def provision(self, request: web.Request) -> web.Response:
         return _json(self._admin.provision(await _body(request, NewDevice)), status=201)

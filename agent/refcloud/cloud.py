@@ -17,7 +17,7 @@ from agent.refcloud.faults import FaultPlan, Rule
 from agent.refcloud.gate import Gate, OnRequest
 from agent.refcloud.handlers import add_device_routes
 from agent.refcloud.quotas import Quotas, Usage
-from agent.refcloud.records import Tally
+from agent.refcloud.records import DeviceHealth, Tally
 from agent.refcloud.store import MemoryStore, Store
 
 
@@ -123,6 +123,15 @@ class ReferenceCloud:
             seed: Begins a random source of its own, so that the same requests meet the same faults again.
         """
         self._gate.faults = FaultPlan(rules, self._rng if seed is None else random.Random(seed))
+
+    def health(self) -> Mapping[str, DeviceHealth]:
+        """Return when each device was last seen and what is wrong with it, by its id."""
+        return {
+            device.device_id: DeviceHealth(
+                self._gate.sightings.get(device.device_id), tuple(self.admin.problems(device.device_id))
+            )
+            for device in self.admin.devices()
+        }
 
     def statistics(self) -> Statistics:
         """Return what was counted."""

@@ -43,7 +43,7 @@ from agent.refcloud.faults import (
 from agent.refcloud.instants import http_date
 from agent.refcloud.models import ErrorBody, encode
 from agent.refcloud.quotas import Quotas
-from agent.refcloud.records import Credential, Device, key_sha256
+from agent.refcloud.records import Credential, Device, Sighting, key_sha256
 from agent.refcloud.store import Store
 
 DEVICE = web.RequestKey("device", Device)
@@ -51,6 +51,7 @@ CLOCK_OFFSET_MS = web.RequestKey("clock_offset_ms", int)
 
 _ENDPOINTS = {endpoint.value: endpoint for endpoint in Endpoint}
 _BEARER = "Bearer "
+USER_AGENT_CHARS_MAX = 100
 _REPLACED = (Redirect, Status)
 
 F = TypeVar("F", bound=msgspec.Struct)
@@ -78,9 +79,10 @@ endpoint, monotonic second of its arrival, outcome. Requests that overlap end in
 class _Visit:
     """What becomes known of a request on its way through the gate."""
 
-    __slots__ = ("answered", "device_name", "status")
+    __slots__ = ("answered", "device_id", "device_name", "status")
 
     def __init__(self) -> None:
+        self.device_id = ""
         self.device_name = ""
         self.status = 0
         self.answered = 0
@@ -106,6 +108,7 @@ class Gate:
         self._on_request = on_request
         self.faults = faults
         self.listening = True
+        self.sightings: dict[str, Sighting] = {}
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -124,6 +127,10 @@ class Gate:
         try:
             return await self._visit(request, handler, endpoint, faults, visit)
         finally:
+            if visit.device_id:
+                user_agent = request.headers.get(hdrs.USER_AGENT, "")[:USER_AGENT_CHARS_MAX]
+                sighting = Sighting(self._utc_ms(), user_agent, endpoint.value, visit.answered)
+                self.sightings[visit.device_id] = sighting
             if self._on_request is not None:
                 names = tuple(type(fault).__name__ for fault in faults)
                 outcome = Outcome(status=visit.status, answered=visit.answered, faults=names)
@@ -136,7 +143,7 @@ class Gate:
         request[CLOCK_OFFSET_MS] = offset_ms
         try:
             device = self._device_of(request)
-            visit.device_name = device.name
+            visit.device_id, visit.device_name = device.device_id, device.name
             self._admit(device, endpoint)
             request[DEVICE] = device
         except Refusal as refusal:

@@ -68,6 +68,34 @@ class Device(Struct, frozen=True):
         return ""
 
 
+class Sighting(Struct, frozen=True):
+    """The last request that came with a device's key, since the cloud was started.
+
+    Attributes:
+        at_ms: When, in UTC milliseconds.
+        user_agent: What the device calls itself: "climahub/0.1.0".
+        request: The endpoint.
+        answered: The status that it was answered with; 0 where the connection was cut.
+    """
+
+    at_ms: int
+    user_agent: str
+    request: str
+    answered: int
+
+
+class DeviceHealth(Struct, frozen=True):
+    """What the cloud's operator wants to know of a device.
+
+    Attributes:
+        sighting: `None` where it was not seen since the cloud was started.
+        problems: What is wrong, in words.
+    """
+
+    sighting: Sighting | None
+    problems: tuple[str, ...] = ()
+
+
 class Credential(Struct, frozen=True):
     """A key, known only by its hash. A revoked one stays, so that it can never be given out again."""
 

@@ -20,6 +20,10 @@ REBOOTS_PER_DAY_MAX = 5
 """What the cloud may ask of a hub that has a home to heat (docs/cloud-commands.md)."""
 
 
+def _json(payload: object) -> str:
+    return msgspec.json.encode(payload).decode()
+
+
 class CommandCounts(msgspec.Struct, frozen=True):
     """What became of the commands.
 
@@ -96,7 +100,7 @@ class CommandOracle:
         if command.state is not CommandState.ACKED:
             return
         if not case.order.is_valid:
-            self._violate(at_s, "bad commands are refused", f"{case.order.type} {case.order.payload} was acked")
+            self._violate(at_s, "bad commands are refused", f"{case.order.type} {_json(case.order.payload)} was acked")
         match case.order.type:
             case "config_update" if case.order.payload and not case.effects:
                 self._violate(at_s, "done before acked", f"config_update {command.command_id} has had no effect yet")

@@ -25,6 +25,11 @@ pause after an outage, a slow probe of a refused key (15 min)."""
 _Series = tuple[str, str]
 
 
+def _named(series: _Series) -> str:
+    device, kind = series
+    return f"{device or 'the hub'} {kind}"
+
+
 class Violation(msgspec.Struct, frozen=True):
     """A promise that was not kept."""
 
@@ -130,7 +135,9 @@ class Oracle:
             self.counts.unpromised -= given is not None
         if given != reading.value:
             self.counts.invented += 1
-            self.violate(at_s, "nothing invented", f"{series} at {utc_ms}: committed {reading.value}, given {given}")
+            self.violate(
+                at_s, "nothing invented", f"{_named(series)} at {utc_ms}: committed {reading.value}, given {given}"
+            )
         return series, utc_ms
 
     def _root(self, device: str) -> str:
@@ -140,6 +147,7 @@ class Oracle:
         """The cloud took readings."""
         for reading in readings:
             series = (self._device_of[reading.device_id], reading.sensor_type)
+            which = f"{_named(series)} at {reading.at_ms}"
             known = self._outstanding.get(series, {}).pop(reading.at_ms, None)
             self.outstanding -= known is not None
             if known is None:
@@ -154,18 +162,18 @@ class Oracle:
                 if known is None:
                     self.counts.invented += 1
                     self.violate(
-                        at_s, "nothing invented", f"{series} at {reading.at_ms}: {reading.value} never committed"
+                        at_s,
+                        "nothing invented",
+                        f"{which}: {reading.value} never committed",
                     )
                 elif known != reading.value:
                     self.counts.altered += 1
-                    self.violate(
-                        at_s, "nothing altered", f"{series} at {reading.at_ms}: {known} became {reading.value}"
-                    )
+                    self.violate(at_s, "nothing altered", f"{which}: {known} became {reading.value}")
             else:
                 self.counts.duplicates_sent += 1
                 if reading.verdict is Verdict.CONFLICTING:
                     self.counts.altered += 1
-                    self.violate(at_s, "nothing altered", f"{series} at {reading.at_ms} came again as {reading.value}")
+                    self.violate(at_s, "nothing altered", f"{which} came again as {reading.value}")
 
     def asked(self, endpoint: Endpoint, arrived_s: float) -> None:
         """A request arrived. Counted against the quota in sliding and in fixed windows."""
@@ -233,11 +241,9 @@ class Oracle:
         limit_ms = start_utc_ms + int((at_s - DELIVERY_S_MAX) * 1000)
         late = [(series, utc_ms) for series, left in self._outstanding.items() for utc_ms in left if utc_ms < limit_ms]
         if late:
-            self.violate(
-                at_s,
-                "everything delivered",
-                f"{len(late)} readings are late; the oldest: {min(late, key=lambda x: x[1])}",
-            )
+            series, utc_ms = min(late, key=lambda x: x[1])
+            oldest = f"the oldest: {_named(series)} at {utc_ms}"
+            self.violate(at_s, "everything delivered", f"late readings: {len(late)}; {oldest}")
 
     def forgive(self, gaps: Iterable[Gap], letters: Iterable[DeadLetter], zeros_utc_ms: Mapping[str, int]) -> None:
         """Strike from the account what the hub gave up on record, reading by reading.

@@ -4,13 +4,14 @@ import json
 import stat
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.cli import exits, root
-from agent.cli.cloud.connection import TOKEN_VARIABLE
+from agent.cli.cloud.connection import TOKEN_VARIABLE, URL_VARIABLE
 from agent.cli.cloud.trouble import READY_MADE
 
 Run = Callable[..., str]
@@ -60,9 +61,45 @@ def test_a_device_and_its_key(run: Run, tmp_path: Path) -> None:
     assert "there is a device named 'keyed'" in run("provision", "keyed", code=exits.FAILED)
 
 
+def test_devices_say_when_they_were_seen_and_what_is_wrong(run: Run, cloud: tuple[str, str], tmp_path: Path) -> None:
+    key_file = tmp_path / "hub.key"
+    run("provision", "seen", "--key-file", str(key_file))
+    device = next(each for each in json.loads(run("devices", "--json")) if each["name"] == "seen")
+    assert (device["last_seen"], device["version"], device["problems"]) == (None, None, [])
+    headers = {"Authorization": f"Bearer {key_file.read_text().strip()}", "User-Agent": "climahub/9.8.7"}
+    headers["Content-Type"] = "application/json"
+    run("command", "seen", "reboot", "--lifetime-s", "60")
+
+    def ask(path: str, body: object = None) -> list[dict[str, str]]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(cloud[0] + path, data=data, headers=headers)
+        with urllib.request.urlopen(request) as answer:
+            found: list[dict[str, str]] = json.load(answer).get("commands", [])
+            return found
+
+    (command,) = ask("/v1/commands/pending")
+    ask(
+        "/v1/commands/ack",
+        {"command_id": command["command_id"], "status": "failed", "error_message": "there is no logind"},
+    )
+    device = next(each for each in json.loads(run("devices", "--json")) if each["name"] == "seen")
+    assert device["last_seen"].endswith("Z")
+    assert (device["version"], device["problems"]) == ("9.8.7", ["reboot failed: there is no logind"])
+    assert "reboot failed: there is no logind" in run("devices")
+
+
+def test_the_address_may_come_from_the_environment(
+    run: Run, cloud: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(URL_VARIABLE, cloud[0])
+    assert root.run(["cloud", "devices"]) == exits.OK
+    assert "LAST SEEN" in capsys.readouterr().out
+
+
 def test_settings(run: Run) -> None:
     run("provision", "set")
     assert "60" in run("settings", "set")
+    assert "temperature, humidity" in run("settings", "set", "--sensors", "temperature,humidity")
     changed = ["--interval-s", "300", "--sensors", "temperature,humidity", "--timezone", "Europe/Berlin"]
     found = json.loads(run("settings", "set", *changed, "--json"))
     assert found["reporting_interval_seconds"] == 300

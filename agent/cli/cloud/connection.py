@@ -17,6 +17,8 @@ from agent.refcloud.admin_client import AdminClient
 DEFAULT_URL = "http://127.0.0.1:8080"
 TOKEN_VARIABLE = "CLIMAHUB_ADMIN_TOKEN"  # noqa: S105 - a name, not a token
 
+URL_VARIABLE = "CLIMAHUB_CLOUD_URL"
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +28,14 @@ token_option = click.option(
     metavar="FILE",
     help=f"File with the admin token. [default: the environment variable {TOKEN_VARIABLE}]",
 )
-url_option = click.option("--url", default=DEFAULT_URL, show_default=True, help="Where the cloud listens.")
+url_option = click.option(
+    "--url",
+    default=DEFAULT_URL,
+    show_default=True,
+    envvar=URL_VARIABLE,
+    show_envvar=True,
+    help="Where the cloud listens.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -1,6 +1,9 @@
 """Operator's commands about devices: keys, settings, commands."""
 
 import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,9 +18,10 @@ from agent.refcloud.admin import NewCommand, NewDevice, Provisioned
 from agent.refcloud.admin_client import AdminClient
 from agent.refcloud.contract import SensorType
 from agent.refcloud.models import DeviceSettings, SettingsUpdate
-from agent.refcloud.records import Command, DeviceKind
+from agent.refcloud.records import Command, Device, DeviceHealth, DeviceKind
 
 KEY_MODE = 0o600
+_OWN_AGENT = "climahub/"
 LIFETIME_S_MAX = 365 * 86_400
 """What the reference cloud takes (`NewCommand.lifetime_ms`)."""
 
@@ -73,10 +77,43 @@ def _give_out(made: Provisioned, key_file: Path | None, *, as_json: bool) -> Non
 @click.command("devices")
 @admin_options
 def list_devices(url: str, token_file: Path | None, as_json: bool) -> None:
-    """List the devices."""
-    devices = ask(url, token_file, lambda admin: admin.devices())
-    rows = [(device.name, device.kind.value, device.device_id, device.batch, device.hub_id) for device in devices]
-    show(devices, table(("NAME", "KIND", "ID", "BATCH", "HUB"), rows), as_json=as_json)
+    """List the devices: when each was last seen, which release it runs, and what is wrong with it.
+
+    Last seen is what the cloud knows since it was started.
+    """
+
+    async def work(admin: AdminClient) -> tuple[Sequence[Device], Mapping[str, DeviceHealth]]:
+        return await admin.devices(), await admin.health()
+
+    devices, health = ask(url, token_file, work)
+    documents = [msgspec.to_builtins(device) | _told(health.get(device.device_id)) for device in devices]
+    rows = [
+        (
+            device.name,
+            device.kind.value,
+            document["last_seen"] or "-",
+            document["version"] or "-",
+            device.batch,
+            device.hub_id or "-",
+            device.device_id,
+            "; ".join(document["problems"]) or "-",
+        )
+        for device, document in zip(devices, documents, strict=True)
+    ]
+    heading = ("NAME", "KIND", "LAST SEEN", "VERSION", "BATCH", "HUB", "ID", "PROBLEMS")
+    show(documents, table(heading, rows), as_json=as_json)
+
+
+def _told(health: DeviceHealth | None) -> dict[str, Any]:
+    """Return what is known of a device's health, in words."""
+    sighting = health.sighting if health else None
+    problems = list(health.problems) if health else []
+    if sighting is None:
+        return {"last_seen": None, "version": None, "problems": problems}
+    if sighting.answered >= HTTPStatus.BAD_REQUEST:
+        problems.insert(0, f"{sighting.request} was answered {sighting.answered}")
+    seen = datetime.fromtimestamp(sighting.at_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+    return {"last_seen": seen, "version": sighting.user_agent.removeprefix(_OWN_AGENT), "problems": problems}
 
 
 @click.command(
@@ -115,8 +152,21 @@ def settings(
         return await (admin.change_settings(device_id, update) if changes else admin.settings(device_id))
 
     found = ask(url, token_file, work)
-    lines = "\n".join(f"{name:28}{value}" for name, value in msgspec.to_builtins(found).items())
+    lines = "\n".join(f"{name:28}{_plain(value)}" for name, value in msgspec.to_builtins(found).items())
     show(found, lines, as_json=as_json)
+
+
+def _plain(value: Any) -> str:  # noqa: ANN401 (any JSON)
+    """Return a setting's value as people write it."""
+    match value:
+        case list() | tuple():
+            return ", ".join(map(str, value)) or "none"
+        case dict():
+            return ", ".join(f"{name} {item}" for name, item in value.items())
+        case None | "":
+            return "-"
+        case _:
+            return str(value)
 
 
 def _update(changes: dict[str, Any]) -> SettingsUpdate:

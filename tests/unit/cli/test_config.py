@@ -85,5 +85,17 @@ def test_show_of_a_bad_file(bad: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_example(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["config", "example"]) == exits.OK
+    assert root.run(["config", "example", "--all"]) == exits.OK
     assert capsys.readouterr().out == example_text()
+
+
+def test_the_short_example_holds_what_has_to_be_chosen_and_can_be_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert root.run(["config", "example"]) == exits.OK
+    text = capsys.readouterr().out
+    keys = [line.partition(" =")[0] for line in text.splitlines() if " = " in line and not line.startswith("# Def")]
+    assert keys == ["base_url", "# api_key_file", "name", "format"]
+    assert len(text.splitlines()) < 30
+    (tmp_path / "hub.toml").write_text(text)
+    assert root.run(["config", "check", str(tmp_path / "hub.toml")]) == exits.OK

@@ -175,3 +175,20 @@ def test_completion_of_options_and_boards() -> None:
     assert [item.value for item in complete.get_completions([], "--ver")] == ["--version"]
     assert [item.value for item in complete.get_completions(["demo", "--board"], "")] == ["sim", "replay:"]
     assert [item.value for item in complete.get_completions(["demo"], "--no")] == ["--no-outages"]
+
+
+def test_a_mistyped_command_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["climat"]) == exits.USAGE
+    assert "there is no command climat; did you mean climahub climate?" in capsys.readouterr().err
+    assert root.run(["xyzzy"]) == exits.USAGE
+    assert "there is no command xyzzy; climahub --help lists them all" in capsys.readouterr().err
+
+
+def test_help_is_grouped_by_who_needs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["--help"]) == exits.OK
+    told = capsys.readouterr().out
+    places = [told.index(f"\n{group}:\n") for group in root.GROUPS]
+    assert places == sorted(places)
+    assert {entry.group for entry in root.COMMANDS.values()} == set(root.GROUPS)
+    for name in root.COMMANDS:
+        assert f"\n  {name} " in told

@@ -9,19 +9,17 @@ import pytest
 
 from agent import outputs
 from agent.foundation.disk import Disk
+from agent.foundation.last_end import LAST_END_NAME, LastEnd, note_end
 from agent.foundation.operations import Operation
 from agent.foundation.starts import (
     FILE_NAME,
-    LAST_END_NAME,
     STARTS_MAX,
     End,
-    LastEnd,
     Start,
     Starts,
     appended,
     ended,
     judged,
-    note_end,
 )
 
 NOON_MS = 1_774_785_600_000
