@@ -29,6 +29,7 @@ from agent.config import Config
 from agent.config.primary import choose_primary
 from agent.errors import StorageFull
 from agent.foundation.supervisor import Faults, supervise
+from agent.house_clock import show_time
 from agent.local import no_climate, server
 from agent.local.commands import CommandsReport, build_commands
 from agent.local.facts import diagnostic_sections
@@ -51,6 +52,7 @@ from agent.telemetry.sampling import Rhythm, Sampler
 from agent.telemetry.uplink import Uplink
 from agent.world import World, phase_of
 from hal.interface import Reading
+from hal.radio import ShowsTime
 
 if TYPE_CHECKING:
     from agent.climate.room import Climate
@@ -419,6 +421,8 @@ class Hub:
             loops["climate"] = self.climate.run
         if self.relay:
             loops |= {"relaying": self.relay.run, **self.pairing.loops()}
+        if isinstance(displays := self.world.board.network, ShowsTime):
+            loops["house clock"] = lambda: show_time(displays, self._local_time)
         if self.world.serve:
             loops["local door"] = lambda: server.serve(
                 self.config.local.socket,

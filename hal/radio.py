@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -195,4 +196,13 @@ class PairableNetwork(SensorNetwork, Protocol):
             NetworkLost: There is no radio now, or the stick did not take it.
             ValueError: `data` is no such backup; the message says why, and holds nothing of it.
         """
+        ...
+
+
+@runtime_checkable
+class ShowsTime(SensorNetwork, Protocol):
+    """A network whose sensors show the time on their displays."""
+
+    def show_time(self, now: datetime | None) -> None:
+        """Take what time it is, in the house's zone, and go on from there; `None` while that is not known."""
         ...

@@ -114,6 +114,10 @@ class Ears:
             self._plain[ieee] = Plain(device, ieee, measures)
         return device
 
+    def is_corrected(self, device: Any) -> bool:  # noqa: ANN401
+        """Tell whether a quirk has taken a zigpy device over."""
+        return address(device.ieee) in self._corrected
+
     def maker(self, device: Any) -> Maker:  # noqa: ANN401
         """Return how a zigpy device differs from the standard; one that a quirk has corrected does not."""
         if address(device.ieee) in self._corrected:

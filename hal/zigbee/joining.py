@@ -18,6 +18,7 @@ from hal.zigbee import health
 from hal.zigbee.clusters import REPORT_S_MAX, Source
 from hal.zigbee.ears import Ears, address, lqi_of
 from hal.zigbee.files import Files
+from hal.zigbee.house_time import HouseClock
 from hal.zigbee.options import Options
 from hal.zigbee.outlet import Outlet
 from hal.zigbee.reception import Reception
@@ -53,6 +54,7 @@ class Joining:
         files: Files,
         options: Options,
         monotonic_ms: Callable[[], int],
+        house: HouseClock,
         quirks: Callable[[Any], Any] | None,
     ) -> None:
         """Prepare; `begin` comes once zigpy is there."""
@@ -65,6 +67,7 @@ class Joining:
         self._files = files
         self._options = options
         self._monotonic_ms = monotonic_ms
+        self._house = house
         self._at_once = asyncio.Semaphore(AT_ONCE_MAX)
         self._under_way: set[str] = set()
         self._asked_ms: dict[str, int] = {}
@@ -76,7 +79,7 @@ class Joining:
     def listen(self, app: Any) -> None:  # noqa: ANN401 - zigpy is untyped here
         """Hear what zigpy says from now on."""
         self._app = app
-        self._reception = Reception(app, self.ears, self._monotonic_ms)
+        self._reception = Reception(app, self.ears, self._monotonic_ms, house=self._house, spawn=self._spawn)
         app.add_listener(self)
 
     def begin(self, group: asyncio.TaskGroup, window: Window) -> None:

@@ -5,6 +5,7 @@ Does nothing by itself; what it is asked for happens on the radio's thread. Impo
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hal.errors import NetworkLost
@@ -12,6 +13,7 @@ from hal.interface import Reading, RelayedSensor
 from hal.radio import InstallCode, JoinEvent, RadioReport, RadioState, SensorLink
 from hal.zigbee import sparing
 from hal.zigbee.files import sensors_at_start
+from hal.zigbee.house_time import HouseClock
 from hal.zigbee.options import Options, Surroundings
 from hal.zigbee.outlet import Outlet
 from hal.zigbee.registry import Registry
@@ -36,6 +38,7 @@ class ZigbeeNetwork:
         self._outlet = Outlet()
         kept = sensors_at_start(surroundings.store, surroundings.boot_id)
         self._registry = Registry(kept, surroundings.monotonic_ms)
+        self._house = HouseClock(surroundings.monotonic_ms)
         self._radio: Radio | None = None
         self._given_s = -GATHER_S
         self._thread = RadioThread(self._work)
@@ -51,7 +54,7 @@ class ZigbeeNetwork:
                 needs_software=True,
             )
             return
-        self._radio = Radio(self._options, self._surroundings, self._registry, self._outlet)
+        self._radio = Radio(self._options, self._surroundings, self._registry, self._outlet, self._house)
         await self._radio.run(stop)
 
     @property
@@ -155,6 +158,10 @@ class ZigbeeNetwork:
         """
         radio = self._running()
         await self._thread.call(lambda: radio.restore(data))
+
+    def show_time(self, now: datetime | None) -> None:
+        """See `hal.radio.ShowsTime`."""
+        self._house.show(now)
 
     async def close(self) -> None:
         """Give the stick back."""

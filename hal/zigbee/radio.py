@@ -24,6 +24,7 @@ from hal.radio import InstallCode, RadioState
 from hal.zigbee import choice, keeping, ladder, ports, sparing, stack
 from hal.zigbee.choice import Choice, Phase
 from hal.zigbee.files import Files
+from hal.zigbee.house_time import HouseClock
 from hal.zigbee.joining import Joining
 from hal.zigbee.keeping import KeptNetwork, KeptStick
 from hal.zigbee.options import DATABASE_FILE, PORT_AUTO, Options, Surroundings
@@ -72,8 +73,11 @@ class _Over(Exception):
 class Radio:
     """One radio, over many lives of its stick."""
 
-    def __init__(self, options: Options, surroundings: Surroundings, registry: Registry, outlet: Outlet) -> None:
+    def __init__(
+        self, options: Options, surroundings: Surroundings, registry: Registry, outlet: Outlet, house: HouseClock
+    ) -> None:
         """Prepare, on the radio's loop."""
+        self._house = house
         self._options = options
         self._monotonic_ms = surroundings.monotonic_ms
         self._files = Files(surroundings.store)
@@ -141,6 +145,7 @@ class Radio:
             files=self._files,
             options=self._options,
             monotonic_ms=self._monotonic_ms,
+            house=self._house,
             quirks=stack.quirks_resolver() if self._options.quirks else None,
         )
         app = await self._load(app_class, found, joining)

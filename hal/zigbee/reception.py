@@ -1,5 +1,7 @@
 """Stands before zigpy's own reception of packets: a short way for plain reports, and a place to wait for early ones.
 
+Questions for the time are answered here, by the house's clock: zigpy would tell the machine's, right or wrong.
+
 The short way: most packets are numbers of a sensor that keeps to the standard. zigpy would take them apart at twice the
 cost of all the rest (bench_zigbee). Anything else goes to zigpy.
 
@@ -7,12 +9,18 @@ The waiting: after zigpy's database was lost all sensors are interviewed again, 
 is a stranger until it has told who it is. zigpy drops what they say meanwhile; here it waits, and is told in order.
 """
 
+import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from hal.zigbee import reports
+import zigpy.exceptions
+
+from hal.zigbee import house_time, reports
 from hal.zigbee.ears import Ears, Plain
+from hal.zigbee.house_time import HouseClock
+
+_log = logging.getLogger(__name__)
 
 SOURCES_MAX = 64
 PACKETS_MAX = 16
@@ -28,13 +36,32 @@ _ZDO = 0
 _HOME_AUTOMATION = 0x0104
 _BY_NWK = 2
 """`AddrMode.NWK`."""
+_CLOCKS = frozenset({house_time.TIME, house_time.TUYA})
 
 
 class Reception:
     """Takes the packets of one life of the radio."""
 
-    def __init__(self, app: Any, ears: Ears, monotonic_ms: Callable[[], int]) -> None:  # noqa: ANN401 - zigpy is untyped
-        """Take the place of zigpy's own reception, which is called for everything else."""
+    def __init__(
+        self,
+        app: Any,  # noqa: ANN401 - zigpy is untyped
+        ears: Ears,
+        monotonic_ms: Callable[[], int],
+        *,
+        house: HouseClock,
+        spawn: Callable[[Coroutine[Any, Any, None], str], None],
+    ) -> None:
+        """Take the place of zigpy's own reception, which is called for everything else.
+
+        Args:
+            app: zigpy's.
+            ears: Where values go.
+            monotonic_ms: This boot's clock.
+            house: What time it is in the house.
+            spawn: Does something beside all else.
+        """
+        self._house = house
+        self._spawn = spawn
         self._app = app
         self._ears = ears
         self._monotonic_ms = monotonic_ms
@@ -50,6 +77,9 @@ class Reception:
             self._pass_on(packet)
             return
         data: bytes = packet.data.serialize()
+        if packet.cluster_id in _CLOCKS and house_time.is_question(packet.cluster_id, data):
+            self._tell_time(packet, data)
+            return
         plain = self._plain.get(packet.src.address)
         if plain is not None and plain.device.nwk == packet.src.address and packet.profile_id == _HOME_AUTOMATION:
             if not self._took(plain, packet, data):
@@ -85,6 +115,21 @@ class Reception:
         recent.append((now_ms, packet.src_ep, packet.cluster_id, data))
         return False
 
+    def _tell_time(self, packet: Any, data: bytes) -> None:  # noqa: ANN401
+        answer = house_time.answer(packet.cluster_id, data, self._house.now())
+        try:
+            device = self._app.get_device_with_address(packet.src)
+        except KeyError:
+            # zigpy finds out who that is; a clock asks again.
+            self._pass_on(packet)
+            return
+        if answer is not None and packet.src_ep in device.endpoints:
+            name = f"time for {device.ieee}"
+            self._spawn(_reply(device.endpoints[packet.src_ep], packet.cluster_id, data[1], answer), name)
+        if packet.cluster_id == house_time.TUYA and not self._ears.is_corrected(device):
+            # zigpy does the rest: who was heard, and whether a default response is wanted.
+            self._pass_on(packet)
+
     def _slowly(self, packet: Any, data: bytes) -> None:  # noqa: ANN401
         try:
             device = self._app.get_device_with_address(packet.src)
@@ -111,3 +156,10 @@ class Reception:
             del self._waiting[next(iter(self._waiting))]
         self._waiting.setdefault(source, deque(maxlen=PACKETS_MAX)).append(packet)
         return True
+
+
+async def _reply(endpoint: Any, cluster: int, sequence: int, data: bytes) -> None:  # noqa: ANN401
+    try:
+        await endpoint.reply(cluster=cluster, sequence=sequence, data=data, command_id=data[2])
+    except (zigpy.exceptions.DeliveryError, TimeoutError) as error:
+        _log.info("the time was not delivered: %s", error)

@@ -1,13 +1,18 @@
 """Sensors as they are in the field, on the real zigpy and bellows: dummies, half answers, lost rules, clocks."""
 
+import struct
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 pytest.importorskip("bellows")
 
 from hal.interface import Quality
+from hal.ncp import zcl
+from hal.ncp.application import Said
 from hal.ncp.coordinator import Joining
 from hal.ncp.models import Attribute, Cluster, Dialect, Endpoint, Model
 from hal.ncp.reporting import Reporting
@@ -227,3 +232,38 @@ async def test_an_install_code_lets_a_sensor_in_whichever_way_its_address_is_pri
         given = InstallCode("0x1122334455667788", bytes.fromhex(code), or_address="0x8877665544332211")
         await hub.network.open_window(20, install_code=given)
         assert sensors.press("one") is Joining.JOINED
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_display_is_told_the_houses_time_and_nothing_while_that_is_unknown(
+    tmp_path: Path, is_known: bool
+) -> None:
+    stand = Stand(tmp_path, house=one("tuya_climate"))
+    stand.now = datetime(2026, 7, 1, 12, tzinfo=UTC).astimezone(ZoneInfo("Europe/Berlin")) if is_known else None
+    async with stand.running() as (sensors, hub):
+        await hub.pair(sensors, "one")
+        node = sensors.emulator.air.node("one")
+        heard, receive = [], node.receive
+
+        def listen(message: Any, now_s: float) -> Any:  # noqa: ANN401
+            heard.append((message.cluster, message.payload))
+            return receive(message, now_s)
+
+        node.receive = listen
+        read = zcl.write_frame(zcl.Frame(command=zcl.Command.READ, sequence=5, payload=struct.pack("<2H", 0, 7)))
+        asked = [node._application._notice(1, TUYA, 0x24, b"\x00\x08"), Said(1, 0x000A, read)]
+        node.speak = lambda now_s: node._sent(asked)
+        sensors.speak("one")
+        await hub.until(lambda: [payload for cluster, payload in heard if cluster == 0x000A])
+        (clock,) = [payload for cluster, payload in heard if cluster == 0x000A]
+        points = [payload for cluster, payload in heard if cluster == TUYA and payload[2] == 0x24]
+        if not is_known:
+            assert points == []
+            assert clock == bytes((0x18, 5, 0x01)) + struct.pack("<HBHB", 0, 1, 7, 1)
+            return
+        (shown,) = points
+        utc_s, local_s = struct.unpack(">II", shown[5:])
+        assert (shown[0], shown[3:5], local_s - utc_s) == (0x11, b"\x00\x08", 7200)
+        assert 0 <= utc_s - int(stand.now.timestamp()) < 60
+        told_s, told_local_s = struct.unpack("<HBBIHBBI", clock[3:])[3::4]
+        assert (told_local_s - told_s, told_s + 946_684_800 - utc_s) in {(7200, 0), (7200, 1)}

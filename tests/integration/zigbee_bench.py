@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -170,6 +172,7 @@ class Stand(Stick):
         super().__init__(directory, house=house, version=version)
         self.store = MemoryStore(directory)
         self.boot_id = "boot"
+        self.now: datetime | None = datetime.now(ZoneInfo("Europe/Berlin"))
 
     @contextlib.asynccontextmanager
     async def hub(self, **options: object) -> AsyncIterator["Hub"]:
@@ -181,6 +184,7 @@ class Stand(Stick):
             **options,
         }
         radio_network = ZigbeeNetwork(Options(**settings), Surroundings(self.store, clock.monotonic_ms, self.boot_id))
+        radio_network.show_time(self.now)
         hub = Hub(radio_network)
         try:
             async with asyncio.TaskGroup() as group:

@@ -1,6 +1,8 @@
 """Packets before zigpy: the short way, repetitions, and reports that come too early; the window's timers."""
 
 import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +12,7 @@ pytest.importorskip("zigpy")
 
 from hal.zigbee import clusters
 from hal.zigbee.ears import Ears, Plain
+from hal.zigbee.house_time import HouseClock
 from hal.zigbee.outlet import Outlet
 from hal.zigbee.reception import PACKETS_MAX, REPEATED_MS, SOURCES_MAX, Reception
 from hal.zigbee.window import Window
@@ -43,17 +46,29 @@ class Air:
         self.passed_on: list[Packet] = []
         self.values: list[tuple[str, float, int | None]] = []
         self.device = SimpleNamespace(
-            ieee="00:0d:6f:4a:ec:58:8d:00", nwk=7, lqi=None, is_initialized=True, initializing=False, asked=0
+            ieee="00:0d:6f:4a:ec:58:8d:00",
+            nwk=7,
+            lqi=None,
+            is_initialized=True,
+            initializing=False,
+            asked=0,
         )
+        self.device.endpoints = {1: object()}
         self.device.schedule_initialize = self._asked
         self.delivered: list[Packet] = []
         self.device.packet_received = self.delivered.append
         self.known = {7: self.device}
         self.packet_received = self.passed_on.append
-        ears = Ears(lambda ieee, source, value, lqi: self.values.append((source.name, value, lqi)))
+        self.ears = ears = Ears(lambda ieee, source, value, lqi: self.values.append((source.name, value, lqi)))
         place = {(1, clusters.TEMPERATURE): {0: TEMPERATURE}}
         ears._plain[IEEE] = Plain(self.device, IEEE, place)
-        self.reception = Reception(self, ears, lambda: self.now_ms)
+        self.house = HouseClock(lambda: self.now_ms)
+        self.told: list[str] = []
+        self.reception = Reception(self, ears, lambda: self.now_ms, house=self.house, spawn=self._spawn)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        work.close()
+        self.told.append(name)
 
     def _asked(self) -> None:
         self.device.asked += 1
@@ -91,6 +106,35 @@ def test_what_is_not_plain_goes_to_zigpy(packet: Packet) -> None:
     air.hear(packet)
     assert air.passed_on[1:] == [packet]
     assert air.values == []
+
+
+READ_TIME = bytes((0x00, 9, 0x00, 0x00, 0x00))
+TUYA_ASKS = bytes((0x09, 9, 0x24, 0, 1))
+
+
+@pytest.mark.parametrize(("cluster", "frame", "is_passed_on"), [(0x000A, READ_TIME, False), (0xEF00, TUYA_ASKS, True)])
+def test_a_question_for_the_time_is_answered_by_the_houses_clock(
+    cluster: int, frame: bytes, is_passed_on: bool
+) -> None:
+    air = Air()
+    question = Packet(frame, cluster=cluster)
+    air.house.show(datetime(2026, 7, 1, tzinfo=UTC))
+    air.hear(question)
+    assert air.told == [f"time for {air.device.ieee}"]
+    # Of Tuya's question zigpy learns as well, unless a quirk would answer it in its own way.
+    assert air.passed_on == ([question] if is_passed_on else [])
+    air.ears._corrected.add(IEEE)
+    air.hear(question)
+    assert len(air.told) == 2
+    assert len(air.passed_on) == int(is_passed_on)
+
+
+def test_a_stranger_that_asks_for_the_time_is_asked_who_it_is() -> None:
+    air = Air()
+    air.known = {}
+    question = Packet(READ_TIME, cluster=0x000A)
+    air.hear(question)
+    assert (air.told, air.passed_on) == ([], [question])
 
 
 def test_a_repetition_on_the_air_is_one_report() -> None:
