@@ -1,14 +1,17 @@
 """What a zone does of which no sensor can be believed: it is heated a little, within bounds, never cooled. Pure.
 
-Two things speak for heat: what it needed of late, and frost elsewhere in the home. Neither may overheat a room that
-nobody measures.
+Three things speak for heat: what it needed of late, frost elsewhere in the home, and that nobody knows that it does not
+freeze here. None may overheat a room that nobody measures.
 """
+
+from collections.abc import Sequence
 
 import msgspec
 
 from agent.climate import law
 from agent.climate.fusion import Room
 from agent.climate.law import LawState, LawStep
+from agent.climate.model import Mode
 from agent.climate.settings import ZoneSettings
 
 FROST_DUTY_MAX = 0.5
@@ -22,6 +25,74 @@ FROST_DAY_S = 24 * 3600.0
 
 MILD_C = 20.0
 """In a home that is as warm as this in the middle, an unmeasured room does not freeze because another one does."""
+
+FULL_LIFT_K = 36.0
+"""What full output keeps a room above the outside, see `FROST_DUTY_MAX`."""
+
+STANDING_C = 12.0
+"""To this an unmeasured room is kept, as far as other rooms tell what that takes: pipes in its corners stay whole."""
+
+COOLS_K_PER_H = 1.0
+"""No heated home cools faster: a room that was 20 °C when its sensor fell silent is not frozen for half a day. Measured
+houses lose about half of that in frost (time constants of 40 to 60 h), leaky ones with the wind on them this much."""
+
+NEVER_HEARD_S = 2 * 3600.0
+"""Sensors that were never heard may yet be paired, or report soon: so long nothing is done."""
+
+H_S = 3600.0
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """Another zone that is measured and heated: how warm it is, and what duty that takes."""
+
+    value_c: float
+    duty: float
+
+
+def duty_for(target_c: float, peers: Sequence[Peer]) -> float | None:
+    """Return the duty that keeps an unmeasured room at a temperature, judged by others; `None` where there are none.
+
+    A room that is to be a kelvin cooler than another one takes `1 / FULL_LIFT_K` less.
+    """
+    duties = sorted(peer.duty - (peer.value_c - target_c) / FULL_LIFT_K for peer in peers)
+    return max(0.0, duties[len(duties) // 2]) if duties else None
+
+
+def standing_duty(settings: ZoneSettings, others_c: Sequence[float], peers: Sequence[Peer]) -> float:
+    """Return the duty of a room of which nobody knows that it is not freezing.
+
+    Args:
+        settings: Of the zone.
+        others_c: The temperatures of the other zones that are known, in order.
+        peers: Of those, the ones that are heated.
+    """
+    known = duty_for(STANDING_C, peers)
+    if known is not None:
+        return min(FROST_DUTY_MAX, known)
+    if others_c:
+        return frost_duty(settings, others_c[len(others_c) // 2], FROST_DAY_S)
+    return FROST_DUTY_LATER
+
+
+def default_duty(settings: ZoneSettings, setpoint_c: float, others_c: Sequence[float], peers: Sequence[Peer]) -> float:
+    """Return the duty of a room whose need was never learned, for comfort's sake. See `standing_duty`."""
+    known = duty_for(setpoint_c, peers)
+    return standing_duty(settings, others_c, peers) if known is None else known
+
+
+def stands_after_s(settings: ZoneSettings, seen_c: float | None, *, mode: Mode) -> float:
+    """Return after how long without a sensor a room may be freezing.
+
+    Args:
+        settings: Of the zone.
+        seen_c: How warm it was when that was known last; `None` for never.
+        mode: Where it does not heat, the room gets nothing for comfort meanwhile.
+    """
+    if mode in {Mode.HEAT, Mode.AUTO}:
+        return settings.fallback_s_max
+    if seen_c is None:
+        return NEVER_HEARD_S
+    return min(settings.fallback_s_max, max(0.0, seen_c - settings.frost_c) / COOLS_K_PER_H * H_S)
 
 
 def frost_duty(settings: ZoneSettings, middle_c: float, for_s: float = 0.0) -> float:
@@ -45,7 +116,13 @@ def paid_out(state: LawState, settings: ZoneSettings, *, duty: float, dt_s: floa
 
 
 def usual_duty(
-    settings: ZoneSettings, room: Room, *, mean_duty: float, lost_for_s: float, can_act: bool
+    settings: ZoneSettings,
+    room: Room,
+    *,
+    mean_duty: float,
+    lost_for_s: float,
+    can_act: bool,
+    duty_max: float | None = None,
 ) -> tuple[float, str]:
     """Return the duty that the zone is given for comfort's sake, and why.
 
@@ -55,12 +132,121 @@ def usual_duty(
         mean_duty: What it needed of late.
         lost_for_s: For how long nothing is known.
         can_act: Its mode and its output let it be heated.
+        duty_max: In place of `fallback_duty_max`.
     """
     if not can_act:
         return 0.0, f"off: no usable sensor ({room.problem})"
     if lost_for_s >= settings.fallback_s_max:
         return 0.0, f"off: no usable sensor for {settings.fallback_s_max / 3600:.0f} h ({room.problem})"
-    duty = min(mean_duty, settings.fallback_duty_max)
+    duty = min(mean_duty, settings.fallback_duty_max if duty_max is None else duty_max)
     if duty <= law.NOTHING:
         return 0.0, f"idle: no usable sensor ({room.problem}), and it needed no heat of late"
     return duty, f"heating blindly at {duty:.0%}: no usable sensor ({room.problem})"
+
+
+class Known(msgspec.Struct, frozen=True):
+    """All that is known of a zone without a believable sensor.
+
+    Attributes:
+        mode: What it is told to do.
+        setpoint_c: To which it is to be heated.
+        lost_for_s: For how long its sensors have said nothing.
+        mean_duty: What it needed of late.
+        unlearned: The share of that which stands for a time of which nothing is known.
+        seen_c: How warm it was when that was known last; `None` for never.
+        stuck_duty: What it needed before its sensor stopped moving; `None` where it did not.
+        others_c: The temperatures of the other zones that are known, in order.
+        peers: Of those, the ones that are heated.
+        frost_c: What the sensor says that is in the frost; `None` where none is.
+        frost_middle_c: How warm it is about there.
+        frost_for_s: For how long there has been frost.
+        may_heat: Its output heats, and no sensor of its own says that it is too hot.
+    """
+
+    mode: Mode
+    setpoint_c: float
+    lost_for_s: float
+    mean_duty: float = 0.0
+    unlearned: float = 1.0
+    seen_c: float | None = None
+    stuck_duty: float | None = None
+    others_c: tuple[float, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    frost_c: float | None = None
+    frost_middle_c: float = 0.0
+    frost_for_s: float = 0.0
+    may_heat: bool = True
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The duty that an unmeasured zone gets.
+
+    Attributes:
+        duty: 0 to 1.
+        reason: Why, in words.
+        is_urgent: It is about frost, not comfort.
+        is_unwatched: Nobody knows how cold it is, and it gets heat for that.
+    """
+
+    duty: float
+    reason: str
+    is_urgent: bool = False
+    is_unwatched: bool = False
+
+
+def choose(settings: ZoneSettings, room: Room, known: Known) -> Choice:
+    """Return what an unmeasured zone gets: for comfort, because nobody knows, or because it freezes elsewhere."""
+    choice = _for_comfort(settings, room, known)
+    if known.frost_c is not None and settings.can_heat:
+        duty = frost_duty(settings, known.frost_middle_c, known.frost_for_s)
+        if duty > choice.duty:
+            where = "elsewhere" if room.coldest_c is None else "perhaps"
+            why = f"frost protection at {duty:.0%}: {known.frost_c:.1f} °C {where}, no usable sensor ({room.problem})"
+            choice = Choice(duty, why, is_urgent=True)
+    return _for_safety(settings, room, known, choice)
+
+
+def _for_comfort(settings: ZoneSettings, room: Room, known: Known) -> Choice:
+    can_act = known.may_heat and known.mode in {Mode.HEAT, Mode.AUTO}
+    mean_duty = known.mean_duty
+    is_never_heard = known.seen_c is None and known.stuck_duty is None and mean_duty <= law.NOTHING
+    needs_heat = known.seen_c is not None and known.seen_c < known.setpoint_c
+    if is_never_heard or needs_heat:
+        default = default_duty(settings, known.setpoint_c, known.others_c, known.peers)
+        mean_duty += (1.0 if is_never_heard else known.unlearned) * default
+    if is_never_heard and known.lost_for_s < NEVER_HEARD_S:
+        mean_duty = 0.0
+    duty, reason = usual_duty(
+        settings,
+        room,
+        mean_duty=mean_duty if known.stuck_duty is None else known.stuck_duty,
+        lost_for_s=known.lost_for_s,
+        can_act=can_act,
+        duty_max=None if known.stuck_duty is None else 1.0,
+    )
+    if not is_never_heard or not can_act:
+        return Choice(duty, reason)
+    if duty > 0.0:
+        why = f"heating blindly at {duty:.0%}: no usable sensor ({room.problem}), and its need was never learned"
+        return Choice(duty, why, is_unwatched=True)
+    if known.lost_for_s < NEVER_HEARD_S:
+        minutes = -(-(NEVER_HEARD_S - known.lost_for_s) // 60)
+        return Choice(0.0, f"idle: no usable sensor ({room.problem}), it is waited for, {minutes:.0f} min to go")
+    return Choice(duty, reason)
+
+
+def _for_safety(settings: ZoneSettings, room: Room, known: Known, choice: Choice) -> Choice:
+    """Return the choice, or more where nobody knows that the room does not freeze."""
+    # A doubted sensor, or one of two that contradict each other, says at least what may be: see `frost_duty`.
+    is_dark = room.coldest_c is None or known.stuck_duty is not None
+    after_s = stands_after_s(settings, known.seen_c, mode=known.mode)
+    if not settings.can_heat or not known.may_heat or not is_dark or known.lost_for_s < after_s:
+        return choice
+    duty = standing_duty(settings, known.others_c, known.peers)
+    if duty <= max(choice.duty, law.NOTHING):
+        return choice
+    why = (
+        f"kept from frost at {duty:.0%}: no usable sensor for {known.lost_for_s / H_S:.0f} h ({room.problem}), and"
+        " nobody knows how cold it is"
+    )
+    return Choice(duty, why, is_urgent=True, is_unwatched=True)

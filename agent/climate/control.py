@@ -10,6 +10,7 @@ import msgspec
 
 from agent.climate import belief, fusion, holds, house, kept, recovery, schedule
 from agent.climate.belief import Belief
+from agent.climate.blind import Peer
 from agent.climate.fusion import Room, Sample
 from agent.climate.holds import InForce, Program
 from agent.climate.house import HouseStep
@@ -19,8 +20,12 @@ from agent.climate.optimum import LEAD_S_MAX, Learned, ramp_c, ramp_duty
 from agent.climate.recovery import WORTH_K, Calm, Step
 from agent.climate.schedule import Schedule, Segment, Timeline
 from agent.climate.settings import ClimateSettings, ZoneSettings
-from agent.climate.zone import ZoneInputs, needs_heat
+from agent.climate.zone import needs_heat
+from agent.climate.zone_state import ZoneInputs
 from hal.interface import HvacAction, Quality
+
+UNLEARNED_MAX = 0.9
+"""A zone that was measured for two and a half hours tells what others like it need."""
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -235,6 +240,13 @@ class Control:
         known_c = sorted((value, i) for i, value in enumerate(values) if value is not None)
         served_c = [(value, i) for value, i in known_c if forces[i].mode is not Mode.OFF]
         needy_c = [(value, i) for value, i in known_c if is_needy[i]]
+        peers = {
+            i: Peer(value, before.zones[i].mean_duty / (1.0 - before.zones[i].unlearned))
+            for value, i in known_c
+            if forces[i].mode in {Mode.HEAT, Mode.AUTO}
+            and minds[i].settings.can_heat
+            and before.zones[i].unlearned < UNLEARNED_MAX
+        }
         inputs = []
         for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
             ramp, feed_forward = mind.heat_ahead(moment, in_force, dt_s)
@@ -250,6 +262,7 @@ class Control:
                     others_c=_without(i, known_c),
                     served_c=_without(i, served_c),
                     needy_c=_without(i, needy_c),
+                    peers=tuple([peer for number, peer in peers.items() if number != i]),
                 )
             )
         made = house.decide(before, self.settings, inputs, moment.now_ms)

@@ -55,6 +55,7 @@ class Room(msgspec.Struct, frozen=True):
         problem: What is the matter with the sensors, in words; empty where nothing is.
         warmest_c: The highest that any believable sensor says, one that another zone speaks against included: a limit
             goes by the warmest, not by the mean. `None` where there is none.
+        values_c: What the sensors that count say, as they say it.
     """
 
     value_c: float | None
@@ -63,6 +64,7 @@ class Room(msgspec.Struct, frozen=True):
     coldest_c: float | None
     problem: str = ""
     warmest_c: float | None = None
+    values_c: tuple[float, ...] = ()
 
 
 NOTHING_KNOWN = Room(None, 0.0, 0, None, "no sensor has said anything yet")
@@ -127,6 +129,7 @@ def fuse(samples: Sequence[Sample], *, stale_s: float, house_c: float | None = N
         coldest_c=coldest_c,
         problem="; ".join(problems),
         warmest_c=warmest_c,
+        values_c=tuple([sample.value_c for sample in good]),
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 from agent.climate import guard, law, source, zone
 from agent.climate.settings import ClimateSettings, SourceKind
 from agent.climate.source import Need, SourceState
-from agent.climate.zone import ZoneInputs, ZoneState, ZoneWish
+from agent.climate.zone_state import ZoneInputs, ZoneState, ZoneWish
 from hal.interface import HvacAction, HvacDemand
 
 DT_S_MAX = 600.0

@@ -18,7 +18,8 @@ from agent.climate.law import LawState
 from agent.climate.model import Mode, Moment
 from agent.climate.optimum import Learned
 from agent.climate.settings import ClimateSettings, SourceKind, ZoneSettings
-from agent.climate.zone import ZoneState
+from agent.climate.stuck_sensor import Stillness
+from agent.climate.zone_state import ZoneState
 from hal.interface import HvacAction
 
 SHORT_LIFE_S = 900.0
@@ -40,7 +41,7 @@ class KeptZone(msgspec.Struct, frozen=True):
 
     `lost_for_s` is how long its sensors had said nothing when it was written, `frost_for_s` how long frost protection
     had been at work; `None` where they did, and where it was not. `walls_c` is how warm its walls were, `acted_ms` when
-    its output was on last, `None` where an earlier release has not written that.
+    its output was on last and `unlearned` see `ZoneState`; `None` where an earlier release has not written that.
     """
 
     program: Program
@@ -53,6 +54,9 @@ class KeptZone(msgspec.Struct, frozen=True):
     walls_c: float | None = None
     frost_for_s: float | None = None
     acted_ms: int | None = None
+    seen_c: float | None = None
+    unlearned: float | None = None
+    stillness: Stillness = Stillness()
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -137,6 +141,10 @@ def taken_up(kept: Kept, settings: ClimateSettings, moment: Moment) -> HouseStat
                 acted_ms=last_acted_ms(saved.acted_ms, (saved.guard, zone_settings.limits)),
                 mean_duty=saved.mean_duty,
                 lost_ms=_since_ms(saved.lost_for_s, away_ms, now_ms),
+                seen_c=saved.seen_c,
+                # One that an earlier release has never heated has not learned what it needs.
+                unlearned=float(saved.mean_duty == 0.0) if saved.unlearned is None else saved.unlearned,
+                stillness=saved.stillness,
                 frost_ms=_since_ms(saved.frost_for_s, away_ms, now_ms),
                 is_frost=saved.frost_for_s is not None,
                 walls_c=saved.walls_c if _are_walls_known(saved.lost_for_s, away_ms) else None,
@@ -255,6 +263,9 @@ def to_keep(
                 lost_for_s=None if zone.lost_ms is None else (moment.now_ms - zone.lost_ms) / 1000,
                 walls_c=zone.walls_c,
                 frost_for_s=None if zone.frost_ms is None else (moment.now_ms - zone.frost_ms) / 1000,
+                seen_c=zone.seen_c,
+                unlearned=zone.unlearned,
+                stillness=zone.stillness,
                 acted_ms=moment.now_ms - NEVER_MS if zone.acted_ms is None else zone.acted_ms,
             )
             for zone_settings, zone in zip(settings.zones, state.zones, strict=True)

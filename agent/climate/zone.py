@@ -1,20 +1,19 @@
 """What one zone wants now, and why: protection first, then the law. Pure.
 
-The ladder: the zone's own sensors; without them what `blind` says; after some days off.
+The ladder: the zone's own sensors; without them what `blind` says; after some days only what keeps it from frost.
 Frost protection and the upper limit stand above all of it, whatever the mode, and go by any sensor of the home that is
 left.
 """
 
 import msgspec
 
-from agent.climate import blind, law, walls, watch
+from agent.climate import blind, law, stuck_sensor, walls, watch
 from agent.climate.fusion import Room
-from agent.climate.guard import Guard
 from agent.climate.holds import InForce
 from agent.climate.law import LawState
 from agent.climate.model import Mode
 from agent.climate.settings import ZoneSettings
-from agent.climate.watch import Cooling, Watch
+from agent.climate.zone_state import ZoneInputs, ZoneState, ZoneWish
 from hal.interface import HvacAction
 
 FROST_RELEASE_K = 1.0
@@ -40,96 +39,12 @@ NEEDY_DUTY = 0.1
 AUTO_DWELL_S = 1800.0
 """In auto, so long after the last heating (or cooling) the other may begin: the radiators must have cooled down."""
 
+EXCESS_SHARE, EXCESS_CYCLES = 0.75, 2.0
+"""A sensor is doubted after such a share of `failure_s` of full heating beyond the usual, and so many cycles of the law
+more: floors are slow. Found on houses with radiators and floors, 25 to 65 W/K, and sensors of 0.1 to 1 K: less doubts
+those that are alive, more heats a room with a frozen one to 25 °C."""
+
 _OFF, _HEAT, _COOL = HvacAction.OFF, HvacAction.HEAT, HvacAction.COOL
-
-
-class ZoneState(msgspec.Struct, frozen=True):
-    """What a zone remembers from step to step.
-
-    Attributes:
-        guard: Of its relay.
-        law: Of its controller.
-        action: What its output has really been doing since the last step.
-        direction: Which of heating and cooling the controller is set for.
-        acted_ms: When its output was on last; `None` for never.
-        is_frost: Frost protection is at work.
-        lost_ms: Since when its sensors say nothing; `None` where they do.
-        mean_duty: Of heating, of late.
-        watch: See `Watch`.
-        is_ramp: A recovery is under way.
-        frost_ms: Since when frost protection is at work; `None` where it is not.
-        walls_c: How warm its walls are; `None` where nobody knows.
-        value_c: Its temperature when that was known last; `None` for never.
-        sensors: Those of the block then.
-        cooling: See `watch.Cooling`.
-    """
-
-    guard: Guard
-    law: LawState = LawState()
-    action: HvacAction = _OFF
-    direction: HvacAction = _HEAT
-    acted_ms: int | None = None
-    is_frost: bool = False
-    lost_ms: int | None = None
-    mean_duty: float = 0.0
-    watch: Watch = Watch()
-    is_ramp: bool = False
-    frost_ms: int | None = None
-    walls_c: float | None = None
-    value_c: float | None = None
-    sensors: tuple[str, ...] = ()
-    cooling: Cooling = Cooling()
-
-    @property
-    def problem(self) -> str:
-        """What is the matter with its equipment, in words; empty where nothing is."""
-        return self.watch.problem or self.cooling.problem
-
-
-class ZoneInputs(msgspec.Struct, frozen=True):
-    """What a zone is told at a step.
-
-    Attributes:
-        room: Its temperature, as far as it is known.
-        in_force: What it is to reach.
-        heat_setpoint_c: Of `in_force`, or more during a recovery ahead of a block.
-        feed_forward: Duty that the recovery needs beside what keeps the temperature.
-        is_ramp: A recovery is under way.
-        coldest_c: The lowest that any believable sensor of the home says.
-        others_c: The temperatures of the other zones that are known, in order.
-        served_c: Of those, the temperatures of the zones that are not off, in order.
-        needy_c: Of those, the temperatures of the zones that need heat, in order; see `needs_heat`.
-    """
-
-    room: Room
-    in_force: InForce
-    heat_setpoint_c: float
-    feed_forward: float = 0.0
-    is_ramp: bool = False
-    coldest_c: float | None = None
-    others_c: tuple[float, ...] = ()
-    served_c: tuple[float, ...] = ()
-    needy_c: tuple[float, ...] = ()
-
-
-class ZoneWish(msgspec.Struct, frozen=True):
-    """What a zone wants.
-
-    Attributes:
-        action: To be done now, if the equipment may.
-        duty: The share of time for which it wants that, 0 to 1.
-        error_k: How far it is from its setpoint, positive where something is to be done.
-        is_urgent: It is about protection, not comfort.
-        reason: Why, in words.
-        is_at_limit: Its room is at the limit of what its output does now.
-    """
-
-    action: HvacAction
-    duty: float
-    error_k: float
-    is_urgent: bool
-    reason: str
-    is_at_limit: bool = False
 
 
 def wish(
@@ -149,6 +64,7 @@ def wish(
         now_ms: Boot time.
         dt_s: Since the last step.
     """
+    state, inputs = _doubting(state, settings, inputs, dt_s)
     value_c = inputs.room.value_c
     known_c = inputs.coldest_c if value_c is None else inputs.room.coldest_c
     is_frost = _is_frost(state, settings, known_c)
@@ -171,14 +87,15 @@ def wish(
             frost_for_s=0.0 if frost_ms is None else (now_ms - frost_ms) / 1000.0,
         )
     else:
-        chosen = _seeing(state, settings, inputs, value_c, now_ms=now_ms, dt_s=dt_s)
-    law_state, direction, wanted = chosen
+        chosen = (*_seeing(state, settings, inputs, value_c, now_ms=now_ms, dt_s=dt_s), False)
+    law_state, direction, wanted, is_unwatched = chosen
     if is_frost and settings.can_heat and value_c is not None and not is_torn:
         wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
     if not is_torn:
         wanted = _within_limits(settings, wanted, inputs.room, state.action, direction)
     state = _watched(state, settings, inputs, is_frost=is_frost, dt_s=dt_s)
-    kept = min(1.0, dt_s / MEAN_DUTY_S)
+    # What was given blindly says nothing of the need.
+    kept = 0.0 if value_c is None or is_torn else min(1.0, dt_s / MEAN_DUTY_S)
     was_heated = 1.0 if state.action is _HEAT else 0.0
     after = msgspec.structs.replace(
         state,
@@ -188,12 +105,39 @@ def wish(
         frost_ms=frost_ms,
         is_ramp=inputs.is_ramp,
         lost_ms=lost_ms,
-        # What was given blindly says nothing of the need.
-        mean_duty=state.mean_duty
-        if value_c is None or is_torn
-        else state.mean_duty + kept * (was_heated - state.mean_duty),
+        mean_duty=state.mean_duty + kept * (was_heated - state.mean_duty),
+        unlearned=state.unlearned * (1.0 - kept),
+        seen_c=state.seen_c if value_c is None else value_c,
+        is_unwatched=is_unwatched,
     )
     return after, wanted
+
+
+def _doubting(
+    state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, dt_s: float
+) -> tuple[ZoneState, ZoneInputs]:
+    """Return the zone, and its inputs without a temperature where its sensors do not move while it is heated."""
+    seen = stuck_sensor.step(
+        state.stillness,
+        inputs.room.values_c,
+        is_heated=state.action is _HEAT,
+        usual_duty=state.mean_duty + state.unlearned * blind.FROST_DUTY_LATER,
+        dt_s=dt_s,
+        excess_s_max=EXCESS_SHARE * settings.failure_s + EXCESS_CYCLES * settings.law.cycle_s,
+    )
+    if not seen.is_stuck:
+        return msgspec.structs.replace(state, stillness=seen), inputs
+    # What it was given since has wound the law up, and says nothing of the equipment.
+    state = msgspec.structs.replace(
+        state,
+        stillness=seen,
+        law=msgspec.structs.replace(state.law, integral=min(state.law.integral, seen.usual_duty)),
+        watch=watch.not_meant(state.watch),
+    )
+    if inputs.room.value_c is None:
+        return state, inputs
+    room = Room(None, 0.0, 0, inputs.room.coldest_c, f"the sensor {seen.text} and does not move", inputs.room.warmest_c)
+    return state, msgspec.structs.replace(inputs, room=room)
 
 
 def _watched(state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, *, is_frost: bool, dt_s: float) -> ZoneState:
@@ -249,30 +193,32 @@ def _blind(
     dt_s: float,
     frost_c: float | None,
     frost_for_s: float,
-) -> tuple[LawState, HvacAction, ZoneWish]:
-    """Return what a zone without a believable sensor wants: what it needed of late, or what keeps it from frost."""
-    duty, reason = blind.usual_duty(
+) -> tuple[LawState, HvacAction, ZoneWish, bool]:
+    """Return what a zone without a believable sensor wants, and whether that is because nobody knows how cold it is."""
+    choice = blind.choose(
         settings,
         inputs.room,
-        mean_duty=state.mean_duty,
-        lost_for_s=lost_for_s,
-        can_act=settings.can_heat
-        and inputs.in_force.mode in {Mode.HEAT, Mode.AUTO}
-        and not _is_hot(settings, inputs.room),
+        blind.Known(
+            mode=inputs.in_force.mode,
+            setpoint_c=inputs.in_force.setpoints.heat_setpoint_c,
+            lost_for_s=lost_for_s,
+            mean_duty=state.mean_duty,
+            unlearned=state.unlearned,
+            seen_c=state.seen_c,
+            stuck_duty=state.stillness.usual_duty if state.stillness.is_stuck else None,
+            others_c=inputs.others_c,
+            peers=inputs.peers,
+            frost_c=frost_c,
+            frost_middle_c=0.0 if frost_c is None else _middle_c(inputs, frost_c),
+            frost_for_s=frost_for_s,
+            may_heat=settings.can_heat and not _is_hot(settings, inputs.room),
+        ),
     )
-    is_urgent = False
-    if frost_c is not None and settings.can_heat:
-        against_frost = blind.frost_duty(settings, _middle_c(inputs, frost_c), frost_for_s)
-        if is_urgent := against_frost > duty:
-            duty = against_frost
-            where = "elsewhere" if inputs.room.coldest_c is None else "perhaps"
-            reason = (
-                f"frost protection at {duty:.0%}: {frost_c:.1f} °C {where}, no usable sensor ({inputs.room.problem})"
-            )
-    if duty <= 0.0:
-        return state.law, state.direction, ZoneWish(_OFF, 0.0, 0.0, False, reason)
-    made = blind.paid_out(state.law, settings, duty=duty, dt_s=dt_s, was_on=state.action is _HEAT)
-    return made.state, _HEAT, ZoneWish(_HEAT if made.wants_on else _OFF, made.duty, 0.0, is_urgent, reason)
+    if choice.duty <= 0.0:
+        return state.law, state.direction, ZoneWish(_OFF, 0.0, 0.0, False, choice.reason), False
+    made = blind.paid_out(state.law, settings, duty=choice.duty, dt_s=dt_s, was_on=state.action is _HEAT)
+    wanted = ZoneWish(_HEAT if made.wants_on else _OFF, made.duty, 0.0, choice.is_urgent, choice.reason)
+    return made.state, _HEAT, wanted, choice.is_unwatched
 
 
 def _middle_c(inputs: ZoneInputs, frost_c: float) -> float:

@@ -335,7 +335,9 @@ KEYS: tuple[Key, ...] = (
         0.3,
         "how much a zone without any sensor is heated at most, as a share of time",
     ),
-    Key("climate.fallback_s_max", number(0, 30 * DAY_S, "s"), 3 * DAY_S, "for how long; then it is switched off"),
+    Key(
+        "climate.fallback_s_max", number(0, 30 * DAY_S, "s"), 3 * DAY_S, "for how long; then it is only kept from frost"
+    ),
     Key("climate.failure_s", number(600, DAY_S, "s"), 7200, "so much heating without a rise is reported as a failure"),
     Key("climate.optimum_start", boolean(), True, "begin before a warmer block, so that it is reached when it starts"),
     Key(

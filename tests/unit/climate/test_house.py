@@ -13,7 +13,7 @@ from agent.climate.house import HouseState, HouseStep, decide, just_started
 from agent.climate.law import LawState
 from agent.climate.model import Mode, Setpoints
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
-from agent.climate.zone import ZoneInputs, ZoneWish
+from agent.climate.zone_state import ZoneInputs, ZoneWish
 from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction
 
@@ -255,7 +255,7 @@ def test_below_its_limit_nothing_cools() -> None:
     assert bench.run(inputs(16.0, Mode.COOL, cold), minutes=10).demand.zones == {"z0": OFF}
 
 
-def test_without_a_sensor_it_heats_as_much_as_it_needed_of_late_then_not_at_all() -> None:
+def test_without_a_sensor_it_heats_as_much_as_it_needed_of_late_then_only_against_frost() -> None:
     bench = Bench(home())
     zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.2)
     bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
@@ -267,7 +267,13 @@ def test_without_a_sensor_it_heats_as_much_as_it_needed_of_late_then_not_at_all(
     assert "blindly at 20%" in made.reasons[0]
     assert "it is silent" in made.reasons[0]
     bench.run(inputs(None), minutes=49 * 60)
-    assert bench.step(inputs(None)).reasons[0] == "off: no usable sensor for 72 h (it is silent)"
+    reason = bench.step(inputs(None)).reasons[0]
+    assert reason == (
+        "kept from frost at 35%: no usable sensor for 73 h (it is silent), and nobody knows how cold it is"
+    )
+    # In a home that is warm, and needs no heat for that, it cannot freeze.
+    warm = inputs(None, others_c=(21.0,), coldest_c=21.0)
+    assert bench.step(warm).reasons[0] == "off: no usable sensor for 72 h (it is silent)"
 
 
 def test_blind_heating_is_bounded_whatever_it_needed() -> None:

@@ -11,7 +11,7 @@ from agent.climate.law import LawState
 from agent.climate.model import Mode, Moment
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.climate.source import SourceState
-from agent.climate.zone import ZoneState
+from agent.climate.zone_state import ZoneState
 from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction
 

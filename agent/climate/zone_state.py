@@ -1,0 +1,122 @@
+"""What a zone remembers, what it is told, and what it wants. Pure."""
+
+import msgspec
+
+from agent.climate.blind import Peer
+from agent.climate.fusion import Room
+from agent.climate.guard import Guard
+from agent.climate.holds import InForce
+from agent.climate.law import LawState
+from agent.climate.stuck_sensor import Stillness
+from agent.climate.watch import Cooling, Watch
+from hal.interface import HvacAction
+
+UNWATCHED = (
+    "nobody knows how cold it is, so it gets some heat all the time; check the sensor's battery, and its name in"
+    " climate.zones against `climahub status`"
+)
+
+
+class ZoneState(msgspec.Struct, frozen=True):
+    """What a zone remembers from step to step.
+
+    Attributes:
+        guard: Of its relay.
+        law: Of its controller.
+        action: What its output has really been doing since the last step.
+        direction: Which of heating and cooling the controller is set for.
+        acted_ms: When its output was on last; `None` for never.
+        is_frost: Frost protection is at work.
+        lost_ms: Since when its sensors say nothing; `None` where they do.
+        mean_duty: Of heating, of late.
+        watch: See `Watch`.
+        is_ramp: A recovery is under way.
+        frost_ms: Since when frost protection is at work; `None` where it is not.
+        walls_c: How warm its walls are; `None` where nobody knows.
+        value_c: Its temperature when that was known last; `None` for never.
+        sensors: Those of the block then.
+        cooling: See `watch.Cooling`.
+        seen_c: Its temperature when that was known last, before a restart too; `None` for never.
+        unlearned: The share of `mean_duty` that stands for a time of which nothing is known.
+        stillness: See `stuck_sensor`.
+        is_unwatched: It is heated because nobody knows how cold it is.
+    """
+
+    guard: Guard
+    law: LawState = LawState()
+    action: HvacAction = HvacAction.OFF
+    direction: HvacAction = HvacAction.HEAT
+    acted_ms: int | None = None
+    is_frost: bool = False
+    lost_ms: int | None = None
+    mean_duty: float = 0.0
+    watch: Watch = Watch()
+    is_ramp: bool = False
+    frost_ms: int | None = None
+    walls_c: float | None = None
+    value_c: float | None = None
+    sensors: tuple[str, ...] = ()
+    cooling: Cooling = Cooling()
+    seen_c: float | None = None
+    unlearned: float = 1.0
+    stillness: Stillness = Stillness()
+    is_unwatched: bool = False
+
+    @property
+    def problem(self) -> str:
+        """What is the matter with its equipment or its sensors, in words; empty where nothing is."""
+        is_still = self.watch.is_failing and self.stillness.heated_s >= self.watch.on_s
+        if self.stillness.is_stuck or is_still:
+            why = f"its sensor {self.stillness.text}, not a digit more or less"
+            return f"it is heated and does not get warmer: {why}; restart or replace the sensor, then check what heats"
+        if self.is_unwatched:
+            return UNWATCHED
+        return self.watch.problem or self.cooling.problem
+
+
+class ZoneInputs(msgspec.Struct, frozen=True):
+    """What a zone is told at a step.
+
+    Attributes:
+        room: Its temperature, as far as it is known.
+        in_force: What it is to reach.
+        heat_setpoint_c: Of `in_force`, or more during a recovery ahead of a block.
+        feed_forward: Duty that the recovery needs beside what keeps the temperature.
+        is_ramp: A recovery is under way.
+        coldest_c: The lowest that any believable sensor of the home says.
+        others_c: The temperatures of the other zones that are known, in order.
+        served_c: Of those, the temperatures of the zones that are not off, in order.
+        needy_c: Of those, the temperatures of the zones that need heat, in order; see `needs_heat`.
+        peers: The other zones that are heated and measured.
+    """
+
+    room: Room
+    in_force: InForce
+    heat_setpoint_c: float
+    feed_forward: float = 0.0
+    is_ramp: bool = False
+    coldest_c: float | None = None
+    others_c: tuple[float, ...] = ()
+    served_c: tuple[float, ...] = ()
+    needy_c: tuple[float, ...] = ()
+    peers: tuple[Peer, ...] = ()
+
+
+class ZoneWish(msgspec.Struct, frozen=True):
+    """What a zone wants.
+
+    Attributes:
+        action: To be done now, if the equipment may.
+        duty: The share of time for which it wants that, 0 to 1.
+        error_k: How far it is from its setpoint, positive where something is to be done.
+        is_urgent: It is about protection, not comfort.
+        reason: Why, in words.
+        is_at_limit: Its room is at the limit of what its output does now.
+    """
+
+    action: HvacAction
+    duty: float
+    error_k: float
+    is_urgent: bool
+    reason: str
+    is_at_limit: bool = False

@@ -1,0 +1,74 @@
+"""A heavy room with one sensor, heated by the control room, minute by minute."""
+
+import msgspec
+
+from agent.climate.control import Control, Observed
+from agent.climate.kept import Kept
+from agent.climate.model import Moment, Setpoints
+from agent.climate.settings import ClimateSettings, Emitter, ZoneSettings, law_for
+from hal.interface import HvacAction
+
+
+class House:
+    """A heavy room with its emitter and walls: 65 W/K, or what it is made."""
+
+    def __init__(self, air_c: float, power_w: float, *, slab_j_per_k: float = 6e4, outside_c: float = 0.0) -> None:
+        self.air_c = self.wall_c = self.emitter_c = air_c
+        self.power_w, self.slab_j_per_k, self.outside_c = power_w, slab_j_per_k, outside_c
+
+    def advance(self, *, is_on: bool, dt_s: float) -> None:
+        given = (40.0 if self.slab_j_per_k < 1e6 else 120.0) * (self.emitter_c - self.air_c)
+        wall = 220.0 * (self.air_c - self.wall_c)
+        self.emitter_c += dt_s * ((self.power_w if is_on else 0.0) - given) / self.slab_j_per_k
+        self.air_c += dt_s * (given - wall - 30.0 * (self.air_c - self.outside_c)) / 1.2e6
+        self.wall_c += dt_s * (wall - 35.0 * (self.wall_c - self.outside_c)) / 1.2e7
+
+
+class Life:
+    """A zone with one sensor in a house, step by step."""
+
+    def __init__(self, house: House, emitter: Emitter = Emitter.RADIATOR, resolution_k: float = 0.1) -> None:
+        zone = ZoneSettings(zone_id="z", sensors=(("t", 1.0),), law=law_for(emitter, is_shared=False, min_on_s=180.0))
+        self.house, self.resolution_k = house, resolution_k
+        self.control = Control(ClimateSettings(zones=(zone,)), Kept(), Moment("b", 0, None))
+        self.tell(setpoints=Setpoints(20.0, 30.0))
+        self._observed: dict[str, Observed] = {}
+        self.reason = ""
+        self.minute, self.is_on = 0, False
+        self.doubts = 0
+        self.problems: set[str] = set()
+        self.warmest_c = self.coldest_c = house.air_c
+
+    def restart(self) -> None:
+        """Let the agent begin anew, with what it has kept."""
+        moment = self.moment()
+        kept = msgspec.json.decode(msgspec.json.encode(self.control.to_keep(moment)), type=Kept)
+        self.control = Control(self.control.settings, kept, moment)
+
+    def moment(self) -> Moment:
+        """Return now."""
+        return Moment("b", self.minute * 60_000, None)
+
+    def tell(self, **changes: object) -> None:
+        """Change what the zone is told."""
+        program = self.control.minds["z"].program
+        self.control.tell("z", msgspec.structs.replace(program, **changes))
+
+    def run(self, hours: float, frozen_c: float | None = None, *, is_silent: bool = False) -> None:
+        """Go on for so long, with a sensor that says always the same, or nothing."""
+        for _ in range(round(hours * 60)):
+            self.minute += 1
+            self.house.advance(is_on=self.is_on, dt_s=60.0)
+            said_c = round(self.house.air_c / self.resolution_k) * self.resolution_k if frozen_c is None else frozen_c
+            moment = self.moment()
+            if not is_silent:
+                self._observed = {"t": Observed(said_c, moment.now_ms)}
+            made = self.control.step(moment, self._observed)
+            self.reason = made.reasons[0]
+            self.is_on = made.demand.zones["z"] is HvacAction.HEAT
+            self.doubts += made.state.zones[0].stillness.is_stuck
+            self.problems |= {made.state.zones[0].problem} - {""}
+            self.warmest_c, self.coldest_c = (
+                max(self.warmest_c, self.house.air_c),
+                min(self.coldest_c, self.house.air_c),
+            )
