@@ -15,7 +15,8 @@ INSTALL_CHECKOUT := $(PIP) install --no-build-isolation --no-deps --editable .
 CHECK_INSTALLED := $(BIN)/python -m pip --disable-pip-version-check check || { \
 	echo "The packages in $(VENV) do not fit together. Begin anew: make clean $(MAKECMDGOALS)"; exit 1; }
 PYTEST := $(BIN)/python -m pytest -q
-ON_ALL_CORES := -n auto --dist worksteal
+# Twice as many tests at a time as there are cores: most of them wait for a disk, a clock or another process.
+ON_ALL_CORES := -n $(shell echo $$((2 * $$(nproc)))) --dist worksteal
 RESULTS := bench-results
 COVERAGE := --cov --cov-report=term --cov-fail-under=90
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
