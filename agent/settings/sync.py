@@ -323,7 +323,9 @@ def _decoded(data: bytes) -> tuple[Stored, list[str]]:
     parts = members(data)
     known = members(parts.get("settings", b"{}"))
     unknown = object_of(known.pop("unknown", b"{}"))
-    settings, wrong = merged(DeviceSettings(), {**unknown, **{name: value(part) for name, part in known.items()}})
+    # A field that a newer release has added to the document is none of the cloud's settings: it is left out.
+    fields = {name: value(part) for name, part in known.items() if name in DeviceSettings.__struct_fields__}
+    settings, wrong = merged(DeviceSettings(), unknown | fields)
     pending = {}
     for name, change in object_of(parts.get("pending", b"{}")).items():
         problems = merged(DeviceSettings(), {name: change})[1]

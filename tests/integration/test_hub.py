@@ -303,7 +303,8 @@ async def test_a_relayed_reading_never_goes_out_as_the_hubs_own(
     first.report(19.1, 19.2, device="T1")
     await until(lambda: first.status().outbox.pending == 2)
     await first.end()
-    (tmp_path / "state" / "relayed.json").write_text("lost")
+    for name in ("relayed.json", "relayed.json.copy"):
+        (tmp_path / "state" / name).write_text("lost")
     await cloud.up()
     second = make_hub(cloud.url, network=TestNetwork("T1"))
     second.start()
