@@ -54,7 +54,9 @@ from hal.zigbee.options import NETWORK_FILE, SENSORS_FILE, STICK_FILE
 
 NOW = Moment("boot", 5000, 1_774_785_600_000)
 ADDED = "added_by_a_newer_release"
-OPEN_MAPS = frozenset({"sensors", "zones", "schedules", "beliefs", "pending", "unknown", "payload", "promises", "ranks"})
+OPEN_MAPS = frozenset(
+    {"sensors", "zones", "schedules", "beliefs", "pending", "unknown", "payload", "promises", "ranks"}
+)
 """Members whose keys are data, so that a newer release has nothing to add there."""
 
 
