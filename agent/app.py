@@ -98,6 +98,7 @@ class Hub:
             request_timeout_s=config.cloud.request_timeout_s,
             compress=config.cloud.gzip == "auto",
             timekeeper=world.timekeeper,
+            options=world.options,
         )
         state = storage.state_dir
         self.settings = SettingsSync(
@@ -403,6 +404,15 @@ class Hub:
         from agent.local.climate import climate_problems  # noqa: PLC0415 - see `_climate`
 
         return climate_problems(self.climate, control_problem=self._control_problem())
+
+    def reread(self) -> None:
+        """Take the keys as they are now.
+
+        Raises:
+            ConfigInvalid: The hub's own cannot be read; the old one stays.
+        """
+        self.pairing.keys_changed()
+        self.client.reread_key()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then put everything that is in memory on the disk."""

@@ -10,7 +10,6 @@ import functools
 import logging
 import os
 import random
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,9 +19,8 @@ from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session, tcp_connector
 from agent.commands import reset
 from agent.config import Config
-from agent.config.secrets import read_api_key, read_sensor_keys
-from agent.errors import ConfigInvalid, Corrupt, KeyMissing, StorageFull
-from agent.foundation import clock_memory, lock, log, vitals
+from agent.errors import ConfigInvalid, Corrupt, StorageFull
+from agent.foundation import clock_memory, lock, log, signals, vitals
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.foreign_text import printable
@@ -35,6 +33,7 @@ from agent.foundation.worker import ThreadWorker
 from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
 from agent.ota.running import Running
 from agent.outputs import EXIT_CONFIG
+from agent.reloading import Replaceable
 from hal.errors import HalError
 
 _log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
         storage = settings.storage
         problems = _made(storage.state_dir, storage.run_dir)
         with lock.hold(storage.state_dir, storage.run_dir):
-            asyncio.run(_run(settings, environ, problems))
+            asyncio.run(_run(Replaceable(config_path, settings, environ), environ, problems))
     except (ConfigInvalid, HalError) as error:
         return _refuse(EXIT_CONFIG, error)
     except lock.AlreadyRunning as error:
@@ -98,8 +97,9 @@ def _refuse(code: int, reason: object) -> int:
 class _Lives:
     """The lives of the hub in this process: after a factory reset or a simulated reboot it begins another."""
 
-    def __init__(self, settings: Config, environ: Mapping[str, str], problems: Sequence[str] = ()) -> None:
-        self._settings = settings
+    def __init__(self, replaceable: Replaceable, environ: Mapping[str, str], problems: Sequence[str] = ()) -> None:
+        self._replaceable = replaceable
+        self._settings = settings = replaceable.settings
         self._problems = problems
         self._environ = environ
         self._disk = Disk()
@@ -121,12 +121,17 @@ class _Lives:
         )
         self._end_of_life = asyncio.Event()
         self._is_over = False
-        self._deadline = StopDeadline(hurry=self._disk.hurry)
+        self.deadline: StopDeadline | None = None
+
+    def hurry(self) -> None:
+        """Wait no longer where only a power cut would matter."""
+        self._disk.hurry()
 
     def stop(self) -> None:
-        """Let this life be the last; the process is gone within `STOP_S_MAX`, whatever hangs."""
+        """Let this life be the last; the process is gone by its deadline, whatever hangs."""
         self._is_over = True
-        self._deadline.start()
+        if self.deadline is not None:
+            self.deadline.start()
         self._end_of_life.set()
 
     async def run(self) -> None:
@@ -139,7 +144,7 @@ class _Lives:
                     lambda: reset.finish(
                         storage.state_dir,
                         self._disk,
-                        key_file=self._settings.cloud.api_key_file,
+                        key_file=self._replaceable.settings.cloud.api_key_file,
                         outlives=world.OUTLIVES_RESET,
                     )
                 )
@@ -163,22 +168,6 @@ class _Lives:
             worker=self._slow_worker,
         )
 
-    def _sensor_keys(self) -> Mapping[str, str]:
-        """Return the keys of relayed sensors, and say which keys are missing: that keeps no hub from heating."""
-        keys: Mapping[str, str] = {}
-        try:
-            keys = read_sensor_keys(self._settings.relay)
-        except KeyMissing as error:
-            _log.error("no sensor speaks under an identity of its own: %s", error)
-        try:
-            read_api_key(self._settings.cloud)
-        except KeyMissing as error:
-            _log.error("the cloud is not asked, everything else works: %s", error)
-        except ConfigInvalid:
-            # After a factory reset that is as it should be; else the hub refuses it in a moment.
-            return keys
-        return keys
-
     async def _one_life(self) -> None:
         settings = self._settings
         storage = settings.storage
@@ -188,8 +177,7 @@ class _Lives:
             boots = Boots(storage.state_dir / BOOTS_NAME, self._machine_clock, self._disk)
             clock = boots.clock
             host = RestartingHost(self._environ, boots, begin_anew=self._end_of_life.set)
-        connector = tcp_connector(str(settings.cloud.ca_file) if settings.cloud.ca_file else None)
-        async with new_session(connector, user_agent=f"climahub/{__version__}") as session:
+        async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
             hub = app.Hub(
                 settings,
                 world.World(
@@ -201,19 +189,21 @@ class _Lives:
                     session=session,
                     ledger=Ledger(storage.run_dir / LEDGER_NAME, clock.boot_id),
                     read_key=functools.partial(
-                        reset.usable_key, storage.state_dir, self._disk, lambda: read_api_key(settings.cloud)
+                        reset.usable_key, storage.state_dir, self._disk, self._replaceable.read_api_key
                     ),
-                    sensor_keys=self._sensor_keys(),
+                    sensor_keys=self._replaceable.begin(),
                     host=host,
                     judge=world.judge_for,
                     begin_anew=self._end_of_life.set,
                     running=self._running(),
                     installer=world.installer_for(settings.board),
                     timekeeper=self._machine_clock,
+                    options=self._replaceable.way.options,
                     problems=self._problems,
                     starts=self._starts,
                 ),
             )
+            self._replaceable.on_reload(hub.reread)
             _give_back_memory()
             _log.info("climahub %s on board %s, answers on %s", __version__, settings.board.name, settings.local.socket)
             await hub.run(self._end_of_life)
@@ -224,11 +214,11 @@ def _is_reboot_simulated(settings: Config) -> bool:
     return settings.board.name != "linux" if how == "auto" else how == "simulated"
 
 
-async def _run(settings: Config, environ: Mapping[str, str], problems: Sequence[str]) -> None:
+async def _run(replaceable: Replaceable, environ: Mapping[str, str], problems: Sequence[str]) -> None:
     asyncio.get_running_loop().set_default_executor(DaemonThreadExecutor())
-    lives = _Lives(settings, environ, problems)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, lives.stop)
+    lives = _Lives(replaceable, environ, problems)
+    lives.deadline = StopDeadline(hurry=lives.hurry)
+    signals.handle(stop=lives.stop, reload=replaceable.reload, terminal=signals.Terminal())
     await lives.run()
     _log.info("stopped")
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from agent.cloud.quota import Ledger
+from agent.cloud.session import RequestOptions
 from agent.config import BoardConfig, Config
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock, Timekeeper
@@ -69,6 +71,7 @@ class World(msgspec.Struct, frozen=True):
         running: Which release this is; `None` where nothing can ever be updated (a demo).
         installer: Of images of the whole system; `None` where there can be none.
         timekeeper: How the machine knows the time, and who tells it; `None` where the clock is always right (a demo).
+        options: How a request to an address goes (`agent.cloud.session.Way`).
         begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
         problems: What was wrong with its directories at the start, in words.
         starts: When this and earlier processes began and how they ended; `None` where there is one only (a demo).
@@ -93,6 +96,7 @@ class World(msgspec.Struct, frozen=True):
     running: Running | None = None
     installer: ImageInstaller | None = None
     timekeeper: Timekeeper | None = None
+    options: Callable[[URL], RequestOptions] = lambda _: RequestOptions()
     problems: Sequence[str] = ()
     starts: Starts | None = None
 

@@ -23,8 +23,9 @@ from agent.cloud.endpoints import QUOTAS, Endpoint
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger, SlidingWindow
 from agent.cloud.redirects import target_of
-from agent.cloud.session import FOREIGN_ERRORS, READ_ERRORS
+from agent.cloud.session import FOREIGN_ERRORS, READ_ERRORS, RequestOptions
 from agent.cloud.traffic import Traffic
+from agent.config.authorities import is_strict_refusal
 from agent.errors import Cause, ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.decoding import UNREADABLE
@@ -71,6 +72,7 @@ class CloudClient:
         request_timeout_s: float,
         compress: bool,
         timekeeper: Timekeeper | None = None,
+        options: Callable[[URL], RequestOptions] = lambda _: RequestOptions(),
     ) -> None:
         """Prepare; no request is made.
 
@@ -85,13 +87,16 @@ class CloudClient:
             request_timeout_s: Whole request, connecting included.
             compress: Send telemetry with gzip as long as the server takes it.
             timekeeper: Told of the `Date` of each answer that keeps the contract.
+            options: How a request to an address goes.
         """
         self._session = session
         self._base_url = base_url.rstrip("/")
         self._read_key = read_key
         self._key: str | None = None
+        self._rekeyed = asyncio.Event()
         self._clock = clock
         self._timekeeper = timekeeper
+        self._options = options
         self.link = link
         self._timeout = aiohttp.ClientTimeout(total=request_timeout_s)
         self._timeout_ms = int(request_timeout_s * 1000)
@@ -119,8 +124,24 @@ class CloudClient:
             # One that cannot be read yet is being put there just now; `climahub status` says that there is none.
             with contextlib.suppress(ConfigInvalid):
                 self._take_key()
-        while wait_s := self.wait_s(endpoint):  # noqa: ASYNC110 - time passes by itself, nobody sets an event
-            await asyncio.sleep(wait_s)
+        while wait_s := self.wait_s(endpoint):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._rekeyed.wait()
+
+    def reread_key(self) -> None:
+        """Take the key as it is now; another one is tried at once.
+
+        Raises:
+            ConfigInvalid: It cannot be read; the old one stays.
+        """
+        before = self._key
+        self._take_key()
+        if self._key != before and self._key is not None:
+            self.link.provisioned(is_new=True)
+            # Whoever waits looks again.
+            self._rekeyed.set()
+            self._rekeyed.clear()
 
     def _take_key(self) -> None:
         self._key = self._read_key()
@@ -368,6 +389,7 @@ class CloudClient:
                 timeout=timeout,
                 allow_redirects=False,
                 read_bufsize=STREAM_BUFFER_BYTES,
+                **self._options(url),
             )
 
     @contextlib.contextmanager
@@ -402,13 +424,15 @@ class CloudClient:
         if encoding:
             headers["Content-Encoding"] = encoding
         with self._translated(endpoint):
+            url = URL(self._base_url + endpoint.path + (f"?{query}" if query else ""), encoded=True)
             async with self._session.request(
                 endpoint.method,
-                self._base_url + endpoint.path + (f"?{query}" if query else ""),
+                url,
                 data=body,
                 headers=headers,
                 timeout=self._timeout,
                 allow_redirects=False,
+                **self._options(url),
             ) as response:
                 answer = await _bounded(response)
                 self.traffic[endpoint].count(response, len(body or b""), len(answer))
@@ -416,7 +440,10 @@ class CloudClient:
 
     def _certificate_problem(self, endpoint: Endpoint, error: Exception) -> _NotSent:
         advice = "check cloud.ca_file"
-        if self._clock.utc_ms() is None:
+        if is_strict_refusal(error):
+            advice = "this Python verifies strictly: the server's certificate or its authority has to be made anew"
+            advice += " (docs/configuration.md, Certificates)"
+        elif self._clock.utc_ms() is None:
             advice = "this hub does not know the time yet, which may be why"
         text = f"{endpoint.value}: the server's certificate is not accepted ({harmless(str(error))}); {advice}"
         return _NotSent(text, cause=Cause.CERTIFICATE)

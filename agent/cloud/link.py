@@ -228,9 +228,13 @@ class Link:
         self._has_key = False
         self._update()
 
-    def provisioned(self) -> None:
-        """The hub has a key: where it had none, everything begins."""
-        if not self._has_key:
+    def provisioned(self, *, is_new: bool = False) -> None:
+        """The hub has a key: where it had none, or another one, everything begins."""
+        if is_new:
+            for endpoint, health in self.health.items():
+                if health.cause is Cause.KEY_REFUSED:
+                    self._not_before_ms[endpoint] = 0
+        if is_new or not self._has_key:
             self._has_key = True
             self._refusals = 0
             self._refused_until_ms = 0

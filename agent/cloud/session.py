@@ -2,10 +2,12 @@
 
 import ssl
 import zlib
+from typing import Literal, TypedDict
 
 import aiohttp
+from yarl import URL
 
-from agent.errors import ConfigInvalid
+from agent.config.authorities import verifying_context
 
 KEEP_ALIVE_S = 70.0
 """Below the 75 s after which common servers close an idle connection."""
@@ -35,19 +37,31 @@ def new_session(connector: aiohttp.BaseConnector, *, user_agent: str) -> aiohttp
 
 
 def tcp_connector(ca_file: str | None) -> aiohttp.TCPConnector:
-    """Return the connector of a real hub: TLS verified, against the system's authorities or ``ca_file`` alone.
+    """Return the connector of a real hub: TLS verified, against the system's authorities and those of ``ca_file``.
 
     Raises:
         ConfigInvalid: The file cannot be read, or holds no certificate.
     """
-    try:
-        # `True` is the verifying context that aiohttp has made already: 150 authorities need not be read twice.
-        verified = ssl.create_default_context(cafile=ca_file) if ca_file else True
-    except OSError as error:
-        said = error.strerror or str(error)
-        raise ConfigInvalid(f"cloud.ca_file: {ca_file} gives no certificate in PEM form ({said})") from error
-    return aiohttp.TCPConnector(
-        ssl=verified,
-        limit=4,
-        keepalive_timeout=KEEP_ALIVE_S,
-    )
+    return aiohttp.TCPConnector(ssl=verifying_context(ca_file), limit=4, keepalive_timeout=KEEP_ALIVE_S)
+
+
+class RequestOptions(TypedDict, total=False):
+    """What `aiohttp.ClientSession.request` is told about the way of a request."""
+
+    ssl: ssl.SSLContext | bool
+
+
+class Way:
+    """How requests get to the cloud and to storage. It can change while a hub runs: new requests go the new way."""
+
+    def __init__(self, verified: ssl.SSLContext | Literal[True]) -> None:
+        self._verified = verified
+
+    def trust(self, verified: ssl.SSLContext | Literal[True]) -> None:
+        """Verify servers by another context from now on; a connection that stands goes on."""
+        self._verified = verified
+
+    def options(self, url: URL) -> RequestOptions:
+        """Return how a request to ``url`` goes."""
+        del url
+        return {"ssl": self._verified}

@@ -112,7 +112,7 @@ KEYS: tuple[Key, ...] = (
         "cloud.ca_file",
         file_path(),
         None,
-        "PEM file of further certificate authorities, for a private cloud",
+        "PEM file of further certificate authorities, beside the system's: for a private cloud",
         example="/etc/climahub/ca.pem",
     ),
     Key("cloud.request_timeout_s", number(1, 300, "s"), 30, "a DSL line under load needs seconds; a dead one must end"),

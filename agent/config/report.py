@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.config.authorities import verifying_context
 from agent.config.example import toml_value
 from agent.config.keys import KEYS
 from agent.config.loading import BoardConfig, Config, Resolved, resolve
@@ -83,7 +84,23 @@ def check(
                 read()
             except ConfigInvalid as error:
                 errors.append(str(error))
+    _check_authorities(config.cloud.ca_file, errors, warnings)
     return CheckResult(errors=tuple(errors), warnings=tuple(warnings))
+
+
+def _check_authorities(ca_file: Path | None, errors: list[str], warnings: list[str]) -> None:
+    """Look into `cloud.ca_file`: the agent needs certificates there, and a newer Python refuses some."""
+    if ca_file is None or not os.access(ca_file, os.F_OK):
+        return
+    from agent.config import certificates  # noqa: PLC0415 - the agent runs without that library
+
+    try:
+        verifying_context(str(ca_file))
+        pem = ca_file.read_bytes()
+    except (ConfigInvalid, OSError) as error:
+        errors.append(str(error))
+        return
+    warnings.extend(f"cloud.ca_file: {ca_file}: {problem}" for problem in certificates.problems(pem))
 
 
 def show(resolved: Resolved) -> tuple[Shown, ...]:

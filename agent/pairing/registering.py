@@ -70,6 +70,11 @@ class Registrar:
         """Return the key with which a sensor can be registered; empty where there is none."""
         return record.key or self._keys.key_of(record, network_name=self._network_name(record.device))
 
+    def keys_changed(self) -> None:
+        """Look again: the keys were replaced."""
+        self._refused_until_ms.clear()
+        self._changed.set()
+
     def retry(self, device: str) -> None:
         """Ask for a refused sensor again at once: a person has looked after it."""
         self._refused_until_ms.pop(device, None)

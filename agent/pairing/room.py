@@ -215,6 +215,10 @@ class Pairing:
         device = changes.find(self._book.content, wanted).device
         await self._book.commit(lambda content: changes.renamed(content, device, name))
 
+    def keys_changed(self) -> None:
+        """Look again at the keys that were given to `Pairing`: they were replaced."""
+        self._registrar.keys_changed()
+
     async def give_key(self, wanted: str, key: str) -> None:
         """Give a sensor its key.
 

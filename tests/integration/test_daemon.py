@@ -154,6 +154,58 @@ async def test_ctrl_c_ends_it_as_well(daemon: Daemon) -> None:
     assert took_s < EXIT_WITHIN_S
 
 
+async def test_sighup_reads_replaced_keys_again_and_ends_nothing(daemon: Daemon, cloud: Cloud) -> None:
+    key_file = daemon.directory / "api-key"
+    key_file.write_text("cs_dev_" + "x" * 32)
+    await daemon.start()
+    await daemon.ready()
+    await until(lambda: 401 in cloud.answered())
+    key_file.write_text(KEY)
+    daemon.process.send_signal(signal.SIGHUP)
+    await until(lambda: cloud.accepted)
+    code, _ = await daemon.stop()
+    assert code == 0
+    assert "were read again" in daemon.log
+
+
+async def test_a_closed_terminal_ends_it_in_good_order(daemon: Daemon, cloud: Cloud) -> None:
+    await cloud.down()
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "agent", "run", "--config", str(daemon.config)]
+    # A session of its own, whose terminal this becomes: what a login does.
+    make = "import os, sys, fcntl, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+    make += "; os.execv(sys.argv[1], sys.argv[1:])"
+    daemon.process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", make, *command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    await daemon.ready()
+    os.close(ours)
+    async with asyncio.timeout(20):
+        assert await daemon.process.wait() == 0
+    assert await daemon.kept()
+
+
+async def test_a_log_that_nobody_reads_any_more_harms_nothing(daemon: Daemon, cloud: Cloud) -> None:
+    await cloud.down()
+    ours, theirs = os.pipe()
+    options = ("run", "--config", str(daemon.config))
+    daemon.process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agent", *options, cwd=ROOT, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    await daemon.ready()
+    os.close(ours)
+    before = (await daemon.status())["outbox"]["committed"]
+    committed = before
+    while committed <= before:
+        committed = (await daemon.status())["outbox"]["committed"]
+    daemon.process.terminate()
+    async with asyncio.timeout(20):
+        assert await daemon.process.wait() == 0
+    assert await daemon.kept()
+
+
 async def test_it_ends_in_time_while_the_cloud_hangs_and_a_technician_looks_on(daemon: Daemon, cloud: Cloud) -> None:
     cloud.faults(faults.Rule(faults.LatencyUp(min_s=60, max_s=60)))
     await daemon.start()

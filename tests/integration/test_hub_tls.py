@@ -113,6 +113,17 @@ async def test_an_authority_of_our_own_is_enough(good: Cloud, make_hub: MakeHub,
     assert hub.status().link.state == "up"
 
 
+async def test_further_authorities_do_not_replace_those_of_the_system(
+    good: Cloud, make_hub: MakeHub, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    further = Authority(tmp_path / "further")
+    hub = make_hub(good.url, ca_file=str(further.certificate))
+    hub.start()
+    hub.report(20.1)
+    await until(lambda: good.accepted)
+
+
 async def test_a_stranger_is_refused_before_the_key_is_said(good: Cloud, make_hub: MakeHub, tmp_path: Path) -> None:
     stranger = Authority(tmp_path / "stranger")
     for ca_file in (None, str(stranger.certificate)):

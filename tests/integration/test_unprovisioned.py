@@ -18,6 +18,7 @@ from agent.commands.reset import FILE_NAME
 from agent.refcloud.admin import NewCommand, NewDevice
 from agent.refcloud.cloud import ReferenceCloud
 from agent.refcloud.records import Command, CommandState
+from agent.reloading import Replaceable
 
 
 class Town:
@@ -85,7 +86,7 @@ def states(body: str) -> list[str]:
 
 async def test_a_hub_through_reset_and_new_key(town: Town, base_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = town.configuration(base_url, "[commands]\nfactory_reset_needs_person = true\n")
-    lives = daemon._Lives(config.load(path, environ={}), {})
+    lives = daemon._Lives(Replaceable(path, config.load(path, environ={}), {}), {})
     task = asyncio.get_running_loop().create_task(lives.run())
     state = town.directory / "state"
 
@@ -131,7 +132,8 @@ async def test_a_hub_through_reset_and_new_key(town: Town, base_url: str, capsys
 
 
 async def test_a_simulated_reboot_is_another_boot(town: Town, base_url: str) -> None:
-    lives = daemon._Lives(config.load(town.configuration(base_url, ""), environ={}), {})
+    path = town.configuration(base_url, "")
+    lives = daemon._Lives(Replaceable(path, config.load(path, environ={}), {}), {})
     task = asyncio.get_running_loop().create_task(lives.run())
     reboot = town.queue("reboot", {})
     await until(lambda: reboot().state is CommandState.ACKED)

@@ -7,6 +7,7 @@ import pytest
 from agent.config import resolve
 from agent.config.keys import KEYS
 from agent.config.report import REDACTED, CheckResult, check, show, show_text
+from tests.unit.config.test_certificates import CA, SKI, pem
 
 API_KEY = "cs_dev_" + "a1B2" * 8
 
@@ -61,6 +62,23 @@ def test_secrets_that_are_there_are_checked_all(hub: Path) -> None:
     key, sensor_keys = check(hub, environ=credential(hub.parent, API_KEY + "a1B2")).errors
     assert "holds no API key" in key
     assert 'no key for "T1"' in sensor_keys
+
+
+def test_an_authority_that_a_newer_python_refuses_is_named(hub: Path) -> None:
+    append(hub, 'ca_file = "ca.pem"\n')
+    (hub.parent / "ca.pem").write_bytes(pem([CA, SKI]))
+    (warning,) = check(hub, environ=credential(hub.parent, API_KEY)).warnings
+    assert warning.startswith(f"cloud.ca_file: {hub.parent}/ca.pem: CN=home: refused by Python 3.13")
+
+
+@pytest.mark.parametrize(
+    "content", ["no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_a_file_without_a_certificate_is_an_error(hub: Path, content: str) -> None:
+    append(hub, 'ca_file = "ca.pem"\n')
+    (hub.parent / "ca.pem").write_text(content)
+    (error,) = check(hub, environ=credential(hub.parent, API_KEY)).errors
+    assert "gives no certificate in PEM form" in error
 
 
 def test_files_that_are_not_here_are_warnings(hub: Path) -> None:

@@ -1,0 +1,154 @@
+"""SIGHUP: reads again what is replaced while a hub runs, and changes nothing that a running hub cannot take.
+
+The hub's key, the keys of relayed sensors, further certificate authorities, and the level of the log. What is wrong
+with one of them is told, and the old one stays in force. Never ends the hub.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from agent import config
+from agent.cloud.session import Way
+from agent.config import CloudConfig, Config
+from agent.config.authorities import verifying_context
+from agent.config.secrets import read_api_key, read_sensor_keys
+from agent.errors import ConfigInvalid, KeyMissing
+from agent.foundation import log
+
+_log = logging.getLogger(__name__)
+
+
+class Replaceable:
+    """What may be replaced while the hub runs, as it was read last.
+
+    Attributes:
+        settings: The configuration, with the replaceable keys as they are now.
+        sensor_keys: The keys of relayed sensors; the same mapping after each reload.
+        way: How requests get to the cloud.
+    """
+
+    def __init__(self, path: Path, settings: Config, environ: Mapping[str, str]) -> None:
+        """Read the certificate authorities.
+
+        Args:
+            path: The configuration.
+            settings: As it was read at the start.
+            environ: Of the process.
+
+        Raises:
+            ConfigInvalid: They cannot be read.
+        """
+        self._path = path
+        self._environ = environ
+        self.settings = settings
+        self.sensor_keys: dict[str, str] = {}
+        self.way = Way(verifying(settings.cloud))
+        self._tell: Callable[[], None] = lambda: None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+
+    def begin(self) -> Mapping[str, str]:
+        """Read the keys of relayed sensors for another life, and say which are missing: that keeps no hub from heating.
+
+        Raises:
+            ConfigInvalid: They are there and cannot be used.
+        """
+        try:
+            self._take(read_sensor_keys(self.settings.relay))
+        except KeyMissing as error:
+            _log.error("no sensor speaks under an identity of its own: %s", error)
+        try:
+            self.read_api_key()
+        except KeyMissing as error:
+            _log.error("the cloud is not asked, everything else works: %s", error)
+        except ConfigInvalid:
+            # After a factory reset that is as it should be; else the hub refuses it in a moment.
+            return self.sensor_keys
+        return self.sensor_keys
+
+    def read_api_key(self) -> str:
+        """Return the hub's key as it is now.
+
+        Raises:
+            ConfigInvalid: There is none, or it cannot be read.
+        """
+        return read_api_key(self.settings.cloud)
+
+    def on_reload(self, listener: Callable[[], None]) -> None:
+        """Have ``listener``, and no other, called after each reload; `ConfigInvalid` from it is told."""
+        self._tell = listener
+
+    def _take(self, sensor_keys: Mapping[str, str]) -> None:
+        self.sensor_keys.clear()
+        self.sensor_keys.update(sensor_keys)
+
+    def reload(self) -> None:
+        """Begin to read everything again, off the loop: the disk may be slow."""
+        task = asyncio.get_running_loop().create_task(self._reload())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload(self) -> None:
+        async with self._turn:
+            loop = asyncio.get_running_loop()
+            steps = (self._take_configuration, self._take_sensor_keys, self._take_authorities, self._tell_hub)
+            problems = []
+            for read in steps:
+                try:
+                    take = await loop.run_in_executor(None, read)
+                    take()
+                except ConfigInvalid as error:
+                    problems.append(str(error))
+            for problem in problems:
+                _log.error("what was replaced is not taken over: %s", problem)
+            if len(problems) < len(steps):
+                _log.info("keys, certificate authorities and the level of the log were read again")
+
+    def _take_configuration(self) -> Callable[[], None]:
+        new, old = config.load(self._path, environ=self._environ), self.settings
+        cloud = msgspec.structs.replace(old.cloud, api_key_file=new.cloud.api_key_file, ca_file=new.cloud.ca_file)
+        level = msgspec.structs.replace(old.log, level=new.log.level)
+        merged = msgspec.structs.replace(old, cloud=cloud, relay=new.relay, log=level)
+
+        def take() -> None:
+            self.settings = merged
+            log.set_level(level.level)
+            if later := sorted(_changed(merged, new)):
+                _log.warning("changed too, and in force at the next start only: %s", ", ".join(later))
+
+        return take
+
+    def _take_sensor_keys(self) -> Callable[[], None]:
+        keys = read_sensor_keys(self.settings.relay)
+        return lambda: self._take(keys)
+
+    def _take_authorities(self) -> Callable[[], None]:
+        verified = verifying(self.settings.cloud)
+        return lambda: self.way.trust(verified)
+
+    def _tell_hub(self) -> Callable[[], None]:
+        return self._tell
+
+
+def _changed(old: Any, new: Any, prefix: str = "") -> Iterator[str]:  # noqa: ANN401 - a struct of the configuration
+    for name in old.__struct_fields__:
+        before, after = getattr(old, name), getattr(new, name)
+        if isinstance(before, msgspec.Struct) and type(before) is type(after):
+            yield from _changed(before, after, f"{prefix}{name}.")
+        elif before != after:
+            yield f"{prefix}{name}"
+
+
+def verifying(cloud: CloudConfig) -> ssl.SSLContext | Literal[True]:
+    """Return what verifies the cloud's servers (`agent.config.authorities`).
+
+    Raises:
+        ConfigInvalid: `cloud.ca_file` cannot be read, or holds no certificate.
+    """
+    return verifying_context(str(cloud.ca_file) if cloud.ca_file else None)

@@ -1,0 +1,93 @@
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from yarl import URL
+
+from agent.config import load
+from agent.errors import ConfigInvalid
+from agent.reloading import Replaceable
+
+KEY, OTHER_KEY = ("cs_dev_" + letter * 32 for letter in "ab")
+
+
+@pytest.fixture(autouse=True)
+def level() -> Iterator[None]:
+    before = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(before)
+
+
+class Hub:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.config = directory / "hub.toml"
+        self.put("key", KEY)
+        self.put("keys.toml", 'T1 = "one"\n')
+        self.write()
+        self.replaceable = Replaceable(self.config, load(self.config, environ={}), {})
+        self.keys = self.replaceable.begin()
+
+    def put(self, name: str, text: str) -> None:
+        (self.directory / name).write_text(text)
+        (self.directory / name).chmod(0o600)
+
+    def write(self, cloud: str = "", rest: str = "") -> None:
+        text = f'[cloud]\nbase_url = "https://cloud.example"\napi_key_file = "key"\n{cloud}\n'
+        self.config.write_text(f'{text}[relay]\nsensor_keys_file = "keys.toml"\n{rest}')
+
+    async def reload(self) -> None:
+        self.replaceable.reload()
+        await asyncio.gather(*self.replaceable._tasks)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Hub:
+    return Hub(tmp_path)
+
+
+async def test_keys_and_the_level_of_the_log_are_read_again(hub: Hub) -> None:
+    told: list[str] = []
+    hub.replaceable.on_reload(lambda: told.append(hub.replaceable.read_api_key()))
+    hub.put("key", OTHER_KEY)
+    hub.put("keys.toml", 'T2 = "two"\n')
+    hub.write(rest='[log]\nlevel = "debug"\n')
+    await hub.reload()
+    assert told == [OTHER_KEY]
+    assert hub.keys == {"T2": "two"}
+    assert logging.getLogger().level == logging.DEBUG
+
+
+async def test_what_needs_a_start_is_named_and_not_taken_over(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    hub.write("batch_linger_s = 5", rest='[storage]\ncommit_interval_s = 1\n[log]\nformat = "json"\n')
+    await hub.reload()
+    assert "at the next start only: cloud.batch_linger_s, log.format, storage.commit_interval_s" in caplog.text
+    assert hub.replaceable.settings.cloud.batch_linger_s == 120
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("hub.toml", "[cloud"), ("keys.toml", "T1 = 7"), ("key", "no key"), ("ca.pem", "no certificate")],
+)
+async def test_what_is_wrong_is_told_and_the_old_stays(
+    hub: Hub, caplog: pytest.LogCaptureFixture, file: str, text: str
+) -> None:
+    hub.replaceable.on_reload(lambda: str(hub.replaceable.read_api_key()))
+    address = URL("https://cloud.example")
+    before = hub.replaceable.way.options(address)
+    hub.write('ca_file = "ca.pem"' if file == "ca.pem" else "")
+    hub.put(file, text)
+    await hub.reload()
+    assert "what was replaced is not taken over" in caplog.text
+    assert hub.keys == {"T1": "one"}
+    assert hub.replaceable.way.options(address) == before
+    assert file.startswith(("hub", "ca")) or text not in caplog.text
+
+
+def test_keys_that_cannot_be_read_at_the_start_are_an_error(hub: Hub) -> None:
+    hub.put("keys.toml", "T1 = 7")
+    with pytest.raises(ConfigInvalid):
+        hub.replaceable.begin()
