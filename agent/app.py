@@ -66,6 +66,10 @@ ANCHOR_S_MAX = 900.0
 """How long an update lets the machine run on until it knows the time: a hub without any must not wait for ever."""
 ANCHOR_LOOK_S = 5.0
 
+LAST_END_S_MAX = 10.0
+"""How long a failed release's report waits for the trail of starts."""
+LAST_END_LOOK_S = 0.2
+
 ALIVE_S = 30.0
 """How often the service manager is told, where it does not ask for it more often."""
 
@@ -214,8 +218,20 @@ class Hub:
                 reboot=self._reboot,
                 add_fault=lambda text: self.faults.add("updates", text),
                 phase=phase_of(self.world.read_key() or ""),
+                last_end=self._last_end,
             ),
         )
+
+    async def _last_end(self) -> str:
+        """Say how the process before this one ended, once the trail of starts knows."""
+        starts = self.world.starts
+        if starts is None:
+            return ""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_END_S_MAX):
+                while not starts.trail:  # noqa: ASYNC110 - read at the start, once
+                    await asyncio.sleep(LAST_END_LOOK_S)
+        return " ".join(f"{each.end.value} {each.detail}" for each in starts.trail[-2:-1]).strip()
 
     async def _before_reboot(self) -> None:
         """Give a boot a while to learn the time: one that ends before leaves readings behind that have none."""

@@ -8,8 +8,11 @@ import click
 from agent.cli import local_client
 from agent.cli.asking import asked, config_option, socket_option
 from agent.cli.epilog import epilog
+from agent.cli.words import duration
 from agent.local.updates import UpdateReport
 
+CHECK_TIMEOUT_S = 20.0
+"""The hub answers within 8 s, whether or not the cloud has (`room.CHECK_S_MAX`)."""
 INSTALL_TIMEOUT_S = 120.0
 """An SD card may take its time to make a release durable."""
 
@@ -56,7 +59,19 @@ def _order(name: str, what: str, done: str) -> click.Command:
     return update.command(name, help=what)(order)
 
 
-_order("check", "Ask the cloud at once, and take its offer without waiting for a window.", "asking the cloud")
+@update.command()
+@config_option
+@socket_option
+def check(config_file: Path | None, socket_path: Path | None) -> int:
+    """Ask the cloud at once, take its offer without waiting for a window, and say what came of it."""
+
+    def ask(path: Path) -> None:
+        body = local_client.fetch(path, "/v1/update/check", method="POST", timeout_s=CHECK_TIMEOUT_S)
+        click.echo(local_client.decode(body, UpdateReport).checked or "asking the cloud")
+
+    return asked(ask, config_file, socket_path)
+
+
 _order("hold", "Let no update begin or restart the hub until `resume`.", "updates are held")
 _order("resume", "End a hold.", "updates go on")
 _order("rollback", "Give up the release that is on trial; the one before returns.", "going back")
@@ -102,6 +117,11 @@ def as_text(report: UpdateReport) -> str:
         lines.append(f"update     {report.target}: {report.state}{percent}{kind}{signer}")
     else:
         lines.append("update     none yet")
+    if report.trial_left_s is not None and report.trial_deadline_s is not None:
+        lines.append(f"trial      {_trial(report)}")
+        lines += [f"           {name}: {text}" for name, text in sorted(report.trial_problems.items())]
+    if report.checked:
+        lines.append(f"cloud      {report.checked}")
     if report.error:
         lines.append(f"why        {report.error}")
     lines.append(f"floor      sequence {report.floor}")
@@ -110,3 +130,10 @@ def as_text(report: UpdateReport) -> str:
         lines.append(f"revoked    {', '.join(report.revoked_keys)}")
     lines += [f"not again  {each.version}: {each.reason}" for each in report.refused]
     return "\n".join(lines)
+
+
+def _trial(report: UpdateReport) -> str:
+    left_s, deadline_s = report.trial_left_s or 0, report.trial_deadline_s or 0
+    wrong = "something is wrong; " if report.trial_problems else ""
+    starts = "" if report.trial_starts_left is None else f"; starts left: {report.trial_starts_left}"
+    return f"{wrong}proved in {duration(left_s)} at the earliest, given up in {duration(deadline_s)}{starts}"

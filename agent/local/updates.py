@@ -3,7 +3,7 @@
 The JSON form is an interface: fields may be added, never renamed.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from aiohttp import web
@@ -12,6 +12,7 @@ from agent import __version__
 from agent.errors import Corrupt, Rejected, StorageFull
 from agent.local.body import chunks
 from agent.ota.launcher import BASE, SLOTS
+from agent.ota.lifecycle import State
 from agent.ota.room import Updates
 
 UNSIGNED_WARNING = "UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): whoever controls the cloud controls this hub"
@@ -49,6 +50,11 @@ class UpdateReport(msgspec.Struct, frozen=True):
         kind: What the update is: "app", or "rauc" for an image of the whole system.
         system: The slot of the system that runs, as the boot loader names it; empty where RAUC is not set up.
         revoked_keys: Ids of keys that are never trusted again.
+        checked: What came of the last question to the cloud; empty before the first.
+        trial_left_s: How long the release on trial takes at the least to prove itself; nothing where none is.
+        trial_deadline_s: When it is given up.
+        trial_problems: What is wrong with it now, by check.
+        trial_starts_left: How often it may still be started.
     """
 
     version: str
@@ -70,6 +76,11 @@ class UpdateReport(msgspec.Struct, frozen=True):
     kind: str = "app"
     system: str = ""
     revoked_keys: list[str] = []
+    checked: str = ""
+    trial_left_s: int | None = None
+    trial_deadline_s: int | None = None
+    trial_problems: Mapping[str, str] = {}
+    trial_starts_left: int | None = None
 
 
 def build_updates(updates: Updates) -> UpdateReport:
@@ -82,7 +93,7 @@ def build_updates(updates: Updates) -> UpdateReport:
         problem = "not started by the launcher, so nothing can be installed (docs/updates.md)"
     if updates.is_unsigned_admitted:
         problem = UNSIGNED_WARNING
-    return UpdateReport(
+    report = UpdateReport(
         version=running.version,
         slot=running.slot or BASE,
         launcher=running.launcher,
@@ -102,6 +113,19 @@ def build_updates(updates: Updates) -> UpdateReport:
         kind=record.payload_type.value,
         system=updates.imaging.boot.slot,
         revoked_keys=sorted(updates.keys.keyring.revoked),
+        checked=updates.fetching.outcome.text,
+    )
+    if record.state is not State.TRIAL:
+        return report
+    left_s, deadline_s = updates.trying.left_s()
+    trial = updates.trying.trial
+    is_app = launcher.trial == running.slot
+    return msgspec.structs.replace(
+        report,
+        trial_left_s=round(left_s),
+        trial_deadline_s=round(deadline_s),
+        trial_problems=trial.problems if trial and trial.healthy_since_s is None else {},
+        trial_starts_left=launcher.tries_left if is_app else None,
     )
 
 
@@ -173,6 +197,13 @@ def routes(updates: Updates | None) -> list[web.RouteDef]:
     async def get(_: web.Request) -> web.Response:
         return _json(build_updates(updates))
 
+    async def check(_: web.Request) -> web.Response:
+        try:
+            outcome = await updates.check_now()
+        except (Rejected, StorageFull) as error:
+            return _refused(error)
+        return _json(msgspec.structs.replace(build_updates(updates), checked=outcome))
+
     def told(act: Callable[[], Awaitable[None]]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def post(_: web.Request) -> web.Response:
             try:
@@ -192,7 +223,7 @@ def routes(updates: Updates | None) -> list[web.RouteDef]:
 
     return [
         web.get("/v1/update", get),
-        web.post("/v1/update/check", told(updates.check_now)),
+        web.post("/v1/update/check", check),
         web.post("/v1/update/hold", told(lambda: updates.hold(is_held=True))),
         web.post("/v1/update/resume", told(lambda: updates.hold(is_held=False))),
         web.post("/v1/update/rollback", told(updates.roll_back)),

@@ -48,13 +48,63 @@ TREE_MTIME_S = 315_532_800
 _IS_HASH_BASED = 1
 """Flags of a pyc that is told from others by its source's hash, and not compared with the source when it is loaded."""
 
-ENTRY = b"""import sys
+ENTRY = b'''"""Starts the agent from a slot, and notes for the next release why it ended (agent.ota.last_words)."""
 
-from agent.__main__ import main
+import faulthandler
+import os
+import sys
 
-sys.exit(main())
-"""
-"""`__main__.py` of the tree: how the launcher starts it."""
+HERE = os.path.dirname(os.path.abspath(__file__))
+CRASH_FILE = os.path.join(os.path.dirname(os.path.dirname(HERE)), "crash-" + os.path.basename(HERE) + ".txt")
+CHARACTERS_MAX = 4000
+
+
+class Tail:
+    """A stream that remembers the last of what went through it."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.said = ""
+
+    def write(self, text):
+        self.said = (self.said + text)[-CHARACTERS_MAX:]
+        return self.stream.write(text)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+def note(text):
+    try:
+        with open(CRASH_FILE, "w", encoding="utf-8", errors="replace") as file:
+            file.write(text[-CHARACTERS_MAX:])
+    except OSError:
+        pass
+
+
+try:
+    faulthandler.enable(open(CRASH_FILE, "w"))
+except OSError:
+    faulthandler.enable()
+tail = sys.stderr = Tail(sys.stderr)
+try:
+    from agent.__main__ import main
+
+    code = main()
+except Exception:
+    import traceback
+
+    note(traceback.format_exc())
+    raise
+except SystemExit as error:
+    if error.code:
+        note(tail.said + "\\nexit code " + str(error.code))
+    raise
+if code:
+    note(tail.said + "\\nexit code " + str(code))
+sys.exit(code)
+'''
+"""`__main__.py` of the tree: how the launcher starts it. It needs nothing of the agent, which may be what is broken."""
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -5,6 +5,8 @@ may change on the way, and a cloud may publish anew. Only what its own bytes hav
 changed them, ends in a refusal (`BundleUntrusted`); for the rest the offer is let go, or the download waits.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -31,6 +33,7 @@ FRUITLESS_PAUSE_S_MAX = 900.0
 """Between attempts that bring nothing; each pause is twice the one before."""
 DAMAGES_MAX = 2
 """Times that the same place of a bundle comes damaged before it is the bundle that is: once may be the line."""
+OUTCOME_LOOK_S = 0.1
 UNUSABLE_MAX = 4
 """Answers in a row that cannot be put in their place before the offer is let go."""
 
@@ -43,10 +46,12 @@ class Outcome(msgspec.Struct, frozen=True):
     Attributes:
         number: Counts the questions since this life began; 0 before the first.
         text: In words, for people.
+        is_final: No more comes of this question.
     """
 
     number: int = 0
     text: str = ""
+    is_final: bool = True
 
 
 class Fetching:
@@ -115,7 +120,10 @@ class Fetching:
         if not self._client.has_key:
             self._settle("the cloud is not asked: this hub has no key")
         elif wait_s := self._client.wait_s(Endpoint.OTA_CHECK):
-            self._say(f"the cloud is asked in {wait_s:.0f} s: {self._client.link.status.reason or 'its quota'}")
+            is_quota = self._client.quotas[Endpoint.OTA_CHECK].wait_ms() > 0
+            why = "the quota of a minute is used up" if is_quota else self._client.link.status.reason
+            text = f"the cloud is asked in {wait_s:.0f} s: {why}; climahub update status shows what comes of it"
+            self.outcome = Outcome(self.outcome.number + 1, text, is_final=False)
         await self._client.ready(Endpoint.OTA_CHECK)
         try:
             offer = offer_of(await self._client.check_update(self._version))
@@ -141,6 +149,15 @@ class Fetching:
         self._fruitless = self._damages = self._unusable = 0
         if not self._pace.is_urgent:
             await self._pace.pause(policy.spread_s(self._hub.phase, self._config.spread_s))
+
+    async def outcome_after(self, number: int, timeout_s: float) -> str:
+        """Wait for what comes of the question after number ``number``; return what is known by then."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.outcome.number == number or not self.outcome.is_final:  # noqa: ASYNC110 - for a person
+                    await asyncio.sleep(OUTCOME_LOOK_S)
+        known = "" if self.outcome.number == number else self.outcome.text
+        return known or "the cloud is being asked; climahub update status shows what comes of it"
 
     def _say(self, text: str) -> None:
         self.outcome = Outcome(self.outcome.number + 1, text)

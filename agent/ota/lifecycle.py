@@ -287,13 +287,20 @@ def _noted(record: Record, event: Event, details: Details) -> dict[str, object]:
 
 
 def told(record: Record, *, was: State) -> Record:
-    """Return the update with what the cloud is to be told of its new state; of a file that was brought, nothing."""
+    """Return the update with what the cloud is to be told of its new state.
+
+    Of a file that was brought, it is told as of one that it sent: that it has come, all at once (contract section 6.4
+    knows no other way to "downloaded").
+    """
     status = TOLD.get(record.state)
-    if status is None or record.is_brought or (record.state is was and record.state is not State.DOWNLOADING):
+    if status is None or (record.state is was and record.state is not State.DOWNLOADING):
         return record
+    posts = record.posts
+    if record.is_brought and record.state is State.DOWNLOADED:
+        posts = queued(posts, Post(record.offer.version, TOLD[State.DOWNLOADING], 100))
     percent = 0 if record.state is State.DOWNLOADING else None
     post = Post(record.offer.version, status, percent, record.error if record.state is State.FAILED else "")
-    return msgspec.structs.replace(record, posts=queued(record.posts, post))
+    return msgspec.structs.replace(record, posts=queued(posts, post))
 
 
 def queued(posts: tuple[Post, ...], post: Post) -> tuple[Post, ...]:

@@ -23,7 +23,7 @@ from agent.errors import (
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees
-from agent.ota import image, lifecycle, policy
+from agent.ota import image, last_words, lifecycle, policy, versions
 from agent.ota.accounts import Accounts
 from agent.ota.book import Book
 from agent.ota.delivery import Delivery
@@ -52,6 +52,8 @@ DISK_FAILURES_MAX = 3
 """Times in a row that the disk breaks one installation before that is let go."""
 STOP_S_MAX = 2.0
 """The process is gone within 5 s; a disk that is slower than this leaves the start counted."""
+CHECK_S_MAX = 8.0
+"""How long a person waits for what comes of a question to the cloud: less than the command waits for the hub."""
 FIRST_CHECK_S = 600.0
 """After a start; less at random, so that the hubs of a street do not ask together when its power is back."""
 
@@ -68,6 +70,7 @@ class Updates:
         keys: Which keys it trusts.
         pace: What hinders it, and whether it is urgent.
         fetching: The way from the cloud.
+        trying: The trial of the release that runs.
         percent: How much of the present download is there.
     """
 
@@ -105,6 +108,7 @@ class Updates:
         self._rng = rng
         self._hub = hub
         self._worker = running.worker
+        self._disk = disk
         self._window = policy.window_from(config.window)
         self.slots = Slots(Trees(directory, disk), disk, running=running.slot)
         rules = Rules(config.allow_unsigned, config.size_bytes_max, disk_free_bytes_min)
@@ -132,7 +136,7 @@ class Updates:
             reboot=hub.reboot,
             hindered=self.pace.hindered,
         )
-        self._trying = Trying(
+        self.trying = Trying(
             hub.checks, hub.fresh_sensors, healthy_s=config.trial_s, deadline_s=config.trial_deadline_s
         )
         self._reporter = Reporter(self.book, client)
@@ -159,6 +163,7 @@ class Updates:
         )
         self._delivery = Delivery(book=self.book, intake=self.intake, worker=self._worker, pace=self.pace)
         self._has_checked = False
+        self._is_running = False
         self._disk_failures = 0
         self.percent = 0
         self.launcher_state = LauncherState()
@@ -190,6 +195,7 @@ class Updates:
         await self.imaging.begin(is_blind=self.book.is_blind)
         await self._reconcile()
         await self.imaging.count_start()
+        self._is_running = True
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reporter.run())
             group.create_task(self.imaging.keep())
@@ -213,7 +219,7 @@ class Updates:
         record, state = self.book.record, self.launcher_state
         is_app, is_image = state.trial == self.running.slot, self.imaging.is_new_system
         is_on_trial = record.state is State.TRIAL and (is_app or is_image)
-        if not is_on_trial or not self._trying.is_well or record.refunds >= REFUNDS_MAX:
+        if not is_on_trial or not self.trying.is_well or record.refunds >= REFUNDS_MAX:
             return
         try:
             async with asyncio.timeout(STOP_S_MAX):
@@ -226,10 +232,18 @@ class Updates:
 
     # For people at the hub.
 
-    async def check_now(self) -> None:
-        """Ask the cloud at once, and take what it offers without waiting for a window; refusals are forgotten."""
+    async def check_now(self) -> str:
+        """Ask the cloud at once, and take what it offers without waiting for a window; refusals are forgotten.
+
+        Returns:
+            What came of it, in words; what is known so far, where the cloud takes longer than `CHECK_S_MAX`.
+        """
+        record, before = self.book.record, self.fetching.outcome.number
         await self.book.forget_refusals()
         self.pace.hurry()
+        if record.is_open:
+            return f"release {record.offer.version} is {record.state} already; {self.pace.problem or 'it goes on'}"
+        return await self.fetching.outcome_after(before, CHECK_S_MAX if self._is_running else 0.0)
 
     async def hold(self, is_held: bool) -> None:
         """Keep updates from beginning, or let them."""
@@ -247,7 +261,7 @@ class Updates:
             raise Rejected("no release is on trial: a release that has proved itself is followed by a newer one only")
         reason = "a technician rolled it back"
         if self.imaging.is_new_system:
-            self._trying.wish_to_leave = reason  # the machine takes its time, and who asked wants an answer
+            self.trying.wish_to_leave = reason  # the machine takes its time, and who asked wants an answer
         else:
             await self._give_up(reason)
 
@@ -329,7 +343,7 @@ class Updates:
         """Note how far a download or an installation is, and tell it every `PROGRESS_PERCENT`."""
         told, self.percent = self.percent // PROGRESS_PERCENT, percent
         record, tens = self.book.record, percent // PROGRESS_PERCENT
-        if tens != told and not record.is_brought:
+        if tens != told:
             self.book.progress(Post(record.offer.version, TOLD[record.state], tens * PROGRESS_PERCENT))
 
     async def _begin_verify(self) -> None:
@@ -389,8 +403,12 @@ class Updates:
         """Look at this release, which is on trial, until it has proved itself or failed."""
         await self._read_slots()  # which may know of a failure that this life has noted itself
         verdict, reason = Verdict.FAILED, self.imaging.failure(self.launcher_state, self._config.trial_starts_max)
+        if not versions.is_same(self.running.version, self.book.record.offer.version):
+            reason = reason or (
+                f"it calls itself {self.running.version}, so that it would be offered and installed over and over"
+            )
         if not reason:
-            verdict, reason = await self._trying.judged(self.book.record.fresh_sensors)
+            verdict, reason = await self.trying.judged(self.book.record.fresh_sensors)
         if verdict is Verdict.FAILED:
             await self._give_up(reason)
             return
@@ -445,7 +463,7 @@ class Updates:
         while (found := self._found()) is not None:
             event, reason = found
             if event in {Event.FAIL, Event.LOSE}:
-                await self._failed(reason, event)
+                await self._failed(await self._with_last_words(reason), event)
             else:
                 await self.book.advance(event, app_slot=self.launcher_state.good)
             if event is Event.RESUME:
@@ -459,6 +477,14 @@ class Updates:
                 await asyncio.Event().wait()
         if not self.book.record.is_open:
             await self._forget()
+
+    async def _with_last_words(self, reason: str) -> str:
+        """Return why a release failed, with what its processes have left, where it is one that was started."""
+        record = self.book.record
+        if image.is_image(record) or not record.slot or record.state not in {State.READY, State.TRIAL}:
+            return reason
+        crash = await self._worker.run(lambda: last_words.read(self.slots.directory, record.slot, self._disk))
+        return last_words.with_last_words(reason, await self._hub.last_end(), crash)
 
     def _found(self) -> tuple[Event, str] | None:
         record = self.book.record

@@ -18,6 +18,7 @@ from agent.foundation.trees import Trees, announcer
 from agent.ota import launcher
 from agent.ota.header import Header
 from agent.ota.keys import Trust
+from agent.ota.last_words import crash_file
 from agent.ota.launcher import BASE, SLOTS, SLOTS_DIR, Failed, State
 from agent.ota.manifest import CHUNK_BYTES
 from agent.ota.stream import BundleStream
@@ -50,6 +51,11 @@ class Slots:
         self._trees = trees
         self._announce = announcer(disk)
         self.running = running
+
+    @property
+    def directory(self) -> Path:
+        """The state directory."""
+        return self._trees.root
 
     def tree(self, slot: str) -> Path:
         """Return where a slot's files lie."""
@@ -125,6 +131,7 @@ class Slots:
             raise BundleUntrusted("the bundle has no header")
         self._trees.remove(fresh)
         self._trees.remove(name)
+        self._trees.remove(crash_file(slot))
         self._trees.path(SLOTS_DIR).mkdir(exist_ok=True)
         try:
             digest, trust = unpack(pieces, manifest, self._trees, fresh)

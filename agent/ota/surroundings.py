@@ -8,6 +8,10 @@ import msgspec
 from agent.ota.trying import Check
 
 
+async def _unknown_end() -> str:
+    return ""
+
+
 class Surroundings(msgspec.Struct, frozen=True):
     """The hub, seen from its updates.
 
@@ -19,6 +23,7 @@ class Surroundings(msgspec.Struct, frozen=True):
         before_reboot: Waits, for a while, until a restart of the machine leaves no reading without its time.
         reboot: Asks the machine to restart, for a reason; raises `RebootFailed`.
         add_fault: Told of what went wrong.
+        last_end: Tells how the process before this one ended, as the service manager says it; empty where nobody knows.
         phase: Of this hub among its neighbours, from 0 up to 1.
     """
 
@@ -30,3 +35,4 @@ class Surroundings(msgspec.Struct, frozen=True):
     reboot: Callable[[str], Awaitable[None]]
     add_fault: Callable[[str], None]
     phase: float
+    last_end: Callable[[], Awaitable[str]] = _unknown_end

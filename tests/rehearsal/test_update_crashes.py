@@ -10,6 +10,7 @@ import pytest
 from agent.foundation.trees import Trees
 from agent.ota import launcher
 from agent.ota.header import Header
+from agent.ota.keys import Trust
 from agent.ota.lifecycle import State
 from agent.ota.slots import Placed, Slots
 
@@ -79,11 +80,13 @@ def test_a_slot_that_is_not_synced_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 def test_naming_a_slot_before_it_is_written_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     place = Slots.place
 
-    def named_first(self: Slots, bundle: str, check: Callable[[bytes], Header]) -> Placed:
+    def named_first(
+        self: Slots, bundle: str, check: Callable[[bytes], Header], check_trust: Callable[[Trust, str], None]
+    ) -> Placed:
         state = self.state()
         slot = self.idle()
         self._store(dataclasses.replace(state, good=slot, trial=""))
-        return place(self, bundle, check)
+        return place(self, bundle, check, check_trust)
 
     monkeypatch.setattr(Slots, "place", named_first)
     monkeypatch.setattr(launcher, "problem_of", lambda *_: "")

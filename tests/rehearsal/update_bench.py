@@ -39,6 +39,12 @@ from hal.sim.images import SimMachine
 START_UTC_MS = 1_767_225_600_000
 PORT = 8443
 HOURS_MAX = 12
+CRASH = """Traceback (most recent call last):
+  File "agent/app.py", line 7, in <module>
+    import gpiod
+ModuleNotFoundError: No module named 'gpiod'
+"""
+"""What a dead release leaves."""
 GOOD, NEXT = make("2.0.0", 2, chunks=2), make("3.0.0", 3)
 
 CONFIG = OtaConfig(
@@ -121,6 +127,10 @@ class Bench:
         """Wait as a hub does that does not know the time."""
         await asyncio.sleep(self.time_lost_s)
 
+    async def last_end(self) -> str:
+        """Say what the service manager says."""
+        return "crashed exit code 1"
+
     async def reboot(self, reason: str) -> None:
         """Go down in good order, as the host does."""
         self.machine.on_operation(Operation.COMMIT, "reboot")
@@ -158,6 +168,7 @@ class Bench:
         slot = self.boot()
         version = self.version_in(slot)
         if version in self.dead:
+            (self.machine.state_dir / f"crash-{slot}.txt").write_text(CRASH)
             await asyncio.sleep(1)
             return
         self.restart = restart = asyncio.Event()
@@ -186,7 +197,7 @@ class Bench:
                 hub=Surroundings(
                     checks={"well": well}, fresh_sensors=lambda: 1, local_time=lambda: self.local,
                     is_metered=lambda: self.is_metered, before_reboot=self.before_reboot, reboot=self.reboot,
-                    add_fault=self.faults.append, phase=0.5,
+                    add_fault=self.faults.append, phase=0.5, last_end=self.last_end,
                 ),
             )  # fmt: skip
             task = self.loop.create_task(room.run())

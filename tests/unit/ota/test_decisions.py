@@ -65,9 +65,15 @@ def test_the_cloud_is_told_legal_words_only() -> None:
     assert all(late in OTA_EDGES[early] for early, late in itertools.pairwise(words))
 
 
-def test_a_file_that_was_brought_is_nobodys_word() -> None:
-    record = after(after(Record(), Event.BRING, offer=OFFER), Event.VERIFY)
-    assert record.posts == ()
+def test_the_cloud_is_told_of_a_file_that_was_brought_as_well() -> None:
+    record = after(Record(), Event.BRING, offer=OFFER)
+    for event in (Event.VERIFY, Event.VERIFIED, Event.PLACED, Event.RESTART, Event.STARTED):
+        record = after(record, event, sequence=2, slot="a", digest="d")
+    record = after(record, Event.FAIL, reason="late")
+    words = [post.status for post in record.posts]
+    assert words == ["downloading", "downloaded", "verifying", "applying", "failed"]
+    assert all(late in OTA_EDGES[early] for early, late in itertools.pairwise(words))
+    assert record.posts[-1].error_message == "late"
 
 
 def test_a_failure_is_remembered_by_version_and_checksum() -> None:

@@ -1,0 +1,147 @@
+"""What the cloud and a technician learn of an update: why it failed, how a trial goes, what came of a question."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from agent.cli.update import as_text
+from agent.local.updates import UpdateReport, build_updates
+from agent.ota.lifecycle import State
+from agent.ota.room import Updates
+
+from .update_bench import GOOD, Bench, bench, closed
+
+
+def live(made: Bench, until: Callable[[Updates], bool]) -> Updates:
+    rooms: list[Updates] = []
+
+    def look(room: Updates) -> bool:
+        rooms.append(room)
+        return until(room)
+
+    made.is_done = False
+    made.loop.run_until_complete(made.run(look))
+    assert made.is_done, (rooms[-1].book.record.state, rooms[-1].pace.problem)
+    return rooms[-1]
+
+
+async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(data), 65_536):
+        yield data[at : at + 65_536]
+
+
+def told(made: Bench) -> list[tuple[str, bool]]:
+    return [(post.status, post.is_legal) for post in made.cloud.admin.ota_history(made.device_id).posts]
+
+
+def test_why_a_release_died_reaches_the_cloud() -> None:
+    with bench(dead=("2.0.0",)) as made:
+        made.publish(GOOD)
+        live(made, closed(State.FAILED))
+        last = made.cloud.admin.ota_history(made.device_id).posts[-1]
+        assert last.status == "failed"
+        assert "started as often as it may be" in last.error_message
+        assert "crashed exit code 1" in last.error_message
+        assert "ModuleNotFoundError: No module named 'gpiod'" in last.error_message
+
+
+def test_a_file_that_a_person_brought_is_told_to_the_cloud_in_legal_steps() -> None:
+    with bench() as made:
+
+        def bring(room: Updates) -> bool:
+            if not made.tasks:
+                made.tasks.append(made.loop.create_task(room.install(in_pieces(GOOD.data))))
+            return closed(State.COMPLETED)(room)
+
+        live(made, bring)
+        assert [status for status, _ in told(made)] == [
+            "downloading", "downloaded", "verifying", "applying", "completed"
+        ]  # fmt: skip
+        assert all(is_legal for _, is_legal in told(made))
+
+
+def test_a_release_that_calls_itself_otherwise_goes_back_at_once() -> None:
+    """Else it would be offered again, and installed, for ever."""
+    with bench() as made:
+        made.publish(GOOD)
+        del made.trees["2.0.0"]
+        made.trees["1.9.0"] = GOOD.tree_files
+        room = live(made, closed(State.FAILED))
+        assert "it calls itself 1.9.0" in room.book.record.error
+        assert room.launcher_state.good == "base"
+
+
+def test_a_trial_shows_how_long_it_takes_and_what_is_wrong() -> None:
+    seen: list[UpdateReport] = []
+    with bench(sick=("2.0.0",)) as made:
+        made.config = {"trial_s": 600.0, "trial_deadline_s": 1800.0}
+        made.publish(GOOD)
+
+        def look(room: Updates) -> bool:
+            if room.book.record.state is State.TRIAL:
+                seen.append(build_updates(room))
+            return closed(State.FAILED)(room)
+
+        live(made, look)
+    middle = seen[len(seen) // 2]
+    assert middle.trial_left_s == 600
+    assert middle.trial_deadline_s == pytest.approx(900, abs=30)
+    assert middle.trial_problems == {"well": "it is sick"}
+    assert middle.trial_starts_left == 1
+    text = as_text(middle)
+    assert "something is wrong; proved in 10 min at the earliest, given up in" in text
+    assert "well: it is sick" in text
+
+
+@pytest.mark.parametrize(
+    ("prepare", "said"),
+    [
+        (lambda made: None, "the cloud offers nothing newer than 1.0.0"),
+        (lambda made: made.publish(GOOD), "release 2.0.0 is offered and will be fetched"),
+        (lambda made: setattr(made, "is_cloud_down", True), "the cloud was not asked"),
+    ],
+    ids=["nothing", "an offer", "no cloud"],
+)
+def test_a_question_says_what_came_of_it(prepare: Callable[[Bench], object], said: str) -> None:
+    with bench() as made:
+        prepare(made)
+
+        def ask(room: Updates) -> bool:
+            if not made.tasks and made.loop.time() > 70.0:  # the quota of the minute before the boot is over
+                made.tasks.append(made.loop.create_task(room.check_now()))
+            return bool(made.tasks) and made.tasks[0].done()
+
+        live(made, ask)
+        assert said in str(made.tasks[0].result())
+
+
+def test_a_question_on_a_hub_that_is_held_says_so() -> None:
+    with bench() as made:
+
+        async def ask(room: Updates) -> str:
+            await room.hold(is_held=True)
+            return await room.check_now()
+
+        def look(room: Updates) -> bool:
+            if not made.tasks:
+                made.tasks.append(made.loop.create_task(ask(room)))
+            return made.tasks[0].done()
+
+        live(made, look)
+        assert "updates are held" in str(made.tasks[0].result())
+
+
+def test_a_check_that_hangs_does_not_keep_a_trial_open() -> None:
+    from agent.ota.health import Verdict  # noqa: PLC0415
+    from agent.ota.trying import Trying  # noqa: PLC0415
+
+    async def hang() -> str:
+        await asyncio.sleep(10**9)
+        return ""
+
+    with bench() as made:
+        trying = Trying({"port": hang}, lambda: 0, healthy_s=10, deadline_s=100)
+        verdict, why = made.loop.run_until_complete(trying.judged(0))
+    assert verdict is Verdict.FAILED
+    assert "port: no answer within 30 s" in why

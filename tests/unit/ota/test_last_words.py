@@ -1,0 +1,64 @@
+"""Why a release died: what its own entry notes, and how that is told."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.foundation.disk import Disk
+from agent.ota import build, last_words
+from agent.ota.reporting import ERROR_CHARACTERS_MAX
+
+MAIN = "import os, sys, faulthandler\ndef main():\n    "
+
+
+def run_slot(directory: Path, main: str) -> tuple[int, str]:
+    """Start a slot as the launcher does; return its exit code, and what it has left."""
+    slot = directory / "slots" / "a"
+    (slot / "agent").mkdir(parents=True)
+    (slot / "__main__.py").write_bytes(build.ENTRY)
+    (slot / "agent" / "__init__.py").write_text("")
+    (slot / "agent" / "__main__.py").write_text(main)
+    command = [sys.executable, "-I", "-S", "-B", "-X", "no_debug_ranges", slot]
+    ran = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    return ran.returncode, last_words.read(directory, "a", Disk())
+
+
+@pytest.mark.parametrize(
+    ("main", "code", "said"),
+    [
+        ("import gpiod_is_missing\n", 1, "No module named 'gpiod_is_missing'"),
+        ("def main(:\n", 1, "SyntaxError"),
+        (MAIN + "raise RuntimeError('a defect')\n", 1, "RuntimeError: a defect"),
+        (MAIN + "sys.stderr.write('climahub: cloud.base_url is missing\\n'); return 78\n", 78, "base_url is missing"),
+        (MAIN + "sys.stderr.write('last line\\n'); sys.exit(3)\n", 3, "last line | exit code 3"),
+        (MAIN + "os.abort()\n", -6, "Fatal Python error: Aborted"),
+        (MAIN + "return 0\n", 0, ""),
+    ],
+    ids=["import", "syntax", "exception", "exit code", "sys.exit", "signal", "well"],
+)
+def test_a_release_notes_its_own_end(tmp_path: Path, main: str, code: int, said: str) -> None:
+    returned, left = run_slot(tmp_path, main)
+    assert returned == code
+    reason = last_words.with_last_words("it died", "", left)
+    assert said in reason
+    assert (reason == "it died") is (code == 0)
+
+
+def test_how_it_ended_and_what_it_said_is_told_within_what_the_cloud_takes() -> None:
+    crash = "Traceback\n" + "  File x\n" * 50 + "\x1b[2JValueError: " + "long " * 500
+    reason = last_words.with_last_words("it was started as often as it may be", "crashed exit code 1", crash)
+    assert reason.startswith(
+        "it was started as often as it may be; its last process ended: crashed exit code 1; it said"
+    )
+    assert "ValueError" in reason
+    assert "\x1b" not in reason
+    assert len(reason) <= ERROR_CHARACTERS_MAX
+    assert last_words.with_last_words("why", "", "") == "why"
+
+
+def test_a_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / last_words.crash_file("a")).mkdir()
+    assert last_words.read(tmp_path, "a", Disk()) == ""
+    assert last_words.read(tmp_path, "b", Disk()) == ""
