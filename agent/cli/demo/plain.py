@@ -35,7 +35,22 @@ def _comfort(scene: Scene) -> str:
         return ""
     rooms = [zone.room_c for zone in zones if zone.room_c is not None]
     span = f"{min(rooms):.1f}-{max(rooms):.1f} °C" if rooms else "no room known"
-    return f"  {span}, {sum(zone.action != 'off' for zone in zones)} of {len(zones)} heated"
+    wait = f" ({waiting(scene)})" if waiting(scene) else ""
+    return f"  {span}, {sum(zone.action != 'off' for zone in zones)} of {len(zones)} heated{wait}"
+
+
+def wait_of(reason: str) -> str:
+    """Return what a zone waits for, the end of its reason: "minimum off time, 3 min to go"; empty for nothing."""
+    last = reason.rpartition("; ")[2]
+    return last if last.endswith(" to go") else ""
+
+
+def waiting(scene: Scene) -> str:
+    """Return what keeps the whole house from being heated or cooled just now; empty for nothing."""
+    zones = scene.climate.zones
+    if any(zone.action != "off" for zone in zones):
+        return ""
+    return next((wait for zone in zones if (wait := wait_of(zone.reason))), "")
 
 
 def house_time(scene: Scene) -> str:

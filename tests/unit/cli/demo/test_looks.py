@@ -1,4 +1,5 @@
 import math
+import sys
 from pathlib import Path
 
 import msgspec
@@ -8,16 +9,19 @@ from rich.console import Console
 from agent.cli.demo.outages import Phase, Weather
 from agent.cli.demo.plain import Plain, line, weather
 from agent.cli.demo.show import Options, Scene
-from agent.cli.demo.view import ROOMS_MAX, View, bar_readings, draw
+from agent.cli.demo.view import PICTURE_LINES, ROOMS_MAX, View, bar_readings, draw, status_hint
 from agent.local.climate import ClimateReport, ZoneReport
 from agent.local.status import RelayedReport
+from hal.interface import SensorKind
 
 replace = msgspec.structs.replace
 
 
-def drawn(scene: Scene, options: Options, pending_max: int = 100) -> str:
-    console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    console.print(draw(scene, options, pending_max))
+def drawn(
+    scene: Scene, options: Options, pending_max: int = 100, *, columns: int = 110, lines_max: int = PICTURE_LINES
+) -> str:
+    console = Console(width=columns, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console.print(draw(scene, options, pending_max, lines_max=lines_max))
     console.file.close()
     return console.export_text()
 
@@ -111,7 +115,7 @@ def test_the_picture_shows_the_way_of_a_reading(scene: Scene, options: Options) 
         "█" * 20 + "░" * 20 + " 50 waiting, the oldest 20 s old, 14 KiB",
         "down for 10 min: no route to the cloud",
         "37 readings accepted",
-        "climahub status --socket /run/demo/status.sock",
+        " status --socket /run/demo/status.sock",
     ):
         assert told in text
 
@@ -126,6 +130,59 @@ def test_troubles_of_a_sensor_stand_beside_it(scene: Scene, options: Options) ->
     first, *others = scene.status.sensors
     status = replace(scene.status, sensors=[replace(first, quality="bad", reason="stuck"), *others])
     assert "temperature: bad: stuck" in drawn(replace(scene, status=status), options)
+
+
+def crowded(scene: Scene, *, rooms: int) -> Scene:
+    """An outage of a large house in its first minute, with all that can make the picture long."""
+    status = down(scene, 12_345).status
+    first = status.sensors[0]
+    devices = [f"d{number:02}" for number in range(rooms)]
+    kinds = [replace(first, device=device, kind=kind) for device in devices for kind in SensorKind]
+    reason = "heating: 2.0 K below 21.0 at 100% (schedule, Day, until Thu 22:00); minimum off time, 3 min to go"
+    zones = [replace(ZONE, zone=name, action="off", reason=reason) for name in ("living", "kitchen", "bedroom", "bath")]
+    status = replace(
+        status,
+        sensors=[first, *kinds, replace(first, device="d00", quality="bad", reason="a jump that no room can make")],
+        relayed=[RelayedReport(device, f"bathroom {device}", None, "") for device in devices],
+        link=replace(status.link, reason="Cannot connect to host 127.0.0.1:40133 ssl:default [Connect call failed]"),
+    )
+    phase = Phase(Weather.UNREACHABLE, 0.0, 780.0)
+    return replace(scene, phase=phase, status=status, climate=ClimateReport(zones, None, [], "UTC"))
+
+
+@pytest.mark.parametrize("rooms", [0, 3, 8, 40])
+@pytest.mark.parametrize("lines_max", [23, 30, PICTURE_LINES])
+def test_it_fits_the_terminal(scene: Scene, options: Options, rooms: int, lines_max: int) -> None:
+    text = drawn(crowded(scene, rooms=rooms), options, 20_000, columns=80, lines_max=lines_max)
+    lines = text.splitlines()
+    assert len(lines) <= lines_max, text
+    assert max(map(len, lines)) <= 80, text
+    assert "bath " in text, "every zone is shown"
+    shown = sum(line.strip("│ ").startswith("bathroom") for line in lines)
+    assert shown == rooms or f"and {rooms + 1 - 1 - shown} more" in text, text
+
+
+def test_the_first_minute_says_what_is_waited_for(scene: Scene, options: Options) -> None:
+    house = crowded(scene, rooms=3)
+    text = drawn(house, options, columns=80, lines_max=23)
+    assert "heating  minimum off time, 3 min to go (a rest between two runs)" in text
+    assert "(minimum off time, 3 min to go)" in line(house)
+    zones = [replace(ZONE), *house.climate.zones]
+    assert "a rest between" not in drawn(replace(house, climate=replace(house.climate, zones=zones)), options)
+
+
+def test_the_hint_can_be_pasted(scene: Scene, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr("sys.argv", [".venv/bin/climahub", "demo"])
+    house = replace(scene, socket=Path("/tmp/climahub-demo-dl7x96nq/run/status.sock"))
+    last = drawn(house, options, columns=80, lines_max=23).splitlines()[-1]
+    assert last == status_hint(house.socket)
+    assert last == ".venv/bin/climahub status --socket /tmp/climahub-demo-dl7x96nq/run/status.sock"
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/climahub")
+    assert status_hint(Path("a b")) == "climahub status --socket 'a b'"
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr("sys.argv", ["agent/__main__.py"])
+    assert status_hint(Path("s")) == f"{sys.executable} -m agent status --socket s"
 
 
 def test_before_the_first_reading(scene: Scene, options: Options) -> None:
@@ -146,7 +203,7 @@ def test_a_large_house_is_cut_short(scene: Scene, options: Options) -> None:
     )
     text = drawn(replace(scene, status=status), options)
     assert "room d00" in text
-    assert "and 4 more" in text
+    assert "and 5 more" in text
 
 
 @pytest.mark.parametrize(
