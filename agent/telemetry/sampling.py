@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from agent.errors import Defect
 from agent.foundation.clock import Clock
+from agent.foundation.foreign_text import harmless
+from agent.foundation.supervisor import contained
 from agent.model import HUB, Quality, Reading, SensorKind
 from agent.telemetry.intake import Intake
 from hal.errors import HalError
@@ -25,7 +28,8 @@ READ_TIMEOUT_S = 5.0
 
 
 DRIVER_ERRORS = (HalError, OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
-"""What a driver raises on purpose, and what a defective one raises: its neighbours are asked all the same."""
+"""What a driver raises on purpose or by a defect that is told briefly; anything else is logged with its traceback. Its
+neighbours are asked all the same."""
 
 
 class Rhythm(msgspec.Struct, frozen=True):
@@ -168,13 +172,18 @@ class Sampler:
         sensor, judge = judged
         source, kind = sensor.source, sensor.kind
         try:
-            value = await sensor.read()
-        except DRIVER_ERRORS as error:
-            said = str(error) if isinstance(error, HalError) else f"{type(error).__name__}: {error}"
-            self._intake.missed(HUB, source, kind, said)
+            with contained(f"sensor {source}"):
+                try:
+                    value = await sensor.read()
+                    at_ms = self._clock.monotonic_ms()
+                    quality, reason = judge.judge(value, at_ms)
+                except DRIVER_ERRORS as error:
+                    said = str(error) if isinstance(error, HalError) else f"{type(error).__name__}: {error}"
+                    self._intake.missed(HUB, source, kind, harmless(said))
+                    return
+        except Defect as error:
+            self._intake.missed(HUB, source, kind, str(error))
             return
-        at_ms = self._clock.monotonic_ms()
-        quality, reason = judge.judge(value, at_ms)
         is_reported = self._primary.get(kind) == source and (kinds is None or kind in kinds)
         if is_reported and not is_due and quality is not Quality.BAD:
             self.looked += 1

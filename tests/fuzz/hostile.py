@@ -273,12 +273,24 @@ def _fitting(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[list[bytes]]
     return st.lists(fits | fits | ANSWERS, min_size=1, max_size=4)
 
 
+OFFERS = objects(
+    {
+        "update_available": st.just(True) | st.booleans(),
+        "version": st.sampled_from(["1.1.0", "v1.1.0", "1.1", "1.1.0-rc.1+x", "0.9.0"]) | TEXTS,
+        "checksum": st.sampled_from(["a" * 64, "sha256:" + "A" * 64, "A" * 32]) | TEXTS,
+        "size_bytes": st.integers(0, 300) | NUMBERS,
+        "release_notes": TEXTS,
+    }
+)
+
 CLOUDS = st.fixed_dictionaries(
     {
         b"/v1/telemetry": _fitting(objects({"accepted": NUMBERS})),
         b"/v1/settings": _fitting(SETTINGS),
         b"/v1/commands/pending": _fitting(arrays(COMMANDS).map(lambda commands: b'{"commands":' + commands + b"}")),
         b"/v1/commands/ack": _fitting(JSON.map(encoded)),
+        b"/v1/ota/check": _fitting(OFFERS),
+        b"/v1/ota/download": _fitting(st.binary(max_size=200) | BODIES),
         b"": _fitting(BODIES),
     }
 )

@@ -19,6 +19,7 @@ from agent.config import resolve_text
 from agent.foundation.disk import Disk
 from agent.foundation.foreign_text import printable
 from agent.foundation.worker import InlineWorker
+from agent.ota.running import Running
 from agent.rehearsal.loop import MemoryConnector, VirtualLoop
 from agent.rehearsal.machine import SimulatedHost
 from tests.fuzz.cloud_rig import KEY, Hostile, LoopClock
@@ -29,6 +30,8 @@ cloud.batch_linger_s = 0
 board.name = "sim"
 storage.state_dir = "{directory}"
 storage.run_dir = "{directory}"
+ota.check_interval_s = 60
+ota.spread_s = 0
 """
 
 LIFE_S = 1800.0
@@ -81,6 +84,8 @@ async def _live(loop: VirtualLoop, directory: Path, answers: Mapping[bytes, list
         nonlocal requests
         requests += 1
         path = head.split(b" ", 2)[1].split(b"?")[0]
+        if path.startswith(b"/v1/ota/download"):
+            path = b"/v1/ota/download"
         return next(endless.get(path, endless[b""]))
 
     connector = MemoryConnector(lambda: Hostile(answer), random.Random(1), latency_s_max=0.01)
@@ -102,6 +107,7 @@ async def _live(loop: VirtualLoop, directory: Path, answers: Mapping[bytes, list
                 is_metered=lambda: False,
                 serve=False,
                 begin_anew=stop.set,
+                running=Running("1.0.0", "base", 1, "rehearsed", "", stop.set, InlineWorker()),
             ),
         )
         task = loop.create_task(hub.run(stop))

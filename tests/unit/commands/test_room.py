@@ -1,6 +1,7 @@
 """Commands from the cloud and back, over real sockets and a real journal: each runs once and is answered once."""
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from agent.commands.lifecycle import CONFIRMATION_MS, LIFETIME_MS, CommandType, 
 from agent.commands.payloads import Arrival
 from agent.errors import CommandInvalid, Corrupt, RebootFailed, SettingInvalid, StorageFull
 from agent.foundation.operations import Operation
+from agent.local.commands import build_commands
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.faults import CutAfter, ListsReversed, Rule, Status, WrongShape
 from agent.refcloud.records import CommandState
@@ -134,6 +136,27 @@ async def test_what_another_release_left_executing_is_settled_as_failed(hub: Hub
         found, good = await hub.settled(command, hub.queue("config_update"))
     assert found.error_message == "this release of the hub does not know commands of type 'set_setpoint'"
     assert (found.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
+
+
+@pytest.mark.parametrize("expires_utc_ms", [-62_135_600_400_000, -(2**70)])
+async def test_what_an_older_release_took_in_and_no_calendar_can_show_is_settled(hub: Hub, expires_utc_ms: int) -> None:
+    hub.needs_person = True
+    async with hub.life() as room:
+        command = hub.queue("factory_reset")
+        await until(lambda: room.journal is not None and len(room.journal.open()) == 1)
+    with contextlib.closing(sqlite3.connect(hub.directory / FILE_NAME)) as connection, connection:
+        ((record,),) = connection.execute("SELECT record FROM commands").fetchall()
+        changed = json.loads(record) | {"expires_utc_ms": expires_utc_ms}
+        connection.execute("UPDATE commands SET record = ?", (json.dumps(changed),))
+    async with hub.life() as room:
+        found, good = await hub.settled(command, hub.queue("diagnostics"))
+        await until(lambda: room.journal is not None and not room.journal.open())
+        (listed, _) = sorted(
+            build_commands(await room.listed(), problem="").commands, key=lambda each: each.type, reverse=True
+        )
+    assert found.error_message == "expired at an instant that is not between 1970 and 2200, before it could be run"
+    assert (found.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
+    assert listed.expires == "an instant that is not between 1970 and 2200"
 
 
 async def test_a_handler_that_cannot_say_what_happened_fails_its_command_only(

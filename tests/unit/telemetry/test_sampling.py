@@ -1,6 +1,7 @@
 """The rhythm, and sensors that hang, raise or are slow, in virtual time."""
 
 import asyncio
+import struct
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
@@ -179,7 +180,18 @@ def test_a_slow_sensor_is_read_in_the_background_and_comes_back_when_it_is_quick
 
 
 @pytest.mark.parametrize(
-    "error", [SensorUnavailable("absent"), OSError(5, "bus"), TimeoutError("bus"), ValueError(), ConnectionResetError()]
+    "error",
+    [
+        SensorUnavailable("absent"),
+        OSError(5, "bus"),
+        TimeoutError("bus"),
+        ValueError(),
+        ConnectionResetError(),
+        RecursionError(),
+        struct.error("unpack requires a buffer of 2 bytes"),
+        EOFError(),
+        ExceptionGroup("x", [KeyError(1)]),
+    ],
 )
 def test_a_sensor_that_raises_is_missed_and_asked_again(bench: Bench, error: Exception) -> None:
     async def fail() -> float:
