@@ -14,6 +14,9 @@ SLOWER_FACTOR = 4.0
 
 SLOWER_REPORTS_MAX = 2
 
+RELAXED_S_MAX = 6 * 3600.0
+"""The slowest rhythm of its own that a sensor is granted: what a zone can be without a value is up to the zone."""
+
 LOOK_MS = 3_600_000
 """How often a sensor's rules are read back at most, as long as nothing comes of it."""
 

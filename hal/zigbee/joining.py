@@ -6,15 +6,15 @@ was seen joining is interviewed again after a restart, who was interviewed is se
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
 import zigpy.types as t
 
-from hal.interface import Quality, Reading, SensorKind
+from hal.interface import Quality, Reading
 from hal.radio import JoinEvent, JoinStep
-from hal.zigbee import health
 from hal.zigbee.clusters import REPORT_S_MAX, Source
 from hal.zigbee.ears import Ears, address, lqi_of
 from hal.zigbee.files import Files
@@ -23,13 +23,17 @@ from hal.zigbee.options import Options
 from hal.zigbee.outlet import Outlet
 from hal.zigbee.reception import Reception
 from hal.zigbee.registry import Registry, relayed
-from hal.zigbee.setting_up import UNANSWERED, Chosen, SetUp, read_rules, set_up
+from hal.zigbee.setting_up import UNANSWERED, Chosen, SetUp, set_up
+from hal.zigbee.upkeep import Upkeep
 from hal.zigbee.window import Window, eui64
 
 _log = logging.getLogger(__name__)
 
 AT_ONCE_MAX = 4
 """Sensors that are set up at the same time: the air is shared with their reports."""
+
+SET_UP_TRIES_MAX = 5
+"""After that what a sensor has answered is all that it has: to ask the rest again and again empties its battery."""
 
 ASK_AGAIN_MS = 60_000
 """A sensor that did not answer is tried again when it is heard, but not more often than this."""
@@ -70,6 +74,10 @@ class Joining:
         self._house = house
         self._at_once = asyncio.Semaphore(AT_ONCE_MAX)
         self._under_way: set[str] = set()
+        self._tries: Counter[str] = Counter()
+        self._upkeep = Upkeep(
+            self.ears, registry, outlet, spawn=self._spawn, at_once=self._at_once, set_up_again=self._set_up_again
+        )
         self._asked_ms: dict[str, int] = {}
         self._app: Any = None
         self._reception: Reception | None = None
@@ -78,7 +86,7 @@ class Joining:
 
     def listen(self, app: Any) -> None:  # noqa: ANN401 - zigpy is untyped here
         """Hear what zigpy says from now on."""
-        self._app = app
+        self._app = self._upkeep.app = app
         self._reception = Reception(app, self.ears, self._monotonic_ms, house=self._house, spawn=self._spawn)
         app.add_listener(self)
 
@@ -118,7 +126,7 @@ class Joining:
         if known is not None and known.is_interviewed and not known.is_configured and device.is_initialized:
             self._set_up_soon(device, ieee)
         elif known is not None and self._registry.overdue(ieee):
-            self._look_at_rules(ieee)
+            self._upkeep.look(ieee)
         elif known is None and self._registry.is_removed(ieee):
             self._send_away(device, ieee)
 
@@ -226,9 +234,19 @@ class Joining:
         return True
 
     def _set_up_soon(self, device: Any, ieee: str) -> None:  # noqa: ANN401
-        if self._group is not None and self._is_time(ieee):
+        if device is not None and self._group is not None and self._is_time(ieee):
             self._under_way.add(ieee)
             self._spawn(self._set_up(device, ieee), f"set up {ieee}")
+
+    def _set_up_again(self, device: Any, ieee: str) -> None:  # noqa: ANN401
+        self._asked_ms.pop(ieee, None)
+        self._set_up_soon(device, ieee)
+
+    def look_after(self) -> None:
+        """Ask those for their rules that do not report: one that has lost them all is never heard by itself."""
+        for known in self._registry.devices():
+            if self._registry.overdue(known.ieee):
+                self._upkeep.look(known.ieee)
 
     async def _set_up(self, device: Any, ieee: str) -> None:  # noqa: ANN401
         try:
@@ -242,9 +260,11 @@ class Joining:
         self._asked_ms[ieee] = self._monotonic_ms()
         if self._registry.get(ieee) is None:
             return
-        if not outcome.is_complete:
-            self._tell(ieee, JoinStep.FAILED, outcome.detail)
+        self._tries[ieee] += 1
+        if not outcome.is_complete and (self._tries[ieee] < SET_UP_TRIES_MAX or not outcome.chosen):
+            self._tell(ieee, JoinStep.FAILED, f"{outcome.detail}; it is tried again")
             return
+        del self._tries[ieee]
         self._configured(device, ieee, outcome)
         await self.save()
         self._tell(ieee, JoinStep.CONFIGURED)
@@ -275,7 +295,7 @@ class Joining:
             ranks=ranks,
             promises={each.candidate.source.kind: each.promised_s for each in outcome.chosen},
             battery=outcome.battery,
-            left_out=outcome.left_out,
+            left_out=(*outcome.left_out, *filter(None, [outcome.detail])),
         )
         for each in outcome.chosen:
             self._read(device, ieee, each)
@@ -295,57 +315,22 @@ class Joining:
 
     def _value(self, ieee: str, source: Source, value: float, lqi: int | None) -> None:
         """Take a value that was reported; those of a device that was removed are none of ours."""
-        if self._registry.get(ieee) is None:
+        known = self._registry.get(ieee)
+        if known is None:
             return
         self._registry.heard(ieee, lqi)
+        if known.is_interviewed and not known.is_configured and self._app is not None:
+            # Plain reports come here past zigpy, and so past `handle_message`.
+            self._set_up_soon(self._app.devices.get(eui64(ieee)), ieee)
         level = self._level(ieee, source, value)
         if level is None or not self._registry.takes(ieee, source):
             return
         if self._registry.reported(ieee, source.kind):
-            self._look_at_rules(ieee)
+            self._upkeep.look(ieee)
         self._outlet.readings.put(Reading(ieee, source.name, source.kind, level, self._monotonic_ms()))
 
     def _level(self, ieee: str, source: Source, value: float | None) -> float | None:
         return self._registry.level(ieee, value) if source.is_voltage and value is not None else value
-
-    def _look_at_rules(self, ieee: str) -> None:
-        """Read the rules of a device back that is heard and does not report what it has promised."""
-        device = self._app.devices.get(eui64(ieee)) if self._app is not None else None
-        if device is None or self._group is None or ieee in self._under_way or not self._registry.is_look_due(ieee):
-            return
-        self._under_way.add(ieee)
-        self._spawn(self._restore_rules(device, ieee), f"rules of {ieee}")
-
-    async def _restore_rules(self, device: Any, ieee: str) -> None:  # noqa: ANN401
-        kinds = self._registry.overdue(ieee)
-        found = [each for each in self.ears.candidates(device) if self._is_overdue(ieee, each.source, kinds)]
-        try:
-            async with self._at_once:
-                intervals_s = await read_rules(device, found)
-        except UNANSWERED as error:
-            _log.info("%s does not tell its reporting rules: %s", ieee, error)
-            self._complain(ieee, kinds, health.unanswered(kinds))
-            return
-        finally:
-            self._under_way.discard(ieee)
-        lost = [kind for kind, longest_s in intervals_s.items() if not longest_s]
-        kept = {kind: longest_s for kind, longest_s in intervals_s.items() if longest_s}
-        if lost:
-            self._complain(ieee, lost, health.lost_rules(lost))
-            self._asked_ms.pop(ieee, None)
-            self._set_up_soon(device, ieee)
-        elif kept:
-            self._registry.promised(ieee, kept)
-            if late := [kind for kind in self._registry.overdue(ieee) if kind in kept]:
-                self._complain(ieee, late, health.keeps_rules(late))
-
-    def _is_overdue(self, ieee: str, source: Source, kinds: Sequence[SensorKind]) -> bool:
-        known = self._registry.get(ieee)
-        return known is not None and source.kind in kinds and known.ranks.get(source.kind) == source.rank
-
-    def _complain(self, ieee: str, kinds: Sequence[SensorKind], text: str) -> None:
-        self._registry.looked(ieee, dict.fromkeys(kinds, text))
-        self._outlet.step(f"{ieee}: {text}")
 
 
 def _is_removal(name: str, ieee: str) -> bool:

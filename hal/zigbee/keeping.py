@@ -136,10 +136,17 @@ def decode_sensors(data: bytes | None, boot_id: str) -> KeptSensors:
     if data is None:
         return KeptSensors(boot_id)
     kept = _decode(data, KeptSensors)
+    kept = msgspec.structs.replace(kept, sensors=tuple(map(_up_to_date, kept.sensors)))
     if kept.boot_id == boot_id:
         return kept
     sensors = tuple(msgspec.structs.replace(sensor, heard_ms=None) for sensor in kept.sensors)
     return KeptSensors(boot_id, sensors, kept.removed)
+
+
+def _up_to_date(sensor: KeptSensor) -> KeptSensor:
+    """Return a sensor to be set up again that was set up by a version which did not ask what it measures."""
+    is_old = sensor.is_configured and sensor.kinds and not sensor.ranks
+    return msgspec.structs.replace(sensor, is_configured=False) if is_old else sensor
 
 
 def with_backup(kept: KeptNetwork, settings: Settings, backup: Mapping[str, object]) -> KeptNetwork:

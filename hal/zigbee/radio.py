@@ -304,6 +304,7 @@ class Radio:
         while True:
             await asyncio.sleep(JUDGE_S)
             self._registry.judge()
+            joining.look_after()
             if self._registry.is_changed:
                 await joining.save()
 

@@ -111,7 +111,7 @@ class Registry:
                     manufacturer=manufacturer,
                     model=model,
                     # What it has answered for says more than what it lists.
-                    kinds=tuple(known.ranks) if known.is_configured else tuple(kinds),
+                    kinds=tuple(known.ranks) if known.is_configured and known.ranks else tuple(kinds),
                     is_sleepy=is_sleepy,
                     is_interviewed=True,
                     note=note,
@@ -139,14 +139,16 @@ class Registry:
         known = self._known.get(ieee)
         if known is None:
             return
-        rhythm = msgspec.structs.replace(known.rhythm, promised_s=min(filter(None, promises.values()), default=0.0))
+        rhythm = msgspec.structs.replace(known.rhythm, promised_s=_shortest_s(promises))
+        # What it has reported by itself it measures, whatever it answers.
+        ranks = {kind: rank for kind, rank in known.ranks.items() if kind in known.reported} | dict(ranks)
         self._put(
             msgspec.structs.replace(
                 known,
                 is_configured=True,
                 rhythm=rhythm,
                 kinds=tuple(ranks),
-                ranks=dict(ranks),
+                ranks=ranks,
                 promises=dict(promises),
                 battery=battery,
                 left_out=tuple(left_out),
@@ -219,9 +221,34 @@ class Registry:
 
     def promised(self, ieee: str, promises: Mapping[SensorKind, float]) -> None:
         """Note what a device's rules say, where it keeps others than it was given."""
-        if (known := self._known.get(ieee)) is not None:
-            self._put(msgspec.structs.replace(known, promises={**known.promises, **promises}))
-            self._watch(ieee).slower_reports.clear()
+        if (known := self._known.get(ieee)) is None:
+            return
+        # What it was found to do goes on counting where it is the longer one.
+        relaxed = {kind: max(longest_s, known.promises.get(kind, 0.0)) for kind, longest_s in promises.items()}
+        self._promise(known, {**known.promises, **relaxed})
+        self._watch(ieee).slower_reports.clear()
+
+    def relax(self, ieee: str, kinds: Sequence[SensorKind]) -> None:
+        """Note that a device has its rules and keeps a slower rhythm of its own, up to `health.RELAXED_S_MAX`."""
+        if (known := self._known.get(ieee)) is None:
+            return
+        watch, now_ms = self._watch(ieee), self._monotonic_ms()
+        silent_s = {
+            kind: (now_ms - max(watch.since_ms, watch.reported_ms.get(kind, watch.since_ms))) / 1000 for kind in kinds
+        }
+        relaxed = {
+            kind: max(known.promises.get(kind, 0.0), min(s, health.RELAXED_S_MAX)) for kind, s in silent_s.items()
+        }
+        self._promise(known, {**known.promises, **relaxed})
+
+    def _promise(self, known: KeptSensor, promises: Mapping[SensorKind, float]) -> None:
+        rhythm = msgspec.structs.replace(known.rhythm, promised_s=_shortest_s(promises))
+        self._put(msgspec.structs.replace(known, rhythm=rhythm, promises=dict(promises)))
+
+    def is_online(self, ieee: str) -> bool:
+        """Tell whether a device was heard lately."""
+        known = self._known.get(ieee)
+        return known is not None and self._is_online(known) is True
 
     def _watch(self, ieee: str) -> _Watch:
         if ieee not in self._watches:
@@ -306,6 +333,10 @@ class Registry:
         if sensor.ieee in self._known or not self.is_full:
             self._known[sensor.ieee] = sensor
             self.is_changed = True
+
+
+def _shortest_s(promises: Mapping[SensorKind, float]) -> float:
+    return min(filter(None, promises.values()), default=0.0)
 
 
 def relayed(known: KeptSensor) -> RelayedSensor:

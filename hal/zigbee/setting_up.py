@@ -117,7 +117,7 @@ async def set_up(device: Any, ears: Ears, *, report_s_min: int) -> SetUp:  # noq
         taken, unruled = await _give_rules(device, taken, report_s_min)
         silent += unruled
     left_out = _left_out(found, answers.raw, taken, ears.dummies(device))
-    detail = f"no answer about {', '.join(dict.fromkeys(silent))}; it is tried again" if silent else ""
+    detail = f"no answer about {', '.join(dict.fromkeys(silent))}" if silent else ""
     return SetUp(not silent, tuple(taken), battery, left_out, detail)
 
 

@@ -17,7 +17,8 @@ from hal.ncp.coordinator import Joining
 from hal.ncp.models import Attribute, Cluster, Dialect, Endpoint, Model
 from hal.ncp.reporting import Reporting
 from hal.ncp.zcl import Kind
-from hal.radio import InstallCode
+from hal.radio import InstallCode, JoinStep
+from hal.zigbee import health, joining, radio, setting_up
 from tests.integration.zigbee_bench import Hub, Stand, build, hasten, one, sell
 
 TEMPERATURE, HUMIDITY, POWER, TUYA = 0x0402, 0x0405, 0x0001, 0xEF00
@@ -161,6 +162,42 @@ async def test_lost_rules_are_given_again_and_told_until_the_kind_is_back(tmp_pa
         sensors.set_values("one", {"temperature_c": 18.0, "humidity_percent": 61})
         await hub.until(lambda: hub.network.links[0].problem == "")
         assert hub.values(device, "temperature")[-1:] == [18.0]
+
+
+async def test_one_that_has_lost_all_rules_and_says_nothing_any_more_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(radio, "JUDGE_S", 0.1)
+    async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
+        await hub.pair(sensors, "one")
+        lose_rules(sensors, but=0)
+        monkeypatch.setattr(health, "allowed_ms", lambda _: 200)
+        await hub.until(lambda: len(attributes_of(sensors, "one").reporting.rules) == 3)
+
+
+async def test_what_is_never_answered_is_given_up_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "ASK_AGAIN_MS", 0)
+    async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
+        real = setting_up._read_all
+
+        async def deaf(device: Any, found: Any) -> Any:  # noqa: ANN401
+            answers = await real(device, [each for each in found if each.cluster != HUMIDITY])
+            answers.silent += [each for each in found if each.cluster == HUMIDITY]
+            return answers
+
+        monkeypatch.setattr(setting_up, "_read_all", deaf)
+        await hub.network.open_window(60)
+        sensors.press("one")
+
+        def heard() -> bool:
+            sensors.set_values("one", {"temperature_c": 20 + len(hub.events)})
+            sensors.speak("one")
+            return hub.events[-1:] and hub.events[-1].step is JoinStep.CONFIGURED
+
+        await hub.until(heard)
+        assert len([event for event in hub.events if event.step is JoinStep.FAILED]) == joining.SET_UP_TRIES_MAX - 1
+        assert {str(kind) for kind in hub.network.sensors[0].kinds} == {"temperature", "battery_level"}
+        assert "no answer about humidity" in hub.network.links[0].notes
 
 
 async def test_a_sensor_that_keeps_its_rules_is_left_alone(tmp_path: Path) -> None:

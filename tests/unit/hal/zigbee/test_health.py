@@ -7,7 +7,7 @@ from hal.radio import SensorLink
 from hal.zigbee import health
 from hal.zigbee.battery import Battery, Chemistry
 from hal.zigbee.clusters import Source
-from hal.zigbee.keeping import KeptSensors, decode_sensors, encode
+from hal.zigbee.keeping import KeptSensor, KeptSensors, decode_sensors, encode
 from hal.zigbee.registry import Registry
 
 IEEE = "0x000d6f4aec588d00"
@@ -104,6 +104,44 @@ def test_a_sensor_with_longer_rules_of_its_own_is_judged_by_those() -> None:
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
 
 
+def test_a_sensor_that_has_its_rules_and_keeps_a_rhythm_of_its_own_is_judged_by_that() -> None:
+    world = World()
+    world.later(3000)
+    assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
+    world.registry.relax(IEEE, [TEMPERATURE, HUMIDITY])
+    assert world.registry.overdue(IEEE) == []
+    # What its rules say does not take that back.
+    world.registry.promised(IEEE, {TEMPERATURE: 900.0, HUMIDITY: 900.0})
+    assert world.registry.overdue(IEEE) == []
+    known = world.registry.get(IEEE)
+    assert known is not None
+    assert known.rhythm.promised_s == known.promises[TEMPERATURE] == 3000.0
+    world.later(10 * 24 * 3600)
+    world.registry.relax(IEEE, [TEMPERATURE, HUMIDITY])
+    assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
+
+
+def test_what_was_reported_by_itself_is_measured_whatever_the_sensor_answers() -> None:
+    world = World()
+    assert world.registry.takes(IEEE, Source("1/humidity", HUMIDITY, 1))
+    world.registry.configured(IEEE, ranks={TEMPERATURE: 1}, promises={TEMPERATURE: 900.0})
+    known = world.registry.get(IEEE)
+    assert known is not None
+    assert set(known.kinds) == {TEMPERATURE, HUMIDITY}
+
+
+def test_a_sensor_of_an_older_version_is_set_up_again_and_keeps_its_kinds() -> None:
+    old = KeptSensor(IEEE, 7, kinds=(TEMPERATURE,), is_interviewed=True, is_configured=True)
+    plug = KeptSensor("0x01", 8, is_interviewed=True, is_configured=True)
+    sensor, router = decode_sensors(encode(KeptSensors("boot", (old, plug))), "boot").sensors
+    assert (sensor.is_configured, router.is_configured) == (False, True)
+    world = World(KeptSensors("boot", (old,)))
+    world.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=(TEMPERATURE, BATTERY), is_sleepy=True)
+    known = world.registry.get(IEEE)
+    assert known is not None
+    assert known.kinds == (TEMPERATURE, BATTERY)
+
+
 @pytest.mark.parametrize("order", [(1, 2, 1, 2), (2, 1, 2, 1)])
 def test_of_two_places_the_one_with_the_lower_rank_is_taken(order: tuple[int, ...]) -> None:
     world = World()
@@ -141,5 +179,7 @@ def test_a_stranger_promises_nothing() -> None:
     ):
         assert change() == ()
     world.registry.promised("a stranger", {TEMPERATURE: 1.0})
+    world.registry.relax("a stranger", [TEMPERATURE])
+    assert not world.registry.is_online("a stranger")
     assert not world.registry.takes("a stranger", Source("1/temperature", TEMPERATURE, 1))
     assert world.registry.level("a stranger", 3.7) is None
