@@ -17,6 +17,7 @@ from agent import config
 from agent.cloud.session import Way
 from agent.config import CloudConfig, Config
 from agent.config.authorities import verifying_context
+from agent.config.proxy import ProxyRules
 from agent.config.secrets import read_api_key, read_sensor_keys
 from agent.errors import ConfigInvalid, KeyMissing
 from agent.foundation import log
@@ -48,7 +49,10 @@ class Replaceable:
         self._environ = environ
         self.settings = settings
         self.sensor_keys: dict[str, str] = {}
-        self.way = Way(verifying(settings.cloud))
+        proxies = ProxyRules(settings.cloud.proxy, environ)
+        if proxies.problem:
+            _log.warning("cloud.proxy: %s", proxies.problem)
+        self.way = Way(verifying(settings.cloud), proxies)
         self._tell: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()

@@ -5,7 +5,6 @@ Owns the request; who calls it owns the retry. Must never log a key or a body, a
 
 import asyncio
 import contextlib
-import os
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -19,13 +18,13 @@ from yarl import URL
 
 from agent.cloud import answers, wire
 from agent.cloud.compression import CompressionTrial
+from agent.cloud.connecting import certificate_problem, no_connection, refused_by_proxy
 from agent.cloud.endpoints import QUOTAS, Endpoint
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger, SlidingWindow
 from agent.cloud.redirects import target_of
 from agent.cloud.session import FOREIGN_ERRORS, READ_ERRORS, RequestOptions
 from agent.cloud.traffic import Traffic
-from agent.config.authorities import is_strict_refusal
 from agent.errors import Cause, ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.decoding import UNREADABLE
@@ -404,16 +403,22 @@ class CloudClient:
         try:
             yield
         except ssl.SSLCertVerificationError as error:
-            raise self._certificate_problem(endpoint, error) from error
+            raise self._not_accepted(endpoint, error) from error
         except aiohttp.ClientConnectorCertificateError as error:
-            raise self._certificate_problem(endpoint, error) from error
+            raise self._not_accepted(endpoint, error) from error
         except aiohttp.ClientConnectorError as error:
-            raise _NotSent(f"{endpoint.value}: {_no_connection(error)}") from error
+            raise _NotSent(f"{endpoint.value}: {no_connection(error)}") from error
+        except aiohttp.ClientHttpProxyError as error:
+            raise _NotSent(f"{endpoint.value}: {refused_by_proxy(error)}") from error
         except TimeoutError as error:
             raise CloudUnavailable(f"{endpoint.value}: no answer within {self._timeout.total:.0f} s") from error
         except foreign as error:
             said = redact(harmless(str(error))) or type(error).__name__
             raise CloudUnavailable(f"{endpoint.value}: {said}") from error
+
+    def _not_accepted(self, endpoint: Endpoint, error: Exception) -> _NotSent:
+        text = certificate_problem(error, is_time_known=self._clock.utc_ms() is not None)
+        return _NotSent(f"{endpoint.value}: {text}", cause=Cause.CERTIFICATE)
 
     async def _exchange(
         self, endpoint: Endpoint, body: bytes | None, encoding: str, query: str
@@ -438,16 +443,6 @@ class CloudClient:
                 self.traffic[endpoint].count(response, len(body or b""), len(answer))
                 return response.status, response.headers, answer
 
-    def _certificate_problem(self, endpoint: Endpoint, error: Exception) -> _NotSent:
-        advice = "check cloud.ca_file"
-        if is_strict_refusal(error):
-            advice = "this Python verifies strictly: the server's certificate or its authority has to be made anew"
-            advice += " (docs/configuration.md, Certificates)"
-        elif self._clock.utc_ms() is None:
-            advice = "this hub does not know the time yet, which may be why"
-        text = f"{endpoint.value}: the server's certificate is not accepted ({harmless(str(error))}); {advice}"
-        return _NotSent(text, cause=Cause.CERTIFICATE)
-
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
@@ -461,10 +456,3 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
 
 def _gzipped(body: bytes) -> bytes:
     return zlib.compress(body, GZIP_LEVEL, wbits=31)
-
-
-def _no_connection(error: aiohttp.ClientConnectorError) -> str:
-    """Say it in the words of the system ("Connection refused") instead of the library's."""
-    number = error.os_error.errno or 0
-    reason = os.strerror(number) if number > 0 else error.os_error.strerror
-    return harmless(f"no connection to {error.host}:{error.port} ({reason or type(error).__name__})")

@@ -8,6 +8,7 @@ import aiohttp
 from yarl import URL
 
 from agent.config.authorities import verifying_context
+from agent.config.proxy import ProxyRules
 
 KEEP_ALIVE_S = 70.0
 """Below the 75 s after which common servers close an idle connection."""
@@ -49,13 +50,16 @@ class RequestOptions(TypedDict, total=False):
     """What `aiohttp.ClientSession.request` is told about the way of a request."""
 
     ssl: ssl.SSLContext | bool
+    proxy: str
+    proxy_headers: dict[str, str]
 
 
 class Way:
     """How requests get to the cloud and to storage. It can change while a hub runs: new requests go the new way."""
 
-    def __init__(self, verified: ssl.SSLContext | Literal[True]) -> None:
+    def __init__(self, verified: ssl.SSLContext | Literal[True], proxies: ProxyRules) -> None:
         self._verified = verified
+        self._proxies = proxies
 
     def trust(self, verified: ssl.SSLContext | Literal[True]) -> None:
         """Verify servers by another context from now on; a connection that stands goes on."""
@@ -63,5 +67,9 @@ class Way:
 
     def options(self, url: URL) -> RequestOptions:
         """Return how a request to ``url`` goes."""
-        del url
-        return {"ssl": self._verified}
+        options = RequestOptions(ssl=self._verified)
+        if (proxy := self._proxies.proxy_for(url.scheme, url.host or "", url.port)) is not None:
+            options["proxy"] = proxy.url
+            if proxy.authorization:
+                options["proxy_headers"] = {"Proxy-Authorization": proxy.authorization}
+        return options

@@ -32,6 +32,7 @@ class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
     api_key_file: Path | None
     api_key_credential: str
     ca_file: Path | None
+    proxy: str
     request_timeout_s: float
     gzip: Literal["auto", "off"]
     settings_poll_interval_s: float

@@ -14,6 +14,7 @@ from agent.config.authorities import verifying_context
 from agent.config.example import toml_value
 from agent.config.keys import KEYS
 from agent.config.loading import BoardConfig, Config, Resolved, resolve
+from agent.config.proxy import ProxyRules, without_credentials
 from agent.config.reading import ConfigProblems
 from agent.config.secrets import read_api_key, read_sensor_keys
 from agent.config.zones import missing_outputs
@@ -85,6 +86,8 @@ def check(
             except ConfigInvalid as error:
                 errors.append(str(error))
     _check_authorities(config.cloud.ca_file, errors, warnings)
+    if problem := ProxyRules(config.cloud.proxy, environ).problem:
+        warnings.append(f"cloud.proxy: {problem}")
     return CheckResult(errors=tuple(errors), warnings=tuple(warnings))
 
 
@@ -139,4 +142,6 @@ def _value(value: object) -> str:
         return "(not set)"
     if isinstance(value, float):
         return f"{value:g}" if value == int(value) else repr(value)
+    if isinstance(value, str):
+        value = without_credentials(value)
     return toml_value(list(value) if isinstance(value, tuple) else value)

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from agent.config import proxy
+
 FOUND_CHARS_MAX = 60
 """A quoted value is cut after this many characters: one line of a terminal, with room for the key."""
 
@@ -207,6 +209,22 @@ def cloud_url() -> ValueType:
         return value.rstrip("/")
 
     return ValueType("an https URL, such as https://api.example.org; http only to 127.0.0.1, ::1 or localhost", read)
+
+
+def proxy_url() -> ValueType:
+    """Return the type of a proxy: "environment", "none", or its URL, which may hold credentials."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str):
+            raise NotAllowed
+        if value not in {proxy.ENVIRONMENT, proxy.NONE}:
+            try:
+                proxy.parsed(value)
+            except ValueError as error:
+                raise NotAllowed(str(error)) from error
+        return value
+
+    return ValueType('"environment", "none", or a URL such as http://proxy.example:3128', read)
 
 
 def describe(value: object) -> str:

@@ -5,13 +5,16 @@ import re
 
 from agent.foundation.foreign_text import harmless, spelt
 
-# Device keys (ClimaSense contract 1.1 and 7), and anything that follows an Authorization header's scheme.
-_SECRETS = re.compile(r"(cs_dev_|sk_sensor_)[A-Za-z0-9_.\-]+|\b((?i:bearer)\s+)[^\s\"',;]+")
+# Device keys (ClimaSense contract 1.1 and 7), and anything that follows an Authorization header's scheme,
+# and what stands before the host of a URL: the credentials of a proxy.
+_SECRETS = re.compile(
+    r"(cs_dev_|sk_sensor_)[A-Za-z0-9_.\-]+|\b((?i:bearer|basic)\s+)[^\s\"',;]+|(://)[^\s/@\"'<>]+(?=@)"
+)
 
 
 def redact(text: str) -> str:
     """Return ``text`` with every key blacked out, its prefix left so that one still sees what stood there."""
-    return _SECRETS.sub(lambda match: f"{match.group(1) or match.group(2)}[redacted]", text)
+    return _SECRETS.sub(lambda match: f"{next(filter(None, match.groups()))}[redacted]", text)
 
 
 LINE_CHARACTERS_MAX = 4096

@@ -11,10 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from agent import app, world
 from agent.cloud.quota import Ledger
-from agent.cloud.session import new_session, tcp_connector
+from agent.cloud.session import RequestOptions, new_session, tcp_connector
 from agent.config import resolve_text
 from agent.foundation.clock import SystemClock, Timekeeper
 from agent.foundation.disk import Disk
@@ -330,6 +331,7 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
         disk: Disk | None = None,
         serve: bool = False,
         timekeeper: Timekeeper | None = None,
+        options: Callable[[URL], RequestOptions] = lambda _: RequestOptions(),
     ) -> RunningHub:
         text = f'[cloud]\nbase_url = "{url}"\nbatch_linger_s = 0\n{config_text}\n[storage]\ncommit_interval_s = 0.1\n'
         text += f'state_dir = "{tmp_path}/state"\nrun_dir = "{tmp_path}/run"\n'
@@ -357,6 +359,7 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
             serve=serve,
             on_committed=committed.extend,
             timekeeper=timekeeper,
+            options=options,
         )
         running = RunningHub(app.Hub(config, given), board, clock, host)
         running.committed = committed

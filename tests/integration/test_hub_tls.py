@@ -1,6 +1,7 @@
 """TLS with an authority of our own: verified, refused, and told in words that help. No redirect ever gets the key."""
 
 import asyncio
+import contextlib
 import shutil
 import ssl
 import subprocess
@@ -13,6 +14,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from agent.cloud.session import Way
+from agent.config.authorities import verifying_context
+from agent.config.proxy import ProxyRules
 from agent.foundation import clock
 from agent.foundation.clock import SystemClock
 from agent.refcloud import faults
@@ -35,7 +39,7 @@ unique_subject = no
 [any]
 commonName = supplied
 [server]
-subjectAltName = IP:127.0.0.1
+subjectAltName = IP:127.0.0.1,DNS:cloud.test
 [req]
 distinguished_name = dn
 [dn]
@@ -122,6 +126,62 @@ async def test_further_authorities_do_not_replace_those_of_the_system(
     hub.start()
     hub.report(20.1)
     await until(lambda: good.accepted)
+
+
+class TestProxy:
+    """A proxy that wants credentials, and takes every CONNECT to the cloud: its name need not exist."""
+
+    __test__ = False
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud_port = int(cloud.url.rpartition(":")[2])
+        self.asked: list[str] = []
+        self.status = 200
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.asked.append(head)
+        if "Proxy-Authorization: Basic dXNlcjpzM2NyZXQ=" not in head or self.status != 200:
+            writer.write(b"HTTP/1.1 407 No\x1b entry\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        there, back = await asyncio.open_connection("127.0.0.1", self._cloud_port)
+
+        async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while data := await source.read(65_536):
+                target.write(data)
+            target.close()
+
+        with contextlib.suppress(ConnectionError):
+            await asyncio.gather(pump(reader, back), pump(there, writer))
+
+
+async def test_requests_go_through_the_proxy_and_its_credentials_are_never_said(
+    good: Cloud, make_hub: MakeHub, authority: Authority
+) -> None:
+    proxy = TestProxy(good)
+    async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        rules = ProxyRules("environment", {"HTTPS_PROXY": f"http://user:s3cret@127.0.0.1:{port}"})
+        way = Way(verifying_context(str(authority.certificate)), rules)
+        # A name that no resolver knows: only the proxy can have brought it there.
+        url = good.url.replace("127.0.0.1", "cloud.test")
+        hub = make_hub(url, options=way.options)
+        hub.start()
+        hub.report(20.1)
+        await until(lambda: good.accepted)
+        assert all(head.startswith("CONNECT cloud.test:") for head in proxy.asked)
+        assert "Bearer" not in "".join(proxy.asked)
+        proxy.status = 407
+        await hub.end()
+        hub = make_hub(url, options=way.options)
+        hub.start()
+        hub.report(20.2)
+        await until(lambda: hub.status().link.state == "down")
+        assert "the proxy on the way to cloud.test:" in hub.status().link.reason
+        assert "wants other credentials (407 No" in hub.status().link.reason
+        assert "s3cret" not in hub.status().link.reason
 
 
 async def test_a_stranger_is_refused_before_the_key_is_said(good: Cloud, make_hub: MakeHub, tmp_path: Path) -> None:

@@ -71,6 +71,19 @@ def test_an_authority_that_a_newer_python_refuses_is_named(hub: Path) -> None:
     assert warning.startswith(f"cloud.ca_file: {hub.parent}/ca.pem: CN=home: refused by Python 3.13")
 
 
+def test_the_credentials_of_a_proxy_are_never_shown(hub: Path) -> None:
+    append(hub, 'proxy = "http://user:secret@proxy.example:3128"\n')
+    text = show_text(resolve(hub, environ={}))
+    assert "http://[redacted]@proxy.example:3128" in text
+    assert "secret" not in text
+
+
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_a_warning(hub: Path) -> None:
+    environ = credential(hub.parent, API_KEY) | {"ALL_PROXY": "socks5://user:secret@proxy:1080"}
+    (warning,) = check(hub, environ=environ).warnings
+    assert warning.startswith("cloud.proxy: all_proxy of the environment: a proxy of the kind socks5")
+
+
 @pytest.mark.parametrize(
     "content", ["no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )

@@ -37,6 +37,14 @@ def test_any_token_of_an_authorization_header_is_blacked_out(scheme: str) -> Non
     assert redact(f"{scheme} some-other-token, next") == f"{scheme} [redacted], next"
 
 
+@pytest.mark.parametrize(
+    "text", ["http://user:s3cret@proxy:1/x", "Proxy-Authorization: Basic czNjcmV0s3cret", "//no@place"]
+)
+def test_credentials_of_a_proxy_are_blacked_out(text: str) -> None:
+    assert "s3cret" not in redact(text)
+    assert redact("http://user:s3cret@proxy:1") == "http://[redacted]@proxy:1"
+
+
 def test_the_prefix_stays_so_that_one_sees_what_it_was() -> None:
     assert redact(f"({KEY})") == "(cs_dev_[redacted])"
 

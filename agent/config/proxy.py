@@ -1,0 +1,147 @@
+"""Whether a request goes through a proxy: by the configuration, else by the environment as curl reads it. Pure.
+
+Credentials stand in a URL of the configuration or the environment; what is shown or logged of it never holds them.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import msgspec
+
+ENVIRONMENT = "environment"
+NONE = "none"
+
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/]+(?=@)|^[^\s/]+(?=@)")
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Proxy(msgspec.Struct, frozen=True):
+    """A proxy.
+
+    Attributes:
+        url: Its address, without credentials.
+        authorization: The value of the header Proxy-Authorization; empty where it wants none. Never to be logged.
+    """
+
+    url: str
+    authorization: str = ""
+
+    def __repr__(self) -> str:
+        """Return the address only."""
+        return f"Proxy({self.url!r})"
+
+
+def parsed(text: str) -> Proxy:
+    """Return what a URL names, such as `http://user:password@proxy.example:3128`; without a scheme it is http.
+
+    Raises:
+        ValueError: It names no proxy that this hub speaks to; the message repeats nothing of it.
+    """
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        port = parts.port or _PORTS.get(parts.scheme)
+        host = (parts.hostname or "").encode("idna").decode()
+    except ValueError:
+        raise ValueError("its host or port is none") from None
+    if parts.scheme not in _PORTS:
+        raise ValueError(f"a proxy of the kind {parts.scheme[:10]} is not spoken to; allowed are http and https")
+    if not host or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("its host or port is none")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError("nothing may follow its port")
+    return Proxy(f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}", _authorization(parts))
+
+
+def without_credentials(text: str) -> str:
+    """Return text in which no URL holds credentials, as it may be shown."""
+    return _CREDENTIALS.sub("[redacted]", text)
+
+
+def _authorization(parts: SplitResult) -> str:
+    if parts.username is None:
+        return ""
+    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return f"Basic {b64encode(credentials.encode()).decode()}"
+
+
+class ProxyRules:
+    """Which requests go through which proxy; those to this machine never do.
+
+    Attributes:
+        problem: What is wrong with the environment; empty where nothing is.
+    """
+
+    def __init__(self, configured: str, environ: Mapping[str, str]) -> None:
+        """Read the rules.
+
+        Args:
+            configured: "environment", "none", or the URL of a proxy for everything.
+            environ: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in either case; the lower one comes first.
+
+        Raises:
+            ValueError: The URL names no proxy.
+        """
+        self.problem = ""
+        self._proxies: dict[str, Proxy] = {}
+        self._exceptions = _variable(environ, "no_proxy").replace(",", " ").lower().split()
+        if configured == NONE:
+            return
+        if configured != ENVIRONMENT:
+            self._proxies = dict.fromkeys(_PORTS, parsed(configured))
+            return
+        for scheme in _PORTS:
+            for name in (f"{scheme}_proxy", "all_proxy"):
+                if text := _variable(environ, name):
+                    try:
+                        self._proxies[scheme] = parsed(text)
+                    except ValueError as error:
+                        self.problem = f"{name} of the environment: {error}; requests go without it"
+                    break
+
+    def proxy_for(self, scheme: str, host: str, port: int | None) -> Proxy | None:
+        """Return the proxy for a request; `None` where it goes directly."""
+        host = host.strip("[]").rstrip(".").lower()
+        proxy = self._proxies.get(scheme)
+        if proxy is None or is_loopback(host):
+            return None
+        return (
+            None if any(_covers(exception, host, port or _PORTS[scheme]) for exception in self._exceptions) else proxy
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    from ipaddress import ip_address  # noqa: PLC0415 - start-up time is counted
+
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _covers(exception: str, host: str, port: int) -> bool:
+    """Tell whether an entry of NO_PROXY covers a host: `*`, a name and all below it, an address, a network."""
+    from ipaddress import ip_address, ip_network  # noqa: PLC0415 - as above
+
+    if exception == "*":
+        return True
+    try:
+        return ip_address(host) in ip_network(exception.strip("[]"), strict=False)
+    except ValueError:
+        pass
+    name, _, number = (
+        exception.rpartition(":") if exception.count(":") == 1 or "]:" in exception else (exception, "", "")
+    )
+    if number and number != str(port):
+        return False
+    name = name.strip("[]").removeprefix("*").lstrip(".").rstrip(".")
+    return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _variable(environ: Mapping[str, str], name: str) -> str:
+    return (environ.get(name) or environ.get(name.upper()) or "").strip()
