@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from agent.errors import Refused
+from agent.foundation import instants
 from agent.foundation.decoding import Unreadable, elements, members, object_of
 from agent.foundation.foreign_text import harmless, quoted
 
@@ -20,6 +22,9 @@ API_KEY_PATTERN = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
 
 READINGS_MAX = 100
 """Readings in one request (section 3.1)."""
+
+_UNPROCESSABLE = 422
+"""What the cloud would answer: such readings are told apart from the others in the same way."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
@@ -247,7 +252,15 @@ def _minute(minutes: int) -> str:
 
 
 def telemetry_body(readings: Iterable[tuple[str, float, int, str | None]]) -> bytes:
-    """Return the body for readings given as (sensor_type, value, utc_ms, device_id or `None`)."""
+    """Return the body for readings given as (sensor_type, value, utc_ms, device_id or `None`).
+
+    Raises:
+        Refused: A reading has an instant that the contract has no text for; its file was damaged, say.
+    """
+    readings = list(readings)
+    if wrong := sum(not instants.is_plausible(utc_ms) for _, _, utc_ms, _ in readings):
+        text = f"{wrong} of {len(readings)} readings have an instant that is not {instants.BOUNDS}"
+        raise Refused(text, status=_UNPROCESSABLE)
     return msgspec.json.encode(
         TelemetryBody(
             [

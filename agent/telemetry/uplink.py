@@ -15,6 +15,7 @@ from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import QUOTAS, Endpoint
 from agent.cloud.wire import READINGS_MAX
 from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
+from agent.foundation import instants
 from agent.foundation.clock import Clock
 from agent.model import HUB
 from agent.telemetry.batching import RETRY_ALONE_MS, Part, Resends, View, next_turn
@@ -196,6 +197,9 @@ class Uplink:
             return
 
     async def _send(self, outbox: ReadingQueue, part: Part) -> None:
+        part = await self._without_impossible(outbox, part)
+        if not part.items:
+            return
         sensor_ids = {device: self._sensor_id(device) for device in {item.device for item in part.items} - {HUB}}
         if nameless := {device for device, sensor_id in sensor_ids.items() if sensor_id is None}:
             self._resends.park([item for item in part.items if item.device in nameless], self._clock.monotonic_ms())
@@ -221,6 +225,26 @@ class Uplink:
             self._count(len(part.items), accepted)
             self._progressed(outbox)
             self._on_accepted(sensor_ids)
+
+    async def _without_impossible(self, outbox: ReadingQueue, part: Part) -> Part:
+        """Bury readings with an instant that nothing can be done with, a damaged file's say; return the others."""
+        left = [item for item in part.items if instants.is_plausible(item.utc_ms)]
+        wrong = [item for item in part.items if not instants.is_plausible(item.utc_ms)]
+        try:
+            while wrong:
+                text = f"its instant is not {instants.BOUNDS}"
+                await outbox.bury(wrong[0], text)
+                item = wrong.pop(0)
+                self.counts.refusal = text
+                _log.warning("a %s reading of %s is not sent: %s", item.kind, item.device or "hub", text)
+        except StorageFull as full:
+            not_before_ms = self._clock.monotonic_ms() + RETRY_ALONE_MS
+            self._resends.put_back(Part(wrong, not_before_ms))
+            _log.info("a reading without an instant is not put on record yet: %s", full)
+        except BaseException:
+            self._resends.put_back(msgspec.structs.replace(part, items=[*left, *wrong]))
+            raise
+        return msgspec.structs.replace(part, items=left)
 
     async def _refused(self, outbox: ReadingQueue, part: Part, error: Refused) -> None:
         self.counts.refusal = str(error)

@@ -44,6 +44,18 @@ async def test_a_reading_arrives_as_it_was_measured_and_when(cloud: Cloud, make_
     assert hub.host.said[0] == "ready"
 
 
+async def test_a_reading_whose_instant_no_calendar_has_costs_no_other(cloud: Cloud, make_hub: MakeHub) -> None:
+    hub = make_hub(cloud.url)
+    hub.start()
+    for at_ms in (10**15, -(10**15), hub.clock.monotonic_ms() - 5):
+        hub.hub.intake.offer(Reading("", "test", T_KIND, 20.0, at_ms))
+    await until(lambda: hub.status().outbox.accepted == 1)
+    await until(lambda: hub.status().outbox.pending == 0)
+    status = hub.status()
+    assert (len(cloud.stored), status.outbox.dead_letters, status.faults) == (1, 2, [])
+    assert "not between 1970 and 2200" in status.outbox.last_refusal
+
+
 async def test_an_end_on_request_keeps_what_was_just_measured(cloud: Cloud, make_hub: MakeHub) -> None:
     await cloud.down()
     first = make_hub(cloud.url, sensors=[thermometer()])
