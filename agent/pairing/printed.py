@@ -24,12 +24,13 @@ class Word(Enum):
     CODE = "code"
 
 
-_WORDS = re.compile(
-    r"(?<![0-9A-Z])(?:"
-    r"(?P<address>(?:IEEE|EUI[ \-]?(?:64|48)|EUI|MAC|ADDRESS|ADDR)(?:[ \-](?:ADDRESS|ADDR|ID))?)"
-    r"|(?P<code>(?:INSTALL(?:ATION)?|INST)?[ \-.]*CODE|IC)"
-    r")(?![0-9A-Z])[ \t]*[:=#.]*"
-)
+_SUFFIX = r"(?:[ \-]?(?:ADDRESS|ADDR|ID))?"
+_CODE_WORD = r"(?P<code>(?:INSTALL(?:ATION)?|INST)?[ \-.]*CODE)"
+_SHORT_WORD = rf"(?:EUI[ \-]?(?:64|48)|EUI|ADDRESS|ADDR){_SUFFIX}|(?P<ic>IC)"
+
+# Words that have a letter which is no hex digit at the right place may stand right beside digits.
+_BESIDE_DIGITS = rf"(?<![G-Z])(?:(?:IEEE|MAC){_SUFFIX}|{_CODE_WORD})(?![G-Z])"
+_WORDS = re.compile(rf"(?:{_BESIDE_DIGITS}|(?<![0-9A-Z])(?:{_SHORT_WORD})(?![0-9A-Z]))[ \t]*[:=#.]*")
 
 _SEPARATORS = re.compile(r"[\s,;|=#()\[\]]+")
 _INNER = re.compile(r"[:\-._]")
@@ -81,7 +82,7 @@ def _segments(text: str) -> list[tuple[Word | None, list[str]]]:
     word, begin = None, 0
     for match in _WORDS.finditer(text):
         segments.append((word, _tokens(text[begin : match.start()])))
-        word, begin = Word.ADDRESS if match["address"] else Word.CODE, match.end()
+        word, begin = Word.CODE if match["code"] or match["ic"] else Word.ADDRESS, match.end()
     segments.append((word, _tokens(text[begin:])))
     return segments
 

@@ -17,6 +17,11 @@ AQARA_MANUFACTURER = 0x115F
 TUYA = 0xEF00
 TUYA_REPORTS = frozenset({0x01, 0x02, 0x06})
 """Commands of the Tuya cluster that carry data points: answer, report, and report after a query."""
+TUYA_QUERY = 0x03
+"""Asks for all data points (Tuya, "Zigbee generic interfaces")."""
+TUYA_GREETING = (0x0004, 0x0000, 0x0001, 0x0005, 0x0007, 0xFFFE)
+"""Attributes of the Basic cluster that Tuya's gateways read in one frame when a device joins. Some of their sensors are
+said to say nothing before they were asked so (zigbee-herdsman-converters)."""
 
 Value = tuple[SensorKind, float]
 
@@ -98,7 +103,8 @@ def maker_of(manufacturer: str, model: str) -> Maker:
     return _BY_MODEL.get((manufacturer.strip().lower(), model.strip().lower()), STANDARD)
 
 
-NOT_IN_TABLE = "not in the table of Tuya's models (zigbee.quirks may know it)"
+NOT_IN_TABLE = "not in the table (zigbee.quirks may know it)"
+"""What people are told of a model that tells data points of which nobody knows the meaning."""
 
 _NUMBERS: Mapping[int, struct.Struct] = MappingProxyType(
     {

@@ -13,10 +13,10 @@ import zigpy.exceptions
 from zigpy.zcl.foundation import GeneralCommand, ReadReportingConfigRecord, ReportingDirection, Status
 
 from hal.interface import SensorKind
-from hal.zigbee import clusters
+from hal.zigbee import clusters, makers
 from hal.zigbee.battery import Battery, battery_of
 from hal.zigbee.clusters import Candidate
-from hal.zigbee.ears import Ears, address
+from hal.zigbee.ears import BASIC, Ears, address
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +42,9 @@ _UNKNOWN_HERE = frozenset(
     }
 )
 """How a device says that it has no such attribute. Any other status: it has, but no value now."""
+
+_FOR_CLUSTER_WITHOUT_RESPONSE = 0x11
+"""Frame control: a command of the cluster, to the server, without default response (ZCL 2.4.1.1)."""
 
 _NEVER_S = 0xFFFF
 """As the longest interval of a rule: the attribute is not reported (ZCL 2.5.7.1.6)."""
@@ -97,6 +100,8 @@ async def set_up(device: Any, ears: Ears, *, report_s_min: int) -> SetUp:  # noq
         report_s_min: The least time between two reports of one value.
     """
     found = ears.candidates(device)
+    if makers.TUYA in _clusters_of(device):
+        await _greet(device)
     answers = await _read_all(device, found)
     if ears.note(device):
         # Of such a model nobody knows which clusters are dummies: what has no value is not announced.
@@ -119,6 +124,28 @@ async def set_up(device: Any, ears: Ears, *, report_s_min: int) -> SetUp:  # noq
     left_out = _left_out(found, answers.raw, taken, ears.dummies(device))
     detail = f"no answer about {', '.join(dict.fromkeys(silent))}" if silent else ""
     return SetUp(not silent, tuple(taken), battery, left_out, detail)
+
+
+def _clusters_of(device: Any) -> Mapping[int, Any]:  # noqa: ANN401
+    """Return the server clusters of a device, each from its lowest endpoint."""
+    found: dict[int, Any] = {}
+    for endpoint in device.non_zdo_endpoints:
+        for number, cluster in endpoint.in_clusters.items():
+            found.setdefault(number, cluster)
+    return found
+
+
+async def _greet(device: Any) -> None:  # noqa: ANN401
+    """Do what a gateway of Tuya does when a device joins, and ask for its data points. It need not answer."""
+    clusters_of = _clusters_of(device)
+    try:
+        if (basic := clusters_of.get(BASIC)) is not None:
+            await basic.read_attributes_raw(list(makers.TUYA_GREETING))
+        endpoint, sequence = clusters_of[makers.TUYA].endpoint, device.get_sequence()
+        query = bytes((_FOR_CLUSTER_WITHOUT_RESPONSE, sequence, makers.TUYA_QUERY))
+        await endpoint.request(makers.TUYA, sequence, query, expect_reply=False, command_id=makers.TUYA_QUERY)
+    except UNANSWERED as error:
+        _log.info("%s: no answer to a greeting: %s", address(device.ieee), error)
 
 
 async def _read_all(device: Any, found: Sequence[Candidate]) -> _Answers:  # noqa: ANN401

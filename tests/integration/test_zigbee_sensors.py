@@ -71,6 +71,13 @@ async def test_data_points_of_a_maker_beat_clusters_that_are_never_filled(
         assert "temperature is taken from the maker's own data, not from cluster 0x0402 of endpoint 1" in link.notes
 
 
+async def test_a_sensor_with_data_points_is_greeted_and_asked_for_them(tmp_path: Path) -> None:
+    async with Stand(tmp_path, house=one("tuya_climate")).running() as (sensors, hub):
+        sensors.set_values("one", {"temperature_c": 19.5, "humidity_percent": 40})
+        device = await hub.pair(sensors, "one")
+        await hub.until(lambda: hub.latest(device) == {"temperature": 19.5, "humidity": 40})
+
+
 async def test_a_cluster_that_has_measured_nothing_yet_is_no_reading_and_a_read_value_no_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,7 +241,7 @@ async def test_a_model_that_is_in_no_table_is_told_as_such_and_can_be_removed(
         sensors.speak("one")
         (link,) = hub.network.links
         assert (link.device, link.model) == (device, "TS0601")
-        told = "not in the table of Tuya's models (zigbee.quirks may know it)"
+        told = "not in the table (zigbee.quirks may know it)"
         assert link.notes[0] == told
         assert hub.network.sensors == []
         assert told in [event.detail for event in hub.events]

@@ -78,6 +78,11 @@ IC = "404142434445464748494A4B4C4D4E4FBD66"
         f"Made by Namron. Model 4512770. MAC: {EUI} CODE: {IC} Made in China, FCC ID: 2AX-1, IC: 12208A-04",
         f"FCC IC: 12208A\nMAC: {EUI}\n{IC}",
         f"{EUI} CODE: {IC}",
+        f"MAC:{EUI}CODE:{IC}",
+        f"CODE{IC}MAC{EUI}",
+        f"EUI64 Address: {EUI} / IC Code: {IC}",
+        f"MAC ID {EUI} Inst. Code {IC}",
+        f"QR CODE MACHINE {EUI}\nInstall Code (IC): {IC}",
         f"MAC: {EUI}\n{IC}",
         f"mac {EUI.lower()} code {IC.lower()}",
         # A MAC of 6 bytes: the EUI-64 has FFFE in its middle.
