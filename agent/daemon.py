@@ -199,7 +199,7 @@ class _Lives:
                     installer=world.installer_for(settings.board),
                     timekeeper=self._machine_clock,
                     options=self._replaceable.way.options,
-                    problems=self._problems,
+                    problems=[*self._problems, *self._replaceable.problems],
                     starts=self._starts,
                 ),
             )

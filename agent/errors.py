@@ -1,5 +1,6 @@
 """The agent's errors, told by what the caller does next. A message says what happened, to what, and what to do."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -119,6 +120,18 @@ class ConfigInvalid(Rejected):
 
 class KeyMissing(ConfigInvalid):
     """Nobody has given the hub a key yet, or it is lost. Everything local goes on; the message says where it goes."""
+
+
+class SensorKeysInvalid(ConfigInvalid):
+    """Some keys of relayed sensors cannot be used.
+
+    Attributes:
+        usable: The others, by name or address. Secrets.
+    """
+
+    def __init__(self, message: str, usable: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.usable = usable
 
 
 class Unauthorized(ClimahubError):

@@ -19,7 +19,7 @@ from agent.config import CloudConfig, Config
 from agent.config.authorities import verifying_context
 from agent.config.proxy import ProxyRules
 from agent.config.secrets import read_api_key, read_sensor_keys
-from agent.errors import ConfigInvalid, KeyMissing
+from agent.errors import ConfigInvalid, KeyMissing, SensorKeysInvalid
 from agent.foundation import log
 
 _log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class Replaceable:
     Attributes:
         settings: The configuration, with the replaceable keys as they are now.
         sensor_keys: The keys of relayed sensors; the same mapping after each reload.
+        problems: What was wrong with the keys at the beginning of this life, for the status.
         way: How requests get to the cloud.
     """
 
@@ -49,6 +50,7 @@ class Replaceable:
         self._environ = environ
         self.settings = settings
         self.sensor_keys: dict[str, str] = {}
+        self.problems: list[str] = []
         proxies = ProxyRules(settings.cloud.proxy, environ)
         if proxies.problem:
             _log.warning("cloud.proxy: %s", proxies.problem)
@@ -60,11 +62,18 @@ class Replaceable:
     def begin(self) -> Mapping[str, str]:
         """Read the keys of relayed sensors for another life, and say which are missing: that keeps no hub from heating.
 
+        A key that is none costs its own sensor its identity, and no other.
+
         Raises:
-            ConfigInvalid: They are there and cannot be used.
+            ConfigInvalid: The file is there and cannot be read.
         """
+        self.problems = []
         try:
             self._take(read_sensor_keys(self.settings.relay))
+        except SensorKeysInvalid as error:
+            self._take(error.usable)
+            self.problems.append(str(error))
+            _log.error("some sensors do not speak under an identity of their own: %s", error)
         except KeyMissing as error:
             _log.error("no sensor speaks under an identity of its own: %s", error)
         try:

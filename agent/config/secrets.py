@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.config.loading import CloudConfig, RelayConfig
-from agent.errors import ConfigInvalid, KeyMissing
+from agent.errors import ConfigInvalid, KeyMissing, SensorKeysInvalid
 
 _API_KEY = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
 """ClimaSense reference, "Authentication": the prefix and 32 random letters and digits."""
@@ -61,7 +61,8 @@ def read_sensor_keys(relay: RelayConfig) -> Mapping[str, str]:
     The file is TOML, one line for each sensor: `"0x00158d0001a2b3c4" = "..."` or `T1 = "..."`.
 
     Raises:
-        ConfigInvalid: The file cannot be read, is open to everybody, or holds something else; all mistakes are listed.
+        SensorKeysInvalid: Some keys, or all, are none; all mistakes are listed, and the others are in the error.
+        ConfigInvalid: The file cannot be read, or is open to everybody.
     """
     if relay.sensor_keys_file is None:
         return {}
@@ -70,11 +71,14 @@ def read_sensor_keys(relay: RelayConfig) -> Mapping[str, str]:
         document = tomllib.loads(_read(path))
     except (ValueError, RecursionError):
         # The cause is dropped: a parser may quote the text it fails on.
-        raise ConfigInvalid(f'{path}: not valid TOML; allowed are lines such as T1 = "key of T1"') from None
+        raise SensorKeysInvalid(f'{path}: not valid TOML; allowed are lines such as T1 = "key of T1"', {}) from None
     wrong = [name for name, key in document.items() if not isinstance(key, str) or not _SENSOR_KEY.fullmatch(key)]
     if wrong:
         names = ", ".join(f'"{name}"' for name in wrong)
-        raise ConfigInvalid(f"{path}: no key for {names}: allowed is a text of 1 to 256 printable ASCII characters")
+        raise SensorKeysInvalid(
+            f"{path}: no key for {names}: allowed is a text of 1 to 256 printable ASCII characters",
+            {name: key for name, key in document.items() if name not in wrong},
+        )
     return document
 
 

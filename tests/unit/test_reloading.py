@@ -87,7 +87,18 @@ async def test_what_is_wrong_is_told_and_the_old_stays(
     assert file.startswith(("hub", "ca")) or text not in caplog.text
 
 
+@pytest.mark.parametrize(("text", "left"), [('T1 = 7\nT2 = "two"\n', {"T2": "two"}), ("T1 = two", {})])
+def test_a_key_that_is_none_costs_no_other_and_no_start(hub: Hub, text: str, left: dict[str, str]) -> None:
+    hub.put("keys.toml", text)
+    assert hub.replaceable.begin() == left
+    (problem,) = hub.replaceable.problems
+    assert "keys.toml: " in problem
+    hub.put("keys.toml", 'T1 = "one"\n')
+    assert hub.replaceable.begin() == {"T1": "one"}
+    assert hub.replaceable.problems == []
+
+
 def test_keys_that_cannot_be_read_at_the_start_are_an_error(hub: Hub) -> None:
-    hub.put("keys.toml", "T1 = 7")
+    hub.put("keys.toml", "x" * 100_000)
     with pytest.raises(ConfigInvalid):
         hub.replaceable.begin()
