@@ -1,5 +1,7 @@
 """The recording of nine rooms, whole, without faults and with harsh ones: all of it accepted, once. Prints JSON.
 
+Among the harsh faults are factory resets, which erase what waits: there, accepted and erased make what was taken.
+
 python tests/bench/bench_recording.py RECORDING.csv [--days N]
 """
 
@@ -32,6 +34,11 @@ def main() -> None:
             Options(board="replay", recording=options.recording, map=MAP, days=options.days, faults=faults)
         )
         results[faults] = msgspec.to_builtins(verdict)
+        readings = verdict.readings
+        if verdict.violations or readings.accepted + readings.erased + readings.pending != readings.taken:
+            raise SystemExit(
+                f"{faults}: {readings.taken} taken, {readings.accepted} accepted, {readings.erased} erased"
+            )
     print(json.dumps(results, indent=2))
 
 
