@@ -29,6 +29,7 @@ from agent.config import Config
 from agent.config.primary import choose_primary
 from agent.errors import StorageFull
 from agent.foundation.supervisor import Faults, supervise
+from agent.foundation.wording import counted
 from agent.house_clock import show_time
 from agent.local import no_climate, server
 from agent.local.commands import CommandsReport, build_commands
@@ -517,7 +518,7 @@ class Hub:
             pending = outbox.stats().pending if outbox else 0
             # A control loop that hangs is a hub that hangs: silence lets the service manager start it anew.
             if self.climate is None or not self.climate.is_hung:
-                self.world.host.alive(f"cloud {self.link.status.state}, {pending} readings waiting")
+                self.world.host.alive(f"cloud {self.link.status.state}, {counted(pending, 'reading')} waiting")
             await asyncio.sleep(period_s)
 
 

@@ -14,6 +14,7 @@ from agent.cli import exits
 from agent.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
 from agent.cli.epilog import epilog
 from agent.cli.ranges import FiniteRange
+from agent.cli.words import counted
 from agent.rehearsal.mishaps import Profile
 from agent.rehearsal.options import PAIRING, Options
 from hal.interface import SERIES_MAX
@@ -123,7 +124,10 @@ def _sweep(given: Mapping[str, Any], *, pairing: bool, as_json: bool) -> int:
     else:
         for violation in found.violations:
             click.echo(f"  cut before operation {violation.point}: {violation.promise}: {violation.detail}")
-        click.echo(f"{found.points} crash points, {found.recovered} recovered, {len(found.violations)} violations")
+        click.echo(
+            f"{counted(found.points, 'crash point')}, {found.recovered} recovered,"
+            f" {counted(len(found.violations), 'violation')}"
+        )
     return exits.FAILED if found.violations else exits.OK
 
 

@@ -1,5 +1,9 @@
 """Numbers as people say them. Pure."""
 
+from agent.foundation.wording import counted
+
+__all__ = ["counted", "duration", "measured", "size"]
+
 MINUTE_S = 60
 HOUR_S = 3600
 DAY_S = 86_400
@@ -32,11 +36,6 @@ def size(size_bytes: int) -> str:
             return f"{amount:.0f} {unit}"
         amount /= _KIB
     return f"{amount:.1f} GiB"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """Return a number with its noun: "1 reading", "2,500 readings"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def measured(value: float | None, unit: str) -> str:

@@ -16,6 +16,7 @@ from agent.commands.lifecycle import Moment
 from agent.commands.payloads import read_arrivals
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation.supervisor import contained
+from agent.foundation.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +81,6 @@ class Poll:
             _log.warning("commands are not taken in: %s", error)
             self.problem = str(error)
             return
-        self.problem = f"{unreadable} commands without a usable id cannot be answered" if unreadable else ""
+        self.problem = f"{counted(unreadable, 'command')} without a usable id cannot be answered" if unreadable else ""
         if added:
             _log.info("%d commands taken in", added)

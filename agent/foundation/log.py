@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from agent.foundation.redaction import RedactingFilter
+from agent.foundation.wording import counted
 
 LINES_PER_MINUTE_MAX = 600
 """Above this, lines are dropped and counted: a log must not fill the card or the time of a hub."""
@@ -30,7 +31,7 @@ class RateLimit(logging.Filter):
             dropped = self._lines - LINES_PER_MINUTE_MAX
             self._minute, self._lines = minute, 0
             if dropped > 0:
-                record.msg = f"({dropped} lines were dropped in the minute before) {record.getMessage()}"
+                record.msg = f"({counted(dropped, 'line')} dropped in the minute before) {record.getMessage()}"
                 record.args = None
         self._lines += 1
         return self._lines <= LINES_PER_MINUTE_MAX

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from agent.foundation.wording import counted
 from agent.rehearsal.mishaps import Mishap, MishapKind
 from agent.rehearsal.options import Options
 from agent.rehearsal.oracle import DELIVERY_S_MAX
@@ -78,7 +79,9 @@ def sweep(
         recovered += not verdict.violations and verdict.crashes == 1
         violations += [PointViolation(point, found.promise, found.detail) for found in verdict.violations]
         if verdict.crashes != 1:
-            violations.append(PointViolation(point, "the power is cut once", f"{verdict.crashes} crashes"))
+            violations.append(
+                PointViolation(point, "the power is cut once", counted(verdict.crashes, "crash", "crashes"))
+            )
         if progress:
             progress(point, points)
     return SweepVerdict(tried, recovered, violations)

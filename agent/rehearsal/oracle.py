@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from agent.foundation.wording import counted
 from agent.model import Reading
 from agent.refcloud.contract import QUOTAS, Endpoint
 from agent.refcloud.records import AcceptedReading, Verdict
@@ -214,7 +215,9 @@ class Oracle:
         if self.outstanding > pending + given_up:
             missing = self.outstanding - pending - given_up
             self.counts.lost = max(self.counts.lost, missing)
-            self.violate(at_s, "nothing lost", f"{missing} readings are neither with the cloud nor in the outbox")
+            self.violate(
+                at_s, "nothing lost", f"neither with the cloud nor in the outbox: {counted(missing, 'reading')}"
+            )
 
     def check_stored_once(self, kept: int, at_s: float) -> None:
         """What the cloud keeps at the end, counted in its store, is what it stored, each once."""

@@ -25,6 +25,7 @@ from agent.commands import reset
 from agent.config import Config, resolve_text
 from agent.errors import StorageFull
 from agent.foundation.disk import Disk
+from agent.foundation.wording import counted
 from agent.foundation.worker import InlineWorker
 from agent.model import HUB, Reading
 from agent.refcloud import admin, cloud, gate
@@ -423,7 +424,7 @@ class Rehearsal:
         oracle.forgive(gaps, letters, self._zeros_utc_ms)
         if oracle.outstanding > stats.pending:
             oracle.counts.lost = max(oracle.counts.lost, oracle.outstanding - stats.pending)
-            oracle.violate(now_s, "nothing lost", f"{oracle.counts.lost} readings are nowhere")
+            oracle.violate(now_s, "nothing lost", f"nowhere: {counted(oracle.counts.lost, 'reading')}")
         oracle.check_stored_once(self._store.readings_count(), now_s)
         oracle.check_delivered(now_s, self.stage.start_utc_ms)
         oracle.check_account(now_s)

@@ -163,7 +163,10 @@ class _Reader:
 
     def _row(self, row: list[str], line: int, time_column: int, columns: list[int]) -> None:
         if len(row) != len(self._header):
-            self._mistakes.add(f"line {line}", f"found {len(row)} cells; needed are {len(self._header)}, as in line 1")
+            self._mistakes.add(
+                f"line {line}",
+                f"found {len(row)} cell{'' if len(row) == 1 else 's'}; needed are {len(self._header)}, as in line 1",
+            )
             return
         if len(self._instants_ms) == ROWS_MAX:
             self._mistakes.add(f"line {line}", f"found more than {ROWS_MAX} rows; split the recording")

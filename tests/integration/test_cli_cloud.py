@@ -155,7 +155,7 @@ def test_readings_and_statistics(run: Run, cloud: tuple[str, str]) -> None:
     assert run("readings", "--device", "silent") == ""
     assert json.loads(run("readings", "--json"))["value"] == 20.5
     text = run("statistics")
-    assert "sender  1 readings accepted in 1 batches: 1 stored, 0 duplicates, 0 conflicting" in text
+    assert "sender  1 reading accepted in 1 batch: 1 stored, 0 duplicates, 0 conflicting" in text
     assert "sender  telemetry: " in text
 
 

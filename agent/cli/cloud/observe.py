@@ -9,6 +9,7 @@ import msgspec
 
 from agent.cli.cloud.connection import admin_options, ask, device_id_of, show
 from agent.cli.epilog import epilog
+from agent.cli.words import counted
 from agent.refcloud.admin_client import AdminClient
 from agent.refcloud.cloud import Statistics
 
@@ -50,12 +51,13 @@ def _lines(found: Statistics, names: dict[str, str]) -> Iterator[str]:
     yield f"listening  {'yes' if found.is_listening else 'no'}"
     for device_id, tally in found.readings.items():
         yield (
-            f"{names.get(device_id, device_id)}  {tally.accepted} readings accepted in {tally.batches} batches:"
-            f" {tally.stored} stored, {tally.duplicates} duplicates, {tally.conflicting} conflicting"
+            f"{names.get(device_id, device_id)}  {counted(tally.accepted, 'reading')} accepted"
+            f" in {counted(tally.batches, 'batch', 'batches')}:"
+            f" {tally.stored} stored, {counted(tally.duplicates, 'duplicate')}, {tally.conflicting} conflicting"
         )
     for device_id, endpoints in found.requests.items():
         for endpoint, usage in endpoints.items():
             counts = ", ".join(f"{count} {name}" for name, count in msgspec.to_builtins(usage).items())
             yield f"{names.get(device_id, device_id)}  {endpoint}: {counts}"
     for fault, count in found.faults.items():
-        yield f"fault  {fault}: {count} times"
+        yield f"fault  {fault}: {counted(count, 'time')}"

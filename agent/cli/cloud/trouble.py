@@ -11,6 +11,7 @@ import msgspec
 from agent.cli.cloud.connection import admin_options, ask, show
 from agent.cli.epilog import epilog
 from agent.cli.ranges import FiniteRange
+from agent.cli.words import counted
 from agent.errors import Rejected
 from agent.refcloud import faults as fault
 from agent.refcloud.admin_client import AdminClient
@@ -58,7 +59,7 @@ def show_rules(url: str, token_file: Path | None, as_json: bool) -> None:
 
 
 def _line(rule: fault.Rule) -> str:
-    left = "" if rule.next_n is None else f", the next {rule.next_n} times"
+    left = "" if rule.next_n is None else f", the next {counted(rule.next_n, 'time')}"
     where = rule.endpoint.value if rule.endpoint else "everywhere"
     return f"{rule.fault}  {where}, in {rule.probability:.0%} of requests{left}"
 

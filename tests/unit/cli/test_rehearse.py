@@ -154,6 +154,6 @@ def test_a_sweep_of_crash_points(
     assert asked == [msgspec.structs.replace(crash_points.SCENARIO, seed=5)]
     assert "2 of 2 crash points" in captured.err
     assert captured.out.count("cut before operation 2: nothing lost: one is") == count
-    assert f"2 crash points, {2 - count} recovered, {count} violations" in captured.out
+    assert f"2 crash points, {2 - count} recovered, {'1 violation' if count else '0 violations'}" in captured.out
     assert root.run(["rehearse", "--crash-points", "--json"]) == (exits.FAILED if count else exits.OK)
     assert json.loads(capsys.readouterr().out)["points"] == 2

@@ -103,7 +103,7 @@ def test_lines_a_minute_are_bounded_and_the_dropped_ones_counted(capsys: pytest.
     room.info("key %s", KEY)
     room.info("next")
     assert capsys.readouterr().err.splitlines() == [
-        "<6>room: (7 lines were dropped in the minute before) key cs_dev_[redacted]",
+        "<6>room: (7 lines dropped in the minute before) key cs_dev_[redacted]",
         "<6>room: next",
     ]
     now.ms += 60_000
