@@ -56,6 +56,7 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
     try:
         settings = config.load(config_path, environ=environ)
         log.set_up(settings.log.level, settings.log.format, now_ms=SystemClock(trust_wall_clock=True).monotonic_ms)
+        log.write_in_background()
         storage = settings.storage
         problems = _made(storage.state_dir, storage.run_dir)
         with lock.hold(storage.state_dir, storage.run_dir):
@@ -67,6 +68,8 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
     except OSError as error:
         advice = "check storage.state_dir and storage.run_dir, and who may write there"
         return _refuse(EXIT_CANNOT_CREATE, f"{error.filename}: {error.strerror}; {advice}")
+    finally:
+        log.drain()
     return 0
 
 
@@ -90,6 +93,7 @@ def _made(*directories: Path) -> list[str]:
 
 
 def _refuse(code: int, reason: object) -> int:
+    log.drain()
     sys.stderr.write(f"climahub: {printable(str(reason))}\n")
     return code
 

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import queue
 import sys
+import threading
 from collections.abc import Callable
 from typing import Literal
 
@@ -11,6 +13,11 @@ from agent.foundation.wording import counted
 
 LINES_PER_MINUTE_MAX = 600
 """Above this, lines are dropped and counted: a log must not fill the card or the time of a hub."""
+
+LINES_WAITING_MAX = 500
+"""As many as wait to be written at once; a log that nobody reads loses what comes after."""
+DRAIN_S_MAX = 0.5
+"""How long an end waits for the last lines."""
 
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
@@ -69,6 +76,64 @@ def set_up(level: str, form: Literal["text", "json", "journal"], *, now_ms: Call
         root.removeHandler(old)
     root.addHandler(handler)
     set_level(level)
+
+
+class BackgroundHandler(logging.Handler):
+    """Hands lines to a thread that writes them: a terminal that is held, or a journal that hangs, stops no heat."""
+
+    def __init__(self, inner: logging.Handler) -> None:
+        """Begin.
+
+        Args:
+            inner: Filters, formats and writes.
+        """
+        super().__init__()
+        self._inner = inner
+        self._waiting: queue.Queue[logging.LogRecord] = queue.Queue(LINES_WAITING_MAX)
+        self._dropped = 0
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a line; where too many wait already it is dropped and counted."""
+        if not self._inner.filter(record):
+            return False
+        if self._dropped:
+            record.msg = f"({self._dropped} lines were dropped: nobody read the log) {record.getMessage()}"
+            record.args = None
+        try:
+            self._waiting.put_nowait(record)
+        except queue.Full:
+            self._dropped += 1
+            return False
+        self._dropped = 0
+        return True
+
+    def drain(self, within_s: float) -> None:
+        """Wait until all lines are written, but no longer than so many seconds."""
+        with self._waiting.all_tasks_done:
+            self._waiting.all_tasks_done.wait_for(lambda: not self._waiting.unfinished_tasks, within_s)
+
+    def _write(self) -> None:
+        while True:
+            record = self._waiting.get()
+            # Without the handler's lock, which whoever ends the process would wait for.
+            self._inner.emit(record)
+            self._waiting.task_done()
+
+
+def write_in_background() -> None:
+    """Have a thread write the log that was set up."""
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+        root.addHandler(BackgroundHandler(handler))
+
+
+def drain(within_s: float = DRAIN_S_MAX) -> None:
+    """Wait until what was logged is written, but not for long."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, BackgroundHandler):
+            handler.drain(within_s)
 
 
 def set_level(level: str) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from agent.foundation import log
+
 _log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
@@ -124,3 +126,4 @@ class StopDeadline:
 
     def _say(self) -> None:
         _log.warning("stopped without waiting any longer: the disk, a device or the network does not answer")
+        log.drain(LAST_WORD_S)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import random
@@ -203,6 +204,24 @@ async def test_a_log_that_nobody_reads_any_more_harms_nothing(daemon: Daemon, cl
     daemon.process.terminate()
     async with asyncio.timeout(20):
         assert await daemon.process.wait() == 0
+    assert await daemon.kept()
+
+
+async def test_a_log_that_is_held_holds_nothing_up(daemon: Daemon, cloud: Cloud) -> None:
+    await cloud.down()
+    ours, theirs = os.pipe()
+    # Full before the first line comes.
+    os.write(theirs, bytes(fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)))
+    options = ("run", "--config", str(daemon.config))
+    daemon.process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agent", *options, cwd=ROOT, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    await daemon.ready()
+    daemon.process.terminate()
+    async with asyncio.timeout(5):
+        assert await daemon.process.wait() == 0
+    os.close(ours)
     assert await daemon.kept()
 
 

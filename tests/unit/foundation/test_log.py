@@ -1,5 +1,6 @@
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -109,3 +110,44 @@ def test_lines_a_minute_are_bounded_and_the_dropped_ones_counted(capsys: pytest.
     now.ms += 60_000
     room.info("quiet")
     assert capsys.readouterr().err.splitlines() == ["<6>room: quiet"]
+
+
+class Held(logging.Handler):
+    """A terminal whose output somebody holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.released = threading.Event(), threading.Event()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.begun.set()
+        self.released.wait(10)
+        self.lines.append(record.getMessage())
+
+
+def test_a_log_that_is_held_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "LINES_WAITING_MAX", 2)
+    root, held = logging.getLogger(), Held()
+    root.handlers[:] = [held]
+    root.setLevel("INFO")
+    log.write_in_background()
+    root.info("first")
+    assert held.begun.wait(10)
+    for number in range(5):
+        root.info("line %d", number)
+    log.drain(0.0)
+    assert held.lines == []
+    held.released.set()
+    log.drain(10)
+    root.info("last")
+    log.drain(10)
+    assert held.lines == ["first", "line 0", "line 1", "(3 lines were dropped: nobody read the log) last"]
+
+
+def test_filters_are_asked_before_a_line_waits(capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up("info", "text", now_ms=lambda: 0)
+    log.write_in_background()
+    logging.getLogger("room").info("key %s", KEY)
+    log.drain(10)
+    assert "key cs_dev_[redacted]" in capsys.readouterr().err
