@@ -380,9 +380,12 @@ class Hub:
             primary=self.config.sensors.primary,
             disabled=disabled,
         )
+        self.sensor_problems = primary.problems
+        for problem in primary.problems:
+            _log.warning("%s", problem)
         return Sampler(
             [(sensor, self.world.judge(sensor)) for sensor in sensors],
-            primary=primary,
+            primary=primary.sources,
             intake=self.intake,
             clock=self.world.clock,
             rhythm=self._rhythm,
@@ -410,6 +413,7 @@ class Hub:
             settings=self.settings,
             faults=self.faults,
             started_ms=self._started_ms,
+            sensor_problems=self.sensor_problems,
             climate_problems=self._climate_problems(),
             commands_problem=self.commands.problem,
             starts=self.world.starts.trail if self.world.starts else (),

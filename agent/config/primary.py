@@ -1,18 +1,32 @@
 """Which of the hub's own sensors speaks for each kind: the cloud has a place for one.
 
-Pure: takes what the board has and what the configuration says, and refuses to guess between two.
+Pure: takes what the board has and what the configuration says, and does not guess between two. What does not fit is
+told and keeps no hub from heating: one sensor that is missing today, or one too many, is nothing to stop for.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 
+import msgspec
+
 from agent.config.types import nearest_hint
-from agent.errors import ConfigInvalid
 from hal.interface import SensorKind
+
+
+class Primary(msgspec.Struct, frozen=True):
+    """What was chosen.
+
+    Attributes:
+        sources: The source that speaks for the hub, of each kind that has one.
+        problems: For people: why other kinds have none, and which names fit nothing.
+    """
+
+    sources: Mapping[SensorKind, str]
+    problems: tuple[str, ...] = ()
 
 
 def choose_primary(
     sources: Sequence[tuple[str, SensorKind]], *, primary: Mapping[SensorKind, str], disabled: Collection[str]
-) -> Mapping[SensorKind, str]:
+) -> Primary:
     """Return the source that speaks for the hub, for each kind that the board measures.
 
     A source that measures alone needs no configuration, nor does the one on the chip whose temperature speaks. Other
@@ -22,10 +36,6 @@ def choose_primary(
         sources: The board's sensors: name and kind.
         primary: `[sensors.primary]` of the configuration.
         disabled: `sensors.disabled` of the configuration: these sources are not there.
-
-    Raises:
-        ConfigInvalid: Two sources measure the same kind and none is chosen, or a key names a source that the board does
-            not have, that is disabled, or that measures something else. All mistakes are listed.
     """
     kinds_of: dict[str, set[SensorKind]] = {}
     for source, kind in sources:
@@ -48,11 +58,9 @@ def choose_primary(
             names = ", ".join(f'"{source}"' for source in able)
             errors.append(
                 f"sensors.primary.{kind}: {len(able)} sources measure {kind}: {names}; set this key to the one that"
-                " speaks for the hub, or name the others in sensors.disabled"
+                " speaks for the hub, or name the others in sensors.disabled: until then none of them does"
             )
-    if errors:
-        raise ConfigInvalid("\n".join(("the configuration does not fit this board:", *errors)))
-    return chosen
+    return Primary(chosen, tuple(errors))
 
 
 def _beside(temperature: str, able: Sequence[str]) -> str:

@@ -49,6 +49,7 @@ def build_status(
     settings: SettingsSync,
     faults: Faults,
     started_ms: int,
+    sensor_problems: Sequence[str],
     climate_problems: Sequence[str],
     commands_problem: str,
     starts: Sequence[Start],
@@ -70,7 +71,7 @@ def build_status(
         settings=SettingsReport(
             in_force=msgspec.to_builtins(settings.current),
             pending=settings.pending,
-            problems=[*settings.problems, *filter(None, [pairing.file_problem])],
+            problems=[*settings.problems, *sensor_problems, *filter(None, [pairing.file_problem])],
         ),
         faults=[
             FaultReport(fault.room, fault.text, fault.count, (now_ms - fault.last_ms) // 1000)

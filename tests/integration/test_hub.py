@@ -372,6 +372,19 @@ async def test_sensors_that_fail_and_lie_do_not_hold_up_the_others(cloud: Cloud,
     assert hub.status().faults == []
 
 
+async def test_a_sensor_that_is_missing_at_the_start_keeps_no_hub_from_starting(
+    cloud: Cloud, make_hub: MakeHub
+) -> None:
+    gone = "hwmon/w1_slave_temp@28-0000000000aa/temp1"
+    hub = make_hub(cloud.url, sensors=[thermometer()], config_text=f'[sensors.primary]\ntemperature = "{gone}"\n')
+    hub.start()
+    await until(lambda: [sensor.good for sensor in hub.status().sensors] == [1])
+    # It is read, for the control law and the page, and does not speak in the other's place.
+    (told,) = [problem for problem in hub.status().settings.problems if gone in problem]
+    assert told.startswith(f'sensors.primary.temperature: this board has no source "{gone}"')
+    assert hub.committed == []
+
+
 # Time.
 
 
