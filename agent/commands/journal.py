@@ -5,6 +5,7 @@ delivery is known. Decides nothing. Must never forget an open command, nor a tom
 """
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ import msgspec
 
 from agent.commands.lifecycle import Event, Moment, Record, State, after
 from agent.commands.payloads import Arrival
+from agent.errors import StorageFull
 from agent.foundation import instants
 from agent.foundation.database import Database, open_store
 from agent.foundation.decoding import NESTING_MAX, UNREADABLE, depth
@@ -25,6 +27,10 @@ _log = logging.getLogger(__name__)
 
 FILE_NAME = "commands.db"
 SCHEMA_VERSION = 1
+
+MADE_NAME = "commands.made"
+"""Stands beside the file once there was one, so that a missing one is no first one."""
+_MADE_SAYS = b"commands.db was made. Where it is missing, commands may have been run that nobody knows of.\n"
 
 TOMBSTONE_MS = 48 * 3600 * 1000
 """How long a settled command is known at the least: twice the day after which the cloud forgets it."""
@@ -66,6 +72,7 @@ class Journal:
     All methods that await may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it).
 
     Attributes:
+        is_lost: It takes the place of one that was there and is gone, or is empty.
         left_out: Deliveries not taken in since the start, because too many commands were open: the cloud has them yet.
     """
 
@@ -78,6 +85,7 @@ class Journal:
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
         self.left_out = 0
+        self.is_lost = False
 
     @property
     def database(self) -> Database:
@@ -297,15 +305,22 @@ async def open_journal(
         StorageFull: No room to make the file.
         Corrupt: Even a new file cannot be made.
     """
-    path = directory / FILE_NAME
+    path, made = directory / FILE_NAME, directory / MADE_NAME
+    is_lost = False
 
     def schema() -> str:
-        is_first = not path.exists() and not any(directory.glob(f"{FILE_NAME}.corrupt-*"))
+        nonlocal is_lost
+        is_lost = made.exists() and not (path.is_file() and path.stat().st_size)
+        is_first = not path.exists() and not made.exists() and not any(directory.glob(f"{FILE_NAME}.corrupt-*"))
         return SCHEMA if is_first else SCHEMA + MARK
 
     async def load(database: Database) -> Journal:
         journal = Journal(database, pending_commands_max=pending_commands_max)
         await journal.load()
+        journal.is_lost = is_lost
+        if not made.exists():
+            with contextlib.suppress(OSError, StorageFull):
+                await worker.run(lambda: disk.write(made, _MADE_SAYS))
         return journal
 
     return await open_store(

@@ -16,11 +16,13 @@ import msgspec
 from agent.errors import ConfigInvalid, Corrupt, KeyMissing, ReadFailed, StorageFull
 from agent.foundation import lock
 from agent.foundation.decoding import UNREADABLE
-from agent.foundation.disk import Disk
+from agent.foundation.disk import Disk, is_file_or_absent
+from agent.foundation.durable_file import COPY_SUFFIX, sealed, unsealed
 
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "unprovisioned"
+COPY_NAME = FILE_NAME + COPY_SUFFIX
 FILE_BYTES_MAX = 64 * 1024
 
 KEY_FILE_BYTES_MAX = 4096
@@ -48,14 +50,35 @@ def read(state_dir: Path, disk: Disk) -> Resets | None:
         Corrupt: The file cannot be read. It is written atomically, so the disk is at fault.
         ReadFailed: The disk does not give it now.
     """
-    path = state_dir / FILE_NAME
+    path, copy = state_dir / FILE_NAME, state_dir / COPY_NAME
+    problem: Corrupt | ReadFailed | None = None
+    try:
+        found = _read_one(path, disk)
+        if found is not None:
+            return found
+    except (Corrupt, ReadFailed) as error:
+        problem = error
+    try:
+        found = _read_one(copy, disk)
+    except (Corrupt, ReadFailed) as error:
+        # Without either, nobody knows which keys are barred.
+        raise (problem or error) from error
+    if found is not None:
+        _log.error("%s; its copy is in force", problem or f"{path} is missing")
+    elif problem is not None:
+        raise problem
+    return found
+
+
+def _read_one(path: Path, disk: Disk) -> Resets | None:
     data = disk.read(path, bytes_max=FILE_BYTES_MAX)
     if data is None:
         return None
+    advice = f"remove {FILE_NAME} and {COPY_NAME} if this hub may use its key"
     try:
-        return msgspec.json.decode(data, type=Resets)
-    except UNREADABLE as error:
-        raise Corrupt(f"{path} cannot be read ({error}); remove it if this hub may use its key") from error
+        return msgspec.json.decode(unsealed(data), type=Resets)
+    except (Corrupt, *UNREADABLE) as error:
+        raise Corrupt(f"{path} cannot be read ({error}); {advice}") from error
 
 
 def is_barred(resets: Resets | None, key: str) -> bool:
@@ -123,7 +146,12 @@ def finish(state_dir: Path, disk: Disk, *, key_file: Path | None, outlives: froz
     if resets is None or resets.is_erased:
         return False
     for path in sorted(state_dir.iterdir()):
-        if (path.is_symlink() or not path.is_dir()) and path.name not in {FILE_NAME, lock.FILE_NAME, *outlives}:
+        if (path.is_symlink() or not path.is_dir()) and path.name not in {
+            FILE_NAME,
+            COPY_NAME,
+            lock.FILE_NAME,
+            *outlives,
+        }:
             disk.remove(path)
     if key_file is not None:
         # A credential of systemd or a file in /etc cannot be removed; the key is barred all the same.
@@ -137,8 +165,14 @@ def finish(state_dir: Path, disk: Disk, *, key_file: Path | None, outlives: froz
 
 
 def _write(state_dir: Path, disk: Disk, resets: Resets) -> None:
+    data = sealed(msgspec.json.format(msgspec.json.encode(resets)))
     try:
-        disk.write(state_dir / FILE_NAME, msgspec.json.format(msgspec.json.encode(resets)))
+        path = state_dir / FILE_NAME
+        if not is_file_or_absent(path):
+            disk.quarantine(path)
+        disk.write(path, data)
+        with contextlib.suppress(OSError, StorageFull):
+            disk.write(state_dir / COPY_NAME, data)
     except OSError as error:
         raise StorageFull(f"the disk refused to write {state_dir / FILE_NAME} ({error.strerror})") from error
 

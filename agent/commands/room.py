@@ -18,7 +18,7 @@ from agent.commands.handlers import Handler
 from agent.commands.journal import FILE_NAME, Journal, open_journal
 from agent.commands.lifecycle import CommandType, Moment, Record
 from agent.commands.poll import Poll
-from agent.errors import Corrupt, StorageFull
+from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 
 RETRY_S = 10.0
 """Pause before the journal is opened again after the disk refused it."""
+
+READS_MAX = 6
+"""How often a journal that the disk does not read is tried before it is put aside: an error of the medium may pass."""
 
 
 class Commands:
@@ -119,6 +122,7 @@ class Commands:
         return [] if self.journal is None else await self.journal.listed()
 
     async def _open(self, *, is_broken: bool) -> Journal:
+        reads = 0
         while True:
             try:
                 journal, aside = await open_journal(
@@ -126,14 +130,19 @@ class Commands:
                     pending_commands_max=self._pending_max,
                     worker=self._worker,
                     disk=self._disk,
-                    is_broken=is_broken,
+                    is_broken=is_broken or reads >= READS_MAX,
                 )
             except (StorageFull, Corrupt) as error:
+                reads += isinstance(error, ReadFailed)
                 self._add_fault(str(error))
                 await asyncio.sleep(RETRY_S)
                 continue
             if aside is not None:
                 text = f"{FILE_NAME} could not be read; it is kept as {aside}, and a new one was made"
+                self._add_fault(text)
+                _log.error("%s", text)
+            elif journal.is_lost:
+                text = f"{FILE_NAME} is missing: what the cloud lists now is refused, for it may have been run before"
                 self._add_fault(text)
                 _log.error("%s", text)
             journal.on_change(self._executor.changed)

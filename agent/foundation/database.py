@@ -5,6 +5,7 @@ replay of the block device: 263 of 300 crash states lost acknowledged rows). Roo
 """
 
 import errno
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
-from agent.foundation.disk import Disk
+from agent.foundation.disk import Disk, is_file_or_absent
 from agent.foundation.operations import Operation
 from agent.foundation.worker import Worker
 
@@ -176,15 +177,30 @@ def set_aside(path: Path, disk: Disk) -> Path | None:
     try:
         for suffix in ("-wal", "-shm"):
             extra = path.with_name(path.name + suffix)
-            if extra.exists():
+            if os.path.lexists(extra):
                 disk.quarantine(extra)
-        return disk.quarantine(path) if path.exists() else None
+        return disk.quarantine(path) if os.path.lexists(path) else None
     except OSError as error:
         raise _refused(error, path) from error
 
 
+def _clear_strangers(path: Path, disk: Disk) -> None:
+    """See to it that SQLite meets files only, which it can neither wait for nor stumble over.
+
+    Raises:
+        Corrupt: Something else than a file has the database's name.
+        OSError: The disk does not let what has the name of a companion be moved.
+    """
+    for companion in (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")):
+        if not is_file_or_absent(companion):
+            disk.quarantine(companion)
+    if not is_file_or_absent(path):
+        raise Corrupt(f"{path} is no regular file")
+
+
 def _connect(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Connection:
     try:
+        _clear_strangers(path, disk)
         return _prepared(path, schema, version, disk)
     except sqlite3.Error as error:
         raise _translated(error, path) from error
@@ -204,6 +220,9 @@ def _prepared(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Conn
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found > version:
             raise sqlite3.DatabaseError(f"schema {found} is newer than this agent's {version}")
+        if found == 0 and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            # Ours gets tables and number in one commit.
+            raise sqlite3.DatabaseError("the file is a database of somebody else")
         if found == 0:
             disk.on_operation(Operation.COMMIT, path.name)
             connection.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version={version}; COMMIT;")

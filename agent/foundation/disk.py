@@ -78,7 +78,7 @@ class Disk:
         temporary = path.with_name(path.name + ".new")
         try:
             self.on_operation(Operation.WRITE, path.name)
-            if is_secret or not _is_file_or_absent(temporary):
+            if is_secret or not is_file_or_absent(temporary):
                 # One that a power cut has left keeps its rights when it is opened again; a pipe would be waited for.
                 _clear(temporary)
             mode = 0o600 if is_secret else 0o666
@@ -160,11 +160,16 @@ class Disk:
             os.close(descriptor)
 
 
-def _is_file_or_absent(path: Path) -> bool:
+def is_file_or_absent(path: Path) -> bool:
+    """Tell whether a name is free or that of a regular file, also by way of a link."""
     try:
-        return stat.S_ISREG(path.lstat().st_mode)
+        return stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:
-        return True
+        return not path.is_symlink()
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return False
+        raise
 
 
 def _clear(path: Path) -> None:

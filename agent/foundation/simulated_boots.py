@@ -89,7 +89,7 @@ class Boots:
             data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
             return _Boot() if data is None else msgspec.json.decode(data, type=_Boot)
         except (Corrupt, ReadFailed, *UNREADABLE) as error:
-            _log.warning("the count of simulated boots begins anew: %s", error)
+            _log.warning("the count of simulated boots (%s) begins anew: %s", FILE_NAME, error)
             return _Boot()
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 VERSION = 1
 STATE_FILE = "launcher.json"
+COPY_FILE = STATE_FILE + ".copy"
 STATE_BYTES_MAX = 64 * 1024
 REASON_CHARACTERS_MAX = 1000
 """Twelve bytes each at the worst: what is written must be read again."""
@@ -32,6 +33,8 @@ SLOTS = ("a", "b")
 SLOT_VARIABLE = "CLIMAHUB_SLOT"
 VERSION_VARIABLE = "CLIMAHUB_LAUNCHER"
 _FORMAT = 1
+_HEAD = b'{"sha256":"'
+_HEX = 64
 
 Announce = Callable[[str, str], None]
 """Told of each durable step before it is done: its kind and its file. For tests that stop the world there."""
@@ -97,7 +100,7 @@ def decode(data: bytes) -> State:
         ValueError: It cannot be read.
     """
     try:
-        values = json.loads(data)
+        values = json.loads(_unsealed(data))
         if values.pop("format") != _FORMAT:
             raise ValueError("the account of the slots is of another format")
         failed = Failed(**_known(values.pop("failed"), Failed))
@@ -120,8 +123,18 @@ def _known(values: dict[str, Any], kind: type[State | Failed]) -> dict[str, Any]
 
 
 def encode(state: State) -> bytes:
-    """Return the account as its file holds it."""
-    return json.dumps({"format": _FORMAT, **dataclasses.asdict(state)}, indent=1).encode()
+    """Return the account as its file holds it, after the SHA-256 of that; older launchers leave it out."""
+    data = json.dumps({"format": _FORMAT, **dataclasses.asdict(state)}, indent=1).encode()
+    return _HEAD + hashlib.sha256(data).hexdigest().encode() + b'",' + data[1:]
+
+
+def _unsealed(data: bytes) -> bytes:
+    if not data.startswith(_HEAD):
+        return data  # of an older launcher
+    digest, rest = data[len(_HEAD) :][:_HEX], b"{" + data[len(_HEAD) + _HEX + 2 :]
+    if hashlib.sha256(rest).hexdigest().encode() != digest:
+        raise ValueError("its checksum is not that of its content")
+    return rest
 
 
 def digest(tree: Path) -> str:
@@ -166,12 +179,44 @@ def load(directory: Path) -> State:
         ValueError: It cannot be read.
         OSError: The disk fails.
     """
+    return load_telling(directory)[0]
+
+
+def load_telling(directory: Path) -> tuple[State, str]:
+    """Return the account, and what was wrong with it where that of its copy is returned instead.
+
+    Raises:
+        ValueError: It cannot be read, nor can the copy.
+        OSError: The disk fails, and there is no copy that can be read.
+    """
+    problem: OSError | ValueError | None = None
     try:
-        with (directory / STATE_FILE).open("rb") as file:
-            data = file.read(STATE_BYTES_MAX + 1)
+        state = _account_in(directory / STATE_FILE)
+    except (OSError, ValueError) as error:
+        state, problem = None, error
+    if state is not None:
+        return state, ""
+    try:
+        state = _account_in(directory / COPY_FILE)
+    except (OSError, ValueError) as error:
+        raise (problem or error) from None
+    if state is not None:
+        return state, f"{STATE_FILE} {f'cannot be read ({problem})' if problem else 'is missing'}; its copy is in force"
+    if problem is not None:
+        raise problem
+    return State(), ""
+
+
+def _account_in(path: Path) -> State | None:
+    """Return the account in a file; `None` where there is none. Waits for no pipe and no device."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return State()
-    return decode(data)
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"{path.name} is no regular file")
+        return decode(file.read(STATE_BYTES_MAX + 1))
 
 
 def store(directory: Path, state: State, announce: Announce) -> None:
@@ -180,17 +225,25 @@ def store(directory: Path, state: State, announce: Announce) -> None:
     Raises:
         OSError: It could not be written; the old one stays.
     """
-    path = directory / STATE_FILE
-    temporary = directory / (STATE_FILE + ".new")
-    announce("write", STATE_FILE)
-    with temporary.open("wb") as file:
-        file.write(encode(state))
+    data = encode(state)
+    _replace(directory, STATE_FILE, data, announce)
+    with contextlib.suppress(OSError):
+        _replace(directory, COPY_FILE, data, announce)
+
+
+def _replace(directory: Path, name: str, data: bytes, announce: Announce) -> None:
+    temporary = directory / (name + ".new")
+    announce("write", name)
+    # A pipe that has the name must not be waited for.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
+        file.write(data)
         file.flush()
-        announce("fsync", STATE_FILE)
+        announce("fsync", name)
         os.fsync(file.fileno())
-    announce("rename", STATE_FILE)
-    os.replace(temporary, path)
-    announce("fsync_directory", STATE_FILE)
+    announce("rename", name)
+    os.replace(temporary, directory / name)
+    announce("fsync_directory", name)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -204,10 +257,12 @@ def choose(directory: Path, say: Callable[[str], None], announce: Announce = lam
     Never raises for anything that lies on the disk: what cannot be read or written leads to a release that can start.
     """
     try:
-        state = load(directory)
+        state, problem = load_telling(directory)
     except (OSError, ValueError) as error:
         say(f"the account of the slots cannot be read ({error}); starting what the package installed")
         return BASE
+    if problem:
+        say(problem)
     if state.trial:
         slot = _try_trial(directory, state, say, announce)
         if slot:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from agent.errors import BundleUntrusted, Corrupt, InstallFailed, StorageFull
-from agent.foundation.disk import Disk
+from agent.errors import BundleUntrusted, Corrupt, InstallFailed, ReadFailed, StorageFull
+from agent.foundation.disk import Disk, is_file_or_absent
 from agent.foundation.trees import Trees, announcer
 from agent.ota import launcher
 from agent.ota.header import Header
@@ -22,6 +22,9 @@ from agent.ota.last_words import crash_file
 from agent.ota.launcher import BASE, SLOTS, SLOTS_DIR, Failed, State
 from agent.ota.manifest import CHUNK_BYTES
 from agent.ota.stream import BundleStream
+
+READS_MAX = 6
+"""How often an account that the disk does not read is tried before a new one is begun."""
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -49,7 +52,9 @@ class Slots:
 
     def __init__(self, trees: Trees, disk: Disk, *, running: str) -> None:
         self._trees = trees
+        self._disk = disk
         self._announce = announcer(disk)
+        self._failed_reads = 0
         self.running = running
 
     @property
@@ -66,22 +71,52 @@ class Slots:
 
         Raises:
             Corrupt: It cannot be read: see `mend`.
+            ReadFailed: The disk does not give it now.
         """
+        return self._state_telling()[0]
+
+    def _state_telling(self) -> tuple[State, str]:
         try:
-            return launcher.load(self._trees.root)
-        except (ValueError, OSError) as error:
+            found = launcher.load_telling(self._trees.root)
+        except ValueError as error:
             raise Corrupt(f"{launcher.STATE_FILE} cannot be read ({error})") from error
+        except OSError as error:
+            if self._is_no_file():
+                raise Corrupt(f"{launcher.STATE_FILE} is no regular file") from error
+            raise ReadFailed(f"{launcher.STATE_FILE} cannot be read ({error.strerror}); check the disk") from error
+        return found
 
     def state_or_new(self, *, floor: int) -> tuple[State, str]:
         """Return the account, with what was wrong with it where a new one had to be begun (`mend`).
 
         Raises:
-            StorageFull: It cannot be written now.
+            StorageFull: It cannot be written now, or the disk does not give it.
         """
         try:
-            return self.state(), ""
+            state, problem = self._state_telling()
+        except ReadFailed:
+            self._failed_reads += 1
+            if self._failed_reads < READS_MAX:
+                raise
+            return self.mend(floor=floor), f"the disk did not give {launcher.STATE_FILE} {READS_MAX} times in a row"
         except Corrupt as error:
             return self.mend(floor=floor), str(error)
+        self._failed_reads = 0
+        if problem:
+            self._make_room()
+            self._store(state)
+        return state, problem
+
+    def _make_room(self) -> None:
+        """Put aside what has the account's name and cannot be one."""
+        if self._is_no_file():
+            self._disk.try_quarantine(self._trees.path(launcher.STATE_FILE))
+
+    def _is_no_file(self) -> bool:
+        try:
+            return not is_file_or_absent(self._trees.path(launcher.STATE_FILE))
+        except OSError:
+            return False
 
     def mend(self, *, floor: int) -> State:
         """Begin a new account in the place of one that cannot be read: what runs now is what is good.
@@ -93,6 +128,7 @@ class Slots:
         if self.running != BASE:
             digest = launcher.digest(self._trees.path(f"{SLOTS_DIR}/{self.running}"))
             state = state.with_digest(self.running, digest)
+        self._make_room()
         self._store(state)
         return state
 

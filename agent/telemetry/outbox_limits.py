@@ -30,6 +30,15 @@ CANDIDATES_MAX = 4096
 
 _OF_BLOB = "seq, boot, hold, readings, length(data), thinned"
 
+REMOVED = """
+CREATE TRIGGER IF NOT EXISTS note_removed AFTER DELETE ON blobs BEGIN
+    INSERT INTO counters (name, value) VALUES ('removed_seq', old.seq)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > value;
+END
+"""
+"""With it, the file knows the highest number that it has given, also after its row is gone: see `outbox_tally`. Older
+releases keep it up unknowingly."""
+
 
 class Losses(msgspec.Struct):
     """What one round gave up."""

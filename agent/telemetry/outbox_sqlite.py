@@ -17,9 +17,11 @@ from agent.foundation.database import PAGE_BYTES, Database, open_store
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
 from agent.model import HUB, Reading
-from agent.telemetry import codec, outbox_limits, outbox_registry
+from agent.telemetry import codec, outbox_limits, outbox_registry, outbox_tally
 from agent.telemetry.anchors import Anchor
 from agent.telemetry.outbox import DeadLetter, Gap, GapCause, Item, Lane, Loss, OutboxStats
+from agent.telemetry.outbox_tally import FILE_NAME as TALLY_NAME
+from agent.telemetry.outbox_tally import Tally
 
 FILE_NAME = "outbox.db"
 SCHEMA_VERSION = 1
@@ -70,9 +72,17 @@ class OutboxLimits(msgspec.Struct, frozen=True):
 
 
 class SqliteOutbox:
-    """See `agent.telemetry.outbox.Outbox`. Made by `open_outbox`."""
+    """See `agent.telemetry.outbox.Outbox`. Made by `open_outbox`.
 
-    def __init__(self, database: Database, disk: Disk, limits: OutboxLimits, boot_id: str) -> None:
+    Attributes:
+        missing: Readings that earlier lives had promised and the file no longer holds, about.
+    """
+
+    def __init__(
+        self, database: Database, disk: Disk, limits: OutboxLimits, boot_id: str, tally: Tally | None = None
+    ) -> None:
+        self._tally = tally
+        self.missing = 0
         self._database = database
         self._disk = disk
         self._limits = limits
@@ -176,7 +186,13 @@ class SqliteOutbox:
             await self._database.close()
 
     async def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._database.run(function)
+        return await self._database.run(lambda connection: self._noted(function, connection))
+
+    def _noted(self, function: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+        found = function(connection)
+        if self._tally is not None:
+            self._tally.note(self._last_seq, self._pending)
+        return found
 
     # From here on: on the worker.
 
@@ -186,10 +202,16 @@ class SqliteOutbox:
         self._thinned = counters.get("thinned", 0)
         self._dropped = counters.get("dropped", 0)
         self._dead_letters = counters.get("dead_letters", 0)
-        # Numbers may be used again after a restart, since claims and settlements, which go by them, are not kept.
-        (self._last_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM blobs").fetchone()
+        (newest,) = connection.execute("SELECT coalesce(max(seq), 0) FROM blobs").fetchone()
+        self._last_seq = max(newest, counters.get("removed_seq", 0))
+        # An outbox of an older release has none yet; without room for one, a loss is told once too often.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute(outbox_limits.REMOVED)
         self._boundary = self._cursors[Lane.FRESH] = self._last_seq
         self._recount(connection)
+        if self._tally is not None:
+            self.missing = outbox_tally.missing(self._tally.found, seq=self._last_seq, pending=self._pending)
+            self._last_seq = max(self._last_seq, self._tally.found.seq)
 
     def _append(
         self, connection: sqlite3.Connection, readings: Sequence[Reading], is_known: Callable[[str], bool]
@@ -488,7 +510,8 @@ async def open_outbox(
     """
 
     async def load(database: Database) -> SqliteOutbox:
-        outbox = SqliteOutbox(database, disk, limits, boot_id)
+        tally = Tally(directory / TALLY_NAME)
+        outbox = SqliteOutbox(database, disk, limits, boot_id, tally)
         await outbox.load()
         return outbox
 

@@ -229,6 +229,10 @@ class Telemetry:
             text = f"{FILE_NAME} could not be read; it is kept as {aside}, and a new one was made"
             self._add_fault(text)
             _log.error("%s", text)
+        if outbox.missing:
+            text = f"about {outbox.missing:,} promised readings are gone: {FILE_NAME} was lost, cut short or replaced"
+            self._add_fault(text)
+            _log.error("%s", text)
         self._failover.stored = outbox
         return outbox
 

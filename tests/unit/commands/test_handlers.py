@@ -329,7 +329,7 @@ def test_a_reset_erases_all_but_the_lock_and_the_hashes(tmp_path: Path) -> None:
     reset.bar(state, disk, KEY)
     reset.bar(state, disk, KEY)
     assert reset.finish(state, disk, key_file=key_file)
-    assert sorted(path.name for path in state.iterdir()) == sorted([LOCK_NAME, reset.FILE_NAME])
+    assert sorted(path.name for path in state.iterdir()) == sorted([LOCK_NAME, reset.FILE_NAME, reset.COPY_NAME])
     assert KEY not in (state / reset.FILE_NAME).read_text()
     assert not key_file.exists()
     assert not reset.finish(state, disk, key_file=None)
@@ -340,7 +340,7 @@ def test_what_is_named_outlives_a_reset(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     reset.bar(tmp_path, Disk(), KEY)
     assert reset.finish(tmp_path, Disk(), key_file=None, outlives=frozenset({"keep"}))
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["keep", reset.FILE_NAME])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["keep", reset.FILE_NAME, reset.COPY_NAME])
 
 
 def test_a_power_cut_at_any_step_of_a_reset_leaves_no_hub_that_connects(tmp_path: Path) -> None:
@@ -366,7 +366,7 @@ def test_a_power_cut_at_any_step_of_a_reset_leaves_no_hub_that_connects(tmp_path
             assert (reset.usable_key(state, Disk(), lambda: KEY) is None) == has_begun
             reset.finish(state, Disk(), key_file=None)
             left_over = {path.name for path in state.iterdir() if not path.name.endswith(".new")}
-            assert (left_over == {reset.FILE_NAME}) == has_begun
+            assert (left_over - {reset.COPY_NAME} == {reset.FILE_NAME}) == has_begun
         else:
             assert point > 10
             return
@@ -378,3 +378,26 @@ def test_a_file_of_hashes_that_cannot_be_read_lets_no_key_through(tmp_path: Path
     assert reset.usable_key(tmp_path, Disk(), lambda: KEY) is None
     reset.bar(tmp_path, Disk(), KEY)
     assert reset.usable_key(tmp_path, Disk(), lambda: NEW_KEY) is None
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"\xff not json", b'{"sha256":"' + b"0" * 64 + b'","barred":[]}'])
+def test_a_lost_list_of_barred_keys_is_taken_from_its_copy(
+    tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    reset.bar(tmp_path, Disk(), KEY)
+    reset.finish(tmp_path, Disk(), key_file=None)
+    path = tmp_path / reset.FILE_NAME
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage)
+    assert reset.usable_key(tmp_path, Disk(), lambda: KEY) is None
+    assert "its copy is in force" in caplog.text
+    (tmp_path / reset.COPY_NAME).write_bytes(b"{")
+    assert reset.usable_key(tmp_path, Disk(), lambda: KEY) is None
+    assert "no key is used" in caplog.text
+
+
+def test_a_key_is_barred_whatever_has_the_name_of_the_list(tmp_path: Path) -> None:
+    (tmp_path / reset.FILE_NAME).mkdir()
+    reset.bar(tmp_path, Disk(), KEY)
+    assert reset.is_barred(reset.read(tmp_path, Disk()), KEY)

@@ -259,3 +259,27 @@ async def test_listeners_hear_of_what_is_durable(journal: Journal) -> None:
     await journal.add(arrivals("a"), NOW)
     await settle(journal, "a")
     assert heard == [2, 2, 1]
+
+
+async def test_a_missing_journal_is_no_first_one(tmp_path: Path) -> None:
+    async def opened() -> Journal:
+        journal, aside = await open_journal(tmp_path, pending_commands_max=5, worker=InlineWorker(), disk=Disk())
+        assert aside is None
+        return journal
+
+    first = await opened()
+    assert not first.is_lost
+    await first.close()
+    again = await opened()
+    assert not again.is_lost
+    await again.close()
+    for damage in (lambda: None, (tmp_path / FILE_NAME).touch):
+        (tmp_path / FILE_NAME).unlink()
+        damage()
+        lost = await opened()
+        assert lost.is_lost
+        arrivals = [Arrival("c-1", "reboot", {}, None, "")]
+        await lost.add(arrivals, Moment("boot", 1, None))
+        (record,) = lost.open()
+        assert "may have been run" in record.problem
+        await lost.close()

@@ -2,11 +2,13 @@
 """Every commit synced, every failure told, every unreadable file put aside."""
 
 import errno
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -299,3 +301,34 @@ async def test_in_a_hurry_nothing_waits_for_the_disk_and_the_next_start_finds_al
     assert await other.run(all_words) == ["a", "b"]
     await other.close()
     database._connection.close()
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "ring", "device", "stranger"])
+async def test_what_is_no_database_is_put_aside(path: Path, worker: Worker, kind: str) -> None:
+    match kind:
+        case "directory":
+            (path / "deep").mkdir(parents=True)
+        case "pipe":
+            os.mkfifo(path)
+        case "ring":
+            path.symlink_to(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case _:
+            with closing(sqlite3.connect(path)) as stranger:
+                stranger.execute("CREATE TABLE stranger (x)")
+    database, quarantined = open_words(path, worker)
+    assert quarantined is not None
+    await database.run(writer(database, "after"))
+    assert await database.run(all_words) == ["after"]
+    await database.close()
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+async def test_a_companion_that_is_no_file_costs_not_the_database(path: Path, worker: Worker, suffix: str) -> None:
+    path.write_bytes(make(path, 3))
+    path.with_name(path.name + suffix).mkdir()
+    database, quarantined = open_words(path, worker)
+    assert quarantined is None
+    assert len(await database.run(all_words)) == 3
+    await database.close()

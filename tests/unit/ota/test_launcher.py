@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -126,6 +127,55 @@ def test_an_account_that_cannot_be_read_starts_the_package(hub: Path, data: byte
     assert start(hub) == PACKAGE
 
 
+@pytest.mark.parametrize("damage", ["missing", "empty", "digit", "directory", "pipe", "ring", "huge"])
+def test_a_damaged_account_is_replaced_by_its_copy(hub: Path, damage: str) -> None:
+    written = account(hub, good="a", floor=7)
+    path = hub / "launcher.json"
+    content = path.read_bytes()
+    path.unlink()
+    match damage:
+        case "empty":
+            path.touch()
+        case "digit":
+            path.write_bytes(content.replace(b'"floor": 7', b'"floor": 1'))
+        case "directory":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "ring":
+            path.symlink_to(path)
+        case "huge":
+            path.write_bytes(b"{")
+            os.truncate(path, 2**40)
+    assert start(hub) == A
+    found, problem = launcher.load_telling(hub)
+    assert found == written
+    assert "its copy is in force" in problem
+
+
+def test_an_account_of_an_older_launcher_has_no_checksum(hub: Path) -> None:
+    written = account(hub, good="a", floor=7)
+    values = json.loads((hub / "launcher.json").read_text())
+    del values["sha256"]
+    (hub / "launcher.json").write_text(json.dumps(values))
+    assert launcher.load_telling(hub) == (written, "")
+
+
+def test_the_package_is_said_to_run_for_want_of_a_copy(hub: Path) -> None:
+    account(hub, good="a")
+    (hub / "launcher.json").write_bytes(b"{")
+    (hub / "launcher.json.copy").write_bytes(b"")
+    said: list[str] = []
+    assert launcher.choose(hub, said.append) == BASE
+    assert "cannot be read" in said[0]
+
+
+def test_a_pipe_in_the_way_of_a_write_is_not_waited_for(hub: Path) -> None:
+    os.mkfifo(hub / "launcher.json.new")
+    with pytest.raises(OSError, match="No such device"):
+        account(hub, good="a")
+
+
 def test_a_try_that_cannot_be_counted_is_not_made(hub: Path) -> None:
     account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2)
 
@@ -143,7 +193,8 @@ def test_the_try_is_on_the_disk_before_it_is_made(hub: Path) -> None:
     account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2)
     steps: list[str] = []
     assert launcher.choose(hub, steps.append, lambda kind, _name: steps.append(kind)) == "b"
-    assert steps == ["write", "fsync", "rename", "fsync_directory"]
+    # Then that of the copy.
+    assert steps == 2 * ["write", "fsync", "rename", "fsync_directory"]
     assert launcher.load(hub).tries_left == 1
 
 
@@ -158,7 +209,7 @@ def test_a_defect_of_the_launcher_itself_starts_the_package(hub: Path) -> None:
     copy = hub.parent / "launcher.py"
     copy.write_text(
         copy.read_text().replace(
-            "    try:\n        state = load(directory)", "    1 / 0\n    try:\n        state = load(directory)"
+            "    try:\n        state, problem = load", "    1 / 0\n    try:\n        state, problem = load"
         )
     )
     assert "1 / 0" in copy.read_text()

@@ -1,0 +1,292 @@
+"""Whatever lies in the state directory, and whatever the disk does: the hub starts, heats, and says what is missing.
+
+Each file in each state of damage on a disk that works, and each damage once on each disk that does not; all of the rest
+with `make soak` (marked slow).
+"""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import app, config, daemon, world
+from agent.climate import room
+from agent.climate.holds import Program
+from agent.climate.schedule import Block, Schedule
+from agent.commands import reset
+from agent.commands.payloads import Arrival
+from agent.foundation import durable_file
+from agent.foundation.clock import SystemClock
+from agent.foundation.disk import Disk
+from agent.foundation.operations import unhindered
+from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
+from agent.foundation.simulated_boots import Boots
+from agent.foundation.state_files import StateFiles
+from agent.model import SensorKind
+from agent.ota import launcher
+from agent.ota.keyring import Keyring, Keys
+from agent.pairing.lifecycle import Content, Record, Stage
+from hal.interface import HvacAction, HvacDemand, ZoneOutput
+from hal.zigbee import keeping
+from hal.zigbee.choice import Phase, Settings
+from hal.zigbee.files import sensors_at_start
+from hal.zigbee.options import FILE_BYTES_MAX, NETWORK_FILE, SENSORS_FILE, STICK_FILE
+from tests.integration import conftest
+from tests.integration.conftest import KEY, TestNetwork, TestSensor, until
+from tests.integration.damage import DAMAGES, DISKS, FAILED_READS, FILES, BadDisk, break_reads
+
+WARM = Program(
+    schedules={
+        "week": Schedule("week", (Block("Day", "06:00", "22:00", 27.0, 29.0), Block("N", "22:00", "06:00", 26.0, 29.0)))
+    },
+    schedule="week",
+)
+"""What the zone was told: a default of 20 °C would be lost comfort."""
+
+HANG_S = 20
+"""No start takes as long, however slow the machine; a read that waits for a pipe would for ever."""
+
+
+class Relays:
+    """What they were told last."""
+
+    zones = (ZoneOutput("living"),)
+
+    def __init__(self) -> None:
+        self.demand = HvacDemand()
+
+    async def apply(self, demand: HvacDemand) -> None:
+        self.demand = demand
+
+    @property
+    def heats(self) -> bool:
+        return self.demand.zones.get("living") is HvacAction.HEAT
+
+
+class Board:
+    """A cold room and its relay."""
+
+    name = "sim"
+
+    def __init__(self) -> None:
+        self.sensors = [TestSensor("T1", SensorKind.TEMPERATURE, lambda: 15.0)]
+        self.network = TestNetwork("far")
+        self.outputs = Relays()
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class Life:
+    """One life of a hub in this process, the way the daemon makes it."""
+
+    def __init__(self, directory: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+        key_file = directory / "key"
+        key_file.write_text(KEY)
+        key_file.chmod(0o600)
+        (directory / "hub.toml").write_text(
+            '[cloud]\nbase_url = "http://127.0.0.1:9"\napi_key_file = "key"\n'
+            '[storage]\nstate_dir = "state"\nrun_dir = "run"\ncommit_interval_s = 0.1\n'
+            '[clock]\ntrust = "system"\n[climate]\nrelay_min_on_s = 0\nrelay_min_off_s = 0\n'
+            'zones = [{ id = "living", sensors = ["T1"] }]\n'
+        )
+        self.board = Board()
+        self.hubs: list[app.Hub] = []
+        lives = self
+
+        class Hub(app.Hub):
+            def __init__(self, *arguments: Any) -> None:  # noqa: ANN401
+                super().__init__(*arguments)
+                lives.hubs.append(self)
+
+        monkeypatch.setattr(daemon.app, "Hub", Hub)
+        monkeypatch.setattr(daemon.world, "make_board", lambda *_: self.board)
+        settings = config.load(directory / "hub.toml", environ={})
+        monkeypatch.setattr(daemon, "Disk", lambda: disk)
+        # Ends the process where a stop takes too long; this one is pytest's.
+        monkeypatch.setattr(daemon.StopDeadline, "start", lambda _: None)
+        daemon._made(settings.storage.state_dir, settings.storage.run_dir)
+        self._lives = daemon._Lives(settings, {launcher.VERSION_VARIABLE: "1"})
+        self._task = asyncio.get_running_loop().create_task(self._lives.run())
+
+    @property
+    def hub(self) -> app.Hub:
+        return self.hubs[-1]
+
+    async def heats(self) -> None:
+        await until(lambda: self._task.done() or self.board.outputs.heats)
+        assert not self._task.done(), "the hub has ended"
+
+    def said(self) -> str:
+        """All that a technician is shown."""
+        hub, climate = self.hub, self.hub.climate
+        status = hub.status()
+        updates = hub.updates.problem if hub.updates else ""
+        return "\n".join(
+            [
+                *(fault.text for fault in status.faults),
+                *status.settings.problems,
+                status.outbox.problem,
+                climate.file_problem if climate else "",
+                hub.commands.problem,
+                updates,
+            ]
+        )
+
+    def program(self) -> Program:
+        assert self.hub.climate is not None
+        return self.hub.climate.control.minds["living"].program
+
+    async def end(self) -> None:
+        self._lives.stop()
+        async with asyncio.timeout(10):
+            await self._task
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what waits for minutes wait for less."""
+    monkeypatch.setattr(room, "TICK_S", 0.01)
+    monkeypatch.setattr(room, "KEEP_AFTER_S", 0.0)
+    monkeypatch.setattr(durable_file, "READ_AGAIN_S", 0.02)
+    monkeypatch.setattr(conftest, "WAIT_S", 4.0)
+    for module in ("agent.telemetry.room.OUTBOX_RETRY_S", "agent.commands.room.RETRY_S", "agent.ota.room.RETRY_S"):
+        monkeypatch.setattr(module, 0.05)
+
+
+@pytest.fixture(autouse=True)
+def impatient() -> Iterator[None]:
+    """Interrupt a call that hangs."""
+
+    def hangs(*_: object) -> None:
+        raise AssertionError("something hangs")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(HANG_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory whose state a hub has filled."""
+    directory: Path = tmp_path_factory.mktemp("used")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(room, "TICK_S", 0.01)
+        monkeypatch.setattr(room, "KEEP_AFTER_S", 0.0)
+        asyncio.run(_fill(directory, monkeypatch))
+    for name in FILES:
+        assert (directory / "state" / name).is_file(), name
+    return directory
+
+
+async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state, disk = directory / "state", Disk()
+    state.mkdir()
+    reset.bar(state, disk, "cs_dev_" + "0" * 32)
+    reset.finish(state, disk, key_file=None, outlives=world.OUTLIVES_RESET)
+    launcher.store(state, launcher.State(floor=7), lambda *_: None)
+    Boots(state / BOOTS_NAME, SystemClock(trust_wall_clock=True), disk).boot()
+    files = StateFiles(state, disk, bytes_max=FILE_BYTES_MAX)
+    network = keeping.KeptNetwork(Phase.FORMED, Settings("00" * 8, "11" * 8, "22" * 16, 7, 15))
+    files.write(NETWORK_FILE, keeping.encode(network), is_secret=True)
+    files.write(SENSORS_FILE, keeping.encode(keeping.KeptSensors("boot", removed=("0x" + "1" * 16,))), is_secret=False)
+    files.write(STICK_FILE, keeping.encode(keeping.KeptStick("fingerprint")), is_secret=False)
+    keys = Keys(state, directory, disk)
+    keys.load(Keyring(), None)
+    keys.note_floor(7)
+    life = Life(directory, disk, monkeypatch)
+    await life.heats()
+    hub = life.hub
+    assert hub.climate is not None
+    assert hub.updates is not None
+    hub.climate.tell("living", WARM)
+    await hub.settings.change({"reporting_interval_seconds": 600})
+    await hub.pairing._book.commit(
+        lambda _: Content({"far": Record("far", Stage.RELAYING, name="attic", sensor_id="s-1")})
+    )
+    await until(lambda: hub.commands.journal and hub.telemetry.outbox and hub.telemetry.outbox.stats().committed)
+    assert hub.commands.journal is not None
+    await hub.commands.journal.add([Arrival("c-1", "reboot", {"delay_seconds": 600}, None, "")], hub.commands._moment())
+    await until(lambda: (state / "climate.json").exists() and b"27.0" in (state / "climate.json").read_bytes())
+    await hub.updates.hold(is_held=True)
+    await life.end()
+
+
+CASES = [(name, damage, disk) for name in FILES for damage in DAMAGES for disk in DISKS]
+QUICK = [
+    (name, list(DAMAGES)[(5 * number + 3 * turn) % len(DAMAGES)], list(DISKS)[(number + turn) % len(DISKS)])
+    for number, name in enumerate(FILES)
+    for turn in range(3)
+]
+"""Each file with three damages, each damage with some files, on all disks by turns."""
+
+
+UNMISSED = {(name, damage) for name in ("simulated-boots.json", "starts.json") for damage in ("missing", "flipped")}
+"""Diaries without a checksum: nobody misses them."""
+
+
+def read_as_radio(files: StateFiles) -> None:
+    sensors_at_start(files, "boot")
+    for name in (NETWORK_FILE, STICK_FILE):
+        with contextlib.suppress(OSError):
+            files.read(name)
+
+
+async def judge(
+    directory: Path,
+    template: Path,
+    case: tuple[str, str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    """Start a hub on a damaged copy of a used directory; it heats, and says what is the matter."""
+    name, damage, disk_name = case
+    shutil.copytree(template / "state", directory / "state")
+    DAMAGES[damage](directory / "state" / name)
+    disk = BadDisk(DISKS[disk_name], {name: FAILED_READS.get(damage, 0)})
+    break_reads(disk, monkeypatch)
+    life = Life(directory, disk, monkeypatch)
+    try:
+        await life.heats()
+        if name.startswith("zigbee"):
+            # What the radio does with them, it does on a thread of its own, once there is a stick.
+            await asyncio.to_thread(read_as_radio, StateFiles(directory / "state", disk, bytes_max=FILE_BYTES_MAX))
+        if (name, damage) not in UNMISSED:
+            await until(lambda: name in life.said() or name in log.text)
+        assert life.program().schedules == WARM.schedules
+        if disk_name != "running":
+            await until(lambda: "climate.json" in life.said())
+        assert "starts again" not in log.text, log.text
+    finally:
+        disk.on_operation = unhindered
+        await life.end()
+
+
+@pytest.mark.parametrize("case", QUICK, ids="-".join)
+async def test_it_heats_and_says_what_is_missing(
+    tmp_path: Path,
+    template: Path,
+    case: tuple[str, str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await judge(tmp_path, template, case, monkeypatch, caplog)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [case for case in CASES if case not in QUICK], ids="-".join)
+async def test_it_heats_whatever_lies_there(
+    tmp_path: Path,
+    template: Path,
+    case: tuple[str, str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await judge(tmp_path, template, case, monkeypatch, caplog)

@@ -1,0 +1,153 @@
+"""An outbox that lost what it had promised is missed; one that lost nothing is not."""
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.foundation.disk import Disk
+from agent.foundation.worker import InlineWorker
+from agent.model import HUB, Reading, SensorKind
+from agent.telemetry import outbox_tally
+from agent.telemetry.outbox import Lane
+from agent.telemetry.outbox_sqlite import FILE_NAME, OutboxLimits, SqliteOutbox, open_outbox
+from agent.telemetry.outbox_tally import Noted, Tally, missing
+
+LIMITS = OutboxLimits(2**40, 0, 100)
+
+
+async def opened(directory: Path, limits: OutboxLimits = LIMITS) -> SqliteOutbox:
+    outbox, _ = await open_outbox(directory, boot_id="boot", limits=limits, worker=InlineWorker(), disk=Disk())
+    return outbox
+
+
+async def promise(outbox: SqliteOutbox, count: int, at_ms: int = 0) -> None:
+    readings = [Reading(HUB, "T", SensorKind.TEMPERATURE, 20.0 + n, at_ms + n) for n in range(count)]
+    await outbox.append(readings, is_known=lambda _: True)
+
+
+def leave(outbox: SqliteOutbox) -> None:
+    """End without a word, as a power cut does."""
+    outbox.database._connection.close()
+
+
+def test_what_is_missing() -> None:
+    assert missing(Noted(7, 100), seq=7, pending=0) == 0
+    assert missing(Noted(7, 100), seq=6, pending=20) == 80
+    assert missing(Noted(7, 10), seq=6, pending=20) == 0
+    assert missing(Noted(), seq=0, pending=0) == 0
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "garbage", "pipe"])
+async def test_an_outbox_that_is_gone_is_missed_once(tmp_path: Path, damage: str) -> None:
+    outbox = await opened(tmp_path)
+    assert outbox.missing == 0
+    await promise(outbox, 130)
+    await outbox.close()
+    path = tmp_path / FILE_NAME
+    path.unlink()
+    match damage:
+        case "empty":
+            path.touch()
+        case "garbage":
+            path.write_bytes(b"garbage" * 1000)
+        case "pipe":
+            import os  # noqa: PLC0415 - only here
+
+            os.mkfifo(path)
+    outbox = await opened(tmp_path)
+    assert outbox.missing == 130
+    await promise(outbox, 3)
+    await outbox.close()
+    outbox = await opened(tmp_path)
+    assert outbox.missing == 0
+    await outbox.close()
+
+
+async def test_commits_that_were_cut_off_are_missed(tmp_path: Path) -> None:
+    outbox = await opened(tmp_path)
+    await promise(outbox, 50)
+    await outbox.close()
+    outbox = await opened(tmp_path)
+    before = (tmp_path / f"{FILE_NAME}-wal").read_bytes() if (tmp_path / f"{FILE_NAME}-wal").exists() else b""
+    await promise(outbox, 80, 1000)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in (FILE_NAME, outbox_tally.FILE_NAME):
+        shutil.copy(tmp_path / name, copy / name)
+    (copy / f"{FILE_NAME}-wal").write_bytes(before)
+    await outbox.close()
+    again = await opened(copy)
+    assert again.missing == 80
+    await again.close()
+
+
+async def test_an_older_release_between_is_no_loss(tmp_path: Path) -> None:
+    outbox = await opened(tmp_path)
+    await promise(outbox, 150)
+    await outbox.close()
+    # It knows no tally, and removes what was accepted.
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    connection.execute("DELETE FROM blobs")
+    connection.commit()
+    connection.close()
+    outbox = await opened(tmp_path)
+    assert outbox.missing == 0
+    await outbox.close()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_nothing_is_missed_that_is_not_gone(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    limits = OutboxLimits(rng.choice([2000, 2**40]), 0, 100)
+    outbox = await opened(tmp_path, limits)
+    for step in range(60):
+        match rng.choice(["promise", "promise", "send", "tidy", "close", "cut"]):
+            case "promise":
+                await promise(outbox, rng.randrange(1, 130), step * 1000)
+            case "send":
+                await outbox.anchor(now_ms=10**6, utc_ms=1_774_785_600_000)
+                await outbox.settle(await outbox.claim(rng.choice(list(Lane)), rng.randrange(1, 120)))
+            case "tidy":
+                await outbox.tidy()
+            case "close":
+                await outbox.close()
+                outbox = await opened(tmp_path, limits)
+            case _:
+                leave(outbox)
+                outbox = await opened(tmp_path, limits)
+        assert outbox.missing == 0
+    await outbox.close()
+
+
+def spoil_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def spoil_content(path: Path) -> None:
+    path.write_bytes(b"\xff" * 24)
+
+
+def spoil_size(path: Path) -> None:
+    path.write_bytes(b"tally  1" + b"\x01" * 100)
+
+
+@pytest.mark.parametrize("spoil", [spoil_directory, spoil_content, spoil_size])
+async def test_a_tally_that_cannot_be_used_costs_nothing_else(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    spoil(tmp_path / outbox_tally.FILE_NAME)
+    outbox = await opened(tmp_path)
+    assert outbox.missing == 0
+    await promise(outbox, 10)
+    await outbox.close()
+
+
+def test_a_tally_makes_the_round_trip(tmp_path: Path) -> None:
+    tally = Tally(tmp_path / "tally")
+    assert tally.found == Noted()
+    tally.note(2**40, 12)
+    tally.close()
+    tally.note(1, 1)
+    assert Tally(tmp_path / "tally").found == Noted(2**40, 12)
