@@ -5,6 +5,7 @@ synced whole, read back, and only then named to the launcher. Shares the launche
 that is good or the one that runs. All methods block: call them through a `Worker`.
 """
 
+import contextlib
 import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
@@ -104,7 +105,8 @@ class Slots:
         self._failed_reads = 0
         if problem:
             self._make_room()
-            self._store(state)
+            with contextlib.suppress(StorageFull):
+                self._store(state)
         return state, problem
 
     def _make_room(self) -> None:

@@ -111,7 +111,9 @@ class Life:
         # Ends the process where a stop takes too long; this one is pytest's.
         monkeypatch.setattr(daemon.StopDeadline, "start", lambda _: None)
         daemon._made(settings.storage.state_dir, settings.storage.run_dir)
-        self._lives = daemon._Lives(settings, {launcher.VERSION_VARIABLE: "1"})
+        self._lives = daemon._Lives(
+            daemon.Replaceable(directory / "hub.toml", settings, {}), {launcher.VERSION_VARIABLE: "1"}
+        )
         self._task = asyncio.get_running_loop().create_task(self._lives.run())
 
     @property
@@ -126,7 +128,6 @@ class Life:
         """All that a technician is shown."""
         hub, climate = self.hub, self.hub.climate
         status = hub.status()
-        updates = hub.updates.problem if hub.updates else ""
         return "\n".join(
             [
                 *(fault.text for fault in status.faults),
@@ -134,7 +135,6 @@ class Life:
                 status.outbox.problem,
                 climate.file_problem if climate else "",
                 hub.commands.problem,
-                updates,
             ]
         )
 
