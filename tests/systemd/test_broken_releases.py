@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from agent import __version__
 from agent.ota import build, header
 from agent.rehearsal.releases import PRIVATE_KEY, public_key_pem
 from tests.systemd.machine import Machine
@@ -97,12 +99,17 @@ def test_a_broken_release_is_left_by_itself(hub: Machine, sequence: int, name: s
 
 
 def test_a_good_release_is_committed(hub: Machine) -> None:
-    """This very project, as the container has it installed, from a slot."""
+    """This very project, as the container has it installed, from a slot, under the version of a later release."""
     (packages,) = (hub.root / "opt/climahub/lib").glob("python3*/site-packages")
     tree = {
         str(path.relative_to(packages)): path.read_bytes()
         for path in packages.rglob("*")
         if path.is_file() and path.suffix != ".pyc" and not path.relative_to(packages).parts[0].startswith("pip")
+    }
+    tree |= {
+        name: data.replace(__version__.encode(), b"99.0.0")
+        for name, data in tree.items()
+        if name == "agent/__init__.py" or re.fullmatch(r"climahub-[^/]+\.dist-info/METADATA", name)
     }
     tree["__main__.py"] = build.ENTRY
     installed(hub, "good.bundle", bundle("99.0.0", 99, tree))
