@@ -38,6 +38,7 @@ from agent.local.report import build_status
 from agent.local.status import Status
 from agent.local.trial import fresh_sensors, radio_problem, trial_checks
 from agent.local.updates import routes as update_routes
+from agent.local.updates import update_line
 from agent.local.zigbee import ZigbeeReport, build_zigbee
 from agent.local.zigbee_door import ZigbeeDoor
 from agent.ota.room import Updates
@@ -417,6 +418,7 @@ class Hub:
             climate_problems=self._climate_problems(),
             commands_problem=self.commands.problem,
             starts=self.world.starts.trail if self.world.starts else (),
+            update=update_line(self.updates),
         )
 
     def _climate_problems(self) -> list[str]:

@@ -213,6 +213,8 @@ def _facts(status: Status) -> Iterator[str]:
     yield f"clock     {_clock_text(clock)}; up {duration(clock.uptime_s)}"
     if said := starts_line(status.starts):
         yield f"started   {duration(status.running_s or 0)} ago; {said}"
+    if status.update:
+        yield f"update    {status.update}"
     yield f"quotas    {_quotas(list(status.quotas.items()))}"
     pending = f", {len(status.settings.pending)} on their way to the cloud" if status.settings.pending else ""
     in_force = status.settings.in_force

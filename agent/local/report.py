@@ -53,6 +53,7 @@ def build_status(
     climate_problems: Sequence[str],
     commands_problem: str,
     starts: Sequence[Start],
+    update: str = "",
 ) -> Status:
     """Return the status of the hub now."""
     now_ms = clock.monotonic_ms()
@@ -82,6 +83,7 @@ def build_status(
         climate_problems=list(climate_problems),
         commands_problem=commands_problem,
         unmatched_keys=[redact(harmless(label)) for label in pairing.unmatched_keys],
+        update=update,
         starts=[
             StartReport(
                 began=_text(start.at_utc_ms),

@@ -179,6 +179,7 @@ class Status(msgspec.Struct, frozen=True):
     Attributes:
         unread_sensors: A sentence for each sensor that the board has and the hub cannot read.
         starts: This process and earlier ones, the newest first.
+        update: What the present update does, in words; empty where there is none.
     """
 
     version: str
@@ -196,4 +197,5 @@ class Status(msgspec.Struct, frozen=True):
     climate_problems: list[str] = []
     commands_problem: str = ""
     starts: list[StartReport] = []
+    update: str = ""
     unmatched_keys: list[str] = []

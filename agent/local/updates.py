@@ -129,6 +129,22 @@ def build_updates(updates: Updates) -> UpdateReport:
     )
 
 
+def update_line(updates: Updates | None) -> str:
+    """Return what the present update does, for the status; empty where there is none."""
+    if updates is None or not updates.book.record.is_open:
+        return ""
+    record = updates.book.record
+    what = f"release {record.offer.version}: "
+    if record.state is not State.TRIAL:
+        return what + (updates.pace.problem or record.state.value)
+    left_s, deadline_s = updates.trying.left_s()
+    return f"{what}on trial, proved in {_minutes(left_s)} at the earliest, given up in {_minutes(deadline_s)}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{-(-round(seconds) // 60)} min"
+
+
 class TrialReport(msgspec.Struct, frozen=True):
     """A release on trial, as the launcher counts it."""
 

@@ -20,7 +20,7 @@ from agent.foundation.clock import Clock
 from agent.ota import policy, versions
 from agent.ota.book import Book
 from agent.ota.download import Downloader
-from agent.ota.lifecycle import Event, refusal_of
+from agent.ota.lifecycle import Event, State, refusal_of
 from agent.ota.manifest import Offer
 from agent.ota.offers import offer_of
 from agent.ota.pace import Pace, in_words
@@ -106,6 +106,7 @@ class Fetching:
         self._may_begin = may_begin
         self._drop = drop
         self._window = policy.window_from(config.window)
+        self._asked_at_s = 0.0
         self._fruitless = 0
         self._damages = 0
         self._unusable = 0
@@ -125,6 +126,7 @@ class Fetching:
             text = f"the cloud is asked in {wait_s:.0f} s: {why}; climahub update status shows what comes of it"
             self.outcome = Outcome(self.outcome.number + 1, text, is_final=False)
         await self._client.ready(Endpoint.OTA_CHECK)
+        self._asked_at_s = asyncio.get_running_loop().time()
         try:
             offer = offer_of(await self._client.check_update(self._version))
         except (Transient, Rejected) as error:
@@ -176,6 +178,7 @@ class Fetching:
             StorageFull: No room.
             Unauthorized: The cloud refuses the hub's key.
         """
+        await self._ask_again()
         if why := self._hindrance():
             # Looked at again and again, since a link may turn metered, or a person may say something.
             self._pace.hindered(why)
@@ -200,6 +203,30 @@ class Fetching:
             self._pace.problem = ""
             await self._book.advance(Event.FETCHED)
 
+    async def _ask_again(self) -> None:
+        """While a download takes longer than a question's interval: fetch what is offered now, not what was then.
+
+        Raises:
+            InstallFailed: Nothing is offered any more.
+        """
+        now_s, is_held = asyncio.get_running_loop().time(), self._book.record.is_held
+        is_due = now_s - self._asked_at_s >= self._config.check_interval_s
+        if is_held or not is_due or not self._client.has_key or self._client.wait_s(Endpoint.OTA_CHECK):
+            return
+        self._asked_at_s = now_s
+        present = self._book.record.offer
+        try:
+            offer = offer_of(await self._client.check_update(self._version))
+        except (Transient, Rejected):
+            return  # what was offered may still be had
+        if self._book.record.state is not State.DOWNLOADING:
+            return  # a person has brought a file meanwhile
+        if offer is None or refusal_of(self._book.record, offer, self._facts()):
+            raise InstallFailed(f"release {present.version} is not offered any more; it is fetched once it is again")
+        if (offer.version, offer.sha256) != (present.version, present.sha256):
+            self._say(f"release {offer.version} is offered in the place of {present.version}")
+            await self._book.advance(Event.OFFER, offer=offer)
+
     async def _damaged(self, error: BundleDamaged) -> None:
         self._damages = 1 if self._downloader.has_advanced else self._damages + 1
         if self._damages >= DAMAGES_MAX:
@@ -214,7 +241,7 @@ class Fetching:
 
     async def _broken_off(self, error: Exception) -> None:
         """Wait before the next attempt, the longer the less the last ones have brought."""
-        self._pace.hindered(str(error))
+        self._pace.hindered(f"the download broke off, and goes on where it is: {error}")
         if self._downloader.has_advanced:
             self._fruitless = 0
             return

@@ -135,7 +135,7 @@ class Intake:
             facts = msgspec.structs.replace(
                 self._facts(),
                 floor=max(state.floor, self._keys.keyring.floor),
-                failed_version=state.failed.version,
+                failed_version="" if state.failed.is_damaged else state.failed.version,
                 failed_sequence=state.failed.sequence,
             )
             admit(found.manifest, facts, offer=offer, header_bytes=found.header_bytes)

@@ -42,11 +42,19 @@ Announce = Callable[[str, str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Failed:
-    """The release that failed its trial last."""
+    """The release that failed its trial last.
+
+    Attributes:
+        version: Of the release.
+        sequence: Of the release.
+        reason: Why.
+        is_damaged: Its slot no longer held what was installed: no fault of the release.
+    """
 
     version: str = ""
     sequence: int = 0
     reason: str = ""
+    is_damaged: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,9 +93,9 @@ class State:
             return dataclasses.replace(self, digest_a=digest)
         return dataclasses.replace(self, digest_b=digest)
 
-    def given_up(self, reason: str) -> "State":
+    def given_up(self, reason: str, *, is_damaged: bool = False) -> "State":
         """Return the account after the trial has failed."""
-        failed = Failed(self.trial_version, self.trial_sequence, reason[:REASON_CHARACTERS_MAX])
+        failed = Failed(self.trial_version, self.trial_sequence, reason[:REASON_CHARACTERS_MAX], is_damaged)
         return dataclasses.replace(self, trial="", trial_version="", trial_sequence=0, tries_left=0, failed=failed)
 
 
@@ -279,12 +287,13 @@ def choose(directory: Path, say: Callable[[str], None], announce: Announce = lam
 def _try_trial(directory: Path, state: State, say: Callable[[str], None], announce: Announce) -> str:
     """Return the slot on trial if it may be started once more; else record why not, and return the empty text."""
     problem = problem_of(state.trial, state, directory)
+    is_damaged = bool(problem)
     if not problem and state.tries_left <= 0:
         problem = "it was started as often as it may be, and did not prove itself"
     try:
         if problem:
             say(f"release {state.trial_version} is given up: {problem}")
-            store(directory, state.given_up(problem), announce)
+            store(directory, state.given_up(problem, is_damaged=is_damaged), announce)
             return ""
         store(directory, dataclasses.replace(state, tries_left=state.tries_left - 1), announce)
     except OSError as error:

@@ -14,6 +14,7 @@ import msgspec
 from agent.foundation.foreign_text import harmless
 from agent.ota import versions
 from agent.ota.keyring import Keyring
+from agent.ota.launcher import BASE
 from agent.ota.launcher import State as LauncherState
 from agent.ota.manifest import Offer, PayloadType
 
@@ -349,8 +350,10 @@ def reconciled(record: Record, launcher: LauncherState, running: str) -> tuple[E
     if launcher.trial and (launcher.trial_version, launcher.trial_sequence) == release:
         return _on_trial(record, is_running=running == launcher.trial)
     if (launcher.failed.version, launcher.failed.sequence) == release:
-        return Event.FAIL, launcher.failed.reason
-    if launcher.floor >= record.sequence and launcher.good == running:
+        # Damaged before its first start, it has shown nothing of itself.
+        is_mishap = launcher.failed.is_damaged and record.state is State.READY
+        return Event.LOSE if is_mishap else Event.FAIL, launcher.failed.reason
+    if launcher.floor >= record.sequence and launcher.good == running != BASE:
         return Event.PROVEN, ""
     return _not_on_trial(record)
 

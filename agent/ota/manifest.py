@@ -103,6 +103,7 @@ class HubFacts(msgspec.Struct, frozen=True):
         failed_version: The release that failed its trial last; empty where none did.
         failed_sequence: Its sequence number.
         payload_types: What this hub can install.
+        may_repeat_floor: The release at the floor does not run, its slot being damaged: it may be installed anew.
     """
 
     model: str
@@ -114,6 +115,7 @@ class HubFacts(msgspec.Struct, frozen=True):
     failed_version: str = ""
     failed_sequence: int = 0
     payload_types: tuple[PayloadType, ...] = (PayloadType.APP,)
+    may_repeat_floor: bool = False
 
     def digest(self, *more: object) -> str:
         """Return a short text that changes with what a refusal depends on, beside the bundle.
@@ -121,7 +123,15 @@ class HubFacts(msgspec.Struct, frozen=True):
         Args:
             more: What else counts.
         """
-        measured = (self.model, self.machine, self.python, self.launcher, *self.payload_types, *more)
+        measured = (
+            self.model,
+            self.machine,
+            self.python,
+            self.launcher,
+            *self.payload_types,
+            self.may_repeat_floor,
+            *more,
+        )
         return hashlib.sha256("\n".join(map(str, measured)).encode()).hexdigest()[:DIGEST_DIGITS]
 
 
@@ -209,7 +219,7 @@ def admit(manifest: Manifest, facts: HubFacts, *, offer: Offer | None, header_by
 
 
 def _admit_age(what: str, manifest: Manifest, facts: HubFacts) -> None:
-    if manifest.sequence <= facts.floor:
+    if manifest.sequence < facts.floor or (manifest.sequence == facts.floor and not facts.may_repeat_floor):
         raise BundleUntrusted(f"{what} is not newer than what this hub runs, sequence {facts.floor}; no way back")
     if facts.failed_version == manifest.version and manifest.sequence <= facts.failed_sequence:
         raise BundleUntrusted(f"{what} failed on this hub before; release it again with a higher sequence")

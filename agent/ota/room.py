@@ -34,6 +34,7 @@ from agent.ota.health import Verdict
 from agent.ota.imaging import Imaging
 from agent.ota.intake import Intake, Rules
 from agent.ota.keyring import Keys
+from agent.ota.launcher import BASE
 from agent.ota.launcher import State as LauncherState
 from agent.ota.lifecycle import PROGRESS_PERCENT, REFUNDS_MAX, TOLD, Event, Post, State, reconciled
 from agent.ota.manifest import HubFacts, Offer, PayloadType
@@ -183,6 +184,7 @@ class Updates:
             floor=0,
             utc_ms=self._clock.utc_ms(),
             payload_types=tuple(PayloadType) if self.imaging.is_set_up else (PayloadType.APP,),
+            may_repeat_floor=running.slot == BASE != self.launcher_state.good,
         )
 
     async def run(self) -> None:

@@ -32,6 +32,7 @@ class Server:
         self.asked: list[int | None] = []
         self.headers: list[dict[str, str]] = []
         self.cut_after_bytes = 0
+        self.is_down = False
         self._answer = answer
         made.middlewares.append(self.middleware)
         made.trees["2.0.0"] = BIG.tree_files
@@ -314,3 +315,54 @@ def test_what_keeps_a_download_from_being_made_is_said_with_its_time() -> None:
         assert re.fullmatch(r"no download for \d+ min \(five an hour\)", room.pace.problem)
         assert len(server.asked) == 5
         assert msgspec.json.encode(room.book.record)
+
+
+def test_a_slot_that_was_damaged_is_filled_again_with_the_same_release() -> None:
+    with bench() as made:
+        made.publish(GOOD)
+        live(made, closed(State.COMPLETED))
+        (made.machine.state_dir / "slots" / "a" / "__main__.py").write_bytes(b"rotten")
+        live(made, lambda room: room.running.version == "1.0.0")
+        assert made.boots[-1] == "1.0.0"
+        room = live(made, lambda room: room.running.version == "2.0.0" and closed(State.COMPLETED)(room))
+        assert (room.launcher_state.good, room.launcher_state.floor) == ("b", 2)
+
+
+def test_a_slot_that_is_damaged_before_its_first_start_is_not_held_against_the_release() -> None:
+    with bench() as made:
+        made.publish(GOOD)
+        made.config = {"window": "02:00-03:00"}
+        live(made, lambda room: room.book.record.state is State.READY)
+        (made.machine.state_dir / "slots" / "a" / "__main__.py").write_bytes(b"rotten")
+        made.config = {}
+        room = live(made, closed(State.COMPLETED))
+        assert room.book.record.refusals == ()
+        assert "changed or damaged" in " ".join(made.faults)
+
+
+def test_while_a_download_waits_what_is_offered_now_is_fetched() -> None:
+    def answer(server: Server, asked: int | None) -> Answer:
+        return (503, {}, b"") if server.is_down else plain(server, asked)
+
+    with bench() as made:
+        server = Server(made, BIG.data, answer)
+        server.is_down = True
+        newer = make("3.0.0", 3)
+        made.trees["3.0.0"] = newer.tree_files
+        made.publish(BIG)
+        live(made, lambda room: len(server.asked) >= 3)
+        made.publish(newer)
+        live(made, lambda room: room.book.record.offer.version == "3.0.0")
+        server.data, server.is_down = newer.data, False
+        assert live(made, closed(State.COMPLETED)).running.version == "3.0.0"
+
+
+def test_an_offer_that_is_withdrawn_while_its_download_waits_is_let_go() -> None:
+    with bench() as made:
+        Server(made, BIG.data, lambda server, asked: (503, {}, b""))
+        made.publish(BIG)
+        live(made, lambda room: room.book.record.state is State.DOWNLOADING)
+        made.cloud.admin.offer("2.0.0", [])
+        room = live(made, closed(State.FAILED))
+        assert "not offered any more" in room.book.record.error
+        assert room.book.record.refusals == ()

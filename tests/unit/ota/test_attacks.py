@@ -124,6 +124,12 @@ def test_a_downgrade() -> None:
     refused(make(sequence=1, version="9.9.9").data, "not newer")
 
 
+def test_the_release_at_the_floor_where_its_slot_is_damaged() -> None:
+    facts = msgspec.structs.replace(FACTS, may_repeat_floor=True)
+    assert swallow(make(sequence=5).data, facts=facts)
+    refused(make(sequence=4).data, "not newer", facts=facts)
+
+
 def test_a_replay_of_another_version_than_was_offered() -> None:
     made = make()
     refused(made.data, "in the place of", offer=msgspec.structs.replace(made.offer, version="3.0.0"))
