@@ -10,10 +10,12 @@ from agent.cli import exits
 from agent.cli.epilog import epilog
 from agent.config import resolve
 from agent.config.example import example_text, short_text
-from agent.config.report import check, show, show_text
+from agent.config.report import CheckResult, check, show, show_text
 from agent.daemon import DEFAULT_CONFIG
 from agent.foundation.foreign_text import printable, spelt
 from agent.world import output_names
+from hal import replay
+from hal.errors import RecordingInvalid
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -36,7 +38,7 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print errors and warnings as JSON.")
 def check_file(file: Path, as_json: bool) -> int:
     """Look for everything that is wrong with FILE and with the files that it names."""
-    result = check(file, environ=os.environ, outputs_of=output_names)
+    result = _with_recording(check(file, environ=os.environ, outputs_of=output_names), file)
     if as_json:
         click.echo(spelt(msgspec.json.encode(result).decode()))
     else:
@@ -47,6 +49,20 @@ def check_file(file: Path, as_json: bool) -> int:
         if not result.errors:
             click.echo(f"{file}: can be used")
     return exits.CONFIG if result.errors else exits.OK
+
+
+def _with_recording(result: CheckResult, file: Path) -> CheckResult:
+    """Add what is wrong with a recording that is there, and the columns that its map leaves out."""
+    board = resolve(file, environ=os.environ).config.board if not result.errors else None
+    if board is None or board.name != "replay" or board.replay.recording is None or board.replay.map is None:
+        return result
+    if not all(os.access(path, os.R_OK) for path in (board.replay.recording, board.replay.map)):
+        return result
+    try:
+        found = replay.load(board.replay.recording, board.replay.map).warnings
+    except RecordingInvalid as error:
+        return CheckResult(errors=(*result.errors, *str(error).splitlines()), warnings=result.warnings)
+    return CheckResult(errors=result.errors, warnings=(*result.warnings, *found))
 
 
 @config.command("show")

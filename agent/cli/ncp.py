@@ -62,6 +62,9 @@ def ncp(
     Faults: corrupt (part of the chunks), silence, slow_host, full and gone (seconds), reset.
     """
     if context.invoked_subcommand is not None:
+        given = {"--pty": link, "--devices": devices, "--state": state, "--sensors": sensors, "--control": control}
+        if ignored := [option for option, value in given.items() if value is not None]:
+            raise click.UsageError(f"{', '.join(ignored)}: of no use before {context.invoked_subcommand}; leave it out")
         return exits.OK
     if link is None or devices is None:
         raise click.UsageError("--pty and --devices are needed")

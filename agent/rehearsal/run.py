@@ -345,7 +345,10 @@ class Rehearsal:
     def _own_end(self, task: asyncio.Task[None]) -> Mishap:
         """The hub ended without being told: at the operation where the power is cut, or by a defect."""
         if not self.machine.is_down:
-            self.oracle.violate(self._loop.time(), "the hub keeps running", f"it ended: {task.exception()!r}")
+            error = task.exception()
+            self.oracle.violate(
+                self._loop.time(), "the hub keeps running", f"it ended: {type(error).__name__}: {error}"
+            )
         return self._stopped()
 
     def _stopped(self) -> Mishap:

@@ -16,6 +16,10 @@ EXAMPLES_MAX = 20
 TWO_STAGES = 2
 
 
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 class _Switch:
     """One relay as it really was."""
 
@@ -80,7 +84,7 @@ class SafetyOracle:
             self._acted_ms = at_ms
         actions = set(demand.zones.values()) | ({demand.source.action} if demand.source else set())
         if {HvacAction.HEAT, HvacAction.COOL} <= actions:
-            self._break("heat and cool together", at_ms, str(demand))
+            self._break("heat and cool together", at_ms, _json(demand))
         for action in actions - {HvacAction.OFF}:
             rest_ms = round(self._settings.source.changeover_s * 1000)
             if (
@@ -123,7 +127,7 @@ class SafetyOracle:
         settings = self._settings.source
         if settings.kind is SourceKind.NONE:
             if demand.source is not None:
-                self._break("a source that is not there", at_ms, str(demand.source))
+                self._break("a source that is not there", at_ms, _json(demand.source))
             return
         source = demand.source
         if source is None:
@@ -132,9 +136,9 @@ class SafetyOracle:
         is_on = source.action is not HvacAction.OFF
         is_called = any(action is not HvacAction.OFF for action in demand.zones.values())
         if is_on != is_called:
-            self._break("source and zones", at_ms, f"source {source.action}, zones {dict(demand.zones)}")
+            self._break("source and zones", at_ms, f"source {source.action}, zones {_json(demand.zones)}")
         if is_on and not source.is_pump_on:
-            self._break("source without pump", at_ms, str(source))
+            self._break("source without pump", at_ms, _json(source))
         self._check_helpers(source, at_ms)
         self._check_valve(source, at_ms)
         # A room at its limit may end what helps the source before its time.
@@ -168,7 +172,7 @@ class SafetyOracle:
         }
         for rule, is_broken in found.items():
             if is_broken:
-                self._break(rule, at_ms, str(source))
+                self._break(rule, at_ms, _json(source))
 
     def _check_valve(self, source: SourceDemand, at_ms: int) -> None:
         """Look at the reversing valve: it stands right, and turns only while the compressor rests."""
@@ -176,10 +180,10 @@ class SafetyOracle:
         is_on = source.action is not HvacAction.OFF
         is_right = source.is_valve_on == ((source.action is HvacAction.HEAT) == settings.is_valve_on_in_heating)
         if settings.kind is SourceKind.HEAT_PUMP and is_on and not is_right:
-            self._break("the reversing valve stands wrong", at_ms, str(source))
+            self._break("the reversing valve stands wrong", at_ms, _json(source))
         # The switch is of the demand before: a valve that turns as the compressor stops turns under pressure as well.
         if source.is_valve_on != self._is_valve_on and (is_on or self._switches["source"].is_on):
-            self._break("the reversing valve turned under pressure", at_ms, str(source))
+            self._break("the reversing valve turned under pressure", at_ms, _json(source))
         self._is_valve_on = source.is_valve_on
 
     def _check_limits(self, demand: HvacDemand, rooms_c: Mapping[str, float], at_ms: int) -> None:

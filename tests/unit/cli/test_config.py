@@ -99,3 +99,24 @@ def test_the_short_example_holds_what_has_to_be_chosen_and_can_be_used(
     assert len(text.splitlines()) < 30
     (tmp_path / "hub.toml").write_text(text)
     assert root.run(["config", "check", str(tmp_path / "hub.toml")]) == exits.OK
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "told"),
+    [
+        ("2024-01-01,20,3", exits.OK, "warning  house.csv: the map does not name the column garage_c"),
+        ("yesterday,20,3", exits.CONFIG, 'error    house.csv: line 2, column "time": found "yesterday"'),
+    ],
+)
+def test_check_reads_a_recording(
+    tmp_path: Path, row: str, code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "house.csv").write_text(f"time,t,garage_c\n{row}\n")
+    (tmp_path / "map.toml").write_text('[time]\ncolumn = "time"\n[hub]\ncolumns = { temperature = "t" }\n')
+    config = tmp_path / "hub.toml"
+    config.write_text(
+        '[cloud]\nbase_url = "https://c.example"\n[board]\nname = "replay"\n'
+        f'[board.replay]\nrecording = "{tmp_path}/house.csv"\nmap = "{tmp_path}/map.toml"\n'
+    )
+    assert root.run(["config", "check", str(config)]) == code
+    assert told in capsys.readouterr().out.replace(f"{tmp_path}/", "")
