@@ -26,11 +26,12 @@ FROST_DAY_S = 24 * 3600.0
 MILD_C = 20.0
 """In a home that is as warm as this in the middle, an unmeasured room does not freeze because another one does."""
 
-FULL_LIFT_K = 36.0
-"""What full output keeps a room above the outside, see `FROST_DUTY_MAX`."""
+KEPT_SHARE = 0.65
+"""An unmeasured room gets so much of what heated rooms take, to keep it from frost: with those at 20 °C it stays above
+4 °C down to 25 K of frost, whatever the size of the emitters, and it never gets warmer than they are."""
 
-STANDING_C = 12.0
-"""To this an unmeasured room is kept, as far as other rooms tell what that takes: pipes in its corners stay whole."""
+NEED_KNOWN_S = 14 * 24 * 3600.0
+"""What a room needed when it was measured is less and less of a guide to what it needs now: autumn becomes winter."""
 
 COOLS_K_PER_H = 1.0
 """No heated home cools faster: a room that was 20 °C when its sensor fell silent is not frozen for half a day. Measured
@@ -49,34 +50,42 @@ class Peer(msgspec.Struct, frozen=True):
     duty: float
 
 
-def duty_for(target_c: float, peers: Sequence[Peer]) -> float | None:
-    """Return the duty that keeps an unmeasured room at a temperature, judged by others; `None` where there are none.
-
-    A room that is to be a kelvin cooler than another one takes `1 / FULL_LIFT_K` less.
-    """
-    duties = sorted(peer.duty - (peer.value_c - target_c) / FULL_LIFT_K for peer in peers)
-    return max(0.0, duties[len(duties) // 2]) if duties else None
+def duty_of(peers: Sequence[Peer]) -> float | None:
+    """Return what a room takes, judged by others; `None` where there are none."""
+    duties = sorted(peer.duty for peer in peers)
+    return duties[len(duties) // 2] if duties else None
 
 
-def standing_duty(settings: ZoneSettings, others_c: Sequence[float], peers: Sequence[Peer]) -> float:
+def standing_duty(
+    settings: ZoneSettings,
+    others_c: Sequence[float],
+    peers: Sequence[Peer],
+    *,
+    need: float | None = None,
+    need_age_s: float = 0.0,
+) -> float:
     """Return the duty of a room of which nobody knows that it is not freezing.
 
     Args:
         settings: Of the zone.
         others_c: The temperatures of the other zones that are known, in order.
         peers: Of those, the ones that are heated.
+        need: What it needed itself when it was measured; `None` where that was never learned.
+        need_age_s: How long ago that was.
     """
-    known = duty_for(STANDING_C, peers)
+    known = duty_of(peers)
     if known is not None:
-        return min(FROST_DUTY_MAX, known)
+        return min(FROST_DUTY_MAX, KEPT_SHARE * known)
     if others_c:
         return frost_duty(settings, others_c[len(others_c) // 2], FROST_DAY_S)
-    return FROST_DUTY_LATER
+    if need is None or need >= FROST_DUTY_LATER:
+        return FROST_DUTY_LATER
+    return need + (FROST_DUTY_LATER - need) * min(1.0, need_age_s / NEED_KNOWN_S)
 
 
-def default_duty(settings: ZoneSettings, setpoint_c: float, others_c: Sequence[float], peers: Sequence[Peer]) -> float:
+def default_duty(settings: ZoneSettings, others_c: Sequence[float], peers: Sequence[Peer]) -> float:
     """Return the duty of a room whose need was never learned, for comfort's sake. See `standing_duty`."""
-    known = duty_for(setpoint_c, peers)
+    known = duty_of(peers)
     return standing_duty(settings, others_c, peers) if known is None else known
 
 
@@ -153,6 +162,7 @@ class Known(msgspec.Struct, frozen=True):
         lost_for_s: For how long its sensors have said nothing.
         mean_duty: What it needed of late.
         unlearned: The share of that which stands for a time of which nothing is known.
+        need_age_s: How long ago that was learned; `None` for never.
         seen_c: How warm it was when that was known last; `None` for never.
         stuck_duty: What it needed before its sensor stopped moving; `None` where it did not.
         others_c: The temperatures of the other zones that are known, in order.
@@ -168,6 +178,7 @@ class Known(msgspec.Struct, frozen=True):
     lost_for_s: float
     mean_duty: float = 0.0
     unlearned: float = 1.0
+    need_age_s: float | None = None
     seen_c: float | None = None
     stuck_duty: float | None = None
     others_c: tuple[float, ...] = ()
@@ -212,7 +223,7 @@ def _for_comfort(settings: ZoneSettings, room: Room, known: Known) -> Choice:
     is_never_heard = known.seen_c is None and known.stuck_duty is None and mean_duty <= law.NOTHING
     needs_heat = known.seen_c is not None and known.seen_c < known.setpoint_c
     if is_never_heard or needs_heat:
-        default = default_duty(settings, known.setpoint_c, known.others_c, known.peers)
+        default = default_duty(settings, known.others_c, known.peers)
         mean_duty += (1.0 if is_never_heard else known.unlearned) * default
     if is_never_heard and known.lost_for_s < NEVER_HEARD_S:
         mean_duty = 0.0
@@ -242,7 +253,10 @@ def _for_safety(settings: ZoneSettings, room: Room, known: Known, choice: Choice
     after_s = stands_after_s(settings, known.seen_c, mode=known.mode)
     if not settings.can_heat or not known.may_heat or not is_dark or known.lost_for_s < after_s:
         return choice
-    duty = standing_duty(settings, known.others_c, known.peers)
+    need = known.stuck_duty
+    if need is None and known.need_age_s is not None:
+        need = known.mean_duty + known.unlearned * FROST_DUTY_LATER
+    duty = standing_duty(settings, known.others_c, known.peers, need=need, need_age_s=known.need_age_s or 0.0)
     if duty <= max(choice.duty, law.NOTHING):
         return choice
     why = (

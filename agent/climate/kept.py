@@ -40,8 +40,9 @@ class KeptZone(msgspec.Struct, frozen=True):
     """One zone: what it was told, what it has learned, what its relay has been through, since when it is blind.
 
     `lost_for_s` is how long its sensors had said nothing when it was written, `frost_for_s` how long frost protection
-    had been at work; `None` where they did, and where it was not. `walls_c` is how warm its walls were, `acted_ms` when
-    its output was on last and `unlearned` see `ZoneState`; `None` where an earlier release has not written that.
+    had been at work; `None` where they did, and where it was not. `walls_c` is how warm its walls were. `acted_ms` is
+    when its output was on last, `learned_ago_s` how long ago its need was learned, `unlearned` see `ZoneState`; `None`
+    where an earlier release has not written that.
     """
 
     program: Program
@@ -56,6 +57,7 @@ class KeptZone(msgspec.Struct, frozen=True):
     acted_ms: int | None = None
     seen_c: float | None = None
     unlearned: float | None = None
+    learned_ago_s: float | None = None
     stillness: Stillness = Stillness()
 
 
@@ -144,6 +146,7 @@ def taken_up(kept: Kept, settings: ClimateSettings, moment: Moment) -> HouseStat
                 seen_c=saved.seen_c,
                 # One that an earlier release has never heated has not learned what it needs.
                 unlearned=float(saved.mean_duty == 0.0) if saved.unlearned is None else saved.unlearned,
+                learned_ms=_since_ms(saved.learned_ago_s, away_ms, now_ms),
                 stillness=saved.stillness,
                 frost_ms=_since_ms(saved.frost_for_s, away_ms, now_ms),
                 is_frost=saved.frost_for_s is not None,
@@ -221,6 +224,7 @@ def aged(state: HouseState, more_ms: int, begun_ms: int, now_ms: int) -> HouseSt
                 guard=guard_older(zone.guard),
                 lost_ms=older(zone.lost_ms),
                 frost_ms=older(zone.frost_ms),
+                learned_ms=older(zone.learned_ms),
                 walls_c=zone.walls_c if keeps_walls else None,
             )
         )
@@ -265,6 +269,7 @@ def to_keep(
                 frost_for_s=None if zone.frost_ms is None else (moment.now_ms - zone.frost_ms) / 1000,
                 seen_c=zone.seen_c,
                 unlearned=zone.unlearned,
+                learned_ago_s=None if zone.learned_ms is None else (moment.now_ms - zone.learned_ms) / 1000,
                 stillness=zone.stillness,
                 acted_ms=moment.now_ms - NEVER_MS if zone.acted_ms is None else zone.acted_ms,
             )

@@ -81,6 +81,7 @@ def wish(
             state,
             settings,
             inputs,
+            now_ms=now_ms,
             lost_for_s=lost_for_s,
             dt_s=dt_s,
             frost_c=known_c if is_frost else None,
@@ -94,8 +95,9 @@ def wish(
     if not is_torn:
         wanted = _within_limits(settings, wanted, inputs.room, state.action, direction)
     state = _watched(state, settings, inputs, is_frost=is_frost, dt_s=dt_s)
-    # What was given blindly says nothing of the need.
-    kept = 0.0 if value_c is None or is_torn else min(1.0, dt_s / MEAN_DUTY_S)
+    # What was given blindly says nothing of the need, nor what was not given to a room that is not to be heated.
+    is_learning = value_c is not None and not is_torn and inputs.in_force.mode in {Mode.HEAT, Mode.AUTO}
+    kept = min(1.0, dt_s / MEAN_DUTY_S) if is_learning else 0.0
     was_heated = 1.0 if state.action is _HEAT else 0.0
     after = msgspec.structs.replace(
         state,
@@ -107,6 +109,7 @@ def wish(
         lost_ms=lost_ms,
         mean_duty=state.mean_duty + kept * (was_heated - state.mean_duty),
         unlearned=state.unlearned * (1.0 - kept),
+        learned_ms=now_ms if is_learning else state.learned_ms,
         seen_c=state.seen_c if value_c is None else value_c,
         is_unwatched=is_unwatched,
     )
@@ -189,6 +192,7 @@ def _blind(
     settings: ZoneSettings,
     inputs: ZoneInputs,
     *,
+    now_ms: int,
     lost_for_s: float,
     dt_s: float,
     frost_c: float | None,
@@ -204,6 +208,7 @@ def _blind(
             lost_for_s=lost_for_s,
             mean_duty=state.mean_duty,
             unlearned=state.unlearned,
+            need_age_s=None if state.learned_ms is None else (now_ms - state.learned_ms) / 1000.0,
             seen_c=state.seen_c,
             stuck_duty=state.stillness.usual_duty if state.stillness.is_stuck else None,
             others_c=inputs.others_c,

@@ -38,6 +38,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         cooling: See `watch.Cooling`.
         seen_c: Its temperature when that was known last, before a restart too; `None` for never.
         unlearned: The share of `mean_duty` that stands for a time of which nothing is known.
+        learned_ms: When `mean_duty` was learned last: while it was measured and to be heated; `None` for never.
         stillness: See `stuck_sensor`.
         is_unwatched: It is heated because nobody knows how cold it is.
     """
@@ -59,6 +60,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     cooling: Cooling = Cooling()
     seen_c: float | None = None
     unlearned: float = 1.0
+    learned_ms: int | None = None
     stillness: Stillness = Stillness()
     is_unwatched: bool = False
 

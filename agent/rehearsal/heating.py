@@ -29,6 +29,10 @@ BOOT_MS = 20_000
 """Uptime of a machine when its agent starts."""
 
 
+YOUNG_MIN = 15
+"""See `kept.SHORT_LIFE_S` and `room.KEEP_OLD_S`."""
+
+
 class HomeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """A home.
 
@@ -69,6 +73,8 @@ class Home:
         clock_error_ms: How wrong it is, where it believes to know.
         broken_relays: Rooms whose relay does something else than it is told.
         has_source: Whether what makes the heat works.
+        silent: Sensors that say nothing.
+        frozen_c: Sensors that say always the same, and what; `None` until they have said something.
     """
 
     def __init__(self, options: HomeOptions) -> None:
@@ -104,6 +110,9 @@ class Home:
         self.clock_error_ms = 0
         self.broken_relays: dict[str, HvacAction] = {}
         self.has_source = True
+        self.silent: set[str] = set()
+        self.frozen_c: dict[str, float | None] = {}
+        self._life_ms = 0
         self._boots = 0
         self._boot_at_ms = 0
         self._disk = Kept()
@@ -130,13 +139,24 @@ class Home:
         self._boots += 1
         self._boot_at_ms = self.at_ms
         self.is_clock_known = is_clock_known
-        self.observed.clear()
-        self._judges = {name: Judge(SensorKind.TEMPERATURE) for name in self._channels}
-        self.control = Control(self.options.settings, self._disk, self.moment())
+        if not is_clock_known:
+            self.oracle.booted(self.at_ms)
+        self.restart()
 
     def restart(self) -> None:
-        """Start the agent anew in the same boot."""
+        """Start the agent anew in the same boot: what sensors said is forgotten."""
+        self.observed.clear()
+        self._judges = {name: Judge(SensorKind.TEMPERATURE) for name in self._channels}
+        self._life_ms = self.at_ms
         self.control = Control(self.options.settings, self._disk, self.moment())
+
+    def lose_state(self) -> None:
+        """Let the state file be lost: what zones are told is put back by whoever told it."""
+        self._disk = Kept()
+
+    def sensors(self, room: str) -> list[str]:
+        """Return the sensors of a room."""
+        return [name for zone in self.options.settings.zones if zone.zone_id == room for name, _ in zone.sensors]
 
     def go_down(self) -> None:
         """Let the hub die, by power or kill -9: its relays fall off."""
@@ -163,12 +183,15 @@ class Home:
     def _look(self) -> None:
         now_ms = self.moment().now_ms
         for name, channel in self._channels.items():
-            if channel.silence_s(self.at_ms) > 0:
+            if channel.silence_s(self.at_ms) > 0 or name in self.silent:
                 continue
             try:
                 value = channel.measure(self.at_ms)
             except HalError:
                 continue
+            if name in self.frozen_c:
+                known_c = self.frozen_c[name]
+                value = self.frozen_c[name] = value if known_c is None else known_c
             quality, _ = self._judges[name].judge(value, now_ms)
             if quality is not Quality.BAD:
                 self.observed[name] = Observed(value, now_ms, quality)
@@ -176,7 +199,13 @@ class Home:
     def _decide(self, control: Control) -> None:
         guards = control.state.source.guard, *(zone.guard for zone in control.state.zones)
         made = control.step(self.moment(), self.observed, self.options.zone)
-        if guards != (made.state.source.guard, *(zone.guard for zone in made.state.zones)):
+        # As `room` does: what was switched at once, all else once a minute in a young life.
+        minutes = (self.at_ms - self._life_ms) // 60_000
+        if (
+            minutes <= YOUNG_MIN
+            or minutes % YOUNG_MIN == 0
+            or guards != (made.state.source.guard, *(zone.guard for zone in made.state.zones))
+        ):
             self._disk = control.to_keep(self.moment())
         rooms_c = {
             zone_id: mind.room.value_c for zone_id, mind in control.minds.items() if mind.room.value_c is not None

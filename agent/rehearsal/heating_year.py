@@ -5,6 +5,7 @@ Owns what goes wrong and when; `heating` has the home, `safety_oracle` the rules
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -23,10 +24,6 @@ from hal.sim.faults import random_faults
 START_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
-
-COLD_C = 4.0
-RECOVERY_MS = 12 * 3_600_000
-"""After its heat source worked again a room is given so long to get warm."""
 
 ROOMS = tuple(zone.name for zone in FLAT.zones)
 _PROGRAM = Program(
@@ -55,6 +52,14 @@ class MishapKind(StrEnum):
     RELAY_CLOSED = "relay stuck closed"
     RELAY_OPEN = "relay stuck open"
     SOURCE_FAILED = "source failed"
+    DEAD = "sensors dead"
+    DEAD_WHILE_OFF = "sensors dead while off"
+    NEVER_HEARD = "state lost, sensors never heard"
+    FROZEN = "sensors frozen"
+    RADIO_DEAD = "all sensors dead"
+    OFFLINE = "internet away"
+    REBOOTS = "reboots by the minute"
+    CRASHES = "crashes by the minute"
 
 
 PER_YEAR = {
@@ -65,6 +70,14 @@ PER_YEAR = {
     MishapKind.RELAY_CLOSED: 3.0,
     MishapKind.RELAY_OPEN: 3.0,
     MishapKind.SOURCE_FAILED: 4.0,
+    MishapKind.DEAD: 6.0,
+    MishapKind.DEAD_WHILE_OFF: 4.0,
+    MishapKind.NEVER_HEARD: 2.0,
+    MishapKind.FROZEN: 8.0,
+    MishapKind.RADIO_DEAD: 2.0,
+    MishapKind.OFFLINE: 6.0,
+    MishapKind.REBOOTS: 6.0,
+    MishapKind.CRASHES: 6.0,
 }
 MEAN_MIN = {
     MishapKind.POWER_CUT: 30.0,
@@ -74,7 +87,23 @@ MEAN_MIN = {
     MishapKind.RELAY_CLOSED: 600.0,
     MishapKind.RELAY_OPEN: 300.0,
     MishapKind.SOURCE_FAILED: 240.0,
+    MishapKind.DEAD: 4 * 1440.0,
+    MishapKind.DEAD_WHILE_OFF: 4 * 1440.0,
+    MishapKind.NEVER_HEARD: 3 * 1440.0,
+    MishapKind.FROZEN: 1440.0,
+    MishapKind.RADIO_DEAD: 3 * 1440.0,
+    MishapKind.OFFLINE: 3 * 1440.0,
+    MishapKind.REBOOTS: 720.0,
+    MishapKind.CRASHES: 720.0,
 }
+REPLACED_MIN = 70
+"""So long it takes to put a new hub, or a new card, in the place of a broken one."""
+
+STORM_PERIODS_MIN = (2, 3, 5, 7, 9, 12)
+"""So often the hub dies in a storm of reboots or crashes; a minute later it is back."""
+
+_OFF = msgspec.structs.replace(_PROGRAM, mode=Mode.OFF, schedule="")
+_SILENT = {MishapKind.DEAD, MishapKind.RADIO_DEAD, MishapKind.DEAD_WHILE_OFF, MishapKind.NEVER_HEARD}
 SENSOR_FAULTS_PER_DAY = 0.05
 SENSOR_FAULT_MEAN_S = 6 * 3600.0
 
@@ -115,8 +144,8 @@ class YearVerdict(msgspec.Struct, frozen=True):
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was broken and no room was cold."""
-        return not self.broken and self.coldest_c >= COLD_C
+        """Whether nothing was broken; a cold room is."""
+        return not self.broken
 
 
 def year_settings(seed: int) -> ClimateSettings:
@@ -154,12 +183,13 @@ def draw(rng: random.Random, days: int) -> list[Mishap]:
 class Year:
     """One run."""
 
-    def __init__(self, seed: int, days: int) -> None:
+    def __init__(self, seed: int, days: int, mishaps: Sequence[Mishap] | None = None) -> None:
         """Prepare.
 
         Args:
             seed: Of everything.
             days: How many.
+            mishaps: What goes wrong, in order; drawn where not given.
         """
         self._seed = seed
         self._days = days
@@ -183,14 +213,15 @@ class Year:
                 faults=faults,
             )
         )
-        self._mishaps = draw(rng, days)
+        self._mishaps = draw(rng, days) if mishaps is None else list(mishaps)
         self._wrong_ms = [rng.choice((-1, 1)) * rng.randrange(3600_000, 400 * DAY_MS) for _ in range(16)]
         self._struck: Counter[str] = Counter({"sensor": len(faults)})
         self._noticed: Counter[str] = Counter()
         self._noticing: set[tuple[str, str]] = set()
         self._under_way: list[Mishap] = []
-        self._excused_ms = dict.fromkeys(ROOMS, 0)
-        self._coldest_c = self._warmest_c = 20.0
+        self._programs = dict.fromkeys(ROOMS, _PROGRAM)
+        self._is_stormed = self._is_reboot = False
+        self._warmest_c = 20.0
 
     def run(self) -> YearVerdict:
         """Let it happen."""
@@ -202,6 +233,7 @@ class Year:
             for mishap in [found for found in self._under_way if found.to_min <= minute]:
                 self._under_way.remove(mishap)
                 self._end(mishap)
+            self._storm(minute)
             home.run((minute + 1) * MINUTE_MS)
             self._look()
         return YearVerdict(
@@ -209,7 +241,7 @@ class Year:
             days=self._days,
             steps=home.oracle.steps,
             broken=[*home.oracle.summary(), *(f"{e.rule} at {e.at_ms}: {e.text}" for e in home.oracle.examples[:3])],
-            coldest_c=round(self._coldest_c, 2),
+            coldest_c=round(home.oracle.coldest_c or 0.0, 2),
             warmest_c=round(self._warmest_c, 2),
             starts=dict(home.oracle.starts),
             struck=dict(self._struck),
@@ -234,6 +266,72 @@ class Year:
             case MishapKind.SOURCE_FAILED:
                 home.has_source = False
         self._under_way.append(mishap)
+        self._strike_sensors()
+        self._strike_state(mishap)
+
+    def _strike_state(self, mishap: Mishap) -> None:
+        """Let a zone be off, or the hub be a new one, beside the sensors that are dead."""
+        if mishap.kind is MishapKind.DEAD_WHILE_OFF:
+            self._tell(mishap.room, _OFF)
+        if mishap.kind is MishapKind.NEVER_HEARD:
+            if self._home.control is not None:
+                self._home.go_down()
+            self._home.lose_state()
+            until_min = mishap.from_min + REPLACED_MIN
+            self._under_way.append(Mishap(mishap.from_min, until_min, MishapKind.POWER_CUT, mishap.room))
+
+    def _strike_sensors(self) -> None:
+        """Let those sensors be silent and frozen that are to be."""
+        home = self._home
+        home.silent = {name for found in self._under_way if found.kind in _SILENT for name in self._sensors_of(found)}
+        frozen = {
+            name for found in self._under_way if found.kind is MishapKind.FROZEN for name in self._sensors_of(found)
+        }
+        home.frozen_c = {name: home.frozen_c.get(name) for name in frozen}
+
+    def _sensors_of(self, mishap: Mishap) -> list[str]:
+        """Return the sensors that a mishap is about."""
+        rooms = ROOMS if mishap.kind is MishapKind.RADIO_DEAD else (mishap.room,)
+        return [name for room in rooms for name in self._home.sensors(room)]
+
+    def _tell(self, room: str, program: Program) -> None:
+        """Give a room a program, as soon as there is a hub to be told."""
+        self._programs[room] = program
+        if self._home.control is not None:
+            self._home.tell(room, program)
+
+    def _storm(self, minute: int) -> None:
+        """Let a hub that is in a storm die, and come back a minute later."""
+        home = self._home
+        kinds = {found.kind for found in self._under_way}
+        if MishapKind.POWER_CUT in kinds or MishapKind.KILL in kinds:
+            return
+        if home.control is None:
+            if self._is_stormed:
+                self._is_stormed = False
+                self._come_back(minute, is_reboot=self._is_reboot)
+            return
+        for kind in (MishapKind.REBOOTS, MishapKind.CRASHES):
+            storm = next((found for found in self._under_way if found.kind is kind), None)
+            if storm and (minute - storm.from_min) % STORM_PERIODS_MIN[storm.from_min % len(STORM_PERIODS_MIN)] == 1:
+                self._is_stormed, self._is_reboot = True, kind is MishapKind.REBOOTS
+                home.go_down()
+                return
+
+    def _come_back(self, minute: int, *, is_reboot: bool) -> None:
+        """Start the agent again, in a new boot or in the same."""
+        home = self._home
+        if not is_reboot:
+            home.restart()
+        else:
+            home.reboot(is_clock_known=False)
+            # NTP needs a network: some boots learn the time at once, some the next day.
+            later = minute + (2 if minute % 3 else 1440)
+            offline = [found.to_min for found in self._under_way if found.kind is MishapKind.OFFLINE]
+            self._under_way.append(Mishap(minute, max([later, *offline]), MishapKind.CLOCK_LOST, ROOMS[0]))
+        for room, program in self._programs.items():
+            if home.control is not None and home.control.minds[room].program.mode is not program.mode:
+                home.tell(room, program)
 
     def _end(self, mishap: Mishap) -> None:
         home = self._home
@@ -242,13 +340,8 @@ class Year:
             case MishapKind.POWER_CUT | MishapKind.KILL:
                 if MishapKind.POWER_CUT in kinds or MishapKind.KILL in kinds:
                     return
-                if mishap.kind is MishapKind.KILL:
-                    home.restart()
-                else:
-                    home.reboot(is_clock_known=False)
-                    # NTP needs a network: some boots learn the time at once, some the next day.
-                    later = mishap.to_min + (2 if mishap.to_min % 3 else 1440)
-                    self._under_way.append(Mishap(mishap.to_min, later, MishapKind.CLOCK_LOST, mishap.room))
+                self._is_stormed = False
+                self._come_back(mishap.to_min, is_reboot=mishap.kind is MishapKind.POWER_CUT)
             case MishapKind.CLOCK_LOST:
                 home.is_clock_known = MishapKind.CLOCK_LOST not in kinds
             case MishapKind.CLOCK_WRONG:
@@ -257,18 +350,18 @@ class Year:
                 home.broken_relays.pop(mishap.room, None)
             case MishapKind.SOURCE_FAILED:
                 home.has_source = MishapKind.SOURCE_FAILED not in kinds
+        self._strike_sensors()
+        if mishap.kind is MishapKind.DEAD_WHILE_OFF:
+            self._tell(mishap.room, _PROGRAM)
 
     def _look(self) -> None:
         """Judge the rooms by the truth, and count what the hub has noticed."""
         home = self._home
         is_out = not home.has_source or not home.house.power.has_mains or home.control is None
-        for room in ROOMS:
-            value_c = home.truth_c(room)
-            self._warmest_c = max(self._warmest_c, value_c)
-            if is_out or home.broken_relays.get(room) is HvacAction.OFF:
-                self._excused_ms[room] = home.at_ms + RECOVERY_MS
-            elif home.at_ms > self._excused_ms[room]:
-                self._coldest_c = min(self._coldest_c, value_c)
+        rooms_c = {room: home.truth_c(room) for room in ROOMS}
+        self._warmest_c = max(self._warmest_c, *rooms_c.values())
+        without_heat = [room for room in ROOMS if is_out or home.broken_relays.get(room) is HvacAction.OFF]
+        home.oracle.felt(rooms_c, without_heat, home.at_ms)
         if home.control is None:
             return
         noticing = set()

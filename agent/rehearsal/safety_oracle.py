@@ -1,10 +1,10 @@
-"""Watches what the outputs of a home are told, and counts every rule of safety that is broken.
+"""Watches what the outputs of a home are told and how cold its rooms get, and counts every rule that is broken.
 
 Must not believe the control room: it keeps its own books of what was on when, over restarts and reboots, on true time.
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 
@@ -14,6 +14,18 @@ from hal.interface import HvacAction, HvacDemand, SourceDemand
 HOUR_MS = 3_600_000
 EXAMPLES_MAX = 20
 TWO_STAGES = 2
+
+COLD_C = 4.0
+"""No room gets colder than this while its heat source works: pipes in its corners would freeze."""
+
+OUTAGE_MS = 600_000
+"""So long without heat is an outage, and excuses a cold room; a hub that is down for a minute is no excuse."""
+
+RECOVERY_MS = 12 * HOUR_MS
+"""After an outage a room is given so long to get warm."""
+
+BLIND_STARTS_MAX = 2
+"""A boot that does not know the time may start once, however many starts it knows of; in an hour of boots so many."""
 
 
 def _json(value: object) -> str:
@@ -47,6 +59,7 @@ class SafetyOracle:
         examples: The first of them.
         starts: How often each relay was started.
         steps: How many demands were looked at.
+        coldest_c: The coldest that any room was while its heat source worked; `None` before any was looked at.
     """
 
     def __init__(self, settings: ClimateSettings) -> None:
@@ -58,6 +71,10 @@ class SafetyOracle:
         self._acted_ms: int | None = None
         self._is_acting = False
         self._is_valve_on = False
+        self._blind_boots_ms: deque[int] = deque(maxlen=BLIND_STARTS_MAX)
+        self._without_heat_ms: dict[str, int] = {}
+        self._excused_ms: dict[str, int] = {}
+        self.coldest_c: float | None = None
         self.broken: Counter[str] = Counter()
         self.examples: list[Broken] = []
         self.starts: Counter[str] = Counter()
@@ -122,6 +139,31 @@ class SafetyOracle:
                 switch.is_on = False
                 switch.changed_ms = at_ms
         self._is_valve_on = False
+
+    def booted(self, at_ms: int) -> None:
+        """Note that a machine booted that may not know the time."""
+        self._blind_boots_ms.append(at_ms)
+
+    def felt(self, rooms_c: Mapping[str, float], without_heat: Container[str], at_ms: int) -> None:
+        """Look at how cold the rooms really are.
+
+        Args:
+            rooms_c: The true temperature of each room.
+            without_heat: Rooms that can have no heat now: the source or their relay has failed, or the hub is down.
+            at_ms: True time.
+        """
+        for room, value_c in rooms_c.items():
+            if room in without_heat:
+                since_ms = self._without_heat_ms.setdefault(room, at_ms)
+                if at_ms - since_ms >= OUTAGE_MS:
+                    self._excused_ms[room] = at_ms + RECOVERY_MS
+            else:
+                self._without_heat_ms.pop(room, None)
+            if at_ms < self._excused_ms.get(room, 0):
+                continue
+            self.coldest_c = value_c if self.coldest_c is None else min(self.coldest_c, value_c)
+            if value_c < COLD_C:
+                self._break("a cold room", at_ms, f"{room} {value_c:.1f} °C")
 
     def _check_source(self, demand: HvacDemand, at_ms: int, extremes_c: Mapping[str, tuple[float, float]]) -> None:
         settings = self._settings.source
@@ -216,7 +258,8 @@ class SafetyOracle:
                 switch.starts_ms.popleft()
             switch.starts_ms.append(at_ms)
             self.starts[name] += 1
-            if len(switch.starts_ms) > starts_max:
+            spare = sum(boot_ms > at_ms - HOUR_MS for boot_ms in self._blind_boots_ms)
+            if len(switch.starts_ms) > starts_max + spare:
                 self._break("starts an hour", at_ms, f"{name}: {len(switch.starts_ms)}")
         elif since_ms is not None and since_ms < min_on_s * 1000:
             self._break("minimum on time", at_ms, f"{name} after {since_ms} ms")

@@ -38,6 +38,8 @@ class SafetyWatch:
             return board
         if self.oracle is None:
             self.oracle = SafetyOracle(settings)
+        else:
+            self.oracle.booted(self._now_ms())
         self._is_dead = False
         return _Overheard(board, board.outputs, self.applied)
 

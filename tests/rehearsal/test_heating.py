@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.climate import guard, zone
+from agent.climate import blind, guard, zone
 from agent.climate.guard import Absence, Guard, GuardLimits
-from agent.rehearsal.heating_year import Year
+from agent.rehearsal.heating_year import ROOMS, Mishap, MishapKind, Year
 
 
 @pytest.mark.slow
@@ -41,3 +41,44 @@ def test_a_limit_that_does_not_limit_is_found(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(zone, "_is_hot", lambda settings, room: False)
     monkeypatch.setattr(zone, "_is_frost", lambda state, settings, known_c: known_c is not None)
     assert any("above the limit" in text for text in Year(1, days=3).run().broken)
+
+
+def winter(*kinds: MishapKind, days: int = 12) -> list[Mishap]:
+    """Return mishaps that begin on the first morning and do not end."""
+    rooms = ROOMS if MishapKind.RADIO_DEAD not in kinds else ROOMS[:1]
+    return sorted(Mishap(300 + number, days * 1440, kind, room) for number, kind in enumerate(kinds) for room in rooms)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (MishapKind.RADIO_DEAD,),
+        (MishapKind.DEAD_WHILE_OFF,),
+        (MishapKind.NEVER_HEARD,),
+        (MishapKind.FROZEN,),
+        (MishapKind.OFFLINE, MishapKind.REBOOTS),
+        (MishapKind.CRASHES,),
+    ],
+)
+def test_what_lasts_for_weeks_in_winter_leaves_no_room_cold(kinds: tuple[MishapKind, ...]) -> None:
+    verdict = Year(5, days=12, mishaps=winter(*kinds)).run()
+    assert verdict.is_clean, verdict
+
+
+@pytest.mark.slow
+def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blind, "_for_safety", lambda settings, room, known, choice: choice)
+    assert any(
+        "a cold room" in text for text in Year(5, days=12, mishaps=winter(MishapKind.DEAD_WHILE_OFF)).run().broken
+    )
+
+
+@pytest.mark.slow
+def test_a_hub_whose_rest_begins_anew_with_each_life_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def anew(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
+        del limits
+        return guard.just_stopped(absence.off_ms, (*saved.starts_ms, absence.off_ms))
+
+    monkeypatch.setattr(guard, "restored", anew)
+    assert any("a cold room" in text for text in Year(5, days=12, mishaps=winter(MishapKind.CRASHES)).run().broken)

@@ -98,8 +98,8 @@ def test_a_room_that_is_off_is_kept_from_frost_once_it_may_have_cooled(
         ((), (13.0,), 0.175),
         ((), (20.0,), 0.0),
         ((Peer(20.0, 0.9),), (20.0,), 0.5),
-        ((Peer(20.0, 0.4),), (20.0,), 0.4 - 8.0 / 36.0),
-        ((Peer(20.0, 0.2),), (20.0,), 0.0),
+        ((Peer(20.0, 0.4),), (20.0,), 0.26),
+        ((Peer(15.0, 0.1), Peer(20.0, 0.4), Peer(21.0, 0.5)), (20.0,), 0.26),
         ((Peer(25.0, 0.0),), (25.0,), 0.0),
     ],
 )
@@ -143,3 +143,17 @@ def test_what_was_learned_in_an_hour_is_little_and_the_rest_is_taken_as_usual() 
 def test_behind_a_sensor_that_is_stuck_the_room_gets_what_it_needed_before_however_much() -> None:
     assert choice(Mode.HEAT, 1.0, seen_c=18.0, mean_duty=0.9, stuck_duty=0.6).duty == 0.6
     assert choice(Mode.HEAT, 80.0, seen_c=18.0, mean_duty=0.9, stuck_duty=0.6).duty == 0.35
+
+
+@pytest.mark.parametrize(
+    ("need", "age_days", "duty"),
+    [(0.1, 0.0, 0.1), (0.1, 7.0, 0.225), (0.1, 14.0, 0.35), (0.1, 60.0, 0.35), (0.6, 0.0, 0.35), (0.0, 1.0, 0.025)],
+)
+def test_what_a_room_needed_is_a_guide_that_is_trusted_less_by_the_day(
+    need: float, age_days: float, duty: float
+) -> None:
+    """A home with large emitters was heated to 41 °C by the 35 % that another one needs."""
+    made = choice(Mode.OFF, 100.0, seen_c=20.0, mean_duty=need, unlearned=0.0, need_age_s=age_days * 24 * H_S)
+    assert made.duty == pytest.approx(duty)
+    # What was learned in an hour or two is hardly any.
+    assert choice(Mode.OFF, 100.0, seen_c=20.0, mean_duty=need, unlearned=0.9, need_age_s=0.0).duty > 0.31

@@ -227,3 +227,35 @@ def test_what_was_off_when_the_hub_died_has_rested_all_the_while() -> None:
     oracle.killed(7 * MIN_MS)
     oracle.applied(zones(a=HEAT), 8 * MIN_MS)
     assert oracle.broken == {}
+
+
+def cold_oracle() -> SafetyOracle:
+    return SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a"), ZoneSettings(zone_id="b"))))
+
+
+def test_a_cold_room_whose_heat_works_is_found() -> None:
+    oracle = cold_oracle()
+    oracle.felt({"a": 4.0, "b": 12.0}, (), 0)
+    assert oracle.broken == {}
+    oracle.felt({"a": 3.9, "b": 12.0}, (), MIN_MS)
+    assert oracle.broken == {"a cold room": 1}
+    assert oracle.coldest_c == 3.9
+
+
+@pytest.mark.parametrize(("outage_min", "after_h", "broken"), [(9, 0, 1), (10, 11, 0), (10, 13, 1)])
+def test_only_an_outage_excuses_a_cold_room_and_not_for_long(outage_min: int, after_h: int, broken: int) -> None:
+    """A hub that is down for a minute, over and over, is to heat all the same."""
+    oracle = cold_oracle()
+    for minute in range(outage_min + 1):
+        oracle.felt({"a": 10.0, "b": 20.0}, ("a",), minute * MIN_MS)
+    oracle.felt({"a": 3.0, "b": 20.0}, (), (outage_min + after_h * 60) * MIN_MS)
+    assert oracle.broken["a cold room"] == broken
+
+
+def test_a_boot_without_the_time_may_start_once_more_and_in_an_hour_of_boots_twice() -> None:
+    oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", limits=LIMITS),)))
+    for minute in range(0, 50, 10):
+        oracle.booted(minute * MIN_MS)
+        oracle.applied(zones(a=HEAT), minute * MIN_MS)
+        oracle.applied(zones(), (minute + 5) * MIN_MS)
+    assert oracle.broken == {"starts an hour": 1}

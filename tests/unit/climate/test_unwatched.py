@@ -41,7 +41,7 @@ def test_a_sensor_that_dies(mode: Mode) -> None:
     home.run(0.5 * DAY_H)
     home.run(8 * DAY_H, is_silent=True)
     assert home.coldest_c > 4.0
-    assert "kept from frost at 35%" in home.reason
+    assert "kept from frost at" in home.reason
     assert home.problems
     home.problems.clear()
     home.run(1.0)
