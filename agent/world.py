@@ -190,7 +190,9 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
         report_interval_s_min=zigbee.report_interval_s_min,
     )
     files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
-    return _RadioBoard(board, ZigbeeNetwork(options, Surroundings(files, clock.monotonic_ms, clock.boot_id)))
+    return _RadioBoard(
+        board, ZigbeeNetwork(options, Surroundings(files, clock.monotonic_ms, clock.boot_id, config.storage.run_dir))
+    )
 
 
 def installer_for(config: BoardConfig) -> ImageInstaller | None:

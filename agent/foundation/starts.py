@@ -220,7 +220,7 @@ class Starts:
             self._is_kept = False
             _log.warning("the trail of starts is kept in memory: %s", error)
         except (Corrupt, *UNREADABLE) as error:
-            _log.warning("the trail of starts begins anew: %s", error)
+            _log.warning("the trail of starts (%s) begins anew: %s", FILE_NAME, error)
         return ()
 
     def _write(self) -> None:

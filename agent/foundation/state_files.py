@@ -87,6 +87,6 @@ class StateFiles:
 
 
 def _checked(data: bytes) -> bytes:
-    """Return what is JSON as it is; what it means, its reader knows."""
-    msgspec.json.decode(data)
+    """Return what is a JSON object as it is; what it means, its reader knows."""
+    msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     return data

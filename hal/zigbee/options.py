@@ -85,8 +85,10 @@ class Surroundings(msgspec.Struct, frozen=True):
         store: For its files.
         monotonic_ms: This boot's clock; called from the radio's thread.
         boot_id: The name of this boot.
+        volatile_dir: A directory in memory, for what the disk does not take; `None` where there is none.
     """
 
     store: Store
     monotonic_ms: Callable[[], int]
     boot_id: str
+    volatile_dir: Path | None = None

@@ -21,7 +21,7 @@ from serial.tools import list_ports
 
 from hal.errors import HalError, NetworkLost, SoftwareMissing
 from hal.radio import InstallCode, RadioState
-from hal.zigbee import choice, keeping, ladder, ports, sparing, stack
+from hal.zigbee import choice, database, keeping, ladder, ports, sparing, stack
 from hal.zigbee.choice import Choice, Phase
 from hal.zigbee.files import Files
 from hal.zigbee.house_time import HouseClock
@@ -81,6 +81,7 @@ class Radio:
         self._options = options
         self._monotonic_ms = surroundings.monotonic_ms
         self._files = Files(surroundings.store)
+        self._volatile_dir = surroundings.volatile_dir
         self._registry = registry
         self._outlet = outlet
         self._kick = asyncio.Event()
@@ -197,12 +198,19 @@ class Radio:
     async def _load(self, app_class: Any, found: Found, joining: Joining) -> Any:  # noqa: ANN401 - zigpy is untyped here
         """Open zigpy's database; one that is broken is put aside, and the sensors are asked anew."""
         path = self._files.store.path(DATABASE_FILE)
+        if self._volatile_dir is not None and (problem := await asyncio.to_thread(database.problem_of, path)):
+            path = await asyncio.to_thread(database.copied, path, self._volatile_dir)
+            self._outlet.step(
+                f"{path.name} is used from memory, for {problem}: what joins now is forgotten at a restart"
+            )
         config = stack.configuration(self._options, found, path)
         load = functools.partial(app_class.new, config, start_radio=False, device_resolver=joining.ears.resolve)
         stack.make_private(path)
         try:
             return await load()
         except (sqlite3.DatabaseError, zigpy.exceptions.CorruptDatabase) as error:
+            if database.is_of_medium(error):
+                raise
             self._outlet.step(f"{path.name} cannot be read; it is put aside, and all sensors are interviewed again")
             await self._files.put_aside(DATABASE_FILE, str(error))
             stack.make_private(path)

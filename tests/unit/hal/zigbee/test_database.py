@@ -1,0 +1,84 @@
+"""zigpy's database on a disk that takes no writes: used from memory, never put aside for that."""
+
+import errno
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("zigpy")
+
+from hal.zigbee import database
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "state" / "zigbee.db"
+    made.parent.mkdir()
+    with closing(sqlite3.connect(made, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE devices (ieee TEXT)")
+        connection.execute("INSERT INTO devices VALUES ('ab')")
+    return made
+
+
+def test_a_healthy_or_absent_database_is_used_where_it_is(path: Path, tmp_path: Path) -> None:
+    assert database.problem_of(path) == ""
+    assert database.problem_of(tmp_path / "absent.db") == ""
+
+
+def test_rubbish_is_not_the_disks_fault(path: Path) -> None:
+    path.write_bytes(b"rubbish" * 1000)
+    assert database.problem_of(path) == ""
+
+
+def test_a_directory_in_its_place_is(tmp_path: Path) -> None:
+    assert "directory" in database.problem_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_FSYNC,
+     sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY],
+)  # fmt: skip
+def test_what_the_medium_says(code: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = sqlite3.OperationalError("the disk refuses")
+    error.sqlite_errorcode = code
+    assert database.is_of_medium(error)
+
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sqlite3, "connect", failing)
+    assert database.problem_of(path) == "the disk refuses"
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR_SHORT_READ])
+def test_what_the_content_says(code: int) -> None:
+    error = sqlite3.DatabaseError("malformed")
+    error.sqlite_errorcode = code
+    assert not database.is_of_medium(error)
+    assert not database.is_of_medium(ValueError())
+
+
+def test_a_read_only_disk_is_told_and_its_copy_works(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volatile = tmp_path / "run"
+    volatile.mkdir()
+    (volatile / "zigbee.db-wal").write_bytes(b"of an earlier copy")
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database.stack, "make_private", read_only)
+        assert "Read-only" in database.problem_of(path)
+    copy = database.copied(path, volatile)
+    assert copy == volatile / "zigbee.db"
+    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        assert connection.execute("SELECT ieee FROM devices").fetchall() == [("ab",)]
+        connection.execute("INSERT INTO devices VALUES ('cd')")
+    assert database.copied(tmp_path / "absent.db", volatile).read_bytes() == b""
