@@ -337,7 +337,7 @@ class Hub:
                 disk=world.disk,
                 worker=world.worker,
             ),
-            CommandType.CONFIG_UPDATE: ConfigUpdate(self.settings),
+            CommandType.CONFIG_UPDATE: ConfigUpdate(self.settings, is_volatile=lambda: self.commands.is_volatile),
             CommandType.FACTORY_RESET: FactoryReset(bar_key=self._bar_key, begin_anew=world.begin_anew),
             CommandType.DIAGNOSTICS: Diagnostics(sections),
         }

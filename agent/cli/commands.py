@@ -39,7 +39,7 @@ def commands(as_json: bool, confirm: str | None, config_file: Path | None, socke
 
 def as_text(report: CommandsReport) -> str:
     """Return the list as lines of columns, what hinders new commands first."""
-    lines = [f"! no commands come in: {report.problem}", ""] if report.problem else []
+    lines = [f"! {report.problem}", ""] if report.problem else []
     if not report.commands:
         return "\n".join([*lines, "no command in the last days"])
     rows = [("RECEIVED", "TYPE", "STATE", "ID", "WHY"), *map(_row, report.commands)]

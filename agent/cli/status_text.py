@@ -128,7 +128,7 @@ def _cloud(status: Status) -> Iterator[Problem]:
         waiting = counted(outbox.sendable, "reading")
         yield Problem(f"cloud: {waiting} due, none accepted for {duration(outbox.stalled_s)}: {reason}", _KEPT)
     if status.commands_problem and not found:
-        yield Problem(f"commands: none come in: {status.commands_problem}")
+        yield Problem(f"commands: {status.commands_problem}")
 
 
 def _link(link: LinkReport) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from agent.cloud.endpoints import Endpoint
 from agent.commands.journal import Journal
 from agent.commands.lifecycle import ACKED, Event, Moment, Record, State, Turn, turn
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
+from agent.foundation.problem_log import ProblemLog
 from agent.foundation.supervisor import contained
 
 _log = logging.getLogger(__name__)
@@ -125,11 +126,12 @@ class Acks:
         """Save that the cloud has it; the disk is asked until it takes that."""
         event = event or (Event.ANSWERED if record.state is State.EXECUTING else Event.SETTLED)
         message = f"not run: the cloud no longer knows it ({why})" if event is Event.VOIDED else ""
+        unnoted = ProblemLog(_log, f"the ack of command {record.command_id} is not noted yet", level=logging.WARNING)
         while True:
             try:
                 await journal.advance(record.command_id, event, self._moment(), error_message=message)
             except StorageFull as error:
-                _log.warning("the ack of command %s is not noted yet: %s", record.command_id, error)
+                unnoted.report(str(error))
                 await asyncio.sleep(RETRY_S)
             else:
                 return

@@ -11,6 +11,7 @@ from agent.commands.bounds import bounded_message, bounded_result
 from agent.commands.handlers import Handler, Outcome
 from agent.commands.journal import Journal
 from agent.commands.lifecycle import (
+    TRAITS,
     Begin,
     CommandType,
     Event,
@@ -26,6 +27,7 @@ from agent.commands.lifecycle import (
     turn,
 )
 from agent.errors import ClimahubError, Defect, Transient
+from agent.foundation.problem_log import ProblemLog
 from agent.foundation.supervisor import contained
 
 _log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class Executor:
         self._moment = moment
         self._needs_person = needs_person
         self._changed = asyncio.Event()
+        self._waiting = ProblemLog(_log, "a command waits", level=logging.WARNING)
 
     def changed(self) -> None:
         """Take note that the journal changed."""
@@ -96,9 +99,10 @@ class Executor:
             try:
                 wait_s = await self._turn(journal)
             except Transient as error:
-                _log.warning("a command waits: %s", error)
+                self._waiting.report(str(error))
                 await asyncio.sleep(RETRY_S)
                 continue
+            self._waiting.clear()
             try:
                 async with asyncio.timeout(wait_s):
                     await self._changed.wait()
@@ -126,7 +130,7 @@ class Executor:
         return decide(
             record,
             self._moment(),
-            problem=bounded_message(self._problem(record)),
+            problem=bounded_message(self._problem(record) or _needs_disk(record, journal)),
             needs_person=known is not None and self._needs_person(known),
             acks_due=sum(turn(other) is Turn.ACKS for other in journal.open()),
         )
@@ -189,6 +193,7 @@ class Executor:
     async def _finish(self, journal: Journal, record: Record, outcome: Outcome) -> None:
         """Save how it went; the disk is asked until it takes that, since the effect has been had."""
         _log.info("%s: %s %s", _named(record), outcome.event, outcome.error_message)
+        unsaved = ProblemLog(_log, f"the outcome of {_named(record)} is not saved yet", level=logging.WARNING)
         while True:
             try:
                 with contained(_named(record)):
@@ -200,7 +205,7 @@ class Executor:
                         result=None if outcome.result is None else bounded_result(outcome.result),
                     )
             except Transient as error:
-                _log.warning("the outcome of %s is not saved yet: %s", _named(record), error)
+                unsaved.report(str(error))
                 await asyncio.sleep(RETRY_S)
             except Defect as error:
                 failed = _failed(record, f"how it went cannot be saved: {error}")
@@ -209,6 +214,15 @@ class Executor:
                 outcome = failed
             else:
                 return
+
+
+def _needs_disk(record: Record, journal: Journal) -> str:
+    """Return why a command cannot be run without a disk; empty where it can."""
+    known = record.known_type
+    if not journal.is_volatile or known is None or not TRAITS[known].is_destructive:
+        return ""
+    why = "the hub's disk takes nothing, so it could not remember having run it, and might run it again"
+    return f"{known}: {why}; see to the disk, then send it again"
 
 
 def _failed(record: Record, why: str) -> Outcome:

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,7 +21,7 @@ from agent.foundation import instants
 from agent.foundation.database import Database, open_store
 from agent.foundation.decoding import NESTING_MAX, UNREADABLE, depth
 from agent.foundation.disk import Disk
-from agent.foundation.worker import Worker
+from agent.foundation.worker import InlineWorker, Worker
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ _COLUMNS = "command_id, is_open, record"
 _LEVELS_AROUND = 2
 """Of a record around what the cloud sent or a handler found."""
 
+T = TypeVar("T")
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Record).decode
 
@@ -73,11 +75,15 @@ class Journal:
 
     Attributes:
         is_lost: It takes the place of one that was there and is gone, or is empty.
+        is_volatile: It is in memory only, as the disk takes nothing: a restart forgets it.
+        refused_since_ms: Boot time since which the disk has refused every change; `None` while it takes them.
         left_out: Deliveries not taken in since the start, because too many commands were open: the cloud has them yet.
     """
 
-    def __init__(self, database: Database, *, pending_commands_max: int) -> None:
+    def __init__(self, database: Database, *, pending_commands_max: int, is_volatile: bool = False) -> None:
         self._database = database
+        self.is_volatile = is_volatile
+        self.refused_since_ms: int | None = None
         self._pending_commands_max = pending_commands_max
         self._open: dict[str, Record] = {}
         self._is_rebuilt = False
@@ -117,8 +123,8 @@ class Journal:
                     unknown.setdefault(arrival.command_id, arrival)
             if not unknown and not self._is_rebuilt:
                 return 0
-            added, buried = await self._database.run(
-                lambda connection: self._add(connection, list(unknown.values()), moment)
+            added, buried = await self._changed(
+                lambda connection: self._add(connection, list(unknown.values()), moment), moment
             )
             self._is_rebuilt = False
             # A forgetful cloud lists a settled command at each poll, for a day: the file is asked once, and again
@@ -146,7 +152,7 @@ class Journal:
         """
         async with self._lock:
             record = after(self._open[command_id], event, moment, error_message=error_message, result=result)
-            await self._database.run(lambda connection: self._store(connection, record, moment))
+            await self._changed(lambda connection: self._store(connection, record, moment), moment)
             if record.state is State.ACKED:
                 del self._open[command_id]
                 self._buried = frozenset()
@@ -166,10 +172,33 @@ class Journal:
             if record.state is not State.RECEIVED:
                 raise KeyError(command_id)
             record = msgspec.structs.replace(record, is_confirmed=True)
-            await self._database.run(lambda connection: self._store(connection, record, moment))
+            await self._changed(lambda connection: self._store(connection, record, moment), moment)
             self._open[command_id] = record
         self._tell()
         return record
+
+    async def adopt(self, records: Sequence[Record], moment: Moment) -> None:
+        """Take over records of another journal, open ones and tombstones; durable on return.
+
+        Of a command that both know, the other's record counts: it has gone on meanwhile.
+        """
+        async with self._lock:
+            await self._changed(lambda connection: self._adopt(connection, records, moment), moment)
+            for record in records:
+                self._open.pop(record.command_id, None)
+                if record.state is not State.ACKED:
+                    self._open[record.command_id] = record
+            self._buried = frozenset()
+        self._tell()
+
+    async def _changed(self, function: Callable[[sqlite3.Connection], T], moment: Moment) -> T:
+        try:
+            changed = await self._database.run(function)
+        except StorageFull:
+            self.refused_since_ms = moment.now_ms if self.refused_since_ms is None else self.refused_since_ms
+            raise
+        self.refused_since_ms = None
+        return changed
 
     async def listed(self) -> list[Record]:
         """Return the newest commands, tombstones included, newest first; at most `LISTED_MAX`."""
@@ -212,6 +241,18 @@ class Journal:
             connection.execute("DELETE FROM marks")
             _forget_old(connection, moment)
         return records, buried
+
+    def _adopt(self, connection: sqlite3.Connection, records: Sequence[Record], moment: Moment) -> None:
+        with self._database.transaction(connection):
+            for record in records:
+                is_open = record.state is not State.ACKED
+                keep_until_ms = None if is_open else _keep_until_ms(record, moment.utc_ms)
+                connection.execute(
+                    "INSERT INTO commands (command_id, is_open, keep_until_ms, record) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (command_id) DO UPDATE SET is_open = excluded.is_open,"
+                    " keep_until_ms = excluded.keep_until_ms, record = excluded.record",
+                    (record.command_id, is_open, keep_until_ms, _encode(record)),
+                )
 
     def _received(self, arrival: Arrival, moment: Moment) -> Record:
         return Record(
@@ -287,6 +328,23 @@ def _read(row: tuple[Any, ...]) -> Record:
         problem=UNREADABLE_RECORD,
         error_message="" if is_open else UNREADABLE_RECORD,
     )
+
+
+async def volatile_journal(records: Sequence[Record], moment: Moment, *, pending_commands_max: int) -> Journal:
+    """Return a journal in memory, for a hub whose disk takes nothing; it knows what the disk's journal knew.
+
+    Args:
+        records: Of the disk's journal, as far as it can be read, oldest first.
+        moment: Now.
+        pending_commands_max: How many commands may be open.
+    """
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.executescript(SCHEMA)
+    # Nothing of it is durable: no disk is asked, and no thread has to wait for one.
+    database = Database(Path(":memory:"), connection, worker=InlineWorker(), disk=Disk())
+    journal = Journal(database, pending_commands_max=pending_commands_max, is_volatile=True)
+    await journal.adopt(records, moment)
+    return journal
 
 
 async def open_journal(

@@ -15,6 +15,7 @@ from agent.commands.journal import Journal
 from agent.commands.lifecycle import Moment
 from agent.commands.payloads import read_arrivals
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
+from agent.foundation.problem_log import ProblemLog
 from agent.foundation.supervisor import contained
 from agent.foundation.wording import counted
 
@@ -47,6 +48,7 @@ class Poll:
         self._moment = moment
         self._rng = rng
         self._interval_s = interval_s
+        self._refused = ProblemLog(_log, "commands are not taken in", level=logging.WARNING)
         self.problem = ""
 
     async def run(self, journal: Journal) -> None:
@@ -78,9 +80,10 @@ class Poll:
             return
         except StorageFull as error:
             # The cloud keeps them and lists them again.
-            _log.warning("commands are not taken in: %s", error)
+            self._refused.report(str(error))
             self.problem = str(error)
             return
+        self._refused.clear()
         self.problem = f"{counted(unreadable, 'command')} without a usable id cannot be answered" if unreadable else ""
         if added:
             _log.info("%d commands taken in", added)

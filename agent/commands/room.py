@@ -8,19 +8,20 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.cloud.client import CloudClient
 from agent.commands.acks import Acks
 from agent.commands.executor import Executor
 from agent.commands.handlers import Handler
-from agent.commands.journal import FILE_NAME, Journal, open_journal
-from agent.commands.lifecycle import CommandType, Moment, Record
+from agent.commands.journal import FILE_NAME, Journal, open_journal, volatile_journal
+from agent.commands.lifecycle import CommandType, Moment, Record, State
 from agent.commands.poll import Poll
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
+from agent.foundation.problem_log import ProblemLog
 from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,14 @@ RETRY_S = 10.0
 
 READS_MAX = 6
 """How often a journal that the disk does not read is tried before it is put aside: an error of the medium may pass."""
+
+
+VOLATILE_AFTER_S = 60.0
+"""How long the disk may refuse before commands are kept in memory: a busy card needs seconds."""
+
+
+class _OtherJournal(Exception):
+    """The room works with another journal from now on."""
 
 
 class Commands:
@@ -74,31 +83,86 @@ class Commands:
         self._executor = Executor(handlers, moment=self._moment, needs_person=needs_person)
         self._acks = Acks(client, moment=self._moment)
         self._poll = Poll(client, moment=self._moment, rng=rng, interval_s=interval_s)
+        self._unopened = ProblemLog(_log, "the journal of commands cannot be opened")
+        self._volatile = ProblemLog(_log, "commands are kept in memory only")
         self.journal: Journal | None = None
 
     @property
     def problem(self) -> str:
-        """Why no commands come in; empty where they do."""
-        return self._poll.problem
+        """Why no commands come in, or why they are not kept; empty where nothing is wrong."""
+        if self._poll.problem:
+            return f"no commands come in: {self._poll.problem}"
+        if self.is_volatile:
+            return f"commands are kept in memory only: {self._volatile.text}"
+        return self._unopened.text
 
     def _moment(self) -> Moment:
         return Moment(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.utc_ms())
+
+    @property
+    def is_volatile(self) -> bool:
+        """Whether commands are kept in memory only, as the disk takes nothing."""
+        return self.journal is not None and self.journal.is_volatile
 
     async def run(self) -> None:
         """Work, until cancelled."""
         is_broken = False
         while True:
-            journal = self.journal or await self._open(is_broken=is_broken)
+            is_other = False
+            journal = self.journal or await self._open_or_do_without(is_broken=is_broken)
             try:
                 await self._executor.reconcile(journal)
                 async with asyncio.TaskGroup() as group:
-                    for work in (self._executor.run, self._acks.run, self._poll.run):
+                    for work in (self._executor.run, self._acks.run, self._poll.run, self._watch):
                         group.create_task(work(journal))
+            except* _OtherJournal:
+                is_other = True
             except* Corrupt as errors:
                 self._add_fault(str(errors.exceptions[0]))
                 is_broken = True
+            if is_other:
+                continue
             self.journal = None
             await self._close(journal)
+
+    async def _open_or_do_without(self, *, is_broken: bool) -> Journal:
+        """Return the journal on the disk, or one in memory where the disk has not given it for a minute."""
+        tries = 1 + round(VOLATILE_AFTER_S / RETRY_S)
+        return await self._open(is_broken=is_broken, tries_max=tries) or await self._do_without([])
+
+    async def _do_without(self, records: Sequence[Record]) -> Journal:
+        moment = self._moment()
+        self.journal = journal = await volatile_journal(records, moment, pending_commands_max=self._pending_max)
+        self._listen(journal)
+        self._volatile.report("the disk takes nothing; what needs it is refused, all else works")
+        return journal
+
+    async def _watch(self, journal: Journal) -> None:
+        """Change to a journal in memory once the disk has refused for a minute, and back once it takes something.
+
+        Raises:
+            _OtherJournal: `journal` is another one now.
+        """
+        while not journal.is_volatile:
+            await asyncio.sleep(RETRY_S)
+            since_ms = journal.refused_since_ms
+            if since_ms is not None and self._moment().now_ms - since_ms >= VOLATILE_AFTER_S * 1000:
+                await self._do_without(await _known(journal))
+                await self._close(journal)
+                raise _OtherJournal
+        while True:
+            # `_open` returns once the disk has given the journal; whether it takes anything, the next line finds out.
+            stored = await self._open(is_broken=False)
+            if stored is None:
+                continue
+            with contextlib.suppress(StorageFull, Corrupt):
+                await stored.adopt(await _known(journal), self._moment())
+                await self._close(journal)
+                self._volatile.clear()
+                raise _OtherJournal
+            self.journal = journal
+            await self._close(stored)
+            await asyncio.sleep(RETRY_S)
 
     async def close(self) -> None:
         """Close the journal; last of all."""
@@ -121,7 +185,9 @@ class Commands:
         """Return the newest commands, newest first."""
         return [] if self.journal is None else await self.journal.listed()
 
-    async def _open(self, *, is_broken: bool) -> Journal:
+    async def _open(self, *, is_broken: bool, tries_max: int | None = None) -> Journal | None:
+        """Open the journal on the disk, tried until it succeeds, or so many times; `None` where it does not."""
+        tries = 0
         reads = 0
         while True:
             try:
@@ -134,7 +200,10 @@ class Commands:
                 )
             except (StorageFull, Corrupt) as error:
                 reads += isinstance(error, ReadFailed)
-                self._add_fault(str(error))
+                self._unopened.report(str(error))
+                tries += 1
+                if tries == tries_max:
+                    return None
                 await asyncio.sleep(RETRY_S)
                 continue
             if aside is not None:
@@ -145,11 +214,24 @@ class Commands:
                 text = f"{FILE_NAME} is missing: what the cloud lists now is refused, for it may have been run before"
                 self._add_fault(text)
                 _log.error("%s", text)
-            journal.on_change(self._executor.changed)
-            journal.on_change(self._acks.changed)
+            self._unopened.clear()
+            self._listen(journal)
             self.journal = journal
             return journal
+
+    def _listen(self, journal: Journal) -> None:
+        journal.on_change(self._executor.changed)
+        journal.on_change(self._acks.changed)
 
     async def _close(self, journal: Journal) -> None:
         with contextlib.suppress(StorageFull, Corrupt):
             await journal.close()
+
+
+async def _known(journal: Journal) -> list[Record]:
+    """Return what a journal knows, oldest first: what is open, and of the settled ones as many as are listed."""
+    records = {record.command_id: record for record in journal.open()}
+    with contextlib.suppress(StorageFull, Corrupt):
+        settled = [record for record in reversed(await journal.listed()) if record.command_id not in records]
+        return [*(record for record in settled if record.state is State.ACKED), *records.values()]
+    return list(records.values())

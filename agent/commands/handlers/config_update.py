@@ -4,12 +4,15 @@ What makes it exactly once: the settings are stored together with the id of the 
 file, so that after a crash the file itself says whether the command took effect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from agent.commands.handlers import Outcome
 from agent.commands.lifecycle import Event, Record
-from agent.errors import CloudUnavailable
+from agent.errors import CloudUnavailable, StorageFull
+
+NOT_KEPT = "not_kept"
+"""In the result of a command whose settings a restart would have to fetch from the cloud."""
 
 
 class Settings(Protocol):
@@ -23,12 +26,16 @@ class Settings(Protocol):
         """Put changes in force, durably and in the name of a command, and return all settings.
 
         Raises:
-            StorageFull: They are not durable yet.
+            StorageFull: They are in force and on their way to the cloud, but not durable yet.
         """
         ...
 
     def applied(self, command_id: str) -> Mapping[str, Any] | None:
         """Return all settings where this command was the last to change them, else `None`."""
+        ...
+
+    def all_settings(self) -> Mapping[str, Any]:
+        """Return all settings."""
         ...
 
     async def refresh(self) -> Mapping[str, Any]:
@@ -43,8 +50,15 @@ class Settings(Protocol):
 class ConfigUpdate:
     """The command `config_update`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, is_volatile: Callable[[], bool] = lambda: False) -> None:
+        """Prepare.
+
+        Args:
+            settings: What is changed.
+            is_volatile: Tells whether the disk has taken nothing for so long that memory has to do.
+        """
         self._settings = settings
+        self._is_volatile = is_volatile
 
     def check(self, payload: Mapping[str, Any]) -> None:
         """See `Handler`: any of the fields of PUT /v1/settings, or none."""
@@ -57,12 +71,20 @@ class ConfigUpdate:
     async def execute(self, record: Record) -> Outcome:
         """See `Handler`."""
         if record.payload:
-            in_force = await self._settings.apply(record.payload, command_id=record.command_id)
-            return Outcome(Event.SUCCEED, result=in_force)
+            return Outcome(Event.SUCCEED, result=await self._applied(record))
         try:
             return Outcome(Event.SUCCEED, result=await self._settings.refresh())
         except CloudUnavailable as error:
             return Outcome(Event.FAIL, error_message=f"settings could not be fetched: {error}")
+
+    async def _applied(self, record: Record) -> Mapping[str, Any]:
+        try:
+            return await self._settings.apply(record.payload, command_id=record.command_id)
+        except StorageFull as error:
+            if not self._is_volatile():
+                raise
+            # The cloud gets them as every local change, and gives them back after a restart.
+            return {**self._settings.all_settings(), NOT_KEPT: f"they are in force, but not on the hub's disk: {error}"}
 
     async def reconcile(self, record: Record) -> Outcome | None:
         """See `Handler`: fetching again does no harm, applying again might undo a later change."""

@@ -143,7 +143,7 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: Status) -> None:
             lambda s: replace(s, unmatched_keys=["attic"]),
             "relay.sensor_keys_file: the key for attic fits no sensor",
         ),
-        (lambda s: replace(s, commands_problem="disk full"), "commands: none come in: disk full"),
+        (lambda s: replace(s, commands_problem="disk full"), "commands: disk full"),
         (lambda s: replace(s, climate_problems=["hall: no sensor"]), "climate: hall: no sensor"),
         (
             lambda s: replace(with_sensor(replace(s, sensors=s.sensors[:1]), good=0, age_s=None), running_s=181),

@@ -131,9 +131,12 @@ class Hub:
             try:
                 yield room
             finally:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                while not task.done():
+                    # Again, as `agent.app` does: a TaskGroup of Python 3.11 may swallow it with a child's error.
+                    task.cancel()
+                    await asyncio.wait([task], timeout=0.1)
+                if not task.cancelled():
+                    task.result()
                 await room.close()
 
     def queue(self, type_: str, payload: dict[str, Any] | None = None, *, lifetime_ms: int = LIFETIME_MS) -> str:

@@ -199,6 +199,10 @@ class Settings:
         self.in_force: dict[str, Any] = {"timezone": "UTC"}
         self.by = ""
         self.is_reachable = True
+        self.is_kept = True
+
+    def all_settings(self) -> Mapping[str, Any]:
+        return self.in_force
 
     def check(self, changes: Mapping[str, Any]) -> None:
         if "timezone" not in changes:
@@ -206,6 +210,8 @@ class Settings:
 
     async def apply(self, changes: Mapping[str, Any], *, command_id: str) -> Mapping[str, Any]:
         self.in_force |= changes
+        if not self.is_kept:
+            raise StorageFull("no room")
         self.by = command_id
         return self.in_force
 
@@ -222,6 +228,20 @@ async def test_a_config_update_answers_with_all_settings() -> None:
     handler = ConfigUpdate(Settings())
     outcome = await handler.execute(executing("config_update", {"timezone": "Europe/Brussels"}))
     assert outcome == Outcome(Event.SUCCEED, result={"timezone": "Europe/Brussels"})
+
+
+async def test_settings_that_the_disk_does_not_keep_wait_for_it_or_are_acknowledged_as_such() -> None:
+    settings = Settings()
+    settings.is_kept = False
+    record = executing("config_update", {"timezone": "Asia/Kolkata"})
+    with pytest.raises(StorageFull):
+        await ConfigUpdate(settings).execute(record)
+    outcome = await ConfigUpdate(settings, is_volatile=lambda: True).execute(record)
+    assert outcome.event is Event.SUCCEED
+    assert outcome.result == {
+        "timezone": "Asia/Kolkata",
+        "not_kept": "they are in force, but not on the hub's disk: no room",
+    }
 
 
 async def test_an_empty_config_update_fetches() -> None:

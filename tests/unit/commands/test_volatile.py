@@ -1,0 +1,94 @@
+"""A disk that takes nothing while the cloud has commands: they work from memory, but for those that need the disk."""
+
+import errno
+import os
+
+import pytest
+
+from agent.commands.lifecycle import CommandType, State
+from agent.foundation.operations import Operation, unhindered
+from agent.refcloud.records import CommandState
+from tests.unit.commands.conftest import Hub, until
+
+DIAGNOSTICS, REBOOT = CommandType.DIAGNOSTICS, CommandType.REBOOT
+NUMBERS = [errno.EIO, errno.EROFS, errno.ENOSPC]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.commands.room.RETRY_S", 0.02)
+    monkeypatch.setattr("agent.commands.executor.RETRY_S", 0.02)
+    monkeypatch.setattr("agent.commands.acks.RETRY_S", 0.02)
+    monkeypatch.setattr("agent.commands.room.VOLATILE_AFTER_S", 0.04)
+
+
+def die(hub: Hub, number: int) -> None:
+    def on_operation(operation: Operation, target: str) -> None:
+        raise OSError(number, os.strerror(number), target)
+
+    hub.disk.on_operation = on_operation
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=errno.errorcode.__getitem__)
+async def test_a_disk_that_dies_costs_only_what_needs_it(hub: Hub, number: int) -> None:
+    async with hub.life() as room:
+        before = hub.queue("diagnostics")
+        await hub.settled(before)
+        await until(lambda: room.journal is not None and not room.journal.open())
+        die(hub, number)
+        first, second = await hub.settled(hub.queue("diagnostics"), hub.queue("reboot"))
+        assert first.state is CommandState.ACKED
+        assert second.state is CommandState.FAILED
+        assert "disk takes nothing" in (second.error_message or "")
+        assert "kept in memory only" in room.problem
+        assert [each.command_id for each in await room.listed()][-1] == before
+        hub.disk.on_operation = unhindered
+        await until(lambda: not room.is_volatile)
+        (third,) = await hub.settled(hub.queue("reboot"))
+        assert third.state is CommandState.ACKED
+        await until(lambda: room.journal is not None and not room.journal.open())
+        assert room.problem == ""
+    assert hub.handlers[REBOOT].executed == [third.command_id]
+    assert hub.handlers[DIAGNOSTICS].executed == [before, first.command_id]
+    async with hub.life() as room:
+        await until(lambda: room.journal is not None)
+        assert [each.state for each in await room.listed()] == [State.ACKED] * 4, "what was done in memory is kept"
+    assert hub.faults == []
+
+
+async def test_a_disk_that_is_dead_from_the_start(hub: Hub) -> None:
+    die(hub, errno.EROFS)
+    async with hub.life() as room:
+        first, second = await hub.settled(hub.queue("diagnostics"), hub.queue("factory_reset"))
+        assert first.state is CommandState.ACKED
+        assert second.state is CommandState.FAILED
+        hub.disk.on_operation = unhindered
+        await until(lambda: not room.is_volatile)
+        assert len(await room.listed()) == 2
+    assert hub.handlers[CommandType.FACTORY_RESET].executed == []
+
+
+async def test_a_disk_that_is_busy_for_a_moment_changes_nothing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.commands.room.VOLATILE_AFTER_S", 60.0)
+    async with hub.life() as room:
+        await until(lambda: room.journal is not None)
+        die(hub, errno.ENOSPC)
+        command = hub.queue("reboot")
+        await until(lambda: "come in" in room.problem)
+        hub.disk.on_operation = unhindered
+        (found,) = await hub.settled(command)
+    assert found.state is CommandState.ACKED
+
+
+async def test_a_command_that_began_on_the_disk_goes_on_in_memory(hub: Hub) -> None:
+    handler = hub.handlers[DIAGNOSTICS]
+    handler.gate.clear()
+    async with hub.life() as room:
+        command = hub.queue("diagnostics")
+        await until(lambda: handler.executed == [command])
+        die(hub, errno.EIO)
+        handler.gate.set()
+        (found,) = await hub.settled(command)
+        assert found.state is CommandState.ACKED
+        await until(lambda: room.is_volatile)
+    assert hub.faults == []
