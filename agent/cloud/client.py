@@ -6,7 +6,6 @@ Owns the request; who calls it owns the retry. Must never log a key or a body, a
 import asyncio
 import contextlib
 import ssl
-import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -17,7 +16,7 @@ import msgspec
 from yarl import URL
 
 from agent.cloud import answers, wire
-from agent.cloud.compression import CompressionTrial
+from agent.cloud.compression import CompressionTrial, gzipped
 from agent.cloud.connecting import certificate_problem, no_connection, refused_by_proxy
 from agent.cloud.endpoints import QUOTAS, Endpoint
 from agent.cloud.link import Link
@@ -37,7 +36,6 @@ T = TypeVar("T")
 ANSWER_BYTES_MAX = 256 * 1024
 """Bound of any JSON answer: a hundred commands with payloads fit many times over."""
 
-GZIP_LEVEL = 6
 KEY_POLL_S = 10.0
 """How often a hub without a key looks for one."""
 
@@ -167,7 +165,7 @@ class CloudClient:
             accepted = await self._request(
                 Endpoint.TELEMETRY,
                 wire.accepted_of,
-                _gzipped(body) if is_compressed else body,
+                gzipped(body) if is_compressed else body,
                 encoding="gzip" if is_compressed else "",
             )
         except Refused as error:
@@ -452,7 +450,3 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
             response.close()
             raise aiohttp.ClientPayloadError(f"the answer is larger than {ANSWER_BYTES_MAX} bytes")
     return bytes(body)
-
-
-def _gzipped(body: bytes) -> bytes:
-    return zlib.compress(body, GZIP_LEVEL, wbits=31)

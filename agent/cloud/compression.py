@@ -4,9 +4,11 @@ A server may refuse a compressed body (415), misread it (400, 422), fail on it (
 followed by the same readings without gzip. Must never let compression keep a reading from the cloud.
 """
 
+import zlib
 from enum import Enum
 from http import HTTPStatus
 
+GZIP_LEVEL = 6
 GZIP_BYTES_MIN = 200
 """A smaller body grows by the gzip header more than it shrinks."""
 
@@ -84,3 +86,8 @@ class CompressionTrial:
         elif self.state is Compression.DOUBTED and self._doubted_for == _NO_STATUS:
             # Plain fails as well: it is the cloud, not the compression.
             self.state = Compression.UNPROVEN
+
+
+def gzipped(body: bytes) -> bytes:
+    """Return a body as `Content-Encoding: gzip` wants it."""
+    return zlib.compress(body, GZIP_LEVEL, wbits=31)

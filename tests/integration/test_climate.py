@@ -1,6 +1,7 @@
 """A hub that drives something: from its sensors to its relays and back off, on the real loop."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,24 @@ async def test_cold_sensors_switch_their_relays_and_a_stop_switches_off(
     await hub.end()
     assert relays.told[-1] == HvacDemand()
     assert (hub.hub.config.storage.state_dir / room.FILE_NAME).exists()
+
+
+async def test_a_stop_switches_off_before_it_waits_for_the_disk(
+    cloud: Cloud, make_hub: MakeHub, relays: Relays
+) -> None:
+    hub = make(cloud, make_hub)
+    hub.start()
+    await until(lambda: relays.now("living") is HvacAction.HEAT)
+    synced = threading.Event()
+    syncing = asyncio.get_running_loop().create_task(hub.hub.world.worker.run(lambda: synced.wait(10)))
+    await asyncio.sleep(0)
+    hub.stop.set()
+    await until(lambda: relays.told[-1] == HvacDemand())
+    assert hub.task is not None
+    assert not hub.task.done()
+    synced.set()
+    await syncing
+    await hub.end()
 
 
 async def test_a_sensor_that_nobody_has_heard_of_is_a_fault(
