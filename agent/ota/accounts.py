@@ -4,6 +4,7 @@ Three files know of them: the keyring, its copy in the record of updates, and th
 it gets back from the others; nothing is ever taken away by a file that knows less.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -19,6 +20,10 @@ from agent.ota.lifecycle import State
 from agent.ota.slots import Slots
 
 _log = logging.getLogger(__name__)
+
+RETRY_S = 60.0
+STOP_S_MAX = 2.0
+"""The process is gone within 5 s; a disk that is slower than this leaves the start counted."""
 
 
 class Accounts:
@@ -54,7 +59,24 @@ class Accounts:
         self._fault = fault
         self._is_unsigned_admitted = is_unsigned_admitted
 
-    async def load(self) -> None:
+    async def open(self, hindered: Callable[[str], None]) -> LauncherState:
+        """Read all records, as long as the disk needs for that; return the launcher's account.
+
+        Args:
+            hindered: Told why it takes so long.
+        """
+        while True:
+            try:
+                await self._load()
+                state = await self.read_slots()
+                await self.keep(state.floor)
+            except (StorageFull, OSError) as error:
+                hindered(str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                return state
+
+    async def _load(self) -> None:
         """Learn which keys were added and revoked, from each record that knows."""
 
         def load() -> str:
@@ -98,6 +120,21 @@ class Accounts:
         await self._worker.run(lambda: self._keys.note_floor(floor))
         if self._book.record.keyring != self._keys.keyring:
             await self._book.keep(self._keys.keyring)
+
+    async def give_back_start(self, tries_max: int) -> None:
+        """Have this start of a release on trial not count, since it ends in good order.
+
+        Args:
+            tries_max: How often the launcher may start an app; 0 for an image, whose starts it does not count.
+        """
+        try:
+            async with asyncio.timeout(STOP_S_MAX):
+                # Counted first: a hub that dies in between has one start less, never one more.
+                await self._book.refund()
+                if tries_max:
+                    await self._worker.run(lambda: self._slots.give_back_try(tries_max))
+        except (TimeoutError, StorageFull, Corrupt) as error:
+            _log.warning("this start counts against the release on trial: %s", error)
 
     async def read_slots(self) -> LauncherState:
         """Read the launcher's account; begin a new one where it cannot be read; mend its floor.

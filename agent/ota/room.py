@@ -23,15 +23,16 @@ from agent.errors import (
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees
-from agent.ota import image, last_words, lifecycle, policy, versions
+from agent.ota import image, last_words, lifecycle, versions
 from agent.ota.accounts import Accounts
 from agent.ota.book import Book
 from agent.ota.delivery import Delivery
 from agent.ota.download import Downloader
-from agent.ota.fetching import NOT_LAUNCHED, RETRY_S, Fetching
+from agent.ota.fetching import RETRY_S, Fetching
 from agent.ota.header import Header
 from agent.ota.health import Verdict
 from agent.ota.imaging import Imaging
+from agent.ota.installing import Installing
 from agent.ota.intake import Intake, Rules
 from agent.ota.keyring import Keys
 from agent.ota.launcher import BASE
@@ -41,7 +42,7 @@ from agent.ota.manifest import HubFacts, Offer, PayloadType
 from agent.ota.pace import Pace
 from agent.ota.reporting import Reporter
 from agent.ota.running import Running
-from agent.ota.slots import Placed, Slots
+from agent.ota.slots import Slots
 from agent.ota.surroundings import Surroundings
 from agent.ota.trying import Trying
 from hal.errors import HalError
@@ -51,13 +52,10 @@ _log = logging.getLogger(__name__)
 
 DISK_FAILURES_MAX = 3
 """Times in a row that the disk breaks one installation before that is let go."""
-STOP_S_MAX = 2.0
-"""The process is gone within 5 s; a disk that is slower than this leaves the start counted."""
 CHECK_S_MAX = 8.0
 """How long a person waits for what comes of a question to the cloud: less than the command waits for the hub."""
 FIRST_CHECK_S = 600.0
 """After a start; less at random, so that the hubs of a street do not ask together when its power is back."""
-
 
 _INSTALLING = {State.DOWNLOADED, State.VERIFYING, State.APPLYING}
 
@@ -110,7 +108,6 @@ class Updates:
         self._hub = hub
         self._worker = running.worker
         self._disk = disk
-        self._window = policy.window_from(config.window)
         self.slots = Slots(Trees(directory, disk), disk, running=running.slot)
         rules = Rules(config.allow_unsigned, config.size_bytes_max, disk_free_bytes_min)
         self.pace = Pace()
@@ -162,6 +159,18 @@ class Updates:
             may_begin=self._may_begin,
             drop=self._drop,
         )
+        self._installing = Installing(
+            book=self.book,
+            intake=self.intake,
+            slots=self.slots,
+            imaging=self.imaging,
+            pace=self.pace,
+            config=config,
+            running=running,
+            hub=hub,
+            on_percent=self._progressed,
+            reconcile=self._reconcile,
+        )
         self._delivery = Delivery(book=self.book, intake=self.intake, worker=self._worker, pace=self.pace)
         self._has_checked = False
         self._is_running = False
@@ -193,7 +202,7 @@ class Updates:
             self._fault(problem)
         if self.is_unsigned_admitted:
             self._fault("UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): a checksum proves no origin")
-        await self._open()
+        self.launcher_state = await self._accounts.open(self.pace.hindered)
         await self.imaging.begin(is_blind=self.book.is_blind)
         await self._reconcile()
         await self.imaging.count_start()
@@ -203,19 +212,6 @@ class Updates:
             group.create_task(self.imaging.keep())
             group.create_task(self._work())
 
-    async def _open(self) -> None:
-        """Read the accounts, as long as the disk needs for that."""
-        while True:
-            try:
-                await self._accounts.load()
-                await self._read_slots()
-                await self._accounts.keep(self.launcher_state.floor)
-            except (StorageFull, OSError) as error:
-                self.pace.hindered(str(error))
-                await asyncio.sleep(RETRY_S)
-            else:
-                return
-
     async def stopping(self) -> None:
         """Be told that the hub ends in good order: for a release that is well, this start does not count, so often."""
         record, state = self.book.record, self.launcher_state
@@ -223,14 +219,7 @@ class Updates:
         is_on_trial = record.state is State.TRIAL and (is_app or is_image)
         if not is_on_trial or not self.trying.is_well or record.refunds >= REFUNDS_MAX:
             return
-        try:
-            async with asyncio.timeout(STOP_S_MAX):
-                # Counted first: a hub that dies in between has one start less, never one more.
-                await self.book.refund()
-                if is_app:
-                    await self._worker.run(lambda: self.slots.give_back_try(self._config.trial_starts_max))
-        except (TimeoutError, StorageFull, Corrupt) as error:
-            _log.warning("this start counts against the release on trial: %s", error)
+        await self._accounts.give_back_start(self._config.trial_starts_max if is_app else 0)
 
     # For people at the hub.
 
@@ -276,10 +265,10 @@ class Updates:
     async def _work(self) -> None:
         steps: Mapping[State, Callable[[], Awaitable[None]]] = {
             State.DOWNLOADING: self._download,
-            State.DOWNLOADED: self._begin_verify,
-            State.VERIFYING: self._verify,
+            State.DOWNLOADED: self._installing.begin_verify,
+            State.VERIFYING: self._installing.verify,
             State.APPLYING: self._apply,
-            State.READY: self._restart,
+            State.READY: self._installing.restart,
             State.TRIAL: self._try,
         }
         while True:
@@ -348,58 +337,9 @@ class Updates:
         if tens != told:
             self.book.progress(Post(record.offer.version, TOLD[record.state], tens * PROGRESS_PERCENT))
 
-    async def _begin_verify(self) -> None:
-        await self.book.advance(Event.VERIFY)
-
-    async def _verify(self) -> None:
-        offer = self.book.record.offer
-        if not self.intake.has_bundle():
-            await self._lost()
-            return
-        header = await self._worker.run(lambda: self.intake.verify(offer))
-        manifest = header.manifest
-        await self.book.advance(
-            Event.VERIFIED, sequence=manifest.sequence, signer=header.key_id, payload_type=manifest.payload_type
-        )
-
-    async def _lost(self) -> None:
-        await self._failed("the file of the update is gone; it may be offered again", event=Event.LOSE)
-
     async def _apply(self) -> None:
-        offer = self.book.record.offer
-        if not self.running.launcher:
-            raise InstallFailed(NOT_LAUNCHED)
-        if not self.intake.has_bundle():
-            await self._lost()
-            return
-        if image.is_image(self.book.record):
-            self.percent = 0
-            await self.imaging.apply(offer, self._progressed)
-            await self.book.advance(Event.PLACED)
-            return
-        placed = await self._worker.run(lambda: self.intake.place(offer))
-        await self.book.advance(Event.PLACED, slot=placed.slot, digest=placed.digest)
-
-    async def _restart(self) -> None:
-        if why := self._hindrance_to_restart():
-            self.pace.hindered(why)
-            await self.pace.pause(RETRY_S)
-            return
-        if image.is_image(self.book.record):
-            try:
-                await self.imaging.restart(self._hub.fresh_sensors(), self._hindrance_to_restart)
-            except HalError as error:
-                self.pace.hindered(str(error))
-                await self.pace.pause(RETRY_S)
-            await self._reconcile()  # always: it is what counts the restarts
-            return
-        await self.book.advance(Event.RESTART, fresh_sensors=self._hub.fresh_sensors())
-        record = self.book.record
-        placed = Placed(record.slot, record.digest, record.offer.version, record.sequence)
-        await self._worker.run(lambda: self.slots.arm(placed, tries=self._config.trial_starts_max))
-        _log.info("restarting into release %s", self.book.record.offer.version)
-        self.running.restart()
-        await asyncio.Event().wait()
+        self.percent = 0
+        await self._installing.apply()
 
     async def _try(self) -> None:
         """Look at this release, which is on trial, until it has proved itself or failed."""
@@ -496,14 +436,6 @@ class Updates:
 
     async def _read_slots(self) -> None:
         self.launcher_state = await self._accounts.read_slots()
-
-    def _moment(self) -> policy.Moment:
-        return policy.Moment(
-            self._hub.local_time(), self._hub.is_metered(), self.book.record.is_held, self.pace.is_urgent
-        )
-
-    def _hindrance_to_restart(self) -> str:
-        return policy.hindrance_to_restart(self._moment(), self._window)
 
     def _fault(self, text: str) -> None:
         _log.warning("updates: %s", text)

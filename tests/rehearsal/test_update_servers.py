@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 
 from agent.cloud.quota import MARGIN_MS
+from agent.ota.header import Header
 from agent.ota.lifecycle import State
-from agent.ota.manifest import CHUNK_BYTES
+from agent.ota.manifest import CHUNK_BYTES, Offer
 from agent.ota.room import Updates
 from agent.rehearsal.releases import make
 
@@ -366,3 +367,29 @@ def test_an_offer_that_is_withdrawn_while_its_download_waits_is_let_go() -> None
         room = live(made, closed(State.FAILED))
         assert "not offered any more" in room.book.record.error
         assert room.book.record.refusals == ()
+
+
+def test_a_file_that_the_disk_has_damaged_is_not_held_against_the_release() -> None:
+    with bench() as made:
+        made.publish(GOOD)
+        made.config = {"metered": "never"}
+
+        def damage(room: Updates) -> bool:
+            if not made.tasks and room.book.record.state is State.IDLE:
+                place = room.intake.verify
+
+                def rotten(offer: Offer | None) -> Header:
+                    path = made.machine.state_dir / "update.bundle"
+                    data = bytearray(path.read_bytes())
+                    data[-1] ^= 1
+                    path.write_bytes(data)
+                    room.intake.verify = place  # type: ignore[method-assign]
+                    return place(offer)
+
+                room.intake.verify = rotten  # type: ignore[method-assign]
+                made.tasks.append(made.loop.create_task(asyncio.sleep(0)))
+            return closed(State.COMPLETED)(room)
+
+        room = live(made, damage)
+        assert room.book.record.refusals == ()
+        assert "damaged on the disk" in " ".join(made.faults)

@@ -34,7 +34,8 @@ from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import InlineWorker
 from agent.model import HUB, Reading, SensorKind
 from agent.ota import book as update_book
-from agent.ota import launcher
+from agent.ota import keyring, launcher
+from agent.ota.keyring import Keyring
 from agent.ota.lifecycle import Post, Record, Refusal, State
 from agent.ota.manifest import Offer
 from agent.pairing import book as pairing_book
@@ -82,16 +83,18 @@ CLIMATE = Kept(
     Guard(False, 1), Guard(False, 2), Guard(False, 3), {"hall": Belief(20.5, 3000)},
 )  # fmt: skip
 SETTINGS = sync.Stored(DeviceSettings(600, location=Location(52.5, 13.4)), {"timezone": "Europe/Berlin"}, "c-1")
+KEYRING = Keyring(("aa" * 32,), ("bb" * 8,), 2)
 UPDATE = Record(
     State.DOWNLOADING, Offer("2.0.0", "ab" * 32, 5), posts=(Post("2.0.0", "downloading", 10),),
-    refusals=(Refusal("1.9.0", "", "damaged"),), is_held=True,
+    refusals=(Refusal("1.9.0", "", "damaged", "facts"),), is_held=True,
+    keyring=KEYRING, downloads=(1_774_785_600_000,),
 )  # fmt: skip
 PAIRING = Content(
     {"T1": Sensor("T1", Stage.REGISTERED, sensor_id="s-1", kinds=(SensorKind.TEMPERATURE,))}, Window("boot", 9000)
 )
 ACCOUNT = launcher.State(
     good="a", trial="b", trial_version="3.0.0", trial_sequence=3, tries_left=1, digest_a="aa", digest_b="bb",
-    failed=launcher.Failed("1.0.0", 1, "sick"), floor=2,
+    failed=launcher.Failed("1.0.0", 1, "sick", is_damaged=True), floor=2,
 )  # fmt: skip
 NETWORK = KeptNetwork(Phase.FORMED, Settings("00" * 8, "11" * 8, "22" * 16, 7, 15))
 SENSORS = KeptSensors("boot", (KeptSensor("0x" + "0" * 16, 5, kinds=(SensorKind.TEMPERATURE,)),), ("0x" + "1" * 16,))
@@ -140,6 +143,12 @@ async def read_update(directory: Path) -> object:
     return book.record
 
 
+def read_keyring(directory: Path) -> object:
+    keys = keyring.Keys(directory, directory, Disk())
+    keys.load(Keyring(), None)
+    return keys.keyring
+
+
 def store_of(directory: Path) -> StateFiles:
     return StateFiles(directory, Disk(), bytes_max=2**20)
 
@@ -158,6 +167,7 @@ DOCUMENTS: dict[str, tuple[bytes, object, Callable[[Path], object]]] = {
         Resets(("ab",), is_erased=False),
         lambda directory: reset.read(directory, Disk()),
     ),
+    keyring.FILE_NAME: (msgspec.json.encode(KEYRING), KEYRING, read_keyring),
     launcher.STATE_FILE: (launcher.encode(ACCOUNT), ACCOUNT, launcher.load),
     NETWORK_FILE: (keeping.encode(NETWORK), NETWORK, lambda directory: Files(store_of(directory)).network()),
     STICK_FILE: (
