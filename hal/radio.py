@@ -15,6 +15,9 @@ from hal.interface import RelayedSensor, SensorNetwork
 WINDOW_S_MAX = 254
 """The longest pairing window; 255 would mean "for ever" (Zigbee specification, Mgmt_Permit_Joining_req)."""
 
+NOT_REPORTED_YET = "read at set-up; the sensor has not reported it by itself yet"
+"""The reason of a reading that is suspect only because it is the first: no problem, but nothing to heat by either."""
+
 
 class RadioState(StrEnum):
     """How the radio is."""

@@ -9,6 +9,7 @@ from agent.cli.starts_text import ADVICE as STARTS_ADVICE
 from agent.cli.starts_text import starts_line, starts_problem
 from agent.cli.words import counted, duration, measured, size
 from agent.local.status import ClockStatus, LinkReport, OutboxReport, QuotaReport, SensorReport, Status
+from hal.radio import NOT_REPORTED_YET
 
 STALE_INTERVALS = 3
 """A sensor that missed this many reports has something to say for itself."""
@@ -189,7 +190,7 @@ def trouble(sensor: SensorReport, *, interval_s: int) -> str:
     """
     if sensor.problem:
         return sensor.problem
-    if sensor.quality in {"suspect", "bad"}:
+    if sensor.quality in {"suspect", "bad"} and sensor.reason != NOT_REPORTED_YET:
         return f"{sensor.quality}: {sensor.reason}".rstrip(": ")
     # Relayed sensors report when they like: only the hub's own are held to the interval.
     if not sensor.device and interval_s and sensor.age_s is not None and sensor.age_s > STALE_INTERVALS * interval_s:

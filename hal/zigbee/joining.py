@@ -14,7 +14,7 @@ import msgspec
 import zigpy.types as t
 
 from hal.interface import Quality, Reading
-from hal.radio import JoinEvent, JoinStep
+from hal.radio import NOT_REPORTED_YET, JoinEvent, JoinStep
 from hal.zigbee.clusters import REPORT_S_MAX, Source
 from hal.zigbee.ears import Ears, address, lqi_of
 from hal.zigbee.files import Files
@@ -43,8 +43,6 @@ REMOVE_S = 10.0
 """A sensor that is awake leaves within a second; one that sleeps is told when it wakes."""
 
 NAME_CHARACTERS_MAX = 64
-
-NOT_REPORTED_YET = "read at set-up; the sensor has not reported it by itself yet"
 
 
 class Joining:

@@ -7,6 +7,7 @@ from agent.cli import status_text
 from agent.cli.status_text import as_text, problems, sensor_table
 from agent.errors import Cause
 from agent.local.status import EndpointReport, FaultReport, Status
+from hal.radio import NOT_REPORTED_YET
 
 replace = msgspec.structs.replace
 
@@ -162,6 +163,12 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: Status) -> None:
 def test_each_trouble_is_told_once(status: Status, change: Callable[[Status], Status], told: str) -> None:
     assert [problem.what for problem in problems(change(status))] == [told]
     assert as_text(change(status)).splitlines()[2:4] == ["1 PROBLEM", f"  ! {told}"]
+
+
+def test_a_sensor_that_was_just_paired_is_no_problem(status: Status) -> None:
+    paired = with_sensor(status, quality="suspect", reason=NOT_REPORTED_YET)
+    assert problems(paired) == []
+    assert "suspect" in as_text(paired)
 
 
 def test_silence_needs_a_known_interval_and_a_sensor_of_the_hub(status: Status) -> None:
