@@ -182,6 +182,27 @@ async def test_one_that_has_lost_all_rules_and_says_nothing_any_more_is_asked(
         await hub.until(lambda: len(attributes_of(sensors, "one").reporting.rules) == 3)
 
 
+@pytest.mark.parametrize("is_deaf", [False, True])
+async def test_a_sensor_that_does_not_follow_its_rules_or_does_not_answer_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_deaf: bool
+) -> None:
+    monkeypatch.setattr(radio, "JUDGE_S", 0.1)
+
+    async def deaf(device: Any, found: Any) -> Any:  # noqa: ANN401
+        raise TimeoutError
+
+    if is_deaf:
+        monkeypatch.setattr("hal.zigbee.upkeep.read_rules", deaf)
+    async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        told = "does not answer; press its button once" if is_deaf else "though it has its reporting rules"
+        monkeypatch.setattr(health, "allowed_ms", lambda promised_s: 300 if promised_s <= 900 else 10**9)
+        await hub.until(lambda: told in hub.network.links[0].problem)
+        sensors.set_values("one", {"temperature_c": 18.0, "humidity_percent": 61})
+        await hub.until(lambda: hub.values(device, "temperature")[-1:] == [18.0])
+        await hub.until(lambda: hub.network.links[0].problem == "")
+
+
 async def test_what_is_never_answered_is_given_up_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(joining, "ASK_AGAIN_MS", 0)
     async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):

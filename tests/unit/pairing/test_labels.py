@@ -82,6 +82,7 @@ IC = "404142434445464748494A4B4C4D4E4FBD66"
         f"CODE{IC}MAC{EUI}",
         f"EUI64 Address: {EUI} / IC Code: {IC}",
         f"MAC ID {EUI} Inst. Code {IC}",
+        f"LOT 40414243 X {EUI[:8]} {EUI[8:]} CODE {IC}",
         f"QR CODE MACHINE {EUI}\nInstall Code (IC): {IC}",
         f"MAC: {EUI}\n{IC}",
         f"mac {EUI.lower()} code {IC.lower()}",

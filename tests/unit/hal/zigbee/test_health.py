@@ -83,6 +83,11 @@ def test_a_complaint_stands_until_the_kind_is_reported() -> None:
     assert world.link().problem == ""
 
 
+def test_what_people_are_told_says_what_to_do() -> None:
+    assert "take its battery out" in health.keeps_rules([TEMPERATURE])
+    assert health.unanswered([TEMPERATURE, BATTERY]).startswith("reports no temperature and no battery_level any more")
+
+
 def test_time_in_which_the_radio_did_not_listen_counts_against_nobody() -> None:
     world = World()
     world.registry.listens(is_listening=False)

@@ -80,6 +80,11 @@ def test_attributes_that_are_not_the_hubs_are_unsupported() -> None:
     assert read(SUMMER, question) == {8: "0x86", 0xFFFD: 2, 0: since_2000(2026, 7, 1, 12), 0x1234: "0x86"}
 
 
+def test_the_cluster_has_no_numbers_for_what_is_too_far_away() -> None:
+    told = read(datetime(1990, 7, 1, tzinfo=UTC))
+    assert told == {1: 0b101, **dict.fromkeys((0, 2, 3, 4, 5, 6, 7), "0x01")}
+
+
 def test_nothing_is_invented_while_the_time_is_unknown() -> None:
     assert read(None) == {0: "0x01", 1: 0, **dict.fromkeys((2, 3, 4, 5, 6, 7), "0x01")}
     assert answer(TUYA, TUYA_ASKS, None) is None
