@@ -24,6 +24,7 @@ from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.durable_file import DurableFile
 from agent.foundation.finishing import finished
+from agent.foundation.salvage import salvaged
 from agent.foundation.worker import Worker
 from hal.errors import HalError
 from hal.interface import HvacDemand, HvacOutputs
@@ -103,12 +104,13 @@ class Climate:
             add_fault: Told of what a technician should know of.
         """
         self.settings = settings
+        self._lost: list[str] = []
         self._file = DurableFile(
             directory / FILE_NAME,
             disk=disk,
             bytes_max=FILE_BYTES_MAX,
             written_bytes_max=KEPT_BYTES_MAX,
-            decode=_decode,
+            decode=lambda data: _decode(data, self._lost),
             loss="the zones begin anew, at their first setpoints and without schedules",
         )
         self._outputs = outputs
@@ -277,6 +279,9 @@ class Climate:
 
     def _read(self) -> Kept:
         found = self._file.read()
+        if self._lost and not self._file.problem:
+            self.file_problem = f"{FILE_NAME}: left out, since it makes no sense: {'; '.join(self._lost)}"
+            self._add_fault(self.file_problem)
         if self._file.problem:
             self.file_problem = self._file.problem
             self._add_fault(self.file_problem)
@@ -293,5 +298,8 @@ class Climate:
         self._told.set()
 
 
-def _decode(data: bytes) -> Kept:
-    return msgspec.json.decode(data, type=Kept)
+def _decode(data: bytes, lost: list[str]) -> Kept:
+    """Return what the file holds; what in it makes no sense is added to ``lost``, and costs no other zone."""
+    kept, more = salvaged(data, Kept)
+    lost += more
+    return kept

@@ -14,6 +14,7 @@ import msgspec
 from agent.errors import StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.durable_file import SEAL_BYTES, DurableFile
+from agent.foundation.salvage import salvaged
 from agent.foundation.worker import Worker
 from agent.pairing.lifecycle import Content, Record, Stage, Window
 
@@ -58,12 +59,13 @@ class Book:
             disk: Writes the file.
             worker: Where writing blocks.
         """
+        self._lost: list[str] = []
         self._file = DurableFile(
             directory / FILE_NAME,
             disk=disk,
             bytes_max=FILE_BYTES_MAX,
             written_bytes_max=WRITTEN_BYTES_MAX,
-            decode=_decode,
+            decode=lambda data: _decode(data, self._lost),
             loss="sensors register again, and those whose key was given by hand need it once more",
             is_secret=True,
         )
@@ -73,6 +75,9 @@ class Book:
         self.problem = ""
         self.content = self._file.read() or Content()
         self.file_problem = self._file.problem
+        if self._lost and not self.file_problem:
+            self.file_problem = f"{FILE_NAME}: left out, since it makes no sense: {'; '.join(self._lost)}"
+            _log.error("%s", self.file_problem)
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called after each change."""
@@ -162,18 +167,21 @@ def _without_words(content: Content) -> Content:
     )
 
 
-def _decode(data: bytes) -> Content:
+def _decode(data: bytes, lost: list[str]) -> Content:
+    """Return what the file holds; what in it makes no sense is added to ``lost``, and costs no other sensor."""
     try:
-        file = msgspec.json.decode(data, type=_File)
+        file, more = salvaged(data, _File)
     except msgspec.ValidationError:
         # Before there was pairing, the file held identities only.
         known = msgspec.json.decode(data, type=dict[str, _Identity])
-        return Content(
-            {
-                device: Record(
-                    device, Stage.REGISTERED, sensor_id=identity.sensor_id, serial_number=identity.serial_number
-                )
-                for device, identity in known.items()
-            }
-        )
-    return Content(file.sensors, file.window)
+        return Content({device: _of_version_1(device, identity) for device, identity in known.items()})
+    # How far a sensor has come is not to be guessed: it may have been removed.
+    unknown = {device for device in file.sensors if any(text.startswith(f"sensors.{device}.stage ") for text in more)}
+    if unknown and not file.sensors.keys() - unknown:
+        raise msgspec.ValidationError("; ".join(more))
+    lost += more
+    return Content({device: each for device, each in file.sensors.items() if device not in unknown}, file.window)
+
+
+def _of_version_1(device: str, identity: _Identity) -> Record:
+    return Record(device, Stage.REGISTERED, sensor_id=identity.sensor_id, serial_number=identity.serial_number)

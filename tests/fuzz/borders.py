@@ -399,7 +399,7 @@ BORDERS: Mapping[str, Border] = {
     ),
     "pairing file": Border(
         hostile_files.STATE | hostile.objects({"sensors": hostile.JSON, "window": hostile.JSON}),
-        _take_json(decode_pairing),
+        _take_json(lambda data: decode_pairing(data, [])),
     ),
     "trust file": Border(
         hostile_files.STATE | hostile.objects({"keys": hostile.JSON, "revoked": hostile.JSON}),

@@ -15,7 +15,7 @@ from agent.climate.belief import Belief
 from agent.climate.control import Observed
 from agent.climate.guard import STARTS_MAX, Guard, GuardLimits
 from agent.climate.holds import HOLDS_MAX, SCHEDULES_MAX, Hold, HoldKind, Program, with_hold
-from agent.climate.kept import Kept
+from agent.climate.kept import Kept, KeptZone
 from agent.climate.model import Mode, Moment, Setpoints
 from agent.climate.orders import MakeHold, PutSchedule, carried_out
 from agent.climate.room import FILE_NAME, Climate
@@ -398,3 +398,23 @@ async def test_a_sensor_that_is_lost_is_written_down_and_so_is_that_it_speaks_ag
     await bench.until(is_lost)
     bench.is_silent = False
     await bench.until(lambda: is_lost() is False)
+
+
+async def test_one_part_of_the_file_that_makes_no_sense_costs_no_other(bench: Bench) -> None:
+    climate = bench.make()
+    (zone_id,) = climate.control.minds
+    week = Schedule("week", (Block("All", "00:00", "00:00", 19.5, 30.0),))
+    program = Program(schedules={"week": week}, schedule="week")
+    kept = msgspec.to_builtins(Kept(zones={zone_id: KeptZone(program), "other": KeptZone(program)}))
+    kept["zones"]["other"]["program"] = 7
+    kept["zones"][zone_id]["program"]["holds"] = [{"id": "a", "kind": "siesta"}, {"id": "b", "heat_setpoint_c": 18.0}]
+    kept["zones"][zone_id]["mean_duty"] = "half"
+    await bench.end()
+    (bench.directory / FILE_NAME).write_bytes(msgspec.json.encode(kept))
+    again = bench.make()
+    found = again.control.minds[zone_id].program
+    assert found.schedules == {"week": week}
+    assert [hold.id for hold in found.holds] == ["b"]
+    assert "zones.other" in again.file_problem
+    assert f"zones.{zone_id}.program.holds[0]" in again.file_problem
+    assert bench.faults == [again.file_problem]

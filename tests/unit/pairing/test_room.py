@@ -2,15 +2,18 @@
 
 import errno
 import stat
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent.commands import reset
 from agent.errors import PairingRefused, Refused, StorageFull, UnknownSensor
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
-from agent.pairing.book import FILE_NAME
+from agent.foundation.worker import InlineWorker
+from agent.pairing.book import FILE_NAME, Book
 from agent.pairing.lifecycle import Stage
 from agent.pairing.progress import What
 from agent.pairing.requests import WindowRequest
@@ -488,3 +491,21 @@ async def scenario_again(bench: Bench, room: Room) -> None:
         await bench.until(lambda: stage(room, number) in {Stage.RELAYING, Stage.LEAVING, Stage.REMOVED})  # noqa: B023
         await bench.settle()
     await scenario(bench, room)
+
+
+@pytest.mark.parametrize(
+    ("changes", "stays"),
+    [({"kinds": ["temperature", "smell"]}, True), ({"about": 7}, True), ({"stage": "dreaming"}, False), (7, False)],
+)
+def test_one_sensor_in_the_file_that_makes_no_sense_costs_no_other(
+    tmp_path: Path, changes: object, stays: bool
+) -> None:
+    good = {"device": "0xa", "stage": "registered", "sensor_id": "s-a", "name": "attic"}
+    bad = {**good, "device": "0xb", "sensor_id": "s-b", **changes} if isinstance(changes, dict) else changes
+    document = {"version": 2, "sensors": {"0xa": good, "0xb": bad}}
+    (tmp_path / FILE_NAME).write_bytes(msgspec.json.encode(document))
+    book = Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    assert book.content.sensors["0xa"].sensor_id == "s-a"
+    assert ("0xb" in book.content.sensors) is stays
+    assert not stays or book.content.sensors["0xb"].sensor_id == "s-b"
+    assert "sensors.0xb" in book.file_problem
