@@ -26,7 +26,7 @@ from agent.commands.lifecycle import CommandType, Moment
 from agent.commands.poll import METERED_FACTOR
 from agent.commands.room import Commands
 from agent.config import Config
-from agent.config.primary import choose_primary
+from agent.config.primary import choose_primary, machine_parts_named
 from agent.errors import StorageFull
 from agent.foundation.supervisor import Faults, supervise
 from agent.foundation.wording import counted
@@ -381,8 +381,9 @@ class Hub:
             primary=self.config.sensors.primary,
             disabled=disabled,
         )
-        self.sensor_problems = primary.problems
-        for problem in primary.problems:
+        zones = {zone.id: zone.sensors for zone in self.config.climate.zones}
+        self.sensor_problems = (*primary.problems, *machine_parts_named(self.config.sensors.primary, zones))
+        for problem in self.sensor_problems:
             _log.warning("%s", problem)
         return Sampler(
             [(sensor, self.world.judge(sensor)) for sensor in sensors],

@@ -11,6 +11,18 @@ import msgspec
 from agent.config.types import nearest_hint
 from hal.interface import SensorKind
 
+MACHINE_CHIPS = (
+    "acpitz", "amdgpu", "bigcore", "coretemp", "cpu", "drivetemp", "gpu", "iwlwifi", "k10temp", "k8temp", "littlecore",
+    "nouveau", "nvme", "pch_", "radeon", "rp1_adc", "rpi_volt", "soc", "x86_pkg_temp", "zenpower",
+)  # fmt: skip
+"""How the names begin that Linux gives to chips which measure the machine itself (drivers/hwmon, drivers/thermal)."""
+
+
+def is_machine_part(source: str) -> bool:
+    """Return whether a source measures the machine and no room: a CPU is some 20 to 40 K warmer than that."""
+    parts = source.split("/")
+    return len(parts) > 2 and parts[0] == "hwmon" and parts[1].lower().startswith(MACHINE_CHIPS)  # noqa: PLR2004
+
 
 class Primary(msgspec.Struct, frozen=True):
     """What was chosen.
@@ -30,7 +42,8 @@ def choose_primary(
     """Return the source that speaks for the hub, for each kind that the board measures.
 
     A source that measures alone needs no configuration, nor does the one on the chip whose temperature speaks. Other
-    sources of the kind are read and shown on the hub, but do not speak to the cloud.
+    sources of the kind are read and shown on the hub, but do not speak to the cloud. What measures the machine itself
+    speaks only where it is named.
 
     Args:
         sources: The board's sensors: name and kind.
@@ -43,13 +56,20 @@ def choose_primary(
     errors = [_unknown("sensors.disabled", source, kinds_of) for source in disabled if source not in kinds_of]
     chosen: dict[SensorKind, str] = {}
     for kind in SensorKind:
-        able = [source for source, measured in sources if measured is kind and source not in disabled]
+        present = [source for source, measured in sources if measured is kind and source not in disabled]
         wanted = primary.get(kind)
+        able = present if wanted is not None else [source for source in present if not is_machine_part(source)]
         if wanted is not None:
             if wanted in able:
                 chosen[kind] = wanted
             else:
                 errors.append(_refused(kind, wanted, able, kinds_of, disabled))
+        elif present and not able:
+            names = ", ".join(f'"{source}"' for source in present)
+            errors.append(
+                f"sensors.primary.{kind}: only the machine itself is measured ({names}), no room: it does not speak for"
+                " the hub unless this key names it; name it in sensors.disabled if it is not wanted at all"
+            )
         elif len(able) == 1:
             chosen[kind] = able[0]
         elif beside := _beside(chosen.get(SensorKind.TEMPERATURE, ""), able):
@@ -91,3 +111,19 @@ def _refused(
 def _unknown(key: str, source: str, known: Collection[str]) -> str:
     hint = nearest_hint(source, tuple(known))
     return f'{key}: this board has no source "{source}"{"; " + hint if hint else ""}'
+
+
+def machine_parts_named(primary: Mapping[SensorKind, str], zones: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return where the configuration lets the machine's own temperature speak for a room, in words.
+
+    Args:
+        primary: `[sensors.primary]` of the configuration.
+        zones: The sensors of each zone, by its id.
+    """
+    found = [(f"sensors.primary.{kind}", source) for kind, source in primary.items()]
+    found += [(f"climate.zones ({zone})", source) for zone, sensors in zones.items() for source in sensors]
+    return [
+        f'{where}: "{source}" is the temperature of the machine, not of a room; it counts because it is named here'
+        for where, source in found
+        if is_machine_part(source)
+    ]

@@ -14,6 +14,7 @@ from agent.config.authorities import verifying_context
 from agent.config.example import toml_value
 from agent.config.keys import KEYS
 from agent.config.loading import BoardConfig, Config, Resolved, resolve
+from agent.config.primary import machine_parts_named
 from agent.config.proxy import ProxyRules, without_credentials
 from agent.config.reading import ConfigProblems
 from agent.config.secrets import read_api_key, read_sensor_keys
@@ -88,6 +89,8 @@ def check(
     _check_authorities(config.cloud.ca_file, errors, warnings)
     if problem := ProxyRules(config.cloud.proxy, environ).problem:
         warnings.append(f"cloud.proxy: {problem}")
+    zones = {zone.id: zone.sensors for zone in config.climate.zones}
+    warnings += machine_parts_named(config.sensors.primary, zones)
     return CheckResult(errors=tuple(errors), warnings=tuple(warnings))
 
 

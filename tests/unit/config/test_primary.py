@@ -2,16 +2,18 @@
 
 import pytest
 
-from agent.config.primary import Primary, choose_primary
+from agent.config.primary import Primary, choose_primary, is_machine_part, machine_parts_named
 from hal.interface import SensorKind
 
 TEMPERATURE, HUMIDITY = SensorKind.TEMPERATURE, SensorKind.HUMIDITY
-ONE = [("hwmon/cpu/temp1", TEMPERATURE), ("bme280", HUMIDITY)]
-TWO = [*ONE, ("hwmon/nvme/Composite", TEMPERATURE)]
+ONE = [("hwmon/board/temp1", TEMPERATURE), ("bme280", HUMIDITY)]
+TWO = [*ONE, ("hwmon/sht/T", TEMPERATURE)]
 
 
 def test_a_source_that_measures_alone_speaks() -> None:
-    assert choose_primary(ONE, primary={}, disabled=()) == Primary({TEMPERATURE: "hwmon/cpu/temp1", HUMIDITY: "bme280"})
+    assert choose_primary(ONE, primary={}, disabled=()) == Primary(
+        {TEMPERATURE: "hwmon/board/temp1", HUMIDITY: "bme280"}
+    )
 
 
 def test_a_board_without_sensors_has_no_primary() -> None:
@@ -19,17 +21,17 @@ def test_a_board_without_sensors_has_no_primary() -> None:
 
 
 def test_configuration_chooses_between_two() -> None:
-    chosen = choose_primary(TWO, primary={TEMPERATURE: "hwmon/nvme/Composite"}, disabled=())
-    assert chosen.sources[TEMPERATURE] == "hwmon/nvme/Composite"
+    chosen = choose_primary(TWO, primary={TEMPERATURE: "hwmon/sht/T"}, disabled=())
+    assert chosen.sources[TEMPERATURE] == "hwmon/sht/T"
 
 
 def test_disabling_one_of_two_leaves_the_other() -> None:
-    chosen = choose_primary(TWO, primary={}, disabled=("hwmon/nvme/Composite",))
-    assert chosen.sources[TEMPERATURE] == "hwmon/cpu/temp1"
+    chosen = choose_primary(TWO, primary={}, disabled=("hwmon/sht/T",))
+    assert chosen.sources[TEMPERATURE] == "hwmon/board/temp1"
 
 
 def test_disabling_all_leaves_none() -> None:
-    assert choose_primary(ONE, primary={}, disabled=("bme280", "hwmon/cpu/temp1")) == Primary({})
+    assert choose_primary(ONE, primary={}, disabled=("bme280", "hwmon/board/temp1")) == Primary({})
 
 
 def test_one_source_may_speak_for_two_kinds() -> None:
@@ -46,35 +48,35 @@ def test_one_source_may_speak_for_two_kinds() -> None:
             {},
             (),
             (
-                'sensors.primary.temperature: 2 sources measure temperature: "hwmon/cpu/temp1", "hwmon/nvme/Composite";'
+                'sensors.primary.temperature: 2 sources measure temperature: "hwmon/board/temp1", "hwmon/sht/T";'
                 " set this key"
             ),
         ),
         (
-            {TEMPERATURE: "hwmon/cpu/temp2"},
+            {TEMPERATURE: "hwmon/board/temp2"},
             (),
             (
-                'sensors.primary.temperature: this board has no source "hwmon/cpu/temp2"; did you mean'
-                ' "hwmon/cpu/temp1"? Allowed: "hwmon/cpu/temp1", "hwmon/nvme/Composite"'
+                'sensors.primary.temperature: this board has no source "hwmon/board/temp2"; did you mean'
+                ' "hwmon/board/temp1"? Allowed: "hwmon/board/temp1", "hwmon/sht/T"'
             ),
         ),
         (
             {TEMPERATURE: "bme280"},
             (),
-            '"bme280" measures humidity, not temperature; allowed: "hwmon/cpu/temp1", "hwmon/nvme/Composite"',
+            '"bme280" measures humidity, not temperature; allowed: "hwmon/board/temp1", "hwmon/sht/T"',
         ),
         (
-            {TEMPERATURE: "hwmon/cpu/temp1"},
-            ("hwmon/cpu/temp1",),
-            '"hwmon/cpu/temp1" is named in sensors.disabled too',
+            {TEMPERATURE: "hwmon/board/temp1"},
+            ("hwmon/board/temp1",),
+            '"hwmon/board/temp1" is named in sensors.disabled too',
         ),
-        ({SensorKind.IAQ: "bme280"}, ("hwmon/cpu/temp1",), "measures humidity, not iaq; allowed: none"),
+        ({SensorKind.IAQ: "bme280"}, ("hwmon/board/temp1",), "measures humidity, not iaq; allowed: none"),
         (
             {},
-            ("bme208", "hwmon/cpu/temp1"),
+            ("bme208", "hwmon/board/temp1"),
             'sensors.disabled: this board has no source "bme208"; did you mean "bme280"?',
         ),
-        ({}, ("zzz", "hwmon/cpu/temp1"), 'sensors.disabled: this board has no source "zzz"'),
+        ({}, ("zzz", "hwmon/board/temp1"), 'sensors.disabled: this board has no source "zzz"'),
     ],
 )
 def test_what_is_ambiguous_or_wrong_is_told_and_the_rest_speaks(
@@ -109,3 +111,42 @@ def test_the_humidity_of_the_chip_whose_temperature_speaks_needs_no_key() -> Non
     torn = choose_primary([*chips, ("cpu/a", TEMPERATURE)], primary={TEMPERATURE: "cpu/a"}, disabled=())
     assert HUMIDITY not in torn.sources
     assert torn.problems[0].startswith("sensors.primary.humidity: 2 sources measure humidity")
+
+
+CPU = ("hwmon/cpu_thermal/temp1", TEMPERATURE)
+
+
+def test_a_cpu_speaks_for_no_room_unless_it_is_named() -> None:
+    alone = choose_primary([CPU], primary={}, disabled=())
+    assert alone.sources == {}
+    (problem,) = alone.problems
+    assert "only the machine itself is measured" in problem
+    assert "sensors.primary.temperature" in problem
+    assert choose_primary([CPU], primary={TEMPERATURE: CPU[0]}, disabled=()) == Primary({TEMPERATURE: CPU[0]})
+    assert choose_primary([CPU], primary={}, disabled=(CPU[0],)) == Primary({})
+    # Beside it, what measures a room needs no name.
+    room = ("hwmon/w1_slave_temp@28-0000000000aa/temp1", TEMPERATURE)
+    nvme = ("hwmon/nvme@0000:01:00.0/Composite", TEMPERATURE)
+    assert choose_primary([CPU, room, nvme], primary={}, disabled=()) == Primary({TEMPERATURE: room[0]})
+
+
+def test_who_lets_the_machine_speak_for_a_room_is_told() -> None:
+    said = machine_parts_named({TEMPERATURE: CPU[0]}, {"living": ("kitchen 1", CPU[0]), "bath": ("sim/temperature",)})
+    assert [text.partition(":")[0] for text in said] == ["sensors.primary.temperature", "climate.zones (living)"]
+    assert "not of a room" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_part"),
+    [
+        ("hwmon/coretemp/Package-id-0", True),
+        ("hwmon/K10Temp/Tctl", True),
+        ("hwmon/sht3x@1-0044/temp1", False),
+        ("hwmon/bme280/temp1", False),
+        ("sim/temperature", False),
+        ("cpu/a", False),
+        ("living room", False),
+    ],
+)
+def test_what_measures_the_machine_is_known_by_its_chip(source: str, *, is_part: bool) -> None:
+    assert is_machine_part(source) is is_part

@@ -51,6 +51,12 @@ def test_an_address_copied_with_its_version_is_a_warning(hub: Path, end: str) ->
     assert "/v1/telemetry" in warning
 
 
+def test_a_cpu_that_speaks_for_a_room_is_a_warning(hub: Path) -> None:
+    named = '[sensors.primary]\ntemperature = "hwmon/cpu_thermal/temp1"\n'
+    hub.write_text(hub.read_text() + named)
+    assert any("not of a room" in warning for warning in check(hub, environ={}).warnings)
+
+
 def test_every_mistake_is_an_error_of_its_own(hub: Path) -> None:
     append(hub, "x = 1\ngzip = 1\n")
     result = check(hub, environ={})
