@@ -21,13 +21,15 @@ from zigpy.util import convert_install_code
 
 from hal.errors import HalError
 from hal.ncp.air import Device
-from hal.ncp.memory import StickMemory
+from hal.ncp.memory import NodeMemory, StickMemory
 from hal.ncp.models import MODELS, QUANTITIES, Role
+from hal.ncp.node import Node
 
 DEVICES_MAX = 1000
 STICK_OUI = "04:cd:15"
 LATENCY_SLEEPY_S = 0.05
 LATENCY_MAINS_S = 0.01
+LATENCY_S_MAX = 86_400.0
 
 
 class DevicesInvalid(HalError):
@@ -39,7 +41,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     model: str
     eui64: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}:){7}[0-9a-f]{2}$")] | None = None
     parent: str = ""
-    latency_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    latency_s: Annotated[float, msgspec.Meta(ge=0, le=LATENCY_S_MAX)] | None = None
     lqi: Annotated[int, msgspec.Meta(ge=0, le=255)] = 200
     rssi_dbm: Annotated[int, msgspec.Meta(ge=-128, le=127)] = -55
     install_code: str | None = None
@@ -98,6 +100,14 @@ def _device(entry: _Entry, seed: int, source: str) -> Device:
             link_key = bytes(convert_install_code(bytes.fromhex(entry.install_code)).serialize())
         except ValueError as error:
             raise DevicesInvalid(f"{where}: {error}") from error
+    try:
+        Node(eui64=_made_eui64(model.oui, seed, entry.name), model=model, memory=NodeMemory(), now_s=0.0).set_values(
+            entry.values, 0.0
+        )
+    except KeyError as error:
+        raise DevicesInvalid(f"{where}: this model has no {error.args[0]!r}") from error
+    except ValueError as error:
+        raise DevicesInvalid(f"{where}: {error}") from error
     default_s = LATENCY_SLEEPY_S if model.role is Role.SLEEPY else LATENCY_MAINS_S
     return Device(
         name=entry.name,

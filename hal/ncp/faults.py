@@ -34,6 +34,10 @@ class Kind(StrEnum):
     """The firmware starts again unasked."""
 
 
+DAY_S = 86_400.0
+"""No fault lasts longer, nor begins later."""
+
+
 class Fault(msgspec.Struct, frozen=True):
     """One fault.
 
@@ -60,9 +64,9 @@ def parse(text: str) -> Fault:
     except ValueError:
         names = ", ".join(Kind)
         raise FaultInvalid(f"{text!r} is no fault; write NAME=AMOUNT@SECONDS, NAME one of {names}") from None
-    limit = 1.0 if fault.kind is Kind.CORRUPT else float("inf")
-    if not 0 <= fault.amount <= limit or fault.at_s < 0:
-        raise FaultInvalid(f"{text!r}: {name} goes from 0 to {limit:g}, and a time is not negative")
+    limit = 1.0 if fault.kind is Kind.CORRUPT else DAY_S
+    if not 0 <= fault.amount <= limit or not 0 <= fault.at_s <= DAY_S:
+        raise FaultInvalid(f"{text!r}: {name} goes from 0 to {limit:g}, and its time from 0 to {DAY_S:g} s")
     return fault
 
 

@@ -47,6 +47,15 @@ def test_key_of_an_install_code_is_that_of_the_base_device_behaviour_specificati
         ('[[device]]\nname = "a"\nmodel = "climate"\ncolour = 1\n', "colour"),
         ('[[device]]\nname = "a"\nmodel = "climate"\neui64 = "1"\n', "eui64"),
         ('[[device]]\nname = "a"\nmodel = "climate"\nvalues = { x = 1 }\n', "no quantity 'x'"),
+        ('[[device]]\nname = "a"\nmodel = "climate"\nlatency_s = inf\n', "latency_s"),
+        (
+            '[[device]]\nname = "a"\nmodel = "climate"\nvalues = { pressure_hpa = 990 }\n',
+            "'a': this model has no 'pressure_hpa'",
+        ),
+        (
+            '[[device]]\nname = "a"\nmodel = "climate"\nvalues = { temperature_c = nan }\n',
+            "'a': temperature_c = nan does not fit",
+        ),
         ('[[device]]\nname = "a"\nmodel = "climate"\ninstall_code = "83fe"\n', "'a'.*length"),
         ('[[device]]\nname = "a"\nmodel = "climate"\nparent = "b"\n', "'b' must be a router"),
         ('[[device]]\nname = "a"\nmodel = "climate"\n' * 2, "same name"),

@@ -15,7 +15,22 @@ def test_words_are_understood() -> None:
     assert faults.parse_all("") == []
 
 
-@pytest.mark.parametrize("words", ["noise=1", "corrupt=x", "corrupt=1.5", "silence=-1", "reset@-1", "reset@x"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "noise=1",
+        "corrupt=x",
+        "corrupt=1.5",
+        "silence=-1",
+        "reset@-1",
+        "reset@x",
+        "silence=inf",
+        "corrupt=nan",
+        "gone=1@nan",
+        "gone=1@inf",
+        "silence=1e9",
+    ],
+)
 def test_others_are_refused(words: str) -> None:
     with pytest.raises(FaultInvalid, match=r"corrupt|goes from"):
         faults.parse(words)
