@@ -8,9 +8,8 @@ import pytest
 
 from agent.cli import exits, root
 from agent.climate import room
-from agent.errors import ConfigInvalid
+from agent.errors import ConfigInvalid, StorageFull
 from agent.model import SensorKind
-from agent.telemetry import outbox_sqlite
 from hal.interface import HvacAction, HvacDemand, ZoneOutput
 from tests.integration.conftest import Cloud, MakeHub, RunningHub, TestNetwork, TestSensor, until
 
@@ -96,10 +95,15 @@ async def test_a_sensor_that_nobody_has_heard_of_is_a_fault(
     await until(lambda: not climate.sensor_problem)
 
 
-async def test_it_heats_without_a_cloud_and_without_an_outbox(cloud: Cloud, make_hub: MakeHub, relays: Relays) -> None:
+async def test_it_heats_without_a_cloud_and_without_an_outbox(
+    cloud: Cloud, make_hub: MakeHub, relays: Relays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise StorageFull("the disk takes nothing")
+
     await cloud.down()
+    monkeypatch.setattr("agent.telemetry.room.open_outbox", refuse)
     hub = make(cloud, make_hub)
-    (hub.hub.config.storage.state_dir / outbox_sqlite.FILE_NAME).mkdir()
     hub.start()
     await until(lambda: relays.now("living") is HvacAction.HEAT)
     await until(lambda: hub.status().outbox.problem)
