@@ -28,6 +28,7 @@ from agent.commands.room import Commands
 from agent.config import Config
 from agent.config.primary import choose_primary, machine_parts_named
 from agent.errors import StorageFull
+from agent.foundation.disk_watch import DiskWatch
 from agent.foundation.supervisor import Faults, supervise
 from agent.foundation.wording import counted
 from agent.house_clock import show_time
@@ -147,6 +148,7 @@ class Hub:
         self.failover = FailoverOutbox(
             self.intake, clock=clock, is_known=self.pairing.is_known, on_unpromised=world.on_unpromised
         )
+        self.disk_watch = DiskWatch(state, disk=world.disk, worker=world.worker)
         self.telemetry = self._telemetry()
         self.sampler = self._sampler()
         self.relay = self._relay()
@@ -407,7 +409,7 @@ class Hub:
             timekeeper=self.world.timekeeper,
             client=self.client,
             outbox=self.failover,
-            outbox_problem=self.telemetry.problem,
+            outbox_problem=self.telemetry.problem or self.intake.storage_problem or self.disk_watch.problem,
             intake=self.intake,
             uplink=self.uplink,
             relay_problem=self.relay.problem if self.relay else "",
@@ -442,6 +444,7 @@ class Hub:
         """Work until ``stop`` is set, then put everything that is in memory on the disk."""
         loops = {
             "telemetry": self.telemetry.run,
+            "disk": self.disk_watch.run,
             "sampling": self.sampler.run,
             "settings": self.settings.run,
             "commands": self.commands.run,

@@ -66,7 +66,7 @@ def build_status(
             endpoint.value: QuotaReport(window.used(), window.quota.limit, window.quota.window_s)
             for endpoint, window in client.quotas.items()
         },
-        outbox=_outbox(outbox, clock, intake, uplink, outbox_problem or intake.storage_problem),
+        outbox=_outbox(outbox, clock, intake, uplink, outbox_problem),
         sensors=_sensors(intake, now_ms),
         relayed=_relayed(board, pairing, relay_problem),
         settings=SettingsReport(
