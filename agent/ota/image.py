@@ -155,7 +155,10 @@ def in_plain_words(said: str) -> str:
     return f"{meaning}. RAUC says: {said or 'nothing'}"
 
 
-_TOO_OFTEN = f"the hub went down {ATTEMPTS_MAX} times while it was installed; check its power supply"
+_TOO_OFTEN = (
+    f"its installation was begun {ATTEMPTS_MAX} times and never came to its end; climahub status shows how the agent"
+    " ended each time"
+)
 _STAYS_UP = (
     f"the machine was asked to restart {RESTARTS_MAX} times and did not, or RAUC could not be told; see the log, and"
     " docs/install.md on polkit"

@@ -376,4 +376,7 @@ def _on_trial(record: Record, *, is_running: bool) -> tuple[Event, str] | None:
     return None
 
 
-_TOO_OFTEN = f"the hub went down {ATTEMPTS_MAX} times while it was installed; check its power supply"
+_TOO_OFTEN = (
+    f"its installation was begun {ATTEMPTS_MAX} times and never came to its end; climahub status shows how the agent"
+    " ended each time"
+)
