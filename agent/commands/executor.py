@@ -219,7 +219,8 @@ class Executor:
 def _needs_disk(record: Record, journal: Journal) -> str:
     """Return why a command cannot be run without a disk; empty where it can."""
     known = record.known_type
-    if not journal.is_volatile or known is None or not TRAITS[known].is_destructive:
+    changes_settings = known is CommandType.CONFIG_UPDATE and record.payload
+    if not journal.is_volatile or known is None or not (TRAITS[known].is_destructive or changes_settings):
         return ""
     why = "the hub's disk takes nothing, so it could not remember having run it, and might run it again"
     return f"{known}: {why}; see to the disk, then send it again"

@@ -143,13 +143,7 @@ class SettingsSync:
                 await self._write(self._stored_with(changes, command_id))
             except OSError as error:
                 raise StorageFull(f"the disk refused to write {self._file.path} ({error.strerror})") from error
-            finally:
-                # In force in any case: the cloud is to know them, the sooner where the disk does not.
-                self._to_push.set()
-        return self._all()
-
-    def all_settings(self) -> Mapping[str, Any]:
-        """Return all settings."""
+            self._to_push.set()
         return self._all()
 
     def applied(self, command_id: str) -> Mapping[str, Any] | None:

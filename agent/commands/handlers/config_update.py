@@ -11,9 +11,6 @@ from agent.commands.handlers import Outcome
 from agent.commands.lifecycle import Event, Record
 from agent.errors import CloudUnavailable, StorageFull
 
-NOT_KEPT = "not_kept"
-"""In the result of a command whose settings a restart would have to fetch from the cloud."""
-
 
 class Settings(Protocol):
     """What this command needs of the settings."""
@@ -26,16 +23,12 @@ class Settings(Protocol):
         """Put changes in force, durably and in the name of a command, and return all settings.
 
         Raises:
-            StorageFull: They are in force and on their way to the cloud, but not durable yet.
+            StorageFull: They are in force, but not durable yet.
         """
         ...
 
     def applied(self, command_id: str) -> Mapping[str, Any] | None:
         """Return all settings where this command was the last to change them, else `None`."""
-        ...
-
-    def all_settings(self) -> Mapping[str, Any]:
-        """Return all settings."""
         ...
 
     async def refresh(self) -> Mapping[str, Any]:
@@ -71,20 +64,21 @@ class ConfigUpdate:
     async def execute(self, record: Record) -> Outcome:
         """See `Handler`."""
         if record.payload:
-            return Outcome(Event.SUCCEED, result=await self._applied(record))
+            return await self._applied(record)
         try:
             return Outcome(Event.SUCCEED, result=await self._settings.refresh())
         except CloudUnavailable as error:
             return Outcome(Event.FAIL, error_message=f"settings could not be fetched: {error}")
 
-    async def _applied(self, record: Record) -> Mapping[str, Any]:
+    async def _applied(self, record: Record) -> Outcome:
         try:
-            return await self._settings.apply(record.payload, command_id=record.command_id)
+            in_force = await self._settings.apply(record.payload, command_id=record.command_id)
         except StorageFull as error:
             if not self._is_volatile():
                 raise
-            # The cloud gets them as every local change, and gives them back after a restart.
-            return {**self._settings.all_settings(), NOT_KEPT: f"they are in force, but not on the hub's disk: {error}"}
+            # It had begun when the disk still took something; others wait behind it.
+            return Outcome(Event.FAIL, error_message=f"in force until the next restart only: {error}; send it again")
+        return Outcome(Event.SUCCEED, result=in_force)
 
     async def reconcile(self, record: Record) -> Outcome | None:
         """See `Handler`: fetching again does no harm, applying again might undo a later change."""

@@ -201,9 +201,6 @@ class Settings:
         self.is_reachable = True
         self.is_kept = True
 
-    def all_settings(self) -> Mapping[str, Any]:
-        return self.in_force
-
     def check(self, changes: Mapping[str, Any]) -> None:
         if "timezone" not in changes:
             raise SettingInvalid("no time zone")
@@ -230,18 +227,15 @@ async def test_a_config_update_answers_with_all_settings() -> None:
     assert outcome == Outcome(Event.SUCCEED, result={"timezone": "Europe/Brussels"})
 
 
-async def test_settings_that_the_disk_does_not_keep_wait_for_it_or_are_acknowledged_as_such() -> None:
+async def test_settings_that_the_disk_does_not_keep_are_never_acknowledged() -> None:
     settings = Settings()
     settings.is_kept = False
     record = executing("config_update", {"timezone": "Asia/Kolkata"})
     with pytest.raises(StorageFull):
         await ConfigUpdate(settings).execute(record)
     outcome = await ConfigUpdate(settings, is_volatile=lambda: True).execute(record)
-    assert outcome.event is Event.SUCCEED
-    assert outcome.result == {
-        "timezone": "Asia/Kolkata",
-        "not_kept": "they are in force, but not on the hub's disk: no room",
-    }
+    assert outcome.event is Event.FAIL
+    assert outcome.error_message == "in force until the next restart only: no room; send it again"
 
 
 async def test_an_empty_config_update_fetches() -> None:

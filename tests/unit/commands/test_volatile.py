@@ -59,12 +59,17 @@ async def test_a_disk_that_dies_costs_only_what_needs_it(hub: Hub, number: int) 
 async def test_a_disk_that_is_dead_from_the_start(hub: Hub) -> None:
     die(hub, errno.EROFS)
     async with hub.life() as room:
-        first, second = await hub.settled(hub.queue("diagnostics"), hub.queue("factory_reset"))
-        assert first.state is CommandState.ACKED
-        assert second.state is CommandState.FAILED
+        first, second, third, fourth = await hub.settled(
+            hub.queue("diagnostics"),
+            hub.queue("config_update"),
+            hub.queue("factory_reset"),
+            hub.queue("config_update", {"timezone": "UTC"}),
+        )
+        assert first.state is second.state is CommandState.ACKED
+        assert third.state is fourth.state is CommandState.FAILED
         hub.disk.on_operation = unhindered
         await until(lambda: not room.is_volatile)
-        assert len(await room.listed()) == 2
+        assert len(await room.listed()) == 4
     assert hub.handlers[CommandType.FACTORY_RESET].executed == []
 
 
