@@ -126,7 +126,7 @@ class YearVerdict(msgspec.Struct, frozen=True):
         steps: Decisions that were watched.
         broken: Rules of safety that were broken, in words.
         coldest_c: The coldest that any room was while its heat worked.
-        warmest_c: The warmest that any room was.
+        warmest_c: The warmest that any room was, but for a day after its relay had stuck closed.
         starts: Of each relay.
         struck: How often each thing went wrong.
         noticed: How often the hub noticed that heat did not come, or did not end.
@@ -219,6 +219,7 @@ class Year:
         self._noticed: Counter[str] = Counter()
         self._noticing: set[tuple[str, str]] = set()
         self._under_way: list[Mishap] = []
+        self._stuck_ms: dict[str, int] = {}
         self._programs = dict.fromkeys(ROOMS, _PROGRAM)
         self._is_stormed = self._is_reboot = False
         self._warmest_c = 20.0
@@ -359,7 +360,11 @@ class Year:
         home = self._home
         is_out = not home.has_source or not home.house.power.has_mains or home.control is None
         rooms_c = {room: home.truth_c(room) for room in ROOMS}
-        self._warmest_c = max(self._warmest_c, *rooms_c.values())
+        for room, value_c in rooms_c.items():
+            if home.broken_relays.get(room) is HvacAction.HEAT:
+                self._stuck_ms[room] = home.at_ms
+            elif home.at_ms - self._stuck_ms.get(room, -DAY_MS) >= DAY_MS:
+                self._warmest_c = max(self._warmest_c, value_c)
         without_heat = [room for room in ROOMS if is_out or home.broken_relays.get(room) is HvacAction.OFF]
         home.oracle.felt(rooms_c, without_heat, home.at_ms)
         if home.control is None:
