@@ -99,8 +99,9 @@ MEAN_MIN = {
 REPLACED_MIN = 70
 """So long it takes to put a new hub, or a new card, in the place of a broken one."""
 
-STORM_PERIODS_MIN = (2, 3, 5, 7, 9, 12)
-"""So often the hub dies in a storm of reboots or crashes; a minute later it is back."""
+STORM_PERIODS_MIN = (3, 5, 7, 9, 12)
+"""So often the hub dies in a storm of reboots or crashes; a minute later it is back. What is decided takes effect in
+the next minute: a life of one minute would heat nothing here."""
 
 _OFF = msgspec.structs.replace(_PROGRAM, mode=Mode.OFF, schedule="")
 _SILENT = {MishapKind.DEAD, MishapKind.RADIO_DEAD, MishapKind.DEAD_WHILE_OFF, MishapKind.NEVER_HEARD}

@@ -43,13 +43,20 @@ def test_a_limit_that_does_not_limit_is_found(monkeypatch: pytest.MonkeyPatch) -
     assert any("above the limit" in text for text in Year(1, days=3).run().broken)
 
 
+@pytest.fixture
+def colder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand for a colder winter: in that of seed 5 a home without any heat does not fall below 6.8 °C."""
+    monkeypatch.setattr("agent.rehearsal.safety_oracle.COLD_C", 9.0)
+
+
 def winter(*kinds: MishapKind, days: int = 12) -> list[Mishap]:
     """Return mishaps that begin on the first morning and do not end."""
     rooms = ROOMS if MishapKind.RADIO_DEAD not in kinds else ROOMS[:1]
-    return sorted(Mishap(300 + number, days * 1440, kind, room) for number, kind in enumerate(kinds) for room in rooms)
+    return sorted(Mishap(303 + number, days * 1440, kind, room) for number, kind in enumerate(kinds) for room in rooms)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("colder")
 @pytest.mark.parametrize(
     "kinds",
     [
@@ -67,6 +74,7 @@ def test_what_lasts_for_weeks_in_winter_leaves_no_room_cold(kinds: tuple[MishapK
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("colder")
 def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blind, "_for_safety", lambda settings, room, known, choice: choice)
     assert any(
@@ -75,6 +83,7 @@ def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytes
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("colder")
 def test_a_hub_whose_rest_begins_anew_with_each_life_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def anew(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
         del limits
