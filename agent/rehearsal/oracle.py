@@ -81,6 +81,7 @@ class Oracle:
         self._outstanding: dict[_Series, dict[int, float]] = {}
         self._erased: dict[_Series, dict[int, float]] = {}
         self._unpromised: dict[_Series, dict[int, float]] = {}
+        self._stored_unpromised: set[tuple[_Series, int]] = set()
         self._handed: dict[_Series, dict[int, float]] = {}
         self._arrivals: dict[Endpoint, deque[float]] = {endpoint: deque() for endpoint in Endpoint}
         self._fixed: Counter[tuple[Endpoint, int]] = Counter()
@@ -113,7 +114,11 @@ class Oracle:
             left = self._outstanding.setdefault(series, {})
             self.outstanding += utc_ms not in left
             left[utc_ms] = reading.value
-            self.counts.taken += 1
+            if (series, utc_ms) in self._stored_unpromised:
+                # The process that had sent it from memory died, so the sensor delivered it once more: one reading.
+                self.counts.handed_out -= 1
+            else:
+                self.counts.taken += 1
 
     def unpromised(self, readings: Iterable[Reading], zero_utc_ms: int, at_s: float) -> None:
         """Readings are about to be sent from memory, as the disk takes none: they may arrive, and may be lost."""
@@ -158,6 +163,7 @@ class Oracle:
             if known is None and (known := self._unpromised.get(series, {}).pop(reading.at_ms, None)) is not None:
                 self.counts.unpromised -= 1
                 self.counts.taken += 1
+                self._stored_unpromised.add((series, reading.at_ms))
             if reading.verdict is Verdict.STORED:
                 self.counts.accepted += 1
                 if known is None:
