@@ -30,6 +30,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 SOAK_ARGS ?=
 SOAK_STRIDE ?= 1
+SOAK_EXAMPLES ?= 40000
 
 .PHONY: help demo test quick check lint bench soak interop install container raspberry lock fmt picture clean
 
@@ -70,7 +71,8 @@ soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
 	$(BIN)/python tests/bench/soak_rehearsal.py --pairing --count 50 --faults harsh \
 		--output $(RESULTS)/soak_pairing.json $(SOAK_ARGS)
 	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) $(ON_ALL_CORES) -s tests/rehearsal -k wherever_the_world_stops
-	$(BIN)/python tests/bench/soak_borders.py --output $(RESULTS)/soak_borders.json
+	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) $(ON_ALL_CORES) tests/integration/test_state_damage.py
+	$(BIN)/python tests/bench/soak_borders.py --examples $(SOAK_EXAMPLES) --output $(RESULTS)/soak_borders.json
 	$(BIN)/python tests/bench/soak_climate.py --output $(RESULTS)/soak_climate.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)
 	$(BIN)/python -m tests.replay --twice 8 --output $(RESULTS)/soak_replay.json $(SOAK_ARGS)
