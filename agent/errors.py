@@ -119,7 +119,7 @@ class ConfigInvalid(Rejected):
 
 
 class KeyMissing(ConfigInvalid):
-    """Nobody has given the hub a key yet, or it is lost. Everything local goes on; the message says where it goes."""
+    """There is no key yet, or its file cannot be read. Everything local goes on; the message says what to do."""
 
 
 class SensorKeysInvalid(ConfigInvalid):

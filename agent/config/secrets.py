@@ -32,7 +32,7 @@ def read_api_key(cloud: CloudConfig) -> str:
     """Return the hub's API key.
 
     Raises:
-        KeyMissing: Its file is missing, or systemd found none and passed a comment in its place.
+        KeyMissing: Its file is missing or cannot be read, or systemd found none and passed a comment in its place.
         ConfigInvalid: No file is named, it is open to everybody, or it does not look like a key.
     """
     if cloud.api_key_file is None:
@@ -62,7 +62,8 @@ def read_sensor_keys(relay: RelayConfig) -> Mapping[str, str]:
 
     Raises:
         SensorKeysInvalid: Some keys, or all, are none; all mistakes are listed, and the others are in the error.
-        ConfigInvalid: The file cannot be read, or is open to everybody.
+        KeyMissing: The file is missing or cannot be read.
+        ConfigInvalid: The file is open to everybody.
     """
     if relay.sensor_keys_file is None:
         return {}
@@ -90,7 +91,10 @@ def _read(path: Path) -> str:
     except FileNotFoundError as error:
         raise KeyMissing(f"{path}: the secret is missing; put it there, for this user alone to read") from error
     except OSError as error:
-        raise ConfigInvalid(f"{path}: the secret cannot be read: {error.strerror}") from error
+        raise KeyMissing(
+            f"{path}: the secret cannot be read ({error.strerror}); check the disk and who may read the file,"
+            " then systemctl reload climahub"
+        ) from error
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         raise ConfigInvalid(f"{path}: everybody on this machine can read or change the secret; run: chmod o-rwx {path}")
     if len(content) > SECRET_BYTES_MAX:

@@ -1,5 +1,7 @@
 """Secrets: where they may stand, who may read them, and that no message repeats them."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,20 @@ def test_what_is_no_key_is_refused_and_not_repeated(tmp_path: Path, content: str
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(KeyMissing, match=f"{tmp_path / 'key'}: the secret is missing; put it there"):
         read_api_key(config(tmp_path, 'cloud.api_key_file = "key"').cloud)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_a_disk_that_does_not_give_the_key_keeps_no_hub_from_heating(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    hub = config(tmp_path, 'cloud.api_key_file = "key"\nrelay.sensor_keys_file = "keys"')
+    monkeypatch.setattr(Path, "open", refuse)
+    for read in (lambda: read_api_key(hub.cloud), lambda: read_sensor_keys(hub.relay)):
+        with pytest.raises(KeyMissing, match=rf"key.*cannot be read \({os.strerror(number)}\); check the disk"):
+            read()
 
 
 def test_the_comment_that_systemd_passes_for_a_missing_key_says_where_it_goes(
