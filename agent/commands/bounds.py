@@ -16,6 +16,9 @@ ERROR_MESSAGE_BYTES_MAX = 1024
 RESULT_BYTES_MAX = 64 * 1024
 """ClimaSense contract, section 5.2: not published, so the least that is assumed to be taken."""
 
+LEVELS_MAX = 64
+"""Arrays and objects within each other in a result: who parses it may be written in a language that recurses."""
+
 OMITTED = "omitted"
 """Where a result names the sections that did not fit."""
 
@@ -30,15 +33,24 @@ def bounded_message(text: str) -> str:
     return data[: ERROR_MESSAGE_BYTES_MAX - len(_CUT)].decode("utf-8", "ignore") + _CUT
 
 
-def without_secrets(value: Any) -> Any:  # noqa: ANN401 (any JSON)
-    """Return a JSON value with every key blacked out of its texts, names included."""
+def without_secrets(value: Any, *, levels_max: int = LEVELS_MAX) -> Any:  # noqa: ANN401 (any JSON)
+    """Return a JSON value with every key blacked out of its texts, names included.
+
+    Raises:
+        ValueError: It has more levels than ``levels_max``.
+    """
+    if levels_max < 0:
+        raise ValueError(f"it has more than {LEVELS_MAX} levels")
     match value:
         case str():
             return redact(_encodable(value))
         case Mapping():
-            return {redact(_encodable(str(name))): without_secrets(item) for name, item in value.items()}
+            return {
+                redact(_encodable(str(name))): without_secrets(item, levels_max=levels_max - 1)
+                for name, item in value.items()
+            }
         case list() | tuple():
-            return [without_secrets(item) for item in value]
+            return [without_secrets(item, levels_max=levels_max - 1) for item in value]
         case _:
             return value
 

@@ -83,6 +83,10 @@ class Hub:
         worker = ThreadWorker("slow")
         machine, python = ("x86_64", "cpython-311")
 
+        async def never(_: object) -> None:
+            """The cloud is away: reports wait."""
+            await asyncio.Event().wait()
+
         async def well() -> str:
             return "" if self.is_well else "it is sick"
 
@@ -92,7 +96,7 @@ class Hub:
         updates = Updates(
             self.directory / "state", config=config,
             running=Running(version, "base", 1, machine, python, self.restarted.set, worker),
-            client=cast("CloudClient", SimpleNamespace()), clock=Clock(boot_id), rng=random.Random(1),
+            client=cast("CloudClient", SimpleNamespace(ready=never)), clock=Clock(boot_id), rng=random.Random(1),
             disk=Disk(), disk_free_bytes_min=0, installer=installer,
             hub=Surroundings(
                 checks={"well": well}, fresh_sensors=lambda: 1, is_metered=lambda: False,
