@@ -1,7 +1,7 @@
-"""What a zone does of which no sensor can be believed: it is heated a little, within bounds, never cooled. Pure.
+"""Fallback heating for a zone without a trustworthy sensor: a bounded duty, never cooling. Pure.
 
-Three things speak for heat: what it needed of late, frost elsewhere in the home, and that nobody knows that it does not
-freeze here. None may overheat a room that nobody measures.
+There are three reasons to heat: the duty that the zone needed recently, frost elsewhere in the home, and that frost in
+this zone cannot be ruled out. Every duty is bounded, because nothing measures whether the room gets too warm.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def standing_duty(
     need: float | None = None,
     need_age_s: float = 0.0,
 ) -> float:
-    """Return the duty of a room of which nobody knows that it is not freezing.
+    """Return the frost protection duty of a zone in which frost cannot be ruled out.
 
     Args:
         settings: Of the zone.
