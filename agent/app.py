@@ -27,17 +27,17 @@ from agent.commands.poll import METERED_FACTOR
 from agent.commands.room import Commands
 from agent.config import Config
 from agent.config.primary import choose_primary, machine_parts_named
+from agent.diagnostics import diagnostic_sections
 from agent.errors import StorageFull
 from agent.foundation.disk_watch import DiskWatch
 from agent.foundation.supervisor import Faults, supervise
 from agent.foundation.wording import counted
+from agent.health import fresh_sensors, radio_problem, trial_checks
 from agent.house_clock import show_time
 from agent.local import no_climate, server
 from agent.local.commands import CommandsReport, build_commands
-from agent.local.facts import diagnostic_sections
-from agent.local.report import build_status
-from agent.local.status import Status
-from agent.local.trial import fresh_sensors, radio_problem, trial_checks
+from agent.local.status import HubStatus
+from agent.local.status_builder import build_status
 from agent.local.updates import routes as update_routes
 from agent.local.updates import update_line
 from agent.local.zigbee import ZigbeeReport, build_zigbee
@@ -401,7 +401,7 @@ class Hub:
         look_s = CLIMATE_LOOK_S if self.config.climate.zones else None
         return Rhythm(settings.reporting_interval_seconds, self.settings.kinds, look_s)
 
-    def status(self) -> Status:
+    def status(self) -> HubStatus:
         """Return what the hub says of itself."""
         return build_status(
             board=self.world.board,
@@ -476,9 +476,9 @@ class Hub:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(
-                    supervise(room, work, faults=self.faults, now_ms=now_ms, rng=self.world.rng), name=room
+                    supervise(component, work, faults=self.faults, now_ms=now_ms, rng=self.world.rng), name=component
                 )
-                for room, work in loops.items()
+                for component, work in loops.items()
             ]
             self.world.host.ready()
             await stop.wait()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli import exits, local_client
+from agent.cli import exit_codes, hub_client
 from agent.config import resolve
 from agent.daemon import DEFAULT_CONFIG
 from agent.foundation.foreign_text import printable
@@ -37,13 +37,13 @@ def asked(ask: Callable[[Path], int | None], config_file: Path | None, socket_pa
         socket_path: The socket itself, where the user gave one.
     """
     try:
-        return ask(socket_path or socket_of(config_file)) or exits.OK
-    except local_client.NoAnswer as error:
+        return ask(socket_path or socket_of(config_file)) or exit_codes.OK
+    except hub_client.NoAnswer as error:
         click.echo(printable(f"{error}\n{ADVICE}"), err=True)
-        return exits.NO_DAEMON
-    except local_client.NotAllowed as error:
+        return exit_codes.NO_DAEMON
+    except hub_client.NotAllowed as error:
         click.echo(printable(str(error)), err=True)
-        return exits.NO_PERMISSION
+        return exit_codes.NO_PERMISSION
 
 
 def socket_of(config_file: Path | None) -> Path:

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from agent import __version__
-from agent.cli import exits
+from agent.cli import exit_codes
 from agent.cli.epilog import epilog
 from agent.foundation.disk import Disk
 from agent.ota import build as building
@@ -52,7 +52,7 @@ def keygen(name: Path) -> int:
     key_id = header.key_id_of(keys.read_public(shown, Disk())).hex()
     click.echo(f"key {key_id}\n  {secret}: signs; keep it off the hubs and out of the repository")
     click.echo(f"  {shown}: goes to the hubs, into ota.keys_dir")
-    return exits.OK
+    return exit_codes.OK
 
 
 @bundle.command()
@@ -113,7 +113,7 @@ def build(
                 f"no byte code inside: this is {sys.implementation.cache_tag}, so hubs will start slower", err=True
             )
     click.echo(f"{output}: {manifest.version}, sequence {manifest.sequence}, not signed yet")
-    return exits.OK
+    return exit_codes.OK
 
 
 @bundle.command()
@@ -135,7 +135,7 @@ def sign(key: Path, source: Path, output: Path) -> int:
         file.seek(start)
         _copy(file, signed)
     click.echo(f"{output}: signed with {key}")
-    return exits.OK
+    return exit_codes.OK
 
 
 @bundle.command()
@@ -150,9 +150,9 @@ def inspect(source: Path, as_json: bool) -> int:
     if as_json:
         values = msgspec.to_builtins(msgspec.structs.replace(manifest, chunks=b"")) | {"key_id": signer}
         click.echo(msgspec.json.format(msgspec.json.encode(values)))
-        return exits.OK
+        return exit_codes.OK
     click.echo(_as_text(manifest, f"key {signer}, not verified here" if signer else "nobody", start))
-    return exits.OK
+    return exit_codes.OK
 
 
 @bundle.command()
@@ -171,7 +171,7 @@ def verify(source: Path, trusted: tuple[Path, ...]) -> int:
     for name, ids in (("adds key", added), ("revokes", said.revoked)):
         if ids:
             click.echo(f"{name:<10} {', '.join(ids)}")
-    return exits.OK
+    return exit_codes.OK
 
 
 def _trust(added: tuple[str, ...], revoked: tuple[str, ...]) -> keys.Trust:

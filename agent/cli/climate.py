@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 import msgspec
 
-from agent.cli import exits, local_client
+from agent.cli import exit_codes, hub_client
 from agent.cli.asking import asked, config_option, socket_option
 from agent.cli.epilog import epilog
-from agent.cli.words import duration
+from agent.cli.format import duration
 from agent.climate.holds import Until
 from agent.local.climate import ALL_ZONES, ClimateReport, HoldReport, ZoneReport
 
@@ -90,7 +90,7 @@ def climate(context: click.Context, config_file: Path | None, socket_path: Path 
         return _show(config_file, socket_path)
     if config_file or socket_path:
         raise click.UsageError(f"put --config and --socket behind {context.invoked_subcommand}")
-    return exits.OK
+    return exit_codes.OK
 
 
 @climate.command(epilog=epilog("climahub climate status", "climahub climate status --unit F", exits=_EXITS))
@@ -105,8 +105,8 @@ def status(as_json: bool, unit: str, config_file: Path | None, socket_path: Path
 
 def _show(config_file: Path | None, socket_path: Path | None, *, as_json: bool = False, unit: str = "C") -> int:
     def show(path: Path) -> None:
-        body = local_client.fetch(path, "/v1/climate")
-        click.echo(local_client.as_json(body) if as_json else as_text(local_client.decode(body, ClimateReport), unit))
+        body = hub_client.fetch(path, "/v1/climate")
+        click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, ClimateReport), unit))
 
     return asked(show, config_file, socket_path)
 
@@ -223,7 +223,7 @@ def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **gi
         return _told(zone, {"do": "drop_schedule", "name": given["drop"]}, config_file, socket_path)
 
     def show(path: Path) -> None:
-        report = local_client.decode(local_client.fetch(path, "/v1/climate"), ClimateReport)
+        report = hub_client.decode(hub_client.fetch(path, "/v1/climate"), ClimateReport)
         for found in report.zones:
             if zone in {found.zone, ALL_ZONES}:
                 shown = {"zone": found.zone, "follows": found.schedule, "schedules": found.schedules}
@@ -235,8 +235,8 @@ def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **gi
 def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_path: Path | None) -> int:
     def tell(path: Path) -> None:
         body = msgspec.json.encode(order)
-        local_client.fetch(path, f"/v1/climate/{quote(zone, safe='')}", method="POST", content=body)
-        report = local_client.decode(local_client.fetch(path, "/v1/climate"), ClimateReport)
+        hub_client.fetch(path, f"/v1/climate/{quote(zone, safe='')}", method="POST", content=body)
+        report = hub_client.decode(hub_client.fetch(path, "/v1/climate"), ClimateReport)
         for found in report.zones:
             if zone in {found.zone, ALL_ZONES}:
                 click.echo(f"{found.zone}: {_setpoints(found, 'C')}, {found.mode}; {found.in_force}")

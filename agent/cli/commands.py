@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import click
 
-from agent.cli import local_client
+from agent.cli import hub_client
 from agent.cli.asking import asked, config_option, socket_option
 from agent.cli.epilog import epilog
 from agent.local.commands import CommandReport, CommandsReport
@@ -28,11 +28,11 @@ def commands(as_json: bool, confirm: str | None, config_file: Path | None, socke
 
     def ask(path: Path) -> None:
         if confirm is not None:
-            local_client.fetch(path, f"/v1/confirm/{quote(confirm, safe='')}", method="POST")
+            hub_client.fetch(path, f"/v1/confirm/{quote(confirm, safe='')}", method="POST")
             click.echo(f"confirmed {confirm}")
             return
-        body = local_client.fetch(path, "/v1/commands")
-        click.echo(local_client.as_json(body) if as_json else as_text(local_client.decode(body, CommandsReport)))
+        body = hub_client.fetch(path, "/v1/commands")
+        click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, CommandsReport)))
 
     return asked(ask, config_file, socket_path)
 

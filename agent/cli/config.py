@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.cli import exits
+from agent.cli import exit_codes
 from agent.cli.epilog import epilog
 from agent.config import resolve
 from agent.config.example import example_text, short_text
@@ -48,7 +48,7 @@ def check_file(file: Path, as_json: bool) -> int:
             click.echo(f"warning  {printable(text)}")
         if not result.errors:
             click.echo(f"{file}: can be used")
-    return exits.CONFIG if result.errors else exits.OK
+    return exit_codes.CONFIG if result.errors else exit_codes.OK
 
 
 def _with_recording(result: CheckResult, file: Path) -> CheckResult:

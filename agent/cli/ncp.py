@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli import exits
+from agent.cli import exit_codes
 from agent.cli.epilog import epilog
 from agent.cli.signals import on_signals
 from agent.foundation.disk import Disk
@@ -65,7 +65,7 @@ def ncp(
         given = {"--pty": link, "--devices": devices, "--state": state, "--sensors": sensors, "--control": control}
         if ignored := [option for option, value in given.items() if value is not None]:
             raise click.UsageError(f"{', '.join(ignored)}: of no use before {context.invoked_subcommand}; leave it out")
-        return exits.OK
+        return exit_codes.OK
     if link is None or devices is None:
         raise click.UsageError("--pty and --devices are needed")
     try:
@@ -75,7 +75,7 @@ def ncp(
         if error.name not in {"bellows", "zigpy"}:
             raise
         click.echo("climahub: the emulated stick needs more packages: pip install 'climahub[zigbee]'", err=True)
-        return exits.UNAVAILABLE
+        return exit_codes.UNAVAILABLE
     found = faults.parse_all(fault_words)
     disk = Disk()
     setup = install.Setup(
@@ -110,7 +110,7 @@ def ncp(
 
     asyncio.run(until_stopped())
     click.echo("stopped", err=True)
-    return exits.OK
+    return exit_codes.OK
 
 
 def _text(disk: Disk, path: Path) -> str:
@@ -134,4 +134,4 @@ def say(control: Path, words: tuple[str, ...]) -> int:
         except OSError as error:
             raise HalError(f"no stick takes orders at {control}; start one with --control {control}") from error
     click.echo(answer.rstrip())
-    return exits.OK if '"ok":true' in answer else exits.FAILED
+    return exit_codes.OK if '"ok":true' in answer else exit_codes.FAILED

@@ -10,11 +10,11 @@ from typing import Any, get_args
 import click
 import msgspec
 
-from agent.cli import exits
+from agent.cli import exit_codes
 from agent.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
 from agent.cli.epilog import epilog
+from agent.cli.format import counted
 from agent.cli.ranges import FiniteRange
-from agent.cli.words import counted
 from agent.rehearsal.mishaps import Profile
 from agent.rehearsal.options import PAIRING, Options
 from hal.interface import SERIES_MAX
@@ -97,7 +97,7 @@ def rehearse(
         if error.name != "async_solipsism":
             raise
         click.echo("climahub: virtual time needs one package more: pip install 'climahub[rehearsal]'", err=True)
-        return exits.UNAVAILABLE
+        return exit_codes.UNAVAILABLE
 
 
 def _rehearse(options: Options, *, as_json: bool) -> int:
@@ -107,7 +107,7 @@ def _rehearse(options: Options, *, as_json: bool) -> int:
     for warning in () if as_json else found.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(msgspec.json.encode(found) if as_json else verdict.as_text(found, command_for(options)))
-    return exits.FAILED if found.violations else exits.OK
+    return exit_codes.FAILED if found.violations else exit_codes.OK
 
 
 def _sweep(given: Mapping[str, Any], *, pairing: bool, as_json: bool) -> int:
@@ -128,7 +128,7 @@ def _sweep(given: Mapping[str, Any], *, pairing: bool, as_json: bool) -> int:
             f"{counted(found.points, 'crash point')}, {found.recovered} recovered,"
             f" {counted(len(found.violations), 'violation')}"
         )
-    return exits.FAILED if found.violations else exits.OK
+    return exit_codes.FAILED if found.violations else exit_codes.OK
 
 
 def command_for(options: Options) -> str:

@@ -16,7 +16,7 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
-from agent.cli import exits
+from agent.cli import exit_codes
 from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Unauthorized
 from agent.foundation.foreign_text import printable
 from hal.errors import HalError, RecordingInvalid
@@ -72,7 +72,7 @@ First steps:
 
 \b
 Exit codes:
-{exits.as_text()}
+{exit_codes.as_text()}
 """
 
 
@@ -145,15 +145,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
-        return exits.INTERRUPTED
+        return exit_codes.INTERRUPTED
     except BrokenPipeError:
         # Who reads has gone (`| head`). The interpreter would complain once more when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.BROKEN_PIPE
+        return exit_codes.BROKEN_PIPE
     except (ClimahubError, HalError, OSError) as error:
         click.echo(printable(f"{PROGRAM}: {_told(error)}"), err=True)
         return _code_of(error)
-    return outcome if isinstance(outcome, int) else exits.OK
+    return outcome if isinstance(outcome, int) else exit_codes.OK
 
 
 def main() -> None:
@@ -170,12 +170,12 @@ def _told(error: Exception) -> str:
 def _code_of(error: Exception) -> int:
     match error:
         case ConfigInvalid() | RecordingInvalid():
-            return exits.CONFIG
+            return exit_codes.CONFIG
         case Unauthorized() | PermissionError():
-            return exits.NO_PERMISSION
+            return exit_codes.NO_PERMISSION
         case CloudUnavailable():
-            return exits.UNAVAILABLE
+            return exit_codes.UNAVAILABLE
         case OSError():
-            return exits.CANNOT_CREATE
+            return exit_codes.CANNOT_CREATE
         case _:
-            return exits.FAILED
+            return exit_codes.FAILED

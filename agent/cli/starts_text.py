@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from agent.cli.words import DAY_S, counted, duration
+from agent.cli.format import DAY_S, counted, duration
 from agent.foundation.starts import End
 from agent.local.status import StartReport
 

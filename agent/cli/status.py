@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from agent.cli import local_client
+from agent.cli import hub_client
 from agent.cli.asking import asked, config_option, socket_option
 from agent.cli.epilog import epilog
 from agent.cli.status_text import as_text
-from agent.local.status import Status
+from agent.local.status import HubStatus
 
 
 @click.command(
@@ -26,7 +26,7 @@ def status(as_json: bool, config_file: Path | None, socket_path: Path | None) ->
     """Ask the hub on this machine how it is doing: what is wrong first."""
 
     def ask(path: Path) -> None:
-        body = local_client.fetch(path)
-        click.echo(local_client.as_json(body) if as_json else as_text(local_client.decode(body, Status)))
+        body = hub_client.fetch(path)
+        click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, HubStatus)))
 
     return asked(ask, config_file, socket_path)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from agent.cli.format import counted, duration, measured, size
 from agent.cli.starts_text import ADVICE as STARTS_ADVICE
 from agent.cli.starts_text import starts_line, starts_problem
-from agent.cli.words import counted, duration, measured, size
-from agent.local.status import ClockStatus, LinkReport, OutboxReport, QuotaReport, SensorReport, Status
+from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, QuotaReport, SensorReport
 from hal.radio import NOT_REPORTED_YET
 
 STALE_INTERVALS = 3
@@ -70,7 +70,7 @@ class Problem(msgspec.Struct, frozen=True):
     advice: str = ""
 
 
-def problems(status: Status) -> list[Problem]:
+def problems(status: HubStatus) -> list[Problem]:
     """Return what is wrong, the most pressing first."""
     return [
         *(Problem(f"climate: {text}", "see climahub climate for the zones") for text in status.climate_problems),
@@ -83,7 +83,7 @@ def problems(status: Status) -> list[Problem]:
     ]
 
 
-def as_text(status: Status) -> str:
+def as_text(status: HubStatus) -> str:
     """Return the whole screen: at most 80 columns where names allow it."""
     found = problems(status)
     head = f"climahub {status.version} on board {status.board}, {status.clock.utc or 'time unknown'}"
@@ -101,7 +101,7 @@ def as_text(status: Status) -> str:
     return "\n".join(lines)
 
 
-def _starts(status: Status) -> Iterator[Problem]:
+def _starts(status: HubStatus) -> Iterator[Problem]:
     if said := starts_problem(status.starts, status.running_s):
         yield Problem(f"hub: it {said}", STARTS_ADVICE)
 
@@ -119,7 +119,7 @@ def _storage(outbox: OutboxReport) -> Iterator[Problem]:
         yield Problem(f"cloud: it acknowledged {counted(outbox.short, 'reading')} fewer than were sent")
 
 
-def _cloud(status: Status) -> Iterator[Problem]:
+def _cloud(status: HubStatus) -> Iterator[Problem]:
     found = [*_link(status.link)]
     yield from found
     outbox, telemetry = status.outbox, status.link.endpoints.get(_TELEMETRY)
@@ -144,7 +144,7 @@ def _link(link: LinkReport) -> Iterator[Problem]:
             yield Problem(f"cloud: {said} for {_ENDPOINTS.get(name, name)} ({lasts}): {endpoint.reason}", advice)
 
 
-def _clock(status: Status) -> Iterator[Problem]:
+def _clock(status: HubStatus) -> Iterator[Problem]:
     if not status.clock.synchronised:
         what = f"clock: not set by NTP since the start {duration(status.clock.uptime_s)} ago"
         yield Problem(what, "check the network (timedatectl); readings wait for their time stamps")
@@ -156,7 +156,7 @@ def _clock(status: Status) -> Iterator[Problem]:
         yield Problem(f"clock: {kept} of an earlier boot never learnt the time and are kept apart")
 
 
-def _refused(status: Status) -> Iterator[Problem]:
+def _refused(status: HubStatus) -> Iterator[Problem]:
     for sensor in status.relayed:
         if sensor.problem:
             yield Problem(f"sensor {sensor.name}: {sensor.problem}")
@@ -167,10 +167,10 @@ def _refused(status: Status) -> Iterator[Problem]:
         yield Problem(f"settings: {text}")
     for fault in status.faults:
         times = f", {fault.count} times" if fault.count > 1 else ""
-        yield Problem(f"{fault.room}: {fault.text} (last {duration(fault.age_s)} ago{times})")
+        yield Problem(f"{fault.component}: {fault.text} (last {duration(fault.age_s)} ago{times})")
 
 
-def _sensors(status: Status) -> Iterator[Problem]:
+def _sensors(status: HubStatus) -> Iterator[Problem]:
     interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
     is_late = interval_s and (status.running_s or 0) > STALE_INTERVALS * interval_s
     if is_late and not any(sensor.good for sensor in status.sensors):
@@ -198,13 +198,13 @@ def trouble(sensor: SensorReport, *, interval_s: int) -> str:
     return ""
 
 
-def name_of(sensor: SensorReport, status: Status) -> str:
+def name_of(sensor: SensorReport, status: HubStatus) -> str:
     """Return what people call a sensor: room and kind of a relayed one, the source of one of the hub's own."""
     names = {relayed.device: relayed.name for relayed in status.relayed}
     return f"{names.get(sensor.device, sensor.device)} {sensor.kind}" if sensor.device else sensor.source
 
 
-def _facts(status: Status) -> Iterator[str]:
+def _facts(status: HubStatus) -> Iterator[str]:
     link, outbox, clock = status.link, status.outbox, status.clock
     accepted = "" if outbox.accepted_age_s is None else f"; a reading accepted {duration(outbox.accepted_age_s)} ago"
     yield f"cloud     {link.state} for {duration(link.since_s)}, {counted(link.outages, 'outage')} so far{accepted}"
@@ -246,7 +246,7 @@ def _quotas(quotas: Sequence[tuple[str, QuotaReport]]) -> str:
     return ", ".join(used) or "none used"
 
 
-def sensor_table(status: Status) -> list[str]:
+def sensor_table(status: HubStatus) -> list[str]:
     """Return the sensors as lines of columns, a heading first."""
     interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
     rows = [

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from agent.cli import local_client
+from agent.cli import hub_client
 from agent.cli.asking import asked, config_option, socket_option
 from agent.cli.epilog import epilog
-from agent.cli.words import duration
+from agent.cli.format import duration
 from agent.local.updates import UpdateReport
 
 CHECK_TIMEOUT_S = 20.0
@@ -40,8 +40,8 @@ def status(as_json: bool, config_file: Path | None, socket_path: Path | None) ->
     """Show what runs, what comes, and what keeps it from coming."""
 
     def ask(path: Path) -> None:
-        body = local_client.fetch(path, "/v1/update")
-        click.echo(local_client.as_json(body) if as_json else as_text(local_client.decode(body, UpdateReport)))
+        body = hub_client.fetch(path, "/v1/update")
+        click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, UpdateReport)))
 
     return asked(ask, config_file, socket_path)
 
@@ -51,7 +51,7 @@ def _order(name: str, what: str, done: str) -> click.Command:
     @socket_option
     def order(config_file: Path | None, socket_path: Path | None) -> int:
         def ask(path: Path) -> None:
-            local_client.fetch(path, f"/v1/update/{name}", method="POST")
+            hub_client.fetch(path, f"/v1/update/{name}", method="POST")
             click.echo(done)
 
         return asked(ask, config_file, socket_path)
@@ -66,8 +66,8 @@ def check(config_file: Path | None, socket_path: Path | None) -> int:
     """Ask the cloud at once, take its offer without waiting for a window, and say what came of it."""
 
     def ask(path: Path) -> None:
-        body = local_client.fetch(path, "/v1/update/check", method="POST", timeout_s=CHECK_TIMEOUT_S)
-        click.echo(local_client.decode(body, UpdateReport).checked or "asking the cloud")
+        body = hub_client.fetch(path, "/v1/update/check", method="POST", timeout_s=CHECK_TIMEOUT_S)
+        click.echo(hub_client.decode(body, UpdateReport).checked or "asking the cloud")
 
     return asked(ask, config_file, socket_path)
 
@@ -86,10 +86,10 @@ def install(file: Path, config_file: Path | None, socket_path: Path | None) -> i
 
     def ask(path: Path) -> None:
         with file.open("rb") as bundle:
-            answer = local_client.fetch(
+            answer = hub_client.fetch(
                 path, "/v1/update/bundle", method="PUT", content=bundle, timeout_s=INSTALL_TIMEOUT_S
             )
-        found = local_client.decode(answer, dict[str, Any])
+        found = hub_client.decode(answer, dict[str, Any])
         click.echo(
             f"taken in: {found['version']}, sequence {found['sequence']}; climahub update status shows how it goes"
         )

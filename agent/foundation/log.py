@@ -46,7 +46,7 @@ class RateLimit(logging.Filter):
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = {"level": record.levelname.lower(), "room": record.name, "text": record.getMessage()}
+        line = {"level": record.levelname.lower(), "component": record.name, "text": record.getMessage()}
         if record.exc_info or record.exc_text:
             line["traceback"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type] # set
         return json.dumps(line, ensure_ascii=False)

@@ -34,13 +34,13 @@ class Fault(msgspec.Struct):
     """Something that went wrong and was survived.
 
     Attributes:
-        room: Which loop.
+        component: The supervised loop, or the part of the hub that reports.
         text: What happened.
         count: How often in a row.
         last_ms: Boot time of the last time.
     """
 
-    room: str
+    component: str
     text: str
     count: int
     last_ms: int
@@ -54,16 +54,16 @@ class Faults:
         self.entries: list[Fault] = []
         self.total = 0
 
-    def add(self, room: str, text: str) -> None:
+    def add(self, component: str, text: str) -> None:
         """Note a fault; the same one again is counted, not repeated."""
         self.total += 1
         text = redact(harmless(text, characters_max=_TEXT_CHARACTERS_MAX))
         for fault in self.entries:
-            if (fault.room, fault.text) == (room, text):
+            if (fault.component, fault.text) == (component, text):
                 fault.count += 1
                 fault.last_ms = self._now_ms()
                 return
-        self.entries.append(Fault(room, text, 1, self._now_ms()))
+        self.entries.append(Fault(component, text, 1, self._now_ms()))
         del self.entries[:-FAULTS_MAX]
 
 
@@ -77,7 +77,12 @@ def describe_error(error: BaseException) -> str:
 
 
 async def supervise(
-    room: str, work: Callable[[], Awaitable[None]], *, faults: Faults, now_ms: Callable[[], int], rng: random.Random
+    component: str,
+    work: Callable[[], Awaitable[None]],
+    *,
+    faults: Faults,
+    now_ms: Callable[[], int],
+    rng: random.Random,
 ) -> None:
     """Run ``work`` until it returns, again and again if it fails."""
     attempt = 0
@@ -86,8 +91,8 @@ async def supervise(
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - this is the supervisor
-            _log.exception("%s failed and starts again", room)
-            faults.add(room, describe_error(error))
+            _log.exception("%s failed and starts again", component)
+            faults.add(component, describe_error(error))
         else:
             return
         attempt = 0 if now_ms() - started_ms >= CALM_MS else attempt + 1

@@ -16,7 +16,7 @@ from agent.errors import ClimahubError, Defect, StorageFull
 from agent.foundation.foreign_text import harmless
 from agent.foundation.supervisor import contained
 from agent.local.commands import CommandsReport
-from agent.local.status import Status
+from agent.local.status import HubStatus
 
 SOCKET_UMASK = 0o117
 """Leaves 0660: the service's user and group."""
@@ -33,7 +33,7 @@ _encode = msgspec.json.Encoder().encode
 
 async def serve(
     path: Path,
-    status: Callable[[], Status],
+    status: Callable[[], HubStatus],
     *,
     commands: Callable[[], Awaitable[CommandsReport]],
     confirm: Callable[[str], Awaitable[object]],
@@ -67,7 +67,7 @@ async def serve(
 
 
 def application(
-    status: Callable[[], Status],
+    status: Callable[[], HubStatus],
     *,
     commands: Callable[[], Awaitable[CommandsReport]],
     confirm: Callable[[str], Awaitable[object]],

@@ -144,7 +144,7 @@ class SettingsReport(msgspec.Struct, frozen=True):
 class FaultReport(msgspec.Struct, frozen=True):
     """Something that went wrong and was survived."""
 
-    room: str
+    component: str
     text: str
     count: int
     age_s: int
@@ -173,7 +173,7 @@ class StartReport(msgspec.Struct, frozen=True):
     count: int = 1
 
 
-class Status(msgspec.Struct, frozen=True):
+class HubStatus(msgspec.Struct, frozen=True):
     """All of it.
 
     Attributes:

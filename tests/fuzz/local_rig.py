@@ -11,7 +11,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local import climate, server
 from agent.local.commands import CommandsReport
-from agent.local.status import Status
+from agent.local.status import HubStatus
 from agent.rehearsal import wire
 from agent.rehearsal.loop import VirtualLoop
 from hal.interface import HvacDemand
@@ -59,7 +59,7 @@ class LocalRig:
             worker=InlineWorker(),
         )
 
-        def status() -> Status:
+        def status() -> HubStatus:
             raise OSError("no such file")
 
         async def commands() -> CommandsReport:

@@ -20,7 +20,7 @@ from agent.config import resolve_text
 from agent.foundation.clock import SystemClock, Timekeeper
 from agent.foundation.disk import Disk
 from agent.foundation.worker import ThreadWorker
-from agent.local.status import Status
+from agent.local.status import HubStatus
 from agent.model import HUB, Reading, SensorKind
 from agent.refcloud.admin import NewDevice
 from agent.refcloud.cloud import ReferenceCloud
@@ -261,7 +261,7 @@ class RunningHub:
             async with asyncio.timeout(WAIT_S):
                 await self.task
 
-    def status(self) -> Status:
+    def status(self) -> HubStatus:
         return self.hub.status()
 
     def sample(self) -> None:

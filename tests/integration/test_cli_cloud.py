@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli import exits, root
+from agent.cli import exit_codes, root
 from agent.cli.cloud.connection import TOKEN_VARIABLE, URL_VARIABLE
 from agent.cli.cloud.trouble import READY_MADE
 
@@ -29,7 +29,7 @@ def cloud() -> Iterator[tuple[str, str]]:
         yield url, token
         process.terminate()
         _, told = process.communicate(timeout=10)
-    assert process.returncode == exits.OK
+    assert process.returncode == exit_codes.OK
     assert told == "stopped\n"
 
 
@@ -38,10 +38,10 @@ def run(cloud: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     url, token = cloud
     monkeypatch.setenv(TOKEN_VARIABLE, token)
 
-    def run(*words: str, code: int = exits.OK) -> str:
+    def run(*words: str, code: int = exit_codes.OK) -> str:
         assert root.run(["cloud", *words, "--url", url]) == code
         captured = capsys.readouterr()
-        return captured.out if code == exits.OK else captured.err
+        return captured.out if code == exit_codes.OK else captured.err
 
     return run
 
@@ -58,7 +58,7 @@ def test_a_device_and_its_key(run: Run, tmp_path: Path) -> None:
     device = next(each for each in json.loads(run("devices", "--json")) if each["name"] == "keyed")
     assert "cs_dev_" in run("new-key", device["device_id"])
     assert "keyed" in run("devices")
-    assert "there is a device named 'keyed'" in run("provision", "keyed", code=exits.FAILED)
+    assert "there is a device named 'keyed'" in run("provision", "keyed", code=exit_codes.FAILED)
 
 
 def test_devices_say_when_they_were_seen_and_what_is_wrong(run: Run, cloud: tuple[str, str], tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_the_address_may_come_from_the_environment(
     run: Run, cloud: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(URL_VARIABLE, cloud[0])
-    assert root.run(["cloud", "devices"]) == exits.OK
+    assert root.run(["cloud", "devices"]) == exit_codes.OK
     assert "LAST SEEN" in capsys.readouterr().out
 
 
@@ -105,8 +105,8 @@ def test_settings(run: Run) -> None:
     assert found["reporting_interval_seconds"] == 300
     assert found["enabled_sensors"] == ["temperature", "humidity"]
     assert found["timezone"] == "Europe/Berlin"
-    assert "60" in run("settings", "set", "--interval-s", "5", code=exits.FAILED)
-    assert "there is no device nobody" in run("settings", "nobody", code=exits.FAILED)
+    assert "60" in run("settings", "set", "--interval-s", "5", code=exit_codes.FAILED)
+    assert "there is no device nobody" in run("settings", "nobody", code=exit_codes.FAILED)
 
 
 def test_commands(run: Run) -> None:
@@ -117,8 +117,8 @@ def test_commands(run: Run) -> None:
     assert queued["expires_ms"] - queued["created_ms"] == 60_000
     assert "set_setpoint  pending" in run("commands", "told")
     assert "queued" in run("command", "told", "reboot")
-    assert "cannot be queued" in run("command", "told", "reboot", "--payload", "[1]", code=exits.FAILED)
-    assert "cannot be queued" in run("command", "told", "reboot", "--payload", "{", code=exits.FAILED)
+    assert "cannot be queued" in run("command", "told", "reboot", "--payload", "[1]", code=exit_codes.FAILED)
+    assert "cannot be queued" in run("command", "told", "reboot", "--payload", "{", code=exit_codes.FAILED)
 
 
 def test_firmware(run: Run, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_faults(run: Run, tmp_path: Path) -> None:
     assert "SlowDrip" in run("faults", "set", str(rules), "--seed", "4")
     assert run("faults", "show").count("\n") == 1
     rules.write_text("[{}]")
-    assert "holds no list of rules" in run("faults", "set", str(rules), code=exits.FAILED)
+    assert "holds no list of rules" in run("faults", "set", str(rules), code=exit_codes.FAILED)
     for name in READY_MADE:
         run("faults", "on", name, "--times", "1")
     run("faults", "off")
@@ -189,22 +189,22 @@ def test_listening(run: Run) -> None:
 def test_token(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = tmp_path / "token"
     token.write_text("wrong\n")
-    assert "token" in run("devices", "--token-file", str(token), code=exits.NO_PERMISSION)
+    assert "token" in run("devices", "--token-file", str(token), code=exit_codes.NO_PERMISSION)
     monkeypatch.delenv(TOKEN_VARIABLE)
-    assert TOKEN_VARIABLE in run("devices", code=exits.NO_PERMISSION)
+    assert TOKEN_VARIABLE in run("devices", code=exit_codes.NO_PERMISSION)
 
 
 def test_no_cloud(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "any")
-    assert root.run(["cloud", "devices", "--url", "http://127.0.0.1:1"]) == exits.UNAVAILABLE
+    assert root.run(["cloud", "devices", "--url", "http://127.0.0.1:1"]) == exit_codes.UNAVAILABLE
     assert "is it running there?" in capsys.readouterr().err
 
 
 def test_it_serves_this_machine_only_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["cloud", "--host", "0.0.0.0", "--port", "0"]) == exits.CONFIG
+    assert root.run(["cloud", "--host", "0.0.0.0", "--port", "0"]) == exit_codes.CONFIG
     assert "allow remote access" in capsys.readouterr().err
 
 
 def test_help_of_the_group_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["cloud", "--help"]) == exits.OK
+    assert root.run(["cloud", "--help"]) == exit_codes.OK
     assert "provision" in capsys.readouterr().out

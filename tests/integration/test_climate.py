@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli import exits, root
+from agent.cli import exit_codes, root
 from agent.climate import room
 from agent.errors import ConfigInvalid, StorageFull
 from agent.model import SensorKind
@@ -118,7 +118,7 @@ async def test_the_command_line_reaches_the_zone(
     socket: Path = hub.hub.config.local.socket
     await until(socket.exists)
     words = ["climate", "set", "--zone", "living", "--mode", "off", "--socket", str(socket)]
-    assert await asyncio.to_thread(root.run, words) == exits.OK
+    assert await asyncio.to_thread(root.run, words) == exit_codes.OK
     await until(lambda: relays.now("living") is HvacAction.OFF)
     assert "living: 20.0 to 26.0 °C, off" in capsys.readouterr().out
 

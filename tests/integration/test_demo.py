@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from agent.cli import exits, root
+from agent.cli import exit_codes, root
 from agent.cli.demo import outages
 from agent.cli.demo.audit import Account, Ledger
 from agent.cli.demo.outages import Weather
@@ -138,12 +138,12 @@ def test_a_lost_reading_is_found_out(monkeypatch: pytest.MonkeyPatch, capsys: py
         self._taken["nobody", "temperature", 1] = 20.0
 
     monkeypatch.setattr(Ledger, "committed", one_more)
-    assert root.run(["demo", "--for", "0.3", "--speed", "2000", "--plain", "--no-outages"]) == exits.FAILED
+    assert root.run(["demo", "--for", "0.3", "--speed", "2000", "--plain", "--no-outages"]) == exit_codes.FAILED
     assert "1 LOST" in capsys.readouterr().out
 
 
 def test_the_command_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["demo", "--for", "0.3", "--speed", "2000", "--no-outages"]) == exits.OK
+    assert root.run(["demo", "--for", "0.3", "--speed", "2000", "--no-outages"]) == exit_codes.OK
     lines = capsys.readouterr().out.splitlines()
     assert "link untried" in lines[0]
     assert "nothing lost" in lines[-2]
@@ -152,18 +152,18 @@ def test_the_command_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_command_with_a_recording(capsys: pytest.CaptureFixture[str]) -> None:
     recording, map_file = DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml"
     arguments = ["demo", "--board", f"replay:{recording}", "--map", str(map_file), "--for", "0.3", "--plain"]
-    assert root.run(arguments) == exits.OK
+    assert root.run(arguments) == exit_codes.OK
     assert "nothing lost" in capsys.readouterr().out
 
 
 def test_the_picture(tmp_path: Path) -> None:
     picture = tmp_path / "demo.svg"
-    assert root.run(["demo", "--for", "0.3", "--speed", "2000", "--svg", str(picture)]) == exits.OK
+    assert root.run(["demo", "--for", "0.3", "--speed", "2000", "--svg", str(picture)]) == exit_codes.OK
     assert "climahub" in picture.read_text()
 
 
 def test_a_recording_needs_its_map(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["demo", "--board", f"replay:{DATA / 'three-rooms-1day.csv'}"]) == exits.USAGE
+    assert root.run(["demo", "--board", f"replay:{DATA / 'three-rooms-1day.csv'}"]) == exit_codes.USAGE
     assert "--map" in capsys.readouterr().err
 
 
@@ -176,7 +176,7 @@ def test_a_signal_ends_it_with_a_summary(number: signal.Signals) -> None:
         assert "link" in process.stdout.readline()
         process.send_signal(number)
         out, _ = process.communicate(timeout=10)
-    assert process.returncode == exits.OK
+    assert process.returncode == exit_codes.OK
     assert "nothing lost" in out
 
 

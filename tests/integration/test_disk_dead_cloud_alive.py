@@ -81,7 +81,7 @@ async def test_a_disk_that_is_dead_from_the_start(cloud: Cloud, make_hub: MakeHu
     hub.report(18.0)
     await until(lambda: len(cloud.stored) == 251)
     assert hub.status().outbox.problem == ""
-    assert not [fault for fault in hub.status().faults if fault.room != "commands"]
+    assert not [fault for fault in hub.status().faults if fault.component != "commands"]
 
 
 async def test_an_answer_that_was_lost_gives_no_reading_two_timestamps(cloud: Cloud, make_hub: MakeHub) -> None:

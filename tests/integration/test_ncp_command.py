@@ -14,7 +14,7 @@ pytest.importorskip("bellows")
 
 from click.testing import CliRunner
 
-from agent.cli import exits
+from agent.cli import exit_codes
 from agent.cli.ncp import ncp
 from hal.ncp import control, install
 from hal.ncp.port import PortUnusable
@@ -61,7 +61,7 @@ def test_command_serves_takes_orders_and_keeps_its_files(tmp_path: Path, house: 
         said = CliRunner().invoke(ncp, ["say", str(tmp_path / "orders"), "list"])
         assert [device["name"] for device in json.loads(said.output)["devices"]] == ["bedroom", "living room"]
         refused = CliRunner().invoke(ncp, ["say", str(tmp_path / "orders"), "press", "bedroom"], standalone_mode=False)
-        assert refused.return_value == exits.FAILED
+        assert refused.return_value == exit_codes.FAILED
         running.send_signal(signal.SIGTERM)
         assert running.wait(PATIENCE_S) == 0
     assert json.loads((tmp_path / "st").read_bytes())["factory_eui64"].startswith("04:cd:15:")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.cli import exits, root
+from agent.cli import exit_codes, root
 from hal import sim
 from hal.sim import mesh
 from tests.integration.conftest import Cloud, HubClock, MakeHub, RunningHub, until
@@ -62,14 +62,14 @@ async def test_button_to_the_first_accepted_reading(
     async with asyncio.TaskGroup() as group:
         group.create_task(town.press_when_open(town.devices[0]))
         typed = group.create_task(town.type("pair", "--name", "attic", "--key-file", str(key_file)))
-    assert typed.result() == exits.OK
+    assert typed.result() == exit_codes.OK
     out = capfd.readouterr().out
     for step in ("window is open", "attic: joined", "said what it is", "has its key", "registered", "attic: done"):
         assert step in out
     sensor_id = town.hub.hub.pairing.sensor_id(town.devices[0])
     assert sensor_id in {reading.device_id for reading in cloud.accepted}
     assert key_file.read_text() not in town.book.read_text()
-    assert await town.type("list", "--json") == exits.OK
+    assert await town.type("list", "--json") == exit_codes.OK
     (sensor,) = json.loads(capfd.readouterr().out)["sensors"]
     assert (sensor["name"], sensor["stage"], sensor["problem"]) == ("attic", "relaying", "")
     assert sensor["readings"]
@@ -81,18 +81,18 @@ async def test_a_sensor_without_a_key_waits_with_its_readings(
     async with asyncio.TaskGroup() as group:
         group.create_task(town.press_when_open(town.devices[0]))
         typed = group.create_task(town.type("pair"))
-    assert typed.result() == exits.FAILED
+    assert typed.result() == exit_codes.FAILED
     assert "waits for its key" in capfd.readouterr().err
     await until(lambda: town.hub.status().outbox.held)
     held = town.hub.status().outbox.held
     assert not [reading for reading in cloud.accepted if reading.device_id != cloud.hub_id]
     wrong = tmp_path / "wrong.key"
     wrong.write_text("sk_sensor_of_nobody")
-    assert await town.type("key", town.devices[0], "--key-file", str(wrong)) == exits.OK
+    assert await town.type("key", town.devices[0], "--key-file", str(wrong)) == exit_codes.OK
     await until(lambda: "check it against the label" in town.hub.status().relayed[0].problem)
     right = tmp_path / "right.key"
     right.write_text(cloud.sensor_key("attic"))
-    assert await town.type("key", town.devices[0], "--key-file", str(right)) == exits.OK
+    assert await town.type("key", town.devices[0], "--key-file", str(right)) == exit_codes.OK
     await until(lambda: sum(reading.device_id != cloud.hub_id for reading in cloud.accepted) >= held)
     assert town.hub.status().outbox.held == 0
 
@@ -108,35 +108,35 @@ async def test_replace_remove_backup_and_restore(
         group.create_task(town.type("pair", "--name", "attic", "--key-file", str(key_file)))
     sensor_id = town.hub.hub.pairing.sensor_id(old)
     backup = tmp_path / "network.json"
-    assert await town.type("backup", str(backup)) == exits.OK
+    assert await town.type("backup", str(backup)) == exit_codes.OK
     town.mesh.kill(old, town.world_ms())
     async with asyncio.TaskGroup() as group:
         group.create_task(town.press_when_open(new))
         typed = group.create_task(town.type("replace", "attic"))
-    assert typed.result() == exits.OK
+    assert typed.result() == exit_codes.OK
     assert town.hub.hub.pairing.sensor_id(new) == sensor_id
     # A zone that is measured by "attic" is from now on measured by the new one.
     assert town.hub.hub._named_devices()["attic"] == new
     await until(lambda: not town.mesh.is_joined(old))
-    assert await town.type("rename", "attic", "attic north") == exits.OK
-    assert await town.type("remove", "attic north", "--yes") == exits.OK
+    assert await town.type("rename", "attic", "attic north") == exit_codes.OK
+    assert await town.type("remove", "attic north", "--yes") == exit_codes.OK
     await until(lambda: not town.mesh.is_joined(new))
-    assert await town.type("remove", "attic north", "--yes") == exits.FAILED
+    assert await town.type("remove", "attic north", "--yes") == exit_codes.FAILED
     assert 'no sensor "attic north"' in capfd.readouterr().err
-    assert await town.type("restore", str(backup), "--yes") == exits.OK
+    assert await town.type("restore", str(backup), "--yes") == exit_codes.OK
     assert town.mesh.is_joined(old)
     backup.write_text("a letter")
-    assert await town.type("restore", str(backup), "--yes") == exits.FAILED
+    assert await town.type("restore", str(backup), "--yes") == exit_codes.FAILED
     assert "no backup of a Zigbee network" in capfd.readouterr().err
 
 
 async def test_sensors_are_let_in_through_a_router_that_the_list_shows(
     town: Town, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert await town.type("list") == exits.OK
+    assert await town.type("list") == exit_codes.OK
     (router,) = [line.split()[-3] for line in capfd.readouterr().out.splitlines() if " router " in line]
     assert router == town.mesh.router
-    assert await town.type("pair", "--through", router, "--no-wait") == exits.OK
+    assert await town.type("pair", "--through", router, "--no-wait") == exit_codes.OK
     await town.press_when_open(town.devices[0])
     assert town.mesh.through == router
 
@@ -154,16 +154,16 @@ async def test_sensors_are_let_in_through_a_router_that_the_list_shows(
 async def test_what_cannot_be_done_is_said(
     words: list[str], told: str, town: Town, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert await town.type(*words) == exits.FAILED
+    assert await town.type(*words) == exit_codes.FAILED
     assert told in capfd.readouterr().err
 
 
 async def test_an_unplugged_stick_is_said(town: Town, capfd: pytest.CaptureFixture[str]) -> None:
     town.mesh.plug(is_lost=True, at_ms=town.world_ms())
     for words in (["pair"], ["backup", "/nonexistent/never-written"]):
-        assert await town.type(*words) == exits.FAILED
+        assert await town.type(*words) == exit_codes.FAILED
         assert "plug it in" in capfd.readouterr().err
-    assert await town.type("status") == exits.OK
+    assert await town.type("status") == exit_codes.OK
     assert "lost" in capfd.readouterr().out
 
 

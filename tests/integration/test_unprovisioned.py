@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from agent import app, config, daemon
-from agent.cli import exits, root
+from agent.cli import exit_codes, root
 from agent.commands.reset import FILE_NAME
 from agent.refcloud.admin import NewCommand, NewDevice
 from agent.refcloud.cloud import ReferenceCloud
@@ -108,11 +108,11 @@ async def test_a_hub_through_reset_and_new_key(town: Town, base_url: str, capsys
     assert reset().state is CommandState.PENDING
 
     code, listed = await climahub("commands", "--json")
-    assert (code, states(listed)) == (exits.OK, ["acked", "received"])
+    assert (code, states(listed)) == (exit_codes.OK, ["acked", "received"])
     code, text = await climahub("commands")
     assert "factory_reset" in text
-    assert (await climahub("commands", "--confirm", "nothing"))[0] == exits.FAILED
-    assert (await climahub("commands", "--confirm", reset().command_id))[0] == exits.OK
+    assert (await climahub("commands", "--confirm", "nothing"))[0] == exit_codes.FAILED
+    assert (await climahub("commands", "--confirm", reset().command_id))[0] == exit_codes.OK
 
     await until(lambda: reset().state is CommandState.ACKED)
     await until(lambda: (state / FILE_NAME).exists() and '"is_erased": true' in (state / FILE_NAME).read_text())

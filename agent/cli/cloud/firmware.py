@@ -6,7 +6,7 @@ import click
 
 from agent.cli.cloud.connection import admin_options, ask, device_id_of, show, table
 from agent.cli.epilog import epilog
-from agent.cli.words import size
+from agent.cli.format import size
 from agent.refcloud.admin_client import AdminClient
 from agent.refcloud.records import OtaHistory, Release
 

@@ -9,7 +9,7 @@ import msgspec
 
 from agent.cli.cloud.connection import admin_options, ask, device_id_of, show
 from agent.cli.epilog import epilog
-from agent.cli.words import counted
+from agent.cli.format import counted
 from agent.refcloud.admin_client import AdminClient
 from agent.refcloud.cloud import Statistics
 

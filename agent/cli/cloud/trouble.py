@@ -10,8 +10,8 @@ import msgspec
 
 from agent.cli.cloud.connection import admin_options, ask, show
 from agent.cli.epilog import epilog
+from agent.cli.format import counted
 from agent.cli.ranges import FiniteRange
-from agent.cli.words import counted
 from agent.errors import Rejected
 from agent.refcloud import faults as fault
 from agent.refcloud.admin_client import AdminClient

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli import exits
+from agent.cli import exit_codes
 from agent.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
 from agent.cli.demo.audit import Account
 from agent.cli.demo.plain import Plain
@@ -17,8 +17,8 @@ from agent.cli.demo.show import Options, play
 from agent.cli.demo.town import Stage
 from agent.cli.demo.view import View
 from agent.cli.epilog import epilog
+from agent.cli.format import counted, duration
 from agent.cli.ranges import FiniteRange
-from agent.cli.words import counted, duration
 from hal import replay
 from hal.interface import SERIES_MAX
 
@@ -102,7 +102,7 @@ def demo(
     for warning in warnings:  # at the end: a live scene takes the whole terminal
         click.echo(f"warning: {warning}", err=True)
     click.echo(_summary(account, time.monotonic() - began_s))  # noqa: TID251
-    return exits.OK if account.is_clean else exits.FAILED
+    return exit_codes.OK if account.is_clean else exit_codes.FAILED
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from agent.cli.demo.outages import Phase, Weather
 from agent.cli.demo.show import Scene
-from agent.cli.words import duration
+from agent.cli.format import duration
 
 
 class Plain:

@@ -26,7 +26,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.host import Unmanaged
 from agent.foundation.worker import ThreadWorker
 from agent.local.climate import ALL_ZONES, ClimateReport, build_climate, give_order
-from agent.local.status import Status
+from agent.local.status import HubStatus
 from agent.telemetry.outbox import Item, Lane
 from agent.telemetry.outbox_sqlite import OutboxLimits, open_outbox
 
@@ -71,7 +71,7 @@ class Scene(msgspec.Struct, frozen=True):
         climate: What the zones do.
     """
 
-    status: Status
+    status: HubStatus
     phase: Phase
     house_s: float
     real_s: float

@@ -19,9 +19,9 @@ from rich.text import Text
 from agent.cli.demo.outages import Weather
 from agent.cli.demo.plain import house_time, wait_of, waiting, weather
 from agent.cli.demo.show import Options, Scene
+from agent.cli.format import counted, duration, measured, size
 from agent.cli.status_text import trouble
-from agent.cli.words import counted, duration, measured, size
-from agent.local.status import SensorReport, Status
+from agent.local.status import HubStatus, SensorReport
 from hal.interface import SensorKind
 
 PROGRAM = "climahub"
@@ -210,7 +210,7 @@ def bar_readings(pending_max: int) -> int:
     return readings
 
 
-def _by_room(status: Status) -> dict[str, dict[str, SensorReport]]:
+def _by_room(status: HubStatus) -> dict[str, dict[str, SensorReport]]:
     """Return the sensors of each device by their kinds, the hub's first."""
     rows: dict[str, dict[str, SensorReport]] = {}
     names = {relayed.device: relayed.name for relayed in status.relayed}
@@ -219,7 +219,7 @@ def _by_room(status: Status) -> dict[str, dict[str, SensorReport]]:
     return dict(sorted(rows.items(), key=lambda row: (row[0] != "hub", row[0])))
 
 
-def _rooms(status: Status, *, rows_max: int) -> Table:
+def _rooms(status: HubStatus, *, rows_max: int) -> Table:
     """Return a row for each device and a column for each kind that any measures; the last counts the rest."""
     rows = _by_room(status)
     kinds = [kind for kind in SensorKind if any(kind in sensors for sensors in rows.values())]

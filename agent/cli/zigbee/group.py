@@ -3,7 +3,7 @@
 import click
 
 from agent.cli.epilog import epilog
-from agent.cli.zigbee import looking, network, pairing
+from agent.cli.zigbee import network, pairing, show
 
 
 @click.group(
@@ -21,9 +21,9 @@ def zigbee() -> None:
 
 
 for _command in (
-    looking.status,
+    show.status,
     pairing.pair,
-    looking.list_sensors,
+    show.list_sensors,
     pairing.key,
     pairing.rename,
     pairing.replace,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from agent.cli import local_client
+from agent.cli import hub_client
 from agent.cli.asking import asked, config_option, socket_option
 from agent.local.zigbee import ZigbeeReport
 
@@ -33,7 +33,7 @@ class LocalHub:
         Raises:
             NoAnswer, NotAllowed, Refused: See `local_client.fetch`.
         """
-        return local_client.fetch(self._path, what, timeout_s=RADIO_TIMEOUT_S if what.endswith("backup") else None)
+        return hub_client.fetch(self._path, what, timeout_s=RADIO_TIMEOUT_S if what.endswith("backup") else None)
 
     def report(self) -> ZigbeeReport:
         """Return the radio and its sensors.
@@ -41,7 +41,7 @@ class LocalHub:
         Raises:
             NoAnswer: Also where hub and command are of different versions.
         """
-        return local_client.decode(self.get(), ZigbeeReport)
+        return hub_client.decode(self.get(), ZigbeeReport)
 
     def post(self, what: str, content: Any = None) -> None:  # noqa: ANN401 (any JSON)
         """Ask the hub to do something.
@@ -51,7 +51,7 @@ class LocalHub:
             NoAnswer, NotAllowed: See `local_client.fetch`.
         """
         body = content if isinstance(content, bytes) else msgspec.json.encode(content)
-        local_client.fetch(self._path, f"/v1/zigbee/{what}", method="POST", content=body, timeout_s=RADIO_TIMEOUT_S)
+        hub_client.fetch(self._path, f"/v1/zigbee/{what}", method="POST", content=body, timeout_s=RADIO_TIMEOUT_S)
 
     def sensor(self, called: str, what: str, content: Any = None) -> None:  # noqa: ANN401 (any JSON)
         """Ask for something about one sensor, which may be called by name or address; raises as `post`."""

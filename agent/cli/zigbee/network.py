@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli import exits
+from agent.cli import exit_codes
 from agent.cli.epilog import epilog
 from agent.cli.zigbee.hub import LocalHub, asks_hub
 from agent.local.zigbee_door import BACKUP_BYTES_MAX
@@ -28,13 +28,13 @@ def backup(hub: LocalHub, file: Path, overwrite: bool) -> int:
     """
     if file.exists() and not overwrite:
         click.echo(f"{file} is there already; name another file, or add --overwrite", err=True)
-        return exits.CANNOT_CREATE
+        return exit_codes.CANNOT_CREATE
     data = hub.get("/v1/zigbee/backup")
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, SECRET_MODE), "wb") as opened:
         os.fchmod(opened.fileno(), SECRET_MODE)
         opened.write(data)
     click.echo(f"{file}: {len(data)} bytes; it is a secret")
-    return exits.OK
+    return exit_codes.OK
 
 
 @click.command(epilog=epilog("climahub zigbee restore network.json", exits=_EXITS))
@@ -47,9 +47,9 @@ def restore(hub: LocalHub, file: Path, yes: bool) -> int:
         data = opened.read(BACKUP_BYTES_MAX + 1)
     if len(data) > BACKUP_BYTES_MAX:
         click.echo(f"{file} is larger than {BACKUP_BYTES_MAX} bytes, so it is no backup", err=True)
-        return exits.FAILED
+        return exit_codes.FAILED
     if not yes:
         click.confirm("The network on the stick will be gone. Restore?", abort=True)
     hub.post("restore", data)
     click.echo("restored; sensors of that network report again by themselves")
-    return exits.OK
+    return exit_codes.OK

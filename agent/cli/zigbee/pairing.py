@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from agent.cli import exits
+from agent.cli import exit_codes
 from agent.cli.epilog import epilog
-from agent.cli.local_client import Refused
-from agent.cli.words import counted, duration
+from agent.cli.format import counted, duration
+from agent.cli.hub_client import Refused
 from agent.cli.zigbee.hub import LocalHub, asks_hub
-from agent.cli.zigbee.watching import End, Watch, line
+from agent.cli.zigbee.pairing_progress import PairingProgress, PairingResult, step_text
 from agent.local.zigbee import ZigbeeReport
 from agent.pairing.labels import TEXT_CHARACTERS_MAX
 from hal.radio import WINDOW_S_MAX
@@ -107,7 +107,7 @@ def replace(hub: LocalHub, old: str, new: str, seconds: int, through: str, label
     if new:
         hub.sensor(old, "replace", {"new": new})
         click.echo(f"{new} takes the place of {old}")
-        return exits.OK
+        return exit_codes.OK
     asked = {"seconds": seconds, "through": through, "label": _text(label), "replaces": old}
     return _open(hub, asked, no_wait=no_wait)
 
@@ -123,7 +123,7 @@ def key(hub: LocalHub, sensor: str, key_file: Any) -> int:  # noqa: ANN401 (a fi
         raise click.UsageError("a key is needed: --key-file FILE")
     hub.sensor(sensor, "key", {"key": given})
     click.echo(f"{sensor} has its key; climahub zigbee list shows when it relays")
-    return exits.OK
+    return exit_codes.OK
 
 
 @click.command(epilog=epilog("climahub zigbee rename 0x00158d0001a2b3c4 attic", exits=_EXITS))
@@ -134,7 +134,7 @@ def rename(hub: LocalHub, sensor: str, name: str) -> int:
     """Call SENSOR by another NAME."""
     hub.sensor(sensor, "name", {"name": name})
     click.echo(f"{sensor} is called {name}")
-    return exits.OK
+    return exit_codes.OK
 
 
 @click.command(epilog=epilog("climahub zigbee remove attic", exits=_EXITS))
@@ -150,7 +150,7 @@ def remove(hub: LocalHub, sensor: str, yes: bool) -> int:
         click.confirm(f"Remove {sensor}?", abort=True)
     hub.sensor(sensor, "remove")
     click.echo(f"{sensor} is relayed no longer and leaves the network")
-    return exits.OK
+    return exit_codes.OK
 
 
 def _open(hub: LocalHub, asked: dict[str, Any], *, no_wait: bool) -> int:
@@ -158,25 +158,25 @@ def _open(hub: LocalHub, asked: dict[str, Any], *, no_wait: bool) -> int:
     hub.post("window", asked)
     if no_wait:
         click.echo(f"the window is open for {asked['seconds']} s; climahub zigbee status shows what happens")
-        return exits.OK
-    watch = Watch(before, is_many=asked.get("is_many", False), now_s=_now_s())
+        return exit_codes.OK
+    watch = PairingProgress(before, is_many=asked.get("is_many", False), now_s=_now_s())
     try:
         return _follow(hub, watch, asked)
     except KeyboardInterrupt:
         hub.post("window/close")
         click.echo("stopped; the window is closed", err=True)
-        return exits.INTERRUPTED
+        return exit_codes.INTERRUPTED
 
 
-def _follow(hub: LocalHub, watch: Watch, asked: dict[str, Any]) -> int:
+def _follow(hub: LocalHub, watch: PairingProgress, asked: dict[str, Any]) -> int:
     while True:
         end, report = _watch(hub, watch)
-        if end in {End.NEEDS_KEY, End.REFUSED} and _ask_for_key(hub, watch.device, asked):
+        if end in {PairingResult.NEEDS_KEY, PairingResult.REFUSED} and _ask_for_key(hub, watch.device, asked):
             continue
         return _conclude(end, watch, report)
 
 
-def _watch(hub: LocalHub, watch: Watch) -> tuple[End, ZigbeeReport]:
+def _watch(hub: LocalHub, watch: PairingProgress) -> tuple[PairingResult, ZigbeeReport]:
     """Show each step as it comes, until there is an end."""
     console = Console(highlight=False, soft_wrap=True)
     with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -184,7 +184,7 @@ def _watch(hub: LocalHub, watch: Watch) -> tuple[End, ZigbeeReport]:
             report = hub.report()
             names = {sensor.device: sensor.name for sensor in report.sensors}
             for step in watch.look(report, _now_s()):
-                console.print(Text(line(step, names)))
+                console.print(Text(step_text(step, names)))
             end = watch.end(report, _now_s())
             if end is not None:
                 return end, report
@@ -193,7 +193,7 @@ def _watch(hub: LocalHub, watch: Watch) -> tuple[End, ZigbeeReport]:
             time.sleep(LOOK_S)
 
 
-def _waiting_for(watch: Watch, report: ZigbeeReport) -> str:
+def _waiting_for(watch: PairingProgress, report: ZigbeeReport) -> str:
     left_s = report.radio.window_s_left
     if left_s is None:
         return "the window is closed; waiting for the rest ... (Ctrl-C stops watching)"
@@ -226,33 +226,33 @@ def _prompt_key() -> str:
     return given.strip()
 
 
-def _conclude(end: End, watch: Watch, report: ZigbeeReport) -> int:
+def _conclude(end: PairingResult, watch: PairingProgress, report: ZigbeeReport) -> int:
     names = {sensor.device: sensor.name for sensor in report.sensors}
     problems = {sensor.device: sensor.problem for sensor in report.sensors}
     name = names.get(watch.device, watch.device)
     problem = problems.get(watch.device, "")
-    if end is End.DONE and len(watch.devices) > 1:
+    if end is PairingResult.DONE and len(watch.devices) > 1:
         click.echo(f"{counted(len(watch.devices), 'sensor')} joined; climahub zigbee list shows how far each is")
     match end:
-        case End.DONE:
-            return exits.OK
-        case End.RELAYING:
+        case PairingResult.DONE:
+            return exit_codes.OK
+        case PairingResult.RELAYING:
             click.echo(f"{name} relays; its first reading has yet to come")
-            return exits.OK
-        case End.ROUTER:
+            return exit_codes.OK
+        case PairingResult.ROUTER:
             click.echo(f"a router has joined: climahub zigbee pair --through {watch.routers[0]} lets sensors in there")
-            return exits.OK
-        case End.GUEST:
+            return exit_codes.OK
+        case PairingResult.GUEST:
             click.echo(
                 f"{watch.guests[0]} has joined and measures nothing that the hub relays; to have it leave:"
                 f" climahub zigbee remove {watch.guests[0]}",
                 err=True,
             )
-        case End.NEEDS_KEY:
+        case PairingResult.NEEDS_KEY:
             click.echo(f"{name} has joined and waits for its key: climahub zigbee key {watch.device}", err=True)
-        case End.REFUSED:
+        case PairingResult.REFUSED:
             click.echo(f"{name} has joined; {problem}\nanother key: climahub zigbee key {watch.device}", err=True)
-        case End.NOBODY:
+        case PairingResult.NOBODY:
             click.echo(
                 f"no sensor joined{_by_label(watch)}.\nwhat to do next:\n"
                 "  is it reset?   most sensors: hold the button until the light blinks\n"
@@ -262,10 +262,10 @@ def _conclude(end: End, watch: Watch, report: ZigbeeReport) -> int:
             )
         case _:
             click.echo(f"{name} is not done: {problem or 'the hub goes on; climahub zigbee list shows it'}", err=True)
-    return exits.FAILED
+    return exit_codes.FAILED
 
 
-def _by_label(watch: Watch) -> str:
+def _by_label(watch: PairingProgress) -> str:
     """Say whose label it was that let nobody in: a sensor with another code is refused without a word."""
     if not watch.expected:
         return ""

@@ -3,13 +3,13 @@ import pytest
 
 from agent.local.status import (
     ClockStatus,
+    HubStatus,
     LinkReport,
     OutboxReport,
     QuotaReport,
     RelayedReport,
     SensorReport,
     SettingsReport,
-    Status,
 )
 
 
@@ -22,8 +22,8 @@ def sensor(**changes: object) -> SensorReport:
 
 
 @pytest.fixture
-def status() -> Status:
-    return Status(
+def status() -> HubStatus:
+    return HubStatus(
         version="1.2.3",
         board="sim",
         clock=ClockStatus(synchronised=True, utc="2026-01-15T12:00:00Z", boot_id="b", uptime_s=11_520),

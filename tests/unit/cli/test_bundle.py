@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from agent.cli import exits
+from agent.cli import exit_codes
 from agent.cli.root import run
 from agent.foundation.disk import Disk
 from agent.ota import build, header, keys
@@ -21,25 +21,25 @@ REPOSITORY = Path(__file__).parents[3]
 def test_from_keys_to_a_verified_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image, name, unsigned, signed = (str(tmp_path / each) for each in ("system.raucb", "k", "u", "s"))
     Path(image).write_bytes(bytes(3_000_000))
-    assert run(["bundle", "keygen", name]) == exits.OK
+    assert run(["bundle", "keygen", name]) == exit_codes.OK
     assert stat.S_IMODE(Path(f"{name}.key").stat().st_mode) == 0o600
     common = ["--sequence", "3", "--model", "hub", "--version", "1.2.3", "--expires", "2030-01-02"]
-    assert run(["bundle", "build", "--rauc", image, *common, unsigned]) == exits.OK
-    assert run(["bundle", "verify", "--trust", f"{name}.pub", unsigned]) == exits.FAILED
+    assert run(["bundle", "build", "--rauc", image, *common, unsigned]) == exit_codes.OK
+    assert run(["bundle", "verify", "--trust", f"{name}.pub", unsigned]) == exit_codes.FAILED
     assert "not signed" in capsys.readouterr().err
-    assert run(["bundle", "sign", "--key", f"{name}.key", unsigned, signed]) == exits.OK
-    assert run(["bundle", "verify", "--trust", f"{name}.pub", signed]) == exits.OK
+    assert run(["bundle", "sign", "--key", f"{name}.key", unsigned, signed]) == exit_codes.OK
+    assert run(["bundle", "verify", "--trust", f"{name}.pub", signed]) == exit_codes.OK
     assert "verified" in capsys.readouterr().out
-    assert run(["bundle", "inspect", signed]) == exits.OK
+    assert run(["bundle", "inspect", signed]) == exit_codes.OK
     assert "2030-01-02T00:00:00Z" in capsys.readouterr().out
-    assert run(["bundle", "inspect", "--json", signed]) == exits.OK
+    assert run(["bundle", "inspect", "--json", signed]) == exit_codes.OK
     assert msgspec.json.decode(capsys.readouterr().out)["payload_type"] == "rauc"
 
 
 def test_keys_are_no_part_of_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "i").write_bytes(bytes(100))
     words = ["--sequence", "3", "--model", "hub", "--revoke", "00", str(tmp_path / "u")]
-    assert run(["bundle", "build", "--rauc", str(tmp_path / "i"), *words]) == exits.USAGE
+    assert run(["bundle", "build", "--rauc", str(tmp_path / "i"), *words]) == exit_codes.USAGE
     assert "an image has the keys that lie in it" in capsys.readouterr().err
     assert not (tmp_path / "u").exists()
 
@@ -50,15 +50,15 @@ def test_a_damaged_bundle_is_neither_verified_nor_signed(tmp_path: Path, capsys:
     run(["bundle", "keygen", name])
     run(["bundle", "build", "--rauc", str(tmp_path / "i"), "--sequence", "3", "--model", "hub", str(unsigned)])
     unsigned.write_bytes(unsigned.read_bytes()[:-1] + b"x")
-    assert run(["bundle", "sign", "--key", f"{name}.key", str(unsigned), str(tmp_path / "s")]) == exits.FAILED
+    assert run(["bundle", "sign", "--key", f"{name}.key", str(unsigned), str(tmp_path / "s")]) == exit_codes.FAILED
     assert "damaged" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
 
 
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
-    assert run(["bundle", "keygen", str(tmp_path / "k")]) == exits.OK
+    assert run(["bundle", "keygen", str(tmp_path / "k")]) == exit_codes.OK
     before = (tmp_path / "k.key").read_bytes()
-    assert run(["bundle", "keygen", str(tmp_path / "k")]) == exits.CANNOT_CREATE
+    assert run(["bundle", "keygen", str(tmp_path / "k")]) == exit_codes.CANNOT_CREATE
     assert (tmp_path / "k.key").read_bytes() == before
 
 
@@ -77,17 +77,17 @@ def test_a_bundle_of_this_very_project(tmp_path: Path) -> None:
     ]
     subprocess.run([*pip, "-w", wheels, REPOSITORY], check=True, timeout=120)
     name, unsigned, signed = (str(tmp_path / each) for each in ("k", "u", "s"))
-    assert run(["bundle", "keygen", name]) == exits.OK
+    assert run(["bundle", "keygen", name]) == exit_codes.OK
     build = ["bundle", "build", "--wheelhouse", str(wheels), "--sequence", "3", "--model", "hub", unsigned]
-    assert run(build) == exits.OK
-    assert run(["bundle", "sign", "--key", f"{name}.key", unsigned, signed]) == exits.OK
-    assert run(["bundle", "verify", "--trust", f"{name}.pub", signed]) == exits.OK
+    assert run(build) == exit_codes.OK
+    assert run(["bundle", "sign", "--key", f"{name}.key", unsigned, signed]) == exit_codes.OK
+    assert run(["bundle", "verify", "--trust", f"{name}.pub", signed]) == exit_codes.OK
 
 
 def test_what_to_build_must_be_said() -> None:
     from agent.cli.bundle import bundle  # noqa: PLC0415
 
-    assert CliRunner().invoke(bundle, ["build", "--sequence", "1", "--model", "hub", "x"]).exit_code == exits.USAGE
+    assert CliRunner().invoke(bundle, ["build", "--sequence", "1", "--model", "hub", "x"]).exit_code == exit_codes.USAGE
 
 
 @pytest.fixture
@@ -120,10 +120,10 @@ def key_id_in(text: str) -> str:
 def test_a_bundle_has_the_version_of_its_wheel(
     wheels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert built(wheels, tmp_path / "u", version="2.1.0") == exits.FAILED
+    assert built(wheels, tmp_path / "u", version="2.1.0") == exit_codes.FAILED
     assert "the wheel of climahub is version 2.0.0" in capsys.readouterr().err
     assert not (tmp_path / "u").exists()
-    assert built(wheels, tmp_path / "u", version="v2.0.0") == exits.OK
+    assert built(wheels, tmp_path / "u", version="v2.0.0") == exit_codes.OK
 
 
 def test_another_version_than_the_wheels_is_neither_signed_nor_verified(
@@ -141,7 +141,7 @@ def test_another_version_than_the_wheels_is_neither_signed_nor_verified(
     private = keys.read_private(tmp_path / "k.key", Disk())
     unsigned = header.parse(header.unsigned(wrong)[header.PRELUDE_BYTES :])
     (tmp_path / "s").write_bytes(header.signed_by(private, unsigned.payload) + payload)
-    assert run(["bundle", "verify", "--trust", str(tmp_path / "k.pub"), str(tmp_path / "s")]) == exits.FAILED
+    assert run(["bundle", "verify", "--trust", str(tmp_path / "k.pub"), str(tmp_path / "s")]) == exit_codes.FAILED
     assert "holds climahub '2.0.0'" in capsys.readouterr().err
     assert start
 
@@ -154,17 +154,17 @@ def test_keys_are_changed_in_two_releases(wheels: Path, tmp_path: Path, capsys: 
     old, new = ids
     unsigned, signed = str(tmp_path / "u"), str(tmp_path / "s")
     add, revoke = ["--add-key", str(tmp_path / "new.pub")], ["--revoke", old.upper()]
-    assert built(wheels, tmp_path / "u", *add, "--revoke", new) == exits.FAILED
+    assert built(wheels, tmp_path / "u", *add, "--revoke", new) == exit_codes.FAILED
     assert "adds and revokes" in capsys.readouterr().err
-    assert built(wheels, tmp_path / "u", "--revoke", "k1") == exits.USAGE
+    assert built(wheels, tmp_path / "u", "--revoke", "k1") == exit_codes.USAGE
     assert "hexadecimal digits" in capsys.readouterr().err
-    assert built(wheels, tmp_path / "u", *add, *revoke) == exits.OK
+    assert built(wheels, tmp_path / "u", *add, *revoke) == exit_codes.OK
     assert f"revokes {old}" in capsys.readouterr().err
-    assert run(["bundle", "sign", "--key", str(tmp_path / "old.key"), unsigned, signed]) == exits.FAILED
+    assert run(["bundle", "sign", "--key", str(tmp_path / "old.key"), unsigned, signed]) == exit_codes.FAILED
     assert f"revokes key {old}, which signs it" in capsys.readouterr().err
     assert not Path(signed).exists()
-    assert run(["bundle", "sign", "--key", str(tmp_path / "new.key"), unsigned, signed]) == exits.OK
-    assert run(["bundle", "verify", "--trust", str(tmp_path / "new.pub"), signed]) == exits.OK
+    assert run(["bundle", "sign", "--key", str(tmp_path / "new.key"), unsigned, signed]) == exit_codes.OK
+    assert run(["bundle", "verify", "--trust", str(tmp_path / "new.pub"), signed]) == exit_codes.OK
     shown = capsys.readouterr().out
     assert f"adds key   {new}" in shown
     assert f"revokes    {old}" in shown

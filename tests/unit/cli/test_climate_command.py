@@ -4,27 +4,27 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.cli import climate, exits, local_client, root
+from agent.cli import climate, exit_codes, hub_client, root
 from agent.local.climate import ClimateReport
 
 NOTHING = msgspec.json.encode(ClimateReport([], None, [], "UTC"))
 
 
 def test_alone_it_shows_the_zones(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(local_client, "fetch", lambda path, route: NOTHING)
-    assert root.run(["climate", "--socket", "here"]) == exits.OK
+    monkeypatch.setattr(hub_client, "fetch", lambda path, route: NOTHING)
+    assert root.run(["climate", "--socket", "here"]) == exit_codes.OK
     alone = capsys.readouterr().out
-    assert root.run(["climate", "status", "--socket", "here"]) == exits.OK
+    assert root.run(["climate", "status", "--socket", "here"]) == exit_codes.OK
     assert capsys.readouterr().out == alone == f"{climate.as_text(ClimateReport([], None, [], 'UTC'))}\n"
 
 
 def test_an_option_in_the_wrong_place_is_not_ignored(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["climate", "--socket", "here", "status"]) == exits.USAGE
+    assert root.run(["climate", "--socket", "here", "status"]) == exit_codes.USAGE
     assert "put --config and --socket behind status" in capsys.readouterr().err
 
 
 def test_orders_about_schedules_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     week = tmp_path / "week.json"
     week.write_text(json.dumps({}))
-    assert root.run(["climate", "schedule", "living", "--put", str(week), "--drop", "week"]) == exits.USAGE
+    assert root.run(["climate", "schedule", "living", "--put", str(week), "--drop", "week"]) == exit_codes.USAGE
     assert "exclude each other" in capsys.readouterr().err

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli import exits, root
+from agent.cli import exit_codes, root
 from agent.config.example import example_text
 
 
@@ -22,14 +22,14 @@ def bad(tmp_path: Path) -> Path:
 
 
 def test_a_good_file(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["config", "check", str(good)]) == exits.OK
+    assert root.run(["config", "check", str(good)]) == exit_codes.OK
     text = capsys.readouterr().out
     assert "hub.toml: can be used" in text
     assert "warning  cloud.api_key_file" in text
 
 
 def test_a_bad_file_tells_all_mistakes(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["config", "check", str(bad)]) == exits.CONFIG
+    assert root.run(["config", "check", str(bad)]) == exit_codes.CONFIG
     text = capsys.readouterr().out
     assert text.count("error    ") == 2
     assert "base_url" in text
@@ -58,54 +58,54 @@ def test_zones_that_the_board_cannot_drive(
     good: Path, board: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good.write_text(good.read_text() + board + ZONES)
-    assert root.run(["config", "check", str(good)]) == exits.CONFIG
+    assert root.run(["config", "check", str(good)]) == exit_codes.CONFIG
     assert f"error    climate.zones: this board has {said}" in capsys.readouterr().out
 
 
 def test_check_as_json(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["config", "check", "--json", str(bad)]) == exits.CONFIG
+    assert root.run(["config", "check", "--json", str(bad)]) == exit_codes.CONFIG
     assert len(json.loads(capsys.readouterr().out)["errors"]) == 2
 
 
 def test_show(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["config", "show", str(good)]) == exits.OK
+    assert root.run(["config", "show", str(good)]) == exit_codes.OK
     text = capsys.readouterr().out
     assert "cloud.base_url" in text
     assert f"{good}:2" in text
 
 
 def test_show_as_json(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["config", "show", "--json", str(good)]) == exits.OK
+    assert root.run(["config", "show", "--json", str(good)]) == exit_codes.OK
     assert {"cloud.api_key", "storage.state_dir"} <= {row["key"] for row in json.loads(capsys.readouterr().out)}
 
 
 def test_show_of_a_bad_file(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["config", "show", str(bad)]) == exits.CONFIG
+    assert root.run(["config", "show", str(bad)]) == exit_codes.CONFIG
     assert "base_ulr" in capsys.readouterr().err
 
 
 def test_example(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["config", "example", "--all"]) == exits.OK
+    assert root.run(["config", "example", "--all"]) == exit_codes.OK
     assert capsys.readouterr().out == example_text()
 
 
 def test_the_short_example_holds_what_has_to_be_chosen_and_can_be_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert root.run(["config", "example"]) == exits.OK
+    assert root.run(["config", "example"]) == exit_codes.OK
     text = capsys.readouterr().out
     keys = [line.partition(" =")[0] for line in text.splitlines() if " = " in line and not line.startswith("# Def")]
     assert keys == ["base_url", "# api_key_file", "name", "format"]
     assert len(text.splitlines()) < 30
     (tmp_path / "hub.toml").write_text(text)
-    assert root.run(["config", "check", str(tmp_path / "hub.toml")]) == exits.OK
+    assert root.run(["config", "check", str(tmp_path / "hub.toml")]) == exit_codes.OK
 
 
 @pytest.mark.parametrize(
     ("row", "code", "told"),
     [
-        ("2024-01-01,20,3", exits.OK, "warning  house.csv: the map does not name the column garage_c"),
-        ("yesterday,20,3", exits.CONFIG, 'error    house.csv: line 2, column "time": found "yesterday"'),
+        ("2024-01-01,20,3", exit_codes.OK, "warning  house.csv: the map does not name the column garage_c"),
+        ("yesterday,20,3", exit_codes.CONFIG, 'error    house.csv: line 2, column "time": found "yesterday"'),
     ],
 )
 def test_check_reads_a_recording(

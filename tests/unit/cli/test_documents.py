@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from agent.cli import exits
+from agent.cli import exit_codes
 from agent.cli.root import COMMANDS, cli
 
 ROOT = Path(__file__).parents[3]
@@ -82,7 +82,7 @@ def test_every_command_is_documented() -> None:
 
 
 def test_exit_codes_are_documented() -> None:
-    for code, meaning in exits.MEANINGS.items():
+    for code, meaning in exit_codes.MEANINGS.items():
         assert f"| {code} | {meaning} |" in TEXT[ROOT / "docs" / "commands.md"]
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli import exits, root
+from agent.cli import exit_codes, root
 
 DATA = Path(__file__).parents[2] / "data"
 REPLAY = ["--board", f"replay:{DATA / 'three-rooms-1day.csv'}", "--map", str(DATA / "three-rooms-1day.toml")]
@@ -27,5 +27,5 @@ REPLAY = ["--board", f"replay:{DATA / 'three-rooms-1day.csv'}", "--map", str(DAT
 def test_numbers_that_end_nothing_are_refused(
     arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert root.run(arguments) == exits.USAGE
+    assert root.run(arguments) == exit_codes.USAGE
     assert told in capsys.readouterr().err

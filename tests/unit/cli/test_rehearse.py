@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.cli import exits, root
+from agent.cli import exit_codes, root
 from agent.cli.rehearse import command_for
 from agent.rehearsal.options import PAIRING, Options
 from agent.rehearsal.verdict import Verdict
@@ -17,14 +17,14 @@ REPLAY = ["--board", f"replay:{DATA / 'three-rooms-1day.csv'}", "--map", str(DAT
 
 
 def test_a_short_rehearsal_passes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["rehearse", "--days", "0.02", "--sensors", "7", "--faults", "none"]) == exits.OK
+    assert root.run(["rehearse", "--days", "0.02", "--sensors", "7", "--faults", "none"]) == exit_codes.OK
     assert "verdict    passed" in capsys.readouterr().out
 
 
 def test_a_recording_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     recording, map_file = DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml"
     arguments = ["rehearse", "--board", f"replay:{recording}", "--map", str(map_file), "--faults", "none", "--json"]
-    assert root.run(arguments) == exits.OK
+    assert root.run(arguments) == exit_codes.OK
     readings = json.loads(capsys.readouterr().out)["readings"]
     assert (readings["taken"], readings["accepted"], readings["lost"]) == (670, 670, 0)
 
@@ -44,7 +44,7 @@ def test_a_pairing_brings_its_own_house(monkeypatch: pytest.MonkeyPatch, capsys:
     assert asked == [msgspec.structs.replace(PAIRING, seed=7, faults="none")]
     assert command_for(asked[0]) == "climahub rehearse --seed 7 --faults none --pairing --days 0.25"
     assert "joined" in capsys.readouterr().out
-    assert root.run(["rehearse", "--pairing", "--sensors", "20"]) == exits.USAGE
+    assert root.run(["rehearse", "--pairing", "--sensors", "20"]) == exit_codes.USAGE
 
 
 def test_what_the_rehearsed_hub_logs_stays_in_the_play() -> None:
@@ -64,7 +64,7 @@ def test_violations_are_exit_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         return msgspec.structs.replace(real(options), violations=[Violation(1.0, "nothing lost", "one is")])
 
     monkeypatch.setattr(run, "rehearse", planted)
-    assert root.run(["rehearse", "--days", "0.01", "--sensors", "7", "--seed", "3"]) == exits.FAILED
+    assert root.run(["rehearse", "--days", "0.01", "--sensors", "7", "--seed", "3"]) == exit_codes.FAILED
     text = capsys.readouterr().out
     assert "FAILED" in text
     assert "climahub rehearse --seed 3 --faults default --sensors 7 --days 0.01" in text
@@ -77,7 +77,7 @@ def test_without_virtual_time_it_says_what_to_install(
     for module in ("run", "loop"):
         monkeypatch.delitem(sys.modules, f"agent.rehearsal.{module}", raising=False)
         monkeypatch.delattr(f"agent.rehearsal.{module}", raising=False)
-    assert root.run(["rehearse"]) == exits.UNAVAILABLE
+    assert root.run(["rehearse"]) == exit_codes.UNAVAILABLE
     assert "pip install 'climahub[rehearsal]'" in capsys.readouterr().err
 
 
@@ -101,7 +101,7 @@ def test_without_virtual_time_it_says_what_to_install(
     ],
 )
 def test_bad_options(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["rehearse", *arguments]) == exits.USAGE
+    assert root.run(["rehearse", *arguments]) == exit_codes.USAGE
     assert told in capsys.readouterr().err
 
 
@@ -110,10 +110,10 @@ def test_columns_that_are_left_out_are_named(tmp_path: Path, capsys: pytest.Capt
     recording = tmp_path / "extra.csv"
     recording.write_text("\n".join([f"{lines[0]},garage_c", *(f"{line},3" for line in lines[1:])]) + "\n")
     arguments = ["rehearse", "--board", f"replay:{recording}", *REPLAY[2:], "--faults", "none"]
-    assert root.run(arguments) == exits.OK
+    assert root.run(arguments) == exit_codes.OK
     assert "warning: " in (told := capsys.readouterr().err)
     assert "the map does not name the column garage_c" in told
-    assert root.run([*arguments, "--json"]) == exits.OK
+    assert root.run([*arguments, "--json"]) == exit_codes.OK
     assert "garage_c" in json.loads(capsys.readouterr().out)["warnings"][0]
 
 
@@ -121,7 +121,7 @@ def test_a_recording_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureF
     recording = tmp_path / "bad.csv"
     recording.write_text("time\n")
     arguments = ["--board", f"replay:{recording}", "--map", str(DATA / "three-rooms-1day.toml")]
-    assert root.run(["rehearse", *arguments]) == exits.CONFIG
+    assert root.run(["rehearse", *arguments]) == exit_codes.CONFIG
     assert "bad.csv" in capsys.readouterr().err
 
 
@@ -149,11 +149,11 @@ def test_a_sweep_of_crash_points(
 
     monkeypatch.setattr(crash_points, "sweep", sweep)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    assert root.run(["rehearse", "--crash-points", "--seed", "5"]) == (exits.FAILED if count else exits.OK)
+    assert root.run(["rehearse", "--crash-points", "--seed", "5"]) == (exit_codes.FAILED if count else exit_codes.OK)
     captured = capsys.readouterr()
     assert asked == [msgspec.structs.replace(crash_points.SCENARIO, seed=5)]
     assert "2 of 2 crash points" in captured.err
     assert captured.out.count("cut before operation 2: nothing lost: one is") == count
     assert f"2 crash points, {2 - count} recovered, {'1 violation' if count else '0 violations'}" in captured.out
-    assert root.run(["rehearse", "--crash-points", "--json"]) == (exits.FAILED if count else exits.OK)
+    assert root.run(["rehearse", "--crash-points", "--json"]) == (exit_codes.FAILED if count else exit_codes.OK)
     assert json.loads(capsys.readouterr().out)["points"] == 2

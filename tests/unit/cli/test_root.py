@@ -7,7 +7,7 @@ from typing import Never
 import pytest
 from click.shell_completion import ShellComplete
 
-from agent.cli import exits, root
+from agent.cli import exit_codes, root
 from agent.cli.completion import completion
 from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Unauthorized
 from hal.errors import HalError, RecordingInvalid
@@ -17,26 +17,26 @@ def test_every_command_of_the_table_can_be_imported_and_has_help(capsys: pytest.
     for name in root.COMMANDS:
         if name == "run":
             continue
-        assert root.run([name, "--help"]) == exits.OK
+        assert root.run([name, "--help"]) == exit_codes.OK
         assert f"Usage: climahub {name}" in capsys.readouterr().out
 
 
 def test_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["--help"]) == exits.OK
+    assert root.run(["--help"]) == exit_codes.OK
     text = capsys.readouterr().out
     for name in root.COMMANDS:
         assert f"\n  {name} " in text
-    for code in exits.MEANINGS:
-        assert f"{code}  {exits.MEANINGS[code]}" in text
+    for code in exit_codes.MEANINGS:
+        assert f"{code}  {exit_codes.MEANINGS[code]}" in text
 
 
 def test_run_is_listed_with_its_option(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["run", "--help"]) == exits.OK
+    assert root.run(["run", "--help"]) == exit_codes.OK
     assert "--config FILE" in capsys.readouterr().out
 
 
 def test_run_through_the_group_is_the_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["run", "--config", str(tmp_path / "missing.toml")]) == exits.CONFIG
+    assert root.run(["run", "--config", str(tmp_path / "missing.toml")]) == exit_codes.CONFIG
     assert "missing.toml" in capsys.readouterr().err
 
 
@@ -69,17 +69,17 @@ except SystemExit as end:
 """
     done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
     code, *modules = done.stdout.split()
-    assert (int(code), "gpiod" in done.stderr) == (exits.CONFIG, True)
+    assert (int(code), "gpiod" in done.stderr) == (exit_codes.CONFIG, True)
     assert not {"aiohttp", "asyncio", "click", "agent.cli", "agent.daemon", "agent.world"} & set(modules)
 
 
 def test_version_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["version", "--json"]) == exits.OK
+    assert root.run(["version", "--json"]) == exit_codes.OK
     assert '"python":"' in capsys.readouterr().out
 
 
 def test_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["statsu"]) == exits.USAGE
+    assert root.run(["statsu"]) == exit_codes.USAGE
     assert "statsu" in capsys.readouterr().err
 
 
@@ -99,7 +99,7 @@ def test_completing_a_command_name_imports_nothing() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["completion", shell]) == exits.OK
+    assert root.run(["completion", shell]) == exit_codes.OK
     assert f"_CLIMAHUB_COMPLETE={shell}_complete" in capsys.readouterr().out
     assert completion.name == "completion"
 
@@ -107,16 +107,16 @@ def test_completion_script(shell: str, capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (ConfigInvalid("bad key"), exits.CONFIG, "bad key"),
-        (RecordingInvalid("bad row"), exits.CONFIG, "bad row"),
-        (Unauthorized("no token"), exits.NO_PERMISSION, "no token"),
-        (CloudUnavailable("gone"), exits.UNAVAILABLE, "gone"),
-        (ClimahubError("other"), exits.FAILED, "other"),
-        (HalError("sensor"), exits.FAILED, "sensor"),
-        (FileNotFoundError(2, "No such file", "x.toml"), exits.CANNOT_CREATE, "x.toml: No such file"),
-        (PermissionError(13, "Permission denied"), exits.NO_PERMISSION, "Permission denied"),
-        (OSError("odd"), exits.CANNOT_CREATE, "odd"),
-        (KeyboardInterrupt(), exits.INTERRUPTED, "stopped"),
+        (ConfigInvalid("bad key"), exit_codes.CONFIG, "bad key"),
+        (RecordingInvalid("bad row"), exit_codes.CONFIG, "bad row"),
+        (Unauthorized("no token"), exit_codes.NO_PERMISSION, "no token"),
+        (CloudUnavailable("gone"), exit_codes.UNAVAILABLE, "gone"),
+        (ClimahubError("other"), exit_codes.FAILED, "other"),
+        (HalError("sensor"), exit_codes.FAILED, "sensor"),
+        (FileNotFoundError(2, "No such file", "x.toml"), exit_codes.CANNOT_CREATE, "x.toml: No such file"),
+        (PermissionError(13, "Permission denied"), exit_codes.NO_PERMISSION, "Permission denied"),
+        (OSError("odd"), exit_codes.CANNOT_CREATE, "odd"),
+        (KeyboardInterrupt(), exit_codes.INTERRUPTED, "stopped"),
     ],
 )
 def test_errors_become_a_message_and_a_code(
@@ -136,7 +136,7 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     command = f"{sys.executable} -m agent config example | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
-    assert done.stdout.splitlines()[1] in {"0", str(exits.BROKEN_PIPE)}
+    assert done.stdout.splitlines()[1] in {"0", str(exit_codes.BROKEN_PIPE)}
 
 
 def test_a_broken_pipe_has_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +144,7 @@ def test_a_broken_pipe_has_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(os, "dup2", lambda *files: duplicated.append(files))
     monkeypatch.setattr(root.cli, "main", lambda **_: (_ for _ in ()).throw(BrokenPipeError))
     monkeypatch.setattr(sys, "stdout", open(os.devnull, "w"))  # noqa: PTH123, SIM115 - needs a file number
-    assert root.run([]) == exits.BROKEN_PIPE
+    assert root.run([]) == exit_codes.BROKEN_PIPE
     assert len(duplicated) == 1
     os.close(duplicated[0][0])
     sys.stdout.close()
@@ -154,7 +154,7 @@ def test_main_exits_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["climahub", "version"])
     with pytest.raises(SystemExit) as exited:
         root.main()
-    assert exited.value.code == exits.OK
+    assert exited.value.code == exit_codes.OK
 
 
 @pytest.mark.parametrize(
@@ -178,14 +178,14 @@ def test_completion_of_options_and_boards() -> None:
 
 
 def test_a_mistyped_command_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["climat"]) == exits.USAGE
+    assert root.run(["climat"]) == exit_codes.USAGE
     assert "there is no command climat; did you mean climahub climate?" in capsys.readouterr().err
-    assert root.run(["xyzzy"]) == exits.USAGE
+    assert root.run(["xyzzy"]) == exit_codes.USAGE
     assert "there is no command xyzzy; climahub --help lists them all" in capsys.readouterr().err
 
 
 def test_help_is_grouped_by_who_needs_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["--help"]) == exits.OK
+    assert root.run(["--help"]) == exit_codes.OK
     told = capsys.readouterr().out
     places = [told.index(f"\n{group}:\n") for group in root.GROUPS]
     assert places == sorted(places)

@@ -7,8 +7,8 @@ from typing import Never, TypeAlias
 import msgspec
 import pytest
 
-from agent.cli import exits, local_client, root
-from agent.local.status import Status
+from agent.cli import exit_codes, hub_client, root
+from agent.local.status import HubStatus
 
 Hub: TypeAlias = tuple[Path, list[bytes]]
 """Its socket, and the answer that it is to give."""
@@ -40,28 +40,28 @@ def answer(body: bytes, status: str = "200 OK") -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def test_the_screen(hub: Hub, status: Status, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_screen(hub: Hub, status: HubStatus, capsys: pytest.CaptureFixture[str]) -> None:
     path, answers = hub
     answers.append(answer(msgspec.json.encode(status)))
-    assert root.run(["status", "--socket", str(path)]) == exits.OK
+    assert root.run(["status", "--socket", str(path)]) == exit_codes.OK
     assert "ALL IS WELL" in capsys.readouterr().out
 
 
 def test_json_is_passed_on_as_it_is(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     path, answers = hub
     answers.append(answer(b'{"of":"a newer hub"}'))
-    assert root.run(["status", "--json", "--socket", str(path)]) == exits.OK
+    assert root.run(["status", "--json", "--socket", str(path)]) == exit_codes.OK
     assert capsys.readouterr().out == '{"of":"a newer hub"}\n'
 
 
 def test_the_socket_of_a_configuration(
-    hub: Hub, status: Status, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    hub: Hub, status: HubStatus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, answers = hub
     answers.append(answer(msgspec.json.encode(status)))
     config = tmp_path / "hub.toml"
     config.write_text(f'[cloud]\nbase_url = "https://cloud.example"\n[local]\nsocket = "{path}"\n')
-    assert root.run(["status", "--config", str(config)]) == exits.OK
+    assert root.run(["status", "--config", str(config)]) == exit_codes.OK
     assert "climahub 1.2.3" in capsys.readouterr().out
 
 
@@ -77,14 +77,14 @@ def test_the_socket_of_a_configuration(
 def test_something_else_that_answers(hub: Hub, raw: bytes, told: str, capsys: pytest.CaptureFixture[str]) -> None:
     path, answers = hub
     answers.append(raw)
-    assert root.run(["status", "--socket", str(path)]) == exits.NO_DAEMON
+    assert root.run(["status", "--socket", str(path)]) == exit_codes.NO_DAEMON
     text = capsys.readouterr().err
     assert told in text
     assert "what to do next" in text
 
 
 def test_no_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["status", "--socket", str(tmp_path / "none")]) == exits.NO_DAEMON
+    assert root.run(["status", "--socket", str(tmp_path / "none")]) == exit_codes.NO_DAEMON
     assert "the hub does not run here" in capsys.readouterr().err
 
 
@@ -93,7 +93,7 @@ def test_no_configuration_means_the_socket_of_the_service(
 ) -> None:
     monkeypatch.setattr("agent.cli.asking.DEFAULT_CONFIG", tmp_path / "none.toml")
     monkeypatch.setattr("agent.cli.asking.DEFAULT_SOCKET", tmp_path / "none.sock")
-    assert root.run(["status"]) == exits.NO_DAEMON
+    assert root.run(["status"]) == exit_codes.NO_DAEMON
     assert "none.sock" in capsys.readouterr().err
 
 
@@ -101,17 +101,17 @@ def test_nobody_listens_any_more(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path = tmp_path / "status.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
         left.bind(str(path))
-    assert root.run(["status", "--socket", str(path)]) == exits.NO_DAEMON
+    assert root.run(["status", "--socket", str(path)]) == exit_codes.NO_DAEMON
     assert "the hub has stopped" in capsys.readouterr().err
 
 
 def test_a_hub_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(local_client, "TIMEOUT_S", 0.02)
+    monkeypatch.setattr(hub_client, "TIMEOUT_S", 0.02)
     path = tmp_path / "status.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
         silent.bind(str(path))
         silent.listen()
-        assert root.run(["status", "--socket", str(path)]) == exits.NO_DAEMON
+        assert root.run(["status", "--socket", str(path)]) == exit_codes.NO_DAEMON
     assert "the hub hangs" in capsys.readouterr().err
 
 
@@ -122,6 +122,6 @@ def test_a_socket_of_somebody_else(
     def refuse(*_: object) -> Never:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(local_client._UnixConnection, "connect", refuse)
-    assert root.run(["status", "--socket", str(tmp_path / "s")]) == exits.NO_PERMISSION
+    monkeypatch.setattr(hub_client._UnixConnection, "connect", refuse)
+    assert root.run(["status", "--socket", str(tmp_path / "s")]) == exit_codes.NO_PERMISSION
     assert "try sudo" in capsys.readouterr().err

@@ -6,21 +6,21 @@ import pytest
 from agent.cli import status_text
 from agent.cli.status_text import as_text, problems, sensor_table
 from agent.errors import Cause
-from agent.local.status import EndpointReport, FaultReport, Status
+from agent.local.status import EndpointReport, FaultReport, HubStatus
 from hal.radio import NOT_REPORTED_YET
 
 replace = msgspec.structs.replace
 
 
-def with_outbox(status: Status, **changes: object) -> Status:
+def with_outbox(status: HubStatus, **changes: object) -> HubStatus:
     return replace(status, outbox=replace(status.outbox, **changes))
 
 
-def with_link(status: Status, **changes: object) -> Status:
+def with_link(status: HubStatus, **changes: object) -> HubStatus:
     return replace(status, link=replace(status.link, **changes))
 
 
-def with_failing_telemetry(status: Status, **changes: object) -> Status:
+def with_failing_telemetry(status: HubStatus, **changes: object) -> HubStatus:
     failing = EndpointReport("failing", "POST /v1/telemetry was answered 500", "server_error", 300, 9, is_failing=True)
     endpoints = {"POST /v1/telemetry": replace(failing, **changes), "GET /v1/settings": WORKING}
     return with_link(status, state="degraded", reason=failing.reason, cause=failing.cause, endpoints=endpoints)
@@ -29,11 +29,11 @@ def with_failing_telemetry(status: Status, **changes: object) -> Status:
 WORKING = EndpointReport("working", "", "", 300, 0, is_failing=False)
 
 
-def with_sensor(status: Status, **changes: object) -> Status:
+def with_sensor(status: HubStatus, **changes: object) -> HubStatus:
     return replace(status, sensors=[replace(status.sensors[0], **changes), *status.sensors[1:]])
 
 
-def test_a_healthy_hub_fits_a_screen(status: Status) -> None:
+def test_a_healthy_hub_fits_a_screen(status: HubStatus) -> None:
     text = as_text(status)
     assert problems(status) == []
     assert "ALL IS WELL" in text
@@ -48,7 +48,7 @@ def test_a_healthy_hub_fits_a_screen(status: Status) -> None:
     assert all(len(line) <= 80 for line in lines)
 
 
-def test_an_idle_hub(status: Status) -> None:
+def test_an_idle_hub(status: HubStatus) -> None:
     idle = replace(
         with_outbox(status, pending=0, oldest_age_s=None),
         quotas={},
@@ -64,14 +64,14 @@ def test_an_idle_hub(status: Status) -> None:
     assert "a report every 60 s, 1 on their way to the cloud" in text
 
 
-def test_sensors_are_named_for_people(status: Status) -> None:
+def test_sensors_are_named_for_people(status: HubStatus) -> None:
     assert sensor_table(status)[1:] == [
         "sim/temperature     temperature  20.5 °C  30 s  good",
         "kitchen 1 humidity  humidity      45.0 %     -  good",
     ]
 
 
-def test_what_is_wrong_comes_first_and_says_what_to_do(status: Status) -> None:
+def test_what_is_wrong_comes_first_and_says_what_to_do(status: HubStatus) -> None:
     down = with_link(status, state="down", cause="no_connection", reason="no route", since_s=720)
     lines = as_text(down).splitlines()
     assert lines[2:5] == [
@@ -160,25 +160,25 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: Status) -> None:
         (lambda s: with_sensor(s, age_s=181.0), "sensor sim/temperature: silent for 3 min 1 s"),
     ],
 )
-def test_each_trouble_is_told_once(status: Status, change: Callable[[Status], Status], told: str) -> None:
+def test_each_trouble_is_told_once(status: HubStatus, change: Callable[[HubStatus], HubStatus], told: str) -> None:
     assert [problem.what for problem in problems(change(status))] == [told]
     assert as_text(change(status)).splitlines()[2:4] == ["1 PROBLEM", f"  ! {told}"]
 
 
-def test_a_sensor_that_was_just_paired_is_no_problem(status: Status) -> None:
+def test_a_sensor_that_was_just_paired_is_no_problem(status: HubStatus) -> None:
     paired = with_sensor(status, quality="suspect", reason=NOT_REPORTED_YET)
     assert problems(paired) == []
     assert "suspect" in as_text(paired)
 
 
-def test_silence_needs_a_known_interval_and_a_sensor_of_the_hub(status: Status) -> None:
+def test_silence_needs_a_known_interval_and_a_sensor_of_the_hub(status: HubStatus) -> None:
     old = with_sensor(status, age_s=10_000.0)
     unknown = replace(old, settings=replace(old.settings, in_force={}))
     assert problems(unknown) == []
     assert problems(replace(with_sensor(old, device="0x01"))) == []
 
 
-def test_the_most_pressing_comes_first(status: Status) -> None:
+def test_the_most_pressing_comes_first(status: HubStatus) -> None:
     worst = with_outbox(
         with_sensor(replace(status, link=replace(status.link, state="down", reason="x")), problem="gone"),
         problem="full",
@@ -186,7 +186,7 @@ def test_the_most_pressing_comes_first(status: Status) -> None:
     assert [problem.what.split(":")[0] for problem in problems(worst)] == ["outbox", "cloud", "sensor sim/temperature"]
 
 
-def test_sensors_that_cannot_be_read_are_named(status: Status) -> None:
+def test_sensors_that_cannot_be_read_are_named(status: HubStatus) -> None:
     text = as_text(replace(status, unread_sensors=["bme280 (iio:device0) is not read"]))
     assert text.splitlines()[-1] == "unread    bme280 (iio:device0) is not read"
 
@@ -211,7 +211,7 @@ def test_sensors_that_cannot_be_read_are_named(status: Status) -> None:
         ),
     ],
 )
-def test_how_the_time_is_known_and_how_exactly(status: Status, changes: dict[str, object], line: str) -> None:
+def test_how_the_time_is_known_and_how_exactly(status: HubStatus, changes: dict[str, object], line: str) -> None:
     assert line in as_text(replace(status, clock=replace(status.clock, **changes))).splitlines()
 
 
@@ -226,7 +226,7 @@ def test_how_the_time_is_known_and_how_exactly(status: Status, changes: dict[str
         ("unusable_answer", "gives unusable answers", "check what is on the way"),
     ],
 )
-def test_advice_follows_the_cause(status: Status, cause: str, said: str, advice: str) -> None:
+def test_advice_follows_the_cause(status: HubStatus, cause: str, said: str, advice: str) -> None:
     (whole,) = problems(with_link(status, state="down", cause=cause, reason="x"))
     (part,) = problems(with_failing_telemetry(status, cause=cause, reason="x"))
     for problem in (whole, part):
@@ -238,21 +238,21 @@ def test_every_cause_has_its_words() -> None:
     assert set(status_text._BY_CAUSE) == set(Cause)
 
 
-def test_what_explains_waiting_readings_is_told_instead_of_them(status: Status) -> None:
+def test_what_explains_waiting_readings_is_told_instead_of_them(status: HubStatus) -> None:
     waiting = with_outbox(with_failing_telemetry(status), sendable=42, stalled_s=600)
     assert len(problems(waiting)) == 1
 
 
-def test_readings_that_wait_for_a_moment_are_no_problem(status: Status) -> None:
+def test_readings_that_wait_for_a_moment_are_no_problem(status: HubStatus) -> None:
     assert problems(with_outbox(status, sendable=42, stalled_s=180)) == []
     assert problems(with_outbox(status, sendable=0, stalled_s=10_000)) == []
 
 
-def test_a_failure_that_is_over_is_no_problem(status: Status) -> None:
+def test_a_failure_that_is_over_is_no_problem(status: HubStatus) -> None:
     over = with_failing_telemetry(status, is_failing=False)
     assert problems(with_link(over, state="up")) == []
 
 
-def test_the_facts_say_when_a_reading_was_accepted(status: Status) -> None:
+def test_the_facts_say_when_a_reading_was_accepted(status: HubStatus) -> None:
     text = as_text(with_outbox(status, accepted_age_s=45))
     assert "cloud     up for 10 min, 2 outages so far; a reading accepted 45 s ago" in text

@@ -6,12 +6,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.cli import exits, local_client, root
+from agent.cli import exit_codes, hub_client, root
 from agent.cli.zigbee import network, pairing
 from agent.cli.zigbee.hub import LocalHub
-from agent.cli.zigbee.looking import status_text, table
 from agent.cli.zigbee.pairing import _by_label
-from agent.cli.zigbee.watching import FIRST_READING_S_MAX, INTERVIEW_S_MAX, WORDS, End, Watch, line
+from agent.cli.zigbee.pairing_progress import (
+    FIRST_READING_S_MAX,
+    INTERVIEW_S_MAX,
+    STEP_TEXTS,
+    PairingProgress,
+    PairingResult,
+    step_text,
+)
+from agent.cli.zigbee.show import status_text, table
 from agent.local.zigbee import (
     MemberReport,
     PairedSensor,
@@ -43,8 +50,8 @@ def report(*told: tuple[str, str], left_s: int | None = None, sensors: tuple[Pai
     )
 
 
-def watch(*, is_many: bool = False, before: ZigbeeReport | None = None) -> Watch:
-    return Watch(before or report(), is_many=is_many, now_s=0.0)
+def watch(*, is_many: bool = False, before: ZigbeeReport | None = None) -> PairingProgress:
+    return PairingProgress(before or report(), is_many=is_many, now_s=0.0)
 
 
 WAY = (
@@ -58,7 +65,7 @@ WAY = (
 
 
 def test_every_step_has_its_words() -> None:
-    assert set(WORDS) == {what.value for what in What}
+    assert set(STEP_TEXTS) == {what.value for what in What}
 
 
 def test_a_pairing_is_followed_to_the_first_reading() -> None:
@@ -71,20 +78,22 @@ def test_a_pairing_is_followed_to_the_first_reading() -> None:
     assert following.device == ONE
     done = report(*WAY, ("accepted", ONE))
     following.look(done, 2.0)
-    assert following.end(done, 2.0) is End.DONE
+    assert following.end(done, 2.0) is PairingResult.DONE
 
 
 @pytest.mark.parametrize(
     ("told", "end"),
     [
-        ((("joined", ONE), ("interviewed", ONE), ("waits", ONE)), End.NEEDS_KEY),
-        ((("joined", ONE), ("keyed", ONE), ("refused", ONE)), End.REFUSED),
+        ((("joined", ONE), ("interviewed", ONE), ("waits", ONE)), PairingResult.NEEDS_KEY),
+        ((("joined", ONE), ("keyed", ONE), ("refused", ONE)), PairingResult.REFUSED),
         ((("joined", ONE), ("refused", ONE), ("keyed", ONE)), None),
         ((("joined", ONE), ("waits", ONE), ("keyed", ONE)), None),
-        ((("joined", TWO), ("joined", ONE), ("waits", TWO)), End.NEEDS_KEY),
+        ((("joined", TWO), ("joined", ONE), ("waits", TWO)), PairingResult.NEEDS_KEY),
     ],
 )
-def test_what_a_person_has_to_do_ends_the_watching(told: tuple[tuple[str, str], ...], end: End | None) -> None:
+def test_what_a_person_has_to_do_ends_the_watching(
+    told: tuple[tuple[str, str], ...], end: PairingResult | None
+) -> None:
     following = watch()
     now = report(*told, left_s=100)
     following.look(now, 0.0)
@@ -94,12 +103,14 @@ def test_what_a_person_has_to_do_ends_the_watching(told: tuple[tuple[str, str], 
 @pytest.mark.parametrize(
     ("told", "patience_s", "end"),
     [
-        ((("window_open", ""),), 0.0, End.NOBODY),
-        ((("joined", ONE),), INTERVIEW_S_MAX, End.UNFINISHED),
-        ((("joined", ONE), ("relaying", ONE)), FIRST_READING_S_MAX, End.RELAYING),
+        ((("window_open", ""),), 0.0, PairingResult.NOBODY),
+        ((("joined", ONE),), INTERVIEW_S_MAX, PairingResult.UNFINISHED),
+        ((("joined", ONE), ("relaying", ONE)), FIRST_READING_S_MAX, PairingResult.RELAYING),
     ],
 )
-def test_a_closed_window_ends_it_after_a_while(told: tuple[tuple[str, str], ...], patience_s: float, end: End) -> None:
+def test_a_closed_window_ends_it_after_a_while(
+    told: tuple[tuple[str, str], ...], patience_s: float, end: PairingResult
+) -> None:
     following = watch()
     following.look(report(*told, left_s=1), 10.0)
     closed = report(*told)
@@ -132,7 +143,7 @@ def test_a_router_is_not_the_one_that_is_paired_and_joins_well_by_itself() -> No
     assert following.device == ""
     closed = msgspec.structs.replace(report(*told), routers=[plug])
     following.look(closed, 9.0)
-    assert following.end(closed, 9.0) is End.ROUTER
+    assert following.end(closed, 9.0) is PairingResult.ROUTER
     told += [("joined", ONE)]
     following.look(msgspec.structs.replace(report(*told, left_s=5), routers=[plug]), 10.0)
     assert following.device == ONE
@@ -144,7 +155,7 @@ def test_a_router_that_was_paired_is_told_with_what_it_is_good_for(
     plug = RouterReport(TWO, "maker plug", is_online=True, lqi_last_hop=90)
     joined = report(("window_open", ""), ("joined", TWO))
     PlayedHub(monkeypatch, report(), msgspec.structs.replace(joined, routers=[plug]))
-    assert root.run(["zigbee", "pair"]) == exits.OK
+    assert root.run(["zigbee", "pair"]) == exit_codes.OK
     assert f"--through {TWO}" in capsys.readouterr().out
 
 
@@ -155,15 +166,15 @@ def test_many_sensors_end_with_the_window() -> None:
     assert following.end(now, 0.0) is None
     closed = msgspec.structs.replace(now, radio=RadioStatus("up"))
     assert following.end(closed, 1.0) is None
-    assert following.end(closed, INTERVIEW_S_MAX) is End.DONE
+    assert following.end(closed, INTERVIEW_S_MAX) is PairingResult.DONE
     nobody = watch(is_many=True)
     nobody.look(report(left_s=5), 0.0)
-    assert nobody.end(report(), 1.0) is End.NOBODY
+    assert nobody.end(report(), 1.0) is PairingResult.NOBODY
 
 
 def test_a_step_in_words() -> None:
-    assert line(StepReport(1, 0.0, "joined", ONE, "again"), {ONE: "attic"}) == "attic: joined (again)"
-    assert line(StepReport(1, 0.0, "window_open", "", ""), {}) == "the window is open"
+    assert step_text(StepReport(1, 0.0, "joined", ONE, "again"), {ONE: "attic"}) == "attic: joined (again)"
+    assert step_text(StepReport(1, 0.0, "window_open", "", ""), {}) == "the window is open"
 
 
 # What is shown.
@@ -226,7 +237,7 @@ def test_pairing_one_sensor(
     on_the_way = [report(*WAY[:number], left_s=9) for number in range(1, 7)]
     hub = PlayedHub(monkeypatch, report(), *on_the_way, report(*WAY, ("accepted", ONE)))
     code = root.run(["zigbee", "pair", "--name", "attic", "--key-file", str(key_file), "--seconds", "60"])
-    assert code == exits.OK
+    assert code == exit_codes.OK
     asked = {"seconds": 60, "is_many": False, "through": "", "label": "", "name": "attic", "key": "sk_sensor_attic"}
     assert hub.asked == [("window", asked)]
     out = capsys.readouterr().out
@@ -249,7 +260,7 @@ def test_a_pairing_that_did_not_succeed_says_what_to_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     PlayedHub(monkeypatch, report(), report(*told, sensors=(sensor(problem="the key is wrong"),)))
-    assert root.run(["zigbee", "pair"]) == exits.FAILED
+    assert root.run(["zigbee", "pair"]) == exit_codes.FAILED
     assert expected in capsys.readouterr().err
 
 
@@ -257,8 +268,8 @@ def test_a_refusal_is_told_in_the_hubs_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub = PlayedHub(monkeypatch, report())
-    hub.refusals = [local_client.Refused("this is a Matter code")]
-    assert root.run(["zigbee", "pair", "--label", "MT:X"]) == exits.FAILED
+    hub.refusals = [hub_client.Refused("this is a Matter code")]
+    assert root.run(["zigbee", "pair", "--label", "MT:X"]) == exit_codes.FAILED
     assert capsys.readouterr().err == "climahub: this is a Matter code\n"
 
 
@@ -269,7 +280,7 @@ def test_ctrl_c_closes_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pairing.time, "sleep", interrupted)
-    assert root.run(["zigbee", "pair", "--many"]) == exits.INTERRUPTED
+    assert root.run(["zigbee", "pair", "--many"]) == exit_codes.INTERRUPTED
     assert [what for what, _ in hub.asked] == ["window", "window/close"]
 
 
@@ -287,7 +298,7 @@ def test_ctrl_c_closes_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_changes_sensors(words: list[str], asked: tuple[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     hub = PlayedHub(monkeypatch, report())
-    assert root.run(["zigbee", *words]) == exits.OK
+    assert root.run(["zigbee", *words]) == exit_codes.OK
     assert hub.asked == [asked]
 
 
@@ -297,7 +308,7 @@ def test_a_key_is_asked_for_where_a_person_sits(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(pairing.sys.stdin, "isatty", lambda: True, raising=False)
     answers = iter(["cellar", "sk_sensor_cellar"])
     monkeypatch.setattr(pairing.click, "prompt", lambda *_, **__: next(answers))
-    assert root.run(["zigbee", "pair"]) == exits.OK
+    assert root.run(["zigbee", "pair"]) == exit_codes.OK
     assert hub.asked[1:] == [
         (f"sensors/{ONE}/name", {"name": "cellar"}),
         (f"sensors/{ONE}/key", {"key": "sk_sensor_cellar"}),
@@ -309,23 +320,23 @@ def test_a_backup_is_a_secret_and_is_not_overwritten(
 ) -> None:
     hub = PlayedHub(monkeypatch, report())
     file = tmp_path / "network.json"
-    assert root.run(["zigbee", "backup", str(file)]) == exits.OK
+    assert root.run(["zigbee", "backup", str(file)]) == exit_codes.OK
     assert file.stat().st_mode & 0o777 == 0o600
-    assert root.run(["zigbee", "backup", str(file)]) == exits.CANNOT_CREATE
+    assert root.run(["zigbee", "backup", str(file)]) == exit_codes.CANNOT_CREATE
     file.chmod(0o644)
-    assert root.run(["zigbee", "backup", str(file), "--overwrite"]) == exits.OK
+    assert root.run(["zigbee", "backup", str(file), "--overwrite"]) == exit_codes.OK
     assert file.stat().st_mode & 0o777 == 0o600
-    assert root.run(["zigbee", "restore", str(file), "--yes"]) == exits.OK
+    assert root.run(["zigbee", "restore", str(file), "--yes"]) == exit_codes.OK
     assert hub.asked == [("restore", b'{"of": "the hub"}')]
     monkeypatch.setattr(network, "BACKUP_BYTES_MAX", 3)
-    assert root.run(["zigbee", "restore", str(file), "--yes"]) == exits.FAILED
-    assert root.run(["zigbee", "restore", str(tmp_path / "none"), "--yes"]) == exits.CANNOT_CREATE
+    assert root.run(["zigbee", "restore", str(file), "--yes"]) == exit_codes.FAILED
+    assert root.run(["zigbee", "restore", str(tmp_path / "none"), "--yes"]) == exit_codes.CANNOT_CREATE
     assert "so it is no backup" in capsys.readouterr().err
 
 
 def test_no_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["status"], ["list"], ["pair"], ["remove", "x", "--yes"], ["backup", str(tmp_path / "b")]):
-        assert root.run(["zigbee", *words, "--socket", str(tmp_path / "none")]) == exits.NO_DAEMON
+        assert root.run(["zigbee", *words, "--socket", str(tmp_path / "none")]) == exit_codes.NO_DAEMON
         assert "the hub does not run here" in capsys.readouterr().err
 
 
@@ -340,7 +351,7 @@ def test_a_guest_that_measures_nothing_is_listed_and_ends_the_pairing_in_words()
     now = msgspec.structs.replace(report(("joined", ONE), left_s=5), others=[guest])
     following.look(now, 0.0)
     assert (following.device, following.end(now, 0.0)) == ("", None)
-    assert following.end(msgspec.structs.replace(now, radio=RadioStatus("up")), 1.0) is End.GUEST
+    assert following.end(msgspec.structs.replace(now, radio=RadioStatus("up")), 1.0) is PairingResult.GUEST
 
 
 def test_it_is_said_whose_label_let_nobody_in() -> None:
@@ -348,7 +359,7 @@ def test_it_is_said_whose_label_let_nobody_in() -> None:
     opened = report(("window_open", ONE), left_s=5)
     following.look(opened, 0.0)
     closed = msgspec.structs.replace(opened, radio=RadioStatus("up"))
-    assert following.end(closed, 1.0) is End.NOBODY
+    assert following.end(closed, 1.0) is PairingResult.NOBODY
     assert following.expected == ONE
     assert f"with the label of {ONE}" in _by_label(following)
     assert _by_label(watch()) == ""

@@ -44,7 +44,7 @@ def test_json_is_one_object_a_line_with_the_traceback_inside(capsys: pytest.Capt
     except ValueError:
         logging.getLogger("room").exception("failed")
     first, second = map(json.loads, capsys.readouterr().err.splitlines())
-    assert first == {"level": "debug", "room": "room", "text": 'Grüße "cs_dev_[redacted]"'}
+    assert first == {"level": "debug", "component": "room", "text": 'Grüße "cs_dev_[redacted]"'}
     assert second["level"] == "error"
     assert "Traceback" in second["traceback"]
     assert "ValueError: cs_dev_[redacted]" in second["traceback"]

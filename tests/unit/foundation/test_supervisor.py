@@ -69,7 +69,7 @@ def test_a_failure_is_logged_counted_and_survived(caplog: pytest.LogCaptureFixtu
     work, faults = run(1.0, 1.0)
     assert len(work.began_s) == 3
     (fault,) = faults.entries
-    assert (fault.room, fault.count, faults.total) == ("room", 2, 2)
+    assert (fault.component, fault.count, faults.total) == ("room", 2, 2)
     assert fault.text == "RuntimeError: the key is cs_dev_[redacted]"
     assert fault.last_ms == int(work.ended_s[-1] * 1000)
     assert [entry.levelno for entry in caplog.records] == [logging.ERROR] * 2

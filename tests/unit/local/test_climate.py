@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.cli import exits, root
+from agent.cli import exit_codes, root
 from agent.cli.climate import as_text
 from agent.climate.control import Observed
 from agent.climate.room import Climate
@@ -100,34 +100,36 @@ async def climahub(path: Path, *words: str) -> int:
 async def test_status_shows_every_zone_with_its_reason(
     hub: tuple[Path, Climate], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert await climahub(hub[0], "status") == exits.OK
+    assert await climahub(hub[0], "status") == exit_codes.OK
     text = capsys.readouterr().out
     assert "living  19.4 °C  20.0 to 26.0 °C  heat  off" in text
     assert "idle: 0.6 K below 20.0" in text
     assert "! bath: no sensor has said anything yet" in text
     assert "source: off" in text
-    assert await climahub(hub[0], "status", "--unit", "F") == exits.OK
+    assert await climahub(hub[0], "status", "--unit", "F") == exit_codes.OK
     assert "66.9 °F  68.0 to 78.8 °F" in capsys.readouterr().out
-    assert await climahub(hub[0], "status", "--json") == exits.OK
+    assert await climahub(hub[0], "status", "--json") == exit_codes.OK
     assert msgspec.json.decode(capsys.readouterr().out, type=door.ClimateReport).zones[0].room_c == 19.4
 
 
 async def test_set_hold_eco_and_resume(hub: tuple[Path, Climate], capsys: pytest.CaptureFixture[str]) -> None:
     path, climate = hub
-    assert await climahub(path, "set", "--mode", "auto", "--heat", "68F", "--cool", "25") == exits.OK
+    assert await climahub(path, "set", "--mode", "auto", "--heat", "68F", "--cool", "25") == exit_codes.OK
     assert "bath: 20.0 to 25.0 °C, auto; no schedule" in capsys.readouterr().out
-    assert await climahub(path, "hold", "--zone", "living", "--heat", "22", "--for", "2h", "--id", "mine") == exits.OK
+    assert (
+        await climahub(path, "hold", "--zone", "living", "--heat", "22", "--for", "2h", "--id", "mine") == exit_codes.OK
+    )
     said = capsys.readouterr().out
     assert said == "living: 22.0 to 25.0 °C, auto; hold, until Wed 15:00\n"
-    assert await climahub(path, "status") == exits.OK
+    assert await climahub(path, "status") == exit_codes.OK
     assert "living: hold mine, now, until Wed 14 Jan 15:00" in capsys.readouterr().out
-    assert await climahub(path, "eco", "on", "--heat-limit", "18") == exits.OK
+    assert await climahub(path, "eco", "on", "--heat-limit", "18") == exit_codes.OK
     assert "living: 18.0 to 25.6 °C, auto; hold, bounded by eco" in capsys.readouterr().out
-    assert await climahub(path, "eco", "off") == exits.OK
-    assert await climahub(path, "resume", "--zone", "living", "--id", "mine") == exits.OK
+    assert await climahub(path, "eco", "off") == exit_codes.OK
+    assert await climahub(path, "resume", "--zone", "living", "--id", "mine") == exit_codes.OK
     assert climate.control.minds["living"].program.holds == ()
-    assert await climahub(path, "hold", "--away") == exits.OK
-    assert await climahub(path, "resume") == exits.OK
+    assert await climahub(path, "hold", "--away") == exit_codes.OK
+    assert await climahub(path, "resume") == exit_codes.OK
     assert not any(mind.program.holds for mind in climate.control.minds.values())
 
 
@@ -137,17 +139,17 @@ async def test_schedules_from_a_file(
     path, climate = hub
     file = tmp_path / "week.json"
     file.write_bytes(WEEK)
-    assert await climahub(path, "schedule", "all", "--put", str(file)) == exits.OK
+    assert await climahub(path, "schedule", "all", "--put", str(file)) == exit_codes.OK
     assert "bath: 21.0 to 26.0 °C, heat; schedule, Day, until Wed 22:00" in capsys.readouterr().out
-    assert await climahub(path, "schedule", "living") == exits.OK
+    assert await climahub(path, "schedule", "living") == exit_codes.OK
     assert '"label": "Night"' in capsys.readouterr().out
-    assert await climahub(path, "schedule", "living", "--none") == exits.OK
-    assert await climahub(path, "schedule", "living", "--follow", "week") == exits.OK
+    assert await climahub(path, "schedule", "living", "--none") == exit_codes.OK
+    assert await climahub(path, "schedule", "living", "--follow", "week") == exit_codes.OK
     assert climate.control.minds["living"].program.schedule == "week"
-    assert await climahub(path, "schedule", "living", "--drop", "week") == exits.OK
+    assert await climahub(path, "schedule", "living", "--drop", "week") == exit_codes.OK
     assert climate.control.minds["living"].program.schedules == {}
     file.write_bytes(b"{")
-    assert await climahub(path, "schedule", "living", "--put", str(file)) == exits.USAGE
+    assert await climahub(path, "schedule", "living", "--put", str(file)) == exit_codes.USAGE
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(
     hub: tuple[Path, Climate], words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = [mind.program for mind in hub[1].control.minds.values()]
-    assert await climahub(hub[0], *words) == exits.FAILED
+    assert await climahub(hub[0], *words) == exit_codes.FAILED
     assert said in capsys.readouterr().err
     assert [mind.program for mind in hub[1].control.minds.values()] == before
 
@@ -180,9 +182,9 @@ async def test_a_body_that_is_no_order_is_refused(hub: tuple[Path, Climate], bod
 
 
 async def test_temperatures_and_durations_are_read_as_people_write_them(hub: tuple[Path, Climate]) -> None:
-    assert await climahub(hub[0], "set", "--heat", "warm") == exits.USAGE
-    assert await climahub(hub[0], "hold", "--heat", "20", "--for", "soon") == exits.USAGE
-    assert await climahub(hub[0], "hold", "--heat", "20.5°C", "--for", "90") == exits.OK
+    assert await climahub(hub[0], "set", "--heat", "warm") == exit_codes.USAGE
+    assert await climahub(hub[0], "hold", "--heat", "20", "--for", "soon") == exit_codes.USAGE
+    assert await climahub(hub[0], "hold", "--heat", "20.5°C", "--for", "90") == exit_codes.OK
 
 
 @pytest.mark.parametrize(
@@ -213,7 +215,7 @@ def test_a_hub_without_zones_says_so() -> None:
 
 
 def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["climate", "status", "--socket", str(tmp_path / "none.sock")]) == exits.NO_DAEMON
+    assert root.run(["climate", "status", "--socket", str(tmp_path / "none.sock")]) == exit_codes.NO_DAEMON
     assert "climahub config check" in capsys.readouterr().err
 
 
@@ -234,9 +236,9 @@ async def test_a_hub_that_drives_nothing_answers_all_the_same(
     async with asyncio.timeout(5):
         while not path.exists():  # noqa: ASYNC110 - the file is the event
             await asyncio.sleep(0)
-    assert await climahub(path, "status") == exits.OK
+    assert await climahub(path, "status") == exit_codes.OK
     assert "drives nothing" in capsys.readouterr().out
-    assert await climahub(path, "resume") == exits.FAILED
+    assert await climahub(path, "resume") == exit_codes.FAILED
     assert "has no zones" in capsys.readouterr().err
     task.cancel()
     await asyncio.wait({task})

@@ -16,10 +16,10 @@ from aiohttp import web
 from agent.errors import Corrupt, StorageFull
 from agent.local import body, server
 from agent.local.commands import CommandsReport
-from agent.local.status import ClockStatus, LinkReport, OutboxReport, SettingsReport, Status
+from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SettingsReport
 
 OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type] # counts, then words
-STATUS = Status(
+STATUS = HubStatus(
     version="1.2.3",
     board="sim",
     clock=ClockStatus(synchronised=True, utc="2026-03-29T12:00:00Z", boot_id="boot", uptime_s=5),
@@ -96,7 +96,7 @@ async def test_the_status_is_json(path: Path, start: Start) -> None:
     await is_served(path)
     status, body = await ask(path)
     assert status == 200
-    assert msgspec.json.decode(body, type=Status) == STATUS
+    assert msgspec.json.decode(body, type=HubStatus) == STATUS
     assert set(json.loads(body)) >= {
         "version",
         "board",

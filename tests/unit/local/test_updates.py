@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from agent import __version__
-from agent.cli import local_client
+from agent.cli import hub_client
 from agent.cli.root import run
 from agent.cli.update import as_text
 from agent.cloud.client import CloudClient
@@ -21,8 +21,8 @@ from agent.config import OtaConfig, resolve_text
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.local.status import Status
-from agent.local.trial import fresh_sensors, radio_problem, trial_checks
+from agent.health import fresh_sensors, radio_problem, trial_checks
+from agent.local.status import HubStatus
 from agent.local.updates import UNSIGNED_WARNING, TrialReport, UpdateReport, build_slots, routes
 from agent.ota.launcher import Failed
 from agent.ota.launcher import State as Account
@@ -121,15 +121,15 @@ async def test_a_bundle_goes_through_the_door(
 
 
 async def test_the_document_is_read_back(door: Path) -> None:
-    report = local_client.decode(await asyncio.to_thread(local_client.fetch, door, "/v1/update"), UpdateReport)
+    report = hub_client.decode(await asyncio.to_thread(hub_client.fetch, door, "/v1/update"), UpdateReport)
     assert (report.version, report.warning, len(report.trusted_keys)) == ("1.0.0", "", 1)
-    with pytest.raises(local_client.NoAnswer):
-        local_client.decode(b"{}", UpdateReport)
+    with pytest.raises(hub_client.NoAnswer):
+        hub_client.decode(b"{}", UpdateReport)
 
 
 async def test_unsigned_is_told_loudly(updates: Updates, tmp_path: Path, door: Path) -> None:
     updates._config = config(tmp_path, allow_unsigned=True)
-    report = local_client.decode(await asyncio.to_thread(local_client.fetch, door, "/v1/update"), UpdateReport)
+    report = hub_client.decode(await asyncio.to_thread(hub_client.fetch, door, "/v1/update"), UpdateReport)
     assert report.warning == UNSIGNED_WARNING
     assert as_text(report).startswith(f"! {UNSIGNED_WARNING}")
 
@@ -166,7 +166,7 @@ def test_diagnostics_show_the_slots(updates: Updates) -> None:
 
 
 async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
-    status = cast("Status", SimpleNamespace(outbox=SimpleNamespace(problem="full")))
+    status = cast("HubStatus", SimpleNamespace(outbox=SimpleNamespace(problem="full")))
     checks = trial_checks(lambda: status, socket=tmp_path / "s", control_problem=str, radio_problem=str)
     assert await checks["outbox"]() == "full"
     assert await checks["control"]() == ""
@@ -198,7 +198,7 @@ async def test_a_radio_without_its_packages_fails_a_trial_and_a_stick_that_is_go
     assert radio_problem(missing, is_needed=False) == ""
     assert radio_problem(gone, is_needed=True) == ""
     checks = trial_checks(
-        lambda: cast("Status", SimpleNamespace()), socket=None, control_problem=str, radio_problem=lambda: "missing"
+        lambda: cast("HubStatus", SimpleNamespace()), socket=None, control_problem=str, radio_problem=lambda: "missing"
     )
     assert await checks["radio"]() == "missing"
 
@@ -206,4 +206,4 @@ async def test_a_radio_without_its_packages_fails_a_trial_and_a_stick_that_is_go
 def test_fresh_sensors_are_those_that_deliver_well() -> None:
     sensors = [SimpleNamespace(age_s=age, quality=quality) for age, quality in
                ((10.0, "good"), (None, "good"), (10.0, "bad"), (9999.0, "good"))]  # fmt: skip
-    assert fresh_sensors(cast("Status", SimpleNamespace(sensors=sensors)), 60.0) == 1
+    assert fresh_sensors(cast("HubStatus", SimpleNamespace(sensors=sensors)), 60.0) == 1

@@ -6,7 +6,7 @@ from agent.cli.demo.outages import Phase, Weather
 from agent.cli.demo.show import Options, Scene
 from agent.cli.demo.town import Stage
 from agent.local.climate import build_climate
-from agent.local.status import Status
+from agent.local.status import HubStatus
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def options() -> Options:
 
 
 @pytest.fixture
-def scene(status: Status) -> Scene:
+def scene(status: HubStatus) -> Scene:
     return Scene(
         status=status,
         phase=Phase(Weather.FAIR, 0.0, 300.0),

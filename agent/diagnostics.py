@@ -13,7 +13,7 @@ from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.cloud.traffic import TRANSPORT_BYTES
 from agent.foundation import vitals
-from agent.local.status import Status
+from agent.local.status import HubStatus
 from agent.local.updates import UpdateReport, build_slots, build_updates
 from agent.local.zigbee import ZigbeeReport
 from agent.ota.room import Updates
@@ -27,7 +27,7 @@ STARTS_TOLD_MAX = 10
 
 def diagnostic_sections(
     *,
-    status: Callable[[], Status],
+    status: Callable[[], HubStatus],
     client: CloudClient,
     state_dir: Path,
     poll_interval_s: Callable[[], float],

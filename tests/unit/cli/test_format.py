@@ -1,6 +1,6 @@
 import pytest
 
-from agent.cli.words import counted, duration, measured, size
+from agent.cli.format import counted, duration, measured, size
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from agent.local.status import (
     ClockStatus,
     EndpointReport,
     FaultReport,
+    HubStatus,
     LinkReport,
     OutboxReport,
     QuotaReport,
@@ -23,7 +24,6 @@ from agent.local.status import (
     SensorReport,
     SettingsReport,
     StartReport,
-    Status,
 )
 from agent.local.zigbee import link_problem
 from agent.pairing.room import Pairing
@@ -54,10 +54,10 @@ def build_status(
     commands_problem: str,
     starts: Sequence[Start],
     update: str = "",
-) -> Status:
+) -> HubStatus:
     """Return the status of the hub now."""
     now_ms = clock.monotonic_ms()
-    return Status(
+    return HubStatus(
         version=__version__,
         board=board.name,
         clock=_clock(clock, timekeeper, now_ms),
@@ -75,7 +75,7 @@ def build_status(
             problems=[*settings.problems, *sensor_problems, *filter(None, [pairing.file_problem])],
         ),
         faults=[
-            FaultReport(fault.room, fault.text, fault.count, (now_ms - fault.last_ms) // 1000)
+            FaultReport(fault.component, fault.text, fault.count, (now_ms - fault.last_ms) // 1000)
             for fault in faults.entries
         ],
         unread_sensors=list(board.unread) if isinstance(board, HasUnread) else [],

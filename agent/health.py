@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from agent.local.status import Status
+from agent.local.status import HubStatus
 from hal.radio import RadioReport
 
 FRESH_INTERVALS = 3
@@ -20,7 +20,7 @@ _YES_BYTES = 12
 Check = Callable[[], Awaitable[str]]
 
 
-def fresh_sensors(status: Status, interval_s: float) -> int:
+def fresh_sensors(status: HubStatus, interval_s: float) -> int:
     """Return how many sensors have delivered a good value lately."""
     age_s_max = max(FRESH_S_MIN, FRESH_INTERVALS * interval_s)
     return sum(each.age_s is not None and each.age_s <= age_s_max and each.quality == "good" for each in status.sensors)
@@ -37,7 +37,7 @@ def radio_problem(radio: RadioReport, *, is_needed: bool) -> str:
 
 
 def trial_checks(
-    status: Callable[[], Status],
+    status: Callable[[], HubStatus],
     *,
     socket: Path | None,
     control_problem: Callable[[], str],

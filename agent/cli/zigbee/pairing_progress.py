@@ -12,7 +12,7 @@ INTERVIEW_S_MAX = 60.0
 FIRST_READING_S_MAX = 90.0
 """After that a sensor that relays is believed, though its first reading has yet to come: some report once an hour."""
 
-WORDS: Mapping[str, str] = MappingProxyType(
+STEP_TEXTS: Mapping[str, str] = MappingProxyType(
     {
         "window_open": "the window is open",
         "window_closed": "the window is closed",
@@ -32,7 +32,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
 )
 
 
-class End(Enum):
+class PairingResult(Enum):
     """How a pairing ended."""
 
     DONE = "done"
@@ -45,7 +45,7 @@ class End(Enum):
     UNFINISHED = "unfinished"
 
 
-class Watch:
+class PairingProgress:
     """One pairing, from the moment when its window was asked for.
 
     Attributes:
@@ -98,37 +98,43 @@ class Watch:
         self._was_open |= report.radio.window_s_left is not None or bool(new)
         return new
 
-    def end(self, report: ZigbeeReport, now_s: float) -> End | None:
+    def end(self, report: ZigbeeReport, now_s: float) -> PairingResult | None:
         """Return how it ended; `None` while it goes on."""
         is_open = report.radio.window_s_left is not None
         quiet_s = now_s - self._quiet_since_s
         return self._end_of_many(report, is_open, quiet_s) if self._is_many else self._end_of_one(is_open, quiet_s)
 
-    def _end_of_many(self, report: ZigbeeReport, is_open: bool, quiet_s: float) -> End | None:
+    def _end_of_many(self, report: ZigbeeReport, is_open: bool, quiet_s: float) -> PairingResult | None:
         busy = any(sensor.stage in {"joined", "keyed"} for sensor in report.sensors if sensor.device in self.devices)
         if is_open or not self._was_open or (busy and quiet_s < INTERVIEW_S_MAX):
             return None
-        return End.DONE if self.devices else End.NOBODY
+        return PairingResult.DONE if self.devices else PairingResult.NOBODY
 
-    def _end_of_one(self, is_open: bool, quiet_s: float) -> End | None:
+    def _end_of_one(self, is_open: bool, quiet_s: float) -> PairingResult | None:
         told = self._told.get(self.device, set()) if self.device else set()
-        for what, end in (("accepted", End.DONE), ("refused", End.REFUSED), ("waits", End.NEEDS_KEY)):
+        for what, end in (
+            ("accepted", PairingResult.DONE),
+            ("refused", PairingResult.REFUSED),
+            ("waits", PairingResult.NEEDS_KEY),
+        ):
             if what in told:
                 return end
         if is_open or not self._was_open:
             return None
         if not self.device:
             if self.guests:
-                return End.GUEST
-            return End.ROUTER if self.routers else End.NOBODY
+                return PairingResult.GUEST
+            return PairingResult.ROUTER if self.routers else PairingResult.NOBODY
         patience_s, end = (
-            (FIRST_READING_S_MAX, End.RELAYING) if "relaying" in told else (INTERVIEW_S_MAX, End.UNFINISHED)
+            (FIRST_READING_S_MAX, PairingResult.RELAYING)
+            if "relaying" in told
+            else (INTERVIEW_S_MAX, PairingResult.UNFINISHED)
         )
         return end if quiet_s >= patience_s else None
 
 
-def line(step: StepReport, names: Mapping[str, str]) -> str:
+def step_text(step: StepReport, names: Mapping[str, str]) -> str:
     """Return a step as a person reads it."""
     who = f"{names.get(step.device, step.device)}: " if step.device else ""
     detail = f" ({step.detail})" if step.detail else ""
-    return f"{who}{WORDS.get(step.what, step.what)}{detail}"
+    return f"{who}{STEP_TEXTS.get(step.what, step.what)}{detail}"

@@ -2,9 +2,9 @@
 
 import click
 
-from agent.cli import exits, local_client
+from agent.cli import exit_codes, hub_client
 from agent.cli.epilog import epilog
-from agent.cli.words import counted, duration, measured
+from agent.cli.format import counted, duration, measured
 from agent.cli.zigbee.hub import LocalHub, asks_hub
 from agent.local.zigbee import MemberReport, PairedSensor, RouterReport, ZigbeeReport
 
@@ -27,8 +27,8 @@ _STATES = {
 @asks_hub
 def status(hub: LocalHub, as_json: bool) -> int:
     """Tell how the radio is, and which sensors have a problem."""
-    click.echo(local_client.as_json(hub.get()) if as_json else status_text(hub.report()))
-    return exits.OK
+    click.echo(hub_client.as_json(hub.get()) if as_json else status_text(hub.report()))
+    return exit_codes.OK
 
 
 @click.command("list", epilog=epilog("climahub zigbee list", exits=_EXITS))
@@ -36,8 +36,8 @@ def status(hub: LocalHub, as_json: bool) -> int:
 @asks_hub
 def list_sensors(hub: LocalHub, as_json: bool) -> int:
     """List every member of the network: how far it is, its last values, its last hop's link quality (LQI)."""
-    click.echo(local_client.as_json(hub.get()) if as_json else "\n".join(table(hub.report())))
-    return exits.OK
+    click.echo(hub_client.as_json(hub.get()) if as_json else "\n".join(table(hub.report())))
+    return exit_codes.OK
 
 
 def status_text(report: ZigbeeReport) -> str:
