@@ -28,12 +28,12 @@ from agent.commands.room import Commands
 from agent.config import Config
 from agent.config.primary import choose_primary, machine_parts_named
 from agent.diagnostics import diagnostic_sections
+from agent.display_clock import show_time
 from agent.errors import StorageFull
 from agent.foundation.disk_watch import DiskWatch
 from agent.foundation.supervisor import Faults, supervise
 from agent.foundation.wording import counted
 from agent.health import fresh_sensors, radio_problem, trial_checks
-from agent.house_clock import show_time
 from agent.local import no_climate, server
 from agent.local.commands import CommandsReport, build_commands
 from agent.local.status import HubStatus
@@ -58,7 +58,7 @@ from hal.interface import Reading
 from hal.radio import ShowsTime
 
 if TYPE_CHECKING:
-    from agent.climate.room import Climate
+    from agent.climate.service import Climate
 
 _log = logging.getLogger(__name__)
 
@@ -277,8 +277,8 @@ class Hub:
             return None
         # 2 MiB that a hub which drives nothing need not spend.
         from agent.climate.from_config import climate_settings  # noqa: PLC0415
-        from agent.climate.room import Climate  # noqa: PLC0415
-        from agent.climate.thermometers import Thermometers  # noqa: PLC0415
+        from agent.climate.sensor_lookup import Thermometers  # noqa: PLC0415
+        from agent.climate.service import Climate  # noqa: PLC0415
 
         settings = climate_settings(self.config.climate, board.outputs)
         if settings is None or board.outputs is None:

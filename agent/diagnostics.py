@@ -19,7 +19,7 @@ from agent.local.zigbee import ZigbeeReport
 from agent.ota.room import Updates
 
 if TYPE_CHECKING:
-    from agent.climate.room import Climate
+    from agent.climate.service import Climate
 
 DAY_S = 86_400
 STARTS_TOLD_MAX = 10

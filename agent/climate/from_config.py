@@ -1,7 +1,7 @@
 """From the configuration and the board's outputs to the settings of the control room. Pure."""
 
-from agent.climate.guard import GuardLimits
 from agent.climate.settings import ClimateSettings, Emitter, SourceKind, SourceSettings, ZoneSettings, law_for
+from agent.climate.short_cycle_protection import GuardLimits
 from agent.config import ClimateConfig
 from agent.config.zones import missing_outputs
 from agent.errors import ConfigInvalid

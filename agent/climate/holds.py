@@ -25,7 +25,7 @@ HOLDS_MAX = 16
 SCHEDULES_MAX = 16
 SCHEDULES_BYTES_MAX = 112 * 1024
 """All schedules of one zone as JSON, the sensors of one block twice: fourteen full ones of short labels. Eight such
-zones with all that they have been told beside stay below `agent.climate.room.KEPT_BYTES_MAX`."""
+zones with all that they have been told beside stay below `agent.climate.service.KEPT_BYTES_MAX`."""
 
 AHEAD_MS_MAX = 400 * 24 * 3_600_000
 """How far ahead a hold may begin or end: a year and some."""

@@ -5,8 +5,8 @@
 
 import msgspec
 
-from agent.climate import optimum
-from agent.climate.optimum import Learned, Recovery
+from agent.climate import optimum_start
+from agent.climate.optimum_start import Learned, Recovery
 
 WORTH_K = 0.3
 """A block that is warmer by less than this needs no recovery."""
@@ -62,7 +62,7 @@ def followed(
     """Return the recovery after another stretch of time, `None` once it is over, and what it has taught."""
     target_c, due_ms = step.recovery.target_c, step.recovery.due_utc_ms
     recovery = step.recovery
-    if recovery.reached_utc_ms is None and value_c >= target_c - optimum.REACHED_K:
+    if recovery.reached_utc_ms is None and value_c >= target_c - optimum_start.REACHED_K:
         recovery = msgspec.structs.replace(recovery, reached_utc_ms=utc_ms)
         learned = _rated(step, learned, value_c)
     step = Step(recovery, step.began_c, step.began_duty, step.s + dt_s, step.on_s + (dt_s if was_on else 0.0))
@@ -71,7 +71,7 @@ def followed(
         recovery = msgspec.structs.replace(recovery, reached_utc_ms=utc_ms)
         learned = _rated(step, learned, value_c)
     if is_given_up or (recovery.reached_utc_ms is not None and utc_ms >= due_ms):
-        return None, optimum.arrived(learned, recovery, began_below_k=target_c - step.began_c)
+        return None, optimum_start.arrived(learned, recovery, began_below_k=target_c - step.began_c)
     return step, learned
 
 
@@ -80,7 +80,7 @@ def _rated(step: Step, learned: Learned, value_c: float) -> Learned:
     extra_h = (step.on_s - step.began_duty * step.s) / 3600.0
     if rise_k < RATE_RISE_K or extra_h <= 0.1:  # noqa: PLR2004 - six minutes
         return learned
-    return optimum.observed_rate(learned, rise_k=rise_k, hours=extra_h)
+    return optimum_start.observed_rate(learned, rise_k=rise_k, hours=extra_h)
 
 
 def cooled(calm: Calm, learned: Learned, *, value_c: float, dt_s: float, is_on: bool) -> tuple[Calm, Learned]:
@@ -94,5 +94,5 @@ def cooled(calm: Calm, learned: Learned, *, value_c: float, dt_s: float, is_on: 
         return Calm(off_s, value_c, off_s), learned
     if off_s - calm.from_s < LOSS_STRETCH_S:
         return Calm(off_s, calm.from_c, calm.from_s), learned
-    learned = optimum.observed_loss(learned, fall_k=calm.from_c - value_c, hours=(off_s - calm.from_s) / 3600.0)
+    learned = optimum_start.observed_loss(learned, fall_k=calm.from_c - value_c, hours=(off_s - calm.from_s) / 3600.0)
     return Calm(off_s, value_c, off_s), learned

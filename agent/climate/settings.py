@@ -4,8 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.climate.guard import GuardLimits
-from agent.climate.law import DOSES_PER_CYCLE, LawSettings
+from agent.climate.pi_controller import DOSES_PER_CYCLE, LawSettings
+from agent.climate.short_cycle_protection import GuardLimits
 
 ZONES_MAX = 8
 

@@ -7,11 +7,11 @@ left.
 
 import msgspec
 
-from agent.climate import blind, law, stuck_sensor, walls, watch
+from agent.climate import fault_detection, pi_controller, sensor_loss, stuck_sensor, thermal_mass
 from agent.climate.fusion import Room
 from agent.climate.holds import InForce
-from agent.climate.law import LawState
 from agent.climate.model import Mode
+from agent.climate.pi_controller import LawState
 from agent.climate.settings import ZoneSettings
 from agent.climate.zone_state import ZoneInputs, ZoneState, ZoneWish
 from hal.interface import HvacAction
@@ -124,7 +124,7 @@ def _doubting(
         state.stillness,
         inputs.room.values_c,
         is_heated=state.action is _HEAT,
-        usual_duty=state.mean_duty + state.unlearned * blind.FROST_DUTY_LATER,
+        usual_duty=state.mean_duty + state.unlearned * sensor_loss.FROST_DUTY_LATER,
         dt_s=dt_s,
         excess_s_max=EXCESS_SHARE * settings.failure_s + EXCESS_CYCLES * settings.law.cycle_s,
     )
@@ -135,7 +135,7 @@ def _doubting(
         state,
         stillness=seen,
         law=msgspec.structs.replace(state.law, integral=min(state.law.integral, seen.usual_duty)),
-        watch=watch.not_meant(state.watch),
+        watch=fault_detection.not_meant(state.watch),
     )
     if inputs.room.value_c is None:
         return state, inputs
@@ -148,7 +148,7 @@ def _watched(state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, *, is
     value_c, in_force = inputs.room.value_c, inputs.in_force
     seen, cooling = state.watch, state.cooling
     if value_c is not None:
-        seen = watch.step(
+        seen = fault_detection.step(
             seen,
             value_c=value_c,
             setpoint_c=inputs.heat_setpoint_c,
@@ -156,7 +156,7 @@ def _watched(state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, *, is
             dt_s=dt_s,
             failure_s=settings.failure_s,
         )
-        cooling = watch.cooled(
+        cooling = fault_detection.cooled(
             cooling,
             value_c=value_c,
             setpoint_c=in_force.setpoints.cool_setpoint_c,
@@ -165,7 +165,7 @@ def _watched(state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, *, is
             failure_s=settings.failure_s,
         )
     if in_force.mode not in {Mode.HEAT, Mode.AUTO} and not is_frost:
-        seen = watch.not_meant(seen)
+        seen = fault_detection.not_meant(seen)
     return msgspec.structs.replace(state, watch=seen, cooling=cooling)
 
 
@@ -173,11 +173,11 @@ def _with_walls(state: ZoneState, inputs: ZoneInputs, *, lost_for_s: float, dt_s
     """Return the zone with its walls as warm as they are by now."""
     value_c, sensors, walls_c = inputs.room.value_c, inputs.in_force.sensors, state.walls_c
     if value_c is None:
-        is_known = lost_for_s < walls.STILL_KNOWN_S
+        is_known = lost_for_s < thermal_mass.STILL_KNOWN_S
         return state if is_known else msgspec.structs.replace(state, walls_c=None)
     if sensors != state.sensors:
-        walls_c = walls.elsewhere(walls_c, state.value_c, value_c)
-    walls_c = walls.followed(walls_c, value_c, dt_s)
+        walls_c = thermal_mass.elsewhere(walls_c, state.value_c, value_c)
+    walls_c = thermal_mass.followed(walls_c, value_c, dt_s)
     return msgspec.structs.replace(state, walls_c=walls_c, value_c=value_c, sensors=sensors)
 
 
@@ -199,10 +199,10 @@ def _blind(
     frost_for_s: float,
 ) -> tuple[LawState, HvacAction, ZoneWish, bool]:
     """Return what a zone without a believable sensor wants, and whether that is because nobody knows how cold it is."""
-    choice = blind.choose(
+    choice = sensor_loss.choose(
         settings,
         inputs.room,
-        blind.Known(
+        sensor_loss.Known(
             mode=inputs.in_force.mode,
             setpoint_c=inputs.in_force.setpoints.heat_setpoint_c,
             lost_for_s=lost_for_s,
@@ -221,7 +221,7 @@ def _blind(
     )
     if choice.duty <= 0.0:
         return state.law, state.direction, ZoneWish(_OFF, 0.0, 0.0, False, choice.reason), False
-    made = blind.paid_out(state.law, settings, duty=choice.duty, dt_s=dt_s, was_on=state.action is _HEAT)
+    made = sensor_loss.paid_out(state.law, settings, duty=choice.duty, dt_s=dt_s, was_on=state.action is _HEAT)
     wanted = ZoneWish(_HEAT if made.wants_on else _OFF, made.duty, 0.0, choice.is_urgent, choice.reason)
     return made.state, _HEAT, wanted, choice.is_unwatched
 
@@ -233,7 +233,9 @@ def _middle_c(inputs: ZoneInputs, frost_c: float) -> float:
     with a sensor of its own that may be right counts that as much.
     """
     own_c, others_c, warmest_c = inputs.room.coldest_c, inputs.others_c, inputs.room.warmest_c
-    beside_c = others_c[len(others_c) // 2] if others_c else None if warmest_c is None else min(warmest_c, blind.MILD_C)
+    beside_c = (
+        others_c[len(others_c) // 2] if others_c else None if warmest_c is None else min(warmest_c, sensor_loss.MILD_C)
+    )
     if own_c is None or beside_c is None:
         return next((known_c for known_c in (own_c, beside_c) if known_c is not None), frost_c)
     return (own_c + beside_c) / 2.0
@@ -269,9 +271,9 @@ def _seeing(
     error_k = setpoint_c - value_c if is_heating else value_c - setpoint_c
     walls_c = value_c if state.walls_c is None else state.walls_c
     behind_k = setpoint_c - walls_c if is_heating else walls_c - setpoint_c
-    for_walls = walls.duty(behind_k, settings.law.walls_gain_per_k, error_k=error_k)
+    for_walls = thermal_mass.duty(behind_k, settings.law.walls_gain_per_k, error_k=error_k)
     before = state.law if direction is state.direction else LawState()
-    made = law.step(
+    made = pi_controller.step(
         before,
         settings.law,
         error_k=error_k,

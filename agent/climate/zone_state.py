@@ -2,13 +2,13 @@
 
 import msgspec
 
-from agent.climate.blind import Peer
+from agent.climate.fault_detection import Cooling, Watch
 from agent.climate.fusion import Room
-from agent.climate.guard import Guard
 from agent.climate.holds import InForce
-from agent.climate.law import LawState
+from agent.climate.pi_controller import LawState
+from agent.climate.sensor_loss import Peer
+from agent.climate.short_cycle_protection import Guard
 from agent.climate.stuck_sensor import Stillness
-from agent.climate.watch import Cooling, Watch
 from hal.interface import HvacAction
 
 UNWATCHED = (

@@ -1,6 +1,6 @@
 """The control room at the technician's door: what every zone does and why, and orders for it.
 
-`GET /v1/climate`, and `POST /v1/climate/ZONE` with an order as JSON (`agent.climate.orders`); ZONE may be `all`. The
+`GET /v1/climate`, and `POST /v1/climate/ZONE` with an order as JSON (`agent.climate.requests`); ZONE may be `all`. The
 JSON form is an interface: fields may be added, never renamed.
 """
 
@@ -10,13 +10,13 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from agent.climate import holds, orders
-from agent.climate.control import ZoneMind
+from agent.climate import holds, requests
+from agent.climate.controller import ZoneMind
 from agent.climate.holds import Hold
 from agent.climate.model import Moment
-from agent.climate.orders import Order, carried_out
-from agent.climate.room import Climate
+from agent.climate.requests import Order, carried_out
 from agent.climate.schedule import Schedule
+from agent.climate.service import Climate
 from agent.errors import SettingInvalid
 from agent.foundation import instants
 from agent.local.body import chunks
@@ -209,7 +209,7 @@ def routes(climate: Climate | None, new_id: Callable[[], str]) -> list[web.Route
                 text = f"an order has at most {BODY_BYTES_MAX} bytes"
                 return _json({"error": "too_large", "message": text}, HTTPStatus.BAD_REQUEST)
         try:
-            zones = give_order(climate, zone_id, orders.read(bytes(body)), new_id)
+            zones = give_order(climate, zone_id, requests.read(bytes(body)), new_id)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _json({"error": "invalid", "message": f"this is no order: {error}"}, HTTPStatus.BAD_REQUEST)
         except SettingInvalid as error:

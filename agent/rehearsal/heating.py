@@ -1,7 +1,7 @@
 """A home that is heated by the control room, stepped without an event loop: a day takes a fraction of a second.
 
-The code that decides is the hub's own (`agent.climate.control`); house, weather, sensors and their faults are those of
-`hal.sim`. What is missing is only the loop around it, which has tests of its own.
+The code that decides is the hub's own (`agent.climate.controller`); house, weather, sensors and their faults are
+those of `hal.sim`. What is missing is only the loop around it, which has tests of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +9,11 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from agent.climate.control import Control, Observed
+from agent.climate.controller import Control, Observed
 from agent.climate.holds import Program
-from agent.climate.kept import Kept
 from agent.climate.model import Moment
 from agent.climate.settings import ClimateSettings
+from agent.climate.snapshot import Kept
 from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.errors import HalError
 from hal.interface import HvacAction, HvacDemand, Quality, SensorKind

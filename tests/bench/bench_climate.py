@@ -17,12 +17,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from agent.climate.control import Control, Observed
+from agent.climate.controller import Control, Observed
 from agent.climate.holds import Program
-from agent.climate.kept import Kept
 from agent.climate.model import Mode, Moment, Setpoints
 from agent.climate.schedule import Block, Schedule
 from agent.climate.settings import ClimateSettings, Emitter, SourceKind, SourceSettings, ZoneSettings, law_for
+from agent.climate.snapshot import Kept
 from agent.rehearsal.heating import Home, HomeOptions
 from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction

@@ -66,7 +66,7 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
     lifted = {endpoint: msgspec.structs.replace(quota, limit=LIMIT) for endpoint, quota in endpoints.QUOTAS.items()}
     endpoints.QUOTAS = lifted  # type: ignore[misc] # before anybody else looks at it
     from agent import app, world  # noqa: PLC0415 - after the quotas are lifted
-    from agent.climate import room  # noqa: PLC0415
+    from agent.climate import service  # noqa: PLC0415
     from agent.cloud.quota import Ledger  # noqa: PLC0415
     from agent.cloud.session import new_session, tcp_connector  # noqa: PLC0415
     from agent.config import resolve_text  # noqa: PLC0415
@@ -76,7 +76,7 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
     from agent.foundation.worker import ThreadWorker  # noqa: PLC0415
     from agent.model import HUB, Reading, SensorKind  # noqa: PLC0415
 
-    room.TICK_S = TICK_S
+    service.TICK_S = TICK_S
     text = f'[cloud]\nbase_url = "{url}"\nbatch_linger_s = 0\n{ZONES}[storage]\nstate_dir = "state"\nrun_dir = "run"\n'
     text += "memory_readings_max = 1000000\ncommit_interval_s = 0.1\ndisk_free_bytes_min = 0\n"
     config = resolve_text(text, file="bench", directory=directory, environ={}).config

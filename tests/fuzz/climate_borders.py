@@ -4,12 +4,12 @@ from datetime import UTC
 
 import msgspec
 
-from agent.climate import orders
-from agent.climate.control import Control, Observed
+from agent.climate import requests
+from agent.climate.controller import Control, Observed
 from agent.climate.holds import HoldKind, Program
-from agent.climate.kept import Kept
 from agent.climate.model import Moment
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
+from agent.climate.snapshot import Kept
 from agent.errors import ClimahubError
 from tests.fuzz import hostile_files
 
@@ -26,13 +26,13 @@ def _kept() -> bytes:
     program = control.minds["z"].program
     moment = Moment("b", 100_000, NOON_MS + 100_000)
     for order in (
-        orders.PutSchedule(hostile_files.WEEK),
-        orders.SetEco(is_enabled=True),
-        orders.MakeHold(HoldKind.AWAY, for_s=3600.0, id="a"),
-        orders.MakeHold(heat_setpoint_c=20.0, until="next", id="b"),
-        orders.MakeHold(heat_setpoint_c=20.0, start="2026-03-30T12:00", until="2026-03-31T12:00", id="c"),
+        requests.PutSchedule(hostile_files.WEEK),
+        requests.SetEco(is_enabled=True),
+        requests.MakeHold(HoldKind.AWAY, for_s=3600.0, id="a"),
+        requests.MakeHold(heat_setpoint_c=20.0, until="next", id="b"),
+        requests.MakeHold(heat_setpoint_c=20.0, start="2026-03-30T12:00", until="2026-03-31T12:00", id="c"),
     ):
-        program = orders.carried_out(program, order, moment, UTC, new_id="n")
+        program = requests.carried_out(program, order, moment, UTC, new_id="n")
     control.minds["z"].program = program
     control.step(moment, {"t": Observed(19.0, 100_000)})
     return msgspec.json.encode(control.to_keep(moment))
@@ -60,8 +60,8 @@ def take_order(_: object, body: bytes) -> None:
     """Take an order from the local API, and control the home by it."""
     moment = Moment("b", 1000, NOON_MS)
     try:
-        order = orders.read(body)
-        program = orders.carried_out(Program(), order, moment, UTC, new_id="n")
+        order = requests.read(body)
+        program = requests.carried_out(Program(), order, moment, UTC, new_id="n")
     except ClimahubError as error:
         str(error).encode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from agent.climate.room import Climate
+from agent.climate.service import Climate
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local import climate, server

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import exit_codes, root
-from agent.climate import room
+from agent.climate import service
 from agent.errors import ConfigInvalid, StorageFull
 from agent.model import SensorKind
 from hal.interface import HvacAction, HvacDemand, ZoneOutput
@@ -37,8 +37,8 @@ class Relays:
 
 @pytest.fixture
 def relays(monkeypatch: pytest.MonkeyPatch) -> Relays:
-    monkeypatch.setattr(room, "TICK_S", 0.01)
-    monkeypatch.setattr(room, "KEEP_AFTER_S", 0.0)
+    monkeypatch.setattr(service, "TICK_S", 0.01)
+    monkeypatch.setattr(service, "KEEP_AFTER_S", 0.0)
     made = Relays()
     monkeypatch.setattr("tests.integration.conftest.TestBoard.outputs", made)
     return made
@@ -60,7 +60,7 @@ async def test_cold_sensors_switch_their_relays_and_a_stop_switches_off(
     await until(lambda: relays.now("bedroom") is HvacAction.HEAT)
     await hub.end()
     assert relays.told[-1] == HvacDemand()
-    assert (hub.hub.config.storage.state_dir / room.FILE_NAME).exists()
+    assert (hub.hub.config.storage.state_dir / service.FILE_NAME).exists()
 
 
 async def test_a_stop_switches_off_before_it_waits_for_the_disk(
@@ -84,7 +84,7 @@ async def test_a_stop_switches_off_before_it_waits_for_the_disk(
 async def test_a_sensor_that_nobody_has_heard_of_is_a_fault(
     cloud: Cloud, make_hub: MakeHub, relays: Relays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "UNHEARD_S", 0.0)
+    monkeypatch.setattr(service, "UNHEARD_S", 0.0)
     hub = make(cloud, make_hub)
     hub.start()
     await until(lambda: any("no sensor answers to far" in fault.text for fault in hub.hub.faults.entries))
@@ -130,7 +130,7 @@ async def test_a_control_loop_that_hangs_silences_the_hub(
     hub.host.watchdog_s = 0.02
     hub.start()
     await until(lambda: len(hub.host.said) > 3)
-    monkeypatch.setattr(room, "HUNG_S", -1.0)
+    monkeypatch.setattr(service, "HUNG_S", -1.0)
     count, decisions = len(hub.host.said), len(relays.told)
     await until(lambda: len(relays.told) > decisions + 20)
     assert len(hub.host.said) == count

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agent import app, config, daemon, world
-from agent.climate import room
+from agent.climate import service
 from agent.climate.holds import Program
 from agent.climate.schedule import Block, Schedule
 from agent.commands import reset
@@ -151,8 +151,8 @@ class Life:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what waits for minutes wait for less."""
-    monkeypatch.setattr(room, "TICK_S", 0.01)
-    monkeypatch.setattr(room, "KEEP_AFTER_S", 0.0)
+    monkeypatch.setattr(service, "TICK_S", 0.01)
+    monkeypatch.setattr(service, "KEEP_AFTER_S", 0.0)
     monkeypatch.setattr(durable_file, "READ_AGAIN_S", 0.02)
     monkeypatch.setattr(conftest, "WAIT_S", 4.0)
     for module in ("agent.telemetry.room.OUTBOX_RETRY_S", "agent.commands.room.RETRY_S", "agent.ota.room.RETRY_S"):
@@ -178,8 +178,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory whose state a hub has filled."""
     directory: Path = tmp_path_factory.mktemp("used")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(room, "TICK_S", 0.01)
-        monkeypatch.setattr(room, "KEEP_AFTER_S", 0.0)
+        monkeypatch.setattr(service, "TICK_S", 0.01)
+        monkeypatch.setattr(service, "KEEP_AFTER_S", 0.0)
         asyncio.run(_fill(directory, monkeypatch))
     for name in FILES:
         assert (directory / "state" / name).is_file(), name

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.climate import guard
-from agent.climate.guard import Guard
+from agent.climate import short_cycle_protection
+from agent.climate.short_cycle_protection import Guard
 from agent.rehearsal.mishaps import Profile
 from agent.rehearsal.options import Options
 from agent.rehearsal.run import rehearse
@@ -29,6 +29,8 @@ def test_the_hub_heats_and_breaks_no_rule(faults: Profile, seed: int) -> None:
 
 @pytest.mark.slow
 def test_a_hub_that_forgets_its_rests_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "just_stopped", lambda now_ms, starts_ms=(): Guard(False, now_ms - 10**7, ()))
+    monkeypatch.setattr(
+        short_cycle_protection, "just_stopped", lambda now_ms, starts_ms=(): Guard(False, now_ms - 10**7, ())
+    )
     verdict = rehearse(Options(days=0.3, seed=3, faults="harsh", config_text=HEATED))
     assert "equipment is protected" in {violation.promise for violation in verdict.violations}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.climate import blind, guard, zone
-from agent.climate.guard import Absence, Guard, GuardLimits
+from agent.climate import sensor_loss, short_cycle_protection, zone
+from agent.climate.short_cycle_protection import Absence, Guard, GuardLimits
 from agent.rehearsal.heating_year import ROOMS, Mishap, MishapKind, Year
 
 
@@ -22,7 +22,7 @@ def test_a_guard_that_does_not_guard_is_found(rule: str, monkeypatch: pytest.Mon
         del limits, now_ms
         return is_wanted, ""
 
-    monkeypatch.setattr(guard, "allowed", careless)
+    monkeypatch.setattr(short_cycle_protection, "allowed", careless)
     assert any(rule in text for text in Year(4, days=8).run().broken)
 
 
@@ -30,9 +30,9 @@ def test_a_guard_that_does_not_guard_is_found(rule: str, monkeypatch: pytest.Mon
 def test_a_restart_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
         del saved, limits
-        return guard.just_stopped(absence.off_ms - 10_000_000)
+        return short_cycle_protection.just_stopped(absence.off_ms - 10_000_000)
 
-    monkeypatch.setattr(guard, "restored", forgetful)
+    monkeypatch.setattr(short_cycle_protection, "restored", forgetful)
     found = [text for seed in (1, 4) for text in Year(seed, days=10).run().broken]
     assert any("minimum off time" in text for text in found)
 
@@ -76,7 +76,7 @@ def test_what_lasts_for_weeks_in_winter_leaves_no_room_cold(kinds: tuple[MishapK
 @pytest.mark.slow
 @pytest.mark.usefixtures("colder")
 def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blind, "_for_safety", lambda settings, room, known, choice: choice)
+    monkeypatch.setattr(sensor_loss, "_for_safety", lambda settings, room, known, choice: choice)
     assert any(
         "a cold room" in text for text in Year(5, days=12, mishaps=winter(MishapKind.DEAD_WHILE_OFF)).run().broken
     )
@@ -87,7 +87,7 @@ def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytes
 def test_a_hub_whose_rest_begins_anew_with_each_life_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def anew(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
         del limits
-        return guard.just_stopped(absence.off_ms, (*saved.starts_ms, absence.off_ms))
+        return short_cycle_protection.just_stopped(absence.off_ms, (*saved.starts_ms, absence.off_ms))
 
-    monkeypatch.setattr(guard, "restored", anew)
+    monkeypatch.setattr(short_cycle_protection, "restored", anew)
     assert any("a cold room" in text for text in Year(5, days=12, mishaps=winter(MishapKind.CRASHES)).run().broken)

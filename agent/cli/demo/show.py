@@ -19,7 +19,7 @@ from agent.cli.demo.outages import Phase, Weather, phases
 from agent.cli.demo.pace import PacedClock, PacedLoop
 from agent.cli.demo.town import WEEK, Cloud, Stage, make_config, zones_of
 from agent.cli.signals import on_signals
-from agent.climate.orders import PutSchedule
+from agent.climate.requests import PutSchedule
 from agent.cloud.quota import Ledger as QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.foundation.disk import Disk

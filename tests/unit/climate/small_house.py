@@ -2,10 +2,10 @@
 
 import msgspec
 
-from agent.climate.control import Control, Observed
-from agent.climate.kept import Kept
+from agent.climate.controller import Control, Observed
 from agent.climate.model import Moment, Setpoints
 from agent.climate.settings import ClimateSettings, Emitter, ZoneSettings, law_for
+from agent.climate.snapshot import Kept
 from hal.interface import HvacAction
 
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from agent.climate.from_config import climate_settings
-from agent.climate.guard import GuardLimits
+from agent.climate.sensor_lookup import Thermometers
 from agent.climate.settings import Emitter, SourceKind, law_for
-from agent.climate.thermometers import Thermometers
+from agent.climate.short_cycle_protection import GuardLimits
 from agent.config import ClimateConfig, resolve_text
 from agent.errors import ConfigInvalid
 from hal.interface import HUB, HvacDemand, Quality, Reading, SensorKind, ZoneOutput

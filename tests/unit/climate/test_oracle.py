@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from agent.climate.guard import GuardLimits
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
+from agent.climate.short_cycle_protection import GuardLimits
 from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction, HvacDemand, SourceDemand
 

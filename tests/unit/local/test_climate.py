@@ -10,8 +10,8 @@ import pytest
 
 from agent.cli import exit_codes, root
 from agent.cli.climate import as_text
-from agent.climate.control import Observed
-from agent.climate.room import Climate
+from agent.climate.controller import Observed
+from agent.climate.service import Climate
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker

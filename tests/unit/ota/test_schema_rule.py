@@ -13,17 +13,17 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from agent.climate import orders
-from agent.climate.belief import Belief
-from agent.climate.guard import Guard
+from agent.climate import requests
 from agent.climate.holds import Hold, Program, Remembered
-from agent.climate.kept import Kept, KeptZone
 from agent.climate.model import Setpoints
-from agent.climate.orders import PutSchedule
-from agent.climate.room import FILE_NAME as CLIMATE_FILE
-from agent.climate.room import Climate
+from agent.climate.requests import PutSchedule
 from agent.climate.schedule import Block, Schedule
+from agent.climate.sensor_validation import Belief
+from agent.climate.service import FILE_NAME as CLIMATE_FILE
+from agent.climate.service import Climate
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
+from agent.climate.short_cycle_protection import Guard
+from agent.climate.snapshot import Kept, KeptZone
 from agent.cloud.client import CloudClient
 from agent.commands import journal, reset
 from agent.commands.lifecycle import Moment
@@ -198,14 +198,14 @@ async def test_a_document_is_read_whatever_a_newer_release_has_added(
 
 def test_a_misspelt_field_in_an_order_is_refused_all_the_same() -> None:
     order = msgspec.json.encode(PutSchedule(WEEK))
-    assert orders.read(order) == PutSchedule(WEEK)
+    assert requests.read(order) == PutSchedule(WEEK)
     for misspelt in (
         order.replace(b'"label"', b'"days_":[],"label"', 1),
         order.replace(b'"blocks"', b'"block":[],"blocks"'),
         order.replace(b'"schedule"', b'"followed":true,"schedule"'),
     ):
         with pytest.raises(msgspec.ValidationError, match="unknown field"):
-            orders.read(misspelt)
+            requests.read(misspelt)
 
 
 # Databases.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.climate.guard import (
+from agent.climate.short_cycle_protection import (
     HOUR_MS,
     STARTS_MAX,
     Absence,

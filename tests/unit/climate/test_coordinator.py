@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.climate import fusion, house, law
+from agent.climate import coordinator, fusion, pi_controller
+from agent.climate.coordinator import HouseState, HouseStep, decide, just_started
 from agent.climate.fusion import Room
-from agent.climate.guard import Guard, GuardLimits
 from agent.climate.holds import InForce
-from agent.climate.house import HouseState, HouseStep, decide, just_started
-from agent.climate.law import LawState
 from agent.climate.model import Mode, Setpoints
+from agent.climate.pi_controller import LawState
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
+from agent.climate.short_cycle_protection import Guard, GuardLimits
 from agent.climate.zone_state import ZoneInputs, ZoneWish
 from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction
@@ -595,7 +595,7 @@ def test_nobody_takes_over_a_source_that_somebody_needs_for_the_opposite(other: 
     state = msgspec.structs.replace(state, direction=COOL, zones=(state.zones[0], rested), source=running)
     wishes = [ZoneWish(other, 1.0, 1.0, True, "frost"), ZoneWish(OFF, 0.5, 0.1, False, "idle")]
     actions, reasons = [OFF, OFF], ["frost", "idle"]
-    house._hand_over(state, climate, wishes, [HEAT, COOL], actions, reasons, 10**6)
+    coordinator._hand_over(state, climate, wishes, [HEAT, COOL], actions, reasons, 10**6)
     assert actions == [OFF, taken]
 
 
@@ -612,7 +612,7 @@ def test_a_zone_on_its_ramp_takes_over_only_what_it_is_owed(doses: float, taken:
     zone = msgspec.structs.replace(state.zones[1], is_ramp=is_ramp, law=owed)
     given_state = msgspec.structs.replace(state, direction=HEAT, zones=(state.zones[0], zone), source=running)
     actions, reasons = [OFF, OFF], ["idle", "idle"]
-    house._hand_over(given_state, climate, wishes, [HEAT] * len(wishes), actions, reasons, 10**6)
+    coordinator._hand_over(given_state, climate, wishes, [HEAT] * len(wishes), actions, reasons, 10**6)
     assert actions == [OFF, taken]
 
 
@@ -643,7 +643,7 @@ def test_the_neediest_of_those_that_have_rested_takes_over_a_source_that_runs(
     state = msgspec.structs.replace(state, direction=HEAT, zones=zones, source=running)
     actions, reasons = [OFF] * 3, ["idle"] * 3
     wishes = [ZoneWish(OFF, 0.5, 0.1, False, "idle")] * 3
-    house._hand_over(state, climate, wishes, [HEAT] * 3, actions, reasons, now_ms)
+    coordinator._hand_over(state, climate, wishes, [HEAT] * 3, actions, reasons, now_ms)
     assert actions == [HEAT if number == taker else OFF for number in range(3)]
 
 
@@ -731,7 +731,7 @@ def test_a_zone_that_has_just_been_told_to_cool_takes_over_no_heat(*, can_heat: 
     assert bench.run(inputs(15.0), mild, minutes=10).demand.zones == {"z0": HEAT, "z1": OFF}
     made = bench.step(inputs(23.0), inputs(26.5, Mode.COOL), dt_s=10.0)
     assert made.wishes[1].action is OFF
-    assert made.wishes[1].duty > law.NOTHING
+    assert made.wishes[1].duty > pi_controller.NOTHING
     assert made.demand.zones == {"z0": OFF, "z1": OFF}
 
 

@@ -9,7 +9,7 @@ import pytest
 from agent.climate import holds
 from agent.climate.holds import Eco, HoldKind, InForce, Program
 from agent.climate.model import Mode, Moment, Setpoints
-from agent.climate.orders import (
+from agent.climate.requests import (
     Cancel,
     DropSchedule,
     FollowSchedule,

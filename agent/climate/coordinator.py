@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.climate import guard, law, source, zone
+from agent.climate import heat_source, pi_controller, short_cycle_protection, zone
+from agent.climate.heat_source import Need, SourceState
 from agent.climate.settings import ClimateSettings, SourceKind
-from agent.climate.source import Need, SourceState
 from agent.climate.zone_state import ZoneInputs, ZoneState, ZoneWish
 from hal.interface import HvacAction, HvacDemand
 
@@ -67,12 +67,12 @@ class HouseStep(msgspec.Struct, frozen=True):
 
 def just_started(settings: ClimateSettings, now_ms: int) -> HouseState:
     """Return the state of a home of which nothing is known: everything has just stopped."""
-    stopped = guard.just_stopped(now_ms)
+    stopped = short_cycle_protection.just_stopped(now_ms)
     able = {HvacAction.HEAT for zone_settings in settings.zones if zone_settings.can_heat}
     able |= {HvacAction.COOL for zone_settings in settings.zones if zone_settings.can_cool}
     return HouseState(
         zones=tuple(ZoneState(stopped) for _ in settings.zones),
-        source=source.just_stopped(now_ms),
+        source=heat_source.just_stopped(now_ms),
         at_ms=now_ms,
         # It may have heated or cooled until a moment ago; a home that can do only one of them cannot have changed.
         direction=able.pop() if len(able) == 1 else _OFF,
@@ -119,7 +119,7 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
             is_failing=_all_fail(zones, actions),
             coming=chosen,
         )
-        source_state, source_demand = source.step(state.source, settings.source, need, now_ms=now_ms, dt_s=dt_s)
+        source_state, source_demand = heat_source.step(state.source, settings.source, need, now_ms=now_ms, dt_s=dt_s)
     acted = next((action for action in actions if action is not _OFF), _OFF)
     next_state = HouseState(
         zones=tuple(
@@ -173,7 +173,7 @@ def _direction(
 
 def _permitted(
     state: ZoneState,
-    limits: guard.GuardLimits,
+    limits: short_cycle_protection.GuardLimits,
     wanted: ZoneWish,
     direction: HvacAction,
     hindrance: str,
@@ -184,7 +184,7 @@ def _permitted(
     if state.action not in {_OFF, direction}:
         # It still does the other thing: that comes to its end first.
         is_wanted = False
-    is_on, why = guard.allowed(state.guard, limits, now_ms, is_wanted=is_wanted)
+    is_on, why = short_cycle_protection.allowed(state.guard, limits, now_ms, is_wanted=is_wanted)
     reason = wanted.reason
     if why:
         reason = f"{reason}; {why}"
@@ -207,9 +207,9 @@ def _with_source(
     """Let the zones do only what the source can: changes `actions` and `reasons`."""
     _hand_over(state, settings, wishes, directions, actions, reasons, now_ms)
     is_wanted = any(action is not _OFF for action in actions)
-    is_on, why = guard.allowed(state.source.guard, settings.source.limits, now_ms, is_wanted=is_wanted)
+    is_on, why = short_cycle_protection.allowed(state.source.guard, settings.source.limits, now_ms, is_wanted=is_wanted)
     made = next((action for action in actions if action is not _OFF), _OFF)
-    if is_wanted and is_on and not source.is_valve_ready(state.source, settings.source, made):
+    if is_wanted and is_on and not heat_source.is_valve_ready(state.source, settings.source, made):
         # Only where there is no rest before it: see `source.step`.
         is_on, why = state.source.guard.is_on, "the reversing valve turns first"
     if is_wanted and not is_on:
@@ -218,7 +218,11 @@ def _with_source(
                 actions[i] = _OFF
                 reasons[i] = f"{reasons[i]}; {settings.source.kind.value.replace('_', ' ')}: {why}"
     open_zones = [i for i, before in enumerate(state.zones) if before.action is not _OFF]
-    if not is_wanted and not is_on and (wait_ms := source.helper_wait_ms(state.source, settings.source.limits, now_ms)):
+    if (
+        not is_wanted
+        and not is_on
+        and (wait_ms := heat_source.helper_wait_ms(state.source, settings.source.limits, now_ms))
+    ):
         # A room at its limit ends it all the same.
         open_zones = [i for i in open_zones if not wishes[i].is_at_limit]
         is_on = bool(open_zones)
@@ -245,9 +249,9 @@ def _hand_over(
         return
     best, most = -1, HAND_OVER_DOSES
     for i, (before, zone_settings, wanted) in enumerate(zip(state.zones, settings.zones, wishes, strict=True)):
-        if before.action is not _OFF or wanted.duty <= law.NOTHING or directions[i] is not state.direction:
+        if before.action is not _OFF or wanted.duty <= pi_controller.NOTHING or directions[i] is not state.direction:
             continue
-        if guard.wait_to_start_ms(before.guard, zone_settings.limits, now_ms):
+        if short_cycle_protection.wait_to_start_ms(before.guard, zone_settings.limits, now_ms):
             continue
         doses = before.law.owed_s / zone_settings.law.dose_s(wanted.duty)
         if before.is_ramp and doses <= RAMP_DOSES:
@@ -259,12 +263,12 @@ def _hand_over(
         reasons[best] = f"{reasons[best]}; takes over from the others"
 
 
-def _acted(state: ZoneState, limits: guard.GuardLimits, action: HvacAction, now_ms: int) -> ZoneState:
+def _acted(state: ZoneState, limits: short_cycle_protection.GuardLimits, action: HvacAction, now_ms: int) -> ZoneState:
     """Return a zone's state with what its output does from now on."""
     is_on = action is not _OFF
     return msgspec.structs.replace(
         state,
         action=action,
         acted_ms=now_ms if is_on or state.action is not _OFF else state.acted_ms,
-        guard=guard.switched(state.guard, limits, now_ms, is_on=is_on),
+        guard=short_cycle_protection.switched(state.guard, limits, now_ms, is_on=is_on),
     )

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from agent.climate.control import Control, Observed
+from agent.climate.controller import Control, Observed
+from agent.climate.coordinator import HouseStep
 from agent.climate.holds import Program
-from agent.climate.house import HouseStep
-from agent.climate.kept import SHORT_LIFE_S, Kept
 from agent.climate.model import Moment
 from agent.climate.settings import ClimateSettings
+from agent.climate.snapshot import SHORT_LIFE_S, Kept
 from agent.errors import StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.climate import law
+from agent.climate import pi_controller
 from agent.climate.fusion import Room
-from agent.climate.law import LawState, LawStep
 from agent.climate.model import Mode
+from agent.climate.pi_controller import LawState, LawStep
 from agent.climate.settings import ZoneSettings
 
 FROST_DUTY_MAX = 0.5
@@ -120,7 +120,9 @@ def frost_duty(settings: ZoneSettings, middle_c: float, for_s: float = 0.0) -> f
 def paid_out(state: LawState, settings: ZoneSettings, *, duty: float, dt_s: float, was_on: bool) -> LawStep:
     """Return a duty as whole switchings; what the law has found out is kept for when the zone sees again."""
     # Without an error the law is a mere modulator.
-    made = law.step(LawState(0.0, state.owed_s), settings.law, error_k=0.0, dt_s=dt_s, was_on=was_on, feed_forward=duty)
+    made = pi_controller.step(
+        LawState(0.0, state.owed_s), settings.law, error_k=0.0, dt_s=dt_s, was_on=was_on, feed_forward=duty
+    )
     return msgspec.structs.replace(made, state=LawState(state.integral, made.state.owed_s))
 
 
@@ -148,7 +150,7 @@ def usual_duty(
     if lost_for_s >= settings.fallback_s_max:
         return 0.0, f"off: no usable sensor for {settings.fallback_s_max / 3600:.0f} h ({room.problem})"
     duty = min(mean_duty, settings.fallback_duty_max if duty_max is None else duty_max)
-    if duty <= law.NOTHING:
+    if duty <= pi_controller.NOTHING:
         return 0.0, f"idle: no usable sensor ({room.problem}), and it needed no heat of late"
     return duty, f"heating blindly at {duty:.0%}: no usable sensor ({room.problem})"
 
@@ -220,7 +222,7 @@ def choose(settings: ZoneSettings, room: Room, known: Known) -> Choice:
 def _for_comfort(settings: ZoneSettings, room: Room, known: Known) -> Choice:
     can_act = known.may_heat and known.mode in {Mode.HEAT, Mode.AUTO}
     mean_duty = known.mean_duty
-    is_never_heard = known.seen_c is None and known.stuck_duty is None and mean_duty <= law.NOTHING
+    is_never_heard = known.seen_c is None and known.stuck_duty is None and mean_duty <= pi_controller.NOTHING
     needs_heat = known.seen_c is not None and known.seen_c < known.setpoint_c
     if is_never_heard or needs_heat:
         default = default_duty(settings, known.others_c, known.peers)
@@ -257,7 +259,7 @@ def _for_safety(settings: ZoneSettings, room: Room, known: Known, choice: Choice
     if need is None and known.need_age_s is not None:
         need = known.mean_duty + known.unlearned * FROST_DUTY_LATER
     duty = standing_duty(settings, known.others_c, known.peers, need=need, need_age_s=known.need_age_s or 0.0)
-    if duty <= max(choice.duty, law.NOTHING):
+    if duty <= max(choice.duty, pi_controller.NOTHING):
         return choice
     why = (
         f"kept from frost at {duty:.0%}: no usable sensor for {known.lost_for_s / H_S:.0f} h ({room.problem}), and"

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from agent.climate import guard, source, walls
-from agent.climate.belief import Belief
-from agent.climate.guard import Absence, Guard, GuardLimits
+from agent.climate import heat_source, short_cycle_protection, thermal_mass
+from agent.climate.coordinator import HouseState, just_started
 from agent.climate.holds import Program
-from agent.climate.house import HouseState, just_started
-from agent.climate.law import LawState
 from agent.climate.model import Mode, Moment
-from agent.climate.optimum import Learned
+from agent.climate.optimum_start import Learned
+from agent.climate.pi_controller import LawState
+from agent.climate.sensor_validation import Belief
 from agent.climate.settings import ClimateSettings, SourceKind, ZoneSettings
+from agent.climate.short_cycle_protection import Absence, Guard, GuardLimits
 from agent.climate.stuck_sensor import Stillness
 from agent.climate.zone_state import ZoneState
 from hal.interface import HvacAction
@@ -111,15 +111,17 @@ def taken_up(kept: Kept, settings: ClimateSettings, moment: Moment) -> HouseStat
 
     def again(saved: Guard | None, limits: GuardLimits, since: Absence = absence) -> Guard:
         if saved is None:
-            return guard.just_stopped(now_ms, (now_ms,))
-        after = guard.restored(saved, limits, since)
+            return short_cycle_protection.just_stopped(now_ms, (now_ms,))
+        after = short_cycle_protection.restored(saved, limits, since)
         # Starts of before a power cut of unknown length may be hours old: the home is not to wait an hour for them.
         is_long_ago = not is_measured and kept.short_lives < LOOP_LIVES
-        return guard.with_one_start_left(after, limits) if is_long_ago else after
+        return short_cycle_protection.with_one_start_left(after, limits) if is_long_ago else after
 
     def last_acted_ms(acted_ms: int | None, *guards: tuple[Guard | None, GuardLimits]) -> int:
         known = [(saved, limits) for saved, limits in guards if saved is not None]
-        may_have_run = any(saved.is_on or guard.may_have_run(saved, limits, relays_absence) for saved, limits in known)
+        may_have_run = any(
+            saved.is_on or short_cycle_protection.may_have_run(saved, limits, relays_absence) for saved, limits in known
+        )
         is_known = acted_ms is not None and known and not may_have_run
         return min(acted_ms + absence.shift_ms, absence.off_ms) if is_known and acted_ms is not None else absence.off_ms
 
@@ -127,7 +129,7 @@ def taken_up(kept: Kept, settings: ClimateSettings, moment: Moment) -> HouseStat
     relays_absence = absence
     if settings.source.kind is not SourceKind.NONE and kept.source is not None and not kept.source.is_on:
         # Without the source no zone's relay is switched on.
-        has_rested = not guard.may_have_run(kept.source, limits, absence)
+        has_rested = not short_cycle_protection.may_have_run(kept.source, limits, absence)
         relays_absence = msgspec.structs.replace(absence, lived_ms=0) if has_rested else absence
     zones = []
     for zone_settings in settings.zones:
@@ -161,7 +163,7 @@ def taken_up(kept: Kept, settings: ClimateSettings, moment: Moment) -> HouseStat
         # A home that can do only one of them cannot have done the other.
         direction=kept.direction if fresh.direction is HvacAction.OFF else fresh.direction,
         acted_ms=last_acted_ms(kept.acted_ms, *relays),
-        source=source.SourceState(
+        source=heat_source.SourceState(
             again(kept.source, limits),
             again(kept.stage2, limits),
             again(kept.aux, limits),
@@ -213,7 +215,7 @@ def aged(state: HouseState, more_ms: int, begun_ms: int, now_ms: int) -> HouseSt
         return msgspec.structs.replace(after, starts_ms=starts)
 
     # By now they have followed the air for as long as they are believed.
-    are_walls_new = now_ms - begun_ms >= walls.STILL_KNOWN_S * 1000
+    are_walls_new = now_ms - begun_ms >= thermal_mass.STILL_KNOWN_S * 1000
     zones = []
     for zone in state.zones:
         lost_s = 0.0 if zone.lost_ms is None else (now_ms - zone.lost_ms) / 1000
@@ -239,7 +241,7 @@ def _since_ms(for_s: float | None, away_ms: int, now_ms: int) -> int | None:
 
 
 def _are_walls_known(lost_for_s: float | None, away_ms: int) -> bool:
-    return away_ms / 1000 + (lost_for_s or 0.0) < walls.STILL_KNOWN_S
+    return away_ms / 1000 + (lost_for_s or 0.0) < thermal_mass.STILL_KNOWN_S
 
 
 def to_keep(

@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from agent.climate.control import Control, Observed
+from agent.climate.controller import Control, Observed
 from agent.climate.holds import Eco, Hold, HoldKind, Program, Until, with_hold
-from agent.climate.kept import Kept
 from agent.climate.model import Mode, Moment, Setpoints
 from agent.climate.schedule import Block, Schedule
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
+from agent.climate.snapshot import Kept
 from agent.rehearsal.heating import Home, HomeOptions
 from hal.interface import HvacAction, Quality
 from hal.sim.faults import Fault, FaultKind

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from agent.climate.guard import GuardLimits
+from agent.climate.heat_source import Need, SourceState, just_stopped, step
 from agent.climate.settings import SourceKind, SourceSettings
-from agent.climate.source import Need, SourceState, just_stopped, step
+from agent.climate.short_cycle_protection import GuardLimits
 from hal.interface import HvacAction, SourceDemand
 
 HEAT, COOL, OFF = HvacAction.HEAT, HvacAction.COOL, HvacAction.OFF

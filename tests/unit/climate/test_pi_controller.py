@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.climate.law import FAR_K, INTEGRATED_K_MAX, NEAR_K, LawSettings, LawState, step
+from agent.climate.pi_controller import FAR_K, INTEGRATED_K_MAX, NEAR_K, LawSettings, LawState, step
 
 SETTINGS = LawSettings(gain_per_k=0.3, integral_s=3600.0, cycle_s=900.0, ramp_gain_per_k=0.6)
 

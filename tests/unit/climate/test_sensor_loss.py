@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.climate import blind, fusion
-from agent.climate.blind import Choice, Known, Peer
-from agent.climate.law import LawState
+from agent.climate import fusion, sensor_loss
 from agent.climate.model import Mode
+from agent.climate.pi_controller import LawState
+from agent.climate.sensor_loss import Choice, Known, Peer
 from agent.climate.settings import ZoneSettings
 
 ZONE = ZoneSettings(zone_id="z")
@@ -17,35 +17,35 @@ FULL_LIFT_K = 36.0
 
 @pytest.mark.parametrize(("middle_c", "duty"), [(-5.0, 0.5), (6.0, 0.5), (13.0, 0.25), (20.0, 0.0), (26.0, 0.0)])
 def test_the_colder_the_home_the_more(middle_c: float, duty: float) -> None:
-    assert blind.frost_duty(ZONE, middle_c) == pytest.approx(duty)
+    assert sensor_loss.frost_duty(ZONE, middle_c) == pytest.approx(duty)
 
 
 def test_from_the_second_day_on_it_is_less() -> None:
-    assert blind.frost_duty(ZONE, 5.0, 86_399.0) == 0.5
-    assert blind.frost_duty(ZONE, 5.0, 86_400.0) == 0.35
+    assert sensor_loss.frost_duty(ZONE, 5.0, 86_399.0) == 0.5
+    assert sensor_loss.frost_duty(ZONE, 5.0, 86_400.0) == 0.35
 
 
 @given(st.floats(-20.0, 40.0))
 def test_it_never_overheats_a_room_in_a_home_that_is_no_colder_than_the_outside(middle_c: float) -> None:
-    warmest_c = middle_c + FULL_LIFT_K * blind.frost_duty(ZONE, middle_c)
+    warmest_c = middle_c + FULL_LIFT_K * sensor_loss.frost_duty(ZONE, middle_c)
     assert warmest_c <= max(24.0, middle_c) + 1e-9
 
 
 def test_what_the_law_has_found_out_is_kept_and_not_paid_out() -> None:
-    made = blind.paid_out(LawState(0.4, 10.0, is_far=True), ZONE, duty=0.2, dt_s=60.0, was_on=False)
+    made = sensor_loss.paid_out(LawState(0.4, 10.0, is_far=True), ZONE, duty=0.2, dt_s=60.0, was_on=False)
     assert made.duty == 0.2
     assert (made.state.integral, made.state.owed_s) == (0.4, 22.0)
 
 
 @pytest.mark.parametrize(("lost_for_s", "duty"), [(0.0, 0.25), (72 * 3600.0 - 1.0, 0.25), (72 * 3600.0, 0.0)])
 def test_what_it_needed_of_late_is_given_for_three_days(lost_for_s: float, duty: float) -> None:
-    made = blind.usual_duty(ZONE, fusion.NOTHING_KNOWN, mean_duty=0.25, lost_for_s=lost_for_s, can_act=True)
+    made = sensor_loss.usual_duty(ZONE, fusion.NOTHING_KNOWN, mean_duty=0.25, lost_for_s=lost_for_s, can_act=True)
     assert made[0] == duty
 
 
 @pytest.mark.parametrize(("mean_duty", "duty"), [(0.9, 0.3), (0.3, 0.3), (0.021, 0.021), (0.02, 0.0)])
 def test_it_is_bounded_and_next_to_nothing_is_nothing(mean_duty: float, duty: float) -> None:
-    made = blind.usual_duty(ZONE, fusion.NOTHING_KNOWN, mean_duty=mean_duty, lost_for_s=0.0, can_act=True)
+    made = sensor_loss.usual_duty(ZONE, fusion.NOTHING_KNOWN, mean_duty=mean_duty, lost_for_s=0.0, can_act=True)
     assert made[0] == duty
     assert made[1].startswith("heating blindly" if duty else "idle: no usable sensor")
 
@@ -54,7 +54,7 @@ H_S = 3600.0
 
 
 def choice(mode: Mode, lost_h: float, **known: object) -> Choice:
-    return blind.choose(ZONE, fusion.NOTHING_KNOWN, Known(mode, 20.0, lost_h * H_S, **known))  # type: ignore[arg-type]
+    return sensor_loss.choose(ZONE, fusion.NOTHING_KNOWN, Known(mode, 20.0, lost_h * H_S, **known))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -125,12 +125,12 @@ def test_what_is_given_blindly_is_bounded(
     mode: Mode, lost_h: float, mean_duty: float, unlearned: float, seen_c: float | None, peers: list[Peer]
 ) -> None:
     made = choice(mode, lost_h, mean_duty=mean_duty, unlearned=unlearned, seen_c=seen_c, peers=tuple(peers))
-    assert 0.0 <= made.duty <= blind.FROST_DUTY_MAX
+    assert 0.0 <= made.duty <= sensor_loss.FROST_DUTY_MAX
     assert made.reason
     if not made.is_urgent:
         assert made.duty <= ZONE.fallback_duty_max
     cools = ZoneSettings(zone_id="c", can_heat=False)
-    assert blind.choose(cools, fusion.NOTHING_KNOWN, Known(mode, 20.0, lost_h * H_S, may_heat=False)).duty == 0.0
+    assert sensor_loss.choose(cools, fusion.NOTHING_KNOWN, Known(mode, 20.0, lost_h * H_S, may_heat=False)).duty == 0.0
 
 
 def test_what_was_learned_in_an_hour_is_little_and_the_rest_is_taken_as_usual() -> None:

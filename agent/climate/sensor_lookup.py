@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from agent.climate.control import Observed
+from agent.climate.controller import Observed
 from agent.model import HUB, Reading, SensorKind
 
 _Key = tuple[str, str, SensorKind]

@@ -10,18 +10,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.climate import room
-from agent.climate.belief import Belief
-from agent.climate.control import Observed
-from agent.climate.guard import STARTS_MAX, Guard, GuardLimits
+from agent.climate import service
+from agent.climate.controller import Observed
+from agent.climate.heat_source import SourceState
 from agent.climate.holds import HOLDS_MAX, SCHEDULES_MAX, Hold, HoldKind, Program, with_hold
-from agent.climate.kept import Kept, KeptZone
 from agent.climate.model import Mode, Moment, Setpoints
-from agent.climate.orders import MakeHold, PutSchedule, carried_out
-from agent.climate.room import FILE_NAME, Climate
+from agent.climate.requests import MakeHold, PutSchedule, carried_out
 from agent.climate.schedule import BLOCKS_MAX, WEEK, Block, Schedule
+from agent.climate.sensor_validation import Belief
+from agent.climate.service import FILE_NAME, Climate
 from agent.climate.settings import ZONES_MAX, ClimateSettings, ZoneSettings
-from agent.climate.source import SourceState
+from agent.climate.short_cycle_protection import STARTS_MAX, Guard, GuardLimits
+from agent.climate.snapshot import Kept, KeptZone
 from agent.config.zones import SENSORS_MAX
 from agent.errors import SettingInvalid
 from agent.foundation.disk import Disk
@@ -127,7 +127,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     for name in ("TICK_S", "KEEP_AFTER_S", "KEEP_RETRY_S"):
-        monkeypatch.setattr(room, name, 0.0)
+        monkeypatch.setattr(service, name, 0.0)
     made = Bench(tmp_path)
     yield made
     await made.end()
@@ -162,7 +162,7 @@ async def test_a_stop_that_is_repeated_lets_slow_outputs_go_off(bench: Bench) ->
 async def test_outputs_that_never_go_off_do_not_hold_the_stop_up(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(room, "OFF_S_MAX", 0.01)
+    monkeypatch.setattr(service, "OFF_S_MAX", 0.01)
     task = bench.start(bench.make())
     await bench.heats()
     bench.outputs.hang = asyncio.Event()
@@ -215,7 +215,7 @@ async def test_what_it_was_told_survives_a_restart(bench: Bench) -> None:
 
 
 async def test_an_order_is_decided_on_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "TICK_S", 3600.0)
+    monkeypatch.setattr(service, "TICK_S", 3600.0)
     climate = bench.make()
     bench.start(climate)
     await bench.until(lambda: bench.outputs.applied)
@@ -251,7 +251,7 @@ async def test_outputs_that_fail_are_reported_once_and_tried_again(bench: Bench)
 
 
 async def test_outputs_that_hang_do_not_hang_the_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "APPLY_S_MAX", 0.0)
+    monkeypatch.setattr(service, "APPLY_S_MAX", 0.0)
     bench.outputs.hang = asyncio.Event()
     climate = bench.make()
     bench.start(climate)
@@ -303,7 +303,7 @@ async def test_a_sensor_that_nobody_has_heard_of_is_told_once_and_no_longer_when
     begin_ms = bench.clock.now_ms
     bench.start(climate)
     await bench.until(lambda: climate.sensor_problem)
-    assert bench.clock.now_ms - begin_ms >= room.UNHEARD_S * 1000
+    assert bench.clock.now_ms - begin_ms >= service.UNHEARD_S * 1000
     assert "no sensor answers to kitchn 1: check climate.zones" in climate.sensor_problem
     before = len(bench.outputs.applied)
     await bench.until(lambda: len(bench.outputs.applied) > before + 10)
@@ -347,7 +347,7 @@ async def test_the_largest_programs_that_are_accepted_fit_into_the_file_of_every
     remembered = control.minds[ids[0]].program.last
     assert remembered
     assert len(remembered.sensors) == SENSORS_MAX
-    assert room.KEPT_BYTES_MAX * 3 // 4 < size <= room.KEPT_BYTES_MAX == 1024 * 1024 < room.FILE_BYTES_MAX
+    assert service.KEPT_BYTES_MAX * 3 // 4 < size <= service.KEPT_BYTES_MAX == 1024 * 1024 < service.FILE_BYTES_MAX
     again = bench.make(settings)
     assert again.file_problem == ""
     assert [again.control.minds[zone_id].program for zone_id in ids] == [

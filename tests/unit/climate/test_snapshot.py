@@ -3,14 +3,14 @@
 import msgspec
 import pytest
 
-from agent.climate.control import Control, Observed
-from agent.climate.guard import Guard
+from agent.climate.controller import Control, Observed
+from agent.climate.heat_source import SourceState
 from agent.climate.holds import Program
-from agent.climate.kept import Kept, KeptZone, first_program
-from agent.climate.law import LawState
 from agent.climate.model import Mode, Moment
+from agent.climate.pi_controller import LawState
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
-from agent.climate.source import SourceState
+from agent.climate.short_cycle_protection import Guard
+from agent.climate.snapshot import Kept, KeptZone, first_program
 from agent.climate.zone_state import ZoneState
 from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from agent.climate.watch import Watch, not_meant, step
+from agent.climate.fault_detection import Watch, not_meant, step
 
 FAILURE_S = 7200.0
 

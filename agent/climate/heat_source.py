@@ -5,9 +5,9 @@ It runs while any zone takes what it makes, within its minimum times. Which zone
 
 import msgspec
 
-from agent.climate import guard
-from agent.climate.guard import Guard, GuardLimits
+from agent.climate import short_cycle_protection
 from agent.climate.settings import SourceKind, SourceSettings
+from agent.climate.short_cycle_protection import Guard, GuardLimits
 from hal.interface import HvacAction, SourceDemand
 
 TWO_STAGES = 2
@@ -41,7 +41,7 @@ class SourceState(msgspec.Struct, frozen=True):
 
 def just_stopped(now_ms: int) -> SourceState:
     """Return the source of a hub that knows nothing of it."""
-    stopped = guard.just_stopped(now_ms)
+    stopped = short_cycle_protection.just_stopped(now_ms)
     return SourceState(stopped, stopped, stopped)
 
 
@@ -114,7 +114,7 @@ def step(
         may=settings.has_aux and need.action is HvacAction.HEAT,
     )
     after = SourceState(
-        guard=guard.switched(state.guard, limits, now_ms, is_on=is_on),
+        guard=short_cycle_protection.switched(state.guard, limits, now_ms, is_on=is_on),
         stage2=stage2,
         aux=aux,
         needy_s=needy_s,
@@ -137,15 +137,18 @@ def step(
 def helper_wait_ms(state: SourceState, limits: GuardLimits, now_ms: int) -> int:
     """Return how long the source has to run yet for the sake of what helps it; 0 where it may stop now."""
     helpers = (state.stage2, state.aux)
-    return max((guard.wait_to_stop_ms(helper, limits, now_ms) for helper in helpers if helper.is_on), default=0)
+    return max(
+        (short_cycle_protection.wait_to_stop_ms(helper, limits, now_ms) for helper in helpers if helper.is_on),
+        default=0,
+    )
 
 
 def _helper(state: Guard, limits: GuardLimits, now_ms: int, *, is_needed: bool, may: bool) -> Guard:
     """Return what helps the source: it ends with the source, which goes on for it, see `helper_wait_ms`."""
     if not may:
-        return guard.switched(state, limits, now_ms, is_on=False)
-    is_on, _ = guard.allowed(state, limits, now_ms, is_wanted=is_needed)
-    return guard.switched(state, limits, now_ms, is_on=is_on)
+        return short_cycle_protection.switched(state, limits, now_ms, is_on=False)
+    is_on, _ = short_cycle_protection.allowed(state, limits, now_ms, is_wanted=is_needed)
+    return short_cycle_protection.switched(state, limits, now_ms, is_on=is_on)
 
 
 def _runs_on(stopped_ms: int | None, overrun_s: float, now_ms: int) -> bool:

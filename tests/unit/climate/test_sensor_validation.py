@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.climate.belief import H_MS, Belief, heard
+from agent.climate.sensor_validation import H_MS, Belief, heard
 
 MIN_MS = 60_000
 KNOWN = Belief(21.0, 0)

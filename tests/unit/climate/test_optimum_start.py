@@ -3,7 +3,7 @@
 import pytest
 
 from agent.climate import recovery
-from agent.climate.optimum import (
+from agent.climate.optimum_start import (
     LEAD_S_MAX,
     SLOPE_K_PER_H_MAX,
     Learned,

@@ -8,18 +8,18 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from agent.climate import belief, fusion, holds, house, kept, recovery, schedule
-from agent.climate.belief import Belief
-from agent.climate.blind import Peer
+from agent.climate import coordinator, fusion, holds, recovery, schedule, sensor_validation, snapshot
+from agent.climate.coordinator import HouseStep
 from agent.climate.fusion import Room, Sample
 from agent.climate.holds import InForce, Program
-from agent.climate.house import HouseStep
-from agent.climate.kept import Kept
 from agent.climate.model import Mode, Moment
-from agent.climate.optimum import LEAD_S_MAX, Learned, ramp_c, ramp_duty
+from agent.climate.optimum_start import LEAD_S_MAX, Learned, ramp_c, ramp_duty
 from agent.climate.recovery import WORTH_K, Calm, Step
 from agent.climate.schedule import Schedule, Segment, Timeline
+from agent.climate.sensor_loss import Peer
+from agent.climate.sensor_validation import Belief
 from agent.climate.settings import ClimateSettings, ZoneSettings
+from agent.climate.snapshot import Kept
 from agent.climate.zone import needs_heat
 from agent.climate.zone_state import ZoneInputs
 from hal.interface import HvacAction, Quality
@@ -201,19 +201,19 @@ class Control:
     def __init__(self, settings: ClimateSettings, found: Kept, moment: Moment) -> None:
         """Take up what was kept; everything counts as just stopped."""
         self.settings = settings
-        self.state = kept.taken_up(found, settings, moment)
+        self.state = snapshot.taken_up(found, settings, moment)
         # Of another boot nobody knows how long ago it was.
         self.beliefs: dict[str, Belief] = dict(found.beliefs) if found.boot_id == moment.boot_id else {}
         self.last: HouseStep | None = None
         self._begun_ms = moment.now_ms
-        is_measured, away_ms = kept.away(found, moment)
+        is_measured, away_ms = snapshot.away(found, moment)
         # What the time of day will say of the absence, once it is known.
         self._left_utc_ms = None if is_measured or found.utc_ms is None else found.utc_ms + away_ms
         self._short_lives = found.short_lives + 1
         self.minds: dict[str, ZoneMind] = {}
         for zone_settings in settings.zones:
             saved = found.zones.get(zone_settings.zone_id)
-            program = saved.program if saved else kept.first_program(zone_settings)
+            program = saved.program if saved else snapshot.first_program(zone_settings)
             self.minds[zone_settings.zone_id] = ZoneMind(zone_settings, program, saved.learned if saved else Learned())
 
     def step(self, moment: Moment, observed: Mapping[str, Observed], zone: tzinfo = UTC) -> HouseStep:
@@ -226,7 +226,7 @@ class Control:
         """
         self._measure_absence(moment)
         before = self.state
-        dt_s = min(house.DT_S_MAX, max(0.0, (moment.now_ms - before.at_ms) / 1000.0))
+        dt_s = min(coordinator.DT_S_MAX, max(0.0, (moment.now_ms - before.at_ms) / 1000.0))
         minds = tuple(self.minds.values())
         forces = [mind.look(moment, zone) for mind in minds]
         self._fuse(minds, forces, observed, moment.now_ms)
@@ -265,7 +265,7 @@ class Control:
                     peers=tuple([peer for number, peer in peers.items() if number != i]),
                 )
             )
-        made = house.decide(before, self.settings, inputs, moment.now_ms)
+        made = coordinator.decide(before, self.settings, inputs, moment.now_ms)
         for mind, was, wanted in zip(minds, before.zones, inputs, strict=True):
             mind.follow(
                 moment,
@@ -284,7 +284,7 @@ class Control:
         more_ms = moment.utc_ms - (moment.now_ms - self._begun_ms) - self._left_utc_ms
         self._left_utc_ms = None
         if more_ms > 0:
-            self.state = kept.aged(self.state, more_ms, self._begun_ms, moment.now_ms)
+            self.state = snapshot.aged(self.state, more_ms, self._begun_ms, moment.now_ms)
 
     def _fuse(
         self,
@@ -332,7 +332,9 @@ class Control:
         age_s = max(0, now_ms - reading.at_ms) / 1000.0
         believed = self.beliefs.get(name)
         if reading.quality is Quality.GOOD and (believed is None or believed.at_ms < reading.at_ms):
-            believed = belief.heard(believed, value_c=reading.value_c, at_ms=reading.at_ms, witnesses_c=witnesses_c)
+            believed = sensor_validation.heard(
+                believed, value_c=reading.value_c, at_ms=reading.at_ms, witnesses_c=witnesses_c
+            )
             if believed is not None:
                 self.beliefs[name] = believed
         doubt_c = believed.value_c if believed is not None and believed.is_doubted else None
@@ -349,12 +351,12 @@ class Control:
 
     def to_keep(self, moment: Moment) -> Kept:
         """Return what is to be written down."""
-        return kept.to_keep(
+        return snapshot.to_keep(
             self.state,
             self.settings,
             {zone_id: mind.program for zone_id, mind in self.minds.items()},
             {zone_id: mind.learned for zone_id, mind in self.minds.items()},
             self.beliefs,
             moment,
-            0 if moment.now_ms - self._begun_ms >= kept.SHORT_LIFE_S * 1000 else self._short_lives,
+            0 if moment.now_ms - self._begun_ms >= snapshot.SHORT_LIFE_S * 1000 else self._short_lives,
         )
