@@ -29,6 +29,7 @@ from agent.config import Config
 from agent.config.primary import choose_primary, machine_parts_named
 from agent.diagnostics import diagnostic_sections
 from agent.display_clock import show_time
+from agent.environment import Environment, phase_of
 from agent.errors import StorageFull
 from agent.foundation.disk_watch import DiskWatch
 from agent.foundation.supervisor import Faults, supervise
@@ -48,12 +49,11 @@ from agent.pairing.room import Pairing
 from agent.settings.sync import SettingsSync
 from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Intake
-from agent.telemetry.outbox_sqlite import OutboxLimits
-from agent.telemetry.relaying import Relay
-from agent.telemetry.room import Telemetry
-from agent.telemetry.sampling import Rhythm, Sampler
+from agent.telemetry.outbox.store import OutboxLimits
+from agent.telemetry.relayed_sensors import RelayedSensorReceiver
+from agent.telemetry.sampling import Sampler, SamplingSchedule
+from agent.telemetry.service import TelemetryService
 from agent.telemetry.uplink import Uplink
-from agent.world import World, phase_of
 from hal.interface import Reading
 from hal.radio import ShowsTime
 
@@ -80,49 +80,49 @@ ALIVE_S = 30.0
 class Hub:
     """All rooms of one hub."""
 
-    def __init__(self, config: Config, world: World) -> None:
+    def __init__(self, config: Config, environment: Environment) -> None:
         """Build the rooms; nothing runs yet.
 
         Raises:
             ConfigInvalid: The configuration does not fit the board, or the key cannot be read.
         """
         self.config = config
-        self.world = world
-        clock = world.clock
+        self.environment = environment
+        clock = environment.clock
         storage = config.storage
         self._started_ms = clock.monotonic_ms()
         self.faults = Faults(clock.monotonic_ms)
-        for problem in world.problems:
+        for problem in environment.problems:
             self.faults.add("storage", problem)
-        self.link = Link(now_ms=clock.monotonic_ms, rng=world.rng)
+        self.link = Link(now_ms=clock.monotonic_ms, rng=environment.rng)
         self.client = CloudClient(
-            world.session,
+            environment.session,
             base_url=config.cloud.base_url,
-            read_key=world.read_key,
+            read_key=environment.read_key,
             clock=clock,
             link=self.link,
-            ledger=world.ledger,
+            ledger=environment.ledger,
             request_timeout_s=config.cloud.request_timeout_s,
             compress=config.cloud.gzip == "auto",
-            timekeeper=world.timekeeper,
-            options=world.options,
+            timekeeper=environment.timekeeper,
+            options=environment.options,
         )
         state = storage.state_dir
         self.settings = SettingsSync(
             state,
-            disk=world.disk,
-            worker=world.worker,
+            disk=environment.disk,
+            worker=environment.worker,
             client=self.client,
             poll_interval_s=config.cloud.settings_poll_interval_s,
         )
-        network = world.board.network
+        network = environment.board.network
         self.pairing = Pairing(
             state,
             network=network,
-            keys=world.sensor_keys,
+            keys=environment.sensor_keys,
             clock=clock,
-            disk=world.disk,
-            worker=world.worker,
+            disk=environment.disk,
+            worker=environment.worker,
             client=self.client,
             release=self._release,
             abandon=self._abandon,
@@ -130,7 +130,7 @@ class Hub:
         self.uplink = Uplink(
             self.client,
             clock=clock,
-            rng=world.rng,
+            rng=environment.rng,
             sensor_id=self.pairing.sensor_id,
             on_accepted=self.pairing.accepted,
             linger_s=config.cloud.batch_linger_s,
@@ -146,9 +146,9 @@ class Hub:
             on_refused=self._refused,
         )
         self.failover = FailoverOutbox(
-            self.intake, clock=clock, is_known=self.pairing.is_known, on_unpromised=world.on_unpromised
+            self.intake, clock=clock, is_known=self.pairing.is_known, on_unpromised=environment.on_unpromised
         )
-        self.disk_watch = DiskWatch(state, disk=world.disk, worker=world.worker)
+        self.disk_watch = DiskWatch(state, disk=environment.disk, worker=environment.worker)
         self.telemetry = self._telemetry()
         self.sampler = self._sampler()
         self.relay = self._relay()
@@ -157,9 +157,9 @@ class Hub:
         self.updates = self._updates()
         self.climate = self._climate()
 
-    def _telemetry(self) -> Telemetry:
-        storage, world = self.config.storage, self.world
-        return Telemetry(
+    def _telemetry(self) -> TelemetryService:
+        storage, environment = self.config.storage, self.environment
+        return TelemetryService(
             storage.state_dir,
             limits=OutboxLimits(
                 used_bytes_max=storage.outbox_bytes_max,
@@ -171,21 +171,21 @@ class Hub:
             uplink=self.uplink,
             failover=self.failover,
             registered=lambda: self.pairing.devices,
-            clock=world.clock,
-            disk=world.disk,
-            worker=world.worker,
+            clock=environment.clock,
+            disk=environment.disk,
+            worker=environment.worker,
             add_fault=lambda text: self.faults.add("outbox", text),
         )
 
     def _commands(self) -> Commands:
-        config, world = self.config, self.world
+        config, environment = self.config, self.environment
         return Commands(
             config.storage.state_dir,
             client=self.client,
-            clock=world.clock,
-            rng=world.rng,
-            disk=world.disk,
-            worker=world.worker,
+            clock=environment.clock,
+            rng=environment.rng,
+            disk=environment.disk,
+            worker=environment.worker,
             handlers=self._handlers(),
             interval_s=self._poll_interval_s,
             pending_max=config.commands.pending_max,
@@ -194,7 +194,7 @@ class Hub:
         )
 
     def _updates(self) -> Updates | None:
-        running = self.world.running
+        running = self.environment.running
         if running is None:
             return None
         storage = self.config.storage
@@ -203,15 +203,15 @@ class Hub:
             config=self.config.ota,
             running=running,
             client=self.client,
-            clock=self.world.clock,
-            rng=self.world.rng,
-            disk=self.world.disk,
+            clock=self.environment.clock,
+            rng=self.environment.rng,
+            disk=self.environment.disk,
             disk_free_bytes_min=storage.disk_free_bytes_min,
-            installer=self.world.installer,
+            installer=self.environment.installer,
             hub=Surroundings(
                 checks=trial_checks(
                     self.status,
-                    socket=self.config.local.socket if self.world.serve else None,
+                    socket=self.config.local.socket if self.environment.serve else None,
                     control_problem=self._control_problem,
                     radio_problem=self._radio_problem,
                 ),
@@ -221,14 +221,14 @@ class Hub:
                 before_reboot=self._before_reboot,
                 reboot=self._reboot,
                 add_fault=lambda text: self.faults.add("updates", text),
-                phase=phase_of(self.world.read_key() or ""),
+                phase=phase_of(self.environment.read_key() or ""),
                 last_end=self._last_end,
             ),
         )
 
     async def _last_end(self) -> str:
         """Say how the process before this one ended, once the trail of starts knows."""
-        starts = self.world.starts
+        starts = self.environment.starts
         if starts is None:
             return ""
         with contextlib.suppress(TimeoutError):
@@ -252,7 +252,7 @@ class Hub:
             RebootFailed: It does not restart.
         """
         await self._flush()
-        await self.world.host.reboot(reason)
+        await self.environment.host.reboot(reason)
 
     async def _flush(self) -> None:
         try:
@@ -261,7 +261,7 @@ class Hub:
             _log.warning("readings may be lost by the restart: %s", error)
 
     def _local_time(self) -> datetime | None:
-        utc_ms = self.world.clock.utc_ms()
+        utc_ms = self.environment.clock.utc_ms()
         if utc_ms is None:
             return None
         return datetime.fromtimestamp(utc_ms // 1000, ZoneInfo(self.settings.current.timezone))
@@ -272,7 +272,7 @@ class Hub:
         Raises:
             ConfigInvalid: The board has no output for a zone.
         """
-        world, board = self.world, self.world.board
+        environment, board = self.environment, self.environment.board
         if not self.config.climate.zones:
             return None
         # 2 MiB that a hub which drives nothing need not spend.
@@ -295,9 +295,9 @@ class Hub:
             observed=thermometers.latest,
             unheard=thermometers.unknown,
             timezone=lambda: self.settings.current.timezone,
-            clock=world.clock,
-            disk=world.disk,
-            worker=world.worker,
+            clock=environment.clock,
+            disk=environment.disk,
+            worker=environment.worker,
             add_fault=lambda text: self.faults.add("climate", text),
         )
 
@@ -318,7 +318,7 @@ class Hub:
         return radio_problem(radio.radio, is_needed=bool(self.pairing.sensors)) if radio else ""
 
     def _handlers(self) -> Mapping[CommandType, Handler]:
-        clock, world = self.world.clock, self.world
+        clock, environment = self.environment.clock, self.environment
         sections = diagnostic_sections(
             status=self.status,
             client=self.client,
@@ -333,32 +333,32 @@ class Hub:
             CommandType.REBOOT: Reboot(
                 moment=lambda: Moment(clock.boot_id, clock.monotonic_ms(), clock.utc_ms()),
                 flush=self.telemetry.flush,
-                ensure_can_reboot=world.host.ensure_can_reboot,
-                reboot=world.host.reboot,
+                ensure_can_reboot=environment.host.ensure_can_reboot,
+                reboot=environment.host.reboot,
                 directory=self.config.storage.state_dir,
-                disk=world.disk,
-                worker=world.worker,
+                disk=environment.disk,
+                worker=environment.worker,
             ),
             CommandType.CONFIG_UPDATE: ConfigUpdate(self.settings, is_volatile=lambda: self.commands.is_volatile),
-            CommandType.FACTORY_RESET: FactoryReset(bar_key=self._bar_key, begin_anew=world.begin_anew),
+            CommandType.FACTORY_RESET: FactoryReset(bar_key=self._bar_key, begin_anew=environment.begin_anew),
             CommandType.DIAGNOSTICS: Diagnostics(sections),
         }
 
     def _is_metered(self) -> bool:
         metered = self.config.cloud.metered
-        return self.world.is_metered() if metered == "auto" else metered == "yes"
+        return self.environment.is_metered() if metered == "auto" else metered == "yes"
 
     def _poll_interval_s(self) -> float:
         return self.config.cloud.commands_poll_interval_s * (METERED_FACTOR if self._is_metered() else 1)
 
     async def _bar_key(self) -> None:
-        key = self.world.read_key()
+        key = self.environment.read_key()
         if key is not None:
             state = self.config.storage.state_dir
-            await self.world.worker.run(lambda: reset.bar(state, self.world.disk, key))
+            await self.environment.worker.run(lambda: reset.bar(state, self.environment.disk, key))
 
     def _zigbee(self) -> ZigbeeReport:
-        return build_zigbee(self.pairing, intake=self.intake, clock=self.world.clock)
+        return build_zigbee(self.pairing, intake=self.intake, clock=self.environment.clock)
 
     async def _listed_commands(self) -> CommandsReport:
         return build_commands(await self.commands.listed(), problem=self.commands.problem)
@@ -369,17 +369,19 @@ class Hub:
     async def _abandon(self, device: str) -> None:
         await self.telemetry.abandon(device)
 
-    def _relay(self) -> Relay | None:
-        network = self.world.board.network
+    def _relay(self) -> RelayedSensorReceiver | None:
+        network = self.environment.board.network
         if network is None:
             return None
-        return Relay(network, intake=self.intake, kinds=lambda: self.settings.kinds, is_relayed=self.pairing.is_relayed)
+        return RelayedSensorReceiver(
+            network, intake=self.intake, kinds=lambda: self.settings.kinds, is_relayed=self.pairing.is_relayed
+        )
 
     def _sampler(self) -> Sampler:
         disabled = self.config.sensors.disabled
-        sensors = [sensor for sensor in self.world.board.sensors if sensor.source not in disabled]
+        sensors = [sensor for sensor in self.environment.board.sensors if sensor.source not in disabled]
         primary = choose_primary(
-            [(sensor.source, sensor.kind) for sensor in self.world.board.sensors],
+            [(sensor.source, sensor.kind) for sensor in self.environment.board.sensors],
             primary=self.config.sensors.primary,
             disabled=disabled,
         )
@@ -388,25 +390,25 @@ class Hub:
         for problem in self.sensor_problems:
             _log.warning("%s", problem)
         return Sampler(
-            [(sensor, self.world.judge(sensor)) for sensor in sensors],
+            [(sensor, self.environment.judge(sensor)) for sensor in sensors],
             primary=primary.sources,
             intake=self.intake,
-            clock=self.world.clock,
+            clock=self.environment.clock,
             rhythm=self._rhythm,
-            phase=phase_of(self.world.read_key() or ""),
+            phase=phase_of(self.environment.read_key() or ""),
         )
 
-    def _rhythm(self) -> Rhythm:
+    def _rhythm(self) -> SamplingSchedule:
         settings = self.settings.current
         look_s = CLIMATE_LOOK_S if self.config.climate.zones else None
-        return Rhythm(settings.reporting_interval_seconds, self.settings.kinds, look_s)
+        return SamplingSchedule(settings.reporting_interval_seconds, self.settings.kinds, look_s)
 
     def status(self) -> HubStatus:
         """Return what the hub says of itself."""
         return build_status(
-            board=self.world.board,
-            clock=self.world.clock,
-            timekeeper=self.world.timekeeper,
+            board=self.environment.board,
+            clock=self.environment.clock,
+            timekeeper=self.environment.timekeeper,
             client=self.client,
             outbox=self.failover,
             outbox_problem=self.telemetry.problem or self.intake.storage_problem or self.disk_watch.problem,
@@ -420,7 +422,7 @@ class Hub:
             sensor_problems=self.sensor_problems,
             climate_problems=self._climate_problems(),
             commands_problem=self.commands.problem,
-            starts=self.world.starts.trail if self.world.starts else (),
+            starts=self.environment.starts.trail if self.environment.starts else (),
             update=update_line(self.updates),
         )
 
@@ -450,17 +452,17 @@ class Hub:
             "commands": self.commands.run,
             "service manager": self._tell_host,
         }
-        if starts := self.world.starts:
-            loops["starts"] = lambda: starts.run(self.world.worker)
+        if starts := self.environment.starts:
+            loops["starts"] = lambda: starts.run(self.environment.worker)
         if self.updates:
             loops["updates"] = self.updates.run
         if self.climate:
             loops["climate"] = self.climate.run
         if self.relay:
             loops |= {"relaying": self.relay.run, **self.pairing.loops()}
-        if isinstance(displays := self.world.board.network, ShowsTime):
+        if isinstance(displays := self.environment.board.network, ShowsTime):
             loops["house clock"] = lambda: show_time(displays, self._local_time)
-        if self.world.serve:
+        if self.environment.serve:
             loops["local door"] = lambda: server.serve(
                 self.config.local.socket,
                 self.status,
@@ -472,17 +474,18 @@ class Hub:
                     *self._climate_routes(),
                 ],
             )
-        now_ms = self.world.clock.monotonic_ms
+        now_ms = self.environment.clock.monotonic_ms
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(
-                    supervise(component, work, faults=self.faults, now_ms=now_ms, rng=self.world.rng), name=component
+                    supervise(component, work, faults=self.faults, now_ms=now_ms, rng=self.environment.rng),
+                    name=component,
                 )
                 for component, work in loops.items()
             ]
-            self.world.host.ready()
+            self.environment.host.ready()
             await stop.wait()
-            self.world.host.stopping()
+            self.environment.host.stopping()
             # First of all outputs go off, and what is in memory goes to the disk: the process may not have long.
             await asyncio.gather(self._flush(), self._cancel(tasks))
         await self._end()
@@ -502,7 +505,7 @@ class Hub:
             last.push_async_callback(self.telemetry.close)
             if self.relay:
                 last.callback(self.relay.finish)
-            last.push_async_callback(self.world.board.close)
+            last.push_async_callback(self.environment.board.close)
 
     def _climate_routes(self) -> Sequence[web.AbstractRouteDef]:
         if self.climate is None:
@@ -512,23 +515,23 @@ class Hub:
         return climate.routes(self.climate, self._new_id)
 
     def _new_id(self) -> str:
-        return f"{self.world.rng.getrandbits(32):08x}"
+        return f"{self.environment.rng.getrandbits(32):08x}"
 
     def _committed(self, readings: Sequence[Reading]) -> None:
         self.telemetry.committed()
-        self.world.on_committed(readings)
+        self.environment.on_committed(readings)
 
     def _refused(self) -> None:
         self.telemetry.refused()
 
     async def _tell_host(self) -> None:
-        period_s = min(ALIVE_S, (self.world.host.watchdog_s or 2 * ALIVE_S) / 2)
+        period_s = min(ALIVE_S, (self.environment.host.watchdog_s or 2 * ALIVE_S) / 2)
         while True:
             outbox = self.telemetry.outbox
             pending = outbox.stats().pending if outbox else 0
             # A control loop that hangs is a hub that hangs: silence lets the service manager start it anew.
             if self.climate is None or not self.climate.is_hung:
-                self.world.host.alive(f"cloud {self.link.status.state}, {counted(pending, 'reading')} waiting")
+                self.environment.host.alive(f"cloud {self.link.status.state}, {counted(pending, 'reading')} waiting")
             await asyncio.sleep(period_s)
 
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent import __version__, app, config, world
+from agent import __version__, app, config, environment
 from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session, tcp_connector
 from agent.commands import reset
@@ -149,7 +149,7 @@ class _Lives:
                         storage.state_dir,
                         self._disk,
                         key_file=self._replaceable.settings.cloud.api_key_file,
-                        outlives=world.OUTLIVES_RESET,
+                        outlives=environment.OUTLIVES_RESET,
                     )
                 )
             except (StorageFull, Corrupt, OSError) as error:
@@ -184,8 +184,10 @@ class _Lives:
         async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
             hub = app.Hub(
                 settings,
-                world.World(
-                    board=world.with_radio(world.make_board(settings.board, clock), settings, clock, self._disk),
+                environment.Environment(
+                    board=environment.with_radio(
+                        environment.make_board(settings.board, clock), settings, clock, self._disk
+                    ),
                     clock=clock,
                     rng=random.Random(),  # noqa: S311 - jitter, not secrets
                     disk=self._disk,
@@ -197,10 +199,10 @@ class _Lives:
                     ),
                     sensor_keys=self._replaceable.begin(),
                     host=host,
-                    judge=world.judge_for,
+                    judge=environment.judge_for,
                     begin_anew=self._end_of_life.set,
                     running=self._running(),
-                    installer=world.installer_for(settings.board),
+                    installer=environment.installer_for(settings.board),
                     timekeeper=self._machine_clock,
                     options=self._replaceable.way.options,
                     problems=[*self._problems, *self._replaceable.problems],

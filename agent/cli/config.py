@@ -12,8 +12,8 @@ from agent.config import resolve
 from agent.config.example import example_text, short_text
 from agent.config.report import CheckResult, check, show, show_text
 from agent.daemon import DEFAULT_CONFIG
+from agent.environment import output_names
 from agent.foundation.foreign_text import printable, spelt
-from agent.world import output_names
 from hal import replay
 from hal.errors import RecordingInvalid
 

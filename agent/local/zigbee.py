@@ -10,7 +10,7 @@ import msgspec
 from agent.foundation.clock import Clock
 from agent.pairing.lifecycle import Record, Stage
 from agent.pairing.room import Pairing
-from agent.telemetry.intake import Intake, SourceState
+from agent.telemetry.intake import ChannelState, Intake
 from hal.interface import UNITS, RelayedSensor, SensorKind
 from hal.radio import SensorLink
 
@@ -105,7 +105,7 @@ def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeRep
     listed = [record for record in pairing.content.sensors.values() if record.stage is not Stage.REMOVED]
     devices = {record.device for record in listed}
     links = {link.device: link for link in radio.links} if radio else {}
-    states: dict[str, list[tuple[SensorKind, SourceState]]] = {}
+    states: dict[str, list[tuple[SensorKind, ChannelState]]] = {}
     for (device, _, kind), state in intake.sources.items():
         states.setdefault(device, []).append((kind, state))
     return ZigbeeReport(
@@ -163,7 +163,7 @@ def _sensor(
     name: str,
     problem: str,
     link: SensorLink | None,
-    states: Sequence[tuple[SensorKind, SourceState]],
+    states: Sequence[tuple[SensorKind, ChannelState]],
     now_ms: int,
 ) -> PairedSensor:
     return PairedSensor(
@@ -190,16 +190,16 @@ def _sensor(
     )
 
 
-def _newest(states: Sequence[tuple[SensorKind, SourceState]]) -> Sequence[tuple[SensorKind, SourceState]]:
+def _newest(states: Sequence[tuple[SensorKind, ChannelState]]) -> Sequence[tuple[SensorKind, ChannelState]]:
     """Return one state of each kind: a device may have changed the source that it speaks by."""
-    newest: dict[SensorKind, SourceState] = {}
+    newest: dict[SensorKind, ChannelState] = {}
     for kind, state in states:
         if kind not in newest or _at_ms(state) >= _at_ms(newest[kind]):
             newest[kind] = state
     return list(newest.items())
 
 
-def _at_ms(state: SourceState) -> float:
+def _at_ms(state: ChannelState) -> float:
     return state.latest.at_ms if state.latest else float("-inf")
 
 

@@ -15,7 +15,7 @@ from agent.foundation.wording import counted
 from agent.model import Reading
 from agent.refcloud.contract import QUOTAS, Endpoint
 from agent.refcloud.records import AcceptedReading, Verdict
-from agent.telemetry.outbox import DeadLetter, Gap, GapCause
+from agent.telemetry.outbox.protocol import DeadLetter, Gap, GapCause
 
 VIOLATIONS_MAX = 50
 

@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from agent import app, world
+from agent import app, environment
 from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session
 from agent.commands import reset
@@ -48,8 +48,8 @@ from agent.rehearsal.pairing_play import PairingPlay
 from agent.rehearsal.safety_watch import SafetyWatch
 from agent.rehearsal.technician import Wants
 from agent.rehearsal.verdict import RequestCounts, Verdict, reading_counts
-from agent.telemetry.outbox import Outbox, OutboxStats
-from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbox
+from agent.telemetry.outbox.protocol import Outbox, OutboxStats
+from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox, open_outbox
 
 BASE_URL = "http://127.0.0.1:8443"
 """Nobody listens there: `MemoryConnector` leads every connection to the reference cloud."""
@@ -322,7 +322,7 @@ class Rehearsal:
         if rollout.dies_late(self._kind):
             loop.call_later(rollout.LATE_CRASH_S, rollout.die_late, blow, loop.time)
         async with new_session(self._connector, user_agent="climahub/rehearsal") as session:
-            self._hub = hub = app.Hub(self._life_config(), self._world(session))
+            self._hub = hub = app.Hub(self._life_config(), self._environment(session))
             task = loop.create_task(hub.run(stop))
             await asyncio.wait({task, self._blow}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             if self._blow.done():
@@ -390,9 +390,9 @@ class Rehearsal:
         )
         return msgspec.structs.replace(self._config, storage=storage)
 
-    def _world(self, session: aiohttp.ClientSession) -> world.World:
+    def _environment(self, session: aiohttp.ClientSession) -> environment.Environment:
         machine = self.machine
-        return world.World(
+        return environment.Environment(
             board=self._safety.overheard(self.stage.board(machine, self.oracle)),
             clock=machine.clock,
             rng=random.Random(self._rng.randrange(2**32)),
@@ -403,7 +403,7 @@ class Rehearsal:
             read_key=lambda: reset.usable_key(machine.state_dir, Disk(), lambda: self._installed_key),
             sensor_keys=self.pairing.sensor_keys,
             host=SimulatedHost(self._on_reboot),
-            judge=world.judge_for,
+            judge=environment.judge_for,
             is_metered=lambda: False,
             serve=False,
             on_committed=self._on_committed,

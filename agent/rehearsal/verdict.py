@@ -9,7 +9,7 @@ from agent.rehearsal.command_oracle import CommandCounts
 from agent.rehearsal.oracle import Oracle, Violation
 from agent.rehearsal.pairing_oracle import PairingCounts
 from agent.rehearsal.rollout import UpdateCounts
-from agent.telemetry.outbox import OutboxStats
+from agent.telemetry.outbox.protocol import OutboxStats
 
 
 class ReadingCounts(msgspec.Struct, frozen=True):

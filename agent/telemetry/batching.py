@@ -11,20 +11,20 @@ from http import HTTPStatus
 import msgspec
 
 from agent.model import HUB
-from agent.telemetry.outbox import Item, Lane
+from agent.telemetry.outbox.protocol import Lane, PendingReading
 
-RETRY_ALONE_MS = 60_000
+SUSPECT_RETRY_MS = 60_000
 """Pause before a reading that was refused alone is tried again; doubled with each refusal."""
 
-RETRY_ALONE_MS_MAX = 3_600_000
+SUSPECT_RETRY_MS_MAX = 3_600_000
 
 SUSPECTS_MAX = 200
 """Readings refused alone and not yet judged. At the limit nothing new is sent: the cloud refuses everything."""
 
-PARK_MS = 60_000
+UNREGISTERED_RETRY_MS = 60_000
 """How long readings of a device without an identity are left alone before it is looked at again."""
 
-PARKED_MAX = 2000
+UNREGISTERED_READINGS_MAX = 2000
 """Readings of such devices that wait in memory; at the limit the backlog waits with them."""
 
 REFUSALS_IN_A_ROW_MAX = 10
@@ -35,7 +35,7 @@ PAUSE_MS = 60_000
 PAUSE_MS_MAX = 900_000
 
 
-class View(msgspec.Struct, frozen=True):
+class UplinkState(msgspec.Struct, frozen=True):
     """What the next turn depends on.
 
     Attributes:
@@ -55,7 +55,7 @@ class View(msgspec.Struct, frozen=True):
     readings_max: int
 
 
-def next_turn(view: View) -> Lane | int | None:
+def next_lane(view: UplinkState) -> Lane | int | None:
     """Return the lane to send from now, or how long to wait in milliseconds; `None` until something happens."""
     if view.fresh >= view.readings_max:
         return Lane.FRESH
@@ -71,7 +71,7 @@ def next_turn(view: View) -> Lane | int | None:
     return min(waits_ms, default=None)
 
 
-class Part(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True):
     """Readings that are sent together.
 
     Attributes:
@@ -82,14 +82,14 @@ class Part(msgspec.Struct, frozen=True):
         is_parked: Their device has lost its identity and waits for it.
     """
 
-    items: Sequence[Item]
+    items: Sequence[PendingReading]
     not_before_ms: int = 0
     refused_alone: int = 0
     accepted_mark: int = -1
     is_parked: bool = False
 
 
-def split(items: Sequence[Item], status: int) -> list[Sequence[Item]]:
+def split_batch(items: Sequence[PendingReading], status: int) -> list[Sequence[PendingReading]]:
     """Return the parts of a refused batch, to be tried one by one.
 
     A refusal may be about who speaks (contract section 3.4), so a batch of several devices is split by device first;
@@ -103,11 +103,11 @@ def split(items: Sequence[Item], status: int) -> list[Sequence[Item]]:
     return [items[:middle], items[middle:]]
 
 
-class Resends:
+class RetryQueue:
     """Readings that were sent and have to be sent again. Owned by the uplink; changed by its one loop only."""
 
     def __init__(self) -> None:
-        self._parts: list[Part] = []
+        self._parts: list[Batch] = []
         self._accepted = 0
         self._refusals_in_a_row = 0
         self._pauses = 0
@@ -126,12 +126,14 @@ class Resends:
     @property
     def holds_up_backlog(self) -> bool:
         """Whether so many parked readings wait in memory that no more of the backlog may join them."""
-        return self.is_full or sum(len(part.items) for part in self._parts if part.is_parked) >= PARKED_MAX
+        return (
+            self.is_full or sum(len(part.items) for part in self._parts if part.is_parked) >= UNREGISTERED_READINGS_MAX
+        )
 
     def __len__(self) -> int:
         return sum(len(part.items) for part in self._parts)
 
-    def take(self, now_ms: int) -> Part | None:
+    def take(self, now_ms: int) -> Batch | None:
         """Take out the part that is due first."""
         for index, part in enumerate(self._parts):
             if part.not_before_ms <= now_ms:
@@ -142,15 +144,15 @@ class Resends:
         """Return how long until a part is due; `None` where there is none."""
         return min((max(0, part.not_before_ms - now_ms) for part in self._parts), default=None)
 
-    def put_back(self, part: Part) -> None:
+    def put_back(self, part: Batch) -> None:
         """Sending failed without a judgement: the same goes out again, first."""
         self._parts.insert(0, part)
 
-    def park(self, items: Sequence[Item], now_ms: int) -> None:
+    def park(self, items: Sequence[PendingReading], now_ms: int) -> None:
         """Put readings aside whose device the cloud has no name for at present: they must not go out as the hub's."""
-        self._parts.append(Part(items, now_ms + PARK_MS, is_parked=True))
+        self._parts.append(Batch(items, now_ms + UNREGISTERED_RETRY_MS, is_parked=True))
 
-    def forget(self, is_forgotten: Callable[[Item], bool]) -> None:
+    def forget(self, is_forgotten: Callable[[PendingReading], bool]) -> None:
         """Leave some readings out: they are claimed again."""
         kept = [(part, [item for item in part.items if not is_forgotten(item)]) for part in self._parts]
         self._parts = [msgspec.structs.replace(part, items=items) for part, items in kept if items]
@@ -161,7 +163,7 @@ class Resends:
         self._refusals_in_a_row = 0
         self._pauses = 0
 
-    def refused(self, part: Part, status: int, now_ms: int) -> Item | None:
+    def refused(self, part: Batch, status: int, now_ms: int) -> PendingReading | None:
         """The cloud refused a part: split it, or put a lone reading aside to be tried again later.
 
         Returns:
@@ -173,11 +175,11 @@ class Resends:
             self._pauses += 1
             self._refusals_in_a_row = 0
         if len(part.items) > 1:
-            self._parts[:0] = [Part(items) for items in split(part.items, status)]
+            self._parts[:0] = [Batch(items) for items in split_batch(part.items, status)]
             return None
         if part.refused_alone and self._accepted > part.accepted_mark:
             return part.items[0]
-        wait_ms = min(RETRY_ALONE_MS << min(part.refused_alone, 8), RETRY_ALONE_MS_MAX)
+        wait_ms = min(SUSPECT_RETRY_MS << min(part.refused_alone, 8), SUSPECT_RETRY_MS_MAX)
         mark = self._accepted if part.accepted_mark < 0 else part.accepted_mark
-        self._parts.append(Part(part.items, now_ms + wait_ms, part.refused_alone + 1, mark))
+        self._parts.append(Batch(part.items, now_ms + wait_ms, part.refused_alone + 1, mark))
         return None

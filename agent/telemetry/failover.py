@@ -14,9 +14,17 @@ from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.problem_log import ProblemLog
 from agent.model import HUB, Reading
-from agent.telemetry.anchors import Anchor, Anchors
 from agent.telemetry.intake import Intake
-from agent.telemetry.outbox import EMPTY, GapCause, Item, Lane, Loss, Outbox, OutboxStats
+from agent.telemetry.outbox.anchors import UtcAnchor, UtcAnchors
+from agent.telemetry.outbox.protocol import (
+    EMPTY_STATS,
+    GapCause,
+    Lane,
+    LostReadings,
+    Outbox,
+    OutboxStats,
+    PendingReading,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +66,7 @@ class FailoverOutbox:
         self._clock = clock
         self._is_known = is_known
         self._on_unpromised = on_unpromised
-        self._anchors = Anchors()
+        self._anchors = UtcAnchors()
         self._taken: dict[int, Reading] = {}
         self._last_seq = 0
         self._reads = ProblemLog(_log, "stored readings wait")
@@ -68,7 +76,7 @@ class FailoverOutbox:
         self.unpromised = 0
 
     @property
-    def anchor(self) -> Anchor | None:
+    def anchor(self) -> UtcAnchor | None:
         """What UTC this boot's milliseconds stood for when readings first went out from memory."""
         return self._anchors.first(_THIS_BOOT)
 
@@ -84,7 +92,7 @@ class FailoverOutbox:
 
     def stats(self) -> OutboxStats:
         """Return the numbers of the disk's outbox; what may go out from memory counts as fresh."""
-        stats = self.stored.stats() if self.stored else EMPTY
+        stats = self.stored.stats() if self.stored else EMPTY_STATS
         stored = 0 if self._reads.text else stats.fresh
         return msgspec.structs.replace(stats, fresh=stored + self.ready)
 
@@ -106,11 +114,11 @@ class FailoverOutbox:
         """Store readings on the disk."""
         await self._needed().append(readings, is_known=is_known)
 
-    async def record_gap(self, losses: Sequence[Loss], cause: GapCause) -> None:
+    async def record_gap(self, losses: Sequence[LostReadings], cause: GapCause) -> None:
         """Record readings that never made it to the disk."""
         await self._needed().record_gap(losses, cause)
 
-    async def claim(self, lane: Lane, readings_max: int) -> list[Item]:
+    async def claim(self, lane: Lane, readings_max: int) -> list[PendingReading]:
         """Return the oldest unclaimed readings of a lane; what goes out from memory is fresh.
 
         Raises:
@@ -133,7 +141,7 @@ class FailoverOutbox:
         self._reads.clear()
         return items
 
-    def _claim_memory(self, readings_max: int) -> list[Item]:
+    def _claim_memory(self, readings_max: int) -> list[PendingReading]:
         readings = self._intake.refused(self._is_sendable)[:readings_max]
         self._intake.take(readings)
         now_ms, utc_ms = self._clock.monotonic_ms(), self._clock.utc_ms()
@@ -144,16 +152,16 @@ class FailoverOutbox:
                 self._anchors.add(_THIS_BOOT, segment)
         return [self._item(reading) for reading in readings]
 
-    def _item(self, reading: Reading) -> Item:
+    def _item(self, reading: Reading) -> PendingReading:
         self._last_seq -= 1
         self._taken[self._last_seq] = reading
         # As it would have been stamped from the disk, where that knows the time of this boot.
         utc_ms = self.stored.utc_ms(reading.at_ms) if self.stored else None
         if utc_ms is None:
             utc_ms = self._anchors.utc_ms(_THIS_BOOT, reading.at_ms)
-        return Item(reading.device, reading.kind, utc_ms, reading.value, self._last_seq)
+        return PendingReading(reading.device, reading.kind, utc_ms, reading.value, self._last_seq)
 
-    async def settle(self, items: Sequence[Item]) -> None:
+    async def settle(self, items: Sequence[PendingReading]) -> None:
         """Mark readings as accepted."""
         for item in items:
             self.unpromised += self._taken.pop(item.seq, None) is not None
@@ -165,7 +173,7 @@ class FailoverOutbox:
                 # They count as settled; should they still be there after a restart, they are sent again as they were.
                 self._reads.report(str(error))
 
-    async def bury(self, item: Item, reason: str) -> None:
+    async def bury(self, item: PendingReading, reason: str) -> None:
         """Move a claimed reading to the dead letters; one from memory is given up, as there is nowhere to keep it.
 
         Raises:

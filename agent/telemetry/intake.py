@@ -13,7 +13,7 @@ import msgspec
 from agent.errors import StorageFull
 from agent.foundation.problem_log import ProblemLog
 from agent.model import Quality, Reading, SensorKind
-from agent.telemetry.outbox import GapCause, Loss, ReadingSink
+from agent.telemetry.outbox.protocol import GapCause, LostReadings, ReadingSink
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ RETRY_S = 10.0
 """Pause after the disk refused a commit."""
 
 
-class SourceState(msgspec.Struct):
+class ChannelState(msgspec.Struct):
     """What is known of one sensor.
 
     Attributes:
@@ -75,10 +75,10 @@ class Intake:
         self._on_committed = on_committed
         self._on_durable = on_durable
         self._buffer: list[Reading] = []
-        self._overflow: dict[tuple[str, SensorKind], Loss] = {}
+        self._overflow: dict[tuple[str, SensorKind], LostReadings] = {}
         self._arrived = asyncio.Event()
         self._last_at_ms: dict[tuple[str, SensorKind], tuple[int, int]] = {}
-        self.sources: dict[tuple[str, str, SensorKind], SourceState] = {}
+        self.sources: dict[tuple[str, str, SensorKind], ChannelState] = {}
         self._now_ms = now_ms
         self._on_refused = on_refused
         self._refused = 0
@@ -100,12 +100,12 @@ class Intake:
         """Boot time of the oldest of these; `None` where there is none."""
         return self._buffer[0].at_ms if self._buffer else None
 
-    def source(self, device: str, source: str, kind: SensorKind) -> SourceState:
+    def source(self, device: str, source: str, kind: SensorKind) -> ChannelState:
         """Return the state of a sensor."""
         key = (device, source, kind)
         state = self.sources.get(key)
         if state is None:
-            state = self.sources[key] = SourceState()
+            state = self.sources[key] = ChannelState()
         return state
 
     def offer(self, reading: Reading, *, is_reported: bool = True) -> None:
@@ -150,9 +150,9 @@ class Intake:
         key = (reading.device, reading.kind)
         known = self._overflow.get(key)
         self._overflow[key] = (
-            Loss(*key, reading.at_ms, reading.at_ms, 1)
+            LostReadings(*key, reading.at_ms, reading.at_ms, 1)
             if known is None
-            else Loss(*key, min(known.from_ms, reading.at_ms), max(known.to_ms, reading.at_ms), known.lost + 1)
+            else LostReadings(*key, min(known.from_ms, reading.at_ms), max(known.to_ms, reading.at_ms), known.lost + 1)
         )
 
     async def run(self, outbox: ReadingSink) -> None:

@@ -32,7 +32,7 @@ DRIVER_ERRORS = (HalError, OSError, ValueError, TypeError, LookupError, Arithmet
 neighbours are asked all the same."""
 
 
-class Rhythm(msgspec.Struct, frozen=True):
+class SamplingSchedule(msgspec.Struct, frozen=True):
     """When to sample, from the device settings.
 
     Attributes:
@@ -77,7 +77,7 @@ class Sampler:
         primary: Mapping[SensorKind, str],
         intake: Intake,
         clock: Clock,
-        rhythm: Callable[[], Rhythm],
+        rhythm: Callable[[], SamplingSchedule],
         phase: float,
     ) -> None:
         """Prepare.

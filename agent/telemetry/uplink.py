@@ -18,8 +18,8 @@ from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unau
 from agent.foundation import instants
 from agent.foundation.clock import Clock
 from agent.model import HUB
-from agent.telemetry.batching import RETRY_ALONE_MS, Part, Resends, View, next_turn
-from agent.telemetry.outbox import Lane, ReadingQueue
+from agent.telemetry.batching import SUSPECT_RETRY_MS, Batch, RetryQueue, UplinkState, next_lane
+from agent.telemetry.outbox.protocol import Lane, ReadingQueue
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Uplink:
         self._readings_max = min(readings_max, READINGS_MAX)
         quota = QUOTAS[Endpoint.TELEMETRY]
         self._pace_ms = quota.window_s * 1000 // quota.limit
-        self._resends = Resends()
+        self._resends = RetryQueue()
         self._outbox: ReadingQueue | None = None
         self._changed = asyncio.Event()
         self._fresh_since_ms = 0
@@ -162,11 +162,11 @@ class Uplink:
         self._has_backlog = True
         self._backlog_at_ms = self._clock.monotonic_ms() + int(self._rng.uniform(0, CATCH_UP_SPREAD_S) * 1000)
 
-    async def _claim(self, outbox: ReadingQueue, now_ms: int) -> Part | None:
+    async def _claim(self, outbox: ReadingQueue, now_ms: int) -> Batch | None:
         """Take the next batch from the outbox, or wait until there may be one and return `None`."""
         fresh = 0 if self._resends.is_full else outbox.stats().fresh
-        turn = next_turn(
-            View(
+        turn = next_lane(
+            UplinkState(
                 fresh=fresh,
                 fresh_age_ms=now_ms - self._fresh_since_ms,
                 has_backlog=self._has_backlog and not self._resends.holds_up_backlog,
@@ -184,7 +184,7 @@ class Uplink:
             self._backlog_at_ms = max(self._backlog_at_ms + self._pace_ms, now_ms)
         else:
             self._fresh_since_ms = now_ms if outbox.stats().fresh else 0
-        return Part(items) if items else None
+        return Batch(items) if items else None
 
     async def _wait(self, *waits_ms: int | None) -> None:
         """Wait until something changes, or the shortest of the given times is over."""
@@ -196,14 +196,14 @@ class Uplink:
         except TimeoutError:
             return
 
-    async def _send(self, outbox: ReadingQueue, part: Part) -> None:
+    async def _send(self, outbox: ReadingQueue, part: Batch) -> None:
         part = await self._without_impossible(outbox, part)
         if not part.items:
             return
         sensor_ids = {device: self._sensor_id(device) for device in {item.device for item in part.items} - {HUB}}
         if nameless := {device for device, sensor_id in sensor_ids.items() if sensor_id is None}:
             self._resends.park([item for item in part.items if item.device in nameless], self._clock.monotonic_ms())
-            part = Part([item for item in part.items if item.device not in nameless])
+            part = Batch([item for item in part.items if item.device not in nameless])
             if not part.items:
                 return
         readings = [(item.kind, item.value, item.utc_ms, sensor_ids.get(item.device)) for item in part.items]
@@ -226,7 +226,7 @@ class Uplink:
             self._progressed(outbox)
             self._on_accepted(sensor_ids)
 
-    async def _without_impossible(self, outbox: ReadingQueue, part: Part) -> Part:
+    async def _without_impossible(self, outbox: ReadingQueue, part: Batch) -> Batch:
         """Bury readings with an instant that nothing can be done with, a damaged file's say; return the others."""
         left = [item for item in part.items if instants.is_plausible(item.utc_ms)]
         wrong = [item for item in part.items if not instants.is_plausible(item.utc_ms)]
@@ -238,22 +238,22 @@ class Uplink:
                 self.counts.refusal = text
                 _log.warning("a %s reading of %s is not sent: %s", item.kind, item.device or "hub", text)
         except StorageFull as full:
-            not_before_ms = self._clock.monotonic_ms() + RETRY_ALONE_MS
-            self._resends.put_back(Part(wrong, not_before_ms))
+            not_before_ms = self._clock.monotonic_ms() + SUSPECT_RETRY_MS
+            self._resends.put_back(Batch(wrong, not_before_ms))
             _log.info("a reading without an instant is not put on record yet: %s", full)
         except BaseException:
             self._resends.put_back(msgspec.structs.replace(part, items=[*left, *wrong]))
             raise
         return msgspec.structs.replace(part, items=left)
 
-    async def _refused(self, outbox: ReadingQueue, part: Part, error: Refused) -> None:
+    async def _refused(self, outbox: ReadingQueue, part: Batch, error: Refused) -> None:
         self.counts.refusal = str(error)
         hopeless = self._resends.refused(part, error.status, self._clock.monotonic_ms())
         if hopeless is not None:
             try:
                 await outbox.bury(hopeless, str(error))
             except StorageFull as full:
-                not_before_ms = self._clock.monotonic_ms() + RETRY_ALONE_MS
+                not_before_ms = self._clock.monotonic_ms() + SUSPECT_RETRY_MS
                 self._resends.put_back(msgspec.structs.replace(part, not_before_ms=not_before_ms))
                 _log.info("a refused reading is not put on record yet: %s", full)
                 return

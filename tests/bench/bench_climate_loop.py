@@ -65,7 +65,7 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
     """Run the hub until all is accepted."""
     lifted = {endpoint: msgspec.structs.replace(quota, limit=LIMIT) for endpoint, quota in endpoints.QUOTAS.items()}
     endpoints.QUOTAS = lifted  # type: ignore[misc] # before anybody else looks at it
-    from agent import app, world  # noqa: PLC0415 - after the quotas are lifted
+    from agent import app, environment  # noqa: PLC0415 - after the quotas are lifted
     from agent.climate import service  # noqa: PLC0415
     from agent.cloud.quota import Ledger  # noqa: PLC0415
     from agent.cloud.session import new_session, tcp_connector  # noqa: PLC0415
@@ -84,8 +84,8 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
         path.mkdir()
     clock, worker = SystemClock(trust_wall_clock=True), ThreadWorker("storage")
     async with new_session(tcp_connector(None), user_agent="climahub/bench") as session:
-        given = world.World(
-            board=world.make_board(config.board, clock),
+        given = environment.Environment(
+            board=environment.make_board(config.board, clock),
             clock=clock,
             rng=random.Random(1),
             disk=Disk(),
@@ -95,7 +95,7 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
             read_key=lambda: key,
             sensor_keys={},
             host=Unmanaged(),
-            judge=world.judge_for,
+            judge=environment.judge_for,
             serve=False,
         )
         running = app.Hub(config, given)

@@ -29,8 +29,8 @@ from agent.refcloud.admin import NewCommand, NewDevice
 from agent.refcloud.cloud import ReferenceCloud
 from agent.refcloud.records import Command, CommandState, DeviceKind
 from agent.refcloud.store import MemoryStore
-from agent.telemetry.outbox import Lane
-from agent.telemetry.outbox_sqlite import OutboxLimits, open_outbox
+from agent.telemetry.outbox.protocol import Lane
+from agent.telemetry.outbox.store import OutboxLimits, open_outbox
 from hal.sim import SimOptions
 
 SENSORS = 15

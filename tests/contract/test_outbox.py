@@ -19,8 +19,8 @@ from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker, ThreadWorker, Worker
 from agent.model import HUB, Reading, SensorKind
-from agent.telemetry.outbox import Gap, GapCause, Item, Lane, Loss, Outbox
-from agent.telemetry.outbox_sqlite import FILE_NAME, FINISHED_MAX, OutboxLimits, SqliteOutbox, open_outbox
+from agent.telemetry.outbox.protocol import Gap, GapCause, Lane, LostReadings, Outbox, PendingReading
+from agent.telemetry.outbox.store import FILE_NAME, FINISHED_MAX, OutboxLimits, SqliteOutbox, open_outbox
 
 T_KIND = SensorKind.TEMPERATURE
 H_KIND = SensorKind.HUMIDITY
@@ -124,7 +124,7 @@ def series(count: int, *, from_ms: int = 1000, step_ms: int = 60_000, device: st
     return [reading(from_ms + number * step_ms, 20.0 + number % 7 / 100, device) for number in range(count)]
 
 
-def keys(items: Iterable[Item]) -> list[tuple[str, str, int, float]]:
+def keys(items: Iterable[PendingReading]) -> list[tuple[str, str, int, float]]:
     return [(item.device, item.kind.value, item.utc_ms, item.value) for item in items]
 
 
@@ -132,8 +132,8 @@ def expected(readings: Iterable[Reading], zero_utc_ms: int = ZERO_UTC_MS) -> lis
     return [(r.device, r.kind.value, zero_utc_ms + r.at_ms, r.value) for r in readings]
 
 
-async def claim_all(outbox: Outbox, lane: Lane = Lane.BACKLOG, readings_max: int = 100) -> list[Item]:
-    claimed: list[Item] = []
+async def claim_all(outbox: Outbox, lane: Lane = Lane.BACKLOG, readings_max: int = 100) -> list[PendingReading]:
+    claimed: list[PendingReading] = []
     while items := await outbox.claim(lane, readings_max):
         assert len(items) <= readings_max
         claimed += items
@@ -172,7 +172,7 @@ async def test_each_reading_is_claimed_once_oldest_first_in_any_portions(bench: 
     readings = series(457)
     for start in range(0, 457, 130):
         await bench.append(outbox, readings[start : start + 130])
-    claimed: list[Item] = []
+    claimed: list[PendingReading] = []
     for portion in itertools.cycle([1, 7, 100, 33]):
         items = await outbox.claim(Lane.FRESH, portion)
         claimed += items
@@ -583,8 +583,8 @@ async def test_an_emptied_outbox_gives_the_room_back(bench: Bench, outbox: Outbo
 
 
 async def test_readings_that_never_reached_the_disk_are_a_gap(bench: Bench, outbox: Outbox) -> None:
-    await outbox.record_gap([Loss(HUB, T_KIND, 5, 9, 3), Loss("T1", H_KIND, 6, 6, 1)], GapCause.NO_ROOM)
-    await outbox.record_gap([Loss(HUB, T_KIND, 20, 30, 2)], GapCause.NO_ROOM)
+    await outbox.record_gap([LostReadings(HUB, T_KIND, 5, 9, 3), LostReadings("T1", H_KIND, 6, 6, 1)], GapCause.NO_ROOM)
+    await outbox.record_gap([LostReadings(HUB, T_KIND, 20, 30, 2)], GapCause.NO_ROOM)
     gaps = [
         Gap(HUB, T_KIND, "boot-1", 5, 30, 5, GapCause.NO_ROOM),
         Gap("T1", H_KIND, "boot-1", 6, 6, 1, GapCause.NO_ROOM),
@@ -623,9 +623,9 @@ async def insist(act: Callable[[], Awaitable[object]]) -> object:
     raise AssertionError("the disk never took it")
 
 
-async def busy_hour(bench: Bench, outbox: Outbox) -> tuple[list[Item], list[Reading]]:
+async def busy_hour(bench: Bench, outbox: Outbox) -> tuple[list[PendingReading], list[Reading]]:
     """Everything an outbox is asked to do; each step insisted on. Returns what was sent and what was taken in."""
-    sent: list[Item] = []
+    sent: list[PendingReading] = []
     taken: list[Reading] = []
 
     async def append(readings: list[Reading]) -> None:
@@ -633,7 +633,7 @@ async def busy_hour(bench: Bench, outbox: Outbox) -> tuple[list[Item], list[Read
         taken.extend(readings)
 
     async def send(lane: Lane) -> None:
-        items = cast("list[Item]", await insist(lambda: outbox.claim(lane, 100)))
+        items = cast("list[PendingReading]", await insist(lambda: outbox.claim(lane, 100)))
         await insist(lambda: outbox.settle(items))
         sent.extend(items)
 
@@ -822,7 +822,7 @@ async def test_no_room_to_record_an_unreadable_blob_keeps_the_others(bench: Benc
         await bench.append(outbox, readings[start : start + 10])
     await spoil_blob(outbox, 1, b"garbage")
     bench.disk.on_operation = FullAt(1)
-    items = cast("list[Item]", await insist(lambda: outbox.claim(Lane.FRESH, 100)))
+    items = cast("list[PendingReading]", await insist(lambda: outbox.claim(Lane.FRESH, 100)))
     items += await claim_all(outbox, Lane.FRESH) + await claim_all(outbox)
     assert keys(items) == expected(readings[:10] + readings[20:])
 
@@ -894,7 +894,7 @@ async def test_gaps_are_bounded_and_the_totals_stay(bench: Bench) -> None:
     for number in range(12):
         bench.boot_id = f"boot-{number}"
         outbox = await bench.reopen(outbox)
-        await outbox.record_gap([Loss(HUB, T_KIND, 0, 10, 2)], GapCause.NO_ROOM)
+        await outbox.record_gap([LostReadings(HUB, T_KIND, 0, 10, 2)], GapCause.NO_ROOM)
     after = await bench.reopen(outbox)
     await after.tidy()
     assert [gap.boot_id for gap in await after.gaps()] == [f"boot-{number}" for number in range(7, 12)]

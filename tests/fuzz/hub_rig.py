@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent import app, world
+from agent import app, environment
 from agent.cli.status_text import as_text
 from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session
@@ -92,8 +92,8 @@ async def _live(loop: VirtualLoop, directory: Path, answers: Mapping[bytes, list
     async with new_session(connector, user_agent="t") as session:
         hub = app.Hub(
             config,
-            world.World(
-                board=world.make_board(config.board, clock),
+            environment.Environment(
+                board=environment.make_board(config.board, clock),
                 clock=clock,
                 rng=random.Random(1),
                 disk=Disk(),
@@ -103,7 +103,7 @@ async def _live(loop: VirtualLoop, directory: Path, answers: Mapping[bytes, list
                 read_key=lambda: reset.usable_key(directory, Disk(), lambda: KEY),
                 sensor_keys={},
                 host=SimulatedHost(lambda _: stop.set()),
-                judge=world.judge_for,
+                judge=environment.judge_for,
                 is_metered=lambda: False,
                 serve=False,
                 begin_anew=stop.set,

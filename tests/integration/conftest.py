@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from agent import app, world
+from agent import app, environment
 from agent.cloud.quota import Ledger
 from agent.cloud.session import RequestOptions, new_session, tcp_connector
 from agent.config import resolve_text
@@ -344,8 +344,8 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
         sessions.append(session)
         workers.append(worker)
         committed: list[Reading] = []
-        given = world.World(
-            board=world.with_radio(board, config, clock, Disk()),
+        given = environment.Environment(
+            board=environment.with_radio(board, config, clock, Disk()),
             clock=clock,
             rng=Hasty(len(hubs)),
             disk=disk or Disk(),

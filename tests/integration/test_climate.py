@@ -102,7 +102,7 @@ async def test_it_heats_without_a_cloud_and_without_an_outbox(
         raise StorageFull("the disk takes nothing")
 
     await cloud.down()
-    monkeypatch.setattr("agent.telemetry.room.open_outbox", refuse)
+    monkeypatch.setattr("agent.telemetry.service.open_outbox", refuse)
     hub = make(cloud, make_hub)
     hub.start()
     await until(lambda: relays.now("living") is HvacAction.HEAT)

@@ -22,8 +22,8 @@ import pytest
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.refcloud import faults
-from agent.telemetry.outbox import Lane
-from agent.telemetry.outbox_sqlite import OutboxLimits, open_outbox
+from agent.telemetry.outbox.protocol import Lane
+from agent.telemetry.outbox.store import OutboxLimits, open_outbox
 from tests.integration.conftest import KEY, Cloud, until
 
 EXIT_WITHIN_S = 2.0

@@ -31,7 +31,7 @@ DEAD = pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.ENOSPC],
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.telemetry.intake.RETRY_S", 0.05)
-    monkeypatch.setattr("agent.telemetry.room.OUTBOX_RETRY_S", 0.05)
+    monkeypatch.setattr("agent.telemetry.service.OUTBOX_RETRY_S", 0.05)
 
 
 @DEAD

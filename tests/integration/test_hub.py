@@ -13,7 +13,7 @@ from agent.model import Reading, SensorKind
 from agent.refcloud import faults
 from agent.refcloud.contract import Endpoint
 from agent.telemetry import batching
-from agent.telemetry.room import Telemetry
+from agent.telemetry.service import TelemetryService
 from hal.errors import NetworkLost, ReadingImplausible, SensorUnavailable
 from hal.interface import RelayedSensor
 from tests.integration.conftest import KEY, Cloud, HubClock, MakeHub, TestNetwork, TestSensor, until
@@ -436,7 +436,7 @@ async def test_a_boot_that_never_learnt_the_time_keeps_its_readings(cloud: Cloud
 async def test_a_full_disk_does_not_keep_the_machine_from_a_restart(
     cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def full(self: Telemetry) -> None:
+    async def full(self: TelemetryService) -> None:
         del self
         raise StorageFull("the outbox is full")
 
@@ -444,7 +444,7 @@ async def test_a_full_disk_does_not_keep_the_machine_from_a_restart(
     hub.start()
     hub.report(20.1)
     await until(lambda: hub.status().outbox.accepted == 1)
-    monkeypatch.setattr(Telemetry, "flush", full)
+    monkeypatch.setattr(TelemetryService, "flush", full)
     await hub.hub._before_reboot()
     await hub.hub._reboot("an update")
     assert "reboot" in hub.host.said

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agent import app, config, daemon, world
+from agent import app, config, daemon, environment
 from agent.climate import service
 from agent.climate.holds import Program
 from agent.climate.schedule import Block, Schedule
@@ -155,7 +155,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "KEEP_AFTER_S", 0.0)
     monkeypatch.setattr(durable_file, "READ_AGAIN_S", 0.02)
     monkeypatch.setattr(conftest, "WAIT_S", 4.0)
-    for module in ("agent.telemetry.room.OUTBOX_RETRY_S", "agent.commands.room.RETRY_S", "agent.ota.room.RETRY_S"):
+    for module in ("agent.telemetry.service.OUTBOX_RETRY_S", "agent.commands.room.RETRY_S", "agent.ota.room.RETRY_S"):
         monkeypatch.setattr(module, 0.05)
 
 
@@ -190,7 +190,7 @@ async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state, disk = directory / "state", Disk()
     state.mkdir()
     reset.bar(state, disk, "cs_dev_" + "0" * 32)
-    reset.finish(state, disk, key_file=None, outlives=world.OUTLIVES_RESET)
+    reset.finish(state, disk, key_file=None, outlives=environment.OUTLIVES_RESET)
     launcher.store(state, launcher.State(floor=7), lambda *_: None)
     Boots(state / BOOTS_NAME, SystemClock(trust_wall_clock=True), disk).boot()
     files = StateFiles(state, disk, bytes_max=FILE_BYTES_MAX)

@@ -22,7 +22,7 @@ def full(operation: Operation, target: str) -> None:
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "RETRY_S", 0.05)
-    monkeypatch.setattr("agent.telemetry.room.OUTBOX_RETRY_S", 0.05)
+    monkeypatch.setattr("agent.telemetry.service.OUTBOX_RETRY_S", 0.05)
 
 
 @pytest.mark.parametrize("content", [b"", b"no database" * 500, b"SQLite format 3\0" + b"\xff" * 5000])

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("bellows")
 
-from agent.telemetry.outbox_sqlite import FILE_NAME
+from agent.telemetry.outbox.store import FILE_NAME
 from hal.ncp.coordinator import Joining
 from hal.radio import RadioState
 from hal.zigbee import ZigbeeNetwork, network

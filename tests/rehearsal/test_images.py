@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.environment import OUTLIVES_RESET
 from agent.errors import BundleUntrusted, RebootFailed, StorageFull
 from agent.ota import launcher
 from agent.ota.image import LEAVES_MAX
@@ -19,7 +20,6 @@ from agent.refcloud.faults import Rule, Status
 from agent.rehearsal.options import Options
 from agent.rehearsal.releases import STRANGERS_KEY, make_image
 from agent.rehearsal.run import rehearse
-from agent.world import OUTLIVES_RESET
 from hal.errors import InstallerLost
 from hal.images import Mark, SystemState, Which
 from hal.sim.images import TRIES_MAX, SimImage, SimMachine, encode

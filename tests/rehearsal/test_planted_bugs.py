@@ -13,10 +13,10 @@ from agent.rehearsal.mishaps import Mishap, MishapKind
 from agent.rehearsal.options import Options
 from agent.rehearsal.run import rehearse
 from agent.rehearsal.verdict import Verdict
-from agent.telemetry import codec
-from agent.telemetry.batching import Part, Resends
-from agent.telemetry.outbox import Item, Lane
-from agent.telemetry.outbox_sqlite import SqliteOutbox
+from agent.telemetry.batching import Batch, RetryQueue
+from agent.telemetry.outbox import blobs
+from agent.telemetry.outbox.protocol import Lane, PendingReading
+from agent.telemetry.outbox.store import SqliteOutbox
 
 WireReading = tuple[str, float, int, str | None]
 
@@ -57,13 +57,13 @@ def test_acknowledging_more_than_was_sent_is_caught(monkeypatch: pytest.MonkeyPa
 def test_deleting_before_the_answer_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     claim, settle = SqliteOutbox.claim, SqliteOutbox.settle
 
-    async def claim_and_forget(self: SqliteOutbox, lane: Lane, readings_max: int) -> list[Item]:
+    async def claim_and_forget(self: SqliteOutbox, lane: Lane, readings_max: int) -> list[PendingReading]:
         items = await claim(self, lane, readings_max)
         await settle(self, items)
         await self.tidy()
         return items
 
-    async def settle_the_rest(self: SqliteOutbox, items: Sequence[Item]) -> None:
+    async def settle_the_rest(self: SqliteOutbox, items: Sequence[PendingReading]) -> None:
         await settle(self, [item for item in items if item.seq in self._sizes])
 
     monkeypatch.setattr(SqliteOutbox, "claim", claim_and_forget)
@@ -72,8 +72,8 @@ def test_deleting_before_the_answer_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_reusing_a_key_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = codec.encode
-    monkeypatch.setattr(codec, "encode", lambda series, offset_ms, values: encode(series, [0] * len(values), values))
+    encode = blobs.encode
+    monkeypatch.setattr(blobs, "encode", lambda series, offset_ms, values: encode(series, [0] * len(values), values))
     assert promises_broken(rehearse(OUTAGE_AND_CRASHES)) & {"nothing altered", "nothing invented"}
 
 
@@ -93,17 +93,17 @@ def test_a_window_that_is_too_short_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_altering_a_value_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = codec.encode
+    encode = blobs.encode
     monkeypatch.setattr(
-        codec, "encode", lambda series, offset_ms, values: encode(series, offset_ms, [round(v) for v in values])
+        blobs, "encode", lambda series, offset_ms, values: encode(series, offset_ms, [round(v) for v in values])
     )
     assert "nothing altered" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
 
 
 def test_forgetting_a_batch_that_failed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forget(self: Resends, part: Part) -> None: ...
+    def forget(self: RetryQueue, part: Batch) -> None: ...
 
-    monkeypatch.setattr(Resends, "put_back", forget)
+    monkeypatch.setattr(RetryQueue, "put_back", forget)
     mishaps = (Mishap(MishapKind.NETWORK_CUT, at_s=1000.0, lasts_s=3000.0),)
     options = Options(days=0.1, sensors=30, faults="none", mishaps=mishaps)
     assert "everything delivered" in promises_broken(rehearse(options))

@@ -10,7 +10,7 @@ import msgspec
 
 from agent.model import Reading
 from agent.refcloud.records import AcceptedReading
-from agent.telemetry.outbox import Item, OutboxStats
+from agent.telemetry.outbox.protocol import OutboxStats, PendingReading
 
 Key: TypeAlias = tuple[str, str, int]
 """Device as the hub calls it, kind, UTC in milliseconds."""
@@ -67,7 +67,7 @@ class Ledger:
         self,
         stored: Iterable[AcceptedReading],
         device_of: Mapping[str, str],
-        waiting: Iterable[Item],
+        waiting: Iterable[PendingReading],
         stats: OutboxStats,
     ) -> Account:
         """Return the account.

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from agent import __version__, app, world
+from agent import __version__, app, environment
 from agent.cli.demo.audit import Account, Ledger
 from agent.cli.demo.outages import Phase, Weather, phases
 from agent.cli.demo.pace import PacedClock, PacedLoop
@@ -27,8 +27,8 @@ from agent.foundation.host import Unmanaged
 from agent.foundation.worker import ThreadWorker
 from agent.local.climate import ALL_ZONES, ClimateReport, build_climate, give_order
 from agent.local.status import HubStatus
-from agent.telemetry.outbox import Item, Lane
-from agent.telemetry.outbox_sqlite import OutboxLimits, open_outbox
+from agent.telemetry.outbox.protocol import Lane, PendingReading
+from agent.telemetry.outbox.store import OutboxLimits, open_outbox
 
 CLAIM_READINGS = 100
 PAUSE_S_MIN = 0.02
@@ -140,7 +140,7 @@ class _Show:
         async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
             hub = app.Hub(
                 config,
-                world.World(
+                environment.Environment(
                     board=board,
                     clock=self._clock,
                     rng=random.Random(self._options.seed),  # noqa: S311 - jitter, not secrets
@@ -151,7 +151,7 @@ class _Show:
                     read_key=lambda: key,
                     sensor_keys=sensor_keys,
                     host=Unmanaged(),
-                    judge=world.judge_for,
+                    judge=environment.judge_for,
                     on_committed=self._books.committed,
                 ),
             )
@@ -216,7 +216,7 @@ class _Show:
         """Open what the hub has left on the disk as a stranger would, and compare it with the cloud's store."""
         limits = OutboxLimits(2**40, 0, 2**30)
         outbox, _ = await open_outbox(state_dir, boot_id="audit", limits=limits, worker=worker, disk=Disk())
-        waiting: list[Item] = []
+        waiting: list[PendingReading] = []
         for lane in Lane:
             while items := await outbox.claim(lane, CLAIM_READINGS):
                 waiting += items

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from agent import world
+from agent import environment
 from agent.cli.demo.outages import Weather
 from agent.cli.demo.pace import UPTIME_S, PacedClock
 from agent.climate.schedule import Block, Schedule
@@ -56,7 +56,7 @@ class Stage(msgspec.Struct, frozen=True):
     def board(self, config: BoardConfig, clock: PacedClock) -> Board:
         """Return the board. A recording's first row keeps its very instant."""
         if self.recording is None:
-            return world.make_board(config, clock)
+            return environment.make_board(config, clock)
         start_ms = int((UPTIME_S + RECORDING_LEAD_S) * 1000)
         return replay.ReplayBoard(self.recording, monotonic_ms=clock.monotonic_ms, start_ms=start_ms)
 

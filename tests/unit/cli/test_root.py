@@ -70,7 +70,7 @@ except SystemExit as end:
     done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
     code, *modules = done.stdout.split()
     assert (int(code), "gpiod" in done.stderr) == (exit_codes.CONFIG, True)
-    assert not {"aiohttp", "asyncio", "click", "agent.cli", "agent.daemon", "agent.world"} & set(modules)
+    assert not {"aiohttp", "asyncio", "click", "agent.cli", "agent.daemon", "agent.environment"} & set(modules)
 
 
 def test_version_as_json(capsys: pytest.CaptureFixture[str]) -> None:

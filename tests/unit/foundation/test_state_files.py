@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import world
+from agent import environment
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.state_files import StateFiles
@@ -86,4 +86,4 @@ def test_a_file_that_the_disk_does_not_give_is_not_taken_for_none(
 
 
 def test_what_outlives_a_reset_is_what_the_radio_means() -> None:
-    assert {STICK_FILE, "launcher.json", "update.json", "keyring.json", "starts.json"} == world.OUTLIVES_RESET
+    assert {STICK_FILE, "launcher.json", "update.json", "keyring.json", "starts.json"} == environment.OUTLIVES_RESET

@@ -7,7 +7,7 @@ from agent.local.zigbee import build_zigbee
 from agent.model import Reading, SensorKind
 from agent.pairing.lifecycle import Content, Record, Stage
 from agent.pairing.room import Pairing
-from agent.telemetry.intake import Intake, SourceState
+from agent.telemetry.intake import ChannelState, Intake
 from hal.interface import RelayedSensor
 from hal.radio import RadioReport, RadioState, SensorLink
 
@@ -21,7 +21,7 @@ def document(content: Content, *links: SensorLink, **sources: tuple[str, int]) -
         radio=radio, sensors=measuring, content=content, steps=(), file_problem="", problem_of=lambda _: ""
     )
     states = {
-        (device, source, SensorKind.TEMPERATURE): SourceState(
+        (device, source, SensorKind.TEMPERATURE): ChannelState(
             latest=Reading(device, source, SensorKind.TEMPERATURE, float(at_ms), at_ms)
         )
         for source, (device, at_ms) in sources.items()

@@ -43,9 +43,9 @@ from agent.pairing.lifecycle import Content, Stage, Window
 from agent.pairing.lifecycle import Record as Sensor
 from agent.settings import sync
 from agent.settings.model import DeviceSettings, Location
-from agent.telemetry import outbox_sqlite
-from agent.telemetry.outbox import Lane
-from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox
+from agent.telemetry.outbox import store
+from agent.telemetry.outbox.protocol import Lane
+from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox
 from hal.interface import HvacDemand, ZoneOutput
 from hal.zigbee import keeping
 from hal.zigbee.choice import Phase, Settings
@@ -228,7 +228,7 @@ def grow(path: Path) -> None:
 
 async def open_outbox(directory: Path, *, used_bytes_max: int = 2**30) -> tuple[SqliteOutbox, Path | None]:
     limits = OutboxLimits(used_bytes_max=used_bytes_max, disk_free_bytes_min=0, dead_letters_max=9)
-    return await outbox_sqlite.open_outbox(directory, boot_id="boot", limits=limits, worker=InlineWorker(), disk=Disk())
+    return await store.open_outbox(directory, boot_id="boot", limits=limits, worker=InlineWorker(), disk=Disk())
 
 
 async def fill(outbox: SqliteOutbox, first_ms: int) -> None:
@@ -247,7 +247,7 @@ async def test_an_outbox_that_a_newer_release_has_grown_works_on(tmp_path: Path)
     outbox, _ = await open_outbox(tmp_path)
     await fill(outbox, 1000)
     await outbox.close()
-    grow(tmp_path / outbox_sqlite.FILE_NAME)
+    grow(tmp_path / store.FILE_NAME)
     outbox, aside = await open_outbox(tmp_path)
     assert aside is None
     await fill(outbox, 900_000)
@@ -279,9 +279,7 @@ async def test_a_journal_that_a_newer_release_has_grown_works_on(tmp_path: Path)
     await commands.close()
 
 
-@pytest.mark.parametrize(
-    ("name", "opened"), [(outbox_sqlite.FILE_NAME, open_outbox), (journal.FILE_NAME, open_journal)]
-)
+@pytest.mark.parametrize(("name", "opened"), [(store.FILE_NAME, open_outbox), (journal.FILE_NAME, open_journal)])
 async def test_a_database_of_a_higher_schema_version_is_put_aside_whole(
     tmp_path: Path, name: str, opened: Callable[[Path], Awaitable[tuple[SqliteOutbox | journal.Journal, Path | None]]]
 ) -> None:

@@ -10,32 +10,32 @@ from hypothesis import strategies as st
 
 from agent.model import HUB, SensorKind
 from agent.telemetry.batching import (
-    PARK_MS,
-    PARKED_MAX,
     PAUSE_MS,
     PAUSE_MS_MAX,
     REFUSALS_IN_A_ROW_MAX,
-    RETRY_ALONE_MS,
-    RETRY_ALONE_MS_MAX,
+    SUSPECT_RETRY_MS,
+    SUSPECT_RETRY_MS_MAX,
     SUSPECTS_MAX,
-    Part,
-    Resends,
-    View,
-    next_turn,
-    split,
+    UNREGISTERED_READINGS_MAX,
+    UNREGISTERED_RETRY_MS,
+    Batch,
+    RetryQueue,
+    UplinkState,
+    next_lane,
+    split_batch,
 )
-from agent.telemetry.outbox import Item, Lane
+from agent.telemetry.outbox.protocol import Lane, PendingReading
 
 
-def item(number: int, device: str = HUB) -> Item:
-    return Item(device=device, kind=SensorKind.TEMPERATURE, utc_ms=number, value=float(number), seq=1)
+def item(number: int, device: str = HUB) -> PendingReading:
+    return PendingReading(device=device, kind=SensorKind.TEMPERATURE, utc_ms=number, value=float(number), seq=1)
 
 
-def items(count: int, device: str = HUB) -> list[Item]:
+def items(count: int, device: str = HUB) -> list[PendingReading]:
     return [item(number, device) for number in range(count)]
 
 
-USUAL = View(fresh=0, fresh_age_ms=0, has_backlog=False, backlog_wait_ms=0, linger_ms=60_000, readings_max=100)
+USUAL = UplinkState(fresh=0, fresh_age_ms=0, has_backlog=False, backlog_wait_ms=0, linger_ms=60_000, readings_max=100)
 
 
 @pytest.mark.parametrize(
@@ -58,34 +58,34 @@ USUAL = View(fresh=0, fresh_age_ms=0, has_backlog=False, backlog_wait_ms=0, ling
     ],
 )
 def test_turns(changes: dict[str, int | bool], expected: Lane | int | None) -> None:
-    assert next_turn(msgspec.structs.replace(USUAL, **changes)) == expected
+    assert next_lane(msgspec.structs.replace(USUAL, **changes)) == expected
 
 
 def test_a_batch_of_several_devices_is_split_by_device_the_hub_first() -> None:
     mixed = [item(1, "b"), item(2), item(3, "a"), item(4, "b"), item(5)]
-    assert split(mixed, 403) == [[item(2), item(5)], [item(1, "b"), item(4, "b")], [item(3, "a")]]
+    assert split_batch(mixed, 403) == [[item(2), item(5)], [item(1, "b"), item(4, "b")], [item(3, "a")]]
 
 
 def test_a_batch_that_is_too_large_is_halved_whoever_speaks() -> None:
     mixed = [item(1, "b"), item(2), item(3, "a")]
-    assert split(mixed, 413) == [[item(1, "b")], [item(2), item(3, "a")]]
+    assert split_batch(mixed, 413) == [[item(1, "b")], [item(2), item(3, "a")]]
 
 
 def test_a_batch_of_one_device_is_halved() -> None:
-    assert [len(part) for part in split(items(7), 422)] == [3, 4]
+    assert [len(part) for part in split_batch(items(7), 422)] == [3, 4]
 
 
 @given(st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=2, max_size=100), st.sampled_from([400, 403, 413, 422]))
 def test_a_split_keeps_every_reading_once(devices: list[str], status: int) -> None:
     batch = [item(number, device) for number, device in enumerate(devices)]
-    parts = split(batch, status)
+    parts = split_batch(batch, status)
     assert sorted(each.utc_ms for part in parts for each in part) == list(range(len(devices)))
     assert all(0 < len(part) < len(batch) for part in parts)
 
 
 def test_what_failed_goes_out_again_first_and_as_it_was() -> None:
-    resends, part = Resends(), Part(items(3))
-    resends.put_back(Part(items(1, "later")))
+    resends, part = RetryQueue(), Batch(items(3))
+    resends.put_back(Batch(items(1, "later")))
     resends.put_back(part)
     assert len(resends) == 4
     assert resends.take(0) is part
@@ -93,9 +93,9 @@ def test_what_failed_goes_out_again_first_and_as_it_was() -> None:
 
 
 def test_a_reading_refused_alone_waits_longer_each_time() -> None:
-    resends, now_ms = Resends(), 1_000
+    resends, now_ms = RetryQueue(), 1_000
     waits_ms = []
-    part: Part | None = Part(items(1))
+    part: Batch | None = Batch(items(1))
     for _ in range(12):
         assert part is not None
         assert resends.refused(part, 422, now_ms) is None
@@ -106,66 +106,66 @@ def test_a_reading_refused_alone_waits_longer_each_time() -> None:
         now_ms += wait_ms
         waits_ms.append(wait_ms)
         part = resends.take(now_ms)
-    assert waits_ms[:3] == [RETRY_ALONE_MS, 2 * RETRY_ALONE_MS, 4 * RETRY_ALONE_MS]
-    assert waits_ms[-1] == RETRY_ALONE_MS_MAX
+    assert waits_ms[:3] == [SUSPECT_RETRY_MS, 2 * SUSPECT_RETRY_MS, 4 * SUSPECT_RETRY_MS]
+    assert waits_ms[-1] == SUSPECT_RETRY_MS_MAX
 
 
 def test_nothing_waits_in_an_empty_house() -> None:
-    assert Resends().wait_ms(0) is None
-    assert Resends().take(0) is None
-    assert Resends().suspects == 0
+    assert RetryQueue().wait_ms(0) is None
+    assert RetryQueue().take(0) is None
+    assert RetryQueue().suspects == 0
 
 
 def test_a_reading_is_buried_only_after_others_were_accepted_since() -> None:
-    resends = Resends()
+    resends = RetryQueue()
     resends.accepted(50)
-    resends.refused(Part(items(1)), 422, 0)
-    again = resends.take(RETRY_ALONE_MS)
+    resends.refused(Batch(items(1)), 422, 0)
+    again = resends.take(SUSPECT_RETRY_MS)
     assert again is not None
-    assert resends.refused(again, 422, RETRY_ALONE_MS) is None
+    assert resends.refused(again, 422, SUSPECT_RETRY_MS) is None
     resends.accepted(1)
-    again = resends.take(10 * RETRY_ALONE_MS)
+    again = resends.take(10 * SUSPECT_RETRY_MS)
     assert again is not None
-    assert resends.refused(again, 422, 10 * RETRY_ALONE_MS) == item(0)
+    assert resends.refused(again, 422, 10 * SUSPECT_RETRY_MS) == item(0)
     assert len(resends) == 0
 
 
 def test_a_reading_refused_once_is_never_buried_at_once() -> None:
-    resends = Resends()
+    resends = RetryQueue()
     resends.accepted(1000)
-    assert resends.refused(Part(items(1)), 422, 0) is None
+    assert resends.refused(Batch(items(1)), 422, 0) is None
 
 
 def test_too_many_suspects_stop_what_is_new() -> None:
-    resends = Resends()
+    resends = RetryQueue()
     was_full = []
     for number in range(SUSPECTS_MAX + 1):
         was_full.append(resends.is_full)
-        resends.refused(Part([item(number)]), 422, 0)
+        resends.refused(Batch([item(number)]), 422, 0)
     assert was_full == [False] * SUSPECTS_MAX + [True]
 
 
 def test_when_everything_is_refused_sending_pauses_and_each_pause_is_longer() -> None:
-    resends, now_ms = Resends(), 1_000
+    resends, now_ms = RetryQueue(), 1_000
     pauses_ms = []
     for _ in range(8):
         for _ in range(REFUSALS_IN_A_ROW_MAX - 1):
-            resends.refused(Part(items(1)), 422, now_ms)
+            resends.refused(Batch(items(1)), 422, now_ms)
             assert resends.paused_until_ms <= now_ms
-        resends.refused(Part(items(1)), 422, now_ms)
+        resends.refused(Batch(items(1)), 422, now_ms)
         pauses_ms.append(resends.paused_until_ms - now_ms)
         now_ms = resends.paused_until_ms
     assert pauses_ms == [min(PAUSE_MS << index, PAUSE_MS_MAX) for index in range(8)]
     resends.accepted(1)
     for _ in range(REFUSALS_IN_A_ROW_MAX):
-        resends.refused(Part(items(1)), 422, now_ms)
+        resends.refused(Batch(items(1)), 422, now_ms)
     assert resends.paused_until_ms - now_ms == PAUSE_MS
 
 
 def test_finding_one_bad_reading_in_a_full_batch_never_pauses() -> None:
     for bad in range(100):
-        resends = Resends()
-        part: Part | None = Part([item(number, "ab"[number % 2]) for number in range(100)])
+        resends = RetryQueue()
+        part: Batch | None = Batch([item(number, "ab"[number % 2]) for number in range(100)])
         while part is not None:
             if any(each.utc_ms == bad for each in part.items):
                 assert resends.refused(part, 422, 0) is None
@@ -177,22 +177,22 @@ def test_finding_one_bad_reading_in_a_full_batch_never_pauses() -> None:
 
 
 def test_parked_readings_wait_and_hold_up_the_backlog_only_in_numbers() -> None:
-    resends = Resends()
-    resends.park(items(PARKED_MAX - 1, "T1"), 0)
+    resends = RetryQueue()
+    resends.park(items(UNREGISTERED_READINGS_MAX - 1, "T1"), 0)
     assert not resends.holds_up_backlog
-    assert resends.take(PARK_MS - 1) is None
+    assert resends.take(UNREGISTERED_RETRY_MS - 1) is None
     resends.park(items(1, "T1"), 0)
-    assert (resends.holds_up_backlog, resends.is_full, len(resends)) == (True, False, PARKED_MAX)
-    part = resends.take(PARK_MS)
+    assert (resends.holds_up_backlog, resends.is_full, len(resends)) == (True, False, UNREGISTERED_READINGS_MAX)
+    part = resends.take(UNREGISTERED_RETRY_MS)
     assert part is not None
     assert part.refused_alone == 0
     assert len(resends) == 1
 
 
 def test_too_many_suspects_hold_up_the_backlog_as_well() -> None:
-    resends = Resends()
+    resends = RetryQueue()
     for number in range(SUSPECTS_MAX):
-        resends.refused(Part([item(number)]), 422, 0)
+        resends.refused(Batch([item(number)]), 422, 0)
     assert resends.holds_up_backlog
 
 
@@ -201,17 +201,17 @@ outcomes = st.lists(st.sampled_from(["accept", "refuse", "too large", "fail"]), 
 
 @given(outcomes, st.lists(st.integers(1, 100), min_size=1, max_size=4), st.integers(1, 4))
 def test_no_reading_vanishes_or_doubles(plan: Sequence[str], sizes: Sequence[int], devices: int) -> None:
-    resends, now_ms, number = Resends(), 0, 0
+    resends, now_ms, number = RetryQueue(), 0, 0
     batches = []
     for size in sizes:
-        batches.append(Part([item(number + index, "abcd"[index % devices]) for index in range(size)]))
+        batches.append(Batch([item(number + index, "abcd"[index % devices]) for index in range(size)]))
         number += size
     accepted: list[int] = []
     buried: list[int] = []
     refused_alone: Counter[int] = Counter()
     taken_at_first_refusal: dict[int, int] = {}
     for outcome in plan:
-        now_ms += RETRY_ALONE_MS_MAX
+        now_ms += SUSPECT_RETRY_MS_MAX
         part = resends.take(now_ms) or (batches.pop() if batches else None)
         if part is None:
             break
@@ -233,6 +233,6 @@ def test_no_reading_vanishes_or_doubles(plan: Sequence[str], sizes: Sequence[int
                 buried.append(hopeless.utc_ms)
     waiting = [each.utc_ms for part in batches for each in part.items]
     assert len(accepted) + len(buried) + len(resends) + len(waiting) == number
-    while (part := resends.take(now_ms + RETRY_ALONE_MS_MAX)) is not None:
+    while (part := resends.take(now_ms + SUSPECT_RETRY_MS_MAX)) is not None:
         waiting += [each.utc_ms for each in part.items]
     assert sorted(accepted + buried + waiting) == list(range(number))

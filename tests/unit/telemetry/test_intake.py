@@ -12,8 +12,8 @@ from agent.foundation.worker import InlineWorker
 from agent.model import HUB, Quality, Reading, SensorKind
 from agent.rehearsal.loop import VirtualLoop
 from agent.telemetry.intake import RETRY_S, Intake
-from agent.telemetry.outbox import GapCause, Lane
-from agent.telemetry.outbox_sqlite import OutboxLimits, SqliteOutbox, open_outbox
+from agent.telemetry.outbox.protocol import GapCause, Lane
+from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox, open_outbox
 
 T_KIND = SensorKind.TEMPERATURE
 

@@ -12,7 +12,7 @@ from agent.errors import ClimahubError
 from agent.model import HUB, Reading, SensorKind
 from agent.rehearsal.loop import VirtualLoop
 from agent.telemetry.intake import Intake
-from agent.telemetry.sampling import READ_TIMEOUT_S, Rhythm, Sampler, next_tick_ms
+from agent.telemetry.sampling import READ_TIMEOUT_S, Sampler, SamplingSchedule, next_tick_ms
 from hal.errors import SensorUnavailable
 from hal.plausibility import Judge
 
@@ -45,7 +45,7 @@ class Bench:
 
     def __init__(self, loop: VirtualLoop) -> None:
         self.loop = loop
-        self.rhythm = Rhythm(60, None)
+        self.rhythm = SamplingSchedule(60, None)
         self.intake = Intake(
             commit_interval_s=1e9,
             readings_max=100_000,
@@ -120,10 +120,10 @@ def test_a_change_of_rhythm_takes_effect_at_once(bench: Bench) -> None:
 
     async def scene() -> None:
         await asyncio.sleep(45)
-        bench.rhythm = Rhythm(3600, None)
+        bench.rhythm = SamplingSchedule(3600, None)
         bench.sampler.rhythm_changed()
         await asyncio.sleep(100)
-        bench.rhythm = Rhythm(60, None)
+        bench.rhythm = SamplingSchedule(60, None)
         bench.sampler.rhythm_changed()
 
     bench.run(60, scene)
@@ -136,7 +136,7 @@ def test_only_the_primary_source_and_the_enabled_kinds_go_to_the_cloud(bench: Be
     bench.run(100)
     assert {reading.source for reading in bench.kept} == {"T1"}
     assert bench.intake.source(HUB, other.source, other.kind).good == 3
-    bench.rhythm = Rhythm(60, frozenset({SensorKind.HUMIDITY}))
+    bench.rhythm = SamplingSchedule(60, frozenset({SensorKind.HUMIDITY}))
     before = len(bench.kept)
     bench.run(100)
     assert len(bench.kept) == before
@@ -242,7 +242,7 @@ def test_after_a_defect_no_sensor_is_forgotten(bench: Bench) -> None:
 
 
 def test_between_two_reports_thermometers_are_looked_at_and_nothing_is_reported(bench: Bench) -> None:
-    bench.rhythm = Rhythm(600, None, look_s=60)
+    bench.rhythm = SamplingSchedule(600, None, look_s=60)
     thermometer, other = bench.add("a"), bench.add("b")
     other.kind = SensorKind.HUMIDITY
     bench.run(1850)

@@ -1,7 +1,7 @@
 from agent.cli.demo.audit import Account, Ledger
 from agent.model import HUB, Reading, SensorKind
 from agent.refcloud.records import AcceptedReading
-from agent.telemetry.outbox import Item, OutboxStats
+from agent.telemetry.outbox.protocol import OutboxStats, PendingReading
 
 ZERO_MS = 1_000_000
 DEVICE_OF = {"id-hub": HUB, "id-k": "kitchen"}
@@ -16,8 +16,8 @@ def stored(at_ms: int, value: float = 20.5, device_id: str = "id-hub") -> Accept
     return AcceptedReading(device_id, "temperature", ZERO_MS + at_ms, value)
 
 
-def waiting(at_ms: int) -> Item:
-    return Item(HUB, TEMPERATURE, ZERO_MS + at_ms, 20.5, 1)
+def waiting(at_ms: int) -> PendingReading:
+    return PendingReading(HUB, TEMPERATURE, ZERO_MS + at_ms, 20.5, 1)
 
 
 def stats(pending: int = 0, thinned: int = 0, dropped: int = 0, dead_letters: int = 0) -> OutboxStats:
@@ -27,7 +27,7 @@ def stats(pending: int = 0, thinned: int = 0, dropped: int = 0, dead_letters: in
 def close(
     taken: list[Reading],
     accepted: list[AcceptedReading],
-    items: list[Item] | None = None,
+    items: list[PendingReading] | None = None,
     kept: OutboxStats | None = None,
 ) -> Account:
     books = Ledger(ZERO_MS)

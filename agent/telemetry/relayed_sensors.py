@@ -18,7 +18,7 @@ RETRY_S = 5.0
 """Pause before a lost network is asked again; the ladder of restarts is the network's own business."""
 
 
-class Relay:
+class RelayedSensorReceiver:
     """The loop that listens to a network of sensors.
 
     Attributes:

@@ -24,7 +24,7 @@ _MAGIC = b"tally  1"
 _BYTES = _FORM.size + _SEAL.size
 
 
-class Noted(msgspec.Struct, frozen=True):
+class HighWaterMark(msgspec.Struct, frozen=True):
     """How far the outbox had come.
 
     Attributes:
@@ -36,18 +36,18 @@ class Noted(msgspec.Struct, frozen=True):
     pending: int = 0
 
 
-class Tally:
+class HighWaterMarkFile:
     """The file. All methods are for the outbox's worker; none raises."""
 
     def __init__(self, path: Path) -> None:
         """Read what the last life noted."""
         self._memory = _mapped(path)
-        self.found = Noted()
+        self.found = HighWaterMark()
         if self._memory is not None:
             content = bytes(self._memory)
             magic, seq, pending = _FORM.unpack_from(content)
             if magic == _MAGIC and _SEAL.unpack_from(content, _FORM.size) == (zlib.crc32(content[: _FORM.size]),):
-                self.found = Noted(seq, pending)
+                self.found = HighWaterMark(seq, pending)
 
     def note(self, seq: int, pending: int) -> None:
         """Note how far the outbox has come."""
@@ -62,7 +62,7 @@ class Tally:
             self._memory = None
 
 
-def missing(noted: Noted, *, seq: int, pending: int) -> int:
+def lost_readings(noted: HighWaterMark, *, seq: int, pending: int) -> int:
     """Return how many promised readings an outbox lacks, about: 0 where it is as new as what was noted.
 
     Args:

@@ -17,11 +17,11 @@ from agent.foundation.database import PAGE_BYTES, Database, open_store
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
 from agent.model import HUB, Reading
-from agent.telemetry import codec, outbox_limits, outbox_registry, outbox_tally
-from agent.telemetry.anchors import Anchor
-from agent.telemetry.outbox import DeadLetter, Gap, GapCause, Item, Lane, Loss, OutboxStats
-from agent.telemetry.outbox_tally import FILE_NAME as TALLY_NAME
-from agent.telemetry.outbox_tally import Tally
+from agent.telemetry.outbox import blobs, high_water_mark, lookup_tables, retention
+from agent.telemetry.outbox.anchors import UtcAnchor
+from agent.telemetry.outbox.high_water_mark import FILE_NAME as TALLY_NAME
+from agent.telemetry.outbox.high_water_mark import HighWaterMarkFile
+from agent.telemetry.outbox.protocol import DeadLetter, Gap, GapCause, Lane, LostReadings, OutboxStats, PendingReading
 
 FILE_NAME = "outbox.db"
 SCHEMA_VERSION = 1
@@ -40,8 +40,8 @@ SHRINK_BYTES_MIN = 1024 * 1024
 """An empty outbox whose file is larger than this gives the room back to the disk."""
 
 SCHEMA = (
-    outbox_registry.SCHEMA
-    + outbox_limits.SCHEMA
+    lookup_tables.SCHEMA
+    + retention.SCHEMA
     + """
 CREATE TABLE blobs (seq INTEGER PRIMARY KEY, boot INTEGER NOT NULL, hold INTEGER NOT NULL, readings INTEGER NOT NULL,
                     first_ms INTEGER NOT NULL, thinned INTEGER NOT NULL, data BLOB NOT NULL);
@@ -72,14 +72,14 @@ class OutboxLimits(msgspec.Struct, frozen=True):
 
 
 class SqliteOutbox:
-    """See `agent.telemetry.outbox.Outbox`. Made by `open_outbox`.
+    """See `agent.telemetry.outbox.protocol.Outbox`. Made by `open_outbox`.
 
     Attributes:
         missing: Readings that earlier lives had promised and the file no longer holds, about.
     """
 
     def __init__(
-        self, database: Database, disk: Disk, limits: OutboxLimits, boot_id: str, tally: Tally | None = None
+        self, database: Database, disk: Disk, limits: OutboxLimits, boot_id: str, tally: HighWaterMarkFile | None = None
     ) -> None:
         self._tally = tally
         self.missing = 0
@@ -108,19 +108,19 @@ class SqliteOutbox:
         if readings:
             await self._run(lambda connection: self._append(connection, readings, is_known))
 
-    async def claim(self, lane: Lane, readings_max: int) -> list[Item]:
+    async def claim(self, lane: Lane, readings_max: int) -> list[PendingReading]:
         """Return the oldest unclaimed readings of a lane."""
         return await self._run(lambda connection: self._claim(connection, lane, readings_max))
 
-    async def settle(self, items: Sequence[Item]) -> None:
+    async def settle(self, items: Sequence[PendingReading]) -> None:
         """Mark readings as accepted."""
         await self._run(lambda connection: self._settle(connection, items))
 
-    async def bury(self, item: Item, reason: str) -> None:
+    async def bury(self, item: PendingReading, reason: str) -> None:
         """Move a claimed reading to the dead letters."""
         await self._run(lambda connection: self._bury(connection, item, reason))
 
-    async def anchor(self, *, now_ms: int, utc_ms: int) -> Anchor | None:
+    async def anchor(self, *, now_ms: int, utc_ms: int) -> UtcAnchor | None:
         """Say that boot time ``now_ms`` is ``utc_ms``."""
         return await self._run(lambda connection: self._anchor(connection, now_ms, utc_ms))
 
@@ -132,7 +132,7 @@ class SqliteOutbox:
         """Give the held readings of a device up, on record."""
         await self._run(lambda connection: self._abandon(connection, device))
 
-    async def record_gap(self, losses: Sequence[Loss], cause: GapCause) -> None:
+    async def record_gap(self, losses: Sequence[LostReadings], cause: GapCause) -> None:
         """Record readings that never made it to the disk."""
         await self._run(lambda connection: self._record_gap(connection, losses, cause))
 
@@ -150,7 +150,7 @@ class SqliteOutbox:
 
     async def dead_letters(self) -> list[DeadLetter]:
         """Return what the cloud refused for good."""
-        return await self._run(outbox_limits.list_dead_letters)
+        return await self._run(retention.list_dead_letters)
 
     def stats(self) -> OutboxStats:
         """Return the present numbers."""
@@ -197,7 +197,7 @@ class SqliteOutbox:
     # From here on: on the worker.
 
     def _load(self, connection: sqlite3.Connection) -> None:
-        self._registry = outbox_registry.Registry(connection, self._boot_id)
+        self._registry = lookup_tables.LookupTables(connection, self._boot_id)
         counters = dict(connection.execute("SELECT name, value FROM counters").fetchall())
         self._thinned = counters.get("thinned", 0)
         self._dropped = counters.get("dropped", 0)
@@ -206,11 +206,11 @@ class SqliteOutbox:
         self._last_seq = max(newest, counters.get("removed_seq", 0))
         # An outbox of an older release has none yet; without room for one, a loss is told once too often.
         with contextlib.suppress(sqlite3.Error):
-            connection.execute(outbox_limits.REMOVED)
+            connection.execute(retention.REMOVAL_TRIGGER)
         self._boundary = self._cursors[Lane.FRESH] = self._last_seq
         self._recount(connection)
         if self._tally is not None:
-            self.missing = outbox_tally.missing(self._tally.found, seq=self._last_seq, pending=self._pending)
+            self.missing = high_water_mark.lost_readings(self._tally.found, seq=self._last_seq, pending=self._pending)
             self._last_seq = max(self._last_seq, self._tally.found.seq)
 
     def _append(
@@ -228,7 +228,7 @@ class SqliteOutbox:
                 for device in sorted(held):
                     hold = self._registry.device(connection, device)
                     seq = self._insert(connection, seq, boot, hold, [r for r in readings if r.device == device])
-                outbox_limits.remove(connection, finished)
+                retention.remove(connection, finished)
         except BaseException:
             self._registry.reload(connection)
             raise
@@ -252,10 +252,10 @@ class SqliteOutbox:
         self, connection: sqlite3.Connection, seq: int, boot: int, hold: int, readings: Sequence[Reading]
     ) -> int:
         """Store readings as blobs after ``seq``; return the last number used."""
-        for start in range(0, len(readings), codec.READINGS_MAX):
-            part = readings[start : start + codec.READINGS_MAX]
+        for start in range(0, len(readings), blobs.READINGS_MAX):
+            part = readings[start : start + blobs.READINGS_MAX]
             first_ms = part[0].at_ms
-            blob = codec.encode(
+            blob = blobs.encode(
                 self._registry.series_of(connection, part),
                 [r.at_ms - first_ms for r in part],
                 [r.value for r in part],
@@ -269,21 +269,21 @@ class SqliteOutbox:
             )
         return seq
 
-    def _claim(self, connection: sqlite3.Connection, lane: Lane, readings_max: int) -> list[Item]:
+    def _claim(self, connection: sqlite3.Connection, lane: Lane, readings_max: int) -> list[PendingReading]:
         until = self._last_seq if lane is Lane.FRESH else self._boundary
         rows = connection.execute(
             "SELECT seq, boot, readings, first_ms, data FROM blobs WHERE seq > ? AND seq <= ? AND hold = 0"
             " AND boot IN (SELECT boot FROM anchors) ORDER BY seq",
             (self._cursors[lane], until),
         )
-        items: list[Item] = []
+        items: list[PendingReading] = []
         unreadable: list[int] = []
         for seq, boot, readings, first_ms, data in rows:
             taken = self._taken.get(seq, 0)
             more = min(readings - taken, readings_max - len(items))
             if more:
                 try:
-                    columns = codec.decode(data, readings=readings)
+                    columns = blobs.decode(data, readings=readings)
                     items += self._items(seq, boot, first_ms, columns, taken, taken + more)
                 except (Corrupt, KeyError):
                     unreadable.append(seq)
@@ -304,17 +304,19 @@ class SqliteOutbox:
             self._fresh = self._fresh - len(items) if len(items) == readings_max else 0
         return items
 
-    def _items(self, seq: int, boot: int, first_ms: int, columns: codec.Columns, start: int, stop: int) -> list[Item]:
+    def _items(
+        self, seq: int, boot: int, first_ms: int, columns: blobs.Columns, start: int, stop: int
+    ) -> list[PendingReading]:
         names = self._registry.names
         utc_ms = self._registry.anchors.utc_ms
         return [
-            Item(*names[series], utc_ms(boot, first_ms + offset_ms), value, seq)
+            PendingReading(*names[series], utc_ms(boot, first_ms + offset_ms), value, seq)
             for series, offset_ms, value in zip(
                 columns.series[start:stop], columns.offset_ms[start:stop], columns.values[start:stop], strict=True
             )
         ]
 
-    def _settle(self, connection: sqlite3.Connection, items: Sequence[Item]) -> None:
+    def _settle(self, connection: sqlite3.Connection, items: Sequence[PendingReading]) -> None:
         for item in items:
             seq = item.seq
             settled = self._settled.get(seq, 0) + 1
@@ -324,7 +326,7 @@ class SqliteOutbox:
         self._pending -= len(items)
         self._oldest_utc_ms = self._find_oldest(connection)
 
-    def _bury(self, connection: sqlite3.Connection, item: Item, reason: str) -> None:
+    def _bury(self, connection: sqlite3.Connection, item: PendingReading, reason: str) -> None:
         with self._database.transaction(connection):
             connection.execute(
                 "INSERT OR REPLACE INTO dead_letters (device, kind, utc_ms, value, reason) VALUES (?, ?, ?, ?, ?)",
@@ -335,14 +337,14 @@ class SqliteOutbox:
                 " (SELECT rowid FROM dead_letters ORDER BY rowid DESC LIMIT ?)",
                 (self._limits.dead_letters_max,),
             )
-            outbox_limits.count(connection, "dead_letters", 1)
+            retention.count(connection, "dead_letters", 1)
         self._dead_letters += 1
         self._settle(connection, [item])
 
-    def _anchor(self, connection: sqlite3.Connection, now_ms: int, utc_ms: int) -> Anchor | None:
+    def _anchor(self, connection: sqlite3.Connection, now_ms: int, utc_ms: int) -> UtcAnchor | None:
         boot = self._registry.present_boot
         anchor = (
-            Anchor(now_ms, utc_ms - now_ms)
+            UtcAnchor(now_ms, utc_ms - now_ms)
             if boot is None
             else self._registry.anchors.next_segment(boot, now_ms=now_ms, utc_ms=utc_ms)
         )
@@ -369,19 +371,19 @@ class SqliteOutbox:
         hold = self._registry.known_device(device)
         if hold is not None:
             with self._database.transaction(connection):
-                dropped = outbox_limits.drop_held(connection, hold)
+                dropped = retention.drop_unregistered(connection, hold)
             self._dropped += dropped
             self._recount(connection)
 
-    def _record_gap(self, connection: sqlite3.Connection, losses: Sequence[Loss], cause: GapCause) -> None:
+    def _record_gap(self, connection: sqlite3.Connection, losses: Sequence[LostReadings], cause: GapCause) -> None:
         lost = sum(loss.lost for loss in losses)
         try:
             with self._database.transaction(connection):
                 boot = self._registry.boot(connection)
                 for loss in losses:
                     series = self._registry.series(connection, loss.device, loss.kind)
-                    outbox_limits.extend_gap(connection, boot, series, loss.from_ms, loss.to_ms, loss.lost, cause)
-                outbox_limits.count(connection, "dropped", lost)
+                    retention.extend_gap(connection, boot, series, loss.from_ms, loss.to_ms, loss.lost, cause)
+                retention.count(connection, "dropped", lost)
         except BaseException:
             self._registry.reload(connection)
             raise
@@ -400,7 +402,7 @@ class SqliteOutbox:
     def _tidy(self, connection: sqlite3.Connection) -> None:
         if finished := self._finished.copy():
             with self._database.transaction(connection):
-                outbox_limits.remove(connection, finished)
+                retention.remove(connection, finished)
             self._forget(finished)
         self._keep_within_limits(connection)
         if self._has_old_history:
@@ -412,11 +414,11 @@ class SqliteOutbox:
 
     def _forget_history(self, connection: sqlite3.Connection) -> None:
         """Keep the small tables small: gaps, and boots that nothing refers to. They grow by boots, so once will do."""
-        excess_gaps = outbox_limits.excess_gaps(connection, self._limits.gaps_max)
+        excess_gaps = retention.excess_gaps(connection, self._limits.gaps_max)
         old_boots = self._registry.old_boots(connection)
         if excess_gaps or old_boots:
             with self._database.transaction(connection):
-                outbox_limits.forget_gaps(connection, excess_gaps)
+                retention.forget_gaps(connection, excess_gaps)
                 self._registry.forget(connection, old_boots)
             self._registry.reload(connection)
 
@@ -440,7 +442,7 @@ class SqliteOutbox:
     def _make_room(self, connection: sqlite3.Connection) -> None:
         target_bytes = int(self._allowed_bytes * (1 - ROOM_SHARE))
         with self._database.transaction(connection):
-            losses = outbox_limits.make_room(
+            losses = retention.reclaim_space(
                 connection,
                 excess_bytes=self._used_bytes - target_bytes,
                 is_free=lambda seq: seq not in self._taken,
@@ -451,8 +453,8 @@ class SqliteOutbox:
 
     def _drop_unreadable(self, connection: sqlite3.Connection, seqs: Sequence[int]) -> None:
         with self._database.transaction(connection):
-            lost = sum(outbox_limits.drop_unreadable(connection, seq) for seq in seqs)
-            outbox_limits.count(connection, "dropped", lost)
+            lost = sum(retention.drop_unreadable(connection, seq) for seq in seqs)
+            retention.count(connection, "dropped", lost)
         self._dropped += lost
         self._recount(connection)
 
@@ -510,7 +512,7 @@ async def open_outbox(
     """
 
     async def load(database: Database) -> SqliteOutbox:
-        tally = Tally(directory / TALLY_NAME)
+        tally = HighWaterMarkFile(directory / TALLY_NAME)
         outbox = SqliteOutbox(database, disk, limits, boot_id, tally)
         await outbox.load()
         return outbox

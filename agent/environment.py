@@ -49,7 +49,7 @@ SIM_START_UTC_MS = 1_767_225_600_000
 """2026-01-01: where a simulated house begins on a hub that does not know the time."""
 
 
-class World(msgspec.Struct, frozen=True):
+class Environment(msgspec.Struct, frozen=True):
     """What a hub is given of the world.
 
     Attributes:

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from agent.model import Reading, SensorKind
-from agent.telemetry.anchors import Anchor
+from agent.telemetry.outbox.anchors import UtcAnchor
 
 
 class Lane(StrEnum):
@@ -20,7 +20,7 @@ class Lane(StrEnum):
     BACKLOG = "backlog"
 
 
-class Item(msgspec.Struct, frozen=True, gc=False):
+class PendingReading(msgspec.Struct, frozen=True, gc=False):
     """A stored reading, ready to be sent.
 
     Attributes:
@@ -69,7 +69,7 @@ class Gap(msgspec.Struct, frozen=True):
     cause: GapCause
 
 
-class Loss(msgspec.Struct, frozen=True):
+class LostReadings(msgspec.Struct, frozen=True):
     """Readings of one series, of this boot, that never made it to the disk; fields as in `Gap`."""
 
     device: str
@@ -122,7 +122,7 @@ class OutboxStats(msgspec.Struct, frozen=True):
         return self.pending - self.held - self.unanchored
 
 
-EMPTY = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
+EMPTY_STATS = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
 """Of an outbox that holds nothing, or is not there."""
 
 
@@ -133,7 +133,7 @@ class ReadingSink(Protocol):
         """Store readings of this boot; durable on return. Those of devices that are not known are held."""
         ...
 
-    async def record_gap(self, losses: Sequence[Loss], cause: GapCause) -> None:
+    async def record_gap(self, losses: Sequence[LostReadings], cause: GapCause) -> None:
         """Record readings that never made it to the disk."""
         ...
 
@@ -141,18 +141,18 @@ class ReadingSink(Protocol):
 class ReadingQueue(Protocol):
     """Where readings are taken from to be sent. Errors as of `ReadingSink`."""
 
-    async def claim(self, lane: Lane, readings_max: int) -> list[Item]:
+    async def claim(self, lane: Lane, readings_max: int) -> list[PendingReading]:
         """Return the oldest unclaimed readings of a lane, each once, until `settle` or a restart.
 
         An empty list means that the lane has nothing to send now. A claimed reading stays stored.
         """
         ...
 
-    async def settle(self, items: Sequence[Item]) -> None:
+    async def settle(self, items: Sequence[PendingReading]) -> None:
         """Mark readings as accepted. They are removed with a later commit: a crash before makes them sent again."""
         ...
 
-    async def bury(self, item: Item, reason: str) -> None:
+    async def bury(self, item: PendingReading, reason: str) -> None:
         """Move a claimed reading to the dead letters; durable on return."""
         ...
 
@@ -168,7 +168,7 @@ class ReadingQueue(Protocol):
 class Outbox(ReadingSink, ReadingQueue, Protocol):
     """Durable store of readings. All methods may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it)."""
 
-    async def anchor(self, *, now_ms: int, utc_ms: int) -> Anchor | None:
+    async def anchor(self, *, now_ms: int, utc_ms: int) -> UtcAnchor | None:
         """Say that boot time ``now_ms`` is ``utc_ms``; return the new segment where this began one."""
         ...
 

@@ -11,10 +11,10 @@ import pytest
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.model import HUB, Reading, SensorKind
-from agent.telemetry import outbox_tally
-from agent.telemetry.outbox import Lane
-from agent.telemetry.outbox_sqlite import FILE_NAME, OutboxLimits, SqliteOutbox, open_outbox
-from agent.telemetry.outbox_tally import Noted, Tally, missing
+from agent.telemetry.outbox import high_water_mark
+from agent.telemetry.outbox.high_water_mark import HighWaterMark, HighWaterMarkFile, lost_readings
+from agent.telemetry.outbox.protocol import Lane
+from agent.telemetry.outbox.store import FILE_NAME, OutboxLimits, SqliteOutbox, open_outbox
 
 LIMITS = OutboxLimits(2**40, 0, 100)
 
@@ -35,10 +35,10 @@ def leave(outbox: SqliteOutbox) -> None:
 
 
 def test_what_is_missing() -> None:
-    assert missing(Noted(7, 100), seq=7, pending=0) == 0
-    assert missing(Noted(7, 100), seq=6, pending=20) == 80
-    assert missing(Noted(7, 10), seq=6, pending=20) == 0
-    assert missing(Noted(), seq=0, pending=0) == 0
+    assert lost_readings(HighWaterMark(7, 100), seq=7, pending=0) == 0
+    assert lost_readings(HighWaterMark(7, 100), seq=6, pending=20) == 80
+    assert lost_readings(HighWaterMark(7, 10), seq=6, pending=20) == 0
+    assert lost_readings(HighWaterMark(), seq=0, pending=0) == 0
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "garbage", "pipe"])
@@ -76,7 +76,7 @@ async def test_commits_that_were_cut_off_are_missed(tmp_path: Path) -> None:
     await promise(outbox, 80, 1000)
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in (FILE_NAME, outbox_tally.FILE_NAME):
+    for name in (FILE_NAME, high_water_mark.FILE_NAME):
         shutil.copy(tmp_path / name, copy / name)
     (copy / f"{FILE_NAME}-wal").write_bytes(before)
     await outbox.close()
@@ -137,7 +137,7 @@ def spoil_size(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [spoil_directory, spoil_content, spoil_size])
 async def test_a_tally_that_cannot_be_used_costs_nothing_else(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
-    spoil(tmp_path / outbox_tally.FILE_NAME)
+    spoil(tmp_path / high_water_mark.FILE_NAME)
     outbox = await opened(tmp_path)
     assert outbox.missing == 0
     await promise(outbox, 10)
@@ -145,9 +145,9 @@ async def test_a_tally_that_cannot_be_used_costs_nothing_else(tmp_path: Path, sp
 
 
 def test_a_tally_makes_the_round_trip(tmp_path: Path) -> None:
-    tally = Tally(tmp_path / "tally")
-    assert tally.found == Noted()
+    tally = HighWaterMarkFile(tmp_path / "tally")
+    assert tally.found == HighWaterMark()
     tally.note(2**40, 12)
     tally.close()
     tally.note(1, 1)
-    assert Tally(tmp_path / "tally").found == Noted(2**40, 12)
+    assert HighWaterMarkFile(tmp_path / "tally").found == HighWaterMark(2**40, 12)

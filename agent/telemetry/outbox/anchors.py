@@ -14,7 +14,7 @@ DRIFT_MS_MAX = 1000
 """A difference below this is the jitter of NTP, which slews the monotonic clock along: no reason for a new segment."""
 
 
-class Anchor(msgspec.Struct, frozen=True, order=True):
+class UtcAnchor(msgspec.Struct, frozen=True, order=True):
     """One segment of a boot.
 
     Attributes:
@@ -26,13 +26,13 @@ class Anchor(msgspec.Struct, frozen=True, order=True):
     utc_at_zero_ms: int
 
 
-class Anchors:
+class UtcAnchors:
     """The segments of every boot that has one."""
 
     def __init__(self) -> None:
-        self._segments: dict[int, list[Anchor]] = defaultdict(list)
+        self._segments: dict[int, list[UtcAnchor]] = defaultdict(list)
 
-    def add(self, boot: int, anchor: Anchor) -> None:
+    def add(self, boot: int, anchor: UtcAnchor) -> None:
         """Add a segment to a boot."""
         self._segments[boot].append(anchor)
         self._segments[boot].sort()
@@ -41,7 +41,7 @@ class Anchors:
         """Tell whether a boot is anchored."""
         return boot in self._segments
 
-    def first(self, boot: int) -> Anchor | None:
+    def first(self, boot: int) -> UtcAnchor | None:
         """Return the first segment of a boot; `None` where it has none."""
         return self._segments[boot][0] if boot in self._segments else None
 
@@ -59,9 +59,9 @@ class Anchors:
         index = bisect_right(segments, at_ms, key=lambda segment: segment.from_ms)
         return segments[max(index - 1, 0)].utc_at_zero_ms + at_ms
 
-    def next_segment(self, boot: int, *, now_ms: int, utc_ms: int) -> Anchor | None:
+    def next_segment(self, boot: int, *, now_ms: int, utc_ms: int) -> UtcAnchor | None:
         """Return the segment that a synchronised clock asks for, or `None` where the present one will do."""
-        found = Anchor(from_ms=now_ms, utc_at_zero_ms=utc_ms - now_ms)
+        found = UtcAnchor(from_ms=now_ms, utc_at_zero_ms=utc_ms - now_ms)
         if boot not in self._segments:
             return found
         drift_ms = abs(found.utc_at_zero_ms - self._segments[boot][-1].utc_at_zero_ms)

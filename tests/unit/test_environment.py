@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from agent.config import resolve_text
+from agent.environment import with_radio
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
-from agent.world import with_radio
 from hal.errors import ActuatorFault
 from hal.zigbee import ZigbeeNetwork
 from tests.integration.conftest import TestBoard

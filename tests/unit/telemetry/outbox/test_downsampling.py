@@ -3,50 +3,56 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.telemetry.thinning import GROUP_MAX, Summary, every_second, groups_to_thin, to_drop
+from agent.telemetry.outbox.downsampling import (
+    GROUP_MAX,
+    BlobSummary,
+    blobs_to_drop,
+    every_second,
+    groups_to_downsample,
+)
 
 
-def blob(seq: int, *, boot: int = 1, hold: int = 0, size_bytes: int = 100, level: int = 0) -> Summary:
-    return Summary(seq=seq, boot=boot, hold=hold, readings=10, size_bytes=size_bytes, level=level)
+def blob(seq: int, *, boot: int = 1, hold: int = 0, size_bytes: int = 100, level: int = 0) -> BlobSummary:
+    return BlobSummary(seq=seq, boot=boot, hold=hold, readings=10, size_bytes=size_bytes, level=level)
 
 
-def seqs(groups: list[list[Summary]]) -> list[list[int]]:
+def seqs(groups: list[list[BlobSummary]]) -> list[list[int]]:
     return [[summary.seq for summary in group] for group in groups]
 
 
 def test_the_oldest_neighbours_go_first_and_no_more_than_needed() -> None:
     blobs = [blob(seq) for seq in range(1, 50)]
-    assert seqs(groups_to_thin(blobs, excess_bytes=150)) == [[1, 2, 3]]
-    assert groups_to_thin(blobs, excess_bytes=0) == []
+    assert seqs(groups_to_downsample(blobs, excess_bytes=150)) == [[1, 2, 3]]
+    assert groups_to_downsample(blobs, excess_bytes=0) == []
 
 
 def test_runs_are_bounded() -> None:
-    groups = groups_to_thin([blob(seq) for seq in range(1, 21)], excess_bytes=10_000)
+    groups = groups_to_downsample([blob(seq) for seq in range(1, 21)], excess_bytes=10_000)
     assert [len(group) for group in groups] == [GROUP_MAX, GROUP_MAX, 4]
 
 
 def test_only_the_like_are_thinned_together() -> None:
     blobs = [blob(1), blob(2), blob(3, boot=2), blob(4, boot=2), blob(5, hold=7), blob(6, hold=7), blob(7, level=1)]
-    assert seqs(groups_to_thin(blobs, excess_bytes=10_000)) == [[1, 2], [3, 4], [5, 6]]
+    assert seqs(groups_to_downsample(blobs, excess_bytes=10_000)) == [[1, 2], [3, 4], [5, 6]]
 
 
 def test_a_lone_blob_is_left() -> None:
-    assert groups_to_thin([blob(1)], excess_bytes=10_000) == []
-    assert groups_to_thin([blob(1), blob(2, boot=2), blob(3)], excess_bytes=10_000) == []
-    assert groups_to_thin([], excess_bytes=10_000) == []
+    assert groups_to_downsample([blob(1)], excess_bytes=10_000) == []
+    assert groups_to_downsample([blob(1), blob(2, boot=2), blob(3)], excess_bytes=10_000) == []
+    assert groups_to_downsample([], excess_bytes=10_000) == []
 
 
 def test_dropping_takes_the_oldest_until_there_is_room() -> None:
     blobs = [blob(seq) for seq in range(1, 10)]
-    assert [summary.seq for summary in to_drop(blobs, excess_bytes=201)] == [1, 2, 3]
-    assert [summary.seq for summary in to_drop(blobs, excess_bytes=200)] == [1, 2]
-    assert to_drop(blobs, excess_bytes=0) == []
-    assert to_drop(blobs, excess_bytes=10_000) == blobs
+    assert [summary.seq for summary in blobs_to_drop(blobs, excess_bytes=201)] == [1, 2, 3]
+    assert [summary.seq for summary in blobs_to_drop(blobs, excess_bytes=200)] == [1, 2]
+    assert blobs_to_drop(blobs, excess_bytes=0) == []
+    assert blobs_to_drop(blobs, excess_bytes=10_000) == blobs
 
 
 summaries = st.lists(
     st.builds(
-        Summary,
+        BlobSummary,
         seq=st.integers(1, 10**6),
         boot=st.integers(1, 2),
         hold=st.integers(0, 1),
@@ -59,8 +65,8 @@ summaries = st.lists(
 
 
 @given(summaries, st.integers(0, 20_000))
-def test_groups_are_runs_of_the_like(blobs: list[Summary], excess_bytes: int) -> None:
-    groups = groups_to_thin(blobs, excess_bytes=excess_bytes)
+def test_groups_are_runs_of_the_like(blobs: list[BlobSummary], excess_bytes: int) -> None:
+    groups = groups_to_downsample(blobs, excess_bytes=excess_bytes)
     places = [
         place for group in groups for place in (index for index, each in enumerate(blobs) for g in group if each is g)
     ]

@@ -2,19 +2,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.telemetry.anchors import DRIFT_MS_MAX, Anchor, Anchors
+from agent.telemetry.outbox.anchors import DRIFT_MS_MAX, UtcAnchor, UtcAnchors
 
 NOON_MS = 1_774_785_600_000
 
 
 @pytest.fixture
-def anchors() -> Anchors:
-    made = Anchors()
-    made.add(1, Anchor(from_ms=5_000, utc_at_zero_ms=NOON_MS))
+def anchors() -> UtcAnchors:
+    made = UtcAnchors()
+    made.add(1, UtcAnchor(from_ms=5_000, utc_at_zero_ms=NOON_MS))
     return made
 
 
-def test_a_boot_without_an_anchor_has_no_time(anchors: Anchors) -> None:
+def test_a_boot_without_an_anchor_has_no_time(anchors: UtcAnchors) -> None:
     assert anchors.has(1)
     assert not anchors.has(2)
     with pytest.raises(KeyError):
@@ -22,39 +22,39 @@ def test_a_boot_without_an_anchor_has_no_time(anchors: Anchors) -> None:
     assert not anchors.has(2)
 
 
-def test_one_segment_holds_for_all_that_went_before(anchors: Anchors) -> None:
+def test_one_segment_holds_for_all_that_went_before(anchors: UtcAnchors) -> None:
     assert anchors.utc_ms(1, 0) == NOON_MS
     assert anchors.utc_ms(1, -70) == NOON_MS - 70
     assert anchors.utc_ms(1, 9_999) == NOON_MS + 9_999
 
 
-def test_a_second_segment_holds_from_its_beginning(anchors: Anchors) -> None:
-    anchors.add(1, Anchor(from_ms=60_000, utc_at_zero_ms=NOON_MS + 2_000))
+def test_a_second_segment_holds_from_its_beginning(anchors: UtcAnchors) -> None:
+    anchors.add(1, UtcAnchor(from_ms=60_000, utc_at_zero_ms=NOON_MS + 2_000))
     assert anchors.utc_ms(1, 59_999) == NOON_MS + 59_999
     assert anchors.utc_ms(1, 60_000) == NOON_MS + 62_000
     assert anchors.utc_ms(1, -5) == NOON_MS - 5
 
 
-def test_segments_may_come_in_any_order(anchors: Anchors) -> None:
-    anchors.add(1, Anchor(from_ms=90_000, utc_at_zero_ms=NOON_MS + 9_000))
-    anchors.add(1, Anchor(from_ms=60_000, utc_at_zero_ms=NOON_MS + 2_000))
+def test_segments_may_come_in_any_order(anchors: UtcAnchors) -> None:
+    anchors.add(1, UtcAnchor(from_ms=90_000, utc_at_zero_ms=NOON_MS + 9_000))
+    anchors.add(1, UtcAnchor(from_ms=60_000, utc_at_zero_ms=NOON_MS + 2_000))
     assert anchors.utc_ms(1, 70_000) == NOON_MS + 72_000
     assert anchors.utc_ms(1, 90_000) == NOON_MS + 99_000
 
 
 def test_the_first_clock_begins_the_first_segment() -> None:
-    assert Anchors().next_segment(7, now_ms=3_000, utc_ms=NOON_MS) == Anchor(3_000, NOON_MS - 3_000)
+    assert UtcAnchors().next_segment(7, now_ms=3_000, utc_ms=NOON_MS) == UtcAnchor(3_000, NOON_MS - 3_000)
 
 
 @pytest.mark.parametrize("off_ms", [0, DRIFT_MS_MAX, -DRIFT_MS_MAX])
-def test_jitter_is_no_reason(anchors: Anchors, off_ms: int) -> None:
+def test_jitter_is_no_reason(anchors: UtcAnchors, off_ms: int) -> None:
     assert anchors.next_segment(1, now_ms=80_000, utc_ms=NOON_MS + 80_000 + off_ms) is None
 
 
 @pytest.mark.parametrize("off_ms", [DRIFT_MS_MAX + 1, -DRIFT_MS_MAX - 1, 365 * 86_400_000, -365 * 86_400_000])
-def test_a_step_is(anchors: Anchors, off_ms: int) -> None:
+def test_a_step_is(anchors: UtcAnchors, off_ms: int) -> None:
     found = anchors.next_segment(1, now_ms=80_000, utc_ms=NOON_MS + 80_000 + off_ms)
-    assert found == Anchor(80_000, NOON_MS + off_ms)
+    assert found == UtcAnchor(80_000, NOON_MS + off_ms)
 
 
 @given(
@@ -62,7 +62,7 @@ def test_a_step_is(anchors: Anchors, off_ms: int) -> None:
     st.lists(st.integers(-(10**6), 10**7), max_size=20),
 )
 def test_what_was_measured_before_a_segment_keeps_its_time(steps: list[tuple[int, int]], at_ms: list[int]) -> None:
-    anchors, now_ms = Anchors(), 0
+    anchors, now_ms = UtcAnchors(), 0
     told: dict[int, int] = {}
     for pause_ms, utc_at_zero_ms in steps:
         now_ms += pause_ms

@@ -11,9 +11,9 @@ import msgspec
 
 from agent.errors import Corrupt
 from agent.model import SensorKind
-from agent.telemetry import codec, thinning
-from agent.telemetry.outbox import DeadLetter, GapCause
-from agent.telemetry.thinning import LEVEL_MAX, Summary
+from agent.telemetry.outbox import blobs, downsampling
+from agent.telemetry.outbox.downsampling import DOWNSAMPLING_LEVEL_MAX, BlobSummary
+from agent.telemetry.outbox.protocol import DeadLetter, GapCause
 
 SCHEMA = """
 CREATE TABLE gaps (id INTEGER PRIMARY KEY, boot INTEGER NOT NULL, series INTEGER NOT NULL, from_ms INTEGER NOT NULL,
@@ -30,7 +30,7 @@ CANDIDATES_MAX = 4096
 
 _OF_BLOB = "seq, boot, hold, readings, length(data), thinned"
 
-REMOVED = """
+REMOVAL_TRIGGER = """
 CREATE TRIGGER IF NOT EXISTS note_removed AFTER DELETE ON blobs BEGIN
     INSERT INTO counters (name, value) VALUES ('removed_seq', old.seq)
         ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > value;
@@ -40,7 +40,7 @@ END
 releases keep it up unknowingly."""
 
 
-class Losses(msgspec.Struct):
+class ReclaimedCounts(msgspec.Struct):
     """What one round gave up."""
 
     thinned: int = 0
@@ -105,7 +105,9 @@ def drop_unreadable(connection: sqlite3.Connection, seq: int) -> int:
     return int(readings)
 
 
-def make_room(connection: sqlite3.Connection, *, excess_bytes: int, is_free: Callable[[int], bool]) -> Losses:
+def reclaim_space(
+    connection: sqlite3.Connection, *, excess_bytes: int, is_free: Callable[[int], bool]
+) -> ReclaimedCounts:
     """Thin the older half of what is stored, then drop the oldest, until about ``excess_bytes`` are free.
 
     Args:
@@ -113,18 +115,18 @@ def make_room(connection: sqlite3.Connection, *, excess_bytes: int, is_free: Cal
         excess_bytes: How much has to go.
         is_free: Tells whether a blob, by its number, may be touched.
     """
-    losses = Losses()
+    losses = ReclaimedCounts()
     oldest, newest = connection.execute("SELECT min(seq), max(seq) FROM blobs").fetchone()
     if oldest is None:
         return losses
     middle = (oldest + newest) // 2
-    for level in range(LEVEL_MAX):
+    for level in range(DOWNSAMPLING_LEVEL_MAX):
         rows = connection.execute(
             f"SELECT {_OF_BLOB} FROM blobs WHERE thinned = ? AND seq <= ? ORDER BY boot, hold, seq LIMIT ?",  # noqa: S608
             (level, middle, CANDIDATES_MAX),
         ).fetchall()
-        candidates = [Summary(*row) for row in rows if is_free(row[0])]
-        for group in thinning.groups_to_thin(candidates, excess_bytes=excess_bytes):
+        candidates = [BlobSummary(*row) for row in rows if is_free(row[0])]
+        for group in downsampling.groups_to_downsample(candidates, excess_bytes=excess_bytes):
             excess_bytes -= _thin(connection, group, losses)
         if excess_bytes <= 0:
             break
@@ -133,18 +135,18 @@ def make_room(connection: sqlite3.Connection, *, excess_bytes: int, is_free: Cal
             f"SELECT {_OF_BLOB} FROM blobs ORDER BY seq LIMIT ?",  # noqa: S608
             (CANDIDATES_MAX,),
         ).fetchall()
-        free = [Summary(*row) for row in rows if is_free(row[0])]
-        for summary in thinning.to_drop(free, excess_bytes=excess_bytes):
+        free = [BlobSummary(*row) for row in rows if is_free(row[0])]
+        for summary in downsampling.blobs_to_drop(free, excess_bytes=excess_bytes):
             losses.dropped += _drop(connection, summary)
     count(connection, "thinned", losses.thinned)
     count(connection, "dropped", losses.dropped)
     return losses
 
 
-def drop_held(connection: sqlite3.Connection, hold: int) -> int:
+def drop_unregistered(connection: sqlite3.Connection, hold: int) -> int:
     """Remove what is held for a device that nobody will ever name, with gaps in its place; return how many went."""
     rows = connection.execute(f"SELECT {_OF_BLOB} FROM blobs WHERE hold = ? ORDER BY seq", (hold,)).fetchall()  # noqa: S608
-    lost = sum(_drop(connection, Summary(*row)) for row in rows)
+    lost = sum(_drop(connection, BlobSummary(*row)) for row in rows)
     if lost:
         count(connection, "dropped", lost)
     return lost
@@ -161,7 +163,7 @@ def list_dead_letters(connection: sqlite3.Connection) -> list[DeadLetter]:
     return [DeadLetter(device, SensorKind(kind), utc_ms, value, reason) for device, kind, utc_ms, value, reason in rows]
 
 
-def _thin(connection: sqlite3.Connection, group: list[Summary], losses: Losses) -> int:
+def _thin(connection: sqlite3.Connection, group: list[BlobSummary], losses: ReclaimedCounts) -> int:
     """Halve a run of blobs into as few as will hold the rest; add to the losses and return the bytes freed."""
     series: list[int] = []
     at_ms: list[int] = []
@@ -169,23 +171,23 @@ def _thin(connection: sqlite3.Connection, group: list[Summary], losses: Losses) 
     for summary in group:
         first_ms, data = connection.execute("SELECT first_ms, data FROM blobs WHERE seq = ?", (summary.seq,)).fetchone()
         try:
-            columns = codec.decode(data, readings=summary.readings)
+            columns = blobs.decode(data, readings=summary.readings)
         except Corrupt:
             losses.dropped += drop_unreadable(connection, summary.seq)
             continue
         series += columns.series
         at_ms += [first_ms + offset_ms for offset_ms in columns.offset_ms]
         values += columns.values
-    stays = thinning.every_second(series)
+    stays = downsampling.every_second(series)
     gone = [(series[index], at_ms[index]) for index, kept in enumerate(stays) if not kept]
     kept = [index for index, stay in enumerate(stays) if stay]
     losses.thinned += record_gap(connection, group[0].boot, gone, GapCause.THINNED)
     connection.executemany("DELETE FROM blobs WHERE seq = ?", [(summary.seq,) for summary in group])
     size_bytes = 0
-    for place, start in enumerate(range(0, len(kept), codec.READINGS_MAX)):
-        part = kept[start : start + codec.READINGS_MAX]
+    for place, start in enumerate(range(0, len(kept), blobs.READINGS_MAX)):
+        part = kept[start : start + blobs.READINGS_MAX]
         first_ms = at_ms[part[0]]
-        blob = codec.encode([series[i] for i in part], [at_ms[i] - first_ms for i in part], [values[i] for i in part])
+        blob = blobs.encode([series[i] for i in part], [at_ms[i] - first_ms for i in part], [values[i] for i in part])
         size_bytes += len(blob)
         # Fewer blobs come out than went in, so the run's own numbers suffice and the order stays.
         connection.execute(
@@ -195,10 +197,10 @@ def _thin(connection: sqlite3.Connection, group: list[Summary], losses: Losses) 
     return sum(summary.size_bytes for summary in group) - size_bytes
 
 
-def _drop(connection: sqlite3.Connection, summary: Summary) -> int:
+def _drop(connection: sqlite3.Connection, summary: BlobSummary) -> int:
     first_ms, data = connection.execute("SELECT first_ms, data FROM blobs WHERE seq = ?", (summary.seq,)).fetchone()
     try:
-        columns = codec.decode(data, readings=summary.readings)
+        columns = blobs.decode(data, readings=summary.readings)
     except Corrupt:
         return drop_unreadable(connection, summary.seq)
     gone = zip(columns.series, (first_ms + offset_ms for offset_ms in columns.offset_ms), strict=True)

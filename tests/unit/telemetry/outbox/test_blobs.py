@@ -6,30 +6,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import Corrupt
-from agent.telemetry import codec
+from agent.telemetry.outbox import blobs
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
-rows = st.lists(st.tuples(st.integers(1, 2**40), st.integers(-(2**50), 2**50), finite), max_size=codec.READINGS_MAX)
+rows = st.lists(st.tuples(st.integers(1, 2**40), st.integers(-(2**50), 2**50), finite), max_size=blobs.READINGS_MAX)
 
 
 @given(rows)
 def test_every_finite_value_comes_back_to_the_bit(readings: list[tuple[int, int, float]]) -> None:
     series, offset_ms, values = [row[0] for row in readings], [row[1] for row in readings], [row[2] for row in readings]
-    columns = codec.decode(codec.encode(series, offset_ms, values), readings=len(readings))
+    columns = blobs.decode(blobs.encode(series, offset_ms, values), readings=len(readings))
     assert columns.series == series
     assert columns.offset_ms == offset_ms
     assert [value.hex() for value in columns.values] == [float(value).hex() for value in values]
 
 
 def test_the_longest_blob_can_be_read_again() -> None:
-    count = codec.READINGS_MAX
+    count = blobs.READINGS_MAX
     worst = -2.2250738585072014e-308
-    blob = codec.encode([2**62 + n for n in range(count)], [-(2**62) + n for n in range(count)], [worst] * count)
-    assert len(codec.decode(blob, readings=count).values) == count
+    blob = blobs.encode([2**62 + n for n in range(count)], [-(2**62) + n for n in range(count)], [worst] * count)
+    assert len(blobs.decode(blob, readings=count).values) == count
 
 
 def test_what_a_sensor_rounds_is_small() -> None:
-    blob = codec.encode(
+    blob = blobs.encode(
         [1, 2, 3, 4] * 25, [n // 4 * 60_000 for n in range(100)], [20.0 + n % 7 / 100 for n in range(100)]
     )
     assert len(blob) < 400
@@ -39,7 +39,7 @@ def deflated(document: object) -> bytes:
     return zlib.compress(json.dumps(document).encode())
 
 
-GOOD = codec.encode([1, 1], [0, 60_000], [21.5, 21.6])
+GOOD = blobs.encode([1, 1], [0, 60_000], [21.5, 21.6])
 
 
 @pytest.mark.parametrize(
@@ -64,19 +64,19 @@ GOOD = codec.encode([1, 1], [0, 60_000], [21.5, 21.6])
         pytest.param(zlib.compress(b"[[1],[0],[NaN]]"), id="NaN"),
         pytest.param(zlib.compress(b'[["\xff"],[0],[1]]'), id="not UTF-8"),
         pytest.param(zlib.compress(b"[" * 50_000), id="too deep"),
-        pytest.param(zlib.compress(b"[[],[],[]]" + b" " * codec.BLOB_BYTES_MAX), id="a bomb"),
+        pytest.param(zlib.compress(b"[[],[],[]]" + b" " * blobs.BLOB_BYTES_MAX), id="a bomb"),
     ],
 )
 def test_a_corrupt_blob_is_told(blob: bytes) -> None:
     with pytest.raises(Corrupt, match="stored blob"):
-        codec.decode(blob, readings=2)
+        blobs.decode(blob, readings=2)
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_decoder(blob: bytes) -> None:
     for each in (blob, zlib.compress(blob)):
         try:
-            columns = codec.decode(each, readings=2)
+            columns = blobs.decode(each, readings=2)
         except Corrupt:
             continue
         assert len(columns.series) == len(columns.offset_ms) == len(columns.values) == 2

@@ -16,8 +16,8 @@ from agent.foundation.problem_log import ProblemLog
 from agent.foundation.worker import Worker
 from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Intake
-from agent.telemetry.outbox import Outbox
-from agent.telemetry.outbox_sqlite import FILE_NAME, OutboxLimits, open_outbox
+from agent.telemetry.outbox.protocol import Outbox
+from agent.telemetry.outbox.store import FILE_NAME, OutboxLimits, open_outbox
 from agent.telemetry.uplink import Uplink
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ OPEN_TRIES_MAX = 6
 """How often an outbox that the disk does not read is tried before it is put aside: an error of the medium may pass."""
 
 
-class Telemetry:
+class TelemetryService:
     """Everything between a reading that was taken in and the cloud that accepts it.
 
     Attributes:

@@ -7,7 +7,7 @@ import pytest
 
 from agent.model import Quality, Reading, SensorKind
 from agent.telemetry.intake import Intake
-from agent.telemetry.relaying import Relay
+from agent.telemetry.relayed_sensors import RelayedSensorReceiver
 from hal.errors import NetworkLost
 from hal.interface import RelayedSensor
 
@@ -41,7 +41,7 @@ def reading(device: str, value: float, at_ms: int = 1) -> Reading:
     return Reading(device, device, SensorKind.TEMPERATURE, value, at_ms)
 
 
-async def relayed(network: Network, removed: set[str]) -> tuple[Relay, Intake]:
+async def relayed(network: Network, removed: set[str]) -> tuple[RelayedSensorReceiver, Intake]:
     intake = Intake(
         commit_interval_s=1.0,
         readings_max=100,
@@ -50,7 +50,9 @@ async def relayed(network: Network, removed: set[str]) -> tuple[Relay, Intake]:
         on_durable=lambda: None,
         now_ms=lambda: 0,
     )
-    relay = Relay(network, intake=intake, kinds=lambda: None, is_relayed=lambda device: device not in removed)
+    relay = RelayedSensorReceiver(
+        network, intake=intake, kinds=lambda: None, is_relayed=lambda device: device not in removed
+    )
     task = asyncio.get_running_loop().create_task(relay.run())
     async with asyncio.timeout(5):
         await network.is_empty.wait()
@@ -75,7 +77,7 @@ async def test_a_value_that_cannot_be_is_judged_bad_and_goes_nowhere() -> None:
 
 
 async def test_a_lost_network_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.telemetry.relaying.RETRY_S", 0.0)
+    monkeypatch.setattr("agent.telemetry.relayed_sensors.RETRY_S", 0.0)
     relay, intake = await relayed(Network(NetworkLost("unplugged"), [reading("T1", 20.0)]), removed=set())
     assert relay.problem == ""
     assert intake.waiting == 1

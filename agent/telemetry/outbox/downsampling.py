@@ -1,21 +1,22 @@
 """What to give up when the outbox is full. Pure: collect, decide, remove; this is the middle step.
 
 Old readings lose resolution before any is lost altogether: in the older half of the backlog every second reading of a
-sensor goes, then every second of what is left, up to one of `2**LEVEL_MAX`. Only then the oldest go for good.
+sensor goes, then every second of what is left, up to one of `2**DOWNSAMPLING_LEVEL_MAX`.
+Only then the oldest go for good.
 """
 
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
-LEVEL_MAX = 3
+DOWNSAMPLING_LEVEL_MAX = 3
 """One reading of eight is kept at the most: a minute's rhythm becomes eight minutes."""
 
 GROUP_MAX = 8
 """Blobs thinned together: a blob often holds one reading of each sensor, so halving needs neighbours."""
 
 
-class Summary(msgspec.Struct, frozen=True):
+class BlobSummary(msgspec.Struct, frozen=True):
     """What is known of a stored blob without reading it."""
 
     seq: int
@@ -26,7 +27,7 @@ class Summary(msgspec.Struct, frozen=True):
     level: int
 
 
-def groups_to_thin(summaries: Iterable[Summary], *, excess_bytes: int) -> list[list[Summary]]:
+def groups_to_downsample(summaries: Iterable[BlobSummary], *, excess_bytes: int) -> list[list[BlobSummary]]:
     """Return runs of neighbouring blobs to thin, oldest first, that together free about ``excess_bytes``.
 
     Blobs of one run share boot, hold and level; a lone blob of one reading per sensor would free nothing, so runs have
@@ -36,9 +37,9 @@ def groups_to_thin(summaries: Iterable[Summary], *, excess_bytes: int) -> list[l
         summaries: Candidates, in the order of their numbers.
         excess_bytes: How much has to go.
     """
-    groups: list[list[Summary]] = []
+    groups: list[list[BlobSummary]] = []
     freed_bytes = 0.0
-    run: list[Summary] = []
+    run: list[BlobSummary] = []
     for summary in summaries:
         if freed_bytes >= excess_bytes:
             return groups
@@ -53,13 +54,13 @@ def groups_to_thin(summaries: Iterable[Summary], *, excess_bytes: int) -> list[l
     return groups
 
 
-def _are_alike(one: Summary, other: Summary) -> bool:
+def _are_alike(one: BlobSummary, other: BlobSummary) -> bool:
     return (one.boot, one.hold, one.level) == (other.boot, other.hold, other.level)
 
 
-def to_drop(summaries: Iterable[Summary], *, excess_bytes: int) -> list[Summary]:
+def blobs_to_drop(summaries: Iterable[BlobSummary], *, excess_bytes: int) -> list[BlobSummary]:
     """Return the oldest blobs that together free ``excess_bytes``."""
-    chosen: list[Summary] = []
+    chosen: list[BlobSummary] = []
     freed_bytes = 0
     for summary in summaries:
         if freed_bytes >= excess_bytes:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from agent.model import Reading, SensorKind
-from agent.telemetry.anchors import Anchor, Anchors
+from agent.telemetry.outbox.anchors import UtcAnchor, UtcAnchors
 
 SCHEMA = """
 CREATE TABLE boots (id INTEGER PRIMARY KEY, boot_id TEXT NOT NULL UNIQUE);
@@ -19,7 +19,7 @@ CREATE TABLE series (id INTEGER PRIMARY KEY, device INTEGER NOT NULL, kind TEXT 
 """
 
 
-class Registry:
+class LookupTables:
     """Numbers for names, and back."""
 
     def __init__(self, connection: sqlite3.Connection, boot_id: str) -> None:
@@ -29,9 +29,9 @@ class Registry:
     def reload(self, connection: sqlite3.Connection) -> None:
         """Read everything from the file again."""
         self._boots: dict[str, int] = dict(connection.execute("SELECT boot_id, id FROM boots").fetchall())
-        anchors = Anchors()
+        anchors = UtcAnchors()
         for boot, from_ms, utc_at_zero_ms in connection.execute("SELECT boot, from_ms, utc_at_zero_ms FROM anchors"):
-            anchors.add(boot, Anchor(from_ms, utc_at_zero_ms))
+            anchors.add(boot, UtcAnchor(from_ms, utc_at_zero_ms))
         self.anchors = anchors
         self._devices: dict[str, int] = dict(connection.execute("SELECT name, id FROM devices").fetchall())
         self._series: dict[tuple[str, SensorKind], int] = {}
@@ -89,7 +89,7 @@ class Registry:
         except KeyError:
             return [self.series(connection, reading.device, reading.kind) for reading in readings]
 
-    def add_anchor(self, connection: sqlite3.Connection, anchor: Anchor) -> None:
+    def add_anchor(self, connection: sqlite3.Connection, anchor: UtcAnchor) -> None:
         """Add a segment to this boot."""
         boot = self.boot(connection)
         connection.execute(

@@ -1,0 +1,1 @@
+"""The durable queue of readings: on SQLite, until the cloud has accepted them."""
