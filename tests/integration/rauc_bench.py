@@ -21,7 +21,7 @@ from hal.linux.rauc import Rauc
 
 COMPATIBLE = "climahub-test"
 SLOT_BYTES = 4 * 1024 * 1024
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 SYSTEM_CONF = """\
 [system]

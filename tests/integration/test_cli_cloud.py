@@ -28,7 +28,7 @@ def cloud() -> Iterator[tuple[str, str]]:
         token = process.stdout.readline().partition("=")[2].strip()
         yield url, token
         process.terminate()
-        _, told = process.communicate(timeout=10)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == exit_codes.OK
     assert told == "stopped\n"
 

@@ -72,7 +72,7 @@ class Daemon:
 
     async def wait(self) -> int:
         """Return the exit code."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             code = await self.process.wait()
         self.log = self._log_file.read_text()
         return code
@@ -96,7 +96,7 @@ class Daemon:
 
     async def ready(self) -> None:
         """Wait until it answers and has something on the disk."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 assert self.process.returncode is None
                 try:
@@ -182,7 +182,7 @@ async def test_a_closed_terminal_ends_it_in_good_order(daemon: Daemon, cloud: Cl
     os.close(theirs)
     await daemon.ready()
     os.close(ours)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await daemon.process.wait() == 0
     assert await daemon.kept()
 
@@ -202,7 +202,7 @@ async def test_a_log_that_nobody_reads_any_more_harms_nothing(daemon: Daemon, cl
     while committed <= before:
         committed = (await daemon.status())["outbox"]["committed"]
     daemon.process.terminate()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await daemon.process.wait() == 0
     assert await daemon.kept()
 
@@ -219,7 +219,7 @@ async def test_a_log_that_is_held_holds_nothing_up(daemon: Daemon, cloud: Cloud)
     os.close(theirs)
     await daemon.ready()
     daemon.process.terminate()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await daemon.process.wait() == 0
     os.close(ours)
     assert await daemon.kept()

@@ -31,7 +31,7 @@ async def heating(tmp_path: Path, cloud: Cloud) -> AsyncIterator[Daemon]:
 
 async def climate_of(daemon: Daemon) -> dict[str, object]:
     """What the zones do, once somebody answers."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             assert daemon.process.returncode is None
             try:

@@ -175,7 +175,7 @@ def test_a_signal_ends_it_with_a_summary(number: signal.Signals) -> None:
         assert process.stdout is not None
         assert "link" in process.stdout.readline()
         process.send_signal(number)
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == exit_codes.OK
     assert "nothing lost" in out
 

@@ -28,7 +28,7 @@ model = "climate"
 name = "living room"
 model = "router"
 """
-PATIENCE_S = 20
+PATIENCE_S = 60.0
 ORDINARY = "import sys; from agent.cli.ncp import ncp; sys.exit(ncp(standalone_mode=False))"
 
 

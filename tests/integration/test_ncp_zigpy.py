@@ -23,7 +23,7 @@ from hal.ncp.ezsp import VERSIONS
 from hal.ncp.serve import Server
 from tests.integration.zigbee_bench import Stick
 
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 INSTALL_CODE = "83fed3407a939723a5c639b26916d505c3b5"
 
 HOUSE = f"""

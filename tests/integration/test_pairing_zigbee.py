@@ -14,7 +14,7 @@ pytest.importorskip("hal.zigbee", reason="the radio comes with a branch of its o
 from tests.integration.conftest import Cloud
 from tests.integration.test_zigbee_daemon import House
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ async def test_who_asked_may_die_and_another_waits_for_the_end(machine: RaucMach
     await asyncio.wait([asked])
     waiting = asyncio.get_running_loop().create_task(rauc.finish(lambda _: None))
     gate.unlink()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await waiting
     assert machine.content("B", len(CONTENT)) == CONTENT
 
@@ -139,7 +139,7 @@ async def test_a_bus_that_goes_away_in_the_middle_is_noticed(machine: RaucMachin
         for writer in writers:
             writer.close()
         with pytest.raises(InstallerLost, match=r"bus went away|bus cannot be used"):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await asked
     gate.unlink()
     await Rauc(bus_address=bus, config_files=[machine.config]).finish(lambda _: None)

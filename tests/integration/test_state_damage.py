@@ -144,7 +144,7 @@ class Life:
 
     async def end(self) -> None:
         self._lives.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self._task
 
 

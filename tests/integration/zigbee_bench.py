@@ -20,7 +20,7 @@ from hal.ncp.zcl import Kind
 from hal.radio import JoinEvent, JoinStep, RadioState
 from hal.zigbee import Options, Surroundings, ZigbeeNetwork
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 HOUSE = """
 seed = 11

@@ -111,7 +111,7 @@ class Bench:
         return self._task
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - the loop under test has no event for it
                 await asyncio.sleep(0)
 

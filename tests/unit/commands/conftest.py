@@ -153,7 +153,7 @@ class Hub:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the cloud sets no event
             await asyncio.sleep(0.002)
 

@@ -203,7 +203,7 @@ async def test_a_dead_disk_is_asked_until_it_lives(
     assert file.read() is None
     assert "neither can its copy" in file.problem
     taken: list[Content] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await file.settle(InlineWorker(), taken.append)
     assert taken == [{"a": 7}]
 

@@ -133,7 +133,7 @@ def test_a_log_that_is_held_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> 
     root.setLevel("INFO")
     log.write_in_background()
     root.info("first")
-    assert held.begun.wait(10)
+    assert held.begun.wait(60)
     for number in range(5):
         root.info("line %d", number)
     log.drain(0.0)

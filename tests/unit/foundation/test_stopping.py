@@ -7,7 +7,7 @@ import pytest
 
 from agent.foundation.stopping import DaemonThreadExecutor, StopDeadline
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ class Bench:
         self._tasks += [asyncio.get_running_loop().create_task(loop()) for loop in room.loops().values()]
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():
                 for task in self._tasks:
                     if task.done():

@@ -72,7 +72,7 @@ class Bench:
         return sync
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - the loop under test has no event for it
                 await asyncio.sleep(0)
 

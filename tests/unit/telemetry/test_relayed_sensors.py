@@ -54,7 +54,7 @@ async def relayed(network: Network, removed: set[str]) -> tuple[RelayedSensorRec
         network, intake=intake, kinds=lambda: None, is_relayed=lambda device: device not in removed
     )
     task = asyncio.get_running_loop().create_task(relay.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await network.is_empty.wait()
     task.cancel()
     await asyncio.wait({task})

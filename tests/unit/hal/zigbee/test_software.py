@@ -21,7 +21,7 @@ async def test_a_radio_without_zigpy_needs_software(tmp_path: Path, monkeypatch:
     store = StateFiles(tmp_path, Disk(), bytes_max=1 << 20)
     network = ZigbeeNetwork(Options(port="/dev/null"), Surroundings(store, lambda: 0, "boot"))
     with contextlib.suppress(NetworkLost):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await network.receive()
     assert network.radio.state is RadioState.LOST
     assert "zigpy is not installed" in network.radio.problem
