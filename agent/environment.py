@@ -176,10 +176,10 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     zigbee = config.zigbee
     if zigbee.port == "none":
         return board
-    from hal.zigbee import Options, Surroundings, ZigbeeNetwork  # noqa: PLC0415
+    from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork  # noqa: PLC0415
     from hal.zigbee.options import FILE_BYTES_MAX  # noqa: PLC0415
 
-    options = Options(
+    options = RadioOptions(
         port=zigbee.port,
         adapter=zigbee.adapter,
         baudrate=zigbee.baudrate,
@@ -191,7 +191,7 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     )
     files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
     return _RadioBoard(
-        board, ZigbeeNetwork(options, Surroundings(files, clock.monotonic_ms, clock.boot_id, config.storage.run_dir))
+        board, ZigbeeNetwork(options, RadioContext(files, clock.monotonic_ms, clock.boot_id, config.storage.run_dir))
     )
 
 

@@ -1,6 +1,6 @@
 """A Zigbee stick as a network of relayed sensors, on zigpy. Importing this package imports no zigpy."""
 
 from hal.zigbee.network import ZigbeeNetwork
-from hal.zigbee.options import Options, Store, Surroundings
+from hal.zigbee.options import FileStore, RadioContext, RadioOptions
 
-__all__ = ["Options", "Store", "Surroundings", "ZigbeeNetwork"]
+__all__ = ["FileStore", "RadioContext", "RadioOptions", "ZigbeeNetwork"]

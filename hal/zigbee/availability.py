@@ -30,7 +30,7 @@ OBSERVED_S_MIN = 24 * 3600.0
 HALF_LIFE_MS = 3 * 24 * 3600 * 1000
 
 
-class Rhythm(msgspec.Struct, frozen=True):
+class ReportingRhythm(msgspec.Struct, frozen=True):
     """What is usual for a sensor.
 
     Attributes:
@@ -48,14 +48,14 @@ class Rhythm(msgspec.Struct, frozen=True):
     doubted_s: float = 0.0
 
 
-def usual_s(rhythm: Rhythm) -> float:
+def usual_s(rhythm: ReportingRhythm) -> float:
     """Return the longest silence that is usual, in seconds; 0 where that is not known yet."""
     if rhythm.promised_s:
         return rhythm.promised_s
     return _remembered_s(rhythm) if rhythm.observed_s >= OBSERVED_S_MIN else 0.0
 
 
-def allowed_s(rhythm: Rhythm, *, is_sleepy: bool) -> float:
+def allowed_s(rhythm: ReportingRhythm, *, is_sleepy: bool) -> float:
     """Return how long a sensor may be silent and still count as online, in seconds."""
     usual = usual_s(rhythm)
     if not usual:
@@ -63,7 +63,7 @@ def allowed_s(rhythm: Rhythm, *, is_sleepy: bool) -> float:
     return min(SILENCE_S_MAX, max(SILENCE_S_MIN, FACTOR * usual + SLACK_S))
 
 
-def heard_again(rhythm: Rhythm, gap_ms: int, *, is_sleepy: bool) -> Rhythm:
+def update_rhythm(rhythm: ReportingRhythm, gap_ms: int, *, is_sleepy: bool) -> ReportingRhythm:
     """Return the rhythm after a silence of ``gap_ms`` has ended, through which the radio has listened."""
     gap_s = gap_ms / 1000
     aged = msgspec.structs.replace(
@@ -82,7 +82,7 @@ def heard_again(rhythm: Rhythm, gap_ms: int, *, is_sleepy: bool) -> Rhythm:
 
 
 def is_online(
-    rhythm: Rhythm,
+    rhythm: ReportingRhythm,
     *,
     is_sleepy: bool,
     heard_ms: int | None,
@@ -113,5 +113,5 @@ def is_online(
     return None
 
 
-def _remembered_s(rhythm: Rhythm) -> float:
+def _remembered_s(rhythm: ReportingRhythm) -> float:
     return rhythm.longest_s * math.exp2(-rhythm.aged_ms / HALF_LIFE_MS)

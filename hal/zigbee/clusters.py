@@ -35,7 +35,7 @@ BATTERY_REPORT_S_MIN = 3600
 BATTERY_REPORT_S_MAX = 6 * 3600
 
 
-class Measure(msgspec.Struct, frozen=True):
+class MeasuredAttribute(msgspec.Struct, frozen=True):
     """One attribute that is a measurement.
 
     Attributes:
@@ -57,18 +57,18 @@ class Measure(msgspec.Struct, frozen=True):
     is_voltage: bool = False
 
 
-Place = tuple[int, int]
+AttributeKey = tuple[int, int]
 """Cluster and attribute."""
 
-MEASURES: Mapping[Place, Measure] = MappingProxyType(
+MEASURED_ATTRIBUTES: Mapping[AttributeKey, MeasuredAttribute] = MappingProxyType(
     {
-        (TEMPERATURE, MEASURED_VALUE): Measure(SensorKind.TEMPERATURE, 0.01, (_INVALID_INT16,), 10),
-        (HUMIDITY, MEASURED_VALUE): Measure(SensorKind.HUMIDITY, 0.01, (_INVALID_UINT16,), 100),
-        (PRESSURE, MEASURED_VALUE): Measure(SensorKind.PRESSURE, 1.0, (_INVALID_INT16,), 1),
-        (POWER, BATTERY_PERCENTAGE): Measure(
+        (TEMPERATURE, MEASURED_VALUE): MeasuredAttribute(SensorKind.TEMPERATURE, 0.01, (_INVALID_INT16,), 10),
+        (HUMIDITY, MEASURED_VALUE): MeasuredAttribute(SensorKind.HUMIDITY, 0.01, (_INVALID_UINT16,), 100),
+        (PRESSURE, MEASURED_VALUE): MeasuredAttribute(SensorKind.PRESSURE, 1.0, (_INVALID_INT16,), 1),
+        (POWER, BATTERY_PERCENTAGE): MeasuredAttribute(
             SensorKind.BATTERY_LEVEL, 0.5, (_INVALID_UINT8,), 2, BATTERY_REPORT_S_MIN, BATTERY_REPORT_S_MAX
         ),
-        (POWER, BATTERY_VOLTAGE): Measure(
+        (POWER, BATTERY_VOLTAGE): MeasuredAttribute(
             SensorKind.BATTERY_LEVEL,
             0.1,
             (_INVALID_UINT8,),
@@ -77,7 +77,7 @@ MEASURES: Mapping[Place, Measure] = MappingProxyType(
             BATTERY_REPORT_S_MAX,
             is_voltage=True,
         ),
-        (IKEA_VOC, MEASURED_VALUE): Measure(SensorKind.IAQ, 1.0, (_INVALID_UINT16,), 5),
+        (IKEA_VOC, MEASURED_VALUE): MeasuredAttribute(SensorKind.IAQ, 1.0, (_INVALID_UINT16,), 5),
     }
 )
 """By preference, where two measure one kind. The VOC index goes from 1 to 500 and grows with the load, as the scale of
@@ -87,14 +87,14 @@ _DECIMALS = 4
 """Steps are hundredths at the finest: rounding takes the noise of binary fractions away."""
 
 
-def value_of(measure: Measure, raw: object) -> float | None:
+def convert(measure: MeasuredAttribute, raw: object) -> float | None:
     """Return a raw value in the unit of its kind; `None` where it says that there is none."""
     if isinstance(raw, bool) or not isinstance(raw, int | float) or math.isnan(raw) or raw in measure.invalid:
         return None
     return round(raw * measure.unit, _DECIMALS)
 
 
-class Source(msgspec.Struct, frozen=True):
+class ValueOrigin(msgspec.Struct, frozen=True):
     """Where on a device a value comes from.
 
     Attributes:
@@ -110,14 +110,14 @@ class Source(msgspec.Struct, frozen=True):
     is_voltage: bool = False
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class AttributeCandidate(msgspec.Struct, frozen=True):
     """An attribute of which a kind may be taken."""
 
     endpoint: int
     cluster: int
     attribute: int
-    measure: Measure
-    source: Source
+    measure: MeasuredAttribute
+    source: ValueOrigin
 
     @property
     def place(self) -> str:
@@ -126,11 +126,11 @@ class Candidate(msgspec.Struct, frozen=True):
         return f"{how} of endpoint {self.endpoint}"
 
 
-def candidates(endpoints: Mapping[int, Sequence[int]]) -> Sequence[Candidate]:
+def candidates(endpoints: Mapping[int, Sequence[int]]) -> Sequence[AttributeCandidate]:
     """Return all attributes of which something may be taken, those of one kind in the order of their ranks.
 
     The cloud knows one value of a kind for each device; two would mix. The lowest endpoint comes first, and on it the
-    order of `MEASURES`; who is taken is decided when the device has answered.
+    order of `MEASURED_ATTRIBUTES`; who is taken is decided when the device has answered.
 
     Args:
         endpoints: The server clusters of each endpoint.
@@ -138,16 +138,18 @@ def candidates(endpoints: Mapping[int, Sequence[int]]) -> Sequence[Candidate]:
     ranks: dict[SensorKind, int] = {}
     found = []
     for endpoint in sorted(endpoints):
-        for (cluster, attribute), measure in MEASURES.items():
+        for (cluster, attribute), measure in MEASURED_ATTRIBUTES.items():
             if cluster in endpoints[endpoint]:
                 rank = ranks[measure.kind] = ranks.get(measure.kind, 0) + 1
                 suffix = "/voltage" if measure.is_voltage else ""
-                source = Source(f"{endpoint}/{measure.kind}{suffix}", measure.kind, rank, measure.is_voltage)
-                found.append(Candidate(endpoint, cluster, attribute, measure, source))
+                source = ValueOrigin(f"{endpoint}/{measure.kind}{suffix}", measure.kind, rank, measure.is_voltage)
+                found.append(AttributeCandidate(endpoint, cluster, attribute, measure, source))
     return found
 
 
-def split(found: Sequence[Candidate], kinds: Collection[SensorKind]) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+def split(
+    found: Sequence[AttributeCandidate], kinds: Collection[SensorKind]
+) -> tuple[Sequence[AttributeCandidate], Sequence[AttributeCandidate]]:
     """Divide candidates into those that count, and dummies: those of kinds that the maker tells in a way of its own."""
     return (
         [each for each in found if each.source.kind not in kinds],
@@ -155,7 +157,9 @@ def split(found: Sequence[Candidate], kinds: Collection[SensorKind]) -> tuple[Se
     )
 
 
-def ranked(found: Sequence[Candidate], answers: Mapping[Candidate, float | None]) -> Sequence[Candidate]:
+def ranked(
+    found: Sequence[AttributeCandidate], answers: Mapping[AttributeCandidate, float | None]
+) -> Sequence[AttributeCandidate]:
     """Choose what is taken of a device that has answered: of each kind one.
 
     The first one that has a value; else the first that knows the attribute. A raw value of 0 is none: sensors say so
@@ -165,7 +169,7 @@ def ranked(found: Sequence[Candidate], answers: Mapping[Candidate, float | None]
         found: The candidates.
         answers: What those said that know the attribute: the raw value, or `None` for none.
     """
-    chosen: dict[SensorKind, Candidate] = {}
+    chosen: dict[SensorKind, AttributeCandidate] = {}
     for is_with_value in (True, False):
         for each in found:
             if each in answers and (answers[each] is not None or not is_with_value):

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from hal.zigbee import stack
+from hal.zigbee import zigpy_stack
 
 _MEDIUM = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
                      sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})  # fmt: skip
@@ -26,7 +26,7 @@ def is_of_medium(error: BaseException) -> bool:
 def problem_of(path: Path) -> str:
     """Return why nothing can be written into the database; empty where it can, or where it is not the disk's fault."""
     try:
-        stack.make_private(path)
+        zigpy_stack.make_private(path)
         with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
@@ -48,5 +48,5 @@ def copied(path: Path, directory: Path) -> Path:
             if source.is_file():
                 shutil.copyfile(source, target)
     copy = directory / path.name
-    stack.make_private(copy)
+    zigpy_stack.make_private(copy)
     return copy

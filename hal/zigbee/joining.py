@@ -15,17 +15,17 @@ import zigpy.types as t
 
 from hal.interface import Quality, Reading
 from hal.radio import NOT_REPORTED_YET, JoinEvent, JoinStep
-from hal.zigbee.clusters import REPORT_S_MAX, Source
-from hal.zigbee.ears import Ears, address, lqi_of
-from hal.zigbee.files import Files
-from hal.zigbee.house_time import HouseClock
-from hal.zigbee.options import Options
-from hal.zigbee.outlet import Outlet
-from hal.zigbee.reception import Reception
-from hal.zigbee.registry import Registry, relayed
-from hal.zigbee.setting_up import UNANSWERED, Chosen, SetUp, set_up
-from hal.zigbee.upkeep import Upkeep
-from hal.zigbee.window import Window, eui64
+from hal.zigbee.attribute_decoder import AttributeDecoder, address, lqi_of
+from hal.zigbee.clusters import REPORT_S_MAX, ValueOrigin
+from hal.zigbee.device_registry import DeviceRegistry, relayed
+from hal.zigbee.device_setup import NO_ANSWER_ERRORS, ChosenAttribute, SetupResult, set_up_device
+from hal.zigbee.files import RadioFiles
+from hal.zigbee.join_window import JoinWindow, eui64
+from hal.zigbee.options import RadioOptions
+from hal.zigbee.packet_receiver import PacketReceiver
+from hal.zigbee.radio_events import RadioEvents
+from hal.zigbee.reporting_repair import ReportingRepair
+from hal.zigbee.time_server import WallClock
 
 _log = logging.getLogger(__name__)
 
@@ -45,22 +45,22 @@ REMOVE_S = 10.0
 NAME_CHARACTERS_MAX = 64
 
 
-class Joining:
+class JoinProcess:
     """Follows the devices of one life of the radio."""
 
     def __init__(
         self,
         *,
-        registry: Registry,
-        outlet: Outlet,
-        files: Files,
-        options: Options,
+        registry: DeviceRegistry,
+        outlet: RadioEvents,
+        files: RadioFiles,
+        options: RadioOptions,
         monotonic_ms: Callable[[], int],
-        house: HouseClock,
+        house: WallClock,
         quirks: Callable[[Any], Any] | None,
     ) -> None:
         """Prepare; `begin` comes once zigpy is there."""
-        self.ears = Ears(self._value, then=quirks)
+        self.ears = AttributeDecoder(self._value, then=quirks)
         self.lost = asyncio.Event()
         self.network_changed = asyncio.Event()
         """Devices came or went: a backup is due."""
@@ -73,22 +73,22 @@ class Joining:
         self._at_once = asyncio.Semaphore(AT_ONCE_MAX)
         self._under_way: set[str] = set()
         self._tries: Counter[str] = Counter()
-        self._upkeep = Upkeep(
+        self._upkeep = ReportingRepair(
             self.ears, registry, outlet, spawn=self._spawn, at_once=self._at_once, set_up_again=self._set_up_again
         )
         self._asked_ms: dict[str, int] = {}
         self._app: Any = None
-        self._reception: Reception | None = None
+        self._reception: PacketReceiver | None = None
         self._group: asyncio.TaskGroup | None = None
-        self._window: Window | None = None
+        self._window: JoinWindow | None = None
 
     def listen(self, app: Any) -> None:  # noqa: ANN401 - zigpy is untyped here
         """Hear what zigpy says from now on."""
         self._app = self._upkeep.app = app
-        self._reception = Reception(app, self.ears, self._monotonic_ms, house=self._house, spawn=self._spawn)
+        self._reception = PacketReceiver(app, self.ears, self._monotonic_ms, house=self._house, spawn=self._spawn)
         app.add_listener(self)
 
-    def begin(self, group: asyncio.TaskGroup, window: Window) -> None:
+    def begin(self, group: asyncio.TaskGroup, window: JoinWindow) -> None:
         """Take up what was left unfinished, now that the network runs."""
         self._group, self._window = group, window
         coordinator = address(self._app.state.node_info.ieee)
@@ -249,8 +249,8 @@ class Joining:
     async def _set_up(self, device: Any, ieee: str) -> None:  # noqa: ANN401
         try:
             async with self._at_once:
-                outcome = await set_up(device, self.ears, report_s_min=self._options.report_interval_s_min)
-        except UNANSWERED as error:
+                outcome = await set_up_device(device, self.ears, report_s_min=self._options.report_interval_s_min)
+        except NO_ANSWER_ERRORS as error:
             _log.warning("%s could not be set up: %s", ieee, error)
             return
         finally:
@@ -284,7 +284,7 @@ class Joining:
         self._outlet.step(f"{name}: {step}" + (f", {detail}" if detail else ""))
         self._outlet.events.put(JoinEvent(ieee, step, self._monotonic_ms(), sensor, detail or name))
 
-    def _configured(self, device: Any, ieee: str, outcome: SetUp) -> None:  # noqa: ANN401
+    def _configured(self, device: Any, ieee: str, outcome: SetupResult) -> None:  # noqa: ANN401
         """Take what a device has answered."""
         ranks = dict.fromkeys(self.ears.maker(device).kinds, 0)
         ranks |= {each.candidate.source.kind: each.candidate.source.rank for each in outcome.chosen}
@@ -298,7 +298,7 @@ class Joining:
         for each in outcome.chosen:
             self._read(device, ieee, each)
 
-    def _read(self, device: Any, ieee: str, chosen: Chosen) -> None:  # noqa: ANN401
+    def _read(self, device: Any, ieee: str, chosen: ChosenAttribute) -> None:  # noqa: ANN401
         """Pass on what was read at set-up: it is no report, and of one that never reported it may be anything."""
         known = self._registry.get(ieee)
         source, value = chosen.candidate.source, self._level(ieee, chosen.candidate.source, chosen.value)
@@ -311,7 +311,7 @@ class Joining:
         self._registry.heard(ieee, lqi_of(device))
         self._outlet.readings.put(reading)
 
-    def _value(self, ieee: str, source: Source, value: float, lqi: int | None) -> None:
+    def _value(self, ieee: str, source: ValueOrigin, value: float, lqi: int | None) -> None:
         """Take a value that was reported; those of a device that was removed are none of ours."""
         known = self._registry.get(ieee)
         if known is None:
@@ -327,7 +327,7 @@ class Joining:
             self._upkeep.look(ieee)
         self._outlet.readings.put(Reading(ieee, source.name, source.kind, level, self._monotonic_ms()))
 
-    def _level(self, ieee: str, source: Source, value: float | None) -> float | None:
+    def _level(self, ieee: str, source: ValueOrigin, value: float | None) -> float | None:
         return self._registry.level(ieee, value) if source.is_voltage and value is not None else value
 
 

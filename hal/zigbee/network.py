@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 from hal.errors import NetworkLost
 from hal.interface import Reading, RelayedSensor
 from hal.radio import InstallCode, JoinEvent, RadioReport, RadioState, SensorLink
-from hal.zigbee import sparing
-from hal.zigbee.files import sensors_at_start
-from hal.zigbee.house_time import HouseClock
-from hal.zigbee.options import Options, Surroundings
-from hal.zigbee.outlet import Outlet
-from hal.zigbee.registry import Registry
-from hal.zigbee.thread import RadioThread
+from hal.zigbee import import_stubs
+from hal.zigbee.device_registry import DeviceRegistry
+from hal.zigbee.files import load_devices
+from hal.zigbee.options import RadioContext, RadioOptions
+from hal.zigbee.radio_events import RadioEvents
+from hal.zigbee.radio_thread import RadioThread
+from hal.zigbee.time_server import WallClock
 
 if TYPE_CHECKING:
     from hal.radio import PairableNetwork
-    from hal.zigbee.radio import Radio
+    from hal.zigbee.radio import ZigbeeRadio
 
 
 GATHER_S = 0.5
@@ -31,22 +31,22 @@ GATHER_S = 0.5
 class ZigbeeNetwork:
     """A Zigbee stick and its sensors. The radio starts with the first call that waits for something."""
 
-    def __init__(self, options: Options, surroundings: Surroundings) -> None:
+    def __init__(self, options: RadioOptions, surroundings: RadioContext) -> None:
         """Read which sensors are known; the stick is not touched yet."""
         self._options = options
         self._surroundings = surroundings
-        self._outlet = Outlet()
-        kept = sensors_at_start(surroundings.store, surroundings.boot_id)
-        self._registry = Registry(kept, surroundings.monotonic_ms)
-        self._house = HouseClock(surroundings.monotonic_ms)
-        self._radio: Radio | None = None
+        self._outlet = RadioEvents()
+        kept = load_devices(surroundings.store, surroundings.boot_id)
+        self._registry = DeviceRegistry(kept, surroundings.monotonic_ms)
+        self._house = WallClock(surroundings.monotonic_ms)
+        self._radio: ZigbeeRadio | None = None
         self._given_s = -GATHER_S
         self._thread = RadioThread(self._work)
 
     async def _work(self, stop: asyncio.Event) -> None:
         try:
-            sparing.import_zigpy()
-            from hal.zigbee.radio import Radio  # noqa: PLC0415 - zigpy costs 22 MiB, and may not be installed
+            import_stubs.import_zigpy()
+            from hal.zigbee.radio import ZigbeeRadio  # noqa: PLC0415 - zigpy costs 22 MiB, and may not be installed
         except ModuleNotFoundError as error:
             self._outlet.state(
                 RadioState.LOST,
@@ -54,7 +54,7 @@ class ZigbeeNetwork:
                 needs_software=True,
             )
             return
-        self._radio = Radio(self._options, self._surroundings, self._registry, self._outlet, self._house)
+        self._radio = ZigbeeRadio(self._options, self._surroundings, self._registry, self._outlet, self._house)
         await self._radio.run(stop)
 
     @property
@@ -167,7 +167,7 @@ class ZigbeeNetwork:
         """Give the stick back."""
         await self._thread.stop()
 
-    def _running(self) -> "Radio":
+    def _running(self) -> "ZigbeeRadio":
         self._thread.start()
         if self._radio is None:
             raise NetworkLost(self._outlet.report.problem or "the radio is starting; try again in a few seconds")

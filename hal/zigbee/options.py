@@ -26,7 +26,7 @@ DATABASE_FILE = "zigbee.db"
 FILE_BYTES_MAX = 8 * 1024 * 1024
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class RadioOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the radio is set up.
 
     Attributes:
@@ -50,7 +50,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     report_interval_s_min: int = 10
 
 
-class Store(Protocol):
+class FileStore(Protocol):
     """Files that are whole or absent, by name. All methods block; the radio calls them from threads of its own."""
 
     def read(self, name: str) -> bytes | None:
@@ -78,7 +78,7 @@ class Store(Protocol):
         ...
 
 
-class Surroundings(msgspec.Struct, frozen=True):
+class RadioContext(msgspec.Struct, frozen=True):
     """What the radio is given of the world.
 
     Attributes:
@@ -88,7 +88,7 @@ class Surroundings(msgspec.Struct, frozen=True):
         volatile_dir: A directory in memory, for what the disk does not take; `None` where there is none.
     """
 
-    store: Store
+    store: FileStore
     monotonic_ms: Callable[[], int]
     boot_id: str
     volatile_dir: Path | None = None

@@ -21,17 +21,17 @@ from serial.tools import list_ports
 
 from hal.errors import HalError, NetworkLost, SoftwareMissing
 from hal.radio import InstallCode, RadioState
-from hal.zigbee import choice, database, keeping, ladder, ports, sparing, stack
-from hal.zigbee.choice import Choice, Phase
-from hal.zigbee.files import Files
-from hal.zigbee.house_time import HouseClock
-from hal.zigbee.joining import Joining
-from hal.zigbee.keeping import KeptNetwork, KeptStick
-from hal.zigbee.options import DATABASE_FILE, PORT_AUTO, Options, Surroundings
-from hal.zigbee.outlet import Outlet
-from hal.zigbee.ports import Found, SerialPort
-from hal.zigbee.registry import Registry
-from hal.zigbee.window import Window, eui64
+from hal.zigbee import backoff, database, import_stubs, network_ownership, radio_state, serial_ports, zigpy_stack
+from hal.zigbee.device_registry import DeviceRegistry
+from hal.zigbee.files import RadioFiles
+from hal.zigbee.join_window import JoinWindow, eui64
+from hal.zigbee.joining import JoinProcess
+from hal.zigbee.network_ownership import NetworkPhase, OwnershipDecision
+from hal.zigbee.options import DATABASE_FILE, PORT_AUTO, RadioContext, RadioOptions
+from hal.zigbee.radio_events import RadioEvents
+from hal.zigbee.radio_state import NetworkSnapshot, StickSnapshot
+from hal.zigbee.serial_ports import SerialPort, StickPort
+from hal.zigbee.time_server import WallClock
 
 _log = logging.getLogger(__name__)
 
@@ -70,27 +70,32 @@ class _Over(Exception):
     """Ends the tasks of one life."""
 
 
-class Radio:
+class ZigbeeRadio:
     """One radio, over many lives of its stick."""
 
     def __init__(
-        self, options: Options, surroundings: Surroundings, registry: Registry, outlet: Outlet, house: HouseClock
+        self,
+        options: RadioOptions,
+        surroundings: RadioContext,
+        registry: DeviceRegistry,
+        outlet: RadioEvents,
+        house: WallClock,
     ) -> None:
         """Prepare, on the radio's loop."""
         self._house = house
         self._options = options
         self._monotonic_ms = surroundings.monotonic_ms
-        self._files = Files(surroundings.store)
+        self._files = RadioFiles(surroundings.store)
         self._volatile_dir = surroundings.volatile_dir
         self._registry = registry
         self._outlet = outlet
         self._kick = asyncio.Event()
         self._settled: asyncio.Event = asyncio.Event()
         self._app: Any = None
-        self._joining: Joining | None = None
-        self._window: Window | None = None
-        self._network: KeptNetwork | None = None
-        stack.quieten()
+        self._joining: JoinProcess | None = None
+        self._window: JoinWindow | None = None
+        self._network: NetworkSnapshot | None = None
+        zigpy_stack.quieten()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the radio running until ``stop`` is set."""
@@ -117,8 +122,8 @@ class Radio:
                     _log.exception("the radio failed for a reason that is not known")
             if stop.is_set():
                 break
-            failures = ladder.failures_after(failures, (self._monotonic_ms() - began_ms) / 1000)
-            pause_s = ladder.pause_s(failures)
+            failures = backoff.next_failures(failures, (self._monotonic_ms() - began_ms) / 1000)
+            pause_s = backoff.delay_s(failures)
             said = f"{problem}; the next try is in {pause_s:g} s or less"
             self._outlet.state(RadioState.LOST, said, needs_software=needs_software)
             self._outlet.step(f"{problem}; next try in {pause_s:g} s")
@@ -139,19 +144,19 @@ class Radio:
             _Refused: It holds another hub's network.
         """
         found = await asyncio.to_thread(self._find)
-        app_class = stack.controller(found.adapter)
-        joining = Joining(
+        app_class = zigpy_stack.controller(found.adapter)
+        joining = JoinProcess(
             registry=self._registry,
             outlet=self._outlet,
             files=self._files,
             options=self._options,
             monotonic_ms=self._monotonic_ms,
             house=self._house,
-            quirks=stack.quirks_resolver() if self._options.quirks else None,
+            quirks=zigpy_stack.quirks_resolver() if self._options.quirks else None,
         )
         app = await self._load(app_class, found, joining)
         try:
-            stack.spare_the_card(app)
+            zigpy_stack.spare_the_card(app)
             joining.listen(app)
             async with asyncio.timeout(CONNECT_S):
                 await app.connect()
@@ -164,7 +169,7 @@ class Radio:
                 await self._work(app, joining, found, stop)
             except* _Over:
                 pass
-            except* stack.FAILURES as errors:
+            except* zigpy_stack.FAILURES as errors:
                 # What was under way when the stick went; a stick that is there and fails so is started again as well.
                 self._outlet.step(_told(errors))
                 joining.lost.set()
@@ -177,25 +182,25 @@ class Radio:
             finally:
                 await _shut_down(app)
 
-    def _find(self) -> Found:
+    def _find(self) -> StickPort:
         seen = [_serial_port(port) for port in list_ports.comports()]
         options = self._options
         if options.port != PORT_AUTO:
-            found = ports.named(options.port, os.path.realpath(options.port), options.adapter, seen)
+            found = serial_ports.named(options.port, os.path.realpath(options.port), options.adapter, seen)
             if not Path(options.port).exists() and ":" not in options.port:
                 raise NetworkLost(f"there is no {options.port}; plug the stick in, or correct zigbee.port")
         else:
-            searched, steps = ports.search(options.adapter, seen)
+            searched, steps = serial_ports.search(options.adapter, seen)
             if searched is None:
                 for step in steps:
                     self._outlet.step(step)
-                raise NetworkLost(ports.why_none(steps))
+                raise NetworkLost(serial_ports.not_found_message(steps))
             found = searched
         for step in found.steps:
             self._outlet.step(step)
         return found
 
-    async def _load(self, app_class: Any, found: Found, joining: Joining) -> Any:  # noqa: ANN401 - zigpy is untyped here
+    async def _load(self, app_class: Any, found: StickPort, joining: JoinProcess) -> Any:  # noqa: ANN401 - zigpy is untyped here
         """Open zigpy's database; one that is broken is put aside, and the sensors are asked anew."""
         path = self._files.store.path(DATABASE_FILE)
         if self._volatile_dir is not None and (problem := await asyncio.to_thread(database.problem_of, path)):
@@ -203,9 +208,9 @@ class Radio:
             self._outlet.step(
                 f"{path.name} is used from memory, for {problem}: what joins now is forgotten at a restart"
             )
-        config = stack.configuration(self._options, found, path)
+        config = zigpy_stack.configuration(self._options, found, path)
         load = functools.partial(app_class.new, config, start_radio=False, device_resolver=joining.ears.resolve)
-        stack.make_private(path)
+        zigpy_stack.make_private(path)
         try:
             return await load()
         except (sqlite3.DatabaseError, zigpy.exceptions.CorruptDatabase) as error:
@@ -213,18 +218,18 @@ class Radio:
                 raise
             self._outlet.step(f"{path.name} cannot be read; it is put aside, and all sensors are interviewed again")
             await self._files.put_aside(DATABASE_FILE, str(error))
-            stack.make_private(path)
+            zigpy_stack.make_private(path)
             return await load()
 
-    async def _settle(self, app: Any, found: Found) -> None:  # noqa: ANN401
+    async def _settle(self, app: Any, found: StickPort) -> None:  # noqa: ANN401
         """Bring stick and file together, so that the stick holds our network.
 
         Raises:
             _Refused: A person has to choose.
         """
-        kept = await self._files.network() or stack.kept_by(app)
-        stick = await stack.settings_on(app)
-        chosen = choice.choose(
+        kept = await self._files.network() or zigpy_stack.kept_by(app)
+        stick = await zigpy_stack.settings_on(app)
+        chosen = network_ownership.choose(
             stick,
             phase=kept.phase if kept else None,
             ours=kept.settings if kept else None,
@@ -233,82 +238,84 @@ class Radio:
             takes_over=self._options.takes_over,
         )
         match chosen:
-            case Choice.REFUSE if stick is not None:
+            case OwnershipDecision.REFUSE if stick is not None:
                 sensors = len(self._registry.sensors())
                 raise _Refused(
-                    choice.why_refused(stick, port=found.path, sensors=sensors, has_network=kept is not None)
+                    network_ownership.refusal_message(
+                        stick, port=found.path, sensors=sensors, has_network=kept is not None
+                    )
                 )
-            case Choice.FORM:
-                planned = kept.settings if kept else stack.new_settings()
-                kept = KeptNetwork(Phase.PLANNED, planned)
+            case OwnershipDecision.FORM:
+                planned = kept.settings if kept else zigpy_stack.new_settings()
+                kept = NetworkSnapshot(NetworkPhase.PLANNED, planned)
                 await self._files.keep(kept)
                 self._outlet.step("the stick is blank; a network is formed")
-                await self._formed(kept, await stack.form(app, planned, self._options.channel))
-            case Choice.RESTORE if kept is not None:
+                await self._formed(kept, await zigpy_stack.form(app, planned, self._options.channel))
+            case OwnershipDecision.RESTORE if kept is not None:
                 self._outlet.step("the network is written to the stick, from its backup")
-                await self._formed(kept, await stack.restore(app, json.loads(bytes(kept.backups[-1]))))
+                await self._formed(kept, await zigpy_stack.restore(app, json.loads(bytes(kept.backups[-1]))))
             case _:
                 if kept is None:
                     self._outlet.step("the stick's network is taken over")
-                    kept = KeptNetwork(Phase.FORMED, stack.settings_of(app))
-                    await self._formed(kept, await stack.back_up(app))
+                    kept = NetworkSnapshot(NetworkPhase.FORMED, zigpy_stack.settings_of(app))
+                    await self._formed(kept, await zigpy_stack.back_up(app))
                 self._network = kept
 
-    async def _formed(self, kept: KeptNetwork, backup: Any) -> None:  # noqa: ANN401
+    async def _formed(self, kept: NetworkSnapshot, backup: Any) -> None:  # noqa: ANN401
         """Keep a backup of the network that the stick holds now."""
-        settings = keeping.settings_of(backup)
-        self._network = keeping.with_backup(kept, settings, backup)
+        settings = radio_state.settings_of(backup)
+        self._network = radio_state.with_backup(kept, settings, backup)
         await self._files.keep(self._network)
-        fingerprint = choice.fingerprint(settings.extended_pan_id)
+        fingerprint = network_ownership.fingerprint(settings.extended_pan_id)
         if (await self._files.stick()).fingerprint != fingerprint:
-            await self._files.keep(KeptStick(fingerprint))
+            await self._files.keep(StickSnapshot(fingerprint))
 
-    async def _work(self, app: Any, joining: Joining, found: Found, stop: asyncio.Event) -> None:  # noqa: ANN401
+    async def _work(self, app: Any, joining: JoinProcess, found: StickPort, stop: asyncio.Event) -> None:  # noqa: ANN401
         """Serve until the stick is lost or the radio is told to stop."""
-        settings = stack.settings_of(app)
+        settings = zigpy_stack.settings_of(app)
         async with asyncio.TaskGroup() as group:
-            self._window = Window(app, self._outlet, group, self._monotonic_ms)
+            self._window = JoinWindow(app, self._outlet, group, self._monotonic_ms)
             joining.begin(group, self._window)
             self._registry.listens(is_listening=True)
             self._outlet.place(port=found.path, channel=settings.channel, pan_id=settings.pan_id)
             self._outlet.step(f"{found.path}: up, PAN 0x{settings.pan_id:04x}, channel {settings.channel}")
             self._outlet.state(RadioState.UP)
             self._settled.set()
-            sparing.give_back_memory()
+            import_stubs.trim_heap()
             group.create_task(self._back_up_now_and_then(app, joining), name="backups")
             group.create_task(self._save_now_and_then(joining), name="saving")
             group.create_task(self._judge_now_and_then(joining), name="availability")
             await _first_of(None, stop, joining.lost, self._kick)
             raise _Over
 
-    async def _back_up_now_and_then(self, app: Any, joining: Joining) -> None:  # noqa: ANN401
+    async def _back_up_now_and_then(self, app: Any, joining: JoinProcess) -> None:  # noqa: ANN401
         """Back up soon after the start, when devices came or went, and daily."""
         while True:
             await asyncio.sleep(BACKUP_CALM_S)
             joining.network_changed.clear()
             try:
                 await self._back_up(app)
-            except (*stack.FAILURES, OSError) as error:
+            except (*zigpy_stack.FAILURES, OSError) as error:
                 _log.warning("no backup of the Zigbee network: %s", _told(error))
             else:
                 joining.adopt_children()
-            sparing.give_back_memory()
+            import_stubs.trim_heap()
             await _first_of(BACKUP_S, joining.network_changed)
 
     async def _back_up(self, app: Any) -> bytes:  # noqa: ANN401
-        backup = await stack.back_up(app)
+        backup = await zigpy_stack.back_up(app)
         kept = self._network
         if kept is not None:
-            self._network = keeping.with_backup(kept, keeping.settings_of(backup), backup)
+            self._network = radio_state.with_backup(kept, radio_state.settings_of(backup), backup)
             await self._files.keep(self._network)
         return json.dumps(backup).encode()
 
-    async def _save_now_and_then(self, joining: Joining) -> None:
+    async def _save_now_and_then(self, joining: JoinProcess) -> None:
         while True:
             await asyncio.sleep(SAVE_S)
             await joining.save()
 
-    async def _judge_now_and_then(self, joining: Joining) -> None:
+    async def _judge_now_and_then(self, joining: JoinProcess) -> None:
         while True:
             await asyncio.sleep(JUDGE_S)
             self._registry.judge()
@@ -352,12 +359,12 @@ class Radio:
 
     async def restore(self, data: bytes) -> None:
         """See `PairableNetwork.restore`."""
-        backup = keeping.parse_backup(data)
+        backup = radio_state.parse_backup(data)
         kept = await self._files.network()
-        is_begun = kept is not None and kept.phase is Phase.RESTORING
+        is_begun = kept is not None and kept.phase is NetworkPhase.RESTORING
         if self._outlet.report.state not in {RadioState.UP, RadioState.REFUSED} and not is_begun:
             raise self._lost()
-        await self._files.keep(keeping.restoring(kept, backup))
+        await self._files.keep(radio_state.restoring(kept, backup))
         self._settled.clear()
         self._kick.set()
         try:
@@ -386,7 +393,7 @@ async def _shut_down(app: Any) -> None:  # noqa: ANN401
     try:
         async with asyncio.timeout(SHUTDOWN_S):
             await app.shutdown(db=True)
-    except (*stack.FAILURES, OSError) as error:
+    except (*zigpy_stack.FAILURES, OSError) as error:
         _log.warning("the radio did not end in order: %s", _told(error))
 
 
@@ -394,7 +401,7 @@ async def _shut_down(app: Any) -> None:  # noqa: ANN401
 def _translated() -> Iterator[None]:
     try:
         yield
-    except stack.FAILURES as error:
+    except zigpy_stack.FAILURES as error:
         raise NetworkLost(f"the stick did not do as it was told: {_told(error)}") from error
 
 

@@ -22,7 +22,7 @@ SUBJECTS = {
     "pyserial (finding ports)": "import serial.tools.list_ports",
     "zigpy and bellows": "import zigpy.application, bellows.zigbee.application",
     "zigpy and bellows, as the hub imports them": (
-        "from hal.zigbee import sparing; sparing.import_zigpy(); import bellows.zigbee.application"
+        "from hal.zigbee import import_stubs; import_stubs.import_zigpy(); import bellows.zigbee.application"
     ),
     "click": "import click",
     "rich (what the demo uses)": "import rich.console, rich.live, rich.panel, rich.table, rich.text",

@@ -34,7 +34,7 @@ from agent.refcloud.cloud import ReferenceCloud
 from agent.refcloud.contract import QUOTAS, Quota
 from agent.refcloud.records import AcceptedReading, DeviceKind
 from hal.radio import RadioState
-from hal.zigbee import Options, Surroundings, ZigbeeNetwork
+from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork
 from hal.zigbee.options import FILE_BYTES_MAX
 
 SLICE_S = 30
@@ -112,8 +112,8 @@ async def paired(directory: Path, orders: Orders, sensors: int) -> Sequence[str]
     """Pair all sensors in this process; return their devices, by number."""
     clock = SystemClock(trust_wall_clock=True)
     files = StateFiles(directory / "state", Disk(), bytes_max=FILE_BYTES_MAX)
-    options = Options(port=str(directory / "port"), channel=15, report_interval_s_min=0)
-    network = ZigbeeNetwork(options, Surroundings(files, clock.monotonic_ms, clock.boot_id))
+    options = RadioOptions(port=str(directory / "port"), channel=15, report_interval_s_min=0)
+    network = ZigbeeNetwork(options, RadioContext(files, clock.monotonic_ms, clock.boot_id))
     devices = []
     async with asyncio.TaskGroup() as group:
         listening = group.create_task(listen(network))

@@ -32,9 +32,9 @@ from agent.ota import launcher
 from agent.ota.keyring import Keyring, Keys
 from agent.pairing.lifecycle import Content, Record, Stage
 from hal.interface import HvacAction, HvacDemand, ZoneOutput
-from hal.zigbee import keeping
-from hal.zigbee.choice import Phase, Settings
-from hal.zigbee.files import sensors_at_start
+from hal.zigbee import radio_state
+from hal.zigbee.files import load_devices
+from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import FILE_BYTES_MAX, NETWORK_FILE, SENSORS_FILE, STICK_FILE
 from tests.integration import conftest
 from tests.integration.conftest import KEY, TestNetwork, TestSensor, until
@@ -194,10 +194,12 @@ async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     launcher.store(state, launcher.State(floor=7), lambda *_: None)
     Boots(state / BOOTS_NAME, SystemClock(trust_wall_clock=True), disk).boot()
     files = StateFiles(state, disk, bytes_max=FILE_BYTES_MAX)
-    network = keeping.KeptNetwork(Phase.FORMED, Settings("00" * 8, "11" * 8, "22" * 16, 7, 15))
-    files.write(NETWORK_FILE, keeping.encode(network), is_secret=True)
-    files.write(SENSORS_FILE, keeping.encode(keeping.KeptSensors("boot", removed=("0x" + "1" * 16,))), is_secret=False)
-    files.write(STICK_FILE, keeping.encode(keeping.KeptStick("fingerprint")), is_secret=False)
+    network = radio_state.NetworkSnapshot(NetworkPhase.FORMED, NetworkSettings("00" * 8, "11" * 8, "22" * 16, 7, 15))
+    files.write(NETWORK_FILE, radio_state.encode(network), is_secret=True)
+    files.write(
+        SENSORS_FILE, radio_state.encode(radio_state.DeviceTable("boot", removed=("0x" + "1" * 16,))), is_secret=False
+    )
+    files.write(STICK_FILE, radio_state.encode(radio_state.StickSnapshot("fingerprint")), is_secret=False)
     keys = Keys(state, directory, disk)
     keys.load(Keyring(), None)
     keys.note_floor(7)
@@ -235,7 +237,7 @@ UNMISSED = {(name, damage) for name in ("simulated-boots.json", "starts.json") f
 
 
 def read_as_radio(files: StateFiles) -> None:
-    sensors_at_start(files, "boot")
+    load_devices(files, "boot")
     for name in (NETWORK_FILE, STICK_FILE):
         with contextlib.suppress(OSError):
             files.read(name)

@@ -18,7 +18,7 @@ from hal.ncp.models import Attribute, Cluster, Dialect, Endpoint, Model
 from hal.ncp.reporting import Reporting
 from hal.ncp.zcl import Kind
 from hal.radio import InstallCode, JoinStep
-from hal.zigbee import health, joining, radio, setting_up
+from hal.zigbee import device_setup, joining, radio, reporting_health
 from tests.integration.zigbee_bench import Hub, Stand, build, hasten, one, sell
 
 TEMPERATURE, HUMIDITY, POWER, TUYA = 0x0402, 0x0405, 0x0001, 0xEF00
@@ -178,7 +178,7 @@ async def test_one_that_has_lost_all_rules_and_says_nothing_any_more_is_asked(
     async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
         await hub.pair(sensors, "one")
         lose_rules(sensors, but=0)
-        monkeypatch.setattr(health, "allowed_ms", lambda _: 200)
+        monkeypatch.setattr(reporting_health, "allowed_ms", lambda _: 200)
         await hub.until(lambda: len(attributes_of(sensors, "one").reporting.rules) == 3)
 
 
@@ -192,11 +192,11 @@ async def test_a_sensor_that_does_not_follow_its_rules_or_does_not_answer_is_tol
         raise TimeoutError
 
     if is_deaf:
-        monkeypatch.setattr("hal.zigbee.upkeep.read_rules", deaf)
+        monkeypatch.setattr("hal.zigbee.reporting_repair.read_reporting", deaf)
     async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
         told = "does not answer; press its button once" if is_deaf else "though it has its reporting rules"
-        monkeypatch.setattr(health, "allowed_ms", lambda promised_s: 300 if promised_s <= 900 else 10**9)
+        monkeypatch.setattr(reporting_health, "allowed_ms", lambda promised_s: 300 if promised_s <= 900 else 10**9)
         await hub.until(lambda: told in hub.network.links[0].problem)
         sensors.set_values("one", {"temperature_c": 18.0, "humidity_percent": 61})
         await hub.until(lambda: hub.values(device, "temperature")[-1:] == [18.0])
@@ -206,14 +206,14 @@ async def test_a_sensor_that_does_not_follow_its_rules_or_does_not_answer_is_tol
 async def test_what_is_never_answered_is_given_up_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(joining, "ASK_AGAIN_MS", 0)
     async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
-        real = setting_up._read_all
+        real = device_setup._read_all
 
         async def deaf(device: Any, found: Any) -> Any:  # noqa: ANN401
             answers = await real(device, [each for each in found if each.cluster != HUMIDITY])
             answers.silent += [each for each in found if each.cluster == HUMIDITY]
             return answers
 
-        monkeypatch.setattr(setting_up, "_read_all", deaf)
+        monkeypatch.setattr(device_setup, "_read_all", deaf)
         await hub.network.open_window(60)
         sensors.press("one")
 

@@ -18,7 +18,7 @@ from hal.ncp.coordinator import Joining
 from hal.ncp.serve import Server
 from hal.ncp.zcl import Kind
 from hal.radio import JoinEvent, JoinStep, RadioState
-from hal.zigbee import Options, Surroundings, ZigbeeNetwork
+from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork
 
 PATIENCE_S = 60.0
 
@@ -59,7 +59,7 @@ def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ControllerApplication, "_watchdog_period", 0.5)
     monkeypatch.setattr(radio, "BACKUP_CALM_S", 0.2)
     monkeypatch.setattr(radio, "REFUSED_RETRY_S", 0.5)
-    monkeypatch.setattr(radio.ladder, "STEPS_S", (0.2,))
+    monkeypatch.setattr(radio.backoff, "DELAYS_S", (0.2,))
     monkeypatch.setattr(network, "GATHER_S", 0)
 
 
@@ -183,7 +183,9 @@ class Stand(Stick):
             "channel": 15,
             **options,
         }
-        radio_network = ZigbeeNetwork(Options(**settings), Surroundings(self.store, clock.monotonic_ms, self.boot_id))
+        radio_network = ZigbeeNetwork(
+            RadioOptions(**settings), RadioContext(self.store, clock.monotonic_ms, self.boot_id)
+        )
         radio_network.show_time(self.now)
         hub = Hub(radio_network)
         try:

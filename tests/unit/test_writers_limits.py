@@ -25,16 +25,16 @@ from agent.pairing.lifecycle import Content, Record, Stage, Window
 from agent.pairing.requests import KEY_CHARACTERS_MAX
 from agent.settings.model import DeviceSettings, Location
 from agent.settings.sync import SettingsSync, Stored
-from hal.zigbee import keeping
-from hal.zigbee.choice import Phase, Settings
-from hal.zigbee.keeping import KeptNetwork
+from hal.zigbee import radio_state
+from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import FILE_BYTES_MAX, NETWORK_FILE
+from hal.zigbee.radio_state import NetworkSnapshot
 
 WIDE = "\N{FIRE}"
 """Four bytes of UTF-8, twelve of ASCII with escapes."""
 ENDLESS = (WIDE + '"\\\n\x1b') * 20_000
 LONGEST_VERSION = "9" * VERSION_CHARS_MAX
-NETWORK = Settings("00" * 8, "11" * 8, "22" * 16, 7, 15)
+NETWORK = NetworkSettings("00" * 8, "11" * 8, "22" * 16, 7, 15)
 
 
 async def test_updates_that_fail_at_great_length(tmp_path: Path) -> None:
@@ -109,12 +109,12 @@ async def test_as_many_sensors_as_can_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize("devices", [10, 12_000])
 def test_backups_of_large_networks(tmp_path: Path, devices: int) -> None:
     files = StateFiles(tmp_path, Disk(), bytes_max=FILE_BYTES_MAX)
-    kept = KeptNetwork(Phase.PLANNED, NETWORK)
+    kept = NetworkSnapshot(NetworkPhase.PLANNED, NETWORK)
     for number in range(10):
         backup = {"number": number, "devices": [{"ieee": "ab" * 8, "nwk": "1234", "more": [1] * 20}] * devices}
-        kept = keeping.with_backup(kept, NETWORK, backup)
-        files.write(NETWORK_FILE, keeping.encode(kept), is_secret=True)
-    found = keeping.decode_network(StateFiles(tmp_path, Disk(), bytes_max=FILE_BYTES_MAX).read(NETWORK_FILE))
+        kept = radio_state.with_backup(kept, NETWORK, backup)
+        files.write(NETWORK_FILE, radio_state.encode(kept), is_secret=True)
+    found = radio_state.decode_network(StateFiles(tmp_path, Disk(), bytes_max=FILE_BYTES_MAX).read(NETWORK_FILE))
     assert found is not None
     assert b'"number": 9' in bytes(found.backups[-1])
 
@@ -122,7 +122,7 @@ def test_backups_of_large_networks(tmp_path: Path, devices: int) -> None:
 def test_a_backup_that_cannot_be_kept_is_refused() -> None:
     backup: Any = {"devices": [[1] * 1000] * 3000}
     with pytest.raises(ValueError, match="too large to be kept"):
-        keeping.with_backup(KeptNetwork(Phase.PLANNED, NETWORK), NETWORK, backup)
+        radio_state.with_backup(NetworkSnapshot(NetworkPhase.PLANNED, NETWORK), NETWORK, backup)
 
 
 def test_as_many_resets_as_are_remembered(tmp_path: Path) -> None:

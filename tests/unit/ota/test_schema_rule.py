@@ -47,11 +47,11 @@ from agent.telemetry.outbox import store
 from agent.telemetry.outbox.protocol import Lane
 from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox
 from hal.interface import HvacDemand, ZoneOutput
-from hal.zigbee import keeping
-from hal.zigbee.choice import Phase, Settings
-from hal.zigbee.files import Files, sensors_at_start
-from hal.zigbee.keeping import KeptNetwork, KeptSensor, KeptSensors, KeptStick
+from hal.zigbee import radio_state
+from hal.zigbee.files import RadioFiles, load_devices
+from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import NETWORK_FILE, SENSORS_FILE, STICK_FILE
+from hal.zigbee.radio_state import DeviceRecord, DeviceTable, NetworkSnapshot, StickSnapshot
 
 NOW = Moment("boot", 5000, 1_774_785_600_000)
 ADDED = "added_by_a_newer_release"
@@ -96,8 +96,8 @@ ACCOUNT = launcher.State(
     good="a", trial="b", trial_version="3.0.0", trial_sequence=3, tries_left=1, digest_a="aa", digest_b="bb",
     failed=launcher.Failed("1.0.0", 1, "sick", is_damaged=True), floor=2,
 )  # fmt: skip
-NETWORK = KeptNetwork(Phase.FORMED, Settings("00" * 8, "11" * 8, "22" * 16, 7, 15))
-SENSORS = KeptSensors("boot", (KeptSensor("0x" + "0" * 16, 5, kinds=(SensorKind.TEMPERATURE,)),), ("0x" + "1" * 16,))
+NETWORK = NetworkSnapshot(NetworkPhase.FORMED, NetworkSettings("00" * 8, "11" * 8, "22" * 16, 7, 15))
+SENSORS = DeviceTable("boot", (DeviceRecord("0x" + "0" * 16, 5, kinds=(SensorKind.TEMPERATURE,)),), ("0x" + "1" * 16,))
 
 
 class Clock:
@@ -169,13 +169,13 @@ DOCUMENTS: dict[str, tuple[bytes, object, Callable[[Path], object]]] = {
     ),
     keyring.FILE_NAME: (msgspec.json.encode(KEYRING), KEYRING, read_keyring),
     launcher.STATE_FILE: (launcher.encode(ACCOUNT), ACCOUNT, launcher.load),
-    NETWORK_FILE: (keeping.encode(NETWORK), NETWORK, lambda directory: Files(store_of(directory)).network()),
+    NETWORK_FILE: (radio_state.encode(NETWORK), NETWORK, lambda directory: RadioFiles(store_of(directory)).network()),
     STICK_FILE: (
-        keeping.encode(KeptStick("print")),
-        KeptStick("print"),
-        lambda directory: Files(store_of(directory)).stick(),
+        radio_state.encode(StickSnapshot("print")),
+        StickSnapshot("print"),
+        lambda directory: RadioFiles(store_of(directory)).stick(),
     ),
-    SENSORS_FILE: (keeping.encode(SENSORS), SENSORS, lambda directory: sensors_at_start(store_of(directory), "boot")),
+    SENSORS_FILE: (radio_state.encode(SENSORS), SENSORS, lambda directory: load_devices(store_of(directory), "boot")),
 }
 
 

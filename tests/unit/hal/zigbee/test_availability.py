@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hal.interface import SensorKind
 from hal.radio import SensorLink
 from hal.zigbee import availability
-from hal.zigbee.availability import SILENCE_S_MAX, Rhythm, allowed_s, heard_again, is_online
-from hal.zigbee.keeping import REMOVED_MAX, SENSORS_MAX, KeptSensor, KeptSensors
-from hal.zigbee.registry import Registry
+from hal.zigbee.availability import SILENCE_S_MAX, ReportingRhythm, allowed_s, is_online, update_rhythm
+from hal.zigbee.device_registry import DeviceRegistry
+from hal.zigbee.radio_state import REMOVED_MAX, SENSORS_MAX, DeviceRecord, DeviceTable
 
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
@@ -18,22 +18,22 @@ IEEE = "0x000d6f4aec588d00"
 TEMPERATURE = SensorKind.TEMPERATURE
 
 
-def lived(gaps_s: list[float], rhythm: Rhythm | None = None, *, is_sleepy: bool = True) -> Rhythm:
-    rhythm = rhythm or Rhythm()
+def lived(gaps_s: list[float], rhythm: ReportingRhythm | None = None, *, is_sleepy: bool = True) -> ReportingRhythm:
+    rhythm = rhythm or ReportingRhythm()
     for gap_s in gaps_s:
-        rhythm = heard_again(rhythm, int(gap_s * 1000), is_sleepy=is_sleepy)
+        rhythm = update_rhythm(rhythm, int(gap_s * 1000), is_sleepy=is_sleepy)
     return rhythm
 
 
 def test_nobody_is_judged_before_a_night_was_seen() -> None:
-    assert allowed_s(Rhythm(), is_sleepy=True) == SILENCE_S_MAX
-    assert allowed_s(Rhythm(), is_sleepy=False) == availability.UNKNOWN_MAINS_S
+    assert allowed_s(ReportingRhythm(), is_sleepy=True) == SILENCE_S_MAX
+    assert allowed_s(ReportingRhythm(), is_sleepy=False) == availability.UNKNOWN_MAINS_S
     assert allowed_s(lived([60] * 100), is_sleepy=True) == SILENCE_S_MAX
     assert allowed_s(lived([60] * 1440), is_sleepy=True) == availability.SILENCE_S_MIN
 
 
 def test_a_promise_counts_from_the_beginning() -> None:
-    assert allowed_s(Rhythm(promised_s=900), is_sleepy=True) == 3 * 900 + 60
+    assert allowed_s(ReportingRhythm(promised_s=900), is_sleepy=True) == 3 * 900 + 60
 
 
 def test_a_quiet_night_is_remembered_through_a_busy_day() -> None:
@@ -51,13 +51,13 @@ def test_one_long_silence_is_a_failure_and_two_are_a_habit() -> None:
 
 
 def test_a_promise_stands_however_often_it_was_broken() -> None:
-    rhythm = lived([6 * HOUR_S] * 5, Rhythm(promised_s=900, observed_s=DAY_S, longest_s=900))
+    rhythm = lived([6 * HOUR_S] * 5, ReportingRhythm(promised_s=900, observed_s=DAY_S, longest_s=900))
     assert allowed_s(rhythm, is_sleepy=True) == 3 * 900 + 60
 
 
 def test_a_sleepy_one_that_keeps_its_rhythm_is_never_called_dead() -> None:
     rng = random.Random(5)
-    rhythm, is_known = Rhythm(), False
+    rhythm, is_known = ReportingRhythm(), False
     for _ in range(2000):
         gap_s = rng.uniform(40 * 60, 60 * 60)
         is_known = is_known or rhythm.observed_s >= availability.OBSERVED_S_MIN
@@ -71,7 +71,7 @@ def test_a_sleepy_one_that_keeps_its_rhythm_is_never_called_dead() -> None:
 def test_a_dead_one_is_never_online_for_longer_than_the_limit(
     gaps_s: list[float], promised_s: float, is_sleepy: bool
 ) -> None:
-    rhythm = lived(gaps_s, Rhythm(promised_s=promised_s), is_sleepy=is_sleepy)
+    rhythm = lived(gaps_s, ReportingRhythm(promised_s=promised_s), is_sleepy=is_sleepy)
     assert availability.SILENCE_S_MIN <= allowed_s(rhythm, is_sleepy=is_sleepy) <= SILENCE_S_MAX
     now_ms = int(SILENCE_S_MAX * 1000) + 1
     for since_ms in (0, 1000):
@@ -82,9 +82,9 @@ def test_a_dead_one_is_never_online_for_longer_than_the_limit(
 
 
 class World:
-    def __init__(self, kept: KeptSensors | None = None, *, boot_id: str = "boot") -> None:
+    def __init__(self, kept: DeviceTable | None = None, *, boot_id: str = "boot") -> None:
         self.now_ms = 1_000_000
-        self.registry = Registry(kept or KeptSensors(boot_id), lambda: self.now_ms)
+        self.registry = DeviceRegistry(kept or DeviceTable(boot_id), lambda: self.now_ms)
 
     def later(self, seconds: float) -> None:
         self.now_ms += int(seconds * 1000)
@@ -120,7 +120,7 @@ def test_a_dead_sensor_stays_dead_over_a_restart_of_the_hub() -> None:
     world.pair()
     world.later(HOUR_S)
     world.registry.judge()
-    again = World(KeptSensors("boot", world.registry.kept().sensors))
+    again = World(DeviceTable("boot", world.registry.kept().sensors))
     assert again.link().is_online is False
     again.registry.listens(is_listening=True)
     assert again.link().is_online is False
@@ -171,7 +171,7 @@ def test_who_was_removed_is_remembered_until_it_joins_again() -> None:
 
 
 def test_the_network_has_a_limit() -> None:
-    world = World(KeptSensors("boot", tuple(KeptSensor(f"{number}", number) for number in range(SENSORS_MAX))))
+    world = World(DeviceTable("boot", tuple(DeviceRecord(f"{number}", number) for number in range(SENSORS_MAX))))
     assert world.registry.is_full
     world.registry.joined(IEEE, 7)
     assert world.registry.get(IEEE) is None

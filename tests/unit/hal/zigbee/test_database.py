@@ -74,7 +74,7 @@ def test_a_read_only_disk_is_told_and_its_copy_works(
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     with monkeypatch.context() as patched:
-        patched.setattr(database.stack, "make_private", read_only)
+        patched.setattr(database.zigpy_stack, "make_private", read_only)
         assert "Read-only" in database.problem_of(path)
     copy = database.copied(path, volatile)
     assert copy == volatile / "zigbee.db"

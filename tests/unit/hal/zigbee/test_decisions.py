@@ -5,20 +5,22 @@ from collections.abc import Mapping
 
 import pytest
 
-from hal.zigbee import choice, keeping, ladder, options, ports
-from hal.zigbee.availability import Rhythm
-from hal.zigbee.choice import Choice, Phase, Settings
-from hal.zigbee.keeping import FileUnreadable, KeptNetwork, KeptSensor, KeptSensors, KeptStick
-from hal.zigbee.ports import SerialPort
+from hal.zigbee import backoff, network_ownership, options, radio_state, serial_ports
+from hal.zigbee.availability import ReportingRhythm
+from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings, OwnershipDecision
+from hal.zigbee.radio_state import DeviceRecord, DeviceTable, FileUnreadable, NetworkSnapshot, StickSnapshot
+from hal.zigbee.serial_ports import SerialPort
 
-OURS = Settings(ieee="04cd15aabbccddee", extended_pan_id="1122334455667788", key="0a" * 16, pan_id=0x1A2B, channel=15)
-MOVED = Settings(ieee=OURS.ieee, extended_pan_id=OURS.extended_pan_id, key=OURS.key, pan_id=0x3333, channel=25)
-FOREIGN = Settings(ieee="0000000000000001", extended_pan_id="99" * 8, key="0b" * 16, pan_id=1, channel=11)
-OTHER_STICK = Settings(ieee="04cd150000000000", extended_pan_id=OURS.extended_pan_id, key=OURS.key)
-PLANNED = Settings(ieee="", extended_pan_id=OURS.extended_pan_id, key=OURS.key)
+OURS = NetworkSettings(
+    ieee="04cd15aabbccddee", extended_pan_id="1122334455667788", key="0a" * 16, pan_id=0x1A2B, channel=15
+)
+MOVED = NetworkSettings(ieee=OURS.ieee, extended_pan_id=OURS.extended_pan_id, key=OURS.key, pan_id=0x3333, channel=25)
+FOREIGN = NetworkSettings(ieee="0000000000000001", extended_pan_id="99" * 8, key="0b" * 16, pan_id=1, channel=11)
+OTHER_STICK = NetworkSettings(ieee="04cd150000000000", extended_pan_id=OURS.extended_pan_id, key=OURS.key)
+PLANNED = NetworkSettings(ieee="", extended_pan_id=OURS.extended_pan_id, key=OURS.key)
 
 
-def backup_of(settings: Settings) -> dict[str, object]:
+def backup_of(settings: NetworkSettings) -> dict[str, object]:
     return {
         "metadata": {"format": "zigpy/open-coordinator-backup", "version": 1, "source": "test"},
         "coordinator_ieee": settings.ieee,
@@ -36,61 +38,63 @@ def backup_of(settings: Settings) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("stick", "phase", "ours", "expected"),
     [
-        (None, None, None, Choice.FORM),
-        (FOREIGN, None, None, Choice.REFUSE),
-        (None, Phase.PLANNED, PLANNED, Choice.FORM),
-        (OURS, Phase.PLANNED, PLANNED, Choice.FORM),
-        (FOREIGN, Phase.PLANNED, PLANNED, Choice.REFUSE),
-        (None, Phase.FORMED, OURS, Choice.RESTORE),
-        (OURS, Phase.FORMED, OURS, Choice.USE),
-        (MOVED, Phase.FORMED, OURS, Choice.USE),
-        (OTHER_STICK, Phase.FORMED, OURS, Choice.REFUSE),
-        (FOREIGN, Phase.FORMED, OURS, Choice.REFUSE),
-        (None, Phase.RESTORING, OURS, Choice.RESTORE),
-        (OURS, Phase.RESTORING, OURS, Choice.RESTORE),
-        (FOREIGN, Phase.RESTORING, OURS, Choice.RESTORE),
+        (None, None, None, OwnershipDecision.FORM),
+        (FOREIGN, None, None, OwnershipDecision.REFUSE),
+        (None, NetworkPhase.PLANNED, PLANNED, OwnershipDecision.FORM),
+        (OURS, NetworkPhase.PLANNED, PLANNED, OwnershipDecision.FORM),
+        (FOREIGN, NetworkPhase.PLANNED, PLANNED, OwnershipDecision.REFUSE),
+        (None, NetworkPhase.FORMED, OURS, OwnershipDecision.RESTORE),
+        (OURS, NetworkPhase.FORMED, OURS, OwnershipDecision.USE),
+        (MOVED, NetworkPhase.FORMED, OURS, OwnershipDecision.USE),
+        (OTHER_STICK, NetworkPhase.FORMED, OURS, OwnershipDecision.REFUSE),
+        (FOREIGN, NetworkPhase.FORMED, OURS, OwnershipDecision.REFUSE),
+        (None, NetworkPhase.RESTORING, OURS, OwnershipDecision.RESTORE),
+        (OURS, NetworkPhase.RESTORING, OURS, OwnershipDecision.RESTORE),
+        (FOREIGN, NetworkPhase.RESTORING, OURS, OwnershipDecision.RESTORE),
     ],
 )
 def test_what_is_done_with_a_stick(
-    stick: Settings | None, phase: Phase | None, ours: Settings | None, expected: Choice
+    stick: NetworkSettings | None, phase: NetworkPhase | None, ours: NetworkSettings | None, expected: OwnershipDecision
 ) -> None:
     for has_sensors in (False, True):
-        chosen = choice.choose(stick, phase=phase, ours=ours, remembered="", has_sensors=has_sensors, takes_over=False)
+        chosen = network_ownership.choose(
+            stick, phase=phase, ours=ours, remembered="", has_sensors=has_sensors, takes_over=False
+        )
         assert chosen is expected
 
 
 @pytest.mark.parametrize(
     ("remembered", "has_sensors", "takes_over", "expected"),
     [
-        ("", False, True, Choice.USE),
-        (choice.fingerprint(FOREIGN.extended_pan_id), False, False, Choice.FORM),
-        (choice.fingerprint(FOREIGN.extended_pan_id), True, False, Choice.USE),
-        (choice.fingerprint(OURS.extended_pan_id), True, False, Choice.REFUSE),
+        ("", False, True, OwnershipDecision.USE),
+        (network_ownership.fingerprint(FOREIGN.extended_pan_id), False, False, OwnershipDecision.FORM),
+        (network_ownership.fingerprint(FOREIGN.extended_pan_id), True, False, OwnershipDecision.USE),
+        (network_ownership.fingerprint(OURS.extended_pan_id), True, False, OwnershipDecision.REFUSE),
     ],
 )
 def test_a_stick_with_a_network_on_a_hub_without_one(
-    remembered: str, has_sensors: bool, takes_over: bool, expected: Choice
+    remembered: str, has_sensors: bool, takes_over: bool, expected: OwnershipDecision
 ) -> None:
-    chosen = choice.choose(
+    chosen = network_ownership.choose(
         FOREIGN, phase=None, ours=None, remembered=remembered, has_sensors=has_sensors, takes_over=takes_over
     )
     assert chosen is expected
 
 
 def test_a_refusal_names_the_stick_the_loss_and_the_choices() -> None:
-    text = choice.why_refused(FOREIGN, port="/dev/stick", sensors=12, has_network=True)
+    text = network_ownership.refusal_message(FOREIGN, port="/dev/stick", sensors=12, has_network=True)
     for words in ("/dev/stick", "0x0001", "channel 11", "12 sensors", "blank one", "climahub zigbee restore"):
         assert words in text
-    assert "take_over" in choice.why_refused(FOREIGN, port="/dev/stick", sensors=0, has_network=False)
+    assert "take_over" in network_ownership.refusal_message(FOREIGN, port="/dev/stick", sensors=0, has_network=False)
     assert FOREIGN.key not in text
 
 
 def test_the_ladder() -> None:
-    assert [ladder.pause_s(failures) for failures in range(1, 10)] == [1, 5, 15, 30, 60, 120, 300, 300, 300]
+    assert [backoff.delay_s(failures) for failures in range(1, 10)] == [1, 5, 15, 30, 60, 120, 300, 300, 300]
     with pytest.raises(ValueError, match="follows"):
-        ladder.pause_s(0)
-    assert ladder.failures_after(4, 10.0) == 5
-    assert ladder.failures_after(4, 300.0) == 1
+        backoff.delay_s(0)
+    assert backoff.next_failures(4, 10.0) == 5
+    assert backoff.next_failures(4, 300.0) == 1
 
 
 SKYCONNECT = SerialPort("/dev/ttyUSB0", "/dev/serial/by-id/sky", 0x10C4, 0xEA60, "Nabu Casa SkyConnect v1.0")
@@ -113,11 +117,11 @@ METER = SerialPort("/dev/ttyUSB7", "", 0x10C4, 0xEA60, "Silicon Labs CP2102 USB 
     ],
 )
 def test_sticks_are_known_by_their_identity(port: SerialPort, adapter: str | None) -> None:
-    assert ports.identify(port) == adapter
+    assert serial_ports.identify(port) == adapter
 
 
 def test_the_one_stick_is_found_by_its_stable_name() -> None:
-    found, steps = ports.search("auto", [CONSOLE, METER, SKYCONNECT])
+    found, steps = serial_ports.search("auto", [CONSOLE, METER, SKYCONNECT])
     assert found is not None
     assert (found.path, found.adapter) == ("/dev/serial/by-id/sky", "ezsp")
     assert [step.endswith("no Zigbee stick that is known") for step in steps] == [True, False, True]
@@ -133,60 +137,60 @@ def test_the_one_stick_is_found_by_its_stable_name() -> None:
     ],
 )
 def test_none_or_too_many(adapter: options.Adapter, seen: list[SerialPort], words: str) -> None:
-    found, steps = ports.search(adapter, seen)
+    found, steps = serial_ports.search(adapter, seen)
     assert found is None
     assert steps
-    assert words in ports.why_none(steps)
+    assert words in serial_ports.not_found_message(steps)
 
 
 def test_a_named_port() -> None:
-    assert ports.named("/dev/x", "/dev/ttyACM1", "auto", [CONBEE]).adapter == "deconz"
-    assert ports.named("/dev/x", "/dev/ttyACM1", "znp", [CONBEE]).adapter == "znp"
-    assert ports.named("/tmp/pty", "/dev/pts/3", "auto", [CONBEE]).adapter == "ezsp"
+    assert serial_ports.named("/dev/x", "/dev/ttyACM1", "auto", [CONBEE]).adapter == "deconz"
+    assert serial_ports.named("/dev/x", "/dev/ttyACM1", "znp", [CONBEE]).adapter == "znp"
+    assert serial_ports.named("/tmp/pty", "/dev/pts/3", "auto", [CONBEE]).adapter == "ezsp"
 
 
 def test_files_come_back_as_they_were() -> None:
-    network = keeping.with_backup(KeptNetwork(Phase.PLANNED, PLANNED), OURS, backup_of(OURS))
-    assert network.phase is Phase.FORMED
-    again = keeping.decode_network(keeping.encode(network))
+    network = radio_state.with_backup(NetworkSnapshot(NetworkPhase.PLANNED, PLANNED), OURS, backup_of(OURS))
+    assert network.phase is NetworkPhase.FORMED
+    again = radio_state.decode_network(radio_state.encode(network))
     assert again is not None
     assert (again.phase, again.settings) == (network.phase, network.settings)
     assert json.loads(bytes(again.backups[0])) == backup_of(OURS)
-    assert keeping.decode_network(None) is None
-    assert keeping.decode_stick(keeping.encode(KeptStick("abc"))) == KeptStick("abc")
-    assert keeping.decode_stick(None) == KeptStick()
+    assert radio_state.decode_network(None) is None
+    assert radio_state.decode_stick(radio_state.encode(StickSnapshot("abc"))) == StickSnapshot("abc")
+    assert radio_state.decode_stick(None) == StickSnapshot()
 
 
 def test_sensors_of_another_boot_were_not_heard_in_this_one() -> None:
-    sensor = KeptSensor("0x0000000000000001", 7, heard_ms=99, is_offline=True, rhythm=Rhythm(promised_s=900))
-    data = keeping.encode(KeptSensors("one", (sensor,), ("0x0000000000000002",)))
-    assert keeping.decode_sensors(data, "one").sensors == (sensor,)
-    other = keeping.decode_sensors(data, "two")
+    sensor = DeviceRecord("0x0000000000000001", 7, heard_ms=99, is_offline=True, rhythm=ReportingRhythm(promised_s=900))
+    data = radio_state.encode(DeviceTable("one", (sensor,), ("0x0000000000000002",)))
+    assert radio_state.decode_sensors(data, "one").sensors == (sensor,)
+    other = radio_state.decode_sensors(data, "two")
     assert other.sensors[0].heard_ms is None
     assert other.sensors[0].is_offline
     assert other.removed == ("0x0000000000000002",)
-    assert keeping.decode_sensors(None, "two") == KeptSensors("two")
+    assert radio_state.decode_sensors(None, "two") == DeviceTable("two")
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 64, b"[]", b'{"phase": "lost"}'])
 def test_a_broken_file_is_told_without_its_content(data: bytes) -> None:
     with pytest.raises(FileUnreadable):
-        keeping.decode_network(data)
+        radio_state.decode_network(data)
 
 
 def test_backups_are_bounded_and_the_oldest_makes_room() -> None:
-    network = KeptNetwork(Phase.PLANNED, OURS)
+    network = NetworkSnapshot(NetworkPhase.PLANNED, OURS)
     for number in range(20):
-        network = keeping.with_backup(network, OURS, {**backup_of(OURS), "nwk_update_id": number})
+        network = radio_state.with_backup(network, OURS, {**backup_of(OURS), "nwk_update_id": number})
     kept = [json.loads(bytes(backup))["nwk_update_id"] for backup in network.backups]
     assert kept == list(range(12, 20))
 
 
 def test_a_restore_is_a_choice_that_outlives_a_power_cut() -> None:
-    network = keeping.restoring(None, backup_of(OURS))
-    assert (network.phase, network.settings) == (Phase.RESTORING, OURS)
-    before = keeping.with_backup(KeptNetwork(Phase.PLANNED, FOREIGN), FOREIGN, backup_of(FOREIGN))
-    assert len(keeping.restoring(before, backup_of(OURS)).backups) == 2
+    network = radio_state.restoring(None, backup_of(OURS))
+    assert (network.phase, network.settings) == (NetworkPhase.RESTORING, OURS)
+    before = radio_state.with_backup(NetworkSnapshot(NetworkPhase.PLANNED, FOREIGN), FOREIGN, backup_of(FOREIGN))
+    assert len(radio_state.restoring(before, backup_of(OURS)).backups) == 2
 
 
 @pytest.mark.parametrize(
@@ -196,12 +200,12 @@ def test_a_restore_is_a_choice_that_outlives_a_power_cut() -> None:
 def test_a_bad_backup_is_refused_without_repeating_it(change: Mapping[str, object]) -> None:
     data = json.dumps({**backup_of(OURS), **change}).encode()
     with pytest.raises(ValueError, match="Open Coordinator Backup") as caught:
-        keeping.parse_backup(data)
+        radio_state.parse_backup(data)
     assert "5ec2e7" not in str(caught.value)
     with pytest.raises(ValueError, match="no JSON object"):
-        keeping.parse_backup(b"\xff")
+        radio_state.parse_backup(b"\xff")
 
 
 def test_a_backup_tells_its_network() -> None:
-    assert keeping.settings_of(backup_of(OURS)) == OURS
-    assert keeping.parse_backup(json.dumps(backup_of(OURS)).encode()) == backup_of(OURS)
+    assert radio_state.settings_of(backup_of(OURS)) == OURS
+    assert radio_state.parse_backup(json.dumps(backup_of(OURS)).encode()) == backup_of(OURS)

@@ -10,16 +10,16 @@ from agent.foundation.disk import Disk
 from agent.foundation.state_files import StateFiles
 from hal.errors import NetworkLost
 from hal.radio import RadioState
-from hal.zigbee import Options, Surroundings, ZigbeeNetwork, sparing
+from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork, import_stubs
 
 
 async def test_a_radio_without_zigpy_needs_software(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise ModuleNotFoundError("No module named 'zigpy'", name="zigpy")
 
-    monkeypatch.setattr(sparing, "import_zigpy", missing)
+    monkeypatch.setattr(import_stubs, "import_zigpy", missing)
     store = StateFiles(tmp_path, Disk(), bytes_max=1 << 20)
-    network = ZigbeeNetwork(Options(port="/dev/null"), Surroundings(store, lambda: 0, "boot"))
+    network = ZigbeeNetwork(RadioOptions(port="/dev/null"), RadioContext(store, lambda: 0, "boot"))
     with contextlib.suppress(NetworkLost):
         async with asyncio.timeout(60):
             await network.receive()

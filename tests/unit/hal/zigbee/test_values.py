@@ -7,7 +7,7 @@ import pytest
 
 from hal.interface import SensorKind
 from hal.ncp import dialects, models
-from hal.zigbee import clusters, makers, reports
+from hal.zigbee import clusters, reports, vendor_quirks
 
 KINDS = SensorKind
 
@@ -30,7 +30,7 @@ def test_what_may_be_taken_the_lowest_endpoint_first_and_a_percentage_before_a_v
 def test_each_kind_is_taken_once_from_what_has_answered() -> None:
     first, percent, volt, second, pressure = found = clusters.candidates(LISTED)
 
-    def taken(answers: dict[clusters.Candidate, float | None]) -> list[clusters.Candidate]:
+    def taken(answers: dict[clusters.AttributeCandidate, float | None]) -> list[clusters.AttributeCandidate]:
         return list(clusters.ranked(found, answers))
 
     assert taken({first: 2100, second: 2200, percent: 180, volt: 30, pressure: 1000}) == [first, percent, pressure]
@@ -72,7 +72,7 @@ def test_what_a_maker_tells_in_its_own_way_is_not_taken_from_clusters() -> None:
     ],
 )
 def test_a_raw_value_gets_its_unit_or_is_none(cluster: int, attribute: int, raw: object, value: float | None) -> None:
-    assert clusters.value_of(clusters.MEASURES[cluster, attribute], raw) == value
+    assert clusters.convert(clusters.MEASURED_ATTRIBUTES[cluster, attribute], raw) == value
 
 
 def report(*records: bytes, control: int = 0x18, command: int = 0x0A) -> bytes:
@@ -125,17 +125,17 @@ def test_what_waits_for_an_interview(frame: bytes, expected: bool) -> None:
 
 
 def test_makers_are_known_by_the_names_that_sensors_tell() -> None:
-    assert makers.maker_of("LUMI", "lumi.weather").has_aqara_struct
-    assert makers.maker_of("_TZE200_bjawzodf", "TS0601").points
-    assert makers.maker_of("IKEA of Sweden", "VINDSTYRKA").has_voc_index
-    assert makers.maker_of("SONOFF", "SNZB-02D").name == "Sonoff"
-    assert makers.maker_of("somebody", "something") is makers.STANDARD
+    assert vendor_quirks.find_quirk("LUMI", "lumi.weather").has_aqara_struct
+    assert vendor_quirks.find_quirk("_TZE200_bjawzodf", "TS0601").points
+    assert vendor_quirks.find_quirk("IKEA of Sweden", "VINDSTYRKA").has_voc_index
+    assert vendor_quirks.find_quirk("SONOFF", "SNZB-02D").name == "Sonoff"
+    assert vendor_quirks.find_quirk("somebody", "something") is vendor_quirks.STANDARD
 
 
 def test_aqaras_struct_tells_the_battery() -> None:
     record = dialects.aqara_record(battery_mv=2750, temperature=2150, humidity=4500, pressure_hpa=1001)
     # Attribute, type and length stand before the text.
-    assert makers.aqara_values(record[4:]) == [(KINDS.BATTERY_LEVEL, 50)]
+    assert vendor_quirks.aqara_values(record[4:]) == [(KINDS.BATTERY_LEVEL, 50)]
 
 
 @pytest.mark.parametrize(
@@ -148,29 +148,29 @@ def test_aqaras_struct_tells_the_battery() -> None:
         (b"\x01\x21\xb8\x0b" + b"\x02\x99\x00", [(KINDS.BATTERY_LEVEL, 100)]),
     ],
 )
-def test_a_struct_that_is_cut_or_strange(record: bytes, expected: list[makers.Value]) -> None:
-    assert makers.aqara_values(record) == expected
+def test_a_struct_that_is_cut_or_strange(record: bytes, expected: list[vendor_quirks.Value]) -> None:
+    assert vendor_quirks.aqara_values(record) == expected
 
 
 def test_tuyas_points() -> None:
-    maker = makers.maker_of("_TZE200_bjawzodf", "TS0601")
+    maker = vendor_quirks.find_quirk("_TZE200_bjawzodf", "TS0601")
     points = dialects.Tuya()
     payload = points.report(points.set_values({"temperature_c": -3.4, "humidity_percent": 61, "battery_percent": 80}))
-    assert makers.tuya_values(maker, payload) == [
+    assert vendor_quirks.tuya_values(maker, payload) == [
         (KINDS.TEMPERATURE, -3.4),
         (KINDS.HUMIDITY, 61),
         (KINDS.BATTERY_LEVEL, 80),
     ]
     frosty = b"\x00\x01" + bytes((1, 2)) + struct.pack(">Hi", 4, 0xFFDE)
-    assert makers.tuya_values(maker, frosty) == [(KINDS.TEMPERATURE, -3.4)]
+    assert vendor_quirks.tuya_values(maker, frosty) == [(KINDS.TEMPERATURE, -3.4)]
     unknown = b"\x00\x01" + bytes((99, 2)) + struct.pack(">Hi", 4, 5) + bytes((1, 2)) + struct.pack(">Hi", 4, 215)
-    assert makers.tuya_values(maker, unknown) == [(KINDS.TEMPERATURE, 21.5)]
+    assert vendor_quirks.tuya_values(maker, unknown) == [(KINDS.TEMPERATURE, 21.5)]
     text = b"\x00\x01" + bytes((1, 3)) + struct.pack(">H", 2) + b"hi" + b"\x01"
-    assert makers.tuya_values(maker, text) == []
+    assert vendor_quirks.tuya_values(maker, text) == []
 
 
 def test_the_emulators_models_are_known_here() -> None:
     for model in models.MODELS.values():
-        maker = makers.maker_of(model.manufacturer, model.name)
+        maker = vendor_quirks.find_quirk(model.manufacturer, model.name)
         assert bool(maker.points) == (model.dialect is models.Dialect.TUYA)
         assert maker.has_aqara_struct == (model.dialect is models.Dialect.AQARA)

@@ -64,7 +64,7 @@ DEFAULT_ADAPTER: Adapter = "ezsp"
 """Of a port that nobody knows: a pseudo terminal, a stick behind a plain serial chip."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class StickPort(msgspec.Struct, frozen=True):
     """The port to use.
 
     Attributes:
@@ -87,7 +87,7 @@ def identify(port: SerialPort) -> Adapter | None:
     return None
 
 
-def named(path: str, real_path: str, adapter: Adapter, ports: Sequence[SerialPort]) -> Found:
+def named(path: str, real_path: str, adapter: Adapter, ports: Sequence[SerialPort]) -> StickPort:
     """Return how to use a port that the configuration names.
 
     Args:
@@ -97,15 +97,15 @@ def named(path: str, real_path: str, adapter: Adapter, ports: Sequence[SerialPor
         ports: Those of this machine.
     """
     if adapter != "auto":
-        return Found(path, adapter, (f"{path}: as configured, {adapter}",))
+        return StickPort(path, adapter, (f"{path}: as configured, {adapter}",))
     port = next((port for port in ports if real_path == port.path), None)
     by_identity = identify(port) if port else None
     if port is None or by_identity is None:
-        return Found(path, DEFAULT_ADAPTER, (f"{path}: no known USB identity, {DEFAULT_ADAPTER} is tried",))
-    return Found(path, by_identity, (f"{path}: {port.name}, {by_identity}",))
+        return StickPort(path, DEFAULT_ADAPTER, (f"{path}: no known USB identity, {DEFAULT_ADAPTER} is tried",))
+    return StickPort(path, by_identity, (f"{path}: {port.name}, {by_identity}",))
 
 
-def search(adapter: Adapter, ports: Sequence[SerialPort]) -> tuple[Found | None, tuple[str, ...]]:
+def search(adapter: Adapter, ports: Sequence[SerialPort]) -> tuple[StickPort | None, tuple[str, ...]]:
     """Look for the stick by its USB identity.
 
     Returns:
@@ -127,10 +127,10 @@ def search(adapter: Adapter, ports: Sequence[SerialPort]) -> tuple[Found | None,
         steps.append("this machine has no serial port")
     if len(fitting) != 1:
         return None, tuple(steps)
-    return Found(*fitting[0], tuple(steps)), tuple(steps)
+    return StickPort(*fitting[0], tuple(steps)), tuple(steps)
 
 
-def why_none(steps: Sequence[str]) -> str:
+def not_found_message(steps: Sequence[str]) -> str:
     """Return what to tell where `search` found no port, or too many."""
     sticks = sum(1 for step in steps if step.endswith((", ezsp", ", znp", ", deconz")))
     if sticks > 1:

@@ -8,9 +8,9 @@ import msgspec
 
 from hal.errors import HalError
 from hal.interface import SensorKind
-from hal.zigbee.availability import Rhythm
+from hal.zigbee.availability import ReportingRhythm
 from hal.zigbee.battery import Battery
-from hal.zigbee.choice import Phase, Settings
+from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import FILE_BYTES_MAX
 
 BACKUPS_MAX = 8
@@ -29,7 +29,7 @@ class FileUnreadable(HalError):
     """A file of the radio holds something else than the radio writes."""
 
 
-class KeptNetwork(msgspec.Struct, frozen=True):
+class NetworkSnapshot(msgspec.Struct, frozen=True):
     """Content of the network's file: a secret.
 
     Attributes:
@@ -38,12 +38,12 @@ class KeptNetwork(msgspec.Struct, frozen=True):
         backups: Open Coordinator Backups (JSON objects), oldest first; empty while it is planned only.
     """
 
-    phase: Phase
-    settings: Settings
+    phase: NetworkPhase
+    settings: NetworkSettings
     backups: tuple[msgspec.Raw, ...] = ()
 
 
-class KeptSensor(msgspec.Struct, frozen=True):
+class DeviceRecord(msgspec.Struct, frozen=True):
     """What is known of a device of the network.
 
     Attributes:
@@ -75,7 +75,7 @@ class KeptSensor(msgspec.Struct, frozen=True):
     is_offline: bool = False
     heard_ms: int | None = None
     lqi: int | None = None
-    rhythm: Rhythm = Rhythm()
+    rhythm: ReportingRhythm = ReportingRhythm()
     promises: dict[SensorKind, float] = {}
     ranks: dict[SensorKind, int] = {}
     reported: tuple[SensorKind, ...] = ()
@@ -84,72 +84,72 @@ class KeptSensor(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-class KeptSensors(msgspec.Struct, frozen=True):
+class DeviceTable(msgspec.Struct, frozen=True):
     """Content of the sensors' file.
 
     Attributes:
-        boot_id: The boot on whose clock `KeptSensor.heard_ms` counts.
+        boot_id: The boot on whose clock `DeviceRecord.heard_ms` counts.
         sensors: The devices of the network.
         removed: Addresses of devices that were told to leave, newest last; one that did not hear it is told again.
     """
 
     boot_id: str
-    sensors: tuple[KeptSensor, ...] = ()
+    sensors: tuple[DeviceRecord, ...] = ()
     removed: tuple[str, ...] = ()
 
 
-class KeptStick(msgspec.Struct, frozen=True):
+class StickSnapshot(msgspec.Struct, frozen=True):
     """Content of the stick's file: the fingerprint of the network that the stick was told to have."""
 
     fingerprint: str = ""
 
 
-def encode(content: KeptNetwork | KeptSensors | KeptStick) -> bytes:
+def encode(content: NetworkSnapshot | DeviceTable | StickSnapshot) -> bytes:
     """Return the content of a file."""
     return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
 
 
-def decode_network(data: bytes | None) -> KeptNetwork | None:
+def decode_network(data: bytes | None) -> NetworkSnapshot | None:
     """Read the network's file.
 
     Raises:
         FileUnreadable: It is something else.
     """
-    return None if data is None else _decode(data, KeptNetwork)
+    return None if data is None else _decode(data, NetworkSnapshot)
 
 
-def decode_stick(data: bytes | None) -> KeptStick:
+def decode_stick(data: bytes | None) -> StickSnapshot:
     """Read the stick's file.
 
     Raises:
         FileUnreadable: It is something else.
     """
-    return KeptStick() if data is None else _decode(data, KeptStick)
+    return StickSnapshot() if data is None else _decode(data, StickSnapshot)
 
 
-def decode_sensors(data: bytes | None, boot_id: str) -> KeptSensors:
+def decode_sensors(data: bytes | None, boot_id: str) -> DeviceTable:
     """Read the sensors' file; what an earlier boot has heard has no place on this boot's clock.
 
     Raises:
         FileUnreadable: It is something else.
     """
     if data is None:
-        return KeptSensors(boot_id)
-    kept = _decode(data, KeptSensors)
+        return DeviceTable(boot_id)
+    kept = _decode(data, DeviceTable)
     kept = msgspec.structs.replace(kept, sensors=tuple(map(_up_to_date, kept.sensors)))
     if kept.boot_id == boot_id:
         return kept
     sensors = tuple(msgspec.structs.replace(sensor, heard_ms=None) for sensor in kept.sensors)
-    return KeptSensors(boot_id, sensors, kept.removed)
+    return DeviceTable(boot_id, sensors, kept.removed)
 
 
-def _up_to_date(sensor: KeptSensor) -> KeptSensor:
+def _up_to_date(sensor: DeviceRecord) -> DeviceRecord:
     """Return a sensor to be set up again that was set up by a version which did not ask what it measures."""
     is_old = sensor.is_configured and sensor.kinds and not sensor.ranks
     return msgspec.structs.replace(sensor, is_configured=False) if is_old else sensor
 
 
-def with_backup(kept: KeptNetwork, settings: Settings, backup: Mapping[str, object]) -> KeptNetwork:
+def with_backup(kept: NetworkSnapshot, settings: NetworkSettings, backup: Mapping[str, object]) -> NetworkSnapshot:
     """Return a network that is formed, with one more backup; older ones make room in the file.
 
     Raises:
@@ -157,24 +157,24 @@ def with_backup(kept: KeptNetwork, settings: Settings, backup: Mapping[str, obje
     """
     raw = msgspec.Raw(json.dumps(backup, sort_keys=True).encode())
     backups = (*kept.backups, raw)[-BACKUPS_MAX:]
-    while len(encode(KeptNetwork(Phase.FORMED, settings, backups))) > WRITTEN_BYTES_MAX:
+    while len(encode(NetworkSnapshot(NetworkPhase.FORMED, settings, backups))) > WRITTEN_BYTES_MAX:
         backups = backups[1:]
     if not backups:
         raise ValueError(f"this backup of {len(raw):,} bytes is too large to be kept")
-    return KeptNetwork(Phase.FORMED, settings, backups)
+    return NetworkSnapshot(NetworkPhase.FORMED, settings, backups)
 
 
-def restoring(kept: KeptNetwork | None, backup: Mapping[str, object]) -> KeptNetwork:
+def restoring(kept: NetworkSnapshot | None, backup: Mapping[str, object]) -> NetworkSnapshot:
     """Return a network that is to be written to the stick, from ``backup``.
 
     Raises:
         ValueError: See `settings_of`.
     """
-    before = kept or KeptNetwork(Phase.PLANNED, settings_of(backup))
-    return msgspec.structs.replace(with_backup(before, settings_of(backup), backup), phase=Phase.RESTORING)
+    before = kept or NetworkSnapshot(NetworkPhase.PLANNED, settings_of(backup))
+    return msgspec.structs.replace(with_backup(before, settings_of(backup), backup), phase=NetworkPhase.RESTORING)
 
 
-def settings_of(backup: Mapping[str, object]) -> Settings:
+def settings_of(backup: Mapping[str, object]) -> NetworkSettings:
     """Return which network an Open Coordinator Backup is of.
 
     Raises:
@@ -185,7 +185,7 @@ def settings_of(backup: Mapping[str, object]) -> Settings:
     except msgspec.ValidationError as error:
         # msgspec names the place and the expected type, not the value.
         raise ValueError(f"this is no Open Coordinator Backup: {error}") from None
-    return Settings(
+    return NetworkSettings(
         ieee=shape.coordinator_ieee.lower(),
         extended_pan_id=shape.extended_pan_id.lower(),
         key=shape.network_key.key.lower(),

@@ -12,7 +12,7 @@ import zigpy.util
 
 from hal.errors import SensorUnavailable
 from hal.radio import WINDOW_S_MAX, InstallCode
-from hal.zigbee.outlet import Outlet
+from hal.zigbee.radio_events import RadioEvents
 
 KEY_BYTES = 16
 """A link key (Zigbee specification 4.2: AES-128)."""
@@ -21,10 +21,16 @@ _POLICY_TASK = "pre_permit"
 """bellows' name of the task that sets the joining policy, sleeps through the window and sets the policy back."""
 
 
-class Window:
+class JoinWindow:
     """At most one is open."""
 
-    def __init__(self, app: Any, outlet: Outlet, group: asyncio.TaskGroup, monotonic_ms: Callable[[], int]) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        app: Any,  # noqa: ANN401
+        outlet: RadioEvents,
+        group: asyncio.TaskGroup,
+        monotonic_ms: Callable[[], int],
+    ) -> None:
         self._app = app
         self._outlet = outlet
         self._group = group

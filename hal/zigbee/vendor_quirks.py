@@ -26,14 +26,14 @@ said to say nothing before they were asked so (zigbee-herdsman-converters)."""
 Value = tuple[SensorKind, float]
 
 
-class Point(msgspec.Struct, frozen=True):
+class TuyaDataPoint(msgspec.Struct, frozen=True):
     """What one Tuya data point measures: its kind, and the unit of one step."""
 
     kind: SensorKind
     unit: float
 
 
-class Maker(msgspec.Struct, frozen=True):
+class VendorQuirk(msgspec.Struct, frozen=True):
     """How sensors of one family differ.
 
     Attributes:
@@ -49,31 +49,31 @@ class Maker(msgspec.Struct, frozen=True):
     reports_by_itself: bool = False
     has_aqara_struct: bool = False
     has_voc_index: bool = False
-    points: Mapping[int, Point] = {}
+    points: Mapping[int, TuyaDataPoint] = {}
     kinds: tuple[SensorKind, ...] = ()
 
 
-STANDARD = Maker("standard")
+STANDARD = VendorQuirk("standard")
 
-_AQARA = Maker("Aqara", reports_by_itself=True, has_aqara_struct=True, kinds=(SensorKind.BATTERY_LEVEL,))
-_SONOFF = Maker("Sonoff")
-_IKEA = Maker("IKEA", has_voc_index=True)
+_AQARA = VendorQuirk("Aqara", reports_by_itself=True, has_aqara_struct=True, kinds=(SensorKind.BATTERY_LEVEL,))
+_SONOFF = VendorQuirk("Sonoff")
+_IKEA = VendorQuirk("IKEA", has_voc_index=True)
 
 
-def _tuya(humidity_unit: float) -> Maker:
+def _tuya(humidity_unit: float) -> VendorQuirk:
     points = {
-        1: Point(SensorKind.TEMPERATURE, 0.1),
-        2: Point(SensorKind.HUMIDITY, humidity_unit),
-        4: Point(SensorKind.BATTERY_LEVEL, 1.0),
+        1: TuyaDataPoint(SensorKind.TEMPERATURE, 0.1),
+        2: TuyaDataPoint(SensorKind.HUMIDITY, humidity_unit),
+        4: TuyaDataPoint(SensorKind.BATTERY_LEVEL, 1.0),
     }
     kinds = tuple(point.kind for point in points.values())
-    return Maker("Tuya", reports_by_itself=True, points=MappingProxyType(points), kinds=kinds)
+    return VendorQuirk("Tuya", reports_by_itself=True, points=MappingProxyType(points), kinds=kinds)
 
 
 _TUYA = _tuya(1.0)
 _TUYA_TENTHS = _tuya(0.1)
 
-_BY_MODEL: Mapping[tuple[str, str], Maker] = MappingProxyType(
+_BY_MODEL: Mapping[tuple[str, str], VendorQuirk] = MappingProxyType(
     {
         ("lumi", "lumi.weather"): _AQARA,
         ("lumi", "lumi.sensor_ht"): _AQARA,
@@ -98,7 +98,7 @@ _BY_MODEL: Mapping[tuple[str, str], Maker] = MappingProxyType(
 """By manufacturer and model as the sensor tells them, in lower case."""
 
 
-def maker_of(manufacturer: str, model: str) -> Maker:
+def find_quirk(manufacturer: str, model: str) -> VendorQuirk:
     """Return how a sensor differs from the standard."""
     return _BY_MODEL.get((manufacturer.strip().lower(), model.strip().lower()), STANDARD)
 
@@ -161,7 +161,7 @@ _TUYA_TEMPERATURE_MAX = 0x2000
 """In tenths of a degree: 819 °C."""
 
 
-def tuya_values(maker: Maker, payload: bytes) -> Sequence[Value]:
+def tuya_values(maker: VendorQuirk, payload: bytes) -> Sequence[Value]:
     """Read the data points of a Tuya report; those that the table does not know are left out.
 
     Args:

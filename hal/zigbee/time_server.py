@@ -37,7 +37,7 @@ _NEVER = _U32_MAX
 _YEAR_DAYS = 400
 
 
-class HouseClock:
+class WallClock:
     """The house's wall clock, as the agent has told it last; read on the radio's thread."""
 
     def __init__(self, monotonic_ms: Callable[[], int]) -> None:
@@ -58,7 +58,7 @@ class HouseClock:
         return (then.astimezone(UTC) + passed).astimezone(then.tzinfo)
 
 
-def is_question(cluster: int, data: bytes) -> bool:
+def is_time_request(cluster: int, data: bytes) -> bool:
     """Tell whether a frame asks for the time."""
     if len(data) < _HEADER_BYTES:
         return False
@@ -73,7 +73,7 @@ def answer(cluster: int, question: bytes, now: datetime | None) -> bytes | None:
 
     Args:
         cluster: `TIME` or `TUYA`.
-        question: A frame for which `is_question` is true.
+        question: A frame for which `is_time_request` is true.
         now: In the house's zone; `None` while the time is not known.
     """
     sequence, payload = question[1], question[_HEADER_BYTES:]

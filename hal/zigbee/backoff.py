@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-STEPS_S: Sequence[float] = (1, 5, 15, 30, 60, 120, 300)
+DELAYS_S: Sequence[float] = (1, 5, 15, 30, 60, 120, 300)
 """A stick that was pulled out for a moment is back soon; one that stays away costs a try every five minutes."""
 
-STEADY_S = 300.0
+RESET_AFTER_S = 300.0
 """A radio that has worked for so long begins at the first step again."""
 
 
-def pause_s(failures: int) -> float:
+def delay_s(failures: int) -> float:
     """Return the pause after so many failures in a row, the first included.
 
     Raises:
@@ -17,9 +17,9 @@ def pause_s(failures: int) -> float:
     """
     if failures < 1:
         raise ValueError("a pause follows a failure")
-    return STEPS_S[min(failures, len(STEPS_S)) - 1]
+    return DELAYS_S[min(failures, len(DELAYS_S)) - 1]
 
 
-def failures_after(failures: int, worked_s: float) -> int:
+def next_failures(failures: int, worked_s: float) -> int:
     """Return how many failures in a row there are, once a radio that worked for ``worked_s`` seconds has failed."""
-    return 1 if worked_s >= STEADY_S else failures + 1
+    return 1 if worked_s >= RESET_AFTER_S else failures + 1

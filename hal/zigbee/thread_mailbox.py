@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Crossing(Generic[T]):
+class ThreadMailbox(Generic[T]):
     """A buffer that any thread fills and one coroutine empties."""
 
     def __init__(self, items_max: int) -> None:

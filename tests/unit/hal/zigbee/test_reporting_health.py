@@ -4,11 +4,11 @@ import pytest
 
 from hal.interface import SensorKind
 from hal.radio import SensorLink
-from hal.zigbee import health
+from hal.zigbee import reporting_health
 from hal.zigbee.battery import Battery, Chemistry
-from hal.zigbee.clusters import Source
-from hal.zigbee.keeping import KeptSensor, KeptSensors, decode_sensors, encode
-from hal.zigbee.registry import Registry
+from hal.zigbee.clusters import ValueOrigin
+from hal.zigbee.device_registry import DeviceRegistry
+from hal.zigbee.radio_state import DeviceRecord, DeviceTable, decode_sensors, encode
 
 IEEE = "0x000d6f4aec588d00"
 TEMPERATURE, HUMIDITY, BATTERY = SensorKind.TEMPERATURE, SensorKind.HUMIDITY, SensorKind.BATTERY_LEVEL
@@ -16,9 +16,9 @@ PROMISES = {TEMPERATURE: 900.0, HUMIDITY: 900.0, BATTERY: 6 * 3600.0}
 
 
 class World:
-    def __init__(self, kept: KeptSensors | None = None) -> None:
+    def __init__(self, kept: DeviceTable | None = None) -> None:
         self.now_ms = 5_000_000
-        self.registry = Registry(kept or KeptSensors("boot"), lambda: self.now_ms)
+        self.registry = DeviceRegistry(kept or DeviceTable("boot"), lambda: self.now_ms)
         self.registry.listens(is_listening=True)
         if kept is None:
             self.registry.joined(IEEE, 7)
@@ -73,7 +73,7 @@ def test_the_rules_are_read_back_once_an_hour_at_most() -> None:
 
 def test_a_complaint_stands_until_the_kind_is_reported() -> None:
     world = World()
-    text = health.lost_rules([TEMPERATURE, HUMIDITY])
+    text = reporting_health.lost_rules([TEMPERATURE, HUMIDITY])
     assert text.startswith("reports no temperature and no humidity any more: it had lost its reporting rules")
     world.registry.looked(IEEE, dict.fromkeys((TEMPERATURE, HUMIDITY), text))
     assert world.link().problem == text
@@ -84,8 +84,10 @@ def test_a_complaint_stands_until_the_kind_is_reported() -> None:
 
 
 def test_what_people_are_told_says_what_to_do() -> None:
-    assert "take its battery out" in health.keeps_rules([TEMPERATURE])
-    assert health.unanswered([TEMPERATURE, BATTERY]).startswith("reports no temperature and no battery_level any more")
+    assert "take its battery out" in reporting_health.keeps_rules([TEMPERATURE])
+    assert reporting_health.unanswered([TEMPERATURE, BATTERY]).startswith(
+        "reports no temperature and no battery_level any more"
+    )
 
 
 def test_time_in_which_the_radio_did_not_listen_counts_against_nobody() -> None:
@@ -128,7 +130,7 @@ def test_a_sensor_that_has_its_rules_and_keeps_a_rhythm_of_its_own_is_judged_by_
 
 def test_what_was_reported_by_itself_is_measured_whatever_the_sensor_answers() -> None:
     world = World()
-    assert world.registry.takes(IEEE, Source("1/humidity", HUMIDITY, 1))
+    assert world.registry.takes(IEEE, ValueOrigin("1/humidity", HUMIDITY, 1))
     world.registry.configured(IEEE, ranks={TEMPERATURE: 1}, promises={TEMPERATURE: 900.0})
     known = world.registry.get(IEEE)
     assert known is not None
@@ -136,11 +138,11 @@ def test_what_was_reported_by_itself_is_measured_whatever_the_sensor_answers() -
 
 
 def test_a_sensor_of_an_older_version_is_set_up_again_and_keeps_its_kinds() -> None:
-    old = KeptSensor(IEEE, 7, kinds=(TEMPERATURE,), is_interviewed=True, is_configured=True)
-    plug = KeptSensor("0x01", 8, is_interviewed=True, is_configured=True)
-    sensor, router = decode_sensors(encode(KeptSensors("boot", (old, plug))), "boot").sensors
+    old = DeviceRecord(IEEE, 7, kinds=(TEMPERATURE,), is_interviewed=True, is_configured=True)
+    plug = DeviceRecord("0x01", 8, is_interviewed=True, is_configured=True)
+    sensor, router = decode_sensors(encode(DeviceTable("boot", (old, plug))), "boot").sensors
     assert (sensor.is_configured, router.is_configured) == (False, True)
-    world = World(KeptSensors("boot", (old,)))
+    world = World(DeviceTable("boot", (old,)))
     world.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=(TEMPERATURE, BATTERY), is_sleepy=True)
     known = world.registry.get(IEEE)
     assert known is not None
@@ -151,7 +153,7 @@ def test_a_sensor_of_an_older_version_is_set_up_again_and_keeps_its_kinds() -> N
 def test_of_two_places_the_one_with_the_lower_rank_is_taken(order: tuple[int, ...]) -> None:
     world = World()
     world.registry.configured(IEEE, ranks={}, promises={})
-    sources = {rank: Source(f"{rank}/temperature", TEMPERATURE, rank) for rank in (1, 2)}
+    sources = {rank: ValueOrigin(f"{rank}/temperature", TEMPERATURE, rank) for rank in (1, 2)}
     taken = [rank for rank in order if world.registry.takes(IEEE, sources[rank])]
     assert taken == ([1, 1] if order[0] == 1 else [2, 1, 1])
     known = world.registry.get(IEEE)
@@ -168,7 +170,7 @@ def test_what_was_learned_outlives_a_restart() -> None:
     again = World(decode_sensors(encode(world.registry.kept()), "boot"))
     assert again.registry.level(IEEE, 2.4) == 40
     assert again.link().notes == ("a probe",)
-    assert not again.registry.takes(IEEE, Source("3/battery_level", BATTERY, 3))
+    assert not again.registry.takes(IEEE, ValueOrigin("3/battery_level", BATTERY, 3))
     # An interview repeats what it lists, not what it has answered for.
     again.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=(TEMPERATURE, BATTERY), is_sleepy=True)
     known = again.registry.get(IEEE)
@@ -186,5 +188,5 @@ def test_a_stranger_promises_nothing() -> None:
     world.registry.promised("a stranger", {TEMPERATURE: 1.0})
     world.registry.relax("a stranger", [TEMPERATURE])
     assert not world.registry.is_online("a stranger")
-    assert not world.registry.takes("a stranger", Source("1/temperature", TEMPERATURE, 1))
+    assert not world.registry.takes("a stranger", ValueOrigin("1/temperature", TEMPERATURE, 1))
     assert world.registry.level("a stranger", 3.7) is None

@@ -16,9 +16,9 @@ from typing import Any
 
 import zigpy.exceptions
 
-from hal.zigbee import house_time, reports
-from hal.zigbee.ears import Ears, Plain
-from hal.zigbee.house_time import HouseClock
+from hal.zigbee import reports, time_server
+from hal.zigbee.attribute_decoder import AttributeDecoder, StandardDevice
+from hal.zigbee.time_server import WallClock
 
 _log = logging.getLogger(__name__)
 
@@ -36,19 +36,19 @@ _ZDO = 0
 _HOME_AUTOMATION = 0x0104
 _BY_NWK = 2
 """`AddrMode.NWK`."""
-_CLOCKS = frozenset({house_time.TIME, house_time.TUYA})
+_CLOCKS = frozenset({time_server.TIME, time_server.TUYA})
 
 
-class Reception:
+class PacketReceiver:
     """Takes the packets of one life of the radio."""
 
     def __init__(
         self,
         app: Any,  # noqa: ANN401 - zigpy is untyped
-        ears: Ears,
+        ears: AttributeDecoder,
         monotonic_ms: Callable[[], int],
         *,
-        house: HouseClock,
+        house: WallClock,
         spawn: Callable[[Coroutine[Any, Any, None], str], None],
     ) -> None:
         """Take the place of zigpy's own reception, which is called for everything else.
@@ -67,7 +67,7 @@ class Reception:
         self._monotonic_ms = monotonic_ms
         self._pass_on: Callable[[Any], None] = app.packet_received
         self._waiting: dict[int, deque[Any]] = {}
-        self._plain: dict[int, Plain] = {}
+        self._plain: dict[int, StandardDevice] = {}
         self._recent: dict[str, deque[tuple[int, int, int, bytes]]] = {}
         app.packet_received = self.receive
 
@@ -77,7 +77,7 @@ class Reception:
             self._pass_on(packet)
             return
         data: bytes = packet.data.serialize()
-        if packet.cluster_id in _CLOCKS and house_time.is_question(packet.cluster_id, data):
+        if packet.cluster_id in _CLOCKS and time_server.is_time_request(packet.cluster_id, data):
             self._tell_time(packet, data)
             return
         plain = self._plain.get(packet.src.address)
@@ -92,7 +92,7 @@ class Reception:
         for packet in self._waiting.pop(int(device.nwk), ()):
             device.packet_received(packet)
 
-    def _took(self, plain: Plain, packet: Any, data: bytes) -> bool:  # noqa: ANN401
+    def _took(self, plain: StandardDevice, packet: Any, data: bytes) -> bool:  # noqa: ANN401
         """Take the short way, if the packet can."""
         measures = plain.measures.get((packet.src_ep, packet.cluster_id))
         values = None if measures is None else reports.plain_values(data)
@@ -116,7 +116,7 @@ class Reception:
         return False
 
     def _tell_time(self, packet: Any, data: bytes) -> None:  # noqa: ANN401
-        answer = house_time.answer(packet.cluster_id, data, self._house.now())
+        answer = time_server.answer(packet.cluster_id, data, self._house.now())
         try:
             device = self._app.get_device_with_address(packet.src)
         except KeyError:
@@ -126,7 +126,7 @@ class Reception:
         if answer is not None and packet.src_ep in device.endpoints:
             name = f"time for {device.ieee}"
             self._spawn(_reply(device.endpoints[packet.src_ep], packet.cluster_id, data[1], answer), name)
-        if packet.cluster_id == house_time.TUYA and not self._ears.is_corrected(device):
+        if packet.cluster_id == time_server.TUYA and not self._ears.is_corrected(device):
             # zigpy does the rest: who was heard, and whether a default response is wanted.
             self._pass_on(packet)
 

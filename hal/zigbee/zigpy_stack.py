@@ -19,11 +19,11 @@ import zigpy.types as t
 from zigpy.zcl import AttributeReportedEvent, AttributeUpdatedEvent
 
 from hal.errors import NetworkLost, SoftwareMissing
-from hal.zigbee import keeping, quirks
-from hal.zigbee.choice import Phase, Settings
-from hal.zigbee.keeping import KeptNetwork
-from hal.zigbee.options import Options
-from hal.zigbee.ports import Found
+from hal.zigbee import radio_state, zha_quirks
+from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
+from hal.zigbee.options import RadioOptions
+from hal.zigbee.radio_state import NetworkSnapshot
+from hal.zigbee.serial_ports import StickPort
 
 _CONTROLLERS: Mapping[str, tuple[str, str]] = {
     "ezsp": ("bellows.zigbee.application", "climahub[zigbee]"),
@@ -84,7 +84,7 @@ def quirks_resolver() -> Callable[[Any], Any] | None:
     It has had its resolver since its version 2, which needs Python 3.12.
     """
     try:
-        return quirks.table().resolve
+        return zha_quirks.table().resolve
     except (ImportError, AttributeError) as error:
         _log.warning(
             "zigbee.quirks: the device table cannot be used (%s): pip install 'climahub[zigbee-quirks]'", error
@@ -92,7 +92,7 @@ def quirks_resolver() -> Callable[[Any], Any] | None:
         return None
 
 
-def configuration(options: Options, found: Found, database: Path) -> dict[str, Any]:
+def configuration(options: RadioOptions, found: StickPort, database: Path) -> dict[str, Any]:
     """Return zigpy's configuration."""
     return {
         "database_path": str(database),
@@ -138,7 +138,7 @@ def spare_the_card(app: Any) -> None:  # noqa: ANN401
     database.enqueue = enqueue
 
 
-async def settings_on(app: Any) -> Settings | None:  # noqa: ANN401
+async def settings_on(app: Any) -> NetworkSettings | None:  # noqa: ANN401
     """Return the network that the stick holds; `None` for a blank one."""
     try:
         await app.load_network_info(load_devices=False)
@@ -147,10 +147,10 @@ async def settings_on(app: Any) -> Settings | None:  # noqa: ANN401
     return settings_of(app)
 
 
-def settings_of(app: Any) -> Settings:  # noqa: ANN401
+def settings_of(app: Any) -> NetworkSettings:  # noqa: ANN401
     """Return the network that zigpy has read from the stick last."""
     network, node = app.state.network_info, app.state.node_info
-    return Settings(
+    return NetworkSettings(
         ieee=str(node.ieee).replace(":", "").lower(),
         extended_pan_id=str(network.extended_pan_id).replace(":", "").lower(),
         key=network.network_key.key.serialize().hex(),
@@ -159,19 +159,19 @@ def settings_of(app: Any) -> Settings:  # noqa: ANN401
     )
 
 
-def kept_by(app: Any) -> KeptNetwork | None:  # noqa: ANN401
+def kept_by(app: Any) -> NetworkSnapshot | None:  # noqa: ANN401
     """Return the network whose backup stands in zigpy's own database, for a hub whose own file was lost."""
     backup = app.backups.most_recent_backup()
     if backup is None or not backup.is_complete():
         return None
     content = backup.as_open_coordinator_json()
-    settings = keeping.settings_of(content)
-    return keeping.with_backup(KeptNetwork(Phase.FORMED, settings), settings, content)
+    settings = radio_state.settings_of(content)
+    return radio_state.with_backup(NetworkSnapshot(NetworkPhase.FORMED, settings), settings, content)
 
 
-def new_settings() -> Settings:
+def new_settings() -> NetworkSettings:
     """Choose a network at random."""
-    return Settings(
+    return NetworkSettings(
         ieee="",
         extended_pan_id=secrets.token_hex(8),
         key=secrets.token_hex(16),
@@ -180,7 +180,7 @@ def new_settings() -> Settings:
     )
 
 
-async def form(app: Any, planned: Settings, channel: int) -> Mapping[str, object]:  # noqa: ANN401
+async def form(app: Any, planned: NetworkSettings, channel: int) -> Mapping[str, object]:  # noqa: ANN401
     """Form a network on the stick and return its first backup.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hal.zigbee.quirks import Named, Table, naming
+from hal.zigbee.zha_quirks import MatchingModules, QuirkTable, naming
 
 SOURCES = (
     ("zhaquirks", b'GENERIC = "Generic"'),
@@ -26,17 +26,17 @@ SOURCES = (
 @pytest.mark.parametrize(
     ("manufacturer", "model", "named"),
     [
-        ("LUMI", "lumi.weather", Named(("zhaquirks.xiaomi.weather",), ("zhaquirks.xiaomi",))),
-        ("_TZE200_a", "TS0601", Named(("zhaquirks.tuya.air",), ("zhaquirks.tuya.valve",))),
-        ("_TZE200_new", "TS0601", Named((), ("zhaquirks.tuya.air", "zhaquirks.tuya.valve"))),
-        ("_TYZB01_a", "TS0201", Named((), ("zhaquirks.tuya.ts0201",))),
-        (" Legrand", " Cable outlet", Named(("zhaquirks.legrand.outlet",))),
-        ("LUMI", "lumi", Named((), ("zhaquirks.xiaomi",))),
-        ("nobody", "nothing", Named()),
-        ("", "", Named()),
+        ("LUMI", "lumi.weather", MatchingModules(("zhaquirks.xiaomi.weather",), ("zhaquirks.xiaomi",))),
+        ("_TZE200_a", "TS0601", MatchingModules(("zhaquirks.tuya.air",), ("zhaquirks.tuya.valve",))),
+        ("_TZE200_new", "TS0601", MatchingModules((), ("zhaquirks.tuya.air", "zhaquirks.tuya.valve"))),
+        ("_TYZB01_a", "TS0201", MatchingModules((), ("zhaquirks.tuya.ts0201",))),
+        (" Legrand", " Cable outlet", MatchingModules(("zhaquirks.legrand.outlet",))),
+        ("LUMI", "lumi", MatchingModules((), ("zhaquirks.xiaomi",))),
+        ("nobody", "nothing", MatchingModules()),
+        ("", "", MatchingModules()),
     ],
 )
-def test_what_a_module_says_tells_whose_it_is(manufacturer: str, model: str, named: Named) -> None:
+def test_what_a_module_says_tells_whose_it_is(manufacturer: str, model: str, named: MatchingModules) -> None:
     assert naming(SOURCES, manufacturer, model) == named
 
 
@@ -85,18 +85,18 @@ Met = Callable[[str, str], SimpleNamespace]
 
 
 @pytest.fixture
-def table(made_up: Path) -> tuple[Table, Registry]:
+def table(made_up: Path) -> tuple[QuirkTable, Registry]:
     package = ModuleType("zhaquirks")
     package.__path__ = [str(made_up)]
     registry = Registry()
-    return Table(package, registry, registry.register), registry
+    return QuirkTable(package, registry, registry.register), registry
 
 
 def lumi(model: str, fits: str = "") -> SimpleNamespace:
     return SimpleNamespace(manufacturer="LUMI", model=model, fits=fits or model.rpartition(".")[2])
 
 
-def test_only_what_speaks_of_a_met_device_is_imported_and_once(table: tuple[Table, Registry]) -> None:
+def test_only_what_speaks_of_a_met_device_is_imported_and_once(table: tuple[QuirkTable, Registry]) -> None:
     resolver, registry = table
     assert resolver.resolve(lumi("lumi.weather")) == "zhaquirks.xiaomi.weather"
     assert registry.registered == [("zhaquirks.xiaomi.weather",)]
@@ -106,7 +106,7 @@ def test_only_what_speaks_of_a_met_device_is_imported_and_once(table: tuple[Tabl
 
 
 def test_one_that_nobody_speaks_of_and_a_broken_module_are_done_without(
-    table: tuple[Table, Registry], caplog: pytest.LogCaptureFixture
+    table: tuple[QuirkTable, Registry], caplog: pytest.LogCaptureFixture
 ) -> None:
     resolver, _ = table
     for model in ("lumi.broken", "lumi.unknown"):
@@ -120,7 +120,7 @@ WHOLE_TABLE = """
 import sys
 import zhaquirks
 from zha.quirks import DEVICE_REGISTRY
-from hal.zigbee.quirks import naming, table
+from hal.zigbee.zha_quirks import naming, table
 
 registered = []
 register = type(DEVICE_REGISTRY).register

@@ -7,7 +7,7 @@ import msgspec
 
 from hal.interface import Reading
 from hal.radio import JoinEvent, RadioReport, RadioState
-from hal.zigbee.crossing import Crossing
+from hal.zigbee.thread_mailbox import ThreadMailbox
 
 _log = logging.getLogger(__name__)
 
@@ -19,12 +19,12 @@ EVENTS_MAX = 1000
 STEPS_MAX = 30
 
 
-class Outlet:
+class RadioEvents:
     """Written by the radio's thread, read by the agent's."""
 
     def __init__(self) -> None:
-        self.readings: Crossing[Reading] = Crossing(READINGS_MAX)
-        self.events: Crossing[JoinEvent] = Crossing(EVENTS_MAX)
+        self.readings: ThreadMailbox[Reading] = ThreadMailbox(READINGS_MAX)
+        self.events: ThreadMailbox[JoinEvent] = ThreadMailbox(EVENTS_MAX)
         self.report = RadioReport(RadioState.STARTING)
         self._steps: deque[str] = deque(maxlen=STEPS_MAX)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hal.zigbee.house_time import TIME, TUYA, HouseClock, answer, is_question
+from hal.zigbee.time_server import TIME, TUYA, WallClock, answer, is_time_request
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SUMMER = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -117,18 +117,18 @@ def test_tuyas_clock_echoes_the_sequence_and_tells_utc_and_the_houses_time() -> 
     ],
 )
 def test_what_is_a_question(cluster: int, frame: bytes, expected: bool) -> None:
-    assert is_question(cluster, frame) is expected
+    assert is_time_request(cluster, frame) is expected
 
 
 @given(st.binary(max_size=40), st.datetimes(datetime(1971, 1, 1), datetime(2199, 1, 1)), st.sampled_from((TIME, TUYA)))  # noqa: DTZ001
 def test_no_question_and_no_time_is_too_much(frame: bytes, now: datetime, cluster: int) -> None:
-    if is_question(cluster, frame):
+    if is_time_request(cluster, frame):
         answer(cluster, frame, now.replace(tzinfo=UTC).astimezone(BERLIN))
 
 
 def test_the_clock_goes_on_by_itself_and_over_a_change_of_the_hour() -> None:
     now_ms = 5000
-    clock = HouseClock(lambda: now_ms)
+    clock = WallClock(lambda: now_ms)
     assert clock.now() is None
     clock.show(datetime(2026, 3, 29, 0, 59, 50, tzinfo=UTC).astimezone(BERLIN))
     now_ms += 20_000

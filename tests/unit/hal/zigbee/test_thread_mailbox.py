@@ -6,12 +6,12 @@ import threading
 import pytest
 
 from hal.errors import NetworkLost
-from hal.zigbee.crossing import Crossing
-from hal.zigbee.thread import RadioThread
+from hal.zigbee.radio_thread import RadioThread
+from hal.zigbee.thread_mailbox import ThreadMailbox
 
 
 async def test_items_keep_their_order_and_none_is_lost() -> None:
-    crossing: Crossing[int] = Crossing(100_000)
+    crossing: ThreadMailbox[int] = ThreadMailbox(100_000)
 
     def fill() -> None:
         for number in range(20_000):
@@ -30,7 +30,7 @@ async def test_items_keep_their_order_and_none_is_lost() -> None:
 
 
 async def test_the_oldest_makes_room() -> None:
-    crossing: Crossing[int] = Crossing(3)
+    crossing: ThreadMailbox[int] = ThreadMailbox(3)
     for number in range(5):
         crossing.put(number)
     assert list(crossing.take()) == [2, 3, 4]
@@ -38,7 +38,7 @@ async def test_the_oldest_makes_room() -> None:
 
 
 async def test_a_word_before_the_wait_is_not_missed_and_a_cancelled_wait_does_no_harm() -> None:
-    crossing: Crossing[int] = Crossing(3)
+    crossing: ThreadMailbox[int] = ThreadMailbox(3)
     crossing.wake()
     await asyncio.wait_for(crossing.wait(), 60)
     with pytest.raises(TimeoutError):

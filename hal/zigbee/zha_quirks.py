@@ -19,11 +19,11 @@ _log = logging.getLogger(__name__)
 
 _PACKAGE = "zhaquirks"
 
-BROKEN = (ImportError, AttributeError, LookupError, TypeError, ValueError)
+IMPORT_ERRORS = (ImportError, AttributeError, LookupError, TypeError, ValueError)
 """What a module for another zigpy ends with when it is imported: one broken module must not cost the radio."""
 
 
-class Named(msgspec.Struct, frozen=True):
+class MatchingModules(msgspec.Struct, frozen=True):
     """Modules that speak of a device.
 
     Attributes:
@@ -35,7 +35,7 @@ class Named(msgspec.Struct, frozen=True):
     either: tuple[str, ...] = ()
 
 
-def naming(sources: Iterable[tuple[str, bytes]], manufacturer: str, model: str) -> Named:
+def naming(sources: Iterable[tuple[str, bytes]], manufacturer: str, model: str) -> MatchingModules:
     """Find the modules that speak of a device. Pure.
 
     What stands in a package counts for the modules in it: that is where a maker's name is kept.
@@ -56,7 +56,7 @@ def naming(sources: Iterable[tuple[str, bytes]], manufacturer: str, model: str) 
             called.add(name)
     either = set().union(*holders)
     both = {name for name in either if all(holding.intersection(_with_packages(name)) for holding in holders)}
-    return Named(tuple(sorted(both)), tuple(sorted((either | called) - both)))
+    return MatchingModules(tuple(sorted(both)), tuple(sorted((either | called) - both)))
 
 
 def _quoted(word: str) -> re.Pattern[bytes] | None:
@@ -70,7 +70,7 @@ def _with_packages(name: str) -> Sequence[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
-class Table:
+class QuirkTable:
     """Resolves devices as the whole table would, and imports what that takes."""
 
     def __init__(self, package: ModuleType, registry: Any, register: Callable[[], None]) -> None:  # noqa: ANN401
@@ -106,14 +106,14 @@ class Table:
         for name in names:
             try:
                 importlib.import_module(name)
-            except BROKEN as error:
+            except IMPORT_ERRORS as error:
                 _log.warning("zigbee.quirks: %s cannot be used: %r", name, error)
         self._register()
         # Registering reads the source of what it registers.
         linecache.clearcache()
 
 
-def table() -> Table:
+def table() -> QuirkTable:
     """Return the table.
 
     Raises:
@@ -123,4 +123,4 @@ def table() -> Table:
     package = importlib.import_module(_PACKAGE)
     registry = importlib.import_module("zha.quirks").DEVICE_REGISTRY
     # The last step of its `setup()`, which imports all of it first.
-    return Table(package, registry, package._register_pending_quirks)  # noqa: SLF001
+    return QuirkTable(package, registry, package._register_pending_quirks)  # noqa: SLF001

@@ -1,6 +1,6 @@
 """What zigpy's devices say, turned into values: sits behind zigpy's device resolver and listens to their clusters.
 
-Which attributes count is decided in `hal.zigbee.clusters`, what makers do otherwise in `hal.zigbee.makers`.
+Which attributes count is decided in `hal.zigbee.clusters`, what makers do otherwise in `hal.zigbee.vendor_quirks`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,16 +12,16 @@ from zigpy.zcl import Cluster
 from zigpy.zcl.foundation import BaseAttributeDefs, ZCLAttributeAccess, ZCLAttributeDef
 
 from hal.interface import SensorKind
-from hal.zigbee import clusters, makers
-from hal.zigbee.clusters import Candidate, Source
-from hal.zigbee.makers import Maker
+from hal.zigbee import clusters, vendor_quirks
+from hal.zigbee.clusters import AttributeCandidate, ValueOrigin
+from hal.zigbee.vendor_quirks import VendorQuirk
 
-Heard = Callable[[str, Source, float, int | None], None]
+OnValue = Callable[[str, ValueOrigin, float, int | None], None]
 """IEEE address, source, value, link quality of the last hop."""
 
 BASIC = 0x0000
 
-QUIET = Maker("corrected by a quirk", reports_by_itself=True)
+QUIET = VendorQuirk("corrected by a quirk", reports_by_itself=True)
 IKEA_MANUFACTURER = 0x117C
 
 
@@ -54,14 +54,14 @@ def lqi_of(device: Any) -> int | None:  # noqa: ANN401 - zigpy is untyped here
     return None if device.lqi is None else int(device.lqi)
 
 
-def candidates_of(device: Any) -> Sequence[Candidate]:  # noqa: ANN401 - zigpy is untyped here
+def candidates_of(device: Any) -> Sequence[AttributeCandidate]:  # noqa: ANN401 - zigpy is untyped here
     """Return what may be taken of a zigpy device."""
     return clusters.candidates(
         {endpoint.endpoint_id: list(endpoint.in_clusters) for endpoint in device.non_zdo_endpoints}
     )
 
 
-class Plain(msgspec.Struct, frozen=True):
+class StandardDevice(msgspec.Struct, frozen=True):
     """A device that keeps to the standard: what its reports mean, by endpoint and cluster, then by attribute.
 
     Attributes:
@@ -72,13 +72,13 @@ class Plain(msgspec.Struct, frozen=True):
 
     device: Any
     ieee: str
-    measures: Mapping[tuple[int, int], Mapping[int, Candidate]]
+    measures: Mapping[tuple[int, int], Mapping[int, AttributeCandidate]]
 
 
-class Ears:
+class AttributeDecoder:
     """Listens to every device that zigpy loads or interviews."""
 
-    def __init__(self, heard: Heard, *, then: Callable[[Any], Any] | None = None) -> None:
+    def __init__(self, heard: OnValue, *, then: Callable[[Any], Any] | None = None) -> None:
         """Prepare.
 
         Args:
@@ -87,7 +87,7 @@ class Ears:
         """
         self._heard = heard
         self._first = then
-        self._plain: dict[str, Plain] = {}
+        self._plain: dict[str, StandardDevice] = {}
         self._corrected: set[str] = set()
 
     def resolve(self, device: Any) -> Any:  # noqa: ANN401
@@ -101,40 +101,40 @@ class Ears:
         for endpoint in device.non_zdo_endpoints:
             if maker.has_voc_index and clusters.IKEA_VOC in endpoint.in_clusters:
                 endpoint.add_input_cluster(clusters.IKEA_VOC, IkeaVocIndex(endpoint, is_server=True))
-            if maker.points and makers.TUYA in endpoint.in_clusters:
-                endpoint.in_clusters[makers.TUYA].add_listener(_TuyaEar(self, device, ieee, maker))
+            if maker.points and vendor_quirks.TUYA in endpoint.in_clusters:
+                endpoint.in_clusters[vendor_quirks.TUYA].add_listener(_TuyaEar(self, device, ieee, maker))
             if maker.has_aqara_struct and BASIC in endpoint.in_clusters:
                 self._listen_for_struct(endpoint.in_clusters[BASIC], device, ieee)
-        measures: dict[tuple[int, int], dict[int, Candidate]] = {}
+        measures: dict[tuple[int, int], dict[int, AttributeCandidate]] = {}
         for each in self.candidates(device):
             measures.setdefault((each.endpoint, each.cluster), {})[each.attribute] = each
             self._listen(device, ieee, each)
         # What a quirk does to a value only zigpy knows.
         if self._first is None and not maker.reports_by_itself:
-            self._plain[ieee] = Plain(device, ieee, measures)
+            self._plain[ieee] = StandardDevice(device, ieee, measures)
         return device
 
     def is_corrected(self, device: Any) -> bool:  # noqa: ANN401
         """Tell whether a quirk has taken a zigpy device over."""
         return address(device.ieee) in self._corrected
 
-    def maker(self, device: Any) -> Maker:  # noqa: ANN401
+    def maker(self, device: Any) -> VendorQuirk:  # noqa: ANN401
         """Return how a zigpy device differs from the standard; one that a quirk has corrected does not."""
         if address(device.ieee) in self._corrected:
-            return QUIET if device.skip_configuration else makers.STANDARD
-        return makers.maker_of(device.manufacturer or "", device.model or "")
+            return QUIET if device.skip_configuration else vendor_quirks.STANDARD
+        return vendor_quirks.find_quirk(device.manufacturer or "", device.model or "")
 
     def note(self, device: Any) -> str:  # noqa: ANN401
         """Return what people are told of a zigpy device's model; empty where it is nothing special."""
-        has_points = any(makers.TUYA in endpoint.in_clusters for endpoint in device.non_zdo_endpoints)
+        has_points = any(vendor_quirks.TUYA in endpoint.in_clusters for endpoint in device.non_zdo_endpoints)
         is_known = self.maker(device).points or address(device.ieee) in self._corrected
-        return makers.NOT_IN_TABLE if has_points and not is_known else ""
+        return vendor_quirks.NOT_IN_TABLE if has_points and not is_known else ""
 
-    def candidates(self, device: Any) -> Sequence[Candidate]:  # noqa: ANN401
+    def candidates(self, device: Any) -> Sequence[AttributeCandidate]:  # noqa: ANN401
         """Return what may be taken of a zigpy device: not where its maker has a way of its own."""
         return clusters.split(candidates_of(device), self.maker(device).kinds)[0]
 
-    def dummies(self, device: Any) -> Sequence[Candidate]:  # noqa: ANN401
+    def dummies(self, device: Any) -> Sequence[AttributeCandidate]:  # noqa: ANN401
         """Return what is not believed of a zigpy device, because its maker has a way of its own for the kind."""
         return clusters.split(candidates_of(device), self.maker(device).kinds)[1]
 
@@ -143,27 +143,27 @@ class Ears:
         kinds = [each.source.kind for each in self.candidates(device)]
         return tuple(dict.fromkeys((*kinds, *self.maker(device).kinds)))
 
-    def plain(self, device: Any) -> Plain | None:  # noqa: ANN401
+    def plain(self, device: Any) -> StandardDevice | None:  # noqa: ANN401
         """Return what the plain reports of a zigpy device mean; `None` for one that leaves the standard."""
         plain = self._plain.get(address(device.ieee))
         return plain if plain is not None and plain.device is device else None
 
-    def raw(self, ieee: str, candidate: Candidate, raw: float, lqi: int | None) -> None:
+    def raw(self, ieee: str, candidate: AttributeCandidate, raw: float, lqi: int | None) -> None:
         """Pass a raw value on, unless it says that there is none."""
-        value = clusters.value_of(candidate.measure, raw)
+        value = clusters.convert(candidate.measure, raw)
         if value is not None:
             self._heard(ieee, candidate.source, value, lqi)
 
     def by_maker(self, device: Any, ieee: str, way: str, kind: SensorKind, value: float) -> None:  # noqa: ANN401
         """Pass a value on that came in its maker's own way."""
-        self._heard(ieee, Source(f"{way}/{kind}", kind), value, lqi_of(device))
+        self._heard(ieee, ValueOrigin(f"{way}/{kind}", kind), value, lqi_of(device))
 
-    def _listen(self, device: Any, ieee: str, candidate: Candidate) -> None:  # noqa: ANN401
+    def _listen(self, device: Any, ieee: str, candidate: AttributeCandidate) -> None:  # noqa: ANN401
         cluster = device.endpoints[candidate.endpoint].in_clusters[candidate.cluster]
 
         def told(event: Any) -> None:  # noqa: ANN401
             if event.attribute_id == candidate.attribute:
-                value = clusters.value_of(candidate.measure, event.value)
+                value = clusters.convert(candidate.measure, event.value)
                 if value is not None:
                     self._heard(ieee, candidate.source, value, lqi_of(device))
 
@@ -173,11 +173,11 @@ class Ears:
 
     def _listen_for_struct(self, cluster: Any, device: Any, ieee: str) -> None:  # noqa: ANN401
         def told(event: Any) -> None:  # noqa: ANN401
-            if event.attribute_id != makers.AQARA_ATTRIBUTE:
+            if event.attribute_id != vendor_quirks.AQARA_ATTRIBUTE:
                 return
             raw = getattr(event.raw_value, "raw", event.raw_value)
             if isinstance(raw, bytes):
-                for kind, value in makers.aqara_values(raw):
+                for kind, value in vendor_quirks.aqara_values(raw):
                     self.by_maker(device, ieee, "struct", kind, value)
 
         cluster.on_event("attribute_report", told)
@@ -186,7 +186,7 @@ class Ears:
 class _TuyaEar:
     """A zigpy listener on the Tuya cluster, whose data points zigpy does not decode."""
 
-    def __init__(self, ears: Ears, device: Any, ieee: str, maker: Maker) -> None:  # noqa: ANN401
+    def __init__(self, ears: AttributeDecoder, device: Any, ieee: str, maker: VendorQuirk) -> None:  # noqa: ANN401
         self._ears = ears
         self._device = device
         self._ieee = ieee
@@ -194,6 +194,6 @@ class _TuyaEar:
 
     def cluster_command(self, _tsn: int, command: int, arguments: object) -> None:
         """Take a command."""
-        if command in makers.TUYA_REPORTS and isinstance(arguments, bytes):
-            for kind, value in makers.tuya_values(self._maker, arguments):
+        if command in vendor_quirks.TUYA_REPORTS and isinstance(arguments, bytes):
+            for kind, value in vendor_quirks.tuya_values(self._maker, arguments):
                 self._ears.by_maker(self._device, self._ieee, "tuya", kind, value)

@@ -10,7 +10,7 @@ from enum import Enum
 import msgspec
 
 
-class Settings(msgspec.Struct, frozen=True):
+class NetworkSettings(msgspec.Struct, frozen=True):
     """What makes a network that network.
 
     Attributes:
@@ -27,14 +27,14 @@ class Settings(msgspec.Struct, frozen=True):
     pan_id: int = 0
     channel: int = 0
 
-    def is_same(self, other: "Settings") -> bool:
+    def is_same(self, other: "NetworkSettings") -> bool:
         """Tell whether sensors of one network are sensors of the other."""
         return (self.extended_pan_id, self.key) == (other.extended_pan_id, other.key) and (
             self.ieee == other.ieee or not (self.ieee and other.ieee)
         )
 
 
-class Phase(Enum):
+class NetworkPhase(Enum):
     """How far the network of the file is on the stick."""
 
     PLANNED = "planned"
@@ -45,7 +45,7 @@ class Phase(Enum):
     """A person has chosen that the stick shall have the last backup, whatever it holds now."""
 
 
-class Choice(Enum):
+class OwnershipDecision(Enum):
     """What to do."""
 
     USE = "use"
@@ -60,14 +60,14 @@ def fingerprint(extended_pan_id: str) -> str:
 
 
 def choose(
-    stick: Settings | None,
+    stick: NetworkSettings | None,
     *,
-    phase: Phase | None,
-    ours: Settings | None,
+    phase: NetworkPhase | None,
+    ours: NetworkSettings | None,
     remembered: str,
     has_sensors: bool,
     takes_over: bool,
-) -> Choice:
+) -> OwnershipDecision:
     """Decide.
 
     Args:
@@ -82,21 +82,21 @@ def choose(
     is_given_up = is_remembered and not has_sensors
     if phase is None or ours is None:
         if stick is None or is_given_up:
-            return Choice.FORM
-        return Choice.USE if takes_over or is_remembered else Choice.REFUSE
+            return OwnershipDecision.FORM
+        return OwnershipDecision.USE if takes_over or is_remembered else OwnershipDecision.REFUSE
     is_ours = stick is not None and stick.is_same(ours)
     match phase:
-        case Phase.RESTORING:
-            return Choice.RESTORE
-        case Phase.PLANNED:
-            return Choice.FORM if stick is None or is_ours or is_given_up else Choice.REFUSE
-        case Phase.FORMED:
+        case NetworkPhase.RESTORING:
+            return OwnershipDecision.RESTORE
+        case NetworkPhase.PLANNED:
+            return OwnershipDecision.FORM if stick is None or is_ours or is_given_up else OwnershipDecision.REFUSE
+        case NetworkPhase.FORMED:
             if stick is None:
-                return Choice.RESTORE
-            return Choice.USE if is_ours else Choice.REFUSE
+                return OwnershipDecision.RESTORE
+            return OwnershipDecision.USE if is_ours else OwnershipDecision.REFUSE
 
 
-def why_refused(stick: Settings, *, port: str, sensors: int, has_network: bool) -> str:
+def refusal_message(stick: NetworkSettings, *, port: str, sensors: int, has_network: bool) -> str:
     """Return what a person is told of a stick that was refused, and what there is to choose from."""
     place = f"PAN 0x{stick.pan_id:04x}, channel {stick.channel}"
     holds = f"the stick at {port} holds a network that is not this hub's ({place})"

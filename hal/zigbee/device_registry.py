@@ -9,10 +9,10 @@ import msgspec
 
 from hal.interface import RelayedSensor, SensorKind
 from hal.radio import SensorLink
-from hal.zigbee import availability, health
+from hal.zigbee import availability, reporting_health
 from hal.zigbee.battery import Battery, battery_of, level_percent
-from hal.zigbee.clusters import Source
-from hal.zigbee.keeping import REMOVED_MAX, SENSORS_MAX, KeptSensor, KeptSensors
+from hal.zigbee.clusters import ValueOrigin
+from hal.zigbee.radio_state import REMOVED_MAX, SENSORS_MAX, DeviceRecord, DeviceTable
 
 GAP_MS_MIN = 1000
 """What comes within a second is one report in several packets, and says nothing about a rhythm."""
@@ -43,10 +43,10 @@ class _Watch:
         self.slower_reports.clear()
 
 
-class Registry:
+class DeviceRegistry:
     """All devices of the network but the stick itself, by IEEE address."""
 
-    def __init__(self, kept: KeptSensors, monotonic_ms: Callable[[], int]) -> None:
+    def __init__(self, kept: DeviceTable, monotonic_ms: Callable[[], int]) -> None:
         """Begin with what the file says; the radio does not listen yet."""
         self._boot_id = kept.boot_id
         self._known = {sensor.ieee: sensor for sensor in kept.sensors[:SENSORS_MAX]}
@@ -66,15 +66,15 @@ class Registry:
             for watch in self._watches.values():
                 watch.begin(self._listening_since_ms)
 
-    def kept(self) -> KeptSensors:
+    def kept(self) -> DeviceTable:
         """Return what goes into the file."""
-        return KeptSensors(self._boot_id, self.devices(), tuple(self._removed))
+        return DeviceTable(self._boot_id, self.devices(), tuple(self._removed))
 
-    def devices(self) -> tuple[KeptSensor, ...]:
+    def devices(self) -> tuple[DeviceRecord, ...]:
         """Return all devices."""
         return tuple(self._known.values())
 
-    def get(self, ieee: str) -> KeptSensor | None:
+    def get(self, ieee: str) -> DeviceRecord | None:
         """Return what is known of a device; `None` for a stranger."""
         return self._known.get(ieee)
 
@@ -85,7 +85,7 @@ class Registry:
 
     def joined(self, ieee: str, nwk: int) -> None:
         """Note that a device has come, or come back: it has to be set up, and is heard."""
-        known = self._known.get(ieee) or KeptSensor(ieee, nwk)
+        known = self._known.get(ieee) or DeviceRecord(ieee, nwk)
         self._removed.pop(ieee, None)
         self._put(
             msgspec.structs.replace(
@@ -156,7 +156,7 @@ class Registry:
         )
         self._watch(ieee).begin(self._monotonic_ms())
 
-    def takes(self, ieee: str, source: Source) -> bool:
+    def takes(self, ieee: str, source: ValueOrigin) -> bool:
         """Tell whether a value that a device reports is taken, and remember that this source speaks.
 
         Of several sources of one kind it is the one with the lowest rank that has spoken.
@@ -190,7 +190,7 @@ class Registry:
         watch.slower_reports.pop(kind, None)
         watch.complaints.pop(kind, None)
         for other in known.promises:
-            if other != kind and health.is_slower(kind, other, known.promises):
+            if other != kind and reporting_health.is_slower(kind, other, known.promises):
                 watch.slower_reports[other] = watch.slower_reports.get(other, 0) + 1
         return self.overdue(ieee)
 
@@ -199,7 +199,7 @@ class Registry:
         known, watch = self._known.get(ieee), self._watch(ieee)
         if known is None or not known.is_configured or self._listening_since_ms is None:
             return ()
-        return health.overdue(
+        return reporting_health.overdue(
             known.promises,
             reported_ms=watch.reported_ms,
             slower_reports=watch.slower_reports,
@@ -210,7 +210,7 @@ class Registry:
     def is_look_due(self, ieee: str) -> bool:
         """Tell whether a device's rules may be read back, and note that they are."""
         watch, now_ms = self._watch(ieee), self._monotonic_ms()
-        if watch.looked_ms is not None and now_ms - watch.looked_ms < health.LOOK_MS:
+        if watch.looked_ms is not None and now_ms - watch.looked_ms < reporting_health.LOOK_MS:
             return False
         watch.looked_ms = now_ms
         return True
@@ -237,11 +237,12 @@ class Registry:
             kind: (now_ms - max(watch.since_ms, watch.reported_ms.get(kind, watch.since_ms))) / 1000 for kind in kinds
         }
         relaxed = {
-            kind: max(known.promises.get(kind, 0.0), min(s, health.RELAXED_S_MAX)) for kind, s in silent_s.items()
+            kind: max(known.promises.get(kind, 0.0), min(s, reporting_health.RELAXED_S_MAX))
+            for kind, s in silent_s.items()
         }
         self._promise(known, {**known.promises, **relaxed})
 
-    def _promise(self, known: KeptSensor, promises: Mapping[SensorKind, float]) -> None:
+    def _promise(self, known: DeviceRecord, promises: Mapping[SensorKind, float]) -> None:
         rhythm = msgspec.structs.replace(known.rhythm, promised_s=_shortest_s(promises))
         self._put(msgspec.structs.replace(known, rhythm=rhythm, promises=dict(promises)))
 
@@ -265,7 +266,7 @@ class Registry:
         if known.heard_ms is not None and since_ms is not None and since_ms <= known.heard_ms:
             gap_ms = now_ms - known.heard_ms
             if gap_ms >= GAP_MS_MIN:
-                rhythm = availability.heard_again(rhythm, gap_ms, is_sleepy=known.is_sleepy)
+                rhythm = availability.update_rhythm(rhythm, gap_ms, is_sleepy=known.is_sleepy)
         self.is_changed = self.is_changed or known.is_offline
         self._known[ieee] = msgspec.structs.replace(known, heard_ms=now_ms, lqi=lqi, rhythm=rhythm, is_offline=False)
 
@@ -315,7 +316,7 @@ class Registry:
         """Return the devices that measure something."""
         return [relayed(known) for known in self.devices() if known.kinds]
 
-    def _is_online(self, known: KeptSensor) -> bool | None:
+    def _is_online(self, known: DeviceRecord) -> bool | None:
         return availability.is_online(
             known.rhythm,
             is_sleepy=known.is_sleepy,
@@ -329,7 +330,7 @@ class Registry:
         watch = self._watches.get(ieee)
         return "" if watch is None else "; ".join(dict.fromkeys(watch.complaints.values()))
 
-    def _put(self, sensor: KeptSensor) -> None:
+    def _put(self, sensor: DeviceRecord) -> None:
         if sensor.ieee in self._known or not self.is_full:
             self._known[sensor.ieee] = sensor
             self.is_changed = True
@@ -339,7 +340,7 @@ def _shortest_s(promises: Mapping[SensorKind, float]) -> float:
     return min(filter(None, promises.values()), default=0.0)
 
 
-def relayed(known: KeptSensor) -> RelayedSensor:
+def relayed(known: DeviceRecord) -> RelayedSensor:
     """Return a device as the agent knows it."""
     called = " ".join(part for part in (known.manufacturer, known.model) if part) or "sensor"
     return RelayedSensor(known.ieee, f"{called} {known.ieee[-4:]}", known.kinds, known.ieee)

@@ -13,14 +13,14 @@ import zigpy.exceptions
 from zigpy.zcl.foundation import GeneralCommand, ReadReportingConfigRecord, ReportingDirection, Status
 
 from hal.interface import SensorKind
-from hal.zigbee import clusters, makers
+from hal.zigbee import clusters, vendor_quirks
+from hal.zigbee.attribute_decoder import BASIC, AttributeDecoder, address
 from hal.zigbee.battery import Battery, battery_of
-from hal.zigbee.clusters import Candidate
-from hal.zigbee.ears import BASIC, Ears, address
+from hal.zigbee.clusters import AttributeCandidate
 
 _log = logging.getLogger(__name__)
 
-UNANSWERED = (
+NO_ANSWER_ERRORS = (
     zigpy.exceptions.DeliveryError,
     TimeoutError,
     zigpy.exceptions.InvalidResponse,
@@ -50,7 +50,7 @@ _NEVER_S = 0xFFFF
 """As the longest interval of a rule: the attribute is not reported (ZCL 2.5.7.1.6)."""
 
 
-class Chosen(msgspec.Struct, frozen=True):
+class ChosenAttribute(msgspec.Struct, frozen=True):
     """A kind that a device measures.
 
     Attributes:
@@ -59,12 +59,12 @@ class Chosen(msgspec.Struct, frozen=True):
         promised_s: The longest interval of the rule that it has taken; 0 where it took none.
     """
 
-    candidate: Candidate
+    candidate: AttributeCandidate
     value: float | None = None
     promised_s: float = 0.0
 
 
-class SetUp(msgspec.Struct, frozen=True):
+class SetupResult(msgspec.Struct, frozen=True):
     """How it went.
 
     Attributes:
@@ -76,7 +76,7 @@ class SetUp(msgspec.Struct, frozen=True):
     """
 
     is_complete: bool
-    chosen: tuple[Chosen, ...] = ()
+    chosen: tuple[ChosenAttribute, ...] = ()
     battery: Battery | None = None
     left_out: tuple[str, ...] = ()
     detail: str = ""
@@ -85,13 +85,13 @@ class SetUp(msgspec.Struct, frozen=True):
 class _Answers(msgspec.Struct):
     """What a device has answered to reads: raw values by candidate, and its battery."""
 
-    raw: dict[Candidate, float | None]
-    silent: list[Candidate]
+    raw: dict[AttributeCandidate, float | None]
+    silent: list[AttributeCandidate]
     size: int | None = None
     quantity: int | None = None
 
 
-async def set_up(device: Any, ears: Ears, *, report_s_min: int) -> SetUp:  # noqa: ANN401 - zigpy is untyped here
+async def set_up_device(device: Any, ears: AttributeDecoder, *, report_s_min: int) -> SetupResult:  # noqa: ANN401 - zigpy is untyped here
     """Ask a zigpy device what it measures; bind and configure that.
 
     Args:
@@ -100,7 +100,7 @@ async def set_up(device: Any, ears: Ears, *, report_s_min: int) -> SetUp:  # noq
         report_s_min: The least time between two reports of one value.
     """
     found = ears.candidates(device)
-    if makers.TUYA in _clusters_of(device):
+    if vendor_quirks.TUYA in _clusters_of(device):
         await _greet(device)
     answers = await _read_all(device, found)
     if ears.note(device):
@@ -110,20 +110,20 @@ async def set_up(device: Any, ears: Ears, *, report_s_min: int) -> SetUp:  # noq
     taken = []
     for candidate in clusters.ranked(found, answers.raw):
         raw = answers.raw[candidate]
-        value = None if raw is None else clusters.value_of(candidate.measure, raw)
+        value = None if raw is None else clusters.convert(candidate.measure, raw)
         if candidate.measure.is_voltage:
             battery = battery_of(value or 0.0, size=answers.size, quantity=answers.quantity)
             if battery is None:
                 # Nobody knows what such a voltage means: a level that never comes must not be announced.
                 continue
-        taken.append(Chosen(candidate, value))
+        taken.append(ChosenAttribute(candidate, value))
     silent = [each.source.kind for each in answers.silent]
     if not ears.maker(device).reports_by_itself:
         taken, unruled = await _give_rules(device, taken, report_s_min)
         silent += unruled
     left_out = _left_out(found, answers.raw, taken, ears.dummies(device))
     detail = f"no answer about {', '.join(dict.fromkeys(silent))}" if silent else ""
-    return SetUp(not silent, tuple(taken), battery, left_out, detail)
+    return SetupResult(not silent, tuple(taken), battery, left_out, detail)
 
 
 def _clusters_of(device: Any) -> Mapping[int, Any]:  # noqa: ANN401
@@ -140,15 +140,17 @@ async def _greet(device: Any) -> None:  # noqa: ANN401
     clusters_of = _clusters_of(device)
     try:
         if (basic := clusters_of.get(BASIC)) is not None:
-            await basic.read_attributes_raw(list(makers.TUYA_GREETING))
-        endpoint, sequence = clusters_of[makers.TUYA].endpoint, device.get_sequence()
-        query = bytes((_FOR_CLUSTER_WITHOUT_RESPONSE, sequence, makers.TUYA_QUERY))
-        await endpoint.request(makers.TUYA, sequence, query, expect_reply=False, command_id=makers.TUYA_QUERY)
-    except UNANSWERED as error:
+            await basic.read_attributes_raw(list(vendor_quirks.TUYA_GREETING))
+        endpoint, sequence = clusters_of[vendor_quirks.TUYA].endpoint, device.get_sequence()
+        query = bytes((_FOR_CLUSTER_WITHOUT_RESPONSE, sequence, vendor_quirks.TUYA_QUERY))
+        await endpoint.request(
+            vendor_quirks.TUYA, sequence, query, expect_reply=False, command_id=vendor_quirks.TUYA_QUERY
+        )
+    except NO_ANSWER_ERRORS as error:
         _log.info("%s: no answer to a greeting: %s", address(device.ieee), error)
 
 
-async def _read_all(device: Any, found: Sequence[Candidate]) -> _Answers:  # noqa: ANN401
+async def _read_all(device: Any, found: Sequence[AttributeCandidate]) -> _Answers:  # noqa: ANN401
     """Read all candidates, those of one cluster in one frame: a sleeping sensor hears few."""
     answers = _Answers({}, [])
     for place in dict.fromkeys((each.endpoint, each.cluster) for each in found):
@@ -159,7 +161,7 @@ async def _read_all(device: Any, found: Sequence[Candidate]) -> _Answers:  # noq
             wanted += [clusters.BATTERY_SIZE, clusters.BATTERY_QUANTITY]
         try:
             read, refused = await cluster.read_attributes(wanted)
-        except UNANSWERED as error:
+        except NO_ANSWER_ERRORS as error:
             _log.info("%s: cluster 0x%04x does not answer: %s", address(device.ieee), place[1], error)
             answers.silent += here
             continue
@@ -174,9 +176,9 @@ async def _read_all(device: Any, found: Sequence[Candidate]) -> _Answers:  # noq
     return answers
 
 
-def _raw(candidate: Candidate, raw: object) -> float | None:
+def _raw(candidate: AttributeCandidate, raw: object) -> float | None:
     """Return a raw value, unless it says that there is none: 0 is what is there before anything was measured."""
-    if not isinstance(raw, int | float) or not raw or clusters.value_of(candidate.measure, raw) is None:
+    if not isinstance(raw, int | float) or not raw or clusters.convert(candidate.measure, raw) is None:
         return None
     return raw
 
@@ -187,9 +189,9 @@ def _number(value: object) -> int | None:
 
 async def _give_rules(
     device: Any,  # noqa: ANN401
-    taken: Sequence[Chosen],
+    taken: Sequence[ChosenAttribute],
     report_s_min: int,
-) -> tuple[list[Chosen], list[SensorKind]]:
+) -> tuple[list[ChosenAttribute], list[SensorKind]]:
     """Bind what was chosen and give it rules; return what was agreed, and which kinds did not answer."""
     agreed, silent = [], []
     for each in taken:
@@ -197,7 +199,7 @@ async def _give_rules(
         try:
             await _bind(cluster)
             is_taken = await _give_rule(cluster, each.candidate, report_s_min)
-        except UNANSWERED as error:
+        except NO_ANSWER_ERRORS as error:
             _log.info("%s: cluster 0x%04x: %s", address(device.ieee), each.candidate.cluster, error)
             silent.append(each.candidate.source.kind)
             continue
@@ -212,7 +214,7 @@ async def _bind(cluster: Any) -> None:  # noqa: ANN401
         raise zigpy.exceptions.InvalidResponse(f"binding was refused: {status!r}")
 
 
-async def _give_rule(cluster: Any, candidate: Candidate, report_s_min: int) -> bool:  # noqa: ANN401
+async def _give_rule(cluster: Any, candidate: AttributeCandidate, report_s_min: int) -> bool:  # noqa: ANN401
     measure = candidate.measure
     answer = await cluster.configure_reporting(
         candidate.attribute, measure.report_s_min or report_s_min, measure.report_s_max, measure.change
@@ -222,10 +224,10 @@ async def _give_rule(cluster: Any, candidate: Candidate, report_s_min: int) -> b
 
 
 def _left_out(
-    found: Sequence[Candidate],
-    answers: Mapping[Candidate, float | None],
-    taken: Sequence[Chosen],
-    dummies: Sequence[Candidate],
+    found: Sequence[AttributeCandidate],
+    answers: Mapping[AttributeCandidate, float | None],
+    taken: Sequence[ChosenAttribute],
+    dummies: Sequence[AttributeCandidate],
 ) -> tuple[str, ...]:
     """Return what people are told of values that a device has and that are not taken."""
     instead = {each.candidate.source.kind: each.candidate for each in taken}
@@ -241,13 +243,13 @@ def _left_out(
     return tuple(said)
 
 
-async def read_rules(device: Any, found: Sequence[Candidate]) -> Mapping[SensorKind, float]:  # noqa: ANN401
+async def read_reporting(device: Any, found: Sequence[AttributeCandidate]) -> Mapping[SensorKind, float]:  # noqa: ANN401
     """Read reporting rules back; return the longest interval of each in seconds, 0 where there is no rule any more.
 
     A device that cannot be asked so counts as one without: to give rules again does no harm.
 
     Raises:
-        One of `UNANSWERED`: The device did not answer.
+        One of `NO_ANSWER_ERRORS`: The device did not answer.
     """
     intervals_s = {}
     for each in found:

@@ -11,11 +11,11 @@ import pytest
 pytest.importorskip("zigpy")
 
 from hal.zigbee import clusters
-from hal.zigbee.ears import Ears, Plain
-from hal.zigbee.house_time import HouseClock
-from hal.zigbee.outlet import Outlet
-from hal.zigbee.reception import PACKETS_MAX, REPEATED_MS, SOURCES_MAX, Reception
-from hal.zigbee.window import Window
+from hal.zigbee.attribute_decoder import AttributeDecoder, StandardDevice
+from hal.zigbee.join_window import JoinWindow
+from hal.zigbee.packet_receiver import PACKETS_MAX, REPEATED_MS, SOURCES_MAX, PacketReceiver
+from hal.zigbee.radio_events import RadioEvents
+from hal.zigbee.time_server import WallClock
 
 IEEE = "0x000d6f4aec588d00"
 (TEMPERATURE,) = clusters.candidates({1: [clusters.TEMPERATURE]})
@@ -59,12 +59,14 @@ class Air:
         self.device.packet_received = self.delivered.append
         self.known = {7: self.device}
         self.packet_received = self.passed_on.append
-        self.ears = ears = Ears(lambda ieee, source, value, lqi: self.values.append((source.name, value, lqi)))
+        self.ears = ears = AttributeDecoder(
+            lambda ieee, source, value, lqi: self.values.append((source.name, value, lqi))
+        )
         place = {(1, clusters.TEMPERATURE): {0: TEMPERATURE}}
-        ears._plain[IEEE] = Plain(self.device, IEEE, place)
-        self.house = HouseClock(lambda: self.now_ms)
+        ears._plain[IEEE] = StandardDevice(self.device, IEEE, place)
+        self.house = WallClock(lambda: self.now_ms)
         self.told: list[str] = []
-        self.reception = Reception(self, ears, lambda: self.now_ms, house=self.house, spawn=self._spawn)
+        self.reception = PacketReceiver(self, ears, lambda: self.now_ms, house=self.house, spawn=self._spawn)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         work.close()
@@ -205,9 +207,9 @@ class Stick:
 
 
 async def test_a_windows_timer_does_not_reach_into_the_next() -> None:
-    stick, outlet = Stick(), Outlet()
+    stick, outlet = Stick(), RadioEvents()
     async with asyncio.TaskGroup() as group:
-        window = Window(stick, outlet, group, lambda: 1000)
+        window = JoinWindow(stick, outlet, group, lambda: 1000)
         await window.open(60, through="", install_code=None)
         await window.open(120, through="", install_code=None)
         assert outlet.report.window_until_ms == 121_000

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("zigpy")
 
 from hal.radio import InstallCode
-from hal.zigbee import window
+from hal.zigbee import join_window
 
 ADDRESS = "0x000d6f0017e0870c"
 CODE = bytes.fromhex("83FED3407A939723A5C639B26916D505C3B5")
@@ -14,11 +14,11 @@ KEY = bytes.fromhex("66B6900981E1EE3CA4206B6B861C02BB")
 
 
 def test_an_install_code_is_hashed_to_the_link_key() -> None:
-    assert bytes(window._link_key(InstallCode(ADDRESS, CODE)).serialize()) == KEY
+    assert bytes(join_window._link_key(InstallCode(ADDRESS, CODE)).serialize()) == KEY
 
 
 def test_a_link_key_is_taken_as_it_is() -> None:
-    assert bytes(window._link_key(InstallCode(ADDRESS, KEY, is_link_key=True)).serialize()) == KEY
+    assert bytes(join_window._link_key(InstallCode(ADDRESS, KEY, is_link_key=True)).serialize()) == KEY
 
 
 @pytest.mark.parametrize(
@@ -32,5 +32,5 @@ def test_a_link_key_is_taken_as_it_is() -> None:
 )
 def test_a_wrong_one_is_refused_without_repeating_it(given: InstallCode) -> None:
     with pytest.raises(ValueError, match="check it against the label") as refused:
-        window._link_key(given)
+        join_window._link_key(given)
     assert given.code.hex() not in str(refused.value)

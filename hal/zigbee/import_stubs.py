@@ -37,7 +37,7 @@ def import_zigpy() -> None:
     __import__("zigpy.application")
 
 
-def give_back_memory() -> None:
+def trim_heap() -> None:
     """Return what importing and starting left free in the heap; glibc keeps it otherwise."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

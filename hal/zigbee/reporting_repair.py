@@ -9,18 +9,18 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from hal.interface import SensorKind
-from hal.zigbee import health
-from hal.zigbee.clusters import Candidate
-from hal.zigbee.ears import Ears
-from hal.zigbee.outlet import Outlet
-from hal.zigbee.registry import Registry
-from hal.zigbee.setting_up import UNANSWERED, read_rules
-from hal.zigbee.window import eui64
+from hal.zigbee import reporting_health
+from hal.zigbee.attribute_decoder import AttributeDecoder
+from hal.zigbee.clusters import AttributeCandidate
+from hal.zigbee.device_registry import DeviceRegistry
+from hal.zigbee.device_setup import NO_ANSWER_ERRORS, read_reporting
+from hal.zigbee.join_window import eui64
+from hal.zigbee.radio_events import RadioEvents
 
 _log = logging.getLogger(__name__)
 
 
-class Upkeep:
+class ReportingRepair:
     """Looks after the rules of one life of the radio.
 
     Attributes:
@@ -29,9 +29,9 @@ class Upkeep:
 
     def __init__(
         self,
-        ears: Ears,
-        registry: Registry,
-        outlet: Outlet,
+        ears: AttributeDecoder,
+        registry: DeviceRegistry,
+        outlet: RadioEvents,
         *,
         spawn: Callable[[Coroutine[Any, Any, None], str], None],
         at_once: asyncio.Semaphore,
@@ -68,25 +68,25 @@ class Upkeep:
         kinds = self._registry.overdue(ieee)
         try:
             async with self._at_once:
-                intervals_s = await read_rules(device, self._taken(device, ieee, kinds))
-        except UNANSWERED as error:
+                intervals_s = await read_reporting(device, self._taken(device, ieee, kinds))
+        except NO_ANSWER_ERRORS as error:
             _log.info("%s does not tell its reporting rules: %s", ieee, error)
             if self._registry.is_online(ieee):
-                self._complain(ieee, kinds, health.unanswered(kinds))
+                self._complain(ieee, kinds, reporting_health.unanswered(kinds))
             return
         finally:
             self._under_way.discard(ieee)
         if lost := [kind for kind, longest_s in intervals_s.items() if not longest_s]:
-            self._complain(ieee, lost, health.lost_rules(lost))
+            self._complain(ieee, lost, reporting_health.lost_rules(lost))
             self._set_up_again(device, ieee)
             return
         self._registry.promised(ieee, intervals_s)
         if late := [kind for kind in self._registry.overdue(ieee) if kind in intervals_s]:
-            self._complain(ieee, late, health.keeps_rules(late))
+            self._complain(ieee, late, reporting_health.keeps_rules(late))
             # It reports by a rhythm of its own: the next time it is this one that counts.
             self._registry.relax(ieee, late)
 
-    def _taken(self, device: Any, ieee: str, kinds: Sequence[SensorKind]) -> Sequence[Candidate]:  # noqa: ANN401
+    def _taken(self, device: Any, ieee: str, kinds: Sequence[SensorKind]) -> Sequence[AttributeCandidate]:  # noqa: ANN401
         """Return where some kinds of a device are taken from."""
         known = self._registry.get(ieee)
         ranks = known.ranks if known is not None else {}

@@ -9,7 +9,7 @@ pytest.importorskip("zigpy")
 
 BEGIN = """
 import sys
-from hal.zigbee import sparing
+from hal.zigbee import import_stubs
 """
 
 
@@ -23,7 +23,7 @@ def run(program: str) -> str:
 
 def test_neither_cryptography_nor_schemas_are_imported_with_zigpy() -> None:
     run("""
-sparing.import_zigpy()
+import_stubs.import_zigpy()
 import hal.zigbee.radio, bellows.zigbee.application
 assert not {"cryptography", "jsonschema"} & {*sys.modules}
 """)
@@ -32,7 +32,7 @@ assert not {"cryptography", "jsonschema"} & {*sys.modules}
 def test_an_install_code_is_hashed_by_the_real_one() -> None:
     """The code and its key are the example of Base Device Behaviour 1.0, section 10.1.1."""
     run("""
-sparing.import_zigpy()
+import_stubs.import_zigpy()
 import zigpy.util
 code = bytes.fromhex("83FED3407A939723A5C639B26916D505C3B5")
 key = zigpy.util.convert_install_code(code).serialize().hex().upper()
@@ -47,7 +47,7 @@ assert zigpy.zgp.crypto.AESCCM is real.aead.AESCCM
 
 def test_a_forged_frame_of_green_power_is_told_by_the_real_exception() -> None:
     run("""
-sparing.import_zigpy()
+import_stubs.import_zigpy()
 from zigpy.zgp import crypto, manager
 try:
     crypto.AESCCM(bytes(16), tag_length=4).decrypt(bytes(13), bytes(8), b"")
@@ -65,7 +65,7 @@ def elsewhere():
     from cryptography.exceptions import InvalidTag
     found["elsewhere"] = InvalidTag
 
-with sparing._stand_ins():
+with import_stubs._stand_ins():
     namespace = {"__name__": "zigpy.somewhere"}
     exec("from cryptography.exceptions import InvalidTag", namespace)
     assert namespace["InvalidTag"].__module__ != "cryptography.exceptions"
@@ -76,15 +76,15 @@ with sparing._stand_ins():
 assert found["elsewhere"] is mine
 assert mine.__module__ == "cryptography.exceptions"
 import builtins, ssl
-assert "sparing" not in repr(builtins.__import__) + repr(ssl.create_default_context)
+assert "import_stubs" not in repr(builtins.__import__) + repr(ssl.create_default_context)
 """)
 
 
 def test_a_zigpy_that_wants_more_of_a_stand_in_gets_the_real_one() -> None:
     run("""
-stand_in = sparing._Package
+stand_in = import_stubs._Package
 stand_in.__getattr__ = lambda self, name: 1 / 0 if name == "InvalidTag" else (_ for _ in ()).throw(AttributeError(name))
-sparing.import_zigpy()
+import_stubs.import_zigpy()
 import zigpy.util, cryptography.hazmat.primitives.ciphers as real
 assert zigpy.util.Cipher is real.Cipher
 """)
