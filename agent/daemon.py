@@ -98,7 +98,7 @@ def _refuse(code: int, reason: object) -> int:
     return code
 
 
-class _Lives:
+class _Restarts:
     """The lives of the hub in this process: after a factory reset or a simulated reboot it begins another."""
 
     def __init__(self, replaceable: Replaceable, environ: Mapping[str, str], problems: Sequence[str] = ()) -> None:
@@ -222,10 +222,10 @@ def _is_reboot_simulated(settings: Config) -> bool:
 
 async def _run(replaceable: Replaceable, environ: Mapping[str, str], problems: Sequence[str]) -> None:
     asyncio.get_running_loop().set_default_executor(DaemonThreadExecutor())
-    lives = _Lives(replaceable, environ, problems)
-    lives.deadline = StopDeadline(hurry=lives.hurry)
-    signals.handle(stop=lives.stop, reload=replaceable.reload, terminal=signals.Terminal())
-    await lives.run()
+    restarts = _Restarts(replaceable, environ, problems)
+    restarts.deadline = StopDeadline(hurry=restarts.hurry)
+    signals.handle(stop=restarts.stop, reload=replaceable.reload, terminal=signals.Terminal())
+    await restarts.run()
     _log.info("stopped")
 
 

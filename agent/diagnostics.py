@@ -113,7 +113,7 @@ def diagnostic_sections(
             "climate": control,
             "radio": radio,
             "sensors": sensors,
-            "relayed": lambda: status().relayed,
+            "relayed": lambda: status().relayed_sensors,
             "outbox": lambda: status().outbox,
             "quotas": lambda: status().quotas,
             "settings": lambda: status().settings,

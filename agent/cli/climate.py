@@ -259,11 +259,11 @@ def as_text(report: ClimateReport, unit: str = "C") -> str:
         lines.append(f"{cells}  {report.zones[number - 1].reason if number else 'WHY'}")
     for zone in report.zones:
         lines += [f"{zone.zone}: {held.kind} {held.id}, {_span(held, report.timezone)}" for held in zone.holds]
-    if report.source is not None:
-        extra = " with auxiliary heat" if report.source.is_aux_on else ""
-        pump = ", pump on" if report.source.is_pump_on else ""
-        stage = f", stage {report.source.stage}" if report.source.stage else ""
-        lines.append(f"source: {report.source.action}{stage}{extra}{pump}")
+    if report.heat_source is not None:
+        extra = " with auxiliary heat" if report.heat_source.is_aux_on else ""
+        pump = ", pump on" if report.heat_source.is_pump_on else ""
+        stage = f", stage {report.heat_source.stage}" if report.heat_source.stage else ""
+        lines.append(f"source: {report.heat_source.action}{stage}{extra}{pump}")
     return "\n".join(lines)
 
 

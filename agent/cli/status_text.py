@@ -157,7 +157,7 @@ def _clock(status: HubStatus) -> Iterator[Problem]:
 
 
 def _refused(status: HubStatus) -> Iterator[Problem]:
-    for sensor in status.relayed:
+    for sensor in status.relayed_sensors:
         if sensor.problem:
             yield Problem(f"sensor {sensor.name}: {sensor.problem}")
     for label in status.unmatched_keys:
@@ -200,7 +200,7 @@ def trouble(sensor: SensorReport, *, interval_s: int) -> str:
 
 def name_of(sensor: SensorReport, status: HubStatus) -> str:
     """Return what people call a sensor: room and kind of a relayed one, the source of one of the hub's own."""
-    names = {relayed.device: relayed.name for relayed in status.relayed}
+    names = {relayed.device: relayed.name for relayed in status.relayed_sensors}
     return f"{names.get(sensor.device, sensor.device)} {sensor.kind}" if sensor.device else sensor.source
 
 

@@ -24,7 +24,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
         "climahub update status",
         "climahub update check",
         "climahub update install /media/usb/climahub-1.3.0.bundle",
-        "climahub update hold",
+        "climahub update pause",
         exits="0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask",
     )
 )
@@ -72,8 +72,8 @@ def check(config_file: Path | None, socket_path: Path | None) -> int:
     return asked(ask, config_file, socket_path)
 
 
-_order("hold", "Let no update begin or restart the hub until `resume`.", "updates are held")
-_order("resume", "End a hold.", "updates go on")
+_order("pause", "Let no update begin or restart the hub until `resume`.", "updates are paused")
+_order("resume", "End a pause.", "updates go on")
 _order("rollback", "Give up the release that is on trial; the one before returns.", "going back")
 
 
@@ -100,8 +100,8 @@ def install(file: Path, config_file: Path | None, socket_path: Path | None) -> i
 def as_text(report: UpdateReport) -> str:
     """Return the document as lines, what is wrong first."""
     lines = [f"! {text}" for text in (report.warning, report.waiting_for) if text]
-    if report.is_held:
-        lines.append("! held by the technician: climahub update resume")
+    if report.is_paused:
+        lines.append("! updates are paused; to continue: climahub update resume")
     lines += ["" for _ in lines[:1]]
     place = "the package" if report.slot == "base" else f"slot {report.slot}"
     system = f", in system {report.system}" if report.system else ""

@@ -77,7 +77,7 @@ class ZoneReport(msgspec.Struct, frozen=True):
     loss_k_per_h: float
 
 
-class SourceReport(msgspec.Struct, frozen=True):
+class HeatSourceReport(msgspec.Struct, frozen=True):
     """The shared source."""
 
     action: str
@@ -90,7 +90,7 @@ class ClimateReport(msgspec.Struct, frozen=True):
     """The whole home; no zones where the hub drives nothing."""
 
     zones: list[ZoneReport]
-    source: SourceReport | None
+    heat_source: HeatSourceReport | None
     problems: list[str]
     timezone: str
 
@@ -102,7 +102,9 @@ def build_climate(climate: Climate | None) -> ClimateReport:
     control = climate.control
     made = control.last
     demand = made.demand.source if made else None
-    source = SourceReport(demand.action.value, demand.stage, demand.is_aux_on, demand.is_pump_on) if demand else None
+    source = (
+        HeatSourceReport(demand.action.value, demand.stage, demand.is_aux_on, demand.is_pump_on) if demand else None
+    )
     reports = []
     for number, (mind, state) in enumerate(zip(control.minds.values(), control.state.zones, strict=True)):
         wish = made.wishes[number] if made else None

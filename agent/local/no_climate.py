@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-_NOTHING = b'{"zones":[],"source":null,"problems":[],"timezone":""}'
+_NOTHING = b'{"zones":[],"heat_source":null,"problems":[],"timezone":""}'
 _REFUSED = b'{"error":"not_found","message":"this hub drives nothing: [climate] in its configuration has no zones"}'
 
 

@@ -87,7 +87,7 @@ class OutboxReport(msgspec.Struct, frozen=True):
     pending: int
     in_memory: int
     fresh: int
-    held: int
+    unregistered: int
     unanchored: int
     being_resent: int
     used_bytes: int
@@ -189,7 +189,7 @@ class HubStatus(msgspec.Struct, frozen=True):
     quotas: Mapping[str, QuotaReport]
     outbox: OutboxReport
     sensors: list[SensorReport]
-    relayed: list[RelayedReport]
+    relayed_sensors: list[RelayedReport]
     settings: SettingsReport
     faults: list[FaultReport]
     unread_sensors: list[str] = []

@@ -68,7 +68,7 @@ def build_status(
         },
         outbox=_outbox(outbox, clock, intake, uplink, outbox_problem),
         sensors=_sensors(intake, now_ms),
-        relayed=_relayed(board, pairing, relay_problem),
+        relayed_sensors=_relayed(board, pairing, relay_problem),
         settings=SettingsReport(
             in_force=msgspec.to_builtins(settings.current),
             pending=settings.pending,
@@ -151,7 +151,7 @@ def _outbox(outbox: FailoverOutbox, clock: Clock, intake: Intake, uplink: Uplink
         pending=stats.pending,
         in_memory=intake.waiting + outbox.taken,
         fresh=stats.fresh,
-        held=stats.held,
+        unregistered=stats.held,
         unanchored=stats.unanchored,
         being_resent=uplink.being_resent,
         used_bytes=stats.used_bytes,

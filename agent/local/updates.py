@@ -40,7 +40,7 @@ class UpdateReport(msgspec.Struct, frozen=True):
         target: Its version.
         percent: How much of its download is there, or of its installation.
         signed_by: Id of the key that signed it; empty before that is known, and where nobody did.
-        is_held: A technician keeps updates from beginning.
+        is_paused: A technician keeps updates from beginning.
         waiting_for: Why nothing goes on at the moment; empty where it does.
         error: Why the last one failed.
         warning: What the owner of this hub should know.
@@ -66,7 +66,7 @@ class UpdateReport(msgspec.Struct, frozen=True):
     target: str
     percent: int
     signed_by: str
-    is_held: bool
+    is_paused: bool
     waiting_for: str
     error: str
     warning: str
@@ -103,7 +103,7 @@ def build_updates(updates: Updates) -> UpdateReport:
         target=record.offer.version,
         percent=updates.percent,
         signed_by=record.signer,
-        is_held=record.is_held,
+        is_paused=record.is_held,
         waiting_for=updates.pace.problem,
         error=record.error,
         warning=problem,
@@ -240,7 +240,7 @@ def routes(updates: Updates | None) -> list[web.RouteDef]:
     return [
         web.get("/v1/update", get),
         web.post("/v1/update/check", check),
-        web.post("/v1/update/hold", told(lambda: updates.hold(is_held=True))),
+        web.post("/v1/update/pause", told(lambda: updates.hold(is_held=True))),
         web.post("/v1/update/resume", told(lambda: updates.hold(is_held=False))),
         web.post("/v1/update/rollback", told(updates.roll_back)),
         web.put("/v1/update/bundle", put),

@@ -24,7 +24,7 @@ class RadioStatus(msgspec.Struct, frozen=True):
     channel: int = 0
     pan_id: int = 0
     steps: tuple[str, ...] = ()
-    window_s_left: int | None = None
+    join_window_left_s: int | None = None
 
 
 class ReadingReport(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class PairedSensor(msgspec.Struct, frozen=True):
     about: str
     is_online: bool | None
     is_sleepy: bool | None
-    heard_age_s: int | None
+    last_seen_age_s: int | None
     lqi_last_hop: int | None
     readings: list[ReadingReport]
     notes: list[str] = []
@@ -153,7 +153,7 @@ def _radio(pairing: Pairing, now_ms: int) -> RadioStatus:
         channel=report.channel,
         pan_id=report.pan_id,
         steps=report.steps,
-        window_s_left=None if until_ms is None else max(0, (until_ms - now_ms + 999) // 1000),
+        join_window_left_s=None if until_ms is None else max(0, (until_ms - now_ms + 999) // 1000),
     )
 
 
@@ -175,7 +175,7 @@ def _sensor(
         about=record.about or (_about(link) if link else ""),
         is_online=link.is_online if link else None,
         is_sleepy=link.is_sleepy if link else None,
-        heard_age_s=None if link is None or link.heard_ms is None else max(0, now_ms - link.heard_ms) // 1000,
+        last_seen_age_s=None if link is None or link.heard_ms is None else max(0, now_ms - link.heard_ms) // 1000,
         lqi_last_hop=link.lqi_last_hop if link else None,
         readings=[
             ReadingReport(

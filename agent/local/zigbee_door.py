@@ -56,8 +56,8 @@ class ZigbeeDoor:
         sensor = "/v1/zigbee/sensors/{sensor}"
         return [
             web.get("/v1/zigbee", self._get),
-            web.post("/v1/zigbee/window", self._open),
-            web.post("/v1/zigbee/window/close", self._close),
+            web.post("/v1/zigbee/join-window", self._open),
+            web.post("/v1/zigbee/join-window/close", self._close),
             web.post(f"{sensor}/name", self._name),
             web.post(f"{sensor}/key", self._key),
             web.post(f"{sensor}/replace", self._replace),

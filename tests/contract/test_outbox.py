@@ -55,7 +55,7 @@ class Bench:
         self.boot_id = "boot-1"
         self.known: set[str] = set()
         self.quarantined: Path | None = None
-        self._lives = itertools.count()
+        self._restarts = itertools.count()
         self.directory = self._new_directory()
         self._open: list[Outbox] = []
 

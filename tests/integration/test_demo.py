@@ -68,7 +68,11 @@ def played(
 def test_a_fair_day_brings_readings_to_the_cloud() -> None:
     def is_seen(scenes: list[Scene]) -> bool:
         last = scenes[-1]
-        return last.stored > 0 and bool(last.status.relayed) and all(each.sensor_id for each in last.status.relayed)
+        return (
+            last.stored > 0
+            and bool(last.status.relayed_sensors)
+            and all(each.sensor_id for each in last.status.relayed_sensors)
+        )
 
     account, scenes = played(for_s=FOR_EVER_S, until=is_seen)
     assert account.is_clean
@@ -76,7 +80,7 @@ def test_a_fair_day_brings_readings_to_the_cloud() -> None:
     assert account.taken == account.accepted + account.pending
     assert scenes[-1].status.link.state == "up"
     assert {sensor.kind for sensor in scenes[-1].status.sensors} >= {"temperature", "pressure"}
-    assert all(sensor.sensor_id for sensor in scenes[-1].status.relayed)
+    assert all(sensor.sensor_id for sensor in scenes[-1].status.relayed_sensors)
 
 
 def fullest(scenes: list[Scene]) -> int:

@@ -119,7 +119,7 @@ async def test_readings_of_a_sensor_without_an_identity_stay(cloud: Cloud, make_
     await until(lambda: len(cloud.stored) == 1)
     assert hub.status().outbox.in_memory == 2
     disk.on_operation = unhindered
-    await until(lambda: hub.status().outbox.held == 2)
+    await until(lambda: hub.status().outbox.unregistered == 2)
 
 
 async def test_a_full_disk_is_shown_before_anything_has_to_be_kept(cloud: Cloud, make_hub: MakeHub) -> None:

@@ -282,8 +282,8 @@ async def test_a_relayed_sensor_registers_and_speaks_for_itself(cloud: Cloud, ma
     await until(lambda: cloud.accepted)
     (arrived,) = cloud.accepted
     assert arrived.device_id == hub.hub.pairing.sensor_id("T1")
-    await until(lambda: hub.status().outbox.held == 1)
-    first, second = hub.status().relayed
+    await until(lambda: hub.status().outbox.unregistered == 1)
+    first, second = hub.status().relayed_sensors
     assert (first.sensor_id, first.problem) == (arrived.device_id, "")
     assert second.sensor_id is None
     assert "relay.sensor_keys_file" in second.problem
@@ -295,7 +295,7 @@ async def test_what_was_held_goes_out_once_the_sensor_is_known(cloud: Cloud, mak
     first = make_hub(cloud.url, network=TestNetwork("T1"))
     first.start()
     first.report(19.1, 19.2, 19.3, device="T1")
-    await until(lambda: first.status().outbox.held == 3)
+    await until(lambda: first.status().outbox.unregistered == 3)
     await first.end()
     second = make_hub(cloud.url, network=TestNetwork("T1"), sensor_keys=keys)
     second.start()
@@ -332,7 +332,7 @@ async def test_a_lost_network_is_shown_and_asked_again(cloud: Cloud, make_hub: M
     hub = make_hub(cloud.url, network=network, sensor_keys={"T1": cloud.sensor_key("T1")})
     hub.start()
     network.reports.put_nowait(NetworkLost("the coordinator does not answer"))
-    await until(lambda: "coordinator" in hub.status().relayed[0].problem)
+    await until(lambda: "coordinator" in hub.status().relayed_sensors[0].problem)
 
 
 # Sensors.

@@ -83,18 +83,18 @@ async def test_a_sensor_without_a_key_waits_with_its_readings(
         typed = group.create_task(town.type("pair"))
     assert typed.result() == exit_codes.FAILED
     assert "waits for its key" in capfd.readouterr().err
-    await until(lambda: town.hub.status().outbox.held)
-    held = town.hub.status().outbox.held
+    await until(lambda: town.hub.status().outbox.unregistered)
+    held = town.hub.status().outbox.unregistered
     assert not [reading for reading in cloud.accepted if reading.device_id != cloud.hub_id]
     wrong = tmp_path / "wrong.key"
     wrong.write_text("sk_sensor_of_nobody")
     assert await town.type("key", town.devices[0], "--key-file", str(wrong)) == exit_codes.OK
-    await until(lambda: "check it against the label" in town.hub.status().relayed[0].problem)
+    await until(lambda: "check it against the label" in town.hub.status().relayed_sensors[0].problem)
     right = tmp_path / "right.key"
     right.write_text(cloud.sensor_key("attic"))
     assert await town.type("key", town.devices[0], "--key-file", str(right)) == exit_codes.OK
     await until(lambda: sum(reading.device_id != cloud.hub_id for reading in cloud.accepted) >= held)
-    assert town.hub.status().outbox.held == 0
+    assert town.hub.status().outbox.unregistered == 0
 
 
 async def test_replace_remove_backup_and_restore(
@@ -174,6 +174,6 @@ async def test_a_body_that_is_too_large_or_no_json_is_refused(town: Town) -> Non
     bodies: list[tuple[Any, int]] = [(b"x" * 9000, 413), (b"sk_sensor_not_json", 400), (b"\xff", 400)]
     async with aiohttp.ClientSession(connector=connector) as session:
         for body, status in bodies:
-            async with session.post("http://hub/v1/zigbee/window", data=body) as response:
+            async with session.post("http://hub/v1/zigbee/join-window", data=body) as response:
                 assert response.status == status
                 assert b"sk_sensor" not in await response.read()

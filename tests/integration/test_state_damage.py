@@ -97,12 +97,12 @@ class Life:
         )
         self.board = Board()
         self.hubs: list[app.Hub] = []
-        lives = self
+        restarts = self
 
         class Hub(app.Hub):
             def __init__(self, *arguments: Any) -> None:  # noqa: ANN401
                 super().__init__(*arguments)
-                lives.hubs.append(self)
+                restarts.hubs.append(self)
 
         monkeypatch.setattr(daemon.app, "Hub", Hub)
         monkeypatch.setattr(daemon.world, "make_board", lambda *_: self.board)
@@ -111,10 +111,10 @@ class Life:
         # Ends the process where a stop takes too long; this one is pytest's.
         monkeypatch.setattr(daemon.StopDeadline, "start", lambda _: None)
         daemon._made(settings.storage.state_dir, settings.storage.run_dir)
-        self._lives = daemon._Lives(
+        self._restarts = daemon._Restarts(
             daemon.Replaceable(directory / "hub.toml", settings, {}), {launcher.VERSION_VARIABLE: "1"}
         )
-        self._task = asyncio.get_running_loop().create_task(self._lives.run())
+        self._task = asyncio.get_running_loop().create_task(self._restarts.run())
 
     @property
     def hub(self) -> app.Hub:
@@ -143,7 +143,7 @@ class Life:
         return self.hub.climate.control.minds["living"].program
 
     async def end(self) -> None:
-        self._lives.stop()
+        self._restarts.stop()
         async with asyncio.timeout(60):
             await self._task
 

@@ -97,7 +97,7 @@ async def test_readings_of_a_device_registered_while_the_disk_was_full_are_not_s
     hub = make_hub(cloud.url, disk=disk, network=TestNetwork("T1"), sensor_keys=keys)
     hub.start()
     hub.report(19.1, 19.2, device="T1")
-    await until(lambda: hub.status().outbox.held == 2)
+    await until(lambda: hub.status().outbox.unregistered == 2)
     disk.on_operation = full
     cloud.reference.listening = True
     await until(lambda: hub.hub.pairing.is_known("T1"))

@@ -86,8 +86,8 @@ def states(body: str) -> list[str]:
 
 async def test_a_hub_through_reset_and_new_key(town: Town, base_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = town.configuration(base_url, "[commands]\nfactory_reset_needs_person = true\n")
-    lives = daemon._Lives(Replaceable(path, config.load(path, environ={}), {}), {})
-    task = asyncio.get_running_loop().create_task(lives.run())
+    restarts = daemon._Restarts(Replaceable(path, config.load(path, environ={}), {}), {})
+    task = asyncio.get_running_loop().create_task(restarts.run())
     state = town.directory / "state"
 
     async def climahub(*arguments: str) -> tuple[int, str]:
@@ -127,14 +127,14 @@ async def test_a_hub_through_reset_and_new_key(town: Town, base_url: str, capsys
     update = town.queue("config_update", {"timezone": "Asia/Kolkata"})
     await until(lambda: update().state is CommandState.ACKED)
     assert town.cloud.admin.settings(town.hub_id).timezone in {"Asia/Kolkata", "UTC"}
-    lives.stop()
+    restarts.stop()
     await task
 
 
 async def test_a_simulated_reboot_is_another_boot(town: Town, base_url: str) -> None:
     path = town.configuration(base_url, "")
-    lives = daemon._Lives(Replaceable(path, config.load(path, environ={}), {}), {})
-    task = asyncio.get_running_loop().create_task(lives.run())
+    restarts = daemon._Restarts(Replaceable(path, config.load(path, environ={}), {}), {})
+    task = asyncio.get_running_loop().create_task(restarts.run())
     reboot = town.queue("reboot", {})
     await until(lambda: reboot().state is CommandState.ACKED)
     boots = town.directory / "state" / "simulated-boots.json"
@@ -145,7 +145,7 @@ async def test_a_simulated_reboot_is_another_boot(town: Town, base_url: str) -> 
     result = again().result
     assert result is not None
     assert result["clock"]["boot_id"].endswith("-1")
-    lives.stop()
+    restarts.stop()
     await task
 
 

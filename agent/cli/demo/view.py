@@ -213,7 +213,7 @@ def bar_readings(pending_max: int) -> int:
 def _by_room(status: HubStatus) -> dict[str, dict[str, SensorReport]]:
     """Return the sensors of each device by their kinds, the hub's first."""
     rows: dict[str, dict[str, SensorReport]] = {}
-    names = {relayed.device: relayed.name for relayed in status.relayed}
+    names = {relayed.device: relayed.name for relayed in status.relayed_sensors}
     for sensor in status.sensors:
         rows.setdefault(names.get(sensor.device, "hub"), {})[sensor.kind] = sensor
     return dict(sorted(rows.items(), key=lambda row: (row[0] != "hub", row[0])))

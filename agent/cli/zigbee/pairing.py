@@ -155,7 +155,7 @@ def remove(hub: LocalHub, sensor: str, yes: bool) -> int:
 
 def _open(hub: LocalHub, asked: dict[str, Any], *, no_wait: bool) -> int:
     before = hub.report()
-    hub.post("window", asked)
+    hub.post("join-window", asked)
     if no_wait:
         click.echo(f"the window is open for {asked['seconds']} s; climahub zigbee status shows what happens")
         return exit_codes.OK
@@ -163,7 +163,7 @@ def _open(hub: LocalHub, asked: dict[str, Any], *, no_wait: bool) -> int:
     try:
         return _follow(hub, watch, asked)
     except KeyboardInterrupt:
-        hub.post("window/close")
+        hub.post("join-window/close")
         click.echo("stopped; the window is closed", err=True)
         return exit_codes.INTERRUPTED
 
@@ -194,7 +194,7 @@ def _watch(hub: LocalHub, watch: PairingProgress) -> tuple[PairingResult, Zigbee
 
 
 def _waiting_for(watch: PairingProgress, report: ZigbeeReport) -> str:
-    left_s = report.radio.window_s_left
+    left_s = report.radio.join_window_left_s
     if left_s is None:
         return "the window is closed; waiting for the rest ... (Ctrl-C stops watching)"
     what = "press the sensor's button" if not watch.device else "waiting for the sensor"

@@ -93,14 +93,14 @@ class PairingProgress:
         guests = {other.device for other in report.others if other.is_interviewed}
         self.guests = [device for device in self.devices if device in guests]
         self.device = next((each for each in self.devices if each not in self._known | routers | guests), "")
-        if new or report.radio.window_s_left is not None:
+        if new or report.radio.join_window_left_s is not None:
             self._quiet_since_s = now_s
-        self._was_open |= report.radio.window_s_left is not None or bool(new)
+        self._was_open |= report.radio.join_window_left_s is not None or bool(new)
         return new
 
     def end(self, report: ZigbeeReport, now_s: float) -> PairingResult | None:
         """Return how it ended; `None` while it goes on."""
-        is_open = report.radio.window_s_left is not None
+        is_open = report.radio.join_window_left_s is not None
         quiet_s = now_s - self._quiet_since_s
         return self._end_of_many(report, is_open, quiet_s) if self._is_many else self._end_of_one(is_open, quiet_s)
 

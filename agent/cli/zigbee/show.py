@@ -47,7 +47,7 @@ def status_text(report: ZigbeeReport) -> str:
     if radio.channel:
         lines.append(f"network   channel {radio.channel}, PAN 0x{radio.pan_id:04x}")
     if radio.state != "none":
-        left_s = radio.window_s_left
+        left_s = radio.join_window_left_s
         lines.append(f"window    {'closed' if left_s is None else f'open for {duration(left_s)} more'}")
     relaying = sum(sensor.stage == "relaying" for sensor in report.sensors)
     lines.append(f"sensors   {len(report.sensors)}, {relaying} of them relaying")

@@ -30,7 +30,7 @@ def status() -> HubStatus:
         link=LinkReport(state="up", reason="", since_s=600, outages=2, compression="proven"),
         quotas={"telemetry": QuotaReport(3, 60, 60), "ota_check": QuotaReport(0, 10, 60)},
         outbox=OutboxReport(
-            pending=12, in_memory=3, fresh=12, held=0, unanchored=0, being_resent=0, used_bytes=14_336,
+            pending=12, in_memory=3, fresh=12, unregistered=0, unanchored=0, being_resent=0, used_bytes=14_336,
             oldest_age_s=20, committed=13_220, accepted=13_205, short=0, thinned=0, dropped=0, dead_letters=0,
             problem="", last_refusal="",
         ),
@@ -38,7 +38,7 @@ def status() -> HubStatus:
             sensor(),
             sensor(device="0x01", source="k", kind="humidity", unit="%", value=45.0, age_s=None),
         ],
-        relayed=[RelayedReport("0x01", "kitchen 1", "id", "")],
+        relayed_sensors=[RelayedReport("0x01", "kitchen 1", "id", "")],
         settings=SettingsReport(in_force={"reporting_interval_seconds": 60}, pending={}, problems=[]),
         faults=[],
     )  # fmt: skip

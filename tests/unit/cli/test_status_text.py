@@ -106,7 +106,7 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: HubStatus) -> Non
             "clock: 7 readings of an earlier boot never learnt the time and are kept apart",
         ),
         (
-            lambda s: replace(s, relayed=[replace(s.relayed[0], problem="waits for its key")]),
+            lambda s: replace(s, relayed_sensors=[replace(s.relayed_sensors[0], problem="waits for its key")]),
             "sensor kitchen 1: waits for its key",
         ),
         (

@@ -37,7 +37,7 @@ ONE, TWO = "0x00158d0000000001", "0x00158d0000000002"
 def sensor(device: str = ONE, **changes: Any) -> PairedSensor:  # noqa: ANN401
     plain = PairedSensor(
         device=device, name="attic", stage="relaying", problem="", sensor_id="id", about="maker model",
-        is_online=True, is_sleepy=True, heard_age_s=5, lqi_last_hop=180,
+        is_online=True, is_sleepy=True, last_seen_age_s=5, lqi_last_hop=180,
         readings=[ReadingReport("temperature", 20.53, "°C", 12.0), ReadingReport("humidity", None, "%", None)],
     )  # fmt: skip
     return msgspec.structs.replace(plain, **changes)
@@ -46,7 +46,7 @@ def sensor(device: str = ONE, **changes: Any) -> PairedSensor:  # noqa: ANN401
 def report(*told: tuple[str, str], left_s: int | None = None, sensors: tuple[PairedSensor, ...] = ()) -> ZigbeeReport:
     steps = [StepReport(number, 0.0, what, device, "") for number, (what, device) in enumerate(told, 1)]
     return ZigbeeReport(
-        RadioStatus("up", port="/dev/x", channel=15, pan_id=7, window_s_left=left_s), [*sensors], steps, ""
+        RadioStatus("up", port="/dev/x", channel=15, pan_id=7, join_window_left_s=left_s), [*sensors], steps, ""
     )
 
 
@@ -239,7 +239,7 @@ def test_pairing_one_sensor(
     code = root.run(["zigbee", "pair", "--name", "attic", "--key-file", str(key_file), "--seconds", "60"])
     assert code == exit_codes.OK
     asked = {"seconds": 60, "is_many": False, "through": "", "label": "", "name": "attic", "key": "sk_sensor_attic"}
-    assert hub.asked == [("window", asked)]
+    assert hub.asked == [("join-window", asked)]
     out = capsys.readouterr().out
     assert "sk_sensor" not in out
     assert [text for text in out.splitlines() if text.endswith("done")]
@@ -281,7 +281,7 @@ def test_ctrl_c_closes_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(pairing.time, "sleep", interrupted)
     assert root.run(["zigbee", "pair", "--many"]) == exit_codes.INTERRUPTED
-    assert [what for what, _ in hub.asked] == ["window", "window/close"]
+    assert [what for what, _ in hub.asked] == ["join-window", "join-window/close"]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_ctrl_c_closes_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
         (["replace", "attic", "--with", TWO], ("sensors/attic/replace", {"new": TWO})),
         (
             ["replace", "attic", "--no-wait", "--seconds", "5"],
-            ("window", {"seconds": 5, "through": "", "label": "", "replaces": "attic"}),
+            ("join-window", {"seconds": 5, "through": "", "label": "", "replaces": "attic"}),
         ),
     ],
 )

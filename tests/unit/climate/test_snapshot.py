@@ -245,23 +245,23 @@ class Lives:
 @pytest.mark.parametrize("is_reboot", [False, True])
 @pytest.mark.parametrize("knows_time", [False, True])
 def test_a_hub_that_was_heating_goes_on_after_its_minimum_off_time(*, is_reboot: bool, knows_time: bool) -> None:
-    lives = Lives(both())
-    assert lives.live(3600, is_reboot=False) is not None
-    first_s = lives.live(3600, is_reboot=is_reboot, knows_time=knows_time)
+    restarts = Lives(both())
+    assert restarts.live(3600, is_reboot=False) is not None
+    first_s = restarts.live(3600, is_reboot=is_reboot, knows_time=knows_time)
     assert first_s is not None
     assert first_s <= 300.0
-    assert lives.oracle.broken == {}
+    assert restarts.oracle.broken == {}
 
 
 def test_a_hub_that_was_cooling_rests_before_it_heats() -> None:
-    lives = Lives(both(), value_c=30.0)
-    lives.kept = Kept("boot 0", 0, {"z": KeptZone(Program(mode=Mode.AUTO), direction=HvacAction.COOL)})
-    lives.live(7200, is_reboot=False)
-    assert lives.oracle.starts["source"]
-    lives.value_c = 3.0
-    first_s = lives.live(3600, is_reboot=True)
+    restarts = Lives(both(), value_c=30.0)
+    restarts.kept = Kept("boot 0", 0, {"z": KeptZone(Program(mode=Mode.AUTO), direction=HvacAction.COOL)})
+    restarts.live(7200, is_reboot=False)
+    assert restarts.oracle.starts["source"]
+    restarts.value_c = 3.0
+    first_s = restarts.live(3600, is_reboot=True)
     assert first_s == 600.0
-    assert lives.oracle.broken == {}
+    assert restarts.oracle.broken == {}
 
 
 @pytest.mark.parametrize(
@@ -269,12 +269,12 @@ def test_a_hub_that_was_cooling_rests_before_it_heats() -> None:
     [(540, False, 0.3), (240, False, 0.05), (60, False, 0.04), (540, True, 0.3), (120, True, 0.05), (20, True, 0.01)],
 )
 def test_a_hub_that_dies_over_and_over_heats_all_the_same(life_s: int, share: float, *, is_reboot: bool) -> None:
-    lives = Lives(both())
-    begun_ms = lives.true_ms
-    while lives.true_ms - begun_ms < 6 * H_MS:
-        lives.live(life_s, is_reboot=is_reboot)
-    assert lives.heated_s * 1000 >= share * 6 * H_MS
-    assert lives.oracle.broken == {}
+    restarts = Lives(both())
+    begun_ms = restarts.true_ms
+    while restarts.true_ms - begun_ms < 6 * H_MS:
+        restarts.live(life_s, is_reboot=is_reboot)
+    assert restarts.heated_s * 1000 >= share * 6 * H_MS
+    assert restarts.oracle.broken == {}
 
 
 @pytest.mark.parametrize(("away_h", "walls_are_known"), [(2, True), (30, False)])

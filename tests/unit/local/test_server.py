@@ -27,7 +27,7 @@ STATUS = HubStatus(
     quotas={},
     outbox=OUTBOX,
     sensors=[],
-    relayed=[],
+    relayed_sensors=[],
     settings=SettingsReport({}, {}, []),
     faults=[],
 )
@@ -105,7 +105,7 @@ async def test_the_status_is_json(path: Path, start: Start) -> None:
         "quotas",
         "outbox",
         "sensors",
-        "relayed",
+        "relayed_sensors",
         "settings",
         "faults",
     }

@@ -95,10 +95,10 @@ async def test_a_technician_sees_and_steers(door: Path, updates: Updates, capsys
     socket = ["--socket", str(door)]
     assert await typed("status", *socket) == 0
     assert "1.0.0, from the package" in capsys.readouterr().out
-    assert await typed("hold", *socket) == 0
+    assert await typed("pause", *socket) == 0
     assert updates.book.record.is_held
     assert await typed("status", *socket) == 0
-    assert "held" in capsys.readouterr().out
+    assert "paused" in capsys.readouterr().out
     assert await typed("resume", *socket) == 0
     assert not updates.book.record.is_held
     assert await typed("check", *socket) == 0

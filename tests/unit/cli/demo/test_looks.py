@@ -143,7 +143,7 @@ def crowded(scene: Scene, *, rooms: int) -> Scene:
     status = replace(
         status,
         sensors=[first, *kinds, replace(first, device="d00", quality="bad", reason="a jump that no room can make")],
-        relayed=[RelayedReport(device, f"bathroom {device}", None, "") for device in devices],
+        relayed_sensors=[RelayedReport(device, f"bathroom {device}", None, "") for device in devices],
         link=replace(status.link, reason="Cannot connect to host 127.0.0.1:40133 ssl:default [Connect call failed]"),
     )
     phase = Phase(Weather.UNREACHABLE, 0.0, 780.0)
@@ -199,7 +199,7 @@ def test_a_large_house_is_cut_short(scene: Scene, options: Options) -> None:
     status = replace(
         scene.status,
         sensors=[replace(one, device=device) for device in devices],
-        relayed=[RelayedReport(device, f"room {device}", None, "") for device in devices],
+        relayed_sensors=[RelayedReport(device, f"room {device}", None, "") for device in devices],
     )
     text = drawn(replace(scene, status=status), options)
     assert "room d00" in text
