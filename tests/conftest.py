@@ -4,7 +4,9 @@ Locally it looks for new ones; what it finds is pinned with `@example` or a test
 """
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # No deadline: a slow moment of a busy machine is not a defect. How fast things are is measured in tests/bench.
@@ -14,3 +16,18 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 else:
     settings.load_profile("local")
+
+UNCOVERED = ("rehearsal", "replay")
+"""Directories whose tests run without the coverage tracer, which would double their time. The other tests cover the
+code; these check whole hubs."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    directories = [tests / name for name in UNCOVERED]
+    for directory in directories:
+        if not directory.is_dir():
+            raise pytest.UsageError(f"{directory} is gone: correct UNCOVERED in {__file__}")
+    for item in items:
+        if any(item.path.is_relative_to(directory) for directory in directories):
+            item.add_marker(pytest.mark.no_cover)
