@@ -43,8 +43,8 @@ from agent.local.updates import routes as update_routes
 from agent.local.updates import update_line
 from agent.local.zigbee import ZigbeeReport, build_zigbee
 from agent.local.zigbee_door import ZigbeeDoor
-from agent.ota.room import Updates
-from agent.ota.surroundings import Surroundings
+from agent.ota.context import UpdateContext
+from agent.ota.service import UpdateService
 from agent.pairing.room import Pairing
 from agent.settings.sync import SettingsSync
 from agent.telemetry.failover import FailoverOutbox
@@ -193,12 +193,12 @@ class Hub:
             add_fault=lambda text: self.faults.add("commands", text),
         )
 
-    def _updates(self) -> Updates | None:
+    def _updates(self) -> UpdateService | None:
         running = self.environment.running
         if running is None:
             return None
         storage = self.config.storage
-        return Updates(
+        return UpdateService(
             storage.state_dir,
             config=self.config.ota,
             running=running,
@@ -208,7 +208,7 @@ class Hub:
             disk=self.environment.disk,
             disk_free_bytes_min=storage.disk_free_bytes_min,
             installer=self.environment.installer,
-            hub=Surroundings(
+            hub=UpdateContext(
                 checks=trial_checks(
                     self.status,
                     socket=self.config.local.socket if self.environment.serve else None,

@@ -31,7 +31,7 @@ from agent.foundation.starts import Starts
 from agent.foundation.stopping import DaemonThreadExecutor, StopDeadline
 from agent.foundation.worker import ThreadWorker
 from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
-from agent.ota.running import Running
+from agent.ota.running import RunningRelease
 from agent.outputs import EXIT_CONFIG
 from agent.reloading import Replaceable
 from hal.errors import HalError
@@ -160,9 +160,9 @@ class _Restarts:
         self._worker.close()
         self._slow_worker.close()
 
-    def _running(self) -> Running:
+    def _running(self) -> RunningRelease:
         launcher = self._environ.get(VERSION_VARIABLE, "")
-        return Running(
+        return RunningRelease(
             version=__version__,
             slot=self._environ.get(SLOT_VARIABLE, BASE),
             launcher=int(launcher) if launcher.isdigit() else 0,

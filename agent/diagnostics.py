@@ -16,7 +16,7 @@ from agent.foundation import vitals
 from agent.local.status import HubStatus
 from agent.local.updates import UpdateReport, build_slots, build_updates
 from agent.local.zigbee import ZigbeeReport
-from agent.ota.room import Updates
+from agent.ota.service import UpdateService
 
 if TYPE_CHECKING:
     from agent.climate.service import Climate
@@ -32,7 +32,7 @@ def diagnostic_sections(
     state_dir: Path,
     poll_interval_s: Callable[[], float],
     is_metered: Callable[[], bool],
-    updates: Callable[[], Updates | None],
+    updates: Callable[[], UpdateService | None],
     climate: Callable[[], "Climate | None"],
     radio: Callable[[], ZigbeeReport | None],
 ) -> Mapping[str, Callable[[], Any]]:

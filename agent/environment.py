@@ -25,12 +25,12 @@ from agent.foundation.starts import FILE_NAME as STARTS_FILE
 from agent.foundation.starts import Starts
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import Worker
-from agent.ota.book import FILE_NAME as UPDATE_FILE
 from agent.ota.keyring import FILE_NAME as KEYRING_FILE
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
-from agent.ota.running import Running
+from agent.ota.running import RunningRelease
+from agent.ota.store import FILE_NAME as UPDATE_FILE
 from agent.outputs import wiring_of
-from hal.images import ImageInstaller
+from hal.images import SystemUpdater
 from hal.interface import Board, HasUnread, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, Judge
 
@@ -93,8 +93,8 @@ class Environment(msgspec.Struct, frozen=True):
     on_unpromised: Callable[[Sequence[Reading]], None] = lambda _: None
     is_metered: Callable[[], bool] = is_metered
     begin_anew: Callable[[], None] = lambda: None
-    running: Running | None = None
-    installer: ImageInstaller | None = None
+    running: RunningRelease | None = None
+    installer: SystemUpdater | None = None
     timekeeper: Timekeeper | None = None
     options: Callable[[URL], RequestOptions] = lambda _: RequestOptions()
     problems: Sequence[str] = ()
@@ -195,7 +195,7 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     )
 
 
-def installer_for(config: BoardConfig) -> ImageInstaller | None:
+def installer_for(config: BoardConfig) -> SystemUpdater | None:
     """Return what installs images of the whole system: a simulated board is not the machine it runs on."""
     if config.name != "linux":
         return None

@@ -15,7 +15,7 @@ OnPercent = Callable[[int], None]
 """Told how far an installation is, from 0 to 100; the same number may come more than once."""
 
 
-class Mark(StrEnum):
+class SlotMark(StrEnum):
     """What the boot loader is told of a slot."""
 
     GOOD = "good"
@@ -26,7 +26,7 @@ class Mark(StrEnum):
     """Start it next."""
 
 
-class Which(StrEnum):
+class SlotSelector(StrEnum):
     """A slot, seen from the system that runs."""
 
     BOOTED = "booted"
@@ -61,7 +61,7 @@ class SystemState(msgspec.Struct, frozen=True):
     last_error: str
 
 
-class ImageInstaller(Protocol):
+class SystemUpdater(Protocol):
     """Installs images of the whole system into the slot that is not in use."""
 
     @property
@@ -114,7 +114,7 @@ class ImageInstaller(Protocol):
         """
         ...
 
-    async def mark(self, mark: Mark, which: Which) -> None:
+    async def mark(self, mark: SlotMark, which: SlotSelector) -> None:
         """Tell the boot loader something of a slot.
 
         Raises:

@@ -15,10 +15,9 @@ from agent import __version__
 from agent.cli import exit_codes
 from agent.cli.epilog import epilog
 from agent.foundation.disk import Disk
-from agent.ota import build as building
-from agent.ota import header, keys
-from agent.ota.header import Header
-from agent.ota.keyring import check_release
+from agent.ota import bundle_builder, header, keys
+from agent.ota.header import BundleHeader
+from agent.ota.keyring import check_key_changes
 from agent.ota.manifest import CHUNK_BYTES, Manifest
 
 PRIVATE_MODE = 0o600
@@ -44,7 +43,7 @@ def bundle() -> None:
 @click.argument("name", type=_NEW_FILE)
 def keygen(name: Path) -> int:
     """Make a key: NAME.key, which stays secret, and NAME.pub for the hubs."""
-    private, public = keys.new_pair()
+    private, public = keys.generate_key_pair()
     secret, shown = name.with_name(name.name + ".key"), name.with_name(name.name + ".pub")
     for path, data, mode in ((secret, private, PRIVATE_MODE), (shown, public, 0o644)):
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
@@ -86,22 +85,22 @@ def build(
     if image is not None and (added or revoked):
         raise click.UsageError("an image has the keys that lie in it: --add-key and --revoke are for --wheelhouse")
     expires_utc_ms = int(expires.replace(tzinfo=UTC).timestamp() * 1000) if expires else None
-    target = building.Target(version, sequence, models, machine, python, expires_utc_ms)
+    target = bundle_builder.BundleTarget(version, sequence, models, machine, python, expires_utc_ms)
     if image is not None:
         target = msgspec.structs.replace(target, python="")
         with image.open("rb") as payload, output.open("wb") as file:
-            manifest = building.image_manifest(payload, target)
-            file.write(header.unsigned(manifest))
+            manifest = bundle_builder.build_image_manifest(payload, target)
+            file.write(header.encode_unsigned(manifest))
             payload.seek(0)
             _copy(payload, file)
     elif wheelhouse is not None:
         disk = Disk()
         trust = _trust(tuple(keys.read_public(path, disk).hex() for path in added), revoked)
-        tree = building.app_tree(wheelhouse, target, trust)
-        packed = building.pack(tree)
-        manifest = building.app_manifest(tree, packed, target)
-        whole = header.unsigned(manifest) + packed
-        building.examine(io.BytesIO(whole), _claimed)
+        tree = bundle_builder.build_app_tree(wheelhouse, target, trust)
+        packed = bundle_builder.pack(tree)
+        manifest = bundle_builder.build_app_manifest(tree, packed, target)
+        whole = header.encode_unsigned(manifest) + packed
+        bundle_builder.examine(io.BytesIO(whole), _claimed)
         output.write_bytes(whole)
         if trust.revoked:
             click.echo(
@@ -127,10 +126,10 @@ def sign(key: Path, source: Path, output: Path) -> int:
     private = keys.read_private(key, Disk())
     with source.open("rb") as file:
         # What is signed must be whole, and a release: a hub would find the damage, but after the rollout.
-        _, trust = building.examine(file, _claimed)
-    check_release(trust, header.key_id_of(keys.public_of(private)).hex())
+        _, trust = bundle_builder.examine(file, _claimed)
+    check_key_changes(trust, header.key_id_of(keys.derive_public_key(private)).hex())
     with source.open("rb") as file, output.open("wb") as signed:
-        head, start = building.sign(file, private)
+        head, start = bundle_builder.sign(file, private)
         signed.write(head)
         file.seek(start)
         _copy(file, signed)
@@ -144,7 +143,7 @@ def sign(key: Path, source: Path, output: Path) -> int:
 def inspect(source: Path, as_json: bool) -> int:
     """Show what a bundle says of itself. Verifies nothing."""
     with source.open("rb") as file:
-        parts, start = building.read_head(file)
+        parts, start = bundle_builder.read_head(file)
     manifest = header.decode_manifest(parts.payload)
     signer = parts.key_id.hex()
     if as_json:
@@ -164,8 +163,8 @@ def verify(source: Path, trusted: tuple[Path, ...]) -> int:
     public = [keys.read_public(path, disk) for path in trusted]
     trust = {header.key_id_of(key): key for key in public}
     with source.open("rb") as file:
-        found, said = building.examine(file, lambda signed: header.check(signed, trust, allow_unsigned=False))
-    check_release(said, found.key_id)
+        found, said = bundle_builder.examine(file, lambda signed: header.check(signed, trust, allow_unsigned=False))
+    check_key_changes(said, found.key_id)
     click.echo(_as_text(found.manifest, f"key {found.key_id}, verified", found.header_bytes))
     added = keys.key_ids_of(said.keys)
     for name, ids in (("adds key", added), ("revokes", said.revoked)):
@@ -174,19 +173,19 @@ def verify(source: Path, trusted: tuple[Path, ...]) -> int:
     return exit_codes.OK
 
 
-def _trust(added: tuple[str, ...], revoked: tuple[str, ...]) -> keys.Trust:
-    trust = keys.normalized(added, revoked)
-    wrong = [each for each in revoked if not keys.normalized((), (each,)).revoked]
+def _trust(added: tuple[str, ...], revoked: tuple[str, ...]) -> keys.KeyChanges:
+    trust = keys.normalize_keys(added, revoked)
+    wrong = [each for each in revoked if not keys.normalize_keys((), (each,)).revoked]
     if wrong:
         text = f"{', '.join(map(repr, wrong))}: the id of a key has {2 * header.KEY_ID_BYTES} hexadecimal digits"
         raise click.BadParameter(f"{text}; keygen and update status show it", param_hint="--revoke")
     return trust
 
 
-def _claimed(signed: bytes) -> Header:
+def _claimed(signed: bytes) -> BundleHeader:
     """Return the header of a bundle, not believed."""
     parts = header.parse(signed)
-    return Header(header.decode_manifest(parts.payload), header.PRELUDE_BYTES + len(signed), "")
+    return BundleHeader(header.decode_manifest(parts.payload), header.PRELUDE_BYTES + len(signed), "")
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:

@@ -12,8 +12,8 @@ from agent import __version__
 from agent.errors import Corrupt, Rejected, StorageFull
 from agent.local.body import chunks
 from agent.ota.launcher import BASE, SLOTS
-from agent.ota.lifecycle import State
-from agent.ota.room import Updates
+from agent.ota.lifecycle import UpdateState
+from agent.ota.service import UpdateService
 
 UNSIGNED_WARNING = "UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): whoever controls the cloud controls this hub"
 
@@ -83,7 +83,7 @@ class UpdateReport(msgspec.Struct, frozen=True):
     trial_starts_left: int | None = None
 
 
-def build_updates(updates: Updates) -> UpdateReport:
+def build_updates(updates: UpdateService) -> UpdateReport:
     """Return the document."""
     record, launcher, running = updates.book.record, updates.launcher_state, updates.running
     keys, problem = sorted(each.hex() for each in updates.keys.trusted()), "; ".join(updates.keys.problems)
@@ -115,7 +115,7 @@ def build_updates(updates: Updates) -> UpdateReport:
         revoked_keys=sorted(updates.keys.keyring.revoked),
         checked=updates.fetching.outcome.text,
     )
-    if record.state is not State.TRIAL:
+    if record.state is not UpdateState.TRIAL:
         return report
     left_s, deadline_s = updates.trying.left_s()
     trial = updates.trying.trial
@@ -129,13 +129,13 @@ def build_updates(updates: Updates) -> UpdateReport:
     )
 
 
-def update_line(updates: Updates | None) -> str:
+def update_line(updates: UpdateService | None) -> str:
     """Return what the present update does, for the status; empty where there is none."""
     if updates is None or not updates.book.record.is_open:
         return ""
     record = updates.book.record
     what = f"release {record.offer.version}: "
-    if record.state is not State.TRIAL:
+    if record.state is not UpdateState.TRIAL:
         return what + (updates.pace.problem or record.state.value)
     left_s, deadline_s = updates.trying.left_s()
     return f"{what}on trial, proved in {_minutes(left_s)} at the earliest, given up in {_minutes(deadline_s)}"
@@ -184,7 +184,7 @@ class SlotsReport(msgspec.Struct, frozen=True):
     target: str = ""
 
 
-def build_slots(updates: Updates | None) -> SlotsReport:
+def build_slots(updates: UpdateService | None) -> SlotsReport:
     """Return what a diagnostics command tells of the slots."""
     if updates is None:
         return SlotsReport(active=__version__)
@@ -205,7 +205,7 @@ def build_slots(updates: Updates | None) -> SlotsReport:
     )
 
 
-def routes(updates: Updates | None) -> list[web.RouteDef]:
+def routes(updates: UpdateService | None) -> list[web.RouteDef]:
     """Return what the local door answers about updates; nothing where they do not exist."""
     if updates is None:
         return []

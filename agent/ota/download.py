@@ -17,20 +17,20 @@ from agent.cloud.client import STREAM_BUFFER_BYTES, CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import BundleDamaged, CloudUnavailable
 from agent.foundation.worker import Worker
-from agent.ota.header import Header
-from agent.ota.intake import Intake, Part
+from agent.ota.header import BundleHeader
 from agent.ota.manifest import CHUNK_BYTES, Offer
-from agent.ota.ranges import Body, Unusable, span_of
+from agent.ota.ranges import RangeBody, UnusableResponse, parse_range
+from agent.ota.staging import PartialBundle, Staging
 
-RATE_WINDOW_S = 60.0
+RATE_PERIOD_S = 60.0
 """Over which the rate is judged: a DSL line may pause for seconds."""
 
 
-ADVANCE_BYTES_MIN = 64 * 1024
+PROGRESS_BYTES_MIN = 64 * 1024
 """An attempt that brings less has brought nothing: a release would take hundreds of them, five an hour."""
 
 
-class Tail(msgspec.Struct, frozen=True):
+class UnverifiedTail(msgspec.Struct, frozen=True):
     """What an attempt has brought of a piece that is not whole yet: kept in memory, since it cannot be verified."""
 
     offer: Offer
@@ -48,7 +48,7 @@ class Downloader:
     def __init__(
         self,
         client: CloudClient,
-        intake: Intake,
+        intake: Staging,
         worker: Worker,
         *,
         rate_bytes_s_min: int,
@@ -72,10 +72,10 @@ class Downloader:
         self._deadline_s = deadline_s
         self._on_progress = on_progress
         self._asks_for_whole = False
-        self._tail: Tail | None = None
+        self._tail: UnverifiedTail | None = None
         self.has_advanced = False
 
-    async def attempt(self, offer: Offer) -> Header:
+    async def attempt(self, offer: Offer) -> BundleHeader:
         """Fetch what is missing, with one request; return the header of the complete, durable file.
 
         Raises:
@@ -104,7 +104,7 @@ class Downloader:
         tail = self._tail
         return tail.data if tail is not None and (tail.offer, tail.begins) == (offer, verified) else b""
 
-    async def _continue(self, offer: Offer, part: Part, start: int) -> None:
+    async def _continue(self, offer: Offer, part: PartialBundle, start: int) -> None:
         """Make the request; whatever ends it, know afterwards how to go on."""
         asks_for_whole, self._asks_for_whole = self._asks_for_whole, False
         is_damaged = False
@@ -115,7 +115,7 @@ class Downloader:
             raise CloudUnavailable(
                 f"the download took longer than {self._deadline_s:.0f} s; it goes on where it is"
             ) from error
-        except (Unusable, BundleDamaged) as error:
+        except (UnusableResponse, BundleDamaged) as error:
             is_damaged = isinstance(error, BundleDamaged)
             # Behind the first bytes of another file nothing ever fits: the whole shows which file it is.
             self._asks_for_whole = start > 0 and not asks_for_whole
@@ -123,11 +123,11 @@ class Downloader:
         finally:
             # Less than a piece is not verified, so it is not written; but a line may never bring a piece at once.
             begins, data = part.tail
-            self._tail = None if is_damaged else Tail(offer, begins, data)
+            self._tail = None if is_damaged else UnverifiedTail(offer, begins, data)
             reached = max(part.size_bytes, begins + (0 if is_damaged else len(data)))
-            self.has_advanced = part.is_whole or reached - start >= ADVANCE_BYTES_MIN
+            self.has_advanced = part.is_whole or reached - start >= PROGRESS_BYTES_MIN
 
-    async def _fetch(self, offer: Offer, part: Part, start: int, *, asks_for_whole: bool) -> None:
+    async def _fetch(self, offer: Offer, part: PartialBundle, start: int, *, asks_for_whole: bool) -> None:
         # Compressed, a file has other bytes, and so has each part of it.
         headers = {"Accept-Encoding": "identity"}
         if start and not asks_for_whole:
@@ -137,13 +137,15 @@ class Downloader:
             is_whole = response.status == HTTPStatus.OK
             # A file that comes from its beginning may be another one than that of which a part is here.
             whole = offer.size_bytes if is_whole else part.whole_bytes or offer.size_bytes
-            span = span_of(response.status, response.headers, asked=start, whole=whole)
+            span = parse_range(response.status, response.headers, asked=start, whole=whole)
             if is_whole and start:
                 await self._worker.run(part.begin_anew)
-            body = Body(span, wanted=0 if is_whole else start, whole=whole)
+            body = RangeBody(span, wanted=0 if is_whole else start, whole=whole)
             await self._take_all(response, part, offer, body)
 
-    async def _take_all(self, response: aiohttp.ClientResponse, part: Part, offer: Offer, body: Body) -> None:
+    async def _take_all(
+        self, response: aiohttp.ClientResponse, part: PartialBundle, offer: Offer, body: RangeBody
+    ) -> None:
         """Read and write side by side."""
         told = -1
         writing: asyncio.Future[None] | None = None
@@ -164,7 +166,7 @@ class Downloader:
             await self._worker.run(partial(_take, part, waiting))
 
     async def _gathered(
-        self, response: aiohttp.ClientResponse, waiting: list[bytes], body: Body
+        self, response: aiohttp.ClientResponse, waiting: list[bytes], body: RangeBody
     ) -> AsyncIterator[list[bytes]]:
         """Yield the body as it comes, about `CHUNK_BYTES` at a time.
 
@@ -185,7 +187,7 @@ class Downloader:
                 gathered = waiting.copy()
                 waiting.clear()
                 yield gathered
-            if (passed_s := now_s() - began_s) >= RATE_WINDOW_S:
+            if (passed_s := now_s() - began_s) >= RATE_PERIOD_S:
                 if came < self._rate_bytes_s_min * passed_s:
                     raise CloudUnavailable(
                         f"the download comes with {came / passed_s:.0f} bytes a second, less than"
@@ -194,11 +196,11 @@ class Downloader:
                 began_s, came = now_s(), 0
 
 
-def _take(part: Part, gathered: list[bytes]) -> None:
+def _take(part: PartialBundle, gathered: list[bytes]) -> None:
     for data in gathered:
         part.take(data)
 
 
-def _percent(part: Part, offer: Offer) -> int:
+def _percent(part: PartialBundle, offer: Offer) -> int:
     whole = part.whole_bytes or offer.size_bytes
     return min(100, 100 * part.size_bytes // whole) if whole else 0

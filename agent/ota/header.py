@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import msgspec
 
 from agent.errors import BundleDamaged, BundleUntrusted
-from agent.ota.manifest import Manifest, from_values, to_values
+from agent.ota.manifest import Manifest, decode_values, encode_values
 
 MAGIC = b"climahub"
 EXTERNAL_AAD = b"climahub bundle 1"
@@ -33,7 +33,7 @@ _ONE, _TWO, _FOUR = 24, 25, 26
 """How many bytes of length follow (RFC 8949, section 3)."""
 
 
-class Signed(msgspec.Struct, frozen=True):
+class SignedHeader(msgspec.Struct, frozen=True):
     """A header, taken apart but not believed.
 
     Attributes:
@@ -47,7 +47,7 @@ class Signed(msgspec.Struct, frozen=True):
     signature: bytes
 
 
-class Header(msgspec.Struct, frozen=True):
+class BundleHeader(msgspec.Struct, frozen=True):
     """A header that was checked.
 
     Attributes:
@@ -66,7 +66,7 @@ def key_id_of(public_key: bytes) -> bytes:
     return hashlib.sha256(public_key).digest()[:KEY_ID_BYTES]
 
 
-def signed_bytes_of(prelude: bytes) -> int:
+def read_header_size(prelude: bytes) -> int:
     """Return how many bytes of signed header follow the first `PRELUDE_BYTES` of a file.
 
     Raises:
@@ -80,7 +80,7 @@ def signed_bytes_of(prelude: bytes) -> int:
     return int(size)
 
 
-def parse(signed: bytes) -> Signed:
+def parse(signed: bytes) -> SignedHeader:
     """Take a signed header apart.
 
     Raises:
@@ -94,14 +94,14 @@ def parse(signed: bytes) -> Signed:
     signature = cursor.byte_string()
     cursor.expect_end()
     if not protected and not signature:
-        return Signed(b"", payload, b"")
+        return SignedHeader(b"", payload, b"")
     is_whole = len(protected) == len(_PROTECTED_HEAD) + KEY_ID_BYTES and len(signature) == SIGNATURE_BYTES
     if not is_whole or not protected.startswith(_PROTECTED_HEAD):
         raise BundleDamaged("the bundle is not signed the way this hub knows (Ed25519 with a key id)")
-    return Signed(protected[len(_PROTECTED_HEAD) :], payload, signature)
+    return SignedHeader(protected[len(_PROTECTED_HEAD) :], payload, signature)
 
 
-def check(signed: bytes, trusted: Mapping[bytes, bytes], *, allow_unsigned: bool) -> Header:
+def check(signed: bytes, trusted: Mapping[bytes, bytes], *, allow_unsigned: bool) -> BundleHeader:
     """Return the header of a bundle, once its signature holds.
 
     Args:
@@ -116,7 +116,7 @@ def check(signed: bytes, trusted: Mapping[bytes, bytes], *, allow_unsigned: bool
     if not parts.signature:
         if not allow_unsigned:
             raise BundleUntrusted("the bundle is not signed; sign it with climahub bundle sign")
-        return Header(decode_manifest(parts.payload), PRELUDE_BYTES + len(signed), "")
+        return BundleHeader(decode_manifest(parts.payload), PRELUDE_BYTES + len(signed), "")
     public_key = trusted.get(parts.key_id)
     if public_key is None:
         raise BundleUntrusted(
@@ -127,7 +127,7 @@ def check(signed: bytes, trusted: Mapping[bytes, bytes], *, allow_unsigned: bool
         raise BundleDamaged(
             f"the bundle's signature by key {parts.key_id.hex()} is wrong: it was changed after signing"
         )
-    return Header(decode_manifest(parts.payload), PRELUDE_BYTES + len(signed), parts.key_id.hex())
+    return BundleHeader(decode_manifest(parts.payload), PRELUDE_BYTES + len(signed), parts.key_id.hex())
 
 
 def decode_manifest(payload: bytes) -> Manifest:
@@ -143,7 +143,7 @@ def decode_manifest(payload: bytes) -> Manifest:
 
     try:
         values = cbor2.loads(payload)
-        manifest = from_values(values)
+        manifest = decode_values(values)
         is_strict = cbor2.dumps(values, canonical=True) == payload
     except (cbor2.CBORError, RecursionError, MemoryError, OverflowError, ValueError, TypeError) as error:
         raise BundleUntrusted(f"the bundle's manifest cannot be read ({error}); build it anew") from error
@@ -152,12 +152,12 @@ def decode_manifest(payload: bytes) -> Manifest:
     return manifest
 
 
-def unsigned(manifest: Manifest) -> bytes:
+def encode_unsigned(manifest: Manifest) -> bytes:
     """Return prelude and header of a bundle that nobody has signed yet."""
-    return _framed(b"", _encoded(to_values(manifest)), b"")
+    return _framed(b"", _encoded(encode_values(manifest)), b"")
 
 
-def signed_by(private_key: bytes, payload: bytes) -> bytes:
+def encode_signed(private_key: bytes, payload: bytes) -> bytes:
     """Return prelude and header with a signature.
 
     Args:
@@ -171,7 +171,7 @@ def signed_by(private_key: bytes, payload: bytes) -> bytes:
     return _framed(protected, payload, key.sign(_to_be_signed(protected, payload)))
 
 
-def _verifies(public_key: bytes, parts: Signed) -> bool:
+def _verifies(public_key: bytes, parts: SignedHeader) -> bool:
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - see above
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
 

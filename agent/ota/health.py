@@ -25,7 +25,7 @@ class Verdict(Enum):
     FAILED = "failed"
 
 
-class Trial(msgspec.Struct, frozen=True):
+class TrialProgress(msgspec.Struct, frozen=True):
     """A trial so far. Times in seconds of one clock.
 
     Attributes:
@@ -39,14 +39,14 @@ class Trial(msgspec.Struct, frozen=True):
     problems: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-def sensors_problem(fresh: int, fresh_before: int) -> str:
+def find_sensor_problem(fresh: int, fresh_before: int) -> str:
     """Return what is wrong with the sensors of a hub of which ``fresh_before`` delivered under the old release."""
     if fresh >= FRESH_SHARE_MIN * fresh_before:
         return ""
     return f"{fresh} deliver, {fresh_before} did before"
 
 
-def looked(trial: Trial, problems: Mapping[str, str], now_s: float) -> Trial:
+def apply_checks(trial: TrialProgress, problems: Mapping[str, str], now_s: float) -> TrialProgress:
     """Return the trial after a look.
 
     Args:
@@ -61,7 +61,7 @@ def looked(trial: Trial, problems: Mapping[str, str], now_s: float) -> Trial:
     return msgspec.structs.replace(trial, healthy_since_s=since_s)
 
 
-def judged(trial: Trial, now_s: float, *, healthy_s: float, deadline_s: float) -> tuple[Verdict, str]:
+def judge(trial: TrialProgress, now_s: float, *, healthy_s: float, deadline_s: float) -> tuple[Verdict, str]:
     """Return what is known of a trial, with the reason where it has failed.
 
     Args:

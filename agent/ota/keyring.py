@@ -18,7 +18,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.durable_file import DurableFile
 from agent.foundation.worker import Worker
 from agent.ota.header import key_id_of
-from agent.ota.keys import Trust, key_ids_of, normalized, read_public, read_trust
+from agent.ota.keys import KeyChanges, key_ids_of, normalize_keys, read_key_changes, read_public
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Keyring(msgspec.Struct, frozen=True, omit_defaults=True):
         kept = tuple(key for key in added if key_ids_of((key,))[0] not in revoked)
         return Keyring(kept, revoked, max(self.floor, other.floor))
 
-    def after(self, trust: Trust) -> "Keyring":
+    def after(self, trust: KeyChanges) -> "Keyring":
         """Return what is known once a release with this list has proved itself."""
         return self.merged(Keyring(trust.keys, trust.revoked))
 
@@ -70,14 +70,14 @@ def decode(data: bytes) -> Keyring:
         floor = msgspec.json.decode(values.get("floor", b"0"), type=int)
     except UNREADABLE as error:
         raise Corrupt(str(error)) from error
-    trust = normalized(added, revoked)
+    trust = normalize_keys(added, revoked)
     left_out = len(added) + len(revoked) - len(trust.keys) - len(trust.revoked)
     if left_out:
         _log.warning("%s holds %d entries that are no keys; they are left out", FILE_NAME, left_out)
     return Keyring().merged(Keyring(trust.keys, trust.revoked, max(0, floor)))
 
 
-class Keys:
+class TrustStore:
     """The trust of one hub.
 
     Attributes:
@@ -149,12 +149,12 @@ class Keys:
         if release_dir is None:
             return None, ""
         try:
-            trust = read_trust(release_dir, self._disk)
+            trust = read_key_changes(release_dir, self._disk)
         except (Corrupt, StorageFull) as error:
             return None, str(error)
-        return (Keyring().after(trust) if trust != Trust() else None), ""
+        return (Keyring().after(trust) if trust != KeyChanges() else None), ""
 
-    def adopt(self, trust: Trust) -> None:
+    def adopt(self, trust: KeyChanges) -> None:
         """Take over what a release that has proved itself says of keys, durably.
 
         Raises:
@@ -208,7 +208,7 @@ class Keys:
             problems.append(f"{self._keys_dir} holds {len(files)} keys; the first {KEY_FILES_MAX} count")
         return files[:KEY_FILES_MAX]
 
-    def check(self, trust: Trust, signer: str) -> None:
+    def check(self, trust: KeyChanges, signer: str) -> None:
         """Return where a release with this list may be installed.
 
         Args:
@@ -219,11 +219,11 @@ class Keys:
             BundleUntrusted: It would leave this hub without the key that signed it, or without any, or with more than
                 it can remember.
         """
-        if trust == Trust():
+        if trust == KeyChanges():
             return
         if not signer:
             raise BundleUntrusted("a bundle that nobody signed cannot change which keys a hub trusts; sign it")
-        check_release(trust, signer)
+        check_key_changes(trust, signer)
         after = self.keyring.after(trust)
         if len(after.added) > ADDED_MAX or len(after.revoked) > REVOKED_MAX:
             raise BundleUntrusted(
@@ -235,7 +235,7 @@ class Keys:
             raise BundleUntrusted("the release would leave this hub without any key; add one with --add-key first")
 
 
-def check_release(trust: Trust, signer: str) -> None:
+def check_key_changes(trust: KeyChanges, signer: str) -> None:
     """Return where a release may say this of keys, whichever hub it goes to.
 
     Args:

@@ -29,14 +29,14 @@ _DER_HEAD = bytes.fromhex("302a300506032b6570032100")
 the keys, and the cryptography library would cost the daemon 9 MiB for it."""
 
 
-class Trust(msgspec.Struct, frozen=True):
+class KeyChanges(msgspec.Struct, frozen=True):
     """What a release says of keys, in hexadecimal: raw public keys that it adds, ids that it revokes."""
 
     keys: Annotated[tuple[str, ...], msgspec.Meta(max_length=KEYS_MAX)] = ()
     revoked: Annotated[tuple[str, ...], msgspec.Meta(max_length=KEYS_MAX)] = ()
 
 
-def new_pair() -> tuple[bytes, bytes]:
+def generate_key_pair() -> tuple[bytes, bytes]:
     """Make a key; return it and its public half, each in PEM (PKCS #8 and SubjectPublicKeyInfo, RFC 8410)."""
     from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 - costs memory, needed rarely
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
@@ -65,7 +65,7 @@ def read_private(path: Path, disk: Disk) -> bytes:
     return key.private_bytes_raw()
 
 
-def public_of(private_key: bytes) -> bytes:
+def derive_public_key(private_key: bytes) -> bytes:
     """Return the raw public half of a raw private key."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - see above
 
@@ -95,9 +95,9 @@ def key_ids_of(keys: Iterable[str]) -> tuple[str, ...]:
     return tuple(key_id_of(bytes.fromhex(key)).hex() for key in keys)
 
 
-def normalized(keys: Iterable[object], revoked: Iterable[object]) -> Trust:
+def normalize_keys(keys: Iterable[object], revoked: Iterable[object]) -> KeyChanges:
     """Return a list in its one spelling, lower-case hexadecimal; what is no key and no id is left out."""
-    return Trust(
+    return KeyChanges(
         tuple(dict.fromkeys(each for text in keys if (each := _hexadecimal(text, KEY_BYTES)))),
         tuple(dict.fromkeys(each for text in revoked if (each := _hexadecimal(text, KEY_ID_BYTES)))),
     )
@@ -109,7 +109,7 @@ def _hexadecimal(text: object, size: int) -> str:
     return plain if re.fullmatch(f"[0-9a-f]{{{2 * size}}}", plain) else ""
 
 
-def read_trust(release_dir: Path, disk: Disk) -> Trust:
+def read_key_changes(release_dir: Path, disk: Disk) -> KeyChanges:
     """Return what a release says of keys.
 
     Raises:
@@ -117,20 +117,20 @@ def read_trust(release_dir: Path, disk: Disk) -> Trust:
     """
     path = release_dir / TRUST_FILE
     data = disk.read(path, bytes_max=TRUST_BYTES_MAX)
-    return Trust() if data is None else decode_trust(data)
+    return KeyChanges() if data is None else decode_key_changes(data)
 
 
-def decode_trust(data: bytes) -> Trust:
+def decode_key_changes(data: bytes) -> KeyChanges:
     """Return the list in the bytes of a release's `TRUST_FILE`.
 
     Raises:
         Corrupt: It cannot be read, or names something that is no key.
     """
     try:
-        said = msgspec.json.decode(data, type=Trust)
+        said = msgspec.json.decode(data, type=KeyChanges)
     except UNREADABLE as error:
         raise Corrupt(f"{TRUST_FILE} of the release cannot be read ({error}); build it anew") from error
-    trust = normalized(said.keys, said.revoked)
+    trust = normalize_keys(said.keys, said.revoked)
     if len(trust.keys) != len(set(said.keys)) or len(trust.revoked) != len(set(said.revoked)):
         raise Corrupt(f"{TRUST_FILE} of the release names something that is no key, or one twice; build it anew")
     return trust

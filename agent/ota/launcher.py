@@ -1,8 +1,8 @@
 """The launcher: starts the release that is good, or the one on trial, and counts its tries.
 
 Installed by the package as one file of its own, outside all slots, and never changed by an update: so it must stay
-small, import nothing but the standard library, and start *something* whatever it finds. The agent shares its account of
-the slots (`State`); everything else here is the launcher's own. Checked by tests: it runs with no package around it.
+small, import nothing but the standard library, and start *something* whatever it finds. The agent shares its state file
+(`LauncherState`); everything else here is the launcher's own. Checked by tests: it runs with no package around it.
 
     launcher.py --state-dir DIR --base COMMAND [--python PYTHON] -- ARGUMENT...
 
@@ -41,7 +41,7 @@ Announce = Callable[[str, str], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Failed:
+class FailedRelease:
     """The release that failed its trial last.
 
     Attributes:
@@ -58,7 +58,7 @@ class Failed:
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
+class LauncherState:
     """The account of the slots: one small file, always whole.
 
     Attributes:
@@ -80,26 +80,26 @@ class State:
     tries_left: int = 0
     digest_a: str = ""
     digest_b: str = ""
-    failed: Failed = Failed()
+    failed: FailedRelease = FailedRelease()
     floor: int = 0
 
     def digest_of(self, slot: str) -> str:
         """Return what ``slot`` must contain."""
         return {"a": self.digest_a, "b": self.digest_b}.get(slot, "")
 
-    def with_digest(self, slot: str, digest: str) -> "State":
+    def with_digest(self, slot: str, digest: str) -> "LauncherState":
         """Return the account with what ``slot`` must contain."""
         if slot == "a":
             return dataclasses.replace(self, digest_a=digest)
         return dataclasses.replace(self, digest_b=digest)
 
-    def given_up(self, reason: str, *, is_damaged: bool = False) -> "State":
+    def given_up(self, reason: str, *, is_damaged: bool = False) -> "LauncherState":
         """Return the account after the trial has failed."""
-        failed = Failed(self.trial_version, self.trial_sequence, reason[:REASON_CHARACTERS_MAX], is_damaged)
+        failed = FailedRelease(self.trial_version, self.trial_sequence, reason[:REASON_CHARACTERS_MAX], is_damaged)
         return dataclasses.replace(self, trial="", trial_version="", trial_sequence=0, tries_left=0, failed=failed)
 
 
-def decode(data: bytes) -> State:
+def decode(data: bytes) -> LauncherState:
     """Return the account in a file's bytes; what a newer release has added to it is left out.
 
     This launcher outlives the releases: a field that it does not know must not cost the hub its slots.
@@ -111,12 +111,12 @@ def decode(data: bytes) -> State:
         values = json.loads(_unsealed(data))
         if values.pop("format") != _FORMAT:
             raise ValueError("the account of the slots is of another format")
-        failed = Failed(**_known(values.pop("failed"), Failed))
-        state = State(**_known(values, State), failed=failed)
+        failed = FailedRelease(**_known(values.pop("failed"), FailedRelease))
+        state = LauncherState(**_known(values, LauncherState), failed=failed)
     except (TypeError, KeyError, AttributeError, RecursionError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error
-    plain = State()
-    for holder, model in ((state, plain), (failed, Failed())):
+    plain = LauncherState()
+    for holder, model in ((state, plain), (failed, FailedRelease())):
         for field in dataclasses.fields(holder):
             if type(getattr(holder, field.name)) is not type(getattr(model, field.name)):
                 raise ValueError(f"{field.name} is of another type")
@@ -125,12 +125,12 @@ def decode(data: bytes) -> State:
     return state
 
 
-def _known(values: dict[str, Any], kind: type[State | Failed]) -> dict[str, Any]:
+def _known(values: dict[str, Any], kind: type[LauncherState | FailedRelease]) -> dict[str, Any]:
     names = {field.name for field in dataclasses.fields(kind)}
     return {name: value for name, value in values.items() if name in names}
 
 
-def encode(state: State) -> bytes:
+def encode(state: LauncherState) -> bytes:
     """Return the account as its file holds it, after the SHA-256 of that; older launchers leave it out."""
     data = json.dumps({"format": _FORMAT, **dataclasses.asdict(state)}, indent=1).encode()
     return _HEAD + hashlib.sha256(data).hexdigest().encode() + b'",' + data[1:]
@@ -168,7 +168,7 @@ def digest(tree: Path) -> str:
     return total.hexdigest()
 
 
-def problem_of(slot: str, state: State, directory: Path) -> str:
+def find_slot_problem(slot: str, state: LauncherState, directory: Path) -> str:
     """Return why a slot cannot be started; empty where it can."""
     wanted = state.digest_of(slot)
     tree = directory / SLOTS_DIR / slot
@@ -180,17 +180,17 @@ def problem_of(slot: str, state: State, directory: Path) -> str:
         return f"slot {slot} cannot be read: {error}"
 
 
-def load(directory: Path) -> State:
+def load(directory: Path) -> LauncherState:
     """Return the account; a new one where there is none.
 
     Raises:
         ValueError: It cannot be read.
         OSError: The disk fails.
     """
-    return load_telling(directory)[0]
+    return load_with_problem(directory)[0]
 
 
-def load_telling(directory: Path) -> tuple[State, str]:
+def load_with_problem(directory: Path) -> tuple[LauncherState, str]:
     """Return the account, and what was wrong with it where that of its copy is returned instead.
 
     Raises:
@@ -199,23 +199,23 @@ def load_telling(directory: Path) -> tuple[State, str]:
     """
     problem: OSError | ValueError | None = None
     try:
-        state = _account_in(directory / STATE_FILE)
+        state = _read_state(directory / STATE_FILE)
     except (OSError, ValueError) as error:
         state, problem = None, error
     if state is not None:
         return state, ""
     try:
-        state = _account_in(directory / COPY_FILE)
+        state = _read_state(directory / COPY_FILE)
     except (OSError, ValueError) as error:
         raise (problem or error) from None
     if state is not None:
         return state, f"{STATE_FILE} {f'cannot be read ({problem})' if problem else 'is missing'}; its copy is in force"
     if problem is not None:
         raise problem
-    return State(), ""
+    return LauncherState(), ""
 
 
-def _account_in(path: Path) -> State | None:
+def _read_state(path: Path) -> LauncherState | None:
     """Return the account in a file; `None` where there is none. Waits for no pipe and no device."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -227,7 +227,7 @@ def _account_in(path: Path) -> State | None:
         return decode(file.read(STATE_BYTES_MAX + 1))
 
 
-def store(directory: Path, state: State, announce: Announce) -> None:
+def store(directory: Path, state: LauncherState, announce: Announce) -> None:
     """Write the account, durably; the old one stays whole until the new one is.
 
     Raises:
@@ -259,13 +259,13 @@ def _replace(directory: Path, name: str, data: bytes, announce: Announce) -> Non
         os.close(descriptor)
 
 
-def choose(directory: Path, say: Callable[[str], None], announce: Announce = lambda _kind, _file: None) -> str:
+def choose_slot(directory: Path, say: Callable[[str], None], announce: Announce = lambda _kind, _file: None) -> str:
     """Return the slot to start now, `BASE` included. A try is on the disk before it is made.
 
     Never raises for anything that lies on the disk: what cannot be read or written leads to a release that can start.
     """
     try:
-        state, problem = load_telling(directory)
+        state, problem = load_with_problem(directory)
     except (OSError, ValueError) as error:
         say(f"the account of the slots cannot be read ({error}); starting what the package installed")
         return BASE
@@ -277,16 +277,16 @@ def choose(directory: Path, say: Callable[[str], None], announce: Announce = lam
             return slot
     if state.good == BASE:
         return BASE
-    problem = problem_of(state.good, state, directory)
+    problem = find_slot_problem(state.good, state, directory)
     if not problem:
         return state.good
     say(f"{problem}; starting what the package installed")
     return BASE
 
 
-def _try_trial(directory: Path, state: State, say: Callable[[str], None], announce: Announce) -> str:
+def _try_trial(directory: Path, state: LauncherState, say: Callable[[str], None], announce: Announce) -> str:
     """Return the slot on trial if it may be started once more; else record why not, and return the empty text."""
-    problem = problem_of(state.trial, state, directory)
+    problem = find_slot_problem(state.trial, state, directory)
     is_damaged = bool(problem)
     if not problem and state.tries_left <= 0:
         problem = "it was started as often as it may be, and did not prove itself"
@@ -309,7 +309,7 @@ def main(arguments: Sequence[str]) -> None:
     directory = Path(options["--state-dir"])
     slot = BASE
     try:
-        slot = choose(directory, _say)
+        slot = choose_slot(directory, _say)
     except Exception as error:  # noqa: BLE001 - a defect here must not keep a home cold
         _say(f"the launcher failed ({type(error).__name__}: {error}); starting what the package installed")
     os.environ[SLOT_VARIABLE] = slot

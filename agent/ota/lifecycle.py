@@ -1,7 +1,7 @@
 """What may happen to an update, as a table, and what a new life of the agent makes of what it finds. Pure.
 
 Owns the states, the edges between them, and what the cloud is told at each. Must never touch a file or the network:
-`room` does what is decided here, after `book` has it on the disk.
+The service does what is decided here, after the store has it on the disk.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,16 @@ import msgspec
 from agent.foundation.foreign_text import harmless
 from agent.ota import versions
 from agent.ota.keyring import Keyring
-from agent.ota.launcher import BASE
-from agent.ota.launcher import State as LauncherState
+from agent.ota.launcher import BASE, LauncherState
 from agent.ota.manifest import Offer, PayloadType
 
 ATTEMPTS_MAX = 5
 """Lives of the agent that may end while one release is put into its slot, before it is given up."""
 RESTARTS_MAX = 5
 """Restarts for a trial that the launcher did not begin (it cannot write its account), before it is given up."""
-REFUNDS_MAX = 3
+UNCOUNTED_STARTS_MAX = 3
 """Stops in good order in one trial that cost no start."""
-POSTS_MAX = 8
+REPORTS_MAX = 8
 """All states of one update, and a failure of the one before."""
 REFUSALS_MAX = 16
 DOWNLOADS_MAX = 5
@@ -35,7 +34,7 @@ PROGRESS_PERCENT = 10
 """How often progress is told."""
 
 
-class State(StrEnum):
+class UpdateState(StrEnum):
     """Where an update stands. Each is on the disk before anything is done because of it."""
 
     IDLE = "idle"
@@ -49,7 +48,7 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-class Event(StrEnum):
+class UpdateEvent(StrEnum):
     """What happens to an update.
 
     `offer` is the cloud's, `bring` a file that somebody carried to the hub. `handed`: an image of the whole system goes
@@ -75,50 +74,57 @@ class Event(StrEnum):
     LOSE = "lose"
 
 
-_OPEN = (State.DOWNLOADING, State.DOWNLOADED, State.VERIFYING, State.APPLYING, State.READY, State.TRIAL)
-_CLOSED = (State.IDLE, State.COMPLETED, State.FAILED)
+_OPEN = (
+    UpdateState.DOWNLOADING,
+    UpdateState.DOWNLOADED,
+    UpdateState.VERIFYING,
+    UpdateState.APPLYING,
+    UpdateState.READY,
+    UpdateState.TRIAL,
+)
+_CLOSED = (UpdateState.IDLE, UpdateState.COMPLETED, UpdateState.FAILED)
 
-EDGES: Mapping[tuple[State, Event], State] = MappingProxyType(
-    {(state, Event.OFFER): State.DOWNLOADING for state in (*_CLOSED, State.DOWNLOADING)}
-    | {(state, Event.BRING): State.DOWNLOADED for state in (*_CLOSED, State.DOWNLOADING)}
+EDGES: Mapping[tuple[UpdateState, UpdateEvent], UpdateState] = MappingProxyType(
+    {(state, UpdateEvent.OFFER): UpdateState.DOWNLOADING for state in (*_CLOSED, UpdateState.DOWNLOADING)}
+    | {(state, UpdateEvent.BRING): UpdateState.DOWNLOADED for state in (*_CLOSED, UpdateState.DOWNLOADING)}
     | {
-        (State.DOWNLOADING, Event.FETCHED): State.DOWNLOADED,
-        (State.DOWNLOADED, Event.VERIFY): State.VERIFYING,
-        (State.VERIFYING, Event.VERIFIED): State.APPLYING,
-        (State.APPLYING, Event.RESUME): State.APPLYING,
-        (State.APPLYING, Event.HANDED): State.APPLYING,
-        (State.APPLYING, Event.PLACED): State.READY,
-        (State.READY, Event.RESTART): State.READY,
-        (State.READY, Event.STARTED): State.TRIAL,
-        (State.READY, Event.PROVEN): State.COMPLETED,
-        (State.TRIAL, Event.TRIED): State.TRIAL,
-        (State.FAILED, Event.TRIED): State.FAILED,
-        (State.TRIAL, Event.PROVEN): State.COMPLETED,
+        (UpdateState.DOWNLOADING, UpdateEvent.FETCHED): UpdateState.DOWNLOADED,
+        (UpdateState.DOWNLOADED, UpdateEvent.VERIFY): UpdateState.VERIFYING,
+        (UpdateState.VERIFYING, UpdateEvent.VERIFIED): UpdateState.APPLYING,
+        (UpdateState.APPLYING, UpdateEvent.RESUME): UpdateState.APPLYING,
+        (UpdateState.APPLYING, UpdateEvent.HANDED): UpdateState.APPLYING,
+        (UpdateState.APPLYING, UpdateEvent.PLACED): UpdateState.READY,
+        (UpdateState.READY, UpdateEvent.RESTART): UpdateState.READY,
+        (UpdateState.READY, UpdateEvent.STARTED): UpdateState.TRIAL,
+        (UpdateState.READY, UpdateEvent.PROVEN): UpdateState.COMPLETED,
+        (UpdateState.TRIAL, UpdateEvent.TRIED): UpdateState.TRIAL,
+        (UpdateState.FAILED, UpdateEvent.TRIED): UpdateState.FAILED,
+        (UpdateState.TRIAL, UpdateEvent.PROVEN): UpdateState.COMPLETED,
     }
-    | {(state, Event.FAIL): State.FAILED for state in _OPEN}
-    | {(state, Event.LOSE): State.FAILED for state in _OPEN}
+    | {(state, UpdateEvent.FAIL): UpdateState.FAILED for state in _OPEN}
+    | {(state, UpdateEvent.LOSE): UpdateState.FAILED for state in _OPEN}
 )
 
-TOLD: Mapping[State, str] = MappingProxyType(
+CLOUD_STATUS: Mapping[UpdateState, str] = MappingProxyType(
     {
-        State.DOWNLOADING: "downloading",
-        State.DOWNLOADED: "downloaded",
-        State.VERIFYING: "verifying",
-        State.APPLYING: "applying",
-        State.COMPLETED: "completed",
-        State.FAILED: "failed",
+        UpdateState.DOWNLOADING: "downloading",
+        UpdateState.DOWNLOADED: "downloaded",
+        UpdateState.VERIFYING: "verifying",
+        UpdateState.APPLYING: "applying",
+        UpdateState.COMPLETED: "completed",
+        UpdateState.FAILED: "failed",
     }
 )
 """What the cloud calls the states (contract section 6.3); it knows nothing of slots and trials."""
 
 
-def picture() -> str:
+def to_mermaid() -> str:
     """Return the table as a Mermaid state diagram: what docs/updates.md shows."""
     edges = [f"    {state} --> {target}: {event}" for (state, event), target in EDGES.items()]
-    return "\n".join(("stateDiagram-v2", f"    [*] --> {State.IDLE}", *edges))
+    return "\n".join(("stateDiagram-v2", f"    [*] --> {UpdateState.IDLE}", *edges))
 
 
-class Post(msgspec.Struct, frozen=True, omit_defaults=True):
+class StatusReport(msgspec.Struct, frozen=True, omit_defaults=True):
     """One word to the cloud (contract section 6.3)."""
 
     version: str
@@ -127,7 +133,7 @@ class Post(msgspec.Struct, frozen=True, omit_defaults=True):
     error_message: str = ""
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class RefusedOffer(msgspec.Struct, frozen=True):
     """An offer that is not taken again: this version with this checksum.
 
     Attributes:
@@ -144,7 +150,7 @@ class Refusal(msgspec.Struct, frozen=True):
     facts: str = ""
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+class UpdateRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """The present update, and what is remembered of those before.
 
     Attributes:
@@ -166,14 +172,14 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         boot_id: The boot in which the machine was last asked to restart.
         starts: Lives of the agent in the new system; those of an app the launcher counts.
         app_slot: The launcher's good slot in that system; it is good again where the hub goes back.
-        posts: What the cloud has not been told yet, oldest first.
+        posts: What the cloud has not been with_status_report yet, oldest first.
         refusals: Offers that are not taken again, oldest first.
         is_held: A technician keeps all updates from beginning.
         keyring: A copy of what `keyring` knows, for a file that is lost.
         downloads: When the last downloads were asked for, in UTC milliseconds; 0 where the time was not known.
     """
 
-    state: State = State.IDLE
+    state: UpdateState = UpdateState.IDLE
     offer: Offer = Offer("")
     is_brought: bool = False
     sequence: int = 0
@@ -191,8 +197,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     boot_id: str = ""
     starts: int = 0
     app_slot: str = ""
-    posts: Annotated[tuple[Post, ...], msgspec.Meta(max_length=POSTS_MAX)] = ()
-    refusals: Annotated[tuple[Refusal, ...], msgspec.Meta(max_length=REFUSALS_MAX)] = ()
+    posts: Annotated[tuple[StatusReport, ...], msgspec.Meta(max_length=REPORTS_MAX)] = ()
+    refusals: Annotated[tuple[RefusedOffer, ...], msgspec.Meta(max_length=REFUSALS_MAX)] = ()
     is_held: bool = False
     keyring: Keyring = Keyring()
     downloads: Annotated[tuple[int, ...], msgspec.Meta(max_length=DOWNLOADS_MAX)] = ()
@@ -203,7 +209,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.state in _OPEN
 
 
-class Details(TypedDict, total=False):
+class EventDetails(TypedDict, total=False):
     """What goes with an event.
 
     `offer` with `OFFER` and `BRING`, `reason` with `FAIL` and `LOSE`, `facts` with `FAIL`, `sequence`, `signer` and
@@ -225,7 +231,7 @@ class Details(TypedDict, total=False):
     app_slot: str
 
 
-def after(record: Record, event: Event, **details: Unpack[Details]) -> Record:
+def transition(record: UpdateRecord, event: UpdateEvent, **details: Unpack[EventDetails]) -> UpdateRecord:
     """Return the update after an event.
 
     Args:
@@ -244,39 +250,48 @@ def after(record: Record, event: Event, **details: Unpack[Details]) -> Record:
         raise ValueError(f"{event} cannot happen to an update that is {record.state}")
     changes: dict[str, object] = {"state": state}
     reason = details.get("reason", "")
-    if event in {Event.OFFER, Event.BRING}:
-        fresh = Record(posts=record.posts, refusals=record.refusals, is_held=record.is_held, keyring=record.keyring)
-        record = msgspec.structs.replace(fresh, offer=details["offer"], is_brought=event is Event.BRING)
-    elif event is Event.TRIED:
+    if event in {UpdateEvent.OFFER, UpdateEvent.BRING}:
+        fresh = UpdateRecord(
+            posts=record.posts, refusals=record.refusals, is_held=record.is_held, keyring=record.keyring
+        )
+        record = msgspec.structs.replace(fresh, offer=details["offer"], is_brought=event is UpdateEvent.BRING)
+    elif event is UpdateEvent.TRIED:
         changes["starts"] = record.starts + 1
     elif event in _NOTED:
         changes |= _noted(record, event, details)
-    elif event is Event.FAIL:
-        refusal = Refusal(record.offer.version, record.offer.sha256, reason, details.get("facts", ""))
+    elif event is UpdateEvent.FAIL:
+        refusal = RefusedOffer(record.offer.version, record.offer.sha256, reason, details.get("facts", ""))
         known = tuple(each for each in record.refusals if not _is_same(each, record.offer))
         changes |= {"error": reason, "refusals": (*known, refusal)[-REFUSALS_MAX:]}
-    elif event is Event.LOSE:
+    elif event is UpdateEvent.LOSE:
         changes["error"] = reason
-    return told(msgspec.structs.replace(record, **changes), was=record.state)
+    return with_status_report(msgspec.structs.replace(record, **changes), was=record.state)
 
 
-_NOTED = {Event.VERIFIED, Event.RESUME, Event.HANDED, Event.PLACED, Event.RESTART, Event.STARTED}
+_NOTED = {
+    UpdateEvent.VERIFIED,
+    UpdateEvent.RESUME,
+    UpdateEvent.HANDED,
+    UpdateEvent.PLACED,
+    UpdateEvent.RESTART,
+    UpdateEvent.STARTED,
+}
 
 
-def _noted(record: Record, event: Event, details: Details) -> dict[str, object]:
+def _noted(record: UpdateRecord, event: UpdateEvent, details: EventDetails) -> dict[str, object]:
     """Return what an event on the way changes beside the state."""
     match event:
-        case Event.VERIFIED:
+        case UpdateEvent.VERIFIED:
             kind = details.get("payload_type", PayloadType.APP)
             signer = details.get("signer", "")
             return {"sequence": details["sequence"], "signer": signer, "payload_type": kind, "attempts": 1}
-        case Event.RESUME:
+        case UpdateEvent.RESUME:
             return {"attempts": record.attempts + 1}
-        case Event.HANDED:
+        case UpdateEvent.HANDED:
             return {"handed": record.handed + 1, "boot_slot": details["boot_slot"]}
-        case Event.PLACED:
+        case UpdateEvent.PLACED:
             return {"slot": details.get("slot", ""), "digest": details.get("digest", "")}
-        case Event.STARTED:
+        case UpdateEvent.STARTED:
             return {"app_slot": record.app_slot or details.get("app_slot", "")}
         case _:
             return {
@@ -287,31 +302,33 @@ def _noted(record: Record, event: Event, details: Details) -> dict[str, object]:
             }
 
 
-def told(record: Record, *, was: State) -> Record:
+def with_status_report(record: UpdateRecord, *, was: UpdateState) -> UpdateRecord:
     """Return the update with what the cloud is to be told of its new state.
 
     Of a file that was brought, it is told as of one that it sent: that it has come, all at once (contract section 6.4
     knows no other way to "downloaded").
     """
-    status = TOLD.get(record.state)
-    if status is None or (record.state is was and record.state is not State.DOWNLOADING):
+    status = CLOUD_STATUS.get(record.state)
+    if status is None or (record.state is was and record.state is not UpdateState.DOWNLOADING):
         return record
     posts = record.posts
-    if record.is_brought and record.state is State.DOWNLOADED:
-        posts = queued(posts, Post(record.offer.version, TOLD[State.DOWNLOADING], 100))
-    percent = 0 if record.state is State.DOWNLOADING else None
-    post = Post(record.offer.version, status, percent, record.error if record.state is State.FAILED else "")
-    return msgspec.structs.replace(record, posts=queued(posts, post))
+    if record.is_brought and record.state is UpdateState.DOWNLOADED:
+        posts = append_report(posts, StatusReport(record.offer.version, CLOUD_STATUS[UpdateState.DOWNLOADING], 100))
+    percent = 0 if record.state is UpdateState.DOWNLOADING else None
+    post = StatusReport(
+        record.offer.version, status, percent, record.error if record.state is UpdateState.FAILED else ""
+    )
+    return msgspec.structs.replace(record, posts=append_report(posts, post))
 
 
-def queued(posts: tuple[Post, ...], post: Post) -> tuple[Post, ...]:
+def append_report(posts: tuple[StatusReport, ...], post: StatusReport) -> tuple[StatusReport, ...]:
     """Return what is to be told with one word more: of progress, the newest says all."""
     if posts and (posts[-1].version, posts[-1].status) == (post.version, post.status):
         posts = posts[:-1]
-    return (*posts, post)[-POSTS_MAX:]
+    return (*posts, post)[-REPORTS_MAX:]
 
 
-def refusal_of(record: Record, offer: Offer, facts: str = "") -> str:
+def find_refusal(record: UpdateRecord, offer: Offer, facts: str = "") -> str:
     """Return why an offer is not taken; empty where it is.
 
     Args:
@@ -325,18 +342,18 @@ def refusal_of(record: Record, offer: Offer, facts: str = "") -> str:
     return ""
 
 
-def is_resumable(record: Record, offer: Offer) -> bool:
+def is_resumable(record: UpdateRecord, offer: Offer) -> bool:
     """Tell whether what an update has left of its download is a beginning of what is offered now."""
-    is_lost = record.state is State.FAILED and not any(_is_same(each, record.offer) for each in record.refusals)
-    is_same = versions.is_same(record.offer.version, offer.version) and record.offer.sha256 == offer.sha256
+    is_lost = record.state is UpdateState.FAILED and not any(_is_same(each, record.offer) for each in record.refusals)
+    is_same = versions.is_same_version(record.offer.version, offer.version) and record.offer.sha256 == offer.sha256
     return is_lost and is_same and not record.is_brought
 
 
-def _is_same(refusal: Refusal, offer: Offer) -> bool:
-    return versions.is_same(refusal.version, offer.version) and refusal.sha256 == offer.sha256
+def _is_same(refusal: RefusedOffer, offer: Offer) -> bool:
+    return versions.is_same_version(refusal.version, offer.version) and refusal.sha256 == offer.sha256
 
 
-def reconciled(record: Record, launcher: LauncherState, running: str) -> tuple[Event, str] | None:
+def reconcile_app(record: UpdateRecord, launcher: LauncherState, running: str) -> tuple[UpdateEvent, str] | None:
     """Return what must have happened to an update while nobody looked, with the reason of a failure; or nothing.
 
     Args:
@@ -344,35 +361,35 @@ def reconciled(record: Record, launcher: LauncherState, running: str) -> tuple[E
         launcher: The account of the slots.
         running: The slot that this life came from.
     """
-    if record.state not in {State.APPLYING, State.READY, State.TRIAL} or not record.sequence:
+    if record.state not in {UpdateState.APPLYING, UpdateState.READY, UpdateState.TRIAL} or not record.sequence:
         return None
     release = (record.offer.version, record.sequence)
     if launcher.trial and (launcher.trial_version, launcher.trial_sequence) == release:
         return _on_trial(record, is_running=running == launcher.trial)
     if (launcher.failed.version, launcher.failed.sequence) == release:
         # Damaged before its first start, it has shown nothing of itself.
-        is_mishap = launcher.failed.is_damaged and record.state is State.READY
-        return Event.LOSE if is_mishap else Event.FAIL, launcher.failed.reason
+        is_mishap = launcher.failed.is_damaged and record.state is UpdateState.READY
+        return UpdateEvent.LOSE if is_mishap else UpdateEvent.FAIL, launcher.failed.reason
     if launcher.floor >= record.sequence and launcher.good == running != BASE:
-        return Event.PROVEN, ""
+        return UpdateEvent.PROVEN, ""
     return _not_on_trial(record)
 
 
-def _not_on_trial(record: Record) -> tuple[Event, str] | None:
-    if record.state is State.READY:
+def _not_on_trial(record: UpdateRecord) -> tuple[UpdateEvent, str] | None:
+    if record.state is UpdateState.READY:
         return None
-    if record.state is State.TRIAL:
-        return Event.LOSE, "the account of the slots no longer knows of it; it may be offered again"
-    return (Event.RESUME, "") if record.attempts < ATTEMPTS_MAX else (Event.LOSE, _TOO_OFTEN)
+    if record.state is UpdateState.TRIAL:
+        return UpdateEvent.LOSE, "the account of the slots no longer knows of it; it may be offered again"
+    return (UpdateEvent.RESUME, "") if record.attempts < ATTEMPTS_MAX else (UpdateEvent.LOSE, _TOO_OFTEN)
 
 
-def _on_trial(record: Record, *, is_running: bool) -> tuple[Event, str] | None:
+def _on_trial(record: UpdateRecord, *, is_running: bool) -> tuple[UpdateEvent, str] | None:
     if is_running:
-        return None if record.state is State.TRIAL else (Event.STARTED, "")
-    if record.state is State.TRIAL:
-        return Event.LOSE, "the launcher went back by itself and could not say why; look at the disk"
+        return None if record.state is UpdateState.TRIAL else (UpdateEvent.STARTED, "")
+    if record.state is UpdateState.TRIAL:
+        return UpdateEvent.LOSE, "the launcher went back by itself and could not say why; look at the disk"
     if record.restarts >= RESTARTS_MAX:
-        return Event.LOSE, "the launcher did not start it; check that the service starts the hub through it"
+        return UpdateEvent.LOSE, "the launcher did not start it; check that the service starts the hub through it"
     return None
 
 

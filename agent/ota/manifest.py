@@ -149,7 +149,7 @@ class Offer(msgspec.Struct, frozen=True):
     size_bytes: int = 0
 
 
-def from_values(values: object) -> Manifest:
+def decode_values(values: object) -> Manifest:
     """Return the manifest that decoded values stand for.
 
     Raises:
@@ -171,13 +171,13 @@ def from_values(values: object) -> Manifest:
     return manifest
 
 
-def to_values(manifest: Manifest) -> Mapping[str, Any]:
+def encode_values(manifest: Manifest) -> Mapping[str, Any]:
     """Return a manifest as plain values, for the encoder."""
     values: Mapping[str, Any] = msgspec.to_builtins(manifest, builtin_types=(bytes,))
     return values
 
 
-def admit(manifest: Manifest, facts: HubFacts, *, offer: Offer | None, header_bytes: int) -> None:
+def check_compatible(manifest: Manifest, facts: HubFacts, *, offer: Offer | None, header_bytes: int) -> None:
     """Return where this hub may install the bundle.
 
     Args:
@@ -190,7 +190,7 @@ def admit(manifest: Manifest, facts: HubFacts, *, offer: Offer | None, header_by
         BundleUntrusted: It may not, and why.
     """
     what = f"bundle {manifest.version} (sequence {manifest.sequence})"
-    if offer is not None and not versions.is_same(manifest.version, offer.version):
+    if offer is not None and not versions.is_same_version(manifest.version, offer.version):
         raise BundleUntrusted(f"{what} came in the place of version {offer.version}; publish the right file")
     if offer is not None and offer.size_bytes and header_bytes + manifest.payload_bytes != offer.size_bytes:
         raise BundleUntrusted(

@@ -17,7 +17,7 @@ from typing import IO, Self, cast
 
 from agent.errors import BundleUntrusted, Corrupt
 from agent.ota import versions
-from agent.ota.keys import TRUST_BYTES_MAX, TRUST_FILE, Trust, decode_trust
+from agent.ota.keys import TRUST_BYTES_MAX, TRUST_FILE, KeyChanges, decode_key_changes
 from agent.ota.manifest import Manifest
 
 XZ_MEMORY_BYTES_MAX = 64 * 1024 * 1024
@@ -80,7 +80,7 @@ class Payload:
         self._directories: set[str] = set()
         self._total = 0
         self._metadata: dict[str, bytes] = {}
-        self.trust = Trust()
+        self.trust = KeyChanges()
 
     def files(self) -> Iterator[tuple[str, Iterator[bytes]]]:
         """Yield each file with its content, which is to be read before the next file; check the whole at the end.
@@ -156,20 +156,20 @@ class Payload:
             )
         if ENTRY_FILE not in self._files:
             raise BundleUntrusted(f"the bundle holds no {ENTRY_FILE}, which the launcher starts; build it anew")
-        version = version_in(self._metadata)
-        if version and not versions.is_same(version, manifest.version):
+        version = find_version(self._metadata)
+        if version and not versions.is_same_version(version, manifest.version):
             raise BundleUntrusted(
                 f"the bundle says that it is version {manifest.version}, and holds climahub {_shown(version)}: a hub"
                 " would install it over and over; build it with the version of its wheel"
             )
         if TRUST_FILE in self._metadata:
             try:
-                self.trust = decode_trust(self._metadata[TRUST_FILE][: TRUST_BYTES_MAX + 1])
+                self.trust = decode_key_changes(self._metadata[TRUST_FILE][: TRUST_BYTES_MAX + 1])
             except Corrupt as error:
                 raise BundleUntrusted(str(error)) from error
 
 
-def version_in(files: dict[str, bytes]) -> str:
+def find_version(files: dict[str, bytes]) -> str:
     """Return which version of climahub files of a release are, by their names in its tree; empty where none says so."""
     for name, data in files.items():
         if _METADATA.fullmatch(name) and (version := BytesHeaderParser().parsebytes(data).get("Version")):

@@ -9,7 +9,7 @@ DAY_S = 86_400.0
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
-class Window(msgspec.Struct, frozen=True):
+class MaintenanceWindow(msgspec.Struct, frozen=True):
     """The hours in which a hub may restart into a new release, in its own time zone; they may lie over midnight."""
 
     begins: time
@@ -23,7 +23,7 @@ class Window(msgspec.Struct, frozen=True):
         return now >= self.begins or now < self.ends
 
 
-def window_from(text: str) -> Window | None:
+def parse_maintenance_window(text: str) -> MaintenanceWindow | None:
     """Return the window that "HH:MM-HH:MM" means; `None` for "always".
 
     Raises:
@@ -35,10 +35,10 @@ def window_from(text: str) -> Window | None:
     if match is None or match[1] + match[2] == match[3] + match[4]:
         raise ValueError(text)
     hours = [int(each) for each in match.groups()]
-    return Window(time(hours[0], hours[1]), time(hours[2], hours[3]))
+    return MaintenanceWindow(time(hours[0], hours[1]), time(hours[2], hours[3]))
 
 
-class Moment(msgspec.Struct, frozen=True):
+class UpdateConditions(msgspec.Struct, frozen=True):
     """What the policy looks at.
 
     Attributes:
@@ -54,7 +54,7 @@ class Moment(msgspec.Struct, frozen=True):
     is_urgent: bool
 
 
-def hindrance_to_download(moment: Moment, window: Window | None, metered: str) -> str:
+def reason_not_to_download(moment: UpdateConditions, window: MaintenanceWindow | None, metered: str) -> str:
     """Return why nothing is downloaded now; empty where it may be.
 
     Args:
@@ -71,7 +71,7 @@ def hindrance_to_download(moment: Moment, window: Window | None, metered: str) -
     return "" if _is_within(moment, window) else "the link is metered, so it waits for the maintenance window"
 
 
-def hindrance_to_restart(moment: Moment, window: Window | None) -> str:
+def reason_not_to_restart(moment: UpdateConditions, window: MaintenanceWindow | None) -> str:
     """Return why the hub does not restart into the new release now; empty where it may."""
     if moment.is_held:
         return "held by the technician (climahub update resume)"
@@ -92,5 +92,5 @@ def spread_s(phase: float, spread_s_max: float) -> float:
     return phase * spread_s_max
 
 
-def _is_within(moment: Moment, window: Window | None) -> bool:
+def _is_within(moment: UpdateConditions, window: MaintenanceWindow | None) -> bool:
     return window is None or (moment.local is not None and window.is_open(moment.local))

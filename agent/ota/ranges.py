@@ -24,11 +24,11 @@ _PAGES = ("text/", "application/json", "application/xhtml", "application/xml")
 _MULTIPART = "multipart/byteranges"
 
 
-class Unusable(CloudUnavailable):
+class UnusableResponse(CloudUnavailable):
     """What the server sent cannot be put in its place; what is there stays, and the whole file is asked for next."""
 
 
-class Span(msgspec.Struct, frozen=True):
+class ByteRange(msgspec.Struct, frozen=True):
     """Which bytes of its file a server sends.
 
     Attributes:
@@ -40,7 +40,7 @@ class Span(msgspec.Struct, frozen=True):
     ends: int | None = None
 
 
-def span_of(status: int, headers: Mapping[str, str], *, asked: int, whole: int) -> Span | None:
+def parse_range(status: int, headers: Mapping[str, str], *, asked: int, whole: int) -> ByteRange | None:
     """Return which bytes an answer brings; `None` where its body says so itself (multipart).
 
     Args:
@@ -50,46 +50,48 @@ def span_of(status: int, headers: Mapping[str, str], *, asked: int, whole: int) 
         whole: How large the bundle is; 0 where that is not known.
 
     Raises:
-        Unusable: They are no use here.
+        UnusableResponse: They are no use here.
     """
     kind = headers.get("Content-Type", "").strip().lower()
     if status == HTTPStatus.OK:
         return _of_whole(kind, headers, whole)
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        raise Unusable(f"the server's file ends before byte {asked}; the whole is asked for next")
+        raise UnusableResponse(f"the server's file ends before byte {asked}; the whole is asked for next")
     if headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise Unusable("the server compresses a part of the file, which cannot be put in its place")
+        raise UnusableResponse("the server compresses a part of the file, which cannot be put in its place")
     if kind.startswith(_MULTIPART):
         return None
     return _checked(headers.get("Content-Range", ""), asked=asked, whole=whole)
 
 
-def _of_whole(kind: str, headers: Mapping[str, str], whole: int) -> Span:
+def _of_whole(kind: str, headers: Mapping[str, str], whole: int) -> ByteRange:
     if kind.startswith(_PAGES):
-        raise Unusable(f"a page ({kind}) came in the place of the file; check what is on the way to the cloud")
+        raise UnusableResponse(f"a page ({kind}) came in the place of the file; check what is on the way to the cloud")
     length = headers.get("Content-Length", "")
     is_plain = headers.get("Content-Encoding", "identity").strip().lower() in {"", "identity"}
     if whole and is_plain and length.isascii() and length.isdigit() and int(length[:18]) != whole:
-        raise Unusable(f"the server's file has {length[:18]} bytes, not {whole}; it may be published anew just now")
-    return Span(0)
+        raise UnusableResponse(
+            f"the server's file has {length[:18]} bytes, not {whole}; it may be published anew just now"
+        )
+    return ByteRange(0)
 
 
-def _checked(text: str, *, asked: int, whole: int) -> Span:
+def _checked(text: str, *, asked: int, whole: int) -> ByteRange:
     match = _CONTENT_RANGE.fullmatch(text)
     if match is None:
-        raise Unusable(f"the server does not say which part of the file it sends ({text[:80]!r})")
+        raise UnusableResponse(f"the server does not say which part of the file it sends ({text[:80]!r})")
     begins, last, total = int(match[1]), int(match[2]), match[3]
     if total != "*" and whole and int(total) != whole:
-        raise Unusable(f"the server's file has {total} bytes, not {whole}; it may be published anew just now")
+        raise UnusableResponse(f"the server's file has {total} bytes, not {whole}; it may be published anew just now")
     if not begins <= asked <= last:
-        raise Unusable(f"the server sends bytes {begins} to {last}, and {asked} is next")
-    return Span(begins, last + 1)
+        raise UnusableResponse(f"the server sends bytes {begins} to {last}, and {asked} is next")
+    return ByteRange(begins, last + 1)
 
 
-class Body:
+class RangeBody:
     """Cuts out of a body what belongs behind the first ``wanted`` bytes of the file."""
 
-    def __init__(self, span: Span | None, *, wanted: int, whole: int) -> None:
+    def __init__(self, span: ByteRange | None, *, wanted: int, whole: int) -> None:
         """Begin before the first byte.
 
         Args:
@@ -103,14 +105,14 @@ class Body:
         self._skip, self._left = self._of(span) if span else (0, None)
         self._is_open = span is not None
 
-    def _of(self, span: Span) -> tuple[int, int | None]:
+    def _of(self, span: ByteRange) -> tuple[int, int | None]:
         return self._wanted - span.begins, None if span.ends is None else span.ends - span.begins
 
     def feed(self, data: bytes) -> bytes:
         """Return what of the next bytes is wanted.
 
         Raises:
-            Unusable: It is no single part of the file.
+            UnusableResponse: It is no single part of the file.
         """
         if not self._is_open:
             data = self._opened(data)
@@ -127,7 +129,7 @@ class Body:
         head, separator, rest = bytes(self._head).partition(b"\r\n\r\n")
         if not separator:
             if len(head) > PART_HEAD_BYTES_MAX:
-                raise Unusable("the server sends parts of the file that cannot be told apart")
+                raise UnusableResponse("the server sends parts of the file that cannot be told apart")
             return b""
         fields = dict(line.partition(":")[::2] for line in head.decode("latin-1").lower().split("\r\n"))
         span = _checked(fields.get("content-range", ""), asked=self._wanted, whole=self._whole)

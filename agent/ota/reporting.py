@@ -6,22 +6,22 @@ import logging
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import Refused, StorageFull, Transient, Unauthorized
-from agent.ota.book import Book
-from agent.ota.lifecycle import Post
+from agent.ota.lifecycle import StatusReport
+from agent.ota.store import UpdateStore
 
 _log = logging.getLogger(__name__)
 
-PROGRESS_PAUSE_S = 10.0
+PROGRESS_INTERVAL_S = 10.0
 """Between two words of one download: with the changes of state, well below the 10 a minute of the quota."""
 RETRY_S = 30.0
 """Pause after a refused key, which `Link` does not put off by itself at once."""
 ERROR_CHARACTERS_MAX = 500
 
 
-class Reporter:
+class StatusReporter:
     """Sends what waits in the book, oldest first, until the cloud has it; of progress, only the newest."""
 
-    def __init__(self, book: Book, client: CloudClient) -> None:
+    def __init__(self, book: UpdateStore, client: CloudClient) -> None:
         self._book = book
         self._client = client
         self._changed = asyncio.Event()
@@ -39,7 +39,7 @@ class Reporter:
             if posts:
                 await self._send(posts[0])
 
-    async def _send(self, post: Post) -> None:
+    async def _send(self, post: StatusReport) -> None:
         try:
             await self._client.post_update_status(
                 post.version,
@@ -59,4 +59,4 @@ class Reporter:
         except StorageFull:
             return
         if post.progress_percent is not None:
-            await asyncio.sleep(PROGRESS_PAUSE_S)
+            await asyncio.sleep(PROGRESS_INTERVAL_S)

@@ -7,7 +7,7 @@ import msgspec
 from agent.foundation.worker import Worker
 
 
-class Running(msgspec.Struct, frozen=True):
+class RunningRelease(msgspec.Struct, frozen=True):
     """The release that runs, as seen from outside.
 
     Attributes:

@@ -17,10 +17,10 @@ from agent.errors import BundleUntrusted, Corrupt, InstallFailed, ReadFailed, St
 from agent.foundation.disk import Disk, is_file_or_absent
 from agent.foundation.trees import Trees, announcer
 from agent.ota import launcher
-from agent.ota.header import Header
-from agent.ota.keys import Trust
-from agent.ota.last_words import crash_file
-from agent.ota.launcher import BASE, SLOTS, SLOTS_DIR, Failed, State
+from agent.ota.crash_report import crash_file_name
+from agent.ota.header import BundleHeader
+from agent.ota.keys import KeyChanges
+from agent.ota.launcher import BASE, SLOTS, SLOTS_DIR, FailedRelease, LauncherState
 from agent.ota.manifest import CHUNK_BYTES
 from agent.ota.stream import BundleStream
 
@@ -28,7 +28,7 @@ READS_MAX = 6
 """How often an account that the disk does not read is tried before a new one is begun."""
 
 
-class Placed(msgspec.Struct, frozen=True):
+class InstalledRelease(msgspec.Struct, frozen=True):
     """A release that lies in a slot, whole and verified.
 
     Attributes:
@@ -67,7 +67,7 @@ class Slots:
         """Return where a slot's files lie."""
         return self._trees.path(f"{SLOTS_DIR}/{slot}")
 
-    def state(self) -> State:
+    def state(self) -> LauncherState:
         """Return the launcher's account.
 
         Raises:
@@ -76,9 +76,9 @@ class Slots:
         """
         return self._state_telling()[0]
 
-    def _state_telling(self) -> tuple[State, str]:
+    def _state_telling(self) -> tuple[LauncherState, str]:
         try:
-            found = launcher.load_telling(self._trees.root)
+            found = launcher.load_with_problem(self._trees.root)
         except ValueError as error:
             raise Corrupt(f"{launcher.STATE_FILE} cannot be read ({error})") from error
         except OSError as error:
@@ -87,7 +87,7 @@ class Slots:
             raise ReadFailed(f"{launcher.STATE_FILE} cannot be read ({error.strerror}); check the disk") from error
         return found
 
-    def state_or_new(self, *, floor: int) -> tuple[State, str]:
+    def state_or_new(self, *, floor: int) -> tuple[LauncherState, str]:
         """Return the account, with what was wrong with it where a new one had to be begun (`mend`).
 
         Raises:
@@ -120,13 +120,13 @@ class Slots:
         except OSError:
             return False
 
-    def mend(self, *, floor: int) -> State:
+    def mend(self, *, floor: int) -> LauncherState:
         """Begin a new account in the place of one that cannot be read: what runs now is what is good.
 
         Raises:
             StorageFull: It cannot be written now.
         """
-        state = State(good=self.running, floor=floor)
+        state = LauncherState(good=self.running, floor=floor)
         if self.running != BASE:
             digest = launcher.digest(self._trees.path(f"{SLOTS_DIR}/{self.running}"))
             state = state.with_digest(self.running, digest)
@@ -139,7 +139,9 @@ class Slots:
         busy = {self.state().good, self.running}
         return next(slot for slot in SLOTS if slot not in busy)
 
-    def place(self, bundle: str, check: Callable[[bytes], Header], check_trust: Callable[[Trust, str], None]) -> Placed:
+    def place(
+        self, bundle: str, check: Callable[[bytes], BundleHeader], check_trust: Callable[[KeyChanges, str], None]
+    ) -> InstalledRelease:
         """Unpack a bundle into the idle slot, durably, every byte verified on the way and once more from the medium.
 
         Args:
@@ -169,7 +171,7 @@ class Slots:
             raise BundleUntrusted("the bundle has no header")
         self._trees.remove(fresh)
         self._trees.remove(name)
-        self._trees.remove(crash_file(slot))
+        self._trees.remove(crash_file_name(slot))
         self._trees.path(SLOTS_DIR).mkdir(exist_ok=True)
         try:
             digest, trust = unpack(pieces, manifest, self._trees, fresh)
@@ -184,9 +186,9 @@ class Slots:
         if launcher.digest(self._trees.path(name)) != digest:
             self._trees.remove(name)
             raise InstallFailed("the slot does not read back as it was written; the card may be worn out")
-        return Placed(slot, digest, manifest.version, manifest.sequence)
+        return InstalledRelease(slot, digest, manifest.version, manifest.sequence)
 
-    def arm(self, placed: Placed, *, tries: int) -> None:
+    def arm(self, placed: InstalledRelease, *, tries: int) -> None:
         """Let the launcher start the release next, ``tries`` times at the most.
 
         Raises:
@@ -205,7 +207,7 @@ class Slots:
             )
         )
 
-    def give_back_try(self, tries_max: int) -> State:
+    def give_back_try(self, tries_max: int) -> LauncherState:
         """Let the launcher start the release on trial once more, ``tries_max`` times in all at the most.
 
         Raises:
@@ -217,7 +219,7 @@ class Slots:
             self._store(state)
         return state
 
-    def commit(self) -> State:
+    def commit(self) -> LauncherState:
         """Make the release on trial the good one, and with it the floor.
 
         Raises:
@@ -234,7 +236,7 @@ class Slots:
         self._store(committed)
         return committed
 
-    def give_up(self, reason: str) -> State:
+    def give_up(self, reason: str) -> LauncherState:
         """End the trial: the next start is the good release.
 
         Raises:
@@ -248,7 +250,7 @@ class Slots:
 
     # For images of the whole system, whose trial is the boot loader's.
 
-    def choose_good(self, slot: str) -> State:
+    def choose_good(self, slot: str) -> LauncherState:
         """Make ``slot`` the good one: of the system that runs, or is about to. A release on trial gives way.
 
         Raises:
@@ -258,7 +260,7 @@ class Slots:
         self._store(state)
         return state
 
-    def raise_floor(self, sequence: int) -> State:
+    def raise_floor(self, sequence: int) -> LauncherState:
         """Let nothing up to ``sequence`` be installed any more.
 
         Raises:
@@ -269,7 +271,7 @@ class Slots:
         self._store(state)
         return state
 
-    def note_failed(self, version: str, sequence: int, reason: str, *, good: str = "") -> State:
+    def note_failed(self, version: str, sequence: int, reason: str, *, good: str = "") -> LauncherState:
         """Remember the image that failed, and ``good`` as the good slot where it is given.
 
         Raises:
@@ -277,12 +279,14 @@ class Slots:
         """
         state = self.state()
         state = dataclasses.replace(
-            state, failed=Failed(version, sequence, reason[: launcher.REASON_CHARACTERS_MAX]), good=good or state.good
+            state,
+            failed=FailedRelease(version, sequence, reason[: launcher.REASON_CHARACTERS_MAX]),
+            good=good or state.good,
         )
         self._store(state)
         return state
 
-    def _store(self, state: State) -> None:
+    def _store(self, state: LauncherState) -> None:
         try:
             launcher.store(self._trees.root, state, self._announce)
         except OSError as error:

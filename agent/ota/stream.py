@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 
 from agent.errors import BundleDamaged, BundleUntrusted
-from agent.ota.header import PRELUDE_BYTES, Header, signed_bytes_of
+from agent.ota.header import PRELUDE_BYTES, BundleHeader, read_header_size
 from agent.ota.manifest import CHUNK_BYTES, Offer
 
 
@@ -20,7 +20,7 @@ class BundleStream:
         verified_bytes: How much of the file, header included, has left this reader.
     """
 
-    def __init__(self, check: Callable[[bytes], Header], *, offer: Offer | None, is_summed: bool = True) -> None:
+    def __init__(self, check: Callable[[bytes], BundleHeader], *, offer: Offer | None, is_summed: bool = True) -> None:
         """Begin before the first byte.
 
         Args:
@@ -33,7 +33,7 @@ class BundleStream:
         self._buffer = bytearray()
         self._digest = hashlib.sha256() if is_summed else None
         self._chunk = 0
-        self.header: Header | None = None
+        self.header: BundleHeader | None = None
         self.verified_bytes = 0
 
     @property
@@ -66,7 +66,7 @@ class BundleStream:
         """Forget what is not verified: what follows is the byte after `verified_bytes`."""
         self._buffer.clear()
 
-    def finish(self) -> Header:
+    def finish(self) -> BundleHeader:
         """Say that there is no more; return the header.
 
         Raises:
@@ -84,7 +84,7 @@ class BundleStream:
         if self.header is None:
             if len(self._buffer) < PRELUDE_BYTES:
                 return PRELUDE_BYTES
-            return PRELUDE_BYTES + signed_bytes_of(bytes(self._buffer[:PRELUDE_BYTES]))
+            return PRELUDE_BYTES + read_header_size(bytes(self._buffer[:PRELUDE_BYTES]))
         return min(CHUNK_BYTES, self.size_bytes - self.verified_bytes)
 
     def _piece(self) -> bytearray:

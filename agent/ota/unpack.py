@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Iterator
 
 from agent.foundation.trees import Trees
-from agent.ota.keys import Trust
+from agent.ota.keys import KeyChanges
 from agent.ota.manifest import Manifest
 from agent.ota.payload import Payload
 
 
-def unpack(pieces: Iterator[bytes | bytearray], manifest: Manifest, trees: Trees, tree: str) -> tuple[str, Trust]:
+def unpack(pieces: Iterator[bytes | bytearray], manifest: Manifest, trees: Trees, tree: str) -> tuple[str, KeyChanges]:
     """Write the files of a payload below ``tree``.
 
     Args:

@@ -19,7 +19,7 @@ _PUBLIC = re.compile(
 _PRE_NAMES = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
 
-def is_same(first: str, second: str) -> bool:
+def is_same_version(first: str, second: str) -> bool:
     """Tell whether two texts name the same version."""
     return first == second or _canonical(first) == _canonical(second)
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from agent.ota import build, header
+from agent.ota import bundle_builder, header
 from agent.ota.manifest import CHUNK_BYTES
 from hal.sim.images import SimImage, encode
 
@@ -61,12 +61,12 @@ def make(
     if chunks:
         noise = b"".join(hashlib.sha256(f"{version} {n}".encode()).digest() for n in range(chunks * CHUNK_BYTES // 32))
         tree["lib/noise.bin"] = noise
-    target = build.Target(version, sequence, (model,), machine, "")
-    payload = build.pack(tree)
-    manifest = build.app_manifest(tree, payload, target)
-    head = header.unsigned(manifest)
+    target = bundle_builder.BundleTarget(version, sequence, (model,), machine, "")
+    payload = bundle_builder.pack(tree)
+    manifest = bundle_builder.build_app_manifest(tree, payload, target)
+    head = header.encode_unsigned(manifest)
     if private_key:
-        head = header.signed_by(private_key, header.parse(head[header.PRELUDE_BYTES :]).payload)
+        head = header.encode_signed(private_key, header.parse(head[header.PRELUDE_BYTES :]).payload)
     return Release(version, sequence, head + payload, tree)
 
 
@@ -90,10 +90,10 @@ def make_image(
         size_bytes: Of the image, at the least.
     """
     payload = encode(image or SimImage(version), size_bytes=size_bytes)
-    target = build.Target(version, sequence, (model,), "rehearsed", "")
-    manifest = build.image_manifest(io.BytesIO(payload), target)
-    unsigned = header.parse(header.unsigned(manifest)[header.PRELUDE_BYTES :])
-    return Release(version, sequence, header.signed_by(private_key, unsigned.payload) + payload, {})
+    target = bundle_builder.BundleTarget(version, sequence, (model,), "rehearsed", "")
+    manifest = bundle_builder.build_image_manifest(io.BytesIO(payload), target)
+    unsigned = header.parse(header.encode_unsigned(manifest)[header.PRELUDE_BYTES :])
+    return Release(version, sequence, header.encode_signed(private_key, unsigned.payload) + payload, {})
 
 
 def public_key_pem() -> bytes:

@@ -18,7 +18,7 @@ from agent.foundation.trees import announcer
 from agent.foundation.worker import InlineWorker
 from agent.ota import launcher
 from agent.ota.launcher import BASE, SLOTS_DIR
-from agent.ota.running import Running
+from agent.ota.running import RunningRelease
 from agent.refcloud.cloud import ReferenceCloud
 from agent.rehearsal.machine import Machine
 from agent.rehearsal.mishaps import Mishap, MishapKind
@@ -221,7 +221,7 @@ class Rollout:
         """Let the launcher choose; look whether that is a whole release, and return what it is like."""
         if not self.publications:
             return Kind.GOOD
-        self.slot = launcher.choose(self._machine.state_dir, lambda _: None, announcer(disk))
+        self.slot = launcher.choose_slot(self._machine.state_dir, lambda _: None, announcer(disk))
         self.version = self._version_in(self.slot)
         self.look()
         if not self.version:
@@ -238,11 +238,11 @@ class Rollout:
             self._violate("a bad bundle is refused", f"{self.version}, {kind}, was installed")
         return kind
 
-    def running(self) -> Running | None:
+    def running(self) -> RunningRelease | None:
         """Return what the hub is told of itself."""
         if not self.publications:
             return None
-        return Running(self.version, self.slot, launcher.VERSION, "rehearsed", "", self._restart, InlineWorker())
+        return RunningRelease(self.version, self.slot, launcher.VERSION, "rehearsed", "", self._restart, InlineWorker())
 
     def look(self) -> None:
         """Read the launcher's account."""
@@ -266,7 +266,7 @@ class Rollout:
         """Version of what the system that runs has brought."""
         return self.images.version if self.images is not None else PACKAGED_VERSION
 
-    def _is_committed(self, version: str, account: launcher.State) -> bool:
+    def _is_committed(self, version: str, account: launcher.LauncherState) -> bool:
         """Tell whether a good slot's release is more than the image on trial, which is started as the package."""
         return account.good != BASE or account.floor >= self._by_version[version].release.sequence
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hal.errors import ImageRefused, InstallerLost
-from hal.images import Mark, OnPercent, SystemSlot, SystemState, Which
+from hal.images import OnPercent, SlotMark, SlotSelector, SystemSlot, SystemState
 
 if TYPE_CHECKING:
     from dbus_fast import Message
@@ -97,7 +97,7 @@ class Rauc:
             if (await _state(bus)).is_installing:
                 await _await_end(bus, ending)
 
-    async def mark(self, mark: Mark, which: Which) -> None:
+    async def mark(self, mark: SlotMark, which: SlotSelector) -> None:
         """See `ImageInstaller`."""
         async with self._bus() as bus:
             await _asked(bus, "Mark", "ss", [mark.value, which.value])

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from hal.errors import ImageRefused, InstallerLost
-from hal.images import Mark, OnPercent, SystemSlot, SystemState, Which
+from hal.images import OnPercent, SlotMark, SlotSelector, SystemSlot, SystemState
 
 INSTALL_S = 20.0
 STEP_S = 1.0
@@ -175,18 +175,18 @@ class SimMachine:
         if self._has_died:
             raise InstallerLost("it ended in the middle of an installation")
 
-    async def mark(self, mark: Mark, which: Which) -> None:
+    async def mark(self, mark: SlotMark, which: SlotSelector) -> None:
         """See `ImageInstaller`."""
         self._ask()
         self._announce(f"mark {which} {mark}")
-        name = self.booted if which is Which.BOOTED else _other(self.booted)
+        name = self.booted if which is SlotSelector.BOOTED else _other(self.booted)
         slot = self._slots[name]
         match mark:
-            case Mark.GOOD:
+            case SlotMark.GOOD:
                 slot.tries_left = TRIES_MAX
-            case Mark.BAD:
+            case SlotMark.BAD:
                 slot.tries_left = 0
-            case Mark.ACTIVE:
+            case SlotMark.ACTIVE:
                 self.primary, slot.tries_left = name, TRIES_MAX
 
     def _ask(self) -> None:

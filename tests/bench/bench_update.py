@@ -39,7 +39,7 @@ asyncio.run(main(Path(sys.argv[1])))
 
 def make_bundle(path: Path, size_mib: int, keys_dir: Path) -> None:
     """Write a signed bundle of one large image."""
-    from agent.ota import build, header  # noqa: PLC0415 - the measured process must not see what the making needs
+    from agent.ota import bundle_builder, header  # noqa: PLC0415 - the measured process must not see what the making needs
     from agent.rehearsal.releases import PRIVATE_KEY, public_key_pem  # noqa: PLC0415
 
     image = path.with_suffix(".image")
@@ -48,8 +48,10 @@ def make_bundle(path: Path, size_mib: int, keys_dir: Path) -> None:
         for number in range(size_mib):
             file.write(number.to_bytes(8, "big") + noise[8:])
     with image.open("rb") as file:
-        manifest = build.image_manifest(file, build.Target("2.0.0", 2, ("hub",)))
-        head = header.signed_by(PRIVATE_KEY, header.parse(header.unsigned(manifest)[header.PRELUDE_BYTES :]).payload)
+        manifest = bundle_builder.build_image_manifest(file, bundle_builder.BundleTarget("2.0.0", 2, ("hub",)))
+        head = header.encode_signed(
+            PRIVATE_KEY, header.parse(header.encode_unsigned(manifest)[header.PRELUDE_BYTES :]).payload
+        )
         file.seek(0)
         with path.open("wb") as bundle:
             bundle.write(head)
@@ -70,18 +72,20 @@ async def download(port: int, size_bytes: int, directory: Path) -> dict[str, flo
     from agent.foundation.trees import Trees  # noqa: PLC0415
     from agent.foundation.worker import ThreadWorker  # noqa: PLC0415
     from agent.ota.download import Downloader  # noqa: PLC0415
-    from agent.ota.intake import Intake, Rules  # noqa: PLC0415
-    from agent.ota.keyring import Keys  # noqa: PLC0415
+    from agent.ota.keyring import TrustStore  # noqa: PLC0415
     from agent.ota.manifest import HubFacts, Offer, PayloadType  # noqa: PLC0415
     from agent.ota.slots import Slots  # noqa: PLC0415
+    from agent.ota.staging import Staging, StagingLimits  # noqa: PLC0415
 
     QUOTAS[Endpoint.OTA_DOWNLOAD] = Quota(5, 1)
     clock, disk, worker = SystemClock(trust_wall_clock=True), Disk(), ThreadWorker("updates")
     trees = Trees(directory, disk)
     slots = Slots(trees, disk, running="base")
     facts = HubFacts("hub", os.uname().machine, "", 1, 0, None, payload_types=(PayloadType.APP, PayloadType.RAUC))
-    rules = Rules(allow_unsigned=False, size_bytes_max=2**33, disk_free_bytes_min=0)
-    intake = Intake(trees, slots, keys=Keys(directory, directory / "keys", disk), rules=rules, facts=lambda: facts)
+    rules = StagingLimits(allow_unsigned=False, size_bytes_max=2**33, disk_free_bytes_min=0)
+    intake = Staging(
+        trees, slots, keys=TrustStore(directory, directory / "keys", disk), rules=rules, facts=lambda: facts
+    )
     async with new_session(tcp_connector(None), user_agent="bench") as session:
         client = CloudClient(
             session, base_url=f"http://127.0.0.1:{port}", read_key=lambda: "cs_dev_" + "0" * 32, clock=clock,

@@ -39,7 +39,7 @@ from agent.foundation.redaction import RedactingFilter
 from agent.foundation.worker import InlineWorker
 from agent.local.commands import build_commands
 from agent.ota import header, launcher
-from agent.ota.keys import decode_trust
+from agent.ota.keys import decode_key_changes
 from agent.pairing import labels
 from agent.pairing.book import _decode as decode_pairing
 from agent.settings.model import DeviceSettings, merged
@@ -403,7 +403,7 @@ BORDERS: Mapping[str, Border] = {
     ),
     "trust file": Border(
         hostile_files.STATE | hostile.objects({"keys": hostile.JSON, "revoked": hostile.JSON}),
-        _take_json(decode_trust, ValueError),
+        _take_json(decode_key_changes, ValueError),
     ),
     "launcher file": Border(
         hostile_files.STATE | hostile.objects({"format": st.just(1), "failed": hostile.JSON, "good": hostile.TEXTS}),

@@ -19,7 +19,7 @@ from agent.config import resolve_text
 from agent.foundation.disk import Disk
 from agent.foundation.foreign_text import printable
 from agent.foundation.worker import InlineWorker
-from agent.ota.running import Running
+from agent.ota.running import RunningRelease
 from agent.rehearsal.loop import MemoryConnector, VirtualLoop
 from agent.rehearsal.machine import SimulatedHost
 from tests.fuzz.cloud_rig import KEY, Hostile, LoopClock
@@ -107,7 +107,7 @@ async def _live(loop: VirtualLoop, directory: Path, answers: Mapping[bytes, list
                 is_metered=lambda: False,
                 serve=False,
                 begin_anew=stop.set,
-                running=Running("1.0.0", "base", 1, "rehearsed", "", stop.set, InlineWorker()),
+                running=RunningRelease("1.0.0", "base", 1, "rehearsed", "", stop.set, InlineWorker()),
             ),
         )
         task = loop.create_task(hub.run(stop))

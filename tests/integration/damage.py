@@ -167,9 +167,9 @@ def break_reads(disk: BadDisk, monkeypatch: pytest.MonkeyPatch) -> None:
             raise error
         return connect(path, **options)
 
-    account_in = launcher._account_in
+    account_in = launcher._read_state
 
-    def accounted(path: Path) -> launcher.State | None:
+    def accounted(path: Path) -> launcher.LauncherState | None:
         if disk.fails(path):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return account_in(path)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hal.errors import InstallerLost
-from hal.images import Mark, Which
+from hal.images import SlotMark, SlotSelector
 from hal.linux.rauc import Rauc
 
 COMPATIBLE = "climahub-test"
@@ -99,9 +99,9 @@ class WatchedRauc(Rauc):
 
     def __init__(self, bus: str, config: Path) -> None:
         super().__init__(bus_address=bus, config_files=[config])
-        self.marks: list[tuple[Mark, Which]] = []
+        self.marks: list[tuple[SlotMark, SlotSelector]] = []
 
-    async def mark(self, mark: Mark, which: Which) -> None:
+    async def mark(self, mark: SlotMark, which: SlotSelector) -> None:
         await super().mark(mark, which)
         self.marks.append((mark, which))
 

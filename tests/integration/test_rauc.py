@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hal.errors import ImageRefused, InstallerLost
-from hal.images import Mark, Which
+from hal.images import SlotMark, SlotSelector
 from hal.linux.rauc import Rauc
 
 from .rauc_bench import COMPATIBLE, RaucMachine, hindrance
@@ -44,7 +44,7 @@ async def test_a_good_image_is_installed_activated_and_marked_good(machine: Rauc
     assert percents[-1] == 100
     assert machine.content("B", len(CONTENT)) == CONTENT
     assert machine.boot()["primary"] == "A"
-    await rauc.mark(Mark.ACTIVE, Which.OTHER)
+    await rauc.mark(SlotMark.ACTIVE, SlotSelector.OTHER)
     assert machine.boot()["primary"] == "B"
     (other,) = [slot for slot in await rauc.slots() if not slot.is_booted]
     assert (other.bundle_version, other.is_whole) == ("3.0.0", True)
@@ -52,9 +52,9 @@ async def test_a_good_image_is_installed_activated_and_marked_good(machine: Rauc
     machine.stop()
     rauc = await machine.start("B")
     assert (await rauc.state()).boot_slot == "B"
-    await rauc.mark(Mark.BAD, Which.BOOTED)
+    await rauc.mark(SlotMark.BAD, SlotSelector.BOOTED)
     assert machine.boot()["state-B"] == "bad"
-    await rauc.mark(Mark.GOOD, Which.BOOTED)
+    await rauc.mark(SlotMark.GOOD, SlotSelector.BOOTED)
     assert machine.boot()["state-B"] == "good"
 
 
@@ -153,7 +153,7 @@ async def test_without_rauc_nothing_is_promised(tmp_path: Path, bus: str) -> Non
     with pytest.raises(InstallerLost, match="systemctl status rauc"):
         await rauc.state()
     with pytest.raises(InstallerLost, match="is D-Bus running"):
-        await Rauc(bus_address=f"unix:path={tmp_path}/nowhere").mark(Mark.GOOD, Which.BOOTED)
+        await Rauc(bus_address=f"unix:path={tmp_path}/nowhere").mark(SlotMark.GOOD, SlotSelector.BOOTED)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # dbus-fast leaves it to the collector to close the socket

@@ -17,12 +17,12 @@ from agent.cloud.client import CloudClient
 from agent.config import OtaConfig
 from agent.foundation.disk import Disk
 from agent.foundation.worker import ThreadWorker
-from agent.ota import launcher, trying
-from agent.ota.lifecycle import State
-from agent.ota.room import Updates
-from agent.ota.running import Running
-from agent.ota.surroundings import Surroundings
-from hal.images import ImageInstaller, Mark, Which
+from agent.ota import launcher, trial
+from agent.ota.context import UpdateContext
+from agent.ota.lifecycle import UpdateState
+from agent.ota.running import RunningRelease
+from agent.ota.service import UpdateService
+from hal.images import SlotMark, SlotSelector, SystemUpdater
 
 from .conftest import until
 from .rauc_bench import COMPATIBLE, RaucMachine, hindrance
@@ -73,7 +73,7 @@ class Hub:
         return signed
 
     @contextlib.asynccontextmanager
-    async def life(self, version: str, installer: ImageInstaller, boot_id: str) -> AsyncIterator[Updates]:
+    async def life(self, version: str, installer: SystemUpdater, boot_id: str) -> AsyncIterator[UpdateService]:
         """Let the agent of a system run."""
         config = OtaConfig(
             keys_dir=self.directory / "keys", allow_unsigned=False, model="hub", check_interval_s=3600.0, spread_s=1.0,
@@ -93,12 +93,12 @@ class Hub:
         async def reboot(reason: str) -> None:
             self.reboots.append(reason)
 
-        updates = Updates(
+        updates = UpdateService(
             self.directory / "state", config=config,
-            running=Running(version, "base", 1, machine, python, self.restarted.set, worker),
+            running=RunningRelease(version, "base", 1, machine, python, self.restarted.set, worker),
             client=cast("CloudClient", SimpleNamespace(ready=never)), clock=Clock(boot_id), rng=random.Random(1),
             disk=Disk(), disk_free_bytes_min=0, installer=installer,
-            hub=Surroundings(
+            hub=UpdateContext(
                 checks={"well": well}, fresh_sensors=lambda: 1, is_metered=lambda: False,
                 before_reboot=lambda: asyncio.sleep(0), reboot=reboot,
                 local_time=lambda: datetime(2026, 1, 1, 12, tzinfo=UTC), add_fault=lambda _: None,
@@ -116,7 +116,7 @@ class Hub:
 
 @pytest.fixture
 def hub(tmp_path: Path, bus: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    monkeypatch.setattr(trying, "LOOK_S", 0.02)
+    monkeypatch.setattr(trial, "LOOK_S", 0.02)
     made = Hub(tmp_path, bus)
     yield made
     made.machine.stop(signal.SIGKILL)
@@ -128,10 +128,10 @@ async def pieces(path: Path) -> AsyncIterator[bytes]:
         yield data[at : at + PIECE_BYTES]
 
 
-async def installed(hub: Hub, updates: Updates, image: Path) -> None:
+async def installed(hub: Hub, updates: UpdateService, image: Path) -> None:
     """Bring the image on a stick, and wait for the restart of the machine."""
     await updates.install(pieces(hub.bundle(image)))
-    await until(lambda: hub.reboots or updates.book.record.state is State.FAILED)
+    await until(lambda: hub.reboots or updates.book.record.state is UpdateState.FAILED)
 
 
 async def test_a_good_image_becomes_the_system(hub: Hub) -> None:
@@ -148,7 +148,7 @@ async def test_a_good_image_becomes_the_system(hub: Hub) -> None:
     rauc = await hub.machine.start("B")
     (hub.machine.root / "boot" / "state-B").write_text("tried")
     async with hub.life("3.0.0", rauc, "boot-2") as updates:
-        await until(lambda: updates.book.record.state is State.COMPLETED)
+        await until(lambda: updates.book.record.state is UpdateState.COMPLETED)
     assert hub.machine.boot()["state-B"] == "good"
     assert launcher.load(hub.directory / "state").floor == 3
     await until(lambda: not list((hub.directory / "state").glob("*.raucb")))
@@ -167,9 +167,9 @@ async def test_an_image_that_is_not_well_is_left_again(hub: Hub) -> None:
     hub.machine.stop()
     rauc = await hub.machine.start("A")
     async with hub.life("1.0.0", rauc, "boot-3") as updates:
-        await until(lambda: updates.book.record.state is State.FAILED)
+        await until(lambda: updates.book.record.state is UpdateState.FAILED)
         assert "it is sick" in updates.book.record.error
-        await until(lambda: (Mark.GOOD, Which.BOOTED) in rauc.marks)
+        await until(lambda: (SlotMark.GOOD, SlotSelector.BOOTED) in rauc.marks)
     assert launcher.load(hub.directory / "state").floor == 0
 
 

@@ -29,7 +29,7 @@ from agent.foundation.simulated_boots import Boots
 from agent.foundation.state_files import StateFiles
 from agent.model import SensorKind
 from agent.ota import launcher
-from agent.ota.keyring import Keyring, Keys
+from agent.ota.keyring import Keyring, TrustStore
 from agent.pairing.lifecycle import Content, Record, Stage
 from hal.interface import HvacAction, HvacDemand, ZoneOutput
 from hal.zigbee import radio_state
@@ -155,7 +155,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "KEEP_AFTER_S", 0.0)
     monkeypatch.setattr(durable_file, "READ_AGAIN_S", 0.02)
     monkeypatch.setattr(conftest, "WAIT_S", 4.0)
-    for module in ("agent.telemetry.service.OUTBOX_RETRY_S", "agent.commands.room.RETRY_S", "agent.ota.room.RETRY_S"):
+    for module in (
+        "agent.telemetry.service.OUTBOX_RETRY_S",
+        "agent.commands.room.RETRY_S",
+        "agent.ota.service.RETRY_S",
+    ):
         monkeypatch.setattr(module, 0.05)
 
 
@@ -191,7 +195,7 @@ async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state.mkdir()
     reset.bar(state, disk, "cs_dev_" + "0" * 32)
     reset.finish(state, disk, key_file=None, outlives=environment.OUTLIVES_RESET)
-    launcher.store(state, launcher.State(floor=7), lambda *_: None)
+    launcher.store(state, launcher.LauncherState(floor=7), lambda *_: None)
     Boots(state / BOOTS_NAME, SystemClock(trust_wall_clock=True), disk).boot()
     files = StateFiles(state, disk, bytes_max=FILE_BYTES_MAX)
     network = radio_state.NetworkSnapshot(NetworkPhase.FORMED, NetworkSettings("00" * 8, "11" * 8, "22" * 16, 7, 15))
@@ -200,7 +204,7 @@ async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         SENSORS_FILE, radio_state.encode(radio_state.DeviceTable("boot", removed=("0x" + "1" * 16,))), is_secret=False
     )
     files.write(STICK_FILE, radio_state.encode(radio_state.StickSnapshot("fingerprint")), is_secret=False)
-    keys = Keys(state, directory, disk)
+    keys = TrustStore(state, directory, disk)
     keys.load(Keyring(), None)
     keys.note_floor(7)
     life = Life(directory, disk, monkeypatch)

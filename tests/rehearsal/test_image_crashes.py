@@ -9,10 +9,10 @@ import pytest
 
 from agent.foundation.trees import Trees
 from agent.ota import launcher
-from agent.ota.lifecycle import State
+from agent.ota.lifecycle import UpdateState
 from agent.ota.slots import Slots
 from agent.rehearsal.releases import make_image
-from hal.images import Mark, Which
+from hal.images import SlotMark, SlotSelector
 from hal.sim.images import TRIES_MAX, SimMachine
 
 from .update_bench import GOOD, Bench, bench, closed, sweep_fails
@@ -21,9 +21,9 @@ STRIDE = int(os.environ.get("CLIMAHUB_STRIDE", "3"))
 IMAGE = make_image("3.0.0", 3, size_bytes=100_000)
 
 SCENARIOS = {
-    "a good image": ((), (), State.COMPLETED, "3.0.0", 3),
-    "an image that is not well": (("3.0.0",), (), State.FAILED, "2.0.0", 2),
-    "an image that does not come up": ((), ("3.0.0",), State.FAILED, "2.0.0", 2),
+    "a good image": ((), (), UpdateState.COMPLETED, "3.0.0", 3),
+    "an image that is not well": (("3.0.0",), (), UpdateState.FAILED, "2.0.0", 2),
+    "an image that does not come up": ((), ("3.0.0",), UpdateState.FAILED, "2.0.0", 2),
 }
 
 
@@ -33,7 +33,7 @@ def rehearse(name: str, stop_after: int | None, *, by_power: bool = True, activa
     with bench(sick=sick, dead=dead) as made:
         images = made.take_images(activates=activates)
         made.publish(GOOD)
-        made.loop.run_until_complete(made.run(closed(State.COMPLETED)))
+        made.loop.run_until_complete(made.run(closed(UpdateState.COMPLETED)))
         before = made.machine.operations
         made.is_done = False
         made.stop_by_power = by_power
@@ -53,7 +53,7 @@ def rehearse(name: str, stop_after: int | None, *, by_power: bool = True, activa
             images.boot()
             account = launcher.load(made.machine.state_dir)
             assert (made.version_in(account.good), account.trial, account.floor) == (version, "", floor)
-            assert made.version_in(launcher.choose(made.machine.state_dir, lambda _: None)) == version
+            assert made.version_in(launcher.choose_slot(made.machine.state_dir, lambda _: None)) == version
         return made, points
 
 
@@ -113,8 +113,8 @@ def test_an_app_that_stays_for_the_new_system_is_caught(monkeypatch: pytest.Monk
 def test_a_boot_loader_that_is_never_told_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     mark = SimMachine.mark
 
-    async def never_good(self: SimMachine, what: Mark, which: Which) -> None:
-        if what is not Mark.GOOD:
+    async def never_good(self: SimMachine, what: SlotMark, which: SlotSelector) -> None:
+        if what is not SlotMark.GOOD:
             await mark(self, what, which)
 
     monkeypatch.setattr(SimMachine, "mark", never_good)

@@ -9,11 +9,11 @@ import pytest
 from agent.environment import OUTLIVES_RESET
 from agent.errors import BundleUntrusted, RebootFailed, StorageFull
 from agent.ota import launcher
-from agent.ota.image import LEAVES_MAX
-from agent.ota.imaging import HANDOVERS_MAX, Imaging
-from agent.ota.launcher import State as Account
-from agent.ota.lifecycle import RESTARTS_MAX, State
-from agent.ota.room import Updates
+from agent.ota.image_installer import HANDOVERS_MAX, ImageInstaller
+from agent.ota.launcher import LauncherState as Account
+from agent.ota.lifecycle import RESTARTS_MAX, UpdateState
+from agent.ota.recovery import LEAVES_MAX
+from agent.ota.service import UpdateService
 from agent.ota.slots import Slots
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.faults import Rule, Status
@@ -21,7 +21,7 @@ from agent.rehearsal.options import Options
 from agent.rehearsal.releases import STRANGERS_KEY, make_image
 from agent.rehearsal.run import rehearse
 from hal.errors import InstallerLost
-from hal.images import Mark, SystemState, Which
+from hal.images import SlotMark, SlotSelector, SystemState
 from hal.sim.images import TRIES_MAX, SimImage, SimMachine, encode
 
 from .test_updates import downloads, in_pieces, live
@@ -43,10 +43,10 @@ def test_progress_is_told_every_ten_percent_at_the_most() -> None:
         made.publish(IMAGE)
         seen: list[int] = []
 
-        def look(room: Updates) -> bool:
-            if room.book.record.state is State.APPLYING and room.percent:
+        def look(room: UpdateService) -> bool:
+            if room.book.record.state is UpdateState.APPLYING and room.percent:
                 seen.append(room.percent)
-            return closed(State.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(room)
 
         live(made, look)
         posts = made.cloud.admin.ota_history(made.device_id).posts
@@ -61,7 +61,7 @@ def test_without_rauc_nothing_is_fetched_but_the_header() -> None:
     with bench() as made:
         made.take_images().is_set_up = False
         made.publish(IMAGE)
-        live(made, closed(State.FAILED))
+        live(made, closed(UpdateState.FAILED))
         assert "this machine has no RAUC" in last_error(made)
         assert not (made.machine.state_dir / "update.part").exists()
         made.is_done = False
@@ -81,7 +81,7 @@ def test_what_rauc_refuses_is_told_in_plain_words_and_not_tried_again(image: Sim
     with bench() as made:
         images = made.take_images()
         made.publish(make_image("3.0.0", 3, image=image))
-        live(made, closed(State.FAILED))
+        live(made, closed(UpdateState.FAILED))
         assert why in last_error(made)
         made.is_done = False
         live(made, lambda _: made.loop.time() > 10 * HOUR_S)
@@ -93,7 +93,7 @@ def test_an_image_signed_by_a_stranger_never_comes_to_rauc() -> None:
     with bench() as made:
         images = made.take_images()
         made.publish(make_image("3.0.0", 3, private_key=STRANGERS_KEY))
-        live(made, closed(State.FAILED))
+        live(made, closed(UpdateState.FAILED))
         assert "does not trust" in last_error(made)
         assert images.installs == 0
 
@@ -102,16 +102,16 @@ def test_a_failed_image_is_tried_again_with_a_higher_sequence_only() -> None:
     with bench(sick=("3.0.0",)) as made:
         images = made.take_images()
         made.publish(IMAGE)
-        live(made, closed(State.FAILED))
+        live(made, closed(UpdateState.FAILED))
         made.sick, made.is_done = set(), False
         refused: list[str] = []
 
-        async def bring(room: Updates) -> None:
+        async def bring(room: UpdateService) -> None:
             with pytest.raises(BundleUntrusted, match="higher sequence"):
                 await room.install(in_pieces(make_image("3.0.0", 3, size_bytes=100_000).data))
             refused.append("refused")
 
-        def once(room: Updates) -> bool:
+        def once(room: UpdateService) -> bool:
             if not made.tasks:
                 made.tasks.append(made.loop.create_task(bring(room)))
             return bool(refused)
@@ -120,7 +120,7 @@ def test_a_failed_image_is_tried_again_with_a_higher_sequence_only() -> None:
         assert images.installs == 1
         made.is_done = False
         made.publish(make_image("4.0.0", 4))
-        live(made, lambda room: room.running.version == "4.0.0" and closed(State.COMPLETED)(room))
+        live(made, lambda room: room.running.version == "4.0.0" and closed(UpdateState.COMPLETED)(room))
 
 
 def test_an_image_waits_for_the_window_in_the_old_system_whatever_the_power_does() -> None:
@@ -129,14 +129,14 @@ def test_an_image_waits_for_the_window_in_the_old_system_whatever_the_power_does
         made.config = {"window": "02:00-05:00"}
         made.local = datetime(2026, 1, 1, 12, tzinfo=UTC)
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.state is State.READY and bool(room.pace.problem))
+        live(made, lambda room: room.book.record.state is UpdateState.READY and bool(room.pace.problem))
         made._power_on()
         assert images.booted == "A"
         made.is_done = False
         live(made, lambda room: made.loop.time() > 8 * HOUR_S)
         assert set(made.boots) == {"1.0.0"}
         made.is_done, made.local = False, datetime(2026, 1, 2, 3, tzinfo=UTC)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert made.boots[-1] == "3.0.0"
 
 
@@ -147,7 +147,7 @@ def test_an_agent_that_dies_in_the_middle_has_the_image_installed_once() -> None
         live(made, lambda room: room.book.record.handed == 1 and room.percent > 0)
         assert images.installs == 1
         made.is_done = False
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert images.installs == 1
         assert made.boots == ["1.0.0", "1.0.0", "3.0.0"]
 
@@ -157,9 +157,11 @@ def test_an_installer_that_does_not_answer_is_waited_for() -> None:
         images = made.take_images()
         images.is_lost = True
         made.publish(IMAGE)
-        live(made, lambda room: "does not answer" in room.pace.problem and room.book.record.state is State.APPLYING)
+        live(
+            made, lambda room: "does not answer" in room.pace.problem and room.book.record.state is UpdateState.APPLYING
+        )
         made.is_done, images.is_lost = False, False
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert images.installs == 1
 
 
@@ -169,10 +171,10 @@ def test_a_technician_rolls_an_image_back() -> None:
         made.config = {"trial_s": 7200.0, "trial_deadline_s": 7200.0}
         made.publish(IMAGE)
 
-        def roll_back(room: Updates) -> bool:
-            if room.book.record.state is State.TRIAL and not made.tasks:
+        def roll_back(room: UpdateService) -> bool:
+            if room.book.record.state is UpdateState.TRIAL and not made.tasks:
                 made.tasks.append(made.loop.create_task(room.roll_back()))
-            return room.running.version == "1.0.0" and closed(State.FAILED)(room)
+            return room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room)
 
         live(made, roll_back)
         assert "a technician rolled it back" in last_error(made)
@@ -188,7 +190,7 @@ def test_a_machine_that_does_not_restart_keeps_its_old_system(monkeypatch: pytes
     with bench() as made:
         images = made.take_images()
         made.publish(IMAGE)
-        live(made, closed(State.FAILED))
+        live(made, closed(UpdateState.FAILED))
         assert "did not" in last_error(made)
         images.boot()
         assert images.booted == "A"
@@ -200,10 +202,10 @@ def test_an_image_from_a_stick_needs_no_cloud() -> None:
         made.config = {"window": "02:00-05:00"}
         made.is_cloud_down = True
 
-        def bring(room: Updates) -> bool:
+        def bring(room: UpdateService) -> bool:
             if room.running.version == "1.0.0" and not made.tasks:
                 made.tasks.append(made.loop.create_task(room.install(in_pieces(IMAGE.data))))
-            return room.book.record.state is State.COMPLETED
+            return room.book.record.state is UpdateState.COMPLETED
 
         live(made, bring)
         assert made.boots == ["1.0.0", "3.0.0"]
@@ -222,10 +224,10 @@ def test_losing_only_the_cloud_never_leaves_a_new_system() -> None:
             Rule(Status(status=500), endpoint=Endpoint.OTA_CHECK),
         ]
 
-        def cut_in_the_trial(room: Updates) -> bool:
-            if room.book.record.state is State.TRIAL:
+        def cut_in_the_trial(room: UpdateService) -> bool:
+            if room.book.record.state is UpdateState.TRIAL:
                 made.cloud.set_faults(cut, seed=1)
-            return room.book.record.state is State.COMPLETED
+            return room.book.record.state is UpdateState.COMPLETED
 
         live(made, cut_in_the_trial)
         assert made.boots[-1] == "3.0.0"
@@ -236,11 +238,11 @@ def test_an_image_that_never_comes_to_its_end_is_given_up() -> None:
         images = made.take_images()
         made.publish(IMAGE)
 
-        def cut(room: Updates) -> bool:
+        def cut(room: UpdateService) -> bool:
             # The installer dies each time that it is at work.
-            if room.book.record.state is State.APPLYING and room.percent > 0:
+            if room.book.record.state is UpdateState.APPLYING and room.percent > 0:
                 images.die()
-            return closed(State.FAILED)(room)
+            return closed(UpdateState.FAILED)(room)
 
         live(made, cut)
         assert "never came to its end" in last_error(made)
@@ -255,10 +257,10 @@ def test_what_somebody_else_installs_is_not_taken_for_the_image(tmp_path: Path) 
         other.write_bytes(encode(SimImage("1.5.0")))
         made.publish(IMAGE)
 
-        def begin(room: Updates) -> bool:
-            if room.book.record.state is State.DOWNLOADING and not made.tasks:
+        def begin(room: UpdateService) -> bool:
+            if room.book.record.state is UpdateState.DOWNLOADING and not made.tasks:
                 made.tasks.append(made.loop.create_task(images.install(other, lambda _: None)))
-            return closed(State.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(room)
 
         live(made, begin)
         assert images.installs == 2
@@ -275,7 +277,7 @@ def test_another_image_that_is_installed_while_the_agent_is_dead_is_not_taken_fo
         images.die()
         made.tasks.append(made.loop.create_task(images.install(other, lambda _: None)))
         made.is_done = False
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert images.installs == 3
         assert made.boots == ["1.0.0", "1.0.0", "3.0.0"]
 
@@ -285,7 +287,7 @@ def test_a_machine_that_does_not_know_its_slot_takes_no_image() -> None:
         images = made.take_images()
         images.is_slot_known = False
         made.publish(IMAGE)
-        live(made, closed(State.FAILED))
+        live(made, closed(UpdateState.FAILED))
         assert "which system runs" in last_error(made)
         assert images.installs == 0
 
@@ -295,10 +297,10 @@ def test_an_agent_that_dies_again_and_again_in_a_new_system_leaves_it() -> None:
         images = made.take_images()
         made.publish(IMAGE)
 
-        def die_in_the_trial(room: Updates) -> bool:
+        def die_in_the_trial(room: UpdateService) -> bool:
             if room.running.version == "3.0.0" and made.loop.time() - made.booted_at_s > 15.0:
                 made.restart.set()
-            return room.running.version == "1.0.0" and closed(State.FAILED)(room)
+            return room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room)
 
         live(made, die_in_the_trial)
         assert "did not prove itself" in last_error(made)
@@ -310,7 +312,7 @@ def test_a_boot_loader_that_goes_back_later_is_told() -> None:
     with bench() as made:
         images = made.take_images()
         made.publish(IMAGE)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         for _ in range(TRIES_MAX + 1):
             images.boot()  # nobody marks it good: its agent never comes up
         assert images.version == "1.0.0"
@@ -323,12 +325,12 @@ def test_a_factory_reset_does_not_end_the_trial_of_a_system() -> None:
     with bench(sick=("3.0.0",)) as made:
         made.take_images()
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.state is State.TRIAL)
+        live(made, lambda room: room.book.record.state is UpdateState.TRIAL)
         for path in made.machine.state_dir.iterdir():
             if path.is_file() and path.name not in OUTLIVES_RESET:
                 path.unlink()
         made.is_done = False
-        live(made, lambda room: room.running.version == "1.0.0" and closed(State.FAILED)(room))
+        live(made, lambda room: room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room))
 
 
 def test_an_update_whose_file_is_gone_may_be_offered_again() -> None:
@@ -336,11 +338,11 @@ def test_an_update_whose_file_is_gone_may_be_offered_again() -> None:
         images = made.take_images()
         images.is_lost = True
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.state is State.APPLYING)
+        live(made, lambda room: room.book.record.state is UpdateState.APPLYING)
         for name in ("update.bundle", "image.raucb"):
             (made.machine.state_dir / name).unlink(missing_ok=True)
         made.is_done, images.is_lost = False, False
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert len(downloads(made)) == 2
 
 
@@ -372,7 +374,7 @@ def test_a_full_disk_does_not_keep_a_failed_system(monkeypatch: pytest.MonkeyPat
     with bench(sick=("3.0.0",)) as made:
         made.take_images()
         made.publish(IMAGE)
-        live(made, lambda room: room.running.version == "1.0.0" and closed(State.FAILED)(room))
+        live(made, lambda room: room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room))
         assert "it is sick" in last_error(made)
 
 
@@ -389,12 +391,12 @@ def test_a_failure_that_is_noted_is_not_judged_anew(monkeypatch: pytest.MonkeyPa
     with bench(sick=("3.0.0",)) as made:
         made.take_images()
         made.publish(IMAGE)
-        live(made, lambda room: room.running.version == "1.0.0" and closed(State.FAILED)(room))
+        live(made, lambda room: room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room))
 
 
 def test_restarts_that_cannot_be_asked_for_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def lost(self: SimMachine, what: Mark, which: Which) -> None:
-        if (what, which) == (Mark.ACTIVE, Which.OTHER):
+    async def lost(self: SimMachine, what: SlotMark, which: SlotSelector) -> None:
+        if (what, which) == (SlotMark.ACTIVE, SlotSelector.OTHER):
             raise InstallerLost("fw_setenv failed")
         await mark(self, what, which)
 
@@ -405,9 +407,9 @@ def test_restarts_that_cannot_be_asked_for_are_counted(monkeypatch: pytest.Monke
         made.publish(IMAGE)
         restarts = [0]
 
-        def count(room: Updates) -> bool:
+        def count(room: UpdateService) -> bool:
             restarts[0] = max(restarts[0], room.book.record.restarts)
-            return closed(State.FAILED)(room)
+            return closed(UpdateState.FAILED)(room)
 
         live(made, count)
         assert restarts == [RESTARTS_MAX]
@@ -418,7 +420,7 @@ def test_a_full_disk_does_not_ask_for_restarts_without_end(monkeypatch: pytest.M
     with bench() as made:
         made.take_images()
         made.publish(IMAGE)
-        live(made, closed(State.FAILED))
+        live(made, closed(UpdateState.FAILED))
         assert made.reboots == RESTARTS_MAX
 
 
@@ -436,7 +438,7 @@ def test_an_installer_that_is_late_at_the_start_still_hears_that_the_system_is_g
         images.boot()
         images.is_lost = True
 
-        def come_back(_: Updates) -> bool:
+        def come_back(_: UpdateService) -> bool:
             images.is_lost = images.is_lost and made.loop.time() < 100.0
             return made.loop.time() > HOUR_S
 
@@ -453,7 +455,7 @@ def test_a_failed_system_that_was_installed_to_its_end_after_a_factory_reset_is_
             if path.is_file() and path.name not in OUTLIVES_RESET:
                 path.unlink()
         made.is_done, made.is_cloud_down = False, True
-        live(made, lambda room: room.book.record.state is State.FAILED and made.loop.time() > 2 * HOUR_S)
+        live(made, lambda room: room.book.record.state is UpdateState.FAILED and made.loop.time() > 2 * HOUR_S)
         images.boot()
         assert images.version == "3.0.0"
         made.is_done = False
@@ -472,17 +474,17 @@ def test_a_boot_loader_that_cannot_be_told_to_stay_is_told_later(monkeypatch: py
 
         mark = SimMachine.mark
 
-        async def lost(self: SimMachine, what: Mark, which: Which) -> None:
-            if (what, which) == (Mark.ACTIVE, Which.BOOTED) and is_lost:
+        async def lost(self: SimMachine, what: SlotMark, which: SlotSelector) -> None:
+            if (what, which) == (SlotMark.ACTIVE, SlotSelector.BOOTED) and is_lost:
                 raise InstallerLost("fw_setenv failed")
             await mark(self, what, which)
 
         is_lost = [True]
 
-        def end(room: Updates) -> bool:
+        def end(room: UpdateService) -> bool:
             if room.book.record.restarts == RESTARTS_MAX:
                 monkeypatch.setattr(SimMachine, "mark", lost)
-            return closed(State.FAILED)(room)
+            return closed(UpdateState.FAILED)(room)
 
         live(made, end)
         is_lost.clear()
@@ -496,7 +498,7 @@ def test_a_system_whose_record_is_lost_is_not_marked_good_in_that_life() -> None
     with bench(sick=("3.0.0",)) as made:
         images = made.take_images()
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.state is State.TRIAL)
+        live(made, lambda room: room.book.record.state is UpdateState.TRIAL)
         (made.machine.state_dir / "update.json").write_bytes(b"{")
         made.is_cloud_down = True
         assert not marks_good(made, images, "B")
@@ -506,7 +508,7 @@ def test_a_machine_whose_other_system_does_not_come_up_does_not_restart_for_ever
     with bench(sick=("3.0.0",)) as made:
         images = made.take_images()
         made.publish(IMAGE)
-        live(made, lambda room: room.running.version == "1.0.0" and closed(State.FAILED)(room))
+        live(made, lambda room: room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room))
         images.damage("A")
         images.boot()
         made.reboots, made.is_done = 0, False
@@ -530,13 +532,13 @@ def test_the_app_comes_back_though_rauc_was_lost_at_the_start(monkeypatch: pytes
     with bench() as made:
         made.take_images()
         made.publish(GOOD)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         monkeypatch.setattr(SimMachine, "state", lost)
-        monkeypatch.setattr(Imaging, "keep", lambda self: asyncio.sleep(0))
+        monkeypatch.setattr(ImageInstaller, "keep", lambda self: asyncio.sleep(0))
         monkeypatch.setattr(Bench, "reboot", stay)
         made.publish(IMAGE)
         made.is_done = False
-        live(made, lambda room: room.book.record.offer.version == "3.0.0" and closed(State.FAILED)(room))
+        live(made, lambda room: room.book.record.offer.version == "3.0.0" and closed(UpdateState.FAILED)(room))
         assert made.version_in(launcher.load(made.machine.state_dir).good) == "2.0.0"
         assert "did not" in last_error(made) or not is_there
 
@@ -551,12 +553,12 @@ def test_after_a_restart_that_did_not_happen_the_machine_stays_with_its_system(m
     with bench() as made:
         images = made.take_images()
         made.publish(GOOD)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         monkeypatch.setattr(Bench, "reboot", refused)
         made.publish(IMAGE)
         made.is_done = False
 
-        def hold(room: Updates) -> bool:
+        def hold(room: UpdateService) -> bool:
             if made.reboots and not made.tasks:
                 made.tasks.append(made.loop.create_task(room.hold(is_held=True)))
             # The launcher has started the app once more, since it is the good one again.
@@ -581,11 +583,11 @@ def test_no_power_cut_starts_the_old_systems_app_in_the_new_one(monkeypatch: pyt
     with bench() as made:
         made.take_images()
         made.publish(GOOD)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         monkeypatch.setattr(Bench, "reboot", refused)
         made.publish(IMAGE)
         made.is_done = False
-        live(made, lambda room: room.book.record.offer.version == "3.0.0" and closed(State.FAILED)(room))
+        live(made, lambda room: room.book.record.offer.version == "3.0.0" and closed(UpdateState.FAILED)(room))
         assert set(seen) == {("base", "A"), ("a", "A")}
 
 
@@ -596,8 +598,8 @@ def test_who_changes_their_mind_while_the_hub_learns_the_time_is_heard(word: str
         made.time_lost_s = 600.0
         made.publish(IMAGE)
 
-        def say(room: Updates) -> bool:
-            if room.book.record.state is State.READY and not made.tasks:
+        def say(room: UpdateService) -> bool:
+            if room.book.record.state is UpdateState.READY and not made.tasks:
                 made.tasks.append(made.loop.create_task(_say(room, word)))
             return made.loop.time() > 3 * HOUR_S
 
@@ -609,10 +611,10 @@ def test_who_changes_their_mind_while_the_hub_learns_the_time_is_heard(word: str
 def test_who_changes_their_mind_when_the_boot_loader_is_told_is_heard(
     monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
-    rooms: list[Updates] = []
+    rooms: list[UpdateService] = []
 
-    async def mark_and_hear(self: SimMachine, what: Mark, which: Which) -> None:
-        if (what, which) == (Mark.ACTIVE, Which.OTHER):
+    async def mark_and_hear(self: SimMachine, what: SlotMark, which: SlotSelector) -> None:
+        if (what, which) == (SlotMark.ACTIVE, SlotSelector.OTHER):
             await _say(rooms[0], word)
         await mark(self, what, which)
 
@@ -622,7 +624,7 @@ def test_who_changes_their_mind_when_the_boot_loader_is_told_is_heard(
         images = made.take_images()
         made.publish(IMAGE)
 
-        def look(room: Updates) -> bool:
+        def look(room: UpdateService) -> bool:
             rooms.append(room)
             return made.loop.time() > 3 * HOUR_S
 
@@ -630,18 +632,20 @@ def test_who_changes_their_mind_when_the_boot_loader_is_told_is_heard(
         assert (made.reboots, images.primary, set(made.boots)) == (0, "A", {"1.0.0"})
 
 
-async def _say(room: Updates, word: str) -> None:
+async def _say(room: UpdateService, word: str) -> None:
     await (room.hold(is_held=True) if word == "hold" else room.roll_back())
 
 
-@pytest.mark.parametrize(("lost_max", "ends"), [(3, State.COMPLETED), (10**6, State.FAILED)], ids=["a while", "ever"])
+@pytest.mark.parametrize(
+    ("lost_max", "ends"), [(3, UpdateState.COMPLETED), (10**6, UpdateState.FAILED)], ids=["a while", "ever"]
+)
 def test_a_boot_loader_that_takes_no_word_costs_no_second_installation(
-    monkeypatch: pytest.MonkeyPatch, lost_max: int, ends: State
+    monkeypatch: pytest.MonkeyPatch, lost_max: int, ends: UpdateState
 ) -> None:
     lost: list[str] = []
 
-    async def lose(self: SimMachine, what: Mark, which: Which) -> None:
-        if (what, which) == (Mark.ACTIVE, Which.BOOTED) and len(lost) < lost_max:
+    async def lose(self: SimMachine, what: SlotMark, which: SlotSelector) -> None:
+        if (what, which) == (SlotMark.ACTIVE, SlotSelector.BOOTED) and len(lost) < lost_max:
             lost.append("lost")
             raise InstallerLost("fw_setenv failed")
         await mark(self, what, which)
@@ -661,14 +665,14 @@ def test_a_life_is_counted_once_however_often_its_room_is_started() -> None:
         made.publish(IMAGE)
         starts: list[int] = []
 
-        async def again(room: Updates) -> None:
+        async def again(room: UpdateService) -> None:
             await room.imaging.count_start()
             starts.append(room.book.record.starts)
 
-        def look(room: Updates) -> bool:
-            if room.book.record.state is State.TRIAL and not made.tasks:
+        def look(room: UpdateService) -> bool:
+            if room.book.record.state is UpdateState.TRIAL and not made.tasks:
                 made.tasks.append(made.loop.create_task(again(room)))
-            return closed(State.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(room)
 
         live(made, look)
         assert starts == [1]

@@ -9,19 +9,19 @@ import pytest
 
 from agent.foundation.trees import Trees
 from agent.ota import launcher
-from agent.ota.header import Header
-from agent.ota.keys import Trust
-from agent.ota.lifecycle import State
-from agent.ota.slots import Placed, Slots
+from agent.ota.header import BundleHeader
+from agent.ota.keys import KeyChanges
+from agent.ota.lifecycle import UpdateState
+from agent.ota.slots import InstalledRelease, Slots
 
 from .update_bench import GOOD, Bench, bench, closed, sweep_fails
 
 STRIDE = int(os.environ.get("CLIMAHUB_STRIDE", "5"))
 
 SCENARIOS = {
-    "a good release": ((), (), State.COMPLETED, "2.0.0", 2),
-    "a release that is not well": (("2.0.0",), (), State.FAILED, "1.0.0", 0),
-    "a release that dies at once": ((), ("2.0.0",), State.FAILED, "1.0.0", 0),
+    "a good release": ((), (), UpdateState.COMPLETED, "2.0.0", 2),
+    "a release that is not well": (("2.0.0",), (), UpdateState.FAILED, "1.0.0", 0),
+    "a release that dies at once": ((), ("2.0.0",), UpdateState.FAILED, "1.0.0", 0),
 }
 
 
@@ -38,7 +38,7 @@ def rehearse(name: str, stop_at: int | None, *, by_power: bool = True) -> Bench:
         assert (made.version_in(account.good), account.trial, account.floor) == (version, "", floor)
         last = made.cloud.admin.ota_history(made.device_id).posts[-1]
         assert last.status == ends.value
-        assert made.version_in(launcher.choose(made.machine.state_dir, lambda _: None)) == version
+        assert made.version_in(launcher.choose_slot(made.machine.state_dir, lambda _: None)) == version
         return made
 
 
@@ -81,8 +81,8 @@ def test_naming_a_slot_before_it_is_written_is_caught(monkeypatch: pytest.Monkey
     place = Slots.place
 
     def named_first(
-        self: Slots, bundle: str, check: Callable[[bytes], Header], check_trust: Callable[[Trust, str], None]
-    ) -> Placed:
+        self: Slots, bundle: str, check: Callable[[bytes], BundleHeader], check_trust: Callable[[KeyChanges, str], None]
+    ) -> InstalledRelease:
         state = self.state()
         slot = self.idle()
         self._store(dataclasses.replace(state, good=slot, trial=""))
@@ -94,7 +94,7 @@ def test_naming_a_slot_before_it_is_written_is_caught(monkeypatch: pytest.Monkey
 
 
 def test_a_try_that_is_not_counted_first_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def uncounted(directory: Path, state: launcher.State, *_: object) -> str:
+    def uncounted(directory: Path, state: launcher.LauncherState, *_: object) -> str:
         return state.trial
 
     monkeypatch.setattr(launcher, "_try_trial", uncounted)

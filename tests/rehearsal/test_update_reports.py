@@ -7,16 +7,16 @@ import pytest
 
 from agent.cli.update import as_text
 from agent.local.updates import UpdateReport, build_updates
-from agent.ota.lifecycle import State
-from agent.ota.room import Updates
+from agent.ota.lifecycle import UpdateState
+from agent.ota.service import UpdateService
 
 from .update_bench import GOOD, Bench, bench, closed
 
 
-def live(made: Bench, until: Callable[[Updates], bool]) -> Updates:
-    rooms: list[Updates] = []
+def live(made: Bench, until: Callable[[UpdateService], bool]) -> UpdateService:
+    rooms: list[UpdateService] = []
 
-    def look(room: Updates) -> bool:
+    def look(room: UpdateService) -> bool:
         rooms.append(room)
         return until(room)
 
@@ -38,7 +38,7 @@ def told(made: Bench) -> list[tuple[str, bool]]:
 def test_why_a_release_died_reaches_the_cloud() -> None:
     with bench(dead=("2.0.0",)) as made:
         made.publish(GOOD)
-        live(made, closed(State.FAILED))
+        live(made, closed(UpdateState.FAILED))
         last = made.cloud.admin.ota_history(made.device_id).posts[-1]
         assert last.status == "failed"
         assert "started as often as it may be" in last.error_message
@@ -49,10 +49,10 @@ def test_why_a_release_died_reaches_the_cloud() -> None:
 def test_a_file_that_a_person_brought_is_told_to_the_cloud_in_legal_steps() -> None:
     with bench() as made:
 
-        def bring(room: Updates) -> bool:
+        def bring(room: UpdateService) -> bool:
             if not made.tasks:
                 made.tasks.append(made.loop.create_task(room.install(in_pieces(GOOD.data))))
-            return closed(State.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(room)
 
         live(made, bring)
         assert [status for status, _ in told(made)] == [
@@ -67,7 +67,7 @@ def test_a_release_that_calls_itself_otherwise_goes_back_at_once() -> None:
         made.publish(GOOD)
         del made.trees["2.0.0"]
         made.trees["1.9.0"] = GOOD.tree_files
-        room = live(made, closed(State.FAILED))
+        room = live(made, closed(UpdateState.FAILED))
         assert "it calls itself 1.9.0" in room.book.record.error
         assert room.launcher_state.good == "base"
 
@@ -78,10 +78,10 @@ def test_a_trial_shows_how_long_it_takes_and_what_is_wrong() -> None:
         made.config = {"trial_s": 600.0, "trial_deadline_s": 1800.0}
         made.publish(GOOD)
 
-        def look(room: Updates) -> bool:
-            if room.book.record.state is State.TRIAL:
+        def look(room: UpdateService) -> bool:
+            if room.book.record.state is UpdateState.TRIAL:
                 seen.append(build_updates(room))
-            return closed(State.FAILED)(room)
+            return closed(UpdateState.FAILED)(room)
 
         live(made, look)
     middle = seen[len(seen) // 2]
@@ -107,7 +107,7 @@ def test_a_question_says_what_came_of_it(prepare: Callable[[Bench], object], sai
     with bench() as made:
         prepare(made)
 
-        def ask(room: Updates) -> bool:
+        def ask(room: UpdateService) -> bool:
             if not made.tasks and made.loop.time() > 70.0:  # the quota of the minute before the boot is over
                 made.tasks.append(made.loop.create_task(room.check_now()))
             return bool(made.tasks) and made.tasks[0].done()
@@ -119,11 +119,11 @@ def test_a_question_says_what_came_of_it(prepare: Callable[[Bench], object], sai
 def test_a_question_on_a_hub_that_is_held_says_so() -> None:
     with bench() as made:
 
-        async def ask(room: Updates) -> str:
+        async def ask(room: UpdateService) -> str:
             await room.hold(is_held=True)
             return await room.check_now()
 
-        def look(room: Updates) -> bool:
+        def look(room: UpdateService) -> bool:
             if not made.tasks:
                 made.tasks.append(made.loop.create_task(ask(room)))
             return made.tasks[0].done()
@@ -134,14 +134,14 @@ def test_a_question_on_a_hub_that_is_held_says_so() -> None:
 
 def test_a_check_that_hangs_does_not_keep_a_trial_open() -> None:
     from agent.ota.health import Verdict  # noqa: PLC0415
-    from agent.ota.trying import Trying  # noqa: PLC0415
+    from agent.ota.trial import Trial  # noqa: PLC0415
 
     async def hang() -> str:
         await asyncio.sleep(10**9)
         return ""
 
     with bench() as made:
-        trying = Trying({"port": hang}, lambda: 0, healthy_s=10, deadline_s=100)
+        trying = Trial({"port": hang}, lambda: 0, healthy_s=10, deadline_s=100)
         verdict, why = made.loop.run_until_complete(trying.judged(0))
     assert verdict is Verdict.FAILED
     assert "port: no answer within 30 s" in why

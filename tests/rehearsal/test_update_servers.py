@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 
 from agent.cloud.quota import MARGIN_MS
-from agent.ota.header import Header
-from agent.ota.lifecycle import State
+from agent.ota.header import BundleHeader
+from agent.ota.lifecycle import UpdateState
 from agent.ota.manifest import CHUNK_BYTES, Offer
-from agent.ota.room import Updates
+from agent.ota.service import UpdateService
 from agent.rehearsal.releases import make
 
 from .update_bench import GOOD, Bench, bench, closed
@@ -89,10 +89,10 @@ def multipart(server: Server, asked: int) -> Answer:
     return 206, {"Content-Type": "multipart/byteranges; boundary=B"}, head + server.data[asked:] + b"\r\n--B--\r\n"
 
 
-def live(made: Bench, until: Callable[[Updates], bool]) -> Updates:
-    rooms: list[Updates] = []
+def live(made: Bench, until: Callable[[UpdateService], bool]) -> UpdateService:
+    rooms: list[UpdateService] = []
 
-    def look(room: Updates) -> bool:
+    def look(room: UpdateService) -> bool:
         rooms.append(room)
         return until(room)
 
@@ -128,10 +128,10 @@ def test_a_line_that_breaks_brings_the_release_whatever_the_servers_habits(name:
         # A strange answer may cost a request or two, and then it must be given the whole file once.
         made.config = {"download_deadline_s": 100.0}
 
-        def mended(room: Updates) -> bool:
+        def mended(room: UpdateService) -> bool:
             if len(server.asked) >= 3 and None in server.asked[1:]:
                 server.cut_after_bytes = 0
-            return closed(State.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(room)
 
         room = live(made, mended)
         assert room.book.record.refusals == ()
@@ -146,7 +146,7 @@ def test_a_cdn_that_sends_blocks_brings_the_release_block_by_block() -> None:
     with bench() as made:
         server = Server(made, BIG.data, in_blocks)
         made.publish(BIG)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert len(server.asked) == 3
 
 
@@ -157,15 +157,15 @@ def test_a_server_without_ranges_throws_nothing_away() -> None:
         server.cut_after_bytes = 4 * CHUNK_BYTES
         made.publish(BIG)
 
-        def mended(room: Updates) -> bool:
+        def mended(room: UpdateService) -> bool:
             kept = made.machine.state_dir / "update.part"
             if len(server.asked) == 2:
                 server.cut_after_bytes = CHUNK_BYTES  # less than is there
             if len(server.asked) >= 3:
-                assert server.asked[1] == server.asked[2] or closed(State.COMPLETED)(room)
+                assert server.asked[1] == server.asked[2] or closed(UpdateState.COMPLETED)(room)
                 assert not kept.exists() or kept.stat().st_size >= 3 * CHUNK_BYTES
                 server.cut_after_bytes = 0
-            return closed(State.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(room)
 
         room = live(made, mended)
         assert room.book.record.refusals == ()
@@ -175,7 +175,7 @@ def test_a_compressed_whole_file_is_understood() -> None:
     with bench() as made:
         Server(made, BIG.data, lambda server, _: (200, {"Content-Encoding": "gzip"}, gzip.compress(server.data, 1)))
         made.publish(BIG)
-        assert live(made, closed(State.COMPLETED)).book.record.refusals == ()
+        assert live(made, closed(UpdateState.COMPLETED)).book.record.refusals == ()
 
 
 def test_a_file_that_was_published_anew_under_its_version_replaces_the_beginning_of_the_old() -> None:
@@ -199,7 +199,7 @@ def test_a_file_that_was_published_anew_under_its_version_replaces_the_beginning
 
         made.middlewares.append(check)
 
-        room = live(made, lambda room: room.book.record.state is State.COMPLETED)
+        room = live(made, lambda room: room.book.record.state is UpdateState.COMPLETED)
         assert room.launcher_state.floor == 3
         assert room.book.record.refusals == ()
 
@@ -228,9 +228,9 @@ def test_what_cannot_be_had_now_is_taken_once_it_is_offered_again(status: int, b
         server.cut_after_bytes = 5 * CHUNK_BYTES // 2
         made.publish(BIG)
 
-        def mended(room: Updates) -> bool:
+        def mended(room: UpdateService) -> bool:
             server.cut_after_bytes = 0 if len(server.asked) > 1 else server.cut_after_bytes
-            return closed(State.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(room)
 
         room = live(made, mended)
         assert room.book.record.refusals == ()
@@ -249,7 +249,7 @@ def test_bytes_that_a_line_changed_once_are_not_held_against_the_release(harm: s
     with bench() as made:
         server = Server(made, BIG.data, answer)
         made.publish(BIG)
-        room = live(made, closed(State.COMPLETED))
+        room = live(made, closed(UpdateState.COMPLETED))
         assert room.book.record.refusals == ()
         assert len(server.asked) == 2
 
@@ -258,7 +258,7 @@ def test_a_file_that_never_is_what_was_offered_is_let_go_and_not_refused() -> No
     with bench() as made:
         server = Server(made, BIG.data, lambda server, _: (200, {}, server.data[:-9]))
         made.publish(BIG)
-        room = live(made, closed(State.FAILED))
+        room = live(made, closed(UpdateState.FAILED))
         assert "not" in room.book.record.error
         assert room.book.record.refusals == ()
         assert len(server.asked) <= 5
@@ -269,18 +269,18 @@ def test_a_refusal_is_void_once_the_hub_has_what_was_missing() -> None:
     with bench() as made:
         made.trees["2.0.0"] = kettle.tree_files
         made.publish(kettle)
-        room = live(made, closed(State.FAILED))
+        room = live(made, closed(UpdateState.FAILED))
         assert "is for kettle" in room.book.record.refusals[0].reason
         live(made, lambda room: "is not taken" in room.fetching.outcome.text)
         made.config = {"model": "kettle"}
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
 
 
 def test_after_a_restart_of_the_machine_downloads_go_on_at_once() -> None:
     """What was asked before is remembered; that the boot is young says nothing."""
     with bench() as made:
         made.publish(GOOD)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert made.loop.time() < HOUR_S
         stamps = made.cloud.admin.ota_history(made.device_id).posts
         assert stamps
@@ -293,7 +293,7 @@ def test_five_an_hour_also_over_restarts_of_the_machine() -> None:
         made.publish(BIG)
         times: list[float] = []
 
-        def rebooted(room: Updates) -> bool:
+        def rebooted(room: UpdateService) -> bool:
             if len(server.asked) > len(times):
                 times.extend([made.loop.time()] * (len(server.asked) - len(times)))
                 if len(times) in {2, 4, 6}:
@@ -321,11 +321,11 @@ def test_what_keeps_a_download_from_being_made_is_said_with_its_time() -> None:
 def test_a_slot_that_was_damaged_is_filled_again_with_the_same_release() -> None:
     with bench() as made:
         made.publish(GOOD)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         (made.machine.state_dir / "slots" / "a" / "__main__.py").write_bytes(b"rotten")
         live(made, lambda room: room.running.version == "1.0.0")
         assert made.boots[-1] == "1.0.0"
-        room = live(made, lambda room: room.running.version == "2.0.0" and closed(State.COMPLETED)(room))
+        room = live(made, lambda room: room.running.version == "2.0.0" and closed(UpdateState.COMPLETED)(room))
         assert (room.launcher_state.good, room.launcher_state.floor) == ("b", 2)
 
 
@@ -333,10 +333,10 @@ def test_a_slot_that_is_damaged_before_its_first_start_is_not_held_against_the_r
     with bench() as made:
         made.publish(GOOD)
         made.config = {"window": "02:00-03:00"}
-        live(made, lambda room: room.book.record.state is State.READY)
+        live(made, lambda room: room.book.record.state is UpdateState.READY)
         (made.machine.state_dir / "slots" / "a" / "__main__.py").write_bytes(b"rotten")
         made.config = {}
-        room = live(made, closed(State.COMPLETED))
+        room = live(made, closed(UpdateState.COMPLETED))
         assert room.book.record.refusals == ()
         assert "changed or damaged" in " ".join(made.faults)
 
@@ -355,16 +355,16 @@ def test_while_a_download_waits_what_is_offered_now_is_fetched() -> None:
         made.publish(newer)
         live(made, lambda room: room.book.record.offer.version == "3.0.0")
         server.data, server.is_down = newer.data, False
-        assert live(made, closed(State.COMPLETED)).running.version == "3.0.0"
+        assert live(made, closed(UpdateState.COMPLETED)).running.version == "3.0.0"
 
 
 def test_an_offer_that_is_withdrawn_while_its_download_waits_is_let_go() -> None:
     with bench() as made:
         Server(made, BIG.data, lambda server, asked: (503, {}, b""))
         made.publish(BIG)
-        live(made, lambda room: room.book.record.state is State.DOWNLOADING)
+        live(made, lambda room: room.book.record.state is UpdateState.DOWNLOADING)
         made.cloud.admin.offer("2.0.0", [])
-        room = live(made, closed(State.FAILED))
+        room = live(made, closed(UpdateState.FAILED))
         assert "not offered any more" in room.book.record.error
         assert room.book.record.refusals == ()
 
@@ -374,11 +374,11 @@ def test_a_file_that_the_disk_has_damaged_is_not_held_against_the_release() -> N
         made.publish(GOOD)
         made.config = {"metered": "never"}
 
-        def damage(room: Updates) -> bool:
-            if not made.tasks and room.book.record.state is State.IDLE:
+        def damage(room: UpdateService) -> bool:
+            if not made.tasks and room.book.record.state is UpdateState.IDLE:
                 place = room.intake.verify
 
-                def rotten(offer: Offer | None) -> Header:
+                def rotten(offer: Offer | None) -> BundleHeader:
                     path = made.machine.state_dir / "update.bundle"
                     data = bytearray(path.read_bytes())
                     data[-1] ^= 1
@@ -388,7 +388,7 @@ def test_a_file_that_the_disk_has_damaged_is_not_held_against_the_release() -> N
 
                 room.intake.verify = rotten  # type: ignore[method-assign]
                 made.tasks.append(made.loop.create_task(asyncio.sleep(0)))
-            return closed(State.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(room)
 
         room = live(made, damage)
         assert room.book.record.refusals == ()

@@ -8,9 +8,9 @@ import pytest
 
 from agent.errors import BundleUntrusted, Rejected
 from agent.ota import launcher
-from agent.ota.lifecycle import REFUNDS_MAX, State
+from agent.ota.lifecycle import UNCOUNTED_STARTS_MAX, UpdateState
 from agent.ota.manifest import CHUNK_BYTES
-from agent.ota.room import Updates
+from agent.ota.service import UpdateService
 from agent.refcloud import faults
 from agent.refcloud.contract import Endpoint
 from agent.rehearsal.options import Options
@@ -23,7 +23,7 @@ from .update_bench import GOOD, NEXT, Bench, bench, closed
 HOUR_S = 3600.0
 
 
-def live(made: Bench, until: Callable[[Updates], bool]) -> None:
+def live(made: Bench, until: Callable[[UpdateService], bool]) -> None:
     made.loop.run_until_complete(made.run(until))
     assert made.unbootable == []
     assert made.is_done
@@ -40,10 +40,10 @@ def statuses(made: Bench) -> list[str]:
 def test_two_releases_one_after_the_other_take_turns_in_the_slots() -> None:
     with bench() as made:
         made.publish(GOOD)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         made.publish(NEXT)
         made.is_done = False
-        live(made, lambda room: room.running.version == "3.0.0" and closed(State.COMPLETED)(room))
+        live(made, lambda room: room.running.version == "3.0.0" and closed(UpdateState.COMPLETED)(room))
         account = launcher.load(made.machine.state_dir)
         assert (account.good, account.floor, made.version_in(account.good)) == ("b", 3, "3.0.0")
 
@@ -55,7 +55,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_is() -> None:
             [faults.Rule(faults.CutAfter(body_bytes=half), endpoint=Endpoint.OTA_DOWNLOAD, next_n=1)], seed=1
         )
         made.publish(GOOD)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert len(downloads(made)) == 2
         assert statuses(made)[-1] == "completed"
 
@@ -90,7 +90,7 @@ def test_a_server_that_is_slow_on_purpose_is_left_alone_and_each_whole_part_is_k
         assert release.data.startswith(kept)
         assert not (made.machine.state_dir / "slots").exists()
         made.is_done = False
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert made.version_in(launcher.load(made.machine.state_dir).good) == "2.0.0"
 
 
@@ -101,7 +101,7 @@ def test_five_downloads_an_hour_at_the_most_whatever_breaks() -> None:
         ]
         made.cloud.set_faults(rules, seed=1)
         made.publish(GOOD)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         times = downloads(made)
         assert len(times) > 10
         assert all(later - earlier >= HOUR_S for earlier, later in zip(times, times[5:], strict=False))
@@ -123,7 +123,7 @@ def test_five_downloads_an_hour_at_the_most_whatever_breaks() -> None:
 def test_a_bad_bundle_is_refused_once_and_no_slot_is_touched(release: Release, why: str, requests: int) -> None:
     with bench() as made:
         made.publish(release)
-        live(made, closed(State.FAILED))
+        live(made, closed(UpdateState.FAILED))
         made.is_done = False
         live(made, lambda room: made.loop.time() > 10 * HOUR_S)
         assert not (made.machine.state_dir / "slots").exists()
@@ -139,13 +139,13 @@ def test_a_bad_bundle_is_refused_once_and_no_slot_is_touched(release: Release, w
 def test_a_failed_release_is_tried_again_with_a_higher_sequence_only() -> None:
     with bench(sick=("2.0.0",)) as made:
         made.publish(GOOD)
-        live(made, closed(State.FAILED))
+        live(made, closed(UpdateState.FAILED))
         made.is_done, made.sick = False, set()
         again = make("2.0.0", 3)
         made.trees["2.0.0"] = again.tree_files
         made.cloud.admin.publish("2.0.0-again", make("2.0.0-again", 3).data, batches=["stable"])
         made.trees["2.0.0-again"] = make("2.0.0-again", 3).tree_files
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert made.boots[-1] == "2.0.0-again"
 
 
@@ -153,16 +153,16 @@ def test_losing_only_the_cloud_never_rolls_back() -> None:
     with bench() as made:
         made.publish(GOOD)
 
-        def cut_in_the_trial(room: Updates) -> bool:
-            if room.book.record.state is State.TRIAL and made.connector is not None:
+        def cut_in_the_trial(room: UpdateService) -> bool:
+            if room.book.record.state is UpdateState.TRIAL and made.connector is not None:
                 made.connector.cut()
                 made.connector.is_cut = True
-            return room.book.record.state is State.COMPLETED
+            return room.book.record.state is UpdateState.COMPLETED
 
         live(made, cut_in_the_trial)
         assert launcher.load(made.machine.state_dir).floor == 2
         made.is_done = False
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert statuses(made)[-1] == "completed"
 
 
@@ -170,11 +170,11 @@ def test_a_status_that_the_cloud_does_not_take_holds_nothing_up() -> None:
     with bench() as made:
         made.cloud.set_faults([faults.Rule(faults.Status(status=500), endpoint=Endpoint.OTA_STATUS)], seed=1)
         made.publish(GOOD)
-        live(made, lambda room: room.book.record.state is State.COMPLETED)
+        live(made, lambda room: room.book.record.state is UpdateState.COMPLETED)
         assert launcher.load(made.machine.state_dir).floor == 2
         made.cloud.set_faults([], seed=1)
         made.is_done = False
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert statuses(made)[-1] == "completed"
 
 
@@ -186,7 +186,7 @@ def test_the_hub_restarts_within_its_window_only() -> None:
         live(made, lambda room: made.loop.time() > 8 * HOUR_S)
         assert made.boots == ["1.0.0"]
         made.is_done, made.local = False, datetime(2026, 1, 2, 3, tzinfo=UTC)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         assert made.boots[-1] == "2.0.0"
 
 
@@ -197,7 +197,7 @@ def test_a_metered_link_carries_no_release_where_it_may_not() -> None:
         live(made, lambda room: made.loop.time() > 8 * HOUR_S)
         assert downloads(made) == []
         made.is_done, made.is_metered = False, False
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
 
 
 def test_a_hold_keeps_updates_from_beginning() -> None:
@@ -205,7 +205,7 @@ def test_a_hold_keeps_updates_from_beginning() -> None:
         made.publish(GOOD)
         orders = {"hold": False}
 
-        def hold_first(room: Updates) -> bool:
+        def hold_first(room: UpdateService) -> bool:
             if not orders["hold"]:
                 orders["hold"] = True
                 made.tasks.append(made.loop.create_task(room.hold(is_held=True)))
@@ -215,10 +215,10 @@ def test_a_hold_keeps_updates_from_beginning() -> None:
         assert downloads(made) == []
         assert made.boots == ["1.0.0"]
 
-        def resume(room: Updates) -> bool:
+        def resume(room: UpdateService) -> bool:
             if room.book.record.is_held:
                 made.tasks.append(made.loop.create_task(room.hold(is_held=False)))
-            return closed(State.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(room)
 
         made.is_done = False
         live(made, resume)
@@ -234,11 +234,11 @@ def test_a_bundle_from_a_stick_is_installed_without_a_cloud() -> None:
         made.config = {"window": "02:00-05:00"}
         done: list[str] = []
 
-        def bring(room: Updates) -> bool:
+        def bring(room: UpdateService) -> bool:
             if room.running.version == "1.0.0" and not done:
                 done.append("brought")
                 made.tasks.append(made.loop.create_task(room.install(in_pieces(GOOD.data))))
-            return room.book.record.state is State.COMPLETED
+            return room.book.record.state is UpdateState.COMPLETED
 
         made.is_cloud_down = True
         live(made, bring)
@@ -250,13 +250,13 @@ def test_a_bad_bundle_from_a_stick_is_refused_at_once() -> None:
     with bench() as made:
         found: list[str] = []
 
-        async def bring(room: Updates) -> None:
+        async def bring(room: UpdateService) -> None:
             for data in (b"nonsense" * 9999, make("9.0.0", 9, private_key=STRANGERS_KEY).data, GOOD.data[:-9]):
                 with pytest.raises(BundleUntrusted):
                     await room.install(in_pieces(data))
                 found.append("refused")
 
-        def once(room: Updates) -> bool:
+        def once(room: UpdateService) -> bool:
             if not made.tasks:
                 made.tasks.append(made.loop.create_task(bring(room)))
             return len(found) == 3
@@ -270,10 +270,10 @@ def test_a_technician_rolls_a_trial_back() -> None:
         made.publish(GOOD)
         made.config = {"trial_s": 7200.0, "trial_deadline_s": 7200.0}
 
-        def roll_back(room: Updates) -> bool:
-            if room.book.record.state is State.TRIAL:
+        def roll_back(room: UpdateService) -> bool:
+            if room.book.record.state is UpdateState.TRIAL:
                 made.tasks.append(made.loop.create_task(room.roll_back()))
-            return room.running.version == "1.0.0" and closed(State.FAILED)(room)
+            return room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room)
 
         live(made, roll_back)
         assert made.boots == ["1.0.0", "2.0.0", "1.0.0"]
@@ -284,15 +284,15 @@ def stop_in_good_order(made: Bench) -> None:
     made.config = {"trial_s": 7200.0, "trial_deadline_s": 7200.0}
     orders: dict[int, asyncio.Task[None]] = {}
 
-    def stop(room: Updates) -> bool:
+    def stop(room: UpdateService) -> bool:
         life = len(made.boots)
-        if life not in orders and room.running.version == "2.0.0" and room.book.record.state is State.TRIAL:
+        if life not in orders and room.running.version == "2.0.0" and room.book.record.state is UpdateState.TRIAL:
             if made.loop.time() - made.booted_at_s < 30.0:
                 return False
             orders[life] = made.loop.create_task(room.stopping())
         if life in orders and orders[life].done():
             made.restart.set()
-        return room.running.version == "1.0.0" and closed(State.FAILED)(room)
+        return room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room)
 
     live(made, stop)
 
@@ -301,7 +301,7 @@ def test_a_stop_in_good_order_costs_a_trial_no_start_but_not_for_ever() -> None:
     with bench() as made:
         made.publish(GOOD)
         stop_in_good_order(made)
-        assert made.boots == ["1.0.0", *["2.0.0"] * (2 + REFUNDS_MAX), "1.0.0"]
+        assert made.boots == ["1.0.0", *["2.0.0"] * (2 + UNCOUNTED_STARTS_MAX), "1.0.0"]
 
 
 def test_a_stop_of_a_release_that_is_not_well_costs_a_start() -> None:
@@ -315,12 +315,12 @@ def test_there_is_no_way_back_from_what_has_proved_itself() -> None:
     with bench() as made:
         found: list[str] = []
 
-        async def try_it(room: Updates) -> None:
+        async def try_it(room: UpdateService) -> None:
             with pytest.raises(Rejected):
                 await room.roll_back()
             found.append("refused")
 
-        def once(room: Updates) -> bool:
+        def once(room: UpdateService) -> bool:
             if not made.tasks:
                 made.tasks.append(made.loop.create_task(try_it(room)))
             return bool(found)
@@ -331,7 +331,7 @@ def test_there_is_no_way_back_from_what_has_proved_itself() -> None:
 def test_an_account_of_the_slots_that_cannot_be_read_is_made_anew() -> None:
     with bench() as made:
         made.publish(GOOD)
-        live(made, closed(State.COMPLETED))
+        live(made, closed(UpdateState.COMPLETED))
         for path in made.machine.state_dir.glob("launcher.json*"):
             path.write_bytes(b"\0" * 50)
         made.is_done = False

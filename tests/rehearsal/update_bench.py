@@ -24,11 +24,11 @@ from agent.foundation.operations import Operation
 from agent.foundation.trees import announcer
 from agent.foundation.worker import InlineWorker
 from agent.ota import launcher
+from agent.ota.context import UpdateContext
 from agent.ota.launcher import BASE
-from agent.ota.lifecycle import State
-from agent.ota.room import Updates
-from agent.ota.running import Running
-from agent.ota.surroundings import Surroundings
+from agent.ota.lifecycle import UpdateState
+from agent.ota.running import RunningRelease
+from agent.ota.service import UpdateService
 from agent.refcloud.admin import NewDevice
 from agent.refcloud.cloud import ReferenceCloud
 from agent.rehearsal.loop import MemoryConnector, VirtualLoop
@@ -142,7 +142,7 @@ class Bench:
     def boot(self) -> str:
         """Let the launcher choose; return the slot, after a stranger's look whether a whole release is there."""
         disk = Disk(self.machine.on_operation)
-        slot = launcher.choose(self.machine.state_dir, lambda _: None, announcer(disk))
+        slot = launcher.choose_slot(self.machine.state_dir, lambda _: None, announcer(disk))
         version = self.version_in(slot)
         if version not in {self.packaged, *self.trees}:
             self.unbootable.append(f"slot {slot} holds {version}")
@@ -163,7 +163,7 @@ class Bench:
         found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
         return next((version for version, tree in self.trees.items() if tree == found), "pieces")
 
-    async def life(self, until: Callable[[Updates], bool]) -> None:
+    async def life(self, until: Callable[[UpdateService], bool]) -> None:
         """Boot and run until the release makes way, the world stops, or ``until`` holds."""
         slot = self.boot()
         version = self.version_in(slot)
@@ -188,13 +188,13 @@ class Bench:
             async def well() -> str:
                 return "it is sick" if version in self.sick else ""
 
-            room = Updates(
+            room = UpdateService(
                 self.machine.state_dir,
                 config=msgspec.structs.replace(CONFIG, keys_dir=self.keys_dir, **self.config),
-                running=Running(version, slot, 1, "rehearsed", "", restart.set, InlineWorker()),
+                running=RunningRelease(version, slot, 1, "rehearsed", "", restart.set, InlineWorker()),
                 client=client, clock=clock, rng=random.Random(1), disk=disk, disk_free_bytes_min=0,
                 installer=self.images,
-                hub=Surroundings(
+                hub=UpdateContext(
                     checks={"well": well}, fresh_sensors=lambda: 1, local_time=lambda: self.local,
                     is_metered=lambda: self.is_metered, before_reboot=self.before_reboot, reboot=self.reboot,
                     add_fault=self.faults.append, phase=0.5, last_end=self.last_end,
@@ -214,7 +214,7 @@ class Bench:
                 except* PowerCut:
                     pass  # `run` sees that the machine is down; any other error is a defect
 
-    async def run(self, until: Callable[[Updates], bool]) -> None:
+    async def run(self, until: Callable[[UpdateService], bool]) -> None:
         """Live, die, and live again."""
         application = self.cloud.application()
         application.middlewares.extend(self.middlewares)
@@ -261,7 +261,7 @@ def bench(*, sick: tuple[str, ...] = (), dead: tuple[str, ...] = ()) -> Iterator
         shutil.rmtree(scratch)
 
 
-def closed(state: State) -> Callable[[Updates], bool]:
+def closed(state: UpdateState) -> Callable[[UpdateService], bool]:
     """Hold once the update has ended so and the cloud knows it."""
     return lambda room: room.book.record.state is state and not room.book.record.posts
 

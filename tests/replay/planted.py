@@ -11,10 +11,10 @@ import msgspec
 
 from agent.foundation.trees import Trees
 from agent.ota import unpack
-from agent.ota.header import Header
-from agent.ota.keys import Trust
+from agent.ota.header import BundleHeader
+from agent.ota.keys import KeyChanges
 from agent.ota.manifest import Manifest
-from agent.ota.slots import Placed, Slots
+from agent.ota.slots import InstalledRelease, Slots
 
 from .workload import Bugs
 
@@ -75,9 +75,9 @@ def _pointer_first() -> Iterator[None]:
     place, fill = Slots.place, unpack.unpack
 
     def placed(
-        self: Slots, bundle: str, check: Callable[[bytes], Header], check_trust: Callable[[Trust, str], None]
-    ) -> Placed:
-        def named(pieces: Iterator[bytes], manifest: Manifest, trees: Trees, tree: str) -> tuple[str, Trust]:
+        self: Slots, bundle: str, check: Callable[[bytes], BundleHeader], check_trust: Callable[[KeyChanges, str], None]
+    ) -> InstalledRelease:
+        def named(pieces: Iterator[bytes], manifest: Manifest, trees: Trees, tree: str) -> tuple[str, KeyChanges]:
             self._store(
                 dataclasses.replace(
                     self.state(),

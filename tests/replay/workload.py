@@ -20,11 +20,11 @@ import msgspec
 
 from agent.errors import Rejected
 from agent.foundation.operations import Operation
-from agent.ota import build, header, launcher
-from agent.ota.book import FILE_NAME as BOOK_FILE
+from agent.ota import bundle_builder, header, launcher
 from agent.ota.launcher import BASE, SLOTS_DIR, STATE_FILE
-from agent.ota.lifecycle import State
-from agent.ota.room import Updates
+from agent.ota.lifecycle import UpdateState
+from agent.ota.service import UpdateService
+from agent.ota.store import FILE_NAME as BOOK_FILE
 from agent.rehearsal.loop import VirtualLoop
 from agent.rehearsal.releases import MODEL, PRIVATE_KEY, Release
 
@@ -66,7 +66,7 @@ class Step(msgspec.Struct, frozen=True):
     """
 
     release: Release
-    ends: State = State.COMPLETED
+    ends: UpdateState = UpdateState.COMPLETED
     is_brought: bool = False
     is_sick: bool = False
     is_dead: bool = False
@@ -101,10 +101,12 @@ def release(version: str, sequence: int) -> Release:
     }
     tree["lib/noise.bin"] = random.Random(sequence).randbytes(NOISE_BYTES)
     tree["__main__.py"] = _MAIN.format(modules=", ".join(names), version=version).encode()
-    payload = build.pack(tree)
-    manifest = build.app_manifest(tree, payload, build.Target(version, sequence, (MODEL,), "rehearsed", ""))
-    unsigned = header.parse(header.unsigned(manifest)[header.PRELUDE_BYTES :])
-    return Release(version, sequence, header.signed_by(PRIVATE_KEY, unsigned.payload) + payload, tree)
+    payload = bundle_builder.pack(tree)
+    manifest = bundle_builder.build_app_manifest(
+        tree, payload, bundle_builder.BundleTarget(version, sequence, (MODEL,), "rehearsed", "")
+    )
+    unsigned = header.parse(header.encode_unsigned(manifest)[header.PRELUDE_BYTES :])
+    return Release(version, sequence, header.encode_signed(PRIVATE_KEY, unsigned.payload) + payload, tree)
 
 
 def scenarios() -> dict[str, tuple[Step, ...]]:
@@ -113,8 +115,8 @@ def scenarios() -> dict[str, tuple[Step, ...]]:
     return {
         "downloaded": (Step(second), Step(third), Step(fourth)),
         "brought": (Step(second, is_brought=True), Step(third, is_brought=True)),
-        "not well": (Step(second), Step(third, State.FAILED, is_sick=True)),
-        "dead": (Step(second), Step(third, State.FAILED, is_dead=True)),
+        "not well": (Step(second), Step(third, UpdateState.FAILED, is_sick=True)),
+        "dead": (Step(second), Step(third, UpdateState.FAILED, is_dead=True)),
     }
 
 
@@ -200,10 +202,10 @@ class DiskBench(Bench):
             self.witness.note_all()
         assert self.is_done, f"{version} did not end {step.ends.value} after {self.boots}"
 
-    def _until(self, step: Step) -> Callable[[Updates], bool]:
-        asked: list[Updates] = []
+    def _until(self, step: Step) -> Callable[[UpdateService], bool]:
+        asked: list[UpdateService] = []
 
-        def is_over(room: Updates) -> bool:
+        def is_over(room: UpdateService) -> bool:
             record = room.book.record
             is_it = record.offer.version == step.release.version
             if is_it and record.state is step.ends and not record.posts:
@@ -215,7 +217,7 @@ class DiskBench(Bench):
 
         return is_over
 
-    async def _bring(self, room: Updates, brought: Release) -> None:
+    async def _bring(self, room: UpdateService, brought: Release) -> None:
         async def pieces() -> AsyncIterator[bytes]:
             for begin in range(0, len(brought.data), 2**18):
                 yield brought.data[begin : begin + 2**18]

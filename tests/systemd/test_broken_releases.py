@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent import __version__
-from agent.ota import build, header
+from agent.ota import bundle_builder, header
 from agent.rehearsal.releases import PRIVATE_KEY, public_key_pem
 from tests.systemd.machine import Machine
 
@@ -42,10 +42,12 @@ BROKEN = {
 
 
 def bundle(version: str, sequence: int, tree: Mapping[str, bytes]) -> bytes:
-    payload = build.pack(tree)
-    manifest = build.app_manifest(tree, payload, build.Target(version, sequence, ("hub",)))
-    unsigned = header.unsigned(manifest)
-    return header.signed_by(PRIVATE_KEY, header.parse(unsigned[header.PRELUDE_BYTES :]).payload) + payload
+    payload = bundle_builder.pack(tree)
+    manifest = bundle_builder.build_app_manifest(
+        tree, payload, bundle_builder.BundleTarget(version, sequence, ("hub",))
+    )
+    unsigned = header.encode_unsigned(manifest)
+    return header.encode_signed(PRIVATE_KEY, header.parse(unsigned[header.PRELUDE_BYTES :]).payload) + payload
 
 
 def installed(machine: Machine, name: str, data: bytes) -> None:
@@ -111,7 +113,7 @@ def test_a_good_release_is_committed(hub: Machine) -> None:
         for name, data in tree.items()
         if name == "agent/__init__.py" or re.fullmatch(r"climahub-[^/]+\.dist-info/METADATA", name)
     }
-    tree["__main__.py"] = build.ENTRY
+    tree["__main__.py"] = bundle_builder.ENTRY_SOURCE
     installed(hub, "good.bundle", bundle("99.0.0", 99, tree))
     hub.wait(lambda: account(hub)["trial"], 60, "the trial")
     began_s = time.monotonic()

@@ -14,11 +14,11 @@ from agent.foundation.disk import Disk
 from agent.foundation.state_files import StateFiles
 from agent.foundation.trees import Trees
 from agent.foundation.worker import InlineWorker
-from agent.ota import book as update_book
 from agent.ota import launcher, lifecycle
-from agent.ota.lifecycle import Event, Post
+from agent.ota import store as update_store
+from agent.ota.lifecycle import StatusReport, UpdateEvent
 from agent.ota.manifest import VERSION_CHARS_MAX, Offer
-from agent.ota.slots import Placed, Slots
+from agent.ota.slots import InstalledRelease, Slots
 from agent.pairing import book as pairing_book
 from agent.pairing.changes import NAME_CHARACTERS_MAX, REMOVED_MAX, SENSORS_MAX
 from agent.pairing.lifecycle import Content, Record, Stage, Window
@@ -38,15 +38,15 @@ NETWORK = NetworkSettings("00" * 8, "11" * 8, "22" * 16, 7, 15)
 
 
 async def test_updates_that_fail_at_great_length(tmp_path: Path) -> None:
-    book = update_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    book = update_store.UpdateStore(tmp_path, disk=Disk(), worker=InlineWorker())
     await book.load()
     for number in range(2 * lifecycle.REFUSALS_MAX):
         offer = Offer(LONGEST_VERSION[:-2] + f"{number:02}", "ab" * 32, 2**40)
-        await book.advance(Event.OFFER, offer=offer)
-        await book.advance(Event.FAIL, reason=ENDLESS)
-        book.progress(Post(LONGEST_VERSION, f"word {number}", 10, ENDLESS))
+        await book.advance(UpdateEvent.OFFER, offer=offer)
+        await book.advance(UpdateEvent.FAIL, reason=ENDLESS)
+        book.progress(StatusReport(LONGEST_VERSION, f"word {number}", 10, ENDLESS))
     await book.hold(is_held=True)
-    again = update_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    again = update_store.UpdateStore(tmp_path, disk=Disk(), worker=InlineWorker())
     assert await again.load() == ""
     assert again.record.refusals == book.record.refusals[-len(again.record.refusals) :]
     assert again.record.is_held
@@ -57,12 +57,12 @@ async def test_what_a_release_without_limits_has_written_is_read_and_made_smalle
     # What a hub of 0.1 had after an offer of 70,000 characters.
     long = "9." + "9" * 70_000
     text = f'{{"state":"idle","posts":[{{"version":"{long}","status":"failed"}}],"is_held":true}}'
-    (tmp_path / update_book.FILE_NAME).write_text(text)
-    book = update_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    (tmp_path / update_store.FILE_NAME).write_text(text)
+    book = update_store.UpdateStore(tmp_path, disk=Disk(), worker=InlineWorker())
     assert await book.load() == ""
     assert book.record.is_held
-    await book.advance(Event.OFFER, offer=Offer("2.0.0"))
-    again = update_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    await book.advance(UpdateEvent.OFFER, offer=Offer("2.0.0"))
+    again = update_store.UpdateStore(tmp_path, disk=Disk(), worker=InlineWorker())
     assert await again.load() == ""
     assert again.record.is_held
     assert again.record.offer.version == "2.0.0"
@@ -70,7 +70,7 @@ async def test_what_a_release_without_limits_has_written_is_read_and_made_smalle
 
 def test_a_trial_that_fails_at_great_length(tmp_path: Path) -> None:
     slots = Slots(Trees(tmp_path, Disk()), Disk(), running="base")
-    slots.arm(Placed("a", "ab" * 32, LONGEST_VERSION, 2**53), tries=3)
+    slots.arm(InstalledRelease("a", "ab" * 32, LONGEST_VERSION, 2**53), tries=3)
     slots.give_up(ENDLESS)
     assert launcher.load(tmp_path).failed.version == LONGEST_VERSION
     slots.note_failed(LONGEST_VERSION, 7, ENDLESS)

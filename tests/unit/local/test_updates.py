@@ -24,11 +24,11 @@ from agent.foundation.worker import InlineWorker
 from agent.health import fresh_sensors, radio_problem, trial_checks
 from agent.local.status import HubStatus
 from agent.local.updates import UNSIGNED_WARNING, TrialReport, UpdateReport, build_slots, routes
-from agent.ota.launcher import Failed
-from agent.ota.launcher import State as Account
-from agent.ota.room import Updates
-from agent.ota.running import Running
-from agent.ota.surroundings import Surroundings
+from agent.ota.context import UpdateContext
+from agent.ota.launcher import FailedRelease
+from agent.ota.launcher import LauncherState as Account
+from agent.ota.running import RunningRelease
+from agent.ota.service import UpdateService
 from agent.rehearsal.releases import make, public_key_pem
 from hal.radio import RadioReport, RadioState
 
@@ -40,19 +40,19 @@ def config(tmp_path: Path, **changes: object) -> OtaConfig:
 
 
 @pytest.fixture
-async def updates(tmp_path: Path) -> Updates:
+async def updates(tmp_path: Path) -> UpdateService:
     (tmp_path / "k.pub").write_bytes(public_key_pem())
-    made = Updates(
+    made = UpdateService(
         tmp_path,
         config=config(tmp_path),
-        running=Running("1.0.0", "base", 1, "rehearsed", "", lambda: None, InlineWorker()),
+        running=RunningRelease("1.0.0", "base", 1, "rehearsed", "", lambda: None, InlineWorker()),
         client=cast("CloudClient", SimpleNamespace()),
         clock=SystemClock(trust_wall_clock=True),
         rng=random.Random(1),
         disk=Disk(),
         disk_free_bytes_min=0,
         installer=None,
-        hub=Surroundings(
+        hub=UpdateContext(
             checks={},
             fresh_sensors=lambda: 0,
             local_time=lambda: datetime(2026, 1, 1, tzinfo=UTC),
@@ -76,7 +76,7 @@ async def no_reboot(reason: str) -> None:
 
 
 @pytest.fixture
-async def door(updates: Updates, tmp_path: Path) -> AsyncIterator[Path]:
+async def door(updates: UpdateService, tmp_path: Path) -> AsyncIterator[Path]:
     application = web.Application(client_max_size=1024)
     application.router.add_routes(routes(updates))
     runner = web.AppRunner(application)
@@ -91,7 +91,9 @@ async def typed(*words: str) -> int:
     return await asyncio.to_thread(run, ["update", *words])
 
 
-async def test_a_technician_sees_and_steers(door: Path, updates: Updates, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_technician_sees_and_steers(
+    door: Path, updates: UpdateService, capsys: pytest.CaptureFixture[str]
+) -> None:
     socket = ["--socket", str(door)]
     assert await typed("status", *socket) == 0
     assert "1.0.0, from the package" in capsys.readouterr().out
@@ -107,7 +109,7 @@ async def test_a_technician_sees_and_steers(door: Path, updates: Updates, capsys
 
 
 async def test_a_bundle_goes_through_the_door(
-    door: Path, updates: Updates, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    door: Path, updates: UpdateService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "good").write_bytes(make("2.0.0", 2, chunks=2).data)
     (tmp_path / "bad").write_bytes(b"no bundle" * 100_000)
@@ -127,7 +129,7 @@ async def test_the_document_is_read_back(door: Path) -> None:
         hub_client.decode(b"{}", UpdateReport)
 
 
-async def test_unsigned_is_told_loudly(updates: Updates, tmp_path: Path, door: Path) -> None:
+async def test_unsigned_is_told_loudly(updates: UpdateService, tmp_path: Path, door: Path) -> None:
     updates._config = config(tmp_path, allow_unsigned=True)
     report = hub_client.decode(await asyncio.to_thread(hub_client.fetch, door, "/v1/update"), UpdateReport)
     assert report.warning == UNSIGNED_WARNING
@@ -154,9 +156,14 @@ def test_an_image_shows_its_system_and_how_far_it_is() -> None:
     assert "system" not in as_text(msgspec.structs.replace(report, kind="app", system=""))
 
 
-def test_diagnostics_show_the_slots(updates: Updates) -> None:
+def test_diagnostics_show_the_slots(updates: UpdateService) -> None:
     updates.launcher_state = Account(
-        good="base", trial="a", trial_version="2.0.0", trial_sequence=2, tries_left=1, failed=Failed("1.5.0", 1, "late")
+        good="base",
+        trial="a",
+        trial_version="2.0.0",
+        trial_sequence=2,
+        tries_left=1,
+        failed=FailedRelease("1.5.0", 1, "late"),
     )
     report = build_slots(updates)
     assert (report.active, report.slot, report.good, report.idle) == ("1.0.0", "base", "base", "a")

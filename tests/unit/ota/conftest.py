@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.ota import build, header
-from agent.ota.header import Header, key_id_of
-from agent.ota.manifest import HubFacts, Manifest, Offer, admit
+from agent.ota import bundle_builder, header
+from agent.ota.header import BundleHeader, key_id_of
+from agent.ota.manifest import HubFacts, Manifest, Offer, check_compatible
 from agent.ota.stream import BundleStream
 
 PRIVATE = bytes(range(32))
 STRANGER = bytes(range(1, 33))
 TREE = {"__main__.py": b"print('release')\n", "agent/__init__.py": b"", "lib/data.bin": bytes(5000)}
 FACTS = HubFacts(model="hub", machine="x86_64", python="cpython-311", launcher=1, floor=5, utc_ms=1_800_000_000_000)
-TARGET = build.Target("2.0.0", 6, ("hub", "hub-2"), "x86_64", "cpython-311")
+TARGET = bundle_builder.BundleTarget("2.0.0", 6, ("hub", "hub-2"), "x86_64", "cpython-311")
 
 
 def public_of(private: bytes) -> bytes:
@@ -50,18 +50,18 @@ def make(
     *,
     payload: bytes | None = None,
     private: bytes | None = PRIVATE,
-    target: build.Target = TARGET,
+    target: bundle_builder.BundleTarget = TARGET,
     **changes: Any,  # noqa: ANN401 (any field)
 ) -> Made:
     """Return a signed bundle; ``changes`` go into its manifest before it is signed."""
     files = TREE if tree is None else tree
-    packed = build.pack(files) if payload is None else payload
-    manifest = msgspec.structs.replace(build.app_manifest(files, packed, target), **changes)
-    unsigned = header.unsigned(manifest)
+    packed = bundle_builder.pack(files) if payload is None else payload
+    manifest = msgspec.structs.replace(bundle_builder.build_app_manifest(files, packed, target), **changes)
+    unsigned = header.encode_unsigned(manifest)
     if private is None:
         return Made(unsigned, packed, manifest)
     signed = header.parse(unsigned[header.PRELUDE_BYTES :])
-    return Made(header.signed_by(private, signed.payload), packed, manifest)
+    return Made(header.encode_signed(private, signed.payload), packed, manifest)
 
 
 def reader(
@@ -69,9 +69,9 @@ def reader(
 ) -> tuple[BundleStream, list[bytes]]:
     """Return a hub's reader, and where it notes the pieces it hands out."""
 
-    def check(signed: bytes) -> Header:
+    def check(signed: bytes) -> BundleHeader:
         found = header.check(signed, TRUSTED, allow_unsigned=allow_unsigned)
-        admit(found.manifest, facts, offer=offer, header_bytes=found.header_bytes)
+        check_compatible(found.manifest, facts, offer=offer, header_bytes=found.header_bytes)
         return found
 
     return BundleStream(check, offer=offer), []

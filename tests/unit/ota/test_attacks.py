@@ -10,7 +10,7 @@ import pytest
 
 from agent.errors import BundleUntrusted
 from agent.ota import header
-from agent.ota.manifest import CHUNK_BYTES, HubFacts, Offer, PayloadType, to_values
+from agent.ota.manifest import CHUNK_BYTES, HubFacts, Offer, PayloadType, encode_values
 
 from .conftest import FACTS, PRIVATE, STRANGER, TARGET, Made, make, pieces, reader
 
@@ -222,11 +222,11 @@ def test_a_signed_manifest_that_makes_no_sense(changes: dict[str, object]) -> No
 
 def test_a_signed_manifest_of_another_kind() -> None:
     for payload in (cbor2.dumps([1, 2]), cbor2.dumps({"version": 1}), b"\xff"):
-        refused(header.signed_by(PRIVATE, payload) + b"payload", "cannot be read|not understood")
+        refused(header.encode_signed(PRIVATE, payload) + b"payload", "cannot be read|not understood")
 
 
 def strict_variants() -> dict[str, bytes]:
-    values = dict(to_values(make().manifest))
+    values = dict(encode_values(make().manifest))
     good = cbor2.dumps(values, canonical=True)
     one_more = bytes((good[0] + 1,))
     long_length = b"\xb8" + bytes((len(values),))
@@ -247,8 +247,8 @@ def strict_variants() -> dict[str, bytes]:
 def test_a_manifest_in_another_form_of_cbor(name: str) -> None:
     """Signed all the same: release builders make mistakes too."""
     made = make()
-    assert header.decode_manifest(cbor2.dumps(to_values(made.manifest), canonical=True)) == made.manifest
-    refused(header.signed_by(PRIVATE, strict_variants()[name]) + made.payload, "manifest")
+    assert header.decode_manifest(cbor2.dumps(encode_values(made.manifest), canonical=True)) == made.manifest
+    refused(header.encode_signed(PRIVATE, strict_variants()[name]) + made.payload, "manifest")
 
 
 @pytest.mark.parametrize(
@@ -265,8 +265,8 @@ def test_a_manifest_in_another_form_of_cbor(name: str) -> None:
 )
 def test_a_signed_manifest_with_a_field_that_cannot_be(changes: dict[str, object]) -> None:
     made = make()
-    values = cbor2.dumps({**to_values(made.manifest), **changes}, canonical=True)
-    refused(header.signed_by(PRIVATE, values) + made.payload, "manifest|without any file")
+    values = cbor2.dumps({**encode_values(made.manifest), **changes}, canonical=True)
+    refused(header.encode_signed(PRIVATE, values) + made.payload, "manifest|without any file")
 
 
 def test_a_version_in_another_spelling_is_the_same_version() -> None:

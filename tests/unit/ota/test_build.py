@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from agent.errors import BundleUntrusted
-from agent.ota import build
-from agent.ota.keys import Trust
+from agent.ota import bundle_builder
+from agent.ota.keys import KeyChanges
 
 from .conftest import TARGET
 
@@ -50,11 +50,11 @@ def house(directory: Path) -> Path:
 
 def test_the_tree_of_an_app_runs_by_itself(tmp_path: Path) -> None:
     target = msgspec.structs.replace(HERE, python="cpython-311")
-    tree = build.app_tree(house(tmp_path / "w"), target, Trust())
+    tree = bundle_builder.build_app_tree(house(tmp_path / "w"), target, KeyChanges())
     assert {"agent/__init__.py", "fast.so", "extra.py", "__main__.py"} <= set(tree)
     assert not any("scripts" in path or path == "fast" for path in tree)
     slot = tmp_path / "slot"
-    with tarfile.open(fileobj=BytesIO(build.pack(tree)), mode="r:xz") as tar:
+    with tarfile.open(fileobj=BytesIO(bundle_builder.pack(tree)), mode="r:xz") as tar:
         tar.extractall(slot, filter="data")
     ran = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-X", "no_debug_ranges", slot], capture_output=True, check=True, timeout=30
@@ -70,18 +70,20 @@ def test_byte_code_is_inside_for_the_same_python_only(tmp_path: Path) -> None:
         {"agent/__main__.py": b"x = 1\n", "agent/bad.py": b"no python at all"},
     )
     cached = f"agent/__pycache__/__main__.{sys.implementation.cache_tag}.pyc"
-    assert cached in (tree := build.app_tree(wheels, HERE, Trust()))
+    assert cached in (tree := bundle_builder.build_app_tree(wheels, HERE, KeyChanges()))
     assert not any("bad" in path and path.endswith(".pyc") for path in tree)
     other = msgspec.structs.replace(HERE, python="cpython-39")
-    assert not any(path.endswith(".pyc") for path in build.app_tree(wheels, other, Trust()))
+    assert not any(path.endswith(".pyc") for path in bundle_builder.build_app_tree(wheels, other, KeyChanges()))
 
 
 def test_the_same_wheels_give_the_same_bytes(tmp_path: Path) -> None:
     wheels = house(tmp_path / "w")
     code = (
-        "import hashlib; from pathlib import Path; from agent.ota import build; from agent.ota.keys import Trust\n"
-        "t = build.Target('2', 1, ('hub',), 'x86_64', 'cpython-311')\n"
-        f"print(hashlib.sha256(build.pack(build.app_tree(Path({str(wheels)!r}), t, Trust()))).hexdigest())"
+        "import hashlib; from pathlib import Path; from agent.ota import bundle_builder as builder\n"
+        "from agent.ota.keys import KeyChanges\n"
+        "t = builder.BundleTarget('2', 1, ('hub',), 'x86_64', 'cpython-311')\n"
+        f"tree = builder.build_app_tree(Path({str(wheels)!r}), t, KeyChanges())\n"
+        "print(hashlib.sha256(builder.pack(tree)).hexdigest())"
     )
     made = {
         subprocess.run(
@@ -93,8 +95,8 @@ def test_the_same_wheels_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_trust_travels_in_the_tree(tmp_path: Path) -> None:
-    tree = build.app_tree(house(tmp_path / "w"), TARGET, Trust(("00" * 32,), ("11" * 8,)))
-    assert msgspec.json.decode(tree["trust.json"], type=Trust).revoked == ("11" * 8,)
+    tree = bundle_builder.build_app_tree(house(tmp_path / "w"), TARGET, KeyChanges(("00" * 32,), ("11" * 8,)))
+    assert msgspec.json.decode(tree["trust.json"], type=KeyChanges).revoked == ("11" * 8,)
 
 
 @pytest.mark.parametrize(
@@ -112,18 +114,18 @@ def test_a_wheel_that_does_not_belong_is_refused(tmp_path: Path, name: str, matc
     wheel(wheels, "climahub-2.0.0-py3-none-any.whl", {"agent/__main__.py": b""})
     wheel(wheels, name, {"x.py": b""})
     with pytest.raises(BundleUntrusted, match=match):
-        build.app_tree(wheels, TARGET, Trust())
+        bundle_builder.build_app_tree(wheels, TARGET, KeyChanges())
 
 
 def test_a_damaged_wheel_is_refused(tmp_path: Path) -> None:
     wheel(tmp_path / "w", "climahub-2.0.0-py3-none-any.whl", {"agent/x.py": b""}, break_record=True)
     with pytest.raises(BundleUntrusted, match="RECORD"):
-        build.app_tree(tmp_path / "w", TARGET, Trust())
+        bundle_builder.build_app_tree(tmp_path / "w", TARGET, KeyChanges())
     (tmp_path / "w" / "climahub-2.0.0-py3-none-any.whl").write_bytes(b"no zip")
     with pytest.raises(BundleUntrusted, match="cannot be read"):
-        build.app_tree(tmp_path / "w", TARGET, Trust())
+        bundle_builder.build_app_tree(tmp_path / "w", TARGET, KeyChanges())
 
 
 def test_a_wheelhouse_without_the_agent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleUntrusted, match="no wheel of climahub"):
-        build.app_tree(tmp_path, TARGET, Trust())
+        bundle_builder.build_app_tree(tmp_path, TARGET, KeyChanges())

@@ -47,7 +47,7 @@ def test_what_an_independent_library_signs_is_accepted() -> None:
 @pytest.mark.parametrize("size", [0, 23, 24, 255, 256, 65535, 65536], ids=lambda size: f"{size}: {CLOSE_TO}")
 def test_byte_strings_of_all_lengths_are_read_back(size: int) -> None:
     payload = bytes(size)
-    assert header.parse(header.signed_by(PRIVATE, payload)[PRELUDE_BYTES:]).payload == payload
+    assert header.parse(header.encode_signed(PRIVATE, payload)[PRELUDE_BYTES:]).payload == payload
     assert header._byte_string(payload) == cbor2.dumps(payload)
 
 
@@ -58,11 +58,11 @@ def test_nothing_may_stand_behind_the_signature() -> None:
 
 def test_a_manifest_too_large_for_the_header_is_not_built() -> None:
     with pytest.raises(BundleUntrusted, match="at most"):
-        header.signed_by(PRIVATE, bytes(256 * 1024))
+        header.encode_signed(PRIVATE, bytes(256 * 1024))
 
 
 def test_keys_make_the_round_trip_through_pem(tmp_path: Path) -> None:
-    private, public = keys.new_pair()
+    private, public = keys.generate_key_pair()
     (tmp_path / "k.key").write_bytes(private)
     (tmp_path / "k.pub").write_bytes(public)
     raw = keys.read_private(tmp_path / "k.key", Disk())

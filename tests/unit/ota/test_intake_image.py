@@ -8,12 +8,12 @@ import pytest
 from agent.errors import BundleUntrusted, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees
-from agent.ota import build, header
-from agent.ota.intake import BUNDLE, PART, Intake, Rules
-from agent.ota.keyring import Keys
+from agent.ota import bundle_builder, header
+from agent.ota.keyring import TrustStore
 from agent.ota.launcher import BASE
 from agent.ota.manifest import CHUNK_BYTES, HubFacts, PayloadType
 from agent.ota.slots import Slots
+from agent.ota.staging import BUNDLE_FILE, PART_FILE, Staging, StagingLimits
 
 IMAGE = bytes(range(251)) * 10_000
 FACTS = HubFacts("hub", "any", "any", 1, 0, None, payload_types=tuple(PayloadType))
@@ -34,18 +34,18 @@ class SmallDisk(Disk):
 
 def bundle() -> tuple[bytes, bytes]:
     """Return head and image of a release."""
-    manifest = build.image_manifest(io.BytesIO(IMAGE), build.Target("3.0.0", 3, ("hub",)))
-    return header.unsigned(manifest), IMAGE
+    manifest = bundle_builder.build_image_manifest(io.BytesIO(IMAGE), bundle_builder.BundleTarget("3.0.0", 3, ("hub",)))
+    return header.encode_unsigned(manifest), IMAGE
 
 
-def intake(directory: Path, free_bytes: int) -> Intake:
+def intake(directory: Path, free_bytes: int) -> Staging:
     disk = SmallDisk(free_bytes)
     trees = Trees(directory, disk)
-    rules = Rules(True, 2**30, LEFT_ALONE_BYTES)
-    return Intake(
+    rules = StagingLimits(True, 2**30, LEFT_ALONE_BYTES)
+    return Staging(
         trees,
         Slots(trees, disk, running=BASE),
-        keys=Keys(directory, directory / "keys", disk),
+        keys=TrustStore(directory, directory / "keys", disk),
         rules=rules,
         facts=lambda: FACTS,
     )
@@ -56,7 +56,7 @@ def test_an_image_needs_room_for_the_bundle_and_for_the_copy_that_its_installer_
     needed = len(head) + 2 * len(image) + LEFT_ALONE_BYTES
     with pytest.raises(StorageFull, match="free some space"):
         intake(tmp_path, needed - 1).part(None).take(head + image)
-    assert not (tmp_path / PART).exists()
+    assert not (tmp_path / PART_FILE).exists()
     part = intake(tmp_path, needed).part(None)
     part.take(head + image)
     part.finish()
@@ -64,7 +64,7 @@ def test_an_image_needs_room_for_the_bundle_and_for_the_copy_that_its_installer_
 
 def test_the_image_behind_the_header_is_what_its_installer_gets(tmp_path: Path) -> None:
     head, image = bundle()
-    (tmp_path / BUNDLE).write_bytes(head + image)
+    (tmp_path / BUNDLE_FILE).write_bytes(head + image)
     (tmp_path / "image.part").write_bytes(b"left by a power cut" * 1_000_000)
     made = intake(tmp_path, 2**30)
     assert not made.has_image()
@@ -79,7 +79,7 @@ def test_a_file_that_rots_before_it_is_copied_is_no_image(tmp_path: Path) -> Non
     head, image = bundle()
     data = bytearray(head + image)
     data[len(head) + CHUNK_BYTES + 5] ^= 1
-    (tmp_path / BUNDLE).write_bytes(data)
+    (tmp_path / BUNDLE_FILE).write_bytes(data)
     made = intake(tmp_path, 2**30)
     with pytest.raises(BundleUntrusted, match="part 2"):
         made.extract(None)

@@ -12,8 +12,8 @@ from agent.foundation.durable_file import COPY_SUFFIX
 from agent.foundation.operations import Operation
 from agent.ota import keys
 from agent.ota.header import key_id_of
-from agent.ota.keyring import ADDED_MAX, FILE_NAME, REVOKED_MAX, Keyring, Keys, check_release, decode
-from agent.ota.keys import Trust
+from agent.ota.keyring import ADDED_MAX, FILE_NAME, REVOKED_MAX, Keyring, TrustStore, check_key_changes, decode
+from agent.ota.keys import KeyChanges
 
 from .conftest import PRIVATE, PUBLIC, STRANGER, public_of
 
@@ -36,30 +36,30 @@ def keys_dir(tmp_path: Path) -> Path:
     return tmp_path / "keys"
 
 
-def loaded(tmp_path: Path, copy: Keyring = Keyring(), release_dir: Path | None = None) -> Keys:  # noqa: B008
-    trust = Keys(tmp_path, tmp_path / "keys", Disk())
+def loaded(tmp_path: Path, copy: Keyring = Keyring(), release_dir: Path | None = None) -> TrustStore:  # noqa: B008
+    trust = TrustStore(tmp_path, tmp_path / "keys", Disk())
     trust.load(copy, release_dir)
     return trust
 
 
-def ids(trust: Keys) -> set[str]:
+def ids(trust: TrustStore) -> set[str]:
     return {each.hex() for each in trust.trusted()}
 
 
 def test_additions_and_revocations_outlive_the_release_that_made_them(tmp_path: Path, keys_dir: Path) -> None:
     trust = loaded(tmp_path)
     assert ids(trust) == {OLD_ID}
-    trust.adopt(Trust((NEW.hex(),)))
+    trust.adopt(KeyChanges((NEW.hex(),)))
     assert ids(loaded(tmp_path)) == {OLD_ID, NEW_ID}
-    trust.adopt(Trust((), (OLD_ID,)))
-    trust.adopt(Trust())
+    trust.adopt(KeyChanges((), (OLD_ID,)))
+    trust.adopt(KeyChanges())
     assert ids(loaded(tmp_path)) == {NEW_ID}
 
 
 def test_a_revoked_key_never_comes_back(tmp_path: Path, keys_dir: Path) -> None:
     trust = loaded(tmp_path)
-    trust.adopt(Trust((NEW.hex(),), (OLD_ID,)))
-    trust.adopt(Trust((PUBLIC.hex(),)))  # a later release that adds it again
+    trust.adopt(KeyChanges((NEW.hex(),), (OLD_ID,)))
+    trust.adopt(KeyChanges((PUBLIC.hex(),)))  # a later release that adds it again
     write_public(keys_dir / "again.pub", PRIVATE)  # a file of the owner
     assert ids(trust) == ids(loaded(tmp_path)) == {NEW_ID}
     assert [each for each in trust.problems if OLD_ID in each and "again.pub" in each]
@@ -67,7 +67,7 @@ def test_a_revoked_key_never_comes_back(tmp_path: Path, keys_dir: Path) -> None:
 
 def test_a_lost_file_is_made_anew_from_the_record_of_updates(tmp_path: Path, keys_dir: Path) -> None:
     trust = loaded(tmp_path)
-    trust.adopt(Trust((NEW.hex(),), (OLD_ID,)))
+    trust.adopt(KeyChanges((NEW.hex(),), (OLD_ID,)))
     trust.note_floor(7)
     copy = trust.keyring
     for damage in (None, b"", b"\0" * 50, b"[]", b'{"revoked": 5}', b"x" * 100_000):
@@ -76,14 +76,14 @@ def test_a_lost_file_is_made_anew_from_the_record_of_updates(tmp_path: Path, key
                 (tmp_path / name).unlink()
             else:
                 (tmp_path / name).write_bytes(damage)
-        trust = Keys(tmp_path, keys_dir, Disk())
+        trust = TrustStore(tmp_path, keys_dir, Disk())
         assert FILE_NAME in trust.load(copy, None)
         assert (trust.keyring, ids(trust)) == (copy, {NEW_ID})
         assert loaded(tmp_path).keyring == copy
 
 
 def test_a_record_that_is_lost_or_older_takes_nothing_away(tmp_path: Path, keys_dir: Path) -> None:
-    loaded(tmp_path).adopt(Trust((NEW.hex(),), (OLD_ID,)))
+    loaded(tmp_path).adopt(KeyChanges((NEW.hex(),), (OLD_ID,)))
     assert ids(loaded(tmp_path, Keyring())) == {NEW_ID}
     assert ids(loaded(tmp_path, Keyring(added=(PUBLIC.hex(),), floor=3))) == {NEW_ID}
     assert loaded(tmp_path).keyring.floor == 3
@@ -99,7 +99,7 @@ def test_a_hub_of_an_older_release_takes_over_the_list_in_its_good_slot_once(tmp
     for path in tmp_path.glob(f"{FILE_NAME}*"):
         path.unlink()
     (slot / keys.TRUST_FILE).write_bytes(b"{")
-    trust = Keys(tmp_path, keys_dir, Disk())
+    trust = TrustStore(tmp_path, keys_dir, Disk())
     assert "cannot be read" in trust.load(Keyring(), slot)
     assert ids(trust) == {OLD_ID}
 
@@ -110,7 +110,7 @@ def test_a_file_that_is_no_key_costs_only_itself(tmp_path: Path, keys_dir: Path)
     trust = loaded(tmp_path)
     assert ids(trust) == {OLD_ID}
     assert len(trust.problems) == 2
-    assert ids(Keys(tmp_path, tmp_path / "none", Disk())) == set()
+    assert ids(TrustStore(tmp_path, tmp_path / "none", Disk())) == set()
 
 
 def test_an_entry_that_is_no_key_costs_only_itself() -> None:
@@ -128,46 +128,46 @@ def test_on_a_full_disk_it_counts_all_the_same_and_is_written_later(tmp_path: Pa
         if is_full and operation is Operation.WRITE:
             raise OSError(28, "No space left on device", name)
 
-    trust = Keys(tmp_path, keys_dir, Disk(full))
+    trust = TrustStore(tmp_path, keys_dir, Disk(full))
     with pytest.raises(StorageFull):
         trust.load(Keyring(revoked=(OLD_ID,)), None)
     assert ids(trust) == set()
     with pytest.raises(StorageFull):
-        trust.adopt(Trust((NEW.hex(),)))
+        trust.adopt(KeyChanges((NEW.hex(),)))
     is_full = False
-    trust.adopt(Trust((NEW.hex(),)))
+    trust.adopt(KeyChanges((NEW.hex(),)))
     assert ids(loaded(tmp_path)) == {NEW_ID}
 
 
 def test_a_release_that_would_leave_the_hub_without_its_signer_or_any_key(tmp_path: Path, keys_dir: Path) -> None:
     trust = loaded(tmp_path)
-    trust.check(Trust(), OLD_ID)
-    trust.check(Trust((NEW.hex(),)), OLD_ID)
+    trust.check(KeyChanges(), OLD_ID)
+    trust.check(KeyChanges((NEW.hex(),)), OLD_ID)
     with pytest.raises(BundleUntrusted, match="revokes key"):
-        trust.check(Trust((NEW.hex(),), (OLD_ID,)), OLD_ID)
+        trust.check(KeyChanges((NEW.hex(),), (OLD_ID,)), OLD_ID)
     with pytest.raises(BundleUntrusted, match="adds and revokes"):
-        trust.check(Trust((NEW.hex(),), (NEW_ID,)), OLD_ID)
+        trust.check(KeyChanges((NEW.hex(),), (NEW_ID,)), OLD_ID)
     with pytest.raises(BundleUntrusted, match="nobody signed"):
-        trust.check(Trust((NEW.hex(),)), "")
+        trust.check(KeyChanges((NEW.hex(),)), "")
     with pytest.raises(BundleUntrusted, match="without any key"):
-        trust.check(Trust((), (OLD_ID,)), "11" * 8)
+        trust.check(KeyChanges((), (OLD_ID,)), "11" * 8)
     with pytest.raises(BundleUntrusted, match="at the most"):
-        trust.check(Trust(tuple(f"{n:064x}" for n in range(ADDED_MAX + 1))), OLD_ID)
-    trust.adopt(Trust((NEW.hex(),)))
-    trust.check(Trust((), (OLD_ID,)), NEW_ID)
+        trust.check(KeyChanges(tuple(f"{n:064x}" for n in range(ADDED_MAX + 1))), OLD_ID)
+    trust.adopt(KeyChanges((NEW.hex(),)))
+    trust.check(KeyChanges((), (OLD_ID,)), NEW_ID)
     with pytest.raises(BundleUntrusted, match="revokes key"):
-        check_release(Trust((), (NEW_ID,)), NEW_ID)
+        check_key_changes(KeyChanges((), (NEW_ID,)), NEW_ID)
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     full = Keyring(tuple(f"{n:064x}" for n in range(ADDED_MAX)), tuple(f"{n:016x}" for n in range(REVOKED_MAX)), 2**53)
-    trust = Keys(tmp_path, tmp_path / "keys", Disk())
+    trust = TrustStore(tmp_path, tmp_path / "keys", Disk())
     trust.load(full, None)
     assert loaded(tmp_path).keyring == full
 
 
 def test_the_list_of_a_release_is_read_strictly() -> None:
-    assert keys.decode_trust(b'{"keys": [], "more": 1}') == Trust()
+    assert keys.decode_key_changes(b'{"keys": [], "more": 1}') == KeyChanges()
     for wrong in ({"keys": ["00"]}, {"revoked": ["nonsense"]}, {"revoked": [OLD_ID, OLD_ID.upper()]}, {"keys": 5}):
         with pytest.raises(Corrupt, match=r"trust\.json"):
-            keys.decode_trust(json.dumps(wrong).encode())
+            keys.decode_key_changes(json.dumps(wrong).encode())

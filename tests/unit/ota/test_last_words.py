@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.foundation.disk import Disk
-from agent.ota import build, last_words
+from agent.ota import bundle_builder, crash_report
 from agent.ota.reporting import ERROR_CHARACTERS_MAX
 
 MAIN = "import os, sys, faulthandler\ndef main():\n    "
@@ -17,12 +17,12 @@ def run_slot(directory: Path, main: str) -> tuple[int, str]:
     """Start a slot as the launcher does; return its exit code, and what it has left."""
     slot = directory / "slots" / "a"
     (slot / "agent").mkdir(parents=True)
-    (slot / "__main__.py").write_bytes(build.ENTRY)
+    (slot / "__main__.py").write_bytes(bundle_builder.ENTRY_SOURCE)
     (slot / "agent" / "__init__.py").write_text("")
     (slot / "agent" / "__main__.py").write_text(main)
     command = [sys.executable, "-I", "-S", "-B", "-X", "no_debug_ranges", slot]
     ran = subprocess.run(command, capture_output=True, check=False, timeout=60)
-    return ran.returncode, last_words.read(directory, "a", Disk())
+    return ran.returncode, crash_report.read(directory, "a", Disk())
 
 
 @pytest.mark.parametrize(
@@ -41,24 +41,24 @@ def run_slot(directory: Path, main: str) -> tuple[int, str]:
 def test_a_release_notes_its_own_end(tmp_path: Path, main: str, code: int, said: str) -> None:
     returned, left = run_slot(tmp_path, main)
     assert returned == code
-    reason = last_words.with_last_words("it died", "", left)
+    reason = crash_report.add_crash_report("it died", "", left)
     assert said in reason
     assert (reason == "it died") is (code == 0)
 
 
 def test_how_it_ended_and_what_it_said_is_told_within_what_the_cloud_takes() -> None:
     crash = "Traceback\n" + "  File x\n" * 50 + "\x1b[2JValueError: " + "long " * 500
-    reason = last_words.with_last_words("it was started as often as it may be", "crashed exit code 1", crash)
+    reason = crash_report.add_crash_report("it was started as often as it may be", "crashed exit code 1", crash)
     assert reason.startswith(
         "it was started as often as it may be; its last process ended: crashed exit code 1; it said"
     )
     assert "ValueError" in reason
     assert "\x1b" not in reason
     assert len(reason) <= ERROR_CHARACTERS_MAX
-    assert last_words.with_last_words("why", "", "") == "why"
+    assert crash_report.add_crash_report("why", "", "") == "why"
 
 
 def test_a_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
-    (tmp_path / last_words.crash_file("a")).mkdir()
-    assert last_words.read(tmp_path, "a", Disk()) == ""
-    assert last_words.read(tmp_path, "b", Disk()) == ""
+    (tmp_path / crash_report.crash_file_name("a")).mkdir()
+    assert crash_report.read(tmp_path, "a", Disk()) == ""
+    assert crash_report.read(tmp_path, "b", Disk()) == ""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.ota import launcher
-from agent.ota.launcher import BASE, Failed, State
+from agent.ota.launcher import BASE, FailedRelease, LauncherState
 
 SOURCE = Path(launcher.__file__)
 
@@ -35,9 +35,9 @@ def hub(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
-def account(hub: Path, **changes: object) -> State:
+def account(hub: Path, **changes: object) -> LauncherState:
     digests = {f"digest_{slot}": launcher.digest(hub / "slots" / slot) for slot in ("a", "b")}
-    state = State(**digests, **changes)  # type: ignore[arg-type]
+    state = LauncherState(**digests, **changes)  # type: ignore[arg-type]
     launcher.store(hub, state, lambda _kind, _name: None)
     return state
 
@@ -148,7 +148,7 @@ def test_a_damaged_account_is_replaced_by_its_copy(hub: Path, damage: str) -> No
             path.write_bytes(b"{")
             os.truncate(path, 2**40)
     assert start(hub) == A
-    found, problem = launcher.load_telling(hub)
+    found, problem = launcher.load_with_problem(hub)
     assert found == written
     assert "its copy is in force" in problem
 
@@ -158,7 +158,7 @@ def test_an_account_of_an_older_launcher_has_no_checksum(hub: Path) -> None:
     values = json.loads((hub / "launcher.json").read_text())
     del values["sha256"]
     (hub / "launcher.json").write_text(json.dumps(values))
-    assert launcher.load_telling(hub) == (written, "")
+    assert launcher.load_with_problem(hub) == (written, "")
 
 
 def test_the_package_is_said_to_run_for_want_of_a_copy(hub: Path) -> None:
@@ -166,7 +166,7 @@ def test_the_package_is_said_to_run_for_want_of_a_copy(hub: Path) -> None:
     (hub / "launcher.json").write_bytes(b"{")
     (hub / "launcher.json.copy").write_bytes(b"")
     said: list[str] = []
-    assert launcher.choose(hub, said.append) == BASE
+    assert launcher.choose_slot(hub, said.append) == BASE
     assert "cannot be read" in said[0]
 
 
@@ -184,7 +184,7 @@ def test_a_try_that_cannot_be_counted_is_not_made(hub: Path) -> None:
             raise OSError(28, "No space left on device")
 
     said: list[str] = []
-    assert launcher.choose(hub, said.append, full) == "a"
+    assert launcher.choose_slot(hub, said.append, full) == "a"
     assert launcher.load(hub).tries_left == 2
     assert "cannot be written" in said[0]
 
@@ -192,17 +192,19 @@ def test_a_try_that_cannot_be_counted_is_not_made(hub: Path) -> None:
 def test_the_try_is_on_the_disk_before_it_is_made(hub: Path) -> None:
     account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2)
     steps: list[str] = []
-    assert launcher.choose(hub, steps.append, lambda kind, _name: steps.append(kind)) == "b"
+    assert launcher.choose_slot(hub, steps.append, lambda kind, _name: steps.append(kind)) == "b"
     # Then that of the copy.
     assert steps == 2 * ["write", "fsync", "rename", "fsync_directory"]
     assert launcher.load(hub).tries_left == 1
 
 
 def test_the_account_makes_the_round_trip() -> None:
-    state = State(good="a", trial="b", trial_version="2", digest_a="x", failed=Failed("1", 2, "why"), floor=3)
+    state = LauncherState(
+        good="a", trial="b", trial_version="2", digest_a="x", failed=FailedRelease("1", 2, "why"), floor=3
+    )
     assert launcher.decode(launcher.encode(state)) == state
-    assert launcher.decode(launcher.encode(state.given_up("late"))).failed == Failed("2", 0, "late")
-    assert dataclasses.replace(State(), good=BASE) == State()
+    assert launcher.decode(launcher.encode(state.given_up("late"))).failed == FailedRelease("2", 0, "late")
+    assert dataclasses.replace(LauncherState(), good=BASE) == LauncherState()
 
 
 def test_a_defect_of_the_launcher_itself_starts_the_package(hub: Path) -> None:

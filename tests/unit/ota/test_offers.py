@@ -9,7 +9,7 @@ from agent.cloud.wire import OtaAnswer
 from agent.errors import Rejected
 from agent.ota import versions
 from agent.ota.manifest import Offer
-from agent.ota.offers import offer_of
+from agent.ota.offer import parse_offer
 
 DIGEST = hashlib.sha256(b"a bundle").digest()
 HEX = DIGEST.hex()
@@ -39,12 +39,12 @@ def answer(checksum: str | None, version: str | None = "2.0.0", size: int | None
     ],
 )
 def test_a_checksum_in_another_spelling_is_compared(checksum: str) -> None:
-    assert offer_of(answer(checksum)) == Offer("2.0.0", HEX, 5)
+    assert parse_offer(answer(checksum)) == Offer("2.0.0", HEX, 5)
 
 
 @pytest.mark.parametrize("checksum", [None, "", "  "])
 def test_without_a_checksum_nothing_is_compared(checksum: str | None) -> None:
-    assert offer_of(answer(checksum)) == Offer("2.0.0", "", 5)
+    assert parse_offer(answer(checksum)) == Offer("2.0.0", "", 5)
 
 
 @pytest.mark.parametrize(
@@ -53,26 +53,26 @@ def test_without_a_checksum_nothing_is_compared(checksum: str | None) -> None:
 )
 def test_a_checksum_that_cannot_be_compared_is_not_passed_over(checksum: str) -> None:
     with pytest.raises(Rejected, match="checksum"):
-        offer_of(answer(checksum))
+        parse_offer(answer(checksum))
 
 
 @pytest.mark.parametrize("version", ["9." + "9" * 70_000, "1.0\n", "../1.0", "a b", "1.0\u202e"])
 def test_a_version_that_no_bundle_can_have_is_no_offer(version: str) -> None:
     with pytest.raises(Rejected, match="version") as caught:
-        offer_of(answer(None, version))
+        parse_offer(answer(None, version))
     assert len(str(caught.value)) < 300
 
 
 def test_a_size_that_no_bundle_can_have_is_no_offer() -> None:
     for size in (-1, 10**30):
         with pytest.raises(Rejected, match="size"):
-            offer_of(answer(None, size=size))
+            parse_offer(answer(None, size=size))
 
 
 def test_nothing_is_offered() -> None:
-    assert offer_of(OtaAnswer(update_available=False, version="2.0.0")) is None
-    assert offer_of(answer(None, None)) is None
-    assert offer_of(answer(None, "")) is None
+    assert parse_offer(OtaAnswer(update_available=False, version="2.0.0")) is None
+    assert parse_offer(answer(None, None)) is None
+    assert parse_offer(answer(None, "")) is None
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_nothing_is_offered() -> None:
     ],
 )
 def test_one_version_in_two_spellings(first: str, second: str) -> None:
-    assert versions.is_same(first, second)
+    assert versions.is_same_version(first, second)
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ def test_one_version_in_two_spellings(first: str, second: str) -> None:
     ],
 )
 def test_two_versions(first: str, second: str) -> None:
-    assert not versions.is_same(first, second)
+    assert not versions.is_same_version(first, second)

@@ -15,10 +15,10 @@ from agent.errors import BundleUntrusted, InstallFailed, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.trees import Trees
-from agent.ota import build, header, launcher
-from agent.ota.header import Header
-from agent.ota.keyring import Keys
-from agent.ota.payload import EXTENDED_BYTES_MAX, Payload, version_in
+from agent.ota import bundle_builder, header, launcher
+from agent.ota.header import BundleHeader
+from agent.ota.keyring import TrustStore
+from agent.ota.payload import EXTENDED_BYTES_MAX, Payload, find_version
 from agent.ota.slots import Slots
 
 from .conftest import TREE, TRUSTED, Made, make
@@ -85,8 +85,8 @@ def hub(directory: Path, disk: Disk | None = None) -> Slots:
 def install(directory: Path, made: Made, disk: Disk | None = None) -> object:
     """Let a hub install a bundle that lies there."""
     (directory / "bundle").write_bytes(made.data)
-    check: Callable[[bytes], Header] = lambda signed: header.check(signed, TRUSTED, allow_unsigned=False)  # noqa: E731
-    return hub(directory, disk).place("bundle", check, Keys(directory, directory, Disk()).check)
+    check: Callable[[bytes], BundleHeader] = lambda signed: header.check(signed, TRUSTED, allow_unsigned=False)  # noqa: E731
+    return hub(directory, disk).place("bundle", check, TrustStore(directory, directory, Disk()).check)
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -97,7 +97,9 @@ def test_a_signed_but_broken_bundle_is_refused_with_what_is_wrong(tmp_path: Path
         install(tmp_path, made)
     assert list((tmp_path / "slots").iterdir()) == []
     with pytest.raises(BundleUntrusted, match=match):
-        build.examine(io.BytesIO(made.data), lambda signed: header.check(signed, TRUSTED, allow_unsigned=False))
+        bundle_builder.examine(
+            io.BytesIO(made.data), lambda signed: header.check(signed, TRUSTED, allow_unsigned=False)
+        )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_a_signed_but_broken_bundle_is_refused_with_what_is_wrong(tmp_path: Path
         (lzma.compress(b"x" * 5000), "cannot be unpacked"),
         (lzma.compress(b"\0" * 10240), "holds 0 files"),
         (lzma.compress(bytes(2_000_000)), "holds more|holds 0 files"),
-        (build.pack(TREE)[:-120], "too early"),
+        (bundle_builder.pack(TREE)[:-120], "too early"),
     ],
     ids=["no xz", "empty", "no tar", "an empty tar", "zeros", "cut"],
 )
@@ -131,9 +133,9 @@ def test_the_right_version_in_any_spelling_is_installed(tmp_path: Path) -> None:
 
 
 def test_which_version_a_tree_is() -> None:
-    assert version_in({}) == ""
-    assert version_in({"agent/__init__.py": b"__version__: str = '3.1'\n"}) == "3.1"
-    assert version_in({"agent/__init__.py": b"# __version__ = '3.1'\n"}) == ""
+    assert find_version({}) == ""
+    assert find_version({"agent/__init__.py": b"__version__: str = '3.1'\n"}) == "3.1"
+    assert find_version({"agent/__init__.py": b"# __version__ = '3.1'\n"}) == ""
 
 
 @pytest.mark.parametrize("error", [5, 30, 28])
@@ -158,9 +160,9 @@ def test_a_card_that_does_not_hold_what_was_written(tmp_path: Path, monkeypatch:
 @given(st.binary(max_size=2000), st.integers(0, 1500), st.sampled_from(["archive", "compressed"]))
 def test_whatever_is_signed_raises_nothing_else(noise: bytes, at: int, where: str) -> None:
     manifest = msgspec.structs.replace(make().manifest, files=3)
-    archive = lzma.decompress(build.pack(TREE))
+    archive = lzma.decompress(bundle_builder.pack(TREE))
     broken = archive[:at] + noise + archive[at + len(noise) :]
-    payload = lzma.compress(broken, preset=0) if where == "archive" else build.pack(TREE)[: at % 300] + noise
+    payload = lzma.compress(broken, preset=0) if where == "archive" else bundle_builder.pack(TREE)[: at % 300] + noise
     try:
         for _, content in Payload(iter([payload]), manifest).files():
             for _ in content:

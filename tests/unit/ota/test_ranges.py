@@ -5,28 +5,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import CloudUnavailable
-from agent.ota.ranges import PART_HEAD_BYTES_MAX, Body, Span, Unusable, span_of
+from agent.ota.ranges import PART_HEAD_BYTES_MAX, ByteRange, RangeBody, UnusableResponse, parse_range
 
 WHOLE = 1000
 
 
-def of_range(text: str, **more: str) -> Span | None:
-    return span_of(206, {"Content-Range": text, **more}, asked=400, whole=WHOLE)
+def of_range(text: str, **more: str) -> ByteRange | None:
+    return parse_range(206, {"Content-Range": text, **more}, asked=400, whole=WHOLE)
 
 
 @pytest.mark.parametrize(
     ("text", "span"),
     [
-        ("bytes 400-999/1000", Span(400, 1000)),
-        ("bytes 400-999/*", Span(400, 1000)),
-        ("bytes 400-499/1000", Span(400, 500)),  # nginx with slices, a CDN with its own limit
-        ("bytes 256-511/1000", Span(256, 512)),  # a CDN that begins at a block of its own
-        ("bytes 0-999/1000", Span(0, 1000)),
-        ("Bytes=400-999/1000", Span(400, 1000)),
-        (" bytes  400 - 999 / 1000 ", Span(400, 1000)),
+        ("bytes 400-999/1000", ByteRange(400, 1000)),
+        ("bytes 400-999/*", ByteRange(400, 1000)),
+        ("bytes 400-499/1000", ByteRange(400, 500)),  # nginx with slices, a CDN with its own limit
+        ("bytes 256-511/1000", ByteRange(256, 512)),  # a CDN that begins at a block of its own
+        ("bytes 0-999/1000", ByteRange(0, 1000)),
+        ("Bytes=400-999/1000", ByteRange(400, 1000)),
+        (" bytes  400 - 999 / 1000 ", ByteRange(400, 1000)),
     ],
 )
-def test_a_part_goes_where_it_says(text: str, span: Span) -> None:
+def test_a_part_goes_where_it_says(text: str, span: ByteRange) -> None:
     assert of_range(text) == span
 
 
@@ -36,19 +36,19 @@ def test_a_part_goes_where_it_says(text: str, span: Span) -> None:
      "items 400-999/1000", "bytes 400-999", "bytes -1-5/6", "bytes 4٤-999/1000", "bytes 400-999/1000, 0-1/1000"],
 )  # fmt: skip
 def test_a_part_that_is_no_use_here(text: str) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableResponse):
         of_range(text)
 
 
 def test_a_compressed_part_is_no_use() -> None:
-    with pytest.raises(Unusable, match="compresses"):
+    with pytest.raises(UnusableResponse, match="compresses"):
         of_range("bytes 400-999/1000", **{"Content-Encoding": "gzip"})
-    assert of_range("bytes 400-999/1000", **{"Content-Encoding": "Identity"}) == Span(400, 1000)
+    assert of_range("bytes 400-999/1000", **{"Content-Encoding": "Identity"}) == ByteRange(400, 1000)
 
 
 def test_a_range_that_is_not_there_says_nothing_of_what_is_here() -> None:
-    with pytest.raises(Unusable, match="ends before byte 400"):
-        span_of(416, {"Content-Range": "bytes */300"}, asked=400, whole=WHOLE)
+    with pytest.raises(UnusableResponse, match="ends before byte 400"):
+        parse_range(416, {"Content-Range": "bytes */300"}, asked=400, whole=WHOLE)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_range_that_is_not_there_says_nothing_of_what_is_here() -> None:
     ],
 )
 def test_the_whole_file(headers: dict[str, str]) -> None:
-    assert span_of(200, headers, asked=400, whole=WHOLE) == Span(0)
+    assert parse_range(200, headers, asked=400, whole=WHOLE) == ByteRange(0)
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,11 @@ def test_the_whole_file(headers: dict[str, str]) -> None:
     [{"Content-Type": "text/html; charset=utf-8"}, {"Content-Type": "application/json"}, {"Content-Length": "999"}],
 )
 def test_something_in_the_place_of_the_file(headers: dict[str, str]) -> None:
-    with pytest.raises(Unusable):
-        span_of(200, headers, asked=0, whole=WHOLE)
+    with pytest.raises(UnusableResponse):
+        parse_range(200, headers, asked=0, whole=WHOLE)
 
 
-def through(body: Body, data: bytes, size: int) -> bytes:
+def through(body: RangeBody, data: bytes, size: int) -> bytes:
     return b"".join(body.feed(data[at : at + size]) for at in range(0, len(data), size))
 
 
@@ -83,26 +83,28 @@ FILE = bytes(range(250)) * 4
 
 @pytest.mark.parametrize("size", [1, 7, 5000])
 def test_what_is_there_already_is_passed_over(size: int) -> None:
-    assert through(Body(Span(400, 1000), wanted=400, whole=WHOLE), FILE[400:], size) == FILE[400:]
-    assert through(Body(Span(256, 512), wanted=400, whole=WHOLE), FILE[256:512] + b"more", size) == FILE[400:512]
-    assert through(Body(Span(0), wanted=0, whole=WHOLE), FILE, size) == FILE
+    assert through(RangeBody(ByteRange(400, 1000), wanted=400, whole=WHOLE), FILE[400:], size) == FILE[400:]
+    assert (
+        through(RangeBody(ByteRange(256, 512), wanted=400, whole=WHOLE), FILE[256:512] + b"more", size) == FILE[400:512]
+    )
+    assert through(RangeBody(ByteRange(0), wanted=0, whole=WHOLE), FILE, size) == FILE
 
 
 @pytest.mark.parametrize("size", [1, 7, 5000])
 def test_a_single_part_is_taken_out_of_multipart(size: int) -> None:
     headers = {"Content-Type": "multipart/byteranges; boundary=THIS"}
-    span = span_of(206, headers, asked=400, whole=WHOLE)
+    span = parse_range(206, headers, asked=400, whole=WHOLE)
     head = b"\r\n--THIS\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes 300-999/1000\r\n\r\n"
     multipart = head + FILE[300:] + b"\r\n--THIS--\r\n"
-    assert through(Body(span, wanted=400, whole=WHOLE), multipart, size) == FILE[400:]
+    assert through(RangeBody(span, wanted=400, whole=WHOLE), multipart, size) == FILE[400:]
 
 
 @pytest.mark.parametrize(
     "data", [b"--B\r\nContent-Range: bytes 500-999/1000\r\n\r\nx", b"--B\r\n\r\nx", b"x" * (PART_HEAD_BYTES_MAX + 1)]
 )
 def test_multipart_that_is_no_single_part_of_the_file(data: bytes) -> None:
-    with pytest.raises(Unusable):
-        Body(None, wanted=400, whole=WHOLE).feed(data)
+    with pytest.raises(UnusableResponse):
+        RangeBody(None, wanted=400, whole=WHOLE).feed(data)
 
 
 _HEADER = st.text(max_size=60)
@@ -119,8 +121,8 @@ def test_no_answer_raises_anything_else(
     status: int, headers: dict[str, str], data: bytes, asked: int, whole: int
 ) -> None:
     try:
-        span = span_of(status, headers, asked=asked, whole=whole)
-        body = Body(span, wanted=0 if status == 200 else asked, whole=whole)
+        span = parse_range(status, headers, asked=asked, whole=whole)
+        body = RangeBody(span, wanted=0 if status == 200 else asked, whole=whole)
         assert len(body.feed(data)) <= len(data)
     except CloudUnavailable:
         pass

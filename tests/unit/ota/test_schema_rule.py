@@ -33,10 +33,10 @@ from agent.foundation.disk import Disk
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import InlineWorker
 from agent.model import HUB, Reading, SensorKind
-from agent.ota import book as update_book
 from agent.ota import keyring, launcher
+from agent.ota import store as update_store
 from agent.ota.keyring import Keyring
-from agent.ota.lifecycle import Post, Record, Refusal, State
+from agent.ota.lifecycle import RefusedOffer, StatusReport, UpdateRecord, UpdateState
 from agent.ota.manifest import Offer
 from agent.pairing import book as pairing_book
 from agent.pairing.lifecycle import Content, Stage, Window
@@ -84,17 +84,17 @@ CLIMATE = Kept(
 )  # fmt: skip
 SETTINGS = sync.Stored(DeviceSettings(600, location=Location(52.5, 13.4)), {"timezone": "Europe/Berlin"}, "c-1")
 KEYRING = Keyring(("aa" * 32,), ("bb" * 8,), 2)
-UPDATE = Record(
-    State.DOWNLOADING, Offer("2.0.0", "ab" * 32, 5), posts=(Post("2.0.0", "downloading", 10),),
-    refusals=(Refusal("1.9.0", "", "damaged", "facts"),), is_held=True,
+UPDATE = UpdateRecord(
+    UpdateState.DOWNLOADING, Offer("2.0.0", "ab" * 32, 5), posts=(StatusReport("2.0.0", "downloading", 10),),
+    refusals=(RefusedOffer("1.9.0", "", "damaged", "facts"),), is_held=True,
     keyring=KEYRING, downloads=(1_774_785_600_000,),
 )  # fmt: skip
 PAIRING = Content(
     {"T1": Sensor("T1", Stage.REGISTERED, sensor_id="s-1", kinds=(SensorKind.TEMPERATURE,))}, Window("boot", 9000)
 )
-ACCOUNT = launcher.State(
+ACCOUNT = launcher.LauncherState(
     good="a", trial="b", trial_version="3.0.0", trial_sequence=3, tries_left=1, digest_a="aa", digest_b="bb",
-    failed=launcher.Failed("1.0.0", 1, "sick", is_damaged=True), floor=2,
+    failed=launcher.FailedRelease("1.0.0", 1, "sick", is_damaged=True), floor=2,
 )  # fmt: skip
 NETWORK = NetworkSnapshot(NetworkPhase.FORMED, NetworkSettings("00" * 8, "11" * 8, "22" * 16, 7, 15))
 SENSORS = DeviceTable("boot", (DeviceRecord("0x" + "0" * 16, 5, kinds=(SensorKind.TEMPERATURE,)),), ("0x" + "1" * 16,))
@@ -138,13 +138,13 @@ def read_settings(directory: Path) -> object:
 
 
 async def read_update(directory: Path) -> object:
-    book = update_book.Book(directory, disk=Disk(), worker=InlineWorker())
+    book = update_store.UpdateStore(directory, disk=Disk(), worker=InlineWorker())
     await book.load()
     return book.record
 
 
 def read_keyring(directory: Path) -> object:
-    keys = keyring.Keys(directory, directory, Disk())
+    keys = keyring.TrustStore(directory, directory, Disk())
     keys.load(Keyring(), None)
     return keys.keyring
 
@@ -156,7 +156,7 @@ def store_of(directory: Path) -> StateFiles:
 DOCUMENTS: dict[str, tuple[bytes, object, Callable[[Path], object]]] = {
     CLIMATE_FILE: (msgspec.json.encode(CLIMATE), CLIMATE.zones["living"].program, read_climate),
     sync.FILE_NAME: (msgspec.json.encode(SETTINGS), SETTINGS, read_settings),
-    update_book.FILE_NAME: (msgspec.json.encode(UPDATE), UPDATE, read_update),
+    update_store.FILE_NAME: (msgspec.json.encode(UPDATE), UPDATE, read_update),
     pairing_book.FILE_NAME: (
         msgspec.json.encode({"version": pairing_book.VERSION, "sensors": PAIRING.sensors, "window": PAIRING.window}),
         PAIRING,

@@ -9,9 +9,8 @@ import re
 
 import msgspec
 
-from agent.ota.launcher import BASE
-from agent.ota.launcher import State as LauncherState
-from agent.ota.lifecycle import ATTEMPTS_MAX, RESTARTS_MAX, Event, Record, State
+from agent.ota.launcher import BASE, LauncherState
+from agent.ota.lifecycle import ATTEMPTS_MAX, RESTARTS_MAX, UpdateEvent, UpdateRecord, UpdateState
 from agent.ota.manifest import PayloadType
 
 STARTS_MAX = 2
@@ -28,7 +27,7 @@ _FULL = re.compile("No space left|larger than|too large|does not fit", re.IGNORE
 _FORMAT = re.compile(r"[Bb]undle format '?(\w+)'? not allowed")
 
 
-class Boot(msgspec.Struct, frozen=True):
+class SystemBoot(msgspec.Struct, frozen=True):
     """What runs.
 
     Attributes:
@@ -40,17 +39,17 @@ class Boot(msgspec.Struct, frozen=True):
     id: str
 
 
-def is_image(record: Record) -> bool:
+def is_system_image(record: UpdateRecord) -> bool:
     """Tell whether the update is an image of the whole system."""
     return record.payload_type is PayloadType.RAUC
 
 
-def is_new(record: Record, boot: Boot) -> bool:
+def is_new_system(record: UpdateRecord, boot: SystemBoot) -> bool:
     """Tell whether the system that runs is that of the image."""
     return bool(record.boot_slot and boot.slot) and boot.slot != record.boot_slot
 
 
-def reconciled(record: Record, launcher: LauncherState, boot: Boot) -> tuple[Event, str] | None:
+def reconcile_image(record: UpdateRecord, launcher: LauncherState, boot: SystemBoot) -> tuple[UpdateEvent, str] | None:
     """Return what must have happened to an image while nobody looked, with the reason of a failure; or nothing.
 
     Args:
@@ -58,49 +57,49 @@ def reconciled(record: Record, launcher: LauncherState, boot: Boot) -> tuple[Eve
         launcher: The account of the slots: it holds the floor, and why a trial failed.
         boot: What runs now.
     """
-    if record.state not in {State.APPLYING, State.READY, State.TRIAL} or not record.sequence:
+    if record.state not in {UpdateState.APPLYING, UpdateState.READY, UpdateState.TRIAL} or not record.sequence:
         return None
     if not boot.slot:
-        return Event.LOSE, "RAUC is gone from this machine; what became of the image is not known"
-    if is_new(record, boot):
+        return UpdateEvent.LOSE, "RAUC is gone from this machine; what became of the image is not known"
+    if is_new_system(record, boot):
         return _in_new_system(record, launcher)
     return _in_old_system(record, launcher, boot)
 
 
-def _in_new_system(record: Record, launcher: LauncherState) -> tuple[Event, str] | None:
-    if record.state is State.APPLYING:
-        return Event.PLACED, ""
-    if record.state is State.READY:
-        return Event.STARTED, ""
-    return (Event.PROVEN, "") if launcher.floor >= record.sequence else None
+def _in_new_system(record: UpdateRecord, launcher: LauncherState) -> tuple[UpdateEvent, str] | None:
+    if record.state is UpdateState.APPLYING:
+        return UpdateEvent.PLACED, ""
+    if record.state is UpdateState.READY:
+        return UpdateEvent.STARTED, ""
+    return (UpdateEvent.PROVEN, "") if launcher.floor >= record.sequence else None
 
 
-def _in_old_system(record: Record, launcher: LauncherState, boot: Boot) -> tuple[Event, str] | None:
-    reason = failure_of(record, launcher)
-    if reason or record.state is State.TRIAL:
-        return Event.FAIL, reason or "the boot loader went back to the system before it had proved itself"
-    if record.state is State.APPLYING:
-        return (Event.RESUME, "") if record.attempts < ATTEMPTS_MAX else (Event.LOSE, _TOO_OFTEN)
+def _in_old_system(record: UpdateRecord, launcher: LauncherState, boot: SystemBoot) -> tuple[UpdateEvent, str] | None:
+    reason = recorded_failure(record, launcher)
+    if reason or record.state is UpdateState.TRIAL:
+        return UpdateEvent.FAIL, reason or "the boot loader went back to the system before it had proved itself"
+    if record.state is UpdateState.APPLYING:
+        return (UpdateEvent.RESUME, "") if record.attempts < ATTEMPTS_MAX else (UpdateEvent.LOSE, _TOO_OFTEN)
     if record.boot_id == boot.id:
         # Nobody has restarted the machine since it was asked to.
-        return (Event.LOSE, _STAYS_UP) if record.restarts >= RESTARTS_MAX else None
-    return (Event.FAIL, _DOES_NOT_START) if record.restarts >= STARTS_MAX else None
+        return (UpdateEvent.LOSE, _STAYS_UP) if record.restarts >= RESTARTS_MAX else None
+    return (UpdateEvent.FAIL, _DOES_NOT_START) if record.restarts >= STARTS_MAX else None
 
 
-def failure_of(record: Record, launcher: LauncherState) -> str:
+def recorded_failure(record: UpdateRecord, launcher: LauncherState) -> str:
     """Return why this image failed its trial, as the account has it; empty where it has not."""
     failed = launcher.failed
     is_this = (failed.version, failed.sequence) == (record.offer.version, record.sequence)
     return (failed.reason or "it failed its trial") if is_this else ""
 
 
-def is_failed_system(record: Record, launcher: LauncherState, boot: Boot) -> bool:
+def is_failed_system(record: UpdateRecord, launcher: LauncherState, boot: SystemBoot) -> bool:
     """Tell whether the system that runs is that of an image that was given up, which must not be marked good."""
-    is_failed = is_image(record) and record.state is State.FAILED
-    return is_failed and is_new(record, boot) and launcher.floor < record.sequence
+    is_failed = is_system_image(record) and record.state is UpdateState.FAILED
+    return is_failed and is_new_system(record, boot) and launcher.floor < record.sequence
 
 
-def overdue(record: Record, starts_max: int) -> str:
+def find_start_overrun(record: UpdateRecord, starts_max: int) -> str:
     """Return why this image is given up at the beginning of a life of its agent; empty where it is not.
 
     Args:
@@ -112,9 +111,9 @@ def overdue(record: Record, starts_max: int) -> str:
     return f"its agent was started {starts_max} times, and did not prove itself"
 
 
-def relapse(record: Record, boot: Boot) -> str:
+def find_relapse(record: UpdateRecord, boot: SystemBoot) -> str:
     """Return what is to be told where a system runs that an image had replaced for good; else nothing."""
-    is_replaced = is_image(record) and record.state is State.COMPLETED and bool(boot.slot)
+    is_replaced = is_system_image(record) and record.state is UpdateState.COMPLETED and bool(boot.slot)
     if not is_replaced or boot.slot != record.boot_slot:
         return ""
     return (
@@ -123,17 +122,17 @@ def relapse(record: Record, boot: Boot) -> str:
     )
 
 
-def app_slot_of(record: Record, launcher: LauncherState, boot: Boot) -> str:
+def select_app_slot(record: UpdateRecord, launcher: LauncherState, boot: SystemBoot) -> str:
     """Return which app is the good one in the system that runs.
 
     In the new system, its own: what lies in the slots was made for the old one. In the old system, what was good there.
     """
-    if is_new(record, boot):
+    if is_new_system(record, boot):
         return BASE
     return record.app_slot or launcher.good
 
 
-def in_plain_words(said: str) -> str:
+def explain_rauc_error(said: str) -> str:
     """Return what RAUC's reason for refusing an image means to a technician, with RAUC's own words.
 
     Source: the messages of RAUC 1.8, as its tests and real runs show them; one that is not known is passed on.

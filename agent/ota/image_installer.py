@@ -10,17 +10,16 @@ from collections.abc import Awaitable, Callable
 
 from agent.errors import BundleUntrusted, Corrupt, RebootFailed, StorageFull
 from agent.foundation.worker import Worker
-from agent.ota import image
-from agent.ota.book import Book
-from agent.ota.image import Boot
-from agent.ota.intake import Intake
-from agent.ota.launcher import BASE
-from agent.ota.launcher import State as LauncherState
-from agent.ota.lifecycle import Event, State
+from agent.ota import recovery
+from agent.ota.launcher import BASE, LauncherState
+from agent.ota.lifecycle import UpdateEvent, UpdateState
 from agent.ota.manifest import Offer
+from agent.ota.recovery import SystemBoot
 from agent.ota.slots import Slots
+from agent.ota.staging import Staging
+from agent.ota.store import UpdateStore
 from hal.errors import HalError, ImageRefused, InstallerLost
-from hal.images import ImageInstaller, Mark, OnPercent, SystemState, Which
+from hal.images import OnPercent, SlotMark, SlotSelector, SystemState, SystemUpdater
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ GRACE_S = 120.0
 RETRY_S = 60.0
 
 
-class Imaging:
+class ImageInstaller:
     """The images of one hub.
 
     Attributes:
@@ -42,11 +41,11 @@ class Imaging:
 
     def __init__(
         self,
-        installer: ImageInstaller | None,
+        installer: SystemUpdater | None,
         *,
-        book: Book,
+        book: UpdateStore,
         slots: Slots,
-        intake: Intake,
+        intake: Staging,
         worker: Worker,
         boot_id: str,
         before_reboot: Callable[[], Awaitable[None]],
@@ -74,7 +73,7 @@ class Imaging:
         self._before_reboot = before_reboot
         self._reboot = reboot
         self._hindered = hindered
-        self.boot = Boot("", boot_id)
+        self.boot = SystemBoot("", boot_id)
         self._is_blind = False
         self._is_counted = False
         self._must_stay = False
@@ -88,7 +87,7 @@ class Imaging:
     @property
     def is_new_system(self) -> bool:
         """Whether the system of the present image runs."""
-        return image.is_image(self._book.record) and image.is_new(self._book.record, self.boot)
+        return recovery.is_system_image(self._book.record) and recovery.is_new_system(self._book.record, self.boot)
 
     async def begin(self, *, is_blind: bool) -> None:
         """Learn which system runs; where an image is under way, no step is taken before that is known.
@@ -112,13 +111,13 @@ class Imaging:
 
     async def _learn(self) -> SystemState:
         state = await self._asked.state()
-        self.boot = Boot(state.boot_slot, self.boot.id)
+        self.boot = SystemBoot(state.boot_slot, self.boot.id)
         return state
 
     async def count_start(self) -> None:
         """Count this life, once, where its system is on trial: the launcher counts the starts of apps only."""
         if self._is_under_way and self.is_new_system and not self._is_counted:
-            await self._book.advance(Event.TRIED)
+            await self._book.advance(UpdateEvent.TRIED)
             self._is_counted = True
 
     async def keep(self) -> None:
@@ -140,21 +139,21 @@ class Imaging:
         if not self.boot.slot:
             await self._learn()
         record = self._book.record
-        if image.is_failed_system(record, await self._worker.run(self._slots.state), self.boot):
+        if recovery.is_failed_system(record, await self._worker.run(self._slots.state), self.boot):
             await self._leave_again()
             return
         if not self.boot.slot or self._is_blind or (self._is_under_way and self.is_new_system):
             return
-        is_given_up = image.is_image(record) and record.state is State.FAILED and not self.is_new_system
+        is_given_up = recovery.is_system_image(record) and record.state is UpdateState.FAILED and not self.is_new_system
         if self._must_stay or (is_given_up and record.handed):
-            await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+            await self._asked.mark(SlotMark.ACTIVE, SlotSelector.BOOTED)
             self._must_stay = False
-        await self._asked.mark(Mark.GOOD, Which.BOOTED)
+        await self._asked.mark(SlotMark.GOOD, SlotSelector.BOOTED)
 
     async def _leave_again(self) -> None:
         """Leave a system that has failed, and was started all the same: by a power cut, or since nobody was told."""
-        record = await self._book.advance(Event.TRIED)
-        if record.starts > image.LEAVES_MAX:
+        record = await self._book.advance(UpdateEvent.TRIED)
+        if record.starts > recovery.LEAVES_MAX:
             self._hindered(
                 "a system runs that has failed, and the machine does not start the other one; see rauc status"
             )
@@ -163,24 +162,24 @@ class Imaging:
 
     @property
     def _is_under_way(self) -> bool:
-        return image.is_image(self._book.record) and self._book.record.is_open
+        return recovery.is_system_image(self._book.record) and self._book.record.is_open
 
     def failure(self, account: LauncherState, starts_max: int) -> str:
         """Return why the system that runs must be left, where that is known from earlier lives; else nothing."""
         if not self.is_new_system:
             return ""
         record = self._book.record
-        return image.failure_of(record, account) or image.overdue(record, starts_max)
+        return recovery.recorded_failure(record, account) or recovery.find_start_overrun(record, starts_max)
 
     async def settle(self) -> None:
         """Make the boot loader and the launcher's account fit the system that runs: which app is the good one in it."""
         while not await self._stays():  # noqa: ASYNC110 - RAUC has no event for it
             await asyncio.sleep(RETRY_S)
         record, account = self._book.record, await self._worker.run(self._slots.state)
-        is_over = record.state not in {State.APPLYING, State.READY, State.TRIAL}
-        if not self.boot.slot or (is_over and (record.state is not State.FAILED or self.is_new_system)):
+        is_over = record.state not in {UpdateState.APPLYING, UpdateState.READY, UpdateState.TRIAL}
+        if not self.boot.slot or (is_over and (record.state is not UpdateState.FAILED or self.is_new_system)):
             return
-        wanted = image.app_slot_of(record, account, self.boot)
+        wanted = recovery.select_app_slot(record, account, self.boot)
         if account.good != wanted:
             _log.warning("the system in slot %s runs: its app is %s", self.boot.slot, wanted)
             await self._worker.run(lambda: self._slots.choose_good(wanted))
@@ -193,11 +192,11 @@ class Imaging:
         record = self._book.record
         if not self.boot.slot or self.is_new_system or not record.restarts:
             return True
-        if record.state is State.FAILED:
+        if record.state is UpdateState.FAILED:
             self._stay_later()
-        elif record.state is State.READY:
+        elif record.state is UpdateState.READY:
             try:
-                await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+                await self._asked.mark(SlotMark.ACTIVE, SlotSelector.BOOTED)
             except HalError as error:
                 self._hindered(str(error))
                 return False
@@ -222,14 +221,14 @@ class Imaging:
             if not await self._was_finished(on_percent):
                 await self._hand_over(on_percent)
         except ImageRefused as error:
-            raise BundleUntrusted(image.in_plain_words(str(error))) from error
+            raise BundleUntrusted(recovery.explain_rauc_error(str(error))) from error
         await self._stay()
 
     async def _stay(self) -> None:
         """Have the old system started next: an installer that makes the new one the next does so before the window."""
         for _ in range(MARKS_MAX):
             try:
-                await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+                await self._asked.mark(SlotMark.ACTIVE, SlotSelector.BOOTED)
             except HalError as error:
                 self._hindered(str(error))
                 await asyncio.sleep(RETRY_S)
@@ -249,7 +248,7 @@ class Imaging:
             raise BundleUntrusted(
                 "RAUC does not know which system runs, so there would be no way back; see rauc status"
             )
-        await self._book.advance(Event.HANDED, boot_slot=state.boot_slot)
+        await self._book.advance(UpdateEvent.HANDED, boot_slot=state.boot_slot)
         await self._asked.install(self._intake.image, on_percent)
 
     async def _was_finished(self, on_percent: OnPercent) -> bool:
@@ -282,15 +281,15 @@ class Imaging:
         await self._learn()  # so that a hub whose RAUC does not answer counts no restart
         account = await self._worker.run(self._slots.state)
         await self._book.advance(
-            Event.RESTART, fresh_sensors=fresh_sensors, boot_id=self.boot.id, app_slot=account.good
+            UpdateEvent.RESTART, fresh_sensors=fresh_sensors, boot_id=self.boot.id, app_slot=account.good
         )
         await self._worker.run(lambda: self._slots.choose_good(BASE))
-        await self._asked.mark(Mark.ACTIVE, Which.OTHER)
+        await self._asked.mark(SlotMark.ACTIVE, SlotSelector.OTHER)
         if self._is_wanted(hindrance):
             await self._ask_for_restart(f"release {self._book.record.offer.version}")
 
     def _is_wanted(self, hindrance: Callable[[], str]) -> bool:
-        return self._book.record.state is State.READY and not hindrance()
+        return self._book.record.state is UpdateState.READY and not hindrance()
 
     async def commit(self) -> None:
         """Make the system on trial the good one, and with it the floor.
@@ -299,7 +298,7 @@ class Imaging:
             InstallerLost: The boot loader could not be told.
         """
         # In this order: a floor without the mark would be a hub that is done with a system it may lose again.
-        await self._asked.mark(Mark.GOOD, Which.BOOTED)
+        await self._asked.mark(SlotMark.GOOD, SlotSelector.BOOTED)
         await self._worker.run(lambda: self._slots.raise_floor(self._book.record.sequence))
 
     async def leave(self, reason: str) -> None:
@@ -314,8 +313,8 @@ class Imaging:
             _log.warning("the old system will not know why: %s", error)
         while True:
             try:
-                await self._asked.mark(Mark.ACTIVE, Which.OTHER)
-                await self._asked.mark(Mark.BAD, Which.BOOTED)
+                await self._asked.mark(SlotMark.ACTIVE, SlotSelector.OTHER)
+                await self._asked.mark(SlotMark.BAD, SlotSelector.BOOTED)
             except HalError as error:
                 self._hindered(f"going back, since {reason}: {error}")
                 await asyncio.sleep(RETRY_S)
@@ -328,11 +327,11 @@ class Imaging:
         record = self._book.record
         if record.handed and self.is_set_up:
             try:
-                await self._asked.mark(Mark.ACTIVE, Which.BOOTED)
+                await self._asked.mark(SlotMark.ACTIVE, SlotSelector.BOOTED)
             except HalError as error:
                 _log.warning("the boot loader could not be told to stay with this system: %s", error)
                 self._stay_later()
-        if record.state in {State.READY, State.TRIAL}:
+        if record.state in {UpdateState.READY, UpdateState.TRIAL}:
             # Where nobody can say which system runs, the app of the old one is no choice, unless nothing was restarted.
             is_known = bool(self.boot.slot) or record.boot_id == self.boot.id
             good = record.app_slot if is_known else ""
@@ -341,7 +340,7 @@ class Imaging:
             )
 
     @property
-    def _asked(self) -> ImageInstaller:
+    def _asked(self) -> SystemUpdater:
         if self._installer is None:
             raise InstallerLost("this machine has no RAUC any more; install it (docs/updates.md)")
         return self._installer

@@ -4,29 +4,29 @@ from collections.abc import AsyncIterator
 
 from agent.errors import Rejected
 from agent.foundation.worker import Worker
-from agent.ota.book import Book
-from agent.ota.header import Header
-from agent.ota.intake import Intake, Part
-from agent.ota.lifecycle import Event, State
+from agent.ota.header import BundleHeader
+from agent.ota.lifecycle import UpdateEvent, UpdateState
 from agent.ota.manifest import Offer
-from agent.ota.pace import Pace
+from agent.ota.run_control import RunControl
+from agent.ota.staging import PartialBundle, Staging
+from agent.ota.store import UpdateStore
 
 
-class Delivery:
+class Sideload:
     """Takes in files that people bring.
 
     Attributes:
         is_under_way: One is coming in now: nothing else may write.
     """
 
-    def __init__(self, *, book: Book, intake: Intake, worker: Worker, pace: Pace) -> None:
+    def __init__(self, *, book: UpdateStore, intake: Staging, worker: Worker, pace: RunControl) -> None:
         self._book = book
         self._intake = intake
         self._worker = worker
         self._pace = pace
         self.is_under_way = False
 
-    async def take_in(self, pieces: AsyncIterator[bytes]) -> Header:
+    async def take_in(self, pieces: AsyncIterator[bytes]) -> BundleHeader:
         """Take in a bundle, and have it installed without waiting for a window.
 
         Raises:
@@ -34,17 +34,17 @@ class Delivery:
             StorageFull: No room.
         """
         record = self._book.record
-        if self.is_under_way or (record.is_open and record.state is not State.DOWNLOADING):
+        if self.is_under_way or (record.is_open and record.state is not UpdateState.DOWNLOADING):
             raise Rejected(f"an update is under way already ({record.state}); let it end first")
         self.is_under_way = True
         try:
             await self._worker.run(self._intake.forget)
-            part: Part = await self._worker.run(lambda: self._intake.part(None))
+            part: PartialBundle = await self._worker.run(lambda: self._intake.part(None))
             async for piece in pieces:
                 await self._worker.run(lambda piece=piece: part.take(piece))  # type: ignore[misc]
             header = await self._worker.run(part.finish)
             offer = Offer(header.manifest.version, "", part.size_bytes)
-            await self._book.advance(Event.BRING, offer=offer)
+            await self._book.advance(UpdateEvent.BRING, offer=offer)
             self._pace.is_urgent = True
         finally:
             self.is_under_way = False

@@ -5,14 +5,14 @@ from datetime import datetime
 
 import msgspec
 
-from agent.ota.trying import Check
+from agent.ota.trial import Check
 
 
 async def _unknown_end() -> str:
     return ""
 
 
-class Surroundings(msgspec.Struct, frozen=True):
+class UpdateContext(msgspec.Struct, frozen=True):
     """The hub, seen from its updates.
 
     Attributes:

@@ -14,19 +14,19 @@ import msgspec
 from agent.errors import BundleUntrusted, StorageFull
 from agent.foundation.trees import Trees
 from agent.ota import header
-from agent.ota.header import Header
-from agent.ota.keyring import Keys
-from agent.ota.manifest import CHUNK_BYTES, HubFacts, Manifest, Offer, PayloadType, admit
-from agent.ota.slots import Placed, Slots
+from agent.ota.header import BundleHeader
+from agent.ota.keyring import TrustStore
+from agent.ota.manifest import CHUNK_BYTES, HubFacts, Manifest, Offer, PayloadType, check_compatible
+from agent.ota.slots import InstalledRelease, Slots
 from agent.ota.stream import BundleStream
 
-PART = "update.part"
-BUNDLE = "update.bundle"
-IMAGE_PART = "image.part"
-IMAGE = "image.raucb"
+PART_FILE = "update.part"
+BUNDLE_FILE = "update.bundle"
+IMAGE_PART_FILE = "image.part"
+IMAGE_FILE = "image.raucb"
 
 
-class Rules(msgspec.Struct, frozen=True):
+class StagingLimits(msgspec.Struct, frozen=True):
     """What this hub asks of a bundle, as configured.
 
     Attributes:
@@ -40,10 +40,12 @@ class Rules(msgspec.Struct, frozen=True):
     disk_free_bytes_min: int
 
 
-class Intake:
+class Staging:
     """Takes bundles in, for one hub."""
 
-    def __init__(self, trees: Trees, slots: Slots, *, keys: Keys, rules: Rules, facts: Callable[[], HubFacts]) -> None:
+    def __init__(
+        self, trees: Trees, slots: Slots, *, keys: TrustStore, rules: StagingLimits, facts: Callable[[], HubFacts]
+    ) -> None:
         """Prepare; nothing is read.
 
         Args:
@@ -59,7 +61,7 @@ class Intake:
         self._rules = rules
         self._facts = facts
 
-    def part(self, offer: Offer | None) -> "Part":
+    def part(self, offer: Offer | None) -> "PartialBundle":
         """Return the partial file, which may have grown before.
 
         Raises:
@@ -69,31 +71,31 @@ class Intake:
         size = offer.size_bytes if offer else 0
         if size > self._rules.size_bytes_max:
             raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._rules.size_bytes_max})")
-        self._need(size - self._trees.size(PART))
+        self._need(size - self._trees.size(PART_FILE))
         check = self._checking(offer)
-        return Part(self._trees, lambda: BundleStream(check, offer=offer, is_summed=False))
+        return PartialBundle(self._trees, lambda: BundleStream(check, offer=offer, is_summed=False))
 
-    def verify(self, offer: Offer | None) -> Header:
+    def verify(self, offer: Offer | None) -> BundleHeader:
         """Read the complete file and verify every byte; return its header.
 
         Raises:
             BundleUntrusted: It is not what it must be.
         """
         stream = BundleStream(self._checking(offer), offer=offer)
-        with self._trees.path(BUNDLE).open("rb") as file:
+        with self._trees.path(BUNDLE_FILE).open("rb") as file:
             while data := file.read(CHUNK_BYTES):
                 for _ in stream.feed(data):
                     pass
         return stream.finish()
 
-    def place(self, offer: Offer | None) -> Placed:
+    def place(self, offer: Offer | None) -> InstalledRelease:
         """Put the complete file into the idle slot (`Slots.place`)."""
-        return self._slots.place(BUNDLE, self._checking(offer), self._keys.check)
+        return self._slots.place(BUNDLE_FILE, self._checking(offer), self._keys.check)
 
     @property
     def image(self) -> Path:
         """Where the image of the whole system lies that the file brought, once it is extracted."""
-        return self._trees.path(IMAGE)
+        return self._trees.path(IMAGE_FILE)
 
     def has_image(self) -> bool:
         """Tell whether it is there, whole. Its installer may have made it unreadable for us."""
@@ -107,29 +109,33 @@ class Intake:
             StorageFull: No room.
         """
         stream = BundleStream(self._checking(offer), offer=offer)
-        self._trees.remove(IMAGE_PART)
+        self._trees.remove(IMAGE_PART_FILE)
         at = 0
-        with self._trees.path(BUNDLE).open("rb") as file:
+        with self._trees.path(BUNDLE_FILE).open("rb") as file:
             while data := file.read(CHUNK_BYTES):
                 for piece in stream.feed(data):
                     if stream.header is not None and stream.verified_bytes > stream.header.header_bytes:
-                        self._trees.append(IMAGE_PART, piece, at=at)
+                        self._trees.append(IMAGE_PART_FILE, piece, at=at)
                         at += len(piece)
         stream.finish()
-        self._trees.sync_file(IMAGE_PART)
-        self._trees.rename(IMAGE_PART, IMAGE)
+        self._trees.sync_file(IMAGE_PART_FILE)
+        self._trees.rename(IMAGE_PART_FILE, IMAGE_FILE)
 
     def has_bundle(self) -> bool:
         """Tell whether a complete file is there."""
-        return self._trees.path(BUNDLE).exists()
+        return self._trees.path(BUNDLE_FILE).exists()
 
     def forget(self, *, but_part: bool = False) -> None:
         """Remove what was downloaded; with ``but_part``, all but what a download may go on with."""
-        for name in (BUNDLE, IMAGE_PART, IMAGE) if but_part else (PART, BUNDLE, IMAGE_PART, IMAGE):
+        for name in (
+            (BUNDLE_FILE, IMAGE_PART_FILE, IMAGE_FILE)
+            if but_part
+            else (PART_FILE, BUNDLE_FILE, IMAGE_PART_FILE, IMAGE_FILE)
+        ):
             self._trees.remove(name)
 
-    def _checking(self, offer: Offer | None) -> Callable[[bytes], Header]:
-        def check(signed: bytes) -> Header:
+    def _checking(self, offer: Offer | None) -> Callable[[bytes], BundleHeader]:
+        def check(signed: bytes) -> BundleHeader:
             found = header.check(signed, self._keys.trusted(), allow_unsigned=self._rules.allow_unsigned)
             state = self._slots.state()
             facts = msgspec.structs.replace(
@@ -138,11 +144,11 @@ class Intake:
                 failed_version="" if state.failed.is_damaged else state.failed.version,
                 failed_sequence=state.failed.sequence,
             )
-            admit(found.manifest, facts, offer=offer, header_bytes=found.header_bytes)
+            check_compatible(found.manifest, facts, offer=offer, header_bytes=found.header_bytes)
             size = found.header_bytes + found.manifest.payload_bytes
             if size > self._rules.size_bytes_max:
                 raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._rules.size_bytes_max})")
-            present = max(self._trees.size(PART), self._trees.size(BUNDLE))
+            present = max(self._trees.size(PART_FILE), self._trees.size(BUNDLE_FILE))
             self._need(size - present + _installed_bytes(found.manifest))
             return found
 
@@ -162,7 +168,7 @@ def _installed_bytes(manifest: Manifest) -> int:
     return manifest.payload_bytes if manifest.payload_type is PayloadType.RAUC else manifest.unpacked_bytes
 
 
-class Part:
+class PartialBundle:
     """The partial file of one bundle."""
 
     def __init__(self, trees: Trees, new_stream: Callable[[], BundleStream]) -> None:
@@ -194,7 +200,7 @@ class Part:
 
     def reopen(self) -> int:
         """Verify what is there already; return how much of it is right."""
-        path = self._trees.path(PART)
+        path = self._trees.path(PART_FILE)
         if path.exists():
             # What cannot be read, was torn by a power cut, or is of another bundle: it grows on from what is right.
             with contextlib.suppress(BundleUntrusted, OSError), path.open("rb") as file:
@@ -211,12 +217,12 @@ class Part:
         """
         self._kept_bytes = self._stream.verified_bytes
         if self._kept_bytes and self._stream.header is not None:
-            with self._trees.path(PART).open("rb") as file:
+            with self._trees.path(PART_FILE).open("rb") as file:
                 self._kept_head = file.read(self._stream.header.header_bytes)
         self._stream = self._new_stream()
 
     def take(self, data: bytes) -> None:
-        """Take in what follows; the checksum of the whole is left to `Intake.verify`.
+        """Take in what follows; the checksum of the whole is left to `Staging.verify`.
 
         Raises:
             BundleUntrusted: It is not what it must be. None of it was written.
@@ -227,15 +233,15 @@ class Part:
             if at == 0 and piece != self._kept_head:
                 self._kept_bytes = 0
             if at + len(piece) > self._kept_bytes:
-                self._trees.append(PART, piece, at=at)
+                self._trees.append(PART_FILE, piece, at=at)
 
-    def finish(self) -> Header:
+    def finish(self) -> BundleHeader:
         """Make the complete file durable under its final name.
 
         Raises:
             BundleUntrusted: Something is missing.
         """
         header_found = self._stream.finish()
-        self._trees.sync_file(PART)
-        self._trees.rename(PART, BUNDLE)
+        self._trees.sync_file(PART_FILE)
+        self._trees.rename(PART_FILE, BUNDLE_FILE)
         return header_found

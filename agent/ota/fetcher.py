@@ -18,29 +18,29 @@ from agent.config import OtaConfig
 from agent.errors import BundleDamaged, BundleUntrusted, InstallFailed, Refused, Rejected, StorageFull, Transient
 from agent.foundation.clock import Clock
 from agent.ota import policy, versions
-from agent.ota.book import Book
+from agent.ota.context import UpdateContext
 from agent.ota.download import Downloader
-from agent.ota.lifecycle import Event, State, refusal_of
+from agent.ota.lifecycle import UpdateEvent, UpdateState, find_refusal
 from agent.ota.manifest import Offer
-from agent.ota.offers import offer_of
-from agent.ota.pace import Pace, in_words
-from agent.ota.ranges import Unusable
-from agent.ota.surroundings import Surroundings
+from agent.ota.offer import parse_offer
+from agent.ota.ranges import UnusableResponse
+from agent.ota.run_control import RunControl, format_wait
+from agent.ota.store import UpdateStore
 
 RETRY_S = 60.0
 """Between looks at a hindrance that nobody announces (the time of day)."""
-FRUITLESS_PAUSE_S_MAX = 900.0
+EMPTY_ATTEMPT_PAUSE_S_MAX = 900.0
 """Between attempts that bring nothing; each pause is twice the one before."""
-DAMAGES_MAX = 2
+DAMAGED_ATTEMPTS_MAX = 2
 """Times that the same place of a bundle comes damaged before it is the bundle that is: once may be the line."""
-OUTCOME_LOOK_S = 0.1
-UNUSABLE_MAX = 4
+OUTCOME_POLL_S = 0.1
+UNUSABLE_RESPONSES_MAX = 4
 """Answers in a row that cannot be put in their place before the offer is let go."""
 
 NOT_LAUNCHED = "this hub was not started by the launcher (docs/updates.md), so nothing can be installed"
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class CheckOutcome(msgspec.Struct, frozen=True):
     """What the last question to the cloud has brought.
 
     Attributes:
@@ -54,7 +54,7 @@ class Outcome(msgspec.Struct, frozen=True):
     is_final: bool = True
 
 
-class Fetching:
+class UpdateFetcher:
     """The way from the cloud to a complete file.
 
     Attributes:
@@ -66,10 +66,10 @@ class Fetching:
         client: CloudClient,
         downloader: Downloader,
         *,
-        book: Book,
-        pace: Pace,
+        book: UpdateStore,
+        pace: RunControl,
         config: OtaConfig,
-        hub: Surroundings,
+        hub: UpdateContext,
         clock: Clock,
         version: str,
         is_launched: bool,
@@ -105,12 +105,12 @@ class Fetching:
         self._facts = facts
         self._may_begin = may_begin
         self._drop = drop
-        self._window = policy.window_from(config.window)
+        self._window = policy.parse_maintenance_window(config.window)
         self._asked_at_s = 0.0
         self._fruitless = 0
         self._damages = 0
         self._unusable = 0
-        self.outcome = Outcome()
+        self.outcome = CheckOutcome()
 
     async def ask(self) -> None:
         """Ask the cloud, and take its offer."""
@@ -124,20 +124,20 @@ class Fetching:
             is_quota = self._client.quotas[Endpoint.OTA_CHECK].wait_ms() > 0
             why = "the quota of a minute is used up" if is_quota else self._client.link.status.reason
             text = f"the cloud is asked in {wait_s:.0f} s: {why}; climahub update status shows what comes of it"
-            self.outcome = Outcome(self.outcome.number + 1, text, is_final=False)
+            self.outcome = CheckOutcome(self.outcome.number + 1, text, is_final=False)
         await self._client.ready(Endpoint.OTA_CHECK)
         self._asked_at_s = asyncio.get_running_loop().time()
         try:
-            offer = offer_of(await self._client.check_update(self._version))
+            offer = parse_offer(await self._client.check_update(self._version))
         except (Transient, Rejected) as error:
             self._pace.hindered(f"the cloud was not asked: {error}" if isinstance(error, Transient) else str(error))
             self._settle(self._pace.problem)
             return
         self._pace.problem = ""
-        if offer is None or versions.is_same(offer.version, self._version):
+        if offer is None or versions.is_same_version(offer.version, self._version):
             self._settle(f"the cloud offers nothing newer than {self._version}")
             return
-        why = refusal_of(record, offer, self._facts()) if self._is_launched else NOT_LAUNCHED
+        why = find_refusal(record, offer, self._facts()) if self._is_launched else NOT_LAUNCHED
         if why:
             self._pace.hindered(f"release {offer.version} is not taken: {why}")
             self._settle(self._pace.problem)
@@ -146,7 +146,7 @@ class Fetching:
             self._settle("another update has begun meanwhile")
             return
         await self._drop(offer)
-        await self._book.advance(Event.OFFER, offer=offer)
+        await self._book.advance(UpdateEvent.OFFER, offer=offer)
         self._say(f"release {offer.version} is offered and will be fetched")
         self._fruitless = self._damages = self._unusable = 0
         if not self._pace.is_urgent:
@@ -157,12 +157,12 @@ class Fetching:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while self.outcome.number == number or not self.outcome.is_final:  # noqa: ASYNC110 - for a person
-                    await asyncio.sleep(OUTCOME_LOOK_S)
+                    await asyncio.sleep(OUTCOME_POLL_S)
         known = "" if self.outcome.number == number else self.outcome.text
         return known or "the cloud is being asked; climahub update status shows what comes of it"
 
     def _say(self, text: str) -> None:
-        self.outcome = Outcome(self.outcome.number + 1, text)
+        self.outcome = CheckOutcome(self.outcome.number + 1, text)
 
     def _settle(self, text: str) -> None:
         """End a question that leads to nothing."""
@@ -191,7 +191,7 @@ class Fetching:
             raise InstallFailed(f"{error}; it is fetched once it is offered again") from error
         except BundleDamaged as error:
             await self._damaged(error)
-        except Unusable as error:
+        except UnusableResponse as error:
             await self._useless(error)
         except StorageFull:
             raise
@@ -201,7 +201,7 @@ class Fetching:
             await self._broken_off(error)
         else:
             self._pace.problem = ""
-            await self._book.advance(Event.FETCHED)
+            await self._book.advance(UpdateEvent.FETCHED)
 
     async def _ask_again(self) -> None:
         """While a download takes longer than a question's interval: fetch what is offered now, not what was then.
@@ -216,26 +216,26 @@ class Fetching:
         self._asked_at_s = now_s
         present = self._book.record.offer
         try:
-            offer = offer_of(await self._client.check_update(self._version))
+            offer = parse_offer(await self._client.check_update(self._version))
         except (Transient, Rejected):
             return  # what was offered may still be had
-        if self._book.record.state is not State.DOWNLOADING:
+        if self._book.record.state is not UpdateState.DOWNLOADING:
             return  # a person has brought a file meanwhile
-        if offer is None or refusal_of(self._book.record, offer, self._facts()):
+        if offer is None or find_refusal(self._book.record, offer, self._facts()):
             raise InstallFailed(f"release {present.version} is not offered any more; it is fetched once it is again")
         if (offer.version, offer.sha256) != (present.version, present.sha256):
             self._say(f"release {offer.version} is offered in the place of {present.version}")
-            await self._book.advance(Event.OFFER, offer=offer)
+            await self._book.advance(UpdateEvent.OFFER, offer=offer)
 
     async def _damaged(self, error: BundleDamaged) -> None:
         self._damages = 1 if self._downloader.has_advanced else self._damages + 1
-        if self._damages >= DAMAGES_MAX:
+        if self._damages >= DAMAGED_ATTEMPTS_MAX:
             raise BundleUntrusted(f"{error} (it came so {self._damages} times)") from error
         await self._broken_off(error)
 
-    async def _useless(self, error: Unusable) -> None:
+    async def _useless(self, error: UnusableResponse) -> None:
         self._unusable = 1 if self._downloader.has_advanced else self._unusable + 1
-        if self._unusable >= UNUSABLE_MAX:
+        if self._unusable >= UNUSABLE_RESPONSES_MAX:
             raise InstallFailed(f"{error}; it is fetched once it is offered again") from error
         await self._broken_off(error)
 
@@ -245,7 +245,7 @@ class Fetching:
         if self._downloader.has_advanced:
             self._fruitless = 0
             return
-        await self._pace.pause(min(RETRY_S * 2**self._fruitless, FRUITLESS_PAUSE_S_MAX))
+        await self._pace.pause(min(RETRY_S * 2**self._fruitless, EMPTY_ATTEMPT_PAUSE_S_MAX))
         self._fruitless += 1
 
     def _hindrance(self) -> str:
@@ -261,14 +261,14 @@ class Fetching:
         if wait_ms := self._client.link.wait_ms(Endpoint.OTA_DOWNLOAD):
             reason = self._client.link.status.reason or "the cloud has asked for a pause"
             return f"no download {self._until(wait_ms / 1000)}: {reason}"
-        moment = policy.Moment(
+        moment = policy.UpdateConditions(
             self._hub.local_time(), self._hub.is_metered(), self._book.record.is_held, self._pace.is_urgent
         )
-        return policy.hindrance_to_download(moment, self._window, self._config.metered)
+        return policy.reason_not_to_download(moment, self._window, self._config.metered)
 
     def _until(self, wait_s: float) -> str:
         now = self._hub.local_time()
-        return in_words(wait_s, now and now + timedelta(seconds=wait_s), now)
+        return format_wait(wait_s, now and now + timedelta(seconds=wait_s), now)
 
     def _recall(self) -> None:
         """After a restart of the machine, count what was asked for before it, as soon as the time is known."""

@@ -10,36 +10,36 @@ from collections.abc import Awaitable, Callable
 from agent.config import OtaConfig
 from agent.errors import BundleDamaged, InstallFailed
 from agent.foundation.worker import Worker
-from agent.ota import image, policy
-from agent.ota.book import Book
-from agent.ota.fetching import NOT_LAUNCHED, RETRY_S
-from agent.ota.imaging import Imaging
-from agent.ota.intake import Intake
-from agent.ota.lifecycle import Event
-from agent.ota.pace import Pace
-from agent.ota.running import Running
-from agent.ota.slots import Placed, Slots
-from agent.ota.surroundings import Surroundings
+from agent.ota import policy, recovery
+from agent.ota.context import UpdateContext
+from agent.ota.fetcher import NOT_LAUNCHED, RETRY_S
+from agent.ota.image_installer import ImageInstaller
+from agent.ota.lifecycle import UpdateEvent
+from agent.ota.run_control import RunControl
+from agent.ota.running import RunningRelease
+from agent.ota.slots import InstalledRelease, Slots
+from agent.ota.staging import Staging
+from agent.ota.store import UpdateStore
 from hal.errors import HalError
 from hal.images import OnPercent
 
 _log = logging.getLogger(__name__)
 
 
-class Installing:
+class InstallSteps:
     """The steps of one hub."""
 
     def __init__(
         self,
         *,
-        book: Book,
-        intake: Intake,
+        book: UpdateStore,
+        intake: Staging,
         slots: Slots,
-        imaging: Imaging,
-        pace: Pace,
+        imaging: ImageInstaller,
+        pace: RunControl,
         config: OtaConfig,
-        running: Running,
-        hub: Surroundings,
+        running: RunningRelease,
+        hub: UpdateContext,
         on_percent: OnPercent,
         reconcile: Callable[[], Awaitable[None]],
     ) -> None:
@@ -68,11 +68,11 @@ class Installing:
         self._on_percent = on_percent
         self._reconcile = reconcile
         self._worker: Worker = running.worker
-        self._window = policy.window_from(config.window)
+        self._window = policy.parse_maintenance_window(config.window)
 
     async def begin_verify(self) -> None:
         """Note that the file is verified next."""
-        await self._book.advance(Event.VERIFY)
+        await self._book.advance(UpdateEvent.VERIFY)
 
     async def verify(self) -> None:
         """Read the whole file once more.
@@ -89,7 +89,7 @@ class Installing:
             raise _of_disk(error) from error
         manifest = header.manifest
         await self._book.advance(
-            Event.VERIFIED, sequence=manifest.sequence, signer=header.key_id, payload_type=manifest.payload_type
+            UpdateEvent.VERIFIED, sequence=manifest.sequence, signer=header.key_id, payload_type=manifest.payload_type
         )
 
     async def apply(self) -> None:
@@ -107,14 +107,14 @@ class Installing:
             raise InstallFailed(NOT_LAUNCHED)
         self._need_bundle()
         try:
-            if image.is_image(self._book.record):
+            if recovery.is_system_image(self._book.record):
                 await self._imaging.apply(offer, self._on_percent)
-                await self._book.advance(Event.PLACED)
+                await self._book.advance(UpdateEvent.PLACED)
                 return
             placed = await self._worker.run(lambda: self._intake.place(offer))
         except BundleDamaged as error:
             raise _of_disk(error) from error
-        await self._book.advance(Event.PLACED, slot=placed.slot, digest=placed.digest)
+        await self._book.advance(UpdateEvent.PLACED, slot=placed.slot, digest=placed.digest)
 
     def _need_bundle(self) -> None:
         if not self._intake.has_bundle():
@@ -126,7 +126,7 @@ class Installing:
             self._pace.hindered(why)
             await self._pace.pause(RETRY_S)
             return
-        if image.is_image(self._book.record):
+        if recovery.is_system_image(self._book.record):
             try:
                 await self._imaging.restart(self._hub.fresh_sensors(), self._hindrance)
             except HalError as error:
@@ -134,19 +134,19 @@ class Installing:
                 await self._pace.pause(RETRY_S)
             await self._reconcile()  # always: it is what counts the restarts
             return
-        await self._book.advance(Event.RESTART, fresh_sensors=self._hub.fresh_sensors())
+        await self._book.advance(UpdateEvent.RESTART, fresh_sensors=self._hub.fresh_sensors())
         record = self._book.record
-        placed = Placed(record.slot, record.digest, record.offer.version, record.sequence)
+        placed = InstalledRelease(record.slot, record.digest, record.offer.version, record.sequence)
         await self._worker.run(lambda: self._slots.arm(placed, tries=self._config.trial_starts_max))
         _log.info("restarting into release %s", record.offer.version)
         self._running.restart()
         await asyncio.Event().wait()
 
     def _hindrance(self) -> str:
-        moment = policy.Moment(
+        moment = policy.UpdateConditions(
             self._hub.local_time(), self._hub.is_metered(), self._book.record.is_held, self._pace.is_urgent
         )
-        return policy.hindrance_to_restart(moment, self._window)
+        return policy.reason_not_to_restart(moment, self._window)
 
 
 def _of_disk(error: BundleDamaged) -> InstallFailed:

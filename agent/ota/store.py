@@ -11,7 +11,15 @@ from agent.foundation.disk import Disk
 from agent.foundation.durable_file import SEAL_BYTES, DurableFile
 from agent.foundation.worker import Worker
 from agent.ota.keyring import Keyring
-from agent.ota.lifecycle import DOWNLOADS_MAX, Details, Event, Post, Record, after, queued
+from agent.ota.lifecycle import (
+    DOWNLOADS_MAX,
+    EventDetails,
+    StatusReport,
+    UpdateEvent,
+    UpdateRecord,
+    append_report,
+    transition,
+)
 from agent.ota.manifest import VERSION_CHARS_MAX, Offer
 
 FILE_NAME = "update.json"
@@ -21,10 +29,10 @@ FILE_BYTES_MAX = 4 * WRITTEN_BYTES_MAX
 """What is read: releases up to 0.1 have written versions and reasons of any length."""
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Record).decode
+_decode = msgspec.json.Decoder(UpdateRecord).decode
 
 
-class Book:
+class UpdateStore:
     """The record of one hub's updates. All methods that await may raise `StorageFull`: nothing has changed then.
 
     Attributes:
@@ -44,7 +52,7 @@ class Book:
         self._worker = worker
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
-        self.record = Record()
+        self.record = UpdateRecord()
         self.is_blind = False
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -54,13 +62,13 @@ class Book:
     async def load(self) -> str:
         """Read the file, as long as the disk needs for that; return what was wrong with it, empty for nothing."""
         found = await self._worker.run(self._file.read)
-        read: list[Record] = [] if found is None else [found]
+        read: list[UpdateRecord] = [] if found is None else [found]
         await self._file.settle(self._worker, read.append)
         self.is_blind = bool(self._file.problem) and not read
-        self.record = read[-1] if read else Record()
+        self.record = read[-1] if read else UpdateRecord()
         return self._file.problem
 
-    async def advance(self, event: Event, **details: Unpack[Details]) -> Record:
+    async def advance(self, event: UpdateEvent, **details: Unpack[EventDetails]) -> UpdateRecord:
         """Let an event happen; durable on return.
 
         Args:
@@ -70,25 +78,25 @@ class Book:
         Raises:
             ValueError: It cannot happen now.
         """
-        return await self._change(lambda record: after(record, event, **details))
+        return await self._change(lambda record: transition(record, event, **details))
 
-    async def hold(self, is_held: bool) -> Record:
+    async def hold(self, is_held: bool) -> UpdateRecord:
         """Keep updates from beginning, or let them."""
         return await self._change(lambda record: msgspec.structs.replace(record, is_held=is_held))
 
-    async def keep(self, keyring: Keyring) -> Record:
+    async def keep(self, keyring: Keyring) -> UpdateRecord:
         """Keep a copy of the keyring."""
         return await self._change(lambda record: msgspec.structs.replace(record, keyring=keyring))
 
-    async def refund(self) -> Record:
+    async def refund(self) -> UpdateRecord:
         """Note that this start of the trial does not count; of an app, the launcher has to be told as well."""
 
-        def without(record: Record) -> Record:
+        def without(record: UpdateRecord) -> UpdateRecord:
             return msgspec.structs.replace(record, refunds=record.refunds + 1, starts=max(0, record.starts - 1))
 
         return await self._change(without)
 
-    async def note_download(self, utc_ms: int) -> Record:
+    async def note_download(self, utc_ms: int) -> UpdateRecord:
         """Count a request for a download, so that a restart of the machine does not forget it.
 
         Args:
@@ -98,14 +106,14 @@ class Book:
             lambda record: msgspec.structs.replace(record, downloads=(*record.downloads, utc_ms)[-DOWNLOADS_MAX:])
         )
 
-    async def forget_refusals(self) -> Record:
+    async def forget_refusals(self) -> UpdateRecord:
         """Let everything be offered once more: a technician says so."""
         return await self._change(lambda record: msgspec.structs.replace(record, refusals=()))
 
-    async def told(self, post: Post) -> None:
+    async def told(self, post: StatusReport) -> None:
         """Note that the cloud knows. Of progress, the file learns with the next change: told twice, it is harmless."""
 
-        def without(record: Record) -> Record:
+        def without(record: UpdateRecord) -> UpdateRecord:
             posts = tuple(each for each in record.posts if each != post)
             return msgspec.structs.replace(record, posts=posts)
 
@@ -114,12 +122,12 @@ class Book:
         else:
             await self._change(without)
 
-    def progress(self, post: Post) -> None:
+    def progress(self, post: StatusReport) -> None:
         """Have progress told; it is not worth a write."""
-        self.record = msgspec.structs.replace(self.record, posts=queued(self.record.posts, post))
+        self.record = msgspec.structs.replace(self.record, posts=append_report(self.record.posts, post))
         self._tell()
 
-    async def _change(self, change: Callable[[Record], Record]) -> Record:
+    async def _change(self, change: Callable[[UpdateRecord], UpdateRecord]) -> UpdateRecord:
         async with self._lock:
             record = change(self.record)
             if record != self.record:
@@ -134,7 +142,7 @@ class Book:
             listener()
 
 
-def fitting(record: Record) -> Record:
+def fitting(record: UpdateRecord) -> UpdateRecord:
     """Return a record as far as it fits the file: what was to be told goes first, then the oldest refusals."""
     while len(_encode(record)) > WRITTEN_BYTES_MAX - SEAL_BYTES:
         if record.posts:

@@ -4,19 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from agent.ota import health
-from agent.ota.health import Trial, Verdict
+from agent.ota.health import TrialProgress, Verdict
 
-LOOK_S = 5.0
+CHECK_INTERVAL_S = 5.0
 """How often a release on trial is looked at."""
 
-CHECK_S_MAX = 30.0
+CHECK_TIMEOUT_S = 30.0
 """How long one part may take to answer: one that hangs must not keep a trial open for ever."""
 
 Check = Callable[[], Awaitable[str]]
 """Says what is wrong with one part of the hub; the empty text where nothing is."""
 
 
-class Trying:
+class Trial:
     """The trial of the release that runs.
 
     Attributes:
@@ -42,12 +42,12 @@ class Trying:
         self._deadline_s = deadline_s
         self.is_well = False
         self.wish_to_leave = ""
-        self.trial: Trial | None = None
+        self.trial: TrialProgress | None = None
 
     def left_s(self) -> tuple[float, float]:
         """Return how long it takes at the least until the release has proved itself, and until it is given up."""
         now_s = asyncio.get_running_loop().time()
-        trial = self.trial or Trial(now_s)
+        trial = self.trial or TrialProgress(now_s)
         well_s = 0.0 if trial.healthy_since_s is None else now_s - trial.healthy_since_s
         return max(0.0, self._healthy_s - well_s), max(0.0, self._deadline_s - (now_s - trial.began_s))
 
@@ -58,18 +58,18 @@ class Trying:
             fresh_before: How many sensors delivered under the old release.
         """
         now_s = asyncio.get_running_loop().time
-        self.trial = trial = Trial(now_s())
+        self.trial = trial = TrialProgress(now_s())
         verdict, reason = Verdict.OPEN, ""
         while verdict is Verdict.OPEN:
-            due_s = now_s() + LOOK_S
-            await asyncio.sleep(LOOK_S)
+            due_s = now_s() + CHECK_INTERVAL_S
+            await asyncio.sleep(CHECK_INTERVAL_S)
             late_s = now_s() - due_s
             problems = {name: await _asked(check) for name, check in self._checks.items()}
             problems["loop"] = f"{late_s:.1f} s late" if late_s > health.LATE_S_MAX else ""
-            problems["sensors"] = health.sensors_problem(self._fresh_sensors(), fresh_before)
-            self.trial = trial = health.looked(trial, problems, now_s())
+            problems["sensors"] = health.find_sensor_problem(self._fresh_sensors(), fresh_before)
+            self.trial = trial = health.apply_checks(trial, problems, now_s())
             self.is_well = trial.healthy_since_s is not None
-            verdict, reason = health.judged(trial, now_s(), healthy_s=self._healthy_s, deadline_s=self._deadline_s)
+            verdict, reason = health.judge(trial, now_s(), healthy_s=self._healthy_s, deadline_s=self._deadline_s)
             if self.wish_to_leave:
                 verdict, reason = Verdict.FAILED, self.wish_to_leave
         self.trial = None
@@ -79,7 +79,7 @@ class Trying:
 async def _asked(check: Check) -> str:
     """Ask a part of the hub; one that does not answer is not well."""
     try:
-        async with asyncio.timeout(CHECK_S_MAX):
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
             return await check()
     except TimeoutError:
-        return f"no answer within {CHECK_S_MAX:.0f} s"
+        return f"no answer within {CHECK_TIMEOUT_S:.0f} s"

@@ -24,7 +24,7 @@ _BASE64 = re.compile(r"[0-9A-Za-z+/_-]{43}=?:?", re.ASCII)
 """32 bytes: 43 characters, whose padding may be left out. No hexadecimal digest has that length."""
 
 
-def offer_of(answer: OtaAnswer) -> Offer | None:
+def parse_offer(answer: OtaAnswer) -> Offer | None:
     """Return what the cloud offers; `None` where it offers nothing.
 
     Raises:

@@ -23,30 +23,37 @@ from agent.errors import (
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.trees import Trees
-from agent.ota import image, last_words, lifecycle, versions
-from agent.ota.accounts import Accounts
-from agent.ota.book import Book
-from agent.ota.delivery import Delivery
+from agent.ota import crash_report, lifecycle, recovery, versions
+from agent.ota.context import UpdateContext
 from agent.ota.download import Downloader
-from agent.ota.fetching import RETRY_S, Fetching
-from agent.ota.header import Header
+from agent.ota.fetcher import RETRY_S, UpdateFetcher
+from agent.ota.header import BundleHeader
 from agent.ota.health import Verdict
-from agent.ota.imaging import Imaging
-from agent.ota.installing import Installing
-from agent.ota.intake import Intake, Rules
-from agent.ota.keyring import Keys
-from agent.ota.launcher import BASE
-from agent.ota.launcher import State as LauncherState
-from agent.ota.lifecycle import PROGRESS_PERCENT, REFUNDS_MAX, TOLD, Event, Post, State, reconciled
+from agent.ota.image_installer import ImageInstaller
+from agent.ota.keyring import TrustStore
+from agent.ota.launcher import BASE, LauncherState
+from agent.ota.lifecycle import (
+    CLOUD_STATUS,
+    PROGRESS_PERCENT,
+    UNCOUNTED_STARTS_MAX,
+    StatusReport,
+    UpdateEvent,
+    UpdateState,
+    reconcile_app,
+)
 from agent.ota.manifest import HubFacts, Offer, PayloadType
-from agent.ota.pace import Pace
-from agent.ota.reporting import Reporter
-from agent.ota.running import Running
+from agent.ota.redundant_state import RedundantState
+from agent.ota.reporting import StatusReporter
+from agent.ota.run_control import RunControl
+from agent.ota.running import RunningRelease
+from agent.ota.sideload import Sideload
 from agent.ota.slots import Slots
-from agent.ota.surroundings import Surroundings
-from agent.ota.trying import Trying
+from agent.ota.staging import Staging, StagingLimits
+from agent.ota.store import UpdateStore
+from agent.ota.trial import Trial
+from agent.ota.workflow import InstallSteps
 from hal.errors import HalError
-from hal.images import ImageInstaller
+from hal.images import SystemUpdater
 
 _log = logging.getLogger(__name__)
 
@@ -57,10 +64,10 @@ CHECK_S_MAX = 8.0
 FIRST_CHECK_S = 600.0
 """After a start; less at random, so that the hubs of a street do not ask together when its power is back."""
 
-_INSTALLING = {State.DOWNLOADED, State.VERIFYING, State.APPLYING}
+_INSTALLING = {UpdateState.DOWNLOADED, UpdateState.VERIFYING, UpdateState.APPLYING}
 
 
-class Updates:
+class UpdateService:
     """The room. `run` works; the other methods are for people at the hub.
 
     Attributes:
@@ -78,14 +85,14 @@ class Updates:
         directory: Path,
         *,
         config: OtaConfig,
-        running: Running,
+        running: RunningRelease,
         client: CloudClient,
         clock: Clock,
         rng: random.Random,
         disk: Disk,
         disk_free_bytes_min: int,
-        installer: ImageInstaller | None,
-        hub: Surroundings,
+        installer: SystemUpdater | None,
+        hub: UpdateContext,
     ) -> None:
         """Prepare; nothing is read.
 
@@ -109,12 +116,12 @@ class Updates:
         self._worker = running.worker
         self._disk = disk
         self.slots = Slots(Trees(directory, disk), disk, running=running.slot)
-        rules = Rules(config.allow_unsigned, config.size_bytes_max, disk_free_bytes_min)
-        self.pace = Pace()
-        self.keys = Keys(directory, config.keys_dir, disk)
-        self.intake = Intake(Trees(directory, disk), self.slots, keys=self.keys, rules=rules, facts=self._facts)
-        self.book = Book(directory, disk=disk, worker=self._worker)
-        self._accounts = Accounts(
+        rules = StagingLimits(config.allow_unsigned, config.size_bytes_max, disk_free_bytes_min)
+        self.pace = RunControl()
+        self.keys = TrustStore(directory, config.keys_dir, disk)
+        self.intake = Staging(Trees(directory, disk), self.slots, keys=self.keys, rules=rules, facts=self._facts)
+        self.book = UpdateStore(directory, disk=disk, worker=self._worker)
+        self._accounts = RedundantState(
             book=self.book,
             keys=self.keys,
             slots=self.slots,
@@ -123,7 +130,7 @@ class Updates:
             fault=self._fault,
             is_unsigned_admitted=config.allow_unsigned,
         )
-        self.imaging = Imaging(
+        self.imaging = ImageInstaller(
             installer,
             book=self.book,
             slots=self.slots,
@@ -134,11 +141,9 @@ class Updates:
             reboot=hub.reboot,
             hindered=self.pace.hindered,
         )
-        self.trying = Trying(
-            hub.checks, hub.fresh_sensors, healthy_s=config.trial_s, deadline_s=config.trial_deadline_s
-        )
-        self._reporter = Reporter(self.book, client)
-        self.fetching = Fetching(
+        self.trying = Trial(hub.checks, hub.fresh_sensors, healthy_s=config.trial_s, deadline_s=config.trial_deadline_s)
+        self._reporter = StatusReporter(self.book, client)
+        self.fetching = UpdateFetcher(
             client,
             Downloader(
                 client,
@@ -159,7 +164,7 @@ class Updates:
             may_begin=self._may_begin,
             drop=self._drop,
         )
-        self._installing = Installing(
+        self._installing = InstallSteps(
             book=self.book,
             intake=self.intake,
             slots=self.slots,
@@ -171,7 +176,7 @@ class Updates:
             on_percent=self._progressed,
             reconcile=self._reconcile,
         )
-        self._delivery = Delivery(book=self.book, intake=self.intake, worker=self._worker, pace=self.pace)
+        self._delivery = Sideload(book=self.book, intake=self.intake, worker=self._worker, pace=self.pace)
         self._has_checked = False
         self._is_running = False
         self._disk_failures = 0
@@ -216,8 +221,8 @@ class Updates:
         """Be told that the hub ends in good order: for a release that is well, this start does not count, so often."""
         record, state = self.book.record, self.launcher_state
         is_app, is_image = state.trial == self.running.slot, self.imaging.is_new_system
-        is_on_trial = record.state is State.TRIAL and (is_app or is_image)
-        if not is_on_trial or not self.trying.is_well or record.refunds >= REFUNDS_MAX:
+        is_on_trial = record.state is UpdateState.TRIAL and (is_app or is_image)
+        if not is_on_trial or not self.trying.is_well or record.refunds >= UNCOUNTED_STARTS_MAX:
             return
         await self._accounts.give_back_start(self._config.trial_starts_max if is_app else 0)
 
@@ -248,7 +253,7 @@ class Updates:
             Rejected: None is on trial.
             StorageFull: It cannot be noted now.
         """
-        if self.book.record.state not in {State.TRIAL, State.READY}:
+        if self.book.record.state not in {UpdateState.TRIAL, UpdateState.READY}:
             raise Rejected("no release is on trial: a release that has proved itself is followed by a newer one only")
         reason = "a technician rolled it back"
         if self.imaging.is_new_system:
@@ -256,20 +261,20 @@ class Updates:
         else:
             await self._give_up(reason)
 
-    async def install(self, pieces: AsyncIterator[bytes]) -> Header:
+    async def install(self, pieces: AsyncIterator[bytes]) -> BundleHeader:
         """Take in a bundle that somebody has brought: see `Delivery.take_in`."""
         return await self._delivery.take_in(pieces)
 
     # The work.
 
     async def _work(self) -> None:
-        steps: Mapping[State, Callable[[], Awaitable[None]]] = {
-            State.DOWNLOADING: self._download,
-            State.DOWNLOADED: self._installing.begin_verify,
-            State.VERIFYING: self._installing.verify,
-            State.APPLYING: self._apply,
-            State.READY: self._installing.restart,
-            State.TRIAL: self._try,
+        steps: Mapping[UpdateState, Callable[[], Awaitable[None]]] = {
+            UpdateState.DOWNLOADING: self._download,
+            UpdateState.DOWNLOADED: self._installing.begin_verify,
+            UpdateState.VERIFYING: self._installing.verify,
+            UpdateState.APPLYING: self._apply,
+            UpdateState.READY: self._installing.restart,
+            UpdateState.TRIAL: self._try,
         }
         while True:
             self.pace.begin_step()
@@ -278,7 +283,7 @@ class Updates:
             except BundleUntrusted as error:
                 await self._failed(str(error), facts=await self._worker.run(self._measured_by))
             except InstallFailed as error:
-                await self._failed(str(error), Event.LOSE)
+                await self._failed(str(error), UpdateEvent.LOSE)
             except Corrupt as error:
                 self._fault(str(error))
                 await self._read_slots()
@@ -298,7 +303,7 @@ class Updates:
         self._disk_failures += 1
         if self._disk_failures >= DISK_FAILURES_MAX and self.book.record.state in _INSTALLING:
             self._disk_failures = 0
-            await self._failed(text, Event.LOSE)
+            await self._failed(text, UpdateEvent.LOSE)
         await self.pace.pause(RETRY_S)
 
     async def _check(self) -> None:
@@ -335,7 +340,7 @@ class Updates:
         told, self.percent = self.percent // PROGRESS_PERCENT, percent
         record, tens = self.book.record, percent // PROGRESS_PERCENT
         if tens != told:
-            self.book.progress(Post(record.offer.version, TOLD[record.state], tens * PROGRESS_PERCENT))
+            self.book.progress(StatusReport(record.offer.version, CLOUD_STATUS[record.state], tens * PROGRESS_PERCENT))
 
     async def _apply(self) -> None:
         self.percent = 0
@@ -345,7 +350,7 @@ class Updates:
         """Look at this release, which is on trial, until it has proved itself or failed."""
         await self._read_slots()  # which may know of a failure that this life has noted itself
         verdict, reason = Verdict.FAILED, self.imaging.failure(self.launcher_state, self._config.trial_starts_max)
-        if not versions.is_same(self.running.version, self.book.record.offer.version):
+        if not versions.is_same_version(self.running.version, self.book.record.offer.version):
             reason = reason or (
                 f"it calls itself {self.running.version}, so that it would be offered and installed over and over"
             )
@@ -360,7 +365,7 @@ class Updates:
             await self._accounts.adopt(self.running.slot)
             await self._worker.run(self.slots.commit)
         await self._read_slots()
-        await self.book.advance(Event.PROVEN)
+        await self.book.advance(UpdateEvent.PROVEN)
         await self._accounts.keep(self.launcher_state.floor)
         self._ended()
         await self._worker.run(self.intake.forget)
@@ -374,12 +379,12 @@ class Updates:
             self.running.restart()
             await asyncio.Event().wait()
 
-    async def _failed(self, reason: str, event: Event = Event.FAIL, facts: str = "") -> None:
+    async def _failed(self, reason: str, event: UpdateEvent = UpdateEvent.FAIL, facts: str = "") -> None:
         """End an update. First in the launcher's account: the next start is the good release whatever happens."""
         self._fault(reason)
         if self.imaging.is_new_system and self.book.record.is_open:
             await self.imaging.leave(reason)  # the old system closes the book
-        if image.is_image(self.book.record):
+        if recovery.is_system_image(self.book.record):
             await self.imaging.give_up(reason)
         elif self.launcher_state.trial:
             await self._worker.run(lambda: self.slots.give_up(reason))
@@ -400,17 +405,17 @@ class Updates:
         state, slot = self.launcher_state, self.running.slot
         if self.running.launcher and slot not in {state.good, state.trial}:
             self._fault(f"slot {state.good} could not be started; slot {slot} runs")
-        if text := image.relapse(self.book.record, self.imaging.boot):
+        if text := recovery.find_relapse(self.book.record, self.imaging.boot):
             self._fault(text)
         while (found := self._found()) is not None:
             event, reason = found
-            if event in {Event.FAIL, Event.LOSE}:
+            if event in {UpdateEvent.FAIL, UpdateEvent.LOSE}:
                 await self._failed(await self._with_last_words(reason), event)
             else:
                 await self.book.advance(event, app_slot=self.launcher_state.good)
-            if event is Event.RESUME:
+            if event is UpdateEvent.RESUME:
                 break
-        if image.is_image(self.book.record):
+        if recovery.is_system_image(self.book.record):
             await self.imaging.settle()
             await self._read_slots()
             if self.launcher_state.good not in {state.good, slot}:
@@ -423,16 +428,20 @@ class Updates:
     async def _with_last_words(self, reason: str) -> str:
         """Return why a release failed, with what its processes have left, where it is one that was started."""
         record = self.book.record
-        if image.is_image(record) or not record.slot or record.state not in {State.READY, State.TRIAL}:
+        if (
+            recovery.is_system_image(record)
+            or not record.slot
+            or record.state not in {UpdateState.READY, UpdateState.TRIAL}
+        ):
             return reason
-        crash = await self._worker.run(lambda: last_words.read(self.slots.directory, record.slot, self._disk))
-        return last_words.with_last_words(reason, await self._hub.last_end(), crash)
+        crash = await self._worker.run(lambda: crash_report.read(self.slots.directory, record.slot, self._disk))
+        return crash_report.add_crash_report(reason, await self._hub.last_end(), crash)
 
-    def _found(self) -> tuple[Event, str] | None:
+    def _found(self) -> tuple[UpdateEvent, str] | None:
         record = self.book.record
-        if image.is_image(record):
-            return image.reconciled(record, self.launcher_state, self.imaging.boot)
-        return reconciled(record, self.launcher_state, self.running.slot)
+        if recovery.is_system_image(record):
+            return recovery.reconcile_image(record, self.launcher_state, self.imaging.boot)
+        return reconcile_app(record, self.launcher_state, self.running.slot)
 
     async def _read_slots(self) -> None:
         self.launcher_state = await self._accounts.read_slots()

@@ -18,7 +18,7 @@ LINE_CHARS_MAX = 160
 """Three lines and the reason fit into the 500 characters that the cloud is told."""
 
 
-def crash_file(slot: str) -> str:
+def crash_file_name(slot: str) -> str:
     """Return the name, in the state directory, of what the release in a slot has left."""
     return f"crash-{slot}.txt"
 
@@ -26,12 +26,12 @@ def crash_file(slot: str) -> str:
 def read(directory: Path, slot: str, disk: Disk) -> str:
     """Return what the release in a slot has left; empty for nothing. Blocks."""
     with contextlib.suppress(Corrupt, StorageFull, OSError):
-        data = disk.read(directory / crash_file(slot), bytes_max=CRASH_BYTES_MAX)
+        data = disk.read(directory / crash_file_name(slot), bytes_max=CRASH_BYTES_MAX)
         return (data or b"").decode("utf-8", "replace")
     return ""
 
 
-def with_last_words(reason: str, end: str, crash: str) -> str:
+def add_crash_report(reason: str, end: str, crash: str) -> str:
     """Return why a release failed, with how its last process ended and what that said.
 
     Args:

@@ -22,9 +22,9 @@ import msgspec
 
 from agent.errors import BundleUntrusted
 from agent.ota import header, versions
-from agent.ota.header import Header
-from agent.ota.keyring import check_release
-from agent.ota.keys import TRUST_FILE, Trust
+from agent.ota.header import BundleHeader
+from agent.ota.keyring import check_key_changes
+from agent.ota.keys import TRUST_FILE, KeyChanges
 from agent.ota.manifest import (
     CHUNK_BYTES,
     FILES_MAX,
@@ -33,8 +33,8 @@ from agent.ota.manifest import (
     UNPACKED_BYTES_MAX,
     Manifest,
     PayloadType,
-    from_values,
-    to_values,
+    decode_values,
+    encode_values,
 )
 from agent.ota.payload import ENTRY_FILE, Payload
 from agent.ota.stream import BundleStream
@@ -48,7 +48,7 @@ TREE_MTIME_S = 315_532_800
 _IS_HASH_BASED = 1
 """Flags of a pyc that is told from others by its source's hash, and not compared with the source when it is loaded."""
 
-ENTRY = b'''"""Starts the agent from a slot, and notes for the next release why it ended (agent.ota.last_words)."""
+ENTRY_SOURCE = b'''"""Starts the agent from a slot, and notes why it ended (agent.ota.crash_report)."""
 
 import faulthandler
 import os
@@ -107,7 +107,7 @@ sys.exit(code)
 """`__main__.py` of the tree: how the launcher starts it. It needs nothing of the agent, which may be what is broken."""
 
 
-class Target(msgspec.Struct, frozen=True):
+class BundleTarget(msgspec.Struct, frozen=True):
     """What a bundle is for; the fields of the manifest of the same names."""
 
     version: str
@@ -119,7 +119,7 @@ class Target(msgspec.Struct, frozen=True):
     launcher_min: int = 1
 
 
-def app_tree(wheelhouse: Path, target: Target, trust: Trust) -> Mapping[str, bytes]:
+def build_app_tree(wheelhouse: Path, target: BundleTarget, trust: KeyChanges) -> Mapping[str, bytes]:
     """Return the files of an app by their path in the slot.
 
     Raises:
@@ -135,20 +135,20 @@ def app_tree(wheelhouse: Path, target: Target, trust: Trust) -> Mapping[str, byt
         raise BundleUntrusted(f"{wheelhouse} has no wheel of climahub; build it with pip wheel (docs/updates.md)")
     _, _, rest = wheels[names.index("climahub")].name.partition("-")
     version, _, _ = rest.partition("-")
-    if not versions.is_same(version, target.version):
+    if not versions.is_same_version(version, target.version):
         raise BundleUntrusted(
             f"the wheel of climahub is version {version}, and the bundle would be {target.version}: hubs would install"
             f" it over and over; build it with --version {version}, or fetch the right wheel"
         )
-    check_release(trust, "")
+    check_key_changes(trust, "")
     tree: dict[str, bytes] = {}
     for wheel in wheels:
         _check_tags(wheel, target)
         for path, data in _unpacked(wheel):
             if tree.setdefault(path, data) != data:
                 raise BundleUntrusted(f"{wheel.name}: {path} is in another wheel as well, with other content")
-    tree[ENTRY_FILE] = ENTRY
-    if trust != Trust():
+    tree[ENTRY_FILE] = ENTRY_SOURCE
+    if trust != KeyChanges():
         tree[TRUST_FILE] = msgspec.json.encode(trust)
     if target.python == sys.implementation.cache_tag:
         tree |= _compiled(tree)
@@ -168,7 +168,7 @@ def pack(tree: Mapping[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
-def app_manifest(tree: Mapping[str, bytes], payload: bytes, target: Target) -> Manifest:
+def build_app_manifest(tree: Mapping[str, bytes], payload: bytes, target: BundleTarget) -> Manifest:
     """Return the manifest of a packed tree.
 
     Raises:
@@ -180,7 +180,7 @@ def app_manifest(tree: Mapping[str, bytes], payload: bytes, target: Target) -> M
     return _manifest(PayloadType.APP, io.BytesIO(payload), target, unpacked_bytes=unpacked, files=len(tree))
 
 
-def image_manifest(image: BinaryIO, target: Target) -> Manifest:
+def build_image_manifest(image: BinaryIO, target: BundleTarget) -> Manifest:
     """Return the manifest of a RAUC bundle, which travels as it is."""
     return _manifest(PayloadType.RAUC, image, target, unpacked_bytes=0, files=0)
 
@@ -193,10 +193,10 @@ def sign(bundle: BinaryIO, private_key: bytes) -> tuple[bytes, int]:
     """
     parts, start = read_head(bundle)
     header.decode_manifest(parts.payload)  # nobody signs what no hub would read
-    return header.signed_by(private_key, parts.payload), start
+    return header.encode_signed(private_key, parts.payload), start
 
 
-def examine(bundle: BinaryIO, check: Callable[[bytes], Header]) -> tuple[Header, Trust]:
+def examine(bundle: BinaryIO, check: Callable[[bytes], BundleHeader]) -> tuple[BundleHeader, KeyChanges]:
     """Read a whole bundle as a hub does, every file of it; return its header, and what it says of keys.
 
     Args:
@@ -212,7 +212,7 @@ def examine(bundle: BinaryIO, check: Callable[[bytes], Header]) -> tuple[Header,
         while data := bundle.read(CHUNK_BYTES):
             yield from stream.feed(data)
 
-    pieces, trust = read(), Trust()
+    pieces, trust = read(), KeyChanges()
     next(pieces, None)  # the header
     found = stream.header
     if found is not None and found.manifest.payload_type is PayloadType.APP:
@@ -226,18 +226,18 @@ def examine(bundle: BinaryIO, check: Callable[[bytes], Header]) -> tuple[Header,
     return stream.finish(), trust
 
 
-def read_head(bundle: BinaryIO) -> tuple[header.Signed, int]:
+def read_head(bundle: BinaryIO) -> tuple[header.SignedHeader, int]:
     """Return the header of a bundle, not believed, and where its payload begins.
 
     Raises:
         BundleUntrusted: It is no bundle.
     """
-    size = header.signed_bytes_of(bundle.read(header.PRELUDE_BYTES))
+    size = header.read_header_size(bundle.read(header.PRELUDE_BYTES))
     return header.parse(bundle.read(size)), header.PRELUDE_BYTES + size
 
 
 def _manifest(
-    payload_type: PayloadType, payload: BinaryIO, target: Target, *, unpacked_bytes: int, files: int
+    payload_type: PayloadType, payload: BinaryIO, target: BundleTarget, *, unpacked_bytes: int, files: int
 ) -> Manifest:
     digests = bytearray()
     size = 0
@@ -261,10 +261,10 @@ def _manifest(
         files=files,
         expires_utc_ms=target.expires_utc_ms,
     )
-    return from_values(to_values(made))
+    return decode_values(encode_values(made))
 
 
-def _check_tags(wheel: Path, target: Target) -> None:
+def _check_tags(wheel: Path, target: BundleTarget) -> None:
     """Refuse a wheel for something else ("Binary distribution format", file name convention)."""
     try:
         _, abi, platforms = wheel.stem.rsplit("-", 3)[1:]

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
-from agent.ota.book import Book
-from agent.ota.keyring import Keys
-from agent.ota.keys import Trust, read_trust
-from agent.ota.launcher import BASE
-from agent.ota.launcher import State as LauncherState
-from agent.ota.lifecycle import State
+from agent.ota.keyring import TrustStore
+from agent.ota.keys import KeyChanges, read_key_changes
+from agent.ota.launcher import BASE, LauncherState
+from agent.ota.lifecycle import UpdateState
 from agent.ota.slots import Slots
+from agent.ota.store import UpdateStore
 
 _log = logging.getLogger(__name__)
 
@@ -26,14 +25,14 @@ STOP_S_MAX = 2.0
 """The process is gone within 5 s; a disk that is slower than this leaves the start counted."""
 
 
-class Accounts:
+class RedundantState:
     """Keys and floor of one hub, kept alike in all records."""
 
     def __init__(
         self,
         *,
-        book: Book,
-        keys: Keys,
+        book: UpdateStore,
+        keys: TrustStore,
         slots: Slots,
         disk: Disk,
         worker: Worker,
@@ -106,9 +105,13 @@ class Accounts:
             Corrupt: What it says cannot be read.
         """
         is_signed = bool(self._book.record.signer)
-        trust = await self._worker.run(lambda: read_trust(self._slots.tree(slot), self._disk)) if is_signed else Trust()
+        trust = (
+            await self._worker.run(lambda: read_key_changes(self._slots.tree(slot), self._disk))
+            if is_signed
+            else KeyChanges()
+        )
         await self._worker.run(lambda: self._keys.adopt(trust))
-        if trust != Trust():
+        if trust != KeyChanges():
             _log.warning("keys: %d added, %d revoked by this release", len(trust.keys), len(trust.revoked))
 
     async def keep(self, floor: int) -> None:
@@ -143,7 +146,7 @@ class Accounts:
             StorageFull: It cannot be written now.
         """
         record, floor = self._book.record, self._keys.keyring.floor
-        if record.state is State.COMPLETED:
+        if record.state is UpdateState.COMPLETED:
             floor = max(floor, record.sequence)
         state, problem = await self._worker.run(lambda: self._slots.state_or_new(floor=floor))
         if state.floor < floor:

@@ -7,7 +7,7 @@ from datetime import datetime
 _log = logging.getLogger(__name__)
 
 
-class Pace:
+class RunControl:
     """Shared by the rooms' parts that wait.
 
     Attributes:
@@ -48,7 +48,7 @@ class Pace:
             return
 
 
-def in_words(wait_s: float, local: datetime | None, now_local: datetime | None) -> str:
+def format_wait(wait_s: float, local: datetime | None, now_local: datetime | None) -> str:
     """Return when something may be done: "before 14:20" where the hub knows the time, else "for 38 min".
 
     Args:
