@@ -16,15 +16,15 @@ from aiohttp import web
 
 from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
-from agent.commands import reset
-from agent.commands.handlers import Handler
-from agent.commands.handlers.config_update import ConfigUpdate
-from agent.commands.handlers.diagnostics import Diagnostics
-from agent.commands.handlers.factory_reset import FactoryReset
-from agent.commands.handlers.reboot import Reboot
+from agent.commands import factory_reset
+from agent.commands.handlers import CommandHandler
+from agent.commands.handlers.config_update import ConfigUpdateHandler
+from agent.commands.handlers.diagnostics import DiagnosticsHandler
+from agent.commands.handlers.factory_reset import FactoryResetHandler
+from agent.commands.handlers.reboot import RebootHandler
 from agent.commands.lifecycle import CommandType, Moment
-from agent.commands.poll import METERED_FACTOR
-from agent.commands.room import Commands
+from agent.commands.poller import METERED_FACTOR
+from agent.commands.service import CommandService
 from agent.config import Config
 from agent.config.primary import choose_primary, machine_parts_named
 from agent.diagnostics import diagnostic_sections
@@ -177,9 +177,9 @@ class Hub:
             add_fault=lambda text: self.faults.add("outbox", text),
         )
 
-    def _commands(self) -> Commands:
+    def _commands(self) -> CommandService:
         config, environment = self.config, self.environment
-        return Commands(
+        return CommandService(
             config.storage.state_dir,
             client=self.client,
             clock=environment.clock,
@@ -189,7 +189,9 @@ class Hub:
             handlers=self._handlers(),
             interval_s=self._poll_interval_s,
             pending_max=config.commands.pending_max,
-            needs_person=lambda kind: kind is CommandType.FACTORY_RESET and config.commands.factory_reset_needs_person,
+            needs_confirmation=lambda kind: (
+                kind is CommandType.FACTORY_RESET and config.commands.factory_reset_needs_person
+            ),
             add_fault=lambda text: self.faults.add("commands", text),
         )
 
@@ -317,7 +319,7 @@ class Hub:
         radio = self.pairing.radio
         return radio_problem(radio.radio, is_needed=bool(self.pairing.sensors)) if radio else ""
 
-    def _handlers(self) -> Mapping[CommandType, Handler]:
+    def _handlers(self) -> Mapping[CommandType, CommandHandler]:
         clock, environment = self.environment.clock, self.environment
         sections = diagnostic_sections(
             status=self.status,
@@ -330,7 +332,7 @@ class Hub:
             radio=lambda: self._zigbee() if self.relay else None,
         )
         return {
-            CommandType.REBOOT: Reboot(
+            CommandType.REBOOT: RebootHandler(
                 moment=lambda: Moment(clock.boot_id, clock.monotonic_ms(), clock.utc_ms()),
                 flush=self.telemetry.flush,
                 ensure_can_reboot=environment.host.ensure_can_reboot,
@@ -339,9 +341,11 @@ class Hub:
                 disk=environment.disk,
                 worker=environment.worker,
             ),
-            CommandType.CONFIG_UPDATE: ConfigUpdate(self.settings, is_volatile=lambda: self.commands.is_volatile),
-            CommandType.FACTORY_RESET: FactoryReset(bar_key=self._bar_key, begin_anew=environment.begin_anew),
-            CommandType.DIAGNOSTICS: Diagnostics(sections),
+            CommandType.CONFIG_UPDATE: ConfigUpdateHandler(
+                self.settings, is_volatile=lambda: self.commands.is_volatile
+            ),
+            CommandType.FACTORY_RESET: FactoryResetHandler(bar_key=self._bar_key, restart=environment.begin_anew),
+            CommandType.DIAGNOSTICS: DiagnosticsHandler(sections),
         }
 
     def _is_metered(self) -> bool:
@@ -355,13 +359,13 @@ class Hub:
         key = self.environment.read_key()
         if key is not None:
             state = self.config.storage.state_dir
-            await self.environment.worker.run(lambda: reset.bar(state, self.environment.disk, key))
+            await self.environment.worker.run(lambda: factory_reset.bar(state, self.environment.disk, key))
 
     def _zigbee(self) -> ZigbeeReport:
         return build_zigbee(self.pairing, intake=self.intake, clock=self.environment.clock)
 
     async def _listed_commands(self) -> CommandsReport:
-        return build_commands(await self.commands.listed(), problem=self.commands.problem)
+        return build_commands(await self.commands.recent(), problem=self.commands.problem)
 
     async def _release(self, device: str) -> None:
         await self.telemetry.release(device)

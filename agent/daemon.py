@@ -17,7 +17,7 @@ from pathlib import Path
 from agent import __version__, app, config, environment
 from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session, tcp_connector
-from agent.commands import reset
+from agent.commands import factory_reset
 from agent.config import Config
 from agent.errors import ConfigInvalid, Corrupt, StorageFull
 from agent.foundation import clock_memory, lock, log, signals, vitals
@@ -145,7 +145,7 @@ class _Restarts:
             self._end_of_life.clear()
             try:
                 await self._worker.run(
-                    lambda: reset.finish(
+                    lambda: factory_reset.finish(
                         storage.state_dir,
                         self._disk,
                         key_file=self._replaceable.settings.cloud.api_key_file,
@@ -195,7 +195,7 @@ class _Restarts:
                     session=session,
                     ledger=Ledger(storage.run_dir / LEDGER_NAME, clock.boot_id),
                     read_key=functools.partial(
-                        reset.usable_key, storage.state_dir, self._disk, self._replaceable.read_api_key
+                        factory_reset.read_usable_key, storage.state_dir, self._disk, self._replaceable.read_api_key
                     ),
                     sensor_keys=self._replaceable.begin(),
                     host=host,

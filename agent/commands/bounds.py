@@ -25,7 +25,7 @@ OMITTED = "omitted"
 _CUT = "..."
 
 
-def bounded_message(text: str) -> str:
+def limit_message(text: str) -> str:
     """Return text without secrets, in one printable line of at most `ERROR_MESSAGE_BYTES_MAX` bytes of UTF-8."""
     data = redact(harmless(text, characters_max=ERROR_MESSAGE_BYTES_MAX)).encode()
     if len(data) <= ERROR_MESSAGE_BYTES_MAX:
@@ -33,7 +33,7 @@ def bounded_message(text: str) -> str:
     return data[: ERROR_MESSAGE_BYTES_MAX - len(_CUT)].decode("utf-8", "ignore") + _CUT
 
 
-def without_secrets(value: Any, *, levels_max: int = LEVELS_MAX) -> Any:  # noqa: ANN401 (any JSON)
+def redact_json(value: Any, *, levels_max: int = LEVELS_MAX) -> Any:  # noqa: ANN401 (any JSON)
     """Return a JSON value with every key blacked out of its texts, names included.
 
     Raises:
@@ -46,11 +46,11 @@ def without_secrets(value: Any, *, levels_max: int = LEVELS_MAX) -> Any:  # noqa
             return redact(_encodable(value))
         case Mapping():
             return {
-                redact(_encodable(str(name))): without_secrets(item, levels_max=levels_max - 1)
+                redact(_encodable(str(name))): redact_json(item, levels_max=levels_max - 1)
                 for name, item in value.items()
             }
         case list() | tuple():
-            return [without_secrets(item, levels_max=levels_max - 1) for item in value]
+            return [redact_json(item, levels_max=levels_max - 1) for item in value]
         case _:
             return value
 
@@ -66,14 +66,14 @@ def _encodable(text: str) -> str:
 def _section(section: Any) -> tuple[Any, int]:  # noqa: ANN401 (any JSON)
     """Return a section without secrets and its bytes of JSON; what cannot be shown is shown as such."""
     try:
-        shown = without_secrets(msgspec.to_builtins(section))
+        shown = redact_json(msgspec.to_builtins(section))
         return shown, len(msgspec.json.encode(shown))
     except UNENCODABLE as error:
         shown = {"problem": harmless(f"this cannot be shown: {type(error).__name__}: {error}")}
         return shown, len(msgspec.json.encode(shown))
 
 
-def bounded_result(sections: Mapping[str, Any], *, bytes_max: int = RESULT_BYTES_MAX) -> dict[str, Any]:
+def limit_result(sections: Mapping[str, Any], *, bytes_max: int = RESULT_BYTES_MAX) -> dict[str, Any]:
     """Return a result without secrets and of at most ``bytes_max`` bytes of JSON: the largest sections go first.
 
     What went is named under `OMITTED`, or merely counted where even the names do not fit. A section that JSON cannot

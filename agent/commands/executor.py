@@ -7,24 +7,24 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from agent.commands.bounds import bounded_message, bounded_result
-from agent.commands.handlers import Handler, Outcome
-from agent.commands.journal import Journal
+from agent.commands.bounds import limit_message, limit_result
+from agent.commands.handlers import CommandHandler, CommandOutcome
+from agent.commands.journal import CommandJournal
 from agent.commands.lifecycle import (
     TRAITS,
     Begin,
+    CommandEvent,
+    CommandRecord,
     CommandType,
-    Event,
-    Give,
     Moment,
-    Record,
+    NextActor,
+    Reject,
     State,
-    Turn,
     Wait,
     decide,
-    in_order,
-    is_hopeless,
-    turn,
+    execution_order,
+    has_exhausted_attempts,
+    next_actor,
 )
 from agent.errors import ClimahubError, Defect, Transient
 from agent.foundation.problem_log import ProblemLog
@@ -36,26 +36,26 @@ RETRY_S = 10.0
 """Pause after the disk refused to take the next state."""
 
 
-class Executor:
+class CommandExecutor:
     """The loop that runs commands."""
 
     def __init__(
         self,
-        handlers: Mapping[CommandType, Handler],
+        handlers: Mapping[CommandType, CommandHandler],
         *,
         moment: Callable[[], Moment],
-        needs_person: Callable[[CommandType], bool],
+        needs_confirmation: Callable[[CommandType], bool],
     ) -> None:
         """Prepare.
 
         Args:
             handlers: What each type does.
             moment: Returns the present moment.
-            needs_person: Tells which types somebody at the hub has to confirm.
+            needs_confirmation: Tells which types somebody at the hub has to confirm.
         """
         self._handlers = handlers
         self._moment = moment
-        self._needs_person = needs_person
+        self._needs_confirmation = needs_confirmation
         self._changed = asyncio.Event()
         self._waiting = ProblemLog(_log, "a command waits", level=logging.WARNING)
 
@@ -63,7 +63,7 @@ class Executor:
         """Take note that the journal changed."""
         self._changed.set()
 
-    async def reconcile(self, journal: Journal) -> None:
+    async def reconcile(self, journal: CommandJournal) -> None:
         """Ask, at the beginning of a life, what became of the commands that an earlier one left executing.
 
         Must be over before anything else works on the journal.
@@ -71,15 +71,17 @@ class Executor:
         Raises:
             Corrupt: The journal cannot be used any more.
         """
-        for record in in_order(journal.open()):
+        for record in execution_order(journal.open_commands()):
             if record.state is not State.EXECUTING:
                 return
             outcome = await self._reconciled(record)
-            if outcome is None and is_hopeless(record):
-                outcome = Outcome(Event.FAIL, error_message=f"the agent died {record.attempts} times while running it")
-            await self._finish(journal, record, outcome or Outcome(Event.RESUME))
+            if outcome is None and has_exhausted_attempts(record):
+                outcome = CommandOutcome(
+                    CommandEvent.FAIL, error_message=f"the agent died {record.attempts} times while running it"
+                )
+            await self._finish(journal, record, outcome or CommandOutcome(CommandEvent.RESUME))
 
-    async def _reconciled(self, record: Record) -> Outcome | None:
+    async def _reconciled(self, record: CommandRecord) -> CommandOutcome | None:
         """Return what became of a command, asked until it can be said."""
         while True:
             try:
@@ -88,7 +90,7 @@ class Executor:
                 _log.warning("what became of command %s cannot be said yet: %s", record.command_id, error)
                 await asyncio.sleep(RETRY_S)
 
-    async def run(self, journal: Journal) -> None:
+    async def run(self, journal: CommandJournal) -> None:
         """Run what is there and what comes, until cancelled.
 
         Raises:
@@ -109,12 +111,12 @@ class Executor:
             except TimeoutError:
                 continue
 
-    async def _turn(self, journal: Journal) -> float | None:
+    async def _turn(self, journal: CommandJournal) -> float | None:
         """Do the next thing there is to do; return how long to wait for another, `None` until something changes."""
         waits_ms = []
-        for record in in_order(journal.open()):
+        for record in execution_order(journal.open_commands()):
             if record.state is State.EXECUTING:
-                if turn(record) is Turn.ACKS:
+                if next_actor(record) is NextActor.ACKNOWLEDGER:
                     return None  # nothing else begins before this one is done
                 await self._execute(journal, record)
                 return 0.0
@@ -125,17 +127,17 @@ class Executor:
             waits_ms.append(decision.wait_ms)
         return min(waits_ms) / 1000 if waits_ms else None
 
-    def _decide(self, record: Record, journal: Journal) -> Begin | Wait | Give:
+    def _decide(self, record: CommandRecord, journal: CommandJournal) -> Begin | Wait | Reject:
         known = record.known_type
         return decide(
             record,
             self._moment(),
-            problem=bounded_message(self._problem(record) or _needs_disk(record, journal)),
-            needs_person=known is not None and self._needs_person(known),
-            acks_due=sum(turn(other) is Turn.ACKS for other in journal.open()),
+            problem=limit_message(self._problem(record) or _needs_disk(record, journal)),
+            needs_confirmation=known is not None and self._needs_confirmation(known),
+            acks_due=sum(next_actor(other) is NextActor.ACKNOWLEDGER for other in journal.open_commands()),
         )
 
-    def _problem(self, record: Record) -> str:
+    def _problem(self, record: CommandRecord) -> str:
         if record.problem:
             return record.problem
         known = record.known_type
@@ -148,18 +150,18 @@ class Executor:
             return f"{known}: {error}"
         return ""
 
-    async def _act(self, journal: Journal, record: Record, decision: Begin | Give) -> None:
-        if isinstance(decision, Give):
+    async def _act(self, journal: CommandJournal, record: CommandRecord, decision: Begin | Reject) -> None:
+        if isinstance(decision, Reject):
             _log.warning("command %s (%s) is not run: %s", record.command_id, record.type, decision.reason)
             await journal.advance(record.command_id, decision.event, self._moment(), error_message=decision.reason)
             return
         if hindrance := await self._hindrance(record):
-            await self._act(journal, record, Give(Event.REFUSE, bounded_message(hindrance)))
+            await self._act(journal, record, Reject(CommandEvent.REFUSE, limit_message(hindrance)))
             return
-        await journal.advance(record.command_id, Event.BEGIN, self._moment())
+        await journal.advance(record.command_id, CommandEvent.BEGIN, self._moment())
         _log.info("command %s (%s) begins", record.command_id, record.type)
 
-    async def _hindrance(self, record: Record) -> str:
+    async def _hindrance(self, record: CommandRecord) -> str:
         """Return why a command that may begin cannot take effect on this hub now; empty where it can."""
         kind = CommandType(record.type)
         try:
@@ -169,11 +171,13 @@ class Executor:
             return f"{kind}: {error}"
         return ""
 
-    async def _execute(self, journal: Journal, record: Record) -> None:
+    async def _execute(self, journal: CommandJournal, record: CommandRecord) -> None:
         outcome = await self._contained(record, lambda handler: handler.execute(record))
         await self._finish(journal, record, outcome or _failed(record, "it ended without an outcome"))
 
-    async def _contained(self, record: Record, work: Callable[[Handler], Awaitable[Outcome | None]]) -> Outcome | None:
+    async def _contained(
+        self, record: CommandRecord, work: Callable[[CommandHandler], Awaitable[CommandOutcome | None]]
+    ) -> CommandOutcome | None:
         """Return what a handler says; whatever it raises fails this command only.
 
         Raises:
@@ -190,7 +194,7 @@ class Executor:
         except ClimahubError as error:
             return _failed(record, f"{known}: {error}")
 
-    async def _finish(self, journal: Journal, record: Record, outcome: Outcome) -> None:
+    async def _finish(self, journal: CommandJournal, record: CommandRecord, outcome: CommandOutcome) -> None:
         """Save how it went; the disk is asked until it takes that, since the effect has been had."""
         _log.info("%s: %s %s", _named(record), outcome.event, outcome.error_message)
         unsaved = ProblemLog(_log, f"the outcome of {_named(record)} is not saved yet", level=logging.WARNING)
@@ -201,8 +205,8 @@ class Executor:
                         record.command_id,
                         outcome.event,
                         self._moment(),
-                        error_message=bounded_message(outcome.error_message),
-                        result=None if outcome.result is None else bounded_result(outcome.result),
+                        error_message=limit_message(outcome.error_message),
+                        result=None if outcome.result is None else limit_result(outcome.result),
                     )
             except Transient as error:
                 unsaved.report(str(error))
@@ -216,7 +220,7 @@ class Executor:
                 return
 
 
-def _needs_disk(record: Record, journal: Journal) -> str:
+def _needs_disk(record: CommandRecord, journal: CommandJournal) -> str:
     """Return why a command cannot be run without a disk; empty where it can."""
     known = record.known_type
     changes_settings = known is CommandType.CONFIG_UPDATE and record.payload
@@ -226,10 +230,10 @@ def _needs_disk(record: Record, journal: Journal) -> str:
     return f"{known}: {why}; see to the disk, then send it again"
 
 
-def _failed(record: Record, why: str) -> Outcome:
+def _failed(record: CommandRecord, why: str) -> CommandOutcome:
     """Return the outcome of a command that failed; the cloud may have its ack already."""
-    return Outcome(Event.GIVEN_UP if record.answered_boot else Event.FAIL, error_message=why)
+    return CommandOutcome(CommandEvent.GIVEN_UP if record.acked_boot_id else CommandEvent.FAIL, error_message=why)
 
 
-def _named(record: Record) -> str:
+def _named(record: CommandRecord) -> str:
     return f"command {record.command_id} ({record.type})"

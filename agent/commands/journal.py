@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from agent.commands.lifecycle import Event, Moment, Record, State, after
-from agent.commands.payloads import Arrival
+from agent.commands.lifecycle import CommandEvent, CommandRecord, Moment, State, transition
+from agent.commands.payloads import IncomingCommand
 from agent.errors import StorageFull
 from agent.foundation import instants
 from agent.foundation.database import Database, open_store
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 FILE_NAME = "commands.db"
 SCHEMA_VERSION = 1
 
-MADE_NAME = "commands.made"
+MARKER_NAME = "commands.made"
 """Stands beside the file once there was one, so that a missing one is no first one."""
 _MADE_SAYS = b"commands.db was made. Where it is missing, commands may have been run that nobody knows of.\n"
 
@@ -38,10 +38,10 @@ TOMBSTONE_MS = 48 * 3600 * 1000
 TOMBSTONES_MAX = 2 * 24 * 60 * 30
 """As many as the quota lets a hub acknowledge in two days (30 a minute), so the bound never cuts into them."""
 
-LISTED_MAX = 200
+RECENT_MAX = 200
 """How many a person is shown."""
 
-LOST = "the hub's record of commands could not be read, so it may have been run already; send it again"
+JOURNAL_LOST_MESSAGE = "the hub's record of commands could not be read, so it may have been run already; send it again"
 """What the cloud is told of the commands that a rebuilt journal finds waiting."""
 
 SCHEMA = """
@@ -51,10 +51,12 @@ CREATE INDEX open_commands ON commands (seq) WHERE is_open;
 CREATE TABLE marks (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
-UNREADABLE_RECORD = "the hub's record of this command could not be read, so it may have been run already; send it again"
+RECORD_UNREADABLE_MESSAGE = (
+    "the hub's record of this command could not be read, so it may have been run already; send it again"
+)
 """What the cloud is told of a command whose row makes no sense, while those beside it do."""
 
-MARK = "INSERT INTO marks (name) VALUES ('is_rebuilt');"
+REBUILT_MARK = "INSERT INTO marks (name) VALUES ('is_rebuilt');"
 """Goes with the schema of a file in the place of one that could not be read, so that no power cut comes in between:
 until the next poll, what the cloud lists may have been run before."""
 
@@ -65,19 +67,19 @@ _LEVELS_AROUND = 2
 T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Record).decode
+_decode = msgspec.json.Decoder(CommandRecord).decode
 
 
-class Journal:
+class CommandJournal:
     """The commands of one hub. Made by `open_journal`.
 
     All methods that await may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it).
 
     Attributes:
-        is_lost: It takes the place of one that was there and is gone, or is empty.
+        replaces_missing: It takes the place of one that was there and is gone, or is empty.
         is_volatile: It is in memory only, as the disk takes nothing: a restart forgets it.
         refused_since_ms: Boot time since which the disk has refused every change; `None` while it takes them.
-        left_out: Deliveries not taken in since the start, because too many commands were open: the cloud has them yet.
+        deferred_count: Deliveries deferred since the start because too many commands were open; the cloud keeps them.
     """
 
     def __init__(self, database: Database, *, pending_commands_max: int, is_volatile: bool = False) -> None:
@@ -85,13 +87,13 @@ class Journal:
         self.is_volatile = is_volatile
         self.refused_since_ms: int | None = None
         self._pending_commands_max = pending_commands_max
-        self._open: dict[str, Record] = {}
+        self._open_commands: dict[str, CommandRecord] = {}
         self._is_rebuilt = False
-        self._buried: frozenset[str] = frozenset()
+        self._settled_ids: frozenset[str] = frozenset()
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
-        self.left_out = 0
-        self.is_lost = False
+        self.deferred_count = 0
+        self.replaces_missing = False
 
     @property
     def database(self) -> Database:
@@ -106,44 +108,44 @@ class Journal:
         """Read what the file holds."""
         await self._database.run(self._load)
 
-    def open(self) -> list[Record]:
+    def open_commands(self) -> list[CommandRecord]:
         """Return the commands that are not settled, in the order in which the cloud listed them."""
-        return list(self._open.values())
+        return list(self._open_commands.values())
 
-    def get(self, command_id: str) -> Record | None:
+    def get(self, command_id: str) -> CommandRecord | None:
         """Return an open command."""
-        return self._open.get(command_id)
+        return self._open_commands.get(command_id)
 
-    async def add(self, arrivals: Sequence[Arrival], moment: Moment) -> int:
+    async def add(self, arrivals: Sequence[IncomingCommand], moment: Moment) -> int:
         """Take in what a poll brought; return how many of them are new."""
         async with self._lock:
-            unknown: dict[str, Arrival] = {}
+            unknown: dict[str, IncomingCommand] = {}
             for arrival in arrivals:
-                if arrival.command_id not in self._open and arrival.command_id not in self._buried:
+                if arrival.command_id not in self._open_commands and arrival.command_id not in self._settled_ids:
                     unknown.setdefault(arrival.command_id, arrival)
             if not unknown and not self._is_rebuilt:
                 return 0
-            added, buried = await self._changed(
+            added, known_ids = await self._changed(
                 lambda connection: self._add(connection, list(unknown.values()), moment), moment
             )
             self._is_rebuilt = False
             # A forgetful cloud lists a settled command at each poll, for a day: the file is asked once, and again
             # after a commit, which removes old tombstones.
-            self._buried = frozenset() if added else self._buried | buried
-            self._open |= {record.command_id: record for record in added}
+            self._settled_ids = frozenset() if added else self._settled_ids | known_ids
+            self._open_commands |= {record.command_id: record for record in added}
         if added:
-            self._tell()
+            self._notify()
         return len(added)
 
     async def advance(
         self,
         command_id: str,
-        event: Event,
+        event: CommandEvent,
         moment: Moment,
         *,
         error_message: str = "",
         result: Any = None,  # noqa: ANN401 (any JSON object)
-    ) -> Record:
+    ) -> CommandRecord:
         """Let an event happen to an open command; durable on return.
 
         Raises:
@@ -151,45 +153,47 @@ class Journal:
             ValueError: The event cannot happen to it now.
         """
         async with self._lock:
-            record = after(self._open[command_id], event, moment, error_message=error_message, result=result)
+            record = transition(
+                self._open_commands[command_id], event, moment, error_message=error_message, result=result
+            )
             await self._changed(lambda connection: self._store(connection, record, moment), moment)
             if record.state is State.ACKED:
-                del self._open[command_id]
-                self._buried = frozenset()
+                del self._open_commands[command_id]
+                self._settled_ids = frozenset()
             else:
-                self._open[command_id] = record
-        self._tell()
+                self._open_commands[command_id] = record
+        self._notify()
         return record
 
-    async def confirm(self, command_id: str, moment: Moment) -> Record:
+    async def confirm(self, command_id: str, moment: Moment) -> CommandRecord:
         """Note that a person at the hub confirms a command; durable on return.
 
         Raises:
             KeyError: No such command waits to be run.
         """
         async with self._lock:
-            record = self._open[command_id]
+            record = self._open_commands[command_id]
             if record.state is not State.RECEIVED:
                 raise KeyError(command_id)
             record = msgspec.structs.replace(record, is_confirmed=True)
             await self._changed(lambda connection: self._store(connection, record, moment), moment)
-            self._open[command_id] = record
-        self._tell()
+            self._open_commands[command_id] = record
+        self._notify()
         return record
 
-    async def adopt(self, records: Sequence[Record], moment: Moment) -> None:
+    async def merge(self, records: Sequence[CommandRecord], moment: Moment) -> None:
         """Take over records of another journal, open ones and tombstones; durable on return.
 
         Of a command that both know, the other's record counts: it has gone on meanwhile.
         """
         async with self._lock:
-            await self._changed(lambda connection: self._adopt(connection, records, moment), moment)
+            await self._changed(lambda connection: self._merge(connection, records, moment), moment)
             for record in records:
-                self._open.pop(record.command_id, None)
+                self._open_commands.pop(record.command_id, None)
                 if record.state is not State.ACKED:
-                    self._open[record.command_id] = record
-            self._buried = frozenset()
-        self._tell()
+                    self._open_commands[record.command_id] = record
+            self._settled_ids = frozenset()
+        self._notify()
 
     async def _changed(self, function: Callable[[sqlite3.Connection], T], moment: Moment) -> T:
         try:
@@ -200,15 +204,15 @@ class Journal:
         self.refused_since_ms = None
         return changed
 
-    async def listed(self) -> list[Record]:
-        """Return the newest commands, tombstones included, newest first; at most `LISTED_MAX`."""
+    async def recent(self) -> list[CommandRecord]:
+        """Return the newest commands, tombstones included, newest first; at most `RECENT_MAX`."""
         return await self._database.run(_listed)
 
     async def close(self) -> None:
         """Close the file."""
         await self._database.close()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for listener in self._listeners:
             listener()
 
@@ -216,23 +220,23 @@ class Journal:
 
     def _load(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute(f"SELECT {_COLUMNS} FROM commands WHERE is_open ORDER BY seq").fetchall()  # noqa: S608
-        self._open = {record.command_id: record for record in map(_read, rows)}
+        self._open_commands = {record.command_id: record for record in map(_read, rows)}
         self._is_rebuilt = connection.execute("SELECT 1 FROM marks").fetchone() is not None
 
     def _add(
-        self, connection: sqlite3.Connection, arrivals: Sequence[Arrival], moment: Moment
-    ) -> tuple[list[Record], set[str]]:
-        buried = {
+        self, connection: sqlite3.Connection, arrivals: Sequence[IncomingCommand], moment: Moment
+    ) -> tuple[list[CommandRecord], set[str]]:
+        known_ids = {
             each.command_id
             for each in arrivals
             if connection.execute("SELECT 1 FROM commands WHERE command_id = ?", (each.command_id,)).fetchone()
         }
-        fresh = [each for each in arrivals if each.command_id not in buried]
-        room = max(0, self._pending_commands_max - len(self._open))
-        self.left_out += len(fresh[room:])
+        fresh = [each for each in arrivals if each.command_id not in known_ids]
+        room = max(0, self._pending_commands_max - len(self._open_commands))
+        self.deferred_count += len(fresh[room:])
         records = [self._received(each, moment) for each in fresh[:room]]
         if not records and not self._is_rebuilt:
-            return [], buried
+            return [], known_ids
         with self._database.transaction(connection):
             connection.executemany(
                 "INSERT INTO commands (command_id, is_open, record) VALUES (?, 1, ?)",
@@ -240,9 +244,9 @@ class Journal:
             )
             connection.execute("DELETE FROM marks")
             _forget_old(connection, moment)
-        return records, buried
+        return records, known_ids
 
-    def _adopt(self, connection: sqlite3.Connection, records: Sequence[Record], moment: Moment) -> None:
+    def _merge(self, connection: sqlite3.Connection, records: Sequence[CommandRecord], moment: Moment) -> None:
         with self._database.transaction(connection):
             for record in records:
                 is_open = record.state is not State.ACKED
@@ -254,19 +258,19 @@ class Journal:
                     (record.command_id, is_open, keep_until_ms, _encode(record)),
                 )
 
-    def _received(self, arrival: Arrival, moment: Moment) -> Record:
-        return Record(
+    def _received(self, arrival: IncomingCommand, moment: Moment) -> CommandRecord:
+        return CommandRecord(
             command_id=arrival.command_id,
             type=arrival.type,
-            received_boot=moment.boot_id,
+            received_boot_id=moment.boot_id,
             received_ms=moment.now_ms,
             received_utc_ms=moment.utc_ms,
             payload=arrival.payload,
-            problem=LOST if self._is_rebuilt else arrival.problem,
+            problem=JOURNAL_LOST_MESSAGE if self._is_rebuilt else arrival.problem,
             expires_utc_ms=arrival.expires_utc_ms,
         )
 
-    def _store(self, connection: sqlite3.Connection, record: Record, moment: Moment) -> None:
+    def _store(self, connection: sqlite3.Connection, record: CommandRecord, moment: Moment) -> None:
         is_open = record.state is not State.ACKED
         keep_until_ms = None if is_open else _keep_until_ms(record, moment.utc_ms)
         with self._database.transaction(connection):
@@ -278,7 +282,7 @@ class Journal:
                 _forget_old(connection, moment)
 
 
-def _keep_until_ms(record: Record, utc_ms: int | None) -> int | None:
+def _keep_until_ms(record: CommandRecord, utc_ms: int | None) -> int | None:
     """Return until when a tombstone is kept: never less than while the cloud may list the command."""
     if utc_ms is None:
         return None
@@ -301,12 +305,12 @@ def _forget_old(connection: sqlite3.Connection, moment: Moment) -> None:
     )
 
 
-def _listed(connection: sqlite3.Connection) -> list[Record]:
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM commands ORDER BY seq DESC LIMIT ?", (LISTED_MAX,)).fetchall()  # noqa: S608
+def _listed(connection: sqlite3.Connection) -> list[CommandRecord]:
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM commands ORDER BY seq DESC LIMIT ?", (RECENT_MAX,)).fetchall()  # noqa: S608
     return [_read(row) for row in rows]
 
 
-def _read(row: tuple[Any, ...]) -> Record:
+def _read(row: tuple[Any, ...]) -> CommandRecord:
     """Return the record of a row given as `_COLUMNS`; one that makes no sense, of an older release perhaps, is refused.
 
     Its id is known all the same, so that the cloud hears of it, and a second delivery is not run.
@@ -319,18 +323,20 @@ def _read(row: tuple[Any, ...]) -> Record:
             return record
     except (*UNREADABLE, TypeError, UnicodeEncodeError) as error:
         _log.error("%s: the record of command %s cannot be read (%s)", FILE_NAME, command_id, error)
-    return Record(
+    return CommandRecord(
         command_id=str(command_id),
         type="",
-        received_boot="",
+        received_boot_id="",
         received_ms=0,
         state=State.RECEIVED if is_open else State.ACKED,
-        problem=UNREADABLE_RECORD,
-        error_message="" if is_open else UNREADABLE_RECORD,
+        problem=RECORD_UNREADABLE_MESSAGE,
+        error_message="" if is_open else RECORD_UNREADABLE_MESSAGE,
     )
 
 
-async def volatile_journal(records: Sequence[Record], moment: Moment, *, pending_commands_max: int) -> Journal:
+async def open_volatile_journal(
+    records: Sequence[CommandRecord], moment: Moment, *, pending_commands_max: int
+) -> CommandJournal:
     """Return a journal in memory, for a hub whose disk takes nothing; it knows what the disk's journal knew.
 
     Args:
@@ -342,14 +348,14 @@ async def volatile_journal(records: Sequence[Record], moment: Moment, *, pending
     connection.executescript(SCHEMA)
     # Nothing of it is durable: no disk is asked, and no thread has to wait for one.
     database = Database(Path(":memory:"), connection, worker=InlineWorker(), disk=Disk())
-    journal = Journal(database, pending_commands_max=pending_commands_max, is_volatile=True)
-    await journal.adopt(records, moment)
+    journal = CommandJournal(database, pending_commands_max=pending_commands_max, is_volatile=True)
+    await journal.merge(records, moment)
     return journal
 
 
 async def open_journal(
     directory: Path, *, pending_commands_max: int, worker: Worker, disk: Disk, is_broken: bool = False
-) -> tuple[Journal, Path | None]:
+) -> tuple[CommandJournal, Path | None]:
     """Open the journal in ``directory``; return it, and where an unreadable one was put aside.
 
     Args:
@@ -363,19 +369,19 @@ async def open_journal(
         StorageFull: No room to make the file.
         Corrupt: Even a new file cannot be made.
     """
-    path, made = directory / FILE_NAME, directory / MADE_NAME
-    is_lost = False
+    path, made = directory / FILE_NAME, directory / MARKER_NAME
+    replaces_missing = False
 
     def schema() -> str:
-        nonlocal is_lost
-        is_lost = made.exists() and not (path.is_file() and path.stat().st_size)
+        nonlocal replaces_missing
+        replaces_missing = made.exists() and not (path.is_file() and path.stat().st_size)
         is_first = not path.exists() and not made.exists() and not any(directory.glob(f"{FILE_NAME}.corrupt-*"))
-        return SCHEMA if is_first else SCHEMA + MARK
+        return SCHEMA if is_first else SCHEMA + REBUILT_MARK
 
-    async def load(database: Database) -> Journal:
-        journal = Journal(database, pending_commands_max=pending_commands_max)
+    async def load(database: Database) -> CommandJournal:
+        journal = CommandJournal(database, pending_commands_max=pending_commands_max)
         await journal.load()
-        journal.is_lost = is_lost
+        journal.replaces_missing = replaces_missing
         if not made.exists():
             with contextlib.suppress(OSError, StorageFull):
                 await worker.run(lambda: disk.write(made, _MADE_SAYS))

@@ -38,24 +38,24 @@ class CommandType(StrEnum):
     DIAGNOSTICS = "diagnostics"
 
 
-class Traits(msgspec.Struct, frozen=True):
+class CommandTraits(msgspec.Struct, frozen=True):
     """What sets a type apart.
 
     Attributes:
         is_destructive: Never run while the time, and with it the expiry, is not known.
-        is_answered_first: Acknowledged before the effect, because nobody may be left to do it afterwards.
+        is_acked_first: Acknowledged before the effect, because nobody may be left to do it afterwards.
     """
 
     is_destructive: bool
-    is_answered_first: bool
+    is_acked_first: bool
 
 
-TRAITS: Mapping[CommandType, Traits] = MappingProxyType(
+TRAITS: Mapping[CommandType, CommandTraits] = MappingProxyType(
     {
-        CommandType.REBOOT: Traits(is_destructive=True, is_answered_first=True),
-        CommandType.CONFIG_UPDATE: Traits(is_destructive=False, is_answered_first=False),
-        CommandType.FACTORY_RESET: Traits(is_destructive=True, is_answered_first=True),
-        CommandType.DIAGNOSTICS: Traits(is_destructive=False, is_answered_first=False),
+        CommandType.REBOOT: CommandTraits(is_destructive=True, is_acked_first=True),
+        CommandType.CONFIG_UPDATE: CommandTraits(is_destructive=False, is_acked_first=False),
+        CommandType.FACTORY_RESET: CommandTraits(is_destructive=True, is_acked_first=True),
+        CommandType.DIAGNOSTICS: CommandTraits(is_destructive=False, is_acked_first=False),
     }
 )
 
@@ -72,12 +72,12 @@ class State(StrEnum):
     ACKED = "acked"
 
 
-class Event(StrEnum):
+class CommandEvent(StrEnum):
     """What happens to a command.
 
-    `resume` is a new life of the agent that finds the command executing. `answered` and `voided` are for commands that
-    are acknowledged before their effect: the cloud has the ack, or it no longer knows the command. `proven` and
-    `given_up` tell how the effect went after that.
+    `resume`: the agent restarted and found the command executing. `acknowledged` and `revoked` apply to commands that
+    are acknowledged before their effect: the cloud took the ack, or it no longer has the command. `confirmed` and
+    `given_up` report the result of the effect after that.
     """
 
     REFUSE = "refuse"
@@ -86,40 +86,50 @@ class Event(StrEnum):
     RESUME = "resume"
     SUCCEED = "succeed"
     FAIL = "fail"
-    ANSWERED = "answered"
-    VOIDED = "voided"
-    PROVEN = "proven"
+    ACKNOWLEDGED = "acknowledged"
+    REVOKED = "revoked"
+    CONFIRMED = "confirmed"
     GIVEN_UP = "given_up"
     SETTLED = "settled"
 
 
-EDGES: Mapping[tuple[State, Event], State] = MappingProxyType(
+EDGES: Mapping[tuple[State, CommandEvent], State] = MappingProxyType(
     {
-        (State.RECEIVED, Event.REFUSE): State.REFUSED,
-        (State.RECEIVED, Event.EXPIRE): State.EXPIRED,
-        (State.RECEIVED, Event.BEGIN): State.EXECUTING,
-        (State.EXECUTING, Event.RESUME): State.EXECUTING,
-        (State.EXECUTING, Event.SUCCEED): State.DONE,
-        (State.EXECUTING, Event.FAIL): State.FAILED,
-        (State.EXECUTING, Event.ANSWERED): State.EXECUTING,
-        (State.EXECUTING, Event.VOIDED): State.ACKED,
-        (State.EXECUTING, Event.PROVEN): State.ACKED,
-        (State.EXECUTING, Event.GIVEN_UP): State.ACKED,
-        (State.REFUSED, Event.SETTLED): State.ACKED,
-        (State.DONE, Event.SETTLED): State.ACKED,
-        (State.FAILED, Event.SETTLED): State.ACKED,
-        (State.EXPIRED, Event.SETTLED): State.ACKED,
+        (State.RECEIVED, CommandEvent.REFUSE): State.REFUSED,
+        (State.RECEIVED, CommandEvent.EXPIRE): State.EXPIRED,
+        (State.RECEIVED, CommandEvent.BEGIN): State.EXECUTING,
+        (State.EXECUTING, CommandEvent.RESUME): State.EXECUTING,
+        (State.EXECUTING, CommandEvent.SUCCEED): State.DONE,
+        (State.EXECUTING, CommandEvent.FAIL): State.FAILED,
+        (State.EXECUTING, CommandEvent.ACKNOWLEDGED): State.EXECUTING,
+        (State.EXECUTING, CommandEvent.REVOKED): State.ACKED,
+        (State.EXECUTING, CommandEvent.CONFIRMED): State.ACKED,
+        (State.EXECUTING, CommandEvent.GIVEN_UP): State.ACKED,
+        (State.REFUSED, CommandEvent.SETTLED): State.ACKED,
+        (State.DONE, CommandEvent.SETTLED): State.ACKED,
+        (State.FAILED, CommandEvent.SETTLED): State.ACKED,
+        (State.EXPIRED, CommandEvent.SETTLED): State.ACKED,
     }
 )
 
 
-def picture() -> str:
+def to_mermaid() -> str:
     """Return the table as a Mermaid state diagram: what docs/cloud-commands.md shows."""
     edges = [f"    {state} --> {target}: {event}" for (state, event), target in EDGES.items()]
     return "\n".join(("stateDiagram-v2", f"    [*] --> {State.RECEIVED}", *edges, f"    {State.ACKED} --> [*]"))
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+_STORED_NAMES = {
+    "received_boot_id": "received_boot",
+    "started_boot_id": "begun_boot",
+    "acked_boot_id": "answered_boot",
+    "acked_ms": "answered_ms",
+    "settled_utc_ms": "closed_utc_ms",
+}
+"""Fields whose name in `commands.db` differs: journals of earlier releases have to open."""
+
+
+class CommandRecord(msgspec.Struct, frozen=True, omit_defaults=True, rename=_STORED_NAMES):
     """One command as the journal keeps it. Boot times are milliseconds of the boot that is named beside them.
 
     Attributes:
@@ -128,23 +138,23 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         payload: As the cloud gave it.
         problem: Why it cannot be run, where that showed when it was taken in.
         expires_utc_ms: When it is void; `None` where the cloud did not say.
-        received_boot: The boot in which it was taken in.
+        received_boot_id: The boot in which it was taken in.
         received_ms: Boot time of that.
         received_utc_ms: UTC of that, where it was known.
         is_confirmed: A person at the hub has confirmed it.
-        begun_boot: The boot in which it began.
+        started_boot_id: The boot in which it began.
         attempts: How many lives of the agent have tried it.
-        answered_boot: The boot in which the cloud had the ack that comes before the effect; empty before.
-        answered_ms: Boot time of that.
+        acked_boot_id: The boot in which the cloud had the ack that comes before the effect; empty before.
+        acked_ms: Boot time of that.
         outcome: What the cloud was told or will be: "acked" or "failed"; empty before it is known.
         error_message: Why it failed, was refused or expired.
         result: What goes with the ack; dropped once the cloud has it.
-        closed_utc_ms: When it was settled, where that was known.
+        settled_utc_ms: When it was settled, where that was known.
     """
 
     command_id: str
     type: str
-    received_boot: str
+    received_boot_id: str
     received_ms: int
     state: State = State.RECEIVED
     payload: Any = None
@@ -152,14 +162,14 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_utc_ms: int | None = None
     received_utc_ms: int | None = None
     is_confirmed: bool = False
-    begun_boot: str = ""
+    started_boot_id: str = ""
     attempts: int = 0
-    answered_boot: str = ""
-    answered_ms: int = 0
+    acked_boot_id: str = ""
+    acked_ms: int = 0
     outcome: str = ""
     error_message: str = ""
     result: Mapping[str, Any] | None = None
-    closed_utc_ms: int | None = None
+    settled_utc_ms: int | None = None
 
     @property
     def known_type(self) -> CommandType | None:
@@ -167,10 +177,10 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         return CommandType(self.type) if self.type in set(CommandType) else None
 
     @property
-    def is_answered_first(self) -> bool:
+    def is_acked_first(self) -> bool:
         """Whether its ack goes out before its effect."""
         known = self.known_type
-        return known is not None and TRAITS[known].is_answered_first
+        return known is not None and TRAITS[known].is_acked_first
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -185,22 +195,29 @@ ACKED = "acked"
 FAILED = "failed"
 """The two outcomes that the contract knows (section 5.2)."""
 
-_OUTCOMES: Mapping[Event, str] = MappingProxyType(
+_OUTCOMES: Mapping[CommandEvent, str] = MappingProxyType(
     {
-        Event.REFUSE: FAILED,
-        Event.EXPIRE: FAILED,
-        Event.FAIL: FAILED,
-        Event.SUCCEED: ACKED,
-        Event.ANSWERED: ACKED,
+        CommandEvent.REFUSE: FAILED,
+        CommandEvent.EXPIRE: FAILED,
+        CommandEvent.FAIL: FAILED,
+        CommandEvent.SUCCEED: ACKED,
+        CommandEvent.ACKNOWLEDGED: ACKED,
     }
 )
 
 
-_ANSWERED_FIRST_ONLY = frozenset({Event.ANSWERED, Event.VOIDED})
+_ACKED_FIRST_ONLY = frozenset({CommandEvent.ACKNOWLEDGED, CommandEvent.REVOKED})
 """What happens only to commands whose ack goes out before their effect: for others, the outcome is not known yet."""
 
 
-def after(record: Record, event: Event, moment: Moment, *, error_message: str = "", result: Any = None) -> Record:  # noqa: ANN401 (any JSON object)
+def transition(
+    record: CommandRecord,
+    event: CommandEvent,
+    moment: Moment,
+    *,
+    error_message: str = "",
+    result: Any = None,  # noqa: ANN401 (any JSON object)
+) -> CommandRecord:
     """Return the record as it is after an event.
 
     Args:
@@ -215,7 +232,7 @@ def after(record: Record, event: Event, moment: Moment, *, error_message: str = 
             defect of the caller.
     """
     target = EDGES.get((record.state, event))
-    if target is None or (event in _ANSWERED_FIRST_ONLY and not record.is_answered_first):
+    if target is None or (event in _ACKED_FIRST_ONLY and not record.is_acked_first):
         raise ValueError(f"command {record.command_id} is {record.state}: it cannot be {event}")
     changes: dict[str, Any] = {"state": target}
     if event in _OUTCOMES:
@@ -224,37 +241,37 @@ def after(record: Record, event: Event, moment: Moment, *, error_message: str = 
         changes["error_message"] = error_message
     if result is not None:
         changes["result"] = result
-    if event is Event.BEGIN:
-        changes["begun_boot"] = moment.boot_id
-    if event in {Event.BEGIN, Event.RESUME}:
+    if event is CommandEvent.BEGIN:
+        changes["started_boot_id"] = moment.boot_id
+    if event in {CommandEvent.BEGIN, CommandEvent.RESUME}:
         changes["attempts"] = record.attempts + 1
-    if event is Event.ANSWERED:
-        changes |= {"answered_boot": moment.boot_id, "answered_ms": moment.now_ms}
+    if event is CommandEvent.ACKNOWLEDGED:
+        changes |= {"acked_boot_id": moment.boot_id, "acked_ms": moment.now_ms}
     if target is State.ACKED:
         # A tombstone: what is needed to know the command again and to tell a person how it ended.
-        changes |= {"closed_utc_ms": moment.utc_ms, "payload": None, "result": None}
+        changes |= {"settled_utc_ms": moment.utc_ms, "payload": None, "result": None}
     return msgspec.structs.replace(record, **changes)
 
 
-class Turn(Enum):
+class NextActor(Enum):
     """Who acts on a command next. Exactly one: that is why nothing is done twice."""
 
     EXECUTOR = "executor"
-    ACKS = "acks"
+    ACKNOWLEDGER = "acknowledger"
     NOBODY = "nobody"
 
 
-def turn(record: Record) -> Turn:
+def next_actor(record: CommandRecord) -> NextActor:
     """Return who acts on the command next."""
     match record.state:
         case State.RECEIVED:
-            return Turn.EXECUTOR
+            return NextActor.EXECUTOR
         case State.EXECUTING:
-            return Turn.ACKS if record.is_answered_first and not record.answered_boot else Turn.EXECUTOR
+            return NextActor.ACKNOWLEDGER if record.is_acked_first and not record.acked_boot_id else NextActor.EXECUTOR
         case State.ACKED:
-            return Turn.NOBODY
+            return NextActor.NOBODY
         case _:
-            return Turn.ACKS
+            return NextActor.ACKNOWLEDGER
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -267,33 +284,35 @@ class Wait(msgspec.Struct, frozen=True):
     wait_ms: int
 
 
-class Give(msgspec.Struct, frozen=True):
+class Reject(msgspec.Struct, frozen=True):
     """It is not to be run: let this event happen, for this reason."""
 
-    event: Event
+    event: CommandEvent
     reason: str
 
 
-Decision = Begin | Wait | Give
+Decision = Begin | Wait | Reject
 
 
-def decide(record: Record, moment: Moment, *, problem: str, needs_person: bool, acks_due: int) -> Decision:
+def decide(record: CommandRecord, moment: Moment, *, problem: str, needs_confirmation: bool, acks_due: int) -> Decision:
     """Return what to do with a command that was received.
 
     Args:
         record: In the state `received`.
         moment: Now.
         problem: What is wrong with its type or payload; empty where nothing is.
-        needs_person: Somebody at the hub has to confirm it.
+        needs_confirmation: Somebody at the hub has to confirm it.
         acks_due: How many other commands have yet to be acknowledged.
     """
     if problem:
-        return Give(Event.REFUSE, problem)
+        return Reject(CommandEvent.REFUSE, problem)
     if moment.utc_ms is not None and record.expires_utc_ms is not None and record.expires_utc_ms <= moment.utc_ms:
-        return Give(Event.EXPIRE, f"expired at {instants.shown(record.expires_utc_ms)}, before it could be run")
+        return Reject(
+            CommandEvent.EXPIRE, f"expired at {instants.shown(record.expires_utc_ms)}, before it could be run"
+        )
     if moment.utc_ms is None and _is_destructive(record):
         return _wait_for_clock(record, moment)
-    if needs_person and not record.is_confirmed:
+    if needs_confirmation and not record.is_confirmed:
         return _wait_for_person(record, moment)
     if acks_due and record.known_type is CommandType.FACTORY_RESET:
         # It erases the journal: what was done and not acknowledged would be listed to the next owner, and done again.
@@ -301,42 +320,44 @@ def decide(record: Record, moment: Moment, *, problem: str, needs_person: bool, 
     return Begin()
 
 
-def _wait_for_clock(record: Record, moment: Moment) -> Decision:
+def _wait_for_clock(record: CommandRecord, moment: Moment) -> Decision:
     left_ms = LIFETIME_MS - _waited_ms(record, moment)
     if left_ms <= 0:
-        return Give(Event.EXPIRE, "not run: the hub's clock was not set for a day, so it cannot be valid any more")
+        return Reject(
+            CommandEvent.EXPIRE, "not run: the hub's clock was not set for a day, so it cannot be valid any more"
+        )
     return Wait(min(left_ms, CLOCK_POLL_MS))
 
 
-def _wait_for_person(record: Record, moment: Moment) -> Decision:
+def _wait_for_person(record: CommandRecord, moment: Moment) -> Decision:
     # After a reboot nobody can tell how long it has been waiting.
-    is_this_boot = record.received_boot == moment.boot_id
+    is_this_boot = record.received_boot_id == moment.boot_id
     left_ms = CONFIRMATION_MS - _waited_ms(record, moment) if is_this_boot else 0
     if left_ms <= 0:
-        return Give(Event.REFUSE, "nobody confirmed it at the hub within 10 minutes")
+        return Reject(CommandEvent.REFUSE, "nobody confirmed it at the hub within 10 minutes")
     return Wait(left_ms)
 
 
-def _is_destructive(record: Record) -> bool:
+def _is_destructive(record: CommandRecord) -> bool:
     known = record.known_type
     return known is not None and TRAITS[known].is_destructive
 
 
-def _waited_ms(record: Record, moment: Moment) -> int:
+def _waited_ms(record: CommandRecord, moment: Moment) -> int:
     """Return how long a command has been waiting at the least: of an earlier boot, nothing is known."""
-    begin_ms = record.received_ms if record.received_boot == moment.boot_id else 0
+    begin_ms = record.received_ms if record.received_boot_id == moment.boot_id else 0
     return moment.now_ms - begin_ms
 
 
-def is_hopeless(record: Record) -> bool:
+def has_exhausted_attempts(record: CommandRecord) -> bool:
     """Tell whether a command found executing has ended too many lives of the agent.
 
     One that is acknowledged first waits long by its nature, and each of its waits may meet a restart: never.
     """
-    return not record.is_answered_first and record.attempts >= ATTEMPTS_MAX
+    return not record.is_acked_first and record.attempts >= ATTEMPTS_MAX
 
 
-def in_order(records: Sequence[Record]) -> list[Record]:
+def execution_order(records: Sequence[CommandRecord]) -> list[CommandRecord]:
     """Return what the executor has to look at: what has begun, then what has not, each as the cloud listed it.
 
     What has begun is finished first; a command that waits for the clock or for a person lets those behind it pass.

@@ -26,7 +26,7 @@ DELAY_S_MAX = 3600
 """Contract section 5.3: a longer delay would outlive the command."""
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class IncomingCommand(msgspec.Struct, frozen=True):
     """A command as a poll brought it; fields as in `Record`."""
 
     command_id: str
@@ -36,7 +36,7 @@ class Arrival(msgspec.Struct, frozen=True):
     problem: str
 
 
-def read_arrivals(commands: Iterable[bytes]) -> tuple[list[Arrival], int]:
+def decode_commands(commands: Iterable[bytes]) -> tuple[list[IncomingCommand], int]:
     """Return the commands of an answer in its order, and how many have no usable id and can never be acknowledged.
 
     Each is decoded alone, member by member: what is wrong with one is its `problem`, and costs no other.
@@ -63,7 +63,7 @@ def _member(parts: Mapping[str, bytes], name: str) -> Any:  # noqa: ANN401 (any 
     return value(parts[name]) if name in parts else None
 
 
-def _arrival(command_id: str, parts: Mapping[str, bytes]) -> Arrival:
+def _arrival(command_id: str, parts: Mapping[str, bytes]) -> IncomingCommand:
     problems = []
     type_ = _member(parts, "type")
     if not isinstance(type_, str) or len(type_) > TYPE_CHARS_MAX:
@@ -84,7 +84,7 @@ def _arrival(command_id: str, parts: Mapping[str, bytes]) -> Arrival:
         problems.append(
             f"expires_at is {_shown(expires_at)}; a date and time with its zone, {instants.BOUNDS}, is needed"
         )
-    return Arrival(command_id, harmless(type_), payload, expires_utc_ms, "; ".join(problems))
+    return IncomingCommand(command_id, harmless(type_), payload, expires_utc_ms, "; ".join(problems))
 
 
 def _instant(text: object) -> int | None:
@@ -108,7 +108,7 @@ def reboot_delay_s(payload: Mapping[str, Any]) -> int:
     return value
 
 
-def check_reset(payload: Mapping[str, Any]) -> None:
+def check_factory_reset(payload: Mapping[str, Any]) -> None:
     """Check that a factory reset is confirmed in so many words.
 
     Raises:
@@ -119,7 +119,7 @@ def check_reset(payload: Mapping[str, Any]) -> None:
         raise CommandInvalid('confirmation required: the payload must be {"confirm": true}')
 
 
-def wanted_sections(payload: Mapping[str, Any], known: Collection[str]) -> tuple[str, ...]:
+def requested_sections(payload: Mapping[str, Any], known: Collection[str]) -> tuple[str, ...]:
     """Return the sections that a diagnostics command asks for; all of them where it names none.
 
     Raises:

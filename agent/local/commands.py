@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from agent.commands.bounds import ERROR_MESSAGE_BYTES_MAX
-from agent.commands.lifecycle import Record
+from agent.commands.lifecycle import CommandRecord
 from agent.commands.payloads import COMMAND_ID_CHARS_MAX
 from agent.foundation import instants
 from agent.foundation.foreign_text import harmless
@@ -35,12 +35,12 @@ class CommandsReport(msgspec.Struct, frozen=True):
     problem: str
 
 
-def build_commands(records: Sequence[Record], *, problem: str) -> CommandsReport:
+def build_commands(records: Sequence[CommandRecord], *, problem: str) -> CommandsReport:
     """Return the document."""
     return CommandsReport([_report(record) for record in records], problem)
 
 
-def _report(record: Record) -> CommandReport:
+def _report(record: CommandRecord) -> CommandReport:
     return CommandReport(
         command_id=redact(harmless(record.command_id, characters_max=COMMAND_ID_CHARS_MAX)),
         type=redact(harmless(record.type)),
@@ -49,7 +49,7 @@ def _report(record: Record) -> CommandReport:
         error_message=harmless(record.error_message, characters_max=ERROR_MESSAGE_BYTES_MAX),
         received=_text(record.received_utc_ms),
         expires=_text(record.expires_utc_ms),
-        settled=_text(record.closed_utc_ms),
+        settled=_text(record.settled_utc_ms),
     )
 
 

@@ -21,7 +21,7 @@ from aiohttp import web
 from agent import app, environment
 from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session
-from agent.commands import reset
+from agent.commands import factory_reset
 from agent.config import Config, resolve_text
 from agent.errors import StorageFull
 from agent.foundation.disk import Disk
@@ -291,7 +291,7 @@ class Rehearsal:
         disk = Disk(self._eavesdropper.on_operation)
         try:
             with contextlib.suppress(StorageFull):  # the key is barred then, and the next life tries again
-                reset.finish(self.machine.state_dir, disk, key_file=None)
+                factory_reset.finish(self.machine.state_dir, disk, key_file=None)
             self._kind = self.rollout.start(disk)
         except PowerCut:
             stopped = self._stopped()
@@ -400,7 +400,7 @@ class Rehearsal:
             worker=InlineWorker(),
             session=session,
             ledger=Ledger(machine.run_dir / "quotas", machine.clock.boot_id),
-            read_key=lambda: reset.usable_key(machine.state_dir, Disk(), lambda: self._installed_key),
+            read_key=lambda: factory_reset.read_usable_key(machine.state_dir, Disk(), lambda: self._installed_key),
             sensor_keys=self.pairing.sensor_keys,
             host=SimulatedHost(self._on_reboot),
             judge=environment.judge_for,

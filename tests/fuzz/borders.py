@@ -23,11 +23,11 @@ from agent.cloud.answers import RETRY_AFTER_S_MAX, problem, retry_after_s
 from agent.cloud.endpoints import QUOTAS, Endpoint
 from agent.cloud.quota import Ledger, SlidingWindow
 from agent.cloud.redirects import target_of
-from agent.commands import reset
-from agent.commands.bounds import bounded_message, bounded_result
-from agent.commands.journal import Journal, open_journal
-from agent.commands.lifecycle import Moment, Record, decide
-from agent.commands.payloads import check_reset, read_arrivals, reboot_delay_s, wanted_sections
+from agent.commands import factory_reset
+from agent.commands.bounds import limit_message, limit_result
+from agent.commands.journal import CommandJournal, open_journal
+from agent.commands.lifecycle import CommandRecord, Moment, decide
+from agent.commands.payloads import check_factory_reset, decode_commands, reboot_delay_s, requested_sections
 from agent.config import resolve_text
 from agent.config.loading import CloudConfig, RelayConfig
 from agent.config.secrets import read_api_key, read_sensor_keys
@@ -150,21 +150,21 @@ def _take_commands(_: Rig, document: bytes) -> None:
     except msgspec.DecodeError as error:
         said(error)
         return
-    arrivals, unreadable = read_arrivals(commands)
+    arrivals, unreadable = decode_commands(commands)
     assert len(arrivals) + unreadable == len(commands)
     moment = Moment("boot", 1000, NOON_MS)
     records = []
     for arrival in arrivals:
-        record = Record(
+        record = CommandRecord(
             arrival.command_id, arrival.type, "boot", 1, payload=arrival.payload, problem=arrival.problem,
             expires_utc_ms=arrival.expires_utc_ms,
         )  # fmt: skip
-        record = msgspec.json.decode(msgspec.json.encode(record), type=Record)
-        decide(record, moment, problem=bounded_message(record.problem), needs_person=False, acks_due=0)
+        record = msgspec.json.decode(msgspec.json.encode(record), type=CommandRecord)
+        decide(record, moment, problem=limit_message(record.problem), needs_confirmation=False, acks_due=0)
         for check in (
             reboot_delay_s,
-            check_reset,
-            lambda payload: wanted_sections(payload, ["memory"]),
+            check_factory_reset,
+            lambda payload: requested_sections(payload, ["memory"]),
             _check_settings,
         ):
             with contextlib.suppress(ClimahubError):
@@ -172,7 +172,7 @@ def _take_commands(_: Rig, document: bytes) -> None:
         records.append(record)
     for report in build_commands(records, problem="").commands:
         assert not HARMFUL & set(report.type + report.command_id + report.error_message)
-    msgspec.json.encode(bounded_result({"records": records}))
+    msgspec.json.encode(limit_result({"records": records}))
 
 
 def _check_settings(payload: Mapping[str, Any]) -> None:
@@ -219,8 +219,8 @@ def _take_json(decode: Callable[[bytes], object], *refusals: type[Exception]) ->
 
 
 def _take_reset(rig: Rig, data: bytes) -> None:
-    rig.file(data, reset.FILE_NAME)
-    reset.usable_key(rig.directory, rig.disk, lambda: KEY)
+    rig.file(data, factory_reset.FILE_NAME)
+    factory_reset.read_usable_key(rig.directory, rig.disk, lambda: KEY)
 
 
 def _take_quotas(rig: Rig, data: bytes) -> None:
@@ -243,15 +243,15 @@ def _take_journal(rig: Rig, rows: list[tuple[object, bool, object]]) -> None:
                     (command_id, is_open, record),
                 )
         journal = await _opened(rig)
-        build_commands(await journal.listed(), problem="")
-        for record in journal.open():
-            decide(record, Moment("boot", 1, NOON_MS), problem=record.problem, needs_person=True, acks_due=0)
+        build_commands(await journal.recent(), problem="")
+        for record in journal.open_commands():
+            decide(record, Moment("boot", 1, NOON_MS), problem=record.problem, needs_confirmation=True, acks_due=0)
         await journal.close()
 
     asyncio.run(work())
 
 
-async def _opened(rig: Rig) -> Journal:
+async def _opened(rig: Rig) -> CommandJournal:
     journal, aside = await open_journal(rig.directory, pending_commands_max=9, worker=InlineWorker(), disk=rig.disk)
     assert aside is None
     return journal

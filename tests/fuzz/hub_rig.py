@@ -14,7 +14,7 @@ from agent import app, environment
 from agent.cli.status_text import as_text
 from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session
-from agent.commands import reset
+from agent.commands import factory_reset
 from agent.config import resolve_text
 from agent.foundation.disk import Disk
 from agent.foundation.foreign_text import printable
@@ -100,7 +100,7 @@ async def _live(loop: VirtualLoop, directory: Path, answers: Mapping[bytes, list
                 worker=InlineWorker(),
                 session=session,
                 ledger=Ledger(None, clock.boot_id),
-                read_key=lambda: reset.usable_key(directory, Disk(), lambda: KEY),
+                read_key=lambda: factory_reset.read_usable_key(directory, Disk(), lambda: KEY),
                 sensor_keys={},
                 host=SimulatedHost(lambda _: stop.set()),
                 judge=environment.judge_for,

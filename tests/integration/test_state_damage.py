@@ -18,8 +18,8 @@ from agent import app, config, daemon, environment
 from agent.climate import service
 from agent.climate.holds import Program
 from agent.climate.schedule import Block, Schedule
-from agent.commands import reset
-from agent.commands.payloads import Arrival
+from agent.commands import factory_reset
+from agent.commands.payloads import IncomingCommand
 from agent.foundation import durable_file
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
@@ -157,7 +157,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conftest, "WAIT_S", 4.0)
     for module in (
         "agent.telemetry.service.OUTBOX_RETRY_S",
-        "agent.commands.room.RETRY_S",
+        "agent.commands.service.RETRY_S",
         "agent.ota.service.RETRY_S",
     ):
         monkeypatch.setattr(module, 0.05)
@@ -193,8 +193,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state, disk = directory / "state", Disk()
     state.mkdir()
-    reset.bar(state, disk, "cs_dev_" + "0" * 32)
-    reset.finish(state, disk, key_file=None, outlives=environment.OUTLIVES_RESET)
+    factory_reset.bar(state, disk, "cs_dev_" + "0" * 32)
+    factory_reset.finish(state, disk, key_file=None, outlives=environment.OUTLIVES_RESET)
     launcher.store(state, launcher.LauncherState(floor=7), lambda *_: None)
     Boots(state / BOOTS_NAME, SystemClock(trust_wall_clock=True), disk).boot()
     files = StateFiles(state, disk, bytes_max=FILE_BYTES_MAX)
@@ -219,7 +219,9 @@ async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     await until(lambda: hub.commands.journal and hub.telemetry.outbox and hub.telemetry.outbox.stats().committed)
     assert hub.commands.journal is not None
-    await hub.commands.journal.add([Arrival("c-1", "reboot", {"delay_seconds": 600}, None, "")], hub.commands._moment())
+    await hub.commands.journal.add(
+        [IncomingCommand("c-1", "reboot", {"delay_seconds": 600}, None, "")], hub.commands._moment()
+    )
     await until(lambda: (state / "climate.json").exists() and b"27.0" in (state / "climate.json").read_bytes())
     await hub.updates.hold(is_held=True)
     await life.end()

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from agent import app, config, daemon
 from agent.cli import exit_codes, root
-from agent.commands.reset import FILE_NAME
+from agent.commands.factory_reset import FILE_NAME
 from agent.refcloud.admin import NewCommand, NewDevice
 from agent.refcloud.cloud import ReferenceCloud
 from agent.refcloud.records import Command, CommandState
@@ -65,7 +65,7 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Town:
     monkeypatch.setattr("agent.cloud.client.KEY_POLL_S", 0.02)
-    monkeypatch.setattr("agent.commands.poll.Poll._phase_s", lambda self: 0.0)
+    monkeypatch.setattr("agent.commands.poller.CommandPoller._phase_s", lambda self: 0.0)
     (tmp_path / "state").mkdir()
     (tmp_path / "run").mkdir()
     return Town(tmp_path)

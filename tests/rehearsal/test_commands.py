@@ -7,13 +7,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.commands.acks import Acks
-from agent.commands.handlers import Outcome
-from agent.commands.handlers.config_update import ConfigUpdate
-from agent.commands.handlers.reboot import Reboot
-from agent.commands.journal import Journal
-from agent.commands.lifecycle import TRAITS, CommandType, Event, Moment, Record, State, Traits, after
-from agent.commands.payloads import Arrival
+from agent.commands.acknowledger import CommandAcknowledger
+from agent.commands.handlers import CommandOutcome
+from agent.commands.handlers.config_update import ConfigUpdateHandler
+from agent.commands.handlers.reboot import RebootHandler
+from agent.commands.journal import CommandJournal
+from agent.commands.lifecycle import (
+    TRAITS,
+    CommandEvent,
+    CommandRecord,
+    CommandTraits,
+    CommandType,
+    Moment,
+    State,
+    transition,
+)
+from agent.commands.payloads import IncomingCommand
 from agent.refcloud.contract import Endpoint
 from agent.refcloud.faults import Rule, SlowDrip
 from agent.rehearsal.mishaps import Mishap, MishapKind
@@ -135,51 +144,56 @@ def test_without_a_planted_bug_the_mixture_passes() -> None:
 
 
 def test_executing_before_the_journal_has_it_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Journal._store
+    store = CommandJournal._store
 
-    def forget_what_executes(self: Journal, connection: Any, record: Record, moment: Moment) -> None:  # noqa: ANN401
+    def forget_what_executes(self: CommandJournal, connection: Any, record: CommandRecord, moment: Moment) -> None:  # noqa: ANN401
         if record.state is not State.EXECUTING:
             store(self, connection, record, moment)
 
-    monkeypatch.setattr(Journal, "_store", forget_what_executes)
+    monkeypatch.setattr(CommandJournal, "_store", forget_what_executes)
     # Else the second reboot is refused for being one too many.
     monkeypatch.setattr("agent.commands.handlers.reboot.limit_reason", lambda asked, utc_ms: "")
     assert "nothing executed twice" in broken()
 
 
 def test_acknowledging_a_config_update_before_its_effect_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    traits = dict(TRAITS) | {CommandType.CONFIG_UPDATE: Traits(is_destructive=False, is_answered_first=True)}
+    traits = dict(TRAITS) | {CommandType.CONFIG_UPDATE: CommandTraits(is_destructive=False, is_acked_first=True)}
     monkeypatch.setattr("agent.commands.lifecycle.TRAITS", traits)
-    execute = ConfigUpdate.execute
+    execute = ConfigUpdateHandler.execute
 
-    async def proven(self: ConfigUpdate, record: Record) -> Outcome:
-        return msgspec.structs.replace(await execute(self, record), event=Event.PROVEN)
+    async def proven(self: ConfigUpdateHandler, record: CommandRecord) -> CommandOutcome:
+        return msgspec.structs.replace(await execute(self, record), event=CommandEvent.CONFIRMED)
 
-    monkeypatch.setattr(ConfigUpdate, "execute", proven)
+    monkeypatch.setattr(ConfigUpdateHandler, "execute", proven)
     assert "done before acked" in broken()
 
 
 def test_forgetting_tombstones_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    add = Journal._add
+    add = CommandJournal._add
 
-    def add_again(self: Journal, connection: Any, arrivals: Sequence[Arrival], moment: Moment) -> list[Record]:  # noqa: ANN401
+    def add_again(
+        self: CommandJournal,
+        connection: Any,  # noqa: ANN401
+        arrivals: Sequence[IncomingCommand],
+        moment: Moment,
+    ) -> list[CommandRecord]:
         connection.execute("DELETE FROM commands WHERE NOT is_open")
         return add(self, connection, arrivals, moment)
 
-    monkeypatch.setattr(Journal, "_add", add_again)
+    monkeypatch.setattr(CommandJournal, "_add", add_again)
     assert "nothing executed twice" in broken()
 
 
 def test_executing_again_after_a_crash_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never_heard_of_it(self: Reboot, record: Record) -> None:
+    async def never_heard_of_it(self: RebootHandler, record: CommandRecord) -> None:
         return None
 
-    monkeypatch.setattr(Reboot, "reconcile", never_heard_of_it)
+    monkeypatch.setattr(RebootHandler, "reconcile", never_heard_of_it)
     assert "nothing executed twice" in broken()
 
 
 def test_a_reboot_before_its_ack_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    traits = dict(TRAITS) | {CommandType.REBOOT: Traits(is_destructive=True, is_answered_first=False)}
+    traits = dict(TRAITS) | {CommandType.REBOOT: CommandTraits(is_destructive=True, is_acked_first=False)}
     monkeypatch.setattr("agent.commands.lifecycle.TRAITS", traits)
     assert "acked before done" in broken()
 
@@ -205,33 +219,33 @@ def test_an_ack_whose_answer_still_drips_has_come_before_its_effect(name: str, m
 
 
 def test_running_what_is_malformed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def execute(self: ConfigUpdate, record: Record) -> Outcome:
-        return Outcome(Event.SUCCEED, result={})
+    async def execute(self: ConfigUpdateHandler, record: CommandRecord) -> CommandOutcome:
+        return CommandOutcome(CommandEvent.SUCCEED, result={})
 
-    monkeypatch.setattr(ConfigUpdate, "check", lambda self, payload: None)
-    monkeypatch.setattr(ConfigUpdate, "execute", execute)
+    monkeypatch.setattr(ConfigUpdateHandler, "check", lambda self, payload: None)
+    monkeypatch.setattr(ConfigUpdateHandler, "execute", execute)
     assert "bad commands are refused" in broken()
 
 
 def test_an_ack_that_is_never_sent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Acks, "_next", lambda self, journal: (None, None))
+    monkeypatch.setattr(CommandAcknowledger, "_next", lambda self, journal: (None, None))
     assert "everything settled" in broken()
 
 
 def test_an_ack_without_the_effect_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def pretend(self: Reboot, record: Record) -> Outcome:
-        return Outcome(Event.PROVEN)
+    async def pretend(self: RebootHandler, record: CommandRecord) -> CommandOutcome:
+        return CommandOutcome(CommandEvent.CONFIRMED)
 
-    monkeypatch.setattr(Reboot, "execute", pretend)
+    monkeypatch.setattr(RebootHandler, "execute", pretend)
     options = msgspec.structs.replace(MIXED, orders=MIXED.orders[1:2] if MIXED.orders else (), mishaps=())
     assert "what is acked is done" in broken(options)
 
 
 def test_a_result_that_is_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(record: Record, event: Event, moment: Moment, **said: Any) -> Record:  # noqa: ANN401
-        return msgspec.structs.replace(after(record, event, moment, **said), result=None)
+    def forgetful(record: CommandRecord, event: CommandEvent, moment: Moment, **said: Any) -> CommandRecord:  # noqa: ANN401
+        return msgspec.structs.replace(transition(record, event, moment, **said), result=None)
 
-    monkeypatch.setattr("agent.commands.journal.after", forgetful)
+    monkeypatch.setattr("agent.commands.journal.transition", forgetful)
     assert "the result is reported" in broken()
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from agent.cloud.client import CloudClient
-from agent.commands import reset
+from agent.commands import factory_reset
 from agent.foundation.disk import Disk
 from agent.foundation.state_files import StateFiles
 from agent.foundation.trees import Trees
@@ -126,11 +126,11 @@ def test_a_backup_that_cannot_be_kept_is_refused() -> None:
 
 
 def test_as_many_resets_as_are_remembered(tmp_path: Path) -> None:
-    for number in range(reset.BARRED_MAX + 5):
-        reset.bar(tmp_path, Disk(), f"key {number}")
-    found = reset.read(tmp_path, Disk())
-    assert reset.is_barred(found, f"key {reset.BARRED_MAX + 4}")
-    assert not reset.is_barred(found, "key 1")
+    for number in range(factory_reset.BARRED_MAX + 5):
+        factory_reset.bar(tmp_path, Disk(), f"key {number}")
+    found = factory_reset.read(tmp_path, Disk())
+    assert factory_reset.is_barred(found, f"key {factory_reset.BARRED_MAX + 4}")
+    assert not factory_reset.is_barred(found, "key 1")
 
 
 async def test_settings_with_all_that_the_cloud_may_add(tmp_path: Path) -> None:

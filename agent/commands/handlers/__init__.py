@@ -5,24 +5,24 @@ from typing import Any, Protocol
 
 import msgspec
 
-from agent.commands.lifecycle import Event, Record
+from agent.commands.lifecycle import CommandEvent, CommandRecord
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class CommandOutcome(msgspec.Struct, frozen=True):
     """How a command went.
 
     Attributes:
-        event: `succeed` or `fail`; after an early ack, `proven` or `given_up`.
+        event: `succeed` or `fail`; after an early ack, `confirmed` or `given_up`.
         result: What the cloud is told with a success.
         error_message: Why it failed.
     """
 
-    event: Event
+    event: CommandEvent
     result: Mapping[str, Any] | None = None
     error_message: str = ""
 
 
-class Handler(Protocol):
+class CommandHandler(Protocol):
     """One type of command."""
 
     def check(self, payload: Mapping[str, Any]) -> None:
@@ -41,7 +41,7 @@ class Handler(Protocol):
         """
         ...
 
-    async def execute(self, record: Record) -> Outcome:
+    async def execute(self, record: CommandRecord) -> CommandOutcome:
         """Take effect and say how it went. The record is on the disk as `executing`.
 
         Raises:
@@ -49,7 +49,7 @@ class Handler(Protocol):
         """
         ...
 
-    async def reconcile(self, record: Record) -> Outcome | None:
+    async def reconcile(self, record: CommandRecord) -> CommandOutcome | None:
         """Say what happened to a command that was executing when the agent died; `None`: it has still to be executed.
 
         Raises:

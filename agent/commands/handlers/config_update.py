@@ -7,12 +7,12 @@ file, so that after a crash the file itself says whether the command took effect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from agent.commands.handlers import Outcome
-from agent.commands.lifecycle import Event, Record
+from agent.commands.handlers import CommandOutcome
+from agent.commands.lifecycle import CommandEvent, CommandRecord
 from agent.errors import CloudUnavailable, StorageFull
 
 
-class Settings(Protocol):
+class SettingsControl(Protocol):
     """What this command needs of the settings."""
 
     def check(self, changes: Mapping[str, Any]) -> None:
@@ -40,10 +40,10 @@ class Settings(Protocol):
         ...
 
 
-class ConfigUpdate:
+class ConfigUpdateHandler:
     """The command `config_update`."""
 
-    def __init__(self, settings: Settings, *, is_volatile: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, settings: SettingsControl, *, is_volatile: Callable[[], bool] = lambda: False) -> None:
         """Prepare.
 
         Args:
@@ -61,26 +61,28 @@ class ConfigUpdate:
     async def prepare(self) -> None:
         """See `Handler`: nothing hinders it."""
 
-    async def execute(self, record: Record) -> Outcome:
+    async def execute(self, record: CommandRecord) -> CommandOutcome:
         """See `Handler`."""
         if record.payload:
             return await self._applied(record)
         try:
-            return Outcome(Event.SUCCEED, result=await self._settings.refresh())
+            return CommandOutcome(CommandEvent.SUCCEED, result=await self._settings.refresh())
         except CloudUnavailable as error:
-            return Outcome(Event.FAIL, error_message=f"settings could not be fetched: {error}")
+            return CommandOutcome(CommandEvent.FAIL, error_message=f"settings could not be fetched: {error}")
 
-    async def _applied(self, record: Record) -> Outcome:
+    async def _applied(self, record: CommandRecord) -> CommandOutcome:
         try:
             in_force = await self._settings.apply(record.payload, command_id=record.command_id)
         except StorageFull as error:
             if not self._is_volatile():
                 raise
             # It had begun when the disk still took something; others wait behind it.
-            return Outcome(Event.FAIL, error_message=f"in force until the next restart only: {error}; send it again")
-        return Outcome(Event.SUCCEED, result=in_force)
+            return CommandOutcome(
+                CommandEvent.FAIL, error_message=f"in force until the next restart only: {error}; send it again"
+            )
+        return CommandOutcome(CommandEvent.SUCCEED, result=in_force)
 
-    async def reconcile(self, record: Record) -> Outcome | None:
+    async def reconcile(self, record: CommandRecord) -> CommandOutcome | None:
         """See `Handler`: fetching again does no harm, applying again might undo a later change."""
         in_force = self._settings.applied(record.command_id) if record.payload else None
-        return None if in_force is None else Outcome(Event.SUCCEED, result=in_force)
+        return None if in_force is None else CommandOutcome(CommandEvent.SUCCEED, result=in_force)

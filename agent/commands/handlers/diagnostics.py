@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from agent.commands.handlers import Outcome
-from agent.commands.lifecycle import Event, Record
-from agent.commands.payloads import wanted_sections
+from agent.commands.handlers import CommandOutcome
+from agent.commands.lifecycle import CommandEvent, CommandRecord
+from agent.commands.payloads import requested_sections
 from agent.errors import ClimahubError, Transient
 from agent.foundation.supervisor import contained
 
@@ -14,7 +14,7 @@ Section = Callable[[], Any]
 """Returns JSON values. May raise `OSError` where the machine does not say."""
 
 
-class Diagnostics:
+class DiagnosticsHandler:
     """The command `diagnostics`."""
 
     def __init__(self, sections: Mapping[str, Section]) -> None:
@@ -27,17 +27,17 @@ class Diagnostics:
 
     def check(self, payload: Mapping[str, Any]) -> None:
         """See `Handler`: nothing, `{}`, or a list of `sections`."""
-        wanted_sections(payload, self._sections.keys())
+        requested_sections(payload, self._sections.keys())
 
     async def prepare(self) -> None:
         """See `Handler`: nothing hinders it."""
 
-    async def execute(self, record: Record) -> Outcome:
+    async def execute(self, record: CommandRecord) -> CommandOutcome:
         """See `Handler`."""
-        wanted = wanted_sections(record.payload or {}, self._sections.keys())
-        return Outcome(Event.SUCCEED, result={name: self._told(name) for name in wanted})
+        wanted = requested_sections(record.payload or {}, self._sections.keys())
+        return CommandOutcome(CommandEvent.SUCCEED, result={name: self._told(name) for name in wanted})
 
-    async def reconcile(self, record: Record) -> Outcome | None:
+    async def reconcile(self, record: CommandRecord) -> CommandOutcome | None:
         """See `Handler`: asking again does no harm."""
         del record
         return None

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from agent.commands.handlers import Outcome
-from agent.commands.lifecycle import Event, Moment, Record
+from agent.commands.handlers import CommandOutcome
+from agent.commands.lifecycle import CommandEvent, CommandRecord, Moment
 from agent.commands.payloads import reboot_delay_s
 from agent.errors import CommandInvalid, Corrupt, RebootFailed, StorageFull
 from agent.foundation.decoding import UNREADABLE
@@ -25,10 +25,10 @@ from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
 
-GRACE_S = 120.0
+SHUTDOWN_GRACE_S = 120.0
 """How long a host may take to go down: systemd gives stopping services 90 s (DefaultTimeoutStopSec)."""
 
-TRIES_MAX = 5
+ATTEMPTS_MAX = 5
 
 FILE_NAME = "reboots.json"
 FILE_BYTES_MAX = 4096
@@ -41,14 +41,14 @@ PER_DAY_MAX = 5
 """Reboots by command in any day."""
 
 
-class Asked(msgspec.Struct, frozen=True):
+class RebootRequest(msgspec.Struct, frozen=True):
     """A reboot that the host was asked for: by which command, and when. `utc_ms` is always known, see `lifecycle`."""
 
     command_id: str
     utc_ms: int
 
 
-def limit_reason(asked: tuple[Asked, ...], utc_ms: int) -> str:
+def limit_reason(asked: tuple[RebootRequest, ...], utc_ms: int) -> str:
     """Return why the host is not to be asked for another reboot now, in words; empty where it may.
 
     Args:
@@ -66,7 +66,7 @@ def limit_reason(asked: tuple[Asked, ...], utc_ms: int) -> str:
     return f"the hub was rebooted by command at {last} UTC; {why}, so send it again after {after} UTC"
 
 
-class Reboot:
+class RebootHandler:
     """The command `reboot`."""
 
     def __init__(
@@ -98,63 +98,65 @@ class Reboot:
         self._path = directory / FILE_NAME
         self._disk = disk
         self._worker = worker
-        self._asked = self._read()
+        self._requests = self._read()
 
     def check(self, payload: Mapping[str, Any]) -> None:
         """See `Handler`: nothing, or `delay_seconds`; and not too soon after the last ones."""
         reboot_delay_s(payload)
         utc_ms = self._moment().utc_ms
         # Without the time it is not run, and judged again once there is one.
-        if utc_ms is not None and (reason := limit_reason(self._asked, utc_ms)):
+        if utc_ms is not None and (reason := limit_reason(self._requests, utc_ms)):
             raise CommandInvalid(reason)
 
     async def prepare(self) -> None:
         """See `Handler`: there is a host that restarts. Once the cloud has the ack, nobody tells it otherwise."""
         await self._ensure_can_reboot()
 
-    async def execute(self, record: Record) -> Outcome:
+    async def execute(self, record: CommandRecord) -> CommandOutcome:
         """See `Handler`. Ends only where the host does not: a restart ends the process first."""
-        await self._wait(record)
+        await self._wait_until_due(record)
         said = ""
-        for attempt in range(TRIES_MAX):
+        for attempt in range(ATTEMPTS_MAX):
             if attempt:
-                await asyncio.sleep(GRACE_S)
+                await asyncio.sleep(SHUTDOWN_GRACE_S)
             await self._flush()
-            await self._note(record.command_id)
+            await self._save_request(record.command_id)
             try:
                 await self._reboot(f"command {record.command_id}")
             except RebootFailed as error:
                 said = f": {error}"
                 _log.error("the host does not restart: %s", error)
-        await asyncio.sleep(GRACE_S)
-        return Outcome(Event.GIVEN_UP, error_message=f"the host was asked {TRIES_MAX} times and did not restart{said}")
+        await asyncio.sleep(SHUTDOWN_GRACE_S)
+        return CommandOutcome(
+            CommandEvent.GIVEN_UP, error_message=f"the host was asked {ATTEMPTS_MAX} times and did not restart{said}"
+        )
 
-    async def reconcile(self, record: Record) -> Outcome | None:
+    async def reconcile(self, record: CommandRecord) -> CommandOutcome | None:
         """See `Handler`: in another boot than the one it began in, it has happened."""
-        if record.begun_boot == self._moment().boot_id:
+        if record.started_boot_id == self._moment().boot_id:
             return None
-        return Outcome(Event.PROVEN if record.answered_boot else Event.SUCCEED)
+        return CommandOutcome(CommandEvent.CONFIRMED if record.acked_boot_id else CommandEvent.SUCCEED)
 
-    async def _wait(self, record: Record) -> None:
+    async def _wait_until_due(self, record: CommandRecord) -> None:
         """Wait for the delay, which counts from the ack."""
-        due_ms = record.answered_ms + reboot_delay_s(record.payload or {}) * 1000
+        due_ms = record.acked_ms + reboot_delay_s(record.payload or {}) * 1000
         await asyncio.sleep(max(0, due_ms - self._moment().now_ms) / 1000)
 
-    def _read(self) -> tuple[Asked, ...]:
+    def _read(self) -> tuple[RebootRequest, ...]:
         try:
             data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
-            return () if data is None else msgspec.json.decode(data, type=tuple[Asked, ...])[-PER_DAY_MAX:]
+            return () if data is None else msgspec.json.decode(data, type=tuple[RebootRequest, ...])[-PER_DAY_MAX:]
         except (Corrupt, *UNREADABLE) as error:
             _log.error("%s cannot be read (%s): reboots by command are counted anew", FILE_NAME, error)
             return ()
 
-    async def _note(self, command_id: str) -> None:
+    async def _save_request(self, command_id: str) -> None:
         """Write down that the host is asked, before it is: a command that is tried again counts once."""
         utc_ms = self._moment().utc_ms
-        if utc_ms is None or any(each.command_id == command_id for each in self._asked):
+        if utc_ms is None or any(each.command_id == command_id for each in self._requests):
             return
-        self._asked = (*self._asked, Asked(command_id, utc_ms))[-PER_DAY_MAX:]
-        data = msgspec.json.encode(self._asked)
+        self._requests = (*self._requests, RebootRequest(command_id, utc_ms))[-PER_DAY_MAX:]
+        data = msgspec.json.encode(self._requests)
         try:
             await self._worker.run(lambda: self._disk.write(self._path, data))
         except (StorageFull, OSError) as error:

@@ -16,9 +16,9 @@ from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session, tcp_connector
-from agent.commands.handlers import Handler, Outcome
-from agent.commands.lifecycle import LIFETIME_MS, CommandType, Event, Record
-from agent.commands.room import Commands
+from agent.commands.handlers import CommandHandler, CommandOutcome
+from agent.commands.lifecycle import LIFETIME_MS, CommandEvent, CommandRecord, CommandType
+from agent.commands.service import CommandService
 from agent.errors import CommandInvalid
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
@@ -52,9 +52,9 @@ class HandClock:
 class Recorder:
     """A handler that notes what is asked of it."""
 
-    def __init__(self, outcome: Outcome | None = None) -> None:
-        self.outcome = outcome or Outcome(Event.SUCCEED, result={"done": True})
-        self.found: Outcome | None = None
+    def __init__(self, outcome: CommandOutcome | None = None) -> None:
+        self.outcome = outcome or CommandOutcome(CommandEvent.SUCCEED, result={"done": True})
+        self.found: CommandOutcome | None = None
         self.executed: list[str] = []
         self.reconciled: list[str] = []
         self.errors: list[Exception] = []
@@ -70,14 +70,14 @@ class Recorder:
         if self.hindrance is not None:
             raise self.hindrance
 
-    async def execute(self, record: Record) -> Outcome:
+    async def execute(self, record: CommandRecord) -> CommandOutcome:
         self.executed.append(record.command_id)
         await self.gate.wait()
         if self.errors:
             raise self.errors.pop(0)
         return self.outcome
 
-    async def reconcile(self, record: Record) -> Outcome | None:
+    async def reconcile(self, record: CommandRecord) -> CommandOutcome | None:
         self.reconciled.append(record.command_id)
         return self.found
 
@@ -92,17 +92,17 @@ class Hub:
         self.disk = Disk()
         self.handlers: dict[CommandType, Recorder] = {kind: Recorder() for kind in CommandType}
         self.faults: list[str] = []
-        self.needs_person = False
+        self.needs_confirmation = False
         self._base_url = base_url
         self._key = key
         (device,) = cloud.admin.devices()
         self.device_id = device.device_id
 
     @contextlib.asynccontextmanager
-    async def life(self) -> AsyncIterator[Commands]:
+    async def life(self) -> AsyncIterator[CommandService]:
         """Run the room; what is in memory is gone at the end."""
         link = Link(now_ms=self.clock.monotonic_ms, rng=random.Random(1))
-        handlers: dict[CommandType, Handler] = dict(self.handlers)
+        handlers: dict[CommandType, CommandHandler] = dict(self.handlers)
         async with new_session(tcp_connector(None), user_agent="test") as session:
             client = CloudClient(
                 session,
@@ -114,7 +114,7 @@ class Hub:
                 request_timeout_s=5,
                 compress=False,
             )
-            room = Commands(
+            room = CommandService(
                 self.directory,
                 client=client,
                 clock=self.clock,
@@ -124,7 +124,7 @@ class Hub:
                 handlers=handlers,
                 interval_s=lambda: 0.02,
                 pending_max=5,
-                needs_person=lambda kind: self.needs_person and kind is CommandType.FACTORY_RESET,
+                needs_confirmation=lambda kind: self.needs_confirmation and kind is CommandType.FACTORY_RESET,
                 add_fault=self.faults.append,
             )
             task = asyncio.get_running_loop().create_task(room.run())

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.commands import reset
-from agent.commands.handlers import Outcome
-from agent.commands.handlers.config_update import ConfigUpdate
-from agent.commands.handlers.diagnostics import Diagnostics
-from agent.commands.handlers.factory_reset import FactoryReset
-from agent.commands.handlers.reboot import TRIES_MAX, Reboot
-from agent.commands.lifecycle import Event, Moment, Record, State
+from agent.commands import factory_reset
+from agent.commands.handlers import CommandOutcome
+from agent.commands.handlers.config_update import ConfigUpdateHandler
+from agent.commands.handlers.diagnostics import DiagnosticsHandler
+from agent.commands.handlers.factory_reset import FactoryResetHandler
+from agent.commands.handlers.reboot import ATTEMPTS_MAX, RebootHandler
+from agent.commands.lifecycle import CommandEvent, CommandRecord, Moment, State
 from agent.errors import CloudUnavailable, CommandInvalid, ConfigInvalid, RebootFailed, SettingInvalid, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.lock import FILE_NAME as LOCK_NAME
@@ -28,8 +28,8 @@ UTC_MS = 1_769_004_780_000
 KEY, NEW_KEY = ("cs_dev_" + letter * 32 for letter in "ab")
 
 
-def executing(type_: str, payload: Any = None, **changes: Any) -> Record:  # noqa: ANN401 (any JSON)
-    record = Record("c1", type_, "boot-1", 0, State.EXECUTING, payload, begun_boot="boot-1")
+def executing(type_: str, payload: Any = None, **changes: Any) -> CommandRecord:  # noqa: ANN401 (any JSON)
+    record = CommandRecord("c1", type_, "boot-1", 0, State.EXECUTING, payload, started_boot_id="boot-1")
     return msgspec.structs.replace(record, **changes)
 
 
@@ -42,8 +42,8 @@ class Machine:
         self.did: list[str] = []
         self.is_refusing = False
 
-    def handler(self) -> Reboot:
-        return Reboot(
+    def handler(self) -> RebootHandler:
+        return RebootHandler(
             moment=lambda: self.moment,
             flush=self.flush,
             ensure_can_reboot=self.ensure_can_reboot,
@@ -68,7 +68,7 @@ class Machine:
 
 async def test_a_reboot_flushes_first_and_ends_only_with_the_machine(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
-    task = asyncio.get_running_loop().create_task(machine.handler().execute(executing("reboot", answered_ms=1000)))
+    task = asyncio.get_running_loop().create_task(machine.handler().execute(executing("reboot", acked_ms=1000)))
     await until(lambda: len(machine.did) == 2)
     assert machine.did == ["flush", "command c1"]
     assert not task.done()
@@ -86,21 +86,21 @@ async def test_the_delay_counts_from_the_ack_whatever_has_been_restarted_since(
     monkeypatch.setattr(asyncio, "sleep", sleep)
     machine = Machine(tmp_path)
     machine.moment = Moment("boot-1", 41_000, None)
-    outcome = await machine.handler().execute(executing("reboot", {"delay_seconds": 60}, answered_ms=1000))
+    outcome = await machine.handler().execute(executing("reboot", {"delay_seconds": 60}, acked_ms=1000))
     assert slept[0] == 20.0
-    assert outcome.event is Event.GIVEN_UP
+    assert outcome.event is CommandEvent.GIVEN_UP
 
 
 @pytest.mark.parametrize("is_refusing", [True, False])
 async def test_a_machine_that_stays_up_is_asked_a_few_times(
     monkeypatch: pytest.MonkeyPatch, is_refusing: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("agent.commands.handlers.reboot.GRACE_S", 0.001)
+    monkeypatch.setattr("agent.commands.handlers.reboot.SHUTDOWN_GRACE_S", 0.001)
     machine = Machine(tmp_path)
     machine.is_refusing = is_refusing
-    outcome = await machine.handler().execute(executing("reboot", answered_ms=0))
-    assert machine.did == ["flush", "command c1"] * TRIES_MAX
-    assert outcome.event is Event.GIVEN_UP
+    outcome = await machine.handler().execute(executing("reboot", acked_ms=0))
+    assert machine.did == ["flush", "command c1"] * ATTEMPTS_MAX
+    assert outcome.event is CommandEvent.GIVEN_UP
     assert outcome.error_message.endswith(": not allowed" if is_refusing else "did not restart")
 
 
@@ -117,15 +117,17 @@ async def test_another_boot_proves_the_reboot(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     machine.moment = Moment("boot-2", 0, None)
     handler = machine.handler()
-    assert await handler.reconcile(executing("reboot", answered_boot="boot-1")) == Outcome(Event.PROVEN)
-    assert await handler.reconcile(executing("reboot")) == Outcome(Event.SUCCEED)
-    assert await handler.reconcile(executing("reboot", begun_boot="boot-2")) is None
+    assert await handler.reconcile(executing("reboot", acked_boot_id="boot-1")) == CommandOutcome(
+        CommandEvent.CONFIRMED
+    )
+    assert await handler.reconcile(executing("reboot")) == CommandOutcome(CommandEvent.SUCCEED)
+    assert await handler.reconcile(executing("reboot", started_boot_id="boot-2")) is None
     assert machine.did == []
 
 
 async def rebooted(machine: Machine, command_id: str) -> None:
     """Run a reboot until the host has been asked."""
-    record = msgspec.structs.replace(executing("reboot", answered_ms=0), command_id=command_id)
+    record = msgspec.structs.replace(executing("reboot", acked_ms=0), command_id=command_id)
     asked = len(machine.did)
     task = asyncio.get_running_loop().create_task(machine.handler().execute(record))
     await until(lambda: len(machine.did) == asked + 2)
@@ -222,9 +224,9 @@ class Settings:
 
 
 async def test_a_config_update_answers_with_all_settings() -> None:
-    handler = ConfigUpdate(Settings())
+    handler = ConfigUpdateHandler(Settings())
     outcome = await handler.execute(executing("config_update", {"timezone": "Europe/Brussels"}))
-    assert outcome == Outcome(Event.SUCCEED, result={"timezone": "Europe/Brussels"})
+    assert outcome == CommandOutcome(CommandEvent.SUCCEED, result={"timezone": "Europe/Brussels"})
 
 
 async def test_settings_that_the_disk_does_not_keep_are_never_acknowledged() -> None:
@@ -232,31 +234,31 @@ async def test_settings_that_the_disk_does_not_keep_are_never_acknowledged() -> 
     settings.is_kept = False
     record = executing("config_update", {"timezone": "Asia/Kolkata"})
     with pytest.raises(StorageFull):
-        await ConfigUpdate(settings).execute(record)
-    outcome = await ConfigUpdate(settings, is_volatile=lambda: True).execute(record)
-    assert outcome.event is Event.FAIL
+        await ConfigUpdateHandler(settings).execute(record)
+    outcome = await ConfigUpdateHandler(settings, is_volatile=lambda: True).execute(record)
+    assert outcome.event is CommandEvent.FAIL
     assert outcome.error_message == "in force until the next restart only: no room; send it again"
 
 
 async def test_an_empty_config_update_fetches() -> None:
     settings = Settings()
-    handler = ConfigUpdate(settings)
+    handler = ConfigUpdateHandler(settings)
     handler.check({})
     assert (await handler.execute(executing("config_update"))).result == {"timezone": "UTC"}
     settings.is_reachable = False
     failed = await handler.execute(executing("config_update", {}))
-    assert (failed.event, failed.error_message) == (Event.FAIL, "settings could not be fetched: no route")
+    assert (failed.event, failed.error_message) == (CommandEvent.FAIL, "settings could not be fetched: no route")
     with pytest.raises(SettingInvalid):
         handler.check({"location": {}})
 
 
 async def test_after_a_crash_the_settings_say_whose_they_are() -> None:
     settings = Settings()
-    handler = ConfigUpdate(settings)
+    handler = ConfigUpdateHandler(settings)
     record = executing("config_update", {"timezone": "Asia/Kolkata"})
     assert await handler.reconcile(record) is None
     await handler.execute(record)
-    assert await handler.reconcile(record) == Outcome(Event.SUCCEED, result={"timezone": "Asia/Kolkata"})
+    assert await handler.reconcile(record) == CommandOutcome(CommandEvent.SUCCEED, result={"timezone": "Asia/Kolkata"})
     assert await handler.reconcile(executing("config_update", {})) is None
 
 
@@ -264,7 +266,7 @@ async def test_diagnostics_tell_what_is_asked_for_and_what_cannot_be_had() -> No
     def broken() -> object:
         raise OSError("no such tree")
 
-    handler = Diagnostics({"memory": lambda: {"free": 1}, "wear": broken, "link": lambda: "up"})
+    handler = DiagnosticsHandler({"memory": lambda: {"free": 1}, "wear": broken, "link": lambda: "up"})
     whole = await handler.execute(executing("diagnostics"))
     assert whole.result == {"memory": {"free": 1}, "wear": {"problem": "no such tree"}, "link": "up"}
     part = await handler.execute(executing("diagnostics", {"sections": ["link"]}))
@@ -278,7 +280,7 @@ async def test_a_section_that_breaks_costs_no_other() -> None:
     def broken() -> object:
         raise RecursionError("maximum recursion depth exceeded")
 
-    handler = Diagnostics({"settings": broken, "link": lambda: "up"})
+    handler = DiagnosticsHandler({"settings": broken, "link": lambda: "up"})
     whole = await handler.execute(executing("diagnostics"))
     assert whole.result == {
         "settings": {"problem": "RecursionError: maximum recursion depth exceeded"},
@@ -292,7 +294,7 @@ async def test_a_reset_bars_the_key_before_it_ends_this_life() -> None:
     async def bar() -> None:
         did.append("bar")
 
-    handler = FactoryReset(bar_key=bar, begin_anew=lambda: did.append("anew"))
+    handler = FactoryResetHandler(bar_key=bar, restart=lambda: did.append("anew"))
     with pytest.raises(CommandInvalid):
         handler.check({})
     task = asyncio.get_running_loop().create_task(handler.execute(executing("factory_reset", {"confirm": True})))
@@ -316,14 +318,14 @@ def test_a_barred_key_is_never_used_again_and_a_new_one_is(tmp_path: Path) -> No
     state.mkdir()
 
     def usable() -> str | None:
-        return reset.usable_key(state, disk, lambda: operators(key_file))
+        return factory_reset.read_usable_key(state, disk, lambda: operators(key_file))
 
     assert usable() == KEY
-    reset.bar(state, disk, KEY)
+    factory_reset.bar(state, disk, KEY)
     assert usable() is None
     key_file.write_text(NEW_KEY)
     assert usable() is None  # not before everything is erased
-    assert reset.finish(state, disk, key_file=key_file)
+    assert factory_reset.finish(state, disk, key_file=key_file)
     assert key_file.exists()  # it is not the barred one
     assert usable() == NEW_KEY
     key_file.write_text(KEY)
@@ -338,23 +340,27 @@ def test_a_reset_erases_all_but_the_lock_and_the_hashes(tmp_path: Path) -> None:
     key_file.write_text(KEY + "\n")
     for name in ("outbox.db", "outbox.db-wal", "settings.json", "commands.db", "commands.db.corrupt-1", LOCK_NAME):
         (state / name).write_text("x")
-    assert not reset.finish(state, disk, key_file=key_file)
+    assert not factory_reset.finish(state, disk, key_file=key_file)
     assert (state / "outbox.db").exists()
-    reset.bar(state, disk, KEY)
-    reset.bar(state, disk, KEY)
-    assert reset.finish(state, disk, key_file=key_file)
-    assert sorted(path.name for path in state.iterdir()) == sorted([LOCK_NAME, reset.FILE_NAME, reset.COPY_NAME])
-    assert KEY not in (state / reset.FILE_NAME).read_text()
+    factory_reset.bar(state, disk, KEY)
+    factory_reset.bar(state, disk, KEY)
+    assert factory_reset.finish(state, disk, key_file=key_file)
+    assert sorted(path.name for path in state.iterdir()) == sorted(
+        [LOCK_NAME, factory_reset.FILE_NAME, factory_reset.COPY_NAME]
+    )
+    assert KEY not in (state / factory_reset.FILE_NAME).read_text()
     assert not key_file.exists()
-    assert not reset.finish(state, disk, key_file=None)
+    assert not factory_reset.finish(state, disk, key_file=None)
 
 
 def test_what_is_named_outlives_a_reset(tmp_path: Path) -> None:
     for name in ("keep", "go"):
         (tmp_path / name).write_text("x")
-    reset.bar(tmp_path, Disk(), KEY)
-    assert reset.finish(tmp_path, Disk(), key_file=None, outlives=frozenset({"keep"}))
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["keep", reset.FILE_NAME, reset.COPY_NAME])
+    factory_reset.bar(tmp_path, Disk(), KEY)
+    assert factory_reset.finish(tmp_path, Disk(), key_file=None, outlives=frozenset({"keep"}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["keep", factory_reset.FILE_NAME, factory_reset.COPY_NAME]
+    )
 
 
 def test_a_power_cut_at_any_step_of_a_reset_leaves_no_hub_that_connects(tmp_path: Path) -> None:
@@ -373,14 +379,14 @@ def test_a_power_cut_at_any_step_of_a_reset_leaves_no_hub_that_connects(tmp_path
                 raise Cut
 
         try:
-            reset.bar(state, Disk(on_operation), KEY)
-            reset.finish(state, Disk(on_operation), key_file=None)
+            factory_reset.bar(state, Disk(on_operation), KEY)
+            factory_reset.finish(state, Disk(on_operation), key_file=None)
         except Cut:
-            has_begun = (state / reset.FILE_NAME).exists()
-            assert (reset.usable_key(state, Disk(), lambda: KEY) is None) == has_begun
-            reset.finish(state, Disk(), key_file=None)
+            has_begun = (state / factory_reset.FILE_NAME).exists()
+            assert (factory_reset.read_usable_key(state, Disk(), lambda: KEY) is None) == has_begun
+            factory_reset.finish(state, Disk(), key_file=None)
             left_over = {path.name for path in state.iterdir() if not path.name.endswith(".new")}
-            assert (left_over - {reset.COPY_NAME} == {reset.FILE_NAME}) == has_begun
+            assert (left_over - {factory_reset.COPY_NAME} == {factory_reset.FILE_NAME}) == has_begun
         else:
             assert point > 10
             return
@@ -388,30 +394,30 @@ def test_a_power_cut_at_any_step_of_a_reset_leaves_no_hub_that_connects(tmp_path
 
 
 def test_a_file_of_hashes_that_cannot_be_read_lets_no_key_through(tmp_path: Path) -> None:
-    (tmp_path / reset.FILE_NAME).write_bytes(b"\xff not json")
-    assert reset.usable_key(tmp_path, Disk(), lambda: KEY) is None
-    reset.bar(tmp_path, Disk(), KEY)
-    assert reset.usable_key(tmp_path, Disk(), lambda: NEW_KEY) is None
+    (tmp_path / factory_reset.FILE_NAME).write_bytes(b"\xff not json")
+    assert factory_reset.read_usable_key(tmp_path, Disk(), lambda: KEY) is None
+    factory_reset.bar(tmp_path, Disk(), KEY)
+    assert factory_reset.read_usable_key(tmp_path, Disk(), lambda: NEW_KEY) is None
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"\xff not json", b'{"sha256":"' + b"0" * 64 + b'","barred":[]}'])
 def test_a_lost_list_of_barred_keys_is_taken_from_its_copy(
     tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reset.bar(tmp_path, Disk(), KEY)
-    reset.finish(tmp_path, Disk(), key_file=None)
-    path = tmp_path / reset.FILE_NAME
+    factory_reset.bar(tmp_path, Disk(), KEY)
+    factory_reset.finish(tmp_path, Disk(), key_file=None)
+    path = tmp_path / factory_reset.FILE_NAME
     path.unlink()
     if damage is not None:
         path.write_bytes(damage)
-    assert reset.usable_key(tmp_path, Disk(), lambda: KEY) is None
+    assert factory_reset.read_usable_key(tmp_path, Disk(), lambda: KEY) is None
     assert "its copy is in force" in caplog.text
-    (tmp_path / reset.COPY_NAME).write_bytes(b"{")
-    assert reset.usable_key(tmp_path, Disk(), lambda: KEY) is None
+    (tmp_path / factory_reset.COPY_NAME).write_bytes(b"{")
+    assert factory_reset.read_usable_key(tmp_path, Disk(), lambda: KEY) is None
     assert "no key is used" in caplog.text
 
 
 def test_a_key_is_barred_whatever_has_the_name_of_the_list(tmp_path: Path) -> None:
-    (tmp_path / reset.FILE_NAME).mkdir()
-    reset.bar(tmp_path, Disk(), KEY)
-    assert reset.is_barred(reset.read(tmp_path, Disk()), KEY)
+    (tmp_path / factory_reset.FILE_NAME).mkdir()
+    factory_reset.bar(tmp_path, Disk(), KEY)
+    assert factory_reset.is_barred(factory_reset.read(tmp_path, Disk()), KEY)

@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 from agent.commands import journal as module
-from agent.commands.journal import FILE_NAME, LOST, TOMBSTONE_MS, UNREADABLE_RECORD, Journal, open_journal
-from agent.commands.lifecycle import Event, Moment, State
-from agent.commands.payloads import Arrival
+from agent.commands.journal import (
+    FILE_NAME,
+    JOURNAL_LOST_MESSAGE,
+    RECORD_UNREADABLE_MESSAGE,
+    TOMBSTONE_MS,
+    CommandJournal,
+    open_journal,
+)
+from agent.commands.lifecycle import CommandEvent, Moment, State
+from agent.commands.payloads import IncomingCommand
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
@@ -24,60 +31,62 @@ def at(after_ms: int, *, is_known: bool = True) -> Moment:
     return Moment("boot-1", 5000 + after_ms, NOON_MS + after_ms if is_known else None)
 
 
-def arrivals(*ids: str, expires_utc_ms: int | None = None) -> list[Arrival]:
-    return [Arrival(command_id, "diagnostics", {"sections": ["memory"]}, expires_utc_ms, "") for command_id in ids]
+def arrivals(*ids: str, expires_utc_ms: int | None = None) -> list[IncomingCommand]:
+    return [
+        IncomingCommand(command_id, "diagnostics", {"sections": ["memory"]}, expires_utc_ms, "") for command_id in ids
+    ]
 
 
-async def opened(directory: Path, *, disk: Disk | None = None, pending_max: int = 100) -> Journal:
+async def opened(directory: Path, *, disk: Disk | None = None, pending_max: int = 100) -> CommandJournal:
     journal, _ = await open_journal(
         directory, pending_commands_max=pending_max, worker=InlineWorker(), disk=disk or Disk()
     )
     return journal
 
 
-async def reopened(journal: Journal) -> Journal:
+async def reopened(journal: CommandJournal) -> CommandJournal:
     directory = journal.database.path.parent
     await journal.close()
     return await opened(directory)
 
 
-async def settle(journal: Journal, command_id: str, moment: Moment = NOW) -> None:
-    await journal.advance(command_id, Event.REFUSE, moment, error_message="no")
-    await journal.advance(command_id, Event.SETTLED, moment)
+async def settle(journal: CommandJournal, command_id: str, moment: Moment = NOW) -> None:
+    await journal.advance(command_id, CommandEvent.REFUSE, moment, error_message="no")
+    await journal.advance(command_id, CommandEvent.SETTLED, moment)
 
 
 @pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+async def journal(tmp_path: Path) -> AsyncIterator[CommandJournal]:
     made = await opened(tmp_path)
     yield made
     await made.close()
 
 
-async def test_order_and_states_survive_a_restart(journal: Journal) -> None:
+async def test_order_and_states_survive_a_restart(journal: CommandJournal) -> None:
     assert await journal.add(arrivals("b", "a", "c", "a"), NOW) == 3
-    await journal.advance("a", Event.BEGIN, NOW)
+    await journal.advance("a", CommandEvent.BEGIN, NOW)
     journal = await reopened(journal)
-    assert [(each.command_id, each.state) for each in journal.open()] == [
+    assert [(each.command_id, each.state) for each in journal.open_commands()] == [
         ("b", State.RECEIVED),
         ("a", State.EXECUTING),
         ("c", State.RECEIVED),
     ]
-    assert journal.get("a") == journal.open()[1]
-    assert journal.open()[0].payload == {"sections": ["memory"]}
+    assert journal.get("a") == journal.open_commands()[1]
+    assert journal.open_commands()[0].payload == {"sections": ["memory"]}
     await journal.close()
 
 
-async def test_a_second_delivery_changes_nothing_open_or_settled(journal: Journal) -> None:
+async def test_a_second_delivery_changes_nothing_open_or_settled(journal: CommandJournal) -> None:
     await journal.add(arrivals("a", "b"), NOW)
     await settle(journal, "a")
     assert await journal.add(arrivals("a", "b"), NOW) == 0
     journal = await reopened(journal)
     assert await journal.add(arrivals("b", "a"), NOW) == 0
-    assert [each.command_id for each in journal.open()] == ["b"]
+    assert [each.command_id for each in journal.open_commands()] == ["b"]
     await journal.close()
 
 
-async def test_a_tombstone_is_kept_for_two_days(journal: Journal) -> None:
+async def test_a_tombstone_is_kept_for_two_days(journal: CommandJournal) -> None:
     await journal.add(arrivals("a", "x", "y"), NOW)
     await settle(journal, "a")
     await settle(journal, "x", at(TOMBSTONE_MS - 1))
@@ -87,7 +96,7 @@ async def test_a_tombstone_is_kept_for_two_days(journal: Journal) -> None:
 
 
 async def test_a_settled_command_that_is_listed_at_each_poll_costs_the_disk_one_look(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
+    journal: CommandJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await journal.add(arrivals("a"), NOW)
     await settle(journal, "a")
@@ -98,14 +107,14 @@ async def test_a_settled_command_that_is_listed_at_each_poll_costs_the_disk_one_
     assert await journal.add(arrivals("a", "b"), NOW) == 1
 
 
-async def test_a_tombstone_outlives_its_command(journal: Journal) -> None:
+async def test_a_tombstone_outlives_its_command(journal: CommandJournal) -> None:
     later_ms = 30 * TOMBSTONE_MS
     await journal.add(arrivals("a", expires_utc_ms=NOON_MS + later_ms), NOW)
     await settle(journal, "a")
     assert await journal.add(arrivals("a", "b"), at(later_ms)) == 1
 
 
-async def test_a_tombstone_made_without_the_time_ages_from_when_it_is_known(journal: Journal) -> None:
+async def test_a_tombstone_made_without_the_time_ages_from_when_it_is_known(journal: CommandJournal) -> None:
     await journal.add(arrivals("a", "b", "c"), NOW)
     await settle(journal, "a", at(0, is_known=False))
     await settle(journal, "b", at(TOMBSTONE_MS))
@@ -114,19 +123,19 @@ async def test_a_tombstone_made_without_the_time_ages_from_when_it_is_known(jour
     assert await journal.add(arrivals("a"), at(2 * TOMBSTONE_MS + 1)) == 1
 
 
-async def test_the_number_of_tombstones_is_bounded(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_tombstones_is_bounded(journal: CommandJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TOMBSTONES_MAX", 3)
     for number in range(6):
         await journal.add(arrivals(str(number)), NOW)
         await settle(journal, str(number))
-    assert [each.command_id for each in await journal.listed()] == ["5", "4", "3"]
+    assert [each.command_id for each in await journal.recent()] == ["5", "4", "3"]
 
 
 async def test_what_is_above_the_limit_is_left_with_the_cloud(tmp_path: Path) -> None:
     journal = await opened(tmp_path, pending_max=2)
     assert await journal.add(arrivals("a", "b", "c"), NOW) == 2
     assert await journal.add(arrivals("a", "b", "c"), NOW) == 0
-    assert journal.left_out == 2
+    assert journal.deferred_count == 2
     await settle(journal, "a")
     assert await journal.add(arrivals("b", "c"), NOW) == 1
     await journal.close()
@@ -143,24 +152,24 @@ async def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
     await journal.add(arrivals("a"), NOW)
     is_full[0] = True
     with pytest.raises(StorageFull):
-        await journal.advance("a", Event.BEGIN, NOW)
+        await journal.advance("a", CommandEvent.BEGIN, NOW)
     with pytest.raises(StorageFull):
         await journal.confirm("a", NOW)
     with pytest.raises(StorageFull):
         await journal.add(arrivals("b"), NOW)
     is_full[0] = False
-    (record,) = journal.open()
+    (record,) = journal.open_commands()
     assert (record.state, record.is_confirmed) == (State.RECEIVED, False)
-    assert (await journal.advance("a", Event.BEGIN, NOW)).attempts == 1
+    assert (await journal.advance("a", CommandEvent.BEGIN, NOW)).attempts == 1
     await journal.close()
 
 
-async def test_a_confirmation_survives_a_restart_and_comes_too_late_for_what_has_begun(journal: Journal) -> None:
+async def test_a_confirmation_survives_a_restart_and_comes_too_late_for_what_has_begun(journal: CommandJournal) -> None:
     await journal.add(arrivals("a"), NOW)
     await journal.confirm("a", NOW)
     journal = await reopened(journal)
-    assert journal.open()[0].is_confirmed
-    await journal.advance("a", Event.BEGIN, NOW)
+    assert journal.open_commands()[0].is_confirmed
+    await journal.advance("a", CommandEvent.BEGIN, NOW)
     for command_id in ("a", "b"):
         with pytest.raises(KeyError):
             await journal.confirm(command_id, NOW)
@@ -174,7 +183,10 @@ async def test_an_unreadable_journal_refuses_what_is_listed_next_and_only_that(t
     journal = await reopened(journal)  # the doubt survives a restart
     await journal.add(arrivals("old"), NOW)
     await journal.add(arrivals("old", "new"), NOW)
-    assert [(each.command_id, each.problem) for each in journal.open()] == [("old", LOST), ("new", "")]
+    assert [(each.command_id, each.problem) for each in journal.open_commands()] == [
+        ("old", JOURNAL_LOST_MESSAGE),
+        ("new", ""),
+    ]
     await journal.close()
 
 
@@ -184,7 +196,7 @@ async def test_an_empty_listing_ends_the_doubt(tmp_path: Path) -> None:
     await journal.add([], NOW)
     journal = await reopened(journal)
     await journal.add(arrivals("new"), NOW)
-    assert journal.open()[0].problem == ""
+    assert journal.open_commands()[0].problem == ""
     await journal.close()
 
 
@@ -202,7 +214,9 @@ async def test_an_empty_listing_ends_the_doubt(tmp_path: Path) -> None:
         '{"command_id":"a","type":"x","received_boot":"","received_ms":0,"payload":' + "[" * 900 + "]" * 900 + "}",
     ],
 )
-async def test_a_record_that_cannot_be_read_is_refused_and_costs_no_other(journal: Journal, record: object) -> None:
+async def test_a_record_that_cannot_be_read_is_refused_and_costs_no_other(
+    journal: CommandJournal, record: object
+) -> None:
     await journal.add(arrivals("a", "b", "c"), NOW)
     await settle(journal, "c")
     await journal.close()
@@ -214,24 +228,24 @@ async def test_a_record_that_cannot_be_read_is_refused_and_costs_no_other(journa
         journal.database.path.parent, pending_commands_max=9, worker=InlineWorker(), disk=Disk()
     )
     assert aside is None
-    first, second = found.open()
-    assert (first.command_id, first.state, first.problem) == ("a", State.RECEIVED, UNREADABLE_RECORD)
+    first, second = found.open_commands()
+    assert (first.command_id, first.state, first.problem) == ("a", State.RECEIVED, RECORD_UNREADABLE_MESSAGE)
     assert (second.command_id, second.problem) == ("b", "")
-    assert [each.command_id for each in await found.listed()] == ["c", "b", "a"]
+    assert [each.command_id for each in await found.recent()] == ["c", "b", "a"]
     await settle(found, "a")
-    assert [each.command_id for each in found.open()] == ["b"]
+    assert [each.command_id for each in found.open_commands()] == ["b"]
     await found.close()
 
 
-async def test_an_expiry_of_an_older_release_that_no_clock_shows_is_kept_and_settled(journal: Journal) -> None:
+async def test_an_expiry_of_an_older_release_that_no_clock_shows_is_kept_and_settled(journal: CommandJournal) -> None:
     for utc_ms in (-62_135_600_400_000, 253_402_318_799_000, 2**63 - 1):
         command_id = str(utc_ms)
         await journal.add(arrivals(command_id, expires_utc_ms=utc_ms), NOW)
         await settle(journal, command_id)
-    assert len(await journal.listed()) == 3
+    assert len(await journal.recent()) == 3
 
 
-async def test_a_file_of_a_newer_agent_is_put_aside(journal: Journal) -> None:
+async def test_a_file_of_a_newer_agent_is_put_aside(journal: CommandJournal) -> None:
     await journal.close()
     with sqlite3.connect(journal.database.path) as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -244,17 +258,17 @@ async def test_a_file_of_a_newer_agent_is_put_aside(journal: Journal) -> None:
 
 
 async def test_where_even_the_new_file_is_broken_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Journal, connection: sqlite3.Connection) -> None:
+    def broken(self: CommandJournal, connection: sqlite3.Connection) -> None:
         raise Corrupt("no luck")
 
-    monkeypatch.setattr(Journal, "_load", broken)
+    monkeypatch.setattr(CommandJournal, "_load", broken)
     with pytest.raises(Corrupt, match="no luck"):
         await opened(tmp_path)
 
 
-async def test_listeners_hear_of_what_is_durable(journal: Journal) -> None:
+async def test_listeners_hear_of_what_is_durable(journal: CommandJournal) -> None:
     heard: list[int] = []
-    journal.on_change(lambda: heard.append(len(journal.open())))
+    journal.on_change(lambda: heard.append(len(journal.open_commands())))
     await journal.add(arrivals("a", "b"), NOW)
     await journal.add(arrivals("a"), NOW)
     await settle(journal, "a")
@@ -262,24 +276,24 @@ async def test_listeners_hear_of_what_is_durable(journal: Journal) -> None:
 
 
 async def test_a_missing_journal_is_no_first_one(tmp_path: Path) -> None:
-    async def opened() -> Journal:
+    async def opened() -> CommandJournal:
         journal, aside = await open_journal(tmp_path, pending_commands_max=5, worker=InlineWorker(), disk=Disk())
         assert aside is None
         return journal
 
     first = await opened()
-    assert not first.is_lost
+    assert not first.replaces_missing
     await first.close()
     again = await opened()
-    assert not again.is_lost
+    assert not again.replaces_missing
     await again.close()
     for damage in (lambda: None, (tmp_path / FILE_NAME).touch):
         (tmp_path / FILE_NAME).unlink()
         damage()
         lost = await opened()
-        assert lost.is_lost
-        arrivals = [Arrival("c-1", "reboot", {}, None, "")]
+        assert lost.replaces_missing
+        arrivals = [IncomingCommand("c-1", "reboot", {}, None, "")]
         await lost.add(arrivals, Moment("boot", 1, None))
-        (record,) = lost.open()
+        (record,) = lost.open_commands()
         assert "may have been run" in record.problem
         await lost.close()

@@ -16,20 +16,20 @@ from agent.commands.lifecycle import (
     LIFETIME_MS,
     TRAITS,
     Begin,
+    CommandEvent,
+    CommandRecord,
     CommandType,
-    Event,
-    Give,
     Moment,
-    Record,
+    NextActor,
+    Reject,
     State,
-    Turn,
     Wait,
-    after,
     decide,
-    in_order,
-    is_hopeless,
-    picture,
-    turn,
+    execution_order,
+    has_exhausted_attempts,
+    next_actor,
+    to_mermaid,
+    transition,
 )
 
 DOCS = Path(__file__).parents[3] / "docs" / "cloud-commands.md"
@@ -38,30 +38,30 @@ NOW = Moment("boot-1", 50_000, NOON_MS)
 NO_TIME = Moment("boot-1", 50_000, None)
 
 
-def record(type_: str = "reboot", **changes: object) -> Record:
-    return msgspec.structs.replace(Record("c1", type_, "boot-1", 40_000, expires_utc_ms=NOON_MS + 1), **changes)
+def record(type_: str = "reboot", **changes: object) -> CommandRecord:
+    return msgspec.structs.replace(CommandRecord("c1", type_, "boot-1", 40_000, expires_utc_ms=NOON_MS + 1), **changes)
 
 
-def decided(of: Record, moment: Moment = NOW, *, needs_person: bool = False, acks_due: int = 0) -> object:
-    return decide(of, moment, problem="", needs_person=needs_person, acks_due=acks_due)
+def decided(of: CommandRecord, moment: Moment = NOW, *, needs_confirmation: bool = False, acks_due: int = 0) -> object:
+    return decide(of, moment, problem="", needs_confirmation=needs_confirmation, acks_due=acks_due)
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("event", Event)
-def test_the_table_is_the_law(state: State, event: Event) -> None:
+@pytest.mark.parametrize("event", CommandEvent)
+def test_the_table_is_the_law(state: State, event: CommandEvent) -> None:
     before = record(state=state)
     if (state, event) in EDGES:
-        assert after(before, event, NOW).state is EDGES[state, event]
+        assert transition(before, event, NOW).state is EDGES[state, event]
     else:
         with pytest.raises(ValueError, match=f"command c1 is {state}: it cannot be {event}"):
-            after(before, event, NOW)
+            transition(before, event, NOW)
 
 
-@pytest.mark.parametrize("event", [Event.ANSWERED, Event.VOIDED])
-def test_only_what_is_answered_first_can_be_answered_before_its_outcome_is_known(event: Event) -> None:
-    assert after(record("reboot", state=State.EXECUTING), event, NOW)
+@pytest.mark.parametrize("event", [CommandEvent.ACKNOWLEDGED, CommandEvent.REVOKED])
+def test_only_what_is_answered_first_can_be_answered_before_its_outcome_is_known(event: CommandEvent) -> None:
+    assert transition(record("reboot", state=State.EXECUTING), event, NOW)
     with pytest.raises(ValueError, match="it cannot be"):
-        after(record("config_update", state=State.EXECUTING), event, NOW)
+        transition(record("config_update", state=State.EXECUTING), event, NOW)
 
 
 def test_every_state_can_be_reached_and_only_a_tombstone_is_an_end() -> None:
@@ -70,62 +70,65 @@ def test_every_state_can_be_reached_and_only_a_tombstone_is_an_end() -> None:
 
 
 def test_the_picture_in_the_documentation_is_the_table() -> None:
-    assert f"```mermaid\n{picture()}\n```" in DOCS.read_text()
+    assert f"```mermaid\n{to_mermaid()}\n```" in DOCS.read_text()
 
 
-@given(st.lists(st.sampled_from(Event), max_size=12), st.sampled_from([*CommandType, "set_setpoint"]))
-def test_on_any_way_an_outcome_once_known_never_changes(events: list[Event], type_: str) -> None:
+@given(st.lists(st.sampled_from(CommandEvent), max_size=12), st.sampled_from([*CommandType, "set_setpoint"]))
+def test_on_any_way_an_outcome_once_known_never_changes(events: list[CommandEvent], type_: str) -> None:
     now = record(type_)
     outcome = ""
     for event in events:
         try:
-            now = after(now, event, NOW)
+            now = transition(now, event, NOW)
         except ValueError:
             continue
         if now.state is State.ACKED or (now.state is not State.EXECUTING and now.outcome):
-            assert outcome in {"", now.outcome} or now.is_answered_first
+            assert outcome in {"", now.outcome} or now.is_acked_first
         outcome = now.outcome
 
 
 def test_what_happened_is_noted() -> None:
-    begun = after(record(), Event.BEGIN, NOW)
-    assert (begun.begun_boot, begun.attempts, begun.outcome) == ("boot-1", 1, "")
-    resumed = after(begun, Event.RESUME, NOW)
-    assert (resumed.begun_boot, resumed.attempts) == ("boot-1", 2)
-    answered = after(resumed, Event.ANSWERED, NOW)
-    assert (answered.outcome, answered.answered_boot, answered.answered_ms) == ("acked", "boot-1", 50_000)
-    done = after(begun, Event.SUCCEED, NOW, result={"a": 1})
+    begun = transition(record(), CommandEvent.BEGIN, NOW)
+    assert (begun.started_boot_id, begun.attempts, begun.outcome) == ("boot-1", 1, "")
+    resumed = transition(begun, CommandEvent.RESUME, NOW)
+    assert (resumed.started_boot_id, resumed.attempts) == ("boot-1", 2)
+    answered = transition(resumed, CommandEvent.ACKNOWLEDGED, NOW)
+    assert (answered.outcome, answered.acked_boot_id, answered.acked_ms) == ("acked", "boot-1", 50_000)
+    done = transition(begun, CommandEvent.SUCCEED, NOW, result={"a": 1})
     assert (done.outcome, done.result) == ("acked", {"a": 1})
-    failed = after(begun, Event.FAIL, NOW, error_message="why")
+    failed = transition(begun, CommandEvent.FAIL, NOW, error_message="why")
     assert (failed.outcome, failed.error_message) == ("failed", "why")
 
 
 def test_a_tombstone_keeps_how_it_ended_and_nothing_large() -> None:
     failed = record("diagnostics", state=State.FAILED, outcome="failed", error_message="why", payload={"x": 1})
-    grave = after(failed, Event.SETTLED, NOW)
-    assert (grave.outcome, grave.error_message, grave.closed_utc_ms) == ("failed", "why", NOON_MS)
+    grave = transition(failed, CommandEvent.SETTLED, NOW)
+    assert (grave.outcome, grave.error_message, grave.settled_utc_ms) == ("failed", "why", NOON_MS)
     assert grave.payload is grave.result is None
 
 
 @pytest.mark.parametrize(
     ("of", "expected"),
     [
-        (record(), Turn.EXECUTOR),
-        (record("diagnostics", state=State.EXECUTING), Turn.EXECUTOR),
-        (record("reboot", state=State.EXECUTING), Turn.ACKS),
-        (record("factory_reset", state=State.EXECUTING), Turn.ACKS),
-        (record("reboot", state=State.EXECUTING, answered_boot="boot-1"), Turn.EXECUTOR),
-        *((record(state=state), Turn.ACKS) for state in (State.REFUSED, State.DONE, State.FAILED, State.EXPIRED)),
-        (record(state=State.ACKED), Turn.NOBODY),
+        (record(), NextActor.EXECUTOR),
+        (record("diagnostics", state=State.EXECUTING), NextActor.EXECUTOR),
+        (record("reboot", state=State.EXECUTING), NextActor.ACKNOWLEDGER),
+        (record("factory_reset", state=State.EXECUTING), NextActor.ACKNOWLEDGER),
+        (record("reboot", state=State.EXECUTING, acked_boot_id="boot-1"), NextActor.EXECUTOR),
+        *(
+            (record(state=state), NextActor.ACKNOWLEDGER)
+            for state in (State.REFUSED, State.DONE, State.FAILED, State.EXPIRED)
+        ),
+        (record(state=State.ACKED), NextActor.NOBODY),
     ],
 )
-def test_exactly_one_acts_next(of: Record, expected: Turn) -> None:
-    assert turn(of) is expected
+def test_exactly_one_acts_next(of: CommandRecord, expected: NextActor) -> None:
+    assert next_actor(of) is expected
 
 
 def test_a_problem_is_a_refusal_whatever_else_is_the_matter() -> None:
     late = record(expires_utc_ms=0)
-    assert decide(late, NO_TIME, problem="no", needs_person=True, acks_due=1) == Give(Event.REFUSE, "no")
+    assert decide(late, NO_TIME, problem="no", needs_confirmation=True, acks_due=1) == Reject(CommandEvent.REFUSE, "no")
 
 
 @pytest.mark.parametrize("type_", CommandType)
@@ -137,7 +140,7 @@ def test_what_is_valid_begins(type_: CommandType) -> None:
 @pytest.mark.parametrize("type_", CommandType)
 def test_what_has_expired_never_begins(type_: CommandType) -> None:
     found = decided(record(type_, expires_utc_ms=NOON_MS))
-    assert found == Give(Event.EXPIRE, "expired at 2026-03-29T12:00:00Z, before it could be run")
+    assert found == Reject(CommandEvent.EXPIRE, "expired at 2026-03-29T12:00:00Z, before it could be run")
 
 
 @pytest.mark.parametrize("type_", CommandType)
@@ -149,25 +152,25 @@ def test_without_the_time_only_what_destroys_nothing_begins(type_: CommandType) 
 def test_a_command_of_this_boot_waits_a_day_for_the_time_and_no_longer() -> None:
     moment = Moment("boot-1", 40_000 + LIFETIME_MS, None)
     found = decided(record(), moment)
-    assert isinstance(found, Give)
-    assert found.event is Event.EXPIRE
+    assert isinstance(found, Reject)
+    assert found.event is CommandEvent.EXPIRE
     assert decided(record(), msgspec.structs.replace(moment, now_ms=moment.now_ms - 400)) == Wait(400)
 
 
 def test_of_an_earlier_boot_only_this_ones_time_counts() -> None:
-    old = record(received_boot="boot-0", received_ms=10**12)
+    old = record(received_boot_id="boot-0", received_ms=10**12)
     assert decided(old, Moment("boot-1", LIFETIME_MS - 5, None)) == Wait(5)
-    assert isinstance(decided(old, Moment("boot-1", LIFETIME_MS, None)), Give)
+    assert isinstance(decided(old, Moment("boot-1", LIFETIME_MS, None)), Reject)
 
 
 def test_a_reset_waits_for_a_person_for_ten_minutes() -> None:
     of = record("factory_reset")
-    assert decided(of, needs_person=True) == Wait(CONFIRMATION_MS - 10_000)
-    assert decided(msgspec.structs.replace(of, is_confirmed=True), needs_person=True) == Begin()
+    assert decided(of, needs_confirmation=True) == Wait(CONFIRMATION_MS - 10_000)
+    assert decided(msgspec.structs.replace(of, is_confirmed=True), needs_confirmation=True) == Begin()
     late = msgspec.structs.replace(NOW, now_ms=40_000 + CONFIRMATION_MS)
-    refused = Give(Event.REFUSE, "nobody confirmed it at the hub within 10 minutes")
-    assert decided(of, late, needs_person=True) == refused
-    assert decided(msgspec.structs.replace(of, received_boot="boot-0"), needs_person=True) == refused
+    refused = Reject(CommandEvent.REFUSE, "nobody confirmed it at the hub within 10 minutes")
+    assert decided(of, late, needs_confirmation=True) == refused
+    assert decided(msgspec.structs.replace(of, received_boot_id="boot-0"), needs_confirmation=True) == refused
 
 
 def test_a_reset_waits_until_everything_else_is_acknowledged() -> None:
@@ -177,17 +180,17 @@ def test_a_reset_waits_until_everything_else_is_acknowledged() -> None:
 
 def test_an_unknown_type_is_known_as_such() -> None:
     assert record("set_setpoint").known_type is None
-    assert not record("set_setpoint").is_answered_first
+    assert not record("set_setpoint").is_acked_first
     assert decided(record("set_setpoint"), NO_TIME) == Begin()
 
 
 def test_what_has_begun_comes_first_and_the_clouds_order_stays() -> None:
     states = (State.RECEIVED, State.DONE, State.EXECUTING, State.RECEIVED, State.ACKED)
     records = [record(state=state, command_id=str(number)) for number, state in enumerate(states)]
-    assert [each.command_id for each in in_order(records)] == ["2", "0", "3"]
+    assert [each.command_id for each in execution_order(records)] == ["2", "0", "3"]
 
 
 def test_what_has_ended_too_many_lives_is_hopeless() -> None:
-    assert not is_hopeless(record("diagnostics", attempts=ATTEMPTS_MAX - 1))
-    assert is_hopeless(record("diagnostics", attempts=ATTEMPTS_MAX))
-    assert not is_hopeless(record("reboot", attempts=ATTEMPTS_MAX + 50))
+    assert not has_exhausted_attempts(record("diagnostics", attempts=ATTEMPTS_MAX - 1))
+    assert has_exhausted_attempts(record("diagnostics", attempts=ATTEMPTS_MAX))
+    assert not has_exhausted_attempts(record("reboot", attempts=ATTEMPTS_MAX + 50))

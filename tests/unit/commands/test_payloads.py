@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from agent.commands.payloads import (
     COMMAND_ID_CHARS_MAX,
     PAYLOAD_BYTES_MAX,
-    Arrival,
-    check_reset,
-    read_arrivals,
+    IncomingCommand,
+    check_factory_reset,
+    decode_commands,
     reboot_delay_s,
-    wanted_sections,
+    requested_sections,
 )
 from agent.errors import CommandInvalid
 
@@ -33,23 +33,23 @@ JSON = st.recursive(
 )
 
 
-def read_all(*commands: object) -> tuple[list[Arrival], int]:
-    return read_arrivals([msgspec.json.encode(command) for command in commands])
+def read_all(*commands: object) -> tuple[list[IncomingCommand], int]:
+    return decode_commands([msgspec.json.encode(command) for command in commands])
 
 
-def read(**changes: object) -> Arrival:
+def read(**changes: object) -> IncomingCommand:
     arrivals, unreadable = read_all(SAMPLE | changes)
     assert unreadable == 0
     return arrivals[0]
 
 
 def test_the_published_sample() -> None:
-    assert read() == Arrival("cmd-001", "reboot", {"delay_seconds": 5}, NOON_MS, "")
+    assert read() == IncomingCommand("cmd-001", "reboot", {"delay_seconds": 5}, NOON_MS, "")
 
 
 def test_what_may_be_missing() -> None:
     arrivals, _ = read_all({"command_id": "a", "type": "diagnostics", "x_added_later": 1})
-    assert arrivals == [Arrival("a", "diagnostics", None, None, "")]
+    assert arrivals == [IncomingCommand("a", "diagnostics", None, None, "")]
 
 
 @pytest.mark.parametrize("text", ["2026-03-30T12:00:00.250+00:00", "2026-03-30T14:00:00.250+02:00"])
@@ -88,7 +88,7 @@ def test_an_expiry_that_is_none_is_told(value: object) -> None:
 )
 def test_a_payload_that_cannot_be_read_costs_its_own_command_only(payload: bytes, words: str) -> None:
     bad = b'{"command_id":"bad","type":"config_update","payload":' + payload + b"}"
-    (first, found, last), unreadable = read_arrivals([msgspec.json.encode(SAMPLE), bad, msgspec.json.encode(SAMPLE)])
+    (first, found, last), unreadable = decode_commands([msgspec.json.encode(SAMPLE), bad, msgspec.json.encode(SAMPLE)])
     assert first == last == read()
     assert (found.command_id, found.type, found.payload, unreadable) == ("bad", "config_update", None, 0)
     assert found.problem.startswith(words)
@@ -145,27 +145,27 @@ def test_extra_fields_are_never_passed_over() -> None:
     with pytest.raises(CommandInvalid, match='unexpected "force"; allowed is delay_seconds'):
         reboot_delay_s({"delay_seconds": 5, "force": True})
     with pytest.raises(CommandInvalid, match='unexpected "when"; allowed is confirm'):
-        check_reset({"confirm": True, "when": "now"})
+        check_factory_reset({"confirm": True, "when": "now"})
     with pytest.raises(CommandInvalid, match='unexpected "depth"; allowed is sections'):
-        wanted_sections({"depth": 3}, ["memory"])
+        requested_sections({"depth": 3}, ["memory"])
 
 
 @pytest.mark.parametrize("payload", [{}, {"confirm": False}, {"confirm": "true"}, {"confirm": 1}])
 def test_a_reset_wants_to_be_confirmed_in_so_many_words(payload: dict[str, Any]) -> None:
     with pytest.raises(CommandInvalid, match="confirmation required"):
-        check_reset(payload)
-    check_reset({"confirm": True})
+        check_factory_reset(payload)
+    check_factory_reset({"confirm": True})
 
 
 def test_sections() -> None:
     known = ["memory", "disk", "link"]
-    assert wanted_sections({}, known) == ("memory", "disk", "link")
-    assert wanted_sections({"sections": ["link", "disk", "link"]}, known) == ("link", "disk")
+    assert requested_sections({}, known) == ("memory", "disk", "link")
+    assert requested_sections({"sections": ["link", "disk", "link"]}, known) == ("link", "disk")
     with pytest.raises(CommandInvalid, match='sections names "fuel", 7; there are memory, disk, link'):
-        wanted_sections({"sections": ["fuel", "disk", 7]}, known)
+        requested_sections({"sections": ["fuel", "disk", 7]}, known)
     for wrong in ([], "disk", {}):
         with pytest.raises(CommandInvalid, match="a list of names is needed"):
-            wanted_sections({"sections": wrong}, known)
+            requested_sections({"sections": wrong}, known)
 
 
 def test_what_is_quoted_is_cut() -> None:

@@ -16,10 +16,10 @@ NUMBERS = [errno.EIO, errno.EROFS, errno.ENOSPC]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.commands.room.RETRY_S", 0.02)
+    monkeypatch.setattr("agent.commands.service.RETRY_S", 0.02)
     monkeypatch.setattr("agent.commands.executor.RETRY_S", 0.02)
-    monkeypatch.setattr("agent.commands.acks.RETRY_S", 0.02)
-    monkeypatch.setattr("agent.commands.room.VOLATILE_AFTER_S", 0.04)
+    monkeypatch.setattr("agent.commands.acknowledger.RETRY_S", 0.02)
+    monkeypatch.setattr("agent.commands.service.VOLATILE_AFTER_S", 0.04)
 
 
 def die(hub: Hub, number: int) -> None:
@@ -34,25 +34,25 @@ async def test_a_disk_that_dies_costs_only_what_needs_it(hub: Hub, number: int) 
     async with hub.life() as room:
         before = hub.queue("diagnostics")
         await hub.settled(before)
-        await until(lambda: room.journal is not None and not room.journal.open())
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
         die(hub, number)
         first, second = await hub.settled(hub.queue("diagnostics"), hub.queue("reboot"))
         assert first.state is CommandState.ACKED
         assert second.state is CommandState.FAILED
         assert "disk takes nothing" in (second.error_message or "")
         assert "kept in memory only" in room.problem
-        assert [each.command_id for each in await room.listed()][-1] == before
+        assert [each.command_id for each in await room.recent()][-1] == before
         hub.disk.on_operation = unhindered
         await until(lambda: not room.is_volatile)
         (third,) = await hub.settled(hub.queue("reboot"))
         assert third.state is CommandState.ACKED
-        await until(lambda: room.journal is not None and not room.journal.open())
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
         assert room.problem == ""
     assert hub.handlers[REBOOT].executed == [third.command_id]
     assert hub.handlers[DIAGNOSTICS].executed == [before, first.command_id]
     async with hub.life() as room:
         await until(lambda: room.journal is not None)
-        assert [each.state for each in await room.listed()] == [State.ACKED] * 4, "what was done in memory is kept"
+        assert [each.state for each in await room.recent()] == [State.ACKED] * 4, "what was done in memory is kept"
     assert hub.faults == []
 
 
@@ -69,12 +69,12 @@ async def test_a_disk_that_is_dead_from_the_start(hub: Hub) -> None:
         assert third.state is fourth.state is CommandState.FAILED
         hub.disk.on_operation = unhindered
         await until(lambda: not room.is_volatile)
-        assert len(await room.listed()) == 4
+        assert len(await room.recent()) == 4
     assert hub.handlers[CommandType.FACTORY_RESET].executed == []
 
 
 async def test_a_disk_that_is_busy_for_a_moment_changes_nothing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.commands.room.VOLATILE_AFTER_S", 60.0)
+    monkeypatch.setattr("agent.commands.service.VOLATILE_AFTER_S", 60.0)
     async with hub.life() as room:
         await until(lambda: room.journal is not None)
         die(hub, errno.ENOSPC)

@@ -25,10 +25,10 @@ from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, 
 from agent.climate.short_cycle_protection import Guard
 from agent.climate.snapshot import Kept, KeptZone
 from agent.cloud.client import CloudClient
-from agent.commands import journal, reset
+from agent.commands import factory_reset, journal
+from agent.commands.factory_reset import FactoryResetState
 from agent.commands.lifecycle import Moment
-from agent.commands.payloads import Arrival
-from agent.commands.reset import Resets
+from agent.commands.payloads import IncomingCommand
 from agent.foundation.disk import Disk
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import InlineWorker
@@ -162,10 +162,10 @@ DOCUMENTS: dict[str, tuple[bytes, object, Callable[[Path], object]]] = {
         PAIRING,
         lambda directory: pairing_book.Book(directory, disk=Disk(), worker=InlineWorker()).content,
     ),
-    reset.FILE_NAME: (
-        msgspec.json.encode(Resets(("ab",), is_erased=False)),
-        Resets(("ab",), is_erased=False),
-        lambda directory: reset.read(directory, Disk()),
+    factory_reset.FILE_NAME: (
+        msgspec.json.encode(FactoryResetState(("ab",), is_erased=False)),
+        FactoryResetState(("ab",), is_erased=False),
+        lambda directory: factory_reset.read(directory, Disk()),
     ),
     keyring.FILE_NAME: (msgspec.json.encode(KEYRING), KEYRING, read_keyring),
     launcher.STATE_FILE: (launcher.encode(ACCOUNT), ACCOUNT, launcher.load),
@@ -258,30 +258,35 @@ async def test_an_outbox_that_a_newer_release_has_grown_works_on(tmp_path: Path)
     await outbox.close()
 
 
-async def open_journal(directory: Path) -> tuple[journal.Journal, Path | None]:
+async def open_journal(directory: Path) -> tuple[journal.CommandJournal, Path | None]:
     return await journal.open_journal(directory, pending_commands_max=9, worker=InlineWorker(), disk=Disk())
 
 
 async def test_a_journal_that_a_newer_release_has_grown_works_on(tmp_path: Path) -> None:
     commands, _ = await open_journal(tmp_path)
-    await commands.add([Arrival("c-1", "reboot", {"delay": 1}, None, "")], NOW)
-    (before,) = commands.open()
+    await commands.add([IncomingCommand("c-1", "reboot", {"delay": 1}, None, "")], NOW)
+    (before,) = commands.open_commands()
     await commands.close()
     grow(tmp_path / journal.FILE_NAME)
     commands, aside = await open_journal(tmp_path)
     assert aside is None
-    kept = msgspec.structs.replace(commands.open()[0], payload=before.payload)
+    kept = msgspec.structs.replace(commands.open_commands()[0], payload=before.payload)
     assert kept == before
     assert (
-        await commands.add([Arrival("c-1", "reboot", {}, None, ""), Arrival("c-2", "reboot", {}, None, "")], NOW) == 1
+        await commands.add(
+            [IncomingCommand("c-1", "reboot", {}, None, ""), IncomingCommand("c-2", "reboot", {}, None, "")], NOW
+        )
+        == 1
     )
-    assert [each.command_id for each in await commands.listed()] == ["c-2", "c-1"]
+    assert [each.command_id for each in await commands.recent()] == ["c-2", "c-1"]
     await commands.close()
 
 
 @pytest.mark.parametrize(("name", "opened"), [(store.FILE_NAME, open_outbox), (journal.FILE_NAME, open_journal)])
 async def test_a_database_of_a_higher_schema_version_is_put_aside_whole(
-    tmp_path: Path, name: str, opened: Callable[[Path], Awaitable[tuple[SqliteOutbox | journal.Journal, Path | None]]]
+    tmp_path: Path,
+    name: str,
+    opened: Callable[[Path], Awaitable[tuple[SqliteOutbox | journal.CommandJournal, Path | None]]],
 ) -> None:
     store, _ = await opened(tmp_path)
     await store.close()

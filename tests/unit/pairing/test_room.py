@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.commands import reset
+from agent.commands import factory_reset
 from agent.errors import PairingRefused, Refused, StorageFull, UnknownSensor
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
@@ -307,9 +307,12 @@ async def test_a_factory_reset_leaves_nothing_of_it(bench: Bench, room: Room) ->
     await room.open_window(WindowRequest(key=KEY))
     await bench.end()
     (bench.directory / f"{FILE_NAME}.new").write_text(KEY)  # as a power cut leaves it
-    reset.bar(bench.directory, Disk(), "cs_dev_of_the_hub")
-    assert reset.finish(bench.directory, Disk(), key_file=None)
-    assert {path.name for path in bench.directory.iterdir()} == {reset.FILE_NAME, f"{reset.FILE_NAME}.copy"}
+    factory_reset.bar(bench.directory, Disk(), "cs_dev_of_the_hub")
+    assert factory_reset.finish(bench.directory, Disk(), key_file=None)
+    assert {path.name for path in bench.directory.iterdir()} == {
+        factory_reset.FILE_NAME,
+        f"{factory_reset.FILE_NAME}.copy",
+    }
 
 
 # The window.

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
-from agent.commands.journal import Journal
+from agent.commands.journal import CommandJournal
 from agent.commands.lifecycle import Moment
-from agent.commands.payloads import read_arrivals
+from agent.commands.payloads import decode_commands
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation.problem_log import ProblemLog
 from agent.foundation.supervisor import contained
@@ -25,7 +25,7 @@ METERED_FACTOR = 20
 """On a metered link polls are this many times rarer: 15 s become 5 min, 3 MB a day become 150 kB."""
 
 
-class Poll:
+class CommandPoller:
     """The loop that asks."""
 
     def __init__(
@@ -51,7 +51,7 @@ class Poll:
         self._refused = ProblemLog(_log, "commands are not taken in", level=logging.WARNING)
         self.problem = ""
 
-    async def run(self, journal: Journal) -> None:
+    async def run(self, journal: CommandJournal) -> None:
         """Ask, until cancelled.
 
         Raises:
@@ -68,11 +68,11 @@ class Poll:
     def _phase_s(self) -> float:
         return self._rng.uniform(0.0, self._interval_s())
 
-    async def _ask(self, journal: Journal) -> None:
+    async def _ask(self, journal: CommandJournal) -> None:
         try:
             with contained("the poll for commands"):
                 commands = await self._client.get_pending_commands()
-                arrivals, unreadable = read_arrivals(commands)
+                arrivals, unreadable = decode_commands(commands)
                 added = await journal.add(arrivals, self._moment())
         except (CloudUnavailable, Throttled, Unauthorized, Refused, Defect) as error:
             _log.info("no commands fetched: %s", error)

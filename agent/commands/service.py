@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.cloud.client import CloudClient
-from agent.commands.acks import Acks
-from agent.commands.executor import Executor
-from agent.commands.handlers import Handler
-from agent.commands.journal import FILE_NAME, Journal, open_journal, volatile_journal
-from agent.commands.lifecycle import CommandType, Moment, Record, State
-from agent.commands.poll import Poll
+from agent.commands.acknowledger import CommandAcknowledger
+from agent.commands.executor import CommandExecutor
+from agent.commands.handlers import CommandHandler
+from agent.commands.journal import FILE_NAME, CommandJournal, open_journal, open_volatile_journal
+from agent.commands.lifecycle import CommandRecord, CommandType, Moment, State
+from agent.commands.poller import CommandPoller
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
@@ -37,11 +37,11 @@ VOLATILE_AFTER_S = 60.0
 """How long the disk may refuse before commands are kept in memory: a busy card needs seconds."""
 
 
-class _OtherJournal(Exception):
+class _JournalReplaced(Exception):
     """The room works with another journal from now on."""
 
 
-class Commands:
+class CommandService:
     """Everything about commands. `journal` is `None` while the disk does not give it."""
 
     def __init__(
@@ -53,10 +53,10 @@ class Commands:
         rng: random.Random,
         disk: Disk,
         worker: Worker,
-        handlers: Mapping[CommandType, Handler],
+        handlers: Mapping[CommandType, CommandHandler],
         interval_s: Callable[[], float],
         pending_max: int,
-        needs_person: Callable[[CommandType], bool],
+        needs_confirmation: Callable[[CommandType], bool],
         add_fault: Callable[[str], None],
     ) -> None:
         """Prepare.
@@ -71,7 +71,7 @@ class Commands:
             handlers: What each type of command does.
             interval_s: Between two polls; asked each time.
             pending_max: How many commands may be open.
-            needs_person: Tells which types somebody at the hub has to confirm.
+            needs_confirmation: Tells which types somebody at the hub has to confirm.
             add_fault: Told of what went wrong and was survived.
         """
         self._directory = directory
@@ -80,12 +80,12 @@ class Commands:
         self._worker = worker
         self._pending_max = pending_max
         self._add_fault = add_fault
-        self._executor = Executor(handlers, moment=self._moment, needs_person=needs_person)
-        self._acks = Acks(client, moment=self._moment)
-        self._poll = Poll(client, moment=self._moment, rng=rng, interval_s=interval_s)
-        self._unopened = ProblemLog(_log, "the journal of commands cannot be opened")
-        self._volatile = ProblemLog(_log, "commands are kept in memory only")
-        self.journal: Journal | None = None
+        self._executor = CommandExecutor(handlers, moment=self._moment, needs_confirmation=needs_confirmation)
+        self._acks = CommandAcknowledger(client, moment=self._moment)
+        self._poll = CommandPoller(client, moment=self._moment, rng=rng, interval_s=interval_s)
+        self._open_problem = ProblemLog(_log, "the journal of commands cannot be opened")
+        self._volatile_problem = ProblemLog(_log, "commands are kept in memory only")
+        self.journal: CommandJournal | None = None
 
     @property
     def problem(self) -> str:
@@ -93,8 +93,8 @@ class Commands:
         if self._poll.problem:
             return f"no commands come in: {self._poll.problem}"
         if self.is_volatile:
-            return f"commands are kept in memory only: {self._volatile.text}"
-        return self._unopened.text
+            return f"commands are kept in memory only: {self._volatile_problem.text}"
+        return self._open_problem.text
 
     def _moment(self) -> Moment:
         return Moment(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.utc_ms())
@@ -109,13 +109,13 @@ class Commands:
         is_broken = False
         while True:
             is_other = False
-            journal = self.journal or await self._open_or_do_without(is_broken=is_broken)
+            journal = self.journal or await self._open_or_fall_back(is_broken=is_broken)
             try:
                 await self._executor.reconcile(journal)
                 async with asyncio.TaskGroup() as group:
-                    for work in (self._executor.run, self._acks.run, self._poll.run, self._watch):
+                    for work in (self._executor.run, self._acks.run, self._poll.run, self._watch_storage):
                         group.create_task(work(journal))
-            except* _OtherJournal:
+            except* _JournalReplaced:
                 is_other = True
             except* Corrupt as errors:
                 self._add_fault(str(errors.exceptions[0]))
@@ -125,19 +125,19 @@ class Commands:
             self.journal = None
             await self._close(journal)
 
-    async def _open_or_do_without(self, *, is_broken: bool) -> Journal:
+    async def _open_or_fall_back(self, *, is_broken: bool) -> CommandJournal:
         """Return the journal on the disk, or one in memory where the disk has not given it for a minute."""
         tries = 1 + round(VOLATILE_AFTER_S / RETRY_S)
-        return await self._open(is_broken=is_broken, tries_max=tries) or await self._do_without([])
+        return await self._open(is_broken=is_broken, tries_max=tries) or await self._fall_back_to_memory([])
 
-    async def _do_without(self, records: Sequence[Record]) -> Journal:
+    async def _fall_back_to_memory(self, records: Sequence[CommandRecord]) -> CommandJournal:
         moment = self._moment()
-        self.journal = journal = await volatile_journal(records, moment, pending_commands_max=self._pending_max)
+        self.journal = journal = await open_volatile_journal(records, moment, pending_commands_max=self._pending_max)
         self._listen(journal)
-        self._volatile.report("the disk takes nothing; what needs it is refused, all else works")
+        self._volatile_problem.report("the disk takes nothing; what needs it is refused, all else works")
         return journal
 
-    async def _watch(self, journal: Journal) -> None:
+    async def _watch_storage(self, journal: CommandJournal) -> None:
         """Change to a journal in memory once the disk has refused for a minute, and back once it takes something.
 
         Raises:
@@ -147,19 +147,19 @@ class Commands:
             await asyncio.sleep(RETRY_S)
             since_ms = journal.refused_since_ms
             if since_ms is not None and self._moment().now_ms - since_ms >= VOLATILE_AFTER_S * 1000:
-                await self._do_without(await _known(journal))
+                await self._fall_back_to_memory(await _all_records(journal))
                 await self._close(journal)
-                raise _OtherJournal
+                raise _JournalReplaced
         while True:
             # `_open` returns once the disk has given the journal; whether it takes anything, the next line finds out.
             stored = await self._open(is_broken=False)
             if stored is None:
                 continue
             with contextlib.suppress(StorageFull, Corrupt):
-                await stored.adopt(await _known(journal), self._moment())
+                await stored.merge(await _all_records(journal), self._moment())
                 await self._close(journal)
-                self._volatile.clear()
-                raise _OtherJournal
+                self._volatile_problem.clear()
+                raise _JournalReplaced
             self.journal = journal
             await self._close(stored)
             await asyncio.sleep(RETRY_S)
@@ -170,7 +170,7 @@ class Commands:
             await self._close(self.journal)
             self.journal = None
 
-    async def confirm(self, command_id: str) -> Record:
+    async def confirm(self, command_id: str) -> CommandRecord:
         """Note that a person at the hub confirms a command.
 
         Raises:
@@ -181,11 +181,11 @@ class Commands:
             raise StorageFull("the journal of commands is not open; free some space on the disk")
         return await self.journal.confirm(command_id, self._moment())
 
-    async def listed(self) -> list[Record]:
+    async def recent(self) -> list[CommandRecord]:
         """Return the newest commands, newest first."""
-        return [] if self.journal is None else await self.journal.listed()
+        return [] if self.journal is None else await self.journal.recent()
 
-    async def _open(self, *, is_broken: bool, tries_max: int | None = None) -> Journal | None:
+    async def _open(self, *, is_broken: bool, tries_max: int | None = None) -> CommandJournal | None:
         """Open the journal on the disk, tried until it succeeds, or so many times; `None` where it does not."""
         tries = 0
         reads = 0
@@ -200,7 +200,7 @@ class Commands:
                 )
             except (StorageFull, Corrupt) as error:
                 reads += isinstance(error, ReadFailed)
-                self._unopened.report(str(error))
+                self._open_problem.report(str(error))
                 tries += 1
                 if tries == tries_max:
                     return None
@@ -210,28 +210,28 @@ class Commands:
                 text = f"{FILE_NAME} could not be read; it is kept as {aside}, and a new one was made"
                 self._add_fault(text)
                 _log.error("%s", text)
-            elif journal.is_lost:
+            elif journal.replaces_missing:
                 text = f"{FILE_NAME} is missing: what the cloud lists now is refused, for it may have been run before"
                 self._add_fault(text)
                 _log.error("%s", text)
-            self._unopened.clear()
+            self._open_problem.clear()
             self._listen(journal)
             self.journal = journal
             return journal
 
-    def _listen(self, journal: Journal) -> None:
+    def _listen(self, journal: CommandJournal) -> None:
         journal.on_change(self._executor.changed)
         journal.on_change(self._acks.changed)
 
-    async def _close(self, journal: Journal) -> None:
+    async def _close(self, journal: CommandJournal) -> None:
         with contextlib.suppress(StorageFull, Corrupt):
             await journal.close()
 
 
-async def _known(journal: Journal) -> list[Record]:
+async def _all_records(journal: CommandJournal) -> list[CommandRecord]:
     """Return what a journal knows, oldest first: what is open, and of the settled ones as many as are listed."""
-    records = {record.command_id: record for record in journal.open()}
+    records = {record.command_id: record for record in journal.open_commands()}
     with contextlib.suppress(StorageFull, Corrupt):
-        settled = [record for record in reversed(await journal.listed()) if record.command_id not in records]
+        settled = [record for record in reversed(await journal.recent()) if record.command_id not in records]
         return [*(record for record in settled if record.state is State.ACKED), *records.values()]
     return list(records.values())

@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 
 from agent.cloud.client import CloudClient
-from agent.commands.handlers import Outcome
-from agent.commands.journal import FILE_NAME, LOST, Journal
-from agent.commands.lifecycle import CONFIRMATION_MS, LIFETIME_MS, CommandType, Event, Moment, Record, State
-from agent.commands.payloads import Arrival
+from agent.commands.handlers import CommandOutcome
+from agent.commands.journal import FILE_NAME, JOURNAL_LOST_MESSAGE, CommandJournal
+from agent.commands.lifecycle import (
+    CONFIRMATION_MS,
+    LIFETIME_MS,
+    CommandEvent,
+    CommandRecord,
+    CommandType,
+    Moment,
+    State,
+)
+from agent.commands.payloads import IncomingCommand
 from agent.errors import CommandInvalid, Corrupt, RebootFailed, SettingInvalid, StorageFull
 from agent.foundation.operations import Operation
 from agent.local.commands import build_commands
@@ -34,7 +42,9 @@ async def test_a_command_is_run_and_answered_with_its_result(hub: Hub) -> None:
 
 
 async def test_what_fails_is_answered_with_its_reason(hub: Hub) -> None:
-    hub.handlers[DIAGNOSTICS].outcome = Outcome(Event.FAIL, error_message="no luck with cs_dev_" + "x" * 32)
+    hub.handlers[DIAGNOSTICS].outcome = CommandOutcome(
+        CommandEvent.FAIL, error_message="no luck with cs_dev_" + "x" * 32
+    )
     async with hub.life():
         (found,) = await hub.settled(hub.queue("diagnostics"))
     assert (found.state, found.error_message) == (CommandState.FAILED, "no luck with cs_dev_[redacted]")
@@ -96,7 +106,7 @@ async def test_what_cannot_be_done_here_is_not_acked(hub: Hub, error: Exception)
     hub.handlers[REBOOT].hindrance = error
     async with hub.life() as commands:
         bad, good = await hub.settled(hub.queue("reboot"), hub.queue("diagnostics"))
-        (told, *_) = [record for record in await commands.listed() if record.type == "reboot"]
+        (told, *_) = [record for record in await commands.recent() if record.type == "reboot"]
     assert (bad.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
     expected = "reboot: KeyError: 1" if isinstance(error, KeyError) else "reboot: there is no logind"
     assert bad.error_message == told.error_message == expected
@@ -107,7 +117,9 @@ async def test_a_result_that_cannot_be_told_is_no_reason_to_fail(hub: Hub) -> No
     nested: object = 1
     for _ in range(900):
         nested = {"x": nested}
-    hub.handlers[DIAGNOSTICS].outcome = Outcome(Event.SUCCEED, result={"settings": nested, "link": "up\ud83c"})
+    hub.handlers[DIAGNOSTICS].outcome = CommandOutcome(
+        CommandEvent.SUCCEED, result={"settings": nested, "link": "up\ud83c"}
+    )
     async with hub.life():
         (found,) = await hub.settled(hub.queue("diagnostics"))
     assert found.state is CommandState.ACKED
@@ -117,7 +129,7 @@ async def test_a_result_that_cannot_be_told_is_no_reason_to_fail(hub: Hub) -> No
 
 
 async def test_an_outcome_that_cannot_be_is_a_failure(hub: Hub) -> None:
-    hub.handlers[DIAGNOSTICS].outcome = Outcome(Event.ANSWERED)
+    hub.handlers[DIAGNOSTICS].outcome = CommandOutcome(CommandEvent.ACKNOWLEDGED)
     async with hub.life():
         bad, good = await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
     assert bad.error_message.startswith("how it went cannot be saved: ValueError: ")
@@ -140,23 +152,23 @@ async def test_what_another_release_left_executing_is_settled_as_failed(hub: Hub
 
 @pytest.mark.parametrize("expires_utc_ms", [-62_135_600_400_000, -(2**70)])
 async def test_what_an_older_release_took_in_and_no_calendar_can_show_is_settled(hub: Hub, expires_utc_ms: int) -> None:
-    hub.needs_person = True
+    hub.needs_confirmation = True
     async with hub.life() as room:
         command = hub.queue("factory_reset")
-        await until(lambda: room.journal is not None and len(room.journal.open()) == 1)
+        await until(lambda: room.journal is not None and len(room.journal.open_commands()) == 1)
     with contextlib.closing(sqlite3.connect(hub.directory / FILE_NAME)) as connection, connection:
         ((record,),) = connection.execute("SELECT record FROM commands").fetchall()
         changed = json.loads(record) | {"expires_utc_ms": expires_utc_ms}
         connection.execute("UPDATE commands SET record = ?", (json.dumps(changed),))
     async with hub.life() as room:
         found, good = await hub.settled(command, hub.queue("diagnostics"))
-        await until(lambda: room.journal is not None and not room.journal.open())
-        (listed, _) = sorted(
-            build_commands(await room.listed(), problem="").commands, key=lambda each: each.type, reverse=True
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
+        (recent, _) = sorted(
+            build_commands(await room.recent(), problem="").commands, key=lambda each: each.type, reverse=True
         )
     assert found.error_message == "expired at an instant that is not between 1970 and 2200, before it could be run"
     assert (found.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
-    assert listed.expires == "an instant that is not between 1970 and 2200"
+    assert recent.expires == "an instant that is not between 1970 and 2200"
 
 
 async def test_a_handler_that_cannot_say_what_happened_fails_its_command_only(
@@ -170,7 +182,7 @@ async def test_a_handler_that_cannot_say_what_happened_fails_its_command_only(
         await until(lambda: handler.executed == [command])
     errors: list[Exception] = [StorageFull("no room"), ValueError("year 0")]
 
-    async def reconcile(record: Record) -> Outcome | None:
+    async def reconcile(record: CommandRecord) -> CommandOutcome | None:
         raise errors.pop(0)
 
     monkeypatch.setattr(handler, "reconcile", reconcile)
@@ -198,7 +210,7 @@ async def test_a_command_that_cannot_be_read_costs_no_other(hub: Hub) -> None:
         patched.setattr(CloudClient, "ack_command", noting)
         async with hub.life() as room:
             await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
-            await until(lambda: room.journal is not None and not room.journal.open())
+            await until(lambda: room.journal is not None and not room.journal.open_commands())
     assert ("poison", "failed", "payload is unreadable (Input data was truncated); an object is needed") in acks
 
 
@@ -241,10 +253,10 @@ async def test_a_listing_in_disorder_and_doubled_runs_each_once(hub: Hub) -> Non
 async def test_a_reboot_is_answered_before_it_happens(hub: Hub) -> None:
     seen: list[CommandState] = []
     handler = hub.handlers[REBOOT]
-    handler.outcome = Outcome(Event.PROVEN)
+    handler.outcome = CommandOutcome(CommandEvent.CONFIRMED)
     execute = handler.execute
 
-    async def noting(record: Record) -> Outcome:
+    async def noting(record: CommandRecord) -> CommandOutcome:
         seen.append(hub.at_cloud(record.command_id).state)
         return await execute(record)
 
@@ -252,7 +264,7 @@ async def test_a_reboot_is_answered_before_it_happens(hub: Hub) -> None:
     async with hub.life() as room:
         command = hub.queue("reboot")
         await hub.settled(command)
-        await until(lambda: room.journal is not None and not room.journal.open())
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
     assert seen == [CommandState.ACKED]
     assert handler.executed == [command]
 
@@ -262,10 +274,10 @@ async def test_nothing_begins_while_a_reboot_waits_for_its_ack(hub: Hub) -> None
     hub.queue("reboot")
     hub.queue("diagnostics")
     async with hub.life() as room:
-        await until(lambda: room.journal is not None and len(room.journal.open()) == 2)
+        await until(lambda: room.journal is not None and len(room.journal.open_commands()) == 2)
         await until(lambda: hub.cloud.statistics().faults.get("Status", 0) > 0)
         assert room.journal is not None
-        assert [record.state for record in room.journal.open()] == [State.EXECUTING, State.RECEIVED]
+        assert [record.state for record in room.journal.open_commands()] == [State.EXECUTING, State.RECEIVED]
     assert hub.handlers[REBOOT].executed == hub.handlers[DIAGNOSTICS].executed == []
 
 
@@ -275,7 +287,7 @@ async def test_a_lost_answer_to_an_ack_costs_a_409_and_nothing_else(hub: Hub) ->
         command = hub.queue("diagnostics")
         await hub.settled(command)
         hub.clock.push(10_000)  # past the back-off
-        await until(lambda: room.journal is not None and not room.journal.open())
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
         await until(lambda: command in {each.command_id for each in hub.cloud.admin.commands(hub.device_id)})
     assert hub.handlers[DIAGNOSTICS].executed == [command]
 
@@ -285,14 +297,14 @@ async def test_a_reboot_that_the_cloud_no_longer_knows_does_not_happen(hub: Hub)
     async with hub.life() as room:
         hub.queue("reboot")
         await until(lambda: hub.cloud.statistics().faults.get("Status", 0) > 0)
-        await until(lambda: room.journal is not None and not room.journal.open())
-        (grave,) = await room.listed()
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
+        (grave,) = await room.recent()
     assert hub.handlers[REBOOT].executed == []
     assert grave.error_message.startswith("not run: the cloud no longer knows it")
 
 
 async def test_an_ack_that_is_refused_is_sent_with_less_in_it_and_others_pass(hub: Hub) -> None:
-    hub.handlers[DIAGNOSTICS].outcome = Outcome(Event.FAIL, error_message="long story", result={"a": 1})
+    hub.handlers[DIAGNOSTICS].outcome = CommandOutcome(CommandEvent.FAIL, error_message="long story", result={"a": 1})
     hub.cloud.set_faults([Rule(Status(422), Endpoint.COMMANDS_ACK, next_n=2)])
     async with hub.life():
         (found,) = await hub.settled(hub.queue("diagnostics"))
@@ -317,14 +329,14 @@ async def test_answers_that_are_no_listing_are_passed_over(hub: Hub) -> None:
 
 
 async def test_an_expired_command_is_not_run(hub: Hub) -> None:
-    hub.needs_person = True
+    hub.needs_confirmation = True
     async with hub.life() as room:
         command = hub.queue("factory_reset", lifetime_ms=1000)
-        await until(lambda: room.journal is not None and len(room.journal.open()) == 1)
+        await until(lambda: room.journal is not None and len(room.journal.open_commands()) == 1)
         hub.clock.push(1000)
         await hub.settled(hub.queue("diagnostics"))  # wakes the executor
-        await until(lambda: room.journal is not None and not room.journal.open())
-        grave = next(each for each in await room.listed() if each.command_id == command)
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
+        grave = next(each for each in await room.recent() if each.command_id == command)
     assert grave.error_message.startswith("expired at 2026-03-29T12:16:4")
     assert hub.handlers[RESET].executed == []
 
@@ -334,22 +346,22 @@ async def test_without_the_time_a_reboot_waits_and_the_others_pass(hub: Hub) -> 
     async with hub.life() as room:
         reboot = hub.queue("reboot")
         await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
-        await until(lambda: room.journal is not None and len(room.journal.open()) == 1)
+        await until(lambda: room.journal is not None and len(room.journal.open_commands()) == 1)
         assert room.journal is not None
-        assert [record.state for record in room.journal.open()] == [State.RECEIVED]
+        assert [record.state for record in room.journal.open_commands()] == [State.RECEIVED]
         hub.clock.push(LIFETIME_MS)
         await hub.settled(hub.queue("diagnostics"))  # wakes the executor
-        await until(lambda: room.journal is not None and not room.journal.open())
-        grave = next(each for each in await room.listed() if each.command_id == reboot)
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
+        grave = next(each for each in await room.recent() if each.command_id == reboot)
     assert grave.error_message.startswith("not run: the hub's clock was not set for a day")
     assert hub.handlers[REBOOT].executed == []
 
 
 async def test_a_reset_that_nobody_confirms_is_refused(hub: Hub) -> None:
-    hub.needs_person = True
+    hub.needs_confirmation = True
     async with hub.life() as room:
         command = hub.queue("factory_reset")
-        await until(lambda: room.journal is not None and len(room.journal.open()) == 1)
+        await until(lambda: room.journal is not None and len(room.journal.open_commands()) == 1)
         hub.clock.push(CONFIRMATION_MS)
         (found, _) = await hub.settled(command, hub.queue("diagnostics"))
     assert found.error_message == "nobody confirmed it at the hub within 10 minutes"
@@ -357,23 +369,23 @@ async def test_a_reset_that_nobody_confirms_is_refused(hub: Hub) -> None:
 
 
 async def test_a_reset_that_somebody_confirms_is_run(hub: Hub) -> None:
-    hub.needs_person = True
-    hub.handlers[RESET].outcome = Outcome(Event.PROVEN)
+    hub.needs_confirmation = True
+    hub.handlers[RESET].outcome = CommandOutcome(CommandEvent.CONFIRMED)
     async with hub.life() as room:
         command = hub.queue("factory_reset")
-        await until(lambda: room.journal is not None and len(room.journal.open()) == 1)
+        await until(lambda: room.journal is not None and len(room.journal.open_commands()) == 1)
         with pytest.raises(KeyError):
             await room.confirm("another")
         await room.confirm(command)
         await until(lambda: hub.handlers[RESET].executed == [command])
-        await until(lambda: room.journal is not None and not room.journal.open())
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
         with pytest.raises(KeyError):
             await room.confirm(command)
 
 
 async def test_a_reset_waits_until_all_else_is_acknowledged(hub: Hub) -> None:
     hub.cloud.set_faults([Rule(Status(400), Endpoint.COMMANDS_ACK, next_n=3)])
-    hub.handlers[RESET].outcome = Outcome(Event.PROVEN)
+    hub.handlers[RESET].outcome = CommandOutcome(CommandEvent.CONFIRMED)
     stuck = hub.queue("diagnostics")
     async with hub.life() as room:
         await until(lambda: hub.cloud.statistics().faults.get("Status", 0) == 3)
@@ -383,7 +395,7 @@ async def test_a_reset_waits_until_all_else_is_acknowledged(hub: Hub) -> None:
         assert hub.at_cloud(reset).state is CommandState.PENDING
         hub.clock.push(61_000)
         await hub.settled(hub.queue("config_update"), stuck, reset)
-        await until(lambda: room.journal is not None and not room.journal.open())
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
     assert hub.handlers[RESET].executed == [reset]
 
 
@@ -391,7 +403,7 @@ async def test_after_a_restart_a_settled_command_is_known(hub: Hub) -> None:
     async with hub.life() as room:
         command = hub.queue("diagnostics")
         (found,) = await hub.settled(command)
-        await until(lambda: room.journal is not None and not room.journal.open())
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
     hub.cloud._store.put(type(found)(command, found.device_id, found.type, found.created_ms, found.expires_ms))
     async with hub.life():
         await hub.settled(hub.queue("config_update"))
@@ -405,7 +417,7 @@ async def test_a_life_that_ends_in_a_command_asks_the_handler_what_happened(hub:
     async with hub.life():
         command = hub.queue("diagnostics")
         await until(lambda: handler.executed == [command])
-    handler.found = Outcome(Event.SUCCEED, result={"found": True})
+    handler.found = CommandOutcome(CommandEvent.SUCCEED, result={"found": True})
     async with hub.life():
         (found,) = await hub.settled(command)
     assert handler.executed == handler.reconciled == [command]
@@ -459,9 +471,9 @@ async def test_no_more_commands_are_kept_than_allowed(hub: Hub) -> None:
     hub.handlers[DIAGNOSTICS].gate.clear()
     ids = [hub.queue("diagnostics") for _ in range(8)]
     async with hub.life() as room:
-        await until(lambda: room.journal is not None and room.journal.left_out > 3)
+        await until(lambda: room.journal is not None and room.journal.deferred_count > 3)
         assert room.journal is not None
-        assert [record.command_id for record in room.journal.open()] == ids[:5]
+        assert [record.command_id for record in room.journal.open_commands()] == ids[:5]
         hub.handlers[DIAGNOSTICS].gate.set()
         await hub.settled(*ids)
     assert hub.handlers[DIAGNOSTICS].executed == ids
@@ -472,7 +484,7 @@ async def test_an_unreadable_journal_is_put_aside_and_what_it_may_have_known_is_
     lost = hub.queue("reboot")
     async with hub.life():
         (found,) = await hub.settled(lost)
-        assert (found.state, found.error_message) == (CommandState.FAILED, LOST)
+        assert (found.state, found.error_message) == (CommandState.FAILED, JOURNAL_LOST_MESSAGE)
         await hub.settled(hub.queue("diagnostics"))
     assert hub.handlers[REBOOT].executed == []
     assert len(hub.handlers[DIAGNOSTICS].executed) == 1
@@ -480,18 +492,18 @@ async def test_an_unreadable_journal_is_put_aside_and_what_it_may_have_known_is_
 
 
 async def test_a_journal_that_breaks_in_use_is_made_anew(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    add = Journal.add
+    add = CommandJournal.add
     broken = [True]
 
-    async def breaking(self: Journal, arrivals: Sequence[Arrival], moment: Moment) -> int:
+    async def breaking(self: CommandJournal, arrivals: Sequence[IncomingCommand], moment: Moment) -> int:
         if broken.pop() if broken else False:
             raise Corrupt("commands.db cannot be read")
         return await add(self, arrivals, moment)
 
-    monkeypatch.setattr(Journal, "add", breaking)
+    monkeypatch.setattr(CommandJournal, "add", breaking)
     async with hub.life():
         (found,) = await hub.settled(hub.queue("diagnostics"))
-        assert found.error_message == LOST
+        assert found.error_message == JOURNAL_LOST_MESSAGE
         await hub.settled(hub.queue("diagnostics"))
     assert hub.faults[0] == "commands.db cannot be read"
     assert (hub.directory / f"{FILE_NAME}.corrupt-1").exists()
@@ -500,7 +512,7 @@ async def test_a_journal_that_breaks_in_use_is_made_anew(hub: Hub, monkeypatch: 
 async def test_a_disk_that_does_not_give_the_journal_is_asked_again(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("agent.commands.room.RETRY_S", 0.01)
+    monkeypatch.setattr("agent.commands.service.RETRY_S", 0.01)
     refusals = [1, 1]
 
     def on_operation(operation: Operation, target: str) -> None:
@@ -520,10 +532,10 @@ async def test_what_begins_only_after_a_look_back_is_resumed(hub: Hub) -> None:
     async with hub.life():
         command = hub.queue("reboot")
         await until(lambda: hub.handlers[REBOOT].executed == [command])
-    hub.handlers[REBOOT].outcome = Outcome(Event.PROVEN)
+    hub.handlers[REBOOT].outcome = CommandOutcome(CommandEvent.CONFIRMED)
     hub.handlers[REBOOT].gate.set()
     async with hub.life() as room:
-        await until(lambda: room.journal is not None and not room.journal.open())
+        await until(lambda: room.journal is not None and not room.journal.open_commands())
     assert hub.handlers[REBOOT].reconciled == [command]
     assert hub.handlers[REBOOT].executed == [command, command]
 
@@ -531,6 +543,6 @@ async def test_what_begins_only_after_a_look_back_is_resumed(hub: Hub) -> None:
 async def test_before_the_journal_is_open_nothing_can_be_confirmed(hub: Hub) -> None:
     async with hub.life() as room:
         await until(lambda: room.journal is not None)
-    assert await room.listed() == []
+    assert await room.recent() == []
     with pytest.raises(StorageFull):
         await room.confirm("c")

@@ -31,7 +31,7 @@ BARRED_MAX = 500
 """Keys that are remembered; the oldest makes room. A hub is hardly reset as often in its life."""
 
 
-class Resets(msgspec.Struct, frozen=True):
+class FactoryResetState(msgspec.Struct, frozen=True):
     """Content of the file.
 
     Attributes:
@@ -43,7 +43,7 @@ class Resets(msgspec.Struct, frozen=True):
     is_erased: bool = True
 
 
-def read(state_dir: Path, disk: Disk) -> Resets | None:
+def read(state_dir: Path, disk: Disk) -> FactoryResetState | None:
     """Return what is known of resets; `None` where there was none. Blocks.
 
     Raises:
@@ -70,23 +70,23 @@ def read(state_dir: Path, disk: Disk) -> Resets | None:
     return found
 
 
-def _read_one(path: Path, disk: Disk) -> Resets | None:
+def _read_one(path: Path, disk: Disk) -> FactoryResetState | None:
     data = disk.read(path, bytes_max=FILE_BYTES_MAX)
     if data is None:
         return None
     advice = f"remove {FILE_NAME} and {COPY_NAME} if this hub may use its key"
     try:
-        return msgspec.json.decode(unsealed(data), type=Resets)
+        return msgspec.json.decode(unsealed(data), type=FactoryResetState)
     except (Corrupt, *UNREADABLE) as error:
         raise Corrupt(f"{path} cannot be read ({error}); {advice}") from error
 
 
-def is_barred(resets: Resets | None, key: str) -> bool:
+def is_barred(resets: FactoryResetState | None, key: str) -> bool:
     """Tell whether a key was given up in a reset."""
     return resets is not None and _sha256(key) in resets.barred
 
 
-def usable_key(state_dir: Path, disk: Disk, read_key: Callable[[], str]) -> str | None:
+def read_usable_key(state_dir: Path, disk: Disk, read_key: Callable[[], str]) -> str | None:
     """Return the hub's key; `None` where it has none: nobody gave it one, it is lost, or a reset took it. Blocks.
 
     Args:
@@ -121,12 +121,12 @@ def bar(state_dir: Path, disk: Disk, key: str) -> None:
         StorageFull: Nothing was changed.
     """
     try:
-        before = read(state_dir, disk) or Resets()
+        before = read(state_dir, disk) or FactoryResetState()
     except Corrupt as error:
         _log.error("earlier resets are forgotten: %s", error)
-        before = Resets()
+        before = FactoryResetState()
     barred = (*(each for each in before.barred if each != _sha256(key)), _sha256(key))[-BARRED_MAX:]
-    _write(state_dir, disk, Resets(barred, is_erased=False))
+    _write(state_dir, disk, FactoryResetState(barred, is_erased=False))
 
 
 def finish(state_dir: Path, disk: Disk, *, key_file: Path | None, outlives: frozenset[str] = frozenset()) -> bool:
@@ -159,12 +159,12 @@ def finish(state_dir: Path, disk: Disk, *, key_file: Path | None, outlives: froz
             key = disk.read(key_file, bytes_max=KEY_FILE_BYTES_MAX) or b""
             if is_barred(resets, key.decode(errors="replace").strip()):
                 disk.remove(key_file)
-    _write(state_dir, disk, Resets(resets.barred, is_erased=True))
+    _write(state_dir, disk, FactoryResetState(resets.barred, is_erased=True))
     _log.warning("factory reset complete: the hub waits for a new key")
     return True
 
 
-def _write(state_dir: Path, disk: Disk, resets: Resets) -> None:
+def _write(state_dir: Path, disk: Disk, resets: FactoryResetState) -> None:
     data = sealed(msgspec.json.format(msgspec.json.encode(resets)))
     try:
         path = state_dir / FILE_NAME

@@ -12,8 +12,8 @@ import msgspec
 
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
-from agent.commands.journal import Journal
-from agent.commands.lifecycle import ACKED, Event, Moment, Record, State, Turn, turn
+from agent.commands.journal import CommandJournal
+from agent.commands.lifecycle import ACKED, CommandEvent, CommandRecord, Moment, NextActor, State, next_actor
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation.problem_log import ProblemLog
 from agent.foundation.supervisor import contained
@@ -35,7 +35,7 @@ class _Refusals(msgspec.Struct):
     not_before_ms: int = 0
 
 
-class Acks:
+class CommandAcknowledger:
     """The loop that acknowledges."""
 
     def __init__(self, client: CloudClient, *, moment: Callable[[], Moment]) -> None:
@@ -54,7 +54,7 @@ class Acks:
         """Take note that the journal changed."""
         self._changed.set()
 
-    async def run(self, journal: Journal) -> None:
+    async def run(self, journal: CommandJournal) -> None:
         """Acknowledge what is due, oldest first, until cancelled.
 
         Raises:
@@ -66,7 +66,7 @@ class Acks:
             if record is not None:
                 await self._client.ready(Endpoint.COMMANDS_ACK)
                 current = journal.get(record.command_id)
-                if current is not None and turn(current) is Turn.ACKS:
+                if current is not None and next_actor(current) is NextActor.ACKNOWLEDGER:
                     await self._send(journal, current)
                 continue
             try:
@@ -75,10 +75,10 @@ class Acks:
             except TimeoutError:
                 continue
 
-    def _next(self, journal: Journal) -> tuple[Record | None, float | None]:
+    def _next(self, journal: CommandJournal) -> tuple[CommandRecord | None, float | None]:
         """Return the oldest command whose ack may go out now, or how long until there is one."""
         now_ms = self._moment().now_ms
-        due = [record for record in journal.open() if turn(record) is Turn.ACKS]
+        due = [record for record in journal.open_commands() if next_actor(record) is NextActor.ACKNOWLEDGER]
         for gone in self._refusals.keys() - {record.command_id for record in due}:
             del self._refusals[gone]
         waits_ms = []
@@ -89,10 +89,10 @@ class Acks:
             waits_ms.append(wait_ms)
         return None, min(waits_ms) / 1000 if waits_ms else None
 
-    def _refused(self, record: Record) -> _Refusals:
+    def _refused(self, record: CommandRecord) -> _Refusals:
         return self._refusals.get(record.command_id, _Refusals())
 
-    async def _send(self, journal: Journal, record: Record) -> None:
+    async def _send(self, journal: CommandJournal, record: CommandRecord) -> None:
         refusals = self._refused(record).count
         is_early = record.state is State.EXECUTING
         try:
@@ -107,7 +107,7 @@ class Acks:
             if error.status not in _OVER:
                 self._put_off(record, error)
                 return
-            event = Event.VOIDED if is_early and error.status == HTTPStatus.NOT_FOUND else None
+            event = CommandEvent.REVOKED if is_early and error.status == HTTPStatus.NOT_FOUND else None
             await self._settle(journal, record, event, why=str(error))
         except Defect as error:
             self._put_off(record, error)
@@ -116,16 +116,18 @@ class Acks:
         else:
             await self._settle(journal, record, None)
 
-    def _put_off(self, record: Record, error: Refused | Defect) -> None:
+    def _put_off(self, record: CommandRecord, error: Refused | Defect) -> None:
         count = self._refused(record).count + 1
         wait_ms = 0 if count <= 2 else min(REFUSED_RETRY_MS << min(count - 3, 8), REFUSED_RETRY_MS_MAX)  # noqa: PLR2004 - without result, then without text
         self._refusals[record.command_id] = _Refusals(count, self._moment().now_ms + wait_ms)
         _log.warning("the ack of command %s was not taken: %s", record.command_id, error)
 
-    async def _settle(self, journal: Journal, record: Record, event: Event | None, *, why: str = "") -> None:
+    async def _settle(
+        self, journal: CommandJournal, record: CommandRecord, event: CommandEvent | None, *, why: str = ""
+    ) -> None:
         """Save that the cloud has it; the disk is asked until it takes that."""
-        event = event or (Event.ANSWERED if record.state is State.EXECUTING else Event.SETTLED)
-        message = f"not run: the cloud no longer knows it ({why})" if event is Event.VOIDED else ""
+        event = event or (CommandEvent.ACKNOWLEDGED if record.state is State.EXECUTING else CommandEvent.SETTLED)
+        message = f"not run: the cloud no longer knows it ({why})" if event is CommandEvent.REVOKED else ""
         unnoted = ProblemLog(_log, f"the ack of command {record.command_id} is not noted yet", level=logging.WARNING)
         while True:
             try:
