@@ -25,7 +25,7 @@ PROGRAM = "climahub"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """Where a command lives, as `MODULE:NAME` below `agent.cli`, what it is for in a line, and for whom (`GROUPS`)."""
+    """Where a command lives (`MODULE:NAME` below `agent.cli`, or in `lab`), its summary, and for whom it is."""
 
     place: str
     summary: str
@@ -38,7 +38,9 @@ GROUPS = (HOME, TECHNICIAN, FLEET, DEVELOPER)
 
 COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
-        "demo": Entry("demo.command:demo", "Watch a hub and its cloud live through outages, in this terminal.", HOME),
+        "demo": Entry(
+            "lab.demo.command:demo", "Watch a hub and its cloud live through outages, in this terminal.", HOME
+        ),
         "status": Entry("status:status", "Ask the hub on this machine how it is doing.", HOME),
         "climate": Entry(
             "climate:climate", "See what every zone does and why; set, hold, resume, eco, schedules.", HOME
@@ -53,11 +55,13 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "config": Entry("config:config", "Check, show or begin a configuration.", TECHNICIAN),
         "run": Entry("run:run", "Run the hub (what the systemd service does).", TECHNICIAN),
         "bundle": Entry("bundle:bundle", "Make keys, and make, sign and examine releases for hubs.", FLEET),
-        "cloud": Entry("cloud.group:cloud", "Run a reference ClimaSense cloud, or operate a running one.", FLEET),
-        "rehearse": Entry(
-            "rehearse:rehearse", "Run days of a hub's life in seconds, with faults, and judge them.", DEVELOPER
+        "cloud": Entry(
+            "lab.cli.cloud.group:cloud", "Run a reference ClimaSense cloud, or operate a running one.", FLEET
         ),
-        "ncp": Entry("ncp:ncp", "Emulate a Zigbee stick and its sensors on a pseudo terminal.", DEVELOPER),
+        "rehearse": Entry(
+            "lab.cli.simulate:rehearse", "Run days of a hub's life in seconds, with faults, and judge them.", DEVELOPER
+        ),
+        "ncp": Entry("lab.cli.ncp:ncp", "Emulate a Zigbee stick and its sensors on a pseudo terminal.", DEVELOPER),
         "version": Entry("version:version", "Print the version.", DEVELOPER),
         "completion": Entry("completion:completion", "Print the completion script of a shell.", DEVELOPER),
     }
@@ -91,7 +95,8 @@ class Root(click.Group):
         if entry is None:
             return None
         module, _, name = entry.place.partition(":")
-        command: click.Command = getattr(importlib.import_module(f"agent.cli.{module}"), name)
+        place = module if module.startswith("lab.") else f"agent.cli.{module}"
+        command: click.Command = getattr(importlib.import_module(place), name)
         return command
 
     def resolve_command(

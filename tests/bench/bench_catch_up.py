@@ -12,11 +12,11 @@ import logging
 from collections.abc import Sequence
 from itertools import pairwise
 
-from agent.refcloud.records import AcceptedReading
-from agent.rehearsal import mishaps
-from agent.rehearsal import run as rehearsal_run
-from agent.rehearsal.mishaps import Mishap, MishapKind
-from agent.rehearsal.options import Options
+from lab.refcloud.records import AcceptedReading
+from lab.simulation import mishaps
+from lab.simulation import run as rehearsal_run
+from lab.simulation.mishaps import Mishap, MishapKind
+from lab.simulation.options import Options
 
 
 def main() -> None:

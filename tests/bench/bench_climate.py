@@ -23,12 +23,12 @@ from agent.climate.model import Mode, Moment, Setpoints
 from agent.climate.schedule import Block, Schedule
 from agent.climate.settings import ClimateSettings, Emitter, SourceKind, SourceSettings, ZoneSettings, law_for
 from agent.climate.snapshot import Kept
-from agent.rehearsal.heating import Home, HomeOptions
-from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction
 from hal.sim.building import FLAT, Thermal
 from hal.sim.noise import Noise
 from hal.sim.plant import Generator, Plant
+from lab.simulation.heating import Home, HomeOptions
+from lab.simulation.safety_oracle import SafetyOracle
 
 ROOMS = tuple(zone.name for zone in FLAT.zones)
 HEAT_PUMP = SourceSettings(kind=SourceKind.HEAT_PUMP)

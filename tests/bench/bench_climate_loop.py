@@ -21,9 +21,9 @@ import msgspec
 from aiohttp import web
 
 from agent.cloud import endpoints
-from agent.refcloud.admin import NewDevice
-from agent.refcloud.cloud import ReferenceCloud
-from agent.refcloud.contract import QUOTAS, Quota
+from lab.refcloud.admin import NewDevice
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.contract import QUOTAS, Quota
 
 TICK_S = 0.1
 SLICE = 1000

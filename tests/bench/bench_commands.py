@@ -14,12 +14,12 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from agent.rehearsal import mishaps
-from agent.rehearsal.loop import VirtualLoop
-from agent.rehearsal.mishaps import Mishap, MishapKind
-from agent.rehearsal.options import Options
-from agent.rehearsal.orders import Order
-from agent.rehearsal.run import Rehearsal
+from lab.simulation import mishaps
+from lab.simulation.loop import VirtualLoop
+from lab.simulation.mishaps import Mishap, MishapKind
+from lab.simulation.options import Options
+from lab.simulation.orders import Order
+from lab.simulation.run import Rehearsal
 
 SENSORS = 100
 CUT_AT_S = 300.0

@@ -20,12 +20,12 @@ from pathlib import Path
 import service
 from aiohttp import web
 
-from agent.refcloud.admin import NewDevice
-from agent.refcloud.cloud import ReferenceCloud
-from agent.refcloud.contract import Endpoint
-from agent.refcloud.gate import Outcome
-from agent.refcloud.records import DeviceKind
 from hal.sim import SimOptions
+from lab.refcloud.admin import NewDevice
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.contract import Endpoint
+from lab.refcloud.middleware import Outcome
+from lab.refcloud.records import DeviceKind
 
 WARM_UP_S = 20.0
 """Before the measurement begins: imports, first requests, registration of the relayed sensors."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import bellows.ezsp
 from bellows.zigbee.application import ControllerApplication
 
-from hal.ncp.ezsp import VERSIONS
+from lab.ncp.ezsp import VERSIONS
 
 SENSORS = 10
 REPORTS = 3000
@@ -24,7 +24,7 @@ WINDOW = 100
 """Reports under way; the stick keeps no more than 250 for a host."""
 JOINS_PATIENCE_S = 30
 FILES = (("--pty", "port"), ("--devices", "house.toml"), ("--control", "orders"))
-STICK = "from agent.cli.ncp import ncp; ncp()"
+STICK = "from lab.cli.ncp import ncp; ncp()"
 
 
 class Joined:

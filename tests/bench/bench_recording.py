@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from agent.rehearsal.options import Options
-from agent.rehearsal.run import rehearse
+from lab.simulation.options import Options
+from lab.simulation.run import rehearse
 
 MAP = Path(__file__).parents[1] / "data" / "house-zigbee-9rooms.toml"
 DEFAULT = Path(__file__).parents[3] / "shared" / "data" / "house-zigbee-9rooms.csv"

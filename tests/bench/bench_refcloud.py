@@ -17,15 +17,15 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from agent.refcloud.admin import NewDevice
-from agent.refcloud.api import Call, DeviceApi
-from agent.refcloud.cloud import ReferenceCloud
-from agent.refcloud.contract import QUOTAS, SENSOR_TYPES, Endpoint, Quota
-from agent.refcloud.instants import format_ms
-from agent.refcloud.models import TelemetryBatch
-from agent.refcloud.records import Device, DeviceKind
-from agent.refcloud.store import MemoryStore
-from agent.refcloud.telemetry import columns_of
+from lab.refcloud.admin import NewDevice
+from lab.refcloud.api import Call, DeviceApi
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.contract import QUOTAS, SENSOR_TYPES, Endpoint, Quota
+from lab.refcloud.models import TelemetryBatch
+from lab.refcloud.records import Device, DeviceKind
+from lab.refcloud.rfc3339 import format_ms
+from lab.refcloud.store import MemoryStore
+from lab.refcloud.telemetry import columns_of
 
 READINGS_A_BATCH = 100
 BATCHES = 300

@@ -23,12 +23,12 @@ from agent.cloud.link import Link
 from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session, tcp_connector
 from agent.foundation.clock import SystemClock
-from agent.refcloud.admin import NewDevice
-from agent.refcloud.cloud import ReferenceCloud
-from agent.refcloud.contract import Endpoint, Quota
-from agent.refcloud.records import DeviceKind
-from agent.rehearsal.options import Options
-from agent.rehearsal.run import rehearse
+from lab.refcloud.admin import NewDevice
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.contract import Endpoint, Quota
+from lab.refcloud.records import DeviceKind
+from lab.simulation.options import Options
+from lab.simulation.run import rehearse
 
 BATCHES_MAX = 60
 """As many as one minute's quota lets through."""

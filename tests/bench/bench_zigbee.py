@@ -29,13 +29,13 @@ from aiohttp import web
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.state_files import StateFiles
-from agent.refcloud.admin import NewDevice
-from agent.refcloud.cloud import ReferenceCloud
-from agent.refcloud.contract import QUOTAS, Quota
-from agent.refcloud.records import AcceptedReading, DeviceKind
 from hal.radio import RadioState
 from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork
 from hal.zigbee.options import FILE_BYTES_MAX
+from lab.refcloud.admin import NewDevice
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.contract import QUOTAS, Quota
+from lab.refcloud.records import AcceptedReading, DeviceKind
 
 SLICE_S = 30
 """What one of `--count` lasts: `make soak` cuts its campaigns by a count. 20 of them are ten minutes."""
@@ -49,7 +49,7 @@ STEP_C = 0.5
 VALUES = 50
 """Each sensor counts up through so many temperatures and down again: a jump would be judged implausible."""
 
-STICK = "from agent.cli.ncp import ncp; ncp()"
+STICK = "from lab.cli.ncp import ncp; ncp()"
 PROGRAM = (sys.executable, "-m", "agent", "run", "--config")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.rehearsal.heating_year import Year, YearVerdict
+from lab.simulation.heating_year import Year, YearVerdict
 
 
 def one(seed: int, days: int) -> YearVerdict:

@@ -25,13 +25,13 @@ from aiohttp import web
 
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.refcloud.admin import NewCommand, NewDevice
-from agent.refcloud.cloud import ReferenceCloud
-from agent.refcloud.records import Command, CommandState, DeviceKind
-from agent.refcloud.store import MemoryStore
 from agent.telemetry.outbox.protocol import Lane
 from agent.telemetry.outbox.store import OutboxLimits, open_outbox
 from hal.sim import SimOptions
+from lab.refcloud.admin import NewCommand, NewDevice
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.records import Command, CommandState, DeviceKind
+from lab.refcloud.store import MemoryStore
 
 SENSORS = 15
 LIFE_S = (1.0, 6.0)

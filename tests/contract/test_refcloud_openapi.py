@@ -16,11 +16,11 @@ from aiohttp import web
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from agent.refcloud.admin import NewCommand, NewDevice
-from agent.refcloud.cloud import ReferenceCloud
-from agent.refcloud.contract import QUOTAS, ROUTES, SENSOR_TYPES, Quota
-from agent.refcloud.instants import format_ms
-from agent.refcloud.records import DeviceKind
+from lab.refcloud.admin import NewCommand, NewDevice
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.contract import QUOTAS, ROUTES, SENSOR_TYPES, Quota
+from lab.refcloud.records import DeviceKind
+from lab.refcloud.rfc3339 import format_ms
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 ADMIN_TOKEN = "let-me-in"

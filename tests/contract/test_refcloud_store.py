@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.errors import Corrupt
-from agent.refcloud.contract import SensorType
-from agent.refcloud.models import DeviceSettings, Location
-from agent.refcloud.records import (
+from lab.refcloud.contract import SensorType
+from lab.refcloud.models import DeviceSettings, Location
+from lab.refcloud.records import (
     Command,
     CommandState,
     Credential,
@@ -26,8 +26,8 @@ from agent.refcloud.records import (
     Verdict,
     command_shelf,
 )
-from agent.refcloud.store import Columns, MemoryStore, ReadingKey, Store
-from agent.refcloud.store_sqlite import SqliteStore
+from lab.refcloud.store import Columns, MemoryStore, ReadingKey, Store
+from lab.refcloud.store_sqlite import SqliteStore
 
 RECORDS: list[Any] = [
     Device("d", DeviceKind.SENSOR, "kitchen", "s-1", "stable", hub_id="h", ieee_address="0x0", latitude=1.5),

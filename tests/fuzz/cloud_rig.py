@@ -11,7 +11,7 @@ from agent.cloud.endpoints import Endpoint
 from agent.cloud.link import Link
 from agent.cloud.quota import Ledger
 from agent.cloud.session import new_session
-from agent.rehearsal.loop import MemoryConnector, VirtualLoop
+from lab.simulation.loop import MemoryConnector, VirtualLoop
 
 NOON_MS = 1_774_785_600_000
 KEY = "cs_dev_" + "A1b2" * 8

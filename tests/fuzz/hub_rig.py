@@ -20,8 +20,8 @@ from agent.foundation.disk import Disk
 from agent.foundation.foreign_text import printable
 from agent.foundation.worker import InlineWorker
 from agent.ota.running import RunningRelease
-from agent.rehearsal.loop import MemoryConnector, VirtualLoop
-from agent.rehearsal.machine import SimulatedHost
+from lab.simulation.loop import MemoryConnector, VirtualLoop
+from lab.simulation.machine import SimulatedHost
 from tests.fuzz.cloud_rig import KEY, Hostile, LoopClock
 
 CONFIG = """

@@ -12,9 +12,9 @@ from agent.foundation.worker import InlineWorker
 from agent.local import climate, server
 from agent.local.commands import CommandsReport
 from agent.local.status import HubStatus
-from agent.rehearsal import wire
-from agent.rehearsal.loop import VirtualLoop
 from hal.interface import HvacDemand
+from lab.simulation import wire
+from lab.simulation.loop import VirtualLoop
 from tests.fuzz.climate_borders import HOME
 from tests.fuzz.cloud_rig import LoopClock
 

@@ -22,15 +22,15 @@ from agent.foundation.disk import Disk
 from agent.foundation.worker import ThreadWorker
 from agent.local.status import HubStatus
 from agent.model import HUB, Reading, SensorKind
-from agent.refcloud.admin import NewDevice
-from agent.refcloud.cloud import ReferenceCloud
-from agent.refcloud.contract import QUOTAS, Endpoint, Quota
-from agent.refcloud.faults import Rule
-from agent.refcloud.gate import Outcome
-from agent.refcloud.records import AcceptedReading, DeviceKind
 from hal.errors import NetworkLost
 from hal.interface import HvacOutputs, RelayedSensor, Sensor
 from hal.plausibility import Judge
+from lab.refcloud.admin import NewDevice
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.contract import QUOTAS, Endpoint, Quota
+from lab.refcloud.faults import Rule
+from lab.refcloud.middleware import Outcome
+from lab.refcloud.records import AcceptedReading, DeviceKind
 
 KEY = "cs_dev_" + "A1b2" * 8
 WAIT_S = 60.0

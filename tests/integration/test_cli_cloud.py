@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.cli import exit_codes, root
-from agent.cli.cloud.connection import TOKEN_VARIABLE, URL_VARIABLE
-from agent.cli.cloud.trouble import READY_MADE
+from lab.cli.cloud.connection import TOKEN_VARIABLE, URL_VARIABLE
+from lab.cli.cloud.trouble import READY_MADE
 
 Run = Callable[..., str]
 

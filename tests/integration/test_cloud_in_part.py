@@ -8,8 +8,8 @@ from aiohttp import hdrs, web
 
 from agent.cli.status_text import STALLED_S, as_text, problems
 from agent.cloud import endpoints
-from agent.refcloud import faults
-from agent.refcloud.contract import Endpoint
+from lab.refcloud import faults
+from lab.refcloud.contract import Endpoint
 from tests.integration.conftest import Cloud, HubClock, MakeHub, until
 
 READINGS = [20 + n / 100 for n in range(50)]

@@ -21,9 +21,9 @@ import pytest
 
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.refcloud import faults
 from agent.telemetry.outbox.protocol import Lane
 from agent.telemetry.outbox.store import OutboxLimits, open_outbox
+from lab.refcloud import faults
 from tests.integration.conftest import KEY, Cloud, until
 
 EXIT_WITHIN_S = 2.0
@@ -457,4 +457,4 @@ async def test_it_imports_neither_the_command_line_nor_the_simulators_loop(daemo
     roots = {name.split(".")[0] for name in imported}
     assert not roots & {"click", "rich", "async_solipsism", "pytest", "hypothesis"}
     packages = {".".join(name.split(".")[:2]) for name in imported}
-    assert not packages & {"agent.cli", "agent.rehearsal", "agent.refcloud"}
+    assert not packages & {"agent.cli", "lab.simulation", "lab.refcloud"}

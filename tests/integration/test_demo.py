@@ -13,13 +13,13 @@ import aiohttp
 import pytest
 
 from agent.cli import exit_codes, root
-from agent.cli.demo import outages
-from agent.cli.demo.audit import Account, Ledger
-from agent.cli.demo.outages import Weather
-from agent.cli.demo.pace import PacedClock
-from agent.cli.demo.show import Options, Scene, play
-from agent.cli.demo.town import Cloud, Stage, make_config
 from hal import replay
+from lab.demo import outages
+from lab.demo.audit import Account, Ledger
+from lab.demo.outages import Weather
+from lab.demo.pace import PacedClock
+from lab.demo.show import Options, Scene, play
+from lab.demo.town import Cloud, Stage, make_config
 
 DATA = Path(__file__).parents[1] / "data"
 SPEED = 2000.0

@@ -11,8 +11,8 @@ import pytest
 from agent.cli.status_text import as_text
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation, unhindered
-from agent.refcloud import faults
-from agent.refcloud.contract import Endpoint
+from lab.refcloud import faults
+from lab.refcloud.contract import Endpoint
 from tests.integration.conftest import Cloud, HubClock, MakeHub, TestNetwork, until
 
 READINGS = [20 + n / 100 for n in range(250)]

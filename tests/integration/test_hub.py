@@ -10,12 +10,12 @@ from agent import app
 from agent.cloud import endpoints
 from agent.errors import ConfigInvalid, StorageFull
 from agent.model import Reading, SensorKind
-from agent.refcloud import faults
-from agent.refcloud.contract import Endpoint
 from agent.telemetry import batching
 from agent.telemetry.service import TelemetryService
 from hal.errors import NetworkLost, ReadingImplausible, SensorUnavailable
 from hal.interface import RelayedSensor
+from lab.refcloud import faults
+from lab.refcloud.contract import Endpoint
 from tests.integration.conftest import KEY, Cloud, HubClock, MakeHub, TestNetwork, TestSensor, until
 
 T_KIND = SensorKind.TEMPERATURE

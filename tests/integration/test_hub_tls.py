@@ -19,7 +19,7 @@ from agent.config.authorities import verifying_context
 from agent.config.proxy import ProxyRules
 from agent.foundation import clock
 from agent.foundation.clock import SystemClock
-from agent.refcloud import faults
+from lab.refcloud import faults
 from tests.integration.conftest import KEY, Cloud, HubClock, MakeHub, until
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")

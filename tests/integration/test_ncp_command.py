@@ -15,9 +15,9 @@ pytest.importorskip("bellows")
 from click.testing import CliRunner
 
 from agent.cli import exit_codes
-from agent.cli.ncp import ncp
-from hal.ncp import control, install
-from hal.ncp.port import PortUnusable
+from lab.cli.ncp import ncp
+from lab.ncp import control, install
+from lab.ncp.port import PortUnusable
 
 HOUSE = """
 [[device]]
@@ -29,7 +29,7 @@ name = "living room"
 model = "router"
 """
 PATIENCE_S = 60.0
-ORDINARY = "import sys; from agent.cli.ncp import ncp; sys.exit(ncp(standalone_mode=False))"
+ORDINARY = "import sys; from lab.cli.ncp import ncp; sys.exit(ncp(standalone_mode=False))"
 
 
 @pytest.fixture

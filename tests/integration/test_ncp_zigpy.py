@@ -17,10 +17,10 @@ from zigpy.device import Device
 from zigpy.types import EUI64
 from zigpy.zcl.foundation import Status
 
-from hal.ncp import ash, faults, models
-from hal.ncp.coordinator import Joining
-from hal.ncp.ezsp import VERSIONS
-from hal.ncp.serve import Server
+from lab.ncp import ash, faults, models
+from lab.ncp.coordinator import Joining
+from lab.ncp.ezsp import VERSIONS
+from lab.ncp.serve import Server
 from tests.integration.zigbee_bench import Stick
 
 PATIENCE_S = 60.0

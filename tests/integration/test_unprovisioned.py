@@ -15,10 +15,10 @@ from aiohttp import web
 from agent import app, config, daemon
 from agent.cli import exit_codes, root
 from agent.commands.factory_reset import FILE_NAME
-from agent.refcloud.admin import NewCommand, NewDevice
-from agent.refcloud.cloud import ReferenceCloud
-from agent.refcloud.records import Command, CommandState
 from agent.reloading import Replaceable
+from lab.refcloud.admin import NewCommand, NewDevice
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.records import Command, CommandState
 
 
 class Town:

@@ -14,12 +14,12 @@ pytest.importorskip("bellows")
 
 
 from hal.errors import NetworkLost, SensorUnavailable
-from hal.ncp import faults
-from hal.ncp.coordinator import Joining
 from hal.radio import InstallCode, JoinStep, RadioState
 from hal.zigbee import radio
 from hal.zigbee.join_window import eui64
 from hal.zigbee.options import DATABASE_FILE, NETWORK_FILE, SENSORS_FILE, STICK_FILE
+from lab.ncp import faults
+from lab.ncp.coordinator import Joining
 from tests.integration.zigbee_bench import HOUSE, Hub, Stand, hasten, one
 
 JOINED = [JoinStep.JOINED, JoinStep.INTERVIEWED, JoinStep.CONFIGURED]

@@ -14,7 +14,7 @@ pytest.importorskip("bellows")
 from tests.integration.conftest import KEY, Cloud
 
 ROOT = Path(__file__).parents[2]
-STICK = "import sys; from agent.cli.ncp import ncp; sys.exit(ncp(standalone_mode=False))"
+STICK = "import sys; from lab.cli.ncp import ncp; sys.exit(ncp(standalone_mode=False))"
 HOUSE = '[[device]]\nname = "bedroom"\nmodel = "climate"\nvalues = { temperature_c = 19.5 }\n'
 PATIENCE_S = 60.0
 

@@ -11,14 +11,14 @@ import pytest
 pytest.importorskip("bellows")
 
 from hal.interface import Quality
-from hal.ncp import zcl
-from hal.ncp.application import Said
-from hal.ncp.coordinator import Joining
-from hal.ncp.models import Attribute, Cluster, Dialect, Endpoint, Model
-from hal.ncp.reporting import Reporting
-from hal.ncp.zcl import Kind
 from hal.radio import InstallCode, JoinStep
 from hal.zigbee import device_setup, joining, radio, reporting_health
+from lab.ncp import zcl
+from lab.ncp.application import Said
+from lab.ncp.coordinator import Joining
+from lab.ncp.models import Attribute, Cluster, Dialect, Endpoint, Model
+from lab.ncp.reporting import Reporting
+from lab.ncp.zcl import Kind
 from tests.integration.zigbee_bench import Hub, Stand, build, hasten, one, sell
 
 TEMPERATURE, HUMIDITY, POWER, TUYA = 0x0402, 0x0405, 0x0001, 0xEF00

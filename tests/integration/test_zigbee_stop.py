@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("bellows")
 
 from agent.telemetry.outbox.store import FILE_NAME
-from hal.ncp.coordinator import Joining
 from hal.radio import RadioState
 from hal.zigbee import ZigbeeNetwork, network
+from lab.ncp.coordinator import Joining
 from tests.integration.conftest import MakeHub, RunningHub, until
 from tests.integration.zigbee_bench import Stand
 

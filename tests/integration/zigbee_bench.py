@@ -13,12 +13,12 @@ import pytest
 from agent.foundation.clock import SystemClock
 from hal.errors import NetworkLost
 from hal.interface import Reading
-from hal.ncp import ash, devices, install, models
-from hal.ncp.coordinator import Joining
-from hal.ncp.serve import Server
-from hal.ncp.zcl import Kind
 from hal.radio import JoinEvent, JoinStep, RadioState
 from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork
+from lab.ncp import ash, devices, install, models
+from lab.ncp.coordinator import Joining
+from lab.ncp.serve import Server
+from lab.ncp.zcl import Kind
 
 PATIENCE_S = 60.0
 

@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from hal.ncp import control, install
-from hal.ncp.ezsp import VERSIONS
+from lab.ncp import control, install
+from lab.ncp.ezsp import VERSIONS
 
 HERE = Path(__file__).parent
 HOSTS = ("herdsman-10", "herdsman-11")

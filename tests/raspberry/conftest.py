@@ -15,7 +15,7 @@ KEEPS, LETS_GO = "kernel-keeps-lines", "kernel-lets-lines-go"
 """What becomes of a line whose holder is gone. Raspberry Pi's own kernel keeps it as it was (raspberrypi/linux, pull
 request 6117); Linux as Debian has it makes it an input again, unless it is told otherwise."""
 PARAMETER = "pinctrl_bcm2835.persist_gpio_outputs"
-UNUSED = ("agent/cli", "agent/refcloud", "agent/rehearsal", "hal/ncp", "hal/replay", "hal/sim")
+UNUSED = ("agent/cli", "lab/refcloud", "lab/simulation", "lab/ncp", "hal/replay", "hal/sim")
 """The daemon of a hub with relays imports none of it, and compiling takes its time."""
 PROGRAM = """\
 #!/opt/climahub/bin/python

@@ -13,9 +13,9 @@ from agent.climate.model import Mode, Moment, Setpoints
 from agent.climate.schedule import Block, Schedule
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.climate.snapshot import Kept
-from agent.rehearsal.heating import Home, HomeOptions
 from hal.interface import HvacAction, Quality
 from hal.sim.faults import Fault, FaultKind
+from lab.simulation.heating import Home, HomeOptions
 
 ROOMS = ("living", "kitchen", "bedroom", "bathroom")
 H_MS = 3_600_000

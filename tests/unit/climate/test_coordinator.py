@@ -14,8 +14,8 @@ from agent.climate.pi_controller import LawState
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.climate.short_cycle_protection import Guard, GuardLimits
 from agent.climate.zone_state import ZoneInputs, ZoneWish
-from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction
+from lab.simulation.safety_oracle import SafetyOracle
 
 HEAT, COOL, OFF = HvacAction.HEAT, HvacAction.COOL, HvacAction.OFF
 LIMITS = GuardLimits(180.0, 180.0, 6)

@@ -8,8 +8,8 @@ import pytest
 
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.climate.short_cycle_protection import GuardLimits
-from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction, HvacDemand, SourceDemand
+from lab.simulation.safety_oracle import SafetyOracle
 
 HEAT, COOL, OFF = HvacAction.HEAT, HvacAction.COOL, HvacAction.OFF
 ON = SourceDemand(HEAT, 1, is_pump_on=True)

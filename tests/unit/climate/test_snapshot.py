@@ -12,8 +12,8 @@ from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, 
 from agent.climate.short_cycle_protection import Guard
 from agent.climate.snapshot import Kept, KeptZone, first_program
 from agent.climate.zone_state import ZoneState
-from agent.rehearsal.safety_oracle import SafetyOracle
 from hal.interface import HvacAction
+from lab.simulation.safety_oracle import SafetyOracle
 
 H_MS = 3_600_000
 UTC_MS = 1_768_400_000_000

@@ -22,9 +22,9 @@ from agent.commands.service import CommandService
 from agent.errors import CommandInvalid
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.refcloud.admin import NewCommand, NewDevice
-from agent.refcloud.cloud import ReferenceCloud
-from agent.refcloud.records import Command, CommandState
+from lab.refcloud.admin import NewCommand, NewDevice
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.records import Command, CommandState
 
 NOON_MS = 1_774_785_600_000
 

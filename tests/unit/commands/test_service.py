@@ -24,9 +24,9 @@ from agent.commands.payloads import IncomingCommand
 from agent.errors import CommandInvalid, Corrupt, RebootFailed, SettingInvalid, StorageFull
 from agent.foundation.operations import Operation
 from agent.local.commands import build_commands
-from agent.refcloud.contract import Endpoint
-from agent.refcloud.faults import CutAfter, ListsReversed, Rule, Status, WrongShape
-from agent.refcloud.records import CommandState
+from lab.refcloud.contract import Endpoint
+from lab.refcloud.faults import CutAfter, ListsReversed, Rule, Status, WrongShape
+from lab.refcloud.records import CommandState
 
 from .conftest import Hub, until
 

@@ -7,7 +7,7 @@ import pytest
 
 from agent.commands.lifecycle import CommandType, State
 from agent.foundation.operations import Operation, unhindered
-from agent.refcloud.records import CommandState
+from lab.refcloud.records import CommandState
 from tests.unit.commands.conftest import Hub, until
 
 DIAGNOSTICS, REBOOT = CommandType.DIAGNOSTICS, CommandType.REBOOT

@@ -7,7 +7,7 @@ import pytest
 from agent.foundation.disk import Disk
 from agent.foundation.disk_watch import LOOK_S, DiskWatch
 from agent.foundation.worker import InlineWorker
-from agent.rehearsal.loop import VirtualLoop
+from lab.simulation.loop import VirtualLoop
 
 
 class Ailing(Disk):

@@ -15,7 +15,7 @@ from agent.foundation.supervisor import (
     describe_error,
     supervise,
 )
-from agent.rehearsal.loop import VirtualLoop
+from lab.simulation.loop import VirtualLoop
 
 
 class Rough:

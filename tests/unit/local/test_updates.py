@@ -29,8 +29,8 @@ from agent.ota.launcher import FailedRelease
 from agent.ota.launcher import LauncherState as Account
 from agent.ota.running import RunningRelease
 from agent.ota.service import UpdateService
-from agent.rehearsal.releases import make, public_key_pem
 from hal.radio import RadioReport, RadioState
+from lab.simulation.releases import make, public_key_pem
 
 
 def config(tmp_path: Path, **changes: object) -> OtaConfig:

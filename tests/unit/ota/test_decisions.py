@@ -27,7 +27,7 @@ from agent.ota.lifecycle import (
     transition,
 )
 from agent.ota.manifest import Offer
-from agent.refcloud.contract import OTA_EDGES
+from lab.refcloud.contract import OTA_EDGES
 
 OFFER = Offer("2.0.0", "ab" * 32, 100)
 

@@ -17,13 +17,13 @@ from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker
-from agent.refcloud.admin import NewDevice
-from agent.refcloud.cloud import ReferenceCloud
-from agent.refcloud.contract import Endpoint
-from agent.refcloud.faults import Rule, Status
-from agent.refcloud.models import SettingsUpdate
 from agent.settings import sync
 from agent.settings.sync import SettingsSync
+from lab.refcloud.admin import NewDevice
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.contract import Endpoint
+from lab.refcloud.faults import Rule, Status
+from lab.refcloud.models import SettingsUpdate
 
 
 class Bench:

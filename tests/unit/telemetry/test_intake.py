@@ -10,10 +10,10 @@ from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation, unhindered
 from agent.foundation.worker import InlineWorker
 from agent.model import HUB, Quality, Reading, SensorKind
-from agent.rehearsal.loop import VirtualLoop
 from agent.telemetry.intake import RETRY_S, Intake
 from agent.telemetry.outbox.protocol import GapCause, Lane
 from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox, open_outbox
+from lab.simulation.loop import VirtualLoop
 
 T_KIND = SensorKind.TEMPERATURE
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from agent.errors import ClimahubError
 from agent.model import HUB, Reading, SensorKind
-from agent.rehearsal.loop import VirtualLoop
 from agent.telemetry.intake import Intake
 from agent.telemetry.sampling import READ_TIMEOUT_S, Sampler, SamplingSchedule, next_tick_ms
 from hal.errors import SensorUnavailable
 from hal.plausibility import Judge
+from lab.simulation.loop import VirtualLoop
 
 
 @given(st.integers(-(10**9), 10**12), st.integers(1000, 3_600_000), st.floats(0, 1, exclude_max=True))

@@ -6,8 +6,8 @@ import struct
 import pytest
 
 from hal.interface import SensorKind
-from hal.ncp import dialects, models
 from hal.zigbee import clusters, reports, vendor_quirks
+from lab.ncp import dialects, models
 
 KINDS = SensorKind
 

@@ -1,0 +1,1 @@
+"""The commands of the laboratory: `climahub demo`, `simulate`, `cloud` and `ncp`."""

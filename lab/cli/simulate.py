@@ -1,0 +1,145 @@
+"""`climahub rehearse`: asks for a rehearsal and prints its verdict. The judging is done in `lab.simulation`."""
+
+import logging
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import msgspec
+
+from agent.cli import exit_codes
+from agent.cli.epilog import epilog
+from agent.cli.format import counted
+from hal.interface import SERIES_MAX
+from lab.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
+from lab.cli.ranges import FiniteRange
+from lab.simulation.mishaps import Profile
+from lab.simulation.options import PAIRING, Options
+
+DAYS_MAX = 3660
+"""Ten years. At some 10 hours of virtual time a second that takes two and a half hours."""
+
+
+@click.command(
+    epilog=epilog(
+        "climahub rehearse",
+        "climahub rehearse --days 30 --sensors 50 --faults harsh --seed 7",
+        "climahub rehearse --board replay:house.csv --map house.toml --faults none --json",
+        "climahub rehearse --pairing --seed 7 --faults harsh",
+        "climahub rehearse --crash-points",
+        exits='0 no violation, 1 violations, 69 the extra "rehearsal" is not installed, 78 recording or map refused',
+    )
+)
+@board_option
+@map_option
+@click.option(
+    "--days", type=FiniteRange(0, DAYS_MAX, min_open=True), help="How long; default: 1, or the whole recording."
+)
+@click.option(
+    "--sensors", type=click.IntRange(SENSORS_MIN, SERIES_MAX), help="Series of the simulated house. [default: 15]"
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Everything random follows from it."
+)
+@click.option("--faults", type=click.Choice(get_args(Profile)), help="How much goes wrong. [default: default]")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@click.option(
+    "--crash-points",
+    is_flag=True,
+    help="Cut the power before each durable operation of an hour with an outage.",
+)
+@click.option(
+    "--pairing",
+    is_flag=True,
+    help="Six hours in which fifty sensors are paired, leave, die, come back; with --crash-points: an hour, ten.",
+)
+def rehearse(
+    board: BoardChoice,
+    map_file: Path | None,
+    days: float | None,
+    sensors: int | None,
+    seed: int,
+    faults: Profile | None,
+    as_json: bool,
+    crash_points: bool,
+    pairing: bool,
+) -> int:
+    """Run days of a hub's life in seconds, with faults, and judge them.
+
+    The real agent works against the reference cloud in virtual time. An oracle of its own compares what the sensors
+    gave with what the cloud stored: nothing lost, altered or invented, and no quota exceeded.
+    """
+    check_map(board, map_file)
+    check_house(board, sensors)
+    if pairing and (board.name != "sim" or sensors is not None):
+        raise click.UsageError("--pairing brings its own house with its own sensors")
+    if crash_points and days is not None:
+        raise click.UsageError("--crash-points cuts the power in an hour of its own: leave --days out")
+    # What the rehearsed hub logs is part of the play; without a handler Python prints it among the verdict.
+    logging.getLogger().addHandler(logging.NullHandler())
+    asked: dict[str, Any] = {
+        "recording": board.recording,
+        "map": map_file,
+        "days": days,
+        "sensors": sensors,
+        "faults": faults,
+    }
+    given = {name: value for name, value in asked.items() if value is not None} | {"board": board.name, "seed": seed}
+    try:
+        if crash_points:
+            return _sweep(given, pairing=pairing, as_json=as_json)
+        options = msgspec.structs.replace(PAIRING if pairing else Options(), **given)
+        return _rehearse(options, as_json=as_json)
+    except ModuleNotFoundError as error:
+        if error.name != "async_solipsism":
+            raise
+        click.echo("climahub: virtual time needs one package more: pip install 'climahub[rehearsal]'", err=True)
+        return exit_codes.UNAVAILABLE
+
+
+def _rehearse(options: Options, *, as_json: bool) -> int:
+    from lab.simulation import run, verdict  # noqa: PLC0415 - needs an optional package
+
+    found = run.rehearse(options)
+    for warning in () if as_json else found.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(msgspec.json.encode(found) if as_json else verdict.as_text(found, command_for(options)))
+    return exit_codes.FAILED if found.violations else exit_codes.OK
+
+
+def _sweep(given: Mapping[str, Any], *, pairing: bool, as_json: bool) -> int:
+    from lab.simulation import crash_points  # noqa: PLC0415 - needs an optional package
+
+    def progress(done: int, total: int) -> None:
+        click.echo(f"\r{done} of {total} crash points", nl=done == total, err=True)
+
+    scenario = crash_points.PAIRING_SCENARIO if pairing else crash_points.SCENARIO
+    options = msgspec.structs.replace(scenario, **given)
+    found = crash_points.sweep(options, progress=progress if sys.stderr.isatty() else None)
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        for violation in found.violations:
+            click.echo(f"  cut before operation {violation.point}: {violation.promise}: {violation.detail}")
+        click.echo(
+            f"{counted(found.points, 'crash point')}, {found.recovered} recovered,"
+            f" {counted(len(found.violations), 'violation')}"
+        )
+    return exit_codes.FAILED if found.violations else exit_codes.OK
+
+
+def command_for(options: Options) -> str:
+    """Return the command that repeats a rehearsal."""
+    words = ["climahub", "rehearse", "--seed", str(options.seed), "--faults", options.faults]
+    if options.recording is not None:
+        words += ["--board", f"replay:{options.recording}", "--map", str(options.map)]
+    elif options.boxed:
+        words.append("--pairing")
+    else:
+        words += ["--sensors", str(options.sensors)]
+    if options.days is not None:
+        words += ["--days", f"{options.days:g}"]
+    return shlex.join(words)

@@ -1,0 +1,225 @@
+"""The demo from beginning to end: the hub on real sockets and a real disk, in a house whose time runs faster.
+
+Runs the same `Hub` as `climahub run`. Must never help it along; who looks is `view` or `plain`.
+"""
+
+import asyncio
+import math
+import random
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from agent import __version__, app, environment
+from agent.climate.requests import PutSchedule
+from agent.cloud.quota import Ledger as QuotaLedger
+from agent.cloud.session import new_session, tcp_connector
+from agent.foundation.disk import Disk
+from agent.foundation.host import Unmanaged
+from agent.foundation.worker import ThreadWorker
+from agent.local.climate import ALL_ZONES, ClimateReport, build_climate, give_order
+from agent.local.status import HubStatus
+from agent.telemetry.outbox.protocol import Lane, PendingReading
+from agent.telemetry.outbox.store import OutboxLimits, open_outbox
+from lab.cli.signals import on_signals
+from lab.demo.audit import Account, Ledger
+from lab.demo.outages import Phase, Weather, phases
+from lab.demo.pace import PacedClock, PacedLoop
+from lab.demo.town import WEEK, Cloud, Stage, make_config, zones_of
+
+CLAIM_READINGS = 100
+PAUSE_S_MIN = 0.02
+"""Time stands still while the loop works, so a pause is over a little late; the last ones must not become countless."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """A demo.
+
+    Attributes:
+        stage: What it is played on.
+        for_s: Real seconds after which it ends; `None`: at Ctrl-C only.
+        speed: Seconds of the house in a real one.
+        seed: Everything random follows from it.
+        sensors: Series of the simulated house.
+        has_outages: Whether the cloud fails now and then.
+        refresh_s: Real seconds between two looks.
+    """
+
+    stage: Stage
+    for_s: float | None
+    speed: float
+    seed: int
+    sensors: int
+    has_outages: bool
+    refresh_s: float
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """What there is to see at one moment.
+
+    Attributes:
+        status: What the hub says of itself.
+        phase: What the cloud is up to.
+        house_s: How long the house has been running.
+        real_s: How long the demo has been running.
+        taken: Readings that are safe, counted by the audience.
+        stored: Different readings that the cloud has.
+        socket: Where `climahub status` can ask meanwhile.
+        climate: What the zones do.
+    """
+
+    status: HubStatus
+    phase: Phase
+    house_s: float
+    real_s: float
+    taken: int
+    stored: int
+    socket: Path
+    climate: ClimateReport
+
+
+class Audience(Protocol):
+    """Who looks."""
+
+    def show(self, scene: Scene) -> None:
+        """Show a scene."""
+        ...
+
+
+def play(options: Options, audience: Audience, real_s: Callable[[], float]) -> Account:
+    """Run the demo and return what became of every reading.
+
+    Args:
+        options: What to play.
+        audience: Shown a scene every `refresh_s`.
+        real_s: A real clock.
+    """
+    with tempfile.TemporaryDirectory(prefix="climahub-demo-") as directory:
+        loop = PacedLoop(options.speed, real_s)
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            return runner.run(_play(options, audience, real_s, Path(directory)))
+
+
+async def _play(options: Options, audience: Audience, real_s: Callable[[], float], directory: Path) -> Account:
+    return await _Show(options, audience, real_s, directory).run()
+
+
+class _Show:
+    """One run; made inside the loop."""
+
+    def __init__(self, options: Options, audience: Audience, real_s: Callable[[], float], directory: Path) -> None:
+        self._options = options
+        self._audience = audience
+        self._real_s = real_s
+        self._directory = directory
+        self._began_s = real_s()
+        self._loop = asyncio.get_running_loop()
+        self._clock = PacedClock(self._loop.time, options.stage.start_utc_ms)
+        self._books = Ledger(self._clock.zero_utc_ms)
+        self._cloud = Cloud(self._clock, random.Random(options.seed))  # noqa: S311 - a made-up town needs no secrets
+        self._phase = Phase(Weather.FAIR, 0.0, 0.0)
+        self._stop = asyncio.Event()
+
+    async def run(self) -> Account:
+        """Play until the time is over or somebody says stop, then close the books."""
+        on_signals(self._stop.set)
+        base_url = await self._cloud.open()
+        seed, sensors = self._options.seed, self._options.sensors
+        plain = make_config(base_url, self._directory, seed=seed, sensors=sensors)
+        board = self._options.stage.board(plain.board, self._clock)
+        config = make_config(base_url, self._directory, seed=seed, sensors=sensors, climate=zones_of(board))
+        for directory in (config.storage.state_dir, config.storage.run_dir):
+            directory.mkdir()
+        key, sensor_keys = self._cloud.provision(
+            [sensor.device for sensor in board.network.sensors] if board.network else []
+        )
+        worker = ThreadWorker("storage")
+        async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
+            hub = app.Hub(
+                config,
+                environment.Environment(
+                    board=board,
+                    clock=self._clock,
+                    rng=random.Random(self._options.seed),  # noqa: S311 - jitter, not secrets
+                    disk=Disk(),
+                    worker=worker,
+                    session=session,
+                    ledger=QuotaLedger(None, self._clock.boot_id),
+                    read_key=lambda: key,
+                    sensor_keys=sensor_keys,
+                    host=Unmanaged(),
+                    judge=environment.judge_for,
+                    on_committed=self._books.committed,
+                ),
+            )
+            if hub.climate is not None:
+                give_order(hub.climate, ALL_ZONES, PutSchedule(WEEK), str)
+            await self._watch(hub)
+        account = await self._audit(config.storage.state_dir, worker)
+        worker.close()
+        await self._cloud.close()
+        return account
+
+    async def _watch(self, hub: app.Hub) -> None:
+        async with asyncio.TaskGroup() as group:
+            others = [group.create_task(self._make_weather()), group.create_task(self._perform(hub))]
+            await hub.run(self._stop)
+            for task in others:
+                task.cancel()
+
+    async def _make_weather(self) -> None:
+        for phase in phases(self._options.seed, speed=self._options.speed, are_wanted=self._options.has_outages):
+            self._phase = phase
+            await self._cloud.set_weather(phase.weather)
+            if phase.ends_s == math.inf:
+                return
+            await asyncio.sleep(phase.ends_s - self._loop.time())
+
+    async def _perform(self, hub: app.Hub) -> None:
+        """Show a scene now and then; end when the time is over."""
+        options = self._options
+        while True:
+            shown_s = self._real_s() - self._began_s
+            scene = self._scene(hub, shown_s)
+            self._audience.show(scene)
+            if self._is_told(scene):
+                break
+            pause_s = options.refresh_s
+            if options.for_s is not None:
+                if shown_s >= options.for_s:
+                    break
+                pause_s = max(min(pause_s, options.for_s - shown_s), PAUSE_S_MIN)
+            await asyncio.sleep(pause_s * options.speed)
+        self._stop.set()
+
+    def _is_told(self, scene: Scene) -> bool:
+        """Tell whether a recording is over and all of it has arrived."""
+        recording = self._options.stage.recording
+        return recording is not None and scene.stored == recording.readings_count
+
+    def _scene(self, hub: app.Hub, shown_s: float) -> Scene:
+        return Scene(
+            status=hub.status(),
+            phase=self._phase,
+            house_s=self._loop.time(),
+            real_s=shown_s,
+            taken=self._books.taken,
+            stored=self._cloud.accepted,
+            socket=hub.config.local.socket,
+            climate=build_climate(hub.climate),
+        )
+
+    async def _audit(self, state_dir: Path, worker: ThreadWorker) -> Account:
+        """Open what the hub has left on the disk as a stranger would, and compare it with the cloud's store."""
+        limits = OutboxLimits(2**40, 0, 2**30)
+        outbox, _ = await open_outbox(state_dir, boot_id="audit", limits=limits, worker=worker, disk=Disk())
+        waiting: list[PendingReading] = []
+        for lane in Lane:
+            while items := await outbox.claim(lane, CLAIM_READINGS):
+                waiting += items
+        stats = outbox.stats()
+        await outbox.close()
+        return self._books.close(self._cloud.stored(), self._cloud.device_of, waiting, stats)

@@ -1,0 +1,169 @@
+"""What surrounds the hub of the demo: a house or a recording, and a reference cloud that can be made to fail.
+
+Owns the listening socket. Must never speak to the hub other than as a real cloud does.
+"""
+
+import contextlib
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from agent import environment
+from agent.climate.schedule import Block, Schedule
+from agent.config import BoardConfig, Config, resolve_text
+from hal import replay
+from hal.interface import HUB, Board, SensorKind
+from lab.demo.outages import Weather
+from lab.demo.pace import UPTIME_S, PacedClock
+from lab.refcloud.admin import NewDevice
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.faults import Rule, Status
+from lab.refcloud.records import AcceptedReading, DeviceKind
+
+HOST = "127.0.0.1"
+SIM_START_UTC_MS = 1_768_456_800_000
+"""2026-01-15, 06:00: a winter morning, when a house is interesting."""
+
+RECORDING_LEAD_S = 60.0
+"""How long before a recording's first row its house begins: time to register the sensors."""
+
+HUB_ROOM = "living"
+HUB_SENSOR = "sim/temperature"
+"""Where the hub of the simulated house hangs, and what it measures there."""
+
+WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 18.0, 27.0)))
+"""What the people of the demo have set."""
+
+UNWELL = (Rule(Status(503, is_json=False)),)
+SHUTDOWN_S = 0.5
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """What the demo is played on: a recording or, without one, the simulated house."""
+
+    recording: replay.Recording | None = None
+
+    @property
+    def start_utc_ms(self) -> int:
+        """UTC of the beginning."""
+        if self.recording is None:
+            return SIM_START_UTC_MS
+        return self.recording.instants_ms[0] - int(RECORDING_LEAD_S * 1000)
+
+    def board(self, config: BoardConfig, clock: PacedClock) -> Board:
+        """Return the board. A recording's first row keeps its very instant."""
+        if self.recording is None:
+            return environment.make_board(config, clock)
+        start_ms = int((UPTIME_S + RECORDING_LEAD_S) * 1000)
+        return replay.ReplayBoard(self.recording, monotonic_ms=clock.monotonic_ms, start_ms=start_ms)
+
+
+class Cloud:
+    """The reference cloud on a loopback port."""
+
+    def __init__(self, clock: PacedClock, rng: random.Random) -> None:
+        """Build it; it does not listen yet.
+
+        Args:
+            clock: The same as the hub's: nobody's clock is wrong here.
+            rng: For ids and keys.
+        """
+        self._refcloud = ReferenceCloud(
+            utc_ms=clock.utc_ms,
+            monotonic_s=lambda: clock.monotonic_ms() / 1000,
+            rng=rng,
+            new_id=lambda: f"{rng.getrandbits(32):08x}-0000-4000-8000-{rng.getrandbits(48):012x}",
+        )
+        self._runner = web.AppRunner(
+            self._refcloud.application(), access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S
+        )
+        self._site: web.TCPSite | None = None
+        self._port = 0
+        self.device_of: dict[str, str] = {}
+
+    def provision(self, devices: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """Make the hub and its relayed sensors known; return the hub's key, and the sensors' by device."""
+        hub = self._refcloud.admin.provision(NewDevice(name="hub"))
+        self.device_of[hub.device.device_id] = HUB
+        keys = {}
+        for device in devices:
+            made = self._refcloud.admin.provision(NewDevice(name=device, kind=DeviceKind.SENSOR))
+            self.device_of[made.device.device_id] = device
+            keys[device] = made.api_key
+        return hub.api_key, keys
+
+    async def open(self) -> str:
+        """Listen on any free port and return the base URL."""
+        await self._runner.setup()
+        await self._listen()
+        return f"http://{HOST}:{self._port}"
+
+    async def _listen(self) -> None:
+        self._site = web.TCPSite(self._runner, HOST, self._port, reuse_address=True)
+        await self._site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def set_weather(self, weather: Weather) -> None:
+        """Be well, refuse connections, or answer with 503."""
+        self._refcloud.set_faults(UNWELL if weather is Weather.FAILING else ())
+        self._refcloud.listening = weather is not Weather.UNREACHABLE
+        if weather is Weather.UNREACHABLE and self._site is not None:
+            await self._site.stop()
+            self._site = None
+        elif weather is not Weather.UNREACHABLE and self._site is None:
+            await self._listen()
+
+    @property
+    def accepted(self) -> int:
+        """How many different readings the cloud has."""
+        return sum(tally.stored for tally in self._refcloud.admin.tallies().values())
+
+    def stored(self) -> Iterator[AcceptedReading]:
+        """Yield all that the cloud has."""
+        after = None
+        while True:
+            page = self._refcloud.admin.readings(after=after)
+            yield from page.readings
+            after = page.after
+            if after is None:
+                return
+
+    async def close(self) -> None:
+        """Stop serving; what is stored can still be read."""
+        with contextlib.suppress(OSError):
+            await self._runner.cleanup()
+
+
+def zones_of(board: Board) -> str:
+    """Return the configuration of a zone for each room that a sensor measures; empty where nothing can be driven."""
+    rooms: dict[str, list[str]] = {zone.name: [] for zone in board.outputs.zones} if board.outputs else {}
+    if HUB_ROOM in rooms:
+        rooms[HUB_ROOM].append(HUB_SENSOR)
+    for sensor in board.network.sensors if board.network else ():
+        room = sensor.name.split()[0]
+        if room in rooms and SensorKind.TEMPERATURE in sensor.kinds:
+            rooms[room].append(sensor.name)
+    zones = [f'{{ id = "{room}", sensors = {names} }}'.replace("'", '"') for room, names in rooms.items() if names]
+    return f'[climate]\nsource = "heat_pump"\nzones = [{", ".join(zones)}]\n' if zones else ""
+
+
+def make_config(base_url: str, directory: Path, *, seed: int, sensors: int, climate: str = "") -> Config:
+    """Return the hub's configuration: defaults but for what makes it run here.
+
+    Args:
+        base_url: Of the cloud.
+        directory: Where its files lie.
+        seed: Of the simulated house.
+        sensors: Series of the simulated house.
+        climate: Its section `[climate]`.
+    """
+    text = (
+        f'[cloud]\nbase_url = "{base_url}"\n'
+        f"[board.sim]\nseed = {seed}\nsensors_count = {sensors}\n"
+        f'[storage]\nstate_dir = "state"\nrun_dir = "run"\ndisk_free_bytes_min = 0\n'
+        f"{climate}"
+    )
+    return resolve_text(text, file="demo", directory=directory, environ={}).config

@@ -1,0 +1,251 @@
+"""The demo as a picture in the terminal. Reads scenes, changes nothing."""
+
+import itertools
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from agent.cli.format import counted, duration, measured, size
+from agent.cli.status_text import trouble
+from agent.local.status import HubStatus, SensorReport
+from hal.interface import SensorKind
+from lab.demo.outages import Weather
+from lab.demo.plain import house_time, wait_of, waiting, weather
+from lab.demo.show import Options, Scene
+
+PROGRAM = "climahub"
+PICTURE_COLUMNS = 100
+PICTURE_LINES = 40
+BAR_COLUMNS = 40
+FIXED_LINES = 11
+"""Border, head, weather, the way of a reading, the heading of the rooms, the hint."""
+ROOMS_MIN = 2
+ROOMS_MAX = 16
+"""Rows of the table of rooms: more do not fit beside the rest on a screen of 40 lines."""
+
+_FONT_FROM_ELSEWHERE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+"""A picture in a document must not make its reader's browser ask a third party for a font."""
+
+_COLOURS = {"up": "green", "degraded": "yellow", "down": "red", "key_refused": "red", "untried": "yellow"}
+_ACTION_COLOURS = {"off": "dim", "heat": "bold red", "cool": "bold cyan"}
+_HEADINGS = {
+    SensorKind.TEMPERATURE: "temp.",
+    SensorKind.HUMIDITY: "humidity",
+    SensorKind.PRESSURE: "pressure",
+    SensorKind.IAQ: "air",
+    SensorKind.SIGNAL_STRENGTH: "signal",
+    SensorKind.BATTERY_LEVEL: "battery",
+    SensorKind.POWER_AVAILABILITY: "mains",
+}
+
+
+class View:
+    """Draws each scene in place of the one before."""
+
+    def __init__(self, options: Options, picture: Path | None) -> None:
+        """Prepare.
+
+        Args:
+            options: What is played.
+            picture: Where the last scene with a full outbox is saved as SVG; `None`: nowhere.
+        """
+        self._options = options
+        self._picture = picture
+        self._console = Console(record=picture is not None, width=PICTURE_COLUMNS if picture else None)
+        self._live = Live(console=self._console, auto_refresh=False, screen=False)
+        self._best: Scene | None = None
+        self._pending_max = 0
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        if self._picture is None:
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leave the last scene on the screen, or save the picture."""
+        if self._picture is None:
+            self._live.__exit__(kind, error, traceback)
+        elif self._best is not None:
+            self._console.print(draw(self._best, self._options, self._pending_max, lines_max=PICTURE_LINES))
+            svg = self._console.export_svg(title="climahub demo", unique_id="demo")
+            self._picture.write_text(_FONT_FROM_ELSEWHERE.sub("", svg))
+
+    def show(self, scene: Scene) -> None:
+        """Draw a scene."""
+        self._pending_max = max(self._pending_max, scene.status.outbox.pending)
+        if self._picture is None:
+            # One line less than there are: the cursor stands below the picture.
+            lines_max = self._console.height - 1
+            self._live.update(draw(scene, self._options, self._pending_max, lines_max=lines_max), refresh=True)
+        elif self._best is None or _is_better(scene, self._best):
+            self._best = scene
+
+
+def _is_better(scene: Scene, other: Scene) -> bool:
+    """Tell whether a scene shows more of an outage."""
+    return (scene.status.link.state == "down", scene.status.outbox.pending) >= (
+        other.status.link.state == "down",
+        other.status.outbox.pending,
+    )
+
+
+def draw(scene: Scene, options: Options, pending_max: int, *, lines_max: int) -> RenderableType:
+    """Return the picture of a scene.
+
+    Args:
+        scene: What there is to see.
+        options: What is played.
+        pending_max: The fullest that the outbox has been: its bar has room for that.
+        lines_max: How many lines there is room for: empty lines go first, then rooms.
+    """
+    name = "a recorded house" if options.stage.recording else "a simulated house"
+    head = Text.assemble(
+        ("climahub demo", "bold"), f"  {name}, {options.speed:,.0f} times faster    ", (house_time(scene), "bold cyan")
+    )
+    zones = len(scene.climate.zones)
+    rooms = min(len(_by_room(scene.status)), ROOMS_MAX)
+    waits = [_waits(scene)] if waiting(scene) else []
+    spare = lines_max - FIXED_LINES - len(waits) - (zones + 1 if zones else 0) - rooms
+    blocks: list[RenderableType] = [
+        Group(head, _happening(scene), *waits),
+        _way(scene, pending_max),
+        _rooms(scene.status, rows_max=max(ROOMS_MIN, rooms + min(0, spare))),
+        *_comfort(scene),
+    ]
+    lines: list[RenderableType] = []
+    for count, block in enumerate(blocks):
+        lines += [Text()] if 0 < count <= spare else []
+        lines.append(block)
+    panel = Panel(
+        Group(*lines),
+        subtitle=Text("Ctrl-C ends it; meanwhile, in another terminal:", "dim"),
+        border_style="blue",
+        padding=(0, 1),
+    )
+    # Below the panel, whole: what is copied has neither a border nor a line break in it.
+    return Group(panel, Text(status_hint(scene.socket), "dim", no_wrap=True, overflow="ignore"))
+
+
+def status_hint(socket: Path) -> str:
+    """Return the command that asks the hub of the demo, as it can be pasted here."""
+    typed = [sys.argv[0]] if Path(sys.argv[0]).name == PROGRAM else [sys.executable, "-m", "agent"]
+    program = [PROGRAM] if shutil.which(PROGRAM) else typed
+    return shlex.join([*program, "status", "--socket", str(socket)])
+
+
+def _happening(scene: Scene) -> Text:
+    colour = "green" if scene.phase.weather is Weather.FAIR else "bold red"
+    return Text.assemble(("now      ", "dim"), (weather(scene.phase, scene.house_s), colour))
+
+
+def _waits(scene: Scene) -> Text:
+    """Return why nothing is heated although it is wanted: what newcomers see in the first minute."""
+    told = f"{waiting(scene)} (a rest between two runs)"
+    return Text.assemble(("heating  ", "dim"), (told, "yellow"), no_wrap=True, overflow="ellipsis")
+
+
+def _way(scene: Scene, pending_max: int) -> Table:
+    """Return the way of a reading: taken, waiting, accepted."""
+    outbox, link = scene.status.outbox, scene.status.link
+    grid = Table.grid(padding=(0, 2), expand=True)
+    grid.add_column(style="dim", width=7)
+    grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    grid.add_row("taken", f"{counted(scene.taken, 'reading')}, each on the disk before it is sent")
+    age = f", the oldest {duration(outbox.oldest_age_s)} old" if outbox.pending and outbox.oldest_age_s else ""
+    filled = round(BAR_COLUMNS * outbox.pending / bar_readings(pending_max))
+    bar = Text.assemble(("█" * filled, "yellow"), ("░" * (BAR_COLUMNS - filled), "dim"))
+    grid.add_row("outbox", Text.assemble(bar, f" {outbox.pending:,} waiting{age}, {size(outbox.used_bytes)}"))
+    reason = f": {link.reason}" if link.reason else ""
+    state = Text.assemble((link.state, f"bold {_COLOURS.get(link.state, 'white')}"), f" for {duration(link.since_s)}")
+    grid.add_row("link", Text.assemble(state, (reason, "dim")))
+    grid.add_row("cloud", f"{counted(scene.stored, 'reading')} accepted")
+    return grid
+
+
+def _comfort(scene: Scene) -> Iterator[RenderableType]:
+    """Yield what each zone does and why; nothing where the hub drives nothing."""
+    if not scene.climate.zones:
+        return
+    table = Table(box=None, padding=(0, 1), header_style="dim", expand=True)
+    for heading in ("zone", "room", "set", "does"):
+        table.add_column(heading, no_wrap=True)
+    # The reason gives way where the terminal is narrow; what is measured and done does not.
+    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+    for zone in scene.climate.zones:
+        table.add_row(
+            zone.zone,
+            measured(zone.room_c, "°C"),
+            measured(zone.heat_setpoint_c, "°C"),
+            Text(zone.action, _ACTION_COLOURS[zone.action]),
+            Text(_wait_first(zone.reason), "dim"),
+        )
+    yield table
+
+
+def _wait_first(reason: str) -> str:
+    """Return a reason with what is waited for in front: a narrow terminal shows the beginning only."""
+    return "; ".join(filter(None, (wait_of(reason), reason.removesuffix(wait_of(reason)).rstrip("; "))))
+
+
+def bar_readings(pending_max: int) -> int:
+    """Return how many readings the whole bar stands for: 100, 200, 500, 1000, and so on."""
+    readings = 100
+    factors = itertools.cycle((2, 2.5, 2))
+    while readings < pending_max:
+        readings = int(readings * next(factors))
+    return readings
+
+
+def _by_room(status: HubStatus) -> dict[str, dict[str, SensorReport]]:
+    """Return the sensors of each device by their kinds, the hub's first."""
+    rows: dict[str, dict[str, SensorReport]] = {}
+    names = {relayed.device: relayed.name for relayed in status.relayed_sensors}
+    for sensor in status.sensors:
+        rows.setdefault(names.get(sensor.device, "hub"), {})[sensor.kind] = sensor
+    return dict(sorted(rows.items(), key=lambda row: (row[0] != "hub", row[0])))
+
+
+def _rooms(status: HubStatus, *, rows_max: int) -> Table:
+    """Return a row for each device and a column for each kind that any measures; the last counts the rest."""
+    rows = _by_room(status)
+    kinds = [kind for kind in SensorKind if any(kind in sensors for sensors in rows.values())]
+    troubles = {name: ", ".join(_troubles(sensors)) for name, sensors in rows.items()}
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim", expand=True)
+    table.add_column("where" if rows else "no sensor has reported yet", no_wrap=True)
+    for kind in kinds:
+        table.add_column(_HEADINGS[kind], justify="right", no_wrap=True)
+    if any(troubles.values()):
+        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+    shown = rows_max if len(rows) <= rows_max else rows_max - 1
+    for name, sensors in list(rows.items())[:shown]:
+        trouble_of = [Text(troubles[name], "red")] if any(troubles.values()) else []
+        table.add_row(name, *(_value(sensors.get(kind)) for kind in kinds), *trouble_of)
+    if len(rows) > shown:
+        table.add_row(Text(f"and {len(rows) - shown} more", "dim"))
+    return table
+
+
+def _value(sensor: SensorReport | None) -> Text:
+    if sensor is None:
+        return Text("")
+    return Text(measured(sensor.value, sensor.unit), "green" if sensor.quality == "good" else "yellow")
+
+
+def _troubles(sensors: dict[str, SensorReport]) -> Iterator[str]:
+    for kind, sensor in sensors.items():
+        if told := trouble(sensor, interval_s=0):
+            yield f"{kind}: {told}"

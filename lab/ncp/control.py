@@ -1,0 +1,175 @@
+"""The hand that presses the buttons: orders in words, one a line, on a Unix socket; one line of JSON answers each.
+
+list
+press NAME
+set NAME QUANTITY=VALUE ...      VALUE may be `none`: the marker that says "no value"
+report NAME
+unplug NAME | plug NAME
+fault WORDS                      as `lab.ncp.faults` reads them
+"""
+
+import asyncio
+import contextlib
+import shlex
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from hal.errors import HalError
+from lab.ncp import faults
+from lab.ncp.coordinator import Joining
+from lab.ncp.serve import Server
+
+ORDER_BYTES_MAX = 4096
+_OWNER_ONLY = 0o600
+
+
+class OrderInvalid(HalError):
+    """An order that is not understood, or names what is not there."""
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of an order.
+
+    Attributes:
+        ok: It was carried out.
+        outcome: What came of it, or why nothing did.
+        devices: For `list`: each device, with its model and its place in the network.
+    """
+
+    ok: bool
+    outcome: str = ""
+    devices: Sequence[Mapping[str, str | int | bool]] = ()
+
+
+def obey(server: Server, line: str) -> Answer:
+    """Carry out one order. A mistake is told in the answer."""
+    try:
+        words = shlex.split(line)
+        verb = _VERBS.get(words[0] if words else "")
+        if verb is None:
+            raise OrderInvalid(f"no order {line!r}; there are {', '.join(_VERBS)}")
+        return verb(server, words[1:])
+    except KeyError as error:
+        return Answer(ok=False, outcome=f"there is no {error.args[0]!r}")
+    except (HalError, ValueError) as error:
+        return Answer(ok=False, outcome=str(error))
+
+
+@contextlib.asynccontextmanager
+async def listening(server: Server, path: Path) -> AsyncIterator[None]:
+    """Take orders on a socket that only this user can open.
+
+    Raises:
+        OSError: The socket cannot be made.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, ValueError):
+            while line := await reader.readline():
+                answer = obey(server, line.decode(errors="replace").strip())
+                writer.write(msgspec.json.encode(answer) + b"\n")
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_unix_server(serve, sock=_bound(path), limit=ORDER_BYTES_MAX):
+        try:
+            yield
+        finally:
+            _remove(path)
+
+
+def _bound(path: Path) -> socket.socket:
+    _remove(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    path.chmod(_OWNER_ONLY)
+    return listener
+
+
+def _remove(path: Path) -> None:
+    """Remove a socket, and nothing else that has its name."""
+    if path.is_socket():
+        path.unlink()
+
+
+def _list(server: Server, words: Sequence[str]) -> Answer:
+    _expect(words, 0, "list")
+    air = server.emulator.air
+    return Answer(ok=True, devices=[_described(server, name) for name in air.names])
+
+
+def _described(server: Server, name: str) -> Mapping[str, str | int | bool]:
+    node = server.emulator.air.node(name)
+    return {
+        "name": name,
+        "eui64": node.eui64,
+        "model": node.model.name,
+        "address": f"0x{node.address:04x}",
+        "is_powered": node.is_powered,
+    }
+
+
+def _press(server: Server, words: Sequence[str]) -> Answer:
+    _expect(words, 1, "press NAME")
+    outcome = server.press(words[0])
+    return Answer(ok=outcome is Joining.JOINED, outcome=outcome.value)
+
+
+def _set(server: Server, words: Sequence[str]) -> Answer:
+    if len(words) < 2:  # noqa: PLR2004 - the name and one value
+        raise OrderInvalid("write: set NAME QUANTITY=VALUE ...")
+    values: dict[str, float | None] = {}
+    for word in words[1:]:
+        quantity, _, value = word.partition("=")
+        try:
+            values[quantity] = None if value == "none" else float(value)
+        except ValueError:
+            raise OrderInvalid(f"found {word}; write {quantity}=NUMBER, or {quantity}=none for no value") from None
+    server.set_values(words[0], values)
+    return Answer(ok=True)
+
+
+def _report(server: Server, words: Sequence[str]) -> Answer:
+    _expect(words, 1, "report NAME")
+    server.speak(words[0])
+    return Answer(ok=True)
+
+
+def _unplug(server: Server, words: Sequence[str]) -> Answer:
+    _expect(words, 1, "unplug NAME")
+    server.unplug(words[0])
+    return Answer(ok=True)
+
+
+def _plug(server: Server, words: Sequence[str]) -> Answer:
+    _expect(words, 1, "plug NAME")
+    server.plug(words[0])
+    return Answer(ok=True)
+
+
+def _fault(server: Server, words: Sequence[str]) -> Answer:
+    _expect(words, 1, "fault NAME=AMOUNT")
+    server.inject(faults.parse(words[0]))
+    return Answer(ok=True)
+
+
+def _expect(words: Sequence[str], count: int, usage: str) -> None:
+    if len(words) != count:
+        raise OrderInvalid(f"write: {usage}")
+
+
+_VERBS: Mapping[str, Callable[[Server, Sequence[str]], Answer]] = MappingProxyType(
+    {
+        "list": _list,
+        "press": _press,
+        "set": _set,
+        "report": _report,
+        "unplug": _unplug,
+        "plug": _plug,
+        "fault": _fault,
+    }
+)

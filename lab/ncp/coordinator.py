@@ -1,0 +1,340 @@
+"""The stick: its settings, its network, who may join it, and what it tells its host unasked.
+
+Pure: commands (`lab.ncp.commands`) and events of the air go in, callbacks come out. Must never see a byte of a frame.
+"""
+
+from collections import deque
+from enum import Enum
+from typing import Any
+
+import bellows.types as t
+import msgspec
+
+from lab.ncp import zdo
+from lab.ncp.air import Air, Cell, Delivered, Entered, Event, Heard, Left
+from lab.ncp.coordinator_zdo import CoordinatorDevice
+from lab.ncp.ezsp import Codec, Message, Status, eui64
+from lab.ncp.memory import COUNTER_STEP, StickMemory
+from lab.ncp.wire import COORDINATOR_ADDRESS, Aps
+
+CALLBACKS_MAX = 250
+"""What waits for a host that does not listen; the buffers of a real stick end at about here."""
+BUFFERS = 255
+WELL_KNOWN_KEY = b"ZigBeeAlliance09"
+ANY_DEVICE = "ff:ff:ff:ff:ff:ff:ff:ff"
+TRANSIENT_KEY_S = 300.0
+"""How long a key for one join is kept (CONFIG_TRANSIENT_KEY_TIMEOUT_S)."""
+
+CHANNEL_CHANGE_S = 9.0
+"""From the broadcast that announces another channel to the change: nwkNetworkBroadcastDeliveryTime (Zigbee
+specification, section 3.5.1)."""
+
+NO_TABLE_INDEX = 0xFF
+MULTICAST_ROWS = 16
+
+
+class Joining(Enum):
+    """What became of a press on a sensor's button."""
+
+    JOINED = "joined"
+    NO_OPEN_NETWORK = "no open network is heard"
+    DENIED = "the trust centre refused it"
+    WRONG_KEY = "it cannot read the network key: it waits for a key of its own, from its install code"
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """What a `messageSentHandler` repeats of the message."""
+
+    message_type: int
+    nwk: int
+    aps_frame: Any
+    tag: int
+
+
+class Coordinator:
+    """The state of a stick. Commands reach into it; that is why most of it is public."""
+
+    def __init__(self, *, codec: Codec, memory: StickMemory, air: Air) -> None:
+        self.codec = codec
+        self.memory = memory
+        self.air = air
+        self.is_full = False
+        self.now_s = 0.0
+        self.callbacks: deque[Message] = deque()
+        self.has_overflowed = False
+        self.reboot()
+
+    def reboot(self) -> None:
+        """Lose everything that is not in flash."""
+        self.is_up = False
+        self.air.tune(None)
+        self.callbacks.clear()
+        self.has_overflowed = False
+        self.endpoints: dict[int, zdo.SimpleDescriptor] = {}
+        self.configuration: dict[int, int] = {}
+        self.values: dict[int, bytes] = {}
+        self.policies: dict[int, int] = {}
+        self.initial_security: Any = None
+        self.manufacturer_code = 0
+        self.transient_keys: dict[str, tuple[bytes, float]] = {}
+        self.address_table: dict[int, tuple[str, int]] = {}
+        self.addresses: dict[str, int] = dict(self.memory.children)
+        self.routes: dict[str, tuple[int, ...]] = {}
+        self.extended_timeouts: set[str] = set()
+        self.multicast_table: dict[int, tuple[int, int, int]] = {}
+        self.counters = [0] * len(t.EmberCounterType)
+        self.permit_until_s = 0.0
+        self._channel_change: tuple[float, int, int] | None = None
+        self._aps_sequence = 0
+        self._frame_counter = self.memory.frame_counter
+
+    @property
+    def free_buffers(self) -> int:
+        """How many messages still fit."""
+        return 0 if self.is_full else max(0, BUFFERS - len(self.callbacks))
+
+    @property
+    def frame_counter(self) -> int:
+        """The counter of the last frame that was sent."""
+        return self._frame_counter
+
+    def remember(self, **changes: object) -> None:
+        """Change what is in flash."""
+        self.memory = msgspec.structs.replace(self.memory, **changes)
+
+    def start(self) -> None:
+        """Let the radio go up in the network that flash knows."""
+        network = self.memory.network
+        if network is None:
+            return
+        self.is_up = True
+        self._frame_counter = self.memory.frame_counter
+        self.air.tune(Cell(network.extended_pan_id, network.pan_id, network.network_key, self.memory.eui64))
+        self.tell("stackStatusHandler", status=Status.NETWORK_UP)
+
+    def stop(self) -> None:
+        """Leave the network and forget it."""
+        self.is_up = False
+        self.air.tune(None)
+        self.remember(network=None, children={})
+        self.tell("stackStatusHandler", status=Status.NETWORK_DOWN)
+
+    def next_counter(self) -> int:
+        """Return the counter of the next frame. Flash always holds one that was never used."""
+        self._frame_counter += 1
+        if self._frame_counter >= self.memory.frame_counter:
+            self.remember(frame_counter=self._frame_counter + COUNTER_STEP)
+        return self._frame_counter
+
+    def next_aps_sequence(self) -> int:
+        """Return the number of the next message."""
+        self._aps_sequence = (self._aps_sequence + 1) & 0xFF
+        return self._aps_sequence
+
+    def permit(self, duration_s: int) -> None:
+        """Open the network for a time; 0 closes it, 255 leaves it open."""
+        was_open = self.permit_until_s > self.now_s
+        self.permit_until_s = float("inf") if duration_s == _FOREVER else self.now_s + duration_s
+        if duration_s:
+            self.tell("stackStatusHandler", status=Status.ZIGBEE_NETWORK_OPENED)
+        elif was_open:
+            self.tell("stackStatusHandler", status=Status.ZIGBEE_NETWORK_CLOSED)
+
+    def change_channel(self, channel: int, update_id: int) -> None:
+        """Move the network to another channel, once all have heard of it; hosts say so several times."""
+        network = self.memory.network
+        is_there = network is not None and (network.channel, network.update_id) == (channel, update_id)
+        if self._channel_change is None and not is_there:
+            self._channel_change = (self.now_s + CHANNEL_CHANGE_S, channel, update_id)
+
+    def _change_channel_now(self, channel: int, update_id: int) -> None:
+        self._channel_change = None
+        if self.memory.network is not None:
+            network = msgspec.structs.replace(self.memory.network, channel=channel, update_id=update_id)
+            self.remember(network=network)
+            self.tell("stackStatusHandler", status=Status.ZIGBEE_CHANNEL_CHANGED)
+
+    def due_s(self) -> float | None:
+        """Return when `advance` is next worth a call."""
+        changes_s = self._channel_change[0] if self._channel_change else None
+        times = [at_s for at_s in (self.air.due_s(), self._closes_s(), changes_s) if at_s is not None]
+        return min(times, default=None)
+
+    def advance(self, now_s: float) -> None:
+        """Let time pass: the window closes, the air brings what it has."""
+        self.now_s = now_s
+        closes_s = self._closes_s()
+        if closes_s is not None and closes_s <= now_s:
+            self.permit_until_s = 0.0
+            self.tell("stackStatusHandler", status=Status.ZIGBEE_NETWORK_CLOSED)
+        if self._channel_change is not None and self._channel_change[0] <= now_s:
+            self._change_channel_now(*self._channel_change[1:])
+        for event in self.air.advance(now_s):
+            self._notice(event)
+
+    def press(self, name: str, now_s: float) -> Joining:
+        """Press the button of a sensor: it looks for an open network and asks to join.
+
+        Raises:
+            KeyError: There is no sensor of that name.
+        """
+        self.now_s = now_s
+        device = self.air.device(name)
+        parent = self.air.parent_for(name, is_stick_open=self.is_up and self.permit_until_s > now_s, now_s=now_s)
+        if not self.is_up or parent is None:
+            return Joining.NO_OPEN_NETWORK
+        policy = self.policies.get(t.EzspPolicyId.TRUST_CENTER_POLICY, t.EzspDecisionBitmask.ALLOW_JOINS)
+        given = self._key_for(device.eui64)
+        is_own_key_asked = bool(policy & t.EzspDecisionBitmask.JOINS_USE_INSTALL_CODE_KEY)
+        if not policy & t.EzspDecisionBitmask.ALLOW_JOINS or (is_own_key_asked and given is None):
+            address, ieee = self.air.denied(name)
+            self._tell_joined(address, ieee, t.EmberJoinDecision.DENY_JOIN, parent)
+            return Joining.DENIED
+        if (device.link_key or WELL_KNOWN_KEY) != (given or WELL_KNOWN_KEY):
+            # The stick lets it in, the device cannot decrypt what it is sent: the host sees a join and no device.
+            address, ieee = self.air.denied(name)
+            self._tell_joined(address, ieee, t.EmberJoinDecision.USE_PRECONFIGURED_KEY, parent)
+            return Joining.WRONG_KEY
+        self.air.join(name, network_counter=self._frame_counter, now_s=now_s)
+        return Joining.JOINED
+
+    def send(self, ticket: Ticket, message: Aps) -> None:
+        """Send a message to one device, or answer it where it is for the stick itself."""
+        if ticket.nwk != COORDINATOR_ADDRESS:
+            self.air.unicast(ticket.nwk, message, counter=self.next_counter(), ticket=ticket, now_s=self.now_s)
+            return
+        self._tell_sent(ticket, is_delivered=True)
+        if message.profile == zdo.PROFILE and message.destination_endpoint == 0:
+            reply = zdo.answer(CoordinatorDevice(self), message.cluster, message.payload, is_broadcast=False)
+            if reply is not None:
+                own = Aps(
+                    profile=zdo.PROFILE,
+                    cluster=reply.cluster,
+                    source_endpoint=0,
+                    destination_endpoint=0,
+                    payload=reply.payload,
+                    sequence=self.next_aps_sequence(),
+                )
+                self._notice(Heard(COORDINATOR_ADDRESS, self.memory.eui64, own, 255, 0, ()))
+
+    def sent_to_all(self, ticket: Ticket, message: Aps) -> None:
+        """Send a message to everybody who listens."""
+        self.air.broadcast(message, counter=self.next_counter(), now_s=self.now_s)
+        if message.profile == zdo.PROFILE and message.cluster == zdo.Cluster.MGMT_NWK_UPDATE:
+            zdo.answer(CoordinatorDevice(self), message.cluster, message.payload, is_broadcast=True)
+        self._tell_sent(ticket, is_delivered=True)
+
+    def tell(self, name: str, **fields: object) -> None:
+        """Queue a callback; one that finds the queue full is lost, and the host is told so."""
+        if len(self.callbacks) >= CALLBACKS_MAX or (self.is_full and name == "incomingMessageHandler"):
+            self.has_overflowed = True
+            self.counters[t.EmberCounterType.COUNTER_ALLOCATE_PACKET_BUFFER_FAILURE] += 1
+            return
+        self.callbacks.append(Message(name, fields))
+
+    def _closes_s(self) -> float | None:
+        return self.permit_until_s if 0 < self.permit_until_s < float("inf") else None
+
+    def _key_for(self, ieee: str) -> bytes | None:
+        key, until_s = self.transient_keys.get(ieee, (b"", 0.0))
+        return key if until_s > self.now_s else None
+
+    def _notice(self, event: Event) -> None:
+        match event:
+            case Heard():
+                self._tell_heard(event)
+            case Delivered(ticket, is_delivered):
+                self._tell_sent(ticket, is_delivered=is_delivered)
+            case Entered(address, ieee, parent, is_rejoin, is_sleepy):
+                self.addresses[ieee] = address
+                if is_sleepy and parent == COORDINATOR_ADDRESS:
+                    self.remember(children={**self.memory.children, ieee: address})
+                self._tell_joined(
+                    address,
+                    ieee,
+                    t.EmberJoinDecision.NO_ACTION if is_rejoin else _ADMITTED,
+                    parent,
+                    is_rejoin=is_rejoin,
+                )
+            case Left(address, ieee):
+                self.addresses.pop(ieee, None)
+                self.remember(children={key: value for key, value in self.memory.children.items() if key != ieee})
+                self.tell(
+                    "trustCenterJoinHandler",
+                    newNodeId=address,
+                    newNodeEui64=eui64(ieee),
+                    status=t.EmberDeviceUpdate.DEVICE_LEFT,
+                    policyDecision=t.EmberJoinDecision.NO_ACTION,
+                    parentOfNewNodeId=0xFFFF,
+                )
+
+    def _tell_joined(
+        self, address: int, ieee: str, decision: t.EmberJoinDecision, parent: int, *, is_rejoin: bool = False
+    ) -> None:
+        update = t.EmberDeviceUpdate
+        self.tell(
+            "trustCenterJoinHandler",
+            newNodeId=address,
+            newNodeEui64=eui64(ieee),
+            status=(update.STANDARD_SECURITY_SECURED_REJOIN if is_rejoin else update.STANDARD_SECURITY_UNSECURED_JOIN),
+            policyDecision=decision,
+            parentOfNewNodeId=parent,
+        )
+
+    def _tell_heard(self, heard: Heard) -> None:
+        self.counters[t.EmberCounterType.COUNTER_MAC_RX_UNICAST] += 1
+        if heard.relays != self.routes.get(heard.eui64, ()):
+            self.routes[heard.eui64] = heard.relays
+            self.tell(
+                "incomingRouteRecordHandler",
+                source=heard.address,
+                sourceEui=eui64(heard.eui64),
+                lqi=heard.lqi,
+                rssi=heard.rssi_dbm,
+                relayList=list(heard.relays),
+            )
+        self.addresses[heard.eui64] = heard.address
+        message = heard.message
+        kind = t.EmberIncomingMessageType
+        self.tell(
+            "incomingMessageHandler",
+            message_type=kind.INCOMING_BROADCAST if message.is_broadcast else kind.INCOMING_UNICAST,
+            aps_frame=t.EmberApsFrame(
+                profileId=message.profile,
+                clusterId=message.cluster,
+                sourceEndpoint=message.source_endpoint,
+                destinationEndpoint=message.destination_endpoint,
+                options=t.EmberApsOption.APS_OPTION_NONE,
+                groupId=0,
+                sequence=message.sequence,
+            ),
+            nwk=heard.address,
+            eui64=eui64(heard.eui64),
+            binding_index=NO_TABLE_INDEX,
+            address_index=NO_TABLE_INDEX,
+            lqi=heard.lqi,
+            rssi=heard.rssi_dbm,
+            timestamp=int(self.now_s * 1000) & 0xFFFF_FFFF,
+            message=message.payload,
+        )
+
+    def _tell_sent(self, ticket: object, *, is_delivered: bool) -> None:
+        if not isinstance(ticket, Ticket):
+            return
+        counter = t.EmberCounterType
+        self.counters[
+            counter.COUNTER_APS_DATA_TX_UNICAST_SUCCESS if is_delivered else counter.COUNTER_APS_DATA_TX_UNICAST_FAILED
+        ] += 1
+        self.tell(
+            "messageSentHandler",
+            status=Status.OK if is_delivered else Status.ZIGBEE_DELIVERY_FAILED,
+            message_type=ticket.message_type,
+            nwk=ticket.nwk,
+            aps_frame=ticket.aps_frame,
+            message_tag=ticket.tag,
+            message=b"",
+        )
+
+
+_FOREVER = 0xFF
+_ADMITTED = t.EmberJoinDecision.USE_PRECONFIGURED_KEY

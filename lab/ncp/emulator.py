@@ -1,0 +1,126 @@
+"""The whole emulated stick without its port: bytes and the time go in, bytes and the next time come out.
+
+Answers overtake callbacks, and a callback carries the number of the command that was answered last: hosts take it for
+an answer otherwise. Must never do I/O.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from lab.ncp.air import Air, Device
+from lab.ncp.ash import Link, Reset, ResetCode
+from lab.ncp.commands import execute
+from lab.ncp.coordinator import Coordinator, Joining
+from lab.ncp.ezsp import Codec, Request
+from lab.ncp.memory import RoomMemory, StickMemory
+
+
+class Emulator:
+    """A stick of one EZSP version, and the sensors around it."""
+
+    def __init__(
+        self,
+        *,
+        version: int,
+        stick: StickMemory,
+        devices: Sequence[Device],
+        room: RoomMemory,
+        seed: int,
+        now_s: float,
+    ) -> None:
+        """Power it up.
+
+        Raises:
+            ValueError: The version is not emulated.
+        """
+        self._codec = Codec(version)
+        self._link = Link()
+        self.air = Air(devices, room, seed=seed, now_s=now_s)
+        self.coordinator = Coordinator(codec=self._codec, memory=stick, air=self.air)
+        self._answers: deque[bytes] = deque()
+        self._answered = 0
+        self._now_s = now_s
+
+    @property
+    def stick(self) -> StickMemory:
+        """What the stick keeps over a power cut."""
+        return self.coordinator.memory
+
+    @property
+    def room(self) -> RoomMemory:
+        """What the sensors keep over a power cut."""
+        return self.air.memory
+
+    def due_s(self) -> float | None:
+        """Return when `advance` is next worth a call."""
+        times = [self._link.due_s(self._now_s), self.coordinator.due_s()]
+        return min((at_s for at_s in times if at_s is not None), default=None)
+
+    def receive(self, chunk: bytes, now_s: float) -> None:
+        """Take bytes of the host."""
+        self.advance(now_s)
+        for payload in self._link.receive(chunk, now_s):
+            if payload is Reset.ASKED:
+                self.restart(ResetCode.SOFTWARE)
+            else:
+                self._command(payload, now_s)
+            self._pump(now_s)
+        self._pump(now_s)
+
+    def advance(self, now_s: float) -> None:
+        """Let time pass."""
+        self._now_s = now_s
+        self.coordinator.advance(now_s)
+        self._link.advance(now_s)
+        self._pump(now_s)
+
+    def take(self) -> bytes:
+        """Return the bytes for the host."""
+        return self._link.take()
+
+    def restart(self, code: ResetCode) -> None:
+        """Start the stick again, whether the host asked for it or not; its network is down until it is told."""
+        self._answers.clear()
+        self.coordinator.reboot()
+        self._link.restart(code)
+
+    def press(self, name: str, now_s: float) -> Joining:
+        """Press a sensor's button: it joins, or tells why it cannot.
+
+        Raises:
+            KeyError: There is no such sensor.
+        """
+        self.advance(now_s)
+        return self.coordinator.press(name, now_s)
+
+    def set_values(self, name: str, values: Mapping[str, float | None], now_s: float) -> None:
+        """Let a sensor measure something else.
+
+        Raises:
+            KeyError: There is no such sensor, or it has no such quantity.
+            ValueError: The value does not fit.
+        """
+        self.air.set_values(name, values, now_s)
+        self.advance(now_s)
+
+    def _command(self, payload: bytes, now_s: float) -> None:
+        request = self._codec.decode(payload)
+        fields = execute(self.coordinator, request, now_s) if isinstance(request, Request) else None
+        if fields is not None and isinstance(request, Request):
+            is_overflowing = self.coordinator.has_overflowed
+            self._answers.append(self._codec.response(request, fields, is_overflowing=is_overflowing))
+        else:
+            self._answers.append(self._codec.refusal(request))
+
+    def _pump(self, now_s: float) -> None:
+        if self._answers:
+            if self._link.can_send(is_callback=False, now_s=now_s):
+                answer = self._answers.popleft()
+                self._answered = answer[0]
+                self._link.send(answer, now_s)
+        elif self.coordinator.callbacks and self._link.can_send(is_callback=True, now_s=now_s):
+            message = self.coordinator.callbacks.popleft()
+            is_overflowing, self.coordinator.has_overflowed = self.coordinator.has_overflowed, False
+            self._link.send(
+                self._codec.callback(message, sequence=self._answered, is_overflowing=is_overflowing), now_s
+            )

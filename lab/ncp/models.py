@@ -1,0 +1,328 @@
+"""The kinds of sensors that can be emulated: endpoints, clusters and attributes, and what a quantity is on the wire.
+
+Cluster and attribute numbers: Zigbee Cluster Library, chapters 3 to 8. Data only, no behaviour.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import MappingProxyType
+
+import msgspec
+
+from lab.ncp.zcl import Kind, Value
+
+HOME_AUTOMATION = 0x0104
+
+BASIC = 0x0000
+POWER = 0x0001
+IDENTIFY = 0x0003
+GROUPS = 0x0004
+SCENES = 0x0005
+ON_OFF = 0x0006
+TIME = 0x000A
+OTA = 0x0019
+THERMOSTAT = 0x0201
+ILLUMINANCE = 0x0400
+TEMPERATURE = 0x0402
+PRESSURE = 0x0403
+HUMIDITY = 0x0405
+OCCUPANCY = 0x0406
+CARBON_DIOXIDE = 0x040D
+FINE_DUST = 0x042A
+IAS_ZONE = 0x0500
+TUYA = 0xEF00
+IKEA_VOC = 0xFC7E
+
+
+class Role(Enum):
+    """What a device is in the network."""
+
+    ROUTER = "router"
+    SLEEPY = "sleepy"
+
+
+class Dialect(Enum):
+    """Where a device leaves the standard."""
+
+    NONE = "none"
+    AQARA = "aqara"
+    TUYA = "tuya"
+
+
+class Attribute(msgspec.Struct, frozen=True):
+    """One attribute and the value it leaves the factory with."""
+
+    id: int
+    kind: Kind
+    value: Value
+    is_reportable: bool = False
+    is_writable: bool = False
+    manufacturer: int | None = None
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """A server cluster."""
+
+    id: int
+    attributes: tuple[Attribute, ...] = ()
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """An application on a device."""
+
+    id: int
+    device_id: int
+    servers: tuple[Cluster, ...]
+    clients: tuple[int, ...] = ()
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A product.
+
+    Attributes:
+        oui: The first three bytes of its EUI-64s, as text.
+    """
+
+    manufacturer: str
+    name: str
+    manufacturer_code: int
+    oui: str
+    role: Role
+    endpoints: tuple[Endpoint, ...]
+    dialect: Dialect = Dialect.NONE
+
+
+def _same(value: float) -> float:
+    return value
+
+
+def _hundredths(value: float) -> float:
+    return round(value * 100)
+
+
+def _halves(value: float) -> float:
+    return round(value * 2)
+
+
+def _tenths(value: float) -> float:
+    return round(value * 10)
+
+
+def _illuminance(lux: float) -> float:
+    """Return 10,000 log10(lux) + 1, and 0 for a light too low to be measured (section 4.2.2.2.1)."""
+    return round(10_000 * math.log10(lux)) + 1 if lux >= 1 else 0
+
+
+def _fraction(parts_per_million: float) -> float:
+    return parts_per_million * 1e-6
+
+
+class Quantity(msgspec.Struct, frozen=True):
+    """Where a quantity lives, and how it is written there."""
+
+    cluster: int
+    attribute: int
+    to_wire: Callable[[float], float]
+
+
+QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "temperature_c": Quantity(TEMPERATURE, 0x0000, _hundredths),
+        "humidity_percent": Quantity(HUMIDITY, 0x0000, _hundredths),
+        "pressure_hpa": Quantity(PRESSURE, 0x0000, round),
+        "illuminance_lux": Quantity(ILLUMINANCE, 0x0000, _illuminance),
+        "occupancy": Quantity(OCCUPANCY, 0x0000, _same),
+        "contact": Quantity(IAS_ZONE, 0x0002, _same),
+        "battery_percent": Quantity(POWER, 0x0021, _halves),
+        "battery_volt": Quantity(POWER, 0x0020, _tenths),
+        "carbon_dioxide_ppm": Quantity(CARBON_DIOXIDE, 0x0000, _fraction),
+        "fine_dust_ug_m3": Quantity(FINE_DUST, 0x0000, _same),
+        "voc_index": Quantity(IKEA_VOC, 0x0000, _same),
+        "on_off": Quantity(ON_OFF, 0x0000, _same),
+        "room_temperature_c": Quantity(THERMOSTAT, 0x0000, _hundredths),
+        "heat_setpoint_c": Quantity(THERMOSTAT, 0x0012, _hundredths),
+        "valve_percent": Quantity(THERMOSTAT, 0x0008, round),
+    }
+)
+"""What a device file and the control socket can set. Contact and occupancy: 1 is open or occupied."""
+
+_TEMPERATURE = Cluster(
+    TEMPERATURE,
+    (
+        Attribute(0x0000, Kind.INT16, 2100, is_reportable=True),
+        Attribute(0x0001, Kind.INT16, -4000),
+        Attribute(0x0002, Kind.INT16, 8500),
+    ),
+)
+_HUMIDITY = Cluster(HUMIDITY, (Attribute(0x0000, Kind.UINT16, 4500, is_reportable=True),))
+_PRESSURE = Cluster(PRESSURE, (Attribute(0x0000, Kind.INT16, 1013, is_reportable=True),))
+_ILLUMINANCE = Cluster(ILLUMINANCE, (Attribute(0x0000, Kind.UINT16, 20001, is_reportable=True),))
+_OCCUPANCY = Cluster(OCCUPANCY, (Attribute(0x0000, Kind.MAP8, 0, is_reportable=True),))
+_IDENTIFY = Cluster(IDENTIFY, (Attribute(0x0000, Kind.UINT16, 0, is_writable=True),))
+_BATTERY = Cluster(
+    POWER,
+    (
+        Attribute(0x0020, Kind.UINT8, 30, is_reportable=True),
+        Attribute(0x0021, Kind.UINT8, 200, is_reportable=True),
+    ),
+)
+
+
+def _contact(zone_type: int) -> Cluster:
+    return Cluster(
+        IAS_ZONE,
+        (
+            Attribute(0x0000, Kind.ENUM8, 0),
+            Attribute(0x0001, Kind.ENUM16, zone_type),
+            Attribute(0x0002, Kind.MAP16, 0),
+            Attribute(0x0010, Kind.EUI64, 0, is_writable=True),
+            Attribute(0x0011, Kind.UINT8, 0xFF),
+        ),
+    )
+
+
+def _basic(manufacturer: str, name: str, power_source: int) -> Cluster:
+    return Cluster(
+        BASIC,
+        (
+            Attribute(0x0000, Kind.UINT8, 8),
+            Attribute(0x0001, Kind.UINT8, 1),
+            Attribute(0x0004, Kind.TEXT, manufacturer),
+            Attribute(0x0005, Kind.TEXT, name),
+            Attribute(0x0007, Kind.ENUM8, power_source),
+            Attribute(0x4000, Kind.TEXT, "1.0.0"),
+        ),
+    )
+
+
+_MAINS = 0x01
+_BATTERY_POWERED = 0x03
+_HOUSE_MANUFACTURER = "climahub"
+_HOUSE_CODE = 0x1234
+_HOUSE_OUI = "00:0d:6f"
+
+
+def _sensor(name: str, device_id: int, *clusters: Cluster) -> Model:
+    basic = _basic(_HOUSE_MANUFACTURER, name, _BATTERY_POWERED)
+    return Model(
+        manufacturer=_HOUSE_MANUFACTURER,
+        name=name,
+        manufacturer_code=_HOUSE_CODE,
+        oui=_HOUSE_OUI,
+        role=Role.SLEEPY,
+        endpoints=(Endpoint(1, device_id, (basic, _BATTERY, _IDENTIFY, *clusters), (OTA,)),),
+    )
+
+
+_ZONE_CONTACT = 0x0015
+_SENSOR = 0x0302
+_ZONE = 0x0402
+
+_AIR_MANUFACTURER = "IKEA of Sweden"
+_AIR = Model(
+    manufacturer=_AIR_MANUFACTURER,
+    name="VINDSTYRKA",
+    manufacturer_code=0x117C,
+    oui="68:0a:e2",
+    role=Role.ROUTER,
+    endpoints=(
+        Endpoint(
+            1,
+            _SENSOR,
+            (
+                _basic(_AIR_MANUFACTURER, "VINDSTYRKA", _MAINS),
+                _IDENTIFY,
+                _TEMPERATURE,
+                _HUMIDITY,
+                Cluster(CARBON_DIOXIDE, (Attribute(0x0000, Kind.SINGLE, 0.0006, is_reportable=True),)),
+                Cluster(FINE_DUST, (Attribute(0x0000, Kind.SINGLE, 4.0, is_reportable=True),)),
+                Cluster(IKEA_VOC, (Attribute(0x0000, Kind.SINGLE, 100.0, is_reportable=True, manufacturer=0x117C),)),
+            ),
+            (OTA,),
+        ),
+    ),
+)
+_ROUTER = Model(
+    manufacturer=_HOUSE_MANUFACTURER,
+    name="plug",
+    manufacturer_code=_HOUSE_CODE,
+    oui=_HOUSE_OUI,
+    role=Role.ROUTER,
+    endpoints=(
+        Endpoint(
+            1,
+            0x0051,
+            (
+                _basic(_HOUSE_MANUFACTURER, "plug", _MAINS),
+                _IDENTIFY,
+                Cluster(GROUPS),
+                Cluster(ON_OFF, (Attribute(0x0000, Kind.BOOL, 0, is_reportable=True),)),
+            ),
+            (OTA,),
+        ),
+    ),
+)
+_TRV = _sensor(
+    "trv",
+    0x0301,
+    Cluster(
+        THERMOSTAT,
+        (
+            Attribute(0x0000, Kind.INT16, 2000, is_reportable=True),
+            Attribute(0x0008, Kind.UINT8, 0, is_reportable=True),
+            Attribute(0x0012, Kind.INT16, 2000, is_reportable=True, is_writable=True),
+            Attribute(0x001B, Kind.ENUM8, 0x02),
+            Attribute(0x001C, Kind.ENUM8, 0x04, is_reportable=True, is_writable=True),
+        ),
+    ),
+)
+_AQARA = Model(
+    manufacturer="LUMI",
+    name="lumi.weather",
+    manufacturer_code=0x1037,
+    oui="00:15:8d",
+    role=Role.SLEEPY,
+    endpoints=(
+        Endpoint(1, 0x5F01, (_basic("LUMI", "lumi.weather", _BATTERY_POWERED), _TEMPERATURE, _PRESSURE, _HUMIDITY)),
+    ),
+    dialect=Dialect.AQARA,
+)
+_TUYA = Model(
+    manufacturer="_TZE200_bjawzodf",
+    name="TS0601",
+    manufacturer_code=0x1002,
+    oui="a4:c1:38",
+    role=Role.SLEEPY,
+    endpoints=(
+        Endpoint(
+            1,
+            0x0051,
+            (_basic("_TZE200_bjawzodf", "TS0601", _BATTERY_POWERED), Cluster(GROUPS), Cluster(SCENES), Cluster(TUYA)),
+            (TIME, OTA),
+        ),
+    ),
+    dialect=Dialect.TUYA,
+)
+
+MODELS: Mapping[str, Model] = MappingProxyType(
+    {
+        "temperature": _sensor("temperature", _SENSOR, _TEMPERATURE),
+        "climate": _sensor("climate", _SENSOR, _TEMPERATURE, _HUMIDITY),
+        "weather": _sensor("weather", _SENSOR, _TEMPERATURE, _HUMIDITY, _PRESSURE),
+        "illuminance": _sensor("illuminance", 0x0106, _ILLUMINANCE),
+        "contact": _sensor("contact", _ZONE, _contact(_ZONE_CONTACT)),
+        "occupancy": _sensor("occupancy", 0x0107, _OCCUPANCY, _ILLUMINANCE),
+        "air": _AIR,
+        "router": _ROUTER,
+        "trv": _TRV,
+        "aqara_weather": _AQARA,
+        "tuya_climate": _TUYA,
+    }
+)
+"""By the names that a device file uses."""
+
+TUYA_POINTS: Mapping[str, tuple[int, Callable[[float], float]]] = MappingProxyType(
+    {"temperature_c": (1, _tenths), "humidity_percent": (2, _tenths), "battery_percent": (4, round)}
+)
+"""Data points of the Tuya sensor, by quantity."""

@@ -1,0 +1,211 @@
+"""Runs an emulated stick on a pseudo terminal in real time: the one place here with a loop, timers and faults."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from lab.ncp.ash import ResetCode
+from lab.ncp.coordinator import Joining
+from lab.ncp.emulator import Emulator
+from lab.ncp.faults import Fault, Kind, Line
+from lab.ncp.memory import RoomMemory, StickMemory
+from lab.ncp.port import Port
+
+ROOM_KEPT_EVERY_S = 1.0
+
+Keep = Callable[[StickMemory, RoomMemory], None]
+
+
+def _keep_nothing(stick: StickMemory, room: RoomMemory) -> None:
+    del stick, room
+
+
+class Server:
+    """An emulator with a port. Everything runs on the loop that calls `open`."""
+
+    def __init__(
+        self,
+        emulator: Emulator,
+        *,
+        link: Path,
+        seed: int = 1,
+        faults: Sequence[Fault] = (),
+        keep: Keep = _keep_nothing,
+    ) -> None:
+        """Connect the parts.
+
+        Args:
+            emulator: The stick and its sensors; its times are those of the running loop.
+            link: The name of the port, for the host.
+            seed: Of the garbled bytes.
+            faults: What is to go wrong, counted from `open`.
+            keep: Called when the stick's flash has changed, now and then, and at the end.
+        """
+        self.emulator = emulator
+        self._port = Port(link, self._received)
+        self._line = Line(seed)
+        self._faults = faults
+        self._keep = keep
+        self._kept_stick = emulator.stick
+        self._timer: asyncio.TimerHandle | None = None
+        self._keeper: asyncio.TimerHandle | None = None
+        self._scheduled: list[asyncio.TimerHandle] = []
+        self._is_silent = False
+        self._held: list[bytes] | None = None
+
+    def open(self) -> None:
+        """Plug the stick in, and start the clock of the faults.
+
+        Raises:
+            PortUnusable: The port's name is taken.
+            OSError: There are no pseudo terminals.
+        """
+        self._port.open()
+        for fault in self._faults:
+            self._later(fault.at_s, partial(self.inject, fault))
+        self._step()
+
+    def close(self) -> None:
+        """Pull the stick out for good, and keep what is to be kept."""
+        for timer in (self._timer, self._keeper, *self._scheduled):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._keeper = None
+        self._scheduled.clear()
+        self._port.close()
+        self._keep(self.emulator.stick, self.emulator.room)
+
+    def press(self, name: str) -> Joining:
+        """Press a sensor's button.
+
+        Raises:
+            KeyError: There is no such sensor.
+        """
+        outcome = self.emulator.press(name, self._now_s())
+        self._step()
+        return outcome
+
+    def set_values(self, name: str, values: Mapping[str, float | None]) -> None:
+        """Let a sensor measure something else.
+
+        Raises:
+            KeyError: There is no such sensor, or it has no such quantity.
+            ValueError: The value does not fit.
+        """
+        self.emulator.set_values(name, values, self._now_s())
+        self._step()
+
+    def speak(self, name: str) -> None:
+        """Make a sensor report everything now.
+
+        Raises:
+            KeyError: There is no such sensor.
+        """
+        self.emulator.air.speak(name, self._now_s())
+        self._step()
+
+    def unplug(self, name: str) -> None:
+        """Take a sensor's power.
+
+        Raises:
+            KeyError: There is no such sensor.
+        """
+        self.emulator.air.unplug(name)
+
+    def plug(self, name: str) -> None:
+        """Give a sensor its power back.
+
+        Raises:
+            KeyError: There is no such sensor.
+        """
+        self.emulator.air.plug(name, self._now_s())
+        self._step()
+
+    def pull_out(self) -> None:
+        """Pull the stick out: the host's port hangs up and has no name any more."""
+        self._port.close()
+
+    def put_back(self) -> None:
+        """Plug the stick in again.
+
+        Raises:
+            PortUnusable: The port's name has been taken meanwhile.
+            OSError: There are no pseudo terminals.
+        """
+        if self._port.is_open:
+            return
+        self._port.open()
+        self.emulator.restart(ResetCode.POWER_ON)
+        self._step()
+
+    def inject(self, fault: Fault) -> None:
+        """Let something go wrong now; it ends by itself."""
+        match fault.kind:
+            case Kind.CORRUPT:
+                self._line.corrupted_part = fault.amount
+            case Kind.SILENCE:
+                self._is_silent = True
+                self._later(fault.amount, self._speak_again)
+            case Kind.SLOW_HOST:
+                self._held = []
+                self._later(fault.amount, self._release)
+            case Kind.FULL:
+                self.emulator.coordinator.is_full = True
+                self._later(fault.amount, self._empty_again)
+            case Kind.GONE:
+                self.pull_out()
+                self._later(fault.amount, self.put_back)
+            case Kind.RESET:
+                self.emulator.restart(ResetCode.WATCHDOG)
+                self._step()
+
+    def _speak_again(self) -> None:
+        self._is_silent = False
+        self._step()
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        for chunk in held or ():
+            self._received(chunk)
+
+    def _empty_again(self) -> None:
+        self.emulator.coordinator.is_full = False
+
+    def _received(self, chunk: bytes) -> None:
+        if self._is_silent:
+            return
+        if self._held is not None:
+            self._held.append(chunk)
+            return
+        self.emulator.receive(self._line.carry(chunk), self._now_s())
+        self._step()
+
+    def _step(self) -> None:
+        """Let the time be now, write what there is to write, and see when the next thing is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._is_silent:
+            return
+        self.emulator.advance(self._now_s())
+        self._port.write(self._line.carry(self.emulator.take()))
+        if self.emulator.stick is not self._kept_stick:
+            self._kept_stick = self.emulator.stick
+            self._keep(self._kept_stick, self.emulator.room)
+        elif self._keeper is None:
+            self._keeper = asyncio.get_running_loop().call_later(ROOM_KEPT_EVERY_S, self._keep_now)
+        due_s = self.emulator.due_s()
+        if due_s is not None:
+            self._timer = asyncio.get_running_loop().call_at(due_s, self._step)
+
+    def _keep_now(self) -> None:
+        self._keeper = None
+        self._keep(self.emulator.stick, self.emulator.room)
+
+    def _later(self, delay_s: float, act: Callable[[], None]) -> None:
+        self._scheduled = [timer for timer in self._scheduled if not timer.cancelled()]
+        self._scheduled.append(asyncio.get_running_loop().call_later(delay_s, act))
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,213 @@
+"""The admin API over HTTP: `Admin` and the fault switches behind a bearer token of their own.
+
+Must never accept a device's key: the token is compared, not looked up among the keys.
+"""
+
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Protocol, TypeVar
+
+import msgspec
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+from msgspec import Meta, Struct
+
+from lab.refcloud import contract
+from lab.refcloud.admin import READINGS_PAGE_MAX, Admin, NewCommand, NewDevice
+from lab.refcloud.api import JSON, decoded
+from lab.refcloud.bodies import read_body
+from lab.refcloud.errors import Refusal
+from lab.refcloud.faults import Rule
+from lab.refcloud.models import SettingsUpdate, encode
+from lab.refcloud.records import DeviceHealth
+
+ADMIN_BODY_BYTES_MAX = 256 * 1024
+_CURSOR = re.compile(r"(.+)/([a-z_]+)/(-?[0-9]{1,15})", re.DOTALL)
+
+T = TypeVar("T")
+
+
+class FaultSwitch(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of PUT /admin/faults."""
+
+    rules: tuple[Rule, ...] = ()
+    seed: int | None = None
+
+
+class ListeningSwitch(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of PUT /admin/listening."""
+
+    listening: bool
+
+
+class Offer(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of PUT /admin/firmware/{version}/offer. Without release notes those from before stay."""
+
+    batches: tuple[str, ...]
+    release_notes: Annotated[str, Meta(max_length=contract.RELEASE_NOTES_CHARS_MAX)] | None = None
+
+
+class Switchboard(Protocol):
+    """What the admin API needs of the cloud beside `Admin`."""
+
+    admin: Admin
+    listening: bool
+
+    @property
+    def fault_rules(self) -> Sequence[Rule]:
+        """The rules in force."""
+        ...
+
+    def set_faults(self, rules: Sequence[Rule], *, seed: int | None = None) -> None:
+        """Replace them."""
+        ...
+
+    def statistics(self) -> object:
+        """Return counts as a struct."""
+        ...
+
+    def health(self) -> Mapping[str, DeviceHealth]:
+        """Return when each device was last seen and what is wrong with it."""
+        ...
+
+
+def admin_application(cloud: Switchboard, *, token: str) -> web.Application:
+    """Return the application to mount at `/admin`."""
+    handlers = _AdminHandlers(cloud)
+    application = web.Application(middlewares=[_TokenCheck(token).check])
+    application.router.add_routes(
+        [
+            web.get("/devices", handlers.list_devices, allow_head=False),
+            web.post("/devices", handlers.provision),
+            web.get("/health", handlers.health, allow_head=False),
+            web.post("/devices/{device_id}/key", handlers.replace_key),
+            web.get("/devices/{device_id}/settings", handlers.get_settings, allow_head=False),
+            web.put("/devices/{device_id}/settings", handlers.put_settings),
+            web.get("/devices/{device_id}/commands", handlers.list_commands, allow_head=False),
+            web.post("/devices/{device_id}/commands", handlers.queue_command),
+            web.get("/devices/{device_id}/ota", handlers.ota_history, allow_head=False),
+            web.get("/firmware", handlers.list_firmware, allow_head=False),
+            web.put("/firmware/{version}", handlers.publish),
+            web.put("/firmware/{version}/offer", handlers.offer),
+            web.get("/readings", handlers.list_readings, allow_head=False),
+            web.get("/statistics", handlers.statistics, allow_head=False),
+            web.get("/faults", handlers.get_faults, allow_head=False),
+            web.put("/faults", handlers.put_faults),
+            web.put("/listening", handlers.put_listening),
+        ]
+    )
+    return application
+
+
+class _TokenCheck:
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}".encode()
+
+    @web.middleware
+    async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, self._expected):
+            raise Refusal(401, "Invalid or missing admin token", headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
+        return await handler(request)
+
+
+async def _body(request: web.Request, kind: type[T]) -> T:
+    body = await read_body(request, content_type=JSON, bytes_max=ADMIN_BODY_BYTES_MAX, is_gzip_accepted=True)
+    return decoded(msgspec.json.Decoder(kind), body)
+
+
+def _json(value: object, *, status: int = 200) -> web.Response:
+    return web.Response(body=encode(value), status=status, content_type=JSON)
+
+
+def _cursor(text: str | None) -> tuple[str, str, int] | None:
+    """Return the page cursor: device, sensor type and milliseconds, with slashes between."""
+    if text is None:
+        return None
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        raise Refusal(400, "after: device/sensor_type/milliseconds is required")
+    device_id, sensor_type, at_ms = match.groups()
+    return device_id, sensor_type, int(at_ms)
+
+
+def _limit(text: str) -> int:
+    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= READINGS_PAGE_MAX:
+        return int(text)
+    raise Refusal(400, f"limit: 1 to {READINGS_PAGE_MAX} is required")
+
+
+class _AdminHandlers:
+    """One method per route."""
+
+    def __init__(self, cloud: Switchboard) -> None:
+        self._cloud = cloud
+        self._admin = cloud.admin
+
+    async def list_devices(self, _request: web.Request) -> web.Response:
+        return _json({"devices": self._admin.devices()})
+
+    async def health(self, _request: web.Request) -> web.Response:
+        return _json({"health": self._cloud.health()})
+
+    async def provision(self, request: web.Request) -> web.Response:
+        return _json(self._admin.provision(await _body(request, NewDevice)), status=201)
+
+    async def replace_key(self, request: web.Request) -> web.Response:
+        return _json(self._admin.replace_key(request.match_info["device_id"]))
+
+    async def get_settings(self, request: web.Request) -> web.Response:
+        return _json(self._admin.settings(request.match_info["device_id"]))
+
+    async def put_settings(self, request: web.Request) -> web.Response:
+        update = await _body(request, SettingsUpdate)
+        return _json(self._admin.change_settings(request.match_info["device_id"], update))
+
+    async def list_commands(self, request: web.Request) -> web.Response:
+        return _json({"commands": self._admin.commands(request.match_info["device_id"])})
+
+    async def queue_command(self, request: web.Request) -> web.Response:
+        command = await _body(request, NewCommand)
+        return _json(self._admin.queue_command(request.match_info["device_id"], command), status=201)
+
+    async def ota_history(self, request: web.Request) -> web.Response:
+        return _json(self._admin.ota_history(request.match_info["device_id"]))
+
+    async def list_firmware(self, _request: web.Request) -> web.Response:
+        return _json({"firmware": self._admin.releases()})
+
+    async def publish(self, request: web.Request) -> web.Response:
+        image = await read_body(
+            request,
+            content_type=contract.FIRMWARE_CONTENT_TYPE,
+            bytes_max=contract.FIRMWARE_BYTES_MAX,
+            is_gzip_accepted=True,
+        )
+        return _json(self._admin.publish(request.match_info["version"], image), status=201)
+
+    async def offer(self, request: web.Request) -> web.Response:
+        offer = await _body(request, Offer)
+        version = request.match_info["version"]
+        return _json(self._admin.offer(version, offer.batches, release_notes=offer.release_notes))
+
+    async def list_readings(self, request: web.Request) -> web.Response:
+        after = _cursor(request.query.get("after"))
+        page = self._admin.readings(after=after, limit=_limit(request.query.get("limit", "1000")))
+        cursor = None if page.after is None else "/".join(map(str, page.after))
+        return _json({"readings": page.readings, "after": cursor})
+
+    async def statistics(self, _request: web.Request) -> web.Response:
+        return _json(self._cloud.statistics())
+
+    async def get_faults(self, _request: web.Request) -> web.Response:
+        return _json({"rules": self._cloud.fault_rules})
+
+    async def put_faults(self, request: web.Request) -> web.Response:
+        switch = await _body(request, FaultSwitch)
+        self._cloud.set_faults(switch.rules, seed=switch.seed)
+        return _json({"rules": self._cloud.fault_rules})
+
+    async def put_listening(self, request: web.Request) -> web.Response:
+        self._cloud.listening = (await _body(request, ListeningSwitch)).listening
+        return _json({"listening": self._cloud.listening})

@@ -1,0 +1,228 @@
+"""What can go wrong on demand, and when: a value type per fault, rules that say when, and the draw. Pure.
+
+Must never do anything: `gate` acts, `disguise` rewrites answers. Time and randomness are arguments, so a seed gives the
+same faults again. In which order the faults of one request act is written in `gate`. In the JSON of the admin API the
+name of a fault's class stands under `type`.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from lab.refcloud.contract import Endpoint
+
+_Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+_Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+_Positive = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+_Moment = Annotated[float, Meta(ge=0, le=1e12)]
+_YEARS_20_S = 20 * 366 * 86_400
+
+
+class Refused(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Nobody listens: the connection ends at once. Nothing is counted, as if the request had never arrived."""
+
+
+class LatencyUp(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """The request takes long to arrive: key, quota and observer see it that much later."""
+
+    min_s: _Seconds
+    max_s: _Seconds
+
+
+class LatencyDown(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """The answer takes long to come back; the request was processed at once."""
+
+    min_s: _Seconds
+    max_s: _Seconds
+
+
+class CutBefore(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """The connection is aborted before processing. The request has used its quota."""
+
+
+class CutAfter(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """The connection is aborted after processing, before the answer or in the middle of its body.
+
+    Attributes:
+        body_bytes: How much of the body goes out; `None`: nothing of the answer at all.
+    """
+
+    body_bytes: _Count | None = None
+
+
+class Status(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """An error answer in place of the right one.
+
+    Attributes:
+        retry_after_s: Sent as Retry-After; `None`: no such header.
+        retry_after_form: Seconds, or an HTTP date by the clock that the answer shows.
+        is_processed: The request was processed all the same, as when a proxy gives up too early.
+        is_json: The body has the shape of the contract; else it is a proxy's HTML page.
+    """
+
+    status: Annotated[int, Meta(ge=400, le=599)]
+    retry_after_s: Annotated[int, Meta(ge=0, le=86_400)] | None = None
+    retry_after_form: Literal["seconds", "date"] = "seconds"
+    is_processed: bool = False
+    is_json: bool = True
+
+
+class Redirect(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """A redirect in place of the answer, before processing."""
+
+    location: Annotated[str, Meta(pattern="^[!-~]+$")]
+    status: Literal[301, 302, 303, 307, 308] = 302
+
+
+class SlowDrip(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """The body comes in small pieces with a pause after each."""
+
+    piece_bytes: _Positive
+    pause_s: _Seconds
+
+
+class WrongContentType(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """The right body under a wrong name."""
+
+    content_type: Annotated[str, Meta(pattern="^[a-z0-9.+-]+/[a-z0-9.+-]+$")] = "text/html"
+
+
+class BrokenJson(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """A body of the right length that no parser takes."""
+
+
+class TruncatedJson(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Half of the body, under a Content-Length that fits the half."""
+
+
+class OversizedBody(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """The right JSON followed by very much white space."""
+
+    body_bytes: Annotated[int, Meta(ge=1, le=64 * 1024 * 1024)]
+
+
+class ExtraFields(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Every JSON object of the body has a field more that nobody knows."""
+
+
+class WrongShape(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Top-level fields of the body are of another type, missing or null.
+
+    Attributes:
+        field: Which one; `None`: each.
+    """
+
+    shape: Literal["string", "missing", "null"]
+    field: str | None = None
+
+
+class ListsReversed(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Every list of the body comes in reverse, and each entry twice: order and number of a listing are no promise."""
+
+
+class AcceptedLower(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """`accepted` says less than what was accepted. The readings are stored all the same, so accounts still close."""
+
+    by: _Positive = 1
+
+
+class ClockOff(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """The server's clock is wrong, in every timestamp and in the Date header."""
+
+    offset_s: Annotated[int, Meta(ge=-_YEARS_20_S, le=_YEARS_20_S)]
+
+
+Fault = (
+    Refused
+    | LatencyUp
+    | LatencyDown
+    | CutBefore
+    | CutAfter
+    | Status
+    | Redirect
+    | SlowDrip
+    | WrongContentType
+    | BrokenJson
+    | TruncatedJson
+    | OversizedBody
+    | ExtraFields
+    | WrongShape
+    | ListsReversed
+    | AcceptedLower
+    | ClockOff
+)
+
+
+class Rule(Struct, frozen=True, forbid_unknown_fields=True):
+    """A fault and when it strikes; all conditions must hold.
+
+    Attributes:
+        endpoint: Where; `None`: everywhere.
+        probability: Of each request that the other conditions admit.
+        from_s: Server monotonic seconds from which on the rule is active.
+        to_s: Server monotonic seconds at which it ends; `None`: never.
+        next_n: It strikes this many times and is spent; `None`: no limit.
+    """
+
+    fault: Fault
+    endpoint: Endpoint | None = None
+    probability: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    from_s: _Moment = 0.0
+    to_s: _Moment | None = None
+    next_n: _Count | None = None
+
+    def admits(self, endpoint: Endpoint, now_s: float) -> bool:
+        """Tell whether place and time are right."""
+        return (
+            (self.endpoint is None or self.endpoint is endpoint)
+            and self.from_s <= now_s
+            and (self.to_s is None or now_s < self.to_s)
+        )
+
+
+class FaultPlan:
+    """The rules in force, how often each may still strike, and how often each fault has struck."""
+
+    def __init__(self, rules: Sequence[Rule], rng: random.Random) -> None:
+        self._rules = tuple(rules)
+        self._rng = rng
+        self._left = [rule.next_n for rule in rules]
+        self._struck: Counter[str] = Counter()
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """As given."""
+        return self._rules
+
+    @property
+    def rng(self) -> random.Random:
+        """The source of all chance in the faults, for those that draw an amount."""
+        return self._rng
+
+    @property
+    def struck(self) -> Mapping[str, int]:
+        """How often each fault has struck, by the name of its class."""
+        return dict(self._struck)
+
+    def draw(self, endpoint: Endpoint, now_s: float) -> tuple[Fault, ...]:
+        """Return the faults of one request, in the order of their rules.
+
+        Only a rule that place and time admit, and that is not certain, takes a random number.
+        """
+        if not self._rules:
+            return ()
+        drawn: list[Fault] = []
+        for index, rule in enumerate(self._rules):
+            left = self._left[index]
+            if left == 0 or not rule.admits(endpoint, now_s):
+                continue
+            if rule.probability < 1.0 and self._rng.random() >= rule.probability:
+                continue
+            if left is not None:
+                self._left[index] = left - 1
+            self._struck[type(rule.fault).__name__] += 1
+            drawn.append(rule.fault)
+        return tuple(drawn)

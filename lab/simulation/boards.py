@@ -1,0 +1,156 @@
+"""The boards of a rehearsal: a simulated house or a recording, each with an ear for the oracle.
+
+A board stands in a world that goes on while the hub is down; `Stage` is that world.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Protocol
+
+from agent.errors import ConfigInvalid
+from agent.model import Reading
+from hal import replay, sim
+from hal.interface import Board, SensorKind
+from lab.simulation.machine import Machine
+from lab.simulation.mishaps import Rates
+from lab.simulation.options import Options
+from lab.simulation.oracle import Oracle
+
+SIM_START_UTC_MS = 1_768_000_000_000
+"""2026-01-09: deep winter, when a house is interesting."""
+
+SIM_DAYS = 1.0
+
+LEAD_MS = 60_000
+"""How long before a recording's first instant the rehearsal begins: time to register its sensors."""
+
+
+class Stage(Protocol):
+    """What surrounds the hub."""
+
+    @property
+    def start_utc_ms(self) -> int:
+        """The true UTC of the rehearsal's beginning."""
+        ...
+
+    @property
+    def duration_s(self) -> float:
+        """How long there is something to do."""
+        ...
+
+    @property
+    def sensors(self) -> int:
+        """How many series there are."""
+        ...
+
+    @property
+    def devices(self) -> Sequence[str]:
+        """The relayed sensors, as `Reading.device` names them."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is probably not meant in a recording and its map."""
+        ...
+
+    @property
+    def mesh(self) -> sim.Mesh | None:
+        """The simulated Zigbee network, where there is one."""
+        ...
+
+    def board(self, machine: Machine, oracle: Oracle) -> Board:
+        """Return the board for a new life of the hub."""
+        ...
+
+
+class SimStage:
+    """A simulated house."""
+
+    def __init__(self, options: Options, rates: Rates, rng: random.Random) -> None:
+        self.start_utc_ms = SIM_START_UTC_MS
+        self.duration_s = 86_400.0 * (options.days if options.days is not None else SIM_DAYS)
+        self.sensors = options.sensors
+        plain = sim.SimOptions(
+            seed=options.seed, start_utc_ms=self.start_utc_ms, sensors_count=options.sensors, reports_max=4096
+        )
+        faults: tuple[sim.Fault, ...] = ()
+        # A sensor that is being paired fails in ways of its own.
+        if rates.sensor_faults and not options.boxed:
+            faults = sim.random_faults(
+                rng, plain.series, duration_s=self.duration_s, faults_per_day=rates.sensor_faults
+            )
+        self._world = sim.World(
+            sim.SimOptions(
+                seed=options.seed,
+                start_utc_ms=self.start_utc_ms,
+                sensors_count=options.sensors,
+                faults=faults,
+                reports_max=4096,
+                boxed_count=options.boxed,
+                report_interval_s=options.report_interval_s,
+            )
+        )
+        self.mesh = self._world.mesh
+        self.warnings: Sequence[str] = ()
+        self.devices = [sensor.device for sensor in plain.relayed]
+
+    def board(self, machine: Machine, oracle: Oracle) -> Board:
+        """Boot a hub in the house as it is now."""
+        zero_ms = machine.utc_of(0)
+
+        def handed_out(device: str, source: str, kind: SensorKind, value: float, at_ms: int) -> None:
+            del source
+            oracle.handed_out(device, kind, value, at_ms + zero_ms)
+
+        return sim.SimBoard(
+            self._world,
+            monotonic_ms=machine.clock.monotonic_ms,
+            utc_ms=lambda: machine.start_utc_ms + machine.now_ms(),
+            on_handed_out=handed_out,
+        )
+
+
+class ReplayStage:
+    """A recording; what the hub had not kept safe when it died is given again."""
+
+    def __init__(self, options: Options) -> None:
+        if options.recording is None or options.map is None:
+            raise ConfigInvalid("a replay needs a recording and its map: --board replay:FILE --map FILE")
+        self._recording = replay.load(options.recording, options.map)
+        instants_ms = self._recording.instants_ms
+        self.start_utc_ms = instants_ms[0] - LEAD_MS
+        whole_s = (instants_ms[-1] - self.start_utc_ms) / 1000 + 1
+        self.duration_s = whole_s if options.days is None else min(whole_s, options.days * 86_400)
+        self.sensors = len(self._recording.channels)
+        self.devices = sorted({channel.device for channel in self._recording.channels if channel.device})
+        self._board: replay.ReplayBoard | None = None
+        self.mesh: sim.Mesh | None = None
+        self.warnings: Sequence[str] = self._recording.warnings
+
+    def board(self, machine: Machine, oracle: Oracle) -> Board:
+        """Return the one board, its needle where the last commit left it."""
+        first_ms = self._recording.instants_ms[0] - machine.utc_of(0)
+        if self._board is None:
+
+            def handed_out(reading: Reading) -> None:
+                oracle.handed_out(reading.device, reading.kind, reading.value, reading.at_ms + machine.utc_of(0))
+
+            self._board = replay.ReplayBoard(
+                self._recording,
+                monotonic_ms=machine.clock.monotonic_ms,
+                start_ms=first_ms,
+                on_handed_out=handed_out,
+            )
+        else:
+            self._board.restart(first_ms)
+        return self._board
+
+
+def stage_for(options: Options, rates: Rates, rng: random.Random) -> Stage:
+    """Return the stage that the options ask for.
+
+    Raises:
+        RecordingInvalid: The recording or its map cannot be used.
+        ConfigInvalid: A replay without recording or map.
+    """
+    return ReplayStage(options) if options.board == "replay" else SimStage(options, rates, rng)

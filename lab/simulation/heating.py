@@ -1,0 +1,235 @@
+"""A home that is heated by the control room, stepped without an event loop: a day takes a fraction of a second.
+
+The code that decides is the hub's own (`agent.climate.controller`); house, weather, sensors and their faults are
+those of `hal.sim`. What is missing is only the loop around it, which has tests of its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, tzinfo
+
+import msgspec
+
+from agent.climate.controller import Control, Observed
+from agent.climate.holds import Program
+from agent.climate.model import Moment
+from agent.climate.settings import ClimateSettings
+from agent.climate.snapshot import Kept
+from hal.errors import HalError
+from hal.interface import HvacAction, HvacDemand, Quality, SensorKind
+from hal.plausibility import Judge
+from hal.sim.building import FLAT, Building
+from hal.sim.faults import Fault, by_sensor
+from hal.sim.house import House
+from hal.sim.noise import Noise, stream_for
+from hal.sim.plant import HEAT_PUMP, Generator
+from hal.sim.sensors import ELEMENTS, Channel, Element
+from lab.simulation.safety_oracle import SafetyOracle
+
+BOOT_MS = 20_000
+"""Uptime of a machine when its agent starts."""
+
+
+YOUNG_MIN = 15
+"""See `kept.SHORT_LIFE_S` and `room.KEEP_OLD_S`."""
+
+
+class HomeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """A home.
+
+    Attributes:
+        settings: Of the control room; sensors are called "ROOM" and "ROOM 2".
+        seed: Of house, weather and sensors.
+        start_utc_ms: When it begins.
+        programs: What its zones are told, by id.
+        tick_s: Between two decisions.
+        zone: The house's time zone.
+        faults: Of the sensors.
+        element: Of the sensors; `None` for the usual one.
+        building: The rooms.
+        generator: What makes the heat.
+    """
+
+    settings: ClimateSettings
+    seed: int
+    start_utc_ms: int
+    programs: Mapping[str, Program] = {}
+    tick_s: float = 60.0
+    zone: tzinfo = UTC
+    faults: Sequence[Fault] = ()
+    element: Element | None = None
+    building: Building = FLAT
+    generator: Generator = HEAT_PUMP
+
+
+class Home:
+    """One home and the hub in it.
+
+    Attributes:
+        house: The truth.
+        control: The hub's control room in its present life; `None` while the hub is down.
+        oracle: The books of safety.
+        at_ms: True milliseconds since the beginning.
+        is_clock_known: Whether the hub knows the time of day.
+        clock_error_ms: How wrong it is, where it believes to know.
+        broken_relays: Rooms whose relay does something else than it is told.
+        has_source: Whether what makes the heat works.
+        silent: Sensors that say nothing.
+        frozen_c: Sensors that say always the same, and what; `None` until they have said something.
+    """
+
+    def __init__(self, options: HomeOptions) -> None:
+        self.options = options
+        self.house = House(
+            seed=options.seed,
+            start_utc_ms=options.start_utc_ms,
+            building=options.building,
+            generator=options.generator,
+        )
+        noise = Noise(options.seed)
+        faults = by_sensor(options.faults)
+        kind = SensorKind.TEMPERATURE
+        element = options.element or ELEMENTS[kind]
+        self._channels = {
+            name: Channel(
+                source=name,
+                kind=kind,
+                truth=self.house.probe(f"{name.split()[0]}/temperature", lag_s=element.lag_s),
+                noise=noise,
+                stream=stream_for(options.seed, f"climate {name}"),
+                faults=faults.get(name, ()),
+                element=element,
+            )
+            for zone in options.settings.zones
+            for name, _ in zone.sensors
+        }
+        self._judges = {name: Judge(kind) for name in self._channels}
+        self.observed: dict[str, Observed] = {}
+        self.oracle = SafetyOracle(options.settings)
+        self.at_ms = 0
+        self.is_clock_known = True
+        self.clock_error_ms = 0
+        self.broken_relays: dict[str, HvacAction] = {}
+        self.has_source = True
+        self.silent: set[str] = set()
+        self.frozen_c: dict[str, float | None] = {}
+        self._life_ms = 0
+        self._boots = 0
+        self._boot_at_ms = 0
+        self._disk = Kept()
+        self.control: Control | None = None
+        self.reboot()
+        for zone_id, program in options.programs.items():
+            self.tell(zone_id, program)
+
+    def tell(self, zone_id: str, program: Program) -> None:
+        """Give a zone a program."""
+        if self.control is not None:
+            self.control.tell(zone_id, program)
+            self._disk = self.control.to_keep(self.moment())
+
+    def moment(self) -> Moment:
+        """Return now as the hub sees it."""
+        utc_ms = self.options.start_utc_ms + self.at_ms + self.clock_error_ms
+        return Moment(
+            f"boot {self._boots}", self.at_ms - self._boot_at_ms + BOOT_MS, utc_ms if self.is_clock_known else None
+        )
+
+    def reboot(self, *, is_clock_known: bool = True) -> None:
+        """Boot the machine and start its agent."""
+        self._boots += 1
+        self._boot_at_ms = self.at_ms
+        self.is_clock_known = is_clock_known
+        if not is_clock_known:
+            self.oracle.booted(self.at_ms)
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the agent anew in the same boot: what sensors said is forgotten."""
+        self.observed.clear()
+        self._judges = {name: Judge(SensorKind.TEMPERATURE) for name in self._channels}
+        self._life_ms = self.at_ms
+        self.control = Control(self.options.settings, self._disk, self.moment())
+
+    def lose_state(self) -> None:
+        """Let the state file be lost: what zones are told is put back by whoever told it."""
+        self._disk = Kept()
+
+    def sensors(self, room: str) -> list[str]:
+        """Return the sensors of a room."""
+        return [name for zone in self.options.settings.zones if zone.zone_id == room for name, _ in zone.sensors]
+
+    def go_down(self) -> None:
+        """Let the hub die, by power or kill -9: its relays fall off."""
+        self.control = None
+        self.oracle.killed(self.at_ms)
+        self._command({})
+
+    def run(self, until_ms: int, on_step: Callable[["Home"], None] | None = None) -> None:
+        """Go on until a time, deciding at every tick; `on_step` is called after each."""
+        tick_ms = round(self.options.tick_s * 1000)
+        while self.at_ms < until_ms:
+            self.at_ms = min(until_ms, self.at_ms + tick_ms)
+            self.house.advance_to(self.at_ms)
+            if self.control is not None:
+                self._look()
+                self._decide(self.control)
+            if on_step is not None:
+                on_step(self)
+
+    def truth_c(self, room: str) -> float:
+        """Return the true air temperature of a room."""
+        return self.house.thermal.temperatures_c[self.house.zones.index(room)]
+
+    def _look(self) -> None:
+        now_ms = self.moment().now_ms
+        for name, channel in self._channels.items():
+            if channel.silence_s(self.at_ms) > 0 or name in self.silent:
+                continue
+            try:
+                value = channel.measure(self.at_ms)
+            except HalError:
+                continue
+            if name in self.frozen_c:
+                known_c = self.frozen_c[name]
+                value = self.frozen_c[name] = value if known_c is None else known_c
+            quality, _ = self._judges[name].judge(value, now_ms)
+            if quality is not Quality.BAD:
+                self.observed[name] = Observed(value, now_ms, quality)
+
+    def _decide(self, control: Control) -> None:
+        guards = control.state.source.guard, *(zone.guard for zone in control.state.zones)
+        made = control.step(self.moment(), self.observed, self.options.zone)
+        # As `room` does: what was switched at once, all else once a minute in a young life.
+        minutes = (self.at_ms - self._life_ms) // 60_000
+        if (
+            minutes <= YOUNG_MIN
+            or minutes % YOUNG_MIN == 0
+            or guards != (made.state.source.guard, *(zone.guard for zone in made.state.zones))
+        ):
+            self._disk = control.to_keep(self.moment())
+        rooms_c = {
+            zone_id: mind.room.value_c for zone_id, mind in control.minds.items() if mind.room.value_c is not None
+        }
+        extremes_c = {
+            zone_id: (mind.room.coldest_c, mind.room.warmest_c)
+            for zone_id, mind in control.minds.items()
+            if mind.room.coldest_c is not None and mind.room.warmest_c is not None
+        }
+        self.oracle.applied(made.demand, self.at_ms, rooms_c, extremes_c)
+        self._apply(made.demand)
+
+    def _apply(self, demand: HvacDemand) -> None:
+        given = {}
+        for room, told in demand.zones.items():
+            action = told
+            if demand.source is not None and demand.source.action is not action:
+                action = HvacAction.OFF
+            given[room] = action
+        self._command(given)
+
+    def _command(self, given: Mapping[str, HvacAction]) -> None:
+        actions = []
+        for room in self.house.zones:
+            action = self.broken_relays.get(room, given.get(room, HvacAction.OFF))
+            actions.append(action if self.has_source else HvacAction.OFF)
+        self.house.command(self.at_ms, actions)

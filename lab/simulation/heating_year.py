@@ -1,0 +1,381 @@
+"""A year of a heated home in which everything goes wrong now and then: sensors, relays, power, clock, the heat source.
+
+Owns what goes wrong and when; `heating` has the home, `safety_oracle` the rules.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from agent.climate.holds import Program
+from agent.climate.model import Mode
+from agent.climate.schedule import WEEK, Block, Schedule
+from agent.climate.settings import ClimateSettings, Emitter, SourceKind, SourceSettings, ZoneSettings, law_for
+from hal.interface import HvacAction, SensorKind
+from hal.sim.building import FLAT
+from hal.sim.faults import random_faults
+from lab.simulation.heating import Home, HomeOptions
+
+START_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
+DAY_MS = 86_400_000
+MINUTE_MS = 60_000
+
+ROOMS = tuple(zone.name for zone in FLAT.zones)
+_PROGRAM = Program(
+    mode=Mode.AUTO,
+    schedules={
+        "week": Schedule(
+            "week",
+            (
+                Block("Day", "06:00", "22:00", 21.0, 25.0, WEEK[:5]),
+                Block("Weekend", "08:00", "23:00", 21.0, 25.0, WEEK[5:]),
+                Block("Night", "22:00", "06:00", 17.0, 26.0),
+            ),
+        )
+    },
+    schedule="week",
+)
+
+
+class MishapKind(StrEnum):
+    """What goes wrong."""
+
+    POWER_CUT = "power cut"
+    KILL = "kill"
+    CLOCK_LOST = "clock lost"
+    CLOCK_WRONG = "clock wrong"
+    RELAY_CLOSED = "relay stuck closed"
+    RELAY_OPEN = "relay stuck open"
+    SOURCE_FAILED = "source failed"
+    DEAD = "sensors dead"
+    DEAD_WHILE_OFF = "sensors dead while off"
+    NEVER_HEARD = "state lost, sensors never heard"
+    FROZEN = "sensors frozen"
+    RADIO_DEAD = "all sensors dead"
+    OFFLINE = "internet away"
+    REBOOTS = "reboots by the minute"
+    CRASHES = "crashes by the minute"
+
+
+PER_YEAR = {
+    MishapKind.POWER_CUT: 60.0,
+    MishapKind.KILL: 120.0,
+    MishapKind.CLOCK_LOST: 20.0,
+    MishapKind.CLOCK_WRONG: 10.0,
+    MishapKind.RELAY_CLOSED: 3.0,
+    MishapKind.RELAY_OPEN: 3.0,
+    MishapKind.SOURCE_FAILED: 4.0,
+    MishapKind.DEAD: 6.0,
+    MishapKind.DEAD_WHILE_OFF: 4.0,
+    MishapKind.NEVER_HEARD: 2.0,
+    MishapKind.FROZEN: 8.0,
+    MishapKind.RADIO_DEAD: 2.0,
+    MishapKind.OFFLINE: 6.0,
+    MishapKind.REBOOTS: 6.0,
+    MishapKind.CRASHES: 6.0,
+}
+MEAN_MIN = {
+    MishapKind.POWER_CUT: 30.0,
+    MishapKind.KILL: 1.0,
+    MishapKind.CLOCK_LOST: 600.0,
+    MishapKind.CLOCK_WRONG: 120.0,
+    MishapKind.RELAY_CLOSED: 600.0,
+    MishapKind.RELAY_OPEN: 300.0,
+    MishapKind.SOURCE_FAILED: 240.0,
+    MishapKind.DEAD: 4 * 1440.0,
+    MishapKind.DEAD_WHILE_OFF: 4 * 1440.0,
+    MishapKind.NEVER_HEARD: 3 * 1440.0,
+    MishapKind.FROZEN: 1440.0,
+    MishapKind.RADIO_DEAD: 3 * 1440.0,
+    MishapKind.OFFLINE: 3 * 1440.0,
+    MishapKind.REBOOTS: 720.0,
+    MishapKind.CRASHES: 720.0,
+}
+REPLACED_MIN = 70
+"""So long it takes to put a new hub, or a new card, in the place of a broken one."""
+
+STORM_PERIODS_MIN = (3, 5, 7, 9, 12)
+"""So often the hub dies in a storm of reboots or crashes; a minute later it is back. What is decided takes effect in
+the next minute: a life of one minute would heat nothing here."""
+
+_OFF = msgspec.structs.replace(_PROGRAM, mode=Mode.OFF, schedule="")
+_SILENT = {MishapKind.DEAD, MishapKind.RADIO_DEAD, MishapKind.DEAD_WHILE_OFF, MishapKind.NEVER_HEARD}
+SENSOR_FAULTS_PER_DAY = 0.05
+SENSOR_FAULT_MEAN_S = 6 * 3600.0
+
+
+class Mishap(msgspec.Struct, frozen=True, order=True):
+    """Something that goes wrong from one minute to another."""
+
+    from_min: int
+    to_min: int
+    kind: MishapKind
+    room: str
+
+
+class YearVerdict(msgspec.Struct, frozen=True):
+    """How it went.
+
+    Attributes:
+        seed: Of everything.
+        days: How many.
+        steps: Decisions that were watched.
+        broken: Rules of safety that were broken, in words.
+        coldest_c: The coldest that any room was while its heat worked.
+        warmest_c: The warmest that any room was, but for a day after its relay had stuck closed.
+        starts: Of each relay.
+        struck: How often each thing went wrong.
+        noticed: How often the hub noticed that heat did not come, or did not end.
+    """
+
+    seed: int
+    days: int
+    steps: int
+    broken: list[str]
+    coldest_c: float
+    warmest_c: float
+    starts: dict[str, int]
+    struck: dict[str, int]
+    noticed: dict[str, int]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was broken; a cold room is."""
+        return not self.broken
+
+
+def year_settings(seed: int) -> ClimateSettings:
+    """Return the home: a heat pump for four rooms, two sensors in two of them.
+
+    Every other home has a heat pump with all there can be: two stages, auxiliary heat, a valve that is on in heating.
+    """
+    zones = tuple(
+        ZoneSettings(
+            zone_id=zone.name,
+            sensors=((zone.name, 1.0), (f"{zone.name} 2", 1.0)) if number % 2 == 0 else ((zone.name, 1.0),),
+            can_cool=zone.cooling_w > 0,
+            law=law_for(Emitter.RADIATOR, is_shared=True, min_on_s=180.0),
+        )
+        for number, zone in enumerate(FLAT.zones)
+    )
+    source = SourceSettings(kind=SourceKind.HEAT_PUMP)
+    if seed % 2 == 0:
+        source = msgspec.structs.replace(source, stages=2, has_aux=True, is_valve_on_in_heating=True)
+    return ClimateSettings(zones=zones, source=source)
+
+
+def draw(rng: random.Random, days: int) -> list[Mishap]:
+    """Return what goes wrong, in order."""
+    drawn = []
+    for kind, per_year in PER_YEAR.items():
+        at_min = rng.expovariate(per_year / 365 / 1440)
+        while at_min < days * 1440:
+            length = 1 + round(rng.expovariate(1 / MEAN_MIN[kind]))
+            drawn.append(Mishap(round(at_min), round(at_min) + length, kind, rng.choice(ROOMS)))
+            at_min += length + rng.expovariate(per_year / 365 / 1440)
+    return sorted(drawn)
+
+
+class Year:
+    """One run."""
+
+    def __init__(self, seed: int, days: int, mishaps: Sequence[Mishap] | None = None) -> None:
+        """Prepare.
+
+        Args:
+            seed: Of everything.
+            days: How many.
+            mishaps: What goes wrong, in order; drawn where not given.
+        """
+        self._seed = seed
+        self._days = days
+        rng = random.Random(seed)
+        settings = year_settings(seed)
+        series = [(name, SensorKind.TEMPERATURE) for zone in settings.zones for name, _ in zone.sensors]
+        faults = random_faults(
+            rng,
+            series,
+            duration_s=days * 86_400,
+            faults_per_day=SENSOR_FAULTS_PER_DAY,
+            mean_fault_s=SENSOR_FAULT_MEAN_S,
+        )
+        self._home = Home(
+            HomeOptions(
+                settings=settings,
+                seed=seed,
+                start_utc_ms=START_MS,
+                programs=dict.fromkeys(ROOMS, _PROGRAM),
+                zone=ZoneInfo("Europe/Berlin"),
+                faults=faults,
+            )
+        )
+        self._mishaps = draw(rng, days) if mishaps is None else list(mishaps)
+        self._wrong_ms = [rng.choice((-1, 1)) * rng.randrange(3600_000, 400 * DAY_MS) for _ in range(16)]
+        self._struck: Counter[str] = Counter({"sensor": len(faults)})
+        self._noticed: Counter[str] = Counter()
+        self._noticing: set[tuple[str, str]] = set()
+        self._under_way: list[Mishap] = []
+        self._stuck_ms: dict[str, int] = {}
+        self._programs = dict.fromkeys(ROOMS, _PROGRAM)
+        self._is_stormed = self._is_reboot = False
+        self._warmest_c = 20.0
+
+    def run(self) -> YearVerdict:
+        """Let it happen."""
+        home = self._home
+        waiting = list(reversed(self._mishaps))
+        for minute in range(self._days * 1440):
+            while waiting and waiting[-1].from_min <= minute:
+                self._begin(waiting.pop())
+            for mishap in [found for found in self._under_way if found.to_min <= minute]:
+                self._under_way.remove(mishap)
+                self._end(mishap)
+            self._storm(minute)
+            home.run((minute + 1) * MINUTE_MS)
+            self._look()
+        return YearVerdict(
+            seed=self._seed,
+            days=self._days,
+            steps=home.oracle.steps,
+            broken=[*home.oracle.summary(), *(f"{e.rule} at {e.at_ms}: {e.text}" for e in home.oracle.examples[:3])],
+            coldest_c=round(home.oracle.coldest_c or 0.0, 2),
+            warmest_c=round(self._warmest_c, 2),
+            starts=dict(home.oracle.starts),
+            struck=dict(self._struck),
+            noticed=dict(self._noticed),
+        )
+
+    def _begin(self, mishap: Mishap) -> None:
+        home = self._home
+        self._struck[mishap.kind.value] += 1
+        match mishap.kind:
+            case MishapKind.POWER_CUT | MishapKind.KILL:
+                if home.control is not None:
+                    home.go_down()
+            case MishapKind.CLOCK_LOST:
+                home.is_clock_known = False
+            case MishapKind.CLOCK_WRONG:
+                home.clock_error_ms = self._wrong_ms[self._struck[mishap.kind.value] % len(self._wrong_ms)]
+            case MishapKind.RELAY_CLOSED:
+                home.broken_relays[mishap.room] = HvacAction.HEAT
+            case MishapKind.RELAY_OPEN:
+                home.broken_relays[mishap.room] = HvacAction.OFF
+            case MishapKind.SOURCE_FAILED:
+                home.has_source = False
+        self._under_way.append(mishap)
+        self._strike_sensors()
+        self._strike_state(mishap)
+
+    def _strike_state(self, mishap: Mishap) -> None:
+        """Let a zone be off, or the hub be a new one, beside the sensors that are dead."""
+        if mishap.kind is MishapKind.DEAD_WHILE_OFF:
+            self._tell(mishap.room, _OFF)
+        if mishap.kind is MishapKind.NEVER_HEARD:
+            if self._home.control is not None:
+                self._home.go_down()
+            self._home.lose_state()
+            until_min = mishap.from_min + REPLACED_MIN
+            self._under_way.append(Mishap(mishap.from_min, until_min, MishapKind.POWER_CUT, mishap.room))
+
+    def _strike_sensors(self) -> None:
+        """Let those sensors be silent and frozen that are to be."""
+        home = self._home
+        home.silent = {name for found in self._under_way if found.kind in _SILENT for name in self._sensors_of(found)}
+        frozen = {
+            name for found in self._under_way if found.kind is MishapKind.FROZEN for name in self._sensors_of(found)
+        }
+        home.frozen_c = {name: home.frozen_c.get(name) for name in frozen}
+
+    def _sensors_of(self, mishap: Mishap) -> list[str]:
+        """Return the sensors that a mishap is about."""
+        rooms = ROOMS if mishap.kind is MishapKind.RADIO_DEAD else (mishap.room,)
+        return [name for room in rooms for name in self._home.sensors(room)]
+
+    def _tell(self, room: str, program: Program) -> None:
+        """Give a room a program, as soon as there is a hub to be told."""
+        self._programs[room] = program
+        if self._home.control is not None:
+            self._home.tell(room, program)
+
+    def _storm(self, minute: int) -> None:
+        """Let a hub that is in a storm die, and come back a minute later."""
+        home = self._home
+        kinds = {found.kind for found in self._under_way}
+        if MishapKind.POWER_CUT in kinds or MishapKind.KILL in kinds:
+            return
+        if home.control is None:
+            if self._is_stormed:
+                self._is_stormed = False
+                self._come_back(minute, is_reboot=self._is_reboot)
+            return
+        for kind in (MishapKind.REBOOTS, MishapKind.CRASHES):
+            storm = next((found for found in self._under_way if found.kind is kind), None)
+            if storm and (minute - storm.from_min) % STORM_PERIODS_MIN[storm.from_min % len(STORM_PERIODS_MIN)] == 1:
+                self._is_stormed, self._is_reboot = True, kind is MishapKind.REBOOTS
+                home.go_down()
+                return
+
+    def _come_back(self, minute: int, *, is_reboot: bool) -> None:
+        """Start the agent again, in a new boot or in the same."""
+        home = self._home
+        if not is_reboot:
+            home.restart()
+        else:
+            home.reboot(is_clock_known=False)
+            # NTP needs a network: some boots learn the time at once, some the next day.
+            later = minute + (2 if minute % 3 else 1440)
+            offline = [found.to_min for found in self._under_way if found.kind is MishapKind.OFFLINE]
+            self._under_way.append(Mishap(minute, max([later, *offline]), MishapKind.CLOCK_LOST, ROOMS[0]))
+        for room, program in self._programs.items():
+            if home.control is not None and home.control.minds[room].program.mode is not program.mode:
+                home.tell(room, program)
+
+    def _end(self, mishap: Mishap) -> None:
+        home = self._home
+        kinds = [found.kind for found in self._under_way]
+        match mishap.kind:
+            case MishapKind.POWER_CUT | MishapKind.KILL:
+                if MishapKind.POWER_CUT in kinds or MishapKind.KILL in kinds:
+                    return
+                self._is_stormed = False
+                self._come_back(mishap.to_min, is_reboot=mishap.kind is MishapKind.POWER_CUT)
+            case MishapKind.CLOCK_LOST:
+                home.is_clock_known = MishapKind.CLOCK_LOST not in kinds
+            case MishapKind.CLOCK_WRONG:
+                home.clock_error_ms = 0
+            case MishapKind.RELAY_CLOSED | MishapKind.RELAY_OPEN:
+                home.broken_relays.pop(mishap.room, None)
+            case MishapKind.SOURCE_FAILED:
+                home.has_source = MishapKind.SOURCE_FAILED not in kinds
+        self._strike_sensors()
+        if mishap.kind is MishapKind.DEAD_WHILE_OFF:
+            self._tell(mishap.room, _PROGRAM)
+
+    def _look(self) -> None:
+        """Judge the rooms by the truth, and count what the hub has noticed."""
+        home = self._home
+        is_out = not home.has_source or not home.house.power.has_mains or home.control is None
+        rooms_c = {room: home.truth_c(room) for room in ROOMS}
+        for room, value_c in rooms_c.items():
+            if home.broken_relays.get(room) is HvacAction.HEAT:
+                self._stuck_ms[room] = home.at_ms
+            elif home.at_ms - self._stuck_ms.get(room, -DAY_MS) >= DAY_MS:
+                self._warmest_c = max(self._warmest_c, value_c)
+        without_heat = [room for room in ROOMS if is_out or home.broken_relays.get(room) is HvacAction.OFF]
+        home.oracle.felt(rooms_c, without_heat, home.at_ms)
+        if home.control is None:
+            return
+        noticing = set()
+        for room, state in zip(ROOMS, home.control.state.zones, strict=True):
+            if state.watch.is_failing:
+                noticing.add(("no heat", room))
+            if state.watch.is_stuck:
+                noticing.add(("heat does not end", room))
+        for kind, _ in noticing - self._noticing:
+            self._noticed[kind] += 1
+        self._noticing = noticing

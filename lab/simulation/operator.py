@@ -1,0 +1,98 @@
+"""The cloud's operator: queues the orders, lists done ones again by mistake, gives a reset hub a new key.
+
+Works on the reference cloud only; hears nothing from the hub.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import UNSET
+
+from lab.refcloud.admin import NewCommand
+from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.errors import Refusal
+from lab.refcloud.records import Command, CommandState
+from lab.refcloud.store import Store
+from lab.simulation.command_oracle import CommandOracle
+from lab.simulation.orders import Order
+
+SEEN_S = 60.0
+"""How often it looks whether a command that it will list again is done."""
+
+
+class Operator:
+    """Carries out the orders.
+
+    Attributes:
+        device_id: The hub.
+        api_key: Its key.
+    """
+
+    def __init__(
+        self,
+        cloud: ReferenceCloud,
+        store: Store,
+        oracle: CommandOracle,
+        *,
+        device_id: str,
+        api_key: str,
+        now_s: Callable[[], float],
+    ) -> None:
+        self._cloud = cloud
+        self._store = store
+        self._oracle = oracle
+        self._now_s = now_s
+        self.device_id = device_id
+        self.api_key = api_key
+        self._resets = 0
+        self._relisted: dict[str, Command] = {}
+
+    async def run(self, orders: Sequence[Order], *, until_s: float) -> None:
+        """Queue each order at its time."""
+        async with asyncio.TaskGroup() as group:
+            for order in orders:
+                await asyncio.sleep(max(0.0, order.at_s - self._now_s()))
+                new = NewCommand(
+                    type=order.type,
+                    payload=UNSET if order.payload is None else order.payload,
+                    lifetime_ms=int(order.lifetime_s * 1000),
+                )
+                try:
+                    command = self._cloud.admin.queue_command(self.device_id, new)
+                except Refusal:
+                    continue  # too many are waiting: the cloud's own limit
+                self._oracle.issued(command, order, self._now_s())
+                if order.relisted_after_s is not None:
+                    group.create_task(self._relist(command.command_id, order.relisted_after_s, until_s=until_s))
+
+    def look(self) -> None:
+        """Tell the oracle how the cloud holds the open commands."""
+        for command_id in self._oracle.open_ids():
+            command = self._store.get(Command, command_id)
+            if command is not None:
+                self._oracle.seen(command, self._now_s())
+
+    def hub_was_erased(self) -> None:
+        """Take back what was listed again: the hub cannot know it any more, and no cloud is as forgetful as that."""
+        self._resets += 1
+        for command in self._relisted.values():
+            self._store.put(command)
+        self._relisted.clear()
+
+    def give_new_key(self) -> None:
+        """Revoke the hub's key and make another, which somebody carries to the hub."""
+        self.api_key = self._cloud.admin.replace_key(self.device_id).api_key
+
+    async def _relist(self, command_id: str, after_s: float, *, until_s: float) -> None:
+        """Open a command again some time after it was closed, unless the hub has had to forget it since."""
+        resets = self._resets
+        while (command := self._store.get(Command, command_id)) is not None and command.state is CommandState.PENDING:
+            await asyncio.sleep(SEEN_S)
+            if self._now_s() > until_s:
+                return
+        self.look()
+        await asyncio.sleep(after_s)
+        if command is not None and command.state is not CommandState.EXPIRED and self._resets == resets:
+            self._relisted[command_id] = command
+            self._store.put(msgspec.structs.replace(command, state=CommandState.PENDING, closed_ms=None))

@@ -1,0 +1,279 @@
+"""Judges a rehearsal: what the sensors gave against what the cloud stored. Independent of the agent it judges.
+
+It hears the sensors (what they handed out), the outbox's border (what was committed), and the cloud (what it stored,
+what it was asked), and keeps its own account of each. It must never ask a room of the agent what is true; the one thing
+it takes from there, how many readings were judged bad or were in memory at a crash, it uses to close the account.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
+
+from agent.foundation.wording import counted
+from agent.model import Reading
+from agent.telemetry.outbox.protocol import DeadLetter, Gap, GapCause
+from lab.refcloud.contract import QUOTAS, Endpoint
+from lab.refcloud.records import AcceptedReading, Verdict
+
+VIOLATIONS_MAX = 50
+
+DELIVERY_S_MAX = 1200.0
+"""In calm weather a reading is with the cloud this much later: commit, linger, one full back-off of 5 min, the random
+pause after an outage, a slow probe of a refused key (15 min)."""
+
+_Series = tuple[str, str]
+
+
+def _named(series: _Series) -> str:
+    device, kind = series
+    return f"{device or 'the hub'} {kind}"
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A promise that was not kept."""
+
+    at_s: float
+    promise: str
+    detail: str
+
+
+class Counts(msgspec.Struct):
+    """The oracle's account of readings."""
+
+    handed_out: int = 0
+    taken: int = 0
+    accepted: int = 0
+    duplicates_sent: int = 0
+    duplicates_stored: int = 0
+    altered: int = 0
+    invented: int = 0
+    lost: int = 0
+    judged_bad: int = 0
+    uncommitted: int = 0
+    unpromised: int = 0
+    looked: int = 0
+    left_out: int = 0
+    erased: int = 0
+
+
+class Oracle:
+    """Keeps the account and notes violations.
+
+    Attributes:
+        outstanding: Readings committed and not yet stored by the cloud.
+        counts: The account so far.
+        requests: Those that arrived at the cloud.
+        over_quota: Of these, those that the quota does not allow.
+        violations: The promises not kept.
+    """
+
+    def __init__(self, device_of: Mapping[str, str], root_of: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Begin.
+
+        Args:
+            device_of: The agent's name of each device, by its id in the cloud.
+            root_of: Of a device that has replaced another: the one whose identity it has.
+        """
+        self._device_of = device_of
+        self._root_of = root_of
+        self._outstanding: dict[_Series, dict[int, float]] = {}
+        self._erased: dict[_Series, dict[int, float]] = {}
+        self._unpromised: dict[_Series, dict[int, float]] = {}
+        self._stored_unpromised: set[tuple[_Series, int]] = set()
+        self._handed: dict[_Series, dict[int, float]] = {}
+        self._arrivals: dict[Endpoint, deque[float]] = {endpoint: deque() for endpoint in Endpoint}
+        self._fixed: Counter[tuple[Endpoint, int]] = Counter()
+        self.outstanding = 0
+        self.counts = Counts()
+        self.requests = 0
+        self.over_quota = 0
+        self.violations: list[Violation] = []
+
+    def violate(self, at_s: float, promise: str, detail: str) -> None:
+        """Note a violation; only the first `VIOLATIONS_MAX` are kept."""
+        if len(self.violations) < VIOLATIONS_MAX:
+            self.violations.append(Violation(round(at_s, 3), promise, detail))
+
+    def handed_out(self, device: str, kind: str, value: float, utc_ms: int) -> None:
+        """A sensor gave a value."""
+        self.counts.handed_out += 1
+        self._handed.setdefault((device, kind), {})[utc_ms] = value
+
+    def committed(self, readings: Iterable[Reading], zero_utc_ms: int, at_s: float) -> None:
+        """The outbox promised to keep readings.
+
+        Args:
+            readings: As they were appended.
+            zero_utc_ms: The true UTC of the boot time 0.
+            at_s: Now.
+        """
+        for reading in readings:
+            series, utc_ms = self._accounted(reading, zero_utc_ms, at_s)
+            left = self._outstanding.setdefault(series, {})
+            self.outstanding += utc_ms not in left
+            left[utc_ms] = reading.value
+            if (series, utc_ms) in self._stored_unpromised:
+                # The process that had sent it from memory died, so the sensor delivered it once more: one reading.
+                self.counts.handed_out -= 1
+            else:
+                self.counts.taken += 1
+
+    def unpromised(self, readings: Iterable[Reading], zero_utc_ms: int, at_s: float) -> None:
+        """Readings are about to be sent from memory, as the disk takes none: they may arrive, and may be lost."""
+        for reading in readings:
+            series, utc_ms = self._accounted(reading, zero_utc_ms, at_s)
+            self._unpromised.setdefault(series, {})[utc_ms] = reading.value
+            self.counts.unpromised += 1
+
+    def _accounted(self, reading: Reading, zero_utc_ms: int, at_s: float) -> tuple[_Series, int]:
+        """Find a reading among what was handed out; return whose it is and its instant."""
+        series = (reading.device, reading.kind)
+        utc_ms = reading.at_ms + zero_utc_ms
+        handed = self._handed.get(series, {})
+        # Two reports of one millisecond are told apart by moving the second (see `Intake`).
+        given = handed.pop(utc_ms, None) if utc_ms in handed else handed.pop(utc_ms - 1, None)
+        series = (self._root(reading.device), reading.kind)
+        if given is None:
+            # Taken from memory, not sent, and given to the disk after all.
+            given = self._unpromised.get(series, {}).pop(utc_ms, None)
+            self.counts.unpromised -= given is not None
+        if given != reading.value:
+            self.counts.invented += 1
+            self.violate(
+                at_s, "nothing invented", f"{_named(series)} at {utc_ms}: committed {reading.value}, given {given}"
+            )
+        return series, utc_ms
+
+    def _root(self, device: str) -> str:
+        return self._root_of.get(device, device)
+
+    def stored(self, readings: Sequence[AcceptedReading], at_s: float) -> None:
+        """The cloud took readings."""
+        for reading in readings:
+            series = (self._device_of[reading.device_id], reading.sensor_type)
+            which = f"{_named(series)} at {reading.at_ms}"
+            known = self._outstanding.get(series, {}).pop(reading.at_ms, None)
+            self.outstanding -= known is not None
+            if known is None:
+                # Sent before the hub was erased, and arrived after.
+                known = self._erased.get(series, {}).pop(reading.at_ms, None)
+                self.counts.erased -= known is not None
+            if known is None and (known := self._unpromised.get(series, {}).pop(reading.at_ms, None)) is not None:
+                self.counts.unpromised -= 1
+                self.counts.taken += 1
+                self._stored_unpromised.add((series, reading.at_ms))
+            if reading.verdict is Verdict.STORED:
+                self.counts.accepted += 1
+                if known is None:
+                    self.counts.invented += 1
+                    self.violate(
+                        at_s,
+                        "nothing invented",
+                        f"{which}: {reading.value} never committed",
+                    )
+                elif known != reading.value:
+                    self.counts.altered += 1
+                    self.violate(at_s, "nothing altered", f"{which}: {known} became {reading.value}")
+            else:
+                self.counts.duplicates_sent += 1
+                if reading.verdict is Verdict.CONFLICTING:
+                    self.counts.altered += 1
+                    self.violate(at_s, "nothing altered", f"{which} came again as {reading.value}")
+
+    def asked(self, endpoint: Endpoint, arrived_s: float) -> None:
+        """A request arrived. Counted against the quota in sliding and in fixed windows."""
+        self.requests += 1
+        quota = QUOTAS[endpoint]
+        arrivals = self._arrivals[endpoint]
+        while arrivals and arrivals[0] <= arrived_s - quota.window_s:
+            arrivals.popleft()
+        arrivals.append(arrived_s)
+        window = (endpoint, int(arrived_s // quota.window_s))
+        self._fixed[window] += 1
+        if len(arrivals) > quota.limit or self._fixed[window] > quota.limit:
+            self.over_quota += 1
+            self.violate(arrived_s, "quota kept", f"{endpoint}: request {len(arrivals)} within {quota.window_s} s")
+
+    def erased(self) -> None:
+        """A factory reset has erased the outbox: what the cloud does not have is gone, as it should be."""
+        for series, left in self._outstanding.items():
+            self._erased.setdefault(series, {}).update(left)
+            self.counts.erased += len(left)
+        self._outstanding.clear()
+        self.outstanding = 0
+
+    def life_over(self, *, judged_bad: int, uncommitted: int, left_out: int, looked: int = 0) -> None:
+        """A process ended: so many readings were judged bad in it, so many were still in its memory.
+
+        So many were not taken in, as their sensors had been removed; so many others steered the heating between two
+        reports and were never meant for the cloud.
+        """
+        self.counts.left_out += left_out
+        self.counts.looked += looked
+        self.counts.judged_bad += judged_bad
+        self.counts.uncommitted += uncommitted
+        self._handed.clear()
+
+    def check_kept(self, pending: int, given_up: int, at_s: float) -> None:
+        """Safety at any moment: what is not with the cloud is in the outbox, or was given up on record."""
+        if self.outstanding > pending + given_up:
+            missing = self.outstanding - pending - given_up
+            self.counts.lost = max(self.counts.lost, missing)
+            self.violate(
+                at_s, "nothing lost", f"neither with the cloud nor in the outbox: {counted(missing, 'reading')}"
+            )
+
+    def check_stored_once(self, kept: int, at_s: float) -> None:
+        """What the cloud keeps at the end, counted in its store, is what it stored, each once."""
+        self.counts.duplicates_stored = self.counts.accepted - kept
+        if self.counts.duplicates_stored:
+            self.violate(at_s, "nothing stored twice", f"{self.counts.accepted} stored, {kept} kept")
+
+    def check_account(self, at_s: float) -> None:
+        """Close the account between the sensors and the outbox."""
+        counts = self.counts
+        accounted = counts.taken + counts.judged_bad + counts.uncommitted + counts.left_out + counts.looked
+        accounted += counts.unpromised
+        if counts.handed_out != accounted:
+            self.violate(
+                at_s,
+                "every reading accounted for",
+                f"{counts.handed_out} handed out; {counts.taken} committed, {counts.judged_bad} judged bad,"
+                f" {counts.uncommitted} in memory at a crash, {counts.left_out} left out:"
+                f" {counts.handed_out - accounted} left",
+            )
+
+    def check_delivered(self, at_s: float, start_utc_ms: int) -> None:
+        """Liveness: after a calm period only what is younger than `DELIVERY_S_MAX` may still be on its way."""
+        limit_ms = start_utc_ms + int((at_s - DELIVERY_S_MAX) * 1000)
+        late = [(series, utc_ms) for series, left in self._outstanding.items() for utc_ms in left if utc_ms < limit_ms]
+        if late:
+            series, utc_ms = min(late, key=lambda x: x[1])
+            oldest = f"the oldest: {_named(series)} at {utc_ms}"
+            self.violate(at_s, "everything delivered", f"late readings: {len(late)}; {oldest}")
+
+    def forgive(self, gaps: Iterable[Gap], letters: Iterable[DeadLetter], zeros_utc_ms: Mapping[str, int]) -> None:
+        """Strike from the account what the hub gave up on record, reading by reading.
+
+        Args:
+            gaps: Of the outbox.
+            letters: The dead letters.
+            zeros_utc_ms: The true UTC of the boot time 0 of each boot, by its name.
+        """
+        forgiven = 0
+        for letter in letters:
+            forgiven += (
+                self._outstanding.get((self._root(letter.device), letter.kind), {}).pop(letter.utc_ms, None) is not None
+            )
+        for gap in gaps:
+            if gap.cause is GapCause.NO_ROOM or gap.kind is None:
+                continue
+            left = self._outstanding.get((self._root(gap.device), gap.kind.value), {})
+            zero_ms = zeros_utc_ms[gap.boot_id]
+            within = [utc_ms for utc_ms in left if gap.from_ms <= utc_ms - zero_ms <= gap.to_ms]
+            for utc_ms in sorted(within)[: gap.lost]:
+                del left[utc_ms]
+                forgiven += 1
+        self.outstanding -= forgiven

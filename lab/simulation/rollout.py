@@ -1,0 +1,300 @@
+"""The releases of a rehearsal: published at their times, good and bad; and what a stranger sees of them.
+
+Chooses what starts by the real launcher, on the simulated machine. Must never ask the agent: it reads the files.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from agent.errors import ClimahubError
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
+from agent.foundation.trees import announcer
+from agent.foundation.worker import InlineWorker
+from agent.ota import launcher
+from agent.ota.launcher import BASE, SLOTS_DIR
+from agent.ota.running import RunningRelease
+from hal.sim.images import COMPATIBLE, SimImage, SimMachine
+from lab.refcloud.cloud import ReferenceCloud
+from lab.simulation.machine import Machine
+from lab.simulation.mishaps import Mishap, MishapKind
+from lab.simulation.releases import STRANGERS_KEY, Release, make, make_image, public_key_pem
+
+BATCH = "stable"
+PACKAGED_VERSION = "1.0.0"
+LATE_CRASH_S = 40.0
+"""After its start: in the middle of the trial."""
+
+CONFIG = """
+[ota]
+keys_dir = "{keys_dir}"
+window = "always"
+metered = "always"
+check_interval_s = 1800
+spread_s = 300
+trial_s = 60
+trial_deadline_s = 900
+"""
+
+
+class Kind(StrEnum):
+    """What a release is like."""
+
+    GOOD = "good"
+    DEAD = "dies at once"
+    LATE = "dies in its trial"
+    STRANGER = "signed by a stranger"
+    MISFIT = "for other hardware"
+    DAMAGED = "damaged"
+    STALE = "below the floor"
+    """Once another has been committed; before, it is as good as any."""
+    IMAGE = "an image of the whole system"
+    IMAGE_DEAD = "an image that does not come up"
+    IMAGE_LATE = "an image whose agent dies in its trial"
+    IMAGE_MISFIT = "an image that its installer refuses"
+
+
+_REFUSED = {Kind.STRANGER, Kind.MISFIT, Kind.DAMAGED, Kind.IMAGE_MISFIT}
+_DYING = {Kind.DEAD, Kind.LATE, Kind.IMAGE_DEAD, Kind.IMAGE_LATE}
+_DIES_LATE = {Kind.LATE, Kind.IMAGE_LATE}
+
+IMAGE_SHARE = 0.3
+"""Of the releases that are good or die: so many are images in place of apps."""
+_APPS = [Kind.GOOD, Kind.DEAD, Kind.LATE, Kind.STRANGER, Kind.MISFIT, Kind.DAMAGED, Kind.STALE]
+_AS_IMAGE = {
+    Kind.GOOD: Kind.IMAGE,
+    Kind.DEAD: Kind.IMAGE_DEAD,
+    Kind.LATE: Kind.IMAGE_LATE,
+    Kind.MISFIT: Kind.IMAGE_MISFIT,
+}
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """A release and when it is offered."""
+
+    at_s: float
+    kind: Kind
+    release: Release
+
+
+class UpdateCounts(msgspec.Struct, frozen=True):
+    """What became of the releases.
+
+    Attributes:
+        offered: Published to the hub's batch.
+        installed: Started at least once.
+        committed: Became the good one.
+        rolled_back: Given up after they were installed.
+        refused: Reported as failed without having been started.
+        bricked: Starts that found no whole release; always 0.
+    """
+
+    offered: int = 0
+    installed: int = 0
+    committed: int = 0
+    rolled_back: int = 0
+    refused: int = 0
+    bricked: int = 0
+
+
+def draw(rng: random.Random, per_day: float, *, until_s: float) -> list[Publication]:
+    """Return the releases of a rehearsal in the order of their times; sequence numbers rise, but for stale ones."""
+    drawn: list[Publication] = []
+    at_s, number = 0.0, 1
+    while per_day > 0:
+        at_s += rng.expovariate(per_day / 86_400.0)
+        if at_s >= until_s:
+            break
+        number += 1
+        kind = rng.choices(_APPS, weights=[6, 2, 2, 1, 1, 1, 1])[0]
+        # By a chance of its own: what a seed has drawn since before there were images stays as it is.
+        if random.Random(f"{at_s} {number}").random() < IMAGE_SHARE:
+            kind = _AS_IMAGE.get(kind, kind)
+        drawn.append(Publication(at_s, kind, _made(kind, number)))
+    return drawn
+
+
+def _made(kind: Kind, number: int) -> Release:
+    version = f"{number}.0.0"
+    if kind in _AS_IMAGE.values():
+        compatible = "kettle" if kind is Kind.IMAGE_MISFIT else COMPATIBLE
+        return make_image(version, number, image=SimImage(version, compatible))
+    match kind:
+        case Kind.STRANGER:
+            return make(version, number, private_key=STRANGERS_KEY)
+        case Kind.MISFIT:
+            return make(version, number, model="kettle")
+        case Kind.DAMAGED:
+            release = make(version, number)
+            return msgspec.structs.replace(release, data=release.data[:-20] + bytes(20))
+        case Kind.STALE:
+            return make(version, 1)
+        case _:
+            return make(version, number)
+
+
+def dies_late(kind: Kind) -> bool:
+    """Tell whether a release of this kind dies in its trial."""
+    return kind in _DIES_LATE
+
+
+def die_late(blow: asyncio.Future[Mishap], now_s: Callable[[], float]) -> None:
+    """End a life by a defect of the release itself."""
+    if not blow.done():
+        blow.set_result(Mishap(MishapKind.PROCESS_KILLED, now_s(), 1.0))
+
+
+class Rollout:
+    """The releases of one rehearsal, and what was seen of them."""
+
+    def __init__(
+        self,
+        publications: Sequence[Publication],
+        *,
+        cloud: ReferenceCloud,
+        machine: Machine,
+        keys_dir: Path,
+        restart: Callable[[], None],
+        violate: Callable[[str, str], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            publications: Which, and when; none: the hub has no updates at all.
+            cloud: Offers them.
+            machine: Where they run.
+            keys_dir: For the key that the hub trusts.
+            restart: Ends the hub's process in good order.
+            violate: Told of a broken promise and its detail.
+        """
+        self.publications = publications
+        self._cloud = cloud
+        self._machine = machine
+        self._keys_dir = keys_dir
+        self._restart = restart
+        self._violate = violate
+        self._by_version = {each.release.version: each for each in publications}
+        self._offered: set[str] = set()
+        self._installed: set[str] = set()
+        self._committed: set[str] = set()
+        self._rolled_back: set[str] = set()
+        self._bricked = 0
+        self._made_for: dict[str, str] = {}
+        self.images: SimMachine | None = None
+        if publications:
+            self.images = SimMachine(
+                PACKAGED_VERSION,
+                now_s=lambda: machine.now_ms() / 1000,
+                announce=lambda what: machine.on_operation(Operation.COMMIT, what),
+                is_dead=lambda version: (
+                    version in self._by_version and self._by_version[version].kind is Kind.IMAGE_DEAD
+                ),
+            )
+        self.slot = BASE
+        self.version = PACKAGED_VERSION
+        if publications:
+            keys_dir.mkdir()
+            (keys_dir / "rehearsal.pub").write_bytes(public_key_pem())
+
+    @property
+    def config_text(self) -> str:
+        """What the hub's configuration says of updates."""
+        return CONFIG.format(keys_dir=self._keys_dir) if self.publications else ""
+
+    def publish(self, publication: Publication) -> None:
+        """Offer a release."""
+        release = publication.release
+        self._cloud.admin.publish(release.version, release.data, batches=[BATCH])
+        self._offered.add(release.version)
+
+    def boot(self) -> None:
+        """Let the boot loader choose the system."""
+        if self.images is not None:
+            self.images.boot()
+
+    def start(self, disk: Disk) -> Kind:
+        """Let the launcher choose; look whether that is a whole release, and return what it is like."""
+        if not self.publications:
+            return Kind.GOOD
+        self.slot = launcher.choose_slot(self._machine.state_dir, lambda _: None, announcer(disk))
+        self.version = self._version_in(self.slot)
+        self.look()
+        if not self.version:
+            self._bricked += 1
+            self._violate("a whole release starts", f"slot {self.slot} holds something else")
+            return Kind.GOOD
+        if self.version == PACKAGED_VERSION:
+            return Kind.GOOD
+        self._installed.add(self.version)
+        if self.slot != BASE and self._made_for.setdefault(self.version, self._packaged) != self._packaged:
+            self._violate("an app runs in the system that it was made for", f"{self.version} in {self._packaged}")
+        kind = self._by_version[self.version].kind
+        if kind in _REFUSED:
+            self._violate("a bad bundle is refused", f"{self.version}, {kind}, was installed")
+        return kind
+
+    def running(self) -> RunningRelease | None:
+        """Return what the hub is told of itself."""
+        if not self.publications:
+            return None
+        return RunningRelease(self.version, self.slot, launcher.VERSION, "rehearsed", "", self._restart, InlineWorker())
+
+    def look(self) -> None:
+        """Read the launcher's account."""
+        try:
+            account = launcher.load(self._machine.state_dir)
+        except (ValueError, OSError) as error:
+            self._violate("the account of the slots is whole", str(error))
+            return
+        version = self._version_in(account.good)
+        if version and version != PACKAGED_VERSION and self._is_committed(version, account):
+            self._committed.add(version)
+            if self._by_version[version].kind in _REFUSED | _DYING:
+                self._violate("a bad release is not committed", f"{version}, {self._by_version[version].kind}")
+        if account.trial and account.trial_sequence <= account.floor:
+            self._violate("nothing below the floor", f"{account.trial_version} is on trial")
+        if account.failed.version:
+            self._rolled_back.add(account.failed.version)
+
+    @property
+    def _packaged(self) -> str:
+        """Version of what the system that runs has brought."""
+        return self.images.version if self.images is not None else PACKAGED_VERSION
+
+    def _is_committed(self, version: str, account: launcher.LauncherState) -> bool:
+        """Tell whether a good slot's release is more than the image on trial, which is started as the package."""
+        return account.good != BASE or account.floor >= self._by_version[version].release.sequence
+
+    def counts(self, device_ids: Sequence[str]) -> UpdateCounts:
+        """Close the account."""
+        if not self.publications:
+            return UpdateCounts()
+        self.look()
+        failed: set[str] = set()
+        for device_id in device_ids:
+            try:
+                posts = self._cloud.admin.ota_history(device_id).posts
+            except ClimahubError:
+                continue
+            failed |= {post.version for post in posts if post.status == "failed"}
+        return UpdateCounts(
+            offered=len(self._offered),
+            installed=len(self._installed),
+            committed=len(self._committed),
+            rolled_back=len(self._rolled_back),
+            refused=len(failed - self._rolled_back),
+            bricked=self._bricked,
+        )
+
+    def _version_in(self, slot: str) -> str:
+        """Return the version of the whole release in a slot; empty where there is none."""
+        if slot == BASE:
+            return self._packaged
+        root = self._machine.state_dir / SLOTS_DIR / slot
+        found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        return next((v for v, each in self._by_version.items() if each.release.tree_files == found), "")

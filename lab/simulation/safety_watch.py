@@ -1,0 +1,105 @@
+"""An ear on the outputs of a rehearsed hub: every demand goes to the safety oracle before it acts on the house."""
+
+from collections.abc import Callable, Sequence
+
+from agent.climate.from_config import climate_settings
+from agent.config import ClimateConfig
+from hal.interface import Board, HvacDemand, HvacOutputs, Sensor, SensorNetwork, ZoneOutput
+from lab.simulation.safety_oracle import SafetyOracle
+
+Violate = Callable[[float, str, str], None]
+
+
+class SafetyWatch:
+    """Keeps the books of the outputs over all lives of the hub.
+
+    Attributes:
+        oracle: The books; `None` where the hub drives nothing.
+    """
+
+    def __init__(self, config: ClimateConfig, *, now_ms: Callable[[], int], violate: Violate) -> None:
+        """Prepare.
+
+        Args:
+            config: Whether and how the hub drives anything.
+            now_ms: True time.
+            violate: Told of each broken rule: seconds, promise, detail.
+        """
+        self._config = config
+        self._now_ms = now_ms
+        self._violate = violate
+        self._is_dead = False
+        self.oracle: SafetyOracle | None = None
+
+    def overheard(self, board: Board) -> Board:
+        """Return a board whose outputs are listened to; the same one where there is nothing to hear."""
+        settings = climate_settings(self._config, board.outputs)
+        if settings is None or board.outputs is None:
+            return board
+        if self.oracle is None:
+            self.oracle = SafetyOracle(settings)
+        else:
+            self.oracle.booted(self._now_ms())
+        self._is_dead = False
+        return _Overheard(board, board.outputs, self.applied)
+
+    def applied(self, demand: HvacDemand) -> bool:
+        """Hear a demand; return whether it reaches the house: a dead hub's last words do not."""
+        if self.oracle is None or self._is_dead:
+            return False
+        if demand == HvacDemand():
+            self.oracle.killed(self._now_ms())
+            return True
+        known = self.oracle.broken.total()
+        self.oracle.applied(demand, self._now_ms())
+        if self.oracle.broken.total() > known:
+            found = self.oracle.examples[-1]
+            self._violate(self._now_ms() / 1000, "equipment is protected", f"{found.rule}: {found.text}")
+        return True
+
+    def killed(self) -> None:
+        """Note that the hub died: its outputs fall off."""
+        self._is_dead = True
+        if self.oracle is not None:
+            self.oracle.killed(self._now_ms())
+
+
+class _Overheard:
+    """A board with an ear on its outputs."""
+
+    def __init__(self, board: Board, outputs: HvacOutputs, hear: Callable[[HvacDemand], bool]) -> None:
+        self._board = board
+        self.name = board.name
+        self.outputs: HvacOutputs = _Outputs(outputs, hear)
+
+    @property
+    def sensors(self) -> Sequence[Sensor]:
+        """As the board has them."""
+        return self._board.sensors
+
+    @property
+    def network(self) -> SensorNetwork | None:
+        """As the board has it."""
+        return self._board.network
+
+    async def close(self) -> None:
+        """As the board does."""
+        await self._board.close()
+
+
+class _Outputs:
+    """Outputs that are listened to."""
+
+    def __init__(self, outputs: HvacOutputs, hear: Callable[[HvacDemand], bool]) -> None:
+        self._outputs = outputs
+        self._hear = hear
+
+    @property
+    def zones(self) -> Sequence[ZoneOutput]:
+        """As the board has them."""
+        return self._outputs.zones
+
+    async def apply(self, demand: HvacDemand) -> None:
+        """Be heard, then do it."""
+        if self._hear(demand):
+            await self._outputs.apply(demand)

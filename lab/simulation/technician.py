@@ -1,0 +1,338 @@
+"""The technician of a rehearsal, and what happens to sensors: batteries, buttons, the stick's plug.
+
+Asks the hub for what a person at its door can ask for, and asks again where the hub died in between. Keeps account of
+what is wanted, for `pairing_oracle`; must never look at what only the hub knows, but for what `zigbee list` shows.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from agent import app
+from agent.errors import LabelInvalid, PairingRefused, StorageFull
+from agent.pairing.lifecycle import Record, Stage
+from agent.pairing.requests import WindowRequest
+from hal.errors import NetworkLost, SensorUnavailable
+from hal.sim import Mesh
+from lab.simulation.machine import PowerCut
+
+BEGINS_S = 60.0
+PAIRING_SHARE = 0.4
+"""Of the time: so long new sensors are paired, in the order of their boxes; after that they have their lives."""
+
+MANY_SHARE, LABEL_SHARE, NAME_SHARE, WRONG_KEY_SHARE = 0.4, 0.5, 0.7, 0.1
+SPARES_SHARE = 0.1
+"""Of the boxed sensors: kept to replace others."""
+
+ATTEMPTS_MAX = 40
+ROUND_S = 600.0
+"""How often the technician looks whether each sensor is as it should be."""
+
+_REPLACED = 5
+"""Its place in the list of fates."""
+
+_Job = Callable[[], Coroutine[Any, Any, None]]
+_Mishap = Callable[[int], object]
+"""Something that happens at an instant of the world."""
+
+_TROUBLES = (PairingRefused, LabelInvalid, StorageFull, NetworkLost, SensorUnavailable)
+
+
+def _time_of(planned: tuple[float, object]) -> float:
+    return planned[0]
+
+
+class Wants(msgspec.Struct):
+    """What the technician wants, by device.
+
+    Attributes:
+        paired: They are to be relayed; each with the device whose identity it has: its own, or the one it replaced.
+        removed: They are to be relayed no longer; each with the second since which.
+        joined: They have been in the network.
+        roots: Of those that have replaced another: the one whose identity they have.
+    """
+
+    paired: dict[str, str] = msgspec.field(default_factory=dict)
+    removed: dict[str, float] = msgspec.field(default_factory=dict)
+    joined: set[str] = msgspec.field(default_factory=set)
+    roots: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Technician:
+    """Pairs what is boxed and looks after it."""
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        devices: Sequence[str],
+        *,
+        keys: Mapping[str, str],
+        wants: Wants,
+        rng: random.Random,
+        now_s: Callable[[], float],
+        hub: Callable[[], app.Hub | None],
+        on_power_cut: Callable[[], None],
+        is_calm: Callable[[], bool],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            mesh: The network.
+            devices: What is boxed.
+            keys: The sensors' keys.
+            wants: Where to keep account of what is wanted.
+            rng: What happens follows from it.
+            now_s: Virtual seconds.
+            hub: The hub that runs now.
+            on_power_cut: Told when the world stops at an operation that the technician asked for.
+            is_calm: Whether nothing more is to happen to sensors.
+        """
+        self._mesh = mesh
+        self._devices = devices
+        self._keys = keys
+        self._rng = rng
+        self._now_s = now_s
+        self._hub = hub
+        self._on_power_cut = on_power_cut
+        self._is_calm = is_calm
+        self._call: asyncio.Task[None] | None = None
+        self.wants = wants
+
+    def hub_died(self) -> None:
+        """What was being asked of the hub is not answered any more."""
+        if self._call is not None:
+            self._call.cancel()
+
+    async def run(self, *, until_s: float) -> None:
+        """Work through a plan drawn from the seed, then make rounds, until cancelled.
+
+        Args:
+            until_s: When the calm begins.
+        """
+        jobs, mishaps = self._plan(until_s)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work(sorted(jobs, key=_time_of)))
+            group.create_task(self._mishaps(sorted(mishaps, key=_time_of)))
+
+    async def _work(self, jobs: Sequence[tuple[float, _Job]]) -> None:
+        next_round_s = ROUND_S
+        for at_s, job in jobs:
+            while next_round_s < at_s:
+                await self._sleep_until(next_round_s)
+                await self._round()
+                next_round_s = max(next_round_s + ROUND_S, self._now_s())
+            await self._sleep_until(at_s)
+            await job()
+        while True:
+            await asyncio.sleep(ROUND_S)
+            await self._round()
+
+    async def _mishaps(self, mishaps: Sequence[tuple[float, _Mishap]]) -> None:
+        for at_s, mishap in mishaps:
+            await self._sleep_until(at_s)
+            mishap(self._now_ms())
+
+    # The plan.
+
+    def _plan(self, until_s: float) -> tuple[list[tuple[float, _Job]], list[tuple[float, _Mishap]]]:
+        """Return what the technician does and what happens to sensors and stick, each with its time."""
+        rng, mesh = self._rng, self._mesh
+        spares_count = int(len(self._devices) * SPARES_SHARE)
+        firsts, spares = list(self._devices[spares_count:]), list(self._devices[:spares_count])
+        jobs: list[tuple[float, _Job]] = []
+        mishaps: list[tuple[float, _Mishap]] = []
+        paired_by_s = until_s * PAIRING_SHARE
+        waiting = firsts.copy()
+        while waiting:
+            group = waiting[: rng.randrange(2, 8) if rng.random() < MANY_SHARE else 1]
+            del waiting[: len(group)]
+            jobs.append((rng.uniform(BEGINS_S, paired_by_s), partial(self._pair, group)))
+        for device in firsts:
+            at_s = rng.uniform(paired_by_s, until_s * 0.9)
+            later_s = rng.uniform(at_s, until_s * 0.95)
+            mishap, job, later_mishap = self._fate(device, spares)
+            mishaps += [(at_s, mishap)] if mishap else []
+            mishaps += [(later_s, later_mishap)] if later_mishap else []
+            jobs += [(later_s, job)] if job else []
+        for _ in range(rng.randrange(1, 4)):
+            at_s = rng.uniform(BEGINS_S, until_s * 0.9)
+            mishaps.append((at_s, lambda now_ms: mesh.plug(is_lost=True, at_ms=now_ms)))
+            mishaps.append((at_s + rng.uniform(30.0, 900.0), lambda now_ms: mesh.plug(is_lost=False, at_ms=now_ms)))
+        return jobs, mishaps
+
+    def _fate(self, device: str, spares: list[str]) -> tuple[_Mishap | None, _Job | None, _Mishap | None]:
+        """Return what happens to a paired sensor, what the technician does after that, what happens then."""
+
+        def press(now_ms: int) -> None:
+            # Two new sensors at once, and a key for one of them: no hub could tell which is meant.
+            if self._mesh.is_joined(device):
+                self._mesh.press(device, now_ms)
+
+        kill = partial(self._mesh.kill, device)
+        fates: list[tuple[_Mishap | None, _Job | None, _Mishap | None]] = [
+            (press, None, press),
+            (kill, None, partial(self._mesh.revive, device)),
+            (partial(self._mesh.reset, device), partial(self._pair, [device]), None),
+            (None, partial(self._remove, device), None),
+            (None, partial(self._remove_and_pair, device), None),
+            (kill, partial(self._replace, device, spares[-1]) if spares else None, None),
+            (kill, None, None),
+            (None, None, None),
+        ]
+        number = self._rng.choices(range(len(fates)), weights=(2, 2, 2, 1, 1, 3 if spares else 0, 1, 5))[0]
+        if number == _REPLACED:
+            spares.pop()
+        return fates[number]
+
+    # What a person does.
+
+    async def _pair(self, devices: Sequence[str]) -> None:
+        for device in devices:
+            self.wants.removed.pop(device, None)
+            self.wants.paired.setdefault(device, self.wants.roots.get(device, device))
+        if len(devices) > 1:
+            await self._pair_many(devices)
+        for device in devices:
+            await self._settle(device)
+
+    async def _remove_and_pair(self, device: str) -> None:
+        await self._remove(device)
+        await self._pair([device])
+
+    async def _pair_many(self, devices: Sequence[str]) -> None:
+        """Open one window for several sensors and press one button after the other."""
+        if not await self._asked(lambda hub: hub.pairing.open_window(WindowRequest(seconds=180, is_many=True))):
+            return
+        for device in devices:
+            await asyncio.sleep(self._rng.uniform(1.0, 15.0))
+            self._press(device)
+        await asyncio.sleep(self._rng.uniform(0.0, 60.0))
+
+    async def _settle(self, device: str) -> None:
+        """Do what a sensor needs until it relays: window and button, key, both again."""
+        for _ in range(ATTEMPTS_MAX):
+            record = self._record(device)
+            is_in = self._mesh.is_joined(device)
+            if device not in self.wants.paired:
+                return
+            is_waiting = record is not None and record.stage in {Stage.INTERVIEWED, Stage.KEYED}
+            if self._mesh.is_dead(device) and not is_waiting:
+                return
+            if record is None or not is_in or record.stage in {Stage.JOINED, Stage.REMOVED}:
+                await self._try_window(device)
+            elif record.stage is Stage.INTERVIEWED or (record.stage is Stage.KEYED and record.problem):
+                key = self._keys[self.wants.paired[device]]
+                await self._asked(lambda hub, key=key: hub.pairing.give_key(device, key))  # type: ignore[misc]
+                await asyncio.sleep(self._rng.uniform(5.0, 30.0))
+            elif self._is_in_trouble(record):
+                await self._try_window(device)
+            else:
+                return
+
+    def _is_in_trouble(self, record: Record) -> bool:
+        """Tell whether the list shows something that a person would look after."""
+        hub = self._hub()
+        return hub is not None and bool(hub.pairing.problem_of(record))
+
+    async def _try_window(self, device: str) -> None:
+        rng, root = self._rng, self.wants.paired[device]
+        is_wrong = rng.random() < WRONG_KEY_SHARE
+        request = WindowRequest(
+            seconds=rng.randrange(60, 255),
+            label=device if rng.random() < LABEL_SHARE else "",
+            name=f"sensor {rng.randrange(10**6)}" if rng.random() < NAME_SHARE else "",
+            key="" if root != device else "sk_sensor_mistyped" if is_wrong else self._keys[root],
+            replaces=root if root != device else "",
+        )
+        if not await self._asked(lambda hub: hub.pairing.open_window(request)):
+            # What is to be replaced may be unknown, after a factory reset: then its key goes to the new one.
+            plain = msgspec.structs.replace(request, replaces="", name="", key=self._keys[root])
+            if not request.replaces or not await self._asked(lambda hub: hub.pairing.open_window(plain)):
+                await asyncio.sleep(rng.uniform(10.0, 60.0))
+                return
+        for _ in range(rng.randrange(1, 4)):
+            await asyncio.sleep(rng.uniform(2.0, 20.0))
+            self._press(device)
+            await asyncio.sleep(rng.uniform(5.0, 30.0))
+            record = self._record(device)
+            if record is not None and record.stage not in {Stage.JOINED, Stage.REMOVED} and not record.problem:
+                return
+
+    def _press(self, device: str) -> None:
+        if self._mesh.press(device, self._now_ms()):
+            self.wants.joined.add(device)
+
+    async def _replace(self, old: str, new: str) -> None:
+        self.wants.paired[new] = self.wants.roots[new] = self.wants.paired.pop(old, old)
+        self.wants.removed[old] = self._now_s()
+        for _ in range(ATTEMPTS_MAX):
+            record = self._record(new)
+            if record is not None and record.stage is Stage.INTERVIEWED:
+                # It came without the window's plan: the hub has died in between.
+                if not await self._asked(lambda hub: hub.pairing.replace(old, new)):
+                    break
+            elif record is not None and record.sensor_id:
+                break
+            else:
+                await self._try_window(new)
+        await self._ensure_removed(old)
+        await self._settle(new)
+
+    async def _remove(self, device: str) -> None:
+        self.wants.paired.pop(device, None)
+        self.wants.removed[device] = self._now_s()
+        await self._ensure_removed(device)
+
+    async def _ensure_removed(self, device: str) -> None:
+        for _ in range(ATTEMPTS_MAX):
+            record = self._record(device)
+            if record is None or not record.is_relayed:
+                return
+            if await self._asked(lambda hub: hub.pairing.remove(device)):
+                self.wants.removed[device] = self._now_s()
+            await asyncio.sleep(self._rng.uniform(5.0, 30.0))
+
+    async def _round(self) -> None:
+        """Look after every sensor: a factory reset has made the hub forget them all."""
+        if self._mesh.is_lost or self._hub() is None:
+            return
+        for device in list(self.wants.removed):
+            record = self._record(device)
+            if record is not None and record.is_relayed:
+                await self._ensure_removed(device)
+        for device in list(self.wants.paired):
+            if self._mesh.is_joined(device) or self._is_calm():
+                await self._settle(device)
+
+    # Asking the hub.
+
+    def _record(self, device: str) -> Record | None:
+        hub = self._hub()
+        return None if hub is None else hub.pairing.content.sensors.get(device)
+
+    async def _asked(self, ask: Callable[[app.Hub], Coroutine[Any, Any, None]]) -> bool:
+        """Ask the hub for something; tell whether it did it. A hub that is down is waited for."""
+        while (hub := self._hub()) is None:  # noqa: ASYNC110 - a person looks now and then
+            await asyncio.sleep(5.0)
+        self._call = asyncio.get_running_loop().create_task(ask(hub))
+        await asyncio.wait({self._call})
+        call, self._call = self._call, None
+        if call.cancelled():
+            return False
+        error = call.exception()
+        if isinstance(error, PowerCut):
+            self._on_power_cut()
+            return False
+        if error is None or isinstance(error, _TROUBLES):
+            return error is None
+        raise error
+
+    async def _sleep_until(self, at_s: float) -> None:
+        await asyncio.sleep(max(0.0, at_s - self._now_s()))
+
+    def _now_ms(self) -> int:
+        return int(self._now_s() * 1000 + 0.5)

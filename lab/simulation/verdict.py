@@ -1,0 +1,133 @@
+"""What a rehearsal found, as a document and as text. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from agent.foundation.wording import counted
+from agent.telemetry.outbox.protocol import OutboxStats
+from lab.simulation.command_oracle import CommandCounts
+from lab.simulation.oracle import Oracle, Violation
+from lab.simulation.pairing_oracle import PairingCounts
+from lab.simulation.rollout import UpdateCounts
+
+
+class ReadingCounts(msgspec.Struct, frozen=True):
+    """What became of the readings.
+
+    Attributes:
+        handed_out: Given by the sensors, each delivery counted.
+        taken: Committed to the outbox: from here on nothing may be lost.
+        accepted: Stored by the cloud, each once.
+        pending: Still in the outbox.
+        thinned: Given up by a full outbox, on record.
+        dropped: Given up whole by a full outbox or disk, on record.
+        dead_letters: Refused by the cloud for good.
+        judged_bad: Not plausible: they went nowhere.
+        uncommitted: In the memory of a process that was killed, at most one commit interval old.
+        duplicates_sent: Sent again and recognised by the cloud.
+        duplicates_stored: Stored twice; always 0.
+        altered: Stored with another value; always 0.
+        left_out: Of sensors that were removed: they went nowhere.
+        erased: Erased by a factory reset before the cloud had them.
+        lost: Committed, and nowhere any more; always 0.
+    """
+
+    handed_out: int
+    taken: int
+    accepted: int
+    pending: int
+    thinned: int
+    dropped: int
+    dead_letters: int
+    judged_bad: int
+    uncommitted: int
+    duplicates_sent: int
+    duplicates_stored: int
+    altered: int
+    left_out: int
+    erased: int
+    lost: int
+
+
+class RequestCounts(msgspec.Struct, frozen=True):
+    """What was asked of the cloud."""
+
+    total: int
+    over_quota: int
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The outcome of one rehearsal. Without violations it is passed."""
+
+    seed: int
+    board: str
+    faults_profile: str
+    sensors: int
+    virtual_s: float
+    wall_s: float
+    virtual_hours_per_wall_s: float
+    readings: ReadingCounts
+    commands: CommandCounts
+    pairing: PairingCounts
+    updates: UpdateCounts
+    requests: RequestCounts
+    crashes: int
+    durable_operations: int
+    faults: Mapping[str, int]
+    violations: list[Violation]
+    warnings: Sequence[str] = ()
+
+
+def reading_counts(oracle: Oracle, stats: OutboxStats) -> ReadingCounts:
+    """Return what became of all readings, by the oracle's account and what the outbox says in the end."""
+    counts = oracle.counts
+    return ReadingCounts(
+        handed_out=counts.handed_out,
+        taken=counts.taken,
+        accepted=counts.accepted,
+        pending=oracle.outstanding,
+        thinned=stats.thinned,
+        dropped=stats.dropped,
+        dead_letters=stats.dead_letters,
+        judged_bad=counts.judged_bad,
+        uncommitted=counts.uncommitted,
+        duplicates_sent=counts.duplicates_sent,
+        duplicates_stored=counts.duplicates_stored,
+        altered=counts.altered + counts.invented,
+        left_out=counts.left_out,
+        erased=counts.erased,
+        lost=counts.lost,
+    )
+
+
+def as_text(verdict: Verdict, replay_command: str) -> str:
+    """Return the verdict for a person; a failed one says how to see it again."""
+    readings, commands, pairing, updates = verdict.readings, verdict.commands, verdict.pairing, verdict.updates
+    faults = ", ".join(f"{name} {count}" for name, count in verdict.faults.items()) or "none"
+    lines = (
+        f"rehearsed {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {counted(verdict.sensors, 'sensor')},"
+        f" seed {verdict.seed}, faults {verdict.faults_profile}, in {verdict.wall_s:.1f} s"
+        f" ({verdict.virtual_hours_per_wall_s:.1f} h/s)\n"
+        f"readings   {readings.taken} committed, {readings.accepted} accepted, {readings.pending} pending,"
+        f" {readings.thinned} thinned, {readings.dropped} dropped, {readings.dead_letters} dead letters,"
+        f" {readings.erased} erased by a reset\n"
+        f"           {readings.lost} lost, {readings.altered} altered, {readings.duplicates_stored} stored twice"
+        f" ({readings.duplicates_sent} sent again)\n"
+        f"           {readings.handed_out} handed out, {readings.judged_bad} of them not plausible,"
+        f" {readings.uncommitted} in memory at a crash\n"
+        f"commands   {commands.issued} issued, {commands.executed} executed, {commands.acked} acked,"
+        f" {commands.failed} failed, {commands.expired} expired\n"
+        f"           {commands.executed_twice} executed twice, {commands.unsettled} unsettled\n"
+        f"pairing    {pairing.joined} joined, {pairing.registered} registered, {pairing.relayed} relayed,"
+        f" {pairing.paired_twice} paired twice, {pairing.lost} lost\n"
+        f"updates    {updates.offered} offered, {updates.installed} installed, {updates.committed} committed,"
+        f" {updates.rolled_back} rolled back, {updates.refused} refused, {updates.bricked} bricked\n"
+        f"requests   {verdict.requests.total}, {verdict.requests.over_quota} over quota\n"
+        f"faults     {counted(verdict.crashes, 'crash', 'crashes')}; {faults}\n"
+    )
+    if not verdict.violations:
+        return f"{lines}verdict    passed"
+    found = "".join(f"  at {each.at_s:.3f} s: {each.promise}: {each.detail}\n" for each in verdict.violations)
+    failed = f"verdict    FAILED, {counted(len(verdict.violations), 'violation')}"
+    return f"{lines}{failed}\n{found}to see it again: {replay_command}"

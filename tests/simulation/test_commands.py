@@ -1,0 +1,264 @@
+"""Every command settles exactly once, in whatever state the world stops; and the judge of that is no yes-man."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from agent.commands.acknowledger import CommandAcknowledger
+from agent.commands.handlers import CommandOutcome
+from agent.commands.handlers.config_update import ConfigUpdateHandler
+from agent.commands.handlers.reboot import RebootHandler
+from agent.commands.journal import CommandJournal
+from agent.commands.lifecycle import (
+    TRAITS,
+    CommandEvent,
+    CommandRecord,
+    CommandTraits,
+    CommandType,
+    Moment,
+    State,
+    transition,
+)
+from agent.commands.payloads import IncomingCommand
+from lab.refcloud.contract import Endpoint
+from lab.refcloud.faults import Rule, SlowDrip
+from lab.simulation.mishaps import Mishap, MishapKind
+from lab.simulation.options import Options
+from lab.simulation.orders import Order
+from lab.simulation.run import rehearse
+from lab.simulation.verdict import Verdict, as_text
+
+QUEUED_S = 40.0
+
+ORDERS = {
+    "reboot": Order(QUEUED_S, "reboot", None),
+    "reboot later": Order(QUEUED_S, "reboot", {"delay_seconds": 90}),
+    "config_update": Order(QUEUED_S, "config_update", {"reporting_interval_seconds": 300, "timezone": "Asia/Kolkata"}),
+    "config_update, empty": Order(QUEUED_S, "config_update", {}),
+    "factory_reset": Order(QUEUED_S, "factory_reset", {"confirm": True}),
+    "diagnostics": Order(QUEUED_S, "diagnostics", {"sections": ["memory", "outbox"]}),
+    "unknown": Order(QUEUED_S, "set_setpoint", {"heat_setpoint_c": 21}, is_valid=False),
+    "extra field": Order(QUEUED_S, "reboot", {"force": True}, is_valid=False),
+    "not confirmed": Order(QUEUED_S, "factory_reset", {"confirm": False}, is_valid=False),
+}
+
+ALONE = Options(
+    days=240 / 86_400,
+    sensors=7,
+    faults="none",
+    mishaps=(),
+    calm_s=1860.0,
+    config_text="[storage]\ncommit_interval_s = 300\n",
+)
+"""One command on an idle hub. The rest of the time is for a new key after a reset, and for the last batch."""
+
+
+def alone(order: Order, **changes: Any) -> Verdict:  # noqa: ANN401 (any option)
+    return rehearse(msgspec.structs.replace(ALONE, orders=(order,), **changes))
+
+
+def settled_once(verdict: Verdict, order: Order) -> bool:
+    """Tell whether the one command took effect as often as it should, and was reported once."""
+    commands = verdict.commands
+    expected = (1, 1, 0) if order.is_valid else (0, 0, 1)
+    # A reboot whose boot ended by a power cut before its ack needs no restart of its own.
+    may_be_spared = order.type == "reboot" and verdict.crashes and commands.executed == 0
+    found = (1 if may_be_spared and order.is_valid else commands.executed, commands.acked, commands.failed)
+    return not verdict.violations and commands.issued == 1 and found == expected
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_left_in_peace_each_command_settles_once(name: str) -> None:
+    verdict = alone(ORDERS[name])
+    assert settled_once(verdict, ORDERS[name]), as_text(verdict, name)
+
+
+def swept(name: str, *, stride: int) -> tuple[int, list[str]]:
+    """Stop the world before each operation, by power cut and by kill; return how many points, and what failed."""
+    order = ORDERS[name]
+    tried, failed = 0, []
+    for kind in (MishapKind.POWER_CUT, MishapKind.PROCESS_KILLED):
+        for point in range(1, alone(order).durable_operations + 1, stride):
+            verdict = alone(order, stop_at=point, stop_by=kind)
+            tried += 1
+            if not settled_once(verdict, order) or verdict.crashes != 1:
+                failed.append(f"{name}, {kind} before operation {point}: {as_text(verdict, '')}")
+    return tried, failed
+
+
+@pytest.mark.parametrize("name", ["reboot", "config_update"])
+def test_some_stops_of_the_world_do_no_harm(name: str) -> None:
+    _, failed = swept(name, stride=7)
+    assert not failed, failed[0]
+
+
+STRIDE = int(os.environ.get("CLIMAHUB_STRIDE", "8"))
+"""Every so many operations only: all of them take minutes (`CLIMAHUB_STRIDE=1`, which `make soak` sets)."""
+
+
+@pytest.mark.slow
+def test_every_command_settles_once_wherever_the_world_stops() -> None:
+    tried, failed = 0, []
+    for name in ORDERS:
+        count, found = swept(name, stride=STRIDE)
+        tried += count
+        failed += found
+    print(f"crash points of commands: {tried - len(failed)} of {tried} settled exactly once")  # noqa: T201 - the issue asks for the count
+    assert not failed, failed[0]
+    assert tried > 300 // STRIDE
+
+
+MIXED = Options(
+    days=0.06,
+    sensors=7,
+    faults="none",
+    orders=(
+        Order(300.0, "config_update", {"reporting_interval_seconds": 90}, relisted_after_s=600.0),
+        Order(600.0, "reboot", {"delay_seconds": 60}, relisted_after_s=600.0),
+        Order(1000.0, "diagnostics", None),
+        Order(1400.0, "reboot", {}),
+        Order(1401.0, "config_update", {"timezone": "Asia/Kolkata"}),
+        Order(2000.0, "config_update", {"reporting_interval_seconds": 5}, is_valid=False),
+        Order(2100.0, "reboot", {"delay_seconds": 10}, lifetime_s=1.0),
+    ),
+    mishaps=(
+        Mishap(MishapKind.PROCESS_KILLED, at_s=630.0, lasts_s=5.0),
+        Mishap(MishapKind.NETWORK_CUT, at_s=2090.0, lasts_s=60.0),
+        Mishap(MishapKind.POWER_CUT, at_s=3000.0, lasts_s=60.0, unsynchronised_s=120.0),
+    ),
+)
+
+
+def broken(options: Options = MIXED) -> set[str]:
+    return {violation.promise for violation in rehearse(options).violations}
+
+
+def test_without_a_planted_bug_the_mixture_passes() -> None:
+    verdict = rehearse(MIXED)
+    assert not verdict.violations, as_text(verdict, "")
+    commands = verdict.commands
+    assert (commands.issued, commands.executed, commands.acked, commands.failed, commands.expired) == (7, 5, 5, 1, 1)
+
+
+def test_executing_before_the_journal_has_it_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = CommandJournal._store
+
+    def forget_what_executes(self: CommandJournal, connection: Any, record: CommandRecord, moment: Moment) -> None:  # noqa: ANN401
+        if record.state is not State.EXECUTING:
+            store(self, connection, record, moment)
+
+    monkeypatch.setattr(CommandJournal, "_store", forget_what_executes)
+    # Else the second reboot is refused for being one too many.
+    monkeypatch.setattr("agent.commands.handlers.reboot.limit_reason", lambda asked, utc_ms: "")
+    assert "nothing executed twice" in broken()
+
+
+def test_acknowledging_a_config_update_before_its_effect_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    traits = dict(TRAITS) | {CommandType.CONFIG_UPDATE: CommandTraits(is_destructive=False, is_acked_first=True)}
+    monkeypatch.setattr("agent.commands.lifecycle.TRAITS", traits)
+    execute = ConfigUpdateHandler.execute
+
+    async def proven(self: ConfigUpdateHandler, record: CommandRecord) -> CommandOutcome:
+        return msgspec.structs.replace(await execute(self, record), event=CommandEvent.CONFIRMED)
+
+    monkeypatch.setattr(ConfigUpdateHandler, "execute", proven)
+    assert "done before acked" in broken()
+
+
+def test_forgetting_tombstones_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    add = CommandJournal._add
+
+    def add_again(
+        self: CommandJournal,
+        connection: Any,  # noqa: ANN401
+        arrivals: Sequence[IncomingCommand],
+        moment: Moment,
+    ) -> list[CommandRecord]:
+        connection.execute("DELETE FROM commands WHERE NOT is_open")
+        return add(self, connection, arrivals, moment)
+
+    monkeypatch.setattr(CommandJournal, "_add", add_again)
+    assert "nothing executed twice" in broken()
+
+
+def test_executing_again_after_a_crash_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never_heard_of_it(self: RebootHandler, record: CommandRecord) -> None:
+        return None
+
+    monkeypatch.setattr(RebootHandler, "reconcile", never_heard_of_it)
+    assert "nothing executed twice" in broken()
+
+
+def test_a_reboot_before_its_ack_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    traits = dict(TRAITS) | {CommandType.REBOOT: CommandTraits(is_destructive=True, is_acked_first=False)}
+    monkeypatch.setattr("agent.commands.lifecycle.TRAITS", traits)
+    assert "acked before done" in broken()
+
+
+def test_a_hub_that_reboots_as_often_as_it_is_told_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = tuple(Order(600.0 + 120.0 * number, "reboot", None) for number in range(8))
+    options = msgspec.structs.replace(MIXED, orders=orders, mishaps=())
+    verdict = rehearse(options)
+    assert not verdict.violations, as_text(verdict, "")
+    assert (verdict.commands.executed, verdict.commands.failed) == (2, 6)
+    monkeypatch.setattr("agent.commands.handlers.reboot.limit_reason", lambda asked, utc_ms: "")
+    assert broken(options) == {"reboots are limited"}
+
+
+@pytest.mark.parametrize("name", ["reboot", "factory_reset"])
+def test_an_ack_whose_answer_still_drips_has_come_before_its_effect(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cloud has the ack before its answer; the hub may go down with the answer's last byte."""
+    drip = Rule(SlowDrip(piece_bytes=256, pause_s=60.0), endpoint=Endpoint.COMMANDS_ACK)
+    monkeypatch.setattr("lab.simulation.mishaps.cloud_rules", lambda rates, *, until_s: [drip])
+    verdict = alone(ORDERS[name])
+    assert settled_once(verdict, ORDERS[name]), as_text(verdict, name)
+    assert verdict.faults["SlowDrip"]
+
+
+def test_running_what_is_malformed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def execute(self: ConfigUpdateHandler, record: CommandRecord) -> CommandOutcome:
+        return CommandOutcome(CommandEvent.SUCCEED, result={})
+
+    monkeypatch.setattr(ConfigUpdateHandler, "check", lambda self, payload: None)
+    monkeypatch.setattr(ConfigUpdateHandler, "execute", execute)
+    assert "bad commands are refused" in broken()
+
+
+def test_an_ack_that_is_never_sent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CommandAcknowledger, "_next", lambda self, journal: (None, None))
+    assert "everything settled" in broken()
+
+
+def test_an_ack_without_the_effect_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pretend(self: RebootHandler, record: CommandRecord) -> CommandOutcome:
+        return CommandOutcome(CommandEvent.CONFIRMED)
+
+    monkeypatch.setattr(RebootHandler, "execute", pretend)
+    options = msgspec.structs.replace(MIXED, orders=MIXED.orders[1:2] if MIXED.orders else (), mishaps=())
+    assert "what is acked is done" in broken(options)
+
+
+def test_a_result_that_is_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(record: CommandRecord, event: CommandEvent, moment: Moment, **said: Any) -> CommandRecord:  # noqa: ANN401
+        return msgspec.structs.replace(transition(record, event, moment, **said), result=None)
+
+    monkeypatch.setattr("agent.commands.journal.transition", forgetful)
+    assert "the result is reported" in broken()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [1, 26, 51, 76])
+def test_random_commands_settle_under_every_fault_for_a_hundred_seeds(first: int) -> None:
+    issued = twice = unsettled = 0
+    for seed in range(first, first + 25):
+        verdict = rehearse(Options(days=0.2, sensors=7, seed=seed, faults="harsh"))
+        assert not verdict.violations, as_text(verdict, f"climahub rehearse --seed {seed} --faults harsh --days 0.2")
+        issued += verdict.commands.issued
+        twice += verdict.commands.executed_twice
+        unsettled += verdict.commands.unsettled
+    print(f"{issued} commands, {twice} executed twice, {unsettled} unsettled")  # noqa: T201 - the issue asks for the count
+    assert (twice, unsettled) == (0, 0)
+    assert issued > 250

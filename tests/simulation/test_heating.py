@@ -1,0 +1,93 @@
+"""Weeks of a heated home with everything going wrong: no rule is broken, no room is cold; planted bugs are found."""
+
+import pytest
+
+from agent.climate import sensor_loss, short_cycle_protection, zone
+from agent.climate.short_cycle_protection import Absence, Guard, GuardLimits
+from lab.simulation.heating_year import ROOMS, Mishap, MishapKind, Year
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_weeks_with_faults_break_no_rule(seed: int) -> None:
+    verdict = Year(seed, days=15).run()
+    assert verdict.is_clean, verdict
+    assert verdict.steps > 15 * 1440 * 0.95
+    assert sum(verdict.struck.values()) > 5
+
+
+@pytest.mark.parametrize("rule", ["minimum off time", "minimum on time"])
+def test_a_guard_that_does_not_guard_is_found(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(_: Guard, limits: GuardLimits, now_ms: int, *, is_wanted: bool) -> tuple[bool, str]:
+        del limits, now_ms
+        return is_wanted, ""
+
+    monkeypatch.setattr(short_cycle_protection, "allowed", careless)
+    assert any(rule in text for text in Year(4, days=8).run().broken)
+
+
+@pytest.mark.slow
+def test_a_restart_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
+        del saved, limits
+        return short_cycle_protection.just_stopped(absence.off_ms - 10_000_000)
+
+    monkeypatch.setattr(short_cycle_protection, "restored", forgetful)
+    found = [text for seed in (1, 4) for text in Year(seed, days=10).run().broken]
+    assert any("minimum off time" in text for text in found)
+
+
+def test_a_limit_that_does_not_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zone, "_is_hot", lambda settings, room: False)
+    monkeypatch.setattr(zone, "_is_frost", lambda state, settings, known_c: known_c is not None)
+    assert any("above the limit" in text for text in Year(1, days=3).run().broken)
+
+
+@pytest.fixture
+def colder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand for a colder winter: in that of seed 5 a home without any heat does not fall below 6.8 °C."""
+    monkeypatch.setattr("lab.simulation.safety_oracle.COLD_C", 9.0)
+
+
+def winter(*kinds: MishapKind, days: int = 12) -> list[Mishap]:
+    """Return mishaps that begin on the first morning and do not end."""
+    rooms = ROOMS if MishapKind.RADIO_DEAD not in kinds else ROOMS[:1]
+    return sorted(Mishap(303 + number, days * 1440, kind, room) for number, kind in enumerate(kinds) for room in rooms)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("colder")
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (MishapKind.RADIO_DEAD,),
+        (MishapKind.DEAD_WHILE_OFF,),
+        (MishapKind.NEVER_HEARD,),
+        (MishapKind.FROZEN,),
+        (MishapKind.OFFLINE, MishapKind.REBOOTS),
+        (MishapKind.CRASHES,),
+    ],
+)
+def test_what_lasts_for_weeks_in_winter_leaves_no_room_cold(kinds: tuple[MishapKind, ...]) -> None:
+    verdict = Year(5, days=12, mishaps=winter(*kinds)).run()
+    assert verdict.is_clean, verdict
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("colder")
+def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensor_loss, "_for_safety", lambda settings, room, known, choice: choice)
+    assert any(
+        "a cold room" in text for text in Year(5, days=12, mishaps=winter(MishapKind.DEAD_WHILE_OFF)).run().broken
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("colder")
+def test_a_hub_whose_rest_begins_anew_with_each_life_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def anew(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
+        del limits
+        return short_cycle_protection.just_stopped(absence.off_ms, (*saved.starts_ms, absence.off_ms))
+
+    monkeypatch.setattr(short_cycle_protection, "restored", anew)
+    assert any("a cold room" in text for text in Year(5, days=12, mishaps=winter(MishapKind.CRASHES)).run().broken)

@@ -1,0 +1,126 @@
+"""Fifty sensors join, leave, die and come back: none is lost or paired twice. And the judge of that is no yes-man."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from agent.pairing import changes
+from agent.pairing.book import Book
+from agent.pairing.lifecycle import Content
+from agent.pairing.registering import Registrar
+from agent.pairing.room import Pairing
+from hal.sim.mesh import Mesh
+from lab.simulation.crash_points import PAIRING_SCENARIO, sweep
+from lab.simulation.mishaps import Mishap, MishapKind, Profile
+from lab.simulation.options import PAIRING, Options
+from lab.simulation.run import rehearse
+from lab.simulation.verdict import Verdict, as_text
+
+STRIDE = int(os.environ.get("CLIMAHUB_STRIDE", "40"))
+"""Every so many operations only: all of them take minutes (`CLIMAHUB_STRIDE=1`, which `make soak` sets)."""
+
+SMALL = msgspec.structs.replace(PAIRING_SCENARIO, seed=2)
+"""Ten sensors in an hour."""
+
+
+def passed(verdict: Verdict) -> Verdict:
+    assert not verdict.violations, as_text(verdict, f"climahub rehearse --pairing --seed {verdict.seed}")
+    return verdict
+
+
+def promises_broken(options: Options) -> set[str]:
+    return {violation.promise for violation in rehearse(options).violations}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "faults"), [(1, "none"), (19, "default"), (3, "harsh"), (12, "harsh")])
+def test_fifty_sensors_join_leave_die_and_come_back(seed: int, faults: Profile) -> None:
+    """`make soak` does the same for the seeds 1 to 50."""
+    pairing = passed(rehearse(msgspec.structs.replace(PAIRING, seed=seed, faults=faults))).pairing
+    assert pairing.joined >= 45
+    assert pairing.registered >= pairing.relayed >= 40  # some die before they were heard
+    assert (pairing.paired_twice, pairing.lost) == (0, 0)
+
+
+def test_the_same_seed_gives_the_same_verdict() -> None:
+    first, second = (rehearse(SMALL) for _ in range(2))
+    assert comparable(first) == comparable(second)
+    assert first.pairing.relayed >= 9
+
+
+def comparable(verdict: Verdict) -> Verdict:
+    return msgspec.structs.replace(verdict, wall_s=0.0, virtual_hours_per_wall_s=0.0)
+
+
+def test_without_anything_boxed_the_sensors_are_simply_known() -> None:
+    pairing = passed(rehearse(Options(days=0.05, sensors=21, faults="none"))).pairing
+    assert (pairing.joined, pairing.registered, pairing.relayed) == (4, 4, 4)
+
+
+@pytest.mark.slow
+def test_nothing_is_paired_twice_or_lost_wherever_the_world_stops() -> None:
+    tried, failed = 0, []
+    for kind in (MishapKind.POWER_CUT, MishapKind.PROCESS_KILLED):
+        verdict = sweep(msgspec.structs.replace(SMALL, stop_by=kind), stride=STRIDE)
+        tried += verdict.points
+        failed += [f"{kind}: {violation}" for violation in verdict.violations]
+    print(f"crash points of pairing: {tried - len(failed)} of {tried} recovered")  # noqa: T201 - the issue asks for the count
+    assert not failed, failed[0]
+    assert tried > 300 // STRIDE
+
+
+# Planted bugs.
+
+
+def test_without_a_planted_bug_the_scenario_passes() -> None:
+    passed(rehearse(SMALL))
+
+
+def test_relaying_what_was_removed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pairing, "is_relayed", lambda *_: True)
+    monkeypatch.setattr(Mesh, "forget", lambda *_: None)
+    assert "removing stops relaying" in promises_broken(msgspec.structs.replace(SMALL, seed=3))
+
+
+def test_a_key_that_is_kept_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered = changes.registered
+
+    def keep(content: Content, device: str, **named: str) -> Content:
+        key = content.sensors[device].key
+        done = registered(content, device, **named)
+        return changes.put(done, msgspec.structs.replace(done.sensors[device], key=key))
+
+    monkeypatch.setattr(changes, "registered", keep)
+    assert "keys are erased" in promises_broken(SMALL)
+
+
+def test_a_sensor_that_is_forgotten_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_due = Registrar._is_due
+
+    def all_but_some(self: Registrar, record: Any) -> bool:  # noqa: ANN401 (a record)
+        return is_due(self, record) and not record.device.endswith(("0", "1", "2", "3"))
+
+    monkeypatch.setattr(Registrar, "_is_due", all_but_some)
+    assert "no sensor lost" in promises_broken(SMALL)
+
+
+def test_a_book_that_is_not_written_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut nobody knows what was removed, nor whose place the replacement took."""
+
+    async def forget(self: Book, change: Callable[[Content], Content]) -> Content:
+        self.content = change(self.content)
+        self._tell()
+        return self.content
+
+    monkeypatch.setattr(Book, "commit", forget)
+    monkeypatch.setattr(Book, "note", forget)
+    cut = (Mishap(MishapKind.POWER_CUT, at_s=3500.0, lasts_s=30.0),)
+    monkeypatch.setattr("lab.simulation.technician.Technician._round", _no_round)
+    assert promises_broken(msgspec.structs.replace(SMALL, mishaps=cut))
+
+
+async def _no_round(self: object) -> None:
+    """The technician has gone home."""

@@ -1,0 +1,118 @@
+"""The oracle's own proof: each planted bug of the agent must be caught. A judge that never says no is no judge."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from agent.cloud import quota
+from agent.cloud.client import CloudClient
+from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
+from agent.foundation import database
+from agent.telemetry.batching import Batch, RetryQueue
+from agent.telemetry.outbox import blobs
+from agent.telemetry.outbox.protocol import Lane, PendingReading
+from agent.telemetry.outbox.store import SqliteOutbox
+from lab.simulation.mishaps import Mishap, MishapKind
+from lab.simulation.options import Options
+from lab.simulation.run import rehearse
+from lab.simulation.verdict import Verdict
+
+WireReading = tuple[str, float, int, str | None]
+
+OUTAGE_AND_CRASHES = Options(
+    days=0.25,
+    sensors=30,
+    faults="none",
+    mishaps=(
+        Mishap(MishapKind.NETWORK_CUT, at_s=1000.0, lasts_s=14_000.0),
+        Mishap(MishapKind.POWER_CUT, at_s=9000.0, lasts_s=60.0),
+        Mishap(MishapKind.PROCESS_KILLED, at_s=15_100.0, lasts_s=5.0),
+        Mishap(MishapKind.POWER_CUT, at_s=17_000.0, lasts_s=60.0),
+    ),
+)
+
+
+def promises_broken(verdict: Verdict) -> set[str]:
+    return {violation.promise for violation in verdict.violations}
+
+
+def test_without_a_planted_bug_the_scenario_passes() -> None:
+    verdict = rehearse(OUTAGE_AND_CRASHES)
+    assert verdict.violations == []
+    assert verdict.crashes == 3
+    assert verdict.readings.accepted > 10_000
+
+
+def test_acknowledging_more_than_was_sent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = CloudClient.post_telemetry
+
+    async def send_all_but_one(self: CloudClient, readings: Iterable[WireReading]) -> int | None:
+        return await send(self, list(readings)[:-1] or list(readings))
+
+    monkeypatch.setattr(CloudClient, "post_telemetry", send_all_but_one)
+    assert "nothing lost" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+
+
+def test_deleting_before_the_answer_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, settle = SqliteOutbox.claim, SqliteOutbox.settle
+
+    async def claim_and_forget(self: SqliteOutbox, lane: Lane, readings_max: int) -> list[PendingReading]:
+        items = await claim(self, lane, readings_max)
+        await settle(self, items)
+        await self.tidy()
+        return items
+
+    async def settle_the_rest(self: SqliteOutbox, items: Sequence[PendingReading]) -> None:
+        await settle(self, [item for item in items if item.seq in self._sizes])
+
+    monkeypatch.setattr(SqliteOutbox, "claim", claim_and_forget)
+    monkeypatch.setattr(SqliteOutbox, "settle", settle_the_rest)
+    assert "nothing lost" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+
+
+def test_reusing_a_key_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = blobs.encode
+    monkeypatch.setattr(blobs, "encode", lambda series, offset_ms, values: encode(series, [0] * len(values), values))
+    assert promises_broken(rehearse(OUTAGE_AND_CRASHES)) & {"nothing altered", "nothing invented"}
+
+
+def test_leaving_out_the_sync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "SYNCHRONOUS", "NORMAL")
+    assert "nothing lost" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+
+
+def test_a_quota_off_by_one_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(QUOTAS, Endpoint.TELEMETRY, Quota(61, 60))
+    assert "quota kept" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+
+
+def test_a_window_that_is_too_short_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "MARGIN_MS", -10_000)
+    assert "quota kept" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+
+
+def test_altering_a_value_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = blobs.encode
+    monkeypatch.setattr(
+        blobs, "encode", lambda series, offset_ms, values: encode(series, offset_ms, [round(v) for v in values])
+    )
+    assert "nothing altered" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+
+
+def test_forgetting_a_batch_that_failed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forget(self: RetryQueue, part: Batch) -> None: ...
+
+    monkeypatch.setattr(RetryQueue, "put_back", forget)
+    mishaps = (Mishap(MishapKind.NETWORK_CUT, at_s=1000.0, lasts_s=3000.0),)
+    options = Options(days=0.1, sensors=30, faults="none", mishaps=mishaps)
+    assert "everything delivered" in promises_broken(rehearse(options))
+
+
+def test_a_livelock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def spin(self: CloudClient, endpoint: Endpoint) -> None:
+        while self.wait_s(endpoint):  # noqa: ASYNC110 - this is the bug
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(CloudClient, "ready", spin)
+    assert "time passes" in promises_broken(rehearse(OUTAGE_AND_CRASHES))

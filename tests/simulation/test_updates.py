@@ -1,0 +1,357 @@
+"""What the room of updates promises, shown on the simulated machine in virtual time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from agent.errors import BundleUntrusted, Rejected
+from agent.ota import launcher
+from agent.ota.lifecycle import UNCOUNTED_STARTS_MAX, UpdateState
+from agent.ota.manifest import CHUNK_BYTES
+from agent.ota.service import UpdateService
+from lab.refcloud import faults
+from lab.refcloud.contract import Endpoint
+from lab.simulation.options import Options
+from lab.simulation.releases import STRANGERS_KEY, Release, make
+from lab.simulation.run import rehearse
+from lab.simulation.verdict import as_text
+
+from .update_bench import GOOD, NEXT, Bench, bench, closed
+
+HOUR_S = 3600.0
+
+
+def live(made: Bench, until: Callable[[UpdateService], bool]) -> None:
+    made.loop.run_until_complete(made.run(until))
+    assert made.unbootable == []
+    assert made.is_done
+
+
+def downloads(made: Bench) -> list[float]:
+    return [at_s for at_s, endpoint in made.requests if endpoint == Endpoint.OTA_DOWNLOAD]
+
+
+def statuses(made: Bench) -> list[str]:
+    return [post.status for post in made.cloud.admin.ota_history(made.device_id).posts]
+
+
+def test_two_releases_one_after_the_other_take_turns_in_the_slots() -> None:
+    with bench() as made:
+        made.publish(GOOD)
+        live(made, closed(UpdateState.COMPLETED))
+        made.publish(NEXT)
+        made.is_done = False
+        live(made, lambda room: room.running.version == "3.0.0" and closed(UpdateState.COMPLETED)(room))
+        account = launcher.load(made.machine.state_dir)
+        assert (account.good, account.floor, made.version_in(account.good)) == ("b", 3, "3.0.0")
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_is() -> None:
+    with bench() as made:
+        half = len(GOOD.data) // 2
+        made.cloud.set_faults(
+            [faults.Rule(faults.CutAfter(body_bytes=half), endpoint=Endpoint.OTA_DOWNLOAD, next_n=1)], seed=1
+        )
+        made.publish(GOOD)
+        live(made, closed(UpdateState.COMPLETED))
+        assert len(downloads(made)) == 2
+        assert statuses(made)[-1] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "config", "said", "chunks_kept"),
+    [
+        (faults.SlowDrip(65_536, 1.0), {"rate_bytes_s_min": 70_000}, "less than 70000; it goes on later", 4),
+        (faults.SlowDrip(32_768, 1.0), {"download_deadline_s": 100.0}, "the download took longer than 100 s", 3),
+        (faults.SlowDrip(2_500_000, 45.0), {}, "no answer within 30 s", 4),
+    ],
+    ids=["below the minimum rate", "above it and past the deadline", "silent"],
+)
+def test_a_server_that_is_slow_on_purpose_is_left_alone_and_each_whole_part_is_kept(
+    caplog: pytest.LogCaptureFixture,
+    fault: faults.SlowDrip,
+    config: dict[str, object],
+    said: str,
+    chunks_kept: int,
+) -> None:
+    caplog.set_level("INFO")
+    release = make("2.0.0", 2, chunks=6)
+    with bench() as made:
+        made.config = config
+        made.trees["2.0.0"] = release.tree_files
+        # The second request is under way when the room is looked at. A silent server has sent more by then.
+        made.cloud.set_faults([faults.Rule(fault, endpoint=Endpoint.OTA_DOWNLOAD, next_n=2)], seed=1)
+        made.publish(release)
+        live(made, lambda _: said in caplog.text)
+        kept = (made.machine.state_dir / "update.part").read_bytes()
+        assert len(kept) // CHUNK_BYTES == chunks_kept
+        assert release.data.startswith(kept)
+        assert not (made.machine.state_dir / "slots").exists()
+        made.is_done = False
+        live(made, closed(UpdateState.COMPLETED))
+        assert made.version_in(launcher.load(made.machine.state_dir).good) == "2.0.0"
+
+
+def test_five_downloads_an_hour_at_the_most_whatever_breaks() -> None:
+    with bench() as made:
+        rules = [
+            faults.Rule(faults.CutAfter(body_bytes=1000), endpoint=Endpoint.OTA_DOWNLOAD, to_s=5 * HOUR_S),
+        ]
+        made.cloud.set_faults(rules, seed=1)
+        made.publish(GOOD)
+        live(made, closed(UpdateState.COMPLETED))
+        times = downloads(made)
+        assert len(times) > 10
+        assert all(later - earlier >= HOUR_S for earlier, later in zip(times, times[5:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("release", "why", "requests"),
+    [
+        (make("2.0.0", 2, private_key=STRANGERS_KEY), "does not trust", 1),
+        (make("2.0.0", 2, machine="other"), "needs other", 1),
+        (make("2.0.0", 2, model="kettle"), "is for kettle", 1),
+        # Once, it may have been the line.
+        (Release("2.0.0", 2, b"no bundle at all" * 1000, {}), "no climahub bundle", 2),
+        (Release("2.0.1", 2, GOOD.data, {}), "in the place of", 1),
+        (Release("2.0.0", 2, GOOD.data[:-1] + b"x", {}), "damaged", 2),
+    ],
+    ids=["stranger", "machine", "model", "no bundle", "other version", "damaged"],
+)
+def test_a_bad_bundle_is_refused_once_and_no_slot_is_touched(release: Release, why: str, requests: int) -> None:
+    with bench() as made:
+        made.publish(release)
+        live(made, closed(UpdateState.FAILED))
+        made.is_done = False
+        live(made, lambda room: made.loop.time() > 10 * HOUR_S)
+        assert not (made.machine.state_dir / "slots").exists()
+        assert not (made.machine.state_dir / "update.part").exists()
+        assert not (made.machine.state_dir / "update.bundle").exists()
+        last = made.cloud.admin.ota_history(made.device_id).posts[-1]
+        assert last.status == "failed"
+        assert why in last.error_message
+        assert len(downloads(made)) == requests
+        assert set(made.boots) == {"1.0.0"}
+
+
+def test_a_failed_release_is_tried_again_with_a_higher_sequence_only() -> None:
+    with bench(sick=("2.0.0",)) as made:
+        made.publish(GOOD)
+        live(made, closed(UpdateState.FAILED))
+        made.is_done, made.sick = False, set()
+        again = make("2.0.0", 3)
+        made.trees["2.0.0"] = again.tree_files
+        made.cloud.admin.publish("2.0.0-again", make("2.0.0-again", 3).data, batches=["stable"])
+        made.trees["2.0.0-again"] = make("2.0.0-again", 3).tree_files
+        live(made, closed(UpdateState.COMPLETED))
+        assert made.boots[-1] == "2.0.0-again"
+
+
+def test_losing_only_the_cloud_never_rolls_back() -> None:
+    with bench() as made:
+        made.publish(GOOD)
+
+        def cut_in_the_trial(room: UpdateService) -> bool:
+            if room.book.record.state is UpdateState.TRIAL and made.connector is not None:
+                made.connector.cut()
+                made.connector.is_cut = True
+            return room.book.record.state is UpdateState.COMPLETED
+
+        live(made, cut_in_the_trial)
+        assert launcher.load(made.machine.state_dir).floor == 2
+        made.is_done = False
+        live(made, closed(UpdateState.COMPLETED))
+        assert statuses(made)[-1] == "completed"
+
+
+def test_a_status_that_the_cloud_does_not_take_holds_nothing_up() -> None:
+    with bench() as made:
+        made.cloud.set_faults([faults.Rule(faults.Status(status=500), endpoint=Endpoint.OTA_STATUS)], seed=1)
+        made.publish(GOOD)
+        live(made, lambda room: room.book.record.state is UpdateState.COMPLETED)
+        assert launcher.load(made.machine.state_dir).floor == 2
+        made.cloud.set_faults([], seed=1)
+        made.is_done = False
+        live(made, closed(UpdateState.COMPLETED))
+        assert statuses(made)[-1] == "completed"
+
+
+def test_the_hub_restarts_within_its_window_only() -> None:
+    with bench() as made:
+        made.config = {"window": "02:00-05:00"}
+        made.local = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        made.publish(GOOD)
+        live(made, lambda room: made.loop.time() > 8 * HOUR_S)
+        assert made.boots == ["1.0.0"]
+        made.is_done, made.local = False, datetime(2026, 1, 2, 3, tzinfo=UTC)
+        live(made, closed(UpdateState.COMPLETED))
+        assert made.boots[-1] == "2.0.0"
+
+
+def test_a_metered_link_carries_no_release_where_it_may_not() -> None:
+    with bench() as made:
+        made.config, made.is_metered = {"metered": "never"}, True
+        made.publish(GOOD)
+        live(made, lambda room: made.loop.time() > 8 * HOUR_S)
+        assert downloads(made) == []
+        made.is_done, made.is_metered = False, False
+        live(made, closed(UpdateState.COMPLETED))
+
+
+def test_a_hold_keeps_updates_from_beginning() -> None:
+    with bench() as made:
+        made.publish(GOOD)
+        orders = {"hold": False}
+
+        def hold_first(room: UpdateService) -> bool:
+            if not orders["hold"]:
+                orders["hold"] = True
+                made.tasks.append(made.loop.create_task(room.hold(is_held=True)))
+            return made.loop.time() > 8 * HOUR_S
+
+        live(made, hold_first)
+        assert downloads(made) == []
+        assert made.boots == ["1.0.0"]
+
+        def resume(room: UpdateService) -> bool:
+            if room.book.record.is_held:
+                made.tasks.append(made.loop.create_task(room.hold(is_held=False)))
+            return closed(UpdateState.COMPLETED)(room)
+
+        made.is_done = False
+        live(made, resume)
+
+
+async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(data), 100_000):
+        yield data[at : at + 100_000]
+
+
+def test_a_bundle_from_a_stick_is_installed_without_a_cloud() -> None:
+    with bench() as made:
+        made.config = {"window": "02:00-05:00"}
+        done: list[str] = []
+
+        def bring(room: UpdateService) -> bool:
+            if room.running.version == "1.0.0" and not done:
+                done.append("brought")
+                made.tasks.append(made.loop.create_task(room.install(in_pieces(GOOD.data))))
+            return room.book.record.state is UpdateState.COMPLETED
+
+        made.is_cloud_down = True
+        live(made, bring)
+        assert launcher.load(made.machine.state_dir).floor == 2
+        assert statuses(made) == []
+
+
+def test_a_bad_bundle_from_a_stick_is_refused_at_once() -> None:
+    with bench() as made:
+        found: list[str] = []
+
+        async def bring(room: UpdateService) -> None:
+            for data in (b"nonsense" * 9999, make("9.0.0", 9, private_key=STRANGERS_KEY).data, GOOD.data[:-9]):
+                with pytest.raises(BundleUntrusted):
+                    await room.install(in_pieces(data))
+                found.append("refused")
+
+        def once(room: UpdateService) -> bool:
+            if not made.tasks:
+                made.tasks.append(made.loop.create_task(bring(room)))
+            return len(found) == 3
+
+        live(made, once)
+        assert not (made.machine.state_dir / "slots").exists()
+
+
+def test_a_technician_rolls_a_trial_back() -> None:
+    with bench() as made:
+        made.publish(GOOD)
+        made.config = {"trial_s": 7200.0, "trial_deadline_s": 7200.0}
+
+        def roll_back(room: UpdateService) -> bool:
+            if room.book.record.state is UpdateState.TRIAL:
+                made.tasks.append(made.loop.create_task(room.roll_back()))
+            return room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room)
+
+        live(made, roll_back)
+        assert made.boots == ["1.0.0", "2.0.0", "1.0.0"]
+
+
+def stop_in_good_order(made: Bench) -> None:
+    """Let the trial go on for ever, and stop each of its lives in good order."""
+    made.config = {"trial_s": 7200.0, "trial_deadline_s": 7200.0}
+    orders: dict[int, asyncio.Task[None]] = {}
+
+    def stop(room: UpdateService) -> bool:
+        life = len(made.boots)
+        if life not in orders and room.running.version == "2.0.0" and room.book.record.state is UpdateState.TRIAL:
+            if made.loop.time() - made.booted_at_s < 30.0:
+                return False
+            orders[life] = made.loop.create_task(room.stopping())
+        if life in orders and orders[life].done():
+            made.restart.set()
+        return room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room)
+
+    live(made, stop)
+
+
+def test_a_stop_in_good_order_costs_a_trial_no_start_but_not_for_ever() -> None:
+    with bench() as made:
+        made.publish(GOOD)
+        stop_in_good_order(made)
+        assert made.boots == ["1.0.0", *["2.0.0"] * (2 + UNCOUNTED_STARTS_MAX), "1.0.0"]
+
+
+def test_a_stop_of_a_release_that_is_not_well_costs_a_start() -> None:
+    with bench(sick=("2.0.0",)) as made:
+        made.publish(GOOD)
+        stop_in_good_order(made)
+        assert made.boots == ["1.0.0", "2.0.0", "2.0.0", "1.0.0"]
+
+
+def test_there_is_no_way_back_from_what_has_proved_itself() -> None:
+    with bench() as made:
+        found: list[str] = []
+
+        async def try_it(room: UpdateService) -> None:
+            with pytest.raises(Rejected):
+                await room.roll_back()
+            found.append("refused")
+
+        def once(room: UpdateService) -> bool:
+            if not made.tasks:
+                made.tasks.append(made.loop.create_task(try_it(room)))
+            return bool(found)
+
+        live(made, once)
+
+
+def test_an_account_of_the_slots_that_cannot_be_read_is_made_anew() -> None:
+    with bench() as made:
+        made.publish(GOOD)
+        live(made, closed(UpdateState.COMPLETED))
+        for path in made.machine.state_dir.glob("launcher.json*"):
+            path.write_bytes(b"\0" * 50)
+        made.is_done = False
+        live(made, lambda room: True)
+        assert made.boots[-1] == "1.0.0"  # the package starts, whatever happens
+        account = launcher.load(made.machine.state_dir)
+        assert (account.good, account.floor) == ("base", 2)
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_rehearsal_with_releases_bricks_no_hub(seed: int) -> None:
+    verdict = rehearse(Options(days=0.5, sensors=7, seed=seed))
+    assert verdict.violations == []
+    assert verdict.updates.offered > 0
+    assert verdict.updates.bricked == 0
+    assert f"{verdict.updates.offered} offered" in as_text(verdict, "")
+
+
+def test_a_launcher_that_starts_anything_is_caught_by_the_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "choose", lambda *_: "b")
+    verdict = rehearse(Options(days=0.2, sensors=7, seed=4, mishaps=(), orders=()))
+    assert verdict.updates.bricked > 0
+    assert "a whole release starts" in {each.promise for each in verdict.violations}

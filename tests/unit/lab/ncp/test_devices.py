@@ -1,0 +1,67 @@
+import pytest
+
+pytest.importorskip("zigpy")
+
+from lab.ncp import devices
+from lab.ncp.devices import DevicesInvalid
+
+
+def test_house_is_read_and_what_is_left_out_follows_from_the_seed() -> None:
+    text = """
+    seed = 7
+    [[device]]
+    name = "plug"
+    model = "router"
+    [[device]]
+    name = "bedroom"
+    model = "climate"
+    parent = "plug"
+    latency_s = 3
+    lqi = 90
+    rssi_dbm = -80
+    eui64 = "00:11:22:33:44:55:66:77"
+    install_code = "83fed3407a939723a5c639b26916d505c3b5"
+    values = { temperature_c = 20.5 }
+    """
+    room = devices.parse(text, "house.toml")
+    plug, bedroom = room.devices
+    assert (bedroom.parent, bedroom.latency_s, bedroom.lqi, bedroom.rssi_dbm) == ("plug", 3, 90, -80)
+    assert bedroom.eui64 == "00:11:22:33:44:55:66:77"
+    assert plug.latency_s == devices.LATENCY_MAINS_S
+    assert plug.eui64.startswith("00:0d:6f:")
+    assert devices.parse(text, "") == room
+    assert devices.parse(text.replace("seed = 7", "seed = 8"), "").devices[0].eui64 != plug.eui64
+    assert devices.new_stick(7) == devices.new_stick(7) != devices.new_stick(8)
+
+
+def test_key_of_an_install_code_is_that_of_the_base_device_behaviour_specification() -> None:
+    text = '[[device]]\nname = "a"\nmodel = "climate"\ninstall_code = "83fed3407a939723a5c639b26916d505c3b5"\n'
+    assert devices.parse(text, "").devices[0].link_key == bytes.fromhex("66b6900981e1ee3ca4206b6b861c02bb")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed = ", "house"),
+        ('[[device]]\nname = "a"\nmodel = "b"\n', "no model 'b'; there are temperature"),
+        ('[[device]]\nname = "a"\nmodel = "climate"\ncolour = 1\n', "colour"),
+        ('[[device]]\nname = "a"\nmodel = "climate"\neui64 = "1"\n', "eui64"),
+        ('[[device]]\nname = "a"\nmodel = "climate"\nvalues = { x = 1 }\n', "no quantity 'x'"),
+        ('[[device]]\nname = "a"\nmodel = "climate"\nlatency_s = inf\n', "latency_s"),
+        (
+            '[[device]]\nname = "a"\nmodel = "climate"\nvalues = { pressure_hpa = 990 }\n',
+            "'a': this model has no 'pressure_hpa'",
+        ),
+        (
+            '[[device]]\nname = "a"\nmodel = "climate"\nvalues = { temperature_c = nan }\n',
+            "'a': temperature_c = nan does not fit",
+        ),
+        ('[[device]]\nname = "a"\nmodel = "climate"\ninstall_code = "83fe"\n', "'a'.*length"),
+        ('[[device]]\nname = "a"\nmodel = "climate"\nparent = "b"\n', "'b' must be a router"),
+        ('[[device]]\nname = "a"\nmodel = "climate"\n' * 2, "same name"),
+        ('[[device]]\nname = "a"\nmodel = "climate"\n' * (devices.DEVICES_MAX + 1), "is the most"),
+    ],
+)
+def test_mistakes_are_named(text: str, message: str) -> None:
+    with pytest.raises(DevicesInvalid, match=message):
+        devices.parse(text, "house")

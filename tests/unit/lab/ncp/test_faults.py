@@ -1,0 +1,51 @@
+import pytest
+
+pytest.importorskip("bellows")
+
+from lab.ncp import faults
+from lab.ncp.faults import Fault, FaultInvalid, Kind, Line
+
+
+def test_words_are_understood() -> None:
+    assert faults.parse_all("corrupt=0.05, silence=20@60,reset") == [
+        Fault(Kind.CORRUPT, 0.05),
+        Fault(Kind.SILENCE, 20.0, 60.0),
+        Fault(Kind.RESET),
+    ]
+    assert faults.parse_all("") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "noise=1",
+        "corrupt=x",
+        "corrupt=1.5",
+        "silence=-1",
+        "reset@-1",
+        "reset@x",
+        "silence=inf",
+        "corrupt=nan",
+        "gone=1@nan",
+        "gone=1@inf",
+        "silence=1e9",
+    ],
+)
+def test_others_are_refused(words: str) -> None:
+    with pytest.raises(FaultInvalid, match=r"corrupt|goes from"):
+        faults.parse(words)
+
+
+def test_line_garbles_one_byte_of_its_part_of_the_chunks_and_the_same_ones_for_a_seed() -> None:
+    chunks = [bytes((number % 256,) * 20) for number in range(2000)]
+
+    def carried(seed: int) -> list[bytes]:
+        line = Line(seed)
+        line.corrupted_part = 0.05
+        return [line.carry(chunk) for chunk in chunks]
+
+    spoiled = [(a, b) for a, b in zip(chunks, carried(1), strict=True) if a != b]
+    assert 60 < len(spoiled) < 140
+    assert all(sum(x != y for x, y in zip(a, b, strict=True)) == 1 for a, b in spoiled)
+    assert carried(1) == carried(1) != carried(2)
+    assert Line(1).carry(b"whole") == b"whole"

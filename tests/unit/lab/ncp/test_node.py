@@ -1,0 +1,475 @@
+"""One sensor alone: what it answers, and when it speaks."""
+
+import struct
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.ncp import models, zcl, zdo
+from lab.ncp.memory import Membership, NodeMemory
+from lab.ncp.node import Node
+from lab.ncp.wire import Aps, eui64_bytes, eui64_text
+from lab.ncp.zcl import Command, Frame, Kind, Status
+
+STICK = "04:cd:15:00:00:00:00:01"
+SENSOR = "00:0d:6f:00:00:00:00:02"
+MEMBERSHIP = Membership(
+    extended_pan_id="01:02:03:04:05:06:07:08",
+    pan_id=1,
+    network_key=bytes(16),
+    trust_centre=STICK,
+    address=0x1234,
+    parent="",
+)
+
+
+def a_node(model: str = "climate") -> Node:
+    node = Node(eui64=SENSOR, model=models.MODELS[model], memory=NodeMemory(), now_s=0.0)
+    node.join(MEMBERSHIP)
+    return node
+
+
+def ask_zdo(node: Node, cluster: int, body: bytes, *, is_broadcast: bool = False) -> bytes | None:
+    message = Aps(
+        profile=0,
+        cluster=cluster,
+        source_endpoint=0,
+        destination_endpoint=0,
+        payload=b"\x05" + body,
+        is_broadcast=is_broadcast,
+    )
+    answers = node.receive(message, 0.0)
+    if not answers:
+        return None
+    assert answers[0].cluster == cluster | 0x8000
+    assert answers[0].payload[:1] == b"\x05"
+    return answers[0].payload[1:]
+
+
+def ask(node: Node, cluster: int, frame: Frame, *, endpoint: int = 1, now_s: float = 0.0) -> list[Frame]:
+    return frames(node.receive(to(cluster, zcl.write_frame(frame), endpoint), now_s))
+
+
+def to(cluster: int, payload: bytes, endpoint: int = 1) -> Aps:
+    return Aps(profile=0x0104, cluster=cluster, source_endpoint=1, destination_endpoint=endpoint, payload=payload)
+
+
+def frames(messages: Sequence[Aps]) -> list[Frame]:
+    return [zcl.read_frame(message.payload) for message in messages]
+
+
+def general(command: int, payload: bytes, *, manufacturer: int | None = None) -> Frame:
+    return Frame(command=command, sequence=9, payload=payload, manufacturer=manufacturer, wants_default_response=True)
+
+
+def bind(node: Node, cluster: int, destination: str = STICK, *, request: int = zdo.Cluster.BIND) -> int:
+    body = node.ieee + struct.pack("<BHB", 1, cluster, 3) + eui64_bytes(destination) + b"\x01"
+    answer = ask_zdo(node, request, body)
+    assert answer is not None
+    return answer[0]
+
+
+def report_always(node: Node, cluster: int, kind: Kind, *, attribute: int = 0) -> None:
+    assert bind(node, cluster) == zdo.Status.SUCCESS
+    record = struct.pack("<BHBHH", 0, attribute, kind, 0, 3600) + zcl.encode(kind, 1)
+    (answer,) = ask(node, cluster, general(Command.CONFIGURE_REPORTING, record))
+    assert answer.payload == b"\x00"
+
+
+@given(st.sampled_from(sorted(set(Kind) - {Kind.TEXT, Kind.SINGLE})), st.integers())
+def test_numbers_are_read_as_they_were_written(kind: Kind, number: int) -> None:
+    try:
+        data = zcl.encode(kind, number)
+    except struct.error:
+        return
+    assert zcl.decode(kind, data + b"rest") == (number, b"rest")
+
+
+@given(st.text(max_size=60))
+def test_text_is_read_as_it_was_written(text: str) -> None:
+    assert zcl.decode(Kind.TEXT, zcl.encode(Kind.TEXT, text)) == (text, b"")
+
+
+@given(
+    st.builds(
+        Frame,
+        command=st.integers(0, 255),
+        sequence=st.integers(0, 255),
+        payload=st.binary(max_size=50),
+        is_for_cluster=st.booleans(),
+        is_from_server=st.booleans(),
+        manufacturer=st.none() | st.integers(0, 0xFFFF),
+        wants_default_response=st.booleans(),
+    )
+)
+def test_frames_are_read_as_they_were_written(frame: Frame) -> None:
+    assert zcl.read_frame(zcl.write_frame(frame)) == frame
+
+
+@given(st.sampled_from(sorted(models.MODELS)), st.integers(0, 0xFFFF), st.binary(max_size=40), st.booleans())
+def test_no_message_breaks_a_sensor(model: str, cluster: int, payload: bytes, is_zdo: bool) -> None:
+    node = a_node(model)
+    for known in (cluster, *(c.id for c in node.model.endpoints[0].servers), *range(0x40)):
+        message = to(known, payload, endpoint=0 if is_zdo else 1)
+        node.receive(message, 0.0)
+        if is_zdo:
+            ask_zdo(node, known, payload)
+
+
+def test_addresses_go_both_ways() -> None:
+    assert eui64_bytes(SENSOR) == bytes.fromhex("02000000006f0d00")
+    assert eui64_text(eui64_bytes(SENSOR)) == SENSOR
+
+
+def test_it_describes_itself() -> None:
+    node = a_node()
+    assert ask_zdo(node, zdo.Cluster.NODE_DESCRIPTOR, b"\x34\x12") == bytes.fromhex(
+        "00341202408034125252 00002c52 0000".replace(" ", "")
+    )
+    assert ask_zdo(node, zdo.Cluster.ACTIVE_ENDPOINTS, b"\x34\x12") == bytes.fromhex("0034120101")
+    simple = ask_zdo(node, zdo.Cluster.SIMPLE_DESCRIPTOR, b"\x34\x12\x01")
+    assert simple == bytes.fromhex("00341214 01 0401 0203 01 05 0000 0100 0300 0204 0504 01 1900".replace(" ", ""))
+    assert ask_zdo(node, zdo.Cluster.POWER_DESCRIPTOR, b"\x34\x12") == bytes.fromhex("00341240c4")
+    assert ask_zdo(a_node("router"), zdo.Cluster.POWER_DESCRIPTOR, b"\x34\x12") == bytes.fromhex("00341210c1")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "body", "status"),
+    [
+        (zdo.Cluster.NODE_DESCRIPTOR, b"\x99\x99", zdo.Status.DEVICE_NOT_FOUND),
+        (zdo.Cluster.ACTIVE_ENDPOINTS, b"\x99\x99", zdo.Status.DEVICE_NOT_FOUND),
+        (zdo.Cluster.SIMPLE_DESCRIPTOR, b"\x34\x12\x07", zdo.Status.INVALID_ENDPOINT),
+        (zdo.Cluster.SIMPLE_DESCRIPTOR, b"\x34", zdo.Status.INVALID_REQUEST_TYPE),
+        (zdo.Cluster.IEEE_ADDRESS, b"\x99\x99\x00\x00", zdo.Status.DEVICE_NOT_FOUND),
+        (zdo.Cluster.IEEE_ADDRESS, b"\x34\x12\x00\x00", zdo.Status.SUCCESS),
+        (zdo.Cluster.NWK_ADDRESS, eui64_bytes(SENSOR) + b"\x00\x00", zdo.Status.SUCCESS),
+        (0x0040, b"", zdo.Status.NOT_SUPPORTED),
+        (zdo.Cluster.MGMT_ROUTES, b"\x00", zdo.Status.SUCCESS),
+        (zdo.Cluster.MGMT_LEAVE, bytes(9), zdo.Status.SUCCESS),
+    ],
+)
+def test_requests_are_answered_with_the_right_status(cluster: int, body: bytes, status: int) -> None:
+    answer = ask_zdo(a_node(), cluster, body)
+    assert answer is not None
+    assert answer[0] == status
+
+
+def update_answer(node: Node, body: str) -> bytes | None:
+    return ask_zdo(node, zdo.Cluster.MGMT_NWK_UPDATE, bytes.fromhex(body))
+
+
+def test_an_update_of_the_network_is_answered_in_full() -> None:
+    """Mgmt_NWK_Update_notify: status, channels, transmissions, failures, and an energy for each channel scanned."""
+    router = a_node("router")
+    assert update_answer(router, "00000200 fe 01") == bytes.fromhex("00 00000200 0000 0000 00")
+    assert update_answer(router, "00180000 03 01") == bytes.fromhex("00 00180000 0000 0000 02 2020")
+    assert update_answer(router, "00180000 fe 01") == bytes.fromhex("80 00180000 0000 0000 00")
+    assert update_answer(router, "00000200 fd") == bytes.fromhex("80 00000200 0000 0000 00")
+    assert ask_zdo(router, zdo.Cluster.MGMT_NWK_UPDATE, bytes.fromhex("00000200fe01"), is_broadcast=True) is None
+
+
+def test_broadcasts_for_somebody_else_are_not_answered() -> None:
+    node = a_node()
+    assert ask_zdo(node, zdo.Cluster.NWK_ADDRESS, bytes(10), is_broadcast=True) is None
+    assert ask_zdo(node, 0x0040, b"", is_broadcast=True) is None
+    assert ask_zdo(node, zdo.Cluster.MGMT_PERMIT_JOINING, b"\x3c\x00", is_broadcast=True) is None
+    assert node.permit_until_s == 60.0
+    nobody = struct.pack("<HHBHB", 0xFFFD, 0x0104, 1, 0x0101, 0)
+    assert ask_zdo(node, zdo.Cluster.MATCH_DESCRIPTOR, nobody, is_broadcast=True) is None
+    somebody = struct.pack("<HHBHB", 0xFFFD, 0x0104, 1, models.TEMPERATURE, 0)
+    assert ask_zdo(node, zdo.Cluster.MATCH_DESCRIPTOR, somebody, is_broadcast=True) == bytes.fromhex("0034120101")
+
+
+def test_bindings_are_made_told_and_taken_back() -> None:
+    node = a_node()
+    assert [bind(node, models.TEMPERATURE), bind(node, models.TEMPERATURE)] == [zdo.Status.SUCCESS] * 2
+    assert bind(node, models.TUYA) == zdo.Status.INVALID_ENDPOINT
+    table = ask_zdo(node, zdo.Cluster.MGMT_BINDINGS, b"\x00")
+    assert table is not None
+    assert table[:4] == b"\x00\x01\x00\x01"
+    group = node.ieee + struct.pack("<BHBH", 1, models.TEMPERATURE, 1, 0x0B)
+    assert ask_zdo(node, zdo.Cluster.BIND, group) == bytes((zdo.Status.NOT_SUPPORTED,))
+    assert bind(node, models.TEMPERATURE, request=zdo.Cluster.UNBIND) == zdo.Status.SUCCESS
+    assert bind(node, models.TEMPERATURE, request=zdo.Cluster.UNBIND) == zdo.Status.NO_ENTRY
+
+
+def test_attributes_are_read_and_written() -> None:
+    node = a_node("trv")
+    wanted = struct.pack("<HH", 0x0012, 0x7777)
+    (answer,) = ask(node, models.THERMOSTAT, general(Command.READ, wanted))
+    assert answer.payload == bytes.fromhex("12000029d007 777786".replace(" ", ""))
+    assert (answer.command, answer.sequence, answer.is_from_server) == (Command.READ_RESPONSE, 9, True)
+    write = struct.pack("<HBh", 0x0012, Kind.INT16, 2250) + struct.pack("<HBh", 0x0000, Kind.INT16, 1)
+    (answer,) = ask(node, models.THERMOSTAT, general(Command.WRITE_UNDIVIDED, write))
+    assert answer.payload == bytes((Status.READ_ONLY, 0, 0))
+    (answer,) = ask(node, models.THERMOSTAT, general(Command.READ, b"\x12\x00"))
+    assert answer.payload[4:] == struct.pack("<h", 2000)
+    ask(node, models.THERMOSTAT, general(Command.WRITE, write))
+    (answer,) = ask(node, models.THERMOSTAT, general(Command.READ, b"\x12\x00"))
+    assert answer.payload[4:] == struct.pack("<h", 2250)
+    assert ask(node, models.THERMOSTAT, general(Command.WRITE_NO_RESPONSE, write[:5])) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "payload", "status"),
+    [
+        (Command.WRITE, struct.pack("<HBB", 0x0012, Kind.UINT8, 1), Status.INVALID_DATA_TYPE),
+        (Command.WRITE, struct.pack("<HBB", 0x7777, Kind.UINT8, 1), Status.UNSUPPORTED_ATTRIBUTE),
+        (Command.CONFIGURE_REPORTING, struct.pack("<BHBHHh", 0, 0x7777, 0x29, 0, 9, 1), Status.UNSUPPORTED_ATTRIBUTE),
+        (Command.CONFIGURE_REPORTING, struct.pack("<BHBHH", 0, 0x001B, 0x30, 0, 9), Status.UNREPORTABLE_ATTRIBUTE),
+        (Command.CONFIGURE_REPORTING, struct.pack("<BHBHHB", 0, 0x0012, 0x20, 0, 9, 1), Status.INVALID_DATA_TYPE),
+        (Command.CONFIGURE_REPORTING, struct.pack("<BHH", 1, 0x0012, 9), Status.UNREPORTABLE_ATTRIBUTE),
+        (Command.READ_REPORTING, struct.pack("<BH", 0, 0x0012), Status.NOT_FOUND),
+    ],
+)
+def test_requests_that_cannot_be_met_say_why(command: int, payload: bytes, status: Status) -> None:
+    (answer,) = ask(a_node("trv"), models.THERMOSTAT, general(command, payload))
+    assert answer.payload[0] == status
+
+
+@pytest.mark.parametrize(
+    ("command", "payload", "status"),
+    [
+        (Command.READ, b"\x00", Status.MALFORMED_COMMAND),
+        (Command.WRITE, b"\x00\x00\x99\x01", Status.MALFORMED_COMMAND),
+        (0x55, b"", Status.UNSUPPORTED_GENERAL_COMMAND),
+    ],
+)
+def test_commands_that_make_no_sense_get_a_default_response(command: int, payload: bytes, status: Status) -> None:
+    (answer,) = ask(a_node(), models.TEMPERATURE, general(command, payload))
+    assert (answer.command, answer.payload) == (Command.DEFAULT_RESPONSE, bytes((command, status)))
+
+
+def test_attributes_of_a_maker_are_for_those_who_name_him() -> None:
+    node = a_node("air")
+    (answer,) = ask(node, models.IKEA_VOC, general(Command.READ, b"\x00\x00"))
+    assert answer.payload[2] == Status.UNSUPPORTED_ATTRIBUTE
+    (answer,) = ask(node, models.IKEA_VOC, general(Command.READ, b"\x00\x00", manufacturer=0x117C))
+    assert (answer.payload[2], answer.manufacturer) == (Status.SUCCESS, 0x117C)
+
+
+def test_attributes_are_discovered_in_parts() -> None:
+    (answer,) = ask(a_node(), models.TEMPERATURE, general(Command.DISCOVER, struct.pack("<HB", 0, 2)))
+    assert answer.payload == bytes.fromhex("00 000029 010029".replace(" ", ""))
+    (answer,) = ask(a_node(), models.TEMPERATURE, general(Command.DISCOVER, struct.pack("<HB", 2, 9)))
+    assert answer.payload == bytes.fromhex("01 020029".replace(" ", ""))
+
+
+def test_reports_need_a_rule_and_a_binding_to_this_network() -> None:
+    node = a_node()
+    assert node.set_values({"temperature_c": 20}, 1.0) == []
+    report_always(node, models.TEMPERATURE, Kind.INT16)
+    (message,) = node.set_values({"temperature_c": 21.55}, 2.0)
+    assert zcl.read_frame(message.payload).payload == bytes.fromhex("0000296b08")
+    bind(node, models.TEMPERATURE, request=zdo.Cluster.UNBIND)
+    bind(node, models.TEMPERATURE, "aa:aa:aa:aa:aa:aa:aa:aa")
+    assert node.set_values({"temperature_c": 25}, 3.0) == []
+
+
+def test_rule_is_read_back_and_is_in_the_flash() -> None:
+    node = a_node()
+    report_always(node, models.TEMPERATURE, Kind.INT16)
+    (answer,) = ask(node, models.TEMPERATURE, general(Command.READ_REPORTING, b"\x00\x00\x00"))
+    assert answer.payload == bytes.fromhex("00 00 0000 29 0000 100e 0100".replace(" ", ""))
+    again = Node(eui64=SENSOR, model=node.model, memory=node.memory, now_s=50.0)
+    assert again.memory == node.memory
+    assert again.due_s() == 3650.0
+    assert len(again.advance(3650.0)) == 1
+    again.is_powered = False
+    assert again.due_s() is None
+
+
+@pytest.mark.parametrize(
+    ("model", "quantity", "cluster", "kind", "raw"),
+    [
+        ("climate", "temperature_c", models.TEMPERATURE, Kind.INT16, "0080"),
+        ("climate", "humidity_percent", models.HUMIDITY, Kind.UINT16, "ffff"),
+        ("weather", "pressure_hpa", models.PRESSURE, Kind.INT16, "0080"),
+        ("air", "carbon_dioxide_ppm", models.CARBON_DIOXIDE, Kind.SINGLE, "0000c07f"),
+    ],
+)
+def test_lost_value_is_reported_with_its_marker(model: str, quantity: str, cluster: int, kind: Kind, raw: str) -> None:
+    node = a_node(model)
+    report_always(node, cluster, kind)
+    (report,) = frames(node.set_values({quantity: None}, 1.0))
+    assert report.payload == bytes((0, 0, kind)) + bytes.fromhex(raw)
+    again = Node(eui64=SENSOR, model=node.model, memory=node.memory, now_s=2.0)
+    (answer,) = ask(again, cluster, general(Command.READ, b"\x00\x00"))
+    assert answer.payload[4:] == bytes.fromhex(raw)
+
+
+@pytest.mark.parametrize(("lux", "raw"), [(0.0, 0), (1.0, 1), (100.0, 20001)])
+def test_illuminance_is_logarithmic(lux: float, raw: int) -> None:
+    assert models.QUANTITIES["illuminance_lux"].to_wire(lux) == raw
+
+
+def test_what_a_sensor_does_not_have_is_refused() -> None:
+    with pytest.raises(KeyError):
+        a_node().set_values({"pressure_hpa": 1000}, 0.0)
+    with pytest.raises(KeyError):
+        a_node("tuya_climate").set_values({"pressure_hpa": 1000}, 0.0)
+    with pytest.raises(ValueError, match="does not fit"):
+        a_node().set_values({"temperature_c": 1e6}, 0.0)
+
+
+def test_valve_and_plug_obey() -> None:
+    trv = a_node("trv")
+    raise_by_2 = Frame(command=0, sequence=1, payload=b"\x00\x14", is_for_cluster=True)
+    assert ask(trv, models.THERMOSTAT, raise_by_2) == []
+    (answer,) = ask(trv, models.THERMOSTAT, general(Command.READ, b"\x12\x00"))
+    assert answer.payload[4:] == struct.pack("<h", 2200)
+    plug = a_node("router")
+    report_always_on_off(plug)
+    for command, state in ((1, 1), (2, 0), (2, 1), (0, 0)):
+        said = ask(plug, models.ON_OFF, Frame(command=command, sequence=1, is_for_cluster=True))
+        assert [frame.payload[-1] for frame in said] == [state]
+    unknown = Frame(command=0x44, sequence=1, is_for_cluster=True)
+    (answer,) = ask(plug, models.ON_OFF, unknown)
+    assert answer.payload == bytes((0x44, Status.UNSUPPORTED_CLUSTER_COMMAND))
+
+
+def report_always_on_off(node: Node) -> None:
+    bind(node, models.ON_OFF)
+    ask(node, models.ON_OFF, general(Command.CONFIGURE_REPORTING, struct.pack("<BHBHH", 0, 0, Kind.BOOL, 0, 3600)))
+
+
+def test_contact_opens_by_a_number_with_a_point() -> None:
+    """An order on the control socket, and a file of the sensors' flash, hold every number as a float."""
+    node = a_node("contact")
+    cie = struct.pack("<HB", 0x0010, Kind.EUI64) + eui64_bytes(STICK)
+    ask(node, models.IAS_ZONE, general(Command.WRITE, cie))
+    ask(node, models.IAS_ZONE, Frame(command=0, sequence=2, payload=b"\x00\x07", is_for_cluster=True))
+    (told,) = frames(node.set_values({"contact": 1.0}, 1.0))
+    assert told.payload == struct.pack("<HBBH", 1, 0, 7, 0)
+    again = Node(eui64=SENSOR, model=node.model, memory=NodeMemory(values={"1/0500/0002": 1.0}), now_s=0.0)
+    again.join(MEMBERSHIP)
+    ask(again, models.IAS_ZONE, general(Command.WRITE, cie))
+    ask(again, models.IAS_ZONE, Frame(command=0, sequence=2, payload=b"\x00\x07", is_for_cluster=True))
+    (closed,) = frames(again.set_values({"contact": 0.0}, 1.0))
+    assert closed.payload == struct.pack("<HBBH", 0, 0, 7, 0)
+
+
+def test_plug_that_was_switched_by_hand_toggles() -> None:
+    plug = a_node("router")
+    plug.set_values({"on_off": 1.0}, 0.0)
+    ask(plug, models.ON_OFF, Frame(command=2, sequence=1, is_for_cluster=True))
+    (answer,) = ask(plug, models.ON_OFF, general(Command.READ, b"\x00\x00"))
+    assert answer.payload[4:] == b"\x00"
+
+
+@pytest.mark.parametrize(
+    ("model", "quantity", "value"),
+    [("contact", "contact", 0.5), ("router", "on_off", 2.0), ("climate", "temperature_c", float("nan")),
+     ("air", "voc_index", float("inf"))],
+)  # fmt: skip
+def test_numbers_that_are_no_state_are_refused(model: str, quantity: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{quantity} = {value} does not fit"):
+        a_node(model).set_values({quantity: value}, 0.0)
+
+
+def identify(node: Node, command: int, payload: bytes = b"", *, now_s: float = 0.0) -> list[Frame]:
+    frame = Frame(command=command, sequence=1, payload=payload, is_for_cluster=True, wants_default_response=True)
+    return ask(node, models.IDENTIFY, frame, now_s=now_s)
+
+
+@pytest.mark.parametrize("model", ["climate", "contact", "router", "air"])
+def test_a_device_identifies_itself_for_a_time(model: str) -> None:
+    node = a_node(model)
+    (done,) = identify(node, 0x00, struct.pack("<H", 10))
+    assert (done.command, done.payload) == (Command.DEFAULT_RESPONSE, bytes((0x00, Status.SUCCESS)))
+    (query,) = identify(node, 0x01, now_s=4.0)
+    assert (query.command, query.is_for_cluster, query.payload) == (0x00, True, struct.pack("<H", 6))
+    (left,) = ask(node, models.IDENTIFY, general(Command.READ, b"\x00\x00"), now_s=9.5)
+    assert left.payload[4:] == struct.pack("<H", 1)
+    (over,) = identify(node, 0x01, now_s=10.0)
+    assert over.payload == bytes((0x01, Status.SUCCESS))
+    (effect,) = identify(node, 0x40, b"\x00\x00")
+    assert effect.payload == bytes((0x40, Status.SUCCESS))
+
+
+def test_identify_is_unknown_where_the_cluster_is_missing() -> None:
+    (refused,) = identify(a_node("aqara_weather"), 0x00, b"\x05\x00")
+    assert refused.payload == bytes((0x00, Status.UNSUPPORTED_CLUSTER_COMMAND))
+
+
+def test_contact_enrolls_once_and_then_tells() -> None:
+    node = a_node("contact")
+    assert node.set_values({"contact": 1}, 0.0) == []
+    cie = struct.pack("<HB", 0x0010, Kind.EUI64) + eui64_bytes(STICK)
+    written, enroll = ask(node, models.IAS_ZONE, general(Command.WRITE, cie))
+    assert written.payload == b"\x00"
+    assert (enroll.command, enroll.payload) == (1, struct.pack("<HH", 0x0015, 0x1234))
+    ask(node, models.IAS_ZONE, Frame(command=0, sequence=2, payload=b"\x00\x07", is_for_cluster=True))
+    (told,) = frames(node.set_values({"contact": 0}, 1.0))
+    assert (told.command, told.payload) == (0, struct.pack("<HBBH", 0, 0, 7, 0))
+    assert node.set_values({"contact": 0}, 2.0) == []
+    assert len(ask(node, models.IAS_ZONE, general(Command.WRITE, cie))) == 1
+    node.join(MEMBERSHIP)
+    assert node.set_values({"contact": 1}, 3.0) == []
+
+
+def test_aqara_sensor_tells_a_struct_in_a_text_and_takes_no_rules() -> None:
+    node = a_node("aqara_weather")
+    node.set_values({"temperature_c": 21.5, "humidity_percent": 40, "pressure_hpa": 990}, 0.0)
+    record = struct.pack("<BHBHHh", 0, 0, Kind.INT16, 0, 9, 1)
+    (answer,) = ask(node, models.TEMPERATURE, general(Command.CONFIGURE_REPORTING, record))
+    assert answer.payload[0] == Status.UNREPORTABLE_ATTRIBUTE
+    *plain, told = frames(node.speak(1.0))
+    assert {frame.payload for frame in plain} == {
+        struct.pack("<HBh", 0, Kind.INT16, 2150),
+        struct.pack("<HBH", 0, Kind.UINT16, 4000),
+        struct.pack("<HBh", 0, Kind.INT16, 990),
+    }
+    assert told.manufacturer == 0x115F
+    assert told.payload == bytes.fromhex("01ff42 15 0121bd0b 032815 64296608 6521a00f 662bb8820100".replace(" ", ""))
+
+
+def test_aqara_sensor_tells_what_has_changed_without_a_rule_or_a_binding() -> None:
+    node = a_node("aqara_weather")
+    (told,) = node.set_values({"temperature_c": 19.5, "humidity_percent": 45}, 0.0)
+    assert told.cluster == models.TEMPERATURE
+    assert zcl.read_frame(told.payload).payload == struct.pack("<HBh", 0, Kind.INT16, 1950)
+    assert node.set_values({"temperature_c": 19.5}, 0.0) == []
+
+
+def test_tuya_sensor_speaks_in_data_points() -> None:
+    node = a_node("tuya_climate")
+    assert node.speak(0.0) == []
+    (message,) = node.set_values({"temperature_c": 21.5, "humidity_percent": None}, 0.0)
+    told = zcl.read_frame(message.payload)
+    assert (message.cluster, told.command, told.payload) == (
+        0xEF00,
+        2,
+        bytes.fromhex("0001 01 02 0004 000000d7".replace(" ", "")),
+    )
+    assert node.set_values({"temperature_c": 21.5}, 0.0) == []
+    (queried,) = ask(node, models.TUYA, Frame(command=3, sequence=1, is_for_cluster=True))
+    assert queried.payload == bytes.fromhex("0002 01 02 0004 000000d7".replace(" ", ""))
+    assert ask(node, models.TUYA, Frame(command=0x10, sequence=1, is_for_cluster=True)) == []
+
+
+def test_client_side_answers_about_its_firmware() -> None:
+    node = a_node()
+    read = Frame(command=Command.READ, sequence=3, payload=b"\x02\x00\x99\x99", is_from_server=True)
+    (answer,) = ask(node, models.OTA, read)
+    assert (answer.is_from_server, answer.payload) == (False, bytes.fromhex("020000230000000199 9986".replace(" ", "")))
+    notify = Frame(command=0, sequence=4, is_for_cluster=True, is_from_server=True, wants_default_response=True)
+    default, query = ask(node, models.OTA, notify)
+    assert (default.command, query.command, query.is_from_server) == (Command.DEFAULT_RESPONSE, 1, False)
+
+
+def test_messages_for_nobody_are_dropped() -> None:
+    node = a_node()
+    assert node.receive(to(models.BASIC, b"\x00\x01\x00\x00\x00", endpoint=9), 0.0) == []
+    assert node.receive(to(models.BASIC, b"\x00"), 0.0) == []
+    assert node.receive(to(zdo.Cluster.NODE_DESCRIPTOR, b"\x01\x34\x12", endpoint=0), 0.0) == []
+    assert ask(node, models.BASIC, general(Command.DEFAULT_RESPONSE, b"\x00\x00")) == []
+
+
+def test_replays_are_not_heard() -> None:
+    node = a_node()
+    assert [node.hears(counter) for counter in (5, 5, 4, 6)] == [True, False, False, True]
+    node.forget()
+    assert not node.hears(7)

@@ -1,0 +1,43 @@
+import pytest
+
+from lab.refcloud.ranges import RangeUnsatisfiable, entity_tag, wanted_range
+
+TAG = entity_tag("ab" * 32)
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        (None, None),
+        ("bytes=0-", (0, 100)),
+        ("bytes=40-", (40, 100)),
+        ("bytes=40-40", (40, 41)),
+        ("bytes=40-49", (40, 50)),
+        (" bytes=99-1000 ", (99, 100)),
+        ("bytes=-10", (90, 100)),
+        ("bytes=-1000", (0, 100)),
+        # Not one plain byte range: ignored, as RFC 9110 allows.
+        ("bytes=", None),
+        ("bytes=-", None),
+        ("bytes=9-1", None),
+        ("bytes=0-1,5-6", None),
+        ("pages=0-1", None),
+        ("bytes=a-b", None),
+        ("bytes=9999999999999999999-", None),
+    ],
+)
+def test_range(header: str | None, wanted: tuple[int, int] | None) -> None:
+    assert wanted_range(header, None, tag=TAG, size=100) == wanted
+
+
+@pytest.mark.parametrize("header", ["bytes=100-", "bytes=100-200", "bytes=-0"])
+def test_no_byte_of_the_range_exists(header: str) -> None:
+    with pytest.raises(RangeUnsatisfiable):
+        wanted_range(header, None, tag=TAG, size=100)
+
+
+def test_a_part_of_something_else_is_not_continued() -> None:
+    assert wanted_range("bytes=40-", TAG, tag=TAG, size=100) == (40, 100)
+    for other in ('"other"', f"W/{TAG}", "Sun, 29 Mar 2026 12:00:00 GMT"):
+        assert wanted_range("bytes=40-", other, tag=TAG, size=100) is None
+    assert wanted_range("bytes=400-", '"other"', tag=TAG, size=100) is None
