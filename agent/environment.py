@@ -31,8 +31,8 @@ from agent.ota.running import RunningRelease
 from agent.ota.store import FILE_NAME as UPDATE_FILE
 from agent.outputs import wiring_of
 from hal.images import SystemUpdater
-from hal.interface import Board, HasUnread, Reading, Sensor, SensorKind
-from hal.plausibility import CHIP_TEMPERATURE, Judge
+from hal.interface import Board, HasUnsupportedSensors, Reading, Sensor, SensorKind
+from hal.plausibility import CHIP_TEMPERATURE, PlausibilityCheck
 
 if TYPE_CHECKING:
     from hal.zigbee import ZigbeeNetwork
@@ -87,7 +87,7 @@ class Environment(msgspec.Struct, frozen=True):
     read_key: Callable[[], str | None]
     sensor_keys: Mapping[str, str]
     host: Host
-    judge: Callable[[Sensor], Judge]
+    judge: Callable[[Sensor], PlausibilityCheck]
     serve: bool = True
     on_committed: Callable[[Sequence[Reading]], None] = lambda _: None
     on_unpromised: Callable[[Sequence[Reading]], None] = lambda _: None
@@ -124,13 +124,13 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
         case "sim":
             from hal import sim  # noqa: PLC0415
 
-            world = sim.World(
+            world = sim.SimEnvironment(
                 sim.SimOptions(
                     seed=config.sim.seed,
                     start_utc_ms=clock.utc_ms() or SIM_START_UTC_MS,
                     sensors_count=config.sim.sensors_count,
                     report_interval_s=config.sim.report_interval_s,
-                    has_tenant_thermostat=config.sim.tenant_thermostat,
+                    has_occupant_thermostat=config.sim.tenant_thermostat,
                 )
             )
             return sim.SimBoard(world, monotonic_ms=clock.monotonic_ms)
@@ -158,7 +158,7 @@ class _RadioBoard:
         self.name = board.name
         self.sensors = board.sensors
         self.outputs = board.outputs
-        self.unread = board.unread if isinstance(board, HasUnread) else ()
+        self.unread = board.unread if isinstance(board, HasUnsupportedSensors) else ()
 
     async def close(self) -> None:
         """Switch the outputs off first: a stick may take its time."""
@@ -204,11 +204,11 @@ def installer_for(config: BoardConfig) -> SystemUpdater | None:
     return Rauc()
 
 
-def judge_for(sensor: Sensor) -> Judge:
+def judge_for(sensor: Sensor) -> PlausibilityCheck:
     """Return the judge of a sensor: a chip may be hotter than a room."""
     if sensor.kind is SensorKind.TEMPERATURE and sensor.source.startswith("hwmon/"):
-        return Judge(sensor.kind, CHIP_TEMPERATURE)
-    return Judge(sensor.kind)
+        return PlausibilityCheck(sensor.kind, CHIP_TEMPERATURE)
+    return PlausibilityCheck(sensor.kind)
 
 
 def phase_of(key: str) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from agent.local.status import HubStatus
-from hal.radio import RadioReport
+from hal.radio import RadioStatus
 
 FRESH_INTERVALS = 3
 """A sensor is fresh if it has delivered within so many of its intervals."""
@@ -26,7 +26,7 @@ def fresh_sensors(status: HubStatus, interval_s: float) -> int:
     return sum(each.age_s is not None and each.age_s <= age_s_max and each.quality == "good" for each in status.sensors)
 
 
-def radio_problem(radio: RadioReport, *, is_needed: bool) -> str:
+def radio_problem(radio: RadioStatus, *, is_needed: bool) -> str:
     """Return what is wrong with the radio that is the release's own fault: a stick that was pulled out is not.
 
     Args:

@@ -17,7 +17,7 @@ from agent.foundation.foreign_text import printable
 from hal.errors import HalError
 
 if TYPE_CHECKING:
-    from hal.linux.gpio import Wiring
+    from hal.linux.gpio import RelayWiring
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: starting again will not help."""
@@ -52,15 +52,15 @@ def off(config: BoardConfig) -> None:
         outputs.close()
 
 
-def wiring_of(config: LinuxConfig) -> "Wiring | None":
+def wiring_of(config: LinuxConfig) -> "RelayWiring | None":
     """Return what hangs on which line; `None` where nothing does."""
     if not config.relays:
         return None
-    from hal.linux.gpio import Relay, Wiring  # noqa: PLC0415 - as above
+    from hal.linux.gpio import RelayWiring, ZoneRelays  # noqa: PLC0415 - as above
 
-    return Wiring(
+    return RelayWiring(
         chip=config.gpio_chip,
-        zones=tuple(Relay(relay.name, relay.heat_line, relay.cool_line) for relay in config.relays),
+        zones=tuple(ZoneRelays(relay.name, relay.heat_line, relay.cool_line) for relay in config.relays),
         source={part.part: part.line for part in config.source_lines},
         is_active_low=config.relays_active_low,
     )

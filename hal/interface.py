@@ -157,7 +157,7 @@ class HvacAction(StrEnum):
     COOL = "cool"
 
 
-class SourceDemand(msgspec.Struct, frozen=True):
+class HeatSourceDemand(msgspec.Struct, frozen=True):
     """What the shared source of a home is told to do: a boiler or heat pump with what belongs to it.
 
     Attributes:
@@ -186,7 +186,7 @@ class HvacDemand(msgspec.Struct, frozen=True):
     """
 
     zones: Mapping[str, HvacAction] = MappingProxyType({})
-    source: SourceDemand | None = None
+    source: HeatSourceDemand | None = None
 
 
 class ZoneOutput(msgspec.Struct, frozen=True):
@@ -249,7 +249,7 @@ class Board(Protocol):
 
 
 @runtime_checkable
-class HasUnread(Protocol):
+class HasUnsupportedSensors(Protocol):
     """A board that finds sensors which it cannot read."""
 
     @property

@@ -23,7 +23,7 @@ STUCK_READINGS_MIN: Final = 12
 _H_MS: Final = 3_600_000
 
 
-class Limits(msgspec.Struct, frozen=True):
+class PlausibilityLimits(msgspec.Struct, frozen=True):
     """What is believable of one kind, in its unit.
 
     Attributes:
@@ -47,48 +47,50 @@ class Limits(msgspec.Struct, frozen=True):
     is_whole: bool = False
 
 
-LIMITS: Final[Mapping[SensorKind, Limits]] = MappingProxyType(
+LIMITS: Final[Mapping[SensorKind, PlausibilityLimits]] = MappingProxyType(
     {
         # Range: what consumer sensors are made for (BME280, SHT3x and SHT4x data sheets: -40 to 85 °C and beyond).
         # Change: 5 °C in a minute is a sensor carried from a room into frost; the fastest of eight rooms and the
         # outdoors, recorded over four months (Candanedo et al. 2017), is 0.2 °C a minute.
         # Stuck: the quietest of those rooms showed one value for 12.5 hours, so a day is more than a quiet house.
-        SensorKind.TEMPERATURE: Limits(
+        SensorKind.TEMPERATURE: PlausibilityLimits(
             -40.0, 85.0, jump=3.0, rate_per_s=2.0 / 60, stuck_after_ms=24 * _H_MS, scale_low=-40.0, scale_high=85.0
         ),
         # Change: a shower raises a bathroom by 40 % in ten minutes (same recording), breath on the sensor by that at
         # once. Stuck: the recorded outdoor sensor rested at 99.9 % for 58 hours and at 1 % for hours, so the ends of
         # the scale do not count.
-        SensorKind.HUMIDITY: Limits(
+        SensorKind.HUMIDITY: PlausibilityLimits(
             0.0, 100.0, jump=40.0, rate_per_s=40.0 / 60, stuck_after_ms=24 * _H_MS, scale_low=1.0, scale_high=99.0
         ),
         # Range: BME280 and BMP3xx data sheets. Change: a slammed door or a gust is below 1 hPa, a thunderstorm's front
         # a few hPa in minutes. Stuck: weather never rests for a day at the 0.1 hPa that such sensors resolve.
-        SensorKind.PRESSURE: Limits(300.0, 1100.0, jump=3.0, rate_per_s=1.0 / 60, stuck_after_ms=24 * _H_MS),
+        SensorKind.PRESSURE: PlausibilityLimits(
+            300.0, 1100.0, jump=3.0, rate_per_s=1.0 / 60, stuck_after_ms=24 * _H_MS
+        ),
         # An absence of outages is what everybody hopes for, so no value of these two is ever stuck; a battery is
         # replaced in a minute, so no jump is impossible.
-        SensorKind.POWER_AVAILABILITY: Limits(0.0, 1.0, is_whole=True),
-        SensorKind.BATTERY_LEVEL: Limits(0.0, 100.0),
+        SensorKind.POWER_AVAILABILITY: PlausibilityLimits(0.0, 1.0, is_whole=True),
+        SensorKind.BATTERY_LEVEL: PlausibilityLimits(0.0, 100.0),
         # Range: the sensitivity limit of 802.15.4 and 802.11 receivers is above -120 dBm; +20 dBm is the transmitter
         # itself. A wired or undisturbed link may show one value for ever, a closed door changes it by tens at once.
-        SensorKind.SIGNAL_STRENGTH: Limits(-120.0, 20.0),
+        SensorKind.SIGNAL_STRENGTH: PlausibilityLimits(-120.0, 20.0),
         # The BSEC scale. A hair spray crosses all of it in one reading; an empty, aired house rests at the bottom.
-        SensorKind.IAQ: Limits(0.0, 500.0, stuck_after_ms=72 * _H_MS, scale_low=50.0, scale_high=500.0),
+        SensorKind.IAQ: PlausibilityLimits(0.0, 500.0, stuck_after_ms=72 * _H_MS, scale_low=50.0, scale_high=500.0),
     }
 )
 """What is believable of each kind, with the reason and source beside each number."""
 
-CHIP_TEMPERATURE: Final = Limits(-40.0, 125.0, stuck_after_ms=72 * _H_MS)
+CHIP_TEMPERATURE: Final = PlausibilityLimits(-40.0, 125.0, stuck_after_ms=72 * _H_MS)
 """For the inside of a processor or a disk (hwmon) in place of `LIMITS[TEMPERATURE]`: it jumps by 20 °C in a second of
 work, and idles at one whole degree for a day or two. Range: the junction limits of commercial silicon."""
 
-Verdict = tuple[Quality, str]
+PlausibilityVerdict = tuple[Quality, str]
 """A quality and, where it is not good, the reason in words for a technician."""
 
-_GOOD: Final[Verdict] = (Quality.GOOD, "")
+_GOOD: Final[PlausibilityVerdict] = (Quality.GOOD, "")
 
 
-class Judge:
+class PlausibilityCheck:
     """Judges the readings of one series, in the order they come.
 
     Readings that come late (older than the newest accepted one) are judged by range and change and move nothing else.
@@ -109,7 +111,7 @@ class Judge:
         "limits",
     )
 
-    def __init__(self, kind: SensorKind, limits: Limits | None = None) -> None:
+    def __init__(self, kind: SensorKind, limits: PlausibilityLimits | None = None) -> None:
         """Start without a past: the first value in range is believed.
 
         Args:
@@ -127,7 +129,7 @@ class Judge:
         self._candidate_at_ms = 0
         self._candidate_count = 0
 
-    def judge(self, value: float, at_ms: int) -> Verdict:
+    def judge(self, value: float, at_ms: int) -> PlausibilityVerdict:
         """Return how far `value` may be trusted, and why not further.
 
         Bad: not a number, outside the range, or a jump that `CONFIRMATIONS` readings have not confirmed yet. Suspect:
@@ -172,7 +174,7 @@ class Judge:
         self._same_count = 1
         self._candidate_count = 0
 
-    def _judge_same(self, value: float) -> Verdict:
+    def _judge_same(self, value: float) -> PlausibilityVerdict:
         """Return whether a value that did not change is stuck."""
         limits = self.limits
         same_ms = self._last_at_ms - self._same_since_ms

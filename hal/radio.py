@@ -12,7 +12,7 @@ import msgspec
 
 from hal.interface import RelayedSensor, SensorNetwork
 
-WINDOW_S_MAX = 254
+JOIN_WINDOW_S_MAX = 254
 """The longest pairing window; 255 would mean "for ever" (Zigbee specification, Mgmt_Permit_Joining_req)."""
 
 NOT_REPORTED_YET = "read at set-up; the sensor has not reported it by itself yet"
@@ -107,7 +107,7 @@ class SensorLink(msgspec.Struct, frozen=True):
     is_interviewed: bool = True
 
 
-class RadioReport(msgspec.Struct, frozen=True):
+class RadioStatus(msgspec.Struct, frozen=True):
     """How the radio is, for people.
 
     Attributes:
@@ -128,7 +128,7 @@ class RadioReport(msgspec.Struct, frozen=True):
     pan_id: int = 0
     steps: tuple[str, ...] = ()
     needs_software: bool = False
-    window_until_ms: int | None = None
+    join_window_until_ms: int | None = None
 
 
 @runtime_checkable
@@ -136,7 +136,7 @@ class PairableNetwork(SensorNetwork, Protocol):
     """A network of relayed sensors that new ones can join."""
 
     @property
-    def radio(self) -> RadioReport:
+    def radio(self) -> RadioStatus:
         """How the radio is now."""
         ...
 
@@ -152,8 +152,10 @@ class PairableNetwork(SensorNetwork, Protocol):
         """
         ...
 
-    async def open_window(self, seconds: int, *, through: str = "", install_code: InstallCode | None = None) -> None:
-        """Let sensors join, for 1 to `WINDOW_S_MAX` seconds; a window that is open is replaced.
+    async def open_join_window(
+        self, seconds: int, *, through: str = "", install_code: InstallCode | None = None
+    ) -> None:
+        """Let sensors join, for 1 to `JOIN_WINDOW_S_MAX` seconds; a window that is open is replaced.
 
         Args:
             seconds: For how long.
@@ -167,7 +169,7 @@ class PairableNetwork(SensorNetwork, Protocol):
         """
         ...
 
-    async def close_window(self) -> None:
+    async def close_join_window(self) -> None:
         """Let no more sensors join.
 
         Raises:

@@ -8,7 +8,7 @@ import msgspec
 from agent.climate import short_cycle_protection
 from agent.climate.settings import SourceKind, SourceSettings
 from agent.climate.short_cycle_protection import Guard, GuardLimits
-from hal.interface import HvacAction, SourceDemand
+from hal.interface import HeatSourceDemand, HvacAction
 
 TWO_STAGES = 2
 ENOUGH_K = 0.3
@@ -74,7 +74,7 @@ def _valve_for(settings: SourceSettings, action: HvacAction) -> bool:
 
 def step(
     state: SourceState, settings: SourceSettings, need: Need, *, now_ms: int, dt_s: float
-) -> tuple[SourceState, SourceDemand]:
+) -> tuple[SourceState, HeatSourceDemand]:
     """Return the source's next state and what it is told.
 
     Args:
@@ -123,7 +123,7 @@ def step(
         is_valve_on=is_valve_on,
         is_aux_by_need=is_aux_by_need,
     )
-    demand = SourceDemand(
+    demand = HeatSourceDemand(
         action=need.action,
         stage=(TWO_STAGES if stage2.is_on else 1) if is_on else 0,
         is_aux_on=aux.is_on,

@@ -31,7 +31,7 @@ from agent.settings.sync import SettingsSync
 from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Intake
 from agent.telemetry.uplink import Uplink
-from hal.interface import UNITS, Board, HasUnread
+from hal.interface import UNITS, Board, HasUnsupportedSensors
 
 
 def build_status(
@@ -78,7 +78,7 @@ def build_status(
             FaultReport(fault.component, fault.text, fault.count, (now_ms - fault.last_ms) // 1000)
             for fault in faults.entries
         ],
-        unread_sensors=list(board.unread) if isinstance(board, HasUnread) else [],
+        unread_sensors=list(board.unread) if isinstance(board, HasUnsupportedSensors) else [],
         running_s=(now_ms - started_ms) // 1000,
         climate_problems=list(climate_problems),
         commands_problem=commands_problem,

@@ -145,7 +145,7 @@ def _radio(pairing: Pairing, now_ms: int) -> RadioStatus:
     if pairing.radio is None:
         return RadioStatus("none", "this hub has no radio; the sensors of its board are simply known")
     report = pairing.radio.radio
-    until_ms = report.window_until_ms
+    until_ms = report.join_window_until_ms
     return RadioStatus(
         state=report.state.value,
         problem=report.problem,

@@ -70,10 +70,10 @@ class ZigbeeDoor:
         return _json(self._report())
 
     async def _open(self, request: web.Request) -> web.Response:
-        return await _done(self._pairing.open_window(await _decoded(request, WindowRequest)))
+        return await _done(self._pairing.open_join_window(await _decoded(request, WindowRequest)))
 
     async def _close(self, _: web.Request) -> web.Response:
-        return await _done(self._pairing.close_window())
+        return await _done(self._pairing.close_join_window())
 
     async def _name(self, request: web.Request) -> web.Response:
         asked = await _decoded(request, _Named)

@@ -5,7 +5,7 @@ import msgspec
 from agent.errors import LabelInvalid, PairingRefused
 from agent.pairing import changes, labels
 from agent.pairing.lifecycle import Content, Window
-from hal.radio import WINDOW_S_MAX
+from hal.radio import JOIN_WINDOW_S_MAX
 
 KEY_CHARACTERS_MAX = 256
 
@@ -14,7 +14,7 @@ class WindowRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A window as a person asks for it.
 
     Attributes:
-        seconds: For how long, 1 to `WINDOW_S_MAX`.
+        seconds: For how long, 1 to `JOIN_WINDOW_S_MAX`.
         is_many: It stays open when a sensor has joined; else it closes after the first.
         through: The router that alone takes sensors in, by name or IEEE address; empty for all.
         label: The text of the sensor's label or QR code; empty to take whichever joins.
@@ -23,7 +23,7 @@ class WindowRequest(msgspec.Struct, frozen=True, kw_only=True):
         replaces: The sensor whose name and identity the new one takes over, by name or address.
     """
 
-    seconds: int = WINDOW_S_MAX
+    seconds: int = JOIN_WINDOW_S_MAX
     is_many: bool = False
     through: str = ""
     label: str = ""
@@ -38,8 +38,8 @@ def window_for(request: WindowRequest, content: Content, boot_id: str, now_ms: i
     Raises:
         PairingRefused, LabelInvalid, UnknownSensor: It cannot be opened so; the message says why.
     """
-    if not 1 <= request.seconds <= WINDOW_S_MAX:
-        raise PairingRefused(f"a window is open for 1 to {WINDOW_S_MAX} s, not {request.seconds} s")
+    if not 1 <= request.seconds <= JOIN_WINDOW_S_MAX:
+        raise PairingRefused(f"a window is open for 1 to {JOIN_WINDOW_S_MAX} s, not {request.seconds} s")
     is_for_one = request.label or request.name or request.key or request.replaces
     if request.is_many and is_for_one:
         raise PairingRefused("label, name, key and what is replaced belong to one sensor, not to many")

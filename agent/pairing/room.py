@@ -178,7 +178,7 @@ class Pairing:
 
     # What a technician asks for. Each is on the disk when it returns.
 
-    async def open_window(self, request: WindowRequest) -> None:
+    async def open_join_window(self, request: WindowRequest) -> None:
         """Let sensors join.
 
         Raises:
@@ -196,7 +196,7 @@ class Pairing:
                 await self._book.note(lambda content: changes.set_window(content, None))
                 raise
 
-    async def close_window(self) -> None:
+    async def close_join_window(self) -> None:
         """Let no more sensors join.
 
         Raises:
@@ -408,12 +408,12 @@ class Pairing:
             await self._book.commit(lambda content: changes.set_window(content, None))
             window = None
         if window is None:
-            if radio.radio.window_until_ms is not None:
-                await radio.close_window()
+            if radio.radio.join_window_until_ms is not None:
+                await radio.close_join_window()
                 self.progress.add(What.WINDOW_CLOSED)
             return LOOK_S
         left_ms = window.until_ms - now_ms
-        if radio.radio.window_until_ms is None and left_ms > WINDOW_REST_MS:
+        if radio.radio.join_window_until_ms is None and left_ms > WINDOW_REST_MS:
             try:
                 await self._open(radio, window)
             except (SensorUnavailable, PairingRefused) as error:
@@ -429,7 +429,7 @@ class Pairing:
                 window.ieee_address, bytes.fromhex(window.code), window.is_link_key, or_address=window.or_address
             )
         try:
-            await radio.open_window(left_s, through=window.through, install_code=code)
+            await radio.open_join_window(left_s, through=window.through, install_code=code)
         except ValueError as error:
             # The cause is dropped: it may repeat the code.
             raise PairingRefused(f"this radio cannot use the label's code: {error}") from None

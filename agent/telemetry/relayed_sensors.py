@@ -10,7 +10,7 @@ from agent.model import Quality, Reading, SensorKind
 from agent.telemetry.intake import Intake
 from hal.errors import NetworkLost
 from hal.interface import SensorNetwork
-from hal.plausibility import Judge
+from hal.plausibility import PlausibilityCheck
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class RelayedSensorReceiver:
         self._network = network
         self._intake = intake
         self._kinds = kinds
-        self._judges: dict[tuple[str, SensorKind], Judge] = {}
+        self._judges: dict[tuple[str, SensorKind], PlausibilityCheck] = {}
         self._is_relayed = is_relayed
         self.problem = ""
         self.left_out = 0
@@ -81,13 +81,13 @@ class RelayedSensorReceiver:
         key = (reading.device, reading.kind)
         if reading.quality is not Quality.GOOD:
             # What the network itself doubts must not be the measure of what comes after it.
-            quality, reason = Judge(reading.kind).judge(reading.value, reading.at_ms)
+            quality, reason = PlausibilityCheck(reading.kind).judge(reading.value, reading.at_ms)
             return (
                 msgspec.structs.replace(reading, quality=quality, reason=reason) if quality is Quality.BAD else reading
             )
         judge = self._judges.get(key)
         if judge is None:
-            judge = self._judges[key] = Judge(reading.kind)
+            judge = self._judges[key] = PlausibilityCheck(reading.kind)
         quality, reason = judge.judge(reading.value, reading.at_ms)
         if not reason:
             return reading

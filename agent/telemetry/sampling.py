@@ -18,7 +18,7 @@ from agent.model import HUB, Quality, Reading, SensorKind
 from agent.telemetry.intake import Intake
 from hal.errors import HalError
 from hal.interface import Sensor
-from hal.plausibility import Judge
+from hal.plausibility import PlausibilityCheck
 
 TURN_S = 1.0
 """How long asking all sensors in turn may take. The slowest in use (1-Wire DS18B20) takes 0.75 s."""
@@ -48,7 +48,7 @@ class SamplingSchedule(msgspec.Struct, frozen=True):
     look_s: int | None = None
 
 
-_Judged = tuple[Sensor, Judge]
+_Judged = tuple[Sensor, PlausibilityCheck]
 
 
 def next_tick_ms(now_ms: int, interval_ms: int, phase: float) -> int:
@@ -72,7 +72,7 @@ class Sampler:
 
     def __init__(
         self,
-        sensors: Sequence[tuple[Sensor, Judge]],
+        sensors: Sequence[tuple[Sensor, PlausibilityCheck]],
         *,
         primary: Mapping[SensorKind, str],
         intake: Intake,

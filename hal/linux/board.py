@@ -12,11 +12,11 @@ from pathlib import Path
 
 from hal.errors import HalError, SensorUnavailable
 from hal.interface import HvacOutputs, Sensor, SensorKind, SensorNetwork
-from hal.linux.gpio import GpioOutputs, Wiring
+from hal.linux.gpio import GpioOutputs, RelayWiring
 from hal.linux.hwmon import find_channels
 from hal.linux.iio import find_unread
 from hal.linux.power import find_power
-from hal.linux.probe import Probe
+from hal.linux.sysfs import Probe
 from hal.linux.wireless import find_signals
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class LinuxBoard:
     """This machine's own sensors, found once at the start, and its relays."""
 
     def __init__(
-        self, *, sysfs_root: Path = Path("/sys"), proc_root: Path = Path("/proc"), wiring: Wiring | None = None
+        self, *, sysfs_root: Path = Path("/sys"), proc_root: Path = Path("/proc"), wiring: RelayWiring | None = None
     ) -> None:
         """Look for sensors; names and labels are read at once, which touches no bus.
 
@@ -99,7 +99,7 @@ class LinuxBoard:
 
     @property
     def unread(self) -> Sequence[str]:
-        """See `hal.interface.HasUnread`."""
+        """See `hal.interface.HasUnsupportedSensors`."""
         return self._unread
 
     @property

@@ -14,14 +14,14 @@ from typing import Any, Protocol
 import msgspec
 
 from hal.errors import ActuatorFault
-from hal.interface import HvacAction, HvacDemand, SourceDemand, ZoneOutput
+from hal.interface import HeatSourceDemand, HvacAction, HvacDemand, ZoneOutput
 
 CONSUMER = "climahub"
 SOURCE_LINES = ("heat", "cool", "stage2", "aux", "pump", "fan", "valve")
 """What the shared source of a home may have a line for."""
 
 
-class Relay(msgspec.Struct, frozen=True):
+class ZoneRelays(msgspec.Struct, frozen=True):
     """The relays of one zone, by the numbers of their lines. One that opens a valve for both is named twice."""
 
     name: str
@@ -29,7 +29,7 @@ class Relay(msgspec.Struct, frozen=True):
     cool_line: int | None = None
 
 
-class Wiring(msgspec.Struct, frozen=True):
+class RelayWiring(msgspec.Struct, frozen=True):
     """What hangs on which line.
 
     Attributes:
@@ -40,7 +40,7 @@ class Wiring(msgspec.Struct, frozen=True):
     """
 
     chip: Path
-    zones: tuple[Relay, ...]
+    zones: tuple[ZoneRelays, ...]
     source: Mapping[str, int] = {}
     is_active_low: bool = False
 
@@ -51,7 +51,7 @@ class Wiring(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys([*numbers, *self.source.values()]))
 
 
-class Lines(Protocol):
+class GpioLines(Protocol):
     """Lines that are held as outputs."""
 
     def set(self, values: Mapping[int, bool]) -> None:
@@ -70,7 +70,7 @@ class Lines(Protocol):
 class GpiodLines:
     """Lines held through the Python package `gpiod` (libgpiod 2)."""
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: RelayWiring) -> None:
         """Take the lines, all off.
 
         Raises:
@@ -113,7 +113,7 @@ class GpiodLines:
         """Give the lines back."""
         self._request.release()
 
-    def _refusal(self, wiring: Wiring, error: OSError | ValueError) -> str:
+    def _refusal(self, wiring: RelayWiring, error: OSError | ValueError) -> str:
         """Say why the lines cannot be had and what to do; the kernel's word alone does not say which line it is."""
         chip = wiring.chip
         match error:
@@ -148,7 +148,7 @@ class GpiodLines:
 class GpioOutputs:
     """The relays, implementing `hal.interface.HvacOutputs`."""
 
-    def __init__(self, wiring: Wiring, open_lines: Callable[[Wiring], Lines] = GpiodLines) -> None:
+    def __init__(self, wiring: RelayWiring, open_lines: Callable[[RelayWiring], GpioLines] = GpiodLines) -> None:
         """Prepare; the lines are taken with the first demand.
 
         Args:
@@ -157,7 +157,7 @@ class GpioOutputs:
         """
         self._wiring = wiring
         self._open_lines = open_lines
-        self._lines: Lines | None = None
+        self._lines: GpioLines | None = None
 
     @property
     def zones(self) -> Sequence[ZoneOutput]:
@@ -173,7 +173,7 @@ class GpioOutputs:
         Raises:
             ActuatorFault: A line did not follow, or the lines cannot be had.
         """
-        self._set(values_for(self._wiring, demand))
+        self._set(line_values(self._wiring, demand))
 
     def off(self) -> None:
         """Switch everything off. Where the lines cannot be had together, each that can be had alone.
@@ -189,7 +189,7 @@ class GpioOutputs:
             return
         problems = []
         for line in self._wiring.lines:
-            alone = Wiring(self._wiring.chip, (Relay("", line),), is_active_low=self._wiring.is_active_low)
+            alone = RelayWiring(self._wiring.chip, (ZoneRelays("", line),), is_active_low=self._wiring.is_active_low)
             outputs = GpioOutputs(alone, self._open_lines)
             try:
                 outputs._set({line: False})
@@ -231,7 +231,7 @@ class GpioOutputs:
             raise ActuatorFault(f"{text}; check the relay board's supply and cable")
 
 
-def values_for(wiring: Wiring, demand: HvacDemand) -> dict[int, bool]:
+def line_values(wiring: RelayWiring, demand: HvacDemand) -> dict[int, bool]:
     """Return what each line has to be; lines of zones that are not named are off."""
     values = dict.fromkeys(wiring.lines, False)
     for relay in wiring.zones:
@@ -240,7 +240,7 @@ def values_for(wiring: Wiring, demand: HvacDemand) -> dict[int, bool]:
             values[relay.heat_line] = True
         if action is HvacAction.COOL and relay.cool_line is not None:
             values[relay.cool_line] = True
-    source = demand.source or SourceDemand()
+    source = demand.source or HeatSourceDemand()
     told = {
         "heat": source.action is HvacAction.HEAT,
         "cool": source.action is HvacAction.COOL,

@@ -20,7 +20,7 @@ import msgspec
 
 from hal.errors import SensorUnavailable
 from hal.interface import SensorKind
-from hal.linux.probe import Probe, directories, optional_text, read_integer
+from hal.linux.sysfs import Probe, directories, optional_text, read_integer
 
 _MILLI = 1000
 _UNNAMED = "unnamed"

@@ -7,7 +7,7 @@ Facts: the kernel's Documentation/ABI/testing/sysfs-bus-iio: `name` is the chip'
 from collections.abc import Sequence
 from pathlib import Path
 
-from hal.linux.probe import directories, optional_text
+from hal.linux.sysfs import directories, optional_text
 
 _TYPES = (
     ("temp", "temperature"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hal.errors import HalError, SensorUnavailable
 from hal.interface import SensorKind
-from hal.linux.probe import Probe, directories, optional_text, read_integer
+from hal.linux.sysfs import Probe, directories, optional_text, read_integer
 
 _EXTERNAL = ("Mains", "USB", "Wireless")
 """What brings power from outside, in the order of trust: a socket for USB power may also give it away."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hal.errors import ReadingImplausible, SensorUnavailable
 from hal.interface import SensorKind
-from hal.linux.probe import FOUND_CHARS_MAX, Probe, directories, optional_text, read_text
+from hal.linux.sysfs import FOUND_CHARS_MAX, Probe, directories, optional_text, read_text
 
 _LEVEL_NONE_DBM = -256
 _LEVEL_FIELD = 2

@@ -26,12 +26,12 @@ class ReplayNetwork:
         *,
         monotonic_ms: Callable[[], int],
         start_ms: int,
-        on_handed_out: Callable[[Reading], None] | None = None,
+        on_value: Callable[[Reading], None] | None = None,
     ) -> None:
         self._recording = recording
         self._monotonic_ms = monotonic_ms
         self._start_ms = start_ms
-        self._on_handed_out = on_handed_out
+        self._on_value = on_value
         self._next_row = 0
         self._confirmed_row = 0
 
@@ -90,9 +90,9 @@ class ReplayNetwork:
         while self._next_row < end_row and (at_ms := self._due_ms(self._next_row)) <= now_ms:
             readings += self._row(self._next_row, at_ms)
             self._next_row += 1
-        if self._on_handed_out:
+        if self._on_value:
             for reading in readings:
-                self._on_handed_out(reading)
+                self._on_value(reading)
         return readings
 
     def _row(self, row: int, at_ms: int) -> list[Reading]:
@@ -112,7 +112,7 @@ class ReplayBoard:
         *,
         monotonic_ms: Callable[[], int],
         start_ms: int,
-        on_handed_out: Callable[[Reading], None] | None = None,
+        on_value: Callable[[Reading], None] | None = None,
     ) -> None:
         """Put the needle at the start.
 
@@ -120,11 +120,9 @@ class ReplayBoard:
             recording: As `hal.replay.load` gives it.
             monotonic_ms: The boot's monotonic clock.
             start_ms: When on that clock the recording's first instant is.
-            on_handed_out: Called for each reading as it is given, for whoever judges that none is lost.
+            on_value: Called for each reading as it is given, for whoever judges that none is lost.
         """
-        self._network = ReplayNetwork(
-            recording, monotonic_ms=monotonic_ms, start_ms=start_ms, on_handed_out=on_handed_out
-        )
+        self._network = ReplayNetwork(recording, monotonic_ms=monotonic_ms, start_ms=start_ms, on_value=on_value)
 
     @property
     def name(self) -> str:

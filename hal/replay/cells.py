@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from hal.replay.map import TimeColumn
+from hal.replay.recording_map import TimeColumn
 
 UNIX_S_MAX = 253_402_300_799
 """The last second of the year 9999, the last that `datetime` knows."""

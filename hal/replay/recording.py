@@ -13,7 +13,7 @@ import msgspec
 
 from hal.interface import RelayedSensor
 from hal.replay.cells import instant_parser, number
-from hal.replay.map import Channel, Mistakes, RecordingMap, load_map, nearest
+from hal.replay.recording_map import Channel, RecordingErrors, RecordingMap, load_map, nearest
 
 RECORDING_BYTES_MAX = 256 * 1024 * 1024
 """Four years of ten sensors at one minute, and room to spare; in memory each cell takes 8 bytes."""
@@ -61,14 +61,14 @@ def load(csv_path: Path, map_path: Path) -> Recording:
 
     Args:
         csv_path: UTF-8, separated by commas, the names of the columns in the first line.
-        map_path: Which column is which sensor (`hal.replay.map`).
+        map_path: Which column is which sensor (`hal.replay.recording_map`).
 
     Raises:
         RecordingInvalid: One of the files has mistakes. The message lists up to 20 of them, a line each, with file,
             line and column, what was found and what is allowed.
     """
     recording_map = load_map(map_path)
-    mistakes = Mistakes(csv_path)
+    mistakes = RecordingErrors(csv_path)
     reader = _Reader(recording_map, mistakes)
     try:
         if csv_path.stat().st_size > RECORDING_BYTES_MAX:
@@ -96,7 +96,7 @@ def _first_line_of_other_encoding(path: Path) -> int:
 class _Reader:
     """Reads one file, row by row, collecting mistakes."""
 
-    def __init__(self, recording_map: RecordingMap, mistakes: Mistakes) -> None:
+    def __init__(self, recording_map: RecordingMap, mistakes: RecordingErrors) -> None:
         self._map = recording_map
         self._mistakes = mistakes
         self._instant_of = instant_parser(recording_map.time)

@@ -1,7 +1,7 @@
 """A simulated board: the world (house, radio, faults), and the hub's hardware in it.
 
-The world outlives the hub: a hub that restarts gets a new `SimBoard` in the same `World`. What happened on the air in
-between is gone, as with a real radio.
+The environment outlives the hub: a hub that restarts gets a new `SimBoard` in the same `SimEnvironment`. Radio reports
+sent in between are lost, as with a real radio.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ from hal.interface import SERIES_MAX, HvacAction, HvacDemand, RelayedSensor, Sen
 from hal.sim.building import FLAT
 from hal.sim.faults import Fault, by_sensor
 from hal.sim.house import House, Truth
-from hal.sim.mesh import Mesh
+from hal.sim.mesh import SimMesh
 from hal.sim.network import SimNetwork
 from hal.sim.noise import Noise, stream_for
-from hal.sim.radio import Radio, fading_signal, relayed_sensors
-from hal.sim.sensors import ELEMENTS, Channel, HandedOut, SimSensor
-from hal.sim.tenant import Tenant
+from hal.sim.radio import SimRadio, fading_signal, relayed_sensors
+from hal.sim.sensors import ELEMENTS, Channel, OnValue, SimSensor
+from hal.sim.tenant import OccupantThermostat
 
 HUB_KINDS: Final = tuple(SensorKind)
 HUB_ROOM: Final = "living"
@@ -47,10 +47,10 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
         sensors_count: Series in all: the hub's seven and those of relayed sensors.
         report_interval_s: The time between two reports of a relayed sensor.
         faults: What goes wrong with the sensors.
-        has_tenant_thermostat: Whether the tenant's own thermostat heats while the hub does not.
+        has_occupant_thermostat: Whether the occupants' own thermostat heats while the hub does not.
         has_second_temperature: Whether the hub has two temperature sensors; the second comes on top of the count.
         reports_max: How many reports the radio keeps for a hub that does not fetch them.
-        boxed_count: How many relayed sensors, the last ones, are still in their boxes: they have to be paired.
+        unpaired_count: How many relayed sensors, the last ones, have yet to be paired.
     """
 
     seed: int
@@ -58,10 +58,10 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
     sensors_count: int = len(HUB_KINDS)
     report_interval_s: float = 60.0
     faults: tuple[Fault, ...] = ()
-    has_tenant_thermostat: bool = True
+    has_occupant_thermostat: bool = True
     has_second_temperature: bool = False
     reports_max: int = 256
-    boxed_count: int = 0
+    unpaired_count: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be simulated.
@@ -75,9 +75,9 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"report_interval_s: {self.report_interval_s} is outside 1 to {INTERVAL_S_MAX:.0f}")
         if self.reports_max < 1:
             raise ValueError(f"reports_max: {self.reports_max} is below 1")
-        if not 0 <= self.boxed_count <= len(self.relayed):
+        if not 0 <= self.unpaired_count <= len(self.relayed):
             raise ValueError(
-                f"boxed_count: {self.boxed_count} is outside 0 to {len(self.relayed)}, all that are relayed"
+                f"unpaired_count: {self.unpaired_count} is outside 0 to {len(self.relayed)}, all that are relayed"
             )
         known = {name for name, _ in self.series} | {sensor.name for sensor in self.relayed}
         unknown = sorted({fault.sensor for fault in self.faults} - known)
@@ -98,7 +98,7 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
         return (*own, *((f"{sensor.name}/{kind}", kind) for sensor in self.relayed for kind in sensor.kinds))
 
 
-class World:
+class SimEnvironment:
     """The house and everything on the air in it; survives its hub.
 
     The relays are part of it: when a hub dies they stay as it left them, until the next one says otherwise.
@@ -113,7 +113,7 @@ class World:
 
     def __init__(self, options: SimOptions) -> None:
         self.options = options
-        tenant = Tenant() if options.has_tenant_thermostat else None
+        tenant = OccupantThermostat() if options.has_occupant_thermostat else None
         self.house = House(seed=options.seed, start_utc_ms=options.start_utc_ms, tenant=tenant)
         noise = Noise(options.seed)
         faults = by_sensor(options.faults)
@@ -130,10 +130,10 @@ class World:
             for name, kind in own
         )
         relayed = options.relayed
-        self.radio: Radio | None = None
-        self.mesh: Mesh | None = None
+        self.radio: SimRadio | None = None
+        self.mesh: SimMesh | None = None
         if relayed:
-            self.radio = Radio(
+            self.radio = SimRadio(
                 self.house,
                 seed=options.seed,
                 sensors=relayed,
@@ -142,8 +142,8 @@ class World:
                 noise=noise,
                 reports_max=options.reports_max,
             )
-            boxed = [sensor.device for sensor in relayed[len(relayed) - options.boxed_count :]]
-            self.mesh = Mesh(self.radio, seed=options.seed, boxed=boxed, advance_to=self.advance_to)
+            boxed = [sensor.device for sensor in relayed[len(relayed) - options.unpaired_count :]]
+            self.mesh = SimMesh(self.radio, seed=options.seed, boxed=boxed, advance_to=self.advance_to)
 
     def advance_to(self, at_ms: int) -> None:
         """Bring everything to an instant, in order of time.
@@ -177,7 +177,7 @@ class World:
 class SimOutputs:
     """The relays of the simulated house, implementing `hal.interface.HvacOutputs`."""
 
-    def __init__(self, world: World, *, monotonic_ms: Callable[[], int], world_offset_ms: int) -> None:
+    def __init__(self, world: SimEnvironment, *, monotonic_ms: Callable[[], int], world_offset_ms: int) -> None:
         self._world = world
         self._monotonic_ms = monotonic_ms
         self._world_offset_ms = world_offset_ms
@@ -230,11 +230,11 @@ class SimBoard:
 
     def __init__(
         self,
-        world: World,
+        world: SimEnvironment,
         *,
         monotonic_ms: Callable[[], int],
         utc_ms: Callable[[], int] | None = None,
-        on_handed_out: HandedOut | None = None,
+        on_value: OnValue | None = None,
     ) -> None:
         """Boot a hub in a world.
 
@@ -243,7 +243,7 @@ class SimBoard:
             monotonic_ms: This boot's monotonic clock.
             utc_ms: The true UTC, which ties the boot to the world's time. Without it, the world goes on from the minute
                 in which it was looked at last.
-            on_handed_out: Told of every value that a sensor gave and every reading that the network handed over.
+            on_value: Told of every value that a sensor gave and every reading that the network handed over.
         """
         self.world = world
         now_ms = monotonic_ms()
@@ -256,7 +256,7 @@ class SimBoard:
                 monotonic_ms=monotonic_ms,
                 world_offset_ms=offset_ms,
                 advance_to=world.advance_to,
-                on_handed_out=on_handed_out,
+                on_value=on_value,
             )
             for channel in world.channels
         )
@@ -268,7 +268,7 @@ class SimBoard:
                 world.mesh,
                 monotonic_ms=monotonic_ms,
                 advance_to=world.advance_to,
-                on_handed_out=on_handed_out,
+                on_value=on_value,
             )
         )
         self.outputs = SimOutputs(world, monotonic_ms=monotonic_ms, world_offset_ms=offset_ms)

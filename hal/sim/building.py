@@ -122,7 +122,7 @@ FLAT: Final = Building(
 """Four rooms under a roof, 70 m2."""
 
 
-class Thermal:
+class ThermalModel:
     """The temperatures of a building's nodes and the books of its heat.
 
     Nodes are numbered zone by zone, the air of all zones first, then their masses.

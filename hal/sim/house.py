@@ -11,12 +11,12 @@ from typing import Final
 
 from hal.interface import HvacAction, ZoneOutput
 from hal.sim.air import RoomAir, humidity_percent, vapour_kg_per_m3
-from hal.sim.building import FLAT, RADIANT_TO_AIR, Building, Thermal
-from hal.sim.household import PERSON_CO2_M3_S, PERSON_MOISTURE_KG_S, PERSON_W, STANDBY_W_PER_M2, Household
+from hal.sim.building import FLAT, RADIANT_TO_AIR, Building, ThermalModel
+from hal.sim.household import PERSON_CO2_M3_S, PERSON_MOISTURE_KG_S, PERSON_W, STANDBY_W_PER_M2, Occupants
 from hal.sim.noise import Noise, rng_for, stream_for
-from hal.sim.plant import HEAT_PUMP, Generator, Plant
-from hal.sim.power import Power
-from hal.sim.tenant import Tenant
+from hal.sim.plant import HEAT_PUMP, HeatGenerator, HeatingPlant
+from hal.sim.power import MainsAndBattery
+from hal.sim.tenant import OccupantThermostat
 from hal.sim.weather import Weather
 
 GRID_S: Final = 60.0
@@ -50,8 +50,8 @@ class House:
         seed: int,
         start_utc_ms: int,
         building: Building = FLAT,
-        generator: Generator = HEAT_PUMP,
-        tenant: Tenant | None = None,
+        generator: HeatGenerator = HEAT_PUMP,
+        tenant: OccupantThermostat | None = None,
     ) -> None:
         """Build the house and its first minute.
 
@@ -68,10 +68,10 @@ class House:
         self._tenant = tenant
         self._is_driven = False
         self.weather = Weather(rng_for(seed, "weather"), start_utc_s=self._start_utc_s)
-        self.thermal = Thermal(building, step_s=GRID_S, start_c=START_C)
-        self.plant = Plant(generator, building.zones, step_s=GRID_S)
-        self.power = Power(rng_for(seed, "power"), step_s=GRID_S)
-        self._household = Household(Noise(seed), stream_for(seed, "household"))
+        self.thermal = ThermalModel(building, step_s=GRID_S, start_c=START_C)
+        self.plant = HeatingPlant(generator, building.zones, step_s=GRID_S)
+        self.power = MainsAndBattery(rng_for(seed, "power"), step_s=GRID_S)
+        self._household = Occupants(Noise(seed), stream_for(seed, "household"))
         vapour = vapour_kg_per_m3(START_C, START_C) * START_HUMIDITY_SHARE
         self.air = tuple(
             RoomAir(volume_m3=zone.volume_m3, air_change_per_h=zone.air_change_per_h, step_s=GRID_S, vapour=vapour)

@@ -68,7 +68,7 @@ DAY_OFF: Final = (
 HABITS_A_DAY_MAX: Final = 16
 
 
-class Household:
+class Occupants:
     """Who does what in which room, by local time."""
 
     def __init__(self, noise: Noise, stream: int) -> None:

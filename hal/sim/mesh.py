@@ -13,7 +13,7 @@ from hal.errors import NetworkLost, SensorUnavailable
 from hal.interface import RelayedSensor
 from hal.radio import InstallCode, JoinStep
 from hal.sim.noise import rng_for
-from hal.sim.radio import Device, Radio, address_from
+from hal.sim.radio import SimDevice, SimRadio, address_from
 
 INTERVIEW_S: Final = (0.5, 12.0)
 """From joining to the last answer; a sleepy sensor answers late."""
@@ -25,7 +25,7 @@ FAILED_SHARE: Final = 0.15
 BACKUP_FORMAT: Final = "zigpy/open-coordinator-backup"
 
 
-class Mesh:
+class SimMesh:
     """The network's members: sensors, and one router that takes sensors in and reports nothing.
 
     Attributes:
@@ -37,7 +37,7 @@ class Mesh:
         happened: The host that listens is told here of what a sensor does; `None` while there is none.
     """
 
-    def __init__(self, radio: Radio, *, seed: int, boxed: Iterable[str], advance_to: Callable[[int], None]) -> None:
+    def __init__(self, radio: SimRadio, *, seed: int, boxed: Iterable[str], advance_to: Callable[[int], None]) -> None:
         """Put all sensors but the boxed ones into the network.
 
         Args:
@@ -49,7 +49,7 @@ class Mesh:
         self._radio = radio
         self._advance_to = advance_to
         self._rng: Random = rng_for(seed, "mesh")
-        self._devices: dict[str, Device] = {device.sensor.device: device for device in radio.devices}
+        self._devices: dict[str, SimDevice] = {device.sensor.device: device for device in radio.devices}
         out = set(boxed)
         self._joined = {name for name in self._devices if name not in out}
         self._interviewed = set(self._joined)
@@ -59,7 +59,7 @@ class Mesh:
         self._key = self._rng.randbytes(16)
         self._pan_id = self._rng.randrange(1, 0xFFF0)
         self.is_lost = False
-        self.window_until_ms = -1
+        self.join_window_until_ms = -1
         self.through = ""
         self.install_code: InstallCode | None = None
         self.happened: Callable[[str, JoinStep], None] | None = None
@@ -146,12 +146,12 @@ class Mesh:
         """Pull the stick, or plug it in again; its window is closed after that."""
         self._advance_to(at_ms)
         self.is_lost = is_lost
-        self.window_until_ms = -1
+        self.join_window_until_ms = -1
         self._show()
 
     # What the host does.
 
-    def open_window(self, at_ms: int, until_ms: int, through: str, install_code: InstallCode | None) -> None:
+    def open_join_window(self, at_ms: int, until_ms: int, through: str, install_code: InstallCode | None) -> None:
         """Let sensors join.
 
         Raises:
@@ -162,11 +162,11 @@ class Mesh:
         if through and through != self.router:
             raise SensorUnavailable(f"the router {through} does not answer; power it, or pair through all")
         self._advance_to(at_ms)
-        self.window_until_ms, self.through, self.install_code = until_ms, through, install_code
+        self.join_window_until_ms, self.through, self.install_code = until_ms, through, install_code
 
-    def close_window(self) -> None:
+    def close_join_window(self) -> None:
         """Let no more sensors join."""
-        self.window_until_ms, self.through, self.install_code = -1, "", None
+        self.join_window_until_ms, self.through, self.install_code = -1, "", None
 
     def keep(self, device: str, step: JoinStep, at_ms: int) -> bool:
         """Remember a step of an interview; tell whether the sensor is still there for it."""
@@ -239,7 +239,7 @@ class Mesh:
 
     def _may_join(self, device: str, at_ms: int) -> bool:
         code = self.install_code
-        return at_ms < self.window_until_ms and (code is None or device in code.addresses)
+        return at_ms < self.join_window_until_ms and (code is None or device in code.addresses)
 
     def _take_out(self, device: str, at_ms: int) -> None:
         self._advance_to(at_ms)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 
 from hal.interface import Reading, RelayedSensor
-from hal.radio import WINDOW_S_MAX, InstallCode, JoinEvent, JoinStep, RadioReport, RadioState, SensorLink
-from hal.sim.mesh import Mesh
-from hal.sim.radio import Radio
-from hal.sim.sensors import HandedOut
+from hal.radio import JOIN_WINDOW_S_MAX, InstallCode, JoinEvent, JoinStep, RadioState, RadioStatus, SensorLink
+from hal.sim.mesh import SimMesh
+from hal.sim.radio import SimRadio
+from hal.sim.sensors import OnValue
 
 JOIN_EVENTS_MAX = 256
 
@@ -22,12 +22,12 @@ class SimNetwork:
 
     def __init__(
         self,
-        radio: Radio,
-        mesh: Mesh,
+        radio: SimRadio,
+        mesh: SimMesh,
         *,
         monotonic_ms: Callable[[], int],
         advance_to: Callable[[int], None],
-        on_handed_out: HandedOut | None,
+        on_value: OnValue | None,
     ) -> None:
         """Listen from now on. A window that was open is closed, as by a stick that starts.
 
@@ -36,18 +36,18 @@ class SimNetwork:
             mesh: Who is in the network.
             monotonic_ms: This boot's clock.
             advance_to: Brings the world to an instant of its time.
-            on_handed_out: Told of every value that is handed over.
+            on_value: Told of every value that is handed over.
         """
         self._radio = radio
         self._mesh = mesh
         self._monotonic_ms = monotonic_ms
         self._advance_to = advance_to
-        self._on_handed_out = on_handed_out
+        self._on_value = on_value
         self._events: deque[JoinEvent] = deque(maxlen=JOIN_EVENTS_MAX)
         self._due: list[tuple[int, int, str, JoinStep]] = []
         self._number = 0
         self._changed = asyncio.Event()
-        mesh.close_window()
+        mesh.close_join_window()
         mesh.happened = self._happened
         for device in mesh.unfinished:
             self._begin_interview(device)
@@ -63,9 +63,9 @@ class SimNetwork:
         return self._radio.reports_dropped
 
     @property
-    def readings_garbled(self) -> int:
+    def readings_corrupted(self) -> int:
         """How many readings were refused because they were no numbers."""
-        return self._radio.readings_garbled
+        return self._radio.readings_corrupted
 
     async def receive(self) -> Sequence[Reading]:
         """Wait for reports and return the readings of all that have come, oldest first."""
@@ -83,9 +83,9 @@ class SimNetwork:
         radio = self._radio
         readings = [reading for report in radio.waiting for reading in report]
         radio.waiting.clear()
-        if self._on_handed_out is not None:
+        if self._on_value is not None:
             for reading in readings:
-                self._on_handed_out(reading.device, reading.source, reading.kind, reading.value, reading.at_ms)
+                self._on_value(reading.device, reading.source, reading.kind, reading.value, reading.at_ms)
         return readings
 
     def confirm(self) -> None:
@@ -94,15 +94,19 @@ class SimNetwork:
     # Pairing.
 
     @property
-    def radio(self) -> RadioReport:
+    def radio(self) -> RadioStatus:
         """How the radio is now."""
         mesh = self._mesh
         if mesh.is_lost:
-            return RadioReport(RadioState.LOST, problem="the Zigbee stick is gone; plug it in", port="sim")
-        until_ms = mesh.window_until_ms - self._radio.world_offset_ms
+            return RadioStatus(RadioState.LOST, problem="the Zigbee stick is gone; plug it in", port="sim")
+        until_ms = mesh.join_window_until_ms - self._radio.world_offset_ms
         is_open = until_ms > self._monotonic_ms()
-        return RadioReport(
-            RadioState.UP, port="sim", channel=15, pan_id=mesh.pan_id, window_until_ms=until_ms if is_open else None
+        return RadioStatus(
+            RadioState.UP,
+            port="sim",
+            channel=15,
+            pan_id=mesh.pan_id,
+            join_window_until_ms=until_ms if is_open else None,
         )
 
     @property
@@ -134,17 +138,19 @@ class SimNetwork:
         self._events.clear()
         return events
 
-    async def open_window(self, seconds: int, *, through: str = "", install_code: InstallCode | None = None) -> None:
+    async def open_join_window(
+        self, seconds: int, *, through: str = "", install_code: InstallCode | None = None
+    ) -> None:
         """Let sensors join."""
-        if not 1 <= seconds <= WINDOW_S_MAX:
-            raise ValueError(f"a window is open for 1 to {WINDOW_S_MAX} s, not {seconds}")
+        if not 1 <= seconds <= JOIN_WINDOW_S_MAX:
+            raise ValueError(f"a window is open for 1 to {JOIN_WINDOW_S_MAX} s, not {seconds}")
         world_ms = self._world_ms()
-        self._mesh.open_window(world_ms, world_ms + seconds * 1000, through, install_code)
+        self._mesh.open_join_window(world_ms, world_ms + seconds * 1000, through, install_code)
 
-    async def close_window(self) -> None:
+    async def close_join_window(self) -> None:
         """Let no more sensors join."""
         self._mesh.check()
-        self._mesh.close_window()
+        self._mesh.close_join_window()
 
     async def remove(self, device: str) -> None:
         """Tell a sensor to leave and forget it."""

@@ -28,7 +28,7 @@ CARNOT_SHARE: Final = 0.5
 COOLING_PERFORMANCE: Final = 3.0
 
 
-class Generator(msgspec.Struct, frozen=True):
+class HeatGenerator(msgspec.Struct, frozen=True):
     """What makes the heat and the cold.
 
     Attributes:
@@ -55,11 +55,11 @@ class Generator(msgspec.Struct, frozen=True):
 
 
 MAX_PERFORMANCE: Final = 7.0
-HEAT_PUMP: Final = Generator(heating_w=5500.0, cooling_w=3000.0, lag_s=900.0)
-GAS_BOILER: Final = Generator(heating_w=12_000.0, cooling_w=0.0, lag_s=900.0, efficiency=0.92)
+HEAT_PUMP: Final = HeatGenerator(heating_w=5500.0, cooling_w=3000.0, lag_s=900.0)
+GAS_BOILER: Final = HeatGenerator(heating_w=12_000.0, cooling_w=0.0, lag_s=900.0, efficiency=0.92)
 
 
-class Plant:
+class HeatingPlant:
     """A generator and the emitters of all zones.
 
     Attributes:
@@ -69,7 +69,7 @@ class Plant:
         consumed_j: Fuel or electricity used since the start.
     """
 
-    def __init__(self, generator: Generator, zones: Sequence[Zone], *, step_s: float) -> None:
+    def __init__(self, generator: HeatGenerator, zones: Sequence[Zone], *, step_s: float) -> None:
         self._generator = generator
         self._heating_w = tuple(zone.heating_w for zone in zones)
         self._cooling_w = tuple(zone.cooling_w for zone in zones)

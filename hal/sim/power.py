@@ -20,7 +20,7 @@ CHARGER_W: Final = 5.0
 CHARGER_EFFICIENCY: Final = 0.9
 
 
-class Power:
+class MainsAndBattery:
     """Mains and battery, going forward in grid steps.
 
     Attributes:

@@ -56,7 +56,7 @@ def draining_battery(rng: Random) -> Truth:
     return lambda at_ms: BATTERY_FULL_PERCENT - (used + per_ms * at_ms) % span
 
 
-class Device:
+class SimDevice:
     """One relayed sensor.
 
     Attributes:
@@ -100,7 +100,7 @@ def relayed_sensors(seed: int, count: int, rooms: Sequence[str]) -> tuple[Relaye
     return tuple(sensors)
 
 
-class Radio:
+class SimRadio:
     """All relayed sensors and the buffer in which their reports wait.
 
     Attributes:
@@ -138,9 +138,9 @@ class Radio:
         self._reports_max = reports_max
         self.waiting: deque[tuple[Reading, ...]] = deque()
         self.reports_dropped = 0
-        self.readings_garbled = 0
+        self.readings_corrupted = 0
         self.world_offset_ms = 0
-        self.devices: list[Device] = []
+        self.devices: list[SimDevice] = []
         self._schedule: list[tuple[int, int]] = []
         for number, sensor in enumerate(sensors):
             rng = rng_for(seed, f"device/{sensor.device}")
@@ -156,7 +156,7 @@ class Radio:
                 )
                 for kind in sensor.kinds
             ]
-            self.devices.append(Device(sensor, channels, interval_ms))
+            self.devices.append(SimDevice(sensor, channels, interval_ms))
             self._schedule.append((rng.randrange(1, interval_ms + 1), number))
         heapify(self._schedule)
         self.due_ms = self._schedule[0][0]
@@ -176,7 +176,7 @@ class Radio:
             heapreplace(self._schedule, (at_ms + device.interval_ms, number))
             self.due_ms = self._schedule[0][0]
 
-    def _report(self, device: Device, at_ms: int) -> tuple[Reading, ...]:
+    def _report(self, device: SimDevice, at_ms: int) -> tuple[Reading, ...]:
         """Return what a device sends at an instant: all its kinds but those that fail, or nothing at all."""
         if not device.is_on_air:
             return ()
@@ -191,7 +191,7 @@ class Radio:
             except SensorUnavailable:
                 continue
             except ReadingImplausible:
-                self.readings_garbled += 1
+                self.readings_corrupted += 1
         return tuple(readings)
 
     def _truth(self, sensor: RelayedSensor, kind: SensorKind, noise: Noise, rng: Random) -> Truth:

@@ -19,7 +19,7 @@ from hal.sim.faults import Fault, FaultKind
 from hal.sim.house import Truth
 from hal.sim.noise import Noise
 
-HandedOut = Callable[[str, str, SensorKind, float, int], None]
+OnValue = Callable[[str, str, SensorKind, float, int], None]
 """Told of every value that leaves the board: device, source, kind, value, monotonic milliseconds."""
 
 _SPIKE_ABOVE: Final = 0.67
@@ -186,7 +186,7 @@ class Channel:
 class SimSensor:
     """A sensor of the hub itself, implementing `hal.interface.Sensor`."""
 
-    __slots__ = ("_advance_to", "_channel", "_monotonic_ms", "_on_handed_out", "_world_offset_ms", "kind", "source")
+    __slots__ = ("_advance_to", "_channel", "_monotonic_ms", "_on_value", "_world_offset_ms", "kind", "source")
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class SimSensor:
         monotonic_ms: Callable[[], int],
         world_offset_ms: int,
         advance_to: Callable[[int], None],
-        on_handed_out: HandedOut | None,
+        on_value: OnValue | None,
     ) -> None:
         """Put an element on the hub.
 
@@ -204,7 +204,7 @@ class SimSensor:
             monotonic_ms: This boot's clock.
             world_offset_ms: The world's time minus that clock.
             advance_to: Brings the world to an instant of its time.
-            on_handed_out: Told of every value.
+            on_value: Told of every value.
         """
         self.source = channel.source
         self.kind = channel.kind
@@ -212,7 +212,7 @@ class SimSensor:
         self._monotonic_ms = monotonic_ms
         self._world_offset_ms = world_offset_ms
         self._advance_to = advance_to
-        self._on_handed_out = on_handed_out
+        self._on_value = on_value
 
     async def read(self) -> float:
         """Return the value of this moment; a hanging sensor answers late with what is true then, or never.
@@ -231,6 +231,6 @@ class SimSensor:
         world_ms = at_ms + self._world_offset_ms
         self._advance_to(world_ms)
         value = self._channel.measure(world_ms)
-        if self._on_handed_out is not None:
-            self._on_handed_out(HUB, self.source, self.kind, value, at_ms)
+        if self._on_value is not None:
+            self._on_value(HUB, self.source, self.kind, value, at_ms)
         return value

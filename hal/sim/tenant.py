@@ -19,7 +19,7 @@ DAY_FROM_H: Final = 6.0
 DAY_TO_H: Final = 22.5
 
 
-class Tenant(msgspec.Struct, frozen=True):
+class OccupantThermostat(msgspec.Struct, frozen=True):
     """A thermostat in every room, all set alike."""
 
     day_c: float = DAY_C

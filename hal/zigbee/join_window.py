@@ -11,7 +11,7 @@ import zigpy.types as t
 import zigpy.util
 
 from hal.errors import SensorUnavailable
-from hal.radio import WINDOW_S_MAX, InstallCode
+from hal.radio import JOIN_WINDOW_S_MAX, InstallCode
 from hal.zigbee.radio_events import RadioEvents
 
 KEY_BYTES = 16
@@ -40,7 +40,7 @@ class JoinWindow:
     @property
     def is_open(self) -> bool:
         """Whether sensors may join."""
-        return self._outlet.report.window_until_ms is not None
+        return self._outlet.report.join_window_until_ms is not None
 
     async def open(self, seconds: int, *, through: str, install_code: InstallCode | None) -> None:
         """Open it, in the place of one that is open.
@@ -49,8 +49,8 @@ class JoinWindow:
             ValueError: The time, an address or the install code is none.
             SensorUnavailable: The router did not answer.
         """
-        if not 1 <= seconds <= WINDOW_S_MAX:
-            raise ValueError(f"a window lasts from 1 to {WINDOW_S_MAX} seconds, not {seconds}")
+        if not 1 <= seconds <= JOIN_WINDOW_S_MAX:
+            raise ValueError(f"a window lasts from 1 to {JOIN_WINDOW_S_MAX} seconds, not {seconds}")
         router = eui64(through) if through else None
         link_key = None
         if install_code is not None:

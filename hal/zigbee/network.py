@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hal.errors import NetworkLost
 from hal.interface import Reading, RelayedSensor
-from hal.radio import InstallCode, JoinEvent, RadioReport, RadioState, SensorLink
+from hal.radio import InstallCode, JoinEvent, RadioState, RadioStatus, SensorLink
 from hal.zigbee import import_stubs
 from hal.zigbee.device_registry import DeviceRegistry
 from hal.zigbee.files import load_devices
@@ -63,7 +63,7 @@ class ZigbeeNetwork:
         return self._registry.sensors()
 
     @property
-    def radio(self) -> RadioReport:
+    def radio(self) -> RadioStatus:
         """How the radio is."""
         return self._outlet.report
 
@@ -110,7 +110,9 @@ class ZigbeeNetwork:
             await self._outlet.events.wait()
         return events
 
-    async def open_window(self, seconds: int, *, through: str = "", install_code: InstallCode | None = None) -> None:
+    async def open_join_window(
+        self, seconds: int, *, through: str = "", install_code: InstallCode | None = None
+    ) -> None:
         """Let sensors join.
 
         Raises:
@@ -119,16 +121,16 @@ class ZigbeeNetwork:
             SensorUnavailable: The router did not answer.
         """
         radio = self._running()
-        await self._thread.call(lambda: radio.open_window(seconds, through, install_code))
+        await self._thread.call(lambda: radio.open_join_window(seconds, through, install_code))
 
-    async def close_window(self) -> None:
+    async def close_join_window(self) -> None:
         """Let no more sensors join.
 
         Raises:
             NetworkLost: There is no radio now.
         """
         radio = self._running()
-        await self._thread.call(radio.close_window)
+        await self._thread.call(radio.close_join_window)
 
     async def remove(self, device: str) -> None:
         """Tell a sensor to leave and forget it.

@@ -325,14 +325,14 @@ class ZigbeeRadio:
 
     # What the agent asks for, on the radio's loop.
 
-    async def open_window(self, seconds: int, through: str, install_code: InstallCode | None) -> None:
+    async def open_join_window(self, seconds: int, through: str, install_code: InstallCode | None) -> None:
         """See `PairableNetwork.open_window`."""
         if self._window is None:
             raise self._lost()
         with _translated():
             await self._window.open(seconds, through=through, install_code=install_code)
 
-    async def close_window(self) -> None:
+    async def close_join_window(self) -> None:
         """See `PairableNetwork.close_window`."""
         if self._window is None:
             raise self._lost()

@@ -6,7 +6,7 @@ from collections import deque
 import msgspec
 
 from hal.interface import Reading
-from hal.radio import JoinEvent, RadioReport, RadioState
+from hal.radio import JoinEvent, RadioState, RadioStatus
 from hal.zigbee.thread_mailbox import ThreadMailbox
 
 _log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class RadioEvents:
     def __init__(self) -> None:
         self.readings: ThreadMailbox[Reading] = ThreadMailbox(READINGS_MAX)
         self.events: ThreadMailbox[JoinEvent] = ThreadMailbox(EVENTS_MAX)
-        self.report = RadioReport(RadioState.STARTING)
+        self.report = RadioStatus(RadioState.STARTING)
         self._steps: deque[str] = deque(maxlen=STEPS_MAX)
 
     def step(self, text: str) -> None:
@@ -47,4 +47,4 @@ class RadioEvents:
 
     def window(self, until_ms: int | None) -> None:
         """Say until when sensors may join."""
-        self.report = msgspec.structs.replace(self.report, window_until_ms=until_ms)
+        self.report = msgspec.structs.replace(self.report, join_window_until_ms=until_ms)

@@ -54,7 +54,7 @@ class Stage(Protocol):
         ...
 
     @property
-    def mesh(self) -> sim.Mesh | None:
+    def mesh(self) -> sim.SimMesh | None:
         """The simulated Zigbee network, where there is one."""
         ...
 
@@ -79,14 +79,14 @@ class SimStage:
             faults = sim.random_faults(
                 rng, plain.series, duration_s=self.duration_s, faults_per_day=rates.sensor_faults
             )
-        self._world = sim.World(
+        self._world = sim.SimEnvironment(
             sim.SimOptions(
                 seed=options.seed,
                 start_utc_ms=self.start_utc_ms,
                 sensors_count=options.sensors,
                 faults=faults,
                 reports_max=4096,
-                boxed_count=options.boxed,
+                unpaired_count=options.boxed,
                 report_interval_s=options.report_interval_s,
             )
         )
@@ -106,7 +106,7 @@ class SimStage:
             self._world,
             monotonic_ms=machine.clock.monotonic_ms,
             utc_ms=lambda: machine.start_utc_ms + machine.now_ms(),
-            on_handed_out=handed_out,
+            on_value=handed_out,
         )
 
 
@@ -124,7 +124,7 @@ class ReplayStage:
         self.sensors = len(self._recording.channels)
         self.devices = sorted({channel.device for channel in self._recording.channels if channel.device})
         self._board: replay.ReplayBoard | None = None
-        self.mesh: sim.Mesh | None = None
+        self.mesh: sim.SimMesh | None = None
         self.warnings: Sequence[str] = self._recording.warnings
 
     def board(self, machine: Machine, oracle: Oracle) -> Board:
@@ -139,7 +139,7 @@ class ReplayStage:
                 self._recording,
                 monotonic_ms=machine.clock.monotonic_ms,
                 start_ms=first_ms,
-                on_handed_out=handed_out,
+                on_value=handed_out,
             )
         else:
             self._board.restart(first_ms)

@@ -16,12 +16,12 @@ from agent.climate.settings import ClimateSettings
 from agent.climate.snapshot import Kept
 from hal.errors import HalError
 from hal.interface import HvacAction, HvacDemand, Quality, SensorKind
-from hal.plausibility import Judge
+from hal.plausibility import PlausibilityCheck
 from hal.sim.building import FLAT, Building
 from hal.sim.faults import Fault, by_sensor
 from hal.sim.house import House
 from hal.sim.noise import Noise, stream_for
-from hal.sim.plant import HEAT_PUMP, Generator
+from hal.sim.plant import HEAT_PUMP, HeatGenerator
 from hal.sim.sensors import ELEMENTS, Channel, Element
 from lab.simulation.safety_oracle import SafetyOracle
 
@@ -58,7 +58,7 @@ class HomeOptions(msgspec.Struct, frozen=True, kw_only=True):
     faults: Sequence[Fault] = ()
     element: Element | None = None
     building: Building = FLAT
-    generator: Generator = HEAT_PUMP
+    generator: HeatGenerator = HEAT_PUMP
 
 
 class Home:
@@ -102,7 +102,7 @@ class Home:
             for zone in options.settings.zones
             for name, _ in zone.sensors
         }
-        self._judges = {name: Judge(kind) for name in self._channels}
+        self._judges = {name: PlausibilityCheck(kind) for name in self._channels}
         self.observed: dict[str, Observed] = {}
         self.oracle = SafetyOracle(options.settings)
         self.at_ms = 0
@@ -146,7 +146,7 @@ class Home:
     def restart(self) -> None:
         """Start the agent anew in the same boot: what sensors said is forgotten."""
         self.observed.clear()
-        self._judges = {name: Judge(SensorKind.TEMPERATURE) for name in self._channels}
+        self._judges = {name: PlausibilityCheck(SensorKind.TEMPERATURE) for name in self._channels}
         self._life_ms = self.at_ms
         self.control = Control(self.options.settings, self._disk, self.moment())
 

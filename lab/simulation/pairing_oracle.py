@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from hal.sim import Mesh
+from hal.sim import SimMesh
 from lab.refcloud.records import AcceptedReading, Device, DeviceKind
 from lab.simulation.technician import Wants
 
@@ -46,7 +46,7 @@ class PairingOracle:
     """Keeps the account."""
 
     def __init__(
-        self, ids: Mapping[str, str], *, wants: Wants, mesh: Mesh | None, violate: Callable[[float, str, str], None]
+        self, ids: Mapping[str, str], *, wants: Wants, mesh: SimMesh | None, violate: Callable[[float, str, str], None]
     ) -> None:
         """Begin.
 

@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 import msgspec
 
 from agent.climate.settings import ClimateSettings, SourceKind
-from hal.interface import HvacAction, HvacDemand, SourceDemand
+from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 
 HOUR_MS = 3_600_000
 EXAMPLES_MAX = 20
@@ -200,7 +200,7 @@ class SafetyOracle:
                 at_ms=at_ms,
             )
 
-    def _check_helpers(self, source: SourceDemand, at_ms: int) -> None:
+    def _check_helpers(self, source: HeatSourceDemand, at_ms: int) -> None:
         """Look at what helps the source: a second stage and auxiliary heat are nothing without it."""
         settings = self._settings.source
         is_on = source.action is not HvacAction.OFF
@@ -216,7 +216,7 @@ class SafetyOracle:
             if is_broken:
                 self._break(rule, at_ms, _json(source))
 
-    def _check_valve(self, source: SourceDemand, at_ms: int) -> None:
+    def _check_valve(self, source: HeatSourceDemand, at_ms: int) -> None:
         """Look at the reversing valve: it stands right, and turns only while the compressor rests."""
         settings = self._settings.source
         is_on = source.action is not HvacAction.OFF

@@ -17,7 +17,7 @@ from agent.errors import LabelInvalid, PairingRefused, StorageFull
 from agent.pairing.lifecycle import Record, Stage
 from agent.pairing.requests import WindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
-from hal.sim import Mesh
+from hal.sim import SimMesh
 from lab.simulation.machine import PowerCut
 
 BEGINS_S = 60.0
@@ -67,7 +67,7 @@ class Technician:
 
     def __init__(
         self,
-        mesh: Mesh,
+        mesh: SimMesh,
         devices: Sequence[str],
         *,
         keys: Mapping[str, str],
@@ -205,7 +205,7 @@ class Technician:
 
     async def _pair_many(self, devices: Sequence[str]) -> None:
         """Open one window for several sensors and press one button after the other."""
-        if not await self._asked(lambda hub: hub.pairing.open_window(WindowRequest(seconds=180, is_many=True))):
+        if not await self._asked(lambda hub: hub.pairing.open_join_window(WindowRequest(seconds=180, is_many=True))):
             return
         for device in devices:
             await asyncio.sleep(self._rng.uniform(1.0, 15.0))
@@ -248,10 +248,10 @@ class Technician:
             key="" if root != device else "sk_sensor_mistyped" if is_wrong else self._keys[root],
             replaces=root if root != device else "",
         )
-        if not await self._asked(lambda hub: hub.pairing.open_window(request)):
+        if not await self._asked(lambda hub: hub.pairing.open_join_window(request)):
             # What is to be replaced may be unknown, after a factory reset: then its key goes to the new one.
             plain = msgspec.structs.replace(request, replaces="", name="", key=self._keys[root])
-            if not request.replaces or not await self._asked(lambda hub: hub.pairing.open_window(plain)):
+            if not request.replaces or not await self._asked(lambda hub: hub.pairing.open_join_window(plain)):
                 await asyncio.sleep(rng.uniform(10.0, 60.0))
                 return
         for _ in range(rng.randrange(1, 4)):

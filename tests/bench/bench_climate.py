@@ -24,9 +24,9 @@ from agent.climate.schedule import Block, Schedule
 from agent.climate.settings import ClimateSettings, Emitter, SourceKind, SourceSettings, ZoneSettings, law_for
 from agent.climate.snapshot import Kept
 from hal.interface import HvacAction
-from hal.sim.building import FLAT, Thermal
+from hal.sim.building import FLAT, ThermalModel
 from hal.sim.noise import Noise
-from hal.sim.plant import Generator, Plant
+from hal.sim.plant import HeatGenerator, HeatingPlant
 from lab.simulation.heating import Home, HomeOptions
 from lab.simulation.safety_oracle import SafetyOracle
 
@@ -60,8 +60,8 @@ def accuracy(load: float, mode: Mode, hours: int) -> dict[str, object]:
     setpoint_c = 20.0 if mode is Mode.HEAT else 24.0
     setpoints = Setpoints(20.0, 30.0) if mode is Mode.HEAT else Setpoints(15.0, 24.0)
     sign = -1.0 if mode is Mode.HEAT else 1.0
-    thermal = Thermal(FLAT, step_s=60.0, start_c=setpoint_c)
-    plant = Plant(Generator(heating_w=1e6, cooling_w=1e6, lag_s=900.0), FLAT.zones, step_s=60.0)
+    thermal = ThermalModel(FLAT, step_s=60.0, start_c=setpoint_c)
+    plant = HeatingPlant(HeatGenerator(heating_w=1e6, cooling_w=1e6, lag_s=900.0), FLAT.zones, step_s=60.0)
     noise = Noise(1)
     now_ms = 10_000_000
     control = Control(settings, Kept(), Moment("boot", now_ms, None))

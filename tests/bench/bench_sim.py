@@ -10,8 +10,8 @@ from typing import Any
 import async_solipsism
 
 from hal.interface import SensorKind
-from hal.plausibility import Judge
-from hal.sim import SimBoard, SimOptions, World
+from hal.plausibility import PlausibilityCheck
+from hal.sim import SimBoard, SimEnvironment, SimOptions
 
 START_UTC_MS = 1_768_000_000_000
 DAY_MS = 86_400_000
@@ -29,19 +29,19 @@ def in_virtual_time(main: Coroutine[Any, Any, dict[str, float]]) -> dict[str, fl
 
 def measure_build() -> dict[str, float]:
     started_s = perf_counter()
-    World(SimOptions(seed=1, start_utc_ms=START_UTC_MS, sensors_count=50))
+    SimEnvironment(SimOptions(seed=1, start_utc_ms=START_UTC_MS, sensors_count=50))
     return {"build_ms": (perf_counter() - started_s) * 1e3}
 
 
 def measure_step(days: int) -> dict[str, float]:
-    world = World(SimOptions(seed=1, start_utc_ms=START_UTC_MS, sensors_count=50))
+    world = SimEnvironment(SimOptions(seed=1, start_utc_ms=START_UTC_MS, sensors_count=50))
     started_s = process_time()
     world.house.advance_to(days * DAY_MS)
     return {"grid_step_us": (process_time() - started_s) / (days * 1440) * 1e6}
 
 
 def measure_judge(count: int) -> dict[str, float]:
-    judge = Judge(SensorKind.TEMPERATURE).judge
+    judge = PlausibilityCheck(SensorKind.TEMPERATURE).judge
     started_s = process_time()
     for i in range(count):
         judge(20.0 + i % 7 / 10, i * 60_000)
@@ -52,7 +52,7 @@ async def measure_board(hours: int, series: int) -> dict[str, float]:
     """Read the hub's sensors every minute and receive all reports; count only the time inside the board."""
     loop = asyncio.get_running_loop()
     options = SimOptions(seed=1, start_utc_ms=START_UTC_MS, sensors_count=series)
-    board = SimBoard(World(options), monotonic_ms=lambda: round(loop.time() * 1000))
+    board = SimBoard(SimEnvironment(options), monotonic_ms=lambda: round(loop.time() * 1000))
     network = board.network
     spent = {"house": 0.0, "read": 0.0, "receive": 0.0}
     counts = {"read": 0, "reports": 0, "readings": 0}

@@ -120,7 +120,7 @@ async def paired(directory: Path, orders: Orders, sensors: int) -> Sequence[str]
         await until(lambda: network.radio.state is RadioState.UP)
         for number in range(sensors):
             if number % 50 == 0:
-                await network.open_window(254)
+                await network.open_join_window(254)
             before = {sensor.device for sensor in network.sensors}
             await orders.give(f"press s{number}")
             await until(lambda before=before: {sensor.device for sensor in network.sensors} - before)

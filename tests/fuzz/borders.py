@@ -47,7 +47,7 @@ from agent.settings.sync import _decoded as decode_settings
 from hal import replay
 from hal.errors import HalError
 from hal.interface import SensorKind
-from hal.plausibility import Judge
+from hal.plausibility import PlausibilityCheck
 from hal.zigbee.reports import is_report, plain_values
 from tests.fuzz import hostile, hostile_files
 from tests.fuzz.climate_borders import KEPT, take_kept, take_order
@@ -317,13 +317,13 @@ def _take_frame(_: Rig, data: bytes) -> None:
     is_report(data)
     for _attribute, value in plain_values(data) or ():
         for kind in SensorKind:
-            verdict = Judge(kind).judge(value, 1000)
+            verdict = PlausibilityCheck(kind).judge(value, 1000)
             str(verdict).encode()
 
 
 def _take_reading(_: Rig, values: list[float]) -> None:
     for kind in SensorKind:
-        judge = Judge(kind)
+        judge = PlausibilityCheck(kind)
         for number, value in enumerate(values):
             judge.judge(value, number * 1000)
 

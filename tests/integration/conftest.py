@@ -24,7 +24,7 @@ from agent.local.status import HubStatus
 from agent.model import HUB, Reading, SensorKind
 from hal.errors import NetworkLost
 from hal.interface import HvacOutputs, RelayedSensor, Sensor
-from hal.plausibility import Judge
+from hal.plausibility import PlausibilityCheck
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.contract import QUOTAS, Endpoint, Quota
@@ -355,7 +355,7 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
             read_key=read_key,
             sensor_keys=sensor_keys or {},
             host=host,
-            judge=lambda sensor: Judge(sensor.kind),
+            judge=lambda sensor: PlausibilityCheck(sensor.kind),
             serve=serve,
             on_committed=committed.extend,
             timekeeper=timekeeper,

@@ -16,7 +16,7 @@ from tests.integration.conftest import Cloud, HubClock, MakeHub, RunningHub, unt
 class Town:
     """A house with boxed sensors, the hub in it, and a technician at its command line."""
 
-    def __init__(self, world: sim.World, hub: RunningHub, state: Path) -> None:
+    def __init__(self, world: sim.SimEnvironment, hub: RunningHub, state: Path) -> None:
         assert world.mesh is not None
         self.world = world
         self.mesh = world.mesh
@@ -45,7 +45,9 @@ async def town(cloud: Cloud, make_hub: MakeHub, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(mesh, "FAILED_SHARE", 0.0)
     monkeypatch.setattr("agent.cli.zigbee.pairing.LOOK_S", 0.05)
     clock = HubClock()
-    world = sim.World(sim.SimOptions(seed=3, start_utc_ms=0, sensors_count=7 + 9, boxed_count=3, report_interval_s=1.0))
+    world = sim.SimEnvironment(
+        sim.SimOptions(seed=3, start_utc_ms=0, sensors_count=7 + 9, unpaired_count=3, report_interval_s=1.0)
+    )
     board = sim.SimBoard(world, monotonic_ms=clock.monotonic_ms)
     hub = make_hub(cloud.url, network=board.network, clock=clock, serve=True)
     hub.start()

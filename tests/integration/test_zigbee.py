@@ -246,7 +246,7 @@ async def test_a_foreign_stick_is_refused_until_a_person_chooses(tmp_path: Path)
         for words in ("not this hub's", "1 sensors", "climahub zigbee restore", str(tmp_path / "port")):
             assert words in problem
         with pytest.raises(NetworkLost, match="not this hub's"):
-            await hub.network.open_window(60)
+            await hub.network.open_join_window(60)
         with pytest.raises(ValueError, match="no Open Coordinator Backup"):
             await hub.network.restore(b'{"metadata": {}}')
         await hub.until(lambda: hub.losses)
@@ -316,9 +316,9 @@ async def test_a_sensor_behind_a_router(tmp_path: Path) -> None:
         device = await hub.pair(sensors, "attic", through=router)
         link = next(link for link in hub.network.links if link.device == device)
         assert link.lqi_last_hop == 77
-        assert hub.network.radio.window_until_ms is not None
-        await hub.network.close_window()
-        assert hub.network.radio.window_until_ms is None
+        assert hub.network.radio.join_window_until_ms is not None
+        await hub.network.close_join_window()
+        assert hub.network.radio.join_window_until_ms is None
         assert sensors.press("bedroom") is Joining.NO_OPEN_NETWORK
 
 
@@ -326,11 +326,11 @@ async def test_a_sensor_behind_a_router(tmp_path: Path) -> None:
 async def test_a_router_that_is_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Stand(tmp_path).running() as (sensors, hub):
         with pytest.raises(SensorUnavailable, match="no router"):
-            await hub.network.open_window(60, through="0x0000000000000001")
+            await hub.network.open_join_window(60, through="0x0000000000000001")
         router = await hub.pair(sensors, "plug")
         sensors.unplug("plug")
         with pytest.raises(SensorUnavailable, match="does not answer"):
-            await hub.network.open_window(60, through=router)
+            await hub.network.open_join_window(60, through=router)
 
 
 async def test_an_install_code_lets_one_in_and_the_next_window_lets_in_all(tmp_path: Path) -> None:
@@ -338,25 +338,27 @@ async def test_an_install_code_lets_one_in_and_the_next_window_lets_in_all(tmp_p
     async with Stand(tmp_path, house=house).running() as (sensors, hub):
         address = "0x" + sensors.emulator.air.node("secret").eui64.replace(":", "")
         # An earlier window's timer would set the policy back in the midst of the next window.
-        await hub.network.open_window(1)
+        await hub.network.open_join_window(1)
         with pytest.raises(ValueError, match="checksum"):
-            await hub.network.open_window(60, install_code=InstallCode(address, bytes.fromhex(INSTALL_CODE[:-1] + "6")))
-        await hub.network.open_window(60, install_code=InstallCode(address, bytes.fromhex(INSTALL_CODE)))
+            await hub.network.open_join_window(
+                60, install_code=InstallCode(address, bytes.fromhex(INSTALL_CODE[:-1] + "6"))
+            )
+        await hub.network.open_join_window(60, install_code=InstallCode(address, bytes.fromhex(INSTALL_CODE)))
         assert sensors.press("bedroom") is Joining.DENIED
         assert sensors.press("secret") is Joining.JOINED
         await hub.until(lambda: hub.steps(address) == JOINED)
-        await hub.network.close_window()
+        await hub.network.close_join_window()
         await hub.pair(sensors, "bedroom")
 
 
 async def test_a_window_ends_by_itself(tmp_path: Path) -> None:
     async with Stand(tmp_path).running() as (sensors, hub):
-        await hub.network.open_window(1)
-        assert hub.network.radio.window_until_ms is not None
-        await hub.until(lambda: hub.network.radio.window_until_ms is None)
+        await hub.network.open_join_window(1)
+        assert hub.network.radio.join_window_until_ms is not None
+        await hub.until(lambda: hub.network.radio.join_window_until_ms is None)
         assert sensors.press("bedroom") is Joining.NO_OPEN_NETWORK
         with pytest.raises(ValueError, match="254"):
-            await hub.network.open_window(255)
+            await hub.network.open_join_window(255)
 
 
 async def test_removing_and_leaving(tmp_path: Path) -> None:
@@ -452,7 +454,7 @@ async def test_an_agent_that_closes_during_the_start_ends(tmp_path: Path) -> Non
         await hub.until(lambda: hub.network.radio.steps)
     assert not hub.network._thread._thread.is_alive()
     with pytest.raises(NetworkLost):
-        await hub.network.close_window()
+        await hub.network.close_join_window()
 
 
 class PowerCuts:

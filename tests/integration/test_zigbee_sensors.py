@@ -214,7 +214,7 @@ async def test_what_is_never_answered_is_given_up_in_the_end(tmp_path: Path, mon
             return answers
 
         monkeypatch.setattr(device_setup, "_read_all", deaf)
-        await hub.network.open_window(60)
+        await hub.network.open_join_window(60)
         sensors.press("one")
 
         def heard() -> bool:
@@ -295,7 +295,7 @@ async def test_an_install_code_lets_a_sensor_in_whichever_way_its_address_is_pri
     house = one("climate") + f'eui64 = "{eui64}"\ninstall_code = "{code}"\n'
     async with Stand(tmp_path, house=house).running() as (sensors, hub):
         given = InstallCode("0x1122334455667788", bytes.fromhex(code), or_address="0x8877665544332211")
-        await hub.network.open_window(20, install_code=given)
+        await hub.network.open_join_window(20, install_code=given)
         assert sensors.press("one") is Joining.JOINED
 
 

@@ -47,7 +47,7 @@ async def test_a_report_delivered_just_before_the_stop_is_kept(
         running.start()
         zigbee = radio_of(running)
         await until(lambda: zigbee.radio.state is RadioState.UP)
-        await zigbee.open_window(60)
+        await zigbee.open_join_window(60)
         assert sensors.press("bedroom") is Joining.JOINED
         await until(lambda: any(known.is_configured for known in zigbee._registry.devices()))
         last = (20.7, 20.9, 21.1)

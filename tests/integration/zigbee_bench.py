@@ -245,7 +245,7 @@ class Hub:
     async def pair(self, sensors: Server, name: str, *, through: str = "") -> str:
         """Press a sensor's button in an open window; return its device once it is set up."""
         before = len(self.events)
-        await self.network.open_window(60, through=through)
+        await self.network.open_join_window(60, through=through)
         assert sensors.press(name) is Joining.JOINED
         device = "0x" + sensors.emulator.air.node(name).eui64.replace(":", "")
         await self.until(lambda: self.steps(device, before)[-1:] == [JoinStep.CONFIGURED])

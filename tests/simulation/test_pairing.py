@@ -12,7 +12,7 @@ from agent.pairing.book import Book
 from agent.pairing.lifecycle import Content
 from agent.pairing.registering import Registrar
 from agent.pairing.room import Pairing
-from hal.sim.mesh import Mesh
+from hal.sim.mesh import SimMesh
 from lab.simulation.crash_points import PAIRING_SCENARIO, sweep
 from lab.simulation.mishaps import Mishap, MishapKind, Profile
 from lab.simulation.options import PAIRING, Options
@@ -81,7 +81,7 @@ def test_without_a_planted_bug_the_scenario_passes() -> None:
 
 def test_relaying_what_was_removed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pairing, "is_relayed", lambda *_: True)
-    monkeypatch.setattr(Mesh, "forget", lambda *_: None)
+    monkeypatch.setattr(SimMesh, "forget", lambda *_: None)
     assert "removing stops relaying" in promises_broken(msgspec.structs.replace(SMALL, seed=3))
 
 

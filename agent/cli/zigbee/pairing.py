@@ -18,7 +18,7 @@ from agent.cli.zigbee.hub import LocalHub, asks_hub
 from agent.cli.zigbee.pairing_progress import PairingProgress, PairingResult, step_text
 from agent.local.zigbee import ZigbeeReport
 from agent.pairing.labels import TEXT_CHARACTERS_MAX
-from hal.radio import WINDOW_S_MAX
+from hal.radio import JOIN_WINDOW_S_MAX
 
 LOOK_S = 0.4
 KEY_BYTES_MAX = 4096
@@ -34,8 +34,8 @@ _key_option = click.option(
 _window_options = (
     click.option(
         "--seconds",
-        type=click.IntRange(1, WINDOW_S_MAX),
-        default=WINDOW_S_MAX,
+        type=click.IntRange(1, JOIN_WINDOW_S_MAX),
+        default=JOIN_WINDOW_S_MAX,
         show_default=True,
         help="How long sensors may join.",
     ),

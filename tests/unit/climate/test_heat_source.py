@@ -6,7 +6,7 @@ import pytest
 from agent.climate.heat_source import Need, SourceState, just_stopped, step
 from agent.climate.settings import SourceKind, SourceSettings
 from agent.climate.short_cycle_protection import GuardLimits
-from hal.interface import HvacAction, SourceDemand
+from hal.interface import HeatSourceDemand, HvacAction
 
 HEAT, COOL, OFF = HvacAction.HEAT, HvacAction.COOL, HvacAction.OFF
 PUMP = SourceSettings(
@@ -25,7 +25,7 @@ class Bench:
         self.now_ms = 10_000_000
         self.state: SourceState = just_stopped(0)
 
-    def run(self, need: Need, minutes: int = 1) -> SourceDemand:
+    def run(self, need: Need, minutes: int = 1) -> HeatSourceDemand:
         for _ in range(minutes):
             self.now_ms += 60_000
             self.state, demand = step(self.state, self.settings, need, now_ms=self.now_ms, dt_s=60.0)
@@ -34,7 +34,7 @@ class Bench:
 
 def test_it_starts_at_its_first_stage_with_pump_and_fan() -> None:
     demand = Bench().run(Need(HEAT, 0.5))
-    assert demand == SourceDemand(HEAT, stage=1, is_pump_on=True, is_fan_on=True)
+    assert demand == HeatSourceDemand(HEAT, stage=1, is_pump_on=True, is_fan_on=True)
 
 
 def test_the_second_stage_helps_where_the_first_does_not_suffice() -> None:

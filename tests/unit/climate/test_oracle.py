@@ -8,11 +8,11 @@ import pytest
 
 from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
 from agent.climate.short_cycle_protection import GuardLimits
-from hal.interface import HvacAction, HvacDemand, SourceDemand
+from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from lab.simulation.safety_oracle import SafetyOracle
 
 HEAT, COOL, OFF = HvacAction.HEAT, HvacAction.COOL, HvacAction.OFF
-ON = SourceDemand(HEAT, 1, is_pump_on=True)
+ON = HeatSourceDemand(HEAT, 1, is_pump_on=True)
 LIMITS = GuardLimits(180.0, 180.0, 2)
 MIN_MS = 60_000
 
@@ -57,10 +57,10 @@ def test_each_broken_rule_is_found(demands: list[tuple[int, HvacDemand]], rule: 
     ("demand", "rule"),
     [
         (zones(a=HEAT), "the source is not told anything"),
-        (HvacDemand({"a": HEAT}, SourceDemand()), "source and zones"),
+        (HvacDemand({"a": HEAT}, HeatSourceDemand()), "source and zones"),
         (HvacDemand({}, ON), "source and zones"),
-        (HvacDemand({"a": HEAT}, SourceDemand(HEAT, 1)), "source without pump"),
-        (HvacDemand({"a": HEAT}, SourceDemand(COOL, 1, is_pump_on=True)), "heat and cool together"),
+        (HvacDemand({"a": HEAT}, HeatSourceDemand(HEAT, 1)), "source without pump"),
+        (HvacDemand({"a": HEAT}, HeatSourceDemand(COOL, 1, is_pump_on=True)), "heat and cool together"),
     ],
 )
 def test_each_broken_rule_of_a_source_is_found(demand: HvacDemand, rule: str) -> None:
@@ -75,15 +75,15 @@ def test_each_broken_rule_of_a_source_is_found(demand: HvacDemand, rule: str) ->
 PUMP = SourceSettings(
     kind=SourceKind.HEAT_PUMP, stages=2, has_aux=True, limits=GuardLimits(300.0, 300.0, 2), is_valve_on_in_heating=True
 )
-REST = SourceDemand(is_pump_on=True, is_valve_on=True)
-HEATS = SourceDemand(HEAT, 1, is_pump_on=True, is_valve_on=True)
-COOLS = SourceDemand(COOL, 1, is_pump_on=True)
+REST = HeatSourceDemand(is_pump_on=True, is_valve_on=True)
+HEATS = HeatSourceDemand(HEAT, 1, is_pump_on=True, is_valve_on=True)
+COOLS = HeatSourceDemand(COOL, 1, is_pump_on=True)
 STAGE2 = msgspec.structs.replace(HEATS, stage=2)
 AUX = msgspec.structs.replace(HEATS, is_aux_on=True)
 
 
 def played(
-    demands: Sequence[tuple[int, SourceDemand]], source: SourceSettings = PUMP, room_c: float | None = 20.0
+    demands: Sequence[tuple[int, HeatSourceDemand]], source: SourceSettings = PUMP, room_c: float | None = 20.0
 ) -> Counter[str]:
     """Return which rules a home breaks whose source is told such things, at what minutes."""
     zone = ZoneSettings(zone_id="a", can_cool=True, limits=GuardLimits(0.0, 0.0, 60))
@@ -96,7 +96,7 @@ def played(
 
 
 def test_a_heat_pump_that_is_driven_as_it_should_be_breaks_no_rule() -> None:
-    cool_rest = SourceDemand(is_pump_on=True)
+    cool_rest = HeatSourceDemand(is_pump_on=True)
     demands = [(0, REST), (1, STAGE2), (7, AUX), (13, HEATS), (14, REST), (20, HEATS), (26, REST), (27, cool_rest)]
     demands += [(61, COOLS), (66, cool_rest)]
     assert played(demands) == {}
@@ -112,19 +112,19 @@ def test_a_heat_pump_that_is_driven_as_it_should_be_breaks_no_rule() -> None:
         (msgspec.structs.replace(REST, is_aux_on=True), "auxiliary heat without the source"),
     ],
 )
-def test_each_broken_rule_of_what_helps_the_source_is_found(demand: SourceDemand, rule: str) -> None:
+def test_each_broken_rule_of_what_helps_the_source_is_found(demand: HeatSourceDemand, rule: str) -> None:
     assert played([(0, REST), (1, demand)]) == {rule: 1}
 
 
 def test_auxiliary_heat_with_cooling_is_found() -> None:
-    demands = [(0, SourceDemand()), (1, msgspec.structs.replace(COOLS, is_aux_on=True))]
+    demands = [(0, HeatSourceDemand()), (1, msgspec.structs.replace(COOLS, is_aux_on=True))]
     assert played(demands) == {"auxiliary heat with cooling": 1}
 
 
 @pytest.mark.parametrize(
     ("demand", "rule"), [(STAGE2, "a stage that is not there"), (AUX, "auxiliary heat that is not there")]
 )
-def test_what_the_source_has_not_got_is_found(demand: SourceDemand, rule: str) -> None:
+def test_what_the_source_has_not_got_is_found(demand: HeatSourceDemand, rule: str) -> None:
     plain = SourceSettings(kind=SourceKind.HEAT_PUMP, is_valve_on_in_heating=True)
     assert played([(0, REST), (1, demand)], plain) == {rule: 1}
 
@@ -132,14 +132,14 @@ def test_what_the_source_has_not_got_is_found(demand: SourceDemand, rule: str) -
 @pytest.mark.parametrize(
     ("demands", "rule"),
     [
-        ([(0, SourceDemand()), (1, msgspec.structs.replace(HEATS, is_valve_on=False))], "stands wrong"),
+        ([(0, HeatSourceDemand()), (1, msgspec.structs.replace(HEATS, is_valve_on=False))], "stands wrong"),
         ([(0, REST), (1, msgspec.structs.replace(COOLS, is_valve_on=True))], "stands wrong"),
-        ([(0, SourceDemand()), (1, HEATS)], "turned under pressure"),
-        ([(0, REST), (1, HEATS), (7, SourceDemand(is_pump_on=True))], "turned under pressure"),
+        ([(0, HeatSourceDemand()), (1, HEATS)], "turned under pressure"),
+        ([(0, REST), (1, HEATS), (7, HeatSourceDemand(is_pump_on=True))], "turned under pressure"),
     ],
 )
 def test_a_reversing_valve_that_stands_wrong_or_turns_under_pressure_is_found(
-    demands: list[tuple[int, SourceDemand]], rule: str
+    demands: list[tuple[int, HeatSourceDemand]], rule: str
 ) -> None:
     assert played(demands) == {f"the reversing valve {rule}": 1}
 
@@ -164,7 +164,7 @@ def test_a_hub_that_dies_lets_go_of_the_reversing_valve() -> None:
     ],
 )
 def test_what_helps_the_source_has_its_minimum_times(
-    helping: SourceDemand, minutes: list[int], broken: dict[str, int]
+    helping: HeatSourceDemand, minutes: list[int], broken: dict[str, int]
 ) -> None:
     demands = [(minute, HEATS if number % 2 == 0 else helping) for number, minute in enumerate(minutes)]
     assert played([(-1, REST), *demands]) == broken
@@ -173,7 +173,7 @@ def test_what_helps_the_source_has_its_minimum_times(
 @pytest.mark.parametrize("helping", [STAGE2, AUX], ids=["stage 2", "auxiliary heat"])
 @pytest.mark.parametrize(("room_c", "broken"), [(20.0, 1), (29.9, 1), (30.0, 0), (16.0, 0), (16.1, 1)])
 def test_only_a_room_at_its_limit_excuses_that_what_helps_the_source_ends_early(
-    helping: SourceDemand, room_c: float, broken: int
+    helping: HeatSourceDemand, room_c: float, broken: int
 ) -> None:
     demands = [(0, REST), (1, HEATS), (21, helping), (22, REST)]
     assert played(demands, room_c=room_c)["minimum on time"] == broken

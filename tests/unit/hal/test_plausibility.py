@@ -7,14 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hal.interface import Quality, SensorKind
-from hal.plausibility import CHIP_TEMPERATURE, CONFIRMATIONS, LIMITS, STUCK_READINGS_MIN, Judge, Limits
+from hal.plausibility import (
+    CHIP_TEMPERATURE,
+    CONFIRMATIONS,
+    LIMITS,
+    STUCK_READINGS_MIN,
+    PlausibilityCheck,
+    PlausibilityLimits,
+)
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 
 
-def judge(kind: SensorKind = SensorKind.TEMPERATURE) -> Judge:
-    return Judge(kind)
+def judge(kind: SensorKind = SensorKind.TEMPERATURE) -> PlausibilityCheck:
+    return PlausibilityCheck(kind)
 
 
 @pytest.mark.parametrize("kind", SensorKind)
@@ -49,7 +56,7 @@ def test_power_is_there_or_not() -> None:
 
 
 def test_a_processor_may_jump_where_a_room_may_not() -> None:
-    chip = Judge(SensorKind.TEMPERATURE, CHIP_TEMPERATURE)
+    chip = PlausibilityCheck(SensorKind.TEMPERATURE, CHIP_TEMPERATURE)
     assert [chip.judge(value, i)[0] for i, value in enumerate([40.0, 75.0, 41.0])] == [Quality.GOOD] * 3
 
 
@@ -174,7 +181,7 @@ def test_a_shower_is_believed() -> None:
 
 
 def test_own_limits_replace_those_of_the_kind() -> None:
-    cellar = Judge(SensorKind.TEMPERATURE, Limits(0.0, 30.0))
+    cellar = PlausibilityCheck(SensorKind.TEMPERATURE, PlausibilityLimits(0.0, 30.0))
     assert cellar.judge(31.0, 0)[0] is Quality.BAD
     assert cellar.judge(0.0, 0)[0] is Quality.GOOD
     assert cellar.judge(30.0, 1)[0] is Quality.GOOD

@@ -29,7 +29,7 @@ from agent.ota.launcher import FailedRelease
 from agent.ota.launcher import LauncherState as Account
 from agent.ota.running import RunningRelease
 from agent.ota.service import UpdateService
-from hal.radio import RadioReport, RadioState
+from hal.radio import RadioState, RadioStatus
 from lab.simulation.releases import make, public_key_pem
 
 
@@ -199,8 +199,8 @@ async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
 
 
 async def test_a_radio_without_its_packages_fails_a_trial_and_a_stick_that_is_gone_does_not() -> None:
-    missing = RadioReport(RadioState.LOST, "zigpy is not installed", needs_software=True)
-    gone = RadioReport(RadioState.LOST, "the stick is gone")
+    missing = RadioStatus(RadioState.LOST, "zigpy is not installed", needs_software=True)
+    gone = RadioStatus(RadioState.LOST, "the stick is gone")
     assert radio_problem(missing, is_needed=True) == "zigpy is not installed"
     assert radio_problem(missing, is_needed=False) == ""
     assert radio_problem(gone, is_needed=True) == ""

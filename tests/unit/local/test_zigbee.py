@@ -9,13 +9,13 @@ from agent.pairing.lifecycle import Content, Record, Stage
 from agent.pairing.room import Pairing
 from agent.telemetry.intake import ChannelState, Intake
 from hal.interface import RelayedSensor
-from hal.radio import RadioReport, RadioState, SensorLink
+from hal.radio import RadioState, RadioStatus, SensorLink
 
 CLOCK = cast("Any", SimpleNamespace(monotonic_ms=lambda: 10_000))
 
 
 def document(content: Content, *links: SensorLink, **sources: tuple[str, int]) -> Any:  # noqa: ANN401
-    radio = SimpleNamespace(radio=RadioReport(RadioState.UP), links=links)
+    radio = SimpleNamespace(radio=RadioStatus(RadioState.UP), links=links)
     measuring = [RelayedSensor("T1", "m x", (SensorKind.TEMPERATURE,)), RelayedSensor("T2", "m y", (SensorKind.IAQ,))]
     pairing = SimpleNamespace(
         radio=radio, sensors=measuring, content=content, steps=(), file_problem="", problem_of=lambda _: ""

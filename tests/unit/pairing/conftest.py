@@ -16,7 +16,7 @@ from agent.foundation.worker import InlineWorker
 from agent.pairing.room import Pairing
 from hal.errors import HalError, NetworkLost
 from hal.interface import Reading, RelayedSensor, SensorKind, SensorNetwork
-from hal.radio import InstallCode, JoinEvent, JoinStep, RadioReport, RadioState, SensorLink
+from hal.radio import InstallCode, JoinEvent, JoinStep, RadioState, RadioStatus, SensorLink
 
 KINDS = (SensorKind.TEMPERATURE, SensorKind.HUMIDITY)
 
@@ -76,8 +76,8 @@ class Radio(Network):
         self.network = b"{}"
 
     @property
-    def radio(self) -> RadioReport:
-        return RadioReport(RadioState.UP, window_until_ms=self.until_ms)
+    def radio(self) -> RadioStatus:
+        return RadioStatus(RadioState.UP, join_window_until_ms=self.until_ms)
 
     @property
     def links(self) -> Sequence[SensorLink]:
@@ -97,14 +97,16 @@ class Radio(Network):
         if self.errors:
             raise self.errors.pop(0)
 
-    async def open_window(self, seconds: int, *, through: str = "", install_code: InstallCode | None = None) -> None:
+    async def open_join_window(
+        self, seconds: int, *, through: str = "", install_code: InstallCode | None = None
+    ) -> None:
         self._fail()
         if install_code is not None and install_code.is_link_key:
             raise ValueError("link keys are not for this radio")
         self.opened.append((seconds, through, install_code))
         self.until_ms = self._clock.now_ms + seconds * 1000
 
-    async def close_window(self) -> None:
+    async def close_join_window(self) -> None:
         self._fail()
         self.until_ms = None
 

@@ -47,7 +47,7 @@ async def room(bench: Bench) -> Room:
 
 
 async def pair(bench: Bench, room: Room, number: int, **asked: Any) -> None:  # noqa: ANN401
-    await room.open_window(WindowRequest(**asked))
+    await room.open_join_window(WindowRequest(**asked))
     bench.radio.join(sensor(number))
     await bench.until(lambda: stage(room, number) is Stage.RELAYING)
 
@@ -56,7 +56,7 @@ async def pair(bench: Bench, room: Room, number: int, **asked: Any) -> None:  # 
 
 
 async def test_from_the_window_to_the_cloud(bench: Bench, room: Room) -> None:
-    await room.open_window(WindowRequest(seconds=60, name="attic", key=KEY))
+    await room.open_join_window(WindowRequest(seconds=60, name="attic", key=KEY))
     assert bench.radio.opened == [(60, "", None)]
     bench.radio.join(sensor(1))
     await bench.until(lambda: stage(room) is Stage.RELAYING)
@@ -77,7 +77,7 @@ async def test_from_the_window_to_the_cloud(bench: Bench, room: Room) -> None:
 async def test_the_key_is_a_secret_on_the_disk_and_gone_after_success(bench: Bench, room: Room) -> None:
     path = bench.directory / FILE_NAME
     bench.cloud.is_up.clear()
-    await room.open_window(WindowRequest(key=KEY))
+    await room.open_join_window(WindowRequest(key=KEY))
     assert KEY in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     bench.radio.join(sensor(1))
@@ -89,7 +89,7 @@ async def test_the_key_is_a_secret_on_the_disk_and_gone_after_success(bench: Ben
 
 
 async def test_without_a_key_it_waits_and_says_so(bench: Bench, room: Room) -> None:
-    await room.open_window(WindowRequest())
+    await room.open_join_window(WindowRequest())
     bench.radio.join(sensor(1))
     await bench.until(lambda: stage(room) is Stage.INTERVIEWED)
     await bench.settle()
@@ -104,7 +104,7 @@ async def test_without_a_key_it_waits_and_says_so(bench: Bench, room: Room) -> N
 
 async def test_a_refused_key_can_be_corrected_at_once(bench: Bench, room: Room) -> None:
     bench.cloud.errors = [Refused("no sensor has this key", status=404)]
-    await room.open_window(WindowRequest(key="sk_sensor_wrong"))
+    await room.open_join_window(WindowRequest(key="sk_sensor_wrong"))
     bench.radio.join(sensor(1))
     await bench.until(lambda: What.REFUSED in steps(room))
     assert "check it against the label" in room.problem_of(room.content.sensors[ONE])
@@ -114,7 +114,7 @@ async def test_a_refused_key_can_be_corrected_at_once(bench: Bench, room: Room) 
 
 async def test_the_same_key_given_again_is_tried_again_at_once(bench: Bench, room: Room) -> None:
     bench.cloud.errors = [Refused("the sensor is bound to another hub", status=409)]
-    await room.open_window(WindowRequest(key=KEY))
+    await room.open_join_window(WindowRequest(key=KEY))
     bench.radio.join(sensor(1))
     await bench.until(lambda: What.REFUSED in steps(room))
     await bench.settle()
@@ -124,7 +124,7 @@ async def test_the_same_key_given_again_is_tried_again_at_once(bench: Bench, roo
 
 
 async def test_a_label_restricts_the_window_to_its_sensor(bench: Bench, room: Room) -> None:
-    await room.open_window(WindowRequest(label=f"{ONE[2:].upper()}|{CODE} {KEY}"))
+    await room.open_join_window(WindowRequest(label=f"{ONE[2:].upper()}|{CODE} {KEY}"))
     assert bench.radio.opened == [(254, "", InstallCode(ONE, bytes.fromhex(CODE)))]
     bench.radio.join(sensor(2))
     bench.radio.join(sensor(1))
@@ -135,7 +135,7 @@ async def test_a_label_restricts_the_window_to_its_sensor(bench: Bench, room: Ro
 
 async def test_an_address_whose_order_nobody_knows_is_expected_both_ways(bench: Bench, room: Room) -> None:
     printed, turned = "0x1122334455667788", "0x8877665544332211"
-    await room.open_window(WindowRequest(label=f"{printed[2:]} {CODE} {KEY}", name="attic"))
+    await room.open_join_window(WindowRequest(label=f"{printed[2:]} {CODE} {KEY}", name="attic"))
     assert bench.radio.opened == [(254, "", InstallCode(printed, bytes.fromhex(CODE), or_address=turned))]
     assert room.steps[-1].device == printed
     bench.radio.join(RelayedSensor(turned, "maker model", (SensorKind.TEMPERATURE,), turned))
@@ -144,17 +144,17 @@ async def test_an_address_whose_order_nobody_knows_is_expected_both_ways(bench: 
 
 
 async def test_many_sensors_in_one_window(bench: Bench, room: Room) -> None:
-    await room.open_window(WindowRequest(is_many=True))
+    await room.open_join_window(WindowRequest(is_many=True))
     for number in range(1, 6):
         bench.radio.join(sensor(number))
     await bench.until(lambda: all(stage(room, number) is Stage.INTERVIEWED for number in range(1, 6)))
     assert bench.radio.until_ms is not None
-    await room.close_window()
+    await room.close_join_window()
     await bench.until(lambda: bench.radio.until_ms is None)
 
 
 async def test_an_interview_that_fails_is_told_and_the_window_stays_open(bench: Bench, room: Room) -> None:
-    await room.open_window(WindowRequest(key=KEY))
+    await room.open_join_window(WindowRequest(key=KEY))
     bench.radio.tell(ONE, JoinStep.JOINED)
     bench.radio.tell(ONE, JoinStep.FAILED, detail="it fell asleep; press its button again")
     await bench.until(lambda: What.FAILED in steps(room))
@@ -253,7 +253,7 @@ async def test_what_a_sensor_has_answered_for_is_what_it_measures(bench: Bench, 
 
 
 async def test_what_is_held_for_one_that_was_never_registered_is_given_up(bench: Bench, room: Room) -> None:
-    await room.open_window(WindowRequest())
+    await room.open_join_window(WindowRequest())
     bench.radio.join(sensor(1))
     await bench.until(lambda: stage(room) is Stage.INTERVIEWED)
     await room.remove(ONE)
@@ -273,7 +273,7 @@ async def test_a_replacement_takes_name_and_history_over(bench: Bench, room: Roo
 
 async def test_one_that_waits_can_be_the_replacement(bench: Bench, room: Room) -> None:
     await pair(bench, room, 1, name="attic", key=KEY)
-    await room.open_window(WindowRequest())
+    await room.open_join_window(WindowRequest())
     bench.radio.join(sensor(2))
     await bench.until(lambda: stage(room, 2) is Stage.INTERVIEWED)
     await room.replace("attic", address(2))
@@ -304,7 +304,7 @@ async def test_a_radio_that_is_gone_is_listened_to_again(
 
 
 async def test_a_factory_reset_leaves_nothing_of_it(bench: Bench, room: Room) -> None:
-    await room.open_window(WindowRequest(key=KEY))
+    await room.open_join_window(WindowRequest(key=KEY))
     await bench.end()
     (bench.directory / f"{FILE_NAME}.new").write_text(KEY)  # as a power cut leaves it
     factory_reset.bar(bench.directory, Disk(), "cs_dev_of_the_hub")
@@ -322,7 +322,7 @@ async def test_a_factory_reset_leaves_nothing_of_it(bench: Bench, room: Room) ->
 async def test_a_window_that_cannot_be_opened_is_told_at_once(bench: Bench, room: Room, error: Exception) -> None:
     bench.radio.errors = [error]
     with pytest.raises(type(error)):
-        await room.open_window(WindowRequest())
+        await room.open_join_window(WindowRequest())
     assert room.content.window is None
     await bench.settle()
     assert bench.radio.opened == []
@@ -331,7 +331,7 @@ async def test_a_window_that_cannot_be_opened_is_told_at_once(bench: Bench, room
 async def test_a_code_that_the_radio_cannot_use_is_told_and_opens_nothing(bench: Bench, room: Room) -> None:
     label = f"RB01SG{'0' * 34}{ONE[2:].upper()}DLK999F98A7DFBCA6DD3955823AD9089631"
     with pytest.raises(PairingRefused, match="cannot use the label's code") as caught:
-        await room.open_window(WindowRequest(label=label))
+        await room.open_join_window(WindowRequest(label=label))
     assert "999F98A7" not in str(caught.value).upper()
     assert room.content.window is None
 
@@ -345,7 +345,7 @@ async def test_one_that_the_network_knows_and_the_book_does_not_is_not_waited_fo
 
 
 async def test_an_open_window_is_opened_again_after_a_crash_for_the_rest_of_its_time(bench: Bench, room: Room) -> None:
-    await room.open_window(WindowRequest(seconds=100, name="attic"))
+    await room.open_join_window(WindowRequest(seconds=100, name="attic"))
     bench.clock.now_ms += 40_000
     again = await bench.restart(room)
     await bench.until(lambda: len(bench.radio.opened) == 2)
@@ -354,7 +354,7 @@ async def test_an_open_window_is_opened_again_after_a_crash_for_the_rest_of_its_
 
 
 async def test_a_window_does_not_outlive_a_reboot(bench: Bench, room: Room) -> None:
-    await room.open_window(WindowRequest(seconds=100, key=KEY))
+    await room.open_join_window(WindowRequest(seconds=100, key=KEY))
     bench.clock.boot_id = "boot-2"
     again = await bench.restart(room)
     await bench.until(lambda: again.content.window is None)
@@ -369,7 +369,7 @@ async def test_a_full_disk_opens_no_window_and_takes_no_key(bench: Bench) -> Non
     bench.disk = Disk(full)
     room = bench.make()
     with pytest.raises(StorageFull):
-        await room.open_window(WindowRequest())
+        await room.open_join_window(WindowRequest())
     assert bench.radio.opened == []
     assert room.content.window is None
 
@@ -399,7 +399,7 @@ async def test_a_disk_that_is_free_again_gets_what_it_missed(bench: Bench, monke
 async def test_a_board_without_a_radio_pairs_nothing_but_gives_names(bench: Bench) -> None:
     room = bench.make(Network(sensor(1)))
     bench.start(room)
-    for act in (room.open_window(WindowRequest()), room.remove(ONE), room.backup(), room.restore(b"{}")):
+    for act in (room.open_join_window(WindowRequest()), room.remove(ONE), room.backup(), room.restore(b"{}")):
         with pytest.raises(PairingRefused, match="no radio to pair with"):
             await act
     await room.rename(ONE, "attic")
@@ -486,10 +486,10 @@ async def scenario_again(bench: Bench, room: Room) -> None:
     for number, asked in ((1, {"name": "attic", "key": KEY}), (2, {"replaces": ONE})):
         record = room.content.sensors.get(address(number))
         if record is not None and record.stage is Stage.INTERVIEWED and not record.replaces:
-            await room.close_window()
+            await room.close_join_window()
             await (room.give_key(ONE, KEY) if number == 1 else room.replace(ONE, address(2)))
         elif record is None or record.stage is Stage.JOINED:
-            await room.open_window(WindowRequest(**asked))
+            await room.open_join_window(WindowRequest(**asked))
             bench.radio.join(sensor(number))
         await bench.until(lambda: stage(room, number) in {Stage.RELAYING, Stage.LEAVING, Stage.REMOVED})  # noqa: B023
         await bench.settle()

@@ -13,7 +13,7 @@ from agent.model import HUB, Reading, SensorKind
 from agent.telemetry.intake import Intake
 from agent.telemetry.sampling import READ_TIMEOUT_S, Sampler, SamplingSchedule, next_tick_ms
 from hal.errors import SensorUnavailable
-from hal.plausibility import Judge
+from hal.plausibility import PlausibilityCheck
 from lab.simulation.loop import VirtualLoop
 
 
@@ -73,7 +73,7 @@ class Bench:
 
     def run(self, seconds: float, scene: Callable[[], Awaitable[None]] | None = None, phase: float = 0.5) -> None:
         self.sampler = Sampler(
-            [(sensor, Judge(sensor.kind)) for sensor in self.sensors],
+            [(sensor, PlausibilityCheck(sensor.kind)) for sensor in self.sensors],
             primary={SensorKind.TEMPERATURE: self.sensors[0].source},
             intake=self.intake,
             clock=self,

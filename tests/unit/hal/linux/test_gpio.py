@@ -14,14 +14,14 @@ from agent import outputs
 from agent.config import resolve_text
 from agent.errors import ConfigInvalid
 from hal.errors import ActuatorFault
-from hal.interface import HvacAction, HvacDemand, SourceDemand
+from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from hal.linux.board import LinuxBoard
-from hal.linux.gpio import SOURCE_LINES, GpiodLines, GpioOutputs, Relay, Wiring, values_for
+from hal.linux.gpio import SOURCE_LINES, GpiodLines, GpioOutputs, RelayWiring, ZoneRelays, line_values
 
 HEAT, COOL = HvacAction.HEAT, HvacAction.COOL
-WIRING = Wiring(
+WIRING = RelayWiring(
     chip=Path("/dev/gpiochip0"),
-    zones=(Relay("living", 17, 17), Relay("bath", 27), Relay("attic", None, 22)),
+    zones=(ZoneRelays("living", 17, 17), ZoneRelays("bath", 27), ZoneRelays("attic", None, 22)),
     source={name: 30 + number for number, name in enumerate(SOURCE_LINES)},
 )
 
@@ -55,7 +55,7 @@ class Bench:
         self.taken = taken
         self.outputs = GpioOutputs(WIRING, self._open)
 
-    def _open(self, wiring: Wiring) -> Lines:
+    def _open(self, wiring: RelayWiring) -> Lines:
         if self.taken in wiring.lines:
             raise ActuatorFault(f"line {self.taken} is held by another")
         self.opened.append(Lines())
@@ -63,17 +63,17 @@ class Bench:
 
 
 def on(demand: HvacDemand) -> set[int]:
-    return {line for line, is_on in values_for(WIRING, demand).items() if is_on}
+    return {line for line, is_on in line_values(WIRING, demand).items() if is_on}
 
 
 def test_each_part_has_its_line() -> None:
     assert on(HvacDemand()) == set()
     assert on(HvacDemand({"living": HEAT, "bath": HEAT, "attic": HEAT})) == {17, 27}
     assert on(HvacDemand({"living": COOL, "bath": COOL, "attic": COOL})) == {17, 22}
-    assert on(HvacDemand({}, SourceDemand(HEAT, 1, is_pump_on=True))) == {30, 34}
-    everything = SourceDemand(COOL, 2, is_aux_on=True, is_pump_on=True, is_fan_on=True, is_valve_on=True)
+    assert on(HvacDemand({}, HeatSourceDemand(HEAT, 1, is_pump_on=True))) == {30, 34}
+    everything = HeatSourceDemand(COOL, 2, is_aux_on=True, is_pump_on=True, is_fan_on=True, is_valve_on=True)
     assert on(HvacDemand({}, everything)) == {31, 32, 33, 34, 35, 36}
-    assert set(values_for(WIRING, HvacDemand())) == set(WIRING.lines)
+    assert set(line_values(WIRING, HvacDemand())) == set(WIRING.lines)
 
 
 def test_the_zones_say_what_they_can() -> None:
@@ -293,7 +293,7 @@ source_lines = [{ part = "pump", line = 27 }]
 async def test_the_configuration_wires_the_board(tmp_path: Path, gpiod: FakeGpiod) -> None:
     config = resolve_text(LINUX, file="test", directory=tmp_path, environ={}).config
     wiring = outputs.wiring_of(config.board.linux)
-    assert wiring == Wiring(Path("/dev/gpiochip0"), (Relay("living", 17),), {"pump": 27}, True)
+    assert wiring == RelayWiring(Path("/dev/gpiochip0"), (ZoneRelays("living", 17),), {"pump": 27}, True)
     board = LinuxBoard(sysfs_root=tmp_path, proc_root=tmp_path, wiring=wiring)
     assert board.outputs is not None
     await board.outputs.apply(HvacDemand({"living": HEAT}))

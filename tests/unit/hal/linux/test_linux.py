@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hal.errors import ReadingImplausible, SensorUnavailable
-from hal.interface import Board, HasUnread, SensorKind
+from hal.interface import Board, HasUnsupportedSensors, SensorKind
 from hal.linux.board import LinuxBoard, LinuxSensor
 
 
@@ -271,7 +271,7 @@ async def test_chips_of_industrial_io_are_named_as_unread(machine: Machine, capl
         f"bme280 (iio:device0) measures temperature, humidity, pressure, {why}",
         f"unnamed (iio:device2) measures CO2, {why}",
     ]
-    assert isinstance(board, HasUnread)
+    assert isinstance(board, HasUnsupportedSensors)
     assert [record.getMessage() for record in caplog.records] == list(board.unread)
     assert sources(board) == []
     await board.close()

@@ -64,7 +64,7 @@ def test_the_whole_recording_arrives_at_its_instants(three_rooms: Recording) -> 
     async def test(monotonic_ms: Callable[[], int]) -> None:
         handed_out: list[Reading] = []
         start_ms = monotonic_ms() + 5000
-        board = ReplayBoard(three_rooms, monotonic_ms=monotonic_ms, start_ms=start_ms, on_handed_out=handed_out.append)
+        board = ReplayBoard(three_rooms, monotonic_ms=monotonic_ms, start_ms=start_ms, on_value=handed_out.append)
         readings: list[Reading] = []
         while not board.finished:
             batch = await board.network.receive()

@@ -17,7 +17,7 @@ from hal.errors import RecordingInvalid
 from hal.interface import HUB, SensorKind
 from hal.replay import Recording, load, recording
 from hal.replay.cells import instant_parser, number
-from hal.replay.map import TimeColumn
+from hal.replay.recording_map import TimeColumn
 
 DATA = Path(__file__).parents[3] / "data"
 

@@ -13,9 +13,9 @@ import pytest
 from msgspec.structs import replace
 
 from hal.errors import ActuatorFault, ReadingImplausible, SensorUnavailable
-from hal.interface import HUB, Board, HvacAction, HvacDemand, Quality, Reading, SensorKind, SourceDemand
-from hal.plausibility import Judge
-from hal.sim import Fault, FaultKind, SimBoard, SimOptions, World, random_faults
+from hal.interface import HUB, Board, HeatSourceDemand, HvacAction, HvacDemand, Quality, Reading, SensorKind
+from hal.plausibility import PlausibilityCheck
+from hal.sim import Fault, FaultKind, SimBoard, SimEnvironment, SimOptions, random_faults
 
 START_UTC_MS = 1_768_000_000_000
 DAY_MS = 86_400_000
@@ -42,7 +42,7 @@ async def listen(board: SimBoard, *, for_s: float) -> list[Reading]:
 
 
 def test_it_is_a_board(monotonic_ms: Clock) -> None:
-    board: Board = SimBoard(World(options()), monotonic_ms=monotonic_ms)
+    board: Board = SimBoard(SimEnvironment(options()), monotonic_ms=monotonic_ms)
     assert board.name == "sim"
     assert board.network is None
     assert [sensor.kind for sensor in board.sensors] == list(SensorKind)
@@ -50,16 +50,16 @@ def test_it_is_a_board(monotonic_ms: Clock) -> None:
 
 
 def test_a_second_thermometer_is_another_source_of_the_same_kind(monotonic_ms: Clock) -> None:
-    board = SimBoard(World(options(has_second_temperature=True)), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options(has_second_temperature=True)), monotonic_ms=monotonic_ms)
     sources = [sensor.source for sensor in board.sensors if sensor.kind is SensorKind.TEMPERATURE]
     assert sources == ["sim/temperature", "sim/temperature-2"]
 
 
 def test_every_first_value_is_believable(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    board = SimBoard(World(options()), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options()), monotonic_ms=monotonic_ms)
     values = {sensor.kind: virtual_loop.run_until_complete(sensor.read()) for sensor in board.sensors}
     for kind, value in values.items():
-        assert Judge(kind).judge(value, 0)[0] is Quality.GOOD
+        assert PlausibilityCheck(kind).judge(value, 0)[0] is Quality.GOOD
     assert values[SensorKind.POWER_AVAILABILITY] == 1.0
     assert values[SensorKind.BATTERY_LEVEL] == 100.0
     assert 18.0 < values[SensorKind.TEMPERATURE] < 20.0
@@ -99,7 +99,7 @@ def test_options_that_make_no_world_are_refused(changes: dict[str, Any], named: 
 
 
 def test_each_device_reports_all_its_kinds_at_its_own_pace(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    board = SimBoard(World(options(sensors_count=30)), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options(sensors_count=30)), monotonic_ms=monotonic_ms)
     readings = virtual_loop.run_until_complete(listen(board, for_s=3600))
     assert board.network is not None
     phases = set()
@@ -117,7 +117,7 @@ def test_each_device_reports_all_its_kinds_at_its_own_pace(virtual_loop: Loop, m
 
 
 def test_a_report_arrives_when_it_is_sent(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    board = SimBoard(World(options(sensors_count=10)), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options(sensors_count=10)), monotonic_ms=monotonic_ms)
     assert board.network is not None
     for _ in range(5):
         readings = virtual_loop.run_until_complete(board.network.receive())
@@ -125,13 +125,13 @@ def test_a_report_arrives_when_it_is_sent(virtual_loop: Loop, monotonic_ms: Cloc
 
 
 def test_a_natural_key_is_never_used_twice(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    board = SimBoard(World(options(sensors_count=50)), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options(sensors_count=50)), monotonic_ms=monotonic_ms)
     readings = virtual_loop.run_until_complete(listen(board, for_s=7200))
     assert len({(r.device, r.kind, r.at_ms) for r in readings}) == len(readings)
 
 
 def test_reports_that_nobody_fetches_wait_and_the_oldest_are_dropped(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    board = SimBoard(World(options(sensors_count=10, reports_max=20)), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options(sensors_count=10, reports_max=20)), monotonic_ms=monotonic_ms)
     assert board.network is not None
     virtual_loop.run_until_complete(asyncio.sleep(3600))
     readings = virtual_loop.run_until_complete(board.network.receive())
@@ -142,8 +142,8 @@ def test_reports_that_nobody_fetches_wait_and_the_oldest_are_dropped(virtual_loo
 
 
 def test_what_one_sensor_gives_does_not_depend_on_who_reads_the_others(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    quiet = SimBoard(World(options(sensors_count=20)), monotonic_ms=monotonic_ms)
-    busy = SimBoard(World(options(sensors_count=20)), monotonic_ms=monotonic_ms)
+    quiet = SimBoard(SimEnvironment(options(sensors_count=20)), monotonic_ms=monotonic_ms)
+    busy = SimBoard(SimEnvironment(options(sensors_count=20)), monotonic_ms=monotonic_ms)
 
     async def read_busily() -> None:
         while True:
@@ -163,8 +163,8 @@ def test_what_one_sensor_gives_does_not_depend_on_who_reads_the_others(virtual_l
 
 
 def test_late_fetching_gives_the_same_reports(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    prompt = SimBoard(World(options(sensors_count=20)), monotonic_ms=monotonic_ms)
-    late = SimBoard(World(options(sensors_count=20)), monotonic_ms=monotonic_ms)
+    prompt = SimBoard(SimEnvironment(options(sensors_count=20)), monotonic_ms=monotonic_ms)
+    late = SimBoard(SimEnvironment(options(sensors_count=20)), monotonic_ms=monotonic_ms)
     heard = virtual_loop.run_until_complete(listen(prompt, for_s=1800))
     assert late.network is not None
     assert virtual_loop.run_until_complete(late.network.receive()) == heard
@@ -173,7 +173,7 @@ def test_late_fetching_gives_the_same_reports(virtual_loop: Loop, monotonic_ms: 
 def test_the_oracle_hears_of_all_that_was_handed_out(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     heard: list[tuple[str, str, SensorKind, float, int]] = []
     board = SimBoard(
-        World(options(sensors_count=20)), monotonic_ms=monotonic_ms, on_handed_out=lambda *call: heard.append(call)
+        SimEnvironment(options(sensors_count=20)), monotonic_ms=monotonic_ms, on_value=lambda *call: heard.append(call)
     )
     readings = virtual_loop.run_until_complete(listen(board, for_s=600))
     assert heard == [(r.device, r.source, r.kind, r.value, r.at_ms) for r in readings]
@@ -183,7 +183,7 @@ def test_the_oracle_hears_of_all_that_was_handed_out(virtual_loop: Loop, monoton
 
 
 def test_confirming_a_radio_changes_nothing(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    board = SimBoard(World(options(sensors_count=10)), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options(sensors_count=10)), monotonic_ms=monotonic_ms)
     assert board.network is not None
     first = virtual_loop.run_until_complete(board.network.receive())
     board.network.confirm()
@@ -198,7 +198,7 @@ def relayed_fault(kind: FaultKind, suffix: str = "") -> tuple[str, SimOptions]:
 @pytest.mark.parametrize("kind", [FaultKind.GONE, FaultKind.HANG])
 def test_a_relayed_sensor_that_is_gone_is_silent(kind: FaultKind, virtual_loop: Loop, monotonic_ms: Clock) -> None:
     device, broken = relayed_fault(kind)
-    board = SimBoard(World(broken), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(broken), monotonic_ms=monotonic_ms)
     devices = {reading.device for reading in virtual_loop.run_until_complete(listen(board, for_s=600))}
     assert len(devices) == 1
     assert device not in devices
@@ -206,17 +206,17 @@ def test_a_relayed_sensor_that_is_gone_is_silent(kind: FaultKind, virtual_loop: 
 
 def test_one_broken_element_leaves_the_others_of_its_device(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     device, broken = relayed_fault(FaultKind.GARBAGE, "/humidity")
-    board = SimBoard(World(broken), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(broken), monotonic_ms=monotonic_ms)
     readings = virtual_loop.run_until_complete(listen(board, for_s=600))
     kinds = {reading.kind for reading in readings if reading.device == device}
     assert kinds == {SensorKind.TEMPERATURE, SensorKind.BATTERY_LEVEL}
     assert board.network is not None
-    assert board.network.readings_garbled in {9, 10}
+    assert board.network.readings_corrupted in {9, 10}
 
 
 def test_nan_comes_through_for_the_caller_to_judge(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     device, broken = relayed_fault(FaultKind.NAN, "/temperature")
-    board = SimBoard(World(broken), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(broken), monotonic_ms=monotonic_ms)
     readings = virtual_loop.run_until_complete(listen(board, for_s=120))
     values = {r.kind: r.value for r in readings if r.device == device}
     assert isnan(values[SensorKind.TEMPERATURE])
@@ -228,12 +228,12 @@ def test_a_healthy_house_is_believed_and_a_broken_one_is_not(virtual_loop: Loop,
 
     def judged(faults: tuple[Fault, ...]) -> Counter[Quality]:
         board = SimBoard(
-            World(options(sensors_count=20, report_interval_s=600, faults=faults)), monotonic_ms=monotonic_ms
+            SimEnvironment(options(sensors_count=20, report_interval_s=600, faults=faults)), monotonic_ms=monotonic_ms
         )
-        judges: dict[tuple[str, SensorKind], Judge] = {}
+        judges: dict[tuple[str, SensorKind], PlausibilityCheck] = {}
         verdicts: Counter[Quality] = Counter()
         for reading in virtual_loop.run_until_complete(listen(board, for_s=4 * 86_400)):
-            judge = judges.setdefault((reading.device, reading.kind), Judge(reading.kind))
+            judge = judges.setdefault((reading.device, reading.kind), PlausibilityCheck(reading.kind))
             verdicts[judge.judge(reading.value, reading.at_ms)[0]] += 1
         return verdicts
 
@@ -247,7 +247,7 @@ def test_a_healthy_house_is_believed_and_a_broken_one_is_not(virtual_loop: Loop,
 def test_hub_sensors_break_in_every_way(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     series = options().series
     faults = random_faults(Random(3), series, duration_s=5 * 86_400, faults_per_day=6.0)
-    board = SimBoard(World(options(faults=faults)), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options(faults=faults)), monotonic_ms=monotonic_ms)
     seen: Counter[str] = Counter()
 
     async def sample() -> None:
@@ -267,7 +267,7 @@ def test_hub_sensors_break_in_every_way(virtual_loop: Loop, monotonic_ms: Clock)
 
 
 def test_the_outputs_heat_the_room_that_is_named(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    board = SimBoard(World(options(has_tenant_thermostat=False)), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options(has_occupant_thermostat=False)), monotonic_ms=monotonic_ms)
     thermal = board.world.house.thermal
 
     async def heat() -> None:
@@ -281,13 +281,13 @@ def test_the_outputs_heat_the_room_that_is_named(virtual_loop: Loop, monotonic_m
 
 
 def test_a_room_gets_only_what_the_source_makes(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    board = SimBoard(World(options(has_tenant_thermostat=False)), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options(has_occupant_thermostat=False)), monotonic_ms=monotonic_ms)
     plant = board.world.house.plant
 
     async def heat() -> list[float]:
         drawn = []
         for action in (HvacAction.OFF, HvacAction.HEAT):
-            await board.outputs.apply(HvacDemand({"living": HvacAction.HEAT}, SourceDemand(action)))
+            await board.outputs.apply(HvacDemand({"living": HvacAction.HEAT}, HeatSourceDemand(action)))
             await asyncio.sleep(3600)
             await board.sensors[0].read()
             drawn.append(plant.drawn_j)
@@ -299,7 +299,7 @@ def test_a_room_gets_only_what_the_source_makes(virtual_loop: Loop, monotonic_ms
 
 
 def test_the_outputs_say_what_they_can(monotonic_ms: Clock) -> None:
-    zones = SimBoard(World(options()), monotonic_ms=monotonic_ms).outputs.zones
+    zones = SimBoard(SimEnvironment(options()), monotonic_ms=monotonic_ms).outputs.zones
     assert [(zone.name, zone.can_heat, zone.can_cool) for zone in zones] == [
         ("living", True, True),
         ("kitchen", True, True),
@@ -309,7 +309,7 @@ def test_the_outputs_say_what_they_can(monotonic_ms: Clock) -> None:
 
 
 def test_an_unknown_room_is_refused_and_nothing_is_switched(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    board = SimBoard(World(options(has_tenant_thermostat=False)), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options(has_occupant_thermostat=False)), monotonic_ms=monotonic_ms)
     with pytest.raises(ActuatorFault, match="no output for attic; this house has living, kitchen, bedroom, bathroom"):
         virtual_loop.run_until_complete(
             board.outputs.apply(HvacDemand({"living": HvacAction.HEAT, "attic": HvacAction.HEAT}))
@@ -319,7 +319,7 @@ def test_an_unknown_room_is_refused_and_nothing_is_switched(virtual_loop: Loop, 
 
 
 def test_the_tenant_rules_until_the_hub_does_and_again_after_close(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    board = SimBoard(World(options()), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options()), monotonic_ms=monotonic_ms)
     plant = board.world.house.plant
 
     async def day() -> list[float]:
@@ -341,7 +341,7 @@ def test_the_tenant_rules_until_the_hub_does_and_again_after_close(virtual_loop:
 def test_a_restarted_hub_finds_the_same_house_and_has_missed_what_was_on_the_air(
     virtual_loop: Loop, monotonic_ms: Clock
 ) -> None:
-    world = World(options(sensors_count=20))
+    world = SimEnvironment(options(sensors_count=20))
     first = SimBoard(world, monotonic_ms=monotonic_ms)
     virtual_loop.run_until_complete(listen(first, for_s=600))
     virtual_loop.run_until_complete(asyncio.sleep(3000))
@@ -351,7 +351,7 @@ def test_a_restarted_hub_finds_the_same_house_and_has_missed_what_was_on_the_air
     )
     readings = virtual_loop.run_until_complete(listen(second, for_s=600))
     assert 0 < min(reading.at_ms for reading in readings) < 60_000
-    unbroken = SimBoard(World(options(sensors_count=20)), monotonic_ms=lambda: 0)
+    unbroken = SimBoard(SimEnvironment(options(sensors_count=20)), monotonic_ms=lambda: 0)
     unbroken.world.advance_to(4_200_000)
     assert unbroken.world.radio is not None
     expected = [r for report in unbroken.world.radio.waiting for r in report if r.at_ms > booted_ms]
@@ -361,7 +361,7 @@ def test_a_restarted_hub_finds_the_same_house_and_has_missed_what_was_on_the_air
 
 
 def test_without_utc_the_world_goes_on_where_the_last_hub_left_it(virtual_loop: Loop, monotonic_ms: Clock) -> None:
-    world = World(options())
+    world = SimEnvironment(options())
     SimBoard(world, monotonic_ms=monotonic_ms)
     world.advance_to(DAY_MS + 30_000)
     again = SimBoard(world, monotonic_ms=monotonic_ms)
@@ -372,7 +372,7 @@ def test_without_utc_the_world_goes_on_where_the_last_hub_left_it(virtual_loop: 
 
 def test_the_same_world_on_every_python(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     """Values pinned on 3.11: a change of any random draw, sum or rounding shows here."""
-    board = SimBoard(World(options(seed=42, sensors_count=15)), monotonic_ms=monotonic_ms)
+    board = SimBoard(SimEnvironment(options(seed=42, sensors_count=15)), monotonic_ms=monotonic_ms)
     readings = virtual_loop.run_until_complete(listen(board, for_s=6 * 3600))
 
     async def own() -> Sequence[float]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hal.sim.building import FLAT, RADIANT_TO_AIR, Building, Thermal, Zone
+from hal.sim.building import FLAT, RADIANT_TO_AIR, Building, ThermalModel, Zone
 
 ROOM = Zone("room", 20.0, wall_m2=25.0, window_m2=3.0, window_azimuth_deg=180.0, heating_w=1000.0, cooling_w=0.0)
 
@@ -37,7 +37,7 @@ def two_node_response(zone: Zone, *, heat_w: float, outside_c: float, start_c: f
 @pytest.mark.parametrize("step_s", [1.0, 60.0, 3600.0])
 @pytest.mark.parametrize("hours", [1, 6, 72])
 def test_the_step_response_is_the_analytic_one(step_s: float, hours: int) -> None:
-    thermal = Thermal(Building((ROOM,)), step_s=step_s, start_c=18.0)
+    thermal = ThermalModel(Building((ROOM,)), step_s=step_s, start_c=18.0)
     for _ in range(int(hours * 3600 / step_s) if step_s > 1 else 600):
         thermal.advance([1000.0, 0.0], -5.0)
     at_s = hours * 3600 if step_s > 1 else 600
@@ -54,7 +54,7 @@ INPUTS = st.lists(
 
 @given(INPUTS, st.sampled_from([10.0, 60.0, 900.0]))
 def test_heat_is_neither_made_nor_lost(inputs: list[tuple[list[float], float]], step_s: float) -> None:
-    thermal = Thermal(FLAT, step_s=step_s, start_c=20.0)
+    thermal = ThermalModel(FLAT, step_s=step_s, start_c=20.0)
     before_j = thermal.stored_j
     turned_over_j = 1.0
     for heat_w, outside_c in inputs:
@@ -65,14 +65,14 @@ def test_heat_is_neither_made_nor_lost(inputs: list[tuple[list[float], float]], 
 
 
 def test_a_house_left_alone_becomes_as_cold_as_the_street() -> None:
-    thermal = Thermal(FLAT, step_s=3600.0, start_c=20.0)
+    thermal = ThermalModel(FLAT, step_s=3600.0, start_c=20.0)
     for _ in range(24 * 60):
         thermal.advance([0.0] * 8, 4.0)
     assert thermal.temperatures_c == pytest.approx([4.0] * 8, abs=1e-3)
 
 
 def test_heat_flows_through_open_doors() -> None:
-    thermal = Thermal(FLAT, step_s=60.0, start_c=15.0)
+    thermal = ThermalModel(FLAT, step_s=60.0, start_c=15.0)
     for _ in range(600):
         thermal.advance([2000.0] + [0.0] * 7, 15.0)
     living, *others = thermal.temperatures_c[:4]

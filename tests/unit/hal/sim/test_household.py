@@ -2,7 +2,7 @@
 
 import pytest
 
-from hal.sim.household import BATHROOM, BEDROOM, DAY_OFF, HABITS_A_DAY_MAX, KITCHEN, LIVING, WORKDAY, Household
+from hal.sim.household import BATHROOM, BEDROOM, DAY_OFF, HABITS_A_DAY_MAX, KITCHEN, LIVING, WORKDAY, Occupants
 from hal.sim.noise import Noise
 
 DAY_S = 86_400
@@ -10,28 +10,28 @@ THURSDAY = 0
 SATURDAY = 2
 
 
-def people(household: Household, day: int, hour: float) -> dict[int, float]:
+def people(household: Occupants, day: int, hour: float) -> dict[int, float]:
     return {habit.zone: habit.people for habit in household.at(day * DAY_S + hour * 3600)}
 
 
 @pytest.fixture
-def household() -> Household:
-    return Household(Noise(1), 99)
+def household() -> Occupants:
+    return Occupants(Noise(1), 99)
 
 
-def test_at_night_they_sleep(household: Household) -> None:
+def test_at_night_they_sleep(household: Occupants) -> None:
     for day in range(14):
         assert people(household, day, 3.0) == {BEDROOM: 2.0}
         assert people(household, day, 0.0) == {BEDROOM: 2.0}
         assert people(household, day, 23.999) == {BEDROOM: 2.0}
 
 
-def test_on_a_workday_the_flat_is_empty_at_ten_and_on_a_saturday_it_is_not(household: Household) -> None:
+def test_on_a_workday_the_flat_is_empty_at_ten_and_on_a_saturday_it_is_not(household: Occupants) -> None:
     assert people(household, THURSDAY, 11.0) == {}
     assert people(household, SATURDAY, 11.0) == {LIVING: 2.0}
 
 
-def test_they_shower_and_cook(household: Household) -> None:
+def test_they_shower_and_cook(household: Occupants) -> None:
     def litres(zone: int) -> float:
         minutes = [household.at(minute * 60) for minute in range(7 * 1440)]
         return sum(habit.moisture_kg_s * 60 for now in minutes for habit in now if habit.zone == zone) / 7
@@ -40,7 +40,7 @@ def test_they_shower_and_cook(household: Household) -> None:
     assert 1.0 < litres(KITCHEN) < 4.0
 
 
-def test_habits_shift_from_day_to_day_but_not_from_look_to_look(household: Household) -> None:
+def test_habits_shift_from_day_to_day_but_not_from_look_to_look(household: Occupants) -> None:
     def bedtime(day: int) -> int:
         return next(m for m in range(20 * 60, 1440) if BEDROOM in people(household, day, m / 60))
 

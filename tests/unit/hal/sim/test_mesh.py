@@ -20,8 +20,8 @@ class Bench:
 
     def __init__(self, boxed: int = 2) -> None:
         self.now_ms = 5000
-        self.world = sim.World(
-            sim.SimOptions(seed=1, start_utc_ms=0, sensors_count=7 + 14, boxed_count=boxed, report_interval_s=10.0)
+        self.world = sim.SimEnvironment(
+            sim.SimOptions(seed=1, start_utc_ms=0, sensors_count=7 + 14, unpaired_count=boxed, report_interval_s=10.0)
         )
         assert self.world.mesh is not None
         self.mesh = self.world.mesh
@@ -53,8 +53,8 @@ async def test_a_boxed_sensor_joins_is_interviewed_and_reports() -> None:
     assert isinstance(bench.network, PairableNetwork)
     assert device not in {sensor.device for sensor in bench.network.sensors}
     assert not bench.press(device)  # the window is closed
-    await bench.network.open_window(60)
-    assert bench.network.radio.window_until_ms == 65_000
+    await bench.network.open_join_window(60)
+    assert bench.network.radio.join_window_until_ms == 65_000
     assert bench.press(device)
     assert await bench.events() == [(device, Step.JOINED)]
     bench.now_ms += 20_000
@@ -72,23 +72,23 @@ async def test_before_it_is_configured_it_does_not_report() -> None:
 
 async def test_a_window_ends_by_itself_by_hand_and_with_the_host() -> None:
     bench = Bench()
-    await bench.network.open_window(10)
+    await bench.network.open_join_window(10)
     bench.now_ms += 10_000
-    assert bench.network.radio.window_until_ms is None
+    assert bench.network.radio.join_window_until_ms is None
     assert not bench.press(bench.boxed[0])
-    await bench.network.open_window(10)
-    await bench.network.close_window()
+    await bench.network.open_join_window(10)
+    await bench.network.close_join_window()
     assert not bench.press(bench.boxed[0])
-    await bench.network.open_window(10)
+    await bench.network.open_join_window(10)
     bench.network = bench.boot()
     assert not bench.press(bench.boxed[0])
     with pytest.raises(ValueError, match="1 to 254"):
-        await bench.network.open_window(255)
+        await bench.network.open_join_window(255)
 
 
 async def test_an_install_code_lets_one_sensor_in() -> None:
     bench = Bench()
-    await bench.network.open_window(10, install_code=InstallCode(bench.boxed[1], b"c" * 18))
+    await bench.network.open_join_window(10, install_code=InstallCode(bench.boxed[1], b"c" * 18))
     assert [bench.press(device) for device in bench.boxed] == [False, True]
 
 
@@ -98,15 +98,15 @@ async def test_sensors_join_through_the_router_and_through_no_sensor() -> None:
     assert router.device not in {sensor.device for sensor in bench.network.sensors}
     for no_router in (bench.devices[0], bench.boxed[0]):
         with pytest.raises(SensorUnavailable, match="does not answer"):
-            await bench.network.open_window(10, through=no_router)
+            await bench.network.open_join_window(10, through=no_router)
         assert not bench.press(bench.boxed[0])
-    await bench.network.open_window(10, through=router.device)
+    await bench.network.open_join_window(10, through=router.device)
     assert bench.press(bench.boxed[0])
 
 
 async def test_an_interview_begins_anew_with_each_boot() -> None:
     bench = Bench()
-    await bench.network.open_window(10)
+    await bench.network.open_join_window(10)
     bench.press(bench.boxed[0])
     bench.network = bench.boot()
     bench.now_ms += 20_000
@@ -115,7 +115,7 @@ async def test_an_interview_begins_anew_with_each_boot() -> None:
 
 async def test_an_interview_may_fail_and_is_repeated_by_the_button(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
-    await bench.network.open_window(100)
+    await bench.network.open_join_window(100)
     monkeypatch.setattr(mesh_module, "FAILED_SHARE", 1.0)
     bench.press(bench.boxed[0])
     await bench.events()
@@ -150,7 +150,7 @@ async def test_a_stick_that_is_pulled() -> None:
     bench.mesh.plug(is_lost=True, at_ms=bench.now_ms)
     assert bench.network.radio.state is RadioState.LOST
     for ask in (
-        bench.network.open_window(5), bench.network.close_window(), bench.network.remove("x"),
+        bench.network.open_join_window(5), bench.network.close_join_window(), bench.network.remove("x"),
         bench.network.backup(), bench.network.restore(b""), bench.network.receive(),
     ):  # fmt: skip
         work: Any = ask
@@ -179,5 +179,5 @@ async def test_what_is_no_backup_is_refused(data: bytes) -> None:
 
 
 def test_no_more_can_be_boxed_than_there_are() -> None:
-    with pytest.raises(ValueError, match="boxed_count"):
+    with pytest.raises(ValueError, match="unpaired_count"):
         Bench(boxed=9)

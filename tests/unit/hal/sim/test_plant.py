@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hal.sim.building import FLAT
-from hal.sim.plant import COOLING_PERFORMANCE, GAS_BOILER, HEAT_PUMP, MAX_PERFORMANCE, Generator, Plant
+from hal.sim.plant import COOLING_PERFORMANCE, GAS_BOILER, HEAT_PUMP, MAX_PERFORMANCE, HeatGenerator, HeatingPlant
 
 OFF = [0.0] * 4
 
 
-def plant(generator: Generator = HEAT_PUMP) -> Plant:
-    return Plant(generator, FLAT.zones, step_s=60.0)
+def plant(generator: HeatGenerator = HEAT_PUMP) -> HeatingPlant:
+    return HeatingPlant(generator, FLAT.zones, step_s=60.0)
 
 
 def test_an_emitter_warms_up_with_its_lag() -> None:
@@ -44,7 +44,7 @@ def test_what_was_drawn_was_given_or_is_still_in_the_water(steps: list[tuple[lis
 
 
 def test_all_rooms_together_get_no_more_than_the_generator_makes() -> None:
-    unit = plant(Generator(heating_w=2000.0, cooling_w=0.0, lag_s=900.0, efficiency=0.5))
+    unit = plant(HeatGenerator(heating_w=2000.0, cooling_w=0.0, lag_s=900.0, efficiency=0.5))
     unit.advance([1.0] * 4, OFF, outside_c=0.0, has_power=True)
     assert unit.drawn_j == pytest.approx(2000.0 * 60)
     assert unit.consumed_j == pytest.approx(4000.0 * 60)

@@ -5,11 +5,11 @@ from random import Random
 
 import pytest
 
-from hal.sim.power import BATTERY_WH, OUTAGE_EVERY_S, OUTAGE_S, Power
+from hal.sim.power import BATTERY_WH, OUTAGE_EVERY_S, OUTAGE_S, MainsAndBattery
 
 
 def test_outages_come_as_often_and_last_as_long_as_they_should() -> None:
-    power = Power(Random(1), step_s=300.0)
+    power = MainsAndBattery(Random(1), step_s=300.0)
     steps = 3 * 365 * 288
     states = []
     for _ in range(steps):
@@ -21,7 +21,7 @@ def test_outages_come_as_often_and_last_as_long_as_they_should() -> None:
 
 
 def test_the_battery_drains_without_mains_down_to_empty_and_charges_again() -> None:
-    power = Power(Random(1), step_s=60.0)
+    power = MainsAndBattery(Random(1), step_s=60.0)
     assert power.battery_percent == 100.0
     while power.has_mains:
         power.advance()
@@ -41,7 +41,7 @@ def test_the_battery_never_holds_less_than_nothing() -> None:
         def expovariate(self, lambd: float = 1.0) -> float:
             return 86_400.0
 
-    power = Power(DayOnDayOff(), step_s=3600.0)
+    power = MainsAndBattery(DayOnDayOff(), step_s=3600.0)
     levels = []
     for _ in range(72):
         power.advance()

@@ -129,7 +129,7 @@ def sensor(
         monotonic_ms=monotonic_ms,
         world_offset_ms=HOUR_MS,
         advance_to=lambda _: None,
-        on_handed_out=None if handed_out is None else lambda *call: handed_out.append(call),
+        on_value=None if handed_out is None else lambda *call: handed_out.append(call),
     )
 
 

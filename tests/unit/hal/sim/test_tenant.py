@@ -3,7 +3,7 @@
 import pytest
 
 from hal.interface import HvacAction
-from hal.sim.tenant import Tenant
+from hal.sim.tenant import OccupantThermostat
 
 OFF, HEAT = HvacAction.OFF, HvacAction.HEAT
 
@@ -24,4 +24,4 @@ OFF, HEAT = HvacAction.OFF, HvacAction.HEAT
 def test_it_heats_below_the_band_and_rests_above(
     temperature_c: float, before: HvacAction, hour: float, after: HvacAction
 ) -> None:
-    assert Tenant().decide([temperature_c, 99.0], [before], local_hour=hour) == [after]
+    assert OccupantThermostat().decide([temperature_c, 99.0], [before], local_hour=hour) == [after]

@@ -212,7 +212,7 @@ async def test_a_windows_timer_does_not_reach_into_the_next() -> None:
         window = JoinWindow(stick, outlet, group, lambda: 1000)
         await window.open(60, through="", install_code=None)
         await window.open(120, through="", install_code=None)
-        assert outlet.report.window_until_ms == 121_000
+        assert outlet.report.join_window_until_ms == 121_000
         await asyncio.sleep(0)
         assert [timer.cancelled() for timer in stick.timers] == [True, False]
         await window.close()

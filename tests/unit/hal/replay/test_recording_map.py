@@ -8,7 +8,7 @@ import pytest
 
 from hal.errors import RecordingInvalid
 from hal.interface import RelayedSensor, SensorKind
-from hal.replay.map import MAP_BYTES_MAX, RecordingMap, load_map
+from hal.replay.recording_map import MAP_BYTES_MAX, RecordingMap, load_map
 
 GOOD = """\
 [time]

@@ -79,8 +79,8 @@ class RecordingMap(msgspec.Struct, frozen=True):
     ignored: frozenset[str]
 
 
-class Mistakes:
-    """Mistakes of one file, collected so that all are told at once."""
+class RecordingErrors:
+    """Collects the errors of one file, so that all are reported at once."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -113,7 +113,7 @@ def load_map(path: Path) -> RecordingMap:
     Raises:
         RecordingInvalid: It cannot be read, or has mistakes; up to 20 are listed.
     """
-    mistakes = Mistakes(path)
+    mistakes = RecordingErrors(path)
     document = _document(path, mistakes)
     mistakes.raise_if_any()
     reader = _Reader(mistakes)
@@ -128,7 +128,7 @@ def nearest(word: str, options: Iterable[str]) -> str:
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
-def _document(path: Path, mistakes: Mistakes) -> dict[str, object]:
+def _document(path: Path, mistakes: RecordingErrors) -> dict[str, object]:
     try:
         with path.open("rb") as file:
             content = file.read(MAP_BYTES_MAX + 1)
@@ -147,7 +147,7 @@ def _document(path: Path, mistakes: Mistakes) -> dict[str, object]:
 class _Reader:
     """Walks one map, collecting mistakes."""
 
-    def __init__(self, mistakes: Mistakes) -> None:
+    def __init__(self, mistakes: RecordingErrors) -> None:
         self._mistakes = mistakes
 
     def read(self, document: Mapping[str, object]) -> RecordingMap:
