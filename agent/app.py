@@ -58,7 +58,7 @@ from hal.interface import Reading
 from hal.radio import ShowsTime
 
 if TYPE_CHECKING:
-    from agent.climate.service import Climate
+    from agent.climate.service import ClimateService
 
 _log = logging.getLogger(__name__)
 
@@ -268,7 +268,7 @@ class Hub:
             return None
         return datetime.fromtimestamp(utc_ms // 1000, ZoneInfo(self.settings.current.timezone))
 
-    def _climate(self) -> "Climate | None":
+    def _climate(self) -> "ClimateService | None":
         """Return the control room, where the configuration has zones.
 
         Raises:
@@ -279,18 +279,18 @@ class Hub:
             return None
         # 2 MiB that a hub which drives nothing need not spend.
         from agent.climate.from_config import climate_settings  # noqa: PLC0415
-        from agent.climate.sensor_lookup import Thermometers  # noqa: PLC0415
-        from agent.climate.service import Climate  # noqa: PLC0415
+        from agent.climate.sensor_lookup import SensorLookup  # noqa: PLC0415
+        from agent.climate.service import ClimateService  # noqa: PLC0415
 
         settings = climate_settings(self.config.climate, board.outputs)
         if settings is None or board.outputs is None:
             return None
-        thermometers = Thermometers(
+        thermometers = SensorLookup(
             [name for zone in settings.zones for name, _ in zone.sensors],
             sources=self.intake.sources,
             devices=self._named_devices,
         )
-        return Climate(
+        return ClimateService(
             self.config.storage.state_dir,
             settings=settings,
             outputs=board.outputs,

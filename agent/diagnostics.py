@@ -19,7 +19,7 @@ from agent.local.zigbee import ZigbeeReport
 from agent.ota.service import UpdateService
 
 if TYPE_CHECKING:
-    from agent.climate.service import Climate
+    from agent.climate.service import ClimateService
 
 DAY_S = 86_400
 STARTS_TOLD_MAX = 10
@@ -33,7 +33,7 @@ def diagnostic_sections(
     poll_interval_s: Callable[[], float],
     is_metered: Callable[[], bool],
     updates: Callable[[], UpdateService | None],
-    climate: Callable[[], "Climate | None"],
+    climate: Callable[[], "ClimateService | None"],
     radio: Callable[[], ZigbeeReport | None],
 ) -> Mapping[str, Callable[[], Any]]:
     """Return the sections, in the order of the report.

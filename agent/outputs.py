@@ -61,6 +61,6 @@ def wiring_of(config: LinuxConfig) -> "RelayWiring | None":
     return RelayWiring(
         chip=config.gpio_chip,
         zones=tuple(ZoneRelays(relay.name, relay.heat_line, relay.cool_line) for relay in config.relays),
-        source={part.part: part.line for part in config.source_lines},
+        heat_source={part.part: part.line for part in config.heat_source_lines},
         is_active_low=config.relays_active_low,
     )

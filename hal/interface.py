@@ -182,11 +182,11 @@ class HvacDemand(msgspec.Struct, frozen=True):
 
     Attributes:
         zones: The action of each zone; those that are not named are off. Never heat in one and cool in another.
-        source: The shared source; `None` where every zone has its own equipment.
+        heat_source: The shared heat source; `None` where every zone has its own equipment.
     """
 
     zones: Mapping[str, HvacAction] = MappingProxyType({})
-    source: HeatSourceDemand | None = None
+    heat_source: HeatSourceDemand | None = None
 
 
 class ZoneOutput(msgspec.Struct, frozen=True):

@@ -263,7 +263,7 @@ def as_text(report: ClimateReport, unit: str = "C") -> str:
         extra = " with auxiliary heat" if report.heat_source.is_aux_on else ""
         pump = ", pump on" if report.heat_source.is_pump_on else ""
         stage = f", stage {report.heat_source.stage}" if report.heat_source.stage else ""
-        lines.append(f"source: {report.heat_source.action}{stage}{extra}{pump}")
+        lines.append(f"heat source: {report.heat_source.action}{stage}{extra}{pump}")
     return "\n".join(lines)
 
 

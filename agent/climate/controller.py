@@ -9,17 +9,17 @@ from datetime import UTC, tzinfo
 import msgspec
 
 from agent.climate import coordinator, fusion, holds, recovery, schedule, sensor_validation, snapshot
-from agent.climate.coordinator import HouseStep
-from agent.climate.fusion import Room, Sample
-from agent.climate.holds import InForce, Program
+from agent.climate.coordinator import ClimateDecision
+from agent.climate.fusion import SensorSample, ZoneTemperature
+from agent.climate.holds import EffectiveSetpoint, ZoneProgram
 from agent.climate.model import Mode, Moment
-from agent.climate.optimum_start import LEAD_S_MAX, Learned, ramp_c, ramp_duty
-from agent.climate.recovery import WORTH_K, Calm, Step
+from agent.climate.optimum_start import LEAD_S_MAX, LearnedDynamics, ramp_c, ramp_duty
+from agent.climate.recovery import WORTH_K, Coasting, RecoveryProgress
 from agent.climate.schedule import Schedule, Segment, Timeline
-from agent.climate.sensor_loss import Peer
-from agent.climate.sensor_validation import Belief
+from agent.climate.sensor_loss import PeerZone
+from agent.climate.sensor_validation import ValidationState
 from agent.climate.settings import ClimateSettings, ZoneSettings
-from agent.climate.snapshot import Kept
+from agent.climate.snapshot import ClimateSnapshot
 from agent.climate.zone import needs_heat
 from agent.climate.zone_state import ZoneInputs
 from hal.interface import HvacAction, Quality
@@ -28,7 +28,7 @@ UNLEARNED_MAX = 0.9
 """A zone that was measured for two and a half hours tells what others like it need."""
 
 
-class Observed(msgspec.Struct, frozen=True):
+class SensorReading(msgspec.Struct, frozen=True):
     """The latest reading of a sensor."""
 
     value_c: float
@@ -36,11 +36,11 @@ class Observed(msgspec.Struct, frozen=True):
     quality: Quality = Quality.GOOD
 
 
-class ZoneMind:
+class ZoneController:
     """What is worked out for one zone and used until it no longer holds.
 
     Attributes:
-        program: What the zone has been told; set it through `Control.tell`.
+        program: What the zone has been told; set it through `ClimateController.tell`.
         learned: What it has taught.
         room: Its temperature at the last step.
         in_force: What was in force at the last step.
@@ -49,22 +49,22 @@ class ZoneMind:
         recovery: The recovery under way.
     """
 
-    def __init__(self, settings: ZoneSettings, program: Program, learned: Learned) -> None:
+    def __init__(self, settings: ZoneSettings, program: ZoneProgram, learned: LearnedDynamics) -> None:
         self.settings = settings
         self.program = program
         self.learned = learned
-        self.room: Room = fusion.NOTHING_KNOWN
-        self.in_force: InForce | None = None
+        self.room: ZoneTemperature = fusion.NO_READING
+        self.in_force: EffectiveSetpoint | None = None
         self.heat_setpoint_c = 0.0
         self.feed_forward = 0.0
-        self.recovery: Step | None = None
+        self.recovery: RecoveryProgress | None = None
         self._unseen_s = 0.0
-        self._calm = Calm()
+        self._calm = Coasting()
         self._plan: Timeline | None = None
         self._plan_of: tuple[Schedule, tzinfo] | None = None
         self._segment: Segment | None = None
         self._index = -1
-        self._in_force_of: tuple[Program, Segment | None, bool, tzinfo] | None = None
+        self._in_force_of: tuple[ZoneProgram, Segment | None, bool, tzinfo] | None = None
 
     def plan(self, moment: Moment, zone: tzinfo) -> Timeline | None:
         """Return the timeline of the schedule that is followed, worked out anew at each of its blocks."""
@@ -75,13 +75,13 @@ class ZoneMind:
         segment = self._segment
         is_current = self._plan_of is not None and self._plan_of[0] is followed and self._plan_of[1] == zone
         if not is_current or segment is None or not segment.start_utc_ms <= utc_ms < segment.end_utc_ms:
-            self._plan = schedule.timeline(followed, utc_ms=utc_ms, zone=zone)
+            self._plan = schedule.build_timeline(followed, utc_ms=utc_ms, zone=zone)
             self._plan_of = followed, zone
             self._index = self._plan.index_at(utc_ms)
             self._segment = self._plan.segments[self._index] if self._index >= 0 else None
         return self._plan
 
-    def look(self, moment: Moment, zone: tzinfo) -> InForce:
+    def look(self, moment: Moment, zone: tzinfo) -> EffectiveSetpoint:
         """Return what is in force."""
         plan = self.plan(moment, zone)
         known, utc_ms = self.in_force, moment.utc_ms
@@ -100,7 +100,7 @@ class ZoneMind:
             self._in_force_of = (program, self._segment, utc_ms is None, zone)
         return known
 
-    def heat_ahead(self, moment: Moment, in_force: InForce, dt_s: float) -> tuple[float, float]:
+    def heat_ahead(self, moment: Moment, in_force: EffectiveSetpoint, dt_s: float) -> tuple[float, float]:
         """Return the heating setpoint of this moment, a coming block's ramp included, and the duty that it needs."""
         setpoint_c = in_force.setpoints.heat_setpoint_c
         value_c, utc_ms = self.room.value_c, moment.utc_ms
@@ -125,7 +125,7 @@ class ZoneMind:
         is_beginning = self.recovery is None and ramp > setpoint_c
         return ramp, ramp_duty(self.learned) if is_under_way or is_beginning else 0.0
 
-    def _ramp_c(self, in_force: InForce, value_c: float, utc_ms: int) -> float:
+    def _ramp_c(self, in_force: EffectiveSetpoint, value_c: float, utc_ms: int) -> float:
         """Return the setpoint of the ramp to the next block; that in force where there is none yet or none any more."""
         setpoint_c = in_force.setpoints.heat_setpoint_c
         under_way = self.recovery
@@ -152,7 +152,7 @@ class ZoneMind:
         eco, target_c = self.program.eco, ahead.block.heat_setpoint_c
         return min(target_c, eco.heat_limit_c) if eco.is_enabled else target_c
 
-    def _is_still_due(self, under_way: Step, in_force: InForce, utc_ms: int) -> bool:
+    def _is_still_due(self, under_way: RecoveryProgress, in_force: EffectiveSetpoint, utc_ms: int) -> bool:
         """Return whether the block that a recovery is for still comes, or has come, as it was."""
         due_ms, target_c = under_way.recovery.due_utc_ms, under_way.recovery.target_c
         if utc_ms >= due_ms:
@@ -188,35 +188,39 @@ def _without(zone: int, known_c: Sequence[tuple[float, int]]) -> tuple[float, ..
     return tuple([value_c for value_c, number in known_c if number != zone])
 
 
-class Control:
+class ClimateController:
     """The whole home: give it readings and the time, get what the outputs do.
 
     Attributes:
-        minds: One for each zone, by id.
+        zones: One for each zone, by id.
         state: Of the home.
-        beliefs: What each sensor said last that can be, by name.
+        validations: What each sensor said last that can be, by name.
         last: The last decision; `None` before the first.
     """
 
-    def __init__(self, settings: ClimateSettings, found: Kept, moment: Moment) -> None:
+    def __init__(self, settings: ClimateSettings, found: ClimateSnapshot, moment: Moment) -> None:
         """Take up what was kept; everything counts as just stopped."""
         self.settings = settings
-        self.state = snapshot.taken_up(found, settings, moment)
+        self.state = snapshot.restore(found, settings, moment)
         # Of another boot nobody knows how long ago it was.
-        self.beliefs: dict[str, Belief] = dict(found.beliefs) if found.boot_id == moment.boot_id else {}
-        self.last: HouseStep | None = None
+        self.validations: dict[str, ValidationState] = (
+            dict(found.validations) if found.boot_id == moment.boot_id else {}
+        )
+        self.last: ClimateDecision | None = None
         self._begun_ms = moment.now_ms
-        is_measured, away_ms = snapshot.away(found, moment)
+        is_measured, away_ms = snapshot.downtime_ms(found, moment)
         # What the time of day will say of the absence, once it is known.
         self._left_utc_ms = None if is_measured or found.utc_ms is None else found.utc_ms + away_ms
-        self._short_lives = found.short_lives + 1
-        self.minds: dict[str, ZoneMind] = {}
+        self._short_lives = found.short_runs + 1
+        self.zones: dict[str, ZoneController] = {}
         for zone_settings in settings.zones:
             saved = found.zones.get(zone_settings.zone_id)
-            program = saved.program if saved else snapshot.first_program(zone_settings)
-            self.minds[zone_settings.zone_id] = ZoneMind(zone_settings, program, saved.learned if saved else Learned())
+            program = saved.program if saved else snapshot.default_program(zone_settings)
+            self.zones[zone_settings.zone_id] = ZoneController(
+                zone_settings, program, saved.learned if saved else LearnedDynamics()
+            )
 
-    def step(self, moment: Moment, observed: Mapping[str, Observed], zone: tzinfo = UTC) -> HouseStep:
+    def step(self, moment: Moment, observed: Mapping[str, SensorReading], zone: tzinfo = UTC) -> ClimateDecision:
         """Decide.
 
         Args:
@@ -227,28 +231,28 @@ class Control:
         self._measure_absence(moment)
         before = self.state
         dt_s = min(coordinator.DT_S_MAX, max(0.0, (moment.now_ms - before.at_ms) / 1000.0))
-        minds = tuple(self.minds.values())
-        forces = [mind.look(moment, zone) for mind in minds]
-        self._fuse(minds, forces, observed, moment.now_ms)
-        coldest = [mind.room.coldest_c for mind in minds if mind.room.coldest_c is not None]
+        zones = tuple(self.zones.values())
+        forces = [mind.look(moment, zone) for mind in zones]
+        self._fuse(zones, forces, observed, moment.now_ms)
+        coldest = [mind.room.coldest_c for mind in zones if mind.room.coldest_c is not None]
         coldest_c = min(coldest) if coldest else None
-        values = [mind.room.value_c for mind in minds]
+        values = [mind.room.value_c for mind in zones]
         is_needy = [
             mind.room.value_c is not None and needs_heat(was, mind.settings, in_force, mind.room.value_c)
-            for mind, in_force, was in zip(minds, forces, before.zones, strict=True)
+            for mind, in_force, was in zip(zones, forces, before.zones, strict=True)
         ]
         known_c = sorted((value, i) for i, value in enumerate(values) if value is not None)
-        served_c = [(value, i) for value, i in known_c if forces[i].mode is not Mode.OFF]
-        needy_c = [(value, i) for value, i in known_c if is_needy[i]]
+        active_c = [(value, i) for value, i in known_c if forces[i].mode is not Mode.OFF]
+        needing_heat_c = [(value, i) for value, i in known_c if is_needy[i]]
         peers = {
-            i: Peer(value, before.zones[i].mean_duty / (1.0 - before.zones[i].unlearned))
+            i: PeerZone(value, before.zones[i].mean_duty / (1.0 - before.zones[i].unlearned_share))
             for value, i in known_c
             if forces[i].mode in {Mode.HEAT, Mode.AUTO}
-            and minds[i].settings.can_heat
-            and before.zones[i].unlearned < UNLEARNED_MAX
+            and zones[i].settings.can_heat
+            and before.zones[i].unlearned_share < UNLEARNED_MAX
         }
         inputs = []
-        for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
+        for i, (mind, in_force) in enumerate(zip(zones, forces, strict=True)):
             ramp, feed_forward = mind.heat_ahead(moment, in_force, dt_s)
             mind.heat_setpoint_c, mind.feed_forward = ramp, feed_forward
             inputs.append(
@@ -260,13 +264,13 @@ class Control:
                     is_ramp=mind.recovery is not None,
                     coldest_c=coldest_c,
                     others_c=_without(i, known_c),
-                    served_c=_without(i, served_c),
-                    needy_c=_without(i, needy_c),
+                    active_c=_without(i, active_c),
+                    needing_heat_c=_without(i, needing_heat_c),
                     peers=tuple([peer for number, peer in peers.items() if number != i]),
                 )
             )
         made = coordinator.decide(before, self.settings, inputs, moment.now_ms)
-        for mind, was, wanted in zip(minds, before.zones, inputs, strict=True):
+        for mind, was, wanted in zip(zones, before.zones, inputs, strict=True):
             mind.follow(
                 moment,
                 ramp=wanted.heat_setpoint_c,
@@ -284,79 +288,81 @@ class Control:
         more_ms = moment.utc_ms - (moment.now_ms - self._begun_ms) - self._left_utc_ms
         self._left_utc_ms = None
         if more_ms > 0:
-            self.state = snapshot.aged(self.state, more_ms, self._begun_ms, moment.now_ms)
+            self.state = snapshot.extend_downtime(self.state, more_ms, self._begun_ms, moment.now_ms)
 
     def _fuse(
         self,
-        minds: tuple[ZoneMind, ...],
-        forces: list[InForce],
-        observed: Mapping[str, Observed],
+        zones: tuple[ZoneController, ...],
+        forces: list[EffectiveSetpoint],
+        observed: Mapping[str, SensorReading],
         now_ms: int,
     ) -> None:
         """Work out every zone's temperature."""
-        known = [mind.room.value_c for mind in minds]
-        for i, (mind, in_force) in enumerate(zip(minds, forces, strict=True)):
+        known = [mind.room.value_c for mind in zones]
+        for i, (mind, in_force) in enumerate(zip(zones, forces, strict=True)):
             others = sorted(value for j, value in enumerate(known) if j != i and value is not None)
-            house_c = others[len(others) // 2] if others else None
+            home_median_c = others[len(others) // 2] if others else None
             samples = []
             for name, weight in mind.settings.sensors:
                 reading = observed.get(name)
                 if reading is not None:
                     siblings = [other for other, _ in mind.settings.sensors if other != name]
-                    witnesses_c = self._witnesses_c(siblings, observed, now_ms, mind.settings.stale_s)
-                    if house_c is not None:
-                        witnesses_c.append(house_c)
-                    samples.append(self._sample(name, weight, reading, witnesses_c, now_ms))
+                    references_c = self._witnesses_c(siblings, observed, now_ms, mind.settings.stale_s)
+                    if home_median_c is not None:
+                        references_c.append(home_median_c)
+                    samples.append(self._sample(name, weight, reading, references_c, now_ms))
             chosen = [sample for sample in samples if sample.sensor in in_force.sensors]
-            room = fusion.fuse(chosen, stale_s=mind.settings.stale_s, house_c=house_c) if chosen else None
+            room = fusion.fuse(chosen, stale_s=mind.settings.stale_s, home_median_c=home_median_c) if chosen else None
             if room is None or room.value_c is None:
                 # The sensors of the active block say nothing: all others are better than none.
-                room = fusion.fuse(samples, stale_s=mind.settings.stale_s, house_c=house_c)
+                room = fusion.fuse(samples, stale_s=mind.settings.stale_s, home_median_c=home_median_c)
             mind.room = room
 
     def _witnesses_c(
-        self, names: list[str], observed: Mapping[str, Observed], now_ms: int, stale_s: float
+        self, names: list[str], observed: Mapping[str, SensorReading], now_ms: int, stale_s: float
     ) -> list[float]:
         """Return what those of some sensors say that are believed and not stale."""
         said = []
         for name in names:
-            believed, reading = self.beliefs.get(name), observed.get(name)
-            if believed is None or believed.is_doubted or reading is None or reading.quality is not Quality.GOOD:
+            believed, reading = self.validations.get(name), observed.get(name)
+            if believed is None or believed.is_suspect or reading is None or reading.quality is not Quality.GOOD:
                 continue
             if now_ms - believed.at_ms <= stale_s * 1000:
                 said.append(believed.value_c)
         return said
 
-    def _sample(self, name: str, weight: float, reading: Observed, witnesses_c: list[float], now_ms: int) -> Sample:
+    def _sample(
+        self, name: str, weight: float, reading: SensorReading, references_c: list[float], now_ms: int
+    ) -> SensorSample:
         """Return a reading as it counts."""
         age_s = max(0, now_ms - reading.at_ms) / 1000.0
-        believed = self.beliefs.get(name)
+        believed = self.validations.get(name)
         if reading.quality is Quality.GOOD and (believed is None or believed.at_ms < reading.at_ms):
-            believed = sensor_validation.heard(
-                believed, value_c=reading.value_c, at_ms=reading.at_ms, witnesses_c=witnesses_c
+            believed = sensor_validation.validate(
+                believed, value_c=reading.value_c, at_ms=reading.at_ms, references_c=references_c
             )
             if believed is not None:
-                self.beliefs[name] = believed
-        doubt_c = believed.value_c if believed is not None and believed.is_doubted else None
-        return Sample(name, reading.value_c, age_s, reading.quality, weight, doubt_c)
+                self.validations[name] = believed
+        doubt_c = believed.value_c if believed is not None and believed.is_suspect else None
+        return SensorSample(name, reading.value_c, age_s, reading.quality, weight, doubt_c)
 
-    def tell(self, zone_id: str, program: Program) -> None:
+    def set_program(self, zone_id: str, program: ZoneProgram) -> None:
         """Put a zone's new program in force."""
-        self.minds[zone_id].program = program
+        self.zones[zone_id].program = program
 
-    def take_up(self, zone_id: str, program: Program, learned: Learned) -> None:
+    def take_up(self, zone_id: str, program: ZoneProgram, learned: LearnedDynamics) -> None:
         """Put in force what a zone had been told, and had taught, before the start."""
-        mind = self.minds[zone_id]
+        mind = self.zones[zone_id]
         mind.program, mind.learned = program, learned
 
-    def to_keep(self, moment: Moment) -> Kept:
+    def to_keep(self, moment: Moment) -> ClimateSnapshot:
         """Return what is to be written down."""
-        return snapshot.to_keep(
+        return snapshot.take_snapshot(
             self.state,
             self.settings,
-            {zone_id: mind.program for zone_id, mind in self.minds.items()},
-            {zone_id: mind.learned for zone_id, mind in self.minds.items()},
-            self.beliefs,
+            {zone_id: mind.program for zone_id, mind in self.zones.items()},
+            {zone_id: mind.learned for zone_id, mind in self.zones.items()},
+            self.validations,
             moment,
-            0 if moment.now_ms - self._begun_ms >= snapshot.SHORT_LIFE_S * 1000 else self._short_lives,
+            0 if moment.now_ms - self._begun_ms >= snapshot.SHORT_RUN_S * 1000 else self._short_lives,
         )

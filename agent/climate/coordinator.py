@@ -9,19 +9,19 @@ from collections.abc import Sequence
 import msgspec
 
 from agent.climate import heat_source, pi_controller, short_cycle_protection, zone
-from agent.climate.heat_source import Need, SourceState
-from agent.climate.settings import ClimateSettings, SourceKind
-from agent.climate.zone_state import ZoneInputs, ZoneState, ZoneWish
+from agent.climate.heat_source import HeatSourceRequest, HeatSourceState
+from agent.climate.settings import ClimateSettings, HeatSourceKind
+from agent.climate.zone_state import ZoneInputs, ZoneRequest, ZoneState
 from hal.interface import HvacAction, HvacDemand
 
 DT_S_MAX = 600.0
 """A step that comes later than this (a machine that slept) counts as so long: nobody knows what was on meanwhile."""
 
-HAND_OVER_DOSES = -0.8
-"""A zone takes over from the last one that would let the source stop, as long as it has not had more than so many doses
-too many. Zones that take turns keep the source running longer, and need shorter cycles themselves."""
+HAND_OVER_PULSES = -0.8
+"""A zone takes over from the last one that would let the heat source stop, as long as it is not ahead by more than
+this many pulses. Zones that take turns keep the heat source running longer, and need shorter cycles themselves."""
 
-RAMP_DOSES = 0.5
+RAMP_PULSES = 0.5
 """A zone on its way to the next block's setpoint takes over only what it is owed: else it would arrive early."""
 
 COLD_K = 1.0
@@ -31,7 +31,7 @@ cooled must not let the others get cold."""
 _OFF = HvacAction.OFF
 
 
-class HouseState(msgspec.Struct, frozen=True):
+class CoordinatorState(msgspec.Struct, frozen=True):
     """What the home remembers from step to step.
 
     Attributes:
@@ -39,48 +39,50 @@ class HouseState(msgspec.Struct, frozen=True):
         source: The shared source; unused where there is none.
         at_ms: Boot time of the last step.
         direction: What the home did last: heat or cool; OFF where nobody knows, and a rest comes before cooling.
-        acted_ms: When any output was on last; `None` for never.
+        last_on_ms: When any output was on last; `None` for never.
     """
 
     zones: tuple[ZoneState, ...]
-    source: SourceState
+    heat_source: HeatSourceState
     at_ms: int
     direction: HvacAction = HvacAction.HEAT
-    acted_ms: int | None = None
+    last_on_ms: int | None = None
 
 
-class HouseStep(msgspec.Struct, frozen=True):
+class ClimateDecision(msgspec.Struct, frozen=True):
     """A decision.
 
     Attributes:
         state: The next one.
         demand: What the outputs are told.
-        wishes: What each zone wanted.
+        requests: What each zone wanted.
         reasons: Why each zone's output does what it does, in words.
     """
 
-    state: HouseState
+    state: CoordinatorState
     demand: HvacDemand
-    wishes: tuple[ZoneWish, ...]
+    requests: tuple[ZoneRequest, ...]
     reasons: tuple[str, ...]
 
 
-def just_started(settings: ClimateSettings, now_ms: int) -> HouseState:
+def initial_state(settings: ClimateSettings, now_ms: int) -> CoordinatorState:
     """Return the state of a home of which nothing is known: everything has just stopped."""
-    stopped = short_cycle_protection.just_stopped(now_ms)
+    stopped = short_cycle_protection.assume_stopped(now_ms)
     able = {HvacAction.HEAT for zone_settings in settings.zones if zone_settings.can_heat}
     able |= {HvacAction.COOL for zone_settings in settings.zones if zone_settings.can_cool}
-    return HouseState(
+    return CoordinatorState(
         zones=tuple(ZoneState(stopped) for _ in settings.zones),
-        source=heat_source.just_stopped(now_ms),
+        heat_source=heat_source.assume_stopped(now_ms),
         at_ms=now_ms,
         # It may have heated or cooled until a moment ago; a home that can do only one of them cannot have changed.
         direction=able.pop() if len(able) == 1 else _OFF,
-        acted_ms=now_ms,
+        last_on_ms=now_ms,
     )
 
 
-def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneInputs], now_ms: int) -> HouseStep:
+def decide(
+    state: CoordinatorState, settings: ClimateSettings, inputs: Sequence[ZoneInputs], now_ms: int
+) -> ClimateDecision:
     """Return what to do now.
 
     Args:
@@ -91,49 +93,51 @@ def decide(state: HouseState, settings: ClimateSettings, inputs: Sequence[ZoneIn
     """
     dt_s = min(DT_S_MAX, max(0.0, (now_ms - state.at_ms) / 1000.0))
     zones: list[ZoneState] = []
-    wishes: list[ZoneWish] = []
+    requests: list[ZoneRequest] = []
     for before, zone_settings, zone_inputs in zip(state.zones, settings.zones, inputs, strict=True):
-        after, wanted = zone.wish(before, zone_settings, zone_inputs, now_ms=now_ms, dt_s=dt_s)
+        after, wanted = zone.request(before, zone_settings, zone_inputs, now_ms=now_ms, dt_s=dt_s)
         zones.append(after)
-        wishes.append(wanted)
-    chosen = _chosen(state, wishes)
+        requests.append(wanted)
+    chosen = _chosen(state, requests)
     # What is on has been so until now, not only until the last decision.
-    acted_ms = now_ms if any(before.action is not _OFF for before in state.zones) else state.acted_ms
-    direction, hindrance = _direction(state, settings, chosen, acted_ms, now_ms)
+    last_on_ms = now_ms if any(before.action is not _OFF for before in state.zones) else state.last_on_ms
+    direction, wait_reason = _direction(state, settings, chosen, last_on_ms, now_ms)
     actions: list[HvacAction] = []
     reasons: list[str] = []
-    for before, zone_settings, wanted in zip(zones, settings.zones, wishes, strict=True):
-        action, reason = _permitted(before, zone_settings.limits, wanted, direction, hindrance, now_ms)
+    for before, zone_settings, wanted in zip(zones, settings.zones, requests, strict=True):
+        action, reason = _permitted(before, zone_settings.limits, wanted, direction, wait_reason, now_ms)
         actions.append(action)
         reasons.append(reason)
-    source_state, source_demand = state.source, None
-    if settings.source.kind is not SourceKind.NONE:
+    source_state, source_demand = state.heat_source, None
+    if settings.heat_source.kind is not HeatSourceKind.NONE:
         # What a zone's controller is set for now: one that has just turned to cooling takes over no heat.
         directions = [after.direction for after in zones]
-        _with_source(state, settings, wishes, directions, actions, reasons, now_ms)
+        _with_source(state, settings, requests, directions, actions, reasons, now_ms)
         made = next((action for action in actions if action is not _OFF), _OFF)
-        need = Need(
+        need = HeatSourceRequest(
             made,
-            max((wanted.error_k for wanted in wishes if wanted.action is made), default=0.0),
+            max((wanted.error_k for wanted in requests if wanted.action is made), default=0.0),
             # One zone's valve is no failure of the source: where others get warm, nothing is gained.
             is_failing=_all_fail(zones, actions),
             coming=chosen,
         )
-        source_state, source_demand = heat_source.step(state.source, settings.source, need, now_ms=now_ms, dt_s=dt_s)
+        source_state, source_demand = heat_source.step(
+            state.heat_source, settings.heat_source, need, now_ms=now_ms, dt_s=dt_s
+        )
     acted = next((action for action in actions if action is not _OFF), _OFF)
-    next_state = HouseState(
+    next_state = CoordinatorState(
         zones=tuple(
             _acted(after, zone_settings.limits, action, now_ms)
             for after, zone_settings, action in zip(zones, settings.zones, actions, strict=True)
         ),
-        source=source_state,
+        heat_source=source_state,
         at_ms=now_ms,
         direction=state.direction if acted is _OFF else acted,
-        acted_ms=acted_ms if acted is _OFF else now_ms,
+        last_on_ms=last_on_ms if acted is _OFF else now_ms,
     )
     names = [zone_settings.zone_id for zone_settings in settings.zones]
     demand = HvacDemand(dict(zip(names, actions, strict=True)), source_demand)
-    return HouseStep(next_state, demand, tuple(wishes), tuple(reasons))
+    return ClimateDecision(next_state, demand, tuple(requests), tuple(reasons))
 
 
 def _all_fail(zones: Sequence[ZoneState], actions: Sequence[HvacAction]) -> bool:
@@ -142,13 +146,13 @@ def _all_fail(zones: Sequence[ZoneState], actions: Sequence[HvacAction]) -> bool
     return bool(heated) and all(after.watch.is_failing for after in heated)
 
 
-def _chosen(state: HouseState, wishes: Sequence[ZoneWish]) -> HvacAction:
+def _chosen(state: CoordinatorState, requests: Sequence[ZoneRequest]) -> HvacAction:
     """Return which of heating and cooling the home is to do, as soon as it may; OFF where nothing is wanted."""
-    wanted = {wish.action for wish in wishes if wish.action is not _OFF}
-    urgent = {wish.action for wish in wishes if wish.is_urgent and wish.action is not _OFF}
+    wanted = {wish.action for wish in requests if wish.action is not _OFF}
+    urgent = {wish.action for wish in requests if wish.is_urgent and wish.action is not _OFF}
     if not wanted:
         return _OFF
-    cold_k = max((wish.error_k for wish in wishes if wish.action is HvacAction.HEAT), default=0.0)
+    cold_k = max((wish.error_k for wish in requests if wish.action is HvacAction.HEAT), default=0.0)
     if HvacAction.HEAT in urgent or cold_k >= COLD_K:
         return HvacAction.HEAT
     if state.direction in wanted:
@@ -157,15 +161,15 @@ def _chosen(state: HouseState, wishes: Sequence[ZoneWish]) -> HvacAction:
 
 
 def _direction(
-    state: HouseState, settings: ClimateSettings, chosen: HvacAction, acted_ms: int | None, now_ms: int
+    state: CoordinatorState, settings: ClimateSettings, chosen: HvacAction, last_on_ms: int | None, now_ms: int
 ) -> tuple[HvacAction, str]:
     """Return what the home may do now, and why not where it may not do what is wanted."""
-    if chosen is _OFF or chosen is state.direction or acted_ms is None:
+    if chosen is _OFF or chosen is state.direction or last_on_ms is None:
         return chosen, ""
     if state.direction is _OFF and chosen is HvacAction.HEAT:
         # Nobody knows what it did last. The equipment's minimum off times protect it; a cold home waits for no more.
         return chosen, ""
-    rest_ms = acted_ms + round(settings.source.changeover_s * 1000) - now_ms
+    rest_ms = last_on_ms + round(settings.heat_source.changeover_s * 1000) - now_ms
     if rest_ms > 0:
         return _OFF, f"rest between heating and cooling, {-(-rest_ms // 1000)} s to go"
     return chosen, ""
@@ -173,10 +177,10 @@ def _direction(
 
 def _permitted(
     state: ZoneState,
-    limits: short_cycle_protection.GuardLimits,
-    wanted: ZoneWish,
+    limits: short_cycle_protection.ShortCycleLimits,
+    wanted: ZoneRequest,
     direction: HvacAction,
-    hindrance: str,
+    wait_reason: str,
     now_ms: int,
 ) -> tuple[HvacAction, str]:
     """Return what a zone's relay may do now, and why."""
@@ -184,91 +188,95 @@ def _permitted(
     if state.action not in {_OFF, direction}:
         # It still does the other thing: that comes to its end first.
         is_wanted = False
-    is_on, why = short_cycle_protection.allowed(state.guard, limits, now_ms, is_wanted=is_wanted)
+    is_on, why = short_cycle_protection.apply_limits(state.relay, limits, now_ms, is_wanted=is_wanted)
     reason = wanted.reason
     if why:
         reason = f"{reason}; {why}"
     elif wanted.action is not _OFF and not is_wanted:
-        reason = f"{reason}; {hindrance or 'the home does the opposite now'}"
+        reason = f"{reason}; {wait_reason or 'the home does the opposite now'}"
     if not is_on:
         return _OFF, reason
     return (state.action if state.action is not _OFF else direction), reason
 
 
 def _with_source(
-    state: HouseState,
+    state: CoordinatorState,
     settings: ClimateSettings,
-    wishes: Sequence[ZoneWish],
+    requests: Sequence[ZoneRequest],
     directions: Sequence[HvacAction],
     actions: list[HvacAction],
     reasons: list[str],
     now_ms: int,
 ) -> None:
     """Let the zones do only what the source can: changes `actions` and `reasons`."""
-    _hand_over(state, settings, wishes, directions, actions, reasons, now_ms)
+    _hand_over(state, settings, requests, directions, actions, reasons, now_ms)
     is_wanted = any(action is not _OFF for action in actions)
-    is_on, why = short_cycle_protection.allowed(state.source.guard, settings.source.limits, now_ms, is_wanted=is_wanted)
+    is_on, why = short_cycle_protection.apply_limits(
+        state.heat_source.stage1, settings.heat_source.limits, now_ms, is_wanted=is_wanted
+    )
     made = next((action for action in actions if action is not _OFF), _OFF)
-    if is_wanted and is_on and not heat_source.is_valve_ready(state.source, settings.source, made):
+    if is_wanted and is_on and not heat_source.is_valve_ready(state.heat_source, settings.heat_source, made):
         # Only where there is no rest before it: see `source.step`.
-        is_on, why = state.source.guard.is_on, "the reversing valve turns first"
+        is_on, why = state.heat_source.stage1.is_on, "the reversing valve turns first"
     if is_wanted and not is_on:
         for i, action in enumerate(actions):
             if action is not _OFF:
                 actions[i] = _OFF
-                reasons[i] = f"{reasons[i]}; {settings.source.kind.value.replace('_', ' ')}: {why}"
+                reasons[i] = f"{reasons[i]}; {settings.heat_source.kind.value.replace('_', ' ')}: {why}"
     open_zones = [i for i, before in enumerate(state.zones) if before.action is not _OFF]
     if (
         not is_wanted
         and not is_on
-        and (wait_ms := heat_source.helper_wait_ms(state.source, settings.source.limits, now_ms))
+        and (wait_ms := heat_source.supplement_wait_ms(state.heat_source, settings.heat_source.limits, now_ms))
     ):
         # A room at its limit ends it all the same.
-        open_zones = [i for i in open_zones if not wishes[i].is_at_limit]
+        open_zones = [i for i in open_zones if not requests[i].is_at_limit]
         is_on = bool(open_zones)
         why = f"minimum on time of the second stage or auxiliary heat, {-(-wait_ms // 1000)} s to go"
     if is_on and not is_wanted:
         # What it makes until its minimum time is over must go somewhere: to the zone that can best use it.
-        i = max(open_zones, key=lambda number: wishes[number].error_k)
+        i = max(open_zones, key=lambda number: requests[number].error_k)
         actions[i] = state.zones[i].action
-        reasons[i] = f"{reasons[i]}; {settings.source.kind.value.replace('_', ' ')}: {why}"
+        reasons[i] = f"{reasons[i]}; {settings.heat_source.kind.value.replace('_', ' ')}: {why}"
 
 
 def _hand_over(
-    state: HouseState,
+    state: CoordinatorState,
     settings: ClimateSettings,
-    wishes: Sequence[ZoneWish],
+    requests: Sequence[ZoneRequest],
     directions: Sequence[HvacAction],
     actions: list[HvacAction],
     reasons: list[str],
     now_ms: int,
 ) -> None:
     """Let the neediest zone take over a source that would stop: zones in turn spare it starts."""
-    is_opposed = any(wanted.action not in {_OFF, state.direction} for wanted in wishes)
-    if is_opposed or not state.source.guard.is_on or any(action is not _OFF for action in actions):
+    is_opposed = any(wanted.action not in {_OFF, state.direction} for wanted in requests)
+    if is_opposed or not state.heat_source.stage1.is_on or any(action is not _OFF for action in actions):
         return
-    best, most = -1, HAND_OVER_DOSES
-    for i, (before, zone_settings, wanted) in enumerate(zip(state.zones, settings.zones, wishes, strict=True)):
-        if before.action is not _OFF or wanted.duty <= pi_controller.NOTHING or directions[i] is not state.direction:
+    best, most = -1, HAND_OVER_PULSES
+    for i, (before, zone_settings, wanted) in enumerate(zip(state.zones, settings.zones, requests, strict=True)):
+        if before.action is not _OFF or wanted.duty <= pi_controller.NO_DUTY or directions[i] is not state.direction:
             continue
-        if short_cycle_protection.wait_to_start_ms(before.guard, zone_settings.limits, now_ms):
+        if short_cycle_protection.wait_to_start_ms(before.relay, zone_settings.limits, now_ms):
             continue
-        doses = before.law.owed_s / zone_settings.law.dose_s(wanted.duty)
-        if before.is_ramp and doses <= RAMP_DOSES:
+        pulses = before.law.owed_s / zone_settings.law.pulse_s(wanted.duty)
+        if before.is_ramp and pulses <= RAMP_PULSES:
             continue
-        if doses > most:
-            best, most = i, doses
+        if pulses > most:
+            best, most = i, pulses
     if best >= 0:
         actions[best] = state.direction
         reasons[best] = f"{reasons[best]}; takes over from the others"
 
 
-def _acted(state: ZoneState, limits: short_cycle_protection.GuardLimits, action: HvacAction, now_ms: int) -> ZoneState:
+def _acted(
+    state: ZoneState, limits: short_cycle_protection.ShortCycleLimits, action: HvacAction, now_ms: int
+) -> ZoneState:
     """Return a zone's state with what its output does from now on."""
     is_on = action is not _OFF
     return msgspec.structs.replace(
         state,
         action=action,
-        acted_ms=now_ms if is_on or state.action is not _OFF else state.acted_ms,
-        guard=short_cycle_protection.switched(state.guard, limits, now_ms, is_on=is_on),
+        last_on_ms=now_ms if is_on or state.action is not _OFF else state.last_on_ms,
+        relay=short_cycle_protection.switch(state.relay, limits, now_ms, is_on=is_on),
     )

@@ -26,17 +26,17 @@ STUCK_FALL_K = 1.0
 """A room that falls by so much is not heated any more."""
 
 
-class Window(msgspec.Struct, frozen=True):
+class ObservationPeriod(msgspec.Struct, frozen=True):
     """A stretch of being off: the temperature at its beginning, `None` before it, and how old it is."""
 
     from_c: float | None = None
     s: float = 0.0
 
 
-_BEGUN = tuple(Window() for _ in STUCK_RISES)
+_BEGUN = tuple(ObservationPeriod() for _ in STUCK_RISES)
 
 
-class Watch(msgspec.Struct, frozen=True):
+class HeatingMonitor(msgspec.Struct, frozen=True):
     """What is being watched of one zone.
 
     Attributes:
@@ -52,7 +52,7 @@ class Watch(msgspec.Struct, frozen=True):
     from_c: float | None = None
     on_s: float = 0.0
     off_s: float = 0.0
-    windows: tuple[Window, ...] = _BEGUN
+    windows: tuple[ObservationPeriod, ...] = _BEGUN
     peak_c: float = 0.0
     is_failing: bool = False
     is_stuck: bool = False
@@ -67,7 +67,9 @@ class Watch(msgspec.Struct, frozen=True):
         return ""
 
 
-def step(watch: Watch, *, value_c: float, setpoint_c: float, is_heated: bool, dt_s: float, failure_s: float) -> Watch:
+def step(
+    watch: HeatingMonitor, *, value_c: float, setpoint_c: float, is_heated: bool, dt_s: float, failure_s: float
+) -> HeatingMonitor:
     """Return what is known after another stretch of time.
 
     Args:
@@ -91,17 +93,17 @@ def step(watch: Watch, *, value_c: float, setpoint_c: float, is_heated: bool, dt
     windows = []
     for window, (length_s, rise_k) in zip(watch.windows, STUCK_RISES, strict=True):
         if window.from_c is None or value_c < window.from_c:
-            windows.append(Window(value_c))
+            windows.append(ObservationPeriod(value_c))
         elif window.s + dt_s >= length_s:
             rises.append(value_c - window.from_c >= rise_k)
-            windows.append(Window(value_c))
+            windows.append(ObservationPeriod(value_c))
         else:
-            windows.append(Window(window.from_c, window.s + dt_s))
+            windows.append(ObservationPeriod(window.from_c, window.s + dt_s))
     is_stuck = any(rises) and value_c >= setpoint_c + STUCK_ABOVE_K and off_s < STUCK_UNTIL_S
     return msgspec.structs.replace(watch, off_s=off_s, windows=tuple(windows), peak_c=value_c, is_stuck=is_stuck)
 
 
-class Cooling(msgspec.Struct, frozen=True):
+class CoolingMonitor(msgspec.Struct, frozen=True):
     """What is being watched of a zone that is cooled.
 
     Attributes:
@@ -121,8 +123,8 @@ class Cooling(msgspec.Struct, frozen=True):
 
 
 def cooled(
-    seen: Cooling, *, value_c: float, setpoint_c: float, is_cooled: bool, dt_s: float, failure_s: float
-) -> Cooling:
+    seen: CoolingMonitor, *, value_c: float, setpoint_c: float, is_cooled: bool, dt_s: float, failure_s: float
+) -> CoolingMonitor:
     """Return what is known of a zone's cooling after another stretch of time.
 
     Args:
@@ -134,22 +136,22 @@ def cooled(
         failure_s: So much cooling without a fall is futile, until it falls or is near its setpoint.
     """
     if value_c < setpoint_c + BEHIND_K:
-        return Cooling()
+        return CoolingMonitor()
     if seen.from_c is None or value_c <= seen.from_c - RISE_K:
-        return Cooling(value_c)
+        return CoolingMonitor(value_c)
     s = seen.s + (dt_s if is_cooled else 0.0)
-    return Cooling(seen.from_c, s, seen.is_futile or s >= failure_s)
+    return CoolingMonitor(seen.from_c, s, seen.is_futile or s >= failure_s)
 
 
-def not_meant(watch: Watch) -> Watch:
+def not_meant(watch: HeatingMonitor) -> HeatingMonitor:
     """Return what is known of a zone that is not to be heated: nothing of heat that does not come."""
     return msgspec.structs.replace(watch, from_c=None, on_s=0.0, is_failing=False)
 
 
-def _heated(watch: Watch, value_c: float, setpoint_c: float, dt_s: float, failure_s: float) -> Watch:
+def _heated(watch: HeatingMonitor, value_c: float, setpoint_c: float, dt_s: float, failure_s: float) -> HeatingMonitor:
     is_near = setpoint_c - value_c < BEHIND_K
     if watch.from_c is None or is_near or value_c >= watch.from_c + RISE_K:
-        return Watch(from_c=None if is_near else value_c)
+        return HeatingMonitor(from_c=None if is_near else value_c)
     on_s = watch.on_s + dt_s
     return msgspec.structs.replace(
         watch, on_s=on_s, off_s=0.0, windows=_BEGUN, is_stuck=False, is_failing=watch.is_failing or on_s >= failure_s

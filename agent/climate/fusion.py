@@ -17,13 +17,13 @@ INDOOR_C_MAX = 55.0
 DISAGREE_K = 4.0
 """Sensors of one zone that are farther apart than this do not measure the same room."""
 
-TORN_K = 6.0
+CONTRADICTION_K = 6.0
 """Two that are farther apart than this, and nobody to tell which is wrong, have no middle that could be heated by."""
 
-THREE = 3
+MAJORITY_MIN = 3
 
 
-class Sample(msgspec.Struct, frozen=True):
+class SensorSample(msgspec.Struct, frozen=True):
     """The latest reading of one sensor.
 
     Attributes:
@@ -32,7 +32,7 @@ class Sample(msgspec.Struct, frozen=True):
         age_s: How old that is.
         quality: What its judge said.
         weight: How much it counts, above 0.
-        believed_c: What it said last that was possible, where it has said something impossible since; else `None`.
+        last_valid_c: What it said last that was possible, where it has said something impossible since; else `None`.
     """
 
     sensor: str
@@ -40,10 +40,10 @@ class Sample(msgspec.Struct, frozen=True):
     age_s: float
     quality: Quality = Quality.GOOD
     weight: float = 1.0
-    believed_c: float | None = None
+    last_valid_c: float | None = None
 
 
-class Room(msgspec.Struct, frozen=True):
+class ZoneTemperature(msgspec.Struct, frozen=True):
     """What is known of a zone's temperature.
 
     Attributes:
@@ -67,10 +67,10 @@ class Room(msgspec.Struct, frozen=True):
     values_c: tuple[float, ...] = ()
 
 
-NOTHING_KNOWN = Room(None, 0.0, 0, None, "no sensor has said anything yet")
+NO_READING = ZoneTemperature(None, 0.0, 0, None, "no sensor has said anything yet")
 
 
-def fault_of(sample: Sample, stale_s: float) -> str:
+def rejection_reason(sample: SensorSample, stale_s: float) -> str:
     """Return why a sensor does not count, in words; empty where it does."""
     if sample.quality is not Quality.GOOD:
         return f"{sample.sensor} is {sample.quality.value}"
@@ -78,51 +78,53 @@ def fault_of(sample: Sample, stale_s: float) -> str:
         return f"{sample.sensor} says {sample.value_c:.1f} °C"
     if sample.age_s > stale_s:
         return f"{sample.sensor} is silent for {sample.age_s / 60:.0f} min"
-    if sample.believed_c is not None:
-        return f"{sample.sensor} jumped from {sample.believed_c:.1f} to {sample.value_c:.1f} °C"
+    if sample.last_valid_c is not None:
+        return f"{sample.sensor} jumped from {sample.last_valid_c:.1f} to {sample.value_c:.1f} °C"
     return ""
 
 
-def _is_only_doubted(sample: Sample, stale_s: float) -> bool:
+def _is_only_doubted(sample: SensorSample, stale_s: float) -> bool:
     """Return whether nothing but its jump speaks against a sensor."""
-    return sample.believed_c is not None and not fault_of(msgspec.structs.replace(sample, believed_c=None), stale_s)
+    return sample.last_valid_c is not None and not rejection_reason(
+        msgspec.structs.replace(sample, last_valid_c=None), stale_s
+    )
 
 
-def fuse(samples: Sequence[Sample], *, stale_s: float, house_c: float | None = None) -> Room:
+def fuse(samples: Sequence[SensorSample], *, stale_s: float, home_median_c: float | None = None) -> ZoneTemperature:
     """Return the temperature of a zone.
 
     Args:
         samples: One of each sensor of the zone that has ever said anything.
         stale_s: Older readings do not count; from half of that age on they fade.
-        house_c: The middle of all other zones, to tell which of two that disagree is wrong.
+        home_median_c: The middle of all other zones, to tell which of two that disagree is wrong.
     """
     if not samples:
-        return NOTHING_KNOWN
-    good: list[Sample] = []
+        return NO_READING
+    good: list[SensorSample] = []
     problems: list[str] = []
     for sample in samples:
-        if problem := fault_of(sample, stale_s):
+        if problem := rejection_reason(sample, stale_s):
             problems.append(problem)
         else:
             good.append(sample)
     if not good:
         # One that jumped down may be right: see `blind`.
         doubted_c = [sample.value_c for sample in samples if _is_only_doubted(sample, stale_s)]
-        return Room(None, 0.0, 0, min(doubted_c, default=None), "; ".join(problems))
+        return ZoneTemperature(None, 0.0, 0, min(doubted_c, default=None), "; ".join(problems))
     usable = good
     if len(good) > 1:
-        good = _agreed(good, house_c, problems)
+        good = _agreed(good, home_median_c, problems)
     # What a majority speaks against is wrong; of two, the warmer one may be right for all that.
-    warmest_c = max(sample.value_c for sample in (usable if len(usable) < THREE else good))
+    warmest_c = max(sample.value_c for sample in (usable if len(usable) < MAJORITY_MIN else good))
     coldest_c = min(sample.value_c for sample in good)
-    if len(good) < THREE and warmest_c - coldest_c > TORN_K and good is usable:
-        return Room(None, 0.0, 0, coldest_c, "; ".join(problems), warmest_c)
+    if len(good) < MAJORITY_MIN and warmest_c - coldest_c > CONTRADICTION_K and good is usable:
+        return ZoneTemperature(None, 0.0, 0, coldest_c, "; ".join(problems), warmest_c)
     total = weights = 0.0
     for sample in good:
         weight = sample.weight * min(1.0, max(0.01, 2.0 - 2.0 * sample.age_s / stale_s))
         total += weight * sample.value_c
         weights += weight
-    return Room(
+    return ZoneTemperature(
         value_c=total / weights,
         age_s=min(sample.age_s for sample in good),
         used=len(good),
@@ -133,15 +135,15 @@ def fuse(samples: Sequence[Sample], *, stale_s: float, house_c: float | None = N
     )
 
 
-def _agreed(good: list[Sample], house_c: float | None, problems: list[str]) -> list[Sample]:
+def _agreed(good: list[SensorSample], home_median_c: float | None, problems: list[str]) -> list[SensorSample]:
     """Return the samples without those that contradict the others."""
     values = [sample.value_c for sample in good]
     if max(values) - min(values) <= DISAGREE_K:
         return good
-    if len(good) >= THREE:
+    if len(good) >= MAJORITY_MIN:
         middle = sorted(values)[len(values) // 2]
-    elif house_c is not None:
-        middle = min(values, key=lambda value_c: abs(value_c - house_c))
+    elif home_median_c is not None:
+        middle = min(values, key=lambda value_c: abs(value_c - home_median_c))
     else:
         problems.append(f"{good[0].sensor} and {good[1].sensor} disagree by {max(values) - min(values):.1f} K")
         return good

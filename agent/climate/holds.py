@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.climate.model import Mode, Moment, Setpoints, apart, checked_setpoint
+from agent.climate.model import Mode, Moment, Setpoints, check_setpoint, separate_setpoints
 from agent.climate.schedule import Block, Schedule, Timeline
 from agent.errors import SettingInvalid
 from agent.foundation import instants
@@ -25,7 +25,7 @@ HOLDS_MAX = 16
 SCHEDULES_MAX = 16
 SCHEDULES_BYTES_MAX = 112 * 1024
 """All schedules of one zone as JSON, the sensors of one block twice: fourteen full ones of short labels. Eight such
-zones with all that they have been told beside stay below `agent.climate.service.KEPT_BYTES_MAX`."""
+zones with all that they have been told beside stay below `agent.climate.service.SNAPSHOT_BYTES_MAX`."""
 
 AHEAD_MS_MAX = 400 * 24 * 3_600_000
 """How far ahead a hold may begin or end: a year and some."""
@@ -112,7 +112,7 @@ class Eco(msgspec.Struct, frozen=True):
     cool_limit_c: float = ECO_COOL_LIMIT_C
 
 
-class Remembered(msgspec.Struct, frozen=True):
+class LastScheduledBlock(msgspec.Struct, frozen=True):
     """What was in force last of schedule and default, for a boot that does not know the time.
 
     Attributes:
@@ -126,7 +126,7 @@ class Remembered(msgspec.Struct, frozen=True):
     sensors: tuple[str, ...] = ()
 
 
-class Program(msgspec.Struct, frozen=True):
+class ZoneProgram(msgspec.Struct, frozen=True):
     """All that one zone has been told. Survives a restart.
 
     Attributes:
@@ -136,7 +136,7 @@ class Program(msgspec.Struct, frozen=True):
         schedule: The name of the one that is followed; empty for none.
         holds: In the order in which they were made, at most `HOLDS_MAX`.
         eco: Bounds.
-        last: See `Remembered`.
+        last: See `LastScheduledBlock`.
     """
 
     mode: Mode = Mode.HEAT
@@ -145,7 +145,7 @@ class Program(msgspec.Struct, frozen=True):
     schedule: str = ""
     holds: tuple[Hold, ...] = ()
     eco: Eco = Eco()
-    last: Remembered | None = None
+    last: LastScheduledBlock | None = None
 
     @property
     def followed(self) -> Schedule | None:
@@ -153,7 +153,7 @@ class Program(msgspec.Struct, frozen=True):
         return self.schedules.get(self.schedule)
 
 
-class InForce(msgspec.Struct, frozen=True):
+class EffectiveSetpoint(msgspec.Struct, frozen=True):
     """What is in force, why, and until when.
 
     Attributes:
@@ -216,7 +216,7 @@ def end_utc_ms(hold: Hold, moment: Moment) -> int | None:
     return moment.utc_ms + round(left_s * 1000)
 
 
-def active(program: Program, moment: Moment) -> list[Hold]:
+def active(program: ZoneProgram, moment: Moment) -> list[Hold]:
     """Return the holds that count now, the strongest first."""
     numbered = [
         (_RANK[hold.kind], hold.begin_utc_ms, number, hold)
@@ -227,7 +227,7 @@ def active(program: Program, moment: Moment) -> list[Hold]:
     return [hold for _, _, _, hold in numbered]
 
 
-def in_force(program: Program, moment: Moment, plan: Timeline | None, zone: tzinfo = UTC) -> InForce:
+def in_force(program: ZoneProgram, moment: Moment, plan: Timeline | None, zone: tzinfo = UTC) -> EffectiveSetpoint:
     """Return what is in force.
 
     Args:
@@ -250,7 +250,7 @@ def in_force(program: Program, moment: Moment, plan: Timeline | None, zone: tzin
         why, label = holds[0].kind.value, holds[0].id
         until_ms = end_utc_ms(holds[0], moment)
     until_ms = _earliest(until_ms, _next_start(program, moment))
-    asked = apart(heat_c, cool_c, keep=keep)
+    asked = separate_setpoints(heat_c, cool_c, keep=keep)
     setpoints = asked
     if program.eco.is_enabled:
         setpoints = Setpoints(
@@ -263,11 +263,11 @@ def in_force(program: Program, moment: Moment, plan: Timeline | None, zone: tzin
         words += f", until {_clock_text(until_ms, moment, zone)}"
     elif left_s is not None:
         words += f", {math.ceil(left_s / 60)} min more"
-    return InForce(mode, setpoints, why, label, until_ms, is_eco, sensors, words)
+    return EffectiveSetpoint(mode, setpoints, why, label, until_ms, is_eco, sensors, words)
 
 
 def _base(
-    program: Program, moment: Moment, plan: Timeline | None
+    program: ZoneProgram, moment: Moment, plan: Timeline | None
 ) -> tuple[Setpoints, str, str, int | None, tuple[str, ...]]:
     """Return what is in force below all holds: setpoints, why, label, until, sensors."""
     if program.followed is None:
@@ -280,7 +280,7 @@ def _base(
     return program.setpoints, "remembered", "", None, ()
 
 
-def _next_start(program: Program, moment: Moment) -> int | None:
+def _next_start(program: ZoneProgram, moment: Moment) -> int | None:
     """Return when the next hold begins by itself."""
     if moment.utc_ms is None:
         return None
@@ -318,7 +318,7 @@ def _clock_text(utc_ms: int, moment: Moment, zone: tzinfo) -> str:
     return datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(zone).strftime(form)
 
 
-def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:
+def tidied(program: ZoneProgram, moment: Moment, plan: Timeline | None) -> ZoneProgram:
     """Return a program without what is over, and with what the hub needs should it not know the time.
 
     Holds until the next block learn when that is, once they have begun. The same object comes back where nothing
@@ -331,7 +331,7 @@ def tidied(program: Program, moment: Moment, plan: Timeline | None) -> Program:
         last = None
     elif plan is not None and moment.utc_ms is not None and (index := plan.index_at(moment.utc_ms)) >= 0:
         block: Block = plan.segments[index].block
-        last = Remembered(block.setpoints, block.label, block.sensors)
+        last = LastScheduledBlock(block.setpoints, block.label, block.sensors)
     if holds == program.holds and last == program.last:
         return program
     return msgspec.structs.replace(program, holds=holds, last=last)
@@ -370,7 +370,7 @@ def _with_next_block(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
     return msgspec.structs.replace(hold, end_utc_ms=after[0]) if after else hold
 
 
-def with_ends_of(program: Program, before: Schedule | None, moment: Moment) -> Program:
+def with_ends_of(program: ZoneProgram, before: Schedule | None, moment: Moment) -> ZoneProgram:
     """Return a program whose holds until the next block look for it in the schedule that is followed from now on.
 
     Without one they end as they would have.
@@ -391,7 +391,7 @@ def with_ends_of(program: Program, before: Schedule | None, moment: Moment) -> P
     return msgspec.structs.replace(program, holds=holds)
 
 
-def with_hold(program: Program, hold: Hold, moment: Moment) -> Program:
+def with_hold(program: ZoneProgram, hold: Hold, moment: Moment) -> ZoneProgram:
     """Return a program with one more hold; one of the same id is replaced.
 
     A hold that begins at once and has no end of its own replaces those of its kind that are under way: it is the new
@@ -417,7 +417,7 @@ def with_hold(program: Program, hold: Hold, moment: Moment) -> Program:
 def _check(hold: Hold, moment: Moment) -> None:
     for name, value_c in (("heat setpoint", hold.heat_setpoint_c), ("cool setpoint", hold.cool_setpoint_c)):
         if value_c is not None:
-            checked_setpoint(name, value_c)
+            check_setpoint(name, value_c)
     if hold.heat_setpoint_c is None and hold.cool_setpoint_c is None and hold.mode is None:
         raise SettingInvalid("a hold needs a setpoint or a mode")
     times = [time_ms for time_ms in (hold.start_utc_ms, hold.end_utc_ms) if time_ms is not None]
@@ -432,7 +432,7 @@ def _check(hold: Hold, moment: Moment) -> None:
         raise SettingInvalid("a hold until a time needs that time")
 
 
-def without_hold(program: Program, hold_id: str) -> Program:
+def without_hold(program: ZoneProgram, hold_id: str) -> ZoneProgram:
     """Return a program without a hold, be it under way or yet to come.
 
     Raises:
@@ -444,7 +444,7 @@ def without_hold(program: Program, hold_id: str) -> Program:
     return msgspec.structs.replace(program, holds=kept)
 
 
-def resumed(program: Program, moment: Moment) -> Program:
+def resumed(program: ZoneProgram, moment: Moment) -> ZoneProgram:
     """Return a program that follows its schedule again: what is under way ends, what is planned stays."""
     kept = tuple(hold for hold in program.holds if not has_begun(hold, moment))
     return program if kept == program.holds else msgspec.structs.replace(program, holds=kept)

@@ -14,7 +14,7 @@ SETPOINT_C_MIN = 4.0
 SETPOINT_C_MAX = 35.0
 """What may be asked for: the range of home thermostats (AURRA 40 to 90 °F, Amps 10 to 35 °C), both included."""
 
-GAP_K_MIN = 1.0
+SETPOINT_GAP_K_MIN = 1.0
 """Heating and cooling setpoints are at least so far apart, so that a house is not heated and cooled in turn."""
 
 
@@ -42,7 +42,7 @@ class Moment(msgspec.Struct, frozen=True):
     utc_ms: int | None
 
 
-def checked_setpoint(name: str, value_c: float) -> float:
+def check_setpoint(name: str, value_c: float) -> float:
     """Return a setpoint that may be set.
 
     Raises:
@@ -53,7 +53,7 @@ def checked_setpoint(name: str, value_c: float) -> float:
     return value_c
 
 
-def checked_setpoints(setpoints: Setpoints, where: str = "") -> Setpoints:
+def check_setpoints(setpoints: Setpoints, where: str = "") -> Setpoints:
     """Return setpoints that may be set together.
 
     Args:
@@ -63,25 +63,25 @@ def checked_setpoints(setpoints: Setpoints, where: str = "") -> Setpoints:
     Raises:
         SettingInvalid: One is outside its bounds, or they are too close.
     """
-    heat_c = checked_setpoint(f"{where}heat setpoint", setpoints.heat_setpoint_c)
-    cool_c = checked_setpoint(f"{where}cool setpoint", setpoints.cool_setpoint_c)
-    if cool_c - heat_c < GAP_K_MIN:
+    heat_c = check_setpoint(f"{where}heat setpoint", setpoints.heat_setpoint_c)
+    cool_c = check_setpoint(f"{where}cool setpoint", setpoints.cool_setpoint_c)
+    if cool_c - heat_c < SETPOINT_GAP_K_MIN:
         raise SettingInvalid(
-            f"{where}heat setpoint {heat_c:g} °C and cool setpoint {cool_c:g} °C must be {GAP_K_MIN:g} K apart"
+            f"{where}heat setpoint {heat_c:g} °C and cool setpoint {cool_c:g} °C must be {SETPOINT_GAP_K_MIN:g} K apart"
         )
     return setpoints
 
 
-def apart(heat_c: float, cool_c: float, *, keep: Mode) -> Setpoints:
-    """Return both setpoints with at least `GAP_K_MIN` between them.
+def separate_setpoints(heat_c: float, cool_c: float, *, keep: Mode) -> Setpoints:
+    """Return both setpoints with at least `SETPOINT_GAP_K_MIN` between them.
 
     Args:
         heat_c: Heating setpoint.
         cool_c: Cooling setpoint.
         keep: The one that a person has just set, which the other makes room for; the heating one unless it is COOL.
     """
-    if cool_c - heat_c >= GAP_K_MIN:
+    if cool_c - heat_c >= SETPOINT_GAP_K_MIN:
         return Setpoints(heat_c, cool_c)
     if keep is Mode.COOL:
-        return Setpoints(cool_c - GAP_K_MIN, cool_c)
-    return Setpoints(heat_c, heat_c + GAP_K_MIN)
+        return Setpoints(cool_c - SETPOINT_GAP_K_MIN, cool_c)
+    return Setpoints(heat_c, heat_c + SETPOINT_GAP_K_MIN)

@@ -36,20 +36,20 @@ LATE_S_MAX = 1800.0
 """One odd morning (a window open, a day of frost) must not teach more than this."""
 
 
-class Learned(msgspec.Struct, frozen=True):
+class LearnedDynamics(msgspec.Struct, frozen=True, rename={"recoveries": "mornings"}):
     """What a zone has taught. Survives a restart.
 
     Attributes:
         rate_k_per_h: How fast it warms at full output.
         loss_k_per_h: How fast it cools without.
         lag_s: How far ahead the ramp must run.
-        mornings: From how many recoveries.
+        recoveries: From how many recoveries.
     """
 
     rate_k_per_h: float = FIRST_RATE_K_PER_H
     loss_k_per_h: float = 0.3
     lag_s: float = FIRST_LAG_S
-    mornings: int = 0
+    recoveries: int = 0
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -66,17 +66,17 @@ class Recovery(msgspec.Struct, frozen=True):
     reached_utc_ms: int | None = None
 
 
-def slope_k_per_h(learned: Learned) -> float:
+def slope_k_per_h(learned: LearnedDynamics) -> float:
     """Return how steep a zone's ramp is."""
     return min(SLOPE_K_PER_H_MAX, STEEPNESS * learned.rate_k_per_h)
 
 
-def ramp_duty(learned: Learned) -> float:
+def ramp_duty(learned: LearnedDynamics) -> float:
     """Return the duty that the ramp needs beside what keeps the temperature."""
     return slope_k_per_h(learned) / learned.rate_k_per_h
 
 
-def ramp_c(learned: Learned, *, target_c: float, due_in_s: float) -> float:
+def ramp_c(learned: LearnedDynamics, *, target_c: float, due_in_s: float) -> float:
     """Return the setpoint on the way to a block.
 
     Args:
@@ -89,7 +89,7 @@ def ramp_c(learned: Learned, *, target_c: float, due_in_s: float) -> float:
     return target_c - max(0.0, due_in_s - learned.lag_s) * slope_k_per_h(learned) / 3600.0
 
 
-def arrived(learned: Learned, recovery: Recovery, *, began_below_k: float) -> Learned:
+def arrived(learned: LearnedDynamics, recovery: Recovery, *, began_below_k: float) -> LearnedDynamics:
     """Return what is learned when a recovery has reached its setpoint, or has given up.
 
     Args:
@@ -102,10 +102,10 @@ def arrived(learned: Learned, recovery: Recovery, *, began_below_k: float) -> Le
     late_s = (recovery.reached_utc_ms - recovery.due_utc_ms) / 1000.0
     late_s = min(LATE_S_MAX, max(-LATE_S_MAX, late_s))
     lag_s = min(LAG_S_MAX, max(LAG_S_MIN, learned.lag_s + LEARNING * late_s))
-    return msgspec.structs.replace(learned, lag_s=lag_s, mornings=learned.mornings + 1)
+    return msgspec.structs.replace(learned, lag_s=lag_s, recoveries=learned.recoveries + 1)
 
 
-def observed_rate(learned: Learned, *, rise_k: float, hours: float) -> Learned:
+def observed_rate(learned: LearnedDynamics, *, rise_k: float, hours: float) -> LearnedDynamics:
     """Return what is learned from a stretch at full output."""
     rate = min(RATE_K_PER_H_MAX, max(RATE_K_PER_H_MIN, rise_k / hours))
     return msgspec.structs.replace(
@@ -113,7 +113,7 @@ def observed_rate(learned: Learned, *, rise_k: float, hours: float) -> Learned:
     )
 
 
-def observed_loss(learned: Learned, *, fall_k: float, hours: float) -> Learned:
+def observed_loss(learned: LearnedDynamics, *, fall_k: float, hours: float) -> LearnedDynamics:
     """Return what is learned from a stretch without any output."""
     loss = min(RATE_K_PER_H_MAX, max(0.0, fall_k / hours))
     return msgspec.structs.replace(

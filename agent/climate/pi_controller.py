@@ -1,17 +1,17 @@
 """The control law: a proportional-integral controller whose duty is made of whole switchings. Pure.
 
 The controller says which share of the time the equipment should be on. What is owed to that share is summed up, in
-seconds of full output; the equipment goes on when it is owed a dose and off when it has had one too many. So the
+seconds of full output; the equipment goes on when it is owed a pulse and off when it has had one too many. So the
 average is right whatever minimum times, other zones or a power cut did in between: the law counts what was really on.
 
-At duty d a cycle takes 2 dose / (d (1 - d)), and its on time is 2 dose / (1 - d). Signs are those of heating; for
+At duty d a cycle takes 2 pulse / (d (1 - d)), and its on time is 2 pulse / (1 - d). Signs are those of heating; for
 cooling the caller turns the error around.
 """
 
 import msgspec
 
-DOSES_PER_CYCLE = 8.0
-"""A cycle at half duty takes 8 doses."""
+PULSES_PER_CYCLE = 8.0
+"""A cycle at half duty takes 8 pulses."""
 
 FAR_K = 1.0
 NEAR_K = 0.25
@@ -20,40 +20,40 @@ NEAR_K = 0.25
 INTEGRATED_K_MAX = 1.0
 """Larger errors count as so much to the integral: a step says little of what keeps the temperature."""
 
-FULL = 0.98
-NOTHING = 0.02
+FULL_DUTY = 0.98
+NO_DUTY = 0.02
 """Duties nearer to always and never than this are taken as such: their cycles would take most of a day."""
 
 
-class LawSettings(msgspec.Struct, frozen=True):
+class PiSettings(msgspec.Struct, frozen=True):
     """How the law acts.
 
     Attributes:
         gain_per_k: Duty for each kelvin of error.
         integral_s: The time in which a constant error adds as much again.
-        cycle_s: The length of a cycle, as long as its dose is not below `dose_s_min`.
-        dose_s_min: The smallest dose: half of the minimum on time or a little less. An eighth of the cycle keeps all
-            doses alike, so that equipment which is little needed starts seldom.
+        cycle_s: The length of a cycle, as long as its pulse is not below `pulse_s_min`.
+        pulse_s_min: The smallest pulse: half of the minimum on time or a little less. An eighth of the cycle keeps all
+            pulses alike, so that equipment which is little needed starts seldom.
         deadband_k: Errors below it are not integrated.
         ramp_gain_per_k: In place of `gain_per_k` while the setpoint moves or is far off: to keep a temperature a soft
-            law makes even doses, to arrive in time a stiff one is needed.
-        walls_gain_per_k: Duty for each kelvin that the walls are behind the setpoint; see `walls`.
+            law makes even pulses, to arrive in time a stiff one is needed.
+        thermal_mass_gain_per_k: Duty for each kelvin that the walls are behind the setpoint; see `walls`.
     """
 
     gain_per_k: float
     integral_s: float
     cycle_s: float
-    dose_s_min: float = 80.0
+    pulse_s_min: float = 80.0
     deadband_k: float = 0.05
     ramp_gain_per_k: float = 0.45
-    walls_gain_per_k: float = 0.0
+    thermal_mass_gain_per_k: float = 0.0
 
-    def dose_s(self, duty: float) -> float:
+    def pulse_s(self, duty: float) -> float:
         """Return how much is owed before it is switched, at a duty."""
-        return max(self.dose_s_min, 4.0 * duty * (1.0 - duty) * self.cycle_s / DOSES_PER_CYCLE)
+        return max(self.pulse_s_min, 4.0 * duty * (1.0 - duty) * self.cycle_s / PULSES_PER_CYCLE)
 
 
-class LawState(msgspec.Struct, frozen=True):
+class PiState(msgspec.Struct, frozen=True):
     """What the law remembers.
 
     Attributes:
@@ -67,24 +67,24 @@ class LawState(msgspec.Struct, frozen=True):
     is_far: bool = False
 
 
-class LawStep(msgspec.Struct, frozen=True):
+class PiOutput(msgspec.Struct, frozen=True):
     """The next state, the duty (0 to 1), and whether the equipment should be on."""
 
-    state: LawState
+    state: PiState
     duty: float
     wants_on: bool
 
 
 def step(
-    state: LawState,
-    settings: LawSettings,
+    state: PiState,
+    settings: PiSettings,
     *,
     error_k: float,
     dt_s: float,
     was_on: bool,
     feed_forward: float = 0.0,
     is_ramp: bool = False,
-) -> LawStep:
+) -> PiOutput:
     """Return what to do now.
 
     Args:
@@ -103,18 +103,18 @@ def step(
     duty = min(1.0, max(0.0, raw))
     # Anti-windup: no integration further out while the duty is at its end already, nor for what was owed and not given.
     pushes_out = (raw > 1.0 and error_k > 0.0) or (raw < 0.0 and error_k < 0.0)
-    dose_s = settings.dose_s(duty)
-    is_starved = state.owed_s > 2.0 * dose_s and error_k > 0.0 and not was_on
+    pulse_s = settings.pulse_s(duty)
+    is_starved = state.owed_s > 2.0 * pulse_s and error_k > 0.0 and not was_on
     if abs(error_k) > settings.deadband_k and not pushes_out and not is_starved:
         counted_k = min(INTEGRATED_K_MAX, max(-INTEGRATED_K_MAX, error_k))
         learning_per_k = settings.ramp_gain_per_k if is_ramp else settings.gain_per_k
         integral += learning_per_k * counted_k * dt_s / settings.integral_s
         integral = min(1.0, max(0.0, integral))
     owed_s = state.owed_s + (duty - (1.0 if was_on else 0.0)) * dt_s
-    if duty >= FULL:
-        return LawStep(LawState(integral, min(max(owed_s, 0.0), settings.cycle_s), is_far), 1.0, wants_on=True)
-    if duty <= NOTHING:
-        return LawStep(LawState(integral, max(min(owed_s, 0.0), -settings.cycle_s), is_far), 0.0, wants_on=False)
+    if duty >= FULL_DUTY:
+        return PiOutput(PiState(integral, min(max(owed_s, 0.0), settings.cycle_s), is_far), 1.0, wants_on=True)
+    if duty <= NO_DUTY:
+        return PiOutput(PiState(integral, max(min(owed_s, 0.0), -settings.cycle_s), is_far), 0.0, wants_on=False)
     owed_s = min(settings.cycle_s, max(-settings.cycle_s, owed_s))
-    wants_on = owed_s > -dose_s if was_on else owed_s >= dose_s
-    return LawStep(LawState(integral, owed_s, is_far), duty, wants_on)
+    wants_on = owed_s > -pulse_s if was_on else owed_s >= pulse_s
+    return PiOutput(PiState(integral, owed_s, is_far), duty, wants_on)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import msgspec
 
 from agent.climate import holds, schedule
-from agent.climate.holds import AWAY_SETPOINTS, Eco, Hold, HoldKind, Program, Until
-from agent.climate.model import Mode, Moment, Setpoints, apart, checked_setpoint, checked_setpoints
+from agent.climate.holds import AWAY_SETPOINTS, Eco, Hold, HoldKind, Until, ZoneProgram
+from agent.climate.model import Mode, Moment, Setpoints, check_setpoint, check_setpoints, separate_setpoints
 from agent.climate.schedule import Block, Schedule
 from agent.errors import SettingInvalid
 from agent.foundation import instants
@@ -27,7 +27,7 @@ ID_CHARACTERS_MAX = 64
 NEXT_BLOCK = "next"
 
 
-class Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="set"):
+class SetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="set"):
     """Change what a zone does without a schedule, and its mode; `None` leaves what is."""
 
     mode: Mode | None = None
@@ -35,7 +35,7 @@ class Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do
     cool_setpoint_c: float | None = None
 
 
-class MakeHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="hold"):
+class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="hold"):
     """Make an exception.
 
     Attributes:
@@ -59,17 +59,17 @@ class MakeHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     id: str = ""
 
 
-class Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="cancel"):
+class CancelHoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="cancel"):
     """Take a hold back, be it under way or yet to come."""
 
     id: str
 
 
-class Resume(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="resume"):
+class ResumeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="resume"):
     """End every exception that is under way."""
 
 
-class SetEco(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="eco"):
+class EcoRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="eco"):
     """Switch eco; limits that are not given stay."""
 
     is_enabled: bool
@@ -77,20 +77,22 @@ class SetEco(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     cool_limit_c: float | None = None
 
 
-class PutSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="put_schedule"):
+class PutScheduleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="put_schedule"):
     """Create a schedule or replace the one of its name; it is followed at once unless told otherwise."""
 
     schedule: Schedule
     is_followed: bool = True
 
 
-class FollowSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="follow_schedule"):
+class FollowScheduleRequest(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="follow_schedule"
+):
     """Follow a schedule; an empty name follows none."""
 
     name: str
 
 
-class DropSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="drop_schedule"):
+class DropScheduleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="drop_schedule"):
     """Forget a schedule."""
 
     name: str
@@ -104,30 +106,39 @@ class _SpeltSchedule(Schedule, frozen=True, forbid_unknown_fields=True):
     blocks: tuple[_SpeltBlock, ...]
 
 
-class _SpeltPut(PutSchedule, frozen=True, forbid_unknown_fields=True):
+class _SpeltPut(PutScheduleRequest, frozen=True, forbid_unknown_fields=True):
     schedule: _SpeltSchedule
 
 
-Order = Set | MakeHold | Cancel | Resume | SetEco | PutSchedule | FollowSchedule | DropSchedule
+ClimateRequest = (
+    SetRequest
+    | HoldRequest
+    | CancelHoldRequest
+    | ResumeRequest
+    | EcoRequest
+    | PutScheduleRequest
+    | FollowScheduleRequest
+    | DropScheduleRequest
+)
 
-_decode = msgspec.json.Decoder(Order).decode
+_decode = msgspec.json.Decoder(ClimateRequest).decode
 _decode_spelt = msgspec.json.Decoder(_SpeltPut).decode
 
 
-def read(body: bytes) -> Order:
+def decode(body: bytes) -> ClimateRequest:
     """Return the order in a JSON body.
 
     Raises:
         msgspec.MsgspecError: It is none, or has a field that nobody knows: what was misspelt must not be lost.
     """
-    order: Order = _decode(body)
-    if isinstance(order, PutSchedule):
-        # A schedule in our own file is read without that: a newer release may have added to it.
+    order: ClimateRequest = _decode(body)
+    if isinstance(order, PutScheduleRequest):
+        # A schedule in our own file is decoded without that: a newer release may have added to it.
         _decode_spelt(body)
     return order
 
 
-def carried_out(program: Program, order: Order, moment: Moment, zone: tzinfo, *, new_id: str) -> Program:
+def apply(program: ZoneProgram, order: ClimateRequest, moment: Moment, zone: tzinfo, *, new_id: str) -> ZoneProgram:
     """Return the program as it is after an order.
 
     Args:
@@ -141,24 +152,24 @@ def carried_out(program: Program, order: Order, moment: Moment, zone: tzinfo, *,
         SettingInvalid: It cannot be; nothing changes.
     """
     match order:
-        case Set():
+        case SetRequest():
             return _set(program, order)
-        case MakeHold():
+        case HoldRequest():
             return holds.with_hold(program, _hold(program, order, moment, zone, new_id), moment)
-        case Cancel():
+        case CancelHoldRequest():
             try:
                 return holds.without_hold(program, order.id)
             except KeyError as error:
                 raise SettingInvalid(f"there is no hold {order.id[:ID_CHARACTERS_MAX]}") from error
-        case Resume():
+        case ResumeRequest():
             return holds.resumed(program, moment)
-        case SetEco():
+        case EcoRequest():
             return _eco(program, order)
         case _:
             return holds.with_ends_of(_scheduled(program, order), program.followed, moment)
 
 
-def _set(program: Program, order: Set) -> Program:
+def _set(program: ZoneProgram, order: SetRequest) -> ZoneProgram:
     if order.mode is None and order.heat_setpoint_c is None and order.cool_setpoint_c is None:
         raise SettingInvalid("nothing to set: give a mode or a setpoint")
     known = program.setpoints
@@ -169,15 +180,15 @@ def _set(program: Program, order: Set) -> Program:
 def _asked(known: Setpoints, heat_c: float | None, cool_c: float | None) -> Setpoints:
     """Return setpoints of which some are given: what is not given makes room."""
     if heat_c is not None and cool_c is not None:
-        return checked_setpoints(Setpoints(heat_c, cool_c))
+        return check_setpoints(Setpoints(heat_c, cool_c))
     if heat_c is not None:
-        return apart(checked_setpoint("heat setpoint", heat_c), known.cool_setpoint_c, keep=Mode.HEAT)
+        return separate_setpoints(check_setpoint("heat setpoint", heat_c), known.cool_setpoint_c, keep=Mode.HEAT)
     if cool_c is not None:
-        return apart(known.heat_setpoint_c, checked_setpoint("cool setpoint", cool_c), keep=Mode.COOL)
+        return separate_setpoints(known.heat_setpoint_c, check_setpoint("cool setpoint", cool_c), keep=Mode.COOL)
     return known
 
 
-def _hold(program: Program, order: MakeHold, moment: Moment, zone: tzinfo, new_id: str) -> Hold:
+def _hold(program: ZoneProgram, order: HoldRequest, moment: Moment, zone: tzinfo, new_id: str) -> Hold:
     _check_hold(order)
     heat_c, cool_c = order.heat_setpoint_c, order.cool_setpoint_c
     for_s = order.for_s
@@ -207,13 +218,13 @@ def _hold(program: Program, order: MakeHold, moment: Moment, zone: tzinfo, new_i
     )
 
 
-def _check_hold(order: MakeHold) -> None:
+def _check_hold(order: HoldRequest) -> None:
     if len(order.id) > ID_CHARACTERS_MAX:
         raise SettingInvalid(f"an id has at most {ID_CHARACTERS_MAX} characters")
     if not order.id.isprintable():
         raise SettingInvalid("the id has characters that cannot be printed")
     if order.heat_setpoint_c is not None and order.cool_setpoint_c is not None:
-        checked_setpoints(Setpoints(order.heat_setpoint_c, order.cool_setpoint_c))
+        check_setpoints(Setpoints(order.heat_setpoint_c, order.cool_setpoint_c))
     if not 0 <= order.for_s <= DURATION_S_MAX:
         raise SettingInvalid(f"a duration is up to {DURATION_S_MAX / 86_400:.0f} days")
     if order.for_s and order.until:
@@ -221,7 +232,7 @@ def _check_hold(order: MakeHold) -> None:
 
 
 def _end(
-    program: Program, until: str, for_s: float, moment: Moment, zone: tzinfo, begin_ms: int | None
+    program: ZoneProgram, until: str, for_s: float, moment: Moment, zone: tzinfo, begin_ms: int | None
 ) -> tuple[Until, int | None]:
     """Return when a hold ends, and the instant where the time of day says so."""
     if until == NEXT_BLOCK:
@@ -235,13 +246,13 @@ def _end(
     return Until.CHANGED, None
 
 
-def _heat_unboosted_c(program: Program, moment: Moment, zone: tzinfo) -> float:
+def _heat_unboosted_c(program: ZoneProgram, moment: Moment, zone: tzinfo) -> float:
     """Return the heating setpoint in force but for boosts: one that is sent again must not come on top of itself."""
     others = tuple(hold for hold in program.holds if hold.kind is not HoldKind.BOOST)
     program = msgspec.structs.replace(program, holds=others)
     plan = None
     if program.followed is not None and moment.utc_ms is not None:
-        plan = schedule.timeline(program.followed, utc_ms=moment.utc_ms, zone=zone)
+        plan = schedule.build_timeline(program.followed, utc_ms=moment.utc_ms, zone=zone)
     return holds.in_force(program, moment, plan, zone).setpoints.heat_setpoint_c
 
 
@@ -265,14 +276,14 @@ def _instant_ms(text: str, moment: Moment, zone: tzinfo, *, after_ms: int | None
         raise SettingInvalid(f"{quoted(text)} {why}") from error
 
 
-def _eco(program: Program, order: SetEco) -> Program:
+def _eco(program: ZoneProgram, order: EcoRequest) -> ZoneProgram:
     known = program.eco
     eco = Eco(
         order.is_enabled,
         known.heat_limit_c if order.heat_limit_c is None else order.heat_limit_c,
         known.cool_limit_c if order.cool_limit_c is None else order.cool_limit_c,
     )
-    checked_setpoints(Setpoints(eco.heat_limit_c, eco.cool_limit_c), "eco: ")
+    check_setpoints(Setpoints(eco.heat_limit_c, eco.cool_limit_c), "eco: ")
     return msgspec.structs.replace(program, eco=eco)
 
 
@@ -293,18 +304,20 @@ def _size(schedules: Mapping[str, Schedule]) -> int:
     return len(msgspec.json.encode(schedules)) + max(map(len, sensors), default=0)
 
 
-def _scheduled(program: Program, order: PutSchedule | FollowSchedule | DropSchedule) -> Program:
+def _scheduled(
+    program: ZoneProgram, order: PutScheduleRequest | FollowScheduleRequest | DropScheduleRequest
+) -> ZoneProgram:
     known = program.schedules
     match order:
-        case PutSchedule():
-            made = schedule.checked(order.schedule)
+        case PutScheduleRequest():
+            made = schedule.check_schedule(order.schedule)
             if made.name not in known and len(known) >= holds.SCHEDULES_MAX:
                 raise SettingInvalid(f"there are {holds.SCHEDULES_MAX} schedules already; drop one first")
             followed = made.name if order.is_followed else program.schedule
             schedules = known | {made.name: made}
             _check_size(known, schedules)
             return msgspec.structs.replace(program, schedules=schedules, schedule=followed)
-        case FollowSchedule():
+        case FollowScheduleRequest():
             if order.name and order.name not in known:
                 raise SettingInvalid(f"there is no schedule {order.name[:64]}; there are {', '.join(known) or 'none'}")
             return msgspec.structs.replace(program, schedule=order.name)

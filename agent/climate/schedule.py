@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import msgspec
 
-from agent.climate.model import Setpoints, checked_setpoints
+from agent.climate.model import Setpoints, check_setpoints
 from agent.errors import SettingInvalid
 
 BLOCKS_MAX = 70
@@ -103,7 +103,7 @@ class Timeline(msgspec.Struct, frozen=True):
         return index
 
 
-def checked(schedule: Schedule) -> Schedule:
+def check_schedule(schedule: Schedule) -> Schedule:
     """Return a schedule that can be followed.
 
     Raises:
@@ -124,7 +124,7 @@ def checked(schedule: Schedule) -> Schedule:
             problems.append(f"{where}it names {len(block.sensors)} sensors; at most {BLOCK_SENSORS_MAX} sensors count")
         problems += [f"{where}{text}" for text in (_bad_time(block.start), _bad_time(block.end)) if text]
         try:
-            checked_setpoints(block.setpoints, where)
+            check_setpoints(block.setpoints, where)
         except SettingInvalid as error:
             problems.append(str(error))
     if problems:
@@ -173,7 +173,7 @@ def _wall(utc_s: int, zone: tzinfo) -> datetime:
     return (_EPOCH + timedelta(seconds=utc_s)).astimezone(zone).replace(tzinfo=None)
 
 
-def timeline(schedule: Schedule, *, utc_ms: int, zone: tzinfo) -> Timeline:
+def build_timeline(schedule: Schedule, *, utc_ms: int, zone: tzinfo) -> Timeline:
     """Return the segments from before an instant to some days after it.
 
     Args:

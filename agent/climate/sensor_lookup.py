@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from agent.climate.controller import Observed
+from agent.climate.controller import SensorReading
 from agent.model import HUB, Reading, SensorKind
 
 _Key = tuple[str, str, SensorKind]
 
 
-class SourceState(Protocol):
+class SensorState(Protocol):
     """What is known of one sensor."""
 
     @property
@@ -18,14 +18,14 @@ class SourceState(Protocol):
         ...
 
 
-class Thermometers:
+class SensorLookup:
     """Looks sensors up by the names of the configuration."""
 
     def __init__(
         self,
         names: Iterable[str],
         *,
-        sources: Mapping[_Key, SourceState],
+        sources: Mapping[_Key, SensorState],
         devices: Callable[[], Mapping[str, str]],
     ) -> None:
         """Prepare.
@@ -42,7 +42,7 @@ class Thermometers:
         self._sources_seen = -1
         self._devices_seen: Mapping[str, str] = {}
 
-    def latest(self) -> Mapping[str, Observed]:
+    def latest(self) -> Mapping[str, SensorReading]:
         """Return the latest temperature of each sensor that has any."""
         devices = self._devices()
         if len(self._sources) != self._sources_seen or devices != self._devices_seen:
@@ -51,7 +51,7 @@ class Thermometers:
         for name, key in self._keys.items():
             reading = self._sources[key].latest
             if reading is not None:
-                observed[name] = Observed(reading.value, reading.at_ms, reading.quality)
+                observed[name] = SensorReading(reading.value, reading.at_ms, reading.quality)
         return observed
 
     def unknown(self) -> list[str]:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from agent.climate.controller import Control, Observed
-from agent.climate.coordinator import HouseStep
-from agent.climate.holds import Program
+from agent.climate.controller import ClimateController, SensorReading
+from agent.climate.coordinator import ClimateDecision
+from agent.climate.holds import ZoneProgram
 from agent.climate.model import Moment
 from agent.climate.settings import ClimateSettings
-from agent.climate.snapshot import SHORT_LIFE_S, Kept
+from agent.climate.snapshot import SHORT_RUN_S, ClimateSnapshot
 from agent.errors import StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
@@ -32,13 +32,13 @@ from hal.interface import HvacDemand, HvacOutputs
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "climate.json"
-KEPT_BYTES_MAX = 1024 * 1024
+SNAPSHOT_BYTES_MAX = 1024 * 1024
 """What is written: eight zones with the most that an order may give them. Releases up to now read no more than this."""
 
-FILE_BYTES_MAX = 4 * KEPT_BYTES_MAX
+FILE_BYTES_MAX = 4 * SNAPSHOT_BYTES_MAX
 """What is read: releases that did not bound the schedules have written more than twice as much as they could read."""
 
-TICK_S = 10.0
+DECISION_INTERVAL_S = 10.0
 """Between two decisions: far below every minimum time, far above what one costs. An order is decided on at once."""
 
 APPLY_S_MAX = 5.0
@@ -51,20 +51,20 @@ tries once more."""
 HUNG_S = 60.0
 """A loop that has not decided for so long hangs: the service manager is to start the agent anew."""
 
-UNHEARD_S = 2000.0
+MISSING_SENSOR_S = 2000.0
 """A sensor of the configuration that has said nothing for so long is not there or has another name: relayed ones are
 asked to report every 900 s at least, and one report may be lost."""
 
-KEEP_YOUNG_S = 60.0
-KEEP_OLD_S = 900.0
+SNAPSHOT_INTERVAL_AT_START_S = 60.0
+SNAPSHOT_INTERVAL_S = 900.0
 """So often it is written even if nothing happens: how long things have lasted has to survive an agent that is restarted
 over and over. The first is for lives shorter than `kept.SHORT_LIFE_S`, the second spares the card."""
 
-KEEP_AFTER_S = 1.0
-KEEP_RETRY_S = 10.0
+SNAPSHOT_DELAY_S = 1.0
+SNAPSHOT_RETRY_S = 10.0
 
 
-class Climate:
+class ClimateService:
     """The control room of a hub.
 
     Attributes:
@@ -81,7 +81,7 @@ class Climate:
         *,
         settings: ClimateSettings,
         outputs: HvacOutputs,
-        observed: Callable[[], Mapping[str, Observed]],
+        observed: Callable[[], Mapping[str, SensorReading]],
         timezone: Callable[[], str],
         clock: Clock,
         disk: Disk,
@@ -109,7 +109,7 @@ class Climate:
             directory / FILE_NAME,
             disk=disk,
             bytes_max=FILE_BYTES_MAX,
-            written_bytes_max=KEPT_BYTES_MAX,
+            written_bytes_max=SNAPSHOT_BYTES_MAX,
             decode=lambda data: _decode(data, self._lost),
             loss="the zones begin anew, at their first setpoints and without schedules",
         )
@@ -132,7 +132,7 @@ class Climate:
         self.file_problem = ""
         self.output_problem = ""
         self.sensor_problem = ""
-        self.control = Control(settings, self._read(), self.moment())
+        self.control = ClimateController(settings, self._read(), self.moment())
         self._driven_ms = clock.monotonic_ms()
 
     def moment(self) -> Moment:
@@ -156,13 +156,13 @@ class Climate:
                 self._zone = zoneinfo.ZoneInfo(name)
         return self._zone
 
-    def tell(self, zone_id: str, program: Program) -> None:
+    def set_program(self, zone_id: str, program: ZoneProgram) -> None:
         """Put a zone's new program in force at once, and on the disk soon.
 
         Raises:
             KeyError: There is no such zone.
         """
-        self.control.tell(zone_id, program)
+        self.control.set_program(zone_id, program)
         self._told_zones.add(zone_id)
         self._to_keep.set()
         self._told.set()
@@ -172,7 +172,7 @@ class Climate:
         # Begun again after a defect: what ran then was switched off.
         if self.control.last is not None:
             moment = self.moment()
-            self.control = Control(self.settings, self.control.to_keep(moment), moment)
+            self.control = ClimateController(self.settings, self.control.to_keep(moment), moment)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_control())
@@ -196,7 +196,7 @@ class Climate:
             self._note(made)
             self._note_unheard()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK_S):
+                async with asyncio.timeout(DECISION_INTERVAL_S):
                     await self._told.wait()
 
     async def _apply(self, demand: HvacDemand, *, repeats: int = 1) -> None:
@@ -220,9 +220,9 @@ class Climate:
                 self._add_fault(problem)
             self.output_problem = problem
 
-    def _note(self, made: HouseStep) -> None:
+    def _note(self, made: ClimateDecision) -> None:
         """Report what the watches have noticed, and see to it that what was switched and lost is written down."""
-        for mind, state in zip(self.control.minds.values(), made.state.zones, strict=True):
+        for mind, state in zip(self.control.zones.values(), made.state.zones, strict=True):
             zone_id, problem = mind.settings.zone_id, state.problem
             if problem and self._noticed.get(zone_id) != problem:
                 self._add_fault(f"{zone_id}: {problem}")
@@ -230,9 +230,15 @@ class Climate:
             self._noticed[zone_id] = problem
         kept = (
             made.state.direction,
-            *(guard.changed_ms for guard in (made.state.source.guard, made.state.source.stage2, made.state.source.aux)),
-            *((zone.guard.changed_ms, zone.lost_ms is None, zone.frost_ms is None) for zone in made.state.zones),
-            *(mind.program for mind in self.control.minds.values()),
+            *(
+                relay.changed_ms
+                for relay in (made.state.heat_source.stage1, made.state.heat_source.stage2, made.state.heat_source.aux)
+            ),
+            *(
+                (zone.relay.changed_ms, zone.lost_since_ms is None, zone.frost_since_ms is None)
+                for zone in made.state.zones
+            ),
+            *(mind.program for mind in self.control.zones.values()),
         )
         if kept != self._kept_last:
             self._kept_last = kept
@@ -240,7 +246,7 @@ class Climate:
 
     def _note_unheard(self) -> None:
         """Report sensors that nobody answers to: a name that is misspelt looks like a zone that needs nothing."""
-        if self._clock.monotonic_ms() - self._made_ms < UNHEARD_S * 1000:
+        if self._clock.monotonic_ms() - self._made_ms < MISSING_SENSOR_S * 1000:
             return
         names = tuple(self._unheard())
         if names == self._unheard_told:
@@ -255,11 +261,11 @@ class Climate:
 
     async def _keep_keeping(self) -> None:
         while True:
-            is_young = self._clock.monotonic_ms() - self._made_ms < SHORT_LIFE_S * 1000
+            is_young = self._clock.monotonic_ms() - self._made_ms < SHORT_RUN_S * 1000
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(KEEP_YOUNG_S if is_young else KEEP_OLD_S):
+                async with asyncio.timeout(SNAPSHOT_INTERVAL_AT_START_S if is_young else SNAPSHOT_INTERVAL_S):
                     await self._to_keep.wait()
-            await asyncio.sleep(KEEP_AFTER_S)
+            await asyncio.sleep(SNAPSHOT_DELAY_S)
             self._to_keep.clear()
             try:
                 await self._write()
@@ -269,7 +275,7 @@ class Climate:
                     _log.error("what the zones were told is not kept over a restart: %s", problem)
                 self.file_problem = f"what the zones were told is not kept over a restart: {problem}"
                 self._to_keep.set()
-                await asyncio.sleep(KEEP_RETRY_S)
+                await asyncio.sleep(SNAPSHOT_RETRY_S)
             else:
                 self.file_problem = ""
 
@@ -277,7 +283,7 @@ class Climate:
         data = msgspec.json.encode(self.control.to_keep(self.moment()))
         await self._worker.run(lambda: self._file.write(data))
 
-    def _read(self) -> Kept:
+    def _read(self) -> ClimateSnapshot:
         found = self._file.read()
         if self._lost and not self._file.problem:
             self.file_problem = f"{FILE_NAME}: left out, since it makes no sense: {'; '.join(self._lost)}"
@@ -285,12 +291,12 @@ class Climate:
         if self._file.problem:
             self.file_problem = self._file.problem
             self._add_fault(self.file_problem)
-        return found or Kept()
+        return found or ClimateSnapshot()
 
-    def _take_up(self, found: Kept) -> None:
+    def _take_up(self, found: ClimateSnapshot) -> None:
         """Put in force what the disk has given at last, but for zones that were told something since."""
         for zone_id, saved in found.zones.items():
-            if zone_id in self.control.minds and zone_id not in self._told_zones:
+            if zone_id in self.control.zones and zone_id not in self._told_zones:
                 self.control.take_up(zone_id, saved.program, saved.learned)
         _log.warning("%s could be read after all: the zones do what they were told", FILE_NAME)
         self.file_problem = ""
@@ -298,8 +304,8 @@ class Climate:
         self._told.set()
 
 
-def _decode(data: bytes, lost: list[str]) -> Kept:
+def _decode(data: bytes, lost: list[str]) -> ClimateSnapshot:
     """Return what the file holds; what in it makes no sense is added to ``lost``, and costs no other zone."""
-    kept, more = salvaged(data, Kept)
+    kept, more = salvaged(data, ClimateSnapshot)
     lost += more
     return kept

@@ -4,8 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.climate.pi_controller import DOSES_PER_CYCLE, LawSettings
-from agent.climate.short_cycle_protection import GuardLimits
+from agent.climate.pi_controller import PULSES_PER_CYCLE, PiSettings
+from agent.climate.short_cycle_protection import ShortCycleLimits
 
 ZONES_MAX = 8
 
@@ -18,13 +18,13 @@ class Emitter(StrEnum):
     AIR = "air"
 
 
-LAWS = {
-    Emitter.RADIATOR: LawSettings(
-        gain_per_k=0.17, integral_s=3000.0, cycle_s=900.0, ramp_gain_per_k=0.45, walls_gain_per_k=0.12
+PI_SETTINGS = {
+    Emitter.RADIATOR: PiSettings(
+        gain_per_k=0.17, integral_s=3000.0, cycle_s=900.0, ramp_gain_per_k=0.45, thermal_mass_gain_per_k=0.12
     ),
-    Emitter.FLOOR: LawSettings(gain_per_k=0.25, integral_s=4 * 3600.0, cycle_s=3600.0, ramp_gain_per_k=0.25),
-    Emitter.AIR: LawSettings(
-        gain_per_k=0.3, integral_s=2400.0, cycle_s=900.0, ramp_gain_per_k=0.3, walls_gain_per_k=0.12
+    Emitter.FLOOR: PiSettings(gain_per_k=0.25, integral_s=4 * 3600.0, cycle_s=3600.0, ramp_gain_per_k=0.25),
+    Emitter.AIR: PiSettings(
+        gain_per_k=0.3, integral_s=2400.0, cycle_s=900.0, ramp_gain_per_k=0.3, thermal_mass_gain_per_k=0.12
     ),
 }
 """Found on the simulated house (tests/bench/bench_climate.py) for radiators; the others scaled by their lag. A heated
@@ -33,22 +33,22 @@ floor is its room's largest wall itself: it needs nothing beside."""
 SHARED_CYCLE_FACTOR = 0.9
 """Zones that take turns at a source keep it running: they can afford shorter cycles."""
 
-DOSE_SHARE_OF_MIN_ON = 0.45
-"""An on time is a little more than two doses: so it is never cut off at the minimum."""
+PULSE_SHARE_OF_MIN_ON = 0.45
+"""An on time is a little more than two pulses: so it is never cut off at the minimum."""
 
 
-def law_for(emitter: Emitter, *, is_shared: bool, min_on_s: float) -> LawSettings:
+def pi_settings_for(emitter: Emitter, *, is_shared: bool, min_on_s: float) -> PiSettings:
     """Return how the law acts.
 
     Args:
         emitter: What gives the heat to the room.
-        is_shared: Zones share a source: even doses spare it starts, at the price of some hundredths of a kelvin.
+        is_shared: Zones share a source: even pulses spare it starts, at the price of some hundredths of a kelvin.
         min_on_s: Of the zone's relay.
     """
-    law = LAWS[emitter]
+    law = PI_SETTINGS[emitter]
     cycle_s = law.cycle_s * (SHARED_CYCLE_FACTOR if is_shared else 1.0)
-    dose_s_min = max(DOSE_SHARE_OF_MIN_ON * min_on_s, cycle_s / DOSES_PER_CYCLE if is_shared else 0.0)
-    return msgspec.structs.replace(law, cycle_s=cycle_s, dose_s_min=dose_s_min)
+    pulse_s_min = max(PULSE_SHARE_OF_MIN_ON * min_on_s, cycle_s / PULSES_PER_CYCLE if is_shared else 0.0)
+    return msgspec.structs.replace(law, cycle_s=cycle_s, pulse_s_min=pulse_s_min)
 
 
 class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,8 +75,8 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     sensors: tuple[tuple[str, float], ...] = ()
     can_heat: bool = True
     can_cool: bool = False
-    law: LawSettings = LAWS[Emitter.RADIATOR]
-    limits: GuardLimits = GuardLimits(180.0, 180.0, 6)
+    law: PiSettings = PI_SETTINGS[Emitter.RADIATOR]
+    limits: ShortCycleLimits = ShortCycleLimits(180.0, 180.0, 6)
     frost_c: float = 6.0
     over_c: float = 30.0
     under_c: float = 16.0
@@ -87,7 +87,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     has_optimum_start: bool = True
 
 
-class SourceKind(StrEnum):
+class HeatSourceKind(StrEnum):
     """What makes heat and cold for all zones."""
 
     NONE = "none"
@@ -96,7 +96,7 @@ class SourceKind(StrEnum):
     HEAT_PUMP = "heat_pump"
 
 
-class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
+class HeatSourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The shared source.
 
     Attributes:
@@ -114,8 +114,8 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
         is_valve_on_in_heating: Whether the reversing valve is energised to heat ("B"); to cool ("O") otherwise.
     """
 
-    kind: SourceKind = SourceKind.NONE
-    limits: GuardLimits = GuardLimits(300.0, 300.0, 6)
+    kind: HeatSourceKind = HeatSourceKind.NONE
+    limits: ShortCycleLimits = ShortCycleLimits(300.0, 300.0, 6)
     stages: int = 1
     stage2_error_k: float = 1.5
     stage2_after_s: float = 900.0
@@ -132,4 +132,4 @@ class ClimateSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The whole home."""
 
     zones: tuple[ZoneSettings, ...]
-    source: SourceSettings = SourceSettings()
+    heat_source: HeatSourceSettings = HeatSourceSettings()

@@ -12,7 +12,7 @@ STARTS_MAX = 60
 """More starts an hour than any relay is made for; also the bound of what a guard remembers."""
 
 
-class GuardLimits(msgspec.Struct, frozen=True):
+class ShortCycleLimits(msgspec.Struct, frozen=True):
     """What a piece of equipment stands.
 
     Attributes:
@@ -26,7 +26,7 @@ class GuardLimits(msgspec.Struct, frozen=True):
     starts_per_hour_max: int
 
 
-class Guard(msgspec.Struct, frozen=True):
+class ShortCycleState(msgspec.Struct, frozen=True):
     """One piece of equipment.
 
     Attributes:
@@ -40,45 +40,45 @@ class Guard(msgspec.Struct, frozen=True):
     starts_ms: tuple[int, ...] = ()
 
 
-def just_stopped(now_ms: int, starts_ms: tuple[int, ...] = ()) -> Guard:
+def assume_stopped(now_ms: int, starts_ms: tuple[int, ...] = ()) -> ShortCycleState:
     """Return the guard of equipment of which nothing else is known."""
-    return Guard(is_on=False, changed_ms=now_ms, starts_ms=starts_ms)
+    return ShortCycleState(is_on=False, changed_ms=now_ms, starts_ms=starts_ms)
 
 
-NOTED_MS = 5000
+SNAPSHOT_DELAY_MS = 5000
 """Equipment that rests on over a restart starts no sooner than this: by then this life has written that it is about to.
 A supply that breaks down as the compressor starts would else start it again at each boot, without a rest."""
 
 
-class Absence(msgspec.Struct, frozen=True):
+class Downtime(msgspec.Struct, frozen=True):
     """The time between the writing of a guard and the next life of the agent.
 
     Attributes:
-        shift_ms: Makes of a boot time as it was written the latest one that it can be on the clock of now.
-        off_ms: Since when everything has been off, on the clock of now, at the latest.
+        clock_offset_ms: Makes of a boot time as it was written the latest one that it can be on the clock of now.
+        off_since_ms: Since when everything has been off, on the clock of now, at the latest.
         written_ms: When the guard was written, on the clock of now, at the latest.
-        lived_ms: How long the agent may have gone on after that; `None` where nobody knows.
+        unrecorded_ms: How long the agent may have gone on after that; `None` where nobody knows.
     """
 
-    shift_ms: int
-    off_ms: int
+    clock_offset_ms: int
+    off_since_ms: int
     written_ms: int
-    lived_ms: int | None
+    unrecorded_ms: int | None
 
 
-def may_have_run(saved: Guard, limits: GuardLimits, absence: Absence) -> bool:
+def may_have_started(saved: ShortCycleState, limits: ShortCycleLimits, absence: Downtime) -> bool:
     """Return whether equipment can have been started after its guard was written, and that was not written any more."""
-    if absence.lived_ms is None:
+    if absence.unrecorded_ms is None:
         return True
     then = _shifted(saved, limits, absence)
     earliest_ms = absence.written_ms
     if then.is_on:
         earliest_ms = max(earliest_ms, then.changed_ms + round((limits.min_on_s + limits.min_off_s) * 1000))
     earliest_ms += wait_to_start_ms(then, limits, earliest_ms)
-    return earliest_ms - absence.written_ms < absence.lived_ms
+    return earliest_ms - absence.written_ms < absence.unrecorded_ms
 
 
-def restored(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
+def restore(saved: ShortCycleState, limits: ShortCycleLimits, absence: Downtime) -> ShortCycleState:
     """Return a guard as it has to be taken after a restart of the agent.
 
     Where it may have been started without that being written down, one start is assumed and it has just stopped. The
@@ -90,66 +90,68 @@ def restored(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
         absence: Since it was written.
     """
     then = _shifted(saved, limits, absence)
-    if may_have_run(saved, limits, absence):
+    if may_have_started(saved, limits, absence):
         # An agent that is restarted over and over starts nothing that would trim them.
-        return just_stopped(absence.off_ms, (*then.starts_ms, absence.off_ms)[-limits.starts_per_hour_max :])
+        return assume_stopped(
+            absence.off_since_ms, (*then.starts_ms, absence.off_since_ms)[-limits.starts_per_hour_max :]
+        )
     if then.is_on:
-        return just_stopped(absence.off_ms, then.starts_ms)
-    soonest_ms = absence.off_ms + NOTED_MS - round(limits.min_off_s * 1000)
+        return assume_stopped(absence.off_since_ms, then.starts_ms)
+    soonest_ms = absence.off_since_ms + SNAPSHOT_DELAY_MS - round(limits.min_off_s * 1000)
     return msgspec.structs.replace(then, changed_ms=max(then.changed_ms, soonest_ms))
 
 
-def _shifted(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
+def _shifted(saved: ShortCycleState, limits: ShortCycleLimits, absence: Downtime) -> ShortCycleState:
     """Return a guard as it was when it was written, on the clock of now."""
     starts = saved.starts_ms[-limits.starts_per_hour_max :]
-    return Guard(
+    return ShortCycleState(
         saved.is_on,
-        min(saved.changed_ms + absence.shift_ms, absence.off_ms),
-        tuple([min(start_ms + absence.shift_ms, absence.off_ms) for start_ms in starts]),
+        min(saved.changed_ms + absence.clock_offset_ms, absence.off_since_ms),
+        tuple([min(start_ms + absence.clock_offset_ms, absence.off_since_ms) for start_ms in starts]),
     )
 
 
-def with_one_start_left(guard: Guard, limits: GuardLimits) -> Guard:
+def with_one_start_left(relay: ShortCycleState, limits: ShortCycleLimits) -> ShortCycleState:
     """Return a guard that may start once in this hour, as soon as it has rested."""
     room = limits.starts_per_hour_max - 1
-    return msgspec.structs.replace(guard, starts_ms=guard.starts_ms[max(0, len(guard.starts_ms) - room) :])
+    return msgspec.structs.replace(relay, starts_ms=relay.starts_ms[max(0, len(relay.starts_ms) - room) :])
 
 
-def wait_to_start_ms(guard: Guard, limits: GuardLimits, now_ms: int) -> int:
+def wait_to_start_ms(relay: ShortCycleState, limits: ShortCycleLimits, now_ms: int) -> int:
     """Return how long it has to rest yet; 0 where it may start now."""
-    rest_ms = guard.changed_ms + round(limits.min_off_s * 1000) - now_ms
-    starts = guard.starts_ms
+    rest_ms = relay.changed_ms + round(limits.min_off_s * 1000) - now_ms
+    starts = relay.starts_ms
     if len(starts) >= limits.starts_per_hour_max:
         rest_ms = max(rest_ms, starts[-limits.starts_per_hour_max] + HOUR_MS - now_ms)
     return max(0, rest_ms)
 
 
-def wait_to_stop_ms(guard: Guard, limits: GuardLimits, now_ms: int) -> int:
+def wait_to_stop_ms(relay: ShortCycleState, limits: ShortCycleLimits, now_ms: int) -> int:
     """Return how long it has to run yet; 0 where it may stop now."""
-    return max(0, guard.changed_ms + round(limits.min_on_s * 1000) - now_ms)
+    return max(0, relay.changed_ms + round(limits.min_on_s * 1000) - now_ms)
 
 
-def switched(guard: Guard, limits: GuardLimits, now_ms: int, *, is_on: bool) -> Guard:
+def switch(relay: ShortCycleState, limits: ShortCycleLimits, now_ms: int, *, is_on: bool) -> ShortCycleState:
     """Return the guard after a switch; the same one where nothing changes. Asks nobody for permission."""
-    if is_on == guard.is_on:
-        return guard
-    starts = guard.starts_ms
+    if is_on == relay.is_on:
+        return relay
+    starts = relay.starts_ms
     if is_on:
         starts = (*starts[-limits.starts_per_hour_max + 1 :], now_ms) if limits.starts_per_hour_max > 1 else (now_ms,)
-    return Guard(is_on, now_ms, starts)
+    return ShortCycleState(is_on, now_ms, starts)
 
 
-def allowed(guard: Guard, limits: GuardLimits, now_ms: int, *, is_wanted: bool) -> tuple[bool, str]:
+def apply_limits(relay: ShortCycleState, limits: ShortCycleLimits, now_ms: int, *, is_wanted: bool) -> tuple[bool, str]:
     """Return what it may do now, and where that is not what is wanted, why in words."""
-    if is_wanted == guard.is_on:
-        return guard.is_on, ""
+    if is_wanted == relay.is_on:
+        return relay.is_on, ""
     if is_wanted:
-        if not (wait_ms := wait_to_start_ms(guard, limits, now_ms)):
+        if not (wait_ms := wait_to_start_ms(relay, limits, now_ms)):
             return True, ""
-        is_rest = guard.changed_ms + round(limits.min_off_s * 1000) - now_ms >= wait_ms
+        is_rest = relay.changed_ms + round(limits.min_off_s * 1000) - now_ms >= wait_ms
         why = "minimum off time" if is_rest else f"{limits.starts_per_hour_max} starts an hour are used up"
         return False, f"{why}, {_seconds(wait_ms)} to go"
-    if wait_ms := wait_to_stop_ms(guard, limits, now_ms):
+    if wait_ms := wait_to_stop_ms(relay, limits, now_ms):
         return True, f"minimum on time, {_seconds(wait_ms)} to go"
     return False, ""
 

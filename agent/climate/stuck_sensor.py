@@ -11,7 +11,7 @@ value moves, and it is believed again at once.
 import msgspec
 
 
-class Stillness(msgspec.Struct, frozen=True):
+class StuckSensorState(msgspec.Struct, frozen=True):
     """How long a zone's sensors have said exactly the same, and what the zone was given meanwhile.
 
     Attributes:
@@ -36,14 +36,14 @@ class Stillness(msgspec.Struct, frozen=True):
 
 
 def step(
-    seen: Stillness,
+    seen: StuckSensorState,
     values_c: tuple[float, ...],
     *,
     is_heated: bool,
     usual_duty: float,
     dt_s: float,
     excess_s_max: float,
-) -> Stillness:
+) -> StuckSensorState:
     """Return what is known after another stretch of time.
 
     Args:
@@ -57,9 +57,9 @@ def step(
     if not values_c:
         return seen
     if values_c != seen.values_c:
-        return Stillness(values_c, usual_duty=usual_duty)
+        return StuckSensorState(values_c, usual_duty=usual_duty)
     if seen.is_stuck:
         return seen
     heated_s = seen.heated_s + (dt_s if is_heated else 0.0)
     excess_s = max(0.0, seen.excess_s + ((1.0 if is_heated else 0.0) - seen.usual_duty) * dt_s)
-    return Stillness(values_c, heated_s, excess_s, seen.usual_duty, excess_s >= excess_s_max)
+    return StuckSensorState(values_c, heated_s, excess_s, seen.usual_duty, excess_s >= excess_s_max)

@@ -19,31 +19,31 @@ BEYOND_K = 2.0
 """A room that is so far beyond its setpoint gets nothing for its walls. Less far it does: what the radiators hold has
 carried it there, and it sinks as soon as they are empty."""
 
-STILL_KNOWN_S = LAG_S / 2
+MEMORY_S = LAG_S / 2
 """A zone whose sensors said nothing for longer begins anew, and so does a hub that was away for longer, as far as the
 clocks tell."""
 
 
-def followed(walls_c: float | None, value_c: float, dt_s: float) -> float:
+def followed(thermal_mass_c: float | None, value_c: float, dt_s: float) -> float:
     """Return how warm the walls are after another stretch of time.
 
     Args:
-        walls_c: Before; `None` for unknown: as warm as the air.
+        thermal_mass_c: Before; `None` for unknown: as warm as the air.
         value_c: The air.
         dt_s: How long, at least 0.
     """
-    return value_c if walls_c is None else value_c + (walls_c - value_c) * exp(-dt_s / LAG_S)
+    return value_c if thermal_mass_c is None else value_c + (thermal_mass_c - value_c) * exp(-dt_s / LAG_S)
 
 
-def elsewhere(walls_c: float | None, before_c: float | None, value_c: float) -> float | None:
+def elsewhere(thermal_mass_c: float | None, before_c: float | None, value_c: float) -> float | None:
     """Return how warm the walls are where other sensors measure now: as far from the air as those were.
 
     Args:
-        walls_c: Before; `None` for unknown.
+        thermal_mass_c: Before; `None` for unknown.
         before_c: The air where it was measured until now; `None` for unknown.
         value_c: The air where it is measured now.
     """
-    return walls_c if walls_c is None or before_c is None else walls_c + value_c - before_c
+    return thermal_mass_c if thermal_mass_c is None or before_c is None else thermal_mass_c + value_c - before_c
 
 
 def duty(behind_k: float, gain_per_k: float, *, error_k: float) -> float:

@@ -8,12 +8,12 @@ left.
 import msgspec
 
 from agent.climate import fault_detection, pi_controller, sensor_loss, stuck_sensor, thermal_mass
-from agent.climate.fusion import Room
-from agent.climate.holds import InForce
+from agent.climate.fusion import ZoneTemperature
+from agent.climate.holds import EffectiveSetpoint
 from agent.climate.model import Mode
-from agent.climate.pi_controller import LawState
+from agent.climate.pi_controller import PiState
 from agent.climate.settings import ZoneSettings
-from agent.climate.zone_state import ZoneInputs, ZoneState, ZoneWish
+from agent.climate.zone_state import ZoneInputs, ZoneRequest, ZoneState
 from hal.interface import HvacAction
 
 FROST_RELEASE_K = 1.0
@@ -47,14 +47,14 @@ those that are alive, more heats a room with a frozen one to 25 °C."""
 _OFF, _HEAT, _COOL = HvacAction.OFF, HvacAction.HEAT, HvacAction.COOL
 
 
-def wish(
+def request(
     state: ZoneState,
     settings: ZoneSettings,
     inputs: ZoneInputs,
     *,
     now_ms: int,
     dt_s: float,
-) -> tuple[ZoneState, ZoneWish]:
+) -> tuple[ZoneState, ZoneRequest]:
     """Return the zone's next state and what it wants.
 
     Args:
@@ -68,13 +68,13 @@ def wish(
     value_c = inputs.room.value_c
     known_c = inputs.coldest_c if value_c is None else inputs.room.coldest_c
     is_frost = _is_frost(state, settings, known_c)
-    frost_ms = now_ms if is_frost and state.frost_ms is None else state.frost_ms
+    frost_since_ms = now_ms if is_frost and state.frost_since_ms is None else state.frost_since_ms
     if known_c is not None and not is_frost:
-        frost_ms = None
+        frost_since_ms = None
     # One sensor says frost, another one that it is too hot: whichever lies, a little heat does the least harm.
     is_torn = is_frost and _is_hot(settings, inputs.room)
-    lost_ms = None if value_c is not None else now_ms if state.lost_ms is None else state.lost_ms
-    lost_for_s = 0.0 if lost_ms is None else (now_ms - lost_ms) / 1000.0
+    lost_since_ms = None if value_c is not None else now_ms if state.lost_since_ms is None else state.lost_since_ms
+    lost_for_s = 0.0 if lost_since_ms is None else (now_ms - lost_since_ms) / 1000.0
     state = _with_walls(state, inputs, lost_for_s=lost_for_s, dt_s=dt_s)
     if value_c is None or is_torn:
         chosen = _blind(
@@ -85,13 +85,13 @@ def wish(
             lost_for_s=lost_for_s,
             dt_s=dt_s,
             frost_c=known_c if is_frost else None,
-            frost_for_s=0.0 if frost_ms is None else (now_ms - frost_ms) / 1000.0,
+            frost_for_s=0.0 if frost_since_ms is None else (now_ms - frost_since_ms) / 1000.0,
         )
     else:
         chosen = (*_seeing(state, settings, inputs, value_c, now_ms=now_ms, dt_s=dt_s), False)
-    law_state, direction, wanted, is_unwatched = chosen
+    law_state, direction, wanted, is_precautionary = chosen
     if is_frost and settings.can_heat and value_c is not None and not is_torn:
-        wanted = ZoneWish(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
+        wanted = ZoneRequest(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
     if not is_torn:
         wanted = _within_limits(settings, wanted, inputs.room, state.action, direction)
     state = _watched(state, settings, inputs, is_frost=is_frost, dt_s=dt_s)
@@ -104,14 +104,14 @@ def wish(
         law=law_state,
         direction=direction,
         is_frost=is_frost,
-        frost_ms=frost_ms,
+        frost_since_ms=frost_since_ms,
         is_ramp=inputs.is_ramp,
-        lost_ms=lost_ms,
+        lost_since_ms=lost_since_ms,
         mean_duty=state.mean_duty + kept * (was_heated - state.mean_duty),
-        unlearned=state.unlearned * (1.0 - kept),
-        learned_ms=now_ms if is_learning else state.learned_ms,
-        seen_c=state.seen_c if value_c is None else value_c,
-        is_unwatched=is_unwatched,
+        unlearned_share=state.unlearned_share * (1.0 - kept),
+        learned_at_ms=now_ms if is_learning else state.learned_at_ms,
+        last_known_c=state.last_known_c if value_c is None else value_c,
+        is_precautionary=is_precautionary,
     )
     return after, wanted
 
@@ -121,25 +121,27 @@ def _doubting(
 ) -> tuple[ZoneState, ZoneInputs]:
     """Return the zone, and its inputs without a temperature where its sensors do not move while it is heated."""
     seen = stuck_sensor.step(
-        state.stillness,
+        state.stuck_sensor,
         inputs.room.values_c,
         is_heated=state.action is _HEAT,
-        usual_duty=state.mean_duty + state.unlearned * sensor_loss.FROST_DUTY_LATER,
+        usual_duty=state.mean_duty + state.unlearned_share * sensor_loss.FROST_DUTY_LATER,
         dt_s=dt_s,
         excess_s_max=EXCESS_SHARE * settings.failure_s + EXCESS_CYCLES * settings.law.cycle_s,
     )
     if not seen.is_stuck:
-        return msgspec.structs.replace(state, stillness=seen), inputs
+        return msgspec.structs.replace(state, stuck_sensor=seen), inputs
     # What it was given since has wound the law up, and says nothing of the equipment.
     state = msgspec.structs.replace(
         state,
-        stillness=seen,
+        stuck_sensor=seen,
         law=msgspec.structs.replace(state.law, integral=min(state.law.integral, seen.usual_duty)),
         watch=fault_detection.not_meant(state.watch),
     )
     if inputs.room.value_c is None:
         return state, inputs
-    room = Room(None, 0.0, 0, inputs.room.coldest_c, f"the sensor {seen.text} and does not move", inputs.room.warmest_c)
+    room = ZoneTemperature(
+        None, 0.0, 0, inputs.room.coldest_c, f"the sensor {seen.text} and does not move", inputs.room.warmest_c
+    )
     return state, msgspec.structs.replace(inputs, room=room)
 
 
@@ -171,14 +173,14 @@ def _watched(state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, *, is
 
 def _with_walls(state: ZoneState, inputs: ZoneInputs, *, lost_for_s: float, dt_s: float) -> ZoneState:
     """Return the zone with its walls as warm as they are by now."""
-    value_c, sensors, walls_c = inputs.room.value_c, inputs.in_force.sensors, state.walls_c
+    value_c, sensors, thermal_mass_c = inputs.room.value_c, inputs.in_force.sensors, state.thermal_mass_c
     if value_c is None:
-        is_known = lost_for_s < thermal_mass.STILL_KNOWN_S
-        return state if is_known else msgspec.structs.replace(state, walls_c=None)
+        is_known = lost_for_s < thermal_mass.MEMORY_S
+        return state if is_known else msgspec.structs.replace(state, thermal_mass_c=None)
     if sensors != state.sensors:
-        walls_c = thermal_mass.elsewhere(walls_c, state.value_c, value_c)
-    walls_c = thermal_mass.followed(walls_c, value_c, dt_s)
-    return msgspec.structs.replace(state, walls_c=walls_c, value_c=value_c, sensors=sensors)
+        thermal_mass_c = thermal_mass.elsewhere(thermal_mass_c, state.value_c, value_c)
+    thermal_mass_c = thermal_mass.followed(thermal_mass_c, value_c, dt_s)
+    return msgspec.structs.replace(state, thermal_mass_c=thermal_mass_c, value_c=value_c, sensors=sensors)
 
 
 def _is_frost(state: ZoneState, settings: ZoneSettings, known_c: float | None) -> bool:
@@ -197,20 +199,20 @@ def _blind(
     dt_s: float,
     frost_c: float | None,
     frost_for_s: float,
-) -> tuple[LawState, HvacAction, ZoneWish, bool]:
+) -> tuple[PiState, HvacAction, ZoneRequest, bool]:
     """Return what a zone without a believable sensor wants, and whether that is because nobody knows how cold it is."""
-    choice = sensor_loss.choose(
+    choice = sensor_loss.choose_duty(
         settings,
         inputs.room,
-        sensor_loss.Known(
+        sensor_loss.SensorLossInputs(
             mode=inputs.in_force.mode,
             setpoint_c=inputs.in_force.setpoints.heat_setpoint_c,
             lost_for_s=lost_for_s,
             mean_duty=state.mean_duty,
-            unlearned=state.unlearned,
-            need_age_s=None if state.learned_ms is None else (now_ms - state.learned_ms) / 1000.0,
-            seen_c=state.seen_c,
-            stuck_duty=state.stillness.usual_duty if state.stillness.is_stuck else None,
+            unlearned_share=state.unlearned_share,
+            need_age_s=None if state.learned_at_ms is None else (now_ms - state.learned_at_ms) / 1000.0,
+            last_known_c=state.last_known_c,
+            stuck_duty=state.stuck_sensor.usual_duty if state.stuck_sensor.is_stuck else None,
             others_c=inputs.others_c,
             peers=inputs.peers,
             frost_c=frost_c,
@@ -220,10 +222,10 @@ def _blind(
         ),
     )
     if choice.duty <= 0.0:
-        return state.law, state.direction, ZoneWish(_OFF, 0.0, 0.0, False, choice.reason), False
-    made = sensor_loss.paid_out(state.law, settings, duty=choice.duty, dt_s=dt_s, was_on=state.action is _HEAT)
-    wanted = ZoneWish(_HEAT if made.wants_on else _OFF, made.duty, 0.0, choice.is_urgent, choice.reason)
-    return made.state, _HEAT, wanted, choice.is_unwatched
+        return state.law, state.direction, ZoneRequest(_OFF, 0.0, 0.0, False, choice.reason), False
+    made = sensor_loss.modulate(state.law, settings, duty=choice.duty, dt_s=dt_s, was_on=state.action is _HEAT)
+    wanted = ZoneRequest(_HEAT if made.wants_on else _OFF, made.duty, 0.0, choice.is_urgent, choice.reason)
+    return made.state, _HEAT, wanted, choice.is_precautionary
 
 
 def _middle_c(inputs: ZoneInputs, frost_c: float) -> float:
@@ -249,30 +251,30 @@ def _seeing(
     *,
     now_ms: int,
     dt_s: float,
-) -> tuple[LawState, HvacAction, ZoneWish]:
+) -> tuple[PiState, HvacAction, ZoneRequest]:
     """Return what a zone that knows its temperature wants."""
     mode = inputs.in_force.mode
     heat_c, cool_c = inputs.heat_setpoint_c, inputs.in_force.setpoints.cool_setpoint_c
     direction = _direction(state, settings, mode, value_c, cool_c, now_ms)
     if direction is _OFF:
         text = "off" if mode is Mode.OFF else f"off: this zone cannot {mode.value}"
-        return LawState(), state.direction, ZoneWish(_OFF, 0.0, 0.0, False, f"{text}, {inputs.in_force.reason}")
+        return PiState(), state.direction, ZoneRequest(_OFF, 0.0, 0.0, False, f"{text}, {inputs.in_force.reason}")
     is_heating = direction is _HEAT
     if direction is _COOL and mode is Mode.AUTO and (cold_c := _cold_beside(inputs)) is not None:
         text = f"idle: not cooled in auto while a room that needs heat has {cold_c:.1f} °C ({inputs.in_force.reason})"
-        return LawState(), _COOL, ZoneWish(_OFF, 0.0, 0.0, False, text)
+        return PiState(), _COOL, ZoneRequest(_OFF, 0.0, 0.0, False, text)
     if direction is _COOL and state.cooling.is_futile and (middle_c := _cool_home(inputs)) is not None:
         text = (
             f"idle: cooled for {settings.failure_s / 3600:.0f} h without getting cooler, and the home has "
             f"{middle_c:.1f} °C: check the sensor, then the equipment ({inputs.in_force.reason})"
         )
-        return LawState(), _COOL, ZoneWish(_OFF, 0.0, 0.0, False, text)
+        return PiState(), _COOL, ZoneRequest(_OFF, 0.0, 0.0, False, text)
     setpoint_c = heat_c if is_heating else cool_c
     error_k = setpoint_c - value_c if is_heating else value_c - setpoint_c
-    walls_c = value_c if state.walls_c is None else state.walls_c
-    behind_k = setpoint_c - walls_c if is_heating else walls_c - setpoint_c
-    for_walls = thermal_mass.duty(behind_k, settings.law.walls_gain_per_k, error_k=error_k)
-    before = state.law if direction is state.direction else LawState()
+    thermal_mass_c = value_c if state.thermal_mass_c is None else state.thermal_mass_c
+    behind_k = setpoint_c - thermal_mass_c if is_heating else thermal_mass_c - setpoint_c
+    for_walls = thermal_mass.duty(behind_k, settings.law.thermal_mass_gain_per_k, error_k=error_k)
+    before = state.law if direction is state.direction else PiState()
     made = pi_controller.step(
         before,
         settings.law,
@@ -285,26 +287,26 @@ def _seeing(
     side = "below" if (error_k > 0) == is_heating else "above"
     verb = ("heating" if is_heating else "cooling") if made.wants_on else "idle"
     reason = f"{verb}: {abs(error_k):.1f} K {side} {setpoint_c:.1f} at {made.duty:.0%} ({inputs.in_force.reason})"
-    return made.state, direction, ZoneWish(direction if made.wants_on else _OFF, made.duty, error_k, False, reason)
+    return made.state, direction, ZoneRequest(direction if made.wants_on else _OFF, made.duty, error_k, False, reason)
 
 
 def _cold_beside(inputs: ZoneInputs) -> float | None:
     """Return the temperature of another room that makes cooling this one absurd; `None` where there is none."""
     setpoints = inputs.in_force.setpoints
     limit_c = max(setpoints.cool_setpoint_c - APART_K, setpoints.heat_setpoint_c)
-    coldest_c = inputs.needy_c[0] if inputs.needy_c else limit_c
+    coldest_c = inputs.needing_heat_c[0] if inputs.needing_heat_c else limit_c
     return coldest_c if coldest_c < limit_c else None
 
 
 def _cool_home(inputs: ZoneInputs) -> float | None:
     """Return the middle of the other zones where that is cool; `None` where it is not, or nobody knows."""
-    if not inputs.served_c:
+    if not inputs.active_c:
         return None
-    middle_c = inputs.served_c[len(inputs.served_c) // 2]
+    middle_c = inputs.active_c[len(inputs.active_c) // 2]
     return middle_c if middle_c <= inputs.in_force.setpoints.cool_setpoint_c - COOL_HOME_K else None
 
 
-def needs_heat(state: ZoneState, settings: ZoneSettings, in_force: InForce, value_c: float) -> bool:
+def needs_heat(state: ZoneState, settings: ZoneSettings, in_force: EffectiveSetpoint, value_c: float) -> bool:
     """Return whether a zone speaks against cooling others: a cellar that is off does not, nor one that is cooled."""
     if not settings.can_heat or in_force.mode not in {Mode.HEAT, Mode.AUTO}:
         return False
@@ -319,21 +321,21 @@ def _direction(
     cools = settings.can_cool and mode in {Mode.COOL, Mode.AUTO}
     if not (heats and cools):
         return _HEAT if heats else _COOL if cools else _OFF
-    rested_ms = AUTO_DWELL_S * 1000 if state.acted_ms is None else now_ms - state.acted_ms
+    rested_ms = AUTO_DWELL_S * 1000 if state.last_on_ms is None else now_ms - state.last_on_ms
     has_rested = state.action is _OFF and rested_ms >= AUTO_DWELL_S * 1000
     if state.direction is _COOL:
         return _HEAT if has_rested and value_c < cool_c - 1.0 else _COOL
     return _COOL if has_rested and value_c > cool_c else _HEAT
 
 
-def _is_hot(settings: ZoneSettings, room: Room) -> bool:
+def _is_hot(settings: ZoneSettings, room: ZoneTemperature) -> bool:
     return room.warmest_c is not None and room.warmest_c >= settings.over_c
 
 
 def _within_limits(
-    settings: ZoneSettings, wanted: ZoneWish, room: Room, doing: HvacAction, direction: HvacAction
-) -> ZoneWish:
-    """Return what is left of a wish: the warmest sensor ends heating, the coldest ends cooling, not their mean."""
+    settings: ZoneSettings, wanted: ZoneRequest, room: ZoneTemperature, doing: HvacAction, direction: HvacAction
+) -> ZoneRequest:
+    """Return what is left of a request: the warmest sensor ends heating, the coldest ends cooling, not their mean."""
     is_hot = _is_hot(settings, room)
     is_cold = room.coldest_c is not None and room.coldest_c <= settings.under_c
     is_at_limit = (is_hot and doing is _HEAT) or (is_cold and doing is _COOL)
@@ -342,9 +344,9 @@ def _within_limits(
     elif wanted.action is _COOL and is_cold:
         why = f"off: {room.coldest_c:.1f} °C, the limit is {settings.under_c:.1f}"
     else:
-        # Between two doses as well: it must not take over from another zone.
+        # Between two pulses as well: it must not take over from another zone.
         is_barred = (is_hot and direction is _HEAT) or (is_cold and direction is _COOL)
         return msgspec.structs.replace(wanted, duty=0.0 if is_barred else wanted.duty, is_at_limit=is_at_limit)
     if room.problem:
         why = f"{why} ({room.problem})"
-    return ZoneWish(_OFF, 0.0, wanted.error_k, True, why, is_at_limit)
+    return ZoneRequest(_OFF, 0.0, wanted.error_k, True, why, is_at_limit)

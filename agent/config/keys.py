@@ -181,7 +181,7 @@ KEYS: tuple[Key, ...] = (
         "board.linux.gpio_chip", file_path(), "/dev/gpiochip0", "whose lines the relays hang on (gpiodetect lists them)"
     ),
     Key("board.linux.relays", relay_list(), [], "the relays of the zones, by the numbers of their lines"),
-    Key("board.linux.source_lines", part_list(), [], "what the shared source has relays for"),
+    Key("board.linux.heat_source_lines", part_list(), [], "what the shared source has relays for"),
     Key("board.linux.relays_active_low", boolean(), False, "whether a relay pulls in when its line is low"),
     Key(
         "sensors.disabled",
@@ -307,15 +307,15 @@ KEYS: tuple[Key, ...] = (
         "what heats the rooms: how fast it is decides how it is driven",
     ),
     Key(
-        "climate.source",
+        "climate.heat_source",
         choice("none", "boiler", "heat_pump"),
         "none",
         'what makes heat for all zones; "none" where each has its own',
     ),
-    Key("climate.source_min_on_s", number(0, 3600, "s"), 300, "a compressor needs minutes to get its oil back"),
-    Key("climate.source_min_off_s", number(0, 3600, "s"), 300, "a compressor must not start against its pressure"),
-    Key("climate.source_starts_per_hour_max", integer(1, 60, "starts"), 6, "each start wears it"),
-    Key("climate.source_stages", integer(1, 2, "stages"), 1, "the second helps where the first does not suffice"),
+    Key("climate.heat_source_min_on_s", number(0, 3600, "s"), 300, "a compressor needs minutes to get its oil back"),
+    Key("climate.heat_source_min_off_s", number(0, 3600, "s"), 300, "a compressor must not start against its pressure"),
+    Key("climate.heat_source_starts_per_hour_max", integer(1, 60, "starts"), 6, "each start wears it"),
+    Key("climate.heat_source_stages", integer(1, 2, "stages"), 1, "the second helps where the first does not suffice"),
     Key("climate.auxiliary_heat", boolean(), False, "whether the source has auxiliary heat"),
     Key(
         "climate.reversing_valve",
@@ -427,7 +427,18 @@ KEYS: tuple[Key, ...] = (
 
 BY_PATH: dict[str, Key] = {key.path: key for key in KEYS}
 
+RENAMED: dict[str, str] = {
+    "board.linux.source_lines": "board.linux.heat_source_lines",
+    "climate.source": "climate.heat_source",
+    "climate.source_min_on_s": "climate.heat_source_min_on_s",
+    "climate.source_min_off_s": "climate.heat_source_min_off_s",
+    "climate.source_starts_per_hour_max": "climate.heat_source_starts_per_hour_max",
+    "climate.source_stages": "climate.heat_source_stages",
+}
+"""Keys of releases before 1.0, and what they are called now."""
+
 REFUSED: dict[str, str] = {
+    **{old: f"this key is now called {new}: rename it" for old, new in RENAMED.items()},
     "cloud.api_key": (
         "a secret never stands in the configuration: put it into a file that only the agent can read and set"
         " cloud.api_key_file, or pass it as the systemd credential named in cloud.api_key_credential"

@@ -64,7 +64,7 @@ class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
     sysfs_root: Path
     gpio_chip: Path
     relays: tuple[RelayLines, ...]
-    source_lines: tuple[PartLine, ...]
+    heat_source_lines: tuple[PartLine, ...]
     relays_active_low: bool
 
 
@@ -128,11 +128,11 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     zones: tuple[ZoneConfig, ...]
     emitter: Literal["radiator", "floor", "air"]
-    source: Literal["none", "boiler", "heat_pump"]
-    source_min_on_s: float
-    source_min_off_s: float
-    source_starts_per_hour_max: int
-    source_stages: int
+    heat_source: Literal["none", "boiler", "heat_pump"]
+    heat_source_min_on_s: float
+    heat_source_min_off_s: float
+    heat_source_starts_per_hour_max: int
+    heat_source_stages: int
     auxiliary_heat: bool
     reversing_valve: Literal["cooling", "heating"]
     pump_overrun_s: float

@@ -1,4 +1,4 @@
-"""The types of `board.linux.relays` and `board.linux.source_lines`: what hangs on which GPIO line. Pure."""
+"""The types of `board.linux.relays` and `board.linux.heat_source_lines`: what hangs on which GPIO line. Pure."""
 
 import msgspec
 

@@ -11,12 +11,12 @@ import msgspec
 from aiohttp import web
 
 from agent.climate import holds, requests
-from agent.climate.controller import ZoneMind
+from agent.climate.controller import ZoneController
 from agent.climate.holds import Hold
 from agent.climate.model import Moment
-from agent.climate.requests import Order, carried_out
+from agent.climate.requests import ClimateRequest, apply
 from agent.climate.schedule import Schedule
-from agent.climate.service import Climate
+from agent.climate.service import ClimateService
 from agent.errors import SettingInvalid
 from agent.foundation import instants
 from agent.local.body import chunks
@@ -95,28 +95,28 @@ class ClimateReport(msgspec.Struct, frozen=True):
     timezone: str
 
 
-def build_climate(climate: Climate | None) -> ClimateReport:
+def build_climate(climate: ClimateService | None) -> ClimateReport:
     """Return the report."""
     if climate is None:
         return ClimateReport([], None, [], "")
     control = climate.control
     made = control.last
-    demand = made.demand.source if made else None
-    source = (
+    demand = made.demand.heat_source if made else None
+    heat_source = (
         HeatSourceReport(demand.action.value, demand.stage, demand.is_aux_on, demand.is_pump_on) if demand else None
     )
     reports = []
-    for number, (mind, state) in enumerate(zip(control.minds.values(), control.state.zones, strict=True)):
-        wish = made.wishes[number] if made else None
+    for number, (mind, state) in enumerate(zip(control.zones.values(), control.state.zones, strict=True)):
+        wish = made.requests[number] if made else None
         reason = made.reasons[number] if made else "not decided yet"
         reports.append(_zone(mind, climate, state.action, wish.duty if wish else 0.0, reason, state.problem))
     problems = [
         problem for problem in (climate.file_problem, climate.output_problem, climate.sensor_problem) if problem
     ]
-    return ClimateReport(reports, source, problems, str(climate.zone_info()))
+    return ClimateReport(reports, heat_source, problems, str(climate.zone_info()))
 
 
-def climate_problems(climate: Climate, *, control_problem: str) -> list[str]:
+def climate_problems(climate: ClimateService, *, control_problem: str) -> list[str]:
     """Return all that keeps the home from being kept as it should be, each once."""
     report = build_climate(climate)
     said = [control_problem, *report.problems]
@@ -125,7 +125,9 @@ def climate_problems(climate: Climate, *, control_problem: str) -> list[str]:
     return list(dict.fromkeys(filter(None, said)))
 
 
-def _zone(mind: ZoneMind, climate: Climate, action: HvacAction, duty: float, reason: str, problem: str) -> ZoneReport:
+def _zone(
+    mind: ZoneController, climate: ClimateService, action: HvacAction, duty: float, reason: str, problem: str
+) -> ZoneReport:
     force = mind.look(climate.moment(), climate.zone_info())
     program = mind.program
     return ZoneReport(
@@ -173,25 +175,27 @@ def _text(utc_ms: int | None) -> str | None:
     return None if utc_ms is None else instants.shown(utc_ms)
 
 
-def give_order(climate: Climate | None, zone_id: str, order: Order, new_id: Callable[[], str]) -> list[str]:
+def give_order(
+    climate: ClimateService | None, zone_id: str, order: ClimateRequest, new_id: Callable[[], str]
+) -> list[str]:
     """Carry an order out and return the zones that it reached.
 
     Raises:
         KeyError: There is no such zone.
         SettingInvalid: It cannot be; nothing changes in any zone.
     """
-    minds = climate.control.minds if climate else {}
-    names = list(minds) if zone_id == ALL_ZONES else [zone_id]
-    if climate is None or not all(name in minds for name in names):
+    zones = climate.control.zones if climate else {}
+    names = list(zones) if zone_id == ALL_ZONES else [zone_id]
+    if climate is None or not all(name in zones for name in names):
         raise KeyError(zone_id)
     moment, zone = climate.moment(), climate.zone_info()
-    programs = {name: carried_out(minds[name].program, order, moment, zone, new_id=new_id()) for name in names}
+    programs = {name: apply(zones[name].program, order, moment, zone, new_id=new_id()) for name in names}
     for name, program in programs.items():
-        climate.tell(name, program)
+        climate.set_program(name, program)
     return names
 
 
-def routes(climate: Climate | None, new_id: Callable[[], str]) -> list[web.RouteDef]:
+def routes(climate: ClimateService | None, new_id: Callable[[], str]) -> list[web.RouteDef]:
     """Return the room's part of the door.
 
     Args:
@@ -211,13 +215,13 @@ def routes(climate: Climate | None, new_id: Callable[[], str]) -> list[web.Route
                 text = f"an order has at most {BODY_BYTES_MAX} bytes"
                 return _json({"error": "too_large", "message": text}, HTTPStatus.BAD_REQUEST)
         try:
-            zones = give_order(climate, zone_id, requests.read(bytes(body)), new_id)
+            zones = give_order(climate, zone_id, requests.decode(bytes(body)), new_id)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _json({"error": "invalid", "message": f"this is no order: {error}"}, HTTPStatus.BAD_REQUEST)
         except SettingInvalid as error:
             return _json({"error": "invalid", "message": str(error)}, HTTPStatus.BAD_REQUEST)
         except KeyError:
-            there = ", ".join(climate.control.minds) if climate else "none: [climate] in the configuration has no zones"
+            there = ", ".join(climate.control.zones) if climate else "none: [climate] in the configuration has no zones"
             text = f"there is no zone {zone_id}; there is {there}"
             return _json({"error": "not_found", "message": text}, HTTPStatus.NOT_FOUND)
         return _json({"zones": zones})

@@ -64,7 +64,7 @@ class DeviceSettings(msgspec.Struct, frozen=True):
         return frozenset(SensorKind(name) for name in self.enabled_sensors)
 
 
-def merged(current: DeviceSettings, changes: Mapping[str, Any]) -> tuple[DeviceSettings, list[str]]:
+def merge(current: DeviceSettings, changes: Mapping[str, Any]) -> tuple[DeviceSettings, list[str]]:
     """Return ``current`` with the valid ones of ``changes``, and what was wrong with the others.
 
     `null` and missing keys leave the present value (contract section 4.1); unknown keys are kept, their texts harmless.
@@ -102,7 +102,7 @@ def _keep(unknown: dict[str, Any], key: str, value: object) -> None:
     unknown[name] = harmless_value(value, characters_max=UNKNOWN_TEXT_CHARACTERS_MAX)
 
 
-def checked(changes: Mapping[str, Any]) -> dict[str, Any]:
+def check_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return changes that a person or a command asks for, valid as a whole, as JSON values.
 
     Raises:
@@ -112,7 +112,7 @@ def checked(changes: Mapping[str, Any]) -> dict[str, Any]:
         f"{harmless(key)} is not a setting; there are {', '.join(_CHECKS)}" for key in changes if key not in _CHECKS
     ]
     problems += [f"{key} must have a value" for key, value in changes.items() if key in _CHECKS and value is None]
-    settings, wrong = merged(DeviceSettings(), changes)
+    settings, wrong = merge(DeviceSettings(), changes)
     problems += wrong
     if not changes:
         problems.append(f"nothing to change; give one or more of {', '.join(_CHECKS)}")

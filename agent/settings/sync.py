@@ -21,7 +21,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.durable_file import SEAL_BYTES, DurableFile
 from agent.foundation.worker import Worker
 from agent.model import SensorKind
-from agent.settings.model import DeviceSettings, Location, checked, merged
+from agent.settings.model import DeviceSettings, Location, check_changes, merge
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ REFRESH_S_MAX = 60.0
 _UNSENT = (CloudUnavailable, Throttled, Unauthorized)
 
 
-class Stored(msgspec.Struct, frozen=True):
+class SettingsDocument(msgspec.Struct, frozen=True):
     """Content of `settings.json`.
 
     Attributes:
@@ -83,7 +83,7 @@ class SettingsSync:
         self._refusal = ""
         self._stored, is_whole = self._read()
         self._first = self._stored
-        self._kept = self._stored if is_whole else Stored()
+        self._kept = self._stored if is_whole else SettingsDocument()
         self._kinds = self._stored.settings.kinds
 
     @property
@@ -127,7 +127,7 @@ class SettingsSync:
         Raises:
             SettingInvalid: They cannot be made.
         """
-        checked(changes)
+        check_changes(changes)
 
     async def apply(self, changes: Mapping[str, Any], *, command_id: str) -> Mapping[str, Any]:
         """Change settings as `change` does, in the name of a command and durably; return all of them.
@@ -172,13 +172,13 @@ class SettingsSync:
         settings: dict[str, Any] = msgspec.to_builtins(self.current)
         return settings
 
-    def _stored_with(self, changes: Mapping[str, Any], applied: str) -> Stored:
-        body = checked(changes)
+    def _stored_with(self, changes: Mapping[str, Any], applied: str) -> SettingsDocument:
+        body = check_changes(changes)
         if "location" in body:
             known = msgspec.to_builtins(self.current.location or Location())
             body["location"] = known | body["location"]
-        settings, _ = merged(self.current, body)
-        return Stored(settings, dict(self._stored.pending) | body, applied)
+        settings, _ = merge(self.current, body)
+        return SettingsDocument(settings, dict(self._stored.pending) | body, applied)
 
     def fetch_now(self) -> None:
         """Ask the cloud soon instead of at the next turn."""
@@ -221,8 +221,8 @@ class SettingsSync:
                 self._refusal = ""
             self._pushes += 1
             left = {key: value for key, value in self._stored.pending.items() if pending.get(key) != value}
-            settings, _ = merged(self.current, {**answer, **left})
-            await self._keep(Stored(settings, left, self._stored.applied))
+            settings, _ = merge(self.current, {**answer, **left})
+            await self._keep(SettingsDocument(settings, left, self._stored.applied))
 
     async def _fetch(self) -> None:
         while True:
@@ -244,10 +244,10 @@ class SettingsSync:
                 # A change was taken meanwhile: this answer may be from before it.
                 continue
             # What is still on its way to the cloud stays in force here.
-            settings, self._problems = merged(self.current, {**answer, **self._stored.pending})
+            settings, self._problems = merge(self.current, {**answer, **self._stored.pending})
             for problem in self._problems:
                 _log.warning("a setting of the cloud is not taken: %s", problem)
-            await self._keep(Stored(settings, dict(self._stored.pending), self._stored.applied))
+            await self._keep(SettingsDocument(settings, dict(self._stored.pending), self._stored.applied))
             self._refreshed(waiting)
             return
 
@@ -260,14 +260,14 @@ class SettingsSync:
             else:
                 fetched.set_result(None)
 
-    async def _keep(self, stored: Stored) -> None:
+    async def _keep(self, stored: SettingsDocument) -> None:
         """Put settings in force, then on the disk: a full disk must not keep a hub from following its settings."""
         try:
             await self._write(stored)
         except (StorageFull, OSError) as error:
             _log.warning("settings are in force but not kept over a restart: %s", error)
 
-    async def _write(self, stored: Stored) -> None:
+    async def _write(self, stored: SettingsDocument) -> None:
         self._put_in_force(stored)
         if stored == self._kept:
             return
@@ -280,41 +280,41 @@ class SettingsSync:
         await self._worker.run(lambda: self._file.write(data))
         self._kept = stored
 
-    def _put_in_force(self, stored: Stored) -> None:
+    def _put_in_force(self, stored: SettingsDocument) -> None:
         before, self._stored = self._stored, stored
         if stored.settings != before.settings:
             self._kinds = stored.settings.kinds
             for listener in self._listeners:
                 listener(stored.settings)
 
-    def _read(self) -> tuple[Stored, bool]:
+    def _read(self) -> tuple[SettingsDocument, bool]:
         """Return what the file holds, as far as it can be used, and whether that is all of it."""
         found = self._file.read()
         self._problems = [self._file.problem] if self._file.problem else []
-        stored, wrong = found or (Stored(), [])
+        stored, wrong = found or (SettingsDocument(), [])
         if wrong:
             aside = self._disk.try_quarantine(self._file.path)
             self._problems.append(f"{FILE_NAME} could not be read ({'; '.join(wrong)}); {aside}")
             _log.warning("%s; the rest of it is in force, and defaults until the cloud answers", self._problems[-1])
         return stored, not wrong
 
-    def _take_up(self, found: tuple[Stored, list[str]]) -> None:
+    def _take_up(self, found: tuple[SettingsDocument, list[str]]) -> None:
         """Put in force what the disk has given at last, but for what has come from the cloud or from here since."""
         stored, self._problems = found
         self._kept = stored
         if self._stored != self._first:
             pending = stored.pending | self._stored.pending
-            settings, _ = merged(self.current, pending)
-            stored = Stored(settings, pending, self._stored.applied or stored.applied)
+            settings, _ = merge(self.current, pending)
+            stored = SettingsDocument(settings, pending, self._stored.applied or stored.applied)
         self._put_in_force(stored)
         self._to_push.set()
 
 
-def _encoded(stored: Stored) -> bytes:
+def _encoded(stored: SettingsDocument) -> bytes:
     return msgspec.json.format(msgspec.json.encode(stored))
 
 
-def _decoded(data: bytes) -> tuple[Stored, list[str]]:
+def _decoded(data: bytes) -> tuple[SettingsDocument, list[str]]:
     """Return the content of the file, and what in it is no setting: a time zone that was removed, say, costs no other.
 
     Raises:
@@ -325,11 +325,11 @@ def _decoded(data: bytes) -> tuple[Stored, list[str]]:
     unknown = object_of(known.pop("unknown", b"{}"))
     # A field that a newer release has added to the document is none of the cloud's settings: it is left out.
     fields = {name: value(part) for name, part in known.items() if name in DeviceSettings.__struct_fields__}
-    settings, wrong = merged(DeviceSettings(), unknown | fields)
+    settings, wrong = merge(DeviceSettings(), unknown | fields)
     pending = {}
     for name, change in object_of(parts.get("pending", b"{}")).items():
-        problems = merged(DeviceSettings(), {name: change})[1]
+        problems = merge(DeviceSettings(), {name: change})[1]
         wrong += problems
         if not problems:
             pending[name] = change
-    return Stored(settings, pending, msgspec.json.decode(parts.get("applied", b'""'), type=str)), wrong
+    return SettingsDocument(settings, pending, msgspec.json.decode(parts.get("applied", b'""'), type=str)), wrong

@@ -17,7 +17,7 @@ from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand, ZoneOutput
 
 CONSUMER = "climahub"
-SOURCE_LINES = ("heat", "cool", "stage2", "aux", "pump", "fan", "valve")
+HEAT_SOURCE_LINES = ("heat", "cool", "stage2", "aux", "pump", "fan", "valve")
 """What the shared source of a home may have a line for."""
 
 
@@ -35,20 +35,20 @@ class RelayWiring(msgspec.Struct, frozen=True):
     Attributes:
         chip: The character device.
         zones: The relays of the zones.
-        source: Lines of the shared source, by `SOURCE_LINES`.
+        source: Lines of the shared source, by `HEAT_SOURCE_LINES`.
         is_active_low: Whether a relay pulls in when its line is low.
     """
 
     chip: Path
     zones: tuple[ZoneRelays, ...]
-    source: Mapping[str, int] = {}
+    heat_source: Mapping[str, int] = {}
     is_active_low: bool = False
 
     @property
     def lines(self) -> tuple[int, ...]:
         """All lines, each once."""
         numbers = [line for relay in self.zones for line in (relay.heat_line, relay.cool_line) if line is not None]
-        return tuple(dict.fromkeys([*numbers, *self.source.values()]))
+        return tuple(dict.fromkeys([*numbers, *self.heat_source.values()]))
 
 
 class GpioLines(Protocol):
@@ -240,16 +240,16 @@ def line_values(wiring: RelayWiring, demand: HvacDemand) -> dict[int, bool]:
             values[relay.heat_line] = True
         if action is HvacAction.COOL and relay.cool_line is not None:
             values[relay.cool_line] = True
-    source = demand.source or HeatSourceDemand()
+    heat_source = demand.heat_source or HeatSourceDemand()
     told = {
-        "heat": source.action is HvacAction.HEAT,
-        "cool": source.action is HvacAction.COOL,
-        "stage2": source.stage > 1,
-        "aux": source.is_aux_on,
-        "pump": source.is_pump_on,
-        "fan": source.is_fan_on,
-        "valve": source.is_valve_on,
+        "heat": heat_source.action is HvacAction.HEAT,
+        "cool": heat_source.action is HvacAction.COOL,
+        "stage2": heat_source.stage > 1,
+        "aux": heat_source.is_aux_on,
+        "pump": heat_source.is_pump_on,
+        "fan": heat_source.is_fan_on,
+        "valve": heat_source.is_valve_on,
     }
-    for name, line in wiring.source.items():
+    for name, line in wiring.heat_source.items():
         values[line] = values[line] or told[name]
     return values

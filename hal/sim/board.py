@@ -213,7 +213,7 @@ class SimOutputs:
 def _given(demand: HvacDemand, zone: str) -> HvacAction:
     """Return what a room gets: what it is told, as far as the source makes it."""
     action = demand.zones.get(zone, HvacAction.OFF)
-    return action if demand.source is None or demand.source.action is action else HvacAction.OFF
+    return action if demand.heat_source is None or demand.heat_source.action is action else HvacAction.OFF
 
 
 class SimBoard:

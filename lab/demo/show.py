@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from agent import __version__, app, environment
-from agent.climate.requests import PutSchedule
+from agent.climate.requests import PutScheduleRequest
 from agent.cloud.quota import Ledger as QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.foundation.disk import Disk
@@ -156,7 +156,7 @@ class _Show:
                 ),
             )
             if hub.climate is not None:
-                give_order(hub.climate, ALL_ZONES, PutSchedule(WEEK), str)
+                give_order(hub.climate, ALL_ZONES, PutScheduleRequest(WEEK), str)
             await self._watch(hub)
         account = await self._audit(config.storage.state_dir, worker)
         worker.close()

@@ -147,7 +147,7 @@ def zones_of(board: Board) -> str:
         if room in rooms and SensorKind.TEMPERATURE in sensor.kinds:
             rooms[room].append(sensor.name)
     zones = [f'{{ id = "{room}", sensors = {names} }}'.replace("'", '"') for room, names in rooms.items() if names]
-    return f'[climate]\nsource = "heat_pump"\nzones = [{", ".join(zones)}]\n' if zones else ""
+    return f'[climate]\nheat_source = "heat_pump"\nzones = [{", ".join(zones)}]\n' if zones else ""
 
 
 def make_config(base_url: str, directory: Path, *, seed: int, sensors: int, climate: str = "") -> Config:

@@ -9,11 +9,11 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from agent.climate.controller import Control, Observed
-from agent.climate.holds import Program
+from agent.climate.controller import ClimateController, SensorReading
+from agent.climate.holds import ZoneProgram
 from agent.climate.model import Moment
 from agent.climate.settings import ClimateSettings
-from agent.climate.snapshot import Kept
+from agent.climate.snapshot import ClimateSnapshot
 from hal.errors import HalError
 from hal.interface import HvacAction, HvacDemand, Quality, SensorKind
 from hal.plausibility import PlausibilityCheck
@@ -30,7 +30,7 @@ BOOT_MS = 20_000
 
 
 YOUNG_MIN = 15
-"""See `kept.SHORT_LIFE_S` and `room.KEEP_OLD_S`."""
+"""See `snapshot.SHORT_RUN_S` and `service.SNAPSHOT_INTERVAL_S`."""
 
 
 class HomeOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class HomeOptions(msgspec.Struct, frozen=True, kw_only=True):
     settings: ClimateSettings
     seed: int
     start_utc_ms: int
-    programs: Mapping[str, Program] = {}
+    programs: Mapping[str, ZoneProgram] = {}
     tick_s: float = 60.0
     zone: tzinfo = UTC
     faults: Sequence[Fault] = ()
@@ -103,7 +103,7 @@ class Home:
             for name, _ in zone.sensors
         }
         self._judges = {name: PlausibilityCheck(kind) for name in self._channels}
-        self.observed: dict[str, Observed] = {}
+        self.observed: dict[str, SensorReading] = {}
         self.oracle = SafetyOracle(options.settings)
         self.at_ms = 0
         self.is_clock_known = True
@@ -115,16 +115,16 @@ class Home:
         self._life_ms = 0
         self._boots = 0
         self._boot_at_ms = 0
-        self._disk = Kept()
-        self.control: Control | None = None
+        self._disk = ClimateSnapshot()
+        self.control: ClimateController | None = None
         self.reboot()
         for zone_id, program in options.programs.items():
-            self.tell(zone_id, program)
+            self.set_program(zone_id, program)
 
-    def tell(self, zone_id: str, program: Program) -> None:
+    def set_program(self, zone_id: str, program: ZoneProgram) -> None:
         """Give a zone a program."""
         if self.control is not None:
-            self.control.tell(zone_id, program)
+            self.control.set_program(zone_id, program)
             self._disk = self.control.to_keep(self.moment())
 
     def moment(self) -> Moment:
@@ -148,11 +148,11 @@ class Home:
         self.observed.clear()
         self._judges = {name: PlausibilityCheck(SensorKind.TEMPERATURE) for name in self._channels}
         self._life_ms = self.at_ms
-        self.control = Control(self.options.settings, self._disk, self.moment())
+        self.control = ClimateController(self.options.settings, self._disk, self.moment())
 
     def lose_state(self) -> None:
         """Let the state file be lost: what zones are told is put back by whoever told it."""
-        self._disk = Kept()
+        self._disk = ClimateSnapshot()
 
     def sensors(self, room: str) -> list[str]:
         """Return the sensors of a room."""
@@ -194,25 +194,25 @@ class Home:
                 value = self.frozen_c[name] = value if known_c is None else known_c
             quality, _ = self._judges[name].judge(value, now_ms)
             if quality is not Quality.BAD:
-                self.observed[name] = Observed(value, now_ms, quality)
+                self.observed[name] = SensorReading(value, now_ms, quality)
 
-    def _decide(self, control: Control) -> None:
-        guards = control.state.source.guard, *(zone.guard for zone in control.state.zones)
+    def _decide(self, control: ClimateController) -> None:
+        guards = control.state.heat_source.stage1, *(zone.relay for zone in control.state.zones)
         made = control.step(self.moment(), self.observed, self.options.zone)
         # As `room` does: what was switched at once, all else once a minute in a young life.
         minutes = (self.at_ms - self._life_ms) // 60_000
         if (
             minutes <= YOUNG_MIN
             or minutes % YOUNG_MIN == 0
-            or guards != (made.state.source.guard, *(zone.guard for zone in made.state.zones))
+            or guards != (made.state.heat_source.stage1, *(zone.relay for zone in made.state.zones))
         ):
             self._disk = control.to_keep(self.moment())
         rooms_c = {
-            zone_id: mind.room.value_c for zone_id, mind in control.minds.items() if mind.room.value_c is not None
+            zone_id: mind.room.value_c for zone_id, mind in control.zones.items() if mind.room.value_c is not None
         }
         extremes_c = {
             zone_id: (mind.room.coldest_c, mind.room.warmest_c)
-            for zone_id, mind in control.minds.items()
+            for zone_id, mind in control.zones.items()
             if mind.room.coldest_c is not None and mind.room.warmest_c is not None
         }
         self.oracle.applied(made.demand, self.at_ms, rooms_c, extremes_c)
@@ -222,7 +222,7 @@ class Home:
         given = {}
         for room, told in demand.zones.items():
             action = told
-            if demand.source is not None and demand.source.action is not action:
+            if demand.heat_source is not None and demand.heat_source.action is not action:
                 action = HvacAction.OFF
             given[room] = action
         self._command(given)

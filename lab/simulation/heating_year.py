@@ -12,10 +12,17 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from agent.climate.holds import Program
+from agent.climate.holds import ZoneProgram
 from agent.climate.model import Mode
 from agent.climate.schedule import WEEK, Block, Schedule
-from agent.climate.settings import ClimateSettings, Emitter, SourceKind, SourceSettings, ZoneSettings, law_for
+from agent.climate.settings import (
+    ClimateSettings,
+    Emitter,
+    HeatSourceKind,
+    HeatSourceSettings,
+    ZoneSettings,
+    pi_settings_for,
+)
 from hal.interface import HvacAction, SensorKind
 from hal.sim.building import FLAT
 from hal.sim.faults import random_faults
@@ -26,7 +33,7 @@ DAY_MS = 86_400_000
 MINUTE_MS = 60_000
 
 ROOMS = tuple(zone.name for zone in FLAT.zones)
-_PROGRAM = Program(
+_PROGRAM = ZoneProgram(
     mode=Mode.AUTO,
     schedules={
         "week": Schedule(
@@ -159,14 +166,14 @@ def year_settings(seed: int) -> ClimateSettings:
             zone_id=zone.name,
             sensors=((zone.name, 1.0), (f"{zone.name} 2", 1.0)) if number % 2 == 0 else ((zone.name, 1.0),),
             can_cool=zone.cooling_w > 0,
-            law=law_for(Emitter.RADIATOR, is_shared=True, min_on_s=180.0),
+            law=pi_settings_for(Emitter.RADIATOR, is_shared=True, min_on_s=180.0),
         )
         for number, zone in enumerate(FLAT.zones)
     )
-    source = SourceSettings(kind=SourceKind.HEAT_PUMP)
+    source = HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP)
     if seed % 2 == 0:
         source = msgspec.structs.replace(source, stages=2, has_aux=True, is_valve_on_in_heating=True)
-    return ClimateSettings(zones=zones, source=source)
+    return ClimateSettings(zones=zones, heat_source=source)
 
 
 def draw(rng: random.Random, days: int) -> list[Mishap]:
@@ -296,11 +303,11 @@ class Year:
         rooms = ROOMS if mishap.kind is MishapKind.RADIO_DEAD else (mishap.room,)
         return [name for room in rooms for name in self._home.sensors(room)]
 
-    def _tell(self, room: str, program: Program) -> None:
+    def _tell(self, room: str, program: ZoneProgram) -> None:
         """Give a room a program, as soon as there is a hub to be told."""
         self._programs[room] = program
         if self._home.control is not None:
-            self._home.tell(room, program)
+            self._home.set_program(room, program)
 
     def _storm(self, minute: int) -> None:
         """Let a hub that is in a storm die, and come back a minute later."""
@@ -332,8 +339,8 @@ class Year:
             offline = [found.to_min for found in self._under_way if found.kind is MishapKind.OFFLINE]
             self._under_way.append(Mishap(minute, max([later, *offline]), MishapKind.CLOCK_LOST, ROOMS[0]))
         for room, program in self._programs.items():
-            if home.control is not None and home.control.minds[room].program.mode is not program.mode:
-                home.tell(room, program)
+            if home.control is not None and home.control.zones[room].program.mode is not program.mode:
+                home.set_program(room, program)
 
     def _end(self, mishap: Mishap) -> None:
         home = self._home

@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 
-from agent.climate.settings import ClimateSettings, SourceKind
+from agent.climate.settings import ClimateSettings, HeatSourceKind
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 
 HOUR_MS = 3_600_000
@@ -99,11 +99,11 @@ class SafetyOracle:
         if self._is_acting:
             # What was asked last was done until now.
             self._acted_ms = at_ms
-        actions = set(demand.zones.values()) | ({demand.source.action} if demand.source else set())
+        actions = set(demand.zones.values()) | ({demand.heat_source.action} if demand.heat_source else set())
         if {HvacAction.HEAT, HvacAction.COOL} <= actions:
             self._break("heat and cool together", at_ms, _json(demand))
         for action in actions - {HvacAction.OFF}:
-            rest_ms = round(self._settings.source.changeover_s * 1000)
+            rest_ms = round(self._settings.heat_source.changeover_s * 1000)
             if (
                 self._acted_ms is not None
                 and action is not self._direction
@@ -166,30 +166,30 @@ class SafetyOracle:
                 self._break("a cold room", at_ms, f"{room} {value_c:.1f} °C")
 
     def _check_source(self, demand: HvacDemand, at_ms: int, extremes_c: Mapping[str, tuple[float, float]]) -> None:
-        settings = self._settings.source
-        if settings.kind is SourceKind.NONE:
-            if demand.source is not None:
-                self._break("a source that is not there", at_ms, _json(demand.source))
+        settings = self._settings.heat_source
+        if settings.kind is HeatSourceKind.NONE:
+            if demand.heat_source is not None:
+                self._break("a source that is not there", at_ms, _json(demand.heat_source))
             return
-        source = demand.source
-        if source is None:
+        heat_source = demand.heat_source
+        if heat_source is None:
             self._break("the source is not told anything", at_ms, "")
             return
-        is_on = source.action is not HvacAction.OFF
+        is_on = heat_source.action is not HvacAction.OFF
         is_called = any(action is not HvacAction.OFF for action in demand.zones.values())
         if is_on != is_called:
-            self._break("source and zones", at_ms, f"source {source.action}, zones {_json(demand.zones)}")
-        if is_on and not source.is_pump_on:
-            self._break("source without pump", at_ms, _json(source))
-        self._check_helpers(source, at_ms)
-        self._check_valve(source, at_ms)
+            self._break("source and zones", at_ms, f"source {heat_source.action}, zones {_json(demand.zones)}")
+        if is_on and not heat_source.is_pump_on:
+            self._break("source without pump", at_ms, _json(heat_source))
+        self._check_helpers(heat_source, at_ms)
+        self._check_valve(heat_source, at_ms)
         # A room at its limit may end what helps the source before its time.
         is_excused = any(
             extremes_c[zone.zone_id][0] <= zone.under_c or extremes_c[zone.zone_id][1] >= zone.over_c
             for zone in self._settings.zones
             if zone.zone_id in extremes_c
         )
-        parts = {"source": is_on, "stage2": source.stage >= TWO_STAGES, "aux": source.is_aux_on}
+        parts = {"source": is_on, "stage2": heat_source.stage >= TWO_STAGES, "aux": heat_source.is_aux_on}
         for name, is_part_on in parts.items():
             self._switch(
                 name,
@@ -200,33 +200,35 @@ class SafetyOracle:
                 at_ms=at_ms,
             )
 
-    def _check_helpers(self, source: HeatSourceDemand, at_ms: int) -> None:
+    def _check_helpers(self, heat_source: HeatSourceDemand, at_ms: int) -> None:
         """Look at what helps the source: a second stage and auxiliary heat are nothing without it."""
-        settings = self._settings.source
-        is_on = source.action is not HvacAction.OFF
+        settings = self._settings.heat_source
+        is_on = heat_source.action is not HvacAction.OFF
         found = {
-            "a stage without the source": not is_on and source.stage > 0,
-            "the source at no stage": is_on and source.stage < 1,
-            "a stage that is not there": source.stage > settings.stages,
-            "auxiliary heat without the source": source.is_aux_on and not is_on,
-            "auxiliary heat with cooling": source.is_aux_on and source.action is HvacAction.COOL,
-            "auxiliary heat that is not there": source.is_aux_on and not settings.has_aux,
+            "a stage without the source": not is_on and heat_source.stage > 0,
+            "the source at no stage": is_on and heat_source.stage < 1,
+            "a stage that is not there": heat_source.stage > settings.stages,
+            "auxiliary heat without the source": heat_source.is_aux_on and not is_on,
+            "auxiliary heat with cooling": heat_source.is_aux_on and heat_source.action is HvacAction.COOL,
+            "auxiliary heat that is not there": heat_source.is_aux_on and not settings.has_aux,
         }
         for rule, is_broken in found.items():
             if is_broken:
-                self._break(rule, at_ms, _json(source))
+                self._break(rule, at_ms, _json(heat_source))
 
-    def _check_valve(self, source: HeatSourceDemand, at_ms: int) -> None:
+    def _check_valve(self, heat_source: HeatSourceDemand, at_ms: int) -> None:
         """Look at the reversing valve: it stands right, and turns only while the compressor rests."""
-        settings = self._settings.source
-        is_on = source.action is not HvacAction.OFF
-        is_right = source.is_valve_on == ((source.action is HvacAction.HEAT) == settings.is_valve_on_in_heating)
-        if settings.kind is SourceKind.HEAT_PUMP and is_on and not is_right:
-            self._break("the reversing valve stands wrong", at_ms, _json(source))
+        settings = self._settings.heat_source
+        is_on = heat_source.action is not HvacAction.OFF
+        is_right = heat_source.is_valve_on == (
+            (heat_source.action is HvacAction.HEAT) == settings.is_valve_on_in_heating
+        )
+        if settings.kind is HeatSourceKind.HEAT_PUMP and is_on and not is_right:
+            self._break("the reversing valve stands wrong", at_ms, _json(heat_source))
         # The switch is of the demand before: a valve that turns as the compressor stops turns under pressure as well.
-        if source.is_valve_on != self._is_valve_on and (is_on or self._switches["source"].is_on):
-            self._break("the reversing valve turned under pressure", at_ms, _json(source))
-        self._is_valve_on = source.is_valve_on
+        if heat_source.is_valve_on != self._is_valve_on and (is_on or self._switches["source"].is_on):
+            self._break("the reversing valve turned under pressure", at_ms, _json(heat_source))
+        self._is_valve_on = heat_source.is_valve_on
 
     def _check_limits(self, demand: HvacDemand, rooms_c: Mapping[str, float], at_ms: int) -> None:
         for zone in self._settings.zones:
@@ -236,7 +238,7 @@ class SafetyOracle:
             action = demand.zones.get(zone.zone_id, HvacAction.OFF)
             # Minimum times stand above the limits: they are minutes, and a room's temperature takes longer.
             has_run_ms = at_ms - (self._switches[zone.zone_id].changed_ms or 0)
-            longest_ms = 1000 * max(zone.limits.min_on_s, self._settings.source.limits.min_on_s)
+            longest_ms = 1000 * max(zone.limits.min_on_s, self._settings.heat_source.limits.min_on_s)
             if has_run_ms <= longest_ms:
                 continue
             if action is HvacAction.HEAT and room_c >= zone.over_c:

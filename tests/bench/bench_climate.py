@@ -17,12 +17,19 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from agent.climate.controller import Control, Observed
-from agent.climate.holds import Program
+from agent.climate.controller import ClimateController, SensorReading
+from agent.climate.holds import ZoneProgram
 from agent.climate.model import Mode, Moment, Setpoints
 from agent.climate.schedule import Block, Schedule
-from agent.climate.settings import ClimateSettings, Emitter, SourceKind, SourceSettings, ZoneSettings, law_for
-from agent.climate.snapshot import Kept
+from agent.climate.settings import (
+    ClimateSettings,
+    Emitter,
+    HeatSourceKind,
+    HeatSourceSettings,
+    ZoneSettings,
+    pi_settings_for,
+)
+from agent.climate.snapshot import ClimateSnapshot
 from hal.interface import HvacAction
 from hal.sim.building import FLAT, ThermalModel
 from hal.sim.noise import Noise
@@ -31,7 +38,7 @@ from lab.simulation.heating import Home, HomeOptions
 from lab.simulation.safety_oracle import SafetyOracle
 
 ROOMS = tuple(zone.name for zone in FLAT.zones)
-HEAT_PUMP = SourceSettings(kind=SourceKind.HEAT_PUMP)
+HEAT_PUMP = HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP)
 WINTER_MS = int(datetime(2026, 1, 10, tzinfo=UTC).timestamp() * 1000)
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY_MS = 86_400_000
@@ -39,24 +46,26 @@ H_MS = 3_600_000
 TICK_S = 10
 
 
-def climate(source: SourceSettings, *, has_optimum_start: bool = True) -> ClimateSettings:
+def climate(heat_source: HeatSourceSettings, *, has_optimum_start: bool = True) -> ClimateSettings:
     """Return the settings of a home with a zone in each room, all at their defaults."""
     zones = tuple(
         ZoneSettings(
             zone_id=zone.name,
             sensors=((zone.name, 1.0),),
             can_cool=zone.cooling_w > 0,
-            law=law_for(Emitter.RADIATOR, is_shared=source.kind is not SourceKind.NONE, min_on_s=180.0),
+            law=pi_settings_for(
+                Emitter.RADIATOR, is_shared=heat_source.kind is not HeatSourceKind.NONE, min_on_s=180.0
+            ),
             has_optimum_start=has_optimum_start,
         )
         for zone in FLAT.zones
     )
-    return ClimateSettings(zones=zones, source=source)
+    return ClimateSettings(zones=zones, heat_source=heat_source)
 
 
 def accuracy(load: float, mode: Mode, hours: int) -> dict[str, object]:
     """Return how well each zone keeps its setpoint at a constant load."""
-    settings = climate(SourceSettings())
+    settings = climate(HeatSourceSettings())
     setpoint_c = 20.0 if mode is Mode.HEAT else 24.0
     setpoints = Setpoints(20.0, 30.0) if mode is Mode.HEAT else Setpoints(15.0, 24.0)
     sign = -1.0 if mode is Mode.HEAT else 1.0
@@ -64,9 +73,9 @@ def accuracy(load: float, mode: Mode, hours: int) -> dict[str, object]:
     plant = HeatingPlant(HeatGenerator(heating_w=1e6, cooling_w=1e6, lag_s=900.0), FLAT.zones, step_s=60.0)
     noise = Noise(1)
     now_ms = 10_000_000
-    control = Control(settings, Kept(), Moment("boot", now_ms, None))
+    control = ClimateController(settings, ClimateSnapshot(), Moment("boot", now_ms, None))
     for room in ROOMS:
-        control.tell(room, Program(mode=mode, setpoints=setpoints))
+        control.set_program(room, ZoneProgram(mode=mode, setpoints=setpoints))
     oracle = SafetyOracle(settings)
     load_w = [sign * load * (zone.heating_w if mode is Mode.HEAT else zone.cooling_w) for zone in FLAT.zones]
     sensed = [setpoint_c] * len(ROOMS)
@@ -78,7 +87,8 @@ def accuracy(load: float, mode: Mode, hours: int) -> dict[str, object]:
         for _ in range(60 // TICK_S):
             now_ms += TICK_S * 1000
             observed = {
-                room: Observed(round(sensed[i] + 0.04 * noise.at(i, now_ms), 2), now_ms) for i, room in enumerate(ROOMS)
+                room: SensorReading(round(sensed[i] + 0.04 * noise.at(i, now_ms), 2), now_ms)
+                for i, room in enumerate(ROOMS)
             }
             made = control.step(Moment("boot", now_ms, None), observed)
             oracle.applied(made.demand, now_ms)
@@ -161,7 +171,7 @@ def fourteen_days(days: int, seed: int, tolerance_k: float | None) -> dict[str, 
     }
 
 
-def mornings(
+def recoveries(
     seed: int, days: int, learning_days: int, fixed_lead_s: float | None, *, is_shared: bool = False
 ) -> dict[str, object]:
     """Return when the setpoint of 06:00 was reached, by the thermostat's own sensor, and what all nights cost.
@@ -179,10 +189,10 @@ def mornings(
     start_ms = WINTER_MS - H_MS  # midnight in Berlin
     home = Home(
         HomeOptions(
-            settings=climate(HEAT_PUMP if is_shared else SourceSettings(), has_optimum_start=fixed_lead_s is None),
+            settings=climate(HEAT_PUMP if is_shared else HeatSourceSettings(), has_optimum_start=fixed_lead_s is None),
             seed=seed,
             start_utc_ms=start_ms,
-            programs={room: Program(schedules={"w": week}, schedule="w") for room in ROOMS},
+            programs={room: ZoneProgram(schedules={"w": week}, schedule="w") for room in ROOMS},
             zone=BERLIN,
             tick_s=TICK_S,
         )
@@ -197,7 +207,7 @@ def mornings(
         def look(home: Home, at: dict[str, float] = at, due_ms: int = due_ms) -> None:
             if home.at_ms < due_ms - 4 * H_MS or home.control is None:
                 return
-            for room, mind in home.control.minds.items():
+            for room, mind in home.control.zones.items():
                 if room not in at and mind.room.value_c is not None and mind.room.value_c >= 20.75:
                     at[room] = (home.at_ms - due_ms) / 60_000
 
@@ -220,17 +230,17 @@ def turned_up(seed: int, *, is_shared: bool) -> dict[str, object]:
     """Return how rooms at 17 °C follow when all are told 21 at 20:00, and how far they stray in the next four hours."""
     home = Home(
         HomeOptions(
-            settings=climate(HEAT_PUMP if is_shared else SourceSettings()),
+            settings=climate(HEAT_PUMP if is_shared else HeatSourceSettings()),
             seed=seed,
             start_utc_ms=WINTER_MS,
-            programs={room: Program(setpoints=Setpoints(17.0, 26.0)) for room in ROOMS},
+            programs={room: ZoneProgram(setpoints=Setpoints(17.0, 26.0)) for room in ROOMS},
             tick_s=TICK_S,
         )
     )
     told_ms = 2 * DAY_MS + 20 * H_MS
     home.run(told_ms)
     for room in ROOMS:
-        home.tell(room, Program(setpoints=Setpoints(21.0, 26.0)))
+        home.set_program(room, ZoneProgram(setpoints=Setpoints(21.0, 26.0)))
     minutes: dict[str, float] = {}
     most = dict.fromkeys(ROOMS, 0.0)
     least = dict.fromkeys(ROOMS, 0.0)
@@ -263,12 +273,12 @@ def decisions(count: int) -> dict[str, float]:
     zones = tuple(
         ZoneSettings(zone_id=f"z{i}", sensors=((f"t{i}", 1.0), (f"u{i}", 1.0)), can_cool=True) for i in range(8)
     )
-    settings = ClimateSettings(zones=zones, source=HEAT_PUMP)
+    settings = ClimateSettings(zones=zones, heat_source=HEAT_PUMP)
     week = Schedule("w", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 17.0, 26.0)))
     moment = Moment("boot", 10_000_000, WINTER_MS)
-    control = Control(settings, Kept(), moment)
+    control = ClimateController(settings, ClimateSnapshot(), moment)
     for zone in zones:
-        control.tell(zone.zone_id, Program(schedules={"w": week}, schedule="w"))
+        control.set_program(zone.zone_id, ZoneProgram(schedules={"w": week}, schedule="w"))
     noise = Noise(1)
 
     def run(first: int, last: int) -> float:
@@ -276,7 +286,7 @@ def decisions(count: int) -> dict[str, float]:
         for number in range(first, last):
             now_ms = 10_000_000 + number * 10_000
             observed = {
-                f"{letter}{i}": Observed(20.0 + noise.at(i, number), now_ms) for i in range(8) for letter in "tu"
+                f"{letter}{i}": SensorReading(20.0 + noise.at(i, number), now_ms) for i in range(8) for letter in "tu"
             }
             here = msgspec.structs.replace(moment, now_ms=now_ms, utc_ms=WINTER_MS + number * 10_000)
             began_s = time.process_time()
@@ -318,7 +328,7 @@ def main() -> None:
                 ],
                 "comparison": [fourteen_days(days, seed, kind) for seed in seeds for kind in (0.3, 0.5, None)],
                 "optimum_start": [
-                    mornings(seed, 3 if quick else 20, 5, lead_s, is_shared=is_shared)
+                    recoveries(seed, 3 if quick else 20, 5, lead_s, is_shared=is_shared)
                     for is_shared in (False, True)
                     for seed in seeds
                     for lead_s in (None, 7200.0)

@@ -28,7 +28,7 @@ from lab.refcloud.contract import QUOTAS, Quota
 TICK_S = 0.1
 SLICE = 1000
 LIMIT = 100_000
-ZONES = '[climate]\nsource = "heat_pump"\nzones = [{ id = "living", sensors = ["sim/temperature"] }]\n'
+ZONES = '[climate]\nheat_source = "heat_pump"\nzones = [{ id = "living", sensors = ["sim/temperature"] }]\n'
 
 
 async def parent(readings: int) -> str:
@@ -76,7 +76,7 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
     from agent.foundation.worker import ThreadWorker  # noqa: PLC0415
     from agent.model import HUB, Reading, SensorKind  # noqa: PLC0415
 
-    service.TICK_S = TICK_S
+    service.DECISION_INTERVAL_S = TICK_S
     text = f'[cloud]\nbase_url = "{url}"\nbatch_linger_s = 0\n{ZONES}[storage]\nstate_dir = "state"\nrun_dir = "run"\n'
     text += "memory_readings_max = 1000000\ncommit_interval_s = 0.1\ndisk_free_bytes_min = 0\n"
     config = resolve_text(text, file="bench", directory=directory, environ={}).config

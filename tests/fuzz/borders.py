@@ -42,7 +42,7 @@ from agent.ota import header, launcher
 from agent.ota.keys import decode_key_changes
 from agent.pairing import labels
 from agent.pairing.book import _decode as decode_pairing
-from agent.settings.model import DeviceSettings, merged
+from agent.settings.model import DeviceSettings, merge
 from agent.settings.sync import _decoded as decode_settings
 from hal import replay
 from hal.errors import HalError
@@ -176,7 +176,7 @@ def _take_commands(_: Rig, document: bytes) -> None:
 
 
 def _check_settings(payload: Mapping[str, Any]) -> None:
-    merged(DeviceSettings(), payload)
+    merge(DeviceSettings(), payload)
 
 
 def _take_settings(_: Rig, answer: bytes) -> None:
@@ -185,7 +185,7 @@ def _take_settings(_: Rig, answer: bytes) -> None:
     except msgspec.DecodeError as error:
         said(error)
         return
-    settings, problems = merged(DeviceSettings(), found)
+    settings, problems = merge(DeviceSettings(), found)
     for text in problems:
         assert not HARMFUL & set(text), text
     if settings.timezone != "UTC":

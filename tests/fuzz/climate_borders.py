@@ -5,36 +5,37 @@ from datetime import UTC
 import msgspec
 
 from agent.climate import requests
-from agent.climate.controller import Control, Observed
-from agent.climate.holds import HoldKind, Program
+from agent.climate.controller import ClimateController, SensorReading
+from agent.climate.holds import HoldKind, ZoneProgram
 from agent.climate.model import Moment
-from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
-from agent.climate.snapshot import Kept
+from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
+from agent.climate.snapshot import ClimateSnapshot
 from agent.errors import ClimahubError
 from tests.fuzz import hostile_files
 
 NOON_MS = 1_774_785_600_000
 
 HOME = ClimateSettings(
-    zones=(ZoneSettings(zone_id="z", sensors=(("t", 1.0),)),), source=SourceSettings(kind=SourceKind.BOILER)
+    zones=(ZoneSettings(zone_id="z", sensors=(("t", 1.0),)),),
+    heat_source=HeatSourceSettings(kind=HeatSourceKind.BOILER),
 )
 
 
 def _kept() -> bytes:
     """Return what a home with all there is writes down."""
-    control = Control(HOME, Kept(), Moment("b", 0, NOON_MS))
-    program = control.minds["z"].program
+    control = ClimateController(HOME, ClimateSnapshot(), Moment("b", 0, NOON_MS))
+    program = control.zones["z"].program
     moment = Moment("b", 100_000, NOON_MS + 100_000)
     for order in (
-        requests.PutSchedule(hostile_files.WEEK),
-        requests.SetEco(is_enabled=True),
-        requests.MakeHold(HoldKind.AWAY, for_s=3600.0, id="a"),
-        requests.MakeHold(heat_setpoint_c=20.0, until="next", id="b"),
-        requests.MakeHold(heat_setpoint_c=20.0, start="2026-03-30T12:00", until="2026-03-31T12:00", id="c"),
+        requests.PutScheduleRequest(hostile_files.WEEK),
+        requests.EcoRequest(is_enabled=True),
+        requests.HoldRequest(HoldKind.AWAY, for_s=3600.0, id="a"),
+        requests.HoldRequest(heat_setpoint_c=20.0, until="next", id="b"),
+        requests.HoldRequest(heat_setpoint_c=20.0, start="2026-03-30T12:00", until="2026-03-31T12:00", id="c"),
     ):
-        program = requests.carried_out(program, order, moment, UTC, new_id="n")
-    control.minds["z"].program = program
-    control.step(moment, {"t": Observed(19.0, 100_000)})
+        program = requests.apply(program, order, moment, UTC, new_id="n")
+    control.zones["z"].program = program
+    control.step(moment, {"t": SensorReading(19.0, 100_000)})
     return msgspec.json.encode(control.to_keep(moment))
 
 
@@ -44,14 +45,14 @@ KEPT = msgspec.json.decode(_kept())
 def take_kept(_: object, data: bytes) -> None:
     """Take up what a damaged or strange file says, and control the home by it."""
     try:
-        kept = msgspec.json.decode(data, type=Kept)
+        kept = msgspec.json.decode(data, type=ClimateSnapshot)
     except (msgspec.DecodeError, RecursionError):
         return
     for boot in ("b", "next"):
-        control = Control(HOME, kept, Moment(boot, 110_000, NOON_MS))
+        control = ClimateController(HOME, kept, Moment(boot, 110_000, NOON_MS))
         for after_ms in (10, 10_000, 4_000_000):
             moment = Moment(boot, 110_000 + after_ms, NOON_MS + after_ms)
-            control.step(moment, {"t": Observed(10.0, moment.now_ms)})
+            control.step(moment, {"t": SensorReading(10.0, moment.now_ms)})
         control.step(Moment(boot, 5_000_000, None), {})
         msgspec.json.encode(control.to_keep(Moment(boot, 5_000_000, NOON_MS)))
 
@@ -60,14 +61,14 @@ def take_order(_: object, body: bytes) -> None:
     """Take an order from the local API, and control the home by it."""
     moment = Moment("b", 1000, NOON_MS)
     try:
-        order = requests.read(body)
-        program = requests.carried_out(Program(), order, moment, UTC, new_id="n")
+        order = requests.decode(body)
+        program = requests.apply(ZoneProgram(), order, moment, UTC, new_id="n")
     except ClimahubError as error:
         str(error).encode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     else:
         msgspec.json.encode(program)
-        control = Control(HOME, Kept(), moment)
-        control.minds["z"].program = program
-        control.step(moment, {"t": Observed(10.0, 1000)})
+        control = ClimateController(HOME, ClimateSnapshot(), moment)
+        control.zones["z"].program = program
+        control.step(moment, {"t": SensorReading(10.0, 1000)})

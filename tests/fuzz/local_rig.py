@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from agent.climate.service import Climate
+from agent.climate.service import ClimateService
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local import climate, server
@@ -48,7 +48,7 @@ class LocalRig:
         self._runner = self.loop.run_until_complete(self._up(directory))
 
     async def _up(self, directory: Path) -> web.AppRunner:
-        room = Climate(
+        room = ClimateService(
             directory,
             settings=HOME,
             outputs=NoOutputs(),  # type: ignore[arg-type]

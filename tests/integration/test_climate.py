@@ -37,8 +37,8 @@ class Relays:
 
 @pytest.fixture
 def relays(monkeypatch: pytest.MonkeyPatch) -> Relays:
-    monkeypatch.setattr(service, "TICK_S", 0.01)
-    monkeypatch.setattr(service, "KEEP_AFTER_S", 0.0)
+    monkeypatch.setattr(service, "DECISION_INTERVAL_S", 0.01)
+    monkeypatch.setattr(service, "SNAPSHOT_DELAY_S", 0.0)
     made = Relays()
     monkeypatch.setattr("tests.integration.conftest.TestBoard.outputs", made)
     return made
@@ -84,7 +84,7 @@ async def test_a_stop_switches_off_before_it_waits_for_the_disk(
 async def test_a_sensor_that_nobody_has_heard_of_is_a_fault(
     cloud: Cloud, make_hub: MakeHub, relays: Relays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "UNHEARD_S", 0.0)
+    monkeypatch.setattr(service, "MISSING_SENSOR_S", 0.0)
     hub = make(cloud, make_hub)
     hub.start()
     await until(lambda: any("no sensor answers to far" in fault.text for fault in hub.hub.faults.entries))

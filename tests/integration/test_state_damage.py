@@ -16,7 +16,7 @@ import pytest
 
 from agent import app, config, daemon, environment
 from agent.climate import service
-from agent.climate.holds import Program
+from agent.climate.holds import ZoneProgram
 from agent.climate.schedule import Block, Schedule
 from agent.commands import factory_reset
 from agent.commands.payloads import IncomingCommand
@@ -40,7 +40,7 @@ from tests.integration import conftest
 from tests.integration.conftest import KEY, TestNetwork, TestSensor, until
 from tests.integration.damage import DAMAGES, DISKS, FAILED_READS, FILES, BadDisk, break_reads
 
-WARM = Program(
+WARM = ZoneProgram(
     schedules={
         "week": Schedule("week", (Block("Day", "06:00", "22:00", 27.0, 29.0), Block("N", "22:00", "06:00", 26.0, 29.0)))
     },
@@ -138,9 +138,9 @@ class Life:
             ]
         )
 
-    def program(self) -> Program:
+    def program(self) -> ZoneProgram:
         assert self.hub.climate is not None
-        return self.hub.climate.control.minds["living"].program
+        return self.hub.climate.control.zones["living"].program
 
     async def end(self) -> None:
         self._restarts.stop()
@@ -151,8 +151,8 @@ class Life:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what waits for minutes wait for less."""
-    monkeypatch.setattr(service, "TICK_S", 0.01)
-    monkeypatch.setattr(service, "KEEP_AFTER_S", 0.0)
+    monkeypatch.setattr(service, "DECISION_INTERVAL_S", 0.01)
+    monkeypatch.setattr(service, "SNAPSHOT_DELAY_S", 0.0)
     monkeypatch.setattr(durable_file, "READ_AGAIN_S", 0.02)
     monkeypatch.setattr(conftest, "WAIT_S", 4.0)
     for module in (
@@ -182,8 +182,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory whose state a hub has filled."""
     directory: Path = tmp_path_factory.mktemp("used")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(service, "TICK_S", 0.01)
-        monkeypatch.setattr(service, "KEEP_AFTER_S", 0.0)
+        monkeypatch.setattr(service, "DECISION_INTERVAL_S", 0.01)
+        monkeypatch.setattr(service, "SNAPSHOT_DELAY_S", 0.0)
         asyncio.run(_fill(directory, monkeypatch))
     for name in FILES:
         assert (directory / "state" / name).is_file(), name
@@ -212,7 +212,7 @@ async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = life.hub
     assert hub.climate is not None
     assert hub.updates is not None
-    hub.climate.tell("living", WARM)
+    hub.climate.set_program("living", WARM)
     await hub.settings.change({"reporting_interval_seconds": 600})
     await hub.pairing._book.commit(
         lambda _: Content({"far": Record("far", Stage.RELAYING, name="attic", sensor_id="s-1")})

@@ -35,14 +35,14 @@ name = "linux"
 [board.linux]
 sysfs_root = "/opt/sensors"
 relays = [{{ name = "living", heat_line = {LIVING} }}, {{ name = "bath", heat_line = {BATH} }}]
-source_lines = [{{ part = "pump", line = {PUMP} }}]
+heat_source_lines = [{{ part = "pump", line = {PUMP} }}]
 relays_active_low = {is_active_low}
 [clock]
 trust = "system"
 [climate]
-source = "boiler"
-source_min_on_s = 0
-source_min_off_s = 0
+heat_source = "boiler"
+heat_source_min_on_s = 0
+heat_source_min_off_s = 0
 pump_overrun_s = 0
 relay_min_on_s = 0
 relay_min_off_s = 0

@@ -3,14 +3,14 @@
 import pytest
 
 from agent.climate import short_cycle_protection
-from agent.climate.short_cycle_protection import Guard
+from agent.climate.short_cycle_protection import ShortCycleState
 from lab.simulation.mishaps import Profile
 from lab.simulation.options import Options
 from lab.simulation.run import rehearse
 from lab.simulation.verdict import as_text
 
 HEATED = """[climate]
-source = "boiler"
+heat_source = "boiler"
 zones = [
   { id = "living", sensors = ["sim/temperature"] },
   { id = "kitchen", sensors = ["kitchen 1"] },
@@ -30,7 +30,7 @@ def test_the_hub_heats_and_breaks_no_rule(faults: Profile, seed: int) -> None:
 @pytest.mark.slow
 def test_a_hub_that_forgets_its_rests_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        short_cycle_protection, "just_stopped", lambda now_ms, starts_ms=(): Guard(False, now_ms - 10**7, ())
+        short_cycle_protection, "just_stopped", lambda now_ms, starts_ms=(): ShortCycleState(False, now_ms - 10**7, ())
     )
     verdict = rehearse(Options(days=0.3, seed=3, faults="harsh", config_text=HEATED))
     assert "equipment is protected" in {violation.promise for violation in verdict.violations}

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.climate import sensor_loss, short_cycle_protection, zone
-from agent.climate.short_cycle_protection import Absence, Guard, GuardLimits
+from agent.climate.short_cycle_protection import Downtime, ShortCycleLimits, ShortCycleState
 from lab.simulation.heating_year import ROOMS, Mishap, MishapKind, Year
 
 
@@ -18,21 +18,21 @@ def test_weeks_with_faults_break_no_rule(seed: int) -> None:
 
 @pytest.mark.parametrize("rule", ["minimum off time", "minimum on time"])
 def test_a_guard_that_does_not_guard_is_found(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def careless(_: Guard, limits: GuardLimits, now_ms: int, *, is_wanted: bool) -> tuple[bool, str]:
+    def careless(_: ShortCycleState, limits: ShortCycleLimits, now_ms: int, *, is_wanted: bool) -> tuple[bool, str]:
         del limits, now_ms
         return is_wanted, ""
 
-    monkeypatch.setattr(short_cycle_protection, "allowed", careless)
+    monkeypatch.setattr(short_cycle_protection, "apply_limits", careless)
     assert any(rule in text for text in Year(4, days=8).run().broken)
 
 
 @pytest.mark.slow
 def test_a_restart_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
+    def forgetful(saved: ShortCycleState, limits: ShortCycleLimits, absence: Downtime) -> ShortCycleState:
         del saved, limits
-        return short_cycle_protection.just_stopped(absence.off_ms - 10_000_000)
+        return short_cycle_protection.assume_stopped(absence.off_since_ms - 10_000_000)
 
-    monkeypatch.setattr(short_cycle_protection, "restored", forgetful)
+    monkeypatch.setattr(short_cycle_protection, "restore", forgetful)
     found = [text for seed in (1, 4) for text in Year(seed, days=10).run().broken]
     assert any("minimum off time" in text for text in found)
 
@@ -85,9 +85,9 @@ def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytes
 @pytest.mark.slow
 @pytest.mark.usefixtures("colder")
 def test_a_hub_whose_rest_begins_anew_with_each_life_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def anew(saved: Guard, limits: GuardLimits, absence: Absence) -> Guard:
+    def anew(saved: ShortCycleState, limits: ShortCycleLimits, absence: Downtime) -> ShortCycleState:
         del limits
-        return short_cycle_protection.just_stopped(absence.off_ms, (*saved.starts_ms, absence.off_ms))
+        return short_cycle_protection.assume_stopped(absence.off_since_ms, (*saved.starts_ms, absence.off_since_ms))
 
-    monkeypatch.setattr(short_cycle_protection, "restored", anew)
+    monkeypatch.setattr(short_cycle_protection, "restore", anew)
     assert any("a cold room" in text for text in Year(5, days=12, mishaps=winter(MishapKind.CRASHES)).run().broken)

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from agent.climate.controller import Control, Observed
+from agent.climate.controller import ClimateController, SensorReading
 from agent.climate.model import Moment, Setpoints
-from agent.climate.settings import ClimateSettings, Emitter, ZoneSettings, law_for
-from agent.climate.snapshot import Kept
+from agent.climate.settings import ClimateSettings, Emitter, ZoneSettings, pi_settings_for
+from agent.climate.snapshot import ClimateSnapshot
 from hal.interface import HvacAction
 
 
@@ -28,11 +28,13 @@ class Life:
     """A zone with one sensor in a house, step by step."""
 
     def __init__(self, house: House, emitter: Emitter = Emitter.RADIATOR, resolution_k: float = 0.1) -> None:
-        zone = ZoneSettings(zone_id="z", sensors=(("t", 1.0),), law=law_for(emitter, is_shared=False, min_on_s=180.0))
+        zone = ZoneSettings(
+            zone_id="z", sensors=(("t", 1.0),), law=pi_settings_for(emitter, is_shared=False, min_on_s=180.0)
+        )
         self.house, self.resolution_k = house, resolution_k
-        self.control = Control(ClimateSettings(zones=(zone,)), Kept(), Moment("b", 0, None))
-        self.tell(setpoints=Setpoints(20.0, 30.0))
-        self._observed: dict[str, Observed] = {}
+        self.control = ClimateController(ClimateSettings(zones=(zone,)), ClimateSnapshot(), Moment("b", 0, None))
+        self.set_program(setpoints=Setpoints(20.0, 30.0))
+        self._observed: dict[str, SensorReading] = {}
         self.reason = ""
         self.minute, self.is_on = 0, False
         self.doubts = 0
@@ -42,17 +44,17 @@ class Life:
     def restart(self) -> None:
         """Let the agent begin anew, with what it has kept."""
         moment = self.moment()
-        kept = msgspec.json.decode(msgspec.json.encode(self.control.to_keep(moment)), type=Kept)
-        self.control = Control(self.control.settings, kept, moment)
+        kept = msgspec.json.decode(msgspec.json.encode(self.control.to_keep(moment)), type=ClimateSnapshot)
+        self.control = ClimateController(self.control.settings, kept, moment)
 
     def moment(self) -> Moment:
         """Return now."""
         return Moment("b", self.minute * 60_000, None)
 
-    def tell(self, **changes: object) -> None:
+    def set_program(self, **changes: object) -> None:
         """Change what the zone is told."""
-        program = self.control.minds["z"].program
-        self.control.tell("z", msgspec.structs.replace(program, **changes))
+        program = self.control.zones["z"].program
+        self.control.set_program("z", msgspec.structs.replace(program, **changes))
 
     def run(self, hours: float, frozen_c: float | None = None, *, is_silent: bool = False) -> None:
         """Go on for so long, with a sensor that says always the same, or nothing."""
@@ -62,11 +64,11 @@ class Life:
             said_c = round(self.house.air_c / self.resolution_k) * self.resolution_k if frozen_c is None else frozen_c
             moment = self.moment()
             if not is_silent:
-                self._observed = {"t": Observed(said_c, moment.now_ms)}
+                self._observed = {"t": SensorReading(said_c, moment.now_ms)}
             made = self.control.step(moment, self._observed)
             self.reason = made.reasons[0]
             self.is_on = made.demand.zones["z"] is HvacAction.HEAT
-            self.doubts += made.state.zones[0].stillness.is_stuck
+            self.doubts += made.state.zones[0].stuck_sensor.is_stuck
             self.problems |= {made.state.zones[0].problem} - {""}
             self.warmest_c, self.coldest_c = (
                 max(self.warmest_c, self.house.air_c),

@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from agent.climate.controller import Control, Observed
-from agent.climate.holds import Eco, Hold, HoldKind, Program, Until, with_hold
+from agent.climate.controller import ClimateController, SensorReading
+from agent.climate.holds import Eco, Hold, HoldKind, Until, ZoneProgram, with_hold
 from agent.climate.model import Mode, Moment, Setpoints
 from agent.climate.schedule import Block, Schedule
-from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
-from agent.climate.snapshot import Kept
+from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
+from agent.climate.snapshot import ClimateSnapshot
 from hal.interface import HvacAction, Quality
 from hal.sim.faults import Fault, FaultKind
 from lab.simulation.heating import Home, HomeOptions
@@ -26,7 +26,7 @@ WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Nigh
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def climate(source: SourceKind = SourceKind.HEAT_PUMP, *, sensors: int = 1) -> ClimateSettings:
+def climate(heat_source: HeatSourceKind = HeatSourceKind.HEAT_PUMP, *, sensors: int = 1) -> ClimateSettings:
     return ClimateSettings(
         zones=tuple(
             ZoneSettings(
@@ -36,21 +36,21 @@ def climate(source: SourceKind = SourceKind.HEAT_PUMP, *, sensors: int = 1) -> C
             )
             for room in ROOMS
         ),
-        source=SourceSettings(kind=source),
+        heat_source=HeatSourceSettings(kind=heat_source),
     )
 
 
 def home(
-    program: Program,
+    program: ZoneProgram,
     *,
     start_ms: int = WINTER_MS,
     faults: tuple[Fault, ...] = (),
     sensors: int = 1,
-    source: SourceKind = SourceKind.HEAT_PUMP,
+    heat_source: HeatSourceKind = HeatSourceKind.HEAT_PUMP,
 ) -> Home:
     return Home(
         HomeOptions(
-            settings=climate(source, sensors=sensors),
+            settings=climate(heat_source, sensors=sensors),
             seed=1,
             start_utc_ms=start_ms,
             programs=dict.fromkeys(ROOMS, program),
@@ -62,13 +62,13 @@ def home(
 
 def value_c(made: Home, room: str = "living") -> float:
     assert made.control is not None
-    found = made.control.minds[room].room.value_c
+    found = made.control.zones[room].room.value_c
     assert found is not None
     return found
 
 
 def test_a_winter_day_at_a_constant_setpoint() -> None:
-    made = home(Program(setpoints=Setpoints(20.0, 26.0)))
+    made = home(ZoneProgram(setpoints=Setpoints(20.0, 26.0)))
     made.run(12 * H_MS)
     coldest = []
     made.run(36 * H_MS, lambda home: coldest.append(min(home.truth_c(room) for room in ROOMS)))
@@ -78,7 +78,7 @@ def test_a_winter_day_at_a_constant_setpoint() -> None:
 
 
 def test_a_summer_day_is_cooled() -> None:
-    made = home(Program(mode=Mode.COOL, setpoints=Setpoints(18.0, 23.0)), start_ms=SUMMER_MS)
+    made = home(ZoneProgram(mode=Mode.COOL, setpoints=Setpoints(18.0, 23.0)), start_ms=SUMMER_MS)
     made.run(12 * H_MS)
     warmest = []
     made.run(36 * H_MS, lambda home: warmest.append(home.truth_c("bedroom")))
@@ -87,23 +87,23 @@ def test_a_summer_day_is_cooled() -> None:
 
 
 def test_a_night_setback_and_the_recovery_before_the_block() -> None:
-    made = home(Program(schedules={"week": WEEK}, schedule="week"))
+    made = home(ZoneProgram(schedules={"week": WEEK}, schedule="week"))
     made.run(5 * DAY_MS)
     assert made.control is not None
-    learned = made.control.minds["living"].learned
-    assert learned.mornings >= 3
+    learned = made.control.zones["living"].learned
+    assert learned.recoveries >= 3
     made.run(5 * DAY_MS + 5 * H_MS)  # 06:00 in Berlin
     assert value_c(made) == pytest.approx(21.0, abs=0.7)
     assert made.oracle.broken == {}
 
 
-@pytest.mark.parametrize("source", [SourceKind.NONE, SourceKind.BOILER])
-def test_a_room_that_was_turned_up_does_not_sink_again_while_its_walls_are_cold(source: SourceKind) -> None:
+@pytest.mark.parametrize("heat_source", [HeatSourceKind.NONE, HeatSourceKind.BOILER])
+def test_a_room_that_was_turned_up_does_not_sink_again_while_its_walls_are_cold(heat_source: HeatSourceKind) -> None:
     """It fell by 1.3 to 1.8 K once it had got there, and came back over three hours."""
-    made = home(Program(setpoints=Setpoints(17.0, 26.0)), source=source)
+    made = home(ZoneProgram(setpoints=Setpoints(17.0, 26.0)), heat_source=heat_source)
     made.run(44 * H_MS)  # 20:00: no sun any more
     for room in ROOMS:
-        made.tell(room, Program(setpoints=Setpoints(21.0, 26.0)))
+        made.set_program(room, ZoneProgram(setpoints=Setpoints(21.0, 26.0)))
     lowest: dict[str, float] = {}
 
     def look(home: Home) -> None:
@@ -119,15 +119,15 @@ def test_a_room_that_was_turned_up_does_not_sink_again_while_its_walls_are_cold(
 def test_a_recovery_that_comes_late_is_pushed_until_it_is_there_and_then_left_to_the_walls() -> None:
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
     moment = Moment("boot", 10_000_000, WINTER_MS + 4 * H_MS)  # 05:00 in Berlin
-    control = Control(settings, Kept(), moment)
-    control.tell("z", Program(schedules={"w": WEEK}, schedule="w"))
-    mind = control.minds["z"]
+    control = ClimateController(settings, ClimateSnapshot(), moment)
+    control.set_program("z", ZoneProgram(schedules={"w": WEEK}, schedule="w"))
+    mind = control.zones["z"]
 
     def go(minutes: int, value_c: float) -> float:
         nonlocal moment
         for _ in range(minutes):
             moment = Moment("boot", moment.now_ms + 60_000, (moment.utc_ms or 0) + 60_000)
-            control.step(moment, {"a": Observed(value_c, moment.now_ms)}, BERLIN)
+            control.step(moment, {"a": SensorReading(value_c, moment.now_ms)}, BERLIN)
         return mind.feed_forward
 
     pushed = go(50, 18.0)
@@ -139,8 +139,8 @@ def test_a_recovery_that_comes_late_is_pushed_until_it_is_there_and_then_left_to
     made = control.last
     assert made is not None
     # 0.1 K below, and nothing learned yet: what there is, is for the walls.
-    assert made.wishes[0].duty > 0.2
-    assert (control.state.zones[0].walls_c or 0.0) < 20.0
+    assert made.requests[0].duty > 0.2
+    assert (control.state.zones[0].thermal_mass_c or 0.0) < 20.0
 
 
 def test_other_sensors_by_night_do_not_make_the_walls_seem_warm_or_cold() -> None:
@@ -149,29 +149,31 @@ def test_other_sensors_by_night_do_not_make_the_walls_seem_warm_or_cold() -> Non
     night = Block("Night", "22:00", "06:00", 18.0, 26.0, sensors=("b",))
     sensors = (("a", 1.0), ("b", 1.0))
     moment = Moment("boot", 10_000_000, WINTER_MS + 19 * H_MS)  # 20:00 in Berlin
-    control = Control(ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=sensors),)), Kept(), moment)
-    control.tell("z", Program(schedules={"w": Schedule("w", (day, night))}, schedule="w"))
+    control = ClimateController(
+        ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=sensors),)), ClimateSnapshot(), moment
+    )
+    control.set_program("z", ZoneProgram(schedules={"w": Schedule("w", (day, night))}, schedule="w"))
     behind_k = []
     # The evening and the night; at the change of the blocks nothing is known for some minutes.
     for minute in range(12 * 60):
         moment = Moment("boot", moment.now_ms + 60_000, (moment.utc_ms or 0) + 60_000)
         quality = Quality.SUSPECT if 115 <= minute < 125 else Quality.GOOD
         observed = {
-            "a": Observed(21.0, moment.now_ms, quality),
-            "b": Observed(18.0, moment.now_ms, quality),
+            "a": SensorReading(21.0, moment.now_ms, quality),
+            "b": SensorReading(18.0, moment.now_ms, quality),
         }
         made = control.step(moment, observed, BERLIN)
-        walls_c = made.state.zones[0].walls_c
-        assert walls_c is not None
-        in_force = control.minds["z"].in_force
+        thermal_mass_c = made.state.zones[0].thermal_mass_c
+        assert thermal_mass_c is not None
+        in_force = control.zones["z"].in_force
         assert in_force is not None
-        behind_k.append(in_force.setpoints.heat_setpoint_c - walls_c)
-    assert control.minds["z"].room.value_c == 21.0
+        behind_k.append(in_force.setpoints.heat_setpoint_c - thermal_mass_c)
+    assert control.zones["z"].room.value_c == 21.0
     assert max(abs(k) for k in behind_k[:115] + behind_k[125:]) == pytest.approx(0.0, abs=1e-6)
     # While the same ones count the walls lag as ever.
     moment = Moment("boot", moment.now_ms + 60_000, (moment.utc_ms or 0) + 60_000)
-    made = control.step(moment, {"a": Observed(22.0, moment.now_ms)}, BERLIN)
-    assert made.state.zones[0].walls_c == pytest.approx(21.0, abs=0.01)
+    made = control.step(moment, {"a": SensorReading(22.0, moment.now_ms)}, BERLIN)
+    assert made.state.zones[0].thermal_mass_c == pytest.approx(21.0, abs=0.01)
 
 
 class Morning:
@@ -180,9 +182,9 @@ class Morning:
     def __init__(self) -> None:
         settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
         self.moment = Moment("boot", 10_000_000, WINTER_MS + 4 * H_MS)
-        self.control = Control(settings, Kept(), self.moment)
-        self.control.tell("z", Program(schedules={"week": WEEK}, schedule="week"))
-        self.mind = self.control.minds["z"]
+        self.control = ClimateController(settings, ClimateSnapshot(), self.moment)
+        self.control.set_program("z", ZoneProgram(schedules={"week": WEEK}, schedule="week"))
+        self.mind = self.control.zones["z"]
         self.go(50)
         assert self.mind.recovery is not None
         assert self.mind.feed_forward > 0.3
@@ -190,7 +192,7 @@ class Morning:
     def go(self, minutes: int, quality: Quality = Quality.GOOD) -> None:
         for _ in range(minutes):
             self.moment = Moment("boot", self.moment.now_ms + 60_000, (self.moment.utc_ms or 0) + 60_000)
-            self.control.step(self.moment, {"a": Observed(18.0, self.moment.now_ms, quality)}, BERLIN)
+            self.control.step(self.moment, {"a": SensorReading(18.0, self.moment.now_ms, quality)}, BERLIN)
 
 
 LATER = Schedule("week", (msgspec.structs.replace(WEEK.blocks[0], start="07:00"), WEEK.blocks[1]))
@@ -214,7 +216,7 @@ def test_a_recovery_whose_block_does_not_come_any_more_pushes_nothing(
     morning.go(minutes)
     before = morning.mind.recovery
     assert before is not None
-    morning.control.tell("z", msgspec.structs.replace(morning.mind.program, **changes))
+    morning.control.set_program("z", msgspec.structs.replace(morning.mind.program, **changes))
     morning.go(1)
     after = morning.mind.recovery
     if is_another_due:
@@ -241,21 +243,21 @@ def test_under_eco_a_recovery_goes_to_its_limit_only() -> None:
     peaks = {}
     for limit_c in (19.0, 17.0):
         moment = Moment("boot", 10_000_000, WINTER_MS)
-        control = Control(settings, Kept(), moment)
+        control = ClimateController(settings, ClimateSnapshot(), moment)
         eco = Eco(is_enabled=True, heat_limit_c=limit_c)
-        control.tell("z", Program(schedules={"w": WEEK}, schedule="w", eco=eco))
+        control.set_program("z", ZoneProgram(schedules={"w": WEEK}, schedule="w", eco=eco))
         peaks[limit_c] = 0.0
         for minute in range(7 * 60):
             now = Moment("boot", moment.now_ms + minute * 60_000, WINTER_MS + minute * 60_000)
-            control.step(now, {"a": Observed(16.5, now.now_ms)}, BERLIN)
-            peaks[limit_c] = max(peaks[limit_c], control.minds["z"].heat_setpoint_c)
-            assert (control.minds["z"].recovery is None) or limit_c == 19.0
+            control.step(now, {"a": SensorReading(16.5, now.now_ms)}, BERLIN)
+            peaks[limit_c] = max(peaks[limit_c], control.zones["z"].heat_setpoint_c)
+            assert (control.zones["z"].recovery is None) or limit_c == 19.0
     assert peaks == {19.0: 19.0, 17.0: 17.0}
 
 
 def test_all_survives_a_restart_and_counts_as_just_stopped() -> None:
     program = with_hold(
-        Program(schedules={"week": WEEK}, schedule="week", eco=Eco(is_enabled=True)),
+        ZoneProgram(schedules={"week": WEEK}, schedule="week", eco=Eco(is_enabled=True)),
         Hold("h", heat_setpoint_c=22.0),
         Moment("boot", 0, WINTER_MS),
     )
@@ -267,34 +269,34 @@ def test_all_survives_a_restart_and_counts_as_just_stopped() -> None:
     made.restart()
     after = made.control
     assert after is not None
-    assert after.minds["living"].program == before.minds["living"].program
-    assert after.minds["living"].learned == before.minds["living"].learned
-    assert not after.state.source.guard.is_on
-    assert after.state.source.guard.changed_ms == made.moment().now_ms
+    assert after.zones["living"].program == before.zones["living"].program
+    assert after.zones["living"].learned == before.zones["living"].learned
+    assert not after.state.heat_source.stage1.is_on
+    assert after.state.heat_source.stage1.changed_ms == made.moment().now_ms
     made.run(DAY_MS + H_MS)
     assert made.oracle.broken == {}
 
 
 def test_after_a_reboot_without_the_time_the_last_block_stays_in_force() -> None:
-    made = home(Program(schedules={"week": WEEK}, schedule="week"))
+    made = home(ZoneProgram(schedules={"week": WEEK}, schedule="week"))
     made.run(12 * H_MS)
     made.go_down()
     made.reboot(is_clock_known=False)
     made.run(20 * H_MS)
     assert made.control is not None
-    force = made.control.minds["living"].in_force
+    force = made.control.zones["living"].in_force
     assert force is not None
     assert (force.why, force.setpoints.heat_setpoint_c) == ("remembered", 21.0)
     made.is_clock_known = True
     made.run(23 * H_MS)
-    force = made.control.minds["living"].in_force
+    force = made.control.zones["living"].in_force
     assert force is not None
     assert (force.why, force.label) == ("schedule", "Night")
 
 
 def test_a_lost_sensor_leaves_the_home_neither_cold_nor_hot() -> None:
     faults = tuple(Fault(room, FaultKind.GONE, DAY_MS, 4 * DAY_MS) for room in ROOMS)
-    made = home(Program(setpoints=Setpoints(20.0, 26.0)), faults=faults)
+    made = home(ZoneProgram(setpoints=Setpoints(20.0, 26.0)), faults=faults)
     seen = []
     made.run(3 * DAY_MS, lambda home: seen.append(home.truth_c("bedroom")))
     assert made.control is not None
@@ -314,7 +316,7 @@ def test_a_sensor_that_lies_costs_no_room_its_health(
 ) -> None:
     """Found by the soak, seeds 8 and 15: the room was cooled to 1 °C in winter, and no other was heated meanwhile."""
     fault = Fault("kitchen", kind, DAY_MS, DAY_MS + hours * H_MS, magnitude)
-    made = home(Program(mode=Mode.AUTO, schedules={"week": WEEK}, schedule="week"), faults=(fault,))
+    made = home(ZoneProgram(mode=Mode.AUTO, schedules={"week": WEEK}, schedule="week"), faults=(fault,))
     made.run(DAY_MS + 2 * H_MS)
     if is_killed:
         made.go_down()
@@ -333,11 +335,11 @@ def test_a_sensor_that_lies_costs_no_room_its_health(
 
 
 def test_a_jump_is_told_and_survives_a_restart() -> None:
-    made = home(Program(), faults=(Fault("kitchen", FaultKind.LIE, 2 * H_MS, 9 * H_MS, 26.0),))
+    made = home(ZoneProgram(), faults=(Fault("kitchen", FaultKind.LIE, 2 * H_MS, 9 * H_MS, 26.0),))
     made.run(2 * H_MS + 10 * 60_000)
     for _ in range(2):
         assert made.control is not None
-        room = made.control.minds["kitchen"].room
+        room = made.control.zones["kitchen"].room
         assert room.value_c is None
         assert "kitchen jumped from" in room.problem
         made.go_down()
@@ -347,18 +349,18 @@ def test_a_jump_is_told_and_survives_a_restart() -> None:
 
 def test_another_sensor_of_the_zone_takes_over() -> None:
     faults = tuple(Fault(room, FaultKind.NAN, DAY_MS, 3 * DAY_MS) for room in ROOMS)
-    made = home(Program(setpoints=Setpoints(20.0, 26.0)), faults=faults, sensors=2)
+    made = home(ZoneProgram(setpoints=Setpoints(20.0, 26.0)), faults=faults, sensors=2)
     made.run(2 * DAY_MS)
     assert value_c(made, "bedroom") == pytest.approx(20.0, abs=0.7)
     assert made.control is not None
-    assert made.control.minds["bedroom"].room.used == 1
+    assert made.control.zones["bedroom"].room.used == 1
 
 
 @pytest.mark.parametrize("mode", [Mode.HEAT, Mode.AUTO, Mode.OFF])
 def test_one_of_two_sensors_that_drifts_down_does_not_overheat_the_room(mode: Mode) -> None:
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("s1", 1.0), ("s2", 1.0))),))
-    control = Control(settings, Kept(), Moment("boot", 0, None))
-    control.tell("z", Program(mode=mode))
+    control = ClimateController(settings, ClimateSnapshot(), Moment("boot", 0, None))
+    control.set_program("z", ZoneProgram(mode=mode))
     room_c, warmest_c, coldest_c = 20.0, 0.0, 99.0
     for minute in range(48 * 60):
         is_heated = control.state.zones[0].action is HvacAction.HEAT
@@ -366,7 +368,7 @@ def test_one_of_two_sensors_that_drifts_down_does_not_overheat_the_room(mode: Mo
         seen = {"s1": room_c, "s2": max(5.0, 20.0 - minute * 0.018)}
         now_ms = minute * 60_000
         made = control.step(
-            Moment("boot", now_ms, None), {name: Observed(said, now_ms) for name, said in seen.items()}, UTC
+            Moment("boot", now_ms, None), {name: SensorReading(said, now_ms) for name, said in seen.items()}, UTC
         )
         warmest_c, coldest_c = max(warmest_c, room_c), min(coldest_c, room_c)
     assert warmest_c < 27.0
@@ -377,22 +379,22 @@ def test_one_of_two_sensors_that_drifts_down_does_not_overheat_the_room(mode: Mo
 @pytest.mark.parametrize(
     ("beside", "beside_c", "mean_duty", "action"),
     [
-        (Program(mode=Mode.OFF), 19.0, 0.5, HvacAction.COOL),
-        (Program(mode=Mode.AUTO, setpoints=Setpoints(18.0, 21.0)), 21.3, 0.0, HvacAction.COOL),
-        (Program(mode=Mode.AUTO), 19.8, 0.0, HvacAction.COOL),
-        (Program(mode=Mode.AUTO), 19.4, 0.0, HvacAction.OFF),
-        (Program(mode=Mode.HEAT), 20.5, 0.2, HvacAction.OFF),
-        (Program(mode=Mode.HEAT), 22.5, 0.2, HvacAction.COOL),
+        (ZoneProgram(mode=Mode.OFF), 19.0, 0.5, HvacAction.COOL),
+        (ZoneProgram(mode=Mode.AUTO, setpoints=Setpoints(18.0, 21.0)), 21.3, 0.0, HvacAction.COOL),
+        (ZoneProgram(mode=Mode.AUTO), 19.8, 0.0, HvacAction.COOL),
+        (ZoneProgram(mode=Mode.AUTO), 19.4, 0.0, HvacAction.OFF),
+        (ZoneProgram(mode=Mode.HEAT), 20.5, 0.2, HvacAction.OFF),
+        (ZoneProgram(mode=Mode.HEAT), 22.5, 0.2, HvacAction.COOL),
     ],
 )
 def test_only_a_room_that_needs_heat_speaks_against_cooling(
-    beside: Program, beside_c: float, mean_duty: float, action: HvacAction
+    beside: ZoneProgram, beside_c: float, mean_duty: float, action: HvacAction
 ) -> None:
     """Found by review: a cellar of 19 °C that was off kept an office at 31 °C all summer."""
     zones = tuple(ZoneSettings(zone_id=name, sensors=((name, 1.0),), can_cool=True) for name in ("a", "b"))
-    control = Control(ClimateSettings(zones=zones), Kept(), Moment("boot", 0, None))
-    control.tell("a", Program(mode=Mode.AUTO))
-    control.tell("b", beside)
+    control = ClimateController(ClimateSettings(zones=zones), ClimateSnapshot(), Moment("boot", 0, None))
+    control.set_program("a", ZoneProgram(mode=Mode.AUTO))
+    control.set_program("b", beside)
     one, other = control.state.zones
     control.state = msgspec.structs.replace(
         control.state, zones=(one, msgspec.structs.replace(other, mean_duty=mean_duty))
@@ -400,26 +402,28 @@ def test_only_a_room_that_needs_heat_speaks_against_cooling(
     seen = set()
     for minute in range(45):
         now_ms = minute * 60_000
-        readings = {"a": Observed(31.0, now_ms), "b": Observed(beside_c, now_ms)}
+        readings = {"a": SensorReading(31.0, now_ms), "b": SensorReading(beside_c, now_ms)}
         seen.add(control.step(Moment("boot", now_ms, None), readings, UTC).demand.zones["a"])
     assert seen - {HvacAction.OFF} == ({action} - {HvacAction.OFF})
 
 
-def lone(*sensors: str, program: Program | None = None) -> Control:
+def lone(*sensors: str, program: ZoneProgram | None = None) -> ClimateController:
     """Return the control room of a home of one zone."""
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=tuple((name, 1.0) for name in sensors)),))
-    control = Control(settings, Kept(), Moment("boot", 0, None))
-    control.tell("z", program or Program())
+    control = ClimateController(settings, ClimateSnapshot(), Moment("boot", 0, None))
+    control.set_program("z", program or ZoneProgram())
     return control
 
 
 def test_a_sensor_that_jumped_into_the_frost_has_its_room_heated_a_little() -> None:
     """Found by review: it said 22, then truly 2, and an only zone that was off had no frost heat for 16 hours."""
-    control = lone("s", program=Program(mode=Mode.OFF))
+    control = lone("s", program=ZoneProgram(mode=Mode.OFF))
     heated = 0
     for minute in range(14 * 60):
         now_ms = minute * 60_000
-        made = control.step(Moment("boot", now_ms, None), {"s": Observed(22.0 if minute < 120 else 2.0, now_ms)}, UTC)
+        made = control.step(
+            Moment("boot", now_ms, None), {"s": SensorReading(22.0 if minute < 120 else 2.0, now_ms)}, UTC
+        )
         heated += minute >= 240 and made.demand.zones["z"] is HvacAction.HEAT
         if minute == 300:
             assert made.reasons[0].startswith("frost protection at 50%: 2.0 °C perhaps")
@@ -430,14 +434,14 @@ def test_another_sensor_of_the_zone_bears_a_doubted_one_out() -> None:
     control = lone("s1", "s2")
     for minute in range(30):
         now_ms = minute * 60_000
-        seen = {"s1": Observed(30.0 if minute < 10 else 20.0, now_ms), "s2": Observed(20.0, now_ms)}
+        seen = {"s1": SensorReading(30.0 if minute < 10 else 20.0, now_ms), "s2": SensorReading(20.0, now_ms)}
         control.step(Moment("boot", now_ms, None), seen, UTC)
         if minute >= 10:
-            assert (control.minds["z"].room.used, control.minds["z"].room.value_c) == (2, 20.0)
+            assert (control.zones["z"].room.used, control.zones["z"].room.value_c) == (2, 20.0)
 
 
 def test_a_relay_that_sticks_and_a_boiler_that_fails_are_noticed() -> None:
-    made = home(Program(setpoints=Setpoints(18.0, 26.0)))
+    made = home(ZoneProgram(setpoints=Setpoints(18.0, 26.0)))
     made.run(DAY_MS)
     made.broken_relays["bedroom"] = HvacAction.HEAT
     made.run(2 * DAY_MS)
@@ -452,40 +456,40 @@ def test_a_relay_that_sticks_and_a_boiler_that_fails_are_noticed() -> None:
 
 def test_active_sensors_of_a_block_count_alone() -> None:
     night = msgspec.structs.replace(WEEK.blocks[1], sensors=("b",))
-    program = Program(schedules={"w": Schedule("w", (WEEK.blocks[0], night))}, schedule="w")
+    program = ZoneProgram(schedules={"w": Schedule("w", (WEEK.blocks[0], night))}, schedule="w")
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0), ("b", 1.0))),))
     moment = Moment("boot", 10_000_000, WINTER_MS)
-    control = Control(settings, Kept(), moment)
-    control.tell("z", program)
-    both = {"a": Observed(20.0, moment.now_ms), "b": Observed(18.0, moment.now_ms)}
+    control = ClimateController(settings, ClimateSnapshot(), moment)
+    control.set_program("z", program)
+    both = {"a": SensorReading(20.0, moment.now_ms), "b": SensorReading(18.0, moment.now_ms)}
     control.step(moment, both, UTC)
-    assert control.minds["z"].room.value_c == 18.0
+    assert control.zones["z"].room.value_c == 18.0
     control.step(moment, {"a": both["a"]}, UTC)
-    assert control.minds["z"].room.value_c == 20.0
+    assert control.zones["z"].room.value_c == 20.0
     noon = Moment("boot", 10_000_000, WINTER_MS + 12 * H_MS)
     control.step(noon, both, UTC)
-    assert control.minds["z"].room.value_c == 19.0
+    assert control.zones["z"].room.value_c == 19.0
 
 
 def test_a_boost_ends_on_the_monotonic_clock_while_the_control_room_runs() -> None:
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
     moment = Moment("boot", 10_000_000, None)
-    control = Control(settings, Kept(), moment)
+    control = ClimateController(settings, ClimateSnapshot(), moment)
     boost = Hold("b", HoldKind.BOOST, 24.0, until=Until.TIME, end_boot="boot", end_ms=10_060_000)
-    control.tell("z", with_hold(Program(), boost, moment))
+    control.set_program("z", with_hold(ZoneProgram(), boost, moment))
     control.step(moment, {}, UTC)
-    assert control.minds["z"].heat_setpoint_c == 24.0
+    assert control.zones["z"].heat_setpoint_c == 24.0
     control.step(Moment("boot", 10_060_000, None), {}, UTC)
-    assert control.minds["z"].heat_setpoint_c == 20.0
-    assert control.minds["z"].program.holds == ()
+    assert control.zones["z"].heat_setpoint_c == 20.0
+    assert control.zones["z"].program.holds == ()
 
 
 def test_zones_that_were_removed_and_added_are_no_trouble() -> None:
-    made = home(Program())
+    made = home(ZoneProgram())
     made.run(H_MS)
     assert made.control is not None
     found = made.control.to_keep(made.moment())
-    assert msgspec.json.decode(msgspec.json.encode(found), type=Kept) == found
+    assert msgspec.json.decode(msgspec.json.encode(found), type=ClimateSnapshot) == found
     other = ClimateSettings(zones=(ZoneSettings(zone_id="attic"), climate().zones[0]))
-    control = Control(other, found, made.moment())
-    assert list(control.minds) == ["attic", "living"]
+    control = ClimateController(other, found, made.moment())
+    assert list(control.zones) == ["attic", "living"]

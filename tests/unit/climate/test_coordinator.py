@@ -6,25 +6,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.climate import coordinator, fusion, pi_controller
-from agent.climate.coordinator import HouseState, HouseStep, decide, just_started
-from agent.climate.fusion import Room
-from agent.climate.holds import InForce
+from agent.climate.coordinator import ClimateDecision, CoordinatorState, decide, initial_state
+from agent.climate.fusion import ZoneTemperature
+from agent.climate.holds import EffectiveSetpoint
 from agent.climate.model import Mode, Setpoints
-from agent.climate.pi_controller import LawState
-from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
-from agent.climate.short_cycle_protection import Guard, GuardLimits
-from agent.climate.zone_state import ZoneInputs, ZoneWish
+from agent.climate.pi_controller import PiState
+from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
+from agent.climate.short_cycle_protection import ShortCycleLimits, ShortCycleState
+from agent.climate.zone_state import ZoneInputs, ZoneRequest
 from hal.interface import HvacAction
 from lab.simulation.safety_oracle import SafetyOracle
 
 HEAT, COOL, OFF = HvacAction.HEAT, HvacAction.COOL, HvacAction.OFF
-LIMITS = GuardLimits(180.0, 180.0, 6)
+LIMITS = ShortCycleLimits(180.0, 180.0, 6)
 USUAL = Setpoints(20.0, 26.0)
 
 
-def home(count: int = 1, source: SourceSettings | None = None, *, can_cool: bool = True) -> ClimateSettings:
+def home(count: int = 1, heat_source: HeatSourceSettings | None = None, *, can_cool: bool = True) -> ClimateSettings:
     zones = tuple(ZoneSettings(zone_id=f"z{i}", can_cool=can_cool, limits=LIMITS) for i in range(count))
-    return ClimateSettings(zones=zones, source=source or SourceSettings())
+    return ClimateSettings(zones=zones, heat_source=heat_source or HeatSourceSettings())
 
 
 def inputs(
@@ -33,15 +33,15 @@ def inputs(
     setpoints: Setpoints = USUAL,
     coldest_c: float | None = None,
     others_c: tuple[float, ...] = (),
-    needy_c: tuple[float, ...] = (),
-    served_c: tuple[float, ...] = (),
+    needing_heat_c: tuple[float, ...] = (),
+    active_c: tuple[float, ...] = (),
 ) -> ZoneInputs:
     room = (
-        Room(None, 0.0, 0, None, "it is silent")
+        ZoneTemperature(None, 0.0, 0, None, "it is silent")
         if value_c is None
-        else Room(value_c, 0.0, 1, value_c, warmest_c=value_c)
+        else ZoneTemperature(value_c, 0.0, 1, value_c, warmest_c=value_c)
     )
-    force = InForce(mode, setpoints, "default", "", None, False, (), "no schedule")
+    force = EffectiveSetpoint(mode, setpoints, "default", "", None, False, (), "no schedule")
     cold_c = value_c if coldest_c is None else coldest_c
     return ZoneInputs(
         room,
@@ -49,8 +49,8 @@ def inputs(
         setpoints.heat_setpoint_c,
         coldest_c=cold_c,
         others_c=others_c,
-        served_c=served_c,
-        needy_c=needy_c,
+        active_c=active_c,
+        needing_heat_c=needing_heat_c,
     )
 
 
@@ -60,11 +60,11 @@ class Bench:
     def __init__(self, climate: ClimateSettings, *, last: HvacAction = HEAT) -> None:
         self.climate = climate
         self.now_ms = start_ms = 1_000_000
-        self.state: HouseState = msgspec.structs.replace(just_started(climate, start_ms), direction=last)
+        self.state: CoordinatorState = msgspec.structs.replace(initial_state(climate, start_ms), direction=last)
         self.oracle = SafetyOracle(climate)
         self.oracle.killed(start_ms)
 
-    def step(self, *zones: ZoneInputs, dt_s: float = 60.0) -> HouseStep:
+    def step(self, *zones: ZoneInputs, dt_s: float = 60.0) -> ClimateDecision:
         self.now_ms += round(dt_s * 1000)
         made = decide(self.state, self.climate, zones, self.now_ms)
         self.state = made.state
@@ -82,7 +82,7 @@ class Bench:
         assert self.oracle.broken == {}, self.oracle.examples
         return made
 
-    def run(self, *zones: ZoneInputs, minutes: int) -> HouseStep:
+    def run(self, *zones: ZoneInputs, minutes: int) -> ClimateDecision:
         for _ in range(minutes):
             made = self.step(*zones)
         return made
@@ -143,7 +143,7 @@ def test_there_is_no_frost_in_a_room_that_is_measured_and_has_none(value_c: floa
 def test_a_doubted_sensor_that_says_frost_counts_as_much_as_the_rest_of_the_home(
     others_c: tuple[float, ...], warmest_c: float | None, share: int
 ) -> None:
-    room = Room(None, 0.0, 0, 2.0, "it jumped", warmest_c=warmest_c)
+    room = ZoneTemperature(None, 0.0, 0, 2.0, "it jumped", warmest_c=warmest_c)
     doubted = msgspec.structs.replace(inputs(None, Mode.OFF, coldest_c=2.0, others_c=others_c), room=room)
     made = Bench(home()).run(doubted, minutes=5)
     assert made.reasons[0].startswith(f"frost protection at {share}%: 2.0 °C perhaps")
@@ -317,7 +317,7 @@ def test_what_a_recovery_needs_is_added_to_heating_and_to_nothing_else(
     mode: Mode, setpoint_c: float, duty: float
 ) -> None:
     made = Bench(home()).step(msgspec.structs.replace(inputs(setpoint_c, mode), feed_forward=0.4))
-    assert made.wishes[0].duty == pytest.approx(duty)
+    assert made.requests[0].duty == pytest.approx(duty)
 
 
 def test_what_keeps_a_room_warm_says_nothing_of_what_keeps_it_cool() -> None:
@@ -325,7 +325,7 @@ def test_what_keeps_a_room_warm_says_nothing_of_what_keeps_it_cool() -> None:
     zone = bench.state.zones[0]
     warm = msgspec.structs.replace(zone, law=msgspec.structs.replace(zone.law, integral=0.9))
     bench.state = msgspec.structs.replace(bench.state, zones=(warm,))
-    assert bench.step(inputs(26.0, Mode.COOL)).wishes[0].duty == 0.0
+    assert bench.step(inputs(26.0, Mode.COOL)).requests[0].duty == 0.0
 
 
 def test_zones_that_want_the_opposite_take_turns() -> None:
@@ -345,16 +345,17 @@ def test_a_room_to_be_cooled_does_not_let_the_others_get_cold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("needy_c", "action"), [((), COOL), ((22.5, 23.0), COOL), ((21.5, 30.0), OFF), ((22.0,), COOL), ((17.0,), OFF)]
+    ("needing_heat_c", "action"),
+    [((), COOL), ((22.5, 23.0), COOL), ((21.5, 30.0), OFF), ((22.0,), COOL), ((17.0,), OFF)],
 )
-def test_in_auto_a_room_is_not_cooled_beside_a_cold_one(needy_c: tuple[float, ...], action: HvacAction) -> None:
+def test_in_auto_a_room_is_not_cooled_beside_a_cold_one(needing_heat_c: tuple[float, ...], action: HvacAction) -> None:
     bench = Bench(home(), last=COOL)
-    made = bench.run(inputs(30.0, Mode.AUTO, needy_c=needy_c), minutes=40)
+    made = bench.run(inputs(30.0, Mode.AUTO, needing_heat_c=needing_heat_c), minutes=40)
     assert made.demand.zones == {"z0": action}
     if action is OFF:
-        assert f"not cooled in auto while a room that needs heat has {needy_c[0]:.1f} °C" in made.reasons[0]
+        assert f"not cooled in auto while a room that needs heat has {needing_heat_c[0]:.1f} °C" in made.reasons[0]
     # Who says "cool" means it.
-    assert bench.run(inputs(30.0, Mode.COOL, needy_c=needy_c), minutes=40).demand.zones == {"z0": COOL}
+    assert bench.run(inputs(30.0, Mode.COOL, needing_heat_c=needing_heat_c), minutes=40).demand.zones == {"z0": COOL}
 
 
 def test_frost_comes_before_any_cooling_however_little_it_is() -> None:
@@ -390,7 +391,9 @@ def test_what_is_given_or_kept_back_blindly_says_nothing_of_the_need() -> None:
 
 
 def test_in_auto_no_room_is_cooled_beside_one_below_its_own_heating_setpoint() -> None:
-    made = Bench(home(), last=COOL).run(inputs(30.0, Mode.AUTO, Setpoints(24.0, 26.0), needy_c=(23.9,)), minutes=40)
+    made = Bench(home(), last=COOL).run(
+        inputs(30.0, Mode.AUTO, Setpoints(24.0, 26.0), needing_heat_c=(23.9,)), minutes=40
+    )
     assert made.demand.zones == {"z0": OFF}
 
 
@@ -398,28 +401,28 @@ def test_in_auto_no_room_is_cooled_beside_one_below_its_own_heating_setpoint() -
 def test_a_stuck_sensor_does_not_have_its_room_cooled_to_the_frost(mode: Mode) -> None:
     """Found in a simulated year: a sensor that stuck at 27.4 °C had its room cooled from 21 to 7."""
     bench = Bench(home(), last=COOL)
-    stuck = inputs(28.4, mode, served_c=(20.0, 21.0, 24.0))
+    stuck = inputs(28.4, mode, active_c=(20.0, 21.0, 24.0))
     on_s = 60.0 * sum(bench.step(stuck).demand.zones["z0"] is COOL for _ in range(12 * 60))
     assert on_s == pytest.approx(2 * 3600.0, abs=120.0)
     made = bench.step(stuck)
     assert made.reasons[0].startswith("idle: cooled for 2 h without getting cooler, and the home has 21.0 °C: check")
     assert "check the sensor" in bench.state.zones[0].problem
     # As soon as it says something cooler, it is a sensor again.
-    assert bench.run(inputs(28.0, mode, served_c=(20.0, 21.0, 24.0)), minutes=10).demand.zones == {"z0": COOL}
+    assert bench.run(inputs(28.0, mode, active_c=(20.0, 21.0, 24.0)), minutes=10).demand.zones == {"z0": COOL}
     assert bench.state.zones[0].problem == ""
 
 
-@pytest.mark.parametrize("served_c", [(), (24.5, 25.0, 26.0)])
-def test_in_a_heat_wave_equipment_that_is_too_weak_goes_on_and_is_told(served_c: tuple[float, ...]) -> None:
+@pytest.mark.parametrize("active_c", [(), (24.5, 25.0, 26.0)])
+def test_in_a_heat_wave_equipment_that_is_too_weak_goes_on_and_is_told(active_c: tuple[float, ...]) -> None:
     bench = Bench(home(), last=COOL)
-    made = bench.run(inputs(29.0, Mode.COOL, served_c=served_c), minutes=6 * 60)
+    made = bench.run(inputs(29.0, Mode.COOL, active_c=active_c), minutes=6 * 60)
     assert made.demand.zones == {"z0": COOL}
     assert "does not get cooler" in bench.state.zones[0].problem
 
 
 def test_a_room_near_its_cooling_setpoint_is_not_cooled_in_vain() -> None:
     bench = Bench(home(), last=COOL)
-    bench.run(inputs(26.9, Mode.COOL, served_c=(20.0,)), minutes=8 * 60)
+    bench.run(inputs(26.9, Mode.COOL, active_c=(20.0,)), minutes=8 * 60)
     assert bench.state.zones[0].problem == ""
 
 
@@ -430,39 +433,39 @@ def test_heating_comes_first_where_nobody_knows_what_was_before() -> None:
 
 
 def test_the_source_runs_while_any_zone_takes_heat_and_its_minimum_time_finds_a_taker() -> None:
-    source = SourceSettings(kind=SourceKind.BOILER, limits=GuardLimits(900.0, 600.0, 3))
-    bench = Bench(home(2, source))
+    heat_source = HeatSourceSettings(kind=HeatSourceKind.BOILER, limits=ShortCycleLimits(900.0, 600.0, 3))
+    bench = Bench(home(2, heat_source))
     made = bench.run(inputs(15.0), inputs(25.0), minutes=5)
     assert made.demand.zones == {"z0": OFF, "z1": OFF}
     assert "boiler: minimum off time" in made.reasons[0]
     made = bench.run(inputs(15.0), inputs(25.0), minutes=6)
     assert made.demand.zones == {"z0": HEAT, "z1": OFF}
-    assert made.demand.source is not None
-    assert made.demand.source.action is HEAT
+    assert made.demand.heat_source is not None
+    assert made.demand.heat_source.action is HEAT
     made = bench.run(inputs(22.0), inputs(25.0), minutes=8)
     assert made.demand.zones == {"z0": HEAT, "z1": OFF}
     assert "boiler: minimum on time" in made.reasons[0]
     made = bench.run(inputs(22.0), inputs(25.0), minutes=8)
-    assert made.demand.source is not None
-    assert (made.demand.source.action, made.demand.source.is_pump_on) == (OFF, True)
+    assert made.demand.heat_source is not None
+    assert (made.demand.heat_source.action, made.demand.heat_source.is_pump_on) == (OFF, True)
     made = bench.run(inputs(22.0), inputs(25.0), minutes=6)
-    assert made.demand.source is not None
-    assert not made.demand.source.is_pump_on
+    assert made.demand.heat_source is not None
+    assert not made.demand.heat_source.is_pump_on
 
 
 @pytest.mark.parametrize(("room_c", "minutes"), [(30.0, 4), (16.1, 4), (16.0, 0)])
 def test_the_source_cools_on_for_its_second_stage_unless_a_room_is_at_its_limit(room_c: float, minutes: int) -> None:
-    bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, stages=2)), last=COOL)
+    bench = Bench(home(1, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, stages=2)), last=COOL)
     for _ in range(60):
-        asked = bench.step(inputs(30.0, Mode.COOL)).demand.source
+        asked = bench.step(inputs(30.0, Mode.COOL)).demand.heat_source
         assert asked is not None
         if asked.stage == 2:
             break
     went_on = 0
     for _ in range(10):
         made = bench.step(inputs(room_c, Mode.OFF if room_c > 16.0 else Mode.COOL, Setpoints(5.0, 10.0)))
-        assert made.demand.source is not None
-        went_on += made.demand.source.action is COOL
+        assert made.demand.heat_source is not None
+        went_on += made.demand.heat_source.action is COOL
     assert went_on == minutes
 
 
@@ -472,12 +475,12 @@ def test_the_source_runs_on_for_what_helps_it_unless_a_room_is_at_its_limit(
     helper: str, room_c: float, minutes: int
 ) -> None:
     """Found by review: the second stage ran for 10 of 300 s when its zone was switched off."""
-    source = SourceSettings(
-        kind=SourceKind.HEAT_PUMP, stages=2 if helper == "stage2" else 1, has_aux=helper == "aux", aux_after_s=900.0
+    heat_source = HeatSourceSettings(
+        kind=HeatSourceKind.HEAT_PUMP, stages=2 if helper == "stage2" else 1, has_aux=helper == "aux", aux_after_s=900.0
     )
-    bench = Bench(home(1, source))
+    bench = Bench(home(1, heat_source))
     for _ in range(60):
-        asked = bench.step(inputs(16.0)).demand.source
+        asked = bench.step(inputs(16.0)).demand.heat_source
         assert asked is not None
         if asked.stage == 2 or asked.is_aux_on:
             break
@@ -486,28 +489,28 @@ def test_the_source_runs_on_for_what_helps_it_unless_a_room_is_at_its_limit(
     off = inputs(room_c, Mode.OFF if room_c < 30.0 else Mode.HEAT)
     for _ in range(10):
         made = bench.step(off)
-        assert made.demand.source is not None
-        went_on += made.demand.source.action is HEAT
-        if made.demand.source.action is HEAT:
-            assert made.demand.source.stage == asked.stage
+        assert made.demand.heat_source is not None
+        went_on += made.demand.heat_source.action is HEAT
+        if made.demand.heat_source.action is HEAT:
+            assert made.demand.heat_source.stage == asked.stage
             assert "minimum on time of the second stage or auxiliary heat" in made.reasons[0]
     assert went_on == minutes
 
 
 def test_a_room_at_its_limit_ends_what_helps_the_source_but_not_the_source_before_its_time() -> None:
-    bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, stages=2, stage2_after_s=0.0)))
+    bench = Bench(home(1, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, stages=2, stage2_after_s=0.0)))
     asked = None
     while asked is None or asked.action is OFF:
-        asked = bench.step(inputs(15.0)).demand.source
+        asked = bench.step(inputs(15.0)).demand.heat_source
     assert asked.stage == 2
-    sources = [bench.step(inputs(30.0)).demand.source for _ in range(6)]
-    assert [source.action for source in sources if source] == [HEAT] * 4 + [OFF] * 2
+    sources = [bench.step(inputs(30.0)).demand.heat_source for _ in range(6)]
+    assert [heat_source.action for heat_source in sources if heat_source] == [HEAT] * 4 + [OFF] * 2
 
 
 def test_auxiliary_heat_helps_by_failure_only_where_no_zone_gets_warmer() -> None:
     """Found by review: a zone that failed and was switched off had the auxiliary run for all others for ever."""
-    source = SourceSettings(kind=SourceKind.HEAT_PUMP, has_aux=True, aux_error_k=9.0)
-    bench = Bench(home(2, source))
+    heat_source = HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, has_aux=True, aux_error_k=9.0)
+    bench = Bench(home(2, heat_source))
     cold, off = inputs(15.0), inputs(15.0, Mode.OFF)
     healthy = inputs(17.0)
     asked = []
@@ -515,7 +518,7 @@ def test_auxiliary_heat_helps_by_failure_only_where_no_zone_gets_warmer() -> Non
     def run(*zones: ZoneInputs, minutes: int) -> int:
         asked.clear()
         for _ in range(minutes):
-            made = bench.step(*zones).demand.source
+            made = bench.step(*zones).demand.heat_source
             assert made is not None
             asked.append(made.is_aux_on)
         return sum(asked)
@@ -534,17 +537,19 @@ def test_auxiliary_heat_helps_by_failure_only_where_no_zone_gets_warmer() -> Non
 @pytest.mark.parametrize("rest_s", [0.0, 600.0])
 def test_the_reversing_valve_has_turned_before_the_compressor_starts(rest_s: float, *, is_on_in_heating: bool) -> None:
     """Found by review: it turned in the very switching that started the compressor."""
-    source = SourceSettings(
-        kind=SourceKind.HEAT_PUMP,
-        limits=GuardLimits(0.0, 0.0, 6),
+    heat_source = HeatSourceSettings(
+        kind=HeatSourceKind.HEAT_PUMP,
+        limits=ShortCycleLimits(0.0, 0.0, 6),
         changeover_s=rest_s,
         is_valve_on_in_heating=is_on_in_heating,
     )
-    bench = Bench(msgspec.structs.replace(home(1, source)), last=OFF)
+    bench = Bench(msgspec.structs.replace(home(1, heat_source)), last=OFF)
     valve, was_on, starts = False, False, 0
     for hour in range(4):
         for _ in range(60):
-            made = bench.step(inputs(29.0 if hour % 2 else 15.0, Mode.COOL if hour % 2 else Mode.HEAT)).demand.source
+            made = bench.step(
+                inputs(29.0 if hour % 2 else 15.0, Mode.COOL if hour % 2 else Mode.HEAT)
+            ).demand.heat_source
             assert made is not None
             is_on = made.action is not OFF
             if is_on:
@@ -556,13 +561,13 @@ def test_the_reversing_valve_has_turned_before_the_compressor_starts(rest_s: flo
 
 
 def test_a_boiler_waits_for_no_reversing_valve() -> None:
-    bench = Bench(home(1, SourceSettings(kind=SourceKind.BOILER, is_valve_on_in_heating=True)))
+    bench = Bench(home(1, HeatSourceSettings(kind=HeatSourceKind.BOILER, is_valve_on_in_heating=True)))
     assert bench.run(inputs(15.0), minutes=10).demand.zones == {"z0": HEAT}
 
 
 def test_zones_take_turns_so_that_the_source_runs_on() -> None:
-    source = SourceSettings(kind=SourceKind.BOILER, limits=GuardLimits(60.0, 300.0, 6))
-    bench = Bench(home(2, source))
+    heat_source = HeatSourceSettings(kind=HeatSourceKind.BOILER, limits=ShortCycleLimits(60.0, 300.0, 6))
+    bench = Bench(home(2, heat_source))
     starts = {"source": 0, "zones": 0}
     turns = set()
     was = (False, False, False)
@@ -588,31 +593,31 @@ def test_zones_take_turns_so_that_the_source_runs_on() -> None:
 
 @pytest.mark.parametrize(("other", "taken"), [(OFF, COOL), (HEAT, OFF)])
 def test_nobody_takes_over_a_source_that_somebody_needs_for_the_opposite(other: HvacAction, taken: HvacAction) -> None:
-    climate = home(2, SourceSettings(kind=SourceKind.HEAT_PUMP))
-    state = just_started(climate, 0)
+    climate = home(2, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP))
+    state = initial_state(climate, 0)
     rested = msgspec.structs.replace(state.zones[1], direction=COOL)
-    running = msgspec.structs.replace(state.source, guard=Guard(is_on=True, changed_ms=0))
-    state = msgspec.structs.replace(state, direction=COOL, zones=(state.zones[0], rested), source=running)
-    wishes = [ZoneWish(other, 1.0, 1.0, True, "frost"), ZoneWish(OFF, 0.5, 0.1, False, "idle")]
+    running = msgspec.structs.replace(state.heat_source, stage1=ShortCycleState(is_on=True, changed_ms=0))
+    state = msgspec.structs.replace(state, direction=COOL, zones=(state.zones[0], rested), heat_source=running)
+    requests = [ZoneRequest(other, 1.0, 1.0, True, "frost"), ZoneRequest(OFF, 0.5, 0.1, False, "idle")]
     actions, reasons = [OFF, OFF], ["frost", "idle"]
-    coordinator._hand_over(state, climate, wishes, [HEAT, COOL], actions, reasons, 10**6)
+    coordinator._hand_over(state, climate, requests, [HEAT, COOL], actions, reasons, 10**6)
     assert actions == [OFF, taken]
 
 
 @pytest.mark.parametrize(
-    ("is_ramp", "doses", "taken"),
+    ("is_ramp", "pulses", "taken"),
     [(False, -0.7, HEAT), (False, -0.9, OFF), (True, 0.0, OFF), (True, 0.4, OFF), (True, 0.6, HEAT)],
 )
-def test_a_zone_on_its_ramp_takes_over_only_what_it_is_owed(doses: float, taken: HvacAction, *, is_ramp: bool) -> None:
-    climate = home(2, SourceSettings(kind=SourceKind.HEAT_PUMP))
-    state = just_started(climate, 0)
-    running = msgspec.structs.replace(state.source, guard=Guard(is_on=True, changed_ms=0))
-    wishes = [ZoneWish(OFF, 0.0, 0.0, False, "idle"), ZoneWish(OFF, 0.5, 0.1, False, "idle")]
-    owed = LawState(owed_s=doses * climate.zones[1].law.dose_s(0.5))
+def test_a_zone_on_its_ramp_takes_over_only_what_it_is_owed(pulses: float, taken: HvacAction, *, is_ramp: bool) -> None:
+    climate = home(2, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP))
+    state = initial_state(climate, 0)
+    running = msgspec.structs.replace(state.heat_source, stage1=ShortCycleState(is_on=True, changed_ms=0))
+    requests = [ZoneRequest(OFF, 0.0, 0.0, False, "idle"), ZoneRequest(OFF, 0.5, 0.1, False, "idle")]
+    owed = PiState(owed_s=pulses * climate.zones[1].law.pulse_s(0.5))
     zone = msgspec.structs.replace(state.zones[1], is_ramp=is_ramp, law=owed)
-    given_state = msgspec.structs.replace(state, direction=HEAT, zones=(state.zones[0], zone), source=running)
+    given_state = msgspec.structs.replace(state, direction=HEAT, zones=(state.zones[0], zone), heat_source=running)
     actions, reasons = [OFF, OFF], ["idle", "idle"]
-    coordinator._hand_over(given_state, climate, wishes, [HEAT] * len(wishes), actions, reasons, 10**6)
+    coordinator._hand_over(given_state, climate, requests, [HEAT] * len(requests), actions, reasons, 10**6)
     assert actions == [OFF, taken]
 
 
@@ -629,21 +634,21 @@ def test_a_zone_on_its_ramp_takes_over_only_what_it_is_owed(doses: float, taken:
 def test_the_neediest_of_those_that_have_rested_takes_over_a_source_that_runs(
     owed_s: tuple[float, ...], rested_s: tuple[float, ...], is_running: bool, taker: int | None
 ) -> None:
-    climate = home(3, SourceSettings(kind=SourceKind.HEAT_PUMP))
-    state, now_ms = just_started(climate, 0), 10**6
+    climate = home(3, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP))
+    state, now_ms = initial_state(climate, 0), 10**6
     zones = tuple(
         msgspec.structs.replace(
             zone,
-            guard=Guard(is_on=False, changed_ms=now_ms - round(rest_s * 1000)),
+            relay=ShortCycleState(is_on=False, changed_ms=now_ms - round(rest_s * 1000)),
             law=msgspec.structs.replace(zone.law, owed_s=owed),
         )
         for zone, owed, rest_s in zip(state.zones, owed_s, rested_s, strict=True)
     )
-    running = msgspec.structs.replace(state.source, guard=Guard(is_on=is_running, changed_ms=0))
-    state = msgspec.structs.replace(state, direction=HEAT, zones=zones, source=running)
+    running = msgspec.structs.replace(state.heat_source, stage1=ShortCycleState(is_on=is_running, changed_ms=0))
+    state = msgspec.structs.replace(state, direction=HEAT, zones=zones, heat_source=running)
     actions, reasons = [OFF] * 3, ["idle"] * 3
-    wishes = [ZoneWish(OFF, 0.5, 0.1, False, "idle")] * 3
-    coordinator._hand_over(state, climate, wishes, [HEAT] * 3, actions, reasons, now_ms)
+    requests = [ZoneRequest(OFF, 0.5, 0.1, False, "idle")] * 3
+    coordinator._hand_over(state, climate, requests, [HEAT] * 3, actions, reasons, now_ms)
     assert actions == [HEAT if number == taker else OFF for number in range(3)]
 
 
@@ -652,8 +657,8 @@ def test_where_nobody_knows_what_was_before_a_home_waits_to_be_cooled_but_not_to
     value_c: float, mode: Mode, minutes: int
 ) -> None:
     """A hub without its state file that crashes every nine minutes would rest for ten after each start, for ever."""
-    climate = home(source=SourceSettings(kind=SourceKind.HEAT_PUMP))
-    bench = Bench(climate, last=just_started(climate, 0).direction)
+    climate = home(heat_source=HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP))
+    bench = Bench(climate, last=initial_state(climate, 0).direction)
     made = bench.run(inputs(value_c, mode), minutes=minutes - 2)
     assert made.demand.zones == {"z0": OFF}
     made = bench.run(inputs(value_c, mode), minutes=2)
@@ -661,12 +666,12 @@ def test_where_nobody_knows_what_was_before_a_home_waits_to_be_cooled_but_not_to
 
 
 def test_a_home_that_only_heats_needs_no_such_rest() -> None:
-    assert just_started(home(can_cool=False), 0).direction is HEAT
+    assert initial_state(home(can_cool=False), 0).direction is HEAT
 
 
 def test_a_decision_that_comes_late_turns_no_running_source_around() -> None:
     """The outputs were on until now: the rest begins now, not at the last decision."""
-    bench = Bench(home(2, SourceSettings(kind=SourceKind.HEAT_PUMP, limits=GuardLimits(0.0, 0.0, 6))))
+    bench = Bench(home(2, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, limits=ShortCycleLimits(0.0, 0.0, 6))))
     assert bench.run(inputs(15.0), inputs(25.0), minutes=20).demand.zones == {"z0": HEAT, "z1": OFF}
     cool = inputs(30.0, Mode.COOL)
     assert bench.step(inputs(25.0), cool, dt_s=700.0).demand.zones == {"z0": OFF, "z1": OFF}
@@ -675,7 +680,7 @@ def test_a_decision_that_comes_late_turns_no_running_source_around() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "value_c", "walls_c", "duty"),
+    ("mode", "value_c", "thermal_mass_c", "duty"),
     [
         (Mode.HEAT, 20.0, 17.0, 0.36),
         (Mode.HEAT, 20.0, 23.0, 0.0),
@@ -686,21 +691,25 @@ def test_a_decision_that_comes_late_turns_no_running_source_around() -> None:
     ],
 )
 def test_walls_that_are_behind_ask_for_heat_and_for_cold(
-    mode: Mode, value_c: float | None, walls_c: float, duty: float
+    mode: Mode, value_c: float | None, thermal_mass_c: float, duty: float
 ) -> None:
     bench = Bench(home())
-    zone = msgspec.structs.replace(bench.state.zones[0], walls_c=walls_c)
+    zone = msgspec.structs.replace(bench.state.zones[0], thermal_mass_c=thermal_mass_c)
     bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
     made = bench.step(inputs(value_c, mode))
-    assert made.wishes[0].duty == pytest.approx(duty, abs=0.01)
+    assert made.requests[0].duty == pytest.approx(duty, abs=0.01)
     # They go on following the air, whatever the zone does.
-    after_c = made.state.zones[0].walls_c
-    assert after_c == (walls_c if value_c is None else pytest.approx(walls_c + (value_c - walls_c) / 300, abs=0.001))
+    after_c = made.state.zones[0].thermal_mass_c
+    assert after_c == (
+        thermal_mass_c
+        if value_c is None
+        else pytest.approx(thermal_mass_c + (value_c - thermal_mass_c) / 300, abs=0.001)
+    )
 
 
 def test_a_late_decision_shortens_no_pause_between_heating_and_cooling_in_auto() -> None:
     """Its output was on until now: the radiators are as hot as they get."""
-    bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, limits=GuardLimits(0.0, 0.0, 6))))
+    bench = Bench(home(1, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, limits=ShortCycleLimits(0.0, 0.0, 6))))
     assert bench.run(inputs(15.0, Mode.AUTO), minutes=10).demand.zones == {"z0": HEAT}
     hot = inputs(29.0, Mode.AUTO)
     assert bench.step(hot, dt_s=2400.0).demand.zones == {"z0": OFF}
@@ -709,12 +718,14 @@ def test_a_late_decision_shortens_no_pause_between_heating_and_cooling_in_auto()
 
 
 def test_a_decision_that_comes_hours_late_counts_as_ten_minutes() -> None:
-    bench = Bench(home(1, SourceSettings(kind=SourceKind.HEAT_PUMP, stages=2, limits=GuardLimits(0.0, 0.0, 6))))
+    bench = Bench(
+        home(1, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, stages=2, limits=ShortCycleLimits(0.0, 0.0, 6)))
+    )
     bench.run(inputs(15.0), minutes=4)
     before = bench.state.zones[0]
     made = bench.step(inputs(15.0), dt_s=36_000.0)
-    assert made.demand.source is not None
-    assert (made.demand.source.action, made.demand.source.stage) == (HEAT, 1)
+    assert made.demand.heat_source is not None
+    assert (made.demand.heat_source.action, made.demand.heat_source.stage) == (HEAT, 1)
     after = bench.state.zones[0]
     assert after.mean_duty - before.mean_duty == pytest.approx(600.0 / 86_400.0, rel=0.01)
     assert after.watch.on_s - before.watch.on_s == 600.0
@@ -723,15 +734,15 @@ def test_a_decision_that_comes_hours_late_counts_as_ten_minutes() -> None:
 @pytest.mark.parametrize("can_heat", [False, True])
 def test_a_zone_that_has_just_been_told_to_cool_takes_over_no_heat(*, can_heat: bool) -> None:
     """Found by review: its controller was set for heating until a moment ago, and its duty is one of cooling now."""
-    climate = home(2, SourceSettings(kind=SourceKind.HEAT_PUMP, limits=GuardLimits(0.0, 0.0, 6)))
+    climate = home(2, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, limits=ShortCycleLimits(0.0, 0.0, 6)))
     heats, cools = climate.zones
     zones = (heats, msgspec.structs.replace(cools, can_heat=can_heat))
     bench = Bench(msgspec.structs.replace(climate, zones=zones))
     mild = inputs(26.5)
     assert bench.run(inputs(15.0), mild, minutes=10).demand.zones == {"z0": HEAT, "z1": OFF}
     made = bench.step(inputs(23.0), inputs(26.5, Mode.COOL), dt_s=10.0)
-    assert made.wishes[1].action is OFF
-    assert made.wishes[1].duty > pi_controller.NOTHING
+    assert made.requests[1].action is OFF
+    assert made.requests[1].duty > pi_controller.NO_DUTY
     assert made.demand.zones == {"z0": OFF, "z1": OFF}
 
 
@@ -745,9 +756,11 @@ def test_a_zone_that_has_just_been_told_to_cool_takes_over_no_heat(*, can_heat: 
 def test_a_room_at_its_limit_takes_over_nothing(
     mode: Mode, runs_at_c: float, idles_at_c: float, limit_c: float, setpoints: Setpoints
 ) -> None:
-    """Found by review: between two doses it wanted nothing, so that its limit was not looked at."""
+    """Found by review: between two pulses it wanted nothing, so that its limit was not looked at."""
     action = HEAT if mode is Mode.HEAT else COOL
-    bench = Bench(home(2, SourceSettings(kind=SourceKind.HEAT_PUMP, limits=GuardLimits(0.0, 0.0, 6))), last=action)
+    bench = Bench(
+        home(2, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, limits=ShortCycleLimits(0.0, 0.0, 6))), last=action
+    )
     zones = tuple(msgspec.structs.replace(zone, direction=action) for zone in bench.state.zones)
     bench.state = msgspec.structs.replace(bench.state, zones=zones)
     made = bench.run(inputs(runs_at_c, mode), inputs(limit_c, Mode.OFF), minutes=15)
@@ -781,9 +794,9 @@ zone_inputs = st.builds(
     is_ramp=st.booleans(),
 )
 sources = st.builds(
-    lambda kind, min_on, min_off, starts, stages, aux, after_s, valve: SourceSettings(
+    lambda kind, min_on, min_off, starts, stages, aux, after_s, valve: HeatSourceSettings(
         kind=kind,
-        limits=GuardLimits(min_on, min_off, starts),
+        limits=ShortCycleLimits(min_on, min_off, starts),
         stages=stages,
         has_aux=aux,
         # Soon enough to be met by sequences as short as these.
@@ -791,7 +804,7 @@ sources = st.builds(
         aux_after_s=after_s,
         is_valve_on_in_heating=valve,
     ),
-    st.sampled_from(SourceKind),
+    st.sampled_from(HeatSourceKind),
     st.sampled_from([0.0, 60.0, 300.0, 900.0]),
     st.sampled_from([0.0, 60.0, 300.0, 900.0]),
     st.integers(1, 6),
@@ -804,23 +817,23 @@ sources = st.builds(
 
 @settings(max_examples=150)
 @given(
-    source=sources,
+    heat_source=sources,
     steps=st.lists(
         st.tuples(
             st.lists(zone_inputs, min_size=3, max_size=3),
             st.sampled_from([1.0, 10.0, 60.0, 200.0, 700.0, 4000.0]),
-            # Minimum times and doses take more steps than hypothesis draws.
+            # Minimum times and pulses take more steps than hypothesis draws.
             st.integers(1, 30),
         ),
         max_size=60,
     ),
 )
 def test_no_sequence_of_wishes_breaks_a_rule(
-    source: SourceSettings, steps: list[tuple[list[ZoneInputs], float, int]]
+    heat_source: HeatSourceSettings, steps: list[tuple[list[ZoneInputs], float, int]]
 ) -> None:
-    every, heats, cools = home(3, source).zones
+    every, heats, cools = home(3, heat_source).zones
     able = (every, msgspec.structs.replace(heats, can_cool=False), msgspec.structs.replace(cools, can_heat=False))
-    bench = Bench(ClimateSettings(zones=able, source=source))
+    bench = Bench(ClimateSettings(zones=able, heat_source=heat_source))
     for zones, dt_s, count in steps:
         for _ in range(count):
             made = bench.step(*zones, dt_s=dt_s)
@@ -829,7 +842,7 @@ def test_no_sequence_of_wishes_breaks_a_rule(
 
 def test_a_room_of_which_nothing_was_ever_heard_is_left_alone() -> None:
     bench = Bench(home())
-    nothing = msgspec.structs.replace(inputs(None), room=fusion.NOTHING_KNOWN, coldest_c=None)
+    nothing = msgspec.structs.replace(inputs(None), room=fusion.NO_READING, coldest_c=None)
     made = bench.run(nothing, minutes=30)
     assert made.demand.zones == {"z0": OFF}
     assert made.reasons[0].startswith("idle: no usable sensor")

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from agent.climate.fault_detection import Watch, not_meant, step
+from agent.climate.fault_detection import HeatingMonitor, not_meant, step
 
 FAILURE_S = 7200.0
 
 
-def run(values: Iterable[float], *, is_heated: bool, watch: Watch | None = None) -> Watch:
+def run(values: Iterable[float], *, is_heated: bool, watch: HeatingMonitor | None = None) -> HeatingMonitor:
     """Return what is known after a minute at each temperature, heated to 21."""
-    watch = watch or Watch()
+    watch = watch or HeatingMonitor()
     for value_c in values:
         watch = step(watch, value_c=value_c, setpoint_c=21.0, is_heated=is_heated, dt_s=60.0, failure_s=FAILURE_S)
     return watch
@@ -44,7 +44,7 @@ def test_heating_again_begins_the_time_of_being_off_anew() -> None:
     assert watch.off_s == 300 * 60.0
     assert any(window.from_c is not None for window in watch.windows)
     watch = run([15.0], is_heated=True, watch=watch)
-    assert (watch.off_s, watch.windows) == (0.0, Watch().windows)
+    assert (watch.off_s, watch.windows) == (0.0, HeatingMonitor().windows)
 
 
 def test_a_zone_that_is_not_to_be_heated_does_not_fail() -> None:

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from agent.climate.from_config import climate_settings
-from agent.climate.sensor_lookup import Thermometers
-from agent.climate.settings import Emitter, SourceKind, law_for
-from agent.climate.short_cycle_protection import GuardLimits
+from agent.climate.sensor_lookup import SensorLookup
+from agent.climate.settings import Emitter, HeatSourceKind, pi_settings_for
+from agent.climate.short_cycle_protection import ShortCycleLimits
 from agent.config import ClimateConfig, resolve_text
 from agent.errors import ConfigInvalid
 from hal.interface import HUB, HvacDemand, Quality, Reading, SensorKind, ZoneOutput
@@ -33,7 +33,8 @@ def test_without_zones_the_hub_drives_nothing() -> None:
 def test_what_the_file_says_is_what_is_set() -> None:
     settings = climate_settings(
         config(
-            'source = "heat_pump"\nsource_min_on_s = 600\nreversing_valve = "heating"\nemitter = "floor"\nfrost_c = 8\n'
+            'heat_source = "heat_pump"\nheat_source_min_on_s = 600\n'
+            'reversing_valve = "heating"\nemitter = "floor"\nfrost_c = 8\n'
             'zones = [{ id = "living", sensors = ["a", "b"], weights = [2, 1] },'
             ' { id = "attic", sensors = ["c"], emitter = "air" }]'
         ),
@@ -43,17 +44,19 @@ def test_what_the_file_says_is_what_is_set() -> None:
     living, attic = settings.zones
     assert living.sensors == (("a", 2.0), ("b", 1.0))
     assert (living.can_heat, living.can_cool, attic.can_cool) == (True, True, False)
-    assert living.law == law_for(Emitter.FLOOR, is_shared=True, min_on_s=180.0)
-    assert attic.law == law_for(Emitter.AIR, is_shared=True, min_on_s=180.0)
-    assert law_for(Emitter.AIR, is_shared=False, min_on_s=180.0).dose_s_min == 81.0
+    assert living.law == pi_settings_for(Emitter.FLOOR, is_shared=True, min_on_s=180.0)
+    assert attic.law == pi_settings_for(Emitter.AIR, is_shared=True, min_on_s=180.0)
+    assert pi_settings_for(Emitter.AIR, is_shared=False, min_on_s=180.0).pulse_s_min == 81.0
     assert living.frost_c == 8.0
-    assert settings.source.kind is SourceKind.HEAT_PUMP
-    assert settings.source.limits == GuardLimits(600.0, 300.0, 6)
-    assert settings.source.is_valve_on_in_heating
+    assert settings.heat_source.kind is HeatSourceKind.HEAT_PUMP
+    assert settings.heat_source.limits == ShortCycleLimits(600.0, 300.0, 6)
+    assert settings.heat_source.is_valve_on_in_heating
 
 
 def test_a_boiler_cools_nothing() -> None:
-    settings = climate_settings(config('source = "boiler"\nzones = [{ id = "living", sensors = ["a"] }]'), Outputs())
+    settings = climate_settings(
+        config('heat_source = "boiler"\nzones = [{ id = "living", sensors = ["a"] }]'), Outputs()
+    )
     assert settings is not None
     assert not settings.zones[0].can_cool
 
@@ -93,7 +96,7 @@ class State(msgspec.Struct):
 def test_names_find_their_sensors_as_they_begin_to_speak() -> None:
     kind = SensorKind.TEMPERATURE
     sources = {(HUB, "sim/temperature", kind): State(Reading(HUB, "sim/temperature", kind, 20.0, 5))}
-    found = Thermometers(
+    found = SensorLookup(
         ["sim/temperature", "kitchen 1", "0x02"], sources=sources, devices=lambda: {"kitchen 1": "0x01"}
     )
     assert {name: seen.value_c for name, seen in found.latest().items()} == {"sim/temperature": 20.0}
@@ -112,7 +115,7 @@ def test_a_sensor_is_found_when_a_person_names_it_after_it_has_spoken() -> None:
     kind = SensorKind.TEMPERATURE
     devices: dict[str, str] = {"MAKER MODEL 1a2b": "0x01"}
     sources = {("0x01", "T", kind): State(Reading("0x01", "T", kind, 18.0, 6))}
-    found = Thermometers(["bath"], sources=sources, devices=lambda: dict(devices))
+    found = SensorLookup(["bath"], sources=sources, devices=lambda: dict(devices))
     assert found.latest() == {}
     devices["bath"] = "0x01"
     assert found.latest()["bath"].value_c == 18.0

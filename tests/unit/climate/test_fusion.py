@@ -4,54 +4,57 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.climate.fusion import TORN_K, Room, Sample, fuse
+from agent.climate.fusion import CONTRADICTION_K, SensorSample, ZoneTemperature, fuse
 from hal.interface import Quality
 
 STALE_S = 1000.0
 
 
-def room(*samples: Sample, house_c: float | None = None) -> Room:
-    return fuse(samples, stale_s=STALE_S, house_c=house_c)
+def room(*samples: SensorSample, home_median_c: float | None = None) -> ZoneTemperature:
+    return fuse(samples, stale_s=STALE_S, home_median_c=home_median_c)
 
 
 def test_several_count_by_their_weight() -> None:
-    fused = room(Sample("a", 20.0, 0.0, weight=3.0), Sample("b", 22.0, 10.0))
+    fused = room(SensorSample("a", 20.0, 0.0, weight=3.0), SensorSample("b", 22.0, 10.0))
     assert (fused.value_c, fused.used, fused.coldest_c, fused.age_s) == (20.5, 2, 20.0, 0.0)
     assert fused.problem == ""
 
 
 def test_an_old_one_fades_before_it_falls_out() -> None:
-    values = [room(Sample("a", 20.0, 0.0), Sample("b", 22.0, age_s)).value_c for age_s in (500.0, 750.0, 990.0, 1001.0)]
+    values = [
+        room(SensorSample("a", 20.0, 0.0), SensorSample("b", 22.0, age_s)).value_c
+        for age_s in (500.0, 750.0, 990.0, 1001.0)
+    ]
     assert values == pytest.approx([21.0, 20.667, 20.039, 20.0], abs=0.001)
 
 
 @pytest.mark.parametrize(
     ("sample", "words"),
     [
-        (Sample("a", 20.0, 1001.0), "a is silent for 17 min"),
-        (Sample("a", 20.0, 0.0, Quality.SUSPECT), "a is suspect"),
-        (Sample("a", 20.0, 0.0, Quality.BAD), "a is bad"),
-        (Sample("a", 80.0, 0.0), "a says 80.0 °C"),
-        (Sample("a", float("nan"), 0.0), "a says nan"),
+        (SensorSample("a", 20.0, 1001.0), "a is silent for 17 min"),
+        (SensorSample("a", 20.0, 0.0, Quality.SUSPECT), "a is suspect"),
+        (SensorSample("a", 20.0, 0.0, Quality.BAD), "a is bad"),
+        (SensorSample("a", 80.0, 0.0), "a says 80.0 °C"),
+        (SensorSample("a", float("nan"), 0.0), "a says nan"),
     ],
 )
-def test_one_that_cannot_be_believed_does_not_count(sample: Sample, words: str) -> None:
+def test_one_that_cannot_be_believed_does_not_count(sample: SensorSample, words: str) -> None:
     alone = room(sample)
     assert (alone.value_c, alone.coldest_c) == (None, None)
     assert words in alone.problem
-    both = room(sample, Sample("b", 21.0, 5.0))
+    both = room(sample, SensorSample("b", 21.0, 5.0))
     assert (both.value_c, both.used) == (21.0, 1)
 
 
 def test_of_those_that_jumped_only_the_frost_is_heeded() -> None:
     fused = room(
-        Sample("a", 2.0, 0.0, believed_c=20.0),
-        Sample("b", 3.0, 0.0, believed_c=20.0),
-        Sample("c", 1.0, 2000.0, believed_c=20.0),
-        Sample("d", 0.0, 0.0, Quality.BAD, believed_c=20.0),
+        SensorSample("a", 2.0, 0.0, last_valid_c=20.0),
+        SensorSample("b", 3.0, 0.0, last_valid_c=20.0),
+        SensorSample("c", 1.0, 2000.0, last_valid_c=20.0),
+        SensorSample("d", 0.0, 0.0, Quality.BAD, last_valid_c=20.0),
     )
     assert (fused.value_c, fused.coldest_c, fused.warmest_c) == (None, 2.0, None)
-    assert room(Sample("a", 2.0, 0.0, believed_c=20.0), Sample("b", 21.0, 0.0)).coldest_c == 21.0
+    assert room(SensorSample("a", 2.0, 0.0, last_valid_c=20.0), SensorSample("b", 21.0, 0.0)).coldest_c == 21.0
 
 
 def test_without_any_sensor_nothing_is_known() -> None:
@@ -60,27 +63,27 @@ def test_without_any_sensor_nothing_is_known() -> None:
 
 
 def test_of_three_the_one_that_contradicts_is_left_out() -> None:
-    fused = room(Sample("a", 20.0, 0.0), Sample("b", 20.5, 0.0), Sample("c", 35.0, 0.0))
+    fused = room(SensorSample("a", 20.0, 0.0), SensorSample("b", 20.5, 0.0), SensorSample("c", 35.0, 0.0))
     assert (fused.value_c, fused.warmest_c) == (20.25, 20.5)
     assert "c contradicts" in fused.problem
 
 
 def test_the_only_one_counts_to_its_last_second() -> None:
-    assert room(Sample("a", 20.0, STALE_S)).value_c == pytest.approx(20.0)
+    assert room(SensorSample("a", 20.0, STALE_S)).value_c == pytest.approx(20.0)
 
 
 def test_of_two_the_house_tells_which_is_wrong() -> None:
-    two = (Sample("a", 20.0, 0.0), Sample("b", 35.0, 0.0))
-    assert room(*two, house_c=21.0).value_c == 20.0
-    assert room(*two, house_c=33.0).value_c == 35.0
-    assert room(*two, house_c=21.0).warmest_c == 35.0
+    two = (SensorSample("a", 20.0, 0.0), SensorSample("b", 35.0, 0.0))
+    assert room(*two, home_median_c=21.0).value_c == 20.0
+    assert room(*two, home_median_c=33.0).value_c == 35.0
+    assert room(*two, home_median_c=21.0).warmest_c == 35.0
 
 
 def test_two_that_contradict_each_other_have_no_middle() -> None:
-    near = room(Sample("a", 20.0, 0.0), Sample("b", 25.0, 0.0))
+    near = room(SensorSample("a", 20.0, 0.0), SensorSample("b", 25.0, 0.0))
     assert (near.value_c, near.coldest_c, near.warmest_c) == (22.5, 20.0, 25.0)
     assert "disagree by 5.0 K" in near.problem
-    torn = room(Sample("a", 20.0, 0.0), Sample("b", 35.0, 0.0))
+    torn = room(SensorSample("a", 20.0, 0.0), SensorSample("b", 35.0, 0.0))
     assert (torn.value_c, torn.coldest_c, torn.warmest_c) == (None, 20.0, 35.0)
     assert "disagree by 15.0 K" in torn.problem
 
@@ -89,11 +92,11 @@ def test_two_that_contradict_each_other_have_no_middle() -> None:
     st.lists(st.tuples(st.floats(-20, 60), st.floats(0, 2000), st.sampled_from(Quality), st.floats(0.1, 5)), max_size=6)
 )
 def test_the_result_lies_among_those_that_count(made: list[tuple[float, float, Quality, float]]) -> None:
-    samples = [Sample(str(i), *entry) for i, entry in enumerate(made)]
+    samples = [SensorSample(str(i), *entry) for i, entry in enumerate(made)]
     fused = fuse(samples, stale_s=STALE_S)
     good = [s.value_c for s in samples if s.quality is Quality.GOOD and s.age_s <= STALE_S and -15 <= s.value_c <= 55]
     assert (fused.coldest_c is None) == (not good)
     if fused.value_c is None:
-        assert not good or (len(good) == 2 and max(good) - min(good) > TORN_K)
+        assert not good or (len(good) == 2 and max(good) - min(good) > CONTRADICTION_K)
     if fused.value_c is not None:
         assert min(good) - 1e-9 <= fused.value_c <= max(good) + 1e-9

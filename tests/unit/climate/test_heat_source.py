@@ -3,15 +3,15 @@
 import msgspec
 import pytest
 
-from agent.climate.heat_source import Need, SourceState, just_stopped, step
-from agent.climate.settings import SourceKind, SourceSettings
-from agent.climate.short_cycle_protection import GuardLimits
+from agent.climate.heat_source import HeatSourceRequest, HeatSourceState, assume_stopped, step
+from agent.climate.settings import HeatSourceKind, HeatSourceSettings
+from agent.climate.short_cycle_protection import ShortCycleLimits
 from hal.interface import HeatSourceDemand, HvacAction
 
 HEAT, COOL, OFF = HvacAction.HEAT, HvacAction.COOL, HvacAction.OFF
-PUMP = SourceSettings(
-    kind=SourceKind.HEAT_PUMP,
-    limits=GuardLimits(300.0, 300.0, 6),
+PUMP = HeatSourceSettings(
+    kind=HeatSourceKind.HEAT_PUMP,
+    limits=ShortCycleLimits(300.0, 300.0, 6),
     stages=2,
     has_aux=True,
     stage2_after_s=600.0,
@@ -20,12 +20,12 @@ PUMP = SourceSettings(
 
 
 class Bench:
-    def __init__(self, settings: SourceSettings = PUMP) -> None:
+    def __init__(self, settings: HeatSourceSettings = PUMP) -> None:
         self.settings = settings
         self.now_ms = 10_000_000
-        self.state: SourceState = just_stopped(0)
+        self.state: HeatSourceState = assume_stopped(0)
 
-    def run(self, need: Need, minutes: int = 1) -> HeatSourceDemand:
+    def run(self, need: HeatSourceRequest, minutes: int = 1) -> HeatSourceDemand:
         for _ in range(minutes):
             self.now_ms += 60_000
             self.state, demand = step(self.state, self.settings, need, now_ms=self.now_ms, dt_s=60.0)
@@ -33,110 +33,110 @@ class Bench:
 
 
 def test_it_starts_at_its_first_stage_with_pump_and_fan() -> None:
-    demand = Bench().run(Need(HEAT, 0.5))
+    demand = Bench().run(HeatSourceRequest(HEAT, 0.5))
     assert demand == HeatSourceDemand(HEAT, stage=1, is_pump_on=True, is_fan_on=True)
 
 
 def test_the_second_stage_helps_where_the_first_does_not_suffice() -> None:
     bench = Bench()
-    assert bench.run(Need(HEAT, 1.6), 10).stage == 2
-    assert bench.run(Need(HEAT, 0.5), 10).stage == 2
-    assert bench.run(Need(HEAT, 0.2), 10).stage == 1
+    assert bench.run(HeatSourceRequest(HEAT, 1.6), 10).stage == 2
+    assert bench.run(HeatSourceRequest(HEAT, 0.5), 10).stage == 2
+    assert bench.run(HeatSourceRequest(HEAT, 0.2), 10).stage == 1
 
 
 def test_a_source_of_one_stage_has_no_second() -> None:
-    assert Bench(msgspec.structs.replace(PUMP, stages=1)).run(Need(HEAT, 5.0), 60).stage == 1
+    assert Bench(msgspec.structs.replace(PUMP, stages=1)).run(HeatSourceRequest(HEAT, 5.0), 60).stage == 1
 
 
 def test_auxiliary_heat_helps_where_the_pump_does_not_suffice_or_fails() -> None:
     bench = Bench()
-    assert not bench.run(Need(HEAT, 2.1), 29).is_aux_on
-    assert bench.run(Need(HEAT, 2.1), 1).is_aux_on
-    assert not bench.run(Need(HEAT, 0.2), 10).is_aux_on
-    assert Bench().run(Need(HEAT, 0.5, is_failing=True)).is_aux_on
+    assert not bench.run(HeatSourceRequest(HEAT, 2.1), 29).is_aux_on
+    assert bench.run(HeatSourceRequest(HEAT, 2.1), 1).is_aux_on
+    assert not bench.run(HeatSourceRequest(HEAT, 0.2), 10).is_aux_on
+    assert Bench().run(HeatSourceRequest(HEAT, 0.5, is_failing=True)).is_aux_on
 
 
 @pytest.mark.parametrize("action", [HEAT, COOL])
 def test_a_zone_that_is_not_far_off_calls_no_help_however_long_it_takes(action: HvacAction) -> None:
     bench = Bench()
     for _ in range(120):
-        demand = bench.run(Need(action, 1.4))
+        demand = bench.run(HeatSourceRequest(action, 1.4))
         assert (demand.stage, demand.is_aux_on) == (1, False)
     # Nor one that is far off now and then.
     for _ in range(20):
-        bench.run(Need(action, 5.0), 9)
-        demand = bench.run(Need(action, 1.4))
+        bench.run(HeatSourceRequest(action, 5.0), 9)
+        demand = bench.run(HeatSourceRequest(action, 1.4))
         assert (demand.stage, demand.is_aux_on) == (1, False)
 
 
 def test_the_second_stage_comes_before_auxiliary_heat() -> None:
-    demand = Bench().run(Need(HEAT, 1.9), 120)
+    demand = Bench().run(HeatSourceRequest(HEAT, 1.9), 120)
     assert (demand.stage, demand.is_aux_on) == (2, False)
 
 
 def test_a_second_stage_has_its_minimum_times_and_ends_with_the_source() -> None:
     bench = Bench()
-    assert bench.run(Need(HEAT, 5.0), 10).stage == 2
-    assert [bench.run(Need(HEAT, 0.1)).stage for _ in range(6)] == [2, 2, 2, 2, 1, 1]
-    assert [bench.run(Need(HEAT, 5.0)).stage for _ in range(11)] == [1] * 9 + [2, 2]
+    assert bench.run(HeatSourceRequest(HEAT, 5.0), 10).stage == 2
+    assert [bench.run(HeatSourceRequest(HEAT, 0.1)).stage for _ in range(6)] == [2, 2, 2, 2, 1, 1]
+    assert [bench.run(HeatSourceRequest(HEAT, 5.0)).stage for _ in range(11)] == [1] * 9 + [2, 2]
     # What is missing while it rests says nothing of what the first stage can do.
-    assert bench.run(Need(OFF, 5.0), 20).stage == 0
-    assert [bench.run(Need(HEAT, 5.0)).stage for _ in range(11)] == [1] * 9 + [2, 2]
-    assert bench.run(Need(OFF, 5.0)).stage == 0
-    assert [bench.run(Need(HEAT, 5.0)).stage for _ in range(11)] == [1] * 9 + [2, 2]
+    assert bench.run(HeatSourceRequest(OFF, 5.0), 20).stage == 0
+    assert [bench.run(HeatSourceRequest(HEAT, 5.0)).stage for _ in range(11)] == [1] * 9 + [2, 2]
+    assert bench.run(HeatSourceRequest(OFF, 5.0)).stage == 0
+    assert [bench.run(HeatSourceRequest(HEAT, 5.0)).stage for _ in range(11)] == [1] * 9 + [2, 2]
 
 
 @pytest.mark.parametrize("before", [OFF, COOL])
 def test_auxiliary_heat_comes_after_so_long_of_heating(before: HvacAction) -> None:
     bench = Bench()
-    bench.run(Need(before, 5.0), 120)
-    assert not bench.run(Need(HEAT, 5.0), 29).is_aux_on
-    assert bench.run(Need(HEAT, 5.0)).is_aux_on
+    bench.run(HeatSourceRequest(before, 5.0), 120)
+    assert not bench.run(HeatSourceRequest(HEAT, 5.0), 29).is_aux_on
+    assert bench.run(HeatSourceRequest(HEAT, 5.0)).is_aux_on
     # Once it is on it brings the zone near.
-    assert bench.run(Need(HEAT, 0.4), 20).is_aux_on
-    assert not bench.run(Need(HEAT, 0.3)).is_aux_on
+    assert bench.run(HeatSourceRequest(HEAT, 0.4), 20).is_aux_on
+    assert not bench.run(HeatSourceRequest(HEAT, 0.3)).is_aux_on
 
 
 def test_auxiliary_heat_for_a_source_that_fails_ends_when_it_works_again() -> None:
     bench = Bench()
-    assert bench.run(Need(HEAT, 1.0, is_failing=True), 10).is_aux_on
-    assert not bench.run(Need(HEAT, 1.0)).is_aux_on
+    assert bench.run(HeatSourceRequest(HEAT, 1.0, is_failing=True), 10).is_aux_on
+    assert not bench.run(HeatSourceRequest(HEAT, 1.0)).is_aux_on
 
 
 def test_auxiliary_heat_never_runs_while_cooling_or_without_a_call() -> None:
     bench = Bench()
-    bench.run(Need(HEAT, 3.0), 60)
-    assert not bench.run(Need(COOL, 3.0, is_failing=True)).is_aux_on
-    assert not bench.run(Need(OFF, 3.0, is_failing=True)).is_aux_on
+    bench.run(HeatSourceRequest(HEAT, 3.0), 60)
+    assert not bench.run(HeatSourceRequest(COOL, 3.0, is_failing=True)).is_aux_on
+    assert not bench.run(HeatSourceRequest(OFF, 3.0, is_failing=True)).is_aux_on
 
 
 @pytest.mark.parametrize("is_on_in_heating", [True, False])
 def test_the_reversing_valve_follows_its_kind_and_rests_where_it_is(is_on_in_heating: bool) -> None:
     bench = Bench(msgspec.structs.replace(PUMP, is_valve_on_in_heating=is_on_in_heating))
-    assert bench.run(Need(HEAT, 0.5)).is_valve_on is is_on_in_heating
-    assert bench.run(Need(OFF, 0.0), 20).is_valve_on is is_on_in_heating
-    assert bench.run(Need(COOL, 0.5)).is_valve_on is not is_on_in_heating
+    assert bench.run(HeatSourceRequest(HEAT, 0.5)).is_valve_on is is_on_in_heating
+    assert bench.run(HeatSourceRequest(OFF, 0.0), 20).is_valve_on is is_on_in_heating
+    assert bench.run(HeatSourceRequest(COOL, 0.5)).is_valve_on is not is_on_in_heating
 
 
 def test_the_reversing_valve_turns_before_the_start_and_not_as_it_stops() -> None:
     bench = Bench(msgspec.structs.replace(PUMP, is_valve_on_in_heating=True))
-    assert bench.run(Need(OFF, 0.0, coming=HEAT)).is_valve_on
-    bench.run(Need(HEAT, 0.5), 10)
-    assert bench.run(Need(OFF, 0.0, coming=COOL)).is_valve_on
-    assert not bench.run(Need(OFF, 0.0, coming=COOL)).is_valve_on
-    assert not bench.run(Need(OFF, 0.0)).is_valve_on
+    assert bench.run(HeatSourceRequest(OFF, 0.0, coming=HEAT)).is_valve_on
+    bench.run(HeatSourceRequest(HEAT, 0.5), 10)
+    assert bench.run(HeatSourceRequest(OFF, 0.0, coming=COOL)).is_valve_on
+    assert not bench.run(HeatSourceRequest(OFF, 0.0, coming=COOL)).is_valve_on
+    assert not bench.run(HeatSourceRequest(OFF, 0.0)).is_valve_on
 
 
 def test_a_boiler_has_no_reversing_valve() -> None:
-    bench = Bench(msgspec.structs.replace(PUMP, kind=SourceKind.BOILER, is_valve_on_in_heating=True))
-    assert not bench.run(Need(HEAT, 0.5)).is_valve_on
+    bench = Bench(msgspec.structs.replace(PUMP, kind=HeatSourceKind.BOILER, is_valve_on_in_heating=True))
+    assert not bench.run(HeatSourceRequest(HEAT, 0.5)).is_valve_on
 
 
 def test_pump_and_fan_run_on() -> None:
     bench = Bench()
-    bench.run(Need(HEAT, 0.5), 10)
-    demand = bench.run(Need(OFF, 0.0))
+    bench.run(HeatSourceRequest(HEAT, 0.5), 10)
+    demand = bench.run(HeatSourceRequest(OFF, 0.0))
     assert (demand.action, demand.stage, demand.is_pump_on, demand.is_fan_on) == (OFF, 0, True, True)
-    demand = bench.run(Need(OFF, 0.0))
+    demand = bench.run(HeatSourceRequest(OFF, 0.0))
     assert (demand.is_pump_on, demand.is_fan_on) == (True, False)
-    assert not bench.run(Need(OFF, 0.0), 4).is_pump_on
+    assert not bench.run(HeatSourceRequest(OFF, 0.0), 4).is_pump_on

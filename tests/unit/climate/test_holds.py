@@ -8,11 +8,11 @@ import pytest
 from agent.climate.holds import (
     HOLDS_MAX,
     Eco,
+    EffectiveSetpoint,
     Hold,
     HoldKind,
-    InForce,
-    Program,
     Until,
+    ZoneProgram,
     in_force,
     resumed,
     tidied,
@@ -20,12 +20,12 @@ from agent.climate.holds import (
     with_hold,
     without_hold,
 )
-from agent.climate.model import Mode, Moment, Setpoints, apart
-from agent.climate.schedule import Block, Schedule, timeline
+from agent.climate.model import Mode, Moment, Setpoints, separate_setpoints
+from agent.climate.schedule import Block, Schedule, build_timeline
 from agent.errors import SettingInvalid
 
 WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 17.0, 27.0)))
-PROGRAM = Program(schedules={"week": WEEK}, schedule="week")
+PROGRAM = ZoneProgram(schedules={"week": WEEK}, schedule="week")
 H = 3_600_000
 NOON = int(datetime(2026, 1, 14, 12, tzinfo=UTC).timestamp() * 1000)
 
@@ -35,20 +35,20 @@ def at(hours: float, *, is_known: bool = True, boot: str = "boot") -> Moment:
     return Moment(boot, int(100 * H + hours * H), int(NOON + hours * H) if is_known else None)
 
 
-def look(program: Program, moment: Moment) -> InForce:
+def look(program: ZoneProgram, moment: Moment) -> EffectiveSetpoint:
     utc_ms, followed = moment.utc_ms, program.followed
-    plan = timeline(followed, utc_ms=utc_ms, zone=UTC) if followed and utc_ms is not None else None
+    plan = build_timeline(followed, utc_ms=utc_ms, zone=UTC) if followed and utc_ms is not None else None
     return in_force(tidied(program, moment, plan), moment, plan)
 
 
-def told(program: Program, moment: Moment) -> Program:
+def told(program: ZoneProgram, moment: Moment) -> ZoneProgram:
     """Return the program as the loop leaves it."""
     assert program.followed
-    plan = None if moment.utc_ms is None else timeline(program.followed, utc_ms=moment.utc_ms, zone=UTC)
+    plan = None if moment.utc_ms is None else build_timeline(program.followed, utc_ms=moment.utc_ms, zone=UTC)
     return tidied(program, moment, plan)
 
 
-def heat_c(program: Program, hours: float) -> float:
+def heat_c(program: ZoneProgram, hours: float) -> float:
     return look(program, at(hours)).setpoints.heat_setpoint_c
 
 
@@ -64,7 +64,7 @@ def test_the_schedule_is_in_force_until_its_next_block() -> None:
 
 
 def test_without_a_schedule_its_own_setpoints_are_in_force() -> None:
-    now = look(Program(setpoints=Setpoints(19.0, 25.0)), at(0))
+    now = look(ZoneProgram(setpoints=Setpoints(19.0, 25.0)), at(0))
     assert (now.why, now.setpoints, now.until_utc_ms) == ("default", Setpoints(19.0, 25.0), None)
 
 
@@ -76,7 +76,7 @@ def test_a_permanent_hold_stays_until_resumed() -> None:
 
 def test_a_hold_until_the_next_block_ends_with_it() -> None:
     program = with_hold(PROGRAM, Hold("a", heat_setpoint_c=23.0, until=Until.NEXT_BLOCK), at(0))
-    program = tidied(program, at(0), timeline(WEEK, utc_ms=NOON, zone=UTC))
+    program = tidied(program, at(0), build_timeline(WEEK, utc_ms=NOON, zone=UTC))
     assert [heat_c(program, hours) for hours in (0, 9.9, 10)] == [23.0, 23.0, 17.0]
 
 
@@ -147,7 +147,7 @@ def test_after_a_reboot_without_the_time_a_boost_is_over_and_a_hold_goes_on() ->
 
 
 def test_while_the_time_is_unknown_what_was_in_force_last_stays() -> None:
-    plan = timeline(WEEK, utc_ms=NOON, zone=UTC)
+    plan = build_timeline(WEEK, utc_ms=NOON, zone=UTC)
     program = tidied(PROGRAM, at(0), plan)
     now = look(program, at(5, is_known=False, boot="next"))
     assert (now.why, now.setpoints.heat_setpoint_c, now.until_utc_ms) == ("remembered", 21.0, None)
@@ -160,7 +160,7 @@ def test_while_the_time_is_unknown_the_sensors_of_the_last_block_count() -> None
         Block("Day", "06:00", "22:00", 21.0, 26.0),
         Block("Night", "22:00", "06:00", 17.0, 27.0, sensors=("bedroom",)),
     )
-    program = Program(schedules={"w": Schedule("w", blocks)}, schedule="w")
+    program = ZoneProgram(schedules={"w": Schedule("w", blocks)}, schedule="w")
     without = at(20, is_known=False, boot="next")
     assert look(told(program, at(11)), without).sensors == ("bedroom",)
     # Also those of a day block that is like the night's but for them.
@@ -171,7 +171,7 @@ def test_while_the_time_is_unknown_the_sensors_of_the_last_block_count() -> None
 
 def test_what_an_older_release_has_kept_of_a_block_is_still_read() -> None:
     kept = b'{"last":{"setpoints":{"heat_setpoint_c":17.0,"cool_setpoint_c":27.0},"label":"Night"},"schedule":"week"}'
-    program = msgspec.structs.replace(msgspec.json.decode(kept, type=Program), schedules={"week": WEEK})
+    program = msgspec.structs.replace(msgspec.json.decode(kept, type=ZoneProgram), schedules={"week": WEEK})
     found = look(program, at(0, is_known=False))
     assert (found.why, found.setpoints.heat_setpoint_c, found.sensors) == ("remembered", 17.0, ())
 
@@ -181,7 +181,7 @@ def test_what_an_older_release_has_kept_of_a_block_is_still_read() -> None:
     [(Setpoints(21.0, 24.0), Setpoints(17.0, 25.5)), (Setpoints(15.0, 27.0), Setpoints(15.0, 27.0))],
 )
 def test_eco_bounds_what_is_asked(asked: Setpoints, effective: Setpoints) -> None:
-    program = Program(setpoints=asked, eco=Eco(is_enabled=True, heat_limit_c=17.0, cool_limit_c=25.5))
+    program = ZoneProgram(setpoints=asked, eco=Eco(is_enabled=True, heat_limit_c=17.0, cool_limit_c=25.5))
     now = look(program, at(0))
     assert now.setpoints == effective
     assert now.is_eco == (asked != effective)
@@ -195,8 +195,8 @@ def test_a_hold_may_change_the_mode_alone() -> None:
 
 
 def test_setpoints_of_different_origin_are_kept_apart() -> None:
-    assert apart(25.0, 24.0, keep=Mode.HEAT) == Setpoints(25.0, 26.0)
-    assert apart(25.0, 24.0, keep=Mode.COOL) == Setpoints(23.0, 24.0)
+    assert separate_setpoints(25.0, 24.0, keep=Mode.HEAT) == Setpoints(25.0, 26.0)
+    assert separate_setpoints(25.0, 24.0, keep=Mode.COOL) == Setpoints(23.0, 24.0)
     program = with_hold(PROGRAM, Hold("c", cool_setpoint_c=20.0), at(0))
     assert look(program, at(0)).setpoints == Setpoints(19.0, 20.0)
 
@@ -370,13 +370,13 @@ def test_the_sensors_of_the_block_count_under_a_hold_as_well(kind: HoldKind) -> 
         Block("Day", "06:00", "22:00", 21.0, 26.0),
         Block("Night", "22:00", "06:00", 17.0, 27.0, sensors=("bedroom",)),
     )
-    program = with_hold(Program(schedules={"w": Schedule("w", blocks)}, schedule="w"), Hold("h", kind, 19.0), at(0))
+    program = with_hold(ZoneProgram(schedules={"w": Schedule("w", blocks)}, schedule="w"), Hold("h", kind, 19.0), at(0))
     assert [look(program, at(hours)).sensors for hours in (9, 10, 17.9, 18)] == [(), ("bedroom",), ("bedroom",), ()]
 
 
 @pytest.mark.parametrize("end_utc_ms", [253_402_318_799_000, 2**62])
 def test_a_hold_of_an_older_release_whose_end_no_calendar_has_is_kept_and_shown(end_utc_ms: int) -> None:
     hold = Hold("h", heat_setpoint_c=21.0, until=Until.TIME, end_utc_ms=end_utc_ms)
-    found = in_force(Program(holds=(hold,)), at(0), None)
+    found = in_force(ZoneProgram(holds=(hold,)), at(0), None)
     assert found.setpoints.heat_setpoint_c == 21.0
     assert found.reason.endswith("until an instant that is not between 1970 and 2200")

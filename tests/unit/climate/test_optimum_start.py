@@ -6,7 +6,7 @@ from agent.climate import recovery
 from agent.climate.optimum_start import (
     LEAD_S_MAX,
     SLOPE_K_PER_H_MAX,
-    Learned,
+    LearnedDynamics,
     Recovery,
     arrived,
     observed_loss,
@@ -15,10 +15,10 @@ from agent.climate.optimum_start import (
     ramp_duty,
     slope_k_per_h,
 )
-from agent.climate.recovery import Calm, Step
+from agent.climate.recovery import Coasting, RecoveryProgress
 
 H_MS = 3_600_000
-LEARNED = Learned(rate_k_per_h=5.0, lag_s=600.0)
+LEARNED = LearnedDynamics(rate_k_per_h=5.0, lag_s=600.0)
 
 
 def test_the_ramp_ends_at_the_setpoint_before_the_block_begins() -> None:
@@ -29,7 +29,7 @@ def test_the_ramp_ends_at_the_setpoint_before_the_block_begins() -> None:
 
 
 def test_a_slow_house_gets_a_ramp_that_it_can_follow() -> None:
-    slow = Learned(rate_k_per_h=1.0)
+    slow = LearnedDynamics(rate_k_per_h=1.0)
     assert slope_k_per_h(slow) == pytest.approx(0.6)
     assert ramp_duty(slow) == pytest.approx(0.6)
     assert ramp_duty(LEARNED) == pytest.approx(SLOPE_K_PER_H_MAX / 5.0)
@@ -39,7 +39,7 @@ def test_who_came_late_starts_earlier_next_time() -> None:
     late = arrived(LEARNED, Recovery(21.0, 0, 20 * 60_000), began_below_k=3.0)
     early = arrived(LEARNED, Recovery(21.0, 0, -20 * 60_000), began_below_k=3.0)
     assert late.lag_s > LEARNED.lag_s > early.lag_s
-    assert late.mornings == 1
+    assert late.recoveries == 1
 
 
 def test_one_odd_morning_teaches_only_so_much() -> None:
@@ -56,8 +56,8 @@ def test_rate_and_loss_approach_what_is_observed_within_bounds() -> None:
     assert observed_loss(LEARNED, fall_k=-1.0, hours=1.0).loss_k_per_h >= 0.0
 
 
-def follow(values: list[float], *, due_in_min: int) -> tuple[Step | None, Learned]:
-    step: Step | None = recovery.coming(
+def follow(values: list[float], *, due_in_min: int) -> tuple[RecoveryProgress | None, LearnedDynamics]:
+    step: RecoveryProgress | None = recovery.coming(
         None, target_c=21.0, due_utc_ms=due_in_min * 60_000, value_c=values[0], duty=0.1
     )
     learned = LEARNED
@@ -74,7 +74,7 @@ def test_a_recovery_that_is_early_ends_at_its_block_and_teaches() -> None:
     values = [17.0 + minute / 10 for minute in range(100)]
     step, learned = follow(values, due_in_min=60)
     assert step is None
-    assert learned.mornings == 1
+    assert learned.recoveries == 1
     assert learned.lag_s < LEARNED.lag_s
     assert learned.rate_k_per_h > LEARNED.rate_k_per_h
 
@@ -93,12 +93,12 @@ def test_one_under_way_stays_the_same_until_another_block_is_due() -> None:
 
 
 def test_the_loss_is_learned_from_hours_without_heat() -> None:
-    calm, learned = Calm(), Learned(loss_k_per_h=0.2)
+    calm, learned = Coasting(), LearnedDynamics(loss_k_per_h=0.2)
     for minute in range(240):
         calm, learned = recovery.cooled(calm, learned, value_c=21.0 - minute / 60, dt_s=60.0, is_on=False)
     assert learned.loss_k_per_h == pytest.approx(1.0, abs=0.4)
     calm, after = recovery.cooled(calm, learned, value_c=17.0, dt_s=60.0, is_on=True)
-    assert (calm, after) == (Calm(), learned)
+    assert (calm, after) == (Coasting(), learned)
 
 
 def test_a_rise_that_hardly_took_any_heat_says_nothing_of_the_rate() -> None:

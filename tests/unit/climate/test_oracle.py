@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
-from agent.climate.short_cycle_protection import GuardLimits
+from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
+from agent.climate.short_cycle_protection import ShortCycleLimits
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from lab.simulation.safety_oracle import SafetyOracle
 
 HEAT, COOL, OFF = HvacAction.HEAT, HvacAction.COOL, HvacAction.OFF
 ON = HeatSourceDemand(HEAT, 1, is_pump_on=True)
-LIMITS = GuardLimits(180.0, 180.0, 2)
+LIMITS = ShortCycleLimits(180.0, 180.0, 2)
 MIN_MS = 60_000
 
 
@@ -65,15 +65,19 @@ def test_each_broken_rule_is_found(demands: list[tuple[int, HvacDemand]], rule: 
 )
 def test_each_broken_rule_of_a_source_is_found(demand: HvacDemand, rule: str) -> None:
     settings = ClimateSettings(
-        zones=(ZoneSettings(zone_id="a", limits=LIMITS),), source=SourceSettings(kind=SourceKind.BOILER)
+        zones=(ZoneSettings(zone_id="a", limits=LIMITS),), heat_source=HeatSourceSettings(kind=HeatSourceKind.BOILER)
     )
     oracle = SafetyOracle(settings)
     oracle.applied(demand, 0)
     assert oracle.broken[rule] == 1
 
 
-PUMP = SourceSettings(
-    kind=SourceKind.HEAT_PUMP, stages=2, has_aux=True, limits=GuardLimits(300.0, 300.0, 2), is_valve_on_in_heating=True
+PUMP = HeatSourceSettings(
+    kind=HeatSourceKind.HEAT_PUMP,
+    stages=2,
+    has_aux=True,
+    limits=ShortCycleLimits(300.0, 300.0, 2),
+    is_valve_on_in_heating=True,
 )
 REST = HeatSourceDemand(is_pump_on=True, is_valve_on=True)
 HEATS = HeatSourceDemand(HEAT, 1, is_pump_on=True, is_valve_on=True)
@@ -83,11 +87,11 @@ AUX = msgspec.structs.replace(HEATS, is_aux_on=True)
 
 
 def played(
-    demands: Sequence[tuple[int, HeatSourceDemand]], source: SourceSettings = PUMP, room_c: float | None = 20.0
+    demands: Sequence[tuple[int, HeatSourceDemand]], heat_source: HeatSourceSettings = PUMP, room_c: float | None = 20.0
 ) -> Counter[str]:
     """Return which rules a home breaks whose source is told such things, at what minutes."""
-    zone = ZoneSettings(zone_id="a", can_cool=True, limits=GuardLimits(0.0, 0.0, 60))
-    oracle = SafetyOracle(ClimateSettings(zones=(zone,), source=source))
+    zone = ZoneSettings(zone_id="a", can_cool=True, limits=ShortCycleLimits(0.0, 0.0, 60))
+    oracle = SafetyOracle(ClimateSettings(zones=(zone,), heat_source=heat_source))
     for minute, demand in demands:
         oracle.applied(
             HvacDemand({"a": demand.action}, demand), minute * MIN_MS, None if room_c is None else {"a": room_c}
@@ -125,7 +129,7 @@ def test_auxiliary_heat_with_cooling_is_found() -> None:
     ("demand", "rule"), [(STAGE2, "a stage that is not there"), (AUX, "auxiliary heat that is not there")]
 )
 def test_what_the_source_has_not_got_is_found(demand: HeatSourceDemand, rule: str) -> None:
-    plain = SourceSettings(kind=SourceKind.HEAT_PUMP, is_valve_on_in_heating=True)
+    plain = HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, is_valve_on_in_heating=True)
     assert played([(0, REST), (1, demand)], plain) == {rule: 1}
 
 
@@ -145,7 +149,7 @@ def test_a_reversing_valve_that_stands_wrong_or_turns_under_pressure_is_found(
 
 
 def test_a_hub_that_dies_lets_go_of_the_reversing_valve() -> None:
-    oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a"),), source=PUMP))
+    oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a"),), heat_source=PUMP))
     for minute in (0, 1):
         oracle.applied(HvacDemand({}, REST), minute * MIN_MS)
         oracle.killed(minute * MIN_MS)

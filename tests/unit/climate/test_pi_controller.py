@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.climate.pi_controller import FAR_K, INTEGRATED_K_MAX, NEAR_K, LawSettings, LawState, step
+from agent.climate.pi_controller import FAR_K, INTEGRATED_K_MAX, NEAR_K, PiSettings, PiState, step
 
-SETTINGS = LawSettings(gain_per_k=0.3, integral_s=3600.0, cycle_s=900.0, ramp_gain_per_k=0.6)
+SETTINGS = PiSettings(gain_per_k=0.3, integral_s=3600.0, cycle_s=900.0, ramp_gain_per_k=0.6)
 
 
-def run(duty: float, hours: float, *, dt_s: float = 10.0, settings: LawSettings = SETTINGS) -> tuple[float, int]:
+def run(duty: float, hours: float, *, dt_s: float = 10.0, settings: PiSettings = SETTINGS) -> tuple[float, int]:
     """Return the share of time on and the number of starts at a constant duty."""
-    state, on, on_s, starts = LawState(), False, 0.0, 0
+    state, on, on_s, starts = PiState(), False, 0.0, 0
     for _ in range(int(hours * 3600 / dt_s)):
         made = step(state, settings, error_k=0.0, dt_s=dt_s, was_on=on, feed_forward=duty)
         state = made.state
@@ -35,7 +35,7 @@ def test_a_cycle_keeps_its_length_until_its_dose_is_too_small(duty: float, cycle
 
 
 def test_even_doses_make_few_starts_where_little_is_needed() -> None:
-    even = msgspec.structs.replace(SETTINGS, dose_s_min=900.0 / 8)
+    even = msgspec.structs.replace(SETTINGS, pulse_s_min=900.0 / 8)
     assert run(0.1, 100.0, settings=even)[1] < run(0.1, 100.0)[1]
     assert run(0.1, 100.0, settings=even)[0] == pytest.approx(0.1, abs=0.01)
 
@@ -61,12 +61,12 @@ def test_ends_of_the_duty_are_never_and_always() -> None:
 def test_at_the_ends_of_the_duty_what_is_owed_is_kept_and_the_opposite_is_let_off(
     error_k: float, before_s: float, after_s: float, *, was_on: bool
 ) -> None:
-    made = step(LawState(0.0, before_s), SETTINGS, error_k=error_k, dt_s=60.0, was_on=was_on)
+    made = step(PiState(0.0, before_s), SETTINGS, error_k=error_k, dt_s=60.0, was_on=was_on)
     assert made.state.owed_s == after_s
 
 
 def test_what_was_not_given_is_not_integrated() -> None:
-    state = LawState()
+    state = PiState()
     for _ in range(1000):
         state = step(state, SETTINGS, error_k=1.0, dt_s=60.0, was_on=False).state
     # An hour's worth of windup would be 0.3; starved equipment adds nothing after a quarter of a cycle.
@@ -75,7 +75,7 @@ def test_what_was_not_given_is_not_integrated() -> None:
 
 
 def test_a_saturated_law_does_not_wind_up_and_lets_go_at_once() -> None:
-    state = LawState()
+    state = PiState()
     for _ in range(1000):
         state = step(state, SETTINGS, error_k=5.0, dt_s=60.0, was_on=True).state
     assert step(state, SETTINGS, error_k=-1.0, dt_s=60.0, was_on=True).duty == 0.0
@@ -83,26 +83,26 @@ def test_a_saturated_law_does_not_wind_up_and_lets_go_at_once() -> None:
 
 
 def test_a_room_that_is_far_too_warm_does_not_make_it_forget_what_keeps_the_temperature() -> None:
-    made = step(LawState(0.4), SETTINGS, error_k=-2.0, dt_s=600.0, was_on=False)
+    made = step(PiState(0.4), SETTINGS, error_k=-2.0, dt_s=600.0, was_on=False)
     assert (made.duty, made.state.integral) == (0.0, 0.4)
 
 
 @pytest.mark.parametrize(("was_on", "learned"), [(False, 0.0), (True, 0.0025)])
 def test_what_is_owed_counts_as_not_given_only_while_it_is_off(*, was_on: bool, learned: float) -> None:
-    made = step(LawState(0.2, owed_s=900.0), SETTINGS, error_k=0.5, dt_s=60.0, was_on=was_on)
+    made = step(PiState(0.2, owed_s=900.0), SETTINGS, error_k=0.5, dt_s=60.0, was_on=was_on)
     assert made.state.integral - 0.2 == pytest.approx(learned)
 
 
 def test_on_a_ramp_it_learns_as_stiffly_as_it_acts() -> None:
     soft, stiff = (
-        step(LawState(0.2), SETTINGS, error_k=0.5, dt_s=60.0, was_on=True, is_ramp=is_ramp).state.integral - 0.2
+        step(PiState(0.2), SETTINGS, error_k=0.5, dt_s=60.0, was_on=True, is_ramp=is_ramp).state.integral - 0.2
         for is_ramp in (False, True)
     )
     assert stiff / soft == pytest.approx(SETTINGS.ramp_gain_per_k / SETTINGS.gain_per_k)
 
 
 def test_a_lasting_error_is_integrated_away() -> None:
-    state = LawState()
+    state = PiState()
     for _ in range(60):
         made = step(state, SETTINGS, error_k=0.5, dt_s=60.0, was_on=True)
         state = made.state
@@ -110,21 +110,21 @@ def test_a_lasting_error_is_integrated_away() -> None:
 
 
 def test_an_error_within_the_deadband_is_not() -> None:
-    made = step(LawState(0.4), SETTINGS, error_k=0.04, dt_s=3600.0, was_on=False)
+    made = step(PiState(0.4), SETTINGS, error_k=0.04, dt_s=3600.0, was_on=False)
     assert made.state.integral == 0.4
 
 
-def duty(state: LawState, error_k: float, *, is_ramp: bool = False) -> float:
+def duty(state: PiState, error_k: float, *, is_ramp: bool = False) -> float:
     return step(state, SETTINGS, error_k=error_k, dt_s=0.0, was_on=False, is_ramp=is_ramp).duty
 
 
 def test_it_is_soft_to_keep_and_stiff_on_a_ramp() -> None:
-    assert duty(LawState(), 0.5) == pytest.approx(0.15)
-    assert duty(LawState(), 0.5, is_ramp=True) == pytest.approx(0.3)
+    assert duty(PiState(), 0.5) == pytest.approx(0.15)
+    assert duty(PiState(), 0.5, is_ramp=True) == pytest.approx(0.3)
 
 
 def test_what_was_turned_up_far_is_reached_with_the_stiff_law() -> None:
-    state = step(LawState(), SETTINGS, error_k=FAR_K, dt_s=0.0, was_on=False).state
+    state = step(PiState(), SETTINGS, error_k=FAR_K, dt_s=0.0, was_on=False).state
     assert duty(state, 0.5) == pytest.approx(0.3)
     state = step(state, SETTINGS, error_k=NEAR_K - 0.01, dt_s=0.0, was_on=True).state
     assert duty(state, 0.5) == pytest.approx(0.15)
@@ -132,15 +132,15 @@ def test_what_was_turned_up_far_is_reached_with_the_stiff_law() -> None:
 
 def test_a_step_says_little_of_what_keeps_the_temperature() -> None:
     at_most = SETTINGS.gain_per_k * INTEGRATED_K_MAX * 60.0 / SETTINGS.integral_s
-    down = step(LawState(0.9), SETTINGS, error_k=-1.4, dt_s=60.0, was_on=True).state
+    down = step(PiState(0.9), SETTINGS, error_k=-1.4, dt_s=60.0, was_on=True).state
     assert 0.9 - down.integral == pytest.approx(at_most)
-    up = step(LawState(), SETTINGS, error_k=1.4, dt_s=60.0, was_on=True).state
+    up = step(PiState(), SETTINGS, error_k=1.4, dt_s=60.0, was_on=True).state
     assert up.integral == pytest.approx(at_most)
 
 
 @given(st.lists(st.tuples(st.floats(-30, 30), st.floats(0, 600), st.booleans(), st.floats(-1, 1)), max_size=60))
 def test_its_state_is_bounded_whatever_happens(steps: list[tuple[float, float, bool, float]]) -> None:
-    state = LawState()
+    state = PiState()
     for error_k, dt_s, was_on, feed_forward in steps:
         made = step(state, SETTINGS, error_k=error_k, dt_s=dt_s, was_on=was_on, feed_forward=feed_forward)
         state = made.state

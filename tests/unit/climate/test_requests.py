@@ -7,158 +7,160 @@ import msgspec
 import pytest
 
 from agent.climate import holds
-from agent.climate.holds import Eco, HoldKind, InForce, Program
+from agent.climate.holds import Eco, EffectiveSetpoint, HoldKind, ZoneProgram
 from agent.climate.model import Mode, Moment, Setpoints
 from agent.climate.requests import (
-    Cancel,
-    DropSchedule,
-    FollowSchedule,
-    MakeHold,
-    Order,
-    PutSchedule,
-    Resume,
-    Set,
-    SetEco,
-    carried_out,
+    CancelHoldRequest,
+    ClimateRequest,
+    DropScheduleRequest,
+    EcoRequest,
+    FollowScheduleRequest,
+    HoldRequest,
+    PutScheduleRequest,
+    ResumeRequest,
+    SetRequest,
+    apply,
 )
-from agent.climate.schedule import BLOCKS_MAX, Block, Schedule, timeline
+from agent.climate.schedule import BLOCKS_MAX, Block, Schedule, build_timeline
 from agent.errors import SettingInvalid
 
 BERLIN = ZoneInfo("Europe/Berlin")
 H = 3_600_000
 NOON = int(datetime(2026, 1, 14, 11, tzinfo=UTC).timestamp() * 1000)
 WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 17.0, 27.0)))
-PROGRAM = Program(schedules={"week": WEEK}, schedule="week")
+PROGRAM = ZoneProgram(schedules={"week": WEEK}, schedule="week")
 
 
 def at(hours: float, *, is_known: bool = True) -> Moment:
     return Moment("boot", int(100 * H + hours * H), int(NOON + hours * H) if is_known else None)
 
 
-def done(*orders: Order, program: Program = PROGRAM, hours: float = 0.0, is_known: bool = True) -> Program:
+def done(
+    *orders: ClimateRequest, program: ZoneProgram = PROGRAM, hours: float = 0.0, is_known: bool = True
+) -> ZoneProgram:
     for number, order in enumerate(orders):
-        program = carried_out(program, order, at(hours, is_known=is_known), BERLIN, new_id=f"id{number}")
+        program = apply(program, order, at(hours, is_known=is_known), BERLIN, new_id=f"id{number}")
     return program
 
 
-def look(program: Program, hours: float) -> InForce:
+def look(program: ZoneProgram, hours: float) -> EffectiveSetpoint:
     moment = at(hours)
     plan = None
     if program.followed is not None and moment.utc_ms is not None:
-        plan = timeline(program.followed, utc_ms=moment.utc_ms, zone=BERLIN)
+        plan = build_timeline(program.followed, utc_ms=moment.utc_ms, zone=BERLIN)
     return holds.in_force(holds.tidied(program, moment, plan), moment, plan, BERLIN)
 
 
-def heat_c(program: Program, *hours: float) -> list[float]:
+def heat_c(program: ZoneProgram, *hours: float) -> list[float]:
     return [look(program, hour).setpoints.heat_setpoint_c for hour in hours]
 
 
 def test_set_changes_mode_and_setpoints_one_by_one() -> None:
-    assert done(Set(mode=Mode.AUTO)).mode is Mode.AUTO
-    assert done(Set(heat_setpoint_c=25.5)).setpoints == Setpoints(25.5, 26.5)
-    assert done(Set(cool_setpoint_c=20.0)).setpoints == Setpoints(19.0, 20.0)
-    assert done(Set(heat_setpoint_c=18.0, cool_setpoint_c=30.0)).setpoints == Setpoints(18.0, 30.0)
+    assert done(SetRequest(mode=Mode.AUTO)).mode is Mode.AUTO
+    assert done(SetRequest(heat_setpoint_c=25.5)).setpoints == Setpoints(25.5, 26.5)
+    assert done(SetRequest(cool_setpoint_c=20.0)).setpoints == Setpoints(19.0, 20.0)
+    assert done(SetRequest(heat_setpoint_c=18.0, cool_setpoint_c=30.0)).setpoints == Setpoints(18.0, 30.0)
 
 
 def test_a_hold_until_a_time_of_day_in_the_house() -> None:
-    program = done(MakeHold(heat_setpoint_c=19.0, until="13:00"))
+    program = done(HoldRequest(heat_setpoint_c=19.0, until="13:00"))
     assert heat_c(program, 0, 0.99, 1.0) == [19.0, 19.0, 21.0]
-    tomorrow = done(MakeHold(heat_setpoint_c=19.0, until="11:00"))
+    tomorrow = done(HoldRequest(heat_setpoint_c=19.0, until="11:00"))
     assert heat_c(tomorrow, 22.9, 23.0) == [19.0, 21.0]
 
 
 def test_a_hold_until_the_next_block() -> None:
-    program = done(MakeHold(heat_setpoint_c=19.0, until="next"))
-    program = holds.tidied(program, at(0), timeline(WEEK, utc_ms=NOON, zone=BERLIN))
+    program = done(HoldRequest(heat_setpoint_c=19.0, until="next"))
+    program = holds.tidied(program, at(0), build_timeline(WEEK, utc_ms=NOON, zone=BERLIN))
     assert heat_c(program, 9.9, 10.0) == [19.0, 17.0]
 
 
 def test_a_boost_without_the_time_counts_from_what_was_remembered() -> None:
     remembered = look(PROGRAM, 0.0)
-    known = holds.tidied(PROGRAM, at(0.0), timeline(WEEK, utc_ms=NOON, zone=BERLIN))
-    boosted = done(MakeHold(kind=HoldKind.BOOST), program=known, is_known=False)
+    known = holds.tidied(PROGRAM, at(0.0), build_timeline(WEEK, utc_ms=NOON, zone=BERLIN))
+    boosted = done(HoldRequest(kind=HoldKind.BOOST), program=known, is_known=False)
     assert boosted.holds[-1].heat_setpoint_c == remembered.setpoints.heat_setpoint_c + 2.0
 
 
 def test_a_boost_and_away_have_defaults() -> None:
-    boosted = done(MakeHold(kind=HoldKind.BOOST))
+    boosted = done(HoldRequest(kind=HoldKind.BOOST))
     assert heat_c(boosted, 0.0, 0.9, 1.0) == [23.0, 23.0, 21.0]
-    away = done(MakeHold(kind=HoldKind.AWAY, until="2026-01-20T18:00"))
+    away = done(HoldRequest(kind=HoldKind.AWAY, until="2026-01-20T18:00"))
     assert look(away, 100.0).setpoints == Setpoints(16.0, 28.0)
     assert look(away, 24 * 6 + 6.1).why == "schedule"
 
 
 def test_without_the_time_a_duration_works_and_a_time_is_refused() -> None:
-    program = done(MakeHold(heat_setpoint_c=19.0, for_s=3600.0), is_known=False)
+    program = done(HoldRequest(heat_setpoint_c=19.0, for_s=3600.0), is_known=False)
     assert holds.active(program, at(0.9, is_known=False))
     assert not holds.active(program, at(1.0, is_known=False))
     assert program.holds[0].for_ms == H
     with pytest.raises(SettingInvalid, match="does not know the time"):
-        done(MakeHold(heat_setpoint_c=19.0, until="13:00"), is_known=False)
+        done(HoldRequest(heat_setpoint_c=19.0, until="13:00"), is_known=False)
 
 
 def test_eco_keeps_limits_that_are_not_given() -> None:
-    program = done(SetEco(True, heat_limit_c=18.0), SetEco(False), SetEco(True))
+    program = done(EcoRequest(True, heat_limit_c=18.0), EcoRequest(False), EcoRequest(True))
     assert program.eco == Eco(is_enabled=True, heat_limit_c=18.0, cool_limit_c=holds.ECO_COOL_LIMIT_C)
 
 
 def test_schedules_come_and_go() -> None:
     other = Schedule("holiday", (Block("All", "00:00", "00:00", 15.0, 30.0),))
-    program = done(PutSchedule(other))
+    program = done(PutScheduleRequest(other))
     assert heat_c(program, 0) == [15.0]
-    assert heat_c(done(FollowSchedule("week"), program=program), 0) == [21.0]
-    assert heat_c(done(FollowSchedule(""), program=program), 0) == [20.0]
-    dropped = done(DropSchedule("holiday"), program=program)
+    assert heat_c(done(FollowScheduleRequest("week"), program=program), 0) == [21.0]
+    assert heat_c(done(FollowScheduleRequest(""), program=program), 0) == [20.0]
+    dropped = done(DropScheduleRequest("holiday"), program=program)
     assert (dropped.schedule, list(dropped.schedules)) == ("", ["week"])
-    assert done(PutSchedule(other, is_followed=False)).schedule == "week"
+    assert done(PutScheduleRequest(other, is_followed=False)).schedule == "week"
 
 
 @pytest.mark.parametrize(
     ("order", "words"),
     [
-        (Set(), "nothing to set"),
-        (Set(heat_setpoint_c=3.0), "4 to 35"),
-        (Set(heat_setpoint_c=20.0, cool_setpoint_c=20.5), "1 K apart"),
-        (MakeHold(heat_setpoint_c=20.0, cool_setpoint_c=20.5), "1 K apart"),
-        (MakeHold(heat_setpoint_c=20.0, until="25:00"), "no time of day"),
-        (MakeHold(heat_setpoint_c=20.0, until="tomorrow"), "no time"),
-        (MakeHold(heat_setpoint_c=20.0, until="9999-12-31T23:59:59-05:00"), "no time between 1970 and 2200"),
-        (MakeHold(heat_setpoint_c=20.0, start="0001-01-01T00:00:00+01:00"), "no time between 1970 and 2200"),
-        (MakeHold(heat_setpoint_c=20.0, until="13:00", for_s=60.0), "not both"),
-        (MakeHold(heat_setpoint_c=20.0, for_s=1e9), "up to 31 days"),
-        (MakeHold(heat_setpoint_c=20.0, for_s=float("nan")), "up to 31 days"),
-        (MakeHold(heat_setpoint_c=20.0, id="x" * 65), "64 characters"),
-        (MakeHold(heat_setpoint_c=20.0, id="\0" * 64), "cannot be printed"),
-        (MakeHold(heat_setpoint_c=20.0, until="2026-01-01T00:00"), "after now"),
-        (MakeHold(), "needs a setpoint"),
-        (Cancel("nothing"), "no hold nothing"),
-        (SetEco(True, heat_limit_c=25.0, cool_limit_c=20.0), "1 K apart"),
-        (PutSchedule(Schedule("x", ())), "0 blocks"),
+        (SetRequest(), "nothing to set"),
+        (SetRequest(heat_setpoint_c=3.0), "4 to 35"),
+        (SetRequest(heat_setpoint_c=20.0, cool_setpoint_c=20.5), "1 K apart"),
+        (HoldRequest(heat_setpoint_c=20.0, cool_setpoint_c=20.5), "1 K apart"),
+        (HoldRequest(heat_setpoint_c=20.0, until="25:00"), "no time of day"),
+        (HoldRequest(heat_setpoint_c=20.0, until="tomorrow"), "no time"),
+        (HoldRequest(heat_setpoint_c=20.0, until="9999-12-31T23:59:59-05:00"), "no time between 1970 and 2200"),
+        (HoldRequest(heat_setpoint_c=20.0, start="0001-01-01T00:00:00+01:00"), "no time between 1970 and 2200"),
+        (HoldRequest(heat_setpoint_c=20.0, until="13:00", for_s=60.0), "not both"),
+        (HoldRequest(heat_setpoint_c=20.0, for_s=1e9), "up to 31 days"),
+        (HoldRequest(heat_setpoint_c=20.0, for_s=float("nan")), "up to 31 days"),
+        (HoldRequest(heat_setpoint_c=20.0, id="x" * 65), "64 characters"),
+        (HoldRequest(heat_setpoint_c=20.0, id="\0" * 64), "cannot be printed"),
+        (HoldRequest(heat_setpoint_c=20.0, until="2026-01-01T00:00"), "after now"),
+        (HoldRequest(), "needs a setpoint"),
+        (CancelHoldRequest("nothing"), "no hold nothing"),
+        (EcoRequest(True, heat_limit_c=25.0, cool_limit_c=20.0), "1 K apart"),
+        (PutScheduleRequest(Schedule("x", ())), "0 blocks"),
         (
-            PutSchedule(Schedule("x", (Block("b", "06:00", "07:00", 20, 26, sensors=("s",) * 17),))),
+            PutScheduleRequest(Schedule("x", (Block("b", "06:00", "07:00", 20, 26, sensors=("s",) * 17),))),
             "at most 16 sensors",
         ),
-        (FollowSchedule("nothing"), "no schedule nothing; there are week"),
-        (DropSchedule("nothing"), "no schedule nothing; there are week"),
+        (FollowScheduleRequest("nothing"), "no schedule nothing; there are week"),
+        (DropScheduleRequest("nothing"), "no schedule nothing; there are week"),
     ],
 )
-def test_what_cannot_be_is_refused_in_words(order: Order, words: str) -> None:
+def test_what_cannot_be_is_refused_in_words(order: ClimateRequest, words: str) -> None:
     with pytest.raises(SettingInvalid, match=words):
         done(order)
 
 
 def test_the_number_of_schedules_is_bounded() -> None:
-    program = Program()
+    program = ZoneProgram()
     for number in range(holds.SCHEDULES_MAX):
-        program = done(PutSchedule(Schedule(str(number), WEEK.blocks)), program=program)
+        program = done(PutScheduleRequest(Schedule(str(number), WEEK.blocks)), program=program)
     with pytest.raises(SettingInvalid, match="16 schedules"):
-        done(PutSchedule(WEEK), program=program)
-    assert done(PutSchedule(Schedule("3", WEEK.blocks)), program=program).schedule == "3"
+        done(PutScheduleRequest(WEEK), program=program)
+    assert done(PutScheduleRequest(Schedule("3", WEEK.blocks)), program=program).schedule == "3"
 
 
 def test_without_a_schedule_there_is_no_next_block() -> None:
     with pytest.raises(SettingInvalid, match="no schedule is followed"):
-        done(MakeHold(heat_setpoint_c=20.0, until="next"), program=Program())
+        done(HoldRequest(heat_setpoint_c=20.0, until="next"), program=ZoneProgram())
 
 
 def test_the_schedule_and_eco_of_aurra_fit_in() -> None:
@@ -184,8 +186,8 @@ def test_the_schedule_and_eco_of_aurra_fit_in() -> None:
             ],
         },
     }
-    order = msgspec.json.decode(msgspec.json.encode(body), type=Order)
-    program = done(order, SetEco(True, c(62), c(78)))
+    order = msgspec.json.decode(msgspec.json.encode(body), type=ClimateRequest)
+    program = done(order, EcoRequest(True, c(62), c(78)))
     now = look(program, 0)
     assert (now.label, round(now.setpoints.heat_setpoint_c, 2), round(now.setpoints.cool_setpoint_c, 2)) == (
         "Day",
@@ -196,63 +198,67 @@ def test_the_schedule_and_eco_of_aurra_fit_in() -> None:
 
 def test_the_actions_of_amps_fit_in() -> None:
     """Immediate, scheduled, windowed, idle, follow_schedule, cancel and replace: each is one order."""
-    immediate = done(MakeHold(mode=Mode.HEAT, heat_setpoint_c=21.5, id="a1"))
+    immediate = done(HoldRequest(mode=Mode.HEAT, heat_setpoint_c=21.5, id="a1"))
     assert heat_c(immediate, 0, 500) == [21.5, 21.5]
-    scheduled = done(MakeHold(mode=Mode.COOL, cool_setpoint_c=24.0, start="13:30", id="a2"), program=immediate)
+    scheduled = done(HoldRequest(mode=Mode.COOL, cool_setpoint_c=24.0, start="13:30", id="a2"), program=immediate)
     assert [look(scheduled, hours).mode for hours in (1.4, 1.5, 500)] == [Mode.HEAT, Mode.COOL, Mode.COOL]
-    windowed = done(MakeHold(heat_setpoint_c=23.0, start="13:00", until="14:00", id="a3"), program=immediate)
+    windowed = done(HoldRequest(heat_setpoint_c=23.0, start="13:00", until="14:00", id="a3"), program=immediate)
     assert heat_c(windowed, 0.9, 1.0, 1.9, 2.0) == [21.5, 23.0, 23.0, 21.5]
-    replaced = done(Cancel("a3"), MakeHold(heat_setpoint_c=18.0, start="13:00", until="14:00"), program=windowed)
+    replaced = done(
+        CancelHoldRequest("a3"), HoldRequest(heat_setpoint_c=18.0, start="13:00", until="14:00"), program=windowed
+    )
     assert heat_c(replaced, 1.0, 2.0) == [18.0, 21.5]
-    idle = done(MakeHold(mode=Mode.OFF), program=immediate)
+    idle = done(HoldRequest(mode=Mode.OFF), program=immediate)
     assert look(idle, 1).mode is Mode.OFF
-    assert look(done(Resume(), program=idle), 1).why == "schedule"
+    assert look(done(ResumeRequest(), program=idle), 1).why == "schedule"
 
 
 def test_schedules_beyond_what_the_file_holds_are_refused_and_the_rest_goes_on() -> None:
     blocks = (Block("\N{EURO SIGN}" * 64, "00:00", "23:59", 20.0, 26.0),) * BLOCKS_MAX
     with pytest.raises(SettingInvalid, match=r"112 KiB: drop one"):
-        done(*(PutSchedule(Schedule(str(number), blocks)) for number in range(holds.SCHEDULES_MAX - 1)))
+        done(*(PutScheduleRequest(Schedule(str(number), blocks)) for number in range(holds.SCHEDULES_MAX - 1)))
     # A release before has taken more: it stays usable, and may be made smaller.
     large = msgspec.structs.replace(
         PROGRAM, schedules={str(number): Schedule(str(number), blocks) for number in range(holds.SCHEDULES_MAX)}
     )
-    assert heat_c(done(FollowSchedule("3"), MakeHold(heat_setpoint_c=22.0), program=large), 0) == [22.0]
-    smaller = done(PutSchedule(Schedule("3", blocks[:1])), program=large)
+    assert heat_c(done(FollowScheduleRequest("3"), HoldRequest(heat_setpoint_c=22.0), program=large), 0) == [22.0]
+    smaller = done(PutScheduleRequest(Schedule("3", blocks[:1])), program=large)
     assert smaller.schedules["3"].blocks == blocks[:1]
     with pytest.raises(SettingInvalid, match="112 KiB"):
-        done(PutSchedule(Schedule("3", blocks)), program=smaller)
+        done(PutScheduleRequest(Schedule("3", blocks)), program=smaller)
 
 
 def test_a_boost_that_is_sent_again_does_not_add_up() -> None:
-    boosts = [MakeHold(kind=HoldKind.BOOST)] * 4
+    boosts = [HoldRequest(kind=HoldKind.BOOST)] * 4
     assert heat_c(done(*boosts), 0) == [23.0]
-    assert heat_c(done(MakeHold(heat_setpoint_c=19.0), *boosts), 0) == [21.0]
-    assert heat_c(done(MakeHold(kind=HoldKind.AWAY), *boosts), 0) == [18.0]
+    assert heat_c(done(HoldRequest(heat_setpoint_c=19.0), *boosts), 0) == [21.0]
+    assert heat_c(done(HoldRequest(kind=HoldKind.AWAY), *boosts), 0) == [18.0]
 
 
 def test_a_hold_until_the_next_block_goes_by_the_schedule_that_is_followed() -> None:
     short = Schedule("short", (Block("A", "00:00", "15:00", 18.0, 26.0), Block("B", "15:00", "00:00", 16.0, 26.0)))
-    held = kept(done(PutSchedule(short, is_followed=False), MakeHold(heat_setpoint_c=24.0, until="next")), 0)
+    held = kept(done(PutScheduleRequest(short, is_followed=False), HoldRequest(heat_setpoint_c=24.0, until="next")), 0)
     assert heat_c(held, 9.9, 10) == [24.0, 17.0]
-    for order in (FollowSchedule("short"), PutSchedule(Schedule("week", short.blocks))):
+    for order in (FollowScheduleRequest("short"), PutScheduleRequest(Schedule("week", short.blocks))):
         changed = kept(done(order, program=held, hours=1), 1)
         assert heat_c(changed, 2.9, 3) == [24.0, 16.0]
-        assert heat_c(kept(done(FollowSchedule("week"), PutSchedule(WEEK), program=changed, hours=1), 1), 9.9) == [24.0]
+        assert heat_c(
+            kept(done(FollowScheduleRequest("week"), PutScheduleRequest(WEEK), program=changed, hours=1), 1), 9.9
+        ) == [24.0]
     # Without any schedule it ends as it would have, and what is over does not come back.
-    assert heat_c(kept(done(FollowSchedule(""), program=held, hours=1), 1), 9.9, 10) == [24.0, 20.0]
-    assert heat_c(done(FollowSchedule("short"), program=held, hours=10), 10) == [16.0]
+    assert heat_c(kept(done(FollowScheduleRequest(""), program=held, hours=1), 1), 9.9, 10) == [24.0, 20.0]
+    assert heat_c(done(FollowScheduleRequest("short"), program=held, hours=10), 10) == [16.0]
 
 
 def test_other_ends_do_not_go_by_the_schedule() -> None:
-    held = done(MakeHold(heat_setpoint_c=24.0, until="18:00"))
-    assert done(PutSchedule(Schedule("week", WEEK.blocks[:1])), program=held).holds == held.holds
+    held = done(HoldRequest(heat_setpoint_c=24.0, until="18:00"))
+    assert done(PutScheduleRequest(Schedule("week", WEEK.blocks[:1])), program=held).holds == held.holds
 
 
-def kept(program: Program, hours: float) -> Program:
+def kept(program: ZoneProgram, hours: float) -> ZoneProgram:
     """Return the program as the loop leaves it."""
     moment = at(hours)
     plan = None
     if program.followed is not None and moment.utc_ms is not None:
-        plan = timeline(program.followed, utc_ms=moment.utc_ms, zone=BERLIN)
+        plan = build_timeline(program.followed, utc_ms=moment.utc_ms, zone=BERLIN)
     return holds.tidied(program, moment, plan)

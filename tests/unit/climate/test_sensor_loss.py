@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from agent.climate import fusion, sensor_loss
 from agent.climate.model import Mode
-from agent.climate.pi_controller import LawState
-from agent.climate.sensor_loss import Choice, Known, Peer
+from agent.climate.pi_controller import PiState
+from agent.climate.sensor_loss import FallbackDuty, PeerZone, SensorLossInputs
 from agent.climate.settings import ZoneSettings
 
 ZONE = ZoneSettings(zone_id="z")
@@ -32,20 +32,20 @@ def test_it_never_overheats_a_room_in_a_home_that_is_no_colder_than_the_outside(
 
 
 def test_what_the_law_has_found_out_is_kept_and_not_paid_out() -> None:
-    made = sensor_loss.paid_out(LawState(0.4, 10.0, is_far=True), ZONE, duty=0.2, dt_s=60.0, was_on=False)
+    made = sensor_loss.modulate(PiState(0.4, 10.0, is_far=True), ZONE, duty=0.2, dt_s=60.0, was_on=False)
     assert made.duty == 0.2
     assert (made.state.integral, made.state.owed_s) == (0.4, 22.0)
 
 
 @pytest.mark.parametrize(("lost_for_s", "duty"), [(0.0, 0.25), (72 * 3600.0 - 1.0, 0.25), (72 * 3600.0, 0.0)])
 def test_what_it_needed_of_late_is_given_for_three_days(lost_for_s: float, duty: float) -> None:
-    made = sensor_loss.usual_duty(ZONE, fusion.NOTHING_KNOWN, mean_duty=0.25, lost_for_s=lost_for_s, can_act=True)
+    made = sensor_loss.comfort_duty(ZONE, fusion.NO_READING, mean_duty=0.25, lost_for_s=lost_for_s, can_act=True)
     assert made[0] == duty
 
 
 @pytest.mark.parametrize(("mean_duty", "duty"), [(0.9, 0.3), (0.3, 0.3), (0.021, 0.021), (0.02, 0.0)])
 def test_it_is_bounded_and_next_to_nothing_is_nothing(mean_duty: float, duty: float) -> None:
-    made = sensor_loss.usual_duty(ZONE, fusion.NOTHING_KNOWN, mean_duty=mean_duty, lost_for_s=0.0, can_act=True)
+    made = sensor_loss.comfort_duty(ZONE, fusion.NO_READING, mean_duty=mean_duty, lost_for_s=0.0, can_act=True)
     assert made[0] == duty
     assert made[1].startswith("heating blindly" if duty else "idle: no usable sensor")
 
@@ -53,15 +53,15 @@ def test_it_is_bounded_and_next_to_nothing_is_nothing(mean_duty: float, duty: fl
 H_S = 3600.0
 
 
-def choice(mode: Mode, lost_h: float, **known: object) -> Choice:
-    return sensor_loss.choose(ZONE, fusion.NOTHING_KNOWN, Known(mode, 20.0, lost_h * H_S, **known))  # type: ignore[arg-type]
+def choice(mode: Mode, lost_h: float, **known: object) -> FallbackDuty:
+    return sensor_loss.choose_duty(ZONE, fusion.NO_READING, SensorLossInputs(mode, 20.0, lost_h * H_S, **known))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", Mode)
 def test_a_sensor_that_was_never_heard_is_waited_for_and_then_the_room_is_kept_from_frost(mode: Mode) -> None:
     assert [choice(mode, lost_h).duty for lost_h in (0.0, 1.9)] == [0.0, 0.0]
     assert choice(mode, 73.0).duty == 0.35
-    assert choice(mode, 73.0).is_unwatched
+    assert choice(mode, 73.0).is_precautionary
     assert choice(mode, 73.0).is_urgent
     # Where it is to be warm it gets what rooms usually need; where it is not, nothing else will ever come.
     by_day = {Mode.HEAT: 0.3, Mode.AUTO: 0.3, Mode.OFF: 0.35, Mode.COOL: 0.35}
@@ -69,25 +69,25 @@ def test_a_sensor_that_was_never_heard_is_waited_for_and_then_the_room_is_kept_f
 
 
 def test_a_room_whose_need_was_never_learned_gets_what_others_show() -> None:
-    peers = (Peer(20.0, 0.2), Peer(21.0, 0.25), Peer(15.0, 0.0))
+    peers = (PeerZone(20.0, 0.2), PeerZone(21.0, 0.25), PeerZone(15.0, 0.0))
     known = choice(Mode.HEAT, 3.0, peers=peers, others_c=(15.0, 20.0, 21.0))
     assert known.duty == pytest.approx(0.2)
     assert "never learned" in known.reason
     # In summer nobody needs any.
-    assert choice(Mode.HEAT, 3.0, peers=(Peer(25.0, 0.0),), others_c=(25.0,)).duty == 0.0
+    assert choice(Mode.HEAT, 3.0, peers=(PeerZone(25.0, 0.0),), others_c=(25.0,)).duty == 0.0
     assert choice(Mode.HEAT, 3.0, others_c=(25.0,)).duty == 0.0
     assert "it is waited for, 30 min to go" in choice(Mode.HEAT, 1.5).reason
 
 
 @pytest.mark.parametrize(
-    ("seen_c", "lost_h", "duty"),
+    ("last_known_c", "lost_h", "duty"),
     [(20.0, 13.9, 0.0), (20.0, 14.1, 0.35), (8.0, 1.9, 0.0), (8.0, 2.1, 0.35), (3.0, 0.0, 0.35)],
 )
 def test_a_room_that_is_off_is_kept_from_frost_once_it_may_have_cooled(
-    seen_c: float, lost_h: float, duty: float
+    last_known_c: float, lost_h: float, duty: float
 ) -> None:
     """A garage went on to cool: its only sensor was lost while it was off."""
-    assert choice(Mode.OFF, lost_h, seen_c=seen_c).duty == duty
+    assert choice(Mode.OFF, lost_h, last_known_c=last_known_c).duty == duty
 
 
 @pytest.mark.parametrize(
@@ -97,19 +97,19 @@ def test_a_room_that_is_off_is_kept_from_frost_once_it_may_have_cooled(
         ((), (6.0,), 0.35),
         ((), (13.0,), 0.175),
         ((), (20.0,), 0.0),
-        ((Peer(20.0, 0.9),), (20.0,), 0.5),
-        ((Peer(20.0, 0.4),), (20.0,), 0.26),
-        ((Peer(15.0, 0.1), Peer(20.0, 0.4), Peer(21.0, 0.5)), (20.0,), 0.26),
-        ((Peer(25.0, 0.0),), (25.0,), 0.0),
+        ((PeerZone(20.0, 0.9),), (20.0,), 0.5),
+        ((PeerZone(20.0, 0.4),), (20.0,), 0.26),
+        ((PeerZone(15.0, 0.1), PeerZone(20.0, 0.4), PeerZone(21.0, 0.5)), (20.0,), 0.26),
+        ((PeerZone(25.0, 0.0),), (25.0,), 0.0),
     ],
 )
 @pytest.mark.parametrize("mode", Mode)
 def test_who_is_kept_from_frost_gets_as_much_as_the_home_shows_that_it_takes(
-    mode: Mode, peers: tuple[Peer, ...], others_c: tuple[float, ...], duty: float
+    mode: Mode, peers: tuple[PeerZone, ...], others_c: tuple[float, ...], duty: float
 ) -> None:
-    made = choice(mode, 100.0, seen_c=20.0, mean_duty=0.2, peers=peers, others_c=others_c)
+    made = choice(mode, 100.0, last_known_c=20.0, mean_duty=0.2, peers=peers, others_c=others_c)
     assert made.duty == pytest.approx(duty)
-    assert made.is_unwatched is (duty > 0.0)
+    assert made.is_precautionary is (duty > 0.0)
     assert ("nobody knows how cold it is" in made.reason) is (duty > 0.0)
 
 
@@ -117,32 +117,49 @@ def test_who_is_kept_from_frost_gets_as_much_as_the_home_shows_that_it_takes(
     mode=st.sampled_from(Mode),
     lost_h=st.floats(0.0, 1000.0),
     mean_duty=st.floats(0.0, 1.0),
-    unlearned=st.floats(0.0, 1.0),
-    seen_c=st.none() | st.floats(-10.0, 40.0),
-    peers=st.lists(st.builds(Peer, st.floats(-10.0, 40.0), st.floats(0.0, 1.0)), max_size=3),
+    unlearned_share=st.floats(0.0, 1.0),
+    last_known_c=st.none() | st.floats(-10.0, 40.0),
+    peers=st.lists(st.builds(PeerZone, st.floats(-10.0, 40.0), st.floats(0.0, 1.0)), max_size=3),
 )
 def test_what_is_given_blindly_is_bounded(
-    mode: Mode, lost_h: float, mean_duty: float, unlearned: float, seen_c: float | None, peers: list[Peer]
+    mode: Mode,
+    lost_h: float,
+    mean_duty: float,
+    unlearned_share: float,
+    last_known_c: float | None,
+    peers: list[PeerZone],
 ) -> None:
-    made = choice(mode, lost_h, mean_duty=mean_duty, unlearned=unlearned, seen_c=seen_c, peers=tuple(peers))
+    made = choice(
+        mode,
+        lost_h,
+        mean_duty=mean_duty,
+        unlearned_share=unlearned_share,
+        last_known_c=last_known_c,
+        peers=tuple(peers),
+    )
     assert 0.0 <= made.duty <= sensor_loss.FROST_DUTY_MAX
     assert made.reason
     if not made.is_urgent:
         assert made.duty <= ZONE.fallback_duty_max
     cools = ZoneSettings(zone_id="c", can_heat=False)
-    assert sensor_loss.choose(cools, fusion.NOTHING_KNOWN, Known(mode, 20.0, lost_h * H_S, may_heat=False)).duty == 0.0
+    assert (
+        sensor_loss.choose_duty(
+            cools, fusion.NO_READING, SensorLossInputs(mode, 20.0, lost_h * H_S, may_heat=False)
+        ).duty
+        == 0.0
+    )
 
 
 def test_what_was_learned_in_an_hour_is_little_and_the_rest_is_taken_as_usual() -> None:
-    known = choice(Mode.HEAT, 1.0, seen_c=18.0, mean_duty=0.02, unlearned=0.5)
+    known = choice(Mode.HEAT, 1.0, last_known_c=18.0, mean_duty=0.02, unlearned_share=0.5)
     assert known.duty == pytest.approx(0.02 + 0.5 * 0.35)
     # A room that was warm enough asks for nothing more.
-    assert choice(Mode.HEAT, 1.0, seen_c=21.0, mean_duty=0.02, unlearned=0.5).duty == 0.0
+    assert choice(Mode.HEAT, 1.0, last_known_c=21.0, mean_duty=0.02, unlearned_share=0.5).duty == 0.0
 
 
 def test_behind_a_sensor_that_is_stuck_the_room_gets_what_it_needed_before_however_much() -> None:
-    assert choice(Mode.HEAT, 1.0, seen_c=18.0, mean_duty=0.9, stuck_duty=0.6).duty == 0.6
-    assert choice(Mode.HEAT, 80.0, seen_c=18.0, mean_duty=0.9, stuck_duty=0.6).duty == 0.35
+    assert choice(Mode.HEAT, 1.0, last_known_c=18.0, mean_duty=0.9, stuck_duty=0.6).duty == 0.6
+    assert choice(Mode.HEAT, 80.0, last_known_c=18.0, mean_duty=0.9, stuck_duty=0.6).duty == 0.35
 
 
 @pytest.mark.parametrize(
@@ -153,7 +170,9 @@ def test_what_a_room_needed_is_a_guide_that_is_trusted_less_by_the_day(
     need: float, age_days: float, duty: float
 ) -> None:
     """A home with large emitters was heated to 41 °C by the 35 % that another one needs."""
-    made = choice(Mode.OFF, 100.0, seen_c=20.0, mean_duty=need, unlearned=0.0, need_age_s=age_days * 24 * H_S)
+    made = choice(
+        Mode.OFF, 100.0, last_known_c=20.0, mean_duty=need, unlearned_share=0.0, need_age_s=age_days * 24 * H_S
+    )
     assert made.duty == pytest.approx(duty)
     # What was learned in an hour or two is hardly any.
-    assert choice(Mode.OFF, 100.0, seen_c=20.0, mean_duty=need, unlearned=0.9, need_age_s=0.0).duty > 0.31
+    assert choice(Mode.OFF, 100.0, last_known_c=20.0, mean_duty=need, unlearned_share=0.9, need_age_s=0.0).duty > 0.31

@@ -4,19 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.climate.sensor_validation import H_MS, Belief, heard
+from agent.climate.sensor_validation import HOUR_MS, ValidationState, validate
 
 MIN_MS = 60_000
-KNOWN = Belief(21.0, 0)
+KNOWN = ValidationState(21.0, 0)
 
 
 def after(
-    known: Belief | None, *values_c: float, every_ms: int = MIN_MS, witnesses_c: tuple[float, ...] = ()
-) -> Belief:
+    known: ValidationState | None, *values_c: float, every_ms: int = MIN_MS, references_c: tuple[float, ...] = ()
+) -> ValidationState:
     at_ms = known.at_ms if known else -every_ms
     for value_c in values_c:
         at_ms += every_ms
-        known = heard(known, value_c=value_c, at_ms=at_ms, witnesses_c=witnesses_c)
+        known = validate(known, value_c=value_c, at_ms=at_ms, references_c=references_c)
     assert known is not None
     return known
 
@@ -25,7 +25,7 @@ def minutes_until_believed(said_c: float, minutes: int, truth_c: float) -> int:
     """Return how long a sensor that has said one thing for some minutes is doubted when it says another."""
     known = after(None, *[said_c] * minutes)
     for minute in range(48 * 60):
-        if not (made := heard(known, value_c=truth_c, at_ms=(minutes + minute) * MIN_MS)) or made.is_doubted:
+        if not (made := validate(known, value_c=truth_c, at_ms=(minutes + minute) * MIN_MS)) or made.is_suspect:
             assert made is not None
             known = made
             continue
@@ -34,11 +34,11 @@ def minutes_until_believed(said_c: float, minutes: int, truth_c: float) -> int:
 
 
 def test_the_first_value_is_believed_until_another_contradicts_it() -> None:
-    assert after(None, 47.0) == Belief(47.0, 0, since_ms=0)
-    assert after(None, 0.0, 16.0).is_doubted
-    assert after(None, 0.0, 16.0, 16.0) == Belief(16.0, 2 * MIN_MS, since_ms=MIN_MS)
-    late = Belief(0.0, 9 * H_MS, since_ms=9 * H_MS)
-    assert after(late, 16.0, 16.0) == Belief(16.0, 9 * H_MS + 2 * MIN_MS, since_ms=9 * H_MS + MIN_MS)
+    assert after(None, 47.0) == ValidationState(47.0, 0, since_ms=0)
+    assert after(None, 0.0, 16.0).is_suspect
+    assert after(None, 0.0, 16.0, 16.0) == ValidationState(16.0, 2 * MIN_MS, since_ms=MIN_MS)
+    late = ValidationState(0.0, 9 * HOUR_MS, since_ms=9 * HOUR_MS)
+    assert after(late, 16.0, 16.0) == ValidationState(16.0, 9 * HOUR_MS + 2 * MIN_MS, since_ms=9 * HOUR_MS + MIN_MS)
 
 
 @pytest.mark.parametrize("minutes", [2, 30, 50])
@@ -49,14 +49,14 @@ def test_in_its_first_hour_it_may_take_back_what_it_said_by_insisting_for_as_lon
 def test_after_an_hour_it_is_firm() -> None:
     assert after(None, *[20.0] * 60).since_ms == 0
     assert after(None, *[20.0] * 61).since_ms is None
-    late = Belief(20.0, 9 * H_MS, since_ms=9 * H_MS)
-    assert after(late, *[20.0] * 59).since_ms == 9 * H_MS
+    late = ValidationState(20.0, 9 * HOUR_MS, since_ms=9 * HOUR_MS)
+    assert after(late, *[20.0] * 59).since_ms == 9 * HOUR_MS
     assert after(late, *[20.0] * 60).since_ms is None
 
 
 @pytest.mark.parametrize("value_c", [85.0, -127.0, float("nan")])
 def test_what_no_room_has_is_no_belief(value_c: float) -> None:
-    assert heard(None, value_c=value_c, at_ms=0) is None
+    assert validate(None, value_c=value_c, at_ms=0) is None
     assert after(KNOWN, value_c) == KNOWN
 
 
@@ -85,38 +85,38 @@ def test_a_lie_that_no_room_that_is_lived_in_has_is_not_believed_for_hours(
 
 def test_who_says_something_else_each_time_does_not_insist() -> None:
     said_c = [11.0, 27.0] * 50
-    assert all(after(KNOWN, *said_c[:count]).is_doubted for count in range(1, len(said_c)))
+    assert all(after(KNOWN, *said_c[:count]).is_suspect for count in range(1, len(said_c)))
 
 
 def test_what_a_room_can_do_is_believed() -> None:
-    assert after(KNOWN, 24.0, 20.5, 17.0) == Belief(17.0, 3 * MIN_MS)
-    assert after(KNOWN, 33.0, every_ms=H_MS) == Belief(33.0, H_MS)
+    assert after(KNOWN, 24.0, 20.5, 17.0) == ValidationState(17.0, 3 * MIN_MS)
+    assert after(KNOWN, 33.0, every_ms=HOUR_MS) == ValidationState(33.0, HOUR_MS)
 
 
 @pytest.mark.parametrize("value_c", [47.0, -4.0])
 def test_a_jump_is_doubted_and_the_last_possible_value_remembered(value_c: float) -> None:
-    doubted = Belief(21.0, 0, is_doubted=True, claim_c=value_c, claim_ms=MIN_MS)
+    doubted = ValidationState(21.0, 0, is_suspect=True, candidate_c=value_c, candidate_since_ms=MIN_MS)
     assert after(KNOWN, value_c, value_c, value_c) == doubted
 
 
 def test_a_doubted_sensor_that_comes_back_is_believed() -> None:
     doubted = after(KNOWN, 47.0)
-    assert heard(doubted, value_c=20.0, at_ms=10 * MIN_MS) == Belief(20.0, 10 * MIN_MS)
+    assert validate(doubted, value_c=20.0, at_ms=10 * MIN_MS) == ValidationState(20.0, 10 * MIN_MS)
 
 
 def test_a_doubted_sensor_that_says_what_the_home_says_is_believed() -> None:
     """One that was brought in from the cold."""
-    cold = Belief(4.0, 0)
-    assert after(cold, 14.0).is_doubted
-    assert not after(cold, 14.0, 19.0, witnesses_c=(20.0,)).is_doubted
-    assert not after(cold, 14.0, 19.0, witnesses_c=(12.0, 20.0)).is_doubted
+    cold = ValidationState(4.0, 0)
+    assert after(cold, 14.0).is_suspect
+    assert not after(cold, 14.0, 19.0, references_c=(20.0,)).is_suspect
+    assert not after(cold, 14.0, 19.0, references_c=(12.0, 20.0)).is_suspect
 
 
 @given(st.floats(-15.0, 55.0), st.floats(-15.0, 55.0))
 def test_none_is_locked_out(before_c: float, value_c: float) -> None:
     hours = int(abs(value_c - before_c)) + 1
-    assert not after(Belief(before_c, 0), *[value_c] * hours, every_ms=H_MS).is_doubted
+    assert not after(ValidationState(before_c, 0), *[value_c] * hours, every_ms=HOUR_MS).is_suspect
 
 
 def test_a_reading_that_is_not_newer_changes_nothing() -> None:
-    assert heard(Belief(21.0, 5), value_c=47.0, at_ms=5) == Belief(21.0, 5)
+    assert validate(ValidationState(21.0, 5), value_c=47.0, at_ms=5) == ValidationState(21.0, 5)

@@ -11,17 +11,17 @@ import msgspec
 import pytest
 
 from agent.climate import service
-from agent.climate.controller import Observed
-from agent.climate.heat_source import SourceState
-from agent.climate.holds import HOLDS_MAX, SCHEDULES_MAX, Hold, HoldKind, Program, with_hold
+from agent.climate.controller import SensorReading
+from agent.climate.heat_source import HeatSourceState
+from agent.climate.holds import HOLDS_MAX, SCHEDULES_MAX, Hold, HoldKind, ZoneProgram, with_hold
 from agent.climate.model import Mode, Moment, Setpoints
-from agent.climate.requests import MakeHold, PutSchedule, carried_out
+from agent.climate.requests import HoldRequest, PutScheduleRequest, apply
 from agent.climate.schedule import BLOCKS_MAX, WEEK, Block, Schedule
-from agent.climate.sensor_validation import Belief
-from agent.climate.service import FILE_NAME, Climate
+from agent.climate.sensor_validation import ValidationState
+from agent.climate.service import FILE_NAME, ClimateService
 from agent.climate.settings import ZONES_MAX, ClimateSettings, ZoneSettings
-from agent.climate.short_cycle_protection import STARTS_MAX, Guard, GuardLimits
-from agent.climate.snapshot import Kept, KeptZone
+from agent.climate.short_cycle_protection import STARTS_MAX, ShortCycleLimits, ShortCycleState
+from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot
 from agent.config.zones import SENSORS_MAX
 from agent.errors import SettingInvalid
 from agent.foundation.disk import Disk
@@ -32,7 +32,7 @@ from hal.interface import HvacAction, HvacDemand, ZoneOutput
 
 HEAT, OFF = HvacAction.HEAT, HvacAction.OFF
 SETTINGS = ClimateSettings(
-    zones=(ZoneSettings(zone_id="z", sensors=(("t", 1.0),), limits=GuardLimits(60.0, 60.0, 60)),)
+    zones=(ZoneSettings(zone_id="z", sensors=(("t", 1.0),), limits=ShortCycleLimits(60.0, 60.0, 60)),)
 )
 
 
@@ -84,16 +84,16 @@ class Bench:
         self.is_silent = False
         self._task: asyncio.Task[None] | None = None
 
-    def observed(self) -> Mapping[str, Observed]:
+    def observed(self) -> Mapping[str, SensorReading]:
         self.clock.now_ms += 60_000
         if self.fail is not None:
             raise self.fail
         if self.is_silent:
             return {}
-        return {"t": Observed(self.value_c, self.clock.now_ms)}
+        return {"t": SensorReading(self.value_c, self.clock.now_ms)}
 
-    def make(self, settings: ClimateSettings = SETTINGS) -> Climate:
-        return Climate(
+    def make(self, settings: ClimateSettings = SETTINGS) -> ClimateService:
+        return ClimateService(
             self.directory,
             settings=settings,
             outputs=self.outputs,
@@ -106,7 +106,7 @@ class Bench:
             add_fault=self.faults.append,
         )
 
-    def start(self, climate: Climate) -> asyncio.Task[None]:
+    def start(self, climate: ClimateService) -> asyncio.Task[None]:
         self._task = asyncio.get_running_loop().create_task(climate.run())
         return self._task
 
@@ -126,7 +126,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    for name in ("TICK_S", "KEEP_AFTER_S", "KEEP_RETRY_S"):
+    for name in ("DECISION_INTERVAL_S", "SNAPSHOT_DELAY_S", "SNAPSHOT_RETRY_S"):
         monkeypatch.setattr(service, name, 0.0)
     made = Bench(tmp_path)
     yield made
@@ -204,24 +204,24 @@ async def test_it_heats_with_a_full_disk_and_says_what_is_not_kept(bench: Bench)
 
 async def test_what_it_was_told_survives_a_restart(bench: Bench) -> None:
     climate = bench.make()
-    program = with_hold(Program(setpoints=Setpoints(18.0, 25.0)), Hold("h", heat_setpoint_c=22.0), climate.moment())
-    climate.tell("z", program)
+    program = with_hold(ZoneProgram(setpoints=Setpoints(18.0, 25.0)), Hold("h", heat_setpoint_c=22.0), climate.moment())
+    climate.set_program("z", program)
     bench.start(climate)
     await bench.until((bench.directory / FILE_NAME).exists)
     await bench.end()
-    assert bench.make().control.minds["z"].program == climate.control.minds["z"].program
+    assert bench.make().control.zones["z"].program == climate.control.zones["z"].program
     with pytest.raises(KeyError):
-        climate.tell("attic", program)
+        climate.set_program("attic", program)
 
 
 async def test_an_order_is_decided_on_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "TICK_S", 3600.0)
+    monkeypatch.setattr(service, "DECISION_INTERVAL_S", 3600.0)
     climate = bench.make()
     bench.start(climate)
     await bench.until(lambda: bench.outputs.applied)
     assert climate.control.last is not None
     assert "20.0" in climate.control.last.reasons[0]
-    climate.tell("z", Program(setpoints=Setpoints(10.0, 26.0)))
+    climate.set_program("z", ZoneProgram(setpoints=Setpoints(10.0, 26.0)))
     await bench.until(lambda: len(bench.outputs.applied) > 1)
     assert "10.0" in climate.control.last.reasons[0]
 
@@ -303,7 +303,7 @@ async def test_a_sensor_that_nobody_has_heard_of_is_told_once_and_no_longer_when
     begin_ms = bench.clock.now_ms
     bench.start(climate)
     await bench.until(lambda: climate.sensor_problem)
-    assert bench.clock.now_ms - begin_ms >= service.UNHEARD_S * 1000
+    assert bench.clock.now_ms - begin_ms >= service.MISSING_SENSOR_S * 1000
     assert "no sensor answers to kitchn 1: check climate.zones" in climate.sensor_problem
     before = len(bench.outputs.applied)
     await bench.until(lambda: len(bench.outputs.applied) > before + 10)
@@ -328,37 +328,39 @@ async def test_the_largest_programs_that_are_accepted_fit_into_the_file_of_every
     moment = climate.moment()
     program = largest_program(moment)
     for zone_id in ids:
-        climate.tell(zone_id, program)
+        climate.set_program(zone_id, program)
     starts_ms = tuple(1_000_000_000_000 + number for number in range(STARTS_MAX))
-    full = Guard(is_on=False, changed_ms=starts_ms[-1], starts_ms=starts_ms)
-    beliefs = dict.fromkeys((*names, "gone"), Belief(20.123456789012345, starts_ms[-1], is_doubted=True))
+    full = ShortCycleState(is_on=False, changed_ms=starts_ms[-1], starts_ms=starts_ms)
+    validations = dict.fromkeys((*names, "gone"), ValidationState(20.123456789012345, starts_ms[-1], is_suspect=True))
     control = climate.control
-    control.beliefs |= beliefs
+    control.validations |= validations
     control.state = msgspec.structs.replace(
         control.state,
-        zones=tuple(msgspec.structs.replace(zone, guard=full) for zone in control.state.zones),
-        source=SourceState(full, full, full),
+        zones=tuple(msgspec.structs.replace(zone, relay=full) for zone in control.state.zones),
+        heat_source=HeatSourceState(full, full, full),
     )
     task = bench.start(climate)
     await bench.until((bench.directory / FILE_NAME).exists)
     await bench.end()
     assert task.cancelled()
     size = (bench.directory / FILE_NAME).stat().st_size
-    remembered = control.minds[ids[0]].program.last
+    remembered = control.zones[ids[0]].program.last
     assert remembered
     assert len(remembered.sensors) == SENSORS_MAX
-    assert service.KEPT_BYTES_MAX * 3 // 4 < size <= service.KEPT_BYTES_MAX == 1024 * 1024 < service.FILE_BYTES_MAX
+    assert (
+        service.SNAPSHOT_BYTES_MAX * 3 // 4 < size <= service.SNAPSHOT_BYTES_MAX == 1024 * 1024 < service.FILE_BYTES_MAX
+    )
     again = bench.make(settings)
     assert again.file_problem == ""
-    assert [again.control.minds[zone_id].program for zone_id in ids] == [
-        control.minds[zone_id].program for zone_id in ids
+    assert [again.control.zones[zone_id].program for zone_id in ids] == [
+        control.zones[zone_id].program for zone_id in ids
     ]
-    assert "gone" not in again.control.beliefs
+    assert "gone" not in again.control.validations
 
 
-def largest_program(moment: Moment) -> Program:
+def largest_program(moment: Moment) -> ZoneProgram:
     """Return a program to which nothing can be added: the longest schedules, then holds without an end."""
-    program = Program()
+    program = ZoneProgram()
     label = "\N{SNOWMAN}" * 64
     block = Block(label, "00:00", "23:59", 20.123456789012345, 26.123456789012345, WEEK[:6])
     sensors = ("n" * 2000,) * SENSORS_MAX
@@ -367,16 +369,16 @@ def largest_program(moment: Moment) -> Program:
             # The sensors of the block in force are kept once more.
             last = block if number else msgspec.structs.replace(block, sensors=sensors)
             blocks = (*(block,) * (count - 1), last)
-            put = PutSchedule(Schedule(f"{number:02}" + label[2:], blocks), is_followed=not number)
+            put = PutScheduleRequest(Schedule(f"{number:02}" + label[2:], blocks), is_followed=not number)
             with contextlib.suppress(SettingInvalid):
-                program = carried_out(program, put, moment, UTC, new_id="")
+                program = apply(program, put, moment, UTC, new_id="")
                 break
     for number in range(HOLDS_MAX):
-        hold = MakeHold(
+        hold = HoldRequest(
             HoldKind.BOOST, 20.123456789012345, 26.123456789012345, Mode.AUTO, start="2026-12-01T00:00:00.001+00:00",
             until="2026-12-31T00:00:00.001+00:00", id=f"{number:02}" + "\N{GRINNING FACE}" * 62,
         )  # fmt: skip
-        program = carried_out(program, hold, moment, UTC, new_id="")
+        program = apply(program, hold, moment, UTC, new_id="")
     return program
 
 
@@ -385,9 +387,9 @@ async def test_a_sensor_that_is_lost_is_written_down_and_so_is_that_it_speaks_ag
     climate = bench.make()
     bench.start(climate)
 
-    def written() -> Kept | None:
+    def written() -> ClimateSnapshot | None:
         path = bench.directory / FILE_NAME
-        return msgspec.json.decode(path.read_bytes(), type=Kept) if path.exists() else None
+        return msgspec.json.decode(path.read_bytes(), type=ClimateSnapshot) if path.exists() else None
 
     def is_lost() -> bool | None:
         kept = written()
@@ -402,17 +404,17 @@ async def test_a_sensor_that_is_lost_is_written_down_and_so_is_that_it_speaks_ag
 
 async def test_one_part_of_the_file_that_makes_no_sense_costs_no_other(bench: Bench) -> None:
     climate = bench.make()
-    (zone_id,) = climate.control.minds
+    (zone_id,) = climate.control.zones
     week = Schedule("week", (Block("All", "00:00", "00:00", 19.5, 30.0),))
-    program = Program(schedules={"week": week}, schedule="week")
-    kept = msgspec.to_builtins(Kept(zones={zone_id: KeptZone(program), "other": KeptZone(program)}))
+    program = ZoneProgram(schedules={"week": week}, schedule="week")
+    kept = msgspec.to_builtins(ClimateSnapshot(zones={zone_id: ZoneSnapshot(program), "other": ZoneSnapshot(program)}))
     kept["zones"]["other"]["program"] = 7
     kept["zones"][zone_id]["program"]["holds"] = [{"id": "a", "kind": "siesta"}, {"id": "b", "heat_setpoint_c": 18.0}]
     kept["zones"][zone_id]["mean_duty"] = "half"
     await bench.end()
     (bench.directory / FILE_NAME).write_bytes(msgspec.json.encode(kept))
     again = bench.make()
-    found = again.control.minds[zone_id].program
+    found = again.control.zones[zone_id].program
     assert found.schedules == {"week": week}
     assert [hold.id for hold in found.holds] == ["b"]
     assert "zones.other" in again.file_problem

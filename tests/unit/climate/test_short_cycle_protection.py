@@ -7,19 +7,19 @@ from hypothesis import strategies as st
 from agent.climate.short_cycle_protection import (
     HOUR_MS,
     STARTS_MAX,
-    Absence,
-    Guard,
-    GuardLimits,
-    allowed,
-    just_stopped,
-    restored,
-    switched,
+    Downtime,
+    ShortCycleLimits,
+    ShortCycleState,
+    apply_limits,
+    assume_stopped,
+    restore,
+    switch,
     wait_to_start_ms,
     wait_to_stop_ms,
     with_one_start_left,
 )
 
-LIMITS = GuardLimits(min_on_s=180.0, min_off_s=300.0, starts_per_hour_max=3)
+LIMITS = ShortCycleLimits(min_on_s=180.0, min_off_s=300.0, starts_per_hour_max=3)
 
 steps = st.lists(
     st.tuples(st.integers(0, 900_000), st.booleans(), st.sampled_from(["", "", "", "restart", "reboot"])),
@@ -31,9 +31,9 @@ steps = st.lists(
 @given(steps=steps, starts_max=st.integers(1, 6))
 @example(steps=[(301_000, True, ""), (200_000, False, ""), (0, True, "reboot"), (301_000, True, "")], starts_max=1)
 def test_no_wish_and_no_restart_breaks_a_rule(steps: list[tuple[int, bool, str]], starts_max: int) -> None:
-    limits = GuardLimits(180.0, 300.0, starts_max)
+    limits = ShortCycleLimits(180.0, 300.0, starts_max)
     true_ms = boot_at_ms = 0
-    guard = kept = just_stopped(0)
+    relay = kept = assume_stopped(0)
     kept_ms = 0
     is_on, changed_ms = False, 0
     starts: list[int] = []
@@ -47,19 +47,19 @@ def test_no_wish_and_no_restart_breaks_a_rule(steps: list[tuple[int, bool, str]]
             now_ms = true_ms - boot_at_ms
             # A reboot knows that it was written before the boot, and no more.
             absence = (
-                Absence(0, now_ms, kept_ms, now_ms - kept_ms)
+                Downtime(0, now_ms, kept_ms, now_ms - kept_ms)
                 if mishap == "restart"
-                else Absence(-kept_ms, now_ms, 0, None)
+                else Downtime(-kept_ms, now_ms, 0, None)
             )
-            guard = restored(kept, limits, absence)
+            relay = restore(kept, limits, absence)
             # The next life writes down what it begins with, if it can.
             if is_wanted:
-                kept, kept_ms = guard, now_ms
+                kept, kept_ms = relay, now_ms
         now_ms = true_ms - boot_at_ms
-        may, why = allowed(guard, limits, now_ms, is_wanted=is_wanted)
+        may, why = apply_limits(relay, limits, now_ms, is_wanted=is_wanted)
         assert bool(why) == (may != is_wanted)
-        guard = switched(guard, limits, now_ms, is_on=may)
-        assert len(guard.starts_ms) <= starts_max + 1
+        relay = switch(relay, limits, now_ms, is_on=may)
+        assert len(relay.starts_ms) <= starts_max + 1
         if may == is_on:
             continue
         if may:
@@ -70,7 +70,7 @@ def test_no_wish_and_no_restart_breaks_a_rule(steps: list[tuple[int, bool, str]]
             assert true_ms - changed_ms >= 180_000
         is_on, changed_ms = may, true_ms
         # The disk may be full: every other switch is not written down.
-        kept, kept_ms = guard, now_ms
+        kept, kept_ms = relay, now_ms
 
 
 @pytest.mark.parametrize(("min_on_s", "min_off_s"), [(180.0, 300.0), (60.0, 0.0), (0.0, 900.0), (1500.0, 60.0)])
@@ -78,48 +78,51 @@ def test_no_wish_and_no_restart_breaks_a_rule(steps: list[tuple[int, bool, str]]
 def test_who_always_wants_the_opposite_gets_it_as_soon_as_the_rules_allow_and_no_sooner(
     starts_max: int, min_on_s: float, min_off_s: float
 ) -> None:
-    limits = GuardLimits(min_on_s, min_off_s, starts_max)
-    guard, changed_ms, starts = just_stopped(0), 0, [-HOUR_MS] * starts_max
+    limits = ShortCycleLimits(min_on_s, min_off_s, starts_max)
+    relay, changed_ms, starts = assume_stopped(0), 0, [-HOUR_MS] * starts_max
     for now_ms in range(0, 8 * HOUR_MS, 30_000):
-        is_due = now_ms - changed_ms >= 1000 * (min_on_s if guard.is_on else min_off_s)
-        if not guard.is_on:
+        is_due = now_ms - changed_ms >= 1000 * (min_on_s if relay.is_on else min_off_s)
+        if not relay.is_on:
             is_due = is_due and now_ms - starts[-starts_max] >= HOUR_MS
-        may, why = allowed(guard, limits, now_ms, is_wanted=not guard.is_on)
-        assert (may != guard.is_on) == is_due == (why == "")
-        assert allowed(guard, limits, now_ms, is_wanted=guard.is_on) == (guard.is_on, "")
+        may, why = apply_limits(relay, limits, now_ms, is_wanted=not relay.is_on)
+        assert (may != relay.is_on) == is_due == (why == "")
+        assert apply_limits(relay, limits, now_ms, is_wanted=relay.is_on) == (relay.is_on, "")
         if is_due:
-            guard, changed_ms = switched(guard, limits, now_ms, is_on=may), now_ms
+            relay, changed_ms = switch(relay, limits, now_ms, is_on=may), now_ms
             starts += [now_ms] * may
-        assert len(guard.starts_ms) <= starts_max
+        assert len(relay.starts_ms) <= starts_max
 
 
 def test_what_has_just_stopped_rests_and_then_may_start() -> None:
-    guard = just_stopped(1000)
-    assert wait_to_start_ms(guard, LIMITS, 1000) == 300_000
-    assert allowed(guard, LIMITS, 200_999, is_wanted=True) == (False, "minimum off time, 101 s to go")
-    assert allowed(guard, LIMITS, 301_000, is_wanted=True) == (True, "")
+    relay = assume_stopped(1000)
+    assert wait_to_start_ms(relay, LIMITS, 1000) == 300_000
+    assert apply_limits(relay, LIMITS, 200_999, is_wanted=True) == (False, "minimum off time, 101 s to go")
+    assert apply_limits(relay, LIMITS, 301_000, is_wanted=True) == (True, "")
 
 
 def test_what_has_started_runs_on() -> None:
-    guard = switched(just_stopped(0), LIMITS, 400_000, is_on=True)
-    assert wait_to_stop_ms(guard, LIMITS, 400_000) == 180_000
-    assert allowed(guard, LIMITS, 401_000, is_wanted=False) == (True, "minimum on time, 3 min to go")
-    assert allowed(guard, LIMITS, 580_000, is_wanted=False) == (False, "")
+    relay = switch(assume_stopped(0), LIMITS, 400_000, is_on=True)
+    assert wait_to_stop_ms(relay, LIMITS, 400_000) == 180_000
+    assert apply_limits(relay, LIMITS, 401_000, is_wanted=False) == (True, "minimum on time, 3 min to go")
+    assert apply_limits(relay, LIMITS, 580_000, is_wanted=False) == (False, "")
 
 
 def test_the_starts_of_an_hour_are_counted() -> None:
-    guard = Guard(is_on=False, changed_ms=1_000_000, starts_ms=(0, 500_000, 900_000))
-    assert allowed(guard, LIMITS, 3_000_000, is_wanted=True) == (False, "3 starts an hour are used up, 10 min to go")
-    assert allowed(guard, LIMITS, HOUR_MS, is_wanted=True) == (True, "")
+    relay = ShortCycleState(is_on=False, changed_ms=1_000_000, starts_ms=(0, 500_000, 900_000))
+    assert apply_limits(relay, LIMITS, 3_000_000, is_wanted=True) == (
+        False,
+        "3 starts an hour are used up, 10 min to go",
+    )
+    assert apply_limits(relay, LIMITS, HOUR_MS, is_wanted=True) == (True, "")
 
 
 def test_after_a_reboot_old_starts_count_as_old_as_they_were_written() -> None:
-    saved = Guard(is_on=True, changed_ms=9_000_000, starts_ms=(8_000_000, 9_000_000))
+    saved = ShortCycleState(is_on=True, changed_ms=9_000_000, starts_ms=(8_000_000, 9_000_000))
     # It may have stopped, and started once more.
-    after = restored(saved, LIMITS, Absence(-9_000_000, 20_000, 0, None))
-    assert after == Guard(is_on=False, changed_ms=20_000, starts_ms=(-1_000_000, 0, 20_000))
-    same = restored(saved, LIMITS, Absence(0, 9_060_000, 9_000_000, 60_000))
-    assert same == Guard(is_on=False, changed_ms=9_060_000, starts_ms=(8_000_000, 9_000_000))
+    after = restore(saved, LIMITS, Downtime(-9_000_000, 20_000, 0, None))
+    assert after == ShortCycleState(is_on=False, changed_ms=20_000, starts_ms=(-1_000_000, 0, 20_000))
+    same = restore(saved, LIMITS, Downtime(0, 9_060_000, 9_000_000, 60_000))
+    assert same == ShortCycleState(is_on=False, changed_ms=9_060_000, starts_ms=(8_000_000, 9_000_000))
 
 
 @pytest.mark.parametrize(
@@ -129,34 +132,36 @@ def test_after_a_reboot_old_starts_count_as_old_as_they_were_written() -> None:
 )
 def test_what_cannot_have_run_rests_on_over_a_restart(now_ms: int, changed_ms: int, starts_ms: tuple[int, ...]) -> None:
     """Else an agent that crashes every few minutes would begin its rest anew each time, and never heat."""
-    saved = Guard(is_on=False, changed_ms=100_000, starts_ms=(5,))
+    saved = ShortCycleState(is_on=False, changed_ms=100_000, starts_ms=(5,))
     written_ms = min(101_000, now_ms)
-    absence = Absence(0, now_ms, written_ms, now_ms - written_ms)
-    assert restored(saved, LIMITS, absence) == Guard(False, changed_ms, starts_ms)
+    absence = Downtime(0, now_ms, written_ms, now_ms - written_ms)
+    assert restore(saved, LIMITS, absence) == ShortCycleState(False, changed_ms, starts_ms)
 
 
 def test_what_was_on_may_have_started_again_only_after_its_minimum_times() -> None:
-    saved = Guard(is_on=True, changed_ms=100_000, starts_ms=(100_000,))
-    assert restored(saved, LIMITS, Absence(0, 580_000, 101_000, 479_000)) == Guard(False, 580_000, (100_000,))
-    assert restored(saved, LIMITS, Absence(0, 580_001, 101_000, 479_001)) == Guard(False, 580_001, (100_000, 580_001))
+    saved = ShortCycleState(is_on=True, changed_ms=100_000, starts_ms=(100_000,))
+    assert restore(saved, LIMITS, Downtime(0, 580_000, 101_000, 479_000)) == ShortCycleState(False, 580_000, (100_000,))
+    assert restore(saved, LIMITS, Downtime(0, 580_001, 101_000, 479_001)) == ShortCycleState(
+        False, 580_001, (100_000, 580_001)
+    )
 
 
 @pytest.mark.parametrize(("starts_max", "left"), [(1, ()), (2, (2,)), (3, (1, 2)), (4, (1, 2))])
 def test_one_start_can_be_left(starts_max: int, left: tuple[int, ...]) -> None:
-    guard = with_one_start_left(Guard(False, 0, (1, 2)), GuardLimits(0.0, 0.0, starts_max))
-    assert guard == Guard(False, 0, left)
+    relay = with_one_start_left(ShortCycleState(False, 0, (1, 2)), ShortCycleLimits(0.0, 0.0, starts_max))
+    assert relay == ShortCycleState(False, 0, left)
 
 
 def test_a_switch_to_what_it_is_already_changes_nothing() -> None:
-    guard = just_stopped(5)
-    assert switched(guard, LIMITS, 100, is_on=False) is guard
+    relay = assume_stopped(5)
+    assert switch(relay, LIMITS, 100, is_on=False) is relay
 
 
 def test_a_day_of_restarts_leaves_no_more_starts_than_count() -> None:
-    guard = just_stopped(0)
-    at_once = GuardLimits(0.0, 0.0, STARTS_MAX)
+    relay = assume_stopped(0)
+    at_once = ShortCycleLimits(0.0, 0.0, STARTS_MAX)
     for now_ms in range(10_000, 24 * HOUR_MS, 10_000):
-        guard = restored(guard, at_once, Absence(0, now_ms, now_ms - 1, 1))
-    assert len(guard.starts_ms) == STARTS_MAX
+        relay = restore(relay, at_once, Downtime(0, now_ms, now_ms - 1, 1))
+    assert len(relay.starts_ms) == STARTS_MAX
     # As soon as it may not have started any more, none is assumed: it would never start again.
-    assert HOUR_MS - 10_000 > now_ms - guard.starts_ms[-1] > 0
+    assert HOUR_MS - 10_000 > now_ms - relay.starts_ms[-1] > 0

@@ -3,14 +3,14 @@
 import msgspec
 import pytest
 
-from agent.climate.controller import Control, Observed
-from agent.climate.heat_source import SourceState
-from agent.climate.holds import Program
+from agent.climate.controller import ClimateController, SensorReading
+from agent.climate.heat_source import HeatSourceState
+from agent.climate.holds import ZoneProgram
 from agent.climate.model import Mode, Moment
-from agent.climate.pi_controller import LawState
-from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
-from agent.climate.short_cycle_protection import Guard
-from agent.climate.snapshot import Kept, KeptZone, first_program
+from agent.climate.pi_controller import PiState
+from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
+from agent.climate.short_cycle_protection import ShortCycleState
+from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot, default_program
 from agent.climate.zone_state import ZoneState
 from hal.interface import HvacAction
 from lab.simulation.safety_oracle import SafetyOracle
@@ -19,30 +19,30 @@ H_MS = 3_600_000
 UTC_MS = 1_768_400_000_000
 
 
-def home(source: SourceKind = SourceKind.NONE) -> ClimateSettings:
+def home(heat_source: HeatSourceKind = HeatSourceKind.NONE) -> ClimateSettings:
     return ClimateSettings(
-        zones=(ZoneSettings(zone_id="z", sensors=(("t", 1.0),)),), source=SourceSettings(kind=source)
+        zones=(ZoneSettings(zone_id="z", sensors=(("t", 1.0),)),), heat_source=HeatSourceSettings(kind=heat_source)
     )
 
 
-def restarted(control: Control, written: Moment, moment: Moment) -> Control:
+def restarted(control: ClimateController, written: Moment, moment: Moment) -> ClimateController:
     """Return the control room of the next life, from what the last one wrote."""
     data = msgspec.json.encode(control.to_keep(written))
-    return Control(control.settings, msgspec.json.decode(data, type=Kept), moment)
+    return ClimateController(control.settings, msgspec.json.decode(data, type=ClimateSnapshot), moment)
 
 
 def test_the_pump_runs_on_after_a_restart_as_after_any_stop() -> None:
-    fresh = Control(home(SourceKind.BOILER), Kept(), Moment("b", 0, None))
-    made = fresh.step(Moment("b", 10, None), {"t": Observed(25.0, 0)})
-    assert made.demand.source is not None
-    assert not made.demand.source.is_pump_on
-    overrun_ms = round(fresh.settings.source.pump_overrun_s * 1000)
+    fresh = ClimateController(home(HeatSourceKind.BOILER), ClimateSnapshot(), Moment("b", 0, None))
+    made = fresh.step(Moment("b", 10, None), {"t": SensorReading(25.0, 0)})
+    assert made.demand.heat_source is not None
+    assert not made.demand.heat_source.is_pump_on
+    overrun_ms = round(fresh.settings.heat_source.pump_overrun_s * 1000)
     for boot in ("b", "next"):
         again = restarted(fresh, Moment("b", 100_000, None), Moment(boot, 110_000, None))
         pumps = []
         for after_ms in (10, overrun_ms - 10, overrun_ms + 10):
             now_ms = 110_000 + after_ms
-            demand = again.step(Moment(boot, now_ms, None), {"t": Observed(25.0, now_ms)}).demand.source
+            demand = again.step(Moment(boot, now_ms, None), {"t": SensorReading(25.0, now_ms)}).demand.heat_source
             assert demand is not None
             pumps.append(demand.is_pump_on)
         assert pumps == [True, True, False]
@@ -55,60 +55,60 @@ def test_the_pump_runs_on_after_a_restart_as_after_any_stop() -> None:
 )
 def test_how_long_a_sensor_has_been_lost_outlives_a_restart(boot: str, *, is_known: bool, lost_h: float) -> None:
     first_ms = H_MS
-    control = Control(home(), Kept(), Moment("b", first_ms, UTC_MS))
+    control = ClimateController(home(), ClimateSnapshot(), Moment("b", first_ms, UTC_MS))
     for hours in range(49):
         control.step(Moment("b", first_ms + hours * H_MS, UTC_MS + hours * H_MS), {})
     # Five hours without the agent.
     now_ms = 54 * H_MS if boot == "b" else 20_000
     moment = Moment(boot, now_ms, UTC_MS + 53 * H_MS if is_known else None)
     again = restarted(control, Moment("b", first_ms + 48 * H_MS, UTC_MS + 48 * H_MS), moment)
-    lost_ms = again.state.zones[0].lost_ms
-    assert lost_ms is not None
-    assert (now_ms - lost_ms) / H_MS == pytest.approx(lost_h)
+    lost_since_ms = again.state.zones[0].lost_since_ms
+    assert lost_since_ms is not None
+    assert (now_ms - lost_since_ms) / H_MS == pytest.approx(lost_h)
     reasons = [again.step(Moment(boot, now_ms + round(h * H_MS), None), {}).reasons[0] for h in (0, 72 - lost_h)]
     assert "for 72 h" not in reasons[0]
     assert "for 72 h" in reasons[1]
     # As soon as it speaks it is not lost any more.
     later_ms = now_ms + 30 * H_MS
-    again.step(Moment(boot, later_ms, None), {"t": Observed(20.0, later_ms)})
-    assert restarted(again, Moment(boot, later_ms, None), Moment("last", 0, None)).state.zones[0].lost_ms is None
+    again.step(Moment(boot, later_ms, None), {"t": SensorReading(20.0, later_ms)})
+    assert restarted(again, Moment(boot, later_ms, None), Moment("last", 0, None)).state.zones[0].lost_since_ms is None
 
 
 @pytest.mark.parametrize(("away_h", "is_known"), [(2, True), (3, False)])
 def test_walls_do_not_change_in_a_short_absence(away_h: int, *, is_known: bool) -> None:
-    control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
+    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, UTC_MS))
     for minute in range(60):
         value_c = 17.0 if minute == 0 else 21.0
-        control.step(Moment("b", minute * 60_000, UTC_MS), {"t": Observed(value_c, minute * 60_000)})
-    walls_c = control.state.zones[0].walls_c
-    assert walls_c is not None
-    assert 17.2 < walls_c < 18.0
+        control.step(Moment("b", minute * 60_000, UTC_MS), {"t": SensorReading(value_c, minute * 60_000)})
+    thermal_mass_c = control.state.zones[0].thermal_mass_c
+    assert thermal_mass_c is not None
+    assert 17.2 < thermal_mass_c < 18.0
     written = Moment("b", H_MS, UTC_MS)
     again = restarted(control, written, Moment("next", 0, UTC_MS + away_h * H_MS))
-    assert again.state.zones[0].walls_c == (walls_c if is_known else None)
+    assert again.state.zones[0].thermal_mass_c == (thermal_mass_c if is_known else None)
 
 
 @pytest.mark.parametrize(("lost_min", "is_known"), [(149, True), (151, False)])
 def test_walls_do_not_change_in_a_short_silence(lost_min: int, *, is_known: bool) -> None:
     """Found by review: a sensor that was silent for a day came back to walls of the day before."""
-    control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
+    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, UTC_MS))
     for minute in range(60):
-        control.step(Moment("b", minute * 60_000, UTC_MS), {"t": Observed(19.0, minute * 60_000)})
+        control.step(Moment("b", minute * 60_000, UTC_MS), {"t": SensorReading(19.0, minute * 60_000)})
     for minute in range(60, 60 + lost_min + 1):
         control.step(Moment("b", minute * 60_000, UTC_MS), {})
-    assert control.state.zones[0].walls_c == (19.0 if is_known else None)
+    assert control.state.zones[0].thermal_mass_c == (19.0 if is_known else None)
 
 
 def test_after_a_restart_nothing_is_cooled_at_once_that_was_heated_until_then() -> None:
     """Found by review: radiators were as hot as they get, and ten minutes later the room was cooled."""
-    climate = home(SourceKind.HEAT_PUMP)
+    climate = home(HeatSourceKind.HEAT_PUMP)
     climate = msgspec.structs.replace(climate, zones=(msgspec.structs.replace(climate.zones[0], can_cool=True),))
-    control = Control(climate, Kept(), Moment("b", 0, UTC_MS))
-    control.tell("z", Program(mode=Mode.AUTO))
+    control = ClimateController(climate, ClimateSnapshot(), Moment("b", 0, UTC_MS))
+    control.set_program("z", ZoneProgram(mode=Mode.AUTO))
 
-    def go(control: Control, boot: str, value_c: float, minutes: int) -> list[HvacAction]:
+    def go(control: ClimateController, boot: str, value_c: float, minutes: int) -> list[HvacAction]:
         moments = [Moment(boot, minute * 60_000, UTC_MS) for minute in range(minutes)]
-        steps = (control.step(moment, {"t": Observed(value_c, moment.now_ms)}) for moment in moments)
+        steps = (control.step(moment, {"t": SensorReading(value_c, moment.now_ms)}) for moment in moments)
         return [made.demand.zones["z"] for made in steps]
 
     assert go(control, "b", 15.0, 20)[-1] is HvacAction.HEAT
@@ -119,87 +119,94 @@ def test_after_a_restart_nothing_is_cooled_at_once_that_was_heated_until_then() 
 
 
 def test_silence_and_absence_add_up() -> None:
-    control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
-    control.step(Moment("b", 0, UTC_MS), {"t": Observed(19.0, 0)})
+    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, UTC_MS))
+    control.step(Moment("b", 0, UTC_MS), {"t": SensorReading(19.0, 0)})
     for hours in (1, 2):
         control.step(Moment("b", hours * H_MS, UTC_MS), {})
     written = Moment("b", 2 * H_MS, UTC_MS)
     again = [restarted(control, written, Moment("next", 0, UTC_MS + away_h * H_MS)) for away_h in (1, 2)]
-    assert [made.state.zones[0].walls_c for made in again] == [19.0, None]
+    assert [made.state.zones[0].thermal_mass_c for made in again] == [19.0, None]
 
 
 def test_a_clock_that_was_set_back_makes_no_loss_shorter() -> None:
-    control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
+    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, UTC_MS))
     control.step(Moment("b", 0, UTC_MS), {})
     again = restarted(control, Moment("b", H_MS, UTC_MS), Moment("next", 0, UTC_MS - 9 * H_MS))
-    assert again.state.zones[0].lost_ms == -H_MS
+    assert again.state.zones[0].lost_since_ms == -H_MS
 
 
 @pytest.mark.parametrize(("boot", "now_ms", "older_ms"), [("b", 110_000, 0), ("next", 5000, 100_000)])
 def test_the_starts_of_every_piece_of_equipment_outlive_a_restart(boot: str, now_ms: int, older_ms: int) -> None:
-    heat_pump = home(SourceKind.HEAT_PUMP)
+    heat_pump = home(HeatSourceKind.HEAT_PUMP)
     zones = (msgspec.structs.replace(heat_pump.zones[0], can_cool=True),)
-    control = Control(msgspec.structs.replace(heat_pump, zones=zones), Kept(), Moment("b", 0, None))
-    zone, source, stage2, aux = (Guard(number % 2 == 0, 90_000, (100 * number, 200 * number)) for number in range(1, 5))
+    control = ClimateController(
+        msgspec.structs.replace(heat_pump, zones=zones), ClimateSnapshot(), Moment("b", 0, None)
+    )
+    zone, heat_source, stage2, aux = (
+        ShortCycleState(number % 2 == 0, 90_000, (100 * number, 200 * number)) for number in range(1, 5)
+    )
     control.state = msgspec.structs.replace(
         control.state,
         zones=(
             ZoneState(
                 zone,
-                law=LawState(integral=0.4, owed_s=200.0),
+                law=PiState(integral=0.4, owed_s=200.0),
                 action=HvacAction.COOL,
                 direction=HvacAction.COOL,
                 mean_duty=0.2,
-                acted_ms=80_000,
+                last_on_ms=80_000,
             ),
         ),
-        source=SourceState(source, stage2, aux, needy_s=900.0, is_valve_on=True),
+        heat_source=HeatSourceState(heat_source, stage2, aux, stage2_demand_s=900.0, is_valve_on=True),
         direction=HvacAction.COOL,
     )
     after = restarted(control, Moment("b", 100_000, None), Moment(boot, now_ms, None)).state
 
-    def rested(number: int) -> Guard:
+    def rested(number: int) -> ShortCycleState:
         starts = (100 * number - older_ms, 200 * number - older_ms)
         # Nobody knows how long the last boot went on: what was off may have been started.
         if boot != "b":
-            return Guard(False, now_ms, (*starts, now_ms))
+            return ShortCycleState(False, now_ms, (*starts, now_ms))
         # In this boot it cannot have: what was off rests on, what was on has just stopped.
-        return Guard(False, 90_000 if number % 2 else now_ms, starts)
+        return ShortCycleState(False, 90_000 if number % 2 else now_ms, starts)
 
     (kept,) = after.zones
     assert kept == ZoneState(
         rested(1),
-        law=LawState(integral=0.4),
+        law=PiState(integral=0.4),
         direction=HvacAction.COOL,
         mean_duty=0.2,
-        acted_ms=80_000 if boot == "b" else now_ms,
+        last_on_ms=80_000 if boot == "b" else now_ms,
     )
     # The relays have fallen off, the valve's as well; the pump runs on.
-    assert after.source == SourceState(rested(2), rested(3), rested(4), stopped_ms=now_ms)
+    assert after.heat_source == HeatSourceState(rested(2), rested(3), rested(4), stopped_ms=now_ms)
     # It cooled until now: only heating needs a rest.
-    assert (after.direction, after.acted_ms) == (HvacAction.COOL, 100_000 if boot == "b" else now_ms)
+    assert (after.direction, after.last_on_ms) == (HvacAction.COOL, 100_000 if boot == "b" else now_ms)
 
 
 def test_a_start_that_was_written_with_a_later_time_than_its_file_is_as_new_as_can_be() -> None:
-    saved = Kept("b", 1000, {"z": KeptZone(Program(), guard=Guard(False, 9000, (500, 9000)))})
-    (zone,) = Control(home(), saved, Moment("next", 2000, None)).state.zones
-    assert zone.guard.starts_ms == (-500, 2000, 2000)
+    saved = ClimateSnapshot(
+        "b", 1000, {"z": ZoneSnapshot(ZoneProgram(), relay=ShortCycleState(False, 9000, (500, 9000)))}
+    )
+    (zone,) = ClimateController(home(), saved, Moment("next", 2000, None)).state.zones
+    assert zone.relay.starts_ms == (-500, 2000, 2000)
 
 
 def test_a_zone_that_nobody_has_told_anything_does_what_it_can() -> None:
     (zone,) = home().zones
     cools = msgspec.structs.replace(zone, can_heat=False, can_cool=True)
-    assert [first_program(each).mode for each in (zone, cools)] == [Mode.HEAT, Mode.COOL]
-    made = Control(ClimateSettings(zones=(cools,)), Kept(), Moment("b", 0, None))
+    assert [default_program(each).mode for each in (zone, cools)] == [Mode.HEAT, Mode.COOL]
+    made = ClimateController(ClimateSettings(zones=(cools,)), ClimateSnapshot(), Moment("b", 0, None))
     step = [
-        made.step(Moment("b", minute * 60_000, None), {"t": Observed(30.0, minute * 60_000)}) for minute in range(9)
+        made.step(Moment("b", minute * 60_000, None), {"t": SensorReading(30.0, minute * 60_000)})
+        for minute in range(9)
     ]
     assert step[-1].demand.zones == {"z": HvacAction.COOL}
 
 
 def both() -> ClimateSettings:
     """Return a home with a heat pump that heats and cools."""
-    heat_pump = home(SourceKind.HEAT_PUMP)
+    heat_pump = home(HeatSourceKind.HEAT_PUMP)
     zones = (msgspec.structs.replace(heat_pump.zones[0], can_cool=True),)
     return msgspec.structs.replace(heat_pump, zones=zones)
 
@@ -213,7 +220,7 @@ class Lives:
         self.heated_s = 0.0
         self.oracle = SafetyOracle(settings)
         self._settings = settings
-        self.kept = Kept()
+        self.kept = ClimateSnapshot()
         self._boot_ms, self._boots = -30_000, 0
 
     def live(self, seconds: int, *, is_reboot: bool, knows_time: bool = False, down_s: int = 5) -> float | None:
@@ -222,10 +229,10 @@ class Lives:
         if is_reboot:
             self._boots, self._boot_ms = self._boots + 1, self.true_ms
             self.true_ms += 20_000
-        control, first_s = Control(self._settings, self.kept, self._moment(knows_time)), None
+        control, first_s = ClimateController(self._settings, self.kept, self._moment(knows_time)), None
         for second in range(0, seconds, 10):
             moment = self._moment(knows_time)
-            made = control.step(moment, {"t": Observed(self.value_c, moment.now_ms)})
+            made = control.step(moment, {"t": SensorReading(self.value_c, moment.now_ms)})
             self.oracle.applied(made.demand, self.true_ms)
             is_heating = HvacAction.HEAT in made.demand.zones.values()
             self.heated_s += 10.0 * is_heating
@@ -255,7 +262,9 @@ def test_a_hub_that_was_heating_goes_on_after_its_minimum_off_time(*, is_reboot:
 
 def test_a_hub_that_was_cooling_rests_before_it_heats() -> None:
     restarts = Lives(both(), value_c=30.0)
-    restarts.kept = Kept("boot 0", 0, {"z": KeptZone(Program(mode=Mode.AUTO), direction=HvacAction.COOL)})
+    restarts.kept = ClimateSnapshot(
+        "boot 0", 0, {"z": ZoneSnapshot(ZoneProgram(mode=Mode.AUTO), direction=HvacAction.COOL)}
+    )
     restarts.live(7200, is_reboot=False)
     assert restarts.oracle.starts["source"]
     restarts.value_c = 3.0
@@ -279,37 +288,37 @@ def test_a_hub_that_dies_over_and_over_heats_all_the_same(life_s: int, share: fl
 
 @pytest.mark.parametrize(("away_h", "walls_are_known"), [(2, True), (30, False)])
 def test_once_the_time_is_known_it_is_known_how_long_the_hub_was_away(away_h: int, *, walls_are_known: bool) -> None:
-    control = Control(home(), Kept(), Moment("b", 0, UTC_MS))
+    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, UTC_MS))
     for minute in range(60):
         control.step(
-            Moment("b", minute * 60_000, UTC_MS), {"t": Observed(17.0 if minute == 0 else 21.0, minute * 60_000)}
+            Moment("b", minute * 60_000, UTC_MS), {"t": SensorReading(17.0 if minute == 0 else 21.0, minute * 60_000)}
         )
     (zone,) = control.state.zones
-    started = msgspec.structs.replace(zone.guard, starts_ms=(H_MS,))
+    started = msgspec.structs.replace(zone.relay, starts_ms=(H_MS,))
     control.state = msgspec.structs.replace(
-        control.state, zones=(msgspec.structs.replace(zone, guard=started, frost_ms=0),)
+        control.state, zones=(msgspec.structs.replace(zone, relay=started, frost_since_ms=0),)
     )
     again = restarted(control, Moment("b", H_MS, UTC_MS), Moment("next", 20_000, None))
-    assert again.state.zones[0].frost_ms == -H_MS
+    assert again.state.zones[0].frost_since_ms == -H_MS
     away_ms = away_h * H_MS
-    again.step(Moment("next", 80_000, UTC_MS + away_ms + 60_000), {"t": Observed(21.0, 80_000)})
+    again.step(Moment("next", 80_000, UTC_MS + away_ms + 60_000), {"t": SensorReading(21.0, 80_000)})
     (after,) = again.state.zones
-    assert after.guard.starts_ms == (20_000 - away_ms, 20_000)
-    assert after.walls_c is not None
-    assert (after.walls_c < 20.0) is walls_are_known
+    assert after.relay.starts_ms == (20_000 - away_ms, 20_000)
+    assert after.thermal_mass_c is not None
+    assert (after.thermal_mass_c < 20.0) is walls_are_known
 
 
 def test_how_long_it_has_been_freezing_outlives_a_restart() -> None:
     """ "35 % from the second day on" began anew with each restart."""
-    control = Control(home(), Kept(), Moment("b", 0, None))
+    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, None))
     for hours in range(31):
-        control.step(Moment("b", hours * H_MS, None), {"t": Observed(2.0, hours * H_MS)})
+        control.step(Moment("b", hours * H_MS, None), {"t": SensorReading(2.0, hours * H_MS)})
     again = restarted(control, Moment("b", 30 * H_MS, None), Moment("next", 20_000, None))
     for seconds in range(0, 70, 10):
         # No sensor has been heard yet.
         again.step(Moment("next", 20_000 + seconds * 1000, None), {})
-    again.step(Moment("next", 90_000, None), {"t": Observed(2.0, 90_000)})
+    again.step(Moment("next", 90_000, None), {"t": SensorReading(2.0, 90_000)})
     (zone,) = again.state.zones
     assert zone.is_frost
-    assert zone.frost_ms is not None
-    assert (90_000 - zone.frost_ms) / H_MS > 29.9
+    assert zone.frost_since_ms is not None
+    assert (90_000 - zone.frost_since_ms) / H_MS > 29.9

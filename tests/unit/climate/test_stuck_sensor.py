@@ -3,7 +3,7 @@
 import pytest
 
 from agent.climate.settings import Emitter
-from agent.climate.stuck_sensor import Stillness, step
+from agent.climate.stuck_sensor import StuckSensorState, step
 
 from .small_house import House, Life
 
@@ -11,9 +11,9 @@ H_S = 3600.0
 LIMIT_S = 2.5 * H_S
 
 
-def after(hours: float, duty: float, usual_duty: float = 0.4, seen: Stillness | None = None) -> Stillness:
+def after(hours: float, duty: float, usual_duty: float = 0.4, seen: StuckSensorState | None = None) -> StuckSensorState:
     """Return what is known after hours at a duty in which nothing moved."""
-    seen = seen or Stillness((19.0,), usual_duty=usual_duty)
+    seen = seen or StuckSensorState((19.0,), usual_duty=usual_duty)
     for minute in range(round(hours * 60)):
         is_heated = int((minute + 1) * duty) > int(minute * duty)
         seen = step(seen, (19.0,), is_heated=is_heated, usual_duty=usual_duty, dt_s=60.0, excess_s_max=LIMIT_S)
@@ -32,7 +32,7 @@ def test_any_movement_clears_it_and_counts_anew() -> None:
     assert seen.is_stuck
     assert seen.text == "may be stuck at 19.0 °C"
     moved = step(seen, (19.01,), is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S)
-    assert moved == Stillness((19.01,), usual_duty=0.5)
+    assert moved == StuckSensorState((19.01,), usual_duty=0.5)
     # Silence is no movement.
     assert step(seen, (), is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S) == seen
 
@@ -82,4 +82,4 @@ def test_a_frozen_sensor_is_doubted_over_restarts() -> None:
         life.run(1.0, 18.9)
         life.restart()
     assert life.warmest_c < 25.0
-    assert life.control.state.zones[0].stillness.is_stuck
+    assert life.control.state.zones[0].stuck_sensor.is_stuck

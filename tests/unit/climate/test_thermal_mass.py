@@ -9,10 +9,10 @@ from agent.climate import thermal_mass
 H_S = 3600.0
 
 
-def after(hours: float, walls_c: float, value_c: float, dt_s: float = 60.0) -> float:
+def after(hours: float, thermal_mass_c: float, value_c: float, dt_s: float = 60.0) -> float:
     for _ in range(round(hours * H_S / dt_s)):
-        walls_c = thermal_mass.followed(walls_c, value_c, dt_s)
-    return walls_c
+        thermal_mass_c = thermal_mass.followed(thermal_mass_c, value_c, dt_s)
+    return thermal_mass_c
 
 
 def test_unknown_walls_are_as_warm_as_the_air() -> None:
@@ -34,12 +34,13 @@ def test_a_window_that_was_open_for_ten_minutes_means_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("walls_c", "before_c", "now_c"), [(19.0, 21.0, 16.0), (None, 21.0, None), (19.0, None, 19.0), (None, None, None)]
+    ("thermal_mass_c", "before_c", "now_c"),
+    [(19.0, 21.0, 16.0), (None, 21.0, None), (19.0, None, 19.0), (None, None, None)],
 )
 def test_where_other_sensors_measure_they_are_as_far_from_the_air(
-    walls_c: float | None, before_c: float | None, now_c: float | None
+    thermal_mass_c: float | None, before_c: float | None, now_c: float | None
 ) -> None:
-    assert thermal_mass.elsewhere(walls_c, before_c, 18.0) == now_c
+    assert thermal_mass.elsewhere(thermal_mass_c, before_c, 18.0) == now_c
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,6 @@ def test_what_they_ask_for_is_bounded_and_ends_soon_beyond_the_setpoint(
 
 
 @given(st.floats(-15.0, 55.0), st.floats(-15.0, 55.0), st.floats(0.0, 1e6))
-def test_they_stay_between_what_they_were_and_the_air(walls_c: float, value_c: float, dt_s: float) -> None:
-    now_c = thermal_mass.followed(walls_c, value_c, dt_s)
-    assert min(walls_c, value_c) - 1e-9 <= now_c <= max(walls_c, value_c) + 1e-9
+def test_they_stay_between_what_they_were_and_the_air(thermal_mass_c: float, value_c: float, dt_s: float) -> None:
+    now_c = thermal_mass.followed(thermal_mass_c, value_c, dt_s)
+    assert min(thermal_mass_c, value_c) - 1e-9 <= now_c <= max(thermal_mass_c, value_c) + 1e-9

@@ -17,7 +17,7 @@ def life(outside_c: float = -4.0) -> Life:
 def test_a_sensor_that_was_never_heard(mode: Mode) -> None:
     """A new hub, a lost state file, a misspelt name: 3.8 °C after three days, "it needed no heat of late"."""
     home = life()
-    home.tell(mode=mode)
+    home.set_program(mode=mode)
     for _ in range(7):
         home.run(DAY_H, is_silent=True)
         # What is counted goes on over restarts.
@@ -37,7 +37,7 @@ def test_a_sensor_that_dies(mode: Mode) -> None:
     """Off: the garage went on to cool, 1.4 °C. Heat: 30 % for 72 h, then off, and below the frost limit days later."""
     home = life()
     home.run(2 * DAY_H)
-    home.tell(mode=mode)
+    home.set_program(mode=mode)
     home.run(0.5 * DAY_H)
     home.run(8 * DAY_H, is_silent=True)
     assert home.coldest_c > 4.0
@@ -50,7 +50,7 @@ def test_a_sensor_that_dies(mode: Mode) -> None:
 
 def test_nobody_is_heated_at_once_for_a_sensor_that_is_late() -> None:
     home = life(outside_c=22.0)
-    home.tell(mode=Mode.OFF)
+    home.set_program(mode=Mode.OFF)
     home.run(1.0)
     home.run(12.0, is_silent=True)
     assert home.warmest_c < 22.1

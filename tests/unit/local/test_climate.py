@@ -10,9 +10,9 @@ import pytest
 
 from agent.cli import exit_codes, root
 from agent.cli.climate import as_text
-from agent.climate.controller import Observed
-from agent.climate.service import Climate
-from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
+from agent.climate.controller import SensorReading
+from agent.climate.service import ClimateService
+from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local import climate as door
@@ -43,16 +43,16 @@ class Outputs:
         """Nothing."""
 
 
-def make(directory: Path) -> Climate:
+def make(directory: Path) -> ClimateService:
     settings = ClimateSettings(
         zones=tuple(ZoneSettings(zone_id=name, sensors=((name, 1.0),)) for name in ZONES),
-        source=SourceSettings(kind=SourceKind.BOILER),
+        heat_source=HeatSourceSettings(kind=HeatSourceKind.BOILER),
     )
-    return Climate(
+    return ClimateService(
         directory,
         settings=settings,
         outputs=Outputs(),
-        observed=lambda: {"living": Observed(19.4, 10_000_000)},
+        observed=lambda: {"living": SensorReading(19.4, 10_000_000)},
         timezone=lambda: "Europe/Berlin",
         clock=Clock(),
         disk=Disk(),
@@ -61,9 +61,9 @@ def make(directory: Path) -> Climate:
 
 
 @pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[tuple[Path, Climate]]:
+async def hub(tmp_path: Path) -> AsyncIterator[tuple[Path, ClimateService]]:
     climate = make(tmp_path)
-    climate.control.step(climate.moment(), {"living": Observed(19.4, 10_000_000)}, climate.zone_info())
+    climate.control.step(climate.moment(), {"living": SensorReading(19.4, 10_000_000)}, climate.zone_info())
     path = tmp_path / "status.sock"
     numbers = itertools.count(1)
 
@@ -98,21 +98,21 @@ async def climahub(path: Path, *words: str) -> int:
 
 
 async def test_status_shows_every_zone_with_its_reason(
-    hub: tuple[Path, Climate], capsys: pytest.CaptureFixture[str]
+    hub: tuple[Path, ClimateService], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await climahub(hub[0], "status") == exit_codes.OK
     text = capsys.readouterr().out
     assert "living  19.4 °C  20.0 to 26.0 °C  heat  off" in text
     assert "idle: 0.6 K below 20.0" in text
     assert "! bath: no sensor has said anything yet" in text
-    assert "source: off" in text
+    assert "heat source: off" in text
     assert await climahub(hub[0], "status", "--unit", "F") == exit_codes.OK
     assert "66.9 °F  68.0 to 78.8 °F" in capsys.readouterr().out
     assert await climahub(hub[0], "status", "--json") == exit_codes.OK
     assert msgspec.json.decode(capsys.readouterr().out, type=door.ClimateReport).zones[0].room_c == 19.4
 
 
-async def test_set_hold_eco_and_resume(hub: tuple[Path, Climate], capsys: pytest.CaptureFixture[str]) -> None:
+async def test_set_hold_eco_and_resume(hub: tuple[Path, ClimateService], capsys: pytest.CaptureFixture[str]) -> None:
     path, climate = hub
     assert await climahub(path, "set", "--mode", "auto", "--heat", "68F", "--cool", "25") == exit_codes.OK
     assert "bath: 20.0 to 25.0 °C, auto; no schedule" in capsys.readouterr().out
@@ -127,14 +127,14 @@ async def test_set_hold_eco_and_resume(hub: tuple[Path, Climate], capsys: pytest
     assert "living: 18.0 to 25.6 °C, auto; hold, bounded by eco" in capsys.readouterr().out
     assert await climahub(path, "eco", "off") == exit_codes.OK
     assert await climahub(path, "resume", "--zone", "living", "--id", "mine") == exit_codes.OK
-    assert climate.control.minds["living"].program.holds == ()
+    assert climate.control.zones["living"].program.holds == ()
     assert await climahub(path, "hold", "--away") == exit_codes.OK
     assert await climahub(path, "resume") == exit_codes.OK
-    assert not any(mind.program.holds for mind in climate.control.minds.values())
+    assert not any(mind.program.holds for mind in climate.control.zones.values())
 
 
 async def test_schedules_from_a_file(
-    hub: tuple[Path, Climate], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    hub: tuple[Path, ClimateService], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, climate = hub
     file = tmp_path / "week.json"
@@ -145,9 +145,9 @@ async def test_schedules_from_a_file(
     assert '"label": "Night"' in capsys.readouterr().out
     assert await climahub(path, "schedule", "living", "--none") == exit_codes.OK
     assert await climahub(path, "schedule", "living", "--follow", "week") == exit_codes.OK
-    assert climate.control.minds["living"].program.schedule == "week"
+    assert climate.control.zones["living"].program.schedule == "week"
     assert await climahub(path, "schedule", "living", "--drop", "week") == exit_codes.OK
-    assert climate.control.minds["living"].program.schedules == {}
+    assert climate.control.zones["living"].program.schedules == {}
     file.write_bytes(b"{")
     assert await climahub(path, "schedule", "living", "--put", str(file)) == exit_codes.USAGE
 
@@ -163,16 +163,16 @@ async def test_schedules_from_a_file(
     ],
 )
 async def test_what_cannot_be_is_refused_and_changes_nothing(
-    hub: tuple[Path, Climate], words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    hub: tuple[Path, ClimateService], words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = [mind.program for mind in hub[1].control.minds.values()]
+    before = [mind.program for mind in hub[1].control.zones.values()]
     assert await climahub(hub[0], *words) == exit_codes.FAILED
     assert said in capsys.readouterr().err
-    assert [mind.program for mind in hub[1].control.minds.values()] == before
+    assert [mind.program for mind in hub[1].control.zones.values()] == before
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"do": "dance"}', b'{"do": "set", "x": 1}', b"\xff", b" " * 70_000])
-async def test_a_body_that_is_no_order_is_refused(hub: tuple[Path, Climate], body: bytes) -> None:
+async def test_a_body_that_is_no_order_is_refused(hub: tuple[Path, ClimateService], body: bytes) -> None:
     reader, writer = await asyncio.open_unix_connection(str(hub[0]))
     head = f"POST /v1/climate/living HTTP/1.1\r\nHost: hub\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     writer.write(head.encode() + body)
@@ -181,7 +181,7 @@ async def test_a_body_that_is_no_order_is_refused(hub: tuple[Path, Climate], bod
     assert answer.startswith(b"HTTP/1.1 400")
 
 
-async def test_temperatures_and_durations_are_read_as_people_write_them(hub: tuple[Path, Climate]) -> None:
+async def test_temperatures_and_durations_are_read_as_people_write_them(hub: tuple[Path, ClimateService]) -> None:
     assert await climahub(hub[0], "set", "--heat", "warm") == exit_codes.USAGE
     assert await climahub(hub[0], "hold", "--heat", "20", "--for", "soon") == exit_codes.USAGE
     assert await climahub(hub[0], "hold", "--heat", "20.5°C", "--for", "90") == exit_codes.OK
@@ -200,7 +200,7 @@ async def test_temperatures_and_durations_are_read_as_people_write_them(hub: tup
     ],
 )
 async def test_a_hold_is_shown_with_its_end_by_the_clocks_of_the_house(
-    hub: tuple[Path, Climate], changed: dict[str, object], said: str
+    hub: tuple[Path, ClimateService], changed: dict[str, object], said: str
 ) -> None:
     nothing = door.HoldReport("h", "hold", 20.0, None, None, None, None, "changed", None)
     report = door.build_climate(hub[1])
@@ -211,7 +211,7 @@ async def test_a_hold_is_shown_with_its_end_by_the_clocks_of_the_house(
 def test_a_hub_without_zones_says_so() -> None:
     assert "drives nothing" in as_text(door.build_climate(None))
     with pytest.raises(KeyError):
-        door.give_order(None, "all", door.Order, str)  # type: ignore[arg-type] # never looked at
+        door.give_order(None, "all", door.ClimateRequest, str)  # type: ignore[arg-type] # never looked at
 
 
 def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,16 +14,16 @@ import msgspec
 import pytest
 
 from agent.climate import requests
-from agent.climate.holds import Hold, Program, Remembered
+from agent.climate.holds import Hold, LastScheduledBlock, ZoneProgram
 from agent.climate.model import Setpoints
-from agent.climate.requests import PutSchedule
+from agent.climate.requests import PutScheduleRequest
 from agent.climate.schedule import Block, Schedule
-from agent.climate.sensor_validation import Belief
+from agent.climate.sensor_validation import ValidationState
 from agent.climate.service import FILE_NAME as CLIMATE_FILE
-from agent.climate.service import Climate
-from agent.climate.settings import ClimateSettings, SourceKind, SourceSettings, ZoneSettings
-from agent.climate.short_cycle_protection import Guard
-from agent.climate.snapshot import Kept, KeptZone
+from agent.climate.service import ClimateService
+from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
+from agent.climate.short_cycle_protection import ShortCycleState
+from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot
 from agent.cloud.client import CloudClient
 from agent.commands import factory_reset, journal
 from agent.commands.factory_reset import FactoryResetState
@@ -74,15 +74,19 @@ def added_to(value: object, name: str = "") -> object:
 # One of each file, filled so that no object in it is missing.
 
 WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 18.0, 27.0)))
-CLIMATE = Kept(
+CLIMATE = ClimateSnapshot(
     "boot",
     4000,
-    {"living": KeptZone(Program(schedules={"week": WEEK}, schedule="week", holds=(Hold("h", heat_setpoint_c=22.0),),
-                                last=Remembered(Setpoints(21.0, 26.0), "Day", ("hall",))),
-                        guard=Guard(False, 1, (1,)))},
-    Guard(False, 1), Guard(False, 2), Guard(False, 3), {"hall": Belief(20.5, 3000)},
+    {"living": ZoneSnapshot(ZoneProgram(schedules={"week": WEEK}, schedule="week",
+                                holds=(Hold("h", heat_setpoint_c=22.0),),
+                                last=LastScheduledBlock(Setpoints(21.0, 26.0), "Day", ("hall",))),
+                        relay=ShortCycleState(False, 1, (1,)))},
+    ShortCycleState(False, 1), ShortCycleState(False, 2), ShortCycleState(False, 3),
+    {"hall": ValidationState(20.5, 3000)},
 )  # fmt: skip
-SETTINGS = sync.Stored(DeviceSettings(600, location=Location(52.5, 13.4)), {"timezone": "Europe/Berlin"}, "c-1")
+SETTINGS = sync.SettingsDocument(
+    DeviceSettings(600, location=Location(52.5, 13.4)), {"timezone": "Europe/Berlin"}, "c-1"
+)
 KEYRING = Keyring(("aa" * 32,), ("bb" * 8,), 2)
 UPDATE = UpdateRecord(
     UpdateState.DOWNLOADING, Offer("2.0.0", "ab" * 32, 5), posts=(StatusReport("2.0.0", "downloading", 10),),
@@ -118,15 +122,15 @@ class Outputs:
 
 
 def read_climate(directory: Path) -> object:
-    room = Climate(
+    room = ClimateService(
         directory,
         settings=ClimateSettings(
             zones=(ZoneSettings(zone_id="living", sensors=(("living", 1.0),)),),
-            source=SourceSettings(kind=SourceKind.BOILER),
+            heat_source=HeatSourceSettings(kind=HeatSourceKind.BOILER),
         ),
         outputs=Outputs(), observed=dict, timezone=lambda: "UTC", clock=Clock(), disk=Disk(), worker=InlineWorker(),
     )  # fmt: skip
-    return room.control.minds["living"].program
+    return room.control.zones["living"].program
 
 
 def read_settings(directory: Path) -> object:
@@ -197,15 +201,15 @@ async def test_a_document_is_read_whatever_a_newer_release_has_added(
 
 
 def test_a_misspelt_field_in_an_order_is_refused_all_the_same() -> None:
-    order = msgspec.json.encode(PutSchedule(WEEK))
-    assert requests.read(order) == PutSchedule(WEEK)
+    order = msgspec.json.encode(PutScheduleRequest(WEEK))
+    assert requests.decode(order) == PutScheduleRequest(WEEK)
     for misspelt in (
         order.replace(b'"label"', b'"days_":[],"label"', 1),
         order.replace(b'"blocks"', b'"block":[],"blocks"'),
         order.replace(b'"schedule"', b'"followed":true,"schedule"'),
     ):
         with pytest.raises(msgspec.ValidationError, match="unknown field"):
-            requests.read(misspelt)
+            requests.decode(misspelt)
 
 
 # Databases.

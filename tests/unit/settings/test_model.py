@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from agent.errors import SettingInvalid
 from agent.foundation.decoding import Unreadable
 from agent.model import SensorKind
-from agent.settings.model import UNKNOWN_MAX, DeviceSettings, Location, checked, merged
+from agent.settings.model import UNKNOWN_MAX, DeviceSettings, Location, check_changes, merge
 
 GOOD: list[tuple[str, Any, Any]] = [
     ("reporting_interval_seconds", 60, 60),
@@ -56,62 +56,62 @@ BAD: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("key", "value", "expected"), GOOD)
 def test_what_is_allowed(key: str, value: object, expected: object) -> None:
-    settings, problems = merged(DeviceSettings(), {key: value})
+    settings, problems = merge(DeviceSettings(), {key: value})
     assert problems == []
     assert getattr(settings, key) == expected
 
 
 @pytest.mark.parametrize(("key", "value"), BAD)
 def test_what_is_not_changes_nothing_and_is_named(key: str, value: object) -> None:
-    settings, problems = merged(DeviceSettings(), {key: value})
+    settings, problems = merge(DeviceSettings(), {key: value})
     assert settings == DeviceSettings()
     (problem,) = problems
     assert key in problem
     assert len(problem) < 400
     with pytest.raises(SettingInvalid, match=key):
-        checked({key: value})
+        check_changes({key: value})
 
 
 def test_one_bad_value_does_not_hold_up_the_others() -> None:
-    settings, problems = merged(DeviceSettings(), {"timezone": "Mars", "reporting_interval_seconds": 300})
+    settings, problems = merge(DeviceSettings(), {"timezone": "Mars", "reporting_interval_seconds": 300})
     assert settings.reporting_interval_seconds == 300
     assert len(problems) == 1
 
 
 def test_null_and_absence_leave_what_is_in_force() -> None:
     current = DeviceSettings(reporting_interval_seconds=120, location=Location(name="attic"), timezone="Europe/Oslo")
-    assert merged(current, {}) == (current, [])
+    assert merge(current, {}) == (current, [])
     nothing = dict.fromkeys(["reporting_interval_seconds", "enabled_sensors", "location", "timezone"])
-    assert merged(current, nothing) == (current, [])
+    assert merge(current, nothing) == (current, [])
 
 
 def test_unknown_keys_are_kept() -> None:
-    settings, problems = merged(DeviceSettings(), {"display_brightness": {"day": 5}, "x": None})
+    settings, problems = merge(DeviceSettings(), {"display_brightness": {"day": 5}, "x": None})
     assert problems == []
     assert settings.unknown == {"display_brightness": {"day": 5}, "x": None}
-    again, _ = merged(settings, {"display_brightness": 7})
+    again, _ = merge(settings, {"display_brightness": 7})
     assert again.unknown == {"display_brightness": 7, "x": None}
     assert settings.unknown["display_brightness"] == {"day": 5}
 
 
 def test_the_kinds_that_are_enabled() -> None:
     assert DeviceSettings().kinds is None
-    settings, _ = merged(DeviceSettings(), {"enabled_sensors": ["iaq", "temperature"]})
+    settings, _ = merge(DeviceSettings(), {"enabled_sensors": ["iaq", "temperature"]})
     assert settings.kinds == frozenset({SensorKind.IAQ, SensorKind.TEMPERATURE})
 
 
 def test_a_local_change_becomes_a_body() -> None:
-    body = checked({"enabled_sensors": ["iaq"], "location": {"latitude": 50.5}, "reporting_interval_seconds": 90})
+    body = check_changes({"enabled_sensors": ["iaq"], "location": {"latitude": 50.5}, "reporting_interval_seconds": 90})
     assert body == {"enabled_sensors": ("iaq",), "location": {"latitude": 50.5}, "reporting_interval_seconds": 90}
 
 
 def test_all_that_is_wrong_with_a_local_change_is_named() -> None:
     with pytest.raises(SettingInvalid) as caught:
-        checked({"tz": "UTC", "timezone": None, "reporting_interval_seconds": 5})
+        check_changes({"tz": "UTC", "timezone": None, "reporting_interval_seconds": 5})
     for part in ("tz is not a setting", "timezone must have a value", "60 to 3600"):
         assert part in str(caught.value)
     with pytest.raises(SettingInvalid, match="nothing to change"):
-        checked({})
+        check_changes({})
 
 
 json_values = st.recursive(
@@ -127,36 +127,36 @@ json_values = st.recursive(
     )
 )
 def test_no_answer_brings_settings_out_of_bounds(changes: dict[str, Any]) -> None:
-    settings, _ = merged(DeviceSettings(), changes)
+    settings, _ = merge(DeviceSettings(), changes)
     assert 60 <= settings.reporting_interval_seconds <= 3600
     assert settings.kinds is None or settings.kinds <= set(SensorKind)
-    assert merged(settings, changes)[0] == settings
+    assert merge(settings, changes)[0] == settings
 
 
 def test_a_setting_that_cannot_be_read_costs_no_other() -> None:
     answer = {"timezone": Unreadable("Number out of range"), "reporting_interval_seconds": 120, "x": Unreadable("no")}
-    settings, problems = merged(DeviceSettings(), answer)
+    settings, problems = merge(DeviceSettings(), answer)
     assert settings == DeviceSettings(reporting_interval_seconds=120)
     assert problems == ["timezone cannot be read (Number out of range)", "x cannot be read (no)"]
 
 
 def test_texts_of_settings_are_made_harmless() -> None:
     answer = {"location": {"name": "attic\x1b[2J\n"}, "later\u202e": {"a\r": ["b\x07"]}}
-    settings, problems = merged(DeviceSettings(), answer)
+    settings, problems = merge(DeviceSettings(), answer)
     assert problems == []
     assert settings.location == Location(name="attic\\u001b[2J ")
     assert settings.unknown == {"later\\u202e": {"a ": ["b\\u0007"]}}
 
 
 def test_settings_that_nobody_knows_are_bounded() -> None:
-    settings, problems = merged(DeviceSettings(), {f"x{i}": i for i in range(UNKNOWN_MAX + 1)} | {"y" * 101: 1})
+    settings, problems = merge(DeviceSettings(), {f"x{i}": i for i in range(UNKNOWN_MAX + 1)} | {"y" * 101: 1})
     assert len(settings.unknown) == UNKNOWN_MAX
     assert problems[0].startswith(f"x{UNKNOWN_MAX} is not kept")
     assert problems[1].endswith("its name is longer than 100 characters")
-    again, problems = merged(settings, {"x0": 5})
+    again, problems = merge(settings, {"x0": 5})
     assert (again.unknown["x0"], problems) == (5, [])
 
 
 @pytest.mark.parametrize("name", ["tzdata.zi", "zone1970.tab", "leapseconds", "posixrules", "+VERSION"])
 def test_files_beside_the_zones_are_no_zones(name: str) -> None:
-    merged(DeviceSettings(), {"timezone": name})
+    merge(DeviceSettings(), {"timezone": name})

@@ -16,13 +16,13 @@ from agent.errors import ConfigInvalid
 from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from hal.linux.board import LinuxBoard
-from hal.linux.gpio import SOURCE_LINES, GpiodLines, GpioOutputs, RelayWiring, ZoneRelays, line_values
+from hal.linux.gpio import HEAT_SOURCE_LINES, GpiodLines, GpioOutputs, RelayWiring, ZoneRelays, line_values
 
 HEAT, COOL = HvacAction.HEAT, HvacAction.COOL
 WIRING = RelayWiring(
     chip=Path("/dev/gpiochip0"),
     zones=(ZoneRelays("living", 17, 17), ZoneRelays("bath", 27), ZoneRelays("attic", None, 22)),
-    source={name: 30 + number for number, name in enumerate(SOURCE_LINES)},
+    heat_source={name: 30 + number for number, name in enumerate(HEAT_SOURCE_LINES)},
 )
 
 
@@ -234,7 +234,7 @@ async def test_lines_that_cannot_be_had_are_explained(
     gpiod: FakeGpiod, error: OSError, consumers: dict[int, str], line: int, words: str
 ) -> None:
     gpiod.error, gpiod.consumers = error, consumers
-    wiring = msgspec.structs.replace(WIRING, source={**WIRING.source, "valve": line})
+    wiring = msgspec.structs.replace(WIRING, heat_source={**WIRING.heat_source, "valve": line})
     with pytest.raises(ActuatorFault, match=words):
         await GpioOutputs(wiring).apply(HvacDemand())
 
@@ -286,7 +286,7 @@ name = "linux"
 [board.linux]
 relays_active_low = true
 relays = [{ name = "living", heat_line = 17 }]
-source_lines = [{ part = "pump", line = 27 }]
+heat_source_lines = [{ part = "pump", line = 27 }]
 """
 
 
@@ -341,8 +341,8 @@ def test_outputs_go_off_whatever_else_the_configuration_says(
         ('relays = [{ name = "a", heat_line = 1 }, { name = "b", heat_line = 1 }]', "share a line"),
         ('relays = [{ name = "a", heat_line = 1, colour = 2 }]', "unknown key"),
         ("relays = [1]", "not a table"),
-        ('source_lines = [{ part = "stove", line = 1 }]', "needs a part and a line"),
-        ('source_lines = [{ part = "pump", line = 1 }, { part = "fan", line = 1 }]', "named twice"),
+        ('heat_source_lines = [{ part = "stove", line = 1 }]', "needs a part and a line"),
+        ('heat_source_lines = [{ part = "pump", line = 1 }, { part = "fan", line = 1 }]', "named twice"),
     ],
 )
 def test_a_wiring_that_cannot_be_is_refused_in_words(text: str, words: str) -> None:
