@@ -287,7 +287,7 @@ class Hub:
             return None
         thermometers = SensorLookup(
             [name for zone in settings.zones for name, _ in zone.sensors],
-            sources=self.intake.sources,
+            sources=self.intake.channels,
             devices=self._named_devices,
         )
         return ClimateService(
@@ -383,9 +383,9 @@ class Hub:
 
     def _sampler(self) -> Sampler:
         disabled = self.config.sensors.disabled
-        sensors = [sensor for sensor in self.environment.board.sensors if sensor.source not in disabled]
+        sensors = [sensor for sensor in self.environment.board.sensors if sensor.name not in disabled]
         primary = choose_primary(
-            [(sensor.source, sensor.kind) for sensor in self.environment.board.sensors],
+            [(sensor.name, sensor.kind) for sensor in self.environment.board.sensors],
             primary=self.config.sensors.primary,
             disabled=disabled,
         )
@@ -395,7 +395,7 @@ class Hub:
             _log.warning("%s", problem)
         return Sampler(
             [(sensor, self.environment.judge(sensor)) for sensor in sensors],
-            primary=primary.sources,
+            primary=primary.sensors,
             intake=self.intake,
             clock=self.environment.clock,
             rhythm=self._rhythm,

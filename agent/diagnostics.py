@@ -53,7 +53,7 @@ def diagnostic_sections(
         return [
             {
                 "device": sensor.device,
-                "source": sensor.source,
+                "source": sensor.sensor,
                 "kind": sensor.kind,
                 "value": sensor.value,
                 "unit": sensor.unit,

@@ -206,7 +206,7 @@ def installer_for(config: BoardConfig) -> SystemUpdater | None:
 
 def judge_for(sensor: Sensor) -> PlausibilityCheck:
     """Return the judge of a sensor: a chip may be hotter than a room."""
-    if sensor.kind is SensorKind.TEMPERATURE and sensor.source.startswith("hwmon/"):
+    if sensor.kind is SensorKind.TEMPERATURE and sensor.name.startswith("hwmon/"):
         return PlausibilityCheck(sensor.kind, CHIP_TEMPERATURE)
     return PlausibilityCheck(sensor.kind)
 

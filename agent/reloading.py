@@ -69,7 +69,7 @@ class Replaceable:
         """
         self.problems = []
         try:
-            self._take(read_sensor_keys(self.settings.relay))
+            self._take(read_sensor_keys(self.settings.relayed_sensors))
         except SensorKeysInvalid as error:
             self._take(error.usable)
             self.problems.append(str(error))
@@ -127,7 +127,7 @@ class Replaceable:
         new, old = config.load(self._path, environ=self._environ), self.settings
         cloud = msgspec.structs.replace(old.cloud, api_key_file=new.cloud.api_key_file, ca_file=new.cloud.ca_file)
         level = msgspec.structs.replace(old.log, level=new.log.level)
-        merged = msgspec.structs.replace(old, cloud=cloud, relay=new.relay, log=level)
+        merged = msgspec.structs.replace(old, cloud=cloud, relayed_sensors=new.relayed_sensors, log=level)
 
         def take() -> None:
             self.settings = merged
@@ -138,7 +138,7 @@ class Replaceable:
         return take
 
     def _take_sensor_keys(self) -> Callable[[], None]:
-        keys = read_sensor_keys(self.settings.relay)
+        keys = read_sensor_keys(self.settings.relayed_sensors)
         return lambda: self._take(keys)
 
     def _take_authorities(self) -> Callable[[], None]:

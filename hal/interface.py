@@ -64,14 +64,14 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         device: `HUB` for the hub's own sensors, else the name of the relayed sensor (its IEEE address, say). Together
             with `kind` and `at_ms` this is the reading's natural key: no two readings share it.
-        source: The sensor within the device, as a technician knows it ("hwmon/cpu_thermal/temp1", "T1").
+        sensor: The sensor within the device, as a technician knows it ("hwmon/cpu_thermal/temp1", "T1").
         value: In the unit that `UNITS` gives for `kind`.
         at_ms: Milliseconds of this boot's monotonic clock; negative for an instant before this boot.
         reason: Why the quality is not good; empty when it is.
     """
 
     device: str
-    source: str
+    sensor: str
     kind: SensorKind
     value: float
     at_ms: int
@@ -83,7 +83,7 @@ class Sensor(Protocol):
     """A sensor that is asked for its value."""
 
     @property
-    def source(self) -> str:
+    def name(self) -> str:
         """The sensor's name, unique on its board and stable over restarts."""
         ...
 

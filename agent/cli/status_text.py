@@ -161,7 +161,7 @@ def _refused(status: HubStatus) -> Iterator[Problem]:
         if sensor.problem:
             yield Problem(f"sensor {sensor.name}: {sensor.problem}")
     for label in status.unmatched_keys:
-        what = f"relay.sensor_keys_file: the key for {label} fits no sensor"
+        what = f"relayed_sensors.sensor_keys_file: the key for {label} fits no sensor"
         yield Problem(what, "correct its name or IEEE address (climahub zigbee list), or pair the sensor")
     for text in status.settings.problems:
         yield Problem(f"settings: {text}")
@@ -201,7 +201,7 @@ def trouble(sensor: SensorReport, *, interval_s: int) -> str:
 def name_of(sensor: SensorReport, status: HubStatus) -> str:
     """Return what people call a sensor: room and kind of a relayed one, the source of one of the hub's own."""
     names = {relayed.device: relayed.name for relayed in status.relayed_sensors}
-    return f"{names.get(sensor.device, sensor.device)} {sensor.kind}" if sensor.device else sensor.source
+    return f"{names.get(sensor.device, sensor.device)} {sensor.kind}" if sensor.device else sensor.sensor
 
 
 def _facts(status: HubStatus) -> Iterator[str]:

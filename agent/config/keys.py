@@ -70,13 +70,13 @@ SECTIONS: dict[str, str] = {
     "board.replay": 'A recording of a house (board.name = "replay").',
     "board.linux": 'This machine\'s own sensors and relays (board.name = "linux").',
     "sensors": "Which of the board's own sensors are read.",
-    "sensors.primary": "Which source speaks for the hub where several measure the same kind.",
+    "sensors.primary": "Which sensor speaks for the hub where several measure the same kind.",
     "storage": "Where readings wait for the cloud, and how much room they may take.",
     "commands": "What the cloud may tell this hub to do.",
     "ota": "Updates: whose, when, and how a new release has to prove itself.",
     "climate": "Heating and cooling. Without zones the hub drives nothing.",
     "clock": "Whom the hub believes what time it is.",
-    "relay": "Sensors that speak to the cloud through this hub.",
+    "relayed_sensors": "Sensors that speak to the cloud through this hub.",
     "zigbee": "A Zigbee stick; its sensors are relayed. Needs the extra: pip install 'climahub[zigbee]'.",
     "local": "The door for people on this machine.",
     "log": "What is written for the journal.",
@@ -185,17 +185,17 @@ KEYS: tuple[Key, ...] = (
     Key("board.linux.relays_active_low", boolean(), False, "whether a relay pulls in when its line is low"),
     Key(
         "sensors.disabled",
-        text_list('source names, such as "hwmon/nvme/Composite"'),
+        text_list('sensor names, such as "hwmon/nvme/Composite"'),
         [],
-        "sources that are never read: a processor's temperature is no room's",
+        "sensors that are never read: a processor's temperature is no room's",
     ),
     *(
         Key(
             f"sensors.primary.{kind}",
-            text("the name of a source, as `climahub status` shows it"),
+            text("the name of a sensor, as `climahub status` shows it"),
             None,
-            f"needed only where several sources measure {kind}",
-            example=f"source-of-{kind.replace('_', '-')}",
+            f"needed only where several sensors measure {kind}",
+            example=f"sensor-of-{kind.replace('_', '-')}",
         )
         for kind in SensorKind
     ),
@@ -354,14 +354,14 @@ KEYS: tuple[Key, ...] = (
         '"kernel" believes NTP, else the cloud over TLS or a battery; "cloud" without TLS too; "system" the wall clock',
     ),
     Key(
-        "relay.sensor_keys_file",
+        "relayed_sensors.sensor_keys_file",
         file_path(),
         None,
         "secret TOML file with the key of each relayed sensor, by its device name or IEEE address",
         example="/etc/climahub/sensor-keys.toml",
     ),
     Key(
-        "relay.sensor_keys_credential",
+        "relayed_sensors.sensor_keys_credential",
         credential_name(),
         "climahub-sensor-keys",
         "systemd credential with the same content; used where it exists",
@@ -443,9 +443,10 @@ REFUSED: dict[str, str] = {
         "a secret never stands in the configuration: put it into a file that only the agent can read and set"
         " cloud.api_key_file, or pass it as the systemd credential named in cloud.api_key_credential"
     ),
-    "relay.sensor_keys": (
+    "relay": "this table has a new name: rename it to [relayed_sensors]",
+    "relayed_sensors.sensor_keys": (
         "secrets never stand in the configuration: put them into a file that only the agent can read and set"
-        " relay.sensor_keys_file"
+        " relayed_sensors.sensor_keys_file"
     ),
 }
 """Keys that people try and that are refused for a reason of their own; their values are never repeated."""

@@ -155,8 +155,8 @@ class ClockConfig(msgspec.Struct, frozen=True, kw_only=True):
     trust: Literal["kernel", "cloud", "system"]
 
 
-class RelayConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Table `[relay]`. `sensor_keys_file` is where the keys are, be it a file or a credential; `None` if nowhere."""
+class RelayedSensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[relayed_sensors]`. `sensor_keys_file` is the file or credential with the keys; `None` without one."""
 
     sensor_keys_file: Path | None
     sensor_keys_credential: str
@@ -199,7 +199,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ota: OtaConfig
     climate: ClimateConfig
     clock: ClockConfig
-    relay: RelayConfig
+    relayed_sensors: RelayedSensorsConfig
     zigbee: ZigbeeConfig
     local: LocalConfig
     log: LogConfig
@@ -270,7 +270,13 @@ def resolve_text(text: str, *, file: str, directory: Path, environ: Mapping[str,
     values = dict(read.values)
     origins = {key.path: f"{file}:{read.lines[key.path]}" if key.path in read.lines else "default" for key in KEYS}
     _find_secret(values, origins, environ, file_key="cloud.api_key_file", name_key="cloud.api_key_credential")
-    _find_secret(values, origins, environ, file_key="relay.sensor_keys_file", name_key="relay.sensor_keys_credential")
+    _find_secret(
+        values,
+        origins,
+        environ,
+        file_key="relayed_sensors.sensor_keys_file",
+        name_key="relayed_sensors.sensor_keys_credential",
+    )
     values["local.socket"] = Path(str(values["storage.run_dir"])) / str(values["local.socket"])
     if problems := sorted((*read.problems, *_rules(values, read, file)), key=lambda problem: problem.line):
         raise ConfigProblems(*problems)
@@ -319,7 +325,7 @@ def _build(values: Mapping[str, object]) -> Config:
         ota=OtaConfig(**_section(values, "ota")),
         climate=ClimateConfig(**_section(values, "climate")),
         clock=ClockConfig(**_section(values, "clock")),
-        relay=RelayConfig(**_section(values, "relay")),
+        relayed_sensors=RelayedSensorsConfig(**_section(values, "relayed_sensors")),
         zigbee=ZigbeeConfig(**_section(values, "zigbee")),
         local=LocalConfig(**_section(values, "local")),
         log=LogConfig(**_section(values, "log")),

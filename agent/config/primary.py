@@ -18,54 +18,54 @@ MACHINE_CHIPS = (
 """How the names begin that Linux gives to chips which measure the machine itself (drivers/hwmon, drivers/thermal)."""
 
 
-def is_machine_part(source: str) -> bool:
-    """Return whether a source measures the machine and no room: a CPU is some 20 to 40 K warmer than that."""
-    parts = source.split("/")
+def is_machine_part(sensor: str) -> bool:
+    """Return whether a sensor measures the machine and no room: a CPU is some 20 to 40 K warmer than that."""
+    parts = sensor.split("/")
     return len(parts) > 2 and parts[0] == "hwmon" and parts[1].lower().startswith(MACHINE_CHIPS)  # noqa: PLR2004
 
 
-class Primary(msgspec.Struct, frozen=True):
+class PrimarySensors(msgspec.Struct, frozen=True):
     """What was chosen.
 
     Attributes:
-        sources: The source that speaks for the hub, of each kind that has one.
+        sensors: The sensor that speaks for the hub, of each kind that has one.
         problems: For people: why other kinds have none, and which names fit nothing.
     """
 
-    sources: Mapping[SensorKind, str]
+    sensors: Mapping[SensorKind, str]
     problems: tuple[str, ...] = ()
 
 
 def choose_primary(
-    sources: Sequence[tuple[str, SensorKind]], *, primary: Mapping[SensorKind, str], disabled: Collection[str]
-) -> Primary:
-    """Return the source that speaks for the hub, for each kind that the board measures.
+    sensors: Sequence[tuple[str, SensorKind]], *, primary: Mapping[SensorKind, str], disabled: Collection[str]
+) -> PrimarySensors:
+    """Return the sensor that speaks for the hub, for each kind that the board measures.
 
-    A source that measures alone needs no configuration, nor does the one on the chip whose temperature speaks. Other
-    sources of the kind are read and shown on the hub, but do not speak to the cloud. What measures the machine itself
+    A sensor that measures alone needs no configuration, nor does the one on the chip whose temperature speaks. Other
+    sensors of the kind are read and shown on the hub, but do not speak to the cloud. What measures the machine itself
     speaks only where it is named.
 
     Args:
-        sources: The board's sensors: name and kind.
+        sensors: The board's sensors: name and kind.
         primary: `[sensors.primary]` of the configuration.
-        disabled: `sensors.disabled` of the configuration: these sources are not there.
+        disabled: `sensors.disabled` of the configuration: these sensors are not there.
     """
     kinds_of: dict[str, set[SensorKind]] = {}
-    for source, kind in sources:
-        kinds_of.setdefault(source, set()).add(kind)
-    errors = [_unknown("sensors.disabled", source, kinds_of) for source in disabled if source not in kinds_of]
+    for sensor, kind in sensors:
+        kinds_of.setdefault(sensor, set()).add(kind)
+    errors = [_unknown("sensors.disabled", sensor, kinds_of) for sensor in disabled if sensor not in kinds_of]
     chosen: dict[SensorKind, str] = {}
     for kind in SensorKind:
-        present = [source for source, measured in sources if measured is kind and source not in disabled]
+        present = [sensor for sensor, measured in sensors if measured is kind and sensor not in disabled]
         wanted = primary.get(kind)
-        able = present if wanted is not None else [source for source in present if not is_machine_part(source)]
+        able = present if wanted is not None else [sensor for sensor in present if not is_machine_part(sensor)]
         if wanted is not None:
             if wanted in able:
                 chosen[kind] = wanted
             else:
                 errors.append(_refused(kind, wanted, able, kinds_of, disabled))
         elif present and not able:
-            names = ", ".join(f'"{source}"' for source in present)
+            names = ", ".join(f'"{sensor}"' for sensor in present)
             errors.append(
                 f"sensors.primary.{kind}: only the machine itself is measured ({names}), no room: it does not speak for"
                 " the hub unless this key names it; name it in sensors.disabled if it is not wanted at all"
@@ -75,18 +75,18 @@ def choose_primary(
         elif beside := _beside(chosen.get(SensorKind.TEMPERATURE, ""), able):
             chosen[kind] = beside
         elif able:
-            names = ", ".join(f'"{source}"' for source in able)
+            names = ", ".join(f'"{sensor}"' for sensor in able)
             errors.append(
-                f"sensors.primary.{kind}: {len(able)} sources measure {kind}: {names}; set this key to the one that"
+                f"sensors.primary.{kind}: {len(able)} sensors measure {kind}: {names}; set this key to the one that"
                 " speaks for the hub, or name the others in sensors.disabled: until then none of them does"
             )
-    return Primary(chosen, tuple(errors))
+    return PrimarySensors(chosen, tuple(errors))
 
 
 def _beside(temperature: str, able: Sequence[str]) -> str:
-    """Return the one source that is on the same chip as the temperature that speaks; empty where there is none."""
+    """Return the one sensor that is on the same chip as the temperature that speaks; empty where there is none."""
     chip = temperature.rpartition("/")[0]
-    beside = [source for source in able if chip and source.rpartition("/")[0] == chip]
+    beside = [sensor for sensor in able if chip and sensor.rpartition("/")[0] == chip]
     return beside[0] if len(beside) == 1 and beside[0] != temperature else ""
 
 
@@ -98,7 +98,7 @@ def _refused(
     disabled: Collection[str],
 ) -> str:
     key = f"sensors.primary.{kind}"
-    allowed = ", ".join(f'"{source}"' for source in able) or "none: this board has no other"
+    allowed = ", ".join(f'"{sensor}"' for sensor in able) or "none: this board has no other"
     if wanted not in kinds_of:
         unknown = _unknown(key, wanted, kinds_of)
         return f"{unknown} Allowed: {allowed}" if unknown.endswith("?") else f"{unknown}; allowed: {allowed}"
@@ -108,9 +108,9 @@ def _refused(
     return f'{key}: "{wanted}" measures {measured}, not {kind}; allowed: {allowed}'
 
 
-def _unknown(key: str, source: str, known: Collection[str]) -> str:
-    hint = nearest_hint(source, tuple(known))
-    return f'{key}: this board has no source "{source}"{"; " + hint if hint else ""}'
+def _unknown(key: str, sensor: str, known: Collection[str]) -> str:
+    hint = nearest_hint(sensor, tuple(known))
+    return f'{key}: this board has no sensor "{sensor}"{"; " + hint if hint else ""}'
 
 
 def machine_parts_named(primary: Mapping[SensorKind, str], zones: Mapping[str, Sequence[str]]) -> list[str]:
@@ -120,10 +120,10 @@ def machine_parts_named(primary: Mapping[SensorKind, str], zones: Mapping[str, S
         primary: `[sensors.primary]` of the configuration.
         zones: The sensors of each zone, by its id.
     """
-    found = [(f"sensors.primary.{kind}", source) for kind, source in primary.items()]
-    found += [(f"climate.zones ({zone})", source) for zone, sensors in zones.items() for source in sensors]
+    found = [(f"sensors.primary.{kind}", sensor) for kind, sensor in primary.items()]
+    found += [(f"climate.zones ({zone})", sensor) for zone, sensors in zones.items() for sensor in sensors]
     return [
-        f'{where}: "{source}" is the temperature of the machine, not of a room; it counts because it is named here'
-        for where, source in found
-        if is_machine_part(source)
+        f'{where}: "{sensor}" is the temperature of the machine, not of a room; it counts because it is named here'
+        for where, sensor in found
+        if is_machine_part(sensor)
     ]

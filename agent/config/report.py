@@ -79,7 +79,7 @@ def check(
         warnings.append("cloud.api_key_file: not set and no credential passed; the hub needs one of them to run")
     for secret, read in (
         (config.cloud.api_key_file, lambda: read_api_key(config.cloud)),
-        (config.relay.sensor_keys_file, lambda: read_sensor_keys(config.relay)),
+        (config.relayed_sensors.sensor_keys_file, lambda: read_sensor_keys(config.relayed_sensors)),
     ):
         if secret is not None and os.access(secret, os.F_OK):
             try:
@@ -131,7 +131,7 @@ def _missing_files(config: Config) -> Iterator[str]:
     named = {
         "cloud.api_key_file": config.cloud.api_key_file,
         "cloud.ca_file": config.cloud.ca_file,
-        "relay.sensor_keys_file": config.relay.sensor_keys_file,
+        "relayed_sensors.sensor_keys_file": config.relayed_sensors.sensor_keys_file,
     }
     if config.board.name == "replay":
         named |= {"board.replay.recording": config.board.replay.recording, "board.replay.map": config.board.replay.map}

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.config.loading import CloudConfig, RelayConfig
+from agent.config.loading import CloudConfig, RelayedSensorsConfig
 from agent.errors import ConfigInvalid, KeyMissing, SensorKeysInvalid
 
 _API_KEY = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
@@ -55,7 +55,7 @@ def read_api_key(cloud: CloudConfig) -> str:
     return key
 
 
-def read_sensor_keys(relay: RelayConfig) -> Mapping[str, str]:
+def read_sensor_keys(section: RelayedSensorsConfig) -> Mapping[str, str]:
     """Return the key of each relayed sensor by device name or IEEE address, as the file has it; empty without a file.
 
     The file is TOML, one line for each sensor: `"0x00158d0001a2b3c4" = "..."` or `T1 = "..."`.
@@ -65,9 +65,9 @@ def read_sensor_keys(relay: RelayConfig) -> Mapping[str, str]:
         KeyMissing: The file is missing or cannot be read.
         ConfigInvalid: The file is open to everybody.
     """
-    if relay.sensor_keys_file is None:
+    if section.sensor_keys_file is None:
         return {}
-    path = relay.sensor_keys_file
+    path = section.sensor_keys_file
     try:
         document = tomllib.loads(_read(path))
     except (ValueError, RecursionError):

@@ -111,7 +111,7 @@ class SensorReport(msgspec.Struct, frozen=True):
     """One sensor. `device` is empty for the hub's own; `reported` tells whether it speaks to the cloud."""
 
     device: str
-    source: str
+    sensor: str
     kind: str
     value: float | None
     unit: str

@@ -180,7 +180,7 @@ def _sensors(intake: Intake, now_ms: int) -> list[SensorReport]:
     return [
         SensorReport(
             device=device,
-            source=source,
+            sensor=sensor,
             kind=kind.value,
             value=state.latest.value if state.latest else None,
             unit=UNITS[kind],
@@ -192,7 +192,7 @@ def _sensors(intake: Intake, now_ms: int) -> list[SensorReport]:
             failures=state.failures,
             problem=state.problem,
         )
-        for (device, source, kind), state in sorted(intake.sources.items())
+        for (device, sensor, kind), state in sorted(intake.channels.items())
     ]
 
 

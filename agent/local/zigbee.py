@@ -106,7 +106,7 @@ def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeRep
     devices = {record.device for record in listed}
     links = {link.device: link for link in radio.links} if radio else {}
     states: dict[str, list[tuple[SensorKind, ChannelState]]] = {}
-    for (device, _, kind), state in intake.sources.items():
+    for (device, _, kind), state in intake.channels.items():
         states.setdefault(device, []).append((kind, state))
     return ZigbeeReport(
         radio=_radio(pairing, now_ms),

@@ -48,7 +48,7 @@ class Registrar:
 
         Args:
             book: The room's memory.
-            keys: The keys of `relay.sensor_keys_file`.
+            keys: The keys of `relayed_sensors.sensor_keys_file`.
             network_name: Returns what the network calls a device; empty where it does not.
             client: The way to the cloud.
             now_ms: Boot time.

@@ -38,7 +38,7 @@ LOOK_S = 3600.0
 WINDOW_REST_MS = 1000
 """A window with less time left is not opened again."""
 
-WAITS_FOR_KEY = "waits for its key: climahub zigbee key, or relay.sensor_keys_file"
+WAITS_FOR_KEY = "waits for its key: climahub zigbee key, or relayed_sensors.sensor_keys_file"
 WAITS_FOR_INTERVIEW = "has joined and not said yet what it is; press its button again if this lasts"
 AWAY = "has left the network; open a window and press its button: it stays who it was"
 
@@ -68,7 +68,7 @@ class Pairing:
         Args:
             directory: Where `relayed.json` lies.
             network: The board's relayed sensors.
-            keys: The keys of `relay.sensor_keys_file`, by device, IEEE address or name.
+            keys: The keys of `relayed_sensors.sensor_keys_file`, by device, IEEE address or name.
             clock: The boot's clocks.
             disk: Writes the file.
             worker: Where writing blocks.

@@ -1,4 +1,4 @@
-"""The keys of `relay.sensor_keys_file`: whose each of them is, and which are nobody's. Pure. Never shows a key."""
+"""Matches the keys of `relayed_sensors.sensor_keys_file` with sensors. Pure. Must never show a key."""
 
 import re
 from collections.abc import Iterable, Mapping

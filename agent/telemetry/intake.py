@@ -43,7 +43,7 @@ class Intake:
     """The way of every reading into the agent.
 
     Attributes:
-        sources: What is known of each sensor, by device, source and kind.
+        channels: What is known of each sensor, by device, sensor and kind.
         refused_since_ms: Boot time since which the disk has refused every commit; `None` while it takes them.
     """
 
@@ -78,7 +78,7 @@ class Intake:
         self._overflow: dict[tuple[str, SensorKind], LostReadings] = {}
         self._arrived = asyncio.Event()
         self._last_at_ms: dict[tuple[str, SensorKind], tuple[int, int]] = {}
-        self.sources: dict[tuple[str, str, SensorKind], ChannelState] = {}
+        self.channels: dict[tuple[str, str, SensorKind], ChannelState] = {}
         self._now_ms = now_ms
         self._on_refused = on_refused
         self._refused = 0
@@ -100,12 +100,12 @@ class Intake:
         """Boot time of the oldest of these; `None` where there is none."""
         return self._buffer[0].at_ms if self._buffer else None
 
-    def source(self, device: str, source: str, kind: SensorKind) -> ChannelState:
+    def channel(self, device: str, sensor: str, kind: SensorKind) -> ChannelState:
         """Return the state of a sensor."""
-        key = (device, source, kind)
-        state = self.sources.get(key)
+        key = (device, sensor, kind)
+        state = self.channels.get(key)
         if state is None:
-            state = self.sources[key] = ChannelState()
+            state = self.channels[key] = ChannelState()
         return state
 
     def offer(self, reading: Reading, *, is_reported: bool = True) -> None:
@@ -113,9 +113,9 @@ class Intake:
 
         Args:
             reading: Judged already.
-            is_reported: Whether it goes to the cloud: its kind is enabled and its source speaks for its device.
+            is_reported: Whether it goes to the cloud: its kind is enabled and its sensor is the device's primary one.
         """
-        state = self.source(reading.device, reading.source, reading.kind)
+        state = self.channel(reading.device, reading.sensor, reading.kind)
         state.latest = reading
         state.problem = ""
         if reading.quality is Quality.BAD:
@@ -125,9 +125,9 @@ class Intake:
         if is_reported:
             self._keep(reading)
 
-    def missed(self, device: str, source: str, kind: SensorKind, problem: str) -> None:
+    def missed(self, device: str, sensor: str, kind: SensorKind, problem: str) -> None:
         """Note that a sensor gave no value."""
-        state = self.source(device, source, kind)
+        state = self.channel(device, sensor, kind)
         state.failures += 1
         state.problem = problem
 

@@ -84,7 +84,7 @@ class Sampler:
 
         Args:
             sensors: The hub's own, each with the judge of its values.
-            primary: The source that speaks for the hub, of each kind that has one.
+            primary: The sensor whose values are the hub's own, by kind.
             intake: Where readings go.
             clock: For ticks and instants.
             rhythm: Asked before each tick.
@@ -164,32 +164,30 @@ class Sampler:
                 await self._ask(judged, kinds, is_due=is_due)
         except TimeoutError:
             sensor = judged[0]
-            self._intake.missed(HUB, sensor.source, sensor.kind, f"no answer within {READ_TIMEOUT_S:.0f} s")
+            self._intake.missed(HUB, sensor.name, sensor.kind, f"no answer within {READ_TIMEOUT_S:.0f} s")
         is_quick = self._clock.monotonic_ms() - started_ms < TURN_S * 1000
         (self._quick if is_quick else self._slow).append(judged)
 
     async def _ask(self, judged: _Judged, kinds: frozenset[SensorKind] | None, *, is_due: bool) -> None:
         sensor, judge = judged
-        source, kind = sensor.source, sensor.kind
+        name, kind = sensor.name, sensor.kind
         try:
-            with contained(f"sensor {source}"):
+            with contained(f"sensor {name}"):
                 try:
                     value = await sensor.read()
                     at_ms = self._clock.monotonic_ms()
                     quality, reason = judge.judge(value, at_ms)
                 except DRIVER_ERRORS as error:
                     said = str(error) if isinstance(error, HalError) else f"{type(error).__name__}: {error}"
-                    self._intake.missed(HUB, source, kind, harmless(said))
+                    self._intake.missed(HUB, name, kind, harmless(said))
                     return
         except Defect as error:
-            self._intake.missed(HUB, source, kind, str(error))
+            self._intake.missed(HUB, name, kind, str(error))
             return
-        is_reported = self._primary.get(kind) == source and (kinds is None or kind in kinds)
+        is_reported = self._primary.get(kind) == name and (kinds is None or kind in kinds)
         if is_reported and not is_due and quality is not Quality.BAD:
             self.looked += 1
-        self._intake.offer(
-            Reading(HUB, source, kind, value, at_ms, quality, reason), is_reported=is_reported and is_due
-        )
+        self._intake.offer(Reading(HUB, name, kind, value, at_ms, quality, reason), is_reported=is_reported and is_due)
 
 
 def _is_looked_at(judged: _Judged) -> bool:

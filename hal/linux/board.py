@@ -31,9 +31,9 @@ class LinuxSensor:
         self._last: Future[float | HalError] | None = None
 
     @property
-    def source(self) -> str:
+    def name(self) -> str:
         """Its name, such as "hwmon/cpu_thermal/temp1"."""
-        return self._probe.source
+        return self._probe.name
 
     @property
     def kind(self) -> SensorKind:
@@ -51,7 +51,7 @@ class LinuxSensor:
             ReadingImplausible: The kernel's file holds no number.
         """
         if self._last is not None and not self._last.done():
-            raise SensorUnavailable(f"{self.source}: an earlier read has not returned; this bus or another one hangs")
+            raise SensorUnavailable(f"{self.name}: an earlier read has not returned; this bus or another one hangs")
         self._last = self._executor.submit(self._outcome)
         outcome = await asyncio.shield(asyncio.wrap_future(self._last))
         if isinstance(outcome, HalError):

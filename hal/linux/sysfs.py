@@ -41,7 +41,7 @@ class Probe(msgspec.Struct, frozen=True):
     `read` returns the value in the unit of the kind and raises `SensorUnavailable` or `ReadingImplausible`.
     """
 
-    source: str
+    name: str
     kind: SensorKind
     read: Callable[[], float]
 

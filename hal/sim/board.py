@@ -120,7 +120,7 @@ class SimEnvironment:
         own = [(name, kind) for name, kind in options.series if name.startswith("sim/")]
         self.channels = tuple(
             Channel(
-                source=name,
+                name=name,
                 kind=kind,
                 truth=self._truth(kind, noise),
                 noise=noise,

@@ -85,7 +85,7 @@ class SimNetwork:
         radio.waiting.clear()
         if self._on_value is not None:
             for reading in readings:
-                self._on_value(reading.device, reading.source, reading.kind, reading.value, reading.at_ms)
+                self._on_value(reading.device, reading.sensor, reading.kind, reading.value, reading.at_ms)
         return readings
 
     def confirm(self) -> None:

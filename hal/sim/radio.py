@@ -147,7 +147,7 @@ class SimRadio:
             interval_ms = round(interval_s * 1000 * rng.uniform(1 - INTERVAL_TOLERANCE, 1 + INTERVAL_TOLERANCE))
             channels = [
                 Channel(
-                    source=kind.value,
+                    name=kind.value,
                     kind=kind,
                     truth=self._truth(sensor, kind, noise, rng),
                     noise=noise,
@@ -187,7 +187,7 @@ class SimRadio:
             try:
                 if not channel.silence_s(at_ms):
                     value = channel.measure(at_ms)
-                    readings.append(Reading(name, channel.source, channel.kind, value, boot_ms))
+                    readings.append(Reading(name, channel.name, channel.kind, value, boot_ms))
             except SensorUnavailable:
                 continue
             except ReadingImplausible:

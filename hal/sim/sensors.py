@@ -71,7 +71,7 @@ class Channel:
 
     Attributes:
         kind: What it measures.
-        source: Its name within its device.
+        name: Within its device.
     """
 
     __slots__ = (
@@ -88,13 +88,13 @@ class Channel:
         "_stream",
         "_truth",
         "kind",
-        "source",
+        "name",
     )
 
     def __init__(
         self,
         *,
-        source: str,
+        name: str,
         kind: SensorKind,
         truth: Truth,
         noise: Noise,
@@ -105,7 +105,7 @@ class Channel:
         """Make one piece; its constant error follows from its noise stream.
 
         Args:
-            source: Its name within its device.
+            name: Within its device.
             kind: What it measures.
             truth: What it measures it of.
             noise: The world's noise.
@@ -114,7 +114,7 @@ class Channel:
             element: In place of the usual one of its kind.
         """
         element = ELEMENTS[kind] if element is None else element
-        self.source = source
+        self.name = name
         self.kind = kind
         self._truth = truth
         self._noise = noise
@@ -148,9 +148,9 @@ class Channel:
                 case FaultKind.NAN:
                     return nan
                 case FaultKind.GONE:
-                    raise SensorUnavailable(f"{self.source}: no answer; check its wiring or its battery")
+                    raise SensorUnavailable(f"{self.name}: no answer; check its wiring or its battery")
                 case FaultKind.GARBAGE:
-                    raise ReadingImplausible(f"{self.source}: answered 0x5f 0xff instead of a number")
+                    raise ReadingImplausible(f"{self.name}: answered 0x5f 0xff instead of a number")
             value += self._error(fault, at_ms)
         value = round(value * self._steps) / self._steps
         if not self._low <= value <= self._high:
@@ -186,7 +186,7 @@ class Channel:
 class SimSensor:
     """A sensor of the hub itself, implementing `hal.interface.Sensor`."""
 
-    __slots__ = ("_advance_to", "_channel", "_monotonic_ms", "_on_value", "_world_offset_ms", "kind", "source")
+    __slots__ = ("_advance_to", "_channel", "_monotonic_ms", "_on_value", "_world_offset_ms", "kind", "name")
 
     def __init__(
         self,
@@ -206,7 +206,7 @@ class SimSensor:
             advance_to: Brings the world to an instant of its time.
             on_value: Told of every value.
         """
-        self.source = channel.source
+        self.name = channel.name
         self.kind = channel.kind
         self._channel = channel
         self._monotonic_ms = monotonic_ms
@@ -232,5 +232,5 @@ class SimSensor:
         self._advance_to(world_ms)
         value = self._channel.measure(world_ms)
         if self._on_value is not None:
-            self._on_value(HUB, self.source, self.kind, value, at_ms)
+            self._on_value(HUB, self.name, self.kind, value, at_ms)
         return value

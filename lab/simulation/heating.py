@@ -91,7 +91,7 @@ class Home:
         element = options.element or ELEMENTS[kind]
         self._channels = {
             name: Channel(
-                source=name,
+                name=name,
                 kind=kind,
                 truth=self.house.probe(f"{name.split()[0]}/temperature", lag_s=element.lag_s),
                 noise=noise,

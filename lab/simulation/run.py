@@ -376,7 +376,7 @@ class Rehearsal:
             await _let_go(self._hub)
 
     def _end_life(self, hub: app.Hub) -> None:
-        bad = sum(state.bad for state in hub.intake.sources.values())
+        bad = sum(state.bad for state in hub.intake.channels.values())
         left_out = hub.relay.left_out if hub.relay else 0
         self.oracle.life_over(
             judged_bad=bad, uncommitted=hub.intake.waiting, left_out=left_out, looked=hub.sampler.looked

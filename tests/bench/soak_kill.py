@@ -102,7 +102,7 @@ class Soak:
             f'[cloud]\nbase_url = "{base_url}"\napi_key_file = "key"\n'
             "commands_poll_interval_s = 3\nbatch_linger_s = 1\nrequest_timeout_s = 5\n"
             f"[board.sim]\nsensors_count = {SENSORS}\nreport_interval_s = 1\n"
-            '[relay]\nsensor_keys_file = "sensor-keys.toml"\n'
+            '[relayed_sensors]\nsensor_keys_file = "sensor-keys.toml"\n'
             '[storage]\nstate_dir = "state"\nrun_dir = "run"\ncommit_interval_s = 0.3\ndisk_free_bytes_min = 0\n'
             '[clock]\ntrust = "system"\n[log]\nlevel = "error"\n'
         )

@@ -29,7 +29,7 @@ from agent.commands.journal import CommandJournal, open_journal
 from agent.commands.lifecycle import CommandRecord, Moment, decide
 from agent.commands.payloads import check_factory_reset, decode_commands, reboot_delay_s, requested_sections
 from agent.config import resolve_text
-from agent.config.loading import CloudConfig, RelayConfig
+from agent.config.loading import CloudConfig, RelayedSensorsConfig
 from agent.config.secrets import read_api_key, read_sensor_keys
 from agent.errors import ClimahubError, ConfigInvalid
 from agent.foundation import instants
@@ -269,7 +269,7 @@ def _take_secrets(rig: Rig, data: bytes) -> None:
     path = rig.file(data)
     for read in (
         lambda: read_api_key(CloudConfig(**(CLOUD | {"api_key_file": path}))),
-        lambda: read_sensor_keys(RelayConfig(**(RELAY | {"sensor_keys_file": path}))),
+        lambda: read_sensor_keys(RelayedSensorsConfig(**(RELAY | {"sensor_keys_file": path}))),
     ):
         try:
             read()
@@ -279,7 +279,7 @@ def _take_secrets(rig: Rig, data: bytes) -> None:
 
 _PLAIN = resolve_text('cloud.base_url = "https://a.example"', file="config.toml", directory=Path(), environ={}).config
 CLOUD = {name: getattr(_PLAIN.cloud, name) for name in CloudConfig.__struct_fields__}
-RELAY = {name: getattr(_PLAIN.relay, name) for name in RelayConfig.__struct_fields__}
+RELAY = {name: getattr(_PLAIN.relayed_sensors, name) for name in RelayedSensorsConfig.__struct_fields__}
 
 
 def _take_recording(rig: Rig, given: tuple[bytes, bytes]) -> None:

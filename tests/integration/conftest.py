@@ -65,8 +65,8 @@ class TestSensor:
 
     __test__ = False
 
-    def __init__(self, source: str, kind: SensorKind, act: Callable[[], float]) -> None:
-        self.source = source
+    def __init__(self, name: str, kind: SensorKind, act: Callable[[], float]) -> None:
+        self.name = name
         self.kind = kind
         self.act = act
         self.hang: asyncio.Event | None = None

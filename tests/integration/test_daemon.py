@@ -48,7 +48,8 @@ class Daemon:
             f'[cloud]\nbase_url = "{url}"\napi_key_file = "{key_file}"\nbatch_linger_s = 0\n'
             f'[storage]\nstate_dir = "{self.state}"\nrun_dir = "{directory}/run"\ncommit_interval_s = 0.1\n'
             "[board.sim]\nsensors_count = 12\nreport_interval_s = 1\n"
-            f'[clock]\ntrust = "system"\n[log]\nlevel = "debug"\n[relay]\nsensor_keys_file = "{sensor_keys}"\n'
+            f'[clock]\ntrust = "system"\n[log]\nlevel = "debug"\n'
+            f'[relayed_sensors]\nsensor_keys_file = "{sensor_keys}"\n'
         )
         self.process: asyncio.subprocess.Process
         self.log = ""

@@ -286,7 +286,7 @@ async def test_a_relayed_sensor_registers_and_speaks_for_itself(cloud: Cloud, ma
     first, second = hub.status().relayed_sensors
     assert (first.sensor_id, first.problem) == (arrived.device_id, "")
     assert second.sensor_id is None
-    assert "relay.sensor_keys_file" in second.problem
+    assert "relayed_sensors.sensor_keys_file" in second.problem
     assert network.confirmed
 
 
@@ -363,12 +363,12 @@ async def test_sensors_that_fail_and_lie_do_not_hold_up_the_others(cloud: Cloud,
     await until(lambda: cloud.accepted)
     await until(lambda: all(sensor.failures + sensor.bad + sensor.good for sensor in hub.status().sensors))
     assert [(reading.sensor_type, reading.value) for reading in cloud.accepted] == [("temperature", 21.5)]
-    shown = {sensor.source: sensor for sensor in hub.status().sensors}
+    shown = {sensor.sensor: sensor for sensor in hub.status().sensors}
     assert len(shown) == 9
     assert shown["SensorUnavailable"].problem == "bus error"
     assert "timed out" in shown["TimeoutError"].problem
-    assert all(shown[sensor.source].failures == 1 for sensor in failing)
-    assert all(shown[sensor.source].bad == 1 for sensor in lying)
+    assert all(shown[sensor.name].failures == 1 for sensor in failing)
+    assert all(shown[sensor.name].bad == 1 for sensor in lying)
     assert hub.status().faults == []
 
 
@@ -381,7 +381,7 @@ async def test_a_sensor_that_is_missing_at_the_start_keeps_no_hub_from_starting(
     await until(lambda: [sensor.good for sensor in hub.status().sensors] == [1])
     # It is read, for the control law and the page, and does not speak in the other's place.
     (told,) = [problem for problem in hub.status().settings.problems if gone in problem]
-    assert told.startswith(f'sensors.primary.temperature: this board has no source "{gone}"')
+    assert told.startswith(f'sensors.primary.temperature: this board has no sensor "{gone}"')
     assert hub.committed == []
 
 

@@ -65,7 +65,7 @@ async def test_data_points_of_a_maker_beat_clusters_that_are_never_filled(
         device = await hub.pair(sensors, "one")
         sensors.set_values("one", {"temperature_c": 21.3, "humidity_percent": 5.5})
         await hub.until(lambda: len(hub.latest(device)) == 2)
-        assert {reading.source for reading in hub.readings} == {"tuya/temperature", "tuya/humidity"}
+        assert {reading.sensor for reading in hub.readings} == {"tuya/temperature", "tuya/humidity"}
         assert hub.values(device, "temperature") == [21.3]
         (link,) = hub.network.links
         assert "temperature is taken from the maker's own data, not from cluster 0x0402 of endpoint 1" in link.notes
@@ -138,7 +138,7 @@ async def test_one_kind_from_two_places_is_taken_from_one_and_the_other_is_shown
         sensors.set_values("one", {"temperature_c": 9.0})
         source = "2/temperature" if is_first_dumb else "1/temperature"
         await hub.until(lambda: hub.values(device, "temperature")[-1:] == [9.0])
-        assert {reading.source for reading in hub.readings if reading.kind == "temperature"} == {source}
+        assert {reading.sensor for reading in hub.readings if reading.kind == "temperature"} == {source}
         shown = "temperature is taken from cluster 0x0402 of endpoint 1, not from cluster 0x0402 of endpoint 2"
         assert hub.network.links[0].notes == (() if is_first_dumb else (shown,))
 

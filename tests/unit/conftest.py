@@ -15,7 +15,7 @@ from agent.local.status import (
 
 def sensor(**changes: object) -> SensorReport:
     plain = SensorReport(
-        device="", source="sim/temperature", kind="temperature", value=20.5, unit="°C", quality="good", reason="",
+        device="", sensor="sim/temperature", kind="temperature", value=20.5, unit="°C", quality="good", reason="",
         age_s=30.0, good=10, bad=0, failures=0, problem="",
     )  # fmt: skip
     return msgspec.structs.replace(plain, **changes)
@@ -36,7 +36,7 @@ def status() -> HubStatus:
         ),
         sensors=[
             sensor(),
-            sensor(device="0x01", source="k", kind="humidity", unit="%", value=45.0, age_s=None),
+            sensor(device="0x01", sensor="k", kind="humidity", unit="%", value=45.0, age_s=None),
         ],
         relayed_sensors=[RelayedReport("0x01", "kitchen 1", "id", "")],
         settings=SettingsReport(in_force={"reporting_interval_seconds": 60}, pending={}, problems=[]),

@@ -36,7 +36,7 @@ class Hub:
 
     def write(self, cloud: str = "", rest: str = "") -> None:
         text = f'[cloud]\nbase_url = "https://cloud.example"\napi_key_file = "key"\n{cloud}\n'
-        self.config.write_text(f'{text}[relay]\nsensor_keys_file = "keys.toml"\n{rest}')
+        self.config.write_text(f'{text}[relayed_sensors]\nsensor_keys_file = "keys.toml"\n{rest}')
 
     async def reload(self) -> None:
         self.replaceable.reload()

@@ -142,7 +142,7 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: HubStatus) -> Non
         ),
         (
             lambda s: replace(s, unmatched_keys=["attic"]),
-            "relay.sensor_keys_file: the key for attic fits no sensor",
+            "relayed_sensors.sensor_keys_file: the key for attic fits no sensor",
         ),
         (lambda s: replace(s, commands_problem="disk full"), "commands: disk full"),
         (lambda s: replace(s, climate_problems=["hall: no sensor"]), "climate: hall: no sensor"),

@@ -186,9 +186,9 @@ def test_plain_http_is_allowed_on_loopback(url: str) -> None:
         ("cloud.api_key_credential", '"../key"', "the name of a systemd credential"),
         ("board.name", '"' + "x" * 200 + '"', 'xxx... (text); allowed is one of "sim", "linux", "replay"'),
         ("board.sim.tenant_thermostat", "1", "found 1; allowed is true or false"),
-        ("sensors.disabled", '"T1"', "allowed is an array of source names"),
+        ("sensors.disabled", '"T1"', "allowed is an array of sensor names"),
         ("sensors.disabled", "[1]", "found an array of 1"),
-        ("sensors.primary.temperature", '" "', "allowed is the name of a source"),
+        ("sensors.primary.temperature", '" "', "allowed is the name of a sensor"),
         ("sensors.primary.temperature", "{a = 1}", "found a table"),
         ("local.socket", '"a/b"', "a file name below storage.run_dir"),
         ("local.socket", '".."', "a file name below storage.run_dir"),
@@ -287,6 +287,11 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
     ]
 
 
+def test_a_key_with_a_new_name_is_refused_and_the_new_name_is_given() -> None:
+    [error] = refused(MINIMAL + '[relay]\nsensor_keys_file = "keys.toml"\n')
+    assert "rename it to [relayed_sensors]" in error
+
+
 def test_a_wrong_path_of_the_recording_is_told_once() -> None:
     text = MINIMAL + '[board]\nname = "replay"\n[board.replay]\nrecording = 1\nmap = "m.toml"\n'
     assert [error.split(": ")[1] for error in refused(text)] == ["board.replay.recording"]
@@ -300,7 +305,7 @@ def test_a_wrong_path_of_the_recording_is_told_once() -> None:
         MINIMAL + f'gzip = "{API_KEY}"',
         MINIMAL + f'[log]\n"{API_KEY}" = 1',
         MINIMAL + f"[log]\n{API_KEY} = 1",
-        MINIMAL + f'[relay]\nsensor_keys = {{ T1 = "{API_KEY}" }}',
+        MINIMAL + f'[relayed_sensors]\nsensor_keys = {{ T1 = "{API_KEY}" }}',
         MINIMAL + f'api_key = "{API_KEY}',
         f'[cloud]\nbase_url = "https://user:{API_KEY}@example.org"',
         '[cloud]\nbase_url = "https://user:a1B2@example.org"',
@@ -373,7 +378,7 @@ def test_the_credential_is_taken_where_no_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "climahub-api-key").write_text(API_KEY)
     config = parse(MINIMAL, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert config.cloud.api_key_file == tmp_path / "climahub-api-key"
-    assert config.relay.sensor_keys_file is None
+    assert config.relayed_sensors.sensor_keys_file is None
 
 
 def test_a_named_file_comes_before_the_credential(tmp_path: Path) -> None:

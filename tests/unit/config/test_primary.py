@@ -1,8 +1,8 @@
-"""Which source speaks for the hub."""
+"""Which sensor speaks for the hub."""
 
 import pytest
 
-from agent.config.primary import Primary, choose_primary, is_machine_part, machine_parts_named
+from agent.config.primary import PrimarySensors, choose_primary, is_machine_part, machine_parts_named
 from hal.interface import SensorKind
 
 TEMPERATURE, HUMIDITY = SensorKind.TEMPERATURE, SensorKind.HUMIDITY
@@ -11,34 +11,34 @@ TWO = [*ONE, ("hwmon/sht/T", TEMPERATURE)]
 
 
 def test_a_source_that_measures_alone_speaks() -> None:
-    assert choose_primary(ONE, primary={}, disabled=()) == Primary(
+    assert choose_primary(ONE, primary={}, disabled=()) == PrimarySensors(
         {TEMPERATURE: "hwmon/board/temp1", HUMIDITY: "bme280"}
     )
 
 
 def test_a_board_without_sensors_has_no_primary() -> None:
-    assert choose_primary([], primary={}, disabled=()) == Primary({})
+    assert choose_primary([], primary={}, disabled=()) == PrimarySensors({})
 
 
 def test_configuration_chooses_between_two() -> None:
     chosen = choose_primary(TWO, primary={TEMPERATURE: "hwmon/sht/T"}, disabled=())
-    assert chosen.sources[TEMPERATURE] == "hwmon/sht/T"
+    assert chosen.sensors[TEMPERATURE] == "hwmon/sht/T"
 
 
 def test_disabling_one_of_two_leaves_the_other() -> None:
     chosen = choose_primary(TWO, primary={}, disabled=("hwmon/sht/T",))
-    assert chosen.sources[TEMPERATURE] == "hwmon/board/temp1"
+    assert chosen.sensors[TEMPERATURE] == "hwmon/board/temp1"
 
 
 def test_disabling_all_leaves_none() -> None:
-    assert choose_primary(ONE, primary={}, disabled=("bme280", "hwmon/board/temp1")) == Primary({})
+    assert choose_primary(ONE, primary={}, disabled=("bme280", "hwmon/board/temp1")) == PrimarySensors({})
 
 
 def test_one_source_may_speak_for_two_kinds() -> None:
     chosen = choose_primary(
         [("bme280", TEMPERATURE), ("bme280", HUMIDITY)], primary={TEMPERATURE: "bme280"}, disabled=()
     )
-    assert chosen == Primary({TEMPERATURE: "bme280", HUMIDITY: "bme280"})
+    assert chosen == PrimarySensors({TEMPERATURE: "bme280", HUMIDITY: "bme280"})
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_one_source_may_speak_for_two_kinds() -> None:
             {},
             (),
             (
-                'sensors.primary.temperature: 2 sources measure temperature: "hwmon/board/temp1", "hwmon/sht/T";'
+                'sensors.primary.temperature: 2 sensors measure temperature: "hwmon/board/temp1", "hwmon/sht/T";'
                 " set this key"
             ),
         ),
@@ -56,7 +56,7 @@ def test_one_source_may_speak_for_two_kinds() -> None:
             {TEMPERATURE: "hwmon/board/temp2"},
             (),
             (
-                'sensors.primary.temperature: this board has no source "hwmon/board/temp2"; did you mean'
+                'sensors.primary.temperature: this board has no sensor "hwmon/board/temp2"; did you mean'
                 ' "hwmon/board/temp1"? Allowed: "hwmon/board/temp1", "hwmon/sht/T"'
             ),
         ),
@@ -74,9 +74,9 @@ def test_one_source_may_speak_for_two_kinds() -> None:
         (
             {},
             ("bme208", "hwmon/board/temp1"),
-            'sensors.disabled: this board has no source "bme208"; did you mean "bme280"?',
+            'sensors.disabled: this board has no sensor "bme208"; did you mean "bme280"?',
         ),
-        ({}, ("zzz", "hwmon/board/temp1"), 'sensors.disabled: this board has no source "zzz"'),
+        ({}, ("zzz", "hwmon/board/temp1"), 'sensors.disabled: this board has no sensor "zzz"'),
     ],
 )
 def test_what_is_ambiguous_or_wrong_is_told_and_the_rest_speaks(
@@ -85,13 +85,13 @@ def test_what_is_ambiguous_or_wrong_is_told_and_the_rest_speaks(
     chosen = choose_primary(TWO, primary=primary, disabled=disabled)
     (problem,) = chosen.problems
     assert expected in problem
-    assert chosen.sources[HUMIDITY] == "bme280"
+    assert chosen.sensors[HUMIDITY] == "bme280"
 
 
 def test_a_chosen_sensor_that_is_missing_gives_its_place_to_no_other() -> None:
     chosen = choose_primary(TWO, primary={TEMPERATURE: "hwmon/w1_slave_temp@28-0000000000aa/temp1"}, disabled=())
-    assert TEMPERATURE not in chosen.sources
-    assert "this board has no source" in chosen.problems[0]
+    assert TEMPERATURE not in chosen.sensors
+    assert "this board has no sensor" in chosen.problems[0]
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -105,12 +105,12 @@ def test_the_humidity_of_the_chip_whose_temperature_speaks_needs_no_key() -> Non
         for channel, kind in (("temp1", TEMPERATURE), ("humidity1", HUMIDITY))
     ]
     named = choose_primary(chips, primary={TEMPERATURE: "hwmon/sht3x@1-0045/temp1"}, disabled=())
-    assert named.sources[HUMIDITY] == "hwmon/sht3x@1-0045/humidity1"
+    assert named.sensors[HUMIDITY] == "hwmon/sht3x@1-0045/humidity1"
     left = choose_primary(chips, primary={}, disabled=("hwmon/sht3x@1-0045/temp1",))
-    assert left.sources[HUMIDITY] == "hwmon/sht3x@1-0044/humidity1"
+    assert left.sensors[HUMIDITY] == "hwmon/sht3x@1-0044/humidity1"
     torn = choose_primary([*chips, ("cpu/a", TEMPERATURE)], primary={TEMPERATURE: "cpu/a"}, disabled=())
-    assert HUMIDITY not in torn.sources
-    assert torn.problems[0].startswith("sensors.primary.humidity: 2 sources measure humidity")
+    assert HUMIDITY not in torn.sensors
+    assert torn.problems[0].startswith("sensors.primary.humidity: 2 sensors measure humidity")
 
 
 CPU = ("hwmon/cpu_thermal/temp1", TEMPERATURE)
@@ -118,16 +118,16 @@ CPU = ("hwmon/cpu_thermal/temp1", TEMPERATURE)
 
 def test_a_cpu_speaks_for_no_room_unless_it_is_named() -> None:
     alone = choose_primary([CPU], primary={}, disabled=())
-    assert alone.sources == {}
+    assert alone.sensors == {}
     (problem,) = alone.problems
     assert "only the machine itself is measured" in problem
     assert "sensors.primary.temperature" in problem
-    assert choose_primary([CPU], primary={TEMPERATURE: CPU[0]}, disabled=()) == Primary({TEMPERATURE: CPU[0]})
-    assert choose_primary([CPU], primary={}, disabled=(CPU[0],)) == Primary({})
+    assert choose_primary([CPU], primary={TEMPERATURE: CPU[0]}, disabled=()) == PrimarySensors({TEMPERATURE: CPU[0]})
+    assert choose_primary([CPU], primary={}, disabled=(CPU[0],)) == PrimarySensors({})
     # Beside it, what measures a room needs no name.
     room = ("hwmon/w1_slave_temp@28-0000000000aa/temp1", TEMPERATURE)
     nvme = ("hwmon/nvme@0000:01:00.0/Composite", TEMPERATURE)
-    assert choose_primary([CPU, room, nvme], primary={}, disabled=()) == Primary({TEMPERATURE: room[0]})
+    assert choose_primary([CPU, room, nvme], primary={}, disabled=()) == PrimarySensors({TEMPERATURE: room[0]})
 
 
 def test_who_lets_the_machine_speak_for_a_room_is_told() -> None:
@@ -137,7 +137,7 @@ def test_who_lets_the_machine_speak_for_a_room_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "is_part"),
+    ("sensor", "is_part"),
     [
         ("hwmon/coretemp/Package-id-0", True),
         ("hwmon/K10Temp/Tctl", True),
@@ -148,5 +148,5 @@ def test_who_lets_the_machine_speak_for_a_room_is_told() -> None:
         ("living room", False),
     ],
 )
-def test_what_measures_the_machine_is_known_by_its_chip(source: str, *, is_part: bool) -> None:
-    assert is_machine_part(source) is is_part
+def test_what_measures_the_machine_is_known_by_its_chip(sensor: str, *, is_part: bool) -> None:
+    assert is_machine_part(sensor) is is_part

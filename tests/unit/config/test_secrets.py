@@ -81,9 +81,9 @@ def test_a_disk_that_does_not_give_the_key_keeps_no_hub_from_heating(
     def refuse(path: Path, *_: object) -> None:
         raise OSError(number, os.strerror(number), str(path))
 
-    hub = config(tmp_path, 'cloud.api_key_file = "key"\nrelay.sensor_keys_file = "keys"')
+    hub = config(tmp_path, 'cloud.api_key_file = "key"\nrelayed_sensors.sensor_keys_file = "keys"')
     monkeypatch.setattr(Path, "open", refuse)
-    for read in (lambda: read_api_key(hub.cloud), lambda: read_sensor_keys(hub.relay)):
+    for read in (lambda: read_api_key(hub.cloud), lambda: read_sensor_keys(hub.relayed_sensors)):
         with pytest.raises(KeyMissing, match=rf"key.*cannot be read \({os.strerror(number)}\); check the disk"):
             read()
 
@@ -107,14 +107,14 @@ def test_the_unit_has_a_comment_for_a_missing_key() -> None:
 
 def test_sensor_keys_are_read_by_name_and_address(tmp_path: Path) -> None:
     secret(tmp_path / "keys", f'T1 = "{API_KEY}"\n"0x00158d0001a2b3c4" = "sk_sensor_abc"\n')
-    hub = config(tmp_path, 'relay.sensor_keys_file = "keys"')
-    assert read_sensor_keys(hub.relay) == {"T1": API_KEY, "0x00158d0001a2b3c4": "sk_sensor_abc"}
+    hub = config(tmp_path, 'relayed_sensors.sensor_keys_file = "keys"')
+    assert read_sensor_keys(hub.relayed_sensors) == {"T1": API_KEY, "0x00158d0001a2b3c4": "sk_sensor_abc"}
 
 
 def test_sensor_keys_may_come_as_a_credential_or_not_at_all(tmp_path: Path) -> None:
-    assert read_sensor_keys(config(tmp_path, credentials=tmp_path).relay) == {}
+    assert read_sensor_keys(config(tmp_path, credentials=tmp_path).relayed_sensors) == {}
     secret(tmp_path / "climahub-sensor-keys", f'T1 = "{API_KEY}"\n')
-    assert read_sensor_keys(config(tmp_path, credentials=tmp_path).relay) == {"T1": API_KEY}
+    assert read_sensor_keys(config(tmp_path, credentials=tmp_path).relayed_sensors) == {"T1": API_KEY}
 
 
 @pytest.mark.parametrize(
@@ -130,5 +130,5 @@ def test_sensor_keys_may_come_as_a_credential_or_not_at_all(tmp_path: Path) -> N
 def test_broken_sensor_keys_are_refused_and_not_repeated(tmp_path: Path, content: str, expected: str) -> None:
     secret(tmp_path / "keys", content)
     with pytest.raises(ConfigInvalid, match=expected) as caught:
-        read_sensor_keys(config(tmp_path, 'relay.sensor_keys_file = "keys"').relay)
+        read_sensor_keys(config(tmp_path, 'relayed_sensors.sensor_keys_file = "keys"').relayed_sensors)
     assert "a1B2" not in str(caught.value)

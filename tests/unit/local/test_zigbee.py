@@ -26,7 +26,7 @@ def document(content: Content, *links: SensorLink, **sources: tuple[str, int]) -
         )
         for source, (device, at_ms) in sources.items()
     }
-    intake = SimpleNamespace(sources=states)
+    intake = SimpleNamespace(channels=states)
     return build_zigbee(cast("Pairing", pairing), intake=cast("Intake", intake), clock=CLOCK)
 
 

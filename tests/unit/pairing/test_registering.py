@@ -46,7 +46,7 @@ async def test_every_sensor_with_a_key_gets_its_name_and_keeps_it(bench: Bench) 
         assert known.is_known("T2")
         assert not known.is_known("T3")
         assert sorted(known.devices) == ["T1", "T2"]
-    assert "relay.sensor_keys_file" in problem(room, "T3")
+    assert "relayed_sensors.sensor_keys_file" in problem(room, "T3")
     bench.start(again)
     await bench.settle()
     assert len(bench.cloud.asked) == 2

@@ -76,7 +76,7 @@ async def test_only_what_is_believed_and_asked_for_goes_on(bench: Bench, outbox:
     assert intake.waiting == 2
     await intake.flush(outbox)
     assert [item.utc_ms for item in await outbox.claim(Lane.FRESH, 100)] == [1, 2]
-    first, second = intake.source(HUB, "a", T_KIND), intake.source(HUB, "b", T_KIND)
+    first, second = intake.channel(HUB, "a", T_KIND), intake.channel(HUB, "b", T_KIND)
     assert (first.good, first.bad, first.failures) == (2, 1, 0)
     assert first.latest is not None
     assert first.latest.value == 999.0

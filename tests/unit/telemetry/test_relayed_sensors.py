@@ -64,13 +64,13 @@ async def relayed(network: Network, removed: set[str]) -> tuple[RelayedSensorRec
 async def test_what_was_removed_is_not_taken_in() -> None:
     network = Network([reading("T1", 20.0), reading("T2", 21.0)], [reading("T2", 21.5, 2)])
     relay, intake = await relayed(network, removed={"T2"})
-    assert {device for device, _, _ in intake.sources} == {"T1"}
+    assert {device for device, _, _ in intake.channels} == {"T1"}
     assert (intake.waiting, relay.left_out) == (1, 2)
 
 
 async def test_a_value_that_cannot_be_is_judged_bad_and_goes_nowhere() -> None:
     _, intake = await relayed(Network([reading("T1", 900.0)]), removed=set())
-    (state,) = intake.sources.values()
+    (state,) = intake.channels.values()
     assert state.latest is not None
     assert state.latest.quality is Quality.BAD
     assert intake.waiting == 0

@@ -27,8 +27,8 @@ def test_the_next_tick_is_soon_and_in_phase(now_ms: int, interval_ms: int, phase
 
 
 class Sensor:
-    def __init__(self, source: str, read: Callable[[], Awaitable[float]], kind: SensorKind) -> None:
-        self.source = source
+    def __init__(self, name: str, read: Callable[[], Awaitable[float]], kind: SensorKind) -> None:
+        self.name = name
         self.kind = kind
         self._read = read
         self.reads = 0
@@ -74,7 +74,7 @@ class Bench:
     def run(self, seconds: float, scene: Callable[[], Awaitable[None]] | None = None, phase: float = 0.5) -> None:
         self.sampler = Sampler(
             [(sensor, PlausibilityCheck(sensor.kind)) for sensor in self.sensors],
-            primary={SensorKind.TEMPERATURE: self.sensors[0].source},
+            primary={SensorKind.TEMPERATURE: self.sensors[0].name},
             intake=self.intake,
             clock=self,
             rhythm=lambda: self.rhythm,
@@ -94,7 +94,7 @@ class Bench:
         self.loop.run_until_complete(live())
 
     def problem(self, sensor: Sensor) -> tuple[int, str]:
-        state = self.intake.source(HUB, sensor.source, sensor.kind)
+        state = self.intake.channel(HUB, sensor.name, sensor.kind)
         return state.failures, state.problem
 
     @property
@@ -134,8 +134,8 @@ def test_only_the_primary_source_and_the_enabled_kinds_go_to_the_cloud(bench: Be
     bench.add("T1")
     other = bench.add("T2")
     bench.run(100)
-    assert {reading.source for reading in bench.kept} == {"T1"}
-    assert bench.intake.source(HUB, other.source, other.kind).good == 3
+    assert {reading.sensor for reading in bench.kept} == {"T1"}
+    assert bench.intake.channel(HUB, other.name, other.kind).good == 3
     bench.rhythm = SamplingSchedule(60, frozenset({SensorKind.HUMIDITY}))
     before = len(bench.kept)
     bench.run(100)
@@ -151,7 +151,7 @@ def test_a_sensor_that_hangs_holds_nobody_up(bench: Bench) -> None:
     good = [bench.add(f"T{number}") for number in range(20)]
     bench.run(300)
     for sensor in good:
-        assert bench.intake.source(HUB, sensor.source, sensor.kind).good >= 5
+        assert bench.intake.channel(HUB, sensor.name, sensor.kind).good >= 5
     failures, problem = bench.problem(hanging)
     assert failures == 6
     assert problem == f"no answer within {READ_TIMEOUT_S:.0f} s"
@@ -173,8 +173,8 @@ def test_a_slow_sensor_is_read_in_the_background_and_comes_back_when_it_is_quick
 
     bench.run(200, scene)
     assert bench.problem(sensor) == (0, "")
-    assert bench.intake.source(HUB, "slow", sensor.kind).good == 8
-    assert bench.intake.source(HUB, "T1", quick.kind).good == 8
+    assert bench.intake.channel(HUB, "slow", sensor.kind).good == 8
+    assert bench.intake.channel(HUB, "T1", quick.kind).good == 8
     assert bench.sampler._slow == []
     assert len(bench.sampler._quick) == 2
 
@@ -202,7 +202,7 @@ def test_a_sensor_that_raises_is_missed_and_asked_again(bench: Bench, error: Exc
     failures, problem = bench.problem(failing)
     assert failures == failing.reads == 4
     assert problem
-    assert bench.intake.source(HUB, good.source, good.kind).good == 4
+    assert bench.intake.channel(HUB, good.name, good.kind).good == 4
 
 
 def test_after_a_defect_no_sensor_is_forgotten(bench: Bench) -> None:
@@ -249,6 +249,6 @@ def test_between_two_reports_thermometers_are_looked_at_and_nothing_is_reported(
     assert (thermometer.reads, other.reads) == (1 + 3 + 31, 1 + 3)
     assert [reading.at_ms for reading in bench.kept] == [0, 300_000, 900_000, 1_500_000]
     assert bench.sampler.looked == 31
-    latest = bench.intake.source(HUB, "a", SensorKind.TEMPERATURE).latest
+    latest = bench.intake.channel(HUB, "a", SensorKind.TEMPERATURE).latest
     assert latest is not None
     assert latest.at_ms == 1_830_000

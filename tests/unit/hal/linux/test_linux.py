@@ -72,11 +72,11 @@ def cpu(machine: Machine) -> Path:
 
 
 def sources(board: Board) -> list[str]:
-    return [sensor.source for sensor in board.sensors]
+    return [sensor.name for sensor in board.sensors]
 
 
 async def value(board: Board, source: str) -> float:
-    [sensor] = [sensor for sensor in board.sensors if sensor.source == source]
+    [sensor] = [sensor for sensor in board.sensors if sensor.name == source]
     try:
         return await sensor.read()
     finally:
@@ -97,7 +97,7 @@ async def test_this_very_machine_can_be_looked_at() -> None:
 
 async def test_a_temperature_is_millidegrees(machine: Machine, cpu: Path) -> None:
     board = machine.board()
-    assert [(sensor.source, sensor.kind) for sensor in board.sensors] == [
+    assert [(sensor.name, sensor.kind) for sensor in board.sensors] == [
         ("hwmon/cpu_thermal/temp1", SensorKind.TEMPERATURE)
     ]
     assert await value(board, "hwmon/cpu_thermal/temp1") == 48.312
@@ -194,7 +194,7 @@ async def test_a_chip_that_comes_back_under_another_number_is_found_by_its_addre
             await sensor.read()
     for number, address in zip(numbers, SLAVES, strict=True):
         slave(machine, number, address)
-    assert {sensor.source: await sensor.read() for sensor in board.sensors} == {
+    assert {sensor.name: await sensor.read() for sensor in board.sensors} == {
         f"hwmon/w1_slave_temp@{address}/temp1": WARM[address] for address in SLAVES
     }
     await board.close()
@@ -249,7 +249,7 @@ async def test_humidity_is_thousandths_of_a_percent(machine: Machine) -> None:
     device = machine.device("i2c-1/1-0044", subsystem="bus/i2c")
     machine.hwmon(0, device, name="sht3x", temp1_input="21340", humidity1_input="47210")
     board = machine.board()
-    assert [(sensor.source, sensor.kind, await sensor.read()) for sensor in board.sensors] == [
+    assert [(sensor.name, sensor.kind, await sensor.read()) for sensor in board.sensors] == [
         ("hwmon/sht3x/temp1", SensorKind.TEMPERATURE, 21.34),
         ("hwmon/sht3x/humidity1", SensorKind.HUMIDITY, 47.21),
     ]
@@ -373,7 +373,7 @@ async def test_a_read_that_hangs_holds_up_neither_the_loop_nor_a_queue(machine: 
 async def test_mains_is_there_or_not(machine: Machine, online: str, expected: float) -> None:
     machine.supply("AC", type="Mains", online=online)
     board = machine.board()
-    assert [(sensor.source, sensor.kind) for sensor in board.sensors] == [
+    assert [(sensor.name, sensor.kind) for sensor in board.sensors] == [
         ("power_supply/mains", SensorKind.POWER_AVAILABILITY)
     ]
     assert await value(board, "power_supply/mains") == expected
@@ -407,9 +407,7 @@ async def test_a_supply_that_cannot_be_read_leaves_the_mains_unknown(machine: Ma
 async def test_a_battery_has_a_level_in_percent(machine: Machine) -> None:
     machine.supply("BAT0", type="Battery", capacity="87", present="1")
     board = machine.board()
-    assert [(sensor.source, sensor.kind) for sensor in board.sensors] == [
-        ("power_supply/BAT0", SensorKind.BATTERY_LEVEL)
-    ]
+    assert [(sensor.name, sensor.kind) for sensor in board.sensors] == [("power_supply/BAT0", SensorKind.BATTERY_LEVEL)]
     assert await value(board, "power_supply/BAT0") == 87
 
 
@@ -429,9 +427,7 @@ def test_the_battery_of_a_mouse_and_one_without_level_are_not_the_hubs(machine: 
 async def test_the_signal_is_in_dbm(machine: Machine) -> None:
     machine.wireless(" wlan0: 0000   54.  -56.  -256        0      0      0      0      8        0")
     board = machine.board()
-    assert [(sensor.source, sensor.kind) for sensor in board.sensors] == [
-        ("wireless/wlan0", SensorKind.SIGNAL_STRENGTH)
-    ]
+    assert [(sensor.name, sensor.kind) for sensor in board.sensors] == [("wireless/wlan0", SensorKind.SIGNAL_STRENGTH)]
     assert await value(board, "wireless/wlan0") == -56
 
 

@@ -52,7 +52,7 @@ def expected_readings(recording: Recording, *, start_ms: int) -> list[tuple[str,
 
 
 def told(readings: Sequence[Reading]) -> list[tuple[str, str, SensorKind, str, int]]:
-    return [(reading.device, reading.source, reading.kind, reading.value.hex(), reading.at_ms) for reading in readings]
+    return [(reading.device, reading.sensor, reading.kind, reading.value.hex(), reading.at_ms) for reading in readings]
 
 
 def minutes(count: int) -> str:

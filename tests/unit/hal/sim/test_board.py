@@ -46,12 +46,12 @@ def test_it_is_a_board(monotonic_ms: Clock) -> None:
     assert board.name == "sim"
     assert board.network is None
     assert [sensor.kind for sensor in board.sensors] == list(SensorKind)
-    assert len({sensor.source for sensor in board.sensors}) == 7
+    assert len({sensor.name for sensor in board.sensors}) == 7
 
 
 def test_a_second_thermometer_is_another_source_of_the_same_kind(monotonic_ms: Clock) -> None:
     board = SimBoard(SimEnvironment(options(has_second_temperature=True)), monotonic_ms=monotonic_ms)
-    sources = [sensor.source for sensor in board.sensors if sensor.kind is SensorKind.TEMPERATURE]
+    sources = [sensor.name for sensor in board.sensors if sensor.kind is SensorKind.TEMPERATURE]
     assert sources == ["sim/temperature", "sim/temperature-2"]
 
 
@@ -176,7 +176,7 @@ def test_the_oracle_hears_of_all_that_was_handed_out(virtual_loop: Loop, monoton
         SimEnvironment(options(sensors_count=20)), monotonic_ms=monotonic_ms, on_value=lambda *call: heard.append(call)
     )
     readings = virtual_loop.run_until_complete(listen(board, for_s=600))
-    assert heard == [(r.device, r.source, r.kind, r.value, r.at_ms) for r in readings]
+    assert heard == [(r.device, r.sensor, r.kind, r.value, r.at_ms) for r in readings]
     heard.clear()
     value = virtual_loop.run_until_complete(board.sensors[0].read())
     assert heard == [(HUB, "sim/temperature", SensorKind.TEMPERATURE, value, monotonic_ms())]
@@ -378,7 +378,7 @@ def test_the_same_world_on_every_python(virtual_loop: Loop, monotonic_ms: Clock)
     async def own() -> Sequence[float]:
         return [await sensor.read() for sensor in board.sensors]
 
-    assert [(r.source, r.value, r.at_ms) for r in readings[-8:]] == [
+    assert [(r.sensor, r.value, r.at_ms) for r in readings[-8:]] == [
         ("temperature", 19.04, 21557284),
         ("humidity", 40.2, 21557284),
         ("temperature", 18.25, 21572755),

@@ -25,7 +25,7 @@ def channel(
     kind: SensorKind = SensorKind.TEMPERATURE,
     stream: int = 11,
 ) -> Channel:
-    return Channel(source="t", kind=kind, truth=truth, noise=NOISE, stream=stream, faults=faults, element=element)
+    return Channel(name="t", kind=kind, truth=truth, noise=NOISE, stream=stream, faults=faults, element=element)
 
 
 def fault(kind: FaultKind, magnitude: float = inf, from_ms: int = HOUR_MS, to_ms: int = 2 * HOUR_MS) -> Fault:
