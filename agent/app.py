@@ -45,7 +45,7 @@ from agent.local.zigbee import ZigbeeReport, build_zigbee
 from agent.local.zigbee_door import ZigbeeDoor
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
-from agent.pairing.room import Pairing
+from agent.pairing.service import PairingService
 from agent.settings.sync import SettingsSync
 from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Intake
@@ -116,7 +116,7 @@ class Hub:
             poll_interval_s=config.cloud.settings_poll_interval_s,
         )
         network = environment.board.network
-        self.pairing = Pairing(
+        self.pairing = PairingService(
             state,
             network=network,
             keys=environment.sensor_keys,
@@ -139,14 +139,14 @@ class Hub:
         self.intake = Intake(
             commit_interval_s=storage.commit_interval_s,
             readings_max=storage.memory_readings_max,
-            is_known=self.pairing.is_known,
+            is_known=self.pairing.is_registered,
             on_committed=self._committed,
             on_durable=network.confirm if network else lambda: None,
             now_ms=clock.monotonic_ms,
             on_refused=self._refused,
         )
         self.failover = FailoverOutbox(
-            self.intake, clock=clock, is_known=self.pairing.is_known, on_unpromised=environment.on_unpromised
+            self.intake, clock=clock, is_known=self.pairing.is_registered, on_unpromised=environment.on_unpromised
         )
         self.disk_watch = DiskWatch(state, disk=environment.disk, worker=environment.worker)
         self.telemetry = self._telemetry()
@@ -170,7 +170,7 @@ class Hub:
             intake=self.intake,
             uplink=self.uplink,
             failover=self.failover,
-            registered=lambda: self.pairing.devices,
+            registered=lambda: self.pairing.registered_devices,
             clock=environment.clock,
             disk=environment.disk,
             worker=environment.worker,
@@ -306,7 +306,7 @@ class Hub:
     def _named_devices(self) -> Mapping[str, str]:
         """Return the relayed devices by name: the one that a person gave, else what the network calls it."""
         named = {sensor.name: sensor.device for sensor in self.pairing.sensors}
-        records = self.pairing.content.sensors.values()
+        records = self.pairing.state.sensors.values()
         return named | {record.name: record.device for record in records if record.is_relayed and record.name}
 
     def _control_problem(self) -> str:

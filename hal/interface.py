@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 SERIES_MAX = 256
-"""The series of a simulated house: a hub relays at most 256 sensors (`agent.pairing.changes.SENSORS_MAX`)."""
+"""The series of a simulated house: a hub relays at most 256 sensors (`agent.pairing.transitions.SENSORS_MAX`)."""
 
 
 class SensorKind(StrEnum):

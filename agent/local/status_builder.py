@@ -26,7 +26,7 @@ from agent.local.status import (
     StartReport,
 )
 from agent.local.zigbee import link_problem
-from agent.pairing.room import Pairing
+from agent.pairing.service import PairingService
 from agent.settings.sync import SettingsSync
 from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Intake
@@ -45,7 +45,7 @@ def build_status(
     intake: Intake,
     uplink: Uplink,
     relay_problem: str,
-    pairing: Pairing,
+    pairing: PairingService,
     settings: SettingsSync,
     faults: Faults,
     started_ms: int,
@@ -196,7 +196,7 @@ def _sensors(intake: Intake, now_ms: int) -> list[SensorReport]:
     ]
 
 
-def _relayed(board: Board, pairing: Pairing, relay_problem: str) -> list[RelayedReport]:
+def _relayed(board: Board, pairing: PairingService, relay_problem: str) -> list[RelayedReport]:
     if board.network is None:
         return []
     names = {sensor.device: sensor.name for sensor in board.network.sensors}
@@ -208,6 +208,6 @@ def _relayed(board: Board, pairing: Pairing, relay_problem: str) -> list[Relayed
             record.sensor_id or None,
             relay_problem or pairing.problem_of(record) or link_problem(links.get(record.device)),
         )
-        for record in pairing.content.sensors.values()
+        for record in pairing.state.sensors.values()
         if record.is_relayed
     ]

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from agent.foundation.clock import Clock
-from agent.pairing.lifecycle import Record, Stage
-from agent.pairing.room import Pairing
+from agent.pairing.lifecycle import PairingRecord, PairingStage
+from agent.pairing.service import PairingService
 from agent.telemetry.intake import ChannelState, Intake
 from hal.interface import UNITS, RelayedSensor, SensorKind
 from hal.radio import SensorLink
@@ -97,12 +97,12 @@ class ZigbeeReport(msgspec.Struct, frozen=True):
     others: list[MemberReport] = []
 
 
-def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeReport:
+def build_zigbee(pairing: PairingService, *, intake: Intake, clock: Clock) -> ZigbeeReport:
     """Return the document."""
     now_ms = clock.monotonic_ms()
     radio = pairing.radio
     network = {sensor.device: sensor for sensor in pairing.sensors}
-    listed = [record for record in pairing.content.sensors.values() if record.stage is not Stage.REMOVED]
+    listed = [record for record in pairing.state.sensors.values() if record.stage is not PairingStage.REMOVED]
     devices = {record.device for record in listed}
     links = {link.device: link for link in radio.links} if radio else {}
     states: dict[str, list[tuple[SensorKind, ChannelState]]] = {}
@@ -122,7 +122,7 @@ def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeRep
             for record in listed
         ],
         steps=[
-            StepReport(step.number, max(0, now_ms - step.at_ms) / 1000, step.what.value, step.device, step.detail)
+            StepReport(step.number, max(0, now_ms - step.at_ms) / 1000, step.kind.value, step.device, step.detail)
             for step in pairing.steps
         ],
         problem=pairing.file_problem,
@@ -141,7 +141,7 @@ def build_zigbee(pairing: Pairing, *, intake: Intake, clock: Clock) -> ZigbeeRep
     )
 
 
-def _radio(pairing: Pairing, now_ms: int) -> RadioStatus:
+def _radio(pairing: PairingService, now_ms: int) -> RadioStatus:
     if pairing.radio is None:
         return RadioStatus("none", "this hub has no radio; the sensors of its board are simply known")
     report = pairing.radio.radio
@@ -158,7 +158,7 @@ def _radio(pairing: Pairing, now_ms: int) -> RadioStatus:
 
 
 def _sensor(
-    record: Record,
+    record: PairingRecord,
     *,
     name: str,
     problem: str,

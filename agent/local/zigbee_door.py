@@ -15,8 +15,8 @@ from agent.errors import ClimahubError, LabelInvalid, PairingRefused, StorageFul
 from agent.foundation.decoding import UNREADABLE
 from agent.local.body import chunks
 from agent.local.zigbee import ZigbeeReport
-from agent.pairing.requests import WindowRequest
-from agent.pairing.room import Pairing
+from agent.pairing.join_window import JoinWindowRequest
+from agent.pairing.service import PairingService
 from hal.errors import HalError, NetworkLost, SensorUnavailable
 
 BODY_BYTES_MAX = 8 * 1024
@@ -41,7 +41,7 @@ class _Replaced(msgspec.Struct):
 class ZigbeeDoor:
     """Answers below `/v1/zigbee`."""
 
-    def __init__(self, pairing: Pairing, report: Callable[[], ZigbeeReport]) -> None:
+    def __init__(self, pairing: PairingService, report: Callable[[], ZigbeeReport]) -> None:
         """Prepare.
 
         Args:
@@ -70,7 +70,7 @@ class ZigbeeDoor:
         return _json(self._report())
 
     async def _open(self, request: web.Request) -> web.Response:
-        return await _done(self._pairing.open_join_window(await _decoded(request, WindowRequest)))
+        return await _done(self._pairing.open_join_window(await _decoded(request, JoinWindowRequest)))
 
     async def _close(self, _: web.Request) -> web.Response:
         return await _done(self._pairing.close_join_window())

@@ -1,7 +1,7 @@
 """What stands on a sensor's label, or in its QR code, as address, install code and key. Pure: no clock, no I/O.
 
-No standard says how the text of a Zigbee QR code looks, so makers differ; `FORMS` lists the forms that are publicly
-documented. Must never repeat a code or a key in an error.
+No standard says how the text of a Zigbee QR code looks, so makers differ; `LABEL_FORMATS` lists the documented
+forms. Must never repeat a code or a key in an error.
 """
 
 import re
@@ -12,9 +12,9 @@ import msgspec
 
 from agent.errors import LabelInvalid
 from agent.foundation.foreign_text import quoted
-from agent.pairing import printed
+from agent.pairing import label_text
 
-CODE_BYTES = (8, 10, 14, 18)
+INSTALL_CODE_BYTES = (8, 10, 14, 18)
 """Lengths of an install code with its CRC: 6, 8, 12 or 16 bytes and two more (Zigbee Base Device Behaviour 10.1.1)."""
 
 LINK_KEY_BYTES = 16
@@ -40,7 +40,7 @@ TEXT_CHARACTERS_MAX = 500
 _ADDRESS = r"(?P<address>[0-9A-F]{16})"
 _CODE = r"(?P<code>[0-9A-F]{1,64})"
 
-FORMS: Sequence[tuple[str, re.Pattern[str]]] = tuple(
+LABEL_FORMATS: Sequence[tuple[str, re.Pattern[str]]] = tuple(
     (makers, re.compile(pattern))
     for makers, pattern in (
         # "Z:ADDRESS$I:CODE", further fields behind "$" or "%" (zigbee-herdsman issue 1402; zigpy's tests).
@@ -70,7 +70,7 @@ class Label(msgspec.Struct, frozen=True):
         code: The install code with its CRC, or a link key; empty where the label has none. A secret.
         is_link_key: `code` is the link key itself, 16 bytes, and has no CRC (older Bosch labels; so zigpy reads them).
         sensor_key: The sensor's ClimaSense key, where somebody has put it beside the rest; else empty. A secret.
-        or_address: The address with its bytes turned around, where nothing tells its order: some makers print the
+        reversed_address: The address with its bytes turned around, where nothing tells its order: some makers print the
             lowest byte first. Empty where the order is known.
     """
 
@@ -78,11 +78,11 @@ class Label(msgspec.Struct, frozen=True):
     code: bytes = b""
     is_link_key: bool = False
     sensor_key: str = ""
-    or_address: str = ""
+    reversed_address: str = ""
 
 
 def parse(text: str) -> Label:
-    """Return what a label or QR code says: one of the `FORMS`, or the printed address, and the printed code behind it.
+    """Return the content of a label or QR code: one of the `LABEL_FORMATS`, or the printed address and install code.
 
     Args:
         text: As scanned or typed. Letters may be large or small; a code may have dashes; a ClimaSense key may follow.
@@ -98,13 +98,13 @@ def parse(text: str) -> Label:
     rest = (text[: found.start()] + text[found.end() :] if found else text).strip(" \t\r\n,;|$").upper()
     if _MATTER.match(rest):
         raise LabelInvalid("this is a Matter code; Zigbee needs the address and the code printed beside it: type those")
-    for makers, form in FORMS:
+    for makers, form in LABEL_FORMATS:
         if match := form.fullmatch(rest):
             return _label(match["address"], match["code"], sensor_key, may_be_link_key=makers == "Bosch")
     return _printed(rest, sensor_key)
 
 
-def parse_code(text: str) -> bytes:
+def parse_install_code(text: str) -> bytes:
     """Return an install code that is typed without its address.
 
     Raises:
@@ -113,7 +113,7 @@ def parse_code(text: str) -> bytes:
     return _code(re.sub(r"[\s\-:]", "", text.upper()), may_be_link_key=False)
 
 
-def normal_address(text: str) -> str:
+def normalise_address(text: str) -> str:
     """Return an IEEE address as `0x` and 16 lower-case hex digits.
 
     Raises:
@@ -137,7 +137,7 @@ def crc16_x25(data: bytes) -> int:
 
 def _printed(text: str, sensor_key: str) -> Label:
     """Return what was typed from a label: an address and a code, with or without the words around them."""
-    found = printed.find(text, is_code=_is_code)
+    found = label_text.find_digits(text, is_code=_is_code)
     if not found.address:
         if found.code:
             raise LabelInvalid("the address is missing: 16 hex digits, printed beside the install code; type both")
@@ -150,15 +150,15 @@ def _printed(text: str, sensor_key: str) -> Label:
 
 def _whole(digits: str) -> str:
     """Return the 16 digits of an address that is printed with them, or as an EUI-48."""
-    if len(digits) == printed.MAC_DIGITS:
-        half = printed.MAC_DIGITS // 2
+    if len(digits) == label_text.MAC_DIGITS:
+        half = label_text.MAC_DIGITS // 2
         digits = digits[:half] + _MAC_MARK + digits[half:]
-    if len(digits) != printed.ADDRESS_DIGITS:
-        missing = printed.ADDRESS_DIGITS - len(digits)
+    if len(digits) != label_text.ADDRESS_DIGITS:
+        missing = label_text.ADDRESS_DIGITS - len(digits)
         what = f"{missing} are missing" if missing > 0 else f"{-missing} are too many"
         raise LabelInvalid(
-            f"the address has {len(digits)} hex digits; {printed.ADDRESS_DIGITS} are needed: {what}; compare with the"
-            " label"
+            f"the address has {len(digits)} hex digits; {label_text.ADDRESS_DIGITS} are needed: {what}; compare with"
+            " the label"
         )
     if wrong := sorted(set(digits) - set(string.hexdigits)):
         raise LabelInvalid(
@@ -169,9 +169,9 @@ def _whole(digits: str) -> str:
 
 
 def _label(address_digits: str, code_digits: str, sensor_key: str, *, may_be_link_key: bool) -> Label:
-    address, or_address = _in_order(address_digits)
+    address, reversed_address = _in_order(address_digits)
     code = _code(code_digits, whose=f" of {address}", may_be_link_key=may_be_link_key) if code_digits else b""
-    return Label(address, code, len(code) == LINK_KEY_BYTES, sensor_key, or_address)
+    return Label(address, code, len(code) == LINK_KEY_BYTES, sensor_key, reversed_address)
 
 
 def _in_order(digits: str) -> tuple[str, str]:
@@ -206,8 +206,8 @@ def _code(digits: str, *, may_be_link_key: bool, whose: str = "") -> bytes:
         ) from None
     if may_be_link_key and len(code) == LINK_KEY_BYTES:
         return code
-    if len(code) not in CODE_BYTES:
-        allowed = ", ".join(str(2 * each) for each in CODE_BYTES)
+    if len(code) not in INSTALL_CODE_BYTES:
+        allowed = ", ".join(str(2 * each) for each in INSTALL_CODE_BYTES)
         raise LabelInvalid(
             f"the install code{whose} has {2 * len(code)} hex digits; allowed are {allowed}: type all of it"
         )

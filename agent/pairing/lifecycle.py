@@ -1,7 +1,7 @@
 """How far a sensor has come on its way to the cloud, as a table, and what is known of it. Pure: no clock, no I/O.
 
 Owns the stages and the edges between them. `changes` decides what an event means; `room` and `registering` do what is
-decided, after `book` has it on the disk.
+decided, after `store` has it on the disk.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ import msgspec
 from agent.model import SensorKind
 
 
-class Stage(StrEnum):
+class PairingStage(StrEnum):
     """How far a sensor has come. Each is on the disk before anything is done because of it."""
 
     JOINED = "joined"
@@ -26,7 +26,7 @@ class Stage(StrEnum):
     REMOVED = "removed"
 
 
-class Event(StrEnum):
+class PairingEvent(StrEnum):
     """What happens to a sensor.
 
     `interview` and `recognise` both end an interview: the second one that of a sensor whose identity is known. `adopt`
@@ -44,47 +44,47 @@ class Event(StrEnum):
     FORGET = "forget"
 
 
-EDGES: Mapping[tuple[Stage, Event], Stage] = MappingProxyType(
+EDGES: Mapping[tuple[PairingStage, PairingEvent], PairingStage] = MappingProxyType(
     {
-        (Stage.JOINED, Event.JOIN): Stage.JOINED,
-        (Stage.JOINED, Event.INTERVIEW): Stage.INTERVIEWED,
-        (Stage.JOINED, Event.RECOGNISE): Stage.REGISTERED,
-        (Stage.JOINED, Event.REMOVE): Stage.LEAVING,
-        (Stage.INTERVIEWED, Event.JOIN): Stage.INTERVIEWED,
-        (Stage.INTERVIEWED, Event.KEY): Stage.KEYED,
-        (Stage.INTERVIEWED, Event.REGISTER): Stage.REGISTERED,
-        (Stage.INTERVIEWED, Event.ADOPT): Stage.REGISTERED,
-        (Stage.INTERVIEWED, Event.REMOVE): Stage.LEAVING,
-        (Stage.KEYED, Event.JOIN): Stage.KEYED,
-        (Stage.KEYED, Event.KEY): Stage.KEYED,
-        (Stage.KEYED, Event.REGISTER): Stage.REGISTERED,
-        (Stage.KEYED, Event.ADOPT): Stage.REGISTERED,
-        (Stage.KEYED, Event.REMOVE): Stage.LEAVING,
-        (Stage.REGISTERED, Event.JOIN): Stage.REGISTERED,
-        (Stage.REGISTERED, Event.RELEASE): Stage.RELAYING,
-        (Stage.REGISTERED, Event.REMOVE): Stage.LEAVING,
-        (Stage.RELAYING, Event.JOIN): Stage.RELAYING,
-        (Stage.RELAYING, Event.REMOVE): Stage.LEAVING,
-        (Stage.LEAVING, Event.REMOVE): Stage.LEAVING,
-        (Stage.LEAVING, Event.FORGET): Stage.REMOVED,
-        (Stage.REMOVED, Event.JOIN): Stage.JOINED,
-        (Stage.REMOVED, Event.REMOVE): Stage.LEAVING,
+        (PairingStage.JOINED, PairingEvent.JOIN): PairingStage.JOINED,
+        (PairingStage.JOINED, PairingEvent.INTERVIEW): PairingStage.INTERVIEWED,
+        (PairingStage.JOINED, PairingEvent.RECOGNISE): PairingStage.REGISTERED,
+        (PairingStage.JOINED, PairingEvent.REMOVE): PairingStage.LEAVING,
+        (PairingStage.INTERVIEWED, PairingEvent.JOIN): PairingStage.INTERVIEWED,
+        (PairingStage.INTERVIEWED, PairingEvent.KEY): PairingStage.KEYED,
+        (PairingStage.INTERVIEWED, PairingEvent.REGISTER): PairingStage.REGISTERED,
+        (PairingStage.INTERVIEWED, PairingEvent.ADOPT): PairingStage.REGISTERED,
+        (PairingStage.INTERVIEWED, PairingEvent.REMOVE): PairingStage.LEAVING,
+        (PairingStage.KEYED, PairingEvent.JOIN): PairingStage.KEYED,
+        (PairingStage.KEYED, PairingEvent.KEY): PairingStage.KEYED,
+        (PairingStage.KEYED, PairingEvent.REGISTER): PairingStage.REGISTERED,
+        (PairingStage.KEYED, PairingEvent.ADOPT): PairingStage.REGISTERED,
+        (PairingStage.KEYED, PairingEvent.REMOVE): PairingStage.LEAVING,
+        (PairingStage.REGISTERED, PairingEvent.JOIN): PairingStage.REGISTERED,
+        (PairingStage.REGISTERED, PairingEvent.RELEASE): PairingStage.RELAYING,
+        (PairingStage.REGISTERED, PairingEvent.REMOVE): PairingStage.LEAVING,
+        (PairingStage.RELAYING, PairingEvent.JOIN): PairingStage.RELAYING,
+        (PairingStage.RELAYING, PairingEvent.REMOVE): PairingStage.LEAVING,
+        (PairingStage.LEAVING, PairingEvent.REMOVE): PairingStage.LEAVING,
+        (PairingStage.LEAVING, PairingEvent.FORGET): PairingStage.REMOVED,
+        (PairingStage.REMOVED, PairingEvent.JOIN): PairingStage.JOINED,
+        (PairingStage.REMOVED, PairingEvent.REMOVE): PairingStage.LEAVING,
     }
 )
 """A sensor whose key stands in the keys file goes from interviewed to registered: its key is not kept here."""
 
-UNFINISHED = frozenset({Stage.JOINED, Stage.INTERVIEWED, Stage.KEYED})
-GONE = frozenset({Stage.LEAVING, Stage.REMOVED})
+UNFINISHED = frozenset({PairingStage.JOINED, PairingStage.INTERVIEWED, PairingStage.KEYED})
+GONE = frozenset({PairingStage.LEAVING, PairingStage.REMOVED})
 
 
-def picture() -> str:
+def to_mermaid() -> str:
     """Return the table as a Mermaid state diagram: what docs/pairing.md shows."""
     edges = [f"    {stage} --> {target}: {event}" for (stage, event), target in EDGES.items()]
-    return "\n".join(("stateDiagram-v2", f"    [*] --> {Stage.JOINED}: {Event.JOIN}", *edges))
+    return "\n".join(("stateDiagram-v2", f"    [*] --> {PairingStage.JOINED}: {PairingEvent.JOIN}", *edges))
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One sensor as the book keeps it.
+class PairingRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One sensor as the store keeps it.
 
     Attributes:
         device: Its `RelayedSensor.device`.
@@ -102,7 +102,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     device: str
-    stage: Stage = Stage.JOINED
+    stage: PairingStage = PairingStage.JOINED
     name: str = ""
     key: str = ""
     sensor_id: str = ""
@@ -120,7 +120,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.stage not in GONE
 
 
-class Window(msgspec.Struct, frozen=True, omit_defaults=True):
+class JoinWindow(msgspec.Struct, frozen=True, omit_defaults=True, rename={"reversed_address": "or_address"}):
     """A time in which sensors may join, and what the first one is to be given.
 
     Attributes:
@@ -129,7 +129,7 @@ class Window(msgspec.Struct, frozen=True, omit_defaults=True):
         is_many: It stays open when a sensor has joined.
         through: The router that alone takes sensors in; empty for all.
         ieee_address: The one sensor that is expected; empty for any.
-        or_address: Its address backwards, as some makers print it; nobody knows before it joins.
+        reversed_address: Its address backwards, as some makers print it; nobody knows before it joins.
         code: Its install code or link key, in hex. A secret.
         is_link_key: `code` is a link key.
         name: The sensor's name.
@@ -143,7 +143,7 @@ class Window(msgspec.Struct, frozen=True, omit_defaults=True):
     is_many: bool = False
     through: str = ""
     ieee_address: str = ""
-    or_address: str = ""
+    reversed_address: str = ""
     code: str = ""
     is_link_key: bool = False
     name: str = ""
@@ -152,7 +152,7 @@ class Window(msgspec.Struct, frozen=True, omit_defaults=True):
     device: str = ""
 
 
-class Content(msgspec.Struct, frozen=True, omit_defaults=True):
+class PairingState(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that the room keeps.
 
     Attributes:
@@ -160,11 +160,11 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
         window: The open one.
     """
 
-    sensors: Mapping[str, Record] = msgspec.field(default_factory=dict)
-    window: Window | None = None
+    sensors: Mapping[str, PairingRecord] = msgspec.field(default_factory=dict)
+    window: JoinWindow | None = None
 
 
-def after(record: Record, event: Event, **changes: Any) -> Record:  # noqa: ANN401 (fields of a record)
+def transition(record: PairingRecord, event: PairingEvent, **changes: Any) -> PairingRecord:  # noqa: ANN401 (fields of a record)
     """Return the record as it is after an event, with other fields changed.
 
     Raises:
@@ -176,6 +176,6 @@ def after(record: Record, event: Event, **changes: Any) -> Record:  # noqa: ANN4
     return msgspec.structs.replace(record, stage=target, **changes)
 
 
-def called(record: Record) -> str:
+def display_name(record: PairingRecord) -> str:
     """Return what to call a sensor in a sentence."""
     return f'"{record.name}" ({record.device})' if record.name else record.device

@@ -1,4 +1,4 @@
-"""What has happened to sensors lately, step by step, for the person who is pairing one. In memory, bounded."""
+"""The latest steps of pairing, for the person who is pairing a sensor. In memory, bounded."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import msgspec
 STEPS_MAX = 200
 
 
-class What(StrEnum):
+class PairingStepKind(StrEnum):
     """What happened."""
 
     WINDOW_OPEN = "window_open"
@@ -28,38 +28,38 @@ class What(StrEnum):
     REMOVED = "removed"
 
 
-class Step(msgspec.Struct, frozen=True):
+class PairingStep(msgspec.Struct, frozen=True):
     """One step.
 
     Attributes:
         number: Counts up, so that one who looks again knows what is new.
         at_ms: Boot time.
-        what: What happened.
+        kind: What happened.
         device: To which sensor; empty for the window.
         detail: For people.
     """
 
     number: int
     at_ms: int
-    what: What
+    kind: PairingStepKind
     device: str = ""
     detail: str = ""
 
 
-class Progress:
+class PairingProgress:
     """The latest steps."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
-        self._steps: deque[Step] = deque(maxlen=STEPS_MAX)
+        self._steps: deque[PairingStep] = deque(maxlen=STEPS_MAX)
         self._number = 0
 
     @property
-    def steps(self) -> Sequence[Step]:
+    def steps(self) -> Sequence[PairingStep]:
         """The latest `STEPS_MAX`, oldest first."""
         return tuple(self._steps)
 
-    def add(self, what: What, device: str = "", detail: str = "", *, at_ms: int | None = None) -> None:
+    def add(self, kind: PairingStepKind, device: str = "", detail: str = "", *, at_ms: int | None = None) -> None:
         """Note a step; without a time, it is now."""
         self._number += 1
-        self._steps.append(Step(self._number, self._now_ms() if at_ms is None else at_ms, what, device, detail))
+        self._steps.append(PairingStep(self._number, self._now_ms() if at_ms is None else at_ms, kind, device, detail))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from agent.pairing.lifecycle import Record
+from agent.pairing.lifecycle import PairingRecord
 
 _IEEE = re.compile(r"(?:0x)?([0-9a-f]{16})")
 _SEPARATORS = str.maketrans("", "", ":-. ")
@@ -26,7 +26,7 @@ class SensorKeys:
         """Take the keys by what the file calls their sensors."""
         self._keys = keys
 
-    def key_of(self, record: Record, *, network_name: str = "") -> str:
+    def key_of(self, record: PairingRecord, *, network_name: str = "") -> str:
         """Return the key that the file has for a sensor; empty where it has none.
 
         Args:
@@ -39,7 +39,7 @@ class SensorKeys:
         by_label = {canonical(label): key for label, key in self._keys.items()}
         return next((by_label[label] for label in _labels(record, network_name) if label in by_label), "")
 
-    def unmatched(self, records: Iterable[Record], network_names: Mapping[str, str]) -> list[str]:
+    def unmatched(self, records: Iterable[PairingRecord], network_names: Mapping[str, str]) -> list[str]:
         """Return what the file calls sensors of which none is known, removed ones included.
 
         Args:
@@ -52,5 +52,5 @@ class SensorKeys:
         return [label for label in self._keys if canonical(label) not in known]
 
 
-def _labels(record: Record, network_name: str) -> list[str]:
+def _labels(record: PairingRecord, network_name: str) -> list[str]:
     return [canonical(label) for label in (record.device, record.ieee_address, record.name or network_name) if label]

@@ -14,8 +14,8 @@ import msgspec
 
 from agent import app
 from agent.errors import LabelInvalid, PairingRefused, StorageFull
-from agent.pairing.lifecycle import Record, Stage
-from agent.pairing.requests import WindowRequest
+from agent.pairing.join_window import JoinWindowRequest
+from agent.pairing.lifecycle import PairingRecord, PairingStage
 from hal.errors import NetworkLost, SensorUnavailable
 from hal.sim import SimMesh
 from lab.simulation.machine import PowerCut
@@ -205,7 +205,9 @@ class Technician:
 
     async def _pair_many(self, devices: Sequence[str]) -> None:
         """Open one window for several sensors and press one button after the other."""
-        if not await self._asked(lambda hub: hub.pairing.open_join_window(WindowRequest(seconds=180, is_many=True))):
+        if not await self._asked(
+            lambda hub: hub.pairing.open_join_window(JoinWindowRequest(seconds=180, is_many=True))
+        ):
             return
         for device in devices:
             await asyncio.sleep(self._rng.uniform(1.0, 15.0))
@@ -219,12 +221,12 @@ class Technician:
             is_in = self._mesh.is_joined(device)
             if device not in self.wants.paired:
                 return
-            is_waiting = record is not None and record.stage in {Stage.INTERVIEWED, Stage.KEYED}
+            is_waiting = record is not None and record.stage in {PairingStage.INTERVIEWED, PairingStage.KEYED}
             if self._mesh.is_dead(device) and not is_waiting:
                 return
-            if record is None or not is_in or record.stage in {Stage.JOINED, Stage.REMOVED}:
+            if record is None or not is_in or record.stage in {PairingStage.JOINED, PairingStage.REMOVED}:
                 await self._try_window(device)
-            elif record.stage is Stage.INTERVIEWED or (record.stage is Stage.KEYED and record.problem):
+            elif record.stage is PairingStage.INTERVIEWED or (record.stage is PairingStage.KEYED and record.problem):
                 key = self._keys[self.wants.paired[device]]
                 await self._asked(lambda hub, key=key: hub.pairing.give_key(device, key))  # type: ignore[misc]
                 await asyncio.sleep(self._rng.uniform(5.0, 30.0))
@@ -233,7 +235,7 @@ class Technician:
             else:
                 return
 
-    def _is_in_trouble(self, record: Record) -> bool:
+    def _is_in_trouble(self, record: PairingRecord) -> bool:
         """Tell whether the list shows something that a person would look after."""
         hub = self._hub()
         return hub is not None and bool(hub.pairing.problem_of(record))
@@ -241,7 +243,7 @@ class Technician:
     async def _try_window(self, device: str) -> None:
         rng, root = self._rng, self.wants.paired[device]
         is_wrong = rng.random() < WRONG_KEY_SHARE
-        request = WindowRequest(
+        request = JoinWindowRequest(
             seconds=rng.randrange(60, 255),
             label=device if rng.random() < LABEL_SHARE else "",
             name=f"sensor {rng.randrange(10**6)}" if rng.random() < NAME_SHARE else "",
@@ -259,7 +261,11 @@ class Technician:
             self._press(device)
             await asyncio.sleep(rng.uniform(5.0, 30.0))
             record = self._record(device)
-            if record is not None and record.stage not in {Stage.JOINED, Stage.REMOVED} and not record.problem:
+            if (
+                record is not None
+                and record.stage not in {PairingStage.JOINED, PairingStage.REMOVED}
+                and not record.problem
+            ):
                 return
 
     def _press(self, device: str) -> None:
@@ -271,7 +277,7 @@ class Technician:
         self.wants.removed[old] = self._now_s()
         for _ in range(ATTEMPTS_MAX):
             record = self._record(new)
-            if record is not None and record.stage is Stage.INTERVIEWED:
+            if record is not None and record.stage is PairingStage.INTERVIEWED:
                 # It came without the window's plan: the hub has died in between.
                 if not await self._asked(lambda hub: hub.pairing.replace(old, new)):
                     break
@@ -310,9 +316,9 @@ class Technician:
 
     # Asking the hub.
 
-    def _record(self, device: str) -> Record | None:
+    def _record(self, device: str) -> PairingRecord | None:
         hub = self._hub()
-        return None if hub is None else hub.pairing.content.sensors.get(device)
+        return None if hub is None else hub.pairing.state.sensors.get(device)
 
     async def _asked(self, ask: Callable[[app.Hub], Coroutine[Any, Any, None]]) -> bool:
         """Ask the hub for something; tell whether it did it. A hub that is down is waited for."""

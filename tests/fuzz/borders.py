@@ -41,7 +41,7 @@ from agent.local.commands import build_commands
 from agent.ota import header, launcher
 from agent.ota.keys import decode_key_changes
 from agent.pairing import labels
-from agent.pairing.book import _decode as decode_pairing
+from agent.pairing.store import _decode as decode_pairing
 from agent.settings.model import DeviceSettings, merge
 from agent.settings.sync import _decoded as decode_settings
 from hal import replay
@@ -306,7 +306,7 @@ def _take_bundle(_: Rig, data: bytes) -> None:
 
 
 def _take_label(_: Rig, text: str) -> None:
-    for read in (labels.parse, labels.parse_code, labels.normal_address):
+    for read in (labels.parse, labels.parse_install_code, labels.normalise_address):
         try:
             read(text)
         except ClimahubError as error:

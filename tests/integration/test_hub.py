@@ -310,7 +310,7 @@ async def test_a_relayed_reading_never_goes_out_as_the_hubs_own(
     network = TestNetwork("T1")
     first = make_hub(cloud.url, network=network, sensor_keys={"T1": cloud.sensor_key("T1")})
     first.start()
-    await until(lambda: first.hub.pairing.is_known("T1"))
+    await until(lambda: first.hub.pairing.is_registered("T1"))
     await cloud.down()
     first.report(19.1, 19.2, device="T1")
     await until(lambda: first.status().outbox.pending == 2)

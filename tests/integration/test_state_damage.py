@@ -30,7 +30,7 @@ from agent.foundation.state_files import StateFiles
 from agent.model import SensorKind
 from agent.ota import launcher
 from agent.ota.keyring import Keyring, TrustStore
-from agent.pairing.lifecycle import Content, Record, Stage
+from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
 from hal.interface import HvacAction, HvacDemand, ZoneOutput
 from hal.zigbee import radio_state
 from hal.zigbee.files import load_devices
@@ -214,8 +214,8 @@ async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hub.updates is not None
     hub.climate.set_program("living", WARM)
     await hub.settings.change({"reporting_interval_seconds": 600})
-    await hub.pairing._book.commit(
-        lambda _: Content({"far": Record("far", Stage.RELAYING, name="attic", sensor_id="s-1")})
+    await hub.pairing._store.commit(
+        lambda _: PairingState({"far": PairingRecord("far", PairingStage.RELAYING, name="attic", sensor_id="s-1")})
     )
     await until(lambda: hub.commands.journal and hub.telemetry.outbox and hub.telemetry.outbox.stats().committed)
     assert hub.commands.journal is not None

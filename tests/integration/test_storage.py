@@ -100,7 +100,7 @@ async def test_readings_of_a_device_registered_while_the_disk_was_full_are_not_s
     await until(lambda: hub.status().outbox.unregistered == 2)
     disk.on_operation = full
     cloud.reference.listening = True
-    await until(lambda: hub.hub.pairing.is_known("T1"))
+    await until(lambda: hub.hub.pairing.is_registered("T1"))
     disk.on_operation = unhindered
     await hub.end()
     again = make_hub(cloud.url, network=TestNetwork("T1"), sensor_keys=keys)

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.pairing import changes
-from agent.pairing.book import Book
-from agent.pairing.lifecycle import Content
-from agent.pairing.registering import Registrar
-from agent.pairing.room import Pairing
+from agent.pairing import transitions
+from agent.pairing.lifecycle import PairingState
+from agent.pairing.registration import Registrar
+from agent.pairing.service import PairingService
+from agent.pairing.store import PairingStore
 from hal.sim.mesh import SimMesh
 from lab.simulation.crash_points import PAIRING_SCENARIO, sweep
 from lab.simulation.mishaps import Mishap, MishapKind, Profile
@@ -80,20 +80,20 @@ def test_without_a_planted_bug_the_scenario_passes() -> None:
 
 
 def test_relaying_what_was_removed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pairing, "is_relayed", lambda *_: True)
+    monkeypatch.setattr(PairingService, "is_relayed", lambda *_: True)
     monkeypatch.setattr(SimMesh, "forget", lambda *_: None)
     assert "removing stops relaying" in promises_broken(msgspec.structs.replace(SMALL, seed=3))
 
 
 def test_a_key_that_is_kept_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    registered = changes.registered
+    registered = transitions.register
 
-    def keep(content: Content, device: str, **named: str) -> Content:
-        key = content.sensors[device].key
-        done = registered(content, device, **named)
-        return changes.put(done, msgspec.structs.replace(done.sensors[device], key=key))
+    def keep(state: PairingState, device: str, **named: str) -> PairingState:
+        key = state.sensors[device].key
+        done = registered(state, device, **named)
+        return transitions.with_records(done, msgspec.structs.replace(done.sensors[device], key=key))
 
-    monkeypatch.setattr(changes, "registered", keep)
+    monkeypatch.setattr(transitions, "register", keep)
     assert "keys are erased" in promises_broken(SMALL)
 
 
@@ -110,13 +110,13 @@ def test_a_sensor_that_is_forgotten_is_caught(monkeypatch: pytest.MonkeyPatch) -
 def test_a_book_that_is_not_written_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a power cut nobody knows what was removed, nor whose place the replacement took."""
 
-    async def forget(self: Book, change: Callable[[Content], Content]) -> Content:
-        self.content = change(self.content)
-        self._tell()
-        return self.content
+    async def forget(self: PairingStore, change: Callable[[PairingState], PairingState]) -> PairingState:
+        self.state = change(self.state)
+        self._notify()
+        return self.state
 
-    monkeypatch.setattr(Book, "commit", forget)
-    monkeypatch.setattr(Book, "note", forget)
+    monkeypatch.setattr(PairingStore, "commit", forget)
+    monkeypatch.setattr(PairingStore, "apply", forget)
     cut = (Mishap(MishapKind.POWER_CUT, at_s=3500.0, lasts_s=30.0),)
     monkeypatch.setattr("lab.simulation.technician.Technician._round", _no_round)
     assert promises_broken(msgspec.structs.replace(SMALL, mishaps=cut))

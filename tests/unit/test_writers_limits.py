@@ -19,10 +19,10 @@ from agent.ota import store as update_store
 from agent.ota.lifecycle import StatusReport, UpdateEvent
 from agent.ota.manifest import VERSION_CHARS_MAX, Offer
 from agent.ota.slots import InstalledRelease, Slots
-from agent.pairing import book as pairing_book
-from agent.pairing.changes import NAME_CHARACTERS_MAX, REMOVED_MAX, SENSORS_MAX
-from agent.pairing.lifecycle import Content, Record, Stage, Window
-from agent.pairing.requests import KEY_CHARACTERS_MAX
+from agent.pairing import store as pairing_store
+from agent.pairing.join_window import KEY_CHARACTERS_MAX
+from agent.pairing.lifecycle import JoinWindow, PairingRecord, PairingStage, PairingState
+from agent.pairing.transitions import NAME_CHARACTERS_MAX, REMOVED_MAX, SENSORS_MAX
 from agent.settings.model import DeviceSettings, Location
 from agent.settings.sync import SettingsDocument, SettingsSync
 from hal.zigbee import radio_state
@@ -78,8 +78,8 @@ def test_a_trial_that_fails_at_great_length(tmp_path: Path) -> None:
 
 
 async def test_as_many_sensors_as_can_be(tmp_path: Path) -> None:
-    def record(number: int, stage: Stage) -> Record:
-        return Record(
+    def record(number: int, stage: PairingStage) -> PairingRecord:
+        return PairingRecord(
             f"0x{number:016x}",
             stage,
             name=WIDE * NAME_CHARACTERS_MAX,
@@ -94,16 +94,16 @@ async def test_as_many_sensors_as_can_be(tmp_path: Path) -> None:
     sensors = {
         each.device: each
         for each in (
-            record(number, Stage.REMOVED if number < REMOVED_MAX else Stage.KEYED)
+            record(number, PairingStage.REMOVED if number < REMOVED_MAX else PairingStage.KEYED)
             for number in range(REMOVED_MAX + SENSORS_MAX)
         )
     }
-    book = pairing_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
-    await book.commit(lambda _: Content(sensors, Window("boot", 1)))
-    again = pairing_book.Book(tmp_path, disk=Disk(), worker=InlineWorker())
+    book = pairing_store.PairingStore(tmp_path, disk=Disk(), worker=InlineWorker())
+    await book.commit(lambda _: PairingState(sensors, JoinWindow("boot", 1)))
+    again = pairing_store.PairingStore(tmp_path, disk=Disk(), worker=InlineWorker())
     assert again.file_problem == ""
-    assert {each.sensor_id for each in again.content.sensors.values()} == {each.sensor_id for each in sensors.values()}
-    assert {each.key for each in again.content.sensors.values()} == {"k" * KEY_CHARACTERS_MAX}
+    assert {each.sensor_id for each in again.state.sensors.values()} == {each.sensor_id for each in sensors.values()}
+    assert {each.key for each in again.state.sensors.values()} == {"k" * KEY_CHARACTERS_MAX}
 
 
 @pytest.mark.parametrize("devices", [10, 12_000])

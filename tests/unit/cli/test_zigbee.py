@@ -28,8 +28,8 @@ from agent.local.zigbee import (
     StepReport,
     ZigbeeReport,
 )
-from agent.pairing.lifecycle import Stage
-from agent.pairing.progress import What
+from agent.pairing.lifecycle import PairingStage
+from agent.pairing.progress import PairingStepKind
 
 ONE, TWO = "0x00158d0000000001", "0x00158d0000000002"
 
@@ -65,7 +65,7 @@ WAY = (
 
 
 def test_every_step_has_its_words() -> None:
-    assert set(STEP_TEXTS) == {what.value for what in What}
+    assert set(STEP_TEXTS) == {what.value for what in PairingStepKind}
 
 
 def test_a_pairing_is_followed_to_the_first_reading() -> None:
@@ -191,7 +191,7 @@ def test_the_list() -> None:
     assert "offline" in third
     assert router.split() == ["maker", "plug", plug.device, "router", "90"]
     assert table(report()) == ["no sensor yet: climahub zigbee pair"]
-    for stage in Stage:
+    for stage in PairingStage:
         assert table(report(sensors=(sensor(stage=stage.value),)))
 
 

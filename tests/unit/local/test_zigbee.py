@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from agent.local.zigbee import build_zigbee
 from agent.model import Reading, SensorKind
-from agent.pairing.lifecycle import Content, Record, Stage
-from agent.pairing.room import Pairing
+from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
+from agent.pairing.service import PairingService
 from agent.telemetry.intake import ChannelState, Intake
 from hal.interface import RelayedSensor
 from hal.radio import RadioState, RadioStatus, SensorLink
@@ -14,11 +14,11 @@ from hal.radio import RadioState, RadioStatus, SensorLink
 CLOCK = cast("Any", SimpleNamespace(monotonic_ms=lambda: 10_000))
 
 
-def document(content: Content, *links: SensorLink, **sources: tuple[str, int]) -> Any:  # noqa: ANN401
+def document(state: PairingState, *links: SensorLink, **sources: tuple[str, int]) -> Any:  # noqa: ANN401
     radio = SimpleNamespace(radio=RadioStatus(RadioState.UP), links=links)
     measuring = [RelayedSensor("T1", "m x", (SensorKind.TEMPERATURE,)), RelayedSensor("T2", "m y", (SensorKind.IAQ,))]
     pairing = SimpleNamespace(
-        radio=radio, sensors=measuring, content=content, steps=(), file_problem="", problem_of=lambda _: ""
+        radio=radio, sensors=measuring, state=state, steps=(), file_problem="", problem_of=lambda _: ""
     )
     states = {
         (device, source, SensorKind.TEMPERATURE): ChannelState(
@@ -27,13 +27,18 @@ def document(content: Content, *links: SensorLink, **sources: tuple[str, int]) -
         for source, (device, at_ms) in sources.items()
     }
     intake = SimpleNamespace(channels=states)
-    return build_zigbee(cast("Pairing", pairing), intake=cast("Intake", intake), clock=CLOCK)
+    return build_zigbee(cast("PairingService", pairing), intake=cast("Intake", intake), clock=CLOCK)
 
 
 def test_every_member_is_listed_once_with_or_without_the_book() -> None:
-    content = Content({name: Record(name, stage) for name, stage in (("T1", Stage.RELAYING), ("P1", Stage.LEAVING))})
+    state = PairingState(
+        {
+            name: PairingRecord(name, stage)
+            for name, stage in (("T1", PairingStage.RELAYING), ("P1", PairingStage.LEAVING))
+        }
+    )
     found = document(
-        content,
+        state,
         SensorLink("T1", "m", "x", problem="reports no temperature any more", notes=("a probe",)),
         SensorLink("T2", "m", "y", is_sleepy=False),
         SensorLink("P1", "m", "plug", is_sleepy=False),
@@ -54,10 +59,14 @@ def test_every_member_is_listed_once_with_or_without_the_book() -> None:
 
 
 def test_a_removed_one_that_is_still_a_member_is_listed() -> None:
-    found = document(Content({"T1": Record("T1", Stage.REMOVED, sensor_id="id")}), SensorLink("T1", "m", "x"))
+    found = document(
+        PairingState({"T1": PairingRecord("T1", PairingStage.REMOVED, sensor_id="id")}), SensorLink("T1", "m", "x")
+    )
     assert [each.device for each in found.others] == ["T1"]
 
 
 def test_of_two_sources_of_a_kind_the_newer_is_shown() -> None:
-    found = document(Content({"T1": Record("T1", Stage.RELAYING)}), one=("T1", 1000), two=("T1", 3000))
+    found = document(
+        PairingState({"T1": PairingRecord("T1", PairingStage.RELAYING)}), one=("T1", 1000), two=("T1", 3000)
+    )
     assert [(each.kind, each.value) for each in found.sensors[0].readings] == [("temperature", 3000.0)]

@@ -38,9 +38,9 @@ from agent.ota import store as update_store
 from agent.ota.keyring import Keyring
 from agent.ota.lifecycle import RefusedOffer, StatusReport, UpdateRecord, UpdateState
 from agent.ota.manifest import Offer
-from agent.pairing import book as pairing_book
-from agent.pairing.lifecycle import Content, Stage, Window
-from agent.pairing.lifecycle import Record as Sensor
+from agent.pairing import store as pairing_store
+from agent.pairing.lifecycle import JoinWindow, PairingStage, PairingState
+from agent.pairing.lifecycle import PairingRecord as Sensor
 from agent.settings import sync
 from agent.settings.model import DeviceSettings, Location
 from agent.telemetry.outbox import store
@@ -93,8 +93,9 @@ UPDATE = UpdateRecord(
     refusals=(RefusedOffer("1.9.0", "", "damaged", "facts"),), is_held=True,
     keyring=KEYRING, downloads=(1_774_785_600_000,),
 )  # fmt: skip
-PAIRING = Content(
-    {"T1": Sensor("T1", Stage.REGISTERED, sensor_id="s-1", kinds=(SensorKind.TEMPERATURE,))}, Window("boot", 9000)
+PAIRING = PairingState(
+    {"T1": Sensor("T1", PairingStage.REGISTERED, sensor_id="s-1", kinds=(SensorKind.TEMPERATURE,))},
+    JoinWindow("boot", 9000),
 )
 ACCOUNT = launcher.LauncherState(
     good="a", trial="b", trial_version="3.0.0", trial_sequence=3, tries_left=1, digest_a="aa", digest_b="bb",
@@ -161,10 +162,10 @@ DOCUMENTS: dict[str, tuple[bytes, object, Callable[[Path], object]]] = {
     CLIMATE_FILE: (msgspec.json.encode(CLIMATE), CLIMATE.zones["living"].program, read_climate),
     sync.FILE_NAME: (msgspec.json.encode(SETTINGS), SETTINGS, read_settings),
     update_store.FILE_NAME: (msgspec.json.encode(UPDATE), UPDATE, read_update),
-    pairing_book.FILE_NAME: (
-        msgspec.json.encode({"version": pairing_book.VERSION, "sensors": PAIRING.sensors, "window": PAIRING.window}),
+    pairing_store.FILE_NAME: (
+        msgspec.json.encode({"version": pairing_store.VERSION, "sensors": PAIRING.sensors, "window": PAIRING.window}),
         PAIRING,
-        lambda directory: pairing_book.Book(directory, disk=Disk(), worker=InlineWorker()).content,
+        lambda directory: pairing_store.PairingStore(directory, disk=Disk(), worker=InlineWorker()).state,
     ),
     factory_reset.FILE_NAME: (
         msgspec.json.encode(FactoryResetState(("ab",), is_erased=False)),

@@ -13,7 +13,7 @@ from agent.cloud.wire import RegisterAnswer
 from agent.errors import ClimahubError
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.pairing.room import Pairing
+from agent.pairing.service import PairingService
 from hal.errors import HalError, NetworkLost
 from hal.interface import Reading, RelayedSensor, SensorKind, SensorNetwork
 from hal.radio import InstallCode, JoinEvent, JoinStep, RadioState, RadioStatus, SensorLink
@@ -178,8 +178,8 @@ class Bench:
     async def _release(self, device: str) -> None:
         self.released.append(device)
 
-    def make(self, network: SensorNetwork | None = None) -> Pairing:
-        return Pairing(
+    def make(self, network: SensorNetwork | None = None) -> PairingService:
+        return PairingService(
             self.directory,
             network=network or self.radio,
             keys=self.keys,
@@ -191,7 +191,7 @@ class Bench:
             abandon=self._abandon,
         )
 
-    def start(self, room: Pairing) -> None:
+    def start(self, room: PairingService) -> None:
         self._tasks += [asyncio.get_running_loop().create_task(loop()) for loop in room.loops().values()]
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -215,7 +215,7 @@ class Bench:
                 self.failures.append(cast("BaseException", task.exception()))
         self._tasks.clear()
 
-    async def restart(self, room: Pairing) -> Pairing:
+    async def restart(self, room: PairingService) -> PairingService:
         """Kill the room and begin another on what it left on the disk."""
         await self.end()
         del room

@@ -5,14 +5,14 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from agent.errors import LabelInvalid
-from agent.pairing.labels import CODE_BYTES, Label, crc16_x25, normal_address, parse, parse_code
+from agent.pairing.labels import INSTALL_CODE_BYTES, Label, crc16_x25, normalise_address, parse, parse_install_code
 
 ADDRESS = "0x000d6ffffed4163b"
 CODE = "52797BF4A5084DAA8E1712B61741CA024051"
 KEY = "sk_sensor_abc123"
 
 addresses = st.binary(min_size=8, max_size=8).filter(lambda raw: set(raw) not in ({0}, {255})).map(bytes.hex)
-codes = st.sampled_from(CODE_BYTES).flatmap(
+codes = st.sampled_from(INSTALL_CODE_BYTES).flatmap(
     lambda size: st.binary(min_size=size - 2, max_size=size - 2).map(
         lambda raw: (raw + crc16_x25(raw).to_bytes(2, "little")).hex()
     )
@@ -98,7 +98,7 @@ IC = "404142434445464748494A4B4C4D4E4FBD66"
 def test_what_is_printed_is_read_with_the_words_around_it(text: str) -> None:
     label = parse(text)
     assert (label.ieee_address, label.code.hex().upper()) == (f"0x{EUI.lower()}", IC)
-    assert label.or_address == ""
+    assert label.reversed_address == ""
 
 
 @pytest.mark.parametrize("text", [f"MAC: {EUI}", f"EUI64 {EUI}", f"IEEE: {BACKWARDS}", f"ADDRESS {EUI} Model 12", EUI])
@@ -107,7 +107,7 @@ def test_an_address_alone_may_have_words_around_it(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("printed", "address", "or_address"),
+    ("printed", "address", "reversed_address"),
     [
         ("C4B3A201008D1500", "0x00158d0001a2b3c4", ""),
         ("00158D0001A2B3C4", "0x00158d0001a2b3c4", ""),
@@ -118,9 +118,9 @@ def test_an_address_alone_may_have_words_around_it(text: str) -> None:
         ("00158D00008D1500", "0x00158d00008d1500", "0x00158d00008d1500"),
     ],
 )
-def test_an_address_printed_backwards_is_turned_around(printed: str, address: str, or_address: str) -> None:
+def test_an_address_printed_backwards_is_turned_around(printed: str, address: str, reversed_address: str) -> None:
     label = parse(f"{printed} {IC}")
-    assert (label.ieee_address, label.or_address) == (address, or_address)
+    assert (label.ieee_address, label.reversed_address) == (address, reversed_address)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_every_form_gives_back_what_was_put_in(address: str, code: str) -> None:
     label = parse(address)
     # The order is found, or both are possible.
     assert label.ieee_address[2:] in {address, bytes.fromhex(address)[::-1].hex()}
-    label = Label(label.ieee_address, bytes.fromhex(code), or_address=label.or_address)
+    label = Label(label.ieee_address, bytes.fromhex(code), reversed_address=label.reversed_address)
     upper_address, upper_code = address.upper(), code.upper()
     for text in (
         f"Z:{upper_address}$I:{upper_code}",
@@ -191,8 +191,8 @@ def test_every_form_gives_back_what_was_put_in(address: str, code: str) -> None:
         f"{address} {code}",
     ):
         assert parse(text) == label, text
-    assert parse_code(code) == label.code
-    assert normal_address(address) == f"0x{address}"
+    assert parse_install_code(code) == label.code
+    assert normalise_address(address) == f"0x{address}"
 
 
 @given(codes, st.data())
@@ -201,7 +201,7 @@ def test_one_wrong_digit_is_always_found(code: str, data: st.DataObject) -> None
     digit = data.draw(st.sampled_from("0123456789abcdef"))
     assume(digit != code[place])
     with pytest.raises(LabelInvalid, match="a digit is wrong") as caught:
-        parse_code(code[:place] + digit + code[place + 1 :])
+        parse_install_code(code[:place] + digit + code[place + 1 :])
     assert code[:place] not in str(caught.value) or place < 4
 
 
@@ -237,8 +237,8 @@ def test_no_label_made_of_pieces_does_anything_else(pieces: list[str]) -> None:
         secrets = [piece for piece in pieces if len(piece) >= 16]
         assert not any(secret in str(error) for secret in secrets if secret not in str(error).partition(" of 0x")[2])  # noqa: PT017
     else:
-        assert len(label.code) in {0, 16, *CODE_BYTES}
-        assert label.or_address in {"", "0x" + bytes.fromhex(label.ieee_address[2:])[::-1].hex()}
+        assert len(label.code) in {0, 16, *INSTALL_CODE_BYTES}
+        assert label.reversed_address in {"", "0x" + bytes.fromhex(label.ieee_address[2:])[::-1].hex()}
 
 
 @given(st.text(max_size=600))
@@ -251,4 +251,4 @@ def test_no_text_does_anything_else(text: str) -> None:
     except LabelInvalid as error:
         assert len(text) < 12 or text not in str(error)  # noqa: PT017 - both outcomes are right
     else:
-        assert normal_address(label.ieee_address) == label.ieee_address
+        assert normalise_address(label.ieee_address) == label.ieee_address

@@ -1,10 +1,10 @@
 import pytest
 
-from agent.pairing.lifecycle import Record
+from agent.pairing.lifecycle import PairingRecord
 from agent.pairing.sensor_keys import SensorKeys, canonical
 
 IEEE = "0x00158d0001a2b3c4"
-ATTIC = Record("00:15:8d:00:01:a2:b3:c4", name="Attic north", ieee_address=IEEE)
+ATTIC = PairingRecord("00:15:8d:00:01:a2:b3:c4", name="Attic north", ieee_address=IEEE)
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ def test_a_key_is_found_by_address_and_by_name_in_any_spelling(label: str) -> No
 
 def test_what_the_network_calls_a_sensor_counts_while_nobody_has_named_it() -> None:
     keys = SensorKeys({"T1": "one"})
-    assert keys.key_of(Record("dev"), network_name="T1") == "one"
-    assert keys.key_of(Record("dev", name="hall"), network_name="T1") == ""
-    assert keys.unmatched([Record("dev")], {"dev": "T1"}) == []
+    assert keys.key_of(PairingRecord("dev"), network_name="T1") == "one"
+    assert keys.key_of(PairingRecord("dev", name="hall"), network_name="T1") == ""
+    assert keys.unmatched([PairingRecord("dev")], {"dev": "T1"}) == []
 
 
 def test_an_address_wins_over_a_name() -> None:
@@ -38,7 +38,7 @@ def test_an_address_wins_over_a_name() -> None:
 
 
 def test_no_label_matches_what_is_empty() -> None:
-    assert SensorKeys({"": "x"}).key_of(Record("dev")) == ""
+    assert SensorKeys({"": "x"}).key_of(PairingRecord("dev")) == ""
     assert SensorKeys({}).key_of(ATTIC) == ""
 
 

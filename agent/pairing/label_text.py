@@ -17,7 +17,7 @@ SLIP_DIGITS_MIN = 12
 """A word of at least so many characters behind "code" is one with a slip, not the next word of the label."""
 
 
-class Word(Enum):
+class Keyword(Enum):
     """What a word on a label announces."""
 
     ADDRESS = "address"
@@ -37,14 +37,14 @@ _INNER = re.compile(r"[:\-._]")
 _HEX = re.compile(r"[0-9A-F]+")
 
 
-class Found(msgspec.Struct, frozen=True):
+class PrintedDigits(msgspec.Struct, frozen=True):
     """What stands on a label: hex digits without separators, as they are printed; empty for nothing."""
 
     address: str = ""
     code: str = ""
 
 
-def find(text: str, *, is_code: Callable[[str], bool]) -> Found:
+def find_digits(text: str, *, is_code: Callable[[str], bool]) -> PrintedDigits:
     """Return the digits of a label's address and code.
 
     What a word announces is taken for that, with its slips, so that they can be told. Without words the first is the
@@ -64,25 +64,25 @@ def find(text: str, *, is_code: Callable[[str], bool]) -> Found:
         if word is None:
             rest += tokens
             continue
-        digits, left = _take(tokens, _fills_address if word is Word.ADDRESS else is_code)
+        digits, left = _take(tokens, _fills_address if word is Keyword.ADDRESS else is_code)
         if digits:
-            (addresses if word is Word.ADDRESS else codes).append(digits)
+            (addresses if word is Keyword.ADDRESS else codes).append(digits)
         rest += left
     address = _best(addresses, _is_address) or _run(rest, _is_address)
     code = _best(codes, is_code)
     if not is_code(code):
         # Words mean many things ("IC" is a registration in Canada as well): check digits do not.
         code = _run([token for token in rest if token != address], is_code) or code
-    return Found(address, code if code != address else "")
+    return PrintedDigits(address, code if code != address else "")
 
 
-def _segments(text: str) -> list[tuple[Word | None, list[str]]]:
+def _segments(text: str) -> list[tuple[Keyword | None, list[str]]]:
     """Divide a text at the words that announce something."""
-    segments: list[tuple[Word | None, list[str]]] = []
+    segments: list[tuple[Keyword | None, list[str]]] = []
     word, begin = None, 0
     for match in _WORDS.finditer(text):
         segments.append((word, _tokens(text[begin : match.start()])))
-        word, begin = Word.CODE if match["code"] or match["ic"] else Word.ADDRESS, match.end()
+        word, begin = Keyword.CODE if match["code"] or match["ic"] else Keyword.ADDRESS, match.end()
     segments.append((word, _tokens(text[begin:])))
     return segments
 
@@ -132,19 +132,19 @@ def _run(tokens: Sequence[str], is_right: Callable[[str], bool]) -> str:
     return ""
 
 
-def _without_words(tokens: Sequence[str], is_code: Callable[[str], bool]) -> Found:
+def _without_words(tokens: Sequence[str], is_code: Callable[[str], bool]) -> PrintedDigits:
     if not tokens:
-        return Found()
+        return PrintedDigits()
     first, others = tokens[0], "".join(tokens[1:])
     if len(tokens) > 1 and not is_code(others) and is_code("".join(tokens[:-1])) and _is_address(tokens[-1]):
-        return Found(tokens[-1], "".join(tokens[:-1]))
+        return PrintedDigits(tokens[-1], "".join(tokens[:-1]))
     if _is_address(first):
-        return Found(first, others)
+        return PrintedDigits(first, others)
     pieces, left = _take(tokens, _fills_address)
     if len(pieces) == ADDRESS_DIGITS:
-        return Found(pieces, "".join(left))
+        return PrintedDigits(pieces, "".join(left))
     code = _run(tokens, is_code)
     if address := _run([token for token in tokens if token != code], _is_address):
-        return Found(address, code)
+        return PrintedDigits(address, code)
     # An address with a slip is told as such; a code alone is none.
-    return Found(first, others) if others and _HEX.fullmatch(first) else Found()
+    return PrintedDigits(first, others) if others and _HEX.fullmatch(first) else PrintedDigits()

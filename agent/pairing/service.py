@@ -1,7 +1,7 @@
-"""Pairing: opens the window, follows each sensor on its way into the network, lets it go again.
+"""PairingService: opens the window, follows each sensor on its way into the network, lets it go again.
 
-What is wanted stands in the book; one loop brings the radio to it, again after each restart, until both agree. Must
-never act on the radio before the book has it on the disk.
+What is wanted stands in the store; one loop brings the radio to it, again after each restart, until both agree. Must
+never act on the radio before the store has it on the disk.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from agent.errors import PairingRefused, StorageFull, UnknownSensor
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
-from agent.pairing import changes
-from agent.pairing.book import Book
-from agent.pairing.lifecycle import Content, Record, Stage, Window, called
-from agent.pairing.progress import Progress, Step, What
-from agent.pairing.registering import Registrar
-from agent.pairing.requests import WindowRequest, checked_key, window_for
+from agent.pairing import transitions
+from agent.pairing.join_window import JoinWindowRequest, build_join_window, validate_key
+from agent.pairing.lifecycle import JoinWindow, PairingRecord, PairingStage, PairingState, display_name
+from agent.pairing.progress import PairingProgress, PairingStep, PairingStepKind
+from agent.pairing.registration import Registrar
 from agent.pairing.sensor_keys import SensorKeys
+from agent.pairing.store import PairingStore
 from hal.errors import NetworkLost, SensorUnavailable
 from hal.interface import RelayedSensor, SensorNetwork
 from hal.radio import InstallCode, JoinEvent, JoinStep, PairableNetwork
@@ -32,10 +32,10 @@ _log = logging.getLogger(__name__)
 RETRY_S = 10.0
 """Pause before the radio is asked again, or the disk."""
 
-LOOK_S = 3600.0
-"""How often the network's list of sensors is compared with the book, besides at each change."""
+RECONCILE_INTERVAL_S = 3600.0
+"""How often the network's list of sensors is compared with the store, besides at each change."""
 
-WINDOW_REST_MS = 1000
+WINDOW_REOPEN_MS_MIN = 1000
 """A window with less time left is not opened again."""
 
 WAITS_FOR_KEY = "waits for its key: climahub zigbee key, or relayed_sensors.sensor_keys_file"
@@ -43,7 +43,7 @@ WAITS_FOR_INTERVIEW = "has joined and not said yet what it is; press its button 
 AWAY = "has left the network; open a window and press its button: it stays who it was"
 
 
-class Pairing:
+class PairingService:
     """The room. Boards without a radio have none to pair: their sensors are simply known.
 
     Attributes:
@@ -81,13 +81,13 @@ class Pairing:
         self._network = network
         self._radio = network if isinstance(network, PairableNetwork) else None
         self._clock = clock
-        self._book = Book(directory, disk=disk, worker=worker)
+        self._store = PairingStore(directory, disk=disk, worker=worker)
         if network is not None:
-            self._book.content = changes.met(self._book.content, network.sensors)
+            self._store.state = transitions.add_members(self._store.state, network.sensors)
         self._keys = SensorKeys(keys)
-        self.progress = Progress(clock.monotonic_ms)
+        self.progress = PairingProgress(clock.monotonic_ms)
         self._registrar = Registrar(
-            self._book,
+            self._store,
             keys=self._keys,
             network_name=lambda device: self._network_names().get(device, ""),
             client=client,
@@ -95,46 +95,46 @@ class Pairing:
             progress=self.progress,
             release=release,
         )
-        self._not_accepted_yet: set[str] = set()
-        self._has_to_meet = True
+        self._awaiting_first_reading: set[str] = set()
+        self._must_add_members = True
         self._radio_lock = asyncio.Lock()
         self._changed = asyncio.Event()
-        self._book.on_change(self._changed.set)
+        self._store.on_change(self._changed.set)
 
     # What other rooms are told.
 
     @property
-    def devices(self) -> Sequence[str]:
+    def registered_devices(self) -> Sequence[str]:
         """The devices that have their identity, removed ones included."""
-        return tuple(record.device for record in self._book.content.sensors.values() if record.sensor_id)
+        return tuple(record.device for record in self._store.state.sensors.values() if record.sensor_id)
 
-    def is_known(self, device: str) -> bool:
+    def is_registered(self, device: str) -> bool:
         """Tell whether a device has its identity."""
         return self.sensor_id(device) is not None
 
     def sensor_id(self, device: str) -> str | None:
         """Return what the cloud calls a device; `None` before it is registered."""
-        record = self._book.content.sensors.get(device)
+        record = self._store.state.sensors.get(device)
         return (record.sensor_id or None) if record else None
 
     def is_relayed(self, device: str) -> bool:
         """Tell whether a device's readings may be taken in: not after it was removed or replaced."""
-        record = self._book.content.sensors.get(device)
+        record = self._store.state.sensors.get(device)
         return record is None or record.is_relayed
 
-    def accepted(self, devices: Iterable[str]) -> None:
+    def accepted(self, registered_devices: Iterable[str]) -> None:
         """Take note that the cloud took readings of some devices: the end of a pairing is their first."""
-        if self._not_accepted_yet:
-            for device in self._not_accepted_yet.intersection(devices):
-                self._not_accepted_yet.discard(device)
-                self.progress.add(What.ACCEPTED, device, "the cloud has its first reading")
+        if self._awaiting_first_reading:
+            for device in self._awaiting_first_reading.intersection(registered_devices):
+                self._awaiting_first_reading.discard(device)
+                self.progress.add(PairingStepKind.ACCEPTED, device, "the cloud has its first reading")
 
     # What people are shown.
 
     @property
-    def content(self) -> Content:
+    def state(self) -> PairingState:
         """All that is known, removed sensors included."""
-        return self._book.content
+        return self._store.state
 
     @property
     def radio(self) -> PairableNetwork | None:
@@ -147,38 +147,38 @@ class Pairing:
         return self._network.sensors if self._network is not None else ()
 
     @property
-    def steps(self) -> Sequence[Step]:
+    def steps(self) -> Sequence[PairingStep]:
         """What happened lately, oldest first."""
         return self.progress.steps
 
     @property
     def file_problem(self) -> str:
         """What is wrong with the file; empty where nothing is."""
-        return self._book.problem or self._book.file_problem
+        return self._store.problem or self._store.file_problem
 
     @property
     def unmatched_keys(self) -> Sequence[str]:
         """What the keys file calls sensors that nobody knows."""
-        return self._keys.unmatched(self._book.content.sensors.values(), self._network_names())
+        return self._keys.unmatched(self._store.state.sensors.values(), self._network_names())
 
     def _network_names(self) -> Mapping[str, str]:
         return {sensor.device: sensor.name for sensor in self.sensors}
 
-    def problem_of(self, record: Record) -> str:
+    def problem_of(self, record: PairingRecord) -> str:
         """Return why a sensor does not get on, and what to do; empty where nothing is wrong."""
         if record.is_away:
             return AWAY
         if record.problem or not record.is_relayed:
             return record.problem
-        if record.stage is Stage.JOINED:
+        if record.stage is PairingStage.JOINED:
             return WAITS_FOR_INTERVIEW
-        if record.stage is Stage.INTERVIEWED and not self._registrar.key_of(record):
+        if record.stage is PairingStage.INTERVIEWED and not self._registrar.key_of(record):
             return WAITS_FOR_KEY
         return ""
 
     # What a technician asks for. Each is on the disk when it returns.
 
-    async def open_join_window(self, request: WindowRequest) -> None:
+    async def open_join_window(self, request: JoinWindowRequest) -> None:
         """Let sensors join.
 
         Raises:
@@ -186,14 +186,14 @@ class Pairing:
             NetworkLost, SensorUnavailable: The radio, or the router, does not answer; no window is open.
             StorageFull: It cannot be kept; no window is open.
         """
-        radio = self._need_radio()
-        window = window_for(request, self._book.content, self._clock.boot_id, self._clock.monotonic_ms())
+        radio = self._require_radio()
+        window = build_join_window(request, self._store.state, self._clock.boot_id, self._clock.monotonic_ms())
         async with self._radio_lock:
-            await self._book.commit(lambda content: changes.set_window(content, window))
+            await self._store.commit(lambda state: transitions.with_window(state, window))
             try:
                 await self._open(radio, window)
             except (NetworkLost, SensorUnavailable, PairingRefused):
-                await self._book.note(lambda content: changes.set_window(content, None))
+                await self._store.apply(lambda state: transitions.with_window(state, None))
                 raise
 
     async def close_join_window(self) -> None:
@@ -203,8 +203,8 @@ class Pairing:
             PairingRefused: There is no radio on this board.
             StorageFull: It stays as it is.
         """
-        self._need_radio()
-        await self._book.commit(lambda content: changes.set_window(content, None))
+        self._require_radio()
+        await self._store.commit(lambda state: transitions.with_window(state, None))
 
     async def rename(self, wanted: str, name: str) -> None:
         """Give a sensor another name; so can be called what is simply known.
@@ -212,11 +212,11 @@ class Pairing:
         Raises:
             PairingRefused, UnknownSensor, StorageFull: It keeps its name.
         """
-        device = changes.find(self._book.content, wanted).device
-        await self._book.commit(lambda content: changes.renamed(content, device, name))
+        device = transitions.find_sensor(self._store.state, wanted).device
+        await self._store.commit(lambda state: transitions.rename(state, device, name))
 
     def keys_changed(self) -> None:
-        """Look again at the keys that were given to `Pairing`: they were replaced."""
+        """Look again at the keys that were given to `PairingService`: they were replaced."""
         self._registrar.keys_changed()
 
     async def give_key(self, wanted: str, key: str) -> None:
@@ -225,12 +225,12 @@ class Pairing:
         Raises:
             PairingRefused, UnknownSensor, StorageFull: The key was not taken.
         """
-        device = changes.find(self._book.content, wanted).device
-        key = checked_key(key)
-        await self._book.commit(lambda content: changes.keyed(content, device, key))
+        device = transitions.find_sensor(self._store.state, wanted).device
+        key = validate_key(key)
+        await self._store.commit(lambda state: transitions.give_key(state, device, key))
         self._registrar.retry(device)
-        self._not_accepted_yet.add(device)
-        self.progress.add(What.KEYED, device)
+        self._awaiting_first_reading.add(device)
+        self.progress.add(PairingStepKind.KEYED, device)
 
     async def replace(self, old: str, new: str) -> None:
         """Carry name and identity of a sensor over to one that has joined already; the old one leaves.
@@ -238,11 +238,11 @@ class Pairing:
         Raises:
             PairingRefused, UnknownSensor, StorageFull: Nothing was changed.
         """
-        self._need_radio()
-        old_device = changes.find(self._book.content, old).device
-        new_device = changes.find(self._book.content, new).device
-        await self._book.commit(lambda content: changes.replaced(content, old_device, new_device))
-        self._not_accepted_yet.add(new_device)
+        self._require_radio()
+        old_device = transitions.find_sensor(self._store.state, old).device
+        new_device = transitions.find_sensor(self._store.state, new).device
+        await self._store.commit(lambda state: transitions.replace(state, old_device, new_device))
+        self._awaiting_first_reading.add(new_device)
 
     async def remove(self, wanted: str) -> None:
         """Stop relaying a sensor and have it leave the network; so leaves any member, a router say.
@@ -250,12 +250,12 @@ class Pairing:
         Raises:
             PairingRefused, UnknownSensor, StorageFull: Nothing was changed.
         """
-        radio = self._need_radio()
+        radio = self._require_radio()
         try:
-            device, change = changes.find(self._book.content, wanted).device, changes.removing
+            device, change = transitions.find_sensor(self._store.state, wanted).device, transitions.begin_removal
         except UnknownSensor:
-            device, change = changes.find_member(radio.links, wanted), changes.expelled
-        await self._book.commit(lambda content: change(content, device))
+            device, change = transitions.find_member(radio.links, wanted), transitions.begin_member_removal
+        await self._store.commit(lambda state: change(state, device))
 
     async def backup(self) -> bytes:
         """Return the network's settings: a secret.
@@ -264,7 +264,7 @@ class Pairing:
             PairingRefused: There is no radio on this board.
             NetworkLost: There is nothing to back up now.
         """
-        return await self._need_radio().backup()
+        return await self._require_radio().backup()
 
     async def restore(self, data: bytes) -> None:
         """Give the stick the network of a backup.
@@ -273,15 +273,15 @@ class Pairing:
             PairingRefused: There is no radio on this board, or this is no backup.
             NetworkLost: There is no radio now.
         """
-        radio = self._need_radio()
+        radio = self._require_radio()
         try:
             await radio.restore(data)
         except ValueError as error:
             raise PairingRefused(f"this is no backup of a Zigbee network: {error}") from error
-        self._has_to_meet = True
+        self._must_add_members = True
         self._changed.set()
 
-    def _need_radio(self) -> PairableNetwork:
+    def _require_radio(self) -> PairableNetwork:
         if self._radio is None:
             raise PairingRefused("this hub has no radio to pair with: the sensors of its board are simply known")
         return self._radio
@@ -294,21 +294,21 @@ class Pairing:
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         if network is not None:
             loops["registering"] = lambda: self._register(network)
-            loops["pairing file"] = self._book.settle
+            loops["pairing file"] = self._store.retry_read
         if radio is not None:
             loops["joining"] = lambda: self._listen(radio)
             loops["pairing"] = lambda: self._converge(radio)
         return loops
 
     async def _register(self, network: SensorNetwork) -> None:
-        await self._meet(network.sensors)
+        await self._add_members(network.sensors)
         await self._registrar.run()
 
-    async def _meet(self, sensors: Sequence[RelayedSensor]) -> None:
-        """Take in the sensors that the network knows and the book does not, as after a restart between both."""
-        if changes.met(self._book.content, sensors) != self._book.content:
-            keep = self._book.note if self._radio is not None else self._book.learn
-            await keep(lambda content: changes.met(content, sensors))
+    async def _add_members(self, sensors: Sequence[RelayedSensor]) -> None:
+        """Take in the sensors that the network knows and the store does not, as after a restart between both."""
+        if transitions.add_members(self._store.state, sensors) != self._store.state:
+            keep = self._store.apply if self._radio is not None else self._store.apply_in_memory
+            await keep(lambda state: transitions.add_members(state, sensors))
 
     async def _listen(self, radio: PairableNetwork) -> None:
         while True:
@@ -323,73 +323,75 @@ class Pairing:
 
     async def _take(self, radio: PairableNetwork, event: JoinEvent) -> None:
         device, sensor = event.device, event.sensor
-        before = self._book.content
+        before = self._store.state
         match event.step:
             case JoinStep.JOINED:
                 # One that was interviewed before is not interviewed again: the network knows it.
                 known = [each for each in radio.sensors if each.device == device]
-                content = await self._book.note(lambda content: changes.met(changes.joined(content, device), known))
-                detail = "it comes back and stays who it was" if self.is_known(device) else event.detail
-                if device not in content.sensors:
+                state = await self._store.apply(
+                    lambda state: transitions.add_members(transitions.join(state, device), known)
+                )
+                detail = "it comes back and stays who it was" if self.is_registered(device) else event.detail
+                if device not in state.sensors:
                     detail = "the hub knows too many sensors already; remove those that are not needed"
-                    self.progress.add(What.FAILED, device, detail, at_ms=event.at_ms)
+                    self.progress.add(PairingStepKind.FAILED, device, detail, at_ms=event.at_ms)
                     return
-                self.progress.add(What.JOINED, device, detail, at_ms=event.at_ms)
-                self._note_key(before, content, device)
+                self.progress.add(PairingStepKind.JOINED, device, detail, at_ms=event.at_ms)
+                self._note_key(before, state, device)
             case JoinStep.INTERVIEWED if sensor is not None and not sensor.kinds:
-                await self._book.note(lambda content: changes.measures_nothing(content, device))
+                await self._store.apply(lambda state: transitions.forget_non_sensor(state, device))
                 detail = f"{sensor.name} measures nothing that the hub relays; no key is needed"
                 detail += f"; {event.detail}" if event.detail not in {"", sensor.name} else ""
-                self.progress.add(What.INTERVIEWED, device, detail, at_ms=event.at_ms)
+                self.progress.add(PairingStepKind.INTERVIEWED, device, detail, at_ms=event.at_ms)
             case JoinStep.INTERVIEWED if sensor is not None:
-                content = await self._book.note(lambda content: changes.interviewed(content, sensor, event.detail))
-                self.progress.add(What.INTERVIEWED, device, event.detail, at_ms=event.at_ms)
-                self._note_key(before, content, device)
-                record = content.sensors.get(device)
+                state = await self._store.apply(lambda state: transitions.interview(state, sensor, event.detail))
+                self.progress.add(PairingStepKind.INTERVIEWED, device, event.detail, at_ms=event.at_ms)
+                self._note_key(before, state, device)
+                record = state.sensors.get(device)
                 if record is not None and (problem := self.problem_of(record)):
-                    self.progress.add(What.WAITS, device, problem)
+                    self.progress.add(PairingStepKind.WAITS, device, problem)
             case JoinStep.CONFIGURED:
                 if sensor is not None:
-                    await self._book.note(lambda content: changes.configured(content, sensor))
-                self.progress.add(What.CONFIGURED, device, event.detail, at_ms=event.at_ms)
+                    await self._store.apply(lambda state: transitions.configure(state, sensor))
+                self.progress.add(PairingStepKind.CONFIGURED, device, event.detail, at_ms=event.at_ms)
             case JoinStep.LEFT:
-                await self._book.note(lambda content: changes.away(content, device))
-                self.progress.add(What.LEFT, device, event.detail, at_ms=event.at_ms)
+                await self._store.apply(lambda state: transitions.mark_away(state, device))
+                self.progress.add(PairingStepKind.LEFT, device, event.detail, at_ms=event.at_ms)
             case _:
-                await self._book.learn(lambda content: changes.troubled(content, device, event.detail))
-                self.progress.add(What.FAILED, device, event.detail, at_ms=event.at_ms)
+                await self._store.apply_in_memory(lambda state: transitions.with_problem(state, device, event.detail))
+                self.progress.add(PairingStepKind.FAILED, device, event.detail, at_ms=event.at_ms)
 
-    def _note_key(self, before: Content, content: Content, device: str) -> None:
+    def _note_key(self, before: PairingState, state: PairingState, device: str) -> None:
         """Show when a sensor got its key, and await its first reading from then on."""
-        was, now = before.sensors.get(device), content.sensors.get(device)
+        was, now = before.sensors.get(device), state.sensors.get(device)
         if now is None:
             return
         if was is None or was.stage is not now.stage:
-            self._not_accepted_yet.add(device)
-        if now.stage is Stage.KEYED and (was is None or was.stage is not Stage.KEYED):
-            self.progress.add(What.KEYED, device)
+            self._awaiting_first_reading.add(device)
+        if now.stage is PairingStage.KEYED and (was is None or was.stage is not PairingStage.KEYED):
+            self.progress.add(PairingStepKind.KEYED, device)
 
     async def _converge(self, radio: PairableNetwork) -> None:
-        """Bring the radio to what the book says, at each change and now and then."""
+        """Bring the radio to what the store says, at each change and now and then."""
         while True:
             self._changed.clear()
-            wait_s = LOOK_S
+            wait_s = RECONCILE_INTERVAL_S
             try:
                 async with self._radio_lock:
                     wait_s = await self._converge_window(radio)
-                for record in list(self._book.content.sensors.values()):
-                    if record.stage is Stage.LEAVING:
-                        await self._let_leave(radio, record)
-                if self._has_to_meet:
-                    self._has_to_meet = False
-                    await self._meet(radio.sensors)
-                if self._book.problem:
-                    await self._book.note(lambda content: content)
+                for record in list(self._store.state.sensors.values()):
+                    if record.stage is PairingStage.LEAVING:
+                        await self._remove_from_network(radio, record)
+                if self._must_add_members:
+                    self._must_add_members = False
+                    await self._add_members(radio.sensors)
+                if self._store.problem:
+                    await self._store.apply(lambda state: state)
             except (NetworkLost, SensorUnavailable, StorageFull) as error:
                 _log.info("the radio waits: %s", error)
-                self._has_to_meet = True
+                self._must_add_members = True
                 wait_s = RETRY_S
-            if self._book.problem:
+            if self._store.problem:
                 wait_s = min(wait_s, RETRY_S)
             await self._pause(wait_s)
 
@@ -399,48 +401,48 @@ class Pairing:
                 await self._changed.wait()
         except TimeoutError:
             # Not at each change: what is joining right now is told by its events, one step after the other.
-            self._has_to_meet = True
+            self._must_add_members = True
 
     async def _converge_window(self, radio: PairableNetwork) -> float:
-        """Open or close the radio's window as the book has it; return how long that stays right."""
-        window, now_ms = self._book.content.window, self._clock.monotonic_ms()
+        """Open or close the radio's window as the store has it; return how long that stays right."""
+        window, now_ms = self._store.state.window, self._clock.monotonic_ms()
         if window is not None and (window.boot_id != self._clock.boot_id or window.until_ms <= now_ms):
-            await self._book.commit(lambda content: changes.set_window(content, None))
+            await self._store.commit(lambda state: transitions.with_window(state, None))
             window = None
         if window is None:
             if radio.radio.join_window_until_ms is not None:
                 await radio.close_join_window()
-                self.progress.add(What.WINDOW_CLOSED)
-            return LOOK_S
+                self.progress.add(PairingStepKind.WINDOW_CLOSED)
+            return RECONCILE_INTERVAL_S
         left_ms = window.until_ms - now_ms
-        if radio.radio.join_window_until_ms is None and left_ms > WINDOW_REST_MS:
+        if radio.radio.join_window_until_ms is None and left_ms > WINDOW_REOPEN_MS_MIN:
             try:
                 await self._open(radio, window)
             except (SensorUnavailable, PairingRefused) as error:
-                self.progress.add(What.WINDOW_CLOSED, detail=str(error))
-                await self._book.commit(lambda content: changes.set_window(content, None))
+                self.progress.add(PairingStepKind.WINDOW_CLOSED, detail=str(error))
+                await self._store.commit(lambda state: transitions.with_window(state, None))
         return max(left_ms, 1) / 1000
 
-    async def _open(self, radio: PairableNetwork, window: Window) -> None:
+    async def _open(self, radio: PairableNetwork, window: JoinWindow) -> None:
         left_s = max(1, (window.until_ms - self._clock.monotonic_ms() + 999) // 1000)
         code = None
         if window.code:
             code = InstallCode(
-                window.ieee_address, bytes.fromhex(window.code), window.is_link_key, or_address=window.or_address
+                window.ieee_address, bytes.fromhex(window.code), window.is_link_key, or_address=window.reversed_address
             )
         try:
             await radio.open_join_window(left_s, through=window.through, install_code=code)
         except ValueError as error:
             # The cause is dropped: it may repeat the code.
             raise PairingRefused(f"this radio cannot use the label's code: {error}") from None
-        self.progress.add(What.WINDOW_OPEN, window.ieee_address, f"for {left_s} s")
+        self.progress.add(PairingStepKind.WINDOW_OPEN, window.ieee_address, f"for {left_s} s")
 
-    async def _let_leave(self, radio: PairableNetwork, record: Record) -> None:
+    async def _remove_from_network(self, radio: PairableNetwork, record: PairingRecord) -> None:
         # One that the network has forgotten meanwhile is gone as well.
         with contextlib.suppress(ValueError):
             await radio.remove(record.device)
         # By now it may have been registered; what it measured while it waited goes out under that name.
-        await (self._release if self.is_known(record.device) else self._abandon)(record.device)
-        await self._book.note(lambda content: changes.forgotten(content, record.device))
-        self.progress.add(What.REMOVED, record.device, record.problem)
-        _log.info("%s has left and is relayed no longer", called(record))
+        await (self._release if self.is_registered(record.device) else self._abandon)(record.device)
+        await self._store.apply(lambda state: transitions.finish_removal(state, record.device))
+        self.progress.add(PairingStepKind.REMOVED, record.device, record.problem)
+        _log.info("%s has left and is relayed no longer", display_name(record))

@@ -9,8 +9,8 @@ from agent.errors import ClimahubError, CloudUnavailable, Refused, Throttled, Un
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.model import SensorKind
-from agent.pairing.book import FILE_NAME
-from agent.pairing.lifecycle import Stage
+from agent.pairing.lifecycle import PairingStage
+from agent.pairing.store import FILE_NAME
 from hal.interface import RelayedSensor
 
 Bench = Any
@@ -30,7 +30,7 @@ def bench(bench: Bench) -> Bench:
 
 
 def problem(room: Any, device: str) -> str:  # noqa: ANN401 (a room)
-    told: str = room.problem_of(room.content.sensors[device])
+    told: str = room.problem_of(room.state.sensors[device])
     return told
 
 
@@ -43,9 +43,9 @@ async def test_every_sensor_with_a_key_gets_its_name_and_keeps_it(bench: Bench) 
     again = bench.make()
     for known in (room, again):
         assert known.sensor_id("T1") == "id-of-sk_sensor_one"
-        assert known.is_known("T2")
-        assert not known.is_known("T3")
-        assert sorted(known.devices) == ["T1", "T2"]
+        assert known.is_registered("T2")
+        assert not known.is_registered("T3")
+        assert sorted(known.registered_devices) == ["T1", "T2"]
     assert "relayed_sensors.sensor_keys_file" in problem(room, "T3")
     bench.start(again)
     await bench.settle()
@@ -104,7 +104,7 @@ async def test_a_full_disk_does_not_keep_a_sensor_out(bench: Bench, caplog: pyte
     room = bench.make()
     bench.start(room)
     await bench.until(lambda: bench.released == ["T1", "T2"])
-    assert room.is_known("T1")
+    assert room.is_registered("T1")
     assert "not kept over a restart" in caplog.text
     assert "no room" in room.file_problem
 
@@ -139,7 +139,7 @@ async def test_identities_from_before_there_was_pairing_are_kept(bench: Bench) -
     bench.start(room)
     await bench.until(lambda: len(bench.released) == 2)
     assert [key for key, _ in bench.cloud.asked] == ["sk_sensor_two"]
-    assert bench.make().content.sensors["T1"].stage is Stage.RELAYING
+    assert bench.make().state.sensors["T1"].stage is PairingStage.RELAYING
 
 
 async def test_one_key_does_not_make_one_of_two_sensors(bench: Bench) -> None:

@@ -3,14 +3,14 @@
 import msgspec
 
 from agent.errors import LabelInvalid, PairingRefused
-from agent.pairing import changes, labels
-from agent.pairing.lifecycle import Content, Window
+from agent.pairing import labels, transitions
+from agent.pairing.lifecycle import JoinWindow, PairingState
 from hal.radio import JOIN_WINDOW_S_MAX
 
 KEY_CHARACTERS_MAX = 256
 
 
-class WindowRequest(msgspec.Struct, frozen=True, kw_only=True):
+class JoinWindowRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A window as a person asks for it.
 
     Attributes:
@@ -32,7 +32,7 @@ class WindowRequest(msgspec.Struct, frozen=True, kw_only=True):
     replaces: str = ""
 
 
-def window_for(request: WindowRequest, content: Content, boot_id: str, now_ms: int) -> Window:
+def build_join_window(request: JoinWindowRequest, state: PairingState, boot_id: str, now_ms: int) -> JoinWindow:
     """Return the window that is asked for.
 
     Raises:
@@ -45,25 +45,25 @@ def window_for(request: WindowRequest, content: Content, boot_id: str, now_ms: i
         raise PairingRefused("label, name, key and what is replaced belong to one sensor, not to many")
     label = labels.parse(request.label) if request.label else None
     key = request.key or (label.sensor_key if label else "")
-    old = changes.find(content, request.replaces) if request.replaces else None
+    old = transitions.find_sensor(state, request.replaces) if request.replaces else None
     if old is not None:
-        changes.check_replaceable(old)
-    return Window(
+        transitions.check_replaceable(old)
+    return JoinWindow(
         boot_id=boot_id,
         until_ms=now_ms + request.seconds * 1000,
         is_many=request.is_many,
-        through=_router(request.through, content) if request.through else "",
+        through=_router(request.through, state) if request.through else "",
         ieee_address=label.ieee_address if label else "",
-        or_address=label.or_address if label else "",
+        reversed_address=label.reversed_address if label else "",
         code=label.code.hex() if label else "",
         is_link_key=label.is_link_key if label else False,
-        name=changes.checked_name(content, request.name, old.device if old else "") if request.name else "",
-        key=checked_key(key) if key else "",
+        name=transitions.validate_name(state, request.name, old.device if old else "") if request.name else "",
+        key=validate_key(key) if key else "",
         replaces=old.device if old else "",
     )
 
 
-def checked_key(key: str) -> str:
+def validate_key(key: str) -> str:
     """Return a key as it may be sent.
 
     Raises:
@@ -75,8 +75,8 @@ def checked_key(key: str) -> str:
     return key
 
 
-def _router(called: str, content: Content) -> str:
+def _router(called: str, state: PairingState) -> str:
     try:
-        return labels.normal_address(called)
+        return labels.normalise_address(called)
     except LabelInvalid:
-        return changes.find(content, called).ieee_address
+        return transitions.find_sensor(state, called).ieee_address

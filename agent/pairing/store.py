@@ -16,7 +16,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.durable_file import SEAL_BYTES, DurableFile
 from agent.foundation.salvage import salvaged
 from agent.foundation.worker import Worker
-from agent.pairing.lifecycle import Content, Record, Stage, Window
+from agent.pairing.lifecycle import JoinWindow, PairingRecord, PairingStage, PairingState
 
 _log = logging.getLogger(__name__)
 
@@ -26,27 +26,27 @@ WRITTEN_BYTES_MAX = 1024 * 1024
 FILE_BYTES_MAX = 4 * WRITTEN_BYTES_MAX
 VERSION = 2
 
-Change = Callable[[Content], Content]
+Change = Callable[[PairingState], PairingState]
 
 
-class _File(msgspec.Struct, frozen=True, omit_defaults=True):
+class _StateFile(msgspec.Struct, frozen=True, omit_defaults=True):
     version: int
-    sensors: dict[str, Record]
-    window: Window | None = None
+    sensors: dict[str, PairingRecord]
+    window: JoinWindow | None = None
 
 
-class _Identity(msgspec.Struct, frozen=True):
+class _IdentityV1(msgspec.Struct, frozen=True):
     """What version 1 kept of a sensor."""
 
     sensor_id: str
     serial_number: str = ""
 
 
-class Book:
+class PairingStore:
     """The room's memory.
 
     Attributes:
-        content: What is known now.
+        state: What is known now.
         file_problem: Why an unreadable file was put aside; empty where none was.
         problem: Why the last change is not on the disk yet; empty where it is.
     """
@@ -73,7 +73,7 @@ class Book:
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
         self.problem = ""
-        self.content = self._file.read() or Content()
+        self.state = self._file.read() or PairingState()
         self.file_problem = self._file.problem
         if self._lost and not self.file_problem:
             self.file_problem = f"{FILE_NAME}: left out, since it makes no sense: {'; '.join(self._lost)}"
@@ -83,105 +83,107 @@ class Book:
         """Have ``listener`` called after each change."""
         self._listeners.append(listener)
 
-    async def commit(self, change: Change) -> Content:
+    async def commit(self, change: Change) -> PairingState:
         """Make a change that something else waits for: it is on the disk when this returns, or it has not happened.
 
         Raises:
             StorageFull: It has not happened.
         """
         async with self._lock:
-            content = change(self.content)
-            if content == self.content and not self.problem:
-                return content
-            await self._write(content)
-            self.content = content
+            state = change(self.state)
+            if state == self.state and not self.problem:
+                return state
+            await self._write(state)
+            self.state = state
             self.problem = ""
-        self._tell()
-        return content
+        self._notify()
+        return state
 
-    async def note(self, change: Change) -> Content:
+    async def apply(self, change: Change) -> PairingState:
         """Take note of what has happened already; a disk without room does not undo it, and is tried again later."""
         async with self._lock:
-            before = self.content
-            self.content = content = change(before)
-            if content == before and not self.problem:
-                return content
+            before = self.state
+            self.state = state = change(before)
+            if state == before and not self.problem:
+                return state
             try:
-                await self._write(content)
+                await self._write(state)
             except StorageFull as error:
                 if not self.problem:
                     _log.warning("what is known of relayed sensors is not kept over a restart: %s", error)
                 self.problem = str(error)
             else:
                 self.problem = ""
-        if content != before:
-            self._tell()
-        return content
+        if state != before:
+            self._notify()
+        return state
 
-    async def learn(self, change: Change) -> Content:
+    async def apply_in_memory(self, change: Change) -> PairingState:
         """Take over what can be learnt again after a restart: in memory only, until something else is written."""
         async with self._lock:
-            before = self.content
-            self.content = change(before)
-        if self.content != before:
-            self._tell()
-        return self.content
+            before = self.state
+            self.state = change(before)
+        if self.state != before:
+            self._notify()
+        return self.state
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for listener in self._listeners:
             listener()
 
-    async def _write(self, content: Content) -> None:
-        data = _encode(content)
+    async def _write(self, state: PairingState) -> None:
+        data = _encode(state)
         if len(data) > WRITTEN_BYTES_MAX - SEAL_BYTES:
-            data = _encode(_without_words(content))
+            data = _encode(_without_relearnable(state))
         try:
             await self._worker.run(lambda: self._file.write(data))
         except OSError as error:
             raise StorageFull(f"the disk refused to write {self._file.path} ({error.strerror})") from error
 
-    async def settle(self) -> None:
+    async def retry_read(self) -> None:
         """Go on asking for a file that the disk did not give; return at once where it was read."""
-        await self._file.settle(self._worker, self._take_up)
+        await self._file.settle(self._worker, self._merge_read)
 
-    def _take_up(self, found: Content) -> None:
+    def _merge_read(self, found: PairingState) -> None:
         """Know what the disk has given at last, beside what has happened since: an identity is never replaced."""
-        met = {device: record for device, record in self.content.sensors.items() if device not in found.sensors}
-        self.content = Content({**found.sensors, **met}, self.content.window or found.window)
+        met = {device: record for device, record in self.state.sensors.items() if device not in found.sensors}
+        self.state = PairingState({**found.sensors, **met}, self.state.window or found.window)
         self.file_problem = ""
-        self._tell()
+        self._notify()
 
 
-def _encode(content: Content) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(_File(VERSION, dict(content.sensors), content.window)))
+def _encode(state: PairingState) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(_StateFile(VERSION, dict(state.sensors), state.window)))
 
 
-def _without_words(content: Content) -> Content:
+def _without_relearnable(state: PairingState) -> PairingState:
     """Return what must not be forgotten: what a sensor says of itself, and what troubles it, is learnt again."""
-    return Content(
+    return PairingState(
         {
             device: msgspec.structs.replace(record, about="", problem="", serial_number="")
-            for device, record in content.sensors.items()
+            for device, record in state.sensors.items()
         },
-        content.window,
+        state.window,
     )
 
 
-def _decode(data: bytes, lost: list[str]) -> Content:
+def _decode(data: bytes, lost: list[str]) -> PairingState:
     """Return what the file holds; what in it makes no sense is added to ``lost``, and costs no other sensor."""
     try:
-        file, more = salvaged(data, _File)
+        file, more = salvaged(data, _StateFile)
     except msgspec.ValidationError:
         # Before there was pairing, the file held identities only.
-        known = msgspec.json.decode(data, type=dict[str, _Identity])
-        return Content({device: _of_version_1(device, identity) for device, identity in known.items()})
+        known = msgspec.json.decode(data, type=dict[str, _IdentityV1])
+        return PairingState({device: _from_v1(device, identity) for device, identity in known.items()})
     # How far a sensor has come is not to be guessed: it may have been removed.
     unknown = {device for device in file.sensors if any(text.startswith(f"sensors.{device}.stage ") for text in more)}
     if unknown and not file.sensors.keys() - unknown:
         raise msgspec.ValidationError("; ".join(more))
     lost += more
-    return Content({device: each for device, each in file.sensors.items() if device not in unknown}, file.window)
+    return PairingState({device: each for device, each in file.sensors.items() if device not in unknown}, file.window)
 
 
-def _of_version_1(device: str, identity: _Identity) -> Record:
-    return Record(device, Stage.REGISTERED, sensor_id=identity.sensor_id, serial_number=identity.serial_number)
+def _from_v1(device: str, identity: _IdentityV1) -> PairingRecord:
+    return PairingRecord(
+        device, PairingStage.REGISTERED, sensor_id=identity.sensor_id, serial_number=identity.serial_number
+    )

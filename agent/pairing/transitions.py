@@ -1,0 +1,385 @@
+"""What an event means for all that the room knows: each function takes the state and returns the next. Pure.
+
+Owns the decisions about who takes a window's name and key, who takes over whose identity, and which names are free.
+Must never ask the radio or the cloud, and never give one sensor two identities.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.errors import PairingRefused, UnknownSensor
+from agent.pairing.lifecycle import (
+    GONE,
+    UNFINISHED,
+    JoinWindow,
+    PairingEvent,
+    PairingRecord,
+    PairingStage,
+    PairingState,
+    display_name,
+    transition,
+)
+from hal.interface import RelayedSensor
+from hal.radio import SensorLink
+
+SENSORS_MAX = 256
+"""Sensors on the way to the cloud or relaying: far more than a coordinator can hold."""
+
+REMOVED_MAX = 256
+"""Removed sensors whose identity is remembered; the oldest makes room."""
+
+NAME_CHARACTERS_MAX = 64
+
+
+def with_records(state: PairingState, *records: PairingRecord) -> PairingState:
+    """Return the state with records added or replaced; the oldest removed sensors make room."""
+    sensors = {**state.sensors, **{record.device: record for record in records}}
+    removed = [device for device, record in sensors.items() if record.stage is PairingStage.REMOVED]
+    for device in removed[: max(0, len(removed) - REMOVED_MAX)]:
+        del sensors[device]
+    return msgspec.structs.replace(state, sensors=sensors)
+
+
+def with_window(state: PairingState, window: JoinWindow | None) -> PairingState:
+    """Return the state with another window, or none."""
+    return msgspec.structs.replace(state, window=window)
+
+
+def require_sensor(state: PairingState, device: str) -> PairingRecord:
+    """Return a sensor that is not removed.
+
+    Raises:
+        UnknownSensor: There is none.
+    """
+    record = state.sensors.get(device)
+    if record is None or not record.is_relayed:
+        raise UnknownSensor(f'there is no sensor "{device}"; climahub zigbee list shows them all')
+    return record
+
+
+def find_sensor(state: PairingState, wanted: str) -> PairingRecord:
+    """Return the one sensor that a person means: by device, by IEEE address in any form, or by name.
+
+    Raises:
+        UnknownSensor: None is called so.
+        PairingRefused: Several are.
+    """
+    name, address = wanted.strip().casefold(), _as_address(wanted)
+    present = [record for record in state.sensors.values() if record.is_relayed]
+    exact = [r for r in present if wanted == r.device or address in {r.device.casefold(), r.ieee_address}]
+    found = exact or [record for record in present if record.name and record.name.casefold() == name]
+    if len(found) > 1:
+        devices = ", ".join(record.device for record in found)
+        raise PairingRefused(f'several sensors are called "{wanted}": {devices}; say which by its address')
+    if not found:
+        raise UnknownSensor(f'there is no sensor "{wanted}"; climahub zigbee list shows them all')
+    return found[0]
+
+
+def find_member(links: Sequence[SensorLink], wanted: str) -> str:
+    """Return the one member of the network that a person means: by IEEE address in any form, or by maker and model.
+
+    Raises:
+        UnknownSensor: None is called so.
+        PairingRefused: Several are.
+    """
+    name, address = " ".join(wanted.split()).casefold(), _as_address(wanted)
+    found = [link.device for link in links if link.device.casefold() == address] or [
+        link.device for link in links if name and f"{link.manufacturer} {link.model}".strip().casefold() == name
+    ]
+    if len(found) > 1:
+        raise PairingRefused(f'several devices are called "{wanted}": {", ".join(found)}; say which by its address')
+    if not found:
+        raise UnknownSensor(f'there is no sensor "{wanted}", and no other device; climahub zigbee list shows them all')
+    return found[0]
+
+
+def _as_address(wanted: str) -> str:
+    return "0x" + "".join(each for each in wanted.strip().casefold().removeprefix("0x") if each not in ":-")
+
+
+def join(state: PairingState, device: str, *, is_seen: bool = True) -> PairingState:
+    """Return the state after a sensor has joined: it is new, or it comes back and stays who it was.
+
+    Args:
+        state: Before.
+        device: The sensor.
+        is_seen: It joined just now. One that must have joined at some time, while the hub was down say, does not take
+            what the window has for the next to join, unless the window names it.
+    """
+    record = state.sensors.get(device)
+    is_new = record is None or record.is_away or record.stage in {PairingStage.JOINED, PairingStage.REMOVED}
+    if record is None:
+        if len(state.sensors) - _removed_count(state) >= SENSORS_MAX:
+            return state
+        record = PairingRecord(device)
+    elif record.stage is not PairingStage.LEAVING:
+        record = transition(_without_lost_identity(state, record), PairingEvent.JOIN, is_away=False, problem="")
+    else:
+        return state
+    window = state.window
+    if window is None or not _is_expected(window, record, is_new=is_new and is_seen):
+        return with_records(state, record)
+    plan = {
+        name: value
+        for name, value in (("name", window.name), ("key", window.key), ("replaces", window.replaces))
+        if value
+    }
+    if record.stage is PairingStage.INTERVIEWED and window.key:
+        record = transition(record, PairingEvent.KEY)
+    elif record.sensor_id:
+        plan.pop("key", None)
+    record = msgspec.structs.replace(record, **plan)
+    if not window.is_many:
+        window = msgspec.structs.replace(window, device=device, name="", key="", replaces="", code="")
+    return with_window(with_records(state, record), window)
+
+
+def _without_lost_identity(state: PairingState, record: PairingRecord) -> PairingRecord:
+    """Return a removed sensor without the identity and the name that others have taken over since."""
+    if record.stage is not PairingStage.REMOVED:
+        return record
+    names = {other.name.casefold() for other in state.sensors.values() if other.is_relayed}
+    if identity_owner(state, record.sensor_id) is not None:
+        record = msgspec.structs.replace(record, sensor_id="", serial_number="")
+    return msgspec.structs.replace(record, name="") if record.name.casefold() in names else record
+
+
+def identity_owner(state: PairingState, sensor_id: str, *, but: str = "") -> PairingRecord | None:
+    """Return the sensor that is relayed under an identity, other than the device ``but``; `None` where none is."""
+    for record in state.sensors.values():
+        if sensor_id and record.sensor_id == sensor_id and record.is_relayed and record.device != but:
+            return record
+    return None
+
+
+def _is_expected(window: JoinWindow, record: PairingRecord, *, is_new: bool) -> bool:
+    """Tell whether a sensor that joins is the one that the window was opened for."""
+    if window.device:
+        return window.device == record.device
+    if window.ieee_address:
+        return bool(
+            {window.ieee_address, window.reversed_address or window.ieee_address} & {record.device, record.ieee_address}
+        )
+    # One that is in the network already has merely come back, as sensors do after a power cut.
+    return not window.is_many and is_new and record.stage in UNFINISHED and not record.key
+
+
+def interview(state: PairingState, sensor: RelayedSensor, about: str = "") -> PairingState:
+    """Return the state after an interview: a known identity is kept, another's taken over, a given key used."""
+    state = join(state, sensor.device, is_seen=False) if sensor.device not in state.sensors else state
+    record = state.sensors.get(sensor.device)
+    if record is None or record.stage in GONE:
+        return state
+    record = msgspec.structs.replace(
+        record,
+        kinds=sensor.kinds,
+        ieee_address=sensor.ieee_address,
+        about=about or record.about,
+        problem="",
+        is_away=False,
+    )
+    if record.stage is PairingStage.JOINED:
+        record = transition(record, PairingEvent.RECOGNISE if record.sensor_id else PairingEvent.INTERVIEW)
+    if record.stage is PairingStage.INTERVIEWED and record.key:
+        record = transition(record, PairingEvent.KEY)
+    state = with_records(state, record)
+    if record.replaces:
+        state = _take_over(state, record)
+    if state.window is not None and state.window.device == sensor.device and not state.window.is_many:
+        state = with_window(state, None)
+    return state
+
+
+def configure(state: PairingState, sensor: RelayedSensor) -> PairingState:
+    """Return the state after a sensor was set up: it measures what it has answered for."""
+    record = state.sensors.get(sensor.device)
+    if record is None or record.kinds == sensor.kinds:
+        return state
+    return with_records(state, msgspec.structs.replace(record, kinds=sensor.kinds))
+
+
+def forget_non_sensor(state: PairingState, device: str) -> PairingState:
+    """Return the state after an interview has shown that a device is no sensor, but a router, say.
+
+    It is forgotten, and what it took of the window waits for the next to join.
+    """
+    record, window = state.sensors.get(device), state.window
+    if record is None or record.stage is not PairingStage.JOINED or record.sensor_id:
+        return state
+    if window is not None and window.device == device and not window.is_many:
+        window = msgspec.structs.replace(window, device="", name=record.name, key=record.key, replaces=record.replaces)
+    others = {name: other for name, other in state.sensors.items() if name != device}
+    return msgspec.structs.replace(state, sensors=others, window=window)
+
+
+def add_members(state: PairingState, sensors: Sequence[RelayedSensor]) -> PairingState:
+    """Return the state after a look at the network: what it knows has joined and is interviewed."""
+    for sensor in sensors:
+        record = state.sensors.get(sensor.device)
+        if record is None or record.stage is PairingStage.JOINED:
+            state = interview(state, sensor)
+    return state
+
+
+def _take_over(state: PairingState, record: PairingRecord) -> PairingState:
+    """Return the state after a new sensor has become the old one, who leaves."""
+    old = state.sensors.get(record.replaces)
+    new = msgspec.structs.replace(record, replaces="")
+    is_free = old is not None and identity_owner(state, old.sensor_id, but=old.device) is None
+    if (
+        old is None
+        or not old.sensor_id
+        or not is_free
+        or record.stage not in {PairingStage.INTERVIEWED, PairingStage.KEYED}
+    ):
+        why = "it has an identity of its own" if record.sensor_id else "that one is gone"
+        return with_records(state, msgspec.structs.replace(new, problem=f"did not replace {record.replaces}: {why}"))
+    new = transition(
+        new,
+        PairingEvent.ADOPT,
+        name=record.name or old.name,
+        sensor_id=old.sensor_id,
+        serial_number=old.serial_number,
+        key="",
+        problem="",
+    )
+    # The old one keeps the identity too: what it measured until now still goes to the cloud under it.
+    left = (
+        transition(old, PairingEvent.REMOVE, problem=f"replaced by {new.device}")
+        if old.stage is not PairingStage.REMOVED
+        else old
+    )
+    return with_records(state, left, new)
+
+
+def replace(state: PairingState, old_device: str, new_device: str) -> PairingState:
+    """Return the state after a sensor that has joined already has taken over from another.
+
+    Raises:
+        UnknownSensor: One of them does not exist.
+        PairingRefused: The old one has no identity, or the new one has one, or is not interviewed.
+    """
+    old, new = require_sensor(state, old_device), require_sensor(state, new_device)
+    check_replaceable(old)
+    if new.sensor_id:
+        raise PairingRefused(
+            f"{display_name(new)} has an identity of its own already; remove it first, then pair it anew"
+        )
+    if new.stage is PairingStage.JOINED:
+        raise PairingRefused(f"{display_name(new)} is not interviewed yet; wait, or press its button again")
+    return _take_over(state, msgspec.structs.replace(new, replaces=old.device))
+
+
+def check_replaceable(old: PairingRecord) -> None:
+    """Refuse to carry over what is not there.
+
+    Raises:
+        PairingRefused: The old sensor has no identity.
+    """
+    if not old.sensor_id:
+        raise PairingRefused(f"{display_name(old)} was never registered, so there is nothing to carry over; remove it")
+
+
+def give_key(state: PairingState, device: str, key: str) -> PairingState:
+    """Return the state after a technician has given a sensor its key.
+
+    Raises:
+        UnknownSensor: There is no such sensor.
+        PairingRefused: It needs no key any more.
+    """
+    record = require_sensor(state, device)
+    if record.sensor_id:
+        raise PairingRefused(f"{display_name(record)} is registered already and needs no key")
+    if record.stage is PairingStage.JOINED:
+        return with_records(state, msgspec.structs.replace(record, key=key, problem=""))
+    return with_records(state, transition(record, PairingEvent.KEY, key=key, problem=""))
+
+
+def rename(state: PairingState, device: str, name: str) -> PairingState:
+    """Return the state after a sensor got another name.
+
+    Raises:
+        UnknownSensor: There is no such sensor.
+        PairingRefused: The name is unusable, or another's.
+    """
+    record = require_sensor(state, device)
+    return with_records(state, msgspec.structs.replace(record, name=validate_name(state, name, device)))
+
+
+def validate_name(state: PairingState, name: str, device: str = "") -> str:
+    """Return a name as it may be given.
+
+    Raises:
+        PairingRefused: It is empty, too long, not printable, or another sensor's.
+    """
+    name = " ".join(name.split())
+    if not name or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
+        raise PairingRefused(f"a name has 1 to {NAME_CHARACTERS_MAX} printable characters")
+    for other in state.sensors.values():
+        if other.is_relayed and other.device != device and name.casefold() in {other.name.casefold(), other.device}:
+            raise PairingRefused(f'"{name}" is the name of {other.device}; choose another')
+    return name
+
+
+def begin_removal(state: PairingState, device: str) -> PairingState:
+    """Return the state after a technician has said that a sensor is to go: it is relayed no longer.
+
+    Raises:
+        UnknownSensor: There is no such sensor.
+    """
+    return with_records(state, transition(require_sensor(state, device), PairingEvent.REMOVE, key="", problem=""))
+
+
+def begin_member_removal(state: PairingState, device: str) -> PairingState:
+    """Return the state after a technician has said that a member of the network is to go, known here or not.
+
+    A router has no record, and a removed sensor that never heard of it is still a member.
+    """
+    record = state.sensors.get(device) or PairingRecord(device)
+    return with_records(state, transition(record, PairingEvent.REMOVE, key="", problem=""))
+
+
+def finish_removal(state: PairingState, device: str) -> PairingState:
+    """Return the state after the network has forgotten a sensor; its identity is kept where it has one."""
+    record = transition(state.sensors[device], PairingEvent.FORGET, is_away=False)
+    if record.sensor_id:
+        return with_records(state, record)
+    left = {name: each for name, each in state.sensors.items() if name != device}
+    return msgspec.structs.replace(state, sensors=left)
+
+
+def register(state: PairingState, device: str, *, sensor_id: str, serial_number: str) -> PairingState:
+    """Return the state after the cloud has named a sensor: its key is gone with the same write.
+
+    One that was removed meanwhile keeps the name, for the readings that wait. Where another sensor is relayed under it,
+    somebody has mixed up keys: nothing changes but the problem.
+    """
+    record = state.sensors[device]
+    if other := identity_owner(state, sensor_id, but=device):
+        return with_problem(state, device, f"its key is that of {display_name(other)}; check both against their labels")
+    named = {"sensor_id": sensor_id, "serial_number": serial_number, "key": "", "problem": ""}
+    if record.stage in GONE:
+        return with_records(state, msgspec.structs.replace(record, **named))
+    return with_records(state, transition(record, PairingEvent.REGISTER, **named))
+
+
+def mark_away(state: PairingState, device: str) -> PairingState:
+    """Return the state after a sensor has left by itself: it keeps identity, name and key."""
+    record = state.sensors.get(device)
+    if record is None or record.stage in GONE:
+        return state
+    return with_records(state, msgspec.structs.replace(record, is_away=True))
+
+
+def with_problem(state: PairingState, device: str, problem: str) -> PairingState:
+    """Return the state with a problem noted."""
+    record = state.sensors.get(device)
+    if record is None or record.problem == problem:
+        return state
+    return with_records(state, msgspec.structs.replace(record, problem=problem))
+
+
+def _removed_count(state: PairingState) -> int:
+    return sum(record.stage is PairingStage.REMOVED for record in state.sensors.values())
