@@ -210,7 +210,7 @@ class Hub:
             disk=self.environment.disk,
             disk_free_bytes_min=storage.disk_free_bytes_min,
             installer=self.environment.installer,
-            hub=UpdateContext(
+            context=UpdateContext(
                 checks=trial_checks(
                     self.status,
                     socket=self.config.local.socket if self.environment.serve else None,

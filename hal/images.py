@@ -85,7 +85,7 @@ class SystemUpdater(Protocol):
         """
         ...
 
-    async def version_of(self, image: Path) -> str:
+    async def read_version(self, image: Path) -> str:
         """Return the version that an image says it has.
 
         Raises:
@@ -105,7 +105,7 @@ class SystemUpdater(Protocol):
         """
         ...
 
-    async def finish(self, on_percent: OnPercent) -> None:
+    async def wait_until_finished(self, on_percent: OnPercent) -> None:
         """Wait for the end of an installation that is under way; return at once where none is.
 
         Raises:

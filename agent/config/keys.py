@@ -270,7 +270,7 @@ KEYS: tuple[Key, ...] = (
         "hubs of a batch begin their downloads spread over this time, each at its own point of it",
     ),
     Key(
-        "ota.window",
+        "ota.maintenance_window",
         maintenance_window(),
         "02:00-05:00",
         'when the hub may restart into a release, in the time zone of its settings; or "always"',
@@ -438,6 +438,7 @@ RENAMED: dict[str, str] = {
 """Keys of releases before 1.0, and what they are called now."""
 
 REFUSED: dict[str, str] = {
+    "ota.window": "this key has a new name: rename it to maintenance_window",
     **{old: f"this key is now called {new}: rename it" for old, new in RENAMED.items()},
     "cloud.api_key": (
         "a secret never stands in the configuration: put it into a file that only the agent can read and set"

@@ -113,7 +113,7 @@ class OtaConfig(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     check_interval_s: float
     spread_s: float
-    window: str
+    maintenance_window: str
     metered: Literal["never", "window", "always"]
     size_bytes_max: int
     rate_bytes_s_min: int

@@ -85,8 +85,11 @@ class UpdateReport(msgspec.Struct, frozen=True):
 
 def build_updates(updates: UpdateService) -> UpdateReport:
     """Return the document."""
-    record, launcher, running = updates.book.record, updates.launcher_state, updates.running
-    keys, problem = sorted(each.hex() for each in updates.keys.trusted()), "; ".join(updates.keys.problems)
+    record, launcher, running = updates.store.record, updates.launcher_state, updates.running
+    keys, problem = (
+        sorted(each.hex() for each in updates.trust_store.trusted_keys()),
+        "; ".join(updates.trust_store.problems),
+    )
     if not keys and not problem:
         problem = "no key is trusted (ota.keys_dir), so no release is installed"
     if not running.launcher:
@@ -103,22 +106,22 @@ def build_updates(updates: UpdateService) -> UpdateReport:
         target=record.offer.version,
         percent=updates.percent,
         signed_by=record.signer,
-        is_paused=record.is_held,
-        waiting_for=updates.pace.problem,
+        is_paused=record.is_paused,
+        waiting_for=updates.run_control.blocked_reason,
         error=record.error,
         warning=problem,
         trusted_keys=keys,
         failed=launcher.failed.version,
         refused=[RefusedReport(each.version, each.reason) for each in record.refusals],
         kind=record.payload_type.value,
-        system=updates.imaging.boot.slot,
-        revoked_keys=sorted(updates.keys.keyring.revoked),
-        checked=updates.fetching.outcome.text,
+        system=updates.image_installer.boot.slot,
+        revoked_keys=sorted(updates.trust_store.keyring.revoked),
+        checked=updates.fetcher.outcome.text,
     )
     if record.state is not UpdateState.TRIAL:
         return report
-    left_s, deadline_s = updates.trying.left_s()
-    trial = updates.trying.trial
+    left_s, deadline_s = updates.trial.remaining_s()
+    trial = updates.trial.progress
     is_app = launcher.trial == running.slot
     return msgspec.structs.replace(
         report,
@@ -131,13 +134,13 @@ def build_updates(updates: UpdateService) -> UpdateReport:
 
 def update_line(updates: UpdateService | None) -> str:
     """Return what the present update does, for the status; empty where there is none."""
-    if updates is None or not updates.book.record.is_open:
+    if updates is None or not updates.store.record.is_open:
         return ""
-    record = updates.book.record
+    record = updates.store.record
     what = f"release {record.offer.version}: "
     if record.state is not UpdateState.TRIAL:
-        return what + (updates.pace.problem or record.state.value)
-    left_s, deadline_s = updates.trying.left_s()
+        return what + (updates.run_control.blocked_reason or record.state.value)
+    left_s, deadline_s = updates.trial.remaining_s()
     return f"{what}on trial, proved in {_minutes(left_s)} at the earliest, given up in {_minutes(deadline_s)}"
 
 
@@ -188,7 +191,7 @@ def build_slots(updates: UpdateService | None) -> SlotsReport:
     """Return what a diagnostics command tells of the slots."""
     if updates is None:
         return SlotsReport(active=__version__)
-    account, running, record = updates.launcher_state, updates.running, updates.book.record
+    account, running, record = updates.launcher_state, updates.running, updates.store.record
     trial = TrialReport(account.trial, account.trial_version, account.trial_sequence, account.tries_left)
     return SlotsReport(
         active=running.version,
@@ -199,7 +202,7 @@ def build_slots(updates: UpdateService | None) -> SlotsReport:
         failed=account.failed.version,
         failed_reason=account.failed.reason,
         floor=account.floor,
-        system=updates.imaging.boot.slot,
+        system=updates.image_installer.boot.slot,
         state=record.state.value,
         target=record.offer.version,
     )
@@ -240,8 +243,8 @@ def routes(updates: UpdateService | None) -> list[web.RouteDef]:
     return [
         web.get("/v1/update", get),
         web.post("/v1/update/check", check),
-        web.post("/v1/update/pause", told(lambda: updates.hold(is_held=True))),
-        web.post("/v1/update/resume", told(lambda: updates.hold(is_held=False))),
+        web.post("/v1/update/pause", told(lambda: updates.set_paused(is_paused=True))),
+        web.post("/v1/update/resume", told(lambda: updates.set_paused(is_paused=False))),
         web.post("/v1/update/rollback", told(updates.roll_back)),
         web.put("/v1/update/bundle", put),
     ]

@@ -48,7 +48,7 @@ class Downloader:
     def __init__(
         self,
         client: CloudClient,
-        intake: Staging,
+        staging: Staging,
         worker: Worker,
         *,
         rate_bytes_s_min: int,
@@ -59,14 +59,14 @@ class Downloader:
 
         Args:
             client: The way to the cloud.
-            intake: Where the bytes go.
+            staging: Where the bytes go.
             worker: Where they are hashed and written.
             rate_bytes_s_min: A slower server is left alone for this time, and tried again later.
             deadline_s: How long one attempt may take.
             on_progress: Told how many percent are there, each time that is more.
         """
         self._client = client
-        self._intake = intake
+        self._staging = staging
         self._worker = worker
         self._rate_bytes_s_min = rate_bytes_s_min
         self._deadline_s = deadline_s
@@ -84,16 +84,16 @@ class Downloader:
             StorageFull: No room.
             CloudUnavailable, Throttled, Unauthorized, Refused: Try again later; what has come is kept.
         """
-        part = await self._worker.run(lambda: self._intake.part(offer))
-        verified = await self._worker.run(part.reopen)
+        part = await self._worker.run(lambda: self._staging.open_part(offer))
+        verified = await self._worker.run(part.verify_existing)
         tail = b"" if self._asks_for_whole else self._tail_of(offer, verified)
         self.has_advanced = False
-        if not part.is_whole:
-            await self._worker.run(partial(part.take, tail))
+        if not part.is_complete:
+            await self._worker.run(partial(part.write, tail))
             await self._continue(offer, part, verified + len(tail))
-            if not part.is_whole:
+            if not part.is_complete:
                 raise CloudUnavailable(
-                    f"the server ended at byte {part.size_bytes} of {part.whole_bytes or offer.size_bytes or '?'};"
+                    f"the server ended at byte {part.size_bytes} of {part.total_bytes or offer.size_bytes or '?'};"
                     " the download goes on there"
                 )
         self._asks_for_whole, self._tail = False, None
@@ -122,10 +122,10 @@ class Downloader:
             raise
         finally:
             # Less than a piece is not verified, so it is not written; but a line may never bring a piece at once.
-            begins, data = part.tail
+            begins, data = part.unverified
             self._tail = None if is_damaged else UnverifiedTail(offer, begins, data)
             reached = max(part.size_bytes, begins + (0 if is_damaged else len(data)))
-            self.has_advanced = part.is_whole or reached - start >= PROGRESS_BYTES_MIN
+            self.has_advanced = part.is_complete or reached - start >= PROGRESS_BYTES_MIN
 
     async def _fetch(self, offer: Offer, part: PartialBundle, start: int, *, asks_for_whole: bool) -> None:
         # Compressed, a file has other bytes, and so has each part of it.
@@ -136,10 +136,10 @@ class Downloader:
         async with self._client.stream(Endpoint.OTA_DOWNLOAD, tail, headers) as response:
             is_whole = response.status == HTTPStatus.OK
             # A file that comes from its beginning may be another one than that of which a part is here.
-            whole = offer.size_bytes if is_whole else part.whole_bytes or offer.size_bytes
+            whole = offer.size_bytes if is_whole else part.total_bytes or offer.size_bytes
             span = parse_range(response.status, response.headers, asked=start, whole=whole)
             if is_whole and start:
-                await self._worker.run(part.begin_anew)
+                await self._worker.run(part.restart_from_zero)
             body = RangeBody(span, wanted=0 if is_whole else start, whole=whole)
             await self._take_all(response, part, offer, body)
 
@@ -198,9 +198,9 @@ class Downloader:
 
 def _take(part: PartialBundle, gathered: list[bytes]) -> None:
     for data in gathered:
-        part.take(data)
+        part.write(data)
 
 
 def _percent(part: PartialBundle, offer: Offer) -> int:
-    whole = part.whole_bytes or offer.size_bytes
+    whole = part.total_bytes or offer.size_bytes
     return min(100, 100 * part.size_bytes // whole) if whole else 0

@@ -66,10 +66,10 @@ class UpdateFetcher:
         client: CloudClient,
         downloader: Downloader,
         *,
-        book: UpdateStore,
-        pace: RunControl,
+        store: UpdateStore,
+        run_control: RunControl,
         config: OtaConfig,
-        hub: UpdateContext,
+        context: UpdateContext,
         clock: Clock,
         version: str,
         is_launched: bool,
@@ -82,10 +82,10 @@ class UpdateFetcher:
         Args:
             client: The way to the cloud.
             downloader: Fetches.
-            book: Where the present update stands.
-            pace: Waits, and knows whether a person has asked.
+            store: Where the present update stands.
+            run_control: Waits, and knows whether a person has asked.
             config: Table `[ota]`.
-            hub: What is around.
+            context: What is around.
             clock: For the account of downloads over restarts of the machine.
             version: Of the release that runs.
             is_launched: Whether anything can be installed.
@@ -95,27 +95,27 @@ class UpdateFetcher:
         """
         self._client = client
         self._downloader = downloader
-        self._book = book
-        self._pace = pace
+        self._store = store
+        self._run_control = run_control
         self._config = config
-        self._hub = hub
+        self._context = context
         self._clock = clock
         self._version = version
         self._is_launched = is_launched
         self._facts = facts
         self._may_begin = may_begin
         self._drop = drop
-        self._window = policy.parse_maintenance_window(config.window)
+        self._maintenance_window = policy.parse_maintenance_window(config.maintenance_window)
         self._asked_at_s = 0.0
         self._fruitless = 0
         self._damages = 0
         self._unusable = 0
         self.outcome = CheckOutcome()
 
-    async def ask(self) -> None:
+    async def check(self) -> None:
         """Ask the cloud, and take its offer."""
-        record = self._book.record
-        if record.is_held:
+        record = self._store.record
+        if record.is_paused:
             self._settle("updates are held; climahub update resume ends that")
             return
         if not self._client.has_key:
@@ -130,29 +130,29 @@ class UpdateFetcher:
         try:
             offer = parse_offer(await self._client.check_update(self._version))
         except (Transient, Rejected) as error:
-            self._pace.hindered(f"the cloud was not asked: {error}" if isinstance(error, Transient) else str(error))
-            self._settle(self._pace.problem)
+            self._run_control.block(f"the cloud was not asked: {error}" if isinstance(error, Transient) else str(error))
+            self._settle(self._run_control.blocked_reason)
             return
-        self._pace.problem = ""
+        self._run_control.blocked_reason = ""
         if offer is None or versions.is_same_version(offer.version, self._version):
             self._settle(f"the cloud offers nothing newer than {self._version}")
             return
         why = find_refusal(record, offer, self._facts()) if self._is_launched else NOT_LAUNCHED
         if why:
-            self._pace.hindered(f"release {offer.version} is not taken: {why}")
-            self._settle(self._pace.problem)
+            self._run_control.block(f"release {offer.version} is not taken: {why}")
+            self._settle(self._run_control.blocked_reason)
             return
         if not self._may_begin():
             self._settle("another update has begun meanwhile")
             return
         await self._drop(offer)
-        await self._book.advance(UpdateEvent.OFFER, offer=offer)
+        await self._store.advance(UpdateEvent.OFFER, offer=offer)
         self._say(f"release {offer.version} is offered and will be fetched")
         self._fruitless = self._damages = self._unusable = 0
-        if not self._pace.is_urgent:
-            await self._pace.pause(policy.spread_s(self._hub.phase, self._config.spread_s))
+        if not self._run_control.is_urgent:
+            await self._run_control.wait(policy.spread_delay_s(self._context.phase, self._config.spread_s))
 
-    async def outcome_after(self, number: int, timeout_s: float) -> str:
+    async def wait_for_outcome(self, number: int, timeout_s: float) -> str:
         """Wait for what comes of the question after number ``number``; return what is known by then."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -167,7 +167,7 @@ class UpdateFetcher:
     def _settle(self, text: str) -> None:
         """End a question that leads to nothing."""
         self._say(text)
-        self._pace.is_urgent = False
+        self._run_control.is_urgent = False
 
     async def download(self) -> None:
         """Fetch what is missing, with one request, when that may be made.
@@ -181,12 +181,12 @@ class UpdateFetcher:
         await self._ask_again()
         if why := self._hindrance():
             # Looked at again and again, since a link may turn metered, or a person may say something.
-            self._pace.hindered(why)
-            await self._pace.pause(RETRY_S)
+            self._run_control.block(why)
+            await self._run_control.wait(RETRY_S)
             return
-        await self._book.note_download(self._clock.utc_ms() or 0)
+        await self._store.record_download(self._clock.utc_ms() or 0)
         try:
-            await self._downloader.attempt(self._book.record.offer)
+            await self._downloader.attempt(self._store.record.offer)
         except Refused as error:
             raise InstallFailed(f"{error}; it is fetched once it is offered again") from error
         except BundleDamaged as error:
@@ -200,8 +200,8 @@ class UpdateFetcher:
                 self._damages = self._unusable = 0
             await self._broken_off(error)
         else:
-            self._pace.problem = ""
-            await self._book.advance(UpdateEvent.FETCHED)
+            self._run_control.blocked_reason = ""
+            await self._store.advance(UpdateEvent.DOWNLOADED)
 
     async def _ask_again(self) -> None:
         """While a download takes longer than a question's interval: fetch what is offered now, not what was then.
@@ -209,23 +209,23 @@ class UpdateFetcher:
         Raises:
             InstallFailed: Nothing is offered any more.
         """
-        now_s, is_held = asyncio.get_running_loop().time(), self._book.record.is_held
+        now_s, is_paused = asyncio.get_running_loop().time(), self._store.record.is_paused
         is_due = now_s - self._asked_at_s >= self._config.check_interval_s
-        if is_held or not is_due or not self._client.has_key or self._client.wait_s(Endpoint.OTA_CHECK):
+        if is_paused or not is_due or not self._client.has_key or self._client.wait_s(Endpoint.OTA_CHECK):
             return
         self._asked_at_s = now_s
-        present = self._book.record.offer
+        present = self._store.record.offer
         try:
             offer = parse_offer(await self._client.check_update(self._version))
         except (Transient, Rejected):
             return  # what was offered may still be had
-        if self._book.record.state is not UpdateState.DOWNLOADING:
+        if self._store.record.state is not UpdateState.DOWNLOADING:
             return  # a person has brought a file meanwhile
-        if offer is None or find_refusal(self._book.record, offer, self._facts()):
+        if offer is None or find_refusal(self._store.record, offer, self._facts()):
             raise InstallFailed(f"release {present.version} is not offered any more; it is fetched once it is again")
         if (offer.version, offer.sha256) != (present.version, present.sha256):
             self._say(f"release {offer.version} is offered in the place of {present.version}")
-            await self._book.advance(UpdateEvent.OFFER, offer=offer)
+            await self._store.advance(UpdateEvent.OFFER, offer=offer)
 
     async def _damaged(self, error: BundleDamaged) -> None:
         self._damages = 1 if self._downloader.has_advanced else self._damages + 1
@@ -241,11 +241,11 @@ class UpdateFetcher:
 
     async def _broken_off(self, error: Exception) -> None:
         """Wait before the next attempt, the longer the less the last ones have brought."""
-        self._pace.hindered(f"the download broke off, and goes on where it is: {error}")
+        self._run_control.block(f"the download broke off, and goes on where it is: {error}")
         if self._downloader.has_advanced:
             self._fruitless = 0
             return
-        await self._pace.pause(min(RETRY_S * 2**self._fruitless, EMPTY_ATTEMPT_PAUSE_S_MAX))
+        await self._run_control.wait(min(RETRY_S * 2**self._fruitless, EMPTY_ATTEMPT_PAUSE_S_MAX))
         self._fruitless += 1
 
     def _hindrance(self) -> str:
@@ -256,24 +256,31 @@ class UpdateFetcher:
             limit = QUOTAS[Endpoint.OTA_DOWNLOAD].limit
             why = "five an hour" if limit == 5 else f"{limit} an hour"  # noqa: PLR2004 - in words
             if self._client.quotas[Endpoint.OTA_DOWNLOAD].is_assumed:
-                why += "; the count was lost" if self._book.is_blind else "; earlier ones count once the time is known"
+                why += (
+                    "; the count was lost"
+                    if self._store.is_record_lost
+                    else "; earlier ones count once the time is known"
+                )
             return f"no download {self._until(wait_ms / 1000)} ({why})"
         if wait_ms := self._client.link.wait_ms(Endpoint.OTA_DOWNLOAD):
             reason = self._client.link.status.reason or "the cloud has asked for a pause"
             return f"no download {self._until(wait_ms / 1000)}: {reason}"
         moment = policy.UpdateConditions(
-            self._hub.local_time(), self._hub.is_metered(), self._book.record.is_held, self._pace.is_urgent
+            self._context.local_time(),
+            self._context.is_metered(),
+            self._store.record.is_paused,
+            self._run_control.is_urgent,
         )
-        return policy.reason_not_to_download(moment, self._window, self._config.metered)
+        return policy.reason_not_to_download(moment, self._maintenance_window, self._config.metered)
 
     def _until(self, wait_s: float) -> str:
-        now = self._hub.local_time()
+        now = self._context.local_time()
         return format_wait(wait_s, now and now + timedelta(seconds=wait_s), now)
 
     def _recall(self) -> None:
         """After a restart of the machine, count what was asked for before it, as soon as the time is known."""
         quota, now_utc_ms = self._client.quotas[Endpoint.OTA_DOWNLOAD], self._clock.utc_ms()
-        if now_utc_ms is None or self._book.is_blind or not quota.is_assumed:
+        if now_utc_ms is None or self._store.is_record_lost or not quota.is_assumed:
             return
         # A request without a time was made an unknown while ago: it counts as made just now.
-        quota.recall([max(0, now_utc_ms - at_ms) if at_ms else 0 for at_ms in self._book.record.downloads])
+        quota.recall([max(0, now_utc_ms - at_ms) if at_ms else 0 for at_ms in self._store.record.downloads_utc_ms])

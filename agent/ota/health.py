@@ -21,7 +21,7 @@ class Verdict(Enum):
     """What is known now."""
 
     OPEN = "open"
-    PROVEN = "proven"
+    CONFIRMED = "confirmed"
     FAILED = "failed"
 
 
@@ -71,7 +71,7 @@ def judge(trial: TrialProgress, now_s: float, *, healthy_s: float, deadline_s: f
         deadline_s: By when that must have happened, from the trial's beginning.
     """
     if trial.healthy_since_s is not None and now_s - trial.healthy_since_s >= healthy_s:
-        return Verdict.PROVEN, ""
+        return Verdict.CONFIRMED, ""
     if now_s - trial.began_s < deadline_s:
         return Verdict.OPEN, ""
     wrong = "; ".join(f"{name}: {text}" for name, text in sorted(trial.problems.items()))

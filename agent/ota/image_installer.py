@@ -43,38 +43,38 @@ class ImageInstaller:
         self,
         installer: SystemUpdater | None,
         *,
-        book: UpdateStore,
+        store: UpdateStore,
         slots: Slots,
-        intake: Staging,
+        staging: Staging,
         worker: Worker,
         boot_id: str,
         before_reboot: Callable[[], Awaitable[None]],
         reboot: Callable[[str], Awaitable[None]],
-        hindered: Callable[[str], None],
+        block: Callable[[str], None],
     ) -> None:
         """Prepare; nothing is asked.
 
         Args:
             installer: Of this machine; `None` where there can be none.
-            book: Where the present update stands.
+            store: Where the present update stands.
             slots: For the launcher's account.
-            intake: Where the image comes from.
+            staging: Where the image comes from.
             worker: For blocking work.
             boot_id: Of this boot.
             before_reboot: Waits, for a while, until a restart costs nothing.
             reboot: Asks the machine to restart, for a reason; raises `RebootFailed`.
-            hindered: Told why nothing goes on at the moment.
+            block: Told why nothing goes on at the moment.
         """
         self._installer = installer
-        self._book = book
+        self._store = store
         self._slots = slots
-        self._intake = intake
+        self._staging = staging
         self._worker = worker
         self._before_reboot = before_reboot
         self._reboot = reboot
-        self._hindered = hindered
+        self._block = block
         self.boot = SystemBoot("", boot_id)
-        self._is_blind = False
+        self._is_record_lost = False
         self._is_counted = False
         self._must_stay = False
         self._has_news = asyncio.Event()
@@ -87,22 +87,22 @@ class ImageInstaller:
     @property
     def is_new_system(self) -> bool:
         """Whether the system of the present image runs."""
-        return recovery.is_system_image(self._book.record) and recovery.is_new_system(self._book.record, self.boot)
+        return recovery.is_system_image(self._store.record) and recovery.is_new_system(self._store.record, self.boot)
 
-    async def begin(self, *, is_blind: bool) -> None:
+    async def begin(self, *, is_record_lost: bool) -> None:
         """Learn which system runs; where an image is under way, no step is taken before that is known.
 
         Args:
-            is_blind: What was under way is not known, the book being lost: no system is marked good in this life.
+            is_record_lost: What was under way is not known, the book being lost: no system is marked good in this life.
         """
-        self._is_blind = is_blind
+        self._is_record_lost = is_record_lost
         if not self.is_set_up:
             return
         while True:
             try:
                 await self._learn()
             except HalError as error:
-                self._hindered(str(error))
+                self._block(str(error))
                 if not self._is_under_way:
                     return  # `keep` goes on
                 await asyncio.sleep(RETRY_S)
@@ -117,7 +117,7 @@ class ImageInstaller:
     async def count_start(self) -> None:
         """Count this life, once, where its system is on trial: the launcher counts the starts of apps only."""
         if self._is_under_way and self.is_new_system and not self._is_counted:
-            await self._book.advance(UpdateEvent.TRIED)
+            await self._store.advance(UpdateEvent.START_COUNTED)
             self._is_counted = True
 
     async def keep(self) -> None:
@@ -138,58 +138,56 @@ class ImageInstaller:
     async def _tell(self) -> None:
         if not self.boot.slot:
             await self._learn()
-        record = self._book.record
-        if recovery.is_failed_system(record, await self._worker.run(self._slots.state), self.boot):
+        record = self._store.record
+        if recovery.is_failed_system(record, await self._worker.run(self._slots.read_state), self.boot):
             await self._leave_again()
             return
-        if not self.boot.slot or self._is_blind or (self._is_under_way and self.is_new_system):
+        if not self.boot.slot or self._is_record_lost or (self._is_under_way and self.is_new_system):
             return
         is_given_up = recovery.is_system_image(record) and record.state is UpdateState.FAILED and not self.is_new_system
-        if self._must_stay or (is_given_up and record.handed):
+        if self._must_stay or (is_given_up and record.handovers):
             await self._asked.mark(SlotMark.ACTIVE, SlotSelector.BOOTED)
             self._must_stay = False
         await self._asked.mark(SlotMark.GOOD, SlotSelector.BOOTED)
 
     async def _leave_again(self) -> None:
         """Leave a system that has failed, and was started all the same: by a power cut, or since nobody was told."""
-        record = await self._book.advance(UpdateEvent.TRIED)
+        record = await self._store.advance(UpdateEvent.START_COUNTED)
         if record.starts > recovery.LEAVES_MAX:
-            self._hindered(
-                "a system runs that has failed, and the machine does not start the other one; see rauc status"
-            )
+            self._block("a system runs that has failed, and the machine does not start the other one; see rauc status")
             return
         await self.leave(record.error)
 
     @property
     def _is_under_way(self) -> bool:
-        return recovery.is_system_image(self._book.record) and self._book.record.is_open
+        return recovery.is_system_image(self._store.record) and self._store.record.is_open
 
     def failure(self, account: LauncherState, starts_max: int) -> str:
         """Return why the system that runs must be left, where that is known from earlier lives; else nothing."""
         if not self.is_new_system:
             return ""
-        record = self._book.record
+        record = self._store.record
         return recovery.recorded_failure(record, account) or recovery.find_start_overrun(record, starts_max)
 
     async def settle(self) -> None:
         """Make the boot loader and the launcher's account fit the system that runs: which app is the good one in it."""
         while not await self._stays():  # noqa: ASYNC110 - RAUC has no event for it
             await asyncio.sleep(RETRY_S)
-        record, account = self._book.record, await self._worker.run(self._slots.state)
+        record, account = self._store.record, await self._worker.run(self._slots.read_state)
         is_over = record.state not in {UpdateState.APPLYING, UpdateState.READY, UpdateState.TRIAL}
         if not self.boot.slot or (is_over and (record.state is not UpdateState.FAILED or self.is_new_system)):
             return
         wanted = recovery.select_app_slot(record, account, self.boot)
         if account.good != wanted:
             _log.warning("the system in slot %s runs: its app is %s", self.boot.slot, wanted)
-            await self._worker.run(lambda: self._slots.choose_good(wanted))
+            await self._worker.run(lambda: self._slots.set_good_slot(wanted))
 
     async def _stays(self) -> bool:
         """Take back a restart that did not happen; tell whether the boot loader knows.
 
         Before the old system's app is the good one again: a power cut would start it in the new system.
         """
-        record = self._book.record
+        record = self._store.record
         if not self.boot.slot or self.is_new_system or not record.restarts:
             return True
         if record.state is UpdateState.FAILED:
@@ -198,7 +196,7 @@ class ImageInstaller:
             try:
                 await self._asked.mark(SlotMark.ACTIVE, SlotSelector.BOOTED)
             except HalError as error:
-                self._hindered(str(error))
+                self._block(str(error))
                 return False
         return True
 
@@ -215,8 +213,8 @@ class ImageInstaller:
             InstallerLost: Try again later.
             StorageFull: Make room.
         """
-        if not self._intake.has_image():
-            await self._worker.run(lambda: self._intake.extract(offer))
+        if not self._staging.has_image():
+            await self._worker.run(lambda: self._staging.extract_image(offer))
         try:
             if not await self._was_finished(on_percent):
                 await self._hand_over(on_percent)
@@ -230,14 +228,14 @@ class ImageInstaller:
             try:
                 await self._asked.mark(SlotMark.ACTIVE, SlotSelector.BOOTED)
             except HalError as error:
-                self._hindered(str(error))
+                self._block(str(error))
                 await asyncio.sleep(RETRY_S)
             else:
                 return
         raise BundleUntrusted("the image is installed, but the boot loader takes no word; see rauc status")
 
     async def _hand_over(self, on_percent: OnPercent) -> None:
-        if self._book.record.handed >= HANDOVERS_MAX:
+        if self._store.record.handovers >= HANDOVERS_MAX:
             raise BundleUntrusted(
                 f"the image was handed to RAUC {HANDOVERS_MAX} times and never came to its end; see journalctl -u rauc"
             )
@@ -248,18 +246,18 @@ class ImageInstaller:
             raise BundleUntrusted(
                 "RAUC does not know which system runs, so there would be no way back; see rauc status"
             )
-        await self._book.advance(UpdateEvent.HANDED, boot_slot=state.boot_slot)
-        await self._asked.install(self._intake.image, on_percent)
+        await self._store.advance(UpdateEvent.HANDED_OVER, boot_slot=state.boot_slot)
+        await self._asked.install(self._staging.image_path, on_percent)
 
     async def _was_finished(self, on_percent: OnPercent) -> bool:
         """Wait for what an earlier life has begun; tell whether that was this image, and is whole."""
-        if not self._book.record.handed or not (await self._asked.state()).is_installing:
+        if not self._store.record.handovers or not (await self._asked.state()).is_installing:
             return False
         try:
-            await self._asked.finish(on_percent)
+            await self._asked.wait_until_finished(on_percent)
         except ImageRefused:
             return False  # refused again, with the reason, where it was this image
-        version = await self._asked.version_of(self._intake.image)
+        version = await self._asked.read_version(self._staging.image_path)
         slots = await self._asked.slots()
         return any(each.bundle_version == version and each.is_whole for each in slots if not each.is_booted)
 
@@ -279,17 +277,17 @@ class ImageInstaller:
             return
         self._must_stay = False
         await self._learn()  # so that a hub whose RAUC does not answer counts no restart
-        account = await self._worker.run(self._slots.state)
-        await self._book.advance(
+        account = await self._worker.run(self._slots.read_state)
+        await self._store.advance(
             UpdateEvent.RESTART, fresh_sensors=fresh_sensors, boot_id=self.boot.id, app_slot=account.good
         )
-        await self._worker.run(lambda: self._slots.choose_good(BASE))
+        await self._worker.run(lambda: self._slots.set_good_slot(BASE))
         await self._asked.mark(SlotMark.ACTIVE, SlotSelector.OTHER)
         if self._is_wanted(hindrance):
-            await self._ask_for_restart(f"release {self._book.record.offer.version}")
+            await self._ask_for_restart(f"release {self._store.record.offer.version}")
 
     def _is_wanted(self, hindrance: Callable[[], str]) -> bool:
-        return self._book.record.state is UpdateState.READY and not hindrance()
+        return self._store.record.state is UpdateState.READY and not hindrance()
 
     async def commit(self) -> None:
         """Make the system on trial the good one, and with it the floor.
@@ -299,16 +297,16 @@ class ImageInstaller:
         """
         # In this order: a floor without the mark would be a hub that is done with a system it may lose again.
         await self._asked.mark(SlotMark.GOOD, SlotSelector.BOOTED)
-        await self._worker.run(lambda: self._slots.raise_floor(self._book.record.sequence))
+        await self._worker.run(lambda: self._slots.raise_floor(self._store.record.sequence))
 
     async def leave(self, reason: str) -> None:
         """Go back to the old system, which tells why.
 
         Does not return: asks for the restart, and tells the boot loader, again and again until the machine goes down.
         """
-        record = self._book.record
+        record = self._store.record
         try:
-            await self._worker.run(lambda: self._slots.note_failed(record.offer.version, record.sequence, reason))
+            await self._worker.run(lambda: self._slots.record_failure(record.offer.version, record.sequence, reason))
         except (StorageFull, Corrupt) as error:
             _log.warning("the old system will not know why: %s", error)
         while True:
@@ -316,7 +314,7 @@ class ImageInstaller:
                 await self._asked.mark(SlotMark.ACTIVE, SlotSelector.OTHER)
                 await self._asked.mark(SlotMark.BAD, SlotSelector.BOOTED)
             except HalError as error:
-                self._hindered(f"going back, since {reason}: {error}")
+                self._block(f"going back, since {reason}: {error}")
                 await asyncio.sleep(RETRY_S)
                 continue
             await self._before_reboot()
@@ -324,8 +322,8 @@ class ImageInstaller:
 
     async def give_up(self, reason: str) -> None:
         """End an image while the old system runs; the caller closes the book."""
-        record = self._book.record
-        if record.handed and self.is_set_up:
+        record = self._store.record
+        if record.handovers and self.is_set_up:
             try:
                 await self._asked.mark(SlotMark.ACTIVE, SlotSelector.BOOTED)
             except HalError as error:
@@ -336,7 +334,7 @@ class ImageInstaller:
             is_known = bool(self.boot.slot) or record.boot_id == self.boot.id
             good = record.app_slot if is_known else ""
             await self._worker.run(
-                lambda: self._slots.note_failed(record.offer.version, record.sequence, reason, good=good)
+                lambda: self._slots.record_failure(record.offer.version, record.sequence, reason, good=good)
             )
 
     @property
@@ -349,5 +347,5 @@ class ImageInstaller:
         try:
             await self._reboot(reason)
         except (RebootFailed, StorageFull) as error:
-            self._hindered(str(error))
+            self._block(str(error))
         await asyncio.sleep(GRACE_S)

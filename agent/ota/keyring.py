@@ -44,16 +44,16 @@ class Keyring(msgspec.Struct, frozen=True, omit_defaults=True):
     revoked: tuple[str, ...] = ()
     floor: int = 0
 
-    def merged(self, other: "Keyring") -> "Keyring":
+    def merge(self, other: "Keyring") -> "Keyring":
         """Return what both know together: nothing that was added, revoked or proven is lost by it."""
         revoked = (*self.revoked, *(each for each in other.revoked if each not in self.revoked))
         added = (*self.added, *(each for each in other.added if each not in self.added))
         kept = tuple(key for key in added if key_ids_of((key,))[0] not in revoked)
         return Keyring(kept, revoked, max(self.floor, other.floor))
 
-    def after(self, trust: KeyChanges) -> "Keyring":
+    def with_changes(self, trust: KeyChanges) -> "Keyring":
         """Return what is known once a release with this list has proved itself."""
-        return self.merged(Keyring(trust.keys, trust.revoked))
+        return self.merge(Keyring(trust.keys, trust.revoked))
 
 
 def decode(data: bytes) -> Keyring:
@@ -74,7 +74,7 @@ def decode(data: bytes) -> Keyring:
     left_out = len(added) + len(revoked) - len(trust.keys) - len(trust.revoked)
     if left_out:
         _log.warning("%s holds %d entries that are no keys; they are left out", FILE_NAME, left_out)
-    return Keyring().merged(Keyring(trust.keys, trust.revoked, max(0, floor)))
+    return Keyring().merge(Keyring(trust.keys, trust.revoked, max(0, floor)))
 
 
 class TrustStore:
@@ -124,7 +124,7 @@ class TrustStore:
             problem = problem or said
         elif found is None:
             problem = problem or f"{FILE_NAME} was lost; it was made anew from {len(copy.revoked)} revocations known"
-        known = self.keyring.merged(copy if found is None else found.merged(copy))
+        known = self.keyring.merge(copy if found is None else found.merge(copy))
         self.keyring = known
         self._is_durable = known in {in_file, Keyring()}  # of nothing, nothing can be lost
         if not self._file.is_unread:
@@ -143,7 +143,7 @@ class TrustStore:
         await worker.run(lambda: self._advance(self.keyring))
 
     def _take_up(self, found: Keyring) -> None:
-        self.keyring = self.keyring.merged(found)
+        self.keyring = self.keyring.merge(found)
 
     def _of_release(self, release_dir: Path | None) -> tuple[Keyring | None, str]:
         if release_dir is None:
@@ -152,23 +152,23 @@ class TrustStore:
             trust = read_key_changes(release_dir, self._disk)
         except (Corrupt, StorageFull) as error:
             return None, str(error)
-        return (Keyring().after(trust) if trust != KeyChanges() else None), ""
+        return (Keyring().with_changes(trust) if trust != KeyChanges() else None), ""
 
-    def adopt(self, trust: KeyChanges) -> None:
+    def apply_changes(self, trust: KeyChanges) -> None:
         """Take over what a release that has proved itself says of keys, durably.
 
         Raises:
             StorageFull: It cannot be written now.
         """
-        self._advance(self.keyring.after(trust))
+        self._advance(self.keyring.with_changes(trust))
 
-    def note_floor(self, sequence: int) -> None:
+    def raise_floor(self, sequence: int) -> None:
         """Remember how far the releases have come, durably.
 
         Raises:
             StorageFull: It cannot be written now.
         """
-        self._advance(self.keyring.merged(Keyring(floor=sequence)))
+        self._advance(self.keyring.merge(Keyring(floor=sequence)))
 
     def _advance(self, keyring: Keyring) -> None:
         """Make it count from now on, and make it durable where it is not."""
@@ -181,7 +181,7 @@ class TrustStore:
             raise StorageFull(f"{self._file.path} cannot be written ({error.strerror}); check the disk") from error
         self._is_durable = True
 
-    def trusted(self) -> Mapping[bytes, bytes]:
+    def trusted_keys(self) -> Mapping[bytes, bytes]:
         """Return what this hub trusts: raw public keys by their id. A file that is no key costs only itself."""
         problems: list[str] = []
         keys = [bytes.fromhex(each) for each in self.keyring.added]
@@ -208,7 +208,7 @@ class TrustStore:
             problems.append(f"{self._keys_dir} holds {len(files)} keys; the first {KEY_FILES_MAX} count")
         return files[:KEY_FILES_MAX]
 
-    def check(self, trust: KeyChanges, signer: str) -> None:
+    def check_changes(self, trust: KeyChanges, signer: str) -> None:
         """Return where a release with this list may be installed.
 
         Args:
@@ -224,13 +224,13 @@ class TrustStore:
         if not signer:
             raise BundleUntrusted("a bundle that nobody signed cannot change which keys a hub trusts; sign it")
         check_key_changes(trust, signer)
-        after = self.keyring.after(trust)
+        after = self.keyring.with_changes(trust)
         if len(after.added) > ADDED_MAX or len(after.revoked) > REVOKED_MAX:
             raise BundleUntrusted(
                 f"this hub remembers {ADDED_MAX} added and {REVOKED_MAX} revoked keys at the most; with the release"
                 f" they would be {len(after.added)} and {len(after.revoked)}"
             )
-        left = {each.hex() for each in self.trusted()} | set(key_ids_of(after.added))
+        left = {each.hex() for each in self.trusted_keys()} | set(key_ids_of(after.added))
         if not left - set(after.revoked):
             raise BundleUntrusted("the release would leave this hub without any key; add one with --add-key first")
 

@@ -93,7 +93,7 @@ class LauncherState:
             return dataclasses.replace(self, digest_a=digest)
         return dataclasses.replace(self, digest_b=digest)
 
-    def given_up(self, reason: str, *, is_damaged: bool = False) -> "LauncherState":
+    def with_failed_trial(self, reason: str, *, is_damaged: bool = False) -> "LauncherState":
         """Return the account after the trial has failed."""
         failed = FailedRelease(self.trial_version, self.trial_sequence, reason[:REASON_CHARACTERS_MAX], is_damaged)
         return dataclasses.replace(self, trial="", trial_version="", trial_sequence=0, tries_left=0, failed=failed)
@@ -259,7 +259,7 @@ def _replace(directory: Path, name: str, data: bytes, announce: Announce) -> Non
         os.close(descriptor)
 
 
-def choose_slot(directory: Path, say: Callable[[str], None], announce: Announce = lambda _kind, _file: None) -> str:
+def choose_slot(directory: Path, log: Callable[[str], None], announce: Announce = lambda _kind, _file: None) -> str:
     """Return the slot to start now, `BASE` included. A try is on the disk before it is made.
 
     Never raises for anything that lies on the disk: what cannot be read or written leads to a release that can start.
@@ -267,12 +267,12 @@ def choose_slot(directory: Path, say: Callable[[str], None], announce: Announce 
     try:
         state, problem = load_with_problem(directory)
     except (OSError, ValueError) as error:
-        say(f"the account of the slots cannot be read ({error}); starting what the package installed")
+        log(f"the account of the slots cannot be read ({error}); starting what the package installed")
         return BASE
     if problem:
-        say(problem)
+        log(problem)
     if state.trial:
-        slot = _try_trial(directory, state, say, announce)
+        slot = _try_trial(directory, state, log, announce)
         if slot:
             return slot
     if state.good == BASE:
@@ -280,11 +280,11 @@ def choose_slot(directory: Path, say: Callable[[str], None], announce: Announce 
     problem = find_slot_problem(state.good, state, directory)
     if not problem:
         return state.good
-    say(f"{problem}; starting what the package installed")
+    log(f"{problem}; starting what the package installed")
     return BASE
 
 
-def _try_trial(directory: Path, state: LauncherState, say: Callable[[str], None], announce: Announce) -> str:
+def _try_trial(directory: Path, state: LauncherState, log: Callable[[str], None], announce: Announce) -> str:
     """Return the slot on trial if it may be started once more; else record why not, and return the empty text."""
     problem = find_slot_problem(state.trial, state, directory)
     is_damaged = bool(problem)
@@ -292,13 +292,13 @@ def _try_trial(directory: Path, state: LauncherState, say: Callable[[str], None]
         problem = "it was started as often as it may be, and did not prove itself"
     try:
         if problem:
-            say(f"release {state.trial_version} is given up: {problem}")
-            store(directory, state.given_up(problem, is_damaged=is_damaged), announce)
+            log(f"release {state.trial_version} is given up: {problem}")
+            store(directory, state.with_failed_trial(problem, is_damaged=is_damaged), announce)
             return ""
         store(directory, dataclasses.replace(state, tries_left=state.tries_left - 1), announce)
     except OSError as error:
         # A try that cannot be counted would be made for ever.
-        say(f"the account of the slots cannot be written ({error}); starting the release that is known to work")
+        log(f"the account of the slots cannot be written ({error}); starting the release that is known to work")
         return ""
     return state.trial
 
@@ -309,9 +309,9 @@ def main(arguments: Sequence[str]) -> None:
     directory = Path(options["--state-dir"])
     slot = BASE
     try:
-        slot = choose_slot(directory, _say)
+        slot = choose_slot(directory, _log)
     except Exception as error:  # noqa: BLE001 - a defect here must not keep a home cold
-        _say(f"the launcher failed ({type(error).__name__}: {error}); starting what the package installed")
+        _log(f"the launcher failed ({type(error).__name__}: {error}); starting what the package installed")
     os.environ[SLOT_VARIABLE] = slot
     os.environ[VERSION_VARIABLE] = str(VERSION)
     if slot != BASE:
@@ -320,7 +320,7 @@ def main(arguments: Sequence[str]) -> None:
         command = [python, "-I", "-S", "-B", "-X", "no_debug_ranges", str(directory / SLOTS_DIR / slot), *rest]
         with contextlib.suppress(OSError):
             os.execv(command[0], command)
-        _say(f"{python} cannot be started; starting what the package installed")
+        _log(f"{python} cannot be started; starting what the package installed")
         os.environ[SLOT_VARIABLE] = BASE
     os.execv(options["--base"], [options["--base"], *rest])
 
@@ -335,7 +335,7 @@ def _options(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return options, words[end + 1 :]
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     sys.stderr.write(f"climahub launcher: {text}\n")
 
 

@@ -51,27 +51,27 @@ class UpdateState(StrEnum):
 class UpdateEvent(StrEnum):
     """What happens to an update.
 
-    `offer` is the cloud's, `bring` a file that somebody carried to the hub. `handed`: an image of the whole system goes
-    to its installer. `placed`: the release lies in its slot. `restart`: the launcher is told to start it next, or the
-    machine to restart. `started`: it runs. `tried`: a life of the agent of an image begins, also where
-    it runs again after it has failed. `proven`: it is committed.
-    `fail` is for good, `lose` is the hub's own mishap: the same release may be offered again.
+    `offer`: the cloud offers a release. `sideload`: a technician brings a bundle to the hub. `handed_over`: RAUC has
+    the system image. `installed`: the release lies in its slot. `restart`: the launcher starts it next, or the machine
+    restarts. `started`: it runs. `start_counted`: the agent of a system image was started, also when a system that
+    failed runs again. `confirmed`: the trial passed. `fail`: this release is never taken again. `abort`: the update
+    ends, and the same release may be offered again.
     """
 
     OFFER = "offer"
-    BRING = "bring"
-    FETCHED = "fetched"
+    SIDELOAD = "sideload"
+    DOWNLOADED = "downloaded"
     VERIFY = "verify"
     VERIFIED = "verified"
     RESUME = "resume"
-    HANDED = "handed"
-    PLACED = "placed"
+    HANDED_OVER = "handed_over"
+    INSTALLED = "installed"
     RESTART = "restart"
     STARTED = "started"
-    TRIED = "tried"
-    PROVEN = "proven"
+    START_COUNTED = "start_counted"
+    CONFIRMED = "confirmed"
     FAIL = "fail"
-    LOSE = "lose"
+    ABORT = "abort"
 
 
 _OPEN = (
@@ -86,23 +86,23 @@ _CLOSED = (UpdateState.IDLE, UpdateState.COMPLETED, UpdateState.FAILED)
 
 EDGES: Mapping[tuple[UpdateState, UpdateEvent], UpdateState] = MappingProxyType(
     {(state, UpdateEvent.OFFER): UpdateState.DOWNLOADING for state in (*_CLOSED, UpdateState.DOWNLOADING)}
-    | {(state, UpdateEvent.BRING): UpdateState.DOWNLOADED for state in (*_CLOSED, UpdateState.DOWNLOADING)}
+    | {(state, UpdateEvent.SIDELOAD): UpdateState.DOWNLOADED for state in (*_CLOSED, UpdateState.DOWNLOADING)}
     | {
-        (UpdateState.DOWNLOADING, UpdateEvent.FETCHED): UpdateState.DOWNLOADED,
+        (UpdateState.DOWNLOADING, UpdateEvent.DOWNLOADED): UpdateState.DOWNLOADED,
         (UpdateState.DOWNLOADED, UpdateEvent.VERIFY): UpdateState.VERIFYING,
         (UpdateState.VERIFYING, UpdateEvent.VERIFIED): UpdateState.APPLYING,
         (UpdateState.APPLYING, UpdateEvent.RESUME): UpdateState.APPLYING,
-        (UpdateState.APPLYING, UpdateEvent.HANDED): UpdateState.APPLYING,
-        (UpdateState.APPLYING, UpdateEvent.PLACED): UpdateState.READY,
+        (UpdateState.APPLYING, UpdateEvent.HANDED_OVER): UpdateState.APPLYING,
+        (UpdateState.APPLYING, UpdateEvent.INSTALLED): UpdateState.READY,
         (UpdateState.READY, UpdateEvent.RESTART): UpdateState.READY,
         (UpdateState.READY, UpdateEvent.STARTED): UpdateState.TRIAL,
-        (UpdateState.READY, UpdateEvent.PROVEN): UpdateState.COMPLETED,
-        (UpdateState.TRIAL, UpdateEvent.TRIED): UpdateState.TRIAL,
-        (UpdateState.FAILED, UpdateEvent.TRIED): UpdateState.FAILED,
-        (UpdateState.TRIAL, UpdateEvent.PROVEN): UpdateState.COMPLETED,
+        (UpdateState.READY, UpdateEvent.CONFIRMED): UpdateState.COMPLETED,
+        (UpdateState.TRIAL, UpdateEvent.START_COUNTED): UpdateState.TRIAL,
+        (UpdateState.FAILED, UpdateEvent.START_COUNTED): UpdateState.FAILED,
+        (UpdateState.TRIAL, UpdateEvent.CONFIRMED): UpdateState.COMPLETED,
     }
     | {(state, UpdateEvent.FAIL): UpdateState.FAILED for state in _OPEN}
-    | {(state, UpdateEvent.LOSE): UpdateState.FAILED for state in _OPEN}
+    | {(state, UpdateEvent.ABORT): UpdateState.FAILED for state in _OPEN}
 )
 
 CLOUD_STATUS: Mapping[UpdateState, str] = MappingProxyType(
@@ -151,12 +151,12 @@ class RefusedOffer(msgspec.Struct, frozen=True):
 
 
 class UpdateRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The present update, and what is remembered of those before.
+    """The present update, and what is remembered of those before. Stored names are those of 0.1.
 
     Attributes:
         state: Where it stands.
         offer: What the cloud promised; of a file that was brought, what it says of itself.
-        is_brought: It came as a file, not from the cloud.
+        is_sideloaded: It came as a file, not from the cloud.
         sequence: Of the release, once its header was read.
         signer: Id of the key that signed it; empty where nobody did.
         error: Why it failed.
@@ -165,23 +165,23 @@ class UpdateRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         digest: What that slot must contain.
         fresh_sensors: How many sensors delivered before the restart: what the trial is measured against.
         restarts: How often a restart was asked for to begin its trial.
-        refunds: How many starts of its trial were not counted, since it was stopped in good order.
+        uncounted_starts: How many starts of its trial were not counted, since it was stopped in good order.
         payload_type: What it is; the rest of this is of images of the whole system only.
-        handed: How often it went to its installer.
+        handovers: How often it went to its installer.
         boot_slot: The slot of the system that ran before, as the boot loader names it.
         boot_id: The boot in which the machine was last asked to restart.
         starts: Lives of the agent in the new system; those of an app the launcher counts.
         app_slot: The launcher's good slot in that system; it is good again where the hub goes back.
-        posts: What the cloud has not been with_status_report yet, oldest first.
+        reports: What the cloud has not been with_status_report yet, oldest first.
         refusals: Offers that are not taken again, oldest first.
-        is_held: A technician keeps all updates from beginning.
+        is_paused: A technician keeps all updates from beginning.
         keyring: A copy of what `keyring` knows, for a file that is lost.
-        downloads: When the last downloads were asked for, in UTC milliseconds; 0 where the time was not known.
+        downloads_utc_ms: When the last downloads were asked for, in UTC milliseconds; 0 where the time was not known.
     """
 
     state: UpdateState = UpdateState.IDLE
     offer: Offer = Offer("")
-    is_brought: bool = False
+    is_sideloaded: bool = msgspec.field(default=False, name="is_brought")
     sequence: int = 0
     signer: str = ""
     error: str = ""
@@ -190,18 +190,22 @@ class UpdateRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     slot: str = ""
     digest: str = ""
     fresh_sensors: int = 0
-    refunds: int = 0
+    uncounted_starts: int = msgspec.field(default=0, name="refunds")
     payload_type: PayloadType = PayloadType.APP
-    handed: int = 0
+    handovers: int = msgspec.field(default=0, name="handed")
     boot_slot: str = ""
     boot_id: str = ""
     starts: int = 0
     app_slot: str = ""
-    posts: Annotated[tuple[StatusReport, ...], msgspec.Meta(max_length=REPORTS_MAX)] = ()
+    reports: Annotated[tuple[StatusReport, ...], msgspec.Meta(max_length=REPORTS_MAX)] = msgspec.field(
+        default=(), name="posts"
+    )
     refusals: Annotated[tuple[RefusedOffer, ...], msgspec.Meta(max_length=REFUSALS_MAX)] = ()
-    is_held: bool = False
+    is_paused: bool = msgspec.field(default=False, name="is_held")
     keyring: Keyring = Keyring()
-    downloads: Annotated[tuple[int, ...], msgspec.Meta(max_length=DOWNLOADS_MAX)] = ()
+    downloads_utc_ms: Annotated[tuple[int, ...], msgspec.Meta(max_length=DOWNLOADS_MAX)] = msgspec.field(
+        default=(), name="downloads"
+    )
 
     @property
     def is_open(self) -> bool:
@@ -250,12 +254,12 @@ def transition(record: UpdateRecord, event: UpdateEvent, **details: Unpack[Event
         raise ValueError(f"{event} cannot happen to an update that is {record.state}")
     changes: dict[str, object] = {"state": state}
     reason = details.get("reason", "")
-    if event in {UpdateEvent.OFFER, UpdateEvent.BRING}:
+    if event in {UpdateEvent.OFFER, UpdateEvent.SIDELOAD}:
         fresh = UpdateRecord(
-            posts=record.posts, refusals=record.refusals, is_held=record.is_held, keyring=record.keyring
+            reports=record.reports, refusals=record.refusals, is_paused=record.is_paused, keyring=record.keyring
         )
-        record = msgspec.structs.replace(fresh, offer=details["offer"], is_brought=event is UpdateEvent.BRING)
-    elif event is UpdateEvent.TRIED:
+        record = msgspec.structs.replace(fresh, offer=details["offer"], is_sideloaded=event is UpdateEvent.SIDELOAD)
+    elif event is UpdateEvent.START_COUNTED:
         changes["starts"] = record.starts + 1
     elif event in _NOTED:
         changes |= _noted(record, event, details)
@@ -263,7 +267,7 @@ def transition(record: UpdateRecord, event: UpdateEvent, **details: Unpack[Event
         refusal = RefusedOffer(record.offer.version, record.offer.sha256, reason, details.get("facts", ""))
         known = tuple(each for each in record.refusals if not _is_same(each, record.offer))
         changes |= {"error": reason, "refusals": (*known, refusal)[-REFUSALS_MAX:]}
-    elif event is UpdateEvent.LOSE:
+    elif event is UpdateEvent.ABORT:
         changes["error"] = reason
     return with_status_report(msgspec.structs.replace(record, **changes), was=record.state)
 
@@ -271,8 +275,8 @@ def transition(record: UpdateRecord, event: UpdateEvent, **details: Unpack[Event
 _NOTED = {
     UpdateEvent.VERIFIED,
     UpdateEvent.RESUME,
-    UpdateEvent.HANDED,
-    UpdateEvent.PLACED,
+    UpdateEvent.HANDED_OVER,
+    UpdateEvent.INSTALLED,
     UpdateEvent.RESTART,
     UpdateEvent.STARTED,
 }
@@ -287,9 +291,9 @@ def _noted(record: UpdateRecord, event: UpdateEvent, details: EventDetails) -> d
             return {"sequence": details["sequence"], "signer": signer, "payload_type": kind, "attempts": 1}
         case UpdateEvent.RESUME:
             return {"attempts": record.attempts + 1}
-        case UpdateEvent.HANDED:
-            return {"handed": record.handed + 1, "boot_slot": details["boot_slot"]}
-        case UpdateEvent.PLACED:
+        case UpdateEvent.HANDED_OVER:
+            return {"handovers": record.handovers + 1, "boot_slot": details["boot_slot"]}
+        case UpdateEvent.INSTALLED:
             return {"slot": details.get("slot", ""), "digest": details.get("digest", "")}
         case UpdateEvent.STARTED:
             return {"app_slot": record.app_slot or details.get("app_slot", "")}
@@ -311,21 +315,21 @@ def with_status_report(record: UpdateRecord, *, was: UpdateState) -> UpdateRecor
     status = CLOUD_STATUS.get(record.state)
     if status is None or (record.state is was and record.state is not UpdateState.DOWNLOADING):
         return record
-    posts = record.posts
-    if record.is_brought and record.state is UpdateState.DOWNLOADED:
-        posts = append_report(posts, StatusReport(record.offer.version, CLOUD_STATUS[UpdateState.DOWNLOADING], 100))
+    reports = record.reports
+    if record.is_sideloaded and record.state is UpdateState.DOWNLOADED:
+        reports = append_report(reports, StatusReport(record.offer.version, CLOUD_STATUS[UpdateState.DOWNLOADING], 100))
     percent = 0 if record.state is UpdateState.DOWNLOADING else None
-    post = StatusReport(
+    report = StatusReport(
         record.offer.version, status, percent, record.error if record.state is UpdateState.FAILED else ""
     )
-    return msgspec.structs.replace(record, posts=append_report(posts, post))
+    return msgspec.structs.replace(record, reports=append_report(reports, report))
 
 
-def append_report(posts: tuple[StatusReport, ...], post: StatusReport) -> tuple[StatusReport, ...]:
+def append_report(reports: tuple[StatusReport, ...], report: StatusReport) -> tuple[StatusReport, ...]:
     """Return what is to be told with one word more: of progress, the newest says all."""
-    if posts and (posts[-1].version, posts[-1].status) == (post.version, post.status):
-        posts = posts[:-1]
-    return (*posts, post)[-REPORTS_MAX:]
+    if reports and (reports[-1].version, reports[-1].status) == (report.version, report.status):
+        reports = reports[:-1]
+    return (*reports, report)[-REPORTS_MAX:]
 
 
 def find_refusal(record: UpdateRecord, offer: Offer, facts: str = "") -> str:
@@ -346,7 +350,7 @@ def is_resumable(record: UpdateRecord, offer: Offer) -> bool:
     """Tell whether what an update has left of its download is a beginning of what is offered now."""
     is_lost = record.state is UpdateState.FAILED and not any(_is_same(each, record.offer) for each in record.refusals)
     is_same = versions.is_same_version(record.offer.version, offer.version) and record.offer.sha256 == offer.sha256
-    return is_lost and is_same and not record.is_brought
+    return is_lost and is_same and not record.is_sideloaded
 
 
 def _is_same(refusal: RefusedOffer, offer: Offer) -> bool:
@@ -369,9 +373,9 @@ def reconcile_app(record: UpdateRecord, launcher: LauncherState, running: str) -
     if (launcher.failed.version, launcher.failed.sequence) == release:
         # Damaged before its first start, it has shown nothing of itself.
         is_mishap = launcher.failed.is_damaged and record.state is UpdateState.READY
-        return UpdateEvent.LOSE if is_mishap else UpdateEvent.FAIL, launcher.failed.reason
+        return UpdateEvent.ABORT if is_mishap else UpdateEvent.FAIL, launcher.failed.reason
     if launcher.floor >= record.sequence and launcher.good == running != BASE:
-        return UpdateEvent.PROVEN, ""
+        return UpdateEvent.CONFIRMED, ""
     return _not_on_trial(record)
 
 
@@ -379,17 +383,17 @@ def _not_on_trial(record: UpdateRecord) -> tuple[UpdateEvent, str] | None:
     if record.state is UpdateState.READY:
         return None
     if record.state is UpdateState.TRIAL:
-        return UpdateEvent.LOSE, "the account of the slots no longer knows of it; it may be offered again"
-    return (UpdateEvent.RESUME, "") if record.attempts < ATTEMPTS_MAX else (UpdateEvent.LOSE, _TOO_OFTEN)
+        return UpdateEvent.ABORT, "the account of the slots no longer knows of it; it may be offered again"
+    return (UpdateEvent.RESUME, "") if record.attempts < ATTEMPTS_MAX else (UpdateEvent.ABORT, _TOO_OFTEN)
 
 
 def _on_trial(record: UpdateRecord, *, is_running: bool) -> tuple[UpdateEvent, str] | None:
     if is_running:
         return None if record.state is UpdateState.TRIAL else (UpdateEvent.STARTED, "")
     if record.state is UpdateState.TRIAL:
-        return UpdateEvent.LOSE, "the launcher went back by itself and could not say why; look at the disk"
+        return UpdateEvent.ABORT, "the launcher went back by itself and could not say why; look at the disk"
     if record.restarts >= RESTARTS_MAX:
-        return UpdateEvent.LOSE, "the launcher did not start it; check that the service starts the hub through it"
+        return UpdateEvent.ABORT, "the launcher did not start it; check that the service starts the hub through it"
     return None
 
 

@@ -50,7 +50,7 @@ class UpdateConditions(msgspec.Struct, frozen=True):
 
     local: datetime | None
     is_metered: bool
-    is_held: bool
+    is_paused: bool
     is_urgent: bool
 
 
@@ -62,7 +62,7 @@ def reason_not_to_download(moment: UpdateConditions, window: MaintenanceWindow |
         window: Of this hub.
         metered: What a metered link may carry: "never", "window" or "always".
     """
-    if moment.is_held:
+    if moment.is_paused:
         return "held by the technician (climahub update resume)"
     if moment.is_urgent or not moment.is_metered or metered == "always":
         return ""
@@ -73,16 +73,16 @@ def reason_not_to_download(moment: UpdateConditions, window: MaintenanceWindow |
 
 def reason_not_to_restart(moment: UpdateConditions, window: MaintenanceWindow | None) -> str:
     """Return why the hub does not restart into the new release now; empty where it may."""
-    if moment.is_held:
+    if moment.is_paused:
         return "held by the technician (climahub update resume)"
     if moment.is_urgent or _is_within(moment, window):
         return ""
     if moment.local is None:
         return "the maintenance window is not known before the hub knows the time"
-    return "it waits for the maintenance window (ota.window)"
+    return "it waits for the maintenance window (ota.maintenance_window)"
 
 
-def spread_s(phase: float, spread_s_max: float) -> float:
+def spread_delay_s(phase: float, spread_s_max: float) -> float:
     """Return how long this hub lets the others of its batch go first: the same each time, another for each hub.
 
     Args:

@@ -60,7 +60,7 @@ def reconcile_image(record: UpdateRecord, launcher: LauncherState, boot: SystemB
     if record.state not in {UpdateState.APPLYING, UpdateState.READY, UpdateState.TRIAL} or not record.sequence:
         return None
     if not boot.slot:
-        return UpdateEvent.LOSE, "RAUC is gone from this machine; what became of the image is not known"
+        return UpdateEvent.ABORT, "RAUC is gone from this machine; what became of the image is not known"
     if is_new_system(record, boot):
         return _in_new_system(record, launcher)
     return _in_old_system(record, launcher, boot)
@@ -68,10 +68,10 @@ def reconcile_image(record: UpdateRecord, launcher: LauncherState, boot: SystemB
 
 def _in_new_system(record: UpdateRecord, launcher: LauncherState) -> tuple[UpdateEvent, str] | None:
     if record.state is UpdateState.APPLYING:
-        return UpdateEvent.PLACED, ""
+        return UpdateEvent.INSTALLED, ""
     if record.state is UpdateState.READY:
         return UpdateEvent.STARTED, ""
-    return (UpdateEvent.PROVEN, "") if launcher.floor >= record.sequence else None
+    return (UpdateEvent.CONFIRMED, "") if launcher.floor >= record.sequence else None
 
 
 def _in_old_system(record: UpdateRecord, launcher: LauncherState, boot: SystemBoot) -> tuple[UpdateEvent, str] | None:
@@ -79,10 +79,10 @@ def _in_old_system(record: UpdateRecord, launcher: LauncherState, boot: SystemBo
     if reason or record.state is UpdateState.TRIAL:
         return UpdateEvent.FAIL, reason or "the boot loader went back to the system before it had proved itself"
     if record.state is UpdateState.APPLYING:
-        return (UpdateEvent.RESUME, "") if record.attempts < ATTEMPTS_MAX else (UpdateEvent.LOSE, _TOO_OFTEN)
+        return (UpdateEvent.RESUME, "") if record.attempts < ATTEMPTS_MAX else (UpdateEvent.ABORT, _TOO_OFTEN)
     if record.boot_id == boot.id:
         # Nobody has restarted the machine since it was asked to.
-        return (UpdateEvent.LOSE, _STAYS_UP) if record.restarts >= RESTARTS_MAX else None
+        return (UpdateEvent.ABORT, _STAYS_UP) if record.restarts >= RESTARTS_MAX else None
     return (UpdateEvent.FAIL, _DOES_NOT_START) if record.restarts >= STARTS_MAX else None
 
 

@@ -31,8 +31,8 @@ class RedundantState:
     def __init__(
         self,
         *,
-        book: UpdateStore,
-        keys: TrustStore,
+        store: UpdateStore,
+        trust_store: TrustStore,
         slots: Slots,
         disk: Disk,
         worker: Worker,
@@ -42,89 +42,91 @@ class RedundantState:
         """Prepare; nothing is read.
 
         Args:
-            book: With the copy of the keyring.
-            keys: The keyring.
+            store: With the copy of the keyring.
+            trust_store: The keyring.
             slots: With the launcher's account.
             disk: Reads the lists of releases.
             worker: For blocking work.
             fault: Told what is wrong.
             is_unsigned_admitted: Whether bundles that nobody signed are installed.
         """
-        self._book = book
-        self._keys = keys
+        self._store = store
+        self._trust_store = trust_store
         self._slots = slots
         self._disk = disk
         self._worker = worker
         self._fault = fault
         self._is_unsigned_admitted = is_unsigned_admitted
 
-    async def open(self, hindered: Callable[[str], None]) -> LauncherState:
+    async def load(self, block: Callable[[str], None]) -> LauncherState:
         """Read all records, as long as the disk needs for that; return the launcher's account.
 
         Args:
-            hindered: Told why it takes so long.
+            block: Told why it takes so long.
         """
         while True:
             try:
-                await self._load()
-                state = await self.read_slots()
-                await self.keep(state.floor)
+                await self._load_keys()
+                state = await self.read_launcher_state()
+                await self.save(state.floor)
             except (StorageFull, OSError) as error:
-                hindered(str(error))
+                block(str(error))
                 await asyncio.sleep(RETRY_S)
             else:
                 return state
 
-    async def _load(self) -> None:
+    async def _load_keys(self) -> None:
         """Learn which keys were added and revoked, from each record that knows."""
 
         def load() -> str:
             try:
-                state = self._slots.state()
+                state = self._slots.read_state()
             except Corrupt:
                 state = LauncherState()
             # A list that nobody signed must never become durable.
             is_signed = state.good != BASE and not self._is_unsigned_admitted
-            return self._keys.load(self._book.record.keyring, self._slots.tree(state.good) if is_signed else None)
+            return self._trust_store.load(
+                self._store.record.keyring, self._slots.slot_path(state.good) if is_signed else None
+            )
 
         try:
             if problem := await self._worker.run(load):
                 self._fault(problem)
-            await self._keys.settle(self._worker)
-            await self._worker.run(self._keys.trusted)
+            await self._trust_store.settle(self._worker)
+            await self._worker.run(self._trust_store.trusted_keys)
         except StorageFull as error:
             self._fault(str(error))
-        for text in self._keys.problems:
+        for text in self._trust_store.problems:
             self._fault(text)
 
-    async def adopt(self, slot: str) -> None:
+    async def adopt_keys(self, slot: str) -> None:
         """Take over what the release on trial says of keys; before it is committed, so that none is lost between.
 
         Raises:
             StorageFull: It cannot be written now.
             Corrupt: What it says cannot be read.
         """
-        is_signed = bool(self._book.record.signer)
+        is_signed = bool(self._store.record.signer)
         trust = (
-            await self._worker.run(lambda: read_key_changes(self._slots.tree(slot), self._disk))
+            await self._worker.run(lambda: read_key_changes(self._slots.slot_path(slot), self._disk))
             if is_signed
             else KeyChanges()
         )
-        await self._worker.run(lambda: self._keys.adopt(trust))
+        await self._worker.run(lambda: self._trust_store.apply_changes(trust))
         if trust != KeyChanges():
             _log.warning("keys: %d added, %d revoked by this release", len(trust.keys), len(trust.revoked))
 
-    async def keep(self, floor: int) -> None:
+    async def save(self, floor: int) -> None:
         """Remember the floor beside the keys, and keep the copy of both.
 
         Raises:
             StorageFull: It cannot be written now.
         """
-        await self._worker.run(lambda: self._keys.note_floor(floor))
-        if self._book.record.keyring != self._keys.keyring:
-            await self._book.keep(self._keys.keyring)
+        await self._worker.run(lambda: self._trust_store.raise_floor(floor))
+        if self._store.record.keyring != self._trust_store.keyring:
+            await self._store.save_keyring(self._trust_store.keyring)
 
-    async def give_back_start(self, tries_max: int) -> None:
+    async def uncount_start(self, tries_max: int) -> None:
         """Have this start of a release on trial not count, since it ends in good order.
 
         Args:
@@ -133,22 +135,22 @@ class RedundantState:
         try:
             async with asyncio.timeout(STOP_S_MAX):
                 # Counted first: a hub that dies in between has one start less, never one more.
-                await self._book.refund()
+                await self._store.uncount_start()
                 if tries_max:
-                    await self._worker.run(lambda: self._slots.give_back_try(tries_max))
+                    await self._worker.run(lambda: self._slots.return_try(tries_max))
         except (TimeoutError, StorageFull, Corrupt) as error:
             _log.warning("this start counts against the release on trial: %s", error)
 
-    async def read_slots(self) -> LauncherState:
+    async def read_launcher_state(self) -> LauncherState:
         """Read the launcher's account; begin a new one where it cannot be read; mend its floor.
 
         Raises:
             StorageFull: It cannot be written now.
         """
-        record, floor = self._book.record, self._keys.keyring.floor
+        record, floor = self._store.record, self._trust_store.keyring.floor
         if record.state is UpdateState.COMPLETED:
             floor = max(floor, record.sequence)
-        state, problem = await self._worker.run(lambda: self._slots.state_or_new(floor=floor))
+        state, problem = await self._worker.run(lambda: self._slots.read_or_rebuild(floor=floor))
         if state.floor < floor:
             state = await self._worker.run(lambda: self._slots.raise_floor(floor))
             problem = problem or f"the account of the slots had lost its floor; it is sequence {floor} again"

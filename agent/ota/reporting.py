@@ -21,42 +21,42 @@ ERROR_CHARACTERS_MAX = 500
 class StatusReporter:
     """Sends what waits in the book, oldest first, until the cloud has it; of progress, only the newest."""
 
-    def __init__(self, book: UpdateStore, client: CloudClient) -> None:
-        self._book = book
+    def __init__(self, store: UpdateStore, client: CloudClient) -> None:
+        self._store = store
         self._client = client
         self._changed = asyncio.Event()
-        book.on_change(self._changed.set)
+        store.on_change(self._changed.set)
 
     async def run(self) -> None:
         """Work, until cancelled."""
         while True:
             self._changed.clear()
-            if not self._book.record.posts:
+            if not self._store.record.reports:
                 await self._changed.wait()
                 continue
             await self._client.ready(Endpoint.OTA_STATUS)
-            posts = self._book.record.posts  # what waited meanwhile may have been overtaken
-            if posts:
-                await self._send(posts[0])
+            reports = self._store.record.reports  # what waited meanwhile may have been overtaken
+            if reports:
+                await self._send(reports[0])
 
-    async def _send(self, post: StatusReport) -> None:
+    async def _send(self, report: StatusReport) -> None:
         try:
             await self._client.post_update_status(
-                post.version,
-                post.status,
-                progress_percent=post.progress_percent,
-                error_message=post.error_message[:ERROR_CHARACTERS_MAX],
+                report.version,
+                report.status,
+                progress_percent=report.progress_percent,
+                error_message=report.error_message[:ERROR_CHARACTERS_MAX],
             )
         except Refused as error:
-            _log.warning("the cloud does not take that the update is %s: %s", post.status, error)
+            _log.warning("the cloud does not take that the update is %s: %s", report.status, error)
         except Unauthorized:
             await asyncio.sleep(RETRY_S)
             return
         except Transient:
             return  # the link has put the endpoint off
         try:
-            await self._book.told(post)
+            await self._store.mark_reported(report)
         except StorageFull:
             return
-        if post.progress_percent is not None:
+        if report.progress_percent is not None:
             await asyncio.sleep(PROGRESS_INTERVAL_S)

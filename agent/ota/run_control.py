@@ -16,34 +16,34 @@ class RunControl:
     """
 
     def __init__(self) -> None:
-        self._nudge = asyncio.Event()
+        self._wake_event = asyncio.Event()
         self.is_urgent = False
-        self.problem = ""
+        self.blocked_reason = ""
 
-    def hurry(self) -> None:
+    def expedite(self) -> None:
         """Begin at once."""
         self.is_urgent = True
-        self._nudge.set()
+        self._wake_event.set()
 
-    def nudge(self) -> None:
+    def wake(self) -> None:
         """Have everything looked at once more: something has changed."""
-        self._nudge.set()
+        self._wake_event.set()
 
     def begin_step(self) -> None:
         """Forget earlier nudges: what they were about is looked at now."""
-        self._nudge.clear()
+        self._wake_event.clear()
 
-    def hindered(self, why: str) -> None:
+    def block(self, reason: str) -> None:
         """Say why nothing goes on."""
-        if why != self.problem:
-            _log.info("updates: %s", why)
-        self.problem = why
+        if reason != self.blocked_reason:
+            _log.info("updates: %s", reason)
+        self.blocked_reason = reason
 
-    async def pause(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> None:
         """Wait, or until somebody nudges."""
         try:
             async with asyncio.timeout(seconds):
-                await self._nudge.wait()
+                await self._wake_event.wait()
         except TimeoutError:
             return
 

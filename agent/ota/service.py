@@ -72,11 +72,11 @@ class UpdateService:
 
     Attributes:
         running: Which release this is.
-        book: Where the present update stands.
-        keys: Which keys it trusts.
-        pace: What hinders it, and whether it is urgent.
-        fetching: The way from the cloud.
-        trying: The trial of the release that runs.
+        store: Where the present update stands.
+        trust_store: Which keys it trusts.
+        run_control: What hinders it, and whether it is urgent.
+        fetcher: The way from the cloud.
+        trial: The trial of the release that runs.
         percent: How much of the present download is there.
     """
 
@@ -92,7 +92,7 @@ class UpdateService:
         disk: Disk,
         disk_free_bytes_min: int,
         installer: SystemUpdater | None,
-        hub: UpdateContext,
+        context: UpdateContext,
     ) -> None:
         """Prepare; nothing is read.
 
@@ -106,57 +106,61 @@ class UpdateService:
             disk: For the book and the keys.
             disk_free_bytes_min: What an update leaves to everybody else.
             installer: Of images of the whole system; `None` where there can be none.
-            hub: What is around.
+            context: What is around.
         """
         self._config = config
         self.running = running
         self._clock = clock
         self._rng = rng
-        self._hub = hub
+        self._context = context
         self._worker = running.worker
         self._disk = disk
         self.slots = Slots(Trees(directory, disk), disk, running=running.slot)
         rules = StagingLimits(config.allow_unsigned, config.size_bytes_max, disk_free_bytes_min)
-        self.pace = RunControl()
-        self.keys = TrustStore(directory, config.keys_dir, disk)
-        self.intake = Staging(Trees(directory, disk), self.slots, keys=self.keys, rules=rules, facts=self._facts)
-        self.book = UpdateStore(directory, disk=disk, worker=self._worker)
-        self._accounts = RedundantState(
-            book=self.book,
-            keys=self.keys,
+        self.run_control = RunControl()
+        self.trust_store = TrustStore(directory, config.keys_dir, disk)
+        self.staging = Staging(
+            Trees(directory, disk), self.slots, trust_store=self.trust_store, rules=rules, facts=self._facts
+        )
+        self.store = UpdateStore(directory, disk=disk, worker=self._worker)
+        self._redundant_state = RedundantState(
+            store=self.store,
+            trust_store=self.trust_store,
             slots=self.slots,
             disk=disk,
             worker=self._worker,
             fault=self._fault,
             is_unsigned_admitted=config.allow_unsigned,
         )
-        self.imaging = ImageInstaller(
+        self.image_installer = ImageInstaller(
             installer,
-            book=self.book,
+            store=self.store,
             slots=self.slots,
-            intake=self.intake,
+            staging=self.staging,
             worker=self._worker,
             boot_id=clock.boot_id,
-            before_reboot=hub.before_reboot,
-            reboot=hub.reboot,
-            hindered=self.pace.hindered,
+            before_reboot=context.before_reboot,
+            reboot=context.reboot,
+            block=self.run_control.block,
         )
-        self.trying = Trial(hub.checks, hub.fresh_sensors, healthy_s=config.trial_s, deadline_s=config.trial_deadline_s)
-        self._reporter = StatusReporter(self.book, client)
-        self.fetching = UpdateFetcher(
+        self.trial = Trial(
+            context.checks, context.fresh_sensors, healthy_s=config.trial_s, deadline_s=config.trial_deadline_s
+        )
+        self._reporter = StatusReporter(self.store, client)
+        self.fetcher = UpdateFetcher(
             client,
             Downloader(
                 client,
-                self.intake,
+                self.staging,
                 self._worker,
                 rate_bytes_s_min=config.rate_bytes_s_min,
                 deadline_s=config.download_deadline_s,
                 on_progress=self._progressed,
             ),
-            book=self.book,
-            pace=self.pace,
+            store=self.store,
+            run_control=self.run_control,
             config=config,
-            hub=hub,
+            context=context,
             clock=clock,
             version=running.version,
             is_launched=bool(running.launcher),
@@ -165,18 +169,20 @@ class UpdateService:
             drop=self._drop,
         )
         self._installing = InstallSteps(
-            book=self.book,
-            intake=self.intake,
+            store=self.store,
+            staging=self.staging,
             slots=self.slots,
-            imaging=self.imaging,
-            pace=self.pace,
+            image_installer=self.image_installer,
+            run_control=self.run_control,
             config=config,
             running=running,
-            hub=hub,
+            context=context,
             on_percent=self._progressed,
             reconcile=self._reconcile,
         )
-        self._delivery = Sideload(book=self.book, intake=self.intake, worker=self._worker, pace=self.pace)
+        self._sideload = Sideload(
+            store=self.store, staging=self.staging, worker=self._worker, run_control=self.run_control
+        )
         self._has_checked = False
         self._is_running = False
         self._disk_failures = 0
@@ -197,34 +203,34 @@ class UpdateService:
             launcher=running.launcher,
             floor=0,
             utc_ms=self._clock.utc_ms(),
-            payload_types=tuple(PayloadType) if self.imaging.is_set_up else (PayloadType.APP,),
+            payload_types=tuple(PayloadType) if self.image_installer.is_set_up else (PayloadType.APP,),
             may_repeat_floor=running.slot == BASE != self.launcher_state.good,
         )
 
     async def run(self) -> None:
         """Work, until cancelled."""
-        if problem := await self.book.load():
+        if problem := await self.store.load():
             self._fault(problem)
         if self.is_unsigned_admitted:
             self._fault("UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): a checksum proves no origin")
-        self.launcher_state = await self._accounts.open(self.pace.hindered)
-        await self.imaging.begin(is_blind=self.book.is_blind)
+        self.launcher_state = await self._redundant_state.load(self.run_control.block)
+        await self.image_installer.begin(is_record_lost=self.store.is_record_lost)
         await self._reconcile()
-        await self.imaging.count_start()
+        await self.image_installer.count_start()
         self._is_running = True
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reporter.run())
-            group.create_task(self.imaging.keep())
+            group.create_task(self.image_installer.keep())
             group.create_task(self._work())
 
     async def stopping(self) -> None:
         """Be told that the hub ends in good order: for a release that is well, this start does not count, so often."""
-        record, state = self.book.record, self.launcher_state
-        is_app, is_image = state.trial == self.running.slot, self.imaging.is_new_system
+        record, state = self.store.record, self.launcher_state
+        is_app, is_image = state.trial == self.running.slot, self.image_installer.is_new_system
         is_on_trial = record.state is UpdateState.TRIAL and (is_app or is_image)
-        if not is_on_trial or not self.trying.is_well or record.refunds >= UNCOUNTED_STARTS_MAX:
+        if not is_on_trial or not self.trial.is_healthy or record.uncounted_starts >= UNCOUNTED_STARTS_MAX:
             return
-        await self._accounts.give_back_start(self._config.trial_starts_max if is_app else 0)
+        await self._redundant_state.uncount_start(self._config.trial_starts_max if is_app else 0)
 
     # For people at the hub.
 
@@ -234,17 +240,18 @@ class UpdateService:
         Returns:
             What came of it, in words; what is known so far, where the cloud takes longer than `CHECK_S_MAX`.
         """
-        record, before = self.book.record, self.fetching.outcome.number
-        await self.book.forget_refusals()
-        self.pace.hurry()
+        record, before = self.store.record, self.fetcher.outcome.number
+        await self.store.clear_refusals()
+        self.run_control.expedite()
         if record.is_open:
-            return f"release {record.offer.version} is {record.state} already; {self.pace.problem or 'it goes on'}"
-        return await self.fetching.outcome_after(before, CHECK_S_MAX if self._is_running else 0.0)
+            progress = self.run_control.blocked_reason or "it goes on"
+            return f"release {record.offer.version} is {record.state} already; {progress}"
+        return await self.fetcher.wait_for_outcome(before, CHECK_S_MAX if self._is_running else 0.0)
 
-    async def hold(self, is_held: bool) -> None:
+    async def set_paused(self, is_paused: bool) -> None:
         """Keep updates from beginning, or let them."""
-        await self.book.hold(is_held)
-        self.pace.nudge()
+        await self.store.set_paused(is_paused)
+        self.run_control.wake()
 
     async def roll_back(self) -> None:
         """Give up the release on trial.
@@ -253,17 +260,17 @@ class UpdateService:
             Rejected: None is on trial.
             StorageFull: It cannot be noted now.
         """
-        if self.book.record.state not in {UpdateState.TRIAL, UpdateState.READY}:
+        if self.store.record.state not in {UpdateState.TRIAL, UpdateState.READY}:
             raise Rejected("no release is on trial: a release that has proved itself is followed by a newer one only")
         reason = "a technician rolled it back"
-        if self.imaging.is_new_system:
-            self.trying.wish_to_leave = reason  # the machine takes its time, and who asked wants an answer
+        if self.image_installer.is_new_system:
+            self.trial.abort_reason = reason  # the machine takes its time, and who asked wants an answer
         else:
             await self._give_up(reason)
 
     async def install(self, pieces: AsyncIterator[bytes]) -> BundleHeader:
         """Take in a bundle that somebody has brought: see `Delivery.take_in`."""
-        return await self._delivery.take_in(pieces)
+        return await self._sideload.receive(pieces)
 
     # The work.
 
@@ -277,20 +284,20 @@ class UpdateService:
             UpdateState.TRIAL: self._try,
         }
         while True:
-            self.pace.begin_step()
+            self.run_control.begin_step()
             try:
-                await steps.get(self.book.record.state, self._check)()
+                await steps.get(self.store.record.state, self._check)()
             except BundleUntrusted as error:
                 await self._failed(str(error), facts=await self._worker.run(self._measured_by))
             except InstallFailed as error:
-                await self._failed(str(error), UpdateEvent.LOSE)
+                await self._failed(str(error), UpdateEvent.ABORT)
             except Corrupt as error:
                 self._fault(str(error))
-                await self._read_slots()
-                await self.pace.pause(RETRY_S)
+                await self._read_launcher_state()
+                await self.run_control.wait(RETRY_S)
             except (StorageFull, HalError, Unauthorized) as error:
-                self.pace.hindered(str(error))
-                await self.pace.pause(RETRY_S)
+                self.run_control.block(str(error))
+                await self.run_control.wait(RETRY_S)
             except OSError as error:
                 await self._disk_failed(error)
             else:
@@ -299,38 +306,38 @@ class UpdateService:
     async def _disk_failed(self, error: OSError) -> None:
         """Wait for a disk that may recover; an installation that it breaks again and again is let go."""
         text = f"the disk fails ({error.strerror or error}); check it with fsck"
-        self.pace.hindered(text)
+        self.run_control.block(text)
         self._disk_failures += 1
-        if self._disk_failures >= DISK_FAILURES_MAX and self.book.record.state in _INSTALLING:
+        if self._disk_failures >= DISK_FAILURES_MAX and self.store.record.state in _INSTALLING:
             self._disk_failures = 0
-            await self._failed(text, UpdateEvent.LOSE)
-        await self.pace.pause(RETRY_S)
+            await self._failed(text, UpdateEvent.ABORT)
+        await self.run_control.wait(RETRY_S)
 
     async def _check(self) -> None:
         """Ask the cloud, when it is time to."""
-        if not self.pace.is_urgent:
+        if not self.run_control.is_urgent:
             pause_s = self._config.check_interval_s if self._has_checked else FIRST_CHECK_S
-            await self.pace.pause(min(pause_s, self._config.check_interval_s) * self._rng.uniform(0.5, 1.0))
+            await self.run_control.wait(min(pause_s, self._config.check_interval_s) * self._rng.uniform(0.5, 1.0))
         self._has_checked = True
         if self._may_begin():
-            await self.fetching.ask()
+            await self.fetcher.check()
 
     def _may_begin(self) -> bool:
-        return not self.book.record.is_open and not self._delivery.is_under_way
+        return not self.store.record.is_open and not self._sideload.is_receiving
 
     async def _drop(self, offer: Offer) -> None:
-        is_resumable = lifecycle.is_resumable(self.book.record, offer)
-        await self._worker.run(lambda: self.intake.forget(but_part=is_resumable))
+        is_resumable = lifecycle.is_resumable(self.store.record, offer)
+        await self._worker.run(lambda: self.staging.clear(keep_part=is_resumable))
 
     async def _download(self) -> None:
-        if self._delivery.is_under_way:
-            await self.pace.pause(RETRY_S)
+        if self._sideload.is_receiving:
+            await self.run_control.wait(RETRY_S)
         else:
-            await self.fetching.download()
+            await self.fetcher.download()
 
     def _measured_by(self) -> str:
         """Return what a refusal depends on, beside the bundle: once it has changed, the refusal is void."""
-        config, trusted = self._config, self.keys.trusted()
+        config, trusted = self._config, self.trust_store.trusted_keys()
         return self._facts().digest(
             *sorted(each.hex() for each in trusted), config.size_bytes_max, config.allow_unsigned
         )
@@ -338,9 +345,11 @@ class UpdateService:
     def _progressed(self, percent: int) -> None:
         """Note how far a download or an installation is, and tell it every `PROGRESS_PERCENT`."""
         told, self.percent = self.percent // PROGRESS_PERCENT, percent
-        record, tens = self.book.record, percent // PROGRESS_PERCENT
+        record, tens = self.store.record, percent // PROGRESS_PERCENT
         if tens != told:
-            self.book.progress(StatusReport(record.offer.version, CLOUD_STATUS[record.state], tens * PROGRESS_PERCENT))
+            self.store.report_progress(
+                StatusReport(record.offer.version, CLOUD_STATUS[record.state], tens * PROGRESS_PERCENT)
+            )
 
     async def _apply(self) -> None:
         self.percent = 0
@@ -348,27 +357,30 @@ class UpdateService:
 
     async def _try(self) -> None:
         """Look at this release, which is on trial, until it has proved itself or failed."""
-        await self._read_slots()  # which may know of a failure that this life has noted itself
-        verdict, reason = Verdict.FAILED, self.imaging.failure(self.launcher_state, self._config.trial_starts_max)
-        if not versions.is_same_version(self.running.version, self.book.record.offer.version):
+        await self._read_launcher_state()  # which may know of a failure that this life has noted itself
+        verdict, reason = (
+            Verdict.FAILED,
+            self.image_installer.failure(self.launcher_state, self._config.trial_starts_max),
+        )
+        if not versions.is_same_version(self.running.version, self.store.record.offer.version):
             reason = reason or (
                 f"it calls itself {self.running.version}, so that it would be offered and installed over and over"
             )
         if not reason:
-            verdict, reason = await self.trying.judged(self.book.record.fresh_sensors)
+            verdict, reason = await self.trial.run(self.store.record.fresh_sensors)
         if verdict is Verdict.FAILED:
             await self._give_up(reason)
             return
-        if self.imaging.is_new_system:
-            await self.imaging.commit()
+        if self.image_installer.is_new_system:
+            await self.image_installer.commit()
         else:
-            await self._accounts.adopt(self.running.slot)
+            await self._redundant_state.adopt_keys(self.running.slot)
             await self._worker.run(self.slots.commit)
-        await self._read_slots()
-        await self.book.advance(UpdateEvent.PROVEN)
-        await self._accounts.keep(self.launcher_state.floor)
+        await self._read_launcher_state()
+        await self.store.advance(UpdateEvent.CONFIRMED)
+        await self._redundant_state.save(self.launcher_state.floor)
         self._ended()
-        await self._worker.run(self.intake.forget)
+        await self._worker.run(self.staging.clear)
         _log.info("release %s has proved itself", self.running.version)
 
     async def _give_up(self, reason: str) -> None:
@@ -382,52 +394,52 @@ class UpdateService:
     async def _failed(self, reason: str, event: UpdateEvent = UpdateEvent.FAIL, facts: str = "") -> None:
         """End an update. First in the launcher's account: the next start is the good release whatever happens."""
         self._fault(reason)
-        if self.imaging.is_new_system and self.book.record.is_open:
-            await self.imaging.leave(reason)  # the old system closes the book
-        if recovery.is_system_image(self.book.record):
-            await self.imaging.give_up(reason)
+        if self.image_installer.is_new_system and self.store.record.is_open:
+            await self.image_installer.leave(reason)  # the old system closes the book
+        if recovery.is_system_image(self.store.record):
+            await self.image_installer.give_up(reason)
         elif self.launcher_state.trial:
-            await self._worker.run(lambda: self.slots.give_up(reason))
-        await self._read_slots()
-        if self.book.record.is_open:
-            await self.book.advance(event, reason=reason, facts=facts)
+            await self._worker.run(lambda: self.slots.end_trial(reason))
+        await self._read_launcher_state()
+        if self.store.record.is_open:
+            await self.store.advance(event, reason=reason, facts=facts)
         self._ended()
         await self._forget()
 
     async def _forget(self) -> None:
         """Remove what was downloaded, but for what may be gone on with once it is offered again."""
-        record = self.book.record
+        record = self.store.record
         is_resumable = lifecycle.is_resumable(record, record.offer)
-        await self._worker.run(lambda: self.intake.forget(but_part=is_resumable))
+        await self._worker.run(lambda: self.staging.clear(keep_part=is_resumable))
 
     async def _reconcile(self) -> None:
         """Take up what the last life left."""
         state, slot = self.launcher_state, self.running.slot
         if self.running.launcher and slot not in {state.good, state.trial}:
             self._fault(f"slot {state.good} could not be started; slot {slot} runs")
-        if text := recovery.find_relapse(self.book.record, self.imaging.boot):
+        if text := recovery.find_relapse(self.store.record, self.image_installer.boot):
             self._fault(text)
         while (found := self._found()) is not None:
             event, reason = found
-            if event in {UpdateEvent.FAIL, UpdateEvent.LOSE}:
+            if event in {UpdateEvent.FAIL, UpdateEvent.ABORT}:
                 await self._failed(await self._with_last_words(reason), event)
             else:
-                await self.book.advance(event, app_slot=self.launcher_state.good)
+                await self.store.advance(event, app_slot=self.launcher_state.good)
             if event is UpdateEvent.RESUME:
                 break
-        if recovery.is_system_image(self.book.record):
-            await self.imaging.settle()
-            await self._read_slots()
+        if recovery.is_system_image(self.store.record):
+            await self.image_installer.settle()
+            await self._read_launcher_state()
             if self.launcher_state.good not in {state.good, slot}:
                 # Only where it has changed: a slot that cannot be started would be tried for ever.
                 self.running.restart()
                 await asyncio.Event().wait()
-        if not self.book.record.is_open:
+        if not self.store.record.is_open:
             await self._forget()
 
     async def _with_last_words(self, reason: str) -> str:
         """Return why a release failed, with what its processes have left, where it is one that was started."""
-        record = self.book.record
+        record = self.store.record
         if (
             recovery.is_system_image(record)
             or not record.slot
@@ -435,22 +447,22 @@ class UpdateService:
         ):
             return reason
         crash = await self._worker.run(lambda: crash_report.read(self.slots.directory, record.slot, self._disk))
-        return crash_report.add_crash_report(reason, await self._hub.last_end(), crash)
+        return crash_report.add_crash_report(reason, await self._context.last_end(), crash)
 
     def _found(self) -> tuple[UpdateEvent, str] | None:
-        record = self.book.record
+        record = self.store.record
         if recovery.is_system_image(record):
-            return recovery.reconcile_image(record, self.launcher_state, self.imaging.boot)
+            return recovery.reconcile_image(record, self.launcher_state, self.image_installer.boot)
         return reconcile_app(record, self.launcher_state, self.running.slot)
 
-    async def _read_slots(self) -> None:
-        self.launcher_state = await self._accounts.read_slots()
+    async def _read_launcher_state(self) -> None:
+        self.launcher_state = await self._redundant_state.read_launcher_state()
 
     def _fault(self, text: str) -> None:
         _log.warning("updates: %s", text)
-        self._hub.add_fault(text)
+        self._context.add_fault(text)
 
     def _ended(self) -> None:
-        self.pace.is_urgent = False
-        self.pace.problem = ""
+        self.run_control.is_urgent = False
+        self.run_control.blocked_reason = ""
         self.percent = 0

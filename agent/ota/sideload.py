@@ -19,34 +19,34 @@ class Sideload:
         is_under_way: One is coming in now: nothing else may write.
     """
 
-    def __init__(self, *, book: UpdateStore, intake: Staging, worker: Worker, pace: RunControl) -> None:
-        self._book = book
-        self._intake = intake
+    def __init__(self, *, store: UpdateStore, staging: Staging, worker: Worker, run_control: RunControl) -> None:
+        self._store = store
+        self._staging = staging
         self._worker = worker
-        self._pace = pace
-        self.is_under_way = False
+        self._run_control = run_control
+        self.is_receiving = False
 
-    async def take_in(self, pieces: AsyncIterator[bytes]) -> BundleHeader:
+    async def receive(self, pieces: AsyncIterator[bytes]) -> BundleHeader:
         """Take in a bundle, and have it installed without waiting for a window.
 
         Raises:
             Rejected: An update is under way already, or this hub must not have the bundle.
             StorageFull: No room.
         """
-        record = self._book.record
-        if self.is_under_way or (record.is_open and record.state is not UpdateState.DOWNLOADING):
+        record = self._store.record
+        if self.is_receiving or (record.is_open and record.state is not UpdateState.DOWNLOADING):
             raise Rejected(f"an update is under way already ({record.state}); let it end first")
-        self.is_under_way = True
+        self.is_receiving = True
         try:
-            await self._worker.run(self._intake.forget)
-            part: PartialBundle = await self._worker.run(lambda: self._intake.part(None))
+            await self._worker.run(self._staging.clear)
+            part: PartialBundle = await self._worker.run(lambda: self._staging.open_part(None))
             async for piece in pieces:
-                await self._worker.run(lambda piece=piece: part.take(piece))  # type: ignore[misc]
+                await self._worker.run(lambda piece=piece: part.write(piece))  # type: ignore[misc]
             header = await self._worker.run(part.finish)
             offer = Offer(header.manifest.version, "", part.size_bytes)
-            await self._book.advance(UpdateEvent.BRING, offer=offer)
-            self._pace.is_urgent = True
+            await self._store.advance(UpdateEvent.SIDELOAD, offer=offer)
+            self._run_control.is_urgent = True
         finally:
-            self.is_under_way = False
-            self._pace.nudge()
+            self.is_receiving = False
+            self._run_control.wake()
         return header

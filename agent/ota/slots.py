@@ -63,20 +63,20 @@ class Slots:
         """The state directory."""
         return self._trees.root
 
-    def tree(self, slot: str) -> Path:
+    def slot_path(self, slot: str) -> Path:
         """Return where a slot's files lie."""
         return self._trees.path(f"{SLOTS_DIR}/{slot}")
 
-    def state(self) -> LauncherState:
+    def read_state(self) -> LauncherState:
         """Return the launcher's account.
 
         Raises:
             Corrupt: It cannot be read: see `mend`.
             ReadFailed: The disk does not give it now.
         """
-        return self._state_telling()[0]
+        return self._read_with_problem()[0]
 
-    def _state_telling(self) -> tuple[LauncherState, str]:
+    def _read_with_problem(self) -> tuple[LauncherState, str]:
         try:
             found = launcher.load_with_problem(self._trees.root)
         except ValueError as error:
@@ -87,21 +87,21 @@ class Slots:
             raise ReadFailed(f"{launcher.STATE_FILE} cannot be read ({error.strerror}); check the disk") from error
         return found
 
-    def state_or_new(self, *, floor: int) -> tuple[LauncherState, str]:
+    def read_or_rebuild(self, *, floor: int) -> tuple[LauncherState, str]:
         """Return the account, with what was wrong with it where a new one had to be begun (`mend`).
 
         Raises:
             StorageFull: It cannot be written now, or the disk does not give it.
         """
         try:
-            state, problem = self._state_telling()
+            state, problem = self._read_with_problem()
         except ReadFailed:
             self._failed_reads += 1
             if self._failed_reads < READS_MAX:
                 raise
-            return self.mend(floor=floor), f"the disk did not give {launcher.STATE_FILE} {READS_MAX} times in a row"
+            return self.rebuild(floor=floor), f"the disk did not give {launcher.STATE_FILE} {READS_MAX} times in a row"
         except Corrupt as error:
-            return self.mend(floor=floor), str(error)
+            return self.rebuild(floor=floor), str(error)
         self._failed_reads = 0
         if problem:
             self._make_room()
@@ -120,7 +120,7 @@ class Slots:
         except OSError:
             return False
 
-    def mend(self, *, floor: int) -> LauncherState:
+    def rebuild(self, *, floor: int) -> LauncherState:
         """Begin a new account in the place of one that cannot be read: what runs now is what is good.
 
         Raises:
@@ -134,12 +134,12 @@ class Slots:
         self._store(state)
         return state
 
-    def idle(self) -> str:
+    def idle_slot(self) -> str:
         """Return the slot that may be written: neither good nor running."""
-        busy = {self.state().good, self.running}
+        busy = {self.read_state().good, self.running}
         return next(slot for slot in SLOTS if slot not in busy)
 
-    def place(
+    def install(
         self, bundle: str, check: Callable[[bytes], BundleHeader], check_trust: Callable[[KeyChanges, str], None]
     ) -> InstalledRelease:
         """Unpack a bundle into the idle slot, durably, every byte verified on the way and once more from the medium.
@@ -157,11 +157,11 @@ class Slots:
         """
         from agent.ota.unpack import unpack  # noqa: PLC0415 - tarfile and lzma cost memory, and a hub rarely updates
 
-        state = self.state()
+        state = self.read_state()
         if state.trial and state.trial != self.running:
             # An older release that was never started gives way; first in the account, then on the disk.
             self._store(dataclasses.replace(state, trial="", trial_version="", trial_sequence=0, tries_left=0))
-        slot = self.idle()
+        slot = self.idle_slot()
         name, fresh = f"{SLOTS_DIR}/{slot}", f"{SLOTS_DIR}/{slot}.new"
         stream = BundleStream(check, offer=None)
         pieces = self._pieces(bundle, stream)
@@ -188,13 +188,13 @@ class Slots:
             raise InstallFailed("the slot does not read back as it was written; the card may be worn out")
         return InstalledRelease(slot, digest, manifest.version, manifest.sequence)
 
-    def arm(self, placed: InstalledRelease, *, tries: int) -> None:
+    def begin_trial(self, placed: InstalledRelease, *, tries: int) -> None:
         """Let the launcher start the release next, ``tries`` times at the most.
 
         Raises:
             StorageFull: It cannot be written now.
         """
-        state = self.state()
+        state = self.read_state()
         if placed.slot in {state.good, self.running}:
             raise ValueError(f"slot {placed.slot} is in use")
         self._store(
@@ -207,13 +207,13 @@ class Slots:
             )
         )
 
-    def give_back_try(self, tries_max: int) -> LauncherState:
+    def return_try(self, tries_max: int) -> LauncherState:
         """Let the launcher start the release on trial once more, ``tries_max`` times in all at the most.
 
         Raises:
             StorageFull: It cannot be written now.
         """
-        state = self.state()
+        state = self.read_state()
         if state.trial and state.trial == self.running:
             state = dataclasses.replace(state, tries_left=min(state.tries_left + 1, tries_max))
             self._store(state)
@@ -226,7 +226,7 @@ class Slots:
             ValueError: What runs is not on trial.
             StorageFull: It cannot be written now.
         """
-        state = self.state()
+        state = self.read_state()
         if not state.trial or state.trial != self.running:
             raise ValueError(f"slot {self.running} is not on trial")
         floor = max(state.floor, state.trial_sequence)
@@ -236,27 +236,29 @@ class Slots:
         self._store(committed)
         return committed
 
-    def give_up(self, reason: str) -> LauncherState:
+    def end_trial(self, reason: str) -> LauncherState:
         """End the trial: the next start is the good release.
 
         Raises:
             StorageFull: It cannot be written now; the tries end it as well.
         """
-        state = self.state()
+        state = self.read_state()
         if state.trial:
-            state = state.given_up(reason)
+            state = state.with_failed_trial(reason)
             self._store(state)
         return state
 
     # For images of the whole system, whose trial is the boot loader's.
 
-    def choose_good(self, slot: str) -> LauncherState:
+    def set_good_slot(self, slot: str) -> LauncherState:
         """Make ``slot`` the good one: of the system that runs, or is about to. A release on trial gives way.
 
         Raises:
             StorageFull: It cannot be written now.
         """
-        state = dataclasses.replace(self.state(), good=slot, trial="", trial_version="", trial_sequence=0, tries_left=0)
+        state = dataclasses.replace(
+            self.read_state(), good=slot, trial="", trial_version="", trial_sequence=0, tries_left=0
+        )
         self._store(state)
         return state
 
@@ -266,18 +268,18 @@ class Slots:
         Raises:
             StorageFull: It cannot be written now.
         """
-        state = self.state()
+        state = self.read_state()
         state = dataclasses.replace(state, floor=max(state.floor, sequence))
         self._store(state)
         return state
 
-    def note_failed(self, version: str, sequence: int, reason: str, *, good: str = "") -> LauncherState:
+    def record_failure(self, version: str, sequence: int, reason: str, *, good: str = "") -> LauncherState:
         """Remember the image that failed, and ``good`` as the good slot where it is given.
 
         Raises:
             StorageFull: It cannot be written now.
         """
-        state = self.state()
+        state = self.read_state()
         state = dataclasses.replace(
             state,
             failed=FailedRelease(version, sequence, reason[: launcher.REASON_CHARACTERS_MAX]),

@@ -44,24 +44,30 @@ class Staging:
     """Takes bundles in, for one hub."""
 
     def __init__(
-        self, trees: Trees, slots: Slots, *, keys: TrustStore, rules: StagingLimits, facts: Callable[[], HubFacts]
+        self,
+        trees: Trees,
+        slots: Slots,
+        *,
+        trust_store: TrustStore,
+        rules: StagingLimits,
+        facts: Callable[[], HubFacts],
     ) -> None:
         """Prepare; nothing is read.
 
         Args:
             trees: Below the state directory.
             slots: Of this hub.
-            keys: Which count.
+            trust_store: Which count.
             rules: What is asked.
             facts: What a bundle is measured against now, the launcher's account left out.
         """
         self._trees = trees
         self._slots = slots
-        self._keys = keys
+        self._trust_store = trust_store
         self._rules = rules
         self._facts = facts
 
-    def part(self, offer: Offer | None) -> "PartialBundle":
+    def open_part(self, offer: Offer | None) -> "PartialBundle":
         """Return the partial file, which may have grown before.
 
         Raises:
@@ -88,20 +94,20 @@ class Staging:
                     pass
         return stream.finish()
 
-    def place(self, offer: Offer | None) -> InstalledRelease:
-        """Put the complete file into the idle slot (`Slots.place`)."""
-        return self._slots.place(BUNDLE_FILE, self._checking(offer), self._keys.check)
+    def install_app(self, offer: Offer | None) -> InstalledRelease:
+        """Put the complete file into the idle slot (`Slots.install`)."""
+        return self._slots.install(BUNDLE_FILE, self._checking(offer), self._trust_store.check_changes)
 
     @property
-    def image(self) -> Path:
+    def image_path(self) -> Path:
         """Where the image of the whole system lies that the file brought, once it is extracted."""
         return self._trees.path(IMAGE_FILE)
 
     def has_image(self) -> bool:
         """Tell whether it is there, whole. Its installer may have made it unreadable for us."""
-        return self.image.exists()
+        return self.image_path.exists()
 
-    def extract(self, offer: Offer | None) -> None:
+    def extract_image(self, offer: Offer | None) -> None:
         """Put the image that follows the header into a file of its own, durably, every byte verified on the way.
 
         Raises:
@@ -125,22 +131,22 @@ class Staging:
         """Tell whether a complete file is there."""
         return self._trees.path(BUNDLE_FILE).exists()
 
-    def forget(self, *, but_part: bool = False) -> None:
+    def clear(self, *, keep_part: bool = False) -> None:
         """Remove what was downloaded; with ``but_part``, all but what a download may go on with."""
         for name in (
             (BUNDLE_FILE, IMAGE_PART_FILE, IMAGE_FILE)
-            if but_part
+            if keep_part
             else (PART_FILE, BUNDLE_FILE, IMAGE_PART_FILE, IMAGE_FILE)
         ):
             self._trees.remove(name)
 
     def _checking(self, offer: Offer | None) -> Callable[[bytes], BundleHeader]:
         def check(signed: bytes) -> BundleHeader:
-            found = header.check(signed, self._keys.trusted(), allow_unsigned=self._rules.allow_unsigned)
-            state = self._slots.state()
+            found = header.check(signed, self._trust_store.trusted_keys(), allow_unsigned=self._rules.allow_unsigned)
+            state = self._slots.read_state()
             facts = msgspec.structs.replace(
                 self._facts(),
-                floor=max(state.floor, self._keys.keyring.floor),
+                floor=max(state.floor, self._trust_store.keyring.floor),
                 failed_version="" if state.failed.is_damaged else state.failed.version,
                 failed_sequence=state.failed.sequence,
             )
@@ -184,21 +190,21 @@ class PartialBundle:
         return max(self._kept_bytes, self._stream.verified_bytes)
 
     @property
-    def whole_bytes(self) -> int:
+    def total_bytes(self) -> int:
         """How large the bundle is; 0 before its header is there."""
         return self._stream.size_bytes
 
     @property
-    def tail(self) -> tuple[int, bytes]:
+    def unverified(self) -> tuple[int, bytes]:
         """What has come behind the verified bytes, and where it begins."""
-        return self._stream.verified_bytes, self._stream.pending
+        return self._stream.verified_bytes, self._stream.unverified
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether nothing is missing."""
         return self._stream.header is not None and self._stream.verified_bytes == self._stream.size_bytes
 
-    def reopen(self) -> int:
+    def verify_existing(self) -> int:
         """Verify what is there already; return how much of it is right."""
         path = self._trees.path(PART_FILE)
         if path.exists():
@@ -207,10 +213,10 @@ class PartialBundle:
                 while data := file.read(CHUNK_BYTES):
                     for _ in self._stream.feed(data):
                         pass
-            self._stream.drop()
+            self._stream.discard_unverified()
         return self.size_bytes
 
-    def begin_anew(self) -> None:
+    def restart_from_zero(self) -> None:
         """Take what follows as the file from its beginning.
 
         What is on the disk stays, and is not written again, unless the new header is that of another bundle, and right.
@@ -221,7 +227,7 @@ class PartialBundle:
                 self._kept_head = file.read(self._stream.header.header_bytes)
         self._stream = self._new_stream()
 
-    def take(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Take in what follows; the checksum of the whole is left to `Staging.verify`.
 
         Raises:

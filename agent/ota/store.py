@@ -37,7 +37,7 @@ class UpdateStore:
 
     Attributes:
         record: The present one.
-        is_blind: What was under way before is not known, the file and its copy being lost.
+        is_record_lost: What was under way before is not known, the file and its copy being lost.
     """
 
     def __init__(self, directory: Path, *, disk: Disk, worker: Worker) -> None:
@@ -53,7 +53,7 @@ class UpdateStore:
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
         self.record = UpdateRecord()
-        self.is_blind = False
+        self.is_record_lost = False
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called after each change."""
@@ -64,7 +64,7 @@ class UpdateStore:
         found = await self._worker.run(self._file.read)
         read: list[UpdateRecord] = [] if found is None else [found]
         await self._file.settle(self._worker, read.append)
-        self.is_blind = bool(self._file.problem) and not read
+        self.is_record_lost = bool(self._file.problem) and not read
         self.record = read[-1] if read else UpdateRecord()
         return self._file.problem
 
@@ -80,58 +80,62 @@ class UpdateStore:
         """
         return await self._change(lambda record: transition(record, event, **details))
 
-    async def hold(self, is_held: bool) -> UpdateRecord:
+    async def set_paused(self, is_paused: bool) -> UpdateRecord:
         """Keep updates from beginning, or let them."""
-        return await self._change(lambda record: msgspec.structs.replace(record, is_held=is_held))
+        return await self._change(lambda record: msgspec.structs.replace(record, is_paused=is_paused))
 
-    async def keep(self, keyring: Keyring) -> UpdateRecord:
+    async def save_keyring(self, keyring: Keyring) -> UpdateRecord:
         """Keep a copy of the keyring."""
         return await self._change(lambda record: msgspec.structs.replace(record, keyring=keyring))
 
-    async def refund(self) -> UpdateRecord:
+    async def uncount_start(self) -> UpdateRecord:
         """Note that this start of the trial does not count; of an app, the launcher has to be told as well."""
 
         def without(record: UpdateRecord) -> UpdateRecord:
-            return msgspec.structs.replace(record, refunds=record.refunds + 1, starts=max(0, record.starts - 1))
+            return msgspec.structs.replace(
+                record, uncounted_starts=record.uncounted_starts + 1, starts=max(0, record.starts - 1)
+            )
 
         return await self._change(without)
 
-    async def note_download(self, utc_ms: int) -> UpdateRecord:
+    async def record_download(self, utc_ms: int) -> UpdateRecord:
         """Count a request for a download, so that a restart of the machine does not forget it.
 
         Args:
             utc_ms: When; 0 where the time is not known.
         """
         return await self._change(
-            lambda record: msgspec.structs.replace(record, downloads=(*record.downloads, utc_ms)[-DOWNLOADS_MAX:])
+            lambda record: msgspec.structs.replace(
+                record, downloads_utc_ms=(*record.downloads_utc_ms, utc_ms)[-DOWNLOADS_MAX:]
+            )
         )
 
-    async def forget_refusals(self) -> UpdateRecord:
+    async def clear_refusals(self) -> UpdateRecord:
         """Let everything be offered once more: a technician says so."""
         return await self._change(lambda record: msgspec.structs.replace(record, refusals=()))
 
-    async def told(self, post: StatusReport) -> None:
+    async def mark_reported(self, report: StatusReport) -> None:
         """Note that the cloud knows. Of progress, the file learns with the next change: told twice, it is harmless."""
 
         def without(record: UpdateRecord) -> UpdateRecord:
-            posts = tuple(each for each in record.posts if each != post)
-            return msgspec.structs.replace(record, posts=posts)
+            reports = tuple(each for each in record.reports if each != report)
+            return msgspec.structs.replace(record, reports=reports)
 
-        if post.progress_percent is not None:
+        if report.progress_percent is not None:
             self.record = without(self.record)
         else:
             await self._change(without)
 
-    def progress(self, post: StatusReport) -> None:
+    def report_progress(self, report: StatusReport) -> None:
         """Have progress told; it is not worth a write."""
-        self.record = msgspec.structs.replace(self.record, posts=append_report(self.record.posts, post))
+        self.record = msgspec.structs.replace(self.record, reports=append_report(self.record.reports, report))
         self._tell()
 
     async def _change(self, change: Callable[[UpdateRecord], UpdateRecord]) -> UpdateRecord:
         async with self._lock:
             record = change(self.record)
             if record != self.record:
-                data = _encode(fitting(record))
+                data = _encode(fit_to_limit(record))
                 await self._worker.run(lambda: self._file.write(data))
                 self.record = record
         self._tell()
@@ -142,11 +146,11 @@ class UpdateStore:
             listener()
 
 
-def fitting(record: UpdateRecord) -> UpdateRecord:
+def fit_to_limit(record: UpdateRecord) -> UpdateRecord:
     """Return a record as far as it fits the file: what was to be told goes first, then the oldest refusals."""
     while len(_encode(record)) > WRITTEN_BYTES_MAX - SEAL_BYTES:
-        if record.posts:
-            record = msgspec.structs.replace(record, posts=record.posts[1:])
+        if record.reports:
+            record = msgspec.structs.replace(record, reports=record.reports[1:])
         elif record.refusals:
             record = msgspec.structs.replace(record, refusals=record.refusals[1:])
         elif len(record.offer.version) > VERSION_CHARS_MAX and not record.is_open:

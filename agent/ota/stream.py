@@ -58,11 +58,11 @@ class BundleStream:
                 yield self._piece()
 
     @property
-    def pending(self) -> bytes:
+    def unverified(self) -> bytes:
         """What has come of the next piece, and is not verified yet."""
         return bytes(self._buffer)
 
-    def drop(self) -> None:
+    def discard_unverified(self) -> None:
         """Forget what is not verified: what follows is the byte after `verified_bytes`."""
         self._buffer.clear()
 

@@ -40,25 +40,25 @@ class Trial:
         self._fresh_sensors = fresh_sensors
         self._healthy_s = healthy_s
         self._deadline_s = deadline_s
-        self.is_well = False
-        self.wish_to_leave = ""
-        self.trial: TrialProgress | None = None
+        self.is_healthy = False
+        self.abort_reason = ""
+        self.progress: TrialProgress | None = None
 
-    def left_s(self) -> tuple[float, float]:
+    def remaining_s(self) -> tuple[float, float]:
         """Return how long it takes at the least until the release has proved itself, and until it is given up."""
         now_s = asyncio.get_running_loop().time()
-        trial = self.trial or TrialProgress(now_s)
-        well_s = 0.0 if trial.healthy_since_s is None else now_s - trial.healthy_since_s
-        return max(0.0, self._healthy_s - well_s), max(0.0, self._deadline_s - (now_s - trial.began_s))
+        progress = self.progress or TrialProgress(now_s)
+        well_s = 0.0 if progress.healthy_since_s is None else now_s - progress.healthy_since_s
+        return max(0.0, self._healthy_s - well_s), max(0.0, self._deadline_s - (now_s - progress.began_s))
 
-    async def judged(self, fresh_before: int) -> tuple[Verdict, str]:
+    async def run(self, fresh_before: int) -> tuple[Verdict, str]:
         """Return the verdict, once there is one, with the reason of a failure.
 
         Args:
             fresh_before: How many sensors delivered under the old release.
         """
         now_s = asyncio.get_running_loop().time
-        self.trial = trial = TrialProgress(now_s())
+        self.progress = progress = TrialProgress(now_s())
         verdict, reason = Verdict.OPEN, ""
         while verdict is Verdict.OPEN:
             due_s = now_s() + CHECK_INTERVAL_S
@@ -67,12 +67,12 @@ class Trial:
             problems = {name: await _asked(check) for name, check in self._checks.items()}
             problems["loop"] = f"{late_s:.1f} s late" if late_s > health.LATE_S_MAX else ""
             problems["sensors"] = health.find_sensor_problem(self._fresh_sensors(), fresh_before)
-            self.trial = trial = health.apply_checks(trial, problems, now_s())
-            self.is_well = trial.healthy_since_s is not None
-            verdict, reason = health.judge(trial, now_s(), healthy_s=self._healthy_s, deadline_s=self._deadline_s)
-            if self.wish_to_leave:
-                verdict, reason = Verdict.FAILED, self.wish_to_leave
-        self.trial = None
+            self.progress = progress = health.apply_checks(progress, problems, now_s())
+            self.is_healthy = progress.healthy_since_s is not None
+            verdict, reason = health.judge(progress, now_s(), healthy_s=self._healthy_s, deadline_s=self._deadline_s)
+            if self.abort_reason:
+                verdict, reason = Verdict.FAILED, self.abort_reason
+        self.progress = None
         return verdict, reason
 
 

@@ -32,47 +32,47 @@ class InstallSteps:
     def __init__(
         self,
         *,
-        book: UpdateStore,
-        intake: Staging,
+        store: UpdateStore,
+        staging: Staging,
         slots: Slots,
-        imaging: ImageInstaller,
-        pace: RunControl,
+        image_installer: ImageInstaller,
+        run_control: RunControl,
         config: OtaConfig,
         running: RunningRelease,
-        hub: UpdateContext,
+        context: UpdateContext,
         on_percent: OnPercent,
         reconcile: Callable[[], Awaitable[None]],
     ) -> None:
         """Prepare.
 
         Args:
-            book: Where the present update stands.
-            intake: Where the file lies.
+            store: Where the present update stands.
+            staging: Where the file lies.
             slots: Where an app goes.
-            imaging: Where an image goes.
-            pace: Waits.
+            image_installer: Where an image goes.
+            run_control: Waits.
             config: Table `[ota]`.
             running: Which release this is.
-            hub: What is around.
+            context: What is around.
             on_percent: Told how far an image is.
             reconcile: Takes up what a restart of the machine that did not happen has left.
         """
-        self._book = book
-        self._intake = intake
+        self._store = store
+        self._staging = staging
         self._slots = slots
-        self._imaging = imaging
-        self._pace = pace
+        self._image_installer = image_installer
+        self._run_control = run_control
         self._config = config
         self._running = running
-        self._hub = hub
+        self._context = context
         self._on_percent = on_percent
         self._reconcile = reconcile
         self._worker: Worker = running.worker
-        self._window = policy.parse_maintenance_window(config.window)
+        self._maintenance_window = policy.parse_maintenance_window(config.maintenance_window)
 
     async def begin_verify(self) -> None:
         """Note that the file is verified next."""
-        await self._book.advance(UpdateEvent.VERIFY)
+        await self._store.advance(UpdateEvent.VERIFY)
 
     async def verify(self) -> None:
         """Read the whole file once more.
@@ -81,14 +81,14 @@ class InstallSteps:
             BundleUntrusted: It is not what it must be.
             InstallFailed: It is gone, or no longer what had come.
         """
-        offer = self._book.record.offer
+        offer = self._store.record.offer
         self._need_bundle()
         try:
-            header = await self._worker.run(lambda: self._intake.verify(offer))
+            header = await self._worker.run(lambda: self._staging.verify(offer))
         except BundleDamaged as error:
             raise _of_disk(error) from error
         manifest = header.manifest
-        await self._book.advance(
+        await self._store.advance(
             UpdateEvent.VERIFIED, sequence=manifest.sequence, signer=header.key_id, payload_type=manifest.payload_type
         )
 
@@ -102,51 +102,54 @@ class InstallSteps:
             InstallerLost: Of an image: try again later.
             OSError: The disk fails.
         """
-        offer = self._book.record.offer
+        offer = self._store.record.offer
         if not self._running.launcher:
             raise InstallFailed(NOT_LAUNCHED)
         self._need_bundle()
         try:
-            if recovery.is_system_image(self._book.record):
-                await self._imaging.apply(offer, self._on_percent)
-                await self._book.advance(UpdateEvent.PLACED)
+            if recovery.is_system_image(self._store.record):
+                await self._image_installer.apply(offer, self._on_percent)
+                await self._store.advance(UpdateEvent.INSTALLED)
                 return
-            placed = await self._worker.run(lambda: self._intake.place(offer))
+            placed = await self._worker.run(lambda: self._staging.install_app(offer))
         except BundleDamaged as error:
             raise _of_disk(error) from error
-        await self._book.advance(UpdateEvent.PLACED, slot=placed.slot, digest=placed.digest)
+        await self._store.advance(UpdateEvent.INSTALLED, slot=placed.slot, digest=placed.digest)
 
     def _need_bundle(self) -> None:
-        if not self._intake.has_bundle():
+        if not self._staging.has_bundle():
             raise InstallFailed("the file of the update is gone; it may be offered again")
 
     async def restart(self) -> None:
         """Restart into the release, when that may be; returns where it may not, or did not happen."""
         if why := self._hindrance():
-            self._pace.hindered(why)
-            await self._pace.pause(RETRY_S)
+            self._run_control.block(why)
+            await self._run_control.wait(RETRY_S)
             return
-        if recovery.is_system_image(self._book.record):
+        if recovery.is_system_image(self._store.record):
             try:
-                await self._imaging.restart(self._hub.fresh_sensors(), self._hindrance)
+                await self._image_installer.restart(self._context.fresh_sensors(), self._hindrance)
             except HalError as error:
-                self._pace.hindered(str(error))
-                await self._pace.pause(RETRY_S)
+                self._run_control.block(str(error))
+                await self._run_control.wait(RETRY_S)
             await self._reconcile()  # always: it is what counts the restarts
             return
-        await self._book.advance(UpdateEvent.RESTART, fresh_sensors=self._hub.fresh_sensors())
-        record = self._book.record
+        await self._store.advance(UpdateEvent.RESTART, fresh_sensors=self._context.fresh_sensors())
+        record = self._store.record
         placed = InstalledRelease(record.slot, record.digest, record.offer.version, record.sequence)
-        await self._worker.run(lambda: self._slots.arm(placed, tries=self._config.trial_starts_max))
+        await self._worker.run(lambda: self._slots.begin_trial(placed, tries=self._config.trial_starts_max))
         _log.info("restarting into release %s", record.offer.version)
         self._running.restart()
         await asyncio.Event().wait()
 
     def _hindrance(self) -> str:
         moment = policy.UpdateConditions(
-            self._hub.local_time(), self._hub.is_metered(), self._book.record.is_held, self._pace.is_urgent
+            self._context.local_time(),
+            self._context.is_metered(),
+            self._store.record.is_paused,
+            self._run_control.is_urgent,
         )
-        return policy.reason_not_to_restart(moment, self._window)
+        return policy.reason_not_to_restart(moment, self._maintenance_window)
 
 
 def _of_disk(error: BundleDamaged) -> InstallFailed:

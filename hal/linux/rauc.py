@@ -69,7 +69,7 @@ class Rauc:
             (rows,) = await _asked(bus, "GetSlotStatus")
         return [_slot({key: each.value for key, each in values.items()}) for _, values in rows]
 
-    async def version_of(self, image: Path) -> str:
+    async def read_version(self, image: Path) -> str:
         """See `ImageInstaller`."""
         async with self._bus() as bus:
             answer = await _call(bus, "Info", "s", [str(image)])
@@ -89,7 +89,7 @@ class Rauc:
             await _asked(bus, "InstallBundle", "sa{sv}", [str(image), {}])
             await _await_end(bus, ending)
 
-    async def finish(self, on_percent: OnPercent) -> None:
+    async def wait_until_finished(self, on_percent: OnPercent) -> None:
         """See `ImageInstaller`."""
         async with self._bus() as bus:
             ending = await _listen(bus, on_percent)

@@ -140,7 +140,7 @@ class SimMachine:
         self._ask()
         return [SystemSlot(name == self.booted, slot.version, slot.is_whole) for name, slot in self._slots.items()]
 
-    async def version_of(self, image: Path) -> str:
+    async def read_version(self, image: Path) -> str:
         """See `ImageInstaller`."""
         self._ask()
         return _trusted(image).version
@@ -161,9 +161,9 @@ class SimMachine:
         idle = self._slots[_other(self.booted)]
         idle.is_whole, idle.version, idle.tries_left = False, "pieces", 0
         self._installing = (self._now_s() + INSTALL_S, found)
-        await self.finish(on_percent)
+        await self.wait_until_finished(on_percent)
 
-    async def finish(self, on_percent: OnPercent) -> None:
+    async def wait_until_finished(self, on_percent: OnPercent) -> None:
         """See `ImageInstaller`."""
         self._ask()
         self._has_died = False

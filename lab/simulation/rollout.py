@@ -33,7 +33,7 @@ LATE_CRASH_S = 40.0
 CONFIG = """
 [ota]
 keys_dir = "{keys_dir}"
-window = "always"
+maintenance_window = "always"
 metered = "always"
 check_interval_s = 1800
 spread_s = 300

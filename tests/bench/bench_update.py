@@ -83,8 +83,8 @@ async def download(port: int, size_bytes: int, directory: Path) -> dict[str, flo
     slots = Slots(trees, disk, running="base")
     facts = HubFacts("hub", os.uname().machine, "", 1, 0, None, payload_types=(PayloadType.APP, PayloadType.RAUC))
     rules = StagingLimits(allow_unsigned=False, size_bytes_max=2**33, disk_free_bytes_min=0)
-    intake = Staging(
-        trees, slots, keys=TrustStore(directory, directory / "keys", disk), rules=rules, facts=lambda: facts
+    staging = Staging(
+        trees, slots, trust_store=TrustStore(directory, directory / "keys", disk), rules=rules, facts=lambda: facts
     )
     async with new_session(tcp_connector(None), user_agent="bench") as session:
         client = CloudClient(
@@ -92,7 +92,7 @@ async def download(port: int, size_bytes: int, directory: Path) -> dict[str, flo
             link=Link(now_ms=clock.monotonic_ms, rng=random.Random(1)), ledger=Ledger(None, "boot"),
             request_timeout_s=30, compress=False,
         )  # fmt: skip
-        downloader = Downloader(client, intake, worker, rate_bytes_s_min=1, deadline_s=600, on_progress=lambda _: None)
+        downloader = Downloader(client, staging, worker, rate_bytes_s_min=1, deadline_s=600, on_progress=lambda _: None)
         began_s = time.perf_counter()
         await downloader.attempt(Offer("2.0.0", "", size_bytes))
         took_s = time.perf_counter() - began_s

@@ -175,4 +175,4 @@ def break_reads(disk: BadDisk, monkeypatch: pytest.MonkeyPatch) -> None:
         return account_in(path)
 
     monkeypatch.setattr(database.sqlite3, "connect", connected)
-    monkeypatch.setattr(launcher, "_account_in", accounted)
+    monkeypatch.setattr(launcher, "_read_state", accounted)

@@ -37,7 +37,7 @@ async def test_a_good_image_is_installed_activated_and_marked_good(machine: Rauc
     state = await rauc.state()
     assert (state.boot_slot, state.is_installing, state.last_error) == ("A", False, "")
     image = machine.image("3.0.0", content=CONTENT)
-    assert await rauc.version_of(image) == "3.0.0"
+    assert await rauc.read_version(image) == "3.0.0"
     percents: list[int] = []
     await rauc.install(image, percents.append)
     assert percents == sorted(percents)
@@ -78,18 +78,18 @@ async def test_a_bad_image_is_refused_in_raucs_words(
 async def test_a_stranger_s_image_has_no_version(machine: RaucMachine) -> None:
     rauc = await machine.start()
     with pytest.raises(ImageRefused):
-        await rauc.version_of(machine.image("3.0.0", content=CONTENT, signer="stranger"))
+        await rauc.read_version(machine.image("3.0.0", content=CONTENT, signer="stranger"))
 
 
 async def test_without_a_rauc_no_image_is_refused(tmp_path: Path, bus: str) -> None:
     with pytest.raises(InstallerLost, match="systemctl status rauc"):
-        await Rauc(bus_address=bus).version_of(tmp_path / "image.raucb")
+        await Rauc(bus_address=bus).read_version(tmp_path / "image.raucb")
 
 
 async def test_who_asked_may_die_and_another_waits_for_the_end(machine: RaucMachine) -> None:
     rauc = await machine.start()
     image = machine.image("3.0.0", content=CONTENT)
-    await rauc.finish(lambda _: None)  # nothing is under way
+    await rauc.wait_until_finished(lambda _: None)  # nothing is under way
     gate = machine.shut_gate()
     asked = asyncio.get_running_loop().create_task(rauc.install(image, lambda _: None))
     await machine.at_gate()
@@ -97,7 +97,7 @@ async def test_who_asked_may_die_and_another_waits_for_the_end(machine: RaucMach
         await rauc.install(image, lambda _: None)
     asked.cancel()
     await asyncio.wait([asked])
-    waiting = asyncio.get_running_loop().create_task(rauc.finish(lambda _: None))
+    waiting = asyncio.get_running_loop().create_task(rauc.wait_until_finished(lambda _: None))
     gate.unlink()
     async with asyncio.timeout(60):
         await waiting
@@ -142,7 +142,7 @@ async def test_a_bus_that_goes_away_in_the_middle_is_noticed(machine: RaucMachin
             async with asyncio.timeout(60):
                 await asked
     gate.unlink()
-    await Rauc(bus_address=bus, config_files=[machine.config]).finish(lambda _: None)
+    await Rauc(bus_address=bus, config_files=[machine.config]).wait_until_finished(lambda _: None)
 
 
 async def test_without_rauc_nothing_is_promised(tmp_path: Path, bus: str) -> None:

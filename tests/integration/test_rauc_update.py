@@ -58,7 +58,7 @@ class Hub:
             (directory / name).mkdir()
         self.directory = directory
         self.machine = RaucMachine(directory / "machine", bus)
-        self.is_well = True
+        self.is_healthy = True
         self.reboots: list[str] = []
         self.restarted = asyncio.Event()
 
@@ -77,7 +77,7 @@ class Hub:
         """Let the agent of a system run."""
         config = OtaConfig(
             keys_dir=self.directory / "keys", allow_unsigned=False, model="hub", check_interval_s=3600.0, spread_s=1.0,
-            window="02:00-03:00", metered="always", size_bytes_max=2**26, rate_bytes_s_min=1,
+            maintenance_window="02:00-03:00", metered="always", size_bytes_max=2**26, rate_bytes_s_min=1,
             download_deadline_s=60.0, trial_s=0.1, trial_deadline_s=0.3, trial_starts_max=2,
         )  # fmt: skip
         worker = ThreadWorker("slow")
@@ -88,7 +88,7 @@ class Hub:
             await asyncio.Event().wait()
 
         async def well() -> str:
-            return "" if self.is_well else "it is sick"
+            return "" if self.is_healthy else "it is sick"
 
         async def reboot(reason: str) -> None:
             self.reboots.append(reason)
@@ -98,7 +98,7 @@ class Hub:
             running=RunningRelease(version, "base", 1, machine, python, self.restarted.set, worker),
             client=cast("CloudClient", SimpleNamespace(ready=never)), clock=Clock(boot_id), rng=random.Random(1),
             disk=Disk(), disk_free_bytes_min=0, installer=installer,
-            hub=UpdateContext(
+            context=UpdateContext(
                 checks={"well": well}, fresh_sensors=lambda: 1, is_metered=lambda: False,
                 before_reboot=lambda: asyncio.sleep(0), reboot=reboot,
                 local_time=lambda: datetime(2026, 1, 1, 12, tzinfo=UTC), add_fault=lambda _: None,
@@ -106,7 +106,7 @@ class Hub:
             ),
         )  # fmt: skip
         task = asyncio.get_running_loop().create_task(updates.run())
-        await until(lambda: updates.imaging.boot.slot or task.done())
+        await until(lambda: updates.image_installer.boot.slot or task.done())
         yield updates
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -131,14 +131,14 @@ async def pieces(path: Path) -> AsyncIterator[bytes]:
 async def installed(hub: Hub, updates: UpdateService, image: Path) -> None:
     """Bring the image on a stick, and wait for the restart of the machine."""
     await updates.install(pieces(hub.bundle(image)))
-    await until(lambda: hub.reboots or updates.book.record.state is UpdateState.FAILED)
+    await until(lambda: hub.reboots or updates.store.record.state is UpdateState.FAILED)
 
 
 async def test_a_good_image_becomes_the_system(hub: Hub) -> None:
     rauc = await hub.machine.start("A")
     async with hub.life("1.0.0", rauc, "boot-1") as updates:
         await installed(hub, updates, hub.machine.image("3.0.0", content=CONTENT))
-        assert updates.book.record.error == ""
+        assert updates.store.record.error == ""
         assert updates.percent == 100
     assert hub.machine.content("B", len(CONTENT)) == CONTENT
     assert hub.machine.boot()["primary"] == "B"
@@ -148,7 +148,7 @@ async def test_a_good_image_becomes_the_system(hub: Hub) -> None:
     rauc = await hub.machine.start("B")
     (hub.machine.root / "boot" / "state-B").write_text("tried")
     async with hub.life("3.0.0", rauc, "boot-2") as updates:
-        await until(lambda: updates.book.record.state is UpdateState.COMPLETED)
+        await until(lambda: updates.store.record.state is UpdateState.COMPLETED)
     assert hub.machine.boot()["state-B"] == "good"
     assert launcher.load(hub.directory / "state").floor == 3
     await until(lambda: not list((hub.directory / "state").glob("*.raucb")))
@@ -160,15 +160,15 @@ async def test_an_image_that_is_not_well_is_left_again(hub: Hub) -> None:
         await installed(hub, updates, hub.machine.image("3.0.0", content=CONTENT))
     hub.machine.stop()
     rauc = await hub.machine.start("B")
-    hub.is_well = False
+    hub.is_healthy = False
     async with hub.life("3.0.0", rauc, "boot-2"):
         await until(lambda: len(hub.reboots) == 2)
     assert hub.machine.boot() == {"primary": "A", "state-A": "good", "state-B": "bad"}
     hub.machine.stop()
     rauc = await hub.machine.start("A")
     async with hub.life("1.0.0", rauc, "boot-3") as updates:
-        await until(lambda: updates.book.record.state is UpdateState.FAILED)
-        assert "it is sick" in updates.book.record.error
+        await until(lambda: updates.store.record.state is UpdateState.FAILED)
+        assert "it is sick" in updates.store.record.error
         await until(lambda: (SlotMark.GOOD, SlotSelector.BOOTED) in rauc.marks)
     assert launcher.load(hub.directory / "state").floor == 0
 
@@ -186,8 +186,8 @@ async def test_what_rauc_refuses_is_told_in_plain_words(hub: Hub, signer: str, c
     async with hub.life("1.0.0", rauc, "boot-1") as updates:
         image = hub.machine.image("3.0.0", content=CONTENT, signer=signer, compatible=compatible)
         await installed(hub, updates, image)
-        assert says in updates.book.record.error
-        assert [refusal.version for refusal in updates.book.record.refusals] == ["3.0.0"]
+        assert says in updates.store.record.error
+        assert [refusal.version for refusal in updates.store.record.refusals] == ["3.0.0"]
     assert hub.reboots == []
     assert hub.machine.content("B", len(CONTENT)) == bytes(len(CONTENT))
     assert hub.machine.boot()["primary"] == "A"

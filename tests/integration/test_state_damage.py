@@ -206,7 +206,7 @@ async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files.write(STICK_FILE, radio_state.encode(radio_state.StickSnapshot("fingerprint")), is_secret=False)
     keys = TrustStore(state, directory, disk)
     keys.load(Keyring(), None)
-    keys.note_floor(7)
+    keys.raise_floor(7)
     life = Life(directory, disk, monkeypatch)
     await life.heats()
     hub = life.hub
@@ -223,7 +223,7 @@ async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         [IncomingCommand("c-1", "reboot", {"delay_seconds": 600}, None, "")], hub.commands._moment()
     )
     await until(lambda: (state / "climate.json").exists() and b"27.0" in (state / "climate.json").read_bytes())
-    await hub.updates.hold(is_held=True)
+    await hub.updates.set_paused(is_paused=True)
     await life.end()
 
 

@@ -18,7 +18,7 @@ from agent.ota.slots import InstalledRelease, Slots
 
 from .workload import Bugs
 
-TRUSTING: Bugs = (('if __name__ == "__main__":', 'problem_of = lambda *_: ""\nif __name__ == "__main__":'),)
+TRUSTING: Bugs = (('if __name__ == "__main__":', 'find_slot_problem = lambda *_: ""\nif __name__ == "__main__":'),)
 """The launcher believes every slot. Without this, it stands between each of the others and the hub."""
 _LAUNCHER_UNSYNCED: Bugs = (("os.fsync(", "id("),)
 
@@ -72,7 +72,7 @@ def _names_unsynced() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _pointer_first() -> Iterator[None]:
-    place, fill = Slots.place, unpack.unpack
+    place, fill = Slots.install, unpack.unpack
 
     def placed(
         self: Slots, bundle: str, check: Callable[[bytes], BundleHeader], check_trust: Callable[[KeyChanges, str], None]
@@ -80,8 +80,8 @@ def _pointer_first() -> Iterator[None]:
         def named(pieces: Iterator[bytes], manifest: Manifest, trees: Trees, tree: str) -> tuple[str, KeyChanges]:
             self._store(
                 dataclasses.replace(
-                    self.state(),
-                    trial=self.idle(),
+                    self.read_state(),
+                    trial=self.idle_slot(),
                     trial_version=manifest.version,
                     trial_sequence=manifest.sequence,
                     tries_left=2,
@@ -92,7 +92,7 @@ def _pointer_first() -> Iterator[None]:
         with mock.patch.object(unpack, "unpack", named):
             return place(self, bundle, check, check_trust)
 
-    with mock.patch.object(Slots, "place", placed):
+    with mock.patch.object(Slots, "install", placed):
         yield
 
 

@@ -67,7 +67,7 @@ class Step(msgspec.Struct, frozen=True):
 
     release: Release
     ends: UpdateState = UpdateState.COMPLETED
-    is_brought: bool = False
+    is_sideloaded: bool = False
     is_sick: bool = False
     is_dead: bool = False
 
@@ -114,7 +114,7 @@ def scenarios() -> dict[str, tuple[Step, ...]]:
     second, third, fourth = release("2.0.0", 2), release("3.0.0", 3), release("4.0.0", 4)
     return {
         "downloaded": (Step(second), Step(third), Step(fourth)),
-        "brought": (Step(second, is_brought=True), Step(third, is_brought=True)),
+        "brought": (Step(second, is_sideloaded=True), Step(third, is_sideloaded=True)),
         "not well": (Step(second), Step(third, UpdateState.FAILED, is_sick=True)),
         "dead": (Step(second), Step(third, UpdateState.FAILED, is_dead=True)),
     }
@@ -189,7 +189,7 @@ class DiskBench(Bench):
         self.trees[version] = step.release.tree_files
         self.sick, self.dead = {version} if step.is_sick else set(), {version} if step.is_dead else set()
         self.is_done = False
-        if not step.is_brought and version not in {each.version for each in self.cloud.admin.releases()}:
+        if not step.is_sideloaded and version not in {each.version for each in self.cloud.admin.releases()}:
             self.publish(step.release)
         try:
             self.loop.run_until_complete(self.run(self._until(step)))
@@ -205,25 +205,25 @@ class DiskBench(Bench):
     def _until(self, step: Step) -> Callable[[UpdateService], bool]:
         asked: list[UpdateService] = []
 
-        def is_over(room: UpdateService) -> bool:
-            record = room.book.record
+        def is_over(service: UpdateService) -> bool:
+            record = service.store.record
             is_it = record.offer.version == step.release.version
-            if is_it and record.state is step.ends and not record.posts:
+            if is_it and record.state is step.ends and not record.reports:
                 return True
-            if step.is_brought and not record.is_open and room not in asked:
-                asked.append(room)
-                self.tasks.append(self.loop.create_task(self._bring(room, step.release)))
+            if step.is_sideloaded and not record.is_open and service not in asked:
+                asked.append(service)
+                self.tasks.append(self.loop.create_task(self._bring(service, step.release)))
             return False
 
         return is_over
 
-    async def _bring(self, room: UpdateService, brought: Release) -> None:
+    async def _bring(self, service: UpdateService, brought: Release) -> None:
         async def pieces() -> AsyncIterator[bytes]:
             for begin in range(0, len(brought.data), 2**18):
                 yield brought.data[begin : begin + 2**18]
 
         with contextlib.suppress(Rejected):
-            await room.install(pieces())
+            await service.install(pieces())
 
 
 class Witness:

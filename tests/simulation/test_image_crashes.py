@@ -40,7 +40,7 @@ def rehearse(name: str, stop_after: int | None, *, by_power: bool = True, activa
         made.machine.stop_at = before + stop_after if stop_after else None
         made.publish(IMAGE)
         made.loop.run_until_complete(
-            made.run(lambda room: room.book.record.offer.version == "3.0.0" and closed(ends)(room))
+            made.run(lambda service: service.store.record.offer.version == "3.0.0" and closed(ends)(service))
         )
         if not activates:
             assert made.unbootable == []
@@ -105,7 +105,7 @@ def test_an_image_that_is_not_synced_is_caught(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_app_that_stays_for_the_new_system_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Slots, "choose_good", lambda self, slot: self.state())
+    monkeypatch.setattr(Slots, "set_good_slot", lambda self, slot: self.read_state())
     with pytest.raises(AssertionError, match="made for another system"):
         rehearse("a good image", None)
 

@@ -43,10 +43,10 @@ def test_progress_is_told_every_ten_percent_at_the_most() -> None:
         made.publish(IMAGE)
         seen: list[int] = []
 
-        def look(room: UpdateService) -> bool:
-            if room.book.record.state is UpdateState.APPLYING and room.percent:
-                seen.append(room.percent)
-            return closed(UpdateState.COMPLETED)(room)
+        def look(service: UpdateService) -> bool:
+            if service.store.record.state is UpdateState.APPLYING and service.percent:
+                seen.append(service.percent)
+            return closed(UpdateState.COMPLETED)(service)
 
         live(made, look)
         posts = made.cloud.admin.ota_history(made.device_id).posts
@@ -106,34 +106,39 @@ def test_a_failed_image_is_tried_again_with_a_higher_sequence_only() -> None:
         made.sick, made.is_done = set(), False
         refused: list[str] = []
 
-        async def bring(room: UpdateService) -> None:
+        async def bring(service: UpdateService) -> None:
             with pytest.raises(BundleUntrusted, match="higher sequence"):
-                await room.install(in_pieces(make_image("3.0.0", 3, size_bytes=100_000).data))
+                await service.install(in_pieces(make_image("3.0.0", 3, size_bytes=100_000).data))
             refused.append("refused")
 
-        def once(room: UpdateService) -> bool:
+        def once(service: UpdateService) -> bool:
             if not made.tasks:
-                made.tasks.append(made.loop.create_task(bring(room)))
+                made.tasks.append(made.loop.create_task(bring(service)))
             return bool(refused)
 
         live(made, once)
         assert images.installs == 1
         made.is_done = False
         made.publish(make_image("4.0.0", 4))
-        live(made, lambda room: room.running.version == "4.0.0" and closed(UpdateState.COMPLETED)(room))
+        live(made, lambda service: service.running.version == "4.0.0" and closed(UpdateState.COMPLETED)(service))
 
 
 def test_an_image_waits_for_the_window_in_the_old_system_whatever_the_power_does() -> None:
     with bench() as made:
         images = made.take_images(activates=True)
-        made.config = {"window": "02:00-05:00"}
+        made.config = {"maintenance_window": "02:00-05:00"}
         made.local = datetime(2026, 1, 1, 12, tzinfo=UTC)
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.state is UpdateState.READY and bool(room.pace.problem))
+        live(
+            made,
+            lambda service: (
+                service.store.record.state is UpdateState.READY and bool(service.run_control.blocked_reason)
+            ),
+        )
         made._power_on()
         assert images.booted == "A"
         made.is_done = False
-        live(made, lambda room: made.loop.time() > 8 * HOUR_S)
+        live(made, lambda service: made.loop.time() > 8 * HOUR_S)
         assert set(made.boots) == {"1.0.0"}
         made.is_done, made.local = False, datetime(2026, 1, 2, 3, tzinfo=UTC)
         live(made, closed(UpdateState.COMPLETED))
@@ -144,7 +149,7 @@ def test_an_agent_that_dies_in_the_middle_has_the_image_installed_once() -> None
     with bench() as made:
         images = made.take_images()
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.handed == 1 and room.percent > 0)
+        live(made, lambda service: service.store.record.handovers == 1 and service.percent > 0)
         assert images.installs == 1
         made.is_done = False
         live(made, closed(UpdateState.COMPLETED))
@@ -158,7 +163,11 @@ def test_an_installer_that_does_not_answer_is_waited_for() -> None:
         images.is_lost = True
         made.publish(IMAGE)
         live(
-            made, lambda room: "does not answer" in room.pace.problem and room.book.record.state is UpdateState.APPLYING
+            made,
+            lambda service: (
+                "does not answer" in service.run_control.blocked_reason
+                and service.store.record.state is UpdateState.APPLYING
+            ),
         )
         made.is_done, images.is_lost = False, False
         live(made, closed(UpdateState.COMPLETED))
@@ -171,10 +180,10 @@ def test_a_technician_rolls_an_image_back() -> None:
         made.config = {"trial_s": 7200.0, "trial_deadline_s": 7200.0}
         made.publish(IMAGE)
 
-        def roll_back(room: UpdateService) -> bool:
-            if room.book.record.state is UpdateState.TRIAL and not made.tasks:
-                made.tasks.append(made.loop.create_task(room.roll_back()))
-            return room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room)
+        def roll_back(service: UpdateService) -> bool:
+            if service.store.record.state is UpdateState.TRIAL and not made.tasks:
+                made.tasks.append(made.loop.create_task(service.roll_back()))
+            return service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
 
         live(made, roll_back)
         assert "a technician rolled it back" in last_error(made)
@@ -199,13 +208,13 @@ def test_a_machine_that_does_not_restart_keeps_its_old_system(monkeypatch: pytes
 def test_an_image_from_a_stick_needs_no_cloud() -> None:
     with bench() as made:
         made.take_images()
-        made.config = {"window": "02:00-05:00"}
+        made.config = {"maintenance_window": "02:00-05:00"}
         made.is_cloud_down = True
 
-        def bring(room: UpdateService) -> bool:
-            if room.running.version == "1.0.0" and not made.tasks:
-                made.tasks.append(made.loop.create_task(room.install(in_pieces(IMAGE.data))))
-            return room.book.record.state is UpdateState.COMPLETED
+        def bring(service: UpdateService) -> bool:
+            if service.running.version == "1.0.0" and not made.tasks:
+                made.tasks.append(made.loop.create_task(service.install(in_pieces(IMAGE.data))))
+            return service.store.record.state is UpdateState.COMPLETED
 
         live(made, bring)
         assert made.boots == ["1.0.0", "3.0.0"]
@@ -224,10 +233,10 @@ def test_losing_only_the_cloud_never_leaves_a_new_system() -> None:
             Rule(Status(status=500), endpoint=Endpoint.OTA_CHECK),
         ]
 
-        def cut_in_the_trial(room: UpdateService) -> bool:
-            if room.book.record.state is UpdateState.TRIAL:
+        def cut_in_the_trial(service: UpdateService) -> bool:
+            if service.store.record.state is UpdateState.TRIAL:
                 made.cloud.set_faults(cut, seed=1)
-            return room.book.record.state is UpdateState.COMPLETED
+            return service.store.record.state is UpdateState.COMPLETED
 
         live(made, cut_in_the_trial)
         assert made.boots[-1] == "3.0.0"
@@ -238,11 +247,11 @@ def test_an_image_that_never_comes_to_its_end_is_given_up() -> None:
         images = made.take_images()
         made.publish(IMAGE)
 
-        def cut(room: UpdateService) -> bool:
+        def cut(service: UpdateService) -> bool:
             # The installer dies each time that it is at work.
-            if room.book.record.state is UpdateState.APPLYING and room.percent > 0:
+            if service.store.record.state is UpdateState.APPLYING and service.percent > 0:
                 images.die()
-            return closed(UpdateState.FAILED)(room)
+            return closed(UpdateState.FAILED)(service)
 
         live(made, cut)
         assert "never came to its end" in last_error(made)
@@ -257,10 +266,10 @@ def test_what_somebody_else_installs_is_not_taken_for_the_image(tmp_path: Path) 
         other.write_bytes(encode(SimImage("1.5.0")))
         made.publish(IMAGE)
 
-        def begin(room: UpdateService) -> bool:
-            if room.book.record.state is UpdateState.DOWNLOADING and not made.tasks:
+        def begin(service: UpdateService) -> bool:
+            if service.store.record.state is UpdateState.DOWNLOADING and not made.tasks:
                 made.tasks.append(made.loop.create_task(images.install(other, lambda _: None)))
-            return closed(UpdateState.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(service)
 
         live(made, begin)
         assert images.installs == 2
@@ -273,7 +282,7 @@ def test_another_image_that_is_installed_while_the_agent_is_dead_is_not_taken_fo
         other = tmp_path / "other"
         other.write_bytes(encode(SimImage("1.5.0")))
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.handed == 1 and room.percent > 0)
+        live(made, lambda service: service.store.record.handovers == 1 and service.percent > 0)
         images.die()
         made.tasks.append(made.loop.create_task(images.install(other, lambda _: None)))
         made.is_done = False
@@ -297,10 +306,10 @@ def test_an_agent_that_dies_again_and_again_in_a_new_system_leaves_it() -> None:
         images = made.take_images()
         made.publish(IMAGE)
 
-        def die_in_the_trial(room: UpdateService) -> bool:
-            if room.running.version == "3.0.0" and made.loop.time() - made.booted_at_s > 15.0:
+        def die_in_the_trial(service: UpdateService) -> bool:
+            if service.running.version == "3.0.0" and made.loop.time() - made.booted_at_s > 15.0:
                 made.restart.set()
-            return room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room)
+            return service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
 
         live(made, die_in_the_trial)
         assert "did not prove itself" in last_error(made)
@@ -317,7 +326,7 @@ def test_a_boot_loader_that_goes_back_later_is_told() -> None:
             images.boot()  # nobody marks it good: its agent never comes up
         assert images.version == "1.0.0"
         made.is_done = False
-        live(made, lambda room: bool(made.faults))
+        live(made, lambda service: bool(made.faults))
         assert "though release 3.0.0 had proved itself" in made.faults[0]
 
 
@@ -325,12 +334,12 @@ def test_a_factory_reset_does_not_end_the_trial_of_a_system() -> None:
     with bench(sick=("3.0.0",)) as made:
         made.take_images()
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.state is UpdateState.TRIAL)
+        live(made, lambda service: service.store.record.state is UpdateState.TRIAL)
         for path in made.machine.state_dir.iterdir():
             if path.is_file() and path.name not in OUTLIVES_RESET:
                 path.unlink()
         made.is_done = False
-        live(made, lambda room: room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room))
+        live(made, lambda service: service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
 
 
 def test_an_update_whose_file_is_gone_may_be_offered_again() -> None:
@@ -338,7 +347,7 @@ def test_an_update_whose_file_is_gone_may_be_offered_again() -> None:
         images = made.take_images()
         images.is_lost = True
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.state is UpdateState.APPLYING)
+        live(made, lambda service: service.store.record.state is UpdateState.APPLYING)
         for name in ("update.bundle", "image.raucb"):
             (made.machine.state_dir / name).unlink(missing_ok=True)
         made.is_done, images.is_lost = False, False
@@ -374,24 +383,24 @@ def test_a_full_disk_does_not_keep_a_failed_system(monkeypatch: pytest.MonkeyPat
     with bench(sick=("3.0.0",)) as made:
         made.take_images()
         made.publish(IMAGE)
-        live(made, lambda room: room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room))
+        live(made, lambda service: service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
         assert "it is sick" in last_error(made)
 
 
 def test_a_failure_that_is_noted_is_not_judged_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    note = Slots.note_failed
+    note = Slots.record_failure
 
     def note_and_break(self: Slots, version: str, sequence: int, reason: str, *, good: str = "") -> Account:
         note(self, version, sequence, reason, good=good)
-        monkeypatch.setattr(Slots, "note_failed", note)
+        monkeypatch.setattr(Slots, "record_failure", note)
         made.sick = set()
         raise InstallerLost("something that nobody thought of")
 
-    monkeypatch.setattr(Slots, "note_failed", note_and_break)
+    monkeypatch.setattr(Slots, "record_failure", note_and_break)
     with bench(sick=("3.0.0",)) as made:
         made.take_images()
         made.publish(IMAGE)
-        live(made, lambda room: room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room))
+        live(made, lambda service: service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
 
 
 def test_restarts_that_cannot_be_asked_for_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -407,9 +416,9 @@ def test_restarts_that_cannot_be_asked_for_are_counted(monkeypatch: pytest.Monke
         made.publish(IMAGE)
         restarts = [0]
 
-        def count(room: UpdateService) -> bool:
-            restarts[0] = max(restarts[0], room.book.record.restarts)
-            return closed(UpdateState.FAILED)(room)
+        def count(service: UpdateService) -> bool:
+            restarts[0] = max(restarts[0], service.store.record.restarts)
+            return closed(UpdateState.FAILED)(service)
 
         live(made, count)
         assert restarts == [RESTARTS_MAX]
@@ -450,16 +459,16 @@ def test_a_failed_system_that_was_installed_to_its_end_after_a_factory_reset_is_
     with bench(sick=("3.0.0",)) as made:
         images = made.take_images(activates=True)
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.handed == 1 and room.percent > 0)
+        live(made, lambda service: service.store.record.handovers == 1 and service.percent > 0)
         for path in made.machine.state_dir.iterdir():
             if path.is_file() and path.name not in OUTLIVES_RESET:
                 path.unlink()
         made.is_done, made.is_cloud_down = False, True
-        live(made, lambda room: room.book.record.state is UpdateState.FAILED and made.loop.time() > 2 * HOUR_S)
+        live(made, lambda service: service.store.record.state is UpdateState.FAILED and made.loop.time() > 2 * HOUR_S)
         images.boot()
         assert images.version == "3.0.0"
         made.is_done = False
-        live(made, lambda room: room.running.version == "1.0.0" and made.loop.time() > 3 * HOUR_S)
+        live(made, lambda service: service.running.version == "1.0.0" and made.loop.time() > 3 * HOUR_S)
         assert images.slot("B") == ("3.0.0", 0)
 
 
@@ -481,10 +490,10 @@ def test_a_boot_loader_that_cannot_be_told_to_stay_is_told_later(monkeypatch: py
 
         is_lost = [True]
 
-        def end(room: UpdateService) -> bool:
-            if room.book.record.restarts == RESTARTS_MAX:
+        def end(service: UpdateService) -> bool:
+            if service.store.record.restarts == RESTARTS_MAX:
                 monkeypatch.setattr(SimMachine, "mark", lost)
-            return closed(UpdateState.FAILED)(room)
+            return closed(UpdateState.FAILED)(service)
 
         live(made, end)
         is_lost.clear()
@@ -498,7 +507,7 @@ def test_a_system_whose_record_is_lost_is_not_marked_good_in_that_life() -> None
     with bench(sick=("3.0.0",)) as made:
         images = made.take_images()
         made.publish(IMAGE)
-        live(made, lambda room: room.book.record.state is UpdateState.TRIAL)
+        live(made, lambda service: service.store.record.state is UpdateState.TRIAL)
         (made.machine.state_dir / "update.json").write_bytes(b"{")
         made.is_cloud_down = True
         assert not marks_good(made, images, "B")
@@ -508,7 +517,7 @@ def test_a_machine_whose_other_system_does_not_come_up_does_not_restart_for_ever
     with bench(sick=("3.0.0",)) as made:
         images = made.take_images()
         made.publish(IMAGE)
-        live(made, lambda room: room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room))
+        live(made, lambda service: service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
         images.damage("A")
         images.boot()
         made.reboots, made.is_done = 0, False
@@ -538,7 +547,9 @@ def test_the_app_comes_back_though_rauc_was_lost_at_the_start(monkeypatch: pytes
         monkeypatch.setattr(Bench, "reboot", stay)
         made.publish(IMAGE)
         made.is_done = False
-        live(made, lambda room: room.book.record.offer.version == "3.0.0" and closed(UpdateState.FAILED)(room))
+        live(
+            made, lambda service: service.store.record.offer.version == "3.0.0" and closed(UpdateState.FAILED)(service)
+        )
         assert made.version_in(launcher.load(made.machine.state_dir).good) == "2.0.0"
         assert "did not" in last_error(made) or not is_there
 
@@ -558,9 +569,9 @@ def test_after_a_restart_that_did_not_happen_the_machine_stays_with_its_system(m
         made.publish(IMAGE)
         made.is_done = False
 
-        def hold(room: UpdateService) -> bool:
+        def hold(service: UpdateService) -> bool:
             if made.reboots and not made.tasks:
-                made.tasks.append(made.loop.create_task(room.hold(is_held=True)))
+                made.tasks.append(made.loop.create_task(service.set_paused(is_paused=True)))
             # The launcher has started the app once more, since it is the good one again.
             return made.loop.time() > 6 * HOUR_S
 
@@ -571,7 +582,7 @@ def test_after_a_restart_that_did_not_happen_the_machine_stays_with_its_system(m
 
 
 def test_no_power_cut_starts_the_old_systems_app_in_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    choose = Slots.choose_good
+    choose = Slots.set_good_slot
     seen: list[tuple[str, str]] = []
 
     def look(self: Slots, slot: str) -> Account:
@@ -579,7 +590,7 @@ def test_no_power_cut_starts_the_old_systems_app_in_the_new_one(monkeypatch: pyt
         seen.append((slot, made.images.primary))
         return choose(self, slot)
 
-    monkeypatch.setattr(Slots, "choose_good", look)
+    monkeypatch.setattr(Slots, "set_good_slot", look)
     with bench() as made:
         made.take_images()
         made.publish(GOOD)
@@ -587,7 +598,9 @@ def test_no_power_cut_starts_the_old_systems_app_in_the_new_one(monkeypatch: pyt
         monkeypatch.setattr(Bench, "reboot", refused)
         made.publish(IMAGE)
         made.is_done = False
-        live(made, lambda room: room.book.record.offer.version == "3.0.0" and closed(UpdateState.FAILED)(room))
+        live(
+            made, lambda service: service.store.record.offer.version == "3.0.0" and closed(UpdateState.FAILED)(service)
+        )
         assert set(seen) == {("base", "A"), ("a", "A")}
 
 
@@ -598,9 +611,9 @@ def test_who_changes_their_mind_while_the_hub_learns_the_time_is_heard(word: str
         made.time_lost_s = 600.0
         made.publish(IMAGE)
 
-        def say(room: UpdateService) -> bool:
-            if room.book.record.state is UpdateState.READY and not made.tasks:
-                made.tasks.append(made.loop.create_task(_say(room, word)))
+        def say(service: UpdateService) -> bool:
+            if service.store.record.state is UpdateState.READY and not made.tasks:
+                made.tasks.append(made.loop.create_task(_say(service, word)))
             return made.loop.time() > 3 * HOUR_S
 
         live(made, say)
@@ -611,11 +624,11 @@ def test_who_changes_their_mind_while_the_hub_learns_the_time_is_heard(word: str
 def test_who_changes_their_mind_when_the_boot_loader_is_told_is_heard(
     monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
-    rooms: list[UpdateService] = []
+    services: list[UpdateService] = []
 
     async def mark_and_hear(self: SimMachine, what: SlotMark, which: SlotSelector) -> None:
         if (what, which) == (SlotMark.ACTIVE, SlotSelector.OTHER):
-            await _say(rooms[0], word)
+            await _say(services[0], word)
         await mark(self, what, which)
 
     mark = SimMachine.mark
@@ -624,16 +637,16 @@ def test_who_changes_their_mind_when_the_boot_loader_is_told_is_heard(
         images = made.take_images()
         made.publish(IMAGE)
 
-        def look(room: UpdateService) -> bool:
-            rooms.append(room)
+        def look(service: UpdateService) -> bool:
+            services.append(service)
             return made.loop.time() > 3 * HOUR_S
 
         live(made, look)
         assert (made.reboots, images.primary, set(made.boots)) == (0, "A", {"1.0.0"})
 
 
-async def _say(room: UpdateService, word: str) -> None:
-    await (room.hold(is_held=True) if word == "hold" else room.roll_back())
+async def _say(service: UpdateService, word: str) -> None:
+    await (service.set_paused(is_paused=True) if word == "hold" else service.roll_back())
 
 
 @pytest.mark.parametrize(
@@ -665,14 +678,14 @@ def test_a_life_is_counted_once_however_often_its_room_is_started() -> None:
         made.publish(IMAGE)
         starts: list[int] = []
 
-        async def again(room: UpdateService) -> None:
-            await room.imaging.count_start()
-            starts.append(room.book.record.starts)
+        async def again(service: UpdateService) -> None:
+            await service.image_installer.count_start()
+            starts.append(service.store.record.starts)
 
-        def look(room: UpdateService) -> bool:
-            if room.book.record.state is UpdateState.TRIAL and not made.tasks:
-                made.tasks.append(made.loop.create_task(again(room)))
-            return closed(UpdateState.COMPLETED)(room)
+        def look(service: UpdateService) -> bool:
+            if service.store.record.state is UpdateState.TRIAL and not made.tasks:
+                made.tasks.append(made.loop.create_task(again(service)))
+            return closed(UpdateState.COMPLETED)(service)
 
         live(made, look)
         assert starts == [1]

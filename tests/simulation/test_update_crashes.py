@@ -78,18 +78,18 @@ def test_a_slot_that_is_not_synced_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_naming_a_slot_before_it_is_written_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Slots.place
+    place = Slots.install
 
     def named_first(
         self: Slots, bundle: str, check: Callable[[bytes], BundleHeader], check_trust: Callable[[KeyChanges, str], None]
     ) -> InstalledRelease:
-        state = self.state()
-        slot = self.idle()
+        state = self.read_state()
+        slot = self.idle_slot()
         self._store(dataclasses.replace(state, good=slot, trial=""))
         return place(self, bundle, check, check_trust)
 
-    monkeypatch.setattr(Slots, "place", named_first)
-    monkeypatch.setattr(launcher, "problem_of", lambda *_: "")
+    monkeypatch.setattr(Slots, "install", named_first)
+    monkeypatch.setattr(launcher, "find_slot_problem", lambda *_: "")
     assert sweep_fails(lambda stop_at: rehearse("a good release", stop_at).operations)
 
 

@@ -42,32 +42,32 @@ def play(made: Bench, offered: Release, state: UpdateState = UpdateState.COMPLET
     """Publish a release and let the hub end with it."""
     made.trees[offered.version] = offered.tree_files
     made.publish(offered)
-    return live(made, lambda room: closed(state)(room) and room.book.record.offer.version == offered.version)
+    return live(made, lambda service: closed(state)(service) and service.store.record.offer.version == offered.version)
 
 
 def live(made: Bench, until: object) -> UpdateService:
-    rooms: list[UpdateService] = []
+    services: list[UpdateService] = []
 
-    def look(room: UpdateService) -> bool:
-        rooms.append(room)
-        return bool(until(room))  # type: ignore[operator]
+    def look(service: UpdateService) -> bool:
+        services.append(service)
+        return bool(until(service))  # type: ignore[operator]
 
     made.is_done = False
     made.loop.run_until_complete(made.run(look))
     assert made.is_done
-    return rooms[-1]
+    return services[-1]
 
 
-def trusted(room: UpdateService) -> set[str]:
-    return {each.hex() for each in room.keys.trusted()}
+def trusted(service: UpdateService) -> set[str]:
+    return {each.hex() for each in service.trust_store.trusted_keys()}
 
 
 def test_a_key_is_rotated_and_the_old_one_never_counts_again() -> None:
     with bench() as made:
         assert trusted(play(made, ADDS)) == {FIRST, SECOND}
         assert trusted(play(made, REVOKES)) == {SECOND}
-        room = play(made, BY_FIRST, UpdateState.FAILED)
-        assert f"key {FIRST}, which this hub does not trust" in room.book.record.error
+        service = play(made, BY_FIRST, UpdateState.FAILED)
+        assert f"key {FIRST}, which this hub does not trust" in service.store.record.error
         assert trusted(play(made, BY_SECOND)) == {SECOND}
 
 
@@ -98,9 +98,11 @@ def test_the_way_back_to_the_package_restores_no_key_and_no_floor(lose: object) 
         play(made, ADDS)
         play(made, REVOKES)
         lose(made.machine.state_dir)  # type: ignore[operator]
-        room = live(made, lambda room: room.book.record.state is not UpdateState.IDLE or made.loop.time() > 3 * 3600)
-        assert trusted(room) == {SECOND}
-        assert room.launcher_state.floor == 7
+        service = live(
+            made, lambda service: service.store.record.state is not UpdateState.IDLE or made.loop.time() > 3 * 3600
+        )
+        assert trusted(service) == {SECOND}
+        assert service.launcher_state.floor == 7
         # A factory reset leaves what stands in OUTLIVES_RESET; see tests/unit/foundation/test_state_files.py.
 
 
@@ -114,11 +116,11 @@ def test_the_way_back_to_the_package_restores_no_key_and_no_floor(lose: object) 
 )
 def test_a_release_that_says_something_impossible_of_keys_is_refused_before_it_runs(offered: Release, why: str) -> None:
     with bench() as made:
-        room = play(made, offered, UpdateState.FAILED)
-        assert why in room.book.record.error
-        assert [each for each in room.book.record.refusals if why in each.reason]
+        service = play(made, offered, UpdateState.FAILED)
+        assert why in service.store.record.error
+        assert [each for each in service.store.record.refusals if why in each.reason]
         assert set(made.boots) == {"1.0.0"}
-        assert trusted(room) == {FIRST}
+        assert trusted(service) == {FIRST}
         assert list((made.machine.state_dir / "slots").iterdir()) == []
 
 
@@ -134,7 +136,7 @@ def test_a_list_that_nobody_signed_is_not_taken_over() -> None:
     )
     with bench() as made:
         made.config = {"allow_unsigned": True}
-        room = play(made, unsigned, UpdateState.FAILED)
-        assert "nobody signed" in room.book.record.error
-        assert trusted(room) == {FIRST}
+        service = play(made, unsigned, UpdateState.FAILED)
+        assert "nobody signed" in service.store.record.error
+        assert trusted(service) == {FIRST}
         assert Disk().read(made.machine.state_dir / FILE_NAME, bytes_max=99) is None

@@ -14,16 +14,16 @@ from .update_bench import GOOD, Bench, bench, closed
 
 
 def live(made: Bench, until: Callable[[UpdateService], bool]) -> UpdateService:
-    rooms: list[UpdateService] = []
+    services: list[UpdateService] = []
 
-    def look(room: UpdateService) -> bool:
-        rooms.append(room)
-        return until(room)
+    def look(service: UpdateService) -> bool:
+        services.append(service)
+        return until(service)
 
     made.is_done = False
     made.loop.run_until_complete(made.run(look))
-    assert made.is_done, (rooms[-1].book.record.state, rooms[-1].pace.problem)
-    return rooms[-1]
+    assert made.is_done, (services[-1].store.record.state, services[-1].run_control.blocked_reason)
+    return services[-1]
 
 
 async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
@@ -49,10 +49,10 @@ def test_why_a_release_died_reaches_the_cloud() -> None:
 def test_a_file_that_a_person_brought_is_told_to_the_cloud_in_legal_steps() -> None:
     with bench() as made:
 
-        def bring(room: UpdateService) -> bool:
+        def bring(service: UpdateService) -> bool:
             if not made.tasks:
-                made.tasks.append(made.loop.create_task(room.install(in_pieces(GOOD.data))))
-            return closed(UpdateState.COMPLETED)(room)
+                made.tasks.append(made.loop.create_task(service.install(in_pieces(GOOD.data))))
+            return closed(UpdateState.COMPLETED)(service)
 
         live(made, bring)
         assert [status for status, _ in told(made)] == [
@@ -67,9 +67,9 @@ def test_a_release_that_calls_itself_otherwise_goes_back_at_once() -> None:
         made.publish(GOOD)
         del made.trees["2.0.0"]
         made.trees["1.9.0"] = GOOD.tree_files
-        room = live(made, closed(UpdateState.FAILED))
-        assert "it calls itself 1.9.0" in room.book.record.error
-        assert room.launcher_state.good == "base"
+        service = live(made, closed(UpdateState.FAILED))
+        assert "it calls itself 1.9.0" in service.store.record.error
+        assert service.launcher_state.good == "base"
 
 
 def test_a_trial_shows_how_long_it_takes_and_what_is_wrong() -> None:
@@ -78,10 +78,10 @@ def test_a_trial_shows_how_long_it_takes_and_what_is_wrong() -> None:
         made.config = {"trial_s": 600.0, "trial_deadline_s": 1800.0}
         made.publish(GOOD)
 
-        def look(room: UpdateService) -> bool:
-            if room.book.record.state is UpdateState.TRIAL:
-                seen.append(build_updates(room))
-            return closed(UpdateState.FAILED)(room)
+        def look(service: UpdateService) -> bool:
+            if service.store.record.state is UpdateState.TRIAL:
+                seen.append(build_updates(service))
+            return closed(UpdateState.FAILED)(service)
 
         live(made, look)
     middle = seen[len(seen) // 2]
@@ -107,9 +107,9 @@ def test_a_question_says_what_came_of_it(prepare: Callable[[Bench], object], sai
     with bench() as made:
         prepare(made)
 
-        def ask(room: UpdateService) -> bool:
+        def ask(service: UpdateService) -> bool:
             if not made.tasks and made.loop.time() > 70.0:  # the quota of the minute before the boot is over
-                made.tasks.append(made.loop.create_task(room.check_now()))
+                made.tasks.append(made.loop.create_task(service.check_now()))
             return bool(made.tasks) and made.tasks[0].done()
 
         live(made, ask)
@@ -119,13 +119,13 @@ def test_a_question_says_what_came_of_it(prepare: Callable[[Bench], object], sai
 def test_a_question_on_a_hub_that_is_held_says_so() -> None:
     with bench() as made:
 
-        async def ask(room: UpdateService) -> str:
-            await room.hold(is_held=True)
-            return await room.check_now()
+        async def ask(service: UpdateService) -> str:
+            await service.set_paused(is_paused=True)
+            return await service.check_now()
 
-        def look(room: UpdateService) -> bool:
+        def look(service: UpdateService) -> bool:
             if not made.tasks:
-                made.tasks.append(made.loop.create_task(ask(room)))
+                made.tasks.append(made.loop.create_task(ask(service)))
             return made.tasks[0].done()
 
         live(made, look)
@@ -141,7 +141,7 @@ def test_a_check_that_hangs_does_not_keep_a_trial_open() -> None:
         return ""
 
     with bench() as made:
-        trying = Trial({"port": hang}, lambda: 0, healthy_s=10, deadline_s=100)
-        verdict, why = made.loop.run_until_complete(trying.judged(0))
+        trial = Trial({"port": hang}, lambda: 0, healthy_s=10, deadline_s=100)
+        verdict, why = made.loop.run_until_complete(trial.run(0))
     assert verdict is Verdict.FAILED
     assert "port: no answer within 30 s" in why

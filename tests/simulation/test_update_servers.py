@@ -90,16 +90,16 @@ def multipart(server: Server, asked: int) -> Answer:
 
 
 def live(made: Bench, until: Callable[[UpdateService], bool]) -> UpdateService:
-    rooms: list[UpdateService] = []
+    services: list[UpdateService] = []
 
-    def look(room: UpdateService) -> bool:
-        rooms.append(room)
-        return until(room)
+    def look(service: UpdateService) -> bool:
+        services.append(service)
+        return until(service)
 
     made.is_done = False
     made.loop.run_until_complete(made.run(look))
-    assert made.is_done, (rooms[-1].book.record.state, rooms[-1].pace.problem)
-    return rooms[-1]
+    assert made.is_done, (services[-1].store.record.state, services[-1].run_control.blocked_reason)
+    return services[-1]
 
 
 STRANGE: dict[str, Callable[[Server, int | None], Answer]] = {
@@ -128,13 +128,13 @@ def test_a_line_that_breaks_brings_the_release_whatever_the_servers_habits(name:
         # A strange answer may cost a request or two, and then it must be given the whole file once.
         made.config = {"download_deadline_s": 100.0}
 
-        def mended(room: UpdateService) -> bool:
+        def mended(service: UpdateService) -> bool:
             if len(server.asked) >= 3 and None in server.asked[1:]:
                 server.cut_after_bytes = 0
-            return closed(UpdateState.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(service)
 
-        room = live(made, mended)
-        assert room.book.record.refusals == ()
+        service = live(made, mended)
+        assert service.store.record.refusals == ()
         assert not [each for each in server.headers if "If-Range" in each]
         assert {each["Accept-Encoding"] for each in server.headers} == {"identity"}
         if name == "a tag that is no SHA-256":
@@ -157,25 +157,25 @@ def test_a_server_without_ranges_throws_nothing_away() -> None:
         server.cut_after_bytes = 4 * CHUNK_BYTES
         made.publish(BIG)
 
-        def mended(room: UpdateService) -> bool:
+        def mended(service: UpdateService) -> bool:
             kept = made.machine.state_dir / "update.part"
             if len(server.asked) == 2:
                 server.cut_after_bytes = CHUNK_BYTES  # less than is there
             if len(server.asked) >= 3:
-                assert server.asked[1] == server.asked[2] or closed(UpdateState.COMPLETED)(room)
+                assert server.asked[1] == server.asked[2] or closed(UpdateState.COMPLETED)(service)
                 assert not kept.exists() or kept.stat().st_size >= 3 * CHUNK_BYTES
                 server.cut_after_bytes = 0
-            return closed(UpdateState.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(service)
 
-        room = live(made, mended)
-        assert room.book.record.refusals == ()
+        service = live(made, mended)
+        assert service.store.record.refusals == ()
 
 
 def test_a_compressed_whole_file_is_understood() -> None:
     with bench() as made:
         Server(made, BIG.data, lambda server, _: (200, {"Content-Encoding": "gzip"}, gzip.compress(server.data, 1)))
         made.publish(BIG)
-        assert live(made, closed(UpdateState.COMPLETED)).book.record.refusals == ()
+        assert live(made, closed(UpdateState.COMPLETED)).store.record.refusals == ()
 
 
 def test_a_file_that_was_published_anew_under_its_version_replaces_the_beginning_of_the_old() -> None:
@@ -199,9 +199,9 @@ def test_a_file_that_was_published_anew_under_its_version_replaces_the_beginning
 
         made.middlewares.append(check)
 
-        room = live(made, lambda room: room.book.record.state is UpdateState.COMPLETED)
-        assert room.launcher_state.floor == 3
-        assert room.book.record.refusals == ()
+        service = live(made, lambda service: service.store.record.state is UpdateState.COMPLETED)
+        assert service.launcher_state.floor == 3
+        assert service.store.record.refusals == ()
 
 
 @pytest.mark.parametrize(
@@ -228,12 +228,12 @@ def test_what_cannot_be_had_now_is_taken_once_it_is_offered_again(status: int, b
         server.cut_after_bytes = 5 * CHUNK_BYTES // 2
         made.publish(BIG)
 
-        def mended(room: UpdateService) -> bool:
+        def mended(service: UpdateService) -> bool:
             server.cut_after_bytes = 0 if len(server.asked) > 1 else server.cut_after_bytes
-            return closed(UpdateState.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(service)
 
-        room = live(made, mended)
-        assert room.book.record.refusals == ()
+        service = live(made, mended)
+        assert service.store.record.refusals == ()
         assert server.asked[2] == 5 * CHUNK_BYTES // 2  # what has come is not fetched again
 
 
@@ -249,8 +249,8 @@ def test_bytes_that_a_line_changed_once_are_not_held_against_the_release(harm: s
     with bench() as made:
         server = Server(made, BIG.data, answer)
         made.publish(BIG)
-        room = live(made, closed(UpdateState.COMPLETED))
-        assert room.book.record.refusals == ()
+        service = live(made, closed(UpdateState.COMPLETED))
+        assert service.store.record.refusals == ()
         assert len(server.asked) == 2
 
 
@@ -258,9 +258,9 @@ def test_a_file_that_never_is_what_was_offered_is_let_go_and_not_refused() -> No
     with bench() as made:
         server = Server(made, BIG.data, lambda server, _: (200, {}, server.data[:-9]))
         made.publish(BIG)
-        room = live(made, closed(UpdateState.FAILED))
-        assert "not" in room.book.record.error
-        assert room.book.record.refusals == ()
+        service = live(made, closed(UpdateState.FAILED))
+        assert "not" in service.store.record.error
+        assert service.store.record.refusals == ()
         assert len(server.asked) <= 5
 
 
@@ -269,9 +269,9 @@ def test_a_refusal_is_void_once_the_hub_has_what_was_missing() -> None:
     with bench() as made:
         made.trees["2.0.0"] = kettle.tree_files
         made.publish(kettle)
-        room = live(made, closed(UpdateState.FAILED))
-        assert "is for kettle" in room.book.record.refusals[0].reason
-        live(made, lambda room: "is not taken" in room.fetching.outcome.text)
+        service = live(made, closed(UpdateState.FAILED))
+        assert "is for kettle" in service.store.record.refusals[0].reason
+        live(made, lambda service: "is not taken" in service.fetcher.outcome.text)
         made.config = {"model": "kettle"}
         live(made, closed(UpdateState.COMPLETED))
 
@@ -293,7 +293,7 @@ def test_five_an_hour_also_over_restarts_of_the_machine() -> None:
         made.publish(BIG)
         times: list[float] = []
 
-        def rebooted(room: UpdateService) -> bool:
+        def rebooted(service: UpdateService) -> bool:
             if len(server.asked) > len(times):
                 times.extend([made.loop.time()] * (len(server.asked) - len(times)))
                 if len(times) in {2, 4, 6}:
@@ -301,8 +301,8 @@ def test_five_an_hour_also_over_restarts_of_the_machine() -> None:
                     made.restart.set()
             return len(times) >= 12
 
-        room = live(made, rebooted)
-        assert len(room.book.record.downloads) == 5
+        service = live(made, rebooted)
+        assert len(service.store.record.downloads_utc_ms) == 5
         assert all(later - earlier >= HOUR_S - 10 for earlier, later in zip(times, times[5:], strict=False))
         assert MARGIN_MS
 
@@ -312,10 +312,10 @@ def test_what_keeps_a_download_from_being_made_is_said_with_its_time() -> None:
         server = Server(made, BIG.data, plain)
         server.cut_after_bytes = 1000
         made.publish(BIG)
-        room = live(made, lambda room: "five an hour" in room.pace.problem)
-        assert re.fullmatch(r"no download for \d+ min \(five an hour\)", room.pace.problem)
+        service = live(made, lambda service: "five an hour" in service.run_control.blocked_reason)
+        assert re.fullmatch(r"no download for \d+ min \(five an hour\)", service.run_control.blocked_reason)
         assert len(server.asked) == 5
-        assert msgspec.json.encode(room.book.record)
+        assert msgspec.json.encode(service.store.record)
 
 
 def test_a_slot_that_was_damaged_is_filled_again_with_the_same_release() -> None:
@@ -323,21 +323,23 @@ def test_a_slot_that_was_damaged_is_filled_again_with_the_same_release() -> None
         made.publish(GOOD)
         live(made, closed(UpdateState.COMPLETED))
         (made.machine.state_dir / "slots" / "a" / "__main__.py").write_bytes(b"rotten")
-        live(made, lambda room: room.running.version == "1.0.0")
+        live(made, lambda service: service.running.version == "1.0.0")
         assert made.boots[-1] == "1.0.0"
-        room = live(made, lambda room: room.running.version == "2.0.0" and closed(UpdateState.COMPLETED)(room))
-        assert (room.launcher_state.good, room.launcher_state.floor) == ("b", 2)
+        service = live(
+            made, lambda service: service.running.version == "2.0.0" and closed(UpdateState.COMPLETED)(service)
+        )
+        assert (service.launcher_state.good, service.launcher_state.floor) == ("b", 2)
 
 
 def test_a_slot_that_is_damaged_before_its_first_start_is_not_held_against_the_release() -> None:
     with bench() as made:
         made.publish(GOOD)
-        made.config = {"window": "02:00-03:00"}
-        live(made, lambda room: room.book.record.state is UpdateState.READY)
+        made.config = {"maintenance_window": "02:00-03:00"}
+        live(made, lambda service: service.store.record.state is UpdateState.READY)
         (made.machine.state_dir / "slots" / "a" / "__main__.py").write_bytes(b"rotten")
         made.config = {}
-        room = live(made, closed(UpdateState.COMPLETED))
-        assert room.book.record.refusals == ()
+        service = live(made, closed(UpdateState.COMPLETED))
+        assert service.store.record.refusals == ()
         assert "changed or damaged" in " ".join(made.faults)
 
 
@@ -351,9 +353,9 @@ def test_while_a_download_waits_what_is_offered_now_is_fetched() -> None:
         newer = make("3.0.0", 3)
         made.trees["3.0.0"] = newer.tree_files
         made.publish(BIG)
-        live(made, lambda room: len(server.asked) >= 3)
+        live(made, lambda service: len(server.asked) >= 3)
         made.publish(newer)
-        live(made, lambda room: room.book.record.offer.version == "3.0.0")
+        live(made, lambda service: service.store.record.offer.version == "3.0.0")
         server.data, server.is_down = newer.data, False
         assert live(made, closed(UpdateState.COMPLETED)).running.version == "3.0.0"
 
@@ -362,11 +364,11 @@ def test_an_offer_that_is_withdrawn_while_its_download_waits_is_let_go() -> None
     with bench() as made:
         Server(made, BIG.data, lambda server, asked: (503, {}, b""))
         made.publish(BIG)
-        live(made, lambda room: room.book.record.state is UpdateState.DOWNLOADING)
+        live(made, lambda service: service.store.record.state is UpdateState.DOWNLOADING)
         made.cloud.admin.offer("2.0.0", [])
-        room = live(made, closed(UpdateState.FAILED))
-        assert "not offered any more" in room.book.record.error
-        assert room.book.record.refusals == ()
+        service = live(made, closed(UpdateState.FAILED))
+        assert "not offered any more" in service.store.record.error
+        assert service.store.record.refusals == ()
 
 
 def test_a_file_that_the_disk_has_damaged_is_not_held_against_the_release() -> None:
@@ -374,22 +376,22 @@ def test_a_file_that_the_disk_has_damaged_is_not_held_against_the_release() -> N
         made.publish(GOOD)
         made.config = {"metered": "never"}
 
-        def damage(room: UpdateService) -> bool:
-            if not made.tasks and room.book.record.state is UpdateState.IDLE:
-                place = room.intake.verify
+        def damage(service: UpdateService) -> bool:
+            if not made.tasks and service.store.record.state is UpdateState.IDLE:
+                place = service.staging.verify
 
                 def rotten(offer: Offer | None) -> BundleHeader:
                     path = made.machine.state_dir / "update.bundle"
                     data = bytearray(path.read_bytes())
                     data[-1] ^= 1
                     path.write_bytes(data)
-                    room.intake.verify = place  # type: ignore[method-assign]
+                    service.staging.verify = place  # type: ignore[method-assign]
                     return place(offer)
 
-                room.intake.verify = rotten  # type: ignore[method-assign]
+                service.staging.verify = rotten  # type: ignore[method-assign]
                 made.tasks.append(made.loop.create_task(asyncio.sleep(0)))
-            return closed(UpdateState.COMPLETED)(room)
+            return closed(UpdateState.COMPLETED)(service)
 
-        room = live(made, damage)
-        assert room.book.record.refusals == ()
+        service = live(made, damage)
+        assert service.store.record.refusals == ()
         assert "damaged on the disk" in " ".join(made.faults)

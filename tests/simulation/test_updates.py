@@ -43,7 +43,7 @@ def test_two_releases_one_after_the_other_take_turns_in_the_slots() -> None:
         live(made, closed(UpdateState.COMPLETED))
         made.publish(NEXT)
         made.is_done = False
-        live(made, lambda room: room.running.version == "3.0.0" and closed(UpdateState.COMPLETED)(room))
+        live(made, lambda service: service.running.version == "3.0.0" and closed(UpdateState.COMPLETED)(service))
         account = launcher.load(made.machine.state_dir)
         assert (account.good, account.floor, made.version_in(account.good)) == ("b", 3, "3.0.0")
 
@@ -125,7 +125,7 @@ def test_a_bad_bundle_is_refused_once_and_no_slot_is_touched(release: Release, w
         made.publish(release)
         live(made, closed(UpdateState.FAILED))
         made.is_done = False
-        live(made, lambda room: made.loop.time() > 10 * HOUR_S)
+        live(made, lambda service: made.loop.time() > 10 * HOUR_S)
         assert not (made.machine.state_dir / "slots").exists()
         assert not (made.machine.state_dir / "update.part").exists()
         assert not (made.machine.state_dir / "update.bundle").exists()
@@ -153,11 +153,11 @@ def test_losing_only_the_cloud_never_rolls_back() -> None:
     with bench() as made:
         made.publish(GOOD)
 
-        def cut_in_the_trial(room: UpdateService) -> bool:
-            if room.book.record.state is UpdateState.TRIAL and made.connector is not None:
+        def cut_in_the_trial(service: UpdateService) -> bool:
+            if service.store.record.state is UpdateState.TRIAL and made.connector is not None:
                 made.connector.cut()
                 made.connector.is_cut = True
-            return room.book.record.state is UpdateState.COMPLETED
+            return service.store.record.state is UpdateState.COMPLETED
 
         live(made, cut_in_the_trial)
         assert launcher.load(made.machine.state_dir).floor == 2
@@ -170,7 +170,7 @@ def test_a_status_that_the_cloud_does_not_take_holds_nothing_up() -> None:
     with bench() as made:
         made.cloud.set_faults([faults.Rule(faults.Status(status=500), endpoint=Endpoint.OTA_STATUS)], seed=1)
         made.publish(GOOD)
-        live(made, lambda room: room.book.record.state is UpdateState.COMPLETED)
+        live(made, lambda service: service.store.record.state is UpdateState.COMPLETED)
         assert launcher.load(made.machine.state_dir).floor == 2
         made.cloud.set_faults([], seed=1)
         made.is_done = False
@@ -180,10 +180,10 @@ def test_a_status_that_the_cloud_does_not_take_holds_nothing_up() -> None:
 
 def test_the_hub_restarts_within_its_window_only() -> None:
     with bench() as made:
-        made.config = {"window": "02:00-05:00"}
+        made.config = {"maintenance_window": "02:00-05:00"}
         made.local = datetime(2026, 1, 1, 12, tzinfo=UTC)
         made.publish(GOOD)
-        live(made, lambda room: made.loop.time() > 8 * HOUR_S)
+        live(made, lambda service: made.loop.time() > 8 * HOUR_S)
         assert made.boots == ["1.0.0"]
         made.is_done, made.local = False, datetime(2026, 1, 2, 3, tzinfo=UTC)
         live(made, closed(UpdateState.COMPLETED))
@@ -194,7 +194,7 @@ def test_a_metered_link_carries_no_release_where_it_may_not() -> None:
     with bench() as made:
         made.config, made.is_metered = {"metered": "never"}, True
         made.publish(GOOD)
-        live(made, lambda room: made.loop.time() > 8 * HOUR_S)
+        live(made, lambda service: made.loop.time() > 8 * HOUR_S)
         assert downloads(made) == []
         made.is_done, made.is_metered = False, False
         live(made, closed(UpdateState.COMPLETED))
@@ -205,20 +205,20 @@ def test_a_hold_keeps_updates_from_beginning() -> None:
         made.publish(GOOD)
         orders = {"hold": False}
 
-        def hold_first(room: UpdateService) -> bool:
+        def hold_first(service: UpdateService) -> bool:
             if not orders["hold"]:
                 orders["hold"] = True
-                made.tasks.append(made.loop.create_task(room.hold(is_held=True)))
+                made.tasks.append(made.loop.create_task(service.set_paused(is_paused=True)))
             return made.loop.time() > 8 * HOUR_S
 
         live(made, hold_first)
         assert downloads(made) == []
         assert made.boots == ["1.0.0"]
 
-        def resume(room: UpdateService) -> bool:
-            if room.book.record.is_held:
-                made.tasks.append(made.loop.create_task(room.hold(is_held=False)))
-            return closed(UpdateState.COMPLETED)(room)
+        def resume(service: UpdateService) -> bool:
+            if service.store.record.is_paused:
+                made.tasks.append(made.loop.create_task(service.set_paused(is_paused=False)))
+            return closed(UpdateState.COMPLETED)(service)
 
         made.is_done = False
         live(made, resume)
@@ -231,14 +231,14 @@ async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
 
 def test_a_bundle_from_a_stick_is_installed_without_a_cloud() -> None:
     with bench() as made:
-        made.config = {"window": "02:00-05:00"}
+        made.config = {"maintenance_window": "02:00-05:00"}
         done: list[str] = []
 
-        def bring(room: UpdateService) -> bool:
-            if room.running.version == "1.0.0" and not done:
+        def bring(service: UpdateService) -> bool:
+            if service.running.version == "1.0.0" and not done:
                 done.append("brought")
-                made.tasks.append(made.loop.create_task(room.install(in_pieces(GOOD.data))))
-            return room.book.record.state is UpdateState.COMPLETED
+                made.tasks.append(made.loop.create_task(service.install(in_pieces(GOOD.data))))
+            return service.store.record.state is UpdateState.COMPLETED
 
         made.is_cloud_down = True
         live(made, bring)
@@ -250,15 +250,15 @@ def test_a_bad_bundle_from_a_stick_is_refused_at_once() -> None:
     with bench() as made:
         found: list[str] = []
 
-        async def bring(room: UpdateService) -> None:
+        async def bring(service: UpdateService) -> None:
             for data in (b"nonsense" * 9999, make("9.0.0", 9, private_key=STRANGERS_KEY).data, GOOD.data[:-9]):
                 with pytest.raises(BundleUntrusted):
-                    await room.install(in_pieces(data))
+                    await service.install(in_pieces(data))
                 found.append("refused")
 
-        def once(room: UpdateService) -> bool:
+        def once(service: UpdateService) -> bool:
             if not made.tasks:
-                made.tasks.append(made.loop.create_task(bring(room)))
+                made.tasks.append(made.loop.create_task(bring(service)))
             return len(found) == 3
 
         live(made, once)
@@ -270,10 +270,10 @@ def test_a_technician_rolls_a_trial_back() -> None:
         made.publish(GOOD)
         made.config = {"trial_s": 7200.0, "trial_deadline_s": 7200.0}
 
-        def roll_back(room: UpdateService) -> bool:
-            if room.book.record.state is UpdateState.TRIAL:
-                made.tasks.append(made.loop.create_task(room.roll_back()))
-            return room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room)
+        def roll_back(service: UpdateService) -> bool:
+            if service.store.record.state is UpdateState.TRIAL:
+                made.tasks.append(made.loop.create_task(service.roll_back()))
+            return service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
 
         live(made, roll_back)
         assert made.boots == ["1.0.0", "2.0.0", "1.0.0"]
@@ -284,15 +284,19 @@ def stop_in_good_order(made: Bench) -> None:
     made.config = {"trial_s": 7200.0, "trial_deadline_s": 7200.0}
     orders: dict[int, asyncio.Task[None]] = {}
 
-    def stop(room: UpdateService) -> bool:
+    def stop(service: UpdateService) -> bool:
         life = len(made.boots)
-        if life not in orders and room.running.version == "2.0.0" and room.book.record.state is UpdateState.TRIAL:
+        if (
+            life not in orders
+            and service.running.version == "2.0.0"
+            and service.store.record.state is UpdateState.TRIAL
+        ):
             if made.loop.time() - made.booted_at_s < 30.0:
                 return False
-            orders[life] = made.loop.create_task(room.stopping())
+            orders[life] = made.loop.create_task(service.stopping())
         if life in orders and orders[life].done():
             made.restart.set()
-        return room.running.version == "1.0.0" and closed(UpdateState.FAILED)(room)
+        return service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
 
     live(made, stop)
 
@@ -315,14 +319,14 @@ def test_there_is_no_way_back_from_what_has_proved_itself() -> None:
     with bench() as made:
         found: list[str] = []
 
-        async def try_it(room: UpdateService) -> None:
+        async def try_it(service: UpdateService) -> None:
             with pytest.raises(Rejected):
-                await room.roll_back()
+                await service.roll_back()
             found.append("refused")
 
-        def once(room: UpdateService) -> bool:
+        def once(service: UpdateService) -> bool:
             if not made.tasks:
-                made.tasks.append(made.loop.create_task(try_it(room)))
+                made.tasks.append(made.loop.create_task(try_it(service)))
             return bool(found)
 
         live(made, once)
@@ -335,7 +339,7 @@ def test_an_account_of_the_slots_that_cannot_be_read_is_made_anew() -> None:
         for path in made.machine.state_dir.glob("launcher.json*"):
             path.write_bytes(b"\0" * 50)
         made.is_done = False
-        live(made, lambda room: True)
+        live(made, lambda service: True)
         assert made.boots[-1] == "1.0.0"  # the package starts, whatever happens
         account = launcher.load(made.machine.state_dir)
         assert (account.good, account.floor) == ("base", 2)
@@ -351,7 +355,7 @@ def test_a_rehearsal_with_releases_bricks_no_hub(seed: int) -> None:
 
 
 def test_a_launcher_that_starts_anything_is_caught_by_the_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "choose", lambda *_: "b")
+    monkeypatch.setattr(launcher, "choose_slot", lambda *_: "b")
     verdict = rehearse(Options(days=0.2, sensors=7, seed=4, mishaps=(), orders=()))
     assert verdict.updates.bricked > 0
     assert "a whole release starts" in {each.promise for each in verdict.violations}

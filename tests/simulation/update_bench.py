@@ -53,7 +53,7 @@ CONFIG = OtaConfig(
     model="hub",
     check_interval_s=3600.0,
     spread_s=10.0,
-    window="always",
+    maintenance_window="always",
     metered="always",
     size_bytes_max=2**26,
     rate_bytes_s_min=1,
@@ -188,23 +188,23 @@ class Bench:
             async def well() -> str:
                 return "it is sick" if version in self.sick else ""
 
-            room = UpdateService(
+            service = UpdateService(
                 self.machine.state_dir,
                 config=msgspec.structs.replace(CONFIG, keys_dir=self.keys_dir, **self.config),
                 running=RunningRelease(version, slot, 1, "rehearsed", "", restart.set, InlineWorker()),
                 client=client, clock=clock, rng=random.Random(1), disk=disk, disk_free_bytes_min=0,
                 installer=self.images,
-                hub=UpdateContext(
+                context=UpdateContext(
                     checks={"well": well}, fresh_sensors=lambda: 1, local_time=lambda: self.local,
                     is_metered=lambda: self.is_metered, before_reboot=self.before_reboot, reboot=self.reboot,
                     add_fault=self.faults.append, phase=0.5, last_end=self.last_end,
                 ),
             )  # fmt: skip
-            task = self.loop.create_task(room.run())
+            task = self.loop.create_task(service.run())
             self.connector.is_cut = self.is_cloud_down
             while not task.done() and not restart.is_set() and self.loop.time() < HOURS_MAX * 3600:
                 await asyncio.wait([task], timeout=5.0)
-                if until(room):
+                if until(service):
                     self.is_done = True
                     break
             task.cancel()
@@ -263,7 +263,7 @@ def bench(*, sick: tuple[str, ...] = (), dead: tuple[str, ...] = ()) -> Iterator
 
 def closed(state: UpdateState) -> Callable[[UpdateService], bool]:
     """Hold once the update has ended so and the cloud knows it."""
-    return lambda room: room.book.record.state is state and not room.book.record.posts
+    return lambda service: service.store.record.state is state and not service.store.record.reports
 
 
 def sweep_fails(rehearse: Callable[[int | None], int]) -> bool:

@@ -74,7 +74,7 @@ def hub(machine: Machine) -> Iterator[Machine]:
     machine.write("/etc/climahub/update-keys/test.pub", public_key_pem().decode())
     config = machine.root / "etc/climahub/config.toml"
     if "[ota]" not in config.read_text():
-        config.write_text(config.read_text() + '[ota]\nwindow = "always"\ntrial_s = 6\n')
+        config.write_text(config.read_text() + '[ota]\nmaintenance_window = "always"\ntrial_s = 6\n')
     machine.write(DROP_IN, HASTE)
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "climahub")

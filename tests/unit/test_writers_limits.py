@@ -44,12 +44,12 @@ async def test_updates_that_fail_at_great_length(tmp_path: Path) -> None:
         offer = Offer(LONGEST_VERSION[:-2] + f"{number:02}", "ab" * 32, 2**40)
         await book.advance(UpdateEvent.OFFER, offer=offer)
         await book.advance(UpdateEvent.FAIL, reason=ENDLESS)
-        book.progress(StatusReport(LONGEST_VERSION, f"word {number}", 10, ENDLESS))
-    await book.hold(is_held=True)
+        book.report_progress(StatusReport(LONGEST_VERSION, f"word {number}", 10, ENDLESS))
+    await book.set_paused(is_paused=True)
     again = update_store.UpdateStore(tmp_path, disk=Disk(), worker=InlineWorker())
     assert await again.load() == ""
     assert again.record.refusals == book.record.refusals[-len(again.record.refusals) :]
-    assert again.record.is_held
+    assert again.record.is_paused
     assert again.record.refusals[-1].version.endswith("31")
 
 
@@ -60,20 +60,20 @@ async def test_what_a_release_without_limits_has_written_is_read_and_made_smalle
     (tmp_path / update_store.FILE_NAME).write_text(text)
     book = update_store.UpdateStore(tmp_path, disk=Disk(), worker=InlineWorker())
     assert await book.load() == ""
-    assert book.record.is_held
+    assert book.record.is_paused
     await book.advance(UpdateEvent.OFFER, offer=Offer("2.0.0"))
     again = update_store.UpdateStore(tmp_path, disk=Disk(), worker=InlineWorker())
     assert await again.load() == ""
-    assert again.record.is_held
+    assert again.record.is_paused
     assert again.record.offer.version == "2.0.0"
 
 
 def test_a_trial_that_fails_at_great_length(tmp_path: Path) -> None:
     slots = Slots(Trees(tmp_path, Disk()), Disk(), running="base")
-    slots.arm(InstalledRelease("a", "ab" * 32, LONGEST_VERSION, 2**53), tries=3)
-    slots.give_up(ENDLESS)
+    slots.begin_trial(InstalledRelease("a", "ab" * 32, LONGEST_VERSION, 2**53), tries=3)
+    slots.end_trial(ENDLESS)
     assert launcher.load(tmp_path).failed.version == LONGEST_VERSION
-    slots.note_failed(LONGEST_VERSION, 7, ENDLESS)
+    slots.record_failure(LONGEST_VERSION, 7, ENDLESS)
     assert launcher.load(tmp_path).failed.sequence == 7
 
 

@@ -292,6 +292,11 @@ def test_a_key_with_a_new_name_is_refused_and_the_new_name_is_given() -> None:
     assert "rename it to [relayed_sensors]" in error
 
 
+def test_the_old_key_of_the_maintenance_window_is_refused_and_the_new_one_given() -> None:
+    [error] = refused(MINIMAL + '[ota]\nwindow = "always"\n')
+    assert "rename it to maintenance_window" in error
+
+
 def test_a_wrong_path_of_the_recording_is_told_once() -> None:
     text = MINIMAL + '[board]\nname = "replay"\n[board.replay]\nrecording = 1\nmap = "m.toml"\n'
     assert [error.split(": ")[1] for error in refused(text)] == ["board.replay.recording"]

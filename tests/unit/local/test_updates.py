@@ -52,7 +52,7 @@ async def updates(tmp_path: Path) -> UpdateService:
         disk=Disk(),
         disk_free_bytes_min=0,
         installer=None,
-        hub=UpdateContext(
+        context=UpdateContext(
             checks={},
             fresh_sensors=lambda: 0,
             local_time=lambda: datetime(2026, 1, 1, tzinfo=UTC),
@@ -63,7 +63,7 @@ async def updates(tmp_path: Path) -> UpdateService:
             phase=0.0,
         ),
     )
-    await made.book.load()
+    await made.store.load()
     return made
 
 
@@ -98,11 +98,11 @@ async def test_a_technician_sees_and_steers(
     assert await typed("status", *socket) == 0
     assert "1.0.0, from the package" in capsys.readouterr().out
     assert await typed("pause", *socket) == 0
-    assert updates.book.record.is_held
+    assert updates.store.record.is_paused
     assert await typed("status", *socket) == 0
     assert "paused" in capsys.readouterr().out
     assert await typed("resume", *socket) == 0
-    assert not updates.book.record.is_held
+    assert not updates.store.record.is_paused
     assert await typed("check", *socket) == 0
     assert await typed("rollback", *socket) == 1
     assert "no release is on trial" in capsys.readouterr().err
@@ -117,7 +117,7 @@ async def test_a_bundle_goes_through_the_door(
     assert "no climahub bundle" in capsys.readouterr().err
     assert await typed("install", str(tmp_path / "good"), "--socket", str(door)) == 0
     assert "2.0.0, sequence 2" in capsys.readouterr().out
-    assert updates.book.record.state == "downloaded"
+    assert updates.store.record.state == "downloaded"
     assert await typed("install", str(tmp_path / "good"), "--socket", str(door)) == 1
     assert "under way already" in capsys.readouterr().err
 
@@ -182,7 +182,7 @@ async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
         == "hung"
     )
     assert await checks["port"]() != ""
-    for said, is_well in ((b"HTTP/1.1 200 OK\r\n\r\n", True), (b"HTTP/1.1 500 no\r\n\r\n", False), (b"", False)):
+    for said, is_healthy in ((b"HTTP/1.1 200 OK\r\n\r\n", True), (b"HTTP/1.1 500 no\r\n\r\n", False), (b"", False)):
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bytes = said) -> None:
             await reader.readline()
@@ -192,7 +192,7 @@ async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
 
         (tmp_path / "s").unlink(missing_ok=True)
         server = await asyncio.start_unix_server(answer, tmp_path / "s")
-        assert (await checks["port"]() == "") is is_well
+        assert (await checks["port"]() == "") is is_healthy
         server.close()
         await server.wait_closed()
     assert await trial_checks(lambda: status, socket=None, control_problem=str, radio_problem=str)["port"]() == ""

@@ -51,42 +51,42 @@ def test_what_the_table_does_not_have_cannot_happen() -> None:
 def test_the_cloud_is_told_legal_words_only() -> None:
     record = transition(UpdateRecord(), UpdateEvent.OFFER, offer=OFFER)
     for event in (
-        UpdateEvent.FETCHED,
+        UpdateEvent.DOWNLOADED,
         UpdateEvent.VERIFY,
         UpdateEvent.VERIFIED,
-        UpdateEvent.PLACED,
+        UpdateEvent.INSTALLED,
         UpdateEvent.RESTART,
         UpdateEvent.STARTED,
-        UpdateEvent.PROVEN,
+        UpdateEvent.CONFIRMED,
     ):
         record = transition(record, event, sequence=2, slot="a", digest="d")
-    words = [post.status for post in record.posts]
+    words = [post.status for post in record.reports]
     assert words == ["downloading", "downloaded", "verifying", "applying", "completed"]
     assert all(late in OTA_EDGES[early] for early, late in itertools.pairwise(words))
 
 
 def test_the_cloud_is_told_of_a_file_that_was_brought_as_well() -> None:
-    record = transition(UpdateRecord(), UpdateEvent.BRING, offer=OFFER)
+    record = transition(UpdateRecord(), UpdateEvent.SIDELOAD, offer=OFFER)
     for event in (
         UpdateEvent.VERIFY,
         UpdateEvent.VERIFIED,
-        UpdateEvent.PLACED,
+        UpdateEvent.INSTALLED,
         UpdateEvent.RESTART,
         UpdateEvent.STARTED,
     ):
         record = transition(record, event, sequence=2, slot="a", digest="d")
     record = transition(record, UpdateEvent.FAIL, reason="late")
-    words = [post.status for post in record.posts]
+    words = [post.status for post in record.reports]
     assert words == ["downloading", "downloaded", "verifying", "applying", "failed"]
     assert all(late in OTA_EDGES[early] for early, late in itertools.pairwise(words))
-    assert record.posts[-1].error_message == "late"
+    assert record.reports[-1].error_message == "late"
 
 
 def test_a_failure_is_remembered_by_version_and_checksum() -> None:
     failed = transition(at(UpdateState.VERIFYING), UpdateEvent.FAIL, reason="damaged")
     assert find_refusal(failed, OFFER) == "damaged"
     assert find_refusal(failed, Offer("2.0.0", "cd" * 32)) == ""
-    lost = transition(at(UpdateState.VERIFYING), UpdateEvent.LOSE, reason="gone")
+    lost = transition(at(UpdateState.VERIFYING), UpdateEvent.ABORT, reason="gone")
     assert (lost.error, find_refusal(lost, OFFER)) == ("gone", "")
     for number in range(2 * REFUSALS_MAX):
         failed = transition(
@@ -115,18 +115,18 @@ ON_TRIAL = Account(good="base", trial="a", trial_version="2.0.0", trial_sequence
         (at(UpdateState.READY), ON_TRIAL, "a", UpdateEvent.STARTED),
         (at(UpdateState.TRIAL), ON_TRIAL, "a", None),
         (at(UpdateState.READY), ON_TRIAL, "base", None),
-        (at(UpdateState.READY, restarts=RESTARTS_MAX), ON_TRIAL, "base", UpdateEvent.LOSE),
-        (at(UpdateState.TRIAL), ON_TRIAL, "base", UpdateEvent.LOSE),
-        (at(UpdateState.TRIAL), ON_TRIAL.given_up("late"), "base", UpdateEvent.FAIL),
-        (at(UpdateState.READY), ON_TRIAL.given_up("damaged", is_damaged=True), "base", UpdateEvent.LOSE),
-        (at(UpdateState.TRIAL), ON_TRIAL.given_up("damaged", is_damaged=True), "base", UpdateEvent.FAIL),
+        (at(UpdateState.READY, restarts=RESTARTS_MAX), ON_TRIAL, "base", UpdateEvent.ABORT),
+        (at(UpdateState.TRIAL), ON_TRIAL, "base", UpdateEvent.ABORT),
+        (at(UpdateState.TRIAL), ON_TRIAL.with_failed_trial("late"), "base", UpdateEvent.FAIL),
+        (at(UpdateState.READY), ON_TRIAL.with_failed_trial("damaged", is_damaged=True), "base", UpdateEvent.ABORT),
+        (at(UpdateState.TRIAL), ON_TRIAL.with_failed_trial("damaged", is_damaged=True), "base", UpdateEvent.FAIL),
         (at(UpdateState.READY, slot="b"), Account(good="base", floor=2), "base", None),
         (at(UpdateState.APPLYING), Account(good="base", floor=2), "base", UpdateEvent.RESUME),
         (at(UpdateState.READY), Account(), "base", None),
         (at(UpdateState.APPLYING), Account(), "base", UpdateEvent.RESUME),
-        (at(UpdateState.APPLYING, attempts=ATTEMPTS_MAX), Account(), "base", UpdateEvent.LOSE),
-        (at(UpdateState.TRIAL), Account(good="a", floor=2), "a", UpdateEvent.PROVEN),
-        (at(UpdateState.TRIAL), Account(good="b", floor=1, failed=FailedRelease("1.0.0", 1)), "b", UpdateEvent.LOSE),
+        (at(UpdateState.APPLYING, attempts=ATTEMPTS_MAX), Account(), "base", UpdateEvent.ABORT),
+        (at(UpdateState.TRIAL), Account(good="a", floor=2), "a", UpdateEvent.CONFIRMED),
+        (at(UpdateState.TRIAL), Account(good="b", floor=1, failed=FailedRelease("1.0.0", 1)), "b", UpdateEvent.ABORT),
         (at(UpdateState.COMPLETED), Account(), "base", None),
     ],
 )
@@ -185,7 +185,7 @@ def test_when_what_may_be_done(
 def test_a_trial_is_proven_by_being_well_on_end() -> None:
     trial = health.apply_checks(TrialProgress(0.0), {"a": ""}, 5.0)
     assert health.judge(trial, 64.9, healthy_s=60, deadline_s=600) == (Verdict.OPEN, "")
-    assert health.judge(trial, 65.0, healthy_s=60, deadline_s=600) == (Verdict.PROVEN, "")
+    assert health.judge(trial, 65.0, healthy_s=60, deadline_s=600) == (Verdict.CONFIRMED, "")
     trial = health.apply_checks(trial, {"a": "broken", "b": ""}, 64.0)
     trial = health.apply_checks(trial, {"a": ""}, 70.0)
     assert health.judge(trial, 129.0, healthy_s=60, deadline_s=600)[0] is Verdict.OPEN

@@ -43,23 +43,23 @@ def loaded(tmp_path: Path, copy: Keyring = Keyring(), release_dir: Path | None =
 
 
 def ids(trust: TrustStore) -> set[str]:
-    return {each.hex() for each in trust.trusted()}
+    return {each.hex() for each in trust.trusted_keys()}
 
 
 def test_additions_and_revocations_outlive_the_release_that_made_them(tmp_path: Path, keys_dir: Path) -> None:
     trust = loaded(tmp_path)
     assert ids(trust) == {OLD_ID}
-    trust.adopt(KeyChanges((NEW.hex(),)))
+    trust.apply_changes(KeyChanges((NEW.hex(),)))
     assert ids(loaded(tmp_path)) == {OLD_ID, NEW_ID}
-    trust.adopt(KeyChanges((), (OLD_ID,)))
-    trust.adopt(KeyChanges())
+    trust.apply_changes(KeyChanges((), (OLD_ID,)))
+    trust.apply_changes(KeyChanges())
     assert ids(loaded(tmp_path)) == {NEW_ID}
 
 
 def test_a_revoked_key_never_comes_back(tmp_path: Path, keys_dir: Path) -> None:
     trust = loaded(tmp_path)
-    trust.adopt(KeyChanges((NEW.hex(),), (OLD_ID,)))
-    trust.adopt(KeyChanges((PUBLIC.hex(),)))  # a later release that adds it again
+    trust.apply_changes(KeyChanges((NEW.hex(),), (OLD_ID,)))
+    trust.apply_changes(KeyChanges((PUBLIC.hex(),)))  # a later release that adds it again
     write_public(keys_dir / "again.pub", PRIVATE)  # a file of the owner
     assert ids(trust) == ids(loaded(tmp_path)) == {NEW_ID}
     assert [each for each in trust.problems if OLD_ID in each and "again.pub" in each]
@@ -67,8 +67,8 @@ def test_a_revoked_key_never_comes_back(tmp_path: Path, keys_dir: Path) -> None:
 
 def test_a_lost_file_is_made_anew_from_the_record_of_updates(tmp_path: Path, keys_dir: Path) -> None:
     trust = loaded(tmp_path)
-    trust.adopt(KeyChanges((NEW.hex(),), (OLD_ID,)))
-    trust.note_floor(7)
+    trust.apply_changes(KeyChanges((NEW.hex(),), (OLD_ID,)))
+    trust.raise_floor(7)
     copy = trust.keyring
     for damage in (None, b"", b"\0" * 50, b"[]", b'{"revoked": 5}', b"x" * 100_000):
         for name in (FILE_NAME, FILE_NAME + COPY_SUFFIX):
@@ -83,7 +83,7 @@ def test_a_lost_file_is_made_anew_from_the_record_of_updates(tmp_path: Path, key
 
 
 def test_a_record_that_is_lost_or_older_takes_nothing_away(tmp_path: Path, keys_dir: Path) -> None:
-    loaded(tmp_path).adopt(KeyChanges((NEW.hex(),), (OLD_ID,)))
+    loaded(tmp_path).apply_changes(KeyChanges((NEW.hex(),), (OLD_ID,)))
     assert ids(loaded(tmp_path, Keyring())) == {NEW_ID}
     assert ids(loaded(tmp_path, Keyring(added=(PUBLIC.hex(),), floor=3))) == {NEW_ID}
     assert loaded(tmp_path).keyring.floor == 3
@@ -133,28 +133,28 @@ def test_on_a_full_disk_it_counts_all_the_same_and_is_written_later(tmp_path: Pa
         trust.load(Keyring(revoked=(OLD_ID,)), None)
     assert ids(trust) == set()
     with pytest.raises(StorageFull):
-        trust.adopt(KeyChanges((NEW.hex(),)))
+        trust.apply_changes(KeyChanges((NEW.hex(),)))
     is_full = False
-    trust.adopt(KeyChanges((NEW.hex(),)))
+    trust.apply_changes(KeyChanges((NEW.hex(),)))
     assert ids(loaded(tmp_path)) == {NEW_ID}
 
 
 def test_a_release_that_would_leave_the_hub_without_its_signer_or_any_key(tmp_path: Path, keys_dir: Path) -> None:
     trust = loaded(tmp_path)
-    trust.check(KeyChanges(), OLD_ID)
-    trust.check(KeyChanges((NEW.hex(),)), OLD_ID)
+    trust.check_changes(KeyChanges(), OLD_ID)
+    trust.check_changes(KeyChanges((NEW.hex(),)), OLD_ID)
     with pytest.raises(BundleUntrusted, match="revokes key"):
-        trust.check(KeyChanges((NEW.hex(),), (OLD_ID,)), OLD_ID)
+        trust.check_changes(KeyChanges((NEW.hex(),), (OLD_ID,)), OLD_ID)
     with pytest.raises(BundleUntrusted, match="adds and revokes"):
-        trust.check(KeyChanges((NEW.hex(),), (NEW_ID,)), OLD_ID)
+        trust.check_changes(KeyChanges((NEW.hex(),), (NEW_ID,)), OLD_ID)
     with pytest.raises(BundleUntrusted, match="nobody signed"):
-        trust.check(KeyChanges((NEW.hex(),)), "")
+        trust.check_changes(KeyChanges((NEW.hex(),)), "")
     with pytest.raises(BundleUntrusted, match="without any key"):
-        trust.check(KeyChanges((), (OLD_ID,)), "11" * 8)
+        trust.check_changes(KeyChanges((), (OLD_ID,)), "11" * 8)
     with pytest.raises(BundleUntrusted, match="at the most"):
-        trust.check(KeyChanges(tuple(f"{n:064x}" for n in range(ADDED_MAX + 1))), OLD_ID)
-    trust.adopt(KeyChanges((NEW.hex(),)))
-    trust.check(KeyChanges((), (OLD_ID,)), NEW_ID)
+        trust.check_changes(KeyChanges(tuple(f"{n:064x}" for n in range(ADDED_MAX + 1))), OLD_ID)
+    trust.apply_changes(KeyChanges((NEW.hex(),)))
+    trust.check_changes(KeyChanges((), (OLD_ID,)), NEW_ID)
     with pytest.raises(BundleUntrusted, match="revokes key"):
         check_key_changes(KeyChanges((), (NEW_ID,)), NEW_ID)
 

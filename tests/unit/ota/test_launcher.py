@@ -203,7 +203,7 @@ def test_the_account_makes_the_round_trip() -> None:
         good="a", trial="b", trial_version="2", digest_a="x", failed=FailedRelease("1", 2, "why"), floor=3
     )
     assert launcher.decode(launcher.encode(state)) == state
-    assert launcher.decode(launcher.encode(state.given_up("late"))).failed == FailedRelease("2", 0, "late")
+    assert launcher.decode(launcher.encode(state.with_failed_trial("late"))).failed == FailedRelease("2", 0, "late")
     assert dataclasses.replace(LauncherState(), good=BASE) == LauncherState()
 
 

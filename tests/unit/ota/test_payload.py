@@ -86,7 +86,7 @@ def install(directory: Path, made: Made, disk: Disk | None = None) -> object:
     """Let a hub install a bundle that lies there."""
     (directory / "bundle").write_bytes(made.data)
     check: Callable[[bytes], BundleHeader] = lambda signed: header.check(signed, TRUSTED, allow_unsigned=False)  # noqa: E731
-    return hub(directory, disk).place("bundle", check, TrustStore(directory, directory, Disk()).check)
+    return hub(directory, disk).install("bundle", check, TrustStore(directory, directory, Disk()).check_changes)
 
 
 @pytest.mark.parametrize("name", BROKEN)

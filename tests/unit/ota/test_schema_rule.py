@@ -89,9 +89,9 @@ SETTINGS = sync.SettingsDocument(
 )
 KEYRING = Keyring(("aa" * 32,), ("bb" * 8,), 2)
 UPDATE = UpdateRecord(
-    UpdateState.DOWNLOADING, Offer("2.0.0", "ab" * 32, 5), posts=(StatusReport("2.0.0", "downloading", 10),),
-    refusals=(RefusedOffer("1.9.0", "", "damaged", "facts"),), is_held=True,
-    keyring=KEYRING, downloads=(1_774_785_600_000,),
+    UpdateState.DOWNLOADING, Offer("2.0.0", "ab" * 32, 5), reports=(StatusReport("2.0.0", "downloading", 10),),
+    refusals=(RefusedOffer("1.9.0", "", "damaged", "facts"),), is_paused=True,
+    keyring=KEYRING, downloads_utc_ms=(1_774_785_600_000,),
 )  # fmt: skip
 PAIRING = PairingState(
     {"T1": Sensor("T1", PairingStage.REGISTERED, sensor_id="s-1", kinds=(SensorKind.TEMPERATURE,))},
@@ -123,7 +123,7 @@ class Outputs:
 
 
 def read_climate(directory: Path) -> object:
-    room = ClimateService(
+    service = ClimateService(
         directory,
         settings=ClimateSettings(
             zones=(ZoneSettings(zone_id="living", sensors=(("living", 1.0),)),),
@@ -131,7 +131,7 @@ def read_climate(directory: Path) -> object:
         ),
         outputs=Outputs(), observed=dict, timezone=lambda: "UTC", clock=Clock(), disk=Disk(), worker=InlineWorker(),
     )  # fmt: skip
-    return room.control.zones["living"].program
+    return service.control.zones["living"].program
 
 
 def read_settings(directory: Path) -> object:
@@ -143,9 +143,9 @@ def read_settings(directory: Path) -> object:
 
 
 async def read_update(directory: Path) -> object:
-    book = update_store.UpdateStore(directory, disk=Disk(), worker=InlineWorker())
-    await book.load()
-    return book.record
+    store = update_store.UpdateStore(directory, disk=Disk(), worker=InlineWorker())
+    await store.load()
+    return store.record
 
 
 def read_keyring(directory: Path) -> object:

@@ -38,14 +38,14 @@ def bundle() -> tuple[bytes, bytes]:
     return header.encode_unsigned(manifest), IMAGE
 
 
-def intake(directory: Path, free_bytes: int) -> Staging:
+def staging(directory: Path, free_bytes: int) -> Staging:
     disk = SmallDisk(free_bytes)
     trees = Trees(directory, disk)
     rules = StagingLimits(True, 2**30, LEFT_ALONE_BYTES)
     return Staging(
         trees,
         Slots(trees, disk, running=BASE),
-        keys=TrustStore(directory, directory / "keys", disk),
+        trust_store=TrustStore(directory, directory / "keys", disk),
         rules=rules,
         facts=lambda: FACTS,
     )
@@ -55,10 +55,10 @@ def test_an_image_needs_room_for_the_bundle_and_for_the_copy_that_its_installer_
     head, image = bundle()
     needed = len(head) + 2 * len(image) + LEFT_ALONE_BYTES
     with pytest.raises(StorageFull, match="free some space"):
-        intake(tmp_path, needed - 1).part(None).take(head + image)
+        staging(tmp_path, needed - 1).open_part(None).write(head + image)
     assert not (tmp_path / PART_FILE).exists()
-    part = intake(tmp_path, needed).part(None)
-    part.take(head + image)
+    part = staging(tmp_path, needed).open_part(None)
+    part.write(head + image)
     part.finish()
 
 
@@ -66,12 +66,12 @@ def test_the_image_behind_the_header_is_what_its_installer_gets(tmp_path: Path) 
     head, image = bundle()
     (tmp_path / BUNDLE_FILE).write_bytes(head + image)
     (tmp_path / "image.part").write_bytes(b"left by a power cut" * 1_000_000)
-    made = intake(tmp_path, 2**30)
+    made = staging(tmp_path, 2**30)
     assert not made.has_image()
-    made.extract(None)
+    made.extract_image(None)
     assert made.has_image()
-    assert made.image.read_bytes() == image
-    made.forget()
+    assert made.image_path.read_bytes() == image
+    made.clear()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -80,7 +80,7 @@ def test_a_file_that_rots_before_it_is_copied_is_no_image(tmp_path: Path) -> Non
     data = bytearray(head + image)
     data[len(head) + CHUNK_BYTES + 5] ^= 1
     (tmp_path / BUNDLE_FILE).write_bytes(data)
-    made = intake(tmp_path, 2**30)
+    made = staging(tmp_path, 2**30)
     with pytest.raises(BundleUntrusted, match="part 2"):
-        made.extract(None)
+        made.extract_image(None)
     assert not made.has_image()

@@ -26,21 +26,21 @@ def at(state: UpdateState, **changes: object) -> UpdateRecord:
         (at(UpdateState.VERIFYING), ACCOUNT, OLD, None),
         (at(UpdateState.APPLYING, boot_slot=""), ACCOUNT, OLD, UpdateEvent.RESUME),
         (at(UpdateState.APPLYING), ACCOUNT, OLD, UpdateEvent.RESUME),
-        (at(UpdateState.APPLYING, attempts=ATTEMPTS_MAX), ACCOUNT, OLD, UpdateEvent.LOSE),
-        (at(UpdateState.APPLYING), ACCOUNT, NEW, UpdateEvent.PLACED),
+        (at(UpdateState.APPLYING, attempts=ATTEMPTS_MAX), ACCOUNT, OLD, UpdateEvent.ABORT),
+        (at(UpdateState.APPLYING), ACCOUNT, NEW, UpdateEvent.INSTALLED),
         (at(UpdateState.READY), ACCOUNT, OLD, None),
         (at(UpdateState.READY), ACCOUNT, LATER, None),
         (at(UpdateState.READY), ACCOUNT, NEW, UpdateEvent.STARTED),
         (at(UpdateState.READY, restarts=1, boot_id="boot-1"), ACCOUNT, OLD, None),
-        (at(UpdateState.READY, restarts=RESTARTS_MAX, boot_id="boot-1"), ACCOUNT, OLD, UpdateEvent.LOSE),
+        (at(UpdateState.READY, restarts=RESTARTS_MAX, boot_id="boot-1"), ACCOUNT, OLD, UpdateEvent.ABORT),
         (at(UpdateState.READY, restarts=STARTS_MAX - 1, boot_id="boot-1"), ACCOUNT, LATER, None),
         (at(UpdateState.READY, restarts=STARTS_MAX, boot_id="boot-1"), ACCOUNT, LATER, UpdateEvent.FAIL),
         (at(UpdateState.READY, restarts=1, boot_id="boot-1"), FAILED, LATER, UpdateEvent.FAIL),
         (at(UpdateState.TRIAL), ACCOUNT, NEW, None),
         (at(UpdateState.TRIAL), FAILED, NEW, None),
-        (at(UpdateState.TRIAL), Account(floor=3), NEW, UpdateEvent.PROVEN),
+        (at(UpdateState.TRIAL), Account(floor=3), NEW, UpdateEvent.CONFIRMED),
         (at(UpdateState.TRIAL), ACCOUNT, LATER, UpdateEvent.FAIL),
-        (at(UpdateState.TRIAL), ACCOUNT, SystemBoot("", "boot-2"), UpdateEvent.LOSE),
+        (at(UpdateState.TRIAL), ACCOUNT, SystemBoot("", "boot-2"), UpdateEvent.ABORT),
         (at(UpdateState.COMPLETED), ACCOUNT, LATER, None),
         (at(UpdateState.FAILED), ACCOUNT, NEW, None),
     ],
@@ -93,10 +93,12 @@ def test_the_app_of_the_old_system_is_noted_once() -> None:
     assert (record.app_slot, record.boot_id, record.restarts, record.fresh_sensors) == ("a", "boot-2", 2, 3)
     assert transition(record, UpdateEvent.STARTED, app_slot="b").app_slot == "a"
     assert transition(at(UpdateState.READY), UpdateEvent.STARTED, app_slot="b").app_slot == "b"
-    handed = transition(
-        transition(at(UpdateState.APPLYING), UpdateEvent.HANDED, boot_slot="A"), UpdateEvent.HANDED, boot_slot="A"
+    handovers = transition(
+        transition(at(UpdateState.APPLYING), UpdateEvent.HANDED_OVER, boot_slot="A"),
+        UpdateEvent.HANDED_OVER,
+        boot_slot="A",
     )
-    assert (handed.handed, handed.boot_slot) == (2, "A")
+    assert (handovers.handovers, handovers.boot_slot) == (2, "A")
 
 
 @pytest.mark.parametrize(
