@@ -12,8 +12,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from aiohttp import web
-
 from agent.cloud.client import CloudClient
 from agent.cloud.link import Link
 from agent.commands import factory_reset
@@ -35,14 +33,16 @@ from agent.foundation.disk_watch import DiskWatch
 from agent.foundation.supervisor import Faults, supervise
 from agent.foundation.wording import counted
 from agent.health import fresh_sensors, radio_problem, trial_checks
-from agent.local import no_climate, server
+from agent.local import climate as local_climate
+from agent.local import commands as local_commands
+from agent.local import server, status_builder
+from agent.local import updates as local_updates
+from agent.local import zigbee as local_zigbee
 from agent.local.commands import CommandsReport, build_commands
 from agent.local.status import HubStatus
 from agent.local.status_builder import build_status
-from agent.local.updates import routes as update_routes
 from agent.local.updates import update_line
 from agent.local.zigbee import ZigbeeReport, build_zigbee
-from agent.local.zigbee_door import ZigbeeDoor
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
@@ -433,9 +433,7 @@ class Hub:
     def _climate_problems(self) -> list[str]:
         if self.climate is None:
             return []
-        from agent.local.climate import climate_problems  # noqa: PLC0415 - see `_climate`
-
-        return climate_problems(self.climate, control_problem=self._control_problem())
+        return local_climate.climate_problems(self.climate, control_problem=self._control_problem())
 
     def reread(self) -> None:
         """Take the keys as they are now.
@@ -467,16 +465,15 @@ class Hub:
         if isinstance(displays := self.environment.board.network, ShowsTime):
             loops["house clock"] = lambda: show_time(displays, self._local_time)
         if self.environment.serve:
-            loops["local door"] = lambda: server.serve(
+            loops["local API"] = lambda: server.serve(
                 self.config.local.socket,
-                self.status,
-                commands=self._listed_commands,
-                confirm=self.commands.confirm,
-                more=[
-                    *ZigbeeDoor(self.pairing, self._zigbee).routes(),
-                    *update_routes(self.updates),
-                    *self._climate_routes(),
-                ],
+                {
+                    **status_builder.handlers(self.status),
+                    **local_commands.handlers(self._listed_commands, self.commands.confirm),
+                    **local_climate.handlers(self.climate, self._new_id),
+                    **local_zigbee.handlers(self.pairing, self._zigbee),
+                    **local_updates.handlers(self.updates),
+                },
             )
         now_ms = self.environment.clock.monotonic_ms
         async with asyncio.TaskGroup() as group:
@@ -510,13 +507,6 @@ class Hub:
             if self.relay:
                 last.callback(self.relay.finish)
             last.push_async_callback(self.environment.board.close)
-
-    def _climate_routes(self) -> Sequence[web.AbstractRouteDef]:
-        if self.climate is None:
-            return no_climate.routes()
-        from agent.local import climate  # noqa: PLC0415 - see `_climate`
-
-        return climate.routes(self.climate, self._new_id)
 
     def _new_id(self) -> str:
         return f"{self.environment.rng.getrandbits(32):08x}"

@@ -13,6 +13,7 @@ from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.cloud.traffic import TRANSPORT_BYTES
 from agent.foundation import vitals
+from agent.local.climate import build_climate
 from agent.local.status import HubStatus
 from agent.local.updates import UpdateReport, build_slots, build_updates
 from agent.local.zigbee import ZigbeeReport
@@ -76,12 +77,8 @@ def diagnostic_sections(
         }
 
     def control() -> Any:  # noqa: ANN401 (any JSON)
-        if (room := climate()) is None:
-            return None
-        # Costs memory that a hub which drives nothing need not spend.
-        from agent.local.climate import build_climate  # noqa: PLC0415
-
-        return build_climate(room)
+        found = climate()
+        return None if found is None else build_climate(found)
 
     def update() -> UpdateReport | None:
         room = updates()

@@ -64,7 +64,7 @@ class Environment(msgspec.Struct, frozen=True):
         sensor_keys: Keys of relayed sensors, by device.
         host: The service manager and the machine.
         judge: The judge of a sensor's values.
-        serve: Whether to open the local door (there are no Unix sockets in virtual time).
+        serve: Whether to open the local API (there are no Unix sockets in virtual time).
         on_committed: Told of readings that are safe on the disk, for whoever judges that they stay safe.
         on_unpromised: Told of readings that are about to be sent from memory, because the disk takes none.
         is_metered: Tells whether the way to the cloud is paid by volume, where the configuration does not say.

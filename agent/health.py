@@ -47,7 +47,7 @@ def trial_checks(
 
     Args:
         status: What the hub says of itself.
-        socket: Of the local door; `None` where there is none.
+        socket: Of the local API; `None` where there is none.
         control_problem: Tells why heating and cooling do not work; empty where they do, or where there are none.
         radio_problem: The same of the radio (`radio_problem`).
     """

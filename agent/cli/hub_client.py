@@ -27,6 +27,7 @@ _SAID_NO = {
     http.client.BAD_REQUEST,
     http.client.NOT_FOUND,
     http.client.CONFLICT,
+    http.client.REQUEST_ENTITY_TOO_LARGE,
     http.client.UNPROCESSABLE_ENTITY,
     http.client.INTERNAL_SERVER_ERROR,
     http.client.SERVICE_UNAVAILABLE,

@@ -1,9 +1,10 @@
-"""The journal of commands as a document for people at the hub. Values only.
+"""The commands document of the local API, and the confirmation of a command by a person at the hub.
 
 The JSON form is an interface: fields may be added, never renamed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
 
 import msgspec
 
@@ -13,6 +14,7 @@ from agent.commands.payloads import COMMAND_ID_CHARS_MAX
 from agent.foundation import instants
 from agent.foundation.foreign_text import harmless
 from agent.foundation.redaction import redact
+from agent.local.routes import Handler, LocalRequest, RequestRefused
 
 
 class CommandReport(msgspec.Struct, frozen=True):
@@ -55,3 +57,28 @@ def _report(record: CommandRecord) -> CommandReport:
 
 def _text(utc_ms: int | None) -> str | None:
     return None if utc_ms is None else instants.shown(utc_ms)
+
+
+def handlers(
+    report: Callable[[], Awaitable[CommandsReport]], confirm: Callable[[str], Awaitable[object]]
+) -> Mapping[str, Handler]:
+    """Return the handlers of commands.
+
+    Args:
+        report: Makes the document.
+        confirm: Notes that a person at the hub confirms a command; raises `KeyError` where none such waits.
+    """
+
+    async def get_commands(_: LocalRequest) -> CommandsReport:
+        return await report()
+
+    async def confirm_command(request: LocalRequest) -> object:
+        command_id = request.parameters["command_id"]
+        try:
+            await confirm(command_id)
+        except KeyError:
+            text = f"no command {command_id} waits to be confirmed"
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", text) from None
+        return {"confirmed": command_id}
+
+    return {"get_commands": get_commands, "confirm_command": confirm_command}

@@ -1,63 +1,57 @@
-"""HTTP over a Unix socket: `curl --unix-socket /run/climahub/status.sock http://hub/v1/status`.
+"""The local API: HTTP with JSON over a Unix socket (`curl --unix-socket /run/climahub/status.sock http://hub/v1/status`).
 
-Owns the socket file. Who may open it is decided by its permissions: the service's user and group.
+Owns the socket file, and turns requests into calls of handlers and their results into answers. The permissions of the
+socket file decide who may ask: the service's user and group. Must never answer a request that `agent.local.routes` does
+not list.
 """
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler as HttpHandler
 
-from agent.errors import ClimahubError, Defect, StorageFull
+from agent.errors import ClimahubError, Defect
+from agent.foundation.decoding import UNREADABLE
 from agent.foundation.foreign_text import harmless
 from agent.foundation.supervisor import contained
-from agent.local.commands import CommandsReport
-from agent.local.status import HubStatus
+from agent.local.routes import ROUTES, Handler, Handlers, LocalRequest, RequestRefused, Route, refusal_of
+from hal.errors import HalError
 
 SOCKET_UMASK = 0o117
 """Leaves 0660: the service's user and group."""
 
 IDLE_S_MAX = 60.0
-"""A connection on which nothing is asked for so long is closed, and one whose question is never completed."""
+"""How long a connection may stay open without a request, and a request without its end."""
+SILENT_S_MAX = 30.0
+"""How long the next piece of a body may take, from a process on this machine."""
 SHUTDOWN_S_MAX = 0.5
-"""How long a stop waits for questions that are being answered."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+"""How long a stop waits for requests that are being answered."""
 
 _encode = msgspec.json.Encoder().encode
 
 
-async def serve(
-    path: Path,
-    status: Callable[[], HubStatus],
-    *,
-    commands: Callable[[], Awaitable[CommandsReport]],
-    confirm: Callable[[str], Awaitable[object]],
-    more: Iterable[web.AbstractRouteDef] = (),
-) -> None:
-    """Answer until cancelled.
+async def serve(path: Path, handlers: Handlers) -> None:
+    """Answer on the socket until cancelled.
 
     Args:
         path: The socket.
-        status: See `application`, as all else.
-        commands: The journal of commands.
-        confirm: Notes that a person at the hub confirms a command.
-        more: What else is answered.
+        handlers: See `application`.
     """
-    made = application(status, commands=commands, confirm=confirm, more=more)
     runner = web.AppRunner(
-        made,
+        application(handlers),
         access_log=None,
         handle_signals=False,
         keepalive_timeout=IDLE_S_MAX,
         shutdown_timeout=SHUTDOWN_S_MAX,
     )
     await runner.setup()
-    # The state directory's lock makes this the only agent: a socket that is there was left by one that was killed.
+    # The lock on the state directory makes this the only agent: an existing socket is a leftover of a killed process.
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - /run is memory
     try:
         await _start(web.UnixSite(runner, str(path)))
@@ -66,51 +60,83 @@ async def serve(
         await runner.cleanup()
 
 
-def application(
-    status: Callable[[], HubStatus],
-    *,
-    commands: Callable[[], Awaitable[CommandsReport]],
-    confirm: Callable[[str], Awaitable[object]],
-    more: Iterable[web.AbstractRouteDef] = (),
-) -> web.Application:
-    """Return what answers, wherever it listens.
+def application(handlers: Handlers) -> web.Application:
+    """Return the application that answers, wherever it listens.
 
     Args:
-        status: What the hub says of itself.
-        commands: The journal of commands.
-        confirm: Notes that a person at the hub confirms a command; raises `KeyError` where none such waits.
-        more: What else is answered.
+        handlers: By the names of `ROUTES`. A route without a handler is answered with 404.
+
+    Raises:
+        ValueError: A handler has no route, so nothing says who may call it.
     """
-
-    async def get_status(_: web.Request) -> web.Response:
-        return _json(status())
-
-    async def get_commands(_: web.Request) -> web.Response:
-        return _json(await commands())
-
-    async def post_confirm(request: web.Request) -> web.Response:
-        command_id = request.match_info["command_id"]
-        try:
-            await confirm(command_id)
-        except KeyError:
-            return _json({"error": "not_found", "message": f"no command {command_id} waits to be confirmed"}, 404)
-        return _json({"confirmed": command_id})
-
-    made = web.Application(client_max_size=1024, middlewares=[_told_in_words])
-    made.router.add_get("/v1/status", get_status)
-    made.router.add_get("/v1/commands", get_commands)
-    made.router.add_post("/v1/confirm/{command_id}", post_confirm)
-    made.router.add_routes(more)
+    if unlisted := set(handlers) - {route.handler for route in ROUTES}:
+        raise ValueError(f"add a route for: {', '.join(sorted(unlisted))}")
+    made = web.Application(middlewares=[_answer_errors])
+    for route in ROUTES:
+        if handler := handlers.get(route.handler):
+            made.router.add_route(route.method, route.path, _http_handler(route, handler))
     return made
 
 
-@web.middleware
-async def _told_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer what a handler raises in words; whatever one request does fails this request only.
+def _http_handler(route: Route, handler: Handler) -> HttpHandler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = await _read_body(request, route)
+        return json_response(await handler(LocalRequest(request.match_info, body)))
+
+    return answer
+
+
+def json_response(document: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    """Return a document as an answer; `bytes` are JSON already."""
+    body = document if isinstance(document, bytes) else _encode(document)
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+async def _read_body(request: web.Request, route: Route) -> Any:  # noqa: ANN401 - the type that the route declares
+    if route.body is None:
+        return None
+    if route.body is AsyncIterator:
+        return _chunks(request)
+    body = bytearray()
+    async for chunk in _chunks(request):
+        body += chunk
+        if len(body) > route.bytes_max:
+            text = f"send less: the body of this request has at most {route.bytes_max} bytes"
+            raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", text)
+    if route.body is bytes:
+        return bytes(body)
+    try:
+        return msgspec.json.decode(body, type=route.body)
+    except UNREADABLE:
+        # The cause is dropped: it may quote a key.
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "not_understood", "the request is not understood") from None
+
+
+async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
+    """Yield the body piece by piece.
 
     Raises:
-        web.HTTPException: The answer that a handler or the router has chosen.
-        ConnectionError: Who asked has gone.
+        web.HTTPRequestTimeout: The sender went silent.
+    """
+    while True:
+        try:
+            async with asyncio.timeout(SILENT_S_MAX):
+                chunk = await request.content.readany()
+        except TimeoutError:
+            error = {"error": "timeout", "message": f"send the request again: nothing came for {SILENT_S_MAX:.0f} s"}
+            raise web.HTTPRequestTimeout(text=_encode(error).decode(), content_type="application/json") from None
+        if not chunk:
+            return
+        yield chunk
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: HttpHandler) -> web.StreamResponse:
+    """Answer what a handler raises as JSON. A defect in one request fails that request only.
+
+    Raises:
+        web.HTTPException: The answer that the router or the body's reader has chosen.
+        ConnectionError: The caller has gone.
     """
     chosen: Exception
     what = f"{request.method} {harmless(request.path)}"
@@ -118,15 +144,20 @@ async def _told_in_words(request: web.Request, handler: Handler) -> web.StreamRe
         with contained(what):
             try:
                 return await handler(request)
-            except (web.HTTPException, ConnectionError) as error:
+            except (web.HTTPException, ConnectionError, HalError) as error:
                 chosen = error
     except Defect as error:
         message = f"{what} failed by a defect of the hub ({error}); please report it with the log of this moment"
-        return _json({"error": "defect", "message": message}, HTTPStatus.INTERNAL_SERVER_ERROR)
+        return _refuse(RequestRefused(HTTPStatus.INTERNAL_SERVER_ERROR, "defect", message))
     except ClimahubError as error:
-        code = "storage_full" if isinstance(error, StorageFull) else "failed"
-        return _json({"error": code, "message": str(error)}, HTTPStatus.SERVICE_UNAVAILABLE)
+        return _refuse(refusal_of(error))
+    if isinstance(chosen, HalError):
+        return _refuse(refusal_of(chosen))
     raise chosen
+
+
+def _refuse(refusal: RequestRefused) -> web.Response:
+    return json_response({"error": refusal.code, "message": str(refusal)}, refusal.status)
 
 
 async def _start(site: web.UnixSite) -> None:
@@ -136,7 +167,3 @@ async def _start(site: web.UnixSite) -> None:
         await site.start()
     finally:
         os.umask(before)
-
-
-def _json(document: object, status: int = 200) -> web.Response:
-    return web.Response(body=_encode(document), status=status, content_type="application/json")

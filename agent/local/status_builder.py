@@ -1,6 +1,6 @@
-"""Fills the status document from the rooms. Reads only."""
+"""Builds the status document from the components. Reads only."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,6 +12,7 @@ from agent.foundation.foreign_text import harmless
 from agent.foundation.redaction import redact
 from agent.foundation.starts import Start
 from agent.foundation.supervisor import Faults
+from agent.local.routes import Handler, LocalRequest
 from agent.local.status import (
     ClockStatus,
     EndpointReport,
@@ -211,3 +212,12 @@ def _relayed(board: Board, pairing: PairingService, relay_problem: str) -> list[
         for record in pairing.state.sensors.values()
         if record.is_relayed
     ]
+
+
+def handlers(status: Callable[[], HubStatus]) -> Mapping[str, Handler]:
+    """Return the handler of the status."""
+
+    async def get_status(_: LocalRequest) -> HubStatus:
+        return status()
+
+    return {"get_status": get_status}

@@ -1,23 +1,22 @@
-"""Updates as a document for people at the hub, and what they may tell it. Values, and the routes of the local door.
+"""The update document of the local API, and the requests that steer updates.
 
 The JSON form is an interface: fields may be added, never renamed.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 
 import msgspec
-from aiohttp import web
 
 from agent import __version__
 from agent.errors import Corrupt, Rejected, StorageFull
-from agent.local.body import chunks
+from agent.local.routes import Handler, LocalRequest, RequestRefused
 from agent.ota.launcher import BASE, SLOTS
 from agent.ota.lifecycle import UpdateState
 from agent.ota.service import UpdateService
 
 UNSIGNED_WARNING = "UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): whoever controls the cloud controls this hub"
-
-_encode = msgspec.json.Encoder().encode
 
 
 class RefusedReport(msgspec.Struct, frozen=True):
@@ -208,51 +207,49 @@ def build_slots(updates: UpdateService | None) -> SlotsReport:
     )
 
 
-def routes(updates: UpdateService | None) -> list[web.RouteDef]:
-    """Return what the local door answers about updates; nothing where they do not exist."""
+def handlers(updates: UpdateService | None) -> Mapping[str, Handler]:
+    """Return the handlers of updates; none where this hub cannot be updated."""
     if updates is None:
-        return []
+        return {}
 
-    async def get(_: web.Request) -> web.Response:
-        return _json(build_updates(updates))
+    async def get_update(_: LocalRequest) -> UpdateReport:
+        return build_updates(updates)
 
-    async def check(_: web.Request) -> web.Response:
-        try:
+    async def check_update(_: LocalRequest) -> UpdateReport:
+        with _refusing():
             outcome = await updates.check_now()
-        except (Rejected, StorageFull) as error:
-            return _refused(error)
-        return _json(msgspec.structs.replace(build_updates(updates), checked=outcome))
+        return msgspec.structs.replace(build_updates(updates), checked=outcome)
 
-    def told(act: Callable[[], Awaitable[None]]) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def post(_: web.Request) -> web.Response:
-            try:
-                await act()
-            except (Rejected, StorageFull) as error:
-                return _refused(error)
-            return _json(build_updates(updates))
+    async def pause_updates(_: LocalRequest) -> UpdateReport:
+        with _refusing():
+            await updates.set_paused(is_paused=True)
+        return build_updates(updates)
 
-        return post
+    async def resume_updates(_: LocalRequest) -> UpdateReport:
+        with _refusing():
+            await updates.set_paused(is_paused=False)
+        return build_updates(updates)
 
-    async def put(request: web.Request) -> web.Response:
-        try:
-            header = await updates.install(chunks(request))
-        except (Rejected, StorageFull, Corrupt) as error:
-            return _refused(error)
-        return _json({"version": header.manifest.version, "sequence": header.manifest.sequence})
+    async def roll_back(_: LocalRequest) -> UpdateReport:
+        with _refusing():
+            await updates.roll_back()
+        return build_updates(updates)
 
-    return [
-        web.get("/v1/update", get),
-        web.post("/v1/update/check", check),
-        web.post("/v1/update/pause", told(lambda: updates.set_paused(is_paused=True))),
-        web.post("/v1/update/resume", told(lambda: updates.set_paused(is_paused=False))),
-        web.post("/v1/update/rollback", told(updates.roll_back)),
-        web.put("/v1/update/bundle", put),
-    ]
+    async def install_bundle(request: LocalRequest) -> object:
+        with _refusing():
+            header = await updates.install(request.body)
+        return {"version": header.manifest.version, "sequence": header.manifest.sequence}
+
+    return {
+        each.__name__: each
+        for each in (get_update, check_update, pause_updates, resume_updates, roll_back, install_bundle)
+    }
 
 
-def _refused(error: Exception) -> web.Response:
-    return _json({"error": "refused", "message": str(error)}, 503)
-
-
-def _json(document: object, status: int = 200) -> web.Response:
-    return web.Response(body=_encode(document), status=status, content_type="application/json")
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Answer whatever keeps an update from being carried out with the same code."""
+    try:
+        yield
+    except (Rejected, StorageFull, Corrupt) as error:
+        raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "refused", str(error)) from error

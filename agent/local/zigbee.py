@@ -1,13 +1,15 @@
-"""The radio and its sensors as a document for people at the hub. Values only.
+"""The Zigbee document of the local API: the radio, every member of its network, and requests for pairing.
 
-The JSON form is an interface: fields may be added, never renamed. A key never goes out here.
+The JSON form is an interface: fields may be added, never renamed. Keys come in here and must never go out.
+The network's backup, which is a secret, goes out to an owner.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from agent.foundation.clock import Clock
+from agent.local.routes import Handler, LocalRequest
 from agent.pairing.lifecycle import PairingRecord, PairingStage
 from agent.pairing.service import PairingService
 from agent.telemetry.intake import ChannelState, Intake
@@ -214,3 +216,62 @@ def link_problem(link: SensorLink | None) -> str:
 
 def _about(link: SensorLink) -> str:
     return f"{link.manufacturer} {link.model}".strip()
+
+
+def handlers(pairing: PairingService, report: Callable[[], ZigbeeReport]) -> Mapping[str, Handler]:
+    """Return the handlers of the Zigbee network.
+
+    Args:
+        pairing: Carries the requests out.
+        report: Makes the document.
+    """
+    done = {"done": True}
+
+    async def get_zigbee(_: LocalRequest) -> ZigbeeReport:
+        return report()
+
+    async def open_join_window(request: LocalRequest) -> object:
+        await pairing.open_join_window(request.body)
+        return done
+
+    async def close_join_window(_: LocalRequest) -> object:
+        await pairing.close_join_window()
+        return done
+
+    async def rename_sensor(request: LocalRequest) -> object:
+        await pairing.rename(request.parameters["sensor"], request.body.name)
+        return done
+
+    async def give_sensor_key(request: LocalRequest) -> object:
+        await pairing.give_key(request.parameters["sensor"], request.body.key)
+        return done
+
+    async def replace_sensor(request: LocalRequest) -> object:
+        await pairing.replace(request.parameters["sensor"], request.body.new)
+        return done
+
+    async def remove_sensor(request: LocalRequest) -> object:
+        await pairing.remove(request.parameters["sensor"])
+        return done
+
+    async def back_up_network(_: LocalRequest) -> bytes:
+        return await pairing.backup()
+
+    async def restore_network(request: LocalRequest) -> object:
+        await pairing.restore(request.body)
+        return done
+
+    return {
+        each.__name__: each
+        for each in (
+            get_zigbee,
+            open_join_window,
+            close_join_window,
+            rename_sensor,
+            give_sensor_key,
+            replace_sensor,
+            remove_sensor,
+            back_up_network,
+            restore_network,
+        )
+    }

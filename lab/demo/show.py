@@ -20,7 +20,7 @@ from agent.cloud.session import new_session, tcp_connector
 from agent.foundation.disk import Disk
 from agent.foundation.host import Unmanaged
 from agent.foundation.worker import ThreadWorker
-from agent.local.climate import ALL_ZONES, ClimateReport, build_climate, give_order
+from agent.local.climate import ALL_ZONES, ClimateReport, apply_request, build_climate
 from agent.local.status import HubStatus
 from agent.telemetry.outbox.protocol import Lane, PendingReading
 from agent.telemetry.outbox.store import OutboxLimits, open_outbox
@@ -156,7 +156,7 @@ class _Show:
                 ),
             )
             if hub.climate is not None:
-                give_order(hub.climate, ALL_ZONES, PutScheduleRequest(WEEK), str)
+                apply_request(hub.climate, ALL_ZONES, PutScheduleRequest(WEEK), str)
             await self._watch(hub)
         account = await self._audit(config.storage.state_dir, worker)
         worker.close()

@@ -9,7 +9,8 @@ from aiohttp import web
 from agent.climate.service import ClimateService
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.local import climate, server
+from agent.local import climate, server, status_builder
+from agent.local import commands as local_commands
 from agent.local.commands import CommandsReport
 from agent.local.status import HubStatus
 from hal.interface import HvacDemand
@@ -69,8 +70,13 @@ class LocalRig:
             raise KeyError(command_id)
 
         rng = random.Random(1)
-        routes = climate.routes(room, lambda: f"{rng.getrandbits(32):08x}")
-        made = server.application(status, commands=commands, confirm=confirm, more=routes)
+        made = server.application(
+            {
+                **status_builder.handlers(status),
+                **local_commands.handlers(commands, confirm),
+                **climate.handlers(room, lambda: f"{rng.getrandbits(32):08x}"),
+            }
+        )
         runner = web.AppRunner(made, access_log=None, handle_signals=False)
         await runner.setup()
         return runner

@@ -8,7 +8,7 @@ import click
 from agent.cli import exit_codes
 from agent.cli.epilog import epilog
 from agent.cli.zigbee.hub import LocalHub, asks_hub
-from agent.local.zigbee_door import BACKUP_BYTES_MAX
+from agent.local.routes import BACKUP_BYTES_MAX
 
 SECRET_MODE = 0o600
 

@@ -1,4 +1,4 @@
-"""The control room at the door and on the command line, through a real socket: what is shown is what was told."""
+"""The climate in the local API and on the command line, through a real socket: what was set is shown."""
 
 import asyncio
 import itertools
@@ -15,9 +15,8 @@ from agent.climate.service import ClimateService
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.local import climate as door
-from agent.local import no_climate, server
-from agent.local.commands import CommandsReport
+from agent.local import climate as local_climate
+from agent.local import server
 from hal.interface import HvacDemand, ZoneOutput
 
 ZONES = ("living", "bath")
@@ -67,24 +66,8 @@ async def hub(tmp_path: Path) -> AsyncIterator[tuple[Path, ClimateService]]:
     path = tmp_path / "status.sock"
     numbers = itertools.count(1)
 
-    async def nothing() -> CommandsReport:
-        return CommandsReport([], "")
-
-    async def refuse(command_id: str) -> None:
-        raise KeyError(command_id)
-
-    def status() -> None:
-        raise NotImplementedError
-
-    task = asyncio.get_running_loop().create_task(
-        server.serve(
-            path,
-            status,  # type: ignore[arg-type] # never asked here
-            commands=nothing,
-            confirm=refuse,
-            more=door.routes(climate, lambda: f"h{next(numbers)}"),
-        )
-    )
+    handlers = local_climate.handlers(climate, lambda: f"h{next(numbers)}")
+    task = asyncio.get_running_loop().create_task(server.serve(path, handlers))
     async with asyncio.timeout(60):
         while not path.exists():  # noqa: ASYNC110 - the file is the event
             await asyncio.sleep(0)
@@ -109,7 +92,7 @@ async def test_status_shows_every_zone_with_its_reason(
     assert await climahub(hub[0], "status", "--unit", "F") == exit_codes.OK
     assert "66.9 °F  68.0 to 78.8 °F" in capsys.readouterr().out
     assert await climahub(hub[0], "status", "--json") == exit_codes.OK
-    assert msgspec.json.decode(capsys.readouterr().out, type=door.ClimateReport).zones[0].room_c == 19.4
+    assert msgspec.json.decode(capsys.readouterr().out, type=local_climate.ClimateReport).zones[0].room_c == 19.4
 
 
 async def test_set_hold_eco_and_resume(hub: tuple[Path, ClimateService], capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,14 +154,24 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(
     assert [mind.program for mind in hub[1].control.zones.values()] == before
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"do": "dance"}', b'{"do": "set", "x": 1}', b"\xff", b" " * 70_000])
-async def test_a_body_that_is_no_order_is_refused(hub: tuple[Path, ClimateService], body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"[]", 400),
+        (b'{"do": "dance"}', 400),
+        (b'{"do": "set", "x": 1}', 400),
+        (b"\xff", 400),
+        (b" " * 70_000, 413),
+    ],
+)
+async def test_a_body_that_is_no_order_is_refused(hub: tuple[Path, ClimateService], body: bytes, status: int) -> None:
     reader, writer = await asyncio.open_unix_connection(str(hub[0]))
     head = f"POST /v1/climate/living HTTP/1.1\r\nHost: hub\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     writer.write(head.encode() + body)
     answer = await reader.read()
     writer.close()
-    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.startswith(f"HTTP/1.1 {status}".encode())
 
 
 async def test_temperatures_and_durations_are_read_as_people_write_them(hub: tuple[Path, ClimateService]) -> None:
@@ -202,16 +195,16 @@ async def test_temperatures_and_durations_are_read_as_people_write_them(hub: tup
 async def test_a_hold_is_shown_with_its_end_by_the_clocks_of_the_house(
     hub: tuple[Path, ClimateService], changed: dict[str, object], said: str
 ) -> None:
-    nothing = door.HoldReport("h", "hold", 20.0, None, None, None, None, "changed", None)
-    report = door.build_climate(hub[1])
+    nothing = local_climate.HoldReport("h", "hold", 20.0, None, None, None, None, "changed", None)
+    report = local_climate.build_climate(hub[1])
     zone = msgspec.structs.replace(report.zones[0], holds=[msgspec.structs.replace(nothing, **changed)])
     assert f"living: hold h, {said}" in as_text(msgspec.structs.replace(report, zones=[zone]))
 
 
 def test_a_hub_without_zones_says_so() -> None:
-    assert "drives nothing" in as_text(door.build_climate(None))
+    assert "drives nothing" in as_text(local_climate.build_climate(None))
     with pytest.raises(KeyError):
-        door.give_order(None, "all", door.ClimateRequest, str)  # type: ignore[arg-type] # never looked at
+        local_climate.apply_request(None, "all", None, str)  # type: ignore[arg-type] # never looked at
 
 
 def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,16 +216,7 @@ async def test_a_hub_that_drives_nothing_answers_all_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "idle.sock"
-
-    async def nothing() -> CommandsReport:
-        return CommandsReport([], "")
-
-    async def refuse(command_id: str) -> None:
-        raise KeyError(command_id)
-
-    task = asyncio.get_running_loop().create_task(
-        server.serve(path, str, commands=nothing, confirm=refuse, more=no_climate.routes())  # type: ignore[arg-type] # no status
-    )
+    task = asyncio.get_running_loop().create_task(server.serve(path, local_climate.handlers(None, str)))
     async with asyncio.timeout(60):
         while not path.exists():  # noqa: ASYNC110 - the file is the event
             await asyncio.sleep(0)

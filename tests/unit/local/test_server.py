@@ -1,21 +1,22 @@
 # ruff: noqa: ASYNC240 (a test may wait for the disk)
-"""The technician's door: a Unix socket with the right permissions, JSON that scripts can rely on."""
+"""The local API: a Unix socket with the right permissions, JSON that scripts can rely on."""
 
 import asyncio
 import json
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
-from aiohttp import web
 
 from agent.errors import Corrupt, StorageFull
-from agent.local import body, server
+from agent.local import commands as local_commands
+from agent.local import server, status_builder
 from agent.local.commands import CommandsReport
+from agent.local.routes import Handler, LocalRequest
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SettingsReport
 
 OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type] # counts, then words
@@ -33,7 +34,7 @@ STATUS = HubStatus(
 )
 
 
-async def serve(path: Path, problems: Sequence[Exception] = (), more: Sequence[web.AbstractRouteDef] = ()) -> None:
+async def serve(path: Path, problems: Sequence[Exception] = (), more: Mapping[str, Handler] | None = None) -> None:
     left = list(problems)
 
     async def commands() -> CommandsReport:
@@ -44,7 +45,8 @@ async def serve(path: Path, problems: Sequence[Exception] = (), more: Sequence[w
     async def confirm(command_id: str) -> None:
         raise KeyError(command_id)
 
-    await server.serve(path, lambda: STATUS, commands=commands, confirm=confirm, more=more)
+    handlers = {**status_builder.handlers(lambda: STATUS), **local_commands.handlers(commands, confirm), **(more or {})}
+    await server.serve(path, handlers)
 
 
 Start = Callable[..., "asyncio.Future[None]"]
@@ -59,7 +61,7 @@ def path(tmp_path: Path) -> Path:
 async def start(path: Path) -> AsyncIterator[Start]:
     tasks: list[asyncio.Task[None]] = []
 
-    def begin(more: Sequence[web.AbstractRouteDef] = ()) -> asyncio.Task[None]:
+    def begin(more: Mapping[str, Handler] | None = None) -> asyncio.Task[None]:
         tasks.append(asyncio.get_running_loop().create_task(serve(path, more=more)))
         return tasks[-1]
 
@@ -182,16 +184,16 @@ async def test_an_idle_connection_is_closed(
 async def test_a_sender_that_falls_silent_is_not_waited_for(
     path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body, "SILENT_S_MAX", 0.05)
+    monkeypatch.setattr(server, "SILENT_S_MAX", 0.05)
 
-    async def post(request: web.Request) -> web.Response:
-        return web.Response(body=b"".join([chunk async for chunk in body.chunks(request)]))
+    async def echo(request: LocalRequest) -> bytes:
+        return bytes(request.body)
 
-    _ = start(more=[web.post("/v1/order", post)])
+    _ = start(more={"change_climate": echo})
     await is_served(path)
-    assert await ask(path, "POST", "/v1/order", b"x" * 5000) == (200, b"x" * 5000)
+    assert await ask(path, "POST", "/v1/climate/all", b"x" * 5000) == (200, b"x" * 5000)
     reader, writer = await asyncio.open_unix_connection(str(path))
-    writer.write(b"POST /v1/order HTTP/1.1\r\nHost: hub\r\nContent-Length: 100\r\n\r\nabc")
+    writer.write(b"POST /v1/climate/all HTTP/1.1\r\nHost: hub\r\nContent-Length: 100\r\n\r\nabc")
     async with asyncio.timeout(60):
         assert (await reader.readline()).startswith(b"HTTP/1.1 408")
     writer.close()

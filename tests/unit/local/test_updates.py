@@ -1,4 +1,4 @@
-"""What the local door says of updates, and the checks of a trial."""
+"""Updates in the local API, and the checks of a trial."""
 
 import asyncio
 import random
@@ -10,7 +10,6 @@ from typing import cast
 
 import msgspec
 import pytest
-from aiohttp import web
 
 from agent import __version__
 from agent.cli import hub_client
@@ -22,8 +21,9 @@ from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.health import fresh_sensors, radio_problem, trial_checks
+from agent.local import server
 from agent.local.status import HubStatus
-from agent.local.updates import UNSIGNED_WARNING, TrialReport, UpdateReport, build_slots, routes
+from agent.local.updates import UNSIGNED_WARNING, TrialReport, UpdateReport, build_slots, handlers
 from agent.ota.context import UpdateContext
 from agent.ota.launcher import FailedRelease
 from agent.ota.launcher import LauncherState as Account
@@ -76,14 +76,15 @@ async def no_reboot(reason: str) -> None:
 
 
 @pytest.fixture
-async def door(updates: UpdateService, tmp_path: Path) -> AsyncIterator[Path]:
-    application = web.Application(client_max_size=1024)
-    application.router.add_routes(routes(updates))
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.UnixSite(runner, str(tmp_path / "s")).start()
-    yield tmp_path / "s"
-    await runner.cleanup()
+async def socket_path(updates: UpdateService, tmp_path: Path) -> AsyncIterator[Path]:
+    path = tmp_path / "s"
+    task = asyncio.get_running_loop().create_task(server.serve(path, handlers(updates)))
+    async with asyncio.timeout(60):
+        while not path.exists():  # noqa: ASYNC110 - the file is the event
+            await asyncio.sleep(0)
+    yield path
+    task.cancel()
+    await asyncio.wait({task})
 
 
 async def typed(*words: str) -> int:
@@ -92,9 +93,9 @@ async def typed(*words: str) -> int:
 
 
 async def test_a_technician_sees_and_steers(
-    door: Path, updates: UpdateService, capsys: pytest.CaptureFixture[str]
+    socket_path: Path, updates: UpdateService, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    socket = ["--socket", str(door)]
+    socket = ["--socket", str(socket_path)]
     assert await typed("status", *socket) == 0
     assert "1.0.0, from the package" in capsys.readouterr().out
     assert await typed("pause", *socket) == 0
@@ -109,29 +110,29 @@ async def test_a_technician_sees_and_steers(
 
 
 async def test_a_bundle_goes_through_the_door(
-    door: Path, updates: UpdateService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    socket_path: Path, updates: UpdateService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "good").write_bytes(make("2.0.0", 2, chunks=2).data)
     (tmp_path / "bad").write_bytes(b"no bundle" * 100_000)
-    assert await typed("install", str(tmp_path / "bad"), "--socket", str(door)) == 1
+    assert await typed("install", str(tmp_path / "bad"), "--socket", str(socket_path)) == 1
     assert "no climahub bundle" in capsys.readouterr().err
-    assert await typed("install", str(tmp_path / "good"), "--socket", str(door)) == 0
+    assert await typed("install", str(tmp_path / "good"), "--socket", str(socket_path)) == 0
     assert "2.0.0, sequence 2" in capsys.readouterr().out
     assert updates.store.record.state == "downloaded"
-    assert await typed("install", str(tmp_path / "good"), "--socket", str(door)) == 1
+    assert await typed("install", str(tmp_path / "good"), "--socket", str(socket_path)) == 1
     assert "under way already" in capsys.readouterr().err
 
 
-async def test_the_document_is_read_back(door: Path) -> None:
-    report = hub_client.decode(await asyncio.to_thread(hub_client.fetch, door, "/v1/update"), UpdateReport)
+async def test_the_document_is_read_back(socket_path: Path) -> None:
+    report = hub_client.decode(await asyncio.to_thread(hub_client.fetch, socket_path, "/v1/update"), UpdateReport)
     assert (report.version, report.warning, len(report.trusted_keys)) == ("1.0.0", "", 1)
     with pytest.raises(hub_client.NoAnswer):
         hub_client.decode(b"{}", UpdateReport)
 
 
-async def test_unsigned_is_told_loudly(updates: UpdateService, tmp_path: Path, door: Path) -> None:
+async def test_unsigned_is_told_loudly(updates: UpdateService, tmp_path: Path, socket_path: Path) -> None:
     updates._config = config(tmp_path, allow_unsigned=True)
-    report = hub_client.decode(await asyncio.to_thread(hub_client.fetch, door, "/v1/update"), UpdateReport)
+    report = hub_client.decode(await asyncio.to_thread(hub_client.fetch, socket_path, "/v1/update"), UpdateReport)
     assert report.warning == UNSIGNED_WARNING
     assert as_text(report).startswith(f"! {UNSIGNED_WARNING}")
 

@@ -1,0 +1,161 @@
+"""The routes of the local API: one table of method, path, role, request body and handler name.
+
+The table is the whole interface. A request that it does not list is answered with 404 or 405. A handler that it
+does not name cannot be registered. `docs/local-api.md` lists the same routes; a test compares the two.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from enum import StrEnum
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
+from agent.pairing.join_window import JoinWindowRequest
+from hal.errors import NetworkLost, SensorUnavailable
+
+CLIMATE_BYTES_MAX = 64 * 1024
+"""A schedule of seventy blocks takes 12 KiB."""
+
+BACKUP_BYTES_MAX = 2 * 1024 * 1024
+"""The backup of a network with a hundred sensors takes 40 KiB."""
+
+JSON_BYTES_MAX = 8 * 1024
+"""Of every other request body in JSON."""
+
+
+class Role(StrEnum):
+    """What a caller must be allowed to do.
+
+    The Unix socket admits its group to every role, by its permissions. A network listener has to check the role.
+    """
+
+    VIEWER = "viewer"
+    """Look."""
+    SERVICE = "service"
+    """Also pair sensors and change setpoints, holds and schedules."""
+    OWNER = "owner"
+    """Also read or replace the network's secrets, update the hub and confirm a factory reset."""
+
+
+class NameRequest(msgspec.Struct):
+    """Another name for a sensor."""
+
+    name: str
+
+
+class KeyRequest(msgspec.Struct):
+    """The ClimaSense key of a sensor. A secret."""
+
+    key: str
+
+
+class ReplaceRequest(msgspec.Struct):
+    """The sensor that takes over: its name or address."""
+
+    new: str
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One route.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path, with parameters in braces.
+        role: What the caller must be allowed to do.
+        handler: The name of the handler.
+        body: What the handler receives: `None` for nothing, a struct for JSON of that form, `bytes` for the whole body
+            as it came, `AsyncIterator` for the body piece by piece.
+        bytes_max: The largest body that is read; without meaning for a stream.
+    """
+
+    method: str
+    path: str
+    role: Role
+    handler: str
+    body: Any = None
+    bytes_max: int = JSON_BYTES_MAX
+
+
+_SENSOR = "/v1/zigbee/sensors/{sensor}"
+
+ROUTES = (
+    Route("GET", "/v1/status", Role.VIEWER, "get_status"),
+    Route("GET", "/v1/commands", Role.VIEWER, "get_commands"),
+    Route("POST", "/v1/confirm/{command_id}", Role.OWNER, "confirm_command"),
+    Route("GET", "/v1/climate", Role.VIEWER, "get_climate"),
+    Route("POST", "/v1/climate/{zone}", Role.SERVICE, "change_climate", bytes, CLIMATE_BYTES_MAX),
+    Route("GET", "/v1/zigbee", Role.VIEWER, "get_zigbee"),
+    Route("POST", "/v1/zigbee/join-window", Role.SERVICE, "open_join_window", JoinWindowRequest),
+    Route("POST", "/v1/zigbee/join-window/close", Role.SERVICE, "close_join_window"),
+    Route("POST", f"{_SENSOR}/name", Role.SERVICE, "rename_sensor", NameRequest),
+    Route("POST", f"{_SENSOR}/key", Role.SERVICE, "give_sensor_key", KeyRequest),
+    Route("POST", f"{_SENSOR}/replace", Role.SERVICE, "replace_sensor", ReplaceRequest),
+    Route("POST", f"{_SENSOR}/remove", Role.SERVICE, "remove_sensor"),
+    Route("GET", "/v1/zigbee/backup", Role.OWNER, "back_up_network"),
+    Route("POST", "/v1/zigbee/restore", Role.OWNER, "restore_network", bytes, BACKUP_BYTES_MAX),
+    Route("GET", "/v1/update", Role.VIEWER, "get_update"),
+    Route("POST", "/v1/update/check", Role.OWNER, "check_update"),
+    Route("POST", "/v1/update/pause", Role.OWNER, "pause_updates"),
+    Route("POST", "/v1/update/resume", Role.OWNER, "resume_updates"),
+    Route("POST", "/v1/update/rollback", Role.OWNER, "roll_back"),
+    Route("PUT", "/v1/update/bundle", Role.OWNER, "install_bundle", AsyncIterator),
+)
+
+
+class LocalRequest(msgspec.Struct, frozen=True):
+    """What a handler receives.
+
+    Attributes:
+        parameters: The parts of the path that stand in braces in the table.
+        body: The body in the form that the table declares.
+    """
+
+    parameters: Mapping[str, str]
+    body: Any = None
+
+
+Handler = Callable[[LocalRequest], Awaitable[object]]
+"""Returns the document of the answer; `bytes` are JSON already. What it raises is answered by `refusal_of`."""
+
+Handlers = Mapping[str, Handler]
+"""Handlers by the name that the table gives them. A route whose handler is missing does not exist on this hub."""
+
+
+class RequestRefused(ClimahubError):
+    """A request that is answered with an error.
+
+    Attributes:
+        status: The HTTP status.
+        code: The machine-readable `error` of the answer.
+    """
+
+    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+_BY_ERROR: Mapping[type[Exception], tuple[HTTPStatus, str]] = MappingProxyType(
+    {
+        SettingInvalid: (HTTPStatus.BAD_REQUEST, "invalid"),
+        UnknownSensor: (HTTPStatus.NOT_FOUND, "not_found"),
+        PairingRefused: (HTTPStatus.CONFLICT, "conflict"),
+        LabelInvalid: (HTTPStatus.UNPROCESSABLE_ENTITY, "label_invalid"),
+        StorageFull: (HTTPStatus.SERVICE_UNAVAILABLE, "storage_full"),
+        NetworkLost: (HTTPStatus.SERVICE_UNAVAILABLE, "no_radio"),
+        SensorUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "no_answer"),
+    }
+)
+
+
+def refusal_of(error: Exception) -> RequestRefused:
+    """Return how an error of the agent or of the hardware is answered."""
+    if isinstance(error, RequestRefused):
+        return error
+    status, code = _BY_ERROR.get(type(error), (HTTPStatus.SERVICE_UNAVAILABLE, "failed"))
+    if isinstance(error, StorageFull):
+        code = "storage_full"
+    return RequestRefused(status, code, str(error))
