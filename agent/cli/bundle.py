@@ -13,7 +13,7 @@ import msgspec
 
 from agent import __version__
 from agent.cli import exit_codes
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.foundation.disk import Disk
 from agent.ota import bundle_builder, header, keys
 from agent.ota.header import BundleHeader

@@ -13,9 +13,9 @@ import click
 import msgspec
 
 from agent.cli import exit_codes, hub_client
-from agent.cli.asking import asked, config_option, socket_option
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.cli.format import duration
+from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.climate.holds import Until
 from agent.local.climate import ALL_ZONES, ClimateReport, HoldReport, ZoneReport
 
@@ -108,7 +108,7 @@ def _show(config_file: Path | None, socket_path: Path | None, *, as_json: bool =
         body = hub_client.fetch(path, "/v1/climate")
         click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, ClimateReport), unit))
 
-    return asked(show, config_file, socket_path)
+    return run_on_hub(show, config_file, socket_path)
 
 
 @climate.command("set", epilog=epilog("climahub climate set --zone living --mode heat --heat 20.5", exits=_EXITS))
@@ -229,7 +229,7 @@ def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **gi
                 shown = {"zone": found.zone, "follows": found.schedule, "schedules": found.schedules}
                 click.echo(msgspec.json.format(msgspec.json.encode(shown)))
 
-    return asked(show, config_file, socket_path)
+    return run_on_hub(show, config_file, socket_path)
 
 
 def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_path: Path | None) -> int:
@@ -241,7 +241,7 @@ def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_pat
             if zone in {found.zone, ALL_ZONES}:
                 click.echo(f"{found.zone}: {_setpoints(found, 'C')}, {found.mode}; {found.in_force}")
 
-    return asked(tell, config_file, socket_path)
+    return run_on_hub(tell, config_file, socket_path)
 
 
 def as_text(report: ClimateReport, unit: str = "C") -> str:

@@ -6,8 +6,8 @@ from urllib.parse import quote
 import click
 
 from agent.cli import hub_client
-from agent.cli.asking import asked, config_option, socket_option
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
+from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.local.commands import CommandReport, CommandsReport
 
 
@@ -34,7 +34,7 @@ def commands(as_json: bool, confirm: str | None, config_file: Path | None, socke
         body = hub_client.fetch(path, "/v1/commands")
         click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, CommandsReport)))
 
-    return asked(ask, config_file, socket_path)
+    return run_on_hub(ask, config_file, socket_path)
 
 
 def as_text(report: CommandsReport) -> str:

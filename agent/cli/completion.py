@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 
 
 @click.command(

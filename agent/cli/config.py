@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from agent.cli import exit_codes
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.config import resolve
 from agent.config.example import example_text, short_text
 from agent.config.report import CheckResult, check, show, show_text

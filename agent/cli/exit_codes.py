@@ -1,4 +1,7 @@
-"""The exit codes of every command, each with what it tells a script. Those above 63 are those of sysexits.h."""
+"""The exit codes of every command, with their meaning for a script, and the end of a help text, which lists them.
+
+Codes above 63 are those of sysexits.h.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -34,3 +37,15 @@ MEANINGS: Mapping[int, str] = MappingProxyType(
 def as_text() -> str:
     """Return the table of exit codes, one a line."""
     return "\n".join(f"{code:>4}  {meaning}" for code, meaning in MEANINGS.items())
+
+
+def epilog(*examples: str, exits: str = "") -> str:
+    """Return the end of a command's help, which click prints after the options: examples, then exit codes.
+
+    Args:
+        examples: Command lines, each shown on a line of its own.
+        exits: The exit codes and their meaning, in one sentence.
+    """
+    # \b keeps click from joining the lines of a paragraph.
+    shown = "\n".join(("\b\nExamples:", *(f"  {example}" for example in examples)))
+    return f"{shown}\n\nExit codes: {exits}." if exits else shown

@@ -1,29 +1,43 @@
-"""Asks the hub on this machine, over its Unix socket."""
+"""The client of the local API: finds the hub's socket, sends a request, and explains a missing answer."""
 
 import contextlib
 import http.client
+import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+import click
 import msgspec
 
+from agent.cli import exit_codes
+from agent.config import resolve
+from agent.daemon import DEFAULT_CONFIG
 from agent.errors import ClimahubError
 from agent.foundation.decoding import UNREADABLE
-from agent.foundation.foreign_text import harmless, harmless_value, spelt
+from agent.foundation.foreign_text import harmless, harmless_value, printable, spelt
 
 T = TypeVar("T")
+
+DEFAULT_SOCKET = Path("/run/climahub/status.sock")
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """A thousand sensors take half a megabyte."""
 
 TEXT_CHARACTERS_MAX = 1024
-"""Of one text in an answer, as far as it is shown on a terminal."""
+"""Of one text in an answer, as far as a terminal shows it."""
 
 TIMEOUT_S = 5.0
 
+ADVICE = """\
+what to do next:
+  is it started?        systemctl status climahub
+  why did it stop?      journalctl -u climahub -n 50
+  is it configured?     climahub config check /etc/climahub/config.toml
+  is it elsewhere?      climahub status --config FILE, or --socket PATH"""
 
-_SAID_NO = {
+_REFUSALS = {
     http.client.BAD_REQUEST,
     http.client.NOT_FOUND,
     http.client.CONFLICT,
@@ -33,28 +47,34 @@ _SAID_NO = {
     http.client.SERVICE_UNAVAILABLE,
 }
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
-class _Error(msgspec.Struct):
-    message: str
+config_option = click.option(
+    "--config", "config_file", type=_FILE, help=f"Take the socket from this configuration [{DEFAULT_CONFIG}]."
+)
+socket_option = click.option("--socket", "socket_path", type=_FILE, help="Use this socket.")
 
 
 class NoAnswer(ClimahubError):
-    """The hub does not answer; the message says why and what to do."""
+    """The hub does not answer. The message names the reason."""
 
 
 class NotAllowed(ClimahubError):
-    """This user may not ask."""
+    """This user may not open the socket."""
 
 
-class Refused(ClimahubError):
-    """The hub says no; the message says why."""
+class RequestRefused(ClimahubError):
+    """The hub refuses the request. The message is the hub's own."""
+
+
+class _Error(msgspec.Struct):
+    message: str
 
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout_s: float) -> None:
         super().__init__("hub", timeout=timeout_s)
         self._path = path
-        self._timeout_s = timeout_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -64,55 +84,55 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def fetch(
     path: Path,
-    what: str = "/v1/status",
+    route: str = "/v1/status",
     *,
     method: str = "GET",
     content: bytes | BinaryIO | None = None,
     timeout_s: float | None = None,
 ) -> bytes:
-    """Return a document of the hub as JSON.
+    """Send one request to the hub and return the JSON of its answer.
 
     Args:
         path: The hub's socket.
-        what: Which document.
-        method: "GET", or "POST" for what changes something.
-        content: What goes with it; a file is read piece by piece.
+        route: The path of the request.
+        method: The HTTP method.
+        content: The body; a file is read piece by piece.
         timeout_s: How long to wait for an answer; `None` for `TIMEOUT_S`.
 
     Raises:
-        NoAnswer: Nobody listens there, or what came is no answer of a hub.
-        NotAllowed: The socket belongs to somebody else.
-        Refused: The hub does not do that now.
+        NoAnswer: No process listens there, or the answer is not that of a hub.
+        NotAllowed: This user may not open the socket.
+        RequestRefused: The hub refuses.
     """
     timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     connection = _UnixConnection(path, timeout_s)
     try:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            # A hub that refuses a file says so before it has read all of it.
-            connection.request(method, what, body=content)
+            # A hub may refuse a file before it has read all of it.
+            connection.request(method, route, body=content)
         response = connection.getresponse()
         answer = response.read(ANSWER_BYTES_MAX + 1)
     except PermissionError as error:
-        raise NotAllowed(f"this user may not open {path}; try sudo, or join the group of the socket") from error
+        raise NotAllowed(f"use sudo, or join the group of {path}: this user may not open it") from error
     except FileNotFoundError as error:
         raise NoAnswer(f"the hub does not run here: there is no socket {path}") from error
     except ConnectionRefusedError as error:
-        raise NoAnswer(f"the hub has stopped: nobody listens on {path}") from error
+        raise NoAnswer(f"the hub has stopped: no process listens on {path}") from error
     except TimeoutError as error:
         raise NoAnswer(f"the hub hangs: no answer on {path} within {timeout_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"no usable answer on {path} ({error})") from error
     finally:
         connection.close()
-    if response.status in _SAID_NO and (said := _said(answer)):
-        raise Refused(said)
+    if response.status in _REFUSALS and (message := _refusal_message(answer)):
+        raise RequestRefused(message)
     if response.status != http.client.OK or len(answer) > ANSWER_BYTES_MAX:
-        raise NoAnswer(f"what listens on {path} is no hub: status {response.status}, {len(answer)} bytes")
+        raise NoAnswer(f"the process on {path} is not a hub: status {response.status}, {len(answer)} bytes")
     return answer
 
 
-def _said(body: bytes) -> str:
-    """Return the hub's own words; empty where this is no hub."""
+def _refusal_message(body: bytes) -> str:
+    """Return the hub's message; empty where the answer is not that of a hub."""
     try:
         return harmless(msgspec.json.decode(body, type=_Error).message, characters_max=TEXT_CHARACTERS_MAX)
     except UNREADABLE:
@@ -120,17 +140,43 @@ def _said(body: bytes) -> str:
 
 
 def as_json(body: bytes) -> str:
-    """Return a document as it came, for a terminal: what might move its cursor is spelt, as JSON allows."""
+    """Return a document as it came, safe for a terminal: control characters are escaped, as JSON allows."""
     return spelt(body.decode(errors="replace"))
 
 
 def decode(body: bytes, model: type[T]) -> T:
-    """Return a document as values, their texts harmless. Fields that a newer hub has added are passed over.
+    """Return a document as values with harmless texts. Fields that a newer hub has added are ignored.
 
     Raises:
-        NoAnswer: It is no such document of a version that this program knows.
+        NoAnswer: The document has another form than this version expects.
     """
     try:
         return msgspec.convert(harmless_value(msgspec.json.decode(body), characters_max=TEXT_CHARACTERS_MAX), model)
     except UNREADABLE as error:
-        raise NoAnswer(f"the hub's answer is not understood ({error}); are hub and command of one version?") from error
+        text = f"use the climahub of the hub's own version: its answer is not understood ({error})"
+        raise NoAnswer(text) from error
+
+
+def run_on_hub(act: Callable[[Path], int | None], config_file: Path | None, socket_path: Path | None) -> int:
+    """Run one action against the hub and return the exit code.
+
+    Args:
+        act: Asks on the given socket and prints the answer; returns an exit code where it is not always 0.
+        config_file: The configuration that names the socket, where the user gave one.
+        socket_path: The socket itself, where the user gave one.
+    """
+    try:
+        return act(socket_path or socket_of(config_file)) or exit_codes.OK
+    except NoAnswer as error:
+        click.echo(printable(f"{error}\n{ADVICE}"), err=True)
+        return exit_codes.NO_DAEMON
+    except NotAllowed as error:
+        click.echo(printable(str(error)), err=True)
+        return exit_codes.NO_PERMISSION
+
+
+def socket_of(config_file: Path | None) -> Path:
+    """Return the socket that a configuration names; without a readable one, the service's default."""
+    if config_file is None and not os.access(DEFAULT_CONFIG, os.R_OK):
+        return DEFAULT_SOCKET
+    return resolve(config_file or DEFAULT_CONFIG, environ=os.environ).config.local.socket

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from agent import daemon, outputs
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.daemon import DEFAULT_CONFIG
 
 

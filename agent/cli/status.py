@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from agent.cli import hub_client
-from agent.cli.asking import asked, config_option, socket_option
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
+from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.cli.status_text import as_text
 from agent.local.status import HubStatus
 
@@ -29,4 +29,4 @@ def status(as_json: bool, config_file: Path | None, socket_path: Path | None) ->
         body = hub_client.fetch(path)
         click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, HubStatus)))
 
-    return asked(ask, config_file, socket_path)
+    return run_on_hub(ask, config_file, socket_path)

@@ -1,14 +1,14 @@
 """The status on one screen, for somebody who is tired and stands in the cold: what is wrong first. Pure."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
-from agent.cli.format import counted, duration, measured, size
-from agent.cli.starts_text import ADVICE as STARTS_ADVICE
-from agent.cli.starts_text import starts_line, starts_problem
-from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, QuotaReport, SensorReport
+from agent.cli.format import DAY_S, counted, duration, measured, size
+from agent.foundation.starts import End
+from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, QuotaReport, SensorReport, StartReport
 from hal.radio import NOT_REPORTED_YET
 
 STALE_INTERVALS = 3
@@ -62,6 +62,20 @@ _ENDPOINTS = {
 }
 """What people call the endpoints."""
 
+_END_TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        End.STOPPED: "stopped in good order",
+        End.CRASHED: "crashed",
+        End.WATCHDOG: "hung and was ended by its watchdog",
+        End.OUT_OF_MEMORY: "was ended for want of memory",
+        End.KILLED: "was killed, or crashed",
+        End.POWER_LOST: "lost its power, or the machine restarted without warning",
+        End.MACHINE_WATCHDOG: "hung with the whole machine, whose watchdog restarted it",
+    }
+)
+_DEFECTS = frozenset({End.CRASHED, End.WATCHDOG, End.OUT_OF_MEMORY, End.KILLED, End.MACHINE_WATCHDOG})
+_END_ADVICE = "journalctl -u climahub shows why"
+
 
 class Problem(msgspec.Struct, frozen=True):
     """Something that is wrong, and what to do about it (empty where waiting is all)."""
@@ -103,7 +117,7 @@ def as_text(status: HubStatus) -> str:
 
 def _starts(status: HubStatus) -> Iterator[Problem]:
     if said := starts_problem(status.starts, status.running_s):
-        yield Problem(f"hub: it {said}", STARTS_ADVICE)
+        yield Problem(f"hub: it {said}", _END_ADVICE)
 
 
 def _storage(outbox: OutboxReport) -> Iterator[Problem]:
@@ -267,3 +281,28 @@ def sensor_table(status: HubStatus) -> list[str]:
         f"{name:{widths[0]}}  {kind:{widths[1]}}  {value:>{widths[2]}}  {age:>{widths[3]}}  {state}"
         for name, kind, value, age, state in rows
     ]
+
+
+def starts_line(starts: Sequence[StartReport]) -> str:
+    """Return how the process before the present one ended; empty where there was none."""
+    return f"before, the agent {_end_text(starts[1])}" if len(starts) > 1 else ""
+
+
+def starts_problem(starts: Sequence[StartReport], running_s: int | None) -> str:
+    """Return what is wrong with the last end for a day after it; empty where nothing is.
+
+    Args:
+        starts: The newest first; the first one is the present process.
+        running_s: How long the present process runs.
+    """
+    if len(starts) < 2 or starts[1].end not in _DEFECTS or (running_s or 0) >= DAY_S:  # noqa: PLR2004 - one before
+        return ""
+    more = sum(start.count for start in starts[2:] if start.end in _DEFECTS)
+    before = f"; {counted(more, 'such end')} before" if more else ""
+    return f"{_end_text(starts[1])} {duration(running_s or 0)} ago{before}"
+
+
+def _end_text(start: StartReport) -> str:
+    detail = f" ({start.detail})" if start.detail else ""
+    times = f", {start.count:,} times in a row" if start.count > 1 else ""
+    return f"{_END_TEXTS.get(start.end, start.end)}{detail}{times}"

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from agent.cli import hub_client
-from agent.cli.asking import asked, config_option, socket_option
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.cli.format import duration
+from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.local.updates import UpdateReport
 
 CHECK_TIMEOUT_S = 20.0
@@ -43,7 +43,7 @@ def status(as_json: bool, config_file: Path | None, socket_path: Path | None) ->
         body = hub_client.fetch(path, "/v1/update")
         click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, UpdateReport)))
 
-    return asked(ask, config_file, socket_path)
+    return run_on_hub(ask, config_file, socket_path)
 
 
 def _order(name: str, what: str, done: str) -> click.Command:
@@ -54,7 +54,7 @@ def _order(name: str, what: str, done: str) -> click.Command:
             hub_client.fetch(path, f"/v1/update/{name}", method="POST")
             click.echo(done)
 
-        return asked(ask, config_file, socket_path)
+        return run_on_hub(ask, config_file, socket_path)
 
     return update.command(name, help=what)(order)
 
@@ -69,7 +69,7 @@ def check(config_file: Path | None, socket_path: Path | None) -> int:
         body = hub_client.fetch(path, "/v1/update/check", method="POST", timeout_s=CHECK_TIMEOUT_S)
         click.echo(hub_client.decode(body, UpdateReport).checked or "asking the cloud")
 
-    return asked(ask, config_file, socket_path)
+    return run_on_hub(ask, config_file, socket_path)
 
 
 _order("pause", "Let no update begin or restart the hub until `resume`.", "updates are paused")
@@ -94,7 +94,7 @@ def install(file: Path, config_file: Path | None, socket_path: Path | None) -> i
             f"taken in: {found['version']}, sequence {found['sequence']}; climahub update status shows how it goes"
         )
 
-    return asked(ask, config_file, socket_path)
+    return run_on_hub(ask, config_file, socket_path)
 
 
 def as_text(report: UpdateReport) -> str:

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from agent import __version__
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 
 
 class Versions(msgspec.Struct, frozen=True):

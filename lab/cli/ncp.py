@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from agent.cli import exit_codes
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.foundation.disk import Disk
 from hal.errors import HalError
 from lab.cli.signals import on_signals

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from agent.cli import exit_codes
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.cli.format import counted
 from hal.interface import SERIES_MAX
 from lab.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option

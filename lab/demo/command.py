@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from agent.cli import exit_codes
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.cli.format import counted, duration
 from hal import replay
 from hal.interface import SERIES_MAX

@@ -2,7 +2,7 @@
 
 import click
 
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.cli.zigbee import network, pairing, show
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from agent.cli import exit_codes
-from agent.cli.epilog import epilog
-from agent.cli.zigbee.hub import LocalHub, asks_hub
+from agent.cli.exit_codes import epilog
+from agent.cli.zigbee import ZigbeeClient, with_zigbee_client
 from agent.local.routes import BACKUP_BYTES_MAX
 
 SECRET_MODE = 0o600
@@ -20,8 +20,8 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.command(epilog=epilog("climahub zigbee backup network.json", exits=_EXITS))
 @click.argument("file", type=_file)
 @click.option("--overwrite", is_flag=True, help="Replace FILE where it is there already.")
-@asks_hub
-def backup(hub: LocalHub, file: Path, overwrite: bool) -> int:
+@with_zigbee_client
+def backup(hub: ZigbeeClient, file: Path, overwrite: bool) -> int:
     """Write the network's settings to FILE, in the form of the Open Coordinator Backup.
 
     FILE holds the network's key: with it anybody can listen in. It is made readable for you alone; keep it like a key.
@@ -40,8 +40,8 @@ def backup(hub: LocalHub, file: Path, overwrite: bool) -> int:
 @click.command(epilog=epilog("climahub zigbee restore network.json", exits=_EXITS))
 @click.argument("file", type=_file)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@asks_hub
-def restore(hub: LocalHub, file: Path, yes: bool) -> int:
+@with_zigbee_client
+def restore(hub: ZigbeeClient, file: Path, yes: bool) -> int:
     """Give the stick the network that is in FILE. Whatever network the stick holds is gone."""
     with file.open("rb") as opened:
         data = opened.read(BACKUP_BYTES_MAX + 1)

@@ -11,10 +11,10 @@ from rich.live import Live
 from rich.text import Text
 
 from agent.cli import exit_codes
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.cli.format import counted, duration
-from agent.cli.hub_client import Refused
-from agent.cli.zigbee.hub import LocalHub, asks_hub
+from agent.cli.hub_client import RequestRefused
+from agent.cli.zigbee import ZigbeeClient, with_zigbee_client
 from agent.cli.zigbee.pairing_progress import PairingProgress, PairingResult, step_text
 from agent.local.zigbee import ZigbeeReport
 from agent.pairing.labels import TEXT_CHARACTERS_MAX
@@ -68,9 +68,9 @@ def _with_window(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--name", default="", help="What to call the sensor.")
 @_key_option
 @_with_window
-@asks_hub
+@with_zigbee_client
 def pair(
-    hub: LocalHub,
+    hub: ZigbeeClient,
     is_many: bool,
     name: str,
     key_file: Any,  # noqa: ANN401 (a file that click has opened)
@@ -98,14 +98,14 @@ def pair(
 @click.argument("old")
 @click.option("--with", "new", default="", metavar="SENSOR", help="A sensor that has joined already and waits.")
 @_with_window
-@asks_hub
-def replace(hub: LocalHub, old: str, new: str, seconds: int, through: str, label: str, no_wait: bool) -> int:
+@with_zigbee_client
+def replace(hub: ZigbeeClient, old: str, new: str, seconds: int, through: str, label: str, no_wait: bool) -> int:
     """Put a new sensor in the place of OLD: name, identity and history with the cloud go over to it.
 
     Opens the window for the new one, which needs no key; with --with, takes one that waits.
     """
     if new:
-        hub.sensor(old, "replace", {"new": new})
+        hub.post_sensor(old, "replace", {"new": new})
         click.echo(f"{new} takes the place of {old}")
         return exit_codes.OK
     asked = {"seconds": seconds, "through": through, "label": _text(label), "replaces": old}
@@ -115,13 +115,13 @@ def replace(hub: LocalHub, old: str, new: str, seconds: int, through: str, label
 @click.command(epilog=epilog("climahub zigbee key attic --key-file attic.key", exits=_EXITS))
 @click.argument("sensor")
 @_key_option
-@asks_hub
-def key(hub: LocalHub, sensor: str, key_file: Any) -> int:  # noqa: ANN401 (a file that click has opened)
+@with_zigbee_client
+def key(hub: ZigbeeClient, sensor: str, key_file: Any) -> int:  # noqa: ANN401 (a file that click has opened)
     """Give SENSOR, which waits for it, its ClimaSense key."""
     given = _key(key_file) or _prompt_key()
     if not given:
         raise click.UsageError("a key is needed: --key-file FILE")
-    hub.sensor(sensor, "key", {"key": given})
+    hub.post_sensor(sensor, "key", {"key": given})
     click.echo(f"{sensor} has its key; climahub zigbee list shows when it relays")
     return exit_codes.OK
 
@@ -129,10 +129,10 @@ def key(hub: LocalHub, sensor: str, key_file: Any) -> int:  # noqa: ANN401 (a fi
 @click.command(epilog=epilog("climahub zigbee rename 0x00158d0001a2b3c4 attic", exits=_EXITS))
 @click.argument("sensor")
 @click.argument("name")
-@asks_hub
-def rename(hub: LocalHub, sensor: str, name: str) -> int:
+@with_zigbee_client
+def rename(hub: ZigbeeClient, sensor: str, name: str) -> int:
     """Call SENSOR by another NAME."""
-    hub.sensor(sensor, "name", {"name": name})
+    hub.post_sensor(sensor, "name", {"name": name})
     click.echo(f"{sensor} is called {name}")
     return exit_codes.OK
 
@@ -140,20 +140,20 @@ def rename(hub: LocalHub, sensor: str, name: str) -> int:
 @click.command(epilog=epilog("climahub zigbee remove attic", exits=_EXITS))
 @click.argument("sensor")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@asks_hub
-def remove(hub: LocalHub, sensor: str, yes: bool) -> int:
+@with_zigbee_client
+def remove(hub: ZigbeeClient, sensor: str, yes: bool) -> int:
     """Stop relaying SENSOR and have it leave the network. Its identity is remembered, should it come back.
 
     Any member of the network that `climahub zigbee list` shows can be removed by its address, routers too.
     """
     if not yes:
         click.confirm(f"Remove {sensor}?", abort=True)
-    hub.sensor(sensor, "remove")
+    hub.post_sensor(sensor, "remove")
     click.echo(f"{sensor} is relayed no longer and leaves the network")
     return exit_codes.OK
 
 
-def _open(hub: LocalHub, asked: dict[str, Any], *, no_wait: bool) -> int:
+def _open(hub: ZigbeeClient, asked: dict[str, Any], *, no_wait: bool) -> int:
     before = hub.report()
     hub.post("join-window", asked)
     if no_wait:
@@ -168,7 +168,7 @@ def _open(hub: LocalHub, asked: dict[str, Any], *, no_wait: bool) -> int:
         return exit_codes.INTERRUPTED
 
 
-def _follow(hub: LocalHub, watch: PairingProgress, asked: dict[str, Any]) -> int:
+def _follow(hub: ZigbeeClient, watch: PairingProgress, asked: dict[str, Any]) -> int:
     while True:
         end, report = _watch(hub, watch)
         if end in {PairingResult.NEEDS_KEY, PairingResult.REFUSED} and _ask_for_key(hub, watch.device, asked):
@@ -176,7 +176,7 @@ def _follow(hub: LocalHub, watch: PairingProgress, asked: dict[str, Any]) -> int
         return _conclude(end, watch, report)
 
 
-def _watch(hub: LocalHub, watch: PairingProgress) -> tuple[PairingResult, ZigbeeReport]:
+def _watch(hub: ZigbeeClient, watch: PairingProgress) -> tuple[PairingResult, ZigbeeReport]:
     """Show each step as it comes, until there is an end."""
     console = Console(highlight=False, soft_wrap=True)
     with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -201,18 +201,18 @@ def _waiting_for(watch: PairingProgress, report: ZigbeeReport) -> str:
     return f"{what} ... {duration(left_s)} left (Ctrl-C closes the window)"
 
 
-def _ask_for_key(hub: LocalHub, device: str, asked: dict[str, Any]) -> bool:
+def _ask_for_key(hub: ZigbeeClient, device: str, asked: dict[str, Any]) -> bool:
     """Ask the person for what is missing; tell whether a key was given."""
     if not sys.stdin.isatty():
         return False
     if not asked.get("name"):
         asked["name"] = click.prompt("Name", default="", show_default=False).strip()
         if asked["name"]:
-            hub.sensor(device, "name", {"name": asked["name"]})
+            hub.post_sensor(device, "name", {"name": asked["name"]})
     while given := _prompt_key():
         try:
-            hub.sensor(device, "key", {"key": given})
-        except Refused as error:
+            hub.post_sensor(device, "key", {"key": given})
+        except RequestRefused as error:
             click.echo(str(error), err=True)
         else:
             return True

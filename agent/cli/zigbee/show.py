@@ -3,9 +3,9 @@
 import click
 
 from agent.cli import exit_codes, hub_client
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.cli.format import counted, duration, measured
-from agent.cli.zigbee.hub import LocalHub, asks_hub
+from agent.cli.zigbee import ZigbeeClient, with_zigbee_client
 from agent.local.zigbee import MemberReport, PairedSensor, RouterReport, ZigbeeReport
 
 _EXITS = "0 the hub answered (whatever it said), 3 it does not answer, 77 this user may not ask"
@@ -24,8 +24,8 @@ _STATES = {
 
 @click.command(epilog=epilog("climahub zigbee status", "climahub zigbee status --json | jq .radio", exits=_EXITS))
 @_json_option
-@asks_hub
-def status(hub: LocalHub, as_json: bool) -> int:
+@with_zigbee_client
+def status(hub: ZigbeeClient, as_json: bool) -> int:
     """Tell how the radio is, and which sensors have a problem."""
     click.echo(hub_client.as_json(hub.get()) if as_json else status_text(hub.report()))
     return exit_codes.OK
@@ -33,8 +33,8 @@ def status(hub: LocalHub, as_json: bool) -> int:
 
 @click.command("list", epilog=epilog("climahub zigbee list", exits=_EXITS))
 @_json_option
-@asks_hub
-def list_sensors(hub: LocalHub, as_json: bool) -> int:
+@with_zigbee_client
+def list_sensors(hub: ZigbeeClient, as_json: bool) -> int:
     """List every member of the network: how far it is, its last values, its last hop's link quality (LQI)."""
     click.echo(hub_client.as_json(hub.get()) if as_json else "\n".join(table(hub.report())))
     return exit_codes.OK

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.errors import Rejected
 from lab.cli.cloud.connection import admin_options, ask, device_id_of, show, table
 from lab.cli.ranges import FiniteRange

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.cli.format import size
 from lab.cli.cloud.connection import admin_options, ask, device_id_of, show, table
 from lab.refcloud.admin_client import AdminClient

@@ -2,7 +2,7 @@
 
 import click
 
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from lab.cli.cloud import devices, firmware, observe, trouble
 from lab.cli.cloud.serving import serve
 

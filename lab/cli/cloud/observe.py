@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.cli.format import counted
 from lab.cli.cloud.connection import admin_options, ask, device_id_of, show
 from lab.refcloud.admin_client import AdminClient

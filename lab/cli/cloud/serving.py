@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from lab.cli.cloud.connection import TOKEN_VARIABLE, find_token, token_option
 from lab.cli.signals import on_signals
 from lab.refcloud.serve import open_cloud

@@ -8,7 +8,7 @@ from typing import IO
 import click
 import msgspec
 
-from agent.cli.epilog import epilog
+from agent.cli.exit_codes import epilog
 from agent.cli.format import counted
 from agent.errors import Rejected
 from lab.cli.cloud.connection import admin_options, ask, show

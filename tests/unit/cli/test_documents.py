@@ -17,27 +17,27 @@ README = TEXT[ROOT / "README.md"]
 
 
 def mapped() -> set[str]:
-    """Return the paths that README's map of the rooms names."""
-    block = README.partition("## The map of the rooms")[2].split("```")[1]
-    paths, house = set(), ""
+    """Return the paths that README's map names."""
+    block = README.partition("## The map")[2].split("```")[1]
+    paths, package = set(), ""
     for line in block.strip().splitlines():
         name = line.split()[0]
         if not line.startswith(" "):
-            house = name
-        paths.add(name if name == house else house + name)
+            package = name
+        paths.add(name if name == package else package + name)
     return paths
 
 
-def test_the_map_of_the_rooms_matches_the_tree() -> None:
-    rooms = {
-        f"{house}/{path.name}/"
-        for house in ("agent", "hal")
-        for path in (ROOT / house).iterdir()
+def test_the_map_matches_the_tree() -> None:
+    packages = {
+        f"{top}/{path.name}/"
+        for top in ("agent", "hal", "lab")
+        for path in (ROOT / top).iterdir()
         if (path / "__init__.py").is_file()
     }
     found = mapped()
     assert {path for path in found if not (ROOT / path).exists()} == set()
-    assert rooms <= found
+    assert packages <= found
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

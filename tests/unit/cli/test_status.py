@@ -68,7 +68,7 @@ def test_the_socket_of_a_configuration(
 @pytest.mark.parametrize(
     ("raw", "told"),
     [
-        (answer(b"no", "404 Not Found"), "is no hub: status 404"),
+        (answer(b"no", "404 Not Found"), "is not a hub: status 404"),
         (answer(b'{"version": 1}'), "is not understood"),
         (b"SSH-2.0-OpenSSH\r\n", "no usable answer"),
         (b"", "no usable answer"),
@@ -91,8 +91,8 @@ def test_no_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_no_configuration_means_the_socket_of_the_service(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("agent.cli.asking.DEFAULT_CONFIG", tmp_path / "none.toml")
-    monkeypatch.setattr("agent.cli.asking.DEFAULT_SOCKET", tmp_path / "none.sock")
+    monkeypatch.setattr("agent.cli.hub_client.DEFAULT_CONFIG", tmp_path / "none.toml")
+    monkeypatch.setattr("agent.cli.hub_client.DEFAULT_SOCKET", tmp_path / "none.sock")
     assert root.run(["status"]) == exit_codes.NO_DAEMON
     assert "none.sock" in capsys.readouterr().err
 
@@ -124,4 +124,4 @@ def test_a_socket_of_somebody_else(
 
     monkeypatch.setattr(hub_client._UnixConnection, "connect", refuse)
     assert root.run(["status", "--socket", str(tmp_path / "s")]) == exit_codes.NO_PERMISSION
-    assert "try sudo" in capsys.readouterr().err
+    assert "use sudo" in capsys.readouterr().err

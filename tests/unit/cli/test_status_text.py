@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from agent.cli import status_text
-from agent.cli.status_text import as_text, problems, sensor_table
+from agent.cli.status_text import as_text, problems, sensor_table, starts_line, starts_problem
 from agent.errors import Cause
-from agent.local.status import EndpointReport, FaultReport, HubStatus
+from agent.local.status import EndpointReport, FaultReport, HubStatus, StartReport
 from hal.radio import NOT_REPORTED_YET
 
 replace = msgspec.structs.replace
@@ -256,3 +256,33 @@ def test_a_failure_that_is_over_is_no_problem(status: HubStatus) -> None:
 def test_the_facts_say_when_a_reading_was_accepted(status: HubStatus) -> None:
     text = as_text(with_outbox(status, accepted_age_s=45))
     assert "cloud     up for 10 min, 2 outages so far; a reading accepted 45 s ago" in text
+
+
+RUNNING = StartReport("2026-11-28T09:00:00Z", "1.0.0", "b", "power_on", "running")
+
+
+def before(end: str, *, detail: str = "", count: int = 1) -> StartReport:
+    return StartReport(None, "1.0.0", "b", "unknown", end, detail, count)
+
+
+def test_nothing_is_said_of_a_first_start() -> None:
+    assert starts_line([]) == starts_line([RUNNING]) == ""
+    assert starts_problem([], 10) == starts_problem([RUNNING], None) == ""
+
+
+def test_a_crash_is_a_problem_for_a_day() -> None:
+    starts = [RUNNING, before("crashed", detail="signal SEGV", count=50), before("stopped"), before("watchdog")]
+    said = "crashed (signal SEGV), 50 times in a row 12 min ago; 1 such end before"
+    assert starts_problem(starts, 720) == said
+    assert starts_problem(starts, 86_400) == ""
+    assert starts_line(starts) == "before, the agent crashed (signal SEGV), 50 times in a row"
+
+
+def test_an_orderly_end_and_a_loss_of_power_are_none() -> None:
+    assert starts_problem([RUNNING, before("stopped"), before("crashed")], 5) == ""
+    assert starts_problem([RUNNING, before("power_lost")], 5) == ""
+    assert "lost its power" in starts_line([RUNNING, before("power_lost")])
+
+
+def test_an_end_that_a_later_release_knows_is_told_as_it_is() -> None:
+    assert starts_line([RUNNING, before("exploded")]) == "before, the agent exploded"

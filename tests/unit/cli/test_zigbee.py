@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from agent.cli import exit_codes, hub_client, root
-from agent.cli.zigbee import network, pairing
-from agent.cli.zigbee.hub import LocalHub
+from agent.cli.zigbee import ZigbeeClient, network, pairing
 from agent.cli.zigbee.pairing import _by_label
 from agent.cli.zigbee.pairing_progress import (
     FIRST_READING_S_MAX,
@@ -215,9 +214,9 @@ class PlayedHub:
         self.reports = [*reports]
         self.asked: list[tuple[str, Any]] = []
         self.refusals: list[Exception] = []
-        monkeypatch.setattr(LocalHub, "report", lambda _: self.report())
-        monkeypatch.setattr(LocalHub, "post", lambda _, what, asked=None: self.post(what, asked))
-        monkeypatch.setattr(LocalHub, "get", lambda _, what="/v1/zigbee": b'{"of": "the hub"}')
+        monkeypatch.setattr(ZigbeeClient, "report", lambda _: self.report())
+        monkeypatch.setattr(ZigbeeClient, "post", lambda _, what, asked=None: self.post(what, asked))
+        monkeypatch.setattr(ZigbeeClient, "get", lambda _, what="/v1/zigbee": b'{"of": "the hub"}')
         monkeypatch.setattr(pairing, "LOOK_S", 0.0)
 
     def report(self) -> ZigbeeReport:
@@ -268,7 +267,7 @@ def test_a_refusal_is_told_in_the_hubs_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub = PlayedHub(monkeypatch, report())
-    hub.refusals = [hub_client.Refused("this is a Matter code")]
+    hub.refusals = [hub_client.RequestRefused("this is a Matter code")]
     assert root.run(["zigbee", "pair", "--label", "MT:X"]) == exit_codes.FAILED
     assert capsys.readouterr().err == "climahub: this is a Matter code\n"
 
