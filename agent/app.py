@@ -131,22 +131,21 @@ class Hub:
             self.client,
             clock=clock,
             rng=environment.rng,
-            sensor_id=self.pairing.sensor_id,
-            on_accepted=self.pairing.accepted,
+            identities=self.pairing,
             linger_s=config.cloud.batch_linger_s,
             readings_max=config.cloud.batch_readings_max,
         )
         self.intake = Intake(
             commit_interval_s=storage.commit_interval_s,
             readings_max=storage.memory_readings_max,
-            is_known=self.pairing.is_registered,
+            identities=self.pairing,
             on_committed=self._committed,
             on_durable=network.confirm if network else lambda: None,
             now_ms=clock.monotonic_ms,
             on_refused=self._refused,
         )
         self.failover = FailoverOutbox(
-            self.intake, clock=clock, is_known=self.pairing.is_registered, on_unpromised=environment.on_unpromised
+            self.intake, clock=clock, identities=self.pairing, on_unpromised=environment.on_unpromised
         )
         self.disk_watch = DiskWatch(state, disk=environment.disk, worker=environment.worker)
         self.telemetry = self._telemetry()
@@ -170,7 +169,7 @@ class Hub:
             intake=self.intake,
             uplink=self.uplink,
             failover=self.failover,
-            registered=lambda: self.pairing.registered_devices,
+            identities=self.pairing,
             clock=environment.clock,
             disk=environment.disk,
             worker=environment.worker,
@@ -378,7 +377,7 @@ class Hub:
         if network is None:
             return None
         return RelayedSensorReceiver(
-            network, intake=self.intake, kinds=lambda: self.settings.kinds, is_relayed=self.pairing.is_relayed
+            network, intake=self.intake, kinds=lambda: self.settings.kinds, identities=self.pairing
         )
 
     def _sampler(self) -> Sampler:

@@ -122,7 +122,7 @@ class PairingService:
         record = self._store.state.sensors.get(device)
         return record is None or record.is_relayed
 
-    def accepted(self, registered_devices: Iterable[str]) -> None:
+    def record_acceptance(self, registered_devices: Iterable[str]) -> None:
         """Take note that the cloud took readings of some devices: the end of a pairing is their first."""
         if self._awaiting_first_reading:
             for device in self._awaiting_first_reading.intersection(registered_devices):

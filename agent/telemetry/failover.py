@@ -14,6 +14,7 @@ from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.problem_log import ProblemLog
 from agent.model import HUB, Reading
+from agent.telemetry.identities import Identities
 from agent.telemetry.intake import Intake
 from agent.telemetry.outbox.anchors import UtcAnchor, UtcAnchors
 from agent.telemetry.outbox.protocol import (
@@ -51,7 +52,7 @@ class FailoverOutbox:
         intake: Intake,
         *,
         clock: Clock,
-        is_known: Callable[[str], bool],
+        identities: Identities,
         on_unpromised: Callable[[Sequence[Reading]], None] = lambda _: None,
     ) -> None:
         """Prepare, with no outbox on the disk.
@@ -59,12 +60,12 @@ class FailoverOutbox:
         Args:
             intake: Holds the readings that are not on the disk.
             clock: For ages and timestamps.
-            is_known: Tells whether a device has its identity with the cloud.
+            identities: The cloud identities of relayed sensors.
             on_unpromised: Told of readings that are about to be sent from memory.
         """
         self._intake = intake
         self._clock = clock
-        self._is_known = is_known
+        self._identities = identities
         self._on_unpromised = on_unpromised
         self._anchors = UtcAnchors()
         self._taken: dict[int, Reading] = {}
@@ -108,7 +109,7 @@ class FailoverOutbox:
         return is_long and self._clock.utc_ms() is not None
 
     def _is_sendable(self, device: str) -> bool:
-        return device == HUB or self._is_known(device)
+        return device == HUB or self._identities.is_registered(device)
 
     async def append(self, readings: Sequence[Reading], *, is_known: Callable[[str], bool]) -> None:
         """Store readings on the disk."""

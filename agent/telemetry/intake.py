@@ -13,6 +13,7 @@ import msgspec
 from agent.errors import StorageFull
 from agent.foundation.problem_log import ProblemLog
 from agent.model import Quality, Reading, SensorKind
+from agent.telemetry.identities import Identities
 from agent.telemetry.outbox.protocol import GapCause, LostReadings, ReadingSink
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Intake:
         *,
         commit_interval_s: float,
         readings_max: int,
-        is_known: Callable[[str], bool],
+        identities: Identities,
         on_committed: Callable[[Sequence[Reading]], None],
         on_durable: Callable[[], None],
         now_ms: Callable[[], int],
@@ -63,7 +64,7 @@ class Intake:
         Args:
             commit_interval_s: How long a reading waits at most before it is on the disk.
             readings_max: How many are kept in memory while the disk takes none.
-            is_known: Tells whether a device has its identity with the cloud.
+            identities: The cloud identities of relayed sensors.
             on_committed: Told of each durable commit: there is something to send.
             on_durable: Told when all that was offered is on the disk.
             now_ms: Returns boot time.
@@ -71,7 +72,7 @@ class Intake:
         """
         self._commit_interval_s = commit_interval_s
         self._readings_max = readings_max
-        self._is_known = is_known
+        self._identities = identities
         self._on_committed = on_committed
         self._on_durable = on_durable
         self._buffer: list[Reading] = []
@@ -186,7 +187,7 @@ class Intake:
             if self._overflow:
                 await outbox.record_gap(list(self._overflow.values()), GapCause.NO_ROOM)
                 self._overflow = {}
-            await outbox.append(readings, is_known=self._is_known)
+            await outbox.append(readings, is_known=self._identities.is_registered)
         except StorageFull as error:
             self.put_back(readings)
             self._refuse(len(readings), str(error))

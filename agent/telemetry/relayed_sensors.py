@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from agent.model import Quality, Reading, SensorKind
+from agent.telemetry.identities import Identities
 from agent.telemetry.intake import Intake
 from hal.errors import NetworkLost
 from hal.interface import SensorNetwork
@@ -32,7 +33,7 @@ class RelayedSensorReceiver:
         *,
         intake: Intake,
         kinds: Callable[[], frozenset[SensorKind] | None],
-        is_relayed: Callable[[str], bool] = lambda _: True,
+        identities: Identities,
     ) -> None:
         """Prepare.
 
@@ -40,13 +41,13 @@ class RelayedSensorReceiver:
             network: The radio, or a recording of one.
             intake: Where readings go.
             kinds: The enabled kinds; `None` for all.
-            is_relayed: Tells whether a device's readings are taken in: not those of one that was removed.
+            identities: Tells whose readings are taken in: not those of a sensor that was removed.
         """
         self._network = network
         self._intake = intake
         self._kinds = kinds
         self._judges: dict[tuple[str, SensorKind], PlausibilityCheck] = {}
-        self._is_relayed = is_relayed
+        self._identities = identities
         self.problem = ""
         self.left_out = 0
 
@@ -72,7 +73,7 @@ class RelayedSensorReceiver:
     def _offer(self, readings: Sequence[Reading]) -> None:
         kinds = self._kinds()
         for reading in readings:
-            if not self._is_relayed(reading.device):
+            if not self._identities.is_relayed(reading.device):
                 self.left_out += 1
                 continue
             self._intake.offer(self._judged(reading), is_reported=kinds is None or reading.kind in kinds)

@@ -6,7 +6,7 @@ Owns the life of `outbox.db`: opens it, puts an unreadable one aside, anchors it
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
@@ -15,6 +15,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.problem_log import ProblemLog
 from agent.foundation.worker import Worker
 from agent.telemetry.failover import FailoverOutbox
+from agent.telemetry.identities import Identities
 from agent.telemetry.intake import Intake
 from agent.telemetry.outbox.protocol import Outbox
 from agent.telemetry.outbox.store import FILE_NAME, OutboxLimits, open_outbox
@@ -50,7 +51,7 @@ class TelemetryService:
         intake: Intake,
         uplink: Uplink,
         failover: FailoverOutbox,
-        registered: Callable[[], Sequence[str]],
+        identities: Identities,
         clock: Clock,
         disk: Disk,
         worker: Worker,
@@ -64,7 +65,7 @@ class TelemetryService:
             intake: Brings readings.
             uplink: Takes them to the cloud.
             failover: What the uplink empties, whether there is an outbox on the disk or not.
-            registered: Returns the devices that have their identity with the cloud.
+            identities: The cloud identities of relayed sensors.
             clock: The boot's clocks.
             disk: Where durable operations are announced.
             worker: Where the outbox works.
@@ -75,7 +76,7 @@ class TelemetryService:
         self._intake = intake
         self._uplink = uplink
         self._failover = failover
-        self._registered = registered
+        self._identities = identities
         self._clock = clock
         self._disk = disk
         self._worker = worker
@@ -103,7 +104,7 @@ class TelemetryService:
             outbox = self.outbox or await self._open(is_broken=is_broken) or await self._open_later(is_broken=is_broken)
             try:
                 # The power may have gone between a device's registration and the release of its readings.
-                for device in self._registered():
+                for device in self._identities.registered_devices:
                     await self._release_now(outbox, device)
                 async with asyncio.TaskGroup() as group:
                     for work in (self._intake.run(self._failover), self._uplink.run(self._failover)):

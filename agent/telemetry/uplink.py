@@ -7,7 +7,6 @@ nothing itself: `batching` says what goes next, the client says when. Must never
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -19,6 +18,7 @@ from agent.foundation import instants
 from agent.foundation.clock import Clock
 from agent.model import HUB
 from agent.telemetry.batching import SUSPECT_RETRY_MS, Batch, RetryQueue, UplinkState, next_lane
+from agent.telemetry.identities import Identities
 from agent.telemetry.outbox.protocol import Lane, ReadingQueue
 
 _log = logging.getLogger(__name__)
@@ -55,10 +55,9 @@ class Uplink:
         *,
         clock: Clock,
         rng: random.Random,
-        sensor_id: Callable[[str], str | None],
+        identities: Identities,
         linger_s: float,
         readings_max: int,
-        on_accepted: Callable[[Iterable[str]], None] = lambda _: None,
     ) -> None:
         """Prepare.
 
@@ -66,16 +65,14 @@ class Uplink:
             client: The way to the cloud.
             clock: For ages and paces.
             rng: For the random pause after an outage.
-            sensor_id: Gives a relayed device's identity with the cloud.
+            identities: The cloud identities of relayed sensors.
             linger_s: How long a batch that is not full waits for more.
             readings_max: Readings in a batch.
-            on_accepted: Told of the relayed devices in each batch that the cloud took.
         """
-        self._on_accepted = on_accepted
         self._client = client
         self._clock = clock
         self._rng = rng
-        self._sensor_id = sensor_id
+        self._identities = identities
         self._linger_ms = int(linger_s * 1000)
         self._readings_max = min(readings_max, READINGS_MAX)
         quota = QUOTAS[Endpoint.TELEMETRY]
@@ -200,7 +197,9 @@ class Uplink:
         part = await self._without_impossible(outbox, part)
         if not part.items:
             return
-        sensor_ids = {device: self._sensor_id(device) for device in {item.device for item in part.items} - {HUB}}
+        sensor_ids = {
+            device: self._identities.sensor_id(device) for device in {item.device for item in part.items} - {HUB}
+        }
         if nameless := {device for device, sensor_id in sensor_ids.items() if sensor_id is None}:
             self._resends.park([item for item in part.items if item.device in nameless], self._clock.monotonic_ms())
             part = Batch([item for item in part.items if item.device not in nameless])
@@ -224,7 +223,7 @@ class Uplink:
             self._resends.accepted(len(part.items))
             self._count(len(part.items), accepted)
             self._progressed(outbox)
-            self._on_accepted(sensor_ids)
+            self._identities.record_acceptance(sensor_ids)
 
     async def _without_impossible(self, outbox: ReadingQueue, part: Batch) -> Batch:
         """Bury readings with an instant that nothing can be done with, a damaged file's say; return the others."""

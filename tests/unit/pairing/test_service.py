@@ -65,8 +65,8 @@ async def test_from_the_window_to_the_cloud(bench: Bench, room: Room) -> None:
     assert room.sensor_id(ONE) == f"id-of-{KEY}"
     assert bench.cloud.asked == [(KEY, ONE)]
     assert bench.released == [ONE]
-    room.accepted([ONE])
-    room.accepted([ONE])
+    room.record_acceptance([ONE])
+    room.record_acceptance([ONE])
     unordered = {PairingStepKind.CONFIGURED, PairingStepKind.WINDOW_CLOSED}  # these may come at any time
     told = [step for step in steps(room) if step not in unordered]
     assert told == [

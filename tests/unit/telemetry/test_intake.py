@@ -14,6 +14,7 @@ from agent.telemetry.intake import RETRY_S, Intake
 from agent.telemetry.outbox.protocol import GapCause, Lane
 from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox, open_outbox
 from lab.simulation.loop import VirtualLoop
+from tests.unit.telemetry.fakes import AllRegistered
 
 T_KIND = SensorKind.TEMPERATURE
 
@@ -30,7 +31,7 @@ class Bench:
         self.intake = Intake(
             commit_interval_s=10.0,
             readings_max=readings_max,
-            is_known=lambda _: True,
+            identities=AllRegistered(),
             on_committed=self._commit,
             on_durable=self._confirm,
             now_ms=lambda: 0,

@@ -10,6 +10,7 @@ from agent.telemetry.intake import Intake
 from agent.telemetry.relayed_sensors import RelayedSensorReceiver
 from hal.errors import NetworkLost
 from hal.interface import RelayedSensor
+from tests.unit.telemetry.fakes import AllRegistered
 
 
 class Network:
@@ -45,14 +46,12 @@ async def relayed(network: Network, removed: set[str]) -> tuple[RelayedSensorRec
     intake = Intake(
         commit_interval_s=1.0,
         readings_max=100,
-        is_known=lambda _: True,
+        identities=AllRegistered(),
         on_committed=lambda _: None,
         on_durable=lambda: None,
         now_ms=lambda: 0,
     )
-    relay = RelayedSensorReceiver(
-        network, intake=intake, kinds=lambda: None, is_relayed=lambda device: device not in removed
-    )
+    relay = RelayedSensorReceiver(network, intake=intake, kinds=lambda: None, identities=AllRegistered(removed))
     task = asyncio.get_running_loop().create_task(relay.run())
     async with asyncio.timeout(60):
         await network.is_empty.wait()

@@ -15,6 +15,7 @@ from agent.telemetry.sampling import READ_TIMEOUT_S, Sampler, SamplingSchedule, 
 from hal.errors import SensorUnavailable
 from hal.plausibility import PlausibilityCheck
 from lab.simulation.loop import VirtualLoop
+from tests.unit.telemetry.fakes import AllRegistered
 
 
 @given(st.integers(-(10**9), 10**12), st.integers(1000, 3_600_000), st.floats(0, 1, exclude_max=True))
@@ -49,7 +50,7 @@ class Bench:
         self.intake = Intake(
             commit_interval_s=1e9,
             readings_max=100_000,
-            is_known=lambda _: True,
+            identities=AllRegistered(),
             on_committed=lambda _: None,
             on_durable=lambda: None,
             now_ms=self.monotonic_ms,
