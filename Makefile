@@ -93,7 +93,7 @@ raspberry: $(DEV) $(RASPBERRY)/system.cpio ## relays on the GPIO lines of an emu
 
 lock: $(DEV) ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgrade)
 	$(LOCK) $(LOCK_ARGS) --build-deps-for editable --extra dev --output-file requirements-dev.lock pyproject.toml
-	$(SUBSET) --build-deps-for editable --extra rehearsal --output-file requirements-demo.lock pyproject.toml
+	$(SUBSET) --build-deps-for editable --extra simulation --output-file requirements-demo.lock pyproject.toml
 	$(SUBSET) --extra gpio --extra zigbee-znp --extra zigbee-deconz \
 		--output-file requirements-hardware.lock pyproject.toml
 	$(SUBSET) --output-file requirements.lock pyproject.toml

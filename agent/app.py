@@ -1,7 +1,7 @@
 """The wiring of a hub: which room knows which, what runs beside what, and what happens in which order at the end.
 
 The only file that knows all rooms. It decides nothing about readings, commands or heat; the rooms do. `Hub` takes
-everything that touches the world as an argument, so that `climahub run`, the demo and a rehearsal run the same wiring.
+everything that touches the world as an argument, so that `climahub run`, the demo and a simulation run the same wiring.
 """
 
 import asyncio

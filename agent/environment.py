@@ -1,6 +1,6 @@
 """What a hub is given of the world: the board that the configuration names, clocks, disk, network, host.
 
-The only module beside the tests and the rehearsal that names a concrete board.
+The only module beside the tests and the simulation that names a concrete board.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ class Environment(msgspec.Struct, frozen=True):
     Attributes:
         board: Sensors, network and outputs.
         clock: The boot's clocks.
-        rng: For jitter; seeded in rehearsals.
+        rng: For jitter; seeded in simulations.
         disk: For files.
         worker: For blocking work.
         session: Made by `agent.cloud.session.new_session`.

@@ -58,8 +58,8 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "cloud": Entry(
             "lab.cli.cloud.group:cloud", "Run a reference ClimaSense cloud, or operate a running one.", FLEET
         ),
-        "rehearse": Entry(
-            "lab.cli.simulate:rehearse", "Run days of a hub's life in seconds, with faults, and judge them.", DEVELOPER
+        "simulate": Entry(
+            "lab.cli.simulate:simulate", "Run days of a hub's life in seconds, with faults, and judge them.", DEVELOPER
         ),
         "ncp": Entry("lab.cli.ncp:ncp", "Emulate a Zigbee stick and its sensors on a pseudo terminal.", DEVELOPER),
         "version": Entry("version:version", "Print the version.", DEVELOPER),

@@ -74,7 +74,7 @@ class CloudClient:
         """Prepare; no request is made.
 
         Args:
-            session: Made by `new_session`, or one whose connector goes elsewhere (a rehearsal).
+            session: Made by `new_session`, or one whose connector goes elsewhere (a simulation).
             base_url: Without the `/v1`.
             read_key: Returns the hub's key, `None` where it has none; called again after a 401 and now and then while
                 there is none, so that a new key is picked up.

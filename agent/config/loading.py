@@ -255,7 +255,7 @@ def resolve(path: Path, *, environ: Mapping[str, str]) -> Resolved:
 
 
 def resolve_text(text: str, *, file: str, directory: Path, environ: Mapping[str, str]) -> Resolved:
-    """Check a configuration that is at hand as text; `demo` and `rehearse` make theirs.
+    """Check a configuration that is at hand as text; `demo` and `simulate` make theirs.
 
     Args:
         text: TOML with plain newlines.

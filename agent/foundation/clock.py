@@ -41,7 +41,7 @@ _ADJTIMEX_BYTES = 512
 
 
 class Clock(Protocol):
-    """The two clocks of a hub. Sleeping is left to asyncio: under rehearsal the loop itself is virtual."""
+    """The two clocks of a hub. Sleeping is left to asyncio: under simulation the loop itself is virtual."""
 
     @property
     def boot_id(self) -> str:

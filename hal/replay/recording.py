@@ -23,7 +23,7 @@ COLUMNS_MAX = 1_000
 GAP_DAYS_MAX = 92
 """Between two rows: a house shut for a season. More is a clock that was set between them (1970, then today)."""
 SPAN_DAYS_MAX = 5 * 366
-"""From the first row to the last; a rehearsal of it takes hours."""
+"""From the first row to the last; a simulation of it takes hours."""
 UTC_MS_MAX = 7_258_118_400_000
 """The beginning of the year 2200; instants before 1970 or after this are no recording's."""
 DAY_MS = 86_400_000

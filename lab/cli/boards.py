@@ -1,4 +1,4 @@
-"""The options `--board` and `--map`, which `demo` and `rehearse` share."""
+"""The options `--board` and `--map`, which `demo` and `simulate` share."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`climahub rehearse`: asks for a rehearsal and prints its verdict. The judging is done in `lab.simulation`."""
+"""`climahub simulate`: asks for a simulation and prints its verdict. The judging is done in `lab.simulation`."""
 
 import logging
 import shlex
@@ -16,7 +16,7 @@ from agent.cli.format import counted
 from hal.interface import SERIES_MAX
 from lab.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
 from lab.cli.ranges import FiniteRange
-from lab.simulation.mishaps import Profile
+from lab.simulation.fault_schedule import FaultProfile
 from lab.simulation.options import PAIRING, Options
 
 DAYS_MAX = 3660
@@ -25,12 +25,12 @@ DAYS_MAX = 3660
 
 @click.command(
     epilog=epilog(
-        "climahub rehearse",
-        "climahub rehearse --days 30 --sensors 50 --faults harsh --seed 7",
-        "climahub rehearse --board replay:house.csv --map house.toml --faults none --json",
-        "climahub rehearse --pairing --seed 7 --faults harsh",
-        "climahub rehearse --crash-points",
-        exits='0 no violation, 1 violations, 69 the extra "rehearsal" is not installed, 78 recording or map refused',
+        "climahub simulate",
+        "climahub simulate --days 30 --sensors 50 --faults harsh --seed 7",
+        "climahub simulate --board replay:house.csv --map house.toml --faults none --json",
+        "climahub simulate --pairing --seed 7 --faults harsh",
+        "climahub simulate --crash-points",
+        exits='0 no violation, 1 violations, 69 the extra "simulation" is not installed, 78 recording or map refused',
     )
 )
 @board_option
@@ -44,7 +44,7 @@ DAYS_MAX = 3660
 @click.option(
     "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Everything random follows from it."
 )
-@click.option("--faults", type=click.Choice(get_args(Profile)), help="How much goes wrong. [default: default]")
+@click.option("--faults", type=click.Choice(get_args(FaultProfile)), help="How much goes wrong. [default: default]")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 @click.option(
     "--crash-points",
@@ -56,13 +56,13 @@ DAYS_MAX = 3660
     is_flag=True,
     help="Six hours in which fifty sensors are paired, leave, die, come back; with --crash-points: an hour, ten.",
 )
-def rehearse(
+def simulate(
     board: BoardChoice,
     map_file: Path | None,
     days: float | None,
     sensors: int | None,
     seed: int,
-    faults: Profile | None,
+    faults: FaultProfile | None,
     as_json: bool,
     crash_points: bool,
     pairing: bool,
@@ -78,7 +78,7 @@ def rehearse(
         raise click.UsageError("--pairing brings its own house with its own sensors")
     if crash_points and days is not None:
         raise click.UsageError("--crash-points cuts the power in an hour of its own: leave --days out")
-    # What the rehearsed hub logs is part of the play; without a handler Python prints it among the verdict.
+    # What the simulated hub logs is part of the play; without a handler Python prints it among the verdict.
     logging.getLogger().addHandler(logging.NullHandler())
     asked: dict[str, Any] = {
         "recording": board.recording,
@@ -92,18 +92,18 @@ def rehearse(
         if crash_points:
             return _sweep(given, pairing=pairing, as_json=as_json)
         options = msgspec.structs.replace(PAIRING if pairing else Options(), **given)
-        return _rehearse(options, as_json=as_json)
+        return _simulate(options, as_json=as_json)
     except ModuleNotFoundError as error:
         if error.name != "async_solipsism":
             raise
-        click.echo("climahub: virtual time needs one package more: pip install 'climahub[rehearsal]'", err=True)
+        click.echo("climahub: virtual time needs one package more: pip install 'climahub[simulation]'", err=True)
         return exit_codes.UNAVAILABLE
 
 
-def _rehearse(options: Options, *, as_json: bool) -> int:
+def _simulate(options: Options, *, as_json: bool) -> int:
     from lab.simulation import run, verdict  # noqa: PLC0415 - needs an optional package
 
-    found = run.rehearse(options)
+    found = run.simulate(options)
     for warning in () if as_json else found.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(msgspec.json.encode(found) if as_json else verdict.as_text(found, command_for(options)))
@@ -116,7 +116,7 @@ def _sweep(given: Mapping[str, Any], *, pairing: bool, as_json: bool) -> int:
     def progress(done: int, total: int) -> None:
         click.echo(f"\r{done} of {total} crash points", nl=done == total, err=True)
 
-    scenario = crash_points.PAIRING_SCENARIO if pairing else crash_points.SCENARIO
+    scenario = crash_points.PAIRING_HOUR if pairing else crash_points.OUTAGE_HOUR
     options = msgspec.structs.replace(scenario, **given)
     found = crash_points.sweep(options, progress=progress if sys.stderr.isatty() else None)
     if as_json:
@@ -132,8 +132,8 @@ def _sweep(given: Mapping[str, Any], *, pairing: bool, as_json: bool) -> int:
 
 
 def command_for(options: Options) -> str:
-    """Return the command that repeats a rehearsal."""
-    words = ["climahub", "rehearse", "--seed", str(options.seed), "--faults", options.faults]
+    """Return the command that repeats a simulation."""
+    words = ["climahub", "simulate", "--seed", str(options.seed), "--faults", options.faults]
     if options.recording is not None:
         words += ["--board", f"replay:{options.recording}", "--map", str(options.map)]
     elif options.boxed:

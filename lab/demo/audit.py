@@ -16,7 +16,7 @@ Key: TypeAlias = tuple[str, str, int]
 """Device as the hub calls it, kind, UTC in milliseconds."""
 
 
-class Account(msgspec.Struct, frozen=True):
+class AuditResult(msgspec.Struct, frozen=True):
     """The books at the end.
 
     Attributes:
@@ -41,7 +41,7 @@ class Account(msgspec.Struct, frozen=True):
         return not self.lost and not self.altered
 
 
-class Ledger:
+class Audit:
     """Notes every reading at the moment at which it is safe on the disk."""
 
     def __init__(self, zero_utc_ms: int) -> None:
@@ -69,7 +69,7 @@ class Ledger:
         device_of: Mapping[str, str],
         waiting: Iterable[PendingReading],
         stats: OutboxStats,
-    ) -> Account:
+    ) -> AuditResult:
         """Return the account.
 
         Args:
@@ -93,7 +93,7 @@ class Ledger:
             pending += missing.pop((item.device, item.kind.value, item.utc_ms), None) is not None
         held_back = min(len(missing), max(0, stats.pending - listed))
         given_up = min(len(missing) - held_back, stats.thinned + stats.dropped + stats.dead_letters)
-        return Account(
+        return AuditResult(
             taken=len(self._taken),
             accepted=accepted,
             pending=pending + held_back,

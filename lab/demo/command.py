@@ -16,11 +16,11 @@ from hal import replay
 from hal.interface import SERIES_MAX
 from lab.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
 from lab.cli.ranges import FiniteRange
-from lab.demo.audit import Account
-from lab.demo.plain import Plain
-from lab.demo.show import Options, play
-from lab.demo.town import Stage
-from lab.demo.view import View
+from lab.demo.audit import AuditResult
+from lab.demo.environment import Scenario
+from lab.demo.live_display import LiveDisplay
+from lab.demo.plain_display import PlainDisplay
+from lab.demo.runner import Options, run_demo
 
 SIM_SPEED = 60.0
 """A minute of the house in a second: each sensor reports once a second."""
@@ -88,7 +88,7 @@ def demo(
     warnings = recording.warnings if recording else ()
     is_live = svg is not None or (not plain and sys.stdout.isatty())
     options = Options(
-        stage=Stage(recording),
+        stage=Scenario(recording),
         for_s=for_s,
         speed=speed or (REPLAY_SPEED if recording else SIM_SPEED),
         seed=seed,
@@ -97,8 +97,11 @@ def demo(
         refresh_s=LIVE_REFRESH_S if is_live else PLAIN_REFRESH_S,
     )
     began_s = time.monotonic()  # noqa: TID251 - the demo's own time is real; only the house's runs faster
-    with _silence(), View(options, svg) if is_live else contextlib.nullcontext(Plain(click.echo)) as audience:
-        account = play(options, audience, time.monotonic)  # noqa: TID251
+    with (
+        _silence(),
+        LiveDisplay(options, svg) if is_live else contextlib.nullcontext(PlainDisplay(click.echo)) as audience,
+    ):
+        account = run_demo(options, audience, time.monotonic)  # noqa: TID251
     for warning in warnings:  # at the end: a live scene takes the whole terminal
         click.echo(f"warning: {warning}", err=True)
     click.echo(_summary(account, time.monotonic() - began_s))  # noqa: TID251
@@ -117,7 +120,7 @@ def _silence() -> Iterator[None]:
         log.setLevel(before)
 
 
-def _summary(account: Account, real_s: float) -> str:
+def _summary(account: AuditResult, real_s: float) -> str:
     verdict = "nothing lost" if account.is_clean else f"{account.lost:,} LOST, {account.altered:,} ALTERED"
     given_up = f", {account.given_up:,} given up on record" if account.given_up else ""
     return (

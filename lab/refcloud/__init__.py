@@ -1,4 +1,4 @@
-"""The reference ClimaSense cloud: the device API, strictly, for the demo, CI and rehearsals; with faults on demand.
+"""The reference ClimaSense cloud: the device API, strictly, for the demo, CI and simulations; with faults on demand.
 
 Where to look: `contract` (every fact and every assumption), `models` (wire), `records` and `store` (what is kept),
 `api` (the nine endpoints, no I/O), `gate` (the one middleware: key, quota, faults), `faults` and `disguise` (what can

@@ -1,6 +1,6 @@
 """What an operator does to the reference cloud: keys, settings, commands, firmware, listings. Plain methods.
 
-For use in the same process (demo, rehearsal, tests) and behind `admin_http`. Must never return a key a second time: a
+For use in the same process (demo, simulation, tests) and behind `admin_http`. Must never return a key a second time: a
 lost key is replaced, not looked up.
 """
 
@@ -19,18 +19,18 @@ from lab.refcloud.errors import Refusal
 from lab.refcloud.models import DeviceSettings, Name, SettingsUpdate, Version
 from lab.refcloud.records import (
     AcceptedReading,
-    Command,
+    CloudCommand,
+    CloudCredential,
+    CloudDevice,
+    CloudFirmware,
+    CloudSettings,
     CommandState,
-    Credential,
-    Device,
     DeviceKind,
     OtaHistory,
-    Release,
-    SettingsOf,
-    Tally,
+    ReadingTally,
     command_shelf,
     key_sha256,
-    updated,
+    with_update,
 )
 from lab.refcloud.store import ReadingKey, Store
 
@@ -54,10 +54,10 @@ class NewDevice(Struct, frozen=True, forbid_unknown_fields=True):
     api_key: Annotated[str, Meta(max_length=contract.SENSOR_KEY_CHARS_MAX)] = ""
 
 
-class Provisioned(Struct, frozen=True):
+class ProvisionedDevice(Struct, frozen=True):
     """A device and its key, which is shown this once."""
 
-    device: Device
+    device: CloudDevice
     api_key: str
 
 
@@ -94,7 +94,7 @@ class Admin:
         self._new_id = new_id
         self._new_key = new_key
 
-    def provision(self, new: NewDevice) -> Provisioned:
+    def provision(self, new: NewDevice) -> ProvisionedDevice:
         """Make a device and its key.
 
         Raises:
@@ -102,7 +102,7 @@ class Admin:
         """
         if any(device.name == new.name for device in self.devices()):
             raise Refusal(409, f"there is a device named {new.name!r}: give this one another name")
-        device = Device(
+        device = CloudDevice(
             device_id=self._new_id(),
             kind=new.kind,
             name=new.name,
@@ -112,48 +112,48 @@ class Admin:
         with self._store.transaction():
             api_key = self._issue(device.device_id, new.api_key or self._new_key())
             self._store.put(device)
-        return Provisioned(device=device, api_key=api_key)
+        return ProvisionedDevice(device=device, api_key=api_key)
 
-    def replace_key(self, device_id: str) -> Provisioned:
+    def replace_key(self, device_id: str) -> ProvisionedDevice:
         """Revoke a device's key and make a new one."""
         device = self._device(device_id)
         with self._store.transaction():
-            old = [key for key in self._store.shelf(Credential, device_id) if not key.is_revoked]
+            old = [key for key in self._store.shelf(CloudCredential, device_id) if not key.is_revoked]
             api_key = self._issue(device_id, self._new_key())
             for credential in old:
                 self._store.put(msgspec.structs.replace(credential, is_revoked=True))
-        return Provisioned(device=device, api_key=api_key)
+        return ProvisionedDevice(device=device, api_key=api_key)
 
     def _issue(self, device_id: str, api_key: str) -> str:
         digest = key_sha256(api_key)
-        if self._store.get(Credential, digest) is not None:
+        if self._store.get(CloudCredential, digest) is not None:
             raise Refusal(409, "the key is taken")
-        self._store.put(Credential(key_sha256=digest, device_id=device_id))
+        self._store.put(CloudCredential(key_sha256=digest, device_id=device_id))
         return api_key
 
-    def devices(self) -> Sequence[Device]:
+    def devices(self) -> Sequence[CloudDevice]:
         """Return all devices, oldest first."""
-        return self._store.shelf(Device, "")
+        return self._store.shelf(CloudDevice, "")
 
-    def _device(self, device_id: str) -> Device:
-        device = self._store.get(Device, device_id)
+    def _device(self, device_id: str) -> CloudDevice:
+        device = self._store.get(CloudDevice, device_id)
         if device is None:
             raise Refusal(404, "no such device")
         return device
 
     def settings(self, device_id: str) -> DeviceSettings:
         """Return a device's settings."""
-        kept = self._store.get(SettingsOf, self._device(device_id).device_id)
+        kept = self._store.get(CloudSettings, self._device(device_id).device_id)
         return DeviceSettings() if kept is None else kept.settings
 
     def change_settings(self, device_id: str, update: SettingsUpdate) -> DeviceSettings:
         """Change a device's settings by the rules of PUT /v1/settings and return all of them."""
         check_update(update)
-        settings = updated(self.settings(device_id), update)
-        self._store.put(SettingsOf(device_id, settings))
+        settings = with_update(self.settings(device_id), update)
+        self._store.put(CloudSettings(device_id, settings))
         return settings
 
-    def queue_command(self, device_id: str, new: NewCommand) -> Command:
+    def queue_command(self, device_id: str, new: NewCommand) -> CloudCommand:
         """Queue a command.
 
         Raises:
@@ -161,13 +161,13 @@ class Admin:
         """
         self._device(device_id)
         command_id = new.command_id or self._new_id()
-        if self._store.get(Command, command_id) is not None:
+        if self._store.get(CloudCommand, command_id) is not None:
             raise Refusal(409, "there is a command of this id")
-        waiting = self._store.shelf(Command, command_shelf(device_id, is_pending=True))
+        waiting = self._store.shelf(CloudCommand, command_shelf(device_id, is_pending=True))
         now_ms = self._utc_ms()
         if sum(command.expires_ms > now_ms for command in waiting) >= contract.COMMANDS_PENDING_MAX:
             raise Refusal(409, f"{contract.COMMANDS_PENDING_MAX} commands are waiting: let some expire or be done")
-        command = Command(
+        command = CloudCommand(
             command_id=command_id,
             device_id=device_id,
             type=new.type,
@@ -178,17 +178,18 @@ class Admin:
         self._store.put(command)
         return command
 
-    def commands(self, device_id: str) -> Sequence[Command]:
+    def commands(self, device_id: str) -> Sequence[CloudCommand]:
         """Return a device's commands: the closed ones, then those that wait."""
         self._device(device_id)
         closed, pending = (
-            self._store.shelf(Command, command_shelf(device_id, is_pending=is_pending)) for is_pending in (False, True)
+            self._store.shelf(CloudCommand, command_shelf(device_id, is_pending=is_pending))
+            for is_pending in (False, True)
         )
         return [*closed, *pending]
 
     def problems(self, device_id: str) -> Iterator[str]:
         """Yield what is wrong with a device, by the cloud's knowledge: of its last command and its last update."""
-        closed = self._store.shelf(Command, command_shelf(device_id, is_pending=False))
+        closed = self._store.shelf(CloudCommand, command_shelf(device_id, is_pending=False))
         last = max(closed, key=lambda command: command.closed_ms or 0, default=None)
         if last is not None and last.state in {CommandState.FAILED, CommandState.EXPIRED}:
             yield f"{last.type} {last.state}{f': {last.error_message}' if last.error_message else ''}"
@@ -199,7 +200,7 @@ class Admin:
 
     def publish(
         self, version: Version, image: bytes, *, batches: Sequence[str] = (), release_notes: str = ""
-    ) -> Release:
+    ) -> CloudFirmware:
         """Publish a firmware and offer it to the batches.
 
         Raises:
@@ -213,9 +214,9 @@ class Admin:
             raise Refusal(422, "the image is empty")
         if len(image) > contract.FIRMWARE_BYTES_MAX:
             raise Refusal(413, f"an image has at most {contract.FIRMWARE_BYTES_MAX} bytes")
-        if self._store.get(Release, version) is not None:
+        if self._store.get(CloudFirmware, version) is not None:
             raise Refusal(409, f"version {version} is published: a version never changes, give it another number")
-        release = Release(
+        release = CloudFirmware(
             version=version,
             sha256=hashlib.sha256(image).hexdigest(),
             size_bytes=len(image),
@@ -228,7 +229,7 @@ class Admin:
             self._store.put(release)
         return release
 
-    def offer(self, version: str, batches: Sequence[str], *, release_notes: str | None = None) -> Release:
+    def offer(self, version: str, batches: Sequence[str], *, release_notes: str | None = None) -> CloudFirmware:
         """Offer a published firmware to these batches and no others; it becomes the latest offer of each.
 
         Args:
@@ -236,7 +237,7 @@ class Admin:
             batches: None: it is withdrawn.
             release_notes: `None`: those from before stay.
         """
-        release = self._store.get(Release, version)
+        release = self._store.get(CloudFirmware, version)
         if release is None:
             raise Refusal(404, "no such version")
         release = msgspec.structs.replace(
@@ -248,9 +249,9 @@ class Admin:
         self._store.put(release)
         return release
 
-    def releases(self) -> Sequence[Release]:
+    def releases(self) -> Sequence[CloudFirmware]:
         """Return all published firmware, oldest first."""
-        return self._store.shelf(Release, "")
+        return self._store.shelf(CloudFirmware, "")
 
     def ota_history(self, device_id: str) -> OtaHistory:
         """Return a device's status posts."""
@@ -271,6 +272,6 @@ class Admin:
         last = readings[-1]
         return ReadingsPage(readings=readings, after=(last.device_id, last.sensor_type, last.at_ms))
 
-    def tallies(self) -> Mapping[str, Tally]:
+    def tallies(self) -> Mapping[str, ReadingTally]:
         """Return what became of the readings, by the device that sent them."""
-        return {tally.device_id: tally for tally in self._store.shelf(Tally, "")}
+        return {tally.device_id: tally for tally in self._store.shelf(ReadingTally, "")}

@@ -15,12 +15,12 @@ from msgspec import Struct
 
 from agent.errors import ClimahubError, CloudUnavailable, Rejected, Unauthorized
 from lab.refcloud import contract
-from lab.refcloud.admin import READINGS_PAGE_MAX, NewCommand, NewDevice, Provisioned
-from lab.refcloud.admin_http import FaultSwitch, ListeningSwitch, Offer
-from lab.refcloud.cloud import Statistics
-from lab.refcloud.faults import Rule
+from lab.refcloud.admin import READINGS_PAGE_MAX, NewCommand, NewDevice, ProvisionedDevice
+from lab.refcloud.admin_http import FaultSwitch, FirmwareOffer, ListeningSwitch
+from lab.refcloud.cloud import CloudStatistics
+from lab.refcloud.faults import FaultRule
 from lab.refcloud.models import DeviceSettings, ErrorBody, SettingsUpdate, encode
-from lab.refcloud.records import AcceptedReading, Command, Device, DeviceHealth, OtaHistory, Release
+from lab.refcloud.records import AcceptedReading, CloudCommand, CloudDevice, CloudFirmware, DeviceHealth, OtaHistory
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 TIMEOUT_S = 30.0
@@ -32,11 +32,11 @@ T = TypeVar("T")
 
 
 class _Devices(Struct):
-    devices: list[Device]
+    devices: list[CloudDevice]
 
 
 class _Commands(Struct):
-    commands: list[Command]
+    commands: list[CloudCommand]
 
 
 class _Health(Struct):
@@ -44,7 +44,7 @@ class _Health(Struct):
 
 
 class _Firmware(Struct):
-    firmware: list[Release]
+    firmware: list[CloudFirmware]
 
 
 class _Readings(Struct):
@@ -53,7 +53,7 @@ class _Readings(Struct):
 
 
 class _Rules(Struct):
-    rules: list[Rule]
+    rules: list[FaultRule]
 
 
 class AdminClient:
@@ -68,15 +68,15 @@ class AdminClient:
         self._base_url = base_url.rstrip("/") + "/admin"
         self._authorization = {hdrs.AUTHORIZATION: f"Bearer {token}"}
 
-    async def provision(self, new: NewDevice) -> Provisioned:
+    async def provision(self, new: NewDevice) -> ProvisionedDevice:
         """Make a device; its key is in the answer and nowhere else."""
-        return await self._send("POST", "/devices", Provisioned, body=new)
+        return await self._send("POST", "/devices", ProvisionedDevice, body=new)
 
-    async def replace_key(self, device_id: str) -> Provisioned:
+    async def replace_key(self, device_id: str) -> ProvisionedDevice:
         """Revoke a device's key and make a new one."""
-        return await self._send("POST", f"/devices/{_part(device_id)}/key", Provisioned)
+        return await self._send("POST", f"/devices/{_part(device_id)}/key", ProvisionedDevice)
 
-    async def devices(self) -> Sequence[Device]:
+    async def devices(self) -> Sequence[CloudDevice]:
         """Return all devices."""
         return (await self._send("GET", "/devices", _Devices)).devices
 
@@ -92,27 +92,27 @@ class AdminClient:
         """Change a device's settings and return all of them."""
         return await self._send("PUT", f"/devices/{_part(device_id)}/settings", DeviceSettings, body=update)
 
-    async def queue_command(self, device_id: str, command: NewCommand) -> Command:
+    async def queue_command(self, device_id: str, command: NewCommand) -> CloudCommand:
         """Queue a command."""
-        return await self._send("POST", f"/devices/{_part(device_id)}/commands", Command, body=command)
+        return await self._send("POST", f"/devices/{_part(device_id)}/commands", CloudCommand, body=command)
 
-    async def commands(self, device_id: str) -> Sequence[Command]:
+    async def commands(self, device_id: str) -> Sequence[CloudCommand]:
         """Return a device's commands: the closed ones, then those that wait."""
         return (await self._send("GET", f"/devices/{_part(device_id)}/commands", _Commands)).commands
 
     async def publish(
         self, version: str, image: bytes, *, batches: Sequence[str] = (), release_notes: str = ""
-    ) -> Release:
+    ) -> CloudFirmware:
         """Publish a firmware, then offer it to the batches."""
-        await self._send("PUT", f"/firmware/{_part(version)}", Release, body=image)
+        await self._send("PUT", f"/firmware/{_part(version)}", CloudFirmware, body=image)
         return await self.offer(version, batches, release_notes=release_notes)
 
-    async def offer(self, version: str, batches: Sequence[str], *, release_notes: str | None = None) -> Release:
+    async def offer(self, version: str, batches: Sequence[str], *, release_notes: str | None = None) -> CloudFirmware:
         """Offer a published firmware to these batches and no others."""
-        offer = Offer(batches=tuple(batches), release_notes=release_notes)
-        return await self._send("PUT", f"/firmware/{_part(version)}/offer", Release, body=offer)
+        offer = FirmwareOffer(batches=tuple(batches), release_notes=release_notes)
+        return await self._send("PUT", f"/firmware/{_part(version)}/offer", CloudFirmware, body=offer)
 
-    async def releases(self) -> Sequence[Release]:
+    async def releases(self) -> Sequence[CloudFirmware]:
         """Return all published firmware."""
         return (await self._send("GET", "/firmware", _Firmware)).firmware
 
@@ -131,15 +131,15 @@ class AdminClient:
                 return
             query = [("limit", str(READINGS_PAGE_MAX)), ("after", page.after)]
 
-    async def statistics(self) -> Statistics:
+    async def statistics(self) -> CloudStatistics:
         """Return what was counted."""
-        return await self._send("GET", "/statistics", Statistics)
+        return await self._send("GET", "/statistics", CloudStatistics)
 
-    async def fault_rules(self) -> Sequence[Rule]:
+    async def fault_rules(self) -> Sequence[FaultRule]:
         """Return the rules in force."""
         return (await self._send("GET", "/faults", _Rules)).rules
 
-    async def set_faults(self, rules: Sequence[Rule], *, seed: int | None = None) -> None:
+    async def set_faults(self, rules: Sequence[FaultRule], *, seed: int | None = None) -> None:
         """Put these rules in place of all others; none: no faults."""
         await self._send("PUT", "/faults", _Rules, body=FaultSwitch(rules=tuple(rules), seed=seed))
 

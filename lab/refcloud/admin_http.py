@@ -15,12 +15,12 @@ from msgspec import Meta, Struct
 
 from lab.refcloud import contract
 from lab.refcloud.admin import READINGS_PAGE_MAX, Admin, NewCommand, NewDevice
-from lab.refcloud.api import JSON, decoded
-from lab.refcloud.bodies import read_body
+from lab.refcloud.api import JSON, decode_body
 from lab.refcloud.errors import Refusal
-from lab.refcloud.faults import Rule
+from lab.refcloud.faults import FaultRule
 from lab.refcloud.models import SettingsUpdate, encode
 from lab.refcloud.records import DeviceHealth
+from lab.refcloud.request_body import read_body
 
 ADMIN_BODY_BYTES_MAX = 256 * 1024
 _CURSOR = re.compile(r"(.+)/([a-z_]+)/(-?[0-9]{1,15})", re.DOTALL)
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class FaultSwitch(Struct, frozen=True, forbid_unknown_fields=True):
     """Body of PUT /admin/faults."""
 
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[FaultRule, ...] = ()
     seed: int | None = None
 
 
@@ -41,25 +41,25 @@ class ListeningSwitch(Struct, frozen=True, forbid_unknown_fields=True):
     listening: bool
 
 
-class Offer(Struct, frozen=True, forbid_unknown_fields=True):
+class FirmwareOffer(Struct, frozen=True, forbid_unknown_fields=True):
     """Body of PUT /admin/firmware/{version}/offer. Without release notes those from before stay."""
 
     batches: tuple[str, ...]
     release_notes: Annotated[str, Meta(max_length=contract.RELEASE_NOTES_CHARS_MAX)] | None = None
 
 
-class Switchboard(Protocol):
+class CloudControls(Protocol):
     """What the admin API needs of the cloud beside `Admin`."""
 
     admin: Admin
     listening: bool
 
     @property
-    def fault_rules(self) -> Sequence[Rule]:
+    def fault_rules(self) -> Sequence[FaultRule]:
         """The rules in force."""
         ...
 
-    def set_faults(self, rules: Sequence[Rule], *, seed: int | None = None) -> None:
+    def set_faults(self, rules: Sequence[FaultRule], *, seed: int | None = None) -> None:
         """Replace them."""
         ...
 
@@ -72,7 +72,7 @@ class Switchboard(Protocol):
         ...
 
 
-def admin_application(cloud: Switchboard, *, token: str) -> web.Application:
+def admin_application(cloud: CloudControls, *, token: str) -> web.Application:
     """Return the application to mount at `/admin`."""
     handlers = _AdminHandlers(cloud)
     application = web.Application(middlewares=[_TokenCheck(token).check])
@@ -114,7 +114,7 @@ class _TokenCheck:
 
 async def _body(request: web.Request, kind: type[T]) -> T:
     body = await read_body(request, content_type=JSON, bytes_max=ADMIN_BODY_BYTES_MAX, is_gzip_accepted=True)
-    return decoded(msgspec.json.Decoder(kind), body)
+    return decode_body(msgspec.json.Decoder(kind), body)
 
 
 def _json(value: object, *, status: int = 200) -> web.Response:
@@ -141,7 +141,7 @@ def _limit(text: str) -> int:
 class _AdminHandlers:
     """One method per route."""
 
-    def __init__(self, cloud: Switchboard) -> None:
+    def __init__(self, cloud: CloudControls) -> None:
         self._cloud = cloud
         self._admin = cloud.admin
 
@@ -187,7 +187,7 @@ class _AdminHandlers:
         return _json(self._admin.publish(request.match_info["version"], image), status=201)
 
     async def offer(self, request: web.Request) -> web.Response:
-        offer = await _body(request, Offer)
+        offer = await _body(request, FirmwareOffer)
         version = request.match_info["version"]
         return _json(self._admin.offer(version, offer.batches, release_notes=offer.release_notes))
 

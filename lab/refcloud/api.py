@@ -1,4 +1,4 @@
-"""The nine endpoints: a decoded call in, an answer or a `Refusal` out. No network, no clock, no faults.
+"""The nine endpoints: a decode_body call in, an answer or a `Refusal` out. No network, no clock, no faults.
 
 Owns what a request means. Must never see a key (the gate has already turned it into a device), and refuses whatever it
 refuses before it writes.
@@ -14,27 +14,27 @@ from msgspec import UNSET, Struct
 from lab.refcloud import contract, models
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.errors import Refusal
-from lab.refcloud.ranges import RangeUnsatisfiable, entity_tag, wanted_range
+from lab.refcloud.ranges import RangeUnsatisfiable, entity_tag, parse_range
 from lab.refcloud.records import (
     AcceptedReading,
-    Command,
+    CloudCommand,
+    CloudCredential,
+    CloudDevice,
+    CloudFirmware,
+    CloudSettings,
     CommandState,
-    Credential,
-    Device,
     DeviceKind,
     OtaHistory,
-    Release,
-    SettingsOf,
-    StatusPost,
-    Tally,
-    Verdict,
+    OtaStatusPost,
+    ReadingTally,
+    ReadingVerdict,
     command_shelf,
     key_sha256,
-    updated,
+    with_update,
 )
 from lab.refcloud.rfc3339 import format_ms
-from lab.refcloud.store import Columns, Store
-from lab.refcloud.telemetry import columns_of
+from lab.refcloud.store import ReadingColumns, Store
+from lab.refcloud.telemetry import to_columns
 from lab.refcloud.zones import is_time_zone
 
 JSON = "application/json"
@@ -45,7 +45,7 @@ OnReadings = Callable[[str, Sequence[AcceptedReading]], None]
 T = TypeVar("T")
 
 
-class Call(Struct, frozen=True):
+class ApiRequest(Struct, frozen=True):
     """One admitted request.
 
     Attributes:
@@ -53,7 +53,7 @@ class Call(Struct, frozen=True):
         clock_offset_ms: How wrong the answer shall be about it (a fault); 0 ordinarily.
     """
 
-    device: Device
+    device: CloudDevice
     now_ms: int
     clock_offset_ms: int = 0
     body: bytes = b""
@@ -71,7 +71,7 @@ class Call(Struct, frozen=True):
         return self.text_of(self.now_ms)
 
 
-class Answer(Struct, frozen=True):
+class ApiResponse(Struct, frozen=True):
     """What goes back."""
 
     body: bytes
@@ -80,7 +80,7 @@ class Answer(Struct, frozen=True):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
-def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """Return the body as the decoder's model.
 
     Raises:
@@ -105,7 +105,7 @@ class DeviceApi:
         self._ack = msgspec.json.Decoder(models.CommandAck)
         self._progress = msgspec.json.Decoder(models.OtaProgress)
         self._registration = msgspec.json.Decoder(models.Registration)
-        self.endpoints: Mapping[Endpoint, Callable[[Call], Answer]] = MappingProxyType(
+        self.endpoints: Mapping[Endpoint, Callable[[ApiRequest], ApiResponse]] = MappingProxyType(
             {
                 Endpoint.TELEMETRY: self._telemetry,
                 Endpoint.SETTINGS_GET: self._settings_get,
@@ -119,13 +119,13 @@ class DeviceApi:
             }
         )
 
-    def _telemetry(self, call: Call) -> Answer:
-        batch = decoded(self._batch, call.body)
+    def _telemetry(self, call: ApiRequest) -> ApiResponse:
+        batch = decode_body(self._batch, call.body)
         device = call.device
-        columns = columns_of(batch, device.device_id, self._owns(device))
+        columns = to_columns(batch, device.device_id, self._owns(device))
         with self._store.transaction():
             verdicts = self._store.add_readings(columns)
-            tally = self._store.get(Tally, device.device_id) or Tally(device.device_id)
+            tally = self._store.get(ReadingTally, device.device_id) or ReadingTally(device.device_id)
             self._store.put(tally.added(verdicts))
             if batch.latitude is not UNSET and batch.longitude is not UNSET:
                 here = msgspec.structs.replace(device, latitude=batch.latitude, longitude=batch.longitude)
@@ -133,31 +133,31 @@ class DeviceApi:
         if self._on_readings is not None:
             self._on_readings(device.name, _accepted(columns, verdicts))
         answer = models.TelemetryAnswer(accepted=len(verdicts), timestamp=call.now_text)
-        return Answer(models.encode(answer))
+        return ApiResponse(models.encode(answer))
 
-    def _owns(self, hub: Device) -> Callable[[str], bool]:
+    def _owns(self, hub: CloudDevice) -> Callable[[str], bool]:
         def owns(device_id: str) -> bool:
-            sensor = self._store.get(Device, device_id)
+            sensor = self._store.get(CloudDevice, device_id)
             return sensor is not None and sensor.kind is DeviceKind.SENSOR and sensor.hub_id == hub.device_id
 
         return owns
 
-    def _settings_get(self, call: Call) -> Answer:
-        return Answer(models.encode(self._settings(call.device)))
+    def _settings_get(self, call: ApiRequest) -> ApiResponse:
+        return ApiResponse(models.encode(self._settings(call.device)))
 
-    def _settings_put(self, call: Call) -> Answer:
-        update = decoded(self._update, call.body)
+    def _settings_put(self, call: ApiRequest) -> ApiResponse:
+        update = decode_body(self._update, call.body)
         check_update(update)
-        settings = updated(self._settings(call.device), update)
-        self._store.put(SettingsOf(call.device.device_id, settings))
-        return Answer(models.encode(settings))
+        settings = with_update(self._settings(call.device), update)
+        self._store.put(CloudSettings(call.device.device_id, settings))
+        return ApiResponse(models.encode(settings))
 
-    def _settings(self, device: Device) -> models.DeviceSettings:
-        kept = self._store.get(SettingsOf, device.device_id)
+    def _settings(self, device: CloudDevice) -> models.DeviceSettings:
+        kept = self._store.get(CloudSettings, device.device_id)
         return models.DeviceSettings() if kept is None else kept.settings
 
-    def _commands_pending(self, call: Call) -> Answer:
-        waiting = self._store.shelf(Command, command_shelf(call.device.device_id, is_pending=True))
+    def _commands_pending(self, call: ApiRequest) -> ApiResponse:
+        waiting = self._store.shelf(CloudCommand, command_shelf(call.device.device_id, is_pending=True))
         commands: list[models.PendingCommand] = []
         for command in waiting:
             if command.expires_ms <= call.now_ms:
@@ -171,19 +171,19 @@ class DeviceApi:
                     payload=command.payload,
                 )
             )
-        return Answer(models.encode(models.PendingAnswer(commands)))
+        return ApiResponse(models.encode(models.PendingAnswer(commands)))
 
-    def _close(self, command: Command, state: CommandState, now_ms: int) -> None:
+    def _close(self, command: CloudCommand, state: CommandState, now_ms: int) -> None:
         self._store.put(msgspec.structs.replace(command, state=state, closed_ms=now_ms))
 
-    def _commands_ack(self, call: Call) -> Answer:
-        ack = decoded(self._ack, call.body)
+    def _commands_ack(self, call: ApiRequest) -> ApiResponse:
+        ack = decode_body(self._ack, call.body)
         result = None if ack.result is UNSET else ack.result
         if result is not None and len(models.encode(result)) > contract.RESULT_BYTES_MAX:
             raise Refusal(
                 422, f"Expected `object` of at most {contract.RESULT_BYTES_MAX} bytes of JSON - at `$.result`"
             )
-        command = self._store.get(Command, ack.command_id)
+        command = self._store.get(CloudCommand, ack.command_id)
         if command is None or command.device_id != call.device.device_id:
             raise Refusal(404, "this device has no such command")
         if command.state in {CommandState.ACKED, CommandState.FAILED}:
@@ -199,15 +199,15 @@ class DeviceApi:
                 result=result,
             )
         )
-        return Answer(models.encode(models.AckAnswer(acknowledged=True, timestamp=call.now_text)))
+        return ApiResponse(models.encode(models.AckAnswer(acknowledged=True, timestamp=call.now_text)))
 
-    def _ota_check(self, call: Call) -> Answer:
+    def _ota_check(self, call: ApiRequest) -> ApiResponse:
         current = call.query.get("current_version", "")
         if not 1 <= len(current) <= contract.VERSION_CHARS_MAX:
             raise Refusal(400, f"current_version: 1 to {contract.VERSION_CHARS_MAX} characters are required")
         release = self._offered(call.device)
         if release is None or release.version == current:
-            return Answer(models.encode(models.OtaOffer(update_available=False)))
+            return ApiResponse(models.encode(models.OtaOffer(update_available=False)))
         offer = models.OtaOffer(
             update_available=True,
             version=release.version,
@@ -215,20 +215,20 @@ class DeviceApi:
             size_bytes=release.size_bytes,
             release_notes=release.release_notes,
         )
-        return Answer(models.encode(offer))
+        return ApiResponse(models.encode(offer))
 
-    def _offered(self, device: Device) -> Release | None:
+    def _offered(self, device: CloudDevice) -> CloudFirmware | None:
         """Return the release that was offered last to the device's batch."""
-        offered = [release for release in self._store.shelf(Release, "") if device.batch in release.batches]
+        offered = [release for release in self._store.shelf(CloudFirmware, "") if device.batch in release.batches]
         return max(offered, key=lambda release: release.offered_ms, default=None)
 
-    def _ota_download(self, call: Call) -> Answer:
-        release = self._store.get(Release, call.version)
+    def _ota_download(self, call: ApiRequest) -> ApiResponse:
+        release = self._store.get(CloudFirmware, call.version)
         if release is None or call.device.batch not in release.batches:
             raise Refusal(404, "no such version is offered to this device")
         size, tag = release.size_bytes, entity_tag(release.sha256)
         try:
-            part = wanted_range(call.headers.get("Range"), call.headers.get("If-Range"), tag=tag, size=size)
+            part = parse_range(call.headers.get("Range"), call.headers.get("If-Range"), tag=tag, size=size)
         except RangeUnsatisfiable:
             message = f"the firmware has {size} bytes, none of them in that range"
             raise Refusal(416, message, headers={"Content-Range": f"bytes */{size}"}) from None
@@ -236,18 +236,18 @@ class DeviceApi:
         headers = {"Accept-Ranges": "bytes", "ETag": tag}
         if part is not None:
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-        return Answer(
+        return ApiResponse(
             self._store.image(release.version, start, stop),
             status=200 if part is None else 206,
             content_type=contract.FIRMWARE_CONTENT_TYPE,
             headers=headers,
         )
 
-    def _ota_status(self, call: Call) -> Answer:
-        progress = decoded(self._progress, call.body)
+    def _ota_status(self, call: ApiRequest) -> ApiResponse:
+        progress = decode_body(self._progress, call.body)
         device_id = call.device.device_id
         history = self._store.get(OtaHistory, device_id) or OtaHistory(device_id)
-        post = StatusPost(
+        post = OtaStatusPost(
             at_ms=call.now_ms,
             version=progress.version,
             status=progress.status,
@@ -256,16 +256,16 @@ class DeviceApi:
             error_message="" if progress.error_message is UNSET else progress.error_message,
         )
         self._store.put(history.appended(post))
-        return Answer(models.encode(models.OtaRecorded(recorded=True, timestamp=call.now_text)))
+        return ApiResponse(models.encode(models.OtaRecorded(recorded=True, timestamp=call.now_text)))
 
-    def _zigbee_register(self, call: Call) -> Answer:
+    def _zigbee_register(self, call: ApiRequest) -> ApiResponse:
         if call.device.kind is not DeviceKind.HUB:
             raise Refusal(403, "only a hub can register sensors")
-        registration = decoded(self._registration, call.body)
-        credential = self._store.get(Credential, key_sha256(registration.sensor_api_key))
+        registration = decode_body(self._registration, call.body)
+        credential = self._store.get(CloudCredential, key_sha256(registration.sensor_api_key))
         sensor = None
         if credential is not None and not credential.is_revoked:
-            sensor = self._store.get(Device, credential.device_id)
+            sensor = self._store.get(CloudDevice, credential.device_id)
         if sensor is None or sensor.kind is not DeviceKind.SENSOR:
             raise Refusal(404, "no sensor has this key")
         if sensor.hub_id not in {"", call.device.device_id}:
@@ -278,7 +278,7 @@ class DeviceApi:
         )
         self._store.put(bound)
         answer = models.Registered(registered=True, sensor_id=sensor.device_id, serial_number=sensor.serial_number)
-        return Answer(models.encode(answer))
+        return ApiResponse(models.encode(answer))
 
 
 def check_update(update: models.SettingsUpdate) -> None:
@@ -296,6 +296,6 @@ def check_update(update: models.SettingsUpdate) -> None:
         raise Refusal(422, "no IANA time zone - at `$.timezone`")
 
 
-def _accepted(columns: Columns, verdicts: list[Verdict]) -> list[AcceptedReading]:
+def _accepted(columns: ReadingColumns, verdicts: list[ReadingVerdict]) -> list[AcceptedReading]:
     rows = zip(columns.device_ids, columns.sensor_types, columns.at_ms, columns.values, verdicts, strict=True)
     return [AcceptedReading(*row) for row in rows]

@@ -12,16 +12,16 @@ from msgspec import Struct
 from lab.refcloud.admin import Admin, random_key
 from lab.refcloud.admin_http import admin_application
 from lab.refcloud.api import DeviceApi, OnReadings
-from lab.refcloud.contract import QUOTAS, Endpoint, Quota
-from lab.refcloud.faults import FaultPlan, Rule
+from lab.refcloud.contract import QUOTAS, Endpoint, EndpointQuota
+from lab.refcloud.faults import FaultPlan, FaultRule
 from lab.refcloud.handlers import add_device_routes
-from lab.refcloud.middleware import Gate, OnRequest
-from lab.refcloud.quotas import Quotas, Usage
-from lab.refcloud.records import DeviceHealth, Tally
+from lab.refcloud.middleware import DeviceApiMiddleware, OnRequest
+from lab.refcloud.quotas import QuotaCounter, QuotaUsage
+from lab.refcloud.records import DeviceHealth, ReadingTally
 from lab.refcloud.store import MemoryStore, Store
 
 
-class Statistics(Struct, frozen=True):
+class CloudStatistics(Struct, frozen=True):
     """Counts. Those of requests and faults begin with the process; those of readings are kept with the readings.
 
     Attributes:
@@ -31,8 +31,8 @@ class Statistics(Struct, frozen=True):
     """
 
     is_listening: bool
-    requests: Mapping[str, Mapping[str, Usage]]
-    readings: Mapping[str, Tally]
+    requests: Mapping[str, Mapping[str, QuotaUsage]]
+    readings: Mapping[str, ReadingTally]
     faults: Mapping[str, int]
 
 
@@ -52,7 +52,7 @@ class ReferenceCloud:
         new_id: Callable[[], str],
         new_key: Callable[[], str] | None = None,
         store: Store | None = None,
-        quotas: Mapping[Endpoint, Quota] = QUOTAS,
+        quotas: Mapping[Endpoint, EndpointQuota] = QUOTAS,
         admin_token: str = "",
         is_gzip_accepted: bool = True,
         on_readings: OnReadings | None = None,
@@ -78,9 +78,9 @@ class ReferenceCloud:
         self._rng = rng
         self._admin_token = admin_token
         self._is_gzip_accepted = is_gzip_accepted
-        self._quotas = Quotas(quotas)
+        self._quotas = QuotaCounter(quotas)
         self._api = DeviceApi(self._store, on_readings=on_readings)
-        self._gate = Gate(
+        self._gate = DeviceApiMiddleware(
             store=self._store,
             quotas=self._quotas,
             utc_ms=utc_ms,
@@ -111,11 +111,11 @@ class ReferenceCloud:
         self._gate.listening = is_listening
 
     @property
-    def fault_rules(self) -> Sequence[Rule]:
+    def fault_rules(self) -> Sequence[FaultRule]:
         """The rules in force."""
         return self._gate.faults.rules
 
-    def set_faults(self, rules: Sequence[Rule], *, seed: int | None = None) -> None:
+    def set_faults(self, rules: Sequence[FaultRule], *, seed: int | None = None) -> None:
         """Put these rules in place of all others; none: no faults. Their counts begin anew.
 
         Args:
@@ -133,12 +133,12 @@ class ReferenceCloud:
             for device in self.admin.devices()
         }
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> CloudStatistics:
         """Return what was counted."""
-        requests: dict[str, dict[str, Usage]] = {}
+        requests: dict[str, dict[str, QuotaUsage]] = {}
         for device_id, endpoint, usage in self._quotas.usage():
             requests.setdefault(device_id, {})[endpoint.value] = usage
-        return Statistics(
+        return CloudStatistics(
             is_listening=self.listening,
             requests=requests,
             readings=self.admin.tallies(),

@@ -43,7 +43,7 @@ ROUTES: Mapping[Endpoint, tuple[str, str]] = MappingProxyType(
 )
 
 
-class Quota(msgspec.Struct, frozen=True):
+class EndpointQuota(msgspec.Struct, frozen=True):
     """At most `limit` requests in any `window_s` seconds and in any aligned window of that length, per key."""
 
     limit: int
@@ -53,17 +53,17 @@ class Quota(msgspec.Struct, frozen=True):
 _MINUTE_S = 60
 _HOUR_S = 3600
 
-QUOTAS: Mapping[Endpoint, Quota] = MappingProxyType(
+QUOTAS: Mapping[Endpoint, EndpointQuota] = MappingProxyType(
     {
-        Endpoint.TELEMETRY: Quota(60, _MINUTE_S),
-        Endpoint.SETTINGS_GET: Quota(10, _MINUTE_S),
-        Endpoint.SETTINGS_PUT: Quota(5, _MINUTE_S),
-        Endpoint.COMMANDS_PENDING: Quota(30, _MINUTE_S),
-        Endpoint.COMMANDS_ACK: Quota(30, _MINUTE_S),
-        Endpoint.OTA_CHECK: Quota(10, _MINUTE_S),
-        Endpoint.OTA_DOWNLOAD: Quota(5, _HOUR_S),
-        Endpoint.OTA_STATUS: Quota(10, _MINUTE_S),
-        Endpoint.ZIGBEE_REGISTER: Quota(10, _MINUTE_S),
+        Endpoint.TELEMETRY: EndpointQuota(60, _MINUTE_S),
+        Endpoint.SETTINGS_GET: EndpointQuota(10, _MINUTE_S),
+        Endpoint.SETTINGS_PUT: EndpointQuota(5, _MINUTE_S),
+        Endpoint.COMMANDS_PENDING: EndpointQuota(30, _MINUTE_S),
+        Endpoint.COMMANDS_ACK: EndpointQuota(30, _MINUTE_S),
+        Endpoint.OTA_CHECK: EndpointQuota(10, _MINUTE_S),
+        Endpoint.OTA_DOWNLOAD: EndpointQuota(5, _HOUR_S),
+        Endpoint.OTA_STATUS: EndpointQuota(10, _MINUTE_S),
+        Endpoint.ZIGBEE_REGISTER: EndpointQuota(10, _MINUTE_S),
     }
 )
 """The published table. [assumed] The scope is the key, the only identity there is; the window may be fixed or

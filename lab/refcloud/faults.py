@@ -2,7 +2,7 @@
 
 Must never do anything: `gate` acts, `disguise` rewrites answers. Time and randomness are arguments, so a seed gives the
 same faults again. In which order the faults of one request act is written in `gate`. In the JSON of the admin API the
-name of a fault's class stands under `type`.
+name of a fault stands under `type`.
 """
 
 import random
@@ -21,7 +21,7 @@ _Moment = Annotated[float, Meta(ge=0, le=1e12)]
 _YEARS_20_S = 20 * 366 * 86_400
 
 
-class Refused(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+class ConnectionRefused(Struct, frozen=True, forbid_unknown_fields=True, tag="Refused"):
     """Nobody listens: the connection ends at once. Nothing is counted, as if the request had never arrived."""
 
 
@@ -53,7 +53,7 @@ class CutAfter(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     body_bytes: _Count | None = None
 
 
-class Status(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+class ErrorStatus(Struct, frozen=True, forbid_unknown_fields=True, tag="Status"):
     """An error answer in place of the right one.
 
     Attributes:
@@ -136,12 +136,12 @@ class ClockOff(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 Fault = (
-    Refused
+    ConnectionRefused
     | LatencyUp
     | LatencyDown
     | CutBefore
     | CutAfter
-    | Status
+    | ErrorStatus
     | Redirect
     | SlowDrip
     | WrongContentType
@@ -156,7 +156,7 @@ Fault = (
 )
 
 
-class Rule(Struct, frozen=True, forbid_unknown_fields=True):
+class FaultRule(Struct, frozen=True, forbid_unknown_fields=True):
     """A fault and when it strikes; all conditions must hold.
 
     Attributes:
@@ -183,17 +183,22 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+def name_of(fault: Fault) -> str:
+    """Return the name of a fault in JSON."""
+    return str(fault.__struct_config__.tag)
+
+
 class FaultPlan:
     """The rules in force, how often each may still strike, and how often each fault has struck."""
 
-    def __init__(self, rules: Sequence[Rule], rng: random.Random) -> None:
+    def __init__(self, rules: Sequence[FaultRule], rng: random.Random) -> None:
         self._rules = tuple(rules)
         self._rng = rng
         self._left = [rule.next_n for rule in rules]
         self._struck: Counter[str] = Counter()
 
     @property
-    def rules(self) -> tuple[Rule, ...]:
+    def rules(self) -> tuple[FaultRule, ...]:
         """As given."""
         return self._rules
 
@@ -204,7 +209,7 @@ class FaultPlan:
 
     @property
     def struck(self) -> Mapping[str, int]:
-        """How often each fault has struck, by the name of its class."""
+        """How often each fault has struck, by its name in JSON."""
         return dict(self._struck)
 
     def draw(self, endpoint: Endpoint, now_s: float) -> tuple[Fault, ...]:
@@ -223,6 +228,6 @@ class FaultPlan:
                 continue
             if left is not None:
                 self._left[index] = left - 1
-            self._struck[type(rule.fault).__name__] += 1
+            self._struck[name_of(rule.fault)] += 1
             drawn.append(rule.fault)
         return tuple(drawn)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from aiohttp import web
 
 from lab.refcloud import contract
-from lab.refcloud.api import JSON, Answer, Call, DeviceApi
-from lab.refcloud.bodies import read_body
+from lab.refcloud.api import JSON, ApiRequest, ApiResponse, DeviceApi
 from lab.refcloud.contract import ROUTES
 from lab.refcloud.middleware import CLOCK_OFFSET_MS, DEVICE
+from lab.refcloud.request_body import read_body
 
 _WITH_BODY = frozenset({"POST", "PUT"})
 
@@ -25,7 +25,9 @@ def add_device_routes(
 class _Handler:
     """One endpoint."""
 
-    def __init__(self, act: Callable[[Call], Answer], utc_ms: Callable[[], int], *, has_body: bool, gzip: bool) -> None:
+    def __init__(
+        self, act: Callable[[ApiRequest], ApiResponse], utc_ms: Callable[[], int], *, has_body: bool, gzip: bool
+    ) -> None:
         self._act = act
         self._utc_ms = utc_ms
         self._has_body = has_body
@@ -41,7 +43,7 @@ class _Handler:
                 is_gzip_accepted=self._is_gzip_accepted,
             )
         answer = self._act(
-            Call(
+            ApiRequest(
                 device=request[DEVICE],
                 now_ms=self._utc_ms(),
                 clock_offset_ms=request[CLOCK_OFFSET_MS],

@@ -27,37 +27,38 @@ from lab.refcloud.contract import UNAUTHORIZED_MESSAGE, Endpoint
 from lab.refcloud.errors import Refusal
 from lab.refcloud.faults import (
     ClockOff,
+    ConnectionRefused,
     CutAfter,
     CutBefore,
+    ErrorStatus,
     Fault,
     FaultPlan,
     LatencyDown,
     LatencyUp,
     Redirect,
-    Refused,
     SlowDrip,
-    Status,
     WrongContentType,
+    name_of,
 )
 from lab.refcloud.models import ErrorBody, encode
-from lab.refcloud.quotas import Quotas
-from lab.refcloud.records import Credential, Device, Sighting, key_sha256
-from lab.refcloud.response_faults import disguised
+from lab.refcloud.quotas import QuotaCounter
+from lab.refcloud.records import CloudCredential, CloudDevice, LastRequest, key_sha256
+from lab.refcloud.response_faults import apply_fault
 from lab.refcloud.rfc3339 import http_date
 from lab.refcloud.store import Store
 
-DEVICE = web.RequestKey("device", Device)
+DEVICE = web.RequestKey("device", CloudDevice)
 CLOCK_OFFSET_MS = web.RequestKey("clock_offset_ms", int)
 
 _ENDPOINTS = {endpoint.value: endpoint for endpoint in Endpoint}
 _BEARER = "Bearer "
 USER_AGENT_CHARS_MAX = 100
-_REPLACED = (Redirect, Status)
+_REPLACED = (Redirect, ErrorStatus)
 
 F = TypeVar("F", bound=msgspec.Struct)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class RequestOutcome(msgspec.Struct, frozen=True):
     """How a request ended.
 
     Attributes:
@@ -71,7 +72,7 @@ class Outcome(msgspec.Struct, frozen=True):
     faults: tuple[str, ...] = ()
 
 
-OnRequest = Callable[[str, Endpoint, float, Outcome], None]
+OnRequest = Callable[[str, Endpoint, float, RequestOutcome], None]
 """Called once for each request that arrived, when it has ended: name of the device (empty: the key is unknown),
 endpoint, monotonic second of its arrival, outcome. Requests that overlap end in any order."""
 
@@ -88,14 +89,14 @@ class _Visit:
         self.answered = 0
 
 
-class Gate:
+class DeviceApiMiddleware:
     """Holds what the middleware needs; its method `middleware` goes into the application."""
 
     def __init__(
         self,
         *,
         store: Store,
-        quotas: Quotas,
+        quotas: QuotaCounter,
         utc_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
         faults: FaultPlan,
@@ -108,7 +109,7 @@ class Gate:
         self._on_request = on_request
         self.faults = faults
         self.listening = True
-        self.sightings: dict[str, Sighting] = {}
+        self.sightings: dict[str, LastRequest] = {}
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -119,7 +120,7 @@ class Gate:
         if not self.listening:
             return _abort(request)
         faults = self.faults.draw(endpoint, self._monotonic_s())
-        if _first(faults, Refused) is not None:
+        if _first(faults, ConnectionRefused) is not None:
             return _abort(request)
         for slow in _all(faults, LatencyUp):
             await asyncio.sleep(self.faults.rng.uniform(slow.min_s, slow.max_s))
@@ -129,11 +130,11 @@ class Gate:
         finally:
             if visit.device_id:
                 user_agent = request.headers.get(hdrs.USER_AGENT, "")[:USER_AGENT_CHARS_MAX]
-                sighting = Sighting(self._utc_ms(), user_agent, endpoint.value, visit.answered)
+                sighting = LastRequest(self._utc_ms(), user_agent, endpoint.value, visit.answered)
                 self.sightings[visit.device_id] = sighting
             if self._on_request is not None:
-                names = tuple(type(fault).__name__ for fault in faults)
-                outcome = Outcome(status=visit.status, answered=visit.answered, faults=names)
+                names = tuple(name_of(fault) for fault in faults)
+                outcome = RequestOutcome(status=visit.status, answered=visit.answered, faults=names)
                 self._on_request(visit.device_name, endpoint, arrived_s, outcome)
 
     async def _visit(
@@ -153,7 +154,7 @@ class Gate:
             if _first(faults, CutBefore) is not None:
                 return _abort(request)
             replaced = next((fault for fault in faults if isinstance(fault, _REPLACED)), None)
-            if replaced is None or (isinstance(replaced, Status) and replaced.is_processed):
+            if replaced is None or (isinstance(replaced, ErrorStatus) and replaced.is_processed):
                 response = await self._answer(request, handler)
                 visit.status = response.status
             if replaced is not None:
@@ -171,24 +172,24 @@ class Gate:
         except web.HTTPNotFound:
             return _refused(Refusal(404, "no such path"))
 
-    def _device_of(self, request: web.Request) -> Device:
+    def _device_of(self, request: web.Request) -> CloudDevice:
         authorization = request.headers.get(hdrs.AUTHORIZATION, "")
         if authorization.startswith(_BEARER):
-            credential = self._store.get(Credential, key_sha256(authorization.removeprefix(_BEARER)))
+            credential = self._store.get(CloudCredential, key_sha256(authorization.removeprefix(_BEARER)))
             if credential is not None and not credential.is_revoked:
-                device = self._store.get(Device, credential.device_id)
+                device = self._store.get(CloudDevice, credential.device_id)
                 if device is not None:
                     return device
         raise Refusal(401, UNAUTHORIZED_MESSAGE, headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
 
-    def _admit(self, device: Device, endpoint: Endpoint) -> None:
+    def _admit(self, device: CloudDevice, endpoint: Endpoint) -> None:
         wait_s = self._quotas.ask(device.device_id, endpoint, now_s=self._monotonic_s(), utc_s=self._utc_ms() / 1000)
         if wait_s > 0.0:
             whole_s = max(1, math.ceil(wait_s))
             message = f"over the quota of this endpoint: {whole_s} s to wait"
             raise Refusal(429, message, headers={hdrs.RETRY_AFTER: str(whole_s)})
 
-    def _replacement(self, fault: Redirect | Status, offset_ms: int) -> web.Response:
+    def _replacement(self, fault: Redirect | ErrorStatus, offset_ms: int) -> web.Response:
         if isinstance(fault, Redirect):
             return web.Response(status=fault.status, headers={hdrs.LOCATION: fault.location})
         headers = {}
@@ -216,7 +217,7 @@ class Gate:
         response.headers[hdrs.DATE] = http_date(self._utc_ms() + request[CLOCK_OFFSET_MS])
         body = _body_of(response)
         if body:
-            body = disguised(body, faults, is_json=response.content_type == JSON)
+            body = apply_fault(body, faults, is_json=response.content_type == JSON)
         wrong = _first(faults, WrongContentType)
         if wrong is not None:
             response.content_type = wrong.content_type

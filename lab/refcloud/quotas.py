@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from lab.refcloud.contract import Endpoint, Quota
+from lab.refcloud.contract import Endpoint, EndpointQuota
 
 
-class Usage(msgspec.Struct, frozen=True):
+class QuotaUsage(msgspec.Struct, frozen=True):
     """What one key asked of one endpoint since the server started."""
 
     requests: int
@@ -25,7 +25,7 @@ class _Bucket:
 
     __slots__ = ("_admitted_s", "_quota", "_window_count", "_window_index", "over_quota", "requests")
 
-    def __init__(self, quota: Quota) -> None:
+    def __init__(self, quota: EndpointQuota) -> None:
         self._quota = quota
         self._admitted_s: deque[float] = deque(maxlen=quota.limit)
         self._window_index = -1
@@ -51,10 +51,10 @@ class _Bucket:
         return max(slide_s, (index + 1) * window_s - utc_s)
 
 
-class Quotas:
+class QuotaCounter:
     """The accounts of all keys."""
 
-    def __init__(self, quotas: Mapping[Endpoint, Quota]) -> None:
+    def __init__(self, quotas: Mapping[Endpoint, EndpointQuota]) -> None:
         self._quotas = quotas
         self._buckets: dict[tuple[str, Endpoint], _Bucket] = {}
 
@@ -72,7 +72,7 @@ class Quotas:
             bucket = self._buckets[device_id, endpoint] = _Bucket(self._quotas[endpoint])
         return bucket.ask(now_s, utc_s)
 
-    def usage(self) -> Iterator[tuple[str, Endpoint, Usage]]:
+    def usage(self) -> Iterator[tuple[str, Endpoint, QuotaUsage]]:
         """Yield device, endpoint and counts of everything that was ever asked."""
         for (device_id, endpoint), bucket in self._buckets.items():
-            yield device_id, endpoint, Usage(requests=bucket.requests, over_quota=bucket.over_quota)
+            yield device_id, endpoint, QuotaUsage(requests=bucket.requests, over_quota=bucket.over_quota)

@@ -14,7 +14,7 @@ def entity_tag(sha256_hex: str) -> str:
     return f'"{sha256_hex}"'
 
 
-def wanted_range(range_header: str | None, if_range: str | None, *, tag: str, size: int) -> tuple[int, int] | None:
+def parse_range(range_header: str | None, if_range: str | None, *, tag: str, size: int) -> tuple[int, int] | None:
     """Return the first byte and the byte after the last one to send, or `None` for the whole.
 
     A header that is not one plain byte range (another unit, several ranges, nonsense) is ignored, as RFC 9110, 14.2

@@ -16,7 +16,7 @@ from lab.refcloud.contract import SensorType
 from lab.refcloud.models import DeviceSettings, OtaStatus, SettingsUpdate
 
 
-class Record(Protocol):
+class StoredRecord(Protocol):
     """What a store takes."""
 
     @property
@@ -37,7 +37,7 @@ class DeviceKind(StrEnum):
     SENSOR = "sensor"
 
 
-class Device(Struct, frozen=True):
+class CloudDevice(Struct, frozen=True):
     """A hub, or a sensor that may be bound to one.
 
     Attributes:
@@ -68,7 +68,7 @@ class Device(Struct, frozen=True):
         return ""
 
 
-class Sighting(Struct, frozen=True):
+class LastRequest(Struct, frozen=True):
     """The last request that came with a device's key, since the cloud was started.
 
     Attributes:
@@ -92,11 +92,11 @@ class DeviceHealth(Struct, frozen=True):
         problems: What is wrong, in words.
     """
 
-    sighting: Sighting | None
+    sighting: LastRequest | None
     problems: tuple[str, ...] = ()
 
 
-class Credential(Struct, frozen=True):
+class CloudCredential(Struct, frozen=True):
     """A key, known only by its hash. A revoked one stays, so that it can never be given out again."""
 
     key_sha256: str
@@ -119,7 +119,7 @@ def key_sha256(api_key: str) -> str:
     return hashlib.sha256(api_key.encode()).hexdigest()
 
 
-class SettingsOf(Struct, frozen=True):
+class CloudSettings(Struct, frozen=True):
     """The settings of one device."""
 
     device_id: str
@@ -136,7 +136,7 @@ class SettingsOf(Struct, frozen=True):
         return ""
 
 
-def updated(settings: DeviceSettings, update: SettingsUpdate) -> DeviceSettings:
+def with_update(settings: DeviceSettings, update: SettingsUpdate) -> DeviceSettings:
     """Return the settings with the fields of the update that were sent."""
     changes = {name: value for name in update.__struct_fields__ if (value := getattr(update, name)) is not UNSET}
     return msgspec.structs.replace(settings, **changes)
@@ -151,7 +151,7 @@ class CommandState(StrEnum):
     EXPIRED = "expired"
 
 
-class Command(Struct, frozen=True):
+class CloudCommand(Struct, frozen=True):
     """A command for one device. Times are UTC milliseconds."""
 
     command_id: str
@@ -181,7 +181,7 @@ def command_shelf(device_id: str, *, is_pending: bool) -> str:
     return f"{'pending' if is_pending else 'closed'}/{device_id}"
 
 
-class Release(Struct, frozen=True):
+class CloudFirmware(Struct, frozen=True):
     """A published firmware, offered to some batches. The image itself is kept apart."""
 
     version: str
@@ -202,7 +202,7 @@ class Release(Struct, frozen=True):
         return ""
 
 
-class StatusPost(Struct, frozen=True):
+class OtaStatusPost(Struct, frozen=True):
     """One POST /v1/ota/status. `is_legal` says whether the state machine has such an edge."""
 
     at_ms: int
@@ -217,7 +217,7 @@ class OtaHistory(Struct, frozen=True):
     """The status posts of one device, oldest first, the newest `contract.OTA_HISTORY_MAX` of them."""
 
     device_id: str
-    posts: tuple[StatusPost, ...] = ()
+    posts: tuple[OtaStatusPost, ...] = ()
     posts_total: int = 0
     illegal_total: int = 0
 
@@ -243,7 +243,7 @@ class OtaHistory(Struct, frozen=True):
             return status == last.status or status in contract.OTA_EDGES[last.status]
         return last.status in {"completed", "failed"} and status in contract.OTA_EDGES["idle"]
 
-    def appended(self, post: StatusPost) -> "OtaHistory":
+    def appended(self, post: OtaStatusPost) -> "OtaHistory":
         """Return the history with one more post."""
         return OtaHistory(
             device_id=self.device_id,
@@ -253,7 +253,7 @@ class OtaHistory(Struct, frozen=True):
         )
 
 
-class Verdict(StrEnum):
+class ReadingVerdict(StrEnum):
     """What became of one reading. All three are accepted."""
 
     STORED = "stored"
@@ -268,10 +268,10 @@ class AcceptedReading(Struct, frozen=True, gc=False):
     sensor_type: SensorType
     at_ms: int
     value: float
-    verdict: Verdict = Verdict.STORED
+    verdict: ReadingVerdict = ReadingVerdict.STORED
 
 
-class Tally(Struct, frozen=True):
+class ReadingTally(Struct, frozen=True):
     """What became of the readings that one key sent. The three are disjoint: `accepted` is their sum."""
 
     device_id: str
@@ -295,11 +295,11 @@ class Tally(Struct, frozen=True):
         """Readings that the device may forget."""
         return self.stored + self.duplicates + self.conflicting
 
-    def added(self, verdicts: list[Verdict]) -> "Tally":
+    def added(self, verdicts: list[ReadingVerdict]) -> "ReadingTally":
         """Return the tally with one more batch."""
-        duplicates = verdicts.count(Verdict.DUPLICATE)
-        conflicting = verdicts.count(Verdict.CONFLICTING)
-        return Tally(
+        duplicates = verdicts.count(ReadingVerdict.DUPLICATE)
+        conflicting = verdicts.count(ReadingVerdict.CONFLICTING)
+        return ReadingTally(
             device_id=self.device_id,
             batches=self.batches + 1,
             stored=self.stored + len(verdicts) - duplicates - conflicting,

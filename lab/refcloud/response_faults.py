@@ -23,7 +23,7 @@ from lab.refcloud.faults import (
 _EXTRA_FIELDS = MappingProxyType({"x_added_later": {"since": 2}})
 
 
-def disguised(body: bytes, faults: Sequence[Fault], *, is_json: bool) -> bytes:
+def apply_fault(body: bytes, faults: Sequence[Fault], *, is_json: bool) -> bytes:
     """Return the body after all faults, in their order: first those that change the object, then those of its text."""
     if not is_json:
         return body

@@ -1,4 +1,4 @@
-"""What the server needs of its storage, and the storage that forgets: in memory, for demo, CI and rehearsals.
+"""What the server needs of its storage, and the storage that forgets: in memory, for demo, CI and simulations.
 
 Must never judge: it keeps records by key and readings by their natural key (device, sensor type, instant), and the
 first value of a reading is the one that stays. The readings of a memory store are bounded by memory alone.
@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from lab.refcloud.contract import SensorType
-from lab.refcloud.records import AcceptedReading, Record, Verdict
+from lab.refcloud.records import AcceptedReading, ReadingVerdict, StoredRecord
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=StoredRecord)
 
 
 class ReadingKey(NamedTuple):
@@ -25,7 +25,7 @@ class ReadingKey(NamedTuple):
     at_ms: int
 
 
-class Columns(msgspec.Struct, frozen=True):
+class ReadingColumns(msgspec.Struct, frozen=True):
     """Readings as columns of equal length: the hot path makes no object per reading."""
 
     device_ids: list[str]
@@ -45,7 +45,7 @@ class Store(Protocol):
         """Return the record with this key."""
         ...
 
-    def put(self, record: Record) -> None:
+    def put(self, record: StoredRecord) -> None:
         """Keep a record, in place of the one with the same key, where there is one."""
         ...
 
@@ -53,7 +53,7 @@ class Store(Protocol):
         """Return the records of one shelf, in the order in which they came to stand there."""
         ...
 
-    def add_readings(self, columns: Columns) -> list[Verdict]:
+    def add_readings(self, columns: ReadingColumns) -> list[ReadingVerdict]:
         """Keep those readings that are new and say for each one what it is."""
         ...
 
@@ -86,8 +86,8 @@ class MemoryStore:
     """A `Store` that ends with the process."""
 
     def __init__(self) -> None:
-        self._records: dict[type[Record], dict[str, Record]] = {}
-        self._shelves: dict[tuple[type[Record], str], dict[str, Record]] = {}
+        self._records: dict[type[StoredRecord], dict[str, StoredRecord]] = {}
+        self._shelves: dict[tuple[type[StoredRecord], str], dict[str, StoredRecord]] = {}
         self._series: dict[tuple[str, str], dict[int, float]] = {}
         self._images: dict[str, bytes] = {}
 
@@ -100,7 +100,7 @@ class MemoryStore:
         found: Any = self._records.get(kind, {}).get(key)
         return found  # type: ignore[no-any-return]  # each dict holds records of its own class only
 
-    def put(self, record: Record) -> None:
+    def put(self, record: StoredRecord) -> None:
         """Keep a record and move it to its shelf."""
         kind, key, shelf = type(record), record.key, record.shelf
         by_key = self._records.setdefault(kind, {})
@@ -115,11 +115,11 @@ class MemoryStore:
         found: Any = self._shelves.get((kind, shelf), {}).values()
         return list(found)
 
-    def add_readings(self, columns: Columns) -> list[Verdict]:
+    def add_readings(self, columns: ReadingColumns) -> list[ReadingVerdict]:
         """Keep those readings that are new."""
-        stored, duplicate, conflicting = Verdict.STORED, Verdict.DUPLICATE, Verdict.CONFLICTING
+        stored, duplicate, conflicting = ReadingVerdict.STORED, ReadingVerdict.DUPLICATE, ReadingVerdict.CONFLICTING
         all_series = self._series
-        verdicts: list[Verdict] = []
+        verdicts: list[ReadingVerdict] = []
         for device_id, sensor_type, at_ms, value in zip(
             columns.device_ids, columns.sensor_types, columns.at_ms, columns.values, strict=True
         ):

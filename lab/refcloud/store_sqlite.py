@@ -6,15 +6,40 @@ power cut may lose the last answers.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 from agent.errors import Corrupt
-from lab.refcloud.records import AcceptedReading, Record, Verdict
-from lab.refcloud.store import Columns, R, ReadingKey
+from lab.refcloud.records import (
+    AcceptedReading,
+    CloudCommand,
+    CloudCredential,
+    CloudDevice,
+    CloudFirmware,
+    CloudSettings,
+    OtaHistory,
+    ReadingTally,
+    ReadingVerdict,
+    StoredRecord,
+)
+from lab.refcloud.store import R, ReadingColumns, ReadingKey
+
+_KINDS: Mapping[type[StoredRecord], str] = MappingProxyType(
+    {
+        CloudDevice: "Device",
+        CloudCredential: "Credential",
+        CloudSettings: "SettingsOf",
+        CloudCommand: "Command",
+        CloudFirmware: "Release",
+        OtaHistory: "OtaHistory",
+        ReadingTally: "Tally",
+    }
+)
+"""How the file spells the kind of a record."""
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -88,32 +113,32 @@ class SqliteStore:
     def get(self, kind: type[R], key: str) -> R | None:
         """Return the record with this key."""
         row = self._connection.execute(
-            "SELECT body FROM record WHERE kind = ? AND key = ?", (kind.__name__, key)
+            "SELECT body FROM record WHERE kind = ? AND key = ?", (_KINDS[kind], key)
         ).fetchone()
         return None if row is None else msgspec.json.decode(row[0], type=kind)
 
-    def put(self, record: Record) -> None:
+    def put(self, record: StoredRecord) -> None:
         """Keep a record."""
-        row = (type(record).__name__, record.key, record.shelf, msgspec.json.encode(record))
+        row = (_KINDS[type(record)], record.key, record.shelf, msgspec.json.encode(record))
         self._connection.execute(_PUT_RECORD, row)
 
     def shelf(self, kind: type[R], shelf: str) -> Sequence[R]:
         """Return the records of one shelf."""
         rows = self._connection.execute(
-            "SELECT body FROM record WHERE kind = ? AND shelf = ? ORDER BY seq", (kind.__name__, shelf)
+            "SELECT body FROM record WHERE kind = ? AND shelf = ? ORDER BY seq", (_KINDS[kind], shelf)
         )
         return [msgspec.json.decode(body, type=kind) for (body,) in rows]
 
-    def add_readings(self, columns: Columns) -> list[Verdict]:
+    def add_readings(self, columns: ReadingColumns) -> list[ReadingVerdict]:
         """Keep those readings that are new."""
         execute = self._connection.execute
-        verdicts: list[Verdict] = []
+        verdicts: list[ReadingVerdict] = []
         for row in zip(columns.device_ids, columns.sensor_types, columns.at_ms, columns.values, strict=True):
             if execute(_ADD_READING, row).rowcount:
-                verdicts.append(Verdict.STORED)
+                verdicts.append(ReadingVerdict.STORED)
                 continue
             (kept,) = execute(_GET_READING, row[:3]).fetchone()
-            verdicts.append(Verdict.DUPLICATE if kept == row[3] else Verdict.CONFLICTING)
+            verdicts.append(ReadingVerdict.DUPLICATE if kept == row[3] else ReadingVerdict.CONFLICTING)
         return verdicts
 
     def readings(self, after: ReadingKey | None, limit: int) -> list[AcceptedReading]:

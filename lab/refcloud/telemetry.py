@@ -12,12 +12,12 @@ from lab.refcloud.contract import POWER_AVAILABILITY_VALUES, VALUE_BOUNDS, Senso
 from lab.refcloud.errors import Refusal
 from lab.refcloud.models import SensorReading, TelemetryBatch
 from lab.refcloud.rfc3339 import parse_ms
-from lab.refcloud.store import Columns
+from lab.refcloud.store import ReadingColumns
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 
-def columns_of(batch: TelemetryBatch, hub_id: str, owns: Callable[[str], bool]) -> Columns:
+def to_columns(batch: TelemetryBatch, hub_id: str, owns: Callable[[str], bool]) -> ReadingColumns:
     """Return the readings of a batch, each under the id of its device.
 
     Args:
@@ -55,7 +55,7 @@ def columns_of(batch: TelemetryBatch, hub_id: str, owns: Callable[[str], bool]) 
         sensor_types.append(sensor_type)
         at_ms.append(instant)
         values.append(value)
-    return Columns(device_ids=device_ids, sensor_types=sensor_types, at_ms=at_ms, values=values)
+    return ReadingColumns(device_ids=device_ids, sensor_types=sensor_types, at_ms=at_ms, values=values)
 
 
 def _value_refused(index: int, reading: SensorReading) -> Refusal:

@@ -1,1 +1,1 @@
-"""The whole hub in virtual time, with faults and an oracle: `climahub rehearse`. Needs the extra `rehearsal`."""
+"""The whole hub in virtual time, with faults and an oracle: `climahub simulate`. Needs the extra `simulation`."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from lab.refcloud.records import Command, CommandState
-from lab.simulation.orders import Order
+from lab.refcloud.records import CloudCommand, CommandState
+from lab.simulation.planned_commands import PlannedCommand
 
 SETTLED_S_MAX = 1800.0
 """In calm weather a command is settled this much later: a poll, a full back-off, a slow probe of a refused key (15 min)
@@ -47,7 +47,7 @@ class CommandCounts(msgspec.Struct, frozen=True):
 
 
 class _Case(msgspec.Struct):
-    order: Order
+    planned: PlannedCommand
     issued_s: float
     expires_s: float
     boots_before: int
@@ -80,15 +80,15 @@ class CommandOracle:
         self._reboots_s: list[tuple[str, float]] = []
         self.latencies_s: list[float] = []
 
-    def issued(self, command: Command, order: Order, at_s: float) -> None:
+    def issued(self, command: CloudCommand, planned: PlannedCommand, at_s: float) -> None:
         """The operator queued a command."""
-        self._cases[command.command_id] = _Case(order, at_s, at_s + order.lifetime_s, self._boots())
+        self._cases[command.command_id] = _Case(planned, at_s, at_s + planned.lifetime_s, self._boots())
 
     def open_ids(self) -> Iterable[str]:
         """Return the commands that the cloud has not closed, as far as was seen."""
         return [command_id for command_id, case in self._cases.items() if case.state is CommandState.PENDING]
 
-    def seen(self, command: Command, at_s: float) -> None:
+    def seen(self, command: CloudCommand, at_s: float) -> None:
         """The cloud holds a command in this state. The first closing counts: a forgetful cloud may open it again."""
         case = self._cases[command.command_id]
         if case.state is not CommandState.PENDING or command.state is CommandState.PENDING:
@@ -99,15 +99,17 @@ class CommandOracle:
         self.latencies_s.append(at_s - case.issued_s)
         if command.state is not CommandState.ACKED:
             return
-        if not case.order.is_valid:
-            self._violate(at_s, "bad commands are refused", f"{case.order.type} {_json(case.order.payload)} was acked")
-        match case.order.type:
-            case "config_update" if case.order.payload and not case.effects:
+        if not case.planned.is_valid:
+            self._violate(
+                at_s, "bad commands are refused", f"{case.planned.type} {_json(case.planned.payload)} was acked"
+            )
+        match case.planned.type:
+            case "config_update" if case.planned.payload and not case.effects:
                 self._violate(at_s, "done before acked", f"config_update {command.command_id} has had no effect yet")
             case "config_update" | "diagnostics":
                 case.is_done = command.result is not None
                 if not case.is_done:
-                    self._violate(at_s, "the result is reported", f"{case.order.type} {command.command_id}")
+                    self._violate(at_s, "the result is reported", f"{case.planned.type} {command.command_id}")
 
     def rebooting(self, command_id: str, at_s: float) -> None:
         """The hub asked its host to restart. Asking again in the same boot changes nothing."""
@@ -142,7 +144,7 @@ class CommandOracle:
         acked = [
             command_id
             for command_id, case in self._cases.items()
-            if case.order.type == "factory_reset" and case.state is CommandState.ACKED and not case.effects
+            if case.planned.type == "factory_reset" and case.state is CommandState.ACKED and not case.effects
         ]
         if not acked:
             self._violate(at_s, "acked before done", "the key was barred, and no factory reset has been acked")
@@ -156,8 +158,8 @@ class CommandOracle:
             return
         case.effects += 1
         case.is_done = True
-        what = f"{case.order.type} {command_id}"
-        if not case.order.is_valid:
+        what = f"{case.planned.type} {command_id}"
+        if not case.planned.is_valid:
             self._violate(at_s, "bad commands are refused", f"{what} took effect")
         if case.effects > 1:
             self._violate(at_s, "nothing executed twice", f"{what} took effect {case.effects} times")
@@ -175,7 +177,7 @@ class CommandOracle:
             counts["issued"] += 1
             counts["executed"] += case.is_done
             counts["executed_twice"] += case.effects > 1
-            what = f"{case.order.type} {command_id}"
+            what = f"{case.planned.type} {command_id}"
             match case.state:
                 case CommandState.ACKED:
                     counts["acked"] += 1
@@ -194,8 +196,8 @@ class CommandOracle:
     def _check_done(self, case: _Case, what: str, at_s: float) -> None:
         if case.closed_s > at_s - SETTLED_S_MAX:
             return
-        is_missing = case.order.type == "factory_reset" and not case.effects
+        is_missing = case.planned.type == "factory_reset" and not case.effects
         # A power cut before the ack is a restart as well.
-        is_missing |= case.order.type == "reboot" and self._boots() == case.boots_before
+        is_missing |= case.planned.type == "reboot" and self._boots() == case.boots_before
         if is_missing:
             self._violate(at_s, "what is acked is done", f"{what} never took effect")

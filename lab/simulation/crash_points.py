@@ -9,29 +9,29 @@ from collections.abc import Callable
 import msgspec
 
 from agent.foundation.wording import counted
-from lab.simulation.mishaps import Mishap, MishapKind
+from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
 from lab.simulation.options import Options
-from lab.simulation.oracle import DELIVERY_S_MAX
-from lab.simulation.run import rehearse
+from lab.simulation.reading_oracle import DELIVERY_S_MAX
+from lab.simulation.run import simulate
 
-SCENARIO = Options(
+OUTAGE_HOUR = Options(
     days=1 / 24,
     sensors=16,
     faults="none",
-    mishaps=(Mishap(MishapKind.NETWORK_CUT, at_s=900.0, lasts_s=1200.0),),
+    machine_faults=(MachineFault(MachineFaultKind.NETWORK_CUT, at_s=900.0, lasts_s=1200.0),),
     calm_s=DELIVERY_S_MAX + 300.0,
     config_text="[storage]\ncommit_interval_s = 5\n",
 )
 """An hour with an outage of twenty minutes in the middle."""
 
 
-PAIRING_SCENARIO = Options(
+PAIRING_HOUR = Options(
     days=1 / 24,
     sensors=43,
     boxed=10,
     report_interval_s=300.0,
     faults="none",
-    mishaps=(),
+    machine_faults=(),
     calm_s=DELIVERY_S_MAX + 600.0,
     config_text="[storage]\ncommit_interval_s = 300\n",
 )
@@ -50,7 +50,7 @@ class SweepVerdict(msgspec.Struct, frozen=True):
     """What a sweep found.
 
     Attributes:
-        points: How many durable operations the scenario has: so many rehearsals were run.
+        points: How many durable operations the scenario has: so many simulations were run.
         recovered: How many of them ended without a violation.
         violations: What the others broke.
     """
@@ -61,20 +61,20 @@ class SweepVerdict(msgspec.Struct, frozen=True):
 
 
 def sweep(
-    options: Options = SCENARIO, *, stride: int = 1, progress: Callable[[int, int], None] | None = None
+    options: Options = OUTAGE_HOUR, *, stride: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> SweepVerdict:
     """Rehearse the scenario once for each of its durable operations, with the power cut before it.
 
     Args:
-        options: The scenario; `SCENARIO` unless a seed or a board of one's own is to be tried.
+        options: The scenario; `OUTAGE_HOUR` unless a seed or a board of one's own is to be tried.
         stride: Every so many points only, for a quick look.
         progress: Told how many of how many points are done.
     """
-    points = rehearse(options).durable_operations
+    points = simulate(options).durable_operations
     violations: list[PointViolation] = []
     recovered = tried = 0
     for point in range(1, points + 1, stride):
-        verdict = rehearse(msgspec.structs.replace(options, stop_at=point))
+        verdict = simulate(msgspec.structs.replace(options, stop_at=point))
         tried += 1
         recovered += not verdict.violations and verdict.crashes == 1
         violations += [PointViolation(point, found.promise, found.detail) for found in verdict.violations]

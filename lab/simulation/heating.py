@@ -33,7 +33,7 @@ YOUNG_MIN = 15
 """See `snapshot.SHORT_RUN_S` and `service.SNAPSHOT_INTERVAL_S`."""
 
 
-class HomeOptions(msgspec.Struct, frozen=True, kw_only=True):
+class HeatedHomeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """A home.
 
     Attributes:
@@ -61,7 +61,7 @@ class HomeOptions(msgspec.Struct, frozen=True, kw_only=True):
     generator: HeatGenerator = HEAT_PUMP
 
 
-class Home:
+class HeatedHome:
     """One home and the hub in it.
 
     Attributes:
@@ -77,7 +77,7 @@ class Home:
         frozen_c: Sensors that say always the same, and what; `None` until they have said something.
     """
 
-    def __init__(self, options: HomeOptions) -> None:
+    def __init__(self, options: HeatedHomeOptions) -> None:
         self.options = options
         self.house = House(
             seed=options.seed,
@@ -164,7 +164,7 @@ class Home:
         self.oracle.killed(self.at_ms)
         self._command({})
 
-    def run(self, until_ms: int, on_step: Callable[["Home"], None] | None = None) -> None:
+    def run(self, until_ms: int, on_step: Callable[["HeatedHome"], None] | None = None) -> None:
         """Go on until a time, deciding at every tick; `on_step` is called after each."""
         tick_ms = round(self.options.tick_s * 1000)
         while self.at_ms < until_ms:

@@ -26,7 +26,7 @@ from agent.climate.settings import (
 from hal.interface import HvacAction, SensorKind
 from hal.sim.building import FLAT
 from hal.sim.faults import random_faults
-from lab.simulation.heating import Home, HomeOptions
+from lab.simulation.heating import HeatedHome, HeatedHomeOptions
 
 START_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
 DAY_MS = 86_400_000
@@ -49,7 +49,7 @@ _PROGRAM = ZoneProgram(
 )
 
 
-class MishapKind(StrEnum):
+class HomeFaultKind(StrEnum):
     """What goes wrong."""
 
     POWER_CUT = "power cut"
@@ -70,38 +70,38 @@ class MishapKind(StrEnum):
 
 
 PER_YEAR = {
-    MishapKind.POWER_CUT: 60.0,
-    MishapKind.KILL: 120.0,
-    MishapKind.CLOCK_LOST: 20.0,
-    MishapKind.CLOCK_WRONG: 10.0,
-    MishapKind.RELAY_CLOSED: 3.0,
-    MishapKind.RELAY_OPEN: 3.0,
-    MishapKind.SOURCE_FAILED: 4.0,
-    MishapKind.DEAD: 6.0,
-    MishapKind.DEAD_WHILE_OFF: 4.0,
-    MishapKind.NEVER_HEARD: 2.0,
-    MishapKind.FROZEN: 8.0,
-    MishapKind.RADIO_DEAD: 2.0,
-    MishapKind.OFFLINE: 6.0,
-    MishapKind.REBOOTS: 6.0,
-    MishapKind.CRASHES: 6.0,
+    HomeFaultKind.POWER_CUT: 60.0,
+    HomeFaultKind.KILL: 120.0,
+    HomeFaultKind.CLOCK_LOST: 20.0,
+    HomeFaultKind.CLOCK_WRONG: 10.0,
+    HomeFaultKind.RELAY_CLOSED: 3.0,
+    HomeFaultKind.RELAY_OPEN: 3.0,
+    HomeFaultKind.SOURCE_FAILED: 4.0,
+    HomeFaultKind.DEAD: 6.0,
+    HomeFaultKind.DEAD_WHILE_OFF: 4.0,
+    HomeFaultKind.NEVER_HEARD: 2.0,
+    HomeFaultKind.FROZEN: 8.0,
+    HomeFaultKind.RADIO_DEAD: 2.0,
+    HomeFaultKind.OFFLINE: 6.0,
+    HomeFaultKind.REBOOTS: 6.0,
+    HomeFaultKind.CRASHES: 6.0,
 }
 MEAN_MIN = {
-    MishapKind.POWER_CUT: 30.0,
-    MishapKind.KILL: 1.0,
-    MishapKind.CLOCK_LOST: 600.0,
-    MishapKind.CLOCK_WRONG: 120.0,
-    MishapKind.RELAY_CLOSED: 600.0,
-    MishapKind.RELAY_OPEN: 300.0,
-    MishapKind.SOURCE_FAILED: 240.0,
-    MishapKind.DEAD: 4 * 1440.0,
-    MishapKind.DEAD_WHILE_OFF: 4 * 1440.0,
-    MishapKind.NEVER_HEARD: 3 * 1440.0,
-    MishapKind.FROZEN: 1440.0,
-    MishapKind.RADIO_DEAD: 3 * 1440.0,
-    MishapKind.OFFLINE: 3 * 1440.0,
-    MishapKind.REBOOTS: 720.0,
-    MishapKind.CRASHES: 720.0,
+    HomeFaultKind.POWER_CUT: 30.0,
+    HomeFaultKind.KILL: 1.0,
+    HomeFaultKind.CLOCK_LOST: 600.0,
+    HomeFaultKind.CLOCK_WRONG: 120.0,
+    HomeFaultKind.RELAY_CLOSED: 600.0,
+    HomeFaultKind.RELAY_OPEN: 300.0,
+    HomeFaultKind.SOURCE_FAILED: 240.0,
+    HomeFaultKind.DEAD: 4 * 1440.0,
+    HomeFaultKind.DEAD_WHILE_OFF: 4 * 1440.0,
+    HomeFaultKind.NEVER_HEARD: 3 * 1440.0,
+    HomeFaultKind.FROZEN: 1440.0,
+    HomeFaultKind.RADIO_DEAD: 3 * 1440.0,
+    HomeFaultKind.OFFLINE: 3 * 1440.0,
+    HomeFaultKind.REBOOTS: 720.0,
+    HomeFaultKind.CRASHES: 720.0,
 }
 REPLACED_MIN = 70
 """So long it takes to put a new hub, or a new card, in the place of a broken one."""
@@ -111,17 +111,17 @@ STORM_PERIODS_MIN = (3, 5, 7, 9, 12)
 the next minute: a life of one minute would heat nothing here."""
 
 _OFF = msgspec.structs.replace(_PROGRAM, mode=Mode.OFF, schedule="")
-_SILENT = {MishapKind.DEAD, MishapKind.RADIO_DEAD, MishapKind.DEAD_WHILE_OFF, MishapKind.NEVER_HEARD}
+_SILENT = {HomeFaultKind.DEAD, HomeFaultKind.RADIO_DEAD, HomeFaultKind.DEAD_WHILE_OFF, HomeFaultKind.NEVER_HEARD}
 SENSOR_FAULTS_PER_DAY = 0.05
 SENSOR_FAULT_MEAN_S = 6 * 3600.0
 
 
-class Mishap(msgspec.Struct, frozen=True, order=True):
+class HomeFault(msgspec.Struct, frozen=True, order=True):
     """Something that goes wrong from one minute to another."""
 
     from_min: int
     to_min: int
-    kind: MishapKind
+    kind: HomeFaultKind
     room: str
 
 
@@ -176,28 +176,28 @@ def year_settings(seed: int) -> ClimateSettings:
     return ClimateSettings(zones=zones, heat_source=source)
 
 
-def draw(rng: random.Random, days: int) -> list[Mishap]:
+def draw_faults(rng: random.Random, days: int) -> list[HomeFault]:
     """Return what goes wrong, in order."""
     drawn = []
     for kind, per_year in PER_YEAR.items():
         at_min = rng.expovariate(per_year / 365 / 1440)
         while at_min < days * 1440:
             length = 1 + round(rng.expovariate(1 / MEAN_MIN[kind]))
-            drawn.append(Mishap(round(at_min), round(at_min) + length, kind, rng.choice(ROOMS)))
+            drawn.append(HomeFault(round(at_min), round(at_min) + length, kind, rng.choice(ROOMS)))
             at_min += length + rng.expovariate(per_year / 365 / 1440)
     return sorted(drawn)
 
 
-class Year:
+class HeatingYear:
     """One run."""
 
-    def __init__(self, seed: int, days: int, mishaps: Sequence[Mishap] | None = None) -> None:
+    def __init__(self, seed: int, days: int, home_faults: Sequence[HomeFault] | None = None) -> None:
         """Prepare.
 
         Args:
             seed: Of everything.
             days: How many.
-            mishaps: What goes wrong, in order; drawn where not given.
+            home_faults: What goes wrong, in order; drawn where not given.
         """
         self._seed = seed
         self._days = days
@@ -211,8 +211,8 @@ class Year:
             faults_per_day=SENSOR_FAULTS_PER_DAY,
             mean_fault_s=SENSOR_FAULT_MEAN_S,
         )
-        self._home = Home(
-            HomeOptions(
+        self._home = HeatedHome(
+            HeatedHomeOptions(
                 settings=settings,
                 seed=seed,
                 start_utc_ms=START_MS,
@@ -221,12 +221,12 @@ class Year:
                 faults=faults,
             )
         )
-        self._mishaps = draw(rng, days) if mishaps is None else list(mishaps)
+        self._faults = draw_faults(rng, days) if home_faults is None else list(home_faults)
         self._wrong_ms = [rng.choice((-1, 1)) * rng.randrange(3600_000, 400 * DAY_MS) for _ in range(16)]
         self._struck: Counter[str] = Counter({"sensor": len(faults)})
         self._noticed: Counter[str] = Counter()
         self._noticing: set[tuple[str, str]] = set()
-        self._under_way: list[Mishap] = []
+        self._under_way: list[HomeFault] = []
         self._stuck_ms: dict[str, int] = {}
         self._programs = dict.fromkeys(ROOMS, _PROGRAM)
         self._is_stormed = self._is_reboot = False
@@ -235,13 +235,13 @@ class Year:
     def run(self) -> YearVerdict:
         """Let it happen."""
         home = self._home
-        waiting = list(reversed(self._mishaps))
+        waiting = list(reversed(self._faults))
         for minute in range(self._days * 1440):
             while waiting and waiting[-1].from_min <= minute:
                 self._begin(waiting.pop())
-            for mishap in [found for found in self._under_way if found.to_min <= minute]:
-                self._under_way.remove(mishap)
-                self._end(mishap)
+            for fault in [found for found in self._under_way if found.to_min <= minute]:
+                self._under_way.remove(fault)
+                self._end(fault)
             self._storm(minute)
             home.run((minute + 1) * MINUTE_MS)
             self._look()
@@ -257,50 +257,50 @@ class Year:
             noticed=dict(self._noticed),
         )
 
-    def _begin(self, mishap: Mishap) -> None:
+    def _begin(self, fault: HomeFault) -> None:
         home = self._home
-        self._struck[mishap.kind.value] += 1
-        match mishap.kind:
-            case MishapKind.POWER_CUT | MishapKind.KILL:
+        self._struck[fault.kind.value] += 1
+        match fault.kind:
+            case HomeFaultKind.POWER_CUT | HomeFaultKind.KILL:
                 if home.control is not None:
                     home.go_down()
-            case MishapKind.CLOCK_LOST:
+            case HomeFaultKind.CLOCK_LOST:
                 home.is_clock_known = False
-            case MishapKind.CLOCK_WRONG:
-                home.clock_error_ms = self._wrong_ms[self._struck[mishap.kind.value] % len(self._wrong_ms)]
-            case MishapKind.RELAY_CLOSED:
-                home.broken_relays[mishap.room] = HvacAction.HEAT
-            case MishapKind.RELAY_OPEN:
-                home.broken_relays[mishap.room] = HvacAction.OFF
-            case MishapKind.SOURCE_FAILED:
+            case HomeFaultKind.CLOCK_WRONG:
+                home.clock_error_ms = self._wrong_ms[self._struck[fault.kind.value] % len(self._wrong_ms)]
+            case HomeFaultKind.RELAY_CLOSED:
+                home.broken_relays[fault.room] = HvacAction.HEAT
+            case HomeFaultKind.RELAY_OPEN:
+                home.broken_relays[fault.room] = HvacAction.OFF
+            case HomeFaultKind.SOURCE_FAILED:
                 home.has_source = False
-        self._under_way.append(mishap)
+        self._under_way.append(fault)
         self._strike_sensors()
-        self._strike_state(mishap)
+        self._strike_state(fault)
 
-    def _strike_state(self, mishap: Mishap) -> None:
+    def _strike_state(self, fault: HomeFault) -> None:
         """Let a zone be off, or the hub be a new one, beside the sensors that are dead."""
-        if mishap.kind is MishapKind.DEAD_WHILE_OFF:
-            self._tell(mishap.room, _OFF)
-        if mishap.kind is MishapKind.NEVER_HEARD:
+        if fault.kind is HomeFaultKind.DEAD_WHILE_OFF:
+            self._tell(fault.room, _OFF)
+        if fault.kind is HomeFaultKind.NEVER_HEARD:
             if self._home.control is not None:
                 self._home.go_down()
             self._home.lose_state()
-            until_min = mishap.from_min + REPLACED_MIN
-            self._under_way.append(Mishap(mishap.from_min, until_min, MishapKind.POWER_CUT, mishap.room))
+            until_min = fault.from_min + REPLACED_MIN
+            self._under_way.append(HomeFault(fault.from_min, until_min, HomeFaultKind.POWER_CUT, fault.room))
 
     def _strike_sensors(self) -> None:
         """Let those sensors be silent and frozen that are to be."""
         home = self._home
         home.silent = {name for found in self._under_way if found.kind in _SILENT for name in self._sensors_of(found)}
         frozen = {
-            name for found in self._under_way if found.kind is MishapKind.FROZEN for name in self._sensors_of(found)
+            name for found in self._under_way if found.kind is HomeFaultKind.FROZEN for name in self._sensors_of(found)
         }
         home.frozen_c = {name: home.frozen_c.get(name) for name in frozen}
 
-    def _sensors_of(self, mishap: Mishap) -> list[str]:
-        """Return the sensors that a mishap is about."""
-        rooms = ROOMS if mishap.kind is MishapKind.RADIO_DEAD else (mishap.room,)
+    def _sensors_of(self, fault: HomeFault) -> list[str]:
+        """Return the sensors that a fault is about."""
+        rooms = ROOMS if fault.kind is HomeFaultKind.RADIO_DEAD else (fault.room,)
         return [name for room in rooms for name in self._home.sensors(room)]
 
     def _tell(self, room: str, program: ZoneProgram) -> None:
@@ -313,17 +313,17 @@ class Year:
         """Let a hub that is in a storm die, and come back a minute later."""
         home = self._home
         kinds = {found.kind for found in self._under_way}
-        if MishapKind.POWER_CUT in kinds or MishapKind.KILL in kinds:
+        if HomeFaultKind.POWER_CUT in kinds or HomeFaultKind.KILL in kinds:
             return
         if home.control is None:
             if self._is_stormed:
                 self._is_stormed = False
                 self._come_back(minute, is_reboot=self._is_reboot)
             return
-        for kind in (MishapKind.REBOOTS, MishapKind.CRASHES):
+        for kind in (HomeFaultKind.REBOOTS, HomeFaultKind.CRASHES):
             storm = next((found for found in self._under_way if found.kind is kind), None)
             if storm and (minute - storm.from_min) % STORM_PERIODS_MIN[storm.from_min % len(STORM_PERIODS_MIN)] == 1:
-                self._is_stormed, self._is_reboot = True, kind is MishapKind.REBOOTS
+                self._is_stormed, self._is_reboot = True, kind is HomeFaultKind.REBOOTS
                 home.go_down()
                 return
 
@@ -336,32 +336,32 @@ class Year:
             home.reboot(is_clock_known=False)
             # NTP needs a network: some boots learn the time at once, some the next day.
             later = minute + (2 if minute % 3 else 1440)
-            offline = [found.to_min for found in self._under_way if found.kind is MishapKind.OFFLINE]
-            self._under_way.append(Mishap(minute, max([later, *offline]), MishapKind.CLOCK_LOST, ROOMS[0]))
+            offline = [found.to_min for found in self._under_way if found.kind is HomeFaultKind.OFFLINE]
+            self._under_way.append(HomeFault(minute, max([later, *offline]), HomeFaultKind.CLOCK_LOST, ROOMS[0]))
         for room, program in self._programs.items():
             if home.control is not None and home.control.zones[room].program.mode is not program.mode:
                 home.set_program(room, program)
 
-    def _end(self, mishap: Mishap) -> None:
+    def _end(self, fault: HomeFault) -> None:
         home = self._home
         kinds = [found.kind for found in self._under_way]
-        match mishap.kind:
-            case MishapKind.POWER_CUT | MishapKind.KILL:
-                if MishapKind.POWER_CUT in kinds or MishapKind.KILL in kinds:
+        match fault.kind:
+            case HomeFaultKind.POWER_CUT | HomeFaultKind.KILL:
+                if HomeFaultKind.POWER_CUT in kinds or HomeFaultKind.KILL in kinds:
                     return
                 self._is_stormed = False
-                self._come_back(mishap.to_min, is_reboot=mishap.kind is MishapKind.POWER_CUT)
-            case MishapKind.CLOCK_LOST:
-                home.is_clock_known = MishapKind.CLOCK_LOST not in kinds
-            case MishapKind.CLOCK_WRONG:
+                self._come_back(fault.to_min, is_reboot=fault.kind is HomeFaultKind.POWER_CUT)
+            case HomeFaultKind.CLOCK_LOST:
+                home.is_clock_known = HomeFaultKind.CLOCK_LOST not in kinds
+            case HomeFaultKind.CLOCK_WRONG:
                 home.clock_error_ms = 0
-            case MishapKind.RELAY_CLOSED | MishapKind.RELAY_OPEN:
-                home.broken_relays.pop(mishap.room, None)
-            case MishapKind.SOURCE_FAILED:
-                home.has_source = MishapKind.SOURCE_FAILED not in kinds
+            case HomeFaultKind.RELAY_CLOSED | HomeFaultKind.RELAY_OPEN:
+                home.broken_relays.pop(fault.room, None)
+            case HomeFaultKind.SOURCE_FAILED:
+                home.has_source = HomeFaultKind.SOURCE_FAILED not in kinds
         self._strike_sensors()
-        if mishap.kind is MishapKind.DEAD_WHILE_OFF:
-            self._tell(mishap.room, _PROGRAM)
+        if fault.kind is HomeFaultKind.DEAD_WHILE_OFF:
+            self._tell(fault.room, _PROGRAM)
 
     def _look(self) -> None:
         """Judge the rooms by the truth, and count what the hub has noticed."""

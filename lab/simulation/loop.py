@@ -16,7 +16,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.tracing import Trace
 
-from lab.simulation import wire
+from lab.simulation import memory_transport
 
 TURNS_PER_SECOND_MAX = 100_000
 """Turns of the loop within one virtual second. A catch-up of 60 requests takes about 3,000."""
@@ -123,7 +123,7 @@ class MemoryConnector(aiohttp.BaseConnector):
         if self.is_cut:
             raise aiohttp.ClientConnectionError(f"no route to {req.url.host}")
         protocol: ResponseHandler = self._factory()
-        transport = wire.connect(self._loop, protocol, self._server())
+        transport = memory_transport.connect(self._loop, protocol, self._server())
         self._transports = [known for known in self._transports if not known.is_closing()]
         self._transports.append(transport)
         return protocol

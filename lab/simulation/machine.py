@@ -1,6 +1,6 @@
 """A simulated Pi: boots, clocks that have to be synchronised first, and a disk that forgets what was not synced.
 
-Works on real files in a scratch directory, so that the real SQLite and the real `Disk` are rehearsed. What a power cut
+Works on real files in a scratch directory, so that the real SQLite and the real `Disk` are simulated. What a power cut
 takes with it is decided here: what the operating system would still have had in memory.
 """
 
@@ -69,7 +69,7 @@ class Machine:
 
         Args:
             scratch: An empty directory.
-            now_ms: Virtual milliseconds since the rehearsal's beginning.
+            now_ms: Virtual milliseconds since the simulation's beginning.
             start_utc_ms: The true UTC of that moment.
         """
         self._scratch = scratch

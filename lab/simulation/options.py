@@ -1,15 +1,15 @@
-"""What a rehearsal is asked to do. Values only."""
+"""What a simulation is asked to do. Values only."""
 
 from pathlib import Path
 
 import msgspec
 
-from lab.simulation.mishaps import CALM_S, Mishap, MishapKind, Profile
-from lab.simulation.orders import Order
+from lab.simulation.fault_schedule import CALM_S, FaultProfile, MachineFault, MachineFaultKind
+from lab.simulation.planned_commands import PlannedCommand
 
 
 class Options(msgspec.Struct, frozen=True):
-    """One rehearsal.
+    """One simulation.
 
     Attributes:
         board: "sim", or "replay".
@@ -21,10 +21,10 @@ class Options(msgspec.Struct, frozen=True):
         faults: How much goes wrong.
         stop_at: Stop the world before this durable operation, once.
         stop_by: How: the power is cut, or the process is killed.
-        mishaps: These, in place of those that `faults` would draw.
+        faults: These, in place of those that `faults` would draw.
         orders: These commands, in place of those that `faults` would draw.
         releases: Let the cloud offer releases, as often as `faults` says.
-        calm_s: The time without mishaps at the end, in which everything has to be delivered.
+        calm_s: The time without faults at the end, in which everything has to be delivered.
         config_text: TOML that is added after `[cloud]` and its `base_url`.
         boxed: How many relayed sensors of the simulated house a technician has yet to pair, name, replace and remove.
         report_interval_s: How often a relayed sensor of the simulated house reports.
@@ -36,11 +36,11 @@ class Options(msgspec.Struct, frozen=True):
     days: float | None = None
     sensors: int = 15
     seed: int = 1
-    faults: Profile = "default"
+    faults: FaultProfile = "default"
     stop_at: int | None = None
-    stop_by: MishapKind = MishapKind.POWER_CUT
-    mishaps: tuple[Mishap, ...] | None = None
-    orders: tuple[Order, ...] | None = None
+    stop_by: MachineFaultKind = MachineFaultKind.POWER_CUT
+    machine_faults: tuple[MachineFault, ...] | None = None
+    commands: tuple[PlannedCommand, ...] | None = None
     releases: bool = True
     calm_s: float = CALM_S
     config_text: str = ""

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from hal.sim import SimMesh
-from lab.refcloud.records import AcceptedReading, Device, DeviceKind
-from lab.simulation.technician import Wants
+from lab.refcloud.records import AcceptedReading, CloudDevice, DeviceKind
+from lab.simulation.pairing_workload import ExpectedPairings
 
 RELAYED = "relayed.json"
 
@@ -46,7 +46,12 @@ class PairingOracle:
     """Keeps the account."""
 
     def __init__(
-        self, ids: Mapping[str, str], *, wants: Wants, mesh: SimMesh | None, violate: Callable[[float, str, str], None]
+        self,
+        ids: Mapping[str, str],
+        *,
+        wants: ExpectedPairings,
+        mesh: SimMesh | None,
+        violate: Callable[[float, str, str], None],
     ) -> None:
         """Begin.
 
@@ -76,7 +81,7 @@ class PairingOracle:
         delivery_s: float,
         state_dir: Path,
         keys: Iterable[str],
-        sensors: Sequence[Device],
+        sensors: Sequence[CloudDevice],
         has_readings: Callable[[str], bool],
     ) -> PairingCounts:
         """Judge the end.
@@ -110,7 +115,7 @@ class PairingOracle:
             lost=lost,
         )
 
-    def _twice(self, bound: Iterable[Device], at_s: float) -> int:
+    def _twice(self, bound: Iterable[CloudDevice], at_s: float) -> int:
         addresses = Counter(each.ieee_address for each in bound if each.ieee_address)
         twice = [address for address, count in addresses.items() if count > 1]
         for address in twice:

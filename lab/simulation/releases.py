@@ -1,4 +1,4 @@
-"""Releases for a rehearsed hub: real bundles with real signatures, some of them bad."""
+"""Releases for a simulated hub: real bundles with real signatures, some of them bad."""
 
 import hashlib
 import io
@@ -11,14 +11,14 @@ from agent.ota import bundle_builder, header
 from agent.ota.manifest import CHUNK_BYTES
 from hal.sim.images import SimImage, encode
 
-PRIVATE_KEY = hashlib.sha256(b"the rehearsal's key").digest()
+PRIVATE_KEY = hashlib.sha256(b"the simulation's key").digest()
 STRANGERS_KEY = hashlib.sha256(b"a stranger's key").digest()
 MODEL = "hub"
 FILES = 3
 PADDING_BYTES = 3000
 
 
-class Release(msgspec.Struct, frozen=True):
+class SimulatedRelease(msgspec.Struct, frozen=True):
     """A release.
 
     Attributes:
@@ -34,16 +34,16 @@ class Release(msgspec.Struct, frozen=True):
     tree_files: dict[str, bytes]
 
 
-def make(
+def make_release(
     version: str,
     sequence: int,
     *,
     private_key: bytes = PRIVATE_KEY,
-    machine: str = "rehearsed",
+    machine: str = "simulated",
     model: str = MODEL,
     chunks: int = 0,
     files: Mapping[str, bytes] = MappingProxyType({}),
-) -> Release:
+) -> SimulatedRelease:
     """Return a release.
 
     Args:
@@ -67,7 +67,7 @@ def make(
     head = header.encode_unsigned(manifest)
     if private_key:
         head = header.encode_signed(private_key, header.parse(head[header.PRELUDE_BYTES :]).payload)
-    return Release(version, sequence, head + payload, tree)
+    return SimulatedRelease(version, sequence, head + payload, tree)
 
 
 def make_image(
@@ -78,7 +78,7 @@ def make_image(
     private_key: bytes = PRIVATE_KEY,
     model: str = MODEL,
     size_bytes: int = 2 * CHUNK_BYTES,
-) -> Release:
+) -> SimulatedRelease:
     """Return a release that is an image of the whole system of a simulated machine.
 
     Args:
@@ -90,10 +90,10 @@ def make_image(
         size_bytes: Of the image, at the least.
     """
     payload = encode(image or SimImage(version), size_bytes=size_bytes)
-    target = bundle_builder.BundleTarget(version, sequence, (model,), "rehearsed", "")
+    target = bundle_builder.BundleTarget(version, sequence, (model,), "simulated", "")
     manifest = bundle_builder.build_image_manifest(io.BytesIO(payload), target)
     unsigned = header.parse(header.encode_unsigned(manifest)[header.PRELUDE_BYTES :])
-    return Release(version, sequence, header.encode_signed(private_key, unsigned.payload) + payload, {})
+    return SimulatedRelease(version, sequence, header.encode_signed(private_key, unsigned.payload) + payload, {})
 
 
 def public_key_pem() -> bytes:

@@ -1,4 +1,4 @@
-"""The releases of a rehearsal: published at their times, good and bad; and what a stranger sees of them.
+"""The releases of a simulation: published at their times, good and bad; and what a stranger sees of them.
 
 Chooses what starts by the real launcher, on the simulated machine. Must never ask the agent: it reads the files.
 """
@@ -21,9 +21,9 @@ from agent.ota.launcher import BASE, SLOTS_DIR
 from agent.ota.running import RunningRelease
 from hal.sim.images import COMPATIBLE, SimImage, SimMachine
 from lab.refcloud.cloud import ReferenceCloud
+from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
 from lab.simulation.machine import Machine
-from lab.simulation.mishaps import Mishap, MishapKind
-from lab.simulation.releases import STRANGERS_KEY, Release, make, make_image, public_key_pem
+from lab.simulation.releases import STRANGERS_KEY, SimulatedRelease, make_image, make_release, public_key_pem
 
 BATCH = "stable"
 PACKAGED_VERSION = "1.0.0"
@@ -42,7 +42,7 @@ trial_deadline_s = 900
 """
 
 
-class Kind(StrEnum):
+class ReleaseKind(StrEnum):
     """What a release is like."""
 
     GOOD = "good"
@@ -59,18 +59,26 @@ class Kind(StrEnum):
     IMAGE_MISFIT = "an image that its installer refuses"
 
 
-_REFUSED = {Kind.STRANGER, Kind.MISFIT, Kind.DAMAGED, Kind.IMAGE_MISFIT}
-_DYING = {Kind.DEAD, Kind.LATE, Kind.IMAGE_DEAD, Kind.IMAGE_LATE}
-_DIES_LATE = {Kind.LATE, Kind.IMAGE_LATE}
+_REFUSED = {ReleaseKind.STRANGER, ReleaseKind.MISFIT, ReleaseKind.DAMAGED, ReleaseKind.IMAGE_MISFIT}
+_DYING = {ReleaseKind.DEAD, ReleaseKind.LATE, ReleaseKind.IMAGE_DEAD, ReleaseKind.IMAGE_LATE}
+_DIES_LATE = {ReleaseKind.LATE, ReleaseKind.IMAGE_LATE}
 
 IMAGE_SHARE = 0.3
 """Of the releases that are good or die: so many are images in place of apps."""
-_APPS = [Kind.GOOD, Kind.DEAD, Kind.LATE, Kind.STRANGER, Kind.MISFIT, Kind.DAMAGED, Kind.STALE]
+_APPS = [
+    ReleaseKind.GOOD,
+    ReleaseKind.DEAD,
+    ReleaseKind.LATE,
+    ReleaseKind.STRANGER,
+    ReleaseKind.MISFIT,
+    ReleaseKind.DAMAGED,
+    ReleaseKind.STALE,
+]
 _AS_IMAGE = {
-    Kind.GOOD: Kind.IMAGE,
-    Kind.DEAD: Kind.IMAGE_DEAD,
-    Kind.LATE: Kind.IMAGE_LATE,
-    Kind.MISFIT: Kind.IMAGE_MISFIT,
+    ReleaseKind.GOOD: ReleaseKind.IMAGE,
+    ReleaseKind.DEAD: ReleaseKind.IMAGE_DEAD,
+    ReleaseKind.LATE: ReleaseKind.IMAGE_LATE,
+    ReleaseKind.MISFIT: ReleaseKind.IMAGE_MISFIT,
 }
 
 
@@ -78,8 +86,8 @@ class Publication(msgspec.Struct, frozen=True):
     """A release and when it is offered."""
 
     at_s: float
-    kind: Kind
-    release: Release
+    kind: ReleaseKind
+    release: SimulatedRelease
 
 
 class UpdateCounts(msgspec.Struct, frozen=True):
@@ -102,8 +110,8 @@ class UpdateCounts(msgspec.Struct, frozen=True):
     bricked: int = 0
 
 
-def draw(rng: random.Random, per_day: float, *, until_s: float) -> list[Publication]:
-    """Return the releases of a rehearsal in the order of their times; sequence numbers rise, but for stale ones."""
+def draw_publications(rng: random.Random, per_day: float, *, until_s: float) -> list[Publication]:
+    """Return the releases of a simulation in the order of their times; sequence numbers rise, but for stale ones."""
     drawn: list[Publication] = []
     at_s, number = 0.0, 1
     while per_day > 0:
@@ -119,38 +127,38 @@ def draw(rng: random.Random, per_day: float, *, until_s: float) -> list[Publicat
     return drawn
 
 
-def _made(kind: Kind, number: int) -> Release:
+def _made(kind: ReleaseKind, number: int) -> SimulatedRelease:
     version = f"{number}.0.0"
     if kind in _AS_IMAGE.values():
-        compatible = "kettle" if kind is Kind.IMAGE_MISFIT else COMPATIBLE
+        compatible = "kettle" if kind is ReleaseKind.IMAGE_MISFIT else COMPATIBLE
         return make_image(version, number, image=SimImage(version, compatible))
     match kind:
-        case Kind.STRANGER:
-            return make(version, number, private_key=STRANGERS_KEY)
-        case Kind.MISFIT:
-            return make(version, number, model="kettle")
-        case Kind.DAMAGED:
-            release = make(version, number)
+        case ReleaseKind.STRANGER:
+            return make_release(version, number, private_key=STRANGERS_KEY)
+        case ReleaseKind.MISFIT:
+            return make_release(version, number, model="kettle")
+        case ReleaseKind.DAMAGED:
+            release = make_release(version, number)
             return msgspec.structs.replace(release, data=release.data[:-20] + bytes(20))
-        case Kind.STALE:
-            return make(version, 1)
+        case ReleaseKind.STALE:
+            return make_release(version, 1)
         case _:
-            return make(version, number)
+            return make_release(version, number)
 
 
-def dies_late(kind: Kind) -> bool:
+def dies_late(kind: ReleaseKind) -> bool:
     """Tell whether a release of this kind dies in its trial."""
     return kind in _DIES_LATE
 
 
-def die_late(blow: asyncio.Future[Mishap], now_s: Callable[[], float]) -> None:
+def die_late(blow: asyncio.Future[MachineFault], now_s: Callable[[], float]) -> None:
     """End a life by a defect of the release itself."""
     if not blow.done():
-        blow.set_result(Mishap(MishapKind.PROCESS_KILLED, now_s(), 1.0))
+        blow.set_result(MachineFault(MachineFaultKind.PROCESS_KILLED, now_s(), 1.0))
 
 
 class Rollout:
-    """The releases of one rehearsal, and what was seen of them."""
+    """The releases of one simulation, and what was seen of them."""
 
     def __init__(
         self,
@@ -192,14 +200,14 @@ class Rollout:
                 now_s=lambda: machine.now_ms() / 1000,
                 announce=lambda what: machine.on_operation(Operation.COMMIT, what),
                 is_dead=lambda version: (
-                    version in self._by_version and self._by_version[version].kind is Kind.IMAGE_DEAD
+                    version in self._by_version and self._by_version[version].kind is ReleaseKind.IMAGE_DEAD
                 ),
             )
         self.slot = BASE
         self.version = PACKAGED_VERSION
         if publications:
             keys_dir.mkdir()
-            (keys_dir / "rehearsal.pub").write_bytes(public_key_pem())
+            (keys_dir / "simulation.pub").write_bytes(public_key_pem())
 
     @property
     def config_text(self) -> str:
@@ -217,19 +225,19 @@ class Rollout:
         if self.images is not None:
             self.images.boot()
 
-    def start(self, disk: Disk) -> Kind:
+    def start(self, disk: Disk) -> ReleaseKind:
         """Let the launcher choose; look whether that is a whole release, and return what it is like."""
         if not self.publications:
-            return Kind.GOOD
+            return ReleaseKind.GOOD
         self.slot = launcher.choose_slot(self._machine.state_dir, lambda _: None, announcer(disk))
         self.version = self._version_in(self.slot)
         self.look()
         if not self.version:
             self._bricked += 1
             self._violate("a whole release starts", f"slot {self.slot} holds something else")
-            return Kind.GOOD
+            return ReleaseKind.GOOD
         if self.version == PACKAGED_VERSION:
-            return Kind.GOOD
+            return ReleaseKind.GOOD
         self._installed.add(self.version)
         if self.slot != BASE and self._made_for.setdefault(self.version, self._packaged) != self._packaged:
             self._violate("an app runs in the system that it was made for", f"{self.version} in {self._packaged}")
@@ -242,7 +250,7 @@ class Rollout:
         """Return what the hub is told of itself."""
         if not self.publications:
             return None
-        return RunningRelease(self.version, self.slot, launcher.VERSION, "rehearsed", "", self._restart, InlineWorker())
+        return RunningRelease(self.version, self.slot, launcher.VERSION, "simulated", "", self._restart, InlineWorker())
 
     def look(self) -> None:
         """Read the launcher's account."""

@@ -1,4 +1,4 @@
-"""One rehearsal from beginning to end: the world, the hub's lives in it, the mishaps, the verdict.
+"""One simulation from beginning to end: the world, the hub's lives in it, the faults, the verdict.
 
 Runs the same `Hub` as `climahub run`. Must never reach into a room to help it along.
 """
@@ -34,21 +34,21 @@ from lab.refcloud import admin, cloud, middleware
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.records import AcceptedReading, DeviceKind
 from lab.refcloud.store import MemoryStore
-from lab.simulation import mishaps, rollout
-from lab.simulation.boards import Stage, stage_for
+from lab.simulation import fault_schedule, rollout
 from lab.simulation.command_oracle import CommandCounts, CommandOracle
-from lab.simulation.eavesdropper import Eavesdropper
+from lab.simulation.command_workload import CommandWorkload
+from lab.simulation.disk_observer import DiskObserver
+from lab.simulation.fault_schedule import FaultProfile, MachineFault, MachineFaultKind
 from lab.simulation.loop import Livelock, MemoryConnector, VirtualLoop
 from lab.simulation.machine import PROCESS_START_S, REBOOT_S, REBOOT_UNSYNCHRONISED_S, Machine, PowerCut, SimulatedHost
-from lab.simulation.mishaps import Mishap, MishapKind, Profile
-from lab.simulation.operator import Operator
 from lab.simulation.options import Options
-from lab.simulation.oracle import Oracle
-from lab.simulation.orders import draw_orders
+from lab.simulation.pairing_harness import PairingHarness
 from lab.simulation.pairing_oracle import PairingCounts
-from lab.simulation.pairing_play import PairingPlay
-from lab.simulation.safety_watch import SafetyWatch
-from lab.simulation.technician import Wants
+from lab.simulation.pairing_workload import ExpectedPairings
+from lab.simulation.planned_commands import draw_commands
+from lab.simulation.reading_oracle import ReadingOracle
+from lab.simulation.safety_monitor import SafetyMonitor
+from lab.simulation.scenario import Scenario, make_scenario
 from lab.simulation.verdict import RequestCounts, Verdict, reading_counts
 
 BASE_URL = "http://127.0.0.1:8443"
@@ -56,11 +56,11 @@ BASE_URL = "http://127.0.0.1:8443"
 PROVISIONING_S = 900.0
 """How long it takes until somebody has carried a new key to a hub that was reset."""
 
-HUB_KEY = "cs_dev_" + "rehearsal" + "0" * 23
+HUB_KEY = "cs_dev_" + "simulated" + "0" * 23
 
 
-class Rehearsal:
-    """The state of one rehearsal."""
+class Simulation:
+    """The state of one simulation."""
 
     def __init__(self, options: Options, scratch: Path, loop: VirtualLoop) -> None:
         self.options = options
@@ -68,37 +68,41 @@ class Rehearsal:
         self._scratch = scratch
         rng = random.Random(options.seed)
         self._rng = random.Random(rng.randrange(2**32))
-        rates = mishaps.RATES[options.faults]
-        self.stage: Stage = stage_for(options, rates, random.Random(rng.randrange(2**32)))
-        self.duration_s = self.stage.duration_s + options.calm_s
-        self.machine = Machine(scratch, now_ms=self._now_ms, start_utc_ms=self.stage.start_utc_ms)
+        rates = fault_schedule.RATES[options.faults]
+        self.scenario: Scenario = make_scenario(options, rates, random.Random(rng.randrange(2**32)))
+        self.duration_s = self.scenario.duration_s + options.calm_s
+        self.machine = Machine(scratch, now_ms=self._now_ms, start_utc_ms=self.scenario.start_utc_ms)
         self.machine.stop_at = options.stop_at
-        drawn = mishaps.draw(random.Random(rng.randrange(2**32)), rates, until_s=self.stage.duration_s)
-        self.mishaps: Sequence[Mishap] = drawn if options.mishaps is None else options.mishaps
+        drawn = fault_schedule.draw_faults(random.Random(rng.randrange(2**32)), rates, until_s=self.scenario.duration_s)
+        self.machine_faults: Sequence[MachineFault] = (
+            drawn if options.machine_faults is None else options.machine_faults
+        )
         self._zeros_utc_ms: dict[str, int] = {}
         self._connector_rng = random.Random(rng.randrange(2**32))
         self._latency_s_max = rates.latency_s_max
-        drawn_orders = draw_orders(random.Random(rng.randrange(2**32)), rates.commands, until_s=self.stage.duration_s)
-        self._orders = drawn_orders if options.orders is None else options.orders
+        drawn_commands = draw_commands(
+            random.Random(rng.randrange(2**32)), rates.commands, until_s=self.scenario.duration_s
+        )
+        self._planned_commands = drawn_commands if options.commands is None else options.commands
         self._store = MemoryStore()
         self.cloud = self._make_cloud(random.Random(rng.randrange(2**32)), random.Random(rng.randrange(2**32)))
-        self.cloud.set_faults(mishaps.cloud_rules(rates, until_s=self.stage.duration_s), seed=options.seed)
+        self.cloud.set_faults(fault_schedule.cloud_rules(rates, until_s=self.scenario.duration_s), seed=options.seed)
         device_of, sensor_keys = self._provision()
-        wants = Wants()
-        self.oracle = Oracle(device_of, wants.roots)
+        wants = ExpectedPairings()
+        self.oracle = ReadingOracle(device_of, wants.roots)
         self.commands = CommandOracle(violate=self.oracle.violate, boots=lambda: self.machine.boots)
         hub_id = next(device_id for device_id, device in device_of.items() if device == HUB)
-        self._operator = Operator(
+        self._command_workload = CommandWorkload(
             self.cloud, self._store, self.commands, device_id=hub_id, api_key=HUB_KEY, now_s=loop.time
         )
-        self._eavesdropper = Eavesdropper(
+        self._disk_observer = DiskObserver(
             self.machine, self.commands, now_s=loop.time,
-            look_at_cloud=self._operator.look, on_erased=self._on_erased,
+            look_at_cloud=self._command_workload.look, on_erased=self._on_erased,
         )  # fmt: skip
         self._hub: app.Hub | None = None
-        self.pairing = PairingPlay(
+        self.pairing = PairingHarness(
             options,
-            self.stage,
+            self.scenario,
             ids={device: device_id for device_id, device in device_of.items()},
             keys=sensor_keys,
             wants=wants,
@@ -115,23 +119,23 @@ class Rehearsal:
         self._runner = web.AppRunner(self.cloud.application(), access_log=None, handle_signals=False)
         self._connector: MemoryConnector | None = None
         self._cuts = self._full_disks = 0
-        self._blow: asyncio.Future[Mishap] | None = None
+        self._blow: asyncio.Future[MachineFault] | None = None
         self.crashes = 0
         self.struck: Counter[str] = Counter()
-        publications = rollout.draw(
-            random.Random(rng.randrange(2**32)), rates.releases * options.releases, until_s=self.stage.duration_s
+        publications = rollout.draw_publications(
+            random.Random(rng.randrange(2**32)), rates.releases * options.releases, until_s=self.scenario.duration_s
         )
         self.rollout = rollout.Rollout(
             publications, cloud=self.cloud, machine=self.machine, keys_dir=scratch / "keys",
             restart=self._begin_anew, violate=lambda promise, text: self.oracle.violate(loop.time(), promise, text),
         )  # fmt: skip
-        self._kind = rollout.Kind.GOOD
+        self._kind = rollout.ReleaseKind.GOOD
         self._config = self._make_config()
-        self._safety = SafetyWatch(self._config.climate, now_ms=self._now_ms, violate=self.oracle.violate)
+        self._safety = SafetyMonitor(self._config.climate, now_ms=self._now_ms, violate=self.oracle.violate)
 
     def _make_cloud(self, ids: random.Random, rng: random.Random) -> cloud.ReferenceCloud:
         return cloud.ReferenceCloud(
-            utc_ms=lambda: self.stage.start_utc_ms + self._now_ms(),
+            utc_ms=lambda: self.scenario.start_utc_ms + self._now_ms(),
             monotonic_s=self._loop.time,
             rng=rng,
             new_id=lambda: f"{ids.getrandbits(32):08x}-0000-4000-8000-{ids.getrandbits(48):012x}",
@@ -148,7 +152,7 @@ class Rehearsal:
         hub = self.cloud.admin.provision(admin.NewDevice(name="hub", api_key=HUB_KEY))
         device_of = {hub.device.device_id: HUB}
         keys = {}
-        for device in self.stage.devices:
+        for device in self.scenario.devices:
             made = self.cloud.admin.provision(admin.NewDevice(name=device, kind=DeviceKind.SENSOR))
             device_of[made.device.device_id] = device
             keys[device] = made.api_key
@@ -161,7 +165,7 @@ class Rehearsal:
 
     def _make_config(self) -> Config:
         text = f'[cloud]\nbase_url = "{BASE_URL}"\n{self.rollout.config_text}{self.options.config_text}'
-        return resolve_text(text, file="rehearsal", directory=self._scratch, environ={}).config
+        return resolve_text(text, file="simulation", directory=self._scratch, environ={}).config
 
     def _on_readings(self, name: str, readings: Sequence[AcceptedReading]) -> None:
         del name
@@ -169,11 +173,11 @@ class Rehearsal:
         self.pairing.stored(readings)
         self._check_kept()
 
-    def _on_request(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: middleware.Outcome) -> None:
+    def _on_request(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: middleware.RequestOutcome) -> None:
         del name, outcome
         self.oracle.asked(endpoint, arrived_s)
         if endpoint in {Endpoint.COMMANDS_PENDING, Endpoint.COMMANDS_ACK}:
-            self._operator.look()
+            self._command_workload.look()
 
     def _on_committed(self, readings: Sequence[Reading]) -> None:
         self.oracle.committed(readings, self.machine.utc_of(0), self._loop.time())
@@ -184,7 +188,7 @@ class Rehearsal:
 
     def _on_erased(self) -> None:
         self.oracle.erased()
-        self._operator.hub_was_erased()
+        self._command_workload.hub_was_erased()
         if not self._is_key_on_its_way:
             self._is_key_on_its_way = True
             self._loop.call_later(PROVISIONING_S, self._provision_anew)
@@ -192,7 +196,7 @@ class Rehearsal:
     def _on_reboot(self, reason: str) -> None:
         if reason.startswith("command "):
             # Not only when a request has ended: the cloud has an ack before its dripped answer has arrived.
-            self._operator.look()
+            self._command_workload.look()
             self.commands.rebooting(reason.removeprefix("command "), self._loop.time())
         self._is_rebooting = True
         self._begin_anew()
@@ -208,10 +212,10 @@ class Rehearsal:
             async with asyncio.TaskGroup() as group:
                 others = [
                     group.create_task(self._conduct()),
-                    group.create_task(self._operator.run(self._orders, until_s=self.duration_s)),
+                    group.create_task(self._command_workload.run(self._planned_commands, until_s=self.duration_s)),
                 ]
-                if self.pairing.technician is not None:
-                    others.append(group.create_task(self.pairing.technician.run(until_s=self.stage.duration_s)))
+                if self.pairing.workload is not None:
+                    others.append(group.create_task(self.pairing.workload.run(until_s=self.scenario.duration_s)))
                 await self._live()
                 for other in others:
                     other.cancel()
@@ -220,35 +224,35 @@ class Rehearsal:
             await self._runner.cleanup()
 
     async def _conduct(self) -> None:
-        """Let the mishaps happen at their times."""
+        """Let the faults happen at their times."""
         for each in self.rollout.publications:
             self._loop.call_at(each.at_s, self.rollout.publish, each)
-        happenings = [(mishap.at_s, True, mishap) for mishap in self.mishaps]
-        happenings += [(mishap.at_s + mishap.lasts_s, False, mishap) for mishap in self.mishaps]
+        happenings = [(fault.at_s, True, fault) for fault in self.machine_faults]
+        happenings += [(fault.at_s + fault.lasts_s, False, fault) for fault in self.machine_faults]
         happenings.sort(key=lambda happening: happening[:2])
-        for at_s, begins, mishap in happenings:
+        for at_s, begins, fault in happenings:
             await asyncio.sleep(max(0.0, at_s - self._loop.time()))
-            self._happen(mishap, begins=begins)
+            self._happen(fault, begins=begins)
 
-    def _happen(self, mishap: Mishap, *, begins: bool) -> None:
+    def _happen(self, fault: MachineFault, *, begins: bool) -> None:
         step = 1 if begins else -1
-        match mishap.kind:
-            case MishapKind.NETWORK_CUT:
+        match fault.kind:
+            case MachineFaultKind.NETWORK_CUT:
                 self._cuts += step
                 if self._connector is not None:
                     self._set_network(self._connector)
-            case MishapKind.DISK_FULL:
+            case MachineFaultKind.DISK_FULL:
                 self._full_disks += step
                 self.machine.is_disk_full = self._full_disks > 0
-            case MishapKind.PROCESS_KILLED | MishapKind.POWER_CUT:
+            case MachineFaultKind.PROCESS_KILLED | MachineFaultKind.POWER_CUT:
                 # A machine that is down already, or does not know the time yet, is left alone: a boot that never learns
                 # the time keeps its readings for ever, which has a test of its own.
                 if not begins or self._blow is None or self._blow.done() or self.machine.clock.utc_ms() is None:
                     return
                 if not self._is_anchored():
                     return
-                self._blow.set_result(mishap)
-        self.struck[mishap.kind.value] += begins
+                self._blow.set_result(fault)
+        self.struck[fault.kind.value] += begins
 
     def _is_anchored(self) -> bool:
         outbox = self._hub.telemetry.outbox if self._hub is not None else None
@@ -271,41 +275,41 @@ class Rehearsal:
     async def _live(self) -> None:
         """Let the hub live, die and live again until the end."""
         while (left_s := self.duration_s - self._loop.time()) > 0:
-            mishap = self._finish_reset() or await self._one_life(left_s)
-            if mishap is not None:
+            fault = self._finish_reset() or await self._one_life(left_s)
+            if fault is not None:
                 self.crashes += 1
-                await asyncio.sleep(mishap.lasts_s)
-            is_power_cut = mishap is not None and mishap.kind is MishapKind.POWER_CUT
+                await asyncio.sleep(fault.lasts_s)
+            is_power_cut = fault is not None and fault.kind is MachineFaultKind.POWER_CUT
             if is_power_cut or self._is_rebooting:
                 if not is_power_cut:
                     await asyncio.sleep(REBOOT_S)
                 self._is_rebooting = False
-                self.machine.start(unsynchronised_s=mishap.unsynchronised_s if mishap else REBOOT_UNSYNCHRONISED_S)
+                self.machine.start(unsynchronised_s=fault.unsynchronised_s if fault else REBOOT_UNSYNCHRONISED_S)
                 self.rollout.boot()
             else:
                 await asyncio.sleep(PROCESS_START_S)
                 self.machine.restart()
 
-    def _finish_reset(self) -> Mishap | None:
+    def _finish_reset(self) -> MachineFault | None:
         """Do what the daemon does before each life; return the power cut that came in between."""
-        disk = Disk(self._eavesdropper.on_operation)
+        disk = Disk(self._disk_observer.on_operation)
         try:
             with contextlib.suppress(StorageFull):  # the key is barred then, and the next life tries again
                 factory_reset.finish(self.machine.state_dir, disk, key_file=None)
             self._kind = self.rollout.start(disk)
         except PowerCut:
             stopped = self._stopped()
-            self.machine.leave(is_power_cut=stopped.kind is MishapKind.POWER_CUT, are_commits_synced=True)
+            self.machine.leave(is_power_cut=stopped.kind is MachineFaultKind.POWER_CUT, are_commits_synced=True)
             return stopped
         return None
 
     def _provision_anew(self) -> None:
-        self._operator.give_new_key()
-        self._installed_key = self._operator.api_key
+        self._command_workload.give_new_key()
+        self._installed_key = self._command_workload.api_key
         self._is_key_on_its_way = False
 
-    async def _one_life(self, left_s: float) -> Mishap | None:
-        """Run one process; return the mishap that ended it, or `None` where it ended in good order."""
+    async def _one_life(self, left_s: float) -> MachineFault | None:
+        """Run one process; return the fault that ended it, or `None` where it ended in good order."""
         loop = self._loop
         server = self._runner.server
         if server is None:
@@ -313,36 +317,36 @@ class Rehearsal:
         self._connector = MemoryConnector(server, self._connector_rng, latency_s_max=self._latency_s_max)
         self._set_network(self._connector)
         self._zeros_utc_ms[self.machine.clock.boot_id] = self.machine.utc_of(0)
-        self._eavesdropper.look()
-        if self._kind is rollout.Kind.DEAD:
+        self._disk_observer.look()
+        if self._kind is rollout.ReleaseKind.DEAD:
             await asyncio.sleep(1.0)
             return None
         self._end = stop = asyncio.Event()
         self._blow = blow = loop.create_future()
         if rollout.dies_late(self._kind):
             loop.call_later(rollout.LATE_CRASH_S, rollout.die_late, blow, loop.time)
-        async with new_session(self._connector, user_agent="climahub/rehearsal") as session:
+        async with new_session(self._connector, user_agent="climahub/simulation") as session:
             self._hub = hub = app.Hub(self._life_config(), self._environment(session))
             task = loop.create_task(hub.run(stop))
             await asyncio.wait({task, self._blow}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             if self._blow.done():
-                mishap = self._blow.result()
+                fault = self._blow.result()
             elif task.done() and not self._ended_well(task):
-                mishap = self._own_end(task)
+                fault = self._own_end(task)
             else:
                 stop.set()
                 await asyncio.wait({task})
                 if self._ended_well(task):
                     self._end_life(hub)
                     return None
-                mishap = self._own_end(task)
-            await self._kill(hub, task, mishap)
-        return mishap
+                fault = self._own_end(task)
+            await self._kill(hub, task, fault)
+        return fault
 
     def _ended_well(self, task: asyncio.Task[None]) -> bool:
         return self._end is not None and self._end.is_set() and task.exception() is None
 
-    def _own_end(self, task: asyncio.Task[None]) -> Mishap:
+    def _own_end(self, task: asyncio.Task[None]) -> MachineFault:
         """The hub ended without being told: at the operation where the power is cut, or by a defect."""
         if not self.machine.is_down:
             error = task.exception()
@@ -351,16 +355,16 @@ class Rehearsal:
             )
         return self._stopped()
 
-    def _stopped(self) -> Mishap:
+    def _stopped(self) -> MachineFault:
         """The world has stopped at the operation where it was to stop."""
         self.machine.stop_at = None
-        return Mishap(self.options.stop_by, self._loop.time(), 20.0, 5.0)
+        return MachineFault(self.options.stop_by, self._loop.time(), 20.0, 5.0)
 
-    async def _kill(self, hub: app.Hub, task: asyncio.Task[None], mishap: Mishap) -> None:
+    async def _kill(self, hub: app.Hub, task: asyncio.Task[None], fault: MachineFault) -> None:
         outbox = hub.telemetry.outbox
         self.machine.is_down = True
         self.machine.leave(
-            is_power_cut=mishap.kind is MishapKind.POWER_CUT, are_commits_synced=_are_commits_synced(outbox)
+            is_power_cut=fault.kind is MachineFaultKind.POWER_CUT, are_commits_synced=_are_commits_synced(outbox)
         )
         self._safety.killed()
         self._end_life(hub)
@@ -393,10 +397,10 @@ class Rehearsal:
     def _environment(self, session: aiohttp.ClientSession) -> environment.Environment:
         machine = self.machine
         return environment.Environment(
-            board=self._safety.overheard(self.stage.board(machine, self.oracle)),
+            board=self._safety.overheard(self.scenario.board(machine, self.oracle)),
             clock=machine.clock,
             rng=random.Random(self._rng.randrange(2**32)),
-            disk=Disk(self._eavesdropper.on_operation),
+            disk=Disk(self._disk_observer.on_operation),
             worker=InlineWorker(),
             session=session,
             ledger=Ledger(machine.run_dir / "quotas", machine.clock.boot_id),
@@ -429,9 +433,9 @@ class Rehearsal:
             oracle.counts.lost = max(oracle.counts.lost, oracle.outstanding - stats.pending)
             oracle.violate(now_s, "nothing lost", f"nowhere: {counted(oracle.counts.lost, 'reading')}")
         oracle.check_stored_once(self._store.readings_count(), now_s)
-        oracle.check_delivered(now_s, self.stage.start_utc_ms)
+        oracle.check_delivered(now_s, self.scenario.start_utc_ms)
         oracle.check_account(now_s)
-        self._operator.look()
+        self._command_workload.look()
         self.command_counts = self.commands.close(now_s)
         self.pairing_counts = self.pairing.close(
             now_s, state_dir=self.machine.state_dir, devices=self.cloud.admin.devices()
@@ -444,7 +448,7 @@ class Rehearsal:
             seed=self.options.seed,
             board=self.options.board,
             faults_profile=self.options.faults,
-            sensors=self.stage.sensors,
+            sensors=self.scenario.sensors,
             virtual_s=virtual_s,
             wall_s=round(wall_s, 3),
             virtual_hours_per_wall_s=round(virtual_s / 3600 / wall_s, 2),
@@ -457,7 +461,7 @@ class Rehearsal:
             durable_operations=self.machine.operations,
             faults=dict(self.struck) | dict(self.cloud.statistics().faults),
             violations=self.oracle.violations,
-            warnings=self.stage.warnings,
+            warnings=self.scenario.warnings,
         )
 
 
@@ -476,30 +480,30 @@ async def _let_go(hub: app.Hub) -> None:
     await hub.commands.close()
 
 
-def rehearse(options: Options) -> Verdict:
-    """Run one rehearsal in virtual time and return its verdict.
+def simulate(options: Options) -> Verdict:
+    """Run one simulation in virtual time and return its verdict.
 
     Raises:
         RecordingInvalid: The recording or its map cannot be used.
     """
     memory = Path("/dev/shm")  # noqa: S108 - syncs are simulated, so the files may lie in memory
-    scratch = Path(tempfile.mkdtemp(prefix="climahub-rehearsal-", dir=memory if memory.is_dir() else None))
+    scratch = Path(tempfile.mkdtemp(prefix="climahub-simulation-", dir=memory if memory.is_dir() else None))
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     started_s = time.perf_counter()
     try:
-        rehearsal = Rehearsal(options, scratch, loop)
+        simulation = Simulation(options, scratch, loop)
         try:
-            loop.run_until_complete(rehearsal.run())
+            loop.run_until_complete(simulation.run())
         except Livelock as error:
-            rehearsal.oracle.violate(loop.time(), "time passes", str(error))
-            rehearsal.machine.is_down = True
+            simulation.oracle.violate(loop.time(), "time passes", str(error))
+            simulation.machine.is_down = True
             loop.wind_up()
-            loop.run_until_complete(rehearsal.wind_up())
-            rehearsal.final_stats = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
-            rehearsal.command_counts = CommandCounts()
-            rehearsal.pairing_counts = PairingCounts()
-        return rehearsal.verdict(time.perf_counter() - started_s)
+            loop.run_until_complete(simulation.wind_up())
+            simulation.final_stats = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
+            simulation.command_counts = CommandCounts()
+            simulation.pairing_counts = PairingCounts()
+        return simulation.verdict(time.perf_counter() - started_s)
     finally:
         with contextlib.suppress(RuntimeError):
             loop.close()
@@ -507,4 +511,4 @@ def rehearse(options: Options) -> Verdict:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-__all__ = ["Options", "Profile", "rehearse"]
+__all__ = ["FaultProfile", "Options", "simulate"]

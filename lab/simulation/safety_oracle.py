@@ -43,7 +43,7 @@ class _Switch:
         self.starts_ms: deque[int] = deque()
 
 
-class Broken(msgspec.Struct, frozen=True):
+class BrokenRule(msgspec.Struct, frozen=True):
     """A rule that was broken: which one, when in true milliseconds, and how."""
 
     rule: str
@@ -76,7 +76,7 @@ class SafetyOracle:
         self._excused_ms: dict[str, int] = {}
         self.coldest_c: float | None = None
         self.broken: Counter[str] = Counter()
-        self.examples: list[Broken] = []
+        self.examples: list[BrokenRule] = []
         self.starts: Counter[str] = Counter()
         self.steps = 0
 
@@ -271,7 +271,7 @@ class SafetyOracle:
     def _break(self, rule: str, at_ms: int, text: str) -> None:
         self.broken[rule] += 1
         if len(self.examples) < EXAMPLES_MAX:
-            self.examples.append(Broken(rule, at_ms, text))
+            self.examples.append(BrokenRule(rule, at_ms, text))
 
     def summary(self) -> Sequence[str]:
         """Return the broken rules in words."""

@@ -1,4 +1,4 @@
-"""What a rehearsal found, as a document and as text. Pure."""
+"""What a simulation found, as a document and as text. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,8 +7,8 @@ import msgspec
 from agent.foundation.wording import counted
 from agent.telemetry.outbox.protocol import OutboxStats
 from lab.simulation.command_oracle import CommandCounts
-from lab.simulation.oracle import Oracle, Violation
 from lab.simulation.pairing_oracle import PairingCounts
+from lab.simulation.reading_oracle import ReadingOracle, Violation
 from lab.simulation.rollout import UpdateCounts
 
 
@@ -58,7 +58,7 @@ class RequestCounts(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The outcome of one rehearsal. Without violations it is passed."""
+    """The outcome of one simulation. Without violations it is passed."""
 
     seed: int
     board: str
@@ -79,7 +79,7 @@ class Verdict(msgspec.Struct, frozen=True):
     warnings: Sequence[str] = ()
 
 
-def reading_counts(oracle: Oracle, stats: OutboxStats) -> ReadingCounts:
+def reading_counts(oracle: ReadingOracle, stats: OutboxStats) -> ReadingCounts:
     """Return what became of all readings, by the oracle's account and what the outbox says in the end."""
     counts = oracle.counts
     return ReadingCounts(
@@ -106,7 +106,7 @@ def as_text(verdict: Verdict, replay_command: str) -> str:
     readings, commands, pairing, updates = verdict.readings, verdict.commands, verdict.pairing, verdict.updates
     faults = ", ".join(f"{name} {count}" for name, count in verdict.faults.items()) or "none"
     lines = (
-        f"rehearsed {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {counted(verdict.sensors, 'sensor')},"
+        f"simulated {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {counted(verdict.sensors, 'sensor')},"
         f" seed {verdict.seed}, faults {verdict.faults_profile}, in {verdict.wall_s:.1f} s"
         f" ({verdict.virtual_hours_per_wall_s:.1f} h/s)\n"
         f"readings   {readings.taken} committed, {readings.accepted} accepted, {readings.pending} pending,"

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from lab.refcloud.records import AcceptedReading
-from lab.simulation import mishaps
+from lab.simulation import fault_schedule
 from lab.simulation import run as rehearsal_run
-from lab.simulation.mishaps import Mishap, MishapKind
+from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
 from lab.simulation.options import Options
 
 
@@ -28,20 +28,20 @@ def main() -> None:
     sensors = 100
     outage_s = arguments.readings / sensors * 60.0
     batches: list[tuple[float, int]] = []
-    stored = rehearsal_run.Rehearsal._on_readings
+    stored = rehearsal_run.Simulation._on_readings
 
-    def noted(self: rehearsal_run.Rehearsal, name: str, readings: Sequence[AcceptedReading]) -> None:
+    def noted(self: rehearsal_run.Simulation, name: str, readings: Sequence[AcceptedReading]) -> None:
         batches.append((self._loop.time(), len(readings)))
         stored(self, name, readings)
 
-    rehearsal_run.Rehearsal._on_readings = noted  # type: ignore[method-assign]
-    mishaps.RATES["none"] = mishaps.Rates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, arguments.latency * 2)
-    verdict = rehearsal_run.rehearse(
+    rehearsal_run.Simulation._on_readings = noted  # type: ignore[method-assign]
+    fault_schedule.RATES["none"] = fault_schedule.FaultRates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, arguments.latency * 2)
+    verdict = rehearsal_run.simulate(
         Options(
             days=(outage_s + 4000.0) / 86_400,
             sensors=sensors,
             faults="none",
-            mishaps=(Mishap(MishapKind.NETWORK_CUT, at_s=300.0, lasts_s=outage_s),),
+            machine_faults=(MachineFault(MachineFaultKind.NETWORK_CUT, at_s=300.0, lasts_s=outage_s),),
         )
     )
     after = [batch for batch in batches if batch[0] > 300.0 + outage_s]

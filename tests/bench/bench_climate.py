@@ -34,7 +34,7 @@ from hal.interface import HvacAction
 from hal.sim.building import FLAT, ThermalModel
 from hal.sim.noise import Noise
 from hal.sim.plant import HeatGenerator, HeatingPlant
-from lab.simulation.heating import Home, HomeOptions
+from lab.simulation.heating import HeatedHome, HeatedHomeOptions
 from lab.simulation.safety_oracle import SafetyOracle
 
 ROOMS = tuple(zone.name for zone in FLAT.zones)
@@ -124,7 +124,7 @@ def accuracy(load: float, mode: Mode, hours: int) -> dict[str, object]:
 
 def fourteen_days(days: int, seed: int, tolerance_k: float | None) -> dict[str, object]:
     """Return what a constant 20 °C cost and gave, by hysteresis or by our law, in the same house and weather."""
-    home = Home(HomeOptions(settings=climate(HEAT_PUMP), seed=seed, start_utc_ms=WINTER_MS))
+    home = HeatedHome(HeatedHomeOptions(settings=climate(HEAT_PUMP), seed=seed, start_utc_ms=WINTER_MS))
     calls = dict.fromkeys(ROOMS, False)
     zone_starts = source_starts = 0
     was_running = False
@@ -187,8 +187,8 @@ def recoveries(
     begin = f"{int(start_h):02}:{round(start_h % 1 * 60):02}"
     week = Schedule("w", (Block("Day", begin, "22:00", 21.0, 26.0), Block("Night", "22:00", begin, 17.0, 26.0)))
     start_ms = WINTER_MS - H_MS  # midnight in Berlin
-    home = Home(
-        HomeOptions(
+    home = HeatedHome(
+        HeatedHomeOptions(
             settings=climate(HEAT_PUMP if is_shared else HeatSourceSettings(), has_optimum_start=fixed_lead_s is None),
             seed=seed,
             start_utc_ms=start_ms,
@@ -204,7 +204,7 @@ def recoveries(
         due_ms = day * DAY_MS + 6 * H_MS
         at: dict[str, float] = {}
 
-        def look(home: Home, at: dict[str, float] = at, due_ms: int = due_ms) -> None:
+        def look(home: HeatedHome, at: dict[str, float] = at, due_ms: int = due_ms) -> None:
             if home.at_ms < due_ms - 4 * H_MS or home.control is None:
                 return
             for room, mind in home.control.zones.items():
@@ -228,8 +228,8 @@ def recoveries(
 
 def turned_up(seed: int, *, is_shared: bool) -> dict[str, object]:
     """Return how rooms at 17 °C follow when all are told 21 at 20:00, and how far they stray in the next four hours."""
-    home = Home(
-        HomeOptions(
+    home = HeatedHome(
+        HeatedHomeOptions(
             settings=climate(HEAT_PUMP if is_shared else HeatSourceSettings()),
             seed=seed,
             start_utc_ms=WINTER_MS,
@@ -245,7 +245,7 @@ def turned_up(seed: int, *, is_shared: bool) -> dict[str, object]:
     most = dict.fromkeys(ROOMS, 0.0)
     least = dict.fromkeys(ROOMS, 0.0)
 
-    def look(home: Home) -> None:
+    def look(home: HeatedHome) -> None:
         for room in ROOMS:
             off_k = home.truth_c(room) - 21.0
             if room not in minutes and off_k >= -0.25:

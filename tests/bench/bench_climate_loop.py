@@ -23,7 +23,7 @@ from aiohttp import web
 from agent.cloud import endpoints
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.contract import QUOTAS, Quota
+from lab.refcloud.contract import QUOTAS, EndpointQuota
 
 TICK_S = 0.1
 SLICE = 1000
@@ -38,7 +38,7 @@ async def parent(readings: int) -> str:
         monotonic_s=time.monotonic,
         rng=random.Random(1),
         new_id=lambda: str(uuid.uuid4()),
-        quotas=dict.fromkeys(QUOTAS, Quota(limit=LIMIT, window_s=60)),
+        quotas=dict.fromkeys(QUOTAS, EndpointQuota(limit=LIMIT, window_s=60)),
     )
     key = cloud.admin.provision(NewDevice(name="hub")).api_key
     runner = web.AppRunner(cloud.application(), access_log=None)

@@ -14,12 +14,12 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from lab.simulation import mishaps
+from lab.simulation import fault_schedule
+from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
 from lab.simulation.loop import VirtualLoop
-from lab.simulation.mishaps import Mishap, MishapKind
 from lab.simulation.options import Options
-from lab.simulation.orders import Order
-from lab.simulation.run import Rehearsal
+from lab.simulation.planned_commands import PlannedCommand
+from lab.simulation.run import Simulation
 
 SENSORS = 100
 CUT_AT_S = 300.0
@@ -32,7 +32,7 @@ READINGS_PER_S = 100.0
 """What the quota of telemetry lets through."""
 
 
-def orders(first_s: float, last_s: float) -> tuple[Order, ...]:
+def orders(first_s: float, last_s: float) -> tuple[PlannedCommand, ...]:
     rng = random.Random(1)
     kinds = [
         ("diagnostics", None),
@@ -43,7 +43,7 @@ def orders(first_s: float, last_s: float) -> tuple[Order, ...]:
     at_s = first_s
     while at_s < last_s:
         type_, payload = rng.choice(kinds)
-        made.append(Order(at_s, type_, payload))
+        made.append(PlannedCommand(at_s, type_, payload))
         at_s += rng.expovariate(1 / PERIOD_S)
     return tuple(made)
 
@@ -52,23 +52,23 @@ def measure(readings: int, latency_s: float) -> dict[str, object]:
     outage_s = readings / SENSORS * 60.0
     back_s = CUT_AT_S + outage_s
     drained_s = back_s + SETTLE_S + readings / READINGS_PER_S
-    mishaps.RATES["none"] = mishaps.Rates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, latency_s * 2)
+    fault_schedule.RATES["none"] = fault_schedule.FaultRates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, latency_s * 2)
     options = Options(
         days=drained_s / 86_400,
         sensors=SENSORS,
         faults="none",
         orders=orders(back_s + SETTLE_S, drained_s),
-        mishaps=(Mishap(MishapKind.NETWORK_CUT, at_s=CUT_AT_S, lasts_s=outage_s),),
+        machine_faults=(MachineFault(MachineFaultKind.NETWORK_CUT, at_s=CUT_AT_S, lasts_s=outage_s),),
         config_text=f"commands_poll_interval_s = {INTERVAL_S}\n",
     )
     loop = VirtualLoop()
     with tempfile.TemporaryDirectory() as scratch:
-        rehearsal = Rehearsal(options, Path(scratch), loop)
-        loop.run_until_complete(rehearsal.run())
+        simulation = Simulation(options, Path(scratch), loop)
+        loop.run_until_complete(simulation.run())
         loop.close()
-    latencies_s = sorted(rehearsal.commands.latencies_s)
+    latencies_s = sorted(simulation.commands.latencies_s)
     cuts = statistics.quantiles(latencies_s, n=100)
-    verdict = rehearsal.verdict(1.0)
+    verdict = simulation.verdict(1.0)
     return {
         "commands": len(latencies_s),
         "p50_s": round(statistics.median(latencies_s), 2),

@@ -24,7 +24,7 @@ from hal.sim import SimOptions
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.contract import Endpoint
-from lab.refcloud.middleware import Outcome
+from lab.refcloud.middleware import RequestOutcome
 from lab.refcloud.records import DeviceKind
 
 WARM_UP_S = 20.0
@@ -45,7 +45,7 @@ class Cloud:
             on_request=self._note,
         )
 
-    def _note(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: Outcome) -> None:
+    def _note(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: RequestOutcome) -> None:
         del name, endpoint, outcome
         self.first_request_s = self.first_request_s or arrived_s
         self.requests += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from lab.simulation.options import Options
-from lab.simulation.run import rehearse
+from lab.simulation.run import simulate
 
 MAP = Path(__file__).parents[1] / "data" / "house-zigbee-9rooms.toml"
 DEFAULT = Path(__file__).parents[3] / "shared" / "data" / "house-zigbee-9rooms.csv"
@@ -30,7 +30,7 @@ def main() -> None:
         return
     results = {}
     for faults in ("none", "harsh"):
-        verdict = rehearse(
+        verdict = simulate(
             Options(board="replay", recording=options.recording, map=MAP, days=options.days, faults=faults)
         )
         results[faults] = msgspec.to_builtins(verdict)

@@ -18,14 +18,14 @@ import msgspec
 from aiohttp import web
 
 from lab.refcloud.admin import NewDevice
-from lab.refcloud.api import Call, DeviceApi
+from lab.refcloud.api import ApiRequest, DeviceApi
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.contract import QUOTAS, SENSOR_TYPES, Endpoint, Quota
+from lab.refcloud.contract import QUOTAS, SENSOR_TYPES, Endpoint, EndpointQuota
 from lab.refcloud.models import TelemetryBatch
-from lab.refcloud.records import Device, DeviceKind
+from lab.refcloud.records import CloudDevice, DeviceKind
 from lab.refcloud.rfc3339 import format_ms
 from lab.refcloud.store import MemoryStore
-from lab.refcloud.telemetry import columns_of
+from lab.refcloud.telemetry import to_columns
 
 READINGS_A_BATCH = 100
 BATCHES = 300
@@ -56,16 +56,16 @@ def bench_take(bodies: list[bytes]) -> float:
     store = MemoryStore()
     started_s = time.perf_counter()
     for batch in decoded:
-        store.add_readings(columns_of(batch, "hub", lambda _: False))
+        store.add_readings(to_columns(batch, "hub", lambda _: False))
     return us_a_reading(started_s)
 
 
 def bench_api(bodies: list[bytes]) -> float:
     telemetry = DeviceApi(MemoryStore()).endpoints[Endpoint.TELEMETRY]
-    hub = Device(device_id="hub", kind=DeviceKind.HUB, name="hub", serial_number="1", batch="stable")
+    hub = CloudDevice(device_id="hub", kind=DeviceKind.HUB, name="hub", serial_number="1", batch="stable")
     started_s = time.perf_counter()
     for body in bodies:
-        telemetry(Call(device=hub, now_ms=START_MS, body=body))
+        telemetry(ApiRequest(device=hub, now_ms=START_MS, body=body))
     return us_a_reading(started_s)
 
 
@@ -75,7 +75,7 @@ async def bench_http(bodies: list[bytes], *, is_packed: bool) -> dict[str, float
         monotonic_s=time.monotonic,
         rng=random.Random(1),
         new_id=lambda: str(uuid.uuid4()),
-        quotas=dict.fromkeys(QUOTAS, Quota(10_000_000, 60)),
+        quotas=dict.fromkeys(QUOTAS, EndpointQuota(10_000_000, 60)),
     )
     key = cloud.admin.provision(NewDevice(name="hub")).api_key
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

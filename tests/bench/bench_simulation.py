@@ -8,7 +8,7 @@ import json
 import logging
 
 from lab.simulation.options import Options
-from lab.simulation.run import rehearse
+from lab.simulation.run import simulate
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     results = {}
     for sensors in sorted({15, options.sensors}):
-        verdict = rehearse(Options(days=options.days, sensors=sensors, faults=options.faults))
+        verdict = simulate(Options(days=options.days, sensors=sensors, faults=options.faults))
         results[f"hours_per_wall_s_{sensors}_sensors"] = verdict.virtual_hours_per_wall_s
         results[f"violations_{sensors}_sensors"] = len(verdict.violations)
     print(json.dumps(results, indent=2))

@@ -25,10 +25,10 @@ from agent.cloud.session import new_session, tcp_connector
 from agent.foundation.clock import SystemClock
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.contract import Endpoint, Quota
+from lab.refcloud.contract import Endpoint, EndpointQuota
 from lab.refcloud.records import DeviceKind
 from lab.simulation.options import Options
-from lab.simulation.run import rehearse
+from lab.simulation.run import simulate
 
 BATCHES_MAX = 60
 """As many as one minute's quota lets through."""
@@ -48,7 +48,7 @@ def batches_of_a_house(sensors: int) -> list[Batch]:
 
     CloudClient.post_telemetry = noted  # type: ignore[method-assign]
     try:
-        rehearse(Options(days=2 / 24, sensors=sensors, faults="none", calm_s=0.0))
+        simulate(Options(days=2 / 24, sensors=sensors, faults="none", calm_s=0.0))
     finally:
         CloudClient.post_telemetry = post  # type: ignore[method-assign]
     return batches[:BATCHES_MAX]
@@ -83,7 +83,7 @@ async def count(batches: list[Batch], *, compress: bool) -> float:
         monotonic_s=lambda: clock.monotonic_ms() / 1000,
         rng=random.Random(1),
         new_id=lambda: str(uuid.uuid4()),
-        quotas={endpoint: Quota(1000, 60) for endpoint in Endpoint},
+        quotas={endpoint: EndpointQuota(1000, 60) for endpoint in Endpoint},
     )
     hub = cloud.admin.provision(NewDevice(name="hub"))
     runner = web.AppRunner(cloud.application(), access_log=None)

@@ -34,7 +34,7 @@ from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork
 from hal.zigbee.options import FILE_BYTES_MAX
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.contract import QUOTAS, Quota
+from lab.refcloud.contract import QUOTAS, EndpointQuota
 from lab.refcloud.records import AcceptedReading, DeviceKind
 
 SLICE_S = 30
@@ -63,7 +63,7 @@ class Cloud:
             monotonic_s=time.monotonic,
             rng=random.Random(1),
             new_id=lambda: str(uuid.uuid4()),
-            quotas=dict.fromkeys(QUOTAS, Quota(limit=100_000, window_s=60)),
+            quotas=dict.fromkeys(QUOTAS, EndpointQuota(limit=100_000, window_s=60)),
             on_readings=self._note,
         )
 

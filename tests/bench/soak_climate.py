@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from lab.simulation.heating_year import Year, YearVerdict
+from lab.simulation.heating_year import HeatingYear, YearVerdict
 
 
 def one(seed: int, days: int) -> YearVerdict:
     """Run one year."""
-    return Year(seed, days).run()
+    return HeatingYear(seed, days).run()
 
 
 def main() -> int:

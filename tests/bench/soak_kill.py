@@ -30,7 +30,7 @@ from agent.telemetry.outbox.store import OutboxLimits, open_outbox
 from hal.sim import SimOptions
 from lab.refcloud.admin import NewCommand, NewDevice
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.records import Command, CommandState, DeviceKind
+from lab.refcloud.records import CloudCommand, CommandState, DeviceKind
 from lab.refcloud.store import MemoryStore
 
 SENSORS = 15
@@ -147,8 +147,8 @@ class Soak:
             self._orders.append(command.command_id)
             await asyncio.sleep(self._rng.expovariate(1 / COMMAND_PERIOD_S))
 
-    def _commands(self) -> list[Command]:
-        found = (self._store.get(Command, command_id) for command_id in self._orders)
+    def _commands(self) -> list[CloudCommand]:
+        found = (self._store.get(CloudCommand, command_id) for command_id in self._orders)
         return [command for command in found if command is not None]
 
     def _is_settled(self) -> bool:

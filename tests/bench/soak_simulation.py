@@ -1,4 +1,4 @@
-"""The long campaign: a rehearsal for each of many seeds, one process a core. A line a seed; exit 1 on any violation.
+"""The long campaign: a simulation for each of many seeds, one process a core. A line a seed; exit 1 on any violation.
 
 python tests/bench/soak_simulation.py --count 100 --days 3 --sensors 50
 python tests/bench/soak_simulation.py --pairing --count 50 --faults harsh
@@ -17,10 +17,10 @@ from typing import get_args
 
 import msgspec
 
-from lab.simulation.mishaps import Profile
+from lab.simulation.fault_schedule import FaultProfile
 from lab.simulation.options import PAIRING, Options
 from lab.simulation.rollout import UpdateCounts
-from lab.simulation.run import rehearse
+from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict
 
 
@@ -50,10 +50,10 @@ def summed(counts: Iterable[UpdateCounts]) -> UpdateCounts:
     return UpdateCounts(**totals)
 
 
-def one(seed: int, *, days: float, sensors: int, faults: Profile, pairing: bool) -> Verdict:
+def one(seed: int, *, days: float, sensors: int, faults: FaultProfile, pairing: bool) -> Verdict:
     if pairing:
-        return rehearse(msgspec.structs.replace(PAIRING, seed=seed, faults=faults))
-    return rehearse(Options(days=days, sensors=sensors, seed=seed, faults=faults))
+        return simulate(msgspec.structs.replace(PAIRING, seed=seed, faults=faults))
+    return simulate(Options(days=days, sensors=sensors, seed=seed, faults=faults))
 
 
 def line(verdict: Verdict) -> str:
@@ -73,7 +73,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=100, help="how many seeds (100)")
     parser.add_argument("--days", type=float, default=3.0, help="how long each (3)")
     parser.add_argument("--sensors", type=int, default=50, help="series (50)")
-    parser.add_argument("--faults", choices=get_args(Profile), default="default")
+    parser.add_argument("--faults", choices=get_args(FaultProfile), default="default")
     parser.add_argument("--pairing", action="store_true", help="fifty sensors to pair, for six hours each")
     parser.add_argument("--output", type=Path, help="write the JSON here as well")
     return parser.parse_args()

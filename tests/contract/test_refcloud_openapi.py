@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from lab.refcloud.admin import NewCommand, NewDevice
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.contract import QUOTAS, ROUTES, SENSOR_TYPES, Quota
+from lab.refcloud.contract import QUOTAS, ROUTES, SENSOR_TYPES, EndpointQuota
 from lab.refcloud.records import DeviceKind
 from lab.refcloud.rfc3339 import format_ms
 
@@ -63,7 +63,7 @@ class Server:
             monotonic_s=self._loop.time,
             rng=rng,
             new_id=lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4)),
-            quotas=dict.fromkeys(QUOTAS, Quota(1_000_000_000, 60)),
+            quotas=dict.fromkeys(QUOTAS, EndpointQuota(1_000_000_000, 60)),
             admin_token=ADMIN_TOKEN,
         )
         admin = self._cloud.admin

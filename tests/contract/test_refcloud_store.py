@@ -13,31 +13,33 @@ from agent.errors import Corrupt
 from lab.refcloud.contract import SensorType
 from lab.refcloud.models import DeviceSettings, Location
 from lab.refcloud.records import (
-    Command,
+    CloudCommand,
+    CloudCredential,
+    CloudDevice,
+    CloudFirmware,
+    CloudSettings,
     CommandState,
-    Credential,
-    Device,
     DeviceKind,
     OtaHistory,
-    Release,
-    SettingsOf,
-    StatusPost,
-    Tally,
-    Verdict,
+    OtaStatusPost,
+    ReadingTally,
+    ReadingVerdict,
     command_shelf,
 )
-from lab.refcloud.store import Columns, MemoryStore, ReadingKey, Store
+from lab.refcloud.store import MemoryStore, ReadingColumns, ReadingKey, Store
 from lab.refcloud.store_sqlite import SqliteStore
 
 RECORDS: list[Any] = [
-    Device("d", DeviceKind.SENSOR, "kitchen", "s-1", "stable", hub_id="h", ieee_address="0x0", latitude=1.5),
-    Credential("ab", "d", is_revoked=True),
-    SettingsOf("d", DeviceSettings(location=Location(name="attic"), enabled_sensors=("iaq",))),
-    Command("c", "d", "reboot", 1, 2, payload={"delay_seconds": 5}, state=CommandState.FAILED, result={"a": [None]}),
-    Command("c2", "d", "reboot", 1, 2),
-    Release("1.2", "ab", 3, "notes", ("stable",), 5),
-    OtaHistory("d", posts=(StatusPost(1, "2", "failed", is_legal=False, error_message="x"),), posts_total=1),
-    Tally("d", batches=1, stored=2, duplicates=3, conflicting=4),
+    CloudDevice("d", DeviceKind.SENSOR, "kitchen", "s-1", "stable", hub_id="h", ieee_address="0x0", latitude=1.5),
+    CloudCredential("ab", "d", is_revoked=True),
+    CloudSettings("d", DeviceSettings(location=Location(name="attic"), enabled_sensors=("iaq",))),
+    CloudCommand(
+        "c", "d", "reboot", 1, 2, payload={"delay_seconds": 5}, state=CommandState.FAILED, result={"a": [None]}
+    ),
+    CloudCommand("c2", "d", "reboot", 1, 2),
+    CloudFirmware("1.2", "ab", 3, "notes", ("stable",), 5),
+    OtaHistory("d", posts=(OtaStatusPost(1, "2", "failed", is_legal=False, error_message="x"),), posts_total=1),
+    ReadingTally("d", batches=1, stored=2, duplicates=3, conflicting=4),
 ]
 
 
@@ -48,17 +50,17 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def command(name: str, state: CommandState = CommandState.PENDING) -> Command:
-    return Command(name, "hub", "reboot", created_ms=0, expires_ms=1, state=state)
+def command(name: str, state: CommandState = CommandState.PENDING) -> CloudCommand:
+    return CloudCommand(name, "hub", "reboot", created_ms=0, expires_ms=1, state=state)
 
 
-def columns(*rows: tuple[str, SensorType, int, float]) -> Columns:
+def columns(*rows: tuple[str, SensorType, int, float]) -> ReadingColumns:
     device_ids, sensor_types, at_ms, values = ([*column] for column in zip(*rows, strict=True))
-    return Columns(device_ids, sensor_types, at_ms, values)
+    return ReadingColumns(device_ids, sensor_types, at_ms, values)
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
-def test_gives_back_what_it_was_given(store: Store, record: Tally) -> None:
+def test_gives_back_what_it_was_given(store: Store, record: ReadingTally) -> None:
     assert store.get(type(record), record.key) is None
     store.put(record)
     assert store.get(type(record), record.key) == record
@@ -66,14 +68,14 @@ def test_gives_back_what_it_was_given(store: Store, record: Tally) -> None:
 
 
 def test_kinds_do_not_mix(store: Store) -> None:
-    store.put(Tally("d"))
+    store.put(ReadingTally("d"))
     assert store.get(OtaHistory, "d") is None
     assert not store.shelf(OtaHistory, "")
 
 
 def test_a_shelf_keeps_its_order_and_a_record_stands_on_one(store: Store) -> None:
     def names(*, is_pending: bool) -> list[str]:
-        return [kept.command_id for kept in store.shelf(Command, command_shelf("hub", is_pending=is_pending))]
+        return [kept.command_id for kept in store.shelf(CloudCommand, command_shelf("hub", is_pending=is_pending))]
 
     for name in ("b", "a", "c", "d"):
         store.put(command(name))
@@ -86,7 +88,7 @@ def test_a_shelf_keeps_its_order_and_a_record_stands_on_one(store: Store) -> Non
 
 
 def test_the_first_value_of_a_reading_stays(store: Store) -> None:
-    stored, duplicate, conflicting = Verdict.STORED, Verdict.DUPLICATE, Verdict.CONFLICTING
+    stored, duplicate, conflicting = ReadingVerdict.STORED, ReadingVerdict.DUPLICATE, ReadingVerdict.CONFLICTING
     first = columns(("d", "iaq", 1, 5.0), ("d", "iaq", 1, 5.0), ("d", "iaq", 1, 6.0), ("d", "iaq", 2, 6.0))
     assert store.add_readings(first) == [stored, duplicate, conflicting, stored]
     second = columns(("d", "iaq", 2, 6.0), ("d", "humidity", 1, 5.0), ("e", "iaq", 1, 7.0))
@@ -142,9 +144,9 @@ def test_images(store: Store) -> None:
 
 def test_a_transaction_is_kept(store: Store) -> None:
     with store.transaction():
-        store.put(Tally("d"))
+        store.put(ReadingTally("d"))
         store.add_readings(columns(("d", "iaq", 1, 5.0)))
-    assert store.get(Tally, "d") is not None
+    assert store.get(ReadingTally, "d") is not None
     assert len(store.readings(None, 9)) == 1
 
 
@@ -168,13 +170,13 @@ class TestSqlite:
 
         def fail_in_the_middle() -> None:
             with store.transaction():
-                store.put(Tally("d"))
+                store.put(ReadingTally("d"))
                 raise KeyError
 
         with pytest.raises(KeyError):
             fail_in_the_middle()
-        assert store.get(Tally, "d") is None
-        store.put(Tally("d"))
+        assert store.get(ReadingTally, "d") is None
+        store.put(ReadingTally("d"))
         store.close()
 
     def test_what_is_no_store_is_refused_and_left_alone(self, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ async def _live(loop: VirtualLoop, directory: Path, answers: Mapping[bytes, list
                 is_metered=lambda: False,
                 serve=False,
                 begin_anew=stop.set,
-                running=RunningRelease("1.0.0", "base", 1, "rehearsed", "", stop.set, InlineWorker()),
+                running=RunningRelease("1.0.0", "base", 1, "simulated", "", stop.set, InlineWorker()),
             ),
         )
         task = loop.create_task(hub.run(stop))

@@ -27,9 +27,9 @@ from hal.interface import HvacOutputs, RelayedSensor, Sensor
 from hal.plausibility import PlausibilityCheck
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.contract import QUOTAS, Endpoint, Quota
-from lab.refcloud.faults import Rule
-from lab.refcloud.middleware import Outcome
+from lab.refcloud.contract import QUOTAS, Endpoint, EndpointQuota
+from lab.refcloud.faults import FaultRule
+from lab.refcloud.middleware import RequestOutcome
 from lab.refcloud.records import AcceptedReading, DeviceKind
 
 KEY = "cs_dev_" + "A1b2" * 8
@@ -186,7 +186,7 @@ class Cloud:
         clock = SystemClock(trust_wall_clock=True)
         ids = itertools.count(1)
         self.batches: list[Sequence[AcceptedReading]] = []
-        self.requests: list[tuple[str, Endpoint, Outcome]] = []
+        self.requests: list[tuple[str, Endpoint, RequestOutcome]] = []
         self.reference = ReferenceCloud(
             utc_ms=lambda: clock.utc_ms() or 0,
             monotonic_s=lambda: clock.monotonic_ms() / 1000,
@@ -194,7 +194,7 @@ class Cloud:
             new_id=lambda: f"00000000-0000-4000-8000-{next(ids):012}",
             on_readings=lambda _, readings: self.batches.append(readings),
             on_request=lambda name, endpoint, _, outcome: self.requests.append((name, endpoint, outcome)),
-            quotas=dict.fromkeys(QUOTAS, Quota(limit=10_000, window_s=60)),
+            quotas=dict.fromkeys(QUOTAS, EndpointQuota(limit=10_000, window_s=60)),
             **options,
         )
         self.hub_id = self.reference.admin.provision(NewDevice(name="hub", api_key=KEY)).device.device_id
@@ -224,7 +224,7 @@ class Cloud:
             await self._runner.cleanup()
             self._runner = None
 
-    def faults(self, *rules: Rule) -> None:
+    def faults(self, *rules: FaultRule) -> None:
         self.reference.set_faults(rules)
 
     @property

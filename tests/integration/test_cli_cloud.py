@@ -12,7 +12,7 @@ import pytest
 
 from agent.cli import exit_codes, root
 from lab.cli.cloud.connection import TOKEN_VARIABLE, URL_VARIABLE
-from lab.cli.cloud.trouble import READY_MADE
+from lab.cli.cloud.faults import READY_MADE
 
 Run = Callable[..., str]
 

@@ -79,7 +79,7 @@ async def test_a_wrong_address_is_not_stormed(cloud: Cloud, make_hub: MakeHub) -
 
 
 async def test_telemetry_that_fails_alone_is_not_hidden_by_what_works(cloud: Cloud, make_hub: MakeHub) -> None:
-    cloud.faults(faults.Rule(faults.Status(status=500), endpoint=Endpoint.TELEMETRY))
+    cloud.faults(faults.FaultRule(faults.ErrorStatus(status=500), endpoint=Endpoint.TELEMETRY))
     hub = make_hub(cloud.url)
     hub.start()
     hub.report(*READINGS)
@@ -98,7 +98,7 @@ async def test_telemetry_that_fails_alone_is_not_hidden_by_what_works(cloud: Clo
 async def test_readings_that_are_refused_whole_are_told_though_every_answer_counts(
     cloud: Cloud, make_hub: MakeHub
 ) -> None:
-    cloud.faults(faults.Rule(faults.Status(status=403), endpoint=Endpoint.TELEMETRY))
+    cloud.faults(faults.FaultRule(faults.ErrorStatus(status=403), endpoint=Endpoint.TELEMETRY))
     clock = HubClock()
     hub = make_hub(cloud.url, clock=clock)
     hub.start()

@@ -227,7 +227,7 @@ async def test_a_log_that_is_held_holds_nothing_up(daemon: Daemon, cloud: Cloud)
 
 
 async def test_it_ends_in_time_while_the_cloud_hangs_and_a_technician_looks_on(daemon: Daemon, cloud: Cloud) -> None:
-    cloud.faults(faults.Rule(faults.LatencyUp(min_s=60, max_s=60)))
+    cloud.faults(faults.FaultRule(faults.LatencyUp(min_s=60, max_s=60)))
     await daemon.start()
     await daemon.ready()
     reader, writer = await asyncio.open_unix_connection(str(daemon.socket))

@@ -15,11 +15,11 @@ import pytest
 from agent.cli import exit_codes, root
 from hal import replay
 from lab.demo import outages
-from lab.demo.audit import Account, Ledger
-from lab.demo.outages import Weather
-from lab.demo.pace import PacedClock
-from lab.demo.show import Options, Scene, play
-from lab.demo.town import Cloud, Stage, make_config
+from lab.demo.audit import Audit, AuditResult
+from lab.demo.environment import Cloud, Scenario, make_config
+from lab.demo.outages import CloudCondition
+from lab.demo.paced_loop import PacedClock
+from lab.demo.runner import DemoSnapshot, Options, run_demo
 
 DATA = Path(__file__).parents[1] / "data"
 SPEED = 2000.0
@@ -30,12 +30,12 @@ FOR_EVER_S = 300.0
 class Crowd:
     """Remembers every scene, and looks at its watch until it has seen enough: then the time is over."""
 
-    def __init__(self, has_seen_enough: Callable[[list[Scene]], bool]) -> None:
-        self.scenes: list[Scene] = []
+    def __init__(self, has_seen_enough: Callable[[list[DemoSnapshot]], bool]) -> None:
+        self.scenes: list[DemoSnapshot] = []
         self._has_seen_enough = has_seen_enough
         self._skipped_s = 0.0
 
-    def show(self, scene: Scene) -> None:
+    def show(self, scene: DemoSnapshot) -> None:
         self.scenes.append(scene)
         if self._has_seen_enough(self.scenes):
             self._skipped_s = FOR_EVER_S
@@ -50,11 +50,11 @@ def played(
     speed: float = SPEED,
     has_outages: bool = False,
     recording: replay.Recording | None = None,
-    until: Callable[[list[Scene]], bool] = lambda _: False,
-) -> tuple[Account, list[Scene]]:
+    until: Callable[[list[DemoSnapshot]], bool] = lambda _: False,
+) -> tuple[AuditResult, list[DemoSnapshot]]:
     crowd = Crowd(until)
     options = Options(
-        stage=Stage(recording),
+        stage=Scenario(recording),
         for_s=for_s,
         speed=speed,
         seed=1,
@@ -62,11 +62,11 @@ def played(
         has_outages=has_outages,
         refresh_s=0.02,
     )
-    return play(options, crowd, crowd.watch_s), crowd.scenes
+    return run_demo(options, crowd, crowd.watch_s), crowd.scenes
 
 
 def test_a_fair_day_brings_readings_to_the_cloud() -> None:
-    def is_seen(scenes: list[Scene]) -> bool:
+    def is_seen(scenes: list[DemoSnapshot]) -> bool:
         last = scenes[-1]
         return (
             last.stored > 0
@@ -83,13 +83,13 @@ def test_a_fair_day_brings_readings_to_the_cloud() -> None:
     assert all(sensor.sensor_id for sensor in scenes[-1].status.relayed_sensors)
 
 
-def fullest(scenes: list[Scene]) -> int:
+def fullest(scenes: list[DemoSnapshot]) -> int:
     """Return how many readings waited at most while the cloud could not be reached."""
-    pending = (scene.status.outbox.pending for scene in scenes if scene.phase.weather is Weather.UNREACHABLE)
+    pending = (scene.status.outbox.pending for scene in scenes if scene.phase.weather is CloudCondition.UNREACHABLE)
     return max(pending, default=0)
 
 
-def has_emptied(scene: Scene, most: int) -> bool:
+def has_emptied(scene: DemoSnapshot, most: int) -> bool:
     """Tell whether most of what waited is with the cloud."""
     return scene.stored > most and scene.status.outbox.pending < most / 2
 
@@ -98,33 +98,38 @@ def test_through_outages_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(
         outages,
         "PLAN_S",
-        ((Weather.FAIR, 0.3), (Weather.UNREACHABLE, 0.4), (Weather.FAIR, 0.6), (Weather.FAILING, 0.8)),
+        (
+            (CloudCondition.FAIR, 0.3),
+            (CloudCondition.UNREACHABLE, 0.4),
+            (CloudCondition.FAIR, 0.6),
+            (CloudCondition.FAILING, 0.8),
+        ),
     )
-    wanted = {(Weather.UNREACHABLE, "down"), (Weather.FAILING, "down"), (Weather.FAIR, "up")}
+    wanted = {(CloudCondition.UNREACHABLE, "down"), (CloudCondition.FAILING, "down"), (CloudCondition.FAIR, "up")}
 
-    def is_seen(scenes: list[Scene]) -> bool:
+    def is_seen(scenes: list[DemoSnapshot]) -> bool:
         states = {(scene.phase.weather, scene.status.link.state) for scene in scenes}
         last = scenes[-1]
-        return wanted <= states and last.phase.weather is Weather.FAIR and has_emptied(last, fullest(scenes))
+        return wanted <= states and last.phase.weather is CloudCondition.FAIR and has_emptied(last, fullest(scenes))
 
     account, scenes = played(for_s=FOR_EVER_S, has_outages=True, until=is_seen)
     assert account.is_clean
     most = fullest(scenes)
     assert most > 50
-    assert any(scene.phase.weather is Weather.FAIR and has_emptied(scene, most) for scene in scenes)
+    assert any(scene.phase.weather is CloudCondition.FAIR and has_emptied(scene, most) for scene in scenes)
 
 
 def test_a_recording_arrives_whole_and_ends_the_demo() -> None:
     recording = replay.load(DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml")
     account, scenes = played(for_s=FOR_EVER_S, speed=86_400.0, recording=recording)
-    assert account == Account(taken=670, accepted=670, pending=0, given_up=0, altered=0, lost=0)
+    assert account == AuditResult(taken=670, accepted=670, pending=0, given_up=0, altered=0, lost=0)
     assert recording.readings_count == 670
     # It ends by itself: with the first scene in which all has arrived.
     assert [scene.stored == 670 for scene in scenes[-2:]] == [False, True]
 
 
 async def test_a_recording_keeps_its_instants(tmp_path: Path) -> None:
-    stage = Stage(replay.load(DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml"))
+    stage = Scenario(replay.load(DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml"))
     assert stage.recording is not None
     clock = PacedClock(lambda: 61.5, stage.start_utc_ms)
     network = stage.board(make_config("http://127.0.0.1:1", tmp_path, seed=1, sensors=7).board, clock).network
@@ -135,13 +140,13 @@ async def test_a_recording_keeps_its_instants(tmp_path: Path) -> None:
 
 def test_a_lost_reading_is_found_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Planted: the audience notes a reading of which neither cloud nor outbox has ever heard."""
-    real = Ledger.committed
+    real = Audit.committed
 
-    def one_more(self: Ledger, readings: list) -> None:  # type: ignore[type-arg]
+    def one_more(self: Audit, readings: list) -> None:  # type: ignore[type-arg]
         real(self, readings)
         self._taken["nobody", "temperature", 1] = 20.0
 
-    monkeypatch.setattr(Ledger, "committed", one_more)
+    monkeypatch.setattr(Audit, "committed", one_more)
     assert root.run(["demo", "--for", "0.3", "--speed", "2000", "--plain", "--no-outages"]) == exit_codes.FAILED
     assert "1 LOST" in capsys.readouterr().out
 
@@ -199,15 +204,15 @@ async def test_the_weather_of_the_cloud() -> None:
 
     async with aiohttp.ClientSession() as session:
         assert await ask(session) == 200
-        await cloud.set_weather(Weather.FAILING)
+        await cloud.set_weather(CloudCondition.FAILING)
         assert await ask(session) == 503
-        await cloud.set_weather(Weather.UNREACHABLE)
+        await cloud.set_weather(CloudCondition.UNREACHABLE)
         with pytest.raises(aiohttp.ClientError):
             await ask(session)
         async with aiohttp.ClientSession() as another:
             with pytest.raises(aiohttp.ClientConnectorError):
                 await ask(another)
-        await cloud.set_weather(Weather.FAIR)
+        await cloud.set_weather(CloudCondition.FAIR)
         assert await ask(session) == 200
     assert cloud.accepted == 0
     assert list(cloud.stored()) == []

@@ -93,7 +93,7 @@ async def test_an_answer_that_was_lost_gives_no_reading_two_timestamps(cloud: Cl
     disk.on_operation = failing(errno.EIO)
     hub.report(*READINGS[:50])
     await until(lambda: hub.status().outbox.problem)
-    cloud.faults(faults.Rule(faults.CutAfter(), endpoint=Endpoint.TELEMETRY))
+    cloud.faults(faults.FaultRule(faults.CutAfter(), endpoint=Endpoint.TELEMETRY))
     clock.skip(61)
     await until(lambda: len(cloud.stored) == 51)
     # The clock is corrected, and the process ends before the hub has learnt that they arrived.

@@ -91,17 +91,17 @@ async def test_the_cloud_goes_and_comes_back(cloud: Cloud, make_hub: MakeHub) ->
 
 
 BROKEN = [
-    faults.Refused(),
+    faults.ConnectionRefused(),
     faults.CutBefore(),
     faults.CutAfter(),
     faults.CutAfter(body_bytes=5),
-    faults.Status(status=500),
-    faults.Status(status=503, retry_after_s=0),
-    faults.Status(status=503, retry_after_s=1, retry_after_form="date"),
-    faults.Status(status=502, is_json=False),
-    faults.Status(status=504, is_processed=True),
-    faults.Status(status=429, retry_after_s=0),
-    faults.Status(status=408),
+    faults.ErrorStatus(status=500),
+    faults.ErrorStatus(status=503, retry_after_s=0),
+    faults.ErrorStatus(status=503, retry_after_s=1, retry_after_form="date"),
+    faults.ErrorStatus(status=502, is_json=False),
+    faults.ErrorStatus(status=504, is_processed=True),
+    faults.ErrorStatus(status=429, retry_after_s=0),
+    faults.ErrorStatus(status=408),
     faults.Redirect(location="/v1/telemetry", status=307),
     faults.BrokenJson(),
     faults.TruncatedJson(),
@@ -124,7 +124,7 @@ HARMLESS = [
 async def test_every_broken_answer_is_survived_and_the_same_sent_again(
     cloud: Cloud, make_hub: MakeHub, fault: faults.Fault
 ) -> None:
-    cloud.faults(faults.Rule(fault, endpoint=Endpoint.TELEMETRY, next_n=1))
+    cloud.faults(faults.FaultRule(fault, endpoint=Endpoint.TELEMETRY, next_n=1))
     hub = make_hub(cloud.url)
     hub.start()
     hub.report(20.1, 20.2, 20.3)
@@ -139,7 +139,7 @@ async def test_every_broken_answer_is_survived_and_the_same_sent_again(
 async def test_every_broken_answer_about_settings_leaves_them_alone(
     cloud: Cloud, make_hub: MakeHub, fault: faults.Fault
 ) -> None:
-    cloud.faults(faults.Rule(fault, endpoint=Endpoint.SETTINGS_GET, next_n=1))
+    cloud.faults(faults.FaultRule(fault, endpoint=Endpoint.SETTINGS_GET, next_n=1))
     hub = make_hub(cloud.url)
     hub.start()
     await until(lambda: 200 in cloud.answered(Endpoint.SETTINGS_GET)[-1:])
@@ -149,7 +149,7 @@ async def test_every_broken_answer_about_settings_leaves_them_alone(
 
 @pytest.mark.parametrize("fault", HARMLESS, ids=str)
 async def test_what_is_odd_but_right_is_taken(cloud: Cloud, make_hub: MakeHub, fault: faults.Fault) -> None:
-    cloud.faults(faults.Rule(fault, endpoint=Endpoint.TELEMETRY))
+    cloud.faults(faults.FaultRule(fault, endpoint=Endpoint.TELEMETRY))
     hub = make_hub(cloud.url)
     hub.start()
     hub.report(20.1, 20.2)
@@ -159,7 +159,7 @@ async def test_what_is_odd_but_right_is_taken(cloud: Cloud, make_hub: MakeHub, f
 
 
 async def test_less_accepted_than_sent_is_counted_and_not_sent_again(cloud: Cloud, make_hub: MakeHub) -> None:
-    cloud.faults(faults.Rule(faults.AcceptedLower(by=2), endpoint=Endpoint.TELEMETRY, next_n=1))
+    cloud.faults(faults.FaultRule(faults.AcceptedLower(by=2), endpoint=Endpoint.TELEMETRY, next_n=1))
     hub = make_hub(cloud.url)
     hub.start()
     hub.report(20.1, 20.2, 20.3)

@@ -273,7 +273,7 @@ async def test_a_redirect_is_not_followed_and_the_key_not_sent_on(cloud: Cloud, 
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     target = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/telemetry"
     for status in (301, 302, 303, 307, 308):
-        cloud.faults(faults.Rule(faults.Redirect(location=target, status=status), next_n=1))
+        cloud.faults(faults.FaultRule(faults.Redirect(location=target, status=status), next_n=1))
         hub = make_hub(cloud.url)
         hub.start()
         hub.report(20.1)

@@ -127,7 +127,7 @@ async def test_settings_of_a_broken_file_come_back_from_the_cloud(
 async def test_a_crash_of_the_cloud_between_storing_and_answering_doubles_nothing(
     cloud: Cloud, make_hub: MakeHub
 ) -> None:
-    cloud.faults(faults.Rule(faults.CutAfter(), next_n=6))
+    cloud.faults(faults.FaultRule(faults.CutAfter(), next_n=6))
     hub = make_hub(cloud.url)
     hub.start()
     hub.report(*(20 + n / 100 for n in range(130)))

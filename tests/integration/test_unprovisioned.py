@@ -18,7 +18,7 @@ from agent.commands.factory_reset import FILE_NAME
 from agent.reloading import Replaceable
 from lab.refcloud.admin import NewCommand, NewDevice
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.records import Command, CommandState
+from lab.refcloud.records import CloudCommand, CommandState
 
 
 class Town:
@@ -49,7 +49,7 @@ class Town:
         )
         return path
 
-    def queue(self, type_: str, payload: dict[str, Any]) -> Callable[[], Command]:
+    def queue(self, type_: str, payload: dict[str, Any]) -> Callable[[], CloudCommand]:
         made = self.cloud.admin.queue_command(self.hub_id, NewCommand(type=type_, payload=payload))
         return lambda: next(
             each for each in self.cloud.admin.commands(self.hub_id) if each.command_id == made.command_id

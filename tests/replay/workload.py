@@ -26,9 +26,9 @@ from agent.ota.lifecycle import UpdateState
 from agent.ota.service import UpdateService
 from agent.ota.store import FILE_NAME as BOOK_FILE
 from lab.simulation.loop import VirtualLoop
-from lab.simulation.releases import MODEL, PRIVATE_KEY, Release
+from lab.simulation.releases import MODEL, PRIVATE_KEY, SimulatedRelease
 
-from ..rehearsal.update_bench import Bench  # noqa: TID252 - pytest's importlib mode has no name for it but this
+from ..simulation.update_bench import Bench  # noqa: TID252 - pytest's importlib mode has no name for it but this
 
 STATE_DIR = "climahub"
 """Of the hub, on the recorded disk."""
@@ -65,7 +65,7 @@ class Step(msgspec.Struct, frozen=True):
         is_dead: It ends as soon as it is started.
     """
 
-    release: Release
+    release: SimulatedRelease
     ends: UpdateState = UpdateState.COMPLETED
     is_sideloaded: bool = False
     is_sick: bool = False
@@ -93,7 +93,7 @@ class Tools(msgspec.Struct, frozen=True):
 
 
 @cache
-def release(version: str, sequence: int) -> Release:
+def release(version: str, sequence: int) -> SimulatedRelease:
     """Return a signed bundle of a small program in many files."""
     names = [f"part{number}" for number in range(MODULES)]
     tree = {
@@ -103,10 +103,10 @@ def release(version: str, sequence: int) -> Release:
     tree["__main__.py"] = _MAIN.format(modules=", ".join(names), version=version).encode()
     payload = bundle_builder.pack(tree)
     manifest = bundle_builder.build_app_manifest(
-        tree, payload, bundle_builder.BundleTarget(version, sequence, (MODEL,), "rehearsed", "")
+        tree, payload, bundle_builder.BundleTarget(version, sequence, (MODEL,), "simulated", "")
     )
     unsigned = header.parse(header.encode_unsigned(manifest)[header.PRELUDE_BYTES :])
-    return Release(version, sequence, header.encode_signed(PRIVATE_KEY, unsigned.payload) + payload, tree)
+    return SimulatedRelease(version, sequence, header.encode_signed(PRIVATE_KEY, unsigned.payload) + payload, tree)
 
 
 def scenarios() -> dict[str, tuple[Step, ...]]:
@@ -138,7 +138,7 @@ def install_tools(directory: Path, launcher_bugs: Bugs) -> Tools:
 
 
 class DiskBench(Bench):
-    """The bench of the rehearsed updates, with the state directory on a mounted disk and the launcher as a process."""
+    """The bench of the simulated updates, with the state directory on a mounted disk and the launcher as a process."""
 
     def __init__(
         self, scratch: Path, loop: VirtualLoop, state_dir: Path, tools: Tools, known: Sequence[Step] = ()
@@ -217,7 +217,7 @@ class DiskBench(Bench):
 
         return is_over
 
-    async def _bring(self, service: UpdateService, brought: Release) -> None:
+    async def _bring(self, service: UpdateService, brought: SimulatedRelease) -> None:
         async def pieces() -> AsyncIterator[bytes]:
             for begin in range(0, len(brought.data), 2**18):
                 yield brought.data[begin : begin + 2**18]

@@ -4,9 +4,9 @@ import pytest
 
 from agent.climate import short_cycle_protection
 from agent.climate.short_cycle_protection import ShortCycleState
-from lab.simulation.mishaps import Profile
+from lab.simulation.fault_schedule import FaultProfile
 from lab.simulation.options import Options
-from lab.simulation.run import rehearse
+from lab.simulation.run import simulate
 from lab.simulation.verdict import as_text
 
 HEATED = """[climate]
@@ -21,8 +21,8 @@ zones = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("faults", "seed"), [("none", 1), ("default", 2), ("harsh", 3)])
-def test_the_hub_heats_and_breaks_no_rule(faults: Profile, seed: int) -> None:
-    verdict = rehearse(Options(days=0.25, seed=seed, faults=faults, config_text=HEATED))
+def test_the_hub_heats_and_breaks_no_rule(faults: FaultProfile, seed: int) -> None:
+    verdict = simulate(Options(days=0.25, seed=seed, faults=faults, config_text=HEATED))
     assert not verdict.violations, as_text(verdict, f"seed {seed}")
     assert verdict.readings.taken > 4000
 
@@ -32,5 +32,5 @@ def test_a_hub_that_forgets_its_rests_is_found(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(
         short_cycle_protection, "just_stopped", lambda now_ms, starts_ms=(): ShortCycleState(False, now_ms - 10**7, ())
     )
-    verdict = rehearse(Options(days=0.3, seed=3, faults="harsh", config_text=HEATED))
+    verdict = simulate(Options(days=0.3, seed=3, faults="harsh", config_text=HEATED))
     assert "equipment is protected" in {violation.promise for violation in verdict.violations}

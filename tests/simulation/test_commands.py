@@ -24,43 +24,45 @@ from agent.commands.lifecycle import (
 )
 from agent.commands.payloads import IncomingCommand
 from lab.refcloud.contract import Endpoint
-from lab.refcloud.faults import Rule, SlowDrip
-from lab.simulation.mishaps import Mishap, MishapKind
+from lab.refcloud.faults import FaultRule, SlowDrip
+from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
 from lab.simulation.options import Options
-from lab.simulation.orders import Order
-from lab.simulation.run import rehearse
+from lab.simulation.planned_commands import PlannedCommand
+from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict, as_text
 
 QUEUED_S = 40.0
 
 ORDERS = {
-    "reboot": Order(QUEUED_S, "reboot", None),
-    "reboot later": Order(QUEUED_S, "reboot", {"delay_seconds": 90}),
-    "config_update": Order(QUEUED_S, "config_update", {"reporting_interval_seconds": 300, "timezone": "Asia/Kolkata"}),
-    "config_update, empty": Order(QUEUED_S, "config_update", {}),
-    "factory_reset": Order(QUEUED_S, "factory_reset", {"confirm": True}),
-    "diagnostics": Order(QUEUED_S, "diagnostics", {"sections": ["memory", "outbox"]}),
-    "unknown": Order(QUEUED_S, "set_setpoint", {"heat_setpoint_c": 21}, is_valid=False),
-    "extra field": Order(QUEUED_S, "reboot", {"force": True}, is_valid=False),
-    "not confirmed": Order(QUEUED_S, "factory_reset", {"confirm": False}, is_valid=False),
+    "reboot": PlannedCommand(QUEUED_S, "reboot", None),
+    "reboot later": PlannedCommand(QUEUED_S, "reboot", {"delay_seconds": 90}),
+    "config_update": PlannedCommand(
+        QUEUED_S, "config_update", {"reporting_interval_seconds": 300, "timezone": "Asia/Kolkata"}
+    ),
+    "config_update, empty": PlannedCommand(QUEUED_S, "config_update", {}),
+    "factory_reset": PlannedCommand(QUEUED_S, "factory_reset", {"confirm": True}),
+    "diagnostics": PlannedCommand(QUEUED_S, "diagnostics", {"sections": ["memory", "outbox"]}),
+    "unknown": PlannedCommand(QUEUED_S, "set_setpoint", {"heat_setpoint_c": 21}, is_valid=False),
+    "extra field": PlannedCommand(QUEUED_S, "reboot", {"force": True}, is_valid=False),
+    "not confirmed": PlannedCommand(QUEUED_S, "factory_reset", {"confirm": False}, is_valid=False),
 }
 
 ALONE = Options(
     days=240 / 86_400,
     sensors=7,
     faults="none",
-    mishaps=(),
+    machine_faults=(),
     calm_s=1860.0,
     config_text="[storage]\ncommit_interval_s = 300\n",
 )
 """One command on an idle hub. The rest of the time is for a new key after a reset, and for the last batch."""
 
 
-def alone(order: Order, **changes: Any) -> Verdict:  # noqa: ANN401 (any option)
-    return rehearse(msgspec.structs.replace(ALONE, orders=(order,), **changes))
+def alone(order: PlannedCommand, **changes: Any) -> Verdict:  # noqa: ANN401 (any option)
+    return simulate(msgspec.structs.replace(ALONE, commands=(order,), **changes))
 
 
-def settled_once(verdict: Verdict, order: Order) -> bool:
+def settled_once(verdict: Verdict, order: PlannedCommand) -> bool:
     """Tell whether the one command took effect as often as it should, and was reported once."""
     commands = verdict.commands
     expected = (1, 1, 0) if order.is_valid else (0, 0, 1)
@@ -80,7 +82,7 @@ def swept(name: str, *, stride: int) -> tuple[int, list[str]]:
     """Stop the world before each operation, by power cut and by kill; return how many points, and what failed."""
     order = ORDERS[name]
     tried, failed = 0, []
-    for kind in (MishapKind.POWER_CUT, MishapKind.PROCESS_KILLED):
+    for kind in (MachineFaultKind.POWER_CUT, MachineFaultKind.PROCESS_KILLED):
         for point in range(1, alone(order).durable_operations + 1, stride):
             verdict = alone(order, stop_at=point, stop_by=kind)
             tried += 1
@@ -115,29 +117,29 @@ MIXED = Options(
     days=0.06,
     sensors=7,
     faults="none",
-    orders=(
-        Order(300.0, "config_update", {"reporting_interval_seconds": 90}, relisted_after_s=600.0),
-        Order(600.0, "reboot", {"delay_seconds": 60}, relisted_after_s=600.0),
-        Order(1000.0, "diagnostics", None),
-        Order(1400.0, "reboot", {}),
-        Order(1401.0, "config_update", {"timezone": "Asia/Kolkata"}),
-        Order(2000.0, "config_update", {"reporting_interval_seconds": 5}, is_valid=False),
-        Order(2100.0, "reboot", {"delay_seconds": 10}, lifetime_s=1.0),
+    commands=(
+        PlannedCommand(300.0, "config_update", {"reporting_interval_seconds": 90}, relisted_after_s=600.0),
+        PlannedCommand(600.0, "reboot", {"delay_seconds": 60}, relisted_after_s=600.0),
+        PlannedCommand(1000.0, "diagnostics", None),
+        PlannedCommand(1400.0, "reboot", {}),
+        PlannedCommand(1401.0, "config_update", {"timezone": "Asia/Kolkata"}),
+        PlannedCommand(2000.0, "config_update", {"reporting_interval_seconds": 5}, is_valid=False),
+        PlannedCommand(2100.0, "reboot", {"delay_seconds": 10}, lifetime_s=1.0),
     ),
-    mishaps=(
-        Mishap(MishapKind.PROCESS_KILLED, at_s=630.0, lasts_s=5.0),
-        Mishap(MishapKind.NETWORK_CUT, at_s=2090.0, lasts_s=60.0),
-        Mishap(MishapKind.POWER_CUT, at_s=3000.0, lasts_s=60.0, unsynchronised_s=120.0),
+    machine_faults=(
+        MachineFault(MachineFaultKind.PROCESS_KILLED, at_s=630.0, lasts_s=5.0),
+        MachineFault(MachineFaultKind.NETWORK_CUT, at_s=2090.0, lasts_s=60.0),
+        MachineFault(MachineFaultKind.POWER_CUT, at_s=3000.0, lasts_s=60.0, unsynchronised_s=120.0),
     ),
 )
 
 
 def broken(options: Options = MIXED) -> set[str]:
-    return {violation.promise for violation in rehearse(options).violations}
+    return {violation.promise for violation in simulate(options).violations}
 
 
 def test_without_a_planted_bug_the_mixture_passes() -> None:
-    verdict = rehearse(MIXED)
+    verdict = simulate(MIXED)
     assert not verdict.violations, as_text(verdict, "")
     commands = verdict.commands
     assert (commands.issued, commands.executed, commands.acked, commands.failed, commands.expired) == (7, 5, 5, 1, 1)
@@ -199,9 +201,9 @@ def test_a_reboot_before_its_ack_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_hub_that_reboots_as_often_as_it_is_told_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    orders = tuple(Order(600.0 + 120.0 * number, "reboot", None) for number in range(8))
-    options = msgspec.structs.replace(MIXED, orders=orders, mishaps=())
-    verdict = rehearse(options)
+    commands = tuple(PlannedCommand(600.0 + 120.0 * number, "reboot", None) for number in range(8))
+    options = msgspec.structs.replace(MIXED, commands=commands, machine_faults=())
+    verdict = simulate(options)
     assert not verdict.violations, as_text(verdict, "")
     assert (verdict.commands.executed, verdict.commands.failed) == (2, 6)
     monkeypatch.setattr("agent.commands.handlers.reboot.limit_reason", lambda asked, utc_ms: "")
@@ -211,8 +213,8 @@ def test_a_hub_that_reboots_as_often_as_it_is_told_is_caught(monkeypatch: pytest
 @pytest.mark.parametrize("name", ["reboot", "factory_reset"])
 def test_an_ack_whose_answer_still_drips_has_come_before_its_effect(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cloud has the ack before its answer; the hub may go down with the answer's last byte."""
-    drip = Rule(SlowDrip(piece_bytes=256, pause_s=60.0), endpoint=Endpoint.COMMANDS_ACK)
-    monkeypatch.setattr("lab.simulation.mishaps.cloud_rules", lambda rates, *, until_s: [drip])
+    drip = FaultRule(SlowDrip(piece_bytes=256, pause_s=60.0), endpoint=Endpoint.COMMANDS_ACK)
+    monkeypatch.setattr("lab.simulation.fault_schedule.cloud_rules", lambda rates, *, until_s: [drip])
     verdict = alone(ORDERS[name])
     assert settled_once(verdict, ORDERS[name]), as_text(verdict, name)
     assert verdict.faults["SlowDrip"]
@@ -237,7 +239,7 @@ def test_an_ack_without_the_effect_is_caught(monkeypatch: pytest.MonkeyPatch) ->
         return CommandOutcome(CommandEvent.CONFIRMED)
 
     monkeypatch.setattr(RebootHandler, "execute", pretend)
-    options = msgspec.structs.replace(MIXED, orders=MIXED.orders[1:2] if MIXED.orders else (), mishaps=())
+    options = msgspec.structs.replace(MIXED, commands=MIXED.commands[1:2] if MIXED.commands else (), machine_faults=())
     assert "what is acked is done" in broken(options)
 
 
@@ -254,8 +256,8 @@ def test_a_result_that_is_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 def test_random_commands_settle_under_every_fault_for_a_hundred_seeds(first: int) -> None:
     issued = twice = unsettled = 0
     for seed in range(first, first + 25):
-        verdict = rehearse(Options(days=0.2, sensors=7, seed=seed, faults="harsh"))
-        assert not verdict.violations, as_text(verdict, f"climahub rehearse --seed {seed} --faults harsh --days 0.2")
+        verdict = simulate(Options(days=0.2, sensors=7, seed=seed, faults="harsh"))
+        assert not verdict.violations, as_text(verdict, f"climahub simulate --seed {seed} --faults harsh --days 0.2")
         issued += verdict.commands.issued
         twice += verdict.commands.executed_twice
         unsettled += verdict.commands.unsettled

@@ -4,13 +4,13 @@ import pytest
 
 from agent.climate import sensor_loss, short_cycle_protection, zone
 from agent.climate.short_cycle_protection import Downtime, ShortCycleLimits, ShortCycleState
-from lab.simulation.heating_year import ROOMS, Mishap, MishapKind, Year
+from lab.simulation.heating_year import ROOMS, HeatingYear, HomeFault, HomeFaultKind
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_weeks_with_faults_break_no_rule(seed: int) -> None:
-    verdict = Year(seed, days=15).run()
+    verdict = HeatingYear(seed, days=15).run()
     assert verdict.is_clean, verdict
     assert verdict.steps > 15 * 1440 * 0.95
     assert sum(verdict.struck.values()) > 5
@@ -23,7 +23,7 @@ def test_a_guard_that_does_not_guard_is_found(rule: str, monkeypatch: pytest.Mon
         return is_wanted, ""
 
     monkeypatch.setattr(short_cycle_protection, "apply_limits", careless)
-    assert any(rule in text for text in Year(4, days=8).run().broken)
+    assert any(rule in text for text in HeatingYear(4, days=8).run().broken)
 
 
 @pytest.mark.slow
@@ -33,14 +33,14 @@ def test_a_restart_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
         return short_cycle_protection.assume_stopped(absence.off_since_ms - 10_000_000)
 
     monkeypatch.setattr(short_cycle_protection, "restore", forgetful)
-    found = [text for seed in (1, 4) for text in Year(seed, days=10).run().broken]
+    found = [text for seed in (1, 4) for text in HeatingYear(seed, days=10).run().broken]
     assert any("minimum off time" in text for text in found)
 
 
 def test_a_limit_that_does_not_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zone, "_is_hot", lambda settings, room: False)
     monkeypatch.setattr(zone, "_is_frost", lambda state, settings, known_c: known_c is not None)
-    assert any("above the limit" in text for text in Year(1, days=3).run().broken)
+    assert any("above the limit" in text for text in HeatingYear(1, days=3).run().broken)
 
 
 @pytest.fixture
@@ -49,10 +49,12 @@ def colder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.simulation.safety_oracle.COLD_C", 9.0)
 
 
-def winter(*kinds: MishapKind, days: int = 12) -> list[Mishap]:
-    """Return mishaps that begin on the first morning and do not end."""
-    rooms = ROOMS if MishapKind.RADIO_DEAD not in kinds else ROOMS[:1]
-    return sorted(Mishap(303 + number, days * 1440, kind, room) for number, kind in enumerate(kinds) for room in rooms)
+def winter(*kinds: HomeFaultKind, days: int = 12) -> list[HomeFault]:
+    """Return faults that begin on the first morning and do not end."""
+    rooms = ROOMS if HomeFaultKind.RADIO_DEAD not in kinds else ROOMS[:1]
+    return sorted(
+        HomeFault(303 + number, days * 1440, kind, room) for number, kind in enumerate(kinds) for room in rooms
+    )
 
 
 @pytest.mark.slow
@@ -60,16 +62,16 @@ def winter(*kinds: MishapKind, days: int = 12) -> list[Mishap]:
 @pytest.mark.parametrize(
     "kinds",
     [
-        (MishapKind.RADIO_DEAD,),
-        (MishapKind.DEAD_WHILE_OFF,),
-        (MishapKind.NEVER_HEARD,),
-        (MishapKind.FROZEN,),
-        (MishapKind.OFFLINE, MishapKind.REBOOTS),
-        (MishapKind.CRASHES,),
+        (HomeFaultKind.RADIO_DEAD,),
+        (HomeFaultKind.DEAD_WHILE_OFF,),
+        (HomeFaultKind.NEVER_HEARD,),
+        (HomeFaultKind.FROZEN,),
+        (HomeFaultKind.OFFLINE, HomeFaultKind.REBOOTS),
+        (HomeFaultKind.CRASHES,),
     ],
 )
-def test_what_lasts_for_weeks_in_winter_leaves_no_room_cold(kinds: tuple[MishapKind, ...]) -> None:
-    verdict = Year(5, days=12, mishaps=winter(*kinds)).run()
+def test_what_lasts_for_weeks_in_winter_leaves_no_room_cold(kinds: tuple[HomeFaultKind, ...]) -> None:
+    verdict = HeatingYear(5, days=12, machine_faults=winter(*kinds)).run()
     assert verdict.is_clean, verdict
 
 
@@ -78,7 +80,8 @@ def test_what_lasts_for_weeks_in_winter_leaves_no_room_cold(kinds: tuple[MishapK
 def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensor_loss, "_for_safety", lambda settings, room, known, choice: choice)
     assert any(
-        "a cold room" in text for text in Year(5, days=12, mishaps=winter(MishapKind.DEAD_WHILE_OFF)).run().broken
+        "a cold room" in text
+        for text in HeatingYear(5, days=12, machine_faults=winter(HomeFaultKind.DEAD_WHILE_OFF)).run().broken
     )
 
 
@@ -90,4 +93,7 @@ def test_a_hub_whose_rest_begins_anew_with_each_life_is_found(monkeypatch: pytes
         return short_cycle_protection.assume_stopped(absence.off_since_ms, (*saved.starts_ms, absence.off_since_ms))
 
     monkeypatch.setattr(short_cycle_protection, "restore", anew)
-    assert any("a cold room" in text for text in Year(5, days=12, mishaps=winter(MishapKind.CRASHES)).run().broken)
+    assert any(
+        "a cold room" in text
+        for text in HeatingYear(5, days=12, machine_faults=winter(HomeFaultKind.CRASHES)).run().broken
+    )

@@ -27,7 +27,7 @@ SCENARIOS = {
 }
 
 
-def rehearse(name: str, stop_after: int | None, *, by_power: bool = True, activates: bool = False) -> tuple[Bench, int]:
+def simulate(name: str, stop_after: int | None, *, by_power: bool = True, activates: bool = False) -> tuple[Bench, int]:
     """Return what was seen, and how many points the image's part had."""
     sick, dead, ends, version, floor = SCENARIOS[name]
     with bench(sick=sick, dead=dead) as made:
@@ -59,7 +59,7 @@ def rehearse(name: str, stop_after: int | None, *, by_power: bool = True, activa
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_an_image_ends_as_it_should(name: str) -> None:
-    made, _ = rehearse(name, None)
+    made, _ = simulate(name, None)
     history = made.cloud.admin.ota_history(made.device_id)
     assert history.illegal_total == 0
     told = [post for post in history.posts if post.version == "3.0.0"]
@@ -82,10 +82,10 @@ def test_an_image_ends_as_it_should(name: str) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("by_power", [True, False], ids=["power cut", "killed"])
 def test_wherever_the_world_stops_a_whole_system_runs_in_the_end(name: str, by_power: bool) -> None:
-    _, points = rehearse(name, None)
+    _, points = simulate(name, None)
     tried = 0
     for point in range(1, points + 1, STRIDE):
-        made, _ = rehearse(name, point, by_power=by_power)
+        made, _ = simulate(name, point, by_power=by_power)
         assert made.crashes == 1
         tried += 1
     how = "power cut" if by_power else "killed"
@@ -94,20 +94,20 @@ def test_wherever_the_world_stops_a_whole_system_runs_in_the_end(name: str, by_p
 
 @pytest.mark.slow
 def test_a_rauc_that_activates_by_itself_does_no_lasting_harm() -> None:
-    _, points = rehearse("a good image", None, activates=True)
+    _, points = simulate("a good image", None, activates=True)
     for point in range(1, points + 1, STRIDE):
-        rehearse("a good image", point, activates=True)
+        simulate("a good image", point, activates=True)
 
 
 def test_an_image_that_is_not_synced_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trees, "sync_file", lambda self, name: None)
-    assert sweep_fails(lambda stop_after: rehearse("a good image", stop_after)[1])
+    assert sweep_fails(lambda stop_after: simulate("a good image", stop_after)[1])
 
 
 def test_an_app_that_stays_for_the_new_system_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Slots, "set_good_slot", lambda self, slot: self.read_state())
     with pytest.raises(AssertionError, match="made for another system"):
-        rehearse("a good image", None)
+        simulate("a good image", None)
 
 
 def test_a_boot_loader_that_is_never_told_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,4 +119,4 @@ def test_a_boot_loader_that_is_never_told_is_caught(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(SimMachine, "mark", never_good)
     with pytest.raises(AssertionError):
-        rehearse("a good image", None)
+        simulate("a good image", None)

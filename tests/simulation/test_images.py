@@ -19,10 +19,10 @@ from hal.errors import InstallerLost
 from hal.images import SlotMark, SlotSelector, SystemState
 from hal.sim.images import TRIES_MAX, SimImage, SimMachine, encode
 from lab.refcloud.contract import Endpoint
-from lab.refcloud.faults import Rule, Status
+from lab.refcloud.faults import ErrorStatus, FaultRule
 from lab.simulation.options import Options
 from lab.simulation.releases import STRANGERS_KEY, make_image
-from lab.simulation.run import rehearse
+from lab.simulation.run import simulate
 
 from .test_updates import downloads, in_pieces, live
 from .update_bench import GOOD, Bench, bench, closed
@@ -229,8 +229,8 @@ def test_losing_only_the_cloud_never_leaves_a_new_system() -> None:
         made.take_images()
         made.publish(IMAGE)
         cut = [
-            Rule(Status(status=500), endpoint=Endpoint.OTA_STATUS),
-            Rule(Status(status=500), endpoint=Endpoint.OTA_CHECK),
+            FaultRule(ErrorStatus(status=500), endpoint=Endpoint.OTA_STATUS),
+            FaultRule(ErrorStatus(status=500), endpoint=Endpoint.OTA_CHECK),
         ]
 
         def cut_in_the_trial(service: UpdateService) -> bool:
@@ -358,7 +358,7 @@ def test_an_update_whose_file_is_gone_may_be_offered_again() -> None:
 @pytest.mark.parametrize("seed", [12, 65], ids=["an agent that dies late", "a system that does not come up"])
 def test_a_rehearsal_with_images_bricks_no_hub(seed: int) -> None:
     """Seed 65 once restarted a machine that did not know the time yet: seven readings never got theirs."""
-    verdict = rehearse(Options(days=0.5, sensors=7, seed=seed))
+    verdict = simulate(Options(days=0.5, sensors=7, seed=seed))
     assert verdict.violations == []
     assert verdict.updates.rolled_back > 0
     assert verdict.updates.bricked == 0

@@ -13,40 +13,40 @@ from agent.pairing.registration import Registrar
 from agent.pairing.service import PairingService
 from agent.pairing.store import PairingStore
 from hal.sim.mesh import SimMesh
-from lab.simulation.crash_points import PAIRING_SCENARIO, sweep
-from lab.simulation.mishaps import Mishap, MishapKind, Profile
+from lab.simulation.crash_points import PAIRING_HOUR, sweep
+from lab.simulation.fault_schedule import FaultProfile, MachineFault, MachineFaultKind
 from lab.simulation.options import PAIRING, Options
-from lab.simulation.run import rehearse
+from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict, as_text
 
 STRIDE = int(os.environ.get("CLIMAHUB_STRIDE", "40"))
 """Every so many operations only: all of them take minutes (`CLIMAHUB_STRIDE=1`, which `make soak` sets)."""
 
-SMALL = msgspec.structs.replace(PAIRING_SCENARIO, seed=2)
+SMALL = msgspec.structs.replace(PAIRING_HOUR, seed=2)
 """Ten sensors in an hour."""
 
 
 def passed(verdict: Verdict) -> Verdict:
-    assert not verdict.violations, as_text(verdict, f"climahub rehearse --pairing --seed {verdict.seed}")
+    assert not verdict.violations, as_text(verdict, f"climahub simulate --pairing --seed {verdict.seed}")
     return verdict
 
 
 def promises_broken(options: Options) -> set[str]:
-    return {violation.promise for violation in rehearse(options).violations}
+    return {violation.promise for violation in simulate(options).violations}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "faults"), [(1, "none"), (19, "default"), (3, "harsh"), (12, "harsh")])
-def test_fifty_sensors_join_leave_die_and_come_back(seed: int, faults: Profile) -> None:
+def test_fifty_sensors_join_leave_die_and_come_back(seed: int, faults: FaultProfile) -> None:
     """`make soak` does the same for the seeds 1 to 50."""
-    pairing = passed(rehearse(msgspec.structs.replace(PAIRING, seed=seed, faults=faults))).pairing
+    pairing = passed(simulate(msgspec.structs.replace(PAIRING, seed=seed, faults=faults))).pairing
     assert pairing.joined >= 45
     assert pairing.registered >= pairing.relayed >= 40  # some die before they were heard
     assert (pairing.paired_twice, pairing.lost) == (0, 0)
 
 
 def test_the_same_seed_gives_the_same_verdict() -> None:
-    first, second = (rehearse(SMALL) for _ in range(2))
+    first, second = (simulate(SMALL) for _ in range(2))
     assert comparable(first) == comparable(second)
     assert first.pairing.relayed >= 9
 
@@ -56,14 +56,14 @@ def comparable(verdict: Verdict) -> Verdict:
 
 
 def test_without_anything_boxed_the_sensors_are_simply_known() -> None:
-    pairing = passed(rehearse(Options(days=0.05, sensors=21, faults="none"))).pairing
+    pairing = passed(simulate(Options(days=0.05, sensors=21, faults="none"))).pairing
     assert (pairing.joined, pairing.registered, pairing.relayed) == (4, 4, 4)
 
 
 @pytest.mark.slow
 def test_nothing_is_paired_twice_or_lost_wherever_the_world_stops() -> None:
     tried, failed = 0, []
-    for kind in (MishapKind.POWER_CUT, MishapKind.PROCESS_KILLED):
+    for kind in (MachineFaultKind.POWER_CUT, MachineFaultKind.PROCESS_KILLED):
         verdict = sweep(msgspec.structs.replace(SMALL, stop_by=kind), stride=STRIDE)
         tried += verdict.points
         failed += [f"{kind}: {violation}" for violation in verdict.violations]
@@ -76,7 +76,7 @@ def test_nothing_is_paired_twice_or_lost_wherever_the_world_stops() -> None:
 
 
 def test_without_a_planted_bug_the_scenario_passes() -> None:
-    passed(rehearse(SMALL))
+    passed(simulate(SMALL))
 
 
 def test_relaying_what_was_removed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,9 +117,9 @@ def test_a_book_that_is_not_written_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(PairingStore, "commit", forget)
     monkeypatch.setattr(PairingStore, "apply", forget)
-    cut = (Mishap(MishapKind.POWER_CUT, at_s=3500.0, lasts_s=30.0),)
-    monkeypatch.setattr("lab.simulation.technician.Technician._round", _no_round)
-    assert promises_broken(msgspec.structs.replace(SMALL, mishaps=cut))
+    cut = (MachineFault(MachineFaultKind.POWER_CUT, at_s=3500.0, lasts_s=30.0),)
+    monkeypatch.setattr("lab.simulation.pairing_workload.PairingWorkload._round", _no_round)
+    assert promises_broken(msgspec.structs.replace(SMALL, machine_faults=cut))
 
 
 async def _no_round(self: object) -> None:

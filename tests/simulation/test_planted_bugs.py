@@ -13,9 +13,9 @@ from agent.telemetry.batching import Batch, RetryQueue
 from agent.telemetry.outbox import blobs
 from agent.telemetry.outbox.protocol import Lane, PendingReading
 from agent.telemetry.outbox.store import SqliteOutbox
-from lab.simulation.mishaps import Mishap, MishapKind
+from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
 from lab.simulation.options import Options
-from lab.simulation.run import rehearse
+from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict
 
 WireReading = tuple[str, float, int, str | None]
@@ -24,11 +24,11 @@ OUTAGE_AND_CRASHES = Options(
     days=0.25,
     sensors=30,
     faults="none",
-    mishaps=(
-        Mishap(MishapKind.NETWORK_CUT, at_s=1000.0, lasts_s=14_000.0),
-        Mishap(MishapKind.POWER_CUT, at_s=9000.0, lasts_s=60.0),
-        Mishap(MishapKind.PROCESS_KILLED, at_s=15_100.0, lasts_s=5.0),
-        Mishap(MishapKind.POWER_CUT, at_s=17_000.0, lasts_s=60.0),
+    machine_faults=(
+        MachineFault(MachineFaultKind.NETWORK_CUT, at_s=1000.0, lasts_s=14_000.0),
+        MachineFault(MachineFaultKind.POWER_CUT, at_s=9000.0, lasts_s=60.0),
+        MachineFault(MachineFaultKind.PROCESS_KILLED, at_s=15_100.0, lasts_s=5.0),
+        MachineFault(MachineFaultKind.POWER_CUT, at_s=17_000.0, lasts_s=60.0),
     ),
 )
 
@@ -38,7 +38,7 @@ def promises_broken(verdict: Verdict) -> set[str]:
 
 
 def test_without_a_planted_bug_the_scenario_passes() -> None:
-    verdict = rehearse(OUTAGE_AND_CRASHES)
+    verdict = simulate(OUTAGE_AND_CRASHES)
     assert verdict.violations == []
     assert verdict.crashes == 3
     assert verdict.readings.accepted > 10_000
@@ -51,7 +51,7 @@ def test_acknowledging_more_than_was_sent_is_caught(monkeypatch: pytest.MonkeyPa
         return await send(self, list(readings)[:-1] or list(readings))
 
     monkeypatch.setattr(CloudClient, "post_telemetry", send_all_but_one)
-    assert "nothing lost" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+    assert "nothing lost" in promises_broken(simulate(OUTAGE_AND_CRASHES))
 
 
 def test_deleting_before_the_answer_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,28 +68,28 @@ def test_deleting_before_the_answer_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(SqliteOutbox, "claim", claim_and_forget)
     monkeypatch.setattr(SqliteOutbox, "settle", settle_the_rest)
-    assert "nothing lost" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+    assert "nothing lost" in promises_broken(simulate(OUTAGE_AND_CRASHES))
 
 
 def test_reusing_a_key_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     encode = blobs.encode
     monkeypatch.setattr(blobs, "encode", lambda series, offset_ms, values: encode(series, [0] * len(values), values))
-    assert promises_broken(rehearse(OUTAGE_AND_CRASHES)) & {"nothing altered", "nothing invented"}
+    assert promises_broken(simulate(OUTAGE_AND_CRASHES)) & {"nothing altered", "nothing invented"}
 
 
 def test_leaving_out_the_sync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "SYNCHRONOUS", "NORMAL")
-    assert "nothing lost" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+    assert "nothing lost" in promises_broken(simulate(OUTAGE_AND_CRASHES))
 
 
 def test_a_quota_off_by_one_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(QUOTAS, Endpoint.TELEMETRY, Quota(61, 60))
-    assert "quota kept" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+    assert "quota kept" in promises_broken(simulate(OUTAGE_AND_CRASHES))
 
 
 def test_a_window_that_is_too_short_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quota, "MARGIN_MS", -10_000)
-    assert "quota kept" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+    assert "quota kept" in promises_broken(simulate(OUTAGE_AND_CRASHES))
 
 
 def test_altering_a_value_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,16 +97,16 @@ def test_altering_a_value_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         blobs, "encode", lambda series, offset_ms, values: encode(series, offset_ms, [round(v) for v in values])
     )
-    assert "nothing altered" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+    assert "nothing altered" in promises_broken(simulate(OUTAGE_AND_CRASHES))
 
 
 def test_forgetting_a_batch_that_failed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def forget(self: RetryQueue, part: Batch) -> None: ...
 
     monkeypatch.setattr(RetryQueue, "put_back", forget)
-    mishaps = (Mishap(MishapKind.NETWORK_CUT, at_s=1000.0, lasts_s=3000.0),)
-    options = Options(days=0.1, sensors=30, faults="none", mishaps=mishaps)
-    assert "everything delivered" in promises_broken(rehearse(options))
+    machine_faults = (MachineFault(MachineFaultKind.NETWORK_CUT, at_s=1000.0, lasts_s=3000.0),)
+    options = Options(days=0.1, sensors=30, faults="none", machine_faults=machine_faults)
+    assert "everything delivered" in promises_broken(simulate(options))
 
 
 def test_a_livelock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,4 +115,4 @@ def test_a_livelock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.sleep(0)
 
     monkeypatch.setattr(CloudClient, "ready", spin)
-    assert "time passes" in promises_broken(rehearse(OUTAGE_AND_CRASHES))
+    assert "time passes" in promises_broken(simulate(OUTAGE_AND_CRASHES))

@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.simulation.crash_points import SCENARIO, sweep
-from lab.simulation.mishaps import Mishap, MishapKind, Profile
+from lab.simulation.crash_points import OUTAGE_HOUR, sweep
+from lab.simulation.fault_schedule import FaultProfile, MachineFault, MachineFaultKind
 from lab.simulation.options import Options
-from lab.simulation.run import rehearse
+from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict, as_text
 
 DATA = Path(__file__).parents[1] / "data"
@@ -18,14 +18,14 @@ NINE_ROOMS = RECORDINGS / "house-zigbee-9rooms.csv"
 
 
 def passed(verdict: Verdict) -> Verdict:
-    assert not verdict.violations, as_text(verdict, f"climahub rehearse --seed {verdict.seed}")
+    assert not verdict.violations, as_text(verdict, f"climahub simulate --seed {verdict.seed}")
     return verdict
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
 @pytest.mark.parametrize("faults", ["none", "default", "harsh"])
-def test_every_reading_reaches_the_cloud(faults: Profile, seed: int) -> None:
-    verdict = passed(rehearse(Options(days=0.5, sensors=20, seed=seed, faults=faults)))
+def test_every_reading_reaches_the_cloud(faults: FaultProfile, seed: int) -> None:
+    verdict = passed(simulate(Options(days=0.5, sensors=20, seed=seed, faults=faults)))
     readings = verdict.readings
     assert readings.taken > 14_000
     assert readings.accepted + readings.pending + readings.dead_letters + readings.erased == readings.taken
@@ -34,9 +34,9 @@ def test_every_reading_reaches_the_cloud(faults: Profile, seed: int) -> None:
 
 
 def test_the_same_seed_gives_the_same_verdict() -> None:
-    first, second = (rehearse(Options(days=0.25, seed=7, faults="harsh")) for _ in range(2))
+    first, second = (simulate(Options(days=0.25, seed=7, faults="harsh")) for _ in range(2))
     assert [comparable(first)] == [comparable(second)]
-    assert comparable(first) != comparable(rehearse(Options(days=0.25, seed=8, faults="harsh")))
+    assert comparable(first) != comparable(simulate(Options(days=0.25, seed=8, faults="harsh")))
 
 
 def comparable(verdict: Verdict) -> Verdict:
@@ -44,14 +44,14 @@ def comparable(verdict: Verdict) -> Verdict:
 
 
 def test_a_full_outbox_thins_and_drops_only_on_record() -> None:
-    week_without_network = (Mishap(MishapKind.NETWORK_CUT, at_s=600.0, lasts_s=2.5 * 86_400),)
+    week_without_network = (MachineFault(MachineFaultKind.NETWORK_CUT, at_s=600.0, lasts_s=2.5 * 86_400),)
     verdict = passed(
-        rehearse(
+        simulate(
             Options(
                 days=3,
                 sensors=20,
                 faults="none",
-                mishaps=week_without_network,
+                machine_faults=week_without_network,
                 config_text="[storage]\noutbox_bytes_max = 200000\n",
             )
         )
@@ -62,34 +62,34 @@ def test_a_full_outbox_thins_and_drops_only_on_record() -> None:
 
 
 @pytest.mark.parametrize("faults", ["none", "harsh"])
-def test_our_own_recording_arrives_whole(faults: Profile) -> None:
+def test_our_own_recording_arrives_whole(faults: FaultProfile) -> None:
     options = Options(
         board="replay",
         recording=DATA / "three-rooms-1day.csv",
         map=DATA / "three-rooms-1day.toml",
         faults=faults,
-        orders=(),  # a factory reset erases readings, as it should
+        commands=(),  # a factory reset erases readings, as it should
     )
-    readings = passed(rehearse(options)).readings
+    readings = passed(simulate(options)).readings
     assert (readings.taken, readings.accepted, readings.pending, readings.judged_bad) == (670, 670, 0, 0)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not NINE_ROOMS.exists(), reason="the shared recording is not here; see CLIMAHUB_RECORDINGS")
 @pytest.mark.parametrize("faults", ["none", "harsh"])
-def test_the_recording_of_nine_rooms_arrives_whole(faults: Profile) -> None:
+def test_the_recording_of_nine_rooms_arrives_whole(faults: FaultProfile) -> None:
     """The first thirty days; `make soak` plays all of it."""
     options = Options(
-        board="replay", recording=NINE_ROOMS, map=DATA / "house-zigbee-9rooms.toml", faults=faults, days=30, orders=()
+        board="replay", recording=NINE_ROOMS, map=DATA / "house-zigbee-9rooms.toml", faults=faults, days=30, commands=()
     )
-    readings = passed(rehearse(options)).readings
+    readings = passed(simulate(options)).readings
     assert readings.accepted == readings.taken > 20_000
     assert readings.pending == readings.dead_letters == readings.judged_bad == 0
 
 
 @pytest.mark.slow
 def test_the_hub_recovers_from_a_power_cut_at_every_durable_operation() -> None:
-    verdict = sweep(SCENARIO)
+    verdict = sweep(OUTAGE_HOUR)
     print(f"crash points: {verdict.recovered} of {verdict.points} recovered")  # noqa: T201 - the issue asks for the count
     assert verdict.violations == []
     assert verdict.recovered == verdict.points > 200

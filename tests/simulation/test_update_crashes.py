@@ -25,7 +25,7 @@ SCENARIOS = {
 }
 
 
-def rehearse(name: str, stop_at: int | None, *, by_power: bool = True) -> Bench:
+def simulate(name: str, stop_at: int | None, *, by_power: bool = True) -> Bench:
     sick, dead, ends, version, floor = SCENARIOS[name]
     with bench(sick=sick, dead=dead) as made:
         made.machine.stop_at = stop_at
@@ -44,7 +44,7 @@ def rehearse(name: str, stop_at: int | None, *, by_power: bool = True) -> Bench:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_an_update_ends_as_it_should(name: str) -> None:
-    made = rehearse(name, None)
+    made = simulate(name, None)
     history = made.cloud.admin.ota_history(made.device_id)
     assert history.illegal_total == 0
     if name == "a good release":
@@ -52,7 +52,7 @@ def test_an_update_ends_as_it_should(name: str) -> None:
         assert told == ["downloading", "downloaded", "verifying", "applying", "completed"]
         assert made.boots == ["1.0.0", "2.0.0"]
     else:
-        # It was tried, and the next start is the old one's (`rehearse` asks the launcher). The cloud may be told
+        # It was tried, and the next start is the old one's (`simulate` asks the launcher). The cloud may be told
         # of the failure a moment before that start or after it.
         assert "2.0.0" in made.boots
 
@@ -61,10 +61,10 @@ def test_an_update_ends_as_it_should(name: str) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("by_power", [True, False], ids=["power cut", "killed"])
 def test_wherever_the_world_stops_a_whole_release_runs_in_the_end(name: str, by_power: bool) -> None:
-    points = rehearse(name, None).operations
+    points = simulate(name, None).operations
     tried = 0
     for point in range(1, points + 1, STRIDE):
-        made = rehearse(name, point, by_power=by_power)
+        made = simulate(name, point, by_power=by_power)
         assert made.crashes == 1
         tried += 1
     how = "power cut" if by_power else "killed"
@@ -74,7 +74,7 @@ def test_wherever_the_world_stops_a_whole_release_runs_in_the_end(name: str, by_
 def test_a_slot_that_is_not_synced_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trees, "sync", lambda self, name: None)
     # The launcher sees the damage and stays with the old release, so the hub boots; but not the release it committed.
-    assert sweep_fails(lambda stop_at: rehearse("a good release", stop_at).operations)
+    assert sweep_fails(lambda stop_at: simulate("a good release", stop_at).operations)
 
 
 def test_naming_a_slot_before_it_is_written_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_naming_a_slot_before_it_is_written_is_caught(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Slots, "install", named_first)
     monkeypatch.setattr(launcher, "find_slot_problem", lambda *_: "")
-    assert sweep_fails(lambda stop_at: rehearse("a good release", stop_at).operations)
+    assert sweep_fails(lambda stop_at: simulate("a good release", stop_at).operations)
 
 
 def test_a_try_that_is_not_counted_first_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,4 +99,4 @@ def test_a_try_that_is_not_counted_first_is_caught(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(launcher, "_try_trial", uncounted)
     with pytest.raises(AssertionError):
-        rehearse("a release that dies at once", None)
+        simulate("a release that dies at once", None)

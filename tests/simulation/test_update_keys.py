@@ -13,7 +13,7 @@ from agent.ota.keyring import FILE_NAME
 from agent.ota.keys import TRUST_FILE, KeyChanges
 from agent.ota.lifecycle import UpdateState
 from agent.ota.service import UpdateService
-from lab.simulation.releases import PRIVATE_KEY, Release, make
+from lab.simulation.releases import PRIVATE_KEY, SimulatedRelease, make_release
 
 from .update_bench import Bench, bench, closed
 
@@ -29,8 +29,10 @@ def public_of(private: bytes) -> bytes:
 FIRST, SECOND = (key_id_of(public_of(each)).hex() for each in (PRIVATE_KEY, SECOND_KEY))
 
 
-def release(sequence: int, private: bytes, trust: KeyChanges = KeyChanges()) -> Release:  # noqa: B008
-    return make(f"{sequence}.0.0", sequence, private_key=private, files={TRUST_FILE: msgspec.json.encode(trust)})
+def release(sequence: int, private: bytes, trust: KeyChanges = KeyChanges()) -> SimulatedRelease:  # noqa: B008
+    return make_release(
+        f"{sequence}.0.0", sequence, private_key=private, files={TRUST_FILE: msgspec.json.encode(trust)}
+    )
 
 
 ADDS = release(6, PRIVATE_KEY, KeyChanges((public_of(SECOND_KEY).hex(),)))
@@ -38,7 +40,7 @@ REVOKES = release(7, SECOND_KEY, KeyChanges((), (FIRST,)))
 BY_FIRST, BY_SECOND = release(8, PRIVATE_KEY), release(9, SECOND_KEY)
 
 
-def play(made: Bench, offered: Release, state: UpdateState = UpdateState.COMPLETED) -> UpdateService:
+def play(made: Bench, offered: SimulatedRelease, state: UpdateState = UpdateState.COMPLETED) -> UpdateService:
     """Publish a release and let the hub end with it."""
     made.trees[offered.version] = offered.tree_files
     made.publish(offered)
@@ -110,11 +112,13 @@ def test_the_way_back_to_the_package_restores_no_key_and_no_floor(lose: object) 
     ("offered", "why"),
     [
         (release(6, PRIVATE_KEY, KeyChanges((public_of(SECOND_KEY).hex(),), (FIRST,))), "which signs it"),
-        (make("6.0.0", 6, files={TRUST_FILE: b'{"revoked": ["nonsense"]}'}), "no key"),
+        (make_release("6.0.0", 6, files={TRUST_FILE: b'{"revoked": ["nonsense"]}'}), "no key"),
     ],
     ids=["revokes its signer", "cannot be read"],
 )
-def test_a_release_that_says_something_impossible_of_keys_is_refused_before_it_runs(offered: Release, why: str) -> None:
+def test_a_release_that_says_something_impossible_of_keys_is_refused_before_it_runs(
+    offered: SimulatedRelease, why: str
+) -> None:
     with bench() as made:
         service = play(made, offered, UpdateState.FAILED)
         assert why in service.store.record.error
@@ -131,7 +135,7 @@ def test_a_release_that_fails_its_trial_changes_no_key() -> None:
 
 
 def test_a_list_that_nobody_signed_is_not_taken_over() -> None:
-    unsigned = make(
+    unsigned = make_release(
         "6.0.0", 6, private_key=b"", files={TRUST_FILE: msgspec.json.encode(KeyChanges((public_of(SECOND_KEY).hex(),)))}
     )
     with bench() as made:

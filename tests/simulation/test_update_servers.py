@@ -14,12 +14,12 @@ from agent.ota.header import BundleHeader
 from agent.ota.lifecycle import UpdateState
 from agent.ota.manifest import CHUNK_BYTES, Offer
 from agent.ota.service import UpdateService
-from lab.simulation.releases import make
+from lab.simulation.releases import make_release
 
 from .update_bench import GOOD, Bench, bench, closed
 
-BIG = make("2.0.0", 2, chunks=6)
-OTHER = make("2.0.0", 3, chunks=1, files={"other": b"x"})
+BIG = make_release("2.0.0", 2, chunks=6)
+OTHER = make_release("2.0.0", 3, chunks=1, files={"other": b"x"})
 HOUR_S = 3600.0
 DOWNLOAD = "/v1/ota/download/"
 Answer = tuple[int, dict[str, str], bytes]
@@ -265,7 +265,7 @@ def test_a_file_that_never_is_what_was_offered_is_let_go_and_not_refused() -> No
 
 
 def test_a_refusal_is_void_once_the_hub_has_what_was_missing() -> None:
-    kettle = make("2.0.0", 2, model="kettle")
+    kettle = make_release("2.0.0", 2, model="kettle")
     with bench() as made:
         made.trees["2.0.0"] = kettle.tree_files
         made.publish(kettle)
@@ -350,7 +350,7 @@ def test_while_a_download_waits_what_is_offered_now_is_fetched() -> None:
     with bench() as made:
         server = Server(made, BIG.data, answer)
         server.is_down = True
-        newer = make("3.0.0", 3)
+        newer = make_release("3.0.0", 3)
         made.trees["3.0.0"] = newer.tree_files
         made.publish(BIG)
         live(made, lambda service: len(server.asked) >= 3)

@@ -14,8 +14,8 @@ from agent.ota.service import UpdateService
 from lab.refcloud import faults
 from lab.refcloud.contract import Endpoint
 from lab.simulation.options import Options
-from lab.simulation.releases import STRANGERS_KEY, Release, make
-from lab.simulation.run import rehearse
+from lab.simulation.releases import STRANGERS_KEY, SimulatedRelease, make_release
+from lab.simulation.run import simulate
 from lab.simulation.verdict import as_text
 
 from .update_bench import GOOD, NEXT, Bench, bench, closed
@@ -52,7 +52,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_is() -> None:
     with bench() as made:
         half = len(GOOD.data) // 2
         made.cloud.set_faults(
-            [faults.Rule(faults.CutAfter(body_bytes=half), endpoint=Endpoint.OTA_DOWNLOAD, next_n=1)], seed=1
+            [faults.FaultRule(faults.CutAfter(body_bytes=half), endpoint=Endpoint.OTA_DOWNLOAD, next_n=1)], seed=1
         )
         made.publish(GOOD)
         live(made, closed(UpdateState.COMPLETED))
@@ -77,12 +77,12 @@ def test_a_server_that_is_slow_on_purpose_is_left_alone_and_each_whole_part_is_k
     chunks_kept: int,
 ) -> None:
     caplog.set_level("INFO")
-    release = make("2.0.0", 2, chunks=6)
+    release = make_release("2.0.0", 2, chunks=6)
     with bench() as made:
         made.config = config
         made.trees["2.0.0"] = release.tree_files
         # The second request is under way when the room is looked at. A silent server has sent more by then.
-        made.cloud.set_faults([faults.Rule(fault, endpoint=Endpoint.OTA_DOWNLOAD, next_n=2)], seed=1)
+        made.cloud.set_faults([faults.FaultRule(fault, endpoint=Endpoint.OTA_DOWNLOAD, next_n=2)], seed=1)
         made.publish(release)
         live(made, lambda _: said in caplog.text)
         kept = (made.machine.state_dir / "update.part").read_bytes()
@@ -97,7 +97,7 @@ def test_a_server_that_is_slow_on_purpose_is_left_alone_and_each_whole_part_is_k
 def test_five_downloads_an_hour_at_the_most_whatever_breaks() -> None:
     with bench() as made:
         rules = [
-            faults.Rule(faults.CutAfter(body_bytes=1000), endpoint=Endpoint.OTA_DOWNLOAD, to_s=5 * HOUR_S),
+            faults.FaultRule(faults.CutAfter(body_bytes=1000), endpoint=Endpoint.OTA_DOWNLOAD, to_s=5 * HOUR_S),
         ]
         made.cloud.set_faults(rules, seed=1)
         made.publish(GOOD)
@@ -110,17 +110,19 @@ def test_five_downloads_an_hour_at_the_most_whatever_breaks() -> None:
 @pytest.mark.parametrize(
     ("release", "why", "requests"),
     [
-        (make("2.0.0", 2, private_key=STRANGERS_KEY), "does not trust", 1),
-        (make("2.0.0", 2, machine="other"), "needs other", 1),
-        (make("2.0.0", 2, model="kettle"), "is for kettle", 1),
+        (make_release("2.0.0", 2, private_key=STRANGERS_KEY), "does not trust", 1),
+        (make_release("2.0.0", 2, machine="other"), "needs other", 1),
+        (make_release("2.0.0", 2, model="kettle"), "is for kettle", 1),
         # Once, it may have been the line.
-        (Release("2.0.0", 2, b"no bundle at all" * 1000, {}), "no climahub bundle", 2),
-        (Release("2.0.1", 2, GOOD.data, {}), "in the place of", 1),
-        (Release("2.0.0", 2, GOOD.data[:-1] + b"x", {}), "damaged", 2),
+        (SimulatedRelease("2.0.0", 2, b"no bundle at all" * 1000, {}), "no climahub bundle", 2),
+        (SimulatedRelease("2.0.1", 2, GOOD.data, {}), "in the place of", 1),
+        (SimulatedRelease("2.0.0", 2, GOOD.data[:-1] + b"x", {}), "damaged", 2),
     ],
     ids=["stranger", "machine", "model", "no bundle", "other version", "damaged"],
 )
-def test_a_bad_bundle_is_refused_once_and_no_slot_is_touched(release: Release, why: str, requests: int) -> None:
+def test_a_bad_bundle_is_refused_once_and_no_slot_is_touched(
+    release: SimulatedRelease, why: str, requests: int
+) -> None:
     with bench() as made:
         made.publish(release)
         live(made, closed(UpdateState.FAILED))
@@ -141,10 +143,10 @@ def test_a_failed_release_is_tried_again_with_a_higher_sequence_only() -> None:
         made.publish(GOOD)
         live(made, closed(UpdateState.FAILED))
         made.is_done, made.sick = False, set()
-        again = make("2.0.0", 3)
+        again = make_release("2.0.0", 3)
         made.trees["2.0.0"] = again.tree_files
-        made.cloud.admin.publish("2.0.0-again", make("2.0.0-again", 3).data, batches=["stable"])
-        made.trees["2.0.0-again"] = make("2.0.0-again", 3).tree_files
+        made.cloud.admin.publish("2.0.0-again", make_release("2.0.0-again", 3).data, batches=["stable"])
+        made.trees["2.0.0-again"] = make_release("2.0.0-again", 3).tree_files
         live(made, closed(UpdateState.COMPLETED))
         assert made.boots[-1] == "2.0.0-again"
 
@@ -168,7 +170,7 @@ def test_losing_only_the_cloud_never_rolls_back() -> None:
 
 def test_a_status_that_the_cloud_does_not_take_holds_nothing_up() -> None:
     with bench() as made:
-        made.cloud.set_faults([faults.Rule(faults.Status(status=500), endpoint=Endpoint.OTA_STATUS)], seed=1)
+        made.cloud.set_faults([faults.FaultRule(faults.ErrorStatus(status=500), endpoint=Endpoint.OTA_STATUS)], seed=1)
         made.publish(GOOD)
         live(made, lambda service: service.store.record.state is UpdateState.COMPLETED)
         assert launcher.load(made.machine.state_dir).floor == 2
@@ -251,7 +253,7 @@ def test_a_bad_bundle_from_a_stick_is_refused_at_once() -> None:
         found: list[str] = []
 
         async def bring(service: UpdateService) -> None:
-            for data in (b"nonsense" * 9999, make("9.0.0", 9, private_key=STRANGERS_KEY).data, GOOD.data[:-9]):
+            for data in (b"nonsense" * 9999, make_release("9.0.0", 9, private_key=STRANGERS_KEY).data, GOOD.data[:-9]):
                 with pytest.raises(BundleUntrusted):
                     await service.install(in_pieces(data))
                 found.append("refused")
@@ -347,7 +349,7 @@ def test_an_account_of_the_slots_that_cannot_be_read_is_made_anew() -> None:
 
 @pytest.mark.parametrize("seed", [1, 4])
 def test_a_rehearsal_with_releases_bricks_no_hub(seed: int) -> None:
-    verdict = rehearse(Options(days=0.5, sensors=7, seed=seed))
+    verdict = simulate(Options(days=0.5, sensors=7, seed=seed))
     assert verdict.violations == []
     assert verdict.updates.offered > 0
     assert verdict.updates.bricked == 0
@@ -356,6 +358,6 @@ def test_a_rehearsal_with_releases_bricks_no_hub(seed: int) -> None:
 
 def test_a_launcher_that_starts_anything_is_caught_by_the_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "choose_slot", lambda *_: "b")
-    verdict = rehearse(Options(days=0.2, sensors=7, seed=4, mishaps=(), orders=()))
+    verdict = simulate(Options(days=0.2, sensors=7, seed=4, machine_faults=(), commands=()))
     assert verdict.updates.bricked > 0
     assert "a whole release starts" in {each.promise for each in verdict.violations}

@@ -34,7 +34,7 @@ from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
 from lab.simulation.loop import MemoryConnector, VirtualLoop
 from lab.simulation.machine import Machine, PowerCut
-from lab.simulation.releases import Release, make, public_key_pem
+from lab.simulation.releases import SimulatedRelease, make_release, public_key_pem
 
 START_UTC_MS = 1_767_225_600_000
 PORT = 8443
@@ -45,7 +45,7 @@ CRASH = """Traceback (most recent call last):
 ModuleNotFoundError: No module named 'gpiod'
 """
 """What a dead release leaves."""
-GOOD, NEXT = make("2.0.0", 2, chunks=2), make("3.0.0", 3)
+GOOD, NEXT = make_release("2.0.0", 2, chunks=2), make_release("3.0.0", 3)
 
 CONFIG = OtaConfig(
     keys_dir=Path(),
@@ -109,7 +109,7 @@ class Bench:
         self.key = self.cloud.admin.provision(NewDevice(name="hub", batch="stable")).api_key
         self.device_id = self.cloud.admin.devices()[0].device_id
 
-    def publish(self, release: Release) -> None:
+    def publish(self, release: SimulatedRelease) -> None:
         self.cloud.admin.publish(release.version, release.data, batches=["stable"])
 
     def take_images(self, *, activates: bool = False) -> SimMachine:
@@ -191,7 +191,7 @@ class Bench:
             service = UpdateService(
                 self.machine.state_dir,
                 config=msgspec.structs.replace(CONFIG, keys_dir=self.keys_dir, **self.config),
-                running=RunningRelease(version, slot, 1, "rehearsed", "", restart.set, InlineWorker()),
+                running=RunningRelease(version, slot, 1, "simulated", "", restart.set, InlineWorker()),
                 client=client, clock=clock, rng=random.Random(1), disk=disk, disk_free_bytes_min=0,
                 installer=self.images,
                 context=UpdateContext(
@@ -266,16 +266,16 @@ def closed(state: UpdateState) -> Callable[[UpdateService], bool]:
     return lambda service: service.store.record.state is state and not service.store.record.reports
 
 
-def sweep_fails(rehearse: Callable[[int | None], int]) -> bool:
+def sweep_fails(simulate: Callable[[int | None], int]) -> bool:
     """Tell whether some point of a sweep shows that something is wrong.
 
     Args:
-        rehearse: Plays it with the world stopped at a point, or at none, and returns how many points there were.
+        simulate: Plays it with the world stopped at a point, or at none, and returns how many points there were.
     """
-    points = rehearse(None)
+    points = simulate(None)
     for point in range(1, points + 1):
         try:
-            rehearse(point)
+            simulate(point)
         except (AssertionError, ExceptionGroup):
             # The room itself may stumble over the damage.
             return True

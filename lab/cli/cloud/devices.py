@@ -14,11 +14,11 @@ from agent.cli.exit_codes import epilog
 from agent.errors import Rejected
 from lab.cli.cloud.connection import admin_options, ask, device_id_of, show, table
 from lab.cli.ranges import FiniteRange
-from lab.refcloud.admin import NewCommand, NewDevice, Provisioned
+from lab.refcloud.admin import NewCommand, NewDevice, ProvisionedDevice
 from lab.refcloud.admin_client import AdminClient
 from lab.refcloud.contract import SensorType
 from lab.refcloud.models import DeviceSettings, SettingsUpdate
-from lab.refcloud.records import Command, Device, DeviceHealth, DeviceKind
+from lab.refcloud.records import CloudCommand, CloudDevice, DeviceHealth, DeviceKind
 
 KEY_MODE = 0o600
 _OWN_AGENT = "climahub/"
@@ -58,13 +58,13 @@ def provision(
 def new_key(device: str, key_file: Path | None, url: str, token_file: Path | None, as_json: bool) -> None:
     """Revoke the key of DEVICE (a name or an id) and give out a new one."""
 
-    async def work(admin: AdminClient) -> Provisioned:
+    async def work(admin: AdminClient) -> ProvisionedDevice:
         return await admin.replace_key(await device_id_of(admin, device))
 
     _give_out(ask(url, token_file, work), key_file, as_json=as_json)
 
 
-def _give_out(made: Provisioned, key_file: Path | None, *, as_json: bool) -> None:
+def _give_out(made: ProvisionedDevice, key_file: Path | None, *, as_json: bool) -> None:
     if key_file is None:
         show(made, f"device {made.device.device_id}\nkey    {made.api_key}", as_json=as_json)
         return
@@ -82,7 +82,7 @@ def list_devices(url: str, token_file: Path | None, as_json: bool) -> None:
     Last seen is what the cloud knows since it was started.
     """
 
-    async def work(admin: AdminClient) -> tuple[Sequence[Device], Mapping[str, DeviceHealth]]:
+    async def work(admin: AdminClient) -> tuple[Sequence[CloudDevice], Mapping[str, DeviceHealth]]:
         return await admin.devices(), await admin.health()
 
     devices, health = ask(url, token_file, work)
@@ -208,7 +208,7 @@ def queue_command(
     except msgspec.DecodeError as error:
         raise Rejected(f"the command cannot be queued: {error}") from error
 
-    async def work(admin: AdminClient) -> Command:
+    async def work(admin: AdminClient) -> CloudCommand:
         return await admin.queue_command(await device_id_of(admin, device), command)
 
     queued = ask(url, token_file, work)
@@ -221,7 +221,7 @@ def queue_command(
 def list_commands(device: str, url: str, token_file: Path | None, as_json: bool) -> None:
     """List the commands of DEVICE: the closed ones, then those that wait."""
 
-    async def work(admin: AdminClient) -> list[Command]:
+    async def work(admin: AdminClient) -> list[CloudCommand]:
         return list(await admin.commands(await device_id_of(admin, device)))
 
     commands = ask(url, token_file, work)

@@ -8,7 +8,7 @@ from agent.cli.exit_codes import epilog
 from agent.cli.format import size
 from lab.cli.cloud.connection import admin_options, ask, device_id_of, show, table
 from lab.refcloud.admin_client import AdminClient
-from lab.refcloud.records import OtaHistory, Release
+from lab.refcloud.records import CloudFirmware, OtaHistory
 
 _batches = click.option("--batch", "batches", multiple=True, help="Offer it to this rollout batch; may be repeated.")
 _notes = click.option("--notes", help="Release notes.")
@@ -32,7 +32,7 @@ def publish(
     """Publish the file IMAGE as firmware VERSION. A version never changes once it is published."""
     content = image.read_bytes()
 
-    async def work(admin: AdminClient) -> Release:
+    async def work(admin: AdminClient) -> CloudFirmware:
         return await admin.publish(version, content, batches=batches, release_notes=notes or "")
 
     _show_release(ask(url, token_file, work), as_json=as_json)
@@ -51,7 +51,7 @@ def offer(
     _show_release(release, as_json=as_json)
 
 
-def _show_release(release: Release, *, as_json: bool) -> None:
+def _show_release(release: CloudFirmware, *, as_json: bool) -> None:
     offered = ", ".join(release.batches) or "nobody"
     text = f"{release.version}: {size(release.size_bytes)}, sha256 {release.sha256}, offered to {offered}"
     show(release, text, as_json=as_json)

@@ -3,8 +3,8 @@
 import click
 
 from agent.cli.exit_codes import epilog
-from lab.cli.cloud import devices, firmware, observe, trouble
-from lab.cli.cloud.serving import serve
+from lab.cli.cloud import devices, faults, firmware, statistics
+from lab.cli.cloud.serve import serve
 
 _OWN_OPTIONS = {"-h", "--help"}
 
@@ -49,9 +49,9 @@ for _command in (
     firmware.offer,
     firmware.list_firmware,
     firmware.updates,
-    observe.readings,
-    observe.statistics,
-    trouble.faults,
-    trouble.listening,
+    statistics.readings,
+    statistics.statistics,
+    faults.faults,
+    faults.listening,
 ):
     cloud.add_command(_command)

@@ -86,14 +86,14 @@ def test_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
 def test_completing_a_command_name_imports_nothing() -> None:
     environment = os.environ | {
         "_CLIMAHUB_COMPLETE": "bash_complete",
-        "COMP_WORDS": "climahub re",
+        "COMP_WORDS": "climahub si",
         "COMP_CWORD": "1",
     }
     probe = "import sys; sys.argv = ['climahub']; from agent.__main__ import main; main()"
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", probe], env=environment, check=False, capture_output=True, text=True
     )
-    assert done.stdout.split() == ["plain,rehearse"]
+    assert done.stdout.split() == ["plain,simulate"]
     assert "aiohttp" not in done.stderr
 
 
@@ -161,7 +161,7 @@ def test_main_exits_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "found"),
     [
         ([], ["completion"]),
-        (["rehearse", "--board"], []),
+        (["simulate", "--board"], []),
         (["completion"], []),
     ],
 )

@@ -15,7 +15,7 @@ from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSe
 from agent.climate.snapshot import ClimateSnapshot
 from hal.interface import HvacAction, Quality
 from hal.sim.faults import Fault, FaultKind
-from lab.simulation.heating import Home, HomeOptions
+from lab.simulation.heating import HeatedHome, HeatedHomeOptions
 
 ROOMS = ("living", "kitchen", "bedroom", "bathroom")
 H_MS = 3_600_000
@@ -47,9 +47,9 @@ def home(
     faults: tuple[Fault, ...] = (),
     sensors: int = 1,
     heat_source: HeatSourceKind = HeatSourceKind.HEAT_PUMP,
-) -> Home:
-    return Home(
-        HomeOptions(
+) -> HeatedHome:
+    return HeatedHome(
+        HeatedHomeOptions(
             settings=climate(heat_source, sensors=sensors),
             seed=1,
             start_utc_ms=start_ms,
@@ -60,7 +60,7 @@ def home(
     )
 
 
-def value_c(made: Home, room: str = "living") -> float:
+def value_c(made: HeatedHome, room: str = "living") -> float:
     assert made.control is not None
     found = made.control.zones[room].room.value_c
     assert found is not None
@@ -106,7 +106,7 @@ def test_a_room_that_was_turned_up_does_not_sink_again_while_its_walls_are_cold(
         made.set_program(room, ZoneProgram(setpoints=Setpoints(21.0, 26.0)))
     lowest: dict[str, float] = {}
 
-    def look(home: Home) -> None:
+    def look(home: HeatedHome) -> None:
         for room in ROOMS:
             if room in lowest or home.truth_c(room) >= 20.75:
                 lowest[room] = min(lowest.get(room, 99.0), home.truth_c(room))
@@ -323,7 +323,7 @@ def test_a_sensor_that_lies_costs_no_room_its_health(
         made.restart()
     liar, others = [], []
 
-    def look(home: Home) -> None:
+    def look(home: HeatedHome) -> None:
         liar.append(home.truth_c("kitchen"))
         others.append(min(home.truth_c(room) for room in ROOMS if room != "kitchen"))
 

@@ -24,7 +24,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from lab.refcloud.admin import NewCommand, NewDevice
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.records import Command, CommandState
+from lab.refcloud.records import CloudCommand, CommandState
 
 NOON_MS = 1_774_785_600_000
 
@@ -143,10 +143,10 @@ class Hub:
         new = NewCommand(type=type_, payload=payload or {}, lifetime_ms=lifetime_ms)
         return self.cloud.admin.queue_command(self.device_id, new).command_id
 
-    def at_cloud(self, command_id: str) -> Command:
+    def at_cloud(self, command_id: str) -> CloudCommand:
         return next(each for each in self.cloud.admin.commands(self.device_id) if each.command_id == command_id)
 
-    async def settled(self, *command_ids: str) -> list[Command]:
+    async def settled(self, *command_ids: str) -> list[CloudCommand]:
         """Wait until the cloud has the outcome of each."""
         await until(lambda: all(self.at_cloud(each).state is not CommandState.PENDING for each in command_ids))
         return [self.at_cloud(each) for each in command_ids]

@@ -25,7 +25,7 @@ from agent.errors import CommandInvalid, Corrupt, RebootFailed, SettingInvalid, 
 from agent.foundation.operations import Operation
 from agent.local.commands import build_commands
 from lab.refcloud.contract import Endpoint
-from lab.refcloud.faults import CutAfter, ListsReversed, Rule, Status, WrongShape
+from lab.refcloud.faults import CutAfter, ErrorStatus, FaultRule, ListsReversed, WrongShape
 from lab.refcloud.records import CommandState
 
 from .conftest import Hub, until
@@ -243,7 +243,7 @@ async def test_one_at_a_time_in_the_clouds_order(hub: Hub) -> None:
 
 
 async def test_a_listing_in_disorder_and_doubled_runs_each_once(hub: Hub) -> None:
-    hub.cloud.set_faults([Rule(ListsReversed(), Endpoint.COMMANDS_PENDING)])
+    hub.cloud.set_faults([FaultRule(ListsReversed(), Endpoint.COMMANDS_PENDING)])
     ids = [hub.queue("diagnostics") for _ in range(4)]
     async with hub.life():
         await hub.settled(*ids)
@@ -270,7 +270,7 @@ async def test_a_reboot_is_answered_before_it_happens(hub: Hub) -> None:
 
 
 async def test_nothing_begins_while_a_reboot_waits_for_its_ack(hub: Hub) -> None:
-    hub.cloud.set_faults([Rule(Status(503, retry_after_s=3600), Endpoint.COMMANDS_ACK)])
+    hub.cloud.set_faults([FaultRule(ErrorStatus(503, retry_after_s=3600), Endpoint.COMMANDS_ACK)])
     hub.queue("reboot")
     hub.queue("diagnostics")
     async with hub.life() as room:
@@ -282,7 +282,7 @@ async def test_nothing_begins_while_a_reboot_waits_for_its_ack(hub: Hub) -> None
 
 
 async def test_a_lost_answer_to_an_ack_costs_a_409_and_nothing_else(hub: Hub) -> None:
-    hub.cloud.set_faults([Rule(CutAfter(), Endpoint.COMMANDS_ACK, next_n=1)])
+    hub.cloud.set_faults([FaultRule(CutAfter(), Endpoint.COMMANDS_ACK, next_n=1)])
     async with hub.life() as room:
         command = hub.queue("diagnostics")
         await hub.settled(command)
@@ -293,7 +293,7 @@ async def test_a_lost_answer_to_an_ack_costs_a_409_and_nothing_else(hub: Hub) ->
 
 
 async def test_a_reboot_that_the_cloud_no_longer_knows_does_not_happen(hub: Hub) -> None:
-    hub.cloud.set_faults([Rule(Status(404), Endpoint.COMMANDS_ACK)])
+    hub.cloud.set_faults([FaultRule(ErrorStatus(404), Endpoint.COMMANDS_ACK)])
     async with hub.life() as room:
         hub.queue("reboot")
         await until(lambda: hub.cloud.statistics().faults.get("Status", 0) > 0)
@@ -305,11 +305,11 @@ async def test_a_reboot_that_the_cloud_no_longer_knows_does_not_happen(hub: Hub)
 
 async def test_an_ack_that_is_refused_is_sent_with_less_in_it_and_others_pass(hub: Hub) -> None:
     hub.handlers[DIAGNOSTICS].outcome = CommandOutcome(CommandEvent.FAIL, error_message="long story", result={"a": 1})
-    hub.cloud.set_faults([Rule(Status(422), Endpoint.COMMANDS_ACK, next_n=2)])
+    hub.cloud.set_faults([FaultRule(ErrorStatus(422), Endpoint.COMMANDS_ACK, next_n=2)])
     async with hub.life():
         (found,) = await hub.settled(hub.queue("diagnostics"))
         assert (found.error_message, found.result) == ("", None)
-        hub.cloud.set_faults([Rule(Status(400), Endpoint.COMMANDS_ACK, next_n=3)])
+        hub.cloud.set_faults([FaultRule(ErrorStatus(400), Endpoint.COMMANDS_ACK, next_n=3)])
         stuck = hub.queue("diagnostics")
         await until(lambda: hub.cloud.statistics().faults.get("Status", 0) == 3)
         await hub.settled(hub.queue("config_update"))
@@ -319,7 +319,7 @@ async def test_an_ack_that_is_refused_is_sent_with_less_in_it_and_others_pass(hu
 
 
 async def test_answers_that_are_no_listing_are_passed_over(hub: Hub) -> None:
-    hub.cloud.set_faults([Rule(WrongShape("null"), Endpoint.COMMANDS_PENDING, next_n=1)])
+    hub.cloud.set_faults([FaultRule(WrongShape("null"), Endpoint.COMMANDS_PENDING, next_n=1)])
     async with hub.life() as room:
         command = hub.queue("diagnostics")
         await until(lambda: "something else than the contract says" in room.problem)
@@ -384,7 +384,7 @@ async def test_a_reset_that_somebody_confirms_is_run(hub: Hub) -> None:
 
 
 async def test_a_reset_waits_until_all_else_is_acknowledged(hub: Hub) -> None:
-    hub.cloud.set_faults([Rule(Status(400), Endpoint.COMMANDS_ACK, next_n=3)])
+    hub.cloud.set_faults([FaultRule(ErrorStatus(400), Endpoint.COMMANDS_ACK, next_n=3)])
     hub.handlers[RESET].outcome = CommandOutcome(CommandEvent.CONFIRMED)
     stuck = hub.queue("diagnostics")
     async with hub.life() as room:

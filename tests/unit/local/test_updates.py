@@ -30,7 +30,7 @@ from agent.ota.launcher import LauncherState as Account
 from agent.ota.running import RunningRelease
 from agent.ota.service import UpdateService
 from hal.radio import RadioState, RadioStatus
-from lab.simulation.releases import make, public_key_pem
+from lab.simulation.releases import make_release, public_key_pem
 
 
 def config(tmp_path: Path, **changes: object) -> OtaConfig:
@@ -45,7 +45,7 @@ async def updates(tmp_path: Path) -> UpdateService:
     made = UpdateService(
         tmp_path,
         config=config(tmp_path),
-        running=RunningRelease("1.0.0", "base", 1, "rehearsed", "", lambda: None, InlineWorker()),
+        running=RunningRelease("1.0.0", "base", 1, "simulated", "", lambda: None, InlineWorker()),
         client=cast("CloudClient", SimpleNamespace()),
         clock=SystemClock(trust_wall_clock=True),
         rng=random.Random(1),
@@ -112,7 +112,7 @@ async def test_a_technician_sees_and_steers(
 async def test_a_bundle_goes_through_the_door(
     socket_path: Path, updates: UpdateService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "good").write_bytes(make("2.0.0", 2, chunks=2).data)
+    (tmp_path / "good").write_bytes(make_release("2.0.0", 2, chunks=2).data)
     (tmp_path / "bad").write_bytes(b"no bundle" * 100_000)
     assert await typed("install", str(tmp_path / "bad"), "--socket", str(socket_path)) == 1
     assert "no climahub bundle" in capsys.readouterr().err

@@ -117,7 +117,7 @@ def test_a_window_for_many_stays_open() -> None:
 
 
 def test_one_that_joined_while_nobody_looked_does_not_take_anothers_key() -> None:
-    """Found by seed 12 of the harsh rehearsals: the hub was down while it joined."""
+    """Found by seed 12 of the harsh simulations: the hub was down while it joined."""
     state = transitions.interview(with_window(key="k"), sensor(DEVICES[0]))
     assert state.sensors[DEVICES[0]].stage is PairingStage.INTERVIEWED
     assert state.window == window(key="k")

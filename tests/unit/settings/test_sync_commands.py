@@ -22,7 +22,7 @@ from agent.settings.sync import SettingsSync
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.contract import Endpoint
-from lab.refcloud.faults import Rule, Status
+from lab.refcloud.faults import ErrorStatus, FaultRule
 from lab.refcloud.models import SettingsUpdate
 
 
@@ -136,7 +136,7 @@ async def test_a_refresh_that_fails_says_why(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int, words: str
 ) -> None:
     monkeypatch.setattr(sync, "REFRESH_S_MAX", 0.3)
-    bench.cloud.set_faults([Rule(Status(status, retry_after_s=9), Endpoint.SETTINGS_GET)])
+    bench.cloud.set_faults([FaultRule(ErrorStatus(status, retry_after_s=9), Endpoint.SETTINGS_GET)])
     settings = bench.settings()
     task = asyncio.get_running_loop().create_task(settings.run())
     with pytest.raises(CloudUnavailable, match=words):

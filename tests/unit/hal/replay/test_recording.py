@@ -134,7 +134,7 @@ def test_each_mistake_is_named_with_line_and_column(record: Record, rows: str | 
     ],
 )
 def test_a_clock_that_was_set_meanwhile_is_no_pause(record: Record, rows: str, expected: str) -> None:
-    """A rehearsal would go through every second of 54 years."""
+    """A simulation would go through every second of 54 years."""
     found = mistakes(record, HEADER + rows)
     assert len(found) == 1, found
     assert expected in found[0]

@@ -17,13 +17,13 @@ REPLAY = ["--board", f"replay:{DATA / 'three-rooms-1day.csv'}", "--map", str(DAT
 
 
 def test_a_short_rehearsal_passes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["rehearse", "--days", "0.02", "--sensors", "7", "--faults", "none"]) == exit_codes.OK
+    assert root.run(["simulate", "--days", "0.02", "--sensors", "7", "--faults", "none"]) == exit_codes.OK
     assert "verdict    passed" in capsys.readouterr().out
 
 
 def test_a_recording_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     recording, map_file = DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml"
-    arguments = ["rehearse", "--board", f"replay:{recording}", "--map", str(map_file), "--faults", "none", "--json"]
+    arguments = ["simulate", "--board", f"replay:{recording}", "--map", str(map_file), "--faults", "none", "--json"]
     assert root.run(arguments) == exit_codes.OK
     readings = json.loads(capsys.readouterr().out)["readings"]
     assert (readings["taken"], readings["accepted"], readings["lost"]) == (670, 670, 0)
@@ -33,22 +33,22 @@ def test_a_pairing_brings_its_own_house(monkeypatch: pytest.MonkeyPatch, capsys:
     from lab.simulation import run  # noqa: PLC0415 - as the command does
 
     asked: list[Options] = []
-    real = run.rehearse
+    real = run.simulate
 
     def shorter(options: Options) -> Verdict:
         asked.append(options)
         return real(msgspec.structs.replace(options, days=0.001, boxed=2, sensors=14))
 
-    monkeypatch.setattr(run, "rehearse", shorter)
-    root.run(["rehearse", "--pairing", "--seed", "7", "--faults", "none"])
+    monkeypatch.setattr(run, "simulate", shorter)
+    root.run(["simulate", "--pairing", "--seed", "7", "--faults", "none"])
     assert asked == [msgspec.structs.replace(PAIRING, seed=7, faults="none")]
-    assert command_for(asked[0]) == "climahub rehearse --seed 7 --faults none --pairing --days 0.25"
+    assert command_for(asked[0]) == "climahub simulate --seed 7 --faults none --pairing --days 0.25"
     assert "joined" in capsys.readouterr().out
-    assert root.run(["rehearse", "--pairing", "--sensors", "20"]) == exit_codes.USAGE
+    assert root.run(["simulate", "--pairing", "--sensors", "20"]) == exit_codes.USAGE
 
 
 def test_what_the_rehearsed_hub_logs_stays_in_the_play() -> None:
-    command = [sys.executable, "-m", "agent", "rehearse", "--days", "0.3", "--sensors", "7", "--seed", "1", "--json"]
+    command = [sys.executable, "-m", "agent", "simulate", "--days", "0.3", "--sensors", "7", "--seed", "1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["commands"]["failed"] > 0
     assert done.stderr == ""
@@ -56,18 +56,18 @@ def test_what_the_rehearsed_hub_logs_stays_in_the_play() -> None:
 
 def test_violations_are_exit_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from lab.simulation import run  # noqa: PLC0415 - as the command does
-    from lab.simulation.oracle import Violation  # noqa: PLC0415
+    from lab.simulation.reading_oracle import Violation  # noqa: PLC0415
 
-    real = run.rehearse
+    real = run.simulate
 
     def planted(options: Options) -> Verdict:
         return msgspec.structs.replace(real(options), violations=[Violation(1.0, "nothing lost", "one is")])
 
-    monkeypatch.setattr(run, "rehearse", planted)
-    assert root.run(["rehearse", "--days", "0.01", "--sensors", "7", "--seed", "3"]) == exit_codes.FAILED
+    monkeypatch.setattr(run, "simulate", planted)
+    assert root.run(["simulate", "--days", "0.01", "--sensors", "7", "--seed", "3"]) == exit_codes.FAILED
     text = capsys.readouterr().out
     assert "FAILED" in text
-    assert "climahub rehearse --seed 3 --faults default --sensors 7 --days 0.01" in text
+    assert "climahub simulate --seed 3 --faults default --sensors 7 --days 0.01" in text
 
 
 def test_without_virtual_time_it_says_what_to_install(
@@ -77,8 +77,8 @@ def test_without_virtual_time_it_says_what_to_install(
     for module in ("run", "loop"):
         monkeypatch.delitem(sys.modules, f"lab.simulation.{module}", raising=False)
         monkeypatch.delattr(f"lab.simulation.{module}", raising=False)
-    assert root.run(["rehearse"]) == exit_codes.UNAVAILABLE
-    assert "pip install 'climahub[rehearsal]'" in capsys.readouterr().err
+    assert root.run(["simulate"]) == exit_codes.UNAVAILABLE
+    assert "pip install 'climahub[simulation]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_without_virtual_time_it_says_what_to_install(
     ],
 )
 def test_bad_options(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["rehearse", *arguments]) == exit_codes.USAGE
+    assert root.run(["simulate", *arguments]) == exit_codes.USAGE
     assert told in capsys.readouterr().err
 
 
@@ -109,7 +109,7 @@ def test_columns_that_are_left_out_are_named(tmp_path: Path, capsys: pytest.Capt
     lines = (DATA / "three-rooms-1day.csv").read_text().splitlines()[:20]
     recording = tmp_path / "extra.csv"
     recording.write_text("\n".join([f"{lines[0]},garage_c", *(f"{line},3" for line in lines[1:])]) + "\n")
-    arguments = ["rehearse", "--board", f"replay:{recording}", *REPLAY[2:], "--faults", "none"]
+    arguments = ["simulate", "--board", f"replay:{recording}", *REPLAY[2:], "--faults", "none"]
     assert root.run(arguments) == exit_codes.OK
     assert "warning: " in (told := capsys.readouterr().err)
     assert "the map does not name the column garage_c" in told
@@ -121,14 +121,14 @@ def test_a_recording_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureF
     recording = tmp_path / "bad.csv"
     recording.write_text("time\n")
     arguments = ["--board", f"replay:{recording}", "--map", str(DATA / "three-rooms-1day.toml")]
-    assert root.run(["rehearse", *arguments]) == exit_codes.CONFIG
+    assert root.run(["simulate", *arguments]) == exit_codes.CONFIG
     assert "bad.csv" in capsys.readouterr().err
 
 
 def test_the_command_that_repeats_a_recording() -> None:
     options = Options(board="replay", recording=Path("my house.csv"), map=Path("m.toml"), seed=2, faults="harsh")
     assert command_for(options) == (
-        "climahub rehearse --seed 2 --faults harsh --board 'replay:my house.csv' --map m.toml"
+        "climahub simulate --seed 2 --faults harsh --board 'replay:my house.csv' --map m.toml"
     )
 
 
@@ -136,7 +136,7 @@ def test_the_command_that_repeats_a_recording() -> None:
 def test_a_sweep_of_crash_points(
     count: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The sweep itself is tested with the rehearsal; here it is how it is asked and told."""
+    """The sweep itself is tested with the simulation; here it is how it is asked and told."""
     from lab.simulation import crash_points  # noqa: PLC0415 - as the command does
 
     found = crash_points.SweepVerdict(2, 2 - count, [crash_points.PointViolation(2, "nothing lost", "one is")] * count)
@@ -149,11 +149,11 @@ def test_a_sweep_of_crash_points(
 
     monkeypatch.setattr(crash_points, "sweep", sweep)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    assert root.run(["rehearse", "--crash-points", "--seed", "5"]) == (exit_codes.FAILED if count else exit_codes.OK)
+    assert root.run(["simulate", "--crash-points", "--seed", "5"]) == (exit_codes.FAILED if count else exit_codes.OK)
     captured = capsys.readouterr()
-    assert asked == [msgspec.structs.replace(crash_points.SCENARIO, seed=5)]
+    assert asked == [msgspec.structs.replace(crash_points.OUTAGE_HOUR, seed=5)]
     assert "2 of 2 crash points" in captured.err
     assert captured.out.count("cut before operation 2: nothing lost: one is") == count
     assert f"2 crash points, {2 - count} recovered, {'1 violation' if count else '0 violations'}" in captured.out
-    assert root.run(["rehearse", "--crash-points", "--json"]) == (exit_codes.FAILED if count else exit_codes.OK)
+    assert root.run(["simulate", "--crash-points", "--json"]) == (exit_codes.FAILED if count else exit_codes.OK)
     assert json.loads(capsys.readouterr().out)["points"] == 2

@@ -4,21 +4,21 @@ import pytest
 
 from agent.local.climate import build_climate
 from agent.local.status import HubStatus
-from lab.demo.outages import Phase, Weather
-from lab.demo.show import Options, Scene
-from lab.demo.town import Stage
+from lab.demo.environment import Scenario
+from lab.demo.outages import CloudCondition, OutagePhase
+from lab.demo.runner import DemoSnapshot, Options
 
 
 @pytest.fixture
 def options() -> Options:
-    return Options(stage=Stage(), for_s=None, speed=60.0, seed=1, sensors=15, has_outages=True, refresh_s=1.0)
+    return Options(stage=Scenario(), for_s=None, speed=60.0, seed=1, sensors=15, has_outages=True, refresh_s=1.0)
 
 
 @pytest.fixture
-def scene(status: HubStatus) -> Scene:
-    return Scene(
+def scene(status: HubStatus) -> DemoSnapshot:
+    return DemoSnapshot(
         status=status,
-        phase=Phase(Weather.FAIR, 0.0, 300.0),
+        phase=OutagePhase(CloudCondition.FAIR, 0.0, 300.0),
         house_s=60.0,
         real_s=1.0,
         taken=50,

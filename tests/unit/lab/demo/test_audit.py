@@ -1,6 +1,6 @@
 from agent.model import HUB, Reading, SensorKind
 from agent.telemetry.outbox.protocol import OutboxStats, PendingReading
-from lab.demo.audit import Account, Ledger
+from lab.demo.audit import Audit, AuditResult
 from lab.refcloud.records import AcceptedReading
 
 ZERO_MS = 1_000_000
@@ -29,8 +29,8 @@ def close(
     accepted: list[AcceptedReading],
     items: list[PendingReading] | None = None,
     kept: OutboxStats | None = None,
-) -> Account:
-    books = Ledger(ZERO_MS)
+) -> AuditResult:
+    books = Audit(ZERO_MS)
     books.committed(taken)
     assert books.taken == len(taken)
     items = items or []
@@ -39,7 +39,7 @@ def close(
 
 def test_everything_accepted() -> None:
     account = close([reading(1), reading(1, device="kitchen")], [stored(1), stored(1, device_id="id-k")])
-    assert account == Account(taken=2, accepted=2, pending=0, given_up=0, altered=0, lost=0)
+    assert account == AuditResult(taken=2, accepted=2, pending=0, given_up=0, altered=0, lost=0)
     assert account.is_clean
 
 

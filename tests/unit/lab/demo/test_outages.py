@@ -4,7 +4,7 @@ from itertools import islice, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.demo.outages import PLAN_S, SPREAD, Phase, Weather, phases
+from lab.demo.outages import PLAN_S, SPREAD, CloudCondition, OutagePhase, phases
 
 
 @given(seed=st.integers(0, 2**32), speed=st.floats(1, 1e5))
@@ -24,9 +24,9 @@ def test_the_same_seed_gives_the_same_outages() -> None:
 
 
 def test_it_begins_fair_and_both_kinds_of_outage_come() -> None:
-    assert PLAN_S[0][0] is Weather.FAIR
-    assert {weather for weather, _ in PLAN_S} == set(Weather)
+    assert PLAN_S[0][0] is CloudCondition.FAIR
+    assert {weather for weather, _ in PLAN_S} == set(CloudCondition)
 
 
 def test_without_outages_it_is_fair_for_ever() -> None:
-    assert list(phases(1, speed=60, are_wanted=False)) == [Phase(Weather.FAIR, 0.0, math.inf)]
+    assert list(phases(1, speed=60, are_wanted=False)) == [OutagePhase(CloudCondition.FAIR, 0.0, math.inf)]

@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from lab.refcloud.admin import Admin, NewDevice, Provisioned
+from lab.refcloud.admin import Admin, NewDevice, ProvisionedDevice
 from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.contract import Endpoint
-from lab.refcloud.middleware import Outcome
+from lab.refcloud.middleware import RequestOutcome
 from lab.refcloud.records import AcceptedReading, DeviceKind
 from lab.refcloud.store import MemoryStore, Store
 from lab.refcloud.store_sqlite import SqliteStore
@@ -30,7 +30,7 @@ class World:
     def __init__(self, store: Store, **options: Any) -> None:
         self.utc_ms = NOON_MS
         self.monotonic_s = 1000.0
-        self.seen: list[tuple[str, Endpoint, float, Outcome]] = []
+        self.seen: list[tuple[str, Endpoint, float, RequestOutcome]] = []
         self.batches: list[tuple[str, Sequence[AcceptedReading]]] = []
         ids = itertools.count(1)
         self.store = store
@@ -52,7 +52,7 @@ class World:
     def admin(self) -> Admin:
         return self.cloud.admin
 
-    def provision(self, name: str, kind: DeviceKind = DeviceKind.HUB) -> Provisioned:
+    def provision(self, name: str, kind: DeviceKind = DeviceKind.HUB) -> ProvisionedDevice:
         return self.admin.provision(NewDevice(name=name, kind=kind))
 
     def advance(self, seconds: float) -> None:

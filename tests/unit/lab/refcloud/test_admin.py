@@ -21,9 +21,9 @@ from lab.refcloud.admin_client import AdminClient
 from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.errors import Refusal
-from lab.refcloud.faults import Refused, Rule, Status
+from lab.refcloud.faults import ConnectionRefused, ErrorStatus, FaultRule
 from lab.refcloud.models import Location, SettingsUpdate
-from lab.refcloud.quotas import Usage
+from lab.refcloud.quotas import QuotaUsage
 from lab.refcloud.records import CommandState, DeviceKind
 from lab.refcloud.serve import open_cloud, serve
 
@@ -173,17 +173,17 @@ class TestListings:
 
     async def test_statistics(self, world: World, client: AdminClient, reading: Make) -> None:
         await world.send(reading())
-        await client.set_faults([Rule(Status(503), endpoint=Endpoint.SETTINGS_GET)])
+        await client.set_faults([FaultRule(ErrorStatus(503), endpoint=Endpoint.SETTINGS_GET)])
         await world.call("GET", "/v1/settings")
         hub_id = world.hub.device.device_id
         counted = await client.statistics()
-        assert counted.requests == {hub_id: {"telemetry": Usage(1, 0), "settings_get": Usage(1, 0)}}
+        assert counted.requests == {hub_id: {"telemetry": QuotaUsage(1, 0), "settings_get": QuotaUsage(1, 0)}}
         assert (counted.readings[hub_id].stored, counted.faults) == (1, {"Status": 1})
 
 
 class TestFaults:
     async def test_on_and_off(self, world: World, client: AdminClient) -> None:
-        rules = [Rule(Status(503, retry_after_s=5), next_n=3), Rule(Refused(), from_s=9000.0)]
+        rules = [FaultRule(ErrorStatus(503, retry_after_s=5), next_n=3), FaultRule(ConnectionRefused(), from_s=9000.0)]
         await client.set_faults(rules, seed=5)
         assert list(await client.fault_rules()) == rules == list(world.cloud.fault_rules)
         assert (await world.call("GET", "/v1/settings")).status == 503

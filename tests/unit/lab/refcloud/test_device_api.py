@@ -12,7 +12,7 @@ import pytest
 from lab.refcloud import contract
 from lab.refcloud.admin import Admin, NewCommand, NewDevice
 from lab.refcloud.errors import Refusal
-from lab.refcloud.records import CommandState, Credential, DeviceKind, Tally, Verdict
+from lab.refcloud.records import CloudCredential, CommandState, DeviceKind, ReadingTally, ReadingVerdict
 
 NOON_MS = 1_774_785_600_000
 NOON = "2026-03-29T12:00:00Z"
@@ -46,7 +46,7 @@ class TestAnyEndpoint:
         assert world.seen[-1][0] == ""
 
     async def test_the_key_is_kept_as_a_hash_only(self, world: World) -> None:
-        (credential,) = world.store.shelf(Credential, world.hub.device.device_id)
+        (credential,) = world.store.shelf(CloudCredential, world.hub.device.device_id)
         assert credential.key_sha256 == hashlib.sha256(world.hub.api_key.encode()).hexdigest()
         assert world.hub.api_key not in repr(credential)
 
@@ -121,8 +121,8 @@ class TestTelemetry:
         tally = world.admin.tallies()[world.hub.device.device_id]
         assert (tally.accepted, tally.stored, tally.duplicates, tally.conflicting) == (4, 1, 1, 2)
         assert [[r.verdict for r in batch] for _, batch in world.batches] == [
-            [Verdict.STORED],
-            [Verdict.DUPLICATE, Verdict.CONFLICTING, Verdict.CONFLICTING],
+            [ReadingVerdict.STORED],
+            [ReadingVerdict.DUPLICATE, ReadingVerdict.CONFLICTING, ReadingVerdict.CONFLICTING],
         ]
 
     async def test_a_copy_within_one_batch(self, world: World, reading: Make) -> None:
@@ -474,4 +474,6 @@ async def test_a_tally_is_of_the_sender(world: World, reading: Make) -> None:
     sensor = world.provision("kitchen", DeviceKind.SENSOR)
     await world.call("POST", "/v1/zigbee/register", {"sensor_api_key": sensor.api_key})
     await world.send(reading(device_id=sensor.device.device_id))
-    assert world.admin.tallies() == {world.hub.device.device_id: Tally(world.hub.device.device_id, batches=1, stored=1)}
+    assert world.admin.tallies() == {
+        world.hub.device.device_id: ReadingTally(world.hub.device.device_id, batches=1, stored=1)
+    }

@@ -10,24 +10,24 @@ from lab.refcloud.faults import (
     AcceptedLower,
     BrokenJson,
     CutBefore,
+    ErrorStatus,
     ExtraFields,
     Fault,
     FaultPlan,
+    FaultRule,
     LatencyUp,
     OversizedBody,
-    Rule,
-    Status,
     TruncatedJson,
     WrongShape,
 )
-from lab.refcloud.response_faults import disguised
+from lab.refcloud.response_faults import apply_fault
 
 POLL, TELEMETRY = Endpoint.COMMANDS_PENDING, Endpoint.TELEMETRY
 CUT = CutBefore()
 ANSWER = b'{"accepted":3,"timestamp":"2026-03-29T12:00:00Z"}'
 
 
-def plan(*rules: Rule, seed: int = 1) -> FaultPlan:
+def plan(*rules: FaultRule, seed: int = 1) -> FaultPlan:
     return FaultPlan(rules, random.Random(seed))
 
 
@@ -36,43 +36,43 @@ def test_no_rules_no_faults() -> None:
 
 
 def test_a_rule_has_its_place() -> None:
-    one, all_of_them = plan(Rule(CUT, endpoint=POLL)), plan(Rule(CUT))
+    one, all_of_them = plan(FaultRule(CUT, endpoint=POLL)), plan(FaultRule(CUT))
     assert (one.draw(POLL, 0.0), one.draw(TELEMETRY, 0.0)) == ((CUT,), ())
     assert all(all_of_them.draw(endpoint, 0.0) == (CUT,) for endpoint in Endpoint)
 
 
 def test_a_rule_has_its_time() -> None:
-    timed = plan(Rule(CUT, from_s=10.0, to_s=20.0))
+    timed = plan(FaultRule(CUT, from_s=10.0, to_s=20.0))
     struck = [at_s for at_s in (9.9, 10.0, 19.9, 20.0) if timed.draw(POLL, at_s)]
     assert struck == [10.0, 19.9]
 
 
 def test_a_rule_can_be_spent() -> None:
-    spent = plan(Rule(CUT, endpoint=POLL, next_n=2), Rule(Status(503), next_n=0))
+    spent = plan(FaultRule(CUT, endpoint=POLL, next_n=2), FaultRule(ErrorStatus(503), next_n=0))
     assert [len(spent.draw(endpoint, 0.0)) for endpoint in (TELEMETRY, POLL, POLL, POLL)] == [0, 1, 1, 0]
     assert spent.struck == {"CutBefore": 2}
 
 
 def test_several_rules_strike_together_in_their_order() -> None:
     slow = LatencyUp(1, 2)
-    both = plan(Rule(slow), Rule(CUT))
+    both = plan(FaultRule(slow), FaultRule(CUT))
     assert both.draw(POLL, 0.0) == (slow, CUT)
 
 
 def test_the_same_seed_gives_the_same_faults() -> None:
     def strikes(seed: int) -> list[bool]:
-        drawn = plan(Rule(CUT, probability=0.3), seed=seed)
+        drawn = plan(FaultRule(CUT, probability=0.3), seed=seed)
         return [bool(drawn.draw(POLL, 0.0)) for _ in range(300)]
 
     assert strikes(1) == strikes(1) != strikes(2)
     assert 60 < sum(strikes(1)) < 120
-    never = plan(Rule(CUT, probability=0.0))
+    never = plan(FaultRule(CUT, probability=0.0))
     assert not any(never.draw(POLL, 0.0) for _ in range(50))
 
 
 def test_a_rule_that_cannot_strike_takes_no_chance_from_the_others() -> None:
     rng, fresh = random.Random(1), random.Random(1)
-    idle = FaultPlan([Rule(CUT, endpoint=TELEMETRY, probability=0.5), Rule(Status(500))], rng)
+    idle = FaultPlan([FaultRule(CUT, endpoint=TELEMETRY, probability=0.5), FaultRule(ErrorStatus(500))], rng)
     idle.draw(POLL, 0.0)
     assert rng.random() == fresh.random()
 
@@ -84,27 +84,27 @@ def test_every_fault_has_its_name_on_the_wire() -> None:
         fields = {name: required[name] for name in kind.__struct_fields__ if name in required}
         if kind.__name__ == "Redirect":
             fields["status"] = 302
-        rule = msgspec.json.decode(json.dumps({"fault": {"type": kind.__name__} | fields}), type=Rule)
+        rule = msgspec.json.decode(json.dumps({"fault": {"type": kind.__struct_config__.tag} | fields}), type=FaultRule)
         assert type(rule.fault) is kind
-        assert msgspec.json.decode(msgspec.json.encode(rule), type=Rule) == rule
+        assert msgspec.json.decode(msgspec.json.encode(rule), type=FaultRule) == rule
 
 
 class TestDisguise:
     def test_nothing_to_do_changes_nothing(self) -> None:
-        assert disguised(ANSWER, [CUT], is_json=True) == ANSWER
+        assert apply_fault(ANSWER, [CUT], is_json=True) == ANSWER
 
     @pytest.mark.parametrize("fault", [BrokenJson(), TruncatedJson(), ExtraFields(), OversizedBody(999)])
     def test_firmware_passes(self, fault: Fault) -> None:
-        assert disguised(b"\x00firmware", [fault], is_json=False) == b"\x00firmware"
+        assert apply_fault(b"\x00firmware", [fault], is_json=False) == b"\x00firmware"
 
     @pytest.mark.parametrize(("by", "accepted"), [(1, 2), (3, 0), (9, 0)])
     def test_accepted_lower(self, by: int, accepted: int) -> None:
-        body = disguised(ANSWER, [AcceptedLower(by)], is_json=True)
+        body = apply_fault(ANSWER, [AcceptedLower(by)], is_json=True)
         assert json.loads(body) == {"accepted": accepted, "timestamp": "2026-03-29T12:00:00Z"}
-        assert disguised(b'{"commands":[]}', [AcceptedLower(by)], is_json=True) == b'{"commands":[]}'
+        assert apply_fault(b'{"commands":[]}', [AcceptedLower(by)], is_json=True) == b'{"commands":[]}'
 
     def test_extra_fields_at_every_depth(self) -> None:
-        body = disguised(b'{"commands":[{"type":"reboot","payload":{}}],"n":1}', [ExtraFields()], is_json=True)
+        body = apply_fault(b'{"commands":[{"type":"reboot","payload":{}}],"n":1}', [ExtraFields()], is_json=True)
         extra = {"x_added_later": {"since": 2}}
         payload: dict[str, Any] = {"payload": extra, "type": "reboot"}
         assert json.loads(body) == {"commands": [payload | extra], "n": 1} | extra
@@ -121,21 +121,21 @@ class TestDisguise:
         ],
     )
     def test_wrong_shapes(self, fault: Fault, expected: dict[str, Any]) -> None:
-        body = disguised(b'{"accepted":3,"timestamp":"now","update":false}', [fault], is_json=True)
+        body = apply_fault(b'{"accepted":3,"timestamp":"now","update":false}', [fault], is_json=True)
         assert json.loads(body) == expected
 
     @pytest.mark.parametrize("body", [ANSWER, b'{"commands":[]}', b"{}"])
     @pytest.mark.parametrize("fault", [BrokenJson(), TruncatedJson()])
     def test_no_parser_takes_it(self, fault: Fault, body: bytes) -> None:
         with pytest.raises(json.JSONDecodeError):
-            json.loads(disguised(body, [fault], is_json=True))
+            json.loads(apply_fault(body, [fault], is_json=True))
 
     def test_oversized_is_still_json(self) -> None:
-        body = disguised(ANSWER, [OversizedBody(5000)], is_json=True)
+        body = apply_fault(ANSWER, [OversizedBody(5000)], is_json=True)
         assert len(body) == 5000
         assert json.loads(body) == json.loads(ANSWER)
 
     def test_the_text_is_mangled_after_the_object(self) -> None:
-        body = disguised(ANSWER, [OversizedBody(5000), ExtraFields()], is_json=True)
+        body = apply_fault(ANSWER, [OversizedBody(5000), ExtraFields()], is_json=True)
         assert len(body) == 5000
         assert b"x_added_later" in body

@@ -20,21 +20,21 @@ from lab.refcloud.faults import (
     AcceptedLower,
     BrokenJson,
     ClockOff,
+    ConnectionRefused,
     CutAfter,
     CutBefore,
+    ErrorStatus,
     ExtraFields,
     Fault,
+    FaultRule,
     LatencyDown,
     LatencyUp,
     Redirect,
-    Refused,
-    Rule,
     SlowDrip,
-    Status,
     TruncatedJson,
     WrongContentType,
 )
-from lab.refcloud.middleware import Outcome
+from lab.refcloud.middleware import RequestOutcome
 
 World = Any
 Make = Callable[..., Any]
@@ -43,7 +43,7 @@ URL = "http://127.0.0.1:8080"
 
 
 def strike(world: World, *faults: Fault) -> None:
-    world.cloud.set_faults([Rule(fault, next_n=1) for fault in faults])
+    world.cloud.set_faults([FaultRule(fault, next_n=1) for fault in faults])
 
 
 async def test_the_observer_sees_every_arrival(world: World, reading: Make) -> None:
@@ -53,9 +53,9 @@ async def test_the_observer_sees_every_arrival(world: World, reading: Make) -> N
     await world.call("PUT", "/v1/settings", {})
     await world.call("GET", POLL, key="unknown")
     assert world.seen == [
-        ("attic", Endpoint.TELEMETRY, 1005.0, Outcome(200, 200)),
-        ("attic", Endpoint.SETTINGS_PUT, 1010.0, Outcome(422, 422)),
-        ("", Endpoint.COMMANDS_PENDING, 1010.0, Outcome(401, 401)),
+        ("attic", Endpoint.TELEMETRY, 1005.0, RequestOutcome(200, 200)),
+        ("attic", Endpoint.SETTINGS_PUT, 1010.0, RequestOutcome(422, 422)),
+        ("", Endpoint.COMMANDS_PENDING, 1010.0, RequestOutcome(401, 401)),
     ]
 
 
@@ -64,7 +64,7 @@ async def test_cut_before_processing(world: World, reading: Make) -> None:
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await world.send(reading())
     assert not world.batches
-    assert world.seen == [("attic", Endpoint.TELEMETRY, 1000.0, Outcome(0, 0, ("CutBefore",)))]
+    assert world.seen == [("attic", Endpoint.TELEMETRY, 1000.0, RequestOutcome(0, 0, ("CutBefore",)))]
     usage = world.cloud.statistics().requests[world.hub.device.device_id]["telemetry"]
     assert usage.requests == 1
 
@@ -74,7 +74,7 @@ async def test_cut_after_processing(world: World, reading: Make) -> None:
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await world.send(reading())
     assert len(world.batches) == 1
-    assert world.seen[0][3] == Outcome(200, 0, ("CutAfter",))
+    assert world.seen[0][3] == RequestOutcome(200, 0, ("CutAfter",))
     assert (await world.send(reading())).json["accepted"] == 1
     assert world.admin.tallies()[world.hub.device.device_id].duplicates == 1
 
@@ -100,7 +100,7 @@ async def test_cut_in_the_middle_of_a_download(world: World) -> None:
 @pytest.mark.parametrize("how", ["fault", "switch"])
 async def test_nobody_listens(world: World, reading: Make, how: str) -> None:
     if how == "fault":
-        strike(world, Refused())
+        strike(world, ConnectionRefused())
     else:
         world.cloud.listening = False
     with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -113,25 +113,25 @@ async def test_nobody_listens(world: World, reading: Make, how: str) -> None:
 
 @pytest.mark.parametrize("is_processed", [False, True])
 async def test_an_error_in_place_of_the_answer(world: World, reading: Make, is_processed: bool) -> None:
-    strike(world, Status(503, is_processed=is_processed))
+    strike(world, ErrorStatus(503, is_processed=is_processed))
     reply = await world.send(reading())
     assert (reply.status, reply.content_type) == (503, "application/json")
     assert reply.json == {"error": "service_unavailable", "message": "a fault on demand"}
     assert "Retry-After" not in reply.headers
     assert len(world.batches) == is_processed
-    assert world.seen[0][3] == Outcome(200 if is_processed else 0, 503, ("Status",))
+    assert world.seen[0][3] == RequestOutcome(200 if is_processed else 0, 503, ("Status",))
 
 
 async def test_both_forms_of_retry_after(world: World) -> None:
-    strike(world, Status(429, retry_after_s=90))
+    strike(world, ErrorStatus(429, retry_after_s=90))
     assert (await world.call("GET", POLL)).headers["Retry-After"] == "90"
-    strike(world, Status(503, retry_after_s=90, retry_after_form="date"))
+    strike(world, ErrorStatus(503, retry_after_s=90, retry_after_form="date"))
     assert (await world.call("GET", POLL)).headers["Retry-After"] == "Sun, 29 Mar 2026 12:01:30 GMT"
 
 
 @pytest.mark.parametrize(("status", "reason"), [(502, "Bad Gateway"), (599, "Unknown")])
 async def test_a_proxys_page(world: World, status: int, reason: str) -> None:
-    strike(world, Status(status, is_json=False))
+    strike(world, ErrorStatus(status, is_json=False))
     reply = await world.call("GET", POLL)
     assert (reply.status, reply.content_type) == (status, "text/html")
     assert reason.encode() in reply.body
@@ -174,7 +174,9 @@ async def test_accepted_says_less_than_was_stored(world: World, reading: Make) -
 
 async def test_the_clock_is_off_in_every_timestamp(world: World, reading: Make) -> None:
     world.admin.queue_command(world.hub.device.device_id, NewCommand("reboot"))
-    world.cloud.set_faults([Rule(ClockOff(-3600)), Rule(Status(503, 60, "date"), endpoint=Endpoint.OTA_CHECK)])
+    world.cloud.set_faults(
+        [FaultRule(ClockOff(-3600)), FaultRule(ErrorStatus(503, 60, "date"), endpoint=Endpoint.OTA_CHECK)]
+    )
     reply = await world.send(reading())
     assert reply.headers["Date"] == "Sun, 29 Mar 2026 11:00:00 GMT"
     assert reply.json["timestamp"] == "2026-03-29T11:00:00Z"
@@ -188,7 +190,7 @@ async def test_the_clock_is_off_in_every_timestamp(world: World, reading: Make) 
 
 async def test_a_seed_of_its_own_gives_the_same_faults_again(world: World) -> None:
     async def statuses() -> list[int]:
-        world.cloud.set_faults([Rule(Status(503), probability=0.5)], seed=3)
+        world.cloud.set_faults([FaultRule(ErrorStatus(503), probability=0.5)], seed=3)
         world.advance(3600)
         return [(await world.call("GET", POLL)).status for _ in range(20)]
 
@@ -216,7 +218,7 @@ def virtual_loop() -> Iterator[async_solipsism.EventLoop]:
 def in_virtual_time(
     loop: async_solipsism.EventLoop,
     scenario: Callable[[ReferenceCloud, aiohttp.ClientSession], Coroutine[Any, Any, None]],
-    seen: list[tuple[str, Endpoint, float, Outcome]],
+    seen: list[tuple[str, Endpoint, float, RequestOutcome]],
 ) -> None:
     async def run() -> None:
         ids = itertools.count()
@@ -248,10 +250,10 @@ async def poll(session: aiohttp.ClientSession) -> bytes:
 
 
 def test_latency_on_the_way_up_is_before_the_arrival_and_down_after(virtual_loop: async_solipsism.EventLoop) -> None:
-    seen: list[tuple[str, Endpoint, float, Outcome]] = []
+    seen: list[tuple[str, Endpoint, float, RequestOutcome]] = []
 
     async def scenario(cloud: ReferenceCloud, session: aiohttp.ClientSession) -> None:
-        cloud.set_faults([Rule(LatencyUp(2, 3), next_n=1), Rule(LatencyDown(5, 6), next_n=1)])
+        cloud.set_faults([FaultRule(LatencyUp(2, 3), next_n=1), FaultRule(LatencyDown(5, 6), next_n=1)])
         await poll(session)
         _, _, arrived_s, _ = seen[0]
         assert 2 <= arrived_s <= 3
@@ -262,7 +264,7 @@ def test_latency_on_the_way_up_is_before_the_arrival_and_down_after(virtual_loop
 
 def test_the_body_drips(virtual_loop: async_solipsism.EventLoop) -> None:
     async def scenario(cloud: ReferenceCloud, session: aiohttp.ClientSession) -> None:
-        cloud.set_faults([Rule(SlowDrip(piece_bytes=4, pause_s=10))])
+        cloud.set_faults([FaultRule(SlowDrip(piece_bytes=4, pause_s=10))])
         async with session.get(URL + POLL) as response:
             arrivals_s = [round(virtual_loop.time()) async for _ in response.content.iter_any()]
         assert arrivals_s == [0, 10, 20, 30]
@@ -274,7 +276,7 @@ def test_a_client_that_leaves_a_drip_does_no_harm(
     virtual_loop: async_solipsism.EventLoop, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(cloud: ReferenceCloud, session: aiohttp.ClientSession) -> None:
-        cloud.set_faults([Rule(SlowDrip(piece_bytes=1, pause_s=10), next_n=1)])
+        cloud.set_faults([FaultRule(SlowDrip(piece_bytes=1, pause_s=10), next_n=1)])
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(25):
                 await poll(session)
@@ -286,7 +288,7 @@ def test_a_client_that_leaves_a_drip_does_no_harm(
 
 
 def test_quotas_in_virtual_time_admit_exactly_the_rate(virtual_loop: async_solipsism.EventLoop) -> None:
-    seen: list[tuple[str, Endpoint, float, Outcome]] = []
+    seen: list[tuple[str, Endpoint, float, RequestOutcome]] = []
 
     async def scenario(_cloud: ReferenceCloud, session: aiohttp.ClientSession) -> None:
         for _ in range(300):

@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.refcloud.contract import QUOTAS, Endpoint, Quota
-from lab.refcloud.quotas import Quotas, Usage
+from lab.refcloud.contract import QUOTAS, Endpoint, EndpointQuota
+from lab.refcloud.quotas import QuotaCounter, QuotaUsage
 
 LIMIT, WINDOW_S = 3, 60
 POLL = Endpoint.COMMANDS_PENDING
 
 
-def quotas() -> Quotas:
-    return Quotas({POLL: Quota(LIMIT, WINDOW_S), Endpoint.TELEMETRY: Quota(1, WINDOW_S)})
+def quotas() -> QuotaCounter:
+    return QuotaCounter({POLL: EndpointQuota(LIMIT, WINDOW_S), Endpoint.TELEMETRY: EndpointQuota(1, WINDOW_S)})
 
 
-def ask(account: Quotas, now_s: float, device: str = "a") -> float:
+def ask(account: QuotaCounter, now_s: float, device: str = "a") -> float:
     return account.ask(device, POLL, now_s=now_s, utc_s=now_s)
 
 
@@ -65,9 +65,9 @@ def test_keys_and_endpoints_have_their_own_accounts() -> None:
     assert ask(account, 0.0, device="b") == 0.0
     assert account.ask("a", Endpoint.TELEMETRY, now_s=0.0, utc_s=0.0) == 0.0
     assert set(account.usage()) == {
-        ("a", POLL, Usage(requests=LIMIT + 1, over_quota=1)),
-        ("b", POLL, Usage(requests=1, over_quota=0)),
-        ("a", Endpoint.TELEMETRY, Usage(requests=1, over_quota=0)),
+        ("a", POLL, QuotaUsage(requests=LIMIT + 1, over_quota=1)),
+        ("b", POLL, QuotaUsage(requests=1, over_quota=0)),
+        ("a", Endpoint.TELEMETRY, QuotaUsage(requests=1, over_quota=0)),
     }
 
 

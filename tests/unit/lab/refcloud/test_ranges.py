@@ -1,6 +1,6 @@
 import pytest
 
-from lab.refcloud.ranges import RangeUnsatisfiable, entity_tag, wanted_range
+from lab.refcloud.ranges import RangeUnsatisfiable, entity_tag, parse_range
 
 TAG = entity_tag("ab" * 32)
 
@@ -27,17 +27,17 @@ TAG = entity_tag("ab" * 32)
     ],
 )
 def test_range(header: str | None, wanted: tuple[int, int] | None) -> None:
-    assert wanted_range(header, None, tag=TAG, size=100) == wanted
+    assert parse_range(header, None, tag=TAG, size=100) == wanted
 
 
 @pytest.mark.parametrize("header", ["bytes=100-", "bytes=100-200", "bytes=-0"])
 def test_no_byte_of_the_range_exists(header: str) -> None:
     with pytest.raises(RangeUnsatisfiable):
-        wanted_range(header, None, tag=TAG, size=100)
+        parse_range(header, None, tag=TAG, size=100)
 
 
 def test_a_part_of_something_else_is_not_continued() -> None:
-    assert wanted_range("bytes=40-", TAG, tag=TAG, size=100) == (40, 100)
+    assert parse_range("bytes=40-", TAG, tag=TAG, size=100) == (40, 100)
     for other in ('"other"', f"W/{TAG}", "Sun, 29 Mar 2026 12:00:00 GMT"):
-        assert wanted_range("bytes=40-", other, tag=TAG, size=100) is None
-    assert wanted_range("bytes=400-", '"other"', tag=TAG, size=100) is None
+        assert parse_range("bytes=40-", other, tag=TAG, size=100) is None
+    assert parse_range("bytes=400-", '"other"', tag=TAG, size=100) is None

@@ -4,7 +4,7 @@ import pytest
 
 from lab.refcloud.contract import OTA_EDGES, OTA_HISTORY_MAX
 from lab.refcloud.models import OtaStatus
-from lab.refcloud.records import OtaHistory, StatusPost, Tally, Verdict
+from lab.refcloud.records import OtaHistory, OtaStatusPost, ReadingTally, ReadingVerdict
 
 STATUSES: tuple[OtaStatus, ...] = ("downloading", "downloaded", "verifying", "applying", "completed", "failed")
 LEGAL = {
@@ -25,7 +25,7 @@ def history(*posts: tuple[str, OtaStatus]) -> OtaHistory:
     kept = OtaHistory("a")
     for version, status in posts:
         legal = kept.is_legal(version, status)
-        kept = kept.appended(StatusPost(at_ms=0, version=version, status=status, is_legal=legal))
+        kept = kept.appended(OtaStatusPost(at_ms=0, version=version, status=status, is_legal=legal))
     return kept
 
 
@@ -55,6 +55,10 @@ def test_the_history_is_bounded_and_its_counts_are_not() -> None:
 
 
 def test_a_tally_adds_up() -> None:
-    tally = Tally("a").added([Verdict.STORED, Verdict.DUPLICATE]).added([Verdict.CONFLICTING, Verdict.STORED])
-    assert tally == Tally("a", batches=2, stored=2, duplicates=1, conflicting=1)
+    tally = (
+        ReadingTally("a")
+        .added([ReadingVerdict.STORED, ReadingVerdict.DUPLICATE])
+        .added([ReadingVerdict.CONFLICTING, ReadingVerdict.STORED])
+    )
+    assert tally == ReadingTally("a", batches=2, stored=2, duplicates=1, conflicting=1)
     assert tally.accepted == 4

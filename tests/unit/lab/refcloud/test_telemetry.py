@@ -7,8 +7,8 @@ import pytest
 from lab.refcloud.contract import SensorType
 from lab.refcloud.errors import Refusal
 from lab.refcloud.models import SensorReading, TelemetryBatch
-from lab.refcloud.store import Columns
-from lab.refcloud.telemetry import columns_of
+from lab.refcloud.store import ReadingColumns
+from lab.refcloud.telemetry import to_columns
 
 HUB = "00000000-0000-4000-8000-000000000001"
 MINE = "00000000-0000-4000-8000-000000000002"
@@ -21,13 +21,13 @@ def read(kind: SensorType = "temperature", value: float = 21.5, at: str = NOON, 
     return SensorReading(sensor_type=kind, value=value, timestamp=at, **fields)
 
 
-def take(*readings: SensorReading, asked: list[str] | None = None, **fields: Any) -> Columns:
+def take(*readings: SensorReading, asked: list[str] | None = None, **fields: Any) -> ReadingColumns:
     def owns(device_id: str) -> bool:
         if asked is not None:
             asked.append(device_id)
         return device_id == MINE
 
-    return columns_of(TelemetryBatch(readings=list(readings), **fields), HUB, owns)
+    return to_columns(TelemetryBatch(readings=list(readings), **fields), HUB, owns)
 
 
 def test_columns_in_the_order_of_the_batch() -> None:

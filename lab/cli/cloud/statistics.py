@@ -11,7 +11,7 @@ from agent.cli.exit_codes import epilog
 from agent.cli.format import counted
 from lab.cli.cloud.connection import admin_options, ask, device_id_of, show
 from lab.refcloud.admin_client import AdminClient
-from lab.refcloud.cloud import Statistics
+from lab.refcloud.cloud import CloudStatistics
 
 
 @click.command(
@@ -40,14 +40,14 @@ def readings(device: str | None, url: str, token_file: Path | None, as_json: boo
 def statistics(url: str, token_file: Path | None, as_json: bool) -> None:
     """Show what was counted: requests, readings and faults."""
 
-    async def work(admin: AdminClient) -> tuple[Statistics, dict[str, str]]:
+    async def work(admin: AdminClient) -> tuple[CloudStatistics, dict[str, str]]:
         return await admin.statistics(), {device.device_id: device.name for device in await admin.devices()}
 
     found, names = ask(url, token_file, work)
     show(found, "\n".join(_lines(found, names)), as_json=as_json)
 
 
-def _lines(found: Statistics, names: dict[str, str]) -> Iterator[str]:
+def _lines(found: CloudStatistics, names: dict[str, str]) -> Iterator[str]:
     yield f"listening  {'yes' if found.is_listening else 'no'}"
     for device_id, tally in found.readings.items():
         yield (

@@ -16,11 +16,11 @@ from agent.climate.schedule import Block, Schedule
 from agent.config import BoardConfig, Config, resolve_text
 from hal import replay
 from hal.interface import HUB, Board, SensorKind
-from lab.demo.outages import Weather
-from lab.demo.pace import UPTIME_S, PacedClock
+from lab.demo.outages import CloudCondition
+from lab.demo.paced_loop import UPTIME_S, PacedClock
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.faults import Rule, Status
+from lab.refcloud.faults import ErrorStatus, FaultRule
 from lab.refcloud.records import AcceptedReading, DeviceKind
 
 HOST = "127.0.0.1"
@@ -37,11 +37,11 @@ HUB_SENSOR = "sim/temperature"
 WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 18.0, 27.0)))
 """What the people of the demo have set."""
 
-UNWELL = (Rule(Status(503, is_json=False)),)
+UNWELL = (FaultRule(ErrorStatus(503, is_json=False)),)
 SHUTDOWN_S = 0.5
 
 
-class Stage(msgspec.Struct, frozen=True):
+class Scenario(msgspec.Struct, frozen=True):
     """What the demo is played on: a recording or, without one, the simulated house."""
 
     recording: replay.Recording | None = None
@@ -106,14 +106,14 @@ class Cloud:
         await self._site.start()
         self._port = self._runner.addresses[0][1]
 
-    async def set_weather(self, weather: Weather) -> None:
+    async def set_weather(self, weather: CloudCondition) -> None:
         """Be well, refuse connections, or answer with 503."""
-        self._refcloud.set_faults(UNWELL if weather is Weather.FAILING else ())
-        self._refcloud.listening = weather is not Weather.UNREACHABLE
-        if weather is Weather.UNREACHABLE and self._site is not None:
+        self._refcloud.set_faults(UNWELL if weather is CloudCondition.FAILING else ())
+        self._refcloud.listening = weather is not CloudCondition.UNREACHABLE
+        if weather is CloudCondition.UNREACHABLE and self._site is not None:
             await self._site.stop()
             self._site = None
-        elif weather is not Weather.UNREACHABLE and self._site is None:
+        elif weather is not CloudCondition.UNREACHABLE and self._site is None:
             await self._listen()
 
     @property

@@ -10,19 +10,19 @@ from typing import Any
 NAMES = {"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)}
 
 
-class End(asyncio.Transport):
+class MemoryTransport(asyncio.Transport):
     """One end of a connection. Made by `connect`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol) -> None:
         super().__init__(NAMES)
         self._loop = loop
         self._protocol = protocol
-        self._peer: End
+        self._peer: MemoryTransport
         self._is_closing = False
         self._is_paused = False
         self._held: list[bytes] = []
 
-    def join(self, peer: "End") -> None:
+    def join(self, peer: "MemoryTransport") -> None:
         """Begin: from now on ``peer`` reads what this end writes."""
         self._peer = peer
         self._protocol.connection_made(self)
@@ -87,9 +87,9 @@ class End(asyncio.Transport):
         return False
 
 
-def connect(loop: asyncio.AbstractEventLoop, client: asyncio.Protocol, server: asyncio.Protocol) -> End:
+def connect(loop: asyncio.AbstractEventLoop, client: asyncio.Protocol, server: asyncio.Protocol) -> MemoryTransport:
     """Connect two protocols and return the client's end."""
-    near, far = End(loop, client), End(loop, server)
+    near, far = MemoryTransport(loop, client), MemoryTransport(loop, server)
     far.join(near)
     near.join(far)
     return near

@@ -9,16 +9,16 @@ from rich.console import Console
 from agent.local.climate import ClimateReport, ZoneReport
 from agent.local.status import RelayedReport
 from hal.interface import SensorKind
-from lab.demo.outages import Phase, Weather
-from lab.demo.plain import Plain, line, weather
-from lab.demo.show import Options, Scene
-from lab.demo.view import PICTURE_LINES, ROOMS_MAX, View, bar_readings, draw, status_hint
+from lab.demo.live_display import PICTURE_LINES, ROOMS_MAX, LiveDisplay, bar_readings, draw, status_hint
+from lab.demo.outages import CloudCondition, OutagePhase
+from lab.demo.plain_display import PlainDisplay, line, weather
+from lab.demo.runner import DemoSnapshot, Options
 
 replace = msgspec.structs.replace
 
 
 def drawn(
-    scene: Scene, options: Options, pending_max: int = 100, *, columns: int = 110, lines_max: int = PICTURE_LINES
+    scene: DemoSnapshot, options: Options, pending_max: int = 100, *, columns: int = 110, lines_max: int = PICTURE_LINES
 ) -> str:
     console = Console(width=columns, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     console.print(draw(scene, options, pending_max, lines_max=lines_max))
@@ -26,16 +26,18 @@ def drawn(
     return console.export_text()
 
 
-def down(scene: Scene, pending: int) -> Scene:
+def down(scene: DemoSnapshot, pending: int) -> DemoSnapshot:
     status = scene.status
     link = replace(status.link, state="down", reason="no route to the cloud")
     outbox = replace(status.outbox, pending=pending)
     return replace(
-        scene, phase=Phase(Weather.UNREACHABLE, 0.0, 780.0), status=replace(status, link=link, outbox=outbox)
+        scene,
+        phase=OutagePhase(CloudCondition.UNREACHABLE, 0.0, 780.0),
+        status=replace(status, link=link, outbox=outbox),
     )
 
 
-def test_a_line(scene: Scene) -> None:
+def test_a_line(scene: DemoSnapshot) -> None:
     assert line(scene) == (
         "Thu 15 Jan 12:00      50 taken      37 accepted     12 waiting  link up     "
         "  all is well; the next outage in 4 min"
@@ -67,21 +69,21 @@ ZONE = ZoneReport(
 )
 
 
-def heated(scene: Scene) -> Scene:
+def heated(scene: DemoSnapshot) -> DemoSnapshot:
     return replace(scene, climate=ClimateReport([ZONE, replace(ZONE, zone="bath", action="off")], None, [], "UTC"))
 
 
-def test_a_line_of_a_house_that_the_hub_heats(scene: Scene) -> None:
+def test_a_line_of_a_house_that_the_hub_heats(scene: DemoSnapshot) -> None:
     assert "  19.4-19.4 °C, 1 of 2 heated  all is well" in line(heated(scene))
 
 
-def test_the_picture_says_what_each_zone_does_and_why(scene: Scene, options: Options) -> None:
+def test_the_picture_says_what_each_zone_does_and_why(scene: DemoSnapshot, options: Options) -> None:
     text = drawn(heated(scene), options)
     assert "heating: 1.6 K below 21.0" in text
     assert "bath" in text
 
 
-def test_a_line_of_a_house_that_does_not_know_the_time(scene: Scene) -> None:
+def test_a_line_of_a_house_that_does_not_know_the_time(scene: DemoSnapshot) -> None:
     clock = replace(scene.status.clock, utc=None)
     assert line(replace(scene, status=replace(scene.status, clock=clock))).startswith("time unknown")
 
@@ -89,23 +91,23 @@ def test_a_line_of_a_house_that_does_not_know_the_time(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("phase", "told"),
     [
-        (Phase(Weather.UNREACHABLE, 0, 780), "the cloud is unreachable for 12 min more"),
-        (Phase(Weather.FAILING, 0, 120), "the cloud answers with errors for 1 min more"),
-        (Phase(Weather.FAIR, 0, math.inf), "all is well"),
-        (Phase(Weather.FAIR, 0, 30), "all is well; the next outage in 0 s"),
+        (OutagePhase(CloudCondition.UNREACHABLE, 0, 780), "the cloud is unreachable for 12 min more"),
+        (OutagePhase(CloudCondition.FAILING, 0, 120), "the cloud answers with errors for 1 min more"),
+        (OutagePhase(CloudCondition.FAIR, 0, math.inf), "all is well"),
+        (OutagePhase(CloudCondition.FAIR, 0, 30), "all is well; the next outage in 0 s"),
     ],
 )
-def test_what_is_happening(phase: Phase, told: str) -> None:
+def test_what_is_happening(phase: OutagePhase, told: str) -> None:
     assert weather(phase, 60.0) == told
 
 
-def test_plain_writes_each_scene(scene: Scene) -> None:
+def test_plain_writes_each_scene(scene: DemoSnapshot) -> None:
     written: list[str] = []
-    Plain(written.append).show(scene)
+    PlainDisplay(written.append).show(scene)
     assert written == [line(scene)]
 
 
-def test_the_picture_shows_the_way_of_a_reading(scene: Scene, options: Options) -> None:
+def test_the_picture_shows_the_way_of_a_reading(scene: DemoSnapshot, options: Options) -> None:
     text = drawn(down(scene, 50), options)
     for told in (
         "a simulated house, 60 times faster",
@@ -120,19 +122,19 @@ def test_the_picture_shows_the_way_of_a_reading(scene: Scene, options: Options) 
         assert told in text
 
 
-def test_rooms_and_kinds(scene: Scene, options: Options) -> None:
+def test_rooms_and_kinds(scene: DemoSnapshot, options: Options) -> None:
     text = drawn(scene, options)
     rows = [row for row in text.splitlines() if "kitchen 1" in row or "hub  " in row]
     assert [row.strip("│ ").split() for row in rows] == [["hub", "20.5", "°C"], ["kitchen", "1", "45.0", "%"]]
 
 
-def test_troubles_of_a_sensor_stand_beside_it(scene: Scene, options: Options) -> None:
+def test_troubles_of_a_sensor_stand_beside_it(scene: DemoSnapshot, options: Options) -> None:
     first, *others = scene.status.sensors
     status = replace(scene.status, sensors=[replace(first, quality="bad", reason="stuck"), *others])
     assert "temperature: bad: stuck" in drawn(replace(scene, status=status), options)
 
 
-def crowded(scene: Scene, *, rooms: int) -> Scene:
+def crowded(scene: DemoSnapshot, *, rooms: int) -> DemoSnapshot:
     """An outage of a large house in its first minute, with all that can make the picture long."""
     status = down(scene, 12_345).status
     first = status.sensors[0]
@@ -146,13 +148,13 @@ def crowded(scene: Scene, *, rooms: int) -> Scene:
         relayed_sensors=[RelayedReport(device, f"bathroom {device}", None, "") for device in devices],
         link=replace(status.link, reason="Cannot connect to host 127.0.0.1:40133 ssl:default [Connect call failed]"),
     )
-    phase = Phase(Weather.UNREACHABLE, 0.0, 780.0)
+    phase = OutagePhase(CloudCondition.UNREACHABLE, 0.0, 780.0)
     return replace(scene, phase=phase, status=status, climate=ClimateReport(zones, None, [], "UTC"))
 
 
 @pytest.mark.parametrize("rooms", [0, 3, 8, 40])
 @pytest.mark.parametrize("lines_max", [23, 30, PICTURE_LINES])
-def test_it_fits_the_terminal(scene: Scene, options: Options, rooms: int, lines_max: int) -> None:
+def test_it_fits_the_terminal(scene: DemoSnapshot, options: Options, rooms: int, lines_max: int) -> None:
     text = drawn(crowded(scene, rooms=rooms), options, 20_000, columns=80, lines_max=lines_max)
     lines = text.splitlines()
     assert len(lines) <= lines_max, text
@@ -162,7 +164,7 @@ def test_it_fits_the_terminal(scene: Scene, options: Options, rooms: int, lines_
     assert shown == rooms or f"and {rooms + 1 - 1 - shown} more" in text, text
 
 
-def test_the_first_minute_says_what_is_waited_for(scene: Scene, options: Options) -> None:
+def test_the_first_minute_says_what_is_waited_for(scene: DemoSnapshot, options: Options) -> None:
     house = crowded(scene, rooms=3)
     text = drawn(house, options, columns=80, lines_max=23)
     assert "heating  minimum off time, 3 min to go (a rest between two runs)" in text
@@ -171,7 +173,7 @@ def test_the_first_minute_says_what_is_waited_for(scene: Scene, options: Options
     assert "a rest between" not in drawn(replace(house, climate=replace(house.climate, zones=zones)), options)
 
 
-def test_the_hint_can_be_pasted(scene: Scene, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hint_can_be_pasted(scene: DemoSnapshot, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr("sys.argv", [".venv/bin/climahub", "demo"])
     house = replace(scene, socket=Path("/tmp/climahub-demo-dl7x96nq/run/status.sock"))
@@ -185,7 +187,7 @@ def test_the_hint_can_be_pasted(scene: Scene, options: Options, monkeypatch: pyt
     assert status_hint(Path("s")) == f"{sys.executable} -m agent status --socket s"
 
 
-def test_before_the_first_reading(scene: Scene, options: Options) -> None:
+def test_before_the_first_reading(scene: DemoSnapshot, options: Options) -> None:
     outbox = replace(scene.status.outbox, pending=0)
     status = replace(scene.status, sensors=[], outbox=outbox)
     text = drawn(replace(scene, status=status), options, 0)
@@ -193,7 +195,7 @@ def test_before_the_first_reading(scene: Scene, options: Options) -> None:
     assert "░" * 40 + " 0 waiting, 14 KiB" in text
 
 
-def test_a_large_house_is_cut_short(scene: Scene, options: Options) -> None:
+def test_a_large_house_is_cut_short(scene: DemoSnapshot, options: Options) -> None:
     one = scene.status.sensors[1]
     devices = [f"d{number:02}" for number in range(ROOMS_MAX + 4)]
     status = replace(
@@ -213,9 +215,9 @@ def test_the_bar_grows_with_the_outbox(pending_max: int, whole: int) -> None:
     assert bar_readings(pending_max) == whole
 
 
-def test_the_saved_picture_is_that_of_the_fullest_outbox(scene: Scene, options: Options, tmp_path: Path) -> None:
+def test_the_saved_picture_is_that_of_the_fullest_outbox(scene: DemoSnapshot, options: Options, tmp_path: Path) -> None:
     picture = tmp_path / "demo.svg"
-    with View(options, picture) as view:
+    with LiveDisplay(options, picture) as view:
         for each in (scene, down(scene, 60), down(scene, 70), scene):
             view.show(each)
     text = picture.read_text().replace("&#160;", " ")
@@ -225,12 +227,12 @@ def test_the_saved_picture_is_that_of_the_fullest_outbox(scene: Scene, options: 
 
 
 def test_without_a_scene_there_is_no_picture(options: Options, tmp_path: Path) -> None:
-    with View(options, tmp_path / "demo.svg"):
+    with LiveDisplay(options, tmp_path / "demo.svg"):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_live(scene: Scene, options: Options, capsys: pytest.CaptureFixture[str]) -> None:
-    with View(options, None) as view:
+def test_live(scene: DemoSnapshot, options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+    with LiveDisplay(options, None) as view:
         view.show(scene)
     assert "climahub demo" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The technician of a rehearsal, and what happens to sensors: batteries, buttons, the stick's plug.
+"""The technician of a simulation, and what happens to sensors: batteries, buttons, the stick's plug.
 
 Asks the hub for what a person at its door can ask for, and asks again where the hub died in between. Keeps account of
 what is wanted, for `pairing_oracle`; must never look at what only the hub knows, but for what `zigbee list` shows.
@@ -36,7 +36,7 @@ _REPLACED = 5
 """Its place in the list of fates."""
 
 _Job = Callable[[], Coroutine[Any, Any, None]]
-_Mishap = Callable[[int], object]
+_Fault = Callable[[int], object]
 """Something that happens at an instant of the world."""
 
 _TROUBLES = (PairingRefused, LabelInvalid, StorageFull, NetworkLost, SensorUnavailable)
@@ -46,7 +46,7 @@ def _time_of(planned: tuple[float, object]) -> float:
     return planned[0]
 
 
-class Wants(msgspec.Struct):
+class ExpectedPairings(msgspec.Struct):
     """What the technician wants, by device.
 
     Attributes:
@@ -62,7 +62,7 @@ class Wants(msgspec.Struct):
     roots: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class Technician:
+class PairingWorkload:
     """Pairs what is boxed and looks after it."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Technician:
         devices: Sequence[str],
         *,
         keys: Mapping[str, str],
-        wants: Wants,
+        wants: ExpectedPairings,
         rng: random.Random,
         now_s: Callable[[], float],
         hub: Callable[[], app.Hub | None],
@@ -113,10 +113,10 @@ class Technician:
         Args:
             until_s: When the calm begins.
         """
-        jobs, mishaps = self._plan(until_s)
+        jobs, faults = self._plan(until_s)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._work(sorted(jobs, key=_time_of)))
-            group.create_task(self._mishaps(sorted(mishaps, key=_time_of)))
+            group.create_task(self._inject_faults(sorted(faults, key=_time_of)))
 
     async def _work(self, jobs: Sequence[tuple[float, _Job]]) -> None:
         next_round_s = ROUND_S
@@ -131,20 +131,20 @@ class Technician:
             await asyncio.sleep(ROUND_S)
             await self._round()
 
-    async def _mishaps(self, mishaps: Sequence[tuple[float, _Mishap]]) -> None:
-        for at_s, mishap in mishaps:
+    async def _inject_faults(self, faults: Sequence[tuple[float, _Fault]]) -> None:
+        for at_s, fault in faults:
             await self._sleep_until(at_s)
-            mishap(self._now_ms())
+            fault(self._now_ms())
 
     # The plan.
 
-    def _plan(self, until_s: float) -> tuple[list[tuple[float, _Job]], list[tuple[float, _Mishap]]]:
+    def _plan(self, until_s: float) -> tuple[list[tuple[float, _Job]], list[tuple[float, _Fault]]]:
         """Return what the technician does and what happens to sensors and stick, each with its time."""
         rng, mesh = self._rng, self._mesh
         spares_count = int(len(self._devices) * SPARES_SHARE)
         firsts, spares = list(self._devices[spares_count:]), list(self._devices[:spares_count])
         jobs: list[tuple[float, _Job]] = []
-        mishaps: list[tuple[float, _Mishap]] = []
+        faults: list[tuple[float, _Fault]] = []
         paired_by_s = until_s * PAIRING_SHARE
         waiting = firsts.copy()
         while waiting:
@@ -154,17 +154,17 @@ class Technician:
         for device in firsts:
             at_s = rng.uniform(paired_by_s, until_s * 0.9)
             later_s = rng.uniform(at_s, until_s * 0.95)
-            mishap, job, later_mishap = self._fate(device, spares)
-            mishaps += [(at_s, mishap)] if mishap else []
-            mishaps += [(later_s, later_mishap)] if later_mishap else []
+            fault, job, later_fault = self._fate(device, spares)
+            faults += [(at_s, fault)] if fault else []
+            faults += [(later_s, later_fault)] if later_fault else []
             jobs += [(later_s, job)] if job else []
         for _ in range(rng.randrange(1, 4)):
             at_s = rng.uniform(BEGINS_S, until_s * 0.9)
-            mishaps.append((at_s, lambda now_ms: mesh.plug(is_lost=True, at_ms=now_ms)))
-            mishaps.append((at_s + rng.uniform(30.0, 900.0), lambda now_ms: mesh.plug(is_lost=False, at_ms=now_ms)))
-        return jobs, mishaps
+            faults.append((at_s, lambda now_ms: mesh.plug(is_lost=True, at_ms=now_ms)))
+            faults.append((at_s + rng.uniform(30.0, 900.0), lambda now_ms: mesh.plug(is_lost=False, at_ms=now_ms)))
+        return jobs, faults
 
-    def _fate(self, device: str, spares: list[str]) -> tuple[_Mishap | None, _Job | None, _Mishap | None]:
+    def _fate(self, device: str, spares: list[str]) -> tuple[_Fault | None, _Job | None, _Fault | None]:
         """Return what happens to a paired sensor, what the technician does after that, what happens then."""
 
         def press(now_ms: int) -> None:
@@ -173,7 +173,7 @@ class Technician:
                 self._mesh.press(device, now_ms)
 
         kill = partial(self._mesh.kill, device)
-        fates: list[tuple[_Mishap | None, _Job | None, _Mishap | None]] = [
+        fates: list[tuple[_Fault | None, _Job | None, _Fault | None]] = [
             (press, None, press),
             (kill, None, partial(self._mesh.revive, device)),
             (partial(self._mesh.reset, device), partial(self._pair, [device]), None),

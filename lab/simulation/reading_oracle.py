@@ -1,4 +1,4 @@
-"""Judges a rehearsal: what the sensors gave against what the cloud stored. Independent of the agent it judges.
+"""Judges a simulation: what the sensors gave against what the cloud stored. Independent of the agent it judges.
 
 It hears the sensors (what they handed out), the outbox's border (what was committed), and the cloud (what it stored,
 what it was asked), and keeps its own account of each. It must never ask a room of the agent what is true; the one thing
@@ -15,7 +15,7 @@ from agent.foundation.wording import counted
 from agent.model import Reading
 from agent.telemetry.outbox.protocol import DeadLetter, Gap, GapCause
 from lab.refcloud.contract import QUOTAS, Endpoint
-from lab.refcloud.records import AcceptedReading, Verdict
+from lab.refcloud.records import AcceptedReading, ReadingVerdict
 
 VIOLATIONS_MAX = 50
 
@@ -39,7 +39,7 @@ class Violation(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Counts(msgspec.Struct):
+class OracleCounts(msgspec.Struct):
     """The oracle's account of readings."""
 
     handed_out: int = 0
@@ -58,7 +58,7 @@ class Counts(msgspec.Struct):
     erased: int = 0
 
 
-class Oracle:
+class ReadingOracle:
     """Keeps the account and notes violations.
 
     Attributes:
@@ -86,7 +86,7 @@ class Oracle:
         self._arrivals: dict[Endpoint, deque[float]] = {endpoint: deque() for endpoint in Endpoint}
         self._fixed: Counter[tuple[Endpoint, int]] = Counter()
         self.outstanding = 0
-        self.counts = Counts()
+        self.counts = OracleCounts()
         self.requests = 0
         self.over_quota = 0
         self.violations: list[Violation] = []
@@ -164,7 +164,7 @@ class Oracle:
                 self.counts.unpromised -= 1
                 self.counts.taken += 1
                 self._stored_unpromised.add((series, reading.at_ms))
-            if reading.verdict is Verdict.STORED:
+            if reading.verdict is ReadingVerdict.STORED:
                 self.counts.accepted += 1
                 if known is None:
                     self.counts.invented += 1
@@ -178,7 +178,7 @@ class Oracle:
                     self.violate(at_s, "nothing altered", f"{which}: {known} became {reading.value}")
             else:
                 self.counts.duplicates_sent += 1
-                if reading.verdict is Verdict.CONFLICTING:
+                if reading.verdict is ReadingVerdict.CONFLICTING:
                     self.counts.altered += 1
                     self.violate(at_s, "nothing altered", f"{which} came again as {reading.value}")
 

@@ -25,10 +25,10 @@ from agent.local.status import HubStatus
 from agent.telemetry.outbox.protocol import Lane, PendingReading
 from agent.telemetry.outbox.store import OutboxLimits, open_outbox
 from lab.cli.signals import on_signals
-from lab.demo.audit import Account, Ledger
-from lab.demo.outages import Phase, Weather, phases
-from lab.demo.pace import PacedClock, PacedLoop
-from lab.demo.town import WEEK, Cloud, Stage, make_config, zones_of
+from lab.demo.audit import Audit, AuditResult
+from lab.demo.environment import WEEK, Cloud, Scenario, make_config, zones_of
+from lab.demo.outages import CloudCondition, OutagePhase, phases
+from lab.demo.paced_loop import PacedClock, PacedLoop
 
 CLAIM_READINGS = 100
 PAUSE_S_MIN = 0.02
@@ -48,7 +48,7 @@ class Options(msgspec.Struct, frozen=True):
         refresh_s: Real seconds between two looks.
     """
 
-    stage: Stage
+    stage: Scenario
     for_s: float | None
     speed: float
     seed: int
@@ -57,7 +57,7 @@ class Options(msgspec.Struct, frozen=True):
     refresh_s: float
 
 
-class Scene(msgspec.Struct, frozen=True):
+class DemoSnapshot(msgspec.Struct, frozen=True):
     """What there is to see at one moment.
 
     Attributes:
@@ -72,7 +72,7 @@ class Scene(msgspec.Struct, frozen=True):
     """
 
     status: HubStatus
-    phase: Phase
+    phase: OutagePhase
     house_s: float
     real_s: float
     taken: int
@@ -81,19 +81,19 @@ class Scene(msgspec.Struct, frozen=True):
     climate: ClimateReport
 
 
-class Audience(Protocol):
+class DemoDisplay(Protocol):
     """Who looks."""
 
-    def show(self, scene: Scene) -> None:
+    def show(self, scene: DemoSnapshot) -> None:
         """Show a scene."""
         ...
 
 
-def play(options: Options, audience: Audience, real_s: Callable[[], float]) -> Account:
+def run_demo(options: Options, audience: DemoDisplay, real_s: Callable[[], float]) -> AuditResult:
     """Run the demo and return what became of every reading.
 
     Args:
-        options: What to play.
+        options: What to run_demo.
         audience: Shown a scene every `refresh_s`.
         real_s: A real clock.
     """
@@ -103,14 +103,14 @@ def play(options: Options, audience: Audience, real_s: Callable[[], float]) -> A
             return runner.run(_play(options, audience, real_s, Path(directory)))
 
 
-async def _play(options: Options, audience: Audience, real_s: Callable[[], float], directory: Path) -> Account:
-    return await _Show(options, audience, real_s, directory).run()
+async def _play(options: Options, audience: DemoDisplay, real_s: Callable[[], float], directory: Path) -> AuditResult:
+    return await _Demo(options, audience, real_s, directory).run()
 
 
-class _Show:
+class _Demo:
     """One run; made inside the loop."""
 
-    def __init__(self, options: Options, audience: Audience, real_s: Callable[[], float], directory: Path) -> None:
+    def __init__(self, options: Options, audience: DemoDisplay, real_s: Callable[[], float], directory: Path) -> None:
         self._options = options
         self._audience = audience
         self._real_s = real_s
@@ -118,12 +118,12 @@ class _Show:
         self._began_s = real_s()
         self._loop = asyncio.get_running_loop()
         self._clock = PacedClock(self._loop.time, options.stage.start_utc_ms)
-        self._books = Ledger(self._clock.zero_utc_ms)
+        self._books = Audit(self._clock.zero_utc_ms)
         self._cloud = Cloud(self._clock, random.Random(options.seed))  # noqa: S311 - a made-up town needs no secrets
-        self._phase = Phase(Weather.FAIR, 0.0, 0.0)
+        self._phase = OutagePhase(CloudCondition.FAIR, 0.0, 0.0)
         self._stop = asyncio.Event()
 
-    async def run(self) -> Account:
+    async def run(self) -> AuditResult:
         """Play until the time is over or somebody says stop, then close the books."""
         on_signals(self._stop.set)
         base_url = await self._cloud.open()
@@ -195,13 +195,13 @@ class _Show:
             await asyncio.sleep(pause_s * options.speed)
         self._stop.set()
 
-    def _is_told(self, scene: Scene) -> bool:
+    def _is_told(self, scene: DemoSnapshot) -> bool:
         """Tell whether a recording is over and all of it has arrived."""
         recording = self._options.stage.recording
         return recording is not None and scene.stored == recording.readings_count
 
-    def _scene(self, hub: app.Hub, shown_s: float) -> Scene:
-        return Scene(
+    def _scene(self, hub: app.Hub, shown_s: float) -> DemoSnapshot:
+        return DemoSnapshot(
             status=hub.status(),
             phase=self._phase,
             house_s=self._loop.time(),
@@ -212,7 +212,7 @@ class _Show:
             climate=build_climate(hub.climate),
         )
 
-    async def _audit(self, state_dir: Path, worker: ThreadWorker) -> Account:
+    async def _audit(self, state_dir: Path, worker: ThreadWorker) -> AuditResult:
         """Open what the hub has left on the disk as a stranger would, and compare it with the cloud's store."""
         limits = OutboxLimits(2**40, 0, 2**30)
         outbox, _ = await open_outbox(state_dir, boot_id="audit", limits=limits, worker=worker, disk=Disk())

@@ -4,22 +4,22 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from agent.cli.format import duration
-from lab.demo.outages import Phase, Weather
-from lab.demo.show import Scene
+from lab.demo.outages import CloudCondition, OutagePhase
+from lab.demo.runner import DemoSnapshot
 
 
-class Plain:
+class PlainDisplay:
     """Writes a line for each scene."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
 
-    def show(self, scene: Scene) -> None:
+    def show(self, scene: DemoSnapshot) -> None:
         """Write the line."""
         self._write(line(scene))
 
 
-def line(scene: Scene) -> str:
+def line(scene: DemoSnapshot) -> str:
     """Return a scene as a line."""
     outbox, link = scene.status.outbox, scene.status.link
     return (
@@ -28,7 +28,7 @@ def line(scene: Scene) -> str:
     )
 
 
-def _comfort(scene: Scene) -> str:
+def _comfort(scene: DemoSnapshot) -> str:
     """Return what is heated or cooled; empty where the hub drives nothing."""
     zones = scene.climate.zones
     if not zones:
@@ -45,7 +45,7 @@ def wait_of(reason: str) -> str:
     return last if last.endswith(" to go") else ""
 
 
-def waiting(scene: Scene) -> str:
+def waiting(scene: DemoSnapshot) -> str:
     """Return what keeps the whole house from being heated or cooled just now; empty for nothing."""
     zones = scene.climate.zones
     if any(zone.action != "off" for zone in zones):
@@ -53,7 +53,7 @@ def waiting(scene: Scene) -> str:
     return next((wait for zone in zones if (wait := wait_of(zone.reason))), "")
 
 
-def house_time(scene: Scene) -> str:
+def house_time(scene: DemoSnapshot) -> str:
     """Return the house's date and time."""
     text = scene.status.clock.utc
     if text is None:
@@ -61,11 +61,11 @@ def house_time(scene: Scene) -> str:
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%a %d %b %H:%M")
 
 
-def weather(phase: Phase, house_s: float) -> str:
+def weather(phase: OutagePhase, house_s: float) -> str:
     """Return what is happening, and for how much longer."""
     left = duration(max(0.0, phase.ends_s - house_s)) if phase.ends_s != float("inf") else ""
-    if phase.weather is Weather.UNREACHABLE:
+    if phase.weather is CloudCondition.UNREACHABLE:
         return f"the cloud is unreachable for {left} more"
-    if phase.weather is Weather.FAILING:
+    if phase.weather is CloudCondition.FAILING:
         return f"the cloud answers with errors for {left} more"
     return f"all is well; the next outage in {left}" if left else "all is well"

@@ -19,15 +19,15 @@ from lab.refcloud.contract import Endpoint
 
 READY_MADE: Mapping[str, fault.Fault] = MappingProxyType(
     {
-        "refused": fault.Refused(),
+        "refused": fault.ConnectionRefused(),
         "slow": fault.LatencyDown(1.0, 5.0),
         "cut-before": fault.CutBefore(),
         "cut-after": fault.CutAfter(),
-        "busy": fault.Status(503, retry_after_s=30),
-        "error": fault.Status(500),
-        "proxy-error": fault.Status(502, is_json=False),
-        "throttled": fault.Status(429, retry_after_s=60),
-        "key-refused": fault.Status(401),
+        "busy": fault.ErrorStatus(503, retry_after_s=30),
+        "error": fault.ErrorStatus(500),
+        "proxy-error": fault.ErrorStatus(502, is_json=False),
+        "throttled": fault.ErrorStatus(429, retry_after_s=60),
+        "key-refused": fault.ErrorStatus(401),
         "broken-json": fault.BrokenJson(),
         "wrong-type": fault.WrongContentType(),
         "unknown-fields": fault.ExtraFields(),
@@ -58,7 +58,7 @@ def show_rules(url: str, token_file: Path | None, as_json: bool) -> None:
     show(rules, "\n".join(map(_line, rules)) or "no faults", as_json=as_json)
 
 
-def _line(rule: fault.Rule) -> str:
+def _line(rule: fault.FaultRule) -> str:
     left = "" if rule.next_n is None else f", the next {counted(rule.next_n, 'time')}"
     where = rule.endpoint.value if rule.endpoint else "everywhere"
     return f"{rule.fault}  {where}, in {rule.probability:.0%} of requests{left}"
@@ -81,9 +81,9 @@ def on(
 ) -> None:
     """Add one fault to those in force."""
     place = None if endpoint is None else Endpoint(endpoint)
-    rule = fault.Rule(READY_MADE[what], endpoint=place, probability=probability, next_n=times)
+    rule = fault.FaultRule(READY_MADE[what], endpoint=place, probability=probability, next_n=times)
 
-    async def work(admin: AdminClient) -> list[fault.Rule]:
+    async def work(admin: AdminClient) -> list[fault.FaultRule]:
         rules = [*await admin.fault_rules(), rule]
         await admin.set_faults(rules)
         return rules
@@ -98,7 +98,7 @@ def on(
 def set_rules(file: IO[bytes], seed: int | None, url: str, token_file: Path | None, as_json: bool) -> None:
     """Put the rules of FILE (a JSON list; - is standard input) in place of those in force."""
     try:
-        rules = msgspec.json.decode(file.read(RULES_BYTES_MAX), type=list[fault.Rule])
+        rules = msgspec.json.decode(file.read(RULES_BYTES_MAX), type=list[fault.FaultRule])
     except msgspec.DecodeError as error:
         raise Rejected(f"{file.name} holds no list of rules: {error}") from error
     ask(url, token_file, lambda admin: admin.set_faults(rules, seed=seed))

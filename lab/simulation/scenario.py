@@ -1,6 +1,6 @@
-"""The boards of a rehearsal: a simulated house or a recording, each with an ear for the oracle.
+"""The boards of a simulation: a simulated house or a recording, each with an ear for the oracle.
 
-A board stands in a world that goes on while the hub is down; `Stage` is that world.
+A board stands in a world that goes on while the hub is down; `Scenario` is that world.
 """
 
 import random
@@ -11,10 +11,10 @@ from agent.errors import ConfigInvalid
 from agent.model import Reading
 from hal import replay, sim
 from hal.interface import Board, SensorKind
+from lab.simulation.fault_schedule import FaultRates
 from lab.simulation.machine import Machine
-from lab.simulation.mishaps import Rates
 from lab.simulation.options import Options
-from lab.simulation.oracle import Oracle
+from lab.simulation.reading_oracle import ReadingOracle
 
 SIM_START_UTC_MS = 1_768_000_000_000
 """2026-01-09: deep winter, when a house is interesting."""
@@ -22,15 +22,15 @@ SIM_START_UTC_MS = 1_768_000_000_000
 SIM_DAYS = 1.0
 
 LEAD_MS = 60_000
-"""How long before a recording's first instant the rehearsal begins: time to register its sensors."""
+"""How long before a recording's first instant the simulation begins: time to register its sensors."""
 
 
-class Stage(Protocol):
+class Scenario(Protocol):
     """What surrounds the hub."""
 
     @property
     def start_utc_ms(self) -> int:
-        """The true UTC of the rehearsal's beginning."""
+        """The true UTC of the simulation's beginning."""
         ...
 
     @property
@@ -58,15 +58,15 @@ class Stage(Protocol):
         """The simulated Zigbee network, where there is one."""
         ...
 
-    def board(self, machine: Machine, oracle: Oracle) -> Board:
+    def board(self, machine: Machine, oracle: ReadingOracle) -> Board:
         """Return the board for a new life of the hub."""
         ...
 
 
-class SimStage:
+class SimScenario:
     """A simulated house."""
 
-    def __init__(self, options: Options, rates: Rates, rng: random.Random) -> None:
+    def __init__(self, options: Options, rates: FaultRates, rng: random.Random) -> None:
         self.start_utc_ms = SIM_START_UTC_MS
         self.duration_s = 86_400.0 * (options.days if options.days is not None else SIM_DAYS)
         self.sensors = options.sensors
@@ -94,7 +94,7 @@ class SimStage:
         self.warnings: Sequence[str] = ()
         self.devices = [sensor.device for sensor in plain.relayed]
 
-    def board(self, machine: Machine, oracle: Oracle) -> Board:
+    def board(self, machine: Machine, oracle: ReadingOracle) -> Board:
         """Boot a hub in the house as it is now."""
         zero_ms = machine.utc_of(0)
 
@@ -110,7 +110,7 @@ class SimStage:
         )
 
 
-class ReplayStage:
+class ReplayScenario:
     """A recording; what the hub had not kept safe when it died is given again."""
 
     def __init__(self, options: Options) -> None:
@@ -127,7 +127,7 @@ class ReplayStage:
         self.mesh: sim.SimMesh | None = None
         self.warnings: Sequence[str] = self._recording.warnings
 
-    def board(self, machine: Machine, oracle: Oracle) -> Board:
+    def board(self, machine: Machine, oracle: ReadingOracle) -> Board:
         """Return the one board, its needle where the last commit left it."""
         first_ms = self._recording.instants_ms[0] - machine.utc_of(0)
         if self._board is None:
@@ -146,11 +146,11 @@ class ReplayStage:
         return self._board
 
 
-def stage_for(options: Options, rates: Rates, rng: random.Random) -> Stage:
+def make_scenario(options: Options, rates: FaultRates, rng: random.Random) -> Scenario:
     """Return the stage that the options ask for.
 
     Raises:
         RecordingInvalid: The recording or its map cannot be used.
         ConfigInvalid: A replay without recording or map.
     """
-    return ReplayStage(options) if options.board == "replay" else SimStage(options, rates, rng)
+    return ReplayScenario(options) if options.board == "replay" else SimScenario(options, rates, rng)

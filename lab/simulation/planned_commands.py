@@ -1,4 +1,4 @@
-"""Which commands the cloud's operator gives in a rehearsal, and when: drawn from the seed before it begins. Pure.
+"""Which commands the cloud's operator gives in a simulation, and when: drawn from the seed before it begins. Pure.
 
 Good ones, bad ones, ones that expire before they arrive, ones that a forgetful cloud lists again after they are done.
 """
@@ -17,7 +17,7 @@ RELISTED_SHARE = 0.2
 SHORT_LIVED_SHARE = 0.1
 
 
-class Order(msgspec.Struct, frozen=True):
+class PlannedCommand(msgspec.Struct, frozen=True):
     """One command.
 
     Attributes:
@@ -37,9 +37,9 @@ class Order(msgspec.Struct, frozen=True):
     relisted_after_s: float | None = None
 
 
-def draw_orders(rng: random.Random, per_day: float, *, until_s: float) -> list[Order]:
-    """Return the orders of a rehearsal in the order of their times."""
-    orders = []
+def draw_commands(rng: random.Random, per_day: float, *, until_s: float) -> list[PlannedCommand]:
+    """Return the orders of a simulation in the order of their times."""
+    commands = []
     at_s = 0.0
     while per_day > 0:
         at_s += rng.expovariate(per_day / 86_400.0)
@@ -47,8 +47,8 @@ def draw_orders(rng: random.Random, per_day: float, *, until_s: float) -> list[O
             break
         (make,) = rng.choices([kind for kind, _ in _KINDS], [weight for _, weight in _KINDS])
         type_, payload, is_valid = make(rng)
-        orders.append(
-            Order(
+        commands.append(
+            PlannedCommand(
                 at_s,
                 type_,
                 payload,
@@ -57,7 +57,7 @@ def draw_orders(rng: random.Random, per_day: float, *, until_s: float) -> list[O
                 rng.uniform(0.0, 3600.0) if rng.random() < RELISTED_SHARE else None,
             )
         )
-    return orders
+    return commands
 
 
 _Drawn = tuple[str, dict[str, Any] | None, bool]

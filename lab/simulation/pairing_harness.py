@@ -1,4 +1,4 @@
-"""The part of a rehearsal in which sensors are paired: technician and oracle, where anything is boxed.
+"""The part of a simulation in which sensors are paired: technician and oracle, where anything is boxed.
 
 Where nothing is, every sensor is known from the beginning, its key stands in the keys file, and only the end is judged.
 """
@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent import app
-from lab.refcloud.records import AcceptedReading, Device
+from lab.refcloud.records import AcceptedReading, CloudDevice
 from lab.refcloud.store import ReadingKey, Store
-from lab.simulation.boards import Stage
 from lab.simulation.options import Options
-from lab.simulation.oracle import DELIVERY_S_MAX
 from lab.simulation.pairing_oracle import PairingCounts, PairingOracle
-from lab.simulation.technician import Technician, Wants
+from lab.simulation.pairing_workload import ExpectedPairings, PairingWorkload
+from lab.simulation.reading_oracle import DELIVERY_S_MAX
+from lab.simulation.scenario import Scenario
 
 
-class PairingPlay:
+class PairingHarness:
     """Who pairs, and who judges it.
 
     Attributes:
@@ -28,11 +28,11 @@ class PairingPlay:
     def __init__(
         self,
         options: Options,
-        stage: Stage,
+        scenario: Scenario,
         *,
         ids: Mapping[str, str],
         keys: Mapping[str, str],
-        wants: Wants,
+        wants: ExpectedPairings,
         store: Store,
         now_s: Callable[[], float],
         hub: Callable[[], app.Hub | None],
@@ -42,8 +42,8 @@ class PairingPlay:
         """Prepare.
 
         Args:
-            options: Of the rehearsal.
-            stage: Where it plays.
+            options: Of the simulation.
+            scenario: What surrounds the hub.
             ids: The cloud's id of each device.
             keys: The key of each device.
             wants: Where to keep account of what is wanted.
@@ -54,20 +54,20 @@ class PairingPlay:
             violate: Told of promises that were not kept.
         """
         self._options = options
-        self._stage = stage
+        self._stage = scenario
         self._store = store
-        devices = list(stage.devices)
+        devices = list(scenario.devices)
         known = devices[: len(devices) - options.boxed]
         boxed = devices[len(known) :]
         wants.joined.update(known)
         wants.paired.update((device, device) for device in known)
-        mesh = stage.mesh if boxed else None
+        mesh = scenario.mesh if boxed else None
         self.sensor_keys = {device: keys[device] for device in known}
         self._given_keys = [keys[device] for device in boxed]
         self._oracle = PairingOracle(ids, wants=wants, mesh=mesh, violate=violate)
-        self.technician: Technician | None = None
+        self.workload: PairingWorkload | None = None
         if mesh is not None:
-            self.technician = Technician(
+            self.workload = PairingWorkload(
                 mesh,
                 boxed,
                 keys={device: keys[device] for device in boxed},
@@ -76,20 +76,20 @@ class PairingPlay:
                 now_s=now_s,
                 hub=hub,
                 on_power_cut=on_power_cut,
-                is_calm=lambda: now_s() >= stage.duration_s,
+                is_calm=lambda: now_s() >= scenario.duration_s,
             )
 
     def stored(self, readings: Sequence[AcceptedReading]) -> None:
         """The cloud took readings."""
-        if self.technician is not None:
+        if self.workload is not None:
             self._oracle.stored(readings)
 
     def hub_died(self) -> None:
         """What was being asked of the hub is not answered any more."""
-        if self.technician is not None:
-            self.technician.hub_died()
+        if self.workload is not None:
+            self.workload.hub_died()
 
-    def close(self, at_s: float, *, state_dir: Path, devices: Sequence[Device]) -> PairingCounts:
+    def close(self, at_s: float, *, state_dir: Path, devices: Sequence[CloudDevice]) -> PairingCounts:
         """Judge the end.
 
         Args:

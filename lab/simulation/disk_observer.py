@@ -25,7 +25,7 @@ class _Resets(msgspec.Struct):
     barred: list[str] = []
 
 
-class Eavesdropper:
+class DiskObserver:
     """Stands between the agent's disk and the machine."""
 
     def __init__(

@@ -12,16 +12,16 @@ from msgspec import UNSET
 from lab.refcloud.admin import NewCommand
 from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.errors import Refusal
-from lab.refcloud.records import Command, CommandState
+from lab.refcloud.records import CloudCommand, CommandState
 from lab.refcloud.store import Store
 from lab.simulation.command_oracle import CommandOracle
-from lab.simulation.orders import Order
+from lab.simulation.planned_commands import PlannedCommand
 
 SEEN_S = 60.0
 """How often it looks whether a command that it will list again is done."""
 
 
-class Operator:
+class CommandWorkload:
     """Carries out the orders.
 
     Attributes:
@@ -46,30 +46,30 @@ class Operator:
         self.device_id = device_id
         self.api_key = api_key
         self._resets = 0
-        self._relisted: dict[str, Command] = {}
+        self._relisted: dict[str, CloudCommand] = {}
 
-    async def run(self, orders: Sequence[Order], *, until_s: float) -> None:
+    async def run(self, commands: Sequence[PlannedCommand], *, until_s: float) -> None:
         """Queue each order at its time."""
         async with asyncio.TaskGroup() as group:
-            for order in orders:
-                await asyncio.sleep(max(0.0, order.at_s - self._now_s()))
+            for planned in commands:
+                await asyncio.sleep(max(0.0, planned.at_s - self._now_s()))
                 new = NewCommand(
-                    type=order.type,
-                    payload=UNSET if order.payload is None else order.payload,
-                    lifetime_ms=int(order.lifetime_s * 1000),
+                    type=planned.type,
+                    payload=UNSET if planned.payload is None else planned.payload,
+                    lifetime_ms=int(planned.lifetime_s * 1000),
                 )
                 try:
                     command = self._cloud.admin.queue_command(self.device_id, new)
                 except Refusal:
                     continue  # too many are waiting: the cloud's own limit
-                self._oracle.issued(command, order, self._now_s())
-                if order.relisted_after_s is not None:
-                    group.create_task(self._relist(command.command_id, order.relisted_after_s, until_s=until_s))
+                self._oracle.issued(command, planned, self._now_s())
+                if planned.relisted_after_s is not None:
+                    group.create_task(self._relist(command.command_id, planned.relisted_after_s, until_s=until_s))
 
     def look(self) -> None:
         """Tell the oracle how the cloud holds the open commands."""
         for command_id in self._oracle.open_ids():
-            command = self._store.get(Command, command_id)
+            command = self._store.get(CloudCommand, command_id)
             if command is not None:
                 self._oracle.seen(command, self._now_s())
 
@@ -87,7 +87,9 @@ class Operator:
     async def _relist(self, command_id: str, after_s: float, *, until_s: float) -> None:
         """Open a command again some time after it was closed, unless the hub has had to forget it since."""
         resets = self._resets
-        while (command := self._store.get(Command, command_id)) is not None and command.state is CommandState.PENDING:
+        while (
+            command := self._store.get(CloudCommand, command_id)
+        ) is not None and command.state is CommandState.PENDING:
             await asyncio.sleep(SEEN_S)
             if self._now_s() > until_s:
                 return

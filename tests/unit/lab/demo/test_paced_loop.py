@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from lab.demo.pace import UPTIME_S, PacedClock, PacedLoop, PacedSelector
+from lab.demo.paced_loop import UPTIME_S, PacedClock, PacedLoop, PacedSelector
 
 SPEED = 10_000.0
 

@@ -1,4 +1,4 @@
-"""An ear on the outputs of a rehearsed hub: every demand goes to the safety oracle before it acts on the house."""
+"""An ear on the outputs of a simulated hub: every demand goes to the safety oracle before it acts on the house."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ from lab.simulation.safety_oracle import SafetyOracle
 Violate = Callable[[float, str, str], None]
 
 
-class SafetyWatch:
+class SafetyMonitor:
     """Keeps the books of the outputs over all lives of the hub.
 
     Attributes:
@@ -41,7 +41,7 @@ class SafetyWatch:
         else:
             self.oracle.booted(self._now_ms())
         self._is_dead = False
-        return _Overheard(board, board.outputs, self.applied)
+        return _MonitoredBoard(board, board.outputs, self.applied)
 
     def applied(self, demand: HvacDemand) -> bool:
         """Hear a demand; return whether it reaches the house: a dead hub's last words do not."""
@@ -64,13 +64,13 @@ class SafetyWatch:
             self.oracle.killed(self._now_ms())
 
 
-class _Overheard:
+class _MonitoredBoard:
     """A board with an ear on its outputs."""
 
     def __init__(self, board: Board, outputs: HvacOutputs, hear: Callable[[HvacDemand], bool]) -> None:
         self._board = board
         self.name = board.name
-        self.outputs: HvacOutputs = _Outputs(outputs, hear)
+        self.outputs: HvacOutputs = _MonitoredOutputs(outputs, hear)
 
     @property
     def sensors(self) -> Sequence[Sensor]:
@@ -87,7 +87,7 @@ class _Overheard:
         await self._board.close()
 
 
-class _Outputs:
+class _MonitoredOutputs:
     """Outputs that are listened to."""
 
     def __init__(self, outputs: HvacOutputs, hear: Callable[[HvacDemand], bool]) -> None:

@@ -20,9 +20,9 @@ from agent.cli.format import counted, duration, measured, size
 from agent.cli.status_text import trouble
 from agent.local.status import HubStatus, SensorReport
 from hal.interface import SensorKind
-from lab.demo.outages import Weather
-from lab.demo.plain import house_time, wait_of, waiting, weather
-from lab.demo.show import Options, Scene
+from lab.demo.outages import CloudCondition
+from lab.demo.plain_display import house_time, wait_of, waiting, weather
+from lab.demo.runner import DemoSnapshot, Options
 
 PROGRAM = "climahub"
 PICTURE_COLUMNS = 100
@@ -50,7 +50,7 @@ _HEADINGS = {
 }
 
 
-class View:
+class LiveDisplay:
     """Draws each scene in place of the one before."""
 
     def __init__(self, options: Options, picture: Path | None) -> None:
@@ -64,7 +64,7 @@ class View:
         self._picture = picture
         self._console = Console(record=picture is not None, width=PICTURE_COLUMNS if picture else None)
         self._live = Live(console=self._console, auto_refresh=False, screen=False)
-        self._best: Scene | None = None
+        self._best: DemoSnapshot | None = None
         self._pending_max = 0
 
     def __enter__(self) -> Self:
@@ -84,7 +84,7 @@ class View:
             svg = self._console.export_svg(title="climahub demo", unique_id="demo")
             self._picture.write_text(_FONT_FROM_ELSEWHERE.sub("", svg))
 
-    def show(self, scene: Scene) -> None:
+    def show(self, scene: DemoSnapshot) -> None:
         """Draw a scene."""
         self._pending_max = max(self._pending_max, scene.status.outbox.pending)
         if self._picture is None:
@@ -95,7 +95,7 @@ class View:
             self._best = scene
 
 
-def _is_better(scene: Scene, other: Scene) -> bool:
+def _is_better(scene: DemoSnapshot, other: DemoSnapshot) -> bool:
     """Tell whether a scene shows more of an outage."""
     return (scene.status.link.state == "down", scene.status.outbox.pending) >= (
         other.status.link.state == "down",
@@ -103,7 +103,7 @@ def _is_better(scene: Scene, other: Scene) -> bool:
     )
 
 
-def draw(scene: Scene, options: Options, pending_max: int, *, lines_max: int) -> RenderableType:
+def draw(scene: DemoSnapshot, options: Options, pending_max: int, *, lines_max: int) -> RenderableType:
     """Return the picture of a scene.
 
     Args:
@@ -147,18 +147,18 @@ def status_hint(socket: Path) -> str:
     return shlex.join([*program, "status", "--socket", str(socket)])
 
 
-def _happening(scene: Scene) -> Text:
-    colour = "green" if scene.phase.weather is Weather.FAIR else "bold red"
+def _happening(scene: DemoSnapshot) -> Text:
+    colour = "green" if scene.phase.weather is CloudCondition.FAIR else "bold red"
     return Text.assemble(("now      ", "dim"), (weather(scene.phase, scene.house_s), colour))
 
 
-def _waits(scene: Scene) -> Text:
+def _waits(scene: DemoSnapshot) -> Text:
     """Return why nothing is heated although it is wanted: what newcomers see in the first minute."""
     told = f"{waiting(scene)} (a rest between two runs)"
     return Text.assemble(("heating  ", "dim"), (told, "yellow"), no_wrap=True, overflow="ellipsis")
 
 
-def _way(scene: Scene, pending_max: int) -> Table:
+def _way(scene: DemoSnapshot, pending_max: int) -> Table:
     """Return the way of a reading: taken, waiting, accepted."""
     outbox, link = scene.status.outbox, scene.status.link
     grid = Table.grid(padding=(0, 2), expand=True)
@@ -176,7 +176,7 @@ def _way(scene: Scene, pending_max: int) -> Table:
     return grid
 
 
-def _comfort(scene: Scene) -> Iterator[RenderableType]:
+def _comfort(scene: DemoSnapshot) -> Iterator[RenderableType]:
     """Yield what each zone does and why; nothing where the hub drives nothing."""
     if not scene.climate.zones:
         return
