@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from agent.climate.controller import SensorReading
-from agent.model import HUB, Reading, SensorKind
+from hal.interface import HUB, Reading, SensorKind
 
 _Key = tuple[str, str, SensorKind]
 

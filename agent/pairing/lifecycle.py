@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from agent.model import SensorKind
+from hal.interface import SensorKind
 
 
 class PairingStage(StrEnum):

@@ -11,7 +11,7 @@ import msgspec
 from agent.errors import SettingInvalid
 from agent.foundation.decoding import Unreadable
 from agent.foundation.foreign_text import harmless, harmless_value, quoted
-from agent.model import SensorKind
+from hal.interface import SensorKind
 
 INTERVAL_S_MIN = 60
 INTERVAL_S_MAX = 3600

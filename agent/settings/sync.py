@@ -20,8 +20,8 @@ from agent.foundation.decoding import members, object_of, value
 from agent.foundation.disk import Disk
 from agent.foundation.durable_file import SEAL_BYTES, DurableFile
 from agent.foundation.worker import Worker
-from agent.model import SensorKind
 from agent.settings.model import DeviceSettings, Location, check_changes, merge
+from hal.interface import SensorKind
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from http import HTTPStatus
 
 import msgspec
 
-from agent.model import HUB
 from agent.telemetry.outbox.protocol import Lane, PendingReading
+from hal.interface import HUB
 
 SUSPECT_RETRY_MS = 60_000
 """Pause before a reading that was refused alone is tried again; doubled with each refusal."""

@@ -13,7 +13,6 @@ import msgspec
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.problem_log import ProblemLog
-from agent.model import HUB, Reading
 from agent.telemetry.identities import Identities
 from agent.telemetry.intake import Intake
 from agent.telemetry.outbox.anchors import UtcAnchor, UtcAnchors
@@ -26,6 +25,7 @@ from agent.telemetry.outbox.protocol import (
     OutboxStats,
     PendingReading,
 )
+from hal.interface import HUB, Reading
 
 _log = logging.getLogger(__name__)
 

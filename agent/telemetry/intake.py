@@ -12,9 +12,9 @@ import msgspec
 
 from agent.errors import StorageFull
 from agent.foundation.problem_log import ProblemLog
-from agent.model import Quality, Reading, SensorKind
 from agent.telemetry.identities import Identities
 from agent.telemetry.outbox.protocol import GapCause, LostReadings, ReadingSink
+from hal.interface import Quality, Reading, SensorKind
 
 _log = logging.getLogger(__name__)
 

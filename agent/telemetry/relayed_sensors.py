@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from agent.model import Quality, Reading, SensorKind
 from agent.telemetry.identities import Identities
 from agent.telemetry.intake import Intake
 from hal.errors import NetworkLost
-from hal.interface import SensorNetwork
+from hal.interface import Quality, Reading, SensorKind, SensorNetwork
 from hal.plausibility import PlausibilityCheck
 
 _log = logging.getLogger(__name__)

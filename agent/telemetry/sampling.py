@@ -14,10 +14,9 @@ from agent.errors import Defect
 from agent.foundation.clock import Clock
 from agent.foundation.foreign_text import harmless
 from agent.foundation.supervisor import contained
-from agent.model import HUB, Quality, Reading, SensorKind
 from agent.telemetry.intake import Intake
 from hal.errors import HalError
-from hal.interface import Sensor
+from hal.interface import HUB, Quality, Reading, Sensor, SensorKind
 from hal.plausibility import PlausibilityCheck
 
 TURN_S = 1.0

@@ -16,10 +16,10 @@ from agent.cloud.wire import READINGS_MAX
 from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation import instants
 from agent.foundation.clock import Clock
-from agent.model import HUB
 from agent.telemetry.batching import SUSPECT_RETRY_MS, Batch, RetryQueue, UplinkState, next_lane
 from agent.telemetry.identities import Identities
 from agent.telemetry.outbox.protocol import Lane, ReadingQueue
+from hal.interface import HUB
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from agent.model import Reading
 from agent.telemetry.outbox.protocol import OutboxStats, PendingReading
+from hal.interface import Reading
 from lab.refcloud.records import AcceptedReading
 
 Key: TypeAlias = tuple[str, str, int]

@@ -12,8 +12,8 @@ from types import MappingProxyType
 import msgspec
 
 from agent.foundation.wording import counted
-from agent.model import Reading
 from agent.telemetry.outbox.protocol import DeadLetter, Gap, GapCause
+from hal.interface import Reading
 from lab.refcloud.contract import QUOTAS, Endpoint
 from lab.refcloud.records import AcceptedReading, ReadingVerdict
 

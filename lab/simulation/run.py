@@ -27,9 +27,9 @@ from agent.errors import StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.wording import counted
 from agent.foundation.worker import InlineWorker
-from agent.model import HUB, Reading
 from agent.telemetry.outbox.protocol import Outbox, OutboxStats
 from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox, open_outbox
+from hal.interface import HUB, Reading
 from lab.refcloud import admin, cloud, middleware
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.records import AcceptedReading, DeviceKind

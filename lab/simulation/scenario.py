@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from agent.errors import ConfigInvalid
-from agent.model import Reading
 from hal import replay, sim
-from hal.interface import Board, SensorKind
+from hal.interface import Board, Reading, SensorKind
 from lab.simulation.fault_schedule import FaultRates
 from lab.simulation.machine import Machine
 from lab.simulation.options import Options

@@ -74,7 +74,7 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
     from agent.foundation.disk import Disk  # noqa: PLC0415
     from agent.foundation.host import Unmanaged  # noqa: PLC0415
     from agent.foundation.worker import ThreadWorker  # noqa: PLC0415
-    from agent.model import HUB, Reading, SensorKind  # noqa: PLC0415
+    from hal.interface import HUB, Reading, SensorKind  # noqa: PLC0415
 
     service.DECISION_INTERVAL_S = TICK_S
     text = f'[cloud]\nbase_url = "{url}"\nbatch_linger_s = 0\n{ZONES}[storage]\nstate_dir = "state"\nrun_dir = "run"\n'

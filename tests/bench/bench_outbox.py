@@ -22,9 +22,9 @@ from time import perf_counter
 
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker, ThreadWorker, Worker
-from agent.model import HUB, Reading, SensorKind
 from agent.telemetry.outbox.protocol import Lane
 from agent.telemetry.outbox.store import FILE_NAME, OutboxLimits, SqliteOutbox, open_outbox
+from hal.interface import HUB, Reading, SensorKind
 
 SECTOR_BYTES = 512
 LIMITS = OutboxLimits(used_bytes_max=2**30, disk_free_bytes_min=0, dead_letters_max=100)

@@ -18,9 +18,9 @@ from agent.errors import Corrupt, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker, ThreadWorker, Worker
-from agent.model import HUB, Reading, SensorKind
 from agent.telemetry.outbox.protocol import Gap, GapCause, Lane, LostReadings, Outbox, PendingReading
 from agent.telemetry.outbox.store import FILE_NAME, FINISHED_MAX, OutboxLimits, SqliteOutbox, open_outbox
+from hal.interface import HUB, Reading, SensorKind
 
 T_KIND = SensorKind.TEMPERATURE
 H_KIND = SensorKind.HUMIDITY

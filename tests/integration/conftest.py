@@ -21,9 +21,8 @@ from agent.foundation.clock import SystemClock, Timekeeper
 from agent.foundation.disk import Disk
 from agent.foundation.worker import ThreadWorker
 from agent.local.status import HubStatus
-from agent.model import HUB, Reading, SensorKind
 from hal.errors import NetworkLost
-from hal.interface import HvacOutputs, RelayedSensor, Sensor
+from hal.interface import HUB, HvacOutputs, Reading, RelayedSensor, Sensor, SensorKind
 from hal.plausibility import PlausibilityCheck
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud

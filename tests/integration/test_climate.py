@@ -9,8 +9,7 @@ import pytest
 from agent.cli import exit_codes, root
 from agent.climate import service
 from agent.errors import ConfigInvalid, StorageFull
-from agent.model import SensorKind
-from hal.interface import HvacAction, HvacDemand, ZoneOutput
+from hal.interface import HvacAction, HvacDemand, SensorKind, ZoneOutput
 from tests.integration.conftest import Cloud, MakeHub, RunningHub, TestNetwork, TestSensor, until
 
 HEATED = """[climate]

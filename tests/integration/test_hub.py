@@ -9,11 +9,10 @@ import pytest
 from agent import app
 from agent.cloud import endpoints
 from agent.errors import ConfigInvalid, StorageFull
-from agent.model import Reading, SensorKind
 from agent.telemetry import batching
 from agent.telemetry.service import TelemetryService
 from hal.errors import NetworkLost, ReadingImplausible, SensorUnavailable
-from hal.interface import RelayedSensor
+from hal.interface import Reading, RelayedSensor, SensorKind
 from lab.refcloud import faults
 from lab.refcloud.contract import Endpoint
 from tests.integration.conftest import KEY, Cloud, HubClock, MakeHub, TestNetwork, TestSensor, until

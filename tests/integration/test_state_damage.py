@@ -27,11 +27,10 @@ from agent.foundation.operations import unhindered
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import Boots
 from agent.foundation.state_files import StateFiles
-from agent.model import SensorKind
 from agent.ota import launcher
 from agent.ota.keyring import Keyring, TrustStore
 from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
-from hal.interface import HvacAction, HvacDemand, ZoneOutput
+from hal.interface import HvacAction, HvacDemand, SensorKind, ZoneOutput
 from hal.zigbee import radio_state
 from hal.zigbee.files import load_devices
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings

@@ -22,13 +22,12 @@ from agent.foundation.starts import End, Starts
 from agent.foundation.state_files import StateFiles
 from agent.foundation.time_estimate import TimeSource
 from agent.foundation.worker import InlineWorker
-from agent.model import SensorKind
 from agent.ota import launcher
 from agent.ota.keyring import Keyring, TrustStore
 from agent.ota.lifecycle import UpdateState
 from agent.ota.store import UpdateStore
 from agent.pairing.lifecycle import PairingStage
-from hal.interface import HvacDemand, ZoneOutput
+from hal.interface import HvacDemand, SensorKind, ZoneOutput
 from hal.zigbee import radio_state
 from hal.zigbee.network_ownership import NetworkPhase
 from hal.zigbee.options import DATABASE_FILE, FILE_BYTES_MAX, NETWORK_FILE, SENSORS_FILE, STICK_FILE

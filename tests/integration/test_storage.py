@@ -9,8 +9,8 @@ import pytest
 
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation, unhindered
-from agent.model import SensorKind
 from agent.telemetry import intake
+from hal.interface import SensorKind
 from lab.refcloud import faults
 from tests.integration.conftest import Cloud, MakeHub, TestNetwork, TestSensor, until
 

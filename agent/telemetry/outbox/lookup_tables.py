@@ -7,8 +7,8 @@ number handed out in it was never stored.
 import sqlite3
 from collections.abc import Sequence
 
-from agent.model import Reading, SensorKind
 from agent.telemetry.outbox.anchors import UtcAnchor, UtcAnchors
+from hal.interface import Reading, SensorKind
 
 SCHEMA = """
 CREATE TABLE boots (id INTEGER PRIMARY KEY, boot_id TEXT NOT NULL UNIQUE);

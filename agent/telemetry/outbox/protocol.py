@@ -9,8 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-from agent.model import Reading, SensorKind
 from agent.telemetry.outbox.anchors import UtcAnchor
+from hal.interface import Reading, SensorKind
 
 
 class Lane(StrEnum):

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from agent.errors import Corrupt
-from agent.model import SensorKind
 from agent.telemetry.outbox import blobs, downsampling
 from agent.telemetry.outbox.downsampling import DOWNSAMPLING_LEVEL_MAX, BlobSummary
 from agent.telemetry.outbox.protocol import DeadLetter, GapCause
+from hal.interface import SensorKind
 
 SCHEMA = """
 CREATE TABLE gaps (id INTEGER PRIMARY KEY, boot INTEGER NOT NULL, series INTEGER NOT NULL, from_ms INTEGER NOT NULL,

@@ -16,12 +16,12 @@ from agent.errors import Corrupt
 from agent.foundation.database import PAGE_BYTES, Database, open_store
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
-from agent.model import HUB, Reading
 from agent.telemetry.outbox import blobs, high_water_mark, lookup_tables, retention
 from agent.telemetry.outbox.anchors import UtcAnchor
 from agent.telemetry.outbox.high_water_mark import FILE_NAME as TALLY_NAME
 from agent.telemetry.outbox.high_water_mark import HighWaterMarkFile
 from agent.telemetry.outbox.protocol import DeadLetter, Gap, GapCause, Lane, LostReadings, OutboxStats, PendingReading
+from hal.interface import HUB, Reading
 
 FILE_NAME = "outbox.db"
 SCHEMA_VERSION = 1

@@ -4,11 +4,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from agent.local.zigbee import build_zigbee
-from agent.model import Reading, SensorKind
 from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
 from agent.pairing.service import PairingService
 from agent.telemetry.intake import ChannelState, Intake
-from hal.interface import RelayedSensor
+from hal.interface import Reading, RelayedSensor, SensorKind
 from hal.radio import RadioState, RadioStatus, SensorLink
 
 CLOCK = cast("Any", SimpleNamespace(monotonic_ms=lambda: 10_000))

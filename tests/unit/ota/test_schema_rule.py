@@ -32,7 +32,6 @@ from agent.commands.payloads import IncomingCommand
 from agent.foundation.disk import Disk
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import InlineWorker
-from agent.model import HUB, Reading, SensorKind
 from agent.ota import keyring, launcher
 from agent.ota import store as update_store
 from agent.ota.keyring import Keyring
@@ -46,7 +45,7 @@ from agent.settings.model import DeviceSettings, Location
 from agent.telemetry.outbox import store
 from agent.telemetry.outbox.protocol import Lane
 from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox
-from hal.interface import HvacDemand, ZoneOutput
+from hal.interface import HUB, HvacDemand, Reading, SensorKind, ZoneOutput
 from hal.zigbee import radio_state
 from hal.zigbee.files import RadioFiles, load_devices
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings

@@ -8,10 +8,9 @@ import pytest
 from agent.errors import ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
-from agent.model import SensorKind
 from agent.pairing.lifecycle import PairingStage
 from agent.pairing.store import FILE_NAME
-from hal.interface import RelayedSensor
+from hal.interface import RelayedSensor, SensorKind
 
 Bench = Any
 

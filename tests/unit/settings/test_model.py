@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from agent.errors import SettingInvalid
 from agent.foundation.decoding import Unreadable
-from agent.model import SensorKind
 from agent.settings.model import UNKNOWN_MAX, DeviceSettings, Location, check_changes, merge
+from hal.interface import SensorKind
 
 GOOD: list[tuple[str, Any, Any]] = [
     ("reporting_interval_seconds", 60, 60),

@@ -16,9 +16,9 @@ from agent.errors import ClimahubError, CloudUnavailable, Refused, SettingInvali
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker
-from agent.model import SensorKind
 from agent.settings.model import DeviceSettings
 from agent.settings.sync import FILE_NAME, SettingsSync
+from hal.interface import SensorKind
 
 
 class Cloud:

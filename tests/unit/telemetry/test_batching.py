@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model import HUB, SensorKind
 from agent.telemetry.batching import (
     PAUSE_MS,
     PAUSE_MS_MAX,
@@ -25,6 +24,7 @@ from agent.telemetry.batching import (
     split_batch,
 )
 from agent.telemetry.outbox.protocol import Lane, PendingReading
+from hal.interface import HUB, SensorKind
 
 
 def item(number: int, device: str = HUB) -> PendingReading:

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.model import Quality, Reading, SensorKind
 from agent.telemetry.intake import Intake
 from agent.telemetry.relayed_sensors import RelayedSensorReceiver
 from hal.errors import NetworkLost
-from hal.interface import RelayedSensor
+from hal.interface import Quality, Reading, RelayedSensor, SensorKind
 from tests.unit.telemetry.fakes import AllRegistered
 
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import ClimahubError
-from agent.model import HUB, Reading, SensorKind
 from agent.telemetry.intake import Intake
 from agent.telemetry.sampling import READ_TIMEOUT_S, Sampler, SamplingSchedule, next_tick_ms
 from hal.errors import SensorUnavailable
+from hal.interface import HUB, Reading, SensorKind
 from hal.plausibility import PlausibilityCheck
 from lab.simulation.loop import VirtualLoop
 from tests.unit.telemetry.fakes import AllRegistered

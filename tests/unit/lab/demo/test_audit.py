@@ -1,5 +1,5 @@
-from agent.model import HUB, Reading, SensorKind
 from agent.telemetry.outbox.protocol import OutboxStats, PendingReading
+from hal.interface import HUB, Reading, SensorKind
 from lab.demo.audit import Audit, AuditResult
 from lab.refcloud.records import AcceptedReading
 

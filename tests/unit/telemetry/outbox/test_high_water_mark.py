@@ -10,11 +10,11 @@ import pytest
 
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.model import HUB, Reading, SensorKind
 from agent.telemetry.outbox import high_water_mark
 from agent.telemetry.outbox.high_water_mark import HighWaterMark, HighWaterMarkFile, lost_readings
 from agent.telemetry.outbox.protocol import Lane
 from agent.telemetry.outbox.store import FILE_NAME, OutboxLimits, SqliteOutbox, open_outbox
+from hal.interface import HUB, Reading, SensorKind
 
 LIMITS = OutboxLimits(2**40, 0, 100)
 
