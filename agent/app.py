@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-CLIMATE_LOOK_S = 60
+CONTROL_INTERVAL_S = 60
 """How often the hub's own sensors are asked where they steer something; reports keep their own interval."""
 
 ANCHOR_S_MAX = 900.0
@@ -140,18 +140,18 @@ class Hub:
             readings_max=storage.memory_readings_max,
             identities=self.pairing,
             on_committed=self._committed,
-            on_durable=network.confirm if network else lambda: None,
+            on_all_durable=network.confirm if network else lambda: None,
             now_ms=clock.monotonic_ms,
             on_refused=self._refused,
         )
         self.failover = FailoverOutbox(
-            self.intake, clock=clock, identities=self.pairing, on_unpromised=environment.on_unpromised
+            self.intake, clock=clock, identities=self.pairing, on_memory_send=environment.on_memory_send
         )
         self.disk_watch = DiskWatch(state, disk=environment.disk, worker=environment.worker)
         self.telemetry = self._telemetry()
         self.sampler = self._sampler()
         self.relay = self._relay()
-        self.settings.on_change(lambda _: self.sampler.rhythm_changed())
+        self.settings.on_change(lambda _: self.sampler.schedule_changed())
         self.commands = self._commands()
         self.updates = self._updates()
         self.climate = self._climate()
@@ -216,7 +216,7 @@ class Hub:
                     control_problem=self._control_problem,
                     radio_problem=self._radio_problem,
                 ),
-                fresh_sensors=lambda: fresh_sensors(self.status(), self._rhythm().interval_s),
+                fresh_sensors=lambda: fresh_sensors(self.status(), self._sampling_schedule().interval_s),
                 local_time=self._local_time,
                 is_metered=self._is_metered,
                 before_reboot=self._before_reboot,
@@ -367,10 +367,10 @@ class Hub:
         return build_commands(await self.commands.recent(), problem=self.commands.problem)
 
     async def _release(self, device: str) -> None:
-        await self.telemetry.release(device)
+        await self.telemetry.mark_registered(device)
 
     async def _abandon(self, device: str) -> None:
-        await self.telemetry.abandon(device)
+        await self.telemetry.drop_unregistered(device)
 
     def _relay(self) -> RelayedSensorReceiver | None:
         network = self.environment.board.network
@@ -397,14 +397,14 @@ class Hub:
             primary=primary.sensors,
             intake=self.intake,
             clock=self.environment.clock,
-            rhythm=self._rhythm,
+            schedule=self._sampling_schedule,
             phase=phase_of(self.environment.read_key() or ""),
         )
 
-    def _rhythm(self) -> SamplingSchedule:
+    def _sampling_schedule(self) -> SamplingSchedule:
         settings = self.settings.current
-        look_s = CLIMATE_LOOK_S if self.config.climate.zones else None
-        return SamplingSchedule(settings.reporting_interval_seconds, self.settings.kinds, look_s)
+        control_interval_s = CONTROL_INTERVAL_S if self.config.climate.zones else None
+        return SamplingSchedule(settings.reporting_interval_seconds, self.settings.kinds, control_interval_s)
 
     def status(self) -> HubStatus:
         """Return what the hub says of itself."""

@@ -66,7 +66,7 @@ class Environment(msgspec.Struct, frozen=True):
         judge: The judge of a sensor's values.
         serve: Whether to open the local API (there are no Unix sockets in virtual time).
         on_committed: Told of readings that are safe on the disk, for whoever judges that they stay safe.
-        on_unpromised: Told of readings that are about to be sent from memory, because the disk takes none.
+        on_memory_send: Told of readings that are about to be sent from memory, because the disk takes none.
         is_metered: Tells whether the way to the cloud is paid by volume, where the configuration does not say.
         running: Which release this is; `None` where nothing can ever be updated (a demo).
         installer: Of images of the whole system; `None` where there can be none.
@@ -90,7 +90,7 @@ class Environment(msgspec.Struct, frozen=True):
     judge: Callable[[Sensor], PlausibilityCheck]
     serve: bool = True
     on_committed: Callable[[Sequence[Reading]], None] = lambda _: None
-    on_unpromised: Callable[[Sequence[Reading]], None] = lambda _: None
+    on_memory_send: Callable[[Sequence[Reading]], None] = lambda _: None
     is_metered: Callable[[], bool] = is_metered
     begin_anew: Callable[[], None] = lambda: None
     running: RunningRelease | None = None

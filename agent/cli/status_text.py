@@ -123,14 +123,14 @@ def _starts(status: HubStatus) -> Iterator[Problem]:
 def _storage(outbox: OutboxReport) -> Iterator[Problem]:
     if outbox.problem:
         yield Problem(f"outbox: {outbox.problem}", "after a minute, readings go to the cloud from memory until then")
-    if outbox.dropped or outbox.thinned:
-        gone = f"{outbox.dropped:,} dropped, {outbox.thinned:,} thinned"
+    if outbox.dropped or outbox.downsampled:
+        gone = f"{outbox.dropped:,} dropped, {outbox.downsampled:,} downsampled"
         yield Problem(f"outbox: it was full: {gone}", "raise storage.outbox_bytes_max, or free space on the disk")
     if outbox.dead_letters:
         what = f"cloud: {counted(outbox.dead_letters, 'reading')} refused for good: {outbox.last_refusal}".rstrip(": ")
         yield Problem(what, "take a note of the reason for the cloud's operator")
-    if outbox.short:
-        yield Problem(f"cloud: it acknowledged {counted(outbox.short, 'reading')} fewer than were sent")
+    if outbox.unconfirmed:
+        yield Problem(f"cloud: it acknowledged {counted(outbox.unconfirmed, 'reading')} fewer than were sent")
 
 
 def _cloud(status: HubStatus) -> Iterator[Problem]:

@@ -205,7 +205,7 @@ KEYS: tuple[Key, ...] = (
         "storage.outbox_bytes_max",
         integer(64 * KIB, 64 * GIB, "bytes"),
         256 * MIB,
-        "256 MiB: months of readings of 50 sensors at 60 s; older ones are thinned first",
+        "256 MiB: months of readings of 50 sensors at 60 s; older ones are downsampled first",
     ),
     Key(
         "storage.disk_free_bytes_min",
@@ -225,7 +225,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         "storage.dead_letters_max", integer(1, 100_000, "readings"), 1000, "readings the cloud refused, kept for a look"
     ),
-    Key("storage.gaps_max", integer(1, 100_000, "gaps"), 1000, "records of what was thinned or dropped"),
+    Key("storage.gaps_max", integer(1, 100_000, "gaps"), 1000, "records of what was downsampled or dropped"),
     Key(
         "commands.pending_max",
         integer(1, 10_000, "commands"),

@@ -81,7 +81,7 @@ class OutboxReport(msgspec.Struct, frozen=True):
         stalled_s: How long readings have been due while none was accepted; 0 where none is due.
         accepted_age_s: Since the last reading was accepted; `None` while none was.
         in_memory_age_s: How long the oldest reading that is not on the disk has been waiting for it.
-        unpromised: Readings that were accepted from memory, because the disk took none.
+        accepted_from_memory: Readings that were accepted from memory, because the disk took none.
     """
 
     pending: int
@@ -89,13 +89,13 @@ class OutboxReport(msgspec.Struct, frozen=True):
     fresh: int
     unregistered: int
     unanchored: int
-    being_resent: int
+    retrying: int
     used_bytes: int
     oldest_age_s: int | None
     committed: int
     accepted: int
-    short: int
-    thinned: int
+    unconfirmed: int
+    downsampled: int
     dropped: int
     dead_letters: int
     problem: str
@@ -104,7 +104,7 @@ class OutboxReport(msgspec.Struct, frozen=True):
     stalled_s: int = 0
     accepted_age_s: int | None = None
     in_memory_age_s: int | None = None
-    unpromised: int = 0
+    accepted_from_memory: int = 0
 
 
 class SensorReport(msgspec.Struct, frozen=True):

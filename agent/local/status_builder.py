@@ -143,33 +143,33 @@ def _link(client: CloudClient, now_ms: int) -> LinkReport:
 
 
 def _outbox(outbox: FailoverOutbox, clock: Clock, intake: Intake, uplink: Uplink, problem: str) -> OutboxReport:
-    stats, from_memory = outbox.stats(), outbox.taken + outbox.ready
+    stats, from_memory = outbox.stats(), outbox.claimed_from_memory + outbox.ready_in_memory
     utc_ms, now_ms = clock.utc_ms(), clock.monotonic_ms()
     age_s = None
     if utc_ms is not None and stats.oldest_utc_ms is not None:
         age_s = max(0, (utc_ms - stats.oldest_utc_ms) // 1000)
     return OutboxReport(
         pending=stats.pending,
-        in_memory=intake.waiting + outbox.taken,
+        in_memory=intake.uncommitted + outbox.claimed_from_memory,
         fresh=stats.fresh,
-        unregistered=stats.held,
+        unregistered=stats.unregistered,
         unanchored=stats.unanchored,
-        being_resent=uplink.being_resent,
+        retrying=uplink.retrying,
         used_bytes=stats.used_bytes,
         oldest_age_s=age_s,
         committed=stats.committed,
         accepted=uplink.counts.accepted,
-        short=uplink.counts.short,
-        thinned=stats.thinned,
+        unconfirmed=uplink.counts.unconfirmed,
+        downsampled=stats.downsampled,
         dropped=stats.dropped,
         dead_letters=stats.dead_letters,
         problem=problem,
-        last_refusal=uplink.counts.refusal,
+        last_refusal=uplink.counts.last_refusal,
         sendable=stats.sendable + from_memory,
         stalled_s=uplink.stalled_ms(now_ms) // 1000 if stats.sendable + from_memory else 0,
-        accepted_age_s=_age_s(uplink.counts.accepted_ms, now_ms),
-        unpromised=outbox.unpromised,
-        in_memory_age_s=_age_s(intake.waiting_since_ms, now_ms),
+        accepted_age_s=_age_s(uplink.counts.last_accepted_ms, now_ms),
+        accepted_from_memory=outbox.accepted_from_memory,
+        in_memory_age_s=_age_s(intake.uncommitted_since_ms, now_ms),
     )
 
 

@@ -77,16 +77,16 @@ class Batch(msgspec.Struct, frozen=True):
     Attributes:
         items: 1 to 100 of them.
         not_before_ms: Boot time before which they are not sent again.
-        refused_alone: How often the cloud refused them, where it is one reading alone.
-        accepted_mark: How many readings the cloud had accepted when it first refused this one alone.
-        is_parked: Their device has lost its identity and waits for it.
+        refusals_alone: How often the cloud refused them, where it is one reading alone.
+        accepted_at_refusal: How many readings the cloud had accepted when it first refused this one alone.
+        is_unregistered: Their device has lost its identity and waits for it.
     """
 
     items: Sequence[PendingReading]
     not_before_ms: int = 0
-    refused_alone: int = 0
-    accepted_mark: int = -1
-    is_parked: bool = False
+    refusals_alone: int = 0
+    accepted_at_refusal: int = -1
+    is_unregistered: bool = False
 
 
 def split_batch(items: Sequence[PendingReading], status: int) -> list[Sequence[PendingReading]]:
@@ -116,7 +116,7 @@ class RetryQueue:
     @property
     def suspects(self) -> int:
         """Readings refused alone and not yet judged."""
-        return sum(part.refused_alone > 0 for part in self._parts)
+        return sum(part.refusals_alone > 0 for part in self._parts)
 
     @property
     def is_full(self) -> bool:
@@ -124,10 +124,11 @@ class RetryQueue:
         return self.suspects >= SUSPECTS_MAX
 
     @property
-    def holds_up_backlog(self) -> bool:
+    def blocks_backlog(self) -> bool:
         """Whether so many parked readings wait in memory that no more of the backlog may join them."""
         return (
-            self.is_full or sum(len(part.items) for part in self._parts if part.is_parked) >= UNREGISTERED_READINGS_MAX
+            self.is_full
+            or sum(len(part.items) for part in self._parts if part.is_unregistered) >= UNREGISTERED_READINGS_MAX
         )
 
     def __len__(self) -> int:
@@ -144,26 +145,26 @@ class RetryQueue:
         """Return how long until a part is due; `None` where there is none."""
         return min((max(0, part.not_before_ms - now_ms) for part in self._parts), default=None)
 
-    def put_back(self, part: Batch) -> None:
+    def requeue(self, part: Batch) -> None:
         """Sending failed without a judgement: the same goes out again, first."""
         self._parts.insert(0, part)
 
-    def park(self, items: Sequence[PendingReading], now_ms: int) -> None:
+    def defer_unregistered(self, items: Sequence[PendingReading], now_ms: int) -> None:
         """Put readings aside whose device the cloud has no name for at present: they must not go out as the hub's."""
-        self._parts.append(Batch(items, now_ms + UNREGISTERED_RETRY_MS, is_parked=True))
+        self._parts.append(Batch(items, now_ms + UNREGISTERED_RETRY_MS, is_unregistered=True))
 
-    def forget(self, is_forgotten: Callable[[PendingReading], bool]) -> None:
+    def discard(self, is_forgotten: Callable[[PendingReading], bool]) -> None:
         """Leave some readings out: they are claimed again."""
         kept = [(part, [item for item in part.items if not is_forgotten(item)]) for part in self._parts]
         self._parts = [msgspec.structs.replace(part, items=items) for part, items in kept if items]
 
-    def accepted(self, count: int) -> None:
+    def record_accepted(self, count: int) -> None:
         """The cloud took readings: it works."""
         self._accepted += count
         self._refusals_in_a_row = 0
         self._pauses = 0
 
-    def refused(self, part: Batch, status: int, now_ms: int) -> PendingReading | None:
+    def handle_refusal(self, part: Batch, status: int, now_ms: int) -> PendingReading | None:
         """The cloud refused a part: split it, or put a lone reading aside to be tried again later.
 
         Returns:
@@ -177,9 +178,9 @@ class RetryQueue:
         if len(part.items) > 1:
             self._parts[:0] = [Batch(items) for items in split_batch(part.items, status)]
             return None
-        if part.refused_alone and self._accepted > part.accepted_mark:
+        if part.refusals_alone and self._accepted > part.accepted_at_refusal:
             return part.items[0]
-        wait_ms = min(SUSPECT_RETRY_MS << min(part.refused_alone, 8), SUSPECT_RETRY_MS_MAX)
-        mark = self._accepted if part.accepted_mark < 0 else part.accepted_mark
-        self._parts.append(Batch(part.items, now_ms + wait_ms, part.refused_alone + 1, mark))
+        wait_ms = min(SUSPECT_RETRY_MS << min(part.refusals_alone, 8), SUSPECT_RETRY_MS_MAX)
+        mark = self._accepted if part.accepted_at_refusal < 0 else part.accepted_at_refusal
+        self._parts.append(Batch(part.items, now_ms + wait_ms, part.refusals_alone + 1, mark))
         return None

@@ -42,9 +42,9 @@ class FailoverOutbox:
     """Has the two sides of an `Outbox`, `ReadingSink` and `ReadingQueue`. Items from memory have a negative `seq`.
 
     Attributes:
-        stored: The outbox on the disk; `None` while it cannot be opened.
+        disk_outbox: The outbox on the disk; `None` while it cannot be opened.
         problem: Why it cannot; empty where it can.
-        unpromised: Readings that the cloud has accepted from memory.
+        accepted_from_memory: Readings that the cloud has accepted from memory.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class FailoverOutbox:
         *,
         clock: Clock,
         identities: Identities,
-        on_unpromised: Callable[[Sequence[Reading]], None] = lambda _: None,
+        on_memory_send: Callable[[Sequence[Reading]], None] = lambda _: None,
     ) -> None:
         """Prepare, with no outbox on the disk.
 
@@ -61,20 +61,20 @@ class FailoverOutbox:
             intake: Holds the readings that are not on the disk.
             clock: For ages and timestamps.
             identities: The cloud identities of relayed sensors.
-            on_unpromised: Told of readings that are about to be sent from memory.
+            on_memory_send: Told of readings that are about to be sent from memory.
         """
         self._intake = intake
         self._clock = clock
         self._identities = identities
-        self._on_unpromised = on_unpromised
+        self._on_memory_send = on_memory_send
         self._anchors = UtcAnchors()
-        self._taken: dict[int, Reading] = {}
+        self._claimed: dict[int, Reading] = {}
         self._last_seq = 0
         self._reads = ProblemLog(_log, "stored readings wait")
         self._read_failures = 0
-        self.stored: Outbox | None = None
+        self.disk_outbox: Outbox | None = None
         self.problem = ""
-        self.unpromised = 0
+        self.accepted_from_memory = 0
 
     @property
     def anchor(self) -> UtcAnchor | None:
@@ -82,9 +82,9 @@ class FailoverOutbox:
         return self._anchors.first(_THIS_BOOT)
 
     @property
-    def taken(self) -> int:
+    def claimed_from_memory(self) -> int:
         """Readings that were taken from memory and are not accepted yet."""
-        return len(self._taken)
+        return len(self._claimed)
 
     @property
     def read_problem(self) -> str:
@@ -93,31 +93,31 @@ class FailoverOutbox:
 
     def stats(self) -> OutboxStats:
         """Return the numbers of the disk's outbox; what may go out from memory counts as fresh."""
-        stats = self.stored.stats() if self.stored else EMPTY_STATS
-        stored = 0 if self._reads.text else stats.fresh
-        return msgspec.structs.replace(stats, fresh=stored + self.ready)
+        stats = self.disk_outbox.stats() if self.disk_outbox else EMPTY_STATS
+        disk_outbox = 0 if self._reads.text else stats.fresh
+        return msgspec.structs.replace(stats, fresh=disk_outbox + self.ready_in_memory)
 
     @property
-    def ready(self) -> int:
+    def ready_in_memory(self) -> int:
         """Readings that may go out from memory now."""
-        return len(self._intake.refused(self._is_sendable)) if self._is_open else 0
+        return len(self._intake.refused_by_disk(self._is_sendable)) if self._is_active else 0
 
     @property
-    def _is_open(self) -> bool:
-        since_ms = self._intake.refused_since_ms
+    def _is_active(self) -> bool:
+        since_ms = self._intake.disk_failing_since_ms
         is_long = since_ms is not None and self._clock.monotonic_ms() - since_ms >= MEMORY_AFTER_MS
         return is_long and self._clock.utc_ms() is not None
 
     def _is_sendable(self, device: str) -> bool:
         return device == HUB or self._identities.is_registered(device)
 
-    async def append(self, readings: Sequence[Reading], *, is_known: Callable[[str], bool]) -> None:
+    async def append(self, readings: Sequence[Reading], *, is_registered: Callable[[str], bool]) -> None:
         """Store readings on the disk."""
-        await self._needed().append(readings, is_known=is_known)
+        await self._require_disk_outbox().append(readings, is_registered=is_registered)
 
     async def record_gap(self, losses: Sequence[LostReadings], cause: GapCause) -> None:
         """Record readings that never made it to the disk."""
-        await self._needed().record_gap(losses, cause)
+        await self._require_disk_outbox().record_gap(losses, cause)
 
     async def claim(self, lane: Lane, readings_max: int) -> list[PendingReading]:
         """Return the oldest unclaimed readings of a lane; what goes out from memory is fresh.
@@ -125,12 +125,12 @@ class FailoverOutbox:
         Raises:
             Corrupt: What is stored cannot be used any more.
         """
-        if lane is Lane.FRESH and self._is_open and (items := self._claim_memory(readings_max)):
+        if lane is Lane.FRESH and self._is_active and (items := self._claim_memory(readings_max)):
             return items
-        if self.stored is None:
+        if self.disk_outbox is None:
             return []
         try:
-            items = await self.stored.claim(lane, readings_max)
+            items = await self.disk_outbox.claim(lane, readings_max)
         except StorageFull as error:
             self._reads.report(str(error))
             self._read_failures += isinstance(error, ReadFailed)
@@ -143,11 +143,11 @@ class FailoverOutbox:
         return items
 
     def _claim_memory(self, readings_max: int) -> list[PendingReading]:
-        readings = self._intake.refused(self._is_sendable)[:readings_max]
-        self._intake.take(readings)
+        readings = self._intake.refused_by_disk(self._is_sendable)[:readings_max]
+        self._intake.remove(readings)
         now_ms, utc_ms = self._clock.monotonic_ms(), self._clock.utc_ms()
         if readings and utc_ms is not None:
-            self._on_unpromised(readings)
+            self._on_memory_send(readings)
             segment = self._anchors.next_segment(_THIS_BOOT, now_ms=now_ms, utc_ms=utc_ms)
             if segment is not None:
                 self._anchors.add(_THIS_BOOT, segment)
@@ -155,9 +155,9 @@ class FailoverOutbox:
 
     def _item(self, reading: Reading) -> PendingReading:
         self._last_seq -= 1
-        self._taken[self._last_seq] = reading
+        self._claimed[self._last_seq] = reading
         # As it would have been stamped from the disk, where that knows the time of this boot.
-        utc_ms = self.stored.utc_ms(reading.at_ms) if self.stored else None
+        utc_ms = self.disk_outbox.utc_ms(reading.at_ms) if self.disk_outbox else None
         if utc_ms is None:
             utc_ms = self._anchors.utc_ms(_THIS_BOOT, reading.at_ms)
         return PendingReading(reading.device, reading.kind, utc_ms, reading.value, self._last_seq)
@@ -165,37 +165,37 @@ class FailoverOutbox:
     async def settle(self, items: Sequence[PendingReading]) -> None:
         """Mark readings as accepted."""
         for item in items:
-            self.unpromised += self._taken.pop(item.seq, None) is not None
-        stored = [item for item in items if item.seq >= 0]
-        if stored and self.stored is not None:
+            self.accepted_from_memory += self._claimed.pop(item.seq, None) is not None
+        disk_outbox = [item for item in items if item.seq >= 0]
+        if disk_outbox and self.disk_outbox is not None:
             try:
-                await self.stored.settle(stored)
+                await self.disk_outbox.settle(disk_outbox)
             except StorageFull as error:
                 # They count as settled; should they still be there after a restart, they are sent again as they were.
                 self._reads.report(str(error))
 
-    async def bury(self, item: PendingReading, reason: str) -> None:
+    async def move_to_dead_letters(self, item: PendingReading, reason: str) -> None:
         """Move a claimed reading to the dead letters; one from memory is given up, as there is nowhere to keep it.
 
         Raises:
             StorageFull: It stays claimed.
         """
         if item.seq < 0:
-            self._taken.pop(item.seq, None)
+            self._claimed.pop(item.seq, None)
         else:
-            await self._needed().bury(item, reason)
+            await self._require_disk_outbox().move_to_dead_letters(item, reason)
 
     async def close_fresh_lane(self) -> None:
         """Make all that is stored and not claimed backlog."""
-        if self.stored is not None:
-            await self.stored.close_fresh_lane()
+        if self.disk_outbox is not None:
+            await self.disk_outbox.close_fresh_lane()
 
-    def give_back(self) -> None:
+    def return_unaccepted(self) -> None:
         """Return what was taken from memory and not accepted: the process ends, and the disk may take it after all."""
-        self._intake.put_back(list(self._taken.values()))
-        self._taken.clear()
+        self._intake.requeue(list(self._claimed.values()))
+        self._claimed.clear()
 
-    def _needed(self) -> Outbox:
-        if self.stored is None:
+    def _require_disk_outbox(self) -> Outbox:
+        if self.disk_outbox is None:
             raise StorageFull(self.problem or "the outbox is not open yet")
-        return self.stored
+        return self.disk_outbox

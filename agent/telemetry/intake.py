@@ -45,7 +45,7 @@ class Intake:
 
     Attributes:
         channels: What is known of each sensor, by device, sensor and kind.
-        refused_since_ms: Boot time since which the disk has refused every commit; `None` while it takes them.
+        disk_failing_since_ms: Boot time since which the disk has refused every commit; `None` while it takes them.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Intake:
         readings_max: int,
         identities: Identities,
         on_committed: Callable[[Sequence[Reading]], None],
-        on_durable: Callable[[], None],
+        on_all_durable: Callable[[], None],
         now_ms: Callable[[], int],
         on_refused: Callable[[], None] = lambda: None,
     ) -> None:
@@ -66,7 +66,7 @@ class Intake:
             readings_max: How many are kept in memory while the disk takes none.
             identities: The cloud identities of relayed sensors.
             on_committed: Told of each durable commit: there is something to send.
-            on_durable: Told when all that was offered is on the disk.
+            on_all_durable: Told when all that was offered is on the disk.
             now_ms: Returns boot time.
             on_refused: Told of each commit that the disk refused.
         """
@@ -74,7 +74,7 @@ class Intake:
         self._readings_max = readings_max
         self._identities = identities
         self._on_committed = on_committed
-        self._on_durable = on_durable
+        self._on_all_durable = on_all_durable
         self._buffer: list[Reading] = []
         self._overflow: dict[tuple[str, SensorKind], LostReadings] = {}
         self._arrived = asyncio.Event()
@@ -84,7 +84,7 @@ class Intake:
         self._on_refused = on_refused
         self._refused = 0
         self._problem = ProblemLog(_log, "readings stay in memory")
-        self.refused_since_ms: int | None = None
+        self.disk_failing_since_ms: int | None = None
 
     @property
     def storage_problem(self) -> str:
@@ -92,12 +92,12 @@ class Intake:
         return self._problem.text
 
     @property
-    def waiting(self) -> int:
+    def uncommitted(self) -> int:
         """Readings that are not on the disk yet."""
         return len(self._buffer)
 
     @property
-    def waiting_since_ms(self) -> int | None:
+    def uncommitted_since_ms(self) -> int | None:
         """Boot time of the oldest of these; `None` where there is none."""
         return self._buffer[0].at_ms if self._buffer else None
 
@@ -124,15 +124,15 @@ class Intake:
             return
         state.good += 1
         if is_reported:
-            self._keep(reading)
+            self._buffer_reading(reading)
 
-    def missed(self, device: str, sensor: str, kind: SensorKind, problem: str) -> None:
+    def record_failure(self, device: str, sensor: str, kind: SensorKind, problem: str) -> None:
         """Note that a sensor gave no value."""
         state = self.channel(device, sensor, kind)
         state.failures += 1
         state.problem = problem
 
-    def _keep(self, reading: Reading) -> None:
+    def _buffer_reading(self, reading: Reading) -> None:
         key = (reading.device, reading.kind)
         reported_ms = at_ms = reading.at_ms
         last_reported_ms, last_ms = self._last_at_ms.get(key, (reported_ms, reported_ms - 1))
@@ -142,12 +142,12 @@ class Intake:
             reading = msgspec.structs.replace(reading, at_ms=at_ms)
         self._last_at_ms[key] = (reported_ms, at_ms)
         if len(self._buffer) >= self._readings_max:
-            self._give_up(self._buffer.pop(0))
+            self._record_overflow(self._buffer.pop(0))
             self._refused = max(0, self._refused - 1)
         self._buffer.append(reading)
         self._arrived.set()
 
-    def _give_up(self, reading: Reading) -> None:
+    def _record_overflow(self, reading: Reading) -> None:
         key = (reading.device, reading.kind)
         known = self._overflow.get(key)
         self._overflow[key] = (
@@ -185,42 +185,42 @@ class Intake:
             return
         try:
             if self._overflow:
-                await outbox.record_gap(list(self._overflow.values()), GapCause.NO_ROOM)
+                await outbox.record_gap(list(self._overflow.values()), GapCause.MEMORY_FULL)
                 self._overflow = {}
-            await outbox.append(readings, is_known=self._identities.is_registered)
+            await outbox.append(readings, is_registered=self._identities.is_registered)
         except StorageFull as error:
-            self.put_back(readings)
+            self.requeue(readings)
             self._refuse(len(readings), str(error))
             raise
         except BaseException:
-            self.put_back(readings)
+            self.requeue(readings)
             raise
         self._problem.clear()
-        self._refused, self.refused_since_ms = 0, None
+        self._refused, self.disk_failing_since_ms = 0, None
         self._on_committed(readings)
         if not self._buffer:
-            self._on_durable()
+            self._on_all_durable()
 
     def _refuse(self, readings: int, problem: str) -> None:
         self._problem.report(problem)
         self._refused = min(readings, len(self._buffer))
-        if self.refused_since_ms is None:
-            self.refused_since_ms = self._now_ms()
+        if self.disk_failing_since_ms is None:
+            self.disk_failing_since_ms = self._now_ms()
         self._on_refused()
 
-    def put_back(self, readings: Sequence[Reading]) -> None:
+    def requeue(self, readings: Sequence[Reading]) -> None:
         """Take readings into memory again, before all others."""
         self._buffer = [*readings, *self._buffer]
         while len(self._buffer) > self._readings_max:
-            self._give_up(self._buffer.pop(0))
+            self._record_overflow(self._buffer.pop(0))
         if self._buffer:
             self._arrived.set()
 
-    def refused(self, is_sendable: Callable[[str], bool]) -> list[Reading]:
+    def refused_by_disk(self, is_sendable: Callable[[str], bool]) -> list[Reading]:
         """Return the readings that the disk has refused and that could be sent, by their device, oldest first."""
         return [reading for reading in self._buffer[: self._refused] if is_sendable(reading.device)]
 
-    def take(self, readings: Sequence[Reading]) -> None:
+    def remove(self, readings: Sequence[Reading]) -> None:
         """Give readings, of those that `refused` returned, out of hand."""
         taken = set(map(id, readings))
         self._buffer = [reading for reading in self._buffer if id(reading) not in taken]

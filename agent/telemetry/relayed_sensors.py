@@ -23,7 +23,7 @@ class RelayedSensorReceiver:
 
     Attributes:
         problem: Why no reports come; empty while they do.
-        left_out: Readings of removed sensors, which are not taken in.
+        skipped: Readings of removed sensors, which are not taken in.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class RelayedSensorReceiver:
         self._judges: dict[tuple[str, SensorKind], PlausibilityCheck] = {}
         self._identities = identities
         self.problem = ""
-        self.left_out = 0
+        self.skipped = 0
 
     async def run(self) -> None:
         """Listen, until cancelled."""
@@ -73,7 +73,7 @@ class RelayedSensorReceiver:
         kinds = self._kinds()
         for reading in readings:
             if not self._identities.is_relayed(reading.device):
-                self.left_out += 1
+                self.skipped += 1
                 continue
             self._intake.offer(self._judged(reading), is_reported=kinds is None or reading.kind in kinds)
 

@@ -19,7 +19,7 @@ from hal.errors import HalError
 from hal.interface import HUB, Quality, Reading, Sensor, SensorKind
 from hal.plausibility import PlausibilityCheck
 
-TURN_S = 1.0
+FAST_READS_S_MAX = 1.0
 """How long asking all sensors in turn may take. The slowest in use (1-Wire DS18B20) takes 0.75 s."""
 
 READ_TIMEOUT_S = 5.0
@@ -38,13 +38,13 @@ class SamplingSchedule(msgspec.Struct, frozen=True):
         interval_s: `reporting_interval_seconds`.
         kinds: `enabled_sensors`; `None` for all. The others are sampled too, for the page and the control law, but do
             not go to the cloud.
-        look_s: Ask thermometers at least this often; what is asked between two reports stays on the hub. `None` for
-            reports only.
+        control_interval_s: How often thermometers are read at least, for the control law. Values read between two
+            reports stay on the hub. `None` without a control law.
     """
 
     interval_s: int
     kinds: frozenset[SensorKind] | None
-    look_s: int | None = None
+    control_interval_s: int | None = None
 
 
 _Judged = tuple[Sensor, PlausibilityCheck]
@@ -66,7 +66,7 @@ class Sampler:
     """The loop that asks the sensors.
 
     Attributes:
-        looked: How many good values were asked for between two reports and went nowhere.
+        unreported_count: How many good values were asked for between two reports and went nowhere.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Sampler:
         primary: Mapping[SensorKind, str],
         intake: Intake,
         clock: Clock,
-        rhythm: Callable[[], SamplingSchedule],
+        schedule: Callable[[], SamplingSchedule],
         phase: float,
     ) -> None:
         """Prepare.
@@ -86,7 +86,7 @@ class Sampler:
             primary: The sensor whose values are the hub's own, by kind.
             intake: Where readings go.
             clock: For ticks and instants.
-            rhythm: Asked before each tick.
+            schedule: Asked before each tick.
             phase: See `next_tick_ms`.
         """
         self._sensors = tuple(sensors)
@@ -95,12 +95,12 @@ class Sampler:
         self._primary = primary
         self._intake = intake
         self._clock = clock
-        self._rhythm = rhythm
+        self._schedule = schedule
         self._phase = phase
         self._changed = asyncio.Event()
-        self.looked = 0
+        self.unreported_count = 0
 
-    def rhythm_changed(self) -> None:
+    def schedule_changed(self) -> None:
         """Take note that the device settings changed."""
         self._changed.set()
 
@@ -109,65 +109,67 @@ class Sampler:
         # Begun again after a failure, those that were being asked in the background are in neither list.
         self._quick, self._slow = list(self._sensors), []
         async with asyncio.TaskGroup() as background:
-            is_due = True
+            is_report_due = True
             while True:
-                await self.sample(background, is_due=is_due)
-                is_due = await self._tick()
+                await self.sample(background, is_report_due=is_report_due)
+                is_report_due = await self._tick()
 
     async def _tick(self) -> bool:
         """Wait for the next tick; a change of rhythm moves it. Return whether it is one for a report."""
         while True:
             self._changed.clear()
             now_ms = self._clock.monotonic_ms()
-            rhythm = self._rhythm()
-            due_ms = tick_ms = next_tick_ms(now_ms, rhythm.interval_s * 1000, self._phase)
-            if rhythm.look_s is not None:
-                tick_ms = min(due_ms, next_tick_ms(now_ms, rhythm.look_s * 1000, self._phase))
+            schedule = self._schedule()
+            due_ms = tick_ms = next_tick_ms(now_ms, schedule.interval_s * 1000, self._phase)
+            if schedule.control_interval_s is not None:
+                tick_ms = min(due_ms, next_tick_ms(now_ms, schedule.control_interval_s * 1000, self._phase))
             try:
                 async with asyncio.timeout((tick_ms - now_ms) / 1000):
                     await self._changed.wait()
             except TimeoutError:
                 return tick_ms == due_ms
 
-    async def sample(self, background: asyncio.TaskGroup, *, is_due: bool = True) -> None:
+    async def sample(self, background: asyncio.TaskGroup, *, is_report_due: bool = True) -> None:
         """Ask every sensor once. One that is still being asked in the background is left alone.
 
         Args:
             background: Where slow ones are asked.
-            is_due: Whether the values go to the cloud.
+            is_report_due: Whether the values go to the cloud.
         """
-        kinds = self._rhythm().kinds
+        kinds = self._schedule().kinds
         late, self._slow = self._slow, []
-        if not is_due:
-            self._slow = [judged for judged in late if not _is_looked_at(judged)]
-            late = [judged for judged in late if _is_looked_at(judged)]
+        if not is_report_due:
+            self._slow = [judged for judged in late if not _is_control_input(judged)]
+            late = [judged for judged in late if _is_control_input(judged)]
         quick: list[_Judged] = []
         try:
-            async with asyncio.timeout(TURN_S):
+            async with asyncio.timeout(FAST_READS_S_MAX):
                 for judged in self._quick:
-                    if not is_due and not _is_looked_at(judged):
+                    if not is_report_due and not _is_control_input(judged):
                         quick.append(judged)
                         continue
-                    await self._ask(judged, kinds, is_due=is_due)
+                    await self._read(judged, kinds, is_report_due=is_report_due)
                     quick.append(judged)
         except TimeoutError:
             late += self._quick[len(quick) :]
         self._quick = quick
         for judged in late:
-            background.create_task(self._ask_aside(judged, kinds, is_due=is_due))
+            background.create_task(self._read_in_background(judged, kinds, is_report_due=is_report_due))
 
-    async def _ask_aside(self, judged: _Judged, kinds: frozenset[SensorKind] | None, *, is_due: bool) -> None:
+    async def _read_in_background(
+        self, judged: _Judged, kinds: frozenset[SensorKind] | None, *, is_report_due: bool
+    ) -> None:
         started_ms = self._clock.monotonic_ms()
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                await self._ask(judged, kinds, is_due=is_due)
+                await self._read(judged, kinds, is_report_due=is_report_due)
         except TimeoutError:
             sensor = judged[0]
-            self._intake.missed(HUB, sensor.name, sensor.kind, f"no answer within {READ_TIMEOUT_S:.0f} s")
-        is_quick = self._clock.monotonic_ms() - started_ms < TURN_S * 1000
+            self._intake.record_failure(HUB, sensor.name, sensor.kind, f"no answer within {READ_TIMEOUT_S:.0f} s")
+        is_quick = self._clock.monotonic_ms() - started_ms < FAST_READS_S_MAX * 1000
         (self._quick if is_quick else self._slow).append(judged)
 
-    async def _ask(self, judged: _Judged, kinds: frozenset[SensorKind] | None, *, is_due: bool) -> None:
+    async def _read(self, judged: _Judged, kinds: frozenset[SensorKind] | None, *, is_report_due: bool) -> None:
         sensor, judge = judged
         name, kind = sensor.name, sensor.kind
         try:
@@ -178,16 +180,18 @@ class Sampler:
                     quality, reason = judge.judge(value, at_ms)
                 except DRIVER_ERRORS as error:
                     said = str(error) if isinstance(error, HalError) else f"{type(error).__name__}: {error}"
-                    self._intake.missed(HUB, name, kind, harmless(said))
+                    self._intake.record_failure(HUB, name, kind, harmless(said))
                     return
         except Defect as error:
-            self._intake.missed(HUB, name, kind, str(error))
+            self._intake.record_failure(HUB, name, kind, str(error))
             return
         is_reported = self._primary.get(kind) == name and (kinds is None or kind in kinds)
-        if is_reported and not is_due and quality is not Quality.BAD:
-            self.looked += 1
-        self._intake.offer(Reading(HUB, name, kind, value, at_ms, quality, reason), is_reported=is_reported and is_due)
+        if is_reported and not is_report_due and quality is not Quality.BAD:
+            self.unreported_count += 1
+        self._intake.offer(
+            Reading(HUB, name, kind, value, at_ms, quality, reason), is_reported=is_reported and is_report_due
+        )
 
 
-def _is_looked_at(judged: _Judged) -> bool:
+def _is_control_input(judged: _Judged) -> bool:
     return judged[0].kind is SensorKind.TEMPERATURE

@@ -23,7 +23,7 @@ from agent.telemetry.uplink import Uplink
 
 _log = logging.getLogger(__name__)
 
-TIDY_S = 300.0
+MAINTENANCE_INTERVAL_S = 300.0
 """How often the outbox is tidied and the clock's anchor checked, besides what each commit does."""
 
 ANCHOR_POLL_S = 1.0
@@ -84,13 +84,13 @@ class TelemetryService:
         self._unopened = ProblemLog(_log, "the outbox cannot be opened")
         self._unstamped = ProblemLog(_log, "readings wait for their time stamps", level=logging.WARNING)
         self._is_unreadable = False
-        self._unreleased: set[str] = set()
+        self._not_marked_yet: set[str] = set()
         self.is_anchored = False
 
     @property
     def outbox(self) -> Outbox | None:
         """Where readings are kept; `None` while it cannot be opened."""
-        return self._failover.stored
+        return self._failover.disk_outbox
 
     @property
     def problem(self) -> str:
@@ -105,7 +105,7 @@ class TelemetryService:
             try:
                 # The power may have gone between a device's registration and the release of its readings.
                 for device in self._identities.registered_devices:
-                    await self._release_now(outbox, device)
+                    await self._mark_registered_now(outbox, device)
                 async with asyncio.TaskGroup() as group:
                     for work in (self._intake.run(self._failover), self._uplink.run(self._failover)):
                         group.create_task(work)
@@ -113,8 +113,8 @@ class TelemetryService:
             except* Corrupt as errors:
                 self._add_fault(str(errors.exceptions[0]))
                 is_broken = True
-            self._failover.stored = None
-            self._uplink.forget_stored()
+            self._failover.disk_outbox = None
+            self._uplink.discard_stored()
             with contextlib.suppress(StorageFull, Corrupt):
                 await outbox.close()
 
@@ -135,39 +135,39 @@ class TelemetryService:
                 task.cancel()
         return outbox
 
-    async def _release_now(self, outbox: Outbox, device: str) -> None:
+    async def _mark_registered_now(self, outbox: Outbox, device: str) -> None:
         try:
-            await outbox.release(device)
+            await outbox.mark_registered(device)
         except StorageFull as error:
-            if device not in self._unreleased:
+            if device not in self._not_marked_yet:
                 _log.warning("the readings of %s are held yet: %s", device, error)
-            self._unreleased.add(device)
+            self._not_marked_yet.add(device)
         else:
-            self._unreleased.discard(device)
+            self._not_marked_yet.discard(device)
 
     def committed(self) -> None:
         """Take note that readings are safe on the disk: there is something to send."""
         if self.outbox is not None:
-            self._uplink.committed(self._failover)
+            self._uplink.readings_committed(self._failover)
 
     def refused(self) -> None:
         """Take note that the disk refused readings: after a while they go out from memory."""
-        self._uplink.look_again()
+        self._uplink.wake()
 
-    async def release(self, device: str) -> None:
+    async def mark_registered(self, device: str) -> None:
         """Let the readings of a device go that got its identity; where there is no outbox now, opening it does that."""
-        held = ProblemLog(_log, f"the readings of {device} are held yet", level=logging.WARNING)
+        unregistered = ProblemLog(_log, f"the readings of {device} are held yet", level=logging.WARNING)
         while self.outbox is not None:
             try:
-                await self.outbox.release(device)
+                await self.outbox.mark_registered(device)
             except StorageFull as error:
-                held.report(str(error))
+                unregistered.report(str(error))
                 await asyncio.sleep(OUTBOX_RETRY_S)
             else:
-                self._uplink.backlog_changed()
+                self._uplink.backlog_available()
                 return
 
-    async def abandon(self, device: str) -> None:
+    async def drop_unregistered(self, device: str) -> None:
         """Give up what is held for a device that nobody can name any more, what is still in memory included.
 
         Raises:
@@ -177,7 +177,7 @@ class TelemetryService:
             # A broken outbox is put aside, with all that is held, by the loop that owns it.
             with contextlib.suppress(Corrupt):
                 await self._intake.flush(outbox)
-                await outbox.abandon(device)
+                await outbox.drop_unregistered(device)
 
     async def flush(self) -> None:
         """Put everything on the disk that a restart of the machine would take away.
@@ -197,17 +197,17 @@ class TelemetryService:
 
     async def close(self) -> None:
         """Last of all: what was taken in since the last commit goes to the disk."""
-        self._failover.give_back()
+        self._failover.return_unaccepted()
         outbox = self.outbox
         if outbox is not None:
             try:
                 await self._intake.flush(outbox)
             except (StorageFull, Corrupt) as error:
-                _log.error("%d readings could not be kept: %s", self._intake.waiting, error)
+                _log.error("%d readings could not be kept: %s", self._intake.uncommitted, error)
             with contextlib.suppress(StorageFull, Corrupt):
                 await outbox.close()
-        elif self._intake.waiting:
-            _log.error("%d readings could not be kept: %s", self._intake.waiting, self.problem)
+        elif self._intake.uncommitted:
+            _log.error("%d readings could not be kept: %s", self._intake.uncommitted, self.problem)
 
     async def _open(self, *, is_broken: bool) -> Outbox | None:
         try:
@@ -230,11 +230,13 @@ class TelemetryService:
             text = f"{FILE_NAME} could not be read; it is kept as {aside}, and a new one was made"
             self._add_fault(text)
             _log.error("%s", text)
-        if outbox.missing:
-            text = f"about {outbox.missing:,} promised readings are gone: {FILE_NAME} was lost, cut short or replaced"
+        if outbox.lost_count:
+            text = (
+                f"about {outbox.lost_count:,} promised readings are gone: {FILE_NAME} was lost, cut short or replaced"
+            )
             self._add_fault(text)
             _log.error("%s", text)
-        self._failover.stored = outbox
+        self._failover.disk_outbox = outbox
         return outbox
 
     async def _upkeep(self, outbox: Outbox) -> None:
@@ -243,12 +245,12 @@ class TelemetryService:
             if self._clock.utc_ms() is not None:
                 await self._anchor(outbox)
             with contextlib.suppress(StorageFull):
-                await outbox.tidy()
-            for device in tuple(self._unreleased):
-                await self._release_now(outbox, device)
+                await outbox.maintain()
+            for device in tuple(self._not_marked_yet):
+                await self._mark_registered_now(outbox, device)
             if self._failover.read_problem:
-                self._uplink.backlog_changed()
-            await asyncio.sleep(TIDY_S if self.is_anchored else self._anchor_poll_s())
+                self._uplink.backlog_available()
+            await asyncio.sleep(MAINTENANCE_INTERVAL_S if self.is_anchored else self._anchor_poll_s())
 
     def _anchor_poll_s(self) -> float:
         return OUTBOX_RETRY_S if self._unstamped.text else ANCHOR_POLL_S
@@ -269,4 +271,4 @@ class TelemetryService:
         self._unstamped.clear()
         self.is_anchored = True
         if anchor is not None:
-            self._uplink.backlog_changed()
+            self._uplink.backlog_available()

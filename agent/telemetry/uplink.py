@@ -33,17 +33,17 @@ class UplinkCounts(msgspec.Struct):
 
     Attributes:
         accepted: Readings that the cloud took.
-        short: Readings that a 2xx answer did not count as accepted. They are not sent again (contract section 3.4).
-        sent_again: Readings that went out more than once.
-        refusal: The last refusal's words; empty when there was none.
-        accepted_ms: Boot time of the last acceptance; `None` while there was none.
+        unconfirmed: Readings that a 2xx answer did not count as accepted; not sent again (contract section 3.4).
+        resent: Readings that went out more than once.
+        last_refusal: The last refusal's words; empty when there was none.
+        last_accepted_ms: Boot time of the last acceptance; `None` while there was none.
     """
 
     accepted: int = 0
-    short: int = 0
-    sent_again: int = 0
-    refusal: str = ""
-    accepted_ms: int | None = None
+    unconfirmed: int = 0
+    resent: int = 0
+    last_refusal: str = ""
+    last_accepted_ms: int | None = None
 
 
 class Uplink:
@@ -77,27 +77,27 @@ class Uplink:
         self._readings_max = min(readings_max, READINGS_MAX)
         quota = QUOTAS[Endpoint.TELEMETRY]
         self._pace_ms = quota.window_s * 1000 // quota.limit
-        self._resends = RetryQueue()
+        self._retries = RetryQueue()
         self._outbox: ReadingQueue | None = None
         self._changed = asyncio.Event()
         self._fresh_since_ms = 0
         self._has_backlog = True
         self._backlog_at_ms = 0
-        self._recovered = False
+        self._has_recovered = False
         self._due_ms: int | None = None
         self.counts = UplinkCounts()
         client.link.on_recovery(self._recover)
 
     @property
-    def being_resent(self) -> int:
+    def retrying(self) -> int:
         """Readings that were sent and have to be sent again."""
-        return len(self._resends)
+        return len(self._retries)
 
     def stalled_ms(self, now_ms: int) -> int:
         """Return how long readings have been due while none was accepted."""
         return 0 if self._due_ms is None else max(0, now_ms - self._due_ms)
 
-    def committed(self, outbox: ReadingQueue) -> None:
+    def readings_committed(self, outbox: ReadingQueue) -> None:
         """Take note that readings were appended."""
         fresh = outbox.stats().fresh
         if fresh and self._due_ms is None:
@@ -108,25 +108,25 @@ class Uplink:
         elif fresh >= self._readings_max:
             self._changed.set()
 
-    def backlog_changed(self) -> None:
+    def backlog_available(self) -> None:
         """Take note that stored readings became sendable."""
         self._has_backlog = True
         if self._due_ms is None:
             self._due_ms = self._clock.monotonic_ms()
         self._changed.set()
 
-    def look_again(self) -> None:
+    def wake(self) -> None:
         """Take note that there may be something to send by now."""
         if self._due_ms is None:
             self._due_ms = self._clock.monotonic_ms()
         self._changed.set()
 
-    def forget_stored(self) -> None:
+    def discard_stored(self) -> None:
         """Take note that the outbox on the disk was closed: what was claimed from it is claimed anew from the next."""
-        self._resends.forget(lambda item: item.seq >= 0)
+        self._retries.discard(lambda item: item.seq >= 0)
 
     def _recover(self) -> None:
-        self._recovered = True
+        self._has_recovered = True
         self._changed.set()
 
     async def run(self, outbox: ReadingQueue) -> None:
@@ -136,24 +136,24 @@ class Uplink:
             Corrupt: The outbox cannot be used any more.
         """
         if outbox.stats().pending > self._readings_max:
-            self._recovered = True
+            self._has_recovered = True
         self._has_backlog = True
         if self._due_ms is None and outbox.stats().sendable:
             self._due_ms = self._clock.monotonic_ms()
         while True:
             await self._client.ready(Endpoint.TELEMETRY)
-            if self._recovered:
+            if self._has_recovered:
                 await self._begin_catch_up(outbox)
             now_ms = self._clock.monotonic_ms()
-            if (pause_ms := self._resends.paused_until_ms - now_ms) > 0:
+            if (pause_ms := self._retries.paused_until_ms - now_ms) > 0:
                 await asyncio.sleep(pause_ms / 1000)
                 continue
-            part = self._resends.take(now_ms) or await self._claim(outbox, now_ms)
+            part = self._retries.take(now_ms) or await self._claim(outbox, now_ms)
             if part is not None:
                 await self._send(outbox, part)
 
     async def _begin_catch_up(self, outbox: ReadingQueue) -> None:
-        self._recovered = False
+        self._has_recovered = False
         await outbox.close_fresh_lane()
         self._fresh_since_ms = 0
         self._has_backlog = True
@@ -161,19 +161,19 @@ class Uplink:
 
     async def _claim(self, outbox: ReadingQueue, now_ms: int) -> Batch | None:
         """Take the next batch from the outbox, or wait until there may be one and return `None`."""
-        fresh = 0 if self._resends.is_full else outbox.stats().fresh
+        fresh = 0 if self._retries.is_full else outbox.stats().fresh
         turn = next_lane(
             UplinkState(
                 fresh=fresh,
                 fresh_age_ms=now_ms - self._fresh_since_ms,
-                has_backlog=self._has_backlog and not self._resends.holds_up_backlog,
+                has_backlog=self._has_backlog and not self._retries.blocks_backlog,
                 backlog_wait_ms=self._backlog_at_ms - now_ms,
                 linger_ms=self._linger_ms,
                 readings_max=self._readings_max,
             )
         )
         if not isinstance(turn, Lane):
-            await self._wait(turn, self._resends.wait_ms(now_ms))
+            await self._wait(turn, self._retries.wait_ms(now_ms))
             return None
         items = await outbox.claim(turn, self._readings_max)
         if turn is Lane.BACKLOG:
@@ -194,14 +194,16 @@ class Uplink:
             return
 
     async def _send(self, outbox: ReadingQueue, part: Batch) -> None:
-        part = await self._without_impossible(outbox, part)
+        part = await self._without_implausible_times(outbox, part)
         if not part.items:
             return
         sensor_ids = {
             device: self._identities.sensor_id(device) for device in {item.device for item in part.items} - {HUB}
         }
         if nameless := {device for device, sensor_id in sensor_ids.items() if sensor_id is None}:
-            self._resends.park([item for item in part.items if item.device in nameless], self._clock.monotonic_ms())
+            self._retries.defer_unregistered(
+                [item for item in part.items if item.device in nameless], self._clock.monotonic_ms()
+            )
             part = Batch([item for item in part.items if item.device not in nameless])
             if not part.items:
                 return
@@ -209,63 +211,63 @@ class Uplink:
         try:
             accepted = await self._client.post_telemetry(readings)
         except Refused as error:
-            self.counts.sent_again += len(part.items)
+            self.counts.resent += len(part.items)
             await self._refused(outbox, part, error)
         except (CloudUnavailable, Throttled, Unauthorized) as error:
-            self.counts.sent_again += len(part.items)
-            self._resends.put_back(part)
+            self.counts.resent += len(part.items)
+            self._retries.requeue(part)
             _log.info("%d readings wait: %s", len(part.items), error)
         except BaseException:
-            self._resends.put_back(part)
+            self._retries.requeue(part)
             raise
         else:
             await outbox.settle(part.items)
-            self._resends.accepted(len(part.items))
+            self._retries.record_accepted(len(part.items))
             self._count(len(part.items), accepted)
             self._progressed(outbox)
             self._identities.record_acceptance(sensor_ids)
 
-    async def _without_impossible(self, outbox: ReadingQueue, part: Batch) -> Batch:
+    async def _without_implausible_times(self, outbox: ReadingQueue, part: Batch) -> Batch:
         """Bury readings with an instant that nothing can be done with, a damaged file's say; return the others."""
         left = [item for item in part.items if instants.is_plausible(item.utc_ms)]
         wrong = [item for item in part.items if not instants.is_plausible(item.utc_ms)]
         try:
             while wrong:
                 text = f"its instant is not {instants.BOUNDS}"
-                await outbox.bury(wrong[0], text)
+                await outbox.move_to_dead_letters(wrong[0], text)
                 item = wrong.pop(0)
-                self.counts.refusal = text
+                self.counts.last_refusal = text
                 _log.warning("a %s reading of %s is not sent: %s", item.kind, item.device or "hub", text)
         except StorageFull as full:
             not_before_ms = self._clock.monotonic_ms() + SUSPECT_RETRY_MS
-            self._resends.put_back(Batch(wrong, not_before_ms))
+            self._retries.requeue(Batch(wrong, not_before_ms))
             _log.info("a reading without an instant is not put on record yet: %s", full)
         except BaseException:
-            self._resends.put_back(msgspec.structs.replace(part, items=[*left, *wrong]))
+            self._retries.requeue(msgspec.structs.replace(part, items=[*left, *wrong]))
             raise
         return msgspec.structs.replace(part, items=left)
 
     async def _refused(self, outbox: ReadingQueue, part: Batch, error: Refused) -> None:
-        self.counts.refusal = str(error)
-        hopeless = self._resends.refused(part, error.status, self._clock.monotonic_ms())
+        self.counts.last_refusal = str(error)
+        hopeless = self._retries.handle_refusal(part, error.status, self._clock.monotonic_ms())
         if hopeless is not None:
             try:
-                await outbox.bury(hopeless, str(error))
+                await outbox.move_to_dead_letters(hopeless, str(error))
             except StorageFull as full:
                 not_before_ms = self._clock.monotonic_ms() + SUSPECT_RETRY_MS
-                self._resends.put_back(msgspec.structs.replace(part, not_before_ms=not_before_ms))
+                self._retries.requeue(msgspec.structs.replace(part, not_before_ms=not_before_ms))
                 _log.info("a refused reading is not put on record yet: %s", full)
                 return
             _log.warning("a %s reading of %s was refused for good: %s", hopeless.kind, hopeless.device or "hub", error)
 
     def _progressed(self, outbox: ReadingQueue) -> None:
         now_ms = self._clock.monotonic_ms()
-        self.counts.accepted_ms = now_ms
+        self.counts.last_accepted_ms = now_ms
         self._due_ms = now_ms + self._linger_ms if outbox.stats().sendable else None
 
     def _count(self, sent: int, accepted: int | None) -> None:
         taken = sent if accepted is None else min(max(accepted, 0), sent)
         self.counts.accepted += taken
         if taken < sent:
-            self.counts.short += sent - taken
+            self.counts.unconfirmed += sent - taken
             _log.warning("the cloud accepted %d of %d readings and did not say which", taken, sent)

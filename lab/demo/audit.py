@@ -92,7 +92,7 @@ class Audit:
             # The answer to the last request may not have come: then the cloud has it, and the outbox has it still.
             pending += missing.pop((item.device, item.kind.value, item.utc_ms), None) is not None
         held_back = min(len(missing), max(0, stats.pending - listed))
-        given_up = min(len(missing) - held_back, stats.thinned + stats.dropped + stats.dead_letters)
+        given_up = min(len(missing) - held_back, stats.downsampled + stats.dropped + stats.dead_letters)
         return AuditResult(
             taken=len(self._taken),
             accepted=accepted,

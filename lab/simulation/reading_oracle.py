@@ -268,7 +268,7 @@ class ReadingOracle:
                 self._outstanding.get((self._root(letter.device), letter.kind), {}).pop(letter.utc_ms, None) is not None
             )
         for gap in gaps:
-            if gap.cause is GapCause.NO_ROOM or gap.kind is None:
+            if gap.cause is GapCause.MEMORY_FULL or gap.kind is None:
                 continue
             left = self._outstanding.get((self._root(gap.device), gap.kind.value), {})
             zero_ms = zeros_utc_ms[gap.boot_id]

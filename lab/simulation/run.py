@@ -183,7 +183,7 @@ class Simulation:
         self.oracle.committed(readings, self.machine.utc_of(0), self._loop.time())
         self._check_kept()
 
-    def _on_unpromised(self, readings: Sequence[Reading]) -> None:
+    def _on_memory_send(self, readings: Sequence[Reading]) -> None:
         self.oracle.unpromised(readings, self.machine.utc_of(0), self._loop.time())
 
     def _on_erased(self) -> None:
@@ -269,7 +269,7 @@ class Simulation:
         hub = self._hub
         if hub is not None and hub.telemetry.outbox is not None:
             stats = hub.telemetry.outbox.stats()
-            given_up = stats.thinned + stats.dropped + stats.dead_letters
+            given_up = stats.downsampled + stats.dropped + stats.dead_letters
             self.oracle.check_kept(stats.pending, given_up, self._loop.time())
 
     async def _live(self) -> None:
@@ -381,9 +381,9 @@ class Simulation:
 
     def _end_life(self, hub: app.Hub) -> None:
         bad = sum(state.bad for state in hub.intake.channels.values())
-        left_out = hub.relay.left_out if hub.relay else 0
+        left_out = hub.relay.skipped if hub.relay else 0
         self.oracle.life_over(
-            judged_bad=bad, uncommitted=hub.intake.waiting, left_out=left_out, looked=hub.sampler.looked
+            judged_bad=bad, uncommitted=hub.intake.uncommitted, left_out=left_out, looked=hub.sampler.unreported_count
         )
         self._hub = None
         self.pairing.hub_died()
@@ -411,7 +411,7 @@ class Simulation:
             is_metered=lambda: False,
             serve=False,
             on_committed=self._on_committed,
-            on_unpromised=self._on_unpromised,
+            on_memory_send=self._on_memory_send,
             begin_anew=self._begin_anew,
             running=self.rollout.running(),
             installer=self.rollout.images,
@@ -427,7 +427,7 @@ class Simulation:
         gaps, letters = await outbox.gaps(), await outbox.dead_letters()
         self.final_stats = stats = outbox.stats()
         await outbox.close()
-        oracle.check_kept(stats.pending, stats.thinned + stats.dropped + stats.dead_letters, now_s)
+        oracle.check_kept(stats.pending, stats.downsampled + stats.dropped + stats.dead_letters, now_s)
         oracle.forgive(gaps, letters, self._zeros_utc_ms)
         if oracle.outstanding > stats.pending:
             oracle.counts.lost = max(oracle.counts.lost, oracle.outstanding - stats.pending)

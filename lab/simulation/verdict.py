@@ -87,7 +87,7 @@ def reading_counts(oracle: ReadingOracle, stats: OutboxStats) -> ReadingCounts:
         taken=counts.taken,
         accepted=counts.accepted,
         pending=oracle.outstanding,
-        thinned=stats.thinned,
+        thinned=stats.downsampled,
         dropped=stats.dropped,
         dead_letters=stats.dead_letters,
         judged_bad=counts.judged_bad,

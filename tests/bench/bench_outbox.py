@@ -62,7 +62,7 @@ async def measure_append(directory: Path, count: int, worker: Worker) -> dict[st
         part = batches[start : start + COMMITS_A_ROUND]
         began_s = perf_counter()
         for readings in part:
-            await outbox.append(readings, is_known=lambda _: True)
+            await outbox.append(readings, is_registered=lambda _: True)
         rates.append(100 * len(part) / (perf_counter() - began_s))
     await outbox.close()
     size = (directory / FILE_NAME).stat().st_size
@@ -84,8 +84,8 @@ async def measure_drain(directory: Path) -> dict[str, float]:
         taken += len(items)
         await outbox.settle(items)
         if taken % 800 == 0:
-            await outbox.tidy()
-    await outbox.tidy()
+            await outbox.maintain()
+    await outbox.maintain()
     took_s = perf_counter() - began_s
     await outbox.close()
     return {"drained_per_s": round(taken / took_s)}

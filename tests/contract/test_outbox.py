@@ -19,7 +19,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker, ThreadWorker, Worker
 from agent.telemetry.outbox.protocol import Gap, GapCause, Lane, LostReadings, Outbox, PendingReading
-from agent.telemetry.outbox.store import FILE_NAME, FINISHED_MAX, OutboxLimits, SqliteOutbox, open_outbox
+from agent.telemetry.outbox.store import FILE_NAME, SETTLED_BLOBS_MAX, OutboxLimits, SqliteOutbox, open_outbox
 from hal.interface import HUB, Reading, SensorKind
 
 T_KIND = SensorKind.TEMPERATURE
@@ -55,12 +55,12 @@ class Bench:
         self.boot_id = "boot-1"
         self.known: set[str] = set()
         self.quarantined: Path | None = None
-        self._restarts = itertools.count()
+        self._directories_made = itertools.count()
         self.directory = self._new_directory()
         self._open: list[Outbox] = []
 
     def _new_directory(self) -> Path:
-        directory = self._root / f"state-{next(self._lives)}"
+        directory = self._root / f"state-{next(self._directories_made)}"
         directory.mkdir()
         return directory
 
@@ -84,7 +84,7 @@ class Bench:
         return await self.open()
 
     async def append(self, outbox: Outbox, readings: Sequence[Reading]) -> None:
-        await outbox.append(readings, is_known=self.known.__contains__)
+        await outbox.append(readings, is_registered=self.known.__contains__)
 
     async def close(self) -> None:
         self.disk.on_operation = lambda *_: None
@@ -149,7 +149,7 @@ async def test_an_empty_outbox(outbox: Outbox) -> None:
     assert await outbox.gaps() == []
     assert await outbox.dead_letters() == []
     stats = outbox.stats()
-    assert (stats.pending, stats.fresh, stats.held, stats.unanchored, stats.oldest_utc_ms) == (0, 0, 0, 0, None)
+    assert (stats.pending, stats.fresh, stats.unregistered, stats.unanchored, stats.oldest_utc_ms) == (0, 0, 0, 0, None)
 
 
 async def test_appending_nothing_changes_nothing(bench: Bench, outbox: Outbox) -> None:
@@ -217,7 +217,7 @@ async def test_what_a_crash_sends_twice_is_bounded(bench: Bench, outbox: Outbox)
         await bench.append(outbox, series(10, from_ms=number * 600_000))
         await outbox.settle(await outbox.claim(Lane.FRESH, 100))
     after = await bench.crash()
-    assert after.stats().pending <= 10 * (FINISHED_MAX + 1)
+    assert after.stats().pending <= 10 * (SETTLED_BLOBS_MAX + 1)
     assert after.stats().pending == len(await claim_all(after))
 
 
@@ -227,7 +227,7 @@ async def test_a_partly_settled_blob_comes_back_whole_and_identical(bench: Bench
     items = await outbox.claim(Lane.FRESH, 20)
     await outbox.settle(items)
     assert outbox.stats().pending == 30
-    await outbox.tidy()
+    await outbox.maintain()
     assert outbox.stats().pending == 30
     after = await bench.crash()
     assert keys(await claim_all(after)) == expected(readings)
@@ -236,7 +236,7 @@ async def test_a_partly_settled_blob_comes_back_whole_and_identical(bench: Bench
 async def test_tidying_removes_what_is_settled(bench: Bench, outbox: Outbox) -> None:
     await bench.append(outbox, series(100))
     await outbox.settle(await outbox.claim(Lane.FRESH, 100))
-    await outbox.tidy()
+    await outbox.maintain()
     after = await bench.crash()
     assert after.stats().pending == 0
 
@@ -247,7 +247,7 @@ async def test_settling_is_not_by_instance(bench: Bench, outbox: Outbox) -> None
     items = await claim_all(outbox, Lane.FRESH, 25)
     for part in (items[40:], items[:5], items[5:40]):
         await outbox.settle(part)
-    await outbox.tidy()
+    await outbox.maintain()
     assert (await bench.crash()).stats().pending == 0
 
 
@@ -349,7 +349,7 @@ async def test_the_oldest_instant_is_shown(bench: Bench, outbox: Outbox) -> None
     await bench.append(outbox, series(150))
     assert outbox.stats().oldest_utc_ms == ZERO_UTC_MS + 1000
     await outbox.settle(await outbox.claim(Lane.FRESH, 100))
-    await outbox.tidy()
+    await outbox.maintain()
     assert outbox.stats().oldest_utc_ms == ZERO_UTC_MS + 1000 + 100 * 60_000
 
 
@@ -359,13 +359,13 @@ async def test_the_oldest_instant_is_shown(bench: Bench, outbox: Outbox) -> None
 async def test_readings_of_an_unknown_device_are_held_until_it_is_known(bench: Bench, outbox: Outbox) -> None:
     mixed = [r for pair in zip(series(5), series(5, device="T1"), series(5, device="T2"), strict=True) for r in pair]
     await bench.append(outbox, mixed)
-    assert (outbox.stats().held, outbox.stats().pending) == (10, 15)
+    assert (outbox.stats().unregistered, outbox.stats().pending) == (10, 15)
     assert keys(await claim_all(outbox, Lane.FRESH)) == expected(series(5))
     after = await bench.crash()
-    assert after.stats().held == 10
+    assert after.stats().unregistered == 10
     assert {item.device for item in await claim_all(after)} == {HUB}
-    await after.release("T1")
-    assert after.stats().held == 5
+    await after.mark_registered("T1")
+    assert after.stats().unregistered == 5
     assert keys(await claim_all(after)) == expected(series(5, device="T1"))
     assert keys(await claim_all(await bench.crash())) == expected([*series(5), *series(5, device="T1")])
 
@@ -375,26 +375,26 @@ async def test_what_is_released_is_found_behind_what_was_sent_already(bench: Ben
     await bench.append(outbox, series(5, from_ms=10**8))
     await outbox.close_fresh_lane()
     assert len(await claim_all(outbox)) == 10
-    await outbox.release("T1")
+    await outbox.mark_registered("T1")
     assert keys(await claim_all(outbox)) == expected(series(5, device="T1"))
 
 
 async def test_releasing_what_is_not_held_is_harmless(bench: Bench, outbox: Outbox) -> None:
     await bench.append(outbox, series(5))
-    await outbox.release("T9")
-    await outbox.release(HUB)
+    await outbox.mark_registered("T9")
+    await outbox.mark_registered(HUB)
     assert len(await outbox.claim(Lane.FRESH, 100)) == 5
 
 
 async def test_what_is_held_for_a_removed_device_is_given_up_on_record(bench: Bench, outbox: Outbox) -> None:
     await bench.append(outbox, [*series(5), *series(3, device="T1"), *series(4, device="T2")])
-    await outbox.abandon("T1")
-    await outbox.abandon("T1")
-    await outbox.abandon("T9")
-    await outbox.abandon(HUB)
+    await outbox.drop_unregistered("T1")
+    await outbox.drop_unregistered("T1")
+    await outbox.drop_unregistered("T9")
+    await outbox.drop_unregistered(HUB)
     for found in (outbox, await bench.crash()):
         stats = found.stats()
-        assert (stats.pending, stats.held, stats.dropped) == (9, 4, 3)
+        assert (stats.pending, stats.unregistered, stats.dropped) == (9, 4, 3)
         (gap,) = await found.gaps()
         assert (gap.device, gap.lost, gap.cause) == ("T1", 3, GapCause.DROPPED)
 
@@ -402,14 +402,14 @@ async def test_what_is_held_for_a_removed_device_is_given_up_on_record(bench: Be
 async def test_a_known_device_is_not_held(bench: Bench, outbox: Outbox) -> None:
     bench.known.add("T1")
     await bench.append(outbox, series(5, device="T1"))
-    assert outbox.stats().held == 0
+    assert outbox.stats().unregistered == 0
     assert keys(await outbox.claim(Lane.FRESH, 100)) == expected(series(5, device="T1"))
 
 
 async def test_held_readings_of_a_boot_without_a_clock_need_both(bench: Bench) -> None:
     outbox = await bench.open()
     await bench.append(outbox, series(3, device="T1"))
-    await outbox.release("T1")
+    await outbox.mark_registered("T1")
     assert await claim_all(outbox) == []
     await outbox.anchor(now_ms=0, utc_ms=ZERO_UTC_MS)
     assert keys(await claim_all(outbox)) == expected(series(3, device="T1"))
@@ -421,10 +421,10 @@ async def test_held_readings_of_a_boot_without_a_clock_need_both(bench: Bench) -
 async def test_a_buried_reading_is_kept_for_the_technician(bench: Bench, outbox: Outbox) -> None:
     await bench.append(outbox, series(3))
     items = await outbox.claim(Lane.FRESH, 100)
-    await outbox.bury(items[1], "value is out of range")
+    await outbox.move_to_dead_letters(items[1], "value is out of range")
     assert outbox.stats().pending == 2
     await outbox.settle([items[0], items[2]])
-    await outbox.tidy()
+    await outbox.maintain()
     after = await bench.crash()
     assert after.stats().pending == 0
     (letter,) = await after.dead_letters()
@@ -439,7 +439,7 @@ async def test_dead_letters_are_bounded_and_the_oldest_go(bench: Bench) -> None:
     await outbox.anchor(now_ms=0, utc_ms=ZERO_UTC_MS)
     await bench.append(outbox, series(9))
     for item in await outbox.claim(Lane.FRESH, 100):
-        await outbox.bury(item, "no")
+        await outbox.move_to_dead_letters(item, "no")
     letters = await outbox.dead_letters()
     assert [letter.utc_ms for letter in letters] == [ZERO_UTC_MS + 1000 + n * 60_000 for n in range(5, 9)]
     assert outbox.stats().dead_letters == 9
@@ -474,18 +474,18 @@ async def overfill(bench: Bench, *, devices: int = 6, commits: int = 900) -> tup
 async def test_the_byte_limit_is_kept_and_every_missing_reading_is_in_a_gap(bench: Bench) -> None:
     outbox, readings = await overfill(bench)
     stats, gaps = outbox.stats(), await outbox.gaps()
-    assert stats.thinned > 0
+    assert stats.downsampled > 0
     assert stats.dropped > 0
     kept = keys(await claim_all(outbox) + await claim_all(outbox, Lane.FRESH))
     assert len(kept) == stats.pending
-    assert stats.pending + stats.thinned + stats.dropped == len(readings)
-    assert account(gaps, GapCause.THINNED) == stats.thinned
+    assert stats.pending + stats.downsampled + stats.dropped == len(readings)
+    assert account(gaps, GapCause.DOWNSAMPLED) == stats.downsampled
     assert account(gaps, GapCause.DROPPED) == stats.dropped
     assert len(set(kept)) == len(kept)
-    missing = set(expected(readings)) - set(kept)
-    assert len(missing) == len(readings) - len(kept)
+    lost_count = set(expected(readings)) - set(kept)
+    assert len(lost_count) == len(readings) - len(kept)
     lost = Counter[tuple[str, str]]()
-    for device, kind, utc_ms, _ in missing:
+    for device, kind, utc_ms, _ in lost_count:
         lost[device, kind] += 1
         assert any(
             (gap.device, gap.kind, gap.boot_id) == (device, kind, "boot-1")
@@ -504,7 +504,7 @@ async def test_thinning_comes_before_dropping(bench: Bench) -> None:
     outbox = await bench.open()
     await outbox.anchor(now_ms=0, utc_ms=ZERO_UTC_MS)
     commit = 0
-    while not outbox.stats().thinned:
+    while not outbox.stats().downsampled:
         await bench.append(outbox, [reading(commit * 60_000, 20 + commit % 97 / 10)])
         commit += 1
     assert outbox.stats().dropped == 0
@@ -521,7 +521,7 @@ async def test_counts_of_what_is_lost_survive_a_restart(bench: Bench) -> None:
     outbox, _ = await overfill(bench)
     before = outbox.stats()
     after = (await bench.reopen(outbox)).stats()
-    assert (after.thinned, after.dropped, after.pending) == (before.thinned, before.dropped, before.pending)
+    assert (after.downsampled, after.dropped, after.pending) == (before.downsampled, before.dropped, before.pending)
 
 
 async def test_what_is_being_sent_is_never_given_up(bench: Bench) -> None:
@@ -556,18 +556,18 @@ async def test_the_disk_is_left_to_others(bench: Bench) -> None:
     await outbox.anchor(now_ms=0, utc_ms=ZERO_UTC_MS)
     for commit in range(120):
         await bench.append(outbox, [reading(commit * 1_200_000 + n, (commit * 20 + n) / 7) for n in range(20)])
-    await outbox.tidy()
+    await outbox.maintain()
     before = outbox.stats()
-    assert before.dropped == before.thinned == 0
+    assert before.dropped == before.downsampled == 0
     disk.free = 0
-    await outbox.tidy()
+    await outbox.maintain()
     assert outbox.stats() == before, "a disk that others filled is no reason to give up what is stored"
     for commit in range(120, 400):
         await bench.append(outbox, [reading(commit * 1_200_000 + n, (commit * 20 + n) / 7) for n in range(20)])
     after = outbox.stats()
     assert after.used_bytes <= before.used_bytes * 1.1, "but the file must not grow"
-    assert after.thinned > 0
-    assert after.pending + after.thinned + after.dropped == 400 * 20
+    assert after.downsampled > 0
+    assert after.pending + after.downsampled + after.dropped == 400 * 20
 
 
 async def test_an_emptied_outbox_gives_the_room_back(bench: Bench, outbox: Outbox) -> None:
@@ -575,7 +575,7 @@ async def test_an_emptied_outbox_gives_the_room_back(bench: Bench, outbox: Outbo
         await bench.append(outbox, [reading(commit * 10**6 + n, (commit * 100 + n) / 7) for n in range(100)])
     assert outbox.stats().used_bytes > 300_000
     await outbox.settle(await claim_all(outbox, Lane.FRESH))
-    await outbox.tidy()
+    await outbox.maintain()
     assert outbox.stats().used_bytes < 100_000
     after = await bench.reopen(outbox)
     assert after.stats().pending == 0
@@ -583,11 +583,13 @@ async def test_an_emptied_outbox_gives_the_room_back(bench: Bench, outbox: Outbo
 
 
 async def test_readings_that_never_reached_the_disk_are_a_gap(bench: Bench, outbox: Outbox) -> None:
-    await outbox.record_gap([LostReadings(HUB, T_KIND, 5, 9, 3), LostReadings("T1", H_KIND, 6, 6, 1)], GapCause.NO_ROOM)
-    await outbox.record_gap([LostReadings(HUB, T_KIND, 20, 30, 2)], GapCause.NO_ROOM)
+    await outbox.record_gap(
+        [LostReadings(HUB, T_KIND, 5, 9, 3), LostReadings("T1", H_KIND, 6, 6, 1)], GapCause.MEMORY_FULL
+    )
+    await outbox.record_gap([LostReadings(HUB, T_KIND, 20, 30, 2)], GapCause.MEMORY_FULL)
     gaps = [
-        Gap(HUB, T_KIND, "boot-1", 5, 30, 5, GapCause.NO_ROOM),
-        Gap("T1", H_KIND, "boot-1", 6, 6, 1, GapCause.NO_ROOM),
+        Gap(HUB, T_KIND, "boot-1", 5, 30, 5, GapCause.MEMORY_FULL),
+        Gap("T1", H_KIND, "boot-1", 6, 6, 1, GapCause.MEMORY_FULL),
     ]
     assert await outbox.gaps() == gaps
     assert outbox.stats().dropped == 6
@@ -640,14 +642,14 @@ async def busy_hour(bench: Bench, outbox: Outbox) -> tuple[list[PendingReading],
     await append(series(10))
     await insist(lambda: outbox.anchor(now_ms=0, utc_ms=ZERO_UTC_MS))
     await send(Lane.BACKLOG)
-    for commit in range(2 * FINISHED_MAX):
+    for commit in range(2 * SETTLED_BLOBS_MAX):
         await append([*series(4, from_ms=10**7 * (commit + 1)), *series(2, from_ms=10**7 * (commit + 1), device="T1")])
         await send(Lane.FRESH)
     bench.known.add("T1")
-    await insist(lambda: outbox.release("T1"))
+    await insist(lambda: outbox.mark_registered("T1"))
     await send(Lane.BACKLOG)
     await append(series(2, from_ms=10**9, device="T1"))
-    await insist(outbox.tidy)
+    await insist(outbox.maintain)
     await send(Lane.FRESH)
     await send(Lane.BACKLOG)
     return sent, taken
@@ -684,8 +686,8 @@ async def test_no_room_while_making_room_loses_and_doubles_nothing(bench: Bench)
     stats = outbox.stats()
     kept = keys(await claim_all(outbox) + await claim_all(outbox, Lane.FRESH))
     assert len(kept) == len(set(kept)) == stats.pending
-    assert stats.thinned + stats.dropped > 0
-    assert stats.pending + stats.thinned + stats.dropped == len(taken)
+    assert stats.downsampled + stats.dropped > 0
+    assert stats.pending + stats.downsampled + stats.dropped == len(taken)
     assert account(await outbox.gaps(), *GapCause) == len(taken) - len(kept)
 
 
@@ -694,10 +696,10 @@ async def test_a_refused_burial_can_be_repeated(bench: Bench, outbox: Outbox) ->
     items = await outbox.claim(Lane.FRESH, 100)
     bench.disk.on_operation = FullAt(1)
     with pytest.raises(StorageFull):
-        await outbox.bury(items[0], "no")
+        await outbox.move_to_dead_letters(items[0], "no")
     assert outbox.stats().dead_letters == 0
     assert outbox.stats().pending == 2
-    await outbox.bury(items[0], "no")
+    await outbox.move_to_dead_letters(items[0], "no")
     assert (outbox.stats().dead_letters, outbox.stats().pending) == (1, 1)
 
 
@@ -724,7 +726,7 @@ async def test_a_file_that_may_not_grow_refuses_and_goes_on(bench: Bench, outbox
     items = await claim_all(outbox, Lane.FRESH)
     assert keys(items) == expected(kept)
     await outbox.settle(items)
-    await outbox.tidy()
+    await outbox.maintain()
     await bench.append(outbox, series(5, from_ms=10**9))
     assert len(await outbox.claim(Lane.FRESH, 100)) == 5
 
@@ -811,7 +813,7 @@ async def test_a_blob_with_fewer_readings_than_it_should_is_unreadable(bench: Be
     await cast("SqliteOutbox", outbox).database.run(lie)
     items = await claim_all(outbox, Lane.FRESH)
     await outbox.settle(items)
-    await outbox.tidy()
+    await outbox.maintain()
     assert keys(items) == expected(series(10, from_ms=10**8))
     assert outbox.stats().pending == 0
 
@@ -844,9 +846,9 @@ async def test_an_unreadable_blob_is_counted_once_when_room_is_made(bench: Bench
     stats = outbox.stats()
     assert account(await outbox.gaps(), GapCause.UNREADABLE) == 20
     assert account(await outbox.gaps(), GapCause.UNREADABLE, GapCause.DROPPED) == stats.dropped
-    assert stats.pending + stats.thinned + stats.dropped == taken
+    assert stats.pending + stats.downsampled + stats.dropped == taken
     after = (await bench.reopen(outbox)).stats()
-    assert (after.pending, after.thinned, after.dropped) == (stats.pending, stats.thinned, stats.dropped)
+    assert (after.pending, after.downsampled, after.dropped) == (stats.pending, stats.downsampled, stats.dropped)
 
 
 async def test_damage_that_strikes_while_in_use_is_told_or_recorded(bench: Bench, outbox: Outbox) -> None:
@@ -879,7 +881,7 @@ async def test_old_boots_do_not_pile_up(bench: Bench) -> None:
         await outbox.anchor(now_ms=0, utc_ms=ZERO_UTC_MS + number * 10**8)
         await bench.append(outbox, series(3))
         await outbox.settle(await claim_all(outbox, Lane.FRESH) + await claim_all(outbox))
-        await outbox.tidy()
+        await outbox.maintain()
 
     def boots(connection: sqlite3.Connection) -> int:
         (count,) = connection.execute("SELECT count(*) FROM boots").fetchone()
@@ -894,8 +896,8 @@ async def test_gaps_are_bounded_and_the_totals_stay(bench: Bench) -> None:
     for number in range(12):
         bench.boot_id = f"boot-{number}"
         outbox = await bench.reopen(outbox)
-        await outbox.record_gap([LostReadings(HUB, T_KIND, 0, 10, 2)], GapCause.NO_ROOM)
+        await outbox.record_gap([LostReadings(HUB, T_KIND, 0, 10, 2)], GapCause.MEMORY_FULL)
     after = await bench.reopen(outbox)
-    await after.tidy()
+    await after.maintain()
     assert [gap.boot_id for gap in await after.gaps()] == [f"boot-{number}" for number in range(7, 12)]
     assert after.stats().dropped == 24

@@ -265,7 +265,7 @@ class RunningHub:
 
     def sample(self) -> None:
         """Have the next tick come now."""
-        self.hub.sampler.rhythm_changed()
+        self.hub.sampler.schedule_changed()
 
     def report(self, *values: float, device: str = HUB, kind: SensorKind = SensorKind.TEMPERATURE) -> None:
         """Take readings in, a millisecond apart, beside what is sampled."""

@@ -70,7 +70,7 @@ async def test_a_wrong_address_is_not_stormed(cloud: Cloud, make_hub: MakeHub) -
     hub = make_hub(f"{cloud.url}/v1")
     hub.start()
     hub.report(*READINGS)
-    await until(lambda: hub.status().outbox.being_resent)
+    await until(lambda: hub.status().outbox.retrying)
     await until(lambda: hub.status().link.state == "down")
     assert "check cloud.base_url" in hub.status().link.reason
     # An answer that is judged as a failure puts the next try off.

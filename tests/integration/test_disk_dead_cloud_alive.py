@@ -52,7 +52,7 @@ async def test_readings_go_out_from_memory_after_a_minute(
     clock.skip(61)
     await until(lambda: len(cloud.stored) == 251)
     # The cloud has them before the hub has its answer.
-    await until(lambda: hub.status().outbox.unpromised == 250)
+    await until(lambda: hub.status().outbox.accepted_from_memory == 250)
     assert hub.status().outbox.problem, "that the disk is dead is said all the same"
     hub.report(*READINGS)
     await until(lambda: len(cloud.stored) == 501)
@@ -61,7 +61,7 @@ async def test_readings_go_out_from_memory_after_a_minute(
     await until(lambda: len(cloud.stored) == 502)
     await until(lambda: not hub.status().outbox.problem)
     assert len(cloud.accepted) == 502, "nothing goes out twice"
-    await until(lambda: hub.status().outbox.unpromised == 500)
+    await until(lambda: hub.status().outbox.accepted_from_memory == 500)
     assert hub.status().faults == []
     said = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
     assert sum("readings stay in memory" in text for text in said) == 1, "a lasting problem is logged once"
@@ -73,7 +73,7 @@ async def test_a_disk_that_is_dead_from_the_start(cloud: Cloud, make_hub: MakeHu
     hub = make_hub(cloud.url, disk=disk, clock=clock)
     hub.start()
     hub.report(*READINGS)
-    await until(lambda: hub.hub.intake.refused_since_ms)
+    await until(lambda: hub.hub.intake.disk_failing_since_ms)
     assert os.strerror(number) in hub.status().outbox.problem
     clock.skip(61)
     await until(lambda: len(cloud.stored) == 250)
@@ -114,7 +114,7 @@ async def test_readings_of_a_sensor_without_an_identity_stay(cloud: Cloud, make_
     disk.on_operation = failing(errno.EIO)
     hub.report(20.1, 20.2, device="T1")
     hub.report(21.0)
-    await until(lambda: hub.hub.intake.refused_since_ms)
+    await until(lambda: hub.hub.intake.disk_failing_since_ms)
     clock.skip(61)
     await until(lambda: len(cloud.stored) == 1)
     assert hub.status().outbox.in_memory == 2

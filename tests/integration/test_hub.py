@@ -154,7 +154,7 @@ async def test_what_is_odd_but_right_is_taken(cloud: Cloud, make_hub: MakeHub, f
     hub.report(20.1, 20.2)
     await until(lambda: hub.status().outbox.accepted == 2)
     assert len(cloud.accepted) == 2
-    assert hub.status().outbox.being_resent == 0
+    assert hub.status().outbox.retrying == 0
 
 
 async def test_less_accepted_than_sent_is_counted_and_not_sent_again(cloud: Cloud, make_hub: MakeHub) -> None:
@@ -163,7 +163,7 @@ async def test_less_accepted_than_sent_is_counted_and_not_sent_again(cloud: Clou
     hub.start()
     hub.report(20.1, 20.2, 20.3)
     await until(lambda: hub.status().outbox.pending == 0 and hub.status().outbox.accepted)
-    assert (hub.status().outbox.accepted, hub.status().outbox.short) == (1, 2)
+    assert (hub.status().outbox.accepted, hub.status().outbox.unconfirmed) == (1, 2)
     assert len(cloud.accepted) == 3
 
 

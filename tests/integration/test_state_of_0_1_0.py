@@ -110,7 +110,7 @@ async def test_a_hub_opens_it(
     assert hub.telemetry.outbox is not None
     stats = hub.telemetry.outbox.stats()
     assert stats.pending - len(running.committed) == PENDING
-    assert (stats.held, stats.unanchored, stats.dropped, stats.thinned) == (UNREGISTERED, 0, 0, 0)
+    assert (stats.held, stats.unanchored, stats.dropped, stats.downsampled) == (UNREGISTERED, 0, 0, 0)
     assert [letter.value for letter in await hub.telemetry.outbox.dead_letters()] == DEAD_LETTERS_IAQ
 
     assert hub.commands.journal is not None

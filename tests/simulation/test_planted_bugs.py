@@ -60,7 +60,7 @@ def test_deleting_before_the_answer_is_caught(monkeypatch: pytest.MonkeyPatch) -
     async def claim_and_forget(self: SqliteOutbox, lane: Lane, readings_max: int) -> list[PendingReading]:
         items = await claim(self, lane, readings_max)
         await settle(self, items)
-        await self.tidy()
+        await self.maintain()
         return items
 
     async def settle_the_rest(self: SqliteOutbox, items: Sequence[PendingReading]) -> None:

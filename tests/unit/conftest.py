@@ -30,8 +30,8 @@ def status() -> HubStatus:
         link=LinkReport(state="up", reason="", since_s=600, outages=2, compression="proven"),
         quotas={"telemetry": QuotaReport(3, 60, 60), "ota_check": QuotaReport(0, 10, 60)},
         outbox=OutboxReport(
-            pending=12, in_memory=3, fresh=12, unregistered=0, unanchored=0, being_resent=0, used_bytes=14_336,
-            oldest_age_s=20, committed=13_220, accepted=13_205, short=0, thinned=0, dropped=0, dead_letters=0,
+            pending=12, in_memory=3, fresh=12, unregistered=0, unanchored=0, retrying=0, used_bytes=14_336,
+            oldest_age_s=20, committed=13_220, accepted=13_205, unconfirmed=0, downsampled=0, dropped=0, dead_letters=0,
             problem="", last_refusal="",
         ),
         sensors=[

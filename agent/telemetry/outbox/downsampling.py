@@ -21,7 +21,7 @@ class BlobSummary(msgspec.Struct, frozen=True):
 
     seq: int
     boot: int
-    hold: int
+    waiting_device: int
     readings: int
     size_bytes: int
     level: int
@@ -55,7 +55,7 @@ def groups_to_downsample(summaries: Iterable[BlobSummary], *, excess_bytes: int)
 
 
 def _are_alike(one: BlobSummary, other: BlobSummary) -> bool:
-    return (one.boot, one.hold, one.level) == (other.boot, other.hold, other.level)
+    return (one.boot, one.waiting_device, one.level) == (other.boot, other.waiting_device, other.level)
 
 
 def blobs_to_drop(summaries: Iterable[BlobSummary], *, excess_bytes: int) -> list[BlobSummary]:

@@ -41,9 +41,9 @@ class PendingReading(msgspec.Struct, frozen=True, gc=False):
 class GapCause(StrEnum):
     """Why readings are missing for good."""
 
-    THINNED = "thinned"
+    DOWNSAMPLED = "thinned"
     DROPPED = "dropped"
-    NO_ROOM = "no_room"
+    MEMORY_FULL = "no_room"
     UNREADABLE = "unreadable"
 
 
@@ -95,31 +95,31 @@ class OutboxStats(msgspec.Struct, frozen=True):
     Attributes:
         pending: Readings not yet accepted, whatever the reason.
         fresh: Of these, not yet sent since the link is up.
-        held: Of these, waiting for their device to be registered.
+        unregistered: Of these, waiting for their device to be registered.
         unanchored: Of these, of boots whose clock was never right.
         used_bytes: Room taken in the file.
         oldest_utc_ms: Instant of the oldest pending reading that has a UTC.
         committed: Readings stored since the outbox was made.
-        thinned: Readings given up by thinning, since then.
+        downsampled: Readings given up by thinning, since then.
         dropped: Readings given up whole, for want of room or because they could not be read, since then.
         dead_letters: Readings refused for good, since then.
     """
 
     pending: int
     fresh: int
-    held: int
+    unregistered: int
     unanchored: int
     used_bytes: int
     oldest_utc_ms: int | None
     committed: int
-    thinned: int
+    downsampled: int
     dropped: int
     dead_letters: int
 
     @property
     def sendable(self) -> int:
         """Readings that could go now: their device and their time are known."""
-        return self.pending - self.held - self.unanchored
+        return self.pending - self.unregistered - self.unanchored
 
 
 EMPTY_STATS = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
@@ -129,7 +129,7 @@ EMPTY_STATS = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
 class ReadingSink(Protocol):
     """Where readings are put. All methods may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it)."""
 
-    async def append(self, readings: Sequence[Reading], *, is_known: Callable[[str], bool]) -> None:
+    async def append(self, readings: Sequence[Reading], *, is_registered: Callable[[str], bool]) -> None:
         """Store readings of this boot; durable on return. Those of devices that are not known are held."""
         ...
 
@@ -152,7 +152,7 @@ class ReadingQueue(Protocol):
         """Mark readings as accepted. They are removed with a later commit: a crash before makes them sent again."""
         ...
 
-    async def bury(self, item: PendingReading, reason: str) -> None:
+    async def move_to_dead_letters(self, item: PendingReading, reason: str) -> None:
         """Move a claimed reading to the dead letters; durable on return."""
         ...
 
@@ -172,15 +172,15 @@ class Outbox(ReadingSink, ReadingQueue, Protocol):
         """Say that boot time ``now_ms`` is ``utc_ms``; return the new segment where this began one."""
         ...
 
-    async def release(self, device: str) -> None:
+    async def mark_registered(self, device: str) -> None:
         """Let the held readings of a device go: it is known now. They join the backlog."""
         ...
 
-    async def abandon(self, device: str) -> None:
+    async def drop_unregistered(self, device: str) -> None:
         """Give up the held readings of a device that was removed before it had a name, on record as dropped."""
         ...
 
-    async def tidy(self) -> None:
+    async def maintain(self) -> None:
         """Remove what is settled; keep within the limits of bytes and disk. Called now and then."""
         ...
 

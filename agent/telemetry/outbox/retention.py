@@ -43,7 +43,7 @@ releases keep it up unknowingly."""
 class ReclaimedCounts(msgspec.Struct):
     """What one round gave up."""
 
-    thinned: int = 0
+    downsampled: int = 0
     dropped: int = 0
 
 
@@ -127,7 +127,7 @@ def reclaim_space(
         ).fetchall()
         candidates = [BlobSummary(*row) for row in rows if is_free(row[0])]
         for group in downsampling.groups_to_downsample(candidates, excess_bytes=excess_bytes):
-            excess_bytes -= _thin(connection, group, losses)
+            excess_bytes -= _downsample(connection, group, losses)
         if excess_bytes <= 0:
             break
     if excess_bytes > 0:
@@ -138,14 +138,14 @@ def reclaim_space(
         free = [BlobSummary(*row) for row in rows if is_free(row[0])]
         for summary in downsampling.blobs_to_drop(free, excess_bytes=excess_bytes):
             losses.dropped += _drop(connection, summary)
-    count(connection, "thinned", losses.thinned)
+    count(connection, "thinned", losses.downsampled)
     count(connection, "dropped", losses.dropped)
     return losses
 
 
-def drop_unregistered(connection: sqlite3.Connection, hold: int) -> int:
+def drop_unregistered(connection: sqlite3.Connection, waiting_device: int) -> int:
     """Remove what is held for a device that nobody will ever name, with gaps in its place; return how many went."""
-    rows = connection.execute(f"SELECT {_OF_BLOB} FROM blobs WHERE hold = ? ORDER BY seq", (hold,)).fetchall()  # noqa: S608
+    rows = connection.execute(f"SELECT {_OF_BLOB} FROM blobs WHERE hold = ? ORDER BY seq", (waiting_device,)).fetchall()  # noqa: S608
     lost = sum(_drop(connection, BlobSummary(*row)) for row in rows)
     if lost:
         count(connection, "dropped", lost)
@@ -163,7 +163,7 @@ def list_dead_letters(connection: sqlite3.Connection) -> list[DeadLetter]:
     return [DeadLetter(device, SensorKind(kind), utc_ms, value, reason) for device, kind, utc_ms, value, reason in rows]
 
 
-def _thin(connection: sqlite3.Connection, group: list[BlobSummary], losses: ReclaimedCounts) -> int:
+def _downsample(connection: sqlite3.Connection, group: list[BlobSummary], losses: ReclaimedCounts) -> int:
     """Halve a run of blobs into as few as will hold the rest; add to the losses and return the bytes freed."""
     series: list[int] = []
     at_ms: list[int] = []
@@ -181,7 +181,7 @@ def _thin(connection: sqlite3.Connection, group: list[BlobSummary], losses: Recl
     stays = downsampling.every_second(series)
     gone = [(series[index], at_ms[index]) for index, kept in enumerate(stays) if not kept]
     kept = [index for index, stay in enumerate(stays) if stay]
-    losses.thinned += record_gap(connection, group[0].boot, gone, GapCause.THINNED)
+    losses.downsampled += record_gap(connection, group[0].boot, gone, GapCause.DOWNSAMPLED)
     connection.executemany("DELETE FROM blobs WHERE seq = ?", [(summary.seq,) for summary in group])
     size_bytes = 0
     for place, start in enumerate(range(0, len(kept), blobs.READINGS_MAX)):
@@ -192,7 +192,7 @@ def _thin(connection: sqlite3.Connection, group: list[BlobSummary], losses: Recl
         # Fewer blobs come out than went in, so the run's own numbers suffice and the order stays.
         connection.execute(
             "INSERT INTO blobs (seq, boot, hold, readings, first_ms, thinned, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (group[place].seq, group[0].boot, group[0].hold, len(part), first_ms, group[0].level + 1, blob),
+            (group[place].seq, group[0].boot, group[0].waiting_device, len(part), first_ms, group[0].level + 1, blob),
         )
     return sum(summary.size_bytes for summary in group) - size_bytes
 

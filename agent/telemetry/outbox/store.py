@@ -26,11 +26,11 @@ from hal.interface import HUB, Reading
 FILE_NAME = "outbox.db"
 SCHEMA_VERSION = 1
 
-FINISHED_MAX = 8
+SETTLED_BLOBS_MAX = 8
 """Accepted blobs that may wait for their removal: what a crash makes us send twice. Removing rides on the next commit,
 so it costs no fsync of its own."""
 
-ROOM_SHARE = 0.05
+RECLAIM_SHARE = 0.05
 """A full outbox frees this share of its bytes at once, so that making room is rare."""
 
 BLOB_OVERHEAD_BYTES = 64
@@ -50,7 +50,7 @@ CREATE TABLE dead_letters (device TEXT NOT NULL, kind TEXT NOT NULL, utc_ms INTE
 """
 )
 
-_NOT_HELD = 0
+_NO_DEVICE = 0
 
 T = TypeVar("T")
 
@@ -75,20 +75,20 @@ class SqliteOutbox:
     """See `agent.telemetry.outbox.protocol.Outbox`. Made by `open_outbox`.
 
     Attributes:
-        missing: Readings that earlier lives had promised and the file no longer holds, about.
+        lost_count: Readings that earlier lives had promised and the file no longer holds, about.
     """
 
     def __init__(
         self, database: Database, disk: Disk, limits: OutboxLimits, boot_id: str, tally: HighWaterMarkFile | None = None
     ) -> None:
         self._tally = tally
-        self.missing = 0
+        self.lost_count = 0
         self._database = database
         self._disk = disk
         self._limits = limits
         self._boot_id = boot_id
-        self._held = self._unanchored = self._pending = self._fresh = self._committed = 0
-        self._thinned = self._dropped = self._dead_letters = 0
+        self._unregistered = self._unanchored = self._pending = self._fresh = self._committed = 0
+        self._downsampled = self._dropped = self._dead_letters = 0
         self._used_bytes = 0
         self._allowed_bytes = self._file_bytes_max = limits.used_bytes_max
         self._oldest_utc_ms: int | None = None
@@ -103,10 +103,10 @@ class SqliteOutbox:
         """Read what the file holds; all of it is backlog."""
         await self._run(self._load)
 
-    async def append(self, readings: Sequence[Reading], *, is_known: Callable[[str], bool]) -> None:
+    async def append(self, readings: Sequence[Reading], *, is_registered: Callable[[str], bool]) -> None:
         """Store readings of this boot."""
         if readings:
-            await self._run(lambda connection: self._append(connection, readings, is_known))
+            await self._run(lambda connection: self._append(connection, readings, is_registered))
 
     async def claim(self, lane: Lane, readings_max: int) -> list[PendingReading]:
         """Return the oldest unclaimed readings of a lane."""
@@ -116,21 +116,21 @@ class SqliteOutbox:
         """Mark readings as accepted."""
         await self._run(lambda connection: self._settle(connection, items))
 
-    async def bury(self, item: PendingReading, reason: str) -> None:
+    async def move_to_dead_letters(self, item: PendingReading, reason: str) -> None:
         """Move a claimed reading to the dead letters."""
-        await self._run(lambda connection: self._bury(connection, item, reason))
+        await self._run(lambda connection: self._move_to_dead_letters(connection, item, reason))
 
     async def anchor(self, *, now_ms: int, utc_ms: int) -> UtcAnchor | None:
         """Say that boot time ``now_ms`` is ``utc_ms``."""
         return await self._run(lambda connection: self._anchor(connection, now_ms, utc_ms))
 
-    async def release(self, device: str) -> None:
+    async def mark_registered(self, device: str) -> None:
         """Let the held readings of a device go."""
-        await self._run(lambda connection: self._release(connection, device))
+        await self._run(lambda connection: self._mark_registered(connection, device))
 
-    async def abandon(self, device: str) -> None:
+    async def drop_unregistered(self, device: str) -> None:
         """Give the held readings of a device up, on record."""
-        await self._run(lambda connection: self._abandon(connection, device))
+        await self._run(lambda connection: self._drop_unregistered(connection, device))
 
     async def record_gap(self, losses: Sequence[LostReadings], cause: GapCause) -> None:
         """Record readings that never made it to the disk."""
@@ -140,9 +140,9 @@ class SqliteOutbox:
         """Make all that is not claimed backlog."""
         await self._run(lambda _: self._close_fresh_lane())
 
-    async def tidy(self) -> None:
+    async def maintain(self) -> None:
         """Remove what is settled; keep within the limits."""
-        await self._run(self._tidy)
+        await self._run(self._maintain)
 
     async def gaps(self) -> list[Gap]:
         """Return what is missing for good."""
@@ -157,12 +157,12 @@ class SqliteOutbox:
         return OutboxStats(
             pending=self._pending,
             fresh=self._fresh,
-            held=self._held,
+            unregistered=self._unregistered,
             unanchored=self._unanchored,
             used_bytes=self._used_bytes,
             oldest_utc_ms=self._oldest_utc_ms,
             committed=self._committed,
-            thinned=self._thinned,
+            downsampled=self._downsampled,
             dropped=self._dropped,
             dead_letters=self._dead_letters,
         )
@@ -181,7 +181,7 @@ class SqliteOutbox:
     async def close(self) -> None:
         """Remove what is settled and close the file."""
         try:
-            await self.tidy()
+            await self.maintain()
         finally:
             await self._database.close()
 
@@ -199,7 +199,7 @@ class SqliteOutbox:
     def _load(self, connection: sqlite3.Connection) -> None:
         self._registry = lookup_tables.LookupTables(connection, self._boot_id)
         counters = dict(connection.execute("SELECT name, value FROM counters").fetchall())
-        self._thinned = counters.get("thinned", 0)
+        self._downsampled = counters.get("thinned", 0)
         self._dropped = counters.get("dropped", 0)
         self._dead_letters = counters.get("dead_letters", 0)
         (newest,) = connection.execute("SELECT coalesce(max(seq), 0) FROM blobs").fetchone()
@@ -210,24 +210,28 @@ class SqliteOutbox:
         self._boundary = self._cursors[Lane.FRESH] = self._last_seq
         self._recount(connection)
         if self._tally is not None:
-            self.missing = high_water_mark.lost_readings(self._tally.found, seq=self._last_seq, pending=self._pending)
+            self.lost_count = high_water_mark.lost_readings(
+                self._tally.found, seq=self._last_seq, pending=self._pending
+            )
             self._last_seq = max(self._last_seq, self._tally.found.seq)
 
     def _append(
-        self, connection: sqlite3.Connection, readings: Sequence[Reading], is_known: Callable[[str], bool]
+        self, connection: sqlite3.Connection, readings: Sequence[Reading], is_registered: Callable[[str], bool]
     ) -> None:
         devices = {reading.device for reading in readings}
-        held = {device for device in devices if device != HUB and not is_known(device)}
-        open_readings = [r for r in readings if r.device not in held] if held else readings
+        unregistered = {device for device in devices if device != HUB and not is_registered(device)}
+        open_readings = [r for r in readings if r.device not in unregistered] if unregistered else readings
         seq = self._last_seq
-        finished = self._finished.copy() if len(self._finished) >= FINISHED_MAX else []
+        finished = self._finished.copy() if len(self._finished) >= SETTLED_BLOBS_MAX else []
         try:
             with self._database.transaction(connection):
                 boot = self._registry.boot(connection)
-                seq = self._insert(connection, seq, boot, _NOT_HELD, open_readings)
-                for device in sorted(held):
-                    hold = self._registry.device(connection, device)
-                    seq = self._insert(connection, seq, boot, hold, [r for r in readings if r.device == device])
+                seq = self._insert(connection, seq, boot, _NO_DEVICE, open_readings)
+                for device in sorted(unregistered):
+                    waiting_device = self._registry.device(connection, device)
+                    seq = self._insert(
+                        connection, seq, boot, waiting_device, [r for r in readings if r.device == device]
+                    )
                 retention.remove(connection, finished)
         except BaseException:
             self._registry.reload(connection)
@@ -236,7 +240,7 @@ class SqliteOutbox:
         self._last_seq = seq
         self._pending += len(readings)
         self._committed += len(readings)
-        self._held += len(readings) - len(open_readings)
+        self._unregistered += len(readings) - len(open_readings)
         if self._registry.anchors.has(boot):
             if self._oldest_utc_ms is None:
                 self._oldest_utc_ms = self._registry.anchors.utc_ms(boot, readings[0].at_ms)
@@ -249,7 +253,7 @@ class SqliteOutbox:
                 self._keep_within_limits(connection)
 
     def _insert(
-        self, connection: sqlite3.Connection, seq: int, boot: int, hold: int, readings: Sequence[Reading]
+        self, connection: sqlite3.Connection, seq: int, boot: int, waiting_device: int, readings: Sequence[Reading]
     ) -> int:
         """Store readings as blobs after ``seq``; return the last number used."""
         for start in range(0, len(readings), blobs.READINGS_MAX):
@@ -265,7 +269,7 @@ class SqliteOutbox:
             self._used_bytes += 2 * len(blob) + BLOB_OVERHEAD_BYTES
             connection.execute(
                 "INSERT INTO blobs (seq, boot, hold, readings, first_ms, thinned, data) VALUES (?, ?, ?, ?, ?, 0, ?)",
-                (seq, boot, hold, len(part), first_ms, blob),
+                (seq, boot, waiting_device, len(part), first_ms, blob),
             )
         return seq
 
@@ -326,7 +330,7 @@ class SqliteOutbox:
         self._pending -= len(items)
         self._oldest_utc_ms = self._find_oldest(connection)
 
-    def _bury(self, connection: sqlite3.Connection, item: PendingReading, reason: str) -> None:
+    def _move_to_dead_letters(self, connection: sqlite3.Connection, item: PendingReading, reason: str) -> None:
         with self._database.transaction(connection):
             connection.execute(
                 "INSERT OR REPLACE INTO dead_letters (device, kind, utc_ms, value, reason) VALUES (?, ?, ?, ?, ?)",
@@ -358,20 +362,20 @@ class SqliteOutbox:
             self._start_over(connection)
         return anchor
 
-    def _release(self, connection: sqlite3.Connection, device: str) -> None:
-        hold = self._registry.known_device(device)
-        if hold is None:
+    def _mark_registered(self, connection: sqlite3.Connection, device: str) -> None:
+        waiting_device = self._registry.known_device(device)
+        if waiting_device is None:
             return
         with self._database.transaction(connection):
-            changed = connection.execute("UPDATE blobs SET hold = 0 WHERE hold = ?", (hold,)).rowcount
+            changed = connection.execute("UPDATE blobs SET hold = 0 WHERE hold = ?", (waiting_device,)).rowcount
         if changed:
             self._start_over(connection)
 
-    def _abandon(self, connection: sqlite3.Connection, device: str) -> None:
-        hold = self._registry.known_device(device)
-        if hold is not None:
+    def _drop_unregistered(self, connection: sqlite3.Connection, device: str) -> None:
+        waiting_device = self._registry.known_device(device)
+        if waiting_device is not None:
             with self._database.transaction(connection):
-                dropped = retention.drop_unregistered(connection, hold)
+                dropped = retention.drop_unregistered(connection, waiting_device)
             self._dropped += dropped
             self._recount(connection)
 
@@ -399,7 +403,7 @@ class SqliteOutbox:
         self._cursors[Lane.BACKLOG] = 0
         self._recount(connection)
 
-    def _tidy(self, connection: sqlite3.Connection) -> None:
+    def _maintain(self, connection: sqlite3.Connection) -> None:
         if finished := self._finished.copy():
             with self._database.transaction(connection):
                 retention.remove(connection, finished)
@@ -440,14 +444,14 @@ class SqliteOutbox:
             self._make_room(connection)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        target_bytes = int(self._allowed_bytes * (1 - ROOM_SHARE))
+        target_bytes = int(self._allowed_bytes * (1 - RECLAIM_SHARE))
         with self._database.transaction(connection):
             losses = retention.reclaim_space(
                 connection,
                 excess_bytes=self._used_bytes - target_bytes,
                 is_free=lambda seq: seq not in self._taken,
             )
-        self._thinned += losses.thinned
+        self._downsampled += losses.downsampled
         self._dropped += losses.dropped
         self._recount(connection)
 
@@ -460,12 +464,12 @@ class SqliteOutbox:
 
     def _recount(self, connection: sqlite3.Connection) -> None:
         """Count what is stored, after a change that is not a plain append or settlement."""
-        total, held, unanchored = connection.execute(
+        total, unregistered, unanchored = connection.execute(
             "SELECT coalesce(sum(readings), 0), coalesce(sum(readings) FILTER (WHERE hold <> 0), 0),"
             " coalesce(sum(readings) FILTER (WHERE hold = 0 AND boot NOT IN (SELECT boot FROM anchors)), 0) FROM blobs"
         ).fetchone()
         self._pending = total - sum(self._settled.values())
-        self._held = held
+        self._unregistered = unregistered
         self._unanchored = unanchored
         self._fresh = min(self._fresh, self._pending)
         self._measure(connection)

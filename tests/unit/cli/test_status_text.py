@@ -85,14 +85,14 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: HubStatus) -> Non
     ("change", "told"),
     [
         (lambda s: with_outbox(s, problem="the disk is full"), "outbox: the disk is full"),
-        (lambda s: with_outbox(s, thinned=5), "outbox: it was full: 0 dropped, 5 thinned"),
-        (lambda s: with_outbox(s, dropped=5), "outbox: it was full: 5 dropped, 0 thinned"),
+        (lambda s: with_outbox(s, downsampled=5), "outbox: it was full: 0 dropped, 5 downsampled"),
+        (lambda s: with_outbox(s, dropped=5), "outbox: it was full: 5 dropped, 0 downsampled"),
         (
             lambda s: with_outbox(s, dead_letters=1, last_refusal="value: too high"),
             "cloud: 1 reading refused for good: value: too high",
         ),
         (lambda s: with_outbox(s, dead_letters=2), "cloud: 2 readings refused for good"),
-        (lambda s: with_outbox(s, short=3), "cloud: it acknowledged 3 readings fewer than were sent"),
+        (lambda s: with_outbox(s, unconfirmed=3), "cloud: it acknowledged 3 readings fewer than were sent"),
         (
             lambda s: replace(s, link=replace(s.link, state="key_refused", reason="401")),
             "cloud: refuses the hub's key for 10 min: 401",

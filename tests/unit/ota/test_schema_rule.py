@@ -239,12 +239,12 @@ async def fill(outbox: SqliteOutbox, first_ms: int) -> None:
     """Go through everything that writes: readings of the hub and a held one, an anchor, a dead letter, a gap."""
     kind = SensorKind.TEMPERATURE
     await outbox.anchor(now_ms=first_ms, utc_ms=1_774_785_600_000 + 2 * first_ms)
-    await outbox.append([Reading(HUB, "t", kind, 20.0, first_ms + n) for n in range(3)], is_known=lambda _: True)
-    await outbox.append([Reading(f"T{first_ms}", "t", kind, 20.0, first_ms)], is_known=lambda _: False)
+    await outbox.append([Reading(HUB, "t", kind, 20.0, first_ms + n) for n in range(3)], is_registered=lambda _: True)
+    await outbox.append([Reading(f"T{first_ms}", "t", kind, 20.0, first_ms)], is_registered=lambda _: False)
     (item,) = await outbox.claim(Lane.FRESH, 1)
-    await outbox.bury(item, "refused")
-    await outbox.abandon(f"T{first_ms}")
-    await outbox.tidy()
+    await outbox.move_to_dead_letters(item, "refused")
+    await outbox.drop_unregistered(f"T{first_ms}")
+    await outbox.maintain()
 
 
 async def test_an_outbox_that_a_newer_release_has_grown_works_on(tmp_path: Path) -> None:

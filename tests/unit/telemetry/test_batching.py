@@ -85,8 +85,8 @@ def test_a_split_keeps_every_reading_once(devices: list[str], status: int) -> No
 
 def test_what_failed_goes_out_again_first_and_as_it_was() -> None:
     resends, part = RetryQueue(), Batch(items(3))
-    resends.put_back(Batch(items(1, "later")))
-    resends.put_back(part)
+    resends.requeue(Batch(items(1, "later")))
+    resends.requeue(part)
     assert len(resends) == 4
     assert resends.take(0) is part
     assert len(resends) == 1
@@ -98,7 +98,7 @@ def test_a_reading_refused_alone_waits_longer_each_time() -> None:
     part: Batch | None = Batch(items(1))
     for _ in range(12):
         assert part is not None
-        assert resends.refused(part, 422, now_ms) is None
+        assert resends.handle_refusal(part, 422, now_ms) is None
         assert resends.suspects == 1
         wait_ms = resends.wait_ms(now_ms)
         assert wait_ms is not None
@@ -118,22 +118,22 @@ def test_nothing_waits_in_an_empty_house() -> None:
 
 def test_a_reading_is_buried_only_after_others_were_accepted_since() -> None:
     resends = RetryQueue()
-    resends.accepted(50)
-    resends.refused(Batch(items(1)), 422, 0)
+    resends.record_accepted(50)
+    resends.handle_refusal(Batch(items(1)), 422, 0)
     again = resends.take(SUSPECT_RETRY_MS)
     assert again is not None
-    assert resends.refused(again, 422, SUSPECT_RETRY_MS) is None
-    resends.accepted(1)
+    assert resends.handle_refusal(again, 422, SUSPECT_RETRY_MS) is None
+    resends.record_accepted(1)
     again = resends.take(10 * SUSPECT_RETRY_MS)
     assert again is not None
-    assert resends.refused(again, 422, 10 * SUSPECT_RETRY_MS) == item(0)
+    assert resends.handle_refusal(again, 422, 10 * SUSPECT_RETRY_MS) == item(0)
     assert len(resends) == 0
 
 
 def test_a_reading_refused_once_is_never_buried_at_once() -> None:
     resends = RetryQueue()
-    resends.accepted(1000)
-    assert resends.refused(Batch(items(1)), 422, 0) is None
+    resends.record_accepted(1000)
+    assert resends.handle_refusal(Batch(items(1)), 422, 0) is None
 
 
 def test_too_many_suspects_stop_what_is_new() -> None:
@@ -141,7 +141,7 @@ def test_too_many_suspects_stop_what_is_new() -> None:
     was_full = []
     for number in range(SUSPECTS_MAX + 1):
         was_full.append(resends.is_full)
-        resends.refused(Batch([item(number)]), 422, 0)
+        resends.handle_refusal(Batch([item(number)]), 422, 0)
     assert was_full == [False] * SUSPECTS_MAX + [True]
 
 
@@ -150,15 +150,15 @@ def test_when_everything_is_refused_sending_pauses_and_each_pause_is_longer() ->
     pauses_ms = []
     for _ in range(8):
         for _ in range(REFUSALS_IN_A_ROW_MAX - 1):
-            resends.refused(Batch(items(1)), 422, now_ms)
+            resends.handle_refusal(Batch(items(1)), 422, now_ms)
             assert resends.paused_until_ms <= now_ms
-        resends.refused(Batch(items(1)), 422, now_ms)
+        resends.handle_refusal(Batch(items(1)), 422, now_ms)
         pauses_ms.append(resends.paused_until_ms - now_ms)
         now_ms = resends.paused_until_ms
     assert pauses_ms == [min(PAUSE_MS << index, PAUSE_MS_MAX) for index in range(8)]
-    resends.accepted(1)
+    resends.record_accepted(1)
     for _ in range(REFUSALS_IN_A_ROW_MAX):
-        resends.refused(Batch(items(1)), 422, now_ms)
+        resends.handle_refusal(Batch(items(1)), 422, now_ms)
     assert resends.paused_until_ms - now_ms == PAUSE_MS
 
 
@@ -168,9 +168,9 @@ def test_finding_one_bad_reading_in_a_full_batch_never_pauses() -> None:
         part: Batch | None = Batch([item(number, "ab"[number % 2]) for number in range(100)])
         while part is not None:
             if any(each.utc_ms == bad for each in part.items):
-                assert resends.refused(part, 422, 0) is None
+                assert resends.handle_refusal(part, 422, 0) is None
             else:
-                resends.accepted(len(part.items))
+                resends.record_accepted(len(part.items))
             part = resends.take(0)
         assert resends.paused_until_ms == 0
         assert len(resends) == 1
@@ -178,22 +178,22 @@ def test_finding_one_bad_reading_in_a_full_batch_never_pauses() -> None:
 
 def test_parked_readings_wait_and_hold_up_the_backlog_only_in_numbers() -> None:
     resends = RetryQueue()
-    resends.park(items(UNREGISTERED_READINGS_MAX - 1, "T1"), 0)
-    assert not resends.holds_up_backlog
+    resends.defer_unregistered(items(UNREGISTERED_READINGS_MAX - 1, "T1"), 0)
+    assert not resends.blocks_backlog
     assert resends.take(UNREGISTERED_RETRY_MS - 1) is None
-    resends.park(items(1, "T1"), 0)
-    assert (resends.holds_up_backlog, resends.is_full, len(resends)) == (True, False, UNREGISTERED_READINGS_MAX)
+    resends.defer_unregistered(items(1, "T1"), 0)
+    assert (resends.blocks_backlog, resends.is_full, len(resends)) == (True, False, UNREGISTERED_READINGS_MAX)
     part = resends.take(UNREGISTERED_RETRY_MS)
     assert part is not None
-    assert part.refused_alone == 0
+    assert part.refusals_alone == 0
     assert len(resends) == 1
 
 
 def test_too_many_suspects_hold_up_the_backlog_as_well() -> None:
     resends = RetryQueue()
     for number in range(SUSPECTS_MAX):
-        resends.refused(Batch([item(number)]), 422, 0)
-    assert resends.holds_up_backlog
+        resends.handle_refusal(Batch([item(number)]), 422, 0)
+    assert resends.blocks_backlog
 
 
 outcomes = st.lists(st.sampled_from(["accept", "refuse", "too large", "fail"]), max_size=150)
@@ -206,9 +206,9 @@ def test_no_reading_vanishes_or_doubles(plan: Sequence[str], sizes: Sequence[int
     for size in sizes:
         batches.append(Batch([item(number + index, "abcd"[index % devices]) for index in range(size)]))
         number += size
-    accepted: list[int] = []
+    record_accepted: list[int] = []
     buried: list[int] = []
-    refused_alone: Counter[int] = Counter()
+    refusals_alone: Counter[int] = Counter()
     taken_at_first_refusal: dict[int, int] = {}
     for outcome in plan:
         now_ms += SUSPECT_RETRY_MS_MAX
@@ -218,21 +218,21 @@ def test_no_reading_vanishes_or_doubles(plan: Sequence[str], sizes: Sequence[int
         assert 1 <= len(part.items) <= 100
         first = part.items[0].utc_ms
         if outcome == "accept":
-            resends.accepted(len(part.items))
-            accepted += [each.utc_ms for each in part.items]
+            resends.record_accepted(len(part.items))
+            record_accepted += [each.utc_ms for each in part.items]
         elif outcome == "fail":
-            resends.put_back(part)
+            resends.requeue(part)
         else:
             if len(part.items) == 1:
-                refused_alone[first] += 1
-                taken_at_first_refusal.setdefault(first, len(accepted))
-            hopeless = resends.refused(part, 413 if outcome == "too large" else 422, now_ms)
+                refusals_alone[first] += 1
+                taken_at_first_refusal.setdefault(first, len(record_accepted))
+            hopeless = resends.handle_refusal(part, 413 if outcome == "too large" else 422, now_ms)
             if hopeless is not None:
-                assert refused_alone[first] >= 2
-                assert len(accepted) > taken_at_first_refusal[first]
+                assert refusals_alone[first] >= 2
+                assert len(record_accepted) > taken_at_first_refusal[first]
                 buried.append(hopeless.utc_ms)
-    waiting = [each.utc_ms for part in batches for each in part.items]
-    assert len(accepted) + len(buried) + len(resends) + len(waiting) == number
+    uncommitted = [each.utc_ms for part in batches for each in part.items]
+    assert len(record_accepted) + len(buried) + len(resends) + len(uncommitted) == number
     while (part := resends.take(now_ms + SUSPECT_RETRY_MS_MAX)) is not None:
-        waiting += [each.utc_ms for each in part.items]
-    assert sorted(accepted + buried + waiting) == list(range(number))
+        uncommitted += [each.utc_ms for each in part.items]
+    assert sorted(record_accepted + buried + uncommitted) == list(range(number))

@@ -33,7 +33,7 @@ class Bench:
             readings_max=readings_max,
             identities=AllRegistered(),
             on_committed=self._commit,
-            on_durable=self._confirm,
+            on_all_durable=self._confirm,
             now_ms=lambda: 0,
         )
 
@@ -73,8 +73,8 @@ async def test_only_what_is_believed_and_asked_for_goes_on(bench: Bench, outbox:
     intake.offer(Reading(HUB, "a", T_KIND, 21.0, 2, Quality.SUSPECT, "stuck"))
     intake.offer(Reading(HUB, "a", T_KIND, 999.0, 3, Quality.BAD, "too hot"))
     intake.offer(Reading(HUB, "b", T_KIND, 21.5, 4), is_reported=False)
-    intake.missed(HUB, "b", T_KIND, "bus error")
-    assert intake.waiting == 2
+    intake.record_failure(HUB, "b", T_KIND, "bus error")
+    assert intake.uncommitted == 2
     await intake.flush(outbox)
     assert [item.utc_ms for item in await outbox.claim(Lane.FRESH, 100)] == [1, 2]
     first, second = intake.channel(HUB, "a", T_KIND), intake.channel(HUB, "b", T_KIND)
@@ -110,17 +110,17 @@ async def test_a_full_disk_keeps_readings_in_memory_and_then_gaps(bench: Bench, 
     for _ in range(3):
         with pytest.raises(StorageFull):
             await bench.intake.flush(outbox)
-        assert bench.intake.waiting == 50
+        assert bench.intake.uncommitted == 50
     assert bench.durable == 0
     bench.offer(*range(60, 70))
-    assert bench.intake.waiting == 50
+    assert bench.intake.uncommitted == 50
     bench.disk.on_operation = unhindered
     await bench.intake.flush(outbox)
-    assert bench.intake.waiting == 0
+    assert bench.intake.uncommitted == 0
     assert bench.durable == 1
     assert [reading.at_ms for reading in bench.committed] == list(range(20, 70))
     (gap,) = await outbox.gaps()
-    assert (gap.cause, gap.from_ms, gap.to_ms, gap.lost) == (GapCause.NO_ROOM, 0, 19, 20)
+    assert (gap.cause, gap.from_ms, gap.to_ms, gap.lost) == (GapCause.MEMORY_FULL, 0, 19, 20)
     assert outbox.stats().pending == 50
 
 
@@ -136,7 +136,7 @@ async def test_memory_stays_bounded_while_readings_arrive_during_a_flush(bench: 
     for _ in range(10):
         with pytest.raises(StorageFull):
             await bench.intake.flush(outbox)
-        assert bench.intake.waiting <= 50
+        assert bench.intake.uncommitted <= 50
     bench.disk.on_operation = unhindered
     await bench.intake.flush(outbox)
     assert outbox.stats().pending + sum(gap.lost for gap in await outbox.gaps()) == 50 + 300

@@ -47,7 +47,7 @@ async def relayed(network: Network, removed: set[str]) -> tuple[RelayedSensorRec
         readings_max=100,
         identities=AllRegistered(),
         on_committed=lambda _: None,
-        on_durable=lambda: None,
+        on_all_durable=lambda: None,
         now_ms=lambda: 0,
     )
     relay = RelayedSensorReceiver(network, intake=intake, kinds=lambda: None, identities=AllRegistered(removed))
@@ -63,7 +63,7 @@ async def test_what_was_removed_is_not_taken_in() -> None:
     network = Network([reading("T1", 20.0), reading("T2", 21.0)], [reading("T2", 21.5, 2)])
     relay, intake = await relayed(network, removed={"T2"})
     assert {device for device, _, _ in intake.channels} == {"T1"}
-    assert (intake.waiting, relay.left_out) == (1, 2)
+    assert (intake.uncommitted, relay.skipped) == (1, 2)
 
 
 async def test_a_value_that_cannot_be_is_judged_bad_and_goes_nowhere() -> None:
@@ -71,14 +71,14 @@ async def test_a_value_that_cannot_be_is_judged_bad_and_goes_nowhere() -> None:
     (state,) = intake.channels.values()
     assert state.latest is not None
     assert state.latest.quality is Quality.BAD
-    assert intake.waiting == 0
+    assert intake.uncommitted == 0
 
 
 async def test_a_lost_network_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.telemetry.relayed_sensors.RETRY_S", 0.0)
     relay, intake = await relayed(Network(NetworkLost("unplugged"), [reading("T1", 20.0)]), removed=set())
     assert relay.problem == ""
-    assert intake.waiting == 1
+    assert intake.uncommitted == 1
 
 
 async def test_what_was_delivered_last_is_taken_in_at_the_end() -> None:
@@ -86,4 +86,4 @@ async def test_what_was_delivered_last_is_taken_in_at_the_end() -> None:
     relay, intake = await relayed(network, removed={"T2"})
     network.left = [reading("T1", 20.5, 2), reading("T1", 900.0, 3), reading("T2", 21.0, 4)]
     relay.finish()
-    assert (intake.waiting, relay.left_out) == (2, 1)
+    assert (intake.uncommitted, relay.skipped) == (2, 1)

@@ -46,13 +46,13 @@ class Bench:
 
     def __init__(self, loop: VirtualLoop) -> None:
         self.loop = loop
-        self.rhythm = SamplingSchedule(60, None)
+        self.schedule = SamplingSchedule(60, None)
         self.intake = Intake(
             commit_interval_s=1e9,
             readings_max=100_000,
             identities=AllRegistered(),
             on_committed=lambda _: None,
-            on_durable=lambda: None,
+            on_all_durable=lambda: None,
             now_ms=self.monotonic_ms,
         )
         self.sensors: list[Sensor] = []
@@ -78,7 +78,7 @@ class Bench:
             primary={SensorKind.TEMPERATURE: self.sensors[0].name},
             intake=self.intake,
             clock=self,
-            rhythm=lambda: self.rhythm,
+            schedule=lambda: self.schedule,
             phase=phase,
         )
 
@@ -121,11 +121,11 @@ def test_a_change_of_rhythm_takes_effect_at_once(bench: Bench) -> None:
 
     async def scene() -> None:
         await asyncio.sleep(45)
-        bench.rhythm = SamplingSchedule(3600, None)
-        bench.sampler.rhythm_changed()
+        bench.schedule = SamplingSchedule(3600, None)
+        bench.sampler.schedule_changed()
         await asyncio.sleep(100)
-        bench.rhythm = SamplingSchedule(60, None)
-        bench.sampler.rhythm_changed()
+        bench.schedule = SamplingSchedule(60, None)
+        bench.sampler.schedule_changed()
 
     bench.run(60, scene)
     assert [reading.at_ms for reading in bench.kept] == [0, 30_000, 150_000]
@@ -137,7 +137,7 @@ def test_only_the_primary_source_and_the_enabled_kinds_go_to_the_cloud(bench: Be
     bench.run(100)
     assert {reading.sensor for reading in bench.kept} == {"T1"}
     assert bench.intake.channel(HUB, other.name, other.kind).good == 3
-    bench.rhythm = SamplingSchedule(60, frozenset({SensorKind.HUMIDITY}))
+    bench.schedule = SamplingSchedule(60, frozenset({SensorKind.HUMIDITY}))
     before = len(bench.kept)
     bench.run(100)
     assert len(bench.kept) == before
@@ -243,13 +243,13 @@ def test_after_a_defect_no_sensor_is_forgotten(bench: Bench) -> None:
 
 
 def test_between_two_reports_thermometers_are_looked_at_and_nothing_is_reported(bench: Bench) -> None:
-    bench.rhythm = SamplingSchedule(600, None, look_s=60)
+    bench.schedule = SamplingSchedule(600, None, control_interval_s=60)
     thermometer, other = bench.add("a"), bench.add("b")
     other.kind = SensorKind.HUMIDITY
     bench.run(1850)
     assert (thermometer.reads, other.reads) == (1 + 3 + 31, 1 + 3)
     assert [reading.at_ms for reading in bench.kept] == [0, 300_000, 900_000, 1_500_000]
-    assert bench.sampler.looked == 31
+    assert bench.sampler.unreported_count == 31
     latest = bench.intake.channel(HUB, "a", SensorKind.TEMPERATURE).latest
     assert latest is not None
     assert latest.at_ms == 1_830_000

@@ -12,8 +12,10 @@ from agent.telemetry.outbox.downsampling import (
 )
 
 
-def blob(seq: int, *, boot: int = 1, hold: int = 0, size_bytes: int = 100, level: int = 0) -> BlobSummary:
-    return BlobSummary(seq=seq, boot=boot, hold=hold, readings=10, size_bytes=size_bytes, level=level)
+def blob(seq: int, *, boot: int = 1, waiting_device: int = 0, size_bytes: int = 100, level: int = 0) -> BlobSummary:
+    return BlobSummary(
+        seq=seq, boot=boot, waiting_device=waiting_device, readings=10, size_bytes=size_bytes, level=level
+    )
 
 
 def seqs(groups: list[list[BlobSummary]]) -> list[list[int]]:
@@ -32,7 +34,15 @@ def test_runs_are_bounded() -> None:
 
 
 def test_only_the_like_are_thinned_together() -> None:
-    blobs = [blob(1), blob(2), blob(3, boot=2), blob(4, boot=2), blob(5, hold=7), blob(6, hold=7), blob(7, level=1)]
+    blobs = [
+        blob(1),
+        blob(2),
+        blob(3, boot=2),
+        blob(4, boot=2),
+        blob(5, waiting_device=7),
+        blob(6, waiting_device=7),
+        blob(7, level=1),
+    ]
     assert seqs(groups_to_downsample(blobs, excess_bytes=10_000)) == [[1, 2], [3, 4], [5, 6]]
 
 
@@ -55,7 +65,7 @@ summaries = st.lists(
         BlobSummary,
         seq=st.integers(1, 10**6),
         boot=st.integers(1, 2),
-        hold=st.integers(0, 1),
+        waiting_device=st.integers(0, 1),
         readings=st.integers(1, 100),
         size_bytes=st.integers(20, 2000),
         level=st.integers(0, 1),
@@ -73,7 +83,7 @@ def test_groups_are_runs_of_the_like(blobs: list[BlobSummary], excess_bytes: int
     assert len(set(places)) == len(places)
     for group in groups:
         assert 2 <= len(group) <= GROUP_MAX
-        assert len({(each.boot, each.hold, each.level) for each in group}) == 1
+        assert len({(each.boot, each.waiting_device, each.level) for each in group}) == 1
     without_last = [each for group in groups[:-1] for each in group]
     assert sum(each.size_bytes for each in without_last) / 2 <= excess_bytes
 

@@ -26,7 +26,7 @@ async def opened(directory: Path, limits: OutboxLimits = LIMITS) -> SqliteOutbox
 
 async def promise(outbox: SqliteOutbox, count: int, at_ms: int = 0) -> None:
     readings = [Reading(HUB, "T", SensorKind.TEMPERATURE, 20.0 + n, at_ms + n) for n in range(count)]
-    await outbox.append(readings, is_known=lambda _: True)
+    await outbox.append(readings, is_registered=lambda _: True)
 
 
 def leave(outbox: SqliteOutbox) -> None:
@@ -44,7 +44,7 @@ def test_what_is_missing() -> None:
 @pytest.mark.parametrize("damage", ["missing", "empty", "garbage", "pipe"])
 async def test_an_outbox_that_is_gone_is_missed_once(tmp_path: Path, damage: str) -> None:
     outbox = await opened(tmp_path)
-    assert outbox.missing == 0
+    assert outbox.lost_count == 0
     await promise(outbox, 130)
     await outbox.close()
     path = tmp_path / FILE_NAME
@@ -59,11 +59,11 @@ async def test_an_outbox_that_is_gone_is_missed_once(tmp_path: Path, damage: str
 
             os.mkfifo(path)
     outbox = await opened(tmp_path)
-    assert outbox.missing == 130
+    assert outbox.lost_count == 130
     await promise(outbox, 3)
     await outbox.close()
     outbox = await opened(tmp_path)
-    assert outbox.missing == 0
+    assert outbox.lost_count == 0
     await outbox.close()
 
 
@@ -81,7 +81,7 @@ async def test_commits_that_were_cut_off_are_missed(tmp_path: Path) -> None:
     (copy / f"{FILE_NAME}-wal").write_bytes(before)
     await outbox.close()
     again = await opened(copy)
-    assert again.missing == 80
+    assert again.lost_count == 80
     await again.close()
 
 
@@ -95,7 +95,7 @@ async def test_an_older_release_between_is_no_loss(tmp_path: Path) -> None:
     connection.commit()
     connection.close()
     outbox = await opened(tmp_path)
-    assert outbox.missing == 0
+    assert outbox.lost_count == 0
     await outbox.close()
 
 
@@ -112,14 +112,14 @@ async def test_nothing_is_missed_that_is_not_gone(tmp_path: Path, seed: int) -> 
                 await outbox.anchor(now_ms=10**6, utc_ms=1_774_785_600_000)
                 await outbox.settle(await outbox.claim(rng.choice(list(Lane)), rng.randrange(1, 120)))
             case "tidy":
-                await outbox.tidy()
+                await outbox.maintain()
             case "close":
                 await outbox.close()
                 outbox = await opened(tmp_path, limits)
             case _:
                 leave(outbox)
                 outbox = await opened(tmp_path, limits)
-        assert outbox.missing == 0
+        assert outbox.lost_count == 0
     await outbox.close()
 
 
@@ -139,7 +139,7 @@ def spoil_size(path: Path) -> None:
 async def test_a_tally_that_cannot_be_used_costs_nothing_else(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     spoil(tmp_path / high_water_mark.FILE_NAME)
     outbox = await opened(tmp_path)
-    assert outbox.missing == 0
+    assert outbox.lost_count == 0
     await promise(outbox, 10)
     await outbox.close()
 
