@@ -158,7 +158,7 @@ class _RadioBoard:
         self.name = board.name
         self.sensors = board.sensors
         self.outputs = board.outputs
-        self.unread = board.unread if isinstance(board, HasUnsupportedSensors) else ()
+        self.unsupported_sensors = board.unsupported_sensors if isinstance(board, HasUnsupportedSensors) else ()
 
     async def close(self) -> None:
         """Switch the outputs off first: a stick may take its time."""

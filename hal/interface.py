@@ -134,7 +134,7 @@ class SensorNetwork(Protocol):
         """
         ...
 
-    def take(self) -> Sequence[Reading]:
+    def drain(self) -> Sequence[Reading]:
         """Return the reports that wait to be fetched, oldest first; wait for none.
 
         For the end: what came before `Board.close` stopped the network is not lost with it.
@@ -253,6 +253,6 @@ class HasUnsupportedSensors(Protocol):
     """A board that finds sensors which it cannot read."""
 
     @property
-    def unread(self) -> Sequence[str]:
+    def unsupported_sensors(self) -> Sequence[str]:
         """A sentence for each of them, for people."""
         ...

@@ -129,7 +129,7 @@ class PlausibilityCheck:
         self._candidate_at_ms = 0
         self._candidate_count = 0
 
-    def judge(self, value: float, at_ms: int) -> PlausibilityVerdict:
+    def check(self, value: float, at_ms: int) -> PlausibilityVerdict:
         """Return how far `value` may be trusted, and why not further.
 
         Bad: not a number, outside the range, or a jump that `CONFIRMATIONS` readings have not confirmed yet. Suspect:

@@ -88,7 +88,7 @@ class SensorLink(msgspec.Struct, frozen=True):
         model: As it calls itself; may be empty.
         is_online: Whether it keeps to its own reporting rhythm; `None` while that is not known yet.
         is_sleepy: Whether it sleeps between reports (battery).
-        heard_ms: When it was heard last, on this boot's monotonic clock; `None` for never.
+        last_seen_ms: When its last frame was received, on this boot's monotonic clock; `None` for never.
         lqi_last_hop: Link quality from 0 to 255 of the last hop only, which may be a router's; `None` if unknown.
         problem: What it does not report any more, and what to do; empty where nothing is wrong.
         notes: For people: what it measures besides and is not taken; that its model is in no table.
@@ -100,7 +100,7 @@ class SensorLink(msgspec.Struct, frozen=True):
     model: str = ""
     is_online: bool | None = None
     is_sleepy: bool = True
-    heard_ms: int | None = None
+    last_seen_ms: int | None = None
     lqi_last_hop: int | None = None
     problem: str = ""
     notes: tuple[str, ...] = ()

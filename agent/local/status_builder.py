@@ -79,7 +79,7 @@ def build_status(
             FaultReport(fault.component, fault.text, fault.count, (now_ms - fault.last_ms) // 1000)
             for fault in faults.entries
         ],
-        unread_sensors=list(board.unread) if isinstance(board, HasUnsupportedSensors) else [],
+        unread_sensors=list(board.unsupported_sensors) if isinstance(board, HasUnsupportedSensors) else [],
         running_s=(now_ms - started_ms) // 1000,
         climate_problems=list(climate_problems),
         commands_problem=commands_problem,

@@ -177,7 +177,9 @@ def _sensor(
         about=record.about or (_about(link) if link else ""),
         is_online=link.is_online if link else None,
         is_sleepy=link.is_sleepy if link else None,
-        last_seen_age_s=None if link is None or link.heard_ms is None else max(0, now_ms - link.heard_ms) // 1000,
+        last_seen_age_s=(
+            None if link is None or link.last_seen_ms is None else max(0, now_ms - link.last_seen_ms) // 1000
+        ),
         lqi_last_hop=link.lqi_last_hop if link else None,
         readings=[
             ReadingReport(

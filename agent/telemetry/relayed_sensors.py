@@ -67,7 +67,7 @@ class RelayedSensorReceiver:
 
     def finish(self) -> None:
         """Take in what the network has delivered and `run` can fetch no more."""
-        self._offer(self._network.take())
+        self._offer(self._network.drain())
 
     def _offer(self, readings: Sequence[Reading]) -> None:
         kinds = self._kinds()
@@ -81,14 +81,14 @@ class RelayedSensorReceiver:
         key = (reading.device, reading.kind)
         if reading.quality is not Quality.GOOD:
             # What the network itself doubts must not be the measure of what comes after it.
-            quality, reason = PlausibilityCheck(reading.kind).judge(reading.value, reading.at_ms)
+            quality, reason = PlausibilityCheck(reading.kind).check(reading.value, reading.at_ms)
             return (
                 msgspec.structs.replace(reading, quality=quality, reason=reason) if quality is Quality.BAD else reading
             )
         judge = self._judges.get(key)
         if judge is None:
             judge = self._judges[key] = PlausibilityCheck(reading.kind)
-        quality, reason = judge.judge(reading.value, reading.at_ms)
+        quality, reason = judge.check(reading.value, reading.at_ms)
         if not reason:
             return reading
         return msgspec.structs.replace(reading, quality=quality, reason=reason)

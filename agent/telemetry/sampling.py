@@ -177,7 +177,7 @@ class Sampler:
                 try:
                     value = await sensor.read()
                     at_ms = self._clock.monotonic_ms()
-                    quality, reason = judge.judge(value, at_ms)
+                    quality, reason = judge.check(value, at_ms)
                 except DRIVER_ERRORS as error:
                     said = str(error) if isinstance(error, HalError) else f"{type(error).__name__}: {error}"
                     self._intake.record_failure(HUB, name, kind, harmless(said))

@@ -83,8 +83,8 @@ class LinuxBoard:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hal-linux")
         probes = (*find_channels(sysfs_root), *find_power(sysfs_root), *find_signals(sysfs_root, proc_root))
         self._sensors = tuple(LinuxSensor(probe, self._executor) for probe in probes)
-        self._unread = tuple(find_unread(sysfs_root))
-        for said in self._unread:
+        self._unsupported = tuple(find_unread(sysfs_root))
+        for said in self._unsupported:
             _log.warning("%s", said)
 
     @property
@@ -98,9 +98,9 @@ class LinuxBoard:
         return self._sensors
 
     @property
-    def unread(self) -> Sequence[str]:
+    def unsupported_sensors(self) -> Sequence[str]:
         """See `hal.interface.HasUnsupportedSensors`."""
-        return self._unread
+        return self._unsupported
 
     @property
     def network(self) -> SensorNetwork | None:

@@ -17,8 +17,8 @@ from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand, ZoneOutput
 
 CONSUMER = "climahub"
-HEAT_SOURCE_LINES = ("heat", "cool", "stage2", "aux", "pump", "fan", "valve")
-"""What the shared source of a home may have a line for."""
+HEAT_HEAT_SOURCE_LINES = ("heat", "cool", "stage2", "aux", "pump", "fan", "valve")
+"""What the shared heat source of a home may have a line for."""
 
 
 class ZoneRelays(msgspec.Struct, frozen=True):

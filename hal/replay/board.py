@@ -61,7 +61,7 @@ class ReplayNetwork:
             elif readings := self._take_overdue():
                 return readings
 
-    def take(self) -> Sequence[Reading]:
+    def drain(self) -> Sequence[Reading]:
         """Return nothing: what was not confirmed is given again."""
         return ()
 

@@ -34,7 +34,7 @@ class SimMesh:
         window_until_ms: Until when the stick lets sensors join, in the world's time; in the past: not at all.
         through: The router that alone takes them in; empty for all.
         install_code: The one sensor that may join; `None` for any.
-        happened: The host that listens is told here of what a sensor does; `None` while there is none.
+        on_event: Called when a sensor joins or leaves; `None` while no host listens.
     """
 
     def __init__(self, radio: SimRadio, *, seed: int, boxed: Iterable[str], advance_to: Callable[[int], None]) -> None:
@@ -62,7 +62,7 @@ class SimMesh:
         self.join_window_until_ms = -1
         self.through = ""
         self.install_code: InstallCode | None = None
-        self.happened: Callable[[str, JoinStep], None] | None = None
+        self.on_event: Callable[[str, JoinStep], None] | None = None
         self._show()
 
     @property
@@ -106,7 +106,7 @@ class SimMesh:
 
     # What people and batteries do, at an instant of the world.
 
-    def press(self, device: str, at_ms: int) -> bool:
+    def press_button(self, device: str, at_ms: int) -> bool:
         """Press a sensor's pairing button; tell whether it is in the network after that."""
         if device in self._dead or self.is_lost:
             return False
@@ -119,7 +119,7 @@ class SimMesh:
         self._tell(device, JoinStep.JOINED)
         return True
 
-    def reset(self, device: str, at_ms: int) -> None:
+    def factory_reset(self, device: str, at_ms: int) -> None:
         """Take a sensor out of the network by its own button: it says so, if the stick hears it."""
         if device in self._dead or device not in self._joined:
             return
@@ -127,13 +127,13 @@ class SimMesh:
         if not self.is_lost:
             self._tell(device, JoinStep.LEFT)
 
-    def kill(self, device: str, at_ms: int) -> None:
+    def empty_battery(self, device: str, at_ms: int) -> None:
         """Let a sensor's battery run empty."""
         self._advance_to(at_ms)
         self._dead.add(device)
         self._show()
 
-    def revive(self, device: str, at_ms: int) -> None:
+    def replace_battery(self, device: str, at_ms: int) -> None:
         """Give a sensor a new battery; it remembers its network and says that it is back."""
         if device in self._dead:
             self._advance_to(at_ms)
@@ -142,7 +142,7 @@ class SimMesh:
             if device in self._joined and not self.is_lost:
                 self._tell(device, JoinStep.JOINED)
 
-    def plug(self, *, is_lost: bool, at_ms: int) -> None:
+    def set_lost(self, *, is_lost: bool, at_ms: int) -> None:
         """Pull the stick, or plug it in again; its window is closed after that."""
         self._advance_to(at_ms)
         self.is_lost = is_lost
@@ -168,7 +168,7 @@ class SimMesh:
         """Let no more sensors join."""
         self.join_window_until_ms, self.through, self.install_code = -1, "", None
 
-    def keep(self, device: str, step: JoinStep, at_ms: int) -> bool:
+    def record_step(self, device: str, step: JoinStep, at_ms: int) -> bool:
         """Remember a step of an interview; tell whether the sensor is still there for it."""
         if device not in self._joined or device in self._dead or self.is_lost:
             return False
@@ -248,8 +248,8 @@ class SimMesh:
         self._show()
 
     def _tell(self, device: str, step: JoinStep) -> None:
-        if self.happened is not None:
-            self.happened(device, step)
+        if self.on_event is not None:
+            self.on_event(device, step)
 
     def _show(self) -> None:
         """Let those report that can."""

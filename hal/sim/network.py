@@ -48,7 +48,7 @@ class SimNetwork:
         self._number = 0
         self._changed = asyncio.Event()
         mesh.close_join_window()
-        mesh.happened = self._happened
+        mesh.on_event = self._happened
         for device in mesh.unfinished:
             self._begin_interview(device)
 
@@ -75,10 +75,10 @@ class SimNetwork:
             world_ms = self._monotonic_ms() + radio.world_offset_ms
             self._advance_to(world_ms)
             if radio.waiting:
-                return self.take()
+                return self.drain()
             await asyncio.sleep((radio.due_ms - world_ms) / 1000)
 
-    def take(self) -> Sequence[Reading]:
+    def drain(self) -> Sequence[Reading]:
         """Return what is in the radio's buffer, oldest first."""
         radio = self._radio
         readings = [reading for report in radio.waiting for reading in report]
@@ -193,7 +193,7 @@ class SimNetwork:
         now_ms = self._monotonic_ms()
         while self._due and self._due[0][0] <= now_ms:
             due_ms, _, device, step = heappop(self._due)
-            if not self._mesh.keep(device, step, self._world_ms()):
+            if not self._mesh.record_step(device, step, self._world_ms()):
                 continue
             failed = step is JoinStep.FAILED
             self._events.append(

@@ -186,7 +186,7 @@ class Channel:
 class SimSensor:
     """A sensor of the hub itself, implementing `hal.interface.Sensor`."""
 
-    __slots__ = ("_advance_to", "_channel", "_monotonic_ms", "_on_value", "_world_offset_ms", "kind", "name")
+    __slots__ = ("_advance_to", "_element", "_monotonic_ms", "_on_value", "_world_offset_ms", "kind", "name")
 
     def __init__(
         self,
@@ -208,7 +208,7 @@ class SimSensor:
         """
         self.name = channel.name
         self.kind = channel.kind
-        self._channel = channel
+        self._element = channel
         self._monotonic_ms = monotonic_ms
         self._world_offset_ms = world_offset_ms
         self._advance_to = advance_to
@@ -222,7 +222,7 @@ class SimSensor:
             ReadingImplausible: It answers with what is no number.
         """
         at_ms = self._monotonic_ms()
-        silence_s = self._channel.silence_s(at_ms + self._world_offset_ms)
+        silence_s = self._element.silence_s(at_ms + self._world_offset_ms)
         if silence_s:
             if silence_s == inf:
                 await asyncio.get_running_loop().create_future()
@@ -230,7 +230,7 @@ class SimSensor:
             at_ms = self._monotonic_ms()
         world_ms = at_ms + self._world_offset_ms
         self._advance_to(world_ms)
-        value = self._channel.measure(world_ms)
+        value = self._element.measure(world_ms)
         if self._on_value is not None:
             self._on_value(HUB, self.name, self.kind, value, at_ms)
         return value

@@ -13,10 +13,10 @@ from zigpy.zcl.foundation import BaseAttributeDefs, ZCLAttributeAccess, ZCLAttri
 
 from hal.interface import SensorKind
 from hal.zigbee import clusters, vendor_quirks
-from hal.zigbee.clusters import AttributeCandidate, ValueOrigin
+from hal.zigbee.clusters import AttributeCandidate, SensorChannel
 from hal.zigbee.vendor_quirks import VendorQuirk
 
-OnValue = Callable[[str, ValueOrigin, float, int | None], None]
+OnValue = Callable[[str, SensorChannel, float, int | None], None]
 """IEEE address, source, value, link quality of the last hop."""
 
 BASIC = 0x0000
@@ -140,7 +140,7 @@ class AttributeDecoder:
 
     def kinds(self, device: Any) -> Sequence[SensorKind]:  # noqa: ANN401
         """Return what a zigpy device may measure, each kind once: by what it lists, before it has answered."""
-        kinds = [each.source.kind for each in self.candidates(device)]
+        kinds = [each.channel.kind for each in self.candidates(device)]
         return tuple(dict.fromkeys((*kinds, *self.maker(device).kinds)))
 
     def plain(self, device: Any) -> StandardDevice | None:  # noqa: ANN401
@@ -152,11 +152,11 @@ class AttributeDecoder:
         """Pass a raw value on, unless it says that there is none."""
         value = clusters.convert(candidate.measure, raw)
         if value is not None:
-            self._heard(ieee, candidate.source, value, lqi)
+            self._heard(ieee, candidate.channel, value, lqi)
 
     def by_maker(self, device: Any, ieee: str, way: str, kind: SensorKind, value: float) -> None:  # noqa: ANN401
         """Pass a value on that came in its maker's own way."""
-        self._heard(ieee, ValueOrigin(f"{way}/{kind}", kind), value, lqi_of(device))
+        self._heard(ieee, SensorChannel(f"{way}/{kind}", kind), value, lqi_of(device))
 
     def _listen(self, device: Any, ieee: str, candidate: AttributeCandidate) -> None:  # noqa: ANN401
         cluster = device.endpoints[candidate.endpoint].in_clusters[candidate.cluster]
@@ -165,7 +165,7 @@ class AttributeDecoder:
             if event.attribute_id == candidate.attribute:
                 value = clusters.convert(candidate.measure, event.value)
                 if value is not None:
-                    self._heard(ieee, candidate.source, value, lqi_of(device))
+                    self._heard(ieee, candidate.channel, value, lqi_of(device))
 
         # A quirk that corrects a value makes an update of the report.
         cluster.on_event("attribute_report", told)

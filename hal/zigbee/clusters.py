@@ -94,7 +94,7 @@ def convert(measure: MeasuredAttribute, raw: object) -> float | None:
     return round(raw * measure.unit, _DECIMALS)
 
 
-class ValueOrigin(msgspec.Struct, frozen=True):
+class SensorChannel(msgspec.Struct, frozen=True):
     """Where on a device a value comes from.
 
     Attributes:
@@ -117,7 +117,7 @@ class AttributeCandidate(msgspec.Struct, frozen=True):
     cluster: int
     attribute: int
     measure: MeasuredAttribute
-    source: ValueOrigin
+    channel: SensorChannel
 
     @property
     def place(self) -> str:
@@ -142,7 +142,7 @@ def candidates(endpoints: Mapping[int, Sequence[int]]) -> Sequence[AttributeCand
             if cluster in endpoints[endpoint]:
                 rank = ranks[measure.kind] = ranks.get(measure.kind, 0) + 1
                 suffix = "/voltage" if measure.is_voltage else ""
-                source = ValueOrigin(f"{endpoint}/{measure.kind}{suffix}", measure.kind, rank, measure.is_voltage)
+                source = SensorChannel(f"{endpoint}/{measure.kind}{suffix}", measure.kind, rank, measure.is_voltage)
                 found.append(AttributeCandidate(endpoint, cluster, attribute, measure, source))
     return found
 
@@ -152,8 +152,8 @@ def split(
 ) -> tuple[Sequence[AttributeCandidate], Sequence[AttributeCandidate]]:
     """Divide candidates into those that count, and dummies: those of kinds that the maker tells in a way of its own."""
     return (
-        [each for each in found if each.source.kind not in kinds],
-        [each for each in found if each.source.kind in kinds],
+        [each for each in found if each.channel.kind not in kinds],
+        [each for each in found if each.channel.kind in kinds],
     )
 
 
@@ -173,5 +173,5 @@ def ranked(
     for is_with_value in (True, False):
         for each in found:
             if each in answers and (answers[each] is not None or not is_with_value):
-                chosen.setdefault(each.source.kind, each)
-    return [each for each in found if chosen.get(each.source.kind) == each]
+                chosen.setdefault(each.channel.kind, each)
+    return [each for each in found if chosen.get(each.channel.kind) == each]

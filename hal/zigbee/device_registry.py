@@ -11,7 +11,7 @@ from hal.interface import RelayedSensor, SensorKind
 from hal.radio import SensorLink
 from hal.zigbee import availability, reporting_health
 from hal.zigbee.battery import Battery, battery_of, level_percent
-from hal.zigbee.clusters import ValueOrigin
+from hal.zigbee.clusters import SensorChannel
 from hal.zigbee.radio_state import REMOVED_MAX, SENSORS_MAX, DeviceRecord, DeviceTable
 
 GAP_MS_MIN = 1000
@@ -156,7 +156,7 @@ class DeviceRegistry:
         )
         self._watch(ieee).begin(self._monotonic_ms())
 
-    def takes(self, ieee: str, source: ValueOrigin) -> bool:
+    def takes(self, ieee: str, source: SensorChannel) -> bool:
         """Tell whether a value that a device reports is taken, and remember that this source speaks.
 
         Of several sources of one kind it is the one with the lowest rank that has spoken.
@@ -303,7 +303,7 @@ class DeviceRegistry:
                 model=known.model,
                 is_online=self._is_online(known),
                 is_sleepy=known.is_sleepy,
-                heard_ms=known.heard_ms,
+                last_seen_ms=known.heard_ms,
                 lqi_last_hop=known.lqi,
                 problem=self._problem(known.ieee),
                 notes=(known.note, *known.left_out) if known.note else known.left_out,

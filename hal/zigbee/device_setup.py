@@ -117,7 +117,7 @@ async def set_up_device(device: Any, ears: AttributeDecoder, *, report_s_min: in
                 # Nobody knows what such a voltage means: a level that never comes must not be announced.
                 continue
         taken.append(ChosenAttribute(candidate, value))
-    silent = [each.source.kind for each in answers.silent]
+    silent = [each.channel.kind for each in answers.silent]
     if not ears.maker(device).reports_by_itself:
         taken, unruled = await _give_rules(device, taken, report_s_min)
         silent += unruled
@@ -201,7 +201,7 @@ async def _give_rules(
             is_taken = await _give_rule(cluster, each.candidate, report_s_min)
         except NO_ANSWER_ERRORS as error:
             _log.info("%s: cluster 0x%04x: %s", address(device.ieee), each.candidate.cluster, error)
-            silent.append(each.candidate.source.kind)
+            silent.append(each.candidate.channel.kind)
             continue
         promised_s = each.candidate.measure.report_s_max if is_taken else 0.0
         agreed.append(msgspec.structs.replace(each, promised_s=promised_s))
@@ -230,16 +230,16 @@ def _left_out(
     dummies: Sequence[AttributeCandidate],
 ) -> tuple[str, ...]:
     """Return what people are told of values that a device has and that are not taken."""
-    instead = {each.candidate.source.kind: each.candidate for each in taken}
+    instead = {each.candidate.channel.kind: each.candidate for each in taken}
     said = [
-        f"{each.source.kind} is taken from {instead[each.source.kind].place}, not from {each.place}"
+        f"{each.channel.kind} is taken from {instead[each.channel.kind].place}, not from {each.place}"
         for each in found
         if answers.get(each) is not None
-        and each.source.kind in instead
-        and each != instead[each.source.kind]
+        and each.channel.kind in instead
+        and each != instead[each.channel.kind]
         and not each.measure.is_voltage
     ]
-    said += [f"{each.source.kind} is taken from the maker's own data, not from {each.place}" for each in dummies]
+    said += [f"{each.channel.kind} is taken from the maker's own data, not from {each.place}" for each in dummies]
     return tuple(said)
 
 
@@ -261,7 +261,7 @@ async def read_reporting(device: Any, found: Sequence[AttributeCandidate]) -> Ma
             [record],
             manufacturer=maker if isinstance(maker, int) else None,
         )
-        intervals_s[each.source.kind] = _longest_s(answer, each.attribute)
+        intervals_s[each.channel.kind] = _longest_s(answer, each.attribute)
     return intervals_s
 
 

@@ -16,7 +16,7 @@ import zigpy.types as t
 from hal.interface import Quality, Reading
 from hal.radio import NOT_REPORTED_YET, JoinEvent, JoinStep
 from hal.zigbee.attribute_decoder import AttributeDecoder, address, lqi_of
-from hal.zigbee.clusters import REPORT_S_MAX, ValueOrigin
+from hal.zigbee.clusters import REPORT_S_MAX, SensorChannel
 from hal.zigbee.device_registry import DeviceRegistry, relayed
 from hal.zigbee.device_setup import NO_ANSWER_ERRORS, ChosenAttribute, SetupResult, set_up_device
 from hal.zigbee.files import RadioFiles
@@ -287,11 +287,11 @@ class JoinProcess:
     def _configured(self, device: Any, ieee: str, outcome: SetupResult) -> None:  # noqa: ANN401
         """Take what a device has answered."""
         ranks = dict.fromkeys(self.ears.maker(device).kinds, 0)
-        ranks |= {each.candidate.source.kind: each.candidate.source.rank for each in outcome.chosen}
+        ranks |= {each.candidate.channel.kind: each.candidate.channel.rank for each in outcome.chosen}
         self._registry.configured(
             ieee,
             ranks=ranks,
-            promises={each.candidate.source.kind: each.promised_s for each in outcome.chosen},
+            promises={each.candidate.channel.kind: each.promised_s for each in outcome.chosen},
             battery=outcome.battery,
             left_out=(*outcome.left_out, *filter(None, [outcome.detail])),
         )
@@ -301,7 +301,7 @@ class JoinProcess:
     def _read(self, device: Any, ieee: str, chosen: ChosenAttribute) -> None:  # noqa: ANN401
         """Pass on what was read at set-up: it is no report, and of one that never reported it may be anything."""
         known = self._registry.get(ieee)
-        source, value = chosen.candidate.source, self._level(ieee, chosen.candidate.source, chosen.value)
+        source, value = chosen.candidate.channel, self._level(ieee, chosen.candidate.channel, chosen.value)
         if known is None or value is None:
             return
         is_believed = source.kind in known.reported or chosen.candidate.measure.report_s_max > REPORT_S_MAX
@@ -311,7 +311,7 @@ class JoinProcess:
         self._registry.heard(ieee, lqi_of(device))
         self._outlet.readings.put(reading)
 
-    def _value(self, ieee: str, source: ValueOrigin, value: float, lqi: int | None) -> None:
+    def _value(self, ieee: str, source: SensorChannel, value: float, lqi: int | None) -> None:
         """Take a value that was reported; those of a device that was removed are none of ours."""
         known = self._registry.get(ieee)
         if known is None:
@@ -327,7 +327,7 @@ class JoinProcess:
             self._upkeep.look(ieee)
         self._outlet.readings.put(Reading(ieee, source.name, source.kind, level, self._monotonic_ms()))
 
-    def _level(self, ieee: str, source: ValueOrigin, value: float | None) -> float | None:
+    def _level(self, ieee: str, source: SensorChannel, value: float | None) -> float | None:
         return self._registry.level(ieee, value) if source.is_voltage and value is not None else value
 
 

@@ -86,7 +86,7 @@ class ZigbeeNetwork:
         self._thread.start()
         loop = asyncio.get_running_loop()
         while True:
-            if readings := self._outlet.readings.take():
+            if readings := self._outlet.readings.drain():
                 self._given_s = loop.time()
                 return readings
             report = self._outlet.report
@@ -96,9 +96,9 @@ class ZigbeeNetwork:
             if loop.time() - self._given_s < GATHER_S:
                 await asyncio.sleep(GATHER_S)
 
-    def take(self) -> Sequence[Reading]:
+    def drain(self) -> Sequence[Reading]:
         """Return what the stick has delivered and nobody fetched, oldest first."""
-        return self._outlet.readings.take()
+        return self._outlet.readings.drain()
 
     def confirm(self) -> None:
         """Do nothing: a report on the air is sent once, and no stick can be asked for it again."""
@@ -106,7 +106,7 @@ class ZigbeeNetwork:
     async def join_events(self) -> Sequence[JoinEvent]:
         """Wait for something to happen to a joining or leaving sensor."""
         self._thread.start()
-        while not (events := self._outlet.events.take()):
+        while not (events := self._outlet.events.drain()):
             await self._outlet.events.wait()
         return events
 

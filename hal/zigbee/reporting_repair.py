@@ -93,7 +93,7 @@ class ReportingRepair:
         return [
             each
             for each in self._ears.candidates(device)
-            if each.source.kind in kinds and ranks.get(each.source.kind) == each.source.rank
+            if each.channel.kind in kinds and ranks.get(each.channel.kind) == each.channel.rank
         ]
 
     def _complain(self, ieee: str, kinds: Sequence[SensorKind], text: str) -> None:

@@ -35,7 +35,7 @@ class ThreadMailbox(Generic[T]):
             self._items.append(item)
         self.wake()
 
-    def take(self) -> Sequence[T]:
+    def drain(self) -> Sequence[T]:
         """Return all that waits, oldest first, and keep nothing of it."""
         with self._lock:
             items, self._items = self._items, deque()

@@ -192,7 +192,7 @@ class HeatedHome:
             if name in self.frozen_c:
                 known_c = self.frozen_c[name]
                 value = self.frozen_c[name] = value if known_c is None else known_c
-            quality, _ = self._judges[name].judge(value, now_ms)
+            quality, _ = self._judges[name].check(value, now_ms)
             if quality is not Quality.BAD:
                 self.observed[name] = SensorReading(value, now_ms, quality)
 

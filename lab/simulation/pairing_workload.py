@@ -160,8 +160,8 @@ class PairingWorkload:
             jobs += [(later_s, job)] if job else []
         for _ in range(rng.randrange(1, 4)):
             at_s = rng.uniform(BEGINS_S, until_s * 0.9)
-            faults.append((at_s, lambda now_ms: mesh.plug(is_lost=True, at_ms=now_ms)))
-            faults.append((at_s + rng.uniform(30.0, 900.0), lambda now_ms: mesh.plug(is_lost=False, at_ms=now_ms)))
+            faults.append((at_s, lambda now_ms: mesh.set_lost(is_lost=True, at_ms=now_ms)))
+            faults.append((at_s + rng.uniform(30.0, 900.0), lambda now_ms: mesh.set_lost(is_lost=False, at_ms=now_ms)))
         return jobs, faults
 
     def _fate(self, device: str, spares: list[str]) -> tuple[_Fault | None, _Job | None, _Fault | None]:
@@ -170,13 +170,13 @@ class PairingWorkload:
         def press(now_ms: int) -> None:
             # Two new sensors at once, and a key for one of them: no hub could tell which is meant.
             if self._mesh.is_joined(device):
-                self._mesh.press(device, now_ms)
+                self._mesh.press_button(device, now_ms)
 
-        kill = partial(self._mesh.kill, device)
+        kill = partial(self._mesh.empty_battery, device)
         fates: list[tuple[_Fault | None, _Job | None, _Fault | None]] = [
             (press, None, press),
-            (kill, None, partial(self._mesh.revive, device)),
-            (partial(self._mesh.reset, device), partial(self._pair, [device]), None),
+            (kill, None, partial(self._mesh.replace_battery, device)),
+            (partial(self._mesh.factory_reset, device), partial(self._pair, [device]), None),
             (None, partial(self._remove, device), None),
             (None, partial(self._remove_and_pair, device), None),
             (kill, partial(self._replace, device, spares[-1]) if spares else None, None),
@@ -269,7 +269,7 @@ class PairingWorkload:
                 return
 
     def _press(self, device: str) -> None:
-        if self._mesh.press(device, self._now_ms()):
+        if self._mesh.press_button(device, self._now_ms()):
             self.wants.joined.add(device)
 
     async def _replace(self, old: str, new: str) -> None:

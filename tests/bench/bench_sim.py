@@ -41,7 +41,7 @@ def measure_step(days: int) -> dict[str, float]:
 
 
 def measure_judge(count: int) -> dict[str, float]:
-    judge = PlausibilityCheck(SensorKind.TEMPERATURE).judge
+    judge = PlausibilityCheck(SensorKind.TEMPERATURE).check
     started_s = process_time()
     for i in range(count):
         judge(20.0 + i % 7 / 10, i * 60_000)

@@ -317,7 +317,7 @@ def _take_frame(_: Rig, data: bytes) -> None:
     is_report(data)
     for _attribute, value in plain_values(data) or ():
         for kind in SensorKind:
-            verdict = PlausibilityCheck(kind).judge(value, 1000)
+            verdict = PlausibilityCheck(kind).check(value, 1000)
             str(verdict).encode()
 
 
@@ -325,7 +325,7 @@ def _take_reading(_: Rig, values: list[float]) -> None:
     for kind in SensorKind:
         judge = PlausibilityCheck(kind)
         for number, value in enumerate(values):
-            judge.judge(value, number * 1000)
+            judge.check(value, number * 1000)
 
 
 def _take_log(_: Rig, texts: tuple[str, str]) -> None:

@@ -94,7 +94,7 @@ class TestNetwork:
             raise report
         return report
 
-    def take(self) -> Sequence[Reading]:
+    def drain(self) -> Sequence[Reading]:
         taken: list[Reading] = []
         while not self.reports.empty():
             report = self.reports.get_nowait()

@@ -35,7 +35,7 @@ class Town:
         return self.hub.clock.monotonic_ms() + radio.world_offset_ms
 
     async def press_when_open(self, device: str) -> None:
-        await until(lambda: self.mesh.press(device, self.world_ms()))
+        await until(lambda: self.mesh.press_button(device, self.world_ms()))
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ async def test_replace_remove_backup_and_restore(
     sensor_id = town.hub.hub.pairing.sensor_id(old)
     backup = tmp_path / "network.json"
     assert await town.type("backup", str(backup)) == exit_codes.OK
-    town.mesh.kill(old, town.world_ms())
+    town.mesh.empty_battery(old, town.world_ms())
     async with asyncio.TaskGroup() as group:
         group.create_task(town.press_when_open(new))
         typed = group.create_task(town.type("replace", "attic"))
@@ -161,7 +161,7 @@ async def test_what_cannot_be_done_is_said(
 
 
 async def test_an_unplugged_stick_is_said(town: Town, capfd: pytest.CaptureFixture[str]) -> None:
-    town.mesh.plug(is_lost=True, at_ms=town.world_ms())
+    town.mesh.set_lost(is_lost=True, at_ms=town.world_ms())
     for words in (["pair"], ["backup", "/nonexistent/never-written"]):
         assert await town.type(*words) == exit_codes.FAILED
         assert "plug it in" in capfd.readouterr().err

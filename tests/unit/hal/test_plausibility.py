@@ -31,7 +31,7 @@ def test_every_kind_has_limits(kind: SensorKind) -> None:
 
 @pytest.mark.parametrize("value", [nan, inf, -inf])
 def test_what_is_no_number_is_bad(value: float) -> None:
-    quality, reason = judge().judge(value, 0)
+    quality, reason = judge().check(value, 0)
     assert quality is Quality.BAD
     assert reason == f"is not a number ({value})"
 
@@ -40,102 +40,102 @@ def test_what_is_no_number_is_bad(value: float) -> None:
 def test_the_ends_of_the_range_are_believed_and_what_lies_beyond_is_not(kind: SensorKind) -> None:
     limits = LIMITS[kind]
     for end, beyond in ((limits.low, limits.low - 0.5), (limits.high, limits.high + 0.5)):
-        assert judge(kind).judge(end, 0) == (Quality.GOOD, "")
-        assert judge(kind).judge(beyond, 0)[0] is Quality.BAD
+        assert judge(kind).check(end, 0) == (Quality.GOOD, "")
+        assert judge(kind).check(beyond, 0)[0] is Quality.BAD
 
 
 def test_an_out_of_range_value_says_what_the_range_is() -> None:
-    assert judge().judge(412.25, 0)[1] == "412.25 °C is outside -40 to 85 °C"
-    assert judge(SensorKind.POWER_AVAILABILITY).judge(2.0, 0)[1] == "2 is none of the whole numbers 0 to 1"
+    assert judge().check(412.25, 0)[1] == "412.25 °C is outside -40 to 85 °C"
+    assert judge(SensorKind.POWER_AVAILABILITY).check(2.0, 0)[1] == "2 is none of the whole numbers 0 to 1"
 
 
 def test_power_is_there_or_not() -> None:
     mains = judge(SensorKind.POWER_AVAILABILITY)
-    assert mains.judge(0.5, 0) == (Quality.BAD, "0.5 is none of the whole numbers 0 to 1")
-    assert [mains.judge(value, 1 + i)[0] for i, value in enumerate([0.0, 1.0, 0.0])] == [Quality.GOOD] * 3
+    assert mains.check(0.5, 0) == (Quality.BAD, "0.5 is none of the whole numbers 0 to 1")
+    assert [mains.check(value, 1 + i)[0] for i, value in enumerate([0.0, 1.0, 0.0])] == [Quality.GOOD] * 3
 
 
 def test_a_processor_may_jump_where_a_room_may_not() -> None:
     chip = PlausibilityCheck(SensorKind.TEMPERATURE, CHIP_TEMPERATURE)
-    assert [chip.judge(value, i)[0] for i, value in enumerate([40.0, 75.0, 41.0])] == [Quality.GOOD] * 3
+    assert [chip.check(value, i)[0] for i, value in enumerate([40.0, 75.0, 41.0])] == [Quality.GOOD] * 3
 
 
 def test_an_impossible_change_says_how_much_is_possible() -> None:
     room = judge()
-    room.judge(20.0, 0)
-    quality, reason = room.judge(34.2, MINUTE_MS)
+    room.check(20.0, 0)
+    quality, reason = room.check(34.2, MINUTE_MS)
     assert quality is Quality.BAD
     assert reason == "jumped 14.2 °C in 60 s; at most 5 °C is believable in that time"
 
 
 def test_a_change_is_measured_against_the_time_it_took() -> None:
     room = judge()
-    room.judge(20.0, 0)
-    assert room.judge(34.2, 10 * MINUTE_MS)[0] is Quality.GOOD
+    room.check(20.0, 0)
+    assert room.check(34.2, 10 * MINUTE_MS)[0] is Quality.GOOD
 
 
 def test_a_single_spike_leaves_no_trace() -> None:
     room = judge()
-    qualities = [room.judge(value, i * MINUTE_MS)[0] for i, value in enumerate([20.0, 60.0, 20.1, 20.2])]
+    qualities = [room.check(value, i * MINUTE_MS)[0] for i, value in enumerate([20.0, 60.0, 20.1, 20.2])]
     assert qualities == [Quality.GOOD, Quality.BAD, Quality.GOOD, Quality.GOOD]
 
 
 def test_spikes_between_good_values_never_add_up_to_a_new_truth() -> None:
     room = judge()
-    spikes = [room.judge(60.0 if i % 2 else 20.0 + i / 100, i * MINUTE_MS)[0] for i in range(21)][1::2]
+    spikes = [room.check(60.0 if i % 2 else 20.0 + i / 100, i * MINUTE_MS)[0] for i in range(21)][1::2]
     assert set(spikes) == {Quality.BAD}
 
 
 def test_unchanged_values_between_spikes_also_start_the_count_again() -> None:
     room = judge()
-    spikes = [room.judge(60.0 if i % 2 else 20.0, i * MINUTE_MS)[0] for i in range(21)][1::2]
+    spikes = [room.check(60.0 if i % 2 else 20.0, i * MINUTE_MS)[0] for i in range(21)][1::2]
     assert set(spikes) == {Quality.BAD}
 
 
 def test_a_step_that_stays_is_the_new_truth() -> None:
     room = judge()
-    room.judge(20.0, 0)
-    after = [room.judge(-10.0 - i / 10, (1 + i) * MINUTE_MS)[0] for i in range(CONFIRMATIONS + 1)]
+    room.check(20.0, 0)
+    after = [room.check(-10.0 - i / 10, (1 + i) * MINUTE_MS)[0] for i in range(CONFIRMATIONS + 1)]
     assert after == [Quality.BAD] * (CONFIRMATIONS - 1) + [Quality.GOOD] * 2
 
 
 def test_values_that_jump_about_do_not_confirm_each_other() -> None:
     room = judge()
-    room.judge(20.0, 0)
-    qualities = [room.judge(value, (1 + i) * 1000)[0] for i, value in enumerate([60.0, -20.0, 50.0, 0.0])]
+    room.check(20.0, 0)
+    qualities = [room.check(value, (1 + i) * 1000)[0] for i, value in enumerate([60.0, -20.0, 50.0, 0.0])]
     assert set(qualities) == {Quality.BAD}
 
 
 def test_the_same_instant_twice_confirms_nothing() -> None:
     room = judge()
-    room.judge(20.0, 0)
-    assert {room.judge(60.0, 1000)[0] for _ in range(5)} == {Quality.BAD}
+    room.check(20.0, 0)
+    assert {room.check(60.0, 1000)[0] for _ in range(5)} == {Quality.BAD}
 
 
 def test_power_on_garbage_does_not_lock_out_the_truth_after_it() -> None:
     room = judge()
-    qualities = [room.judge(value, i * MINUTE_MS)[0] for i, value in enumerate([85.0, 20.0, 20.01, 20.02, 20.03])]
+    qualities = [room.check(value, i * MINUTE_MS)[0] for i, value in enumerate([85.0, 20.0, 20.01, 20.02, 20.03])]
     assert qualities == [Quality.GOOD, Quality.BAD, Quality.BAD, Quality.GOOD, Quality.GOOD]
 
 
 def test_a_late_reading_is_judged_and_moves_nothing() -> None:
     room = judge()
-    room.judge(20.0, 100 * MINUTE_MS)
-    assert room.judge(40.0, 80 * MINUTE_MS)[0] is Quality.GOOD
-    assert room.judge(60.0, 99 * MINUTE_MS)[0] is Quality.BAD
-    assert room.judge(20.5, 101 * MINUTE_MS)[0] is Quality.GOOD
+    room.check(20.0, 100 * MINUTE_MS)
+    assert room.check(40.0, 80 * MINUTE_MS)[0] is Quality.GOOD
+    assert room.check(60.0, 99 * MINUTE_MS)[0] is Quality.BAD
+    assert room.check(20.5, 101 * MINUTE_MS)[0] is Quality.GOOD
 
 
 def test_a_late_equal_reading_does_not_turn_time_back() -> None:
     room = judge()
-    room.judge(20.0, 100 * MINUTE_MS)
-    assert room.judge(20.0, 0)[0] is Quality.GOOD
-    assert room.judge(26.0, 101 * MINUTE_MS)[0] is Quality.BAD
+    room.check(20.0, 100 * MINUTE_MS)
+    assert room.check(20.0, 0)[0] is Quality.GOOD
+    assert room.check(26.0, 101 * MINUTE_MS)[0] is Quality.BAD
 
 
 def stay(kind: SensorKind, value: float, *, hours: int, every_ms: int = 10 * MINUTE_MS) -> list[Quality]:
     series = judge(kind)
-    return [series.judge(value, at_ms)[0] for at_ms in range(0, hours * HOUR_MS + 1, every_ms)]
+    return [series.check(value, at_ms)[0] for at_ms in range(0, hours * HOUR_MS + 1, every_ms)]
 
 
 def test_a_quiet_room_is_not_stuck_for_many_hours() -> None:
@@ -146,11 +146,11 @@ def test_a_quiet_room_is_not_stuck_for_many_hours() -> None:
 def test_a_stuck_sensor_says_for_how_long_and_recovers_with_the_first_change() -> None:
     room = judge()
     for hour in range(30):
-        quality, reason = room.judge(19.5, hour * HOUR_MS)
+        quality, reason = room.check(19.5, hour * HOUR_MS)
     assert quality is Quality.SUSPECT
     assert reason == "has read exactly 19.5 °C for 29 h; a living sensor changes within 24 h"
-    assert room.judge(19.6, 30 * HOUR_MS) == (Quality.GOOD, "")
-    assert room.judge(19.6, 31 * HOUR_MS) == (Quality.GOOD, "")
+    assert room.check(19.6, 30 * HOUR_MS) == (Quality.GOOD, "")
+    assert room.check(19.6, 31 * HOUR_MS) == (Quality.GOOD, "")
 
 
 @pytest.mark.parametrize("value", [1.0, 99.9, 0.0, 100.0])
@@ -169,22 +169,22 @@ def test_kinds_that_rest_for_days_are_never_stuck(kind: SensorKind, value: float
 
 def test_a_gap_is_no_evidence_of_being_stuck() -> None:
     room = judge()
-    room.judge(20.0, 0)
+    room.check(20.0, 0)
     for i in range(STUCK_READINGS_MIN - 2):
-        assert room.judge(20.0, 48 * HOUR_MS + i * MINUTE_MS)[0] is Quality.GOOD
-    assert room.judge(20.0, 49 * HOUR_MS)[0] is Quality.SUSPECT
+        assert room.check(20.0, 48 * HOUR_MS + i * MINUTE_MS)[0] is Quality.GOOD
+    assert room.check(20.0, 49 * HOUR_MS)[0] is Quality.SUSPECT
 
 
 def test_a_shower_is_believed() -> None:
     bath = judge(SensorKind.HUMIDITY)
-    assert {bath.judge(v, i * 10 * MINUTE_MS)[0] for i, v in enumerate([48.0, 95.0, 96.3, 60.0])} == {Quality.GOOD}
+    assert {bath.check(v, i * 10 * MINUTE_MS)[0] for i, v in enumerate([48.0, 95.0, 96.3, 60.0])} == {Quality.GOOD}
 
 
 def test_own_limits_replace_those_of_the_kind() -> None:
     cellar = PlausibilityCheck(SensorKind.TEMPERATURE, PlausibilityLimits(0.0, 30.0))
-    assert cellar.judge(31.0, 0)[0] is Quality.BAD
-    assert cellar.judge(0.0, 0)[0] is Quality.GOOD
-    assert cellar.judge(30.0, 1)[0] is Quality.GOOD
+    assert cellar.check(31.0, 0)[0] is Quality.BAD
+    assert cellar.check(0.0, 0)[0] is Quality.GOOD
+    assert cellar.check(30.0, 1)[0] is Quality.GOOD
 
 
 ANY_VALUE = st.floats(allow_nan=True, allow_infinity=True, width=32)
@@ -194,11 +194,11 @@ ANY_VALUE = st.floats(allow_nan=True, allow_infinity=True, width=32)
 def test_no_past_locks_a_sensor_out(kind: SensorKind, past: list[tuple[float, int]]) -> None:
     series = judge(kind)
     for value, at_ms in past:
-        series.judge(value, at_ms)
+        series.check(value, at_ms)
     limits = LIMITS[kind]
     truth = limits.high if limits.is_whole else (limits.low + limits.high) / 2
     start_ms = 2 * 10**12
-    qualities = [series.judge(truth, start_ms + i * MINUTE_MS)[0] for i in range(CONFIRMATIONS)]
+    qualities = [series.check(truth, start_ms + i * MINUTE_MS)[0] for i in range(CONFIRMATIONS)]
     assert qualities[-1] is Quality.GOOD
 
 
@@ -206,5 +206,5 @@ def test_no_past_locks_a_sensor_out(kind: SensorKind, past: list[tuple[float, in
 def test_a_verdict_is_good_without_or_worse_with_a_reason(kind: SensorKind, past: list[tuple[float, int]]) -> None:
     series = judge(kind)
     for value, at_ms in past:
-        quality, reason = series.judge(value, at_ms)
+        quality, reason = series.check(value, at_ms)
         assert (quality is Quality.GOOD) == (reason == "")

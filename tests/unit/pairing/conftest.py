@@ -53,7 +53,7 @@ class Network:
         await asyncio.Event().wait()
         return []
 
-    def take(self) -> Sequence[Reading]:
+    def drain(self) -> Sequence[Reading]:
         return []
 
     def confirm(self) -> None: ...

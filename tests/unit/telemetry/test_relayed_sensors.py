@@ -31,7 +31,7 @@ class Network:
             raise given
         return given
 
-    def take(self) -> Sequence[Reading]:
+    def drain(self) -> Sequence[Reading]:
         return self.left
 
     def confirm(self) -> None: ...

@@ -267,12 +267,12 @@ async def test_chips_of_industrial_io_are_named_as_unread(machine: Machine, capl
     machine.write(devices / "iio:device2", in_concentration_co2_raw="1")
     board = machine.board()
     why = "but is not read: this version of the hub reads chips of the kernel's hwmon class only"
-    assert list(board.unread) == [
+    assert list(board.unsupported_sensors) == [
         f"bme280 (iio:device0) measures temperature, humidity, pressure, {why}",
         f"unnamed (iio:device2) measures CO2, {why}",
     ]
     assert isinstance(board, HasUnsupportedSensors)
-    assert [record.getMessage() for record in caplog.records] == list(board.unread)
+    assert [record.getMessage() for record in caplog.records] == list(board.unsupported_sensors)
     assert sources(board) == []
     await board.close()
 

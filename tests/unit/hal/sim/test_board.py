@@ -59,7 +59,7 @@ def test_every_first_value_is_believable(virtual_loop: Loop, monotonic_ms: Clock
     board = SimBoard(SimEnvironment(options()), monotonic_ms=monotonic_ms)
     values = {sensor.kind: virtual_loop.run_until_complete(sensor.read()) for sensor in board.sensors}
     for kind, value in values.items():
-        assert PlausibilityCheck(kind).judge(value, 0)[0] is Quality.GOOD
+        assert PlausibilityCheck(kind).check(value, 0)[0] is Quality.GOOD
     assert values[SensorKind.POWER_AVAILABILITY] == 1.0
     assert values[SensorKind.BATTERY_LEVEL] == 100.0
     assert 18.0 < values[SensorKind.TEMPERATURE] < 20.0
@@ -234,7 +234,7 @@ def test_a_healthy_house_is_believed_and_a_broken_one_is_not(virtual_loop: Loop,
         verdicts: Counter[Quality] = Counter()
         for reading in virtual_loop.run_until_complete(listen(board, for_s=4 * 86_400)):
             judge = judges.setdefault((reading.device, reading.kind), PlausibilityCheck(reading.kind))
-            verdicts[judge.judge(reading.value, reading.at_ms)[0]] += 1
+            verdicts[judge.check(reading.value, reading.at_ms)[0]] += 1
         return verdicts
 
     healthy = judged(())

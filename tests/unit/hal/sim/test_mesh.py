@@ -39,7 +39,7 @@ class Bench:
             return [(event.device, event.step) for event in await self.network.join_events()]
 
     def press(self, device: str) -> bool:
-        return self.mesh.press(device, self.now_ms)
+        return self.mesh.press_button(device, self.now_ms)
 
 
 @pytest.fixture(autouse=True)
@@ -131,13 +131,13 @@ async def test_an_interview_may_fail_and_is_repeated_by_the_button(monkeypatch: 
 async def test_sensors_leave_die_and_come_back() -> None:
     bench = Bench()
     device = bench.devices[0]
-    bench.mesh.kill(device, bench.now_ms)
+    bench.mesh.empty_battery(device, bench.now_ms)
     assert not bench.press(device)
     online = {link.device: link.is_online for link in bench.network.links}
     assert (online[device], online[bench.devices[1]]) == (False, True)
-    bench.mesh.revive(device, bench.now_ms)
+    bench.mesh.replace_battery(device, bench.now_ms)
     assert await bench.events() == [(device, Step.JOINED)]
-    bench.mesh.reset(device, bench.now_ms)
+    bench.mesh.factory_reset(device, bench.now_ms)
     assert await bench.events() == [(device, Step.LEFT)]
     assert not bench.press(device)
     await bench.network.remove(device)  # gone already: forgotten all the same
@@ -147,7 +147,7 @@ async def test_sensors_leave_die_and_come_back() -> None:
 
 async def test_a_stick_that_is_pulled() -> None:
     bench = Bench()
-    bench.mesh.plug(is_lost=True, at_ms=bench.now_ms)
+    bench.mesh.set_lost(is_lost=True, at_ms=bench.now_ms)
     assert bench.network.radio.state is RadioState.LOST
     for ask in (
         bench.network.open_join_window(5), bench.network.close_join_window(), bench.network.remove("x"),
@@ -156,7 +156,7 @@ async def test_a_stick_that_is_pulled() -> None:
         work: Any = ask
         with pytest.raises(NetworkLost):
             await work
-    bench.mesh.plug(is_lost=False, at_ms=bench.now_ms)
+    bench.mesh.set_lost(is_lost=False, at_ms=bench.now_ms)
     assert bench.network.radio.state is RadioState.UP
     bench.now_ms += 60_000
     assert await bench.network.receive()

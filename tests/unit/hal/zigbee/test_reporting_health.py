@@ -6,7 +6,7 @@ from hal.interface import SensorKind
 from hal.radio import SensorLink
 from hal.zigbee import reporting_health
 from hal.zigbee.battery import Battery, Chemistry
-from hal.zigbee.clusters import ValueOrigin
+from hal.zigbee.clusters import SensorChannel
 from hal.zigbee.device_registry import DeviceRegistry
 from hal.zigbee.radio_state import DeviceRecord, DeviceTable, decode_sensors, encode
 
@@ -130,7 +130,7 @@ def test_a_sensor_that_has_its_rules_and_keeps_a_rhythm_of_its_own_is_judged_by_
 
 def test_what_was_reported_by_itself_is_measured_whatever_the_sensor_answers() -> None:
     world = World()
-    assert world.registry.takes(IEEE, ValueOrigin("1/humidity", HUMIDITY, 1))
+    assert world.registry.takes(IEEE, SensorChannel("1/humidity", HUMIDITY, 1))
     world.registry.configured(IEEE, ranks={TEMPERATURE: 1}, promises={TEMPERATURE: 900.0})
     known = world.registry.get(IEEE)
     assert known is not None
@@ -153,7 +153,7 @@ def test_a_sensor_of_an_older_version_is_set_up_again_and_keeps_its_kinds() -> N
 def test_of_two_places_the_one_with_the_lower_rank_is_taken(order: tuple[int, ...]) -> None:
     world = World()
     world.registry.configured(IEEE, ranks={}, promises={})
-    sources = {rank: ValueOrigin(f"{rank}/temperature", TEMPERATURE, rank) for rank in (1, 2)}
+    sources = {rank: SensorChannel(f"{rank}/temperature", TEMPERATURE, rank) for rank in (1, 2)}
     taken = [rank for rank in order if world.registry.takes(IEEE, sources[rank])]
     assert taken == ([1, 1] if order[0] == 1 else [2, 1, 1])
     known = world.registry.get(IEEE)
@@ -170,7 +170,7 @@ def test_what_was_learned_outlives_a_restart() -> None:
     again = World(decode_sensors(encode(world.registry.kept()), "boot"))
     assert again.registry.level(IEEE, 2.4) == 40
     assert again.link().notes == ("a probe",)
-    assert not again.registry.takes(IEEE, ValueOrigin("3/battery_level", BATTERY, 3))
+    assert not again.registry.takes(IEEE, SensorChannel("3/battery_level", BATTERY, 3))
     # An interview repeats what it lists, not what it has answered for.
     again.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=(TEMPERATURE, BATTERY), is_sleepy=True)
     known = again.registry.get(IEEE)
@@ -188,5 +188,5 @@ def test_a_stranger_promises_nothing() -> None:
     world.registry.promised("a stranger", {TEMPERATURE: 1.0})
     world.registry.relax("a stranger", [TEMPERATURE])
     assert not world.registry.is_online("a stranger")
-    assert not world.registry.takes("a stranger", ValueOrigin("1/temperature", TEMPERATURE, 1))
+    assert not world.registry.takes("a stranger", SensorChannel("1/temperature", TEMPERATURE, 1))
     assert world.registry.level("a stranger", 3.7) is None

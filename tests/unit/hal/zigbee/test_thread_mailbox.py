@@ -23,7 +23,7 @@ async def test_items_keep_their_order_and_none_is_lost() -> None:
     async with asyncio.timeout(60):
         while len(taken) < 20_000:
             await crossing.wait()
-            taken += crossing.take()
+            taken += crossing.drain()
     thread.join()
     assert taken == list(range(20_000))
     assert crossing.dropped == 0
@@ -33,7 +33,7 @@ async def test_the_oldest_makes_room() -> None:
     crossing: ThreadMailbox[int] = ThreadMailbox(3)
     for number in range(5):
         crossing.put(number)
-    assert list(crossing.take()) == [2, 3, 4]
+    assert list(crossing.drain()) == [2, 3, 4]
     assert crossing.dropped == 2
 
 
@@ -46,7 +46,7 @@ async def test_a_word_before_the_wait_is_not_missed_and_a_cancelled_wait_does_no
     crossing.put(1)
     crossing.put(2)
     await asyncio.wait_for(crossing.wait(), 60)
-    assert list(crossing.take()) == [1, 2]
+    assert list(crossing.drain()) == [1, 2]
 
 
 async def test_the_thread_answers_until_it_is_stopped() -> None:

@@ -17,7 +17,7 @@ LISTED = {2: [clusters.TEMPERATURE, clusters.PRESSURE], 1: [clusters.POWER, clus
 
 def test_what_may_be_taken_the_lowest_endpoint_first_and_a_percentage_before_a_voltage() -> None:
     found = clusters.candidates(LISTED)
-    assert [(each.source.name, each.source.rank) for each in found] == [
+    assert [(each.channel.name, each.channel.rank) for each in found] == [
         ("1/temperature", 1),
         ("1/battery_level", 1),
         ("1/battery_level/voltage", 2),
@@ -42,7 +42,7 @@ def test_each_kind_is_taken_once_from_what_has_answered() -> None:
 
 def test_what_a_maker_tells_in_its_own_way_is_not_taken_from_clusters() -> None:
     real, dummies = clusters.split(clusters.candidates(LISTED), {KINDS.TEMPERATURE, KINDS.BATTERY_LEVEL})
-    assert [each.source.name for each in real] == ["2/pressure"]
+    assert [each.channel.name for each in real] == ["2/pressure"]
     assert [each.place for each in dummies] == [
         "cluster 0x0402 of endpoint 1",
         "cluster 0x0001 of endpoint 1",
