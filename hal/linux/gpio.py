@@ -17,7 +17,7 @@ from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand, ZoneOutput
 
 CONSUMER = "climahub"
-HEAT_HEAT_SOURCE_LINES = ("heat", "cool", "stage2", "aux", "pump", "fan", "valve")
+HEAT_SOURCE_LINES = ("heat", "cool", "stage2", "aux", "pump", "fan", "valve")
 """What the shared heat source of a home may have a line for."""
 
 
@@ -35,7 +35,7 @@ class RelayWiring(msgspec.Struct, frozen=True):
     Attributes:
         chip: The character device.
         zones: The relays of the zones.
-        source: Lines of the shared source, by `HEAT_SOURCE_LINES`.
+        heat_source: Lines of the shared heat source, by `HEAT_SOURCE_LINES`.
         is_active_low: Whether a relay pulls in when its line is low.
     """
 
