@@ -11,7 +11,7 @@ DEV := $(VENV)/.dev-is-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A lock names all that is needed, with hashes: pip must not look for anything else, least of all for newer releases.
 INSTALL_LOCKED := $(PIP) install --no-deps --require-hashes
-INSTALL_CHECKOUT := $(PIP) install --no-build-isolation --no-deps --editable .
+INSTALL_CHECKOUT := $(PIP) install --no-build-isolation --no-deps --editable . --editable ./lab
 CHECK_INSTALLED := $(BIN)/python -m pip --disable-pip-version-check check || { \
 	echo "The packages in $(VENV) do not fit together. Begin anew: make clean $(MAKECMDGOALS)"; exit 1; }
 PYTEST := $(BIN)/python -m pytest -q
@@ -131,14 +131,14 @@ $(BIN)/python:
 	@echo "making $(VENV) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 
-$(RUNTIME): requirements-demo.lock pyproject.toml | $(BIN)/python
+$(RUNTIME): requirements-demo.lock pyproject.toml lab/pyproject.toml | $(BIN)/python
 	@echo "installing what climahub needs ..."
 	@$(INSTALL_LOCKED) -r requirements-demo.lock
 	@$(INSTALL_CHECKOUT)
 	@$(CHECK_INSTALLED)
 	@touch $@
 
-$(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
+$(DEV): requirements-dev.lock pyproject.toml lab/pyproject.toml | $(BIN)/python
 	@echo "installing what the tests need ..."
 	@$(INSTALL_LOCKED) -r requirements-dev.lock
 	@$(INSTALL_CHECKOUT)

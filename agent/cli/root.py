@@ -1,9 +1,11 @@
-"""`climahub`: the table of commands, and what becomes of an error that nobody has handled.
+"""`climahub`: the table of commands, and the exit code for an error that no command has handled.
 
 Must stay quick to import: a command's module is imported when the command runs, so that `climahub version` and shell
-completion do not wait for an HTTP library.
+completion do not wait for an HTTP library. For the same reason installed packages are searched for more commands only
+when a name is not in the table here, and for the list of all commands.
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -16,6 +18,7 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
+from agent import __version__
 from agent.cli import exit_codes
 from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Unauthorized
 from agent.foundation.foreign_text import printable
@@ -25,7 +28,13 @@ PROGRAM = "climahub"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """Where a command lives (`MODULE:NAME` below `agent.cli`, or in `lab`), its summary, and for whom it is."""
+    """A command that is imported when it runs.
+
+    Attributes:
+        place: Where it lives, as `MODULE:NAME`.
+        summary: Its line in `climahub --help`.
+        group: For whom it is, one of `GROUPS`.
+    """
 
     place: str
     summary: str
@@ -35,42 +44,49 @@ class Entry(msgspec.Struct, frozen=True):
 HOME, TECHNICIAN, FLEET, DEVELOPER = "Home", "Technician", "Fleet", "Developer"
 GROUPS = (HOME, TECHNICIAN, FLEET, DEVELOPER)
 
+ENTRY_POINTS = "climahub.commands"
+"""The entry point group of other packages' commands. Each entry point is a mapping from names to `Entry`."""
+
+LAB_PACKAGE = "climahub-lab"
+LAB_COMMANDS = ("demo", "cloud", "simulate", "ncp")
+"""The commands of `LAB_PACKAGE`; a hub without it has none of them, and names the package."""
+
 
 COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
-        "demo": Entry(
-            "lab.demo.command:demo", "Watch a hub and its cloud live through outages, in this terminal.", HOME
-        ),
-        "status": Entry("status:status", "Ask the hub on this machine how it is doing.", HOME),
+        "status": Entry("agent.cli.status:status", "Ask the hub on this machine how it is doing.", HOME),
         "climate": Entry(
-            "climate:climate", "See what every zone does and why; set, hold, resume, eco, schedules.", HOME
+            "agent.cli.climate:climate",
+            "See what every zone does and why; set, hold, resume, eco, schedules.",
+            HOME,
         ),
         "zigbee": Entry(
-            "zigbee.group:zigbee", "Pair, list, replace and remove the Zigbee sensors of this hub.", TECHNICIAN
+            "agent.cli.zigbee.group:zigbee",
+            "Pair, list, replace and remove the Zigbee sensors of this hub.",
+            TECHNICIAN,
         ),
         "commands": Entry(
-            "commands:commands", "List what the cloud told the hub to do, or confirm a factory reset.", TECHNICIAN
+            "agent.cli.commands:commands",
+            "List what the cloud told the hub to do, or confirm a factory reset.",
+            TECHNICIAN,
         ),
-        "update": Entry("update:update", "Show or steer the hub's updates, or install one from a file.", TECHNICIAN),
-        "config": Entry("config:config", "Check, show or begin a configuration.", TECHNICIAN),
-        "run": Entry("run:run", "Run the hub (what the systemd service does).", TECHNICIAN),
-        "bundle": Entry("bundle:bundle", "Make keys, and make, sign and examine releases for hubs.", FLEET),
-        "cloud": Entry(
-            "lab.cli.cloud.group:cloud", "Run a reference ClimaSense cloud, or operate a running one.", FLEET
+        "update": Entry(
+            "agent.cli.update:update",
+            "Show or steer the hub's updates, or install one from a file.",
+            TECHNICIAN,
         ),
-        "simulate": Entry(
-            "lab.cli.simulate:simulate", "Run days of a hub's life in seconds, with faults, and judge them.", DEVELOPER
-        ),
-        "ncp": Entry("lab.cli.ncp:ncp", "Emulate a Zigbee stick and its sensors on a pseudo terminal.", DEVELOPER),
-        "version": Entry("version:version", "Print the version.", DEVELOPER),
-        "completion": Entry("completion:completion", "Print the completion script of a shell.", DEVELOPER),
+        "config": Entry("agent.cli.config:config", "Check, show or begin a configuration.", TECHNICIAN),
+        "run": Entry("agent.cli.run:run", "Run the hub (what the systemd service does).", TECHNICIAN),
+        "bundle": Entry("agent.cli.bundle:bundle", "Make keys, and make, sign and examine releases for hubs.", FLEET),
+        "version": Entry("agent.cli.version:version", "Print the version.", DEVELOPER),
+        "completion": Entry("agent.cli.completion:completion", "Print the completion script of a shell.", DEVELOPER),
     }
 )
 """By group, each in the order in which a newcomer wants them."""
 
 EPILOG = f"""\b
 First steps:
-  climahub demo               a hub and its cloud, nothing to set up
+  climahub demo               a hub and its cloud, nothing to set up (package climahub-lab)
   climahub config example     a configuration to begin with
   climahub COMMAND --help     options and examples of a command
 
@@ -80,48 +96,80 @@ Exit codes:
 """
 
 
+class NotInstalled(click.ClickException):
+    """A command whose package is not installed."""
+
+    exit_code = exit_codes.UNAVAILABLE
+
+
+def all_commands() -> Mapping[str, Entry]:
+    """Return the commands of all installed packages, those of other packages first.
+
+    Reads the metadata of every installed package, which takes some 10 ms.
+    """
+    from importlib.metadata import entry_points  # noqa: PLC0415 - 15 ms that most commands do without
+
+    found: dict[str, Entry] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        # A package that is half removed brings no commands.
+        with contextlib.suppress(ImportError):
+            found |= point.load()
+    return {**found, **COMMANDS}
+
+
 class Root(click.Group):
     """A group whose commands are imported when they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of the table."""
+        """Return the names in the order of the tables."""
         del ctx
-        return list(COMMANDS)
+        return list(all_commands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
         del ctx
-        entry = COMMANDS.get(cmd_name)
+        entry = COMMANDS.get(cmd_name) or all_commands().get(cmd_name)
         if entry is None:
             return None
         module, _, name = entry.place.partition(":")
-        place = module if module.startswith("lab.") else f"agent.cli.{module}"
-        command: click.Command = getattr(importlib.import_module(place), name)
+        command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command; suggest the nearest for a name that there is not."""
+        """Find a command; name the package that brings it, or suggest the nearest name.
+
+        Raises:
+            NotInstalled: It is a command of a package that is not installed.
+            UsageError: There is no such command.
+        """
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            raise click.UsageError(f"there is no command {args[0]}{_hint(near)}", ctx) from error
+            name = args[0]
+            if name in LAB_COMMANDS:
+                text = f"install {LAB_PACKAGE}, which brings climahub {name}: pip install {LAB_PACKAGE}=={__version__}"
+                raise NotInstalled(text) from error
+            near = get_close_matches(name, all_commands(), n=1)
+            raise click.UsageError(f"there is no command {name}{_hint(near)}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table without importing anything."""
+        """Write the tables without importing any command."""
         del ctx
+        commands = all_commands()
         for group in GROUPS:
             with formatter.section(group):
-                formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items() if entry.group == group])
+                formatter.write_dl([(name, entry.summary) for name, entry in commands.items() if entry.group == group])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete the name of a command without importing anything."""
+        """Complete the name of a command without importing any command."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         return [
-            CompletionItem(name, help=entry.summary) for name, entry in COMMANDS.items() if name.startswith(incomplete)
+            CompletionItem(name, help=entry.summary)
+            for name, entry in all_commands().items()
+            if name.startswith(incomplete)
         ]
 
 

@@ -32,7 +32,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
         "climahub ncp --pty ncp --devices house.toml --control orders",
         "climahub ncp say orders press bedroom",
         "climahub ncp say orders set bedroom temperature_c=21.5",
-        exits='0 stopped with Ctrl-C, 69 the extra "zigbee" is not installed, 73 a file or the port cannot be used',
+        exits="0 stopped with Ctrl-C, 69 climahub-lab[zigbee] is not installed, 73 a file or the port cannot be used",
     ),
 )
 @click.option("--pty", "link", type=_file, metavar="LINK", help="The name of the serial port, for the host.")
@@ -74,7 +74,7 @@ def ncp(
     except ModuleNotFoundError as error:
         if error.name not in {"bellows", "zigpy"}:
             raise
-        click.echo("climahub: the emulated stick needs more packages: pip install 'climahub[zigbee]'", err=True)
+        click.echo("climahub: the emulated stick needs more packages: pip install 'climahub-lab[zigbee]'", err=True)
         return exit_codes.UNAVAILABLE
     found = faults.parse_all(fault_words)
     disk = Disk()

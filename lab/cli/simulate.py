@@ -30,7 +30,7 @@ DAYS_MAX = 3660
         "climahub simulate --board replay:house.csv --map house.toml --faults none --json",
         "climahub simulate --pairing --seed 7 --faults harsh",
         "climahub simulate --crash-points",
-        exits='0 no violation, 1 violations, 69 the extra "simulation" is not installed, 78 recording or map refused',
+        exits="0 no violation, 1 violations, 69 async-solipsism is not installed, 78 recording or map refused",
     )
 )
 @board_option
@@ -96,7 +96,7 @@ def simulate(
     except ModuleNotFoundError as error:
         if error.name != "async_solipsism":
             raise
-        click.echo("climahub: virtual time needs one package more: pip install 'climahub[simulation]'", err=True)
+        click.echo("climahub: install the package for virtual time: pip install 'climahub[simulation]'", err=True)
         return exit_codes.UNAVAILABLE
 
 

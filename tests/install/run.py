@@ -4,8 +4,8 @@ python tests/install/run.py [PIP_VERSION ...]
 
 For each version of pip: an environment with that pip, filled by the Makefile's rules for `make demo` and `make test`,
 while a second index offers a newer release of every package in the lock files. Fails when a rule fails, when a release
-of the second index is installed, or when `climahub` does not start. The packages come from the index that pip is
-configured for.
+of the second index is installed, or when `climahub` or a command of the laboratory does not start. The packages come
+from the index that pip is configured for.
 """
 
 import hashlib
@@ -69,6 +69,7 @@ def set_up(scratch: Path, pip: str, index: Path) -> None:
     if NEWER in listed:
         sys.exit(f"pip {pip} installed a release that no lock file names:\n{listed}")
     subprocess.run([venv / "bin" / "climahub", "version"], check=True)
+    subprocess.run([venv / "bin" / "climahub", "simulate", "--help"], check=True, stdout=subprocess.DEVNULL)
 
 
 def main(pips: list[str]) -> None:

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Never
 
 import pytest
@@ -14,7 +15,7 @@ from hal.errors import HalError, RecordingInvalid
 
 
 def test_every_command_of_the_table_can_be_imported_and_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in root.COMMANDS:
+    for name in root.all_commands():
         if name == "run":
             continue
         assert root.run([name, "--help"]) == exit_codes.OK
@@ -24,7 +25,7 @@ def test_every_command_of_the_table_can_be_imported_and_has_help(capsys: pytest.
 def test_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["--help"]) == exit_codes.OK
     text = capsys.readouterr().out
-    for name in root.COMMANDS:
+    for name in root.all_commands():
         assert f"\n  {name} " in text
     for code in exit_codes.MEANINGS:
         assert f"{code}  {exit_codes.MEANINGS[code]}" in text
@@ -45,7 +46,15 @@ def test_version_is_quick_because_it_imports_little() -> None:
     done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
     assert done.stdout.startswith("climahub 0.")
     modules = set(done.stdout.split())
-    assert not modules & {"aiohttp", "rich", "async_solipsism", "sqlite3.dbapi2_", "agent.daemon", "agent.app"}
+    assert not modules & {
+        "importlib.metadata",
+        "aiohttp",
+        "rich",
+        "async_solipsism",
+        "sqlite3.dbapi2_",
+        "agent.daemon",
+        "agent.app",
+    }
 
 
 def test_the_daemon_never_sees_the_command_line() -> None:
@@ -190,5 +199,35 @@ def test_help_is_grouped_by_who_needs_it(capsys: pytest.CaptureFixture[str]) -> 
     places = [told.index(f"\n{group}:\n") for group in root.GROUPS]
     assert places == sorted(places)
     assert {entry.group for entry in root.COMMANDS.values()} == set(root.GROUPS)
-    for name in root.COMMANDS:
+    for name in root.all_commands():
         assert f"\n  {name} " in told
+
+
+def without_packages(monkeypatch: pytest.MonkeyPatch, *points: object) -> None:
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: list(points))
+
+
+@pytest.mark.parametrize("name", root.LAB_COMMANDS)
+def test_a_hub_without_the_laboratory_names_the_package_that_brings_a_command(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_packages(monkeypatch)
+    assert root.run([name, "--seed", "1"]) == exit_codes.UNAVAILABLE
+    assert f"install climahub-lab, which brings climahub {name}: pip install climahub-lab==" in capsys.readouterr().err
+
+
+def test_a_hub_without_the_laboratory_lists_its_own_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_packages(monkeypatch)
+    assert root.run(["--help"]) == exit_codes.OK
+    assert set(root.all_commands()) == set(root.COMMANDS)
+    assert "\n  simulate " not in capsys.readouterr().out
+
+
+def test_a_package_that_is_half_removed_brings_no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Never:
+        raise ModuleNotFoundError
+
+    without_packages(monkeypatch, SimpleNamespace(load=fail))
+    assert root.run(["demo"]) == exit_codes.UNAVAILABLE
