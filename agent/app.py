@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from agent.cloud.client import CloudClient
-from agent.cloud.link import Link
+from agent.cloud.connectivity import Connectivity
 from agent.commands import factory_reset
 from agent.commands.handlers import CommandHandler
 from agent.commands.handlers.config_update import ConfigUpdateHandler
@@ -94,13 +94,13 @@ class Hub:
         self.faults = Faults(clock.monotonic_ms)
         for problem in environment.problems:
             self.faults.add("storage", problem)
-        self.link = Link(now_ms=clock.monotonic_ms, rng=environment.rng)
+        self.connectivity = Connectivity(now_ms=clock.monotonic_ms, rng=environment.rng)
         self.client = CloudClient(
             environment.session,
             base_url=config.cloud.base_url,
             read_key=environment.read_key,
             clock=clock,
-            link=self.link,
+            connectivity=self.connectivity,
             ledger=environment.ledger,
             request_timeout_s=config.cloud.request_timeout_s,
             compress=config.cloud.gzip == "auto",
@@ -441,7 +441,7 @@ class Hub:
             ConfigInvalid: The hub's own cannot be read; the old one stays.
         """
         self.pairing.keys_changed()
-        self.client.reread_key()
+        self.client.reload_key()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then put everything that is in memory on the disk."""
@@ -524,7 +524,9 @@ class Hub:
             pending = outbox.stats().pending if outbox else 0
             # A control loop that hangs is a hub that hangs: silence lets the service manager start it anew.
             if self.climate is None or not self.climate.is_hung:
-                self.environment.host.alive(f"cloud {self.link.status.state}, {counted(pending, 'reading')} waiting")
+                self.environment.host.alive(
+                    f"cloud {self.connectivity.status.state}, {counted(pending, 'reading')} waiting"
+                )
             await asyncio.sleep(period_s)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent import __version__, app, config, environment
-from agent.cloud.quota import Ledger
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.commands import factory_reset
 from agent.config import Config
@@ -193,7 +193,7 @@ class _Restarts:
                     disk=self._disk,
                     worker=self._worker,
                     session=session,
-                    ledger=Ledger(storage.run_dir / LEDGER_NAME, clock.boot_id),
+                    ledger=QuotaLedger(storage.run_dir / LEDGER_NAME, clock.boot_id),
                     read_key=functools.partial(
                         factory_reset.read_usable_key, storage.state_dir, self._disk, self._replaceable.read_api_key
                     ),
@@ -204,7 +204,7 @@ class _Restarts:
                     running=self._running(),
                     installer=environment.installer_for(settings.board),
                     timekeeper=self._machine_clock,
-                    options=self._replaceable.way.options,
+                    options=self._replaceable.connection.for_url,
                     problems=[*self._problems, *self._replaceable.problems],
                     starts=self._starts,
                 ),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent import __version__
 from agent.cloud.client import CloudClient
+from agent.cloud.data_usage import TRANSPORT_OVERHEAD_BYTES
 from agent.cloud.endpoints import Endpoint
-from agent.cloud.traffic import TRANSPORT_BYTES
 from agent.foundation import vitals
 from agent.local.climate import build_climate
 from agent.local.status import HubStatus
@@ -66,8 +66,8 @@ def diagnostic_sections(
         ]
 
     def polling() -> Any:  # noqa: ANN401 (any JSON)
-        traffic = client.traffic[Endpoint.COMMANDS_PENDING]
-        per_poll = traffic.bytes / traffic.requests + TRANSPORT_BYTES if traffic.requests else None
+        traffic = client.data_usage[Endpoint.COMMANDS_PENDING]
+        per_poll = traffic.bytes / traffic.requests + TRANSPORT_OVERHEAD_BYTES if traffic.requests else None
         interval_s = poll_interval_s()
         return {
             "interval_s": interval_s,

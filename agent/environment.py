@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from agent.cloud.quota import Ledger
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import RequestOptions
 from agent.config import BoardConfig, Config
 from agent.errors import ConfigInvalid
@@ -71,7 +71,7 @@ class Environment(msgspec.Struct, frozen=True):
         running: Which release this is; `None` where nothing can ever be updated (a demo).
         installer: Of images of the whole system; `None` where there can be none.
         timekeeper: How the machine knows the time, and who tells it; `None` where the clock is always right (a demo).
-        options: How a request to an address goes (`agent.cloud.session.Way`).
+        options: How a request to an address goes (`agent.cloud.session.ConnectionOptions`).
         begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
         problems: What was wrong with its directories at the start, in words.
         starts: When this and earlier processes began and how they ended; `None` where there is one only (a demo).
@@ -83,7 +83,7 @@ class Environment(msgspec.Struct, frozen=True):
     disk: Disk
     worker: Worker
     session: aiohttp.ClientSession
-    ledger: Ledger
+    ledger: QuotaLedger
     read_key: Callable[[], str | None]
     sensor_keys: Mapping[str, str]
     host: Host

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from agent import config
-from agent.cloud.session import Way
+from agent.cloud.session import ConnectionOptions
 from agent.config import CloudConfig, Config
 from agent.config.authorities import verifying_context
 from agent.config.proxy import ProxyRules
@@ -54,7 +54,7 @@ class Replaceable:
         proxies = ProxyRules(settings.cloud.proxy, environ)
         if proxies.problem:
             _log.warning("cloud.proxy: %s", proxies.problem)
-        self.way = Way(verifying(settings.cloud), proxies)
+        self.connection = ConnectionOptions(verifying(settings.cloud), proxies)
         self._tell: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
@@ -143,7 +143,7 @@ class Replaceable:
 
     def _take_authorities(self) -> Callable[[], None]:
         verified = verifying(self.settings.cloud)
-        return lambda: self.way.trust(verified)
+        return lambda: self.connection.set_tls_context(verified)
 
     def _tell_hub(self) -> Callable[[], None]:
         return self._tell

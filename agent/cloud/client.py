@@ -15,15 +15,15 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from agent.cloud import answers, wire
-from agent.cloud.compression import CompressionTrial, gzipped
-from agent.cloud.connecting import certificate_problem, no_connection, refused_by_proxy
+from agent.cloud import error_mapping, messages
+from agent.cloud.compression import CompressionTrial, gzip_body
+from agent.cloud.connection_errors import certificate_failure_text, connection_failure_text, proxy_refusal_text
+from agent.cloud.connectivity import Connectivity
+from agent.cloud.data_usage import DataUsage
 from agent.cloud.endpoints import QUOTAS, Endpoint
-from agent.cloud.link import Link
-from agent.cloud.quota import Ledger, SlidingWindow
-from agent.cloud.redirects import target_of
+from agent.cloud.quota import QuotaLedger, SlidingWindow
+from agent.cloud.redirects import redirect_target
 from agent.cloud.session import FOREIGN_ERRORS, READ_ERRORS, RequestOptions
-from agent.cloud.traffic import Traffic
 from agent.errors import Cause, ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.decoding import UNREADABLE
@@ -47,7 +47,7 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _STREAMED = {200, 206, 416}
 
 
-class _NotSent(CloudUnavailable):
+class _RequestNotSent(CloudUnavailable):
     """No connection came about: the cloud saw nothing of the request."""
 
     def __init__(self, message: str, *, cause: Cause = Cause.NO_CONNECTION) -> None:
@@ -64,8 +64,8 @@ class CloudClient:
         base_url: str,
         read_key: Callable[[], str | None],
         clock: Clock,
-        link: Link,
-        ledger: Ledger,
+        connectivity: Connectivity,
+        ledger: QuotaLedger,
         request_timeout_s: float,
         compress: bool,
         timekeeper: Timekeeper | None = None,
@@ -79,7 +79,7 @@ class CloudClient:
             read_key: Returns the hub's key, `None` where it has none; called again after a 401 and now and then while
                 there is none, so that a new key is picked up.
             clock: For quotas and for dates in answers.
-            link: Where success and failure are counted.
+            connectivity: Where success and failure are counted.
             ledger: The account of quotas.
             request_timeout_s: Whole request, connecting included.
             compress: Send telemetry with gzip as long as the server takes it.
@@ -90,11 +90,11 @@ class CloudClient:
         self._base_url = base_url.rstrip("/")
         self._read_key = read_key
         self._key: str | None = None
-        self._rekeyed = asyncio.Event()
+        self._key_changed = asyncio.Event()
         self._clock = clock
         self._timekeeper = timekeeper
         self._options = options
-        self.link = link
+        self.connectivity = connectivity
         self._timeout = aiohttp.ClientTimeout(total=request_timeout_s)
         self._timeout_ms = int(request_timeout_s * 1000)
         self.quotas = {
@@ -102,8 +102,8 @@ class CloudClient:
             for endpoint, quota in QUOTAS.items()
         }
         self.compression = CompressionTrial(is_wanted=compress)
-        self.traffic = {endpoint: Traffic() for endpoint in Endpoint}
-        self._take_key()
+        self.data_usage = {endpoint: DataUsage() for endpoint in Endpoint}
+        self._load_key()
 
     @property
     def has_key(self) -> bool:
@@ -112,7 +112,7 @@ class CloudClient:
 
     def wait_s(self, endpoint: Endpoint) -> float:
         """Return how long until a request to ``endpoint`` may be made; 0 for now."""
-        return max(self.quotas[endpoint].wait_ms(), self.link.wait_ms(endpoint)) / 1000
+        return max(self.quotas[endpoint].wait_ms(), self.connectivity.wait_ms(endpoint)) / 1000
 
     async def ready(self, endpoint: Endpoint) -> None:
         """Wait until a request to ``endpoint`` may be made."""
@@ -120,32 +120,32 @@ class CloudClient:
             await asyncio.sleep(KEY_POLL_S)
             # One that cannot be read yet is being put there just now; `climahub status` says that there is none.
             with contextlib.suppress(ConfigInvalid):
-                self._take_key()
+                self._load_key()
         while wait_s := self.wait_s(endpoint):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    await self._rekeyed.wait()
+                    await self._key_changed.wait()
 
-    def reread_key(self) -> None:
+    def reload_key(self) -> None:
         """Take the key as it is now; another one is tried at once.
 
         Raises:
             ConfigInvalid: It cannot be read; the old one stays.
         """
         before = self._key
-        self._take_key()
+        self._load_key()
         if self._key != before and self._key is not None:
-            self.link.provisioned(is_new=True)
+            self.connectivity.set_key(is_new=True)
             # Whoever waits looks again.
-            self._rekeyed.set()
-            self._rekeyed.clear()
+            self._key_changed.set()
+            self._key_changed.clear()
 
-    def _take_key(self) -> None:
+    def _load_key(self) -> None:
         self._key = self._read_key()
         if self._key is None:
-            self.link.unprovisioned()
+            self.connectivity.remove_key()
         else:
-            self.link.provisioned()
+            self.connectivity.set_key()
 
     async def post_telemetry(self, readings: Iterable[tuple[str, float, int, str | None]]) -> int | None:
         """Send 1 to 100 readings, each (sensor_type, value, utc_ms, device_id or `None` for the hub itself).
@@ -159,36 +159,36 @@ class CloudClient:
             Unauthorized: The key is refused.
             Refused: Something in the batch is not acceptable.
         """
-        body = wire.telemetry_body(readings)
-        is_compressed = self.compression.compresses(len(body))
+        body = messages.encode_telemetry(readings)
+        is_compressed = self.compression.should_compress(len(body))
         try:
             accepted = await self._request(
                 Endpoint.TELEMETRY,
-                wire.accepted_of,
-                gzipped(body) if is_compressed else body,
+                messages.parse_accepted_count,
+                gzip_body(body) if is_compressed else body,
                 encoding="gzip" if is_compressed else "",
             )
         except Refused as error:
-            if self.compression.refused(error.status, is_compressed=is_compressed):
+            if self.compression.record_refused(error.status, is_compressed=is_compressed):
                 raise CloudUnavailable(f"{error}; sending the same without gzip", retry_after_s=0.0) from error
             raise
-        except _NotSent:
+        except _RequestNotSent:
             raise
         except CloudUnavailable:
-            self.compression.failed(is_compressed=is_compressed)
+            self.compression.record_failed(is_compressed=is_compressed)
             raise
-        self.compression.accepted(is_compressed=is_compressed)
+        self.compression.record_accepted(is_compressed=is_compressed)
         return accepted
 
-    async def get_settings(self) -> wire.Settings:
+    async def get_settings(self) -> messages.SettingsObject:
         """Return the device's settings as the cloud holds them.
 
         Raises:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
-        return await self._request(Endpoint.SETTINGS_GET, wire.settings_of)
+        return await self._request(Endpoint.SETTINGS_GET, messages.parse_settings)
 
-    async def put_settings(self, changes: Mapping[str, Any]) -> wire.Settings:
+    async def put_settings(self, changes: Mapping[str, Any]) -> messages.SettingsObject:
         """Change some settings and return them all as the cloud holds them then.
 
         Raises:
@@ -197,16 +197,16 @@ class CloudClient:
         """
         if not changes:
             raise ValueError("no setting to change")
-        return await self._request(Endpoint.SETTINGS_PUT, wire.settings_of, msgspec.json.encode(changes))
+        return await self._request(Endpoint.SETTINGS_PUT, messages.parse_settings, msgspec.json.encode(changes))
 
-    async def register_sensor(self, sensor_api_key: str, ieee_address: str) -> wire.RegisterAnswer:
+    async def register_sensor(self, sensor_api_key: str, ieee_address: str) -> messages.RegisterResponse:
         """Bind a relayed sensor to this hub and return its identity.
 
         Raises:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
-        body = msgspec.json.encode(wire.RegisterBody(sensor_api_key, ieee_address or None))
-        return await self._request(Endpoint.ZIGBEE_REGISTER, wire.registration_of, body)
+        body = msgspec.json.encode(messages.RegisterRequest(sensor_api_key, ieee_address or None))
+        return await self._request(Endpoint.ZIGBEE_REGISTER, messages.parse_registration, body)
 
     async def get_pending_commands(self) -> list[bytes]:
         """Return the commands that wait for this hub, oldest first, each as the JSON that came.
@@ -214,7 +214,7 @@ class CloudClient:
         Raises:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
-        return await self._request(Endpoint.COMMANDS_PENDING, wire.commands_of)
+        return await self._request(Endpoint.COMMANDS_PENDING, messages.parse_pending_commands)
 
     async def ack_command(
         self, command_id: str, status: str, *, error_message: str = "", result: Mapping[str, Any] | None = None
@@ -231,17 +231,17 @@ class CloudClient:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`. Refused with 404 or 409: the cloud
                 has settled the command already.
         """
-        body = msgspec.json.encode(wire.AckBody(command_id, status, error_message or None, result))
-        await self._request(Endpoint.COMMANDS_ACK, wire.taken_of, body)
+        body = msgspec.json.encode(messages.AckRequest(command_id, status, error_message or None, result))
+        await self._request(Endpoint.COMMANDS_ACK, messages.parse_acknowledgement, body)
 
-    async def check_update(self, current_version: str) -> wire.OtaAnswer:
+    async def check_update(self, current_version: str) -> messages.UpdateCheckResponse:
         """Return what the cloud offers to this hub.
 
         Raises:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
         query = urlencode({"current_version": current_version})
-        return await self._request(Endpoint.OTA_CHECK, wire.offer_of, query=query)
+        return await self._request(Endpoint.OTA_CHECK, messages.parse_update_check, query=query)
 
     async def post_update_status(
         self, version: str, status: str, *, progress_percent: int | None = None, error_message: str = ""
@@ -251,8 +251,8 @@ class CloudClient:
         Raises:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
-        body = wire.OtaStatusBody(version, status, progress_percent, error_message or None)
-        await self._request(Endpoint.OTA_STATUS, wire.taken_of, msgspec.json.encode(body))
+        body = messages.UpdateStatusRequest(version, status, progress_percent, error_message or None)
+        await self._request(Endpoint.OTA_STATUS, messages.parse_acknowledgement, msgspec.json.encode(body))
 
     async def _request(
         self,
@@ -265,10 +265,12 @@ class CloudClient:
     ) -> T:
         """Make one request, count what became of it, and return what its 2xx answer says."""
         sent_ms = self._clock.monotonic_ms()
-        with self._request_of(endpoint):
+        with self._count_against_quota(endpoint):
             status, headers, answer = await self._exchange(endpoint, body, encoding, query)
         if not 200 <= status < 300:  # noqa: PLR2004
-            problem = answers.problem(endpoint, status, answer, headers, now_utc_ms=self._clock.utc_ms())
+            problem = error_mapping.error_for_response(
+                endpoint, status, answer, headers, now_utc_ms=self._clock.utc_ms()
+            )
             self._count(endpoint, problem)
             raise problem
         try:
@@ -281,7 +283,7 @@ class CloudClient:
             problem = CloudUnavailable(text, cause=Cause.UNUSABLE_ANSWER)
             self._count(endpoint, problem)
             raise problem from error
-        self.link.succeeded(endpoint)
+        self.connectivity.record_success(endpoint)
         self._offer_time(headers, round_trip_ms=self._clock.monotonic_ms() - sent_ms)
         return decoded
 
@@ -293,7 +295,7 @@ class CloudClient:
             self._timekeeper.offer_server_time(date_ms, round_trip_ms=round_trip_ms, is_verified=is_verified)
 
     @contextlib.contextmanager
-    def _request_of(self, endpoint: Endpoint) -> Iterator[None]:
+    def _count_against_quota(self, endpoint: Endpoint) -> Iterator[None]:
         """Make one request of the quota; one that never left the hub is given back to it.
 
         Raises:
@@ -305,30 +307,34 @@ class CloudClient:
         if wait_s := self.wait_s(endpoint):
             raise Throttled(f"{endpoint.value} must wait {wait_s:.1f} s", retry_after_s=wait_s)
         quota = self.quotas[endpoint]
-        slot = quota.begin(timeout_ms=self._timeout_ms)
-        self.link.began(endpoint, timeout_ms=self._timeout_ms)
+        slot = quota.acquire(timeout_ms=self._timeout_ms)
+        self.connectivity.begin_request(endpoint, timeout_ms=self._timeout_ms)
         try:
             yield
         except CloudUnavailable as error:
-            if isinstance(error, _NotSent):
-                quota.give_back(slot)
+            if isinstance(error, _RequestNotSent):
+                quota.cancel(slot)
             self._count(endpoint, error)
             raise
-        quota.end(slot)
+        quota.complete(slot)
 
     def _count(self, endpoint: Endpoint, problem: ClimahubError) -> None:
         if isinstance(problem, Refused):
-            self.link.succeeded(endpoint)
+            self.connectivity.record_success(endpoint)
         elif isinstance(problem, Throttled):
             wait_s = problem.retry_after_s
-            self.link.throttled(endpoint, str(problem), QUOTAS[endpoint].window_s if wait_s is None else wait_s)
+            self.connectivity.record_throttling(
+                endpoint, str(problem), QUOTAS[endpoint].window_s if wait_s is None else wait_s
+            )
         elif isinstance(problem, Unauthorized):
-            self.link.refused(endpoint, str(problem))
+            self.connectivity.record_key_refusal(endpoint, str(problem))
             # A key that is just being replaced cannot be read: the old one is probed with until it can.
             with contextlib.suppress(ConfigInvalid):
-                self._take_key()
+                self._load_key()
         elif isinstance(problem, CloudUnavailable):
-            self.link.failed(endpoint, str(problem), cause=problem.cause, retry_after_s=problem.retry_after_s)
+            self.connectivity.record_failure(
+                endpoint, str(problem), cause=problem.cause, retry_after_s=problem.retry_after_s
+            )
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -349,34 +355,34 @@ class CloudClient:
         Raises:
             CloudUnavailable, Throttled, Unauthorized, Refused: See `post_telemetry`.
         """
-        with self._request_of(endpoint), self._translated(endpoint):
+        with self._count_against_quota(endpoint), self._translate_errors(endpoint):
             url = URL(self._base_url + endpoint.path + tail, encoded=True)
             keyed = {**headers, "Authorization": f"Bearer {self._key}"}
-            response = await self._opened(endpoint, url, keyed)
+            response = await self._open_stream(endpoint, url, keyed)
             for _ in range(REDIRECTS_MAX):
                 if response.status not in _REDIRECTS:
                     break
                 location = response.headers.get("Location", "")
                 response.close()
-                target = target_of(url, location)
+                target = redirect_target(url, location)
                 keyed = keyed if target.origin() == url.origin() else dict(headers)
                 url = target
-                response = await self._opened(endpoint, url, keyed)
+                response = await self._open_stream(endpoint, url, keyed)
         try:
-            with self._translated(endpoint, READ_ERRORS):
+            with self._translate_errors(endpoint, READ_ERRORS):
                 if response.status not in _STREAMED:
-                    answer = await _bounded(response)
-                    problem = answers.problem(
+                    answer = await _read_limited(response)
+                    problem = error_mapping.error_for_response(
                         endpoint, response.status, answer, response.headers, now_utc_ms=self._clock.utc_ms()
                     )
                     self._count(endpoint, problem)
                     raise problem
-                self.link.succeeded(endpoint)
+                self.connectivity.record_success(endpoint)
                 yield response
         finally:
             response.close()
 
-    async def _opened(self, endpoint: Endpoint, url: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _open_stream(self, endpoint: Endpoint, url: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout.total, sock_read=self._timeout.total)
         async with asyncio.timeout(self._timeout.total):
             return await self._session.request(
@@ -390,7 +396,9 @@ class CloudClient:
             )
 
     @contextlib.contextmanager
-    def _translated(self, endpoint: Endpoint, foreign: tuple[type[Exception], ...] = FOREIGN_ERRORS) -> Iterator[None]:
+    def _translate_errors(
+        self, endpoint: Endpoint, foreign: tuple[type[Exception], ...] = FOREIGN_ERRORS
+    ) -> Iterator[None]:
         """Tell the errors of the libraries by what the caller does next.
 
         Args:
@@ -401,22 +409,22 @@ class CloudClient:
         try:
             yield
         except ssl.SSLCertVerificationError as error:
-            raise self._not_accepted(endpoint, error) from error
+            raise self._certificate_error(endpoint, error) from error
         except aiohttp.ClientConnectorCertificateError as error:
-            raise self._not_accepted(endpoint, error) from error
+            raise self._certificate_error(endpoint, error) from error
         except aiohttp.ClientConnectorError as error:
-            raise _NotSent(f"{endpoint.value}: {no_connection(error)}") from error
+            raise _RequestNotSent(f"{endpoint.value}: {connection_failure_text(error)}") from error
         except aiohttp.ClientHttpProxyError as error:
-            raise _NotSent(f"{endpoint.value}: {refused_by_proxy(error)}") from error
+            raise _RequestNotSent(f"{endpoint.value}: {proxy_refusal_text(error)}") from error
         except TimeoutError as error:
             raise CloudUnavailable(f"{endpoint.value}: no answer within {self._timeout.total:.0f} s") from error
         except foreign as error:
             said = redact(harmless(str(error))) or type(error).__name__
             raise CloudUnavailable(f"{endpoint.value}: {said}") from error
 
-    def _not_accepted(self, endpoint: Endpoint, error: Exception) -> _NotSent:
-        text = certificate_problem(error, is_time_known=self._clock.utc_ms() is not None)
-        return _NotSent(f"{endpoint.value}: {text}", cause=Cause.CERTIFICATE)
+    def _certificate_error(self, endpoint: Endpoint, error: Exception) -> _RequestNotSent:
+        text = certificate_failure_text(error, is_time_known=self._clock.utc_ms() is not None)
+        return _RequestNotSent(f"{endpoint.value}: {text}", cause=Cause.CERTIFICATE)
 
     async def _exchange(
         self, endpoint: Endpoint, body: bytes | None, encoding: str, query: str
@@ -426,7 +434,7 @@ class CloudClient:
             headers["Content-Type"] = "application/json"
         if encoding:
             headers["Content-Encoding"] = encoding
-        with self._translated(endpoint):
+        with self._translate_errors(endpoint):
             url = URL(self._base_url + endpoint.path + (f"?{query}" if query else ""), encoded=True)
             async with self._session.request(
                 endpoint.method,
@@ -437,12 +445,12 @@ class CloudClient:
                 allow_redirects=False,
                 **self._options(url),
             ) as response:
-                answer = await _bounded(response)
-                self.traffic[endpoint].count(response, len(body or b""), len(answer))
+                answer = await _read_limited(response)
+                self.data_usage[endpoint].add(response, len(body or b""), len(answer))
                 return response.status, response.headers, answer
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _read_limited(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk

@@ -24,12 +24,12 @@ _UNREADABLE_BODY = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, H
 _NO_STATUS = 0
 
 
-class Compression(Enum):
+class CompressionState(Enum):
     """What is known of it. While it is doubted, the next body goes out plain."""
 
-    UNPROVEN = "unproven"
-    DOUBTED = "doubted"
-    PROVEN = "proven"
+    UNTESTED = "unproven"
+    SUSPECTED = "doubted"
+    CONFIRMED = "proven"
     OFF = "off"
 
 
@@ -37,57 +37,57 @@ class CompressionTrial:
     """Decides for each body whether to compress it, from what became of those before."""
 
     def __init__(self, *, is_wanted: bool) -> None:
-        self.state = Compression.UNPROVEN if is_wanted else Compression.OFF
+        self.state = CompressionState.UNTESTED if is_wanted else CompressionState.OFF
         self._doubted_for = _NO_STATUS
         self._strikes = 0
         self._failures = 0
 
-    def compresses(self, body_bytes: int) -> bool:
+    def should_compress(self, body_bytes: int) -> bool:
         """Tell whether the next body, of this size, is to be compressed."""
-        return self.state in {Compression.UNPROVEN, Compression.PROVEN} and body_bytes >= GZIP_BYTES_MIN
+        return self.state in {CompressionState.UNTESTED, CompressionState.CONFIRMED} and body_bytes >= GZIP_BYTES_MIN
 
-    def accepted(self, *, is_compressed: bool) -> None:
+    def record_accepted(self, *, is_compressed: bool) -> None:
         """A body was accepted."""
         self._failures = 0
         if is_compressed:
-            self.state, self._strikes = Compression.PROVEN, 0
-        elif self.state is Compression.DOUBTED:
+            self.state, self._strikes = CompressionState.CONFIRMED, 0
+        elif self.state is CompressionState.SUSPECTED:
             self._strikes += 1
             # A refusal is the server's own word; a failure may have been a coincidence.
             is_over = self._doubted_for != _NO_STATUS or self._strikes >= STRIKES_MAX
-            self.state = Compression.OFF if is_over else Compression.UNPROVEN
+            self.state = CompressionState.OFF if is_over else CompressionState.UNTESTED
 
-    def refused(self, status: int, *, is_compressed: bool) -> bool:
+    def record_refused(self, status: int, *, is_compressed: bool) -> bool:
         """A body was refused with a 4xx; tell whether the same is to be sent again without gzip."""
         if is_compressed:
-            is_doubtful = self.state is Compression.UNPROVEN or status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            is_doubtful = self.state is CompressionState.UNTESTED or status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE
             if status not in _UNREADABLE_BODY or not is_doubtful:
                 return False
-            self.state, self._doubted_for = Compression.DOUBTED, status
+            self.state, self._doubted_for = CompressionState.SUSPECTED, status
             return True
-        if self.state is Compression.DOUBTED:
+        if self.state is CompressionState.SUSPECTED:
             self.state = self._after_plain_refusal(status)
         return False
 
-    def _after_plain_refusal(self, status: int) -> Compression:
+    def _after_plain_refusal(self, status: int) -> CompressionState:
         if self._doubted_for == _NO_STATUS:
-            return Compression.UNPROVEN
+            return CompressionState.UNTESTED
         if self._doubted_for == HTTPStatus.UNSUPPORTED_MEDIA_TYPE != status:
-            return Compression.OFF
+            return CompressionState.OFF
         # Refused without gzip as well: it was the readings, not the compression.
-        return Compression.PROVEN
+        return CompressionState.CONFIRMED
 
-    def failed(self, *, is_compressed: bool) -> None:
+    def record_failed(self, *, is_compressed: bool) -> None:
         """A body went out and no usable answer came: 5xx, time-out, reset, or something else than the contract says."""
         self._failures += 1
         if is_compressed:
-            if self.state is Compression.UNPROVEN or self._failures >= FAILURES_MAX:
-                self.state, self._doubted_for = Compression.DOUBTED, _NO_STATUS
-        elif self.state is Compression.DOUBTED and self._doubted_for == _NO_STATUS:
+            if self.state is CompressionState.UNTESTED or self._failures >= FAILURES_MAX:
+                self.state, self._doubted_for = CompressionState.SUSPECTED, _NO_STATUS
+        elif self.state is CompressionState.SUSPECTED and self._doubted_for == _NO_STATUS:
             # Plain fails as well: it is the cloud, not the compression.
-            self.state = Compression.UNPROVEN
+            self.state = CompressionState.UNTESTED
 
 
-def gzipped(body: bytes) -> bytes:
+def gzip_body(body: bytes) -> bytes:
     """Return a body as `Content-Encoding: gzip` wants it."""
     return zlib.compress(body, GZIP_LEVEL, wbits=31)

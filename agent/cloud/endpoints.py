@@ -36,7 +36,7 @@ class Endpoint(StrEnum):
         return self.value.partition(" ")[2]
 
     @property
-    def names_something(self) -> bool:
+    def names_resource(self) -> bool:
         """Whether a request names a thing that the cloud may not know: only then is a 404 about the request.
 
         Elsewhere a 404 says that the address is wrong, or that the API is being moved.

@@ -4,11 +4,12 @@ A sliding window of slots: a request takes the slot that is free, and the slot i
 request was *over*. The server saw the request no later than that, and sees the next one no earlier than it is sent, so
 however long either travels, the server never counts more than the limit in any window, fixed or sliding (the contract,
 section 1.2, leaves open which). The price is the answer's travel time once a window. A request that got no answer may
-still lie in a queue on its way when the hub has long given up: its slot stays taken `STRAY_MS` longer.
+still lie in a queue on its way when the hub has long given up: its slot stays taken `LATE_ARRIVAL_MS` longer.
 
 The account survives a crash of the agent in a small file of the runtime directory, which is memory: no wear. A reboot
 empties it; then every slot counts as used at the moment of the boot, since no earlier request can be younger than that.
-Only `FREE_AT_BOOT` are free at once; so many are held back at all other times, so that the limit holds over a reboot.
+Only `REQUESTS_FREE_AT_BOOT` are free at once. As many are held back at all other times, so that the limit holds over a
+reboot.
 """
 
 import itertools
@@ -27,17 +28,17 @@ _log = logging.getLogger(__name__)
 MARGIN_MS = 100
 """Added to each window: two clocks that differ by 0.1 % still agree on who is within it."""
 
-FREE_AT_BOOT = {Endpoint.SETTINGS_GET: 1, Endpoint.COMMANDS_PENDING: 1, Endpoint.COMMANDS_ACK: 1}
+REQUESTS_FREE_AT_BOOT = {Endpoint.SETTINGS_GET: 1, Endpoint.COMMANDS_PENDING: 1, Endpoint.COMMANDS_ACK: 1}
 """Requests that a new boot may make at once: it has to learn its settings, and to settle the command that may have
 begun the boot. All else waits for one window."""
 
-STRAY_MS = 60_000
+LATE_ARRIVAL_MS = 60_000
 """How long after its time-out a request without an answer may still reach the server, out of some proxy's queue."""
 
 _HEADER_BYTES = 64
 
 
-class Ledger:
+class QuotaLedger:
     """When each slot of each endpoint is free again, in milliseconds of this boot."""
 
     def __init__(self, path: Path | None, boot_id: str) -> None:
@@ -64,14 +65,14 @@ class Ledger:
         fresh = array("q", bytes(8 * count))
         for endpoint, start in self._starts.items():
             quota = QUOTAS[endpoint]
-            for index in range(start + FREE_AT_BOOT.get(endpoint, 0), start + quota.limit):
+            for index in range(start + REQUESTS_FREE_AT_BOOT.get(endpoint, 0), start + quota.limit):
                 fresh[index] = quota.window_s * 1000 + MARGIN_MS
         self._slots[:] = memoryview(fresh)
 
     def slots(self, endpoint: Endpoint) -> memoryview:
         """Return the slots of an endpoint; writing to them is durable against a crash of the process."""
         start = self._starts[endpoint]
-        return self._slots[start : start + QUOTAS[endpoint].limit - FREE_AT_BOOT.get(endpoint, 0)]
+        return self._slots[start : start + QUOTAS[endpoint].limit - REQUESTS_FREE_AT_BOOT.get(endpoint, 0)]
 
 
 def _mapped(path: Path, size: int) -> mmap.mmap | None:
@@ -100,10 +101,10 @@ class SlidingWindow:
         """Return how long until a request may be made; 0 for now."""
         return max(0, min(self._slots) - self._now_ms())
 
-    def begin(self, *, timeout_ms: int) -> int:
+    def acquire(self, *, timeout_ms: int) -> int:
         """Take a slot for a request that starts now; return its number.
 
-        Without `end` or `give_back`, the slot stays taken as for a request that got no answer: so it is also after a
+        Without `complete` or `cancel`, the slot stays taken as for a request that got no answer: so it is also after a
         crash in the middle.
 
         Args:
@@ -115,23 +116,23 @@ class SlidingWindow:
         number = min(range(len(self._slots)), key=self._slots.__getitem__)
         if self._slots[number] > self._now_ms():
             raise ValueError(f"no request is left of {self.quota.limit} in {self.quota.window_s} s")
-        self._slots[number] = self._now_ms() + timeout_ms + STRAY_MS + self._window_ms
+        self._slots[number] = self._now_ms() + timeout_ms + LATE_ARRIVAL_MS + self._window_ms
         return number
 
-    def end(self, number: int) -> None:
+    def complete(self, number: int) -> None:
         """Say that the request of a slot was answered: the server has counted it by now."""
         self._slots[number] = self._now_ms() + self._window_ms
 
-    def give_back(self, number: int) -> None:
+    def cancel(self, number: int) -> None:
         """Say that the request of a slot was never sent."""
         self._slots[number] = self._now_ms()
 
     @property
-    def is_assumed(self) -> bool:
+    def is_history_unknown(self) -> bool:
         """Whether slots are still taken only because nobody knows what was asked before this boot."""
         return self._window_ms in self._slots and self.wait_ms() > 0
 
-    def recall(self, ages_ms: Sequence[int]) -> None:
+    def load_history(self, ages_ms: Sequence[int]) -> None:
         """Put what is known of requests before this boot in the place of what was assumed at its beginning.
 
         Args:
@@ -143,7 +144,7 @@ class SlidingWindow:
         for number, age_ms in itertools.zip_longest(assumed, known[: len(assumed)]):
             self._slots[number] = now_ms if age_ms is None else now_ms - age_ms + self._window_ms
 
-    def exhaust(self, until_ms: int) -> None:
+    def block_until(self, until_ms: int) -> None:
         """Let nothing through before ``until_ms``: the server said 429, so its account is the one that counts."""
         for number, free_at_ms in enumerate(self._slots):
             self._slots[number] = max(free_at_ms, until_ms)

@@ -17,7 +17,7 @@ LOCATION_CHARS_MAX = 8192
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]")
 
 
-def target_of(url: URL, location: str) -> URL:
+def redirect_target(url: URL, location: str) -> URL:
     """Return the address that a `Location` header names.
 
     Args:

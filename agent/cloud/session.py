@@ -54,18 +54,18 @@ class RequestOptions(TypedDict, total=False):
     proxy_headers: dict[str, str]
 
 
-class Way:
+class ConnectionOptions:
     """How requests get to the cloud and to storage. It can change while a hub runs: new requests go the new way."""
 
     def __init__(self, verified: ssl.SSLContext | Literal[True], proxies: ProxyRules) -> None:
         self._verified = verified
         self._proxies = proxies
 
-    def trust(self, verified: ssl.SSLContext | Literal[True]) -> None:
+    def set_tls_context(self, verified: ssl.SSLContext | Literal[True]) -> None:
         """Verify servers by another context from now on; a connection that stands goes on."""
         self._verified = verified
 
-    def options(self, url: URL) -> RequestOptions:
+    def for_url(self, url: URL) -> RequestOptions:
         """Return how a request to ``url`` goes."""
         options = RequestOptions(ssl=self._verified)
         if (proxy := self._proxies.proxy_for(url.scheme, url.host or "", url.port)) is not None:

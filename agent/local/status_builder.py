@@ -120,12 +120,12 @@ def _clock(clock: Clock, timekeeper: Timekeeper | None, now_ms: int) -> ClockSta
 
 
 def _link(client: CloudClient, now_ms: int) -> LinkReport:
-    link, status = client.link, client.link.status
+    connectivity, status = client.connectivity, client.connectivity.status
     return LinkReport(
         state=status.state,
         reason=status.reason,
         since_s=(now_ms - status.since_ms) // 1000,
-        outages=link.outages,
+        outages=connectivity.outages,
         compression=client.compression.state.value,
         cause=status.cause or "",
         endpoints={
@@ -135,9 +135,9 @@ def _link(client: CloudClient, now_ms: int) -> LinkReport:
                 cause=health.cause or "",
                 since_s=(now_ms - health.since_ms) // 1000,
                 failures=health.failures,
-                is_failing=link.is_failing(endpoint),
+                is_failing=connectivity.is_failing(endpoint),
             )
-            for endpoint, health in link.health.items()
+            for endpoint, health in connectivity.health.items()
         },
     )
 

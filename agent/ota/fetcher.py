@@ -122,7 +122,7 @@ class UpdateFetcher:
             self._settle("the cloud is not asked: this hub has no key")
         elif wait_s := self._client.wait_s(Endpoint.OTA_CHECK):
             is_quota = self._client.quotas[Endpoint.OTA_CHECK].wait_ms() > 0
-            why = "the quota of a minute is used up" if is_quota else self._client.link.status.reason
+            why = "the quota of a minute is used up" if is_quota else self._client.connectivity.status.reason
             text = f"the cloud is asked in {wait_s:.0f} s: {why}; climahub update status shows what comes of it"
             self.outcome = CheckOutcome(self.outcome.number + 1, text, is_final=False)
         await self._client.ready(Endpoint.OTA_CHECK)
@@ -255,15 +255,15 @@ class UpdateFetcher:
         if wait_ms := self._client.quotas[Endpoint.OTA_DOWNLOAD].wait_ms():
             limit = QUOTAS[Endpoint.OTA_DOWNLOAD].limit
             why = "five an hour" if limit == 5 else f"{limit} an hour"  # noqa: PLR2004 - in words
-            if self._client.quotas[Endpoint.OTA_DOWNLOAD].is_assumed:
+            if self._client.quotas[Endpoint.OTA_DOWNLOAD].is_history_unknown:
                 why += (
                     "; the count was lost"
                     if self._store.is_record_lost
                     else "; earlier ones count once the time is known"
                 )
             return f"no download {self._until(wait_ms / 1000)} ({why})"
-        if wait_ms := self._client.link.wait_ms(Endpoint.OTA_DOWNLOAD):
-            reason = self._client.link.status.reason or "the cloud has asked for a pause"
+        if wait_ms := self._client.connectivity.wait_ms(Endpoint.OTA_DOWNLOAD):
+            reason = self._client.connectivity.status.reason or "the cloud has asked for a pause"
             return f"no download {self._until(wait_ms / 1000)}: {reason}"
         moment = policy.UpdateConditions(
             self._context.local_time(),
@@ -280,7 +280,9 @@ class UpdateFetcher:
     def _recall(self) -> None:
         """After a restart of the machine, count what was asked for before it, as soon as the time is known."""
         quota, now_utc_ms = self._client.quotas[Endpoint.OTA_DOWNLOAD], self._clock.utc_ms()
-        if now_utc_ms is None or self._store.is_record_lost or not quota.is_assumed:
+        if now_utc_ms is None or self._store.is_record_lost or not quota.is_history_unknown:
             return
         # A request without a time was made an unknown while ago: it counts as made just now.
-        quota.recall([max(0, now_utc_ms - at_ms) if at_ms else 0 for at_ms in self._store.record.downloads_utc_ms])
+        quota.load_history(
+            [max(0, now_utc_ms - at_ms) if at_ms else 0 for at_ms in self._store.record.downloads_utc_ms]
+        )

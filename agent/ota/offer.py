@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from agent.cloud.wire import OtaAnswer
+from agent.cloud.messages import UpdateCheckResponse
 from agent.errors import Rejected
 from agent.foundation.decoding import UNREADABLE
 from agent.ota.manifest import DIGEST_BYTES, PAYLOAD_BYTES_MAX, Offer, Version
@@ -24,7 +24,7 @@ _BASE64 = re.compile(r"[0-9A-Za-z+/_-]{43}=?:?", re.ASCII)
 """32 bytes: 43 characters, whose padding may be left out. No hexadecimal digest has that length."""
 
 
-def parse_offer(answer: OtaAnswer) -> Offer | None:
+def parse_offer(answer: UpdateCheckResponse) -> Offer | None:
     """Return what the cloud offers; `None` where it offers nothing.
 
     Raises:

@@ -12,7 +12,7 @@ import msgspec
 
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import QUOTAS, Endpoint
-from agent.cloud.wire import READINGS_MAX
+from agent.cloud.messages import READINGS_MAX
 from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation import instants
 from agent.foundation.clock import Clock
@@ -86,7 +86,7 @@ class Uplink:
         self._has_recovered = False
         self._due_ms: int | None = None
         self.counts = UplinkCounts()
-        client.link.on_recovery(self._recover)
+        client.connectivity.on_recovery(self._recover)
 
     @property
     def retrying(self) -> int:

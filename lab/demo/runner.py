@@ -15,7 +15,7 @@ import msgspec
 
 from agent import __version__, app, environment
 from agent.climate.requests import PutScheduleRequest
-from agent.cloud.quota import Ledger as QuotaLedger
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.foundation.disk import Disk
 from agent.foundation.host import Unmanaged

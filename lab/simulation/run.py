@@ -19,7 +19,7 @@ import msgspec
 from aiohttp import web
 
 from agent import app, environment
-from agent.cloud.quota import Ledger
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session
 from agent.commands import factory_reset
 from agent.config import Config, resolve_text
@@ -403,7 +403,7 @@ class Simulation:
             disk=Disk(self._disk_observer.on_operation),
             worker=InlineWorker(),
             session=session,
-            ledger=Ledger(machine.run_dir / "quotas", machine.clock.boot_id),
+            ledger=QuotaLedger(machine.run_dir / "quotas", machine.clock.boot_id),
             read_key=lambda: factory_reset.read_usable_key(machine.state_dir, Disk(), lambda: self._installed_key),
             sensor_keys=self.pairing.sensor_keys,
             host=SimulatedHost(self._on_reboot),

@@ -67,7 +67,7 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
     endpoints.QUOTAS = lifted  # type: ignore[misc] # before anybody else looks at it
     from agent import app, environment  # noqa: PLC0415 - after the quotas are lifted
     from agent.climate import service  # noqa: PLC0415
-    from agent.cloud.quota import Ledger  # noqa: PLC0415
+    from agent.cloud.quota import QuotaLedger  # noqa: PLC0415
     from agent.cloud.session import new_session, tcp_connector  # noqa: PLC0415
     from agent.config import resolve_text  # noqa: PLC0415
     from agent.foundation.clock import SystemClock  # noqa: PLC0415
@@ -91,7 +91,7 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
             disk=Disk(),
             worker=worker,
             session=session,
-            ledger=Ledger(None, clock.boot_id),
+            ledger=QuotaLedger(None, clock.boot_id),
             read_key=lambda: key,
             sensor_keys={},
             host=Unmanaged(),

@@ -63,9 +63,9 @@ def make_bundle(path: Path, size_mib: int, keys_dir: Path) -> None:
 async def download(port: int, size_bytes: int, directory: Path) -> dict[str, float]:
     """Fetch it as a hub does; return the rate and what memory it took."""
     from agent.cloud.client import CloudClient  # noqa: PLC0415
+    from agent.cloud.connectivity import Connectivity  # noqa: PLC0415
     from agent.cloud.endpoints import QUOTAS, Endpoint, Quota  # noqa: PLC0415
-    from agent.cloud.link import Link  # noqa: PLC0415
-    from agent.cloud.quota import Ledger  # noqa: PLC0415
+    from agent.cloud.quota import QuotaLedger  # noqa: PLC0415
     from agent.cloud.session import new_session, tcp_connector  # noqa: PLC0415
     from agent.foundation.clock import SystemClock  # noqa: PLC0415
     from agent.foundation.disk import Disk  # noqa: PLC0415
@@ -89,8 +89,8 @@ async def download(port: int, size_bytes: int, directory: Path) -> dict[str, flo
     async with new_session(tcp_connector(None), user_agent="bench") as session:
         client = CloudClient(
             session, base_url=f"http://127.0.0.1:{port}", read_key=lambda: "cs_dev_" + "0" * 32, clock=clock,
-            link=Link(now_ms=clock.monotonic_ms, rng=random.Random(1)), ledger=Ledger(None, "boot"),
-            request_timeout_s=30, compress=False,
+            connectivity=Connectivity(now_ms=clock.monotonic_ms, rng=random.Random(1)),
+            ledger=QuotaLedger(None, "boot"), request_timeout_s=30, compress=False,
         )  # fmt: skip
         downloader = Downloader(client, staging, worker, rate_bytes_s_min=1, deadline_s=600, on_progress=lambda _: None)
         began_s = time.perf_counter()

@@ -19,8 +19,8 @@ import aiohttp
 from aiohttp import web
 
 from agent.cloud.client import CloudClient
-from agent.cloud.link import Link
-from agent.cloud.quota import Ledger
+from agent.cloud.connectivity import Connectivity
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.foundation.clock import SystemClock
 from lab.refcloud.admin import NewDevice
@@ -98,8 +98,8 @@ async def count(batches: list[Batch], *, compress: bool) -> float:
             base_url=base_url,
             read_key=lambda: hub.api_key,
             clock=clock,
-            link=Link(now_ms=clock.monotonic_ms, rng=random.Random(1)),
-            ledger=Ledger(None, clock.boot_id),
+            connectivity=Connectivity(now_ms=clock.monotonic_ms, rng=random.Random(1)),
+            ledger=QuotaLedger(None, clock.boot_id),
             request_timeout_s=10.0,
             compress=compress,
         )

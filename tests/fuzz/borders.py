@@ -18,11 +18,11 @@ import msgspec
 from hypothesis import strategies as st
 from yarl import URL
 
-from agent.cloud import wire
-from agent.cloud.answers import RETRY_AFTER_S_MAX, problem, retry_after_s
+from agent.cloud import messages
 from agent.cloud.endpoints import QUOTAS, Endpoint
-from agent.cloud.quota import Ledger, SlidingWindow
-from agent.cloud.redirects import target_of
+from agent.cloud.error_mapping import RETRY_AFTER_S_MAX, error_for_response, retry_after_s
+from agent.cloud.quota import QuotaLedger, SlidingWindow
+from agent.cloud.redirects import redirect_target
 from agent.commands import factory_reset
 from agent.commands.bounds import limit_message, limit_result
 from agent.commands.journal import CommandJournal, open_journal
@@ -141,12 +141,12 @@ def _take_headers(_: Rig, given: tuple[int, Mapping[str, str], bytes]) -> None:
     for now_utc_ms in (None, NOON_MS):
         wait_s = retry_after_s(headers, now_utc_ms=now_utc_ms)
         assert wait_s is None or 0.0 <= wait_s <= RETRY_AFTER_S_MAX
-        said(problem(Endpoint.SETTINGS_GET, status, body, headers, now_utc_ms=now_utc_ms))
+        said(error_for_response(Endpoint.SETTINGS_GET, status, body, headers, now_utc_ms=now_utc_ms))
 
 
 def _take_commands(_: Rig, document: bytes) -> None:
     try:
-        commands = wire.commands_of(document)
+        commands = messages.parse_pending_commands(document)
     except msgspec.DecodeError as error:
         said(error)
         return
@@ -181,7 +181,7 @@ def _check_settings(payload: Mapping[str, Any]) -> None:
 
 def _take_settings(_: Rig, answer: bytes) -> None:
     try:
-        found = wire.settings_of(answer)
+        found = messages.parse_settings(answer)
     except msgspec.DecodeError as error:
         said(error)
         return
@@ -200,7 +200,7 @@ def _take_settings(_: Rig, answer: bytes) -> None:
 
 def _take_redirect(_: Rig, location: str) -> None:
     try:
-        target = target_of(URL("https://cloud.example/v1"), location)
+        target = redirect_target(URL("https://cloud.example/v1"), location)
     except ClimahubError as error:
         str(error).encode("utf-8", "replace")
     else:
@@ -224,7 +224,7 @@ def _take_reset(rig: Rig, data: bytes) -> None:
 
 
 def _take_quotas(rig: Rig, data: bytes) -> None:
-    ledger = Ledger(rig.file(data, "quotas"), "boot")
+    ledger = QuotaLedger(rig.file(data, "quotas"), "boot")
     for endpoint in Endpoint:
         SlidingWindow(ledger.slots(endpoint), QUOTAS[endpoint], lambda: 1000).wait_ms()
 
@@ -357,8 +357,8 @@ BORDERS: Mapping[str, Border] = {
         _take_commands,
     ),
     "settings": Border(hostile.SETTINGS | hostile.BODIES, _take_settings),
-    "offers": Border(hostile.BODIES, _take_json(wire.offer_of)),
-    "registrations": Border(hostile.BODIES, _take_json(wire.registration_of)),
+    "offers": Border(hostile.BODIES, _take_json(messages.parse_update_check)),
+    "registrations": Border(hostile.BODIES, _take_json(messages.parse_registration)),
     "configuration": Border(
         st.tuples(
             st.lists(hostile_files.TOML_LINES, max_size=6).map("\n".join),

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from agent.cloud.client import CloudClient
+from agent.cloud.connectivity import Connectivity
 from agent.cloud.endpoints import Endpoint
-from agent.cloud.link import Link
-from agent.cloud.quota import Ledger
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session
 from lab.simulation.loop import MemoryConnector, VirtualLoop
 
@@ -114,8 +114,8 @@ class CloudRig:
                 base_url="http://127.0.0.1:1",
                 read_key=lambda: KEY,
                 clock=clock,
-                link=Link(now_ms=clock.monotonic_ms, rng=random.Random(1)),
-                ledger=Ledger(None, clock.boot_id),
+                connectivity=Connectivity(now_ms=clock.monotonic_ms, rng=random.Random(1)),
+                ledger=QuotaLedger(None, clock.boot_id),
                 request_timeout_s=5,
                 compress=True,
             )

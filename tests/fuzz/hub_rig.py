@@ -12,7 +12,7 @@ import msgspec
 
 from agent import app, environment
 from agent.cli.status_text import as_text
-from agent.cloud.quota import Ledger
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session
 from agent.commands import factory_reset
 from agent.config import resolve_text
@@ -99,7 +99,7 @@ async def _live(loop: VirtualLoop, directory: Path, answers: Mapping[bytes, list
                 disk=Disk(),
                 worker=InlineWorker(),
                 session=session,
-                ledger=Ledger(None, clock.boot_id),
+                ledger=QuotaLedger(None, clock.boot_id),
                 read_key=lambda: factory_reset.read_usable_key(directory, Disk(), lambda: KEY),
                 sensor_keys={},
                 host=SimulatedHost(lambda _: stop.set()),

@@ -14,7 +14,7 @@ from aiohttp import web
 from yarl import URL
 
 from agent import app, environment
-from agent.cloud.quota import Ledger
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import RequestOptions, new_session, tcp_connector
 from agent.config import resolve_text
 from agent.foundation.clock import SystemClock, Timekeeper
@@ -350,7 +350,7 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
             disk=disk or Disk(),
             worker=worker,
             session=session,
-            ledger=Ledger(None, clock.boot_id),
+            ledger=QuotaLedger(None, clock.boot_id),
             read_key=read_key,
             sensor_keys=sensor_keys or {},
             host=host,

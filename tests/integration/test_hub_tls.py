@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from agent.cloud.session import Way
+from agent.cloud.session import ConnectionOptions
 from agent.config.authorities import verifying_context
 from agent.config.proxy import ProxyRules
 from agent.foundation import clock
@@ -164,10 +164,10 @@ async def test_requests_go_through_the_proxy_and_its_credentials_are_never_said(
     async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         rules = ProxyRules("environment", {"HTTPS_PROXY": f"http://user:s3cret@127.0.0.1:{port}"})
-        way = Way(verifying_context(str(authority.certificate)), rules)
+        connection = ConnectionOptions(verifying_context(str(authority.certificate)), rules)
         # A name that no resolver knows: only the proxy can have brought it there.
         url = good.url.replace("127.0.0.1", "cloud.test")
-        hub = make_hub(url, options=way.options)
+        hub = make_hub(url, options=connection.for_url)
         hub.start()
         hub.report(20.1)
         await until(lambda: good.accepted)
@@ -175,7 +175,7 @@ async def test_requests_go_through_the_proxy_and_its_credentials_are_never_said(
         assert "Bearer" not in "".join(proxy.asked)
         proxy.status = 407
         await hub.end()
-        hub = make_hub(url, options=way.options)
+        hub = make_hub(url, options=connection.for_url)
         hub.start()
         hub.report(20.2)
         await until(lambda: hub.status().link.state == "down")

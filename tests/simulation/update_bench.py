@@ -15,8 +15,8 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from agent.cloud.client import CloudClient
-from agent.cloud.link import Link
-from agent.cloud.quota import Ledger
+from agent.cloud.connectivity import Connectivity
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session
 from agent.config import OtaConfig
 from agent.foundation.disk import Disk
@@ -181,8 +181,9 @@ class Bench:
             clock = self.machine.clock
             client = CloudClient(
                 session, base_url=f"http://127.0.0.1:{PORT}", read_key=lambda: self.key, clock=clock,
-                link=Link(now_ms=clock.monotonic_ms, rng=random.Random(1)),
-                ledger=Ledger(self.machine.run_dir / "quotas", clock.boot_id), request_timeout_s=30, compress=False,
+                connectivity=Connectivity(now_ms=clock.monotonic_ms, rng=random.Random(1)),
+                ledger=QuotaLedger(self.machine.run_dir / "quotas", clock.boot_id),
+                request_timeout_s=30, compress=False,
             )  # fmt: skip
 
             async def well() -> str:

@@ -77,13 +77,13 @@ async def test_what_is_wrong_is_told_and_the_old_stays(
 ) -> None:
     hub.replaceable.on_reload(lambda: str(hub.replaceable.read_api_key()))
     address = URL("https://cloud.example")
-    before = hub.replaceable.way.options(address)
+    before = hub.replaceable.connection.for_url(address)
     hub.write('ca_file = "ca.pem"' if file == "ca.pem" else "")
     hub.put(file, text)
     await hub.reload()
     assert "what was replaced is not taken over" in caplog.text
     assert hub.keys == {"T1": "one"}
-    assert hub.replaceable.way.options(address) == before
+    assert hub.replaceable.connection.for_url(address) == before
     assert file.startswith(("hub", "ca")) or text not in caplog.text
 
 

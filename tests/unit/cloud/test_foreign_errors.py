@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from agent.cloud.client import CloudClient
+from agent.cloud.connectivity import Connectivity
 from agent.cloud.endpoints import Endpoint
-from agent.cloud.link import Link
-from agent.cloud.quota import Ledger
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.errors import ClimahubError, CloudUnavailable
 from tests.fuzz.cloud_rig import KEY, CloudRig, LoopClock, cloud_rig, downloaded
@@ -25,8 +25,8 @@ async def asked(base_url: str, *, headers: dict[str, str] | None = None) -> list
             base_url=base_url,
             read_key=lambda: KEY,
             clock=clock,
-            link=Link(now_ms=clock.monotonic_ms, rng=random.Random(1)),
-            ledger=Ledger(None, clock.boot_id),
+            connectivity=Connectivity(now_ms=clock.monotonic_ms, rng=random.Random(1)),
+            ledger=QuotaLedger(None, clock.boot_id),
             request_timeout_s=5,
             compress=False,
         )

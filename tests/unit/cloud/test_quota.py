@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
-from agent.cloud.quota import FREE_AT_BOOT, STRAY_MS, Ledger, SlidingWindow
+from agent.cloud.quota import LATE_ARRIVAL_MS, REQUESTS_FREE_AT_BOOT, QuotaLedger, SlidingWindow
 
 PUT = Endpoint.SETTINGS_PUT
 TIMEOUT_MS = 30_000
@@ -36,7 +36,7 @@ class Hub:
 
     def start(self) -> None:
         """A new process in the same boot."""
-        self.ledger = Ledger(self.path, f"boot-{self.boots}")
+        self.ledger = QuotaLedger(self.path, f"boot-{self.boots}")
         slots = self.ledger.slots(self.endpoint)
         self.window = SlidingWindow(slots, QUOTAS[self.endpoint], self.now_ms)
 
@@ -49,7 +49,7 @@ class Hub:
         self.start()
 
     def begin(self) -> int:
-        return self.window.begin(timeout_ms=TIMEOUT_MS)
+        return self.window.acquire(timeout_ms=TIMEOUT_MS)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_so_many_at_once_and_then_a_wait(hub: Hub) -> None:
     for used in range(5):
         assert hub.window.wait_ms() == 0
         assert hub.window.used() == used
-        hub.window.end(hub.begin())
+        hub.window.complete(hub.begin())
     assert hub.window.used() == 5
     assert WINDOW_MS < hub.window.wait_ms() <= WINDOW_MS + 1000
     with pytest.raises(ValueError, match="no request is left of 5 in 60 s"):
@@ -91,46 +91,46 @@ def test_a_request_counts_from_its_end(hub: Hub) -> None:
     slots = [hub.begin() for _ in range(5)]
     hub.true_ms += 20_000
     for slot in slots:
-        hub.window.end(slot)
+        hub.window.complete(slot)
     assert hub.window.wait_ms() > WINDOW_MS
 
 
 def test_a_request_that_never_left_costs_nothing(hub: Hub) -> None:
     for _ in range(50):
-        hub.window.give_back(hub.begin())
+        hub.window.cancel(hub.begin())
     assert hub.window.wait_ms() == 0
 
 
 def test_a_request_without_an_answer_counts_from_the_last_moment_it_may_arrive(hub: Hub) -> None:
     for _ in range(5):
         hub.begin()
-    assert hub.window.wait_ms() >= TIMEOUT_MS + STRAY_MS + WINDOW_MS
+    assert hub.window.wait_ms() >= TIMEOUT_MS + LATE_ARRIVAL_MS + WINDOW_MS
 
 
 def test_exhausting(hub: Hub) -> None:
-    hub.window.exhaust(hub.now_ms() + 90_000)
+    hub.window.block_until(hub.now_ms() + 90_000)
     assert hub.window.wait_ms() == 90_000
     assert hub.window.used() == 5
-    hub.window.exhaust(hub.now_ms() + 5)
+    hub.window.block_until(hub.now_ms() + 5)
     assert hub.window.wait_ms() == 90_000
 
 
 def test_every_endpoint_has_its_own_account() -> None:
-    ledger = Ledger(None, "boot")
+    ledger = QuotaLedger(None, "boot")
     windows = {e: SlidingWindow(ledger.slots(e), quota, lambda: 10**9) for e, quota in QUOTAS.items()}
     for endpoint, window in windows.items():
-        for _ in range(QUOTAS[endpoint].limit - FREE_AT_BOOT.get(endpoint, 0)):
-            window.begin(timeout_ms=1)
+        for _ in range(QUOTAS[endpoint].limit - REQUESTS_FREE_AT_BOOT.get(endpoint, 0)):
+            window.acquire(timeout_ms=1)
         assert window.wait_ms() > 0
         assert all(w.wait_ms() == 0 for e, w in windows.items() if list(QUOTAS).index(e) > list(QUOTAS).index(endpoint))
 
 
 def test_a_new_boot_may_ask_for_settings_and_settle_a_command_at_once_and_nothing_else() -> None:
-    ledger = Ledger(None, "boot")
+    ledger = QuotaLedger(None, "boot")
     free = {e for e, quota in QUOTAS.items() if SlidingWindow(ledger.slots(e), quota, lambda: 0).wait_ms() == 0}
     assert free == {Endpoint.SETTINGS_GET, Endpoint.COMMANDS_PENDING, Endpoint.COMMANDS_ACK}
     window = SlidingWindow(ledger.slots(Endpoint.SETTINGS_GET), QUOTAS[Endpoint.SETTINGS_GET], lambda: 0)
-    window.end(window.begin(timeout_ms=1))
+    window.complete(window.acquire(timeout_ms=1))
     assert window.wait_ms() >= WINDOW_MS
 
 
@@ -138,19 +138,19 @@ def test_a_new_boot_may_ask_for_settings_and_settle_a_command_at_once_and_nothin
 def test_an_account_of_another_kind_or_boot_begins_anew(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "quotas"
     path.write_bytes(damage)
-    fresh = Ledger(None, "boot-0")
-    ledger = Ledger(path, "boot-0")
+    fresh = QuotaLedger(None, "boot-0")
+    ledger = QuotaLedger(path, "boot-0")
     assert all(list(ledger.slots(e)) == list(fresh.slots(e)) for e in Endpoint)
 
 
 def test_the_account_survives_a_crash_without_a_word(tmp_path: Path) -> None:
     path = tmp_path / "quotas"
-    Ledger(path, "boot").slots(PUT)[3] = 123_456
-    assert Ledger(path, "boot").slots(PUT)[3] == 123_456
-    assert Ledger(path, "boot").slots(Endpoint.TELEMETRY)[3] != 123_456
+    QuotaLedger(path, "boot").slots(PUT)[3] = 123_456
+    assert QuotaLedger(path, "boot").slots(PUT)[3] == 123_456
+    assert QuotaLedger(path, "boot").slots(Endpoint.TELEMETRY)[3] != 123_456
 
 
-travel = st.one_of(st.just(0), st.integers(0, 500), st.integers(0, TIMEOUT_MS + STRAY_MS))
+travel = st.one_of(st.just(0), st.integers(0, 500), st.integers(0, TIMEOUT_MS + LATE_ARRIVAL_MS))
 steps = st.lists(
     st.tuples(
         st.integers(0, 9),  # below 2: the process dies with this request in flight; 2: it was never sent
@@ -177,7 +177,7 @@ def test_no_server_ever_counts_more_over_crashes(tmp_path: Path, plan: list[tupl
             if at_ms <= true_ms:
                 answers.remove((at_ms, slot))
                 hub.true_ms = max(hub.true_ms, at_ms)
-                hub.window.end(slot)
+                hub.window.complete(slot)
         hub.true_ms = max(hub.true_ms, true_ms)
 
     for kind, up_ms, down_ms, pause_ms in plan:
@@ -186,7 +186,7 @@ def test_no_server_ever_counts_more_over_crashes(tmp_path: Path, plan: list[tupl
             wait_until(hub.true_ms + (min(wait_ms, max(answers[0][0] - hub.true_ms, 1)) if answers else wait_ms))
         slot = hub.begin()
         if kind == 2:
-            hub.window.give_back(slot)
+            hub.window.cancel(slot)
             continue
         arrivals_ms.append(hub.true_ms + up_ms)
         if kind < 2:
@@ -208,7 +208,7 @@ def test_reboots_add_nothing(tmp_path: Path, seed: int) -> None:
         hub.true_ms += hub.window.wait_ms() if rng.random() < 0.5 else rng.randrange(20_000)
         if hub.window.wait_ms() == 0:
             arrivals_ms.append(hub.true_ms)
-            hub.window.end(hub.begin())
+            hub.window.complete(hub.begin())
     for first_ms in arrivals_ms:
         window = range(first_ms, first_ms + WINDOW_MS)
         assert sum(at_ms in window for at_ms in arrivals_ms) <= QUOTAS[PUT].limit
@@ -223,14 +223,14 @@ def test_a_power_cut_a_minute_stays_within_the_smallest_quota(tmp_path: Path) ->
         while (next_ms := hub.true_ms + hub.window.wait_ms()) < until_ms:
             hub.true_ms = next_ms
             arrivals_ms.append(hub.true_ms)
-            hub.window.end(hub.begin())
+            hub.window.complete(hub.begin())
         hub.true_ms = until_ms
     assert most_in_any_window(arrivals_ms, WINDOW_MS) <= QUOTAS[PUT].limit
 
 
 def test_a_quota_of_one(hub: Hub) -> None:
     window = SlidingWindow(memoryview(bytearray(8)).cast("q"), Quota(1, 60), hub.now_ms)
-    window.end(window.begin(timeout_ms=0))
+    window.complete(window.acquire(timeout_ms=0))
     assert window.wait_ms() > WINDOW_MS
 
 
@@ -250,6 +250,6 @@ def test_an_account_that_cannot_be_kept_costs_no_more_than_the_account(
                 raise OSError(errno.ENOSPC, "No space left on device")
 
             monkeypatch.setattr(os, "posix_fallocate", full)
-    ledger = Ledger(path, "boot")
+    ledger = QuotaLedger(path, "boot")
     ledger.slots(PUT)[0] = 1
     assert "in memory only" in caplog.text

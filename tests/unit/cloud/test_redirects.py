@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from agent.cloud.redirects import target_of
+from agent.cloud.redirects import redirect_target
 from agent.errors import CloudUnavailable
 
 ASKED = URL("https://cloud.example/v1/ota/download/1.0?x=1", encoded=True)
@@ -28,7 +28,7 @@ SIGNED = "/k%2Fy%7E/a;b,c/%e4%b8%8b?X-Amz-Credential=A%2F2026%2Fus&X-Amz-Date=1T
     ],
 )
 def test_an_address_is_taken_byte_for_byte(location: str, path_and_query: str) -> None:
-    assert target_of(ASKED, location).raw_path_qs == path_and_query
+    assert redirect_target(ASKED, location).raw_path_qs == path_and_query
 
 
 @pytest.mark.parametrize(
@@ -48,21 +48,21 @@ def test_an_address_is_taken_byte_for_byte(location: str, path_and_query: str) -
 )
 def test_an_address_that_is_not_followed(location: str) -> None:
     with pytest.raises(CloudUnavailable, match="redirected"):
-        target_of(ASKED, location)
+        redirect_target(ASKED, location)
 
 
 def test_a_cloud_in_clear_may_redirect_to_itself() -> None:
     asked = URL("http://127.0.0.1:8080/v1/a")
-    assert str(target_of(asked, "http://127.0.0.1:9090/b")) == "http://127.0.0.1:9090/b"
+    assert str(redirect_target(asked, "http://127.0.0.1:9090/b")) == "http://127.0.0.1:9090/b"
     with pytest.raises(CloudUnavailable, match="not https"):
-        target_of(asked, "http://other.example/b")
+        redirect_target(asked, "http://other.example/b")
 
 
 @given(st.text())
 def test_no_address_raises_anything_else(location: str) -> None:
     for text in (location, f"https://{location}", f"https://b.example/{location}"):
         try:
-            target = target_of(ASKED, text)
+            target = redirect_target(ASKED, text)
         except CloudUnavailable:
             continue
         assert target.scheme == "https"

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from agent.cloud.client import CloudClient
+from agent.cloud.connectivity import Connectivity
 from agent.cloud.endpoints import Endpoint
-from agent.cloud.link import Link
-from agent.cloud.quota import Ledger
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.errors import CloudUnavailable, Refused, Throttled, Unauthorized
 from agent.foundation.clock import SystemClock
@@ -39,12 +39,12 @@ async def serving(answer: Callable[[int, list[bytes]], bytes]) -> AsyncIterator[
             base_url=f"http://127.0.0.1:{port}",
             read_key=lambda: "cs_dev_" + "0" * 32,
             clock=clock,
-            link=Link(now_ms=clock.monotonic_ms, rng=random.Random(1)),
-            ledger=Ledger(None, "boot"),
+            connectivity=Connectivity(now_ms=clock.monotonic_ms, rng=random.Random(1)),
+            ledger=QuotaLedger(None, "boot"),
             request_timeout_s=5,
             compress=False,
         )
-        client.quotas[Endpoint.OTA_DOWNLOAD].recall([])
+        client.quotas[Endpoint.OTA_DOWNLOAD].load_history([])
         yield client, heads
     server.close()
 

@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 
 from agent.cloud.client import CloudClient
+from agent.cloud.connectivity import Connectivity
 from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
-from agent.cloud.link import Link
-from agent.cloud.quota import Ledger
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.commands.handlers import CommandHandler, CommandOutcome
 from agent.commands.lifecycle import LIFETIME_MS, CommandEvent, CommandRecord, CommandType
@@ -101,7 +101,7 @@ class Hub:
     @contextlib.asynccontextmanager
     async def life(self) -> AsyncIterator[CommandService]:
         """Run the room; what is in memory is gone at the end."""
-        link = Link(now_ms=self.clock.monotonic_ms, rng=random.Random(1))
+        connectivity = Connectivity(now_ms=self.clock.monotonic_ms, rng=random.Random(1))
         handlers: dict[CommandType, CommandHandler] = dict(self.handlers)
         async with new_session(tcp_connector(None), user_agent="test") as session:
             client = CloudClient(
@@ -109,8 +109,8 @@ class Hub:
                 base_url=self._base_url,
                 read_key=lambda: self._key,
                 clock=self.clock,
-                link=link,
-                ledger=Ledger(None, self.clock.boot_id),
+                connectivity=connectivity,
+                ledger=QuotaLedger(None, self.clock.boot_id),
                 request_timeout_s=5,
                 compress=False,
             )

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from agent.cloud.wire import OtaAnswer
+from agent.cloud.messages import UpdateCheckResponse
 from agent.errors import Rejected
 from agent.ota import versions
 from agent.ota.manifest import Offer
@@ -16,8 +16,8 @@ HEX = DIGEST.hex()
 BASE64 = base64.b64encode(DIGEST).decode()
 
 
-def answer(checksum: str | None, version: str | None = "2.0.0", size: int | None = 5) -> OtaAnswer:
-    return OtaAnswer(update_available=True, version=version, checksum=checksum, size_bytes=size)
+def answer(checksum: str | None, version: str | None = "2.0.0", size: int | None = 5) -> UpdateCheckResponse:
+    return UpdateCheckResponse(update_available=True, version=version, checksum=checksum, size_bytes=size)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_size_that_no_bundle_can_have_is_no_offer() -> None:
 
 
 def test_nothing_is_offered() -> None:
-    assert parse_offer(OtaAnswer(update_available=False, version="2.0.0")) is None
+    assert parse_offer(UpdateCheckResponse(update_available=False, version="2.0.0")) is None
     assert parse_offer(answer(None, None)) is None
     assert parse_offer(answer(None, "")) is None
 

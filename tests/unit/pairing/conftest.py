@@ -9,7 +9,7 @@ import pytest
 
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
-from agent.cloud.wire import RegisterAnswer
+from agent.cloud.messages import RegisterResponse
 from agent.errors import ClimahubError
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
@@ -150,11 +150,11 @@ class Cloud:
         await asyncio.sleep(0)
         await self.is_up.wait()
 
-    async def register_sensor(self, sensor_api_key: str, ieee_address: str) -> RegisterAnswer:
+    async def register_sensor(self, sensor_api_key: str, ieee_address: str) -> RegisterResponse:
         self.asked.append((sensor_api_key, ieee_address))
         if self.errors:
             raise self.errors.pop(0)
-        return RegisterAnswer(sensor_id=f"id-of-{sensor_api_key}", serial_number=None)
+        return RegisterResponse(sensor_id=f"id-of-{sensor_api_key}", serial_number=None)
 
 
 class Bench:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from agent.cloud import wire
+from agent.cloud import messages
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import ClimahubError, CloudUnavailable, Refused, SettingInvalid, Unauthorized
@@ -267,7 +267,7 @@ async def test_one_wrong_value_in_the_file_costs_no_other(bench: Bench) -> None:
 
 async def test_one_setting_that_cannot_be_read_costs_no_other(bench: Bench) -> None:
     said = b'{"reporting_interval_seconds":240,"timezone":"Kueche \\ud83c","more":1e999}'
-    bench.cloud.copy = dict(wire.settings_of(said))
+    bench.cloud.copy = dict(messages.parse_settings(said))
     sync = bench.make()
     bench.start(sync)
     await bench.until(lambda: sync.current.reporting_interval_seconds == 240)

@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from agent.cloud.client import CloudClient
-from agent.cloud.link import Link
-from agent.cloud.quota import Ledger
+from agent.cloud.connectivity import Connectivity
+from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.errors import CloudUnavailable, SettingInvalid, StorageFull
 from agent.foundation.clock import SystemClock
@@ -69,8 +69,8 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
             base_url=f"http://127.0.0.1:{runner.addresses[0][1]}",
             read_key=lambda: made.key,
             clock=made.clock,
-            link=Link(now_ms=made.clock.monotonic_ms, rng=random.Random(1)),
-            ledger=Ledger(None, made.clock.boot_id),
+            connectivity=Connectivity(now_ms=made.clock.monotonic_ms, rng=random.Random(1)),
+            ledger=QuotaLedger(None, made.clock.boot_id),
             request_timeout_s=5,
             compress=False,
         )

@@ -8,7 +8,7 @@ from agent.config.authorities import is_strict_refusal
 from agent.foundation.foreign_text import harmless
 
 
-def no_connection(error: aiohttp.ClientConnectorError) -> str:
+def connection_failure_text(error: aiohttp.ClientConnectorError) -> str:
     """Say it in the words of the system ("Connection refused") instead of the library's."""
     number = error.os_error.errno or 0
     reason = os.strerror(number) if number > 0 else error.os_error.strerror
@@ -17,7 +17,7 @@ def no_connection(error: aiohttp.ClientConnectorError) -> str:
     return harmless(f"no connection to {whose}{error.host}:{error.port} ({reason or type(error).__name__}){advice}")
 
 
-def refused_by_proxy(error: aiohttp.ClientHttpProxyError) -> str:
+def proxy_refusal_text(error: aiohttp.ClientHttpProxyError) -> str:
     """Say what a proxy answered instead of making the connection."""
     place = f"{error.request_info.url.host}:{error.request_info.url.port}"
     what = "wants other credentials" if error.status == 407 else "makes no connection"  # noqa: PLR2004
@@ -25,7 +25,7 @@ def refused_by_proxy(error: aiohttp.ClientHttpProxyError) -> str:
     return harmless(f"the proxy on the way to {place} {what} ({said}); check cloud.proxy and HTTPS_PROXY")
 
 
-def certificate_problem(error: Exception, *, is_time_known: bool) -> str:
+def certificate_failure_text(error: Exception, *, is_time_known: bool) -> str:
     """Say why a server's certificate is not accepted, and what to look at."""
     advice = "check cloud.ca_file"
     if is_strict_refusal(error):

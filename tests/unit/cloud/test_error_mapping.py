@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cloud.answers import RETRY_AFTER_S_MAX, problem, retry_after_s
 from agent.cloud.endpoints import Endpoint
+from agent.cloud.error_mapping import RETRY_AFTER_S_MAX, error_for_response, retry_after_s
 from agent.errors import Cause, ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
 
 NOON = "Sun, 29 Mar 2026 12:00:00 GMT"
@@ -92,7 +92,7 @@ def told(
     status: int, body: bytes = b"", *, endpoint: Endpoint = Endpoint.COMMANDS_ACK, **headers: str
 ) -> ClimahubError:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return problem(endpoint, status, body, named, now_utc_ms=None)
+    return error_for_response(endpoint, status, body, named, now_utc_ms=None)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 415, 422])

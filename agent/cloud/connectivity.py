@@ -21,10 +21,10 @@ BACKOFF_CAP_S = 300.0
 OUTAGE_MS_MIN = 60_000
 """A shorter loss of the link is a hiccup: no backlog worth speaking of, no fleet to keep apart."""
 
-REFUSALS_MAX = 3
+KEY_REFUSALS_MAX = 3
 """401 answers in a row after which the key counts as refused (contract section 1.1)."""
 
-REFUSED_PROBES_S = (10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+KEY_PROBE_DELAYS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 """How long a refused key rests before each probe; the last for good (contract section 1.1: slowly, for example every
 15 minutes). The first are short because a cloud that is being deployed refuses every key for a minute."""
 
@@ -32,7 +32,7 @@ STALE_MS = 900_000
 """An endpoint that nobody has tried for so long after it might have been is not needed now: its failure is history."""
 
 
-class LinkState(StrEnum):
+class ConnectivityState(StrEnum):
     """What a technician wants to know first. Degraded: a part of the endpoints works."""
 
     UNTRIED = "untried"
@@ -52,7 +52,7 @@ class EndpointState(StrEnum):
     FAILING = "failing"
 
 
-class Health(msgspec.Struct, frozen=True):
+class EndpointHealth(msgspec.Struct, frozen=True):
     """The health of one endpoint.
 
     Attributes:
@@ -76,17 +76,17 @@ class Health(msgspec.Struct, frozen=True):
     last: int = 0
 
 
-class LinkStatus(msgspec.Struct, frozen=True):
+class ConnectivityStatus(msgspec.Struct, frozen=True):
     """The link as shown.
 
     Attributes:
-        state: See `LinkState`.
+        state: See `ConnectivityState`.
         reason: Why it is not up; empty when it is.
         since_ms: Boot time of the last change of state.
         cause: What kind of failure keeps it from being up.
     """
 
-    state: LinkState
+    state: ConnectivityState
     reason: str
     since_ms: int
     cause: Cause | None = None
@@ -95,13 +95,13 @@ class LinkStatus(msgspec.Struct, frozen=True):
 _UNANSWERED = {Cause.NO_CONNECTION, Cause.CERTIFICATE, Cause.NO_ANSWER}
 
 
-class Link:
+class Connectivity:
     """Counts failures and successes of requests."""
 
     def __init__(self, *, now_ms: Callable[[], int], rng: random.Random) -> None:
         self._now_ms = now_ms
         self._rng = rng
-        self.health = dict.fromkeys(Endpoint, Health(EndpointState.UNTRIED, now_ms()))
+        self.health = dict.fromkeys(Endpoint, EndpointHealth(EndpointState.UNTRIED, now_ms()))
         self._not_before_ms = dict.fromkeys(Endpoint, 0)
         self._has_key = True
         self._refusals = 0
@@ -113,19 +113,19 @@ class Link:
         self._last_success = 0
         self._begun = dict.fromkeys(Endpoint, 0)
         self._recovered_ms = now_ms()
-        self._status = LinkStatus(LinkState.UNTRIED, "no request made yet", now_ms())
+        self._status = ConnectivityStatus(ConnectivityState.UNTRIED, "no request made yet", now_ms())
         self.outages = 0
         self._on_recovery: list[Callable[[], None]] = []
 
     @property
-    def status(self) -> LinkStatus:
+    def status(self) -> ConnectivityStatus:
         """The state of the whole, now."""
         return self._update()
 
-    def _update(self) -> LinkStatus:
+    def _update(self) -> ConnectivityStatus:
         state, reason, cause = self._judge()
         since_ms = self._status.since_ms if self._status.state is state else self._now_ms()
-        self._status = LinkStatus(state, reason, since_ms, cause)
+        self._status = ConnectivityStatus(state, reason, since_ms, cause)
         return self._status
 
     def on_recovery(self, callback: Callable[[], None]) -> None:
@@ -136,14 +136,14 @@ class Link:
         """Return how long until an endpoint may be tried again; 0 for now."""
         return max(0, self._not_before_ms[endpoint] - self._now_ms(), self._refused_until_ms - self._now_ms())
 
-    def began(self, endpoint: Endpoint, *, timeout_ms: int) -> None:
+    def begin_request(self, endpoint: Endpoint, *, timeout_ms: int) -> None:
         """A request goes out. While the key is refused it is the one probe: the others wait for what becomes of it."""
         self._begun[endpoint] = self._last_success
-        if self._refusals >= REFUSALS_MAX:
+        if self._refusals >= KEY_REFUSALS_MAX:
             self._refused_until_ms = self._now_ms() + timeout_ms
             self._probe = endpoint
 
-    def succeeded(self, endpoint: Endpoint) -> None:
+    def record_success(self, endpoint: Endpoint) -> None:
         """An answer came that shows the endpoint working, even if it was a refusal of what was sent."""
         before, was = self._update(), self.health[endpoint]
         self._refusals = 0
@@ -151,12 +151,14 @@ class Link:
         self._not_before_ms[endpoint] = 0
         self._last_success = self._count()
         if was.state is not EndpointState.WORKING:
-            self.health[endpoint] = Health(EndpointState.WORKING, self._now_ms())
+            self.health[endpoint] = EndpointHealth(EndpointState.WORKING, self._now_ms())
         self._end_outage(before, self._update(), was if endpoint is Endpoint.TELEMETRY else None)
 
-    def _end_outage(self, before: LinkStatus, after: LinkStatus, telemetry: Health | None) -> None:
+    def _end_outage(
+        self, before: ConnectivityStatus, after: ConnectivityStatus, telemetry: EndpointHealth | None
+    ) -> None:
         now_ms = self._now_ms()
-        lost = {LinkState.DOWN, LinkState.KEY_REFUSED}
+        lost = {ConnectivityState.DOWN, ConnectivityState.KEY_REFUSED}
         is_link_back = before.state in lost and after.state not in lost and now_ms - before.since_ms >= OUTAGE_MS_MIN
         self.outages += is_link_back
         is_back = is_link_back or (
@@ -169,7 +171,7 @@ class Link:
             for callback in self._on_recovery:
                 callback()
 
-    def failed(
+    def record_failure(
         self,
         endpoint: Endpoint,
         reason: str,
@@ -186,7 +188,7 @@ class Link:
     def _note(self, endpoint: Endpoint, reason: str, cause: Cause) -> None:
         was, number = self.health[endpoint], self._count()
         is_first = was.state is not EndpointState.FAILING
-        self.health[endpoint] = Health(
+        self.health[endpoint] = EndpointHealth(
             EndpointState.FAILING,
             self._now_ms() if is_first else was.since_ms,
             reason,
@@ -198,37 +200,37 @@ class Link:
         )
         self._update()
 
-    def throttled(self, endpoint: Endpoint, reason: str, wait_s: float) -> None:
+    def record_throttling(self, endpoint: Endpoint, reason: str, wait_s: float) -> None:
         """The server said 429: it works, but this endpoint must wait, and a little longer than was asked."""
         wait_ms = int(wait_s * 1000 * self._rng.uniform(1.0, 1.1))
         self._not_before_ms[endpoint] = self._now_ms() + wait_ms
         was = self.health[endpoint]
         since_ms = was.since_ms if was.state is EndpointState.THROTTLED else self._now_ms()
-        self.health[endpoint] = Health(EndpointState.THROTTLED, since_ms, reason, failures=was.failures)
+        self.health[endpoint] = EndpointHealth(EndpointState.THROTTLED, since_ms, reason, failures=was.failures)
 
-    def refused(self, endpoint: Endpoint, reason: str) -> None:
+    def record_key_refusal(self, endpoint: Endpoint, reason: str) -> None:
         """The key was refused: after a few times in a row, all endpoints wait, and one probes ever more slowly."""
-        if self._refusals >= REFUSALS_MAX and endpoint is not self._probe:
+        if self._refusals >= KEY_REFUSALS_MAX and endpoint is not self._probe:
             # It was on its way when the others were refused: no further probe.
             self._note(endpoint, reason, Cause.KEY_REFUSED)
             return
         self._refusals += 1
         self._refusal = reason
         self._probe = None
-        if self._refusals < REFUSALS_MAX:
-            self.failed(endpoint, reason, cause=Cause.KEY_REFUSED)
+        if self._refusals < KEY_REFUSALS_MAX:
+            self.record_failure(endpoint, reason, cause=Cause.KEY_REFUSED)
             return
-        probe_s = REFUSED_PROBES_S[min(self._refusals - REFUSALS_MAX, len(REFUSED_PROBES_S) - 1)]
+        probe_s = KEY_PROBE_DELAYS_S[min(self._refusals - KEY_REFUSALS_MAX, len(KEY_PROBE_DELAYS_S) - 1)]
         self._refused_until_ms = self._now_ms() + int(probe_s * 1000 * self._rng.uniform(0.9, 1.1))
         self._note(endpoint, reason, Cause.KEY_REFUSED)
         self._refused_at = self._events
 
-    def unprovisioned(self) -> None:
+    def remove_key(self) -> None:
         """The hub has no key."""
         self._has_key = False
         self._update()
 
-    def provisioned(self, *, is_new: bool = False) -> None:
+    def set_key(self, *, is_new: bool = False) -> None:
         """The hub has a key: where it had none, or another one, everything begins."""
         if is_new:
             for endpoint, health in self.health.items():
@@ -239,29 +241,33 @@ class Link:
             self._refusals = 0
             self._refused_until_ms = 0
             self._last_success = 0
-            self.health = dict.fromkeys(Endpoint, Health(EndpointState.UNTRIED, self._now_ms()))
+            self.health = dict.fromkeys(Endpoint, EndpointHealth(EndpointState.UNTRIED, self._now_ms()))
         self._update()
 
     def _count(self) -> int:
         self._events += 1
         return self._events
 
-    def _judge(self) -> tuple[LinkState, str, Cause | None]:
+    def _judge(self) -> tuple[ConnectivityState, str, Cause | None]:
         if not self._has_key:
-            return LinkState.UNPROVISIONED, "the hub has no key", None
+            return ConnectivityState.UNPROVISIONED, "the hub has no key", None
         failing = [health for endpoint, health in self.health.items() if self.is_failing(endpoint)]
         is_way_lost = any(not health.is_own and health.last > self._refused_at for health in failing)
-        if self._refusals >= REFUSALS_MAX and not is_way_lost:
-            return LinkState.KEY_REFUSED, self._refusal, Cause.KEY_REFUSED
+        if self._refusals >= KEY_REFUSALS_MAX and not is_way_lost:
+            return ConnectivityState.KEY_REFUSED, self._refusal, Cause.KEY_REFUSED
         if not failing:
-            return (LinkState.UP, "", None) if self._last_success else (LinkState.UNTRIED, "no request made yet", None)
+            return (
+                (ConnectivityState.UP, "", None)
+                if self._last_success
+                else (ConnectivityState.UNTRIED, "no request made yet", None)
+            )
         if any(not health.is_own for health in failing):
             worst = max((health for health in failing if not health.is_own), key=lambda health: health.last)
-            return LinkState.DOWN, worst.reason, worst.cause
+            return ConnectivityState.DOWN, worst.reason, worst.cause
         is_partly = self._last_success > max(health.began for health in failing)
         # Of those that fail while others work, telemetry is what people miss; it is the first of the endpoints.
         worst = failing[0] if is_partly else max(failing, key=lambda health: health.last)
-        return LinkState.DEGRADED if is_partly else LinkState.DOWN, worst.reason, worst.cause
+        return ConnectivityState.DEGRADED if is_partly else ConnectivityState.DOWN, worst.reason, worst.cause
 
     def is_failing(self, endpoint: Endpoint) -> bool:
         """Tell whether an endpoint fails now: what failed for want of a connection is over once another has one."""

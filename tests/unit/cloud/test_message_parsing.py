@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cloud import wire
+from agent.cloud import messages
 from agent.foundation.decoding import Unreadable
 
 
@@ -17,7 +17,7 @@ from agent.foundation.decoding import Unreadable
     [(b"", None), (b'{"accepted":3}', 3), (b'{"accepted":3.0}', 3), (b'{"accepted":0,"x":1e999}', 0)],
 )
 def test_accepted(body: bytes, accepted: int | None) -> None:
-    assert wire.accepted_of(body) == accepted
+    assert messages.parse_accepted_count(body) == accepted
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_accepted(body: bytes, accepted: int | None) -> None:
 )
 def test_what_accepts_nothing_is_told_in_words(said: str, shown: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
-        wire.accepted_of(f'{{"accepted":{said}}}'.encode())
+        messages.parse_accepted_count(f'{{"accepted":{said}}}'.encode())
     assert str(caught.value) == f"accepted is {shown}; a whole number is needed"
 
 
 def test_commands_come_one_by_one() -> None:
-    assert wire.commands_of(b"") == []
-    assert wire.commands_of(b'{"more":1,"commands":[]}') == []
-    assert wire.commands_of(b'{"commands":[{"x":"\\ud83c"}, 1e999,{"y":1}]}') == [
+    assert messages.parse_pending_commands(b"") == []
+    assert messages.parse_pending_commands(b'{"more":1,"commands":[]}') == []
+    assert messages.parse_pending_commands(b'{"commands":[{"x":"\\ud83c"}, 1e999,{"y":1}]}') == [
         b'{"x":"\\ud83c"}',
         b"1e999",
         b'{"y":1}',
@@ -62,12 +62,12 @@ def test_commands_come_one_by_one() -> None:
 )
 def test_what_is_no_listing(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        wire.commands_of(body)
+        messages.parse_pending_commands(body)
 
 
 def test_settings_come_one_by_one() -> None:
-    assert wire.settings_of(b"") == {}
-    assert wire.settings_of(b'{"a":1,"b":"\\ud83c","c":[true]}') == {
+    assert messages.parse_settings(b"") == {}
+    assert messages.parse_settings(b'{"a":1,"b":"\\ud83c","c":[true]}') == {
         "a": 1,
         "b": Unreadable("Input data was truncated"),
         "c": [True],
@@ -75,11 +75,13 @@ def test_settings_come_one_by_one() -> None:
 
 
 def test_an_offer() -> None:
-    assert wire.offer_of(b"") == wire.OtaAnswer(update_available=False)
-    assert wire.offer_of(b'{"update_available":false,"version":7}') == wire.OtaAnswer(update_available=False)
-    assert wire.offer_of(
+    assert messages.parse_update_check(b"") == messages.UpdateCheckResponse(update_available=False)
+    assert messages.parse_update_check(b'{"update_available":false,"version":7}') == messages.UpdateCheckResponse(
+        update_available=False
+    )
+    assert messages.parse_update_check(
         b'{"update_available":true,"version":"1.2.0","checksum":null,"size_bytes":5.0,"release_notes":7}'
-    ) == wire.OtaAnswer(update_available=True, version="1.2.0", size_bytes=5)
+    ) == messages.UpdateCheckResponse(update_available=True, version="1.2.0", size_bytes=5)
 
 
 @pytest.mark.parametrize(
@@ -95,14 +97,14 @@ def test_an_offer() -> None:
 )
 def test_an_offer_is_refused_by_name(more: str, words: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=words):
-        wire.offer_of(f'{{"update_available":true,{more}}}'.encode())
+        messages.parse_update_check(f'{{"update_available":true,{more}}}'.encode())
 
 
 def test_a_registration() -> None:
-    assert wire.registration_of(b'{"sensor_id":"s-1","serial_number":12345}') == wire.RegisterAnswer("s-1")
-    assert wire.registration_of(
+    assert messages.parse_registration(b'{"sensor_id":"s-1","serial_number":12345}') == messages.RegisterResponse("s-1")
+    assert messages.parse_registration(
         b'{"sensor_id":"s-1","serial_number":"a\\u001b","registered":false}'
-    ) == wire.RegisterAnswer("s-1", registered=False, serial_number="a\\u001b")
+    ) == messages.RegisterResponse("s-1", registered=False, serial_number="a\\u001b")
 
 
 @pytest.mark.parametrize(
@@ -118,19 +120,19 @@ def test_a_registration() -> None:
 )
 def test_a_registration_without_identity_is_refused_by_name(body: bytes) -> None:
     with pytest.raises(msgspec.ValidationError, match="sensor_id is"):
-        wire.registration_of(body)
+        messages.parse_registration(body)
 
 
 @pytest.mark.parametrize(
     "read",
     [
-        wire.accepted_of,
-        wire.settings_of,
-        wire.commands_of,
-        wire.taken_of,
-        wire.offer_of,
-        wire.registration_of,
-        wire.error_of,
+        messages.parse_accepted_count,
+        messages.parse_settings,
+        messages.parse_pending_commands,
+        messages.parse_acknowledgement,
+        messages.parse_update_check,
+        messages.parse_registration,
+        messages.parse_error,
     ],
 )
 @given(

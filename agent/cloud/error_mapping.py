@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from agent.cloud.endpoints import Endpoint
-from agent.cloud.wire import ErrorAnswer, error_of
+from agent.cloud.messages import ErrorResponse, parse_error
 from agent.errors import Cause, ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
 from agent.foundation.instants import utc_ms_of
 from agent.foundation.redaction import redact
@@ -53,7 +53,7 @@ def http_date_ms(text: str) -> int | None:
         return None
 
 
-def problem(
+def error_for_response(
     endpoint: Endpoint, status: int, body: bytes, headers: Mapping[str, str], *, now_utc_ms: int | None
 ) -> ClimahubError:
     """Return the error that a non-2xx answer stands for.
@@ -67,9 +67,9 @@ def problem(
         headers: Of the answer.
         now_utc_ms: This hub's time, where it is known.
     """
-    found = error_of(body)
+    found = parse_error(body)
     is_contract = found is not None or not body
-    said = found or ErrorAnswer()
+    said = found or ErrorResponse()
     detail = f": {redact(said.message)}" if said.message else ""
     text = f"{endpoint.value} was answered {status}{detail}"
     wait_s = retry_after_s(headers, now_utc_ms=now_utc_ms)
@@ -90,6 +90,6 @@ def _refusal(endpoint: Endpoint, status: int, text: str, code: str, *, is_contra
         # A firewall's or a portal's page. Readings and commands must not be given up on a stranger's word.
         advice = "with something that is no answer of the API; check what is on the way to it"
         return CloudUnavailable(f"{text} {advice}", cause=Cause.WRONG_ADDRESS)
-    if status == HTTPStatus.NOT_FOUND and not endpoint.names_something:
+    if status == HTTPStatus.NOT_FOUND and not endpoint.names_resource:
         return CloudUnavailable(f"{text}; check cloud.base_url", cause=Cause.WRONG_ADDRESS)
     return Refused(text, status=status, code=code)

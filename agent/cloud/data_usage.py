@@ -3,7 +3,7 @@
 import aiohttp
 import msgspec
 
-TRANSPORT_BYTES = 280
+TRANSPORT_OVERHEAD_BYTES = 280
 """What TLS 1.3 and TCP add to one small exchange on an open connection: a record each way (22 bytes each), two segments
 and their two acknowledgements (4 headers of 52 bytes, IPv4 with timestamps), rounded up for lost ones."""
 
@@ -11,7 +11,7 @@ _LINES_BYTES = len("  HTTP/1.1\r\n\r\nHTTP/1.1 200 \r\n\r\n")
 _HEADER_BYTES = len(": \r\n")
 
 
-class Traffic(msgspec.Struct):
+class DataUsage(msgspec.Struct):
     """What the answered requests to one endpoint have cost, in bytes of HTTP: lines, headers and bodies.
 
     Attributes:
@@ -22,7 +22,7 @@ class Traffic(msgspec.Struct):
     requests: int = 0
     bytes: int = 0
 
-    def count(self, response: aiohttp.ClientResponse, sent_bytes: int, received_bytes: int) -> None:
+    def add(self, response: aiohttp.ClientResponse, sent_bytes: int, received_bytes: int) -> None:
         """Add one exchange."""
         asked, said = response.request_info, response.reason or ""
         lines = len(asked.method) + len(asked.url.raw_path_qs) + len(said) + _LINES_BYTES

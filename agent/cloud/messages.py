@@ -30,7 +30,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
 
 
-class WireReading(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class TelemetryReading(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One reading of POST /v1/telemetry (section 3.1)."""
 
     sensor_type: str
@@ -39,22 +39,22 @@ class WireReading(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     device_id: str | None = None
 
 
-class TelemetryBody(msgspec.Struct, frozen=True, omit_defaults=True):
+class TelemetryRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Body of POST /v1/telemetry; both coordinates or none."""
 
-    readings: list[WireReading]
+    readings: list[TelemetryReading]
     latitude: float | None = None
     longitude: float | None = None
 
 
-class RegisterBody(msgspec.Struct, frozen=True, omit_defaults=True):
+class RegisterRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Body of POST /v1/zigbee/register (section 7)."""
 
     sensor_api_key: str
     ieee_address: str | None = None
 
 
-class RegisterAnswer(msgspec.Struct, frozen=True):
+class RegisterResponse(msgspec.Struct, frozen=True):
     """Answer of POST /v1/zigbee/register."""
 
     sensor_id: str
@@ -62,7 +62,7 @@ class RegisterAnswer(msgspec.Struct, frozen=True):
     serial_number: str | None = None
 
 
-class AckBody(msgspec.Struct, frozen=True, omit_defaults=True):
+class AckRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Body of POST /v1/commands/ack (section 5.2); `status` is "acked" or "failed"."""
 
     command_id: str
@@ -71,7 +71,7 @@ class AckBody(msgspec.Struct, frozen=True, omit_defaults=True):
     result: Mapping[str, Any] | None = None
 
 
-class OtaAnswer(msgspec.Struct, frozen=True):
+class UpdateCheckResponse(msgspec.Struct, frozen=True):
     """Answer of GET /v1/ota/check (section 6.1); without an update, only the first field need be there."""
 
     update_available: bool
@@ -81,7 +81,7 @@ class OtaAnswer(msgspec.Struct, frozen=True):
     release_notes: str | None = None
 
 
-class OtaStatusBody(msgspec.Struct, frozen=True, omit_defaults=True):
+class UpdateStatusRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Body of POST /v1/ota/status (section 6.3)."""
 
     version: str
@@ -90,21 +90,21 @@ class OtaStatusBody(msgspec.Struct, frozen=True, omit_defaults=True):
     error_message: str | None = None
 
 
-class ErrorAnswer(msgspec.Struct, frozen=True):
+class ErrorResponse(msgspec.Struct, frozen=True):
     """Body of a refusal (section 1.3); may be missing or not JSON at all."""
 
     error: str = ""
     message: str = ""
 
 
-Settings = Mapping[str, Any]
+SettingsObject = Mapping[str, Any]
 """Body and answer of /v1/settings, as it came: unknown keys are kept, and `Unreadable` stands in the place of a value
 that cannot be decoded. `agent.settings` knows what they mean."""
 
-IDENTITY_CHARACTERS_MAX = 256
+IDENTITY_CHARS_MAX = 256
 
 
-def accepted_of(answer: bytes) -> int | None:
+def parse_accepted_count(answer: bytes) -> int | None:
     """Return how many readings POST /v1/telemetry accepted (section 3.4); `None` where the answer is empty.
 
     Raises:
@@ -119,7 +119,7 @@ def accepted_of(answer: bytes) -> int | None:
     return accepted
 
 
-def settings_of(answer: bytes) -> Settings:
+def parse_settings(answer: bytes) -> SettingsObject:
     """Return the members of an answer of /v1/settings (section 4); none where it is empty.
 
     Raises:
@@ -128,7 +128,7 @@ def settings_of(answer: bytes) -> Settings:
     return object_of(answer) if answer else {}
 
 
-def commands_of(answer: bytes) -> list[bytes]:
+def parse_pending_commands(answer: bytes) -> list[bytes]:
     """Return the commands in the answer of GET /v1/commands/pending (section 5.1), each as it came.
 
     What stands in a command is judged one by one, not here. An empty answer holds none.
@@ -147,7 +147,7 @@ def commands_of(answer: bytes) -> list[bytes]:
         raise msgspec.ValidationError(f"commands cannot be read: {error}") from error
 
 
-def taken_of(answer: bytes) -> None:
+def parse_acknowledgement(answer: bytes) -> None:
     """Check an answer of POST /v1/commands/ack or /v1/ota/status: any JSON object, or nothing, says that it was taken.
 
     Raises:
@@ -157,25 +157,25 @@ def taken_of(answer: bytes) -> None:
         members(answer)
 
 
-def offer_of(answer: bytes) -> OtaAnswer:
+def parse_update_check(answer: bytes) -> UpdateCheckResponse:
     """Return the answer of GET /v1/ota/check (section 6.1); an empty one offers nothing.
 
     Raises:
         msgspec.DecodeError: A member that is needed is not as it should be; it is named.
     """
     if not answer:
-        return OtaAnswer(update_available=False)
+        return UpdateCheckResponse(update_available=False)
     said = object_of(answer)
     is_available = said.get("update_available")
     if not isinstance(is_available, bool):
         raise msgspec.ValidationError(f"update_available is {_quoted(is_available)}; true or false is needed")
     if not is_available:
-        return OtaAnswer(update_available=False)
+        return UpdateCheckResponse(update_available=False)
     size_bytes = _whole(said.get("size_bytes"))
     if size_bytes is None and said.get("size_bytes") is not None:
         raise msgspec.ValidationError(f"size_bytes is {_quoted(said['size_bytes'])}; a whole number is needed")
     notes = said.get("release_notes")
-    return OtaAnswer(
+    return UpdateCheckResponse(
         update_available=True,
         version=_text(said, "version"),
         checksum=_text(said, "checksum"),
@@ -184,7 +184,7 @@ def offer_of(answer: bytes) -> OtaAnswer:
     )
 
 
-def registration_of(answer: bytes) -> RegisterAnswer:
+def parse_registration(answer: bytes) -> RegisterResponse:
     """Return the answer of POST /v1/zigbee/register (section 7).
 
     Raises:
@@ -198,16 +198,16 @@ def registration_of(answer: bytes) -> RegisterAnswer:
     if not isinstance(is_registered, bool):
         raise msgspec.ValidationError(f"registered is {_quoted(is_registered)}; true or false is needed")
     serial = said.get("serial_number")
-    return RegisterAnswer(sensor_id, is_registered, harmless(serial) if isinstance(serial, str) else None)
+    return RegisterResponse(sensor_id, is_registered, harmless(serial) if isinstance(serial, str) else None)
 
 
-def error_of(body: bytes) -> ErrorAnswer | None:
+def parse_error(body: bytes) -> ErrorResponse | None:
     """Return what the body of a refusal says, as far as it can be read; `None` where it is no JSON object."""
     try:
         said = object_of(body)
     except msgspec.DecodeError:
         return None
-    return ErrorAnswer(
+    return ErrorResponse(
         *(harmless(text) if isinstance(text := said.get(name), str) else "" for name in ("error", "message"))
     )
 
@@ -224,7 +224,7 @@ def _text(said: Mapping[str, Any], name: str) -> str | None:
     text = said.get(name)
     if text is None:
         return None
-    if not isinstance(text, str) or harmless(text, characters_max=IDENTITY_CHARACTERS_MAX) != text:
+    if not isinstance(text, str) or harmless(text, characters_max=IDENTITY_CHARS_MAX) != text:
         raise msgspec.ValidationError(f"{name} is {_quoted(text)}; a printable text is needed")
     return text
 
@@ -251,7 +251,7 @@ def _minute(minutes: int) -> str:
     return (_EPOCH + minutes * _MINUTE).isoformat(timespec="minutes").removesuffix("+00:00")
 
 
-def telemetry_body(readings: Iterable[tuple[str, float, int, str | None]]) -> bytes:
+def encode_telemetry(readings: Iterable[tuple[str, float, int, str | None]]) -> bytes:
     """Return the body for readings given as (sensor_type, value, utc_ms, device_id or `None`).
 
     Raises:
@@ -262,9 +262,9 @@ def telemetry_body(readings: Iterable[tuple[str, float, int, str | None]]) -> by
         text = f"{wrong} of {len(readings)} readings have an instant that is not {instants.BOUNDS}"
         raise Refused(text, status=_UNPROCESSABLE)
     return msgspec.json.encode(
-        TelemetryBody(
+        TelemetryRequest(
             [
-                WireReading(sensor_type, value, timestamp(utc_ms), device_id)
+                TelemetryReading(sensor_type, value, timestamp(utc_ms), device_id)
                 for sensor_type, value, utc_ms, device_id in readings
             ]
         )
