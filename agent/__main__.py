@@ -13,9 +13,9 @@ def main() -> None:
     """Run the command line and exit with its code."""
     match sys.argv[1:]:
         case ["run", "--config", path] if not path.startswith("-"):
-            from agent.foundation import sparing  # noqa: PLC0415 - each way imports only what it needs
+            from agent.foundation import lazy_imports  # noqa: PLC0415 - each way imports only what it needs
 
-            sparing.import_aiohttp()
+            lazy_imports.import_aiohttp()
             from agent import daemon  # noqa: PLC0415 - after that
 
             raise SystemExit(daemon.main(Path(path)))

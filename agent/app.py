@@ -20,7 +20,7 @@ from agent.commands.handlers.config_update import ConfigUpdateHandler
 from agent.commands.handlers.diagnostics import DiagnosticsHandler
 from agent.commands.handlers.factory_reset import FactoryResetHandler
 from agent.commands.handlers.reboot import RebootHandler
-from agent.commands.lifecycle import CommandType, Moment
+from agent.commands.lifecycle import CommandType
 from agent.commands.poller import METERED_FACTOR
 from agent.commands.service import CommandService
 from agent.config import Config
@@ -29,9 +29,10 @@ from agent.diagnostics import diagnostic_sections
 from agent.display_clock import show_time
 from agent.environment import Environment, phase_of
 from agent.errors import StorageFull
-from agent.foundation.disk_watch import DiskWatch
+from agent.foundation.clock import Now
+from agent.foundation.disk_watch import DiskMonitor
 from agent.foundation.supervisor import Faults, supervise
-from agent.foundation.wording import counted
+from agent.foundation.text import plural
 from agent.health import fresh_sensors, radio_problem, trial_checks
 from agent.local import climate as local_climate
 from agent.local import commands as local_commands
@@ -147,7 +148,7 @@ class Hub:
         self.failover = FailoverOutbox(
             self.intake, clock=clock, identities=self.pairing, on_memory_send=environment.on_memory_send
         )
-        self.disk_watch = DiskWatch(state, disk=environment.disk, worker=environment.worker)
+        self.disk_watch = DiskMonitor(state, disk=environment.disk, worker=environment.worker)
         self.telemetry = self._telemetry()
         self.sampler = self._sampler()
         self.relay = self._relay()
@@ -234,9 +235,9 @@ class Hub:
             return ""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_END_S_MAX):
-                while not starts.trail:  # noqa: ASYNC110 - read at the start, once
+                while not starts.records:  # noqa: ASYNC110 - read at the start, once
                     await asyncio.sleep(LAST_END_LOOK_S)
-        return " ".join(f"{each.end.value} {each.detail}" for each in starts.trail[-2:-1]).strip()
+        return " ".join(f"{each.end.value} {each.detail}" for each in starts.records[-2:-1]).strip()
 
     async def _before_reboot(self) -> None:
         """Give a boot a while to learn the time: one that ends before leaves readings behind that have none."""
@@ -332,7 +333,7 @@ class Hub:
         )
         return {
             CommandType.REBOOT: RebootHandler(
-                moment=lambda: Moment(clock.boot_id, clock.monotonic_ms(), clock.utc_ms()),
+                now=lambda: Now(clock.boot_id, clock.monotonic_ms(), clock.utc_ms()),
                 flush=self.telemetry.flush,
                 ensure_can_reboot=environment.host.ensure_can_reboot,
                 reboot=environment.host.reboot,
@@ -425,7 +426,7 @@ class Hub:
             sensor_problems=self.sensor_problems,
             climate_problems=self._climate_problems(),
             commands_problem=self.commands.problem,
-            starts=self.environment.starts.trail if self.environment.starts else (),
+            starts=self.environment.starts.records if self.environment.starts else (),
             update=update_line(self.updates),
         )
 
@@ -525,7 +526,7 @@ class Hub:
             # A control loop that hangs is a hub that hangs: silence lets the service manager start it anew.
             if self.climate is None or not self.climate.is_hung:
                 self.environment.host.alive(
-                    f"cloud {self.connectivity.status.state}, {counted(pending, 'reading')} waiting"
+                    f"cloud {self.connectivity.status.state}, {plural(pending, 'reading')} waiting"
                 )
             await asyncio.sleep(period_s)
 

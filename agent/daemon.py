@@ -20,15 +20,15 @@ from agent.cloud.session import new_session, tcp_connector
 from agent.commands import factory_reset
 from agent.config import Config
 from agent.errors import ConfigInvalid, Corrupt, StorageFull
-from agent.foundation import clock_memory, lock, log, signals, vitals
+from agent.foundation import clock_memory, lock, log, signals, system_info
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.disk import Disk
-from agent.foundation.foreign_text import printable
 from agent.foundation.host import Systemd
+from agent.foundation.shutdown import DaemonThreadExecutor, StopDeadline
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
-from agent.foundation.simulated_boots import Boots, RestartingHost
-from agent.foundation.starts import Starts
-from agent.foundation.stopping import DaemonThreadExecutor, StopDeadline
+from agent.foundation.simulated_boots import SimulatedBoots, SimulatedRebootHost
+from agent.foundation.start_history import StartHistory
+from agent.foundation.text import escape_lines
 from agent.foundation.worker import ThreadWorker
 from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
 from agent.ota.running import RunningRelease
@@ -94,7 +94,7 @@ def _made(*directories: Path) -> list[str]:
 
 def _refuse(code: int, reason: object) -> int:
     log.drain()
-    sys.stderr.write(f"climahub: {printable(str(reason))}\n")
+    sys.stderr.write(f"climahub: {escape_lines(str(reason))}\n")
     return code
 
 
@@ -115,13 +115,13 @@ class _Restarts:
             trust_any_server=trust == "cloud",
             memory=settings.storage.run_dir / clock_memory.FILE_NAME,
         )
-        self._starts = Starts(
+        self._starts = StartHistory(
             settings.storage.state_dir,
             settings.storage.run_dir,
             disk=self._disk,
             clock=self._machine_clock,
             version=__version__,
-            boot_reason=vitals.boot_reason,
+            boot_reason=system_info.boot_reason,
         )
         self._end_of_life = asyncio.Event()
         self._is_over = False
@@ -178,9 +178,9 @@ class _Restarts:
         clock: Clock = self._machine_clock
         host = Systemd(self._environ)
         if _is_reboot_simulated(settings):
-            boots = Boots(storage.state_dir / BOOTS_NAME, self._machine_clock, self._disk)
+            boots = SimulatedBoots(storage.state_dir / BOOTS_NAME, self._machine_clock, self._disk)
             clock = boots.clock
-            host = RestartingHost(self._environ, boots, begin_anew=self._end_of_life.set)
+            host = SimulatedRebootHost(self._environ, boots, begin_anew=self._end_of_life.set)
         async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
             hub = app.Hub(
                 settings,

@@ -12,7 +12,7 @@ from agent import __version__
 from agent.cloud.client import CloudClient
 from agent.cloud.data_usage import TRANSPORT_OVERHEAD_BYTES
 from agent.cloud.endpoints import Endpoint
-from agent.foundation import vitals
+from agent.foundation import system_info
 from agent.local.climate import build_climate
 from agent.local.status import HubStatus
 from agent.local.updates import UpdateReport, build_slots, build_updates
@@ -96,16 +96,16 @@ def diagnostic_sections(
 
     return MappingProxyType(
         {
-            "system": lambda: {"uptime_s": vitals.uptime_s(), "boot_reason": vitals.boot_reason()},
+            "system": lambda: {"uptime_s": system_info.uptime_s(), "boot_reason": system_info.boot_reason()},
             "starts": lambda: status().starts[:STARTS_TOLD_MAX],
-            "versions": lambda: {"climahub": __version__, "board": status().board, **vitals.versions()},
+            "versions": lambda: {"climahub": __version__, "board": status().board, **system_info.versions()},
             "slots": lambda: build_slots(updates()),
             "updates": update,
             "trust": trust,
-            "memory": vitals.memory,
-            "disk": lambda: vitals.disk(state_dir),
-            "temperatures": vitals.temperatures,
-            "link": lambda: {"cloud": status().link, "interfaces": vitals.interfaces()},
+            "memory": system_info.memory,
+            "disk": lambda: system_info.disk(state_dir),
+            "temperatures": system_info.temperatures,
+            "link": lambda: {"cloud": status().link, "interfaces": system_info.interfaces()},
             "clock": lambda: status().clock,
             "climate": control,
             "radio": radio,

@@ -20,9 +20,9 @@ from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
-from agent.foundation.route import is_metered
-from agent.foundation.starts import FILE_NAME as STARTS_FILE
-from agent.foundation.starts import Starts
+from agent.foundation.metered import is_metered
+from agent.foundation.start_history import FILE_NAME as STARTS_FILE
+from agent.foundation.start_history import StartHistory
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import Worker
 from agent.ota.keyring import FILE_NAME as KEYRING_FILE
@@ -98,7 +98,7 @@ class Environment(msgspec.Struct, frozen=True):
     timekeeper: Timekeeper | None = None
     options: Callable[[URL], RequestOptions] = lambda _: RequestOptions()
     problems: Sequence[str] = ()
-    starts: Starts | None = None
+    starts: StartHistory | None = None
 
 
 def make_board(config: BoardConfig, clock: Clock) -> Board:

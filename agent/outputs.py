@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.config import BoardConfig, LinuxConfig, load_board
 from agent.errors import ConfigInvalid
-from agent.foundation.foreign_text import printable
+from agent.foundation.text import escape_lines
 from hal.errors import HalError
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ def main(config_path: Path) -> int:
     try:
         off(load_board(config_path))
     except (ConfigInvalid, HalError) as error:
-        sys.stderr.write(f"climahub: {printable(str(error))}\n")
+        sys.stderr.write(f"climahub: {escape_lines(str(error))}\n")
         return EXIT_CONFIG
     finally:
-        from agent.foundation.last_end import note_end  # noqa: PLC0415 - after what must not wait
+        from agent.foundation.service_result import record_service_result  # noqa: PLC0415 - after what must not wait
 
-        note_end(os.environ)
+        record_service_result(os.environ)
     return 0
 
 

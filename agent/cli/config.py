@@ -13,7 +13,7 @@ from agent.config.example import example_text, short_text
 from agent.config.report import CheckResult, check, show, show_text
 from agent.daemon import DEFAULT_CONFIG
 from agent.environment import output_names
-from agent.foundation.foreign_text import printable, spelt
+from agent.foundation.text import escape, escape_lines
 from hal import replay
 from hal.errors import RecordingInvalid
 
@@ -40,12 +40,12 @@ def check_file(file: Path, as_json: bool) -> int:
     """Look for everything that is wrong with FILE and with the files that it names."""
     result = _with_recording(check(file, environ=os.environ, outputs_of=output_names), file)
     if as_json:
-        click.echo(spelt(msgspec.json.encode(result).decode()))
+        click.echo(escape(msgspec.json.encode(result).decode()))
     else:
         for text in result.errors:
-            click.echo(f"error    {printable(text)}")
+            click.echo(f"error    {escape_lines(text)}")
         for text in result.warnings:
-            click.echo(f"warning  {printable(text)}")
+            click.echo(f"warning  {escape_lines(text)}")
         if not result.errors:
             click.echo(f"{file}: can be used")
     return exit_codes.CONFIG if result.errors else exit_codes.OK
@@ -74,7 +74,7 @@ def show_file(file: Path, as_json: bool) -> None:
     FILE is that of the service where it is left out: /etc/climahub/config.toml.
     """
     resolved = resolve(file, environ=os.environ)
-    click.echo(spelt(msgspec.json.encode(show(resolved)).decode()) if as_json else printable(show_text(resolved)))
+    click.echo(escape(msgspec.json.encode(show(resolved)).decode()) if as_json else escape_lines(show_text(resolved)))
 
 
 @config.command("example", epilog=epilog("climahub config example > hub.toml", "climahub config example --all | less"))

@@ -1,8 +1,8 @@
 """Numbers as people say them. Pure."""
 
-from agent.foundation.wording import counted
+from agent.foundation.text import plural
 
-__all__ = ["counted", "duration", "measured", "size"]
+__all__ = ["duration", "measured", "plural", "size"]
 
 MINUTE_S = 60
 HOUR_S = 3600

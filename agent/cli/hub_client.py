@@ -15,8 +15,8 @@ from agent.cli import exit_codes
 from agent.config import resolve
 from agent.daemon import DEFAULT_CONFIG
 from agent.errors import ClimahubError
-from agent.foundation.decoding import UNREADABLE
-from agent.foundation.foreign_text import harmless, harmless_value, printable, spelt
+from agent.foundation.lenient_json import DECODE_ERRORS
+from agent.foundation.text import escape, escape_lines, sanitize, sanitize_value
 
 T = TypeVar("T")
 
@@ -134,14 +134,14 @@ def fetch(
 def _refusal_message(body: bytes) -> str:
     """Return the hub's message; empty where the answer is not that of a hub."""
     try:
-        return harmless(msgspec.json.decode(body, type=_Error).message, characters_max=TEXT_CHARACTERS_MAX)
-    except UNREADABLE:
+        return sanitize(msgspec.json.decode(body, type=_Error).message, characters_max=TEXT_CHARACTERS_MAX)
+    except DECODE_ERRORS:
         return ""
 
 
 def as_json(body: bytes) -> str:
     """Return a document as it came, safe for a terminal: control characters are escaped, as JSON allows."""
-    return spelt(body.decode(errors="replace"))
+    return escape(body.decode(errors="replace"))
 
 
 def decode(body: bytes, model: type[T]) -> T:
@@ -151,8 +151,8 @@ def decode(body: bytes, model: type[T]) -> T:
         NoAnswer: The document has another form than this version expects.
     """
     try:
-        return msgspec.convert(harmless_value(msgspec.json.decode(body), characters_max=TEXT_CHARACTERS_MAX), model)
-    except UNREADABLE as error:
+        return msgspec.convert(sanitize_value(msgspec.json.decode(body), characters_max=TEXT_CHARACTERS_MAX), model)
+    except DECODE_ERRORS as error:
         text = f"use the climahub of the hub's own version: its answer is not understood ({error})"
         raise NoAnswer(text) from error
 
@@ -168,10 +168,10 @@ def run_on_hub(act: Callable[[Path], int | None], config_file: Path | None, sock
     try:
         return act(socket_path or socket_of(config_file)) or exit_codes.OK
     except NoAnswer as error:
-        click.echo(printable(f"{error}\n{ADVICE}"), err=True)
+        click.echo(escape_lines(f"{error}\n{ADVICE}"), err=True)
         return exit_codes.NO_DAEMON
     except NotAllowed as error:
-        click.echo(printable(str(error)), err=True)
+        click.echo(escape_lines(str(error)), err=True)
         return exit_codes.NO_PERMISSION
 
 

@@ -21,7 +21,7 @@ from click.shell_completion import CompletionItem
 from agent import __version__
 from agent.cli import exit_codes
 from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Unauthorized
-from agent.foundation.foreign_text import printable
+from agent.foundation.text import escape_lines
 from hal.errors import HalError, RecordingInvalid
 
 PROGRAM = "climahub"
@@ -204,7 +204,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.BROKEN_PIPE
     except (ClimahubError, HalError, OSError) as error:
-        click.echo(printable(f"{PROGRAM}: {_told(error)}"), err=True)
+        click.echo(escape_lines(f"{PROGRAM}: {_told(error)}"), err=True)
         return _code_of(error)
     return outcome if isinstance(outcome, int) else exit_codes.OK
 

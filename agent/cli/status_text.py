@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 import msgspec
 
-from agent.cli.format import DAY_S, counted, duration, measured, size
-from agent.foundation.starts import End
+from agent.cli.format import DAY_S, duration, measured, plural, size
+from agent.foundation.start_history import ExitCause
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, QuotaReport, SensorReport, StartReport
 from hal.radio import NOT_REPORTED_YET
 
@@ -64,16 +64,18 @@ _ENDPOINTS = {
 
 _END_TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        End.STOPPED: "stopped in good order",
-        End.CRASHED: "crashed",
-        End.WATCHDOG: "hung and was ended by its watchdog",
-        End.OUT_OF_MEMORY: "was ended for want of memory",
-        End.KILLED: "was killed, or crashed",
-        End.POWER_LOST: "lost its power, or the machine restarted without warning",
-        End.MACHINE_WATCHDOG: "hung with the whole machine, whose watchdog restarted it",
+        ExitCause.STOPPED: "stopped in good order",
+        ExitCause.CRASHED: "crashed",
+        ExitCause.WATCHDOG: "hung and was ended by its watchdog",
+        ExitCause.OUT_OF_MEMORY: "was ended for want of memory",
+        ExitCause.KILLED: "was killed, or crashed",
+        ExitCause.POWER_LOST: "lost its power, or the machine restarted without warning",
+        ExitCause.MACHINE_WATCHDOG: "hung with the whole machine, whose watchdog restarted it",
     }
 )
-_DEFECTS = frozenset({End.CRASHED, End.WATCHDOG, End.OUT_OF_MEMORY, End.KILLED, End.MACHINE_WATCHDOG})
+_DEFECTS = frozenset(
+    {ExitCause.CRASHED, ExitCause.WATCHDOG, ExitCause.OUT_OF_MEMORY, ExitCause.KILLED, ExitCause.MACHINE_WATCHDOG}
+)
 _END_ADVICE = "journalctl -u climahub shows why"
 
 
@@ -103,7 +105,7 @@ def as_text(status: HubStatus) -> str:
     head = f"climahub {status.version} on board {status.board}, {status.clock.utc or 'time unknown'}"
     lines = [head, ""]
     if found:
-        lines.append(f"{counted(len(found), 'problem').upper()}")
+        lines.append(f"{plural(len(found), 'problem').upper()}")
         for problem in found:
             lines.append(f"  ! {problem.what}")
             if problem.advice:
@@ -127,10 +129,10 @@ def _storage(outbox: OutboxReport) -> Iterator[Problem]:
         gone = f"{outbox.dropped:,} dropped, {outbox.downsampled:,} downsampled"
         yield Problem(f"outbox: it was full: {gone}", "raise storage.outbox_bytes_max, or free space on the disk")
     if outbox.dead_letters:
-        what = f"cloud: {counted(outbox.dead_letters, 'reading')} refused for good: {outbox.last_refusal}".rstrip(": ")
+        what = f"cloud: {plural(outbox.dead_letters, 'reading')} refused for good: {outbox.last_refusal}".rstrip(": ")
         yield Problem(what, "take a note of the reason for the cloud's operator")
     if outbox.unconfirmed:
-        yield Problem(f"cloud: it acknowledged {counted(outbox.unconfirmed, 'reading')} fewer than were sent")
+        yield Problem(f"cloud: it acknowledged {plural(outbox.unconfirmed, 'reading')} fewer than were sent")
 
 
 def _cloud(status: HubStatus) -> Iterator[Problem]:
@@ -140,7 +142,7 @@ def _cloud(status: HubStatus) -> Iterator[Problem]:
     if outbox.sendable and outbox.stalled_s > STALLED_S and not found:
         # The verdict follows what became of the readings, whatever the polls say.
         reason = (telemetry.reason if telemetry else "") or outbox.last_refusal or "the reason is not known"
-        waiting = counted(outbox.sendable, "reading")
+        waiting = plural(outbox.sendable, "reading")
         yield Problem(f"cloud: {waiting} due, none accepted for {duration(outbox.stalled_s)}: {reason}", _KEPT)
     if status.commands_problem and not found:
         yield Problem(f"commands: {status.commands_problem}")
@@ -154,7 +156,7 @@ def _link(link: LinkReport) -> Iterator[Problem]:
     for name, endpoint in link.endpoints.items():
         if endpoint.is_failing:
             said, advice = _BY_CAUSE.get(endpoint.cause, _BY_CAUSE["no_answer"])
-            lasts = f"{duration(endpoint.since_s)}, {counted(endpoint.failures, 'try', 'tries')}"
+            lasts = f"{duration(endpoint.since_s)}, {plural(endpoint.failures, 'try', 'tries')}"
             yield Problem(f"cloud: {said} for {_ENDPOINTS.get(name, name)} ({lasts}): {endpoint.reason}", advice)
 
 
@@ -166,7 +168,7 @@ def _clock(status: HubStatus) -> Iterator[Problem]:
         what = f"clock: NTP silent for {duration(status.clock.confirmed_s_ago or 0)}, {_exactness(status.clock)}"
         yield Problem(what, "check the network (timedatectl); schedules and readings go on")
     elif status.outbox.unanchored:
-        kept = counted(status.outbox.unanchored, "reading")
+        kept = plural(status.outbox.unanchored, "reading")
         yield Problem(f"clock: {kept} of an earlier boot never learnt the time and are kept apart")
 
 
@@ -221,9 +223,9 @@ def name_of(sensor: SensorReport, status: HubStatus) -> str:
 def _facts(status: HubStatus) -> Iterator[str]:
     link, outbox, clock = status.link, status.outbox, status.clock
     accepted = "" if outbox.accepted_age_s is None else f"; a reading accepted {duration(outbox.accepted_age_s)} ago"
-    yield f"cloud     {link.state} for {duration(link.since_s)}, {counted(link.outages, 'outage')} so far{accepted}"
+    yield f"cloud     {link.state} for {duration(link.since_s)}, {plural(link.outages, 'outage')} so far{accepted}"
     age = f", the oldest {duration(outbox.oldest_age_s)} old" if outbox.pending and outbox.oldest_age_s else ""
-    yield f"outbox    {counted(outbox.pending, 'reading')} waiting{age}; {size(outbox.used_bytes)}"
+    yield f"outbox    {plural(outbox.pending, 'reading')} waiting{age}; {size(outbox.used_bytes)}"
     yield f"          {outbox.committed:,} taken, {outbox.accepted:,} accepted, {outbox.in_memory} still in memory"
     yield f"clock     {_clock_text(clock)}; up {duration(clock.uptime_s)}"
     if said := starts_line(status.starts):
@@ -298,7 +300,7 @@ def starts_problem(starts: Sequence[StartReport], running_s: int | None) -> str:
     if len(starts) < 2 or starts[1].end not in _DEFECTS or (running_s or 0) >= DAY_S:  # noqa: PLR2004 - one before
         return ""
     more = sum(start.count for start in starts[2:] if start.end in _DEFECTS)
-    before = f"; {counted(more, 'such end')} before" if more else ""
+    before = f"; {plural(more, 'such end')} before" if more else ""
     return f"{_end_text(starts[1])} {duration(running_s or 0)} ago{before}"
 
 

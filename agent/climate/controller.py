@@ -12,7 +12,7 @@ from agent.climate import coordinator, fusion, holds, recovery, schedule, sensor
 from agent.climate.coordinator import ClimateDecision
 from agent.climate.fusion import SensorSample, ZoneTemperature
 from agent.climate.holds import EffectiveSetpoint, ZoneProgram
-from agent.climate.model import Mode, Moment
+from agent.climate.model import Mode
 from agent.climate.optimum_start import LEAD_S_MAX, LearnedDynamics, ramp_c, ramp_duty
 from agent.climate.recovery import WORTH_K, Coasting, RecoveryProgress
 from agent.climate.schedule import Schedule, Segment, Timeline
@@ -22,6 +22,7 @@ from agent.climate.settings import ClimateSettings, ZoneSettings
 from agent.climate.snapshot import ClimateSnapshot
 from agent.climate.zone import needs_heat
 from agent.climate.zone_state import ZoneInputs
+from agent.foundation.clock import Now
 from hal.interface import HvacAction, Quality
 
 UNLEARNED_MAX = 0.9
@@ -66,9 +67,9 @@ class ZoneController:
         self._index = -1
         self._in_force_of: tuple[ZoneProgram, Segment | None, bool, tzinfo] | None = None
 
-    def plan(self, moment: Moment, zone: tzinfo) -> Timeline | None:
+    def plan(self, now: Now, zone: tzinfo) -> Timeline | None:
         """Return the timeline of the schedule that is followed, worked out anew at each of its blocks."""
-        followed, utc_ms = self.program.followed, moment.utc_ms
+        followed, utc_ms = self.program.followed, now.utc_ms
         if followed is None or utc_ms is None:
             self._plan_of = self._segment = self._plan = None
             return None
@@ -81,10 +82,10 @@ class ZoneController:
             self._segment = self._plan.segments[self._index] if self._index >= 0 else None
         return self._plan
 
-    def look(self, moment: Moment, zone: tzinfo) -> EffectiveSetpoint:
+    def look(self, now: Now, zone: tzinfo) -> EffectiveSetpoint:
         """Return what is in force."""
-        plan = self.plan(moment, zone)
-        known, utc_ms = self.in_force, moment.utc_ms
+        plan = self.plan(now, zone)
+        known, utc_ms = self.in_force, now.utc_ms
         key = (self.program, self._segment, utc_ms is None, zone)
         if (
             known is None
@@ -93,17 +94,17 @@ class ZoneController:
             or (utc_ms is not None and known.until_utc_ms is not None and utc_ms >= known.until_utc_ms)
             or any(hold.end_boot or hold.end_utc_ms or hold.start_utc_ms for hold in self.program.holds)
         ):
-            program = holds.tidied(self.program, moment, plan)
+            program = holds.tidied(self.program, now, plan)
             if program is not self.program:
                 self.program = program
-            known = self.in_force = holds.in_force(program, moment, plan, zone)
+            known = self.in_force = holds.in_force(program, now, plan, zone)
             self._in_force_of = (program, self._segment, utc_ms is None, zone)
         return known
 
-    def heat_ahead(self, moment: Moment, in_force: EffectiveSetpoint, dt_s: float) -> tuple[float, float]:
+    def heat_ahead(self, now: Now, in_force: EffectiveSetpoint, dt_s: float) -> tuple[float, float]:
         """Return the heating setpoint of this moment, a coming block's ramp included, and the duty that it needs."""
         setpoint_c = in_force.setpoints.heat_setpoint_c
-        value_c, utc_ms = self.room.value_c, moment.utc_ms
+        value_c, utc_ms = self.room.value_c, now.utc_ms
         self._unseen_s = 0.0 if value_c is not None else self._unseen_s + dt_s
         if (
             utc_ms is None
@@ -160,9 +161,9 @@ class ZoneController:
         ahead = self._ahead()
         return ahead is not None and ahead.start_utc_ms == due_ms and self._target_c(ahead) == target_c
 
-    def follow(self, moment: Moment, *, ramp: float, duty: float, dt_s: float, was_on: bool) -> None:
+    def follow(self, now: Now, *, ramp: float, duty: float, dt_s: float, was_on: bool) -> None:
         """Note how a recovery goes and what the house does without heat."""
-        value_c, utc_ms = self.room.value_c, moment.utc_ms
+        value_c, utc_ms = self.room.value_c, now.utc_ms
         if value_c is None:
             return
         self._calm, self.learned = recovery.cooled(self._calm, self.learned, value_c=value_c, dt_s=dt_s, is_on=was_on)
@@ -198,17 +199,15 @@ class ClimateController:
         last: The last decision; `None` before the first.
     """
 
-    def __init__(self, settings: ClimateSettings, found: ClimateSnapshot, moment: Moment) -> None:
+    def __init__(self, settings: ClimateSettings, found: ClimateSnapshot, now: Now) -> None:
         """Take up what was kept; everything counts as just stopped."""
         self.settings = settings
-        self.state = snapshot.restore(found, settings, moment)
+        self.state = snapshot.restore(found, settings, now)
         # Of another boot nobody knows how long ago it was.
-        self.validations: dict[str, ValidationState] = (
-            dict(found.validations) if found.boot_id == moment.boot_id else {}
-        )
+        self.validations: dict[str, ValidationState] = dict(found.validations) if found.boot_id == now.boot_id else {}
         self.last: ClimateDecision | None = None
-        self._begun_ms = moment.now_ms
-        is_measured, away_ms = snapshot.downtime_ms(found, moment)
+        self._begun_ms = now.now_ms
+        is_measured, away_ms = snapshot.downtime_ms(found, now)
         # What the time of day will say of the absence, once it is known.
         self._left_utc_ms = None if is_measured or found.utc_ms is None else found.utc_ms + away_ms
         self._short_lives = found.short_runs + 1
@@ -220,20 +219,20 @@ class ClimateController:
                 zone_settings, program, saved.learned if saved else LearnedDynamics()
             )
 
-    def step(self, moment: Moment, observed: Mapping[str, SensorReading], zone: tzinfo = UTC) -> ClimateDecision:
+    def step(self, now: Now, observed: Mapping[str, SensorReading], zone: tzinfo = UTC) -> ClimateDecision:
         """Decide.
 
         Args:
-            moment: Now.
+            now: Now.
             observed: The latest reading of each sensor that has any.
             zone: The house's time zone.
         """
-        self._measure_absence(moment)
+        self._measure_absence(now)
         before = self.state
-        dt_s = min(coordinator.DT_S_MAX, max(0.0, (moment.now_ms - before.at_ms) / 1000.0))
+        dt_s = min(coordinator.DT_S_MAX, max(0.0, (now.now_ms - before.at_ms) / 1000.0))
         zones = tuple(self.zones.values())
-        forces = [mind.look(moment, zone) for mind in zones]
-        self._fuse(zones, forces, observed, moment.now_ms)
+        forces = [mind.look(now, zone) for mind in zones]
+        self._fuse(zones, forces, observed, now.now_ms)
         coldest = [mind.room.coldest_c for mind in zones if mind.room.coldest_c is not None]
         coldest_c = min(coldest) if coldest else None
         values = [mind.room.value_c for mind in zones]
@@ -253,7 +252,7 @@ class ClimateController:
         }
         inputs = []
         for i, (mind, in_force) in enumerate(zip(zones, forces, strict=True)):
-            ramp, feed_forward = mind.heat_ahead(moment, in_force, dt_s)
+            ramp, feed_forward = mind.heat_ahead(now, in_force, dt_s)
             mind.heat_setpoint_c, mind.feed_forward = ramp, feed_forward
             inputs.append(
                 ZoneInputs(
@@ -269,10 +268,10 @@ class ClimateController:
                     peers=tuple([peer for number, peer in peers.items() if number != i]),
                 )
             )
-        made = coordinator.decide(before, self.settings, inputs, moment.now_ms)
+        made = coordinator.decide(before, self.settings, inputs, now.now_ms)
         for mind, was, wanted in zip(zones, before.zones, inputs, strict=True):
             mind.follow(
-                moment,
+                now,
                 ramp=wanted.heat_setpoint_c,
                 duty=was.law.integral,
                 dt_s=dt_s,
@@ -281,14 +280,14 @@ class ClimateController:
         self.state, self.last = made.state, made
         return made
 
-    def _measure_absence(self, moment: Moment) -> None:
+    def _measure_absence(self, now: Now) -> None:
         """Correct what was taken up without the time, as soon as the time is known."""
-        if self._left_utc_ms is None or moment.utc_ms is None:
+        if self._left_utc_ms is None or now.utc_ms is None:
             return
-        more_ms = moment.utc_ms - (moment.now_ms - self._begun_ms) - self._left_utc_ms
+        more_ms = now.utc_ms - (now.now_ms - self._begun_ms) - self._left_utc_ms
         self._left_utc_ms = None
         if more_ms > 0:
-            self.state = snapshot.extend_downtime(self.state, more_ms, self._begun_ms, moment.now_ms)
+            self.state = snapshot.extend_downtime(self.state, more_ms, self._begun_ms, now.now_ms)
 
     def _fuse(
         self,
@@ -355,7 +354,7 @@ class ClimateController:
         mind = self.zones[zone_id]
         mind.program, mind.learned = program, learned
 
-    def to_keep(self, moment: Moment) -> ClimateSnapshot:
+    def to_keep(self, now: Now) -> ClimateSnapshot:
         """Return what is to be written down."""
         return snapshot.take_snapshot(
             self.state,
@@ -363,6 +362,6 @@ class ClimateController:
             {zone_id: mind.program for zone_id, mind in self.zones.items()},
             {zone_id: mind.learned for zone_id, mind in self.zones.items()},
             self.validations,
-            moment,
-            0 if moment.now_ms - self._begun_ms >= snapshot.SHORT_RUN_S * 1000 else self._short_lives,
+            now,
+            0 if now.now_ms - self._begun_ms >= snapshot.SHORT_RUN_S * 1000 else self._short_lives,
         )

@@ -14,10 +14,11 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.climate.model import Mode, Moment, Setpoints, check_setpoint, separate_setpoints
+from agent.climate.model import Mode, Setpoints, check_setpoint, separate_setpoints
 from agent.climate.schedule import Block, Schedule, Timeline
 from agent.errors import SettingInvalid
-from agent.foundation import instants
+from agent.foundation import rfc3339
+from agent.foundation.clock import Now
 
 HOLDS_MAX = 16
 """Holds of one zone, those that begin later included."""
@@ -178,68 +179,68 @@ class EffectiveSetpoint(msgspec.Struct, frozen=True):
     reason: str
 
 
-def has_begun(hold: Hold, moment: Moment) -> bool:
+def has_begun(hold: Hold, now: Now) -> bool:
     """Tell whether a hold has begun. Without the time of day, one with a start has not."""
     if hold.start_utc_ms is None:
         return True
-    return moment.utc_ms is not None and moment.utc_ms >= hold.start_utc_ms
+    return now.utc_ms is not None and now.utc_ms >= hold.start_utc_ms
 
 
-def has_ended(hold: Hold, moment: Moment) -> bool:
+def has_ended(hold: Hold, now: Now) -> bool:
     """Tell whether a hold is over.
 
     A duration counts on the monotonic clock of its boot, so that a clock that is set does not cut it short. After a
     reboot without the time of day nobody knows: a boost is over then, any other hold goes on.
     """
-    if hold.end_boot and hold.end_boot == moment.boot_id:
-        return moment.now_ms >= hold.end_ms
-    if hold.end_utc_ms is not None and moment.utc_ms is not None:
-        return moment.utc_ms >= hold.end_utc_ms
+    if hold.end_boot and hold.end_boot == now.boot_id:
+        return now.now_ms >= hold.end_ms
+    if hold.end_utc_ms is not None and now.utc_ms is not None:
+        return now.utc_ms >= hold.end_utc_ms
     if hold.kind is not HoldKind.BOOST or hold.start_utc_ms is not None:
         return False
-    is_after_reboot = moment.utc_ms is None and hold.made_boot != moment.boot_id
+    is_after_reboot = now.utc_ms is None and hold.made_boot != now.boot_id
     return is_after_reboot or bool(hold.end_boot) or hold.until is Until.TIME
 
 
-def left(hold: Hold, moment: Moment) -> float | None:
+def left(hold: Hold, now: Now) -> float | None:
     """Return how many seconds more a hold lasts that was given a duration in this boot; `None` for any other."""
-    if not hold.end_boot or hold.end_boot != moment.boot_id:
+    if not hold.end_boot or hold.end_boot != now.boot_id:
         return None
-    return max(0.0, (hold.end_ms - moment.now_ms) / 1000)
+    return max(0.0, (hold.end_ms - now.now_ms) / 1000)
 
 
-def end_utc_ms(hold: Hold, moment: Moment) -> int | None:
+def end_utc_ms(hold: Hold, now: Now) -> int | None:
     """Return when a hold ends by the clock as it is now; `None`: not by itself, or that is not known."""
-    left_s = left(hold, moment)
-    if left_s is None or moment.utc_ms is None:
+    left_s = left(hold, now)
+    if left_s is None or now.utc_ms is None:
         return hold.end_utc_ms
-    return moment.utc_ms + round(left_s * 1000)
+    return now.utc_ms + round(left_s * 1000)
 
 
-def active(program: ZoneProgram, moment: Moment) -> list[Hold]:
+def active(program: ZoneProgram, now: Now) -> list[Hold]:
     """Return the holds that count now, the strongest first."""
     numbered = [
         (_RANK[hold.kind], hold.begin_utc_ms, number, hold)
         for number, hold in enumerate(program.holds)
-        if has_begun(hold, moment) and not has_ended(hold, moment)
+        if has_begun(hold, now) and not has_ended(hold, now)
     ]
     numbered.sort(key=lambda entry: entry[:3], reverse=True)
     return [hold for _, _, _, hold in numbered]
 
 
-def in_force(program: ZoneProgram, moment: Moment, plan: Timeline | None, zone: tzinfo = UTC) -> EffectiveSetpoint:
+def in_force(program: ZoneProgram, now: Now, plan: Timeline | None, zone: tzinfo = UTC) -> EffectiveSetpoint:
     """Return what is in force.
 
     Args:
         program: What the zone has been told.
-        moment: Now.
+        now: Now.
         plan: The timeline of the schedule that is followed, where one is and the time is known.
         zone: For the words only.
     """
-    base, why, label, until_ms, sensors = _base(program, moment, plan)
+    base, why, label, until_ms, sensors = _base(program, now, plan)
     mode = program.mode
     heat_c, cool_c, keep = base.heat_setpoint_c, base.cool_setpoint_c, Mode.HEAT
-    holds = active(program, moment)
+    holds = active(program, now)
     for hold in reversed(holds):
         if hold.heat_setpoint_c is not None:
             heat_c, keep = hold.heat_setpoint_c, Mode.HEAT
@@ -248,8 +249,8 @@ def in_force(program: ZoneProgram, moment: Moment, plan: Timeline | None, zone: 
         mode = hold.mode or mode
     if holds:
         why, label = holds[0].kind.value, holds[0].id
-        until_ms = end_utc_ms(holds[0], moment)
-    until_ms = _earliest(until_ms, _next_start(program, moment))
+        until_ms = end_utc_ms(holds[0], now)
+    until_ms = _earliest(until_ms, _next_start(program, now))
     asked = separate_setpoints(heat_c, cool_c, keep=keep)
     setpoints = asked
     if program.eco.is_enabled:
@@ -258,21 +259,21 @@ def in_force(program: ZoneProgram, moment: Moment, plan: Timeline | None, zone: 
         )
     is_eco = setpoints != asked
     words = _words(why, label) + (", bounded by eco" if is_eco else "")
-    left_s = left(holds[0], moment) if holds else None
+    left_s = left(holds[0], now) if holds else None
     if until_ms is not None:
-        words += f", until {_clock_text(until_ms, moment, zone)}"
+        words += f", until {_clock_text(until_ms, now, zone)}"
     elif left_s is not None:
         words += f", {math.ceil(left_s / 60)} min more"
     return EffectiveSetpoint(mode, setpoints, why, label, until_ms, is_eco, sensors, words)
 
 
 def _base(
-    program: ZoneProgram, moment: Moment, plan: Timeline | None
+    program: ZoneProgram, now: Now, plan: Timeline | None
 ) -> tuple[Setpoints, str, str, int | None, tuple[str, ...]]:
     """Return what is in force below all holds: setpoints, why, label, until, sensors."""
     if program.followed is None:
         return program.setpoints, "default", "", None, ()
-    if plan is not None and moment.utc_ms is not None and (index := plan.index_at(moment.utc_ms)) >= 0:
+    if plan is not None and now.utc_ms is not None and (index := plan.index_at(now.utc_ms)) >= 0:
         segment = plan.segments[index]
         return segment.block.setpoints, "schedule", segment.block.label, segment.end_utc_ms, segment.block.sensors
     if program.last is not None:
@@ -280,14 +281,12 @@ def _base(
     return program.setpoints, "remembered", "", None, ()
 
 
-def _next_start(program: ZoneProgram, moment: Moment) -> int | None:
+def _next_start(program: ZoneProgram, now: Now) -> int | None:
     """Return when the next hold begins by itself."""
-    if moment.utc_ms is None:
+    if now.utc_ms is None:
         return None
     starts = [
-        hold.start_utc_ms
-        for hold in program.holds
-        if hold.start_utc_ms is not None and hold.start_utc_ms > moment.utc_ms
+        hold.start_utc_ms for hold in program.holds if hold.start_utc_ms is not None and hold.start_utc_ms > now.utc_ms
     ]
     return min(starts, default=None)
 
@@ -310,26 +309,26 @@ def _words(why: str, label: str) -> str:
             return why
 
 
-def _clock_text(utc_ms: int, moment: Moment, zone: tzinfo) -> str:
-    if not instants.is_plausible(utc_ms):
-        return instants.shown(utc_ms)
-    is_this_week = moment.utc_ms is not None and utc_ms - moment.utc_ms <= WEEKDAY_MS_MAX
+def _clock_text(utc_ms: int, now: Now, zone: tzinfo) -> str:
+    if not rfc3339.is_plausible(utc_ms):
+        return rfc3339.render(utc_ms)
+    is_this_week = now.utc_ms is not None and utc_ms - now.utc_ms <= WEEKDAY_MS_MAX
     form = "%a %H:%M" if is_this_week else "%a %Y-%m-%d %H:%M"
     return datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(zone).strftime(form)
 
 
-def tidied(program: ZoneProgram, moment: Moment, plan: Timeline | None) -> ZoneProgram:
+def tidied(program: ZoneProgram, now: Now, plan: Timeline | None) -> ZoneProgram:
     """Return a program without what is over, and with what the hub needs should it not know the time.
 
     Holds until the next block learn when that is, once they have begun. The same object comes back where nothing
     changes.
     """
-    known = (_begun(hold, moment, plan) if has_begun(hold, moment) else hold for hold in program.holds)
-    holds = tuple(hold for hold in known if not has_ended(hold, moment) or not has_begun(hold, moment))
+    known = (_begun(hold, now, plan) if has_begun(hold, now) else hold for hold in program.holds)
+    holds = tuple(hold for hold in known if not has_ended(hold, now) or not has_begun(hold, now))
     last = program.last
     if program.followed is None:
         last = None
-    elif plan is not None and moment.utc_ms is not None and (index := plan.index_at(moment.utc_ms)) >= 0:
+    elif plan is not None and now.utc_ms is not None and (index := plan.index_at(now.utc_ms)) >= 0:
         block: Block = plan.segments[index].block
         last = LastScheduledBlock(block.setpoints, block.label, block.sensors)
     if holds == program.holds and last == program.last:
@@ -337,40 +336,40 @@ def tidied(program: ZoneProgram, moment: Moment, plan: Timeline | None) -> ZoneP
     return msgspec.structs.replace(program, holds=holds, last=last)
 
 
-def _begun(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
+def _begun(hold: Hold, now: Now, plan: Timeline | None) -> Hold:
     """Return a hold that has begun, with what a boot that does not know the time has to know of it."""
-    hold = _with_duration(_with_next_block(hold, moment, plan), moment)
+    hold = _with_duration(_with_next_block(hold, now, plan), now)
     if hold.start_utc_ms is None:
         return hold
-    return msgspec.structs.replace(hold, start_utc_ms=None, made_utc_ms=hold.start_utc_ms, made_boot=moment.boot_id)
+    return msgspec.structs.replace(hold, start_utc_ms=None, made_utc_ms=hold.start_utc_ms, made_boot=now.boot_id)
 
 
-def _with_duration(hold: Hold, moment: Moment) -> Hold:
+def _with_duration(hold: Hold, now: Now) -> Hold:
     """Return a hold that was given a duration with its end by the time of day, as soon and as long as that is known.
 
     One whose boot never knew the time begins its duration anew: nobody knows how much of it was left.
     """
-    if hold.end_boot and hold.end_boot != moment.boot_id and hold.end_utc_ms is None and hold.for_ms:
+    if hold.end_boot and hold.end_boot != now.boot_id and hold.end_utc_ms is None and hold.for_ms:
         if hold.kind is HoldKind.BOOST:
             return hold
-        hold = msgspec.structs.replace(hold, end_boot=moment.boot_id, end_ms=moment.now_ms + hold.for_ms)
-    now_ends_ms = end_utc_ms(hold, moment)
+        hold = msgspec.structs.replace(hold, end_boot=now.boot_id, end_ms=now.now_ms + hold.for_ms)
+    now_ends_ms = end_utc_ms(hold, now)
     if now_ends_ms is None or (hold.end_utc_ms is not None and abs(now_ends_ms - hold.end_utc_ms) <= DRIFT_MS_MAX):
         return hold
     return msgspec.structs.replace(hold, end_utc_ms=now_ends_ms)
 
 
-def _with_next_block(hold: Hold, moment: Moment, plan: Timeline | None) -> Hold:
+def _with_next_block(hold: Hold, now: Now, plan: Timeline | None) -> Hold:
     """Return a hold until the next block with its end: the first block that begins after it."""
-    if hold.until is not Until.NEXT_BLOCK or hold.end_utc_ms is not None or moment.utc_ms is None or plan is None:
+    if hold.until is not Until.NEXT_BLOCK or hold.end_utc_ms is not None or now.utc_ms is None or plan is None:
         return hold
     # When it was made says little: the time may not have been known, the schedule another one.
-    begin_ms = moment.utc_ms if hold.start_utc_ms is None else hold.start_utc_ms
+    begin_ms = now.utc_ms if hold.start_utc_ms is None else hold.start_utc_ms
     after = plan.starts_utc_ms[bisect_right(plan.starts_utc_ms, begin_ms) :]
     return msgspec.structs.replace(hold, end_utc_ms=after[0]) if after else hold
 
 
-def with_ends_of(program: ZoneProgram, before: Schedule | None, moment: Moment) -> ZoneProgram:
+def with_ends_of(program: ZoneProgram, before: Schedule | None, now: Now) -> ZoneProgram:
     """Return a program whose holds until the next block look for it in the schedule that is followed from now on.
 
     Without one they end as they would have.
@@ -378,20 +377,20 @@ def with_ends_of(program: ZoneProgram, before: Schedule | None, moment: Moment) 
     Args:
         program: Afterwards.
         before: The schedule that was followed.
-        moment: Now.
+        now: Now.
     """
     if program.followed is None or program.followed == before:
         return program
     holds = tuple(
         msgspec.structs.replace(hold, end_utc_ms=None)
-        if hold.until is Until.NEXT_BLOCK and not has_ended(hold, moment)
+        if hold.until is Until.NEXT_BLOCK and not has_ended(hold, now)
         else hold
         for hold in program.holds
     )
     return msgspec.structs.replace(program, holds=holds)
 
 
-def with_hold(program: ZoneProgram, hold: Hold, moment: Moment) -> ZoneProgram:
+def with_hold(program: ZoneProgram, hold: Hold, now: Now) -> ZoneProgram:
     """Return a program with one more hold; one of the same id is replaced.
 
     A hold that begins at once and has no end of its own replaces those of its kind that are under way: it is the new
@@ -400,33 +399,33 @@ def with_hold(program: ZoneProgram, hold: Hold, moment: Moment) -> ZoneProgram:
     Raises:
         SettingInvalid: It cannot be; nothing changes.
     """
-    _check(hold, moment)
-    kept = [other for other in program.holds if other.id != hold.id and not has_ended(other, moment)]
+    _check(hold, now)
+    kept = [other for other in program.holds if other.id != hold.id and not has_ended(other, now)]
     is_window = hold.until is Until.TIME and hold.kind is HoldKind.HOLD
     if hold.start_utc_ms is None and not is_window:
-        kept = [other for other in kept if other.kind is not hold.kind or not has_begun(other, moment)]
+        kept = [other for other in kept if other.kind is not hold.kind or not has_begun(other, now)]
     if len(kept) >= HOLDS_MAX:
         raise SettingInvalid(f"there are {HOLDS_MAX} holds already; resume the schedule or cancel one first")
-    made_ms = moment.utc_ms
+    made_ms = now.utc_ms
     if made_ms is None:
-        made_ms = max((other.begin_utc_ms for other in kept if has_begun(other, moment)), default=0)
-    made = msgspec.structs.replace(hold, made_utc_ms=made_ms, made_boot=moment.boot_id)
+        made_ms = max((other.begin_utc_ms for other in kept if has_begun(other, now)), default=0)
+    made = msgspec.structs.replace(hold, made_utc_ms=made_ms, made_boot=now.boot_id)
     return msgspec.structs.replace(program, holds=(*kept, made))
 
 
-def _check(hold: Hold, moment: Moment) -> None:
+def _check(hold: Hold, now: Now) -> None:
     for name, value_c in (("heat setpoint", hold.heat_setpoint_c), ("cool setpoint", hold.cool_setpoint_c)):
         if value_c is not None:
             check_setpoint(name, value_c)
     if hold.heat_setpoint_c is None and hold.cool_setpoint_c is None and hold.mode is None:
         raise SettingInvalid("a hold needs a setpoint or a mode")
     times = [time_ms for time_ms in (hold.start_utc_ms, hold.end_utc_ms) if time_ms is not None]
-    if times and moment.utc_ms is None and not hold.end_boot:
+    if times and now.utc_ms is None and not hold.end_boot:
         raise SettingInvalid("the hub does not know the time yet: give a duration, or check its network")
-    if moment.utc_ms is not None:
-        if any(time_ms > moment.utc_ms + AHEAD_MS_MAX for time_ms in times):
+    if now.utc_ms is not None:
+        if any(time_ms > now.utc_ms + AHEAD_MS_MAX for time_ms in times):
             raise SettingInvalid("that is more than a year ahead")
-        if hold.end_utc_ms is not None and hold.end_utc_ms <= max(hold.start_utc_ms or 0, moment.utc_ms):
+        if hold.end_utc_ms is not None and hold.end_utc_ms <= max(hold.start_utc_ms or 0, now.utc_ms):
             raise SettingInvalid("the end must come after the beginning, and after now")
     if hold.until is Until.TIME and hold.end_utc_ms is None and not hold.end_boot:
         raise SettingInvalid("a hold until a time needs that time")
@@ -444,7 +443,7 @@ def without_hold(program: ZoneProgram, hold_id: str) -> ZoneProgram:
     return msgspec.structs.replace(program, holds=kept)
 
 
-def resumed(program: ZoneProgram, moment: Moment) -> ZoneProgram:
+def resumed(program: ZoneProgram, now: Now) -> ZoneProgram:
     """Return a program that follows its schedule again: what is under way ends, what is planned stays."""
-    kept = tuple(hold for hold in program.holds if not has_begun(hold, moment))
+    kept = tuple(hold for hold in program.holds if not has_begun(hold, now))
     return program if kept == program.holds else msgspec.structs.replace(program, holds=kept)

@@ -34,14 +34,6 @@ class Setpoints(msgspec.Struct, frozen=True):
     cool_setpoint_c: float
 
 
-class Moment(msgspec.Struct, frozen=True):
-    """Now, by both clocks; `utc_ms` is `None` while the time is not known to be right."""
-
-    boot_id: str
-    now_ms: int
-    utc_ms: int | None
-
-
 def check_setpoint(name: str, value_c: float) -> float:
     """Return a setpoint that may be set.
 

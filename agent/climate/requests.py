@@ -11,11 +11,12 @@ import msgspec
 
 from agent.climate import holds, schedule
 from agent.climate.holds import AWAY_SETPOINTS, Eco, Hold, HoldKind, Until, ZoneProgram
-from agent.climate.model import Mode, Moment, Setpoints, check_setpoint, check_setpoints, separate_setpoints
+from agent.climate.model import Mode, Setpoints, check_setpoint, check_setpoints, separate_setpoints
 from agent.climate.schedule import Block, Schedule
 from agent.errors import SettingInvalid
-from agent.foundation import instants
-from agent.foundation.foreign_text import quoted
+from agent.foundation import rfc3339
+from agent.foundation.clock import Now
+from agent.foundation.text import quote
 
 BOOST_K = 2.0
 BOOST_S = 3600.0
@@ -138,13 +139,13 @@ def decode(body: bytes) -> ClimateRequest:
     return order
 
 
-def apply(program: ZoneProgram, order: ClimateRequest, moment: Moment, zone: tzinfo, *, new_id: str) -> ZoneProgram:
+def apply(program: ZoneProgram, order: ClimateRequest, now: Now, zone: tzinfo, *, new_id: str) -> ZoneProgram:
     """Return the program as it is after an order.
 
     Args:
         program: Of the zone.
         order: What it is told.
-        moment: Now.
+        now: Now.
         zone: The house's time zone.
         new_id: For a hold that brings none.
 
@@ -155,18 +156,18 @@ def apply(program: ZoneProgram, order: ClimateRequest, moment: Moment, zone: tzi
         case SetRequest():
             return _set(program, order)
         case HoldRequest():
-            return holds.with_hold(program, _hold(program, order, moment, zone, new_id), moment)
+            return holds.with_hold(program, _hold(program, order, now, zone, new_id), now)
         case CancelHoldRequest():
             try:
                 return holds.without_hold(program, order.id)
             except KeyError as error:
                 raise SettingInvalid(f"there is no hold {order.id[:ID_CHARACTERS_MAX]}") from error
         case ResumeRequest():
-            return holds.resumed(program, moment)
+            return holds.resumed(program, now)
         case EcoRequest():
             return _eco(program, order)
         case _:
-            return holds.with_ends_of(_scheduled(program, order), program.followed, moment)
+            return holds.with_ends_of(_scheduled(program, order), program.followed, now)
 
 
 def _set(program: ZoneProgram, order: SetRequest) -> ZoneProgram:
@@ -188,7 +189,7 @@ def _asked(known: Setpoints, heat_c: float | None, cool_c: float | None) -> Setp
     return known
 
 
-def _hold(program: ZoneProgram, order: HoldRequest, moment: Moment, zone: tzinfo, new_id: str) -> Hold:
+def _hold(program: ZoneProgram, order: HoldRequest, now: Now, zone: tzinfo, new_id: str) -> Hold:
     _check_hold(order)
     heat_c, cool_c = order.heat_setpoint_c, order.cool_setpoint_c
     for_s = order.for_s
@@ -198,10 +199,10 @@ def _hold(program: ZoneProgram, order: HoldRequest, moment: Moment, zone: tzinfo
         if order.kind is HoldKind.AWAY:
             heat_c, cool_c = AWAY_SETPOINTS.heat_setpoint_c, AWAY_SETPOINTS.cool_setpoint_c
         elif order.kind is HoldKind.BOOST and order.mode is None:
-            heat_c = min(BOOST_C_MAX, _heat_unboosted_c(program, moment, zone) + BOOST_K)
-    start_ms = _instant_ms(order.start, moment, zone) if order.start else None
-    begin_ms = moment.utc_ms if start_ms is None else start_ms
-    until, end_ms = _end(program, order.until, for_s, moment, zone, begin_ms)
+            heat_c = min(BOOST_C_MAX, _heat_unboosted_c(program, now, zone) + BOOST_K)
+    start_ms = _instant_ms(order.start, now, zone) if order.start else None
+    begin_ms = now.utc_ms if start_ms is None else start_ms
+    until, end_ms = _end(program, order.until, for_s, now, zone, begin_ms)
     is_from_now = bool(for_s) and start_ms is None
     return Hold(
         id=order.id or new_id,
@@ -212,8 +213,8 @@ def _hold(program: ZoneProgram, order: HoldRequest, moment: Moment, zone: tzinfo
         until=until,
         start_utc_ms=start_ms,
         end_utc_ms=end_ms,
-        end_boot=moment.boot_id if is_from_now else "",
-        end_ms=moment.now_ms + round(for_s * 1000) if is_from_now else 0,
+        end_boot=now.boot_id if is_from_now else "",
+        end_ms=now.now_ms + round(for_s * 1000) if is_from_now else 0,
         for_ms=round(for_s * 1000) if is_from_now else 0,
     )
 
@@ -232,7 +233,7 @@ def _check_hold(order: HoldRequest) -> None:
 
 
 def _end(
-    program: ZoneProgram, until: str, for_s: float, moment: Moment, zone: tzinfo, begin_ms: int | None
+    program: ZoneProgram, until: str, for_s: float, now: Now, zone: tzinfo, begin_ms: int | None
 ) -> tuple[Until, int | None]:
     """Return when a hold ends, and the instant where the time of day says so."""
     if until == NEXT_BLOCK:
@@ -240,29 +241,29 @@ def _end(
             raise SettingInvalid("there is no next block: no schedule is followed")
         return Until.NEXT_BLOCK, None
     if until:
-        return Until.TIME, _instant_ms(until, moment, zone, after_ms=begin_ms)
+        return Until.TIME, _instant_ms(until, now, zone, after_ms=begin_ms)
     if for_s:
         return Until.TIME, None if begin_ms is None else begin_ms + round(for_s * 1000)
     return Until.CHANGED, None
 
 
-def _heat_unboosted_c(program: ZoneProgram, moment: Moment, zone: tzinfo) -> float:
+def _heat_unboosted_c(program: ZoneProgram, now: Now, zone: tzinfo) -> float:
     """Return the heating setpoint in force but for boosts: one that is sent again must not come on top of itself."""
     others = tuple(hold for hold in program.holds if hold.kind is not HoldKind.BOOST)
     program = msgspec.structs.replace(program, holds=others)
     plan = None
-    if program.followed is not None and moment.utc_ms is not None:
-        plan = schedule.build_timeline(program.followed, utc_ms=moment.utc_ms, zone=zone)
-    return holds.in_force(program, moment, plan, zone).setpoints.heat_setpoint_c
+    if program.followed is not None and now.utc_ms is not None:
+        plan = schedule.build_timeline(program.followed, utc_ms=now.utc_ms, zone=zone)
+    return holds.in_force(program, now, plan, zone).setpoints.heat_setpoint_c
 
 
-def _instant_ms(text: str, moment: Moment, zone: tzinfo, *, after_ms: int | None = None) -> int:
+def _instant_ms(text: str, now: Now, zone: tzinfo, *, after_ms: int | None = None) -> int:
     """Return the instant that a text means: the next time that a clock in the house shows it, or a date and time."""
-    if moment.utc_ms is None:
+    if now.utc_ms is None:
         raise SettingInvalid("the hub does not know the time yet: give a duration, or check its network")
     if len(text) == 5 and text[2] == ":":  # noqa: PLR2004 - HH:MM
         if text.replace(":", "").isdecimal() and int(text[:2]) < 24 and int(text[3:]) < 60:  # noqa: PLR2004
-            after_ms = moment.utc_ms if after_ms is None else after_ms
+            after_ms = now.utc_ms if after_ms is None else after_ms
             today = datetime.fromtimestamp(after_ms / 1000, UTC).astimezone(zone).date()
             minute = int(text[:2]) * 60 + int(text[3:])
             days = (schedule.instant_utc_ms(today + timedelta(days=ahead), minute, zone) for ahead in range(3))
@@ -270,10 +271,10 @@ def _instant_ms(text: str, moment: Moment, zone: tzinfo, *, after_ms: int | None
         raise SettingInvalid(f'"{text}" is no time of day')
     try:
         at = datetime.fromisoformat(text)
-        return instants.utc_ms_of(at if at.tzinfo else at.replace(tzinfo=zone))
+        return rfc3339.to_utc_ms(at if at.tzinfo else at.replace(tzinfo=zone))
     except ValueError as error:
-        why = f"is no time {instants.BOUNDS}: use HH:MM or 2026-01-31T18:00"
-        raise SettingInvalid(f"{quoted(text)} {why}") from error
+        why = f"is no time {rfc3339.BOUNDS}: use HH:MM or 2026-01-31T18:00"
+        raise SettingInvalid(f"{quote(text)} {why}") from error
 
 
 def _eco(program: ZoneProgram, order: EcoRequest) -> ZoneProgram:

@@ -16,15 +16,14 @@ import msgspec
 from agent.climate.controller import ClimateController, SensorReading
 from agent.climate.coordinator import ClimateDecision
 from agent.climate.holds import ZoneProgram
-from agent.climate.model import Moment
 from agent.climate.settings import ClimateSettings
 from agent.climate.snapshot import SHORT_RUN_S, ClimateSnapshot
 from agent.errors import StorageFull
-from agent.foundation.clock import Clock
+from agent.foundation.clock import Clock, Now
 from agent.foundation.disk import Disk
 from agent.foundation.durable_file import DurableFile
-from agent.foundation.finishing import finished
-from agent.foundation.salvage import salvaged
+from agent.foundation.salvage import decode_leniently
+from agent.foundation.shielding import run_shielded
 from agent.foundation.worker import Worker
 from hal.errors import HalError
 from hal.interface import HvacDemand, HvacOutputs
@@ -132,12 +131,12 @@ class ClimateService:
         self.file_problem = ""
         self.output_problem = ""
         self.sensor_problem = ""
-        self.control = ClimateController(settings, self._read(), self.moment())
+        self.control = ClimateController(settings, self._read(), self.now())
         self._driven_ms = clock.monotonic_ms()
 
-    def moment(self) -> Moment:
+    def now(self) -> Now:
         """Return now."""
-        return Moment(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.utc_ms())
+        return Now(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.utc_ms())
 
     @property
     def is_hung(self) -> bool:
@@ -171,8 +170,8 @@ class ClimateService:
         """Keep the home comfortable until cancelled; every output is off after that."""
         # Begun again after a defect: what ran then was switched off.
         if self.control.last is not None:
-            moment = self.moment()
-            self.control = ClimateController(self.settings, self.control.to_keep(moment), moment)
+            now = self.now()
+            self.control = ClimateController(self.settings, self.control.to_keep(now), now)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_control())
@@ -181,7 +180,7 @@ class ClimateService:
         finally:
             # A stop cancels again each second: slow outputs must not be left on for that.
             try:
-                if not await finished(self._apply(HvacDemand(), repeats=3), within_s=OFF_S_MAX):
+                if not await run_shielded(self._apply(HvacDemand(), repeats=3), within_s=OFF_S_MAX):
                     _log.error("the outputs did not go off within %.0f s", OFF_S_MAX)
             finally:
                 with contextlib.suppress(StorageFull, OSError):
@@ -190,7 +189,7 @@ class ClimateService:
     async def _keep_control(self) -> None:
         while True:
             self._told.clear()
-            made = self.control.step(self.moment(), self._observed(), self.zone_info())
+            made = self.control.step(self.now(), self._observed(), self.zone_info())
             await self._apply(made.demand)
             self._driven_ms = self._clock.monotonic_ms()
             self._note(made)
@@ -280,7 +279,7 @@ class ClimateService:
                 self.file_problem = ""
 
     async def _write(self) -> None:
-        data = msgspec.json.encode(self.control.to_keep(self.moment()))
+        data = msgspec.json.encode(self.control.to_keep(self.now()))
         await self._worker.run(lambda: self._file.write(data))
 
     def _read(self) -> ClimateSnapshot:
@@ -306,6 +305,6 @@ class ClimateService:
 
 def _decode(data: bytes, lost: list[str]) -> ClimateSnapshot:
     """Return what the file holds; what in it makes no sense is added to ``lost``, and costs no other zone."""
-    kept, more = salvaged(data, ClimateSnapshot)
+    kept, more = decode_leniently(data, ClimateSnapshot)
     lost += more
     return kept

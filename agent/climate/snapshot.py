@@ -12,7 +12,7 @@ import msgspec
 from agent.climate import heat_source, short_cycle_protection, thermal_mass
 from agent.climate.coordinator import CoordinatorState, initial_state
 from agent.climate.holds import ZoneProgram
-from agent.climate.model import Mode, Moment
+from agent.climate.model import Mode
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.pi_controller import PiState
 from agent.climate.sensor_validation import ValidationState
@@ -20,6 +20,7 @@ from agent.climate.settings import ClimateSettings, HeatSourceKind, ZoneSettings
 from agent.climate.short_cycle_protection import Downtime, ShortCycleLimits, ShortCycleState
 from agent.climate.stuck_sensor import StuckSensorState
 from agent.climate.zone_state import ZoneState
+from agent.foundation.clock import Now
 from hal.interface import HvacAction
 
 SHORT_RUN_S = 900.0
@@ -112,17 +113,17 @@ def default_program(settings: ZoneSettings) -> ZoneProgram:
     return ZoneProgram(mode=Mode.HEAT if settings.can_heat else Mode.COOL)
 
 
-def restore(kept: ClimateSnapshot, settings: ClimateSettings, moment: Moment) -> CoordinatorState:
+def restore(kept: ClimateSnapshot, settings: ClimateSettings, now: Now) -> CoordinatorState:
     """Return the home's state after a restart.
 
     Args:
         kept: From the disk; empty where there is nothing.
         settings: Of the home as it is now configured: zones may have come and gone.
-        moment: Now.
+        now: Now.
     """
-    now_ms = moment.now_ms
-    is_measured, away_ms = downtime_ms(kept, moment)
-    absence = measure_downtime(kept, moment)
+    now_ms = now.now_ms
+    is_measured, away_ms = downtime_ms(kept, now)
+    absence = measure_downtime(kept, now)
 
     def again(saved: ShortCycleState | None, limits: ShortCycleLimits, since: Downtime = absence) -> ShortCycleState:
         if saved is None:
@@ -199,21 +200,21 @@ def restore(kept: ClimateSnapshot, settings: ClimateSettings, moment: Moment) ->
     )
 
 
-def downtime_ms(kept: ClimateSnapshot, moment: Moment) -> tuple[bool, int]:
+def downtime_ms(kept: ClimateSnapshot, now: Now) -> tuple[bool, int]:
     """Return whether it is known for how long nobody was there, and for how long, at least."""
-    if kept.boot_id == moment.boot_id:
-        return True, max(0, moment.now_ms - kept.at_ms)
-    if kept.utc_ms is not None and moment.utc_ms is not None and moment.utc_ms - kept.utc_ms >= moment.now_ms:
-        return True, moment.utc_ms - kept.utc_ms
+    if kept.boot_id == now.boot_id:
+        return True, max(0, now.now_ms - kept.at_ms)
+    if kept.utc_ms is not None and now.utc_ms is not None and now.utc_ms - kept.utc_ms >= now.now_ms:
+        return True, now.utc_ms - kept.utc_ms
     # It was written before this boot.
-    return False, moment.now_ms
+    return False, now.now_ms
 
 
-def measure_downtime(kept: ClimateSnapshot, moment: Moment) -> Downtime:
+def measure_downtime(kept: ClimateSnapshot, now: Now) -> Downtime:
     """Return what is known of the time since all that was written."""
-    now_ms = moment.now_ms
-    is_measured, away_ms = downtime_ms(kept, moment)
-    if kept.boot_id == moment.boot_id:
+    now_ms = now.now_ms
+    is_measured, away_ms = downtime_ms(kept, now)
+    if kept.boot_id == now.boot_id:
         clock_offset_ms, written_ms = 0, min(kept.at_ms, now_ms)
     else:
         clock_offset_ms, written_ms = now_ms - away_ms - kept.at_ms, now_ms - away_ms
@@ -278,14 +279,14 @@ def take_snapshot(
     programs: Mapping[str, ZoneProgram],
     learned: Mapping[str, LearnedDynamics],
     validations: Mapping[str, ValidationState],
-    moment: Moment,
+    now: Now,
     short_runs: int,
 ) -> ClimateSnapshot:
     """Return what is to be written down."""
     counted = {name for zone_settings in settings.zones for name, _ in zone_settings.sensors}
     return ClimateSnapshot(
-        boot_id=moment.boot_id,
-        at_ms=moment.now_ms,
+        boot_id=now.boot_id,
+        at_ms=now.now_ms,
         zones={
             zone_settings.zone_id: ZoneSnapshot(
                 program=programs[zone_settings.zone_id],
@@ -294,14 +295,14 @@ def take_snapshot(
                 direction=zone.direction,
                 mean_duty=zone.mean_duty,
                 relay=zone.relay,
-                lost_for_s=None if zone.lost_since_ms is None else (moment.now_ms - zone.lost_since_ms) / 1000,
+                lost_for_s=None if zone.lost_since_ms is None else (now.now_ms - zone.lost_since_ms) / 1000,
                 thermal_mass_c=zone.thermal_mass_c,
-                frost_for_s=None if zone.frost_since_ms is None else (moment.now_ms - zone.frost_since_ms) / 1000,
+                frost_for_s=None if zone.frost_since_ms is None else (now.now_ms - zone.frost_since_ms) / 1000,
                 last_known_c=zone.last_known_c,
                 unlearned_share=zone.unlearned_share,
-                learned_ago_s=None if zone.learned_at_ms is None else (moment.now_ms - zone.learned_at_ms) / 1000,
+                learned_ago_s=None if zone.learned_at_ms is None else (now.now_ms - zone.learned_at_ms) / 1000,
                 stuck_sensor=zone.stuck_sensor,
-                last_on_ms=moment.now_ms - NEVER_MS if zone.last_on_ms is None else zone.last_on_ms,
+                last_on_ms=now.now_ms - NEVER_MS if zone.last_on_ms is None else zone.last_on_ms,
             )
             for zone_settings, zone in zip(settings.zones, state.zones, strict=True)
         },
@@ -310,10 +311,8 @@ def take_snapshot(
         aux=state.heat_source.aux,
         # A sensor that was taken out of the configuration is of no use any more.
         validations={name: validations[name] for name in validations if name in counted},
-        utc_ms=moment.utc_ms,
+        utc_ms=now.utc_ms,
         direction=state.direction,
-        last_on_ms=moment.now_ms
-        if any(zone.action is not HvacAction.OFF for zone in state.zones)
-        else state.last_on_ms,
+        last_on_ms=now.now_ms if any(zone.action is not HvacAction.OFF for zone in state.zones) else state.last_on_ms,
         short_runs=short_runs,
     )

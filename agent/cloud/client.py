@@ -26,9 +26,9 @@ from agent.cloud.redirects import redirect_target
 from agent.cloud.session import FOREIGN_ERRORS, READ_ERRORS, RequestOptions
 from agent.errors import Cause, ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
 from agent.foundation.clock import Clock, Timekeeper
-from agent.foundation.decoding import UNREADABLE
-from agent.foundation.foreign_text import harmless
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.redaction import redact
+from agent.foundation.text import sanitize
 from agent.foundation.time_estimate import http_date_ms
 
 T = TypeVar("T")
@@ -278,7 +278,7 @@ class CloudClient:
                 # A captive portal may answer so; it would be wrong to take the readings for delivered.
                 raise msgspec.DecodeError(f"an empty {status}")
             decoded = decode(answer)
-        except UNREADABLE as error:
+        except DECODE_ERRORS as error:
             text = f"{endpoint.value} was answered with something else than the contract says: {error}"
             problem = CloudUnavailable(text, cause=Cause.UNUSABLE_ANSWER)
             self._count(endpoint, problem)
@@ -419,7 +419,7 @@ class CloudClient:
         except TimeoutError as error:
             raise CloudUnavailable(f"{endpoint.value}: no answer within {self._timeout.total:.0f} s") from error
         except foreign as error:
-            said = redact(harmless(str(error))) or type(error).__name__
+            said = redact(sanitize(str(error))) or type(error).__name__
             raise CloudUnavailable(f"{endpoint.value}: {said}") from error
 
     def _certificate_error(self, endpoint: Endpoint, error: Exception) -> _RequestNotSent:

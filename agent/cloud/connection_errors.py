@@ -5,7 +5,7 @@ import os
 import aiohttp
 
 from agent.config.authorities import is_strict_refusal
-from agent.foundation.foreign_text import harmless
+from agent.foundation.text import sanitize
 
 
 def connection_failure_text(error: aiohttp.ClientConnectorError) -> str:
@@ -14,7 +14,7 @@ def connection_failure_text(error: aiohttp.ClientConnectorError) -> str:
     reason = os.strerror(number) if number > 0 else error.os_error.strerror
     is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
     whose, advice = ("the proxy ", "; check cloud.proxy and HTTPS_PROXY") if is_proxy else ("", "")
-    return harmless(f"no connection to {whose}{error.host}:{error.port} ({reason or type(error).__name__}){advice}")
+    return sanitize(f"no connection to {whose}{error.host}:{error.port} ({reason or type(error).__name__}){advice}")
 
 
 def proxy_refusal_text(error: aiohttp.ClientHttpProxyError) -> str:
@@ -22,7 +22,7 @@ def proxy_refusal_text(error: aiohttp.ClientHttpProxyError) -> str:
     place = f"{error.request_info.url.host}:{error.request_info.url.port}"
     what = "wants other credentials" if error.status == 407 else "makes no connection"  # noqa: PLR2004
     said = f"{error.status} {error.message}".strip()
-    return harmless(f"the proxy on the way to {place} {what} ({said}); check cloud.proxy and HTTPS_PROXY")
+    return sanitize(f"the proxy on the way to {place} {what} ({said}); check cloud.proxy and HTTPS_PROXY")
 
 
 def certificate_failure_text(error: Exception, *, is_time_known: bool) -> str:
@@ -33,4 +33,4 @@ def certificate_failure_text(error: Exception, *, is_time_known: bool) -> str:
         advice += " (docs/configuration.md, Certificates)"
     elif not is_time_known:
         advice = "this hub does not know the time yet, which may be why"
-    return f"the server's certificate is not accepted ({harmless(str(error))}); {advice}"
+    return f"the server's certificate is not accepted ({sanitize(str(error))}); {advice}"

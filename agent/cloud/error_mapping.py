@@ -8,8 +8,8 @@ from http import HTTPStatus
 from agent.cloud.endpoints import Endpoint
 from agent.cloud.messages import ErrorResponse, parse_error
 from agent.errors import Cause, ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
-from agent.foundation.instants import utc_ms_of
 from agent.foundation.redaction import redact
+from agent.foundation.rfc3339 import to_utc_ms
 
 RETRY_AFTER_S_MAX = 24 * 3600.0
 """A server that asks for longer is not believed: one wrong header must not silence a hub for a year."""
@@ -47,7 +47,7 @@ def http_date_ms(text: str) -> int | None:
     """Return an HTTP date (RFC 9110, 5.6.7) as UTC milliseconds; `None` where it is none, or not of 1970 to 2200."""
     try:
         moment = parsedate_to_datetime(text)
-        return utc_ms_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        return to_utc_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError, TypeError, IndexError):
         # ValueError is the documented one; OverflowError for a year of ten digits (python/cpython#153406).
         return None

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from agent.errors import Refused
-from agent.foundation import instants
-from agent.foundation.decoding import Unreadable, elements, members, object_of
-from agent.foundation.foreign_text import harmless, quoted
+from agent.foundation import rfc3339
+from agent.foundation.lenient_json import Undecodable, decode_object, split_array, split_object
+from agent.foundation.text import quote, sanitize
 
 API_KEY_PATTERN = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
 """Contract section 1.1; both cases are accepted, although the published sample has lower case only."""
@@ -98,7 +98,7 @@ class ErrorResponse(msgspec.Struct, frozen=True):
 
 
 SettingsObject = Mapping[str, Any]
-"""Body and answer of /v1/settings, as it came: unknown keys are kept, and `Unreadable` stands in the place of a value
+"""Body and answer of /v1/settings, as it came: unknown keys are kept, and `Undecodable` stands in the place of a value
 that cannot be decoded. `agent.settings` knows what they mean."""
 
 IDENTITY_CHARS_MAX = 256
@@ -112,7 +112,7 @@ def parse_accepted_count(answer: bytes) -> int | None:
     """
     if not answer:
         return None
-    said = object_of(answer).get("accepted")
+    said = decode_object(answer).get("accepted")
     accepted = _whole(said)
     if accepted is None or accepted < 0:
         raise msgspec.ValidationError(f"accepted is {_quoted(said)}; a whole number is needed")
@@ -125,7 +125,7 @@ def parse_settings(answer: bytes) -> SettingsObject:
     Raises:
         msgspec.DecodeError: It is no object.
     """
-    return object_of(answer) if answer else {}
+    return decode_object(answer) if answer else {}
 
 
 def parse_pending_commands(answer: bytes) -> list[bytes]:
@@ -138,11 +138,11 @@ def parse_pending_commands(answer: bytes) -> list[bytes]:
     """
     if not answer:
         return []
-    commands = members(answer).get("commands")
+    commands = split_object(answer).get("commands")
     if commands is None:
         raise msgspec.ValidationError("commands is missing; a list is needed")
     try:
-        return elements(commands)
+        return split_array(commands)
     except msgspec.DecodeError as error:
         raise msgspec.ValidationError(f"commands cannot be read: {error}") from error
 
@@ -154,7 +154,7 @@ def parse_acknowledgement(answer: bytes) -> None:
         msgspec.DecodeError: It is something else.
     """
     if answer:
-        members(answer)
+        split_object(answer)
 
 
 def parse_update_check(answer: bytes) -> UpdateCheckResponse:
@@ -165,7 +165,7 @@ def parse_update_check(answer: bytes) -> UpdateCheckResponse:
     """
     if not answer:
         return UpdateCheckResponse(update_available=False)
-    said = object_of(answer)
+    said = decode_object(answer)
     is_available = said.get("update_available")
     if not isinstance(is_available, bool):
         raise msgspec.ValidationError(f"update_available is {_quoted(is_available)}; true or false is needed")
@@ -190,7 +190,7 @@ def parse_registration(answer: bytes) -> RegisterResponse:
     Raises:
         msgspec.DecodeError: It holds no usable identity; the member is named.
     """
-    said = object_of(answer or b"{}")
+    said = decode_object(answer or b"{}")
     sensor_id = _text(said, "sensor_id")
     if not sensor_id:
         raise msgspec.ValidationError(f"sensor_id is {_quoted(said.get('sensor_id'))}; the sensor's identity is needed")
@@ -198,17 +198,17 @@ def parse_registration(answer: bytes) -> RegisterResponse:
     if not isinstance(is_registered, bool):
         raise msgspec.ValidationError(f"registered is {_quoted(is_registered)}; true or false is needed")
     serial = said.get("serial_number")
-    return RegisterResponse(sensor_id, is_registered, harmless(serial) if isinstance(serial, str) else None)
+    return RegisterResponse(sensor_id, is_registered, sanitize(serial) if isinstance(serial, str) else None)
 
 
 def parse_error(body: bytes) -> ErrorResponse | None:
     """Return what the body of a refusal says, as far as it can be read; `None` where it is no JSON object."""
     try:
-        said = object_of(body)
+        said = decode_object(body)
     except msgspec.DecodeError:
         return None
     return ErrorResponse(
-        *(harmless(text) if isinstance(text := said.get(name), str) else "" for name in ("error", "message"))
+        *(sanitize(text) if isinstance(text := said.get(name), str) else "" for name in ("error", "message"))
     )
 
 
@@ -224,13 +224,13 @@ def _text(said: Mapping[str, Any], name: str) -> str | None:
     text = said.get(name)
     if text is None:
         return None
-    if not isinstance(text, str) or harmless(text, characters_max=IDENTITY_CHARS_MAX) != text:
+    if not isinstance(text, str) or sanitize(text, characters_max=IDENTITY_CHARS_MAX) != text:
         raise msgspec.ValidationError(f"{name} is {_quoted(text)}; a printable text is needed")
     return text
 
 
 def _quoted(value: object) -> str:
-    return f"unreadable ({harmless(value.reason)})" if isinstance(value, Unreadable) else quoted(value)
+    return f"unreadable ({sanitize(value.reason)})" if isinstance(value, Undecodable) else quote(value)
 
 
 def timestamp(utc_ms: int) -> str:
@@ -258,8 +258,8 @@ def encode_telemetry(readings: Iterable[tuple[str, float, int, str | None]]) -> 
         Refused: A reading has an instant that the contract has no text for; its file was damaged, say.
     """
     readings = list(readings)
-    if wrong := sum(not instants.is_plausible(utc_ms) for _, _, utc_ms, _ in readings):
-        text = f"{wrong} of {len(readings)} readings have an instant that is not {instants.BOUNDS}"
+    if wrong := sum(not rfc3339.is_plausible(utc_ms) for _, _, utc_ms, _ in readings):
+        text = f"{wrong} of {len(readings)} readings have an instant that is not {rfc3339.BOUNDS}"
         raise Refused(text, status=_UNPROCESSABLE)
     return msgspec.json.encode(
         TelemetryRequest(

@@ -13,10 +13,11 @@ import msgspec
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.commands.journal import CommandJournal
-from agent.commands.lifecycle import ACKED, CommandEvent, CommandRecord, Moment, NextActor, State, next_actor
+from agent.commands.lifecycle import ACKED, CommandEvent, CommandRecord, NextActor, State, next_actor
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
+from agent.foundation.clock import Now
 from agent.foundation.problem_log import ProblemLog
-from agent.foundation.supervisor import contained
+from agent.foundation.supervisor import contain_failure
 
 _log = logging.getLogger(__name__)
 
@@ -38,15 +39,15 @@ class _Refusals(msgspec.Struct):
 class CommandAcknowledger:
     """The loop that acknowledges."""
 
-    def __init__(self, client: CloudClient, *, moment: Callable[[], Moment]) -> None:
+    def __init__(self, client: CloudClient, *, now: Callable[[], Now]) -> None:
         """Prepare.
 
         Args:
             client: The way to the cloud.
-            moment: Returns the present moment.
+            now: Returns the present moment.
         """
         self._client = client
-        self._moment = moment
+        self._now = now
         self._refusals: dict[str, _Refusals] = {}
         self._changed = asyncio.Event()
 
@@ -77,7 +78,7 @@ class CommandAcknowledger:
 
     def _next(self, journal: CommandJournal) -> tuple[CommandRecord | None, float | None]:
         """Return the oldest command whose ack may go out now, or how long until there is one."""
-        now_ms = self._moment().now_ms
+        now_ms = self._now().now_ms
         due = [record for record in journal.open_commands() if next_actor(record) is NextActor.ACKNOWLEDGER]
         for gone in self._refusals.keys() - {record.command_id for record in due}:
             del self._refusals[gone]
@@ -96,7 +97,7 @@ class CommandAcknowledger:
         refusals = self._refused(record).count
         is_early = record.state is State.EXECUTING
         try:
-            with contained(f"the ack of command {record.command_id}"):
+            with contain_failure(f"the ack of command {record.command_id}"):
                 await self._client.ack_command(
                     record.command_id,
                     ACKED if is_early else record.outcome,
@@ -119,7 +120,7 @@ class CommandAcknowledger:
     def _put_off(self, record: CommandRecord, error: Refused | Defect) -> None:
         count = self._refused(record).count + 1
         wait_ms = 0 if count <= 2 else min(REFUSED_RETRY_MS << min(count - 3, 8), REFUSED_RETRY_MS_MAX)  # noqa: PLR2004 - without result, then without text
-        self._refusals[record.command_id] = _Refusals(count, self._moment().now_ms + wait_ms)
+        self._refusals[record.command_id] = _Refusals(count, self._now().now_ms + wait_ms)
         _log.warning("the ack of command %s was not taken: %s", record.command_id, error)
 
     async def _settle(
@@ -131,7 +132,7 @@ class CommandAcknowledger:
         unnoted = ProblemLog(_log, f"the ack of command {record.command_id} is not noted yet", level=logging.WARNING)
         while True:
             try:
-                await journal.advance(record.command_id, event, self._moment(), error_message=message)
+                await journal.advance(record.command_id, event, self._now(), error_message=message)
             except StorageFull as error:
                 unnoted.report(str(error))
                 await asyncio.sleep(RETRY_S)

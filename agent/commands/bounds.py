@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from agent.foundation.decoding import UNENCODABLE
-from agent.foundation.foreign_text import harmless, spelt
+from agent.foundation.lenient_json import ENCODE_ERRORS
 from agent.foundation.redaction import redact
+from agent.foundation.text import escape, sanitize
 
 ERROR_MESSAGE_BYTES_MAX = 1024
 RESULT_BYTES_MAX = 64 * 1024
@@ -27,7 +27,7 @@ _CUT = "..."
 
 def limit_message(text: str) -> str:
     """Return text without secrets, in one printable line of at most `ERROR_MESSAGE_BYTES_MAX` bytes of UTF-8."""
-    data = redact(harmless(text, characters_max=ERROR_MESSAGE_BYTES_MAX)).encode()
+    data = redact(sanitize(text, characters_max=ERROR_MESSAGE_BYTES_MAX)).encode()
     if len(data) <= ERROR_MESSAGE_BYTES_MAX:
         return data.decode()
     return data[: ERROR_MESSAGE_BYTES_MAX - len(_CUT)].decode("utf-8", "ignore") + _CUT
@@ -59,7 +59,7 @@ def _encodable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return spelt(text)
+        return escape(text)
     return text
 
 
@@ -68,8 +68,8 @@ def _section(section: Any) -> tuple[Any, int]:  # noqa: ANN401 (any JSON)
     try:
         shown = redact_json(msgspec.to_builtins(section))
         return shown, len(msgspec.json.encode(shown))
-    except UNENCODABLE as error:
-        shown = {"problem": harmless(f"this cannot be shown: {type(error).__name__}: {error}")}
+    except ENCODE_ERRORS as error:
+        shown = {"problem": sanitize(f"this cannot be shown: {type(error).__name__}: {error}")}
         return shown, len(msgspec.json.encode(shown))
 
 

@@ -16,7 +16,6 @@ from agent.commands.lifecycle import (
     CommandEvent,
     CommandRecord,
     CommandType,
-    Moment,
     NextActor,
     Reject,
     State,
@@ -27,8 +26,9 @@ from agent.commands.lifecycle import (
     next_actor,
 )
 from agent.errors import ClimahubError, Defect, Transient
+from agent.foundation.clock import Now
 from agent.foundation.problem_log import ProblemLog
-from agent.foundation.supervisor import contained
+from agent.foundation.supervisor import contain_failure
 
 _log = logging.getLogger(__name__)
 
@@ -43,18 +43,18 @@ class CommandExecutor:
         self,
         handlers: Mapping[CommandType, CommandHandler],
         *,
-        moment: Callable[[], Moment],
+        now: Callable[[], Now],
         needs_confirmation: Callable[[CommandType], bool],
     ) -> None:
         """Prepare.
 
         Args:
             handlers: What each type does.
-            moment: Returns the present moment.
+            now: Returns the present moment.
             needs_confirmation: Tells which types somebody at the hub has to confirm.
         """
         self._handlers = handlers
-        self._moment = moment
+        self._now = now
         self._needs_confirmation = needs_confirmation
         self._changed = asyncio.Event()
         self._waiting = ProblemLog(_log, "a command waits", level=logging.WARNING)
@@ -131,7 +131,7 @@ class CommandExecutor:
         known = record.known_type
         return decide(
             record,
-            self._moment(),
+            self._now(),
             problem=limit_message(self._problem(record) or _needs_disk(record, journal)),
             needs_confirmation=known is not None and self._needs_confirmation(known),
             acks_due=sum(next_actor(other) is NextActor.ACKNOWLEDGER for other in journal.open_commands()),
@@ -144,7 +144,7 @@ class CommandExecutor:
         if known is None:
             return f"unsupported command type {record.type!r}; there are {', '.join(CommandType)}"
         try:
-            with contained(_named(record)):
+            with contain_failure(_named(record)):
                 self._handlers[known].check(record.payload or {})
         except ClimahubError as error:
             return f"{known}: {error}"
@@ -153,19 +153,19 @@ class CommandExecutor:
     async def _act(self, journal: CommandJournal, record: CommandRecord, decision: Begin | Reject) -> None:
         if isinstance(decision, Reject):
             _log.warning("command %s (%s) is not run: %s", record.command_id, record.type, decision.reason)
-            await journal.advance(record.command_id, decision.event, self._moment(), error_message=decision.reason)
+            await journal.advance(record.command_id, decision.event, self._now(), error_message=decision.reason)
             return
-        if hindrance := await self._hindrance(record):
-            await self._act(journal, record, Reject(CommandEvent.REFUSE, limit_message(hindrance)))
+        if reason := await self._rejection_reason(record):
+            await self._act(journal, record, Reject(CommandEvent.REFUSE, limit_message(reason)))
             return
-        await journal.advance(record.command_id, CommandEvent.BEGIN, self._moment())
+        await journal.advance(record.command_id, CommandEvent.BEGIN, self._now())
         _log.info("command %s (%s) begins", record.command_id, record.type)
 
-    async def _hindrance(self, record: CommandRecord) -> str:
+    async def _rejection_reason(self, record: CommandRecord) -> str:
         """Return why a command that may begin cannot take effect on this hub now; empty where it can."""
         kind = CommandType(record.type)
         try:
-            with contained(_named(record)):
+            with contain_failure(_named(record)):
                 await self._handlers[kind].prepare()
         except ClimahubError as error:
             return f"{kind}: {error}"
@@ -187,7 +187,7 @@ class CommandExecutor:
         if known is None:
             return _failed(record, f"this release of the hub does not know commands of type {record.type!r}")
         try:
-            with contained(_named(record)):
+            with contain_failure(_named(record)):
                 return await work(self._handlers[known])
         except Transient:
             raise
@@ -200,11 +200,11 @@ class CommandExecutor:
         unsaved = ProblemLog(_log, f"the outcome of {_named(record)} is not saved yet", level=logging.WARNING)
         while True:
             try:
-                with contained(_named(record)):
+                with contain_failure(_named(record)):
                     await journal.advance(
                         record.command_id,
                         outcome.event,
-                        self._moment(),
+                        self._now(),
                         error_message=limit_message(outcome.error_message),
                         result=None if outcome.result is None else limit_result(outcome.result),
                     )

@@ -15,9 +15,9 @@ import msgspec
 
 from agent.errors import ConfigInvalid, Corrupt, KeyMissing, ReadFailed, StorageFull
 from agent.foundation import lock
-from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk, is_file_or_absent
-from agent.foundation.durable_file import COPY_SUFFIX, sealed, unsealed
+from agent.foundation.durable_file import COPY_SUFFIX, add_checksum, strip_checksum
+from agent.foundation.lenient_json import DECODE_ERRORS
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +76,8 @@ def _read_one(path: Path, disk: Disk) -> FactoryResetState | None:
         return None
     advice = f"remove {FILE_NAME} and {COPY_NAME} if this hub may use its key"
     try:
-        return msgspec.json.decode(unsealed(data), type=FactoryResetState)
-    except (Corrupt, *UNREADABLE) as error:
+        return msgspec.json.decode(strip_checksum(data), type=FactoryResetState)
+    except (Corrupt, *DECODE_ERRORS) as error:
         raise Corrupt(f"{path} cannot be read ({error}); {advice}") from error
 
 
@@ -165,7 +165,7 @@ def finish(state_dir: Path, disk: Disk, *, key_file: Path | None, outlives: froz
 
 
 def _write(state_dir: Path, disk: Disk, resets: FactoryResetState) -> None:
-    data = sealed(msgspec.json.format(msgspec.json.encode(resets)))
+    data = add_checksum(msgspec.json.format(msgspec.json.encode(resets)))
     try:
         path = state_dir / FILE_NAME
         if not is_file_or_absent(path):

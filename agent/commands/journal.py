@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from agent.commands.lifecycle import CommandEvent, CommandRecord, Moment, State, transition
+from agent.commands.lifecycle import CommandEvent, CommandRecord, State, transition
 from agent.commands.payloads import IncomingCommand
 from agent.errors import StorageFull
-from agent.foundation import instants
+from agent.foundation import rfc3339
+from agent.foundation.clock import Now
 from agent.foundation.database import Database, open_store
-from agent.foundation.decoding import NESTING_MAX, UNREADABLE, depth
 from agent.foundation.disk import Disk
+from agent.foundation.lenient_json import DECODE_ERRORS, NESTING_MAX, nesting_depth
 from agent.foundation.worker import InlineWorker, Worker
 
 _log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ class CommandJournal:
         """Return an open command."""
         return self._open_commands.get(command_id)
 
-    async def add(self, arrivals: Sequence[IncomingCommand], moment: Moment) -> int:
+    async def add(self, arrivals: Sequence[IncomingCommand], now: Now) -> int:
         """Take in what a poll brought; return how many of them are new."""
         async with self._lock:
             unknown: dict[str, IncomingCommand] = {}
@@ -126,7 +127,7 @@ class CommandJournal:
             if not unknown and not self._is_rebuilt:
                 return 0
             added, known_ids = await self._changed(
-                lambda connection: self._add(connection, list(unknown.values()), moment), moment
+                lambda connection: self._add(connection, list(unknown.values()), now), now
             )
             self._is_rebuilt = False
             # A forgetful cloud lists a settled command at each poll, for a day: the file is asked once, and again
@@ -141,7 +142,7 @@ class CommandJournal:
         self,
         command_id: str,
         event: CommandEvent,
-        moment: Moment,
+        now: Now,
         *,
         error_message: str = "",
         result: Any = None,  # noqa: ANN401 (any JSON object)
@@ -153,10 +154,8 @@ class CommandJournal:
             ValueError: The event cannot happen to it now.
         """
         async with self._lock:
-            record = transition(
-                self._open_commands[command_id], event, moment, error_message=error_message, result=result
-            )
-            await self._changed(lambda connection: self._store(connection, record, moment), moment)
+            record = transition(self._open_commands[command_id], event, now, error_message=error_message, result=result)
+            await self._changed(lambda connection: self._store(connection, record, now), now)
             if record.state is State.ACKED:
                 del self._open_commands[command_id]
                 self._settled_ids = frozenset()
@@ -165,7 +164,7 @@ class CommandJournal:
         self._notify()
         return record
 
-    async def confirm(self, command_id: str, moment: Moment) -> CommandRecord:
+    async def confirm(self, command_id: str, now: Now) -> CommandRecord:
         """Note that a person at the hub confirms a command; durable on return.
 
         Raises:
@@ -176,18 +175,18 @@ class CommandJournal:
             if record.state is not State.RECEIVED:
                 raise KeyError(command_id)
             record = msgspec.structs.replace(record, is_confirmed=True)
-            await self._changed(lambda connection: self._store(connection, record, moment), moment)
+            await self._changed(lambda connection: self._store(connection, record, now), now)
             self._open_commands[command_id] = record
         self._notify()
         return record
 
-    async def merge(self, records: Sequence[CommandRecord], moment: Moment) -> None:
+    async def merge(self, records: Sequence[CommandRecord], now: Now) -> None:
         """Take over records of another journal, open ones and tombstones; durable on return.
 
         Of a command that both know, the other's record counts: it has gone on meanwhile.
         """
         async with self._lock:
-            await self._changed(lambda connection: self._merge(connection, records, moment), moment)
+            await self._changed(lambda connection: self._merge(connection, records, now), now)
             for record in records:
                 self._open_commands.pop(record.command_id, None)
                 if record.state is not State.ACKED:
@@ -195,11 +194,11 @@ class CommandJournal:
             self._settled_ids = frozenset()
         self._notify()
 
-    async def _changed(self, function: Callable[[sqlite3.Connection], T], moment: Moment) -> T:
+    async def _changed(self, function: Callable[[sqlite3.Connection], T], now: Now) -> T:
         try:
             changed = await self._database.run(function)
         except StorageFull:
-            self.refused_since_ms = moment.now_ms if self.refused_since_ms is None else self.refused_since_ms
+            self.refused_since_ms = now.now_ms if self.refused_since_ms is None else self.refused_since_ms
             raise
         self.refused_since_ms = None
         return changed
@@ -224,7 +223,7 @@ class CommandJournal:
         self._is_rebuilt = connection.execute("SELECT 1 FROM marks").fetchone() is not None
 
     def _add(
-        self, connection: sqlite3.Connection, arrivals: Sequence[IncomingCommand], moment: Moment
+        self, connection: sqlite3.Connection, arrivals: Sequence[IncomingCommand], now: Now
     ) -> tuple[list[CommandRecord], set[str]]:
         known_ids = {
             each.command_id
@@ -234,7 +233,7 @@ class CommandJournal:
         fresh = [each for each in arrivals if each.command_id not in known_ids]
         room = max(0, self._pending_commands_max - len(self._open_commands))
         self.deferred_count += len(fresh[room:])
-        records = [self._received(each, moment) for each in fresh[:room]]
+        records = [self._received(each, now) for each in fresh[:room]]
         if not records and not self._is_rebuilt:
             return [], known_ids
         with self._database.transaction(connection):
@@ -243,14 +242,14 @@ class CommandJournal:
                 [(record.command_id, _encode(record)) for record in records],
             )
             connection.execute("DELETE FROM marks")
-            _forget_old(connection, moment)
+            _forget_old(connection, now)
         return records, known_ids
 
-    def _merge(self, connection: sqlite3.Connection, records: Sequence[CommandRecord], moment: Moment) -> None:
+    def _merge(self, connection: sqlite3.Connection, records: Sequence[CommandRecord], now: Now) -> None:
         with self._database.transaction(connection):
             for record in records:
                 is_open = record.state is not State.ACKED
-                keep_until_ms = None if is_open else _keep_until_ms(record, moment.utc_ms)
+                keep_until_ms = None if is_open else _keep_until_ms(record, now.utc_ms)
                 connection.execute(
                     "INSERT INTO commands (command_id, is_open, keep_until_ms, record) VALUES (?, ?, ?, ?)"
                     " ON CONFLICT (command_id) DO UPDATE SET is_open = excluded.is_open,"
@@ -258,46 +257,46 @@ class CommandJournal:
                     (record.command_id, is_open, keep_until_ms, _encode(record)),
                 )
 
-    def _received(self, arrival: IncomingCommand, moment: Moment) -> CommandRecord:
+    def _received(self, arrival: IncomingCommand, now: Now) -> CommandRecord:
         return CommandRecord(
             command_id=arrival.command_id,
             type=arrival.type,
-            received_boot_id=moment.boot_id,
-            received_ms=moment.now_ms,
-            received_utc_ms=moment.utc_ms,
+            received_boot_id=now.boot_id,
+            received_ms=now.now_ms,
+            received_utc_ms=now.utc_ms,
             payload=arrival.payload,
             problem=JOURNAL_LOST_MESSAGE if self._is_rebuilt else arrival.problem,
             expires_utc_ms=arrival.expires_utc_ms,
         )
 
-    def _store(self, connection: sqlite3.Connection, record: CommandRecord, moment: Moment) -> None:
+    def _store(self, connection: sqlite3.Connection, record: CommandRecord, now: Now) -> None:
         is_open = record.state is not State.ACKED
-        keep_until_ms = None if is_open else _keep_until_ms(record, moment.utc_ms)
+        keep_until_ms = None if is_open else _keep_until_ms(record, now.utc_ms)
         with self._database.transaction(connection):
             connection.execute(
                 "UPDATE commands SET is_open = ?, keep_until_ms = ?, record = ? WHERE command_id = ?",
                 (is_open, keep_until_ms, _encode(record), record.command_id),
             )
             if not is_open:
-                _forget_old(connection, moment)
+                _forget_old(connection, now)
 
 
 def _keep_until_ms(record: CommandRecord, utc_ms: int | None) -> int | None:
     """Return until when a tombstone is kept: never less than while the cloud may list the command."""
     if utc_ms is None:
         return None
-    return min(max(utc_ms, record.expires_utc_ms or 0), instants.UTC_MS_MAX) + TOMBSTONE_MS
+    return min(max(utc_ms, record.expires_utc_ms or 0), rfc3339.UTC_MS_MAX) + TOMBSTONE_MS
 
 
-def _forget_old(connection: sqlite3.Connection, moment: Moment) -> None:
+def _forget_old(connection: sqlite3.Connection, now: Now) -> None:
     """Remove tombstones that nobody can ask for any more. Rides on a commit that is made anyway."""
-    if moment.utc_ms is not None:
+    if now.utc_ms is not None:
         # Those settled while the time was not known begin to age now.
         connection.execute(
             "UPDATE commands SET keep_until_ms = ? WHERE NOT is_open AND keep_until_ms IS NULL",
-            (moment.utc_ms + TOMBSTONE_MS,),
+            (now.utc_ms + TOMBSTONE_MS,),
         )
-        connection.execute("DELETE FROM commands WHERE NOT is_open AND keep_until_ms <= ?", (moment.utc_ms,))
+        connection.execute("DELETE FROM commands WHERE NOT is_open AND keep_until_ms <= ?", (now.utc_ms,))
     connection.execute(
         "DELETE FROM commands WHERE seq IN"
         " (SELECT seq FROM commands WHERE NOT is_open ORDER BY seq DESC LIMIT -1 OFFSET ?)",
@@ -319,9 +318,9 @@ def _read(row: tuple[Any, ...]) -> CommandRecord:
     try:
         data = data.encode() if isinstance(data, str) else data
         record = _decode(data)
-        if record.command_id == command_id and depth(data) <= NESTING_MAX + _LEVELS_AROUND:
+        if record.command_id == command_id and nesting_depth(data) <= NESTING_MAX + _LEVELS_AROUND:
             return record
-    except (*UNREADABLE, TypeError, UnicodeEncodeError) as error:
+    except (*DECODE_ERRORS, TypeError, UnicodeEncodeError) as error:
         _log.error("%s: the record of command %s cannot be read (%s)", FILE_NAME, command_id, error)
     return CommandRecord(
         command_id=str(command_id),
@@ -335,13 +334,13 @@ def _read(row: tuple[Any, ...]) -> CommandRecord:
 
 
 async def open_volatile_journal(
-    records: Sequence[CommandRecord], moment: Moment, *, pending_commands_max: int
+    records: Sequence[CommandRecord], now: Now, *, pending_commands_max: int
 ) -> CommandJournal:
     """Return a journal in memory, for a hub whose disk takes nothing; it knows what the disk's journal knew.
 
     Args:
         records: Of the disk's journal, as far as it can be read, oldest first.
-        moment: Now.
+        now: Now.
         pending_commands_max: How many commands may be open.
     """
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -349,7 +348,7 @@ async def open_volatile_journal(
     # Nothing of it is durable: no disk is asked, and no thread has to wait for one.
     database = Database(Path(":memory:"), connection, worker=InlineWorker(), disk=Disk())
     journal = CommandJournal(database, pending_commands_max=pending_commands_max, is_volatile=True)
-    await journal.merge(records, moment)
+    await journal.merge(records, now)
     return journal
 
 

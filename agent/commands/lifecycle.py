@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from agent.foundation import instants
+from agent.foundation import rfc3339
+from agent.foundation.clock import Now
 
 LIFETIME_MS = 24 * 3600 * 1000
 """A command is void a day after it was made, if it was not acknowledged (ClimaSense contract, section 5.1)."""
@@ -183,14 +184,6 @@ class CommandRecord(msgspec.Struct, frozen=True, omit_defaults=True, rename=_STO
         return known is not None and TRAITS[known].is_acked_first
 
 
-class Moment(msgspec.Struct, frozen=True):
-    """Now, by both clocks; `utc_ms` is `None` while the time is not known to be right."""
-
-    boot_id: str
-    now_ms: int
-    utc_ms: int | None
-
-
 ACKED = "acked"
 FAILED = "failed"
 """The two outcomes that the contract knows (section 5.2)."""
@@ -213,7 +206,7 @@ _ACKED_FIRST_ONLY = frozenset({CommandEvent.ACKNOWLEDGED, CommandEvent.REVOKED})
 def transition(
     record: CommandRecord,
     event: CommandEvent,
-    moment: Moment,
+    now: Now,
     *,
     error_message: str = "",
     result: Any = None,  # noqa: ANN401 (any JSON object)
@@ -223,7 +216,7 @@ def transition(
     Args:
         record: As it is now.
         event: What happened.
-        moment: When.
+        now: When.
         error_message: Why it failed.
         result: What the cloud is to be told with a success.
 
@@ -242,14 +235,14 @@ def transition(
     if result is not None:
         changes["result"] = result
     if event is CommandEvent.BEGIN:
-        changes["started_boot_id"] = moment.boot_id
+        changes["started_boot_id"] = now.boot_id
     if event in {CommandEvent.BEGIN, CommandEvent.RESUME}:
         changes["attempts"] = record.attempts + 1
     if event is CommandEvent.ACKNOWLEDGED:
-        changes |= {"acked_boot_id": moment.boot_id, "acked_ms": moment.now_ms}
+        changes |= {"acked_boot_id": now.boot_id, "acked_ms": now.now_ms}
     if target is State.ACKED:
         # A tombstone: what is needed to know the command again and to tell a person how it ended.
-        changes |= {"settled_utc_ms": moment.utc_ms, "payload": None, "result": None}
+        changes |= {"settled_utc_ms": now.utc_ms, "payload": None, "result": None}
     return msgspec.structs.replace(record, **changes)
 
 
@@ -294,34 +287,34 @@ class Reject(msgspec.Struct, frozen=True):
 Decision = Begin | Wait | Reject
 
 
-def decide(record: CommandRecord, moment: Moment, *, problem: str, needs_confirmation: bool, acks_due: int) -> Decision:
+def decide(record: CommandRecord, now: Now, *, problem: str, needs_confirmation: bool, acks_due: int) -> Decision:
     """Return what to do with a command that was received.
 
     Args:
         record: In the state `received`.
-        moment: Now.
+        now: Now.
         problem: What is wrong with its type or payload; empty where nothing is.
         needs_confirmation: Somebody at the hub has to confirm it.
         acks_due: How many other commands have yet to be acknowledged.
     """
     if problem:
         return Reject(CommandEvent.REFUSE, problem)
-    if moment.utc_ms is not None and record.expires_utc_ms is not None and record.expires_utc_ms <= moment.utc_ms:
+    if now.utc_ms is not None and record.expires_utc_ms is not None and record.expires_utc_ms <= now.utc_ms:
         return Reject(
-            CommandEvent.EXPIRE, f"expired at {instants.shown(record.expires_utc_ms)}, before it could be run"
+            CommandEvent.EXPIRE, f"expired at {rfc3339.render(record.expires_utc_ms)}, before it could be run"
         )
-    if moment.utc_ms is None and _is_destructive(record):
-        return _wait_for_clock(record, moment)
+    if now.utc_ms is None and _is_destructive(record):
+        return _wait_for_clock(record, now)
     if needs_confirmation and not record.is_confirmed:
-        return _wait_for_person(record, moment)
+        return _wait_for_person(record, now)
     if acks_due and record.known_type is CommandType.FACTORY_RESET:
         # It erases the journal: what was done and not acknowledged would be listed to the next owner, and done again.
         return Wait(ACKS_POLL_MS)
     return Begin()
 
 
-def _wait_for_clock(record: CommandRecord, moment: Moment) -> Decision:
-    left_ms = LIFETIME_MS - _waited_ms(record, moment)
+def _wait_for_clock(record: CommandRecord, now: Now) -> Decision:
+    left_ms = LIFETIME_MS - _waited_ms(record, now)
     if left_ms <= 0:
         return Reject(
             CommandEvent.EXPIRE, "not run: the hub's clock was not set for a day, so it cannot be valid any more"
@@ -329,10 +322,10 @@ def _wait_for_clock(record: CommandRecord, moment: Moment) -> Decision:
     return Wait(min(left_ms, CLOCK_POLL_MS))
 
 
-def _wait_for_person(record: CommandRecord, moment: Moment) -> Decision:
+def _wait_for_person(record: CommandRecord, now: Now) -> Decision:
     # After a reboot nobody can tell how long it has been waiting.
-    is_this_boot = record.received_boot_id == moment.boot_id
-    left_ms = CONFIRMATION_MS - _waited_ms(record, moment) if is_this_boot else 0
+    is_this_boot = record.received_boot_id == now.boot_id
+    left_ms = CONFIRMATION_MS - _waited_ms(record, now) if is_this_boot else 0
     if left_ms <= 0:
         return Reject(CommandEvent.REFUSE, "nobody confirmed it at the hub within 10 minutes")
     return Wait(left_ms)
@@ -343,10 +336,10 @@ def _is_destructive(record: CommandRecord) -> bool:
     return known is not None and TRAITS[known].is_destructive
 
 
-def _waited_ms(record: CommandRecord, moment: Moment) -> int:
+def _waited_ms(record: CommandRecord, now: Now) -> int:
     """Return how long a command has been waiting at the least: of an earlier boot, nothing is known."""
-    begin_ms = record.received_ms if record.received_boot_id == moment.boot_id else 0
-    return moment.now_ms - begin_ms
+    begin_ms = record.received_ms if record.received_boot_id == now.boot_id else 0
+    return now.now_ms - begin_ms
 
 
 def has_exhausted_attempts(record: CommandRecord) -> bool:

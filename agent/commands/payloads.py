@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from agent.errors import CommandInvalid
-from agent.foundation import instants
-from agent.foundation.decoding import Unreadable, members, value
-from agent.foundation.foreign_text import harmless, quoted
+from agent.foundation import rfc3339
+from agent.foundation.lenient_json import Undecodable, decode_value, split_object
+from agent.foundation.text import quote, sanitize
 
 COMMAND_ID_CHARS_MAX = 256
 """Ids are opaque; the published ones have 7 and 36 characters. What is longer cannot be told from rubbish."""
@@ -48,7 +48,7 @@ def decode_commands(commands: Iterable[bytes]) -> tuple[list[IncomingCommand], i
     unreadable = 0
     for command in commands:
         try:
-            parts = members(command)
+            parts = split_object(command)
         except msgspec.DecodeError:
             parts = {}
         command_id = _member(parts, "command_id")
@@ -60,7 +60,7 @@ def decode_commands(commands: Iterable[bytes]) -> tuple[list[IncomingCommand], i
 
 
 def _member(parts: Mapping[str, bytes], name: str) -> Any:  # noqa: ANN401 (any JSON)
-    return value(parts[name]) if name in parts else None
+    return decode_value(parts[name]) if name in parts else None
 
 
 def _arrival(command_id: str, parts: Mapping[str, bytes]) -> IncomingCommand:
@@ -82,9 +82,9 @@ def _arrival(command_id: str, parts: Mapping[str, bytes]) -> IncomingCommand:
         expires_utc_ms = _instant(expires_at)
     except ValueError:
         problems.append(
-            f"expires_at is {_shown(expires_at)}; a date and time with its zone, {instants.BOUNDS}, is needed"
+            f"expires_at is {_shown(expires_at)}; a date and time with its zone, {rfc3339.BOUNDS}, is needed"
         )
-    return IncomingCommand(command_id, harmless(type_), payload, expires_utc_ms, "; ".join(problems))
+    return IncomingCommand(command_id, sanitize(type_), payload, expires_utc_ms, "; ".join(problems))
 
 
 def _instant(text: object) -> int | None:
@@ -92,7 +92,7 @@ def _instant(text: object) -> int | None:
         return None
     if not isinstance(text, str):
         raise ValueError  # noqa: TRY004 - to the caller it is the same
-    return instants.parsed(text)
+    return rfc3339.parse(text)
 
 
 def reboot_delay_s(payload: Mapping[str, Any]) -> int:
@@ -144,4 +144,4 @@ def _only(payload: Mapping[str, Any], *allowed: str) -> None:
 
 
 def _shown(value: object) -> str:
-    return f"unreadable ({harmless(value.reason)})" if isinstance(value, Unreadable) else quoted(value)
+    return f"unreadable ({sanitize(value.reason)})" if isinstance(value, Undecodable) else quote(value)

@@ -16,10 +16,10 @@ from agent.commands.acknowledger import CommandAcknowledger
 from agent.commands.executor import CommandExecutor
 from agent.commands.handlers import CommandHandler
 from agent.commands.journal import FILE_NAME, CommandJournal, open_journal, open_volatile_journal
-from agent.commands.lifecycle import CommandRecord, CommandType, Moment, State
+from agent.commands.lifecycle import CommandRecord, CommandType, State
 from agent.commands.poller import CommandPoller
 from agent.errors import Corrupt, ReadFailed, StorageFull
-from agent.foundation.clock import Clock
+from agent.foundation.clock import Clock, Now
 from agent.foundation.disk import Disk
 from agent.foundation.problem_log import ProblemLog
 from agent.foundation.worker import Worker
@@ -80,9 +80,9 @@ class CommandService:
         self._worker = worker
         self._pending_max = pending_max
         self._add_fault = add_fault
-        self._executor = CommandExecutor(handlers, moment=self._moment, needs_confirmation=needs_confirmation)
-        self._acks = CommandAcknowledger(client, moment=self._moment)
-        self._poll = CommandPoller(client, moment=self._moment, rng=rng, interval_s=interval_s)
+        self._executor = CommandExecutor(handlers, now=self._now, needs_confirmation=needs_confirmation)
+        self._acks = CommandAcknowledger(client, now=self._now)
+        self._poll = CommandPoller(client, now=self._now, rng=rng, interval_s=interval_s)
         self._open_problem = ProblemLog(_log, "the journal of commands cannot be opened")
         self._volatile_problem = ProblemLog(_log, "commands are kept in memory only")
         self.journal: CommandJournal | None = None
@@ -96,8 +96,8 @@ class CommandService:
             return f"commands are kept in memory only: {self._volatile_problem.text}"
         return self._open_problem.text
 
-    def _moment(self) -> Moment:
-        return Moment(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.utc_ms())
+    def _now(self) -> Now:
+        return Now(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.utc_ms())
 
     @property
     def is_volatile(self) -> bool:
@@ -131,8 +131,8 @@ class CommandService:
         return await self._open(is_broken=is_broken, tries_max=tries) or await self._fall_back_to_memory([])
 
     async def _fall_back_to_memory(self, records: Sequence[CommandRecord]) -> CommandJournal:
-        moment = self._moment()
-        self.journal = journal = await open_volatile_journal(records, moment, pending_commands_max=self._pending_max)
+        now = self._now()
+        self.journal = journal = await open_volatile_journal(records, now, pending_commands_max=self._pending_max)
         self._listen(journal)
         self._volatile_problem.report("the disk takes nothing; what needs it is refused, all else works")
         return journal
@@ -146,7 +146,7 @@ class CommandService:
         while not journal.is_volatile:
             await asyncio.sleep(RETRY_S)
             since_ms = journal.refused_since_ms
-            if since_ms is not None and self._moment().now_ms - since_ms >= VOLATILE_AFTER_S * 1000:
+            if since_ms is not None and self._now().now_ms - since_ms >= VOLATILE_AFTER_S * 1000:
                 await self._fall_back_to_memory(await _all_records(journal))
                 await self._close(journal)
                 raise _JournalReplaced
@@ -156,7 +156,7 @@ class CommandService:
             if stored is None:
                 continue
             with contextlib.suppress(StorageFull, Corrupt):
-                await stored.merge(await _all_records(journal), self._moment())
+                await stored.merge(await _all_records(journal), self._now())
                 await self._close(journal)
                 self._volatile_problem.clear()
                 raise _JournalReplaced
@@ -179,7 +179,7 @@ class CommandService:
         """
         if self.journal is None:
             raise StorageFull("the journal of commands is not open; free some space on the disk")
-        return await self.journal.confirm(command_id, self._moment())
+        return await self.journal.confirm(command_id, self._now())
 
     async def recent(self) -> list[CommandRecord]:
         """Return the newest commands, newest first."""

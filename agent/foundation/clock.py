@@ -57,6 +57,25 @@ class Clock(Protocol):
         ...
 
 
+class Now(msgspec.Struct, frozen=True):
+    """One reading of both clocks.
+
+    Attributes:
+        boot_id: The boot that `now_ms` counts from.
+        now_ms: Milliseconds since that boot.
+        utc_ms: Milliseconds since 1970 in UTC; `None` while the time is not known.
+    """
+
+    boot_id: str
+    now_ms: int
+    utc_ms: int | None
+
+
+def read_now(clock: Clock) -> Now:
+    """Return what both clocks show."""
+    return Now(clock.boot_id, clock.monotonic_ms(), clock.utc_ms())
+
+
 class TimeKnowledge(msgspec.Struct, frozen=True):
     """How the time is known.
 

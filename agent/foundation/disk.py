@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
-from agent.foundation.operations import OnOperation, Operation, unhindered
+from agent.foundation.operations import OnOperation, Operation, allow_operation
 
 QUARANTINED_MAX = 4
 """How many unreadable copies of one file are kept for the technician; the oldest makes room."""
@@ -26,7 +26,7 @@ content could be read later. Every other error may pass."""
 class Disk:
     """The file system, with every durable operation announced first."""
 
-    def __init__(self, on_operation: OnOperation = unhindered) -> None:
+    def __init__(self, on_operation: OnOperation = allow_operation) -> None:
         self.on_operation = on_operation
         self.is_hurried = False
 

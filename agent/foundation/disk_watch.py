@@ -17,7 +17,7 @@ LOOK_S = 10.0
 """A look is two system calls, on the worker: a disk that hangs must not hold up the loop."""
 
 
-class DiskWatch:
+class DiskMonitor:
     """The loop that looks."""
 
     def __init__(self, directory: Path, *, disk: Disk, worker: Worker) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
-from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -32,11 +32,11 @@ _HEAD = b'{"sha256":"'
 _TAIL = b'"'
 _HEX = 64
 
-SEAL_BYTES = len(_HEAD) + _HEX + len(_TAIL) + 1
+CHECKSUM_BYTES = len(_HEAD) + _HEX + len(_TAIL) + 1
 """What the checksum adds to a file."""
 
 
-def sealed(data: bytes) -> bytes:
+def add_checksum(data: bytes) -> bytes:
     """Return a JSON object with the SHA-256 of itself as its first member: releases that know none leave it out."""
     if not data.startswith(b"{"):
         raise ValueError("only a JSON object can be sealed")
@@ -45,7 +45,7 @@ def sealed(data: bytes) -> bytes:
     return _HEAD + hashlib.sha256(data).hexdigest().encode() + _TAIL + comma + rest
 
 
-def unsealed(data: bytes) -> bytes:
+def strip_checksum(data: bytes) -> bytes:
     """Return the JSON object that was sealed; one without a checksum (of an older release) as it is.
 
     Raises:
@@ -87,7 +87,7 @@ class DurableFile(Generic[T]):
             path: The file.
             disk: Reads and writes.
             bytes_max: What is read at the most.
-            decode: Makes sense of the JSON; raises `Corrupt` or what `decoding.UNREADABLE` names where there is none.
+            decode: Makes sense of the JSON; raises `Corrupt` or one of `DECODE_ERRORS`.
             loss: What it means for people where nothing is left of it: "the zones begin anew".
             is_secret: Let nobody but this user read it.
             written_bytes_max: What is written at the most, where that is less than what is read.
@@ -113,7 +113,7 @@ class DurableFile(Generic[T]):
         except ReadFailed as error:
             self.is_unread, self._reads = True, 1
             why = str(error)
-        except (Corrupt, *UNREADABLE) as error:
+        except (Corrupt, *DECODE_ERRORS) as error:
             why = f"{self.path.name} could not be read ({error}); {self._disk.try_quarantine(self.path)}"
         else:
             if found is not None:
@@ -131,7 +131,7 @@ class DurableFile(Generic[T]):
         except ReadFailed as error:
             self.is_unread, self._reads = True, 1
             text = f"neither can its copy ({error}): {self._loss} until one of them can"
-        except (Corrupt, *UNREADABLE) as error:
+        except (Corrupt, *DECODE_ERRORS) as error:
             aside = self._disk.try_quarantine(self._copy)
             text = f"its copy could not be read either ({error}; {aside}): {self._loss}{until}"
         else:
@@ -164,7 +164,7 @@ class DurableFile(Generic[T]):
                 self.is_unread = False
                 self._say(f"{error}; {self._reads} times in a row", f"it is kept as {aside.name}: {self._loss}")
             return None
-        except (Corrupt, *UNREADABLE):
+        except (Corrupt, *DECODE_ERRORS):
             return self.read()
         self.is_unread = False
         if found is None:
@@ -189,7 +189,7 @@ class DurableFile(Generic[T]):
             StorageFull: No room, the content is larger than what is read, or the present one was not read yet.
             OSError: The disk failed in another way.
         """
-        data = sealed(data)
+        data = add_checksum(data)
         if len(data) > self._written_bytes_max:
             allowed = f"the {self._written_bytes_max:,} bytes that are read again"
             raise StorageFull(f"{self.path} would have {len(data):,} bytes, more than {allowed}; the old content stays")
@@ -200,7 +200,7 @@ class DurableFile(Generic[T]):
 
     def _look(self, path: Path) -> tuple[bytes, T] | None:
         data = self._disk.read(path, bytes_max=self._bytes_max)
-        return None if data is None else (data, self._decode(unsealed(data)))
+        return None if data is None else (data, self._decode(strip_checksum(data)))
 
     def _renew_copy(self, data: bytes) -> None:
         """See to it that there is a copy: of a file of an older release, or where a write was cut short."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from agent.foundation.redaction import RedactingFilter
-from agent.foundation.wording import counted
+from agent.foundation.text import plural
 
 LINES_PER_MINUTE_MAX = 600
 """Above this, lines are dropped and counted: a log must not fill the card or the time of a hub."""
@@ -38,7 +38,7 @@ class RateLimit(logging.Filter):
             dropped = self._lines - LINES_PER_MINUTE_MAX
             self._minute, self._lines = minute, 0
             if dropped > 0:
-                record.msg = f"({counted(dropped, 'line')} dropped in the minute before) {record.getMessage()}"
+                record.msg = f"({plural(dropped, 'line')} dropped in the minute before) {record.getMessage()}"
                 record.args = None
         self._lines += 1
         return self._lines <= LINES_PER_MINUTE_MAX

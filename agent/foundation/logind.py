@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.errors import RebootFailed
-from agent.foundation.foreign_text import harmless
+from agent.foundation.text import sanitize
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ INTERFACE = "org.freedesktop.login1.Manager"
 CAN = "yes"
 _NEEDS_RULE = "the service's user needs a polkit rule for org.freedesktop.login1.reboot (docs/install.md, polkitd)"
 _IS_INHIBITED = "a program holds the machine up (systemd-inhibit --list names it)"
-_HINDRANCES: Mapping[str, str] = MappingProxyType(
+_CANNOT_REBOOT_REASONS: Mapping[str, str] = MappingProxyType(
     {
         "no": f"it is not allowed; {_NEEDS_RULE}",
         "challenge": f"it would ask somebody for a password; {_NEEDS_RULE}",
@@ -50,7 +50,7 @@ async def ensure_can_reboot(*, bus_address: str | None = None) -> None:
     """
     (answer,) = await _call("CanReboot", "", [], bus_address) or ("nothing",)
     if answer != CAN:
-        why = _HINDRANCES.get(str(answer), f'logind says "{harmless(str(answer))}"')
+        why = _CANNOT_REBOOT_REASONS.get(str(answer), f'logind says "{sanitize(str(answer))}"')
         raise RebootFailed(f"the machine would not restart: {why}")
 
 
@@ -97,7 +97,7 @@ async def _call(member: str, signature: str, body: list[Any], bus_address: str |
     except TimeoutError as error:
         raise RebootFailed(f"logind did not answer within {TIMEOUT_S:.0f} s") from error
     except (OSError, EOFError, AuthError, DBusError, InvalidAddressError) as error:
-        text = harmless(str(error)) or type(error).__name__
+        text = sanitize(str(error)) or type(error).__name__
         raise RebootFailed(
             f"the machine does not restart: the system bus cannot be used ({text}); is D-Bus running?"
             " apt-get install dbus; systemctl start dbus.socket"
@@ -107,7 +107,7 @@ async def _call(member: str, signature: str, body: list[Any], bus_address: str |
             bus.disconnect()
     if answer.message_type is not MessageType.ERROR:
         return answer.body
-    said = harmless(f"{answer.error_name}: {' '.join(map(str, answer.body))}")
+    said = sanitize(f"{answer.error_name}: {' '.join(map(str, answer.body))}")
     if str(answer.error_name).rpartition(".")[2] in _ABSENT:
         raise RebootFailed(f"the machine does not restart: no logind answers on the system bus ({said})")
     raise RebootFailed(f"logind does not restart the machine ({said}); {_NEEDS_RULE}")

@@ -23,6 +23,6 @@ OnOperation = Callable[[Operation, str], None]
 raising anything that is no `Exception` is a power cut."""
 
 
-def unhindered(operation: Operation, target: str) -> None:
+def allow_operation(operation: Operation, target: str) -> None:
     """Let the operation happen: what runs on a real hub."""
     del operation, target

@@ -3,7 +3,7 @@
 import logging
 import re
 
-from agent.foundation.foreign_text import harmless, spelt
+from agent.foundation.text import escape, sanitize
 
 # Device keys (ClimaSense contract 1.1 and 7), and anything that follows an Authorization header's scheme,
 # and what stands before the host of a URL: the credentials of a proxy.
@@ -29,9 +29,9 @@ class RedactingFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record in place and let it pass."""
-        record.msg = redact(harmless(record.getMessage(), characters_max=LINE_CHARACTERS_MAX))
+        record.msg = redact(sanitize(record.getMessage(), characters_max=LINE_CHARACTERS_MAX))
         record.args = None
         if record.exc_info and not record.exc_text:
             lines = redact(logging.Formatter().formatException(record.exc_info)).splitlines()
-            record.exc_text = "\n".join(f"  {spelt(line)}" for line in lines)
+            record.exc_text = "\n".join(f"  {escape(line)}" for line in lines)
         return True

@@ -11,15 +11,15 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from agent.foundation.decoding import UNREADABLE, elements, members
-from agent.foundation.foreign_text import harmless
+from agent.foundation.lenient_json import DECODE_ERRORS, split_array, split_object
+from agent.foundation.text import sanitize
 
 T = TypeVar("T")
 
 _UNIONS = (Union, types.UnionType)
 
 
-def salvaged(data: bytes, kind: type[T]) -> tuple[T, list[str]]:
+def decode_leniently(data: bytes, kind: type[T]) -> tuple[T, list[str]]:
     """Return a struct, and what had to be left out: elements of its mappings and lists, and their members, each named.
 
     Raises:
@@ -58,7 +58,7 @@ def _value(data: bytes, kind: Any, path: str, lost: list[str]) -> Any:  # noqa: 
 
 
 def _struct(data: bytes, kind: Any, path: str, lost: list[str], *, is_whole: bool) -> Any:  # noqa: ANN401 - see `_value`
-    parts = members(data)
+    parts = split_object(data)
     found = {}
     for field in msgspec.structs.fields(kind):
         if field.encode_name not in parts:
@@ -70,7 +70,7 @@ def _struct(data: bytes, kind: Any, path: str, lost: list[str], *, is_whole: boo
                 found[field.name] = msgspec.json.decode(part, type=field.type)
             else:
                 found[field.name] = _value(part, field.type, place, lost)
-        except UNREADABLE as error:
+        except DECODE_ERRORS as error:
             if is_whole or field.required:
                 raise
             _lose(place, error, lost)
@@ -81,12 +81,12 @@ def _struct(data: bytes, kind: Any, path: str, lost: list[str], *, is_whole: boo
 
 
 def _mapping(data: bytes, kind: Any, path: str, lost: list[str]) -> dict[str, Any]:  # noqa: ANN401 - see `_value`
-    parts = members(data)
+    parts = split_object(data)
     found = {}
     for name, part in parts.items():
         try:
             found[name] = _value(part, kind, f"{path}.{name}", lost)
-        except UNREADABLE as error:
+        except DECODE_ERRORS as error:
             _lose(f"{path}.{name}", error, lost)
     if parts and not found:
         raise msgspec.ValidationError(f"nothing in {path} can be read")
@@ -95,15 +95,15 @@ def _mapping(data: bytes, kind: Any, path: str, lost: list[str]) -> dict[str, An
 
 def _sequence(data: bytes, origin: Any, kind: Any, path: str, lost: list[str]) -> Any:  # noqa: ANN401 - see `_value`
     found = []
-    for number, part in enumerate(elements(data)):
+    for number, part in enumerate(split_array(data)):
         try:
             # Whole or not at all: a hold without its end would never end.
             found.append(msgspec.json.decode(part, type=kind))
-        except UNREADABLE as error:
+        except DECODE_ERRORS as error:
             _lose(f"{path}[{number}]", error, lost)
     return tuple(found) if origin is tuple else found
 
 
 def _lose(place: str, error: Exception, lost: list[str]) -> None:
     why = str(error).split(" - at `")[0]
-    lost.append(harmless(f"{place} ({why})"))
+    lost.append(sanitize(f"{place} ({why})"))

@@ -12,9 +12,9 @@ import msgspec
 
 from agent.errors import Corrupt, ReadFailed, RebootFailed, StorageFull
 from agent.foundation.clock import Clock
-from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
 from agent.foundation.host import Systemd
+from agent.foundation.lenient_json import DECODE_ERRORS
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class _BootClock:
         return self._machine.utc_ms()
 
 
-class Boots:
+class SimulatedBoots:
     """The count of boots on the disk."""
 
     def __init__(self, path: Path, machine: Clock, disk: Disk) -> None:
@@ -88,15 +88,15 @@ class Boots:
         try:
             data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
             return _Boot() if data is None else msgspec.json.decode(data, type=_Boot)
-        except (Corrupt, ReadFailed, *UNREADABLE) as error:
+        except (Corrupt, ReadFailed, *DECODE_ERRORS) as error:
             _log.warning("the count of simulated boots (%s) begins anew: %s", FILE_NAME, error)
             return _Boot()
 
 
-class RestartingHost(Systemd):
+class SimulatedRebootHost(Systemd):
     """A service manager as it is, on a machine that only seems to restart."""
 
-    def __init__(self, environ: Mapping[str, str], boots: Boots, *, begin_anew: Callable[[], None]) -> None:
+    def __init__(self, environ: Mapping[str, str], boots: SimulatedBoots, *, begin_anew: Callable[[], None]) -> None:
         """Prepare.
 
         Args:

@@ -14,8 +14,8 @@ import msgspec
 
 from agent.errors import ClimahubError, Defect
 from agent.foundation.backoff import full_jitter_s
-from agent.foundation.foreign_text import harmless
 from agent.foundation.redaction import redact
+from agent.foundation.text import sanitize
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Faults:
     def add(self, component: str, text: str) -> None:
         """Note a fault; the same one again is counted, not repeated."""
         self.total += 1
-        text = redact(harmless(text, characters_max=_TEXT_CHARACTERS_MAX))
+        text = redact(sanitize(text, characters_max=_TEXT_CHARACTERS_MAX))
         for fault in self.entries:
             if (fault.component, fault.text) == (component, text):
                 fault.count += 1
@@ -70,7 +70,7 @@ class Faults:
 def describe_error(error: BaseException) -> str:
     """Return an exception in words: its type and message, and of a group what is inside, each once."""
     if not isinstance(error, BaseExceptionGroup):
-        return f"{type(error).__name__}: {harmless(str(error))}".rstrip(": ")
+        return f"{type(error).__name__}: {sanitize(str(error))}".rstrip(": ")
     inside = list(dict.fromkeys(describe_error(each) for each in error.exceptions))
     more = f"; and {len(inside) - INSIDE_MAX} more" if len(inside) > INSIDE_MAX else ""
     return "; ".join(inside[:INSIDE_MAX]) + more
@@ -100,7 +100,7 @@ async def supervise(
 
 
 @contextlib.contextmanager
-def contained(what: str) -> Iterator[None]:
+def contain_failure(what: str) -> Iterator[None]:
     """Let a piece of work fail alone: whatever it raises is an error of the agent's own at the end of the block.
 
     Args:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agent.foundation import instants
-from agent.foundation.decoding import UNREADABLE
+from agent.foundation import rfc3339
+from agent.foundation.clock import Now
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.local.routes import Handler, LocalRequest, RequestRefused
 from hal.interface import HvacAction
 
 if TYPE_CHECKING:
     from agent.climate.controller import ZoneController
     from agent.climate.holds import Hold
-    from agent.climate.model import Moment
     from agent.climate.requests import ClimateRequest
     from agent.climate.service import ClimateService
 
@@ -125,7 +125,7 @@ def climate_problems(climate: "ClimateService", *, control_problem: str) -> list
 def _zone(
     mind: "ZoneController", climate: "ClimateService", action: HvacAction, duty: float, reason: str, problem: str
 ) -> ZoneReport:
-    force = mind.look(climate.moment(), climate.zone_info())
+    force = mind.look(climate.now(), climate.zone_info())
     program = mind.program
     return ZoneReport(
         zone=mind.settings.zone_id,
@@ -148,13 +148,13 @@ def _zone(
         problem=problem,
         schedule=program.schedule,
         schedules=[msgspec.to_builtins(each) for each in program.schedules.values()],
-        holds=[_hold(hold, climate.moment()) for hold in program.holds],
+        holds=[_hold(hold, climate.now()) for hold in program.holds],
         rate_k_per_h=round(mind.learned.rate_k_per_h, 2),
         loss_k_per_h=round(mind.learned.loss_k_per_h, 2),
     )
 
 
-def _hold(hold: "Hold", moment: "Moment") -> HoldReport:
+def _hold(hold: "Hold", now: "Now") -> HoldReport:
     from agent.climate import holds  # noqa: PLC0415 - see above
 
     return HoldReport(
@@ -164,14 +164,14 @@ def _hold(hold: "Hold", moment: "Moment") -> HoldReport:
         hold.cool_setpoint_c,
         hold.mode.value if hold.mode else None,
         _text(hold.start_utc_ms),
-        _text(holds.end_utc_ms(hold, moment)),
+        _text(holds.end_utc_ms(hold, now)),
         hold.until.value,
-        holds.left(hold, moment),
+        holds.left(hold, now),
     )
 
 
 def _text(utc_ms: int | None) -> str | None:
-    return None if utc_ms is None else instants.shown(utc_ms)
+    return None if utc_ms is None else rfc3339.render(utc_ms)
 
 
 def apply_request(
@@ -189,8 +189,8 @@ def apply_request(
         raise KeyError(zone_id)
     from agent.climate.requests import apply  # noqa: PLC0415 - see above
 
-    moment, zone = climate.moment(), climate.zone_info()
-    programs = {name: apply(zones[name].program, request, moment, zone, new_id=new_id()) for name in names}
+    now, zone = climate.now(), climate.zone_info()
+    programs = {name: apply(zones[name].program, request, now, zone, new_id=new_id()) for name in names}
     for name, program in programs.items():
         climate.set_program(name, program)
     return names
@@ -215,7 +215,7 @@ def handlers(climate: "ClimateService | None", new_id: Callable[[], str]) -> Map
 
         try:
             return {"zones": apply_request(climate, zone_id, requests.decode(request.body), new_id)}
-        except UNREADABLE as error:
+        except DECODE_ERRORS as error:
             text = f"this is no climate request: {error}"
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text) from error
         except KeyError:

@@ -11,9 +11,9 @@ import msgspec
 from agent.commands.bounds import ERROR_MESSAGE_BYTES_MAX
 from agent.commands.lifecycle import CommandRecord
 from agent.commands.payloads import COMMAND_ID_CHARS_MAX
-from agent.foundation import instants
-from agent.foundation.foreign_text import harmless
+from agent.foundation import rfc3339
 from agent.foundation.redaction import redact
+from agent.foundation.text import sanitize
 from agent.local.routes import Handler, LocalRequest, RequestRefused
 
 
@@ -44,11 +44,11 @@ def build_commands(records: Sequence[CommandRecord], *, problem: str) -> Command
 
 def _report(record: CommandRecord) -> CommandReport:
     return CommandReport(
-        command_id=redact(harmless(record.command_id, characters_max=COMMAND_ID_CHARS_MAX)),
-        type=redact(harmless(record.type)),
+        command_id=redact(sanitize(record.command_id, characters_max=COMMAND_ID_CHARS_MAX)),
+        type=redact(sanitize(record.type)),
         state=record.state.value,
         outcome=record.outcome,
-        error_message=harmless(record.error_message, characters_max=ERROR_MESSAGE_BYTES_MAX),
+        error_message=sanitize(record.error_message, characters_max=ERROR_MESSAGE_BYTES_MAX),
         received=_text(record.received_utc_ms),
         expires=_text(record.expires_utc_ms),
         settled=_text(record.settled_utc_ms),
@@ -56,7 +56,7 @@ def _report(record: CommandRecord) -> CommandReport:
 
 
 def _text(utc_ms: int | None) -> str | None:
-    return None if utc_ms is None else instants.shown(utc_ms)
+    return None if utc_ms is None else rfc3339.render(utc_ms)
 
 
 def handlers(

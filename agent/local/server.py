@@ -17,9 +17,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler as HttpHandler
 
 from agent.errors import ClimahubError, Defect
-from agent.foundation.decoding import UNREADABLE
-from agent.foundation.foreign_text import harmless
-from agent.foundation.supervisor import contained
+from agent.foundation.lenient_json import DECODE_ERRORS
+from agent.foundation.supervisor import contain_failure
+from agent.foundation.text import sanitize
 from agent.local.routes import ROUTES, Handler, Handlers, LocalRequest, RequestRefused, Route, refusal_of
 from hal.errors import HalError
 
@@ -107,7 +107,7 @@ async def _read_body(request: web.Request, route: Route) -> Any:  # noqa: ANN401
         return bytes(body)
     try:
         return msgspec.json.decode(body, type=route.body)
-    except UNREADABLE:
+    except DECODE_ERRORS:
         # The cause is dropped: it may quote a key.
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "not_understood", "the request is not understood") from None
 
@@ -139,9 +139,9 @@ async def _answer_errors(request: web.Request, handler: HttpHandler) -> web.Stre
         ConnectionError: The caller has gone.
     """
     chosen: Exception
-    what = f"{request.method} {harmless(request.path)}"
+    what = f"{request.method} {sanitize(request.path)}"
     try:
-        with contained(what):
+        with contain_failure(what):
             try:
                 return await handler(request)
             except (web.HTTPException, ConnectionError, HalError) as error:

@@ -8,10 +8,10 @@ import msgspec
 from agent import __version__
 from agent.cloud.client import CloudClient
 from agent.foundation.clock import Clock, Timekeeper
-from agent.foundation.foreign_text import harmless
 from agent.foundation.redaction import redact
-from agent.foundation.starts import Start
+from agent.foundation.start_history import StartRecord
 from agent.foundation.supervisor import Faults
+from agent.foundation.text import sanitize
 from agent.local.routes import Handler, LocalRequest
 from agent.local.status import (
     ClockStatus,
@@ -53,7 +53,7 @@ def build_status(
     sensor_problems: Sequence[str],
     climate_problems: Sequence[str],
     commands_problem: str,
-    starts: Sequence[Start],
+    starts: Sequence[StartRecord],
     update: str = "",
 ) -> HubStatus:
     """Return the status of the hub now."""
@@ -83,7 +83,7 @@ def build_status(
         running_s=(now_ms - started_ms) // 1000,
         climate_problems=list(climate_problems),
         commands_problem=commands_problem,
-        unmatched_keys=[redact(harmless(label)) for label in pairing.unmatched_keys],
+        unmatched_keys=[redact(sanitize(label)) for label in pairing.unmatched_keys],
         update=update,
         starts=[
             StartReport(

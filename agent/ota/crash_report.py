@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.disk import Disk
-from agent.foundation.foreign_text import harmless
+from agent.foundation.text import sanitize
 
 CRASH_BYTES_MAX = 64 * 1024
 LINES_MAX = 3
@@ -42,6 +42,6 @@ def add_crash_report(reason: str, end: str, crash: str) -> str:
     lines = [line.strip() for line in crash.splitlines() if line.strip()]
     # A traceback says what happened in its last line; what the interpreter writes when it dies, in its first.
     chosen = lines[:LINES_MAX] if crash.startswith("Fatal Python error") else lines[-LINES_MAX:]
-    said = " | ".join(harmless(line, characters_max=LINE_CHARS_MAX) for line in chosen)
+    said = " | ".join(sanitize(line, characters_max=LINE_CHARS_MAX) for line in chosen)
     ending = f"its last process ended: {end}" if end else ""
     return "; ".join(filter(None, (reason, ending, f"it said: {said}" if said else "")))

@@ -28,7 +28,7 @@ from agent.ota.run_control import RunControl, format_wait
 from agent.ota.store import UpdateStore
 
 RETRY_S = 60.0
-"""Between looks at a hindrance that nobody announces (the time of day)."""
+"""Between looks at a wait_reason that nobody announces (the time of day)."""
 EMPTY_ATTEMPT_PAUSE_S_MAX = 900.0
 """Between attempts that bring nothing; each pause is twice the one before."""
 DAMAGED_ATTEMPTS_MAX = 2
@@ -179,7 +179,7 @@ class UpdateFetcher:
             Unauthorized: The cloud refuses the hub's key.
         """
         await self._ask_again()
-        if why := self._hindrance():
+        if why := self._wait_reason():
             # Looked at again and again, since a link may turn metered, or a person may say something.
             self._run_control.block(why)
             await self._run_control.wait(RETRY_S)
@@ -248,7 +248,7 @@ class UpdateFetcher:
         await self._run_control.wait(min(RETRY_S * 2**self._fruitless, EMPTY_ATTEMPT_PAUSE_S_MAX))
         self._fruitless += 1
 
-    def _hindrance(self) -> str:
+    def _wait_reason(self) -> str:
         if not self._client.has_key:
             return "no download: this hub has no key"
         self._recall()

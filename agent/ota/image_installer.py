@@ -261,19 +261,19 @@ class ImageInstaller:
         slots = await self._asked.slots()
         return any(each.bundle_version == version and each.is_whole for each in slots if not each.is_booted)
 
-    async def restart(self, fresh_sensors: int, hindrance: Callable[[], str]) -> None:
+    async def restart(self, fresh_sensors: int, wait_reason: Callable[[], str]) -> None:
         """Restart the machine into the new system; returns where it did not go down: see `settle`.
 
         Args:
             fresh_sensors: What the trial is measured against.
-            hindrance: Why the machine must not restart now; a person may say so at any time.
+            wait_reason: Why the machine must not restart now; a person may say so at any time.
 
         Raises:
             InstallerLost: The boot loader could not be told.
             StorageFull: It could not be noted.
         """
         await self._before_reboot()
-        if not self._is_wanted(hindrance):
+        if not self._is_wanted(wait_reason):
             return
         self._must_stay = False
         await self._learn()  # so that a hub whose RAUC does not answer counts no restart
@@ -283,11 +283,11 @@ class ImageInstaller:
         )
         await self._worker.run(lambda: self._slots.set_good_slot(BASE))
         await self._asked.mark(SlotMark.ACTIVE, SlotSelector.OTHER)
-        if self._is_wanted(hindrance):
+        if self._is_wanted(wait_reason):
             await self._ask_for_restart(f"release {self._store.record.offer.version}")
 
-    def _is_wanted(self, hindrance: Callable[[], str]) -> bool:
-        return self._store.record.state is UpdateState.READY and not hindrance()
+    def _is_wanted(self, wait_reason: Callable[[], str]) -> bool:
+        return self._store.record.state is UpdateState.READY and not wait_reason()
 
     async def commit(self) -> None:
         """Make the system on trial the good one, and with it the floor.

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import BundleUntrusted, ConfigInvalid, Corrupt, StorageFull
-from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
 from agent.foundation.durable_file import DurableFile
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.worker import Worker
 from agent.ota.header import key_id_of
 from agent.ota.keys import KeyChanges, key_ids_of, normalize_keys, read_key_changes, read_public
@@ -68,7 +68,7 @@ def decode(data: bytes) -> Keyring:
             msgspec.json.decode(values.get(name, b"[]"), type=list[object]) for name in ("added", "revoked")
         )
         floor = msgspec.json.decode(values.get("floor", b"0"), type=int)
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         raise Corrupt(str(error)) from error
     trust = normalize_keys(added, revoked)
     left_out = len(added) + len(revoked) - len(trust.keys) - len(trust.revoked)

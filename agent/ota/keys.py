@@ -12,8 +12,8 @@ from typing import Annotated
 import msgspec
 
 from agent.errors import ConfigInvalid, Corrupt
-from agent.foundation.decoding import UNREADABLE
 from agent.foundation.disk import Disk
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.ota.header import KEY_ID_BYTES, key_id_of
 
 TRUST_FILE = "trust.json"
@@ -128,7 +128,7 @@ def decode_key_changes(data: bytes) -> KeyChanges:
     """
     try:
         said = msgspec.json.decode(data, type=KeyChanges)
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         raise Corrupt(f"{TRUST_FILE} of the release cannot be read ({error}); build it anew") from error
     trust = normalize_keys(said.keys, said.revoked)
     if len(trust.keys) != len(set(said.keys)) or len(trust.revoked) != len(set(said.revoked)):

@@ -11,7 +11,7 @@ from typing import Annotated, TypedDict, Unpack
 
 import msgspec
 
-from agent.foundation.foreign_text import harmless
+from agent.foundation.text import sanitize
 from agent.ota import versions
 from agent.ota.keyring import Keyring
 from agent.ota.launcher import BASE, LauncherState
@@ -248,7 +248,7 @@ def transition(record: UpdateRecord, event: UpdateEvent, **details: Unpack[Event
     """
     # What others wrote may be as long as they like; the record has to fit its file.
     if "reason" in details:
-        details["reason"] = harmless(details["reason"], characters_max=REASON_CHARACTERS_MAX)
+        details["reason"] = sanitize(details["reason"], characters_max=REASON_CHARACTERS_MAX)
     state = EDGES.get((record.state, event))
     if state is None:
         raise ValueError(f"{event} cannot happen to an update that is {record.state}")

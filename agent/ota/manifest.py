@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from agent.errors import BundleUntrusted
-from agent.foundation.decoding import UNREADABLE
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.ota import versions
 
 FORMAT = 1
@@ -157,7 +157,7 @@ def decode_values(values: object) -> Manifest:
     """
     try:
         manifest = msgspec.convert(values, Manifest)
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         raise BundleUntrusted(f"the bundle's manifest is not understood ({error}); build it anew") from error
     if manifest.format != FORMAT or manifest.product != PRODUCT:
         raise BundleUntrusted(

@@ -11,7 +11,7 @@ import msgspec
 
 from agent.cloud.messages import UpdateCheckResponse
 from agent.errors import Rejected
-from agent.foundation.decoding import UNREADABLE
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.ota.manifest import DIGEST_BYTES, PAYLOAD_BYTES_MAX, Offer, Version
 
 SHOWN_CHARS_MAX = 80
@@ -34,7 +34,7 @@ def parse_offer(answer: UpdateCheckResponse) -> Offer | None:
         return None
     try:
         version = msgspec.convert(answer.version, Version)
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         shown = _shown(answer.version)
         raise Rejected(
             f"the cloud offers version {shown}, which no bundle can have; publish it under another"

@@ -22,7 +22,7 @@ from agent.errors import (
 )
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
-from agent.foundation.trees import Trees
+from agent.foundation.staging_files import StagingFiles
 from agent.ota import crash_report, lifecycle, recovery, versions
 from agent.ota.context import UpdateContext
 from agent.ota.download import Downloader
@@ -115,12 +115,12 @@ class UpdateService:
         self._context = context
         self._worker = running.worker
         self._disk = disk
-        self.slots = Slots(Trees(directory, disk), disk, running=running.slot)
+        self.slots = Slots(StagingFiles(directory, disk), disk, running=running.slot)
         rules = StagingLimits(config.allow_unsigned, config.size_bytes_max, disk_free_bytes_min)
         self.run_control = RunControl()
         self.trust_store = TrustStore(directory, config.keys_dir, disk)
         self.staging = Staging(
-            Trees(directory, disk), self.slots, trust_store=self.trust_store, rules=rules, facts=self._facts
+            StagingFiles(directory, disk), self.slots, trust_store=self.trust_store, rules=rules, facts=self._facts
         )
         self.store = UpdateStore(directory, disk=disk, worker=self._worker)
         self._redundant_state = RedundantState(

@@ -15,7 +15,7 @@ import msgspec
 
 from agent.errors import BundleUntrusted, Corrupt, InstallFailed, ReadFailed, StorageFull
 from agent.foundation.disk import Disk, is_file_or_absent
-from agent.foundation.trees import Trees, announcer
+from agent.foundation.staging_files import StagingFiles, announcer
 from agent.ota import launcher
 from agent.ota.crash_report import crash_file_name
 from agent.ota.header import BundleHeader
@@ -51,7 +51,7 @@ class Slots:
         running: The slot that this process came from; `BASE` for the package.
     """
 
-    def __init__(self, trees: Trees, disk: Disk, *, running: str) -> None:
+    def __init__(self, trees: StagingFiles, disk: Disk, *, running: str) -> None:
         self._trees = trees
         self._disk = disk
         self._announce = announcer(disk)

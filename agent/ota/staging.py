@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import BundleUntrusted, StorageFull
-from agent.foundation.trees import Trees
+from agent.foundation.staging_files import StagingFiles
 from agent.ota import header
 from agent.ota.header import BundleHeader
 from agent.ota.keyring import TrustStore
@@ -45,7 +45,7 @@ class Staging:
 
     def __init__(
         self,
-        trees: Trees,
+        trees: StagingFiles,
         slots: Slots,
         *,
         trust_store: TrustStore,
@@ -177,7 +177,7 @@ def _installed_bytes(manifest: Manifest) -> int:
 class PartialBundle:
     """The partial file of one bundle."""
 
-    def __init__(self, trees: Trees, new_stream: Callable[[], BundleStream]) -> None:
+    def __init__(self, trees: StagingFiles, new_stream: Callable[[], BundleStream]) -> None:
         self._trees = trees
         self._new_stream = new_stream
         self._stream = new_stream()

@@ -8,7 +8,7 @@ from typing import Unpack
 import msgspec
 
 from agent.foundation.disk import Disk
-from agent.foundation.durable_file import SEAL_BYTES, DurableFile
+from agent.foundation.durable_file import CHECKSUM_BYTES, DurableFile
 from agent.foundation.worker import Worker
 from agent.ota.keyring import Keyring
 from agent.ota.lifecycle import (
@@ -148,7 +148,7 @@ class UpdateStore:
 
 def fit_to_limit(record: UpdateRecord) -> UpdateRecord:
     """Return a record as far as it fits the file: what was to be told goes first, then the oldest refusals."""
-    while len(_encode(record)) > WRITTEN_BYTES_MAX - SEAL_BYTES:
+    while len(_encode(record)) > WRITTEN_BYTES_MAX - CHECKSUM_BYTES:
         if record.reports:
             record = msgspec.structs.replace(record, reports=record.reports[1:])
         elif record.refusals:

@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Iterator
 
-from agent.foundation.trees import Trees
+from agent.foundation.staging_files import StagingFiles
 from agent.ota.keys import KeyChanges
 from agent.ota.manifest import Manifest
 from agent.ota.payload import Payload
 
 
-def unpack(pieces: Iterator[bytes | bytearray], manifest: Manifest, trees: Trees, tree: str) -> tuple[str, KeyChanges]:
+def unpack(
+    pieces: Iterator[bytes | bytearray], manifest: Manifest, trees: StagingFiles, tree: str
+) -> tuple[str, KeyChanges]:
     """Write the files of a payload below ``tree``.
 
     Args:

@@ -122,13 +122,13 @@ class InstallSteps:
 
     async def restart(self) -> None:
         """Restart into the release, when that may be; returns where it may not, or did not happen."""
-        if why := self._hindrance():
+        if why := self._wait_reason():
             self._run_control.block(why)
             await self._run_control.wait(RETRY_S)
             return
         if recovery.is_system_image(self._store.record):
             try:
-                await self._image_installer.restart(self._context.fresh_sensors(), self._hindrance)
+                await self._image_installer.restart(self._context.fresh_sensors(), self._wait_reason)
             except HalError as error:
                 self._run_control.block(str(error))
                 await self._run_control.wait(RETRY_S)
@@ -142,7 +142,7 @@ class InstallSteps:
         self._running.restart()
         await asyncio.Event().wait()
 
-    def _hindrance(self) -> str:
+    def _wait_reason(self) -> str:
         moment = policy.UpdateConditions(
             self._context.local_time(),
             self._context.is_metered(),

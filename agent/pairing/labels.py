@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from agent.errors import LabelInvalid
-from agent.foundation.foreign_text import quoted
+from agent.foundation.text import quote
 from agent.pairing import label_text
 
 INSTALL_CODE_BYTES = (8, 10, 14, 18)
@@ -162,7 +162,7 @@ def _whole(digits: str) -> str:
         )
     if wrong := sorted(set(digits) - set(string.hexdigits)):
         raise LabelInvalid(
-            f"the address has {' and '.join(map(quoted, wrong[:3]))}, but hex digits are 0 to 9 and A to F; compare"
+            f"the address has {' and '.join(map(quote, wrong[:3]))}, but hex digits are 0 to 9 and A to F; compare"
             " with the label"
         )
     return digits

@@ -13,8 +13,8 @@ import msgspec
 
 from agent.errors import StorageFull
 from agent.foundation.disk import Disk
-from agent.foundation.durable_file import SEAL_BYTES, DurableFile
-from agent.foundation.salvage import salvaged
+from agent.foundation.durable_file import CHECKSUM_BYTES, DurableFile
+from agent.foundation.salvage import decode_leniently
 from agent.foundation.worker import Worker
 from agent.pairing.lifecycle import JoinWindow, PairingRecord, PairingStage, PairingState
 
@@ -133,7 +133,7 @@ class PairingStore:
 
     async def _write(self, state: PairingState) -> None:
         data = _encode(state)
-        if len(data) > WRITTEN_BYTES_MAX - SEAL_BYTES:
+        if len(data) > WRITTEN_BYTES_MAX - CHECKSUM_BYTES:
             data = _encode(_without_relearnable(state))
         try:
             await self._worker.run(lambda: self._file.write(data))
@@ -170,7 +170,7 @@ def _without_relearnable(state: PairingState) -> PairingState:
 def _decode(data: bytes, lost: list[str]) -> PairingState:
     """Return what the file holds; what in it makes no sense is added to ``lost``, and costs no other sensor."""
     try:
-        file, more = salvaged(data, _StateFile)
+        file, more = decode_leniently(data, _StateFile)
     except msgspec.ValidationError:
         # Before there was pairing, the file held identities only.
         known = msgspec.json.decode(data, type=dict[str, _IdentityV1])

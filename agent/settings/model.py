@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from agent.errors import SettingInvalid
-from agent.foundation.decoding import Unreadable
-from agent.foundation.foreign_text import harmless, harmless_value, quoted
+from agent.foundation.lenient_json import Undecodable
+from agent.foundation.text import quote, sanitize, sanitize_value
 from hal.interface import SensorKind
 
 INTERVAL_S_MIN = 60
@@ -71,7 +71,7 @@ def merge(current: DeviceSettings, changes: Mapping[str, Any]) -> tuple[DeviceSe
 
     Args:
         current: The settings in force.
-        changes: Any subset of the settings, as JSON gave it; `Unreadable` where it could not be decoded.
+        changes: Any subset of the settings, as JSON gave it; `Undecodable` where it could not be decoded.
     """
     good: dict[str, Any] = {}
     unknown = dict(current.unknown)
@@ -79,8 +79,8 @@ def merge(current: DeviceSettings, changes: Mapping[str, Any]) -> tuple[DeviceSe
     for key, value in changes.items():
         check = _CHECKS.get(key)
         try:
-            if isinstance(value, Unreadable):
-                raise SettingInvalid(f"{harmless(key)} cannot be read ({harmless(value.reason)})")
+            if isinstance(value, Undecodable):
+                raise SettingInvalid(f"{sanitize(key)} cannot be read ({sanitize(value.reason)})")
             if check is None:
                 _keep(unknown, key, value)
             elif value is not None:
@@ -92,14 +92,14 @@ def merge(current: DeviceSettings, changes: Mapping[str, Any]) -> tuple[DeviceSe
 
 def _keep(unknown: dict[str, Any], key: str, value: object) -> None:
     """Keep a setting of a newer cloud: harmless, since people are shown it, and not without bounds."""
-    name = harmless(key)
+    name = sanitize(key)
     if len(key) > NAME_CHARACTERS_MAX:
         raise SettingInvalid(f"{name} is no setting: its name is longer than {NAME_CHARACTERS_MAX} characters")
     if name not in unknown and len(unknown) >= UNKNOWN_MAX:
         raise SettingInvalid(
             f"{name} is not kept: there are {UNKNOWN_MAX} settings already that this agent does not know"
         )
-    unknown[name] = harmless_value(value, characters_max=UNKNOWN_TEXT_CHARACTERS_MAX)
+    unknown[name] = sanitize_value(value, characters_max=UNKNOWN_TEXT_CHARACTERS_MAX)
 
 
 def check_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def check_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
         SettingInvalid: Nothing to change, an unknown key, or a value that is not allowed; all are named.
     """
     problems = [
-        f"{harmless(key)} is not a setting; there are {', '.join(_CHECKS)}" for key in changes if key not in _CHECKS
+        f"{sanitize(key)} is not a setting; there are {', '.join(_CHECKS)}" for key in changes if key not in _CHECKS
     ]
     problems += [f"{key} must have a value" for key, value in changes.items() if key in _CHECKS and value is None]
     settings, wrong = merge(DeviceSettings(), changes)
@@ -125,7 +125,7 @@ def check_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
 def _interval(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not INTERVAL_S_MIN <= value <= INTERVAL_S_MAX:
         raise SettingInvalid(
-            f"reporting_interval_seconds is {quoted(value)}; allowed are whole seconds,"
+            f"reporting_interval_seconds is {quote(value)}; allowed are whole seconds,"
             f" {INTERVAL_S_MIN} to {INTERVAL_S_MAX}"
         )
     return value
@@ -133,8 +133,8 @@ def _interval(value: object) -> int:
 
 def _sensors(value: object) -> tuple[str, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise SettingInvalid(f"enabled_sensors is {quoted(value)}; a list of sensor names is needed")
-    wrong = [quoted(name) for name in value if not isinstance(name, str) or name not in KINDS]
+        raise SettingInvalid(f"enabled_sensors is {quote(value)}; a list of sensor names is needed")
+    wrong = [quote(name) for name in value if not isinstance(name, str) or name not in KINDS]
     if wrong:
         raise SettingInvalid(f"enabled_sensors names {', '.join(wrong)}; there are {', '.join(sorted(KINDS))}")
     return tuple(dict.fromkeys(value))
@@ -142,11 +142,11 @@ def _sensors(value: object) -> tuple[str, ...]:
 
 def _location(value: object) -> Location:
     if not isinstance(value, Mapping):
-        raise SettingInvalid(f"location is {quoted(value)}; an object with latitude, longitude and name is needed")
+        raise SettingInvalid(f"location is {quote(value)}; an object with latitude, longitude and name is needed")
     try:
         location = msgspec.convert(value, Location)
     except msgspec.ValidationError as error:
-        raise SettingInvalid(f"location is {quoted(value)}: {error}") from error
+        raise SettingInvalid(f"location is {quote(value)}: {error}") from error
     for name, degrees, bound in (("latitude", location.latitude, 90), ("longitude", location.longitude, 180)):
         if degrees is not None and not -bound <= degrees <= bound:
             raise SettingInvalid(f"location.{name} is {degrees}; allowed is -{bound} to {bound}")
@@ -155,7 +155,7 @@ def _location(value: object) -> Location:
     if location.name is None:
         return location
     # A name is shown on pages and terminals: what cannot be printed in one line is spelt out.
-    name = harmless(location.name, characters_max=LOCATION_NAME_CHARACTERS_MAX)
+    name = sanitize(location.name, characters_max=LOCATION_NAME_CHARACTERS_MAX)
     return msgspec.structs.replace(location, name=name)
 
 
@@ -170,7 +170,7 @@ def _timezone(value: object) -> str:
         with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError, ValueError, OSError, EOFError, struct.error):
             zoneinfo.ZoneInfo(value)
             return value
-    raise SettingInvalid(f"timezone is {quoted(value)}; an IANA name such as Europe/Brussels is needed")
+    raise SettingInvalid(f"timezone is {quote(value)}; an IANA name such as Europe/Brussels is needed")
 
 
 _CHECKS = {

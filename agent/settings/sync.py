@@ -16,9 +16,9 @@ import msgspec
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
-from agent.foundation.decoding import members, object_of, value
 from agent.foundation.disk import Disk
-from agent.foundation.durable_file import SEAL_BYTES, DurableFile
+from agent.foundation.durable_file import CHECKSUM_BYTES, DurableFile
+from agent.foundation.lenient_json import decode_object, decode_value, split_object
 from agent.foundation.worker import Worker
 from agent.settings.model import DeviceSettings, Location, check_changes, merge
 from hal.interface import SensorKind
@@ -272,7 +272,7 @@ class SettingsSync:
         if stored == self._kept:
             return
         data = _encoded(stored)
-        if len(data) > FILE_BYTES_MAX - SEAL_BYTES:
+        if len(data) > FILE_BYTES_MAX - CHECKSUM_BYTES:
             # What this agent does not know must not cost it what it knows: a larger file is not read again.
             data = _encoded(
                 msgspec.structs.replace(stored, settings=msgspec.structs.replace(stored.settings, unknown={}))
@@ -320,14 +320,14 @@ def _decoded(data: bytes) -> tuple[SettingsDocument, list[str]]:
     Raises:
         msgspec.DecodeError: It is nothing that this agent has written.
     """
-    parts = members(data)
-    known = members(parts.get("settings", b"{}"))
-    unknown = object_of(known.pop("unknown", b"{}"))
+    parts = split_object(data)
+    known = split_object(parts.get("settings", b"{}"))
+    unknown = decode_object(known.pop("unknown", b"{}"))
     # A field that a newer release has added to the document is none of the cloud's settings: it is left out.
-    fields = {name: value(part) for name, part in known.items() if name in DeviceSettings.__struct_fields__}
+    fields = {name: decode_value(part) for name, part in known.items() if name in DeviceSettings.__struct_fields__}
     settings, wrong = merge(DeviceSettings(), unknown | fields)
     pending = {}
-    for name, change in object_of(parts.get("pending", b"{}")).items():
+    for name, change in decode_object(parts.get("pending", b"{}")).items():
         problems = merge(DeviceSettings(), {name: change})[1]
         wrong += problems
         if not problems:

@@ -12,8 +12,8 @@ import msgspec
 
 from agent.errors import Defect
 from agent.foundation.clock import Clock
-from agent.foundation.foreign_text import harmless
-from agent.foundation.supervisor import contained
+from agent.foundation.supervisor import contain_failure
+from agent.foundation.text import sanitize
 from agent.telemetry.intake import Intake
 from hal.errors import HalError
 from hal.interface import HUB, Quality, Reading, Sensor, SensorKind
@@ -173,14 +173,14 @@ class Sampler:
         sensor, judge = judged
         name, kind = sensor.name, sensor.kind
         try:
-            with contained(f"sensor {name}"):
+            with contain_failure(f"sensor {name}"):
                 try:
                     value = await sensor.read()
                     at_ms = self._clock.monotonic_ms()
                     quality, reason = judge.check(value, at_ms)
                 except DRIVER_ERRORS as error:
                     said = str(error) if isinstance(error, HalError) else f"{type(error).__name__}: {error}"
-                    self._intake.record_failure(HUB, name, kind, harmless(said))
+                    self._intake.record_failure(HUB, name, kind, sanitize(said))
                     return
         except Defect as error:
             self._intake.record_failure(HUB, name, kind, str(error))

@@ -14,7 +14,7 @@ from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import QUOTAS, Endpoint
 from agent.cloud.messages import READINGS_MAX
 from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
-from agent.foundation import instants
+from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
 from agent.telemetry.batching import SUSPECT_RETRY_MS, Batch, RetryQueue, UplinkState, next_lane
 from agent.telemetry.identities import Identities
@@ -229,11 +229,11 @@ class Uplink:
 
     async def _without_implausible_times(self, outbox: ReadingQueue, part: Batch) -> Batch:
         """Bury readings with an instant that nothing can be done with, a damaged file's say; return the others."""
-        left = [item for item in part.items if instants.is_plausible(item.utc_ms)]
-        wrong = [item for item in part.items if not instants.is_plausible(item.utc_ms)]
+        left = [item for item in part.items if rfc3339.is_plausible(item.utc_ms)]
+        wrong = [item for item in part.items if not rfc3339.is_plausible(item.utc_ms)]
         try:
             while wrong:
-                text = f"its instant is not {instants.BOUNDS}"
+                text = f"its instant is not {rfc3339.BOUNDS}"
                 await outbox.move_to_dead_letters(wrong[0], text)
                 item = wrong.pop(0)
                 self.counts.last_refusal = text

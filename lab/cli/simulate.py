@@ -12,7 +12,7 @@ import msgspec
 
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
-from agent.cli.format import counted
+from agent.cli.format import plural
 from hal.interface import SERIES_MAX
 from lab.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
 from lab.cli.ranges import FiniteRange
@@ -125,8 +125,8 @@ def _sweep(given: Mapping[str, Any], *, pairing: bool, as_json: bool) -> int:
         for violation in found.violations:
             click.echo(f"  cut before operation {violation.point}: {violation.promise}: {violation.detail}")
         click.echo(
-            f"{counted(found.points, 'crash point')}, {found.recovered} recovered,"
-            f" {counted(len(found.violations), 'violation')}"
+            f"{plural(found.points, 'crash point')}, {found.recovered} recovered,"
+            f" {plural(len(found.violations), 'violation')}"
         )
     return exit_codes.FAILED if found.violations else exit_codes.OK
 

@@ -11,7 +11,7 @@ import click
 
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
-from agent.cli.format import counted, duration
+from agent.cli.format import duration, plural
 from hal import replay
 from hal.interface import SERIES_MAX
 from lab.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
@@ -124,7 +124,7 @@ def _summary(account: AuditResult, real_s: float) -> str:
     verdict = "nothing lost" if account.is_clean else f"{account.lost:,} LOST, {account.altered:,} ALTERED"
     given_up = f", {account.given_up:,} given up on record" if account.given_up else ""
     return (
-        f"{counted(account.taken, 'reading')} taken in {duration(real_s)}: {account.accepted:,} accepted,"
+        f"{plural(account.taken, 'reading')} taken in {duration(real_s)}: {account.accepted:,} accepted,"
         f" {account.pending:,} waiting on the disk{given_up}; {verdict}\n"
         "(each looked up in the cloud's store and in the outbox)"
     )

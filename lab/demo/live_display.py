@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli.format import counted, duration, measured, size
+from agent.cli.format import duration, measured, plural, size
 from agent.cli.status_text import trouble
 from agent.local.status import HubStatus, SensorReport
 from hal.interface import SensorKind
@@ -164,7 +164,7 @@ def _way(scene: DemoSnapshot, pending_max: int) -> Table:
     grid = Table.grid(padding=(0, 2), expand=True)
     grid.add_column(style="dim", width=7)
     grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    grid.add_row("taken", f"{counted(scene.taken, 'reading')}, each on the disk before it is sent")
+    grid.add_row("taken", f"{plural(scene.taken, 'reading')}, each on the disk before it is sent")
     age = f", the oldest {duration(outbox.oldest_age_s)} old" if outbox.pending and outbox.oldest_age_s else ""
     filled = round(BAR_COLUMNS * outbox.pending / bar_readings(pending_max))
     bar = Text.assemble(("█" * filled, "yellow"), ("░" * (BAR_COLUMNS - filled), "dim"))
@@ -172,7 +172,7 @@ def _way(scene: DemoSnapshot, pending_max: int) -> Table:
     reason = f": {link.reason}" if link.reason else ""
     state = Text.assemble((link.state, f"bold {_COLOURS.get(link.state, 'white')}"), f" for {duration(link.since_s)}")
     grid.add_row("link", Text.assemble(state, (reason, "dim")))
-    grid.add_row("cloud", f"{counted(scene.stored, 'reading')} accepted")
+    grid.add_row("cloud", f"{plural(scene.stored, 'reading')} accepted")
     return grid
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from agent.foundation.wording import counted
+from agent.foundation.text import plural
 from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
 from lab.simulation.options import Options
 from lab.simulation.reading_oracle import DELIVERY_S_MAX
@@ -80,7 +80,7 @@ def sweep(
         violations += [PointViolation(point, found.promise, found.detail) for found in verdict.violations]
         if verdict.crashes != 1:
             violations.append(
-                PointViolation(point, "the power is cut once", counted(verdict.crashes, "crash", "crashes"))
+                PointViolation(point, "the power is cut once", plural(verdict.crashes, "crash", "crashes"))
             )
         if progress:
             progress(point, points)

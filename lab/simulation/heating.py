@@ -11,9 +11,9 @@ import msgspec
 
 from agent.climate.controller import ClimateController, SensorReading
 from agent.climate.holds import ZoneProgram
-from agent.climate.model import Moment
 from agent.climate.settings import ClimateSettings
 from agent.climate.snapshot import ClimateSnapshot
+from agent.foundation.clock import Now
 from hal.errors import HalError
 from hal.interface import HvacAction, HvacDemand, Quality, SensorKind
 from hal.plausibility import PlausibilityCheck
@@ -125,12 +125,12 @@ class HeatedHome:
         """Give a zone a program."""
         if self.control is not None:
             self.control.set_program(zone_id, program)
-            self._disk = self.control.to_keep(self.moment())
+            self._disk = self.control.to_keep(self.now())
 
-    def moment(self) -> Moment:
+    def now(self) -> Now:
         """Return now as the hub sees it."""
         utc_ms = self.options.start_utc_ms + self.at_ms + self.clock_error_ms
-        return Moment(
+        return Now(
             f"boot {self._boots}", self.at_ms - self._boot_at_ms + BOOT_MS, utc_ms if self.is_clock_known else None
         )
 
@@ -148,7 +148,7 @@ class HeatedHome:
         self.observed.clear()
         self._judges = {name: PlausibilityCheck(SensorKind.TEMPERATURE) for name in self._channels}
         self._life_ms = self.at_ms
-        self.control = ClimateController(self.options.settings, self._disk, self.moment())
+        self.control = ClimateController(self.options.settings, self._disk, self.now())
 
     def lose_state(self) -> None:
         """Let the state file be lost: what zones are told is put back by whoever told it."""
@@ -181,7 +181,7 @@ class HeatedHome:
         return self.house.thermal.temperatures_c[self.house.zones.index(room)]
 
     def _look(self) -> None:
-        now_ms = self.moment().now_ms
+        now_ms = self.now().now_ms
         for name, channel in self._channels.items():
             if channel.silence_s(self.at_ms) > 0 or name in self.silent:
                 continue
@@ -198,7 +198,7 @@ class HeatedHome:
 
     def _decide(self, control: ClimateController) -> None:
         guards = control.state.heat_source.stage1, *(zone.relay for zone in control.state.zones)
-        made = control.step(self.moment(), self.observed, self.options.zone)
+        made = control.step(self.now(), self.observed, self.options.zone)
         # As `room` does: what was switched at once, all else once a minute in a young life.
         minutes = (self.at_ms - self._life_ms) // 60_000
         if (
@@ -206,7 +206,7 @@ class HeatedHome:
             or minutes % YOUNG_MIN == 0
             or guards != (made.state.heat_source.stage1, *(zone.relay for zone in made.state.zones))
         ):
-            self._disk = control.to_keep(self.moment())
+            self._disk = control.to_keep(self.now())
         rooms_c = {
             zone_id: mind.room.value_c for zone_id, mind in control.zones.items() if mind.room.value_c is not None
         }

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from agent.foundation.wording import counted
+from agent.foundation.text import plural
 from agent.telemetry.outbox.protocol import DeadLetter, Gap, GapCause
 from hal.interface import Reading
 from lab.refcloud.contract import QUOTAS, Endpoint
@@ -222,7 +222,7 @@ class ReadingOracle:
             missing = self.outstanding - pending - given_up
             self.counts.lost = max(self.counts.lost, missing)
             self.violate(
-                at_s, "nothing lost", f"neither with the cloud nor in the outbox: {counted(missing, 'reading')}"
+                at_s, "nothing lost", f"neither with the cloud nor in the outbox: {plural(missing, 'reading')}"
             )
 
     def check_stored_once(self, kept: int, at_s: float) -> None:

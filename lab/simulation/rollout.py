@@ -14,7 +14,7 @@ import msgspec
 from agent.errors import ClimahubError
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
-from agent.foundation.trees import announcer
+from agent.foundation.staging_files import announcer
 from agent.foundation.worker import InlineWorker
 from agent.ota import launcher
 from agent.ota.launcher import BASE, SLOTS_DIR

@@ -25,7 +25,7 @@ from agent.commands import factory_reset
 from agent.config import Config, resolve_text
 from agent.errors import StorageFull
 from agent.foundation.disk import Disk
-from agent.foundation.wording import counted
+from agent.foundation.text import plural
 from agent.foundation.worker import InlineWorker
 from agent.telemetry.outbox.protocol import Outbox, OutboxStats
 from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox, open_outbox
@@ -431,7 +431,7 @@ class Simulation:
         oracle.forgive(gaps, letters, self._zeros_utc_ms)
         if oracle.outstanding > stats.pending:
             oracle.counts.lost = max(oracle.counts.lost, oracle.outstanding - stats.pending)
-            oracle.violate(now_s, "nothing lost", f"nowhere: {counted(oracle.counts.lost, 'reading')}")
+            oracle.violate(now_s, "nothing lost", f"nowhere: {plural(oracle.counts.lost, 'reading')}")
         oracle.check_stored_once(self._store.readings_count(), now_s)
         oracle.check_delivered(now_s, self.scenario.start_utc_ms)
         oracle.check_account(now_s)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from agent.foundation.wording import counted
+from agent.foundation.text import plural
 from agent.telemetry.outbox.protocol import OutboxStats
 from lab.simulation.command_oracle import CommandCounts
 from lab.simulation.pairing_oracle import PairingCounts
@@ -106,7 +106,7 @@ def as_text(verdict: Verdict, replay_command: str) -> str:
     readings, commands, pairing, updates = verdict.readings, verdict.commands, verdict.pairing, verdict.updates
     faults = ", ".join(f"{name} {count}" for name, count in verdict.faults.items()) or "none"
     lines = (
-        f"simulated {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {counted(verdict.sensors, 'sensor')},"
+        f"simulated {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {plural(verdict.sensors, 'sensor')},"
         f" seed {verdict.seed}, faults {verdict.faults_profile}, in {verdict.wall_s:.1f} s"
         f" ({verdict.virtual_hours_per_wall_s:.1f} h/s)\n"
         f"readings   {readings.taken} committed, {readings.accepted} accepted, {readings.pending} pending,"
@@ -124,10 +124,10 @@ def as_text(verdict: Verdict, replay_command: str) -> str:
         f"updates    {updates.offered} offered, {updates.installed} installed, {updates.committed} committed,"
         f" {updates.rolled_back} rolled back, {updates.refused} refused, {updates.bricked} bricked\n"
         f"requests   {verdict.requests.total}, {verdict.requests.over_quota} over quota\n"
-        f"faults     {counted(verdict.crashes, 'crash', 'crashes')}; {faults}\n"
+        f"faults     {plural(verdict.crashes, 'crash', 'crashes')}; {faults}\n"
     )
     if not verdict.violations:
         return f"{lines}verdict    passed"
     found = "".join(f"  at {each.at_s:.3f} s: {each.promise}: {each.detail}\n" for each in verdict.violations)
-    failed = f"verdict    FAILED, {counted(len(verdict.violations), 'violation')}"
+    failed = f"verdict    FAILED, {plural(len(verdict.violations), 'violation')}"
     return f"{lines}{failed}\n{found}to see it again: {replay_command}"

@@ -19,7 +19,7 @@ import msgspec
 
 from agent.climate.controller import ClimateController, SensorReading
 from agent.climate.holds import ZoneProgram
-from agent.climate.model import Mode, Moment, Setpoints
+from agent.climate.model import Mode, Setpoints
 from agent.climate.schedule import Block, Schedule
 from agent.climate.settings import (
     ClimateSettings,
@@ -30,6 +30,7 @@ from agent.climate.settings import (
     pi_settings_for,
 )
 from agent.climate.snapshot import ClimateSnapshot
+from agent.foundation.clock import Now
 from hal.interface import HvacAction
 from hal.sim.building import FLAT, ThermalModel
 from hal.sim.noise import Noise
@@ -73,7 +74,7 @@ def accuracy(load: float, mode: Mode, hours: int) -> dict[str, object]:
     plant = HeatingPlant(HeatGenerator(heating_w=1e6, cooling_w=1e6, lag_s=900.0), FLAT.zones, step_s=60.0)
     noise = Noise(1)
     now_ms = 10_000_000
-    control = ClimateController(settings, ClimateSnapshot(), Moment("boot", now_ms, None))
+    control = ClimateController(settings, ClimateSnapshot(), Now("boot", now_ms, None))
     for room in ROOMS:
         control.set_program(room, ZoneProgram(mode=mode, setpoints=setpoints))
     oracle = SafetyOracle(settings)
@@ -90,7 +91,7 @@ def accuracy(load: float, mode: Mode, hours: int) -> dict[str, object]:
                 room: SensorReading(round(sensed[i] + 0.04 * noise.at(i, now_ms), 2), now_ms)
                 for i, room in enumerate(ROOMS)
             }
-            made = control.step(Moment("boot", now_ms, None), observed)
+            made = control.step(Now("boot", now_ms, None), observed)
             oracle.applied(made.demand, now_ms)
             for i, room in enumerate(ROOMS):
                 heat[i] += (made.demand.zones[room] is HvacAction.HEAT) * TICK_S / 60
@@ -275,8 +276,8 @@ def decisions(count: int) -> dict[str, float]:
     )
     settings = ClimateSettings(zones=zones, heat_source=HEAT_PUMP)
     week = Schedule("w", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 17.0, 26.0)))
-    moment = Moment("boot", 10_000_000, WINTER_MS)
-    control = ClimateController(settings, ClimateSnapshot(), moment)
+    now = Now("boot", 10_000_000, WINTER_MS)
+    control = ClimateController(settings, ClimateSnapshot(), now)
     for zone in zones:
         control.set_program(zone.zone_id, ZoneProgram(schedules={"w": week}, schedule="w"))
     noise = Noise(1)
@@ -288,7 +289,7 @@ def decisions(count: int) -> dict[str, float]:
             observed = {
                 f"{letter}{i}": SensorReading(20.0 + noise.at(i, number), now_ms) for i in range(8) for letter in "tu"
             }
-            here = msgspec.structs.replace(moment, now_ms=now_ms, utc_ms=WINTER_MS + number * 10_000)
+            here = msgspec.structs.replace(now, now_ms=now_ms, utc_ms=WINTER_MS + number * 10_000)
             began_s = time.process_time()
             control.step(here, observed, BERLIN)
             spent_s += time.process_time() - began_s

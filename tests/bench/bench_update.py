@@ -69,7 +69,7 @@ async def download(port: int, size_bytes: int, directory: Path) -> dict[str, flo
     from agent.cloud.session import new_session, tcp_connector  # noqa: PLC0415
     from agent.foundation.clock import SystemClock  # noqa: PLC0415
     from agent.foundation.disk import Disk  # noqa: PLC0415
-    from agent.foundation.trees import Trees  # noqa: PLC0415
+    from agent.foundation.staging_files import StagingFiles  # noqa: PLC0415
     from agent.foundation.worker import ThreadWorker  # noqa: PLC0415
     from agent.ota.download import Downloader  # noqa: PLC0415
     from agent.ota.keyring import TrustStore  # noqa: PLC0415
@@ -79,7 +79,7 @@ async def download(port: int, size_bytes: int, directory: Path) -> dict[str, flo
 
     QUOTAS[Endpoint.OTA_DOWNLOAD] = Quota(5, 1)
     clock, disk, worker = SystemClock(trust_wall_clock=True), Disk(), ThreadWorker("updates")
-    trees = Trees(directory, disk)
+    trees = StagingFiles(directory, disk)
     slots = Slots(trees, disk, running="base")
     facts = HubFacts("hub", os.uname().machine, "", 1, 0, None, payload_types=(PayloadType.APP, PayloadType.RAUC))
     rules = StagingLimits(allow_unsigned=False, size_bytes_max=2**33, disk_free_bytes_min=0)

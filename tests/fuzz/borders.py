@@ -26,16 +26,17 @@ from agent.cloud.redirects import redirect_target
 from agent.commands import factory_reset
 from agent.commands.bounds import limit_message, limit_result
 from agent.commands.journal import CommandJournal, open_journal
-from agent.commands.lifecycle import CommandRecord, Moment, decide
+from agent.commands.lifecycle import CommandRecord, decide
 from agent.commands.payloads import check_factory_reset, decode_commands, reboot_delay_s, requested_sections
 from agent.config import resolve_text
 from agent.config.loading import CloudConfig, RelayedSensorsConfig
 from agent.config.secrets import read_api_key, read_sensor_keys
 from agent.errors import ClimahubError, ConfigInvalid
-from agent.foundation import instants
+from agent.foundation import rfc3339
+from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
-from agent.foundation.foreign_text import harmless
 from agent.foundation.redaction import RedactingFilter
+from agent.foundation.text import sanitize
 from agent.foundation.worker import InlineWorker
 from agent.local.commands import build_commands
 from agent.ota import header, launcher
@@ -152,7 +153,7 @@ def _take_commands(_: Rig, document: bytes) -> None:
         return
     arrivals, unreadable = decode_commands(commands)
     assert len(arrivals) + unreadable == len(commands)
-    moment = Moment("boot", 1000, NOON_MS)
+    now = Now("boot", 1000, NOON_MS)
     records = []
     for arrival in arrivals:
         record = CommandRecord(
@@ -160,7 +161,7 @@ def _take_commands(_: Rig, document: bytes) -> None:
             expires_utc_ms=arrival.expires_utc_ms,
         )  # fmt: skip
         record = msgspec.json.decode(msgspec.json.encode(record), type=CommandRecord)
-        decide(record, moment, problem=limit_message(record.problem), needs_confirmation=False, acks_due=0)
+        decide(record, now, problem=limit_message(record.problem), needs_confirmation=False, acks_due=0)
         for check in (
             reboot_delay_s,
             check_factory_reset,
@@ -245,7 +246,7 @@ def _take_journal(rig: Rig, rows: list[tuple[object, bool, object]]) -> None:
         journal = await _opened(rig)
         build_commands(await journal.recent(), problem="")
         for record in journal.open_commands():
-            decide(record, Moment("boot", 1, NOON_MS), problem=record.problem, needs_confirmation=True, acks_due=0)
+            decide(record, Now("boot", 1, NOON_MS), problem=record.problem, needs_confirmation=True, acks_due=0)
         await journal.close()
 
     asyncio.run(work())
@@ -290,7 +291,7 @@ def _take_recording(rig: Rig, given: tuple[bytes, bytes]) -> None:
         str(error).encode()
     else:
         for at_ms in found.instants_ms:
-            assert instants.is_plausible(at_ms)
+            assert rfc3339.is_plausible(at_ms)
 
 
 def _take_bundle(_: Rig, data: bytes) -> None:
@@ -344,7 +345,7 @@ def _take_log(_: Rig, texts: tuple[str, str]) -> None:
 
 
 def _take_text(_: Rig, text: str) -> None:
-    assert not HARMFUL & set(harmless(text))
+    assert not HARMFUL & set(sanitize(text))
 
 
 BORDERS: Mapping[str, Border] = {

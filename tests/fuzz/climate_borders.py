@@ -7,10 +7,10 @@ import msgspec
 from agent.climate import requests
 from agent.climate.controller import ClimateController, SensorReading
 from agent.climate.holds import HoldKind, ZoneProgram
-from agent.climate.model import Moment
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.climate.snapshot import ClimateSnapshot
 from agent.errors import ClimahubError
+from agent.foundation.clock import Now
 from tests.fuzz import hostile_files
 
 NOON_MS = 1_774_785_600_000
@@ -23,9 +23,9 @@ HOME = ClimateSettings(
 
 def _kept() -> bytes:
     """Return what a home with all there is writes down."""
-    control = ClimateController(HOME, ClimateSnapshot(), Moment("b", 0, NOON_MS))
+    control = ClimateController(HOME, ClimateSnapshot(), Now("b", 0, NOON_MS))
     program = control.zones["z"].program
-    moment = Moment("b", 100_000, NOON_MS + 100_000)
+    now = Now("b", 100_000, NOON_MS + 100_000)
     for order in (
         requests.PutScheduleRequest(hostile_files.WEEK),
         requests.EcoRequest(is_enabled=True),
@@ -33,10 +33,10 @@ def _kept() -> bytes:
         requests.HoldRequest(heat_setpoint_c=20.0, until="next", id="b"),
         requests.HoldRequest(heat_setpoint_c=20.0, start="2026-03-30T12:00", until="2026-03-31T12:00", id="c"),
     ):
-        program = requests.apply(program, order, moment, UTC, new_id="n")
+        program = requests.apply(program, order, now, UTC, new_id="n")
     control.zones["z"].program = program
-    control.step(moment, {"t": SensorReading(19.0, 100_000)})
-    return msgspec.json.encode(control.to_keep(moment))
+    control.step(now, {"t": SensorReading(19.0, 100_000)})
+    return msgspec.json.encode(control.to_keep(now))
 
 
 KEPT = msgspec.json.decode(_kept())
@@ -49,26 +49,26 @@ def take_kept(_: object, data: bytes) -> None:
     except (msgspec.DecodeError, RecursionError):
         return
     for boot in ("b", "next"):
-        control = ClimateController(HOME, kept, Moment(boot, 110_000, NOON_MS))
+        control = ClimateController(HOME, kept, Now(boot, 110_000, NOON_MS))
         for after_ms in (10, 10_000, 4_000_000):
-            moment = Moment(boot, 110_000 + after_ms, NOON_MS + after_ms)
-            control.step(moment, {"t": SensorReading(10.0, moment.now_ms)})
-        control.step(Moment(boot, 5_000_000, None), {})
-        msgspec.json.encode(control.to_keep(Moment(boot, 5_000_000, NOON_MS)))
+            now = Now(boot, 110_000 + after_ms, NOON_MS + after_ms)
+            control.step(now, {"t": SensorReading(10.0, now.now_ms)})
+        control.step(Now(boot, 5_000_000, None), {})
+        msgspec.json.encode(control.to_keep(Now(boot, 5_000_000, NOON_MS)))
 
 
 def take_order(_: object, body: bytes) -> None:
     """Take an order from the local API, and control the home by it."""
-    moment = Moment("b", 1000, NOON_MS)
+    now = Now("b", 1000, NOON_MS)
     try:
         order = requests.decode(body)
-        program = requests.apply(ZoneProgram(), order, moment, UTC, new_id="n")
+        program = requests.apply(ZoneProgram(), order, now, UTC, new_id="n")
     except ClimahubError as error:
         str(error).encode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     else:
         msgspec.json.encode(program)
-        control = ClimateController(HOME, ClimateSnapshot(), moment)
+        control = ClimateController(HOME, ClimateSnapshot(), now)
         control.zones["z"].program = program
-        control.step(moment, {"t": SensorReading(10.0, 1000)})
+        control.step(now, {"t": SensorReading(10.0, 1000)})

@@ -17,7 +17,7 @@ from agent.cloud.session import new_session
 from agent.commands import factory_reset
 from agent.config import resolve_text
 from agent.foundation.disk import Disk
-from agent.foundation.foreign_text import printable
+from agent.foundation.text import escape_lines
 from agent.foundation.worker import InlineWorker
 from agent.ota.running import RunningRelease
 from lab.simulation.loop import MemoryConnector, VirtualLoop
@@ -114,7 +114,7 @@ async def _live(loop: VirtualLoop, directory: Path, answers: Mapping[bytes, list
         await asyncio.wait({task}, timeout=LIFE_S)
         status = hub.status()
         shown = as_text(status)
-        assert printable(shown) == shown, shown
+        assert escape_lines(shown) == shown, shown
         msgspec.json.encode(status)
         stop.set()
         await task

@@ -76,7 +76,7 @@ filename=rootfs.img
 """
 
 
-def hindrance(scratch: Path) -> str:
+def skip_reason(scratch: Path) -> str:
     """Return why RAUC cannot work on this machine; empty where it can."""
     for tool in ("dbus-daemon", "rauc", "mksquashfs"):
         if shutil.which(tool) is None:

@@ -10,7 +10,7 @@ import pytest
 
 from agent.cli.status_text import as_text
 from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation, unhindered
+from agent.foundation.operations import Operation, allow_operation
 from lab.refcloud import faults
 from lab.refcloud.contract import Endpoint
 from tests.integration.conftest import Cloud, HubClock, MakeHub, TestNetwork, until
@@ -56,7 +56,7 @@ async def test_readings_go_out_from_memory_after_a_minute(
     assert hub.status().outbox.problem, "that the disk is dead is said all the same"
     hub.report(*READINGS)
     await until(lambda: len(cloud.stored) == 501)
-    disk.on_operation = unhindered
+    disk.on_operation = allow_operation
     hub.report(18.0)
     await until(lambda: len(cloud.stored) == 502)
     await until(lambda: not hub.status().outbox.problem)
@@ -77,7 +77,7 @@ async def test_a_disk_that_is_dead_from_the_start(cloud: Cloud, make_hub: MakeHu
     assert os.strerror(number) in hub.status().outbox.problem
     clock.skip(61)
     await until(lambda: len(cloud.stored) == 250)
-    disk.on_operation = unhindered
+    disk.on_operation = allow_operation
     hub.report(18.0)
     await until(lambda: len(cloud.stored) == 251)
     assert hub.status().outbox.problem == ""
@@ -98,7 +98,7 @@ async def test_an_answer_that_was_lost_gives_no_reading_two_timestamps(cloud: Cl
     await until(lambda: len(cloud.stored) == 51)
     # The clock is corrected, and the process ends before the hub has learnt that they arrived.
     clock.off_ms = 300
-    disk.on_operation = unhindered
+    disk.on_operation = allow_operation
     await hub.end()
     cloud.faults()
     again = make_hub(cloud.url, clock=clock)
@@ -118,7 +118,7 @@ async def test_readings_of_a_sensor_without_an_identity_stay(cloud: Cloud, make_
     clock.skip(61)
     await until(lambda: len(cloud.stored) == 1)
     assert hub.status().outbox.in_memory == 2
-    disk.on_operation = unhindered
+    disk.on_operation = allow_operation
     await until(lambda: hub.status().outbox.unregistered == 2)
 
 

@@ -12,14 +12,14 @@ from hal.errors import ImageRefused, InstallerLost
 from hal.images import SlotMark, SlotSelector
 from hal.linux.rauc import Rauc
 
-from .rauc_bench import COMPATIBLE, RaucMachine, hindrance
+from .rauc_bench import COMPATIBLE, RaucMachine, skip_reason
 
 CONTENT = bytes(range(256)) * 4096
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _can_be_tried(tmp_path_factory: pytest.TempPathFactory) -> None:
-    if why := hindrance(tmp_path_factory.mktemp("rauc")):
+    if why := skip_reason(tmp_path_factory.mktemp("rauc")):
         pytest.skip(why)
 
 

@@ -25,7 +25,7 @@ from agent.ota.service import UpdateService
 from hal.images import SlotMark, SlotSelector, SystemUpdater
 
 from .conftest import until
-from .rauc_bench import COMPATIBLE, RaucMachine, hindrance
+from .rauc_bench import COMPATIBLE, RaucMachine, skip_reason
 
 CONTENT = bytes(range(256)) * 8192
 PIECE_BYTES = 100_000
@@ -33,7 +33,7 @@ PIECE_BYTES = 100_000
 
 @pytest.fixture(scope="module", autouse=True)
 def _can_be_tried(tmp_path_factory: pytest.TempPathFactory) -> None:
-    if why := hindrance(tmp_path_factory.mktemp("rauc")):
+    if why := skip_reason(tmp_path_factory.mktemp("rauc")):
         pytest.skip(why)
 
 

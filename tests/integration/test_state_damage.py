@@ -23,9 +23,9 @@ from agent.commands.payloads import IncomingCommand
 from agent.foundation import durable_file
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
-from agent.foundation.operations import unhindered
+from agent.foundation.operations import allow_operation
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
-from agent.foundation.simulated_boots import Boots
+from agent.foundation.simulated_boots import SimulatedBoots
 from agent.foundation.state_files import StateFiles
 from agent.ota import launcher
 from agent.ota.keyring import Keyring, TrustStore
@@ -195,7 +195,7 @@ async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     factory_reset.bar(state, disk, "cs_dev_" + "0" * 32)
     factory_reset.finish(state, disk, key_file=None, outlives=environment.OUTLIVES_RESET)
     launcher.store(state, launcher.LauncherState(floor=7), lambda *_: None)
-    Boots(state / BOOTS_NAME, SystemClock(trust_wall_clock=True), disk).boot()
+    SimulatedBoots(state / BOOTS_NAME, SystemClock(trust_wall_clock=True), disk).boot()
     files = StateFiles(state, disk, bytes_max=FILE_BYTES_MAX)
     network = radio_state.NetworkSnapshot(NetworkPhase.FORMED, NetworkSettings("00" * 8, "11" * 8, "22" * 16, 7, 15))
     files.write(NETWORK_FILE, radio_state.encode(network), is_secret=True)
@@ -274,7 +274,7 @@ async def judge(
             await until(lambda: "climate.json" in life.said())
         assert "starts again" not in log.text, log.text
     finally:
-        disk.on_operation = unhindered
+        disk.on_operation = allow_operation
         await life.end()
 
 

@@ -17,8 +17,8 @@ from agent.commands.lifecycle import State
 from agent.foundation.clock_memory import ClockMemory
 from agent.foundation.disk import Disk
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
-from agent.foundation.simulated_boots import Boots
-from agent.foundation.starts import End, Starts
+from agent.foundation.simulated_boots import SimulatedBoots
+from agent.foundation.start_history import ExitCause, StartHistory
 from agent.foundation.state_files import StateFiles
 from agent.foundation.time_estimate import TimeSource
 from agent.foundation.worker import InlineWorker
@@ -110,7 +110,7 @@ async def test_a_hub_opens_it(
     assert hub.telemetry.outbox is not None
     stats = hub.telemetry.outbox.stats()
     assert stats.pending - len(running.committed) == PENDING
-    assert (stats.held, stats.unanchored, stats.dropped, stats.downsampled) == (UNREGISTERED, 0, 0, 0)
+    assert (stats.unregistered, stats.unanchored, stats.dropped, stats.downsampled) == (UNREGISTERED, 0, 0, 0)
     assert [letter.value for letter in await hub.telemetry.outbox.dead_letters()] == DEAD_LETTERS_IAQ
 
     assert hub.commands.journal is not None
@@ -149,7 +149,7 @@ async def test_the_record_of_updates_is_taken_up(state: Path, caplog: pytest.Log
     store = UpdateStore(state, disk=Disk(), worker=InlineWorker())
     assert await store.load() == ""
     assert (store.record.state, store.record.offer.version) == (UpdateState.DOWNLOADING, "0.3.0")
-    assert (store.record.is_held, len(store.record.posts), len(store.record.downloads)) == (True, 3, 1)
+    assert (store.record.is_paused, len(store.record.reports), len(store.record.downloads_utc_ms)) == (True, 3, 1)
     assert [refusal.version for refusal in store.record.refusals] == ["0.2.0"]
     keys = TrustStore(state, state.parent / "update-keys", Disk())
     assert keys.load(Keyring(), None) == ""
@@ -160,10 +160,10 @@ async def test_the_record_of_updates_is_taken_up(state: Path, caplog: pytest.Log
 
 def test_diaries_and_barred_keys_are_taken_up(state: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock, disk = HubClock(), Disk()
-    starts = Starts(state, state, disk=disk, clock=clock, version="1.0.0", boot_reason=lambda: "")
+    starts = StartHistory(state, state, disk=disk, clock=clock, version="1.0.0", boot_reason=lambda: "")
     starts.begin()
-    assert [start.end for start in starts.trail] == [End.KILLED, End.STOPPED, End.RUNNING]
-    Boots(state / BOOTS_NAME, clock, disk).boot()
+    assert [start.end for start in starts.records] == [ExitCause.KILLED, ExitCause.STOPPED, ExitCause.RUNNING]
+    SimulatedBoots(state / BOOTS_NAME, clock, disk).boot()
     assert json.loads((state / BOOTS_NAME).read_bytes())["number"] == 2
     asked = json.loads((state / reboot.FILE_NAME).read_bytes())
     assert [each["command_id"] for each in asked] == ["c-reboot"]

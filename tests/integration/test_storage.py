@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation, unhindered
+from agent.foundation.operations import Operation, allow_operation
 from agent.telemetry import intake
 from hal.interface import SensorKind
 from lab.refcloud import faults
@@ -71,7 +71,7 @@ async def test_a_full_disk_is_told_and_what_is_in_memory_goes_out_later(cloud: C
     hub.report(20.1, 20.2, 20.3)
     await until(lambda: "free some space" in hub.status().outbox.problem)
     assert hub.status().outbox.in_memory == 3
-    disk.on_operation = unhindered
+    disk.on_operation = allow_operation
     await until(lambda: len(cloud.accepted) == 4)
     await until(lambda: hub.status().outbox.problem == "")
     assert hub.status().faults == []
@@ -83,7 +83,7 @@ async def test_a_disk_that_is_full_from_the_start(cloud: Cloud, make_hub: MakeHu
     hub.start()
     hub.report(20.1)
     await until(lambda: "free some space" in hub.status().outbox.problem)
-    disk.on_operation = unhindered
+    disk.on_operation = allow_operation
     await until(lambda: cloud.accepted)
     assert hub.status().outbox.problem == ""
 
@@ -101,7 +101,7 @@ async def test_readings_of_a_device_registered_while_the_disk_was_full_are_not_s
     disk.on_operation = full
     cloud.reference.listening = True
     await until(lambda: hub.hub.pairing.is_registered("T1"))
-    disk.on_operation = unhindered
+    disk.on_operation = allow_operation
     await hub.end()
     again = make_hub(cloud.url, network=TestNetwork("T1"), sensor_keys=keys)
     again.start()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from .campaign import Recording, Report, hindrance, judged, quiet, record, record_recovery, replay, scratch, states_of
+from .campaign import Recording, Report, judged, quiet, record, record_recovery, replay, scratch, skip_reason, states_of
 from .planted import BUGS
 from .workload import scenarios
 
@@ -120,7 +120,7 @@ def shown(name: str, report: Report) -> tuple[str, Report]:
 def main() -> int:
     options = arguments()
     quiet()
-    if why := hindrance():
+    if why := skip_reason():
         print(f"left out: {why}")
         return 0
     planted = {name: states_to_find(name) for name in BUGS} if options.planted else {}

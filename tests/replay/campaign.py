@@ -125,7 +125,7 @@ def quiet() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
-def hindrance() -> str:
+def skip_reason() -> str:
     """Return why no disk can be recorded here; empty where one can."""
     if why := missing_tool():
         return why

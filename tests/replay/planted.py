@@ -9,7 +9,7 @@ from unittest import mock
 
 import msgspec
 
-from agent.foundation.trees import Trees
+from agent.foundation.staging_files import StagingFiles
 from agent.ota import unpack
 from agent.ota.header import BundleHeader
 from agent.ota.keys import KeyChanges
@@ -42,7 +42,7 @@ class Bug(msgspec.Struct, frozen=True):
 @contextlib.contextmanager
 def _slot_unsynced() -> Iterator[None]:
     # Reading back from the medium begins with asking the system to write what it still has, which is half a sync.
-    with mock.patch.object(Trees, "sync"), mock.patch.object(Trees, "forget_cached"):
+    with mock.patch.object(StagingFiles, "sync"), mock.patch.object(StagingFiles, "forget_cached"):
         yield
 
 
@@ -54,7 +54,7 @@ def _nothing_synced() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _download_unsynced() -> Iterator[None]:
-    with mock.patch.object(Trees, "sync_file"):
+    with mock.patch.object(StagingFiles, "sync_file"):
         yield
 
 
@@ -77,7 +77,9 @@ def _pointer_first() -> Iterator[None]:
     def placed(
         self: Slots, bundle: str, check: Callable[[bytes], BundleHeader], check_trust: Callable[[KeyChanges, str], None]
     ) -> InstalledRelease:
-        def named(pieces: Iterator[bytes], manifest: Manifest, trees: Trees, tree: str) -> tuple[str, KeyChanges]:
+        def named(
+            pieces: Iterator[bytes], manifest: Manifest, trees: StagingFiles, tree: str
+        ) -> tuple[str, KeyChanges]:
             self._store(
                 dataclasses.replace(
                     self.read_state(),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .campaign import hindrance, judged, record, replay, scratch, states_of
+from .campaign import judged, record, replay, scratch, skip_reason, states_of
 from .planted import BUGS
 from .workload import Step, release, scenarios
 
@@ -15,7 +15,7 @@ STRIDE = 4
 
 @pytest.fixture(autouse=True)
 def _recordable() -> None:
-    if why := hindrance():
+    if why := skip_reason():
         pytest.skip(why)
 
 

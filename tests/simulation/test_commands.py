@@ -12,17 +12,9 @@ from agent.commands.handlers import CommandOutcome
 from agent.commands.handlers.config_update import ConfigUpdateHandler
 from agent.commands.handlers.reboot import RebootHandler
 from agent.commands.journal import CommandJournal
-from agent.commands.lifecycle import (
-    TRAITS,
-    CommandEvent,
-    CommandRecord,
-    CommandTraits,
-    CommandType,
-    Moment,
-    State,
-    transition,
-)
+from agent.commands.lifecycle import TRAITS, CommandEvent, CommandRecord, CommandTraits, CommandType, State, transition
 from agent.commands.payloads import IncomingCommand
+from agent.foundation.clock import Now
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.faults import FaultRule, SlowDrip
 from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
@@ -148,9 +140,9 @@ def test_without_a_planted_bug_the_mixture_passes() -> None:
 def test_executing_before_the_journal_has_it_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     store = CommandJournal._store
 
-    def forget_what_executes(self: CommandJournal, connection: Any, record: CommandRecord, moment: Moment) -> None:  # noqa: ANN401
+    def forget_what_executes(self: CommandJournal, connection: Any, record: CommandRecord, now: Now) -> None:  # noqa: ANN401
         if record.state is not State.EXECUTING:
-            store(self, connection, record, moment)
+            store(self, connection, record, now)
 
     monkeypatch.setattr(CommandJournal, "_store", forget_what_executes)
     # Else the second reboot is refused for being one too many.
@@ -177,10 +169,10 @@ def test_forgetting_tombstones_is_caught(monkeypatch: pytest.MonkeyPatch) -> Non
         self: CommandJournal,
         connection: Any,  # noqa: ANN401
         arrivals: Sequence[IncomingCommand],
-        moment: Moment,
+        now: Now,
     ) -> list[CommandRecord]:
         connection.execute("DELETE FROM commands WHERE NOT is_open")
-        return add(self, connection, arrivals, moment)
+        return add(self, connection, arrivals, now)
 
     monkeypatch.setattr(CommandJournal, "_add", add_again)
     assert "nothing executed twice" in broken()
@@ -244,8 +236,8 @@ def test_an_ack_without_the_effect_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_result_that_is_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(record: CommandRecord, event: CommandEvent, moment: Moment, **said: Any) -> CommandRecord:  # noqa: ANN401
-        return msgspec.structs.replace(transition(record, event, moment, **said), result=None)
+    def forgetful(record: CommandRecord, event: CommandEvent, now: Now, **said: Any) -> CommandRecord:  # noqa: ANN401
+        return msgspec.structs.replace(transition(record, event, now, **said), result=None)
 
     monkeypatch.setattr("agent.commands.journal.transition", forgetful)
     assert "the result is reported" in broken()

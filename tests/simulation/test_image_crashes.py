@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from agent.foundation.trees import Trees
+from agent.foundation.staging_files import StagingFiles
 from agent.ota import launcher
 from agent.ota.lifecycle import UpdateState
 from agent.ota.slots import Slots
@@ -100,7 +100,7 @@ def test_a_rauc_that_activates_by_itself_does_no_lasting_harm() -> None:
 
 
 def test_an_image_that_is_not_synced_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Trees, "sync_file", lambda self, name: None)
+    monkeypatch.setattr(StagingFiles, "sync_file", lambda self, name: None)
     assert sweep_fails(lambda stop_after: simulate("a good image", stop_after)[1])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.foundation.trees import Trees
+from agent.foundation.staging_files import StagingFiles
 from agent.ota import launcher
 from agent.ota.header import BundleHeader
 from agent.ota.keys import KeyChanges
@@ -72,7 +72,7 @@ def test_wherever_the_world_stops_a_whole_release_runs_in_the_end(name: str, by_
 
 
 def test_a_slot_that_is_not_synced_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Trees, "sync", lambda self, name: None)
+    monkeypatch.setattr(StagingFiles, "sync", lambda self, name: None)
     # The launcher sees the damage and stays with the old release, so the hub boots; but not the release it committed.
     assert sweep_fails(lambda stop_at: simulate("a good release", stop_at).operations)
 

@@ -21,7 +21,7 @@ from agent.cloud.session import new_session
 from agent.config import OtaConfig
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
-from agent.foundation.trees import announcer
+from agent.foundation.staging_files import announcer
 from agent.foundation.worker import InlineWorker
 from agent.ota import launcher
 from agent.ota.context import UpdateContext

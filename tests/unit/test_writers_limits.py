@@ -11,8 +11,8 @@ import pytest
 from agent.cloud.client import CloudClient
 from agent.commands import factory_reset
 from agent.foundation.disk import Disk
+from agent.foundation.staging_files import StagingFiles
 from agent.foundation.state_files import StateFiles
-from agent.foundation.trees import Trees
 from agent.foundation.worker import InlineWorker
 from agent.ota import launcher, lifecycle
 from agent.ota import store as update_store
@@ -69,7 +69,7 @@ async def test_what_a_release_without_limits_has_written_is_read_and_made_smalle
 
 
 def test_a_trial_that_fails_at_great_length(tmp_path: Path) -> None:
-    slots = Slots(Trees(tmp_path, Disk()), Disk(), running="base")
+    slots = Slots(StagingFiles(tmp_path, Disk()), Disk(), running="base")
     slots.begin_trial(InstalledRelease("a", "ab" * 32, LONGEST_VERSION, 2**53), tries=3)
     slots.end_trial(ENDLESS)
     assert launcher.load(tmp_path).failed.version == LONGEST_VERSION

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
-from agent.cli.format import counted, duration
+from agent.cli.format import duration, plural
 from agent.cli.hub_client import RequestRefused
 from agent.cli.zigbee import ZigbeeClient, with_zigbee_client
 from agent.cli.zigbee.pairing_progress import PairingProgress, PairingResult, step_text
@@ -232,7 +232,7 @@ def _conclude(end: PairingResult, watch: PairingProgress, report: ZigbeeReport) 
     name = names.get(watch.device, watch.device)
     problem = problems.get(watch.device, "")
     if end is PairingResult.DONE and len(watch.devices) > 1:
-        click.echo(f"{counted(len(watch.devices), 'sensor')} joined; climahub zigbee list shows how far each is")
+        click.echo(f"{plural(len(watch.devices), 'sensor')} joined; climahub zigbee list shows how far each is")
     match end:
         case PairingResult.DONE:
             return exit_codes.OK

@@ -4,7 +4,7 @@ import click
 
 from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
-from agent.cli.format import counted, duration, measured
+from agent.cli.format import duration, measured, plural
 from agent.cli.zigbee import ZigbeeClient, with_zigbee_client
 from agent.local.zigbee import MemberReport, PairedSensor, RouterReport, ZigbeeReport
 
@@ -56,7 +56,7 @@ def status_text(report: ZigbeeReport) -> str:
     problems += [f"{sensor.name}: {sensor.problem}" for sensor in report.sensors if sensor.problem]
     problems += [f"{sensor.name}: silent for longer than its rhythm" for sensor in report.sensors if _is_dead(sensor)]
     if problems and radio.state != "none":
-        lines += ["", counted(len(problems), "problem").upper(), *(f"  ! {problem}" for problem in problems)]
+        lines += ["", plural(len(problems), "problem").upper(), *(f"  ! {problem}" for problem in problems)]
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from agent.commands.handlers import CommandOutcome
 from agent.commands.lifecycle import CommandEvent, CommandRecord
 from agent.commands.payloads import requested_sections
 from agent.errors import ClimahubError, Transient
-from agent.foundation.supervisor import contained
+from agent.foundation.supervisor import contain_failure
 
 Section = Callable[[], Any]
 """Returns JSON values. May raise `OSError` where the machine does not say."""
@@ -45,7 +45,7 @@ class DiagnosticsHandler:
     def _told(self, name: str) -> Any:  # noqa: ANN401 (any JSON)
         """Return one section; one that cannot be had costs no other."""
         try:
-            with contained(f"section {name} of the diagnostics"), _read_errors():
+            with contain_failure(f"section {name} of the diagnostics"), _read_errors():
                 return self._sections[name]()
         except ClimahubError as error:
             return {"problem": str(error)}

@@ -16,11 +16,12 @@ from typing import Any
 import msgspec
 
 from agent.commands.handlers import CommandOutcome
-from agent.commands.lifecycle import CommandEvent, CommandRecord, Moment
+from agent.commands.lifecycle import CommandEvent, CommandRecord
 from agent.commands.payloads import reboot_delay_s
 from agent.errors import CommandInvalid, Corrupt, RebootFailed, StorageFull
-from agent.foundation.decoding import UNREADABLE
+from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class RebootHandler:
     def __init__(
         self,
         *,
-        moment: Callable[[], Moment],
+        now: Callable[[], Now],
         flush: Callable[[], Awaitable[None]],
         ensure_can_reboot: Callable[[], Awaitable[None]],
         reboot: Callable[[str], Awaitable[None]],
@@ -83,7 +84,7 @@ class RebootHandler:
         """Prepare, and read what was noted: before the loop runs, since that blocks.
 
         Args:
-            moment: Returns the present moment.
+            now: Returns the present moment.
             flush: Puts on the disk what is in memory.
             ensure_can_reboot: Raises `RebootFailed` where the host would not restart.
             reboot: Asks the host to restart, for a reason; raises `RebootFailed`.
@@ -91,7 +92,7 @@ class RebootHandler:
             disk: Reads and writes it.
             worker: Where writing blocks.
         """
-        self._moment = moment
+        self._now = now
         self._flush = flush
         self._ensure_can_reboot = ensure_can_reboot
         self._reboot = reboot
@@ -103,7 +104,7 @@ class RebootHandler:
     def check(self, payload: Mapping[str, Any]) -> None:
         """See `Handler`: nothing, or `delay_seconds`; and not too soon after the last ones."""
         reboot_delay_s(payload)
-        utc_ms = self._moment().utc_ms
+        utc_ms = self._now().utc_ms
         # Without the time it is not run, and judged again once there is one.
         if utc_ms is not None and (reason := limit_reason(self._requests, utc_ms)):
             raise CommandInvalid(reason)
@@ -133,26 +134,26 @@ class RebootHandler:
 
     async def reconcile(self, record: CommandRecord) -> CommandOutcome | None:
         """See `Handler`: in another boot than the one it began in, it has happened."""
-        if record.started_boot_id == self._moment().boot_id:
+        if record.started_boot_id == self._now().boot_id:
             return None
         return CommandOutcome(CommandEvent.CONFIRMED if record.acked_boot_id else CommandEvent.SUCCEED)
 
     async def _wait_until_due(self, record: CommandRecord) -> None:
         """Wait for the delay, which counts from the ack."""
         due_ms = record.acked_ms + reboot_delay_s(record.payload or {}) * 1000
-        await asyncio.sleep(max(0, due_ms - self._moment().now_ms) / 1000)
+        await asyncio.sleep(max(0, due_ms - self._now().now_ms) / 1000)
 
     def _read(self) -> tuple[RebootRequest, ...]:
         try:
             data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
             return () if data is None else msgspec.json.decode(data, type=tuple[RebootRequest, ...])[-PER_DAY_MAX:]
-        except (Corrupt, *UNREADABLE) as error:
+        except (Corrupt, *DECODE_ERRORS) as error:
             _log.error("%s cannot be read (%s): reboots by command are counted anew", FILE_NAME, error)
             return ()
 
     async def _save_request(self, command_id: str) -> None:
         """Write down that the host is asked, before it is: a command that is tried again counts once."""
-        utc_ms = self._moment().utc_ms
+        utc_ms = self._now().utc_ms
         if utc_ms is None or any(each.command_id == command_id for each in self._requests):
             return
         self._requests = (*self._requests, RebootRequest(command_id, utc_ms))[-PER_DAY_MAX:]

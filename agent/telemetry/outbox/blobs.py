@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from agent.errors import Corrupt
-from agent.foundation.decoding import UNREADABLE
+from agent.foundation.lenient_json import DECODE_ERRORS
 
 READINGS_MAX = 100
 """Readings in one blob: as many as a batch may hold, so that what a crash makes us send twice stays small."""
@@ -55,7 +55,7 @@ def decode(blob: bytes, *, readings: int) -> Columns:
     try:
         inflater = zlib.decompressobj()
         columns = _decode(inflater.decompress(blob, BLOB_BYTES_MAX))
-    except (zlib.error, *UNREADABLE) as error:
+    except (zlib.error, *DECODE_ERRORS) as error:
         raise Corrupt(f"a stored blob of {len(blob)} bytes cannot be read ({error})") from error
     is_whole = inflater.eof and not inflater.unused_data
     if not is_whole or not len(columns.series) == len(columns.offset_ms) == len(columns.values) == readings:

@@ -44,7 +44,7 @@ class GapCause(StrEnum):
     DOWNSAMPLED = "thinned"
     DROPPED = "dropped"
     MEMORY_FULL = "no_room"
-    UNREADABLE = "unreadable"
+    DECODE_ERRORS = "unreadable"
 
 
 class Gap(msgspec.Struct, frozen=True):

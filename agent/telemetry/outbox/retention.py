@@ -100,7 +100,7 @@ def drop_unreadable(connection: sqlite3.Connection, seq: int) -> int:
     boot, readings, first_ms = connection.execute(
         "SELECT boot, readings, first_ms FROM blobs WHERE seq = ?", (seq,)
     ).fetchone()
-    extend_gap(connection, boot, UNKNOWN_SERIES, first_ms, first_ms, readings, GapCause.UNREADABLE)
+    extend_gap(connection, boot, UNKNOWN_SERIES, first_ms, first_ms, readings, GapCause.DECODE_ERRORS)
     connection.execute("DELETE FROM blobs WHERE seq = ?", (seq,))
     return int(readings)
 

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from agent.errors import Rejected, Unauthorized
-from agent.foundation.foreign_text import printable, spelt
+from agent.foundation.text import escape, escape_lines
 from lab.refcloud.admin_client import AdminClient
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -84,7 +84,7 @@ async def device_id_of(admin: AdminClient, name: str) -> str:
 
 def show(value: object, text: str, *, as_json: bool) -> None:
     """Print a result for a script or for a person."""
-    click.echo(spelt(msgspec.json.encode(value).decode()) if as_json else printable(text))
+    click.echo(escape(msgspec.json.encode(value).decode()) if as_json else escape_lines(text))
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

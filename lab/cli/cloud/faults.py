@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from agent.cli.exit_codes import epilog
-from agent.cli.format import counted
+from agent.cli.format import plural
 from agent.errors import Rejected
 from lab.cli.cloud.connection import admin_options, ask, show
 from lab.cli.ranges import FiniteRange
@@ -59,7 +59,7 @@ def show_rules(url: str, token_file: Path | None, as_json: bool) -> None:
 
 
 def _line(rule: fault.FaultRule) -> str:
-    left = "" if rule.next_n is None else f", the next {counted(rule.next_n, 'time')}"
+    left = "" if rule.next_n is None else f", the next {plural(rule.next_n, 'time')}"
     where = rule.endpoint.value if rule.endpoint else "everywhere"
     return f"{rule.fault}  {where}, in {rule.probability:.0%} of requests{left}"
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from agent.cli.exit_codes import epilog
-from agent.cli.format import counted
+from agent.cli.format import plural
 from lab.cli.cloud.connection import admin_options, ask, device_id_of, show
 from lab.refcloud.admin_client import AdminClient
 from lab.refcloud.cloud import CloudStatistics
@@ -51,13 +51,13 @@ def _lines(found: CloudStatistics, names: dict[str, str]) -> Iterator[str]:
     yield f"listening  {'yes' if found.is_listening else 'no'}"
     for device_id, tally in found.readings.items():
         yield (
-            f"{names.get(device_id, device_id)}  {counted(tally.accepted, 'reading')} accepted"
-            f" in {counted(tally.batches, 'batch', 'batches')}:"
-            f" {tally.stored} stored, {counted(tally.duplicates, 'duplicate')}, {tally.conflicting} conflicting"
+            f"{names.get(device_id, device_id)}  {plural(tally.accepted, 'reading')} accepted"
+            f" in {plural(tally.batches, 'batch', 'batches')}:"
+            f" {tally.stored} stored, {plural(tally.duplicates, 'duplicate')}, {tally.conflicting} conflicting"
         )
     for device_id, endpoints in found.requests.items():
         for endpoint, usage in endpoints.items():
             counts = ", ".join(f"{count} {name}" for name, count in msgspec.to_builtins(usage).items())
             yield f"{names.get(device_id, device_id)}  {endpoint}: {counts}"
     for fault, count in found.faults.items():
-        yield f"fault  {fault}: {counted(count, 'time')}"
+        yield f"fault  {fault}: {plural(count, 'time')}"

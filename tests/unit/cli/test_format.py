@@ -1,6 +1,6 @@
 import pytest
 
-from agent.cli.format import counted, duration, measured, size
+from agent.cli.format import duration, measured, plural, size
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,9 @@ def test_size(size_bytes: int, text: str) -> None:
 
 
 def test_counted() -> None:
-    assert counted(1, "reading") == "1 reading"
-    assert counted(2500, "reading") == "2,500 readings"
-    assert counted(0, "battery", "batteries") == "0 batteries"
+    assert plural(1, "reading") == "1 reading"
+    assert plural(2500, "reading") == "2,500 readings"
+    assert plural(0, "battery", "batteries") == "0 batteries"
 
 
 def test_measured() -> None:

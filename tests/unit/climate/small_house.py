@@ -3,9 +3,10 @@
 import msgspec
 
 from agent.climate.controller import ClimateController, SensorReading
-from agent.climate.model import Moment, Setpoints
+from agent.climate.model import Setpoints
 from agent.climate.settings import ClimateSettings, Emitter, ZoneSettings, pi_settings_for
 from agent.climate.snapshot import ClimateSnapshot
+from agent.foundation.clock import Now
 from hal.interface import HvacAction
 
 
@@ -32,7 +33,7 @@ class Life:
             zone_id="z", sensors=(("t", 1.0),), law=pi_settings_for(emitter, is_shared=False, min_on_s=180.0)
         )
         self.house, self.resolution_k = house, resolution_k
-        self.control = ClimateController(ClimateSettings(zones=(zone,)), ClimateSnapshot(), Moment("b", 0, None))
+        self.control = ClimateController(ClimateSettings(zones=(zone,)), ClimateSnapshot(), Now("b", 0, None))
         self.set_program(setpoints=Setpoints(20.0, 30.0))
         self._observed: dict[str, SensorReading] = {}
         self.reason = ""
@@ -43,13 +44,13 @@ class Life:
 
     def restart(self) -> None:
         """Let the agent begin anew, with what it has kept."""
-        moment = self.moment()
-        kept = msgspec.json.decode(msgspec.json.encode(self.control.to_keep(moment)), type=ClimateSnapshot)
-        self.control = ClimateController(self.control.settings, kept, moment)
+        now = self.now()
+        kept = msgspec.json.decode(msgspec.json.encode(self.control.to_keep(now)), type=ClimateSnapshot)
+        self.control = ClimateController(self.control.settings, kept, now)
 
-    def moment(self) -> Moment:
+    def now(self) -> Now:
         """Return now."""
-        return Moment("b", self.minute * 60_000, None)
+        return Now("b", self.minute * 60_000, None)
 
     def set_program(self, **changes: object) -> None:
         """Change what the zone is told."""
@@ -62,10 +63,10 @@ class Life:
             self.minute += 1
             self.house.advance(is_on=self.is_on, dt_s=60.0)
             said_c = round(self.house.air_c / self.resolution_k) * self.resolution_k if frozen_c is None else frozen_c
-            moment = self.moment()
+            now = self.now()
             if not is_silent:
-                self._observed = {"t": SensorReading(said_c, moment.now_ms)}
-            made = self.control.step(moment, self._observed)
+                self._observed = {"t": SensorReading(said_c, now.now_ms)}
+            made = self.control.step(now, self._observed)
             self.reason = made.reasons[0]
             self.is_on = made.demand.zones["z"] is HvacAction.HEAT
             self.doubts += made.state.zones[0].stuck_sensor.is_stuck

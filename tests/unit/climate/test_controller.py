@@ -9,10 +9,11 @@ import pytest
 
 from agent.climate.controller import ClimateController, SensorReading
 from agent.climate.holds import Eco, Hold, HoldKind, Until, ZoneProgram, with_hold
-from agent.climate.model import Mode, Moment, Setpoints
+from agent.climate.model import Mode, Setpoints
 from agent.climate.schedule import Block, Schedule
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.climate.snapshot import ClimateSnapshot
+from agent.foundation.clock import Now
 from hal.interface import HvacAction, Quality
 from hal.sim.faults import Fault, FaultKind
 from lab.simulation.heating import HeatedHome, HeatedHomeOptions
@@ -118,7 +119,7 @@ def test_a_room_that_was_turned_up_does_not_sink_again_while_its_walls_are_cold(
 
 def test_a_recovery_that_comes_late_is_pushed_until_it_is_there_and_then_left_to_the_walls() -> None:
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
-    moment = Moment("boot", 10_000_000, WINTER_MS + 4 * H_MS)  # 05:00 in Berlin
+    moment = Now("boot", 10_000_000, WINTER_MS + 4 * H_MS)  # 05:00 in Berlin
     control = ClimateController(settings, ClimateSnapshot(), moment)
     control.set_program("z", ZoneProgram(schedules={"w": WEEK}, schedule="w"))
     mind = control.zones["z"]
@@ -126,7 +127,7 @@ def test_a_recovery_that_comes_late_is_pushed_until_it_is_there_and_then_left_to
     def go(minutes: int, value_c: float) -> float:
         nonlocal moment
         for _ in range(minutes):
-            moment = Moment("boot", moment.now_ms + 60_000, (moment.utc_ms or 0) + 60_000)
+            moment = Now("boot", moment.now_ms + 60_000, (moment.utc_ms or 0) + 60_000)
             control.step(moment, {"a": SensorReading(value_c, moment.now_ms)}, BERLIN)
         return mind.feed_forward
 
@@ -148,7 +149,7 @@ def test_other_sensors_by_night_do_not_make_the_walls_seem_warm_or_cold() -> Non
     day = Block("Day", "06:00", "22:00", 21.0, 26.0, sensors=("a",))
     night = Block("Night", "22:00", "06:00", 18.0, 26.0, sensors=("b",))
     sensors = (("a", 1.0), ("b", 1.0))
-    moment = Moment("boot", 10_000_000, WINTER_MS + 19 * H_MS)  # 20:00 in Berlin
+    moment = Now("boot", 10_000_000, WINTER_MS + 19 * H_MS)  # 20:00 in Berlin
     control = ClimateController(
         ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=sensors),)), ClimateSnapshot(), moment
     )
@@ -156,7 +157,7 @@ def test_other_sensors_by_night_do_not_make_the_walls_seem_warm_or_cold() -> Non
     behind_k = []
     # The evening and the night; at the change of the blocks nothing is known for some minutes.
     for minute in range(12 * 60):
-        moment = Moment("boot", moment.now_ms + 60_000, (moment.utc_ms or 0) + 60_000)
+        moment = Now("boot", moment.now_ms + 60_000, (moment.utc_ms or 0) + 60_000)
         quality = Quality.SUSPECT if 115 <= minute < 125 else Quality.GOOD
         observed = {
             "a": SensorReading(21.0, moment.now_ms, quality),
@@ -171,7 +172,7 @@ def test_other_sensors_by_night_do_not_make_the_walls_seem_warm_or_cold() -> Non
     assert control.zones["z"].room.value_c == 21.0
     assert max(abs(k) for k in behind_k[:115] + behind_k[125:]) == pytest.approx(0.0, abs=1e-6)
     # While the same ones count the walls lag as ever.
-    moment = Moment("boot", moment.now_ms + 60_000, (moment.utc_ms or 0) + 60_000)
+    moment = Now("boot", moment.now_ms + 60_000, (moment.utc_ms or 0) + 60_000)
     made = control.step(moment, {"a": SensorReading(22.0, moment.now_ms)}, BERLIN)
     assert made.state.zones[0].thermal_mass_c == pytest.approx(21.0, abs=0.01)
 
@@ -181,7 +182,7 @@ class Morning:
 
     def __init__(self) -> None:
         settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
-        self.moment = Moment("boot", 10_000_000, WINTER_MS + 4 * H_MS)
+        self.moment = Now("boot", 10_000_000, WINTER_MS + 4 * H_MS)
         self.control = ClimateController(settings, ClimateSnapshot(), self.moment)
         self.control.set_program("z", ZoneProgram(schedules={"week": WEEK}, schedule="week"))
         self.mind = self.control.zones["z"]
@@ -191,7 +192,7 @@ class Morning:
 
     def go(self, minutes: int, quality: Quality = Quality.GOOD) -> None:
         for _ in range(minutes):
-            self.moment = Moment("boot", self.moment.now_ms + 60_000, (self.moment.utc_ms or 0) + 60_000)
+            self.moment = Now("boot", self.moment.now_ms + 60_000, (self.moment.utc_ms or 0) + 60_000)
             self.control.step(self.moment, {"a": SensorReading(18.0, self.moment.now_ms, quality)}, BERLIN)
 
 
@@ -242,13 +243,13 @@ def test_under_eco_a_recovery_goes_to_its_limit_only() -> None:
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
     peaks = {}
     for limit_c in (19.0, 17.0):
-        moment = Moment("boot", 10_000_000, WINTER_MS)
+        moment = Now("boot", 10_000_000, WINTER_MS)
         control = ClimateController(settings, ClimateSnapshot(), moment)
         eco = Eco(is_enabled=True, heat_limit_c=limit_c)
         control.set_program("z", ZoneProgram(schedules={"w": WEEK}, schedule="w", eco=eco))
         peaks[limit_c] = 0.0
         for minute in range(7 * 60):
-            now = Moment("boot", moment.now_ms + minute * 60_000, WINTER_MS + minute * 60_000)
+            now = Now("boot", moment.now_ms + minute * 60_000, WINTER_MS + minute * 60_000)
             control.step(now, {"a": SensorReading(16.5, now.now_ms)}, BERLIN)
             peaks[limit_c] = max(peaks[limit_c], control.zones["z"].heat_setpoint_c)
             assert (control.zones["z"].recovery is None) or limit_c == 19.0
@@ -259,7 +260,7 @@ def test_all_survives_a_restart_and_counts_as_just_stopped() -> None:
     program = with_hold(
         ZoneProgram(schedules={"week": WEEK}, schedule="week", eco=Eco(is_enabled=True)),
         Hold("h", heat_setpoint_c=22.0),
-        Moment("boot", 0, WINTER_MS),
+        Now("boot", 0, WINTER_MS),
     )
     made = home(program)
     made.run(DAY_MS)
@@ -272,7 +273,7 @@ def test_all_survives_a_restart_and_counts_as_just_stopped() -> None:
     assert after.zones["living"].program == before.zones["living"].program
     assert after.zones["living"].learned == before.zones["living"].learned
     assert not after.state.heat_source.stage1.is_on
-    assert after.state.heat_source.stage1.changed_ms == made.moment().now_ms
+    assert after.state.heat_source.stage1.changed_ms == made.now().now_ms
     made.run(DAY_MS + H_MS)
     assert made.oracle.broken == {}
 
@@ -359,7 +360,7 @@ def test_another_sensor_of_the_zone_takes_over() -> None:
 @pytest.mark.parametrize("mode", [Mode.HEAT, Mode.AUTO, Mode.OFF])
 def test_one_of_two_sensors_that_drifts_down_does_not_overheat_the_room(mode: Mode) -> None:
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("s1", 1.0), ("s2", 1.0))),))
-    control = ClimateController(settings, ClimateSnapshot(), Moment("boot", 0, None))
+    control = ClimateController(settings, ClimateSnapshot(), Now("boot", 0, None))
     control.set_program("z", ZoneProgram(mode=mode))
     room_c, warmest_c, coldest_c = 20.0, 0.0, 99.0
     for minute in range(48 * 60):
@@ -368,7 +369,7 @@ def test_one_of_two_sensors_that_drifts_down_does_not_overheat_the_room(mode: Mo
         seen = {"s1": room_c, "s2": max(5.0, 20.0 - minute * 0.018)}
         now_ms = minute * 60_000
         made = control.step(
-            Moment("boot", now_ms, None), {name: SensorReading(said, now_ms) for name, said in seen.items()}, UTC
+            Now("boot", now_ms, None), {name: SensorReading(said, now_ms) for name, said in seen.items()}, UTC
         )
         warmest_c, coldest_c = max(warmest_c, room_c), min(coldest_c, room_c)
     assert warmest_c < 27.0
@@ -392,7 +393,7 @@ def test_only_a_room_that_needs_heat_speaks_against_cooling(
 ) -> None:
     """Found by review: a cellar of 19 °C that was off kept an office at 31 °C all summer."""
     zones = tuple(ZoneSettings(zone_id=name, sensors=((name, 1.0),), can_cool=True) for name in ("a", "b"))
-    control = ClimateController(ClimateSettings(zones=zones), ClimateSnapshot(), Moment("boot", 0, None))
+    control = ClimateController(ClimateSettings(zones=zones), ClimateSnapshot(), Now("boot", 0, None))
     control.set_program("a", ZoneProgram(mode=Mode.AUTO))
     control.set_program("b", beside)
     one, other = control.state.zones
@@ -403,14 +404,14 @@ def test_only_a_room_that_needs_heat_speaks_against_cooling(
     for minute in range(45):
         now_ms = minute * 60_000
         readings = {"a": SensorReading(31.0, now_ms), "b": SensorReading(beside_c, now_ms)}
-        seen.add(control.step(Moment("boot", now_ms, None), readings, UTC).demand.zones["a"])
+        seen.add(control.step(Now("boot", now_ms, None), readings, UTC).demand.zones["a"])
     assert seen - {HvacAction.OFF} == ({action} - {HvacAction.OFF})
 
 
 def lone(*sensors: str, program: ZoneProgram | None = None) -> ClimateController:
     """Return the control room of a home of one zone."""
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=tuple((name, 1.0) for name in sensors)),))
-    control = ClimateController(settings, ClimateSnapshot(), Moment("boot", 0, None))
+    control = ClimateController(settings, ClimateSnapshot(), Now("boot", 0, None))
     control.set_program("z", program or ZoneProgram())
     return control
 
@@ -421,9 +422,7 @@ def test_a_sensor_that_jumped_into_the_frost_has_its_room_heated_a_little() -> N
     heated = 0
     for minute in range(14 * 60):
         now_ms = minute * 60_000
-        made = control.step(
-            Moment("boot", now_ms, None), {"s": SensorReading(22.0 if minute < 120 else 2.0, now_ms)}, UTC
-        )
+        made = control.step(Now("boot", now_ms, None), {"s": SensorReading(22.0 if minute < 120 else 2.0, now_ms)}, UTC)
         heated += minute >= 240 and made.demand.zones["z"] is HvacAction.HEAT
         if minute == 300:
             assert made.reasons[0].startswith("frost protection at 50%: 2.0 °C perhaps")
@@ -435,7 +434,7 @@ def test_another_sensor_of_the_zone_bears_a_doubted_one_out() -> None:
     for minute in range(30):
         now_ms = minute * 60_000
         seen = {"s1": SensorReading(30.0 if minute < 10 else 20.0, now_ms), "s2": SensorReading(20.0, now_ms)}
-        control.step(Moment("boot", now_ms, None), seen, UTC)
+        control.step(Now("boot", now_ms, None), seen, UTC)
         if minute >= 10:
             assert (control.zones["z"].room.used, control.zones["z"].room.value_c) == (2, 20.0)
 
@@ -458,7 +457,7 @@ def test_active_sensors_of_a_block_count_alone() -> None:
     night = msgspec.structs.replace(WEEK.blocks[1], sensors=("b",))
     program = ZoneProgram(schedules={"w": Schedule("w", (WEEK.blocks[0], night))}, schedule="w")
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0), ("b", 1.0))),))
-    moment = Moment("boot", 10_000_000, WINTER_MS)
+    moment = Now("boot", 10_000_000, WINTER_MS)
     control = ClimateController(settings, ClimateSnapshot(), moment)
     control.set_program("z", program)
     both = {"a": SensorReading(20.0, moment.now_ms), "b": SensorReading(18.0, moment.now_ms)}
@@ -466,20 +465,20 @@ def test_active_sensors_of_a_block_count_alone() -> None:
     assert control.zones["z"].room.value_c == 18.0
     control.step(moment, {"a": both["a"]}, UTC)
     assert control.zones["z"].room.value_c == 20.0
-    noon = Moment("boot", 10_000_000, WINTER_MS + 12 * H_MS)
+    noon = Now("boot", 10_000_000, WINTER_MS + 12 * H_MS)
     control.step(noon, both, UTC)
     assert control.zones["z"].room.value_c == 19.0
 
 
 def test_a_boost_ends_on_the_monotonic_clock_while_the_control_room_runs() -> None:
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
-    moment = Moment("boot", 10_000_000, None)
+    moment = Now("boot", 10_000_000, None)
     control = ClimateController(settings, ClimateSnapshot(), moment)
     boost = Hold("b", HoldKind.BOOST, 24.0, until=Until.TIME, end_boot="boot", end_ms=10_060_000)
     control.set_program("z", with_hold(ZoneProgram(), boost, moment))
     control.step(moment, {}, UTC)
     assert control.zones["z"].heat_setpoint_c == 24.0
-    control.step(Moment("boot", 10_060_000, None), {}, UTC)
+    control.step(Now("boot", 10_060_000, None), {}, UTC)
     assert control.zones["z"].heat_setpoint_c == 20.0
     assert control.zones["z"].program.holds == ()
 
@@ -488,8 +487,8 @@ def test_zones_that_were_removed_and_added_are_no_trouble() -> None:
     made = home(ZoneProgram())
     made.run(H_MS)
     assert made.control is not None
-    found = made.control.to_keep(made.moment())
+    found = made.control.to_keep(made.now())
     assert msgspec.json.decode(msgspec.json.encode(found), type=ClimateSnapshot) == found
     other = ClimateSettings(zones=(ZoneSettings(zone_id="attic"), climate().zones[0]))
-    control = ClimateController(other, found, made.moment())
+    control = ClimateController(other, found, made.now())
     assert list(control.zones) == ["attic", "living"]

@@ -20,9 +20,10 @@ from agent.climate.holds import (
     with_hold,
     without_hold,
 )
-from agent.climate.model import Mode, Moment, Setpoints, separate_setpoints
+from agent.climate.model import Mode, Setpoints, separate_setpoints
 from agent.climate.schedule import Block, Schedule, build_timeline
 from agent.errors import SettingInvalid
+from agent.foundation.clock import Now
 
 WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 17.0, 27.0)))
 PROGRAM = ZoneProgram(schedules={"week": WEEK}, schedule="week")
@@ -30,18 +31,18 @@ H = 3_600_000
 NOON = int(datetime(2026, 1, 14, 12, tzinfo=UTC).timestamp() * 1000)
 
 
-def at(hours: float, *, is_known: bool = True, boot: str = "boot") -> Moment:
+def at(hours: float, *, is_known: bool = True, boot: str = "boot") -> Now:
     """Return a moment so many hours after noon."""
-    return Moment(boot, int(100 * H + hours * H), int(NOON + hours * H) if is_known else None)
+    return Now(boot, int(100 * H + hours * H), int(NOON + hours * H) if is_known else None)
 
 
-def look(program: ZoneProgram, moment: Moment) -> EffectiveSetpoint:
+def look(program: ZoneProgram, moment: Now) -> EffectiveSetpoint:
     utc_ms, followed = moment.utc_ms, program.followed
     plan = build_timeline(followed, utc_ms=utc_ms, zone=UTC) if followed and utc_ms is not None else None
     return in_force(tidied(program, moment, plan), moment, plan)
 
 
-def told(program: ZoneProgram, moment: Moment) -> ZoneProgram:
+def told(program: ZoneProgram, moment: Now) -> ZoneProgram:
     """Return the program as the loop leaves it."""
     assert program.followed
     plan = None if moment.utc_ms is None else build_timeline(program.followed, utc_ms=moment.utc_ms, zone=UTC)
@@ -128,7 +129,7 @@ def test_boost_before_away_before_hold() -> None:
 def test_a_duration_does_not_follow_a_clock_that_is_set() -> None:
     boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.TIME, end_boot="boot", end_ms=101 * H, end_utc_ms=NOON + H)
     program = with_hold(PROGRAM, boost, at(0))
-    stepped = Moment("boot", 100 * H + H // 2, NOON + 9 * H)
+    stepped = Now("boot", 100 * H + H // 2, NOON + 9 * H)
     found = look(program, stepped)
     assert (found.why, found.until_utc_ms) == ("boost", NOON + 9 * H + H // 2)
 
@@ -217,7 +218,7 @@ def test_setpoints_of_different_origin_are_kept_apart() -> None:
         ),
     ],
 )
-def test_what_cannot_be_held_is_refused_in_words(hold: Hold, moment: Moment, words: str) -> None:
+def test_what_cannot_be_held_is_refused_in_words(hold: Hold, moment: Now, words: str) -> None:
     with pytest.raises(SettingInvalid, match=words):
         with_hold(PROGRAM, hold, moment)
 
@@ -338,9 +339,9 @@ def test_a_duration_from_before_the_time_was_known_ends_after_a_reboot_as_well()
     assert look(program, at(1, boot="next")).why == "hold"
     assert told(program, at(2, boot="next")).holds == ()
     # What the clock drifts is not written down, what it is set by is.
-    drifted = Moment("boot", 101 * H, NOON + H + 30_000)
+    drifted = Now("boot", 101 * H, NOON + H + 30_000)
     assert told(program, drifted) is program
-    assert told(program, Moment("boot", 101 * H, NOON + 9 * H)).holds[0].end_utc_ms == NOON + 10 * H
+    assert told(program, Now("boot", 101 * H, NOON + 9 * H)).holds[0].end_utc_ms == NOON + 10 * H
 
 
 def test_a_duration_of_a_boot_that_never_knew_the_time_counts_anew_in_the_next_one() -> None:

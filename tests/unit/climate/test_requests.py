@@ -8,7 +8,7 @@ import pytest
 
 from agent.climate import holds
 from agent.climate.holds import Eco, EffectiveSetpoint, HoldKind, ZoneProgram
-from agent.climate.model import Mode, Moment, Setpoints
+from agent.climate.model import Mode, Setpoints
 from agent.climate.requests import (
     CancelHoldRequest,
     ClimateRequest,
@@ -23,6 +23,7 @@ from agent.climate.requests import (
 )
 from agent.climate.schedule import BLOCKS_MAX, Block, Schedule, build_timeline
 from agent.errors import SettingInvalid
+from agent.foundation.clock import Now
 
 BERLIN = ZoneInfo("Europe/Berlin")
 H = 3_600_000
@@ -31,8 +32,8 @@ WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Nigh
 PROGRAM = ZoneProgram(schedules={"week": WEEK}, schedule="week")
 
 
-def at(hours: float, *, is_known: bool = True) -> Moment:
-    return Moment("boot", int(100 * H + hours * H), int(NOON + hours * H) if is_known else None)
+def at(hours: float, *, is_known: bool = True) -> Now:
+    return Now("boot", int(100 * H + hours * H), int(NOON + hours * H) if is_known else None)
 
 
 def done(

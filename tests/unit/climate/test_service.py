@@ -14,7 +14,7 @@ from agent.climate import service
 from agent.climate.controller import SensorReading
 from agent.climate.heat_source import HeatSourceState
 from agent.climate.holds import HOLDS_MAX, SCHEDULES_MAX, Hold, HoldKind, ZoneProgram, with_hold
-from agent.climate.model import Mode, Moment, Setpoints
+from agent.climate.model import Mode, Setpoints
 from agent.climate.requests import HoldRequest, PutScheduleRequest, apply
 from agent.climate.schedule import BLOCKS_MAX, WEEK, Block, Schedule
 from agent.climate.sensor_validation import ValidationState
@@ -24,6 +24,7 @@ from agent.climate.short_cycle_protection import STARTS_MAX, ShortCycleLimits, S
 from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot
 from agent.config.zones import SENSORS_MAX
 from agent.errors import SettingInvalid
+from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker
@@ -204,7 +205,7 @@ async def test_it_heats_with_a_full_disk_and_says_what_is_not_kept(bench: Bench)
 
 async def test_what_it_was_told_survives_a_restart(bench: Bench) -> None:
     climate = bench.make()
-    program = with_hold(ZoneProgram(setpoints=Setpoints(18.0, 25.0)), Hold("h", heat_setpoint_c=22.0), climate.moment())
+    program = with_hold(ZoneProgram(setpoints=Setpoints(18.0, 25.0)), Hold("h", heat_setpoint_c=22.0), climate.now())
     climate.set_program("z", program)
     bench.start(climate)
     await bench.until((bench.directory / FILE_NAME).exists)
@@ -325,8 +326,8 @@ async def test_the_largest_programs_that_are_accepted_fit_into_the_file_of_every
         )
     )
     climate = bench.make(settings)
-    moment = climate.moment()
-    program = largest_program(moment)
+    now = climate.now()
+    program = largest_program(now)
     for zone_id in ids:
         climate.set_program(zone_id, program)
     starts_ms = tuple(1_000_000_000_000 + number for number in range(STARTS_MAX))
@@ -358,7 +359,7 @@ async def test_the_largest_programs_that_are_accepted_fit_into_the_file_of_every
     assert "gone" not in again.control.validations
 
 
-def largest_program(moment: Moment) -> ZoneProgram:
+def largest_program(now: Now) -> ZoneProgram:
     """Return a program to which nothing can be added: the longest schedules, then holds without an end."""
     program = ZoneProgram()
     label = "\N{SNOWMAN}" * 64
@@ -371,14 +372,14 @@ def largest_program(moment: Moment) -> ZoneProgram:
             blocks = (*(block,) * (count - 1), last)
             put = PutScheduleRequest(Schedule(f"{number:02}" + label[2:], blocks), is_followed=not number)
             with contextlib.suppress(SettingInvalid):
-                program = apply(program, put, moment, UTC, new_id="")
+                program = apply(program, put, now, UTC, new_id="")
                 break
     for number in range(HOLDS_MAX):
         hold = HoldRequest(
             HoldKind.BOOST, 20.123456789012345, 26.123456789012345, Mode.AUTO, start="2026-12-01T00:00:00.001+00:00",
             until="2026-12-31T00:00:00.001+00:00", id=f"{number:02}" + "\N{GRINNING FACE}" * 62,
         )  # fmt: skip
-        program = apply(program, hold, moment, UTC, new_id="")
+        program = apply(program, hold, now, UTC, new_id="")
     return program
 
 

@@ -6,12 +6,13 @@ import pytest
 from agent.climate.controller import ClimateController, SensorReading
 from agent.climate.heat_source import HeatSourceState
 from agent.climate.holds import ZoneProgram
-from agent.climate.model import Mode, Moment
+from agent.climate.model import Mode
 from agent.climate.pi_controller import PiState
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.climate.short_cycle_protection import ShortCycleState
 from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot, default_program
 from agent.climate.zone_state import ZoneState
+from agent.foundation.clock import Now
 from hal.interface import HvacAction
 from lab.simulation.safety_oracle import SafetyOracle
 
@@ -25,24 +26,24 @@ def home(heat_source: HeatSourceKind = HeatSourceKind.NONE) -> ClimateSettings:
     )
 
 
-def restarted(control: ClimateController, written: Moment, moment: Moment) -> ClimateController:
+def restarted(control: ClimateController, written: Now, now: Now) -> ClimateController:
     """Return the control room of the next life, from what the last one wrote."""
     data = msgspec.json.encode(control.to_keep(written))
-    return ClimateController(control.settings, msgspec.json.decode(data, type=ClimateSnapshot), moment)
+    return ClimateController(control.settings, msgspec.json.decode(data, type=ClimateSnapshot), now)
 
 
 def test_the_pump_runs_on_after_a_restart_as_after_any_stop() -> None:
-    fresh = ClimateController(home(HeatSourceKind.BOILER), ClimateSnapshot(), Moment("b", 0, None))
-    made = fresh.step(Moment("b", 10, None), {"t": SensorReading(25.0, 0)})
+    fresh = ClimateController(home(HeatSourceKind.BOILER), ClimateSnapshot(), Now("b", 0, None))
+    made = fresh.step(Now("b", 10, None), {"t": SensorReading(25.0, 0)})
     assert made.demand.heat_source is not None
     assert not made.demand.heat_source.is_pump_on
     overrun_ms = round(fresh.settings.heat_source.pump_overrun_s * 1000)
     for boot in ("b", "next"):
-        again = restarted(fresh, Moment("b", 100_000, None), Moment(boot, 110_000, None))
+        again = restarted(fresh, Now("b", 100_000, None), Now(boot, 110_000, None))
         pumps = []
         for after_ms in (10, overrun_ms - 10, overrun_ms + 10):
             now_ms = 110_000 + after_ms
-            demand = again.step(Moment(boot, now_ms, None), {"t": SensorReading(25.0, now_ms)}).demand.heat_source
+            demand = again.step(Now(boot, now_ms, None), {"t": SensorReading(25.0, now_ms)}).demand.heat_source
             assert demand is not None
             pumps.append(demand.is_pump_on)
         assert pumps == [True, True, False]
@@ -55,47 +56,47 @@ def test_the_pump_runs_on_after_a_restart_as_after_any_stop() -> None:
 )
 def test_how_long_a_sensor_has_been_lost_outlives_a_restart(boot: str, *, is_known: bool, lost_h: float) -> None:
     first_ms = H_MS
-    control = ClimateController(home(), ClimateSnapshot(), Moment("b", first_ms, UTC_MS))
+    control = ClimateController(home(), ClimateSnapshot(), Now("b", first_ms, UTC_MS))
     for hours in range(49):
-        control.step(Moment("b", first_ms + hours * H_MS, UTC_MS + hours * H_MS), {})
+        control.step(Now("b", first_ms + hours * H_MS, UTC_MS + hours * H_MS), {})
     # Five hours without the agent.
     now_ms = 54 * H_MS if boot == "b" else 20_000
-    moment = Moment(boot, now_ms, UTC_MS + 53 * H_MS if is_known else None)
-    again = restarted(control, Moment("b", first_ms + 48 * H_MS, UTC_MS + 48 * H_MS), moment)
+    now = Now(boot, now_ms, UTC_MS + 53 * H_MS if is_known else None)
+    again = restarted(control, Now("b", first_ms + 48 * H_MS, UTC_MS + 48 * H_MS), now)
     lost_since_ms = again.state.zones[0].lost_since_ms
     assert lost_since_ms is not None
     assert (now_ms - lost_since_ms) / H_MS == pytest.approx(lost_h)
-    reasons = [again.step(Moment(boot, now_ms + round(h * H_MS), None), {}).reasons[0] for h in (0, 72 - lost_h)]
+    reasons = [again.step(Now(boot, now_ms + round(h * H_MS), None), {}).reasons[0] for h in (0, 72 - lost_h)]
     assert "for 72 h" not in reasons[0]
     assert "for 72 h" in reasons[1]
     # As soon as it speaks it is not lost any more.
     later_ms = now_ms + 30 * H_MS
-    again.step(Moment(boot, later_ms, None), {"t": SensorReading(20.0, later_ms)})
-    assert restarted(again, Moment(boot, later_ms, None), Moment("last", 0, None)).state.zones[0].lost_since_ms is None
+    again.step(Now(boot, later_ms, None), {"t": SensorReading(20.0, later_ms)})
+    assert restarted(again, Now(boot, later_ms, None), Now("last", 0, None)).state.zones[0].lost_since_ms is None
 
 
 @pytest.mark.parametrize(("away_h", "is_known"), [(2, True), (3, False)])
 def test_walls_do_not_change_in_a_short_absence(away_h: int, *, is_known: bool) -> None:
-    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, UTC_MS))
+    control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, UTC_MS))
     for minute in range(60):
         value_c = 17.0 if minute == 0 else 21.0
-        control.step(Moment("b", minute * 60_000, UTC_MS), {"t": SensorReading(value_c, minute * 60_000)})
+        control.step(Now("b", minute * 60_000, UTC_MS), {"t": SensorReading(value_c, minute * 60_000)})
     thermal_mass_c = control.state.zones[0].thermal_mass_c
     assert thermal_mass_c is not None
     assert 17.2 < thermal_mass_c < 18.0
-    written = Moment("b", H_MS, UTC_MS)
-    again = restarted(control, written, Moment("next", 0, UTC_MS + away_h * H_MS))
+    written = Now("b", H_MS, UTC_MS)
+    again = restarted(control, written, Now("next", 0, UTC_MS + away_h * H_MS))
     assert again.state.zones[0].thermal_mass_c == (thermal_mass_c if is_known else None)
 
 
 @pytest.mark.parametrize(("lost_min", "is_known"), [(149, True), (151, False)])
 def test_walls_do_not_change_in_a_short_silence(lost_min: int, *, is_known: bool) -> None:
     """Found by review: a sensor that was silent for a day came back to walls of the day before."""
-    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, UTC_MS))
+    control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, UTC_MS))
     for minute in range(60):
-        control.step(Moment("b", minute * 60_000, UTC_MS), {"t": SensorReading(19.0, minute * 60_000)})
+        control.step(Now("b", minute * 60_000, UTC_MS), {"t": SensorReading(19.0, minute * 60_000)})
     for minute in range(60, 60 + lost_min + 1):
-        control.step(Moment("b", minute * 60_000, UTC_MS), {})
+        control.step(Now("b", minute * 60_000, UTC_MS), {})
     assert control.state.zones[0].thermal_mass_c == (19.0 if is_known else None)
 
 
@@ -103,35 +104,35 @@ def test_after_a_restart_nothing_is_cooled_at_once_that_was_heated_until_then() 
     """Found by review: radiators were as hot as they get, and ten minutes later the room was cooled."""
     climate = home(HeatSourceKind.HEAT_PUMP)
     climate = msgspec.structs.replace(climate, zones=(msgspec.structs.replace(climate.zones[0], can_cool=True),))
-    control = ClimateController(climate, ClimateSnapshot(), Moment("b", 0, UTC_MS))
+    control = ClimateController(climate, ClimateSnapshot(), Now("b", 0, UTC_MS))
     control.set_program("z", ZoneProgram(mode=Mode.AUTO))
 
     def go(control: ClimateController, boot: str, value_c: float, minutes: int) -> list[HvacAction]:
-        moments = [Moment(boot, minute * 60_000, UTC_MS) for minute in range(minutes)]
-        steps = (control.step(moment, {"t": SensorReading(value_c, moment.now_ms)}) for moment in moments)
+        moments = [Now(boot, minute * 60_000, UTC_MS) for minute in range(minutes)]
+        steps = (control.step(now, {"t": SensorReading(value_c, now.now_ms)}) for now in moments)
         return [made.demand.zones["z"] for made in steps]
 
     assert go(control, "b", 15.0, 20)[-1] is HvacAction.HEAT
-    again = restarted(control, Moment("b", 20 * 60_000, UTC_MS), Moment("next", 0, UTC_MS))
+    again = restarted(control, Now("b", 20 * 60_000, UTC_MS), Now("next", 0, UTC_MS))
     actions = go(again, "next", 29.0, 40)
     assert set(actions[:30]) == {HvacAction.OFF}
     assert actions[-1] is HvacAction.COOL
 
 
 def test_silence_and_absence_add_up() -> None:
-    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, UTC_MS))
-    control.step(Moment("b", 0, UTC_MS), {"t": SensorReading(19.0, 0)})
+    control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, UTC_MS))
+    control.step(Now("b", 0, UTC_MS), {"t": SensorReading(19.0, 0)})
     for hours in (1, 2):
-        control.step(Moment("b", hours * H_MS, UTC_MS), {})
-    written = Moment("b", 2 * H_MS, UTC_MS)
-    again = [restarted(control, written, Moment("next", 0, UTC_MS + away_h * H_MS)) for away_h in (1, 2)]
+        control.step(Now("b", hours * H_MS, UTC_MS), {})
+    written = Now("b", 2 * H_MS, UTC_MS)
+    again = [restarted(control, written, Now("next", 0, UTC_MS + away_h * H_MS)) for away_h in (1, 2)]
     assert [made.state.zones[0].thermal_mass_c for made in again] == [19.0, None]
 
 
 def test_a_clock_that_was_set_back_makes_no_loss_shorter() -> None:
-    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, UTC_MS))
-    control.step(Moment("b", 0, UTC_MS), {})
-    again = restarted(control, Moment("b", H_MS, UTC_MS), Moment("next", 0, UTC_MS - 9 * H_MS))
+    control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, UTC_MS))
+    control.step(Now("b", 0, UTC_MS), {})
+    again = restarted(control, Now("b", H_MS, UTC_MS), Now("next", 0, UTC_MS - 9 * H_MS))
     assert again.state.zones[0].lost_since_ms == -H_MS
 
 
@@ -139,9 +140,7 @@ def test_a_clock_that_was_set_back_makes_no_loss_shorter() -> None:
 def test_the_starts_of_every_piece_of_equipment_outlive_a_restart(boot: str, now_ms: int, older_ms: int) -> None:
     heat_pump = home(HeatSourceKind.HEAT_PUMP)
     zones = (msgspec.structs.replace(heat_pump.zones[0], can_cool=True),)
-    control = ClimateController(
-        msgspec.structs.replace(heat_pump, zones=zones), ClimateSnapshot(), Moment("b", 0, None)
-    )
+    control = ClimateController(msgspec.structs.replace(heat_pump, zones=zones), ClimateSnapshot(), Now("b", 0, None))
     zone, heat_source, stage2, aux = (
         ShortCycleState(number % 2 == 0, 90_000, (100 * number, 200 * number)) for number in range(1, 5)
     )
@@ -160,7 +159,7 @@ def test_the_starts_of_every_piece_of_equipment_outlive_a_restart(boot: str, now
         heat_source=HeatSourceState(heat_source, stage2, aux, stage2_demand_s=900.0, is_valve_on=True),
         direction=HvacAction.COOL,
     )
-    after = restarted(control, Moment("b", 100_000, None), Moment(boot, now_ms, None)).state
+    after = restarted(control, Now("b", 100_000, None), Now(boot, now_ms, None)).state
 
     def rested(number: int) -> ShortCycleState:
         starts = (100 * number - older_ms, 200 * number - older_ms)
@@ -188,7 +187,7 @@ def test_a_start_that_was_written_with_a_later_time_than_its_file_is_as_new_as_c
     saved = ClimateSnapshot(
         "b", 1000, {"z": ZoneSnapshot(ZoneProgram(), relay=ShortCycleState(False, 9000, (500, 9000)))}
     )
-    (zone,) = ClimateController(home(), saved, Moment("next", 2000, None)).state.zones
+    (zone,) = ClimateController(home(), saved, Now("next", 2000, None)).state.zones
     assert zone.relay.starts_ms == (-500, 2000, 2000)
 
 
@@ -196,10 +195,9 @@ def test_a_zone_that_nobody_has_told_anything_does_what_it_can() -> None:
     (zone,) = home().zones
     cools = msgspec.structs.replace(zone, can_heat=False, can_cool=True)
     assert [default_program(each).mode for each in (zone, cools)] == [Mode.HEAT, Mode.COOL]
-    made = ClimateController(ClimateSettings(zones=(cools,)), ClimateSnapshot(), Moment("b", 0, None))
+    made = ClimateController(ClimateSettings(zones=(cools,)), ClimateSnapshot(), Now("b", 0, None))
     step = [
-        made.step(Moment("b", minute * 60_000, None), {"t": SensorReading(30.0, minute * 60_000)})
-        for minute in range(9)
+        made.step(Now("b", minute * 60_000, None), {"t": SensorReading(30.0, minute * 60_000)}) for minute in range(9)
     ]
     assert step[-1].demand.zones == {"z": HvacAction.COOL}
 
@@ -229,24 +227,24 @@ class Lives:
         if is_reboot:
             self._boots, self._boot_ms = self._boots + 1, self.true_ms
             self.true_ms += 20_000
-        control, first_s = ClimateController(self._settings, self.kept, self._moment(knows_time)), None
+        control, first_s = ClimateController(self._settings, self.kept, self._now(knows_time)), None
         for second in range(0, seconds, 10):
-            moment = self._moment(knows_time)
-            made = control.step(moment, {"t": SensorReading(self.value_c, moment.now_ms)})
+            now = self._now(knows_time)
+            made = control.step(now, {"t": SensorReading(self.value_c, now.now_ms)})
             self.oracle.applied(made.demand, self.true_ms)
             is_heating = HvacAction.HEAT in made.demand.zones.values()
             self.heated_s += 10.0 * is_heating
             if is_heating and first_s is None:
                 first_s = float(second)
             # What changes is on the disk before the next decision, and all else once a minute.
-            self.kept = control.to_keep(moment)
+            self.kept = control.to_keep(now)
             self.true_ms += 10_000
         self.oracle.killed(self.true_ms)
         return first_s
 
-    def _moment(self, knows_time: bool) -> Moment:
+    def _now(self, knows_time: bool) -> Now:
         utc_ms = UTC_MS + self.true_ms if knows_time else None
-        return Moment(f"boot {self._boots}", self.true_ms - self._boot_ms, utc_ms)
+        return Now(f"boot {self._boots}", self.true_ms - self._boot_ms, utc_ms)
 
 
 @pytest.mark.parametrize("is_reboot", [False, True])
@@ -288,20 +286,20 @@ def test_a_hub_that_dies_over_and_over_heats_all_the_same(life_s: int, share: fl
 
 @pytest.mark.parametrize(("away_h", "walls_are_known"), [(2, True), (30, False)])
 def test_once_the_time_is_known_it_is_known_how_long_the_hub_was_away(away_h: int, *, walls_are_known: bool) -> None:
-    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, UTC_MS))
+    control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, UTC_MS))
     for minute in range(60):
         control.step(
-            Moment("b", minute * 60_000, UTC_MS), {"t": SensorReading(17.0 if minute == 0 else 21.0, minute * 60_000)}
+            Now("b", minute * 60_000, UTC_MS), {"t": SensorReading(17.0 if minute == 0 else 21.0, minute * 60_000)}
         )
     (zone,) = control.state.zones
     started = msgspec.structs.replace(zone.relay, starts_ms=(H_MS,))
     control.state = msgspec.structs.replace(
         control.state, zones=(msgspec.structs.replace(zone, relay=started, frost_since_ms=0),)
     )
-    again = restarted(control, Moment("b", H_MS, UTC_MS), Moment("next", 20_000, None))
+    again = restarted(control, Now("b", H_MS, UTC_MS), Now("next", 20_000, None))
     assert again.state.zones[0].frost_since_ms == -H_MS
     away_ms = away_h * H_MS
-    again.step(Moment("next", 80_000, UTC_MS + away_ms + 60_000), {"t": SensorReading(21.0, 80_000)})
+    again.step(Now("next", 80_000, UTC_MS + away_ms + 60_000), {"t": SensorReading(21.0, 80_000)})
     (after,) = again.state.zones
     assert after.relay.starts_ms == (20_000 - away_ms, 20_000)
     assert after.thermal_mass_c is not None
@@ -310,14 +308,14 @@ def test_once_the_time_is_known_it_is_known_how_long_the_hub_was_away(away_h: in
 
 def test_how_long_it_has_been_freezing_outlives_a_restart() -> None:
     """ "35 % from the second day on" began anew with each restart."""
-    control = ClimateController(home(), ClimateSnapshot(), Moment("b", 0, None))
+    control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, None))
     for hours in range(31):
-        control.step(Moment("b", hours * H_MS, None), {"t": SensorReading(2.0, hours * H_MS)})
-    again = restarted(control, Moment("b", 30 * H_MS, None), Moment("next", 20_000, None))
+        control.step(Now("b", hours * H_MS, None), {"t": SensorReading(2.0, hours * H_MS)})
+    again = restarted(control, Now("b", 30 * H_MS, None), Now("next", 20_000, None))
     for seconds in range(0, 70, 10):
         # No sensor has been heard yet.
-        again.step(Moment("next", 20_000 + seconds * 1000, None), {})
-    again.step(Moment("next", 90_000, None), {"t": SensorReading(2.0, 90_000)})
+        again.step(Now("next", 20_000 + seconds * 1000, None), {})
+    again.step(Now("next", 90_000, None), {"t": SensorReading(2.0, 90_000)})
     (zone,) = again.state.zones
     assert zone.is_frost
     assert zone.frost_since_ms is not None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cloud import messages
-from agent.foundation.decoding import Unreadable
+from agent.foundation.lenient_json import Undecodable
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_settings_come_one_by_one() -> None:
     assert messages.parse_settings(b"") == {}
     assert messages.parse_settings(b'{"a":1,"b":"\\ud83c","c":[true]}') == {
         "a": 1,
-        "b": Unreadable("Input data was truncated"),
+        "b": Undecodable("Input data was truncated"),
         "c": [True],
     }
 

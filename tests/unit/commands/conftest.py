@@ -58,7 +58,7 @@ class Recorder:
         self.executed: list[str] = []
         self.reconciled: list[str] = []
         self.errors: list[Exception] = []
-        self.hindrance: Exception | None = None
+        self.skip_reason: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -67,8 +67,8 @@ class Recorder:
             raise CommandInvalid("bad is bad")
 
     async def prepare(self) -> None:
-        if self.hindrance is not None:
-            raise self.hindrance
+        if self.skip_reason is not None:
+            raise self.skip_reason
 
     async def execute(self, record: CommandRecord) -> CommandOutcome:
         self.executed.append(record.command_id)

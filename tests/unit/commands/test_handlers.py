@@ -14,8 +14,9 @@ from agent.commands.handlers.config_update import ConfigUpdateHandler
 from agent.commands.handlers.diagnostics import DiagnosticsHandler
 from agent.commands.handlers.factory_reset import FactoryResetHandler
 from agent.commands.handlers.reboot import ATTEMPTS_MAX, RebootHandler
-from agent.commands.lifecycle import CommandEvent, CommandRecord, Moment, State
+from agent.commands.lifecycle import CommandEvent, CommandRecord, State
 from agent.errors import CloudUnavailable, CommandInvalid, ConfigInvalid, RebootFailed, SettingInvalid, StorageFull
+from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
 from agent.foundation.lock import FILE_NAME as LOCK_NAME
 from agent.foundation.worker import InlineWorker
@@ -38,13 +39,13 @@ class Machine:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.moment = Moment("boot-1", 1000, UTC_MS)
+        self.now = Now("boot-1", 1000, UTC_MS)
         self.did: list[str] = []
         self.is_refusing = False
 
     def handler(self) -> RebootHandler:
         return RebootHandler(
-            moment=lambda: self.moment,
+            now=lambda: self.now,
             flush=self.flush,
             ensure_can_reboot=self.ensure_can_reboot,
             reboot=self.reboot,
@@ -85,7 +86,7 @@ async def test_the_delay_counts_from_the_ack_whatever_has_been_restarted_since(
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     machine = Machine(tmp_path)
-    machine.moment = Moment("boot-1", 41_000, None)
+    machine.now = Now("boot-1", 41_000, None)
     outcome = await machine.handler().execute(executing("reboot", {"delay_seconds": 60}, acked_ms=1000))
     assert slept[0] == 20.0
     assert outcome.event is CommandEvent.GIVEN_UP
@@ -115,7 +116,7 @@ async def test_a_machine_that_cannot_reboot_says_so_before_anything_is_acked(tmp
 
 async def test_another_boot_proves_the_reboot(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
-    machine.moment = Moment("boot-2", 0, None)
+    machine.now = Now("boot-2", 0, None)
     handler = machine.handler()
     assert await handler.reconcile(executing("reboot", acked_boot_id="boot-1")) == CommandOutcome(
         CommandEvent.CONFIRMED
@@ -148,7 +149,7 @@ async def test_one_reboot_in_ten_minutes_and_five_a_day_over_boots(tmp_path: Pat
     machine = Machine(tmp_path)
     now_ms, done = 0, []
     while now_ms < 25 * 3_600_000:
-        machine.moment = Moment(f"boot-{len(done)}", 30_000, UTC_MS + now_ms)
+        machine.now = Now(f"boot-{len(done)}", 30_000, UTC_MS + now_ms)
         if not refusal(machine):
             await rebooted(machine, f"c{len(done)}")
             done.append(now_ms // 1000)
@@ -159,19 +160,19 @@ async def test_one_reboot_in_ten_minutes_and_five_a_day_over_boots(tmp_path: Pat
 async def test_a_refused_reboot_says_why_and_when(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     await rebooted(machine, "c1")
-    machine.moment = Moment("boot-2", 30_000, UTC_MS + 60_000)
+    machine.now = Now("boot-2", 30_000, UTC_MS + 60_000)
     text = "the hub was rebooted by command at 14:13 UTC; at most one in 10 minutes, so send it again after 14:23 UTC"
     assert refusal(machine) == text
     for number in range(1, 5):
-        machine.moment = Moment("boot-2", 30_000, UTC_MS + number * 600_000)
+        machine.now = Now("boot-2", 30_000, UTC_MS + number * 600_000)
         await rebooted(machine, f"d{number}")
-    machine.moment = Moment("boot-2", 30_000, UTC_MS + 3_600_000)
+    machine.now = Now("boot-2", 30_000, UTC_MS + 3_600_000)
     assert "at most 5 in 24 hours" in refusal(machine)
     # Without the time it waits, and is judged again.
-    machine.moment = Moment("boot-3", 30_000, None)
+    machine.now = Now("boot-3", 30_000, None)
     assert refusal(machine) == ""
     # What a wrong clock noted in the future forbids nothing.
-    machine.moment = Moment("boot-3", 30_000, UTC_MS - 3_600_000)
+    machine.now = Now("boot-3", 30_000, UTC_MS - 3_600_000)
     assert refusal(machine) == ""
 
 

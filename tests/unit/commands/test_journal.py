@@ -16,19 +16,20 @@ from agent.commands.journal import (
     CommandJournal,
     open_journal,
 )
-from agent.commands.lifecycle import CommandEvent, Moment, State
+from agent.commands.lifecycle import CommandEvent, State
 from agent.commands.payloads import IncomingCommand
 from agent.errors import Corrupt, StorageFull
+from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker
 
 NOON_MS = 1_774_785_600_000
-NOW = Moment("boot-1", 5000, NOON_MS)
+NOW = Now("boot-1", 5000, NOON_MS)
 
 
-def at(after_ms: int, *, is_known: bool = True) -> Moment:
-    return Moment("boot-1", 5000 + after_ms, NOON_MS + after_ms if is_known else None)
+def at(after_ms: int, *, is_known: bool = True) -> Now:
+    return Now("boot-1", 5000 + after_ms, NOON_MS + after_ms if is_known else None)
 
 
 def arrivals(*ids: str, expires_utc_ms: int | None = None) -> list[IncomingCommand]:
@@ -50,9 +51,9 @@ async def reopened(journal: CommandJournal) -> CommandJournal:
     return await opened(directory)
 
 
-async def settle(journal: CommandJournal, command_id: str, moment: Moment = NOW) -> None:
-    await journal.advance(command_id, CommandEvent.REFUSE, moment, error_message="no")
-    await journal.advance(command_id, CommandEvent.SETTLED, moment)
+async def settle(journal: CommandJournal, command_id: str, now: Now = NOW) -> None:
+    await journal.advance(command_id, CommandEvent.REFUSE, now, error_message="no")
+    await journal.advance(command_id, CommandEvent.SETTLED, now)
 
 
 @pytest.fixture
@@ -293,7 +294,7 @@ async def test_a_missing_journal_is_no_first_one(tmp_path: Path) -> None:
         lost = await opened()
         assert lost.replaces_missing
         arrivals = [IncomingCommand("c-1", "reboot", {}, None, "")]
-        await lost.add(arrivals, Moment("boot", 1, None))
+        await lost.add(arrivals, Now("boot", 1, None))
         (record,) = lost.open_commands()
         assert "may have been run" in record.problem
         await lost.close()

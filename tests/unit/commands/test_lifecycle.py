@@ -19,7 +19,6 @@ from agent.commands.lifecycle import (
     CommandEvent,
     CommandRecord,
     CommandType,
-    Moment,
     NextActor,
     Reject,
     State,
@@ -31,18 +30,19 @@ from agent.commands.lifecycle import (
     to_mermaid,
     transition,
 )
+from agent.foundation.clock import Now
 
 DOCS = Path(__file__).parents[3] / "docs" / "cloud-commands.md"
 NOON_MS = 1_774_785_600_000  # 2026-03-29T12:00:00Z
-NOW = Moment("boot-1", 50_000, NOON_MS)
-NO_TIME = Moment("boot-1", 50_000, None)
+NOW = Now("boot-1", 50_000, NOON_MS)
+NO_TIME = Now("boot-1", 50_000, None)
 
 
 def record(type_: str = "reboot", **changes: object) -> CommandRecord:
     return msgspec.structs.replace(CommandRecord("c1", type_, "boot-1", 40_000, expires_utc_ms=NOON_MS + 1), **changes)
 
 
-def decided(of: CommandRecord, moment: Moment = NOW, *, needs_confirmation: bool = False, acks_due: int = 0) -> object:
+def decided(of: CommandRecord, moment: Now = NOW, *, needs_confirmation: bool = False, acks_due: int = 0) -> object:
     return decide(of, moment, problem="", needs_confirmation=needs_confirmation, acks_due=acks_due)
 
 
@@ -150,7 +150,7 @@ def test_without_the_time_only_what_destroys_nothing_begins(type_: CommandType) 
 
 
 def test_a_command_of_this_boot_waits_a_day_for_the_time_and_no_longer() -> None:
-    moment = Moment("boot-1", 40_000 + LIFETIME_MS, None)
+    moment = Now("boot-1", 40_000 + LIFETIME_MS, None)
     found = decided(record(), moment)
     assert isinstance(found, Reject)
     assert found.event is CommandEvent.EXPIRE
@@ -159,8 +159,8 @@ def test_a_command_of_this_boot_waits_a_day_for_the_time_and_no_longer() -> None
 
 def test_of_an_earlier_boot_only_this_ones_time_counts() -> None:
     old = record(received_boot_id="boot-0", received_ms=10**12)
-    assert decided(old, Moment("boot-1", LIFETIME_MS - 5, None)) == Wait(5)
-    assert isinstance(decided(old, Moment("boot-1", LIFETIME_MS, None)), Reject)
+    assert decided(old, Now("boot-1", LIFETIME_MS - 5, None)) == Wait(5)
+    assert isinstance(decided(old, Now("boot-1", LIFETIME_MS, None)), Reject)
 
 
 def test_a_reset_waits_for_a_person_for_ten_minutes() -> None:

@@ -11,17 +11,10 @@ import pytest
 from agent.cloud.client import CloudClient
 from agent.commands.handlers import CommandOutcome
 from agent.commands.journal import FILE_NAME, JOURNAL_LOST_MESSAGE, CommandJournal
-from agent.commands.lifecycle import (
-    CONFIRMATION_MS,
-    LIFETIME_MS,
-    CommandEvent,
-    CommandRecord,
-    CommandType,
-    Moment,
-    State,
-)
+from agent.commands.lifecycle import CONFIRMATION_MS, LIFETIME_MS, CommandEvent, CommandRecord, CommandType, State
 from agent.commands.payloads import IncomingCommand
 from agent.errors import CommandInvalid, Corrupt, RebootFailed, SettingInvalid, StorageFull
+from agent.foundation.clock import Now
 from agent.foundation.operations import Operation
 from agent.local.commands import build_commands
 from lab.refcloud.contract import Endpoint
@@ -103,7 +96,7 @@ async def test_a_check_that_breaks_fails_its_command_only(hub: Hub, monkeypatch:
     "error", [RebootFailed("there is no logind"), CommandInvalid("there is no logind"), KeyError(1)]
 )
 async def test_what_cannot_be_done_here_is_not_acked(hub: Hub, error: Exception) -> None:
-    hub.handlers[REBOOT].hindrance = error
+    hub.handlers[REBOOT].skip_reason = error
     async with hub.life() as commands:
         bad, good = await hub.settled(hub.queue("reboot"), hub.queue("diagnostics"))
         (told, *_) = [record for record in await commands.recent() if record.type == "reboot"]
@@ -495,10 +488,10 @@ async def test_a_journal_that_breaks_in_use_is_made_anew(hub: Hub, monkeypatch: 
     add = CommandJournal.add
     broken = [True]
 
-    async def breaking(self: CommandJournal, arrivals: Sequence[IncomingCommand], moment: Moment) -> int:
+    async def breaking(self: CommandJournal, arrivals: Sequence[IncomingCommand], now: Now) -> int:
         if broken.pop() if broken else False:
             raise Corrupt("commands.db cannot be read")
-        return await add(self, arrivals, moment)
+        return await add(self, arrivals, now)
 
     monkeypatch.setattr(CommandJournal, "add", breaking)
     async with hub.life():

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from agent.commands.lifecycle import CommandType, State
-from agent.foundation.operations import Operation, unhindered
+from agent.foundation.operations import Operation, allow_operation
 from lab.refcloud.records import CommandState
 from tests.unit.commands.conftest import Hub, until
 
@@ -42,7 +42,7 @@ async def test_a_disk_that_dies_costs_only_what_needs_it(hub: Hub, number: int) 
         assert "disk takes nothing" in (second.error_message or "")
         assert "kept in memory only" in room.problem
         assert [each.command_id for each in await room.recent()][-1] == before
-        hub.disk.on_operation = unhindered
+        hub.disk.on_operation = allow_operation
         await until(lambda: not room.is_volatile)
         (third,) = await hub.settled(hub.queue("reboot"))
         assert third.state is CommandState.ACKED
@@ -67,7 +67,7 @@ async def test_a_disk_that_is_dead_from_the_start(hub: Hub) -> None:
         )
         assert first.state is second.state is CommandState.ACKED
         assert third.state is fourth.state is CommandState.FAILED
-        hub.disk.on_operation = unhindered
+        hub.disk.on_operation = allow_operation
         await until(lambda: not room.is_volatile)
         assert len(await room.recent()) == 4
     assert hub.handlers[CommandType.FACTORY_RESET].executed == []
@@ -80,7 +80,7 @@ async def test_a_disk_that_is_busy_for_a_moment_changes_nothing(hub: Hub, monkey
         die(hub, errno.ENOSPC)
         command = hub.queue("reboot")
         await until(lambda: "come in" in room.problem)
-        hub.disk.on_operation = unhindered
+        hub.disk.on_operation = allow_operation
         (found,) = await hub.settled(command)
     assert found.state is CommandState.ACKED
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.foundation.disk import Disk
-from agent.foundation.disk_watch import LOOK_S, DiskWatch
+from agent.foundation.disk_watch import LOOK_S, DiskMonitor
 from agent.foundation.worker import InlineWorker
 from lab.simulation.loop import VirtualLoop
 
@@ -25,7 +25,7 @@ class Ailing(Disk):
 def test_a_disk_that_is_full_is_known_before_anything_is_written_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    watch = DiskWatch(Path("/state"), disk=Ailing(), worker=InlineWorker())
+    watch = DiskMonitor(Path("/state"), disk=Ailing(), worker=InlineWorker())
     problems: list[str] = []
 
     async def look() -> None:

@@ -10,7 +10,7 @@ import pytest
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation import durable_file
 from agent.foundation.disk import Disk
-from agent.foundation.durable_file import READS_MAX, SEAL_BYTES, DurableFile, sealed, unsealed
+from agent.foundation.durable_file import CHECKSUM_BYTES, READS_MAX, DurableFile, add_checksum, strip_checksum
 from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker
 
@@ -68,15 +68,15 @@ def kept(path: Path, disk: Disk) -> DurableFile[Content]:
 
 @pytest.mark.parametrize("data", [b"{}", b"{ }", b'{"a":1}', b'{\n  "a": 1\n}\n'])
 def test_a_seal_is_a_member_that_others_leave_out(data: bytes) -> None:
-    content = sealed(data)
-    assert unsealed(content).split() == data.split()
+    content = add_checksum(data)
+    assert strip_checksum(content).split() == data.split()
     assert set(msgspec.json.decode(content)) - {"sha256"} == set(msgspec.json.decode(data))
-    assert len(content) - len(data) <= SEAL_BYTES
-    assert unsealed(data) == data
+    assert len(content) - len(data) <= CHECKSUM_BYTES
+    assert strip_checksum(data) == data
 
 
 def test_every_changed_bit_is_found() -> None:
-    content = sealed(b'{"a": 20.5}')
+    content = add_checksum(b'{"a": 20.5}')
     head = len(b'{"sha256":"')
     for at in range(head, len(content)):
         for bit in range(8):
@@ -85,12 +85,12 @@ def test_every_changed_bit_is_found() -> None:
             # Between checksum and content stand a quotation mark and a comma, which nobody reads.
             if at not in {head + 64, head + 65}:
                 with pytest.raises(Corrupt, match="checksum"):
-                    unsealed(bytes(damaged))
+                    strip_checksum(bytes(damaged))
 
 
 def test_only_objects_are_sealed() -> None:
     with pytest.raises(ValueError, match="JSON object"):
-        sealed(b"[]")
+        add_checksum(b"[]")
 
 
 def test_what_was_written_is_read(path: Path, copy: Path, disk: Disk) -> None:
@@ -111,7 +111,7 @@ def test_a_file_of_an_older_release_is_read_and_copied(path: Path, copy: Path, d
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"{", b"\0" * 100, b"[]", b'{"a": "seven"}', b"\xff" * 40, b"x" * 2000, sealed(b"{}")[:-1]]
+    "damage", [b"", b"{", b"\0" * 100, b"[]", b'{"a": "seven"}', b"\xff" * 40, b"x" * 2000, add_checksum(b"{}")[:-1]]
 )
 def test_a_damaged_file_is_put_aside_and_its_copy_is_in_force(path: Path, disk: Disk, damage: bytes) -> None:
     file = kept(path, disk)
@@ -228,7 +228,7 @@ def test_no_writer_writes_what_its_reader_refuses(path: Path, disk: Disk) -> Non
     with pytest.raises(StorageFull, match="more than the 1,000 bytes that are read again"):
         file.write(b'{"a":' + b"1" * 1000 + b"}")
     assert file.read() == {"a": 7}
-    narrow = make(path, disk, written_bytes_max=SEAL_BYTES + 10)
+    narrow = make(path, disk, written_bytes_max=CHECKSUM_BYTES + 10)
     assert narrow.read() == {"a": 7}
     with pytest.raises(StorageFull, match="more than"):
         narrow.write(b'{"a": 12345}')

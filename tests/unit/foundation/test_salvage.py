@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.foundation.salvage import salvaged
+from agent.foundation.salvage import decode_leniently
 
 
 class Leaf(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Tree(msgspec.Struct, frozen=True):
 
 def test_a_good_file_is_read_as_it_is() -> None:
     tree = Tree(2, {"a": Branch((Leaf("x"),), Leaf("y", 5), "n")})
-    assert salvaged(msgspec.json.encode(tree), Tree) == (tree, [])
+    assert decode_leniently(msgspec.json.encode(tree), Tree) == (tree, [])
 
 
 def test_what_is_bad_is_left_out_and_named() -> None:
@@ -36,7 +36,7 @@ def test_what_is_bad_is_left_out_and_named() -> None:
         "a":{"leaves":[{"name":"x"},{"name":5},{"size":1},{"name":"w","size":"z"}],"best":{"name":"y","size":"z"},"note":7},
         "b\\u001b":5,
         "c":{"note":"good"}}}"""
-    tree, lost = salvaged(data, Tree)
+    tree, lost = decode_leniently(data, Tree)
     assert tree == Tree(1, {"a": Branch((Leaf("x"),), Leaf("y")), "c": Branch(note="good")})
     assert lost == [
         "branches.a.leaves[1] (Expected `str`, got `int`)",
@@ -63,7 +63,7 @@ def test_what_is_bad_is_left_out_and_named() -> None:
 )
 def test_a_file_of_another_kind_is_not_read(data: bytes) -> None:
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
-        salvaged(data, Tree)
+        decode_leniently(data, Tree)
 
 
 JSON = st.recursive(
@@ -78,7 +78,7 @@ JSON = st.recursive(
 @given(JSON.map(msgspec.json.encode) | st.binary())
 def test_nothing_else_comes_out(data: bytes) -> None:
     try:
-        tree, _ = salvaged(data, Tree)
+        tree, _ = decode_leniently(data, Tree)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     assert msgspec.json.decode(msgspec.json.encode(tree), type=Tree) == tree

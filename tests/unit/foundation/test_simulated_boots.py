@@ -7,7 +7,7 @@ from agent.errors import RebootFailed
 from agent.foundation.disk import Disk
 from agent.foundation.host import Systemd, Unmanaged
 from agent.foundation.operations import Operation
-from agent.foundation.simulated_boots import FILE_NAME, Boots, RestartingHost
+from agent.foundation.simulated_boots import FILE_NAME, SimulatedBoots, SimulatedRebootHost
 
 
 class Machine(msgspec.Struct):
@@ -23,34 +23,36 @@ class Machine(msgspec.Struct):
 
 async def test_each_reboot_is_another_boot_with_time_from_zero(tmp_path: Path) -> None:
     machine, path, anew = Machine(), tmp_path / FILE_NAME, []
-    boots = Boots(path, machine, Disk())
+    boots = SimulatedBoots(path, machine, Disk())
     first = boots.clock
     assert (first.boot_id, first.monotonic_ms(), first.utc_ms()) == ("m1-0", 5000, 1_005_000)
-    await RestartingHost({}, boots, begin_anew=lambda: anew.append(1)).reboot("command c")
+    await SimulatedRebootHost({}, boots, begin_anew=lambda: anew.append(1)).reboot("command c")
     assert anew == [1]
     machine.now_ms = 6000
-    second = Boots(path, machine, Disk()).clock
+    second = SimulatedBoots(path, machine, Disk()).clock
     assert (second.boot_id, second.monotonic_ms(), second.utc_ms()) == ("m1-1", 1000, 1_006_000)
     assert first.boot_id == "m1-0"
 
 
 async def test_a_boot_of_the_machine_itself_counts_by_its_own_time(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
-    Boots(path, Machine(), Disk()).boot()
-    clock = Boots(path, Machine("m2", 300), Disk()).clock
+    SimulatedBoots(path, Machine(), Disk()).boot()
+    clock = SimulatedBoots(path, Machine("m2", 300), Disk()).clock
     assert (clock.boot_id, clock.monotonic_ms()) == ("m2-1", 300)
 
 
 def test_an_unreadable_count_begins_anew(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"{")
-    assert Boots(tmp_path / FILE_NAME, Machine(), Disk()).clock.boot_id == "m1-0"
+    assert SimulatedBoots(tmp_path / FILE_NAME, Machine(), Disk()).clock.boot_id == "m1-0"
 
 
 async def test_a_disk_that_refuses_is_no_reboot(tmp_path: Path) -> None:
     def refuse(operation: Operation, target: str) -> None:
         raise OSError(30, "Read-only file system")
 
-    host = RestartingHost({}, Boots(tmp_path / FILE_NAME, Machine(), Disk(refuse)), begin_anew=pytest.fail)
+    host = SimulatedRebootHost(
+        {}, SimulatedBoots(tmp_path / FILE_NAME, Machine(), Disk(refuse)), begin_anew=pytest.fail
+    )
     with pytest.raises(RebootFailed, match="Read-only"):
         await host.reboot("command c")
     assert isinstance(host, Systemd)

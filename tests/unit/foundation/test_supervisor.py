@@ -11,7 +11,7 @@ from agent.foundation.supervisor import (
     INSIDE_MAX,
     RESTART_CAP_S,
     Faults,
-    contained,
+    contain_failure,
     describe_error,
     supervise,
 )
@@ -112,16 +112,16 @@ def test_faults_are_bounded() -> None:
 
 
 def test_what_is_contained_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(Defect, match=r"^ValueError: a\\u001b b$"), contained("command 7"):
+    with pytest.raises(Defect, match=r"^ValueError: a\\u001b b$"), contain_failure("command 7"):
         raise ValueError("a\x1b\nb")
-    with pytest.raises(Defect, match=r"^RecursionError$"), contained("command 7"):
+    with pytest.raises(Defect, match=r"^RecursionError$"), contain_failure("command 7"):
         raise RecursionError
     assert [record.getMessage() for record in caplog.records] == ["command 7 failed by a defect; it fails alone"] * 2
 
 
 @pytest.mark.parametrize("error", [StorageFull("no room"), asyncio.CancelledError(), KeyboardInterrupt()])
 def test_errors_of_our_own_and_cancellations_are_not_contained(error: BaseException) -> None:
-    with pytest.raises(type(error)) as caught, contained("command 7"):
+    with pytest.raises(type(error)) as caught, contain_failure("command 7"):
         raise error
     assert caught.value is error
 

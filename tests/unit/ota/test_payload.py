@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agent.errors import BundleUntrusted, InstallFailed, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
-from agent.foundation.trees import Trees
+from agent.foundation.staging_files import StagingFiles
 from agent.ota import bundle_builder, header, launcher
 from agent.ota.header import BundleHeader
 from agent.ota.keyring import TrustStore
@@ -79,7 +79,7 @@ BROKEN: dict[str, tuple[Members, str]] = {
 
 
 def hub(directory: Path, disk: Disk | None = None) -> Slots:
-    return Slots(Trees(directory, disk or Disk()), disk or Disk(), running="base")
+    return Slots(StagingFiles(directory, disk or Disk()), disk or Disk(), running="base")
 
 
 def install(directory: Path, made: Made, disk: Disk | None = None) -> object:

@@ -27,8 +27,8 @@ from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot
 from agent.cloud.client import CloudClient
 from agent.commands import factory_reset, journal
 from agent.commands.factory_reset import FactoryResetState
-from agent.commands.lifecycle import Moment
 from agent.commands.payloads import IncomingCommand
+from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import InlineWorker
@@ -52,7 +52,7 @@ from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import NETWORK_FILE, SENSORS_FILE, STICK_FILE
 from hal.zigbee.radio_state import DeviceRecord, DeviceTable, NetworkSnapshot, StickSnapshot
 
-NOW = Moment("boot", 5000, 1_774_785_600_000)
+NOW = Now("boot", 5000, 1_774_785_600_000)
 ADDED = "added_by_a_newer_release"
 OPEN_MAPS = frozenset(
     {"sensors", "zones", "schedules", "beliefs", "pending", "unknown", "payload", "promises", "ranks"}

@@ -7,7 +7,7 @@ import pytest
 
 from agent.errors import BundleUntrusted, StorageFull
 from agent.foundation.disk import Disk
-from agent.foundation.trees import Trees
+from agent.foundation.staging_files import StagingFiles
 from agent.ota import bundle_builder, header
 from agent.ota.keyring import TrustStore
 from agent.ota.launcher import BASE
@@ -40,7 +40,7 @@ def bundle() -> tuple[bytes, bytes]:
 
 def staging(directory: Path, free_bytes: int) -> Staging:
     disk = SmallDisk(free_bytes)
-    trees = Trees(directory, disk)
+    trees = StagingFiles(directory, disk)
     rules = StagingLimits(True, 2**30, LEFT_ALONE_BYTES)
     return Staging(
         trees,

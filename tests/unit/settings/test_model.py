@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import SettingInvalid
-from agent.foundation.decoding import Unreadable
+from agent.foundation.lenient_json import Undecodable
 from agent.settings.model import UNKNOWN_MAX, DeviceSettings, Location, check_changes, merge
 from hal.interface import SensorKind
 
@@ -134,7 +134,7 @@ def test_no_answer_brings_settings_out_of_bounds(changes: dict[str, Any]) -> Non
 
 
 def test_a_setting_that_cannot_be_read_costs_no_other() -> None:
-    answer = {"timezone": Unreadable("Number out of range"), "reporting_interval_seconds": 120, "x": Unreadable("no")}
+    answer = {"timezone": Undecodable("Number out of range"), "reporting_interval_seconds": 120, "x": Undecodable("no")}
     settings, problems = merge(DeviceSettings(), answer)
     assert settings == DeviceSettings(reporting_interval_seconds=120)
     assert problems == ["timezone cannot be read (Number out of range)", "x cannot be read (no)"]

@@ -7,7 +7,7 @@ import pytest
 
 from agent.errors import StorageFull
 from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation, unhindered
+from agent.foundation.operations import Operation, allow_operation
 from agent.foundation.worker import InlineWorker
 from agent.telemetry.intake import RETRY_S, Intake
 from agent.telemetry.outbox.protocol import GapCause, Lane
@@ -63,7 +63,7 @@ def bench() -> Bench:
 async def outbox(bench: Bench, tmp_path: Path) -> AsyncIterator[SqliteOutbox]:
     made = await bench.open(tmp_path)
     yield made
-    bench.disk.on_operation = unhindered
+    bench.disk.on_operation = allow_operation
     await made.close()
 
 
@@ -114,7 +114,7 @@ async def test_a_full_disk_keeps_readings_in_memory_and_then_gaps(bench: Bench, 
     assert bench.durable == 0
     bench.offer(*range(60, 70))
     assert bench.intake.uncommitted == 50
-    bench.disk.on_operation = unhindered
+    bench.disk.on_operation = allow_operation
     await bench.intake.flush(outbox)
     assert bench.intake.uncommitted == 0
     assert bench.durable == 1
@@ -137,7 +137,7 @@ async def test_memory_stays_bounded_while_readings_arrive_during_a_flush(bench: 
         with pytest.raises(StorageFull):
             await bench.intake.flush(outbox)
         assert bench.intake.uncommitted <= 50
-    bench.disk.on_operation = unhindered
+    bench.disk.on_operation = allow_operation
     await bench.intake.flush(outbox)
     assert outbox.stats().pending + sum(gap.lost for gap in await outbox.gaps()) == 50 + 300
 
@@ -182,7 +182,7 @@ def test_the_rhythm_of_commits(tmp_path: Path) -> None:
         bench.offer(3)
         await asyncio.sleep(10.1)
         assert "free some space" in bench.intake.storage_problem
-        bench.disk.on_operation = unhindered
+        bench.disk.on_operation = allow_operation
         await asyncio.sleep(RETRY_S + 10.1)
         assert len(bench.committed) == 3
         assert bench.intake.storage_problem == ""

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are not as expected: beside its own error, one for text that is not UTF-8, and one
 for objects within objects within objects."""
 
-UNENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
+ENCODE_ERRORS = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
 """What msgspec raises for values that JSON cannot hold: other types, half a surrogate pair, too many levels."""
 
 NESTING_MAX = 32
@@ -30,7 +30,7 @@ _CLOSED_BY = {b"{": b"}", b"[": b"]"}
 _SPACE = b" \t\r\n"
 
 
-class Unreadable(msgspec.Struct, frozen=True):
+class Undecodable(msgspec.Struct, frozen=True):
     """Stands in the place of a member that cannot be decoded.
 
     Attributes:
@@ -40,7 +40,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     reason: str
 
 
-def elements(document: bytes) -> list[bytes]:
+def split_array(document: bytes) -> list[bytes]:
     """Return the elements of a JSON array, each as it came.
 
     Raises:
@@ -53,7 +53,7 @@ def elements(document: bytes) -> list[bytes]:
     return [] if parts == [b""] else _none_empty(parts)
 
 
-def members(document: bytes) -> dict[str, bytes]:
+def split_object(document: bytes) -> dict[str, bytes]:
     """Return the members of a JSON object by name, each value as it came; of a name that stands twice, the last.
 
     Members whose name cannot be read are left out: nobody can have asked for them.
@@ -73,36 +73,36 @@ def members(document: bytes) -> dict[str, bytes]:
             raise msgspec.DecodeError("a member of an object has no name")
         try:
             text = msgspec.json.decode(name, type=str)
-        except UNREADABLE:
+        except DECODE_ERRORS:
             continue
         found[text] = value[1:].strip(_SPACE)
     return found
 
 
-def value(element: bytes) -> Any:  # noqa: ANN401 (any JSON)
-    """Return what one element says, or `Unreadable`.
+def decode_value(element: bytes) -> Any:  # noqa: ANN401 (any JSON)
+    """Return what one element says, or `Undecodable`.
 
     Unreadable is, beside what is no JSON: nesting of more than `NESTING_MAX` levels, and a whole number outside
     `INTEGER_MIN` to `INTEGER_MAX`.
     """
-    if depth(element) > NESTING_MAX:
-        return Unreadable(f"nested deeper than {NESTING_MAX} levels")
+    if nesting_depth(element) > NESTING_MAX:
+        return Undecodable(f"nested deeper than {NESTING_MAX} levels")
     try:
         decoded = msgspec.json.decode(element)
-    except UNREADABLE as error:
-        return Unreadable(str(error).split(" - at `")[0])
+    except DECODE_ERRORS as error:
+        return Undecodable(str(error).split(" - at `")[0])
     if _has_huge_integer(decoded):
-        return Unreadable(f"a whole number is outside {INTEGER_MIN} to {INTEGER_MAX}")
+        return Undecodable(f"a whole number is outside {INTEGER_MIN} to {INTEGER_MAX}")
     return decoded
 
 
-def object_of(document: bytes) -> dict[str, Any]:
-    """Return the members of a JSON object, each decoded alone; `Unreadable` stands for those that cannot be.
+def decode_object(document: bytes) -> dict[str, Any]:
+    """Return the members of a JSON object, each decoded alone; `Undecodable` stands for those that cannot be.
 
     Raises:
         msgspec.DecodeError: It is no object, or is cut off.
     """
-    return {name: value(element) for name, element in members(document).items()}
+    return {name: decode_value(element) for name, element in split_object(document).items()}
 
 
 def _split(body: bytes) -> Iterator[bytes]:
@@ -135,7 +135,7 @@ def _none_empty(parts: list[bytes]) -> list[bytes]:
     return parts
 
 
-def depth(element: bytes) -> int:
+def nesting_depth(element: bytes) -> int:
     """Return how many levels of arrays and objects one element has; 0 for a text or a number."""
     level = deepest = 0
     for match in _TOKEN.finditer(element):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.foundation import vitals
+from agent.foundation import system_info
 
 
 def tree(root: Path, files: dict[str, str | bytes]) -> Path:
@@ -38,23 +38,23 @@ def test_a_pi(tmp_path: Path) -> None:
             "class/net/wlan0/operstate": "up\n",
         },
     )
-    assert vitals.uptime_s(proc) == 4711
-    assert vitals.boot_reason(proc, sys) == "power_on"
-    assert vitals.memory(proc) == {
+    assert system_info.uptime_s(proc) == 4711
+    assert system_info.boot_reason(proc, sys) == "power_on"
+    assert system_info.memory(proc) == {
         "total_bytes": 1_024_000,
         "available_bytes": 409_600,
         "swap_free_bytes": 0,
         "agent_bytes": 43_008,
     }
-    disk = vitals.disk(tmp_path, sys)
+    disk = system_info.disk(tmp_path, sys)
     assert disk["wear"] == {"mmcblk0": {"life_used_percent_max": 30, "pre_eol_info": "0x01"}}
     assert 0 < disk["free_bytes"] <= disk["total_bytes"]
-    assert vitals.temperatures(sys) == {
+    assert system_info.temperatures(sys) == {
         "celsius": {"thermal_zone0/cpu-thermal": 48.312},
         "now": ["under_voltage", "throttled"],
         "since_boot": ["under_voltage", "throttled"],
     }
-    assert vitals.interfaces(proc, sys) == {
+    assert system_info.interfaces(proc, sys) == {
         "eth0": {"state": "down"},
         "wlan0": {"state": "up", "quality": 54.0, "level_dbm": -56.0},
     }
@@ -63,37 +63,37 @@ def test_a_pi(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("register", "reason"), [(0x20, "restart"), (0, "unknown"), (0x1020, "power_on")])
 def test_why_a_pi_booted(tmp_path: Path, register: int, reason: str) -> None:
     proc = tree(tmp_path, {"device-tree/chosen/bootloader/rsts": register.to_bytes(4, "big")})
-    assert vitals.boot_reason(proc, tmp_path) == reason
+    assert system_info.boot_reason(proc, tmp_path) == reason
 
 
 @pytest.mark.parametrize(("status", "reason"), [("32\n", "watchdog"), ("0\n", "unknown")])
 def test_why_another_machine_booted(tmp_path: Path, status: str, reason: str) -> None:
     sys = tree(tmp_path, {"class/watchdog/watchdog0/bootstatus": status})
-    assert vitals.boot_reason(tmp_path, sys) == reason
+    assert system_info.boot_reason(tmp_path, sys) == reason
 
 
 def test_a_machine_that_says_nothing(tmp_path: Path) -> None:
-    assert vitals.uptime_s(tmp_path) is None
-    assert vitals.boot_reason(tmp_path, tmp_path) == "unknown"
-    assert vitals.memory(tmp_path) == {}
-    assert vitals.disk(tmp_path, tmp_path)["wear"] == {}
-    assert vitals.temperatures(tmp_path) == {"celsius": {}}
-    assert vitals.interfaces(tmp_path, tmp_path) == {}
-    assert vitals.versions(tmp_path)["system"] == ""
+    assert system_info.uptime_s(tmp_path) is None
+    assert system_info.boot_reason(tmp_path, tmp_path) == "unknown"
+    assert system_info.memory(tmp_path) == {}
+    assert system_info.disk(tmp_path, tmp_path)["wear"] == {}
+    assert system_info.temperatures(tmp_path) == {"celsius": {}}
+    assert system_info.interfaces(tmp_path, tmp_path) == {}
+    assert system_info.versions(tmp_path)["system"] == ""
     with pytest.raises(OSError, match="No such file"):
-        vitals.disk(tmp_path / "gone", tmp_path)
+        system_info.disk(tmp_path / "gone", tmp_path)
 
 
 def test_worn_out_is_all_there_is(tmp_path: Path) -> None:
     sys = tree(tmp_path, {"block/mmcblk1/device/life_time": "0x0b 0xff", "block/mmcblk2/device/life_time": ""})
-    assert vitals.disk(tmp_path, sys)["wear"] == {"mmcblk1": {"life_used_percent_max": 110, "pre_eol_info": ""}}
+    assert system_info.disk(tmp_path, sys)["wear"] == {"mmcblk1": {"life_used_percent_max": 110, "pre_eol_info": ""}}
 
 
 def test_the_system_is_named(tmp_path: Path) -> None:
     tree(tmp_path, {"os-release": 'ID=debian\nPRETTY_NAME="Debian GNU/Linux 12"\n'})
-    assert vitals.versions(tmp_path)["system"] == "Debian GNU/Linux 12"
+    assert system_info.versions(tmp_path)["system"] == "Debian GNU/Linux 12"
 
 
 def test_this_machine_answers() -> None:
-    assert vitals.memory()["agent_bytes"] > 0
-    assert vitals.uptime_s() is not None
+    assert system_info.memory()["agent_bytes"] > 0
+    assert system_info.uptime_s() is not None

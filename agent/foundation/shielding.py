@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def finished(work: Coroutine[Any, Any, None], *, within_s: float) -> bool:
+async def run_shielded(work: Coroutine[Any, Any, None], *, within_s: float) -> bool:
     """Wait for work; a cancellation of the waiter is handed on afterwards.
 
     Args:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.foundation import sparing
+from agent.foundation import lazy_imports
 
 CAPATH, CAFILE = "SSL_CERT_DIR", "SSL_CERT_FILE"
 
@@ -14,11 +14,11 @@ def test_a_directory_counts_only_where_openssl_finds_names_in_it(
 ) -> None:
     monkeypatch.delenv(CAFILE, raising=False)
     monkeypatch.setenv(CAPATH, str(tmp_path / "none"))
-    assert sparing.authorities_directory() is None
+    assert lazy_imports.authorities_directory() is None
     monkeypatch.setenv(CAPATH, str(tmp_path))
     (tmp_path / "ca-certificates.crt").touch()
-    assert sparing.authorities_directory() is None
+    assert lazy_imports.authorities_directory() is None
     (tmp_path / "0a1b2c3d.0").touch()
-    assert sparing.authorities_directory() == str(tmp_path)
+    assert lazy_imports.authorities_directory() == str(tmp_path)
     monkeypatch.setenv(CAFILE, str(tmp_path / "ca-certificates.crt"))
-    assert sparing.authorities_directory() is None
+    assert lazy_imports.authorities_directory() is None

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from agent.foundation.foreign_text import harmless
+from agent.foundation.text import sanitize
 
-LAST_END_NAME = "last-end.json"
+SERVICE_RESULT_FILE = "last-end.json"
 
 
-class LastEnd(msgspec.Struct, frozen=True):
+class ServiceResult(msgspec.Struct, frozen=True):
     """What systemd says of a service's end: $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS (systemd.exec(5))."""
 
     result: str
@@ -22,7 +22,7 @@ class LastEnd(msgspec.Struct, frozen=True):
     status: str = ""
 
 
-def note_end(environ: Mapping[str, str]) -> None:
+def record_service_result(environ: Mapping[str, str]) -> None:
     """Keep what systemd says of the service's end for its next start. For ExecStopPost=; raises nothing.
 
     Not durable, and need not be: the run directory is as old as the boot.
@@ -30,7 +30,7 @@ def note_end(environ: Mapping[str, str]) -> None:
     directory, result = environ.get("RUNTIME_DIRECTORY", ""), environ.get("SERVICE_RESULT", "")
     if not directory or not result:
         return
-    path = Path(directory) / LAST_END_NAME
-    said = LastEnd(*(harmless(environ.get(name, "")) for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS")))
+    path = Path(directory) / SERVICE_RESULT_FILE
+    said = ServiceResult(*(sanitize(environ.get(name, "")) for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS")))
     with contextlib.suppress(OSError):
         path.write_bytes(msgspec.json.encode(said))

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from agent.foundation.decoding import UNENCODABLE
+from agent.foundation.lenient_json import ENCODE_ERRORS
 
 CHARACTERS_MAX = 200
 """What a person reads of a foreign message; the rest is cut."""
@@ -33,17 +33,17 @@ _HARMFUL = re.compile(
 _CUT = "..."
 
 
-def harmless(text: str, *, characters_max: int = CHARACTERS_MAX) -> str:
+def sanitize(text: str, *, characters_max: int = CHARACTERS_MAX) -> str:
     r"""Return ``text`` as one printable line of at most ``characters_max`` characters.
 
     Line breaks and tabs become a space, so that words stay apart; what else moves a cursor, changes the direction of
     writing or cannot be seen is spelt as `\u001b` or `\u202e`. Applied twice, it changes nothing more.
     """
-    line = spelt(_LINE_BREAKS.sub(" ", text))
+    line = escape(_LINE_BREAKS.sub(" ", text))
     return line if len(line) <= characters_max else line[: max(0, characters_max - len(_CUT))] + _CUT
 
 
-def spelt(text: str) -> str:
+def escape(text: str) -> str:
     """Return ``text`` of any length with every harmful character spelt out, line breaks included.
 
     A document in JSON without line breaks stays one, and says the same.
@@ -51,42 +51,42 @@ def spelt(text: str) -> str:
     return _HARMFUL.sub(_spelling, text)
 
 
-def harmless_value(value: Any, *, characters_max: int = CHARACTERS_MAX) -> Any:  # noqa: ANN401 (any JSON)
+def sanitize_value(value: Any, *, characters_max: int = CHARACTERS_MAX) -> Any:  # noqa: ANN401 (any JSON)
     """Return a JSON value whose texts are all harmless, names included."""
-    return _harmless_value(value, characters_max, VALUE_DEPTH_MAX)
+    return _sanitize_value(value, characters_max, VALUE_DEPTH_MAX)
 
 
-def _harmless_value(value: Any, characters_max: int, depth_left: int) -> Any:  # noqa: ANN401 (any JSON)
+def _sanitize_value(value: Any, characters_max: int, depth_left: int) -> Any:  # noqa: ANN401 (any JSON)
     match value:
         case str():
-            return harmless(value, characters_max=characters_max)
+            return sanitize(value, characters_max=characters_max)
         case Mapping() | list() | tuple() if not depth_left:
             return _CUT
         case Mapping():
             return {
-                harmless(str(name), characters_max=characters_max): _harmless_value(
+                sanitize(str(name), characters_max=characters_max): _sanitize_value(
                     item, characters_max, depth_left - 1
                 )
                 for name, item in value.items()
             }
         case list() | tuple():
-            return [_harmless_value(item, characters_max, depth_left - 1) for item in value]
+            return [_sanitize_value(item, characters_max, depth_left - 1) for item in value]
         case _:
             return value
 
 
-def quoted(value: object) -> str:
+def quote(value: object) -> str:
     """Return a wrong value for a message: as JSON, harmless, and not longer than `QUOTED_CHARACTERS_MAX`."""
     try:
         text = msgspec.json.encode(value).decode()
-    except UNENCODABLE:
+    except ENCODE_ERRORS:
         text = f"({type(value).__name__} that JSON cannot hold)"
-    return harmless(text, characters_max=QUOTED_CHARACTERS_MAX)
+    return sanitize(text, characters_max=QUOTED_CHARACTERS_MAX)
 
 
-def printable(text: str) -> str:
+def escape_lines(text: str) -> str:
     """Return ``text`` of our own for a terminal: its line breaks stay, all else that is harmful is spelt out."""
-    return "\n".join(map(spelt, text.split("\n")))
+    return "\n".join(map(escape, text.split("\n")))
 
 
 def _spelling(match: re.Match[str]) -> str:
@@ -96,3 +96,8 @@ def _spelling(match: re.Match[str]) -> str:
         return f"\\u{code:04x}"
     high, low = divmod(code - 0x10000, 0x400)
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: "1 reading", "2,500 readings"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.foundation.finishing import finished
+from agent.foundation.shielding import run_shielded
 
 
 class Work:
@@ -22,13 +22,13 @@ class Work:
 async def test_it_waits_for_the_end() -> None:
     work = Work()
     work.go_on.set()
-    assert await finished(work.run(), within_s=5.0)
+    assert await run_shielded(work.run(), within_s=5.0)
     assert work.is_done
 
 
 async def test_cancelled_again_and_again_it_ends_its_work_and_hands_the_cancellation_on() -> None:
     work = Work()
-    waiter = asyncio.get_running_loop().create_task(finished(work.run(), within_s=5.0))
+    waiter = asyncio.get_running_loop().create_task(run_shielded(work.run(), within_s=5.0))
     await work.begun.wait()
     for _ in range(3):
         waiter.cancel()
@@ -43,7 +43,7 @@ async def test_cancelled_again_and_again_it_ends_its_work_and_hands_the_cancella
 
 async def test_what_hangs_is_given_up() -> None:
     work = Work()
-    assert not await finished(work.run(), within_s=0.01)
+    assert not await run_shielded(work.run(), within_s=0.01)
     assert not work.is_done
 
 
@@ -58,7 +58,7 @@ async def test_what_hangs_although_it_is_cancelled_holds_nothing_up() -> None:
             ended.set()
             raise OSError("too late for anybody") from None
 
-    assert not await finished(stubborn(), within_s=0.01)
+    assert not await run_shielded(stubborn(), within_s=0.01)
     go_on.set()
     await ended.wait()
 
@@ -68,4 +68,4 @@ async def test_its_error_is_the_waiters() -> None:
         raise OSError("relay 3")
 
     with pytest.raises(OSError, match="relay 3"):
-        await finished(broken(), within_s=5.0)
+        await run_shielded(broken(), within_s=5.0)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.foundation.stopping import DaemonThreadExecutor, StopDeadline
+from agent.foundation.shutdown import DaemonThreadExecutor, StopDeadline
 
 WAIT_S = 60.0
 

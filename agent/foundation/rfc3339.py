@@ -19,7 +19,7 @@ def is_plausible(utc_ms: float) -> bool:
     return UTC_MS_MIN <= utc_ms < UTC_MS_MAX
 
 
-def utc_ms_of(moment: datetime) -> int:
+def to_utc_ms(moment: datetime) -> int:
     """Return a date and time with its zone as milliseconds since 1970 in UTC.
 
     Raises:
@@ -36,7 +36,7 @@ def utc_ms_of(moment: datetime) -> int:
     return utc_ms
 
 
-def parsed(text: str) -> int:
+def parse(text: str) -> int:
     """Return an instant in ISO 8601 as milliseconds since 1970 in UTC.
 
     Raises:
@@ -46,10 +46,10 @@ def parsed(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except (OverflowError, TypeError) as error:
         raise ValueError("no date and time") from error
-    return utc_ms_of(moment)
+    return to_utc_ms(moment)
 
 
-def shown(utc_ms: int) -> str:
+def render(utc_ms: int) -> str:
     """Return an instant in RFC 3339 with `Z` and whole seconds; one that no hub can meet is shown as such."""
     if not is_plausible(utc_ms):
         return f"an instant that is not {BOUNDS}"

@@ -19,7 +19,7 @@ from agent.foundation.operations import Operation
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class Trees:
+class StagingFiles:
     """Files and directories below one directory, which paths are given relative to."""
 
     def __init__(self, root: Path, disk: Disk) -> None:
@@ -137,9 +137,9 @@ def _room(path: Path) -> Iterator[None]:
         raise
 
 
-Announced = Callable[[str, str], None]
+AnnounceOperation = Callable[[str, str], None]
 
 
-def announcer(disk: Disk) -> Announced:
+def announcer(disk: Disk) -> AnnounceOperation:
     """Return what announces the durable steps of code that knows nothing of the agent: the launcher's."""
     return lambda kind, name: disk.on_operation(Operation(kind), name)

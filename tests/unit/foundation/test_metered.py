@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.foundation.route import default_interface, is_metered
+from agent.foundation.metered import default_interface, is_metered
 
 HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 LAN = "eth0\t0000A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n"

@@ -9,17 +9,17 @@ import pytest
 
 from agent import outputs
 from agent.foundation.disk import Disk
-from agent.foundation.last_end import LAST_END_NAME, LastEnd, note_end
 from agent.foundation.operations import Operation
-from agent.foundation.starts import (
+from agent.foundation.service_result import SERVICE_RESULT_FILE, ServiceResult, record_service_result
+from agent.foundation.start_history import (
     FILE_NAME,
     STARTS_MAX,
-    End,
-    Start,
-    Starts,
-    appended,
-    ended,
-    judged,
+    ExitCause,
+    StartHistory,
+    StartRecord,
+    exit_cause_of,
+    with_exit_cause,
+    with_start,
 )
 
 NOON_MS = 1_774_785_600_000
@@ -51,8 +51,8 @@ class Machine:
         self.disk = Disk()
         self.version = "1.0.0"
 
-    def start(self) -> Starts:
-        starts = Starts(
+    def start(self) -> StartHistory:
+        starts = StartHistory(
             self.state, self.run, disk=self.disk, clock=self.clock, version=self.version,
             boot_reason=lambda: self.boot_reason,
         )  # fmt: skip
@@ -62,10 +62,10 @@ class Machine:
     def boot(self, reason: str = "unknown") -> None:
         self.clock.boot_id += "+"
         self.boot_reason = reason
-        (self.run / LAST_END_NAME).unlink(missing_ok=True)
+        (self.run / SERVICE_RESULT_FILE).unlink(missing_ok=True)
 
     def systemd(self, result: str, code: str = "", status: str = "") -> None:
-        note_end(
+        record_service_result(
             {"RUNTIME_DIRECTORY": str(self.run), "SERVICE_RESULT": result, "EXIT_CODE": code, "EXIT_STATUS": status}
         )
 
@@ -75,34 +75,34 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def ends(starts: Starts) -> list[tuple[End, str, int]]:
-    return [(start.end, start.detail, start.count) for start in starts.trail]
+def ends(starts: StartHistory) -> list[tuple[ExitCause, str, int]]:
+    return [(start.end, start.detail, start.count) for start in starts.records]
 
 
 def test_the_first_start_has_none_before_it(machine: Machine) -> None:
-    assert machine.start().trail == (Start("boot-1", "power_on", "1.0.0", NOON_MS),)
+    assert machine.start().records == (StartRecord("boot-1", "power_on", "1.0.0", NOON_MS),)
 
 
 def test_a_stop_in_good_order_is_one(machine: Machine) -> None:
     machine.start().stop()
     machine.systemd("success", "exited", "0")
-    assert ends(machine.start())[:-1] == [(End.STOPPED, "", 1)]
+    assert ends(machine.start())[:-1] == [(ExitCause.STOPPED, "", 1)]
 
 
 @pytest.mark.parametrize(
     ("said", "end", "detail"),
     [
-        (("watchdog", "killed", "ABRT"), End.WATCHDOG, "it did not say in time that it lives"),
-        (("signal", "killed", "KILL"), End.CRASHED, "signal KILL"),
-        (("core-dump", "dumped", "SEGV"), End.CRASHED, "signal SEGV"),
-        (("exit-code", "exited", "1"), End.CRASHED, "exit code 1"),
-        (("oom-kill", "killed", "KILL"), End.OUT_OF_MEMORY, ""),
-        (("timeout", "killed", "KILL"), End.CRASHED, "the service manager says timeout"),
-        (("success", "exited", "0"), End.STOPPED, ""),
+        (("watchdog", "killed", "ABRT"), ExitCause.WATCHDOG, "it did not say in time that it lives"),
+        (("signal", "killed", "KILL"), ExitCause.CRASHED, "signal KILL"),
+        (("core-dump", "dumped", "SEGV"), ExitCause.CRASHED, "signal SEGV"),
+        (("exit-code", "exited", "1"), ExitCause.CRASHED, "exit code 1"),
+        (("oom-kill", "killed", "KILL"), ExitCause.OUT_OF_MEMORY, ""),
+        (("timeout", "killed", "KILL"), ExitCause.CRASHED, "the service manager says timeout"),
+        (("success", "exited", "0"), ExitCause.STOPPED, ""),
     ],
 )
 def test_a_crash_is_told_in_the_service_managers_words(
-    machine: Machine, said: tuple[str, str, str], end: End, detail: str
+    machine: Machine, said: tuple[str, str, str], end: ExitCause, detail: str
 ) -> None:
     machine.start()
     machine.systemd(*said)
@@ -111,14 +111,14 @@ def test_a_crash_is_told_in_the_service_managers_words(
 
 def test_without_a_service_manager_it_was_killed(machine: Machine) -> None:
     machine.start()
-    assert ends(machine.start())[0] == (End.KILLED, "", 1)
+    assert ends(machine.start())[0] == (ExitCause.KILLED, "", 1)
 
 
 @pytest.mark.parametrize(
     ("reason", "end"),
-    [("watchdog", End.MACHINE_WATCHDOG), ("power_on", End.POWER_LOST), ("unknown", End.POWER_LOST)],
+    [("watchdog", ExitCause.MACHINE_WATCHDOG), ("power_on", ExitCause.POWER_LOST), ("unknown", ExitCause.POWER_LOST)],
 )
-def test_another_boot_ends_what_was_running(machine: Machine, reason: str, end: End) -> None:
+def test_another_boot_ends_what_was_running(machine: Machine, reason: str, end: ExitCause) -> None:
     machine.start()
     machine.boot(reason)
     assert ends(machine.start())[0] == (end, "", 1)
@@ -129,29 +129,29 @@ def test_a_crash_loop_is_one_entry_with_its_count(machine: Machine) -> None:
     for _ in range(50):
         machine.start()
         machine.systemd("exit-code", "exited", "1")
-    trail = ends(machine.start())
-    assert trail == [(End.STOPPED, "", 1), (End.CRASHED, "exit code 1", 50), (End.RUNNING, "", 1)]
+    records = ends(machine.start())
+    assert records == [(ExitCause.STOPPED, "", 1), (ExitCause.CRASHED, "exit code 1", 50), (ExitCause.RUNNING, "", 1)]
 
 
 def test_the_trail_is_bounded(machine: Machine) -> None:
     for _ in range(3 * STARTS_MAX):
         machine.boot()
-        trail = machine.start().trail
-    assert len(trail) == STARTS_MAX
+        records = machine.start().records
+    assert len(records) == STARTS_MAX
 
 
 def test_what_did_not_come_so_far_as_to_start_is_told(machine: Machine) -> None:
     machine.start().stop()
     machine.systemd("exit-code", "exited", "78")
-    trail = ends(machine.start())
-    assert trail[1] == (End.CRASHED, "exit code 78: the configuration or a file that it names was refused", 1)
+    records = ends(machine.start())
+    assert records[1] == (ExitCause.CRASHED, "exit code 78: the configuration or a file that it names was refused", 1)
 
 
 def test_the_service_managers_word_counts_once(machine: Machine) -> None:
     machine.start()
     machine.systemd("watchdog")
     machine.start()
-    assert ends(machine.start())[1] == (End.KILLED, "", 1)
+    assert ends(machine.start())[1] == (ExitCause.KILLED, "", 1)
 
 
 def test_the_time_is_noted_once_it_is_known(machine: Machine) -> None:
@@ -162,7 +162,7 @@ def test_the_time_is_noted_once_it_is_known(machine: Machine) -> None:
     machine.clock.utc = NOON_MS + 5
     starts.note_time()
     assert starts.is_time_noted
-    assert machine.start().trail[0].at_utc_ms == NOON_MS + 5
+    assert machine.start().records[0].at_utc_ms == NOON_MS + 5
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,9 @@ def test_the_time_is_noted_once_it_is_known(machine: Machine) -> None:
 )
 def test_a_broken_trail_begins_anew(machine: Machine, content: bytes) -> None:
     (machine.state / FILE_NAME).write_bytes(content)
-    (machine.run / LAST_END_NAME).write_bytes(content)
-    assert len(machine.start().trail) == 1
-    assert len(machine.start().trail) == 2
+    (machine.run / SERVICE_RESULT_FILE).write_bytes(content)
+    assert len(machine.start().records) == 1
+    assert len(machine.start().records) == 2
 
 
 def test_a_dead_disk_costs_the_trail_and_nothing_else(machine: Machine) -> None:
@@ -183,7 +183,7 @@ def test_a_dead_disk_costs_the_trail_and_nothing_else(machine: Machine) -> None:
     starts = machine.start()
     starts.note_time()
     starts.stop()
-    assert ends(starts) == [(End.STOPPED, "", 1)]
+    assert ends(starts) == [(ExitCause.STOPPED, "", 1)]
 
 
 def test_a_trail_that_cannot_be_read_now_is_not_written_over(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,24 +205,24 @@ def test_what_runs_after_the_service_keeps_its_word(machine: Machine, monkeypatc
     for name, value in (("RUNTIME_DIRECTORY", str(machine.run)), ("SERVICE_RESULT", "watchdog")):
         monkeypatch.setenv(name, value)
     outputs.main(machine.state / "config.toml")
-    assert ends(machine.start())[0][0] is End.WATCHDOG
+    assert ends(machine.start())[0][0] is ExitCause.WATCHDOG
 
 
 def test_nobody_writes_where_there_is_no_service_manager(tmp_path: Path) -> None:
-    note_end({"RUNTIME_DIRECTORY": str(tmp_path)})
-    note_end({"SERVICE_RESULT": "watchdog"})
-    note_end({"RUNTIME_DIRECTORY": str(tmp_path / "gone"), "SERVICE_RESULT": "watchdog"})
+    record_service_result({"RUNTIME_DIRECTORY": str(tmp_path)})
+    record_service_result({"SERVICE_RESULT": "watchdog"})
+    record_service_result({"RUNTIME_DIRECTORY": str(tmp_path / "gone"), "SERVICE_RESULT": "watchdog"})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_the_environment_says_is_harmless(tmp_path: Path) -> None:
-    note_end({"RUNTIME_DIRECTORY": str(tmp_path), "SERVICE_RESULT": "signal", "EXIT_STATUS": "\x1b[2J"})
-    said = json.loads((tmp_path / LAST_END_NAME).read_text())
+    record_service_result({"RUNTIME_DIRECTORY": str(tmp_path), "SERVICE_RESULT": "signal", "EXIT_STATUS": "\x1b[2J"})
+    said = json.loads((tmp_path / SERVICE_RESULT_FILE).read_text())
     assert "\x1b" not in said["status"]
-    assert judged(msgspec.convert(said, LastEnd))[0] is End.CRASHED
+    assert exit_cause_of(msgspec.convert(said, ServiceResult))[0] is ExitCause.CRASHED
 
 
 def test_an_end_that_is_known_stays() -> None:
-    stopped = Start("boot-1", end=End.STOPPED)
-    assert ended(stopped, LastEnd("watchdog"), boot_id="boot-2", boot_reason="") is stopped
-    assert appended((), stopped) == (stopped,)
+    stopped = StartRecord("boot-1", end=ExitCause.STOPPED)
+    assert with_exit_cause(stopped, ServiceResult("watchdog"), boot_id="boot-2", boot_reason="") is stopped
+    assert with_start((), stopped) == (stopped,)

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.foundation.foreign_text import CHARACTERS_MAX, harmless, harmless_value, printable, spelt
+from agent.foundation.text import CHARACTERS_MAX, escape, escape_lines, sanitize, sanitize_value
 
 SPOOF = "quota\x1b]0;title\x07 exceeded\n2026-11-28 00:00:00,000 ERROR   agent.daemon: made up\r\u202e gnp"
 
 
 def test_a_text_that_tries_everything() -> None:
-    assert harmless(SPOOF) == (
+    assert sanitize(SPOOF) == (
         "quota\\u001b]0;title\\u0007 exceeded 2026-11-28 00:00:00,000 ERROR   agent.daemon: made up \\u202e gnp"
     )
 
@@ -21,7 +21,7 @@ def test_a_text_that_tries_everything() -> None:
     "text", ["Küche", "Žofín №5", "жилая комната", "居間", "מטבח", "🏠 home", 'a "b" \\x', "21.5 °C"]
 )
 def test_what_people_write_stays(text: str) -> None:
-    assert harmless(text) == spelt(text) == printable(text) == text
+    assert sanitize(text) == escape(text) == escape_lines(text) == text
 
 
 @pytest.mark.parametrize(
@@ -37,37 +37,37 @@ def test_what_people_write_stays(text: str) -> None:
     ],
 )
 def test_each_kind(text: str, shown: str) -> None:
-    assert harmless(text) == shown
+    assert sanitize(text) == shown
 
 
 def test_length_is_bounded() -> None:
-    assert harmless("x" * 201) == "x" * 197 + "..."
-    assert harmless("x" * 200) == "x" * 200
-    assert harmless("x" * 10_000_000, characters_max=5) == "xx..."
+    assert sanitize("x" * 201) == "x" * 197 + "..."
+    assert sanitize("x" * 200) == "x" * 200
+    assert sanitize("x" * 10_000_000, characters_max=5) == "xx..."
 
 
 def test_values_within_values() -> None:
-    assert harmless_value({"a\n": ["\x1b", 1, None, {"b": "c\r"}], "t": (True,)}) == {
+    assert sanitize_value({"a\n": ["\x1b", 1, None, {"b": "c\r"}], "t": (True,)}) == {
         "a ": ["\\u001b", 1, None, {"b": "c "}],
         "t": [True],
     }
     nested: object = "x"
     for _ in range(900):
         nested = [nested]
-    assert "..." in str(harmless_value(nested))
+    assert "..." in str(sanitize_value(nested))
 
 
 def test_lines_of_our_own_stay_lines_on_a_terminal() -> None:
-    assert printable("a\n  b\x1b[2J\nc\rd") == "a\n  b\\u001b[2J\nc\\u000dd"
+    assert escape_lines("a\n  b\x1b[2J\nc\rd") == "a\n  b\\u001b[2J\nc\\u000dd"
 
 
 @given(st.text() | st.text(alphabet=st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])))
 def test_whatever_is_written(text: str) -> None:
-    line = harmless(text)
+    line = sanitize(text)
     assert len(line) <= CHARACTERS_MAX
-    assert harmless(line) == line
+    assert sanitize(line) == line
     line.encode()
-    for character in spelt(text):
+    for character in escape(text):
         assert unicodedata.category(character) not in {"Cc", "Cs"}
         assert unicodedata.bidirectional(character) not in {
             "RLE",

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.foundation.instants import UTC_MS_MAX, is_plausible, parsed, shown
+from agent.foundation.rfc3339 import UTC_MS_MAX, is_plausible, parse, render
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from agent.foundation.instants import UTC_MS_MAX, is_plausible, parsed, shown
     ],
 )
 def test_instants_of_a_hubs_time(text: str, utc_ms: int) -> None:
-    assert parsed(text) == utc_ms
+    assert parse(text) == utc_ms
 
 
 @pytest.mark.parametrize(
@@ -32,18 +32,18 @@ def test_instants_of_a_hubs_time(text: str, utc_ms: int) -> None:
 )
 def test_other_instants_are_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the words are the caller's
-        parsed(text)
+        parse(text)
 
 
 @given(st.integers() | st.integers(-10, 10) | st.integers(UTC_MS_MAX - 10, UTC_MS_MAX + 10))
 def test_whatever_is_kept_can_be_shown(utc_ms: int) -> None:
-    text = shown(utc_ms)
+    text = render(utc_ms)
     assert text.endswith("Z") if is_plausible(utc_ms) else text == "an instant that is not between 1970 and 2200"
 
 
 @given(st.text() | st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", fullmatch=True))
 def test_no_text_raises_anything_but_value_error(text: str) -> None:
     try:
-        assert is_plausible(parsed(text))
+        assert is_plausible(parse(text))
     except ValueError:
         return

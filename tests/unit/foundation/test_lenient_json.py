@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.foundation.decoding import NESTING_MAX, Unreadable, elements, members, object_of, value
+from agent.foundation.lenient_json import (
+    NESTING_MAX,
+    Undecodable,
+    decode_object,
+    decode_value,
+    split_array,
+    split_object,
+)
 
 JSON = st.recursive(
     st.none()
@@ -38,31 +45,31 @@ BAD = [
 
 @pytest.mark.parametrize("bad", BAD)
 def test_a_bad_element_costs_only_itself(bad: bytes) -> None:
-    first, second, third = elements(b'[ {"id":"a"} , ' + bad + b',{"id":"b"}]')
-    assert (value(first), value(third)) == ({"id": "a"}, {"id": "b"})
-    assert isinstance(value(second), Unreadable)
+    first, second, third = split_array(b'[ {"id":"a"} , ' + bad + b',{"id":"b"}]')
+    assert (decode_value(first), decode_value(third)) == ({"id": "a"}, {"id": "b"})
+    assert isinstance(decode_value(second), Undecodable)
 
 
 @pytest.mark.parametrize("bad", BAD)
 def test_a_bad_member_costs_only_itself(bad: bytes) -> None:
-    found = object_of(b'{"a": 1, "b" : ' + bad + b' , "c": "\\u00e9"}')
+    found = decode_object(b'{"a": 1, "b" : ' + bad + b' , "c": "\\u00e9"}')
     assert (found["a"], found["c"]) == (1, "é")
-    assert isinstance(found["b"], Unreadable)
+    assert isinstance(found["b"], Undecodable)
     assert found["b"].reason
 
 
 def test_a_name_that_cannot_be_read_is_left_out() -> None:
-    assert object_of(b'{"\\ud83c":1,"b":2}') == {"b": 2}
+    assert decode_object(b'{"\\ud83c":1,"b":2}') == {"b": 2}
 
 
 def test_the_last_of_two_members_of_one_name_counts() -> None:
-    assert object_of(b'{"a":1,"a":2}') == {"a": 2}
+    assert decode_object(b'{"a":1,"a":2}') == {"a": 2}
 
 
 def test_nesting_up_to_the_limit_is_read() -> None:
-    assert value(b"[" * NESTING_MAX + b"]" * NESTING_MAX) != []
-    assert isinstance(value(b"[" * (NESTING_MAX + 1) + b"]" * (NESTING_MAX + 1)), Unreadable)
-    assert value(b'"' + b"[" * 100 + b'"') == "[" * 100
+    assert decode_value(b"[" * NESTING_MAX + b"]" * NESTING_MAX) != []
+    assert isinstance(decode_value(b"[" * (NESTING_MAX + 1) + b"]" * (NESTING_MAX + 1)), Undecodable)
+    assert decode_value(b'"' + b"[" * 100 + b'"') == "[" * 100
 
 
 @pytest.mark.parametrize(
@@ -71,7 +78,7 @@ def test_nesting_up_to_the_limit_is_read() -> None:
 )
 def test_what_is_no_array_is_told(cut: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        elements(cut)
+        split_array(cut)
 
 
 @pytest.mark.parametrize(
@@ -79,23 +86,23 @@ def test_what_is_no_array_is_told(cut: bytes) -> None:
 )
 def test_what_is_no_object_is_told(cut: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        members(cut)
+        split_object(cut)
 
 
 @given(st.lists(JSON, max_size=6), st.sampled_from([None, 1]))
 def test_an_array_is_read_as_a_whole_decoder_reads_it(document: list[object], indent: int | None) -> None:
     data = json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "surrogatepass")
-    assert [value(element) for element in elements(data)] == document
+    assert [decode_value(element) for element in split_array(data)] == document
 
 
 @given(st.dictionaries(st.text(), JSON, max_size=6))
 def test_an_object_is_read_as_a_whole_decoder_reads_it(document: dict[str, object]) -> None:
-    assert object_of(json.dumps(document).encode()) == document
+    assert decode_object(json.dumps(document).encode()) == document
 
 
 @given(st.binary() | st.text(alphabet='[]{}",:\\ 1a\n').map(str.encode))
 def test_no_bytes_raise_anything_else(data: bytes) -> None:
-    for split in (elements, object_of):
+    for split in (split_array, decode_object):
         try:
             split(data)
         except msgspec.DecodeError:
