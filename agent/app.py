@@ -28,12 +28,10 @@ from agent.config.primary import choose_primary, machine_parts_named
 from agent.diagnostics import diagnostic_sections
 from agent.display_clock import show_time
 from agent.environment import Environment, phase_of
-from agent.errors import StorageFull
 from agent.foundation.clock import Now
 from agent.foundation.disk_watch import DiskMonitor
 from agent.foundation.supervisor import Faults, supervise
-from agent.foundation.text import plural
-from agent.health import fresh_sensors, radio_problem, trial_checks
+from agent.health import Health
 from agent.local import climate as local_climate
 from agent.local import commands as local_commands
 from agent.local import server, status_builder
@@ -65,17 +63,6 @@ _log = logging.getLogger(__name__)
 
 CONTROL_INTERVAL_S = 60
 """How often the hub's own sensors are asked where they steer something; reports keep their own interval."""
-
-ANCHOR_S_MAX = 900.0
-"""How long an update lets the machine run on until it knows the time: a hub without any must not wait for ever."""
-ANCHOR_LOOK_S = 5.0
-
-LAST_END_S_MAX = 10.0
-"""How long a failed release's report waits for the trail of starts."""
-LAST_END_LOOK_S = 0.2
-
-ALIVE_S = 30.0
-"""How often the service manager is told, where it does not ask for it more often."""
 
 
 class Hub:
@@ -153,6 +140,16 @@ class Hub:
         self.sampler = self._sampler()
         self.relay = self._relay()
         self.settings.on_change(lambda _: self.sampler.schedule_changed())
+        self.health = Health(
+            status=self.status,
+            telemetry=self.telemetry,
+            pairing=self.pairing,
+            climate=lambda: self.climate,
+            cloud_state=lambda: self.connectivity.status.state,
+            host=environment.host,
+            starts=environment.starts,
+            socket=config.local.socket if environment.serve else None,
+        )
         self.commands = self._commands()
         self.updates = self._updates()
         self.climate = self._climate()
@@ -211,56 +208,17 @@ class Hub:
             disk_free_bytes_min=storage.disk_free_bytes_min,
             installer=self.environment.installer,
             context=UpdateContext(
-                checks=trial_checks(
-                    self.status,
-                    socket=self.config.local.socket if self.environment.serve else None,
-                    control_problem=self._control_problem,
-                    radio_problem=self._radio_problem,
-                ),
-                fresh_sensors=lambda: fresh_sensors(self.status(), self._sampling_schedule().interval_s),
+                checks=self.health.checks(),
+                fresh_sensors=lambda: self.health.fresh_sensors(self._sampling_schedule().interval_s),
                 local_time=self._local_time,
                 is_metered=self._is_metered,
-                before_reboot=self._before_reboot,
-                reboot=self._reboot,
+                before_reboot=self.health.wait_for_clock,
+                reboot=self.health.reboot,
                 add_fault=lambda text: self.faults.add("updates", text),
                 phase=phase_of(self.environment.read_key() or ""),
-                last_end=self._last_end,
+                last_end=self.health.previous_end,
             ),
         )
-
-    async def _last_end(self) -> str:
-        """Say how the process before this one ended, once the trail of starts knows."""
-        starts = self.environment.starts
-        if starts is None:
-            return ""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_END_S_MAX):
-                while not starts.records:  # noqa: ASYNC110 - read at the start, once
-                    await asyncio.sleep(LAST_END_LOOK_S)
-        return " ".join(f"{each.end.value} {each.detail}" for each in starts.records[-2:-1]).strip()
-
-    async def _before_reboot(self) -> None:
-        """Give a boot a while to learn the time: one that ends before leaves readings behind that have none."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ANCHOR_S_MAX):
-                await self._flush()
-                while not self.telemetry.is_anchored:  # noqa: ASYNC110 - the clock has no event for it
-                    await asyncio.sleep(ANCHOR_LOOK_S)
-
-    async def _reboot(self, reason: str) -> None:
-        """Restart the machine for an update, with nothing left in memory only; a full disk does not keep it up.
-
-        Raises:
-            RebootFailed: It does not restart.
-        """
-        await self._flush()
-        await self.environment.host.reboot(reason)
-
-    async def _flush(self) -> None:
-        try:
-            await self.telemetry.flush()
-        except StorageFull as error:
-            _log.warning("readings may be lost by the restart: %s", error)
 
     def _local_time(self) -> datetime | None:
         utc_ms = self.environment.clock.utc_ms()
@@ -308,16 +266,6 @@ class Hub:
         named = {sensor.name: sensor.device for sensor in self.pairing.sensors}
         records = self.pairing.state.sensors.values()
         return named | {record.name: record.device for record in records if record.is_relayed and record.name}
-
-    def _control_problem(self) -> str:
-        """Return why the home is not kept comfortable as far as the hub can tell; empty where it is."""
-        if self.climate is None:
-            return ""
-        return "nothing has been decided for a minute" if self.climate.is_hung else self.climate.output_problem
-
-    def _radio_problem(self) -> str:
-        radio = self.pairing.radio
-        return radio_problem(radio.radio, is_needed=bool(self.pairing.sensors)) if radio else ""
 
     def _handlers(self) -> Mapping[CommandType, CommandHandler]:
         clock, environment = self.environment.clock, self.environment
@@ -433,7 +381,7 @@ class Hub:
     def _climate_problems(self) -> list[str]:
         if self.climate is None:
             return []
-        return local_climate.climate_problems(self.climate, control_problem=self._control_problem())
+        return local_climate.climate_problems(self.climate, control_problem=self.health.control_problem())
 
     def reread(self) -> None:
         """Take the keys as they are now.
@@ -452,7 +400,7 @@ class Hub:
             "sampling": self.sampler.run,
             "settings": self.settings.run,
             "commands": self.commands.run,
-            "service manager": self._tell_host,
+            "service manager": self.health.feed_watchdog,
         }
         if starts := self.environment.starts:
             loops["starts"] = lambda: starts.run(self.environment.worker)
@@ -488,7 +436,7 @@ class Hub:
             await stop.wait()
             self.environment.host.stopping()
             # First of all outputs go off, and what is in memory goes to the disk: the process may not have long.
-            await asyncio.gather(self._flush(), self._cancel(tasks))
+            await asyncio.gather(self.health.flush(), self._cancel(tasks))
         await self._end()
 
     async def _cancel(self, tasks: Sequence["asyncio.Task[None]"]) -> None:
@@ -517,18 +465,6 @@ class Hub:
 
     def _refused(self) -> None:
         self.telemetry.refused()
-
-    async def _tell_host(self) -> None:
-        period_s = min(ALIVE_S, (self.environment.host.watchdog_s or 2 * ALIVE_S) / 2)
-        while True:
-            outbox = self.telemetry.outbox
-            pending = outbox.stats().pending if outbox else 0
-            # A control loop that hangs is a hub that hangs: silence lets the service manager start it anew.
-            if self.climate is None or not self.climate.is_hung:
-                self.environment.host.alive(
-                    f"cloud {self.connectivity.status.state}, {plural(pending, 'reading')} waiting"
-                )
-            await asyncio.sleep(period_s)
 
 
 async def _cancelled(tasks: Sequence["asyncio.Task[None]"]) -> None:

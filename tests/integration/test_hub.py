@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import app
+from agent import health
 from agent.cloud import endpoints
 from agent.errors import ConfigInvalid, StorageFull
 from agent.telemetry import batching
@@ -213,7 +213,7 @@ async def test_one_refused_reading_does_not_hold_up_the_others(
     cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It comes from a sensor that belongs to another hub by now."""
-    monkeypatch.setattr(batching, "RETRY_ALONE_MS", 50)
+    monkeypatch.setattr(batching, "SUSPECT_RETRY_MS", 50)
     state = tmp_path / "state"
     state.mkdir()
     (state / "relayed.json").write_text('{"T9": {"sensor_id": "00000000-0000-4000-8000-000000000099"}}')
@@ -444,8 +444,8 @@ async def test_a_full_disk_does_not_keep_the_machine_from_a_restart(
     hub.report(20.1)
     await until(lambda: hub.status().outbox.accepted == 1)
     monkeypatch.setattr(TelemetryService, "flush", full)
-    await hub.hub._before_reboot()
-    await hub.hub._reboot("an update")
+    await hub.hub.health.wait_for_clock()
+    await hub.hub.health.reboot("an update")
     assert "reboot" in hub.host.said
     monkeypatch.undo()
 
@@ -460,20 +460,20 @@ async def test_readings_of_a_boot_that_never_learnt_the_time_hold_no_restart_up(
     await until(lambda: cloud.accepted)
     assert second.status().outbox.unanchored == 2
     async with asyncio.timeout(60):
-        await second.hub._before_reboot()
+        await second.hub.health.wait_for_clock()
 
 
 async def test_a_restart_waits_until_this_boot_knows_the_time(
     cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "ANCHOR_LOOK_S", 0.01)
+    monkeypatch.setattr(health, "ANCHOR_POLL_S", 0.01)
     clock = HubClock()
     clock.is_synchronised = False
     hub = make_hub(cloud.url, clock=clock)
     hub.start()
     hub.report(20.1)
     await until(lambda: hub.status().outbox.unanchored == 1)
-    waiting = asyncio.get_running_loop().create_task(hub.hub._before_reboot())
+    waiting = asyncio.get_running_loop().create_task(hub.hub.health.wait_for_clock())
     hub.report(20.2)
     await until(lambda: hub.status().outbox.unanchored == 2)
     assert not waiting.done()

@@ -1,4 +1,4 @@
-"""Updates in the local API, and the checks of a trial."""
+"""Updates in the local API."""
 
 import asyncio
 import random
@@ -20,16 +20,13 @@ from agent.config import OtaConfig, resolve_text
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.health import fresh_sensors, radio_problem, trial_checks
 from agent.local import server
-from agent.local.status import HubStatus
 from agent.local.updates import UNSIGNED_WARNING, TrialReport, UpdateReport, build_slots, handlers
 from agent.ota.context import UpdateContext
 from agent.ota.launcher import FailedRelease
 from agent.ota.launcher import LauncherState as Account
 from agent.ota.running import RunningRelease
 from agent.ota.service import UpdateService
-from hal.radio import RadioState, RadioStatus
 from lab.simulation.releases import make_release, public_key_pem
 
 
@@ -171,47 +168,3 @@ def test_diagnostics_show_the_slots(updates: UpdateService) -> None:
     assert report.trial == TrialReport("a", "2.0.0", 2, 1)
     assert (report.failed, report.failed_reason) == ("1.5.0", "late")
     assert build_slots(None).active == __version__
-
-
-async def test_the_port_is_asked_as_a_technician_would(tmp_path: Path) -> None:
-    status = cast("HubStatus", SimpleNamespace(outbox=SimpleNamespace(problem="full")))
-    checks = trial_checks(lambda: status, socket=tmp_path / "s", control_problem=str, radio_problem=str)
-    assert await checks["outbox"]() == "full"
-    assert await checks["control"]() == ""
-    assert (
-        await trial_checks(lambda: status, socket=None, control_problem=lambda: "hung", radio_problem=str)["control"]()
-        == "hung"
-    )
-    assert await checks["port"]() != ""
-    for said, is_healthy in ((b"HTTP/1.1 200 OK\r\n\r\n", True), (b"HTTP/1.1 500 no\r\n\r\n", False), (b"", False)):
-
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bytes = said) -> None:
-            await reader.readline()
-            writer.write(said)
-            await writer.drain()
-            writer.close()
-
-        (tmp_path / "s").unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(answer, tmp_path / "s")
-        assert (await checks["port"]() == "") is is_healthy
-        server.close()
-        await server.wait_closed()
-    assert await trial_checks(lambda: status, socket=None, control_problem=str, radio_problem=str)["port"]() == ""
-
-
-async def test_a_radio_without_its_packages_fails_a_trial_and_a_stick_that_is_gone_does_not() -> None:
-    missing = RadioStatus(RadioState.LOST, "zigpy is not installed", needs_software=True)
-    gone = RadioStatus(RadioState.LOST, "the stick is gone")
-    assert radio_problem(missing, is_needed=True) == "zigpy is not installed"
-    assert radio_problem(missing, is_needed=False) == ""
-    assert radio_problem(gone, is_needed=True) == ""
-    checks = trial_checks(
-        lambda: cast("HubStatus", SimpleNamespace()), socket=None, control_problem=str, radio_problem=lambda: "missing"
-    )
-    assert await checks["radio"]() == "missing"
-
-
-def test_fresh_sensors_are_those_that_deliver_well() -> None:
-    sensors = [SimpleNamespace(age_s=age, quality=quality) for age, quality in
-               ((10.0, "good"), (None, "good"), (10.0, "bad"), (9999.0, "good"))]  # fmt: skip
-    assert fresh_sensors(cast("HubStatus", SimpleNamespace(sensors=sensors)), 60.0) == 1

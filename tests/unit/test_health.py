@@ -1,0 +1,54 @@
+"""The checks of a release on trial."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+from agent.health import fresh_sensors, radio_problem, trial_checks
+from agent.local.status import HubStatus
+from hal.radio import RadioState, RadioStatus
+
+
+async def test_the_local_api_is_asked_as_a_technician_does(tmp_path: Path) -> None:
+    status = cast("HubStatus", SimpleNamespace(outbox=SimpleNamespace(problem="full")))
+    checks = trial_checks(lambda: status, socket=tmp_path / "s", control_problem=str, radio_problem=str)
+    assert await checks["outbox"]() == "full"
+    assert await checks["control"]() == ""
+    assert (
+        await trial_checks(lambda: status, socket=None, control_problem=lambda: "hung", radio_problem=str)["control"]()
+        == "hung"
+    )
+    assert await checks["local API"]() != ""
+    for said, is_healthy in ((b"HTTP/1.1 200 OK\r\n\r\n", True), (b"HTTP/1.1 500 no\r\n\r\n", False), (b"", False)):
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bytes = said) -> None:
+            await reader.readline()
+            writer.write(said)
+            await writer.drain()
+            writer.close()
+
+        (tmp_path / "s").unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(answer, tmp_path / "s")
+        assert (await checks["local API"]() == "") is is_healthy
+        server.close()
+        await server.wait_closed()
+    assert await trial_checks(lambda: status, socket=None, control_problem=str, radio_problem=str)["local API"]() == ""
+
+
+async def test_a_radio_without_its_packages_fails_a_trial_and_a_stick_that_is_gone_does_not() -> None:
+    missing = RadioStatus(RadioState.LOST, "zigpy is not installed", needs_software=True)
+    gone = RadioStatus(RadioState.LOST, "the stick is gone")
+    assert radio_problem(missing, is_needed=True) == "zigpy is not installed"
+    assert radio_problem(missing, is_needed=False) == ""
+    assert radio_problem(gone, is_needed=True) == ""
+    checks = trial_checks(
+        lambda: cast("HubStatus", SimpleNamespace()), socket=None, control_problem=str, radio_problem=lambda: "missing"
+    )
+    assert await checks["radio"]() == "missing"
+
+
+def test_fresh_sensors_are_those_that_deliver_well() -> None:
+    sensors = [SimpleNamespace(age_s=age, quality=quality) for age, quality in
+               ((10.0, "good"), (None, "good"), (10.0, "bad"), (9999.0, "good"))]  # fmt: skip
+    assert fresh_sensors(cast("HubStatus", SimpleNamespace(sensors=sensors)), 60.0) == 1
