@@ -10,9 +10,11 @@ import msgspec
 
 from agent.foundation.text import plural
 from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
+from lab.simulation.forks import fork_at_operations
 from lab.simulation.options import Options
 from lab.simulation.reading_oracle import DELIVERY_S_MAX
 from lab.simulation.run import simulate
+from lab.simulation.verdict import Verdict
 
 OUTAGE_HOUR = Options(
     days=1 / 24,
@@ -73,15 +75,18 @@ def sweep(
     points = simulate(options).durable_operations
     violations: list[PointViolation] = []
     recovered = tried = 0
-    for point in range(1, points + 1, stride):
-        verdict = simulate(msgspec.structs.replace(options, stop_at=point))
+
+    def judge(point: int, verdict: Verdict) -> None:
+        nonlocal recovered, tried
         tried += 1
         recovered += not verdict.violations and verdict.crashes == 1
-        violations += [PointViolation(point, found.promise, found.detail) for found in verdict.violations]
+        violations.extend(PointViolation(point, found.promise, found.detail) for found in verdict.violations)
         if verdict.crashes != 1:
             violations.append(
                 PointViolation(point, "the power is cut once", plural(verdict.crashes, "crash", "crashes"))
             )
         if progress:
             progress(point, points)
+
+    fork_at_operations(lambda at: simulate(options, at_operation=at), stride=stride, on_result=judge)
     return SweepVerdict(tried, recovered, violations)

@@ -60,6 +60,7 @@ class Machine:
         boots: How many boots there were.
         operations: How many durable operations were announced.
         stop_at: Number of the operation before which the power is cut; `None` for never.
+        is_cut_now: Called before each operation instead of comparing its number; true where the power is cut.
         is_down: Nothing is durable any more: the process is dead.
         is_disk_full: Every durable operation fails for want of room.
     """
@@ -72,7 +73,8 @@ class Machine:
             now_ms: Virtual milliseconds since the simulation's beginning.
             start_utc_ms: The true UTC of that moment.
         """
-        self._scratch = scratch
+        self.scratch = scratch
+        self._owns_state_dir = True
         self.now_ms = now_ms
         self.start_utc_ms = start_utc_ms
         self.clock = VirtualClock(self)
@@ -81,6 +83,7 @@ class Machine:
         self.synchronised_at_ms = 0
         self.operations = 0
         self.stop_at: int | None = None
+        self.is_cut_now: Callable[[], bool] = lambda: self.operations == self.stop_at
         self.is_down = False
         self.is_disk_full = False
         self._lives = 0
@@ -102,12 +105,23 @@ class Machine:
         if self.is_down:
             raise PowerCut
         self.operations += 1
-        if self.operations == self.stop_at:
+        if self.is_cut_now():
             self.is_down = True
             raise PowerCut
         if self.is_disk_full and operation is not Operation.REMOVE:
             raise OSError(errno.ENOSPC, "No space left on device", target)
         self._remember(operation, target)
+
+    def move(self, scratch: Path) -> None:
+        """Go on in another scratch directory, after a fork: the state directory is copied when the hub has died.
+
+        Args:
+            scratch: An empty directory.
+        """
+        self.scratch = scratch
+        self._owns_state_dir = False
+        shutil.copytree(self.run_dir, scratch / "run")
+        self.run_dir = scratch / "run"
 
     def restart(self) -> None:
         """Let a new process start in the present boot."""
@@ -178,7 +192,7 @@ class Machine:
             are_commits_synced: Whether the database synced its log at each commit; if not, none of it is left.
         """
         self._lives += 1
-        target = self._scratch / f"state-{self._lives}"
+        target = self.scratch / f"state-{self._lives}"
         target.mkdir()
         for path in self.state_dir.iterdir():
             if path.is_dir():
@@ -199,7 +213,9 @@ class Machine:
         self._unsynced_trees.clear()
         self._unsynced_moves.clear()
         self._written.clear()
-        shutil.rmtree(self.state_dir)
+        if self._owns_state_dir:
+            shutil.rmtree(self.state_dir)
+        self._owns_state_dir = True
         self.state_dir = target
 
 

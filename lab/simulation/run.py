@@ -11,7 +11,7 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -480,8 +480,12 @@ async def _let_go(hub: app.Hub) -> None:
     await hub.commands.close()
 
 
-def simulate(options: Options) -> Verdict:
+def simulate(options: Options, *, at_operation: Callable[[Machine], bool] | None = None) -> Verdict:
     """Run one simulation in virtual time and return its verdict.
+
+    Args:
+        options: What happens in it.
+        at_operation: Called before each durable operation; true cuts the power there. `options.stop_at` by default.
 
     Raises:
         RecordingInvalid: The recording or its map cannot be used.
@@ -491,13 +495,17 @@ def simulate(options: Options) -> Verdict:
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     started_s = time.perf_counter()
+    machine: Machine | None = None
     try:
         simulation = Simulation(options, scratch, loop)
+        machine = simulation.machine
+        if at_operation:
+            machine.is_cut_now = lambda: at_operation(machine)
         try:
             loop.run_until_complete(simulation.run())
         except Livelock as error:
             simulation.oracle.violate(loop.time(), "time passes", str(error))
-            simulation.machine.is_down = True
+            machine.is_down = True
             loop.wind_up()
             loop.run_until_complete(simulation.wind_up())
             simulation.final_stats = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
@@ -508,7 +516,7 @@ def simulate(options: Options) -> Verdict:
         with contextlib.suppress(RuntimeError):
             loop.close()
         asyncio.set_event_loop(None)
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(machine.scratch if machine else scratch, ignore_errors=True)
 
 
 __all__ = ["FaultProfile", "Options", "simulate"]

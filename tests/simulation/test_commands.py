@@ -1,6 +1,7 @@
 """Every command settles exactly once, in whatever state the world stops; and the judge of that is no yes-man."""
 
 import os
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +18,10 @@ from agent.commands.payloads import IncomingCommand
 from agent.foundation.clock import Now
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.faults import FaultRule, SlowDrip
-from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
+from lab.simulation.fault_schedule import RATES, MachineFault, MachineFaultKind
+from lab.simulation.forks import fork_at_operations
 from lab.simulation.options import Options
-from lab.simulation.planned_commands import PlannedCommand
+from lab.simulation.planned_commands import PlannedCommand, draw_commands
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict, as_text
 
@@ -75,11 +77,15 @@ def swept(name: str, *, stride: int) -> tuple[int, list[str]]:
     order = ORDERS[name]
     tried, failed = 0, []
     for kind in (MachineFaultKind.POWER_CUT, MachineFaultKind.PROCESS_KILLED):
-        for point in range(1, alone(order).durable_operations + 1, stride):
-            verdict = alone(order, stop_at=point, stop_by=kind)
+
+        def judge(point: int, verdict: Verdict, kind: MachineFaultKind = kind) -> None:
+            nonlocal tried
             tried += 1
             if not settled_once(verdict, order) or verdict.crashes != 1:
                 failed.append(f"{name}, {kind} before operation {point}: {as_text(verdict, '')}")
+
+        options = msgspec.structs.replace(ALONE, commands=(order,), stop_by=kind)
+        fork_at_operations(lambda at: simulate(options, at_operation=at), stride=stride, on_result=judge)  # noqa: B023
     return tried, failed
 
 
@@ -248,8 +254,9 @@ def test_a_result_that_is_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 def test_random_commands_settle_under_every_fault_for_a_hundred_seeds(first: int) -> None:
     issued = twice = unsettled = 0
     for seed in range(first, first + 25):
-        verdict = simulate(Options(days=0.2, sensors=7, seed=seed, faults="harsh"))
-        assert not verdict.violations, as_text(verdict, f"climahub simulate --seed {seed} --faults harsh --days 0.2")
+        planned = tuple(draw_commands(random.Random(seed), 2 * RATES["harsh"].commands, until_s=0.1 * 86_400))
+        verdict = simulate(Options(days=0.1, sensors=7, seed=seed, faults="harsh", commands=planned))
+        assert not verdict.violations, as_text(verdict, f"seed {seed}")
         issued += verdict.commands.issued
         twice += verdict.commands.executed_twice
         unsettled += verdict.commands.unsettled

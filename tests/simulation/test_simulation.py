@@ -1,6 +1,7 @@
 """The whole hub in virtual time: safety at every step, liveness after calm, the same again for the same seed."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,8 @@ import pytest
 
 from lab.simulation.crash_points import OUTAGE_HOUR, sweep
 from lab.simulation.fault_schedule import FaultProfile, MachineFault, MachineFaultKind
+from lab.simulation.forks import fork_at_operations
+from lab.simulation.machine import Machine
 from lab.simulation.options import Options
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict, as_text
@@ -78,13 +81,35 @@ def test_our_own_recording_arrives_whole(faults: FaultProfile) -> None:
 @pytest.mark.skipif(not NINE_ROOMS.exists(), reason="the shared recording is not here; see CLIMAHUB_RECORDINGS")
 @pytest.mark.parametrize("faults", ["none", "harsh"])
 def test_the_recording_of_nine_rooms_arrives_whole(faults: FaultProfile) -> None:
-    """The first thirty days; `make soak` plays all of it."""
+    """The first ten days; `tests/bench/bench_recording.py` plays all of it."""
     options = Options(
-        board="replay", recording=NINE_ROOMS, map=DATA / "house-zigbee-9rooms.toml", faults=faults, days=30, commands=()
+        board="replay", recording=NINE_ROOMS, map=DATA / "house-zigbee-9rooms.toml", faults=faults, days=10, commands=()
     )
     readings = passed(simulate(options)).readings
-    assert readings.accepted == readings.taken > 20_000
+    assert readings.accepted == readings.taken > 7_000
     assert readings.pending == readings.dead_letters == readings.judged_bad == 0
+
+
+def test_a_fork_at_a_crash_point_and_a_replay_up_to_it_end_alike() -> None:
+    forked: dict[int, Verdict] = {}
+    whole = fork_at_operations(
+        lambda at: simulate(OUTAGE_HOUR, at_operation=at), stride=67, on_result=forked.__setitem__
+    )
+    assert comparable(whole) == comparable(simulate(OUTAGE_HOUR))
+    assert list(forked) == [1, 68, 135, 202, 269]
+    for point, verdict in forked.items():
+        assert comparable(verdict) == comparable(simulate(msgspec.structs.replace(OUTAGE_HOUR, stop_at=point)))
+
+
+def test_an_error_in_a_fork_reaches_the_caller() -> None:
+    def play(at: Callable[[Machine], bool]) -> None:
+        simulate(OUTAGE_HOUR, at_operation=at)
+        if os.getpid() != parent:
+            raise ValueError("in the child")
+
+    parent = os.getpid()
+    with pytest.raises(ValueError, match="in the child"):
+        fork_at_operations(play, stride=1000, on_result=lambda *_: None)
 
 
 @pytest.mark.slow
