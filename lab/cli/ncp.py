@@ -69,8 +69,8 @@ def ncp(
     if link is None or devices is None:
         raise click.UsageError("--pty and --devices are needed")
     try:
-        from lab.ncp import control as orders  # noqa: PLC0415 - needs an optional package
-        from lab.ncp import faults, install  # noqa: PLC0415 - needs an optional package
+        from lab.ncp import builder, faults  # noqa: PLC0415 - needs an optional package
+        from lab.ncp import control as control_socket  # noqa: PLC0415 - needs an optional package
     except ModuleNotFoundError as error:
         if error.name not in {"bellows", "zigpy"}:
             raise
@@ -78,11 +78,11 @@ def ncp(
         return exit_codes.UNAVAILABLE
     found = faults.parse_all(fault_words)
     disk = Disk()
-    setup = install.Setup(
-        devices=_text(disk, devices),
-        devices_source=str(devices),
+    setup = builder.EmulatorFiles(
+        device_file=_text(disk, devices),
+        device_file_name=str(devices),
         stick=None if state is None else disk.read(state, bytes_max=FILE_BYTES_MAX),
-        room=None if sensors is None else disk.read(sensors, bytes_max=FILE_BYTES_MAX),
+        devices_memory=None if sensors is None else disk.read(sensors, bytes_max=FILE_BYTES_MAX),
         version=int(version),
         seed=seed,
     )
@@ -94,15 +94,15 @@ def ncp(
     async def until_stopped() -> None:
         stop = asyncio.Event()
         on_signals(stop.set)
-        server = install.build(
-            setup, link=link, faults=found, keep_stick=partial(keep_in, state), keep_room=partial(keep_in, sensors)
+        server = builder.build_server(
+            setup, link=link, faults=found, keep_stick=partial(keep_in, state), keep_devices=partial(keep_in, sensors)
         )
         server.open()
         try:
             click.echo(f"serial port {link}, EZSP v{version}")
             async with contextlib.AsyncExitStack() as stack:
                 if control is not None:
-                    await stack.enter_async_context(orders.listening(server, control))
+                    await stack.enter_async_context(control_socket.serve_control(server, control))
                     click.echo(f'orders: climahub ncp say {control} "press NAME"')
                 await stop.wait()
         finally:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from lab.ncp import dialects, models, zcl
-from lab.ncp.attributes import Attributes
-from lab.ncp.models import Dialect, Model
-from lab.ncp.reporting import Key
+from lab.ncp import models, vendor_dialects, zcl
+from lab.ncp.attributes import AttributeTable
+from lab.ncp.models import DeviceModel, VendorDialect
+from lab.ncp.reporting import AttributeKey
 
 IAS_ENROLL_RESPONSE = 0x00
 IAS_STATUS_CHANGED = 0x00
@@ -43,7 +43,7 @@ _OFF = 0x00
 _TOGGLE = 0x02
 
 
-class Said(msgspec.Struct, frozen=True):
+class OutgoingFrame(msgspec.Struct, frozen=True):
     """A ZCL frame that a device sends.
 
     Attributes:
@@ -56,23 +56,23 @@ class Said(msgspec.Struct, frozen=True):
     needs_binding: bool = False
 
 
-class Application:
+class ZclApplication:
     """The endpoints of one device."""
 
-    def __init__(self, model: Model, attributes: Attributes) -> None:
+    def __init__(self, model: DeviceModel, attributes: AttributeTable) -> None:
         self._model = model
         self._attributes = attributes
         self._sequence = 0
-        self._tuya = dialects.Tuya()
+        self._tuya = vendor_dialects.TuyaDataPoints()
         self._identifies_until_s: dict[int, float] = {}
 
-    def receive(self, endpoint: int, cluster: int, data: bytes, now_s: float) -> Sequence[Said]:
+    def receive(self, endpoint: int, cluster: int, data: bytes, now_s: float) -> Sequence[OutgoingFrame]:
         """Carry out a command and return the answers, in order."""
         try:
             frame = zcl.read_frame(data)
-        except zcl.Malformed:
+        except zcl.MalformedFrame:
             return []
-        if not frame.is_for_cluster and frame.command == zcl.Command.DEFAULT_RESPONSE:
+        if not frame.is_for_cluster and frame.command == zcl.GeneralCommand.DEFAULT_RESPONSE:
             return []
         self._count_down(endpoint, now_s)
         try:
@@ -81,52 +81,52 @@ class Application:
             if frame.is_for_cluster:
                 return self._cluster_command(endpoint, cluster, frame)
             return self._general_command(endpoint, cluster, frame, now_s)
-        except (zcl.Malformed, struct.error, IndexError):
-            return [self._default(endpoint, cluster, frame, zcl.Status.MALFORMED_COMMAND)]
+        except (zcl.MalformedFrame, struct.error, IndexError):
+            return [self._default(endpoint, cluster, frame, zcl.ZclStatus.MALFORMED_COMMAND)]
         finally:
             if cluster == models.IDENTIFY:
                 self._identifies_until_s[endpoint] = now_s + self._identify_time_s(endpoint)
 
-    def set_values(self, values: Mapping[str, float | None]) -> Sequence[Said]:
+    def set_values(self, values: Mapping[str, float | None]) -> Sequence[OutgoingFrame]:
         """Let it measure something else, and return what it says outside the reporting rules.
 
         Raises:
             KeyError: It has no such quantity, or the quantity has no "no value" marker.
             ValueError: The value does not fit its type.
         """
-        if self._model.dialect is Dialect.TUYA:
+        if self._model.dialect is VendorDialect.TUYA:
             changed = self._tuya.set_values(values)
             return [self._tuya_notice(changed)] if changed else []
         wire = [pair for name, value in values.items() for pair in self._wire(name, value)]
-        said: list[Said] = []
-        others: list[Key] = []
+        said: list[OutgoingFrame] = []
+        others: list[AttributeKey] = []
         for key, value in wire:
             is_other = self._attributes[key] != value
             self._attributes[key] = value
             others += [key] if is_other else []
             if is_other and key[1] == models.IAS_ZONE and self._attributes.number((key[0], key[1], _IAS_STATE)):
                 said.append(self._zone_changed(key[0]))
-        if self._model.dialect is Dialect.AQARA:
+        if self._model.dialect is VendorDialect.AQARA:
             said += self.reports(others, needs_binding=False)
         return said
 
-    def spoken(self) -> Sequence[Said]:
+    def spoken(self) -> Sequence[OutgoingFrame]:
         """Return what a device that leaves the standard says of its own accord, bound or not."""
         match self._model.dialect:
-            case Dialect.TUYA:
+            case VendorDialect.TUYA:
                 return [self._tuya_notice(self._tuya.points)] if self._tuya.points else []
-            case Dialect.AQARA:
+            case VendorDialect.AQARA:
                 return self._aqara()
             case _:
                 return []
 
-    def reports(self, keys: Sequence[Key], *, needs_binding: bool = True) -> Sequence[Said]:
+    def reports(self, keys: Sequence[AttributeKey], *, needs_binding: bool = True) -> Sequence[OutgoingFrame]:
         """Return reports of attributes, those of one cluster in one frame."""
-        groups: dict[tuple[int, int, int | None], list[Key]] = {}
+        groups: dict[tuple[int, int, int | None], list[AttributeKey]] = {}
         for key in keys:
             groups.setdefault((key[0], key[1], self._attributes.manufacturer(key)), []).append(key)
         return [
-            Said(
+            OutgoingFrame(
                 endpoint,
                 cluster,
                 self._report(b"".join(map(self._attributes.record, group)), manufacturer),
@@ -141,14 +141,14 @@ class Application:
             for attribute in (_IAS_STATE, _IAS_CIE, _IAS_ZONE_ID):
                 self._attributes.reset((endpoint.id, models.IAS_ZONE, attribute))
 
-    def _wire(self, name: str, value: float | None) -> list[tuple[Key, zcl.Value]]:
+    def _wire(self, name: str, value: float | None) -> list[tuple[AttributeKey, zcl.Value]]:
         quantity = models.QUANTITIES[name]
         keys = self._attributes.keys_of(quantity.cluster, quantity.attribute)
         if not keys:
             raise KeyError(name)
         kind = self._attributes.kind(keys[0])
         try:
-            raw = zcl.invalid(kind) if value is None else zcl.checked(kind, quantity.to_wire(value))
+            raw = zcl.invalid_marker(kind) if value is None else zcl.coerce(kind, quantity.to_wire(value))
         except (ValueError, OverflowError, struct.error) as error:
             raise ValueError(f"{name} = {value} does not fit what the sensor can say") from error
         return [(key, raw) for key in keys]
@@ -163,9 +163,9 @@ class Application:
             left_s = max(0, math.ceil(self._identifies_until_s.get(endpoint, 0.0) - now_s))
             self._attributes[endpoint, models.IDENTIFY, _IDENTIFY_TIME] = left_s
 
-    def _identify(self, endpoint: int, frame: zcl.Frame) -> Sequence[Said]:
+    def _identify(self, endpoint: int, frame: zcl.ZclFrame) -> Sequence[OutgoingFrame]:
         """Carry out a command of the identify cluster; a query is answered only meanwhile (section 3.5.2.3.2)."""
-        status = zcl.Status.SUCCESS
+        status = zcl.ZclStatus.SUCCESS
         if frame.command == IDENTIFY:
             (time_s,) = struct.unpack_from("<H", frame.payload)
             self._attributes[endpoint, models.IDENTIFY, _IDENTIFY_TIME] = time_s
@@ -173,27 +173,29 @@ class Application:
             left = struct.pack("<H", left_s)
             return [self._answer(endpoint, models.IDENTIFY, frame, IDENTIFY_QUERY_RESPONSE, left, is_for_cluster=True)]
         elif frame.command not in {IDENTIFY_QUERY, TRIGGER_EFFECT}:
-            status = zcl.Status.UNSUPPORTED_CLUSTER_COMMAND
+            status = zcl.ZclStatus.UNSUPPORTED_CLUSTER_COMMAND
         return self._outcome(endpoint, models.IDENTIFY, frame, status)
 
-    def _general_command(self, endpoint: int, cluster: int, frame: zcl.Frame, now_s: float) -> Sequence[Said]:
+    def _general_command(
+        self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float
+    ) -> Sequence[OutgoingFrame]:
         answer = self._attributes.run(endpoint, cluster, frame, now_s)
         if answer is None:
-            return [self._default(endpoint, cluster, frame, zcl.Status.UNSUPPORTED_GENERAL_COMMAND)]
+            return [self._default(endpoint, cluster, frame, zcl.ZclStatus.UNSUPPORTED_GENERAL_COMMAND)]
         command, payload = answer
         said = [self._answer(endpoint, cluster, frame, command, payload)] if payload else []
-        if command is zcl.Command.WRITE_RESPONSE and (endpoint, cluster, _IAS_CIE) in self._attributes:
+        if command is zcl.GeneralCommand.WRITE_RESPONSE and (endpoint, cluster, _IAS_CIE) in self._attributes:
             said += self._enroll(endpoint)
         return said
 
-    def _cluster_command(self, endpoint: int, cluster: int, frame: zcl.Frame) -> Sequence[Said]:
-        status = zcl.Status.SUCCESS
+    def _cluster_command(self, endpoint: int, cluster: int, frame: zcl.ZclFrame) -> Sequence[OutgoingFrame]:
+        status = zcl.ZclStatus.SUCCESS
         match cluster, frame.command:
             case models.IDENTIFY, _ if (endpoint, cluster, _IDENTIFY_TIME) in self._attributes:
                 return self._identify(endpoint, frame)
-            case models.TUYA, dialects.TUYA_QUERY:
+            case models.TUYA, vendor_dialects.TUYA_QUERY:
                 return self.spoken()
-            case models.TUYA, _ if self._model.dialect is Dialect.TUYA:
+            case models.TUYA, _ if self._model.dialect is VendorDialect.TUYA:
                 pass
             case models.IAS_ZONE, code if code == IAS_ENROLL_RESPONSE:
                 outcome, zone_id = frame.payload[0], frame.payload[1]
@@ -207,36 +209,38 @@ class Application:
                 key = (endpoint, cluster, 0)
                 self._attributes[key] = 1 - self._attributes.number(key) if code == _TOGGLE else code
             case _:
-                status = zcl.Status.UNSUPPORTED_CLUSTER_COMMAND
+                status = zcl.ZclStatus.UNSUPPORTED_CLUSTER_COMMAND
         return self._outcome(endpoint, cluster, frame, status)
 
-    def _outcome(self, endpoint: int, cluster: int, frame: zcl.Frame, status: zcl.Status) -> Sequence[Said]:
+    def _outcome(
+        self, endpoint: int, cluster: int, frame: zcl.ZclFrame, status: zcl.ZclStatus
+    ) -> Sequence[OutgoingFrame]:
         return [self._default(endpoint, cluster, frame, status)] if frame.wants_default_response or status else []
 
-    def _heard_as_client(self, endpoint: int, cluster: int, frame: zcl.Frame) -> Sequence[Said]:
+    def _heard_as_client(self, endpoint: int, cluster: int, frame: zcl.ZclFrame) -> Sequence[OutgoingFrame]:
         """Take what a server says: a notice of a firmware makes the device ask for it (section 11.13.3)."""
-        if not frame.is_for_cluster and frame.command == zcl.Command.READ:
+        if not frame.is_for_cluster and frame.command == zcl.GeneralCommand.READ:
             return [self._client_attributes(endpoint, cluster, frame)]
-        said = [self._default(endpoint, cluster, frame, zcl.Status.SUCCESS)] if frame.wants_default_response else []
+        said = [self._default(endpoint, cluster, frame, zcl.ZclStatus.SUCCESS)] if frame.wants_default_response else []
         if cluster == models.OTA and frame.is_for_cluster and frame.command == OTA_IMAGE_NOTIFY:
             query = struct.pack("<BHHI", 0, self._model.manufacturer_code, 0, _FIRMWARE_VERSION)
-            asked = zcl.Frame(
+            asked = zcl.ZclFrame(
                 command=OTA_QUERY_NEXT_IMAGE, sequence=self._next_sequence(), payload=query, is_for_cluster=True
             )
-            said.append(Said(endpoint, cluster, zcl.write_frame(asked)))
+            said.append(OutgoingFrame(endpoint, cluster, zcl.write_frame(asked)))
         return said
 
-    def _client_attributes(self, endpoint: int, cluster: int, frame: zcl.Frame) -> Said:
+    def _client_attributes(self, endpoint: int, cluster: int, frame: zcl.ZclFrame) -> OutgoingFrame:
         answer = b""
         for (wanted,) in struct.iter_unpack("<H", frame.payload):
             if (cluster, wanted) == (models.OTA, _OTA_FILE_VERSION):
-                value = zcl.encode(zcl.Kind.UINT32, _FIRMWARE_VERSION)
-                answer += struct.pack("<HBB", wanted, zcl.Status.SUCCESS, zcl.Kind.UINT32) + value
+                value = zcl.encode(zcl.DataType.UINT32, _FIRMWARE_VERSION)
+                answer += struct.pack("<HBB", wanted, zcl.ZclStatus.SUCCESS, zcl.DataType.UINT32) + value
             else:
-                answer += struct.pack("<HB", wanted, zcl.Status.UNSUPPORTED_ATTRIBUTE)
-        return self._answer(endpoint, cluster, frame, zcl.Command.READ_RESPONSE, answer)
+                answer += struct.pack("<HB", wanted, zcl.ZclStatus.UNSUPPORTED_ATTRIBUTE)
+        return self._answer(endpoint, cluster, frame, zcl.GeneralCommand.READ_RESPONSE, answer)
 
-    def _enroll(self, endpoint: int) -> Sequence[Said]:
+    def _enroll(self, endpoint: int) -> Sequence[OutgoingFrame]:
         """Ask the coordinator that has written its address for a place in its zone table (section 8.2.2.2.3)."""
         zone = (endpoint, models.IAS_ZONE)
         if not self._attributes.number((*zone, _IAS_CIE)) or self._attributes.number((*zone, _IAS_STATE)):
@@ -245,30 +249,34 @@ class Application:
         payload = struct.pack("<HH", zone_type, self._model.manufacturer_code)
         return [self._notice(endpoint, models.IAS_ZONE, IAS_ENROLL_REQUEST, payload)]
 
-    def _zone_changed(self, endpoint: int) -> Said:
+    def _zone_changed(self, endpoint: int) -> OutgoingFrame:
         status = self._attributes.number((endpoint, models.IAS_ZONE, _IAS_STATUS))
         zone_id = self._attributes.number((endpoint, models.IAS_ZONE, _IAS_ZONE_ID))
         return self._notice(endpoint, models.IAS_ZONE, IAS_STATUS_CHANGED, struct.pack("<HBBH", status, 0, zone_id, 0))
 
-    def _aqara(self) -> Sequence[Said]:
+    def _aqara(self) -> Sequence[OutgoingFrame]:
         measured = self._attributes.measured()
         values = {key[1]: self._attributes.number(key) for key in measured}
-        record = dialects.aqara_record(
+        record = vendor_dialects.aqara_record(
             battery_mv=_AQARA_BATTERY_MV,
             temperature=values[models.TEMPERATURE],
             humidity=values[models.HUMIDITY],
             pressure_hpa=values[models.PRESSURE],
         )
-        struct_report = Said(measured[0][0], models.BASIC, self._report(record, dialects.AQARA_MANUFACTURER))
+        struct_report = OutgoingFrame(
+            measured[0][0], models.BASIC, self._report(record, vendor_dialects.AQARA_MANUFACTURER)
+        )
         return [*self.reports(measured, needs_binding=False), struct_report]
 
-    def _tuya_notice(self, points: Mapping[int, int]) -> Said:
-        return self._notice(self._model.endpoints[0].id, models.TUYA, dialects.TUYA_REPORT, self._tuya.report(points))
+    def _tuya_notice(self, points: Mapping[int, int]) -> OutgoingFrame:
+        return self._notice(
+            self._model.endpoints[0].id, models.TUYA, vendor_dialects.TUYA_REPORT, self._tuya.report(points)
+        )
 
     def _report(self, records: bytes, manufacturer: int | None) -> bytes:
         return zcl.write_frame(
-            zcl.Frame(
-                command=zcl.Command.REPORT,
+            zcl.ZclFrame(
+                command=zcl.GeneralCommand.REPORT,
                 sequence=self._next_sequence(),
                 payload=records,
                 is_from_server=True,
@@ -276,27 +284,27 @@ class Application:
             )
         )
 
-    def _notice(self, endpoint: int, cluster: int, command: int, payload: bytes) -> Said:
-        frame = zcl.Frame(
+    def _notice(self, endpoint: int, cluster: int, command: int, payload: bytes) -> OutgoingFrame:
+        frame = zcl.ZclFrame(
             command=command,
             sequence=self._next_sequence(),
             payload=payload,
             is_for_cluster=True,
             is_from_server=True,
         )
-        return Said(endpoint, cluster, zcl.write_frame(frame))
+        return OutgoingFrame(endpoint, cluster, zcl.write_frame(frame))
 
     def _answer(
         self,
         endpoint: int,
         cluster: int,
-        asked: zcl.Frame,
+        asked: zcl.ZclFrame,
         command: int,
         payload: bytes,
         *,
         is_for_cluster: bool = False,
-    ) -> Said:
-        frame = zcl.Frame(
+    ) -> OutgoingFrame:
+        frame = zcl.ZclFrame(
             is_for_cluster=is_for_cluster,
             command=command,
             sequence=asked.sequence,
@@ -304,10 +312,12 @@ class Application:
             is_from_server=not asked.is_from_server,
             manufacturer=asked.manufacturer,
         )
-        return Said(endpoint, cluster, zcl.write_frame(frame))
+        return OutgoingFrame(endpoint, cluster, zcl.write_frame(frame))
 
-    def _default(self, endpoint: int, cluster: int, asked: zcl.Frame, status: zcl.Status) -> Said:
-        return self._answer(endpoint, cluster, asked, zcl.Command.DEFAULT_RESPONSE, bytes((asked.command, status)))
+    def _default(self, endpoint: int, cluster: int, asked: zcl.ZclFrame, status: zcl.ZclStatus) -> OutgoingFrame:
+        return self._answer(
+            endpoint, cluster, asked, zcl.GeneralCommand.DEFAULT_RESPONSE, bytes((asked.command, status))
+        )
 
     def _next_sequence(self) -> int:
         self._sequence = (self._sequence + 1) & 0xFF

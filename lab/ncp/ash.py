@@ -61,7 +61,7 @@ class ResetCode(Enum):
     ACK_TIMEOUTS = 0x51
 
 
-class Reset(Enum):
+class AshReset(Enum):
     """The host's wish, in the stream of payloads: start again."""
 
     ASKED = "asked"
@@ -101,7 +101,7 @@ def unstuff(stuffed: bytes) -> bytes | None:
     return frame if binascii.crc_hqx(frame, 0xFFFF).to_bytes(_CRC_BYTES) == crc else None
 
 
-class Link:
+class AshLink:
     """One end of the line. At most one data frame is under way at a time, as EmberZNet hosts expect."""
 
     def __init__(self) -> None:
@@ -180,8 +180,8 @@ class Link:
         self._timeout_s = min(2 * self._timeout_s, ACK_TIMEOUT_MAX_S)
         self._transmit(now_s, is_again=True)
 
-    def receive(self, chunk: bytes, now_s: float) -> Iterator[bytes | Reset]:
-        """Take bytes of the host and yield the payloads they complete, and `Reset` where the host asks for one."""
+    def receive(self, chunk: bytes, now_s: float) -> Iterator[bytes | AshReset]:
+        """Take bytes of the host and yield the payloads they complete, and `AshReset` where the host asks for one."""
         for value in chunk:
             if value == FLAG:
                 stuffed, is_discarded = bytes(self._collected), self._is_discarding
@@ -206,7 +206,7 @@ class Link:
         self._sent_at_s = now_s
         self._written.append(stuff(bytes((control,)) + whiten(self._in_flight)))
 
-    def _frame(self, stuffed: bytes, now_s: float) -> Iterator[bytes | Reset]:
+    def _frame(self, stuffed: bytes, now_s: float) -> Iterator[bytes | AshReset]:
         frame = unstuff(stuffed)
         if frame is None:
             self._reject()
@@ -215,7 +215,7 @@ class Link:
         if control == _RST:
             if not body:
                 self._begin()
-                yield Reset.ASKED
+                yield AshReset.ASKED
         elif not self.is_connected:
             return
         elif not control & 0x80:

@@ -10,69 +10,69 @@ from types import MappingProxyType
 
 from lab.ncp import models, zcl
 from lab.ncp.memory import ReportingRule
-from lab.ncp.models import Model
-from lab.ncp.reporting import Key, Reporting
+from lab.ncp.models import DeviceModel
+from lab.ncp.reporting import AttributeKey, ReportingSchedule
 
 _DIRECTION_SEND = 0x00
 
 
-class Attributes:
+class AttributeTable:
     """All attributes of a device, by endpoint, cluster and id."""
 
     def __init__(
-        self, model: Model, values: Mapping[str, zcl.Value | None], rules: Iterable[ReportingRule], now_s: float
+        self, model: DeviceModel, values: Mapping[str, zcl.Value | None], rules: Iterable[ReportingRule], now_s: float
     ) -> None:
         self._model = model
-        self._known: dict[Key, models.Attribute] = {
+        self._known: dict[AttributeKey, models.AttributeModel] = {
             (endpoint.id, cluster.id, attribute.id): attribute
             for endpoint in model.endpoints
             for cluster in endpoint.servers
             for attribute in cluster.attributes
         }
-        self._values: dict[Key, zcl.Value] = {key: attribute.value for key, attribute in self._known.items()}
+        self._values: dict[AttributeKey, zcl.Value] = {key: attribute.value for key, attribute in self._known.items()}
         for text, value in values.items():
             if (key := _key(text)) in self._known:
                 self._values[key] = math.nan if value is None else _typed(self._known[key].kind, value)
-        self.reporting = Reporting(rules, self._values, now_s)
+        self.reporting = ReportingSchedule(rules, self._values, now_s)
 
-    def __contains__(self, key: Key) -> bool:
+    def __contains__(self, key: AttributeKey) -> bool:
         return key in self._known
 
-    def __getitem__(self, key: Key) -> zcl.Value:
+    def __getitem__(self, key: AttributeKey) -> zcl.Value:
         return self._values[key]
 
-    def __setitem__(self, key: Key, value: zcl.Value) -> None:
+    def __setitem__(self, key: AttributeKey, value: zcl.Value) -> None:
         """Change a value, which may make a report due."""
         self._values[key] = value = _typed(self._known[key].kind, value)
         self.reporting.changed(key, value)
 
-    def number(self, key: Key) -> int:
+    def number(self, key: AttributeKey) -> int:
         """Return a value that is a whole number by its type."""
         value = self._values[key]
         return value if isinstance(value, int) else 0
 
-    def kind(self, key: Key) -> zcl.Kind:
+    def kind(self, key: AttributeKey) -> zcl.DataType:
         """Return the data type of an attribute."""
         return self._known[key].kind
 
-    def manufacturer(self, key: Key) -> int | None:
+    def manufacturer(self, key: AttributeKey) -> int | None:
         """Return whose attribute it is; `None` for one of the standard."""
         return self._known[key].manufacturer
 
-    def reset(self, key: Key) -> None:
+    def reset(self, key: AttributeKey) -> None:
         """Give an attribute the value that it left the factory with."""
         if key in self._known:
             self._values[key] = self._known[key].value
 
     def forget_rules(self, now_s: float) -> None:
         """Take back all that was configured."""
-        self.reporting = Reporting((), {}, now_s)
+        self.reporting = ReportingSchedule((), {}, now_s)
 
-    def keys_of(self, cluster: int, attribute: int) -> list[Key]:
+    def keys_of(self, cluster: int, attribute: int) -> list[AttributeKey]:
         """Return where an attribute occurs on the device."""
         return [key for key in self._known if key[1:] == (cluster, attribute)]
 
-    def measured(self) -> list[Key]:
+    def measured(self) -> list[AttributeKey]:
         """Return the attributes that can be reported."""
         return [key for key, attribute in self._known.items() if attribute.is_reportable]
 
@@ -84,12 +84,14 @@ class Attributes:
             if value != self._known[key].value
         }
 
-    def record(self, key: Key) -> bytes:
+    def record(self, key: AttributeKey) -> bytes:
         """Return id, type and value, as reports carry them."""
         kind = self._known[key].kind
         return struct.pack("<HB", key[2], kind) + zcl.encode(kind, self._values[key])
 
-    def run(self, endpoint: int, cluster: int, frame: zcl.Frame, now_s: float) -> tuple[zcl.Command, bytes] | None:
+    def run(
+        self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float
+    ) -> tuple[zcl.GeneralCommand, bytes] | None:
         """Carry out a command that every cluster has and return the answer to it; an empty one is not sent.
 
         Returns:
@@ -103,28 +105,28 @@ class Attributes:
         handler = _HANDLERS.get(frame.command)
         return None if handler is None else handler(self, endpoint, cluster, frame, now_s)
 
-    def _seen(self, key: Key, frame: zcl.Frame) -> models.Attribute | None:
+    def _seen(self, key: AttributeKey, frame: zcl.ZclFrame) -> models.AttributeModel | None:
         attribute = self._known.get(key)
         return attribute if attribute and attribute.manufacturer in {None, frame.manufacturer} else None
 
-    def read(self, endpoint: int, cluster: int, frame: zcl.Frame, now_s: float) -> tuple[zcl.Command, bytes]:
-        """Answer Read Attributes."""
+    def read(self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float) -> tuple[zcl.GeneralCommand, bytes]:
+        """Answer Read AttributeTable."""
         del now_s
         answer = b""
         for (wanted,) in struct.iter_unpack("<H", frame.payload):
             key = (endpoint, cluster, wanted)
             attribute = self._seen(key, frame)
             if attribute is None:
-                answer += struct.pack("<HB", wanted, zcl.Status.UNSUPPORTED_ATTRIBUTE)
+                answer += struct.pack("<HB", wanted, zcl.ZclStatus.UNSUPPORTED_ATTRIBUTE)
             else:
                 value = zcl.encode(attribute.kind, self._values[key])
-                answer += struct.pack("<HBB", wanted, zcl.Status.SUCCESS, attribute.kind) + value
-        return zcl.Command.READ_RESPONSE, answer
+                answer += struct.pack("<HBB", wanted, zcl.ZclStatus.SUCCESS, attribute.kind) + value
+        return zcl.GeneralCommand.READ_RESPONSE, answer
 
-    def write(self, endpoint: int, cluster: int, frame: zcl.Frame, now_s: float) -> tuple[zcl.Command, bytes]:
-        """Carry out the three kinds of Write Attributes."""
+    def write(self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float) -> tuple[zcl.GeneralCommand, bytes]:
+        """Carry out the three kinds of Write AttributeTable."""
         del now_s
-        written: dict[Key, zcl.Value] = {}
+        written: dict[AttributeKey, zcl.Value] = {}
         refused = b""
         rest = frame.payload
         while rest:
@@ -133,21 +135,23 @@ class Attributes:
             key = (endpoint, cluster, wanted)
             attribute = self._seen(key, frame)
             if attribute is None:
-                refused += struct.pack("<BH", zcl.Status.UNSUPPORTED_ATTRIBUTE, wanted)
+                refused += struct.pack("<BH", zcl.ZclStatus.UNSUPPORTED_ATTRIBUTE, wanted)
             elif not attribute.is_writable:
-                refused += struct.pack("<BH", zcl.Status.READ_ONLY, wanted)
+                refused += struct.pack("<BH", zcl.ZclStatus.READ_ONLY, wanted)
             elif attribute.kind != kind:
-                refused += struct.pack("<BH", zcl.Status.INVALID_DATA_TYPE, wanted)
+                refused += struct.pack("<BH", zcl.ZclStatus.INVALID_DATA_TYPE, wanted)
             else:
                 written[key] = value
-        if not (refused and frame.command == zcl.Command.WRITE_UNDIVIDED):
+        if not (refused and frame.command == zcl.GeneralCommand.WRITE_UNDIVIDED):
             for key, value in written.items():
                 self[key] = value
-        if frame.command == zcl.Command.WRITE_NO_RESPONSE:
-            return zcl.Command.WRITE_RESPONSE, b""
-        return zcl.Command.WRITE_RESPONSE, refused or bytes((zcl.Status.SUCCESS,))
+        if frame.command == zcl.GeneralCommand.WRITE_NO_RESPONSE:
+            return zcl.GeneralCommand.WRITE_RESPONSE, b""
+        return zcl.GeneralCommand.WRITE_RESPONSE, refused or bytes((zcl.ZclStatus.SUCCESS,))
 
-    def configure(self, endpoint: int, cluster: int, frame: zcl.Frame, now_s: float) -> tuple[zcl.Command, bytes]:
+    def configure(
+        self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float
+    ) -> tuple[zcl.GeneralCommand, bytes]:
         """Answer Configure Reporting."""
         refused = b""
         rest = frame.payload
@@ -156,31 +160,33 @@ class Attributes:
             key = (endpoint, cluster, wanted)
             if direction != _DIRECTION_SEND:
                 rest = rest[5:]
-                refused += struct.pack("<BBH", zcl.Status.UNREPORTABLE_ATTRIBUTE, direction, wanted)
+                refused += struct.pack("<BBH", zcl.ZclStatus.UNREPORTABLE_ATTRIBUTE, direction, wanted)
                 continue
             kind, shortest_s, longest_s = struct.unpack_from("<BHH", rest, 3)
             rest = rest[8:]
             change: zcl.Value = 0
-            if kind in _KINDS and zcl.is_analog(zcl.Kind(kind)):
+            if kind in _KINDS and zcl.is_analog(zcl.DataType(kind)):
                 change, rest = zcl.decode(kind, rest)
             status = self._reportable(key, kind, frame)
-            if status is zcl.Status.SUCCESS:
+            if status is zcl.ZclStatus.SUCCESS:
                 threshold = float(change) if isinstance(change, int | float) else 0.0
                 rule = ReportingRule(endpoint, cluster, wanted, shortest_s, longest_s, threshold)
                 self.reporting.configure(rule, self._values[key], now_s)
             else:
                 refused += struct.pack("<BBH", status, direction, wanted)
-        return zcl.Command.CONFIGURE_REPORTING_RESPONSE, refused or bytes((zcl.Status.SUCCESS,))
+        return zcl.GeneralCommand.CONFIGURE_REPORTING_RESPONSE, refused or bytes((zcl.ZclStatus.SUCCESS,))
 
-    def _reportable(self, key: Key, kind: int, frame: zcl.Frame) -> zcl.Status:
+    def _reportable(self, key: AttributeKey, kind: int, frame: zcl.ZclFrame) -> zcl.ZclStatus:
         attribute = self._seen(key, frame)
         if attribute is None:
-            return zcl.Status.UNSUPPORTED_ATTRIBUTE
-        if not attribute.is_reportable or self._model.dialect is not models.Dialect.NONE:
-            return zcl.Status.UNREPORTABLE_ATTRIBUTE
-        return zcl.Status.SUCCESS if attribute.kind == kind else zcl.Status.INVALID_DATA_TYPE
+            return zcl.ZclStatus.UNSUPPORTED_ATTRIBUTE
+        if not attribute.is_reportable or self._model.dialect is not models.VendorDialect.NONE:
+            return zcl.ZclStatus.UNREPORTABLE_ATTRIBUTE
+        return zcl.ZclStatus.SUCCESS if attribute.kind == kind else zcl.ZclStatus.INVALID_DATA_TYPE
 
-    def tell_rules(self, endpoint: int, cluster: int, frame: zcl.Frame, now_s: float) -> tuple[zcl.Command, bytes]:
+    def tell_rules(
+        self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float
+    ) -> tuple[zcl.GeneralCommand, bytes]:
         """Answer Read Reporting Configuration."""
         del now_s
         answer = b""
@@ -188,16 +194,18 @@ class Attributes:
             key = (endpoint, cluster, wanted)
             rule = self.reporting.rule(key)
             if rule is None or direction != _DIRECTION_SEND:
-                answer += struct.pack("<BBH", zcl.Status.NOT_FOUND, direction, wanted)
+                answer += struct.pack("<BBH", zcl.ZclStatus.NOT_FOUND, direction, wanted)
                 continue
             kind = self._known[key].kind
             intervals = struct.pack("<BHH", kind, rule.interval_s_min, rule.interval_s_max)
-            answer += struct.pack("<BBH", zcl.Status.SUCCESS, direction, wanted) + intervals
+            answer += struct.pack("<BBH", zcl.ZclStatus.SUCCESS, direction, wanted) + intervals
             answer += zcl.encode(kind, rule.change) if zcl.is_analog(kind) else b""
-        return zcl.Command.READ_REPORTING_RESPONSE, answer
+        return zcl.GeneralCommand.READ_REPORTING_RESPONSE, answer
 
-    def discover(self, endpoint: int, cluster: int, frame: zcl.Frame, now_s: float) -> tuple[zcl.Command, bytes]:
-        """Answer Discover Attributes."""
+    def discover(
+        self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float
+    ) -> tuple[zcl.GeneralCommand, bytes]:
+        """Answer Discover AttributeTable."""
         del now_s
         first, count = struct.unpack_from("<HB", frame.payload)
         found = sorted(
@@ -207,34 +215,34 @@ class Attributes:
         )
         is_complete = len(found) <= count
         rows = b"".join(struct.pack("<HB", key[2], self._known[key].kind) for key in found[:count])
-        return zcl.Command.DISCOVER_RESPONSE, bytes((is_complete,)) + rows
+        return zcl.GeneralCommand.DISCOVER_RESPONSE, bytes((is_complete,)) + rows
 
 
-def _typed(kind: zcl.Kind, value: zcl.Value) -> zcl.Value:
+def _typed(kind: zcl.DataType, value: zcl.Value) -> zcl.Value:
     """Return a value as its type holds it: in a file and in an order every number may be a float."""
-    is_whole = isinstance(value, float) and kind is not zcl.Kind.SINGLE and math.isfinite(value)
+    is_whole = isinstance(value, float) and kind is not zcl.DataType.SINGLE and math.isfinite(value)
     return int(value) if is_whole else value
 
 
-_KINDS = frozenset(zcl.Kind)
-_Handler = Callable[[Attributes, int, int, zcl.Frame, float], tuple[zcl.Command, bytes]]
+_KINDS = frozenset(zcl.DataType)
+_Handler = Callable[[AttributeTable, int, int, zcl.ZclFrame, float], tuple[zcl.GeneralCommand, bytes]]
 _HANDLERS: Mapping[int, _Handler] = MappingProxyType(
     {
-        zcl.Command.READ: Attributes.read,
-        zcl.Command.WRITE: Attributes.write,
-        zcl.Command.WRITE_UNDIVIDED: Attributes.write,
-        zcl.Command.WRITE_NO_RESPONSE: Attributes.write,
-        zcl.Command.CONFIGURE_REPORTING: Attributes.configure,
-        zcl.Command.READ_REPORTING: Attributes.tell_rules,
-        zcl.Command.DISCOVER: Attributes.discover,
+        zcl.GeneralCommand.READ: AttributeTable.read,
+        zcl.GeneralCommand.WRITE: AttributeTable.write,
+        zcl.GeneralCommand.WRITE_UNDIVIDED: AttributeTable.write,
+        zcl.GeneralCommand.WRITE_NO_RESPONSE: AttributeTable.write,
+        zcl.GeneralCommand.CONFIGURE_REPORTING: AttributeTable.configure,
+        zcl.GeneralCommand.READ_REPORTING: AttributeTable.tell_rules,
+        zcl.GeneralCommand.DISCOVER: AttributeTable.discover,
     }
 )
 
 
-def _text(key: Key) -> str:
+def _text(key: AttributeKey) -> str:
     return f"{key[0]}/{key[1]:04x}/{key[2]:04x}"
 
 
-def _key(text: str) -> Key:
+def _key(text: str) -> AttributeKey:
     endpoint, cluster, attribute = text.split("/")
     return int(endpoint), int(cluster, 16), int(attribute, 16)

@@ -20,18 +20,18 @@ import msgspec
 
 from hal.errors import HalError
 from lab.ncp import faults
-from lab.ncp.coordinator import Joining
-from lab.ncp.serve import Server
+from lab.ncp.coordinator import JoinOutcome
+from lab.ncp.server import EmulatorServer
 
-ORDER_BYTES_MAX = 4096
+CONTROL_LINE_BYTES_MAX = 4096
 _OWNER_ONLY = 0o600
 
 
-class OrderInvalid(HalError):
+class ControlCommandInvalid(HalError):
     """An order that is not understood, or names what is not there."""
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class ControlReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of an order.
 
     Attributes:
@@ -45,22 +45,22 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     devices: Sequence[Mapping[str, str | int | bool]] = ()
 
 
-def obey(server: Server, line: str) -> Answer:
+def run_command(server: EmulatorServer, line: str) -> ControlReply:
     """Carry out one order. A mistake is told in the answer."""
     try:
         words = shlex.split(line)
         verb = _VERBS.get(words[0] if words else "")
         if verb is None:
-            raise OrderInvalid(f"no order {line!r}; there are {', '.join(_VERBS)}")
+            raise ControlCommandInvalid(f"no order {line!r}; there are {', '.join(_VERBS)}")
         return verb(server, words[1:])
     except KeyError as error:
-        return Answer(ok=False, outcome=f"there is no {error.args[0]!r}")
+        return ControlReply(ok=False, outcome=f"there is no {error.args[0]!r}")
     except (HalError, ValueError) as error:
-        return Answer(ok=False, outcome=str(error))
+        return ControlReply(ok=False, outcome=str(error))
 
 
 @contextlib.asynccontextmanager
-async def listening(server: Server, path: Path) -> AsyncIterator[None]:
+async def serve_control(server: EmulatorServer, path: Path) -> AsyncIterator[None]:
     """Take orders on a socket that only this user can open.
 
     Raises:
@@ -70,12 +70,12 @@ async def listening(server: Server, path: Path) -> AsyncIterator[None]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, ValueError):
             while line := await reader.readline():
-                answer = obey(server, line.decode(errors="replace").strip())
+                answer = run_command(server, line.decode(errors="replace").strip())
                 writer.write(msgspec.json.encode(answer) + b"\n")
                 await writer.drain()
         writer.close()
 
-    async with await asyncio.start_unix_server(serve, sock=_bound(path), limit=ORDER_BYTES_MAX):
+    async with await asyncio.start_unix_server(serve, sock=_bound(path), limit=CONTROL_LINE_BYTES_MAX):
         try:
             yield
         finally:
@@ -96,14 +96,14 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _list(server: Server, words: Sequence[str]) -> Answer:
+def _list(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
     _expect(words, 0, "list")
-    air = server.emulator.air
-    return Answer(ok=True, devices=[_described(server, name) for name in air.names])
+    radio_medium = server.emulator.radio_medium
+    return ControlReply(ok=True, devices=[_described(server, name) for name in radio_medium.names])
 
 
-def _described(server: Server, name: str) -> Mapping[str, str | int | bool]:
-    node = server.emulator.air.node(name)
+def _described(server: EmulatorServer, name: str) -> Mapping[str, str | int | bool]:
+    node = server.emulator.radio_medium.node(name)
     return {
         "name": name,
         "eui64": node.eui64,
@@ -113,56 +113,58 @@ def _described(server: Server, name: str) -> Mapping[str, str | int | bool]:
     }
 
 
-def _press(server: Server, words: Sequence[str]) -> Answer:
+def _press(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
     _expect(words, 1, "press NAME")
     outcome = server.press(words[0])
-    return Answer(ok=outcome is Joining.JOINED, outcome=outcome.value)
+    return ControlReply(ok=outcome is JoinOutcome.JOINED, outcome=outcome.value)
 
 
-def _set(server: Server, words: Sequence[str]) -> Answer:
+def _set(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
     if len(words) < 2:  # noqa: PLR2004 - the name and one value
-        raise OrderInvalid("write: set NAME QUANTITY=VALUE ...")
+        raise ControlCommandInvalid("write: set NAME QUANTITY=VALUE ...")
     values: dict[str, float | None] = {}
     for word in words[1:]:
         quantity, _, value = word.partition("=")
         try:
             values[quantity] = None if value == "none" else float(value)
         except ValueError:
-            raise OrderInvalid(f"found {word}; write {quantity}=NUMBER, or {quantity}=none for no value") from None
+            raise ControlCommandInvalid(
+                f"found {word}; write {quantity}=NUMBER, or {quantity}=none for no value"
+            ) from None
     server.set_values(words[0], values)
-    return Answer(ok=True)
+    return ControlReply(ok=True)
 
 
-def _report(server: Server, words: Sequence[str]) -> Answer:
+def _report(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
     _expect(words, 1, "report NAME")
     server.speak(words[0])
-    return Answer(ok=True)
+    return ControlReply(ok=True)
 
 
-def _unplug(server: Server, words: Sequence[str]) -> Answer:
+def _unplug(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
     _expect(words, 1, "unplug NAME")
     server.unplug(words[0])
-    return Answer(ok=True)
+    return ControlReply(ok=True)
 
 
-def _plug(server: Server, words: Sequence[str]) -> Answer:
+def _plug(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
     _expect(words, 1, "plug NAME")
     server.plug(words[0])
-    return Answer(ok=True)
+    return ControlReply(ok=True)
 
 
-def _fault(server: Server, words: Sequence[str]) -> Answer:
+def _fault(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
     _expect(words, 1, "fault NAME=AMOUNT")
     server.inject(faults.parse(words[0]))
-    return Answer(ok=True)
+    return ControlReply(ok=True)
 
 
 def _expect(words: Sequence[str], count: int, usage: str) -> None:
     if len(words) != count:
-        raise OrderInvalid(f"write: {usage}")
+        raise ControlCommandInvalid(f"write: {usage}")
 
 
-_VERBS: Mapping[str, Callable[[Server, Sequence[str]], Answer]] = MappingProxyType(
+_VERBS: Mapping[str, Callable[[EmulatorServer, Sequence[str]], ControlReply]] = MappingProxyType(
     {
         "list": _list,
         "press": _press,

@@ -11,11 +11,19 @@ import bellows.types as t
 import msgspec
 
 from lab.ncp import zdo
-from lab.ncp.air import Air, Cell, Delivered, Entered, Event, Heard, Left
+from lab.ncp.aps import COORDINATOR_ADDRESS, ApsMessage
 from lab.ncp.coordinator_zdo import CoordinatorDevice
-from lab.ncp.ezsp import Codec, Message, Status, eui64
+from lab.ncp.ezsp import EzspCallback, EzspCodec, Status, eui64
 from lab.ncp.memory import COUNTER_STEP, StickMemory
-from lab.ncp.wire import COORDINATOR_ADDRESS, Aps
+from lab.ncp.radio_medium import (
+    DeviceJoined,
+    DeviceLeft,
+    MessageDelivered,
+    MessageReceived,
+    RadioEvent,
+    RadioMedium,
+    RadioNetwork,
+)
 
 CALLBACKS_MAX = 250
 """What waits for a host that does not listen; the buffers of a real stick end at about here."""
@@ -33,7 +41,7 @@ NO_TABLE_INDEX = 0xFF
 MULTICAST_ROWS = 16
 
 
-class Joining(Enum):
+class JoinOutcome(Enum):
     """What became of a press on a sensor's button."""
 
     JOINED = "joined"
@@ -42,7 +50,7 @@ class Joining(Enum):
     WRONG_KEY = "it cannot read the network key: it waits for a key of its own, from its install code"
 
 
-class Ticket(msgspec.Struct, frozen=True):
+class SendTicket(msgspec.Struct, frozen=True):
     """What a `messageSentHandler` repeats of the message."""
 
     message_type: int
@@ -54,20 +62,20 @@ class Ticket(msgspec.Struct, frozen=True):
 class Coordinator:
     """The state of a stick. Commands reach into it; that is why most of it is public."""
 
-    def __init__(self, *, codec: Codec, memory: StickMemory, air: Air) -> None:
+    def __init__(self, *, codec: EzspCodec, memory: StickMemory, radio_medium: RadioMedium) -> None:
         self.codec = codec
         self.memory = memory
-        self.air = air
+        self.radio_medium = radio_medium
         self.is_full = False
         self.now_s = 0.0
-        self.callbacks: deque[Message] = deque()
+        self.callbacks: deque[EzspCallback] = deque()
         self.has_overflowed = False
         self.reboot()
 
     def reboot(self) -> None:
         """Lose everything that is not in flash."""
         self.is_up = False
-        self.air.tune(None)
+        self.radio_medium.tune(None)
         self.callbacks.clear()
         self.has_overflowed = False
         self.endpoints: dict[int, zdo.SimpleDescriptor] = {}
@@ -109,13 +117,15 @@ class Coordinator:
             return
         self.is_up = True
         self._frame_counter = self.memory.frame_counter
-        self.air.tune(Cell(network.extended_pan_id, network.pan_id, network.network_key, self.memory.eui64))
+        self.radio_medium.tune(
+            RadioNetwork(network.extended_pan_id, network.pan_id, network.network_key, self.memory.eui64)
+        )
         self.tell("stackStatusHandler", status=Status.NETWORK_UP)
 
     def stop(self) -> None:
         """Leave the network and forget it."""
         self.is_up = False
-        self.air.tune(None)
+        self.radio_medium.tune(None)
         self.remember(network=None, children={})
         self.tell("stackStatusHandler", status=Status.NETWORK_DOWN)
 
@@ -157,7 +167,7 @@ class Coordinator:
     def due_s(self) -> float | None:
         """Return when `advance` is next worth a call."""
         changes_s = self._channel_change[0] if self._channel_change else None
-        times = [at_s for at_s in (self.air.due_s(), self._closes_s(), changes_s) if at_s is not None]
+        times = [at_s for at_s in (self.radio_medium.due_s(), self._closes_s(), changes_s) if at_s is not None]
         return min(times, default=None)
 
     def advance(self, now_s: float) -> None:
@@ -169,45 +179,47 @@ class Coordinator:
             self.tell("stackStatusHandler", status=Status.ZIGBEE_NETWORK_CLOSED)
         if self._channel_change is not None and self._channel_change[0] <= now_s:
             self._change_channel_now(*self._channel_change[1:])
-        for event in self.air.advance(now_s):
+        for event in self.radio_medium.advance(now_s):
             self._notice(event)
 
-    def press(self, name: str, now_s: float) -> Joining:
+    def press(self, name: str, now_s: float) -> JoinOutcome:
         """Press the button of a sensor: it looks for an open network and asks to join.
 
         Raises:
             KeyError: There is no sensor of that name.
         """
         self.now_s = now_s
-        device = self.air.device(name)
-        parent = self.air.parent_for(name, is_stick_open=self.is_up and self.permit_until_s > now_s, now_s=now_s)
+        device = self.radio_medium.device(name)
+        parent = self.radio_medium.parent_for(
+            name, is_stick_open=self.is_up and self.permit_until_s > now_s, now_s=now_s
+        )
         if not self.is_up or parent is None:
-            return Joining.NO_OPEN_NETWORK
+            return JoinOutcome.NO_OPEN_NETWORK
         policy = self.policies.get(t.EzspPolicyId.TRUST_CENTER_POLICY, t.EzspDecisionBitmask.ALLOW_JOINS)
         given = self._key_for(device.eui64)
         is_own_key_asked = bool(policy & t.EzspDecisionBitmask.JOINS_USE_INSTALL_CODE_KEY)
         if not policy & t.EzspDecisionBitmask.ALLOW_JOINS or (is_own_key_asked and given is None):
-            address, ieee = self.air.denied(name)
+            address, ieee = self.radio_medium.denied(name)
             self._tell_joined(address, ieee, t.EmberJoinDecision.DENY_JOIN, parent)
-            return Joining.DENIED
+            return JoinOutcome.DENIED
         if (device.link_key or WELL_KNOWN_KEY) != (given or WELL_KNOWN_KEY):
             # The stick lets it in, the device cannot decrypt what it is sent: the host sees a join and no device.
-            address, ieee = self.air.denied(name)
+            address, ieee = self.radio_medium.denied(name)
             self._tell_joined(address, ieee, t.EmberJoinDecision.USE_PRECONFIGURED_KEY, parent)
-            return Joining.WRONG_KEY
-        self.air.join(name, network_counter=self._frame_counter, now_s=now_s)
-        return Joining.JOINED
+            return JoinOutcome.WRONG_KEY
+        self.radio_medium.join(name, network_counter=self._frame_counter, now_s=now_s)
+        return JoinOutcome.JOINED
 
-    def send(self, ticket: Ticket, message: Aps) -> None:
+    def send(self, ticket: SendTicket, message: ApsMessage) -> None:
         """Send a message to one device, or answer it where it is for the stick itself."""
         if ticket.nwk != COORDINATOR_ADDRESS:
-            self.air.unicast(ticket.nwk, message, counter=self.next_counter(), ticket=ticket, now_s=self.now_s)
+            self.radio_medium.unicast(ticket.nwk, message, counter=self.next_counter(), ticket=ticket, now_s=self.now_s)
             return
         self._tell_sent(ticket, is_delivered=True)
         if message.profile == zdo.PROFILE and message.destination_endpoint == 0:
-            reply = zdo.answer(CoordinatorDevice(self), message.cluster, message.payload, is_broadcast=False)
+            reply = zdo.respond(CoordinatorDevice(self), message.cluster, message.payload, is_broadcast=False)
             if reply is not None:
-                own = Aps(
+                own = ApsMessage(
                     profile=zdo.PROFILE,
                     cluster=reply.cluster,
                     source_endpoint=0,
@@ -215,13 +227,13 @@ class Coordinator:
                     payload=reply.payload,
                     sequence=self.next_aps_sequence(),
                 )
-                self._notice(Heard(COORDINATOR_ADDRESS, self.memory.eui64, own, 255, 0, ()))
+                self._notice(MessageReceived(COORDINATOR_ADDRESS, self.memory.eui64, own, 255, 0, ()))
 
-    def sent_to_all(self, ticket: Ticket, message: Aps) -> None:
+    def sent_to_all(self, ticket: SendTicket, message: ApsMessage) -> None:
         """Send a message to everybody who listens."""
-        self.air.broadcast(message, counter=self.next_counter(), now_s=self.now_s)
-        if message.profile == zdo.PROFILE and message.cluster == zdo.Cluster.MGMT_NWK_UPDATE:
-            zdo.answer(CoordinatorDevice(self), message.cluster, message.payload, is_broadcast=True)
+        self.radio_medium.broadcast(message, counter=self.next_counter(), now_s=self.now_s)
+        if message.profile == zdo.PROFILE and message.cluster == zdo.ZdoCluster.MGMT_NWK_UPDATE:
+            zdo.respond(CoordinatorDevice(self), message.cluster, message.payload, is_broadcast=True)
         self._tell_sent(ticket, is_delivered=True)
 
     def tell(self, name: str, **fields: object) -> None:
@@ -230,7 +242,7 @@ class Coordinator:
             self.has_overflowed = True
             self.counters[t.EmberCounterType.COUNTER_ALLOCATE_PACKET_BUFFER_FAILURE] += 1
             return
-        self.callbacks.append(Message(name, fields))
+        self.callbacks.append(EzspCallback(name, fields))
 
     def _closes_s(self) -> float | None:
         return self.permit_until_s if 0 < self.permit_until_s < float("inf") else None
@@ -239,13 +251,13 @@ class Coordinator:
         key, until_s = self.transient_keys.get(ieee, (b"", 0.0))
         return key if until_s > self.now_s else None
 
-    def _notice(self, event: Event) -> None:
+    def _notice(self, event: RadioEvent) -> None:
         match event:
-            case Heard():
+            case MessageReceived():
                 self._tell_heard(event)
-            case Delivered(ticket, is_delivered):
+            case MessageDelivered(ticket, is_delivered):
                 self._tell_sent(ticket, is_delivered=is_delivered)
-            case Entered(address, ieee, parent, is_rejoin, is_sleepy):
+            case DeviceJoined(address, ieee, parent, is_rejoin, is_sleepy):
                 self.addresses[ieee] = address
                 if is_sleepy and parent == COORDINATOR_ADDRESS:
                     self.remember(children={**self.memory.children, ieee: address})
@@ -256,7 +268,7 @@ class Coordinator:
                     parent,
                     is_rejoin=is_rejoin,
                 )
-            case Left(address, ieee):
+            case DeviceLeft(address, ieee):
                 self.addresses.pop(ieee, None)
                 self.remember(children={key: value for key, value in self.memory.children.items() if key != ieee})
                 self.tell(
@@ -281,7 +293,7 @@ class Coordinator:
             parentOfNewNodeId=parent,
         )
 
-    def _tell_heard(self, heard: Heard) -> None:
+    def _tell_heard(self, heard: MessageReceived) -> None:
         self.counters[t.EmberCounterType.COUNTER_MAC_RX_UNICAST] += 1
         if heard.relays != self.routes.get(heard.eui64, ()):
             self.routes[heard.eui64] = heard.relays
@@ -319,7 +331,7 @@ class Coordinator:
         )
 
     def _tell_sent(self, ticket: object, *, is_delivered: bool) -> None:
-        if not isinstance(ticket, Ticket):
+        if not isinstance(ticket, SendTicket):
             return
         counter = t.EmberCounterType
         self.counters[

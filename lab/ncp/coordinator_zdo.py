@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from lab.ncp import zdo
-from lab.ncp.air import Air
+from lab.ncp.aps import COORDINATOR_ADDRESS, eui64_bytes
 from lab.ncp.memory import StickMemory
-from lab.ncp.wire import COORDINATOR_ADDRESS, eui64_bytes
+from lab.ncp.radio_medium import RadioMedium
 
 _MAINS_ROUTER = 0x8F
 """As a router, and able to be a coordinator (Zigbee specification, section 2.3.2.3.6)."""
@@ -19,7 +19,7 @@ class Owner(Protocol):
     """The stick behind it."""
 
     memory: StickMemory
-    air: Air
+    radio_medium: RadioMedium
     endpoints: dict[int, zdo.SimpleDescriptor]
     manufacturer_code: int
 
@@ -70,21 +70,21 @@ class CoordinatorDevice:
 
     def neighbours(self) -> Sequence[zdo.Neighbour]:
         """Return the devices that it hears directly."""
-        return self._owner.air.neighbours()
+        return self._owner.radio_medium.neighbours()
 
-    def bound(self) -> Sequence[zdo.BindingEntry]:
+    def bindings(self) -> Sequence[zdo.BindingEntry]:
         """Return nothing."""
         return ()
 
-    def bind(self, entry: zdo.BindingEntry) -> zdo.Status:
+    def bind(self, entry: zdo.BindingEntry) -> zdo.ZdoStatus:
         """Refuse."""
         del entry
-        return zdo.Status.NOT_SUPPORTED
+        return zdo.ZdoStatus.NOT_SUPPORTED
 
-    def unbind(self, entry: zdo.BindingEntry) -> zdo.Status:
+    def unbind(self, entry: zdo.BindingEntry) -> zdo.ZdoStatus:
         """Refuse."""
         del entry
-        return zdo.Status.NO_ENTRY
+        return zdo.ZdoStatus.NO_ENTRY
 
     def leave(self) -> None:
         """Do nothing: the host leaves with a command of its own."""

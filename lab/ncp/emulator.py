@@ -7,12 +7,12 @@ an answer otherwise. Must never do I/O.
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from lab.ncp.air import Air, Device
-from lab.ncp.ash import Link, Reset, ResetCode
+from lab.ncp.ash import AshLink, AshReset, ResetCode
 from lab.ncp.commands import execute
-from lab.ncp.coordinator import Coordinator, Joining
-from lab.ncp.ezsp import Codec, Request
-from lab.ncp.memory import RoomMemory, StickMemory
+from lab.ncp.coordinator import Coordinator, JoinOutcome
+from lab.ncp.ezsp import EzspCodec, EzspCommand
+from lab.ncp.memory import DevicesMemory, StickMemory
+from lab.ncp.radio_medium import EmulatedDevice, RadioMedium
 
 
 class Emulator:
@@ -23,8 +23,8 @@ class Emulator:
         *,
         version: int,
         stick: StickMemory,
-        devices: Sequence[Device],
-        room: RoomMemory,
+        devices: Sequence[EmulatedDevice],
+        devices_memory: DevicesMemory,
         seed: int,
         now_s: float,
     ) -> None:
@@ -33,10 +33,10 @@ class Emulator:
         Raises:
             ValueError: The version is not emulated.
         """
-        self._codec = Codec(version)
-        self._link = Link()
-        self.air = Air(devices, room, seed=seed, now_s=now_s)
-        self.coordinator = Coordinator(codec=self._codec, memory=stick, air=self.air)
+        self._codec = EzspCodec(version)
+        self._link = AshLink()
+        self.radio_medium = RadioMedium(devices, devices_memory, seed=seed, now_s=now_s)
+        self.coordinator = Coordinator(codec=self._codec, memory=stick, radio_medium=self.radio_medium)
         self._answers: deque[bytes] = deque()
         self._answered = 0
         self._now_s = now_s
@@ -47,9 +47,9 @@ class Emulator:
         return self.coordinator.memory
 
     @property
-    def room(self) -> RoomMemory:
+    def devices_memory(self) -> DevicesMemory:
         """What the sensors keep over a power cut."""
-        return self.air.memory
+        return self.radio_medium.memory
 
     def due_s(self) -> float | None:
         """Return when `advance` is next worth a call."""
@@ -60,7 +60,7 @@ class Emulator:
         """Take bytes of the host."""
         self.advance(now_s)
         for payload in self._link.receive(chunk, now_s):
-            if payload is Reset.ASKED:
+            if payload is AshReset.ASKED:
                 self.restart(ResetCode.SOFTWARE)
             else:
                 self._command(payload, now_s)
@@ -84,7 +84,7 @@ class Emulator:
         self.coordinator.reboot()
         self._link.restart(code)
 
-    def press(self, name: str, now_s: float) -> Joining:
+    def press(self, name: str, now_s: float) -> JoinOutcome:
         """Press a sensor's button: it joins, or tells why it cannot.
 
         Raises:
@@ -100,13 +100,13 @@ class Emulator:
             KeyError: There is no such sensor, or it has no such quantity.
             ValueError: The value does not fit.
         """
-        self.air.set_values(name, values, now_s)
+        self.radio_medium.set_values(name, values, now_s)
         self.advance(now_s)
 
     def _command(self, payload: bytes, now_s: float) -> None:
         request = self._codec.decode(payload)
-        fields = execute(self.coordinator, request, now_s) if isinstance(request, Request) else None
-        if fields is not None and isinstance(request, Request):
+        fields = execute(self.coordinator, request, now_s) if isinstance(request, EzspCommand) else None
+        if fields is not None and isinstance(request, EzspCommand):
             is_overflowing = self.coordinator.has_overflowed
             self._answers.append(self._codec.response(request, fields, is_overflowing=is_overflowing))
         else:

@@ -57,7 +57,7 @@ _LEFT_OUT: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 """Fields that zigbee-herdsman or bellows leave out at the end of a command, as firmware allows."""
 
 
-class Request(msgspec.Struct, frozen=True):
+class EzspCommand(msgspec.Struct, frozen=True):
     """A command of the host."""
 
     sequence: int
@@ -66,7 +66,7 @@ class Request(msgspec.Struct, frozen=True):
     is_legacy: bool = False
 
 
-class Unknown(msgspec.Struct, frozen=True):
+class UnknownFrame(msgspec.Struct, frozen=True):
     """A frame that is no command of this version, or whose fields cannot be read."""
 
     sequence: int
@@ -74,7 +74,7 @@ class Unknown(msgspec.Struct, frozen=True):
     is_malformed: bool
 
 
-class Message(msgspec.Struct, frozen=True):
+class EzspCallback(msgspec.Struct, frozen=True):
     """A command's name, and its fields by name."""
 
     name: str
@@ -99,7 +99,7 @@ _EZSP_OF: Final = MappingProxyType(
 )
 
 
-class Codec:
+class EzspCodec:
     """Reads commands and writes answers in the words of one version."""
 
     def __init__(self, version: int) -> None:
@@ -119,16 +119,16 @@ class Codec:
         """The EmberZNet release, one digit of it in each nibble."""
         return _STACK_VERSIONS[self.version]
 
-    def decode(self, frame: bytes) -> Request | Unknown:
+    def decode(self, frame: bytes) -> EzspCommand | UnknownFrame:
         """Read a frame of the host."""
         if len(frame) == _LEGACY_LENGTH and frame[2] == _LEGACY_VERSION_ID:
-            return Request(frame[0], "version", {"desiredProtocolVersion": frame[3]}, is_legacy=True)
+            return EzspCommand(frame[0], "version", {"desiredProtocolVersion": frame[3]}, is_legacy=True)
         if len(frame) < _EXTENDED_LENGTH_MIN or frame[2] & 0x03 != _FORMAT_1:
-            return Unknown(frame[0] if frame else 0, 0, is_malformed=True)
+            return UnknownFrame(frame[0] if frame else 0, 0, is_malformed=True)
         frame_id = int.from_bytes(frame[3:5], "little")
         name = self._name_of.get(frame_id)
         if name is None:
-            return Unknown(frame[0], frame_id, is_malformed=False)
+            return UnknownFrame(frame[0], frame_id, is_malformed=False)
         arguments: dict[str, Any] = {}
         rest = frame[5:]
         try:
@@ -137,10 +137,10 @@ class Codec:
                     continue
                 arguments[_RENAMED.get(key, key)], rest = kind.deserialize(rest)
         except ValueError:
-            return Unknown(frame[0], frame_id, is_malformed=True)
-        return Request(frame[0], name, arguments)
+            return UnknownFrame(frame[0], frame_id, is_malformed=True)
+        return EzspCommand(frame[0], name, arguments)
 
-    def response(self, request: Request, fields: Mapping[str, Any], *, is_overflowing: bool = False) -> bytes:
+    def response(self, request: EzspCommand, fields: Mapping[str, Any], *, is_overflowing: bool = False) -> bytes:
         """Write the answer to a command."""
         control = _FRAME_CONTROL_RESPONSE | (_FRAME_CONTROL_OVERFLOW if is_overflowing else 0)
         body = self._body(request.name, fields)
@@ -148,16 +148,16 @@ class Codec:
             return bytes((request.sequence, control, _LEGACY_VERSION_ID)) + body
         return self._head(request.sequence, control, request.name) + body
 
-    def refusal(self, unknown: Unknown | Request) -> bytes:
+    def refusal(self, unknown: UnknownFrame | EzspCommand) -> bytes:
         """Write the answer to a frame that is no command, or one that the stick does not know."""
-        is_malformed = isinstance(unknown, Unknown) and unknown.is_malformed
+        is_malformed = isinstance(unknown, UnknownFrame) and unknown.is_malformed
         reason = t.EzspStatus.ERROR_COMMAND_TOO_LONG if is_malformed else t.EzspStatus.ERROR_INVALID_FRAME_ID
         # Hosts disagree on how wide this status is from v14 on: the low byte says it to all of them.
         width = 1 if self.version < _FIRST_WITH_LONG_STATUS else 4
         head = self._head(unknown.sequence, _FRAME_CONTROL_RESPONSE, "invalidCommand")
         return head + int(reason).to_bytes(width, "little")
 
-    def callback(self, message: Message, *, sequence: int, is_overflowing: bool = False) -> bytes:
+    def callback(self, message: EzspCallback, *, sequence: int, is_overflowing: bool = False) -> bytes:
         """Write a callback. ``sequence`` is that of the last answered command, or a host takes it for an answer."""
         control = _FRAME_CONTROL_CALLBACK | (_FRAME_CONTROL_OVERFLOW if is_overflowing else 0)
         return self._head(sequence, control, message.name) + self._body(message.name, message.fields)

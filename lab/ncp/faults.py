@@ -17,7 +17,7 @@ class FaultInvalid(HalError):
     """A fault that is not understood. The message shows how one is written."""
 
 
-class Kind(StrEnum):
+class LineFaultKind(StrEnum):
     """The faults."""
 
     CORRUPT = "corrupt"
@@ -38,7 +38,7 @@ DAY_S = 86_400.0
 """No fault lasts longer, nor begins later."""
 
 
-class Fault(msgspec.Struct, frozen=True):
+class LineFault(msgspec.Struct, frozen=True):
     """One fault.
 
     Attributes:
@@ -46,12 +46,12 @@ class Fault(msgspec.Struct, frozen=True):
         at_s: Seconds after the start.
     """
 
-    kind: Kind
+    kind: LineFaultKind
     amount: float = 0.0
     at_s: float = 0.0
 
 
-def parse(text: str) -> Fault:
+def parse(text: str) -> LineFault:
     """Read one fault.
 
     Raises:
@@ -60,17 +60,17 @@ def parse(text: str) -> Fault:
     what, _, at = text.partition("@")
     name, _, amount = what.partition("=")
     try:
-        fault = Fault(Kind(name.strip()), float(amount or 0), float(at or 0))
+        fault = LineFault(LineFaultKind(name.strip()), float(amount or 0), float(at or 0))
     except ValueError:
-        names = ", ".join(Kind)
+        names = ", ".join(LineFaultKind)
         raise FaultInvalid(f"{text!r} is no fault; write NAME=AMOUNT@SECONDS, NAME one of {names}") from None
-    limit = 1.0 if fault.kind is Kind.CORRUPT else DAY_S
+    limit = 1.0 if fault.kind is LineFaultKind.CORRUPT else DAY_S
     if not 0 <= fault.amount <= limit or not 0 <= fault.at_s <= DAY_S:
         raise FaultInvalid(f"{text!r}: {name} goes from 0 to {limit:g}, and its time from 0 to {DAY_S:g} s")
     return fault
 
 
-def parse_all(text: str) -> Sequence[Fault]:
+def parse_all(text: str) -> Sequence[LineFault]:
     """Read faults with commas between them.
 
     Raises:
@@ -79,7 +79,7 @@ def parse_all(text: str) -> Sequence[Fault]:
     return [parse(word) for word in text.split(",") if word.strip()]
 
 
-class Line:
+class UnreliableLine:
     """A cable that garbles some of what passes."""
 
     def __init__(self, seed: int) -> None:

@@ -21,7 +21,7 @@ class MemoryInvalid(HalError):
     """A file that holds no memory of a stick or of sensors."""
 
 
-class Network(msgspec.Struct, frozen=True, kw_only=True):
+class NetworkMemory(msgspec.Struct, frozen=True, kw_only=True):
     """The network that a stick has formed. EUI-64s are lower-case text with colons, keys are 16 bytes."""
 
     pan_id: int
@@ -52,12 +52,12 @@ class StickMemory(msgspec.Struct, frozen=True, kw_only=True):
         factory_eui64: The address it was made with.
         restored_eui64: The address it was told to have, if any.
         frame_counter: No outgoing frame has used this counter or a higher one.
-        children: Network addresses of the end devices whose parent the stick is, by EUI-64.
+        children: NetworkMemory addresses of the end devices whose parent the stick is, by EUI-64.
     """
 
     factory_eui64: str
     restored_eui64: str | None = None
-    network: Network | None = None
+    network: NetworkMemory | None = None
     frame_counter: int = 0
     aps_frame_counter: int = 0
     link_keys: Mapping[int, LinkKey] = {}
@@ -118,13 +118,13 @@ class NodeMemory(msgspec.Struct, frozen=True, kw_only=True):
     values: Mapping[str, float | int | str | None] = {}
 
 
-class RoomMemory(msgspec.Struct, frozen=True):
+class DevicesMemory(msgspec.Struct, frozen=True):
     """The flash of all sensors, by name."""
 
     nodes: Mapping[str, NodeMemory] = {}
 
 
-def encode(memory: StickMemory | RoomMemory) -> bytes:
+def encode(memory: StickMemory | DevicesMemory) -> bytes:
     """Return the content of a file."""
     return msgspec.json.format(msgspec.json.encode(memory), indent=2) + b"\n"
 

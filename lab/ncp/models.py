@@ -1,6 +1,6 @@
 """The kinds of sensors that can be emulated: endpoints, clusters and attributes, and what a quantity is on the wire.
 
-Cluster and attribute numbers: Zigbee Cluster Library, chapters 3 to 8. Data only, no behaviour.
+ClusterModel and attribute numbers: Zigbee ClusterModel Library, chapters 3 to 8. Data only, no behaviour.
 """
 
 import math
@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from lab.ncp.zcl import Kind, Value
+from lab.ncp.zcl import DataType, Value
 
 HOME_AUTOMATION = 0x0104
 
@@ -35,14 +35,14 @@ TUYA = 0xEF00
 IKEA_VOC = 0xFC7E
 
 
-class Role(Enum):
+class DeviceRole(Enum):
     """What a device is in the network."""
 
     ROUTER = "router"
     SLEEPY = "sleepy"
 
 
-class Dialect(Enum):
+class VendorDialect(Enum):
     """Where a device leaves the standard."""
 
     NONE = "none"
@@ -50,34 +50,34 @@ class Dialect(Enum):
     TUYA = "tuya"
 
 
-class Attribute(msgspec.Struct, frozen=True):
+class AttributeModel(msgspec.Struct, frozen=True):
     """One attribute and the value it leaves the factory with."""
 
     id: int
-    kind: Kind
+    kind: DataType
     value: Value
     is_reportable: bool = False
     is_writable: bool = False
     manufacturer: int | None = None
 
 
-class Cluster(msgspec.Struct, frozen=True):
+class ClusterModel(msgspec.Struct, frozen=True):
     """A server cluster."""
 
     id: int
-    attributes: tuple[Attribute, ...] = ()
+    attributes: tuple[AttributeModel, ...] = ()
 
 
-class Endpoint(msgspec.Struct, frozen=True):
+class EndpointModel(msgspec.Struct, frozen=True):
     """An application on a device."""
 
     id: int
     device_id: int
-    servers: tuple[Cluster, ...]
+    servers: tuple[ClusterModel, ...]
     clients: tuple[int, ...] = ()
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True):
+class DeviceModel(msgspec.Struct, frozen=True, kw_only=True):
     """A product.
 
     Attributes:
@@ -88,9 +88,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     manufacturer_code: int
     oui: str
-    role: Role
-    endpoints: tuple[Endpoint, ...]
-    dialect: Dialect = Dialect.NONE
+    role: DeviceRole
+    endpoints: tuple[EndpointModel, ...]
+    dialect: VendorDialect = VendorDialect.NONE
 
 
 def _same(value: float) -> float:
@@ -147,51 +147,51 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
 )
 """What a device file and the control socket can set. Contact and occupancy: 1 is open or occupied."""
 
-_TEMPERATURE = Cluster(
+_TEMPERATURE = ClusterModel(
     TEMPERATURE,
     (
-        Attribute(0x0000, Kind.INT16, 2100, is_reportable=True),
-        Attribute(0x0001, Kind.INT16, -4000),
-        Attribute(0x0002, Kind.INT16, 8500),
+        AttributeModel(0x0000, DataType.INT16, 2100, is_reportable=True),
+        AttributeModel(0x0001, DataType.INT16, -4000),
+        AttributeModel(0x0002, DataType.INT16, 8500),
     ),
 )
-_HUMIDITY = Cluster(HUMIDITY, (Attribute(0x0000, Kind.UINT16, 4500, is_reportable=True),))
-_PRESSURE = Cluster(PRESSURE, (Attribute(0x0000, Kind.INT16, 1013, is_reportable=True),))
-_ILLUMINANCE = Cluster(ILLUMINANCE, (Attribute(0x0000, Kind.UINT16, 20001, is_reportable=True),))
-_OCCUPANCY = Cluster(OCCUPANCY, (Attribute(0x0000, Kind.MAP8, 0, is_reportable=True),))
-_IDENTIFY = Cluster(IDENTIFY, (Attribute(0x0000, Kind.UINT16, 0, is_writable=True),))
-_BATTERY = Cluster(
+_HUMIDITY = ClusterModel(HUMIDITY, (AttributeModel(0x0000, DataType.UINT16, 4500, is_reportable=True),))
+_PRESSURE = ClusterModel(PRESSURE, (AttributeModel(0x0000, DataType.INT16, 1013, is_reportable=True),))
+_ILLUMINANCE = ClusterModel(ILLUMINANCE, (AttributeModel(0x0000, DataType.UINT16, 20001, is_reportable=True),))
+_OCCUPANCY = ClusterModel(OCCUPANCY, (AttributeModel(0x0000, DataType.MAP8, 0, is_reportable=True),))
+_IDENTIFY = ClusterModel(IDENTIFY, (AttributeModel(0x0000, DataType.UINT16, 0, is_writable=True),))
+_BATTERY = ClusterModel(
     POWER,
     (
-        Attribute(0x0020, Kind.UINT8, 30, is_reportable=True),
-        Attribute(0x0021, Kind.UINT8, 200, is_reportable=True),
+        AttributeModel(0x0020, DataType.UINT8, 30, is_reportable=True),
+        AttributeModel(0x0021, DataType.UINT8, 200, is_reportable=True),
     ),
 )
 
 
-def _contact(zone_type: int) -> Cluster:
-    return Cluster(
+def _contact(zone_type: int) -> ClusterModel:
+    return ClusterModel(
         IAS_ZONE,
         (
-            Attribute(0x0000, Kind.ENUM8, 0),
-            Attribute(0x0001, Kind.ENUM16, zone_type),
-            Attribute(0x0002, Kind.MAP16, 0),
-            Attribute(0x0010, Kind.EUI64, 0, is_writable=True),
-            Attribute(0x0011, Kind.UINT8, 0xFF),
+            AttributeModel(0x0000, DataType.ENUM8, 0),
+            AttributeModel(0x0001, DataType.ENUM16, zone_type),
+            AttributeModel(0x0002, DataType.MAP16, 0),
+            AttributeModel(0x0010, DataType.EUI64, 0, is_writable=True),
+            AttributeModel(0x0011, DataType.UINT8, 0xFF),
         ),
     )
 
 
-def _basic(manufacturer: str, name: str, power_source: int) -> Cluster:
-    return Cluster(
+def _basic(manufacturer: str, name: str, power_source: int) -> ClusterModel:
+    return ClusterModel(
         BASIC,
         (
-            Attribute(0x0000, Kind.UINT8, 8),
-            Attribute(0x0001, Kind.UINT8, 1),
-            Attribute(0x0004, Kind.TEXT, manufacturer),
-            Attribute(0x0005, Kind.TEXT, name),
-            Attribute(0x0007, Kind.ENUM8, power_source),
-            Attribute(0x4000, Kind.TEXT, "1.0.0"),
+            AttributeModel(0x0000, DataType.UINT8, 8),
+            AttributeModel(0x0001, DataType.UINT8, 1),
+            AttributeModel(0x0004, DataType.TEXT, manufacturer),
+            AttributeModel(0x0005, DataType.TEXT, name),
+            AttributeModel(0x0007, DataType.ENUM8, power_source),
+            AttributeModel(0x4000, DataType.TEXT, "1.0.0"),
         ),
     )
 
@@ -203,15 +203,15 @@ _HOUSE_CODE = 0x1234
 _HOUSE_OUI = "00:0d:6f"
 
 
-def _sensor(name: str, device_id: int, *clusters: Cluster) -> Model:
+def _sensor(name: str, device_id: int, *clusters: ClusterModel) -> DeviceModel:
     basic = _basic(_HOUSE_MANUFACTURER, name, _BATTERY_POWERED)
-    return Model(
+    return DeviceModel(
         manufacturer=_HOUSE_MANUFACTURER,
         name=name,
         manufacturer_code=_HOUSE_CODE,
         oui=_HOUSE_OUI,
-        role=Role.SLEEPY,
-        endpoints=(Endpoint(1, device_id, (basic, _BATTERY, _IDENTIFY, *clusters), (OTA,)),),
+        role=DeviceRole.SLEEPY,
+        endpoints=(EndpointModel(1, device_id, (basic, _BATTERY, _IDENTIFY, *clusters), (OTA,)),),
     )
 
 
@@ -220,14 +220,14 @@ _SENSOR = 0x0302
 _ZONE = 0x0402
 
 _AIR_MANUFACTURER = "IKEA of Sweden"
-_AIR = Model(
+_AIR = DeviceModel(
     manufacturer=_AIR_MANUFACTURER,
     name="VINDSTYRKA",
     manufacturer_code=0x117C,
     oui="68:0a:e2",
-    role=Role.ROUTER,
+    role=DeviceRole.ROUTER,
     endpoints=(
-        Endpoint(
+        EndpointModel(
             1,
             _SENSOR,
             (
@@ -235,29 +235,31 @@ _AIR = Model(
                 _IDENTIFY,
                 _TEMPERATURE,
                 _HUMIDITY,
-                Cluster(CARBON_DIOXIDE, (Attribute(0x0000, Kind.SINGLE, 0.0006, is_reportable=True),)),
-                Cluster(FINE_DUST, (Attribute(0x0000, Kind.SINGLE, 4.0, is_reportable=True),)),
-                Cluster(IKEA_VOC, (Attribute(0x0000, Kind.SINGLE, 100.0, is_reportable=True, manufacturer=0x117C),)),
+                ClusterModel(CARBON_DIOXIDE, (AttributeModel(0x0000, DataType.SINGLE, 0.0006, is_reportable=True),)),
+                ClusterModel(FINE_DUST, (AttributeModel(0x0000, DataType.SINGLE, 4.0, is_reportable=True),)),
+                ClusterModel(
+                    IKEA_VOC, (AttributeModel(0x0000, DataType.SINGLE, 100.0, is_reportable=True, manufacturer=0x117C),)
+                ),
             ),
             (OTA,),
         ),
     ),
 )
-_ROUTER = Model(
+_ROUTER = DeviceModel(
     manufacturer=_HOUSE_MANUFACTURER,
     name="plug",
     manufacturer_code=_HOUSE_CODE,
     oui=_HOUSE_OUI,
-    role=Role.ROUTER,
+    role=DeviceRole.ROUTER,
     endpoints=(
-        Endpoint(
+        EndpointModel(
             1,
             0x0051,
             (
                 _basic(_HOUSE_MANUFACTURER, "plug", _MAINS),
                 _IDENTIFY,
-                Cluster(GROUPS),
-                Cluster(ON_OFF, (Attribute(0x0000, Kind.BOOL, 0, is_reportable=True),)),
+                ClusterModel(GROUPS),
+                ClusterModel(ON_OFF, (AttributeModel(0x0000, DataType.BOOL, 0, is_reportable=True),)),
             ),
             (OTA,),
         ),
@@ -266,46 +268,53 @@ _ROUTER = Model(
 _TRV = _sensor(
     "trv",
     0x0301,
-    Cluster(
+    ClusterModel(
         THERMOSTAT,
         (
-            Attribute(0x0000, Kind.INT16, 2000, is_reportable=True),
-            Attribute(0x0008, Kind.UINT8, 0, is_reportable=True),
-            Attribute(0x0012, Kind.INT16, 2000, is_reportable=True, is_writable=True),
-            Attribute(0x001B, Kind.ENUM8, 0x02),
-            Attribute(0x001C, Kind.ENUM8, 0x04, is_reportable=True, is_writable=True),
+            AttributeModel(0x0000, DataType.INT16, 2000, is_reportable=True),
+            AttributeModel(0x0008, DataType.UINT8, 0, is_reportable=True),
+            AttributeModel(0x0012, DataType.INT16, 2000, is_reportable=True, is_writable=True),
+            AttributeModel(0x001B, DataType.ENUM8, 0x02),
+            AttributeModel(0x001C, DataType.ENUM8, 0x04, is_reportable=True, is_writable=True),
         ),
     ),
 )
-_AQARA = Model(
+_AQARA = DeviceModel(
     manufacturer="LUMI",
     name="lumi.weather",
     manufacturer_code=0x1037,
     oui="00:15:8d",
-    role=Role.SLEEPY,
+    role=DeviceRole.SLEEPY,
     endpoints=(
-        Endpoint(1, 0x5F01, (_basic("LUMI", "lumi.weather", _BATTERY_POWERED), _TEMPERATURE, _PRESSURE, _HUMIDITY)),
+        EndpointModel(
+            1, 0x5F01, (_basic("LUMI", "lumi.weather", _BATTERY_POWERED), _TEMPERATURE, _PRESSURE, _HUMIDITY)
+        ),
     ),
-    dialect=Dialect.AQARA,
+    dialect=VendorDialect.AQARA,
 )
-_TUYA = Model(
+_TUYA = DeviceModel(
     manufacturer="_TZE200_bjawzodf",
     name="TS0601",
     manufacturer_code=0x1002,
     oui="a4:c1:38",
-    role=Role.SLEEPY,
+    role=DeviceRole.SLEEPY,
     endpoints=(
-        Endpoint(
+        EndpointModel(
             1,
             0x0051,
-            (_basic("_TZE200_bjawzodf", "TS0601", _BATTERY_POWERED), Cluster(GROUPS), Cluster(SCENES), Cluster(TUYA)),
+            (
+                _basic("_TZE200_bjawzodf", "TS0601", _BATTERY_POWERED),
+                ClusterModel(GROUPS),
+                ClusterModel(SCENES),
+                ClusterModel(TUYA),
+            ),
             (TIME, OTA),
         ),
     ),
-    dialect=Dialect.TUYA,
+    dialect=VendorDialect.TUYA,
 )
 
-MODELS: Mapping[str, Model] = MappingProxyType(
+MODELS: Mapping[str, DeviceModel] = MappingProxyType(
     {
         "temperature": _sensor("temperature", _SENSOR, _TEMPERATURE),
         "climate": _sensor("climate", _SENSOR, _TEMPERATURE, _HUMIDITY),

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from lab.ncp import models, zdo
-from lab.ncp.application import Application, Said
-from lab.ncp.attributes import Attributes
+from lab.ncp.application import OutgoingFrame, ZclApplication
+from lab.ncp.aps import UNKNOWN_ADDRESS, ApsMessage, eui64_bytes, eui64_text
+from lab.ncp.attributes import AttributeTable
 from lab.ncp.memory import Binding, Membership, NodeMemory
-from lab.ncp.models import Dialect, Model, Role
-from lab.ncp.wire import UNKNOWN_ADDRESS, Aps, eui64_bytes, eui64_text
+from lab.ncp.models import DeviceModel, DeviceRole, VendorDialect
 
 _MAINS_ROUTER = 0x8E
 """Allocate address, receiver on when idle, mains, full-function device (Zigbee specification, section 2.3.2.3.6)."""
@@ -23,7 +23,7 @@ COORDINATOR_ENDPOINT = 1
 class Node:
     """A device that is somewhere in the air."""
 
-    def __init__(self, *, eui64: str, model: Model, memory: NodeMemory, now_s: float) -> None:
+    def __init__(self, *, eui64: str, model: DeviceModel, memory: NodeMemory, now_s: float) -> None:
         self.eui64 = eui64
         self.model = model
         self.is_powered = True
@@ -32,8 +32,8 @@ class Node:
         self.neighbour_table: Sequence[zdo.Neighbour] = ()
         self.membership = memory.membership
         self._bindings = list(memory.bindings)
-        self._attributes = Attributes(model, memory.values, memory.rules, now_s)
-        self._application = Application(model, self._attributes)
+        self._attributes = AttributeTable(model, memory.values, memory.rules, now_s)
+        self._application = ZclApplication(model, self._attributes)
         self._announcements = 0
         self._aps_sequence = 0
         self._now_s = now_s
@@ -61,7 +61,7 @@ class Node:
     @property
     def is_sleepy(self) -> bool:
         """Whether it hears only what its parent keeps for it."""
-        return self.model.role is Role.SLEEPY
+        return self.model.role is DeviceRole.SLEEPY
 
     @property
     def logical_type(self) -> zdo.LogicalType:
@@ -97,31 +97,31 @@ class Node:
         """Return whom it hears, as the air has told it."""
         return self.neighbour_table
 
-    def bound(self) -> Sequence[zdo.BindingEntry]:
+    def bindings(self) -> Sequence[zdo.BindingEntry]:
         """Return its binding table."""
         return [
             zdo.BindingEntry(row.endpoint, row.cluster, eui64_bytes(row.destination), row.destination_endpoint)
             for row in self._bindings
         ]
 
-    def bind(self, entry: zdo.BindingEntry) -> zdo.Status:
+    def bind(self, entry: zdo.BindingEntry) -> zdo.ZdoStatus:
         """Add a binding."""
         has_cluster = any(
             descriptor.endpoint == entry.endpoint and entry.cluster in (*descriptor.servers, *descriptor.clients)
             for descriptor in self.descriptors
         )
         if not has_cluster:
-            return zdo.Status.INVALID_ENDPOINT
+            return zdo.ZdoStatus.INVALID_ENDPOINT
         if (row := _row(entry)) not in self._bindings:
             self._bindings.append(row)
-        return zdo.Status.SUCCESS
+        return zdo.ZdoStatus.SUCCESS
 
-    def unbind(self, entry: zdo.BindingEntry) -> zdo.Status:
+    def unbind(self, entry: zdo.BindingEntry) -> zdo.ZdoStatus:
         """Remove a binding."""
         if (row := _row(entry)) not in self._bindings:
-            return zdo.Status.NO_ENTRY
+            return zdo.ZdoStatus.NO_ENTRY
         self._bindings.remove(row)
-        return zdo.Status.SUCCESS
+        return zdo.ZdoStatus.SUCCESS
 
     def leave(self) -> None:
         """Note that it is to leave once the answer has gone; the air looks at `wants_to_leave`."""
@@ -160,26 +160,26 @@ class Node:
         self.membership = msgspec.structs.replace(self.membership, heard_counter=counter)
         return True
 
-    def announce(self) -> Aps:
+    def announce(self) -> ApsMessage:
         """Say that it is there."""
         self._announcements = (self._announcements + 1) & 0xFF
         payload = zdo.announcement(self, self._announcements)
-        return self._zdo(zdo.Cluster.DEVICE_ANNOUNCE, payload, is_broadcast=True)
+        return self._zdo(zdo.ZdoCluster.DEVICE_ANNOUNCE, payload, is_broadcast=True)
 
-    def receive(self, message: Aps, now_s: float) -> Sequence[Aps]:
+    def receive(self, message: ApsMessage, now_s: float) -> Sequence[ApsMessage]:
         """Take a message and return the answers, in order."""
         self._now_s = now_s
         if message.destination_endpoint == 0:
             if message.profile != zdo.PROFILE:
                 return []
-            reply = zdo.answer(self, message.cluster, message.payload, is_broadcast=message.is_broadcast)
+            reply = zdo.respond(self, message.cluster, message.payload, is_broadcast=message.is_broadcast)
             return [] if reply is None else [self._zdo(reply.cluster, reply.payload)]
         if not any(endpoint.id == message.destination_endpoint for endpoint in self.model.endpoints):
             return []
         said = self._application.receive(message.destination_endpoint, message.cluster, message.payload, now_s)
         return self._sent(said, to_endpoint=message.source_endpoint) + list(self.advance(now_s))
 
-    def set_values(self, values: Mapping[str, float | None], now_s: float) -> Sequence[Aps]:
+    def set_values(self, values: Mapping[str, float | None], now_s: float) -> Sequence[ApsMessage]:
         """Let it measure something else, and return what it says about that at once.
 
         Args:
@@ -193,10 +193,10 @@ class Node:
         self._now_s = now_s
         return self._sent(self._application.set_values(values)) + list(self.advance(now_s))
 
-    def speak(self, now_s: float) -> Sequence[Aps]:
+    def speak(self, now_s: float) -> Sequence[ApsMessage]:
         """Report everything that is configured and bound, whatever the intervals say (a press on its button)."""
         self._now_s = now_s
-        if self.model.dialect is not Dialect.NONE:
+        if self.model.dialect is not VendorDialect.NONE:
             return self._sent(self._application.spoken())
         rules = self._attributes.reporting.rules
         return self._reports([(rule.endpoint, rule.cluster, rule.attribute) for rule in rules])
@@ -207,7 +207,7 @@ class Node:
             return None
         return self._attributes.reporting.due_s()
 
-    def advance(self, now_s: float) -> Sequence[Aps]:
+    def advance(self, now_s: float) -> Sequence[ApsMessage]:
         """Return the reports that are due."""
         self._now_s = now_s
         due_s = self._attributes.reporting.due_s()
@@ -215,14 +215,14 @@ class Node:
             return []
         return self._reports([key for key, at_s in self._attributes.reporting.due().items() if at_s <= now_s])
 
-    def _reports(self, keys: Sequence[tuple[int, int, int]]) -> list[Aps]:
+    def _reports(self, keys: Sequence[tuple[int, int, int]]) -> list[ApsMessage]:
         for key in keys:
             self._attributes.reporting.reported(key, self._attributes[key], self._now_s)
         return self._sent(self._application.reports(keys))
 
-    def _sent(self, said: Sequence[Said], *, to_endpoint: int | None = None) -> list[Aps]:
+    def _sent(self, said: Sequence[OutgoingFrame], *, to_endpoint: int | None = None) -> list[ApsMessage]:
         """Address what the application says; without a network, or a binding where one is needed, it goes nowhere."""
-        messages: list[Aps] = []
+        messages: list[ApsMessage] = []
         for words in said:
             destination = to_endpoint or COORDINATOR_ENDPOINT
             if words.needs_binding:
@@ -243,14 +243,14 @@ class Node:
                 return row
         return None
 
-    def _zdo(self, cluster: int, payload: bytes, *, is_broadcast: bool = False) -> Aps:
+    def _zdo(self, cluster: int, payload: bytes, *, is_broadcast: bool = False) -> ApsMessage:
         return self._message(zdo.PROFILE, cluster, 0, 0, payload, is_broadcast=is_broadcast)
 
     def _message(
         self, profile: int, cluster: int, source: int, destination: int, payload: bytes, *, is_broadcast: bool = False
-    ) -> Aps:
+    ) -> ApsMessage:
         self._aps_sequence = (self._aps_sequence + 1) & 0xFF
-        return Aps(
+        return ApsMessage(
             profile=profile,
             cluster=cluster,
             source_endpoint=source,

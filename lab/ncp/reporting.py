@@ -11,17 +11,17 @@ from lab.ncp.zcl import Value
 NEVER = 0xFFFF
 """As the longest interval: this attribute is not reported."""
 
-Key = tuple[int, int, int]
+AttributeKey = tuple[int, int, int]
 """Endpoint, cluster, attribute."""
 
 
-class Reporting:
+class ReportingSchedule:
     """The rules of one device, and what it has reported by them."""
 
-    def __init__(self, rules: Iterable[ReportingRule], values: Mapping[Key, Value], now_s: float) -> None:
-        self._rules: dict[Key, ReportingRule] = {}
-        self._sent: dict[Key, tuple[Value | None, float]] = {}
-        self._waiting: set[Key] = set()
+    def __init__(self, rules: Iterable[ReportingRule], values: Mapping[AttributeKey, Value], now_s: float) -> None:
+        self._rules: dict[AttributeKey, ReportingRule] = {}
+        self._sent: dict[AttributeKey, tuple[Value | None, float]] = {}
+        self._waiting: set[AttributeKey] = set()
         self._next_s: float | None = None
         self._is_next_known = False
         for rule in rules:
@@ -32,7 +32,7 @@ class Reporting:
         """The rules in force."""
         return tuple(self._rules.values())
 
-    def rule(self, key: Key) -> ReportingRule | None:
+    def rule(self, key: AttributeKey) -> ReportingRule | None:
         """Return the rule of an attribute, if it has one."""
         return self._rules.get(key)
 
@@ -47,7 +47,7 @@ class Reporting:
         self._rules[key] = rule
         self._sent[key] = (value, now_s)
 
-    def changed(self, key: Key, value: Value) -> None:
+    def changed(self, key: AttributeKey, value: Value) -> None:
         """Note a new value; it becomes due when it differs enough from the one reported last."""
         rule = self._rules.get(key)
         if rule is None:
@@ -58,14 +58,14 @@ class Reporting:
         else:
             self._waiting.discard(key)
 
-    def reported(self, key: Key, value: Value, now_s: float) -> None:
+    def reported(self, key: AttributeKey, value: Value, now_s: float) -> None:
         """Note that a value has been sent, for whatever reason."""
         self._is_next_known = False
         self._waiting.discard(key)
         if key in self._rules:
             self._sent[key] = (value, now_s)
 
-    def due(self) -> Mapping[Key, float]:
+    def due(self) -> Mapping[AttributeKey, float]:
         """Return when each attribute is next to be reported, for those where that is known."""
         return {key: at_s for key in self._rules if (at_s := self._due_s(key)) is not None}
 
@@ -76,7 +76,7 @@ class Reporting:
             self._is_next_known = True
         return self._next_s
 
-    def _due_s(self, key: Key) -> float | None:
+    def _due_s(self, key: AttributeKey) -> float | None:
         rule, sent_at_s = self._rules[key], self._sent[key][1]
         if key in self._waiting:
             return sent_at_s + rule.interval_s_min

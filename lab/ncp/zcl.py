@@ -14,11 +14,11 @@ import msgspec
 Value = int | float | str
 
 
-class Malformed(ValueError):
+class MalformedFrame(ValueError):
     """A frame that ends too early or has a type that is not known here."""
 
 
-class Kind(IntEnum):
+class DataType(IntEnum):
     """Data types, by their ids."""
 
     BOOL = 0x10
@@ -38,46 +38,57 @@ class Kind(IntEnum):
     EUI64 = 0xF0
 
 
-_NUMBERS: Mapping[Kind, struct.Struct] = MappingProxyType(
+_NUMBERS: Mapping[DataType, struct.Struct] = MappingProxyType(
     {
-        Kind.BOOL: struct.Struct("<B"),
-        Kind.MAP8: struct.Struct("<B"),
-        Kind.MAP16: struct.Struct("<H"),
-        Kind.UINT8: struct.Struct("<B"),
-        Kind.UINT16: struct.Struct("<H"),
-        Kind.UINT32: struct.Struct("<I"),
-        Kind.INT8: struct.Struct("<b"),
-        Kind.INT16: struct.Struct("<h"),
-        Kind.INT32: struct.Struct("<i"),
-        Kind.ENUM8: struct.Struct("<B"),
-        Kind.ENUM16: struct.Struct("<H"),
-        Kind.SINGLE: struct.Struct("<f"),
-        Kind.UTC: struct.Struct("<I"),
-        Kind.EUI64: struct.Struct("<Q"),
+        DataType.BOOL: struct.Struct("<B"),
+        DataType.MAP8: struct.Struct("<B"),
+        DataType.MAP16: struct.Struct("<H"),
+        DataType.UINT8: struct.Struct("<B"),
+        DataType.UINT16: struct.Struct("<H"),
+        DataType.UINT32: struct.Struct("<I"),
+        DataType.INT8: struct.Struct("<b"),
+        DataType.INT16: struct.Struct("<h"),
+        DataType.INT32: struct.Struct("<i"),
+        DataType.ENUM8: struct.Struct("<B"),
+        DataType.ENUM16: struct.Struct("<H"),
+        DataType.SINGLE: struct.Struct("<f"),
+        DataType.UTC: struct.Struct("<I"),
+        DataType.EUI64: struct.Struct("<Q"),
     }
 )
-_INVALID: Mapping[Kind, Value] = MappingProxyType(
+_INVALID: Mapping[DataType, Value] = MappingProxyType(
     {
-        Kind.UINT8: 0xFF,
-        Kind.UINT16: 0xFFFF,
-        Kind.UINT32: 0xFFFF_FFFF,
-        Kind.INT8: -0x80,
-        Kind.INT16: -0x8000,
-        Kind.INT32: -0x8000_0000,
-        Kind.SINGLE: math.nan,
+        DataType.UINT8: 0xFF,
+        DataType.UINT16: 0xFFFF,
+        DataType.UINT32: 0xFFFF_FFFF,
+        DataType.INT8: -0x80,
+        DataType.INT16: -0x8000,
+        DataType.INT32: -0x8000_0000,
+        DataType.SINGLE: math.nan,
     }
 )
 """What a sensor says that has no value (section 2.6.2, "non-value")."""
-_ANALOG = frozenset({Kind.UINT8, Kind.UINT16, Kind.UINT32, Kind.INT8, Kind.INT16, Kind.INT32, Kind.SINGLE, Kind.UTC})
+_ANALOG = frozenset(
+    {
+        DataType.UINT8,
+        DataType.UINT16,
+        DataType.UINT32,
+        DataType.INT8,
+        DataType.INT16,
+        DataType.INT32,
+        DataType.SINGLE,
+        DataType.UTC,
+    }
+)
 _LENGTH_INVALID = 0xFF
 
 
-def is_analog(kind: Kind) -> bool:
+def is_analog(kind: DataType) -> bool:
     """Tell whether a reporting rule for this type carries a smallest change (section 2.5.7.1.7)."""
     return kind in _ANALOG
 
 
-def invalid(kind: Kind) -> Value:
+def invalid_marker(kind: DataType) -> Value:
     """Return the type's "no value" marker.
 
     Raises:
@@ -86,7 +97,7 @@ def invalid(kind: Kind) -> Value:
     return _INVALID[kind]
 
 
-def checked(kind: Kind, value: float) -> Value:
+def coerce(kind: DataType, value: float) -> Value:
     """Return a number as its type holds it.
 
     Raises:
@@ -94,44 +105,44 @@ def checked(kind: Kind, value: float) -> Value:
         OverflowError: It is not finite, or too large.
         struct.error: It does not fit.
     """
-    if not math.isfinite(value) or (kind is not Kind.SINGLE and value != int(value)):
+    if not math.isfinite(value) or (kind is not DataType.SINGLE and value != int(value)):
         raise ValueError(f"{value} is no value of type {kind.name}")
-    if kind is Kind.BOOL and value not in {0, 1}:
+    if kind is DataType.BOOL and value not in {0, 1}:
         raise ValueError(f"{value} is neither 0 nor 1")
     encode(kind, value)
-    return value if kind is Kind.SINGLE else int(value)
+    return value if kind is DataType.SINGLE else int(value)
 
 
-def encode(kind: Kind, value: Value) -> bytes:
+def encode(kind: DataType, value: Value) -> bytes:
     """Write a value."""
     if isinstance(value, str):
         data = value.encode()
         return bytes((len(data),)) + data
-    return _NUMBERS[kind].pack(value if kind is Kind.SINGLE else int(value))
+    return _NUMBERS[kind].pack(value if kind is DataType.SINGLE else int(value))
 
 
 def decode(kind: int, data: bytes) -> tuple[Value, bytes]:
     """Read a value, and return what follows it.
 
     Raises:
-        Malformed: It ends too early, or the type is not known.
+        MalformedFrame: It ends too early, or the type is not known.
     """
     try:
-        known = Kind(kind)
-        if known is Kind.TEXT:
+        known = DataType(kind)
+        if known is DataType.TEXT:
             length = 0 if data[0] == _LENGTH_INVALID else data[0]
             raw = data[1 : 1 + length]
             if len(raw) < length:
-                raise Malformed("a string ends too early")
+                raise MalformedFrame("a string ends too early")
             return raw.decode(errors="replace"), data[1 + length :]
         packing = _NUMBERS[known]
         (value,) = packing.unpack_from(data)
     except (ValueError, IndexError, struct.error) as error:
-        raise Malformed(f"no value of type 0x{kind:02x} in {data.hex()}") from error
+        raise MalformedFrame(f"no value of type 0x{kind:02x} in {data.hex()}") from error
     return value, data[packing.size :]
 
 
-class Command(IntEnum):
+class GeneralCommand(IntEnum):
     """Commands that every cluster has (section 2.5)."""
 
     READ = 0x00
@@ -150,7 +161,7 @@ class Command(IntEnum):
     DISCOVER_RESPONSE = 0x0D
 
 
-class Status(IntEnum):
+class ZclStatus(IntEnum):
     """Outcomes (section 2.6.3)."""
 
     SUCCESS = 0x00
@@ -164,7 +175,7 @@ class Status(IntEnum):
     INVALID_DATA_TYPE = 0x8D
 
 
-class Frame(msgspec.Struct, frozen=True, kw_only=True):
+class ZclFrame(msgspec.Struct, frozen=True, kw_only=True):
     """One command with its header."""
 
     command: int
@@ -182,7 +193,7 @@ _FROM_SERVER = 0x08
 _NO_DEFAULT_RESPONSE = 0x10
 
 
-def write_frame(frame: Frame) -> bytes:
+def write_frame(frame: ZclFrame) -> bytes:
     """Write a frame."""
     control = (
         (_FOR_CLUSTER if frame.is_for_cluster else 0)
@@ -194,11 +205,11 @@ def write_frame(frame: Frame) -> bytes:
     return bytes((control,)) + manufacturer + bytes((frame.sequence, frame.command)) + frame.payload
 
 
-def read_frame(data: bytes) -> Frame:
+def read_frame(data: bytes) -> ZclFrame:
     """Read a frame.
 
     Raises:
-        Malformed: It ends too early.
+        MalformedFrame: It ends too early.
     """
     try:
         control, rest = data[0], data[1:]
@@ -207,8 +218,8 @@ def read_frame(data: bytes) -> Frame:
             manufacturer, rest = struct.unpack_from("<H", rest)[0], rest[2:]
         sequence, command = rest[0], rest[1]
     except (IndexError, struct.error) as error:
-        raise Malformed(f"no ZCL frame: {data.hex()}") from error
-    return Frame(
+        raise MalformedFrame(f"no ZCL frame: {data.hex()}") from error
+    return ZclFrame(
         command=command,
         sequence=sequence,
         payload=rest[2:],

@@ -17,7 +17,7 @@ NEIGHBOURS_PER_RESPONSE = 3
 BINDINGS_PER_RESPONSE = 4
 
 
-class Cluster(IntEnum):
+class ZdoCluster(IntEnum):
     """Requests and announcements."""
 
     NWK_ADDRESS = 0x0000
@@ -38,7 +38,7 @@ class Cluster(IntEnum):
     MGMT_NWK_UPDATE = 0x0038
 
 
-class Status(IntEnum):
+class ZdoStatus(IntEnum):
     """Outcomes (section 2.4.5)."""
 
     SUCCESS = 0x00
@@ -87,7 +87,7 @@ class BindingEntry(msgspec.Struct, frozen=True):
     destination_endpoint: int
 
 
-class Device(Protocol):
+class ZdoDevice(Protocol):
     """What a device must say of itself, and what it lets be changed. Addresses are 8 bytes, lowest first."""
 
     @property
@@ -124,20 +124,20 @@ class Device(Protocol):
         """Return its neighbour table."""
         ...
 
-    def bound(self) -> Sequence[BindingEntry]:
+    def bindings(self) -> Sequence[BindingEntry]:
         """Return its binding table."""
         ...
 
-    def bind(self, entry: BindingEntry) -> Status:
+    def bind(self, entry: BindingEntry) -> ZdoStatus:
         """Add a binding; one that is there already stays."""
         ...
 
-    def unbind(self, entry: BindingEntry) -> Status:
+    def unbind(self, entry: BindingEntry) -> ZdoStatus:
         """Remove a binding."""
         ...
 
     def leave(self) -> None:
-        """Leave the network after the answer."""
+        """Leave the network after the respond."""
         ...
 
     def permit_joining(self, duration_s: int) -> None:
@@ -149,82 +149,89 @@ class Device(Protocol):
         ...
 
 
-class Reply(msgspec.Struct, frozen=True):
+class ZdoResponse(msgspec.Struct, frozen=True):
     """A response: its cluster and its content."""
 
     cluster: int
     payload: bytes
 
 
-def announcement(device: Device, sequence: int) -> bytes:
+def announcement(device: ZdoDevice, sequence: int) -> bytes:
     """Return the payload of a Device_annce (section 2.4.3.1.11)."""
     return bytes((sequence,)) + struct.pack("<H", device.address) + device.ieee + bytes((device.mac_capabilities,))
 
 
-def answer(device: Device, cluster: int, payload: bytes, *, is_broadcast: bool) -> Reply | None:
+def respond(device: ZdoDevice, cluster: int, payload: bytes, *, is_broadcast: bool) -> ZdoResponse | None:
     """Answer a request; `None` where none is due, as for a broadcast that asks for somebody else."""
-    if not payload or cluster & RESPONSE or cluster == Cluster.DEVICE_ANNOUNCE:
+    if not payload or cluster & RESPONSE or cluster == ZdoCluster.DEVICE_ANNOUNCE:
         return None
     sequence, rest = payload[:1], payload[1:]
     try:
         body = _body(device, cluster, rest, is_broadcast=is_broadcast)
     except (struct.error, IndexError):
-        body = bytes((Status.INVALID_REQUEST_TYPE,))
+        body = bytes((ZdoStatus.INVALID_REQUEST_TYPE,))
     if body is None:
         return None
-    return Reply(cluster | RESPONSE, sequence + body)
+    return ZdoResponse(cluster | RESPONSE, sequence + body)
 
 
-def _body(device: Device, cluster: int, data: bytes, *, is_broadcast: bool) -> bytes | None:  # noqa: PLR0911
+def _body(device: ZdoDevice, cluster: int, data: bytes, *, is_broadcast: bool) -> bytes | None:  # noqa: PLR0911
     # One return per kind of request reads as the table that it is.
     match cluster:
-        case Cluster.NWK_ADDRESS | Cluster.IEEE_ADDRESS:
+        case ZdoCluster.NWK_ADDRESS | ZdoCluster.IEEE_ADDRESS:
             return _addresses(device, cluster, data, is_broadcast=is_broadcast)
-        case Cluster.NODE_DESCRIPTOR | Cluster.POWER_DESCRIPTOR | Cluster.ACTIVE_ENDPOINTS | Cluster.SIMPLE_DESCRIPTOR:
+        case (
+            ZdoCluster.NODE_DESCRIPTOR
+            | ZdoCluster.POWER_DESCRIPTOR
+            | ZdoCluster.ACTIVE_ENDPOINTS
+            | ZdoCluster.SIMPLE_DESCRIPTOR
+        ):
             return _description(device, cluster, data)
-        case Cluster.MATCH_DESCRIPTOR:
+        case ZdoCluster.MATCH_DESCRIPTOR:
             return _matches(device, data, is_broadcast=is_broadcast)
-        case Cluster.BIND | Cluster.UNBIND:
+        case ZdoCluster.BIND | ZdoCluster.UNBIND:
             entry = _binding(data)
             if entry is None:
-                return bytes((Status.NOT_SUPPORTED,))
-            return bytes((device.bind(entry) if cluster == Cluster.BIND else device.unbind(entry),))
-        case Cluster.MGMT_LQI | Cluster.MGMT_ROUTES | Cluster.MGMT_BINDINGS:
+                return bytes((ZdoStatus.NOT_SUPPORTED,))
+            return bytes((device.bind(entry) if cluster == ZdoCluster.BIND else device.unbind(entry),))
+        case ZdoCluster.MGMT_LQI | ZdoCluster.MGMT_ROUTES | ZdoCluster.MGMT_BINDINGS:
             return _table(device, cluster, data[0])
-        case Cluster.MGMT_LEAVE:
+        case ZdoCluster.MGMT_LEAVE:
             device.leave()
-            return bytes((Status.SUCCESS,))
-        case Cluster.MGMT_PERMIT_JOINING:
+            return bytes((ZdoStatus.SUCCESS,))
+        case ZdoCluster.MGMT_PERMIT_JOINING:
             device.permit_joining(data[0])
-            return None if is_broadcast else bytes((Status.SUCCESS,))
-        case Cluster.MGMT_NWK_UPDATE:
+            return None if is_broadcast else bytes((ZdoStatus.SUCCESS,))
+        case ZdoCluster.MGMT_NWK_UPDATE:
             told = _network_update(device, data)
             return None if is_broadcast else told
         case _:
-            return None if is_broadcast else bytes((Status.NOT_SUPPORTED,))
+            return None if is_broadcast else bytes((ZdoStatus.NOT_SUPPORTED,))
 
 
-def _addresses(device: Device, cluster: int, data: bytes, *, is_broadcast: bool) -> bytes | None:
-    if cluster == Cluster.NWK_ADDRESS:
+def _addresses(device: ZdoDevice, cluster: int, data: bytes, *, is_broadcast: bool) -> bytes | None:
+    if cluster == ZdoCluster.NWK_ADDRESS:
         is_me = data[:8] == device.ieee
     else:
         is_me = struct.unpack_from("<H", data)[0] == device.address
     if not is_me:
-        return None if is_broadcast else bytes((Status.DEVICE_NOT_FOUND,)) + data[:8].ljust(8, b"\xff") + b"\xff\xff"
-    return bytes((Status.SUCCESS,)) + device.ieee + struct.pack("<H", device.address)
+        return None if is_broadcast else bytes((ZdoStatus.DEVICE_NOT_FOUND,)) + data[:8].ljust(8, b"\xff") + b"\xff\xff"
+    return bytes((ZdoStatus.SUCCESS,)) + device.ieee + struct.pack("<H", device.address)
 
 
-def _description(device: Device, cluster: int, data: bytes) -> bytes:
+def _description(device: ZdoDevice, cluster: int, data: bytes) -> bytes:
     (address,) = struct.unpack_from("<H", data)
     about = struct.pack("<H", address)
     if address != device.address:
-        return bytes((Status.DEVICE_NOT_FOUND,)) + about + (b"\x00" if cluster != Cluster.NODE_DESCRIPTOR else b"")
-    found = bytes((Status.SUCCESS,)) + about
-    if cluster == Cluster.NODE_DESCRIPTOR:
+        return (
+            bytes((ZdoStatus.DEVICE_NOT_FOUND,)) + about + (b"\x00" if cluster != ZdoCluster.NODE_DESCRIPTOR else b"")
+        )
+    found = bytes((ZdoStatus.SUCCESS,)) + about
+    if cluster == ZdoCluster.NODE_DESCRIPTOR:
         return found + _node_descriptor(device)
-    if cluster == Cluster.POWER_DESCRIPTOR:
+    if cluster == ZdoCluster.POWER_DESCRIPTOR:
         return found + struct.pack("<H", 0xC110 if device.logical_type is not LogicalType.END_DEVICE else 0xC440)
-    if cluster == Cluster.ACTIVE_ENDPOINTS:
+    if cluster == ZdoCluster.ACTIVE_ENDPOINTS:
         endpoints = bytes(descriptor.endpoint for descriptor in device.descriptors)
         return found + bytes((len(endpoints),)) + endpoints
     wanted = data[2]
@@ -232,7 +239,7 @@ def _description(device: Device, cluster: int, data: bytes) -> bytes:
         if descriptor.endpoint == wanted:
             body = _simple_descriptor(descriptor)
             return found + bytes((len(body),)) + body
-    return bytes((Status.INVALID_ENDPOINT,)) + about + b"\x00"
+    return bytes((ZdoStatus.INVALID_ENDPOINT,)) + about + b"\x00"
 
 
 _BAND_2400_MHZ = 0x40
@@ -242,7 +249,7 @@ _SERVER_MASK = 22 << 9
 _PRIMARY_TRUST_CENTRE = 0x0001
 
 
-def _node_descriptor(device: Device) -> bytes:
+def _node_descriptor(device: ZdoDevice) -> bytes:
     kind = device.logical_type
     return struct.pack(
         "<BBBHBHHHB",
@@ -268,7 +275,7 @@ def _simple_descriptor(descriptor: SimpleDescriptor) -> bytes:
     )
 
 
-def _matches(device: Device, data: bytes, *, is_broadcast: bool) -> bytes | None:
+def _matches(device: ZdoDevice, data: bytes, *, is_broadcast: bool) -> bytes | None:
     address, profile, count = struct.unpack_from("<HHB", data)
     servers = set(struct.unpack_from(f"<{count}H", data, 5))
     (client_count,) = struct.unpack_from("<B", data, 5 + 2 * count)
@@ -281,7 +288,7 @@ def _matches(device: Device, data: bytes, *, is_broadcast: bool) -> bytes | None
     if is_broadcast and not found:
         return None
     del address
-    return bytes((Status.SUCCESS,)) + struct.pack("<HB", device.address, len(found)) + found
+    return bytes((ZdoStatus.SUCCESS,)) + struct.pack("<HB", device.address, len(found)) + found
 
 
 SCAN_DURATION_MAX = 0x05
@@ -291,17 +298,17 @@ CHANNELS = range(11, 27)
 _QUIET_ENERGY = 0x20
 
 
-def _network_update(device: Device, data: bytes) -> bytes:
+def _network_update(device: ZdoDevice, data: bytes) -> bytes:
     """Scan, or change the channel (section 2.4.3.3.9). Answered in full, refusals too: hosts read all fields."""
     mask, duration = struct.unpack_from("<IB", data)
     channels = [channel for channel in CHANNELS if mask >> channel & 1]
-    status, energies = Status.SUCCESS, b""
+    status, energies = ZdoStatus.SUCCESS, b""
     if duration <= SCAN_DURATION_MAX:
         energies = bytes((_QUIET_ENERGY,)) * len(channels)
     elif duration == CHANGE_CHANNEL and len(channels) == 1:
         device.change_channel(channels[0], data[5])
     elif duration != CHANGE_MANAGER:
-        status = Status.INVALID_REQUEST_TYPE
+        status = ZdoStatus.INVALID_REQUEST_TYPE
     return struct.pack("<BIHHB", status, mask, 0, 0, len(energies)) + energies
 
 
@@ -316,23 +323,23 @@ def _binding(data: bytes) -> BindingEntry | None:
     return BindingEntry(endpoint, cluster, destination, destination_endpoint)
 
 
-def _table(device: Device, cluster: int, start: int) -> bytes:
-    if cluster == Cluster.MGMT_LQI:
+def _table(device: ZdoDevice, cluster: int, start: int) -> bytes:
+    if cluster == ZdoCluster.MGMT_LQI:
         rows = [_neighbour_row(row) for row in device.neighbours()]
         shown = rows[start : start + NEIGHBOURS_PER_RESPONSE]
-    elif cluster == Cluster.MGMT_BINDINGS:
+    elif cluster == ZdoCluster.MGMT_BINDINGS:
         rows = [
             device.ieee
             + struct.pack("<BHB", row.endpoint, row.cluster, _TO_DEVICE)
             + row.destination
             + bytes((row.destination_endpoint,))
-            for row in device.bound()
+            for row in device.bindings()
         ]
         shown = rows[start : start + BINDINGS_PER_RESPONSE]
     else:
         # Everybody is at most two hops away here: nobody keeps routes.
         rows, shown = [], []
-    return bytes((Status.SUCCESS, len(rows), start, len(shown))) + b"".join(shown)
+    return bytes((ZdoStatus.SUCCESS, len(rows), start, len(shown))) + b"".join(shown)
 
 
 _RX_ON_SHIFT = 2

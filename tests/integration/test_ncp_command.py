@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from agent.cli import exit_codes
 from lab.cli.ncp import ncp
-from lab.ncp import control, install
-from lab.ncp.port import PortUnusable
+from lab.ncp import builder, control
+from lab.ncp.pseudo_terminal import PortUnusable
 
 HOUSE = """
 [[device]]
@@ -83,9 +83,11 @@ def test_what_is_missing_is_told(tmp_path: Path, house: Path) -> None:
 
 
 async def test_orders_and_mistakes(tmp_path: Path) -> None:
-    setup = install.Setup(devices=HOUSE, devices_source="house")
+    setup = builder.EmulatorFiles(device_file=HOUSE, device_file_name="house")
     kept: list[bytes] = []
-    stick = install.build(setup, link=tmp_path / "port", faults=(), keep_stick=kept.append, keep_room=kept.append)
+    stick = builder.build_server(
+        setup, link=tmp_path / "port", faults=(), keep_stick=kept.append, keep_devices=kept.append
+    )
     stick.open()
     try:
         for line in (
@@ -95,7 +97,7 @@ async def test_orders_and_mistakes(tmp_path: Path) -> None:
             "report bedroom",
             "fault corrupt=0",
         ):
-            assert control.obey(stick, line) == control.Answer(ok=True), line
+            assert control.run_command(stick, line) == control.ControlReply(ok=True), line
         for line in (
             "",
             "dance",
@@ -112,10 +114,10 @@ async def test_orders_and_mistakes(tmp_path: Path) -> None:
             "plug",
             "fault",
         ):
-            answer = control.obey(stick, line)
+            answer = control.run_command(stick, line)
             assert not answer.ok, line
             assert answer.outcome
-        assert control.obey(stick, "press bedroom").outcome == "no open network is heard"
+        assert control.run_command(stick, "press bedroom").outcome == "no open network is heard"
     finally:
         stick.close()
     assert len(kept) == 2

@@ -18,9 +18,9 @@ from zigpy.types import EUI64
 from zigpy.zcl.foundation import Status
 
 from lab.ncp import ash, faults, models
-from lab.ncp.coordinator import Joining
+from lab.ncp.coordinator import JoinOutcome
 from lab.ncp.ezsp import VERSIONS
-from lab.ncp.serve import Server
+from lab.ncp.server import EmulatorServer
 from tests.integration.zigbee_bench import Stick
 
 PATIENCE_S = 60.0
@@ -85,7 +85,7 @@ class Bench(Stick):
             await app.shutdown()
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[tuple[Server, "Host"]]:
+    async def running(self) -> AsyncIterator[tuple[EmulatorServer, "Host"]]:
         async with self.plugged_in() as sensors, self.host() as host:
             yield sensors, host
 
@@ -111,10 +111,10 @@ class Host:
         if not self.lost.done():
             self.lost.set_result(exc)
 
-    async def pair(self, sensors: Server, name: str, *, through: Device | None = None) -> Device:
+    async def pair(self, sensors: EmulatorServer, name: str, *, through: Device | None = None) -> Device:
         await self.app.permit(60, node=through.ieee if through else None)
         async with asyncio.timeout(PATIENCE_S):
-            assert sensors.press(name) is Joining.JOINED
+            assert sensors.press(name) is JoinOutcome.JOINED
             return await self.initialized.get()
 
     async def reports_of(self, device: Device, *names: str) -> asyncio.Queue[tuple[str, object]]:
@@ -203,12 +203,12 @@ async def test_foreign_stick_is_refused(tmp_path: Path, version: int) -> None:
 async def test_install_code_is_needed_and_is_enough(tmp_path: Path, version: int) -> None:
     async with Bench(tmp_path, version).running() as (sensors, host):
         await host.app.permit(60)
-        assert sensors.press("secret") is Joining.WRONG_KEY
-        ieee = EUI64.convert(sensors.emulator.air.node("secret").eui64)
+        assert sensors.press("secret") is JoinOutcome.WRONG_KEY
+        ieee = EUI64.convert(sensors.emulator.radio_medium.node("secret").eui64)
         key = zigpy.util.convert_install_code(bytes.fromhex(INSTALL_CODE))
         await host.app.permit_with_link_key(ieee, key, 60)
-        assert sensors.press("bedroom") is Joining.DENIED
-        assert sensors.press("secret") is Joining.JOINED
+        assert sensors.press("bedroom") is JoinOutcome.DENIED
+        assert sensors.press("secret") is JoinOutcome.JOINED
         async with asyncio.timeout(PATIENCE_S):
             assert (await host.initialized.get()).ieee == ieee
 
@@ -277,7 +277,7 @@ async def test_reports_wait_for_a_slow_host(tmp_path: Path, version: int) -> Non
 
 async def test_sensor_behind_a_router(tmp_path: Path, version: int) -> None:
     async with Bench(tmp_path, version).running() as (sensors, host):
-        assert sensors.press("attic") is Joining.NO_OPEN_NETWORK
+        assert sensors.press("attic") is JoinOutcome.NO_OPEN_NETWORK
         router = await host.pair(sensors, "plug")
         sensor = await host.pair(sensors, "attic", through=router)
         assert sensor.lqi == router.lqi == 77
@@ -298,7 +298,7 @@ async def test_sensor_that_is_told_to_leave_leaves(tmp_path: Path, version: int)
         await device.zdo.leave()
         async with asyncio.timeout(PATIENCE_S):
             assert await host.left.get() is device
-        assert sensors.emulator.air.node("bedroom").membership is None
+        assert sensors.emulator.radio_medium.node("bedroom").membership is None
 
 
 @pytest.mark.parametrize("model", sorted(models.MODELS))

@@ -19,7 +19,7 @@ from hal.zigbee import radio
 from hal.zigbee.join_window import eui64
 from hal.zigbee.options import DATABASE_FILE, NETWORK_FILE, SENSORS_FILE, STICK_FILE
 from lab.ncp import faults
-from lab.ncp.coordinator import Joining
+from lab.ncp.coordinator import JoinOutcome
 from tests.integration.zigbee_bench import HOUSE, Hub, Stand, hasten, one
 
 JOINED = [JoinStep.JOINED, JoinStep.INTERVIEWED, JoinStep.CONFIGURED]
@@ -311,7 +311,7 @@ async def test_a_broken_file_costs_no_pairing(tmp_path: Path, lost: str) -> None
 
 async def test_a_sensor_behind_a_router(tmp_path: Path) -> None:
     async with Stand(tmp_path).running() as (sensors, hub):
-        assert sensors.press("attic") is Joining.NO_OPEN_NETWORK
+        assert sensors.press("attic") is JoinOutcome.NO_OPEN_NETWORK
         router = await hub.pair(sensors, "plug")
         device = await hub.pair(sensors, "attic", through=router)
         link = next(link for link in hub.network.links if link.device == device)
@@ -319,7 +319,7 @@ async def test_a_sensor_behind_a_router(tmp_path: Path) -> None:
         assert hub.network.radio.join_window_until_ms is not None
         await hub.network.close_join_window()
         assert hub.network.radio.join_window_until_ms is None
-        assert sensors.press("bedroom") is Joining.NO_OPEN_NETWORK
+        assert sensors.press("bedroom") is JoinOutcome.NO_OPEN_NETWORK
 
 
 @pytest.mark.slow
@@ -336,7 +336,7 @@ async def test_a_router_that_is_no_more(tmp_path: Path, monkeypatch: pytest.Monk
 async def test_an_install_code_lets_one_in_and_the_next_window_lets_in_all(tmp_path: Path) -> None:
     house = HOUSE + f'\n[[device]]\nname = "secret"\nmodel = "temperature"\ninstall_code = "{INSTALL_CODE}"\n'
     async with Stand(tmp_path, house=house).running() as (sensors, hub):
-        address = "0x" + sensors.emulator.air.node("secret").eui64.replace(":", "")
+        address = "0x" + sensors.emulator.radio_medium.node("secret").eui64.replace(":", "")
         # An earlier window's timer would set the policy back in the midst of the next window.
         await hub.network.open_join_window(1)
         with pytest.raises(ValueError, match="checksum"):
@@ -344,8 +344,8 @@ async def test_an_install_code_lets_one_in_and_the_next_window_lets_in_all(tmp_p
                 60, install_code=InstallCode(address, bytes.fromhex(INSTALL_CODE[:-1] + "6"))
             )
         await hub.network.open_join_window(60, install_code=InstallCode(address, bytes.fromhex(INSTALL_CODE)))
-        assert sensors.press("bedroom") is Joining.DENIED
-        assert sensors.press("secret") is Joining.JOINED
+        assert sensors.press("bedroom") is JoinOutcome.DENIED
+        assert sensors.press("secret") is JoinOutcome.JOINED
         await hub.until(lambda: hub.steps(address) == JOINED)
         await hub.network.close_join_window()
         await hub.pair(sensors, "bedroom")
@@ -356,7 +356,7 @@ async def test_a_window_ends_by_itself(tmp_path: Path) -> None:
         await hub.network.open_join_window(1)
         assert hub.network.radio.join_window_until_ms is not None
         await hub.until(lambda: hub.network.radio.join_window_until_ms is None)
-        assert sensors.press("bedroom") is Joining.NO_OPEN_NETWORK
+        assert sensors.press("bedroom") is JoinOutcome.NO_OPEN_NETWORK
         with pytest.raises(ValueError, match="254"):
             await hub.network.open_join_window(255)
 
@@ -366,7 +366,7 @@ async def test_removing_and_leaving(tmp_path: Path) -> None:
         device = await hub.pair(sensors, "bedroom")
         await hub.network.remove(device)
         assert list(hub.network.sensors) == []
-        await hub.until(lambda: sensors.emulator.air.node("bedroom").membership is None)
+        await hub.until(lambda: sensors.emulator.radio_medium.node("bedroom").membership is None)
         again = await hub.pair(sensors, "bedroom")
         assert again == device
         assert [sensor.device for sensor in hub.network.sensors] == [device]
@@ -484,15 +484,15 @@ async def test_wherever_the_power_goes_nothing_is_lost_or_paired_twice(tmp_path:
         device = await hub.pair(sensors, "bedroom")
         await hub.until(lambda: len(json.loads(stand.store.read(NETWORK_FILE) or b"")["backups"]) >= 2)
     assert {place.name.partition(" ")[2] for place in cuts.left} == {NETWORK_FILE, SENSORS_FILE, STICK_FILE}
-    stick, room = stand.stick, stand.room
+    stick, devices_memory = stand.stick, stand.devices_memory
     for number, place in enumerate(cuts.left):
         after = Stand(place)
         # The stick and the sensor have power of their own: they are where they got to.
-        after.stick, after.room = stick, room
+        after.stick, after.devices_memory = stick, devices_memory
         is_formed = b'"formed"' in (after.store.read(NETWORK_FILE) or b"")
         if not is_formed:
             # Before the network is formed no sensor can have joined it.
-            after.stick = after.room = None
+            after.stick = after.devices_memory = None
         async with after.running() as (sensors, hub):
             if is_formed:
                 await hub.until(lambda hub=hub: [sensor.device for sensor in hub.network.sensors] == [device])
@@ -524,6 +524,6 @@ async def test_one_that_was_removed_in_its_sleep_is_told_again(tmp_path: Path) -
     (tmp_path / SENSORS_FILE).write_text(json.dumps({**kept, "sensors": [], "removed": [device]}))
     async with stand.running() as (sensors, hub):
         sensors.set_values("bedroom", {"temperature_c": 2})
-        await hub.until(lambda: sensors.emulator.air.node("bedroom").membership is None)
+        await hub.until(lambda: sensors.emulator.radio_medium.node("bedroom").membership is None)
         assert list(hub.network.sensors) == []
         assert hub.readings == []

@@ -14,11 +14,11 @@ from hal.interface import Quality
 from hal.radio import InstallCode, JoinStep
 from hal.zigbee import device_setup, joining, radio, reporting_health
 from lab.ncp import zcl
-from lab.ncp.application import Said
-from lab.ncp.coordinator import Joining
-from lab.ncp.models import Attribute, Cluster, Dialect, Endpoint, Model
-from lab.ncp.reporting import Reporting
-from lab.ncp.zcl import Kind
+from lab.ncp.application import OutgoingFrame
+from lab.ncp.coordinator import JoinOutcome
+from lab.ncp.models import AttributeModel, ClusterModel, DeviceModel, EndpointModel, VendorDialect
+from lab.ncp.reporting import ReportingSchedule
+from lab.ncp.zcl import DataType
 from tests.integration.zigbee_bench import Hub, Stand, build, hasten, one, sell
 
 TEMPERATURE, HUMIDITY, POWER, TUYA = 0x0402, 0x0405, 0x0001, 0xEF00
@@ -29,27 +29,31 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     hasten(monkeypatch)
 
 
-def measuring(cluster: int, raw: int) -> Cluster:
-    kind = Kind.INT16 if cluster == TEMPERATURE else Kind.UINT16
-    return Cluster(cluster, (Attribute(0, kind, raw, is_reportable=True),))
+def measuring(cluster: int, raw: int) -> ClusterModel:
+    kind = DataType.INT16 if cluster == TEMPERATURE else DataType.UINT16
+    return ClusterModel(cluster, (AttributeModel(0, kind, raw, is_reportable=True),))
 
 
-def battery(**raw: int) -> Cluster:
+def battery(**raw: int) -> ClusterModel:
     ids = {"volt": 0x20, "percent": 0x21, "size": 0x31, "quantity": 0x33}
-    kinds = {"size": Kind.ENUM8}
-    return Cluster(
+    kinds = {"size": DataType.ENUM8}
+    return ClusterModel(
         POWER,
         tuple(
-            Attribute(ids[name], kinds.get(name, Kind.UINT8), value, is_reportable=True) for name, value in raw.items()
+            AttributeModel(ids[name], kinds.get(name, DataType.UINT8), value, is_reportable=True)
+            for name, value in raw.items()
         ),
     )
 
 
 def product(
-    *clusters: Cluster, probe: tuple[Cluster, ...] = (), dialect: Dialect = Dialect.NONE, **called: str
-) -> Model:
-    endpoints = [Endpoint(1, 0x0302, clusters, (0x000A, 0x0019))]
-    endpoints += [Endpoint(2, 0x0302, probe)] if probe else []
+    *clusters: ClusterModel,
+    probe: tuple[ClusterModel, ...] = (),
+    dialect: VendorDialect = VendorDialect.NONE,
+    **called: str,
+) -> DeviceModel:
+    endpoints = [EndpointModel(1, 0x0302, clusters, (0x000A, 0x0019))]
+    endpoints += [EndpointModel(2, 0x0302, probe)] if probe else []
     return build(called.get("by", "somebody"), called.get("name", "something"), *endpoints, dialect=dialect)
 
 
@@ -60,7 +64,7 @@ DUMMIES = (battery(volt=0, percent=0), measuring(TEMPERATURE, 0), measuring(HUMI
 async def test_data_points_of_a_maker_beat_clusters_that_are_never_filled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    sell(monkeypatch, "dummy", product(*DUMMIES, Cluster(TUYA), by=by, name="TS0601", dialect=Dialect.TUYA))
+    sell(monkeypatch, "dummy", product(*DUMMIES, ClusterModel(TUYA), by=by, name="TS0601", dialect=VendorDialect.TUYA))
     async with Stand(tmp_path, house=one("dummy")).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
         sensors.set_values("one", {"temperature_c": 21.3, "humidity_percent": 5.5})
@@ -106,7 +110,7 @@ async def test_a_cluster_that_has_measured_nothing_yet_is_no_reading_and_a_read_
     ],
 )
 async def test_a_voltage_alone_gives_a_level(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[Cluster, ...], level: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[ClusterModel, ...], level: float
 ) -> None:
     sell(monkeypatch, "volts", product(*clusters, measuring(TEMPERATURE, 2100)))
     async with Stand(tmp_path, house=one("volts")).running() as (sensors, hub):
@@ -116,9 +120,9 @@ async def test_a_voltage_alone_gives_a_level(
 
 @pytest.mark.parametrize("clusters", [(battery(),), (battery(volt=37),), (battery(volt=0xFF),)])
 async def test_a_level_that_never_comes_is_not_announced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[Cluster, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[ClusterModel, ...]
 ) -> None:
-    sell(monkeypatch, "mute", product(*clusters, Cluster(HUMIDITY), measuring(TEMPERATURE, 2100)))
+    sell(monkeypatch, "mute", product(*clusters, ClusterModel(HUMIDITY), measuring(TEMPERATURE, 2100)))
     async with Stand(tmp_path, house=one("mute")).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
         (sensor,) = hub.network.sensors
@@ -130,7 +134,7 @@ async def test_a_level_that_never_comes_is_not_announced(
 async def test_one_kind_from_two_places_is_taken_from_one_and_the_other_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_first_dumb: bool
 ) -> None:
-    first = Cluster(TEMPERATURE) if is_first_dumb else measuring(TEMPERATURE, 2100)
+    first = ClusterModel(TEMPERATURE) if is_first_dumb else measuring(TEMPERATURE, 2100)
     sell(monkeypatch, "two", product(first, measuring(HUMIDITY, 5000), probe=(measuring(TEMPERATURE, 800),)))
     async with Stand(tmp_path, house=one("two")).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
@@ -144,14 +148,14 @@ async def test_one_kind_from_two_places_is_taken_from_one_and_the_other_is_shown
 
 
 def attributes_of(sensors: Any, name: str) -> Any:  # noqa: ANN401 - the emulator's inside
-    return sensors.emulator.air.node(name)._attributes
+    return sensors.emulator.radio_medium.node(name)._attributes
 
 
 def lose_rules(sensors: Any, *, but: int) -> None:  # noqa: ANN401
     """What a brown-out does to a sensor."""
     attributes = attributes_of(sensors, "one")
     kept = [rule for rule in attributes.reporting.rules if rule.cluster == but]
-    attributes.reporting = Reporting(kept, attributes._values, sensors._now_s())
+    attributes.reporting = ReportingSchedule(kept, attributes._values, sensors._now_s())
 
 
 async def test_lost_rules_are_given_again_and_told_until_the_kind_is_back(tmp_path: Path) -> None:
@@ -244,18 +248,18 @@ async def test_a_sensor_that_keeps_its_rules_is_left_alone(tmp_path: Path) -> No
 
 async def report_battery(hub: Hub, sensors: Any, device: str, percent: float) -> None:  # noqa: ANN401
     """Have a sensor report its battery out of turn."""
-    node = sensors.emulator.air.node("one")
+    node = sensors.emulator.radio_medium.node("one")
     key = (1, POWER, 0x21)
     node.speak = lambda now_s: node._sent(node._application.reports([key], needs_binding=False))
     sensors.speak("one")
     await hub.until(lambda: hub.values(device, "battery_level")[-1:] == [percent])
 
 
-@pytest.mark.parametrize("clusters", [(Cluster(TUYA),), (*DUMMIES, Cluster(TUYA))])
+@pytest.mark.parametrize("clusters", [(ClusterModel(TUYA),), (*DUMMIES, ClusterModel(TUYA))])
 async def test_a_model_that_is_in_no_table_is_told_as_such_and_can_be_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[Cluster, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[ClusterModel, ...]
 ) -> None:
-    sell(monkeypatch, "new", product(*clusters, by="_TZE200_nobodyyy", name="TS0601", dialect=Dialect.TUYA))
+    sell(monkeypatch, "new", product(*clusters, by="_TZE200_nobodyyy", name="TS0601", dialect=VendorDialect.TUYA))
     async with Stand(tmp_path, house=one("new")).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
         sensors.set_values("one", {"temperature_c": 21.3})
@@ -268,7 +272,7 @@ async def test_a_model_that_is_in_no_table_is_told_as_such_and_can_be_removed(
         assert told in [event.detail for event in hub.events]
         await hub.network.remove(device)
         await hub.until(lambda: not hub.network.links)
-        await hub.until(lambda: sensors.emulator.air.node("one").membership is None)
+        await hub.until(lambda: sensors.emulator.radio_medium.node("one").membership is None)
         assert hub.readings == []
 
 
@@ -276,7 +280,7 @@ async def test_a_router_and_one_that_never_said_what_it_is_are_listed_and_can_be
     house = one("router") + one("climate").replace('"one"', '"mute"')
     async with Stand(tmp_path, house=house).running() as (sensors, hub):
         plug = await hub.pair(sensors, "one")
-        node = sensors.emulator.air.node("mute")
+        node = sensors.emulator.radio_medium.node("mute")
         node.receive = lambda message, now_s: ()
         sensors.press("mute")
         await hub.until(lambda: len(hub.network.links) == 2)
@@ -296,7 +300,7 @@ async def test_an_install_code_lets_a_sensor_in_whichever_way_its_address_is_pri
     async with Stand(tmp_path, house=house).running() as (sensors, hub):
         given = InstallCode("0x1122334455667788", bytes.fromhex(code), or_address="0x8877665544332211")
         await hub.network.open_join_window(20, install_code=given)
-        assert sensors.press("one") is Joining.JOINED
+        assert sensors.press("one") is JoinOutcome.JOINED
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -307,7 +311,7 @@ async def test_a_display_is_told_the_houses_time_and_nothing_while_that_is_unkno
     stand.now = datetime(2026, 7, 1, 12, tzinfo=UTC).astimezone(ZoneInfo("Europe/Berlin")) if is_registered else None
     async with stand.running() as (sensors, hub):
         await hub.pair(sensors, "one")
-        node = sensors.emulator.air.node("one")
+        node = sensors.emulator.radio_medium.node("one")
         heard, receive = [], node.receive
 
         def listen(message: Any, now_s: float) -> Any:  # noqa: ANN401
@@ -315,8 +319,10 @@ async def test_a_display_is_told_the_houses_time_and_nothing_while_that_is_unkno
             return receive(message, now_s)
 
         node.receive = listen
-        read = zcl.write_frame(zcl.Frame(command=zcl.Command.READ, sequence=5, payload=struct.pack("<2H", 0, 7)))
-        asked = [node._application._notice(1, TUYA, 0x24, b"\x00\x08"), Said(1, 0x000A, read)]
+        read = zcl.write_frame(
+            zcl.ZclFrame(command=zcl.GeneralCommand.READ, sequence=5, payload=struct.pack("<2H", 0, 7))
+        )
+        asked = [node._application._notice(1, TUYA, 0x24, b"\x00\x08"), OutgoingFrame(1, 0x000A, read)]
         node.speak = lambda now_s: node._sent(asked)
         sensors.speak("one")
         await hub.until(lambda: [payload for cluster, payload in heard if cluster == 0x000A])

@@ -12,7 +12,7 @@ pytest.importorskip("bellows")
 from agent.telemetry.outbox.store import FILE_NAME
 from hal.radio import RadioState
 from hal.zigbee import ZigbeeNetwork, network
-from lab.ncp.coordinator import Joining
+from lab.ncp.coordinator import JoinOutcome
 from tests.integration.conftest import MakeHub, RunningHub, until
 from tests.integration.zigbee_bench import Stand
 
@@ -48,7 +48,7 @@ async def test_a_report_delivered_just_before_the_stop_is_kept(
         zigbee = radio_of(running)
         await until(lambda: zigbee.radio.state is RadioState.UP)
         await zigbee.open_join_window(60)
-        assert sensors.press("bedroom") is Joining.JOINED
+        assert sensors.press("bedroom") is JoinOutcome.JOINED
         await until(lambda: any(known.is_configured for known in zigbee._registry.devices()))
         last = (20.7, 20.9, 21.1)
         for value in last:

@@ -15,10 +15,10 @@ from hal.errors import NetworkLost
 from hal.interface import Reading
 from hal.radio import JoinEvent, JoinStep, RadioState
 from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork
-from lab.ncp import ash, devices, install, models
-from lab.ncp.coordinator import Joining
-from lab.ncp.serve import Server
-from lab.ncp.zcl import Kind
+from lab.ncp import ash, builder, device_file, models
+from lab.ncp.coordinator import JoinOutcome
+from lab.ncp.server import EmulatorServer
+from lab.ncp.zcl import DataType
 
 PATIENCE_S = 60.0
 
@@ -68,35 +68,37 @@ def one(model: str) -> str:
     return f'[[device]]\nname = "one"\nmodel = "{model}"\nlatency_s = 0.01\n'
 
 
-def build(manufacturer: str, name: str, *endpoints: models.Endpoint, dialect: models.Dialect) -> models.Model:
+def build(
+    manufacturer: str, name: str, *endpoints: models.EndpointModel, dialect: models.VendorDialect
+) -> models.DeviceModel:
     """A battery-powered product; the Basic cluster is added to its first endpoint."""
     first, *others = endpoints
-    basic = models.Cluster(
+    basic = models.ClusterModel(
         models.BASIC,
         (
-            models.Attribute(0x0000, Kind.UINT8, 8),
-            models.Attribute(0x0004, Kind.TEXT, manufacturer),
-            models.Attribute(0x0005, Kind.TEXT, name),
-            models.Attribute(0x0007, Kind.ENUM8, 3),
+            models.AttributeModel(0x0000, DataType.UINT8, 8),
+            models.AttributeModel(0x0004, DataType.TEXT, manufacturer),
+            models.AttributeModel(0x0005, DataType.TEXT, name),
+            models.AttributeModel(0x0007, DataType.ENUM8, 3),
         ),
     )
-    first = models.Endpoint(first.id, first.device_id, (basic, *first.servers), first.clients)
-    return models.Model(
+    first = models.EndpointModel(first.id, first.device_id, (basic, *first.servers), first.clients)
+    return models.DeviceModel(
         manufacturer=manufacturer,
         name=name,
         manufacturer_code=0x1141,
         oui="a4:c1:38",
-        role=models.Role.SLEEPY,
+        role=models.DeviceRole.SLEEPY,
         endpoints=(first, *others),
         dialect=dialect,
     )
 
 
-def sell(monkeypatch: pytest.MonkeyPatch, key: str, model: models.Model) -> None:
+def sell(monkeypatch: pytest.MonkeyPatch, key: str, model: models.DeviceModel) -> None:
     """Let device files name a further product."""
     every = MappingProxyType({**models.MODELS, key: model})
     monkeypatch.setattr(models, "MODELS", every)
-    monkeypatch.setattr(devices, "MODELS", every)
+    monkeypatch.setattr(device_file, "MODELS", every)
 
 
 class MemoryStore:
@@ -137,20 +139,20 @@ class Stick:
         self.house = house
         self.version = version
         self.stick: bytes | None = None
-        self.room: bytes | None = None
+        self.devices_memory: bytes | None = None
 
     @contextlib.asynccontextmanager
-    async def plugged_in(self, *, seed: int | None = None) -> AsyncIterator[Server]:
-        setup = install.Setup(
-            devices=self.house,
-            devices_source="house",
+    async def plugged_in(self, *, seed: int | None = None) -> AsyncIterator[EmulatorServer]:
+        setup = builder.EmulatorFiles(
+            device_file=self.house,
+            device_file_name="house",
             stick=self.stick,
-            room=self.room,
+            devices_memory=self.devices_memory,
             version=self.version,
             seed=seed,
         )
-        server = install.build(
-            setup, link=self.directory / "port", faults=(), keep_stick=self._keep_stick, keep_room=self._keep_room
+        server = builder.build_server(
+            setup, link=self.directory / "port", faults=(), keep_stick=self._keep_stick, keep_devices=self._keep_devices
         )
         server.open()
         try:
@@ -161,8 +163,8 @@ class Stick:
     def _keep_stick(self, content: bytes) -> None:
         self.stick = content
 
-    def _keep_room(self, content: bytes) -> None:
-        self.room = content
+    def _keep_devices(self, content: bytes) -> None:
+        self.devices_memory = content
 
 
 class Stand(Stick):
@@ -200,7 +202,7 @@ class Stand(Stick):
             await radio_network.close()
 
     @contextlib.asynccontextmanager
-    async def running(self, **options: object) -> AsyncIterator[tuple[Server, "Hub"]]:
+    async def running(self, **options: object) -> AsyncIterator[tuple[EmulatorServer, "Hub"]]:
         async with self.plugged_in() as sensors, self.hub(**options) as hub:
             await hub.state(RadioState.UP)
             yield sensors, hub
@@ -242,12 +244,12 @@ class Hub:
     async def state(self, state: RadioState) -> None:
         await self.until(lambda: self.network.radio.state is state)
 
-    async def pair(self, sensors: Server, name: str, *, through: str = "") -> str:
+    async def pair(self, sensors: EmulatorServer, name: str, *, through: str = "") -> str:
         """Press a sensor's button in an open window; return its device once it is set up."""
         before = len(self.events)
         await self.network.open_join_window(60, through=through)
-        assert sensors.press(name) is Joining.JOINED
-        device = "0x" + sensors.emulator.air.node(name).eui64.replace(":", "")
+        assert sensors.press(name) is JoinOutcome.JOINED
+        device = "0x" + sensors.emulator.radio_medium.node(name).eui64.replace(":", "")
         await self.until(lambda: self.steps(device, before)[-1:] == [JoinStep.CONFIGURED])
         return device
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lab.ncp import control, install
+from lab.ncp import builder, control
 from lab.ncp.ezsp import VERSIONS
 
 HERE = Path(__file__).parent
@@ -44,13 +44,13 @@ def ignore(content: bytes) -> None:
 
 
 async def passes(package: str, version: int, directory: Path) -> bool:
-    setup = install.Setup(devices=HOUSE, devices_source="the interop house", version=version)
+    setup = builder.EmulatorFiles(devices=HOUSE, device_file_name="the interop house", version=version)
     port, orders = directory / "port", directory / "orders"
-    server = install.build(setup, link=port, faults=(), keep_stick=ignore, keep_room=ignore)
+    server = builder.build_server(setup, link=port, faults=(), keep_stick=ignore, keep_devices=ignore)
     server.open()
     started_s = time.perf_counter()
     try:
-        async with control.listening(server, orders), asyncio.timeout(PATIENCE_S):
+        async with control.serve_control(server, orders), asyncio.timeout(PATIENCE_S):
             host = await asyncio.create_subprocess_exec(
                 "node", str(HERE / "herdsman.mjs"), package, str(port), str(orders), str(directory), cwd=HERE
             )

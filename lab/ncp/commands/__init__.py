@@ -10,14 +10,14 @@ from types import MappingProxyType
 from lab.ncp.commands import messages, network, security, setup, tokens
 from lab.ncp.commands.handler import Fields, Handler
 from lab.ncp.coordinator import Coordinator
-from lab.ncp.ezsp import Request
+from lab.ncp.ezsp import EzspCommand
 
 HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {**setup.HANDLERS, **tokens.HANDLERS, **network.HANDLERS, **security.HANDLERS, **messages.HANDLERS}
 )
 
 
-def execute(coordinator: Coordinator, request: Request, now_s: float) -> Fields | None:
+def execute(coordinator: Coordinator, request: EzspCommand, now_s: float) -> Fields | None:
     """Carry out a command and return the fields of its answer; `None` where the command is not known."""
     handler = HANDLERS.get(request.name)
     if handler is None:

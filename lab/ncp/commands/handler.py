@@ -11,7 +11,7 @@ Fields = Mapping[str, Any]
 Handler = Callable[[Coordinator, Fields], Fields]
 
 
-def done(coordinator: Coordinator, arguments: Fields) -> Fields:
+def success(coordinator: Coordinator, arguments: Fields) -> Fields:
     """Answer a command that has no effect an emulated stick could show."""
     del coordinator, arguments
     return {"status": Status.OK}

@@ -5,10 +5,10 @@ from types import MappingProxyType
 
 import bellows.types as t
 
-from lab.ncp.commands.handler import Fields, Handler, done
-from lab.ncp.coordinator import Coordinator, Ticket
+from lab.ncp.aps import ApsMessage
+from lab.ncp.commands.handler import Fields, Handler, success
+from lab.ncp.coordinator import Coordinator, SendTicket
 from lab.ncp.ezsp import Status
-from lab.ncp.wire import Aps
 
 PAYLOAD_BYTES_MAX = 82
 """What fits into one frame with network and APS security (maximumPayloadLength of a usual NCP)."""
@@ -24,14 +24,14 @@ def _refusal(coordinator: Coordinator, message: bytes) -> Fields | None:
     return None
 
 
-def _ticket(coordinator: Coordinator, arguments: Fields, kind: int, nwk: int) -> Ticket:
+def _ticket(coordinator: Coordinator, arguments: Fields, kind: int, nwk: int) -> SendTicket:
     frame = arguments["aps_frame"].replace(sequence=coordinator.next_aps_sequence())
-    return Ticket(kind, nwk, frame, int(arguments["message_tag"]))
+    return SendTicket(kind, nwk, frame, int(arguments["message_tag"]))
 
 
-def _message(ticket: Ticket, payload: bytes, *, is_broadcast: bool) -> Aps:
+def _message(ticket: SendTicket, payload: bytes, *, is_broadcast: bool) -> ApsMessage:
     frame = ticket.aps_frame
-    return Aps(
+    return ApsMessage(
         profile=int(frame.profileId),
         cluster=int(frame.clusterId),
         source_endpoint=int(frame.sourceEndpoint),
@@ -81,8 +81,8 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "sendUnicast": _unicast,
         "sendBroadcast": _broadcast,
         "sendMulticast": _multicast,
-        "sendReply": done,
-        "sendManyToOneRouteRequest": done,
+        "sendReply": success,
+        "sendManyToOneRouteRequest": success,
         "maximumPayloadLength": _payload_length,
     }
 )

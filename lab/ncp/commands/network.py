@@ -5,12 +5,12 @@ from types import MappingProxyType
 
 import bellows.types as t
 
+from lab.ncp.aps import COORDINATOR_ADDRESS, UNKNOWN_ADDRESS
 from lab.ncp.commands.handler import Fields, Handler, status
 from lab.ncp.commands.setup import ADDRESS_TABLE_ROWS
 from lab.ncp.coordinator import Coordinator
 from lab.ncp.ezsp import Status, eui64
-from lab.ncp.memory import Network
-from lab.ncp.wire import COORDINATOR_ADDRESS, UNKNOWN_ADDRESS
+from lab.ncp.memory import NetworkMemory
 
 TX_POWER_DBM_MAX = 20
 _NOBODY = "00:00:00:00:00:00:00:00"
@@ -47,7 +47,7 @@ def _form(coordinator: Coordinator, arguments: Fields) -> Fields:
     centre = str(security.preconfiguredTrustCenterEui64)
     has_centre = bits.HAVE_TRUST_CENTER_EUI64 in security.bitmask and centre != _NOBODY
     coordinator.remember(
-        network=Network(
+        network=NetworkMemory(
             pan_id=int(wanted.panId),
             extended_pan_id=str(wanted.extendedPanId),
             channel=int(wanted.radioChannel),
@@ -219,7 +219,7 @@ def _set_address_row(coordinator: Coordinator, arguments: Fields) -> Fields:
 
 def _remove_device(coordinator: Coordinator, arguments: Fields) -> Fields:
     coordinator.next_counter()
-    coordinator.air.expel(str(arguments["targetLong"]), coordinator.now_s)
+    coordinator.radio_medium.expel(str(arguments["targetLong"]), coordinator.now_s)
     return status(Status.OK)
 
 

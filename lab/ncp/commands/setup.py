@@ -6,7 +6,7 @@ from types import MappingProxyType
 import bellows.types as t
 
 from lab.ncp import zdo
-from lab.ncp.commands.handler import Fields, Handler, done, status
+from lab.ncp.commands.handler import Fields, Handler, status, success
 from lab.ncp.coordinator import MULTICAST_ROWS, Coordinator
 from lab.ncp.ezsp import STACK_TYPE_MESH, Status
 
@@ -227,21 +227,21 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "getPolicy": _get_policy,
         "addEndpoint": _add_endpoint,
         "setManufacturerCode": _set_manufacturer,
-        "setPowerDescriptor": done,
+        "setPowerDescriptor": success,
         "readCounters": _read_counters,
         "readAndClearCounters": _read_and_clear_counters,
-        "nop": done,
+        "nop": success,
         "echo": _echo,
         "customFrame": _custom_frame,
         "getMulticastTableEntry": _multicast_row,
         "setMulticastTableEntry": _set_multicast_row,
-        "setConcentrator": done,
+        "setConcentrator": success,
         "setSourceRouteDiscoveryMode": _source_route_discovery,
-        "setRadioPower": done,
-        "setPassiveAckConfig": done,
-        "setRadioIeee802154CcaMode": done,
-        "clearBindingTable": done,
-        "gpSinkTableClearAll": done,
-        "gpClearProxyTable": done,
+        "setRadioPower": success,
+        "setPassiveAckConfig": success,
+        "setRadioIeee802154CcaMode": success,
+        "clearBindingTable": success,
+        "gpSinkTableClearAll": success,
+        "gpClearProxyTable": success,
     }
 )

@@ -6,11 +6,11 @@ from types import MappingProxyType
 import bellows.types as t
 import msgspec
 
+from lab.ncp.aps import COORDINATOR_ADDRESS, eui64_bytes, eui64_text
 from lab.ncp.commands.handler import Fields, Handler, status
 from lab.ncp.coordinator import ANY_DEVICE, Coordinator
 from lab.ncp.ezsp import Status, eui64
-from lab.ncp.memory import Network
-from lab.ncp.wire import COORDINATOR_ADDRESS, eui64_bytes, eui64_text
+from lab.ncp.memory import NetworkMemory
 
 _STRING_BYTES = 16
 _UNWRITTEN = b"\xff"
@@ -56,19 +56,19 @@ def _token(coordinator: Coordinator, token: int, index: int) -> bytes | None:
     return None if writer is None or network is None else writer(network)
 
 
-def _management(network: Network) -> bytes:
+def _management(network: NetworkMemory) -> bytes:
     token = t.NV3StackNetworkManagementToken(
         active_channels=network.channels, manager_node_id=network.manager_id, update_id=network.update_id, padding=0
     )
     return bytes(token.serialize())
 
 
-def _trust_centre(network: Network) -> bytes:
+def _trust_centre(network: NetworkMemory) -> bytes:
     key = t.KeyData(network.tc_link_key)
     return bytes(t.NV3StackTrustCenterToken(mode=0, eui64=eui64(network.trust_centre), key=key).serialize())
 
 
-def _node_data(network: Network) -> bytes:
+def _node_data(network: NetworkMemory) -> bytes:
     token = t.NV3StackNodeData(
         panId=network.pan_id,
         radioTxPower=network.tx_power_dbm,
@@ -81,7 +81,7 @@ def _node_data(network: Network) -> bytes:
     return bytes(token.serialize())
 
 
-_NETWORK_TOKENS: Mapping[int, Callable[[Network], bytes]] = MappingProxyType(
+_NETWORK_TOKENS: Mapping[int, Callable[[NetworkMemory], bytes]] = MappingProxyType(
     {
         _Token.NVM3KEY_STACK_NETWORK_MANAGEMENT: _management,
         _Token.NVM3KEY_STACK_TRUST_CENTER: _trust_centre,

@@ -7,7 +7,7 @@ import pytest
 
 from hal.interface import SensorKind
 from hal.zigbee import clusters, reports, vendor_quirks
-from lab.ncp import dialects, models
+from lab.ncp import models, vendor_dialects
 
 KINDS = SensorKind
 
@@ -133,7 +133,7 @@ def test_makers_are_known_by_the_names_that_sensors_tell() -> None:
 
 
 def test_aqaras_struct_tells_the_battery() -> None:
-    record = dialects.aqara_record(battery_mv=2750, temperature=2150, humidity=4500, pressure_hpa=1001)
+    record = vendor_dialects.aqara_record(battery_mv=2750, temperature=2150, humidity=4500, pressure_hpa=1001)
     # Attribute, type and length stand before the text.
     assert vendor_quirks.aqara_values(record[4:]) == [(KINDS.BATTERY_LEVEL, 50)]
 
@@ -154,7 +154,7 @@ def test_a_struct_that_is_cut_or_strange(record: bytes, expected: list[vendor_qu
 
 def test_tuyas_points() -> None:
     maker = vendor_quirks.find_quirk("_TZE200_bjawzodf", "TS0601")
-    points = dialects.Tuya()
+    points = vendor_dialects.TuyaDataPoints()
     payload = points.report(points.set_values({"temperature_c": -3.4, "humidity_percent": 61, "battery_percent": 80}))
     assert vendor_quirks.tuya_values(maker, payload) == [
         (KINDS.TEMPERATURE, -3.4),
@@ -172,5 +172,5 @@ def test_tuyas_points() -> None:
 def test_the_emulators_models_are_known_here() -> None:
     for model in models.MODELS.values():
         maker = vendor_quirks.find_quirk(model.manufacturer, model.name)
-        assert bool(maker.points) == (model.dialect is models.Dialect.TUYA)
-        assert maker.has_aqara_struct == (model.dialect is models.Dialect.AQARA)
+        assert bool(maker.points) == (model.dialect is models.VendorDialect.TUYA)
+        assert maker.has_aqara_struct == (model.dialect is models.VendorDialect.AQARA)

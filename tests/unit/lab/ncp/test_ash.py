@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.ncp import ash
-from lab.ncp.ash import Link, Reset, ResetCode
+from lab.ncp.ash import AshLink, AshReset, ResetCode
 
 RST = b"\x1a" * 32 + bytes.fromhex("c038bc7e")
 
 
-def connected() -> Link:
-    link = Link()
-    assert list(link.receive(RST, 0.0)) == [Reset.ASKED]
+def connected() -> AshLink:
+    link = AshLink()
+    assert list(link.receive(RST, 0.0)) == [AshReset.ASKED]
     link.restart(ResetCode.SOFTWARE)
     link.take()
     return link
@@ -38,14 +38,14 @@ def sent(data: bytes) -> list[bellows.ash.AshFrame]:
 
 
 def test_reset_is_acknowledged_as_ug101_shows() -> None:
-    link = Link()
+    link = AshLink()
     list(link.receive(RST, 0.0))
     link.restart(ResetCode.SOFTWARE)
     assert link.take() == bytes.fromhex("c1020b0a527e")
 
 
 def test_nothing_is_heard_before_the_first_reset() -> None:
-    link = Link()
+    link = AshLink()
     assert list(link.receive(host_data(b"early"), 0.0)) == []
     assert not link.can_send(is_callback=False, now_s=0.0)
     assert link.take() == b""

@@ -10,13 +10,13 @@ pytest.importorskip("bellows")
 
 import bellows.types as t
 
-from lab.ncp import devices, memory, zdo
+from lab.ncp import device_file, memory, zdo
 from lab.ncp.ash import ResetCode, stuff, unstuff, whiten
 from lab.ncp.commands import HANDLERS
-from lab.ncp.coordinator import CALLBACKS_MAX, Joining
+from lab.ncp.coordinator import CALLBACKS_MAX, JoinOutcome
 from lab.ncp.emulator import Emulator
 from lab.ncp.ezsp import _TABLES, VERSIONS
-from lab.ncp.memory import RoomMemory, StickMemory
+from lab.ncp.memory import DevicesMemory, StickMemory
 
 HOUSE = """
 seed = 5
@@ -41,16 +41,18 @@ KEY = t.KeyData(bytes(range(16)))
 class VirtualHost:
     """Sends commands and collects callbacks; time passes only when it says so."""
 
-    def __init__(self, version: int, *, stick: StickMemory | None = None, room: RoomMemory | None = None) -> None:
-        house = devices.parse(HOUSE, "house")
+    def __init__(
+        self, version: int, *, stick: StickMemory | None = None, devices_memory: DevicesMemory | None = None
+    ) -> None:
+        house = device_file.parse_device_file(HOUSE, "house")
         self.now_s = 0.0
         self.table = _TABLES[version]
         self.name_of = {entry[0]: name for name, entry in self.table.items()}
         self.stick = Emulator(
             version=version,
-            stick=stick or devices.new_stick(5),
+            stick=stick or device_file.new_stick(5),
             devices=house.devices,
-            room=room or RoomMemory(),
+            devices_memory=devices_memory or DevicesMemory(),
             seed=5,
             now_s=0.0,
         )
@@ -122,9 +124,9 @@ class VirtualHost:
 
     def join(self, name: str) -> int:
         assert ok(self.ask("permitJoining", 60))
-        assert self.stick.press(name, self.now_s) is Joining.JOINED
+        assert self.stick.press(name, self.now_s) is JoinOutcome.JOINED
         self.wait(0.1)
-        return self.stick.air.node(name).address
+        return self.stick.radio_medium.node(name).address
 
     def unicast(self, address: int, cluster: int, payload: bytes, *, endpoint: int = 0, tag: int = 1) -> dict[str, Any]:
         frame = t.EmberApsFrame(
@@ -240,8 +242,8 @@ def test_flash_goes_through_a_file_and_the_counter_never_repeats(formed: Virtual
     formed.wait(1.0)
     used = formed.stick.coordinator.frame_counter
     stick = memory.decode(memory.encode(formed.stick.stick), StickMemory, "stick")
-    room = memory.decode(memory.encode(formed.stick.room), RoomMemory, "room")
-    again = VirtualHost(formed.stick.coordinator.codec.version, stick=stick, room=room)
+    devices_memory = memory.decode(memory.encode(formed.stick.devices_memory), DevicesMemory, "room")
+    again = VirtualHost(formed.stick.coordinator.codec.version, stick=stick, devices_memory=devices_memory)
     assert ok(again.ask("networkInit", 0))
     assert again.stick.coordinator.next_counter() > used
     again.unicast(address, 0x0002, b"\x08" + address.to_bytes(2, "little"))
@@ -263,13 +265,13 @@ def test_stick_with_an_older_counter_is_not_heard(formed: VirtualHost) -> None:
 
 def test_window_opens_closes_and_is_needed(formed: VirtualHost) -> None:
     statuses(formed)
-    assert formed.stick.press("bedroom", formed.now_s) is Joining.NO_OPEN_NETWORK
+    assert formed.stick.press("bedroom", formed.now_s) is JoinOutcome.NO_OPEN_NETWORK
     assert ok(formed.ask("permitJoining", 10))
     formed.wait(9.0)
     assert statuses(formed) == ["ZIGBEE_NETWORK_OPENED"]
     formed.wait(2.0)
     assert statuses(formed) == ["ZIGBEE_NETWORK_CLOSED"]
-    assert formed.stick.press("bedroom", formed.now_s) is Joining.NO_OPEN_NETWORK
+    assert formed.stick.press("bedroom", formed.now_s) is JoinOutcome.NO_OPEN_NETWORK
 
 
 def test_sleepy_sensor_answers_late_and_one_that_sleeps_too_long_never(formed: VirtualHost) -> None:
@@ -313,7 +315,7 @@ def test_unasked_restart_is_announced_and_takes_the_network_down(formed: Virtual
 def test_child_table_is_written_and_read(formed: VirtualHost) -> None:
     formed.join("bedroom")
     child = formed.ask("getChildData", 0)["child_data"]
-    assert str(child.eui64) == formed.stick.air.node("bedroom").eui64
+    assert str(child.eui64) == formed.stick.radio_medium.node("bedroom").eui64
     token = formed.ask("getTokenData", t.NV3KeyId.NVM3KEY_STACK_CHILD_TABLE, 0)
     assert t.NV3ChildTableEntry.deserialize(token["value"])[0].flags == 0x80
     assert not ok(formed.ask("getTokenData", t.NV3KeyId.NVM3KEY_STACK_CHILD_TABLE, 1))
@@ -332,7 +334,7 @@ def test_child_table_is_written_and_read(formed: VirtualHost) -> None:
     ],
 )
 def test_tokens_are_read_changed_and_mean_something(
-    formed: VirtualHost, token: t.NV3KeyId, change: dict[str, object], seen: Callable[[memory.Network], bool]
+    formed: VirtualHost, token: t.NV3KeyId, change: dict[str, object], seen: Callable[[memory.NetworkMemory], bool]
 ) -> None:
     kinds = {
         t.NV3KeyId.NVM3KEY_STACK_NETWORK_MANAGEMENT: t.NV3StackNetworkManagementToken,
@@ -398,21 +400,21 @@ def test_channel_changes_after_the_broadcast_has_gone_round(formed: VirtualHost)
     address = formed.join("bedroom")
     formed.heard("stackStatusHandler")
     formed.payloads()
-    assert ok(formed.unicast(0, zdo.Cluster.MGMT_NWK_UPDATE, UPDATE))
+    assert ok(formed.unicast(0, zdo.ZdoCluster.MGMT_NWK_UPDATE, UPDATE))
     formed.wait(1.0)
     assert formed.payloads() == [bytes.fromhex("01 00 00001000 0000 0000 00".replace(" ", ""))]
     assert channel_of(formed) == (15, 0)
     formed.wait(9.0)
     assert statuses(formed) == ["ZIGBEE_CHANNEL_CHANGED"]
     assert channel_of(formed) == (20, 1)
-    assert ok(formed.unicast(address, zdo.Cluster.ACTIVE_ENDPOINTS, b"\x07" + address.to_bytes(2, "little")))
+    assert ok(formed.unicast(address, zdo.ZdoCluster.ACTIVE_ENDPOINTS, b"\x07" + address.to_bytes(2, "little")))
     formed.wait(1.0)
     assert [payload[:2] for payload in formed.payloads()] == [b"\x07\x00"], "its members have followed"
 
 
 def test_channel_changes_by_a_broadcast_of_the_host(formed: VirtualHost) -> None:
     frame = t.EmberApsFrame(
-        profileId=0, clusterId=zdo.Cluster.MGMT_NWK_UPDATE, sourceEndpoint=0, destinationEndpoint=0,
+        profileId=0, clusterId=zdo.ZdoCluster.MGMT_NWK_UPDATE, sourceEndpoint=0, destinationEndpoint=0,
         options=t.EmberApsOption.APS_OPTION_NONE, groupId=0, sequence=0,
     )  # fmt: skip
     arguments = {key: zero(kind) for key, kind in formed.table["sendBroadcast"][1].items()}
@@ -446,7 +448,9 @@ def test_same_seed_same_world() -> None:
 
 def test_unknown_version_is_refused() -> None:
     with pytest.raises(ValueError, match="13, 14, 18"):
-        Emulator(version=12, stick=devices.new_stick(1), devices=(), room=RoomMemory(), seed=1, now_s=0.0)
+        Emulator(
+            version=12, stick=device_file.new_stick(1), devices=(), devices_memory=DevicesMemory(), seed=1, now_s=0.0
+        )
 
 
 def test_file_of_something_else_is_refused() -> None:

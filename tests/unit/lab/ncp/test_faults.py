@@ -3,14 +3,14 @@ import pytest
 pytest.importorskip("bellows")
 
 from lab.ncp import faults
-from lab.ncp.faults import Fault, FaultInvalid, Kind, Line
+from lab.ncp.faults import FaultInvalid, LineFault, LineFaultKind, UnreliableLine
 
 
 def test_words_are_understood() -> None:
     assert faults.parse_all("corrupt=0.05, silence=20@60,reset") == [
-        Fault(Kind.CORRUPT, 0.05),
-        Fault(Kind.SILENCE, 20.0, 60.0),
-        Fault(Kind.RESET),
+        LineFault(LineFaultKind.CORRUPT, 0.05),
+        LineFault(LineFaultKind.SILENCE, 20.0, 60.0),
+        LineFault(LineFaultKind.RESET),
     ]
     assert faults.parse_all("") == []
 
@@ -40,7 +40,7 @@ def test_line_garbles_one_byte_of_its_part_of_the_chunks_and_the_same_ones_for_a
     chunks = [bytes((number % 256,) * 20) for number in range(2000)]
 
     def carried(seed: int) -> list[bytes]:
-        line = Line(seed)
+        line = UnreliableLine(seed)
         line.corrupted_part = 0.05
         return [line.carry(chunk) for chunk in chunks]
 
@@ -48,4 +48,4 @@ def test_line_garbles_one_byte_of_its_part_of_the_chunks_and_the_same_ones_for_a
     assert 60 < len(spoiled) < 140
     assert all(sum(x != y for x, y in zip(a, b, strict=True)) == 1 for a, b in spoiled)
     assert carried(1) == carried(1) != carried(2)
-    assert Line(1).carry(b"whole") == b"whole"
+    assert UnreliableLine(1).carry(b"whole") == b"whole"

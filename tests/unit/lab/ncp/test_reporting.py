@@ -1,15 +1,15 @@
 import math
 
 from lab.ncp.memory import ReportingRule
-from lab.ncp.reporting import NEVER, Reporting
+from lab.ncp.reporting import NEVER, ReportingSchedule
 
 KEY = (1, 0x0402, 0)
 
 
 def reporting(
     *, shortest_s: int = 10, longest_s: int = 300, change: float = 50, value: float | None = 2000
-) -> Reporting:
-    table = Reporting((), {}, 0.0)
+) -> ReportingSchedule:
+    table = ReportingSchedule((), {}, 0.0)
     table.configure(ReportingRule(*KEY, shortest_s, longest_s, change), value, 100.0)
     return table
 
@@ -79,7 +79,7 @@ def test_rule_is_taken_back() -> None:
 
 
 def test_rules_survive_a_restart_and_count_from_it() -> None:
-    kept = Reporting(reporting().rules, {KEY: 2000}, 1000.0)
+    kept = ReportingSchedule(reporting().rules, {KEY: 2000}, 1000.0)
     assert kept.due() == {KEY: 1300.0}
     kept.changed(KEY, 2050)
     assert kept.due() == {KEY: 1010.0}

@@ -2,8 +2,8 @@ import pytest
 
 pytest.importorskip("zigpy")
 
-from lab.ncp import devices
-from lab.ncp.devices import DevicesInvalid
+from lab.ncp import device_file
+from lab.ncp.device_file import DevicesInvalid
 
 
 def test_house_is_read_and_what_is_left_out_follows_from_the_seed() -> None:
@@ -23,20 +23,22 @@ def test_house_is_read_and_what_is_left_out_follows_from_the_seed() -> None:
     install_code = "83fed3407a939723a5c639b26916d505c3b5"
     values = { temperature_c = 20.5 }
     """
-    room = devices.parse(text, "house.toml")
+    room = device_file.parse_device_file(text, "house.toml")
     plug, bedroom = room.devices
     assert (bedroom.parent, bedroom.latency_s, bedroom.lqi, bedroom.rssi_dbm) == ("plug", 3, 90, -80)
     assert bedroom.eui64 == "00:11:22:33:44:55:66:77"
-    assert plug.latency_s == devices.LATENCY_MAINS_S
+    assert plug.latency_s == device_file.LATENCY_MAINS_S
     assert plug.eui64.startswith("00:0d:6f:")
-    assert devices.parse(text, "") == room
-    assert devices.parse(text.replace("seed = 7", "seed = 8"), "").devices[0].eui64 != plug.eui64
-    assert devices.new_stick(7) == devices.new_stick(7) != devices.new_stick(8)
+    assert device_file.parse_device_file(text, "") == room
+    assert device_file.parse_device_file(text.replace("seed = 7", "seed = 8"), "").devices[0].eui64 != plug.eui64
+    assert device_file.new_stick(7) == device_file.new_stick(7) != device_file.new_stick(8)
 
 
 def test_key_of_an_install_code_is_that_of_the_base_device_behaviour_specification() -> None:
     text = '[[device]]\nname = "a"\nmodel = "climate"\ninstall_code = "83fed3407a939723a5c639b26916d505c3b5"\n'
-    assert devices.parse(text, "").devices[0].link_key == bytes.fromhex("66b6900981e1ee3ca4206b6b861c02bb")
+    assert device_file.parse_device_file(text, "").devices[0].link_key == bytes.fromhex(
+        "66b6900981e1ee3ca4206b6b861c02bb"
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,9 +61,9 @@ def test_key_of_an_install_code_is_that_of_the_base_device_behaviour_specificati
         ('[[device]]\nname = "a"\nmodel = "climate"\ninstall_code = "83fe"\n', "'a'.*length"),
         ('[[device]]\nname = "a"\nmodel = "climate"\nparent = "b"\n', "'b' must be a router"),
         ('[[device]]\nname = "a"\nmodel = "climate"\n' * 2, "same name"),
-        ('[[device]]\nname = "a"\nmodel = "climate"\n' * (devices.DEVICES_MAX + 1), "is the most"),
+        ('[[device]]\nname = "a"\nmodel = "climate"\n' * (device_file.DEVICES_MAX + 1), "is the most"),
     ],
 )
 def test_mistakes_are_named(text: str, message: str) -> None:
     with pytest.raises(DevicesInvalid, match=message):
-        devices.parse(text, "house")
+        device_file.parse_device_file(text, "house")

@@ -18,7 +18,7 @@ class PortUnusable(HalError):
     """The name for the port is taken by something else."""
 
 
-class Port:
+class PseudoTerminal:
     """One pseudo terminal; `open` and `close` can alternate, as a stick is plugged in and out."""
 
     def __init__(self, link: Path, received: Callable[[bytes], None]) -> None:

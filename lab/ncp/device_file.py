@@ -20,10 +20,10 @@ import msgspec
 from zigpy.util import convert_install_code
 
 from hal.errors import HalError
-from lab.ncp.air import Device
 from lab.ncp.memory import NodeMemory, StickMemory
-from lab.ncp.models import MODELS, QUANTITIES, Role
+from lab.ncp.models import MODELS, QUANTITIES, DeviceRole
 from lab.ncp.node import Node
+from lab.ncp.radio_medium import EmulatedDevice
 
 DEVICES_MAX = 1000
 STICK_OUI = "04:cd:15"
@@ -53,14 +53,14 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: Sequence[_Entry] = ()
 
 
-class Room(msgspec.Struct, frozen=True):
+class DeviceFile(msgspec.Struct, frozen=True):
     """The content of a device file."""
 
     seed: int
-    devices: Sequence[Device]
+    devices: Sequence[EmulatedDevice]
 
 
-def parse(text: str, source: str) -> Room:
+def parse_device_file(text: str, source: str) -> DeviceFile:
     """Read a device file.
 
     Args:
@@ -78,7 +78,7 @@ def parse(text: str, source: str) -> Room:
         raise DevicesInvalid(f"{source}: {len(file.device)} devices; {DEVICES_MAX} is the most")
     devices = [_device(entry, file.seed, source) for entry in file.device]
     _check_together(devices, source)
-    return Room(file.seed, devices)
+    return DeviceFile(file.seed, devices)
 
 
 def new_stick(seed: int) -> StickMemory:
@@ -86,7 +86,7 @@ def new_stick(seed: int) -> StickMemory:
     return StickMemory(factory_eui64=_made_eui64(STICK_OUI, seed, "stick"))
 
 
-def _device(entry: _Entry, seed: int, source: str) -> Device:
+def _device(entry: _Entry, seed: int, source: str) -> EmulatedDevice:
     where = f"{source}: device {entry.name!r}"
     model = MODELS.get(entry.model)
     if model is None:
@@ -108,8 +108,8 @@ def _device(entry: _Entry, seed: int, source: str) -> Device:
         raise DevicesInvalid(f"{where}: this model has no {error.args[0]!r}") from error
     except ValueError as error:
         raise DevicesInvalid(f"{where}: {error}") from error
-    default_s = LATENCY_SLEEPY_S if model.role is Role.SLEEPY else LATENCY_MAINS_S
-    return Device(
+    default_s = LATENCY_SLEEPY_S if model.role is DeviceRole.SLEEPY else LATENCY_MAINS_S
+    return EmulatedDevice(
         name=entry.name,
         eui64=entry.eui64 or _made_eui64(model.oui, seed, entry.name),
         model=model,
@@ -122,13 +122,13 @@ def _device(entry: _Entry, seed: int, source: str) -> Device:
     )
 
 
-def _check_together(devices: Sequence[Device], source: str) -> None:
+def _check_together(devices: Sequence[EmulatedDevice], source: str) -> None:
     by_name = {device.name: device for device in devices}
     if len(by_name) < len(devices) or len({device.eui64 for device in devices}) < len(devices):
         raise DevicesInvalid(f"{source}: two devices have the same name or the same eui64")
     for device in devices:
         router = by_name.get(device.parent)
-        if device.parent and (router is None or router.model.role is not Role.ROUTER or router.parent):
+        if device.parent and (router is None or router.model.role is not DeviceRole.ROUTER or router.parent):
             raise DevicesInvalid(
                 f"{source}: device {device.name!r}: the parent {device.parent!r} must be a router beside the stick"
             )

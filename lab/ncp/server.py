@@ -6,22 +6,22 @@ from functools import partial
 from pathlib import Path
 
 from lab.ncp.ash import ResetCode
-from lab.ncp.coordinator import Joining
+from lab.ncp.coordinator import JoinOutcome
 from lab.ncp.emulator import Emulator
-from lab.ncp.faults import Fault, Kind, Line
-from lab.ncp.memory import RoomMemory, StickMemory
-from lab.ncp.port import Port
+from lab.ncp.faults import LineFault, LineFaultKind, UnreliableLine
+from lab.ncp.memory import DevicesMemory, StickMemory
+from lab.ncp.pseudo_terminal import PseudoTerminal
 
-ROOM_KEPT_EVERY_S = 1.0
+DEVICES_SAVE_INTERVAL_S = 1.0
 
-Keep = Callable[[StickMemory, RoomMemory], None]
-
-
-def _keep_nothing(stick: StickMemory, room: RoomMemory) -> None:
-    del stick, room
+Keep = Callable[[StickMemory, DevicesMemory], None]
 
 
-class Server:
+def _keep_nothing(stick: StickMemory, devices_memory: DevicesMemory) -> None:
+    del stick, devices_memory
+
+
+class EmulatorServer:
     """An emulator with a port. Everything runs on the loop that calls `open`."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Server:
         *,
         link: Path,
         seed: int = 1,
-        faults: Sequence[Fault] = (),
+        faults: Sequence[LineFault] = (),
         keep: Keep = _keep_nothing,
     ) -> None:
         """Connect the parts.
@@ -43,8 +43,8 @@ class Server:
             keep: Called when the stick's flash has changed, now and then, and at the end.
         """
         self.emulator = emulator
-        self._port = Port(link, self._received)
-        self._line = Line(seed)
+        self._port = PseudoTerminal(link, self._received)
+        self._line = UnreliableLine(seed)
         self._faults = faults
         self._keep = keep
         self._kept_stick = emulator.stick
@@ -74,9 +74,9 @@ class Server:
         self._timer = self._keeper = None
         self._scheduled.clear()
         self._port.close()
-        self._keep(self.emulator.stick, self.emulator.room)
+        self._keep(self.emulator.stick, self.emulator.devices_memory)
 
-    def press(self, name: str) -> Joining:
+    def press(self, name: str) -> JoinOutcome:
         """Press a sensor's button.
 
         Raises:
@@ -102,7 +102,7 @@ class Server:
         Raises:
             KeyError: There is no such sensor.
         """
-        self.emulator.air.speak(name, self._now_s())
+        self.emulator.radio_medium.speak(name, self._now_s())
         self._step()
 
     def unplug(self, name: str) -> None:
@@ -111,7 +111,7 @@ class Server:
         Raises:
             KeyError: There is no such sensor.
         """
-        self.emulator.air.unplug(name)
+        self.emulator.radio_medium.unplug(name)
 
     def plug(self, name: str) -> None:
         """Give a sensor its power back.
@@ -119,7 +119,7 @@ class Server:
         Raises:
             KeyError: There is no such sensor.
         """
-        self.emulator.air.plug(name, self._now_s())
+        self.emulator.radio_medium.plug(name, self._now_s())
         self._step()
 
     def pull_out(self) -> None:
@@ -139,24 +139,24 @@ class Server:
         self.emulator.restart(ResetCode.POWER_ON)
         self._step()
 
-    def inject(self, fault: Fault) -> None:
+    def inject(self, fault: LineFault) -> None:
         """Let something go wrong now; it ends by itself."""
         match fault.kind:
-            case Kind.CORRUPT:
+            case LineFaultKind.CORRUPT:
                 self._line.corrupted_part = fault.amount
-            case Kind.SILENCE:
+            case LineFaultKind.SILENCE:
                 self._is_silent = True
                 self._later(fault.amount, self._speak_again)
-            case Kind.SLOW_HOST:
+            case LineFaultKind.SLOW_HOST:
                 self._held = []
                 self._later(fault.amount, self._release)
-            case Kind.FULL:
+            case LineFaultKind.FULL:
                 self.emulator.coordinator.is_full = True
                 self._later(fault.amount, self._empty_again)
-            case Kind.GONE:
+            case LineFaultKind.GONE:
                 self.pull_out()
                 self._later(fault.amount, self.put_back)
-            case Kind.RESET:
+            case LineFaultKind.RESET:
                 self.emulator.restart(ResetCode.WATCHDOG)
                 self._step()
 
@@ -192,16 +192,16 @@ class Server:
         self._port.write(self._line.carry(self.emulator.take()))
         if self.emulator.stick is not self._kept_stick:
             self._kept_stick = self.emulator.stick
-            self._keep(self._kept_stick, self.emulator.room)
+            self._keep(self._kept_stick, self.emulator.devices_memory)
         elif self._keeper is None:
-            self._keeper = asyncio.get_running_loop().call_later(ROOM_KEPT_EVERY_S, self._keep_now)
+            self._keeper = asyncio.get_running_loop().call_later(DEVICES_SAVE_INTERVAL_S, self._keep_now)
         due_s = self.emulator.due_s()
         if due_s is not None:
             self._timer = asyncio.get_running_loop().call_at(due_s, self._step)
 
     def _keep_now(self) -> None:
         self._keeper = None
-        self._keep(self.emulator.stick, self.emulator.room)
+        self._keep(self.emulator.stick, self.emulator.devices_memory)
 
     def _later(self, delay_s: float, act: Callable[[], None]) -> None:
         self._scheduled = [timer for timer in self._scheduled if not timer.cancelled()]

@@ -6,36 +6,38 @@ from pathlib import Path
 
 import msgspec
 
-from lab.ncp import devices, memory
+from lab.ncp import device_file, memory
 from lab.ncp.emulator import Emulator
-from lab.ncp.faults import Fault
-from lab.ncp.memory import RoomMemory, StickMemory
-from lab.ncp.serve import Server
+from lab.ncp.faults import LineFault
+from lab.ncp.memory import DevicesMemory, StickMemory
+from lab.ncp.server import EmulatorServer
 
 KeepFile = Callable[[bytes], None]
 
 
-class Setup(msgspec.Struct, frozen=True, kw_only=True):
+class EmulatorFiles(msgspec.Struct, frozen=True, kw_only=True):
     """What a stick is made of.
 
     Attributes:
-        devices: The text of a device file.
-        devices_source: Its name, for messages.
+        device_file: The text of a device file.
+        device_file_name: Its name, for messages.
         stick: What the stick's flash file holds; `None` for a stick that comes from the factory.
         room: What the sensors' flash file holds; `None` for sensors that come from the factory.
         version: Of EZSP.
         seed: Overrides that of the device file.
     """
 
-    devices: str
-    devices_source: str
+    device_file: str
+    device_file_name: str
     stick: bytes | None = None
-    room: bytes | None = None
+    devices_memory: bytes | None = None
     version: int = 13
     seed: int | None = None
 
 
-def build(setup: Setup, *, link: Path, faults: Sequence[Fault], keep_stick: KeepFile, keep_room: KeepFile) -> Server:
+def build_server(
+    setup: EmulatorFiles, *, link: Path, faults: Sequence[LineFault], keep_stick: KeepFile, keep_devices: KeepFile
+) -> EmulatorServer:
     """Build a stick on the running loop; `Server.open` plugs it in.
 
     Args:
@@ -43,36 +45,36 @@ def build(setup: Setup, *, link: Path, faults: Sequence[Fault], keep_stick: Keep
         link: The name of its port.
         faults: What is to go wrong.
         keep_stick: Called with the content of the stick's flash file when it has changed.
-        keep_room: The same for the sensors' file.
+        keep_devices: The same for the sensors' file.
 
     Raises:
         DevicesInvalid: The device file cannot be used.
         MemoryInvalid: One of the flash files cannot be used.
         ValueError: The version is not emulated.
     """
-    room = devices.parse(setup.devices, setup.devices_source)
-    seed = room.seed if setup.seed is None else setup.seed
-    stick = devices.new_stick(seed)
+    described = device_file.parse_device_file(setup.device_file, setup.device_file_name)
+    seed = described.seed if setup.seed is None else setup.seed
+    stick = device_file.new_stick(seed)
     if setup.stick is not None:
         stick = memory.decode(setup.stick, StickMemory, "the stick's file")
-    kept = RoomMemory()
-    if setup.room is not None:
-        kept = memory.decode(setup.room, RoomMemory, "the sensors' file")
+    kept = DevicesMemory()
+    if setup.devices_memory is not None:
+        kept = memory.decode(setup.devices_memory, DevicesMemory, "the sensors' file")
     emulator = Emulator(
         version=setup.version,
         stick=stick,
-        devices=room.devices,
-        room=kept,
+        devices=described.devices,
+        devices_memory=kept,
         seed=seed,
         now_s=asyncio.get_running_loop().time(),
     )
-    stick_file, room_file = _WhenChanged(keep_stick), _WhenChanged(keep_room)
+    stick_file, devices_file = _WhenChanged(keep_stick), _WhenChanged(keep_devices)
 
-    def keep(stick: StickMemory, room: RoomMemory) -> None:
+    def keep(stick: StickMemory, devices_memory: DevicesMemory) -> None:
         stick_file.keep(memory.encode(stick))
-        room_file.keep(memory.encode(room))
+        devices_file.keep(memory.encode(devices_memory))
 
-    return Server(emulator, link=link, seed=seed, faults=faults, keep=keep)
+    return EmulatorServer(emulator, link=link, seed=seed, faults=faults, keep=keep)
 
 
 class _WhenChanged:

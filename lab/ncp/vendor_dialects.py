@@ -1,4 +1,4 @@
-"""How some makers leave the standard: Aqara's struct in a text attribute, and Tuya's data points.
+"""How some makers leave the standard: Aqara's struct in a text attribute, and TuyaDataPoints's data points.
 
 The layouts are those that the open converters (zigpy quirks, zigbee-herdsman-converters) read. Pure.
 """
@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 
 from lab.ncp import models, zcl
-from lab.ncp.zcl import Kind
+from lab.ncp.zcl import DataType
 
 AQARA_MANUFACTURER = 0x115F
 _AQARA_ATTRIBUTE = 0xFF01
@@ -36,17 +36,17 @@ def aqara_record(*, battery_mv: int, temperature: int, humidity: int, pressure_h
     tagged = b"".join(
         bytes((tag, kind)) + zcl.encode(kind, value)
         for tag, kind, value in (
-            (_AQARA_BATTERY_MV, Kind.UINT16, battery_mv),
-            (_AQARA_CHIP_TEMPERATURE_C, Kind.INT8, max(-128, min(127, temperature // 100))),
-            (_AQARA_TEMPERATURE, Kind.INT16, temperature),
-            (_AQARA_HUMIDITY, Kind.UINT16, humidity),
-            (_AQARA_PRESSURE_PA, Kind.INT32, pressure_hpa * _PA_PER_HPA),
+            (_AQARA_BATTERY_MV, DataType.UINT16, battery_mv),
+            (_AQARA_CHIP_TEMPERATURE_C, DataType.INT8, max(-128, min(127, temperature // 100))),
+            (_AQARA_TEMPERATURE, DataType.INT16, temperature),
+            (_AQARA_HUMIDITY, DataType.UINT16, humidity),
+            (_AQARA_PRESSURE_PA, DataType.INT32, pressure_hpa * _PA_PER_HPA),
         )
     )
-    return struct.pack("<HB", _AQARA_ATTRIBUTE, Kind.TEXT) + bytes((len(tagged),)) + tagged
+    return struct.pack("<HB", _AQARA_ATTRIBUTE, DataType.TEXT) + bytes((len(tagged),)) + tagged
 
 
-class Tuya:
+class TuyaDataPoints:
     """The data points of one device."""
 
     def __init__(self) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from lab.ncp import zdo
-from lab.ncp.memory import COUNTER_STEP, Membership, NodeMemory, RoomMemory
-from lab.ncp.models import Dialect, Model
+from lab.ncp.aps import COORDINATOR_ADDRESS, ApsMessage, eui64_bytes
+from lab.ncp.memory import COUNTER_STEP, DevicesMemory, Membership, NodeMemory
+from lab.ncp.models import DeviceModel, VendorDialect
 from lab.ncp.node import Node
-from lab.ncp.wire import COORDINATOR_ADDRESS, Aps, eui64_bytes
 
 HOP_S = 0.002
 """One frame over one hop, with its acknowledgement."""
@@ -29,7 +29,7 @@ _ADDRESS_MIN = 0x0001
 _ADDRESS_MAX = 0xFFF0
 
 
-class Device(msgspec.Struct, frozen=True, kw_only=True):
+class EmulatedDevice(msgspec.Struct, frozen=True, kw_only=True):
     """A sensor as a device file describes it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     eui64: str
-    model: Model
+    model: DeviceModel
     parent: str = ""
     latency_s: float = 0.01
     lqi: int = 200
@@ -51,7 +51,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     values: Mapping[str, float | None] = {}
 
 
-class Cell(msgspec.Struct, frozen=True):
+class RadioNetwork(msgspec.Struct, frozen=True):
     """The network that the stick's radio is up in. A member with another network or key does not hear it."""
 
     extended_pan_id: str
@@ -69,25 +69,25 @@ class Cell(msgspec.Struct, frozen=True):
         ) == (self.extended_pan_id, self.pan_id, self.network_key, self.eui64)
 
 
-class Heard(msgspec.Struct, frozen=True):
+class MessageReceived(msgspec.Struct, frozen=True):
     """A message has reached the stick. The link quality is that of the last hop."""
 
     address: int
     eui64: str
-    message: Aps
+    message: ApsMessage
     lqi: int
     rssi_dbm: int
     relays: tuple[int, ...]
 
 
-class Delivered(msgspec.Struct, frozen=True):
+class MessageDelivered(msgspec.Struct, frozen=True):
     """A message of the stick has reached its device, or was given up."""
 
     ticket: object
     is_delivered: bool
 
 
-class Entered(msgspec.Struct, frozen=True):
+class DeviceJoined(msgspec.Struct, frozen=True):
     """A device has joined, or is back after it had lost its parent or its power."""
 
     address: int
@@ -97,21 +97,21 @@ class Entered(msgspec.Struct, frozen=True):
     is_sleepy: bool
 
 
-class Left(msgspec.Struct, frozen=True):
+class DeviceLeft(msgspec.Struct, frozen=True):
     """A device has left the network."""
 
     address: int
     eui64: str
 
 
-Event = Heard | Delivered | Entered | Left
+RadioEvent = MessageReceived | MessageDelivered | DeviceJoined | DeviceLeft
 
 
 class _Arrival(msgspec.Struct, frozen=True):
     """A message on its way to a device. Without a counter it is not secured by the network and always heard."""
 
     name: str
-    message: Aps
+    message: ApsMessage
     counter: int
     ticket: object | None
 
@@ -122,24 +122,24 @@ class _Departure(msgspec.Struct, frozen=True):
     name: str
 
 
-class Air:
+class RadioMedium:
     """The devices, and the agenda of what is under way."""
 
-    def __init__(self, devices: Sequence[Device], memory: RoomMemory, *, seed: int, now_s: float) -> None:
+    def __init__(self, devices: Sequence[EmulatedDevice], memory: DevicesMemory, *, seed: int, now_s: float) -> None:
         self._devices = {device.name: device for device in devices}
         self._nodes: dict[str, Node] = {}
         for device in devices:
             kept = memory.nodes.get(device.name, NodeMemory())
             node = Node(eui64=device.eui64, model=device.model, memory=kept, now_s=now_s)
-            if device.name not in memory.nodes or device.model.dialect is Dialect.TUYA:
+            if device.name not in memory.nodes or device.model.dialect is VendorDialect.TUYA:
                 # A Tuya module keeps no values: its microcontroller tells it anew.
                 node.set_values(device.values, now_s)
             self._nodes[device.name] = node
         self._random = random.Random(seed)
-        self._agenda: list[tuple[float, int, Event | _Arrival | _Departure]] = []
+        self._agenda: list[tuple[float, int, RadioEvent | _Arrival | _Departure]] = []
         self._ordinal = 0
         self._busy_until_s: dict[str, float] = {}
-        self._cell: Cell | None = None
+        self._network: RadioNetwork | None = None
 
     @property
     def names(self) -> Sequence[str]:
@@ -147,9 +147,9 @@ class Air:
         return list(self._devices)
 
     @property
-    def memory(self) -> RoomMemory:
+    def memory(self) -> DevicesMemory:
         """What all devices keep over a power cut. Frame counters are kept in steps, as a stick keeps its own."""
-        return RoomMemory({name: _rounded(node.memory) for name, node in self._nodes.items()})
+        return DevicesMemory({name: _rounded(node.memory) for name, node in self._nodes.items()})
 
     def node(self, name: str) -> Node:
         """Return a device.
@@ -159,7 +159,7 @@ class Air:
         """
         return self._nodes[name]
 
-    def device(self, name: str) -> Device:
+    def device(self, name: str) -> EmulatedDevice:
         """Return how a device was described.
 
         Raises:
@@ -167,9 +167,9 @@ class Air:
         """
         return self._devices[name]
 
-    def tune(self, cell: Cell | None) -> None:
+    def tune(self, network: RadioNetwork | None) -> None:
         """Let the stick's radio go up in a network, or down."""
-        self._cell = cell
+        self._network = network
 
     def due_s(self) -> float | None:
         """Return when `advance` is next worth a call."""
@@ -178,13 +178,13 @@ class Air:
             times.append(self._agenda[0][0])
         return min(times, default=None)
 
-    def advance(self, now_s: float) -> Sequence[Event]:
+    def advance(self, now_s: float) -> Sequence[RadioEvent]:
         """Let everything happen that is due, and return what the stick notices of it, in order."""
         for name, node in self._nodes.items():
             due_s = node.due_s()
             if due_s is not None and due_s <= now_s:
                 self._up(name, node.advance(now_s), now_s)
-        events: list[Event] = []
+        events: list[RadioEvent] = []
         while self._agenda and self._agenda[0][0] <= now_s:
             at_s, _, what = heapq.heappop(self._agenda)
             match what:
@@ -192,27 +192,27 @@ class Air:
                     events += self._arrive(what, at_s)
                 case _Departure(name):
                     events += self._depart(name)
-                case Heard() | Entered() if self._cell is None:
+                case MessageReceived() | DeviceJoined() if self._network is None:
                     pass
                 case _:
                     events.append(what)
         return events
 
-    def unicast(self, address: int, message: Aps, *, counter: int, ticket: object, now_s: float) -> None:
-        """Send a message to one device; a `Delivered` with ``ticket`` follows."""
+    def unicast(self, address: int, message: ApsMessage, *, counter: int, ticket: object, now_s: float) -> None:
+        """Send a message to one device; a `MessageDelivered` with ``ticket`` follows."""
         name = self._name_at(address)
         if name is None:
-            self._later(now_s + GIVES_UP_S, Delivered(ticket, is_delivered=False))
+            self._later(now_s + GIVES_UP_S, MessageDelivered(ticket, is_delivered=False))
             return
         latency_s = self._latency_s(name)
         if self._nodes[name].is_sleepy and latency_s > INDIRECT_TIMEOUT_S:
-            self._later(now_s + INDIRECT_TIMEOUT_S, Delivered(ticket, is_delivered=False))
+            self._later(now_s + INDIRECT_TIMEOUT_S, MessageDelivered(ticket, is_delivered=False))
             return
         at_s = max(now_s, self._busy_until_s.get(name, 0.0)) + latency_s
         self._busy_until_s[name] = at_s
         self._later(at_s, _Arrival(name, message, counter, ticket))
 
-    def broadcast(self, message: Aps, *, counter: int, now_s: float) -> None:
+    def broadcast(self, message: ApsMessage, *, counter: int, now_s: float) -> None:
         """Send a message to all devices that listen all the time."""
         for name, node in self._nodes.items():
             if not node.is_sleepy:
@@ -229,15 +229,15 @@ class Air:
 
     def join(self, name: str, *, network_counter: int, now_s: float) -> None:
         """Make a device a member of the network that is up; it announces itself, and speaks if that is its way."""
-        cell, node, device = self._cell, self._nodes[name], self._devices[name]
-        if cell is None:
+        network, node, device = self._network, self._nodes[name], self._devices[name]
+        if network is None:
             return
         node.join(
             Membership(
-                extended_pan_id=cell.extended_pan_id,
-                pan_id=cell.pan_id,
-                network_key=cell.network_key,
-                trust_centre=cell.eui64,
+                extended_pan_id=network.extended_pan_id,
+                pan_id=network.pan_id,
+                network_key=network.network_key,
+                trust_centre=network.eui64,
                 address=self._new_address(),
                 parent=device.parent,
                 heard_counter=network_counter,
@@ -271,7 +271,7 @@ class Air:
         """Give a device its power back; a member comes back by itself."""
         node = self._nodes[name]
         node.is_powered = True
-        if self._cell is not None and self._cell.holds(node.membership):
+        if self._network is not None and self._network.holds(node.membership):
             self._later(now_s + HOP_S, self._entered(name, is_rejoin=True))
             self._up(name, [node.announce()], now_s + HOP_S)
 
@@ -285,28 +285,28 @@ class Air:
         """Return the devices that speak with the stick directly."""
         return [self._neighbour(name) for name in self._nodes if self._is_up(name) and not self._parent(name)]
 
-    def _arrive(self, arrival: _Arrival, at_s: float) -> Sequence[Event]:
+    def _arrive(self, arrival: _Arrival, at_s: float) -> Sequence[RadioEvent]:
         node = self._nodes[arrival.name]
         if not self._is_up(arrival.name) or not node.hears(arrival.counter):
             if arrival.ticket is not None:
-                self._later(at_s + GIVES_UP_S, Delivered(arrival.ticket, is_delivered=False))
+                self._later(at_s + GIVES_UP_S, MessageDelivered(arrival.ticket, is_delivered=False))
             return []
         node.neighbour_table = self._table_of(arrival.name)
         self._up(arrival.name, node.receive(arrival.message, at_s), at_s)
         if node.wants_to_leave:
             node.wants_to_leave = False
             self._later(at_s + 2 * HOP_S, _Departure(arrival.name))
-        return [] if arrival.ticket is None else [Delivered(arrival.ticket, is_delivered=True)]
+        return [] if arrival.ticket is None else [MessageDelivered(arrival.ticket, is_delivered=True)]
 
-    def _depart(self, name: str) -> Sequence[Event]:
+    def _depart(self, name: str) -> Sequence[RadioEvent]:
         if not self._is_up(name):
             return []
         node = self._nodes[name]
-        left = Left(node.address, node.eui64)
+        left = DeviceLeft(node.address, node.eui64)
         node.forget()
         return [left]
 
-    def _up(self, name: str, messages: Sequence[Aps], now_s: float) -> None:
+    def _up(self, name: str, messages: Sequence[ApsMessage], now_s: float) -> None:
         """Send what a device says to the stick. What it says while it has no network is lost."""
         if not messages or not self._is_member(name):
             return
@@ -322,14 +322,14 @@ class Air:
         relays = (self._nodes[parent].address,) if parent else ()
         for count, message in enumerate(messages, start=1):
             at_s = now_s + count * HOP_S
-            self._later(at_s, Heard(node.address, node.eui64, message, hop.lqi, hop.rssi_dbm, relays))
+            self._later(at_s, MessageReceived(node.address, node.eui64, message, hop.lqi, hop.rssi_dbm, relays))
 
-    def _entered(self, name: str, *, is_rejoin: bool) -> Entered:
+    def _entered(self, name: str, *, is_rejoin: bool) -> DeviceJoined:
         node, parent = self._nodes[name], self._parent(name)
         parent_address = self._nodes[parent].address if parent else COORDINATOR_ADDRESS
-        return Entered(node.address, node.eui64, parent_address, is_rejoin, node.is_sleepy)
+        return DeviceJoined(node.address, node.eui64, parent_address, is_rejoin, node.is_sleepy)
 
-    def _later(self, at_s: float, what: Event | _Arrival | _Departure) -> None:
+    def _later(self, at_s: float, what: RadioEvent | _Arrival | _Departure) -> None:
         self._ordinal += 1
         heapq.heappush(self._agenda, (at_s, self._ordinal, what))
 
@@ -342,7 +342,7 @@ class Air:
 
     def _is_member(self, name: str) -> bool:
         node = self._nodes[name]
-        return node.is_powered and self._cell is not None and self._cell.holds(node.membership)
+        return node.is_powered and self._network is not None and self._network.holds(node.membership)
 
     def _is_up(self, name: str) -> bool:
         """Tell whether a device is a member that the stick can reach."""
@@ -365,10 +365,10 @@ class Air:
         return zdo.Neighbour(node.ieee, node.address, node.logical_type, is_child, self._devices[name].lqi)
 
     def _table_of(self, name: str) -> Sequence[zdo.Neighbour]:
-        if self._cell is None or self._nodes[name].is_sleepy:
+        if self._network is None or self._nodes[name].is_sleepy:
             return ()
         stick = zdo.Neighbour(
-            eui64_bytes(self._cell.eui64),
+            eui64_bytes(self._network.eui64),
             COORDINATOR_ADDRESS,
             zdo.LogicalType.COORDINATOR,
             is_child=False,

@@ -6,7 +6,7 @@ COORDINATOR_ADDRESS = 0x0000
 UNKNOWN_ADDRESS = 0xFFFE
 
 
-class Aps(msgspec.Struct, frozen=True, kw_only=True):
+class ApsMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One message of the application support layer."""
 
     profile: int
