@@ -1,4 +1,4 @@
-"""Any Linux machine as a board: hwmon temperatures, mains and batteries, wireless signal, relays.
+"""Board of a Linux machine: hwmon temperatures, mains and batteries, wireless signal, relays on GPIO lines.
 
-Imports nothing by itself: relays are also switched off by a process that needs nothing else of it.
+Imports nothing by itself: the process that switches the relays off needs `hal.linux.gpio` and nothing else.
 """

@@ -1,7 +1,7 @@
-"""Any Linux machine as a board: what its kernel already measures, without further hardware.
+"""Board of a Linux machine: the sensors the kernel already has, and relays on GPIO lines.
 
-Owns the one thread on which the kernel's files are read: a chip on a slow or broken bus blocks its reader, and the loop
-must not wait for it. Writes nothing to the kernel but the relays' lines.
+Owns the one thread that reads the kernel's files: a chip on a slow or broken bus blocks its reader, and the event loop
+must not wait for it. Never writes to the kernel except to the relays' lines.
 """
 
 import asyncio
@@ -10,20 +10,18 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from hal.errors import HalError, SensorUnavailable
+from hal.errors import HalError, SensorUnavailable, driver_errors_translated
 from hal.interface import HvacOutputs, Sensor, SensorKind, SensorNetwork
 from hal.linux.gpio import GpioOutputs, RelayWiring
-from hal.linux.hwmon import find_channels
-from hal.linux.iio import find_unread
-from hal.linux.power import find_power
+from hal.linux.host_sensors import find_power, find_signals
+from hal.linux.hwmon import find_channels, find_unsupported
 from hal.linux.sysfs import Probe
-from hal.linux.wireless import find_signals
 
 _log = logging.getLogger(__name__)
 
 
 class LinuxSensor:
-    """One thing that the kernel measures."""
+    """One channel of the kernel, implementing `hal.interface.Sensor`."""
 
     def __init__(self, probe: Probe, executor: ThreadPoolExecutor) -> None:
         self._probe = probe
@@ -43,15 +41,15 @@ class LinuxSensor:
     async def read(self) -> float:
         """Read the kernel's file on the board's thread.
 
-        A caller may give up waiting. The read itself goes on, and until it ends there is no second one: a hanging bus
-        gathers no queue.
+        A caller may give up waiting. The read continues, and no second read starts before it ends: a hanging bus builds
+        up no queue.
 
         Raises:
-            SensorUnavailable: The kernel gives no value, or an earlier read still hangs.
+            SensorUnavailable: The kernel has no value, the driver failed, or an earlier read still hangs.
             ReadingImplausible: The kernel's file holds no number.
         """
         if self._last is not None and not self._last.done():
-            raise SensorUnavailable(f"{self.name}: an earlier read has not returned; this bus or another one hangs")
+            raise SensorUnavailable(f"{self.name}: an earlier read has not returned; a bus hangs (this one or another)")
         self._last = self._executor.submit(self._outcome)
         outcome = await asyncio.shield(asyncio.wrap_future(self._last))
         if isinstance(outcome, HalError):
@@ -59,33 +57,34 @@ class LinuxSensor:
         return outcome
 
     def _outcome(self) -> float | HalError:
-        # An error is returned, so that nobody misses one whose caller has gone.
+        # The error is returned: an exception of a read whose caller gave up would be logged as never retrieved.
         try:
-            return self._probe.read()
+            with driver_errors_translated(self.name):
+                return self._probe.read()
         except HalError as error:
             return error
 
 
 class LinuxBoard:
-    """This machine's own sensors, found once at the start, and its relays."""
+    """The sensors of this machine, detected once at start-up, and its relays."""
 
     def __init__(
         self, *, sysfs_root: Path = Path("/sys"), proc_root: Path = Path("/proc"), wiring: RelayWiring | None = None
     ) -> None:
-        """Look for sensors; names and labels are read at once, which touches no bus.
+        """Detect the sensors. This reads names and labels only, which accesses no bus.
 
         Args:
-            sysfs_root: Where the kernel shows its devices.
-            proc_root: Where it shows its tables.
-            wiring: The relays, where there are any.
+            sysfs_root: Mount point of sysfs.
+            proc_root: Mount point of procfs.
+            wiring: Wiring of the relays; `None` without relays.
         """
         self._outputs = GpioOutputs(wiring) if wiring else None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hal-linux")
         probes = (*find_channels(sysfs_root), *find_power(sysfs_root), *find_signals(sysfs_root, proc_root))
         self._sensors = tuple(LinuxSensor(probe, self._executor) for probe in probes)
-        self._unsupported = tuple(find_unread(sysfs_root))
-        for said in self._unsupported:
-            _log.warning("%s", said)
+        self._unsupported = tuple(find_unsupported(sysfs_root))
+        for sentence in self._unsupported:
+            _log.warning("%s", sentence)
 
     @property
     def name(self) -> str:
@@ -104,16 +103,16 @@ class LinuxBoard:
 
     @property
     def network(self) -> SensorNetwork | None:
-        """None: there is no radio for sensors yet."""
+        """Always `None`: the Zigbee radio is separate from the board."""
         return None
 
     @property
     def outputs(self) -> HvacOutputs | None:
-        """The relays, where the configuration has any."""
+        """The relays; `None` if none are configured."""
         return self._outputs
 
     async def close(self) -> None:
-        """Switch the relays off and let the thread end; a read that hangs is not waited for."""
+        """Switch the relays off and end the thread without waiting for a hanging read."""
         if self._outputs is not None:
             self._outputs.close()
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -1,8 +1,8 @@
-"""Relays on GPIO lines, through the kernel's character device (libgpiod): the outputs of a Raspberry Pi.
+"""Relays on GPIO lines, through the kernel's character device (libgpiod).
 
-A line that nobody holds keeps what it was set to, or does not: the kernel promises nothing, and two kernels for the
-same board differ (tests/raspberry). So the lines are switched off before they are given back, and once more after the
-agent is gone (`climahub run --outputs-off`). Where the kernel makes a line an input again, its pull resistor keeps the
+A released line keeps its last value or does not: the kernel specifies nothing, and two kernels for the same board
+differ (tests/raspberry). Therefore the lines are switched off before they are released, and once more after the agent
+has ended (`climahub run --outputs-off`). If the kernel makes a released line an input, its pull resistor keeps the
 relay off.
 """
 
@@ -18,11 +18,11 @@ from hal.interface import HeatSourceDemand, HvacAction, HvacDemand, ZoneOutput
 
 CONSUMER = "climahub"
 HEAT_SOURCE_LINES = ("heat", "cool", "stage2", "aux", "pump", "fan", "valve")
-"""What the shared heat source of a home may have a line for."""
+"""The parts of a shared heat source that can have a line."""
 
 
 class ZoneRelays(msgspec.Struct, frozen=True):
-    """The relays of one zone, by the numbers of their lines. One that opens a valve for both is named twice."""
+    """The relays of one zone, by line number. A valve that serves heating and cooling is listed for both."""
 
     name: str
     heat_line: int | None = None
@@ -30,13 +30,13 @@ class ZoneRelays(msgspec.Struct, frozen=True):
 
 
 class RelayWiring(msgspec.Struct, frozen=True):
-    """What hangs on which line.
+    """Assignment of GPIO lines to relays.
 
     Attributes:
         chip: The character device.
         zones: The relays of the zones.
         heat_source: Lines of the shared heat source, by `HEAT_SOURCE_LINES`.
-        is_active_low: Whether a relay pulls in when its line is low.
+        is_active_low: Whether a low line closes the relay.
     """
 
     chip: Path
@@ -46,13 +46,13 @@ class RelayWiring(msgspec.Struct, frozen=True):
 
     @property
     def lines(self) -> tuple[int, ...]:
-        """All lines, each once."""
+        """Numbers of all lines, without duplicates."""
         numbers = [line for relay in self.zones for line in (relay.heat_line, relay.cool_line) if line is not None]
         return tuple(dict.fromkeys([*numbers, *self.heat_source.values()]))
 
 
 class GpioLines(Protocol):
-    """Lines that are held as outputs."""
+    """GPIO lines requested as outputs."""
 
     def set(self, values: Mapping[int, bool]) -> None:
         """Switch lines; may raise `OSError`."""
@@ -63,18 +63,18 @@ class GpioLines(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the lines back."""
+        """Release the lines."""
         ...
 
 
 class GpiodLines:
-    """Lines held through the Python package `gpiod` (libgpiod 2)."""
+    """Lines requested through the Python package `gpiod` (libgpiod 2)."""
 
     def __init__(self, wiring: RelayWiring) -> None:
-        """Take the lines, all off.
+        """Request the lines, all off.
 
         Raises:
-            ActuatorFault: The package is not installed, or the lines cannot be had.
+            ActuatorFault: The package is not installed, or the request failed.
         """
         try:
             self._gpiod = importlib.import_module("gpiod")
@@ -84,7 +84,7 @@ class GpiodLines:
         self._on, self._off = line.Value.ACTIVE, line.Value.INACTIVE
         self._numbers: Sequence[int] = wiring.lines
 
-        def take(bias: object) -> Any:  # noqa: ANN401 - a class of an optional package
+        def request(bias: object) -> Any:  # noqa: ANN401 - a class of an optional package
             settings = self._gpiod.LineSettings(
                 direction=line.Direction.OUTPUT, active_low=wiring.is_active_low, output_value=self._off, bias=bias
             )
@@ -92,11 +92,11 @@ class GpiodLines:
 
         try:
             try:
-                # For the time when nobody drives it.
-                self._request = take(line.Bias.PULL_UP if wiring.is_active_low else line.Bias.PULL_DOWN)
+                # For the time after the line is released.
+                self._request = request(line.Bias.PULL_UP if wiring.is_active_low else line.Bias.PULL_DOWN)
             except (OSError, ValueError):
-                # Most chips without such resistors take no notice; others refuse, and relays work without.
-                self._request = take(line.Bias.AS_IS)
+                # Most chips without pull resistors ignore the setting. Others refuse it; relays work without.
+                self._request = request(line.Bias.AS_IS)
         except (OSError, ValueError) as error:
             raise ActuatorFault(self._refusal(wiring, error)) from error
 
@@ -110,19 +110,19 @@ class GpiodLines:
         return {number: value == self._on for number, value in zip(self._numbers, values, strict=True)}
 
     def close(self) -> None:
-        """Give the lines back."""
+        """Release the lines."""
         self._request.release()
 
     def _refusal(self, wiring: RelayWiring, error: OSError | ValueError) -> str:
-        """Say why the lines cannot be had and what to do; the kernel's word alone does not say which line it is."""
+        """Return the message for a failed request: cause and remedy. The kernel's error alone names no line."""
         chip = wiring.chip
         match error:
             case FileNotFoundError():
                 advice = "check board.linux.gpio_chip (gpiodetect lists the chips)"
-                return f"{chip} is not there; {advice}; the service sees chips only with systemd/climahub-gpio.conf"
+                return f"{chip} does not exist; {advice}; the service sees chips only with systemd/climahub-gpio.conf"
             case PermissionError():
-                advice = "it needs the group of that file, as a service through systemd/climahub-gpio.conf"
-                return f"{chip}: this user may not open it ({error.strerror}); {advice}"
+                advice = "add the user to the group of that file; for the service, install systemd/climahub-gpio.conf"
+                return f"{chip}: this user has no permission to open it ({error.strerror}); {advice}"
         try:
             with self._gpiod.Chip(str(chip)) as opened:
                 count = opened.get_info().num_lines
@@ -136,24 +136,24 @@ class GpiodLines:
             numbers = ", ".join(map(str, missing))
             return f"{chip} has no line {numbers}, only 0 to {count - 1}; check the lines in board.linux"
         held = [
-            f"line {number} is held by {info.consumer or 'the kernel'}" for number, info in infos.items() if info.used
+            f"line {number} is in use by {info.consumer or 'the kernel'}" for number, info in infos.items() if info.used
         ]
         if held:
-            advice = f"stop what holds it ({CONSUMER}: the agent runs already), or use another line (board.linux)"
+            advice = f"stop that program ({CONSUMER} is an agent that already runs), or use another line (board.linux)"
             return f"{chip}: {', '.join(held)}; {advice}"
         lines = ", ".join(map(str, wiring.lines))
-        return f"{chip}: the lines {lines} cannot be had ({error}); check board.linux and gpioinfo"
+        return f"{chip}: the lines {lines} cannot be requested ({error}); check board.linux and gpioinfo"
 
 
 class GpioOutputs:
     """The relays, implementing `hal.interface.HvacOutputs`."""
 
     def __init__(self, wiring: RelayWiring, open_lines: Callable[[RelayWiring], GpioLines] = GpiodLines) -> None:
-        """Prepare; the lines are taken with the first demand.
+        """Store the wiring; the lines are requested with the first demand.
 
         Args:
-            wiring: What hangs where.
-            open_lines: Takes the lines; tests have their own.
+            wiring: Assignment of lines to relays.
+            open_lines: Requests the lines; replaced in tests.
         """
         self._wiring = wiring
         self._open_lines = open_lines
@@ -161,25 +161,25 @@ class GpioOutputs:
 
     @property
     def zones(self) -> Sequence[ZoneOutput]:
-        """The zones that have a relay."""
+        """The zones with a relay."""
         return [
             ZoneOutput(relay.name, can_heat=relay.heat_line is not None, can_cool=relay.cool_line is not None)
             for relay in self._wiring.zones
         ]
 
     async def apply(self, demand: HvacDemand) -> None:
-        """Set every line and read it back; a system call of some microseconds, so no thread is needed.
+        """Set every line and read it back. Both are system calls of a few microseconds, so no thread is needed.
 
         Raises:
-            ActuatorFault: A line did not follow, or the lines cannot be had.
+            ActuatorFault: A line did not follow, or the lines cannot be requested.
         """
         self._set(line_values(self._wiring, demand))
 
     def off(self) -> None:
-        """Switch everything off. Where the lines cannot be had together, each that can be had alone.
+        """Switch all lines off: together, or one by one if the common request fails.
 
         Raises:
-            ActuatorFault: What is wrong with those that could not be switched off.
+            ActuatorFault: Some lines could not be switched off; the message names each problem.
         """
         try:
             self._set(dict.fromkeys(self._wiring.lines, False))
@@ -198,18 +198,18 @@ class GpioOutputs:
             finally:
                 outputs.close()
         if problems:
-            # What is wrong with the chip is said once, not for each line.
+            # A problem of the chip is reported once, not for each line.
             raise ActuatorFault("; ".join(dict.fromkeys(problems)))
 
     def close(self) -> None:
-        """Switch everything off and give the lines back."""
+        """Switch all lines off and release them."""
         lines, self._lines = self._lines, None
         if lines is None:
             return
         try:
             lines.set(dict.fromkeys(self._wiring.lines, False))
         except OSError:
-            # Nothing more can be done from here: the unit's ExecStopPost tries once more.
+            # The unit's ExecStopPost tries once more.
             pass
         finally:
             lines.close()
@@ -224,7 +224,7 @@ class GpioOutputs:
             if self._lines is not None:
                 self._lines.close()
             self._lines = None
-            raise ActuatorFault(f"{self._wiring.chip}: {error.strerror}; the lines are taken anew") from error
+            raise ActuatorFault(f"{self._wiring.chip}: {error.strerror}; the lines are requested again") from error
         wrong = sorted(line for line, on in values.items() if found.get(line) is not on)
         if wrong:
             text = f"{self._wiring.chip}: line {', '.join(map(str, wrong))} did not follow"
@@ -232,7 +232,7 @@ class GpioOutputs:
 
 
 def line_values(wiring: RelayWiring, demand: HvacDemand) -> dict[int, bool]:
-    """Return what each line has to be; lines of zones that are not named are off."""
+    """Return the required state of each line; lines of unnamed zones are off."""
     values = dict.fromkeys(wiring.lines, False)
     for relay in wiring.zones:
         action = demand.zones.get(relay.name, HvacAction.OFF)
@@ -241,7 +241,7 @@ def line_values(wiring: RelayWiring, demand: HvacDemand) -> dict[int, bool]:
         if action is HvacAction.COOL and relay.cool_line is not None:
             values[relay.cool_line] = True
     heat_source = demand.heat_source or HeatSourceDemand()
-    told = {
+    wanted = {
         "heat": heat_source.action is HvacAction.HEAT,
         "cool": heat_source.action is HvacAction.COOL,
         "stage2": heat_source.stage > 1,
@@ -251,5 +251,5 @@ def line_values(wiring: RelayWiring, demand: HvacDemand) -> dict[int, bool]:
         "valve": heat_source.is_valve_on,
     }
     for name, line in wiring.heat_source.items():
-        values[line] = values[line] or told[name]
+        values[line] = values[line] or wanted[name]
     return values

@@ -1,19 +1,23 @@
-"""Channels of the kernel's hardware monitoring chips: temperature and humidity. Finds them; never writes to one.
+"""Channels of the kernel's hardware monitoring chips: temperature and humidity. Never writes to a chip.
 
-Facts: the kernel's Documentation/hwmon/sysfs-interface.rst: `name` is the chip's, `tempN_input` is in millidegrees
-Celsius, `humidityN_input` in thousandths of a percent of relative humidity, `…N_label` stands where the board's maker
-gave a meaning, `…N_fault` is 1 for a broken or missing sensor.
+Facts: the kernel's Documentation/hwmon/sysfs-interface.rst: `name` is the chip's name, `tempN_input` is in
+millidegrees Celsius, `humidityN_input` in thousandths of a percent of relative humidity, `…N_label` exists where the
+board's maker named the channel, `…N_fault` is 1 for a broken or missing sensor.
 
-A name holds the chip's address where it needs one, so each read looks whether the directory still belongs to that chip:
-a bus that glitches has its devices removed and found again under other `hwmonN` numbers. The chip is then looked up by
-its address. Must never give one chip's value under another's name.
+A channel's name holds the chip's bus address where that is needed. Each read checks that the directory still belongs
+to that chip: after a bus glitch the kernel removes devices and adds them again under other `hwmonN` numbers. The chip
+is then found by its address. Must never report one chip's value under another chip's name.
+
+Chips of the kernel's industrial I/O subsystem are detected and reported, but not read (Documentation/ABI/testing/
+sysfs-bus-iio: `name` is the chip's name; a channel is `in_<type>_input`, or `in_<type>_raw` with a scale). Detection
+reads names only: reading a value would access the bus.
 """
 
 import errno
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,11 +30,11 @@ _MILLI = 1000
 _UNNAMED = "unnamed"
 
 _ONE_WIRE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{12}")
-"""Family and serial number of a 1-Wire device, unique in the world: the kernel's name of it."""
+"""The kernel's name of a 1-Wire device: family and serial number, unique in the world."""
 
 
 class _Quantity(msgspec.Struct, frozen=True):
-    """One kind of channel: what its attributes begin with."""
+    """One kind of channel and the prefix of its attributes."""
 
     prefix: str
     kind: SensorKind
@@ -40,15 +44,15 @@ _QUANTITIES = (_Quantity("temp", SensorKind.TEMPERATURE), _Quantity("humidity", 
 
 
 class _Channel(msgspec.Struct, frozen=True):
-    """One `tempN` or `humidityN` of a chip, and what it may be called.
+    """One `tempN` or `humidityN` of a chip, with everything its name is made of.
 
     Attributes:
-        hwmon: The chip's directory in the class, `hwmonN`; it may be another chip's later.
-        directory: Where its attributes are, with links resolved: on a bus the path holds the device's address, so that
-            it cannot come to mean another chip between a look and a read.
+        hwmon: The chip's directory in the class, `hwmonN`; later it may belong to another chip.
+        directory: Directory of its attributes, with links resolved: on a bus the path holds the device's address, so
+            it cannot belong to another chip between the check and the read.
         attribute: Its attributes' common part, such as "temp1".
         chip: The chip's name.
-        address: What stays the same over boots and glitches.
+        address: Bus address; the same over boots and glitches.
         label: May be empty.
     """
 
@@ -60,14 +64,14 @@ class _Channel(msgspec.Struct, frozen=True):
     label: str
 
     def is_same(self, other: "_Channel") -> bool:
-        """Tell whether both are the same channel of a chip, wherever the kernel shows it."""
+        """Return whether both are the same channel of a chip, at whatever path."""
         mine = (self.chip, self.address, self.attribute, self.label)
         return mine == (other.chip, other.address, other.attribute, other.label)
 
     def is_still(self, now: "_Channel") -> bool:
-        """Tell whether what is in its place now is still this channel.
+        """Return whether the channel now at this path is still the same one.
 
-        A name or label that cannot be read at the moment (a bus that is busy) says nothing against it.
+        A name or label that cannot be read at the moment (busy bus) is no difference.
         """
         place = (self.directory, self.address, self.attribute)
         return (
@@ -80,10 +84,10 @@ class _Channel(msgspec.Struct, frozen=True):
 def find_channels(sysfs_root: Path) -> list[Probe]:
     """Return a probe for each temperature, then one for each humidity.
 
-    A source is called `hwmon/<chip>/<label>`, or `hwmon/<chip>/tempN` where there is no label. `hwmonN` numbers change
-    from boot to boot, so they are no part of a name; chips of the same name are told apart by their device's address
-    (`hwmon/nvme@0000:01:00.0/Composite`), channels of the same label by their number (`hwmon/nct6775/AUX-temp3`). On
-    1-Wire the address always stands: a second sensor that a glitch hides at the start must not rename the first.
+    A channel is named `hwmon/<chip>/<label>`, or `hwmon/<chip>/tempN` without a label. `hwmonN` numbers change from
+    boot to boot and are not used. Chips of the same name are distinguished by their device's address
+    (`hwmon/nvme@0000:01:00.0/Composite`), channels of the same label by their number (`hwmon/nct6775/AUX-temp3`). A
+    1-Wire name always holds the address: a second sensor hidden by a glitch at start-up must not rename the first.
     """
     return [probe for quantity in _QUANTITIES for probe in _probes(sysfs_root, quantity)]
 
@@ -101,7 +105,7 @@ def _probes(sysfs_root: Path, quantity: _Quantity) -> Iterator[Probe]:
             label = f"{label}-{channel.attribute}".lstrip("-")
         name = f"hwmon/{chip}/{label}"
         taken[name] += 1
-        # Two chips of the same name at the same address are left: their order is all that tells them apart.
+        # Two chips of the same name at the same address remain: only their order distinguishes them.
         source = name if taken[name] == 1 else f"{name}#{taken[name]}"
         yield Probe(source, quantity.kind, _Reader(sysfs_root, quantity, channel).read)
 
@@ -138,7 +142,7 @@ def _files(directory: Path) -> list[Path]:
 
 
 def _address(device: Path) -> str:
-    """Return what stays the same over boots: the address on the bus (PCI, I2C, 1-Wire) that the chip hangs on.
+    """Return the chip's address on its bus (PCI, I2C, 1-Wire), which is the same over boots.
 
     A chip may belong to a device of a class (`nvme0`), whose number changes too; then a parent has the address.
     """
@@ -153,12 +157,12 @@ def _address(device: Path) -> str:
 
 
 def _part(text: str) -> str:
-    """A name or label as a part of a source's name: the slash divides parts."""
+    """Return a name or label with its slashes replaced: the slash separates the parts of a channel's name."""
     return text.replace("/", "_")
 
 
 class _Reader:
-    """Reads one channel, wherever the kernel shows it now."""
+    """Reads one channel at its present path."""
 
     def __init__(self, sysfs_root: Path, quantity: _Quantity, channel: _Channel) -> None:
         self._sysfs_root = sysfs_root
@@ -169,8 +173,8 @@ class _Reader:
         """Return the value in the unit of its kind.
 
         Raises:
-            SensorUnavailable: The chip is gone, or gives no value.
-            ReadingImplausible: It gives no number.
+            SensorUnavailable: The chip is gone or has no value.
+            ReadingImplausible: The attribute holds no number.
         """
         channel = self._channel = self._located()
         fault = channel.directory / f"{channel.attribute}_fault"
@@ -179,10 +183,10 @@ class _Reader:
         return read_integer(channel.directory / f"{channel.attribute}_input") / _MILLI
 
     def _located(self) -> _Channel:
-        """Return the channel where it is now.
+        """Return the channel with its present path.
 
         Raises:
-            SensorUnavailable: The chip is not there, or two cannot be told apart.
+            SensorUnavailable: The chip is gone, or two chips cannot be distinguished.
         """
         known = self._channel
         for channel in _channels(known.hwmon, self._quantity):
@@ -194,10 +198,38 @@ class _Reader:
         path = known.directory / f"{known.attribute}_input"
         if found:
             raise SensorUnavailable(
-                f"{path}: {len(found)} chips called {known.chip} came back at {known.address} and cannot be told apart;"
-                " restart the agent"
+                f"{path}: {len(found)} chips named {known.chip} reappeared at {known.address} and cannot be"
+                " distinguished; restart the agent"
             )
         raise SensorUnavailable(
             f"{path}: {os.strerror(errno.ENOENT)}: the device is gone; plug it in or check its wiring: it is found"
             f" again by its address ({known.address})"
         )
+
+
+_IIO_TYPES = (
+    ("temp", "temperature"),
+    ("humidityrelative", "humidity"),
+    ("pressure", "pressure"),
+    ("concentration_co2", "CO2"),
+    ("resistance", "gas"),
+)
+"""IIO channel types that measure room conditions: the kernel's name, and ours."""
+
+
+def find_unsupported(sysfs_root: Path) -> Sequence[str]:
+    """Return a sentence for each IIO chip that measures room conditions and is not read."""
+    sentences = []
+    for directory in directories(sysfs_root / "bus" / "iio" / "devices"):
+        measured = [
+            word
+            for kind, word in _IIO_TYPES
+            if any((directory / f"in_{kind}_{form}").exists() for form in ("input", "raw"))
+        ]
+        if measured:
+            chip = optional_text(directory / "name") or "unnamed"
+            sentences.append(
+                f"{chip} ({directory.name}) measures {', '.join(measured)}, but is not supported: this version of the"
+                " hub reads chips of the kernel's hwmon class only"
+            )
+    return sentences

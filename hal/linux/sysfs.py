@@ -1,6 +1,7 @@
-"""What the kernel's files say: a read of one attribute, and its failures in words. Blocks: belongs on a thread.
+"""Reading attributes of the kernel's sysfs and proc files, with error messages that name the remedy.
 
-Facts: the kernel's Documentation/filesystems/sysfs.rst (one value in one file of at most a page) and errno(3).
+Everything here blocks and belongs on a thread. Facts: the kernel's Documentation/filesystems/sysfs.rst (one value in
+one file of at most a page) and errno(3).
 """
 
 import errno
@@ -14,7 +15,7 @@ from hal.errors import ReadingImplausible, SensorUnavailable
 from hal.interface import SensorKind
 
 ATTRIBUTE_BYTES_MAX = 4096
-"""A sysfs attribute never fills more than a page; more is not an attribute."""
+"""A sysfs attribute is at most one page; a longer file is no attribute."""
 
 FOUND_CHARS_MAX = 40
 
@@ -23,20 +24,20 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _ADVICE = {
     errno.ENOENT: "the device is gone; plug it in, and restart the agent if it was replaced",
     errno.ENODEV: "the device is gone; plug it in, and restart the agent if it was replaced",
-    errno.ENXIO: "the device does not answer; check that it is connected and powered",
+    errno.ENXIO: "the device does not answer; check its connection and power",
     errno.EIO: "the bus to the device failed; check its wiring",
     errno.ETIMEDOUT: "the device did not answer in time; check its wiring",
     errno.EREMOTEIO: "the device did not answer on its bus; check its wiring and address",
     errno.ENODATA: "the driver has no value; the channel may be switched off or not connected",
-    errno.EAGAIN: "the device is busy; nothing is to do if this passes",
-    errno.EBUSY: "the device is busy; nothing is to do if this passes",
-    errno.EACCES: "the agent's user may not read it; allow it with a udev rule",
-    errno.EPERM: "the agent's user may not read it; allow it with a udev rule",
+    errno.EAGAIN: "the device is busy; no action is needed if this passes",
+    errno.EBUSY: "the device is busy; no action is needed if this passes",
+    errno.EACCES: "the agent's user has no read permission; grant it with a udev rule",
+    errno.EPERM: "the agent's user has no read permission; grant it with a udev rule",
 }
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """Something that can be measured: its name, what it is, and the blocking function that reads it.
+    """A measurable channel: its name, its kind, and the blocking function that reads it.
 
     `read` returns the value in the unit of the kind and raises `SensorUnavailable` or `ReadingImplausible`.
     """
@@ -47,10 +48,10 @@ class Probe(msgspec.Struct, frozen=True):
 
 
 def read_text(path: Path) -> str:
-    """Return an attribute's text without the white space around it.
+    """Return an attribute's text without surrounding white space.
 
     Raises:
-        SensorUnavailable: It cannot be read; the message has the path, the kernel's reason and what to do.
+        SensorUnavailable: The file cannot be read; the message has the path, the kernel's reason and the remedy.
     """
     try:
         with path.open("rb") as file:
@@ -66,16 +67,16 @@ def read_integer(path: Path) -> int:
 
     Raises:
         SensorUnavailable: As `read_text`.
-        ReadingImplausible: It holds something else.
+        ReadingImplausible: The attribute holds something else.
     """
     text = read_text(path)
     if not _INTEGER.fullmatch(text):
-        raise ReadingImplausible(f'{path}: found "{text[:FOUND_CHARS_MAX]}"; needed is a whole number')
+        raise ReadingImplausible(f'{path}: found "{text[:FOUND_CHARS_MAX]}"; expected a whole number')
     return int(text)
 
 
 def optional_text(path: Path) -> str:
-    """Return an attribute's text, or the empty text where it cannot be read: for names and labels."""
+    """Return an attribute's text, or "" if it cannot be read; for names and labels."""
     try:
         return read_text(path)
     except SensorUnavailable:
@@ -83,7 +84,7 @@ def optional_text(path: Path) -> str:
 
 
 def directories(parent: Path) -> list[Path]:
-    """Return the directories below one, by name; none if it is not there: a machine need not have the class."""
+    """Return the subdirectories by name; none without the parent: not every machine has each class."""
     try:
         return sorted(path for path in parent.iterdir() if path.is_dir())
     except OSError:

@@ -1,4 +1,4 @@
-"""A simulated house as a board, deterministic by seed: what a hub can be run against where there is no hardware."""
+"""A simulated house as a board, deterministic by seed: runs a hub without hardware."""
 
 from hal.sim.board import SimBoard, SimEnvironment, SimOptions
 from hal.sim.faults import Fault, FaultKind, random_faults

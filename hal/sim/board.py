@@ -16,10 +16,10 @@ from hal.sim.faults import Fault, by_sensor
 from hal.sim.house import House, Truth
 from hal.sim.mesh import SimMesh
 from hal.sim.network import SimNetwork
-from hal.sim.noise import Noise, stream_for
+from hal.sim.numerics import Noise, stream_for
+from hal.sim.occupants import OccupantThermostat
 from hal.sim.radio import SimRadio, fading_signal, relayed_sensors
 from hal.sim.sensors import ELEMENTS, Channel, OnValue, SimSensor
-from hal.sim.tenant import OccupantThermostat
 
 HUB_KINDS: Final = tuple(SensorKind)
 HUB_ROOM: Final = "living"
@@ -113,8 +113,8 @@ class SimEnvironment:
 
     def __init__(self, options: SimOptions) -> None:
         self.options = options
-        tenant = OccupantThermostat() if options.has_occupant_thermostat else None
-        self.house = House(seed=options.seed, start_utc_ms=options.start_utc_ms, tenant=tenant)
+        thermostat = OccupantThermostat() if options.has_occupant_thermostat else None
+        self.house = House(seed=options.seed, start_utc_ms=options.start_utc_ms, thermostat=thermostat)
         noise = Noise(options.seed)
         faults = by_sensor(options.faults)
         own = [(name, kind) for name, kind in options.series if name.startswith("sim/")]

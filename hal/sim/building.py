@@ -1,21 +1,28 @@
-"""What the simulated house is built of, and how its heat flows: two nodes a zone, air and mass, solved exactly.
+"""The simulated building: two thermal nodes a zone (air and mass), solved exactly, and the air of each room.
 
-Parameters follow published tables, so that its time constants are those of a real house. Nothing here knows of weather,
-people or equipment: heat and the outdoor temperature come from the caller.
+Parameters follow published tables, so that its time constants are those of a real house. This file contains no weather,
+people or equipment: heat, moisture and outdoor conditions are arguments.
+
+The air of a room carries water vapour and carbon dioxide, from which an air quality index is computed. Both follow the
+balance of a well-mixed room, solved exactly over a step with constant sources.
 
 Sources: ISO 13790:2008 for the simple hourly method (5R1C): 7.2.2.2 (total area 4.5 times the floor, 3.45 W/(m2 K)
 between air and surface), 12.2.2 (9.1 W/(m2 K) between mass and surface), 12.3.1.2 (medium building: 165 kJ/(m2 K),
 effective mass area 2.5 times the floor), annex C.2 (shares of gains). ISO 52016-1:2017, table B.17 for air and
 furniture: 10 kJ/(m2 K). German EnEV 2009, annex 1, table 1 for the envelope: walls 0.28, windows 1.3 W/(m2 K), solar
-transmittance 0.60. EN 12831-1:2017 for 0.5 air changes an hour; air holds 0.34 Wh/(m3 K).
+transmittance 0.60. EN 12831-1:2017 for 0.5 air changes an hour; air holds 0.34 Wh/(m3 K). Saturation pressure over
+water: Magnus form of the WMO Guide to Instruments and Methods of Observation (WMO-No. 8), annex 4.B. Outdoor air 420 ppm
+CO2 (NOAA global mean, 2023). Furnishings absorb and release moisture as if the room held several times its air
+(EnergyPlus Engineering Reference, effective capacitance: multipliers 1 to 25).
 """
 
 from collections.abc import Sequence
+from math import exp
 from typing import Final
 
 import msgspec
 
-from hal.sim.linear import Matrix, dot, propagator
+from hal.sim.numerics import Matrix, dot, propagator
 
 AIR_HEAT_WH_PER_M3_K: Final = 0.34
 AIR_CAPACITY_J_PER_M2_K: Final = 10_000.0
@@ -39,9 +46,9 @@ class Zone(msgspec.Struct, frozen=True):
         floor_m2: Floor area.
         wall_m2: Opaque area towards the outside, roof included.
         window_m2: Window area.
-        window_azimuth_deg: Where the window looks: 0 north, 90 east, 180 south.
-        heating_w: What its emitter gives at most.
-        cooling_w: What its cooling takes at most.
+        window_azimuth_deg: Direction the window faces: 0 north, 90 east, 180 south.
+        heating_w: Maximum output of its emitter.
+        cooling_w: Maximum cooling power.
         height_m: Room height.
         air_change_per_h: Ventilation and infiltration with outdoor air.
     """
@@ -123,7 +130,7 @@ FLAT: Final = Building(
 
 
 class ThermalModel:
-    """The temperatures of a building's nodes and the books of its heat.
+    """The temperatures of a building's nodes and its heat balance.
 
     Nodes are numbered zone by zone, the air of all zones first, then their masses.
 
@@ -165,7 +172,7 @@ class ThermalModel:
         return dot(self.capacities_j_per_k, self.temperatures_c)
 
     def advance(self, heat_w: Sequence[float], outside_c: float) -> None:
-        """Go one step on, exactly, with inputs that stand still meanwhile.
+        """Advance by one step, exactly, with inputs constant over the step.
 
         Args:
             heat_w: Heat given to each node, in watts.
@@ -204,3 +211,94 @@ class ThermalModel:
     def _per_capacity(self, matrix: Matrix) -> Matrix:
         """Return the matrix with each column divided by its node's capacity: forcing in watts in place of K/s."""
         return tuple(tuple(a / c for a, c in zip(row, self.capacities_j_per_k, strict=True)) for row in matrix)
+
+
+OUTDOOR_CO2_PPM: Final = 420.0
+MOISTURE_MULTIPLIER: Final = 5.0
+VAPOUR_J_PER_KG_K: Final = 461.5
+KELVIN: Final = 273.15
+SATURATED_PERCENT: Final = 100.0
+
+IAQ_CLEAN: Final = 25.0
+"""The BSEC index of clean air (Bosch BME680: 0 to 50 is excellent, 25 after calibration in clean air)."""
+
+IAQ_PER_PPM: Final = 75.0 / 580.0
+"""Makes Pettenkofer's 1,000 ppm an index of 100, the end of "good" on that scale."""
+
+
+def saturation_pa(temperature_c: float) -> float:
+    """Return the saturation pressure of water vapour over water."""
+    return 611.2 * exp(17.62 * temperature_c / (243.12 + temperature_c))
+
+
+def vapour_kg_per_m3(dew_point_c: float, temperature_c: float) -> float:
+    """Return the vapour in air of a dew point and a temperature."""
+    return saturation_pa(dew_point_c) / (VAPOUR_J_PER_KG_K * (temperature_c + KELVIN))
+
+
+def humidity_percent(vapour: float, temperature_c: float) -> float:
+    """Return the relative humidity of air with `vapour` kg/m3; above 100 where it is supersaturated."""
+    return SATURATED_PERCENT * vapour * VAPOUR_J_PER_KG_K * (temperature_c + KELVIN) / saturation_pa(temperature_c)
+
+
+class RoomAir:
+    """Water vapour and carbon dioxide in the air of one room.
+
+    Attributes:
+        vapour_kg_per_m3: Water vapour.
+        co2_ppm: Carbon dioxide.
+        humidity_percent: Relative humidity at the temperature of the last step.
+    """
+
+    __slots__ = (
+        "_co2_kept",
+        "_co2_ppm_per_m3_s",
+        "_vapour_kept",
+        "_vapour_per_kg_s",
+        "co2_ppm",
+        "humidity_percent",
+        "vapour_kg_per_m3",
+    )
+
+    def __init__(self, *, volume_m3: float, air_change_per_h: float, step_s: float, vapour: float) -> None:
+        """Start with `vapour` kg/m3 and outdoor carbon dioxide.
+
+        Args:
+            volume_m3: The room's air.
+            air_change_per_h: Exchange with outdoor air, above 0.
+            step_s: The length of each step.
+            vapour: Water vapour at the start, in kg/m3.
+        """
+        exchange_per_s = air_change_per_h / 3600.0
+        self._co2_kept = exp(-exchange_per_s * step_s)
+        self._co2_ppm_per_m3_s = 1e6 / (exchange_per_s * volume_m3)
+        self._vapour_kept = exp(-exchange_per_s * step_s / MOISTURE_MULTIPLIER)
+        self._vapour_per_kg_s = 1.0 / (exchange_per_s * volume_m3)
+        self.vapour_kg_per_m3 = vapour
+        self.co2_ppm = OUTDOOR_CO2_PPM
+        self.humidity_percent = 50.0
+
+    def advance(self, *, outdoor_vapour: float, moisture_kg_s: float, co2_m3_s: float, temperature_c: float) -> None:
+        """Advance by one step.
+
+        Args:
+            outdoor_vapour: In the air that comes in, in kg/m3.
+            moisture_kg_s: Water given to the air.
+            co2_m3_s: Carbon dioxide given to the air.
+            temperature_c: Of the air at the end of the step; excess vapour condenses.
+        """
+        settled = outdoor_vapour + moisture_kg_s * self._vapour_per_kg_s
+        vapour = settled + (self.vapour_kg_per_m3 - settled) * self._vapour_kept
+        humidity = humidity_percent(vapour, temperature_c)
+        if humidity > SATURATED_PERCENT:
+            vapour *= SATURATED_PERCENT / humidity
+            humidity = SATURATED_PERCENT
+        self.vapour_kg_per_m3 = vapour
+        self.humidity_percent = humidity
+        settled_ppm = OUTDOOR_CO2_PPM + co2_m3_s * self._co2_ppm_per_m3_s
+        self.co2_ppm = settled_ppm + (self.co2_ppm - settled_ppm) * self._co2_kept
+
+    @property
+    def iaq(self) -> float:
+        """The indoor air quality index, 0 (clean) to 500."""
+        return min(500.0, IAQ_CLEAN + (self.co2_ppm - OUTDOOR_CO2_PPM) * IAQ_PER_PPM)

@@ -1,4 +1,4 @@
-"""What can go wrong with a sensor, and when. Pure data and one seeded draw; acting on it is the sensor's work."""
+"""Faults of simulated sensors and when they occur. Pure data and one seeded draw; `hal.sim.sensors` applies them."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -13,33 +13,33 @@ from hal.interface import SensorKind
 
 
 class FaultKind(StrEnum):
-    """The ways in which a sensor fails."""
+    """Kinds of sensor faults."""
 
     STUCK = "stuck"
-    """It repeats the last value that it gave."""
+    """Repeats its last value."""
     DRIFT = "drift"
-    """It moves away by the magnitude in each hour."""
+    """Drifts by the magnitude per hour."""
     SPIKE = "spike"
-    """About every second value is off by the magnitude, to either side."""
+    """About every second value is off by the magnitude, in either direction."""
     NAN = "nan"
-    """It gives NaN."""
+    """Returns NaN."""
     GONE = "gone"
-    """It does not answer; a relayed sensor is silent."""
+    """Does not answer; a relayed sensor is silent."""
     HANG = "hang"
-    """It answers only after the magnitude in seconds, or never (the default); a relayed sensor is silent."""
+    """Answers only after the magnitude in seconds, or never (the default); a relayed sensor is silent."""
     LIE = "lie"
-    """It is off by the magnitude."""
+    """Is off by the magnitude."""
     GARBAGE = "garbage"
-    """It answers with what is no number; a relayed sensor's report is dropped by the radio's checksum."""
+    """Answers with something that is no number; the radio's checksum drops a relayed sensor's report."""
 
 
 class Fault(msgspec.Struct, frozen=True):
     """One fault of one sensor.
 
     Attributes:
-        sensor: The name of a series as `hal.sim.board.series` gives it, or of a whole relayed sensor.
+        sensor: The name of a series (`SimOptions.series`) or of a whole relayed sensor.
         kind: What goes wrong.
-        from_ms: When it begins, in milliseconds since the world's start.
+        from_ms: When it begins, in simulated milliseconds.
         to_ms: When it ends (exclusive).
         magnitude: See `FaultKind`; in the unit of the sensor's kind, per hour for a drift, in seconds for a hang.
     """
@@ -51,7 +51,7 @@ class Fault(msgspec.Struct, frozen=True):
     magnitude: float = inf
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning.
+        """Reject faults without meaning.
 
         Raises:
             ValueError: It ends before it begins, or an offset has no size.
@@ -123,7 +123,7 @@ def random_faults(
 def _magnitude(rng: Random, fault: FaultKind, kind: SensorKind) -> float:
     """Return a magnitude for a fault of a kind of sensor, half to two times the usual one, to either side."""
     if fault is FaultKind.HANG:
-        # Half of the hangs end by themselves, some before and some after the patience of any caller.
+        # Half of the hangs end by themselves, some before and some after any caller's timeout.
         return rng.uniform(0.0, 60.0) if rng.random() < 0.5 else inf  # noqa: PLR2004 - a coin
     if fault not in _SIZED:
         return inf

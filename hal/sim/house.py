@@ -1,8 +1,8 @@
-"""The simulated house as a whole: it advances on a grid of one minute and says what is true at any instant in between.
+"""The simulated house: advances on a grid of one minute and returns true values for any instant in between.
 
-The state at each grid point follows from the seed and from what the outputs were told before it, never from who
-looked when. So it goes forward only as far as it is asked to, and costs nothing while nobody asks. It knows nothing of
-sensors' errors: a probe gives the truth, delayed by the sensor's lag.
+The state at each grid point follows from the seed and the commands before it, never from when it was read. The house
+advances only as far as it is asked to. It contains no sensor errors: a probe returns the truth, delayed by the sensor's
+lag.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,13 +10,17 @@ from math import cos, exp, radians, sin
 from typing import Final
 
 from hal.interface import HvacAction, ZoneOutput
-from hal.sim.air import RoomAir, humidity_percent, vapour_kg_per_m3
-from hal.sim.building import FLAT, RADIANT_TO_AIR, Building, ThermalModel
-from hal.sim.household import PERSON_CO2_M3_S, PERSON_MOISTURE_KG_S, PERSON_W, STANDBY_W_PER_M2, Occupants
-from hal.sim.noise import Noise, rng_for, stream_for
-from hal.sim.plant import HEAT_PUMP, HeatGenerator, HeatingPlant
-from hal.sim.power import MainsAndBattery
-from hal.sim.tenant import OccupantThermostat
+from hal.sim.building import FLAT, RADIANT_TO_AIR, Building, RoomAir, ThermalModel, humidity_percent, vapour_kg_per_m3
+from hal.sim.numerics import Noise, rng_for, stream_for
+from hal.sim.occupants import (
+    PERSON_CO2_M3_S,
+    PERSON_MOISTURE_KG_S,
+    PERSON_W,
+    STANDBY_W_PER_M2,
+    Occupants,
+    OccupantThermostat,
+)
+from hal.sim.plant import HEAT_PUMP, HeatGenerator, HeatingPlant, MainsAndBattery
 from hal.sim.weather import Weather
 
 GRID_S: Final = 60.0
@@ -25,21 +29,21 @@ START_C: Final = 19.0
 START_HUMIDITY_SHARE: Final = 0.45
 BLINDS_DOWN_C: Final = 23.0
 BLINDS_TRANSMITTANCE: Final = 0.25
-"""Who is warm lowers the outer blinds (DIN 4108-2:2013, table 7: shutters closed to three quarters let 0.30 pass)."""
+"""Returns a true value at an instant in simulated milliseconds, not before the last step of the house."""
 
 UTC_OFFSET_S: Final = 3600.0
-"""Central European time, all year: the household does not know of summer time."""
+"""Central European time all year: the occupants' habits ignore summer time."""
 
 Truth = Callable[[int], float]
-"""Gives a true value at an instant of the world, in milliseconds since its start, not before the house's last step."""
+"""Returns a true value at an instant in simulated milliseconds, not before the house's last step."""
 
 
 class House:
-    """One house, from a start on, forward only.
+    """One house; time advances only.
 
     Attributes:
-        thermal: Temperatures and the books of heat.
-        plant: Heating and cooling, and the books of energy.
+        thermal: Temperatures and heat balance.
+        plant: Heating and cooling, and their energy balance.
         weather: Outdoors.
         power: Mains and battery.
     """
@@ -51,27 +55,27 @@ class House:
         start_utc_ms: int,
         building: Building = FLAT,
         generator: HeatGenerator = HEAT_PUMP,
-        tenant: OccupantThermostat | None = None,
+        thermostat: OccupantThermostat | None = None,
     ) -> None:
         """Build the house and its first minute.
 
         Args:
             seed: Everything random follows from it.
-            start_utc_ms: The UTC instant at which the world's time is 0.
-            building: Its rooms, at least the four that the household lives in.
-            generator: What heats and cools it.
-            tenant: A thermostat that acts while no hub does.
+            start_utc_ms: The UTC instant of simulated time 0.
+            building: Its rooms; at least the four in which the occupants live.
+            generator: Its heat generator.
+            thermostat: The occupants' thermostat, active while no hub controls the house.
         """
         self._start_utc_s = start_utc_ms / 1000.0
         self._zones = building.zones
         self._can_cool = generator.cooling_w > 0
-        self._tenant = tenant
+        self._thermostat = thermostat
         self._is_driven = False
         self.weather = Weather(rng_for(seed, "weather"), start_utc_s=self._start_utc_s)
         self.thermal = ThermalModel(building, step_s=GRID_S, start_c=START_C)
         self.plant = HeatingPlant(generator, building.zones, step_s=GRID_S)
         self.power = MainsAndBattery(rng_for(seed, "power"), step_s=GRID_S)
-        self._household = Occupants(Noise(seed), stream_for(seed, "household"))
+        self._occupants = Occupants(Noise(seed), stream_for(seed, "household"))
         vapour = vapour_kg_per_m3(START_C, START_C) * START_HUMIDITY_SHARE
         self.air = tuple(
             RoomAir(volume_m3=zone.volume_m3, air_change_per_h=zone.air_change_per_h, step_s=GRID_S, vapour=vapour)
@@ -100,7 +104,7 @@ class House:
 
     @property
     def outputs(self) -> tuple[ZoneOutput, ...]:
-        """What the plant can do in each room."""
+        """The capability of the plant in each room."""
         return tuple(
             ZoneOutput(zone.name, can_heat=zone.heating_w > 0, can_cool=self._can_cool and zone.cooling_w > 0)
             for zone in self._zones
@@ -108,20 +112,20 @@ class House:
 
     @property
     def minute_ms(self) -> int:
-        """The beginning of the minute up to which the house has come, in the world's time."""
+        """The start of the present minute, in simulated time."""
         return self._from_ms
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """What a probe can be put on: "ROOM/temperature", "/humidity" and "/iaq", "outside/...", "pressure", ..."""
+        """The signals of probes: "ROOM/temperature", "/humidity" and "/iaq", "outside/...", "pressure", ..."""
         rooms = [f"{zone.name}/{what}" for what in ("temperature", "humidity", "iaq") for zone in self._zones]
         return (*rooms, "outside/temperature", "outside/humidity", "pressure", "mains", "battery")
 
     def probe(self, signal: str, *, lag_s: float) -> Truth:
-        """Return the truth about a signal as an element with first-order lag sees it.
+        """Return the true value of a signal as an element with first-order lag measures it.
 
-        The lag is solved exactly on the grid, for a signal that runs straight between grid points. The truth may be
-        asked for instants from the last that the house was advanced to until the end of that minute.
+        The lag is solved exactly on the grid, for a signal that is linear between grid points. The returned function is
+        valid from the instant the house was last advanced to until the end of that minute.
 
         Raises:
             ValueError: There is no such signal.
@@ -144,12 +148,12 @@ class House:
         return truth
 
     def advance_to(self, at_ms: int) -> None:
-        """Go on until the minute that holds `at_ms`; an instant in the past changes nothing."""
+        """Advance to the minute that contains `at_ms`; an instant in the past changes nothing."""
         while at_ms >= self._to_ms:
             self._step()
 
     def command(self, at_ms: int, actions: Sequence[HvacAction]) -> None:
-        """Tell the equipment of each zone what to do from `at_ms` on; the tenant's thermostat stands back.
+        """Command the equipment of each zone from `at_ms` on; this disables the occupants' thermostat.
 
         Args:
             at_ms: The instant; one before the last command counts as the same.
@@ -161,12 +165,12 @@ class House:
         self._is_driven = True
 
     def release(self, at_ms: int) -> None:
-        """Switch everything off and let the tenant's thermostat, where there is one, take over."""
+        """Switch everything off and enable the occupants' thermostat, if there is one."""
         self.command(at_ms, [HvacAction.OFF] * len(self._zones))
         self._is_driven = False
 
     def _settle(self, at_ms: int) -> None:
-        """Account for how long the present actions have been on in this minute."""
+        """Add up how long the present actions have been on in this minute."""
         elapsed_ms = max(0, at_ms - self._settled_ms)
         self._settled_ms += elapsed_ms
         for i, action in enumerate(self._actions):
@@ -176,7 +180,7 @@ class House:
                 self._cool_ms[i] += elapsed_ms
 
     def _step(self) -> None:
-        """Enter the next minute: work out the state at its end from what was called for in the minute before."""
+        """Enter the next minute: compute the state at its end from the demand of the previous minute."""
         start_ms = self._to_ms
         self._settle(start_ms)
         heat = [ms / GRID_MS for ms in self._heat_ms]
@@ -185,32 +189,32 @@ class House:
         self._cool_ms = [0] * len(cool)
         utc_s = self._start_utc_s + start_ms / 1000.0
         local_s = utc_s + UTC_OFFSET_S
-        if self._tenant is not None and not self._is_driven:
-            self._actions = self._tenant.decide(
+        if self._thermostat is not None and not self._is_driven:
+            self._actions = self._thermostat.decide(
                 self.thermal.temperatures_c, self._actions, local_hour=local_s % 86_400 / 3600
             )
         self.weather.advance_to(utc_s + GRID_S)
         self.power.advance()
         self.plant.advance(heat, cool, outside_c=self.weather.outside_c, has_power=self.power.has_mains)
-        self._live(local_s)
+        self._apply_gains(local_s)
         self._from_ms = start_ms
         self._to_ms = start_ms + GRID_MS
-        self._publish()
+        self._update_probes()
 
-    def _live(self, local_s: float) -> None:
-        """Let sun, people and machines act on the rooms for one step."""
+    def _apply_gains(self, local_s: float) -> None:
+        """Apply sun, people and appliances to the rooms for one step."""
         weather = self.weather
         count = len(self._zones)
         inner_w = [STANDBY_W_PER_M2 * zone.floor_m2 for zone in self._zones]
         moisture_kg_s = [0.0] * count
         people = [0.0] * count
-        for habit in self._household.at(local_s):
+        for habit in self._occupants.at(local_s):
             inner_w[habit.zone] += habit.people * PERSON_W + habit.appliances_w
             moisture_kg_s[habit.zone] += habit.people * PERSON_MOISTURE_KG_S + habit.moisture_kg_s
             people[habit.zone] += habit.people
         air_w, mass_w = [], []
         for i, (north, east, aperture_m2) in enumerate(self._walls):
-            # ISO 13790, C.2: half of what is given off inside warms the air at once, the rest is radiant like the sun.
+            # ISO 13790, C.2: half of the internal gains heats the air at once, the rest is radiant like the sun.
             convective_w = 0.5 * inner_w[i]
             sun_w = weather.sun.on_wall(north, east) * aperture_m2
             if self.thermal.temperatures_c[i] > BLINDS_DOWN_C:
@@ -229,7 +233,7 @@ class House:
                 temperature_c=self.thermal.temperatures_c[i],
             )
 
-    def _present(self) -> list[float]:
+    def _read_signals(self) -> list[float]:
         """Return the signals of the last step, in the order of `signals`."""
         weather = self.weather
         values = self.thermal.temperatures_c[: len(self._zones)]
@@ -239,9 +243,9 @@ class House:
         values += [1.0 if self.power.has_mains else 0.0, self.power.battery_percent]
         return values
 
-    def _publish(self) -> None:
-        """Move the probes on to the end of the new minute."""
-        earlier, later = self._signals, self._present()
+    def _update_probes(self) -> None:
+        """Advance the probes to the end of the new minute."""
+        earlier, later = self._signals, self._read_signals()
         before, after = self._probe_from, self._probe_to
         for i, (signal, kept, old, new) in enumerate(self._probe_plans):
             seen = before[i] = after[i]

@@ -12,7 +12,7 @@ from typing import Final
 from hal.errors import NetworkLost, SensorUnavailable
 from hal.interface import RelayedSensor
 from hal.radio import InstallCode, JoinStep
-from hal.sim.noise import rng_for
+from hal.sim.numerics import rng_for
 from hal.sim.radio import SimDevice, SimRadio, address_from
 
 INTERVIEW_S: Final = (0.5, 12.0)

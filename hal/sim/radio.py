@@ -14,7 +14,7 @@ from hal.errors import ReadingImplausible, SensorUnavailable
 from hal.interface import Reading, RelayedSensor, SensorKind
 from hal.sim.faults import Fault
 from hal.sim.house import House, Truth
-from hal.sim.noise import Fading, Noise, rng_for, stream_for
+from hal.sim.numerics import Fading, Noise, rng_for, stream_for
 from hal.sim.sensors import ELEMENTS, Channel
 
 _T, _H, _B = SensorKind.TEMPERATURE, SensorKind.HUMIDITY, SensorKind.BATTERY_LEVEL

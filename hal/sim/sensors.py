@@ -17,7 +17,7 @@ from hal.errors import ReadingImplausible, SensorUnavailable
 from hal.interface import HUB, SensorKind
 from hal.sim.faults import Fault, FaultKind
 from hal.sim.house import Truth
-from hal.sim.noise import Noise
+from hal.sim.numerics import Noise
 
 OnValue = Callable[[str, str, SensorKind, float, int], None]
 """Told of every value that leaves the board: device, source, kind, value, monotonic milliseconds."""

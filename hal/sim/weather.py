@@ -1,7 +1,7 @@
-"""The sky over the simulated house: sun, clouds, temperature, humidity and pressure of a central European place.
+"""Weather of the simulated house: sun, clouds, temperature, humidity and pressure of a central European place.
 
 Everything slow is a first-order autoregressive process on an hourly grid, drawn in order from this file's own generator
-and joined by straight lines; everything fast follows from the sun. The weather only goes forward, one call a grid step.
+and interpolated linearly; everything fast follows from the sun. The weather only advances, one call a grid step.
 
 Sources: sun's declination, Cooper 1969; global radiation under a clear and a cloudy sky and its diffuse share, Kasten
 and Czeplak 1980 (Solar Energy 24, 177-189); means and swings, rounded from the normals 1991-2020 of the German weather
@@ -101,7 +101,7 @@ def sunshine(utc_s: float, clouds: float) -> Sunshine:
 
 
 class Weather:
-    """The weather from a start on, forward only.
+    """The weather from a start on; time advances only.
 
     Attributes:
         outside_c: Air temperature.
@@ -121,7 +121,7 @@ class Weather:
         self.advance_to(start_utc_s)
 
     def advance_to(self, utc_s: float) -> None:
-        """Make the attributes those of an instant that is not before the last."""
+        """Set the attributes to those of an instant that is not before the last one."""
         while utc_s >= (self._hour + 1) * HOUR_S:
             self._hour += 1
             self._here = self._ahead
@@ -153,5 +153,5 @@ class Weather:
     def _step_hour(self) -> None:
         """Draw each process's next hour: exact for a process with exponential memory."""
         for i, process in enumerate(_PROCESSES):
-            kept = exp(-HOUR_S / process.memory_s)
-            self._deviates[i] = kept * self._deviates[i] + sqrt(1.0 - kept * kept) * self._rng.gauss(0.0, 1.0)
+            decay = exp(-HOUR_S / process.memory_s)
+            self._deviates[i] = decay * self._deviates[i] + sqrt(1.0 - decay * decay) * self._rng.gauss(0.0, 1.0)

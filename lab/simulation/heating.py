@@ -20,7 +20,7 @@ from hal.plausibility import PlausibilityCheck
 from hal.sim.building import FLAT, Building
 from hal.sim.faults import Fault, by_sensor
 from hal.sim.house import House
-from hal.sim.noise import Noise, stream_for
+from hal.sim.numerics import Noise, stream_for
 from hal.sim.plant import HEAT_PUMP, HeatGenerator
 from hal.sim.sensors import ELEMENTS, Channel, Element
 from lab.simulation.safety_oracle import SafetyOracle

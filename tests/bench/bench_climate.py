@@ -33,7 +33,7 @@ from agent.climate.snapshot import ClimateSnapshot
 from agent.foundation.clock import Now
 from hal.interface import HvacAction
 from hal.sim.building import FLAT, ThermalModel
-from hal.sim.noise import Noise
+from hal.sim.numerics import Noise
 from hal.sim.plant import HeatGenerator, HeatingPlant
 from lab.simulation.heating import HeatedHome, HeatedHomeOptions
 from lab.simulation.safety_oracle import SafetyOracle

@@ -213,20 +213,30 @@ async def test_a_chip_that_refuses_pulls_switches_relays_all_the_same(gpiod: Fak
 @pytest.mark.parametrize(
     ("error", "consumers", "line", "words"),
     [
-        (OSError(16, "Device or resource busy"), {27: "fan"}, 36, r"/dev/gpiochip0: line 27 is held by fan; stop what"),
-        (OSError(16, "Device or resource busy"), {}, 36, r"the lines 17, 27, .* cannot be had \(.*busy.*gpioinfo"),
+        (
+            OSError(16, "Device or resource busy"),
+            {27: "fan"},
+            36,
+            r"/dev/gpiochip0: line 27 is in use by fan; stop that",
+        ),
+        (
+            OSError(16, "Device or resource busy"),
+            {},
+            36,
+            r"the lines 17, 27, .* cannot be requested \(.*busy.*gpioinfo",
+        ),
         (ValueError("offset out of range"), {}, 54, r"/dev/gpiochip0 has no line 54, only 0 to 53; check the lines in"),
         (
             FileNotFoundError(2, "none"),
             {},
             36,
-            r"/dev/gpiochip0 is not there; check board.linux.gpio_chip .*; the service sees",
+            r"/dev/gpiochip0 does not exist; check board.linux.gpio_chip .*; the service sees",
         ),
         (
             PermissionError(13, "Permission denied"),
             {},
             36,
-            r"may not open it \(Permission denied\); it needs the group",
+            r"has no permission to open it \(Permission denied\); add the user to the group",
         ),
     ],
 )
@@ -261,7 +271,7 @@ def test_the_package_has_the_calls_of_its_stand_in() -> None:
     ("chip", "words"),
     [
         ("/dev/null", "cannot be used as a GPIO chip"),
-        ("/dev/gpiochip-of-another-machine", "is not there"),
+        ("/dev/gpiochip-of-another-machine", "does not exist"),
         ("/etc/hostname", "cannot be used as a GPIO chip"),
     ],
 )

@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from hal.errors import ReadingImplausible, SensorUnavailable
 from hal.interface import Board, HasUnsupportedSensors, SensorKind
 from hal.linux.board import LinuxBoard, LinuxSensor
+from hal.linux.sysfs import Probe
 
 
 class Machine:
@@ -235,7 +237,7 @@ async def test_chips_that_nothing_tells_apart_are_not_guessed_at(machine: Machin
     glitch(machine)
     twins(2, 3)
     for sensor in board.sensors:
-        with pytest.raises(SensorUnavailable, match="2 chips called acpitz came back at thermal_zone0 and cannot be"):
+        with pytest.raises(SensorUnavailable, match="2 chips named acpitz reappeared at thermal_zone0 and cannot be"):
             await sensor.read()
     await board.close()
 
@@ -266,7 +268,7 @@ async def test_chips_of_industrial_io_are_named_as_unread(machine: Machine, capl
     machine.write(devices / "iio:device1", name="ads1115", in_voltage0_raw="1")
     machine.write(devices / "iio:device2", in_concentration_co2_raw="1")
     board = machine.board()
-    why = "but is not read: this version of the hub reads chips of the kernel's hwmon class only"
+    why = "but is not supported: this version of the hub reads chips of the kernel's hwmon class only"
     assert list(board.unsupported_sensors) == [
         f"bme280 (iio:device0) measures temperature, humidity, pressure, {why}",
         f"unnamed (iio:device2) measures CO2, {why}",
@@ -291,7 +293,7 @@ async def test_no_fault_is_no_hindrance(machine: Machine, cpu: Path) -> None:
 @pytest.mark.parametrize("text", ["", "warm", "12.5", "0x10", "9" * 19, "\udcff"])
 async def test_text_in_place_of_a_number_is_implausible(machine: Machine, cpu: Path, text: str) -> None:
     (cpu / "temp1_input").write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(ReadingImplausible, match=r"temp1_input: found .*; needed is a whole number"):
+    with pytest.raises(ReadingImplausible, match=r"temp1_input: found .*; expected a whole number"):
         await value(machine.board(), "hwmon/cpu_thermal/temp1")
 
 
@@ -369,6 +371,16 @@ async def test_a_read_that_hangs_holds_up_neither_the_loop_nor_a_queue(machine: 
     await board.close()
 
 
+@pytest.mark.parametrize("error", [OSError(5, "bus"), ValueError("no number"), EOFError(), ZeroDivisionError()])
+async def test_the_errors_of_a_driver_are_translated(error: Exception) -> None:
+    def read() -> float:
+        raise error
+
+    sensor = LinuxSensor(Probe("hwmon/chip/temp1", SensorKind.TEMPERATURE, read), ThreadPoolExecutor(max_workers=1))
+    with pytest.raises(SensorUnavailable, match=f"^hwmon/chip/temp1: {type(error).__name__}: "):
+        await sensor.read()
+
+
 @pytest.mark.parametrize(("online", "expected"), [("0", 0.0), ("1", 1.0), ("2", 1.0)])
 async def test_mains_is_there_or_not(machine: Machine, online: str, expected: float) -> None:
     machine.supply("AC", type="Mains", online=online)
@@ -413,7 +425,7 @@ async def test_a_battery_has_a_level_in_percent(machine: Machine) -> None:
 
 async def test_an_empty_slot_has_no_level(machine: Machine) -> None:
     machine.supply("BAT0", type="Battery", capacity="0", present="0")
-    with pytest.raises(SensorUnavailable, match="no battery is in its slot"):
+    with pytest.raises(SensorUnavailable, match="the battery slot is empty"):
         await value(machine.board(), "power_supply/BAT0")
 
 

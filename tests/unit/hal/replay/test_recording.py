@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hal.errors import RecordingInvalid
 from hal.interface import HUB, SensorKind
 from hal.replay import Recording, load, recording
-from hal.replay.cells import instant_parser, number
+from hal.replay.recording import instant_parser, number
 from hal.replay.recording_map import TimeColumn
 
 DATA = Path(__file__).parents[3] / "data"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hal.interface import HvacAction
 from hal.sim.building import FLAT
 from hal.sim.house import GRID_MS, House
+from hal.sim.occupants import OccupantThermostat
 from hal.sim.plant import GAS_BOILER, HEAT_PUMP, HeatGenerator
-from hal.sim.tenant import OccupantThermostat
 
 WINTER_UTC_MS = 1_768_000_000_000  # 2026-01-09 23:06 UTC, six minutes past midnight on the wall
 HOUR_MS = 3_600_000
@@ -20,8 +20,10 @@ ALL_HEAT = [HvacAction.HEAT] * 4
 ALL_OFF = [HvacAction.OFF] * 4
 
 
-def house(seed: int = 1, *, tenant: OccupantThermostat | None = None, generator: HeatGenerator = HEAT_PUMP) -> House:
-    return House(seed=seed, start_utc_ms=WINTER_UTC_MS, tenant=tenant, generator=generator)
+def house(
+    seed: int = 1, *, thermostat: OccupantThermostat | None = None, generator: HeatGenerator = HEAT_PUMP
+) -> House:
+    return House(seed=seed, start_utc_ms=WINTER_UTC_MS, thermostat=thermostat, generator=generator)
 
 
 def probes(of: House) -> dict[str, Callable[[int], float]]:
@@ -100,7 +102,7 @@ def test_a_command_from_before_the_last_one_counts_as_the_same_instant() -> None
 
 
 def test_the_tenant_keeps_the_house_warm_until_the_hub_takes_over_and_after_it_let_go() -> None:
-    one = house(tenant=OccupantThermostat())
+    one = house(thermostat=OccupantThermostat())
     one.advance_to(2 * DAY_MS)
     assert min(one.thermal.temperatures_c[:4]) > 16.5
     one.command(2 * DAY_MS, ALL_OFF)
@@ -121,7 +123,7 @@ def test_releasing_a_house_without_a_tenant_switches_it_off() -> None:
 
 
 def test_the_books_of_a_week_close() -> None:
-    one = house(seed=4, tenant=OccupantThermostat(), generator=GAS_BOILER)
+    one = house(seed=4, thermostat=OccupantThermostat(), generator=GAS_BOILER)
     thermal, plant = one.thermal, one.plant
     before_j = thermal.stored_j - thermal.gained_j + thermal.lost_j
     one.advance_to(7 * DAY_MS)

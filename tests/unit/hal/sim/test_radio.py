@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from hal.sim.noise import Noise
+from hal.sim.numerics import Noise
 from hal.sim.radio import draining_battery, fading_signal
 
 HOUR_MS = 3_600_000

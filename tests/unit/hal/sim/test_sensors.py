@@ -9,7 +9,7 @@ import pytest
 from hal.errors import ReadingImplausible, SensorUnavailable
 from hal.interface import HUB, SensorKind
 from hal.sim.faults import Fault, FaultKind
-from hal.sim.noise import Noise
+from hal.sim.numerics import Noise
 from hal.sim.sensors import ELEMENTS, Channel, Element, SimSensor
 
 NOISE = Noise(1)

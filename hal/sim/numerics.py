@@ -1,10 +1,16 @@
-"""Linear algebra for one purpose: the exact solution of x' = F x + g over a step during which g stands still.
+"""Numerics of the simulation: the exact solution of a linear system over a step, and random numbers by address.
 
-Pure Python, since the matrices are 8 by 8 and numpy would cost more memory than the whole hub. Every addition is
-written out: the built-in `sum` of floats rounds differently from Python 3.12 on.
+Linear algebra solves x' = F x + g over a step with constant g. It is pure Python: the matrices are 8 by 8, and numpy
+needs more memory than the whole hub. Every addition is written out: the built-in `sum` of floats rounds differently
+from Python 3.12 on.
+
+Random numbers are addressed: the same (stream, index) gives the same number in whatever order the numbers are read.
+This makes a simulated house independent of the order of reads. Never draw from a shared generator here.
 """
 
 from collections.abc import Sequence
+from random import Random
+from typing import Final
 
 import msgspec
 
@@ -96,3 +102,59 @@ def propagator(dynamics: Matrix, step_s: float) -> Propagator:
         state = product(state, state)
         h *= 2
     return Propagator(state, once, twice)
+
+
+_TABLE_BITS: Final = 12
+_MASK: Final = (1 << 64) - 1
+_SHIFT: Final = 64 - _TABLE_BITS
+
+
+def rng_for(seed: int, name: str) -> Random:
+    """Return the generator of one part of the simulation, equal on every Python version (seeded by SHA-512)."""
+    return Random(f"{seed}/{name}")
+
+
+def stream_for(seed: int, name: str) -> int:
+    """Return the 64-bit address of one part's noise."""
+    return rng_for(seed, name).getrandbits(64)
+
+
+class Noise:
+    """Standard normal deviates addressed by stream and index (the finaliser of SplitMix64 over a table of 4,096)."""
+
+    __slots__ = ("_table",)
+
+    def __init__(self, seed: int) -> None:
+        rng = rng_for(seed, "noise")
+        half = tuple(rng.gauss(0.0, 1.0) for _ in range(1 << (_TABLE_BITS - 1)))
+        # Antithetic halves make the mean exactly zero, so noise never shifts a sensor.
+        self._table = half + tuple(-deviate for deviate in half)
+
+    def at(self, stream: int, index: int) -> float:
+        """Return the deviate of `stream` at `index` (any integer, such as a time in milliseconds)."""
+        z = (index * 0x9E3779B97F4A7C15 + stream) & _MASK
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        return self._table[((z ^ (z >> 27)) * 0x94D049BB133111EB & _MASK) >> _SHIFT]
+
+
+class Fading:
+    """A slow random wave: deviates at the multiples of a period, straight lines between them."""
+
+    __slots__ = ("_first", "_index", "_noise", "_period_ms", "_second", "_stream")
+
+    def __init__(self, noise: Noise, stream: int, period_ms: int) -> None:
+        self._noise = noise
+        self._stream = stream
+        self._period_ms = period_ms
+        self._index = 0
+        self._first = noise.at(stream, 0)
+        self._second = noise.at(stream, 1)
+
+    def at(self, at_ms: int) -> float:
+        """Return the wave at `at_ms`; its values are standard normal at the multiples of the period."""
+        index, rest_ms = divmod(at_ms, self._period_ms)
+        if index != self._index:
+            self._index = index
+            self._first = self._noise.at(self._stream, index)
+            self._second = self._noise.at(self._stream, index + 1)
+        return self._first + (self._second - self._first) * (rest_ms / self._period_ms)

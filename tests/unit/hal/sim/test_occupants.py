@@ -2,8 +2,19 @@
 
 import pytest
 
-from hal.sim.household import BATHROOM, BEDROOM, DAY_OFF, HABITS_A_DAY_MAX, KITCHEN, LIVING, WORKDAY, Occupants
-from hal.sim.noise import Noise
+from hal.interface import HvacAction
+from hal.sim.numerics import Noise
+from hal.sim.occupants import (
+    BATHROOM,
+    BEDROOM,
+    DAY_OFF,
+    HABITS_A_DAY_MAX,
+    KITCHEN,
+    LIVING,
+    WORKDAY,
+    Occupants,
+    OccupantThermostat,
+)
 
 DAY_S = 86_400
 THURSDAY = 0
@@ -51,3 +62,25 @@ def test_habits_shift_from_day_to_day_but_not_from_look_to_look(household: Occup
 
 def test_a_day_fits_its_noise_addresses() -> None:
     assert max(len(WORKDAY), len(DAY_OFF)) <= HABITS_A_DAY_MAX
+
+
+OFF, HEAT = HvacAction.OFF, HvacAction.HEAT
+
+
+@pytest.mark.parametrize(
+    ("temperature_c", "before", "hour", "after"),
+    [
+        (20.0, OFF, 12.0, HEAT),
+        (20.3, OFF, 12.0, OFF),
+        (20.3, HEAT, 12.0, HEAT),
+        (21.0, HEAT, 12.0, OFF),
+        (19.0, HEAT, 2.0, OFF),
+        (17.0, OFF, 2.0, HEAT),
+        (19.0, OFF, 6.0, HEAT),
+        (19.0, OFF, 22.5, OFF),
+    ],
+)
+def test_it_heats_below_the_band_and_rests_above(
+    temperature_c: float, before: HvacAction, hour: float, after: HvacAction
+) -> None:
+    assert OccupantThermostat().decide([temperature_c, 99.0], [before], local_hour=hour) == [after]

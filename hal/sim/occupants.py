@@ -1,17 +1,21 @@
-"""The people of the simulated house: who is where, what they cook and when they shower.
+"""The occupants of the simulated house: where they are, when they cook and shower, and the thermostat they have.
 
-A week of habits, each day with its own delays. Pure in time: the same minute always shows the same people.
+A week of habits, each day with its own delays. Pure in time: the same minute always has the same people. The occupants'
+thermostat keeps the house warm while no hub controls it: plain hysteresis with a night setback, as a mechanical room
+thermostat with a clock does it. It only heats.
 
 Sources: a person at rest gives 80 W of sensible heat, 50 g of water and 18 l of carbon dioxide an hour (ASHRAE Handbook
 Fundamentals 2017, chapter 18, table 1; EN 16798-1:2019, annex B). Cooking 2 kg, a shower 2.6 kg of water an hour
 (CIBSE Guide A, moisture production in dwellings, as rates while it lasts).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from hal.sim.noise import Noise
+from hal.interface import HvacAction
+from hal.sim.numerics import Noise
 
 PERSON_W: Final = 80.0
 PERSON_MOISTURE_KG_S: Final = 0.050 / 3600
@@ -23,15 +27,15 @@ STANDBY_W_PER_M2: Final = 1.0
 
 
 class Habit(msgspec.Struct, frozen=True):
-    """Something that happens at about the same hours.
+    """An activity at about the same hours each day.
 
     Attributes:
         zone: The room's number.
         from_h: Local hour at which it begins.
         to_h: Local hour at which it ends, at most 24.
-        people: Who is there.
+        people: How many people are in the room.
         appliances_w: Heat of lamps and machines.
-        moisture_kg_s: Water beside that of the people.
+        moisture_kg_s: Water vapour in addition to that of the people.
     """
 
     zone: int
@@ -69,7 +73,7 @@ HABITS_A_DAY_MAX: Final = 16
 
 
 class Occupants:
-    """Who does what in which room, by local time."""
+    """Returns the activities in each room by local time."""
 
     def __init__(self, noise: Noise, stream: int) -> None:
         self._noise = noise
@@ -78,7 +82,7 @@ class Occupants:
         self._habits: tuple[Habit, ...] = ()
 
     def at(self, local_s: float) -> list[Habit]:
-        """Return the habits under way.
+        """Return the present habits.
 
         Args:
             local_s: Local time in seconds since 1970-01-01 00:00, a Thursday.
@@ -107,3 +111,36 @@ class Occupants:
 
     def _delay_h(self, day: int, number: int) -> float:
         return DELAY_H * self._noise.at(self._stream, day * HABITS_A_DAY_MAX + number)
+
+
+DAY_C: Final = 20.5
+NIGHT_C: Final = 17.5
+HYSTERESIS_K: Final = 0.4
+"""Half of the band between on and off; usual for bimetal thermostats."""
+
+DAY_FROM_H: Final = 6.0
+DAY_TO_H: Final = 22.5
+
+
+class OccupantThermostat(msgspec.Struct, frozen=True):
+    """A thermostat in every room, all with the same setpoints."""
+
+    day_c: float = DAY_C
+    night_c: float = NIGHT_C
+
+    def decide(
+        self, temperatures_c: Sequence[float], before: Sequence[HvacAction], *, local_hour: float
+    ) -> list[HvacAction]:
+        """Return what each room calls for, given what it called for before.
+
+        Args:
+            temperatures_c: Air temperature of each room; values beyond the rooms of `before` are ignored.
+            before: The present calls.
+            local_hour: 0 to 24.
+        """
+        wanted_c = self.day_c if DAY_FROM_H <= local_hour < DAY_TO_H else self.night_c
+        calls = []
+        for temperature_c, action in zip(temperatures_c, before, strict=False):
+            band_k = HYSTERESIS_K if action is HvacAction.HEAT else -HYSTERESIS_K
+            calls.append(HvacAction.HEAT if temperature_c < wanted_c + band_k else HvacAction.OFF)
+        return calls

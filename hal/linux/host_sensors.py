@@ -1,0 +1,117 @@
+"""Sensors of the machine itself: mains and batteries, and the strength of its wireless signal. Read only.
+
+Power: the kernel's Documentation/ABI/testing/sysfs-class-power: `type` is Mains, USB, Wireless, Battery or UPS; `scope`
+is Device for the supply of a peripheral (a mouse); `online` is 0 without power, 1 or 2 (programmable) with it;
+`capacity` is in percent; `present` is 0 for an empty battery slot.
+
+Wireless: the kernel's net/wireless/wext-proc.c and include/uapi/linux/wireless.h: a line of /proc/net/wireless is the
+interface, its status, and quality, level and noise, each with a dot if it was updated. A level in dBm is printed as the
+byte minus 256, so it is below zero; 0 and -256 mean no level; a positive level is on a scale of the driver.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hal.errors import HalError, ReadingImplausible, SensorUnavailable
+from hal.interface import SensorKind
+from hal.linux.sysfs import FOUND_CHARS_MAX, Probe, directories, optional_text, read_integer, read_text
+
+_EXTERNAL = ("Mains", "USB", "Wireless")
+"""External supplies in order of trust: a USB socket may also supply other devices."""
+
+_BATTERIES = ("Battery", "UPS")
+
+
+def find_power(sysfs_root: Path) -> list[Probe]:
+    """Return a probe for the mains, if the machine has an external supply, and one for each of its batteries.
+
+    The hub has one mains channel (`power_supply/mains`): it is 1 if any supply is online. Supplies over USB count only
+    without a mains adapter. A battery is named `power_supply/<name>`, after its driver's name.
+    """
+    supplies = [
+        (directory, optional_text(directory / "type"))
+        for directory in directories(sysfs_root / "class" / "power_supply")
+        if optional_text(directory / "scope") != "Device"
+    ]
+    probes = []
+    for external in _EXTERNAL:
+        online = [directory / "online" for directory, kind in supplies if kind == external]
+        if online:
+            probes.append(_mains(online))
+            break
+    return probes + [
+        _battery(directory) for directory, kind in supplies if kind in _BATTERIES and (directory / "capacity").exists()
+    ]
+
+
+def _mains(online: Sequence[Path]) -> Probe:
+    def read() -> float:
+        failure: HalError | None = None
+        for path in online:
+            try:
+                if read_integer(path):
+                    return 1.0
+            except HalError as error:
+                failure = error
+        if failure:
+            # The supply that cannot be read may be the one with power.
+            raise failure
+        return 0.0
+
+    return Probe("power_supply/mains", SensorKind.POWER_AVAILABILITY, read)
+
+
+def _battery(directory: Path) -> Probe:
+    def read() -> float:
+        if optional_text(directory / "present") == "0":
+            raise SensorUnavailable(f"{directory}: the battery slot is empty; insert a battery")
+        return float(read_integer(directory / "capacity"))
+
+    return Probe(f"power_supply/{directory.name}", SensorKind.BATTERY_LEVEL, read)
+
+
+_LEVEL_NONE_DBM = -256
+_LEVEL_FIELD = 2
+"""After the interface: status, quality, level."""
+
+
+def find_signals(sysfs_root: Path, proc_root: Path) -> list[Probe]:
+    """Return a probe named `wireless/<interface>` for each wireless interface, connected or not."""
+    table = proc_root / "net" / "wireless"
+    interfaces = set(_lines(optional_text(table)))
+    for directory in directories(sysfs_root / "class" / "net"):
+        if (directory / "wireless").is_dir() or (directory / "phy80211").is_dir():
+            interfaces.add(directory.name)
+    return [_probe(table, interface) for interface in sorted(interfaces)]
+
+
+def _lines(text: str) -> dict[str, list[str]]:
+    """Return the fields of each interface; the two lines of headings have no colon."""
+    lines = {}
+    for line in text.splitlines():
+        interface, colon, fields = line.partition(":")
+        if colon:
+            lines[interface.strip()] = fields.split()
+    return lines
+
+
+def _probe(table: Path, interface: str) -> Probe:
+    def read() -> float:
+        fields = _lines(read_text(table)).get(interface)
+        if fields is None:
+            raise SensorUnavailable(
+                f"{table}: no line for {interface}; switch it on (kernels without wireless extensions list none)"
+            )
+        text = fields[_LEVEL_FIELD].rstrip(".") if len(fields) > _LEVEL_FIELD else ""
+        try:
+            level_dbm = int(text)
+        except ValueError as error:
+            found = text[:FOUND_CHARS_MAX]
+            raise ReadingImplausible(f'{table}: found "{found}" as the level of {interface}; needed is dBm') from error
+        if level_dbm in {0, _LEVEL_NONE_DBM}:
+            raise SensorUnavailable(f"{table}: {interface} has no signal; connect it to a network")
+        if level_dbm > 0:
+            raise ReadingImplausible(f"{table}: the driver of {interface} gives {level_dbm}, which is not in dBm")
+        return float(level_dbm)
+
+    return Probe(f"wireless/{interface}", SensorKind.SIGNAL_STRENGTH, read)
