@@ -11,8 +11,8 @@ between air and surface), 12.2.2 (9.1 W/(m2 K) between mass and surface), 12.3.1
 effective mass area 2.5 times the floor), annex C.2 (shares of gains). ISO 52016-1:2017, table B.17 for air and
 furniture: 10 kJ/(m2 K). German EnEV 2009, annex 1, table 1 for the envelope: walls 0.28, windows 1.3 W/(m2 K), solar
 transmittance 0.60. EN 12831-1:2017 for 0.5 air changes an hour; air holds 0.34 Wh/(m3 K). Saturation pressure over
-water: Magnus form of the WMO Guide to Instruments and Methods of Observation (WMO-No. 8), annex 4.B. Outdoor air 420 ppm
-CO2 (NOAA global mean, 2023). Furnishings absorb and release moisture as if the room held several times its air
+water: Magnus form of the WMO Guide to Instruments and Methods of Observation (WMO-No. 8), annex 4.B. Outdoor air 420
+ppm CO2 (NOAA global mean, 2023). Furnishings absorb and release moisture as if the room held several times its air
 (EnergyPlus Engineering Reference, effective capacitance: multipliers 1 to 25).
 """
 

@@ -29,7 +29,7 @@ START_C: Final = 19.0
 START_HUMIDITY_SHARE: Final = 0.45
 BLINDS_DOWN_C: Final = 23.0
 BLINDS_TRANSMITTANCE: Final = 0.25
-"""Returns a true value at an instant in simulated milliseconds, not before the last step of the house."""
+"""Occupants of a warm room lower the blinds (DIN 4108-2:2013, table 7: shutters closed to three quarters pass 0.30)."""
 
 UTC_OFFSET_S: Final = 3600.0
 """Central European time all year: the occupants' habits ignore summer time."""
