@@ -20,7 +20,7 @@ from agent.cloud.session import new_session, tcp_connector
 from agent.commands import factory_reset
 from agent.config import Config
 from agent.errors import ConfigInvalid, Corrupt, StorageFull
-from agent.foundation import clock_memory, lock, log, signals, system_info
+from agent.foundation import clock_memory, lock, log, shutdown, system_info
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Systemd
@@ -224,7 +224,7 @@ async def _run(replaceable: Replaceable, environ: Mapping[str, str], problems: S
     asyncio.get_running_loop().set_default_executor(DaemonThreadExecutor())
     restarts = _Restarts(replaceable, environ, problems)
     restarts.deadline = StopDeadline(hurry=restarts.hurry)
-    signals.handle(stop=restarts.stop, reload=replaceable.reload, terminal=signals.Terminal())
+    shutdown.handle_signals(stop=restarts.stop, reload=replaceable.reload, terminal=shutdown.Terminal())
     await restarts.run()
     _log.info("stopped")
 

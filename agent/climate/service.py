@@ -22,7 +22,7 @@ from agent.errors import StorageFull
 from agent.foundation.clock import Clock, Now
 from agent.foundation.disk import Disk
 from agent.foundation.durable_file import DurableFile
-from agent.foundation.salvage import decode_leniently
+from agent.foundation.lenient_json import decode_leniently
 from agent.foundation.shielding import run_shielded
 from agent.foundation.worker import Worker
 from hal.errors import HalError

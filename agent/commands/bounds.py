@@ -8,9 +8,8 @@ from typing import Any
 
 import msgspec
 
-from agent.foundation.lenient_json import ENCODE_ERRORS
 from agent.foundation.redaction import redact
-from agent.foundation.text import escape, sanitize
+from agent.foundation.text import ENCODE_ERRORS, escape, sanitize
 
 ERROR_MESSAGE_BYTES_MAX = 1024
 RESULT_BYTES_MAX = 64 * 1024

@@ -18,10 +18,11 @@ import msgspec
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
+from agent.foundation.json_store import JsonStore
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.service_result import SERVICE_RESULT_FILE, ServiceResult
 from agent.foundation.text import sanitize
-from agent.foundation.worker import Worker
+from agent.foundation.worker import InlineWorker, Worker
 
 _log = logging.getLogger(__name__)
 
@@ -148,13 +149,19 @@ class StartHistory:
             version: Of the agent.
             boot_reason: Returns why the machine has booted.
         """
-        self._path = state_dir / FILE_NAME
+        self._store = JsonStore(
+            state_dir / FILE_NAME,
+            _Content(),
+            disk=disk,
+            worker=InlineWorker(),
+            bytes_max=FILE_BYTES_MAX,
+            loss="the history of starts begins anew",
+        )
         self._last_end = run_dir / SERVICE_RESULT_FILE
         self._disk = disk
         self._clock = clock
         self._version = version
         self._boot_reason = boot_reason
-        self._is_kept = True
         self.records: tuple[StartRecord, ...] = ()
 
     @property
@@ -173,7 +180,7 @@ class StartHistory:
     def begin(self) -> None:
         """Note that this process begins, and how the one before it ended."""
         boot_id, boot_reason = self._clock.boot_id, self._boot_reason()
-        said, starts = self._said(), self._read()
+        said, starts = self._said(), self._store.load().starts[-STARTS_MAX:]
         if starts and starts[-1].end is ExitCause.RUNNING:
             starts = (*starts[:-1], with_exit_cause(starts[-1], said, boot_id=boot_id, boot_reason=boot_reason))
         elif said is not None and (failed := exit_cause_of(said))[0] is not ExitCause.STOPPED:
@@ -211,21 +218,8 @@ class StartHistory:
             self._last_end.unlink(missing_ok=True)
         return said
 
-    def _read(self) -> tuple[StartRecord, ...]:
-        try:
-            data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
-            return () if data is None else msgspec.json.decode(data, type=_Content).starts[-STARTS_MAX:]
-        except ReadFailed as error:
-            # It may be whole: what the disk does not give is not written over.
-            self._is_kept = False
-            _log.warning("the trail of starts is kept in memory: %s", error)
-        except (Corrupt, *DECODE_ERRORS) as error:
-            _log.warning("the trail of starts (%s) begins anew: %s", FILE_NAME, error)
-        return ()
-
     def _write(self) -> None:
-        if self._is_kept:
-            try:
-                self._disk.write(self._path, msgspec.json.encode(_Content(self.records)))
-            except (StorageFull, OSError) as error:
-                _log.warning("the trail of starts is not written: %s", error)
+        try:
+            self._store.save_blocking(_Content(self.records))
+        except StorageFull as error:
+            _log.warning("the history of starts is not written: %s", error)

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from agent.foundation.lenient_json import ENCODE_ERRORS
+ENCODE_ERRORS = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
+"""What msgspec raises for values that JSON cannot hold: other types, half a surrogate pair, too many levels."""
 
 CHARACTERS_MAX = 200
 """What a person reads of a foreign message; the rest is cut."""

@@ -14,7 +14,7 @@ import msgspec
 from agent.errors import StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.durable_file import CHECKSUM_BYTES, DurableFile
-from agent.foundation.salvage import decode_leniently
+from agent.foundation.lenient_json import decode_leniently
 from agent.foundation.worker import Worker
 from agent.pairing.lifecycle import JoinWindow, PairingRecord, PairingStage, PairingState
 

@@ -1,69 +1,32 @@
 import asyncio
-import os
-import signal
-from collections.abc import Iterator
 
-import pytest
-
-from agent.foundation import signals
-from agent.foundation.signals import Terminal
+from agent.foundation.signals import Signal
 
 
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Give signals back to whoever runs the tests."""
-    before = {number: signal.getsignal(number) for number in signals.IGNORED}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+async def test_a_call_before_the_wait_is_not_lost() -> None:
+    signal = Signal()
+    signal.set()
+    signal.set()
+    assert signal.is_set
+    assert await signal.wait(0.0)
+    assert not signal.is_set
 
 
-class Terminals:
-    def __init__(self, *files: int) -> None:
-        self.files = set(files)
-
-    def __call__(self, file: int) -> bool:
-        return file in self.files
+async def test_time_passes_without_a_call() -> None:
+    assert not await Signal().wait(0.0)
 
 
-@pytest.mark.parametrize("files", [(), (0,), (2,), (0, 1, 2)])
-def test_a_terminal_is_gone_once_a_file_of_it_is_none_any_more(files: tuple[int, ...]) -> None:
-    terminals = Terminals(*files)
-    terminal = Terminal(terminals)
-    assert not terminal.is_gone()
-    terminals.files.clear()
-    assert terminal.is_gone() is bool(files)
+async def test_a_call_wakes_the_waiter() -> None:
+    signal = Signal()
+    waiter = asyncio.create_task(signal.wait())
+    await asyncio.sleep(0)
+    assert not waiter.done()
+    signal.set()
+    assert await waiter
 
 
-UNSTOPPABLE = {signal.SIGKILL, signal.SIGSTOP}
-HARMLESS = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
-DEFECTS = {
-    *(signal.SIGSEGV, signal.SIGILL, signal.SIGFPE, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS),
-}
-
-
-@pytest.mark.parametrize("number", sorted(signal.valid_signals() - UNSTOPPABLE - HARMLESS - DEFECTS))
-async def test_no_signal_ends_the_hub_at_once(number: int) -> None:
-    told: list[str] = []
-    signals.handle(
-        stop=lambda: told.append("stop"), reload=lambda: told.append("reload"), terminal=Terminal(lambda _: False)
-    )
-    assert signal.getsignal(number) is not signal.SIG_DFL
-    os.kill(os.getpid(), number)
-    for _ in range(3):
-        await asyncio.sleep(0)
-    expected = ["stop"] if number in signals.STOPPING else ["reload"] if number == signal.SIGHUP else []
-    assert told == expected
-
-
-async def test_the_last_word_of_a_closed_terminal_is_an_orderly_end() -> None:
-    terminals, told = Terminals(2), list[str]()
-    signals.handle(stop=lambda: told.append("stop"), reload=lambda: told.append("reload"), terminal=Terminal(terminals))
-    os.kill(os.getpid(), signal.SIGHUP)
-    while not told:  # noqa: ASYNC110 - the loop learns of a signal through its own pipe
-        await asyncio.sleep(0)
-    terminals.files.clear()
-    os.kill(os.getpid(), signal.SIGHUP)
-    while len(told) == 1:  # noqa: ASYNC110 - as above
-        await asyncio.sleep(0)
-    assert told == ["reload", "stop"]
+async def test_a_call_can_be_forgotten() -> None:
+    signal = Signal()
+    signal.set()
+    signal.clear()
+    assert not await signal.wait(0.0)

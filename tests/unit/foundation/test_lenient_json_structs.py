@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.foundation.salvage import decode_leniently
+from agent.foundation.lenient_json import decode_leniently
 
 
 class Leaf(msgspec.Struct, frozen=True):
