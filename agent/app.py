@@ -112,28 +112,26 @@ class Hub:
             disk=environment.disk,
             worker=environment.worker,
             client=self.client,
-            release=self._release,
-            abandon=self._abandon,
         )
         self.uplink = Uplink(
             self.client,
             clock=clock,
             rng=environment.rng,
-            identities=self.pairing,
+            identities=self.pairing.identities,
             linger_s=config.cloud.batch_linger_s,
             readings_max=config.cloud.batch_readings_max,
         )
         self.intake = Intake(
             commit_interval_s=storage.commit_interval_s,
             readings_max=storage.memory_readings_max,
-            identities=self.pairing,
+            identities=self.pairing.identities,
             on_committed=self._committed,
             on_all_durable=network.confirm if network else lambda: None,
             now_ms=clock.monotonic_ms,
             on_refused=self._refused,
         )
         self.failover = FailoverOutbox(
-            self.intake, clock=clock, identities=self.pairing, on_memory_send=environment.on_memory_send
+            self.intake, clock=clock, identities=self.pairing.identities, on_memory_send=environment.on_memory_send
         )
         self.disk_watch = DiskMonitor(state, disk=environment.disk, worker=environment.worker)
         self.telemetry = self._telemetry()
@@ -167,7 +165,7 @@ class Hub:
             intake=self.intake,
             uplink=self.uplink,
             failover=self.failover,
-            identities=self.pairing,
+            identities=self.pairing.identities,
             clock=environment.clock,
             disk=environment.disk,
             worker=environment.worker,
@@ -263,8 +261,8 @@ class Hub:
 
     def _named_devices(self) -> Mapping[str, str]:
         """Return the relayed devices by name: the one that a person gave, else what the network calls it."""
-        named = {sensor.name: sensor.device for sensor in self.pairing.sensors}
-        records = self.pairing.state.sensors.values()
+        named = {sensor.name: sensor.device for sensor in self.pairing.queries.sensors}
+        records = self.pairing.queries.state.sensors.values()
         return named | {record.name: record.device for record in records if record.is_relayed and record.name}
 
     def _handlers(self) -> Mapping[CommandType, CommandHandler]:
@@ -310,23 +308,17 @@ class Hub:
             await self.environment.worker.run(lambda: factory_reset.bar(state, self.environment.disk, key))
 
     def _zigbee(self) -> ZigbeeReport:
-        return build_zigbee(self.pairing, intake=self.intake, clock=self.environment.clock)
+        return build_zigbee(self.pairing.queries, intake=self.intake, clock=self.environment.clock)
 
     async def _listed_commands(self) -> CommandsReport:
         return build_commands(await self.commands.recent(), problem=self.commands.problem)
-
-    async def _release(self, device: str) -> None:
-        await self.telemetry.mark_registered(device)
-
-    async def _abandon(self, device: str) -> None:
-        await self.telemetry.drop_unregistered(device)
 
     def _relay(self) -> RelayedSensorReceiver | None:
         network = self.environment.board.network
         if network is None:
             return None
         return RelayedSensorReceiver(
-            network, intake=self.intake, kinds=lambda: self.settings.kinds, identities=self.pairing
+            network, intake=self.intake, kinds=lambda: self.settings.kinds, identities=self.pairing.identities
         )
 
     def _sampler(self) -> Sampler:
@@ -367,7 +359,7 @@ class Hub:
             intake=self.intake,
             uplink=self.uplink,
             relay_problem=self.relay.problem if self.relay else "",
-            pairing=self.pairing,
+            pairing=self.pairing.queries,
             settings=self.settings,
             faults=self.faults,
             started_ms=self._started_ms,
@@ -409,7 +401,7 @@ class Hub:
         if self.climate:
             loops["climate"] = self.climate.run
         if self.relay:
-            loops |= {"relaying": self.relay.run, **self.pairing.loops()}
+            loops |= {"relaying": self.relay.run, **self.pairing.loops(self.telemetry)}
         if isinstance(displays := self.environment.board.network, ShowsTime):
             loops["house clock"] = lambda: show_time(displays, self._local_time)
         if self.environment.serve:
@@ -419,7 +411,7 @@ class Hub:
                     **status_builder.handlers(self.status),
                     **local_commands.handlers(self._listed_commands, self.commands.confirm),
                     **local_climate.handlers(self.climate, self._new_id),
-                    **local_zigbee.handlers(self.pairing, self._zigbee),
+                    **local_zigbee.handlers(self.pairing.actions, self._zigbee),
                     **local_updates.handlers(self.updates),
                 },
             )

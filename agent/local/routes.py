@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
-from agent.pairing.join_window import JoinWindowRequest
+from agent.pairing.actions import JoinWindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
 
 CLIMATE_BYTES_MAX = 64 * 1024

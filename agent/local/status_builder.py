@@ -27,7 +27,7 @@ from agent.local.status import (
     StartReport,
 )
 from agent.local.zigbee import link_problem
-from agent.pairing.service import PairingService
+from agent.pairing.service import PairingQueries
 from agent.settings.sync import SettingsSync
 from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Intake
@@ -46,7 +46,7 @@ def build_status(
     intake: Intake,
     uplink: Uplink,
     relay_problem: str,
-    pairing: PairingService,
+    pairing: PairingQueries,
     settings: SettingsSync,
     faults: Faults,
     started_ms: int,
@@ -197,7 +197,7 @@ def _sensors(intake: Intake, now_ms: int) -> list[SensorReport]:
     ]
 
 
-def _relayed(board: Board, pairing: PairingService, relay_problem: str) -> list[RelayedReport]:
+def _relayed(board: Board, pairing: PairingQueries, relay_problem: str) -> list[RelayedReport]:
     if board.network is None:
         return []
     names = {sensor.device: sensor.name for sensor in board.network.sensors}

@@ -10,8 +10,9 @@ import msgspec
 
 from agent.foundation.clock import Clock
 from agent.local.routes import Handler, LocalRequest
+from agent.pairing.actions import PairingActions
 from agent.pairing.lifecycle import PairingRecord, PairingStage
-from agent.pairing.service import PairingService
+from agent.pairing.service import PairingQueries
 from agent.telemetry.intake import ChannelState, Intake
 from hal.interface import UNITS, RelayedSensor, SensorKind
 from hal.radio import SensorLink
@@ -99,7 +100,7 @@ class ZigbeeReport(msgspec.Struct, frozen=True):
     others: list[MemberReport] = []
 
 
-def build_zigbee(pairing: PairingService, *, intake: Intake, clock: Clock) -> ZigbeeReport:
+def build_zigbee(pairing: PairingQueries, *, intake: Intake, clock: Clock) -> ZigbeeReport:
     """Return the document."""
     now_ms = clock.monotonic_ms()
     radio = pairing.radio
@@ -143,7 +144,7 @@ def build_zigbee(pairing: PairingService, *, intake: Intake, clock: Clock) -> Zi
     )
 
 
-def _radio(pairing: PairingService, now_ms: int) -> RadioStatus:
+def _radio(pairing: PairingQueries, now_ms: int) -> RadioStatus:
     if pairing.radio is None:
         return RadioStatus("none", "this hub has no radio; the sensors of its board are simply known")
     report = pairing.radio.radio
@@ -220,7 +221,7 @@ def _about(link: SensorLink) -> str:
     return f"{link.manufacturer} {link.model}".strip()
 
 
-def handlers(pairing: PairingService, report: Callable[[], ZigbeeReport]) -> Mapping[str, Handler]:
+def handlers(pairing: PairingActions, report: Callable[[], ZigbeeReport]) -> Mapping[str, Handler]:
     """Return the handlers of the Zigbee network.
 
     Args:

@@ -1,10 +1,11 @@
-"""How far a sensor has come on its way to the cloud, as a table, and what is known of it. Pure: no clock, no I/O.
+"""The stages of a sensor on its way to the cloud: the transition table and the records. Pure: no clock, no I/O.
 
-Owns the stages and the edges between them. `changes` decides what an event means; `room` and `registering` do what is
-decided, after `store` has it on the disk.
+`transitions` decides what an event changes; `loops`, `actions` and `registration` act after `store` saved the change.
+`PairingProgress` holds the latest steps in memory, for the person who is pairing a sensor.
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -13,9 +14,11 @@ import msgspec
 
 from hal.interface import SensorKind
 
+STEPS_MAX = 200
+
 
 class PairingStage(StrEnum):
-    """How far a sensor has come. Each is on the disk before anything is done because of it."""
+    """The stage of a sensor. Each is saved before anything is done because of it."""
 
     JOINED = "joined"
     INTERVIEWED = "interviewed"
@@ -29,8 +32,8 @@ class PairingStage(StrEnum):
 class PairingEvent(StrEnum):
     """What happens to a sensor.
 
-    `interview` and `recognise` both end an interview: the second one that of a sensor whose identity is known. `adopt`
-    is a sensor that takes the identity of another over.
+    `interview` and `recognise` both end an interview: `recognise` that of a sensor with a known identity. `adopt` gives
+    a sensor the identity of the one it replaces.
     """
 
     JOIN = "join"
@@ -71,7 +74,7 @@ EDGES: Mapping[tuple[PairingStage, PairingEvent], PairingStage] = MappingProxyTy
         (PairingStage.REMOVED, PairingEvent.REMOVE): PairingStage.LEAVING,
     }
 )
-"""A sensor whose key stands in the keys file goes from interviewed to registered: its key is not kept here."""
+"""A sensor whose key is in the keys file goes from interviewed to registered: its key is not stored here."""
 
 UNFINISHED = frozenset({PairingStage.JOINED, PairingStage.INTERVIEWED, PairingStage.KEYED})
 GONE = frozenset({PairingStage.LEAVING, PairingStage.REMOVED})
@@ -84,20 +87,20 @@ def to_mermaid() -> str:
 
 
 class PairingRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One sensor as the store keeps it.
+    """One sensor.
 
     Attributes:
         device: Its `RelayedSensor.device`.
-        stage: How far it has come.
-        name: As people call it; empty where nobody has named it yet.
-        key: The key that a technician gave; empty again once the cloud has taken it. A secret.
-        sensor_id: What the cloud calls it; empty before that is known. Kept for ever: a rejoin keeps identity.
-        serial_number: As the cloud says.
-        ieee_address: Where it has one.
+        stage: Its stage.
+        name: The name that a person gave it; empty for none.
+        key: The key that a technician gave; empty again once the cloud has accepted it. A secret.
+        sensor_id: The cloud's id; empty before registration. Never deleted: a sensor that joins again keeps it.
+        serial_number: From the cloud.
+        ieee_address: Empty for a sensor without one.
         kinds: What it measures, from the interview.
-        about: Maker and model, from the interview.
-        replaces: The device whose name and identity it is to take over after its interview.
-        problem: Why it does not get on, and what to do; empty where nothing is wrong.
+        about: Vendor and model, from the interview.
+        replaces: The device whose name and identity it takes over after its interview.
+        problem: Why pairing does not proceed, and what to do; empty for no problem.
         is_away: It has left the network by itself.
     """
 
@@ -116,26 +119,26 @@ class PairingRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_relayed(self) -> bool:
-        """Whether its readings may be taken in."""
+        """Whether its readings are accepted from the radio."""
         return self.stage not in GONE
 
 
 class JoinWindow(msgspec.Struct, frozen=True, omit_defaults=True, rename={"reversed_address": "or_address"}):
-    """A time in which sensors may join, and what the first one is to be given.
+    """A join window: the time in which sensors may join, and what the first of them is given.
 
     Attributes:
-        boot_id: The boot in whose time it ends; a window does not outlive a restart of the machine.
+        boot_id: The boot that `until_ms` counts from; a window does not outlive a restart of the machine.
         until_ms: Boot time of its end.
-        is_many: It stays open when a sensor has joined.
-        through: The router that alone takes sensors in; empty for all.
-        ieee_address: The one sensor that is expected; empty for any.
-        reversed_address: Its address backwards, as some makers print it; nobody knows before it joins.
-        code: Its install code or link key, in hex. A secret.
+        is_many: It stays open after a sensor has joined.
+        through: The only router that lets sensors join; empty for all.
+        ieee_address: The only sensor that is expected; empty for any.
+        reversed_address: The same address with its bytes reversed: some vendors print it so, and only the join tells.
+        code: The install code or link key, in hex. A secret.
         is_link_key: `code` is a link key.
         name: The sensor's name.
-        key: The sensor's key. A secret.
-        replaces: The device whose name and identity it is to take over.
-        device: The sensor that has come, before it is interviewed.
+        key: The sensor's ClimaSense key. A secret.
+        replaces: The device whose name and identity the sensor takes over.
+        device: The sensor that has joined and is not interviewed yet.
     """
 
     boot_id: str
@@ -153,11 +156,11 @@ class JoinWindow(msgspec.Struct, frozen=True, omit_defaults=True, rename={"rever
 
 
 class PairingState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All that the room keeps.
+    """Everything about pairing that is stored.
 
     Attributes:
-        sensors: By device, in the order in which they came.
-        window: The open one.
+        sensors: By device, in the order in which they joined.
+        window: The open join window.
     """
 
     sensors: Mapping[str, PairingRecord] = msgspec.field(default_factory=dict)
@@ -165,10 +168,10 @@ class PairingState(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def transition(record: PairingRecord, event: PairingEvent, **changes: Any) -> PairingRecord:  # noqa: ANN401 (fields of a record)
-    """Return the record as it is after an event, with other fields changed.
+    """Return the record after an event, with other fields changed.
 
     Raises:
-        ValueError: The table has no such edge: a defect of the caller.
+        ValueError: The table does not have this transition: a defect of the caller.
     """
     target = EDGES.get((record.stage, event))
     if target is None:
@@ -177,5 +180,73 @@ def transition(record: PairingRecord, event: PairingEvent, **changes: Any) -> Pa
 
 
 def display_name(record: PairingRecord) -> str:
-    """Return what to call a sensor in a sentence."""
+    """Return the sensor's name and device for a message."""
     return f'"{record.name}" ({record.device})' if record.name else record.device
+
+
+class PairingStepKind(StrEnum):
+    """What happened."""
+
+    WINDOW_OPEN = "window_open"
+    WINDOW_CLOSED = "window_closed"
+    JOINED = "joined"
+    INTERVIEWED = "interviewed"
+    CONFIGURED = "configured"
+    FAILED = "failed"
+    LEFT = "left"
+    KEYED = "keyed"
+    REGISTERED = "registered"
+    REFUSED = "refused"
+    WAITS = "waits"
+    RELAYING = "relaying"
+    ACCEPTED = "accepted"
+    REMOVED = "removed"
+
+
+class PairingStep(msgspec.Struct, frozen=True):
+    """One step of pairing.
+
+    Attributes:
+        number: Counts up, so that a client that polls finds the new ones.
+        at_ms: Boot time.
+        kind: What happened.
+        device: The sensor; empty for the join window.
+        detail: For people.
+    """
+
+    number: int
+    at_ms: int
+    kind: PairingStepKind
+    device: str = ""
+    detail: str = ""
+
+
+class PairingProgress:
+    """The latest steps of pairing. In memory, bounded."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._steps: deque[PairingStep] = deque(maxlen=STEPS_MAX)
+        self._number = 0
+        self._awaiting_reading: set[str] = set()
+
+    @property
+    def steps(self) -> Sequence[PairingStep]:
+        """The latest `STEPS_MAX`, oldest first."""
+        return tuple(self._steps)
+
+    def add(self, kind: PairingStepKind, device: str = "", detail: str = "", *, at_ms: int | None = None) -> None:
+        """Add a step that happened at ``at_ms``, or now."""
+        self._number += 1
+        self._steps.append(PairingStep(self._number, self._now_ms() if at_ms is None else at_ms, kind, device, detail))
+
+    def await_reading(self, device: str) -> None:
+        """Report the next accepted reading of a sensor as a step: a pairing ends with it."""
+        self._awaiting_reading.add(device)
+
+    def record_acceptance(self, devices: Iterable[str]) -> None:
+        """Take note that the cloud accepted readings of these devices."""
+        if self._awaiting_reading:
+            for device in self._awaiting_reading.intersection(devices):
+                self._awaiting_reading.discard(device)
+                self.add(PairingStepKind.ACCEPTED, device, "the cloud has its first reading")

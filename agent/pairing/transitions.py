@@ -1,7 +1,7 @@
-"""What an event means for all that the room knows: each function takes the state and returns the next. Pure.
+"""What each event changes in the state of pairing: pure functions from one state to the next.
 
-Owns the decisions about who takes a window's name and key, who takes over whose identity, and which names are free.
-Must never ask the radio or the cloud, and never give one sensor two identities.
+Decides which sensor gets the name and key of a join window, which sensor takes over whose identity, and which names are
+free. Must never give one identity to two sensors.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,18 @@ from agent.pairing.lifecycle import (
     transition,
 )
 from hal.interface import RelayedSensor
-from hal.radio import SensorLink
 
 SENSORS_MAX = 256
-"""Sensors on the way to the cloud or relaying: far more than a coordinator can hold."""
+"""Sensors that are not removed: far more than a coordinator can hold."""
 
 REMOVED_MAX = 256
-"""Removed sensors whose identity is remembered; the oldest makes room."""
+"""Removed sensors whose identity is kept; the oldest is dropped first."""
 
 NAME_CHARACTERS_MAX = 64
 
 
 def with_records(state: PairingState, *records: PairingRecord) -> PairingState:
-    """Return the state with records added or replaced; the oldest removed sensors make room."""
+    """Return the state with records added or replaced, and without the oldest removed sensors above the limit."""
     sensors = {**state.sensors, **{record.device: record for record in records}}
     removed = [device for device, record in sensors.items() if record.stage is PairingStage.REMOVED]
     for device in removed[: max(0, len(removed) - REMOVED_MAX)]:
@@ -42,7 +41,7 @@ def with_records(state: PairingState, *records: PairingRecord) -> PairingState:
 
 
 def with_window(state: PairingState, window: JoinWindow | None) -> PairingState:
-    """Return the state with another window, or none."""
+    """Return the state with another join window, or none."""
     return msgspec.structs.replace(state, window=window)
 
 
@@ -58,55 +57,14 @@ def require_sensor(state: PairingState, device: str) -> PairingRecord:
     return record
 
 
-def find_sensor(state: PairingState, wanted: str) -> PairingRecord:
-    """Return the one sensor that a person means: by device, by IEEE address in any form, or by name.
-
-    Raises:
-        UnknownSensor: None is called so.
-        PairingRefused: Several are.
-    """
-    name, address = wanted.strip().casefold(), _as_address(wanted)
-    present = [record for record in state.sensors.values() if record.is_relayed]
-    exact = [r for r in present if wanted == r.device or address in {r.device.casefold(), r.ieee_address}]
-    found = exact or [record for record in present if record.name and record.name.casefold() == name]
-    if len(found) > 1:
-        devices = ", ".join(record.device for record in found)
-        raise PairingRefused(f'several sensors are called "{wanted}": {devices}; say which by its address')
-    if not found:
-        raise UnknownSensor(f'there is no sensor "{wanted}"; climahub zigbee list shows them all')
-    return found[0]
-
-
-def find_member(links: Sequence[SensorLink], wanted: str) -> str:
-    """Return the one member of the network that a person means: by IEEE address in any form, or by maker and model.
-
-    Raises:
-        UnknownSensor: None is called so.
-        PairingRefused: Several are.
-    """
-    name, address = " ".join(wanted.split()).casefold(), _as_address(wanted)
-    found = [link.device for link in links if link.device.casefold() == address] or [
-        link.device for link in links if name and f"{link.manufacturer} {link.model}".strip().casefold() == name
-    ]
-    if len(found) > 1:
-        raise PairingRefused(f'several devices are called "{wanted}": {", ".join(found)}; say which by its address')
-    if not found:
-        raise UnknownSensor(f'there is no sensor "{wanted}", and no other device; climahub zigbee list shows them all')
-    return found[0]
-
-
-def _as_address(wanted: str) -> str:
-    return "0x" + "".join(each for each in wanted.strip().casefold().removeprefix("0x") if each not in ":-")
-
-
 def join(state: PairingState, device: str, *, is_seen: bool = True) -> PairingState:
-    """Return the state after a sensor has joined: it is new, or it comes back and stays who it was.
+    """Return the state after a sensor has joined: it is new, or it returns and keeps its identity.
 
     Args:
         state: Before.
         device: The sensor.
-        is_seen: It joined just now. One that must have joined at some time, while the hub was down say, does not take
-            what the window has for the next to join, unless the window names it.
+        is_seen: It joined just now. A sensor that joined unnoticed, while the hub was down, does not get what the join
+            window holds for the next one, unless the window names it.
     """
     record = state.sensors.get(device)
     is_new = record is None or record.is_away or record.stage in {PairingStage.JOINED, PairingStage.REMOVED}
@@ -137,7 +95,7 @@ def join(state: PairingState, device: str, *, is_seen: bool = True) -> PairingSt
 
 
 def _without_lost_identity(state: PairingState, record: PairingRecord) -> PairingRecord:
-    """Return a removed sensor without the identity and the name that others have taken over since."""
+    """Return a removed sensor without the identity and name that another sensor has taken over since."""
     if record.stage is not PairingStage.REMOVED:
         return record
     names = {other.name.casefold() for other in state.sensors.values() if other.is_relayed}
@@ -147,7 +105,7 @@ def _without_lost_identity(state: PairingState, record: PairingRecord) -> Pairin
 
 
 def identity_owner(state: PairingState, sensor_id: str, *, but: str = "") -> PairingRecord | None:
-    """Return the sensor that is relayed under an identity, other than the device ``but``; `None` where none is."""
+    """Return the relayed sensor with this identity, other than the device ``but``; `None` for none."""
     for record in state.sensors.values():
         if sensor_id and record.sensor_id == sensor_id and record.is_relayed and record.device != but:
             return record
@@ -155,19 +113,22 @@ def identity_owner(state: PairingState, sensor_id: str, *, but: str = "") -> Pai
 
 
 def _is_expected(window: JoinWindow, record: PairingRecord, *, is_new: bool) -> bool:
-    """Tell whether a sensor that joins is the one that the window was opened for."""
+    """Tell whether a joining sensor is the one that the window was opened for."""
     if window.device:
         return window.device == record.device
     if window.ieee_address:
         return bool(
             {window.ieee_address, window.reversed_address or window.ieee_address} & {record.device, record.ieee_address}
         )
-    # One that is in the network already has merely come back, as sensors do after a power cut.
+    # A known sensor has only rejoined, as sensors do after a power cut.
     return not window.is_many and is_new and record.stage in UNFINISHED and not record.key
 
 
 def interview(state: PairingState, sensor: RelayedSensor, about: str = "") -> PairingState:
-    """Return the state after an interview: a known identity is kept, another's taken over, a given key used."""
+    """Return the state after an interview.
+
+    A known identity is kept; the identity of a replaced sensor is taken over; a key from the join window is used.
+    """
     state = join(state, sensor.device, is_seen=False) if sensor.device not in state.sensors else state
     record = state.sensors.get(sensor.device)
     if record is None or record.stage in GONE:
@@ -193,7 +154,7 @@ def interview(state: PairingState, sensor: RelayedSensor, about: str = "") -> Pa
 
 
 def configure(state: PairingState, sensor: RelayedSensor) -> PairingState:
-    """Return the state after a sensor was set up: it measures what it has answered for."""
+    """Return the state after a sensor was configured: it measures the kinds that it answered for."""
     record = state.sensors.get(sensor.device)
     if record is None or record.kinds == sensor.kinds:
         return state
@@ -201,9 +162,9 @@ def configure(state: PairingState, sensor: RelayedSensor) -> PairingState:
 
 
 def forget_non_sensor(state: PairingState, device: str) -> PairingState:
-    """Return the state after an interview has shown that a device is no sensor, but a router, say.
+    """Return the state after an interview found a device, such as a router, that measures nothing.
 
-    It is forgotten, and what it took of the window waits for the next to join.
+    Its record is deleted, and the name and key of the join window go to the next device that joins.
     """
     record, window = state.sensors.get(device), state.window
     if record is None or record.stage is not PairingStage.JOINED or record.sensor_id:
@@ -215,7 +176,7 @@ def forget_non_sensor(state: PairingState, device: str) -> PairingState:
 
 
 def add_members(state: PairingState, sensors: Sequence[RelayedSensor]) -> PairingState:
-    """Return the state after a look at the network: what it knows has joined and is interviewed."""
+    """Return the state with the members of the network added: they have joined and are interviewed."""
     for sensor in sensors:
         record = state.sensors.get(sensor.device)
         if record is None or record.stage is PairingStage.JOINED:
@@ -224,18 +185,15 @@ def add_members(state: PairingState, sensors: Sequence[RelayedSensor]) -> Pairin
 
 
 def _take_over(state: PairingState, record: PairingRecord) -> PairingState:
-    """Return the state after a new sensor has become the old one, who leaves."""
+    """Return the state after a new sensor took over the identity of the old one, which leaves."""
     old = state.sensors.get(record.replaces)
     new = msgspec.structs.replace(record, replaces="")
     is_free = old is not None and identity_owner(state, old.sensor_id, but=old.device) is None
-    if (
-        old is None
-        or not old.sensor_id
-        or not is_free
-        or record.stage not in {PairingStage.INTERVIEWED, PairingStage.KEYED}
-    ):
-        why = "it has an identity of its own" if record.sensor_id else "that one is gone"
-        return with_records(state, msgspec.structs.replace(new, problem=f"did not replace {record.replaces}: {why}"))
+    may_adopt = record.stage in {PairingStage.INTERVIEWED, PairingStage.KEYED}
+    if old is None or not old.sensor_id or not is_free or not may_adopt:
+        reason = "it has an identity of its own" if record.sensor_id else "that sensor is gone"
+        problem = f"did not replace {record.replaces}: {reason}"
+        return with_records(state, msgspec.structs.replace(new, problem=problem))
     new = transition(
         new,
         PairingEvent.ADOPT,
@@ -245,17 +203,14 @@ def _take_over(state: PairingState, record: PairingRecord) -> PairingState:
         key="",
         problem="",
     )
-    # The old one keeps the identity too: what it measured until now still goes to the cloud under it.
-    left = (
-        transition(old, PairingEvent.REMOVE, problem=f"replaced by {new.device}")
-        if old.stage is not PairingStage.REMOVED
-        else old
-    )
-    return with_records(state, left, new)
+    # The old one keeps the identity as well: its readings until now still go to the cloud under it.
+    if old.stage is not PairingStage.REMOVED:
+        old = transition(old, PairingEvent.REMOVE, problem=f"replaced by {new.device}")
+    return with_records(state, old, new)
 
 
 def replace(state: PairingState, old_device: str, new_device: str) -> PairingState:
-    """Return the state after a sensor that has joined already has taken over from another.
+    """Return the state after a sensor that has already joined took over the identity of another.
 
     Raises:
         UnknownSensor: One of them does not exist.
@@ -273,21 +228,23 @@ def replace(state: PairingState, old_device: str, new_device: str) -> PairingSta
 
 
 def check_replaceable(old: PairingRecord) -> None:
-    """Refuse to carry over what is not there.
+    """Refuse to replace a sensor without an identity.
 
     Raises:
         PairingRefused: The old sensor has no identity.
     """
     if not old.sensor_id:
-        raise PairingRefused(f"{display_name(old)} was never registered, so there is nothing to carry over; remove it")
+        raise PairingRefused(
+            f"{display_name(old)} was never registered, so it has no identity to carry over; remove it"
+        )
 
 
 def give_key(state: PairingState, device: str, key: str) -> PairingState:
-    """Return the state after a technician has given a sensor its key.
+    """Return the state after a technician gave a sensor its key.
 
     Raises:
         UnknownSensor: There is no such sensor.
-        PairingRefused: It needs no key any more.
+        PairingRefused: It is registered already.
     """
     record = require_sensor(state, device)
     if record.sensor_id:
@@ -298,21 +255,21 @@ def give_key(state: PairingState, device: str, key: str) -> PairingState:
 
 
 def rename(state: PairingState, device: str, name: str) -> PairingState:
-    """Return the state after a sensor got another name.
+    """Return the state after a sensor was renamed.
 
     Raises:
         UnknownSensor: There is no such sensor.
-        PairingRefused: The name is unusable, or another's.
+        PairingRefused: The name is not valid, or another sensor has it.
     """
     record = require_sensor(state, device)
     return with_records(state, msgspec.structs.replace(record, name=validate_name(state, name, device)))
 
 
 def validate_name(state: PairingState, name: str, device: str = "") -> str:
-    """Return a name as it may be given.
+    """Return a name with its spaces normalised.
 
     Raises:
-        PairingRefused: It is empty, too long, not printable, or another sensor's.
+        PairingRefused: It is empty, too long, not printable, or another sensor has it.
     """
     name = " ".join(name.split())
     if not name or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
@@ -324,7 +281,7 @@ def validate_name(state: PairingState, name: str, device: str = "") -> str:
 
 
 def begin_removal(state: PairingState, device: str) -> PairingState:
-    """Return the state after a technician has said that a sensor is to go: it is relayed no longer.
+    """Return the state after a technician removed a sensor: it is no longer relayed and has to leave the network.
 
     Raises:
         UnknownSensor: There is no such sensor.
@@ -333,16 +290,16 @@ def begin_removal(state: PairingState, device: str) -> PairingState:
 
 
 def begin_member_removal(state: PairingState, device: str) -> PairingState:
-    """Return the state after a technician has said that a member of the network is to go, known here or not.
+    """Return the state after a technician removed a member of the network, with or without a record here.
 
-    A router has no record, and a removed sensor that never heard of it is still a member.
+    A router has no record; a removed sensor that missed the request to leave is still a member.
     """
     record = state.sensors.get(device) or PairingRecord(device)
     return with_records(state, transition(record, PairingEvent.REMOVE, key="", problem=""))
 
 
 def finish_removal(state: PairingState, device: str) -> PairingState:
-    """Return the state after the network has forgotten a sensor; its identity is kept where it has one."""
+    """Return the state after a sensor left the network for good; its identity is kept if it has one."""
     record = transition(state.sensors[device], PairingEvent.FORGET, is_away=False)
     if record.sensor_id:
         return with_records(state, record)
@@ -351,10 +308,10 @@ def finish_removal(state: PairingState, device: str) -> PairingState:
 
 
 def register(state: PairingState, device: str, *, sensor_id: str, serial_number: str) -> PairingState:
-    """Return the state after the cloud has named a sensor: its key is gone with the same write.
+    """Return the state after the cloud registered a sensor; the same write deletes its key.
 
-    One that was removed meanwhile keeps the name, for the readings that wait. Where another sensor is relayed under it,
-    somebody has mixed up keys: nothing changes but the problem.
+    A sensor that was removed meanwhile keeps the identity, for its unsent readings. If another relayed sensor has the
+    identity, somebody has mixed up keys: only the problem changes.
     """
     record = state.sensors[device]
     if other := identity_owner(state, sensor_id, but=device):
@@ -366,7 +323,7 @@ def register(state: PairingState, device: str, *, sensor_id: str, serial_number:
 
 
 def mark_away(state: PairingState, device: str) -> PairingState:
-    """Return the state after a sensor has left by itself: it keeps identity, name and key."""
+    """Return the state after a sensor left the network by itself: it keeps identity, name and key."""
     record = state.sensors.get(device)
     if record is None or record.stage in GONE:
         return state
@@ -374,7 +331,7 @@ def mark_away(state: PairingState, device: str) -> PairingState:
 
 
 def with_problem(state: PairingState, device: str, problem: str) -> PairingState:
-    """Return the state with a problem noted."""
+    """Return the state with a problem of a sensor."""
     record = state.sensors.get(device)
     if record is None or record.problem == problem:
         return state

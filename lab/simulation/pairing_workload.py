@@ -14,7 +14,7 @@ import msgspec
 
 from agent import app
 from agent.errors import LabelInvalid, PairingRefused, StorageFull
-from agent.pairing.join_window import JoinWindowRequest
+from agent.pairing.actions import JoinWindowRequest
 from agent.pairing.lifecycle import PairingRecord, PairingStage
 from hal.errors import NetworkLost, SensorUnavailable
 from hal.sim import SimMesh
@@ -206,7 +206,7 @@ class PairingWorkload:
     async def _pair_many(self, devices: Sequence[str]) -> None:
         """Open one window for several sensors and press one button after the other."""
         if not await self._asked(
-            lambda hub: hub.pairing.open_join_window(JoinWindowRequest(seconds=180, is_many=True))
+            lambda hub: hub.pairing.actions.open_join_window(JoinWindowRequest(seconds=180, is_many=True))
         ):
             return
         for device in devices:
@@ -228,7 +228,7 @@ class PairingWorkload:
                 await self._try_window(device)
             elif record.stage is PairingStage.INTERVIEWED or (record.stage is PairingStage.KEYED and record.problem):
                 key = self._keys[self.wants.paired[device]]
-                await self._asked(lambda hub, key=key: hub.pairing.give_key(device, key))  # type: ignore[misc]
+                await self._asked(lambda hub, key=key: hub.pairing.actions.give_key(device, key))  # type: ignore[misc]
                 await asyncio.sleep(self._rng.uniform(5.0, 30.0))
             elif self._is_in_trouble(record):
                 await self._try_window(device)
@@ -238,7 +238,7 @@ class PairingWorkload:
     def _is_in_trouble(self, record: PairingRecord) -> bool:
         """Tell whether the list shows something that a person would look after."""
         hub = self._hub()
-        return hub is not None and bool(hub.pairing.problem_of(record))
+        return hub is not None and bool(hub.pairing.queries.problem_of(record))
 
     async def _try_window(self, device: str) -> None:
         rng, root = self._rng, self.wants.paired[device]
@@ -250,10 +250,10 @@ class PairingWorkload:
             key="" if root != device else "sk_sensor_mistyped" if is_wrong else self._keys[root],
             replaces=root if root != device else "",
         )
-        if not await self._asked(lambda hub: hub.pairing.open_join_window(request)):
+        if not await self._asked(lambda hub: hub.pairing.actions.open_join_window(request)):
             # What is to be replaced may be unknown, after a factory reset: then its key goes to the new one.
             plain = msgspec.structs.replace(request, replaces="", name="", key=self._keys[root])
-            if not request.replaces or not await self._asked(lambda hub: hub.pairing.open_join_window(plain)):
+            if not request.replaces or not await self._asked(lambda hub: hub.pairing.actions.open_join_window(plain)):
                 await asyncio.sleep(rng.uniform(10.0, 60.0))
                 return
         for _ in range(rng.randrange(1, 4)):
@@ -279,7 +279,7 @@ class PairingWorkload:
             record = self._record(new)
             if record is not None and record.stage is PairingStage.INTERVIEWED:
                 # It came without the window's plan: the hub has died in between.
-                if not await self._asked(lambda hub: hub.pairing.replace(old, new)):
+                if not await self._asked(lambda hub: hub.pairing.actions.replace(old, new)):
                     break
             elif record is not None and record.sensor_id:
                 break
@@ -298,7 +298,7 @@ class PairingWorkload:
             record = self._record(device)
             if record is None or not record.is_relayed:
                 return
-            if await self._asked(lambda hub: hub.pairing.remove(device)):
+            if await self._asked(lambda hub: hub.pairing.actions.remove(device)):
                 self.wants.removed[device] = self._now_s()
             await asyncio.sleep(self._rng.uniform(5.0, 30.0))
 
@@ -318,7 +318,7 @@ class PairingWorkload:
 
     def _record(self, device: str) -> PairingRecord | None:
         hub = self._hub()
-        return None if hub is None else hub.pairing.state.sensors.get(device)
+        return None if hub is None else hub.pairing.queries.state.sensors.get(device)
 
     async def _asked(self, ask: Callable[[app.Hub], Coroutine[Any, Any, None]]) -> bool:
         """Ask the hub for something; tell whether it did it. A hub that is down is waited for."""

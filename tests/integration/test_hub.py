@@ -268,7 +268,7 @@ async def test_a_sensor_key_by_name_is_used_and_one_that_fits_nothing_is_reporte
     keys = {"attic": cloud.sensor_key("Attic"), "cellar": "cs_sen_x"}
     hub = make_hub(cloud.url, network=network, sensor_keys=keys)
     hub.start()
-    await until(lambda: hub.hub.pairing.sensor_id("0x00158d0001a2b3c4"))
+    await until(lambda: hub.hub.pairing.identities.sensor_id("0x00158d0001a2b3c4"))
     assert hub.status().unmatched_keys == ["cellar"]
 
 
@@ -280,7 +280,7 @@ async def test_a_relayed_sensor_registers_and_speaks_for_itself(cloud: Cloud, ma
     network.reports.put_nowait([Reading(device, device, T_KIND, 19.5, now_ms) for device in ("T1", "T2")])
     await until(lambda: cloud.accepted)
     (arrived,) = cloud.accepted
-    assert arrived.device_id == hub.hub.pairing.sensor_id("T1")
+    assert arrived.device_id == hub.hub.pairing.identities.sensor_id("T1")
     await until(lambda: hub.status().outbox.unregistered == 1)
     first, second = hub.status().relayed_sensors
     assert (first.sensor_id, first.problem) == (arrived.device_id, "")
@@ -299,7 +299,7 @@ async def test_what_was_held_goes_out_once_the_sensor_is_known(cloud: Cloud, mak
     second = make_hub(cloud.url, network=TestNetwork("T1"), sensor_keys=keys)
     second.start()
     await until(lambda: len(cloud.stored) == 3)
-    assert {reading.device_id for reading in cloud.stored} == {second.hub.pairing.sensor_id("T1")}
+    assert {reading.device_id for reading in cloud.stored} == {second.hub.pairing.identities.sensor_id("T1")}
 
 
 async def test_a_relayed_reading_never_goes_out_as_the_hubs_own(
@@ -309,7 +309,7 @@ async def test_a_relayed_reading_never_goes_out_as_the_hubs_own(
     network = TestNetwork("T1")
     first = make_hub(cloud.url, network=network, sensor_keys={"T1": cloud.sensor_key("T1")})
     first.start()
-    await until(lambda: first.hub.pairing.is_registered("T1"))
+    await until(lambda: first.hub.pairing.identities.is_registered("T1"))
     await cloud.down()
     first.report(19.1, 19.2, device="T1")
     await until(lambda: first.status().outbox.pending == 2)

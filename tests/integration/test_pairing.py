@@ -68,7 +68,7 @@ async def test_button_to_the_first_accepted_reading(
     out = capfd.readouterr().out
     for step in ("window is open", "attic: joined", "said what it is", "has its key", "registered", "attic: done"):
         assert step in out
-    sensor_id = town.hub.hub.pairing.sensor_id(town.devices[0])
+    sensor_id = town.hub.hub.pairing.identities.sensor_id(town.devices[0])
     assert sensor_id in {reading.device_id for reading in cloud.accepted}
     assert key_file.read_text() not in town.book.read_text()
     assert await town.type("list", "--json") == exit_codes.OK
@@ -108,7 +108,7 @@ async def test_replace_remove_backup_and_restore(
     async with asyncio.TaskGroup() as group:
         group.create_task(town.press_when_open(old))
         group.create_task(town.type("pair", "--name", "attic", "--key-file", str(key_file)))
-    sensor_id = town.hub.hub.pairing.sensor_id(old)
+    sensor_id = town.hub.hub.pairing.identities.sensor_id(old)
     backup = tmp_path / "network.json"
     assert await town.type("backup", str(backup)) == exit_codes.OK
     town.mesh.empty_battery(old, town.world_ms())
@@ -116,7 +116,7 @@ async def test_replace_remove_backup_and_restore(
         group.create_task(town.press_when_open(new))
         typed = group.create_task(town.type("replace", "attic"))
     assert typed.result() == exit_codes.OK
-    assert town.hub.hub.pairing.sensor_id(new) == sensor_id
+    assert town.hub.hub.pairing.identities.sensor_id(new) == sensor_id
     # A zone that is measured by "attic" is from now on measured by the new one.
     assert town.hub.hub._named_devices()["attic"] == new
     await until(lambda: not town.mesh.is_joined(old))

@@ -128,7 +128,7 @@ async def test_a_hub_opens_it(
 
     settings = hub.settings.current
     assert (settings.reporting_interval_seconds, settings.timezone) == (120, "Europe/Berlin")
-    sensors = hub.pairing.state.sensors
+    sensors = hub.pairing.queries.state.sensors
     assert {device: (record.stage, record.name) for device, record in sensors.items()} == {
         BEDROOM: (PairingStage.RELAYING, "bedroom"),
         ATTIC: (PairingStage.KEYED, "attic"),

@@ -100,13 +100,13 @@ async def test_readings_of_a_device_registered_while_the_disk_was_full_are_not_s
     await until(lambda: hub.status().outbox.unregistered == 2)
     disk.on_operation = full
     cloud.reference.listening = True
-    await until(lambda: hub.hub.pairing.is_registered("T1"))
+    await until(lambda: hub.hub.pairing.identities.is_registered("T1"))
     disk.on_operation = allow_operation
     await hub.end()
     again = make_hub(cloud.url, network=TestNetwork("T1"), sensor_keys=keys)
     again.start()
     await until(lambda: len(cloud.stored) == 2)
-    assert {reading.device_id for reading in cloud.stored} == {again.hub.pairing.sensor_id("T1")}
+    assert {reading.device_id for reading in cloud.stored} == {again.hub.pairing.identities.sensor_id("T1")}
 
 
 async def test_settings_of_a_broken_file_come_back_from_the_cloud(

@@ -20,7 +20,7 @@ from agent.ota.lifecycle import StatusReport, UpdateEvent
 from agent.ota.manifest import VERSION_CHARS_MAX, Offer
 from agent.ota.slots import InstalledRelease, Slots
 from agent.pairing import store as pairing_store
-from agent.pairing.join_window import KEY_CHARACTERS_MAX
+from agent.pairing.actions import KEY_CHARACTERS_MAX
 from agent.pairing.lifecycle import JoinWindow, PairingRecord, PairingStage, PairingState
 from agent.pairing.transitions import NAME_CHARACTERS_MAX, REMOVED_MAX, SENSORS_MAX
 from agent.settings.model import DeviceSettings, Location

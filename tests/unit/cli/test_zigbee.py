@@ -27,8 +27,7 @@ from agent.local.zigbee import (
     StepReport,
     ZigbeeReport,
 )
-from agent.pairing.lifecycle import PairingStage
-from agent.pairing.progress import PairingStepKind
+from agent.pairing.lifecycle import PairingStage, PairingStepKind
 
 ONE, TWO = "0x00158d0000000001", "0x00158d0000000002"
 

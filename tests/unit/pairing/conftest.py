@@ -1,4 +1,4 @@
-"""A radio, a cloud and a clock that do as the test says, and a room between them."""
+"""A simulated radio, cloud and clock, and the pairing service between them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -158,7 +158,7 @@ class Cloud:
 
 
 class Bench:
-    """A room and all that surrounds it."""
+    """A pairing service and everything around it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -172,10 +172,10 @@ class Bench:
         self.failures: list[BaseException] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def _abandon(self, device: str) -> None:
+    async def drop_unregistered(self, device: str) -> None:
         self.abandoned.append(device)
 
-    async def _release(self, device: str) -> None:
+    async def mark_registered(self, device: str) -> None:
         self.released.append(device)
 
     def make(self, network: SensorNetwork | None = None) -> PairingService:
@@ -187,12 +187,10 @@ class Bench:
             disk=self.disk,
             worker=InlineWorker(),
             client=cast("CloudClient", self.cloud),
-            release=self._release,
-            abandon=self._abandon,
         )
 
-    def start(self, room: PairingService) -> None:
-        self._tasks += [asyncio.get_running_loop().create_task(loop()) for loop in room.loops().values()]
+    def start(self, service: PairingService) -> None:
+        self._tasks += [asyncio.get_running_loop().create_task(loop()) for loop in service.loops(self).values()]
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(60):
@@ -215,10 +213,10 @@ class Bench:
                 self.failures.append(cast("BaseException", task.exception()))
         self._tasks.clear()
 
-    async def restart(self, room: PairingService) -> PairingService:
-        """Kill the room and begin another on what it left on the disk."""
+    async def restart(self, service: PairingService) -> PairingService:
+        """Kill the service and start another on the same state directory."""
         await self.end()
-        del room
+        del service
         self.radio.until_ms = None
         again = self.make()
         self.start(again)

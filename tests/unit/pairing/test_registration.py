@@ -28,24 +28,24 @@ def bench(bench: Bench) -> Bench:
     return bench
 
 
-def problem(room: Any, device: str) -> str:  # noqa: ANN401 (a room)
-    told: str = room.problem_of(room.state.sensors[device])
+def problem(service: Any, device: str) -> str:  # noqa: ANN401 (a room)
+    told: str = service.queries.problem_of(service.queries.state.sensors[device])
     return told
 
 
 async def test_every_sensor_with_a_key_gets_its_name_and_keeps_it(bench: Bench) -> None:
-    room = bench.make()
-    assert room.sensor_id("T1") is None
-    bench.start(room)
+    service = bench.make()
+    assert service.identities.sensor_id("T1") is None
+    bench.start(service)
     await bench.until(lambda: len(bench.released) == 2)
     assert bench.cloud.asked == [("sk_sensor_one", "0x00158d0001a2b3c4"), ("sk_sensor_two", "0x00158d0001a2b3c5")]
     again = bench.make()
-    for known in (room, again):
-        assert known.sensor_id("T1") == "id-of-sk_sensor_one"
-        assert known.is_registered("T2")
-        assert not known.is_registered("T3")
-        assert sorted(known.registered_devices) == ["T1", "T2"]
-    assert "relayed_sensors.sensor_keys_file" in problem(room, "T3")
+    for known in (service, again):
+        assert known.identities.sensor_id("T1") == "id-of-sk_sensor_one"
+        assert known.identities.is_registered("T2")
+        assert not known.identities.is_registered("T3")
+        assert sorted(known.identities.registered_devices) == ["T1", "T2"]
+    assert "relayed_sensors.sensor_keys_file" in problem(service, "T3")
     bench.start(again)
     await bench.settle()
     assert len(bench.cloud.asked) == 2
@@ -75,24 +75,24 @@ async def test_a_refused_sensor_waits_with_advice_and_does_not_hold_up_the_other
     bench: Bench, status: int, advice: str
 ) -> None:
     bench.cloud.errors = [Refused("no", status=status)]
-    room = bench.make()
-    bench.start(room)
+    service = bench.make()
+    bench.start(service)
     await bench.until(lambda: bench.released == ["T2"])
-    assert advice in problem(room, "T1")
-    assert "sk_sensor" not in problem(room, "T1")
+    assert advice in problem(service, "T1")
+    assert "sk_sensor" not in problem(service, "T1")
     await bench.settle()
     assert len(bench.cloud.asked) == 2
 
 
 async def test_a_refused_sensor_is_asked_for_again_an_hour_later(bench: Bench) -> None:
     bench.cloud.errors = [Refused("no", status=404)]
-    room = bench.make()
-    bench.start(room)
+    service = bench.make()
+    bench.start(service)
     await bench.until(lambda: bench.released == ["T2"])
     bench.clock.now_ms += 3_600_000
-    await room.rename("T2", "cellar 2")  # any change wakes it
+    await service.actions.rename("T2", "cellar 2")  # any change wakes it
     await bench.until(lambda: bench.released == ["T2", "T1"])
-    assert problem(room, "T1") == ""
+    assert problem(service, "T1") == ""
 
 
 async def test_a_full_disk_does_not_keep_a_sensor_out(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -100,12 +100,12 @@ async def test_a_full_disk_does_not_keep_a_sensor_out(bench: Bench, caplog: pyte
         raise OSError(errno.ENOSPC, "No space left on device")
 
     bench.disk = Disk(full)
-    room = bench.make()
-    bench.start(room)
+    service = bench.make()
+    bench.start(service)
     await bench.until(lambda: bench.released == ["T1", "T2"])
-    assert room.is_registered("T1")
+    assert service.identities.is_registered("T1")
     assert "not kept over a restart" in caplog.text
-    assert "no room" in room.file_problem
+    assert "no room" in service.queries.file_problem
 
 
 @pytest.mark.parametrize(
@@ -124,27 +124,27 @@ async def test_a_full_disk_does_not_keep_a_sensor_out(bench: Bench, caplog: pyte
 )
 async def test_a_broken_file_is_put_aside_and_sensors_register_again(bench: Bench, content: bytes) -> None:
     (bench.directory / FILE_NAME).write_bytes(content)
-    room = bench.make()
-    assert "could not be read" in room.file_problem
+    service = bench.make()
+    assert "could not be read" in service.queries.file_problem
     assert (bench.directory / f"{FILE_NAME}.corrupt-1").read_bytes() == content
-    bench.start(room)
+    bench.start(service)
     await bench.until(lambda: "T1" in bench.released)
 
 
 async def test_identities_from_before_there_was_pairing_are_kept(bench: Bench) -> None:
     (bench.directory / FILE_NAME).write_bytes(b'{"T1":{"sensor_id":"of old","serial_number":"S"}}')
-    room = bench.make()
-    assert room.sensor_id("T1") == "of old"
-    bench.start(room)
+    service = bench.make()
+    assert service.identities.sensor_id("T1") == "of old"
+    bench.start(service)
     await bench.until(lambda: len(bench.released) == 2)
     assert [key for key, _ in bench.cloud.asked] == ["sk_sensor_two"]
-    assert bench.make().state.sensors["T1"].stage is PairingStage.RELAYING
+    assert bench.make().queries.state.sensors["T1"].stage is PairingStage.RELAYING
 
 
 async def test_one_key_does_not_make_one_of_two_sensors(bench: Bench) -> None:
     bench.keys = {"T1": "sk_sensor_one", "T3": "sk_sensor_one"}
-    room = bench.make()
-    bench.start(room)
-    await bench.until(lambda: "is that of" in problem(room, "T3"))
-    assert room.sensor_id("T3") is None
+    service = bench.make()
+    bench.start(service)
+    await bench.until(lambda: "is that of" in problem(service, "T3"))
+    assert service.identities.sensor_id("T3") is None
     assert bench.released == ["T1"]

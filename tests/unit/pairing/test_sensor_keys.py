@@ -1,7 +1,7 @@
 import pytest
 
 from agent.pairing.lifecycle import PairingRecord
-from agent.pairing.sensor_keys import SensorKeys, canonical
+from agent.pairing.registration import SensorKeys, canonical
 
 IEEE = "0x00158d0001a2b3c4"
 ATTIC = PairingRecord("00:15:8d:00:01:a2:b3:c4", name="Attic north", ieee_address=IEEE)

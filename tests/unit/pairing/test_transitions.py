@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.errors import LabelInvalid, PairingRefused, UnknownSensor
 from agent.pairing import transitions
-from agent.pairing.join_window import JoinWindowRequest, build_join_window, validate_key
+from agent.pairing.actions import JoinWindowRequest, build_join_window, find_sensor, validate_key
 from agent.pairing.lifecycle import (
     EDGES,
     JoinWindow,
@@ -245,9 +245,9 @@ def test_what_cannot_be_done_is_refused_in_plain_words(
 def test_a_sensor_is_found_by_name_and_by_address_in_any_form() -> None:
     state = transitions.rename(paired(DEVICES[1], paired(DEVICES[0])), DEVICES[0], "Attic north")
     for called in ("attic NORTH", DEVICES[0], DEVICES[0].upper(), "00:15:8D:00:00:00:00:00", "00158d0000000000"):
-        assert transitions.find_sensor(state, called).device == DEVICES[0]
+        assert find_sensor(state, called).device == DEVICES[0]
     with pytest.raises(UnknownSensor, match="climahub zigbee list"):
-        transitions.find_sensor(state, "cellar")
+        find_sensor(state, "cellar")
 
 
 def test_more_sensors_than_the_limit_are_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
