@@ -10,7 +10,7 @@ import pytest
 from agent.pairing import transitions
 from agent.pairing.lifecycle import PairingState
 from agent.pairing.registration import Registrar
-from agent.pairing.service import PairingService
+from agent.pairing.service import SensorIdentities
 from agent.pairing.store import PairingStore
 from hal.sim.mesh import SimMesh
 from lab.simulation.crash_points import PAIRING_HOUR, sweep
@@ -80,7 +80,7 @@ def test_without_a_planted_bug_the_scenario_passes() -> None:
 
 
 def test_relaying_what_was_removed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PairingService, "is_relayed", lambda *_: True)
+    monkeypatch.setattr(SensorIdentities, "is_relayed", lambda *_: True)
     monkeypatch.setattr(SimMesh, "forget", lambda *_: None)
     assert "removing stops relaying" in promises_broken(msgspec.structs.replace(SMALL, seed=3))
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from agent.local.zigbee import build_zigbee
 from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
-from agent.pairing.service import PairingService
+from agent.pairing.service import PairingQueries
 from agent.telemetry.intake import ChannelState, Intake
 from hal.interface import Reading, RelayedSensor, SensorKind
 from hal.radio import RadioState, RadioStatus, SensorLink
@@ -26,7 +26,7 @@ def document(state: PairingState, *links: SensorLink, **sources: tuple[str, int]
         for source, (device, at_ms) in sources.items()
     }
     intake = SimpleNamespace(channels=states)
-    return build_zigbee(cast("PairingService", pairing), intake=cast("Intake", intake), clock=CLOCK)
+    return build_zigbee(cast("PairingQueries", pairing), intake=cast("Intake", intake), clock=CLOCK)
 
 
 def test_every_member_is_listed_once_with_or_without_the_book() -> None:
