@@ -141,7 +141,7 @@ class Hub:
         self.health = Health(
             status=self.status,
             telemetry=self.telemetry,
-            pairing=self.pairing,
+            pairing=self.pairing.queries,
             climate=lambda: self.climate,
             cloud_state=lambda: self.connectivity.status.state,
             host=environment.host,

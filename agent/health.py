@@ -15,7 +15,7 @@ from agent.foundation.host import Host
 from agent.foundation.start_history import StartHistory
 from agent.foundation.text import plural
 from agent.local.status import HubStatus
-from agent.pairing.service import PairingService
+from agent.pairing.service import PairingQueries
 from agent.telemetry.service import TelemetryService
 from hal.radio import RadioStatus
 
@@ -57,7 +57,7 @@ class Health:
         *,
         status: Callable[[], HubStatus],
         telemetry: TelemetryService,
-        pairing: PairingService,
+        pairing: PairingQueries,
         climate: "Callable[[], ClimateService | None]",
         cloud_state: Callable[[], str],
         host: Host,
