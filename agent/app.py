@@ -48,7 +48,7 @@ from agent.pairing.service import PairingService
 from agent.settings.sync import SettingsSync
 from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Intake
-from agent.telemetry.outbox.store import OutboxLimits
+from agent.telemetry.outbox.protocol import OutboxLimits
 from agent.telemetry.relayed_sensors import RelayedSensorReceiver
 from agent.telemetry.sampling import Sampler, SamplingSchedule
 from agent.telemetry.service import TelemetryService

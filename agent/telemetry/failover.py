@@ -15,7 +15,7 @@ from agent.foundation.clock import Clock
 from agent.foundation.problem_log import ProblemLog
 from agent.telemetry.identities import Identities
 from agent.telemetry.intake import Intake
-from agent.telemetry.outbox.anchors import UtcAnchor, UtcAnchors
+from agent.telemetry.outbox.lookup_tables import UtcAnchor, UtcAnchors
 from agent.telemetry.outbox.protocol import (
     EMPTY_STATS,
     GapCause,

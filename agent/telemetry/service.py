@@ -17,8 +17,8 @@ from agent.foundation.worker import Worker
 from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.identities import Identities
 from agent.telemetry.intake import Intake
-from agent.telemetry.outbox.protocol import Outbox
-from agent.telemetry.outbox.store import FILE_NAME, OutboxLimits, open_outbox
+from agent.telemetry.outbox.protocol import Outbox, OutboxLimits
+from agent.telemetry.outbox.store import FILE_NAME, open_outbox
 from agent.telemetry.uplink import Uplink
 
 _log = logging.getLogger(__name__)

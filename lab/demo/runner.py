@@ -22,8 +22,8 @@ from agent.foundation.host import Unmanaged
 from agent.foundation.worker import ThreadWorker
 from agent.local.climate import ALL_ZONES, ClimateReport, apply_request, build_climate
 from agent.local.status import HubStatus
-from agent.telemetry.outbox.protocol import Lane, PendingReading
-from agent.telemetry.outbox.store import OutboxLimits, open_outbox
+from agent.telemetry.outbox.protocol import Lane, OutboxLimits, PendingReading
+from agent.telemetry.outbox.store import open_outbox
 from lab.cli.signals import on_signals
 from lab.demo.audit import Audit, AuditResult
 from lab.demo.environment import WEEK, Cloud, Scenario, make_config, zones_of

@@ -27,8 +27,8 @@ from agent.errors import StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.text import plural
 from agent.foundation.worker import InlineWorker
-from agent.telemetry.outbox.protocol import Outbox, OutboxStats
-from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox, open_outbox
+from agent.telemetry.outbox.protocol import Outbox, OutboxLimits, OutboxStats
+from agent.telemetry.outbox.store import SqliteOutbox, open_outbox
 from hal.interface import HUB, Reading
 from lab.refcloud import admin, cloud, middleware
 from lab.refcloud.contract import Endpoint

@@ -22,8 +22,8 @@ from time import perf_counter
 
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker, ThreadWorker, Worker
-from agent.telemetry.outbox.protocol import Lane
-from agent.telemetry.outbox.store import FILE_NAME, OutboxLimits, SqliteOutbox, open_outbox
+from agent.telemetry.outbox.protocol import Lane, OutboxLimits
+from agent.telemetry.outbox.store import FILE_NAME, SqliteOutbox, open_outbox
 from hal.interface import HUB, Reading, SensorKind
 
 SECTOR_BYTES = 512

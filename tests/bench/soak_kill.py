@@ -25,8 +25,8 @@ from aiohttp import web
 
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.telemetry.outbox.protocol import Lane
-from agent.telemetry.outbox.store import OutboxLimits, open_outbox
+from agent.telemetry.outbox.protocol import Lane, OutboxLimits
+from agent.telemetry.outbox.store import open_outbox
 from hal.sim import SimOptions
 from lab.refcloud.admin import NewCommand, NewDevice
 from lab.refcloud.cloud import ReferenceCloud

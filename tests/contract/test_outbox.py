@@ -18,8 +18,9 @@ from agent.errors import Corrupt, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker, ThreadWorker, Worker
-from agent.telemetry.outbox.protocol import Gap, GapCause, Lane, LostReadings, Outbox, PendingReading
-from agent.telemetry.outbox.store import FILE_NAME, SETTLED_BLOBS_MAX, OutboxLimits, SqliteOutbox, open_outbox
+from agent.telemetry.outbox.protocol import Gap, GapCause, Lane, LostReadings, Outbox, OutboxLimits, PendingReading
+from agent.telemetry.outbox.store import FILE_NAME, SqliteOutbox, open_outbox
+from agent.telemetry.outbox.tables import SETTLED_BLOBS_MAX
 from hal.interface import HUB, Reading, SensorKind
 
 T_KIND = SensorKind.TEMPERATURE
@@ -795,7 +796,7 @@ async def test_an_unreadable_blob_in_the_middle_becomes_a_gap(bench: Bench, outb
     items = await claim_all(outbox, Lane.FRESH)
     assert keys(items) == expected(readings[:20] + readings[30:])
     (gap,) = await outbox.gaps()
-    assert (gap.cause, gap.lost, gap.boot_id, gap.from_ms) == (GapCause.DECODE_ERRORS, 10, "boot-1", readings[20].at_ms)
+    assert (gap.cause, gap.lost, gap.boot_id, gap.from_ms) == (GapCause.UNREADABLE, 10, "boot-1", readings[20].at_ms)
     assert (outbox.stats().pending, outbox.stats().dropped) == (50, 10)
     await outbox.settle(items)
     assert outbox.stats().pending == 0
@@ -844,8 +845,8 @@ async def test_an_unreadable_blob_is_counted_once_when_room_is_made(bench: Bench
         await bench.append(outbox, [reading(commit * 60_000 + n, (commit * 5 + n) / 7) for n in range(5)])
         taken += 5
     stats = outbox.stats()
-    assert account(await outbox.gaps(), GapCause.DECODE_ERRORS) == 20
-    assert account(await outbox.gaps(), GapCause.DECODE_ERRORS, GapCause.DROPPED) == stats.dropped
+    assert account(await outbox.gaps(), GapCause.UNREADABLE) == 20
+    assert account(await outbox.gaps(), GapCause.UNREADABLE, GapCause.DROPPED) == stats.dropped
     assert stats.pending + stats.downsampled + stats.dropped == taken
     after = (await bench.reopen(outbox)).stats()
     assert (after.pending, after.downsampled, after.dropped) == (stats.pending, stats.downsampled, stats.dropped)
@@ -866,7 +867,7 @@ async def test_damage_that_strikes_while_in_use_is_told_or_recorded(bench: Bench
     claimed = 0
     with contextlib.suppress(Corrupt):
         claimed = len(await claim_all(after))
-        assert claimed + account(await after.gaps(), GapCause.DECODE_ERRORS) == 10_000
+        assert claimed + account(await after.gaps(), GapCause.UNREADABLE) == 10_000
     assert claimed < 10_000
 
 

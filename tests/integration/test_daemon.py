@@ -21,8 +21,8 @@ import pytest
 
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.telemetry.outbox.protocol import Lane
-from agent.telemetry.outbox.store import OutboxLimits, open_outbox
+from agent.telemetry.outbox.protocol import Lane, OutboxLimits
+from agent.telemetry.outbox.store import open_outbox
 from lab.refcloud import faults
 from tests.integration.conftest import KEY, Cloud, until
 

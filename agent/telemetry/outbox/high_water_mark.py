@@ -1,8 +1,8 @@
-"""How far the outbox had come, noted beside it: so that an outbox that was lost, or lost its latest commits, is missed.
+"""The outbox's high-water mark, in a file beside it: shows when an outbox was lost, or lost its latest commits.
 
-Owns the file `outbox.tally`: a few bytes of mapped memory, which the kernel writes when it likes, so that it costs no
-sync. After a power cut it may be older than the outbox, never newer than what was promised: it never cries wolf, and
-may count too few. Must never cost a reading: without it, everything goes on.
+Owns the file `outbox.tally`: a few bytes of mapped memory. The kernel writes them in its own time, so the mark costs no
+sync. After a power cut the mark may be older than the outbox, but never newer than the last durable commit: it reports
+no loss that did not happen, and may report too few. Must never cost a reading: without the file, everything goes on.
 """
 
 import logging
@@ -18,18 +18,18 @@ _log = logging.getLogger(__name__)
 
 FILE_NAME = "outbox.tally"
 
-_FORM = struct.Struct("<8sQQ")
-_SEAL = struct.Struct("<I")
+_LAYOUT = struct.Struct("<8sQQ")
+_CHECKSUM = struct.Struct("<I")
 _MAGIC = b"tally  1"
-_BYTES = _FORM.size + _SEAL.size
+_FILE_BYTES = _LAYOUT.size + _CHECKSUM.size
 
 
 class HighWaterMark(msgspec.Struct, frozen=True):
-    """How far the outbox had come.
+    """How far an outbox had come.
 
     Attributes:
-        seq: The highest number that a durable commit has given.
-        pending: Readings that it held, promised and not yet accepted.
+        seq: The highest blob number of a durable commit.
+        pending: Readings that were stored and not yet accepted.
     """
 
     seq: int = 0
@@ -37,23 +37,28 @@ class HighWaterMark(msgspec.Struct, frozen=True):
 
 
 class HighWaterMarkFile:
-    """The file. All methods are for the outbox's worker; none raises."""
+    """The file. All methods run on the outbox's worker; none raises.
+
+    Attributes:
+        found: The mark that the last process left.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Read what the last life noted."""
+        """Read the mark of the last process."""
         self._memory = _mapped(path)
         self.found = HighWaterMark()
         if self._memory is not None:
             content = bytes(self._memory)
-            magic, seq, pending = _FORM.unpack_from(content)
-            if magic == _MAGIC and _SEAL.unpack_from(content, _FORM.size) == (zlib.crc32(content[: _FORM.size]),):
+            magic, seq, pending = _LAYOUT.unpack_from(content)
+            (checksum,) = _CHECKSUM.unpack_from(content, _LAYOUT.size)
+            if magic == _MAGIC and checksum == zlib.crc32(content[: _LAYOUT.size]):
                 self.found = HighWaterMark(seq, pending)
 
-    def note(self, seq: int, pending: int) -> None:
-        """Note how far the outbox has come."""
+    def write(self, seq: int, pending: int) -> None:
+        """Store how far the outbox has come."""
         if self._memory is not None:
-            content = _FORM.pack(_MAGIC, seq, max(0, pending))
-            self._memory[:] = content + _SEAL.pack(zlib.crc32(content))
+            content = _LAYOUT.pack(_MAGIC, seq, max(0, pending))
+            self._memory[:] = content + _CHECKSUM.pack(zlib.crc32(content))
 
     def close(self) -> None:
         """Unmap the file."""
@@ -62,26 +67,26 @@ class HighWaterMarkFile:
             self._memory = None
 
 
-def lost_readings(noted: HighWaterMark, *, seq: int, pending: int) -> int:
-    """Return how many promised readings an outbox lacks, about: 0 where it is as new as what was noted.
+def lost_readings(mark: HighWaterMark, *, seq: int, pending: int) -> int:
+    """Return about how many stored readings an outbox has lost: 0 where it is as new as its mark.
 
     Args:
-        noted: By the last life.
-        seq: The highest number that the outbox knows.
-        pending: Readings that it holds.
+        mark: Of the last process.
+        seq: The highest blob number in the file.
+        pending: Readings in the file.
     """
-    return max(0, noted.pending - pending) if seq < noted.seq else 0
+    return max(0, mark.pending - pending) if seq < mark.seq else 0
 
 
 def _mapped(path: Path) -> mmap.mmap | None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         with os.fdopen(descriptor, "r+b") as file:
-            if os.fstat(descriptor).st_size != _BYTES:
-                os.ftruncate(descriptor, _BYTES)
+            if os.fstat(descriptor).st_size != _FILE_BYTES:
+                os.ftruncate(descriptor, _FILE_BYTES)
             # A page that the file system has no room for would end the process (SIGBUS, mmap(2)) when it is written.
-            os.posix_fallocate(descriptor, 0, _BYTES)
-            return mmap.mmap(file.fileno(), _BYTES)
+            os.posix_fallocate(descriptor, 0, _FILE_BYTES)
+            return mmap.mmap(file.fileno(), _FILE_BYTES)
     except (OSError, ValueError) as error:
-        _log.debug("no tally of the outbox: %s: %s", path, error)
+        _log.debug("no high-water mark of the outbox: %s: %s", path, error)
         return None

@@ -1,6 +1,6 @@
-"""What an outbox is: readings that are kept until the cloud has them. The Protocol and its value types, no behaviour.
+"""The outbox as the rest of telemetry sees it: Protocols and value types, no behaviour.
 
-`outbox_sqlite` is the design in use; `tests/contract/test_outbox.py` is what any other must pass.
+`store` implements it on SQLite. Any other implementation must pass `tests/contract/outbox/`.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,12 +9,12 @@ from typing import Protocol
 
 import msgspec
 
-from agent.telemetry.outbox.anchors import UtcAnchor
+from agent.telemetry.outbox.lookup_tables import UtcAnchor
 from hal.interface import Reading, SensorKind
 
 
 class Lane(StrEnum):
-    """Fresh readings are sent at once; the backlog of an outage fills the rest of the quota."""
+    """The two ends of the queue: fresh readings are sent at once, the backlog fills the rest of the quota."""
 
     FRESH = "fresh"
     BACKLOG = "backlog"
@@ -26,9 +26,9 @@ class PendingReading(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         device: As in `Reading.device`.
         kind: As in `Reading.kind`.
-        utc_ms: Its timestamp; the same whenever the reading is sent again.
+        utc_ms: Its timestamp; identical each time the reading is sent.
         value: As measured.
-        seq: Which blob of the outbox it lies in.
+        seq: The number of the blob that holds it; negative for a reading that was claimed from memory.
     """
 
     device: str
@@ -39,25 +39,25 @@ class PendingReading(msgspec.Struct, frozen=True, gc=False):
 
 
 class GapCause(StrEnum):
-    """Why readings are missing for good."""
+    """Why readings were lost. The values are stored in `outbox.db`."""
 
     DOWNSAMPLED = "thinned"
     DROPPED = "dropped"
     MEMORY_FULL = "no_room"
-    DECODE_ERRORS = "unreadable"
+    UNREADABLE = "unreadable"
 
 
 class Gap(msgspec.Struct, frozen=True):
     """Readings that will never reach the cloud, and why.
 
     Attributes:
-        device: Whose; empty also where it is not known (an unreadable blob).
-        kind: What they measured; `None` where it is not known.
-        boot_id: The boot in whose time `from_ms` and `to_ms` are given.
-        from_ms: Boot time of the first that went.
+        device: As in `Reading.device`; also empty for an unreadable blob.
+        kind: As in `Reading.kind`; `None` for an unreadable blob.
+        boot_id: The boot that `from_ms` and `to_ms` count from.
+        from_ms: Boot time of the first lost reading.
         to_ms: Boot time of the last.
-        lost: How many went. With the cause "thinned", others in between remain.
-        cause: Why.
+        lost: How many were lost. With the cause `DOWNSAMPLED`, others in between remain.
+        cause: Why they were lost.
     """
 
     device: str
@@ -70,7 +70,7 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class LostReadings(msgspec.Struct, frozen=True):
-    """Readings of one series, of this boot, that never made it to the disk; fields as in `Gap`."""
+    """Readings of one series and of this boot that never reached the disk; fields as in `Gap`."""
 
     device: str
     kind: SensorKind
@@ -90,19 +90,19 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class OutboxStats(msgspec.Struct, frozen=True):
-    """What the status shows.
+    """The numbers of an outbox. The last four count from the creation of the file.
 
     Attributes:
-        pending: Readings not yet accepted, whatever the reason.
-        fresh: Of these, not yet sent since the link is up.
-        unregistered: Of these, waiting for their device to be registered.
-        unanchored: Of these, of boots whose clock was never right.
-        used_bytes: Room taken in the file.
-        oldest_utc_ms: Instant of the oldest pending reading that has a UTC.
-        committed: Readings stored since the outbox was made.
-        downsampled: Readings given up by thinning, since then.
-        dropped: Readings given up whole, for want of room or because they could not be read, since then.
-        dead_letters: Readings refused for good, since then.
+        pending: Readings that are stored and not yet accepted.
+        fresh: Of these, readings of the fresh lane that are not claimed.
+        unregistered: Of these, readings of devices without a cloud identity.
+        unanchored: Of these, readings of boots whose clock was never right.
+        used_bytes: Space taken in the file.
+        oldest_utc_ms: Timestamp of the oldest pending reading that has one.
+        committed: Readings stored.
+        downsampled: Readings removed by downsampling.
+        dropped: Readings removed for lack of space, or because they could not be read.
+        dead_letters: Readings that the cloud refused for good.
     """
 
     pending: int
@@ -118,38 +118,57 @@ class OutboxStats(msgspec.Struct, frozen=True):
 
     @property
     def sendable(self) -> int:
-        """Readings that could go now: their device and their time are known."""
+        """Readings that can be sent now: their device is registered and their boot anchored."""
         return self.pending - self.unregistered - self.unanchored
 
 
 EMPTY_STATS = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
-"""Of an outbox that holds nothing, or is not there."""
+"""The numbers of an empty outbox, or of one that cannot be opened."""
+
+
+class OutboxLimits(msgspec.Struct, frozen=True):
+    """How large the outbox may grow.
+
+    Attributes:
+        used_bytes_max: Space for readings in the file.
+        disk_free_bytes_min: Space that is left to others on the disk.
+        dead_letters_max: The oldest are removed first.
+        gaps_max: The oldest are removed first; the totals keep what they counted.
+    """
+
+    used_bytes_max: int
+    disk_free_bytes_min: int
+    dead_letters_max: int
+    gaps_max: int = 1000
 
 
 class ReadingSink(Protocol):
-    """Where readings are put. All methods may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it)."""
+    """The writing side. All methods may raise `StorageFull` (nothing changed) and `Corrupt` (reopen the outbox)."""
 
     async def append(self, readings: Sequence[Reading], *, is_registered: Callable[[str], bool]) -> None:
-        """Store readings of this boot; durable on return. Those of devices that are not known are held."""
+        """Store readings of this boot; durable on return.
+
+        Readings of a device that ``is_registered`` rejects wait for `Outbox.mark_registered`.
+        """
         ...
 
     async def record_gap(self, losses: Sequence[LostReadings], cause: GapCause) -> None:
-        """Record readings that never made it to the disk."""
+        """Record readings that never reached the disk."""
         ...
 
 
 class ReadingQueue(Protocol):
-    """Where readings are taken from to be sent. Errors as of `ReadingSink`."""
+    """The reading side. Errors as for `ReadingSink`."""
 
     async def claim(self, lane: Lane, readings_max: int) -> list[PendingReading]:
         """Return the oldest unclaimed readings of a lane, each once, until `settle` or a restart.
 
-        An empty list means that the lane has nothing to send now. A claimed reading stays stored.
+        An empty list means that the lane has nothing to send now. A claimed reading stays in the store.
         """
         ...
 
     async def settle(self, items: Sequence[PendingReading]) -> None:
-        """Mark readings as accepted. They are removed with a later commit: a crash before makes them sent again."""
+        """Mark readings as accepted. A later commit removes them; after a crash before it, they are sent again."""
         ...
 
     async def move_to_dead_letters(self, item: PendingReading, reason: str) -> None:
@@ -157,39 +176,43 @@ class ReadingQueue(Protocol):
         ...
 
     async def close_fresh_lane(self) -> None:
-        """Make all that is not claimed backlog: called when the link comes back after an outage."""
+        """Make everything that is not claimed backlog: called when the connection returns after an outage."""
         ...
 
     def stats(self) -> OutboxStats:
-        """Return the present numbers, without touching the disk."""
+        """Return the present numbers; reads no file."""
         ...
 
 
 class Outbox(ReadingSink, ReadingQueue, Protocol):
-    """Durable store of readings. All methods may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it)."""
+    """The whole outbox. Errors as for `ReadingSink`.
+
+    14 methods, since one object is the queue between three loops: intake appends, the uplink claims and settles, the
+    service maintains.
+    """
 
     async def anchor(self, *, now_ms: int, utc_ms: int) -> UtcAnchor | None:
-        """Say that boot time ``now_ms`` is ``utc_ms``; return the new segment where this began one."""
+        """Anchor this boot: its time ``now_ms`` is ``utc_ms``. Return the new segment where this began one."""
         ...
 
     async def mark_registered(self, device: str) -> None:
-        """Let the held readings of a device go: it is known now. They join the backlog."""
+        """Make the unregistered readings of a device backlog: the cloud has registered it."""
         ...
 
     async def drop_unregistered(self, device: str) -> None:
-        """Give up the held readings of a device that was removed before it had a name, on record as dropped."""
+        """Give up the unregistered readings of a device that was removed; gaps record them as dropped."""
         ...
 
     async def maintain(self) -> None:
-        """Remove what is settled; keep within the limits of bytes and disk. Called now and then."""
+        """Remove settled readings and keep within the limits of bytes and disk. Called every few minutes."""
         ...
 
     async def gaps(self) -> list[Gap]:
-        """Return what is missing for good, oldest first."""
+        """Return the gaps, oldest first."""
         ...
 
     async def dead_letters(self) -> list[DeadLetter]:
-        """Return what the cloud refused for good, oldest first."""
+        """Return the dead letters, oldest first."""
         ...
 
     def utc_ms(self, at_ms: int) -> int | None:
@@ -197,5 +220,5 @@ class Outbox(ReadingSink, ReadingQueue, Protocol):
         ...
 
     async def close(self) -> None:
-        """Remove what is settled and close the store."""
+        """Remove settled readings and close the store."""
         ...

@@ -43,8 +43,8 @@ from agent.pairing.lifecycle import PairingRecord as Sensor
 from agent.settings import sync
 from agent.settings.model import DeviceSettings, Location
 from agent.telemetry.outbox import store
-from agent.telemetry.outbox.protocol import Lane
-from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox
+from agent.telemetry.outbox.protocol import Lane, OutboxLimits
+from agent.telemetry.outbox.store import SqliteOutbox
 from hal.interface import HUB, HvacDemand, Reading, SensorKind, ZoneOutput
 from hal.zigbee import radio_state
 from hal.zigbee.files import RadioFiles, load_devices

@@ -10,8 +10,8 @@ from agent.foundation.disk import Disk
 from agent.foundation.operations import Operation, allow_operation
 from agent.foundation.worker import InlineWorker
 from agent.telemetry.intake import RETRY_S, Intake
-from agent.telemetry.outbox.protocol import GapCause, Lane
-from agent.telemetry.outbox.store import OutboxLimits, SqliteOutbox, open_outbox
+from agent.telemetry.outbox.protocol import GapCause, Lane, OutboxLimits
+from agent.telemetry.outbox.store import SqliteOutbox, open_outbox
 from hal.interface import HUB, Quality, Reading, SensorKind
 from lab.simulation.loop import VirtualLoop
 from tests.unit.telemetry.fakes import AllRegistered

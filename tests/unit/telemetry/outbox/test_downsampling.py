@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.telemetry.outbox.downsampling import (
+from agent.telemetry.outbox.blobs import (
     GROUP_MAX,
     BlobSummary,
     blobs_to_drop,

@@ -12,8 +12,8 @@ from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.telemetry.outbox import high_water_mark
 from agent.telemetry.outbox.high_water_mark import HighWaterMark, HighWaterMarkFile, lost_readings
-from agent.telemetry.outbox.protocol import Lane
-from agent.telemetry.outbox.store import FILE_NAME, OutboxLimits, SqliteOutbox, open_outbox
+from agent.telemetry.outbox.protocol import Lane, OutboxLimits
+from agent.telemetry.outbox.store import FILE_NAME, SqliteOutbox, open_outbox
 from hal.interface import HUB, Reading, SensorKind
 
 LIMITS = OutboxLimits(2**40, 0, 100)
@@ -147,7 +147,7 @@ async def test_a_tally_that_cannot_be_used_costs_nothing_else(tmp_path: Path, sp
 def test_a_tally_makes_the_round_trip(tmp_path: Path) -> None:
     tally = HighWaterMarkFile(tmp_path / "tally")
     assert tally.found == HighWaterMark()
-    tally.note(2**40, 12)
+    tally.write(2**40, 12)
     tally.close()
-    tally.note(1, 1)
+    tally.write(1, 1)
     assert HighWaterMarkFile(tmp_path / "tally").found == HighWaterMark(2**40, 12)

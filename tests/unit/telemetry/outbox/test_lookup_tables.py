@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.telemetry.outbox.anchors import DRIFT_MS_MAX, UtcAnchor, UtcAnchors
+from agent.telemetry.outbox.lookup_tables import DRIFT_MS_MAX, UtcAnchor, UtcAnchors
 
 NOON_MS = 1_774_785_600_000
 
