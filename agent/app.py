@@ -30,7 +30,7 @@ from agent.diagnostics import diagnostic_sections
 from agent.display_clock import show_time
 from agent.environment import Environment, phase_of
 from agent.foundation.clock import Now
-from agent.foundation.disk_watch import DiskMonitor
+from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults, supervise
 from agent.health import Health
 from agent.local import climate as local_climate
