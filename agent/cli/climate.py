@@ -16,7 +16,7 @@ from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.format import duration
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
-from agent.climate.holds import Until
+from agent.climate.model import Until
 from agent.local.climate import ALL_ZONES, ClimateReport, HoldReport, ZoneReport
 
 _FREEZING_F = 32.0
@@ -239,7 +239,7 @@ def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_pat
         report = hub_client.decode(hub_client.fetch(path, "/v1/climate"), ClimateReport)
         for found in report.zones:
             if zone in {found.zone, ALL_ZONES}:
-                click.echo(f"{found.zone}: {_setpoints(found, 'C')}, {found.mode}; {found.in_force}")
+                click.echo(f"{found.zone}: {_setpoints(found, 'C')}, {found.mode}; {found.setpoint_text}")
 
     return run_on_hub(tell, config_file, socket_path)
 

@@ -1,7 +1,7 @@
-"""One decision for the whole home: what every zone and the source do now, and why. Pure.
+"""One decision for the whole home: what every zone and the heat source do now, and why. Pure.
 
-State, inputs and now go in; the next state, the outputs and the reasons come out. Zones ask, equipment permits. Heating
-and cooling exclude each other in the whole home, and a rest lies between them.
+State, inputs and the time go in; the next state, the demand on the outputs and the reasons come out. Zones request,
+short-cycle protection permits. Heating and cooling exclude each other in the whole home, with a rest between them.
 """
 
 from collections.abc import Sequence
@@ -11,34 +11,35 @@ import msgspec
 from agent.climate import heat_source, pi_controller, short_cycle_protection, zone
 from agent.climate.heat_source import HeatSourceRequest, HeatSourceState
 from agent.climate.settings import ClimateSettings, HeatSourceKind
+from agent.climate.short_cycle_protection import ShortCycleLimits
 from agent.climate.zone_state import ZoneInputs, ZoneRequest, ZoneState
-from hal.interface import HvacAction, HvacDemand
+from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 
 DT_S_MAX = 600.0
-"""A step that comes later than this (a machine that slept) counts as so long: nobody knows what was on meanwhile."""
+"""A longer step (a machine that slept) counts as this long: the actual output in between is unknown."""
 
 HAND_OVER_PULSES = -0.8
-"""A zone takes over from the last one that would let the heat source stop, as long as it is not ahead by more than
-this many pulses. Zones that take turns keep the heat source running longer, and need shorter cycles themselves."""
+"""A zone takes over the heat source from the last zone that would let it stop, unless it is further ahead than this
+many pulses. Zones that take turns keep the heat source running longer, and need shorter cycles themselves."""
 
 RAMP_PULSES = 0.5
-"""A zone on its way to the next block's setpoint takes over only what it is owed: else it would arrive early."""
+"""A zone on its way to the next block's setpoint takes over only what it is owed: it would arrive early otherwise."""
 
-COLD_K = 1.0
-"""A room that is so far below its heating setpoint goes before any that is too warm: a home where one room is to be
-cooled must not let the others get cold."""
+COLD_ZONE_K = 1.0
+"""A room this far below its heating setpoint has priority over any that is too warm: cooling one room must not leave
+the others cold."""
 
-_OFF = HvacAction.OFF
+_OFF, _HEAT, _COOL = HvacAction.OFF, HvacAction.HEAT, HvacAction.COOL
 
 
 class CoordinatorState(msgspec.Struct, frozen=True):
-    """What the home remembers from step to step.
+    """The state of the home from step to step.
 
     Attributes:
         zones: In the order of the settings.
-        source: The shared source; unused where there is none.
+        heat_source: Of the shared heat source; unused without one.
         at_ms: Boot time of the last step.
-        direction: What the home did last: heat or cool; OFF where nobody knows, and a rest comes before cooling.
+        direction: The last action of the home, heat or cool. OFF if unknown: then a rest comes before cooling.
         last_on_ms: When any output was on last; `None` for never.
     """
 
@@ -54,9 +55,9 @@ class ClimateDecision(msgspec.Struct, frozen=True):
 
     Attributes:
         state: The next one.
-        demand: What the outputs are told.
-        requests: What each zone wanted.
-        reasons: Why each zone's output does what it does, in words.
+        demand: On the outputs.
+        requests: Of each zone.
+        reasons: Why the output of each zone does what it does, for people.
     """
 
     state: CoordinatorState
@@ -65,16 +66,23 @@ class ClimateDecision(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
+class _ZoneAction(msgspec.Struct, frozen=True):
+    """What the output of one zone does now, and why."""
+
+    action: HvacAction
+    reason: str
+
+
 def initial_state(settings: ClimateSettings, now_ms: int) -> CoordinatorState:
-    """Return the state of a home of which nothing is known: everything has just stopped."""
+    """Return the state of a home without a known history: everything has stopped just now."""
     stopped = short_cycle_protection.assume_stopped(now_ms)
-    able = {HvacAction.HEAT for zone_settings in settings.zones if zone_settings.can_heat}
-    able |= {HvacAction.COOL for zone_settings in settings.zones if zone_settings.can_cool}
+    able = {_HEAT for zone_settings in settings.zones if zone_settings.can_heat}
+    able |= {_COOL for zone_settings in settings.zones if zone_settings.can_cool}
     return CoordinatorState(
         zones=tuple(ZoneState(stopped) for _ in settings.zones),
         heat_source=heat_source.assume_stopped(now_ms),
         at_ms=now_ms,
-        # It may have heated or cooled until a moment ago; a home that can do only one of them cannot have changed.
+        # It may have heated or cooled a moment ago. A home that can do only one of them cannot have done the other.
         direction=able.pop() if len(able) == 1 else _OFF,
         last_on_ms=now_ms,
     )
@@ -83,7 +91,7 @@ def initial_state(settings: ClimateSettings, now_ms: int) -> CoordinatorState:
 def decide(
     state: CoordinatorState, settings: ClimateSettings, inputs: Sequence[ZoneInputs], now_ms: int
 ) -> ClimateDecision:
-    """Return what to do now.
+    """Return the decision for now.
 
     Args:
         state: From the last step.
@@ -95,184 +103,196 @@ def decide(
     zones: list[ZoneState] = []
     requests: list[ZoneRequest] = []
     for before, zone_settings, zone_inputs in zip(state.zones, settings.zones, inputs, strict=True):
-        after, wanted = zone.request(before, zone_settings, zone_inputs, now_ms=now_ms, dt_s=dt_s)
+        after, request = zone.request(before, zone_settings, zone_inputs, now_ms=now_ms, dt_s=dt_s)
         zones.append(after)
-        requests.append(wanted)
-    chosen = _chosen(state, requests)
-    # What is on has been so until now, not only until the last decision.
+        requests.append(request)
+    wanted = _choose_direction(state, requests)
+    # An output that is on has been on until now, not only until the last decision.
     last_on_ms = now_ms if any(before.action is not _OFF for before in state.zones) else state.last_on_ms
-    direction, wait_reason = _direction(state, settings, chosen, last_on_ms, now_ms)
-    actions: list[HvacAction] = []
-    reasons: list[str] = []
-    for before, zone_settings, wanted in zip(zones, settings.zones, requests, strict=True):
-        action, reason = _permitted(before, zone_settings.limits, wanted, direction, wait_reason, now_ms)
-        actions.append(action)
-        reasons.append(reason)
+    direction, wait_reason = _permit_direction(state, settings, wanted, last_on_ms, now_ms)
+    actions = [
+        _permit_zone(after, zone_settings.limits, request, direction, wait_reason, now_ms)
+        for after, zone_settings, request in zip(zones, settings.zones, requests, strict=True)
+    ]
     source_state, source_demand = state.heat_source, None
     if settings.heat_source.kind is not HeatSourceKind.NONE:
-        # What a zone's controller is set for now: one that has just turned to cooling takes over no heat.
-        directions = [after.direction for after in zones]
-        _with_source(state, settings, requests, directions, actions, reasons, now_ms)
-        made = next((action for action in actions if action is not _OFF), _OFF)
-        need = HeatSourceRequest(
-            made,
-            max((wanted.error_k for wanted in requests if wanted.action is made), default=0.0),
-            # One zone's valve is no failure of the source: where others get warm, nothing is gained.
-            is_failing=_all_fail(zones, actions),
-            coming=chosen,
+        actions = _limit_by_heat_source(state, settings, zones, requests, actions, now_ms)
+        source_state, source_demand = _drive_heat_source(
+            state, settings, zones, requests, actions, next_action=wanted, now_ms=now_ms, dt_s=dt_s
         )
-        source_state, source_demand = heat_source.step(
-            state.heat_source, settings.heat_source, need, now_ms=now_ms, dt_s=dt_s
-        )
-    acted = next((action for action in actions if action is not _OFF), _OFF)
+    made = _first_action(actions)
     next_state = CoordinatorState(
         zones=tuple(
-            _acted(after, zone_settings.limits, action, now_ms)
-            for after, zone_settings, action in zip(zones, settings.zones, actions, strict=True)
+            [
+                _record_action(after, zone_settings.limits, each.action, now_ms)
+                for after, zone_settings, each in zip(zones, settings.zones, actions, strict=True)
+            ]
         ),
         heat_source=source_state,
         at_ms=now_ms,
-        direction=state.direction if acted is _OFF else acted,
-        last_on_ms=last_on_ms if acted is _OFF else now_ms,
+        direction=state.direction if made is _OFF else made,
+        last_on_ms=last_on_ms if made is _OFF else now_ms,
     )
-    names = [zone_settings.zone_id for zone_settings in settings.zones]
-    demand = HvacDemand(dict(zip(names, actions, strict=True)), source_demand)
-    return ClimateDecision(next_state, demand, tuple(requests), tuple(reasons))
+    outputs = {zone_settings.zone_id: each.action for zone_settings, each in zip(settings.zones, actions, strict=True)}
+    reasons = tuple([each.reason for each in actions])
+    return ClimateDecision(next_state, HvacDemand(outputs, source_demand), tuple(requests), reasons)
 
 
-def _all_fail(zones: Sequence[ZoneState], actions: Sequence[HvacAction]) -> bool:
-    """Return whether every zone that is heated now is known to get no warmer."""
-    heated = [after for after, action in zip(zones, actions, strict=True) if action is HvacAction.HEAT]
-    return bool(heated) and all(after.watch.is_failing for after in heated)
+def _first_action(actions: Sequence[_ZoneAction]) -> HvacAction:
+    """Return what the home does: all zones that are on do the same. OFF if none is on."""
+    return next((each.action for each in actions if each.action is not _OFF), _OFF)
 
 
-def _chosen(state: CoordinatorState, requests: Sequence[ZoneRequest]) -> HvacAction:
-    """Return which of heating and cooling the home is to do, as soon as it may; OFF where nothing is wanted."""
-    wanted = {wish.action for wish in requests if wish.action is not _OFF}
-    urgent = {wish.action for wish in requests if wish.is_urgent and wish.action is not _OFF}
+def _choose_direction(state: CoordinatorState, requests: Sequence[ZoneRequest]) -> HvacAction:
+    """Return whether the home is to heat or cool as soon as it may; OFF without a request."""
+    wanted = {request.action for request in requests if request.action is not _OFF}
     if not wanted:
         return _OFF
-    cold_k = max((wish.error_k for wish in requests if wish.action is HvacAction.HEAT), default=0.0)
-    if HvacAction.HEAT in urgent or cold_k >= COLD_K:
-        return HvacAction.HEAT
+    is_heat_urgent = any(request.is_urgent and request.action is _HEAT for request in requests)
+    cold_k = max((request.error_k for request in requests if request.action is _HEAT), default=0.0)
+    if is_heat_urgent or cold_k >= COLD_ZONE_K:
+        return _HEAT
     if state.direction in wanted:
         return state.direction
-    return HvacAction.HEAT if HvacAction.HEAT in wanted else HvacAction.COOL
+    return _HEAT if _HEAT in wanted else _COOL
 
 
-def _direction(
-    state: CoordinatorState, settings: ClimateSettings, chosen: HvacAction, last_on_ms: int | None, now_ms: int
+def _permit_direction(
+    state: CoordinatorState, settings: ClimateSettings, wanted: HvacAction, last_on_ms: int | None, now_ms: int
 ) -> tuple[HvacAction, str]:
-    """Return what the home may do now, and why not where it may not do what is wanted."""
-    if chosen is _OFF or chosen is state.direction or last_on_ms is None:
-        return chosen, ""
-    if state.direction is _OFF and chosen is HvacAction.HEAT:
-        # Nobody knows what it did last. The equipment's minimum off times protect it; a cold home waits for no more.
-        return chosen, ""
+    """Return what the home may do now, and for people why it must wait; else an empty text."""
+    if wanted is _OFF or wanted is state.direction or last_on_ms is None:
+        return wanted, ""
+    if state.direction is _OFF and wanted is _HEAT:
+        # The last direction is unknown. The minimum off times protect the equipment; a cold home waits for no more.
+        return wanted, ""
     rest_ms = last_on_ms + round(settings.heat_source.changeover_s * 1000) - now_ms
     if rest_ms > 0:
         return _OFF, f"rest between heating and cooling, {-(-rest_ms // 1000)} s to go"
-    return chosen, ""
+    return wanted, ""
 
 
-def _permitted(
+def _permit_zone(
     state: ZoneState,
-    limits: short_cycle_protection.ShortCycleLimits,
-    wanted: ZoneRequest,
+    limits: ShortCycleLimits,
+    request: ZoneRequest,
     direction: HvacAction,
     wait_reason: str,
     now_ms: int,
-) -> tuple[HvacAction, str]:
-    """Return what a zone's relay may do now, and why."""
-    is_wanted = wanted.action is not _OFF and wanted.action is direction
+) -> _ZoneAction:
+    """Return what the relay of a zone may do now, and why."""
+    is_wanted = request.action is not _OFF and request.action is direction
     if state.action not in {_OFF, direction}:
-        # It still does the other thing: that comes to its end first.
+        # Its present action is the opposite one and must end first.
         is_wanted = False
-    is_on, why = short_cycle_protection.apply_limits(state.relay, limits, now_ms, is_wanted=is_wanted)
-    reason = wanted.reason
-    if why:
-        reason = f"{reason}; {why}"
-    elif wanted.action is not _OFF and not is_wanted:
-        reason = f"{reason}; {wait_reason or 'the home does the opposite now'}"
+    is_on, limit = short_cycle_protection.apply_limits(state.relay, limits, now_ms, is_wanted=is_wanted)
+    reason = request.reason
+    if limit:
+        reason = f"{reason}; {limit}"
+    elif request.action is not _OFF and not is_wanted:
+        reason = f"{reason}; {wait_reason or _opposite_is_active(request.action)}"
     if not is_on:
-        return _OFF, reason
-    return (state.action if state.action is not _OFF else direction), reason
+        return _ZoneAction(_OFF, reason)
+    return _ZoneAction(state.action if state.action is not _OFF else direction, reason)
 
 
-def _with_source(
+def _opposite_is_active(wanted: HvacAction) -> str:
+    return "heating is active, so cooling must wait" if wanted is _COOL else "cooling is active, so heating must wait"
+
+
+def _limit_by_heat_source(
     state: CoordinatorState,
     settings: ClimateSettings,
+    zones: Sequence[ZoneState],
     requests: Sequence[ZoneRequest],
-    directions: Sequence[HvacAction],
-    actions: list[HvacAction],
-    reasons: list[str],
+    actions: Sequence[_ZoneAction],
     now_ms: int,
-) -> None:
-    """Let the zones do only what the source can: changes `actions` and `reasons`."""
-    _hand_over(state, settings, requests, directions, actions, reasons, now_ms)
-    is_wanted = any(action is not _OFF for action in actions)
-    is_on, why = short_cycle_protection.apply_limits(
-        state.heat_source.stage1, settings.heat_source.limits, now_ms, is_wanted=is_wanted
-    )
-    made = next((action for action in actions if action is not _OFF), _OFF)
-    if is_wanted and is_on and not heat_source.is_valve_ready(state.heat_source, settings.heat_source, made):
-        # Only where there is no rest before it: see `source.step`.
-        is_on, why = state.heat_source.stage1.is_on, "the reversing valve turns first"
+) -> list[_ZoneAction]:
+    """Return the actions of the zones within what the heat source can do."""
+    limits, source = settings.heat_source.limits, state.heat_source
+    name = settings.heat_source.kind.value.replace("_", " ")
+    limited = _hand_over(state, settings, zones, requests, actions, now_ms)
+    made = _first_action(limited)
+    is_wanted = made is not _OFF
+    is_on, reason = short_cycle_protection.apply_limits(source.stage1, limits, now_ms, is_wanted=is_wanted)
+    if is_wanted and is_on and not heat_source.is_valve_ready(source, settings.heat_source, made):
+        # Only without a rest before it: see `heat_source.advance`.
+        is_on, reason = source.stage1.is_on, "the reversing valve moves first"
     if is_wanted and not is_on:
-        for i, action in enumerate(actions):
-            if action is not _OFF:
-                actions[i] = _OFF
-                reasons[i] = f"{reasons[i]}; {settings.heat_source.kind.value.replace('_', ' ')}: {why}"
+        return [
+            _ZoneAction(_OFF, f"{each.reason}; {name}: {reason}") if each.action is not _OFF else each
+            for each in limited
+        ]
     open_zones = [i for i, before in enumerate(state.zones) if before.action is not _OFF]
-    if (
-        not is_wanted
-        and not is_on
-        and (wait_ms := heat_source.supplement_wait_ms(state.heat_source, settings.heat_source.limits, now_ms))
-    ):
-        # A room at its limit ends it all the same.
+    if not is_wanted and not is_on and (wait_ms := heat_source.supplement_wait_ms(source, limits, now_ms)):
+        # A room at its limit ends this minimum on time all the same.
         open_zones = [i for i in open_zones if not requests[i].is_at_limit]
         is_on = bool(open_zones)
-        why = f"minimum on time of the second stage or auxiliary heat, {-(-wait_ms // 1000)} s to go"
+        reason = f"minimum on time of the second stage or auxiliary heat, {-(-wait_ms // 1000)} s to go"
     if is_on and not is_wanted:
-        # What it makes until its minimum time is over must go somewhere: to the zone that can best use it.
+        # The output during the rest of the minimum time must go somewhere: to the zone that can use it best.
         i = max(open_zones, key=lambda number: requests[number].error_k)
-        actions[i] = state.zones[i].action
-        reasons[i] = f"{reasons[i]}; {settings.heat_source.kind.value.replace('_', ' ')}: {why}"
+        limited[i] = _ZoneAction(state.zones[i].action, f"{limited[i].reason}; {name}: {reason}")
+    return limited
 
 
 def _hand_over(
     state: CoordinatorState,
     settings: ClimateSettings,
+    zones: Sequence[ZoneState],
     requests: Sequence[ZoneRequest],
-    directions: Sequence[HvacAction],
-    actions: list[HvacAction],
-    reasons: list[str],
+    actions: Sequence[_ZoneAction],
     now_ms: int,
-) -> None:
-    """Let the neediest zone take over a source that would stop: zones in turn spare it starts."""
-    is_opposed = any(wanted.action not in {_OFF, state.direction} for wanted in requests)
-    if is_opposed or not state.heat_source.stage1.is_on or any(action is not _OFF for action in actions):
-        return
+) -> list[_ZoneAction]:
+    """Return the actions, with the neediest zone on if the heat source would stop: zones in turn save it starts."""
+    handed_over = list(actions)
+    is_opposed = any(request.action not in {_OFF, state.direction} for request in requests)
+    if is_opposed or not state.heat_source.stage1.is_on or _first_action(actions) is not _OFF:
+        return handed_over
     best, most = -1, HAND_OVER_PULSES
-    for i, (before, zone_settings, wanted) in enumerate(zip(state.zones, settings.zones, requests, strict=True)):
-        if before.action is not _OFF or wanted.duty <= pi_controller.NO_DUTY or directions[i] is not state.direction:
+    for i, (before, zone_settings, request) in enumerate(zip(state.zones, settings.zones, requests, strict=True)):
+        # The controller's direction of this step counts: a zone that has just turned to cooling takes over no heat.
+        is_same = zones[i].direction is state.direction
+        if before.action is not _OFF or request.duty <= pi_controller.NO_DUTY or not is_same:
             continue
         if short_cycle_protection.wait_to_start_ms(before.relay, zone_settings.limits, now_ms):
             continue
-        pulses = before.law.owed_s / zone_settings.law.pulse_s(wanted.duty)
+        pulses = before.law.owed_s / zone_settings.law.pulse_s(request.duty)
         if before.is_ramp and pulses <= RAMP_PULSES:
             continue
         if pulses > most:
             best, most = i, pulses
     if best >= 0:
-        actions[best] = state.direction
-        reasons[best] = f"{reasons[best]}; takes over from the others"
+        handed_over[best] = _ZoneAction(state.direction, f"{actions[best].reason}; takes over from the others")
+    return handed_over
 
 
-def _acted(
-    state: ZoneState, limits: short_cycle_protection.ShortCycleLimits, action: HvacAction, now_ms: int
-) -> ZoneState:
-    """Return a zone's state with what its output does from now on."""
+def _drive_heat_source(
+    state: CoordinatorState,
+    settings: ClimateSettings,
+    zones: Sequence[ZoneState],
+    requests: Sequence[ZoneRequest],
+    actions: Sequence[_ZoneAction],
+    *,
+    next_action: HvacAction,
+    now_ms: int,
+    dt_s: float,
+) -> tuple[HeatSourceState, HeatSourceDemand]:
+    """Return the next state of the heat source, and the demand on it."""
+    made = _first_action(actions)
+    heated = [after for after, each in zip(zones, actions, strict=True) if each.action is _HEAT]
+    request = HeatSourceRequest(
+        made,
+        max((request.error_k for request in requests if request.action is made), default=0.0),
+        # While any heated zone gets warmer the heat source works, and a zone that does not has a fault of its own.
+        is_failing=bool(heated) and all(after.heating_monitor.is_failing for after in heated),
+        next_action=next_action,
+    )
+    return heat_source.advance(state.heat_source, settings.heat_source, request, now_ms=now_ms, dt_s=dt_s)
+
+
+def _record_action(state: ZoneState, limits: ShortCycleLimits, action: HvacAction, now_ms: int) -> ZoneState:
+    """Return the state of a zone with the action of its output from now on."""
     is_on = action is not _OFF
     return msgspec.structs.replace(
         state,

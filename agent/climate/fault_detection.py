@@ -1,158 +1,237 @@
-"""Notices equipment that does not do what it is told: heat that does not come, heat that does not end. Pure.
+"""Detects faults of the equipment and stuck sensors. Pure.
 
-A notice is for people; it never stops the control law, since a wrong notice must not cost anybody a warm house. Cold
-that does not come is another matter: where the rest of the home is cool, see `zone`, it is the sensor that is wrong.
+* Heating without effect, and heating that does not end: reported only. They never stop control, because a false alarm
+  must not leave anybody in the cold.
+* Cooling without effect: where the rest of the home is cool the sensor is wrong, and `zone` stops cooling.
+* A stuck sensor, whose value does not change while its room is heated: `zone` ignores it until it changes, because its
+  room would be heated forever.
+
+A room warms up by the heat beyond its usual duty. So the detector of stuck sensors counts only the heat above the usual
+duty while the value stays the same. A house at its setpoint, or one that full heating just keeps from cooling on the
+coldest day, gets no more than usual; a slow house gets more for an hour or two until a coarse sensor shows it. A false
+alarm costs little: the room goes on with its usual duty, so it cools until its value changes, and the sensor counts
+again at once.
 """
 
 import msgspec
 
-RISE_K = 0.3
-"""A rise that no sensor's noise makes."""
+CHANGE_K = 0.3
+"""A change beyond the noise of any sensor."""
 
-BEHIND_K = 1.0
-"""A zone that is nearer to its setpoint than this is not said to fail."""
+NEAR_K = 1.0
+"""A zone that is nearer to its setpoint than this has no fault."""
 
-STUCK_AFTER_S = 3600.0
-"""So long after it went off, what is in the radiators has been given to the room."""
+STUCK_RELAY_AFTER_S = 3600.0
+"""The time after which radiators have given their remaining heat to the room."""
 
-STUCK_UNTIL_S = 12 * 3600.0
-"""A relay sticks as it is switched off: what gets warm much later is the weather."""
+STUCK_RELAY_UNTIL_S = 12 * 3600.0
+"""A relay gets stuck when it is switched off: a room that warms up much later does so because of the weather."""
 
-STUCK_ABOVE_K = 2.0
-STUCK_RISES = ((3600.0, 1.0), (3 * 3600.0, 2.0))
-"""In so long so much warmer: radiators are fast, floors and large rooms are slow."""
+STUCK_RELAY_ABOVE_K = 2.0
+STUCK_RELAY_RISES = ((3600.0, 1.0), (3 * 3600.0, 2.0))
+"""A rise (kelvin) within a period (seconds) of a stuck relay: radiators are fast, floors and large rooms are slow."""
 
-STUCK_FALL_K = 1.0
-"""A room that falls by so much is not heated any more."""
+STUCK_RELAY_FALL_K = 1.0
+"""A fall that shows that the heat has ended."""
 
 
 class ObservationPeriod(msgspec.Struct, frozen=True):
-    """A stretch of being off: the temperature at its beginning, `None` before it, and how old it is."""
+    """A period with the output off: the temperature at its start (`None` before that), and its length so far."""
 
-    from_c: float | None = None
+    start_c: float | None = None
     s: float = 0.0
 
 
-_BEGUN = tuple(ObservationPeriod() for _ in STUCK_RISES)
+_NO_PERIODS = tuple(ObservationPeriod() for _ in STUCK_RELAY_RISES)
 
 
 class HeatingMonitor(msgspec.Struct, frozen=True):
-    """What is being watched of one zone.
+    """Monitors the heating of a zone.
 
     Attributes:
-        from_c: The temperature from which a rise is expected; `None` where none is.
-        on_s: How long it has been heated since.
-        off_s: How long it has been off.
-        windows: One for each of `STUCK_RISES`.
-        peak_c: How warm it has been since it is stuck.
-        is_failing: It is heated and does not get warmer.
-        is_stuck: It gets warmer and is not heated.
+        start_c: The temperature from which a rise is expected; `None` if none is.
+        on_s: The time of heating since then.
+        off_s: The time since the output went off.
+        periods: One for each of `STUCK_RELAY_RISES`.
+        peak_c: The highest temperature since the relay is stuck.
+        is_failing: The zone is heated and does not get warmer.
+        is_stuck: The zone is not heated and gets warmer.
     """
 
-    from_c: float | None = None
+    start_c: float | None = None
     on_s: float = 0.0
     off_s: float = 0.0
-    windows: tuple[ObservationPeriod, ...] = _BEGUN
+    periods: tuple[ObservationPeriod, ...] = _NO_PERIODS
     peak_c: float = 0.0
     is_failing: bool = False
     is_stuck: bool = False
 
     @property
     def problem(self) -> str:
-        """What is the matter, in words; empty where nothing is."""
+        """The fault and its remedy, for people; empty without a fault."""
         if self.is_failing:
-            return "it is heated and does not get warmer: check boiler or heat pump, pump and valve"
+            return "check boiler or heat pump, pump and valve: the zone is heated and does not get warmer"
         if self.is_stuck:
-            return "it gets warmer with the heating off: check the relay, it may be stuck (strong sun looks alike)"
+            return (
+                "check the relay, it may be stuck: the zone gets warmer with the heating off (strong sun has the same"
+                " effect)"
+            )
         return ""
 
 
-def step(
-    watch: HeatingMonitor, *, value_c: float, setpoint_c: float, is_heated: bool, dt_s: float, failure_s: float
+def monitor_heating(
+    monitor: HeatingMonitor, *, value_c: float, setpoint_c: float, is_heated: bool, dt_s: float, failure_s: float
 ) -> HeatingMonitor:
-    """Return what is known after another stretch of time.
+    """Return the monitor after some time.
 
     Args:
-        watch: Before.
-        value_c: The room now.
-        setpoint_c: To which it is heated.
+        monitor: Before.
+        value_c: The present temperature of the zone.
+        setpoint_c: Its heating setpoint.
         is_heated: Whether its output was on.
-        dt_s: How long.
-        failure_s: So much heating without a rise is a failure.
+        dt_s: The time.
+        failure_s: This much heating without a rise is a fault.
     """
     if is_heated:
-        return _heated(watch, value_c, setpoint_c, dt_s, failure_s)
-    off_s = watch.off_s + dt_s
-    if off_s < STUCK_AFTER_S:
-        return msgspec.structs.replace(watch, off_s=off_s)
-    if watch.is_stuck:
-        # It may be as warm as it gets: only a fall says that the heat has ended.
-        peak_c = max(watch.peak_c, value_c)
-        return msgspec.structs.replace(watch, off_s=off_s, peak_c=peak_c, is_stuck=value_c > peak_c - STUCK_FALL_K)
+        return _monitor_rise(monitor, value_c, setpoint_c, dt_s, failure_s)
+    off_s = monitor.off_s + dt_s
+    if off_s < STUCK_RELAY_AFTER_S:
+        return msgspec.structs.replace(monitor, off_s=off_s)
+    if monitor.is_stuck:
+        # A constant temperature proves nothing, it may be the highest that is reached. Only a fall ends the fault.
+        peak_c = max(monitor.peak_c, value_c)
+        is_stuck = value_c > peak_c - STUCK_RELAY_FALL_K
+        return msgspec.structs.replace(monitor, off_s=off_s, peak_c=peak_c, is_stuck=is_stuck)
     rises = []
-    windows = []
-    for window, (length_s, rise_k) in zip(watch.windows, STUCK_RISES, strict=True):
-        if window.from_c is None or value_c < window.from_c:
-            windows.append(ObservationPeriod(value_c))
-        elif window.s + dt_s >= length_s:
-            rises.append(value_c - window.from_c >= rise_k)
-            windows.append(ObservationPeriod(value_c))
+    periods = []
+    for period, (length_s, rise_k) in zip(monitor.periods, STUCK_RELAY_RISES, strict=True):
+        if period.start_c is None or value_c < period.start_c:
+            periods.append(ObservationPeriod(value_c))
+        elif period.s + dt_s >= length_s:
+            rises.append(value_c - period.start_c >= rise_k)
+            periods.append(ObservationPeriod(value_c))
         else:
-            windows.append(ObservationPeriod(window.from_c, window.s + dt_s))
-    is_stuck = any(rises) and value_c >= setpoint_c + STUCK_ABOVE_K and off_s < STUCK_UNTIL_S
-    return msgspec.structs.replace(watch, off_s=off_s, windows=tuple(windows), peak_c=value_c, is_stuck=is_stuck)
+            periods.append(ObservationPeriod(period.start_c, period.s + dt_s))
+    is_stuck = any(rises) and value_c >= setpoint_c + STUCK_RELAY_ABOVE_K and off_s < STUCK_RELAY_UNTIL_S
+    return msgspec.structs.replace(monitor, off_s=off_s, periods=tuple(periods), peak_c=value_c, is_stuck=is_stuck)
+
+
+def _monitor_rise(
+    monitor: HeatingMonitor, value_c: float, setpoint_c: float, dt_s: float, failure_s: float
+) -> HeatingMonitor:
+    is_near = setpoint_c - value_c < NEAR_K
+    if monitor.start_c is None or is_near or value_c >= monitor.start_c + CHANGE_K:
+        return HeatingMonitor(start_c=None if is_near else value_c)
+    on_s = monitor.on_s + dt_s
+    return msgspec.structs.replace(
+        monitor,
+        on_s=on_s,
+        off_s=0.0,
+        periods=_NO_PERIODS,
+        is_stuck=False,
+        is_failing=monitor.is_failing or on_s >= failure_s,
+    )
+
+
+def expect_no_rise(monitor: HeatingMonitor) -> HeatingMonitor:
+    """Return the monitor of a zone that is not to be heated, or whose temperature is unknown."""
+    return msgspec.structs.replace(monitor, start_c=None, on_s=0.0, is_failing=False)
 
 
 class CoolingMonitor(msgspec.Struct, frozen=True):
-    """What is being watched of a zone that is cooled.
+    """Monitors the cooling of a zone.
 
     Attributes:
-        from_c: The temperature from which a fall is expected; `None` where none is.
-        s: How long it has been cooled since.
-        is_futile: It does not get cooler.
+        start_c: The temperature from which a fall is expected; `None` if none is.
+        s: The time of cooling since then.
+        is_ineffective: The zone is cooled and does not get cooler.
     """
 
-    from_c: float | None = None
+    start_c: float | None = None
     s: float = 0.0
-    is_futile: bool = False
+    is_ineffective: bool = False
 
     @property
     def problem(self) -> str:
-        """What is the matter, in words; empty where nothing is."""
-        return "it is cooled and does not get cooler: check the sensor, then the equipment" if self.is_futile else ""
+        """The fault and its remedy, for people; empty without a fault."""
+        if self.is_ineffective:
+            return "check the sensor, then the equipment: the zone is cooled and does not get cooler"
+        return ""
 
 
-def cooled(
-    seen: CoolingMonitor, *, value_c: float, setpoint_c: float, is_cooled: bool, dt_s: float, failure_s: float
+_NO_COOLING = CoolingMonitor()
+
+
+def monitor_cooling(
+    monitor: CoolingMonitor, *, value_c: float, setpoint_c: float, is_cooled: bool, dt_s: float, failure_s: float
 ) -> CoolingMonitor:
-    """Return what is known of a zone's cooling after another stretch of time.
+    """Return the monitor after some time.
 
     Args:
-        seen: Before.
-        value_c: The room now.
-        setpoint_c: To which it is cooled.
+        monitor: Before.
+        value_c: The present temperature of the zone.
+        setpoint_c: Its cooling setpoint.
         is_cooled: Whether its output was on.
-        dt_s: How long.
-        failure_s: So much cooling without a fall is futile, until it falls or is near its setpoint.
+        dt_s: The time.
+        failure_s: This much cooling without a fall is ineffective, until the value falls or is near its setpoint.
     """
-    if value_c < setpoint_c + BEHIND_K:
-        return CoolingMonitor()
-    if seen.from_c is None or value_c <= seen.from_c - RISE_K:
+    if value_c < setpoint_c + NEAR_K:
+        return _NO_COOLING
+    if monitor.start_c is None or value_c <= monitor.start_c - CHANGE_K:
         return CoolingMonitor(value_c)
-    s = seen.s + (dt_s if is_cooled else 0.0)
-    return CoolingMonitor(seen.from_c, s, seen.is_futile or s >= failure_s)
+    s = monitor.s + (dt_s if is_cooled else 0.0)
+    return CoolingMonitor(monitor.start_c, s, monitor.is_ineffective or s >= failure_s)
 
 
-def not_meant(watch: HeatingMonitor) -> HeatingMonitor:
-    """Return what is known of a zone that is not to be heated: nothing of heat that does not come."""
-    return msgspec.structs.replace(watch, from_c=None, on_s=0.0, is_failing=False)
+class StuckSensorState(msgspec.Struct, frozen=True):
+    """How long the values of a zone's sensors have been the same, and the heat since then. Kept in `climate.json`.
+
+    Attributes:
+        values_c: The values.
+        heated_s: The time of heating since they changed.
+        excess_s: The part of it, in seconds of full output, above the usual duty.
+        usual_duty: The usual duty at the time of the change.
+        is_stuck: The sensors are ignored until a value changes.
+    """
+
+    values_c: tuple[float, ...] = ()
+    heated_s: float = 0.0
+    excess_s: float = 0.0
+    usual_duty: float = 0.0
+    is_stuck: bool = False
+
+    @property
+    def text(self) -> str:
+        """The suspicion, for people."""
+        values = " and ".join(f"{value_c:.1f}" for value_c in self.values_c)
+        return f"may be stuck at {values} °C"
 
 
-def _heated(watch: HeatingMonitor, value_c: float, setpoint_c: float, dt_s: float, failure_s: float) -> HeatingMonitor:
-    is_near = setpoint_c - value_c < BEHIND_K
-    if watch.from_c is None or is_near or value_c >= watch.from_c + RISE_K:
-        return HeatingMonitor(from_c=None if is_near else value_c)
-    on_s = watch.on_s + dt_s
-    return msgspec.structs.replace(
-        watch, on_s=on_s, off_s=0.0, windows=_BEGUN, is_stuck=False, is_failing=watch.is_failing or on_s >= failure_s
-    )
+def detect_stuck_sensor(
+    state: StuckSensorState,
+    values_c: tuple[float, ...],
+    *,
+    is_heated: bool,
+    usual_duty: float,
+    dt_s: float,
+    excess_s_max: float,
+) -> StuckSensorState:
+    """Return the state after some time.
+
+    Args:
+        state: Before.
+        values_c: The values of the sensors that count; empty without any, which changes nothing.
+        is_heated: Whether the zone's output was on.
+        usual_duty: The recent duty of the zone.
+        dt_s: The time.
+        excess_s_max: This much full output above the usual duty changes the temperature of any room.
+    """
+    if not values_c:
+        return state
+    if values_c != state.values_c:
+        return StuckSensorState(values_c, usual_duty=usual_duty)
+    if state.is_stuck:
+        return state
+    heated_s = state.heated_s + (dt_s if is_heated else 0.0)
+    excess_s = max(0.0, state.excess_s + ((1.0 if is_heated else 0.0) - state.usual_duty) * dt_s)
+    return StuckSensorState(values_c, heated_s, excess_s, state.usual_duty, excess_s >= excess_s_max)

@@ -1,38 +1,51 @@
-"""One room temperature from several sensors, each with its age and quality. Pure.
+"""Sensor fusion: one zone temperature from several sensors, each with its age and quality. Pure.
 
-A sensor counts by its weight, fades as it gets old and falls out when it is too old, suspect, bad or outside what a
-room can be. One that contradicts the others is left out where it can be told which one is wrong.
+A sensor counts by its weight. An ageing reading counts less and less, and not at all once it is stale, suspect, bad or
+outside the indoor range. Of sensors that disagree, the wrong one is left out if it can be told.
+
+`SensorLookup` finds the readings: the sensors of the hub, and relayed sensors by name or device.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median_high
+from typing import Protocol
 
 import msgspec
 
-from hal.interface import Quality
+from hal.interface import HUB, Quality, Reading, SensorKind
 
 INDOOR_C_MIN = -15.0
 INDOOR_C_MAX = 55.0
-"""What a sensor in a building can honestly say: an unheated attic in frost, a conservatory in July."""
+"""The range of plausible values in a building: an unheated attic in frost, a conservatory in July."""
 
 DISAGREE_K = 4.0
 """Sensors of one zone that are farther apart than this do not measure the same room."""
 
 CONTRADICTION_K = 6.0
-"""Two that are farther apart than this, and nobody to tell which is wrong, have no middle that could be heated by."""
+"""The mean of two sensors that are farther apart than this is no temperature to control by."""
 
 MAJORITY_MIN = 3
+"""From this number of sensors on, the median tells which one is wrong."""
+
+
+class SensorReading(msgspec.Struct, frozen=True):
+    """The latest reading of a sensor."""
+
+    value_c: float
+    at_ms: int
+    quality: Quality = Quality.GOOD
 
 
 class SensorSample(msgspec.Struct, frozen=True):
-    """The latest reading of one sensor.
+    """The latest reading of a sensor, as fusion takes it.
 
     Attributes:
         sensor: Its name, for people.
-        value_c: What it said.
-        age_s: How old that is.
-        quality: What its judge said.
+        value_c: The reading.
+        age_s: Its age.
+        quality: The verdict of the plausibility check.
         weight: How much it counts, above 0.
-        last_valid_c: What it said last that was possible, where it has said something impossible since; else `None`.
+        last_valid_c: For a suspect sensor, its last valid value; else `None`. See `sensor_validation`.
     """
 
     sensor: str
@@ -44,18 +57,18 @@ class SensorSample(msgspec.Struct, frozen=True):
 
 
 class ZoneTemperature(msgspec.Struct, frozen=True):
-    """What is known of a zone's temperature.
+    """The temperature of a zone.
 
     Attributes:
-        value_c: `None` where nothing can be believed, and where two sensors contradict each other strongly.
+        value_c: `None` without a valid sensor, and if two sensors contradict each other.
         age_s: Of the newest sensor that counts.
         used: How many sensors count.
-        coldest_c: The lowest that any believable sensor of the zone says; without any, the lowest that a doubted one
-            says. `None` where there is none.
-        problem: What is the matter with the sensors, in words; empty where nothing is.
-        warmest_c: The highest that any believable sensor says, one that another zone speaks against included: a limit
-            goes by the warmest, not by the mean. `None` where there is none.
-        values_c: What the sensors that count say, as they say it.
+        coldest_c: The lowest valid value of the zone; without any, the lowest value of a suspect sensor. `None` without
+            either.
+        problem: The problems of the sensors, for people; empty without any.
+        warmest_c: The highest valid value, including one that another zone's temperature speaks against: limits apply
+            to the warmest sensor, not to the mean. `None` without any.
+        values_c: The values of the sensors that count.
     """
 
     value_c: float | None
@@ -67,24 +80,24 @@ class ZoneTemperature(msgspec.Struct, frozen=True):
     values_c: tuple[float, ...] = ()
 
 
-NO_READING = ZoneTemperature(None, 0.0, 0, None, "no sensor has said anything yet")
+NO_READING = ZoneTemperature(None, 0.0, 0, None, "no sensor has reported yet")
 
 
 def rejection_reason(sample: SensorSample, stale_s: float) -> str:
-    """Return why a sensor does not count, in words; empty where it does."""
+    """Return why a sensor does not count, for people; empty if it counts."""
     if sample.quality is not Quality.GOOD:
         return f"{sample.sensor} is {sample.quality.value}"
     if not INDOOR_C_MIN <= sample.value_c <= INDOOR_C_MAX:
-        return f"{sample.sensor} says {sample.value_c:.1f} °C"
+        return f"{sample.sensor} reports {sample.value_c:.1f} °C"
     if sample.age_s > stale_s:
-        return f"{sample.sensor} is silent for {sample.age_s / 60:.0f} min"
+        return f"{sample.sensor} has been silent for {sample.age_s / 60:.0f} min"
     if sample.last_valid_c is not None:
         return f"{sample.sensor} jumped from {sample.last_valid_c:.1f} to {sample.value_c:.1f} °C"
     return ""
 
 
-def _is_only_doubted(sample: SensorSample, stale_s: float) -> bool:
-    """Return whether nothing but its jump speaks against a sensor."""
+def _is_only_suspect(sample: SensorSample, stale_s: float) -> bool:
+    """Return whether its jump is the only reason to reject a sensor."""
     return sample.last_valid_c is not None and not rejection_reason(
         msgspec.structs.replace(sample, last_valid_c=None), stale_s
     )
@@ -94,63 +107,128 @@ def fuse(samples: Sequence[SensorSample], *, stale_s: float, home_median_c: floa
     """Return the temperature of a zone.
 
     Args:
-        samples: One of each sensor of the zone that has ever said anything.
-        stale_s: Older readings do not count; from half of that age on they fade.
-        home_median_c: The middle of all other zones, to tell which of two that disagree is wrong.
+        samples: One of each sensor of the zone that has ever reported.
+        stale_s: Older readings do not count. From half of this age on they count less.
+        home_median_c: The median of all other zones. It tells which of two sensors that disagree is wrong.
     """
     if not samples:
         return NO_READING
-    good: list[SensorSample] = []
+    valid: list[SensorSample] = []
     problems: list[str] = []
     for sample in samples:
         if problem := rejection_reason(sample, stale_s):
             problems.append(problem)
         else:
-            good.append(sample)
-    if not good:
-        # One that jumped down may be right: see `blind`.
-        doubted_c = [sample.value_c for sample in samples if _is_only_doubted(sample, stale_s)]
-        return ZoneTemperature(None, 0.0, 0, min(doubted_c, default=None), "; ".join(problems))
-    usable = good
-    if len(good) > 1:
-        good = _agreed(good, home_median_c, problems)
-    # What a majority speaks against is wrong; of two, the warmer one may be right for all that.
-    warmest_c = max(sample.value_c for sample in (usable if len(usable) < MAJORITY_MIN else good))
-    coldest_c = min(sample.value_c for sample in good)
-    if len(good) < MAJORITY_MIN and warmest_c - coldest_c > CONTRADICTION_K and good is usable:
+            valid.append(sample)
+    if not valid:
+        # A sensor that jumped down may be right: see `sensor_loss`.
+        suspect_c = [sample.value_c for sample in samples if _is_only_suspect(sample, stale_s)]
+        return ZoneTemperature(None, 0.0, 0, min(suspect_c, default=None), "; ".join(problems))
+    used = valid
+    if len(valid) > 1:
+        used, more = _drop_outliers(valid, home_median_c)
+        problems += more
+    # A sensor that the majority contradicts is wrong. Of two sensors, the warmer one may be right all the same.
+    warmest_c = max(sample.value_c for sample in (valid if len(valid) < MAJORITY_MIN else used))
+    coldest_c = min(sample.value_c for sample in used)
+    if len(used) < MAJORITY_MIN and warmest_c - coldest_c > CONTRADICTION_K and used is valid:
         return ZoneTemperature(None, 0.0, 0, coldest_c, "; ".join(problems), warmest_c)
     total = weights = 0.0
-    for sample in good:
+    for sample in used:
         weight = sample.weight * min(1.0, max(0.01, 2.0 - 2.0 * sample.age_s / stale_s))
         total += weight * sample.value_c
         weights += weight
     return ZoneTemperature(
         value_c=total / weights,
-        age_s=min(sample.age_s for sample in good),
-        used=len(good),
+        age_s=min(sample.age_s for sample in used),
+        used=len(used),
         coldest_c=coldest_c,
         problem="; ".join(problems),
         warmest_c=warmest_c,
-        values_c=tuple([sample.value_c for sample in good]),
+        values_c=tuple([sample.value_c for sample in used]),
     )
 
 
-def _agreed(good: list[SensorSample], home_median_c: float | None, problems: list[str]) -> list[SensorSample]:
-    """Return the samples without those that contradict the others."""
-    values = [sample.value_c for sample in good]
+def _drop_outliers(valid: list[SensorSample], home_median_c: float | None) -> tuple[list[SensorSample], list[str]]:
+    """Return the samples without those that contradict the others, and the problems; the same list without outliers."""
+    values = [sample.value_c for sample in valid]
     if max(values) - min(values) <= DISAGREE_K:
-        return good
-    if len(good) >= MAJORITY_MIN:
-        middle = sorted(values)[len(values) // 2]
+        return valid, []
+    if len(valid) >= MAJORITY_MIN:
+        reference_c = median_high(values)
     elif home_median_c is not None:
-        middle = min(values, key=lambda value_c: abs(value_c - home_median_c))
+        reference_c = min(values, key=lambda value_c: abs(value_c - home_median_c))
     else:
-        problems.append(f"{good[0].sensor} and {good[1].sensor} disagree by {max(values) - min(values):.1f} K")
-        return good
-    kept = [sample for sample in good if abs(sample.value_c - middle) <= DISAGREE_K]
-    problems += [
+        return valid, [f"{valid[0].sensor} and {valid[1].sensor} disagree by {max(values) - min(values):.1f} K"]
+    problems = [
         f"{sample.sensor} contradicts the others: {sample.value_c:.1f} °C"
-        for sample in good
-        if abs(sample.value_c - middle) > DISAGREE_K
+        for sample in valid
+        if abs(sample.value_c - reference_c) > DISAGREE_K
     ]
-    return kept
+    return [sample for sample in valid if abs(sample.value_c - reference_c) <= DISAGREE_K], problems
+
+
+_Channel = tuple[str, str, SensorKind]
+"""Device, sensor within the device, and kind."""
+
+
+class SensorState(Protocol):
+    """The state of one sensor channel."""
+
+    @property
+    def latest(self) -> Reading | None:
+        """Its last reading, good or not."""
+        ...
+
+
+class SensorLookup:
+    """Finds the latest reading of each sensor that the configuration names."""
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        *,
+        channels: Mapping[_Channel, SensorState],
+        devices: Callable[[], Mapping[str, str]],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            names: The names in the configuration.
+            channels: The state of every sensor channel. It grows as sensors report.
+            devices: Returns the devices of relayed sensors, by the names that people gave them.
+        """
+        self._names = tuple(dict.fromkeys(names))
+        self._channels = channels
+        self._devices = devices
+        self._found: dict[str, _Channel] = {}
+        self._channels_seen = -1
+        self._devices_seen: Mapping[str, str] = {}
+
+    def readings(self) -> Mapping[str, SensorReading]:
+        """Return the latest temperature of each sensor that has reported one, by name."""
+        devices = self._devices()
+        if len(self._channels) != self._channels_seen or devices != self._devices_seen:
+            self._find(devices)
+        readings = {}
+        for name, channel in self._found.items():
+            reading = self._channels[channel].latest
+            if reading is not None:
+                readings[name] = SensorReading(reading.value, reading.at_ms, reading.quality)
+        return readings
+
+    def missing(self) -> list[str]:
+        """Return the names for which no sensor has reported yet."""
+        return [name for name in self._names if name not in self._found]
+
+    def _find(self, devices: Mapping[str, str]) -> None:
+        """Find the sensor of each name, again whenever a new sensor has reported or a name has changed."""
+        self._channels_seen = len(self._channels)
+        self._devices_seen = devices
+        self._found = {}
+        for device, sensor, kind in self._channels:
+            if kind is not SensorKind.TEMPERATURE:
+                continue
+            for name in self._names:
+                if (device == HUB and sensor == name) or (device != HUB and device == devices.get(name, name)):
+                    self._found[name] = (device, sensor, kind)

@@ -1,8 +1,10 @@
-"""Optimum start: when to begin, so that the setpoint is reached when the block starts. Pure.
+"""Optimum start: heating begins early enough to reach the setpoint when a warmer block starts. Pure.
 
-The setpoint of the coming block is approached along a ramp that ends at the block's start, a little less steep than the
-house can follow. What is learned: how fast the zone warms at full output, how fast it cools without, and how far behind
-the ramp it really arrives (radiators and sensors lag). The lag corrects itself from each morning to the next.
+The setpoint of the coming block is approached along a ramp that ends when the block starts, a little less steep than
+the house can follow. Three values are learned: how fast the zone warms at full output, how fast it cools without, and
+how far behind the ramp it arrives (radiators and sensors lag). The lag corrects itself from each morning to the next.
+
+A recovery is the time from the beginning of the ramp to the arrival. Coasting is a stretch without heat.
 """
 
 import msgspec
@@ -13,37 +15,57 @@ FIRST_RATE_K_PER_H = 1.5
 """Before anything is learned: a radiator in a house of medium weight."""
 
 STEEPNESS = 0.6
-"""The ramp's share of what the house can do at full output: the law needs room on both sides to follow it."""
+"""The ramp's share of the rate at full output. The controller needs the rest to follow the ramp."""
 
 SLOPE_K_PER_H_MAX = 1.6
-"""And never steeper than this: what lags in radiators and walls can follow, so that the arrival can be foretold."""
+"""The steepest ramp that radiators and walls can follow, so that the arrival is predictable."""
 
 LEAD_S_MAX = 4 * 3600.0
-"""No recovery begins earlier than so long before its block."""
+"""No recovery begins earlier than this before its block."""
 
 LAG_S_MIN = -1800.0
 LAG_S_MAX = 3600.0
-"""Negative where the zone runs ahead of the ramp."""
+"""A negative lag means that the zone is ahead of the ramp."""
 
 FIRST_LAG_S = 600.0
 LEARNING = 0.3
-"""How much one morning counts against all before it."""
+"""The weight of one morning against all before it."""
 
 REACHED_K = 0.25
-"""So near to the setpoint counts as reached: what a person does not feel, and sensors do not know."""
+"""This near to the setpoint counts as reached: people do not feel the difference, and sensors do not show it."""
 
 LATE_S_MAX = 1800.0
-"""One odd morning (a window open, a day of frost) must not teach more than this."""
+"""The most that one odd morning (an open window, a day of frost) may teach."""
+
+WORTH_K = 0.3
+"""A block that is warmer by less than this needs no recovery."""
+
+GIVE_UP_S = 3600.0
+"""A recovery that has not reached its setpoint ends this long after the start of its block."""
+
+RATE_RISE_K_MIN = 0.5
+"""A smaller rise says nothing about the rate."""
+
+RATE_TIME_H_MIN = 0.1
+"""Less heating than this says nothing about the rate."""
+
+BELOW_K_MIN = 0.5
+"""A recovery that began nearer to its target than this says nothing about the lag."""
+
+SETTLED_S = 1800.0
+"""The fall of the temperature is due to the house alone this long after the last heat."""
+
+LOSS_PERIOD_S = 3600.0
 
 
 class LearnedDynamics(msgspec.Struct, frozen=True, rename={"recoveries": "mornings"}):
-    """What a zone has taught. Survives a restart.
+    """What is learned about a zone. It survives a restart; `rename` keeps the name in `climate.json`.
 
     Attributes:
         rate_k_per_h: How fast it warms at full output.
         loss_k_per_h: How fast it cools without.
         lag_s: How far ahead the ramp must run.
-        recoveries: From how many recoveries.
+        recoveries: The number of recoveries that taught it.
     """
 
     rate_k_per_h: float = FIRST_RATE_K_PER_H
@@ -53,68 +75,143 @@ class LearnedDynamics(msgspec.Struct, frozen=True, rename={"recoveries": "mornin
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """A recovery under way.
+    """A recovery and its progress.
 
     Attributes:
         target_c: The setpoint of the coming block.
-        due_utc_ms: When that begins.
-        reached_utc_ms: When it was reached; `None` as long as it was not.
+        due_utc_ms: The start of that block.
+        start_c: The zone temperature at the beginning.
+        start_duty: The duty that kept the temperature before.
+        reached_utc_ms: When the target was reached; `None` until then.
+        s: The time since the beginning.
+        on_s: The time of heating since then.
     """
 
     target_c: float
     due_utc_ms: int
+    start_c: float
+    start_duty: float
     reached_utc_ms: int | None = None
+    s: float = 0.0
+    on_s: float = 0.0
+
+
+class Coasting(msgspec.Struct, frozen=True):
+    """A stretch without heat: its length, and the temperature and time at which the loss measurement began."""
+
+    off_s: float = 0.0
+    start_c: float | None = None
+    start_s: float = 0.0
+
+
+_NO_COASTING = Coasting()
 
 
 def slope_k_per_h(learned: LearnedDynamics) -> float:
-    """Return how steep a zone's ramp is."""
+    """Return the slope of a zone's ramp."""
     return min(SLOPE_K_PER_H_MAX, STEEPNESS * learned.rate_k_per_h)
 
 
 def ramp_duty(learned: LearnedDynamics) -> float:
-    """Return the duty that the ramp needs beside what keeps the temperature."""
+    """Return the duty of the ramp on top of the duty that keeps the temperature."""
     return slope_k_per_h(learned) / learned.rate_k_per_h
 
 
-def ramp_c(learned: LearnedDynamics, *, target_c: float, due_in_s: float) -> float:
-    """Return the setpoint on the way to a block.
+def ramp_setpoint_c(learned: LearnedDynamics, *, target_c: float, due_in_s: float) -> float:
+    """Return the setpoint of the ramp; minus infinity before its earliest beginning.
 
     Args:
-        learned: Of this zone.
-        target_c: The block's heating setpoint.
-        due_in_s: When it begins.
+        learned: About this zone.
+        target_c: The heating setpoint of the block.
+        due_in_s: The time until it starts.
     """
     if due_in_s > LEAD_S_MAX:
         return float("-inf")
     return target_c - max(0.0, due_in_s - learned.lag_s) * slope_k_per_h(learned) / 3600.0
 
 
-def arrived(learned: LearnedDynamics, recovery: Recovery, *, began_below_k: float) -> LearnedDynamics:
-    """Return what is learned when a recovery has reached its setpoint, or has given up.
+def advance_recovery(
+    recovery: Recovery, learned: LearnedDynamics, *, value_c: float, utc_ms: int, dt_s: float, was_on: bool
+) -> tuple[Recovery | None, LearnedDynamics]:
+    """Return a recovery after some time (`None` once it is over), and what has been learned.
+
+    Args:
+        recovery: Before.
+        learned: Before.
+        value_c: The present temperature of the zone.
+        utc_ms: The time of day.
+        dt_s: Since the last step.
+        was_on: Whether the zone's output was on.
+    """
+    reached_utc_ms = recovery.reached_utc_ms
+    if reached_utc_ms is None and value_c >= recovery.target_c - REACHED_K:
+        reached_utc_ms = utc_ms
+        learned = _learn_recovery_rate(recovery, learned, value_c)
+    recovery = msgspec.structs.replace(
+        recovery,
+        reached_utc_ms=reached_utc_ms,
+        s=recovery.s + dt_s,
+        on_s=recovery.on_s + (dt_s if was_on else 0.0),
+    )
+    if reached_utc_ms is None and utc_ms >= recovery.due_utc_ms + GIVE_UP_S * 1000:
+        reached_utc_ms = utc_ms
+        learned = _learn_recovery_rate(recovery, learned, value_c)
+    if reached_utc_ms is None or utc_ms < recovery.due_utc_ms:
+        return recovery, learned
+    return None, learn_lag(learned, recovery, reached_utc_ms)
+
+
+def _learn_recovery_rate(recovery: Recovery, learned: LearnedDynamics, value_c: float) -> LearnedDynamics:
+    rise_k = value_c - recovery.start_c
+    extra_h = (recovery.on_s - recovery.start_duty * recovery.s) / 3600.0
+    if rise_k < RATE_RISE_K_MIN or extra_h <= RATE_TIME_H_MIN:
+        return learned
+    return learn_rate(learned, rise_k=rise_k, hours=extra_h)
+
+
+def advance_coasting(
+    coasting: Coasting, learned: LearnedDynamics, *, value_c: float, dt_s: float, is_on: bool
+) -> tuple[Coasting, LearnedDynamics]:
+    """Return the stretch without heat after some time, and what has been learned about the loss."""
+    if is_on:
+        return _NO_COASTING, learned
+    off_s = coasting.off_s + dt_s
+    if off_s < SETTLED_S:
+        return Coasting(off_s), learned
+    if coasting.start_c is None:
+        return Coasting(off_s, value_c, off_s), learned
+    if off_s - coasting.start_s < LOSS_PERIOD_S:
+        return Coasting(off_s, coasting.start_c, coasting.start_s), learned
+    learned = learn_loss(learned, fall_k=coasting.start_c - value_c, hours=(off_s - coasting.start_s) / 3600.0)
+    return Coasting(off_s, value_c, off_s), learned
+
+
+def learn_lag(learned: LearnedDynamics, recovery: Recovery, ended_utc_ms: int) -> LearnedDynamics:
+    """Return what is known after a recovery has reached its target or was given up.
 
     Args:
         learned: Before.
-        recovery: With `reached_utc_ms`.
-        began_below_k: How far below the target it began; less than half a kelvin teaches nothing.
+        recovery: One that began less than `BELOW_K_MIN` below its target teaches nothing.
+        ended_utc_ms: When it reached its target or was given up.
     """
-    if recovery.reached_utc_ms is None or began_below_k < 0.5:  # noqa: PLR2004 - see the docstring
+    if recovery.target_c - recovery.start_c < BELOW_K_MIN:
         return learned
-    late_s = (recovery.reached_utc_ms - recovery.due_utc_ms) / 1000.0
+    late_s = (ended_utc_ms - recovery.due_utc_ms) / 1000.0
     late_s = min(LATE_S_MAX, max(-LATE_S_MAX, late_s))
     lag_s = min(LAG_S_MAX, max(LAG_S_MIN, learned.lag_s + LEARNING * late_s))
     return msgspec.structs.replace(learned, lag_s=lag_s, recoveries=learned.recoveries + 1)
 
 
-def observed_rate(learned: LearnedDynamics, *, rise_k: float, hours: float) -> LearnedDynamics:
-    """Return what is learned from a stretch at full output."""
+def learn_rate(learned: LearnedDynamics, *, rise_k: float, hours: float) -> LearnedDynamics:
+    """Return what is known after some time at full output."""
     rate = min(RATE_K_PER_H_MAX, max(RATE_K_PER_H_MIN, rise_k / hours))
     return msgspec.structs.replace(
         learned, rate_k_per_h=learned.rate_k_per_h + LEARNING * (rate - learned.rate_k_per_h)
     )
 
 
-def observed_loss(learned: LearnedDynamics, *, fall_k: float, hours: float) -> LearnedDynamics:
-    """Return what is learned from a stretch without any output."""
+def learn_loss(learned: LearnedDynamics, *, fall_k: float, hours: float) -> LearnedDynamics:
+    """Return what is known after some time without output."""
     loss = min(RATE_K_PER_H_MAX, max(0.0, fall_k / hours))
     return msgspec.structs.replace(
         learned, loss_k_per_h=learned.loss_k_per_h + LEARNING * (loss - learned.loss_k_per_h)

@@ -1,12 +1,20 @@
-"""The control law: a proportional-integral controller whose duty is made of whole switchings. Pure.
+"""The control law: a proportional-integral controller whose duty is delivered in pulses. Pure.
 
-The controller says which share of the time the equipment should be on. What is owed to that share is summed up, in
-seconds of full output; the equipment goes on when it is owed a pulse and off when it has had one too many. So the
-average is right whatever minimum times, other zones or a power cut did in between: the law counts what was really on.
+The controller computes the duty, the share of time that the equipment should be on. It adds up the output that is still
+owed to that duty, in seconds of full output. The equipment goes on when one pulse is owed, and off when it is one pulse
+ahead. So the average is right whatever minimum times, other zones or a power cut did meanwhile: only the actual output
+counts.
 
 At duty d a cycle takes 2 pulse / (d (1 - d)), and its on time is 2 pulse / (1 - d). Signs are those of heating; for
 cooling the caller turns the error around.
+
+The walls of a room lag behind its air and take heat until they are as warm. After a setpoint was raised, after a
+recovery, or on the evening of a sunny day, the duty that keeps the temperature differs for hours from the duty that
+kept it before, and the integral is slower than that. The feed-forward duty makes up for it. A mean of the air
+temperature over some hours serves as the wall temperature; ten minutes of an open window do not change it.
 """
+
+from math import exp
 
 import msgspec
 
@@ -15,29 +23,44 @@ PULSES_PER_CYCLE = 8.0
 
 FAR_K = 1.0
 NEAR_K = 0.25
-"""So far off (a person has turned it up, a window was open) the law is stiff, until it is so near."""
+"""From an error of `FAR_K` on (a raised setpoint, an open window) the controller is stiff, until it is below
+`NEAR_K`."""
 
 INTEGRATED_K_MAX = 1.0
-"""Larger errors count as so much to the integral: a step says little of what keeps the temperature."""
+"""Larger errors are integrated as this one: a step of the setpoint says little about the duty that keeps it."""
 
 FULL_DUTY = 0.98
 NO_DUTY = 0.02
-"""Duties nearer to always and never than this are taken as such: their cycles would take most of a day."""
+"""Duties beyond these are rounded to 1 and 0: their cycles would take most of a day."""
+
+THERMAL_MASS_LAG_S = 5 * 3600.0
+"""The walls of a house of medium weight follow the air over this time."""
+
+THERMAL_MASS_MEMORY_S = THERMAL_MASS_LAG_S / 2
+"""The wall temperature is forgotten when sensors or the hub, as far as the clocks tell, were off for longer."""
+
+THERMAL_MASS_DUTY_MIN = -0.3
+THERMAL_MASS_DUTY_MAX = 0.6
+"""Bounds of the feed-forward duty: the measured temperature has priority."""
+
+OVERSHOOT_K_MAX = 2.0
+"""A room this far beyond its setpoint gets no feed-forward duty. Nearer it gets a part of it: the heat in its radiators
+has carried it there, and it cools as soon as they are empty."""
 
 
 class PiSettings(msgspec.Struct, frozen=True):
-    """How the law acts.
+    """The parameters of the controller.
 
     Attributes:
         gain_per_k: Duty for each kelvin of error.
-        integral_s: The time in which a constant error adds as much again.
-        cycle_s: The length of a cycle, as long as its pulse is not below `pulse_s_min`.
-        pulse_s_min: The smallest pulse: half of the minimum on time or a little less. An eighth of the cycle keeps all
-            pulses alike, so that equipment which is little needed starts seldom.
-        deadband_k: Errors below it are not integrated.
-        ramp_gain_per_k: In place of `gain_per_k` while the setpoint moves or is far off: to keep a temperature a soft
-            law makes even pulses, to arrive in time a stiff one is needed.
-        thermal_mass_gain_per_k: Duty for each kelvin that the walls are behind the setpoint; see `walls`.
+        integral_s: In this time a constant error adds its proportional part once more.
+        cycle_s: The length of a cycle, unless `pulse_s_min` makes it longer.
+        pulse_s_min: The shortest pulse, a little less than half of the minimum on time. An eighth of the cycle keeps
+            all pulses alike, so that equipment with little to do starts seldom.
+        deadband_k: Smaller errors are not integrated.
+        ramp_gain_per_k: Replaces `gain_per_k` while the setpoint moves or is far off: a soft controller keeps a
+            temperature with even pulses, a stiff one arrives in time.
+        thermal_mass_gain_per_k: Feed-forward duty for each kelvin that the walls are behind the setpoint.
     """
 
     gain_per_k: float
@@ -49,17 +72,17 @@ class PiSettings(msgspec.Struct, frozen=True):
     thermal_mass_gain_per_k: float = 0.0
 
     def pulse_s(self, duty: float) -> float:
-        """Return how much is owed before it is switched, at a duty."""
+        """Return the length of a pulse at a duty."""
         return max(self.pulse_s_min, 4.0 * duty * (1.0 - duty) * self.cycle_s / PULSES_PER_CYCLE)
 
 
 class PiState(msgspec.Struct, frozen=True):
-    """What the law remembers.
+    """The state of the controller.
 
     Attributes:
-        integral: Duty that keeps the temperature, as far as it is known; 0 to 1.
-        owed_s: Seconds of full output that are owed to the duty; negative where it has had more.
-        is_far: It has been far off and is not near yet.
+        integral: The duty that keeps the temperature, as far as it is known; 0 to 1.
+        owed_s: Seconds of full output that are owed to the duty; negative if the output is ahead.
+        is_far: The error has been beyond `FAR_K` and is not below `NEAR_K` yet.
     """
 
     integral: float = 0.0
@@ -75,7 +98,7 @@ class PiOutput(msgspec.Struct, frozen=True):
     wants_on: bool
 
 
-def step(
+def advance(
     state: PiState,
     settings: PiSettings,
     *,
@@ -85,15 +108,15 @@ def step(
     feed_forward: float = 0.0,
     is_ramp: bool = False,
 ) -> PiOutput:
-    """Return what to do now.
+    """Return the next state and output.
 
     Args:
         state: From the last step.
-        settings: How to act.
+        settings: Of the controller.
         error_k: Setpoint minus temperature.
         dt_s: Since the last step, at least 0.
-        was_on: Whether the equipment was really on since the last step.
-        feed_forward: Duty that is known to be needed beside what the law finds out.
+        was_on: Whether the equipment has actually been on since the last step.
+        feed_forward: Known duty, added to the controller's own.
         is_ramp: Whether the setpoint moves.
     """
     integral = state.integral
@@ -101,7 +124,7 @@ def step(
     gain_per_k = settings.ramp_gain_per_k if is_ramp or is_far else settings.gain_per_k
     raw = gain_per_k * error_k + integral + feed_forward
     duty = min(1.0, max(0.0, raw))
-    # Anti-windup: no integration further out while the duty is at its end already, nor for what was owed and not given.
+    # Anti-windup: no integration further out while the duty is at its bound, nor while owed output is not delivered.
     pushes_out = (raw > 1.0 and error_k > 0.0) or (raw < 0.0 and error_k < 0.0)
     pulse_s = settings.pulse_s(duty)
     is_starved = state.owed_s > 2.0 * pulse_s and error_k > 0.0 and not was_on
@@ -118,3 +141,41 @@ def step(
     owed_s = min(settings.cycle_s, max(-settings.cycle_s, owed_s))
     wants_on = owed_s > -pulse_s if was_on else owed_s >= pulse_s
     return PiOutput(PiState(integral, owed_s, is_far), duty, wants_on)
+
+
+def advance_thermal_mass(thermal_mass_c: float | None, value_c: float, dt_s: float) -> float:
+    """Return the temperature of the walls after some time.
+
+    Args:
+        thermal_mass_c: Before; `None` for unknown, which counts as the air temperature.
+        value_c: The air temperature.
+        dt_s: The time, at least 0.
+    """
+    if thermal_mass_c is None:
+        return value_c
+    return value_c + (thermal_mass_c - value_c) * exp(-dt_s / THERMAL_MASS_LAG_S)
+
+
+def shift_thermal_mass(thermal_mass_c: float | None, before_c: float | None, value_c: float) -> float | None:
+    """Return the temperature of the walls when other sensors take over: as far from the new air temperature as before.
+
+    Args:
+        thermal_mass_c: Before; `None` for unknown.
+        before_c: The air temperature by the sensors that counted until now; `None` for unknown.
+        value_c: The air temperature by those that count now.
+    """
+    return thermal_mass_c if thermal_mass_c is None or before_c is None else thermal_mass_c + value_c - before_c
+
+
+def thermal_mass_duty(behind_k: float, gain_per_k: float, *, error_k: float) -> float:
+    """Return the feed-forward duty for the walls; negative if they help.
+
+    Args:
+        behind_k: Distance of the walls from the setpoint, positive if they need heat (in cooling: cold).
+        gain_per_k: Duty for each kelvin.
+        error_k: Distance of the air from the setpoint, with the same sign.
+    """
+    duty = min(THERMAL_MASS_DUTY_MAX, max(THERMAL_MASS_DUTY_MIN, gain_per_k * behind_k))
+    if duty <= 0.0 or error_k >= 0.0:
+        return duty
+    return duty * max(0.0, 1.0 + error_k / OVERSHOOT_K_MAX)

@@ -5,200 +5,54 @@ this zone cannot be ruled out. Every duty is bounded, because nothing measures w
 """
 
 from collections.abc import Sequence
+from statistics import median_high
 
 import msgspec
 
 from agent.climate import pi_controller
 from agent.climate.fusion import ZoneTemperature
-from agent.climate.model import Mode
+from agent.climate.model import HEATING_MODES, Mode
 from agent.climate.pi_controller import PiOutput, PiState
 from agent.climate.settings import ZoneSettings
+from agent.climate.zone_state import PeerZone, ZoneInputs, ZoneState
 
 FROST_DUTY_MAX = 0.5
-"""Emitters carry a room through the coldest day at a duty of about 0.9, some 33 K above the outside: half of their
-output keeps it 18 K above, so from frost and, with frost outside, below 24 °C."""
+"""At a duty of about 0.9, emitters carry a room through the coldest day, some 33 K above the outside. Half of their
+output keeps it 18 K above: safe from frost and, with frost outside, below 24 °C."""
 
 FROST_DUTY_LATER = 0.35
-"""From the second day on: 12 K above the outside. What is wrong about frost may be so in mild weather."""
+"""The bound from the second day on, 12 K above the outside: a wrong frost alarm may last into mild weather."""
 
 FROST_DAY_S = 24 * 3600.0
 
 MILD_C = 20.0
-"""In a home that is as warm as this in the middle, an unmeasured room does not freeze because another one does."""
+"""In a home with this median, an unmeasured room does not freeze because another one does."""
 
 FROST_SHARE = 0.65
-"""An unmeasured room gets so much of what heated rooms take, to keep it from frost: with those at 20 °C it stays above
-4 °C down to 25 K of frost, whatever the size of the emitters, and it never gets warmer than they are."""
+"""The frost protection duty of an unmeasured room, as a share of the duty of heated rooms. With those at 20 °C it stays
+above 4 °C down to 25 K of frost, whatever the size of the emitters, and never gets warmer than they are."""
 
 DUTY_MEMORY_S = 14 * 24 * 3600.0
-"""What a room needed when it was measured is less and less of a guide to what it needs now: autumn becomes winter."""
+"""Over this time the learned duty of a room loses its meaning: autumn becomes winter."""
 
 COOLS_K_PER_H = 1.0
-"""No heated home cools faster: a room that was 20 °C when its sensor fell silent is not frozen for half a day. Measured
-houses lose about half of that in frost (time constants of 40 to 60 h), leaky ones with the wind on them this much."""
+"""No heated home cools faster, so a room that was at 20 °C when its sensor failed does not freeze for half a day.
+Measured houses lose about half of that in frost (time constants of 40 to 60 h), leaky ones in wind this much."""
 
 FIRST_READING_WAIT_S = 2 * 3600.0
-"""Sensors that were never heard may yet be paired, or report soon: so long nothing is done."""
+"""A sensor that has never reported may yet be paired, or report soon: the zone waits for this time."""
 
 HOUR_S = 3600.0
 
 
-class PeerZone(msgspec.Struct, frozen=True):
-    """Another zone that is measured and heated: how warm it is, and what duty that takes."""
-
-    value_c: float
-    duty: float
-
-
-def median_duty(peers: Sequence[PeerZone]) -> float | None:
-    """Return what a room takes, judged by others; `None` where there are none."""
-    duties = sorted(peer.duty for peer in peers)
-    return duties[len(duties) // 2] if duties else None
-
-
-def precautionary_duty(
-    settings: ZoneSettings,
-    others_c: Sequence[float],
-    peers: Sequence[PeerZone],
-    *,
-    need: float | None = None,
-    need_age_s: float = 0.0,
-) -> float:
-    """Return the frost protection duty of a zone in which frost cannot be ruled out.
-
-    Args:
-        settings: Of the zone.
-        others_c: The temperatures of the other zones that are known, in order.
-        peers: Of those, the ones that are heated.
-        need: What it needed itself when it was measured; `None` where that was never learned.
-        need_age_s: How long ago that was.
-    """
-    known = median_duty(peers)
-    if known is not None:
-        return min(FROST_DUTY_MAX, FROST_SHARE * known)
-    if others_c:
-        return frost_duty(settings, others_c[len(others_c) // 2], FROST_DAY_S)
-    if need is None or need >= FROST_DUTY_LATER:
-        return FROST_DUTY_LATER
-    return need + (FROST_DUTY_LATER - need) * min(1.0, need_age_s / DUTY_MEMORY_S)
-
-
-def default_duty(settings: ZoneSettings, others_c: Sequence[float], peers: Sequence[PeerZone]) -> float:
-    """Return the duty of a room whose need was never learned, for comfort's sake. See `precautionary_duty`."""
-    known = median_duty(peers)
-    return precautionary_duty(settings, others_c, peers) if known is None else known
-
-
-def precaution_delay_s(settings: ZoneSettings, last_known_c: float | None, *, mode: Mode) -> float:
-    """Return after how long without a sensor a room may be freezing.
-
-    Args:
-        settings: Of the zone.
-        last_known_c: How warm it was when that was known last; `None` for never.
-        mode: Where it does not heat, the room gets nothing for comfort meanwhile.
-    """
-    if mode in {Mode.HEAT, Mode.AUTO}:
-        return settings.fallback_s_max
-    if last_known_c is None:
-        return FIRST_READING_WAIT_S
-    return min(settings.fallback_s_max, max(0.0, last_known_c - settings.frost_c) / COOLS_K_PER_H * HOUR_S)
-
-
-def frost_duty(settings: ZoneSettings, middle_c: float, for_s: float = 0.0) -> float:
-    """Return the duty that keeps an unmeasured zone from frost when another sensor of the home is in it.
-
-    Args:
-        settings: Of the zone.
-        middle_c: The middle of the zones that are measured: the colder the home, the more.
-        for_s: For how long it has been in frost already.
-    """
-    share = (MILD_C - middle_c) / (MILD_C - settings.frost_c)
-    duty_max = FROST_DUTY_MAX if for_s < FROST_DAY_S else FROST_DUTY_LATER
-    return duty_max * min(1.0, max(0.0, share))
-
-
-def modulate(state: PiState, settings: ZoneSettings, *, duty: float, dt_s: float, was_on: bool) -> PiOutput:
-    """Return a duty as whole switchings; what the law has found out is kept for when the zone sees again."""
-    # Without an error the law is a mere modulator.
-    made = pi_controller.step(
-        PiState(0.0, state.owed_s), settings.law, error_k=0.0, dt_s=dt_s, was_on=was_on, feed_forward=duty
-    )
-    return msgspec.structs.replace(made, state=PiState(state.integral, made.state.owed_s))
-
-
-def comfort_duty(
-    settings: ZoneSettings,
-    room: ZoneTemperature,
-    *,
-    mean_duty: float,
-    lost_for_s: float,
-    can_act: bool,
-    duty_max: float | None = None,
-) -> tuple[float, str]:
-    """Return the duty that the zone is given for comfort's sake, and why.
-
-    Args:
-        settings: Of the zone.
-        room: Says what is the matter with the sensors.
-        mean_duty: What it needed of late.
-        lost_for_s: For how long nothing is known.
-        can_act: Its mode and its output let it be heated.
-        duty_max: In place of `fallback_duty_max`.
-    """
-    if not can_act:
-        return 0.0, f"off: no usable sensor ({room.problem})"
-    if lost_for_s >= settings.fallback_s_max:
-        return 0.0, f"off: no usable sensor for {settings.fallback_s_max / 3600:.0f} h ({room.problem})"
-    duty = min(mean_duty, settings.fallback_duty_max if duty_max is None else duty_max)
-    if duty <= pi_controller.NO_DUTY:
-        return 0.0, f"idle: no usable sensor ({room.problem}), and it needed no heat of late"
-    return duty, f"heating blindly at {duty:.0%}: no usable sensor ({room.problem})"
-
-
-class SensorLossInputs(msgspec.Struct, frozen=True):
-    """All that is known of a zone without a believable sensor.
-
-    Attributes:
-        mode: What it is told to do.
-        setpoint_c: To which it is to be heated.
-        lost_for_s: For how long its sensors have said nothing.
-        mean_duty: What it needed of late.
-        unlearned_share: The share of that which stands for a time of which nothing is known.
-        need_age_s: How long ago that was learned; `None` for never.
-        last_known_c: How warm it was when that was known last; `None` for never.
-        stuck_duty: What it needed before its sensor stopped moving; `None` where it did not.
-        others_c: The temperatures of the other zones that are known, in order.
-        peers: Of those, the ones that are heated.
-        frost_c: What the sensor says that is in the frost; `None` where none is.
-        frost_middle_c: How warm it is about there.
-        frost_for_s: For how long there has been frost.
-        may_heat: Its output heats, and no sensor of its own says that it is too hot.
-    """
-
-    mode: Mode
-    setpoint_c: float
-    lost_for_s: float
-    mean_duty: float = 0.0
-    unlearned_share: float = 1.0
-    need_age_s: float | None = None
-    last_known_c: float | None = None
-    stuck_duty: float | None = None
-    others_c: tuple[float, ...] = ()
-    peers: tuple[PeerZone, ...] = ()
-    frost_c: float | None = None
-    frost_middle_c: float = 0.0
-    frost_for_s: float = 0.0
-    may_heat: bool = True
-
-
 class FallbackDuty(msgspec.Struct, frozen=True):
-    """The duty that an unmeasured zone gets.
+    """The duty of an unmeasured zone.
 
     Attributes:
         duty: 0 to 1.
-        reason: Why, in words.
-        is_urgent: It is about frost, not comfort.
-        is_precautionary: Nobody knows how cold it is, and it gets heat for that.
+        reason: Why, for people.
+        is_urgent: It protects from frost.
+        is_precautionary: The zone is heated because its temperature is unknown.
     """
 
     duty: float
@@ -207,64 +61,230 @@ class FallbackDuty(msgspec.Struct, frozen=True):
     is_precautionary: bool = False
 
 
-def choose_duty(settings: ZoneSettings, room: ZoneTemperature, known: SensorLossInputs) -> FallbackDuty:
-    """Return what an unmeasured zone gets: for comfort, because nobody knows, or because it freezes elsewhere."""
-    choice = _for_comfort(settings, room, known)
-    if known.frost_c is not None and settings.can_heat:
-        duty = frost_duty(settings, known.frost_middle_c, known.frost_for_s)
-        if duty > choice.duty:
-            where = "elsewhere" if room.coldest_c is None else "perhaps"
-            why = f"frost protection at {duty:.0%}: {known.frost_c:.1f} °C {where}, no usable sensor ({room.problem})"
-            choice = FallbackDuty(duty, why, is_urgent=True)
-    return _for_safety(settings, room, known, choice)
+def median_duty(peers: Sequence[PeerZone]) -> float | None:
+    """Return the typical duty of a heated room; `None` without any."""
+    return median_high([peer.duty for peer in peers]) if peers else None
 
 
-def _for_comfort(settings: ZoneSettings, room: ZoneTemperature, known: SensorLossInputs) -> FallbackDuty:
-    can_act = known.may_heat and known.mode in {Mode.HEAT, Mode.AUTO}
-    mean_duty = known.mean_duty
-    is_never_heard = known.last_known_c is None and known.stuck_duty is None and mean_duty <= pi_controller.NO_DUTY
-    needs_heat = known.last_known_c is not None and known.last_known_c < known.setpoint_c
-    if is_never_heard or needs_heat:
-        default = default_duty(settings, known.others_c, known.peers)
-        mean_duty += (1.0 if is_never_heard else known.unlearned_share) * default
-    if is_never_heard and known.lost_for_s < FIRST_READING_WAIT_S:
-        mean_duty = 0.0
-    duty, reason = comfort_duty(
-        settings,
-        room,
-        mean_duty=mean_duty if known.stuck_duty is None else known.stuck_duty,
-        lost_for_s=known.lost_for_s,
-        can_act=can_act,
-        duty_max=None if known.stuck_duty is None else 1.0,
+def frost_duty(settings: ZoneSettings, home_median_c: float, for_s: float = 0.0) -> float:
+    """Return the duty that protects an unmeasured zone while another sensor of the home reports frost.
+
+    Args:
+        settings: Of the zone.
+        home_median_c: The median of the measured zones. The colder the home, the higher the duty.
+        for_s: How long the frost has lasted.
+    """
+    share = (MILD_C - home_median_c) / (MILD_C - settings.frost_c)
+    duty_max = FROST_DUTY_MAX if for_s < FROST_DAY_S else FROST_DUTY_LATER
+    return duty_max * min(1.0, max(0.0, share))
+
+
+def precautionary_duty(
+    settings: ZoneSettings,
+    others_c: Sequence[float],
+    peers: Sequence[PeerZone],
+    *,
+    learned_duty: float | None = None,
+    learned_for_s: float = 0.0,
+) -> float:
+    """Return the frost protection duty of a zone in which frost cannot be ruled out.
+
+    Args:
+        settings: Of the zone.
+        others_c: The known temperatures of the other zones.
+        peers: The other zones that are heated and measured.
+        learned_duty: The duty that the zone itself needed while it was measured; `None` if it was never learned.
+        learned_for_s: The age of that duty.
+    """
+    peer_duty = median_duty(peers)
+    if peer_duty is not None:
+        return min(FROST_DUTY_MAX, FROST_SHARE * peer_duty)
+    if others_c:
+        return frost_duty(settings, median_high(others_c), FROST_DAY_S)
+    if learned_duty is None or learned_duty >= FROST_DUTY_LATER:
+        return FROST_DUTY_LATER
+    return learned_duty + (FROST_DUTY_LATER - learned_duty) * min(1.0, learned_for_s / DUTY_MEMORY_S)
+
+
+def default_duty(settings: ZoneSettings, others_c: Sequence[float], peers: Sequence[PeerZone]) -> float:
+    """Return the comfort duty of a zone that has never learned its own."""
+    peer_duty = median_duty(peers)
+    return precautionary_duty(settings, others_c, peers) if peer_duty is None else peer_duty
+
+
+def precaution_delay_s(settings: ZoneSettings, last_known_c: float | None, *, mode: Mode) -> float:
+    """Return the time without a sensor after which a zone may freeze.
+
+    Args:
+        settings: Of the zone.
+        last_known_c: Its last known temperature; `None` for never.
+        mode: In a mode without heating the zone gets no comfort duty meanwhile.
+    """
+    if mode in HEATING_MODES:
+        return settings.fallback_s_max
+    if last_known_c is None:
+        return FIRST_READING_WAIT_S
+    return min(settings.fallback_s_max, max(0.0, last_known_c - settings.frost_c) / COOLS_K_PER_H * HOUR_S)
+
+
+def modulate(state: PiState, settings: ZoneSettings, *, duty: float, dt_s: float, was_on: bool) -> PiOutput:
+    """Return the pulses of a given duty. The integral is kept for the time when the zone has a sensor again."""
+    # Without an error the controller is a mere modulator.
+    output = pi_controller.advance(
+        PiState(0.0, state.owed_s), settings.law, error_k=0.0, dt_s=dt_s, was_on=was_on, feed_forward=duty
     )
-    if not is_never_heard or not can_act:
-        return FallbackDuty(duty, reason)
-    if duty > 0.0:
-        why = f"heating blindly at {duty:.0%}: no usable sensor ({room.problem}), and its need was never learned"
-        return FallbackDuty(duty, why, is_precautionary=True)
-    if known.lost_for_s < FIRST_READING_WAIT_S:
-        minutes = -(-(FIRST_READING_WAIT_S - known.lost_for_s) // 60)
-        return FallbackDuty(0.0, f"idle: no usable sensor ({room.problem}), it is waited for, {minutes:.0f} min to go")
-    return FallbackDuty(duty, reason)
+    return msgspec.structs.replace(output, state=PiState(state.integral, output.state.owed_s))
 
 
-def _for_safety(
-    settings: ZoneSettings, room: ZoneTemperature, known: SensorLossInputs, choice: FallbackDuty
+def comfort_duty(
+    settings: ZoneSettings,
+    temperature: ZoneTemperature,
+    *,
+    recent_duty: float,
+    lost_for_s: float,
+    can_heat: bool,
+    duty_max: float | None = None,
 ) -> FallbackDuty:
-    """Return the choice, or more where nobody knows that the room does not freeze."""
-    # A doubted sensor, or one of two that contradict each other, says at least what may be: see `frost_duty`.
-    is_dark = room.coldest_c is None or known.stuck_duty is not None
-    after_s = precaution_delay_s(settings, known.last_known_c, mode=known.mode)
-    if not settings.can_heat or not known.may_heat or not is_dark or known.lost_for_s < after_s:
+    """Return the comfort duty of an unmeasured zone.
+
+    Args:
+        settings: Of the zone.
+        temperature: Names the problems of its sensors.
+        recent_duty: The duty that it needed recently.
+        lost_for_s: For how long it has had no valid sensor.
+        can_heat: Its mode and its output allow heating.
+        duty_max: Replaces `fallback_duty_max`.
+    """
+    if not can_heat:
+        return FallbackDuty(0.0, f"off: no usable sensor ({temperature.problem})")
+    if lost_for_s >= settings.fallback_s_max:
+        hours = settings.fallback_s_max / HOUR_S
+        return FallbackDuty(0.0, f"off: no usable sensor for {hours:.0f} h ({temperature.problem})")
+    duty = min(recent_duty, settings.fallback_duty_max if duty_max is None else duty_max)
+    if duty <= pi_controller.NO_DUTY:
+        return FallbackDuty(0.0, f"idle: no usable sensor ({temperature.problem}), and no heat was needed recently")
+    return FallbackDuty(duty, f"fallback heating at {duty:.0%}: no usable sensor ({temperature.problem})")
+
+
+def choose_duty(
+    state: ZoneState,
+    settings: ZoneSettings,
+    inputs: ZoneInputs,
+    *,
+    now_ms: int,
+    lost_for_s: float,
+    frost_c: float | None = None,
+    frost_for_s: float = 0.0,
+) -> FallbackDuty:
+    """Return the duty of a zone without a valid sensor.
+
+    Args:
+        state: Of the zone.
+        settings: Of the zone.
+        inputs: Of this step.
+        now_ms: Boot time.
+        lost_for_s: For how long the zone has had no valid sensor.
+        frost_c: The value of the sensor that reports frost; `None` without frost.
+        frost_for_s: How long the frost has lasted.
+    """
+    temperature = inputs.temperature
+    is_hot = temperature.warmest_c is not None and temperature.warmest_c >= settings.over_c
+    may_heat = settings.can_heat and not is_hot
+    choice = _comfort(state, settings, inputs, lost_for_s, may_heat=may_heat)
+    if frost_c is not None and settings.can_heat:
+        duty = frost_duty(settings, _estimate_c(inputs, frost_c), frost_for_s)
+        if duty > choice.duty:
+            where = "elsewhere" if temperature.coldest_c is None else "possibly here"
+            reason = (
+                f"frost protection at {duty:.0%}: {frost_c:.1f} °C {where}, no usable sensor ({temperature.problem})"
+            )
+            choice = FallbackDuty(duty, reason, is_urgent=True)
+    return _precaution(state, settings, inputs, choice, now_ms=now_ms, lost_for_s=lost_for_s, may_heat=may_heat)
+
+
+def _stuck_duty(state: ZoneState) -> float | None:
+    """Return the duty that a zone needed before its sensor got stuck; `None` if it is not stuck."""
+    return state.stuck_sensor.usual_duty if state.stuck_sensor.is_stuck else None
+
+
+def _comfort(
+    state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, lost_for_s: float, *, may_heat: bool
+) -> FallbackDuty:
+    can_heat = may_heat and inputs.effective.mode in HEATING_MODES
+    recent_duty, stuck_duty, last_known_c = state.mean_duty, _stuck_duty(state), state.last_known_c
+    was_never_measured = last_known_c is None and stuck_duty is None and recent_duty <= pi_controller.NO_DUTY
+    needs_heat = last_known_c is not None and last_known_c < inputs.effective.setpoints.heat_setpoint_c
+    if was_never_measured or needs_heat:
+        share = 1.0 if was_never_measured else state.unlearned_share
+        recent_duty += share * default_duty(settings, inputs.others_c, inputs.peers)
+    if was_never_measured and lost_for_s < FIRST_READING_WAIT_S:
+        recent_duty = 0.0
+    choice = comfort_duty(
+        settings,
+        inputs.temperature,
+        recent_duty=recent_duty if stuck_duty is None else stuck_duty,
+        lost_for_s=lost_for_s,
+        can_heat=can_heat,
+        duty_max=None if stuck_duty is None else 1.0,
+    )
+    if not was_never_measured or not can_heat:
         return choice
-    need = known.stuck_duty
-    if need is None and known.need_age_s is not None:
-        need = known.mean_duty + known.unlearned_share * FROST_DUTY_LATER
-    duty = precautionary_duty(settings, known.others_c, known.peers, need=need, need_age_s=known.need_age_s or 0.0)
+    problem = inputs.temperature.problem
+    if choice.duty > 0.0:
+        reason = f"fallback heating at {choice.duty:.0%}: no usable sensor ({problem}), and its need was never learned"
+        return FallbackDuty(choice.duty, reason, is_precautionary=True)
+    if lost_for_s < FIRST_READING_WAIT_S:
+        minutes = -(-(FIRST_READING_WAIT_S - lost_for_s) // 60)
+        return FallbackDuty(
+            0.0, f"idle: no usable sensor ({problem}), waiting for its first reading, {minutes:.0f} min to go"
+        )
+    return choice
+
+
+def _precaution(
+    state: ZoneState,
+    settings: ZoneSettings,
+    inputs: ZoneInputs,
+    choice: FallbackDuty,
+    *,
+    now_ms: int,
+    lost_for_s: float,
+    may_heat: bool,
+) -> FallbackDuty:
+    """Return a choice, or a higher duty if frost cannot be ruled out."""
+    temperature, stuck_duty = inputs.temperature, _stuck_duty(state)
+    # A stuck sensor, or one of two that contradict each other, at least gives a possible temperature: see `frost_duty`.
+    is_unknown = temperature.coldest_c is None or stuck_duty is not None
+    delay_s = precaution_delay_s(settings, state.last_known_c, mode=inputs.effective.mode)
+    if not may_heat or not is_unknown or lost_for_s < delay_s:
+        return choice
+    learned_for_s = None if state.learned_at_ms is None else (now_ms - state.learned_at_ms) / 1000.0
+    learned_duty = stuck_duty
+    if learned_duty is None and learned_for_s is not None:
+        learned_duty = state.mean_duty + state.unlearned_share * FROST_DUTY_LATER
+    duty = precautionary_duty(
+        settings, inputs.others_c, inputs.peers, learned_duty=learned_duty, learned_for_s=learned_for_s or 0.0
+    )
     if duty <= max(choice.duty, pi_controller.NO_DUTY):
         return choice
-    why = (
-        f"kept from frost at {duty:.0%}: no usable sensor for {known.lost_for_s / HOUR_S:.0f} h ({room.problem}), and"
-        " nobody knows how cold it is"
+    reason = (
+        f"frost precaution at {duty:.0%}: no usable sensor for {lost_for_s / HOUR_S:.0f} h ({temperature.problem}), so"
+        " the temperature is unknown"
     )
-    return FallbackDuty(duty, why, is_urgent=True, is_precautionary=True)
+    return FallbackDuty(duty, reason, is_urgent=True, is_precautionary=True)
+
+
+def _estimate_c(inputs: ZoneInputs, frost_c: float) -> float:
+    """Return an estimate of the temperature near an unmeasured zone, for frost protection.
+
+    It is the median of the other zones, else the zone's own warmest value, at most `MILD_C`. A sensor of the zone that
+    may be right counts as much as that.
+    """
+    own_c, warmest_c = inputs.temperature.coldest_c, inputs.temperature.warmest_c
+    if inputs.others_c:
+        beside_c: float | None = median_high(inputs.others_c)
+    else:
+        beside_c = None if warmest_c is None else min(warmest_c, MILD_C)
+    if own_c is None or beside_c is None:
+        return next((known_c for known_c in (own_c, beside_c) if known_c is not None), frost_c)
+    return (own_c + beside_c) / 2.0

@@ -1,7 +1,7 @@
-"""The loop that keeps the home comfortable: reads what is known, decides, drives the outputs. Owns `climate.json`.
+"""The climate component: reads the sensors, decides, and drives the outputs. Owns `climate.json`.
 
-It never waits for disk, cloud or radio: what is to be kept is written by a loop of its own, and when that fails the
-home is heated all the same. Whatever ends it, a stop or a defect, ends with all outputs off.
+Control never waits for disk, cloud or radio. A loop of its own writes the snapshot; if that fails, the home is heated
+all the same. However the component ends, by a stop or by a defect, all outputs are off afterwards.
 """
 
 import asyncio
@@ -13,17 +13,18 @@ from pathlib import Path
 
 import msgspec
 
-from agent.climate.controller import ClimateController, SensorReading
+from agent.climate.controller import ClimateController
 from agent.climate.coordinator import ClimateDecision
-from agent.climate.holds import ZoneProgram
+from agent.climate.fusion import SensorReading
+from agent.climate.model import ZoneProgram
 from agent.climate.settings import ClimateSettings
 from agent.climate.snapshot import SHORT_RUN_S, ClimateSnapshot
 from agent.errors import StorageFull
-from agent.foundation.clock import Clock, Now
+from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
 from agent.foundation.durable_file import DurableFile
 from agent.foundation.lenient_json import decode_leniently
-from agent.foundation.shutdown import run_shielded
+from agent.foundation.shielding import run_shielded
 from agent.foundation.worker import Worker
 from hal.errors import HalError
 from hal.interface import HvacDemand, HvacOutputs
@@ -32,46 +33,50 @@ _log = logging.getLogger(__name__)
 
 FILE_NAME = "climate.json"
 SNAPSHOT_BYTES_MAX = 1024 * 1024
-"""What is written: eight zones with the most that an order may give them. Releases up to now read no more than this."""
+"""The largest file that is written: eight zones with the largest programs that requests accept. Releases up to now read
+no more than this."""
 
 FILE_BYTES_MAX = 4 * SNAPSHOT_BYTES_MAX
-"""What is read: releases that did not bound the schedules have written more than twice as much as they could read."""
+"""The largest file that is read: releases that did not bound the schedules wrote more than twice what they could
+read."""
 
 DECISION_INTERVAL_S = 10.0
-"""Between two decisions: far below every minimum time, far above what one costs. An order is decided on at once."""
+"""Far below every minimum time, far above the time that a decision takes. A request is decided on at once."""
 
 APPLY_S_MAX = 5.0
-"""How long the outputs may take before they count as not answering."""
+"""Outputs that take longer do not respond."""
 
 OFF_S_MAX = 3.0
-"""How long the last switching off may take, cancelled or not: the process is gone within 5 s. After that ExecStopPost=
-tries once more."""
+"""The longest time for switching off at the end, cancelled or not: the process ends within 5 s. ExecStopPost= tries
+once more after that."""
 
 HUNG_S = 60.0
-"""A loop that has not decided for so long hangs: the service manager is to start the agent anew."""
+"""A loop without a decision for this time hangs: the service manager must restart the agent."""
 
 MISSING_SENSOR_S = 2000.0
-"""A sensor of the configuration that has said nothing for so long is not there or has another name: relayed ones are
-asked to report every 900 s at least, and one report may be lost."""
+"""A configured sensor that has not reported by then is absent or has another name: relayed sensors are set to report
+every 900 s at least, and one report may be lost."""
 
 SNAPSHOT_INTERVAL_AT_START_S = 60.0
 SNAPSHOT_INTERVAL_S = 900.0
-"""So often it is written even if nothing happens: how long things have lasted has to survive an agent that is restarted
-over and over. The first is for lives shorter than `kept.SHORT_LIFE_S`, the second spares the card."""
+"""Snapshots are written this often even without a change, so that durations survive an agent that restarts in a loop.
+The first interval is for runs shorter than `snapshot.SHORT_RUN_S`; the second spares the card."""
 
 SNAPSHOT_DELAY_S = 1.0
 SNAPSHOT_RETRY_S = 10.0
 
+OFF_ATTEMPTS = 3
+
 
 class ClimateService:
-    """The control room of a hub.
+    """Heating control of a hub.
 
     Attributes:
-        settings: How the home is treated.
+        settings: Of the home.
         control: Decides.
-        file_problem: What is wrong with the file; empty where nothing is.
-        output_problem: What is wrong with the outputs; likewise.
-        sensor_problem: Which sensors of the configuration nobody has heard of; likewise.
+        file_problem: The problem of the file; empty without one.
+        output_problem: The problem of the outputs; empty without one.
+        sensor_problem: The configured sensors that have not reported; empty without any.
     """
 
     def __init__(
@@ -80,54 +85,54 @@ class ClimateService:
         *,
         settings: ClimateSettings,
         outputs: HvacOutputs,
-        observed: Callable[[], Mapping[str, SensorReading]],
+        readings: Callable[[], Mapping[str, SensorReading]],
         timezone: Callable[[], str],
         clock: Clock,
         disk: Disk,
         worker: Worker,
-        unheard: Callable[[], Sequence[str]] = tuple,
+        missing_sensors: Callable[[], Sequence[str]] = tuple,
         add_fault: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Take up what was kept.
+        """Restore the last snapshot.
 
         Args:
-            directory: Where `climate.json` lies.
-            settings: How the home is treated.
-            outputs: What acts on it.
-            observed: Gives the latest reading of each sensor.
-            timezone: Gives the IANA name of the house's time zone.
-            clock: The boot's clocks.
+            directory: Of `climate.json`.
+            settings: Of the home.
+            outputs: Heat and cool the zones.
+            readings: Returns the latest reading of each sensor.
+            timezone: Returns the IANA name of the time zone of the house.
+            clock: The clocks of the boot.
             disk: Writes the file.
-            worker: Where writing blocks.
-            unheard: Gives the sensors of the configuration that nobody has heard of yet.
-            add_fault: Told of what a technician should know of.
+            worker: Runs what blocks.
+            missing_sensors: Returns the configured sensors that have not reported yet.
+            add_fault: Records a fault for the technician.
         """
         self.settings = settings
-        self._lost: list[str] = []
+        self._unreadable: list[str] = []
         self._file = DurableFile(
             directory / FILE_NAME,
             disk=disk,
             bytes_max=FILE_BYTES_MAX,
             written_bytes_max=SNAPSHOT_BYTES_MAX,
-            decode=lambda data: _decode(data, self._lost),
-            loss="the zones begin anew, at their first setpoints and without schedules",
+            decode=lambda data: _decode(data, self._unreadable),
+            loss="the zones start anew, at their default setpoints and without schedules",
         )
         self._outputs = outputs
-        self._observed = observed
-        self._timezone = timezone
+        self._readings = readings
+        self._timezone_name = timezone
         self._clock = clock
         self._worker = worker
-        self._unheard = unheard
-        self._unheard_told: Sequence[str] = ()
-        self._made_ms = clock.monotonic_ms()
+        self._missing_sensors = missing_sensors
+        self._reported_missing: Sequence[str] = ()
+        self._started_ms = clock.monotonic_ms()
         self._add_fault = add_fault
-        self._zone: tzinfo = UTC
-        self._zone_name = "UTC"
-        self._to_keep = asyncio.Event()
-        self._told = asyncio.Event()
-        self._told_zones: set[str] = set()
-        self._kept_last: object = None
-        self._noticed: dict[str, str] = {}
+        self._timezone: tzinfo = UTC
+        self._timezone_of = "UTC"
+        self._snapshot_due = asyncio.Event()
+        self._decision_due = asyncio.Event()
+        self._changed_zones: set[str] = set()
+        self._last_key: object = None
+        self._reported_problems: dict[str, str] = {}
         self.file_problem = ""
         self.output_problem = ""
         self.sensor_problem = ""
@@ -135,83 +140,84 @@ class ClimateService:
         self._driven_ms = clock.monotonic_ms()
 
     def now(self) -> Now:
-        """Return now."""
-        return Now(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.utc_ms())
+        """Return the present instant."""
+        return read_now(self._clock)
 
     @property
     def is_hung(self) -> bool:
-        """Whether it should have decided and told the outputs long ago: it hangs, or fails again after each start."""
+        """Whether a decision is overdue: the loop hangs, or fails again after each start."""
         return self._clock.monotonic_ms() - self._driven_ms > HUNG_S * 1000
 
-    def zone_info(self) -> tzinfo:
-        """Return the house's time zone; UTC where its name means nothing."""
-        name = self._timezone()
-        if name != self._zone_name:
-            self._zone_name = name
-            self._zone = UTC
+    def timezone(self) -> tzinfo:
+        """Return the time zone of the house; UTC for an unknown name."""
+        name = self._timezone_name()
+        if name != self._timezone_of:
+            self._timezone_of = name
+            self._timezone = UTC
             import zoneinfo  # noqa: PLC0415 - 0.3 MiB that a hub on UTC need not spend
 
             with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-                self._zone = zoneinfo.ZoneInfo(name)
-        return self._zone
+                self._timezone = zoneinfo.ZoneInfo(name)
+        return self._timezone
 
     def set_program(self, zone_id: str, program: ZoneProgram) -> None:
-        """Put a zone's new program in force at once, and on the disk soon.
+        """Put a program in force at once. It is written to the disk soon.
 
         Raises:
             KeyError: There is no such zone.
         """
         self.control.set_program(zone_id, program)
-        self._told_zones.add(zone_id)
-        self._to_keep.set()
-        self._told.set()
+        self._changed_zones.add(zone_id)
+        self._snapshot_due.set()
+        self._decision_due.set()
 
     async def run(self) -> None:
-        """Keep the home comfortable until cancelled; every output is off after that."""
-        # Begun again after a defect: what ran then was switched off.
+        """Control the home until cancelled. Every output is off afterwards."""
+        # A restart after a defect: everything was switched off.
         if self.control.last is not None:
             now = self.now()
-            self.control = ClimateController(self.settings, self.control.to_keep(now), now)
+            self.control = ClimateController(self.settings, self.control.take_snapshot(now), now)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._keep_control())
-                group.create_task(self._keep_keeping())
-                group.create_task(self._file.settle(self._worker, self._take_up))
+                group.create_task(self._control_loop())
+                group.create_task(self._snapshot_loop())
+                group.create_task(self._file.settle(self._worker, self._restore_late))
         finally:
-            # A stop cancels again each second: slow outputs must not be left on for that.
+            # A stop cancels again each second. That must not leave slow outputs on.
             try:
-                if not await run_shielded(self._apply(HvacDemand(), repeats=3), within_s=OFF_S_MAX):
+                if not await run_shielded(self._apply(HvacDemand(), attempts=OFF_ATTEMPTS), within_s=OFF_S_MAX):
                     _log.error("the outputs did not go off within %.0f s", OFF_S_MAX)
             finally:
                 with contextlib.suppress(StorageFull, OSError):
                     await self._write()
 
-    async def _keep_control(self) -> None:
+    async def _control_loop(self) -> None:
         while True:
-            self._told.clear()
-            made = self.control.step(self.now(), self._observed(), self.zone_info())
-            await self._apply(made.demand)
+            self._decision_due.clear()
+            decision = self.control.step(self.now(), self._readings(), self.timezone())
+            await self._apply(decision.demand)
             self._driven_ms = self._clock.monotonic_ms()
-            self._note(made)
-            self._note_unheard()
+            self._report_problems(decision)
+            self._request_snapshot(decision)
+            self._report_missing_sensors()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DECISION_INTERVAL_S):
-                    await self._told.wait()
+                    await self._decision_due.wait()
 
-    async def _apply(self, demand: HvacDemand, *, repeats: int = 1) -> None:
-        """Drive the outputs; what fails is reported, and tried again with the next decision."""
-        for _ in range(repeats):
+    async def _apply(self, demand: HvacDemand, *, attempts: int = 1) -> None:
+        """Drive the outputs. A failure is reported, and tried again with the next decision."""
+        for _ in range(attempts):
             try:
                 async with asyncio.timeout(APPLY_S_MAX):
                     await self._outputs.apply(demand)
             except TimeoutError:
-                # Before OSError, of which it is a kind.
-                problem = f"the outputs did not answer within {APPLY_S_MAX:.0f} s"
+                # Before OSError, its base class.
+                problem = f"the outputs did not respond within {APPLY_S_MAX:.0f} s"
             except (HalError, OSError) as error:
                 problem = str(error) or type(error).__name__
             else:
                 if self.output_problem:
-                    _log.info("the outputs answer again")
+                    _log.info("the outputs respond again")
                 self.output_problem = ""
                 return
             if problem != self.output_problem:
@@ -219,92 +225,91 @@ class ClimateService:
                 self._add_fault(problem)
             self.output_problem = problem
 
-    def _note(self, made: ClimateDecision) -> None:
-        """Report what the watches have noticed, and see to it that what was switched and lost is written down."""
-        for mind, state in zip(self.control.zones.values(), made.state.zones, strict=True):
-            zone_id, problem = mind.settings.zone_id, state.problem
-            if problem and self._noticed.get(zone_id) != problem:
+    def _report_problems(self, decision: ClimateDecision) -> None:
+        """Report each new fault of a zone."""
+        for zone, state in zip(self.control.zones.values(), decision.state.zones, strict=True):
+            zone_id, problem = zone.settings.zone_id, state.problem
+            if problem and self._reported_problems.get(zone_id) != problem:
                 self._add_fault(f"{zone_id}: {problem}")
                 _log.warning("%s: %s", zone_id, problem)
-            self._noticed[zone_id] = problem
-        kept = (
-            made.state.direction,
-            *(
-                relay.changed_ms
-                for relay in (made.state.heat_source.stage1, made.state.heat_source.stage2, made.state.heat_source.aux)
-            ),
-            *(
-                (zone.relay.changed_ms, zone.lost_since_ms is None, zone.frost_since_ms is None)
-                for zone in made.state.zones
-            ),
-            *(mind.program for mind in self.control.zones.values()),
-        )
-        if kept != self._kept_last:
-            self._kept_last = kept
-            self._to_keep.set()
+            self._reported_problems[zone_id] = problem
 
-    def _note_unheard(self) -> None:
-        """Report sensors that nobody answers to: a name that is misspelt looks like a zone that needs nothing."""
-        if self._clock.monotonic_ms() - self._made_ms < MISSING_SENSOR_S * 1000:
+    def _request_snapshot(self, decision: ClimateDecision) -> None:
+        """Have a snapshot written if an output was switched, a sensor lost or recovered, or a program changed."""
+        source, zones = decision.state.heat_source, decision.state.zones
+        key = (
+            decision.state.direction,
+            *(part.changed_ms for part in (source.stage1, source.stage2, source.aux)),
+            *((zone.relay.changed_ms, zone.lost_since_ms is None, zone.frost_since_ms is None) for zone in zones),
+            *(zone.program for zone in self.control.zones.values()),
+        )
+        if key != self._last_key:
+            self._last_key = key
+            self._snapshot_due.set()
+
+    def _report_missing_sensors(self) -> None:
+        """Report configured sensors that do not exist: with a misspelt name, a zone would seem to need no heat."""
+        if self._clock.monotonic_ms() - self._started_ms < MISSING_SENSOR_S * 1000:
             return
-        names = tuple(self._unheard())
-        if names == self._unheard_told:
+        names = tuple(self._missing_sensors())
+        if names == self._reported_missing:
             return
-        self._unheard_told = names
+        self._reported_missing = names
         self.sensor_problem = ""
         if names:
-            text = f"no sensor answers to {', '.join(names)}: check climate.zones against `climahub status`"
+            text = f"check climate.zones against `climahub status`: no sensor is called {', '.join(names)}"
             self.sensor_problem = text
             self._add_fault(text)
             _log.warning("%s", text)
 
-    async def _keep_keeping(self) -> None:
+    async def _snapshot_loop(self) -> None:
         while True:
-            is_young = self._clock.monotonic_ms() - self._made_ms < SHORT_RUN_S * 1000
+            is_at_start = self._clock.monotonic_ms() - self._started_ms < SHORT_RUN_S * 1000
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SNAPSHOT_INTERVAL_AT_START_S if is_young else SNAPSHOT_INTERVAL_S):
-                    await self._to_keep.wait()
+                async with asyncio.timeout(SNAPSHOT_INTERVAL_AT_START_S if is_at_start else SNAPSHOT_INTERVAL_S):
+                    await self._snapshot_due.wait()
             await asyncio.sleep(SNAPSHOT_DELAY_S)
-            self._to_keep.clear()
+            self._snapshot_due.clear()
             try:
                 await self._write()
             except (StorageFull, OSError) as error:
-                problem = str(error) if isinstance(error, StorageFull) else f"{self._file.path}: {error.strerror}"
+                cause = str(error) if isinstance(error, StorageFull) else f"{self._file.path}: {error.strerror}"
+                problem = f"programs of the zones would not survive a restart: {cause}"
                 if not self.file_problem:
-                    _log.error("what the zones were told is not kept over a restart: %s", problem)
-                self.file_problem = f"what the zones were told is not kept over a restart: {problem}"
-                self._to_keep.set()
+                    _log.error("%s", problem)
+                self.file_problem = problem
+                self._snapshot_due.set()
                 await asyncio.sleep(SNAPSHOT_RETRY_S)
             else:
                 self.file_problem = ""
 
     async def _write(self) -> None:
-        data = msgspec.json.encode(self.control.to_keep(self.now()))
+        data = msgspec.json.encode(self.control.take_snapshot(self.now()))
         await self._worker.run(lambda: self._file.write(data))
 
     def _read(self) -> ClimateSnapshot:
         found = self._file.read()
-        if self._lost and not self._file.problem:
-            self.file_problem = f"{FILE_NAME}: left out, since it makes no sense: {'; '.join(self._lost)}"
+        if self._unreadable and not self._file.problem:
+            self.file_problem = f"{FILE_NAME}: unreadable parts were left out: {'; '.join(self._unreadable)}"
             self._add_fault(self.file_problem)
         if self._file.problem:
             self.file_problem = self._file.problem
             self._add_fault(self.file_problem)
         return found or ClimateSnapshot()
 
-    def _take_up(self, found: ClimateSnapshot) -> None:
-        """Put in force what the disk has given at last, but for zones that were told something since."""
-        for zone_id, saved in found.zones.items():
-            if zone_id in self.control.zones and zone_id not in self._told_zones:
-                self.control.take_up(zone_id, saved.program, saved.learned)
-        _log.warning("%s could be read after all: the zones do what they were told", FILE_NAME)
+    def _restore_late(self, saved: ClimateSnapshot) -> None:
+        """Put a file in force that became readable late, except for zones whose program was set since."""
+        for zone_id, zone in saved.zones.items():
+            if zone_id in self.control.zones and zone_id not in self._changed_zones:
+                self.control.restore_zone(zone_id, zone.program, zone.learned)
+        _log.warning("%s became readable: the programs of the zones are in force again", FILE_NAME)
         self.file_problem = ""
-        self._to_keep.set()
-        self._told.set()
+        self._snapshot_due.set()
+        self._decision_due.set()
 
 
-def _decode(data: bytes, lost: list[str]) -> ClimateSnapshot:
-    """Return what the file holds; what in it makes no sense is added to ``lost``, and costs no other zone."""
-    kept, more = decode_leniently(data, ClimateSnapshot)
-    lost += more
-    return kept
+def _decode(data: bytes, unreadable: list[str]) -> ClimateSnapshot:
+    """Return the content of the file. Unreadable parts are added to ``unreadable`` and cost no other zone."""
+    found, problems = decode_leniently(data, ClimateSnapshot)
+    unreadable += problems
+    return found

@@ -1,4 +1,7 @@
-"""How a home's equipment and zones are to be treated: values that do not change while the hub runs. Pure."""
+"""Settings of the home, its zones and its heat source, from the configuration and the board's outputs. Pure.
+
+They do not change while the hub runs.
+"""
 
 from enum import StrEnum
 
@@ -6,12 +9,16 @@ import msgspec
 
 from agent.climate.pi_controller import PULSES_PER_CYCLE, PiSettings
 from agent.climate.short_cycle_protection import ShortCycleLimits
+from agent.config import ClimateConfig
+from agent.config.zones import missing_outputs
+from agent.errors import ConfigInvalid
+from hal.interface import HvacOutputs
 
 ZONES_MAX = 8
 
 
 class Emitter(StrEnum):
-    """What gives the heat to a room: how fast it is decides how the law acts."""
+    """What heats a room. Its speed determines the settings of the controller."""
 
     RADIATOR = "radiator"
     FLOOR = "floor"
@@ -27,48 +34,48 @@ PI_SETTINGS = {
         gain_per_k=0.3, integral_s=2400.0, cycle_s=900.0, ramp_gain_per_k=0.3, thermal_mass_gain_per_k=0.12
     ),
 }
-"""Found on the simulated house (tests/bench/bench_climate.py) for radiators; the others scaled by their lag. A heated
-floor is its room's largest wall itself: it needs nothing beside."""
+"""Determined on the simulated house (tests/bench/bench_climate.py) for radiators; the others are scaled by their lag. A
+heated floor is the largest wall of its room itself and needs no feed-forward for the walls."""
 
 SHARED_CYCLE_FACTOR = 0.9
-"""Zones that take turns at a source keep it running: they can afford shorter cycles."""
+"""Zones that share a heat source keep it running in turns, so their cycles may be shorter."""
 
 PULSE_SHARE_OF_MIN_ON = 0.45
-"""An on time is a little more than two pulses: so it is never cut off at the minimum."""
+"""An on time is a little more than two pulses, so that the minimum on time never prolongs it."""
 
 
 def pi_settings_for(emitter: Emitter, *, is_shared: bool, min_on_s: float) -> PiSettings:
-    """Return how the law acts.
+    """Return the settings of a controller.
 
     Args:
-        emitter: What gives the heat to the room.
-        is_shared: Zones share a source: even pulses spare it starts, at the price of some hundredths of a kelvin.
-        min_on_s: Of the zone's relay.
+        emitter: What heats the room.
+        is_shared: Zones share a heat source: even pulses save it starts, at the price of some hundredths of a kelvin.
+        min_on_s: The minimum on time of the zone's relay.
     """
-    law = PI_SETTINGS[emitter]
-    cycle_s = law.cycle_s * (SHARED_CYCLE_FACTOR if is_shared else 1.0)
+    settings = PI_SETTINGS[emitter]
+    cycle_s = settings.cycle_s * (SHARED_CYCLE_FACTOR if is_shared else 1.0)
     pulse_s_min = max(PULSE_SHARE_OF_MIN_ON * min_on_s, cycle_s / PULSES_PER_CYCLE if is_shared else 0.0)
-    return msgspec.structs.replace(law, cycle_s=cycle_s, pulse_s_min=pulse_s_min)
+    return msgspec.structs.replace(settings, cycle_s=cycle_s, pulse_s_min=pulse_s_min)
 
 
 class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One zone.
 
     Attributes:
-        zone_id: Its name; also that of its output.
-        sensors: The sensors that measure it, with their weights.
-        can_heat: Whether its output heats.
-        can_cool: Whether it cools.
-        law: How the law acts.
+        zone_id: Its name, and that of its output.
+        sensors: The names and weights of its sensors.
+        can_heat: Its output heats.
+        can_cool: Its output cools.
+        law: The settings of its controller.
         limits: Of its own relay.
-        frost_c: Below it the zone is heated whatever its mode.
-        over_c: At or above it the zone is not heated.
-        under_c: At or below it the zone is not cooled.
+        frost_c: Below this temperature the zone is heated in every mode.
+        over_c: At or above this temperature it is not heated.
+        under_c: At or below this temperature it is not cooled.
         stale_s: Older readings do not count.
-        fallback_duty_max: Of heating without any sensor of its own.
-        fallback_s_max: For how long.
-        failure_s: So much heating without a rise is a failure.
-        has_optimum_start: Whether it recovers ahead of a warmer block.
+        fallback_duty_max: The highest duty without a valid sensor.
+        fallback_s_max: The longest time of heating without a valid sensor.
+        failure_s: This much heating without a rise is a fault.
+        has_optimum_start: It recovers ahead of a warmer block.
     """
 
     zone_id: str
@@ -97,21 +104,21 @@ class HeatSourceKind(StrEnum):
 
 
 class HeatSourceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The shared source.
+    """The shared heat source.
 
     Attributes:
-        kind: What it is.
-        limits: Its minimum times; they hold for each stage and for the auxiliary heat as well.
+        kind: Its kind.
+        limits: Its short-cycle limits. They also hold for the second stage and for auxiliary heat.
         stages: 1 or 2.
-        stage2_error_k: The second stage helps where the neediest zone is so far off,
-        stage2_after_s: for so long at the first stage.
-        pump_overrun_s: The pump runs on so long after the source.
-        fan_overrun_s: Likewise the fan.
-        has_aux: Whether there is auxiliary heat.
-        aux_error_k: It helps where the neediest zone is so far below its setpoint,
-        aux_after_s: for so long; at once while the source is known to fail.
-        changeover_s: Rest between heating and cooling; the reversing valve turns in it.
-        is_valve_on_in_heating: Whether the reversing valve is energised to heat ("B"); to cool ("O") otherwise.
+        stage2_error_k: The second stage helps a zone that is this far from its setpoint ...
+        stage2_after_s: ... for this time at the first stage.
+        pump_overrun_s: The pump runs on this long after the heat source.
+        fan_overrun_s: The fan runs on this long after the heat source.
+        has_aux: It has auxiliary heat.
+        aux_error_k: Auxiliary heat helps a zone that is this far below its setpoint ...
+        aux_after_s: ... for this time; at once while the heat source is known to fail.
+        changeover_s: The rest between heating and cooling, in which the reversing valve moves.
+        is_valve_on_in_heating: The reversing valve is energised in heating ("B"); else in cooling ("O").
     """
 
     kind: HeatSourceKind = HeatSourceKind.NONE
@@ -133,3 +140,51 @@ class ClimateSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     zones: tuple[ZoneSettings, ...]
     heat_source: HeatSourceSettings = HeatSourceSettings()
+
+
+def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> ClimateSettings | None:
+    """Return the settings of the home; `None` for a configuration without zones.
+
+    Raises:
+        ConfigInvalid: The board has no output for a zone; the message names all such zones.
+    """
+    if not config.zones:
+        return None
+    offered = {output.name: output for output in outputs.zones} if outputs else {}
+    if problem := missing_outputs(config.zones, offered):
+        raise ConfigInvalid(problem)
+    is_shared = config.heat_source != "none"
+    zones = tuple(
+        ZoneSettings(
+            zone_id=zone.id,
+            sensors=tuple(zip(zone.sensors, zone.weights, strict=True)),
+            can_heat=offered[zone.id].can_heat,
+            can_cool=offered[zone.id].can_cool and config.heat_source != "boiler",
+            law=pi_settings_for(
+                Emitter(zone.emitter or config.emitter), is_shared=is_shared, min_on_s=config.relay_min_on_s
+            ),
+            limits=ShortCycleLimits(config.relay_min_on_s, config.relay_min_off_s, config.relay_starts_per_hour_max),
+            frost_c=config.frost_c,
+            over_c=config.over_c,
+            under_c=config.under_c,
+            stale_s=config.sensor_stale_s,
+            fallback_duty_max=config.fallback_duty_max,
+            fallback_s_max=config.fallback_s_max,
+            failure_s=config.failure_s,
+            has_optimum_start=config.optimum_start,
+        )
+        for zone in config.zones
+    )
+    if not is_shared:
+        return ClimateSettings(zones=zones)
+    heat_source = HeatSourceSettings(
+        kind=HeatSourceKind(config.heat_source),
+        limits=ShortCycleLimits(
+            config.heat_source_min_on_s, config.heat_source_min_off_s, config.heat_source_starts_per_hour_max
+        ),
+        stages=config.heat_source_stages,
+        has_aux=config.auxiliary_heat,
+        is_valve_on_in_heating=config.reversing_valve == "heating",
+        pump_overrun_s=config.pump_overrun_s,
+    )
+    return ClimateSettings(zones=zones, heat_source=heat_source)

@@ -1,23 +1,29 @@
-"""Protects what is switched: minimum on and off times, and how often it may start in an hour. Pure.
+"""Short-cycle protection: minimum on and off times, and a limit of starts per hour. Pure.
 
-Everything counts on the boot's monotonic clock. Equipment that may have run since its guard was written counts as
-stopped at the latest moment at which it can have: a compressor that restarts against its pressure is ruined. Equipment
-that cannot have run goes on resting: an agent that is restarted over and over must not begin each rest anew.
+All times are on the monotonic clock of the boot. Equipment that may have run since its state was saved counts as
+stopped at the latest possible instant, because a compressor that restarts against its pressure is ruined. The rest of
+equipment that cannot have run continues over a restart: otherwise an agent that restarts in a loop would start each
+rest anew and never heat.
 """
 
 import msgspec
 
 HOUR_MS = 3_600_000
 STARTS_MAX = 60
-"""More starts an hour than any relay is made for; also the bound of what a guard remembers."""
+"""More starts per hour than any relay is made for. It also bounds the size of the state."""
+
+SNAPSHOT_DELAY_MS = 5000
+"""Equipment whose rest continues over a restart starts no sooner than this: by then the agent has saved that it is
+about to start. Otherwise a supply that fails when the compressor starts would start it again at each boot, without a
+rest."""
 
 
 class ShortCycleLimits(msgspec.Struct, frozen=True):
-    """What a piece of equipment stands.
+    """The limits of a piece of equipment.
 
     Attributes:
-        min_on_s: Once started, it runs so long.
-        min_off_s: Once stopped, it rests so long.
+        min_on_s: It runs at least this long.
+        min_off_s: It rests at least this long.
         starts_per_hour_max: In any hour, 1 to `STARTS_MAX`.
     """
 
@@ -27,12 +33,12 @@ class ShortCycleLimits(msgspec.Struct, frozen=True):
 
 
 class ShortCycleState(msgspec.Struct, frozen=True):
-    """One piece of equipment.
+    """The switching history of a piece of equipment.
 
     Attributes:
-        is_on: Whether it runs.
+        is_on: It runs.
         changed_ms: When it was switched last.
-        starts_ms: When it was started, oldest first; no more than `STARTS_MAX`.
+        starts_ms: Its latest starts, oldest first, at most `STARTS_MAX`.
     """
 
     is_on: bool
@@ -40,24 +46,14 @@ class ShortCycleState(msgspec.Struct, frozen=True):
     starts_ms: tuple[int, ...] = ()
 
 
-def assume_stopped(now_ms: int, starts_ms: tuple[int, ...] = ()) -> ShortCycleState:
-    """Return the guard of equipment of which nothing else is known."""
-    return ShortCycleState(is_on=False, changed_ms=now_ms, starts_ms=starts_ms)
-
-
-SNAPSHOT_DELAY_MS = 5000
-"""Equipment that rests on over a restart starts no sooner than this: by then this life has written that it is about to.
-A supply that breaks down as the compressor starts would else start it again at each boot, without a rest."""
-
-
 class Downtime(msgspec.Struct, frozen=True):
-    """The time between the writing of a guard and the next life of the agent.
+    """The time between the saving of a state and the next run of the agent.
 
     Attributes:
-        clock_offset_ms: Makes of a boot time as it was written the latest one that it can be on the clock of now.
-        off_since_ms: Since when everything has been off, on the clock of now, at the latest.
-        written_ms: When the guard was written, on the clock of now, at the latest.
-        unrecorded_ms: How long the agent may have gone on after that; `None` where nobody knows.
+        clock_offset_ms: Added to a saved boot time, it gives the latest possible time on the present clock.
+        off_since_ms: Since when everything has been off at the latest, on the present clock.
+        written_ms: When the state was saved at the latest, on the present clock.
+        unrecorded_ms: For how long the agent may have run after that; `None` if unknown.
     """
 
     clock_offset_ms: int
@@ -66,96 +62,102 @@ class Downtime(msgspec.Struct, frozen=True):
     unrecorded_ms: int | None
 
 
-def may_have_started(saved: ShortCycleState, limits: ShortCycleLimits, absence: Downtime) -> bool:
-    """Return whether equipment can have been started after its guard was written, and that was not written any more."""
-    if absence.unrecorded_ms is None:
+def assume_stopped(now_ms: int, starts_ms: tuple[int, ...] = ()) -> ShortCycleState:
+    """Return the state of equipment without a known history: it has stopped just now."""
+    return ShortCycleState(is_on=False, changed_ms=now_ms, starts_ms=starts_ms)
+
+
+def may_have_started(saved: ShortCycleState, limits: ShortCycleLimits, downtime: Downtime) -> bool:
+    """Return whether equipment can have started after its state was saved."""
+    if downtime.unrecorded_ms is None:
         return True
-    then = _shifted(saved, limits, absence)
-    earliest_ms = absence.written_ms
+    then = _on_present_clock(saved, limits, downtime)
+    earliest_ms = downtime.written_ms
     if then.is_on:
         earliest_ms = max(earliest_ms, then.changed_ms + round((limits.min_on_s + limits.min_off_s) * 1000))
     earliest_ms += wait_to_start_ms(then, limits, earliest_ms)
-    return earliest_ms - absence.written_ms < absence.unrecorded_ms
+    return earliest_ms - downtime.written_ms < downtime.unrecorded_ms
 
 
-def restore(saved: ShortCycleState, limits: ShortCycleLimits, absence: Downtime) -> ShortCycleState:
-    """Return a guard as it has to be taken after a restart of the agent.
+def restore(saved: ShortCycleState, limits: ShortCycleLimits, downtime: Downtime) -> ShortCycleState:
+    """Return the state after a restart of the agent.
 
-    Where it may have been started without that being written down, one start is assumed and it has just stopped. The
-    starts that were written down keep their age, and get older by what is known of the absence.
+    If the equipment may have started unrecorded, one start is assumed and it has stopped just now. Recorded starts keep
+    their age and grow older by the known downtime.
 
     Args:
         saved: From the disk.
         limits: Of the equipment.
-        absence: Since it was written.
+        downtime: Since the state was saved.
     """
-    then = _shifted(saved, limits, absence)
-    if may_have_started(saved, limits, absence):
-        # An agent that is restarted over and over starts nothing that would trim them.
+    then = _on_present_clock(saved, limits, downtime)
+    if may_have_started(saved, limits, downtime):
+        # Trimmed here: an agent that restarts in a loop starts nothing, so `switch` never trims.
         return assume_stopped(
-            absence.off_since_ms, (*then.starts_ms, absence.off_since_ms)[-limits.starts_per_hour_max :]
+            downtime.off_since_ms, (*then.starts_ms, downtime.off_since_ms)[-limits.starts_per_hour_max :]
         )
     if then.is_on:
-        return assume_stopped(absence.off_since_ms, then.starts_ms)
-    soonest_ms = absence.off_since_ms + SNAPSHOT_DELAY_MS - round(limits.min_off_s * 1000)
+        return assume_stopped(downtime.off_since_ms, then.starts_ms)
+    soonest_ms = downtime.off_since_ms + SNAPSHOT_DELAY_MS - round(limits.min_off_s * 1000)
     return msgspec.structs.replace(then, changed_ms=max(then.changed_ms, soonest_ms))
 
 
-def _shifted(saved: ShortCycleState, limits: ShortCycleLimits, absence: Downtime) -> ShortCycleState:
-    """Return a guard as it was when it was written, on the clock of now."""
+def _on_present_clock(saved: ShortCycleState, limits: ShortCycleLimits, downtime: Downtime) -> ShortCycleState:
+    """Return a saved state with its times on the present clock."""
     starts = saved.starts_ms[-limits.starts_per_hour_max :]
+    offset_ms, latest_ms = downtime.clock_offset_ms, downtime.off_since_ms
     return ShortCycleState(
         saved.is_on,
-        min(saved.changed_ms + absence.clock_offset_ms, absence.off_since_ms),
-        tuple([min(start_ms + absence.clock_offset_ms, absence.off_since_ms) for start_ms in starts]),
+        min(saved.changed_ms + offset_ms, latest_ms),
+        tuple([min(start_ms + offset_ms, latest_ms) for start_ms in starts]),
     )
 
 
-def with_one_start_left(relay: ShortCycleState, limits: ShortCycleLimits) -> ShortCycleState:
-    """Return a guard that may start once in this hour, as soon as it has rested."""
-    room = limits.starts_per_hour_max - 1
-    return msgspec.structs.replace(relay, starts_ms=relay.starts_ms[max(0, len(relay.starts_ms) - room) :])
+def with_one_start_left(state: ShortCycleState, limits: ShortCycleLimits) -> ShortCycleState:
+    """Return a state that allows one start in this hour, after the minimum off time."""
+    counted = limits.starts_per_hour_max - 1
+    return msgspec.structs.replace(state, starts_ms=state.starts_ms[max(0, len(state.starts_ms) - counted) :])
 
 
-def wait_to_start_ms(relay: ShortCycleState, limits: ShortCycleLimits, now_ms: int) -> int:
-    """Return how long it has to rest yet; 0 where it may start now."""
-    rest_ms = relay.changed_ms + round(limits.min_off_s * 1000) - now_ms
-    starts = relay.starts_ms
+def wait_to_start_ms(state: ShortCycleState, limits: ShortCycleLimits, now_ms: int) -> int:
+    """Return the time until equipment may start; 0 for now."""
+    rest_ms = state.changed_ms + round(limits.min_off_s * 1000) - now_ms
+    starts = state.starts_ms
     if len(starts) >= limits.starts_per_hour_max:
         rest_ms = max(rest_ms, starts[-limits.starts_per_hour_max] + HOUR_MS - now_ms)
     return max(0, rest_ms)
 
 
-def wait_to_stop_ms(relay: ShortCycleState, limits: ShortCycleLimits, now_ms: int) -> int:
-    """Return how long it has to run yet; 0 where it may stop now."""
-    return max(0, relay.changed_ms + round(limits.min_on_s * 1000) - now_ms)
+def wait_to_stop_ms(state: ShortCycleState, limits: ShortCycleLimits, now_ms: int) -> int:
+    """Return the time until equipment may stop; 0 for now."""
+    return max(0, state.changed_ms + round(limits.min_on_s * 1000) - now_ms)
 
 
-def switch(relay: ShortCycleState, limits: ShortCycleLimits, now_ms: int, *, is_on: bool) -> ShortCycleState:
-    """Return the guard after a switch; the same one where nothing changes. Asks nobody for permission."""
-    if is_on == relay.is_on:
-        return relay
-    starts = relay.starts_ms
+def switch(state: ShortCycleState, limits: ShortCycleLimits, now_ms: int, *, is_on: bool) -> ShortCycleState:
+    """Return the state after a switch, without checking that it is allowed; the same object if nothing changes."""
+    if is_on == state.is_on:
+        return state
+    starts = state.starts_ms
     if is_on:
         starts = (*starts[-limits.starts_per_hour_max + 1 :], now_ms) if limits.starts_per_hour_max > 1 else (now_ms,)
     return ShortCycleState(is_on, now_ms, starts)
 
 
-def apply_limits(relay: ShortCycleState, limits: ShortCycleLimits, now_ms: int, *, is_wanted: bool) -> tuple[bool, str]:
-    """Return what it may do now, and where that is not what is wanted, why in words."""
-    if is_wanted == relay.is_on:
-        return relay.is_on, ""
+def apply_limits(state: ShortCycleState, limits: ShortCycleLimits, now_ms: int, *, is_wanted: bool) -> tuple[bool, str]:
+    """Return whether equipment may be on now, and for people why that is not what is wanted; else an empty text."""
+    if is_wanted == state.is_on:
+        return state.is_on, ""
     if is_wanted:
-        if not (wait_ms := wait_to_start_ms(relay, limits, now_ms)):
+        if not (wait_ms := wait_to_start_ms(state, limits, now_ms)):
             return True, ""
-        is_rest = relay.changed_ms + round(limits.min_off_s * 1000) - now_ms >= wait_ms
-        why = "minimum off time" if is_rest else f"{limits.starts_per_hour_max} starts an hour are used up"
-        return False, f"{why}, {_seconds(wait_ms)} to go"
-    if wait_ms := wait_to_stop_ms(relay, limits, now_ms):
-        return True, f"minimum on time, {_seconds(wait_ms)} to go"
+        is_rest = state.changed_ms + round(limits.min_off_s * 1000) - now_ms >= wait_ms
+        limit = "minimum off time" if is_rest else f"limit of {limits.starts_per_hour_max} starts per hour"
+        return False, f"{limit}, {_format_wait(wait_ms)} to go"
+    if wait_ms := wait_to_stop_ms(state, limits, now_ms):
+        return True, f"minimum on time, {_format_wait(wait_ms)} to go"
     return False, ""
 
 
-def _seconds(wait_ms: int) -> str:
+def _format_wait(wait_ms: int) -> str:
     seconds = -(-wait_ms // 1000)
     return f"{seconds} s" if seconds < 120 else f"{-(-seconds // 60)} min"  # noqa: PLR2004 - what is easier to read

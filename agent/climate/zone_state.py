@@ -1,46 +1,44 @@
-"""What a zone remembers, what it is told, and what it wants. Pure."""
+"""The state of a zone, the inputs of one step, and the zone's request. Pure."""
 
 import msgspec
 
-from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor
+from agent.climate.effective_setpoint import EffectiveSetpoint
+from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor, StuckSensorState
 from agent.climate.fusion import ZoneTemperature
-from agent.climate.holds import EffectiveSetpoint
 from agent.climate.pi_controller import PiState
-from agent.climate.sensor_loss import PeerZone
 from agent.climate.short_cycle_protection import ShortCycleState
-from agent.climate.stuck_sensor import StuckSensorState
 from hal.interface import HvacAction
 
-UNWATCHED = (
-    "nobody knows how cold it is, so it gets some heat all the time; check the sensor's battery, and its name in"
-    " climate.zones against `climahub status`"
+UNKNOWN_TEMPERATURE = (
+    "check the sensor's battery, and its name in climate.zones against `climahub status`: the temperature is unknown,"
+    " so the zone is heated all the time at a low duty"
 )
 
 
 class ZoneState(msgspec.Struct, frozen=True):
-    """What a zone remembers from step to step.
+    """The state of a zone from step to step.
 
     Attributes:
-        relay: Of its relay.
-        law: Of its controller.
-        action: What its output has really been doing since the last step.
-        direction: Which of heating and cooling the controller is set for.
+        relay: The switching history of its output.
+        law: The state of its controller.
+        action: What its output has actually done since the last step.
+        direction: Whether the controller is set for heating or cooling.
         last_on_ms: When its output was on last; `None` for never.
-        is_frost: Frost protection is at work.
-        lost_since_ms: Since when its sensors say nothing; `None` where they do.
-        mean_duty: Of heating, of late.
-        watch: See `Watch`.
-        is_ramp: A recovery is under way.
-        frost_since_ms: Since when frost protection is at work; `None` where it is not.
-        thermal_mass_c: How warm its walls are; `None` where nobody knows.
-        value_c: Its temperature when that was known last; `None` for never.
-        sensors: Those of the block then.
-        cooling: See `watch.Cooling`.
-        last_known_c: Its temperature when that was known last, before a restart too; `None` for never.
-        unlearned_share: The share of `mean_duty` that stands for a time of which nothing is known.
-        learned_at_ms: When `mean_duty` was learned last: while it was measured and to be heated; `None` for never.
-        stuck_sensor: See `stuck_sensor`.
-        is_precautionary: It is heated because nobody knows how cold it is.
+        is_frost: Frost protection is active.
+        lost_since_ms: Since when it has no valid sensor; `None` with one.
+        mean_duty: Its recent heating duty.
+        heating_monitor: Detects heating faults.
+        is_ramp: A recovery is active.
+        frost_since_ms: Since when frost protection is active; `None` if it is not.
+        thermal_mass_c: The temperature of its walls; `None` if unknown.
+        value_c: Its last known temperature in this run of the agent; `None` for never.
+        sensors: The sensors of the block at that time.
+        cooling_monitor: Detects ineffective cooling.
+        last_known_c: Its last known temperature, also before a restart; `None` for never.
+        unlearned_share: The share of `mean_duty` that stands for a time without measurement.
+        learned_at_ms: When `mean_duty` was learned last, in a heating mode with a valid sensor; `None` for never.
+        stuck_sensor: Detects stuck sensors.
+        is_precautionary: It is heated because its temperature is unknown.
     """
 
     relay: ShortCycleState
@@ -51,13 +49,13 @@ class ZoneState(msgspec.Struct, frozen=True):
     is_frost: bool = False
     lost_since_ms: int | None = None
     mean_duty: float = 0.0
-    watch: HeatingMonitor = HeatingMonitor()
+    heating_monitor: HeatingMonitor = HeatingMonitor()
     is_ramp: bool = False
     frost_since_ms: int | None = None
     thermal_mass_c: float | None = None
     value_c: float | None = None
     sensors: tuple[str, ...] = ()
-    cooling: CoolingMonitor = CoolingMonitor()
+    cooling_monitor: CoolingMonitor = CoolingMonitor()
     last_known_c: float | None = None
     unlearned_share: float = 1.0
     learned_at_ms: int | None = None
@@ -66,34 +64,43 @@ class ZoneState(msgspec.Struct, frozen=True):
 
     @property
     def problem(self) -> str:
-        """What is the matter with its equipment or its sensors, in words; empty where nothing is."""
-        is_still = self.watch.is_failing and self.stuck_sensor.heated_s >= self.watch.on_s
-        if self.stuck_sensor.is_stuck or is_still:
-            why = f"its sensor {self.stuck_sensor.text}, not a digit more or less"
-            return f"it is heated and does not get warmer: {why}; restart or replace the sensor, then check what heats"
+        """The fault of its equipment or sensors and the remedy, for people; empty without a fault."""
+        is_unmoved = self.heating_monitor.is_failing and self.stuck_sensor.heated_s >= self.heating_monitor.on_s
+        if self.stuck_sensor.is_stuck or is_unmoved:
+            return (
+                "restart or replace the sensor, then check the heating: the zone is heated and does not get warmer, and"
+                f" its sensor {self.stuck_sensor.text}"
+            )
         if self.is_precautionary:
-            return UNWATCHED
-        return self.watch.problem or self.cooling.problem
+            return UNKNOWN_TEMPERATURE
+        return self.heating_monitor.problem or self.cooling_monitor.problem
+
+
+class PeerZone(msgspec.Struct, frozen=True):
+    """Another zone that is heated and measured: its temperature and duty."""
+
+    value_c: float
+    duty: float
 
 
 class ZoneInputs(msgspec.Struct, frozen=True):
-    """What a zone is told at a step.
+    """The inputs of one step.
 
     Attributes:
-        room: Its temperature, as far as it is known.
-        in_force: What it is to reach.
-        heat_setpoint_c: Of `in_force`, or more during a recovery ahead of a block.
-        feed_forward: Duty that the recovery needs beside what keeps the temperature.
-        is_ramp: A recovery is under way.
-        coldest_c: The lowest that any believable sensor of the home says.
-        others_c: The temperatures of the other zones that are known, in order.
-        active_c: Of those, the temperatures of the zones that are not off, in order.
-        needing_heat_c: Of those, the temperatures of the zones that need heat, in order; see `needs_heat`.
+        temperature: Of the zone, as far as it is known.
+        effective: The setpoints in force.
+        heat_setpoint_c: Of `effective`, or the higher one of a recovery.
+        feed_forward: The extra duty of a recovery.
+        is_ramp: A recovery is active.
+        coldest_c: The lowest valid value of any sensor in the home.
+        others_c: The known temperatures of the other zones, sorted.
+        active_c: The known temperatures of the other zones that are not off, sorted.
+        needing_heat_c: The known temperatures of the other zones that need heat, sorted; see `zone.needs_heat`.
         peers: The other zones that are heated and measured.
     """
 
-    room: ZoneTemperature
-    in_force: EffectiveSetpoint
+    temperature: ZoneTemperature
+    effective: EffectiveSetpoint
     heat_setpoint_c: float
     feed_forward: float = 0.0
     is_ramp: bool = False
@@ -105,15 +112,15 @@ class ZoneInputs(msgspec.Struct, frozen=True):
 
 
 class ZoneRequest(msgspec.Struct, frozen=True):
-    """What a zone wants.
+    """What a zone requests of the equipment.
 
     Attributes:
         action: To be done now, if the equipment may.
-        duty: The share of time for which it wants that, 0 to 1.
-        error_k: How far it is from its setpoint, positive where something is to be done.
-        is_urgent: It is about protection, not comfort.
-        reason: Why, in words.
-        is_at_limit: Its room is at the limit of what its output does now.
+        duty: The share of time in which the zone requests it, 0 to 1.
+        error_k: The distance from its setpoint, positive if something is to be done.
+        is_urgent: It serves protection, not comfort.
+        reason: Why, for people.
+        is_at_limit: The zone is at the upper (heating) or lower (cooling) limit of its present action.
     """
 
     action: HvacAction

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from agent.foundation.log import redact
+from agent.foundation.redaction import redact
 from agent.foundation.text import ENCODE_ERRORS, escape, sanitize
 
 ERROR_MESSAGE_BYTES_MAX = 1024

@@ -27,7 +27,7 @@ from agent.commands.lifecycle import (
 )
 from agent.errors import ClimahubError, Defect, Transient
 from agent.foundation.clock import Now
-from agent.foundation.log import ProblemLog
+from agent.foundation.problem_log import ProblemLog
 from agent.foundation.supervisor import contain_failure
 
 _log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from agent.commands.poller import CommandPoller
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock, Now
 from agent.foundation.disk import Disk
-from agent.foundation.log import ProblemLog
+from agent.foundation.problem_log import ProblemLog
 from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.errors import StorageFull
-from agent.foundation.disk import Disk, Operation
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

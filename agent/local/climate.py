@@ -18,9 +18,10 @@ from hal.interface import HvacAction
 
 if TYPE_CHECKING:
     from agent.climate.controller import ZoneController
-    from agent.climate.holds import Hold
+    from agent.climate.model import Hold
     from agent.climate.requests import ClimateRequest
     from agent.climate.service import ClimateService
+    from agent.foundation.clock import Now
 
 ALL_ZONES = "all"
 
@@ -58,10 +59,10 @@ class ZoneReport(msgspec.Struct, frozen=True):
     mode: str
     heat_setpoint_c: float
     cool_setpoint_c: float
-    why: str
+    setpoint_reason: str
     label: str
     until: str | None
-    in_force: str
+    setpoint_text: str
     is_eco: bool
     action: str
     duty: float
@@ -103,14 +104,14 @@ def build_climate(climate: "ClimateService | None") -> ClimateReport:
         HeatSourceReport(demand.action.value, demand.stage, demand.is_aux_on, demand.is_pump_on) if demand else None
     )
     reports = []
-    for number, (mind, state) in enumerate(zip(control.zones.values(), control.state.zones, strict=True)):
-        wish = made.requests[number] if made else None
+    for number, (zone, state) in enumerate(zip(control.zones.values(), control.state.zones, strict=True)):
+        wanted = made.requests[number] if made else None
         reason = made.reasons[number] if made else "not decided yet"
-        reports.append(_zone(mind, climate, state.action, wish.duty if wish else 0.0, reason, state.problem))
+        reports.append(_zone(zone, climate, state.action, wanted.duty if wanted else 0.0, reason, state.problem))
     problems = [
         problem for problem in (climate.file_problem, climate.output_problem, climate.sensor_problem) if problem
     ]
-    return ClimateReport(reports, heat_source, problems, str(climate.zone_info()))
+    return ClimateReport(reports, heat_source, problems, str(climate.timezone()))
 
 
 def climate_problems(climate: "ClimateService", *, control_problem: str) -> list[str]:
@@ -123,25 +124,25 @@ def climate_problems(climate: "ClimateService", *, control_problem: str) -> list
 
 
 def _zone(
-    mind: "ZoneController", climate: "ClimateService", action: HvacAction, duty: float, reason: str, problem: str
+    zone: "ZoneController", climate: "ClimateService", action: HvacAction, duty: float, reason: str, problem: str
 ) -> ZoneReport:
-    force = mind.look(climate.now(), climate.zone_info())
-    program = mind.program
+    effective = zone.resolve_setpoint(climate.now(), climate.timezone())
+    program = zone.program
     return ZoneReport(
-        zone=mind.settings.zone_id,
-        room_c=None if mind.room.value_c is None else round(mind.room.value_c, 2),
-        sensors_used=mind.room.used,
-        sensor_problem=mind.room.problem,
-        mode=force.mode.value,
-        heat_setpoint_c=round(max(mind.heat_setpoint_c, force.setpoints.heat_setpoint_c), 2)
-        if mind.recovery
-        else force.setpoints.heat_setpoint_c,
-        cool_setpoint_c=force.setpoints.cool_setpoint_c,
-        why=force.why,
-        label=force.label,
-        until=_text(force.until_utc_ms),
-        in_force=force.reason,
-        is_eco=force.is_eco,
+        zone=zone.settings.zone_id,
+        room_c=None if zone.temperature.value_c is None else round(zone.temperature.value_c, 2),
+        sensors_used=zone.temperature.used,
+        sensor_problem=zone.temperature.problem,
+        mode=effective.mode.value,
+        heat_setpoint_c=round(max(zone.heat_setpoint_c, effective.setpoints.heat_setpoint_c), 2)
+        if zone.recovery
+        else effective.setpoints.heat_setpoint_c,
+        cool_setpoint_c=effective.setpoints.cool_setpoint_c,
+        setpoint_reason=effective.reason.value,
+        label=effective.label,
+        until=_text(effective.until_utc_ms),
+        setpoint_text=effective.text,
+        is_eco=effective.is_eco,
         action=action.value,
         duty=round(duty, 3),
         reason=reason,
@@ -149,13 +150,13 @@ def _zone(
         schedule=program.schedule,
         schedules=[msgspec.to_builtins(each) for each in program.schedules.values()],
         holds=[_hold(hold, climate.now()) for hold in program.holds],
-        rate_k_per_h=round(mind.learned.rate_k_per_h, 2),
-        loss_k_per_h=round(mind.learned.loss_k_per_h, 2),
+        rate_k_per_h=round(zone.learned.rate_k_per_h, 2),
+        loss_k_per_h=round(zone.learned.loss_k_per_h, 2),
     )
 
 
 def _hold(hold: "Hold", now: "Now") -> HoldReport:
-    from agent.climate import holds  # noqa: PLC0415 - see above
+    from agent.climate import effective_setpoint  # noqa: PLC0415 - see above
 
     return HoldReport(
         hold.id,
@@ -164,9 +165,9 @@ def _hold(hold: "Hold", now: "Now") -> HoldReport:
         hold.cool_setpoint_c,
         hold.mode.value if hold.mode else None,
         _text(hold.start_utc_ms),
-        _text(holds.end_utc_ms(hold, now)),
+        _text(effective_setpoint.end_utc_ms(hold, now)),
         hold.until.value,
-        holds.left(hold, now),
+        effective_setpoint.remaining_s(hold, now),
     )
 
 
@@ -189,8 +190,8 @@ def apply_request(
         raise KeyError(zone_id)
     from agent.climate.requests import apply  # noqa: PLC0415 - see above
 
-    now, zone = climate.now(), climate.zone_info()
-    programs = {name: apply(zones[name].program, request, now, zone, new_id=new_id()) for name in names}
+    now, timezone = climate.now(), climate.timezone()
+    programs = {name: apply(zones[name].program, request, now, timezone, new_id=new_id()) for name in names}
     for name, program in programs.items():
         climate.set_program(name, program)
     return names

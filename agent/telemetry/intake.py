@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from agent.errors import StorageFull
-from agent.foundation.log import ProblemLog
+from agent.foundation.problem_log import ProblemLog
 from agent.telemetry.identities import Identities
 from agent.telemetry.outbox.protocol import GapCause, LostReadings, ReadingSink
 from hal.interface import Quality, Reading, SensorKind

@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
-from agent.foundation.log import ProblemLog
+from agent.foundation.problem_log import ProblemLog
 from agent.foundation.worker import Worker
 from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.identities import Identities

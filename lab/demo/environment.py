@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from agent import environment
-from agent.climate.schedule import Block, Schedule
+from agent.climate.model import Block, Schedule
 from agent.config import BoardConfig, Config, resolve_text
 from hal import replay
 from hal.interface import HUB, Board, SensorKind

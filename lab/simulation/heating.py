@@ -9,8 +9,9 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from agent.climate.controller import ClimateController, SensorReading
-from agent.climate.holds import ZoneProgram
+from agent.climate.controller import ClimateController
+from agent.climate.fusion import SensorReading
+from agent.climate.model import ZoneProgram
 from agent.climate.settings import ClimateSettings
 from agent.climate.snapshot import ClimateSnapshot
 from agent.foundation.clock import Now
@@ -125,7 +126,7 @@ class HeatedHome:
         """Give a zone a program."""
         if self.control is not None:
             self.control.set_program(zone_id, program)
-            self._disk = self.control.to_keep(self.now())
+            self._disk = self.control.take_snapshot(self.now())
 
     def now(self) -> Now:
         """Return now as the hub sees it."""
@@ -199,21 +200,23 @@ class HeatedHome:
     def _decide(self, control: ClimateController) -> None:
         guards = control.state.heat_source.stage1, *(zone.relay for zone in control.state.zones)
         made = control.step(self.now(), self.observed, self.options.zone)
-        # As `room` does: what was switched at once, all else once a minute in a young life.
+        # As `service` does: at once after a switch, else once a minute at the start of a run.
         minutes = (self.at_ms - self._life_ms) // 60_000
         if (
             minutes <= YOUNG_MIN
             or minutes % YOUNG_MIN == 0
             or guards != (made.state.heat_source.stage1, *(zone.relay for zone in made.state.zones))
         ):
-            self._disk = control.to_keep(self.now())
+            self._disk = control.take_snapshot(self.now())
         rooms_c = {
-            zone_id: mind.room.value_c for zone_id, mind in control.zones.items() if mind.room.value_c is not None
+            zone_id: zone.temperature.value_c
+            for zone_id, zone in control.zones.items()
+            if zone.temperature.value_c is not None
         }
         extremes_c = {
-            zone_id: (mind.room.coldest_c, mind.room.warmest_c)
-            for zone_id, mind in control.zones.items()
-            if mind.room.coldest_c is not None and mind.room.warmest_c is not None
+            zone_id: (zone.temperature.coldest_c, zone.temperature.warmest_c)
+            for zone_id, zone in control.zones.items()
+            if zone.temperature.coldest_c is not None and zone.temperature.warmest_c is not None
         }
         self.oracle.applied(made.demand, self.at_ms, rooms_c, extremes_c)
         self._apply(made.demand)

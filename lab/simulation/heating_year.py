@@ -12,9 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from agent.climate.holds import ZoneProgram
-from agent.climate.model import Mode
-from agent.climate.schedule import WEEK, Block, Schedule
+from agent.climate.model import WEEK, Block, Mode, Schedule, ZoneProgram
 from agent.climate.settings import (
     ClimateSettings,
     Emitter,
@@ -379,9 +377,9 @@ class HeatingYear:
             return
         noticing = set()
         for room, state in zip(ROOMS, home.control.state.zones, strict=True):
-            if state.watch.is_failing:
+            if state.heating_monitor.is_failing:
                 noticing.add(("no heat", room))
-            if state.watch.is_stuck:
+            if state.heating_monitor.is_stuck:
                 noticing.add(("heat does not end", room))
         for kind, _ in noticing - self._noticing:
             self._noticed[kind] += 1

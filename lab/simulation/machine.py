@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.foundation.disk import Operation
+from agent.foundation.operations import Operation
 
 BOOT_UPTIME_MS = 12_000
 """How long after the boot's beginning the agent starts on a Pi with Debian."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from agent.climate.from_config import climate_settings
+from agent.climate.settings import climate_settings
 from agent.config import ClimateConfig
 from hal.interface import Board, HvacDemand, HvacOutputs, Sensor, SensorNetwork, ZoneOutput
 from lab.simulation.safety_oracle import SafetyOracle

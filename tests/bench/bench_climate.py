@@ -17,10 +17,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from agent.climate.controller import ClimateController, SensorReading
-from agent.climate.holds import ZoneProgram
-from agent.climate.model import Mode, Setpoints
-from agent.climate.schedule import Block, Schedule
+from agent.climate.controller import ClimateController
+from agent.climate.fusion import SensorReading
+from agent.climate.model import Block, Mode, Schedule, Setpoints, ZoneProgram
 from agent.climate.settings import (
     ClimateSettings,
     Emitter,
@@ -208,8 +207,8 @@ def recoveries(
         def look(home: HeatedHome, at: dict[str, float] = at, due_ms: int = due_ms) -> None:
             if home.at_ms < due_ms - 4 * H_MS or home.control is None:
                 return
-            for room, mind in home.control.zones.items():
-                if room not in at and mind.room.value_c is not None and mind.room.value_c >= 20.75:
+            for room, zone in home.control.zones.items():
+                if room not in at and zone.temperature.value_c is not None and zone.temperature.value_c >= 20.75:
                     at[room] = (home.at_ms - due_ms) / 60_000
 
         home.run(due_ms + 2 * H_MS, look)

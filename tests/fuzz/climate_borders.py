@@ -5,8 +5,9 @@ from datetime import UTC
 import msgspec
 
 from agent.climate import requests
-from agent.climate.controller import ClimateController, SensorReading
-from agent.climate.holds import HoldKind, ZoneProgram
+from agent.climate.controller import ClimateController
+from agent.climate.fusion import SensorReading
+from agent.climate.model import HoldKind, ZoneProgram
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.climate.snapshot import ClimateSnapshot
 from agent.errors import ClimahubError
@@ -36,7 +37,7 @@ def _kept() -> bytes:
         program = requests.apply(program, order, now, UTC, new_id="n")
     control.zones["z"].program = program
     control.step(now, {"t": SensorReading(19.0, 100_000)})
-    return msgspec.json.encode(control.to_keep(now))
+    return msgspec.json.encode(control.take_snapshot(now))
 
 
 KEPT = msgspec.json.decode(_kept())
@@ -51,10 +52,10 @@ def take_kept(_: object, data: bytes) -> None:
     for boot in ("b", "next"):
         control = ClimateController(HOME, kept, Now(boot, 110_000, NOON_MS))
         for after_ms in (10, 10_000, 4_000_000):
-            now = Now(boot, 110_000 + after_ms, NOON_MS + after_ms)
-            control.step(now, {"t": SensorReading(10.0, now.now_ms)})
+            moment = Now(boot, 110_000 + after_ms, NOON_MS + after_ms)
+            control.step(moment, {"t": SensorReading(10.0, moment.now_ms)})
         control.step(Now(boot, 5_000_000, None), {})
-        msgspec.json.encode(control.to_keep(Now(boot, 5_000_000, NOON_MS)))
+        msgspec.json.encode(control.take_snapshot(Now(boot, 5_000_000, NOON_MS)))
 
 
 def take_order(_: object, body: bytes) -> None:

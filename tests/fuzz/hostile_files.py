@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from agent.climate.schedule import Block, Schedule
+from agent.climate.model import Block, Schedule
 from tests.fuzz import hostile
 
 WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 17.0, 27.0)))

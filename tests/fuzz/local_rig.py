@@ -53,7 +53,7 @@ class LocalRig:
             directory,
             settings=HOME,
             outputs=NoOutputs(),  # type: ignore[arg-type]
-            observed=dict,
+            readings=dict,
             timezone=lambda: "UTC",
             clock=LoopClock(self.loop),
             disk=Disk(),

@@ -11,7 +11,8 @@ import pytest
 
 from agent.errors import ReadFailed
 from agent.foundation import database
-from agent.foundation.disk import Disk, Operation
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
 from agent.ota import launcher
 
 FILES = (

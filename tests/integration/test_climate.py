@@ -69,7 +69,7 @@ async def test_a_stop_switches_off_before_it_waits_for_the_disk(
     hub.start()
     await until(lambda: relays.now("living") is HvacAction.HEAT)
     synced = threading.Event()
-    syncing = asyncio.get_running_loop().create_task(hub.hub.world.worker.run(lambda: synced.wait(10)))
+    syncing = asyncio.get_running_loop().create_task(hub.hub.environment.worker.run(lambda: synced.wait(10)))
     await asyncio.sleep(0)
     hub.stop.set()
     await until(lambda: relays.told[-1] == HvacDemand())
@@ -86,7 +86,7 @@ async def test_a_sensor_that_nobody_has_heard_of_is_a_fault(
     monkeypatch.setattr(service, "MISSING_SENSOR_S", 0.0)
     hub = make(cloud, make_hub)
     hub.start()
-    await until(lambda: any("no sensor answers to far" in fault.text for fault in hub.hub.faults.entries))
+    await until(lambda: any("no sensor is called far" in fault.text for fault in hub.hub.faults.entries))
     assert relays.told
     hub.report(14.0, device="far")
     climate = hub.hub.climate

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import Rejected
-from agent.foundation.disk import Operation
+from agent.foundation.operations import Operation
 from agent.ota import bundle_builder, header, launcher
 from agent.ota.launcher import BASE, SLOTS_DIR, STATE_FILE
 from agent.ota.lifecycle import UpdateState

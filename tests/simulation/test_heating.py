@@ -78,7 +78,7 @@ def test_what_lasts_for_weeks_in_winter_leaves_no_room_cold(kinds: tuple[HomeFau
 @pytest.mark.slow
 @pytest.mark.usefixtures("colder")
 def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sensor_loss, "_for_safety", lambda settings, room, known, choice: choice)
+    monkeypatch.setattr(sensor_loss, "_precaution", lambda state, settings, inputs, choice, **_: choice)
     assert any(
         "a cold room" in text
         for text in HeatingYear(5, days=12, machine_faults=winter(HomeFaultKind.DEAD_WHILE_OFF)).run().broken

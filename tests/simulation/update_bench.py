@@ -19,7 +19,8 @@ from agent.cloud.connectivity import Connectivity
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session
 from agent.config import OtaConfig
-from agent.foundation.disk import Disk, Operation
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
 from agent.foundation.staging_files import announcer
 from agent.foundation.worker import InlineWorker
 from agent.ota import launcher

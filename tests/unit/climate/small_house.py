@@ -2,7 +2,8 @@
 
 import msgspec
 
-from agent.climate.controller import ClimateController, SensorReading
+from agent.climate.controller import ClimateController
+from agent.climate.fusion import SensorReading
 from agent.climate.model import Setpoints
 from agent.climate.settings import ClimateSettings, Emitter, ZoneSettings, pi_settings_for
 from agent.climate.snapshot import ClimateSnapshot
@@ -44,9 +45,9 @@ class Life:
 
     def restart(self) -> None:
         """Let the agent begin anew, with what it has kept."""
-        now = self.now()
-        kept = msgspec.json.decode(msgspec.json.encode(self.control.to_keep(now)), type=ClimateSnapshot)
-        self.control = ClimateController(self.control.settings, kept, now)
+        moment = self.now()
+        kept = msgspec.json.decode(msgspec.json.encode(self.control.take_snapshot(moment)), type=ClimateSnapshot)
+        self.control = ClimateController(self.control.settings, kept, moment)
 
     def now(self) -> Now:
         """Return now."""

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable
 
-from agent.climate.fault_detection import HeatingMonitor, not_meant, step
+from agent.climate.fault_detection import HeatingMonitor, expect_no_rise, monitor_heating
 
 FAILURE_S = 7200.0
 
 
-def run(values: Iterable[float], *, is_heated: bool, watch: HeatingMonitor | None = None) -> HeatingMonitor:
+def run(values: Iterable[float], *, is_heated: bool, monitor: HeatingMonitor | None = None) -> HeatingMonitor:
     """Return what is known after a minute at each temperature, heated to 21."""
-    watch = watch or HeatingMonitor()
+    monitor = monitor or HeatingMonitor()
     for value_c in values:
-        watch = step(watch, value_c=value_c, setpoint_c=21.0, is_heated=is_heated, dt_s=60.0, failure_s=FAILURE_S)
-    return watch
+        monitor = monitor_heating(
+            monitor, value_c=value_c, setpoint_c=21.0, is_heated=is_heated, dt_s=60.0, failure_s=FAILURE_S
+        )
+    return monitor
 
 
 def test_heat_that_does_not_come_is_noticed() -> None:
@@ -28,30 +30,30 @@ def test_a_room_that_rises_slowly_is_heated_well() -> None:
 
 def test_the_notice_goes_when_it_gets_warmer() -> None:
     failing = run([15.0] * 200, is_heated=True)
-    assert not run([15.4], is_heated=True, watch=failing).is_failing
+    assert not run([15.4], is_heated=True, monitor=failing).is_failing
 
 
 def test_pauses_do_not_count_and_do_not_forget() -> None:
-    watch = run([15.0] * 100, is_heated=True)
-    watch = run([15.0] * 300, is_heated=False, watch=watch)
-    assert not watch.is_failing
-    assert run([15.0] * 30, is_heated=True, watch=watch).is_failing
+    monitor = run([15.0] * 100, is_heated=True)
+    monitor = run([15.0] * 300, is_heated=False, monitor=monitor)
+    assert not monitor.is_failing
+    assert run([15.0] * 30, is_heated=True, monitor=monitor).is_failing
 
 
 def test_heating_again_begins_the_time_of_being_off_anew() -> None:
-    watch = run([15.0] * 10, is_heated=True)
-    watch = run([15.0] * 300, is_heated=False, watch=watch)
-    assert watch.off_s == 300 * 60.0
-    assert any(window.from_c is not None for window in watch.windows)
-    watch = run([15.0], is_heated=True, watch=watch)
-    assert (watch.off_s, watch.windows) == (0.0, HeatingMonitor().windows)
+    monitor = run([15.0] * 10, is_heated=True)
+    monitor = run([15.0] * 300, is_heated=False, monitor=monitor)
+    assert monitor.off_s == 300 * 60.0
+    assert any(period.start_c is not None for period in monitor.periods)
+    monitor = run([15.0], is_heated=True, monitor=monitor)
+    assert (monitor.off_s, monitor.periods) == (0.0, HeatingMonitor().periods)
 
 
 def test_a_zone_that_is_not_to_be_heated_does_not_fail() -> None:
-    failing = not_meant(run([15.0] * 200, is_heated=True))
+    failing = expect_no_rise(run([15.0] * 200, is_heated=True))
     assert not failing.is_failing
-    assert not run([15.0] * 100, is_heated=True, watch=failing).is_failing
-    assert run([15.0] * 130, is_heated=True, watch=failing).is_failing
+    assert not run([15.0] * 100, is_heated=True, monitor=failing).is_failing
+    assert run([15.0] * 130, is_heated=True, monitor=failing).is_failing
 
 
 def test_near_its_setpoint_a_room_need_not_rise() -> None:
@@ -60,7 +62,7 @@ def test_near_its_setpoint_a_room_need_not_rise() -> None:
 
 def test_a_room_that_has_come_near_its_setpoint_does_not_fail() -> None:
     far = run([19.9] * 100, is_heated=True)
-    assert not run([20.1] * 100, is_heated=True, watch=far).is_failing
+    assert not run([20.1] * 100, is_heated=True, monitor=far).is_failing
 
 
 def test_heat_that_does_not_end_is_noticed() -> None:
@@ -68,7 +70,7 @@ def test_heat_that_does_not_end_is_noticed() -> None:
     stuck = run(rising, is_heated=False)
     assert stuck.is_stuck
     assert "relay" in stuck.problem
-    assert not run([25.0 - minute / 100 for minute in range(180)], is_heated=False, watch=stuck).is_stuck
+    assert not run([25.0 - minute / 100 for minute in range(180)], is_heated=False, monitor=stuck).is_stuck
 
 
 def test_heat_that_does_not_end_is_noticed_where_it_is_slow() -> None:
@@ -79,17 +81,17 @@ def test_heat_that_does_not_end_is_noticed_where_it_is_slow() -> None:
 
 def test_a_room_that_stays_as_warm_as_it_can_get_is_still_stuck() -> None:
     stuck = run([22.0 + minute / 30 for minute in range(180)], is_heated=False)
-    steady = run([27.9, 27.8] * 60 * 24, is_heated=False, watch=stuck)
+    steady = run([27.9, 27.8] * 60 * 24, is_heated=False, monitor=stuck)
     assert steady.is_stuck
-    assert not run([26.9], is_heated=False, watch=steady).is_stuck
-    assert not run([19.0], is_heated=True, watch=steady).is_stuck
+    assert not run([26.9], is_heated=False, monitor=steady).is_stuck
+    assert not run([19.0], is_heated=True, monitor=steady).is_stuck
 
 
 def test_a_rise_counts_from_the_coldest_that_it_has_been() -> None:
     """A window was open, and the heat that does not end shows only after that."""
     aired = run([28.0] * 90 + [25.0 + minute / 60 for minute in range(60)], is_heated=False)
     assert not aired.is_stuck
-    assert run([26.0], is_heated=False, watch=aired).is_stuck
+    assert run([26.0], is_heated=False, monitor=aired).is_stuck
 
 
 def test_a_rise_near_the_setpoint_is_no_stuck_relay() -> None:
@@ -108,5 +110,5 @@ def test_a_summers_day_is_no_stuck_relay() -> None:
     """Found by the soak: hundreds of notices a year, all in summer."""
     calm = run([21.0] * 13 * 60, is_heated=False)
     warm = [21.0 + minute / 40 for minute in range(300)]
-    assert not run(warm, is_heated=False, watch=calm).is_stuck
+    assert not run(warm, is_heated=False, monitor=calm).is_stuck
     assert run(warm, is_heated=False).is_stuck

@@ -5,9 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.climate.from_config import climate_settings
-from agent.climate.sensor_lookup import SensorLookup
-from agent.climate.settings import Emitter, HeatSourceKind, pi_settings_for
+from agent.climate.fusion import SensorLookup
+from agent.climate.settings import Emitter, HeatSourceKind, climate_settings, pi_settings_for
 from agent.climate.short_cycle_protection import ShortCycleLimits
 from agent.config import ClimateConfig, resolve_text
 from agent.errors import ConfigInvalid
@@ -95,32 +94,32 @@ class State(msgspec.Struct):
 
 def test_names_find_their_sensors_as_they_begin_to_speak() -> None:
     kind = SensorKind.TEMPERATURE
-    sources = {(HUB, "sim/temperature", kind): State(Reading(HUB, "sim/temperature", kind, 20.0, 5))}
+    channels = {(HUB, "sim/temperature", kind): State(Reading(HUB, "sim/temperature", kind, 20.0, 5))}
     found = SensorLookup(
-        ["sim/temperature", "kitchen 1", "0x02"], sources=sources, devices=lambda: {"kitchen 1": "0x01"}
+        ["sim/temperature", "kitchen 1", "0x02"], channels=channels, devices=lambda: {"kitchen 1": "0x01"}
     )
-    assert {name: seen.value_c for name, seen in found.latest().items()} == {"sim/temperature": 20.0}
-    assert found.unknown() == ["kitchen 1", "0x02"]
-    sources["0x01", "T", kind] = State(Reading("0x01", "T", kind, 18.0, 6, Quality.SUSPECT))
-    sources["0x01", "H", SensorKind.HUMIDITY] = State(Reading("0x01", "H", SensorKind.HUMIDITY, 50.0, 6))
-    sources["0x02", "T", kind] = State(None)
-    seen = found.latest()
+    assert {name: seen.value_c for name, seen in found.readings().items()} == {"sim/temperature": 20.0}
+    assert found.missing() == ["kitchen 1", "0x02"]
+    channels["0x01", "T", kind] = State(Reading("0x01", "T", kind, 18.0, 6, Quality.SUSPECT))
+    channels["0x01", "H", SensorKind.HUMIDITY] = State(Reading("0x01", "H", SensorKind.HUMIDITY, 50.0, 6))
+    channels["0x02", "T", kind] = State(None)
+    seen = found.readings()
     assert (seen["kitchen 1"].value_c, seen["kitchen 1"].quality) == (18.0, Quality.SUSPECT)
     assert set(seen) == {"sim/temperature", "kitchen 1"}
-    assert found.unknown() == []
-    assert found.latest() == seen
+    assert found.missing() == []
+    assert found.readings() == seen
 
 
 def test_a_sensor_is_found_when_a_person_names_it_after_it_has_spoken() -> None:
     kind = SensorKind.TEMPERATURE
     devices: dict[str, str] = {"MAKER MODEL 1a2b": "0x01"}
-    sources = {("0x01", "T", kind): State(Reading("0x01", "T", kind, 18.0, 6))}
-    found = SensorLookup(["bath"], sources=sources, devices=lambda: dict(devices))
-    assert found.latest() == {}
+    channels = {("0x01", "T", kind): State(Reading("0x01", "T", kind, 18.0, 6))}
+    found = SensorLookup(["bath"], channels=channels, devices=lambda: dict(devices))
+    assert found.readings() == {}
     devices["bath"] = "0x01"
-    assert found.latest()["bath"].value_c == 18.0
+    assert found.readings()["bath"].value_c == 18.0
     # Replaced by another, which has spoken already.
-    sources["0x02", "T", kind] = State(Reading("0x02", "T", kind, 19.0, 7))
-    assert found.latest()["bath"].value_c == 18.0
+    channels["0x02", "T", kind] = State(Reading("0x02", "T", kind, 19.0, 7))
+    assert found.readings()["bath"].value_c == 18.0
     devices["bath"] = "0x02"
-    assert found.latest()["bath"].value_c == 19.0
+    assert found.readings()["bath"].value_c == 19.0

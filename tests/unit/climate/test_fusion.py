@@ -31,11 +31,11 @@ def test_an_old_one_fades_before_it_falls_out() -> None:
 @pytest.mark.parametrize(
     ("sample", "words"),
     [
-        (SensorSample("a", 20.0, 1001.0), "a is silent for 17 min"),
+        (SensorSample("a", 20.0, 1001.0), "a has been silent for 17 min"),
         (SensorSample("a", 20.0, 0.0, Quality.SUSPECT), "a is suspect"),
         (SensorSample("a", 20.0, 0.0, Quality.BAD), "a is bad"),
-        (SensorSample("a", 80.0, 0.0), "a says 80.0 °C"),
-        (SensorSample("a", float("nan"), 0.0), "a says nan"),
+        (SensorSample("a", 80.0, 0.0), "a reports 80.0 °C"),
+        (SensorSample("a", float("nan"), 0.0), "a reports nan"),
     ],
 )
 def test_one_that_cannot_be_believed_does_not_count(sample: SensorSample, words: str) -> None:
@@ -59,7 +59,7 @@ def test_of_those_that_jumped_only_the_frost_is_heeded() -> None:
 
 def test_without_any_sensor_nothing_is_known() -> None:
     assert room().value_c is None
-    assert room().problem == "no sensor has said anything yet"
+    assert room().problem == "no sensor has reported yet"
 
 
 def test_of_three_the_one_that_contradicts_is_left_out() -> None:

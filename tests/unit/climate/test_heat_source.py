@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from agent.climate.heat_source import HeatSourceRequest, HeatSourceState, assume_stopped, step
+from agent.climate.heat_source import HeatSourceRequest, HeatSourceState, advance, assume_stopped
 from agent.climate.settings import HeatSourceKind, HeatSourceSettings
 from agent.climate.short_cycle_protection import ShortCycleLimits
 from hal.interface import HeatSourceDemand, HvacAction
@@ -28,7 +28,7 @@ class Bench:
     def run(self, need: HeatSourceRequest, minutes: int = 1) -> HeatSourceDemand:
         for _ in range(minutes):
             self.now_ms += 60_000
-            self.state, demand = step(self.state, self.settings, need, now_ms=self.now_ms, dt_s=60.0)
+            self.state, demand = advance(self.state, self.settings, need, now_ms=self.now_ms, dt_s=60.0)
         return demand
 
 
@@ -120,10 +120,10 @@ def test_the_reversing_valve_follows_its_kind_and_rests_where_it_is(is_on_in_hea
 
 def test_the_reversing_valve_turns_before_the_start_and_not_as_it_stops() -> None:
     bench = Bench(msgspec.structs.replace(PUMP, is_valve_on_in_heating=True))
-    assert bench.run(HeatSourceRequest(OFF, 0.0, coming=HEAT)).is_valve_on
+    assert bench.run(HeatSourceRequest(OFF, 0.0, next_action=HEAT)).is_valve_on
     bench.run(HeatSourceRequest(HEAT, 0.5), 10)
-    assert bench.run(HeatSourceRequest(OFF, 0.0, coming=COOL)).is_valve_on
-    assert not bench.run(HeatSourceRequest(OFF, 0.0, coming=COOL)).is_valve_on
+    assert bench.run(HeatSourceRequest(OFF, 0.0, next_action=COOL)).is_valve_on
+    assert not bench.run(HeatSourceRequest(OFF, 0.0, next_action=COOL)).is_valve_on
     assert not bench.run(HeatSourceRequest(OFF, 0.0)).is_valve_on
 
 

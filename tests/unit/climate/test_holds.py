@@ -5,23 +5,21 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from agent.climate.holds import (
-    HOLDS_MAX,
+from agent.climate.effective_setpoint import EffectiveSetpoint, resolve
+from agent.climate.holds import HOLDS_MAX, reset_block_ends, resume, tidy, with_hold, without_hold
+from agent.climate.model import (
+    Block,
     Eco,
-    EffectiveSetpoint,
     Hold,
     HoldKind,
+    Mode,
+    Schedule,
+    Setpoints,
     Until,
     ZoneProgram,
-    in_force,
-    resumed,
-    tidied,
-    with_ends_of,
-    with_hold,
-    without_hold,
+    separate_setpoints,
 )
-from agent.climate.model import Mode, Setpoints, separate_setpoints
-from agent.climate.schedule import Block, Schedule, build_timeline
+from agent.climate.schedule import build_timeline
 from agent.errors import SettingInvalid
 from agent.foundation.clock import Now
 
@@ -37,16 +35,20 @@ def at(hours: float, *, is_known: bool = True, boot: str = "boot") -> Now:
 
 
 def look(program: ZoneProgram, moment: Now) -> EffectiveSetpoint:
-    utc_ms, followed = moment.utc_ms, program.followed
-    plan = build_timeline(followed, utc_ms=utc_ms, zone=UTC) if followed and utc_ms is not None else None
-    return in_force(tidied(program, moment, plan), moment, plan)
+    utc_ms, active_schedule = moment.utc_ms, program.active_schedule
+    plan = (
+        build_timeline(active_schedule, utc_ms=utc_ms, timezone=UTC) if active_schedule and utc_ms is not None else None
+    )
+    return resolve(tidy(program, moment, plan), moment, plan)
 
 
 def told(program: ZoneProgram, moment: Now) -> ZoneProgram:
     """Return the program as the loop leaves it."""
-    assert program.followed
-    plan = None if moment.utc_ms is None else build_timeline(program.followed, utc_ms=moment.utc_ms, zone=UTC)
-    return tidied(program, moment, plan)
+    assert program.active_schedule
+    plan = (
+        None if moment.utc_ms is None else build_timeline(program.active_schedule, utc_ms=moment.utc_ms, timezone=UTC)
+    )
+    return tidy(program, moment, plan)
 
 
 def heat_c(program: ZoneProgram, hours: float) -> float:
@@ -55,29 +57,29 @@ def heat_c(program: ZoneProgram, hours: float) -> float:
 
 def test_the_schedule_is_in_force_until_its_next_block() -> None:
     now = look(PROGRAM, at(0))
-    assert (now.why, now.label, now.setpoints, now.until_utc_ms) == (
+    assert (now.reason, now.label, now.setpoints, now.until_utc_ms) == (
         "schedule",
         "Day",
         Setpoints(21.0, 26.0),
         NOON + 10 * H,
     )
-    assert now.reason == "schedule, Day, until Wed 22:00"
+    assert now.text == "schedule, Day, until Wed 22:00"
 
 
 def test_without_a_schedule_its_own_setpoints_are_in_force() -> None:
     now = look(ZoneProgram(setpoints=Setpoints(19.0, 25.0)), at(0))
-    assert (now.why, now.setpoints, now.until_utc_ms) == ("default", Setpoints(19.0, 25.0), None)
+    assert (now.reason, now.setpoints, now.until_utc_ms) == ("default", Setpoints(19.0, 25.0), None)
 
 
 def test_a_permanent_hold_stays_until_resumed() -> None:
     program = with_hold(PROGRAM, Hold("a", heat_setpoint_c=23.0), at(0))
     assert [heat_c(program, hours) for hours in (0, 11, 1000)] == [23.0, 23.0, 23.0]
-    assert heat_c(resumed(program, at(1)), 1) == 21.0
+    assert heat_c(resume(program, at(1)), 1) == 21.0
 
 
 def test_a_hold_until_the_next_block_ends_with_it() -> None:
     program = with_hold(PROGRAM, Hold("a", heat_setpoint_c=23.0, until=Until.NEXT_BLOCK), at(0))
-    program = tidied(program, at(0), build_timeline(WEEK, utc_ms=NOON, zone=UTC))
+    program = tidy(program, at(0), build_timeline(WEEK, utc_ms=NOON, timezone=UTC))
     assert [heat_c(program, hours) for hours in (0, 9.9, 10)] == [23.0, 23.0, 17.0]
 
 
@@ -107,7 +109,7 @@ def test_a_planned_hold_is_cancelled_or_replaced_by_its_id() -> None:
 def test_following_the_schedule_again_leaves_what_is_planned() -> None:
     program = with_hold(PROGRAM, Hold("p", heat_setpoint_c=24.0, start_utc_ms=NOON + H), at(0))
     program = with_hold(program, Hold("now", heat_setpoint_c=19.0), at(0))
-    assert [hold.id for hold in resumed(program, at(0)).holds] == ["p"]
+    assert [hold.id for hold in resume(program, at(0)).holds] == ["p"]
 
 
 def test_a_new_hold_takes_the_place_of_the_old_one() -> None:
@@ -131,28 +133,28 @@ def test_a_duration_does_not_follow_a_clock_that_is_set() -> None:
     program = with_hold(PROGRAM, boost, at(0))
     stepped = Now("boot", 100 * H + H // 2, NOON + 9 * H)
     found = look(program, stepped)
-    assert (found.why, found.until_utc_ms) == ("boost", NOON + 9 * H + H // 2)
+    assert (found.reason, found.until_utc_ms) == ("boost", NOON + 9 * H + H // 2)
 
 
 def test_a_duration_is_told_while_the_time_is_unknown() -> None:
     boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.TIME, end_boot="boot", end_ms=101 * H)
     found = look(with_hold(PROGRAM, boost, at(0, is_known=False)), at(0.9, is_known=False))
-    assert (found.until_utc_ms, found.reason) == (None, "boost, 6 min more")
+    assert (found.until_utc_ms, found.text) == (None, "boost, 6 min more")
 
 
 def test_after_a_reboot_without_the_time_a_boost_is_over_and_a_hold_goes_on() -> None:
     boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.TIME, end_boot="boot", end_ms=101 * H, end_utc_ms=NOON + H)
     hold = Hold("h", heat_setpoint_c=19.0, until=Until.TIME, end_utc_ms=NOON + H)
-    assert look(with_hold(PROGRAM, boost, at(0)), at(0.1, is_known=False, boot="next")).why == "remembered"
-    assert look(with_hold(PROGRAM, hold, at(0)), at(0.1, is_known=False, boot="next")).why == "hold"
+    assert look(with_hold(PROGRAM, boost, at(0)), at(0.1, is_known=False, boot="next")).reason == "remembered"
+    assert look(with_hold(PROGRAM, hold, at(0)), at(0.1, is_known=False, boot="next")).reason == "hold"
 
 
 def test_while_the_time_is_unknown_what_was_in_force_last_stays() -> None:
-    plan = build_timeline(WEEK, utc_ms=NOON, zone=UTC)
-    program = tidied(PROGRAM, at(0), plan)
+    plan = build_timeline(WEEK, utc_ms=NOON, timezone=UTC)
+    program = tidy(PROGRAM, at(0), plan)
     now = look(program, at(5, is_known=False, boot="next"))
-    assert (now.why, now.setpoints.heat_setpoint_c, now.until_utc_ms) == ("remembered", 21.0, None)
-    assert now.reason == "time unknown: kept as it was (Day)"
+    assert (now.reason, now.setpoints.heat_setpoint_c, now.until_utc_ms) == ("remembered", 21.0, None)
+    assert now.text == "time unknown: setpoints unchanged (Day)"
     assert look(PROGRAM, at(0, is_known=False)).setpoints == PROGRAM.setpoints
 
 
@@ -174,7 +176,7 @@ def test_what_an_older_release_has_kept_of_a_block_is_still_read() -> None:
     kept = b'{"last":{"setpoints":{"heat_setpoint_c":17.0,"cool_setpoint_c":27.0},"label":"Night"},"schedule":"week"}'
     program = msgspec.structs.replace(msgspec.json.decode(kept, type=ZoneProgram), schedules={"week": WEEK})
     found = look(program, at(0, is_known=False))
-    assert (found.why, found.setpoints.heat_setpoint_c, found.sensors) == ("remembered", 17.0, ())
+    assert (found.reason, found.setpoints.heat_setpoint_c, found.sensors) == ("remembered", 17.0, ())
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_eco_bounds_what_is_asked(asked: Setpoints, effective: Setpoints) -> Non
     now = look(program, at(0))
     assert now.setpoints == effective
     assert now.is_eco == (asked != effective)
-    assert ("bounded by eco" in now.reason) == now.is_eco
+    assert ("bounded by eco" in now.text) == now.is_eco
 
 
 def test_a_hold_may_change_the_mode_alone() -> None:
@@ -233,8 +235,8 @@ def test_the_number_of_holds_is_bounded() -> None:
 
 def test_what_is_over_is_forgotten() -> None:
     program = with_hold(PROGRAM, Hold("x", heat_setpoint_c=20.0, until=Until.TIME, end_utc_ms=NOON + H), at(0))
-    assert tidied(program, at(2), None).holds == ()
-    assert tidied(PROGRAM, at(0, is_known=False), None) is PROGRAM
+    assert tidy(program, at(2), None).holds == ()
+    assert tidy(PROGRAM, at(0, is_known=False), None) is PROGRAM
 
 
 def test_a_hold_with_an_end_lasts_until_the_next_one_begins() -> None:
@@ -270,7 +272,7 @@ def test_a_planned_hold_under_way_goes_on_after_a_reboot_without_the_time(kind: 
     planned = Hold("p", kind, 16.0, until=Until.TIME, start_utc_ms=NOON + H, end_utc_ms=NOON + 100 * H)
     program = told(with_hold(PROGRAM, planned, at(0)), at(2))
     later = at(3, is_known=False, boot="next")
-    assert look(program, later).why == kind.value
+    assert look(program, later).reason == kind.value
     assert told(program, later).holds == program.holds
     assert told(program, at(101, boot="next")).holds == ()
 
@@ -280,7 +282,7 @@ def test_a_planned_boost_under_way_is_over_after_a_reboot_without_the_time() -> 
     program = with_hold(PROGRAM, planned, at(0))
     without = at(3, is_known=False, boot="next")
     assert told(program, without).holds == program.holds
-    assert look(told(program, at(2)), at(3)).why == "boost"
+    assert look(told(program, at(2)), at(3)).reason == "boost"
     assert told(told(program, at(2)), without).holds == ()
 
 
@@ -293,34 +295,34 @@ def test_after_a_reboot_without_the_time_a_boost_without_a_duration_is_over_as_w
     program = told(PROGRAM, at(0))
     program = told(with_hold(program, Hold("h", kind, 23.0, until=until), at(0, is_known=is_known)), at(0))
     # It is the reboot that ends it, not the time that is lost for a while.
-    assert look(program, at(1, is_known=False)).why == kind.value
-    assert look(program, at(1)).why == kind.value
-    assert look(program, at(1, boot="next")).why == kind.value
+    assert look(program, at(1, is_known=False)).reason == kind.value
+    assert look(program, at(1)).reason == kind.value
+    assert look(program, at(1, boot="next")).reason == kind.value
     without = at(1, is_known=False, boot="next")
-    assert look(program, without).why == ("remembered" if kind is HoldKind.BOOST else kind.value)
+    assert look(program, without).reason == ("remembered" if kind is HoldKind.BOOST else kind.value)
     assert [hold.id for hold in told(program, without).holds] == ([] if kind is HoldKind.BOOST else ["h"])
 
 
 def test_a_planned_boost_until_the_next_block_is_over_after_a_reboot_in_which_it_has_begun() -> None:
     planned = Hold("p", HoldKind.BOOST, 24.0, until=Until.NEXT_BLOCK, start_utc_ms=NOON + H)
     program = told(with_hold(PROGRAM, planned, at(0)), at(2, boot="next"))
-    assert look(program, at(3, is_known=False, boot="next")).why == "boost"
+    assert look(program, at(3, is_known=False, boot="next")).reason == "boost"
     assert told(program, at(3, is_known=False, boot="last")).holds == ()
 
 
 def test_a_boost_whose_next_block_is_looked_for_anew_goes_on_in_a_boot_that_knows_the_time() -> None:
     boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.NEXT_BLOCK)
     program = told(with_hold(PROGRAM, boost, at(0)), at(1, boot="next"))
-    program = with_ends_of(program, None, at(1, boot="next"))
+    program = reset_block_ends(program, None, at(1, boot="next"))
     # Another hold of the same minute, before the loop has looked.
     program = with_hold(program, Hold("h", heat_setpoint_c=19.0), at(1, boot="next"))
-    assert look(program, at(1, boot="next")).why == "boost"
+    assert look(program, at(1, boot="next")).reason == "boost"
 
 
 def test_a_boost_that_an_older_release_has_kept_is_over_after_a_restart_without_the_time() -> None:
     kept = b'{"id":"b","kind":"boost","heat_setpoint_c":23.0,"until":"next_block","made_utc_ms":1}'
     program = msgspec.structs.replace(PROGRAM, holds=(msgspec.json.decode(kept, type=Hold),))
-    assert look(program, at(0)).why == "boost"
+    assert look(program, at(0)).reason == "boost"
     assert told(program, at(0, is_known=False)).holds == ()
 
 
@@ -336,7 +338,7 @@ def test_a_duration_from_before_the_time_was_known_ends_after_a_reboot_as_well()
     hold = Hold("h", heat_setpoint_c=25.0, until=Until.TIME, end_boot="boot", end_ms=102 * H)
     program = told(with_hold(PROGRAM, hold, at(0, is_known=False)), at(0.5))
     assert program.holds[0].end_utc_ms == NOON + 2 * H
-    assert look(program, at(1, boot="next")).why == "hold"
+    assert look(program, at(1, boot="next")).reason == "hold"
     assert told(program, at(2, boot="next")).holds == ()
     # What the clock drifts is not written down, what it is set by is.
     drifted = Now("boot", 101 * H, NOON + H + 30_000)
@@ -348,7 +350,7 @@ def test_a_duration_of_a_boot_that_never_knew_the_time_counts_anew_in_the_next_o
     hold = Hold("h", heat_setpoint_c=25.0, until=Until.TIME, end_boot="boot", end_ms=102 * H, for_ms=2 * H)
     program = told(with_hold(PROGRAM, hold, at(0, is_known=False)), at(0.5, is_known=False))
     program = told(program, at(1, is_known=False, boot="next"))
-    assert look(program, at(2.9, is_known=False, boot="next")).why == "hold"
+    assert look(program, at(2.9, is_known=False, boot="next")).reason == "hold"
     assert told(program, at(3, is_known=False, boot="next")).holds == ()
     boost = told(with_hold(PROGRAM, msgspec.structs.replace(hold, kind=HoldKind.BOOST), at(0, is_known=False)), at(0))
     assert told(boost, at(1, is_known=False, boot="next")).holds == ()
@@ -361,8 +363,8 @@ def test_a_duration_of_a_boot_that_never_knew_the_time_counts_anew_in_the_next_o
 def test_an_end_beyond_six_days_is_told_with_its_date(hours: int, words: str) -> None:
     away = Hold("a", HoldKind.AWAY, 16.0, until=Until.TIME, end_utc_ms=NOON + hours * H)
     program = with_hold(PROGRAM, away, at(0))
-    assert look(program, at(0)).reason.endswith(words)
-    assert "2026" in look(program, at(0, is_known=False, boot="next")).reason
+    assert look(program, at(0)).text.endswith(words)
+    assert "2026" in look(program, at(0, is_known=False, boot="next")).text
 
 
 @pytest.mark.parametrize("kind", HoldKind)
@@ -378,6 +380,6 @@ def test_the_sensors_of_the_block_count_under_a_hold_as_well(kind: HoldKind) -> 
 @pytest.mark.parametrize("end_utc_ms", [253_402_318_799_000, 2**62])
 def test_a_hold_of_an_older_release_whose_end_no_calendar_has_is_kept_and_shown(end_utc_ms: int) -> None:
     hold = Hold("h", heat_setpoint_c=21.0, until=Until.TIME, end_utc_ms=end_utc_ms)
-    found = in_force(ZoneProgram(holds=(hold,)), at(0), None)
+    found = resolve(ZoneProgram(holds=(hold,)), at(0), None)
     assert found.setpoints.heat_setpoint_c == 21.0
-    assert found.reason.endswith("until an instant that is not between 1970 and 2200")
+    assert found.text.endswith("until an instant that is not between 1970 and 2200")

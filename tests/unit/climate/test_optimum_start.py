@@ -2,30 +2,32 @@
 
 import pytest
 
-from agent.climate import recovery
 from agent.climate.optimum_start import (
     LEAD_S_MAX,
     SLOPE_K_PER_H_MAX,
+    Coasting,
     LearnedDynamics,
     Recovery,
-    arrived,
-    observed_loss,
-    observed_rate,
-    ramp_c,
+    advance_coasting,
+    advance_recovery,
+    learn_lag,
+    learn_loss,
+    learn_rate,
     ramp_duty,
+    ramp_setpoint_c,
     slope_k_per_h,
 )
-from agent.climate.recovery import Coasting, RecoveryProgress
 
 H_MS = 3_600_000
 LEARNED = LearnedDynamics(rate_k_per_h=5.0, lag_s=600.0)
+FROM_18 = Recovery(21.0, 0, start_c=18.0, start_duty=0.1)
 
 
 def test_the_ramp_ends_at_the_setpoint_before_the_block_begins() -> None:
-    assert ramp_c(LEARNED, target_c=21.0, due_in_s=0.0) == 21.0
-    assert ramp_c(LEARNED, target_c=21.0, due_in_s=600.0) == 21.0
-    assert ramp_c(LEARNED, target_c=21.0, due_in_s=600.0 + 3600.0) == pytest.approx(21.0 - SLOPE_K_PER_H_MAX)
-    assert ramp_c(LEARNED, target_c=21.0, due_in_s=LEAD_S_MAX + 1) < -1000
+    assert ramp_setpoint_c(LEARNED, target_c=21.0, due_in_s=0.0) == 21.0
+    assert ramp_setpoint_c(LEARNED, target_c=21.0, due_in_s=600.0) == 21.0
+    assert ramp_setpoint_c(LEARNED, target_c=21.0, due_in_s=600.0 + 3600.0) == pytest.approx(21.0 - SLOPE_K_PER_H_MAX)
+    assert ramp_setpoint_c(LEARNED, target_c=21.0, due_in_s=LEAD_S_MAX + 1) < -1000
 
 
 def test_a_slow_house_gets_a_ramp_that_it_can_follow() -> None:
@@ -36,73 +38,64 @@ def test_a_slow_house_gets_a_ramp_that_it_can_follow() -> None:
 
 
 def test_who_came_late_starts_earlier_next_time() -> None:
-    late = arrived(LEARNED, Recovery(21.0, 0, 20 * 60_000), began_below_k=3.0)
-    early = arrived(LEARNED, Recovery(21.0, 0, -20 * 60_000), began_below_k=3.0)
+    late = learn_lag(LEARNED, FROM_18, 20 * 60_000)
+    early = learn_lag(LEARNED, FROM_18, -20 * 60_000)
     assert late.lag_s > LEARNED.lag_s > early.lag_s
     assert late.recoveries == 1
 
 
 def test_one_odd_morning_teaches_only_so_much() -> None:
-    odd = arrived(LEARNED, Recovery(21.0, 0, 100 * H_MS), began_below_k=3.0)
+    odd = learn_lag(LEARNED, FROM_18, 100 * H_MS)
     assert odd.lag_s <= LEARNED.lag_s + 1800.0
-    assert arrived(LEARNED, Recovery(21.0, 0, 60_000), began_below_k=0.3) is LEARNED
-    assert arrived(LEARNED, Recovery(21.0, 0), began_below_k=3.0) is LEARNED
+    assert learn_lag(LEARNED, Recovery(21.0, 0, start_c=20.7, start_duty=0.1), 60_000) is LEARNED
 
 
 def test_rate_and_loss_approach_what_is_observed_within_bounds() -> None:
-    assert LEARNED.rate_k_per_h < observed_rate(LEARNED, rise_k=8.0, hours=1.0).rate_k_per_h < 8.0
-    assert observed_rate(LEARNED, rise_k=1000.0, hours=1.0).rate_k_per_h < 15.0
-    assert observed_loss(LEARNED, fall_k=1.0, hours=1.0).loss_k_per_h > LEARNED.loss_k_per_h
-    assert observed_loss(LEARNED, fall_k=-1.0, hours=1.0).loss_k_per_h >= 0.0
+    assert LEARNED.rate_k_per_h < learn_rate(LEARNED, rise_k=8.0, hours=1.0).rate_k_per_h < 8.0
+    assert learn_rate(LEARNED, rise_k=1000.0, hours=1.0).rate_k_per_h < 15.0
+    assert learn_loss(LEARNED, fall_k=1.0, hours=1.0).loss_k_per_h > LEARNED.loss_k_per_h
+    assert learn_loss(LEARNED, fall_k=-1.0, hours=1.0).loss_k_per_h >= 0.0
 
 
-def follow(values: list[float], *, due_in_min: int) -> tuple[RecoveryProgress | None, LearnedDynamics]:
-    step: RecoveryProgress | None = recovery.coming(
-        None, target_c=21.0, due_utc_ms=due_in_min * 60_000, value_c=values[0], duty=0.1
-    )
+def follow(values: list[float], *, due_in_min: int) -> tuple[Recovery | None, LearnedDynamics]:
+    recovery: Recovery | None = Recovery(21.0, due_in_min * 60_000, start_c=values[0], start_duty=0.1)
     learned = LEARNED
     for minute, value_c in enumerate(values):
-        if step is None:
+        if recovery is None:
             break
-        step, learned = recovery.followed(
-            step, learned, value_c=value_c, utc_ms=minute * 60_000, dt_s=60.0, was_on=True
+        recovery, learned = advance_recovery(
+            recovery, learned, value_c=value_c, utc_ms=minute * 60_000, dt_s=60.0, was_on=True
         )
-    return step, learned
+    return recovery, learned
 
 
 def test_a_recovery_that_is_early_ends_at_its_block_and_teaches() -> None:
     values = [17.0 + minute / 10 for minute in range(100)]
-    step, learned = follow(values, due_in_min=60)
-    assert step is None
+    recovery, learned = follow(values, due_in_min=60)
+    assert recovery is None
     assert learned.recoveries == 1
     assert learned.lag_s < LEARNED.lag_s
     assert learned.rate_k_per_h > LEARNED.rate_k_per_h
 
 
 def test_a_recovery_that_never_arrives_is_given_up_and_teaches_that_too() -> None:
-    step, learned = follow([17.0 + minute / 100 for minute in range(200)], due_in_min=60)
-    assert step is None
+    recovery, learned = follow([17.0 + minute / 100 for minute in range(200)], due_in_min=60)
+    assert recovery is None
     assert learned.lag_s > LEARNED.lag_s
     assert learned.rate_k_per_h < LEARNED.rate_k_per_h
 
 
-def test_one_under_way_stays_the_same_until_another_block_is_due() -> None:
-    first = recovery.coming(None, target_c=21.0, due_utc_ms=5, value_c=17.0, duty=0.1)
-    assert recovery.coming(first, target_c=21.0, due_utc_ms=5, value_c=19.0, duty=0.5) is first
-    assert recovery.coming(first, target_c=21.0, due_utc_ms=6, value_c=19.0, duty=0.5) is not first
-
-
 def test_the_loss_is_learned_from_hours_without_heat() -> None:
-    calm, learned = Coasting(), LearnedDynamics(loss_k_per_h=0.2)
+    coasting, learned = Coasting(), LearnedDynamics(loss_k_per_h=0.2)
     for minute in range(240):
-        calm, learned = recovery.cooled(calm, learned, value_c=21.0 - minute / 60, dt_s=60.0, is_on=False)
+        coasting, learned = advance_coasting(coasting, learned, value_c=21.0 - minute / 60, dt_s=60.0, is_on=False)
     assert learned.loss_k_per_h == pytest.approx(1.0, abs=0.4)
-    calm, after = recovery.cooled(calm, learned, value_c=17.0, dt_s=60.0, is_on=True)
-    assert (calm, after) == (Coasting(), learned)
+    coasting, after = advance_coasting(coasting, learned, value_c=17.0, dt_s=60.0, is_on=True)
+    assert (coasting, after) == (Coasting(), learned)
 
 
 def test_a_rise_that_hardly_took_any_heat_says_nothing_of_the_rate() -> None:
     """The sun did it."""
-    step, learned = follow([17.0, 18.0, 19.0, 20.0, 20.9], due_in_min=4)
-    assert step is None
+    recovery, learned = follow([17.0, 18.0, 19.0, 20.0, 20.9], due_in_min=4)
+    assert recovery is None
     assert learned.rate_k_per_h == LEARNED.rate_k_per_h

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.climate.pi_controller import FAR_K, INTEGRATED_K_MAX, NEAR_K, PiSettings, PiState, step
+from agent.climate.pi_controller import FAR_K, INTEGRATED_K_MAX, NEAR_K, PiSettings, PiState, advance
 
 SETTINGS = PiSettings(gain_per_k=0.3, integral_s=3600.0, cycle_s=900.0, ramp_gain_per_k=0.6)
 
@@ -14,7 +14,7 @@ def run(duty: float, hours: float, *, dt_s: float = 10.0, settings: PiSettings =
     """Return the share of time on and the number of starts at a constant duty."""
     state, on, on_s, starts = PiState(), False, 0.0, 0
     for _ in range(int(hours * 3600 / dt_s)):
-        made = step(state, settings, error_k=0.0, dt_s=dt_s, was_on=on, feed_forward=duty)
+        made = advance(state, settings, error_k=0.0, dt_s=dt_s, was_on=on, feed_forward=duty)
         state = made.state
         starts += made.wants_on and not on
         on = made.wants_on
@@ -61,14 +61,14 @@ def test_ends_of_the_duty_are_never_and_always() -> None:
 def test_at_the_ends_of_the_duty_what_is_owed_is_kept_and_the_opposite_is_let_off(
     error_k: float, before_s: float, after_s: float, *, was_on: bool
 ) -> None:
-    made = step(PiState(0.0, before_s), SETTINGS, error_k=error_k, dt_s=60.0, was_on=was_on)
+    made = advance(PiState(0.0, before_s), SETTINGS, error_k=error_k, dt_s=60.0, was_on=was_on)
     assert made.state.owed_s == after_s
 
 
 def test_what_was_not_given_is_not_integrated() -> None:
     state = PiState()
     for _ in range(1000):
-        state = step(state, SETTINGS, error_k=1.0, dt_s=60.0, was_on=False).state
+        state = advance(state, SETTINGS, error_k=1.0, dt_s=60.0, was_on=False).state
     # An hour's worth of windup would be 0.3; starved equipment adds nothing after a quarter of a cycle.
     assert state.integral < 0.1
     assert state.owed_s <= SETTINGS.cycle_s
@@ -77,25 +77,25 @@ def test_what_was_not_given_is_not_integrated() -> None:
 def test_a_saturated_law_does_not_wind_up_and_lets_go_at_once() -> None:
     state = PiState()
     for _ in range(1000):
-        state = step(state, SETTINGS, error_k=5.0, dt_s=60.0, was_on=True).state
-    assert step(state, SETTINGS, error_k=-1.0, dt_s=60.0, was_on=True).duty == 0.0
+        state = advance(state, SETTINGS, error_k=5.0, dt_s=60.0, was_on=True).state
+    assert advance(state, SETTINGS, error_k=-1.0, dt_s=60.0, was_on=True).duty == 0.0
     assert state.integral < 0.5
 
 
 def test_a_room_that_is_far_too_warm_does_not_make_it_forget_what_keeps_the_temperature() -> None:
-    made = step(PiState(0.4), SETTINGS, error_k=-2.0, dt_s=600.0, was_on=False)
+    made = advance(PiState(0.4), SETTINGS, error_k=-2.0, dt_s=600.0, was_on=False)
     assert (made.duty, made.state.integral) == (0.0, 0.4)
 
 
 @pytest.mark.parametrize(("was_on", "learned"), [(False, 0.0), (True, 0.0025)])
 def test_what_is_owed_counts_as_not_given_only_while_it_is_off(*, was_on: bool, learned: float) -> None:
-    made = step(PiState(0.2, owed_s=900.0), SETTINGS, error_k=0.5, dt_s=60.0, was_on=was_on)
+    made = advance(PiState(0.2, owed_s=900.0), SETTINGS, error_k=0.5, dt_s=60.0, was_on=was_on)
     assert made.state.integral - 0.2 == pytest.approx(learned)
 
 
 def test_on_a_ramp_it_learns_as_stiffly_as_it_acts() -> None:
     soft, stiff = (
-        step(PiState(0.2), SETTINGS, error_k=0.5, dt_s=60.0, was_on=True, is_ramp=is_ramp).state.integral - 0.2
+        advance(PiState(0.2), SETTINGS, error_k=0.5, dt_s=60.0, was_on=True, is_ramp=is_ramp).state.integral - 0.2
         for is_ramp in (False, True)
     )
     assert stiff / soft == pytest.approx(SETTINGS.ramp_gain_per_k / SETTINGS.gain_per_k)
@@ -104,18 +104,18 @@ def test_on_a_ramp_it_learns_as_stiffly_as_it_acts() -> None:
 def test_a_lasting_error_is_integrated_away() -> None:
     state = PiState()
     for _ in range(60):
-        made = step(state, SETTINGS, error_k=0.5, dt_s=60.0, was_on=True)
+        made = advance(state, SETTINGS, error_k=0.5, dt_s=60.0, was_on=True)
         state = made.state
     assert state.integral == pytest.approx(0.15, abs=0.01)
 
 
 def test_an_error_within_the_deadband_is_not() -> None:
-    made = step(PiState(0.4), SETTINGS, error_k=0.04, dt_s=3600.0, was_on=False)
+    made = advance(PiState(0.4), SETTINGS, error_k=0.04, dt_s=3600.0, was_on=False)
     assert made.state.integral == 0.4
 
 
 def duty(state: PiState, error_k: float, *, is_ramp: bool = False) -> float:
-    return step(state, SETTINGS, error_k=error_k, dt_s=0.0, was_on=False, is_ramp=is_ramp).duty
+    return advance(state, SETTINGS, error_k=error_k, dt_s=0.0, was_on=False, is_ramp=is_ramp).duty
 
 
 def test_it_is_soft_to_keep_and_stiff_on_a_ramp() -> None:
@@ -124,17 +124,17 @@ def test_it_is_soft_to_keep_and_stiff_on_a_ramp() -> None:
 
 
 def test_what_was_turned_up_far_is_reached_with_the_stiff_law() -> None:
-    state = step(PiState(), SETTINGS, error_k=FAR_K, dt_s=0.0, was_on=False).state
+    state = advance(PiState(), SETTINGS, error_k=FAR_K, dt_s=0.0, was_on=False).state
     assert duty(state, 0.5) == pytest.approx(0.3)
-    state = step(state, SETTINGS, error_k=NEAR_K - 0.01, dt_s=0.0, was_on=True).state
+    state = advance(state, SETTINGS, error_k=NEAR_K - 0.01, dt_s=0.0, was_on=True).state
     assert duty(state, 0.5) == pytest.approx(0.15)
 
 
 def test_a_step_says_little_of_what_keeps_the_temperature() -> None:
     at_most = SETTINGS.gain_per_k * INTEGRATED_K_MAX * 60.0 / SETTINGS.integral_s
-    down = step(PiState(0.9), SETTINGS, error_k=-1.4, dt_s=60.0, was_on=True).state
+    down = advance(PiState(0.9), SETTINGS, error_k=-1.4, dt_s=60.0, was_on=True).state
     assert 0.9 - down.integral == pytest.approx(at_most)
-    up = step(PiState(), SETTINGS, error_k=1.4, dt_s=60.0, was_on=True).state
+    up = advance(PiState(), SETTINGS, error_k=1.4, dt_s=60.0, was_on=True).state
     assert up.integral == pytest.approx(at_most)
 
 
@@ -142,7 +142,7 @@ def test_a_step_says_little_of_what_keeps_the_temperature() -> None:
 def test_its_state_is_bounded_whatever_happens(steps: list[tuple[float, float, bool, float]]) -> None:
     state = PiState()
     for error_k, dt_s, was_on, feed_forward in steps:
-        made = step(state, SETTINGS, error_k=error_k, dt_s=dt_s, was_on=was_on, feed_forward=feed_forward)
+        made = advance(state, SETTINGS, error_k=error_k, dt_s=dt_s, was_on=was_on, feed_forward=feed_forward)
         state = made.state
         assert 0.0 <= made.duty <= 1.0
         assert 0.0 <= state.integral <= 1.0

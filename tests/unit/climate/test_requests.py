@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from agent.climate import holds
-from agent.climate.holds import Eco, EffectiveSetpoint, HoldKind, ZoneProgram
-from agent.climate.model import Mode, Setpoints
+from agent.climate import effective_setpoint, holds, model, requests
+from agent.climate.effective_setpoint import EffectiveSetpoint
+from agent.climate.model import Block, Eco, HoldKind, Mode, Schedule, Setpoints, ZoneProgram
 from agent.climate.requests import (
     CancelHoldRequest,
     ClimateRequest,
@@ -21,7 +21,7 @@ from agent.climate.requests import (
     SetRequest,
     apply,
 )
-from agent.climate.schedule import BLOCKS_MAX, Block, Schedule, build_timeline
+from agent.climate.schedule import BLOCKS_MAX, build_timeline
 from agent.errors import SettingInvalid
 from agent.foundation.clock import Now
 
@@ -47,9 +47,9 @@ def done(
 def look(program: ZoneProgram, hours: float) -> EffectiveSetpoint:
     moment = at(hours)
     plan = None
-    if program.followed is not None and moment.utc_ms is not None:
-        plan = build_timeline(program.followed, utc_ms=moment.utc_ms, zone=BERLIN)
-    return holds.in_force(holds.tidied(program, moment, plan), moment, plan, BERLIN)
+    if program.active_schedule is not None and moment.utc_ms is not None:
+        plan = build_timeline(program.active_schedule, utc_ms=moment.utc_ms, timezone=BERLIN)
+    return effective_setpoint.resolve(holds.tidy(program, moment, plan), moment, plan, BERLIN)
 
 
 def heat_c(program: ZoneProgram, *hours: float) -> list[float]:
@@ -72,13 +72,13 @@ def test_a_hold_until_a_time_of_day_in_the_house() -> None:
 
 def test_a_hold_until_the_next_block() -> None:
     program = done(HoldRequest(heat_setpoint_c=19.0, until="next"))
-    program = holds.tidied(program, at(0), build_timeline(WEEK, utc_ms=NOON, zone=BERLIN))
+    program = holds.tidy(program, at(0), build_timeline(WEEK, utc_ms=NOON, timezone=BERLIN))
     assert heat_c(program, 9.9, 10.0) == [19.0, 17.0]
 
 
 def test_a_boost_without_the_time_counts_from_what_was_remembered() -> None:
     remembered = look(PROGRAM, 0.0)
-    known = holds.tidied(PROGRAM, at(0.0), build_timeline(WEEK, utc_ms=NOON, zone=BERLIN))
+    known = holds.tidy(PROGRAM, at(0.0), build_timeline(WEEK, utc_ms=NOON, timezone=BERLIN))
     boosted = done(HoldRequest(kind=HoldKind.BOOST), program=known, is_known=False)
     assert boosted.holds[-1].heat_setpoint_c == remembered.setpoints.heat_setpoint_c + 2.0
 
@@ -88,13 +88,13 @@ def test_a_boost_and_away_have_defaults() -> None:
     assert heat_c(boosted, 0.0, 0.9, 1.0) == [23.0, 23.0, 21.0]
     away = done(HoldRequest(kind=HoldKind.AWAY, until="2026-01-20T18:00"))
     assert look(away, 100.0).setpoints == Setpoints(16.0, 28.0)
-    assert look(away, 24 * 6 + 6.1).why == "schedule"
+    assert look(away, 24 * 6 + 6.1).reason == "schedule"
 
 
 def test_without_the_time_a_duration_works_and_a_time_is_refused() -> None:
     program = done(HoldRequest(heat_setpoint_c=19.0, for_s=3600.0), is_known=False)
-    assert holds.active(program, at(0.9, is_known=False))
-    assert not holds.active(program, at(1.0, is_known=False))
+    assert effective_setpoint.active_holds(program, at(0.9, is_known=False))
+    assert not effective_setpoint.active_holds(program, at(1.0, is_known=False))
     assert program.holds[0].for_ms == H
     with pytest.raises(SettingInvalid, match="does not know the time"):
         done(HoldRequest(heat_setpoint_c=19.0, until="13:00"), is_known=False)
@@ -102,7 +102,7 @@ def test_without_the_time_a_duration_works_and_a_time_is_refused() -> None:
 
 def test_eco_keeps_limits_that_are_not_given() -> None:
     program = done(EcoRequest(True, heat_limit_c=18.0), EcoRequest(False), EcoRequest(True))
-    assert program.eco == Eco(is_enabled=True, heat_limit_c=18.0, cool_limit_c=holds.ECO_COOL_LIMIT_C)
+    assert program.eco == Eco(is_enabled=True, heat_limit_c=18.0, cool_limit_c=model.ECO_COOL_LIMIT_C)
 
 
 def test_schedules_come_and_go() -> None:
@@ -128,8 +128,8 @@ def test_schedules_come_and_go() -> None:
         (HoldRequest(heat_setpoint_c=20.0, until="9999-12-31T23:59:59-05:00"), "no time between 1970 and 2200"),
         (HoldRequest(heat_setpoint_c=20.0, start="0001-01-01T00:00:00+01:00"), "no time between 1970 and 2200"),
         (HoldRequest(heat_setpoint_c=20.0, until="13:00", for_s=60.0), "not both"),
-        (HoldRequest(heat_setpoint_c=20.0, for_s=1e9), "up to 31 days"),
-        (HoldRequest(heat_setpoint_c=20.0, for_s=float("nan")), "up to 31 days"),
+        (HoldRequest(heat_setpoint_c=20.0, for_s=1e9), "at most 31 days"),
+        (HoldRequest(heat_setpoint_c=20.0, for_s=float("nan")), "at most 31 days"),
         (HoldRequest(heat_setpoint_c=20.0, id="x" * 65), "64 characters"),
         (HoldRequest(heat_setpoint_c=20.0, id="\0" * 64), "cannot be printed"),
         (HoldRequest(heat_setpoint_c=20.0, until="2026-01-01T00:00"), "after now"),
@@ -152,15 +152,15 @@ def test_what_cannot_be_is_refused_in_words(order: ClimateRequest, words: str) -
 
 def test_the_number_of_schedules_is_bounded() -> None:
     program = ZoneProgram()
-    for number in range(holds.SCHEDULES_MAX):
+    for number in range(requests.SCHEDULES_MAX):
         program = done(PutScheduleRequest(Schedule(str(number), WEEK.blocks)), program=program)
-    with pytest.raises(SettingInvalid, match="16 schedules"):
+    with pytest.raises(SettingInvalid, match="there are 16 already"):
         done(PutScheduleRequest(WEEK), program=program)
     assert done(PutScheduleRequest(Schedule("3", WEEK.blocks)), program=program).schedule == "3"
 
 
 def test_without_a_schedule_there_is_no_next_block() -> None:
-    with pytest.raises(SettingInvalid, match="no schedule is followed"):
+    with pytest.raises(SettingInvalid, match="follows no schedule"):
         done(HoldRequest(heat_setpoint_c=20.0, until="next"), program=ZoneProgram())
 
 
@@ -211,16 +211,16 @@ def test_the_actions_of_amps_fit_in() -> None:
     assert heat_c(replaced, 1.0, 2.0) == [18.0, 21.5]
     idle = done(HoldRequest(mode=Mode.OFF), program=immediate)
     assert look(idle, 1).mode is Mode.OFF
-    assert look(done(ResumeRequest(), program=idle), 1).why == "schedule"
+    assert look(done(ResumeRequest(), program=idle), 1).reason == "schedule"
 
 
 def test_schedules_beyond_what_the_file_holds_are_refused_and_the_rest_goes_on() -> None:
     blocks = (Block("\N{EURO SIGN}" * 64, "00:00", "23:59", 20.0, 26.0),) * BLOCKS_MAX
-    with pytest.raises(SettingInvalid, match=r"112 KiB: drop one"):
-        done(*(PutScheduleRequest(Schedule(str(number), blocks)) for number in range(holds.SCHEDULES_MAX - 1)))
+    with pytest.raises(SettingInvalid, match=r"drop a schedule.*112 KiB"):
+        done(*(PutScheduleRequest(Schedule(str(number), blocks)) for number in range(requests.SCHEDULES_MAX - 1)))
     # A release before has taken more: it stays usable, and may be made smaller.
     large = msgspec.structs.replace(
-        PROGRAM, schedules={str(number): Schedule(str(number), blocks) for number in range(holds.SCHEDULES_MAX)}
+        PROGRAM, schedules={str(number): Schedule(str(number), blocks) for number in range(requests.SCHEDULES_MAX)}
     )
     assert heat_c(done(FollowScheduleRequest("3"), HoldRequest(heat_setpoint_c=22.0), program=large), 0) == [22.0]
     smaller = done(PutScheduleRequest(Schedule("3", blocks[:1])), program=large)
@@ -260,6 +260,6 @@ def kept(program: ZoneProgram, hours: float) -> ZoneProgram:
     """Return the program as the loop leaves it."""
     moment = at(hours)
     plan = None
-    if program.followed is not None and moment.utc_ms is not None:
-        plan = build_timeline(program.followed, utc_ms=moment.utc_ms, zone=BERLIN)
-    return holds.tidied(program, moment, plan)
+    if program.active_schedule is not None and moment.utc_ms is not None:
+        plan = build_timeline(program.active_schedule, utc_ms=moment.utc_ms, timezone=BERLIN)
+    return holds.tidy(program, moment, plan)

@@ -8,16 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.climate.schedule import (
-    BLOCKS_MAX,
-    WEEK,
-    Block,
-    Day,
-    Schedule,
-    build_timeline,
-    check_schedule,
-    instant_utc_ms,
-)
+from agent.climate.model import WEEK, Block, Day, Schedule
+from agent.climate.schedule import BLOCKS_MAX, build_timeline, check_schedule, instant_utc_ms
 from agent.errors import SettingInvalid
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -38,7 +30,7 @@ def ms(text: str) -> int:
 
 
 def label_at(schedule: Schedule, utc_ms: int, zone: ZoneInfo) -> str:
-    plan = build_timeline(schedule, utc_ms=utc_ms, zone=zone)
+    plan = build_timeline(schedule, utc_ms=utc_ms, timezone=zone)
     return plan.segments[plan.index_at(utc_ms)].block.label
 
 
@@ -80,7 +72,7 @@ def test_of_overlapping_blocks_the_later_in_the_list_wins() -> None:
 def test_where_no_block_covers_the_last_one_goes_on() -> None:
     schedule = Schedule("s", (Block("Monday", "08:00", "09:00", 18.0, 26.0, (Day.MON,)),))
     at_ms = ms("2026-01-18T23:00:00+01:00")  # a Sunday
-    plan = build_timeline(schedule, utc_ms=at_ms, zone=BERLIN)
+    plan = build_timeline(schedule, utc_ms=at_ms, timezone=BERLIN)
     segment = plan.segments[plan.index_at(at_ms)]
     assert segment.block.label == "Monday"
     assert segment.end_utc_ms == ms("2026-01-19T08:00:00+01:00")
@@ -96,7 +88,7 @@ def test_the_night_that_skips_an_hour() -> None:
 
 def test_a_block_that_is_skipped_as_a_whole_never_begins() -> None:
     schedule = Schedule("s", (Block("All", "00:00", "00:00", 18.0, 26.0), Block("Gone", "02:10", "02:50", 20.0, 26.0)))
-    plan = build_timeline(schedule, utc_ms=ms("2026-03-29T00:30:00+00:00"), zone=BERLIN)
+    plan = build_timeline(schedule, utc_ms=ms("2026-03-29T00:30:00+00:00"), timezone=BERLIN)
     day = [segment for segment in plan.segments if date(2026, 3, 29) == _local(segment.start_utc_ms).date()]
     assert "Gone" not in [segment.block.label for segment in day]
 
@@ -184,7 +176,7 @@ def test_a_timeline_has_neither_holes_nor_overlaps_and_agrees_with_the_wall_cloc
 ) -> None:
     zone = ZoneInfo(name)
     schedule = Schedule("s", tuple(made))
-    plan = build_timeline(schedule, utc_ms=at_s * 1000, zone=zone)
+    plan = build_timeline(schedule, utc_ms=at_s * 1000, timezone=zone)
     index = plan.index_at(at_s * 1000)
     assert index >= 0
     assert plan.segments[-1].end_utc_ms > at_s * 1000 + 24 * 3_600_000
@@ -235,7 +227,7 @@ def test_a_good_schedule_is_taken() -> None:
 
 def test_a_timeline_knows_nothing_beyond_its_ends() -> None:
     week = Schedule("w", (Block("Day", "06:00", "22:00", 21.0, 26.0),))
-    plan = build_timeline(week, utc_ms=0, zone=UTC)
+    plan = build_timeline(week, utc_ms=0, timezone=UTC)
     assert plan.index_at(plan.segments[0].start_utc_ms - 1) == -1
     assert plan.index_at(plan.segments[-1].end_utc_ms) == -1
     assert plan.index_at(plan.segments[-1].end_utc_ms - 1) == len(plan.segments) - 1

@@ -1,18 +1,23 @@
 """A room that nobody measures is neither frozen nor overheated, whatever happens in the others."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.climate import fusion, sensor_loss
-from agent.climate.model import Mode
+from agent.climate.effective_setpoint import EffectiveSetpoint, SetpointReason
+from agent.climate.fault_detection import StuckSensorState
+from agent.climate.model import Mode, Setpoints
 from agent.climate.pi_controller import PiState
-from agent.climate.sensor_loss import FallbackDuty, PeerZone, SensorLossInputs
+from agent.climate.sensor_loss import FallbackDuty
 from agent.climate.settings import ZoneSettings
+from agent.climate.short_cycle_protection import assume_stopped
+from agent.climate.zone_state import PeerZone, ZoneInputs, ZoneState
 
 ZONE = ZoneSettings(zone_id="z")
 FULL_LIFT_K = 36.0
-"""What full output keeps a room above the outside: see `blind.FROST_DUTY_MAX`."""
+"""What full output keeps a room above the outside: see `sensor_loss.FROST_DUTY_MAX`."""
 
 
 @pytest.mark.parametrize(("middle_c", "duty"), [(-5.0, 0.5), (6.0, 0.5), (13.0, 0.25), (20.0, 0.0), (26.0, 0.0)])
@@ -39,22 +44,45 @@ def test_what_the_law_has_found_out_is_kept_and_not_paid_out() -> None:
 
 @pytest.mark.parametrize(("lost_for_s", "duty"), [(0.0, 0.25), (72 * 3600.0 - 1.0, 0.25), (72 * 3600.0, 0.0)])
 def test_what_it_needed_of_late_is_given_for_three_days(lost_for_s: float, duty: float) -> None:
-    made = sensor_loss.comfort_duty(ZONE, fusion.NO_READING, mean_duty=0.25, lost_for_s=lost_for_s, can_act=True)
-    assert made[0] == duty
+    made = sensor_loss.comfort_duty(ZONE, fusion.NO_READING, recent_duty=0.25, lost_for_s=lost_for_s, can_heat=True)
+    assert made.duty == duty
 
 
 @pytest.mark.parametrize(("mean_duty", "duty"), [(0.9, 0.3), (0.3, 0.3), (0.021, 0.021), (0.02, 0.0)])
 def test_it_is_bounded_and_next_to_nothing_is_nothing(mean_duty: float, duty: float) -> None:
-    made = sensor_loss.comfort_duty(ZONE, fusion.NO_READING, mean_duty=mean_duty, lost_for_s=0.0, can_act=True)
-    assert made[0] == duty
-    assert made[1].startswith("heating blindly" if duty else "idle: no usable sensor")
+    made = sensor_loss.comfort_duty(ZONE, fusion.NO_READING, recent_duty=mean_duty, lost_for_s=0.0, can_heat=True)
+    assert made.duty == duty
+    assert made.reason.startswith("fallback heating" if duty else "idle: no usable sensor")
 
 
 H_S = 3600.0
 
 
-def choice(mode: Mode, lost_h: float, **known: object) -> FallbackDuty:
-    return sensor_loss.choose_duty(ZONE, fusion.NO_READING, SensorLossInputs(mode, 20.0, lost_h * H_S, **known))  # type: ignore[arg-type]
+def choice(
+    mode: Mode,
+    lost_h: float,
+    *,
+    settings: ZoneSettings = ZONE,
+    stuck_duty: float | None = None,
+    need_age_s: float | None = None,
+    others_c: tuple[float, ...] = (),
+    peers: tuple[PeerZone, ...] = (),
+    **state: object,
+) -> FallbackDuty:
+    """Return the duty of a zone without a sensor that is to be heated to 20 °C."""
+    now_ms = 10**10
+    learned_at_ms = None if need_age_s is None else now_ms - round(need_age_s * 1000)
+    stuck = (
+        StuckSensorState() if stuck_duty is None else StuckSensorState((19.0,), usual_duty=stuck_duty, is_stuck=True)
+    )
+    zone = msgspec.structs.replace(
+        ZoneState(assume_stopped(0)), learned_at_ms=learned_at_ms, stuck_sensor=stuck, **state
+    )
+    effective = EffectiveSetpoint(
+        mode, Setpoints(20.0, 26.0), SetpointReason.DEFAULT, "", None, False, (), "no schedule"
+    )
+    inputs = ZoneInputs(fusion.NO_READING, effective, 20.0, others_c=others_c, peers=peers)
+    return sensor_loss.choose_duty(zone, settings, inputs, now_ms=now_ms, lost_for_s=lost_h * H_S)
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -76,7 +104,7 @@ def test_a_room_whose_need_was_never_learned_gets_what_others_show() -> None:
     # In summer nobody needs any.
     assert choice(Mode.HEAT, 3.0, peers=(PeerZone(25.0, 0.0),), others_c=(25.0,)).duty == 0.0
     assert choice(Mode.HEAT, 3.0, others_c=(25.0,)).duty == 0.0
-    assert "it is waited for, 30 min to go" in choice(Mode.HEAT, 1.5).reason
+    assert "waiting for its first reading, 30 min to go" in choice(Mode.HEAT, 1.5).reason
 
 
 @pytest.mark.parametrize(
@@ -110,7 +138,7 @@ def test_who_is_kept_from_frost_gets_as_much_as_the_home_shows_that_it_takes(
     made = choice(mode, 100.0, last_known_c=20.0, mean_duty=0.2, peers=peers, others_c=others_c)
     assert made.duty == pytest.approx(duty)
     assert made.is_precautionary is (duty > 0.0)
-    assert ("nobody knows how cold it is" in made.reason) is (duty > 0.0)
+    assert ("the temperature is unknown" in made.reason) is (duty > 0.0)
 
 
 @given(
@@ -142,12 +170,7 @@ def test_what_is_given_blindly_is_bounded(
     if not made.is_urgent:
         assert made.duty <= ZONE.fallback_duty_max
     cools = ZoneSettings(zone_id="c", can_heat=False)
-    assert (
-        sensor_loss.choose_duty(
-            cools, fusion.NO_READING, SensorLossInputs(mode, 20.0, lost_h * H_S, may_heat=False)
-        ).duty
-        == 0.0
-    )
+    assert choice(mode, lost_h, settings=cools).duty == 0.0
 
 
 def test_what_was_learned_in_an_hour_is_little_and_the_rest_is_taken_as_usual() -> None:

@@ -111,7 +111,7 @@ def test_the_starts_of_an_hour_are_counted() -> None:
     relay = ShortCycleState(is_on=False, changed_ms=1_000_000, starts_ms=(0, 500_000, 900_000))
     assert apply_limits(relay, LIMITS, 3_000_000, is_wanted=True) == (
         False,
-        "3 starts an hour are used up, 10 min to go",
+        "limit of 3 starts per hour, 10 min to go",
     )
     assert apply_limits(relay, LIMITS, HOUR_MS, is_wanted=True) == (True, "")
 

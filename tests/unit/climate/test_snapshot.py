@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from agent.climate.controller import ClimateController, SensorReading
+from agent.climate.controller import ClimateController
+from agent.climate.fusion import SensorReading
 from agent.climate.heat_source import HeatSourceState
-from agent.climate.holds import ZoneProgram
-from agent.climate.model import Mode
+from agent.climate.model import Mode, ZoneProgram
 from agent.climate.pi_controller import PiState
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.climate.short_cycle_protection import ShortCycleState
@@ -28,7 +28,7 @@ def home(heat_source: HeatSourceKind = HeatSourceKind.NONE) -> ClimateSettings:
 
 def restarted(control: ClimateController, written: Now, now: Now) -> ClimateController:
     """Return the control room of the next life, from what the last one wrote."""
-    data = msgspec.json.encode(control.to_keep(written))
+    data = msgspec.json.encode(control.take_snapshot(written))
     return ClimateController(control.settings, msgspec.json.decode(data, type=ClimateSnapshot), now)
 
 
@@ -237,7 +237,7 @@ class Lives:
             if is_heating and first_s is None:
                 first_s = float(second)
             # What changes is on the disk before the next decision, and all else once a minute.
-            self.kept = control.to_keep(now)
+            self.kept = control.take_snapshot(now)
             self.true_ms += 10_000
         self.oracle.killed(self.true_ms)
         return first_s

@@ -2,8 +2,8 @@
 
 import pytest
 
+from agent.climate.fault_detection import StuckSensorState, detect_stuck_sensor
 from agent.climate.settings import Emitter
-from agent.climate.stuck_sensor import StuckSensorState, step
 
 from .small_house import House, Life
 
@@ -16,7 +16,9 @@ def after(hours: float, duty: float, usual_duty: float = 0.4, seen: StuckSensorS
     seen = seen or StuckSensorState((19.0,), usual_duty=usual_duty)
     for minute in range(round(hours * 60)):
         is_heated = int((minute + 1) * duty) > int(minute * duty)
-        seen = step(seen, (19.0,), is_heated=is_heated, usual_duty=usual_duty, dt_s=60.0, excess_s_max=LIMIT_S)
+        seen = detect_stuck_sensor(
+            seen, (19.0,), is_heated=is_heated, usual_duty=usual_duty, dt_s=60.0, excess_s_max=LIMIT_S
+        )
     return seen
 
 
@@ -31,10 +33,10 @@ def test_any_movement_clears_it_and_counts_anew() -> None:
     seen = after(5.0, 1.0)
     assert seen.is_stuck
     assert seen.text == "may be stuck at 19.0 °C"
-    moved = step(seen, (19.01,), is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S)
+    moved = detect_stuck_sensor(seen, (19.01,), is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S)
     assert moved == StuckSensorState((19.01,), usual_duty=0.5)
     # Silence is no movement.
-    assert step(seen, (), is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S) == seen
+    assert detect_stuck_sensor(seen, (), is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S) == seen
 
 
 @pytest.mark.parametrize(("outside_c", "frozen_c"), [(5.0, 19.6), (5.0, 18.9), (10.0, 19.0), (0.0, 4.0)])

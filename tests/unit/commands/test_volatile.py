@@ -6,7 +6,7 @@ import os
 import pytest
 
 from agent.commands.lifecycle import CommandType, State
-from agent.foundation.disk import Operation, allow_operation
+from agent.foundation.operations import Operation, allow_operation
 from lab.refcloud.records import CommandState
 from tests.unit.commands.conftest import Hub, until
 

@@ -10,7 +10,7 @@ import pytest
 
 from agent.cli import exit_codes, root
 from agent.cli.climate import as_text
-from agent.climate.controller import SensorReading
+from agent.climate.fusion import SensorReading
 from agent.climate.service import ClimateService
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.foundation.disk import Disk
@@ -51,7 +51,7 @@ def make(directory: Path) -> ClimateService:
         directory,
         settings=settings,
         outputs=Outputs(),
-        observed=lambda: {"living": SensorReading(19.4, 10_000_000)},
+        readings=lambda: {"living": SensorReading(19.4, 10_000_000)},
         timezone=lambda: "Europe/Berlin",
         clock=Clock(),
         disk=Disk(),
@@ -62,7 +62,7 @@ def make(directory: Path) -> ClimateService:
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncIterator[tuple[Path, ClimateService]]:
     climate = make(tmp_path)
-    climate.control.step(climate.moment(), {"living": SensorReading(19.4, 10_000_000)}, climate.zone_info())
+    climate.control.step(climate.now(), {"living": SensorReading(19.4, 10_000_000)}, climate.timezone())
     path = tmp_path / "status.sock"
     numbers = itertools.count(1)
 
@@ -87,7 +87,7 @@ async def test_status_shows_every_zone_with_its_reason(
     text = capsys.readouterr().out
     assert "living  19.4 °C  20.0 to 26.0 °C  heat  off" in text
     assert "idle: 0.6 K below 20.0" in text
-    assert "! bath: no sensor has said anything yet" in text
+    assert "! bath: no sensor has reported yet" in text
     assert "heat source: off" in text
     assert await climahub(hub[0], "status", "--unit", "F") == exit_codes.OK
     assert "66.9 °F  68.0 to 78.8 °F" in capsys.readouterr().out
@@ -113,7 +113,7 @@ async def test_set_hold_eco_and_resume(hub: tuple[Path, ClimateService], capsys:
     assert climate.control.zones["living"].program.holds == ()
     assert await climahub(path, "hold", "--away") == exit_codes.OK
     assert await climahub(path, "resume") == exit_codes.OK
-    assert not any(mind.program.holds for mind in climate.control.zones.values())
+    assert not any(zone.program.holds for zone in climate.control.zones.values())
 
 
 async def test_schedules_from_a_file(
@@ -140,7 +140,7 @@ async def test_schedules_from_a_file(
     [
         (["set", "--zone", "attic", "--heat", "20"], "there is no zone attic; there is living, bath"),
         (["set", "--heat", "50"], "allowed are 4 to 35"),
-        (["hold", "--heat", "20", "--until", "next"], "no schedule is followed"),
+        (["hold", "--heat", "20", "--until", "next"], "follows no schedule"),
         (["resume", "--id", "x"], "there is no hold x"),
         (["schedule", "living", "--follow", "x"], "there is no schedule x"),
     ],
@@ -148,10 +148,10 @@ async def test_schedules_from_a_file(
 async def test_what_cannot_be_is_refused_and_changes_nothing(
     hub: tuple[Path, ClimateService], words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = [mind.program for mind in hub[1].control.zones.values()]
+    before = [zone.program for zone in hub[1].control.zones.values()]
     assert await climahub(hub[0], *words) == exit_codes.FAILED
     assert said in capsys.readouterr().err
-    assert [mind.program for mind in hub[1].control.zones.values()] == before
+    assert [zone.program for zone in hub[1].control.zones.values()] == before
 
 
 @pytest.mark.parametrize(

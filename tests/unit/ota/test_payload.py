@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import BundleUntrusted, InstallFailed, StorageFull
-from agent.foundation.disk import Disk, Operation
+from agent.foundation.disk import Disk
+from agent.foundation.operations import Operation
 from agent.foundation.staging_files import StagingFiles
 from agent.ota import bundle_builder, header, launcher
 from agent.ota.header import BundleHeader

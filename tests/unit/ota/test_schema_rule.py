@@ -14,10 +14,8 @@ import msgspec
 import pytest
 
 from agent.climate import requests
-from agent.climate.holds import Hold, LastScheduledBlock, ZoneProgram
-from agent.climate.model import Setpoints
+from agent.climate.model import Block, Hold, LastScheduledBlock, Schedule, Setpoints, ZoneProgram
 from agent.climate.requests import PutScheduleRequest
-from agent.climate.schedule import Block, Schedule
 from agent.climate.sensor_validation import ValidationState
 from agent.climate.service import FILE_NAME as CLIMATE_FILE
 from agent.climate.service import ClimateService
@@ -128,7 +126,7 @@ def read_climate(directory: Path) -> object:
             zones=(ZoneSettings(zone_id="living", sensors=(("living", 1.0),)),),
             heat_source=HeatSourceSettings(kind=HeatSourceKind.BOILER),
         ),
-        outputs=Outputs(), observed=dict, timezone=lambda: "UTC", clock=Clock(), disk=Disk(), worker=InlineWorker(),
+        outputs=Outputs(), readings=dict, timezone=lambda: "UTC", clock=Clock(), disk=Disk(), worker=InlineWorker(),
     )  # fmt: skip
     return service.control.zones["living"].program
 
