@@ -1,8 +1,8 @@
 """`climahub`, or `python -m agent`.
 
-`climahub run --config FILE`, as the service is started, goes straight to the daemon, so that the command-line library
-never enters its memory; with `--outputs-off`, as the service runs it afterwards, straight to the outputs, for a relay
-may be on meanwhile. All else, its help and its typing errors included, is `agent.cli`.
+The exact form in which the service starts the hub, `climahub run --config FILE`, runs the daemon without importing the
+command line and its libraries. With `--outputs-off`, which the service runs afterwards, it only switches the outputs
+off: a relay may still be on, so every import would cost time. Everything else is `agent.cli`.
 """
 
 import sys
@@ -13,7 +13,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     match sys.argv[1:]:
         case ["run", "--config", path] if not path.startswith("-"):
-            from agent.foundation import lazy_imports  # noqa: PLC0415 - each way imports only what it needs
+            from agent.foundation import lazy_imports  # noqa: PLC0415 - each form imports only what it needs
 
             lazy_imports.import_aiohttp()
             from agent import daemon  # noqa: PLC0415 - after that

@@ -1,6 +1,6 @@
-"""`climahub run`: the hub as a process. Configuration in, exit code out; signals, log and lock are here.
+"""`climahub run`: the hub as a process. Owns signals, log, lock, exit code, and restarts within the process.
 
-Imported by the daemon only, so it must stay light: no click, no rich, no simulator's loop.
+Must stay light: no click, no rich, no virtual event loop.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ EXIT_ALREADY_RUNNING = 75
 LEDGER_NAME = "quotas"
 
 _MISPLACED = {errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
-"""Why a directory cannot be made where the path is at fault, not the disk."""
+"""Errors of making a directory that mean a wrong path, not a failing disk."""
 
 
 def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
@@ -58,7 +58,7 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
         log.set_up(settings.log.level, settings.log.format, now_ms=SystemClock(trust_wall_clock=True).monotonic_ms)
         log.write_in_background()
         storage = settings.storage
-        problems = _made(storage.state_dir, storage.run_dir)
+        problems = _make_directories(storage.state_dir, storage.run_dir)
         with lock.hold(storage.state_dir, storage.run_dir):
             asyncio.run(_run(Replaceable(config_path, settings, environ), environ, problems))
     except (ConfigInvalid, HalError) as error:
@@ -66,18 +66,18 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
     except lock.AlreadyRunning as error:
         return _refuse(EXIT_ALREADY_RUNNING, error)
     except OSError as error:
-        advice = "check storage.state_dir and storage.run_dir, and who may write there"
-        return _refuse(EXIT_CANNOT_CREATE, f"{error.filename}: {error.strerror}; {advice}")
+        advice = "check storage.state_dir, storage.run_dir and their permissions"
+        return _refuse(EXIT_CANNOT_CREATE, f"{advice}: {error.filename}: {error.strerror}")
     finally:
         log.drain()
     return 0
 
 
-def _made(*directories: Path) -> list[str]:
-    """Make directories; return in words what is wrong with them. A disk that fails keeps no hub from heating.
+def _make_directories(*directories: Path) -> list[str]:
+    """Make directories and return their problems in words. A failing disk must not keep a hub from heating.
 
     Raises:
-        OSError: One is not there and may not be made, or something else has its name: the configuration is wrong.
+        OSError: A directory cannot be made at its path: the configuration is wrong.
     """
     problems = []
     for directory in directories:
@@ -99,7 +99,7 @@ def _refuse(code: int, reason: object) -> int:
 
 
 class _Restarts:
-    """The lives of the hub in this process: after a factory reset or a simulated reboot it begins another."""
+    """Runs the hub, and starts a new one in this process after a factory reset or a simulated reboot."""
 
     def __init__(self, replaceable: Replaceable, environ: Mapping[str, str], problems: Sequence[str] = ()) -> None:
         self._replaceable = replaceable
@@ -123,26 +123,26 @@ class _Restarts:
             version=__version__,
             boot_reason=system_info.boot_reason,
         )
-        self._end_of_life = asyncio.Event()
-        self._is_over = False
+        self._hub_stop = asyncio.Event()
+        self._is_stopping = False
         self.deadline: StopDeadline | None = None
 
     def hurry(self) -> None:
-        """Wait no longer where only a power cut would matter."""
+        """Skip the syncs that protect against a power cut only."""
         self._disk.hurry()
 
     def stop(self) -> None:
-        """Let this life be the last; the process is gone by its deadline, whatever hangs."""
-        self._is_over = True
+        """Stop the hub for good. The process is gone by its deadline, whatever hangs."""
+        self._is_stopping = True
         if self.deadline is not None:
             self.deadline.start()
-        self._end_of_life.set()
+        self._hub_stop.set()
 
     async def run(self) -> None:
-        """Live until told to stop."""
+        """Run one hub after the other until `stop`."""
         storage = self._settings.storage
-        while not self._is_over:
-            self._end_of_life.clear()
+        while not self._is_stopping:
+            self._hub_stop.clear()
             try:
                 await self._worker.run(
                     lambda: factory_reset.finish(
@@ -153,9 +153,9 @@ class _Restarts:
                     )
                 )
             except (StorageFull, Corrupt, OSError) as error:
-                # The key is barred: nothing that is left is ever sent.
-                _log.error("a factory reset is not complete: %s", error)
-            await self._one_life()
+                # The old key is barred, so what is left of the old data is never sent.
+                _log.error("the factory reset is not complete: %s", error)
+            await self._run_hub()
         await self._worker.run(self._starts.stop)
         self._worker.close()
         self._slow_worker.close()
@@ -172,7 +172,7 @@ class _Restarts:
             worker=self._slow_worker,
         )
 
-    async def _one_life(self) -> None:
+    async def _run_hub(self) -> None:
         settings = self._settings
         storage = settings.storage
         clock: Clock = self._machine_clock
@@ -180,7 +180,7 @@ class _Restarts:
         if _is_reboot_simulated(settings):
             boots = SimulatedBoots(storage.state_dir / BOOTS_NAME, self._machine_clock, self._disk)
             clock = boots.clock
-            host = SimulatedRebootHost(self._environ, boots, begin_anew=self._end_of_life.set)
+            host = SimulatedRebootHost(self._environ, boots, begin_anew=self._hub_stop.set)
         async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
             hub = app.Hub(
                 settings,
@@ -200,7 +200,7 @@ class _Restarts:
                     sensor_keys=self._replaceable.begin(),
                     host=host,
                     judge=environment.judge_for,
-                    begin_anew=self._end_of_life.set,
+                    begin_anew=self._hub_stop.set,
                     running=self._running(),
                     installer=environment.installer_for(settings.board),
                     timekeeper=self._machine_clock,
@@ -212,7 +212,7 @@ class _Restarts:
             self._replaceable.on_reload(hub.reread)
             _give_back_memory()
             _log.info("climahub %s on board %s, answers on %s", __version__, settings.board.name, settings.local.socket)
-            await hub.run(self._end_of_life)
+            await hub.run(self._hub_stop)
 
 
 def _is_reboot_simulated(settings: Config) -> bool:
@@ -230,7 +230,7 @@ async def _run(replaceable: Replaceable, environ: Mapping[str, str], problems: S
 
 
 def _give_back_memory() -> None:
-    """Return to the system what importing left free in the heap (0.7 MiB of 43); glibc keeps it otherwise."""
+    """Return the heap that imports have freed to the system: 0.7 MiB of 43, which glibc otherwise keeps."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,6 +1,6 @@
-"""The command line: what people type. Everything but the daemon, which never imports this package.
+"""The command line. Owns texts, exit codes and output; `root` has the table of commands.
 
-Owns words, exit codes and what is printed; decides nothing about readings. `root` says where each command lives.
+The daemon never imports this package.
 """
 
 from agent.cli.root import main

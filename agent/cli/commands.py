@@ -1,4 +1,4 @@
-"""`climahub commands`: what the cloud has told the hub to do, and what became of it."""
+"""`climahub commands`: the cloud's commands to this hub and their results."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -20,11 +20,11 @@ from agent.local.commands import CommandReport, CommandsReport
     )
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
-@click.option("--confirm", metavar="ID", help="Confirm, as a person at the hub, the factory reset of this id.")
+@click.option("--confirm", metavar="ID", help="Confirm the factory reset with this id, as a person at the hub.")
 @config_option
 @socket_option
 def commands(as_json: bool, confirm: str | None, config_file: Path | None, socket_path: Path | None) -> int:
-    """List the commands of the cloud that the hub knows, the newest first."""
+    """List the cloud's commands to the hub on this machine, the newest first."""
 
     def ask(path: Path) -> None:
         if confirm is not None:
@@ -38,11 +38,11 @@ def commands(as_json: bool, confirm: str | None, config_file: Path | None, socke
 
 
 def as_text(report: CommandsReport) -> str:
-    """Return the list as lines of columns, what hinders new commands first."""
+    """Return the list as lines of columns, after the problem that keeps new commands from arriving."""
     lines = [f"! {report.problem}", ""] if report.problem else []
     if not report.commands:
         return "\n".join([*lines, "no command in the last days"])
-    rows = [("RECEIVED", "TYPE", "STATE", "ID", "WHY"), *map(_row, report.commands)]
+    rows = [("RECEIVED", "TYPE", "STATE", "ID", "REASON"), *map(_row, report.commands)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(
         lines

@@ -1,4 +1,4 @@
-"""`climahub completion`: the script that teaches a shell the commands, options and file arguments."""
+"""`climahub completion`: prints the script by which a shell completes commands, options and file names."""
 
 import click
 from click.shell_completion import get_completion_class

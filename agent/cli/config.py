@@ -1,4 +1,4 @@
-"""`climahub config`: check a configuration, show what is in force, begin with an example. Prints; judges nothing."""
+"""`climahub config`: checks a configuration, shows the values in force, prints an example."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     ),
 )
 def config() -> None:
-    """Check, show or begin a configuration."""
+    """Check or show a configuration, or print one to start from."""
 
 
 @config.command(
@@ -37,7 +37,7 @@ def config() -> None:
 @click.argument("file", type=_FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print errors and warnings as JSON.")
 def check_file(file: Path, as_json: bool) -> int:
-    """Look for everything that is wrong with FILE and with the files that it names."""
+    """Report every mistake in FILE and in the files that it names."""
     result = _with_recording(check(file, environ=os.environ, outputs_of=output_names), file)
     if as_json:
         click.echo(escape(msgspec.json.encode(result).decode()))
@@ -47,12 +47,12 @@ def check_file(file: Path, as_json: bool) -> int:
         for text in result.warnings:
             click.echo(f"warning  {escape_lines(text)}")
         if not result.errors:
-            click.echo(f"{file}: can be used")
+            click.echo(f"{file}: valid")
     return exit_codes.CONFIG if result.errors else exit_codes.OK
 
 
 def _with_recording(result: CheckResult, file: Path) -> CheckResult:
-    """Add what is wrong with a recording that is there, and the columns that its map leaves out."""
+    """Add the mistakes of the recording, and the columns that its map leaves out."""
     board = resolve(file, environ=os.environ).config.board if not result.errors else None
     if board is None or board.name != "replay" or board.replay.recording is None or board.replay.map is None:
         return result
@@ -69,9 +69,9 @@ def _with_recording(result: CheckResult, file: Path) -> CheckResult:
 @click.argument("file", type=_FILE, default=DEFAULT_CONFIG)
 @click.option("--json", "as_json", is_flag=True, help="Print a list of key, value, unit and origin as JSON.")
 def show_file(file: Path, as_json: bool) -> None:
-    """Show every value in force and where it came from. Secrets are never shown.
+    """Show every value in force and its origin. Secrets are never shown.
 
-    FILE is that of the service where it is left out: /etc/climahub/config.toml.
+    Without FILE: the configuration of the service, /etc/climahub/config.toml.
     """
     resolved = resolve(file, environ=os.environ)
     click.echo(escape(msgspec.json.encode(show(resolved)).decode()) if as_json else escape_lines(show_text(resolved)))
@@ -80,5 +80,5 @@ def show_file(file: Path, as_json: bool) -> None:
 @config.command("example", epilog=epilog("climahub config example > hub.toml", "climahub config example --all | less"))
 @click.option("--all", "is_whole", is_flag=True, help="Every key, with its unit, default and reason.")
 def example(is_whole: bool) -> None:
-    """Print a configuration to begin with: what has to be chosen; valid for the simulated board."""
+    """Print a configuration to start from: the values to choose, valid for the simulated board."""
     click.echo(example_text() if is_whole else short_text(), nl=False)

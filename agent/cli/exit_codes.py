@@ -20,22 +20,22 @@ BROKEN_PIPE = 141
 
 MEANINGS: Mapping[int, str] = MappingProxyType(
     {
-        OK: "done, and all is well",
-        FAILED: "done, and something is wrong: a violation, a lost reading, a mistake, or a refusal",
-        USAGE: "the command line was not understood",
+        OK: "done, no problem found",
+        FAILED: "done, with a problem: a violation, a lost reading, a mistake, or a refusal",
+        USAGE: "the command line is wrong",
         NO_DAEMON: "the hub does not answer (status)",
         UNAVAILABLE: "the cloud does not answer, or an optional package is not installed",
         CANNOT_CREATE: "a file, directory or port cannot be used",
-        ALREADY_RUNNING: "another hub works on the same state directory (run)",
+        ALREADY_RUNNING: "another hub uses the same state directory (run)",
         NO_PERMISSION: "this user, key or token may not do that",
         CONFIG: "the configuration, recording or map cannot be used",
-        INTERRUPTED: "stopped with Ctrl-C before it was done",
+        INTERRUPTED: "stopped with Ctrl-C before the end",
     }
 )
 
 
 def as_text() -> str:
-    """Return the table of exit codes, one a line."""
+    """Return the table of exit codes, one per line."""
     return "\n".join(f"{code:>4}  {meaning}" for code, meaning in MEANINGS.items())
 
 

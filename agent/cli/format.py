@@ -1,4 +1,4 @@
-"""Numbers as people say them. Pure."""
+"""Durations, sizes and measured values as text. Pure."""
 
 from agent.foundation.text import plural
 
@@ -39,7 +39,7 @@ def size(size_bytes: int) -> str:
 
 
 def measured(value: float | None, unit: str) -> str:
-    """Return a measured value as a person reads it; a dash where there is none."""
+    """Return a measured value with its unit; a dash where there is none."""
     if value is None:
         return "-"
     return f"{value:.{1 if unit in _WITH_TENTHS else 0}f} {unit}".rstrip()

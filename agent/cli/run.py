@@ -1,4 +1,4 @@
-"""`climahub run` as the help and the shell's completion see it. `agent.__main__` goes to the daemon without it."""
+"""`climahub run`, for the help and shell completion. `agent.__main__` starts the daemon without this module."""
 
 from pathlib import Path
 
@@ -29,6 +29,6 @@ from agent.daemon import DEFAULT_CONFIG
 def run(path: Path, outputs_off: bool) -> int:
     """Run the hub until SIGTERM or Ctrl-C.
 
-    Readings are committed to the disk every few seconds and at the end: stopping loses nothing.
+    Stopping loses nothing: readings are committed to the disk every few seconds and at the end.
     """
     return outputs.main(path) if outputs_off else daemon.main(path)

@@ -1,4 +1,4 @@
-"""`climahub status`: what a technician types first."""
+"""`climahub status`: the state of the hub on one screen."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from agent.local.status import HubStatus
         "climahub status",
         "watch climahub status",
         "climahub status --json | jq .outbox.pending",
-        exits="0 the hub answered (whatever it said), 3 it does not answer, 77 this user may not ask",
+        exits="0 the hub answered, also with problems, 3 it does not answer, 77 this user may not ask",
     )
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the status document as the hub gives it.")
 @config_option
 @socket_option
 def status(as_json: bool, config_file: Path | None, socket_path: Path | None) -> int:
-    """Ask the hub on this machine how it is doing: what is wrong first."""
+    """Show the state of the hub on this machine, problems and their remedies first."""
 
     def ask(path: Path) -> None:
         body = hub_client.fetch(path)

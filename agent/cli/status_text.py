@@ -1,4 +1,4 @@
-"""The status on one screen, for somebody who is tired and stands in the cold: what is wrong first. Pure."""
+"""The status on one screen, for a technician in a cold basement: problems and remedies first. Pure."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,15 +12,15 @@ from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport,
 from hal.radio import NOT_REPORTED_YET
 
 STALE_INTERVALS = 3
-"""A sensor that missed this many reports has something to say for itself."""
+"""A sensor that has missed this many reports counts as silent."""
 
 CLOCK_ERROR_S_MAX = 60.0
-"""From here on it is worth a word that NTP is silent: a day and a half after its last answer."""
+"""A larger error bound is reported as a problem: a day and a half after the last answer of NTP."""
 
 _CLOCK_SOURCES = {"ntp": "NTP", "cloud": "the cloud", "rtc": "the clock battery", "system": "configuration"}
 
 STALLED_S = 180
-"""From here on due readings that are not accepted are a problem: a pause after an outage and a new quota are over."""
+"""Readings that are due longer are a problem: a pause after an outage, and a new quota, have passed by then."""
 
 _KEPT = "readings are kept until then"
 
@@ -28,7 +28,7 @@ _BY_STATE = {
     "unprovisioned": ("not asked", f"give the hub its key (docs/install.md, step 3); {_KEPT}"),
     "key_refused": ("refuses the hub's key", f"give the hub a valid key (docs/install.md); {_KEPT}"),
 }
-"""What is wrong with the cloud, and what to do, where the state of the link says it."""
+"""Problem and remedy by the state of the connection to the cloud."""
 
 _BY_CAUSE = {
     "no_connection": (
@@ -36,16 +36,16 @@ _BY_CAUSE = {
         "check the cable or Wi-Fi, then the router; readings are kept until it is back",
     ),
     "no_answer": ("does not answer", "check the line and the router; readings are kept until it does"),
-    "certificate": ("is not trusted", f"check cloud.ca_file, the clock, and what is on the way; {_KEPT}"),
+    "certificate": ("is not trusted", f"check cloud.ca_file, the clock, and proxies on the way; {_KEPT}"),
     "server_error": (
-        "has a fault of its own",
-        "nothing is wrong at this end: ask who runs the cloud; readings are kept",
+        "reports an error of its own",
+        "ask the cloud's operator; this hub works and keeps its readings",
     ),
-    "wrong_address": ("is not at this address", f"check cloud.base_url, then what is on the way; {_KEPT}"),
-    "unusable_answer": ("gives unusable answers", f"check what is on the way (proxy, portal), then the cloud; {_KEPT}"),
+    "wrong_address": ("is not at this address", f"check cloud.base_url, then proxies on the way; {_KEPT}"),
+    "unusable_answer": ("gives unusable answers", f"check proxies and portals on the way, then the cloud; {_KEPT}"),
     "key_refused": ("refuses the hub's key", f"give the hub a valid key (docs/install.md); {_KEPT}"),
 }
-"""The same by the cause of the failure (`agent.errors.Cause`)."""
+"""Problem and remedy by the cause of the failure (`agent.errors.Cause`)."""
 
 _TELEMETRY = "POST /v1/telemetry"
 
@@ -60,7 +60,7 @@ _ENDPOINTS = {
     "POST /v1/ota/status": "reports on updates",
     "POST /v1/zigbee/register": "registrations of sensors",
 }
-"""What people call the endpoints."""
+"""The endpoints in words."""
 
 _END_TEXTS: Mapping[str, str] = MappingProxyType(
     {
@@ -80,21 +80,21 @@ _END_ADVICE = "journalctl -u climahub shows why"
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something that is wrong, and what to do about it (empty where waiting is all)."""
+    """A problem and its remedy; the remedy is empty where only waiting helps."""
 
     what: str
     advice: str = ""
 
 
 def problems(status: HubStatus) -> list[Problem]:
-    """Return what is wrong, the most pressing first."""
+    """Return the problems, the most urgent first."""
     return [
         *(Problem(f"climate: {text}", "see climahub climate for the zones") for text in status.climate_problems),
         *_starts(status),
         *_storage(status.outbox),
         *_cloud(status),
         *_clock(status),
-        *_refused(status),
+        *_other(status),
         *_sensors(status),
     ]
 
@@ -111,7 +111,7 @@ def as_text(status: HubStatus) -> str:
             if problem.advice:
                 lines.append(f"    -> {problem.advice}")
     else:
-        lines.append("ALL IS WELL")
+        lines.append("NO PROBLEMS")
     lines += ["", *_facts(status), "", *sensor_table(status)]
     lines += [f"unread    {said}" for said in status.unread_sensors]
     return "\n".join(lines)
@@ -130,7 +130,7 @@ def _storage(outbox: OutboxReport) -> Iterator[Problem]:
         yield Problem(f"outbox: it was full: {gone}", "raise storage.outbox_bytes_max, or free space on the disk")
     if outbox.dead_letters:
         what = f"cloud: {plural(outbox.dead_letters, 'reading')} refused for good: {outbox.last_refusal}".rstrip(": ")
-        yield Problem(what, "take a note of the reason for the cloud's operator")
+        yield Problem(what, "report the reason to the cloud's operator")
     if outbox.unconfirmed:
         yield Problem(f"cloud: it acknowledged {plural(outbox.unconfirmed, 'reading')} fewer than were sent")
 
@@ -140,7 +140,7 @@ def _cloud(status: HubStatus) -> Iterator[Problem]:
     yield from found
     outbox, telemetry = status.outbox, status.link.endpoints.get(_TELEMETRY)
     if outbox.sendable and outbox.stalled_s > STALLED_S and not found:
-        # The verdict follows what became of the readings, whatever the polls say.
+        # The readings decide, whatever the polls show.
         reason = (telemetry.reason if telemetry else "") or outbox.last_refusal or "the reason is not known"
         waiting = plural(outbox.sendable, "reading")
         yield Problem(f"cloud: {waiting} due, none accepted for {duration(outbox.stalled_s)}: {reason}", _KEPT)
@@ -172,7 +172,7 @@ def _clock(status: HubStatus) -> Iterator[Problem]:
         yield Problem(f"clock: {kept} of an earlier boot never learnt the time and are kept apart")
 
 
-def _refused(status: HubStatus) -> Iterator[Problem]:
+def _other(status: HubStatus) -> Iterator[Problem]:
     for sensor in status.relayed_sensors:
         if sensor.problem:
             yield Problem(f"sensor {sensor.name}: {sensor.problem}")
@@ -198,7 +198,7 @@ def _sensors(status: HubStatus) -> Iterator[Problem]:
 
 
 def trouble(sensor: SensorReport, *, interval_s: int) -> str:
-    """Return what is the matter with a sensor; empty where nothing is.
+    """Return the problem of a sensor; empty where there is none.
 
     Args:
         sensor: As the hub reports it.
@@ -208,14 +208,14 @@ def trouble(sensor: SensorReport, *, interval_s: int) -> str:
         return sensor.problem
     if sensor.quality in {"suspect", "bad"} and sensor.reason != NOT_REPORTED_YET:
         return f"{sensor.quality}: {sensor.reason}".rstrip(": ")
-    # Relayed sensors report when they like: only the hub's own are held to the interval.
+    # Relayed sensors have intervals of their own.
     if not sensor.device and interval_s and sensor.age_s is not None and sensor.age_s > STALE_INTERVALS * interval_s:
         return f"silent for {duration(sensor.age_s)}"
     return ""
 
 
 def name_of(sensor: SensorReport, status: HubStatus) -> str:
-    """Return what people call a sensor: room and kind of a relayed one, the source of one of the hub's own."""
+    """Return the name of a sensor: name and kind of a relayed one, the board's name of the hub's own."""
     names = {relayed.device: relayed.name for relayed in status.relayed_sensors}
     return f"{names.get(sensor.device, sensor.device)} {sensor.kind}" if sensor.device else sensor.sensor
 
@@ -241,7 +241,7 @@ def _facts(status: HubStatus) -> Iterator[str]:
 
 def _clock_text(clock: ClockStatus) -> str:
     if not clock.synchronised:
-        return "not known to be right"
+        return "unknown"
     if not clock.source:
         return "right"
     since = f", known for {duration(clock.known_for_s or 0)}" if clock.source != "system" else ""
@@ -249,7 +249,7 @@ def _clock_text(clock: ClockStatus) -> str:
 
 
 def _exactness(clock: ClockStatus) -> str:
-    """Say how right the time is; the bound is rounded up."""
+    """Return how exact the time is; the bound is rounded up."""
     if clock.error_s is None:
         return "right"
     if clock.error_s < 10:  # noqa: PLR2004

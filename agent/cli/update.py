@@ -1,4 +1,4 @@
-"""`climahub update`: the release of the hub on this machine, and the next one."""
+"""`climahub update`: shows and steers the updates of the hub on this machine."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.local.updates import UpdateReport
 
 CHECK_TIMEOUT_S = 20.0
-"""The hub answers within 8 s, whether or not the cloud has (`room.CHECK_S_MAX`)."""
+"""The hub answers within 8 s, whether or not the cloud has (`agent.ota.service.CHECK_S_MAX`)."""
 INSTALL_TIMEOUT_S = 120.0
 """An SD card may take its time to make a release durable."""
 
@@ -37,7 +37,7 @@ def update() -> None:
 @config_option
 @socket_option
 def status(as_json: bool, config_file: Path | None, socket_path: Path | None) -> int:
-    """Show what runs, what comes, and what keeps it from coming."""
+    """Show the running release, the next one, and what delays it."""
 
     def ask(path: Path) -> None:
         body = hub_client.fetch(path, "/v1/update")
@@ -46,24 +46,24 @@ def status(as_json: bool, config_file: Path | None, socket_path: Path | None) ->
     return run_on_hub(ask, config_file, socket_path)
 
 
-def _order(name: str, what: str, done: str) -> click.Command:
+def _action(name: str, help_text: str, done: str) -> click.Command:
     @config_option
     @socket_option
-    def order(config_file: Path | None, socket_path: Path | None) -> int:
+    def action(config_file: Path | None, socket_path: Path | None) -> int:
         def ask(path: Path) -> None:
             hub_client.fetch(path, f"/v1/update/{name}", method="POST")
             click.echo(done)
 
         return run_on_hub(ask, config_file, socket_path)
 
-    return update.command(name, help=what)(order)
+    return update.command(name, help=help_text)(action)
 
 
 @update.command()
 @config_option
 @socket_option
 def check(config_file: Path | None, socket_path: Path | None) -> int:
-    """Ask the cloud at once, take its offer without waiting for a window, and say what came of it."""
+    """Ask the cloud for a release now, accept it outside the maintenance window too, and print the result."""
 
     def ask(path: Path) -> None:
         body = hub_client.fetch(path, "/v1/update/check", method="POST", timeout_s=CHECK_TIMEOUT_S)
@@ -72,9 +72,9 @@ def check(config_file: Path | None, socket_path: Path | None) -> int:
     return run_on_hub(ask, config_file, socket_path)
 
 
-_order("pause", "Let no update begin or restart the hub until `resume`.", "updates are paused")
-_order("resume", "End a pause.", "updates go on")
-_order("rollback", "Give up the release that is on trial; the one before returns.", "going back")
+_action("pause", "Pause updates: none begins or restarts the hub until `resume`.", "updates are paused")
+_action("resume", "Resume updates.", "updates are resumed")
+_action("rollback", "Give up the release on trial and return to the one before.", "rolling back")
 
 
 @update.command()
@@ -82,7 +82,7 @@ _order("rollback", "Give up the release that is on trial; the one before returns
 @config_option
 @socket_option
 def install(file: Path, config_file: Path | None, socket_path: Path | None) -> int:
-    """Install the bundle FILE, from a USB stick for instance; needs no cloud. The signature counts as ever."""
+    """Install the bundle FILE, for example from a USB stick, without the cloud. The signature is checked as always."""
 
     def ask(path: Path) -> None:
         with file.open("rb") as bundle:
@@ -91,14 +91,14 @@ def install(file: Path, config_file: Path | None, socket_path: Path | None) -> i
             )
         found = hub_client.decode(answer, dict[str, Any])
         click.echo(
-            f"taken in: {found['version']}, sequence {found['sequence']}; climahub update status shows how it goes"
+            f"accepted: {found['version']}, sequence {found['sequence']}; climahub update status shows the progress"
         )
 
     return run_on_hub(ask, config_file, socket_path)
 
 
 def as_text(report: UpdateReport) -> str:
-    """Return the document as lines, what is wrong first."""
+    """Return the document as lines, problems first."""
     lines = [f"! {text}" for text in (report.warning, report.waiting_for) if text]
     if report.is_paused:
         lines.append("! updates are paused; to continue: climahub update resume")
@@ -107,7 +107,7 @@ def as_text(report: UpdateReport) -> str:
     system = f", in system {report.system}" if report.system else ""
     lines.append(f"runs       {report.version}, from {place}{system}")
     if report.good != report.slot and report.launcher:
-        lines.append(f"known good {'the package' if report.good == 'base' else f'slot {report.good}'}")
+        lines.append(f"confirmed  {'the package' if report.good == 'base' else f'slot {report.good}'}")
     if report.target:
         is_image = report.kind == "rauc"
         shows_percent = report.state == "downloading" or (is_image and report.state == "applying")
@@ -123,17 +123,17 @@ def as_text(report: UpdateReport) -> str:
     if report.checked:
         lines.append(f"cloud      {report.checked}")
     if report.error:
-        lines.append(f"why        {report.error}")
+        lines.append(f"reason     {report.error}")
     lines.append(f"floor      sequence {report.floor}")
     lines.append(f"trusts     {', '.join(report.trusted_keys) or 'no key'}")
     if report.revoked_keys:
         lines.append(f"revoked    {', '.join(report.revoked_keys)}")
-    lines += [f"not again  {each.version}: {each.reason}" for each in report.refused]
+    lines += [f"refused    {each.version}: {each.reason}" for each in report.refused]
     return "\n".join(lines)
 
 
 def _trial(report: UpdateReport) -> str:
     left_s, deadline_s = report.trial_left_s or 0, report.trial_deadline_s or 0
-    wrong = "something is wrong; " if report.trial_problems else ""
+    failing = "a check fails; " if report.trial_problems else ""
     starts = "" if report.trial_starts_left is None else f"; starts left: {report.trial_starts_left}"
-    return f"{wrong}proved in {duration(left_s)} at the earliest, given up in {duration(deadline_s)}{starts}"
+    return f"{failing}committed in {duration(left_s)} at the earliest, rolled back in {duration(deadline_s)}{starts}"

@@ -11,7 +11,7 @@ from agent.cli.exit_codes import epilog
 
 
 class Versions(msgspec.Struct, frozen=True):
-    """What a bug report has to name."""
+    """The versions that a bug report needs."""
 
     climahub: str
     python: str
@@ -20,7 +20,9 @@ class Versions(msgspec.Struct, frozen=True):
 
 
 @click.command(epilog=epilog("climahub version", "climahub version --json"))
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, with Python, SQLite and machine.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, with the versions of Python and SQLite and the machine."
+)
 def version(as_json: bool) -> None:
     """Print the version."""
     if not as_json:

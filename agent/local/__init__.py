@@ -1,1 +1,1 @@
-"""The technician's door: what the hub says of itself, over a Unix socket. Façades over the rooms, no decisions."""
+"""The local API: documents and requests for people on this machine, over a Unix socket. Decides nothing."""

@@ -29,10 +29,11 @@ NO_ZONES = "this hub drives nothing: [climate] in its configuration has no zones
 
 
 class HoldReport(msgspec.Struct, frozen=True):
-    """One exception, under way or yet to come.
+    """One hold, current or planned.
 
-    `until` is one of `agent.climate.holds.Until`; `left_s` is there for one that was given a duration, also while the
-    time of day is not known.
+    Attributes:
+        until: One of `agent.climate.holds.Until`.
+        left_s: The time left of a hold with a duration, also while the time of day is unknown.
     """
 
     id: str
@@ -47,9 +48,15 @@ class HoldReport(msgspec.Struct, frozen=True):
 
 
 class ZoneReport(msgspec.Struct, frozen=True):
-    """One zone: what is in force, why, until when; what it does, and why.
+    """One zone: its setpoints, its action, and the reasons for both.
 
-    `heat_setpoint_c` is that of this moment: above the one in force while it recovers ahead of a block.
+    Attributes:
+        heat_setpoint_c: The setpoint of this moment; higher than the schedule's while the zone heats ahead of a block.
+        setpoint_reason: Where the setpoints come from: "schedule", "hold", "away", "boost", "default" or "remembered".
+        label: The name of the schedule's block, or the id of the hold.
+        until: The end of these setpoints; nothing where it is open.
+        setpoint_text: Reason, label and end in words.
+        reason: The reason for the action.
     """
 
     zone: str
@@ -76,7 +83,7 @@ class ZoneReport(msgspec.Struct, frozen=True):
 
 
 class HeatSourceReport(msgspec.Struct, frozen=True):
-    """The shared source."""
+    """The shared heat source."""
 
     action: str
     stage: int
@@ -85,7 +92,7 @@ class HeatSourceReport(msgspec.Struct, frozen=True):
 
 
 class ClimateReport(msgspec.Struct, frozen=True):
-    """The whole home; no zones where the hub drives nothing."""
+    """The whole home; without zones where the hub drives nothing."""
 
     zones: list[ZoneReport]
     heat_source: HeatSourceReport | None
@@ -115,12 +122,12 @@ def build_climate(climate: "ClimateService | None") -> ClimateReport:
 
 
 def climate_problems(climate: "ClimateService", *, control_problem: str) -> list[str]:
-    """Return all that keeps the home from being kept as it should be, each once."""
+    """Return every problem of heating and cooling once."""
     report = build_climate(climate)
-    said = [control_problem, *report.problems]
+    problems = [control_problem, *report.problems]
     for zone in report.zones:
-        said += [f"{zone.zone}: {problem}" for problem in (zone.problem, zone.sensor_problem) if problem]
-    return list(dict.fromkeys(filter(None, said)))
+        problems += [f"{zone.zone}: {problem}" for problem in (zone.problem, zone.sensor_problem) if problem]
+    return list(dict.fromkeys(filter(None, problems)))
 
 
 def _zone(
@@ -217,10 +224,10 @@ def handlers(climate: "ClimateService | None", new_id: Callable[[], str]) -> Map
         try:
             return {"zones": apply_request(climate, zone_id, requests.decode(request.body), new_id)}
         except DECODE_ERRORS as error:
-            text = f"this is no climate request: {error}"
+            text = f"this is not a climate request: {error}"
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text) from error
         except KeyError:
-            text = f"there is no zone {zone_id}; there is {', '.join(climate.control.zones)}"
+            text = f"name another zone: there is no {zone_id}; there is {', '.join(climate.control.zones)}"
             raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", text) from None
 
     return {"get_climate": get_climate, "change_climate": change_climate}

@@ -18,7 +18,7 @@ from agent.local.routes import Handler, LocalRequest, RequestRefused
 
 
 class CommandReport(msgspec.Struct, frozen=True):
-    """One command. `outcome` is what the cloud is told: "acked", "failed", or nothing yet."""
+    """One command. `outcome` is the acknowledgement to the cloud: "acked", "failed", or nothing yet."""
 
     command_id: str
     type: str
@@ -31,7 +31,7 @@ class CommandReport(msgspec.Struct, frozen=True):
 
 
 class CommandsReport(msgspec.Struct, frozen=True):
-    """The newest commands, newest first, and why no more come in where none do."""
+    """The commands, newest first, and the problem that keeps new ones from arriving."""
 
     commands: list[CommandReport]
     problem: str
@@ -77,7 +77,7 @@ def handlers(
         try:
             await confirm(command_id)
         except KeyError:
-            text = f"no command {command_id} waits to be confirmed"
+            text = f"check the id (climahub commands): no command {command_id} waits to be confirmed"
             raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", text) from None
         return {"confirmed": command_id}
 

@@ -1,4 +1,4 @@
-"""The status of a hub as one document: what is sampled, how the link is, what waits. Values only; made by `app`.
+"""The status document of the local API: sensors, cloud, outbox, clock and faults of a hub. Values only.
 
 The JSON form is an interface: fields may be added, never renamed. Ages are in seconds.
 """
@@ -10,17 +10,17 @@ import msgspec
 
 
 class ClockStatus(msgspec.Struct, frozen=True):
-    """Whether the hub knows what time it is, and how.
+    """The clock, and the source of the time.
 
     Attributes:
-        synchronised: The time has been learnt in this boot.
+        synchronised: This boot has learnt the time.
         utc: The time; `None` while it is not known.
-        boot_id: The name of the boot.
-        uptime_s: Since the boot.
-        source: Who told the time: "ntp", "cloud", "rtc" (a clock with a battery), "system" (as configured).
-        error_s: How wrong it may be by now; `None` where nobody gives a bound.
-        known_for_s: Since when it is known in this boot.
-        confirmed_s_ago: When the source last vouched for it.
+        boot_id: The identifier of the boot.
+        uptime_s: The time since the boot.
+        source: The source of the time: "ntp", "cloud", "rtc" (a clock with a battery), "system" (as configured).
+        error_s: The bound of its error now; `None` where no source gives one.
+        known_for_s: How long it has been known in this boot.
+        confirmed_s_ago: The time since the source last confirmed it.
     """
 
     synchronised: bool
@@ -39,10 +39,10 @@ class EndpointReport(msgspec.Struct, frozen=True):
     Attributes:
         state: By its last answer: "untried", "working", "throttled", "failing".
         reason: Why it does not work.
-        cause: What kind of failure that is (`agent.errors.Cause`).
-        since_s: Since the last change of state.
-        failures: How many in a row.
-        is_failing: It counts now: not one whose failure another endpoint's success has explained, or that is history.
+        cause: The kind of the failure (`agent.errors.Cause`).
+        since_s: The time since the last change of state.
+        failures: The number of failures in a row.
+        is_failing: The failure is current: no later success, of this endpoint or of another, has explained it.
     """
 
     state: str
@@ -54,7 +54,7 @@ class EndpointReport(msgspec.Struct, frozen=True):
 
 
 class LinkReport(msgspec.Struct, frozen=True):
-    """The way to the cloud. "degraded": a part of the endpoints works."""
+    """The connection to the cloud. "degraded": some endpoints work, others fail."""
 
     state: str
     reason: str
@@ -66,7 +66,7 @@ class LinkReport(msgspec.Struct, frozen=True):
 
 
 class QuotaReport(msgspec.Struct, frozen=True):
-    """How much of a quota is used now."""
+    """The use of one quota of the cloud."""
 
     used: int
     limit: int
@@ -74,14 +74,16 @@ class QuotaReport(msgspec.Struct, frozen=True):
 
 
 class OutboxReport(msgspec.Struct, frozen=True):
-    """What waits for the cloud, and what will never reach it.
+    """Readings that wait for the cloud, and readings that will never reach it.
 
     Attributes:
-        sendable: Of the pending, those that neither wait for a registration nor for the time.
+        unregistered: Readings of sensors that the cloud has not registered yet.
+        unanchored: Readings of boots that never learnt the time.
+        sendable: Pending readings that wait neither for a registration nor for the time.
         stalled_s: How long readings have been due while none was accepted; 0 where none is due.
-        accepted_age_s: Since the last reading was accepted; `None` while none was.
-        in_memory_age_s: How long the oldest reading that is not on the disk has been waiting for it.
-        accepted_from_memory: Readings that were accepted from memory, because the disk took none.
+        accepted_age_s: The time since the last acceptance; `None` before the first.
+        in_memory_age_s: How long the oldest reading has been waiting to be written to the disk.
+        accepted_from_memory: Readings that were accepted from memory, because the disk could not be written.
     """
 
     pending: int
@@ -108,7 +110,7 @@ class OutboxReport(msgspec.Struct, frozen=True):
 
 
 class SensorReport(msgspec.Struct, frozen=True):
-    """One sensor. `device` is empty for the hub's own; `reported` tells whether it speaks to the cloud."""
+    """One sensor. `device` is empty for the hub's own sensors."""
 
     device: str
     sensor: str
@@ -125,7 +127,7 @@ class SensorReport(msgspec.Struct, frozen=True):
 
 
 class RelayedReport(msgspec.Struct, frozen=True):
-    """One relayed sensor's identity."""
+    """The identity of one relayed sensor."""
 
     device: str
     name: str
@@ -134,7 +136,7 @@ class RelayedReport(msgspec.Struct, frozen=True):
 
 
 class SettingsReport(msgspec.Struct, frozen=True):
-    """The device settings in force, what is on its way to the cloud, and what was wrong."""
+    """The device settings in force, changes that the cloud does not have yet, and problems."""
 
     in_force: Mapping[str, Any]
     pending: Mapping[str, Any]
@@ -142,7 +144,7 @@ class SettingsReport(msgspec.Struct, frozen=True):
 
 
 class FaultReport(msgspec.Struct, frozen=True):
-    """Something that went wrong and was survived."""
+    """A fault that the hub has recovered from."""
 
     component: str
     text: str
@@ -151,17 +153,17 @@ class FaultReport(msgspec.Struct, frozen=True):
 
 
 class StartReport(msgspec.Struct, frozen=True):
-    """One process of the agent, or several in a row that ended alike.
+    """One process of the agent, or several in a row with the same end.
 
     Attributes:
-        began: UTC, where it was known; of several, the last.
-        version: Of the agent; empty where it did not come so far as to start.
-        boot_id: The boot of the machine.
-        boot_reason: Why the machine had booted: "power_on", "watchdog", "restart" or "unknown".
+        began: Its start in UTC, where the time was known; the last start of several.
+        version: The agent's version; empty where the agent did not get as far as starting.
+        boot_id: The identifier of the boot.
+        boot_reason: The cause of the boot: "power_on", "watchdog", "restart" or "unknown".
         end: How it ended: "running", "stopped", "crashed", "watchdog", "out_of_memory", "killed", "power_lost" or
             "machine_watchdog".
-        detail: What the service manager said of that.
-        count: How many in a row.
+        detail: The service manager's detail of that end.
+        count: The number of processes in a row.
     """
 
     began: str | None
@@ -174,12 +176,12 @@ class StartReport(msgspec.Struct, frozen=True):
 
 
 class HubStatus(msgspec.Struct, frozen=True):
-    """All of it.
+    """The status of a hub.
 
     Attributes:
-        unread_sensors: A sentence for each sensor that the board has and the hub cannot read.
+        unread_sensors: One sentence for each sensor of the board that the hub cannot read.
         starts: This process and earlier ones, the newest first.
-        update: What the present update does, in words; empty where there is none.
+        update: The progress of the current update in words; empty where there is none.
     """
 
     version: str

@@ -20,7 +20,7 @@ UNSIGNED_WARNING = "UNSIGNED RELEASES ARE ADMITTED (ota.allow_unsigned): whoever
 
 
 class RefusedReport(msgspec.Struct, frozen=True):
-    """An offer that is not taken again."""
+    """An offer that the hub will not accept again."""
 
     version: str
     reason: str
@@ -30,30 +30,30 @@ class UpdateReport(msgspec.Struct, frozen=True):
     """The updates of a hub.
 
     Attributes:
-        version: Of the release that runs.
-        slot: Where it came from: "a", "b" or "base".
-        launcher: Version of the launcher; 0 where the hub was started without it, and cannot be updated.
-        good: The slot that is known to work.
-        floor: Sequence number up to which nothing is installed any more.
-        state: Of the present update, or of the last one.
-        target: Its version.
-        percent: How much of its download is there, or of its installation.
-        signed_by: Id of the key that signed it; empty before that is known, and where nobody did.
-        is_paused: A technician keeps updates from beginning.
-        waiting_for: Why nothing goes on at the moment; empty where it does.
-        error: Why the last one failed.
-        warning: What the owner of this hub should know.
-        trusted_keys: Ids of the keys whose releases are installed.
-        failed: The release that failed its trial last; empty for none.
-        refused: Offers that are not taken again, the oldest first.
-        kind: What the update is: "app", or "rauc" for an image of the whole system.
-        system: The slot of the system that runs, as the boot loader names it; empty where RAUC is not set up.
-        revoked_keys: Ids of keys that are never trusted again.
-        checked: What came of the last question to the cloud; empty before the first.
-        trial_left_s: How long the release on trial takes at the least to prove itself; nothing where none is.
-        trial_deadline_s: When it is given up.
-        trial_problems: What is wrong with it now, by check.
-        trial_starts_left: How often it may still be started.
+        version: The version of the running release.
+        slot: The slot that it runs from: "a", "b" or "base".
+        launcher: The version of the launcher; 0 where the hub was started without it and cannot be updated.
+        good: The slot whose release is confirmed.
+        floor: The version floor: a release up to this sequence number is not installed.
+        state: The state of the current update, or of the last one.
+        target: The version of that update.
+        percent: The progress of its download or installation.
+        signed_by: The id of the key that signed it; empty before that is known, and for an unsigned release.
+        is_paused: A technician has paused updates.
+        waiting_for: The reason why the update waits; empty where it does not.
+        error: The reason why the last update failed.
+        warning: A warning for the owner of this hub.
+        trusted_keys: The ids of the keys whose releases are installed.
+        failed: The version of the last release that failed its trial; empty for none.
+        refused: Offers that the hub will not accept again, the oldest first.
+        kind: "app", or "rauc" for an image of the whole system.
+        system: The running system's slot, as the boot loader names it; empty where RAUC is not set up.
+        revoked_keys: The ids of keys that are never trusted again.
+        checked: The result of the last check with the cloud; empty before the first.
+        trial_left_s: The least time until the release on trial is committed; nothing without a trial.
+        trial_deadline_s: The time until the trial is given up.
+        trial_problems: The problems of the trial now, by check.
+        trial_starts_left: How often the release may still be started.
     """
 
     version: str
@@ -90,9 +90,9 @@ def build_updates(updates: UpdateService) -> UpdateReport:
         "; ".join(updates.trust_store.problems),
     )
     if not keys and not problem:
-        problem = "no key is trusted (ota.keys_dir), so no release is installed"
+        problem = "put a public key into ota.keys_dir: no key is trusted, so no release is installed"
     if not running.launcher:
-        problem = "not started by the launcher, so nothing can be installed (docs/updates.md)"
+        problem = "start the hub through the launcher (docs/updates.md): without it nothing can be installed"
     if updates.is_unsigned_admitted:
         problem = UNSIGNED_WARNING
     report = UpdateReport(
@@ -132,7 +132,7 @@ def build_updates(updates: UpdateService) -> UpdateReport:
 
 
 def update_line(updates: UpdateService | None) -> str:
-    """Return what the present update does, for the status; empty where there is none."""
+    """Return the progress of the current update for the status; empty where there is none."""
     if updates is None or not updates.store.record.is_open:
         return ""
     record = updates.store.record
@@ -140,7 +140,7 @@ def update_line(updates: UpdateService | None) -> str:
     if record.state is not UpdateState.TRIAL:
         return what + (updates.run_control.blocked_reason or record.state.value)
     left_s, deadline_s = updates.trial.remaining_s()
-    return f"{what}on trial, proved in {_minutes(left_s)} at the earliest, given up in {_minutes(deadline_s)}"
+    return f"{what}on trial, committed in {_minutes(left_s)} at the earliest, rolled back in {_minutes(deadline_s)}"
 
 
 def _minutes(seconds: float) -> str:
@@ -148,7 +148,7 @@ def _minutes(seconds: float) -> str:
 
 
 class TrialReport(msgspec.Struct, frozen=True):
-    """A release on trial, as the launcher counts it."""
+    """A release on trial, from the launcher's state."""
 
     slot: str
     version: str
@@ -157,20 +157,20 @@ class TrialReport(msgspec.Struct, frozen=True):
 
 
 class SlotsReport(msgspec.Struct, frozen=True):
-    """The slots of a hub, for somebody far away.
+    """The slots of a hub, for the diagnostics command.
 
     Attributes:
-        active: Version of the release that runs.
-        slot: Where it came from: "a", "b" or "base"; empty on a hub without updates.
-        good: The slot that is known to work.
-        idle: The slot that the next release goes into.
-        trial: What is on trial; nothing where nothing is.
-        failed: The release that failed its trial last; empty for none.
-        failed_reason: Why.
-        floor: Sequence number up to which nothing is installed any more.
-        system: The slot of the system that runs, as the boot loader names it; empty where RAUC is not set up.
-        state: Of the present update, or of the last one.
-        target: Its version.
+        active: The version of the running release.
+        slot: The slot that it runs from: "a", "b" or "base"; empty on a hub without updates.
+        good: The slot whose release is confirmed.
+        idle: The slot for the next release.
+        trial: The release on trial; nothing without a trial.
+        failed: The version of the last release that failed its trial; empty for none.
+        failed_reason: The reason of that failure.
+        floor: The version floor: a release up to this sequence number is not installed.
+        system: The running system's slot, as the boot loader names it; empty where RAUC is not set up.
+        state: The state of the current update, or of the last one.
+        target: The version of that update.
     """
 
     active: str
@@ -187,7 +187,7 @@ class SlotsReport(msgspec.Struct, frozen=True):
 
 
 def build_slots(updates: UpdateService | None) -> SlotsReport:
-    """Return what a diagnostics command tells of the slots."""
+    """Return the slots for the diagnostics command."""
     if updates is None:
         return SlotsReport(active=__version__)
     account, running, record = updates.launcher_state, updates.running, updates.store.record

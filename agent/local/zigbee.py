@@ -18,7 +18,7 @@ from hal.interface import UNITS, RelayedSensor, SensorKind
 from hal.radio import SensorLink
 
 
-class RadioStatus(msgspec.Struct, frozen=True):
+class RadioReport(msgspec.Struct, frozen=True):
     """The radio; `state` is "none" on a board without one."""
 
     state: str
@@ -31,7 +31,7 @@ class RadioStatus(msgspec.Struct, frozen=True):
 
 
 class ReadingReport(msgspec.Struct, frozen=True):
-    """The last value of one kind."""
+    """The last value of one measured kind."""
 
     kind: str
     value: float | None
@@ -40,9 +40,13 @@ class ReadingReport(msgspec.Struct, frozen=True):
 
 
 class PairedSensor(msgspec.Struct, frozen=True):
-    """One sensor. `is_online` is nothing while its rhythm is not known; `lqi_last_hop` may be a router's.
+    """One paired sensor.
 
-    `notes`: what it measures besides and is not taken, and why.
+    Attributes:
+        about: Manufacturer and model.
+        is_online: Nothing while its reporting interval is unknown.
+        lqi_last_hop: The link quality of the last hop, which may be that of a router.
+        notes: Further measurements that the hub does not use, with the reasons.
     """
 
     device: str
@@ -60,7 +64,7 @@ class PairedSensor(msgspec.Struct, frozen=True):
 
 
 class RouterReport(msgspec.Struct, frozen=True):
-    """A device that measures nothing and passes on what sensors say, a plug say: `--through` takes its address."""
+    """A device that relays for sensors and measures nothing, such as a plug: `--through` takes its address."""
 
     device: str
     about: str
@@ -69,7 +73,7 @@ class RouterReport(msgspec.Struct, frozen=True):
 
 
 class MemberReport(msgspec.Struct, frozen=True):
-    """A member of the network that is neither a sensor of the hub's book nor a router. It can be removed."""
+    """A member of the network that is neither a paired sensor nor a router. It can be removed."""
 
     device: str
     about: str
@@ -80,7 +84,7 @@ class MemberReport(msgspec.Struct, frozen=True):
 
 
 class StepReport(msgspec.Struct, frozen=True):
-    """One step of a pairing; `number` counts up."""
+    """One step of a pairing. Numbers increase."""
 
     number: int
     age_s: float
@@ -90,9 +94,9 @@ class StepReport(msgspec.Struct, frozen=True):
 
 
 class ZigbeeReport(msgspec.Struct, frozen=True):
-    """All of it."""
+    """The radio and every member of its network."""
 
-    radio: RadioStatus
+    radio: RadioReport
     sensors: list[PairedSensor]
     steps: list[StepReport]
     problem: str
@@ -144,12 +148,12 @@ def build_zigbee(pairing: PairingQueries, *, intake: Intake, clock: Clock) -> Zi
     )
 
 
-def _radio(pairing: PairingQueries, now_ms: int) -> RadioStatus:
+def _radio(pairing: PairingQueries, now_ms: int) -> RadioReport:
     if pairing.radio is None:
-        return RadioStatus("none", "this hub has no radio; the sensors of its board are simply known")
+        return RadioReport("none", "this hub has no radio; the sensors of its board need no pairing")
     report = pairing.radio.radio
     until_ms = report.join_window_until_ms
-    return RadioStatus(
+    return RadioReport(
         state=report.state.value,
         problem=report.problem,
         port=report.port,
@@ -196,7 +200,7 @@ def _sensor(
 
 
 def _newest(states: Sequence[tuple[SensorKind, ChannelState]]) -> Sequence[tuple[SensorKind, ChannelState]]:
-    """Return one state of each kind: a device may have changed the source that it speaks by."""
+    """Return one state of each kind: a device may have changed its endpoint."""
     newest: dict[SensorKind, ChannelState] = {}
     for kind, state in states:
         if kind not in newest or _at_ms(state) >= _at_ms(newest[kind]):
@@ -213,7 +217,7 @@ def _is_router(link: SensorLink, network: Mapping[str, RelayedSensor]) -> bool:
 
 
 def link_problem(link: SensorLink | None) -> str:
-    """Return what the radio knows to be wrong with a sensor; empty where nothing is."""
+    """Return the problem of a sensor that the radio reports; empty where there is none."""
     return link.problem if link else ""
 
 

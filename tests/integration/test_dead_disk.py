@@ -67,7 +67,7 @@ def test_a_directory_that_the_disk_does_not_let_be_made_keeps_nobody_from_heatin
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(Path, "mkdir", failing)
-    (problem,) = process._made(tmp_path / "state")
+    (problem,) = process._make_directories(tmp_path / "state")
     assert str(tmp_path / "state") in problem
     assert "from memory" in problem
 
@@ -76,6 +76,6 @@ def test_a_full_disk_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         Disk, "problem_of", lambda _, directory: f"the disk of {directory} is full" * (directory.name == "state")
     )
-    assert process._made(tmp_path / "state", tmp_path / "run") == [
+    assert process._make_directories(tmp_path / "state", tmp_path / "run") == [
         f"the disk of {tmp_path}/state is full; until then this hub works from memory"
     ]

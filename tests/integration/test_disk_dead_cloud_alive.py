@@ -131,4 +131,4 @@ async def test_a_full_disk_is_shown_before_anything_has_to_be_kept(cloud: Cloud,
     hub.start()
     await until(lambda: "is full" in hub.status().outbox.problem)
     assert hub.status().outbox.in_memory == 0
-    assert "ALL IS WELL" not in as_text(hub.status())
+    assert "NO PROBLEMS" not in as_text(hub.status())

@@ -108,7 +108,7 @@ class Life:
         monkeypatch.setattr(daemon, "Disk", lambda: disk)
         # Ends the process where a stop takes too long; this one is pytest's.
         monkeypatch.setattr(daemon.StopDeadline, "start", lambda _: None)
-        daemon._made(settings.storage.state_dir, settings.storage.run_dir)
+        daemon._make_directories(settings.storage.state_dir, settings.storage.run_dir)
         self._restarts = daemon._Restarts(
             daemon.Replaceable(directory / "hub.toml", settings, {}), {launcher.VERSION_VARIABLE: "1"}
         )

@@ -90,7 +90,7 @@ def test_a_trial_shows_how_long_it_takes_and_what_is_wrong() -> None:
     assert middle.trial_problems == {"well": "it is sick"}
     assert middle.trial_starts_left == 1
     text = as_text(middle)
-    assert "something is wrong; proved in 10 min at the earliest, given up in" in text
+    assert "a check fails; committed in 10 min at the earliest, rolled back in" in text
     assert "well: it is sick" in text
 
 

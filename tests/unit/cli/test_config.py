@@ -24,7 +24,7 @@ def bad(tmp_path: Path) -> Path:
 def test_a_good_file(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["config", "check", str(good)]) == exit_codes.OK
     text = capsys.readouterr().out
-    assert "hub.toml: can be used" in text
+    assert "hub.toml: valid" in text
     assert "warning  cloud.api_key_file" in text
 
 

@@ -44,7 +44,7 @@ def test_the_screen(hub: Hub, status: HubStatus, capsys: pytest.CaptureFixture[s
     path, answers = hub
     answers.append(answer(msgspec.json.encode(status)))
     assert root.run(["status", "--socket", str(path)]) == exit_codes.OK
-    assert "ALL IS WELL" in capsys.readouterr().out
+    assert "NO PROBLEMS" in capsys.readouterr().out
 
 
 def test_json_is_passed_on_as_it_is(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:

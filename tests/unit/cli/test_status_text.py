@@ -36,7 +36,7 @@ def with_sensor(status: HubStatus, **changes: object) -> HubStatus:
 def test_a_healthy_hub_fits_a_screen(status: HubStatus) -> None:
     text = as_text(status)
     assert problems(status) == []
-    assert "ALL IS WELL" in text
+    assert "NO PROBLEMS" in text
     assert "cloud     up for 10 min, 2 outages so far" in text
     assert "outbox    12 readings waiting, the oldest 20 s old; 14 KiB" in text
     assert "13,220 taken, 13,205 accepted, 3 still in memory" in text
@@ -126,7 +126,7 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: HubStatus) -> Non
         (lambda s: replace(s, faults=[FaultReport("uplink", "once", 1, 5)]), "uplink: once (last 5 s ago)"),
         (
             with_failing_telemetry,
-            "cloud: has a fault of its own for readings (5 min, 9 tries): POST /v1/telemetry was answered 500",
+            "cloud: reports an error of its own for readings (5 min, 9 tries): POST /v1/telemetry was answered 500",
         ),
         (
             lambda s: with_outbox(s, sendable=42, stalled_s=181, last_refusal="POST /v1/telemetry was answered 403"),
@@ -195,7 +195,7 @@ def test_sensors_that_cannot_be_read_are_named(status: HubStatus) -> None:
     ("changes", "line"),
     [
         ({}, "clock     right; up 3 h 12 min"),
-        ({"synchronised": False, "utc": None}, "clock     not known to be right; up 3 h 12 min"),
+        ({"synchronised": False, "utc": None}, "clock     unknown; up 3 h 12 min"),
         ({"source": "system", "known_for_s": 11_520}, "clock     right by configuration; up 3 h 12 min"),
         (
             {"source": "ntp", "error_s": 0.21, "known_for_s": 10_800},
@@ -221,9 +221,9 @@ def test_how_the_time_is_known_and_how_exactly(status: HubStatus, changes: dict[
         ("no_connection", "cannot be reached", "check the cable or Wi-Fi, then the router"),
         ("no_answer", "does not answer", "check the line and the router"),
         ("certificate", "is not trusted", "check cloud.ca_file"),
-        ("server_error", "has a fault of its own", "nothing is wrong at this end"),
+        ("server_error", "reports an error of its own", "ask the cloud's operator"),
         ("wrong_address", "is not at this address", "check cloud.base_url"),
-        ("unusable_answer", "gives unusable answers", "check what is on the way"),
+        ("unusable_answer", "gives unusable answers", "check proxies and portals on the way"),
     ],
 )
 def test_advice_follows_the_cause(status: HubStatus, cause: str, said: str, advice: str) -> None:

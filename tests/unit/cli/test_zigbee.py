@@ -21,7 +21,7 @@ from agent.cli.zigbee.show import status_text, table
 from agent.local.zigbee import (
     MemberReport,
     PairedSensor,
-    RadioStatus,
+    RadioReport,
     ReadingReport,
     RouterReport,
     StepReport,
@@ -44,7 +44,7 @@ def sensor(device: str = ONE, **changes: Any) -> PairedSensor:  # noqa: ANN401
 def report(*told: tuple[str, str], left_s: int | None = None, sensors: tuple[PairedSensor, ...] = ()) -> ZigbeeReport:
     steps = [StepReport(number, 0.0, what, device, "") for number, (what, device) in enumerate(told, 1)]
     return ZigbeeReport(
-        RadioStatus("up", port="/dev/x", channel=15, pan_id=7, join_window_left_s=left_s), [*sensors], steps, ""
+        RadioReport("up", port="/dev/x", channel=15, pan_id=7, join_window_left_s=left_s), [*sensors], steps, ""
     )
 
 
@@ -162,7 +162,7 @@ def test_many_sensors_end_with_the_window() -> None:
     now = report(("joined", ONE), ("joined", TWO), left_s=5, sensors=(sensor(ONE, stage="joined"), sensor(TWO)))
     following.look(now, 0.0)
     assert following.end(now, 0.0) is None
-    closed = msgspec.structs.replace(now, radio=RadioStatus("up"))
+    closed = msgspec.structs.replace(now, radio=RadioReport("up"))
     assert following.end(closed, 1.0) is None
     assert following.end(closed, INTERVIEW_S_MAX) is PairingResult.DONE
     nobody = watch(is_many=True)
@@ -199,7 +199,7 @@ def test_the_status() -> None:
     for expected in ("up on /dev/x", "channel 15, PAN 0x0007", "open for 1 min 15 s", "2, 1 of them relaying",
                      "1 PROBLEM", "attic: the key is wrong"):  # fmt: skip
         assert expected in text
-    nothing = ZigbeeReport(RadioStatus("none", "this hub has no radio"), [], [], "")
+    nothing = ZigbeeReport(RadioReport("none", "this hub has no radio"), [], [], "")
     assert "PROBLEM" not in status_text(nothing)
 
 
@@ -349,14 +349,14 @@ def test_a_guest_that_measures_nothing_is_listed_and_ends_the_pairing_in_words()
     now = msgspec.structs.replace(report(("joined", ONE), left_s=5), others=[guest])
     following.look(now, 0.0)
     assert (following.device, following.end(now, 0.0)) == ("", None)
-    assert following.end(msgspec.structs.replace(now, radio=RadioStatus("up")), 1.0) is PairingResult.GUEST
+    assert following.end(msgspec.structs.replace(now, radio=RadioReport("up")), 1.0) is PairingResult.GUEST
 
 
 def test_it_is_said_whose_label_let_nobody_in() -> None:
     following = watch()
     opened = report(("window_open", ONE), left_s=5)
     following.look(opened, 0.0)
-    closed = msgspec.structs.replace(opened, radio=RadioStatus("up"))
+    closed = msgspec.structs.replace(opened, radio=RadioReport("up"))
     assert following.end(closed, 1.0) is PairingResult.NOBODY
     assert following.expected == ONE
     assert f"with the label of {ONE}" in _by_label(following)

@@ -138,7 +138,7 @@ async def test_schedules_from_a_file(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["set", "--zone", "attic", "--heat", "20"], "there is no zone attic; there is living, bath"),
+        (["set", "--zone", "attic", "--heat", "20"], "name another zone: there is no attic; there is living, bath"),
         (["set", "--heat", "50"], "allowed are 4 to 35"),
         (["hold", "--heat", "20", "--until", "next"], "follows no schedule"),
         (["resume", "--id", "x"], "there is no hold x"),

@@ -139,8 +139,8 @@ def test_a_failed_update_says_why() -> None:
         "1.0.0", "a", 1, "b", 5, "failed", "2.0.0", 0, "", False, "", "not well", "", [], "2.0.0", []
     )  # fmt: skip
     text = as_text(report)
-    assert "why        not well" in text
-    assert "known good slot b" in text
+    assert "reason     not well" in text
+    assert "confirmed  slot b" in text
     assert "no key" in text
 
 
