@@ -15,13 +15,11 @@ from zoneinfo import ZoneInfo
 from agent.cloud.client import CloudClient
 from agent.cloud.connectivity import Connectivity
 from agent.commands import factory_reset
-from agent.commands.handlers import CommandHandler
-from agent.commands.handlers.config_update import ConfigUpdateHandler
-from agent.commands.handlers.diagnostics import DiagnosticsHandler
-from agent.commands.handlers.factory_reset import FactoryResetHandler
-from agent.commands.handlers.reboot import RebootHandler
+from agent.commands.factory_reset import FactoryResetHandler
+from agent.commands.handlers import CommandHandler, ConfigUpdateHandler, DiagnosticsHandler
 from agent.commands.lifecycle import CommandType
 from agent.commands.poller import METERED_FACTOR
+from agent.commands.reboot import RebootHandler
 from agent.commands.service import CommandService
 from agent.config import Config
 from agent.config.primary import choose_primary, machine_parts_named
@@ -305,7 +303,7 @@ class Hub:
         key = self.environment.read_key()
         if key is not None:
             state = self.config.storage.state_dir
-            await self.environment.worker.run(lambda: factory_reset.bar(state, self.environment.disk, key))
+            await self.environment.worker.run(lambda: factory_reset.bar_key(state, self.environment.disk, key))
 
     def _zigbee(self) -> ZigbeeReport:
         return build_zigbee(self.pairing.queries, intake=self.intake, clock=self.environment.clock)

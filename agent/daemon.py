@@ -145,7 +145,7 @@ class _Restarts:
             self._hub_stop.clear()
             try:
                 await self._worker.run(
-                    lambda: factory_reset.finish(
+                    lambda: factory_reset.finish_erasing(
                         storage.state_dir,
                         self._disk,
                         key_file=self._replaceable.settings.cloud.api_key_file,

@@ -1,18 +1,23 @@
-"""The unprovisioned state: which keys this hub must not use any more, and the erasing that a factory reset has begun.
+"""Factory reset: the command, the keys that are barred by it, and the erasing of the state directory.
 
-Owns the file `unprovisioned`. It holds hashes, never keys: the key's own file belongs to the operator or to systemd and
-may not be erasable, so the key is barred instead. Order: bar the key, erase everything else, say that it is erased. A
-power cut after any step leaves a hub that does not connect and that goes on erasing when it starts.
+Owns the file `unprovisioned`, which holds hashes, never keys. The file of the key belongs to the operator or to systemd
+and may not be erasable, so the key is barred instead. Order: bar the key, erase everything else, mark it as erased. A
+power cut after any step leaves a hub that does not connect and goes on erasing when it starts.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from agent.commands.handlers import CommandOutcome
+from agent.commands.lifecycle import CommandRecord
+from agent.commands.payloads import check_factory_reset
 from agent.errors import ConfigInvalid, Corrupt, KeyMissing, ReadFailed, StorageFull
 from agent.foundation import lock
 from agent.foundation.disk import Disk, is_file_or_absent
@@ -28,14 +33,14 @@ FILE_BYTES_MAX = 64 * 1024
 KEY_FILE_BYTES_MAX = 4096
 
 BARRED_MAX = 500
-"""Keys that are remembered; the oldest makes room. A hub is hardly reset as often in its life."""
+"""Barred keys that are kept; the oldest is dropped first. No hub is reset this often in its life."""
 
 
 class FactoryResetState(msgspec.Struct, frozen=True):
     """Content of the file.
 
     Attributes:
-        barred: SHA-256 of each key that was given up, in hex, oldest first.
+        barred: SHA-256 of each barred key, in hex, oldest first.
         is_erased: Whether the last reset is complete.
     """
 
@@ -44,11 +49,11 @@ class FactoryResetState(msgspec.Struct, frozen=True):
 
 
 def read(state_dir: Path, disk: Disk) -> FactoryResetState | None:
-    """Return what is known of resets; `None` where there was none. Blocks.
+    """Return the state of factory state; `None` if there was none. Blocks.
 
     Raises:
         Corrupt: The file cannot be read. It is written atomically, so the disk is at fault.
-        ReadFailed: The disk does not give it now.
+        ReadFailed: The disk fails to read it now.
     """
     path, copy = state_dir / FILE_NAME, state_dir / COPY_NAME
     problem: Corrupt | ReadFailed | None = None
@@ -61,7 +66,7 @@ def read(state_dir: Path, disk: Disk) -> FactoryResetState | None:
     try:
         found = _read_one(copy, disk)
     except (Corrupt, ReadFailed) as error:
-        # Without either, nobody knows which keys are barred.
+        # Without either, it is not known which keys are barred.
         raise (problem or error) from error
     if found is not None:
         _log.error("%s; its copy is in force", problem or f"{path} is missing")
@@ -81,41 +86,41 @@ def _read_one(path: Path, disk: Disk) -> FactoryResetState | None:
         raise Corrupt(f"{path} cannot be read ({error}); {advice}") from error
 
 
-def is_barred(resets: FactoryResetState | None, key: str) -> bool:
-    """Tell whether a key was given up in a reset."""
-    return resets is not None and _sha256(key) in resets.barred
+def is_barred(state: FactoryResetState | None, key: str) -> bool:
+    """Tell whether a key was barred by a reset."""
+    return state is not None and _sha256(key) in state.barred
 
 
 def read_usable_key(state_dir: Path, disk: Disk, read_key: Callable[[], str]) -> str | None:
-    """Return the hub's key; `None` where it has none: nobody gave it one, it is lost, or a reset took it. Blocks.
+    """Return the hub's key; `None` if there is none, or if a reset barred it or is not finished. Blocks.
 
     Args:
-        state_dir: Where the file of this module lies.
+        state_dir: Where the file `unprovisioned` is.
         disk: Reads it.
         read_key: Returns the operator's key.
 
     Raises:
-        ConfigInvalid: The key's file holds none, and never was a reset: a mistake was made when this hub was set up.
+        ConfigInvalid: The key's file is not valid, and there never was a reset: the setup of this hub is wrong.
     """
     try:
-        resets = read(state_dir, disk)
+        state = read(state_dir, disk)
     except (Corrupt, ReadFailed) as error:
         _log.error("no key is used: %s", error)
         return None
     try:
         key = read_key()
     except ConfigInvalid as error:
-        if resets is None and not isinstance(error, KeyMissing):
+        if state is None and not isinstance(error, KeyMissing):
             raise
         _log.debug("no new key yet: %s", error)
         return None
-    if resets is None:
+    if state is None:
         return key
-    return None if is_barred(resets, key) or not resets.is_erased else key
+    return None if is_barred(state, key) or not state.is_erased else key
 
 
-def bar(state_dir: Path, disk: Disk, key: str) -> None:
-    """Give up the key: the first step of a reset. Blocks.
+def bar_key(state_dir: Path, disk: Disk, key: str) -> None:
+    """Bar a key: the first step of a reset. Blocks.
 
     Raises:
         StorageFull: Nothing was changed.
@@ -129,21 +134,23 @@ def bar(state_dir: Path, disk: Disk, key: str) -> None:
     _write(state_dir, disk, FactoryResetState(barred, is_erased=False))
 
 
-def finish(state_dir: Path, disk: Disk, *, key_file: Path | None, outlives: frozenset[str] = frozenset()) -> bool:
-    """Erase what a reset has left, if one has begun; return whether one had. Blocks. No file may be open.
+def finish_erasing(
+    state_dir: Path, disk: Disk, *, key_file: Path | None, outlives: frozenset[str] = frozenset()
+) -> bool:
+    """Erase the state directory if a reset has begun; return whether one had. Blocks. No file may be open.
 
     Args:
-        state_dir: Everything in it goes but the lock and the file of this module.
+        state_dir: Everything in it is removed but the lock and the file `unprovisioned`.
         disk: Removes.
-        key_file: Removed where it holds a barred key and this process may do that.
+        key_file: Removed if it holds a barred key and this process may do that.
         outlives: Names of further files that stay; they hold no secret.
 
     Raises:
         StorageFull, OSError: The disk refuses.
         Corrupt: See `read`.
     """
-    resets = read(state_dir, disk)
-    if resets is None or resets.is_erased:
+    state = read(state_dir, disk)
+    if state is None or state.is_erased:
         return False
     for path in sorted(state_dir.iterdir()):
         if (path.is_symlink() or not path.is_dir()) and path.name not in {
@@ -154,18 +161,18 @@ def finish(state_dir: Path, disk: Disk, *, key_file: Path | None, outlives: froz
         }:
             disk.remove(path)
     if key_file is not None:
-        # A credential of systemd or a file in /etc cannot be removed; the key is barred all the same.
+        # A systemd credential or a file in /etc may not be removable; the key is barred anyway.
         with contextlib.suppress(OSError, Corrupt, ReadFailed):
             key = disk.read(key_file, bytes_max=KEY_FILE_BYTES_MAX) or b""
-            if is_barred(resets, key.decode(errors="replace").strip()):
+            if is_barred(state, key.decode(errors="replace").strip()):
                 disk.remove(key_file)
-    _write(state_dir, disk, FactoryResetState(resets.barred, is_erased=True))
+    _write(state_dir, disk, FactoryResetState(state.barred, is_erased=True))
     _log.warning("factory reset complete: the hub waits for a new key")
     return True
 
 
-def _write(state_dir: Path, disk: Disk, resets: FactoryResetState) -> None:
-    data = add_checksum(msgspec.json.format(msgspec.json.encode(resets)))
+def _write(state_dir: Path, disk: Disk, state: FactoryResetState) -> None:
+    data = add_checksum(msgspec.json.format(msgspec.json.encode(state)))
     try:
         path = state_dir / FILE_NAME
         if not is_file_or_absent(path):
@@ -179,3 +186,40 @@ def _write(state_dir: Path, disk: Disk, resets: FactoryResetState) -> None:
 
 def _sha256(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+class FactoryResetHandler:
+    """The command `factory_reset`.
+
+    It bars the key by one atomic write and restarts the agent, which calls `finish_erasing` before it opens a file.
+    """
+
+    def __init__(self, *, bar_key: Callable[[], Awaitable[None]], restart: Callable[[], None]) -> None:
+        """Prepare.
+
+        Args:
+            bar_key: Bars the present key durably; raises `StorageFull`.
+            restart: Ends this process of the hub; the next one erases the rest.
+        """
+        self._bar_key = bar_key
+        self._restart = restart
+
+    def check(self, payload: Mapping[str, Any]) -> None:
+        """See `CommandHandler`: `{"confirm": true}` and nothing else."""
+        check_factory_reset(payload)
+
+    async def prepare(self) -> None:
+        """See `CommandHandler`: always possible."""
+
+    async def execute(self, record: CommandRecord) -> CommandOutcome:
+        """See `CommandHandler`. Never returns: the process ends."""
+        del record
+        await self._bar_key()
+        self._restart()
+        never: asyncio.Future[CommandOutcome] = asyncio.get_running_loop().create_future()
+        return await never
+
+    async def reconcile(self, record: CommandRecord) -> CommandOutcome | None:
+        """See `CommandHandler`: if the key had been barred, this journal would be gone."""
+        del record
+        return None

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from agent.commands.lifecycle import CommandEvent, CommandRecord, State, transition
+from agent.commands.lifecycle import CommandEvent, CommandRecord, CommandState, transition
 from agent.commands.payloads import IncomingCommand
 from agent.errors import StorageFull
 from agent.foundation import rfc3339
@@ -156,7 +156,7 @@ class CommandJournal:
         async with self._lock:
             record = transition(self._open_commands[command_id], event, now, error_message=error_message, result=result)
             await self._changed(lambda connection: self._store(connection, record, now), now)
-            if record.state is State.ACKED:
+            if record.state is CommandState.ACKED:
                 del self._open_commands[command_id]
                 self._settled_ids = frozenset()
             else:
@@ -172,7 +172,7 @@ class CommandJournal:
         """
         async with self._lock:
             record = self._open_commands[command_id]
-            if record.state is not State.RECEIVED:
+            if record.state is not CommandState.RECEIVED:
                 raise KeyError(command_id)
             record = msgspec.structs.replace(record, is_confirmed=True)
             await self._changed(lambda connection: self._store(connection, record, now), now)
@@ -189,7 +189,7 @@ class CommandJournal:
             await self._changed(lambda connection: self._merge(connection, records, now), now)
             for record in records:
                 self._open_commands.pop(record.command_id, None)
-                if record.state is not State.ACKED:
+                if record.state is not CommandState.ACKED:
                     self._open_commands[record.command_id] = record
             self._settled_ids = frozenset()
         self._notify()
@@ -248,7 +248,7 @@ class CommandJournal:
     def _merge(self, connection: sqlite3.Connection, records: Sequence[CommandRecord], now: Now) -> None:
         with self._database.transaction(connection):
             for record in records:
-                is_open = record.state is not State.ACKED
+                is_open = record.state is not CommandState.ACKED
                 keep_until_ms = None if is_open else _keep_until_ms(record, now.utc_ms)
                 connection.execute(
                     "INSERT INTO commands (command_id, is_open, keep_until_ms, record) VALUES (?, ?, ?, ?)"
@@ -270,7 +270,7 @@ class CommandJournal:
         )
 
     def _store(self, connection: sqlite3.Connection, record: CommandRecord, now: Now) -> None:
-        is_open = record.state is not State.ACKED
+        is_open = record.state is not CommandState.ACKED
         keep_until_ms = None if is_open else _keep_until_ms(record, now.utc_ms)
         with self._database.transaction(connection):
             connection.execute(
@@ -327,7 +327,7 @@ def _read(row: tuple[Any, ...]) -> CommandRecord:
         type="",
         received_boot_id="",
         received_ms=0,
-        state=State.RECEIVED if is_open else State.ACKED,
+        state=CommandState.RECEIVED if is_open else CommandState.ACKED,
         problem=RECORD_UNREADABLE_MESSAGE,
         error_message="" if is_open else RECORD_UNREADABLE_MESSAGE,
     )

@@ -1,7 +1,6 @@
-"""Asks the cloud for commands, on a steady rhythm, and hands them to the journal. Judges nothing.
+"""Polls the cloud for commands at a steady interval and adds them to the journal.
 
-Polling is all there is: the contract has no push channel (section 5.1). Must never run a command it was given, nor ask
-more often than the quota admits.
+The contract has no push channel (section 5.1). Must never run a command, nor poll more often than the quota allows.
 """
 
 import asyncio
@@ -22,11 +21,15 @@ from agent.foundation.text import plural
 _log = logging.getLogger(__name__)
 
 METERED_FACTOR = 20
-"""On a metered link polls are this many times rarer: 15 s become 5 min, 3 MB a day become 150 kB."""
+"""Polls are this many times rarer on a metered link: 15 s become 5 min, 3 MB a day become 150 kB."""
 
 
 class CommandPoller:
-    """The loop that asks."""
+    """The loop that polls.
+
+    Attributes:
+        problem: Why no commands come in; empty while they do.
+    """
 
     def __init__(
         self,
@@ -39,10 +42,10 @@ class CommandPoller:
         """Prepare.
 
         Args:
-            client: The way to the cloud.
-            now: Returns the present moment.
-            rng: For the phase: a fleet that starts together does not ask together.
-            interval_s: Asked before each pause: the link may change.
+            client: The connection to the cloud.
+            now: Reads the clocks.
+            rng: For the phase: hubs that start together do not poll together.
+            interval_s: Returns the interval; called before each pause, since the link may change.
         """
         self._client = client
         self._now = now
@@ -52,23 +55,23 @@ class CommandPoller:
         self.problem = ""
 
     async def run(self, journal: CommandJournal) -> None:
-        """Ask, until cancelled.
+        """Poll until cancelled.
 
         Raises:
-            Corrupt: The journal cannot be used any more.
+            Corrupt: The journal is not readable any more.
         """
         due_ms = self._now().now_ms + int(self._phase_s() * 1000)
         while True:
             await asyncio.sleep(max(0, due_ms - self._now().now_ms) / 1000)
             await self._client.ready(Endpoint.COMMANDS_PENDING)
-            await self._ask(journal)
-            # From the time it was due, so that travel time does not stretch the rhythm; never to catch up.
+            await self._poll(journal)
+            # Counted from the due time: response times do not stretch the interval. Missed polls are not made up for.
             due_ms = max(due_ms + int(self._interval_s() * 1000), self._now().now_ms)
 
     def _phase_s(self) -> float:
         return self._rng.uniform(0.0, self._interval_s())
 
-    async def _ask(self, journal: CommandJournal) -> None:
+    async def _poll(self, journal: CommandJournal) -> None:
         try:
             with contain_failure("the poll for commands"):
                 commands = await self._client.get_pending_commands()
@@ -79,7 +82,7 @@ class CommandPoller:
             self.problem = str(error)
             return
         except StorageFull as error:
-            # The cloud keeps them and lists them again.
+            # The cloud lists them again.
             self._refused.report(str(error))
             self.problem = str(error)
             return

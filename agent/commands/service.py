@@ -1,7 +1,7 @@
-"""The commands of one hub: the journal and the three loops that work on it, kept going.
+"""The commands of one hub: the journal and the three loops that work on it.
 
-Owns their lifetimes. An unreadable journal is put aside and made anew; what the cloud lists then is refused, since it
-may have been run before.
+Owns when the journal is opened, replaced by one in memory and opened again. After an unreadable journal was replaced,
+the commands that the cloud lists next are refused: they may have been run before.
 """
 
 import asyncio
@@ -16,12 +16,13 @@ from agent.commands.acknowledger import CommandAcknowledger
 from agent.commands.executor import CommandExecutor
 from agent.commands.handlers import CommandHandler
 from agent.commands.journal import FILE_NAME, CommandJournal, open_journal, open_volatile_journal
-from agent.commands.lifecycle import CommandRecord, CommandType, State
+from agent.commands.lifecycle import CommandRecord, CommandState, CommandType
 from agent.commands.poller import CommandPoller
-from agent.errors import Corrupt, ReadFailed, StorageFull
-from agent.foundation.clock import Clock, Now
+from agent.errors import Corrupt, StorageFull
+from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
 from agent.foundation.problem_log import ProblemLog
+from agent.foundation.store_loop import StoreOpener, run_on_store
 from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -29,20 +30,20 @@ _log = logging.getLogger(__name__)
 RETRY_S = 10.0
 """Pause before the journal is opened again after the disk refused it."""
 
-READS_MAX = 6
-"""How often a journal that the disk does not read is tried before it is put aside: an error of the medium may pass."""
-
-
 VOLATILE_AFTER_S = 60.0
-"""How long the disk may refuse before commands are kept in memory: a busy card needs seconds."""
+"""Time for which the disk may refuse before commands are kept in memory: a busy card recovers within seconds."""
 
 
 class _JournalReplaced(Exception):
-    """The room works with another journal from now on."""
+    """The loops have to start again on another journal."""
 
 
 class CommandService:
-    """Everything about commands. `journal` is `None` while the disk does not give it."""
+    """Everything about commands.
+
+    Attributes:
+        journal: `None` while the disk does not give it.
+    """
 
     def __init__(
         self,
@@ -62,17 +63,17 @@ class CommandService:
         """Prepare.
 
         Args:
-            directory: Where `commands.db` lies.
-            client: The way to the cloud.
+            directory: Where `commands.db` is.
+            client: The connection to the cloud.
             clock: The boot's clocks.
             rng: For the phase of the polls.
             disk: For files.
-            worker: Where the journal works.
-            handlers: What each type of command does.
-            interval_s: Between two polls; asked each time.
+            worker: Runs what blocks.
+            handlers: One for each type of command.
+            interval_s: Returns the interval between two polls.
             pending_max: How many commands may be open.
-            needs_confirmation: Tells which types somebody at the hub has to confirm.
-            add_fault: Told of what went wrong and was survived.
+            needs_confirmation: Tells which types a person at the hub has to confirm.
+            add_fault: Reports a fault that the hub survived.
         """
         self._directory = directory
         self._clock = clock
@@ -81,101 +82,49 @@ class CommandService:
         self._pending_max = pending_max
         self._add_fault = add_fault
         self._executor = CommandExecutor(handlers, now=self._now, needs_confirmation=needs_confirmation)
-        self._acks = CommandAcknowledger(client, now=self._now)
-        self._poll = CommandPoller(client, now=self._now, rng=rng, interval_s=interval_s)
-        self._open_problem = ProblemLog(_log, "the journal of commands cannot be opened")
+        self._acknowledger = CommandAcknowledger(client, now=self._now)
+        self._poller = CommandPoller(client, now=self._now, rng=rng, interval_s=interval_s)
+        self._opener = StoreOpener(
+            self._open_journal,
+            problem_log=ProblemLog(_log, "the journal of commands cannot be opened"),
+            on_quarantined=self._report_quarantined,
+            retry_s=RETRY_S,
+        )
         self._volatile_problem = ProblemLog(_log, "commands are kept in memory only")
         self.journal: CommandJournal | None = None
 
     @property
     def problem(self) -> str:
-        """Why no commands come in, or why they are not kept; empty where nothing is wrong."""
-        if self._poll.problem:
-            return f"no commands come in: {self._poll.problem}"
+        """Why no commands come in, or why they are kept in memory only; empty for no problem."""
+        if self._poller.problem:
+            return f"no commands come in: {self._poller.problem}"
         if self.is_volatile:
             return f"commands are kept in memory only: {self._volatile_problem.text}"
-        return self._open_problem.text
-
-    def _now(self) -> Now:
-        return Now(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.utc_ms())
+        return self._opener.problem
 
     @property
     def is_volatile(self) -> bool:
-        """Whether commands are kept in memory only, as the disk takes nothing."""
+        """Whether commands are kept in memory only, because the disk takes nothing."""
         return self.journal is not None and self.journal.is_volatile
 
+    def _now(self) -> Now:
+        return read_now(self._clock)
+
     async def run(self) -> None:
-        """Work, until cancelled."""
-        is_broken = False
-        while True:
-            is_other = False
-            journal = self.journal or await self._open_or_fall_back(is_broken=is_broken)
-            try:
-                await self._executor.reconcile(journal)
-                async with asyncio.TaskGroup() as group:
-                    for work in (self._executor.run, self._acks.run, self._poll.run, self._watch_storage):
-                        group.create_task(work(journal))
-            except* _JournalReplaced:
-                is_other = True
-            except* Corrupt as errors:
-                self._add_fault(str(errors.exceptions[0]))
-                is_broken = True
-            if is_other:
-                continue
-            self.journal = None
-            await self._close(journal)
-
-    async def _open_or_fall_back(self, *, is_broken: bool) -> CommandJournal:
-        """Return the journal on the disk, or one in memory where the disk has not given it for a minute."""
-        tries = 1 + round(VOLATILE_AFTER_S / RETRY_S)
-        return await self._open(is_broken=is_broken, tries_max=tries) or await self._fall_back_to_memory([])
-
-    async def _fall_back_to_memory(self, records: Sequence[CommandRecord]) -> CommandJournal:
-        now = self._now()
-        self.journal = journal = await open_volatile_journal(records, now, pending_commands_max=self._pending_max)
-        self._listen(journal)
-        self._volatile_problem.report("the disk takes nothing; what needs it is refused, all else works")
-        return journal
-
-    async def _watch_storage(self, journal: CommandJournal) -> None:
-        """Change to a journal in memory once the disk has refused for a minute, and back once it takes something.
-
-        Raises:
-            _OtherJournal: `journal` is another one now.
-        """
-        while not journal.is_volatile:
-            await asyncio.sleep(RETRY_S)
-            since_ms = journal.refused_since_ms
-            if since_ms is not None and self._now().now_ms - since_ms >= VOLATILE_AFTER_S * 1000:
-                await self._fall_back_to_memory(await _all_records(journal))
-                await self._close(journal)
-                raise _JournalReplaced
-        while True:
-            # `_open` returns once the disk has given the journal; whether it takes anything, the next line finds out.
-            stored = await self._open(is_broken=False)
-            if stored is None:
-                continue
-            with contextlib.suppress(StorageFull, Corrupt):
-                await stored.merge(await _all_records(journal), self._now())
-                await self._close(journal)
-                self._volatile_problem.clear()
-                raise _JournalReplaced
-            self.journal = journal
-            await self._close(stored)
-            await asyncio.sleep(RETRY_S)
+        """Work until cancelled."""
+        await run_on_store(self._open_or_fall_back, self._work_on, close=self._discard, on_corrupt=self._report_corrupt)
 
     async def close(self) -> None:
-        """Close the journal; last of all."""
+        """Close the journal, after `run` has ended."""
         if self.journal is not None:
-            await self._close(self.journal)
-            self.journal = None
+            await self._discard(self.journal)
 
     async def confirm(self, command_id: str) -> CommandRecord:
-        """Note that a person at the hub confirms a command.
+        """Save that a person at the hub confirms a command.
 
         Raises:
             KeyError: No such command waits.
-            StorageFull: It cannot be noted now.
+            StorageFull: It cannot be saved now.
         """
         if self.journal is None:
             raise StorageFull("the journal of commands is not open; free some space on the disk")
@@ -185,43 +134,88 @@ class CommandService:
         """Return the newest commands, newest first."""
         return [] if self.journal is None else await self.journal.recent()
 
-    async def _open(self, *, is_broken: bool, tries_max: int | None = None) -> CommandJournal | None:
-        """Open the journal on the disk, tried until it succeeds, or so many times; `None` where it does not."""
-        tries = 0
-        reads = 0
+    async def _work_on(self, journal: CommandJournal) -> None:
+        """Run the loops on a journal; return once another one has replaced it."""
+        try:
+            await self._executor.reconcile(journal)
+            async with asyncio.TaskGroup() as group:
+                for work in (self._executor.run, self._acknowledger.run, self._poller.run, self._watch_storage):
+                    group.create_task(work(journal))
+        except* _JournalReplaced:
+            await self._close(journal)
+
+    async def _watch_storage(self, journal: CommandJournal) -> None:
+        """Replace the journal by one in memory once the disk has refused for a minute, and back when it works again.
+
+        Raises:
+            _JournalReplaced: `journal` is no longer the one to work on.
+        """
+        while not journal.is_volatile:
+            await asyncio.sleep(RETRY_S)
+            since_ms = journal.refused_since_ms
+            if since_ms is not None and self._now().now_ms - since_ms >= VOLATILE_AFTER_S * 1000:
+                await self._fall_back_to_memory(await _all_records(journal))
+                raise _JournalReplaced
         while True:
-            try:
-                journal, aside = await open_journal(
-                    self._directory,
-                    pending_commands_max=self._pending_max,
-                    worker=self._worker,
-                    disk=self._disk,
-                    is_broken=is_broken or reads >= READS_MAX,
-                )
-            except (StorageFull, Corrupt) as error:
-                reads += isinstance(error, ReadFailed)
-                self._open_problem.report(str(error))
-                tries += 1
-                if tries == tries_max:
-                    return None
-                await asyncio.sleep(RETRY_S)
+            # Opening succeeds once the disk can be read; the merge shows whether it can be written.
+            stored = await self._opener.open()
+            if stored is None:
                 continue
-            if aside is not None:
-                text = f"{FILE_NAME} could not be read; it is kept as {aside}, and a new one was made"
-                self._add_fault(text)
-                _log.error("%s", text)
-            elif journal.replaces_missing:
-                text = f"{FILE_NAME} is missing: what the cloud lists now is refused, for it may have been run before"
-                self._add_fault(text)
-                _log.error("%s", text)
-            self._open_problem.clear()
-            self._listen(journal)
-            self.journal = journal
-            return journal
+            with contextlib.suppress(StorageFull, Corrupt):
+                await stored.merge(await _all_records(journal), self._now())
+                self.journal = stored
+                self._volatile_problem.clear()
+                raise _JournalReplaced
+            await self._close(stored)
+            await asyncio.sleep(RETRY_S)
+
+    async def _open_or_fall_back(self) -> CommandJournal:
+        """Return the journal: from the disk, or in memory if the disk has not given it for a minute."""
+        if self.journal is not None:
+            return self.journal
+        attempts = 1 + round(VOLATILE_AFTER_S / RETRY_S)
+        self.journal = await self._opener.open(attempts) or await self._fall_back_to_memory([])
+        return self.journal
+
+    async def _fall_back_to_memory(self, records: Sequence[CommandRecord]) -> CommandJournal:
+        now = self._now()
+        self.journal = journal = await open_volatile_journal(records, now, pending_commands_max=self._pending_max)
+        self._listen(journal)
+        self._volatile_problem.report("the disk takes nothing; commands that need it are refused, all others work")
+        return journal
+
+    async def _open_journal(self, is_corrupt: bool) -> tuple[CommandJournal, Path | None]:
+        journal, aside = await open_journal(
+            self._directory,
+            pending_commands_max=self._pending_max,
+            worker=self._worker,
+            disk=self._disk,
+            is_broken=is_corrupt,
+        )
+        if aside is None and journal.replaces_missing:
+            self._report(f"{FILE_NAME} is missing: commands listed now are refused, they may have been run before")
+        self._listen(journal)
+        return journal, aside
+
+    def _report_quarantined(self, aside: Path) -> None:
+        self._report(f"{FILE_NAME} could not be read; it is kept as {aside}, and a new one was made")
+
+    def _report(self, text: str) -> None:
+        self._add_fault(text)
+        _log.error("%s", text)
+
+    def _report_corrupt(self, text: str) -> None:
+        self._add_fault(text)
+        self._opener.mark_corrupt()
 
     def _listen(self, journal: CommandJournal) -> None:
-        journal.on_change(self._executor.changed)
-        journal.on_change(self._acks.changed)
+        journal.on_change(self._executor.wake)
+        journal.on_change(self._acknowledger.wake)
+
+    async def _discard(self, journal: CommandJournal) -> None:
+        if self.journal is journal:
+            self.journal = None
+        await self._close(journal)
 
     async def _close(self, journal: CommandJournal) -> None:
         with contextlib.suppress(StorageFull, Corrupt):
@@ -229,9 +223,9 @@ class CommandService:
 
 
 async def _all_records(journal: CommandJournal) -> list[CommandRecord]:
-    """Return what a journal knows, oldest first: what is open, and of the settled ones as many as are listed."""
+    """Return the records of a journal, oldest first: all open ones, and the newest settled ones."""
     records = {record.command_id: record for record in journal.open_commands()}
     with contextlib.suppress(StorageFull, Corrupt):
         settled = [record for record in reversed(await journal.recent()) if record.command_id not in records]
-        return [*(record for record in settled if record.state is State.ACKED), *records.values()]
+        return [*(record for record in settled if record.state is CommandState.ACKED), *records.values()]
     return list(records.values())

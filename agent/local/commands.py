@@ -8,9 +8,8 @@ from http import HTTPStatus
 
 import msgspec
 
-from agent.commands.bounds import ERROR_MESSAGE_BYTES_MAX
 from agent.commands.lifecycle import CommandRecord
-from agent.commands.payloads import COMMAND_ID_CHARS_MAX
+from agent.commands.payloads import COMMAND_ID_CHARS_MAX, ERROR_MESSAGE_BYTES_MAX
 from agent.foundation import rfc3339
 from agent.foundation.redaction import redact
 from agent.foundation.text import sanitize

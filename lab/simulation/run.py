@@ -295,7 +295,7 @@ class Simulation:
         disk = Disk(self._disk_observer.on_operation)
         try:
             with contextlib.suppress(StorageFull):  # the key is barred then, and the next life tries again
-                factory_reset.finish(self.machine.state_dir, disk, key_file=None)
+                factory_reset.finish_erasing(self.machine.state_dir, disk, key_file=None)
             self._kind = self.rollout.start(disk)
         except PowerCut:
             stopped = self._stopped()

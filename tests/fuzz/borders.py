@@ -24,10 +24,17 @@ from agent.cloud.error_mapping import RETRY_AFTER_S_MAX, error_for_response, ret
 from agent.cloud.quota import QuotaLedger, SlidingWindow
 from agent.cloud.redirects import redirect_target
 from agent.commands import factory_reset
-from agent.commands.bounds import limit_message, limit_result
+from agent.commands.decisions import decide
 from agent.commands.journal import CommandJournal, open_journal
-from agent.commands.lifecycle import CommandRecord, decide
-from agent.commands.payloads import check_factory_reset, decode_commands, reboot_delay_s, requested_sections
+from agent.commands.lifecycle import CommandRecord
+from agent.commands.payloads import (
+    check_factory_reset,
+    decode_commands,
+    limit_message,
+    limit_result,
+    reboot_delay_s,
+    requested_sections,
+)
 from agent.config import resolve_text
 from agent.config.loading import CloudConfig, RelayedSensorsConfig
 from agent.config.secrets import read_api_key, read_sensor_keys

@@ -191,8 +191,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state, disk = directory / "state", Disk()
     state.mkdir()
-    factory_reset.bar(state, disk, "cs_dev_" + "0" * 32)
-    factory_reset.finish(state, disk, key_file=None, outlives=environment.OUTLIVES_RESET)
+    factory_reset.bar_key(state, disk, "cs_dev_" + "0" * 32)
+    factory_reset.finish_erasing(state, disk, key_file=None, outlives=environment.OUTLIVES_RESET)
     launcher.store(state, launcher.LauncherState(floor=7), lambda *_: None)
     SimulatedBoots(state / BOOTS_NAME, SystemClock(trust_wall_clock=True), disk).boot()
     files = StateFiles(state, disk, bytes_max=FILE_BYTES_MAX)

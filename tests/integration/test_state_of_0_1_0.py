@@ -11,9 +11,8 @@ import pytest
 
 from agent.climate import service
 from agent.climate.model import Mode
-from agent.commands import factory_reset
-from agent.commands.handlers import reboot
-from agent.commands.lifecycle import State
+from agent.commands import factory_reset, reboot
+from agent.commands.lifecycle import CommandState
 from agent.foundation.clock_memory import ClockMemory
 from agent.foundation.disk import Disk
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
@@ -41,16 +40,16 @@ PENDING, UNREGISTERED, DEAD_LETTERS_IAQ = 84, 33, [29.0, 30.0]
 """Readings that wait, how many of them are of the sensor without an identity, and the dead letters."""
 
 COMMANDS = {
-    "c-config": State.ACKED,
-    "c-diagnostics": State.ACKED,
-    "c-unknown": State.ACKED,
-    "c-reboot": State.ACKED,
-    "c-second": State.DONE,
-    "c-third": State.DONE,
-    "c-long": State.EXECUTING,
-    "c-reset": State.RECEIVED,
+    "c-config": CommandState.ACKED,
+    "c-diagnostics": CommandState.ACKED,
+    "c-unknown": CommandState.ACKED,
+    "c-reboot": CommandState.ACKED,
+    "c-second": CommandState.DONE,
+    "c-third": CommandState.DONE,
+    "c-long": CommandState.EXECUTING,
+    "c-reset": CommandState.RECEIVED,
 }
-SETTLED = {name for name, state in COMMANDS.items() if state is State.ACKED}
+SETTLED = {name for name, state in COMMANDS.items() if state is CommandState.ACKED}
 
 BEDROOM, ATTIC = "0x000d6fb6e20fc614", "0x000d6f64829323e7"
 CLIMATE = """[climate]

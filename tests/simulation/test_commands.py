@@ -9,12 +9,19 @@ import msgspec
 import pytest
 
 from agent.commands.acknowledger import CommandAcknowledger
-from agent.commands.handlers import CommandOutcome
-from agent.commands.handlers.config_update import ConfigUpdateHandler
-from agent.commands.handlers.reboot import RebootHandler
+from agent.commands.handlers import CommandOutcome, ConfigUpdateHandler
 from agent.commands.journal import CommandJournal
-from agent.commands.lifecycle import TRAITS, CommandEvent, CommandRecord, CommandTraits, CommandType, State, transition
+from agent.commands.lifecycle import (
+    TRAITS,
+    CommandEvent,
+    CommandRecord,
+    CommandState,
+    CommandTraits,
+    CommandType,
+    transition,
+)
 from agent.commands.payloads import IncomingCommand
+from agent.commands.reboot import RebootHandler
 from agent.foundation.clock import Now
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.faults import FaultRule, SlowDrip
@@ -147,12 +154,12 @@ def test_executing_before_the_journal_has_it_is_caught(monkeypatch: pytest.Monke
     store = CommandJournal._store
 
     def forget_what_executes(self: CommandJournal, connection: Any, record: CommandRecord, now: Now) -> None:  # noqa: ANN401
-        if record.state is not State.EXECUTING:
+        if record.state is not CommandState.EXECUTING:
             store(self, connection, record, now)
 
     monkeypatch.setattr(CommandJournal, "_store", forget_what_executes)
     # Else the second reboot is refused for being one too many.
-    monkeypatch.setattr("agent.commands.handlers.reboot.limit_reason", lambda asked, utc_ms: "")
+    monkeypatch.setattr("agent.commands.reboot.limit_reason", lambda asked, utc_ms: "")
     assert "nothing executed twice" in broken()
 
 
@@ -204,7 +211,7 @@ def test_a_hub_that_reboots_as_often_as_it_is_told_is_caught(monkeypatch: pytest
     verdict = simulate(options)
     assert not verdict.violations, as_text(verdict, "")
     assert (verdict.commands.executed, verdict.commands.failed) == (2, 6)
-    monkeypatch.setattr("agent.commands.handlers.reboot.limit_reason", lambda asked, utc_ms: "")
+    monkeypatch.setattr("agent.commands.reboot.limit_reason", lambda asked, utc_ms: "")
     assert broken(options) == {"reboots are limited"}
 
 

@@ -127,7 +127,7 @@ def test_a_backup_that_cannot_be_kept_is_refused() -> None:
 
 def test_as_many_resets_as_are_remembered(tmp_path: Path) -> None:
     for number in range(factory_reset.BARRED_MAX + 5):
-        factory_reset.bar(tmp_path, Disk(), f"key {number}")
+        factory_reset.bar_key(tmp_path, Disk(), f"key {number}")
     found = factory_reset.read(tmp_path, Disk())
     assert factory_reset.is_barred(found, f"key {factory_reset.BARRED_MAX + 4}")
     assert not factory_reset.is_barred(found, "key 1")

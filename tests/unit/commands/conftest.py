@@ -16,15 +16,17 @@ from agent.cloud.connectivity import Connectivity
 from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
+from agent.commands.decisions import LIFETIME_MS
 from agent.commands.handlers import CommandHandler, CommandOutcome
-from agent.commands.lifecycle import LIFETIME_MS, CommandEvent, CommandRecord, CommandType
+from agent.commands.lifecycle import CommandEvent, CommandRecord, CommandType
 from agent.commands.service import CommandService
 from agent.errors import CommandInvalid
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from lab.refcloud.admin import NewCommand, NewDevice
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.records import CloudCommand, CommandState
+from lab.refcloud.records import CloudCommand
+from lab.refcloud.records import CommandState as CloudCommandState
 
 NOON_MS = 1_774_785_600_000
 
@@ -148,7 +150,7 @@ class Hub:
 
     async def settled(self, *command_ids: str) -> list[CloudCommand]:
         """Wait until the cloud has the outcome of each."""
-        await until(lambda: all(self.at_cloud(each).state is not CommandState.PENDING for each in command_ids))
+        await until(lambda: all(self.at_cloud(each).state is not CloudCommandState.PENDING for each in command_ids))
         return [self.at_cloud(each) for each in command_ids]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.commands.bounds import (
+from agent.commands.payloads import (
     ERROR_MESSAGE_BYTES_MAX,
     RESULT_BYTES_MAX,
     limit_message,

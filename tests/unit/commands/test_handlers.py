@@ -9,12 +9,10 @@ import msgspec
 import pytest
 
 from agent.commands import factory_reset
-from agent.commands.handlers import CommandOutcome
-from agent.commands.handlers.config_update import ConfigUpdateHandler
-from agent.commands.handlers.diagnostics import DiagnosticsHandler
-from agent.commands.handlers.factory_reset import FactoryResetHandler
-from agent.commands.handlers.reboot import ATTEMPTS_MAX, RebootHandler
-from agent.commands.lifecycle import CommandEvent, CommandRecord, State
+from agent.commands.factory_reset import FactoryResetHandler
+from agent.commands.handlers import CommandOutcome, ConfigUpdateHandler, DiagnosticsHandler
+from agent.commands.lifecycle import CommandEvent, CommandRecord, CommandState
+from agent.commands.reboot import ATTEMPTS_MAX, RebootHandler
 from agent.errors import CloudUnavailable, CommandInvalid, ConfigInvalid, RebootFailed, SettingInvalid, StorageFull
 from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
@@ -30,7 +28,7 @@ KEY, NEW_KEY = ("cs_dev_" + letter * 32 for letter in "ab")
 
 
 def executing(type_: str, payload: Any = None, **changes: Any) -> CommandRecord:  # noqa: ANN401 (any JSON)
-    record = CommandRecord("c1", type_, "boot-1", 0, State.EXECUTING, payload, started_boot_id="boot-1")
+    record = CommandRecord("c1", type_, "boot-1", 0, CommandState.EXECUTING, payload, started_boot_id="boot-1")
     return msgspec.structs.replace(record, **changes)
 
 
@@ -96,7 +94,7 @@ async def test_the_delay_counts_from_the_ack_whatever_has_been_restarted_since(
 async def test_a_machine_that_stays_up_is_asked_a_few_times(
     monkeypatch: pytest.MonkeyPatch, is_refusing: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("agent.commands.handlers.reboot.SHUTDOWN_GRACE_S", 0.001)
+    monkeypatch.setattr("agent.commands.reboot.SHUTDOWN_GRACE_S", 0.001)
     machine = Machine(tmp_path)
     machine.is_refusing = is_refusing
     outcome = await machine.handler().execute(executing("reboot", acked_ms=0))
@@ -322,11 +320,11 @@ def test_a_barred_key_is_never_used_again_and_a_new_one_is(tmp_path: Path) -> No
         return factory_reset.read_usable_key(state, disk, lambda: operators(key_file))
 
     assert usable() == KEY
-    factory_reset.bar(state, disk, KEY)
+    factory_reset.bar_key(state, disk, KEY)
     assert usable() is None
     key_file.write_text(NEW_KEY)
     assert usable() is None  # not before everything is erased
-    assert factory_reset.finish(state, disk, key_file=key_file)
+    assert factory_reset.finish_erasing(state, disk, key_file=key_file)
     assert key_file.exists()  # it is not the barred one
     assert usable() == NEW_KEY
     key_file.write_text(KEY)
@@ -341,24 +339,24 @@ def test_a_reset_erases_all_but_the_lock_and_the_hashes(tmp_path: Path) -> None:
     key_file.write_text(KEY + "\n")
     for name in ("outbox.db", "outbox.db-wal", "settings.json", "commands.db", "commands.db.corrupt-1", LOCK_NAME):
         (state / name).write_text("x")
-    assert not factory_reset.finish(state, disk, key_file=key_file)
+    assert not factory_reset.finish_erasing(state, disk, key_file=key_file)
     assert (state / "outbox.db").exists()
-    factory_reset.bar(state, disk, KEY)
-    factory_reset.bar(state, disk, KEY)
-    assert factory_reset.finish(state, disk, key_file=key_file)
+    factory_reset.bar_key(state, disk, KEY)
+    factory_reset.bar_key(state, disk, KEY)
+    assert factory_reset.finish_erasing(state, disk, key_file=key_file)
     assert sorted(path.name for path in state.iterdir()) == sorted(
         [LOCK_NAME, factory_reset.FILE_NAME, factory_reset.COPY_NAME]
     )
     assert KEY not in (state / factory_reset.FILE_NAME).read_text()
     assert not key_file.exists()
-    assert not factory_reset.finish(state, disk, key_file=None)
+    assert not factory_reset.finish_erasing(state, disk, key_file=None)
 
 
 def test_what_is_named_outlives_a_reset(tmp_path: Path) -> None:
     for name in ("keep", "go"):
         (tmp_path / name).write_text("x")
-    factory_reset.bar(tmp_path, Disk(), KEY)
-    assert factory_reset.finish(tmp_path, Disk(), key_file=None, outlives=frozenset({"keep"}))
+    factory_reset.bar_key(tmp_path, Disk(), KEY)
+    assert factory_reset.finish_erasing(tmp_path, Disk(), key_file=None, outlives=frozenset({"keep"}))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         ["keep", factory_reset.FILE_NAME, factory_reset.COPY_NAME]
     )
@@ -380,12 +378,12 @@ def test_a_power_cut_at_any_step_of_a_reset_leaves_no_hub_that_connects(tmp_path
                 raise Cut
 
         try:
-            factory_reset.bar(state, Disk(on_operation), KEY)
-            factory_reset.finish(state, Disk(on_operation), key_file=None)
+            factory_reset.bar_key(state, Disk(on_operation), KEY)
+            factory_reset.finish_erasing(state, Disk(on_operation), key_file=None)
         except Cut:
             has_begun = (state / factory_reset.FILE_NAME).exists()
             assert (factory_reset.read_usable_key(state, Disk(), lambda: KEY) is None) == has_begun
-            factory_reset.finish(state, Disk(), key_file=None)
+            factory_reset.finish_erasing(state, Disk(), key_file=None)
             left_over = {path.name for path in state.iterdir() if not path.name.endswith(".new")}
             assert (left_over - {factory_reset.COPY_NAME} == {factory_reset.FILE_NAME}) == has_begun
         else:
@@ -397,7 +395,7 @@ def test_a_power_cut_at_any_step_of_a_reset_leaves_no_hub_that_connects(tmp_path
 def test_a_file_of_hashes_that_cannot_be_read_lets_no_key_through(tmp_path: Path) -> None:
     (tmp_path / factory_reset.FILE_NAME).write_bytes(b"\xff not json")
     assert factory_reset.read_usable_key(tmp_path, Disk(), lambda: KEY) is None
-    factory_reset.bar(tmp_path, Disk(), KEY)
+    factory_reset.bar_key(tmp_path, Disk(), KEY)
     assert factory_reset.read_usable_key(tmp_path, Disk(), lambda: NEW_KEY) is None
 
 
@@ -405,8 +403,8 @@ def test_a_file_of_hashes_that_cannot_be_read_lets_no_key_through(tmp_path: Path
 def test_a_lost_list_of_barred_keys_is_taken_from_its_copy(
     tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    factory_reset.bar(tmp_path, Disk(), KEY)
-    factory_reset.finish(tmp_path, Disk(), key_file=None)
+    factory_reset.bar_key(tmp_path, Disk(), KEY)
+    factory_reset.finish_erasing(tmp_path, Disk(), key_file=None)
     path = tmp_path / factory_reset.FILE_NAME
     path.unlink()
     if damage is not None:
@@ -420,5 +418,5 @@ def test_a_lost_list_of_barred_keys_is_taken_from_its_copy(
 
 def test_a_key_is_barred_whatever_has_the_name_of_the_list(tmp_path: Path) -> None:
     (tmp_path / factory_reset.FILE_NAME).mkdir()
-    factory_reset.bar(tmp_path, Disk(), KEY)
+    factory_reset.bar_key(tmp_path, Disk(), KEY)
     assert factory_reset.is_barred(factory_reset.read(tmp_path, Disk()), KEY)

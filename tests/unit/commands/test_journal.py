@@ -16,7 +16,7 @@ from agent.commands.journal import (
     CommandJournal,
     open_journal,
 )
-from agent.commands.lifecycle import CommandEvent, State
+from agent.commands.lifecycle import CommandEvent, CommandState
 from agent.commands.payloads import IncomingCommand
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Now
@@ -68,9 +68,9 @@ async def test_order_and_states_survive_a_restart(journal: CommandJournal) -> No
     await journal.advance("a", CommandEvent.BEGIN, NOW)
     journal = await reopened(journal)
     assert [(each.command_id, each.state) for each in journal.open_commands()] == [
-        ("b", State.RECEIVED),
-        ("a", State.EXECUTING),
-        ("c", State.RECEIVED),
+        ("b", CommandState.RECEIVED),
+        ("a", CommandState.EXECUTING),
+        ("c", CommandState.RECEIVED),
     ]
     assert journal.get("a") == journal.open_commands()[1]
     assert journal.open_commands()[0].payload == {"sections": ["memory"]}
@@ -160,7 +160,7 @@ async def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
         await journal.add(arrivals("b"), NOW)
     is_full[0] = False
     (record,) = journal.open_commands()
-    assert (record.state, record.is_confirmed) == (State.RECEIVED, False)
+    assert (record.state, record.is_confirmed) == (CommandState.RECEIVED, False)
     assert (await journal.advance("a", CommandEvent.BEGIN, NOW)).attempts == 1
     await journal.close()
 
@@ -230,7 +230,7 @@ async def test_a_record_that_cannot_be_read_is_refused_and_costs_no_other(
     )
     assert aside is None
     first, second = found.open_commands()
-    assert (first.command_id, first.state, first.problem) == ("a", State.RECEIVED, RECORD_UNREADABLE_MESSAGE)
+    assert (first.command_id, first.state, first.problem) == ("a", CommandState.RECEIVED, RECORD_UNREADABLE_MESSAGE)
     assert (second.command_id, second.problem) == ("b", "")
     assert [each.command_id for each in await found.recent()] == ["c", "b", "a"]
     await settle(found, "a")

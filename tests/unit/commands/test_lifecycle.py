@@ -7,25 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.commands.lifecycle import (
+from agent.commands.decisions import (
     ACKS_POLL_MS,
     ATTEMPTS_MAX,
     CLOCK_POLL_MS,
     CONFIRMATION_MS,
-    EDGES,
     LIFETIME_MS,
-    TRAITS,
     Begin,
-    CommandEvent,
-    CommandRecord,
-    CommandType,
-    NextActor,
     Reject,
-    State,
     Wait,
     decide,
     execution_order,
     has_exhausted_attempts,
+)
+from agent.commands.lifecycle import (
+    EDGES,
+    TRAITS,
+    CommandEvent,
+    CommandRecord,
+    CommandState,
+    CommandType,
+    NextActor,
     next_actor,
     to_mermaid,
     transition,
@@ -46,9 +48,9 @@ def decided(of: CommandRecord, moment: Now = NOW, *, needs_confirmation: bool = 
     return decide(of, moment, problem="", needs_confirmation=needs_confirmation, acks_due=acks_due)
 
 
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", CommandState)
 @pytest.mark.parametrize("event", CommandEvent)
-def test_the_table_is_the_law(state: State, event: CommandEvent) -> None:
+def test_the_table_is_the_law(state: CommandState, event: CommandEvent) -> None:
     before = record(state=state)
     if (state, event) in EDGES:
         assert transition(before, event, NOW).state is EDGES[state, event]
@@ -59,14 +61,14 @@ def test_the_table_is_the_law(state: State, event: CommandEvent) -> None:
 
 @pytest.mark.parametrize("event", [CommandEvent.ACKNOWLEDGED, CommandEvent.REVOKED])
 def test_only_what_is_answered_first_can_be_answered_before_its_outcome_is_known(event: CommandEvent) -> None:
-    assert transition(record("reboot", state=State.EXECUTING), event, NOW)
+    assert transition(record("reboot", state=CommandState.EXECUTING), event, NOW)
     with pytest.raises(ValueError, match="it cannot be"):
-        transition(record("config_update", state=State.EXECUTING), event, NOW)
+        transition(record("config_update", state=CommandState.EXECUTING), event, NOW)
 
 
 def test_every_state_can_be_reached_and_only_a_tombstone_is_an_end() -> None:
-    assert set(EDGES.values()) | {State.RECEIVED} == set(State)
-    assert {state for state, _ in EDGES} == set(State) - {State.ACKED}
+    assert set(EDGES.values()) | {CommandState.RECEIVED} == set(CommandState)
+    assert {state for state, _ in EDGES} == set(CommandState) - {CommandState.ACKED}
 
 
 def test_the_picture_in_the_documentation_is_the_table() -> None:
@@ -82,7 +84,7 @@ def test_on_any_way_an_outcome_once_known_never_changes(events: list[CommandEven
             now = transition(now, event, NOW)
         except ValueError:
             continue
-        if now.state is State.ACKED or (now.state is not State.EXECUTING and now.outcome):
+        if now.state is CommandState.ACKED or (now.state is not CommandState.EXECUTING and now.outcome):
             assert outcome in {"", now.outcome} or now.is_acked_first
         outcome = now.outcome
 
@@ -101,7 +103,7 @@ def test_what_happened_is_noted() -> None:
 
 
 def test_a_tombstone_keeps_how_it_ended_and_nothing_large() -> None:
-    failed = record("diagnostics", state=State.FAILED, outcome="failed", error_message="why", payload={"x": 1})
+    failed = record("diagnostics", state=CommandState.FAILED, outcome="failed", error_message="why", payload={"x": 1})
     grave = transition(failed, CommandEvent.SETTLED, NOW)
     assert (grave.outcome, grave.error_message, grave.settled_utc_ms) == ("failed", "why", NOON_MS)
     assert grave.payload is grave.result is None
@@ -111,15 +113,15 @@ def test_a_tombstone_keeps_how_it_ended_and_nothing_large() -> None:
     ("of", "expected"),
     [
         (record(), NextActor.EXECUTOR),
-        (record("diagnostics", state=State.EXECUTING), NextActor.EXECUTOR),
-        (record("reboot", state=State.EXECUTING), NextActor.ACKNOWLEDGER),
-        (record("factory_reset", state=State.EXECUTING), NextActor.ACKNOWLEDGER),
-        (record("reboot", state=State.EXECUTING, acked_boot_id="boot-1"), NextActor.EXECUTOR),
+        (record("diagnostics", state=CommandState.EXECUTING), NextActor.EXECUTOR),
+        (record("reboot", state=CommandState.EXECUTING), NextActor.ACKNOWLEDGER),
+        (record("factory_reset", state=CommandState.EXECUTING), NextActor.ACKNOWLEDGER),
+        (record("reboot", state=CommandState.EXECUTING, acked_boot_id="boot-1"), NextActor.EXECUTOR),
         *(
             (record(state=state), NextActor.ACKNOWLEDGER)
-            for state in (State.REFUSED, State.DONE, State.FAILED, State.EXPIRED)
+            for state in (CommandState.REFUSED, CommandState.DONE, CommandState.FAILED, CommandState.EXPIRED)
         ),
-        (record(state=State.ACKED), NextActor.NOBODY),
+        (record(state=CommandState.ACKED), NextActor.NOBODY),
     ],
 )
 def test_exactly_one_acts_next(of: CommandRecord, expected: NextActor) -> None:
@@ -185,7 +187,13 @@ def test_an_unknown_type_is_known_as_such() -> None:
 
 
 def test_what_has_begun_comes_first_and_the_clouds_order_stays() -> None:
-    states = (State.RECEIVED, State.DONE, State.EXECUTING, State.RECEIVED, State.ACKED)
+    states = (
+        CommandState.RECEIVED,
+        CommandState.DONE,
+        CommandState.EXECUTING,
+        CommandState.RECEIVED,
+        CommandState.ACKED,
+    )
     records = [record(state=state, command_id=str(number)) for number, state in enumerate(states)]
     assert [each.command_id for each in execution_order(records)] == ["2", "0", "3"]
 

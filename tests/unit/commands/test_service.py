@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from agent.cloud.client import CloudClient
+from agent.commands.decisions import CONFIRMATION_MS, LIFETIME_MS
 from agent.commands.handlers import CommandOutcome
 from agent.commands.journal import FILE_NAME, JOURNAL_LOST_MESSAGE, CommandJournal
-from agent.commands.lifecycle import CONFIRMATION_MS, LIFETIME_MS, CommandEvent, CommandRecord, CommandType, State
+from agent.commands.lifecycle import CommandEvent, CommandRecord, CommandState, CommandType
 from agent.commands.payloads import IncomingCommand
 from agent.errors import CommandInvalid, Corrupt, RebootFailed, SettingInvalid, StorageFull
 from agent.foundation.clock import Now
@@ -19,7 +20,7 @@ from agent.foundation.operations import Operation
 from agent.local.commands import build_commands
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.faults import CutAfter, ErrorStatus, FaultRule, ListsReversed, WrongShape
-from lab.refcloud.records import CommandState
+from lab.refcloud.records import CommandState as CloudCommandState
 
 from .conftest import Hub, until
 
@@ -30,7 +31,7 @@ RESET = CommandType.FACTORY_RESET
 async def test_a_command_is_run_and_answered_with_its_result(hub: Hub) -> None:
     async with hub.life():
         (found,) = await hub.settled(hub.queue("diagnostics"))
-    assert (found.state, found.result) == (CommandState.ACKED, {"done": True})
+    assert (found.state, found.result) == (CloudCommandState.ACKED, {"done": True})
     assert hub.handlers[DIAGNOSTICS].executed == ["id-2"]
 
 
@@ -40,7 +41,7 @@ async def test_what_fails_is_answered_with_its_reason(hub: Hub) -> None:
     )
     async with hub.life():
         (found,) = await hub.settled(hub.queue("diagnostics"))
-    assert (found.state, found.error_message) == (CommandState.FAILED, "no luck with cs_dev_[redacted]")
+    assert (found.state, found.error_message) == (CloudCommandState.FAILED, "no luck with cs_dev_[redacted]")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ async def test_what_cannot_be_run_is_refused_in_words(
 ) -> None:
     async with hub.life():
         (found,) = await hub.settled(hub.queue(type_, payload))
-    assert found.state is CommandState.FAILED
+    assert found.state is CloudCommandState.FAILED
     assert found.error_message.startswith(words)
     assert hub.handlers[DIAGNOSTICS].executed == []
 
@@ -76,7 +77,7 @@ async def test_whatever_a_handler_raises_fails_its_command_only(hub: Hub, error:
     hub.handlers[DIAGNOSTICS].errors.append(error)
     async with hub.life():
         bad, good = await hub.settled(hub.queue("diagnostics"), hub.queue("diagnostics"))
-    assert (bad.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
+    assert (bad.state, good.state) == (CloudCommandState.FAILED, CloudCommandState.ACKED)
     assert bad.error_message.startswith("diagnostics: ")
     assert hub.faults == []
 
@@ -88,8 +89,8 @@ async def test_a_check_that_breaks_fails_its_command_only(hub: Hub, monkeypatch:
     monkeypatch.setattr(hub.handlers[DIAGNOSTICS], "check", check)
     async with hub.life():
         bad, good = await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
-    assert (bad.state, bad.error_message) == (CommandState.FAILED, "diagnostics: RecursionError: too deep")
-    assert good.state is CommandState.ACKED
+    assert (bad.state, bad.error_message) == (CloudCommandState.FAILED, "diagnostics: RecursionError: too deep")
+    assert good.state is CloudCommandState.ACKED
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ async def test_what_cannot_be_done_here_is_not_acked(hub: Hub, error: Exception)
     async with hub.life() as commands:
         bad, good = await hub.settled(hub.queue("reboot"), hub.queue("diagnostics"))
         (told, *_) = [record for record in await commands.recent() if record.type == "reboot"]
-    assert (bad.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
+    assert (bad.state, good.state) == (CloudCommandState.FAILED, CloudCommandState.ACKED)
     expected = "reboot: KeyError: 1" if isinstance(error, KeyError) else "reboot: there is no logind"
     assert bad.error_message == told.error_message == expected
     assert hub.handlers[REBOOT].executed == []
@@ -115,7 +116,7 @@ async def test_a_result_that_cannot_be_told_is_no_reason_to_fail(hub: Hub) -> No
     )
     async with hub.life():
         (found,) = await hub.settled(hub.queue("diagnostics"))
-    assert found.state is CommandState.ACKED
+    assert found.state is CloudCommandState.ACKED
     assert found.result is not None
     assert found.result["link"] == "up\\ud83c"
     assert "this cannot be shown" in found.result["settings"]["problem"]
@@ -125,8 +126,8 @@ async def test_an_outcome_that_cannot_be_is_a_failure(hub: Hub) -> None:
     hub.handlers[DIAGNOSTICS].outcome = CommandOutcome(CommandEvent.ACKNOWLEDGED)
     async with hub.life():
         bad, good = await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
-    assert bad.error_message.startswith("how it went cannot be saved: ValueError: ")
-    assert (bad.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
+    assert bad.error_message.startswith("its outcome cannot be saved: ValueError: ")
+    assert (bad.state, good.state) == (CloudCommandState.FAILED, CloudCommandState.ACKED)
 
 
 async def test_what_another_release_left_executing_is_settled_as_failed(hub: Hub) -> None:
@@ -140,7 +141,7 @@ async def test_what_another_release_left_executing_is_settled_as_failed(hub: Hub
     async with hub.life():
         found, good = await hub.settled(command, hub.queue("config_update"))
     assert found.error_message == "this release of the hub does not know commands of type 'set_setpoint'"
-    assert (found.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
+    assert (found.state, good.state) == (CloudCommandState.FAILED, CloudCommandState.ACKED)
 
 
 @pytest.mark.parametrize("expires_utc_ms", [-62_135_600_400_000, -(2**70)])
@@ -160,7 +161,7 @@ async def test_what_an_older_release_took_in_and_no_calendar_can_show_is_settled
             build_commands(await room.recent(), problem="").commands, key=lambda each: each.type, reverse=True
         )
     assert found.error_message == "expired at an instant that is not between 1970 and 2200, before it could be run"
-    assert (found.state, good.state) == (CommandState.FAILED, CommandState.ACKED)
+    assert (found.state, good.state) == (CloudCommandState.FAILED, CloudCommandState.ACKED)
     assert recent.expires == "an instant that is not between 1970 and 2200"
 
 
@@ -181,8 +182,8 @@ async def test_a_handler_that_cannot_say_what_happened_fails_its_command_only(
     monkeypatch.setattr(handler, "reconcile", reconcile)
     async with hub.life():
         found, good = await hub.settled(command, hub.queue("config_update"))
-    assert (found.state, found.error_message) == (CommandState.FAILED, "diagnostics: ValueError: year 0")
-    assert good.state is CommandState.ACKED
+    assert (found.state, found.error_message) == (CloudCommandState.FAILED, "diagnostics: ValueError: year 0")
+    assert good.state is CloudCommandState.ACKED
 
 
 async def test_a_command_that_cannot_be_read_costs_no_other(hub: Hub) -> None:
@@ -219,7 +220,7 @@ async def test_an_ack_that_cannot_be_written_is_sent_with_less_in_it(hub: Hub) -
         patched.setattr(CloudClient, "ack_command", breaking)
         async with hub.life():
             (found,) = await hub.settled(hub.queue("diagnostics"))
-    assert (found.state, found.result) == (CommandState.ACKED, None)
+    assert (found.state, found.result) == (CloudCommandState.ACKED, None)
 
 
 async def test_one_at_a_time_in_the_clouds_order(hub: Hub) -> None:
@@ -244,7 +245,7 @@ async def test_a_listing_in_disorder_and_doubled_runs_each_once(hub: Hub) -> Non
 
 
 async def test_a_reboot_is_answered_before_it_happens(hub: Hub) -> None:
-    seen: list[CommandState] = []
+    seen: list[CloudCommandState] = []
     handler = hub.handlers[REBOOT]
     handler.outcome = CommandOutcome(CommandEvent.CONFIRMED)
     execute = handler.execute
@@ -258,7 +259,7 @@ async def test_a_reboot_is_answered_before_it_happens(hub: Hub) -> None:
         command = hub.queue("reboot")
         await hub.settled(command)
         await until(lambda: room.journal is not None and not room.journal.open_commands())
-    assert seen == [CommandState.ACKED]
+    assert seen == [CloudCommandState.ACKED]
     assert handler.executed == [command]
 
 
@@ -270,7 +271,10 @@ async def test_nothing_begins_while_a_reboot_waits_for_its_ack(hub: Hub) -> None
         await until(lambda: room.journal is not None and len(room.journal.open_commands()) == 2)
         await until(lambda: hub.cloud.statistics().faults.get("Status", 0) > 0)
         assert room.journal is not None
-        assert [record.state for record in room.journal.open_commands()] == [State.EXECUTING, State.RECEIVED]
+        assert [record.state for record in room.journal.open_commands()] == [
+            CommandState.EXECUTING,
+            CommandState.RECEIVED,
+        ]
     assert hub.handlers[REBOOT].executed == hub.handlers[DIAGNOSTICS].executed == []
 
 
@@ -306,7 +310,7 @@ async def test_an_ack_that_is_refused_is_sent_with_less_in_it_and_others_pass(hu
         stuck = hub.queue("diagnostics")
         await until(lambda: hub.cloud.statistics().faults.get("Status", 0) == 3)
         await hub.settled(hub.queue("config_update"))
-        assert hub.at_cloud(stuck).state is CommandState.PENDING
+        assert hub.at_cloud(stuck).state is CloudCommandState.PENDING
         hub.clock.push(61_000)
         await hub.settled(hub.queue("config_update"), stuck)
 
@@ -341,7 +345,7 @@ async def test_without_the_time_a_reboot_waits_and_the_others_pass(hub: Hub) -> 
         await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
         await until(lambda: room.journal is not None and len(room.journal.open_commands()) == 1)
         assert room.journal is not None
-        assert [record.state for record in room.journal.open_commands()] == [State.RECEIVED]
+        assert [record.state for record in room.journal.open_commands()] == [CommandState.RECEIVED]
         hub.clock.push(LIFETIME_MS)
         await hub.settled(hub.queue("diagnostics"))  # wakes the executor
         await until(lambda: room.journal is not None and not room.journal.open_commands())
@@ -385,7 +389,7 @@ async def test_a_reset_waits_until_all_else_is_acknowledged(hub: Hub) -> None:
         reset = hub.queue("factory_reset")
         await hub.settled(hub.queue("config_update"))
         assert hub.handlers[RESET].executed == []
-        assert hub.at_cloud(reset).state is CommandState.PENDING
+        assert hub.at_cloud(reset).state is CloudCommandState.PENDING
         hub.clock.push(61_000)
         await hub.settled(hub.queue("config_update"), stuck, reset)
         await until(lambda: room.journal is not None and not room.journal.open_commands())
@@ -400,7 +404,7 @@ async def test_after_a_restart_a_settled_command_is_known(hub: Hub) -> None:
     hub.cloud._store.put(type(found)(command, found.device_id, found.type, found.created_ms, found.expires_ms))
     async with hub.life():
         await hub.settled(hub.queue("config_update"))
-        assert hub.at_cloud(command).state is CommandState.PENDING
+        assert hub.at_cloud(command).state is CloudCommandState.PENDING
     assert hub.handlers[DIAGNOSTICS].executed == [command]
 
 
@@ -456,7 +460,7 @@ async def test_what_may_be_tried_again_is(hub: Hub, monkeypatch: pytest.MonkeyPa
     async with hub.life():
         command = hub.queue("diagnostics")
         (found,) = await hub.settled(command)
-    assert found.state is CommandState.ACKED
+    assert found.state is CloudCommandState.ACKED
     assert hub.handlers[DIAGNOSTICS].executed == [command, command]
 
 
@@ -477,7 +481,7 @@ async def test_an_unreadable_journal_is_put_aside_and_what_it_may_have_known_is_
     lost = hub.queue("reboot")
     async with hub.life():
         (found,) = await hub.settled(lost)
-        assert (found.state, found.error_message) == (CommandState.FAILED, JOURNAL_LOST_MESSAGE)
+        assert (found.state, found.error_message) == (CloudCommandState.FAILED, JOURNAL_LOST_MESSAGE)
         await hub.settled(hub.queue("diagnostics"))
     assert hub.handlers[REBOOT].executed == []
     assert len(hub.handlers[DIAGNOSTICS].executed) == 1

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from agent.commands.lifecycle import CommandType, State
+from agent.commands.lifecycle import CommandState, CommandType
 from agent.foundation.operations import Operation, allow_operation
-from lab.refcloud.records import CommandState
+from lab.refcloud.records import CommandState as CloudCommandState
 from tests.unit.commands.conftest import Hub, until
 
 DIAGNOSTICS, REBOOT = CommandType.DIAGNOSTICS, CommandType.REBOOT
@@ -37,22 +37,24 @@ async def test_a_disk_that_dies_costs_only_what_needs_it(hub: Hub, number: int) 
         await until(lambda: room.journal is not None and not room.journal.open_commands())
         die(hub, number)
         first, second = await hub.settled(hub.queue("diagnostics"), hub.queue("reboot"))
-        assert first.state is CommandState.ACKED
-        assert second.state is CommandState.FAILED
+        assert first.state is CloudCommandState.ACKED
+        assert second.state is CloudCommandState.FAILED
         assert "disk takes nothing" in (second.error_message or "")
         assert "kept in memory only" in room.problem
         assert [each.command_id for each in await room.recent()][-1] == before
         hub.disk.on_operation = allow_operation
         await until(lambda: not room.is_volatile)
         (third,) = await hub.settled(hub.queue("reboot"))
-        assert third.state is CommandState.ACKED
+        assert third.state is CloudCommandState.ACKED
         await until(lambda: room.journal is not None and not room.journal.open_commands())
         assert room.problem == ""
     assert hub.handlers[REBOOT].executed == [third.command_id]
     assert hub.handlers[DIAGNOSTICS].executed == [before, first.command_id]
     async with hub.life() as room:
         await until(lambda: room.journal is not None)
-        assert [each.state for each in await room.recent()] == [State.ACKED] * 4, "what was done in memory is kept"
+        assert [each.state for each in await room.recent()] == [CommandState.ACKED] * 4, (
+            "what was done in memory is kept"
+        )
     assert hub.faults == []
 
 
@@ -65,8 +67,8 @@ async def test_a_disk_that_is_dead_from_the_start(hub: Hub) -> None:
             hub.queue("factory_reset"),
             hub.queue("config_update", {"timezone": "UTC"}),
         )
-        assert first.state is second.state is CommandState.ACKED
-        assert third.state is fourth.state is CommandState.FAILED
+        assert first.state is second.state is CloudCommandState.ACKED
+        assert third.state is fourth.state is CloudCommandState.FAILED
         hub.disk.on_operation = allow_operation
         await until(lambda: not room.is_volatile)
         assert len(await room.recent()) == 4
@@ -82,7 +84,7 @@ async def test_a_disk_that_is_busy_for_a_moment_changes_nothing(hub: Hub, monkey
         await until(lambda: "come in" in room.problem)
         hub.disk.on_operation = allow_operation
         (found,) = await hub.settled(command)
-    assert found.state is CommandState.ACKED
+    assert found.state is CloudCommandState.ACKED
 
 
 async def test_a_command_that_began_on_the_disk_goes_on_in_memory(hub: Hub) -> None:
@@ -94,6 +96,6 @@ async def test_a_command_that_began_on_the_disk_goes_on_in_memory(hub: Hub) -> N
         die(hub, errno.EIO)
         handler.gate.set()
         (found,) = await hub.settled(command)
-        assert found.state is CommandState.ACKED
+        assert found.state is CloudCommandState.ACKED
         await until(lambda: room.is_volatile)
     assert hub.faults == []

@@ -315,8 +315,8 @@ async def test_a_factory_reset_leaves_nothing_of_it(bench: Bench, service: Servi
     await service.actions.open_join_window(JoinWindowRequest(key=KEY))
     await bench.end()
     (bench.directory / f"{FILE_NAME}.new").write_text(KEY)  # as a power cut leaves it
-    factory_reset.bar(bench.directory, Disk(), "cs_dev_of_the_hub")
-    assert factory_reset.finish(bench.directory, Disk(), key_file=None)
+    factory_reset.bar_key(bench.directory, Disk(), "cs_dev_of_the_hub")
+    assert factory_reset.finish_erasing(bench.directory, Disk(), key_file=None)
     assert {path.name for path in bench.directory.iterdir()} == {
         factory_reset.FILE_NAME,
         f"{factory_reset.FILE_NAME}.copy",

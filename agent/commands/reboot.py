@@ -1,9 +1,9 @@
-"""Restarts the host, once: the command belongs to the boot in which it began, and only in that boot is the host asked.
+"""The command `reboot`: restarts the host exactly once.
 
-So whatever dies in between, and however often the request is repeated, at most one boot ends because of the command;
-and a boot id that has changed proves that it did end.
+The command belongs to the boot in which it began, and the host is asked in that boot only. So at most one boot ends
+because of it, whatever fails in between; a changed boot id confirms that it did.
 
-Owns `reboots.json`: when the host was asked. A cloud that queues one reboot after another must not keep the home cold.
+Owns `reboots.json`, the times of reboots by command: a cloud that queues reboots must not keep the home cold.
 """
 
 import asyncio
@@ -43,32 +43,32 @@ PER_DAY_MAX = 5
 
 
 class RebootRequest(msgspec.Struct, frozen=True):
-    """A reboot that the host was asked for: by which command, and when. `utc_ms` is always known, see `lifecycle`."""
+    """A reboot that the host was asked for. `utc_ms` is always known: a destructive command waits for the time."""
 
     command_id: str
     utc_ms: int
 
 
-def limit_reason(asked: tuple[RebootRequest, ...], utc_ms: int) -> str:
-    """Return why the host is not to be asked for another reboot now, in words; empty where it may.
+def limit_reason(requests: tuple[RebootRequest, ...], utc_ms: int) -> str:
+    """Return why another reboot is not allowed now; empty if it is.
 
     Args:
-        asked: Earlier ones, oldest first. One that lies in the future was noted by a clock that was wrong.
+        requests: Earlier ones, oldest first. One in the future was noted while the clock was wrong.
         utc_ms: Now.
     """
-    known_ms = [each.utc_ms for each in asked if utc_ms - DAY_MS < each.utc_ms <= utc_ms]
+    known_ms = [each.utc_ms for each in requests if utc_ms - DAY_MS < each.utc_ms <= utc_ms]
     if known_ms and utc_ms - known_ms[-1] < INTERVAL_MS:
-        why, next_ms = "at most one in 10 minutes", known_ms[-1] + INTERVAL_MS
+        limit, next_ms = "at most one in 10 minutes", known_ms[-1] + INTERVAL_MS
     elif len(known_ms) >= PER_DAY_MAX:
-        why, next_ms = f"at most {PER_DAY_MAX} in 24 hours", known_ms[-PER_DAY_MAX] + DAY_MS
+        limit, next_ms = f"at most {PER_DAY_MAX} in 24 hours", known_ms[-PER_DAY_MAX] + DAY_MS
     else:
         return ""
     last, after = (datetime.fromtimestamp(ms // 1000, UTC).strftime("%H:%M") for ms in (known_ms[-1], next_ms + 59_999))
-    return f"the hub was rebooted by command at {last} UTC; {why}, so send it again after {after} UTC"
+    return f"the hub was rebooted by command at {last} UTC; {limit}, so send it again after {after} UTC"
 
 
 class RebootHandler:
-    """The command `reboot`."""
+    """The handler of the command."""
 
     def __init__(
         self,
@@ -81,16 +81,16 @@ class RebootHandler:
         disk: Disk,
         worker: Worker,
     ) -> None:
-        """Prepare, and read what was noted: before the loop runs, since that blocks.
+        """Read the earlier requests. Blocks.
 
         Args:
-            now: Returns the present moment.
-            flush: Puts on the disk what is in memory.
-            ensure_can_reboot: Raises `RebootFailed` where the host would not restart.
-            reboot: Asks the host to restart, for a reason; raises `RebootFailed`.
-            directory: Where `reboots.json` lies.
+            now: Reads the clocks.
+            flush: Writes everything in memory to the disk.
+            ensure_can_reboot: Raises `RebootFailed` if the host would not restart.
+            reboot: Asks the host to restart, with a reason; raises `RebootFailed`.
+            directory: Where `reboots.json` is.
             disk: Reads and writes it.
-            worker: Where writing blocks.
+            worker: Runs what blocks.
         """
         self._now = now
         self._flush = flush
@@ -102,21 +102,21 @@ class RebootHandler:
         self._requests = self._read()
 
     def check(self, payload: Mapping[str, Any]) -> None:
-        """See `Handler`: nothing, or `delay_seconds`; and not too soon after the last ones."""
+        """See `CommandHandler`: nothing, or `delay_seconds`; and not too soon after earlier reboots."""
         reboot_delay_s(payload)
         utc_ms = self._now().utc_ms
-        # Without the time it is not run, and judged again once there is one.
+        # Without the time the command waits and is checked again later.
         if utc_ms is not None and (reason := limit_reason(self._requests, utc_ms)):
             raise CommandInvalid(reason)
 
     async def prepare(self) -> None:
-        """See `Handler`: there is a host that restarts. Once the cloud has the ack, nobody tells it otherwise."""
+        """See `CommandHandler`: the host can restart. The ack goes out before the effect and cannot be taken back."""
         await self._ensure_can_reboot()
 
     async def execute(self, record: CommandRecord) -> CommandOutcome:
-        """See `Handler`. Ends only where the host does not: a restart ends the process first."""
+        """See `CommandHandler`. Returns only if the host does not restart: otherwise the process ends first."""
         await self._wait_until_due(record)
-        said = ""
+        detail = ""
         for attempt in range(ATTEMPTS_MAX):
             if attempt:
                 await asyncio.sleep(SHUTDOWN_GRACE_S)
@@ -125,21 +125,21 @@ class RebootHandler:
             try:
                 await self._reboot(f"command {record.command_id}")
             except RebootFailed as error:
-                said = f": {error}"
+                detail = f": {error}"
                 _log.error("the host does not restart: %s", error)
         await asyncio.sleep(SHUTDOWN_GRACE_S)
         return CommandOutcome(
-            CommandEvent.GIVEN_UP, error_message=f"the host was asked {ATTEMPTS_MAX} times and did not restart{said}"
+            CommandEvent.GIVEN_UP, error_message=f"the host was asked {ATTEMPTS_MAX} times and did not restart{detail}"
         )
 
     async def reconcile(self, record: CommandRecord) -> CommandOutcome | None:
-        """See `Handler`: in another boot than the one it began in, it has happened."""
+        """See `CommandHandler`: in another boot than the one it began in, the reboot has happened."""
         if record.started_boot_id == self._now().boot_id:
             return None
         return CommandOutcome(CommandEvent.CONFIRMED if record.acked_boot_id else CommandEvent.SUCCEED)
 
     async def _wait_until_due(self, record: CommandRecord) -> None:
-        """Wait for the delay, which counts from the ack."""
+        """Wait for the delay, counted from the ack."""
         due_ms = record.acked_ms + reboot_delay_s(record.payload or {}) * 1000
         await asyncio.sleep(max(0, due_ms - self._now().now_ms) / 1000)
 
@@ -148,11 +148,11 @@ class RebootHandler:
             data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
             return () if data is None else msgspec.json.decode(data, type=tuple[RebootRequest, ...])[-PER_DAY_MAX:]
         except (Corrupt, *DECODE_ERRORS) as error:
-            _log.error("%s cannot be read (%s): reboots by command are counted anew", FILE_NAME, error)
+            _log.error("%s cannot be read (%s): the count of reboots by command starts from zero", FILE_NAME, error)
             return ()
 
     async def _save_request(self, command_id: str) -> None:
-        """Write down that the host is asked, before it is: a command that is tried again counts once."""
+        """Save the request before it is made; a command that is tried again counts once."""
         utc_ms = self._now().utc_ms
         if utc_ms is None or any(each.command_id == command_id for each in self._requests):
             return
@@ -161,4 +161,4 @@ class RebootHandler:
         try:
             await self._worker.run(lambda: self._disk.write(self._path, data))
         except (StorageFull, OSError) as error:
-            _log.error("the count of reboots by command is not kept over this one: %s", error)
+            _log.error("the count of reboots by command is lost with this one: %s", error)
