@@ -195,15 +195,15 @@ class Hub:
         storage = self.config.storage
         return UpdateService(
             storage.state_dir,
-            config=self.config.ota,
-            running=running,
-            client=self.client,
-            clock=self.environment.clock,
-            rng=self.environment.rng,
-            disk=self.environment.disk,
-            disk_free_bytes_min=storage.disk_free_bytes_min,
-            installer=self.environment.installer,
-            context=UpdateContext(
+            UpdateContext(
+                config=self.config.ota,
+                running=running,
+                client=self.client,
+                clock=self.environment.clock,
+                rng=self.environment.rng,
+                disk=self.environment.disk,
+                disk_free_bytes_min=storage.disk_free_bytes_min,
+                system_updater=self.environment.installer,
                 checks=self.health.checks(),
                 fresh_sensors=lambda: self.health.fresh_sensors(self._sampling_schedule().interval_s),
                 local_time=self._local_time,
@@ -433,7 +433,7 @@ class Hub:
         """End the loops; the one of the updates last, for they take note of an orderly end."""
         await _cancelled([task for task in tasks if task.get_name() != "updates"])
         if self.updates:
-            await self.updates.stopping()
+            await self.updates.stop()
         await _cancelled(tasks)
 
     async def _end(self) -> None:

@@ -30,8 +30,8 @@ from agent.foundation.simulated_boots import SimulatedBoots, SimulatedRebootHost
 from agent.foundation.start_history import StartHistory
 from agent.foundation.text import escape_lines
 from agent.foundation.worker import ThreadWorker
+from agent.ota.context import RunningRelease
 from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
-from agent.ota.running import RunningRelease
 from agent.outputs import EXIT_CONFIG
 from agent.reloading import Replaceable
 from hal.errors import HalError

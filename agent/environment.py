@@ -25,9 +25,9 @@ from agent.foundation.start_history import FILE_NAME as STARTS_FILE
 from agent.foundation.start_history import StartHistory
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import Worker
+from agent.ota.context import RunningRelease
 from agent.ota.keyring import FILE_NAME as KEYRING_FILE
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
-from agent.ota.running import RunningRelease
 from agent.ota.store import FILE_NAME as UPDATE_FILE
 from agent.outputs import wiring_of
 from hal.images import SystemUpdater

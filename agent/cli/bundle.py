@@ -15,8 +15,8 @@ from agent import __version__
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
 from agent.foundation.disk import Disk
-from agent.ota import bundle_builder, header, keys
-from agent.ota.header import BundleHeader
+from agent.ota import bundle_builder, bundle_format, keys
+from agent.ota.bundle_format import BundleHeader
 from agent.ota.keyring import check_key_changes
 from agent.ota.manifest import CHUNK_BYTES, Manifest
 
@@ -48,7 +48,7 @@ def keygen(name: Path) -> int:
     for path, data, mode in ((secret, private, PRIVATE_MODE), (shown, public, 0o644)):
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
-    key_id = header.key_id_of(keys.read_public(shown, Disk())).hex()
+    key_id = bundle_format.key_id_of(keys.read_public(shown, Disk())).hex()
     click.echo(f"key {key_id}\n  {secret}: signs; keep it off the hubs and out of the repository")
     click.echo(f"  {shown}: goes to the hubs, into ota.keys_dir")
     return exit_codes.OK
@@ -90,7 +90,7 @@ def build(
         target = msgspec.structs.replace(target, python="")
         with image.open("rb") as payload, output.open("wb") as file:
             manifest = bundle_builder.build_image_manifest(payload, target)
-            file.write(header.encode_unsigned(manifest))
+            file.write(bundle_format.encode_unsigned(manifest))
             payload.seek(0)
             _copy(payload, file)
     elif wheelhouse is not None:
@@ -99,7 +99,7 @@ def build(
         tree = bundle_builder.build_app_tree(wheelhouse, target, trust)
         packed = bundle_builder.pack(tree)
         manifest = bundle_builder.build_app_manifest(tree, packed, target)
-        whole = header.encode_unsigned(manifest) + packed
+        whole = bundle_format.encode_unsigned(manifest) + packed
         bundle_builder.examine(io.BytesIO(whole), _claimed)
         output.write_bytes(whole)
         if trust.revoked:
@@ -127,7 +127,7 @@ def sign(key: Path, source: Path, output: Path) -> int:
     with source.open("rb") as file:
         # What is signed must be whole, and a release: a hub would find the damage, but after the rollout.
         _, trust = bundle_builder.examine(file, _claimed)
-    check_key_changes(trust, header.key_id_of(keys.derive_public_key(private)).hex())
+    check_key_changes(trust, bundle_format.key_id_of(keys.derive_public_key(private)).hex())
     with source.open("rb") as file, output.open("wb") as signed:
         head, start = bundle_builder.sign(file, private)
         signed.write(head)
@@ -144,7 +144,7 @@ def inspect(source: Path, as_json: bool) -> int:
     """Show what a bundle says of itself. Verifies nothing."""
     with source.open("rb") as file:
         parts, start = bundle_builder.read_head(file)
-    manifest = header.decode_manifest(parts.payload)
+    manifest = bundle_format.decode_manifest(parts.payload)
     signer = parts.key_id.hex()
     if as_json:
         values = msgspec.to_builtins(msgspec.structs.replace(manifest, chunks=b"")) | {"key_id": signer}
@@ -161,9 +161,11 @@ def verify(source: Path, trusted: tuple[Path, ...]) -> int:
     """Verify signature and every byte of a bundle, as a hub does."""
     disk = Disk()
     public = [keys.read_public(path, disk) for path in trusted]
-    trust = {header.key_id_of(key): key for key in public}
+    trust = {bundle_format.key_id_of(key): key for key in public}
     with source.open("rb") as file:
-        found, said = bundle_builder.examine(file, lambda signed: header.check(signed, trust, allow_unsigned=False))
+        found, said = bundle_builder.examine(
+            file, lambda signed: bundle_format.check(signed, trust, allow_unsigned=False)
+        )
     check_key_changes(said, found.key_id)
     click.echo(_as_text(found.manifest, f"key {found.key_id}, verified", found.header_bytes))
     added = keys.key_ids_of(said.keys)
@@ -177,15 +179,15 @@ def _trust(added: tuple[str, ...], revoked: tuple[str, ...]) -> keys.KeyChanges:
     trust = keys.normalize_keys(added, revoked)
     wrong = [each for each in revoked if not keys.normalize_keys((), (each,)).revoked]
     if wrong:
-        text = f"{', '.join(map(repr, wrong))}: the id of a key has {2 * header.KEY_ID_BYTES} hexadecimal digits"
+        text = f"{', '.join(map(repr, wrong))}: the id of a key has {2 * bundle_format.KEY_ID_BYTES} hexadecimal digits"
         raise click.BadParameter(f"{text}; keygen and update status show it", param_hint="--revoke")
     return trust
 
 
 def _claimed(signed: bytes) -> BundleHeader:
     """Return the header of a bundle, not believed."""
-    parts = header.parse(signed)
-    return BundleHeader(header.decode_manifest(parts.payload), header.PRELUDE_BYTES + len(signed), "")
+    parts = bundle_format.parse(signed)
+    return BundleHeader(bundle_format.decode_manifest(parts.payload), bundle_format.PRELUDE_BYTES + len(signed), "")
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:

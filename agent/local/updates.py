@@ -84,7 +84,7 @@ class UpdateReport(msgspec.Struct, frozen=True):
 
 def build_updates(updates: UpdateService) -> UpdateReport:
     """Return the document."""
-    record, launcher, running = updates.store.record, updates.launcher_state, updates.running
+    record, launcher, running = updates.store.record, updates.launcher_state, updates.context.running
     keys, problem = (
         sorted(each.hex() for each in updates.trust_store.trusted_keys()),
         "; ".join(updates.trust_store.problems),
@@ -93,7 +93,7 @@ def build_updates(updates: UpdateService) -> UpdateReport:
         problem = "put a public key into ota.keys_dir: no key is trusted, so no release is installed"
     if not running.launcher:
         problem = "start the hub through the launcher (docs/updates.md): without it nothing can be installed"
-    if updates.is_unsigned_admitted:
+    if updates.is_unsigned_allowed:
         problem = UNSIGNED_WARNING
     report = UpdateReport(
         version=running.version,
@@ -115,7 +115,7 @@ def build_updates(updates: UpdateService) -> UpdateReport:
         kind=record.payload_type.value,
         system=updates.image_installer.boot.slot,
         revoked_keys=sorted(updates.trust_store.keyring.revoked),
-        checked=updates.fetcher.outcome.text,
+        checked=updates.outcome.text,
     )
     if record.state is not UpdateState.TRIAL:
         return report
@@ -190,7 +190,7 @@ def build_slots(updates: UpdateService | None) -> SlotsReport:
     """Return the slots for the diagnostics command."""
     if updates is None:
         return SlotsReport(active=__version__)
-    account, running, record = updates.launcher_state, updates.running, updates.store.record
+    account, running, record = updates.launcher_state, updates.context.running, updates.store.record
     trial = TrialReport(account.trial, account.trial_version, account.trial_sequence, account.tries_left)
     return SlotsReport(
         active=running.version,

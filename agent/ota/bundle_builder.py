@@ -21,8 +21,8 @@ from typing import BinaryIO
 import msgspec
 
 from agent.errors import BundleUntrusted
-from agent.ota import header, versions
-from agent.ota.header import BundleHeader
+from agent.ota import bundle_format
+from agent.ota.bundle_format import BundleHeader, BundleStream
 from agent.ota.keyring import check_key_changes
 from agent.ota.keys import TRUST_FILE, KeyChanges
 from agent.ota.manifest import (
@@ -35,9 +35,9 @@ from agent.ota.manifest import (
     PayloadType,
     decode_values,
     encode_values,
+    is_same_version,
 )
 from agent.ota.payload import ENTRY_FILE, Payload
-from agent.ota.stream import BundleStream
 
 XZ_PRESET = 6
 """Unpacking takes 9 MiB of memory, and nothing but the standard library; zstd would be a further dependency."""
@@ -135,7 +135,7 @@ def build_app_tree(wheelhouse: Path, target: BundleTarget, trust: KeyChanges) ->
         raise BundleUntrusted(f"{wheelhouse} has no wheel of climahub; build it with pip wheel (docs/updates.md)")
     _, _, rest = wheels[names.index("climahub")].name.partition("-")
     version, _, _ = rest.partition("-")
-    if not versions.is_same_version(version, target.version):
+    if not is_same_version(version, target.version):
         raise BundleUntrusted(
             f"the wheel of climahub is version {version}, and the bundle would be {target.version}: hubs would install"
             f" it over and over; build it with --version {version}, or fetch the right wheel"
@@ -192,8 +192,8 @@ def sign(bundle: BinaryIO, private_key: bytes) -> tuple[bytes, int]:
         BundleUntrusted: It is no bundle.
     """
     parts, start = read_head(bundle)
-    header.decode_manifest(parts.payload)  # nobody signs what no hub would read
-    return header.encode_signed(private_key, parts.payload), start
+    bundle_format.decode_manifest(parts.payload)  # nobody signs what no hub would read
+    return bundle_format.encode_signed(private_key, parts.payload), start
 
 
 def examine(bundle: BinaryIO, check: Callable[[bytes], BundleHeader]) -> tuple[BundleHeader, KeyChanges]:
@@ -226,14 +226,14 @@ def examine(bundle: BinaryIO, check: Callable[[bytes], BundleHeader]) -> tuple[B
     return stream.finish(), trust
 
 
-def read_head(bundle: BinaryIO) -> tuple[header.SignedHeader, int]:
+def read_head(bundle: BinaryIO) -> tuple[bundle_format.SignedHeader, int]:
     """Return the header of a bundle, not believed, and where its payload begins.
 
     Raises:
         BundleUntrusted: It is no bundle.
     """
-    size = header.read_header_size(bundle.read(header.PRELUDE_BYTES))
-    return header.parse(bundle.read(size)), header.PRELUDE_BYTES + size
+    size = bundle_format.read_header_size(bundle.read(bundle_format.PRELUDE_BYTES))
+    return bundle_format.parse(bundle.read(size)), bundle_format.PRELUDE_BYTES + size
 
 
 def _manifest(

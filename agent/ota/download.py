@@ -17,7 +17,7 @@ from agent.cloud.client import STREAM_BUFFER_BYTES, CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import BundleDamaged, CloudUnavailable
 from agent.foundation.worker import Worker
-from agent.ota.header import BundleHeader
+from agent.ota.bundle_format import BundleHeader
 from agent.ota.manifest import CHUNK_BYTES, Offer
 from agent.ota.ranges import RangeBody, UnusableResponse, parse_range
 from agent.ota.staging import PartialBundle, Staging
@@ -93,7 +93,7 @@ class Downloader:
             await self._continue(offer, part, verified + len(tail))
             if not part.is_complete:
                 raise CloudUnavailable(
-                    f"the server ended at byte {part.size_bytes} of {part.total_bytes or offer.size_bytes or '?'};"
+                    f"the server ended at byte {part.verified_bytes} of {part.total_bytes or offer.size_bytes or '?'};"
                     " the download goes on there"
                 )
         self._asks_for_whole, self._tail = False, None
@@ -124,7 +124,7 @@ class Downloader:
             # Less than a piece is not verified, so it is not written; but a line may never bring a piece at once.
             begins, data = part.unverified
             self._tail = None if is_damaged else UnverifiedTail(offer, begins, data)
-            reached = max(part.size_bytes, begins + (0 if is_damaged else len(data)))
+            reached = max(part.verified_bytes, begins + (0 if is_damaged else len(data)))
             self.has_advanced = part.is_complete or reached - start >= PROGRESS_BYTES_MIN
 
     async def _fetch(self, offer: Offer, part: PartialBundle, start: int, *, asks_for_whole: bool) -> None:
@@ -203,4 +203,4 @@ def _take(part: PartialBundle, gathered: list[bytes]) -> None:
 
 def _percent(part: PartialBundle, offer: Offer) -> int:
     whole = part.total_bytes or offer.size_bytes
-    return min(100, 100 * part.size_bytes // whole) if whole else 0
+    return min(100, 100 * part.verified_bytes // whole) if whole else 0

@@ -17,7 +17,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.durable_file import DurableFile
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.worker import Worker
-from agent.ota.header import key_id_of
+from agent.ota.bundle_format import key_id_of
 from agent.ota.keys import KeyChanges, key_ids_of, normalize_keys, read_key_changes, read_public
 
 _log = logging.getLogger(__name__)

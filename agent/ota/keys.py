@@ -14,7 +14,7 @@ import msgspec
 from agent.errors import ConfigInvalid, Corrupt
 from agent.foundation.disk import Disk
 from agent.foundation.lenient_json import DECODE_ERRORS
-from agent.ota.header import KEY_ID_BYTES, key_id_of
+from agent.ota.bundle_format import KEY_ID_BYTES, key_id_of
 
 TRUST_FILE = "trust.json"
 """In the tree of a release."""

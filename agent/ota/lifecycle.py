@@ -12,15 +12,9 @@ from typing import Annotated, TypedDict, Unpack
 import msgspec
 
 from agent.foundation.text import sanitize
-from agent.ota import versions
 from agent.ota.keyring import Keyring
-from agent.ota.launcher import BASE, LauncherState
-from agent.ota.manifest import Offer, PayloadType
+from agent.ota.manifest import Offer, PayloadType, is_same_version
 
-ATTEMPTS_MAX = 5
-"""Lives of the agent that may end while one release is put into its slot, before it is given up."""
-RESTARTS_MAX = 5
-"""Restarts for a trial that the launcher did not begin (it cannot write its account), before it is given up."""
 UNCOUNTED_STARTS_MAX = 3
 """Stops in good order in one trial that cost no start."""
 REPORTS_MAX = 8
@@ -349,55 +343,9 @@ def find_refusal(record: UpdateRecord, offer: Offer, facts: str = "") -> str:
 def is_resumable(record: UpdateRecord, offer: Offer) -> bool:
     """Tell whether what an update has left of its download is a beginning of what is offered now."""
     is_lost = record.state is UpdateState.FAILED and not any(_is_same(each, record.offer) for each in record.refusals)
-    is_same = versions.is_same_version(record.offer.version, offer.version) and record.offer.sha256 == offer.sha256
+    is_same = is_same_version(record.offer.version, offer.version) and record.offer.sha256 == offer.sha256
     return is_lost and is_same and not record.is_sideloaded
 
 
 def _is_same(refusal: RefusedOffer, offer: Offer) -> bool:
-    return versions.is_same_version(refusal.version, offer.version) and refusal.sha256 == offer.sha256
-
-
-def reconcile_app(record: UpdateRecord, launcher: LauncherState, running: str) -> tuple[UpdateEvent, str] | None:
-    """Return what must have happened to an update while nobody looked, with the reason of a failure; or nothing.
-
-    Args:
-        record: As the last life left it.
-        launcher: The account of the slots.
-        running: The slot that this life came from.
-    """
-    if record.state not in {UpdateState.APPLYING, UpdateState.READY, UpdateState.TRIAL} or not record.sequence:
-        return None
-    release = (record.offer.version, record.sequence)
-    if launcher.trial and (launcher.trial_version, launcher.trial_sequence) == release:
-        return _on_trial(record, is_running=running == launcher.trial)
-    if (launcher.failed.version, launcher.failed.sequence) == release:
-        # Damaged before its first start, it has shown nothing of itself.
-        is_mishap = launcher.failed.is_damaged and record.state is UpdateState.READY
-        return UpdateEvent.ABORT if is_mishap else UpdateEvent.FAIL, launcher.failed.reason
-    if launcher.floor >= record.sequence and launcher.good == running != BASE:
-        return UpdateEvent.CONFIRMED, ""
-    return _not_on_trial(record)
-
-
-def _not_on_trial(record: UpdateRecord) -> tuple[UpdateEvent, str] | None:
-    if record.state is UpdateState.READY:
-        return None
-    if record.state is UpdateState.TRIAL:
-        return UpdateEvent.ABORT, "the account of the slots no longer knows of it; it may be offered again"
-    return (UpdateEvent.RESUME, "") if record.attempts < ATTEMPTS_MAX else (UpdateEvent.ABORT, _TOO_OFTEN)
-
-
-def _on_trial(record: UpdateRecord, *, is_running: bool) -> tuple[UpdateEvent, str] | None:
-    if is_running:
-        return None if record.state is UpdateState.TRIAL else (UpdateEvent.STARTED, "")
-    if record.state is UpdateState.TRIAL:
-        return UpdateEvent.ABORT, "the launcher went back by itself and could not say why; look at the disk"
-    if record.restarts >= RESTARTS_MAX:
-        return UpdateEvent.ABORT, "the launcher did not start it; check that the service starts the hub through it"
-    return None
-
-
-_TOO_OFTEN = (
-    f"its installation was begun {ATTEMPTS_MAX} times and never came to its end; climahub status shows how the agent"
-    " ended each time"
-)
+    return is_same_version(refusal.version, offer.version) and refusal.sha256 == offer.sha256

@@ -4,6 +4,7 @@ Everything that decides lies inside the one signed manifest, so that no part of 
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,7 +13,6 @@ import msgspec
 
 from agent.errors import BundleUntrusted
 from agent.foundation.lenient_json import DECODE_ERRORS
-from agent.ota import versions
 
 FORMAT = 1
 PRODUCT = "climahub"
@@ -37,6 +37,18 @@ Version = Annotated[str, msgspec.Meta(max_length=VERSION_CHARS_MAX, pattern=_VER
 Name = Annotated[str, msgspec.Meta(max_length=VERSION_CHARS_MAX, pattern=_NAME)]
 Tag = Annotated[str, msgspec.Meta(max_length=VERSION_CHARS_MAX, pattern=_TAG)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+_VERSION_SPELLINGS = re.compile(
+    r"v?(?:(?P<epoch>\d{1,9})!)?(?P<release>\d{1,18}(?:\.\d{1,18})*)"
+    r"(?:[-_.]?(?P<pre>alpha|a|beta|b|preview|pre|c|rc)[-_.]?(?P<pre_number>\d{0,18}))?"
+    r"(?:-(?P<implicit_post>\d{1,18})|[-_.]?(?P<post>post|rev|r)[-_.]?(?P<post_number>\d{0,18}))?"
+    r"(?:[-_.]?(?P<dev>dev)[-_.]?(?P<dev_number>\d{0,18}))?"
+    r"(?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?",
+    re.ASCII,
+)
+"""The spellings that the version specifiers of Python packages admit (PyPA, "Version specifiers", appendix B)."""
+
+_PRE_NAMES = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
 
 class PayloadType(StrEnum):
@@ -84,6 +96,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unpacked_bytes: Annotated[int, msgspec.Meta(ge=0, le=UNPACKED_BYTES_MAX)] = 0
     files: Annotated[int, msgspec.Meta(ge=0, le=FILES_MAX)] = 0
     expires_utc_ms: Count | None = None
+
+    @property
+    def installed_bytes(self) -> int:
+        """Size on this file system besides the bundle: the files of an app; for RAUC, a copy of the system image."""
+        return self.payload_bytes if self.payload_type is PayloadType.RAUC else self.unpacked_bytes
 
     def chunk_digest(self, number: int) -> bytes:
         """Return the SHA-256 of chunk ``number``, counted from 0."""
@@ -190,7 +207,7 @@ def check_compatible(manifest: Manifest, facts: HubFacts, *, offer: Offer | None
         BundleUntrusted: It may not, and why.
     """
     what = f"bundle {manifest.version} (sequence {manifest.sequence})"
-    if offer is not None and not versions.is_same_version(manifest.version, offer.version):
+    if offer is not None and not is_same_version(manifest.version, offer.version):
         raise BundleUntrusted(f"{what} came in the place of version {offer.version}; publish the right file")
     if offer is not None and offer.size_bytes and header_bytes + manifest.payload_bytes != offer.size_bytes:
         raise BundleUntrusted(
@@ -225,3 +242,24 @@ def _admit_age(what: str, manifest: Manifest, facts: HubFacts) -> None:
         raise BundleUntrusted(f"{what} failed on this hub before; release it again with a higher sequence")
     if manifest.expires_utc_ms is not None and facts.utc_ms is not None and manifest.expires_utc_ms <= facts.utc_ms:
         raise BundleUntrusted(f"{what} has expired; ask for a newer one, or check the hub's clock")
+
+
+def is_same_version(first: str, second: str) -> bool:
+    """Tell whether two texts name the same version."""
+    return first == second or _canonical(first) == _canonical(second)
+
+
+def _canonical(text: str) -> tuple[object, ...]:
+    """Return what all spellings of one version have in common."""
+    text = text.strip().lower()
+    match = _VERSION_SPELLINGS.fullmatch(text)
+    if match is None:
+        return (text.removeprefix("v") if text[1:2].isdigit() else text,)
+    release = [int(each) for each in match["release"].split(".")]
+    while len(release) > 1 and release[-1] == 0:
+        release.pop()
+    pre = match["pre"] and (_PRE_NAMES.get(match["pre"], match["pre"]), int(match["pre_number"] or 0))
+    post = match["implicit_post"] or (match["post_number"] or "0" if match["post"] else None)
+    dev = match["dev"] and int(match["dev_number"] or 0)
+    local = match["local"] and re.split(r"[-_.]", match["local"])
+    return (int(match["epoch"] or 0), tuple(release), pre, post and int(post), dev, local and tuple(local))

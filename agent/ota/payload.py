@@ -5,6 +5,7 @@ make mistakes. Whatever is wrong with it is found here and said by name, when it
 desk, and when a hub unpacks it. Memory: the dictionary of xz (8 MiB), one piece, and a few small files.
 """
 
+import hashlib
 import lzma
 import re
 import struct
@@ -16,9 +17,9 @@ from pathlib import PurePosixPath
 from typing import IO, Self, cast
 
 from agent.errors import BundleUntrusted, Corrupt
-from agent.ota import versions
+from agent.foundation.staging_files import StagingFiles
 from agent.ota.keys import TRUST_BYTES_MAX, TRUST_FILE, KeyChanges, decode_key_changes
-from agent.ota.manifest import Manifest
+from agent.ota.manifest import Manifest, is_same_version
 
 XZ_MEMORY_BYTES_MAX = 64 * 1024 * 1024
 PIECE_BYTES = 256 * 1024
@@ -157,7 +158,7 @@ class Payload:
         if ENTRY_FILE not in self._files:
             raise BundleUntrusted(f"the bundle holds no {ENTRY_FILE}, which the launcher starts; build it anew")
         version = find_version(self._metadata)
-        if version and not versions.is_same_version(version, manifest.version):
+        if version and not is_same_version(version, manifest.version):
             raise BundleUntrusted(
                 f"the bundle says that it is version {manifest.version}, and holds climahub {_shown(version)}: a hub"
                 " would install it over and over; build it with the version of its wheel"
@@ -167,6 +168,53 @@ class Payload:
                 self.trust = decode_key_changes(self._metadata[TRUST_FILE][: TRUST_BYTES_MAX + 1])
             except Corrupt as error:
                 raise BundleUntrusted(str(error)) from error
+
+
+def unpack(
+    pieces: Iterator[bytes | bytearray], manifest: Manifest, files: StagingFiles, tree: str
+) -> tuple[str, KeyChanges]:
+    """Write the files of a payload below ``tree``.
+
+    Args:
+        pieces: The payload, verified.
+        manifest: Its manifest.
+        files: Writes them.
+        tree: Name of a tree that does not exist yet.
+
+    Returns:
+        The digest of the tree, as the launcher takes it, and what the release says of keys.
+
+    Raises:
+        BundleUntrusted: The payload is not what the manifest says, or no release.
+        StorageFull: No room.
+        OSError: The disk failed in another way.
+    """
+    payload = Payload(pieces, manifest)
+    digests: dict[str, str] = {}
+    for name, content in payload.files():
+        digest = hashlib.sha256()
+        files.write_new(f"{tree}/{name}", _digested(content, digest))
+        digests[name] = digest.hexdigest()
+    return tree_digest(digests), payload.trust
+
+
+def tree_digest(digests: dict[str, str]) -> str:
+    """Return what `launcher.digest` says of a tree of these files: it walks files first, then directories, by name."""
+    total = hashlib.sha256()
+
+    def key(path: str) -> tuple[tuple[int, str], ...]:
+        *parents, name = path.split("/")
+        return (*((1, parent) for parent in parents), (0, name))
+
+    for path in sorted(digests, key=key):
+        total.update(f"{path}\0{digests[path]}\n".encode())
+    return total.hexdigest()
+
+
+def _digested(content: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+    for piece in content:
+        digest.update(piece)
+        yield piece
 
 
 def find_version(files: dict[str, bytes]) -> str:

@@ -1,72 +1,118 @@
-"""What a new life of the agent makes of an image of the whole system that it finds half-way. Pure.
+"""Decides how an update continues that an earlier run of the agent left unfinished. Pure.
 
-Such an image brings an agent of its own, and the boot loader chooses between two systems of which each has one. So two
-accounts must fit each other: which system runs, which only the machine knows, and which app the launcher starts in it.
-Decides that, and what RAUC's refusals mean. Must never ask the machine: `imaging` does.
+An earlier run may have ended by a restart, a crash or a power cut. The state that it left is compared with what the
+launcher (apps) or the boot loader (system images) did meanwhile. Must never read a file or call RAUC: the installers
+do.
 """
-
-import re
 
 import msgspec
 
 from agent.ota.launcher import BASE, LauncherState
-from agent.ota.lifecycle import ATTEMPTS_MAX, RESTARTS_MAX, UpdateEvent, UpdateRecord, UpdateState
+from agent.ota.lifecycle import UpdateEvent, UpdateRecord, UpdateState
 from agent.ota.manifest import PayloadType
 
-STARTS_MAX = 2
-"""Restarts of the machine after which the old system may run again, before the image is given up: a power cut in the
-middle of one looks the same as a boot loader that went back."""
-LEAVES_MAX = 10
-"""Lives of the agent in a system that failed, of which each goes back: a machine whose other system does not come up
-must not restart for ever."""
-WORDS_CHARS_MAX = 300
+ATTEMPTS_MAX = 5
+"""Starts of the agent in the middle of one installation, before the update ends."""
+RESTARTS_MAX = 5
+"""Restarts for a trial that did not begin (the launcher cannot write its state, the machine does not go down)."""
+SYSTEM_STARTS_MAX = 2
+"""Restarts of the machine after which the old system runs again, before a system image fails: a power cut during the
+start of the new system looks the same as a boot loader that went back."""
+SYSTEM_LEAVES_MAX = 10
+"""Attempts to leave a failed system: a machine whose other system does not start must not restart for ever."""
 
-_MISMATCH = re.compile(r"Compatible mismatch: Expected '([^']*)' but bundle manifest has '([^']*)'")
-_UNTRUSTED = re.compile("signature verification failed|failed to verify signature|Invalid signature", re.IGNORECASE)
-_FULL = re.compile("No space left|larger than|too large|does not fit", re.IGNORECASE)
-_FORMAT = re.compile(r"[Bb]undle format '?(\w+)'? not allowed")
+_OPEN_SINCE_APPLYING = {UpdateState.APPLYING, UpdateState.READY, UpdateState.TRIAL}
+
+Outcome = tuple[UpdateEvent, str] | None
+"""The event that happened in the meantime, with the reason of a failure; `None` for nothing."""
 
 
 class SystemBoot(msgspec.Struct, frozen=True):
-    """What runs.
+    """The system that runs.
 
     Attributes:
-        slot: Of the system, as the boot loader names it; empty where nobody can say.
-        id: Changes with each start of the machine.
+        slot: Its slot, as the boot loader names it; empty while RAUC does not answer.
+        id: The boot id of the kernel: changes with each start of the machine.
     """
 
     slot: str
     id: str
 
 
+# Apps, started by the launcher.
+
+
+def reconcile_app(record: UpdateRecord, launcher: LauncherState, running: str) -> Outcome:
+    """Return what happened to the update of an app since the record was written.
+
+    Args:
+        record: As the last run of the agent left it.
+        launcher: As the launcher left it.
+        running: The slot that this process was started from.
+    """
+    if record.state not in _OPEN_SINCE_APPLYING or not record.sequence:
+        return None
+    release = (record.offer.version, record.sequence)
+    if launcher.trial and (launcher.trial_version, launcher.trial_sequence) == release:
+        return _reconcile_trial(record, is_running=running == launcher.trial)
+    if (launcher.failed.version, launcher.failed.sequence) == release:
+        # A slot that was damaged before its first start proves nothing about the release.
+        is_unproven = launcher.failed.is_damaged and record.state is UpdateState.READY
+        return UpdateEvent.ABORT if is_unproven else UpdateEvent.FAIL, launcher.failed.reason
+    if launcher.floor >= record.sequence and launcher.good == running != BASE:
+        return UpdateEvent.CONFIRMED, ""
+    return _reconcile_without_trial(record)
+
+
+def _reconcile_without_trial(record: UpdateRecord) -> Outcome:
+    if record.state is UpdateState.READY:
+        return None
+    if record.state is UpdateState.TRIAL:
+        return UpdateEvent.ABORT, f"the launcher's state was lost during the trial; {_OFFERED_AGAIN}"
+    return (UpdateEvent.RESUME, "") if record.attempts < ATTEMPTS_MAX else (UpdateEvent.ABORT, _TOO_OFTEN)
+
+
+def _reconcile_trial(record: UpdateRecord, *, is_running: bool) -> Outcome:
+    if is_running:
+        return None if record.state is UpdateState.TRIAL else (UpdateEvent.STARTED, "")
+    if record.state is UpdateState.TRIAL:
+        return UpdateEvent.ABORT, "check the disk: the launcher went back and could not record the reason"
+    if record.restarts >= RESTARTS_MAX:
+        return UpdateEvent.ABORT, "check that the service starts the hub through the launcher: it did not start it"
+    return None
+
+
+# System images, started by the boot loader.
+
+
 def is_system_image(record: UpdateRecord) -> bool:
-    """Tell whether the update is an image of the whole system."""
+    """Tell whether the update is a system image."""
     return record.payload_type is PayloadType.RAUC
 
 
 def is_new_system(record: UpdateRecord, boot: SystemBoot) -> bool:
-    """Tell whether the system that runs is that of the image."""
+    """Tell whether the system of the image runs."""
     return bool(record.boot_slot and boot.slot) and boot.slot != record.boot_slot
 
 
-def reconcile_image(record: UpdateRecord, launcher: LauncherState, boot: SystemBoot) -> tuple[UpdateEvent, str] | None:
-    """Return what must have happened to an image while nobody looked, with the reason of a failure; or nothing.
+def reconcile_image(record: UpdateRecord, launcher: LauncherState, boot: SystemBoot) -> Outcome:
+    """Return what happened to the update of the system since the record was written.
 
     Args:
-        record: As the last life left it.
-        launcher: The account of the slots: it holds the floor, and why a trial failed.
-        boot: What runs now.
+        record: As the last run of the agent left it, in either system.
+        launcher: Holds the floor, and the reason of a failed trial.
+        boot: The system that runs now.
     """
-    if record.state not in {UpdateState.APPLYING, UpdateState.READY, UpdateState.TRIAL} or not record.sequence:
+    if record.state not in _OPEN_SINCE_APPLYING or not record.sequence:
         return None
     if not boot.slot:
-        return UpdateEvent.ABORT, "RAUC is gone from this machine; what became of the image is not known"
+        return UpdateEvent.ABORT, "RAUC is gone from this machine; the state of the system image is unknown"
     if is_new_system(record, boot):
-        return _in_new_system(record, launcher)
-    return _in_old_system(record, launcher, boot)
+        return _reconcile_new_system(record, launcher)
+    return _reconcile_old_system(record, launcher, boot)
 
 
-def _in_new_system(record: UpdateRecord, launcher: LauncherState) -> tuple[UpdateEvent, str] | None:
+def _reconcile_new_system(record: UpdateRecord, launcher: LauncherState) -> Outcome:
     if record.state is UpdateState.APPLYING:
         return UpdateEvent.INSTALLED, ""
     if record.state is UpdateState.READY:
@@ -74,94 +120,74 @@ def _in_new_system(record: UpdateRecord, launcher: LauncherState) -> tuple[Updat
     return (UpdateEvent.CONFIRMED, "") if launcher.floor >= record.sequence else None
 
 
-def _in_old_system(record: UpdateRecord, launcher: LauncherState, boot: SystemBoot) -> tuple[UpdateEvent, str] | None:
-    reason = recorded_failure(record, launcher)
+def _reconcile_old_system(record: UpdateRecord, launcher: LauncherState, boot: SystemBoot) -> Outcome:
+    reason = find_recorded_failure(record, launcher)
     if reason or record.state is UpdateState.TRIAL:
-        return UpdateEvent.FAIL, reason or "the boot loader went back to the system before it had proved itself"
+        return UpdateEvent.FAIL, reason or "the boot loader went back to the old system during the trial"
     if record.state is UpdateState.APPLYING:
         return (UpdateEvent.RESUME, "") if record.attempts < ATTEMPTS_MAX else (UpdateEvent.ABORT, _TOO_OFTEN)
     if record.boot_id == boot.id:
-        # Nobody has restarted the machine since it was asked to.
+        # The machine did not restart since it was asked to.
         return (UpdateEvent.ABORT, _STAYS_UP) if record.restarts >= RESTARTS_MAX else None
-    return (UpdateEvent.FAIL, _DOES_NOT_START) if record.restarts >= STARTS_MAX else None
+    return (UpdateEvent.FAIL, _DOES_NOT_START) if record.restarts >= SYSTEM_STARTS_MAX else None
 
 
-def recorded_failure(record: UpdateRecord, launcher: LauncherState) -> str:
-    """Return why this image failed its trial, as the account has it; empty where it has not."""
+def find_recorded_failure(record: UpdateRecord, launcher: LauncherState) -> str:
+    """Return why the trial of this system image failed, from the launcher's state; empty where it has not."""
     failed = launcher.failed
     is_this = (failed.version, failed.sequence) == (record.offer.version, record.sequence)
     return (failed.reason or "it failed its trial") if is_this else ""
 
 
 def is_failed_system(record: UpdateRecord, launcher: LauncherState, boot: SystemBoot) -> bool:
-    """Tell whether the system that runs is that of an image that was given up, which must not be marked good."""
+    """Tell whether the system that runs is one that failed, which must not be marked good."""
     is_failed = is_system_image(record) and record.state is UpdateState.FAILED
     return is_failed and is_new_system(record, boot) and launcher.floor < record.sequence
 
 
 def find_start_overrun(record: UpdateRecord, starts_max: int) -> str:
-    """Return why this image is given up at the beginning of a life of its agent; empty where it is not.
+    """Return why the trial of a system image fails at this start of the agent; empty where it goes on.
 
     Args:
-        record: This life counted.
+        record: This start is counted.
         starts_max: How often the release on trial may be started.
     """
     if record.starts <= starts_max:
         return ""
-    return f"its agent was started {starts_max} times, and did not prove itself"
+    return f"its agent was started {starts_max} times without confirming the release"
 
 
 def find_relapse(record: UpdateRecord, boot: SystemBoot) -> str:
-    """Return what is to be told where a system runs that an image had replaced for good; else nothing."""
+    """Return the fault to report where the old system runs, although the new one was confirmed; else nothing."""
     is_replaced = is_system_image(record) and record.state is UpdateState.COMPLETED and bool(boot.slot)
     if not is_replaced or boot.slot != record.boot_slot:
         return ""
     return (
-        f"the boot loader went back to the system in slot {boot.slot}, though release {record.offer.version} had proved"
-        " itself; the card may be worn out"
+        f"the boot loader went back to the system in slot {boot.slot}, though release {record.offer.version} was"
+        " confirmed; check the card, which may be worn out"
     )
 
 
 def select_app_slot(record: UpdateRecord, launcher: LauncherState, boot: SystemBoot) -> str:
-    """Return which app is the good one in the system that runs.
+    """Return the slot of the app that belongs to the system that runs.
 
-    In the new system, its own: what lies in the slots was made for the old one. In the old system, what was good there.
+    The apps in the slots were made for the old system, so the new one runs the app of its own package.
     """
     if is_new_system(record, boot):
         return BASE
     return record.app_slot or launcher.good
 
 
-def explain_rauc_error(said: str) -> str:
-    """Return what RAUC's reason for refusing an image means to a technician, with RAUC's own words.
-
-    Source: the messages of RAUC 1.8, as its tests and real runs show them; one that is not known is passed on.
-    """
-    said = " ".join(said.split())[:WORDS_CHARS_MAX]
-    if found := _MISMATCH.search(said):
-        return (
-            f"the image is for {found[2]!r}, and this machine is a {found[1]!r} (compatible in RAUC's system.conf);"
-            f" publish the image for this hardware. RAUC says: {said}"
-        )
-    if _UNTRUSTED.search(said):
-        meaning = "RAUC does not trust who signed the image; sign it with a key whose certificate RAUC's keyring holds"
-    elif _FULL.search(said):
-        meaning = "the image does not fit into the machine's slot; make it smaller"
-    elif _FORMAT.search(said):
-        meaning = "RAUC's system.conf does not admit the format of the image; build it in another (bundle-formats)"
-    else:
-        meaning = "RAUC could not install the image"
-    return f"{meaning}. RAUC says: {said or 'nothing'}"
-
-
+_OFFERED_AGAIN = "the release may be offered again"
 _TOO_OFTEN = (
-    f"its installation was begun {ATTEMPTS_MAX} times and never came to its end; climahub status shows how the agent"
-    " ended each time"
+    f"its installation was begun {ATTEMPTS_MAX} times and never finished; climahub status shows how the agent ended"
+    " each time"
 )
 _STAYS_UP = (
-    f"the machine was asked to restart {RESTARTS_MAX} times and did not, or RAUC could not be told; see the log, and"
+    f"the machine was asked to restart {RESTARTS_MAX} times and did not, or RAUC could not be reached; see the log, and"
     " docs/install.md on polkit"
 )
 _DOES_NOT_START = (
-    f"the machine started its old system again, {STARTS_MAX} times: the new one does not come up; try it on a bench"
+    f"the machine started its old system again, {SYSTEM_STARTS_MAX} times: the new one does not start; test it on a"
+    " bench"
 )

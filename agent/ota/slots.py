@@ -17,15 +17,18 @@ from agent.errors import BundleUntrusted, Corrupt, InstallFailed, ReadFailed, St
 from agent.foundation.disk import Disk, is_file_or_absent
 from agent.foundation.staging_files import StagingFiles, announcer
 from agent.ota import launcher
-from agent.ota.crash_report import crash_file_name
-from agent.ota.header import BundleHeader
+from agent.ota.bundle_format import BundleHeader, BundleStream
 from agent.ota.keys import KeyChanges
 from agent.ota.launcher import BASE, SLOTS, SLOTS_DIR, FailedRelease, LauncherState
 from agent.ota.manifest import CHUNK_BYTES
-from agent.ota.stream import BundleStream
 
 READS_MAX = 6
 """How often an account that the disk does not read is tried before a new one is begun."""
+
+
+def crash_file_name(slot: str) -> str:
+    """Return the name, in the state directory, of the crash report of the release in a slot."""
+    return f"crash-{slot}.txt"
 
 
 class InstalledRelease(msgspec.Struct, frozen=True):
@@ -155,7 +158,7 @@ class Slots:
             InstallFailed: The medium does not hold what was written.
             OSError: The disk failed in another way.
         """
-        from agent.ota.unpack import unpack  # noqa: PLC0415 - tarfile and lzma cost memory, and a hub rarely updates
+        from agent.ota.payload import unpack  # noqa: PLC0415 - tarfile and lzma cost memory, and a hub rarely updates
 
         state = self.read_state()
         if state.trial and state.trial != self.running:

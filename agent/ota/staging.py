@@ -13,12 +13,11 @@ import msgspec
 
 from agent.errors import BundleUntrusted, StorageFull
 from agent.foundation.staging_files import StagingFiles
-from agent.ota import header
-from agent.ota.header import BundleHeader
+from agent.ota import bundle_format
+from agent.ota.bundle_format import BundleHeader, BundleStream
 from agent.ota.keyring import TrustStore
-from agent.ota.manifest import CHUNK_BYTES, HubFacts, Manifest, Offer, PayloadType, check_compatible
+from agent.ota.manifest import CHUNK_BYTES, HubFacts, Offer, check_compatible
 from agent.ota.slots import InstalledRelease, Slots
-from agent.ota.stream import BundleStream
 
 PART_FILE = "update.part"
 BUNDLE_FILE = "update.bundle"
@@ -49,7 +48,7 @@ class Staging:
         slots: Slots,
         *,
         trust_store: TrustStore,
-        rules: StagingLimits,
+        limits: StagingLimits,
         facts: Callable[[], HubFacts],
     ) -> None:
         """Prepare; nothing is read.
@@ -58,13 +57,13 @@ class Staging:
             trees: Below the state directory.
             slots: Of this hub.
             trust_store: Which count.
-            rules: What is asked.
+            limits: Of size and room.
             facts: What a bundle is measured against now, the launcher's account left out.
         """
         self._trees = trees
         self._slots = slots
         self._trust_store = trust_store
-        self._rules = rules
+        self._limits = limits
         self._facts = facts
 
     def open_part(self, offer: Offer | None) -> "PartialBundle":
@@ -75,8 +74,8 @@ class Staging:
             StorageFull: There is no room for it.
         """
         size = offer.size_bytes if offer else 0
-        if size > self._rules.size_bytes_max:
-            raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._rules.size_bytes_max})")
+        if size > self._limits.size_bytes_max:
+            raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._limits.size_bytes_max})")
         self._need(size - self._trees.size(PART_FILE))
         check = self._checking(offer)
         return PartialBundle(self._trees, lambda: BundleStream(check, offer=offer, is_summed=False))
@@ -142,7 +141,9 @@ class Staging:
 
     def _checking(self, offer: Offer | None) -> Callable[[bytes], BundleHeader]:
         def check(signed: bytes) -> BundleHeader:
-            found = header.check(signed, self._trust_store.trusted_keys(), allow_unsigned=self._rules.allow_unsigned)
+            found = bundle_format.check(
+                signed, self._trust_store.trusted_keys(), allow_unsigned=self._limits.allow_unsigned
+            )
             state = self._slots.read_state()
             facts = msgspec.structs.replace(
                 self._facts(),
@@ -152,26 +153,21 @@ class Staging:
             )
             check_compatible(found.manifest, facts, offer=offer, header_bytes=found.header_bytes)
             size = found.header_bytes + found.manifest.payload_bytes
-            if size > self._rules.size_bytes_max:
-                raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._rules.size_bytes_max})")
+            if size > self._limits.size_bytes_max:
+                raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._limits.size_bytes_max})")
             present = max(self._trees.size(PART_FILE), self._trees.size(BUNDLE_FILE))
-            self._need(size - present + _installed_bytes(found.manifest))
+            self._need(size - present + found.manifest.installed_bytes)
             return found
 
         return check
 
     def _need(self, size_bytes: int) -> None:
-        free = self._trees.free_bytes() - self._rules.disk_free_bytes_min
+        free = self._trees.free_bytes() - self._limits.disk_free_bytes_min
         if size_bytes > free:
             raise StorageFull(
                 f"the update needs {size_bytes} bytes more, and {max(free, 0)} are free"
-                f" beside the {self._rules.disk_free_bytes_min} that are left alone; free some space"
+                f" beside the {self._limits.disk_free_bytes_min} that are left alone; free some space"
             )
-
-
-def _installed_bytes(manifest: Manifest) -> int:
-    """Return what is written on this file system beside the file itself; an image goes to its installer as a copy."""
-    return manifest.payload_bytes if manifest.payload_type is PayloadType.RAUC else manifest.unpacked_bytes
 
 
 class PartialBundle:
@@ -185,7 +181,7 @@ class PartialBundle:
         self._kept_head = b""
 
     @property
-    def size_bytes(self) -> int:
+    def verified_bytes(self) -> int:
         """How much of the bundle is on the disk, verified."""
         return max(self._kept_bytes, self._stream.verified_bytes)
 
@@ -214,7 +210,7 @@ class PartialBundle:
                     for _ in self._stream.feed(data):
                         pass
             self._stream.discard_unverified()
-        return self.size_bytes
+        return self.verified_bytes
 
     def restart_from_zero(self) -> None:
         """Take what follows as the file from its beginning.

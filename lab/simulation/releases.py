@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from agent.ota import bundle_builder, header
+from agent.ota import bundle_builder, bundle_format
 from agent.ota.manifest import CHUNK_BYTES
 from hal.sim.images import SimImage, encode
 
@@ -64,9 +64,11 @@ def make_release(
     target = bundle_builder.BundleTarget(version, sequence, (model,), machine, "")
     payload = bundle_builder.pack(tree)
     manifest = bundle_builder.build_app_manifest(tree, payload, target)
-    head = header.encode_unsigned(manifest)
+    head = bundle_format.encode_unsigned(manifest)
     if private_key:
-        head = header.encode_signed(private_key, header.parse(head[header.PRELUDE_BYTES :]).payload)
+        head = bundle_format.encode_signed(
+            private_key, bundle_format.parse(head[bundle_format.PRELUDE_BYTES :]).payload
+        )
     return SimulatedRelease(version, sequence, head + payload, tree)
 
 
@@ -92,8 +94,8 @@ def make_image(
     payload = encode(image or SimImage(version), size_bytes=size_bytes)
     target = bundle_builder.BundleTarget(version, sequence, (model,), "simulated", "")
     manifest = bundle_builder.build_image_manifest(io.BytesIO(payload), target)
-    unsigned = header.parse(header.encode_unsigned(manifest)[header.PRELUDE_BYTES :])
-    return SimulatedRelease(version, sequence, header.encode_signed(private_key, unsigned.payload) + payload, {})
+    unsigned = bundle_format.parse(bundle_format.encode_unsigned(manifest)[bundle_format.PRELUDE_BYTES :])
+    return SimulatedRelease(version, sequence, bundle_format.encode_signed(private_key, unsigned.payload) + payload, {})
 
 
 def public_key_pem() -> bytes:

@@ -17,8 +17,8 @@ from agent.foundation.operations import Operation
 from agent.foundation.staging_files import announcer
 from agent.foundation.worker import InlineWorker
 from agent.ota import launcher
+from agent.ota.context import RunningRelease
 from agent.ota.launcher import BASE, SLOTS_DIR
-from agent.ota.running import RunningRelease
 from hal.sim.images import COMPATIBLE, SimImage, SimMachine
 from lab.refcloud.cloud import ReferenceCloud
 from lab.simulation.fault_schedule import MachineFault, MachineFaultKind

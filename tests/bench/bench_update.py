@@ -39,7 +39,7 @@ asyncio.run(main(Path(sys.argv[1])))
 
 def make_bundle(path: Path, size_mib: int, keys_dir: Path) -> None:
     """Write a signed bundle of one large image."""
-    from agent.ota import bundle_builder, header  # noqa: PLC0415 - the measured process must not see what the making needs
+    from agent.ota import bundle_builder, bundle_format  # noqa: PLC0415 - the measured process must not see what the making needs
     from lab.simulation.releases import PRIVATE_KEY, public_key_pem  # noqa: PLC0415
 
     image = path.with_suffix(".image")
@@ -49,8 +49,9 @@ def make_bundle(path: Path, size_mib: int, keys_dir: Path) -> None:
             file.write(number.to_bytes(8, "big") + noise[8:])
     with image.open("rb") as file:
         manifest = bundle_builder.build_image_manifest(file, bundle_builder.BundleTarget("2.0.0", 2, ("hub",)))
-        head = header.encode_signed(
-            PRIVATE_KEY, header.parse(header.encode_unsigned(manifest)[header.PRELUDE_BYTES :]).payload
+        head = bundle_format.encode_signed(
+            PRIVATE_KEY,
+            bundle_format.parse(bundle_format.encode_unsigned(manifest)[bundle_format.PRELUDE_BYTES :]).payload,
         )
         file.seek(0)
         with path.open("wb") as bundle:
@@ -82,9 +83,9 @@ async def download(port: int, size_bytes: int, directory: Path) -> dict[str, flo
     trees = StagingFiles(directory, disk)
     slots = Slots(trees, disk, running="base")
     facts = HubFacts("hub", os.uname().machine, "", 1, 0, None, payload_types=(PayloadType.APP, PayloadType.RAUC))
-    rules = StagingLimits(allow_unsigned=False, size_bytes_max=2**33, disk_free_bytes_min=0)
+    limits = StagingLimits(allow_unsigned=False, size_bytes_max=2**33, disk_free_bytes_min=0)
     staging = Staging(
-        trees, slots, trust_store=TrustStore(directory, directory / "keys", disk), rules=rules, facts=lambda: facts
+        trees, slots, trust_store=TrustStore(directory, directory / "keys", disk), limits=limits, facts=lambda: facts
     )
     async with new_session(tcp_connector(None), user_agent="bench") as session:
         client = CloudClient(

@@ -46,7 +46,7 @@ from agent.foundation.redaction import RedactingFilter
 from agent.foundation.text import sanitize
 from agent.foundation.worker import InlineWorker
 from agent.local.commands import build_commands
-from agent.ota import header, launcher
+from agent.ota import bundle_format, launcher
 from agent.ota.keys import decode_key_changes
 from agent.pairing import labels
 from agent.pairing.store import _decode as decode_pairing
@@ -303,9 +303,9 @@ def _take_recording(rig: Rig, given: tuple[bytes, bytes]) -> None:
 
 def _take_bundle(_: Rig, data: bytes) -> None:
     for read in (
-        lambda: header.parse(data),
-        lambda: header.decode_manifest(data),
-        lambda: header.check(data, {}, allow_unsigned=True),
+        lambda: bundle_format.parse(data),
+        lambda: bundle_format.decode_manifest(data),
+        lambda: bundle_format.check(data, {}, allow_unsigned=True),
     ):
         try:
             read()

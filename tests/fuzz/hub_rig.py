@@ -19,7 +19,7 @@ from agent.config import resolve_text
 from agent.foundation.disk import Disk
 from agent.foundation.text import escape_lines
 from agent.foundation.worker import InlineWorker
-from agent.ota.running import RunningRelease
+from agent.ota.context import RunningRelease
 from lab.simulation.loop import MemoryConnector, VirtualLoop
 from lab.simulation.machine import SimulatedHost
 from tests.fuzz.cloud_rig import KEY, Hostile, LoopClock

@@ -18,9 +18,8 @@ from agent.config import OtaConfig
 from agent.foundation.disk import Disk
 from agent.foundation.worker import ThreadWorker
 from agent.ota import launcher, trial
-from agent.ota.context import UpdateContext
+from agent.ota.context import RunningRelease, UpdateContext
 from agent.ota.lifecycle import UpdateState
-from agent.ota.running import RunningRelease
 from agent.ota.service import UpdateService
 from hal.images import SlotMark, SlotSelector, SystemUpdater
 
@@ -94,11 +93,12 @@ class Hub:
             self.reboots.append(reason)
 
         updates = UpdateService(
-            self.directory / "state", config=config,
-            running=RunningRelease(version, "base", 1, machine, python, self.restarted.set, worker),
-            client=cast("CloudClient", SimpleNamespace(ready=never)), clock=Clock(boot_id), rng=random.Random(1),
-            disk=Disk(), disk_free_bytes_min=0, installer=installer,
-            context=UpdateContext(
+            self.directory / "state",
+            UpdateContext(
+                config=config,
+                running=RunningRelease(version, "base", 1, machine, python, self.restarted.set, worker),
+                client=cast("CloudClient", SimpleNamespace(ready=never)), clock=Clock(boot_id), rng=random.Random(1),
+                disk=Disk(), disk_free_bytes_min=0, system_updater=installer,
                 checks={"well": well}, fresh_sensors=lambda: 1, is_metered=lambda: False,
                 before_reboot=lambda: asyncio.sleep(0), reboot=reboot,
                 local_time=lambda: datetime(2026, 1, 1, 12, tzinfo=UTC), add_fault=lambda _: None,
@@ -116,7 +116,7 @@ class Hub:
 
 @pytest.fixture
 def hub(tmp_path: Path, bus: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    monkeypatch.setattr(trial, "LOOK_S", 0.02)
+    monkeypatch.setattr(trial, "CHECK_INTERVAL_S", 0.02)
     made = Hub(tmp_path, bus)
     yield made
     made.machine.stop(signal.SIGKILL)
@@ -176,8 +176,8 @@ async def test_an_image_that_is_not_well_is_left_again(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("signer", "compatible", "says"),
     [
-        ("stranger", COMPATIBLE, "RAUC does not trust who signed the image"),
-        ("trusted", "kettle", f"the image is for 'kettle', and this machine is a '{COMPATIBLE}'"),
+        ("stranger", COMPATIBLE, "RAUC does not trust its signature"),
+        ("trusted", "kettle", f"it is for 'kettle', and this machine is a '{COMPATIBLE}'"),
     ],
     ids=["bad signature", "wrong hardware"],
 )

@@ -156,7 +156,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (
         "agent.telemetry.service.OUTBOX_RETRY_S",
         "agent.commands.service.RETRY_S",
-        "agent.ota.service.RETRY_S",
+        "agent.ota.workflow.RETRY_S",
     ):
         monkeypatch.setattr(module, 0.05)
 

@@ -10,8 +10,8 @@ from unittest import mock
 import msgspec
 
 from agent.foundation.staging_files import StagingFiles
-from agent.ota import unpack
-from agent.ota.header import BundleHeader
+from agent.ota import payload
+from agent.ota.bundle_format import BundleHeader
 from agent.ota.keys import KeyChanges
 from agent.ota.manifest import Manifest
 from agent.ota.slots import InstalledRelease, Slots
@@ -72,13 +72,13 @@ def _names_unsynced() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _pointer_first() -> Iterator[None]:
-    place, fill = Slots.install, unpack.unpack
+    place, fill = Slots.install, payload.unpack
 
     def placed(
         self: Slots, bundle: str, check: Callable[[bytes], BundleHeader], check_trust: Callable[[KeyChanges, str], None]
     ) -> InstalledRelease:
         def named(
-            pieces: Iterator[bytes], manifest: Manifest, trees: StagingFiles, tree: str
+            pieces: Iterator[bytes], manifest: Manifest, files: StagingFiles, tree: str
         ) -> tuple[str, KeyChanges]:
             self._store(
                 dataclasses.replace(
@@ -89,9 +89,9 @@ def _pointer_first() -> Iterator[None]:
                     tries_left=2,
                 )
             )
-            return fill(pieces, manifest, trees, tree)
+            return fill(pieces, manifest, files, tree)
 
-        with mock.patch.object(unpack, "unpack", named):
+        with mock.patch.object(payload, "unpack", named):
             return place(self, bundle, check, check_trust)
 
     with mock.patch.object(Slots, "install", placed):

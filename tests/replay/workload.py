@@ -19,8 +19,8 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import Rejected
-from agent.foundation.operations import Operation
-from agent.ota import bundle_builder, header, launcher
+from agent.foundation.disk import Operation
+from agent.ota import bundle_builder, bundle_format, launcher
 from agent.ota.launcher import BASE, SLOTS_DIR, STATE_FILE
 from agent.ota.lifecycle import UpdateState
 from agent.ota.service import UpdateService
@@ -105,8 +105,10 @@ def release(version: str, sequence: int) -> SimulatedRelease:
     manifest = bundle_builder.build_app_manifest(
         tree, payload, bundle_builder.BundleTarget(version, sequence, (MODEL,), "simulated", "")
     )
-    unsigned = header.parse(header.encode_unsigned(manifest)[header.PRELUDE_BYTES :])
-    return SimulatedRelease(version, sequence, header.encode_signed(PRIVATE_KEY, unsigned.payload) + payload, tree)
+    unsigned = bundle_format.parse(bundle_format.encode_unsigned(manifest)[bundle_format.PRELUDE_BYTES :])
+    return SimulatedRelease(
+        version, sequence, bundle_format.encode_signed(PRIVATE_KEY, unsigned.payload) + payload, tree
+    )
 
 
 def scenarios() -> dict[str, tuple[Step, ...]]:

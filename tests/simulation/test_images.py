@@ -11,8 +11,8 @@ from agent.errors import BundleUntrusted, RebootFailed, StorageFull
 from agent.ota import launcher
 from agent.ota.image_installer import HANDOVERS_MAX, ImageInstaller
 from agent.ota.launcher import LauncherState as Account
-from agent.ota.lifecycle import RESTARTS_MAX, UpdateState
-from agent.ota.recovery import LEAVES_MAX
+from agent.ota.lifecycle import UpdateState
+from agent.ota.recovery import RESTARTS_MAX, SYSTEM_LEAVES_MAX
 from agent.ota.service import UpdateService
 from agent.ota.slots import Slots
 from hal.errors import InstallerLost
@@ -24,8 +24,7 @@ from lab.simulation.options import Options
 from lab.simulation.releases import STRANGERS_KEY, make_image
 from lab.simulation.run import simulate
 
-from .test_updates import downloads, in_pieces, live
-from .update_bench import GOOD, Bench, bench, closed
+from .update_bench import GOOD, Bench, bench, closed, downloads, in_pieces, live
 
 IMAGE = make_image("3.0.0", 3, size_bytes=3_000_000)
 HOUR_S = 3600.0
@@ -72,8 +71,8 @@ def test_without_rauc_nothing_is_fetched_but_the_header() -> None:
 @pytest.mark.parametrize(
     ("image", "why"),
     [
-        (SimImage("3.0.0", is_trusted=False), "RAUC does not trust who signed the image"),
-        (SimImage("3.0.0", compatible="kettle"), "the image is for 'kettle', and this machine is a 'simulated'"),
+        (SimImage("3.0.0", is_trusted=False), "RAUC does not trust its signature"),
+        (SimImage("3.0.0", compatible="kettle"), "it is for 'kettle', and this machine is a 'simulated'"),
     ],
     ids=["bad signature", "wrong hardware"],
 )
@@ -120,7 +119,9 @@ def test_a_failed_image_is_tried_again_with_a_higher_sequence_only() -> None:
         assert images.installs == 1
         made.is_done = False
         made.publish(make_image("4.0.0", 4))
-        live(made, lambda service: service.running.version == "4.0.0" and closed(UpdateState.COMPLETED)(service))
+        live(
+            made, lambda service: service.context.running.version == "4.0.0" and closed(UpdateState.COMPLETED)(service)
+        )
 
 
 def test_an_image_waits_for_the_window_in_the_old_system_whatever_the_power_does() -> None:
@@ -183,7 +184,7 @@ def test_a_technician_rolls_an_image_back() -> None:
         def roll_back(service: UpdateService) -> bool:
             if service.store.record.state is UpdateState.TRIAL and not made.tasks:
                 made.tasks.append(made.loop.create_task(service.roll_back()))
-            return service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
+            return service.context.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
 
         live(made, roll_back)
         assert "a technician rolled it back" in last_error(made)
@@ -212,7 +213,7 @@ def test_an_image_from_a_stick_needs_no_cloud() -> None:
         made.is_cloud_down = True
 
         def bring(service: UpdateService) -> bool:
-            if service.running.version == "1.0.0" and not made.tasks:
+            if service.context.running.version == "1.0.0" and not made.tasks:
                 made.tasks.append(made.loop.create_task(service.install(in_pieces(IMAGE.data))))
             return service.store.record.state is UpdateState.COMPLETED
 
@@ -254,7 +255,7 @@ def test_an_image_that_never_comes_to_its_end_is_given_up() -> None:
             return closed(UpdateState.FAILED)(service)
 
         live(made, cut)
-        assert "never came to its end" in last_error(made)
+        assert "never finished" in last_error(made)
         assert images.installs == HANDOVERS_MAX
         assert made.reboots == 0
 
@@ -307,12 +308,12 @@ def test_an_agent_that_dies_again_and_again_in_a_new_system_leaves_it() -> None:
         made.publish(IMAGE)
 
         def die_in_the_trial(service: UpdateService) -> bool:
-            if service.running.version == "3.0.0" and made.loop.time() - made.booted_at_s > 15.0:
+            if service.context.running.version == "3.0.0" and made.loop.time() - made.booted_at_s > 15.0:
                 made.restart.set()
-            return service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
+            return service.context.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
 
         live(made, die_in_the_trial)
-        assert "did not prove itself" in last_error(made)
+        assert "without confirming the release" in last_error(made)
         assert made.boots == ["1.0.0", "3.0.0", "3.0.0", "3.0.0", "1.0.0"]
         assert images.slot("B") == ("3.0.0", 0)
 
@@ -327,7 +328,7 @@ def test_a_boot_loader_that_goes_back_later_is_told() -> None:
         assert images.version == "1.0.0"
         made.is_done = False
         live(made, lambda service: bool(made.faults))
-        assert "though release 3.0.0 had proved itself" in made.faults[0]
+        assert "though release 3.0.0 was confirmed" in made.faults[0]
 
 
 def test_a_factory_reset_does_not_end_the_trial_of_a_system() -> None:
@@ -339,7 +340,7 @@ def test_a_factory_reset_does_not_end_the_trial_of_a_system() -> None:
             if path.is_file() and path.name not in OUTLIVES_RESET:
                 path.unlink()
         made.is_done = False
-        live(made, lambda service: service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
+        live(made, lambda service: service.context.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
 
 
 def test_an_update_whose_file_is_gone_may_be_offered_again() -> None:
@@ -383,7 +384,7 @@ def test_a_full_disk_does_not_keep_a_failed_system(monkeypatch: pytest.MonkeyPat
     with bench(sick=("3.0.0",)) as made:
         made.take_images()
         made.publish(IMAGE)
-        live(made, lambda service: service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
+        live(made, lambda service: service.context.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
         assert "it is sick" in last_error(made)
 
 
@@ -400,7 +401,7 @@ def test_a_failure_that_is_noted_is_not_judged_anew(monkeypatch: pytest.MonkeyPa
     with bench(sick=("3.0.0",)) as made:
         made.take_images()
         made.publish(IMAGE)
-        live(made, lambda service: service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
+        live(made, lambda service: service.context.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
 
 
 def test_restarts_that_cannot_be_asked_for_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,7 +469,7 @@ def test_a_failed_system_that_was_installed_to_its_end_after_a_factory_reset_is_
         images.boot()
         assert images.version == "3.0.0"
         made.is_done = False
-        live(made, lambda service: service.running.version == "1.0.0" and made.loop.time() > 3 * HOUR_S)
+        live(made, lambda service: service.context.running.version == "1.0.0" and made.loop.time() > 3 * HOUR_S)
         assert images.slot("B") == ("3.0.0", 0)
 
 
@@ -517,12 +518,12 @@ def test_a_machine_whose_other_system_does_not_come_up_does_not_restart_for_ever
     with bench(sick=("3.0.0",)) as made:
         images = made.take_images()
         made.publish(IMAGE)
-        live(made, lambda service: service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
+        live(made, lambda service: service.context.running.version == "1.0.0" and closed(UpdateState.FAILED)(service))
         images.damage("A")
         images.boot()
         made.reboots, made.is_done = 0, False
         live(made, lambda _: made.loop.time() > 10 * HOUR_S)
-        assert 0 < made.reboots <= LEAVES_MAX
+        assert 0 < made.reboots <= SYSTEM_LEAVES_MAX
 
 
 @pytest.mark.parametrize("is_there", [True, False], ids=["RAUC comes back", "RAUC is taken away"])
@@ -543,7 +544,7 @@ def test_the_app_comes_back_though_rauc_was_lost_at_the_start(monkeypatch: pytes
         made.publish(GOOD)
         live(made, closed(UpdateState.COMPLETED))
         monkeypatch.setattr(SimMachine, "state", lost)
-        monkeypatch.setattr(ImageInstaller, "keep", lambda self: asyncio.sleep(0))
+        monkeypatch.setattr(ImageInstaller, "keep_marked", lambda self: asyncio.sleep(0))
         monkeypatch.setattr(Bench, "reboot", stay)
         made.publish(IMAGE)
         made.is_done = False

@@ -9,7 +9,7 @@ import pytest
 
 from agent.foundation.staging_files import StagingFiles
 from agent.ota import launcher
-from agent.ota.header import BundleHeader
+from agent.ota.bundle_format import BundleHeader
 from agent.ota.keys import KeyChanges
 from agent.ota.lifecycle import UpdateState
 from agent.ota.slots import InstalledRelease, Slots

@@ -8,14 +8,14 @@ import msgspec
 import pytest
 
 from agent.foundation.disk import Disk
-from agent.ota.header import key_id_of
+from agent.ota.bundle_format import key_id_of
 from agent.ota.keyring import FILE_NAME
 from agent.ota.keys import TRUST_FILE, KeyChanges
 from agent.ota.lifecycle import UpdateState
 from agent.ota.service import UpdateService
 from lab.simulation.releases import PRIVATE_KEY, SimulatedRelease, make_release
 
-from .update_bench import Bench, bench, closed
+from .update_bench import Bench, bench, closed, live
 
 SECOND_KEY = hashlib.sha256(b"the second key").digest()
 
@@ -45,19 +45,6 @@ def play(made: Bench, offered: SimulatedRelease, state: UpdateState = UpdateStat
     made.trees[offered.version] = offered.tree_files
     made.publish(offered)
     return live(made, lambda service: closed(state)(service) and service.store.record.offer.version == offered.version)
-
-
-def live(made: Bench, until: object) -> UpdateService:
-    services: list[UpdateService] = []
-
-    def look(service: UpdateService) -> bool:
-        services.append(service)
-        return bool(until(service))  # type: ignore[operator]
-
-    made.is_done = False
-    made.loop.run_until_complete(made.run(look))
-    assert made.is_done
-    return services[-1]
 
 
 def trusted(service: UpdateService) -> set[str]:

@@ -1,7 +1,7 @@
 """What the cloud and a technician learn of an update: why it failed, how a trial goes, what came of a question."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -9,26 +9,9 @@ from agent.cli.update import as_text
 from agent.local.updates import UpdateReport, build_updates
 from agent.ota.lifecycle import UpdateState
 from agent.ota.service import UpdateService
+from agent.ota.trial import Trial, Verdict
 
-from .update_bench import GOOD, Bench, bench, closed
-
-
-def live(made: Bench, until: Callable[[UpdateService], bool]) -> UpdateService:
-    services: list[UpdateService] = []
-
-    def look(service: UpdateService) -> bool:
-        services.append(service)
-        return until(service)
-
-    made.is_done = False
-    made.loop.run_until_complete(made.run(look))
-    assert made.is_done, (services[-1].store.record.state, services[-1].run_control.blocked_reason)
-    return services[-1]
-
-
-async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
-    for at in range(0, len(data), 65_536):
-        yield data[at : at + 65_536]
+from .update_bench import GOOD, Bench, bench, closed, in_pieces, live
 
 
 def told(made: Bench) -> list[tuple[str, bool]]:
@@ -98,8 +81,8 @@ def test_a_trial_shows_how_long_it_takes_and_what_is_wrong() -> None:
     ("prepare", "said"),
     [
         (lambda made: None, "the cloud offers nothing newer than 1.0.0"),
-        (lambda made: made.publish(GOOD), "release 2.0.0 is offered and will be fetched"),
-        (lambda made: setattr(made, "is_cloud_down", True), "the cloud was not asked"),
+        (lambda made: made.publish(GOOD), "release 2.0.0 is offered and will be downloaded"),
+        (lambda made: setattr(made, "is_cloud_down", True), "the cloud could not be asked"),
     ],
     ids=["nothing", "an offer", "no cloud"],
 )
@@ -129,13 +112,10 @@ def test_a_question_on_a_hub_that_is_held_says_so() -> None:
             return made.tasks[0].done()
 
         live(made, look)
-        assert "updates are held" in str(made.tasks[0].result())
+        assert "updates are paused" in str(made.tasks[0].result())
 
 
 def test_a_check_that_hangs_does_not_keep_a_trial_open() -> None:
-    from agent.ota.health import Verdict  # noqa: PLC0415
-    from agent.ota.trial import Trial  # noqa: PLC0415
-
     async def hang() -> str:
         await asyncio.sleep(10**9)
         return ""

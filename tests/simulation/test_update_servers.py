@@ -10,13 +10,13 @@ import pytest
 from aiohttp import web
 
 from agent.cloud.quota import MARGIN_MS
-from agent.ota.header import BundleHeader
+from agent.ota.bundle_format import BundleHeader
 from agent.ota.lifecycle import UpdateState
 from agent.ota.manifest import CHUNK_BYTES, Offer
 from agent.ota.service import UpdateService
 from lab.simulation.releases import make_release
 
-from .update_bench import GOOD, Bench, bench, closed
+from .update_bench import GOOD, Bench, bench, closed, live
 
 BIG = make_release("2.0.0", 2, chunks=6)
 OTHER = make_release("2.0.0", 3, chunks=1, files={"other": b"x"})
@@ -87,19 +87,6 @@ def once(first: Callable[[Server, int], Answer]) -> Callable[[Server, int | None
 def multipart(server: Server, asked: int) -> Answer:
     head = f"--B\r\nContent-Range: bytes {asked}-{len(server.data) - 1}/{len(server.data)}\r\n\r\n".encode()
     return 206, {"Content-Type": "multipart/byteranges; boundary=B"}, head + server.data[asked:] + b"\r\n--B--\r\n"
-
-
-def live(made: Bench, until: Callable[[UpdateService], bool]) -> UpdateService:
-    services: list[UpdateService] = []
-
-    def look(service: UpdateService) -> bool:
-        services.append(service)
-        return until(service)
-
-    made.is_done = False
-    made.loop.run_until_complete(made.run(look))
-    assert made.is_done, (services[-1].store.record.state, services[-1].run_control.blocked_reason)
-    return services[-1]
 
 
 STRANGE: dict[str, Callable[[Server, int | None], Answer]] = {
@@ -271,7 +258,7 @@ def test_a_refusal_is_void_once_the_hub_has_what_was_missing() -> None:
         made.publish(kettle)
         service = live(made, closed(UpdateState.FAILED))
         assert "is for kettle" in service.store.record.refusals[0].reason
-        live(made, lambda service: "is not taken" in service.fetcher.outcome.text)
+        live(made, lambda service: "is not taken" in service.outcome.text)
         made.config = {"model": "kettle"}
         live(made, closed(UpdateState.COMPLETED))
 
@@ -312,8 +299,8 @@ def test_what_keeps_a_download_from_being_made_is_said_with_its_time() -> None:
         server = Server(made, BIG.data, plain)
         server.cut_after_bytes = 1000
         made.publish(BIG)
-        service = live(made, lambda service: "five an hour" in service.run_control.blocked_reason)
-        assert re.fullmatch(r"no download for \d+ min \(five an hour\)", service.run_control.blocked_reason)
+        service = live(made, lambda service: "at most 5 an hour" in service.run_control.blocked_reason)
+        assert re.fullmatch(r"no download for \d+ min \(at most 5 an hour\)", service.run_control.blocked_reason)
         assert len(server.asked) == 5
         assert msgspec.json.encode(service.store.record)
 
@@ -323,10 +310,11 @@ def test_a_slot_that_was_damaged_is_filled_again_with_the_same_release() -> None
         made.publish(GOOD)
         live(made, closed(UpdateState.COMPLETED))
         (made.machine.state_dir / "slots" / "a" / "__main__.py").write_bytes(b"rotten")
-        live(made, lambda service: service.running.version == "1.0.0")
+        live(made, lambda service: service.context.running.version == "1.0.0")
         assert made.boots[-1] == "1.0.0"
         service = live(
-            made, lambda service: service.running.version == "2.0.0" and closed(UpdateState.COMPLETED)(service)
+            made,
+            lambda service: service.context.running.version == "2.0.0" and closed(UpdateState.COMPLETED)(service),
         )
         assert (service.launcher_state.good, service.launcher_state.floor) == ("b", 2)
 
@@ -357,7 +345,7 @@ def test_while_a_download_waits_what_is_offered_now_is_fetched() -> None:
         made.publish(newer)
         live(made, lambda service: service.store.record.offer.version == "3.0.0")
         server.data, server.is_down = newer.data, False
-        assert live(made, closed(UpdateState.COMPLETED)).running.version == "3.0.0"
+        assert live(made, closed(UpdateState.COMPLETED)).context.running.version == "3.0.0"
 
 
 def test_an_offer_that_is_withdrawn_while_its_download_waits_is_let_go() -> None:

@@ -1,7 +1,6 @@
 """What the room of updates promises, shown on the simulated machine in virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -18,23 +17,9 @@ from lab.simulation.releases import STRANGERS_KEY, SimulatedRelease, make_releas
 from lab.simulation.run import simulate
 from lab.simulation.verdict import as_text
 
-from .update_bench import GOOD, NEXT, Bench, bench, closed
+from .update_bench import GOOD, NEXT, Bench, bench, closed, downloads, in_pieces, live, reported
 
 HOUR_S = 3600.0
-
-
-def live(made: Bench, until: Callable[[UpdateService], bool]) -> None:
-    made.loop.run_until_complete(made.run(until))
-    assert made.unbootable == []
-    assert made.is_done
-
-
-def downloads(made: Bench) -> list[float]:
-    return [at_s for at_s, endpoint in made.requests if endpoint == Endpoint.OTA_DOWNLOAD]
-
-
-def statuses(made: Bench) -> list[str]:
-    return [post.status for post in made.cloud.admin.ota_history(made.device_id).posts]
 
 
 def test_two_releases_one_after_the_other_take_turns_in_the_slots() -> None:
@@ -43,7 +28,9 @@ def test_two_releases_one_after_the_other_take_turns_in_the_slots() -> None:
         live(made, closed(UpdateState.COMPLETED))
         made.publish(NEXT)
         made.is_done = False
-        live(made, lambda service: service.running.version == "3.0.0" and closed(UpdateState.COMPLETED)(service))
+        live(
+            made, lambda service: service.context.running.version == "3.0.0" and closed(UpdateState.COMPLETED)(service)
+        )
         account = launcher.load(made.machine.state_dir)
         assert (account.good, account.floor, made.version_in(account.good)) == ("b", 3, "3.0.0")
 
@@ -57,7 +44,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_is() -> None:
         made.publish(GOOD)
         live(made, closed(UpdateState.COMPLETED))
         assert len(downloads(made)) == 2
-        assert statuses(made)[-1] == "completed"
+        assert reported(made)[-1] == "completed"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +152,7 @@ def test_losing_only_the_cloud_never_rolls_back() -> None:
         assert launcher.load(made.machine.state_dir).floor == 2
         made.is_done = False
         live(made, closed(UpdateState.COMPLETED))
-        assert statuses(made)[-1] == "completed"
+        assert reported(made)[-1] == "completed"
 
 
 def test_a_status_that_the_cloud_does_not_take_holds_nothing_up() -> None:
@@ -177,7 +164,7 @@ def test_a_status_that_the_cloud_does_not_take_holds_nothing_up() -> None:
         made.cloud.set_faults([], seed=1)
         made.is_done = False
         live(made, closed(UpdateState.COMPLETED))
-        assert statuses(made)[-1] == "completed"
+        assert reported(made)[-1] == "completed"
 
 
 def test_the_hub_restarts_within_its_window_only() -> None:
@@ -226,18 +213,13 @@ def test_a_hold_keeps_updates_from_beginning() -> None:
         live(made, resume)
 
 
-async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
-    for at in range(0, len(data), 100_000):
-        yield data[at : at + 100_000]
-
-
 def test_a_bundle_from_a_stick_is_installed_without_a_cloud() -> None:
     with bench() as made:
         made.config = {"maintenance_window": "02:00-05:00"}
         done: list[str] = []
 
         def bring(service: UpdateService) -> bool:
-            if service.running.version == "1.0.0" and not done:
+            if service.context.running.version == "1.0.0" and not done:
                 done.append("brought")
                 made.tasks.append(made.loop.create_task(service.install(in_pieces(GOOD.data))))
             return service.store.record.state is UpdateState.COMPLETED
@@ -245,7 +227,7 @@ def test_a_bundle_from_a_stick_is_installed_without_a_cloud() -> None:
         made.is_cloud_down = True
         live(made, bring)
         assert launcher.load(made.machine.state_dir).floor == 2
-        assert statuses(made) == []
+        assert reported(made) == []
 
 
 def test_a_bad_bundle_from_a_stick_is_refused_at_once() -> None:
@@ -275,7 +257,7 @@ def test_a_technician_rolls_a_trial_back() -> None:
         def roll_back(service: UpdateService) -> bool:
             if service.store.record.state is UpdateState.TRIAL:
                 made.tasks.append(made.loop.create_task(service.roll_back()))
-            return service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
+            return service.context.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
 
         live(made, roll_back)
         assert made.boots == ["1.0.0", "2.0.0", "1.0.0"]
@@ -290,15 +272,15 @@ def stop_in_good_order(made: Bench) -> None:
         life = len(made.boots)
         if (
             life not in orders
-            and service.running.version == "2.0.0"
+            and service.context.running.version == "2.0.0"
             and service.store.record.state is UpdateState.TRIAL
         ):
             if made.loop.time() - made.booted_at_s < 30.0:
                 return False
-            orders[life] = made.loop.create_task(service.stopping())
+            orders[life] = made.loop.create_task(service.stop())
         if life in orders and orders[life].done():
             made.restart.set()
-        return service.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
+        return service.context.running.version == "1.0.0" and closed(UpdateState.FAILED)(service)
 
     live(made, stop)
 

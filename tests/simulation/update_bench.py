@@ -6,7 +6,7 @@ import itertools
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -19,19 +19,18 @@ from agent.cloud.connectivity import Connectivity
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session
 from agent.config import OtaConfig
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.staging_files import announcer
 from agent.foundation.worker import InlineWorker
 from agent.ota import launcher
-from agent.ota.context import UpdateContext
+from agent.ota.context import RunningRelease, UpdateContext
 from agent.ota.launcher import BASE
 from agent.ota.lifecycle import UpdateState
-from agent.ota.running import RunningRelease
 from agent.ota.service import UpdateService
 from hal.sim.images import SimMachine
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
+from lab.refcloud.contract import Endpoint
 from lab.simulation.loop import MemoryConnector, VirtualLoop
 from lab.simulation.machine import Machine, PowerCut
 from lab.simulation.releases import SimulatedRelease, make_release, public_key_pem
@@ -191,11 +190,11 @@ class Bench:
 
             service = UpdateService(
                 self.machine.state_dir,
-                config=msgspec.structs.replace(CONFIG, keys_dir=self.keys_dir, **self.config),
-                running=RunningRelease(version, slot, 1, "simulated", "", restart.set, InlineWorker()),
-                client=client, clock=clock, rng=random.Random(1), disk=disk, disk_free_bytes_min=0,
-                installer=self.images,
-                context=UpdateContext(
+                UpdateContext(
+                    config=msgspec.structs.replace(CONFIG, keys_dir=self.keys_dir, **self.config),
+                    running=RunningRelease(version, slot, 1, "simulated", "", restart.set, InlineWorker()),
+                    client=client, clock=clock, rng=random.Random(1), disk=disk, disk_free_bytes_min=0,
+                    system_updater=self.images,
                     checks={"well": well}, fresh_sensors=lambda: 1, local_time=lambda: self.local,
                     is_metered=lambda: self.is_metered, before_reboot=self.before_reboot, reboot=self.reboot,
                     add_fault=self.faults.append, phase=0.5, last_end=self.last_end,
@@ -260,6 +259,37 @@ def bench(*, sick: tuple[str, ...] = (), dead: tuple[str, ...] = ()) -> Iterator
         loop.close()
         asyncio.set_event_loop(None)
         shutil.rmtree(scratch)
+
+
+def live(made: Bench, until: Callable[[UpdateService], bool]) -> UpdateService:
+    """Run the machine until ``until`` holds; return the last service. Each start must have found a whole release."""
+    services: list[UpdateService] = []
+
+    def look(service: UpdateService) -> bool:
+        services.append(service)
+        return until(service)
+
+    made.is_done = False
+    made.loop.run_until_complete(made.run(look))
+    assert made.unbootable == []
+    assert made.is_done, (services[-1].store.record.state, services[-1].run_control.blocked_reason)
+    return services[-1]
+
+
+async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
+    """Yield a bundle as a technician's upload does."""
+    for at in range(0, len(data), 65_536):
+        yield data[at : at + 65_536]
+
+
+def downloads(made: Bench) -> list[float]:
+    """Return when a download was requested."""
+    return [at_s for at_s, endpoint in made.requests if endpoint == Endpoint.OTA_DOWNLOAD]
+
+
+def reported(made: Bench) -> list[str]:
+    """Return the states that the cloud was told, oldest first."""
+    return [post.status for post in made.cloud.admin.ota_history(made.device_id).posts]
 
 
 def closed(state: UpdateState) -> Callable[[UpdateService], bool]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent import __version__
-from agent.ota import bundle_builder, header
+from agent.ota import bundle_builder, bundle_format
 from lab.simulation.releases import PRIVATE_KEY, public_key_pem
 from tests.systemd.machine import Machine
 
@@ -46,8 +46,11 @@ def bundle(version: str, sequence: int, tree: Mapping[str, bytes]) -> bytes:
     manifest = bundle_builder.build_app_manifest(
         tree, payload, bundle_builder.BundleTarget(version, sequence, ("hub",))
     )
-    unsigned = header.encode_unsigned(manifest)
-    return header.encode_signed(PRIVATE_KEY, header.parse(unsigned[header.PRELUDE_BYTES :]).payload) + payload
+    unsigned = bundle_format.encode_unsigned(manifest)
+    return (
+        bundle_format.encode_signed(PRIVATE_KEY, bundle_format.parse(unsigned[bundle_format.PRELUDE_BYTES :]).payload)
+        + payload
+    )
 
 
 def installed(machine: Machine, name: str, data: bytes) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from agent.cli import exit_codes
 from agent.cli.root import run
 from agent.foundation.disk import Disk
-from agent.ota import bundle_builder, header, keys
+from agent.ota import bundle_builder, bundle_format, keys
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -134,13 +134,13 @@ def test_another_version_than_the_wheels_is_neither_signed_nor_verified(
     with (tmp_path / "u").open("rb") as file:
         parts, start = bundle_builder.read_head(file)
         payload = file.read()
-    wrong = msgspec.structs.replace(header.decode_manifest(parts.payload), version="2.1.0")
-    (tmp_path / "w").write_bytes(header.encode_unsigned(wrong) + payload)
+    wrong = msgspec.structs.replace(bundle_format.decode_manifest(parts.payload), version="2.1.0")
+    (tmp_path / "w").write_bytes(bundle_format.encode_unsigned(wrong) + payload)
     assert run(["bundle", "sign", "--key", str(tmp_path / "k.key"), str(tmp_path / "w"), str(tmp_path / "s")]) == 1
     assert "holds climahub '2.0.0'" in capsys.readouterr().err
     private = keys.read_private(tmp_path / "k.key", Disk())
-    unsigned = header.parse(header.encode_unsigned(wrong)[header.PRELUDE_BYTES :])
-    (tmp_path / "s").write_bytes(header.encode_signed(private, unsigned.payload) + payload)
+    unsigned = bundle_format.parse(bundle_format.encode_unsigned(wrong)[bundle_format.PRELUDE_BYTES :])
+    (tmp_path / "s").write_bytes(bundle_format.encode_signed(private, unsigned.payload) + payload)
     assert run(["bundle", "verify", "--trust", str(tmp_path / "k.pub"), str(tmp_path / "s")]) == exit_codes.FAILED
     assert "holds climahub '2.0.0'" in capsys.readouterr().err
     assert start

@@ -22,10 +22,9 @@ from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local import server
 from agent.local.updates import UNSIGNED_WARNING, TrialReport, UpdateReport, build_slots, handlers
-from agent.ota.context import UpdateContext
+from agent.ota.context import RunningRelease, UpdateContext
 from agent.ota.launcher import FailedRelease
 from agent.ota.launcher import LauncherState as Account
-from agent.ota.running import RunningRelease
 from agent.ota.service import UpdateService
 from lab.simulation.releases import make_release, public_key_pem
 
@@ -41,15 +40,15 @@ async def updates(tmp_path: Path) -> UpdateService:
     (tmp_path / "k.pub").write_bytes(public_key_pem())
     made = UpdateService(
         tmp_path,
-        config=config(tmp_path),
-        running=RunningRelease("1.0.0", "base", 1, "simulated", "", lambda: None, InlineWorker()),
-        client=cast("CloudClient", SimpleNamespace()),
-        clock=SystemClock(trust_wall_clock=True),
-        rng=random.Random(1),
-        disk=Disk(),
-        disk_free_bytes_min=0,
-        installer=None,
-        context=UpdateContext(
+        UpdateContext(
+            config=config(tmp_path),
+            running=RunningRelease("1.0.0", "base", 1, "simulated", "", lambda: None, InlineWorker()),
+            client=cast("CloudClient", SimpleNamespace()),
+            clock=SystemClock(trust_wall_clock=True),
+            rng=random.Random(1),
+            disk=Disk(),
+            disk_free_bytes_min=0,
+            system_updater=None,
             checks={},
             fresh_sensors=lambda: 0,
             local_time=lambda: datetime(2026, 1, 1, tzinfo=UTC),
@@ -128,7 +127,7 @@ async def test_the_document_is_read_back(socket_path: Path) -> None:
 
 
 async def test_unsigned_is_told_loudly(updates: UpdateService, tmp_path: Path, socket_path: Path) -> None:
-    updates._config = config(tmp_path, allow_unsigned=True)
+    updates.context = msgspec.structs.replace(updates.context, config=config(tmp_path, allow_unsigned=True))
     report = hub_client.decode(await asyncio.to_thread(hub_client.fetch, socket_path, "/v1/update"), UpdateReport)
     assert report.warning == UNSIGNED_WARNING
     assert as_text(report).startswith(f"! {UNSIGNED_WARNING}")
@@ -155,7 +154,7 @@ def test_an_image_shows_its_system_and_how_far_it_is() -> None:
 
 
 def test_diagnostics_show_the_slots(updates: UpdateService) -> None:
-    updates.launcher_state = Account(
+    updates._redundant_state.launcher_state = Account(
         good="base",
         trial="a",
         trial_version="2.0.0",

@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.ota import bundle_builder, header
-from agent.ota.header import BundleHeader, key_id_of
+from agent.ota import bundle_builder, bundle_format
+from agent.ota.bundle_format import BundleHeader, BundleStream, key_id_of
 from agent.ota.manifest import HubFacts, Manifest, Offer, check_compatible
-from agent.ota.stream import BundleStream
 
 PRIVATE = bytes(range(32))
 STRANGER = bytes(range(1, 33))
@@ -57,11 +56,11 @@ def make(
     files = TREE if tree is None else tree
     packed = bundle_builder.pack(files) if payload is None else payload
     manifest = msgspec.structs.replace(bundle_builder.build_app_manifest(files, packed, target), **changes)
-    unsigned = header.encode_unsigned(manifest)
+    unsigned = bundle_format.encode_unsigned(manifest)
     if private is None:
         return Made(unsigned, packed, manifest)
-    signed = header.parse(unsigned[header.PRELUDE_BYTES :])
-    return Made(header.encode_signed(private, signed.payload), packed, manifest)
+    signed = bundle_format.parse(unsigned[bundle_format.PRELUDE_BYTES :])
+    return Made(bundle_format.encode_signed(private, signed.payload), packed, manifest)
 
 
 def reader(
@@ -70,7 +69,7 @@ def reader(
     """Return a hub's reader, and where it notes the pieces it hands out."""
 
     def check(signed: bytes) -> BundleHeader:
-        found = header.check(signed, TRUSTED, allow_unsigned=allow_unsigned)
+        found = bundle_format.check(signed, TRUSTED, allow_unsigned=allow_unsigned)
         check_compatible(found.manifest, facts, offer=offer, header_bytes=found.header_bytes)
         return found
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from agent.errors import BundleUntrusted
-from agent.ota import header
+from agent.ota import bundle_format
 from agent.ota.manifest import CHUNK_BYTES, HubFacts, Offer, PayloadType, encode_values
 
 from .conftest import FACTS, PRIVATE, STRANGER, TARGET, Made, make, pieces, reader
@@ -75,8 +75,8 @@ def test_arbitrary_software_signed_by_a_stranger() -> None:
 
 def test_a_stranger_who_claims_a_trusted_key() -> None:
     made, own = make(private=STRANGER), make()
-    kid = header.parse(made.head[header.PRELUDE_BYTES :]).key_id
-    forged = made.head.replace(kid, header.parse(own.head[header.PRELUDE_BYTES :]).key_id)
+    kid = bundle_format.parse(made.head[bundle_format.PRELUDE_BYTES :]).key_id
+    forged = made.head.replace(kid, bundle_format.parse(own.head[bundle_format.PRELUDE_BYTES :]).key_id)
     refused(forged + made.payload, "changed after signing")
 
 
@@ -86,7 +86,7 @@ def test_no_signature_at_all() -> None:
 
 def test_a_signature_made_for_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(header, "EXTERNAL_AAD", b"")
+        patch.setattr(bundle_format, "EXTERNAL_AAD", b"")
         made = make()
     refused(made.data, "changed after signing")
 
@@ -115,7 +115,7 @@ def test_a_tampered_payload_stops_at_the_chunk(chunk: int) -> None:
 
 def test_a_wrong_checksum_from_the_cloud() -> None:
     made = make()
-    with pytest.raises(BundleUntrusted, match="that was promised"):
+    with pytest.raises(BundleUntrusted, match="not the offered"):
         swallow(made.data, offer=msgspec.structs.replace(made.offer, sha256="0" * 64))
 
 
@@ -157,7 +157,7 @@ def test_parts_of_two_releases_do_not_mix() -> None:
 
 def test_endless_data() -> None:
     made = make()
-    with pytest.raises(BundleUntrusted, match="longer than it says"):
+    with pytest.raises(BundleUntrusted, match="longer than its header states"):
         swallow(made.data + b"x", offer=made.offer)
 
 
@@ -165,7 +165,7 @@ def test_endless_data() -> None:
 def test_a_header_bomb(size: int) -> None:
     stream, _ = reader()
     with pytest.raises(BundleUntrusted, match="claims"):
-        list(stream.feed(header.MAGIC + struct.pack(">I", size) + b"x"))
+        list(stream.feed(bundle_format.MAGIC + struct.pack(">I", size) + b"x"))
 
 
 def test_a_manifest_bomb_in_cbor_even_where_unsigned_is_admitted() -> None:
@@ -175,7 +175,7 @@ def test_a_manifest_bomb_in_cbor_even_where_unsigned_is_admitted() -> None:
         b"\x5b\x7f" + b"\xff" * 7,
         b"\xd8\x1c\x81\xd8\x1d\x00",
     ):
-        refused(header._framed(b"", bomb, b"") + b"payload", allow_unsigned=True)
+        refused(bundle_format._framed(b"", bomb, b"") + b"payload", allow_unsigned=True)
 
 
 @pytest.mark.parametrize("keep", [0, 5, 12, 60, -1])
@@ -222,7 +222,7 @@ def test_a_signed_manifest_that_makes_no_sense(changes: dict[str, object]) -> No
 
 def test_a_signed_manifest_of_another_kind() -> None:
     for payload in (cbor2.dumps([1, 2]), cbor2.dumps({"version": 1}), b"\xff"):
-        refused(header.encode_signed(PRIVATE, payload) + b"payload", "cannot be read|not understood")
+        refused(bundle_format.encode_signed(PRIVATE, payload) + b"payload", "cannot be read|not understood")
 
 
 def strict_variants() -> dict[str, bytes]:
@@ -247,8 +247,8 @@ def strict_variants() -> dict[str, bytes]:
 def test_a_manifest_in_another_form_of_cbor(name: str) -> None:
     """Signed all the same: release builders make mistakes too."""
     made = make()
-    assert header.decode_manifest(cbor2.dumps(encode_values(made.manifest), canonical=True)) == made.manifest
-    refused(header.encode_signed(PRIVATE, strict_variants()[name]) + made.payload, "manifest")
+    assert bundle_format.decode_manifest(cbor2.dumps(encode_values(made.manifest), canonical=True)) == made.manifest
+    refused(bundle_format.encode_signed(PRIVATE, strict_variants()[name]) + made.payload, "manifest")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_manifest_in_another_form_of_cbor(name: str) -> None:
 def test_a_signed_manifest_with_a_field_that_cannot_be(changes: dict[str, object]) -> None:
     made = make()
     values = cbor2.dumps({**encode_values(made.manifest), **changes}, canonical=True)
-    refused(header.encode_signed(PRIVATE, values) + made.payload, "manifest|without any file")
+    refused(bundle_format.encode_signed(PRIVATE, values) + made.payload, "manifest|without any file")
 
 
 def test_a_version_in_another_spelling_is_the_same_version() -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from agent.foundation.disk import Disk
-from agent.ota import bundle_builder, crash_report
+from agent.ota import bundle_builder
+from agent.ota.installer import add_crash_report, read_crash_report
 from agent.ota.reporting import ERROR_CHARACTERS_MAX
+from agent.ota.slots import crash_file_name
 
 MAIN = "import os, sys, faulthandler\ndef main():\n    "
 
@@ -22,7 +24,7 @@ def run_slot(directory: Path, main: str) -> tuple[int, str]:
     (slot / "agent" / "__main__.py").write_text(main)
     command = [sys.executable, "-I", "-S", "-B", "-X", "no_debug_ranges", slot]
     ran = subprocess.run(command, capture_output=True, check=False, timeout=60)
-    return ran.returncode, crash_report.read(directory, "a", Disk())
+    return ran.returncode, read_crash_report(directory, "a", Disk())
 
 
 @pytest.mark.parametrize(
@@ -41,24 +43,24 @@ def run_slot(directory: Path, main: str) -> tuple[int, str]:
 def test_a_release_notes_its_own_end(tmp_path: Path, main: str, code: int, said: str) -> None:
     returned, left = run_slot(tmp_path, main)
     assert returned == code
-    reason = crash_report.add_crash_report("it died", "", left)
+    reason = add_crash_report("it died", "", left)
     assert said in reason
     assert (reason == "it died") is (code == 0)
 
 
 def test_how_it_ended_and_what_it_said_is_told_within_what_the_cloud_takes() -> None:
     crash = "Traceback\n" + "  File x\n" * 50 + "\x1b[2JValueError: " + "long " * 500
-    reason = crash_report.add_crash_report("it was started as often as it may be", "crashed exit code 1", crash)
+    reason = add_crash_report("it was started as often as it may be", "crashed exit code 1", crash)
     assert reason.startswith(
-        "it was started as often as it may be; its last process ended: crashed exit code 1; it said"
+        "it was started as often as it may be; its last process ended: crashed exit code 1; its last output"
     )
     assert "ValueError" in reason
     assert "\x1b" not in reason
     assert len(reason) <= ERROR_CHARACTERS_MAX
-    assert crash_report.add_crash_report("why", "", "") == "why"
+    assert add_crash_report("why", "", "") == "why"
 
 
 def test_a_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
-    (tmp_path / crash_report.crash_file_name("a")).mkdir()
-    assert crash_report.read(tmp_path, "a", Disk()) == ""
-    assert crash_report.read(tmp_path, "b", Disk()) == ""
+    (tmp_path / crash_file_name("a")).mkdir()
+    assert read_crash_report(tmp_path, "a", Disk()) == ""
+    assert read_crash_report(tmp_path, "b", Disk()) == ""

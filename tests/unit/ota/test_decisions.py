@@ -6,27 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from agent.ota import health, policy
-from agent.ota.health import TrialProgress, Verdict
+from agent.ota import policy
 from agent.ota.launcher import FailedRelease
 from agent.ota.launcher import LauncherState as Account
 from agent.ota.lifecycle import (
-    ATTEMPTS_MAX,
     EDGES,
     REFUSALS_MAX,
     REPORTS_MAX,
-    RESTARTS_MAX,
     StatusReport,
     UpdateEvent,
     UpdateRecord,
     UpdateState,
     append_report,
     find_refusal,
-    reconcile_app,
     to_mermaid,
     transition,
 )
 from agent.ota.manifest import Offer
+from agent.ota.recovery import ATTEMPTS_MAX, RESTARTS_MAX, reconcile_app
+from agent.ota.trial import TrialProgress, Verdict, apply_checks, find_sensor_problem, judge
 from lab.refcloud.contract import OTA_EDGES
 
 OFFER = Offer("2.0.0", "ab" * 32, 100)
@@ -148,7 +146,7 @@ def test_windows_may_lie_over_midnight() -> None:
     }
     assert [hour for hour, found in hours.items() if found[0]] == [2, 3, 4]
     assert [hour for hour, found in hours.items() if found[1]] == [0, 22, 23]
-    assert night.begins == time(2, 0)
+    assert night.start == time(2, 0)
     assert policy.parse_maintenance_window("always") is None
     for wrong in ("2-5", "02:00-02:00", "24:00-01:00", ""):
         with pytest.raises(ValueError, match=wrong or "^$"):
@@ -182,19 +180,19 @@ def test_when_what_may_be_done(
     assert (policy.reason_not_to_restart(moment, window) == "") is restarts
 
 
-def test_a_trial_is_proven_by_being_well_on_end() -> None:
-    trial = health.apply_checks(TrialProgress(0.0), {"a": ""}, 5.0)
-    assert health.judge(trial, 64.9, healthy_s=60, deadline_s=600) == (Verdict.OPEN, "")
-    assert health.judge(trial, 65.0, healthy_s=60, deadline_s=600) == (Verdict.CONFIRMED, "")
-    trial = health.apply_checks(trial, {"a": "broken", "b": ""}, 64.0)
-    trial = health.apply_checks(trial, {"a": ""}, 70.0)
-    assert health.judge(trial, 129.0, healthy_s=60, deadline_s=600)[0] is Verdict.OPEN
-    verdict, why = health.judge(trial, 600.0, healthy_s=1000, deadline_s=600)
+def test_a_release_is_confirmed_by_a_continuous_healthy_period() -> None:
+    progress = apply_checks(TrialProgress(0.0), {"a": ""}, 5.0)
+    assert judge(progress, 64.9, healthy_s=60, deadline_s=600) == (Verdict.OPEN, "")
+    assert judge(progress, 65.0, healthy_s=60, deadline_s=600) == (Verdict.CONFIRMED, "")
+    progress = apply_checks(progress, {"a": "broken", "b": ""}, 64.0)
+    progress = apply_checks(progress, {"a": ""}, 70.0)
+    assert judge(progress, 129.0, healthy_s=60, deadline_s=600)[0] is Verdict.OPEN
+    verdict, why = judge(progress, 600.0, healthy_s=1000, deadline_s=600)
     assert verdict is Verdict.FAILED
     assert "a: broken" in why
 
 
 def test_sensors_are_measured_against_before() -> None:
-    assert health.find_sensor_problem(0, 0) == ""
-    assert health.find_sensor_problem(4, 5) == ""
-    assert "did before" in health.find_sensor_problem(3, 5)
+    assert find_sensor_problem(0, 0) == ""
+    assert find_sensor_problem(4, 5) == ""
+    assert "did before" in find_sensor_problem(3, 5)

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from agent.errors import BundleUntrusted, ConfigInvalid
 from agent.foundation.disk import Disk
-from agent.ota import header, keys
-from agent.ota.header import PRELUDE_BYTES, key_id_of
+from agent.ota import bundle_format, keys
+from agent.ota.bundle_format import PRELUDE_BYTES, key_id_of
 
 from .conftest import PRIVATE, PUBLIC, TRUSTED, make, public_of
 
@@ -24,7 +24,7 @@ def independent_key(public: bytes) -> cwt.COSEKey:
 def test_an_independent_library_verifies_the_same_bytes() -> None:
     made = make()
     signed = made.head[PRELUDE_BYTES:]
-    payload = cwt.COSE.new().decode(signed, independent_key(PUBLIC), external_aad=header.EXTERNAL_AAD)
+    payload = cwt.COSE.new().decode(signed, independent_key(PUBLIC), external_aad=bundle_format.EXTERNAL_AAD)
     assert cbor2.loads(payload)["version"] == made.manifest.version
     with pytest.raises(cwt.VerifyError):
         cwt.COSE.new().decode(signed, independent_key(PUBLIC), external_aad=b"")
@@ -35,30 +35,30 @@ def test_what_an_independent_library_signs_is_accepted() -> None:
     from cryptography.hazmat.primitives.serialization import NoEncryption, PrivateFormat  # noqa: PLC0415
 
     made = make()
-    payload = header.parse(made.head[PRELUDE_BYTES:]).payload
+    payload = bundle_format.parse(made.head[PRELUDE_BYTES:]).payload
     pem = Ed25519PrivateKey.from_private_bytes(PRIVATE).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     key = cwt.COSEKey.from_pem(pem, kid=key_id_of(PUBLIC))
     protected = {1: -8, 4: key_id_of(PUBLIC)}
-    signed = cwt.COSE.new().encode(payload, key, protected=protected, external_aad=header.EXTERNAL_AAD)
+    signed = cwt.COSE.new().encode(payload, key, protected=protected, external_aad=bundle_format.EXTERNAL_AAD)
     assert signed == made.head[PRELUDE_BYTES:]
-    assert header.check(signed, TRUSTED, allow_unsigned=False).manifest == made.manifest
+    assert bundle_format.check(signed, TRUSTED, allow_unsigned=False).manifest == made.manifest
 
 
 @pytest.mark.parametrize("size", [0, 23, 24, 255, 256, 65535, 65536], ids=lambda size: f"{size}: {CLOSE_TO}")
 def test_byte_strings_of_all_lengths_are_read_back(size: int) -> None:
     payload = bytes(size)
-    assert header.parse(header.encode_signed(PRIVATE, payload)[PRELUDE_BYTES:]).payload == payload
-    assert header._byte_string(payload) == cbor2.dumps(payload)
+    assert bundle_format.parse(bundle_format.encode_signed(PRIVATE, payload)[PRELUDE_BYTES:]).payload == payload
+    assert bundle_format._byte_string(payload) == cbor2.dumps(payload)
 
 
 def test_nothing_may_stand_behind_the_signature() -> None:
     with pytest.raises(BundleUntrusted, match="behind its signature"):
-        header.parse(make().head[PRELUDE_BYTES:] + b"\0")
+        bundle_format.parse(make().head[PRELUDE_BYTES:] + b"\0")
 
 
 def test_a_manifest_too_large_for_the_header_is_not_built() -> None:
     with pytest.raises(BundleUntrusted, match="at most"):
-        header.encode_signed(PRIVATE, bytes(256 * 1024))
+        bundle_format.encode_signed(PRIVATE, bytes(256 * 1024))
 
 
 def test_keys_make_the_round_trip_through_pem(tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ import pytest
 
 from agent.cloud.messages import UpdateCheckResponse
 from agent.errors import Rejected
-from agent.ota import versions
-from agent.ota.manifest import Offer
+from agent.ota.manifest import Offer, is_same_version
 from agent.ota.offer import parse_offer
 
 DIGEST = hashlib.sha256(b"a bundle").digest()
@@ -91,7 +90,7 @@ def test_nothing_is_offered() -> None:
     ],
 )
 def test_one_version_in_two_spellings(first: str, second: str) -> None:
-    assert versions.is_same_version(first, second)
+    assert is_same_version(first, second)
 
 
 @pytest.mark.parametrize(
@@ -106,4 +105,4 @@ def test_one_version_in_two_spellings(first: str, second: str) -> None:
     ],
 )
 def test_two_versions(first: str, second: str) -> None:
-    assert not versions.is_same_version(first, second)
+    assert not is_same_version(first, second)

@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import BundleUntrusted, InstallFailed, StorageFull
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.staging_files import StagingFiles
-from agent.ota import bundle_builder, header, launcher
-from agent.ota.header import BundleHeader
+from agent.ota import bundle_builder, bundle_format, launcher
+from agent.ota.bundle_format import BundleHeader
 from agent.ota.keyring import TrustStore
 from agent.ota.payload import EXTENDED_BYTES_MAX, Payload, find_version
 from agent.ota.slots import Slots
@@ -85,7 +84,7 @@ def hub(directory: Path, disk: Disk | None = None) -> Slots:
 def install(directory: Path, made: Made, disk: Disk | None = None) -> object:
     """Let a hub install a bundle that lies there."""
     (directory / "bundle").write_bytes(made.data)
-    check: Callable[[bytes], BundleHeader] = lambda signed: header.check(signed, TRUSTED, allow_unsigned=False)  # noqa: E731
+    check: Callable[[bytes], BundleHeader] = lambda signed: bundle_format.check(signed, TRUSTED, allow_unsigned=False)  # noqa: E731
     return hub(directory, disk).install("bundle", check, TrustStore(directory, directory, Disk()).check_changes)
 
 
@@ -98,7 +97,7 @@ def test_a_signed_but_broken_bundle_is_refused_with_what_is_wrong(tmp_path: Path
     assert list((tmp_path / "slots").iterdir()) == []
     with pytest.raises(BundleUntrusted, match=match):
         bundle_builder.examine(
-            io.BytesIO(made.data), lambda signed: header.check(signed, TRUSTED, allow_unsigned=False)
+            io.BytesIO(made.data), lambda signed: bundle_format.check(signed, TRUSTED, allow_unsigned=False)
         )
 
 

@@ -3,11 +3,12 @@
 import pytest
 
 from agent.ota import recovery
+from agent.ota.image_installer import explain_rauc_error
 from agent.ota.launcher import BASE, FailedRelease
 from agent.ota.launcher import LauncherState as Account
-from agent.ota.lifecycle import ATTEMPTS_MAX, RESTARTS_MAX, UpdateEvent, UpdateRecord, UpdateState, transition
+from agent.ota.lifecycle import UpdateEvent, UpdateRecord, UpdateState, transition
 from agent.ota.manifest import Offer, PayloadType
-from agent.ota.recovery import STARTS_MAX, SystemBoot
+from agent.ota.recovery import ATTEMPTS_MAX, RESTARTS_MAX, SYSTEM_STARTS_MAX, SystemBoot
 
 OFFER = Offer("3.0.0", "ab" * 32, 100)
 OLD, LATER, NEW = SystemBoot("A", "boot-1"), SystemBoot("A", "boot-2"), SystemBoot("B", "boot-2")
@@ -33,8 +34,8 @@ def at(state: UpdateState, **changes: object) -> UpdateRecord:
         (at(UpdateState.READY), ACCOUNT, NEW, UpdateEvent.STARTED),
         (at(UpdateState.READY, restarts=1, boot_id="boot-1"), ACCOUNT, OLD, None),
         (at(UpdateState.READY, restarts=RESTARTS_MAX, boot_id="boot-1"), ACCOUNT, OLD, UpdateEvent.ABORT),
-        (at(UpdateState.READY, restarts=STARTS_MAX - 1, boot_id="boot-1"), ACCOUNT, LATER, None),
-        (at(UpdateState.READY, restarts=STARTS_MAX, boot_id="boot-1"), ACCOUNT, LATER, UpdateEvent.FAIL),
+        (at(UpdateState.READY, restarts=SYSTEM_STARTS_MAX - 1, boot_id="boot-1"), ACCOUNT, LATER, None),
+        (at(UpdateState.READY, restarts=SYSTEM_STARTS_MAX, boot_id="boot-1"), ACCOUNT, LATER, UpdateEvent.FAIL),
         (at(UpdateState.READY, restarts=1, boot_id="boot-1"), FAILED, LATER, UpdateEvent.FAIL),
         (at(UpdateState.TRIAL), ACCOUNT, NEW, None),
         (at(UpdateState.TRIAL), FAILED, NEW, None),
@@ -64,9 +65,9 @@ def test_the_old_system_tells_why_the_new_one_failed() -> None:
 
 def test_the_failure_of_another_release_is_not_this_ones() -> None:
     other = Account(failed=FailedRelease("3.0.0", 2, "older"))
-    assert recovery.recorded_failure(at(UpdateState.TRIAL), other) == ""
+    assert recovery.find_recorded_failure(at(UpdateState.TRIAL), other) == ""
     assert (
-        recovery.recorded_failure(at(UpdateState.TRIAL), Account(failed=FailedRelease("3.0.0", 3, "")))
+        recovery.find_recorded_failure(at(UpdateState.TRIAL), Account(failed=FailedRelease("3.0.0", 3, "")))
         == "it failed its trial"
     )
 
@@ -106,20 +107,20 @@ def test_the_app_of_the_old_system_is_noted_once() -> None:
     [
         (
             "Installation error: Compatible mismatch: Expected 'climahub-pi4' but bundle manifest has 'kettle'",
-            "the image is for 'kettle', and this machine is a 'climahub-pi4'",
+            "it is for 'kettle', and this machine is a 'climahub-pi4'",
         ),
-        ("signature verification failed: Verify error: self-signed certificate", "does not trust who signed the image"),
+        ("signature verification failed: Verify error: self-signed certificate", "does not trust its signature"),
         ("Failed updating slot rootfs.1: failed to write: No space left on device", "does not fit"),
-        ("Bundle format 'plain' not allowed", "does not admit the format"),
-        ("something new", "RAUC could not install the image. RAUC says: something new"),
-        ("", "RAUC says: nothing"),
+        ("Bundle format 'plain' not allowed", "does not allow this one"),
+        ("something new", "RAUC could not install the image. RAUC reports: something new"),
+        ("", "RAUC reports: nothing"),
     ],
 )
 def test_raucs_words_in_plain_ones(said: str, means: str) -> None:
-    words = recovery.explain_rauc_error(said)
+    words = explain_rauc_error(said)
     assert means in words
     assert said in words
 
 
 def test_a_long_story_is_cut() -> None:
-    assert len(recovery.explain_rauc_error("x" * 5000)) < 500
+    assert len(explain_rauc_error("x" * 5000)) < 500

@@ -8,7 +8,7 @@ import pytest
 from agent.errors import BundleUntrusted, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.staging_files import StagingFiles
-from agent.ota import bundle_builder, header
+from agent.ota import bundle_builder, bundle_format
 from agent.ota.keyring import TrustStore
 from agent.ota.launcher import BASE
 from agent.ota.manifest import CHUNK_BYTES, HubFacts, PayloadType
@@ -35,18 +35,18 @@ class SmallDisk(Disk):
 def bundle() -> tuple[bytes, bytes]:
     """Return head and image of a release."""
     manifest = bundle_builder.build_image_manifest(io.BytesIO(IMAGE), bundle_builder.BundleTarget("3.0.0", 3, ("hub",)))
-    return header.encode_unsigned(manifest), IMAGE
+    return bundle_format.encode_unsigned(manifest), IMAGE
 
 
 def staging(directory: Path, free_bytes: int) -> Staging:
     disk = SmallDisk(free_bytes)
     trees = StagingFiles(directory, disk)
-    rules = StagingLimits(True, 2**30, LEFT_ALONE_BYTES)
+    limits = StagingLimits(True, 2**30, LEFT_ALONE_BYTES)
     return Staging(
         trees,
         Slots(trees, disk, running=BASE),
         trust_store=TrustStore(directory, directory / "keys", disk),
-        rules=rules,
+        limits=limits,
         facts=lambda: FACTS,
     )
 
