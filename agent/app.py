@@ -22,7 +22,6 @@ from agent.commands.poller import METERED_FACTOR
 from agent.commands.reboot import RebootHandler
 from agent.commands.service import CommandService
 from agent.config import Config
-from agent.config.primary import choose_primary, machine_parts_named
 from agent.diagnostics import diagnostic_sections
 from agent.display_clock import show_time
 from agent.environment import Environment, phase_of
@@ -44,14 +43,8 @@ from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
 from agent.settings.sync import SettingsSync
-from agent.telemetry.failover import FailoverOutbox
-from agent.telemetry.intake import Intake
-from agent.telemetry.outbox.protocol import OutboxLimits
-from agent.telemetry.relayed_sensors import RelayedSensorReceiver
-from agent.telemetry.sampling import Sampler, SamplingSchedule
+from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
-from agent.telemetry.uplink import Uplink
-from hal.interface import Reading
 from hal.radio import ShowsTime
 
 if TYPE_CHECKING:
@@ -111,31 +104,9 @@ class Hub:
             worker=environment.worker,
             client=self.client,
         )
-        self.uplink = Uplink(
-            self.client,
-            clock=clock,
-            rng=environment.rng,
-            identities=self.pairing.identities,
-            linger_s=config.cloud.batch_linger_s,
-            readings_max=config.cloud.batch_readings_max,
-        )
-        self.intake = Intake(
-            commit_interval_s=storage.commit_interval_s,
-            readings_max=storage.memory_readings_max,
-            identities=self.pairing.identities,
-            on_committed=self._committed,
-            on_all_durable=network.confirm if network else lambda: None,
-            now_ms=clock.monotonic_ms,
-            on_refused=self._refused,
-        )
-        self.failover = FailoverOutbox(
-            self.intake, clock=clock, identities=self.pairing.identities, on_memory_send=environment.on_memory_send
-        )
         self.disk_watch = DiskMonitor(state, disk=environment.disk, worker=environment.worker)
         self.telemetry = self._telemetry()
-        self.sampler = self._sampler()
-        self.relay = self._relay()
-        self.settings.on_change(lambda _: self.sampler.schedule_changed())
+        self.settings.on_change(lambda _: self.telemetry.sampler.schedule_changed())
         self.health = Health(
             status=self.status,
             telemetry=self.telemetry,
@@ -151,23 +122,22 @@ class Hub:
         self.climate = self._climate()
 
     def _telemetry(self) -> TelemetryService:
-        storage, environment = self.config.storage, self.environment
+        environment = self.environment
         return TelemetryService(
-            storage.state_dir,
-            limits=OutboxLimits(
-                used_bytes_max=storage.outbox_bytes_max,
-                disk_free_bytes_min=storage.disk_free_bytes_min,
-                dead_letters_max=storage.dead_letters_max,
-                gaps_max=storage.gaps_max,
-            ),
-            intake=self.intake,
-            uplink=self.uplink,
-            failover=self.failover,
+            self.config,
+            board=environment.board,
+            check_for=environment.judge,
+            client=self.client,
             identities=self.pairing.identities,
+            schedule=self._sampling_schedule,
+            phase=phase_of(environment.read_key() or ""),
             clock=environment.clock,
+            rng=environment.rng,
             disk=environment.disk,
             worker=environment.worker,
             add_fault=lambda text: self.faults.add("outbox", text),
+            on_committed=environment.on_committed,
+            on_memory_send=environment.on_memory_send,
         )
 
     def _commands(self) -> CommandService:
@@ -241,7 +211,7 @@ class Hub:
             return None
         sensors = SensorLookup(
             [name for zone in settings.zones for name, _ in zone.sensors],
-            channels=self.intake.channels,
+            channels=self.telemetry.intake.channels,
             devices=self._named_devices,
         )
         return ClimateService(
@@ -273,7 +243,7 @@ class Hub:
             is_metered=self._is_metered,
             updates=lambda: self.updates,
             climate=lambda: self.climate,
-            radio=lambda: self._zigbee() if self.relay else None,
+            radio=lambda: self._zigbee() if self.telemetry.receiver else None,
         )
         return {
             CommandType.REBOOT: RebootHandler(
@@ -306,39 +276,10 @@ class Hub:
             await self.environment.worker.run(lambda: factory_reset.bar_key(state, self.environment.disk, key))
 
     def _zigbee(self) -> ZigbeeReport:
-        return build_zigbee(self.pairing.queries, intake=self.intake, clock=self.environment.clock)
+        return build_zigbee(self.pairing.queries, intake=self.telemetry.intake, clock=self.environment.clock)
 
     async def _listed_commands(self) -> CommandsReport:
         return build_commands(await self.commands.recent(), problem=self.commands.problem)
-
-    def _relay(self) -> RelayedSensorReceiver | None:
-        network = self.environment.board.network
-        if network is None:
-            return None
-        return RelayedSensorReceiver(
-            network, intake=self.intake, kinds=lambda: self.settings.kinds, identities=self.pairing.identities
-        )
-
-    def _sampler(self) -> Sampler:
-        disabled = self.config.sensors.disabled
-        sensors = [sensor for sensor in self.environment.board.sensors if sensor.name not in disabled]
-        primary = choose_primary(
-            [(sensor.name, sensor.kind) for sensor in self.environment.board.sensors],
-            primary=self.config.sensors.primary,
-            disabled=disabled,
-        )
-        zones = {zone.id: zone.sensors for zone in self.config.climate.zones}
-        self.sensor_problems = (*primary.problems, *machine_parts_named(self.config.sensors.primary, zones))
-        for problem in self.sensor_problems:
-            _log.warning("%s", problem)
-        return Sampler(
-            [(sensor, self.environment.judge(sensor)) for sensor in sensors],
-            primary=primary.sensors,
-            intake=self.intake,
-            clock=self.environment.clock,
-            schedule=self._sampling_schedule,
-            phase=phase_of(self.environment.read_key() or ""),
-        )
 
     def _sampling_schedule(self) -> SamplingSchedule:
         settings = self.settings.current
@@ -352,16 +293,16 @@ class Hub:
             clock=self.environment.clock,
             timekeeper=self.environment.timekeeper,
             client=self.client,
-            outbox=self.failover,
-            outbox_problem=self.telemetry.problem or self.intake.storage_problem or self.disk_watch.problem,
-            intake=self.intake,
-            uplink=self.uplink,
-            relay_problem=self.relay.problem if self.relay else "",
+            outbox=self.telemetry.failover,
+            outbox_problem=self.telemetry.problem or self.disk_watch.problem,
+            intake=self.telemetry.intake,
+            uplink=self.telemetry.uplink,
+            relay_problem=self.telemetry.receiver.problem if self.telemetry.receiver else "",
             pairing=self.pairing.queries,
             settings=self.settings,
             faults=self.faults,
             started_ms=self._started_ms,
-            sensor_problems=self.sensor_problems,
+            sensor_problems=self.telemetry.sensor_problems,
             climate_problems=self._climate_problems(),
             commands_problem=self.commands.problem,
             starts=self.environment.starts.records if self.environment.starts else (),
@@ -385,9 +326,8 @@ class Hub:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then put everything that is in memory on the disk."""
         loops = {
-            "telemetry": self.telemetry.run,
+            **self.telemetry.loops(),
             "disk": self.disk_watch.run,
-            "sampling": self.sampler.run,
             "settings": self.settings.run,
             "commands": self.commands.run,
             "service manager": self.health.feed_watchdog,
@@ -398,8 +338,8 @@ class Hub:
             loops["updates"] = self.updates.run
         if self.climate:
             loops["climate"] = self.climate.run
-        if self.relay:
-            loops |= {"relaying": self.relay.run, **self.pairing.loops(self.telemetry)}
+        if self.environment.board.network is not None:
+            loops |= self.pairing.loops(self.telemetry)
         if isinstance(displays := self.environment.board.network, ShowsTime):
             loops["house clock"] = lambda: show_time(displays, self._local_time)
         if self.environment.serve:
@@ -442,19 +382,10 @@ class Hub:
             # From the bottom up; one that fails keeps none of the others from its end.
             last.push_async_callback(self.commands.close)
             last.push_async_callback(self.telemetry.close)
-            if self.relay:
-                last.callback(self.relay.finish)
             last.push_async_callback(self.environment.board.close)
 
     def _new_id(self) -> str:
         return f"{self.environment.rng.getrandbits(32):08x}"
-
-    def _committed(self, readings: Sequence[Reading]) -> None:
-        self.telemetry.committed()
-        self.environment.on_committed(readings)
-
-    def _refused(self) -> None:
-        self.telemetry.refused()
 
 
 async def _cancelled(tasks: Sequence["asyncio.Task[None]"]) -> None:

@@ -1,8 +1,8 @@
-"""What the uplink empties: the outbox on the disk, and a way past it for readings that the disk refuses.
+"""Failover from the outbox on the disk to memory, for readings that the disk refuses.
 
-When the disk has refused readings for a minute, they go to the cloud from memory. Nothing was promised for them: a
-crash costs them. What was taken from memory goes to the disk at the end of the process only, so that nothing is
-delivered under two timestamps. Must never let a disk that fails end the uplink; only `Corrupt` passes through.
+When the disk has refused readings for a minute, they are sent from memory. They are not durable: a crash costs them.
+Readings that were claimed from memory go to the disk only when the process ends, so that none is delivered under two
+timestamps. Must never let a failing disk end the uplink; only `Corrupt` passes through.
 """
 
 import logging
@@ -13,8 +13,7 @@ import msgspec
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.problem_log import ProblemLog
-from agent.telemetry.identities import Identities
-from agent.telemetry.intake import Intake
+from agent.telemetry.intake import Identities, Intake
 from agent.telemetry.outbox.lookup_tables import UtcAnchor, UtcAnchors
 from agent.telemetry.outbox.protocol import (
     EMPTY_STATS,
@@ -30,20 +29,20 @@ from hal.interface import HUB, Reading
 _log = logging.getLogger(__name__)
 
 MEMORY_AFTER_MS = 60_000
-"""How long the disk may refuse readings before they go out from memory: a busy card needs seconds."""
+"""How long the disk may refuse readings before they are sent from memory: a busy card recovers in seconds."""
 
 READ_FAILURES_MAX = 5
-"""So many failures to read what is stored, with minutes in between, are no hiccup: the outbox is put aside."""
+"""Failures in a row to read the outbox, minutes apart, after which it counts as corrupt."""
 
 _THIS_BOOT = 0
 
 
 class FailoverOutbox:
-    """Has the two sides of an `Outbox`, `ReadingSink` and `ReadingQueue`. Items from memory have a negative `seq`.
+    """A `ReadingSink` and a `ReadingQueue` over the disk and memory. Readings from memory have a negative `seq`.
 
     Attributes:
         disk_outbox: The outbox on the disk; `None` while it cannot be opened.
-        problem: Why it cannot; empty where it can.
+        problem: Why it cannot be opened; empty while it can.
         accepted_from_memory: Readings that the cloud has accepted from memory.
     """
 
@@ -61,7 +60,7 @@ class FailoverOutbox:
             intake: Holds the readings that are not on the disk.
             clock: For ages and timestamps.
             identities: The cloud identities of relayed sensors.
-            on_memory_send: Told of readings that are about to be sent from memory.
+            on_memory_send: Receives readings that are about to be sent from memory.
         """
         self._intake = intake
         self._clock = clock
@@ -70,7 +69,7 @@ class FailoverOutbox:
         self._anchors = UtcAnchors()
         self._claimed: dict[int, Reading] = {}
         self._last_seq = 0
-        self._reads = ProblemLog(_log, "stored readings wait")
+        self._read_log = ProblemLog(_log, "stored readings wait")
         self._read_failures = 0
         self.disk_outbox: Outbox | None = None
         self.problem = ""
@@ -78,28 +77,28 @@ class FailoverOutbox:
 
     @property
     def anchor(self) -> UtcAnchor | None:
-        """What UTC this boot's milliseconds stood for when readings first went out from memory."""
+        """The anchor with which readings were first sent from memory; `None` before that."""
         return self._anchors.first(_THIS_BOOT)
 
     @property
     def claimed_from_memory(self) -> int:
-        """Readings that were taken from memory and are not accepted yet."""
+        """Readings that were claimed from memory and are not accepted yet."""
         return len(self._claimed)
 
     @property
     def read_problem(self) -> str:
-        """Why what is stored cannot be read now; empty where it can."""
-        return self._reads.text
+        """Why the outbox on the disk cannot be read; empty while it can."""
+        return self._read_log.text
 
     def stats(self) -> OutboxStats:
-        """Return the numbers of the disk's outbox; what may go out from memory counts as fresh."""
+        """Return the numbers of the disk's outbox; readings that may be sent from memory count as fresh."""
         stats = self.disk_outbox.stats() if self.disk_outbox else EMPTY_STATS
-        disk_outbox = 0 if self._reads.text else stats.fresh
-        return msgspec.structs.replace(stats, fresh=disk_outbox + self.ready_in_memory)
+        on_disk = 0 if self._read_log.text else stats.fresh
+        return msgspec.structs.replace(stats, fresh=on_disk + self.ready_in_memory)
 
     @property
     def ready_in_memory(self) -> int:
-        """Readings that may go out from memory now."""
+        """Readings that may be sent from memory now."""
         return len(self._intake.refused_by_disk(self._is_sendable)) if self._is_active else 0
 
     @property
@@ -116,14 +115,14 @@ class FailoverOutbox:
         await self._require_disk_outbox().append(readings, is_registered=is_registered)
 
     async def record_gap(self, losses: Sequence[LostReadings], cause: GapCause) -> None:
-        """Record readings that never made it to the disk."""
+        """Record readings that never reached the disk."""
         await self._require_disk_outbox().record_gap(losses, cause)
 
     async def claim(self, lane: Lane, readings_max: int) -> list[PendingReading]:
-        """Return the oldest unclaimed readings of a lane; what goes out from memory is fresh.
+        """Return the oldest unclaimed readings of a lane; readings from memory are fresh.
 
         Raises:
-            Corrupt: What is stored cannot be used any more.
+            Corrupt: The outbox on the disk has to be reopened.
         """
         if lane is Lane.FRESH and self._is_active and (items := self._claim_memory(readings_max)):
             return items
@@ -132,14 +131,14 @@ class FailoverOutbox:
         try:
             items = await self.disk_outbox.claim(lane, readings_max)
         except StorageFull as error:
-            self._reads.report(str(error))
+            self._read_log.report(str(error))
             self._read_failures += isinstance(error, ReadFailed)
             if self._read_failures >= READ_FAILURES_MAX:
                 self._read_failures = 0
                 raise Corrupt(f"{error}; tried {READ_FAILURES_MAX} times") from error
             return []
         self._read_failures = 0
-        self._reads.clear()
+        self._read_log.clear()
         return items
 
     def _claim_memory(self, readings_max: int) -> list[PendingReading]:
@@ -151,12 +150,12 @@ class FailoverOutbox:
             segment = self._anchors.next_segment(_THIS_BOOT, now_ms=now_ms, utc_ms=utc_ms)
             if segment is not None:
                 self._anchors.add(_THIS_BOOT, segment)
-        return [self._item(reading) for reading in readings]
+        return [self._claim_reading(reading) for reading in readings]
 
-    def _item(self, reading: Reading) -> PendingReading:
+    def _claim_reading(self, reading: Reading) -> PendingReading:
         self._last_seq -= 1
         self._claimed[self._last_seq] = reading
-        # As it would have been stamped from the disk, where that knows the time of this boot.
+        # The timestamp that the disk's outbox would give, where it has an anchor of this boot.
         utc_ms = self.disk_outbox.utc_ms(reading.at_ms) if self.disk_outbox else None
         if utc_ms is None:
             utc_ms = self._anchors.utc_ms(_THIS_BOOT, reading.at_ms)
@@ -166,16 +165,16 @@ class FailoverOutbox:
         """Mark readings as accepted."""
         for item in items:
             self.accepted_from_memory += self._claimed.pop(item.seq, None) is not None
-        disk_outbox = [item for item in items if item.seq >= 0]
-        if disk_outbox and self.disk_outbox is not None:
+        on_disk = [item for item in items if item.seq >= 0]
+        if on_disk and self.disk_outbox is not None:
             try:
-                await self.disk_outbox.settle(disk_outbox)
+                await self.disk_outbox.settle(on_disk)
             except StorageFull as error:
-                # They count as settled; should they still be there after a restart, they are sent again as they were.
-                self._reads.report(str(error))
+                # They count as settled; if a restart finds them in the file, they are sent again, identical.
+                self._read_log.report(str(error))
 
     async def move_to_dead_letters(self, item: PendingReading, reason: str) -> None:
-        """Move a claimed reading to the dead letters; one from memory is given up, as there is nowhere to keep it.
+        """Move a claimed reading to the dead letters; one from memory is dropped, since the disk takes nothing.
 
         Raises:
             StorageFull: It stays claimed.
@@ -186,12 +185,12 @@ class FailoverOutbox:
             await self._require_disk_outbox().move_to_dead_letters(item, reason)
 
     async def close_fresh_lane(self) -> None:
-        """Make all that is stored and not claimed backlog."""
+        """Make everything on the disk that is not claimed backlog."""
         if self.disk_outbox is not None:
             await self.disk_outbox.close_fresh_lane()
 
     def return_unaccepted(self) -> None:
-        """Return what was taken from memory and not accepted: the process ends, and the disk may take it after all."""
+        """Give unaccepted readings back to the intake: the process ends, and the disk may take them after all."""
         self._intake.requeue(list(self._claimed.values()))
         self._claimed.clear()
 

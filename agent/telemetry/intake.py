@@ -1,18 +1,19 @@
-"""Takes readings in: keeps the latest for the page and the control law, and commits them to the outbox.
+"""Takes readings in: keeps the latest of each channel, and commits readings to the outbox.
 
-The rhythm of the commits is what a power cut may cost; memory is bounded, and what does not fit while the disk has no
-room becomes a gap. Must never let a bad reading through to the outbox.
+A power cut costs the readings since the last commit, so the commit interval bounds the loss. Memory is bounded: what
+does not fit while the disk takes nothing becomes a gap. Must never put a bad reading into the outbox.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from agent.errors import StorageFull
 from agent.foundation.problem_log import ProblemLog
-from agent.telemetry.identities import Identities
+from agent.foundation.signals import Signal
 from agent.telemetry.outbox.protocol import GapCause, LostReadings, ReadingSink
 from hal.interface import Quality, Reading, SensorKind
 
@@ -22,14 +23,51 @@ RETRY_S = 10.0
 """Pause after the disk refused a commit."""
 
 
+class Identities(Protocol):
+    """The cloud identities of relayed sensors, by device. `app.py` passes in those of pairing. No method blocks."""
+
+    @property
+    def registered_devices(self) -> Sequence[str]:
+        """The devices with a cloud identity, removed ones included."""
+        ...
+
+    def is_registered(self, device: str) -> bool:
+        """Tell whether the cloud has given a device its identity: only then can its readings be sent."""
+        ...
+
+    def sensor_id(self, device: str) -> str | None:
+        """Return the cloud's id of a device; `None` before it is registered."""
+        ...
+
+    def is_relayed(self, device: str) -> bool:
+        """Tell whether the readings of a device are taken in: not after it was removed or replaced."""
+        ...
+
+    def record_acceptance(self, devices: Iterable[str]) -> None:
+        """Record that the cloud accepted readings of these devices."""
+        ...
+
+
+class CommitListener(Protocol):
+    """Is told of the commits. Implemented by the uplink."""
+
+    def readings_committed(self) -> None:
+        """Readings are durable: there is something to send."""
+        ...
+
+    def commit_refused(self) -> None:
+        """The disk refused readings: after a minute they are sent from memory."""
+        ...
+
+
 class ChannelState(msgspec.Struct):
-    """What is known of one sensor.
+    """What is known of one channel: one kind that one sensor measures.
 
     Attributes:
-        latest: Its last reading, good or not.
+        latest: The last reading, of any quality.
         good: Readings that went to the cloud, suspect ones included.
-        bad: Readings that went nowhere.
-        failures: Times that it gave no value.
+        bad: Readings that were rejected as implausible.
+        failures: How often the sensor gave no value.
         problem: Why it gave no value last time; empty when it did.
     """
 
@@ -41,10 +79,10 @@ class ChannelState(msgspec.Struct):
 
 
 class Intake:
-    """The way of every reading into the agent.
+    """The only way of a reading into the agent.
 
     Attributes:
-        channels: What is known of each sensor, by device, sensor and kind.
+        channels: The state of each channel, by device, sensor and kind.
         disk_failing_since_ms: Boot time since which the disk has refused every commit; `None` while it takes them.
     """
 
@@ -57,34 +95,36 @@ class Intake:
         on_committed: Callable[[Sequence[Reading]], None],
         on_all_durable: Callable[[], None],
         now_ms: Callable[[], int],
-        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         """Start empty.
 
         Args:
-            commit_interval_s: How long a reading waits at most before it is on the disk.
+            commit_interval_s: How long a reading waits at most for its commit.
             readings_max: How many are kept in memory while the disk takes none.
             identities: The cloud identities of relayed sensors.
-            on_committed: Told of each durable commit: there is something to send.
-            on_all_durable: Told when all that was offered is on the disk.
+            on_committed: Receives the readings of each durable commit, for those who check that they stay durable.
+            on_all_durable: Called when everything that was offered is durable.
             now_ms: Returns boot time.
-            on_refused: Told of each commit that the disk refused.
         """
         self._commit_interval_s = commit_interval_s
         self._readings_max = readings_max
         self._identities = identities
         self._on_committed = on_committed
         self._on_all_durable = on_all_durable
+        self._now_ms = now_ms
+        self._listeners: list[CommitListener] = []
         self._buffer: list[Reading] = []
         self._overflow: dict[tuple[str, SensorKind], LostReadings] = {}
-        self._arrived = asyncio.Event()
+        self._arrived = Signal()
         self._last_at_ms: dict[tuple[str, SensorKind], tuple[int, int]] = {}
-        self.channels: dict[tuple[str, str, SensorKind], ChannelState] = {}
-        self._now_ms = now_ms
-        self._on_refused = on_refused
-        self._refused = 0
+        self._refused_count = 0
         self._problem = ProblemLog(_log, "readings stay in memory")
+        self.channels: dict[tuple[str, str, SensorKind], ChannelState] = {}
         self.disk_failing_since_ms: int | None = None
+
+    def add_listener(self, listener: CommitListener) -> None:
+        """Tell ``listener`` of each commit from now on."""
+        self._listeners.append(listener)
 
     @property
     def storage_problem(self) -> str:
@@ -93,7 +133,7 @@ class Intake:
 
     @property
     def uncommitted(self) -> int:
-        """Readings that are not on the disk yet."""
+        """Readings that are in memory only."""
         return len(self._buffer)
 
     @property
@@ -102,7 +142,7 @@ class Intake:
         return self._buffer[0].at_ms if self._buffer else None
 
     def channel(self, device: str, sensor: str, kind: SensorKind) -> ChannelState:
-        """Return the state of a sensor."""
+        """Return the state of a channel; create it where there is none."""
         key = (device, sensor, kind)
         state = self.channels.get(key)
         if state is None:
@@ -113,8 +153,8 @@ class Intake:
         """Take a reading.
 
         Args:
-            reading: Judged already.
-            is_reported: Whether it goes to the cloud: its kind is enabled and its sensor is the device's primary one.
+            reading: With its quality.
+            is_reported: Whether it goes to the cloud: its kind is enabled, and its sensor is the device's primary one.
         """
         state = self.channel(reading.device, reading.sensor, reading.kind)
         state.latest = reading
@@ -124,15 +164,15 @@ class Intake:
             return
         state.good += 1
         if is_reported:
-            self._buffer_reading(reading)
+            self._add(reading)
 
     def record_failure(self, device: str, sensor: str, kind: SensorKind, problem: str) -> None:
-        """Note that a sensor gave no value."""
+        """Record that a sensor gave no value."""
         state = self.channel(device, sensor, kind)
         state.failures += 1
         state.problem = problem
 
-    def _buffer_reading(self, reading: Reading) -> None:
+    def _add(self, reading: Reading) -> None:
         key = (reading.device, reading.kind)
         reported_ms = at_ms = reading.at_ms
         last_reported_ms, last_ms = self._last_at_ms.get(key, (reported_ms, reported_ms - 1))
@@ -143,7 +183,7 @@ class Intake:
         self._last_at_ms[key] = (reported_ms, at_ms)
         if len(self._buffer) >= self._readings_max:
             self._record_overflow(self._buffer.pop(0))
-            self._refused = max(0, self._refused - 1)
+            self._refused_count = max(0, self._refused_count - 1)
         self._buffer.append(reading)
         self._arrived.set()
 
@@ -160,8 +200,11 @@ class Intake:
         """Commit what arrives, until cancelled.
 
         Raises:
-            Corrupt: The outbox cannot be used any more; what is in memory stays there.
+            Corrupt: The outbox has to be reopened; what is in memory stays there.
         """
+        if self._buffer:
+            # A run that was cancelled in its pause has taken the signal of these.
+            self._arrived.set()
         while True:
             await self._arrived.wait()
             await asyncio.sleep(self._commit_interval_s)
@@ -181,7 +224,7 @@ class Intake:
         self._buffer = []
         self._arrived.clear()
         if not readings and not self._overflow and self._problem.text:
-            # All have gone another way, so nothing was tried: the disk is not known to take any again.
+            # All were sent from memory, so nothing was tried: whether the disk takes readings again is not known.
             return
         try:
             if self._overflow:
@@ -190,26 +233,29 @@ class Intake:
             await outbox.append(readings, is_registered=self._identities.is_registered)
         except StorageFull as error:
             self.requeue(readings)
-            self._refuse(len(readings), str(error))
+            self._record_refusal(len(readings), str(error))
             raise
         except BaseException:
             self.requeue(readings)
             raise
         self._problem.clear()
-        self._refused, self.disk_failing_since_ms = 0, None
+        self._refused_count, self.disk_failing_since_ms = 0, None
+        for listener in self._listeners:
+            listener.readings_committed()
         self._on_committed(readings)
         if not self._buffer:
             self._on_all_durable()
 
-    def _refuse(self, readings: int, problem: str) -> None:
+    def _record_refusal(self, readings: int, problem: str) -> None:
         self._problem.report(problem)
-        self._refused = min(readings, len(self._buffer))
+        self._refused_count = min(readings, len(self._buffer))
         if self.disk_failing_since_ms is None:
             self.disk_failing_since_ms = self._now_ms()
-        self._on_refused()
+        for listener in self._listeners:
+            listener.commit_refused()
 
     def requeue(self, readings: Sequence[Reading]) -> None:
-        """Take readings into memory again, before all others."""
+        """Take readings back into memory, before all others."""
         self._buffer = [*readings, *self._buffer]
         while len(self._buffer) > self._readings_max:
             self._record_overflow(self._buffer.pop(0))
@@ -217,11 +263,11 @@ class Intake:
             self._arrived.set()
 
     def refused_by_disk(self, is_sendable: Callable[[str], bool]) -> list[Reading]:
-        """Return the readings that the disk has refused and that could be sent, by their device, oldest first."""
-        return [reading for reading in self._buffer[: self._refused] if is_sendable(reading.device)]
+        """Return the readings that the disk has refused, oldest first, of the devices that ``is_sendable`` accepts."""
+        return [reading for reading in self._buffer[: self._refused_count] if is_sendable(reading.device)]
 
     def remove(self, readings: Sequence[Reading]) -> None:
-        """Give readings, of those that `refused` returned, out of hand."""
-        taken = set(map(id, readings))
-        self._buffer = [reading for reading in self._buffer if id(reading) not in taken]
-        self._refused -= len(taken)
+        """Remove readings that `refused_by_disk` returned: the caller has them now."""
+        removed = set(map(id, readings))
+        self._buffer = [reading for reading in self._buffer if id(reading) not in removed]
+        self._refused_count -= len(removed)

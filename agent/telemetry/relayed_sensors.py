@@ -1,4 +1,4 @@
-"""Takes the reports of relayed sensors in, judged like the hub's own, and tells the network what is kept safe."""
+"""Receives the reports of relayed sensors and checks them as the hub's own."""
 
 import asyncio
 import logging
@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from agent.telemetry.identities import Identities
-from agent.telemetry.intake import Intake
+from agent.telemetry.intake import Identities, Intake
 from hal.errors import NetworkLost
 from hal.interface import Quality, Reading, SensorKind, SensorNetwork
 from hal.plausibility import PlausibilityCheck
@@ -15,11 +14,11 @@ from hal.plausibility import PlausibilityCheck
 _log = logging.getLogger(__name__)
 
 RETRY_S = 5.0
-"""Pause before a lost network is asked again; the ladder of restarts is the network's own business."""
+"""Pause before a lost network is read again. The network restarts itself, with growing pauses of its own."""
 
 
 class RelayedSensorReceiver:
-    """The loop that listens to a network of sensors.
+    """The loop that reads a network of sensors.
 
     Attributes:
         problem: Why no reports come; empty while they do.
@@ -39,19 +38,19 @@ class RelayedSensorReceiver:
         Args:
             network: The radio, or a recording of one.
             intake: Where readings go.
-            kinds: The enabled kinds; `None` for all.
-            identities: Tells whose readings are taken in: not those of a sensor that was removed.
+            kinds: Returns the enabled kinds; `None` for all.
+            identities: Tells which sensors have been removed.
         """
         self._network = network
         self._intake = intake
         self._kinds = kinds
-        self._judges: dict[tuple[str, SensorKind], PlausibilityCheck] = {}
         self._identities = identities
+        self._checks: dict[tuple[str, SensorKind], PlausibilityCheck] = {}
         self.problem = ""
         self.skipped = 0
 
     async def run(self) -> None:
-        """Listen, until cancelled."""
+        """Receive, until cancelled."""
         while True:
             try:
                 readings = await self._network.receive()
@@ -66,7 +65,7 @@ class RelayedSensorReceiver:
             self._offer(readings)
 
     def finish(self) -> None:
-        """Take in what the network has delivered and `run` can fetch no more."""
+        """Take in what the network has delivered and `run` can no longer receive."""
         self._offer(self._network.drain())
 
     def _offer(self, readings: Sequence[Reading]) -> None:
@@ -75,20 +74,20 @@ class RelayedSensorReceiver:
             if not self._identities.is_relayed(reading.device):
                 self.skipped += 1
                 continue
-            self._intake.offer(self._judged(reading), is_reported=kinds is None or reading.kind in kinds)
+            self._intake.offer(self._checked(reading), is_reported=kinds is None or reading.kind in kinds)
 
-    def _judged(self, reading: Reading) -> Reading:
+    def _checked(self, reading: Reading) -> Reading:
         key = (reading.device, reading.kind)
         if reading.quality is not Quality.GOOD:
-            # What the network itself doubts must not be the measure of what comes after it.
+            # A value that the network itself doubts must not be the reference for later ones: a fresh check.
             quality, reason = PlausibilityCheck(reading.kind).check(reading.value, reading.at_ms)
             return (
                 msgspec.structs.replace(reading, quality=quality, reason=reason) if quality is Quality.BAD else reading
             )
-        judge = self._judges.get(key)
-        if judge is None:
-            judge = self._judges[key] = PlausibilityCheck(reading.kind)
-        quality, reason = judge.check(reading.value, reading.at_ms)
+        check = self._checks.get(key)
+        if check is None:
+            check = self._checks[key] = PlausibilityCheck(reading.kind)
+        quality, reason = check.check(reading.value, reading.at_ms)
         if not reason:
             return reading
         return msgspec.structs.replace(reading, quality=quality, reason=reason)

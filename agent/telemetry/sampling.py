@@ -1,8 +1,7 @@
-"""Asks the hub's own sensors for their values, in the rhythm of the device settings.
+"""Samples the hub's own sensors at the interval of the device settings.
 
-A sensor that hangs must not hold up the others: all are asked in turn, without a task each, as long as that goes fast.
-Those that were not reached in time are asked side by side in the background, and so is one that proved slow, until it
-answers quickly again.
+A hanging sensor must not delay the others. All are read in turn, without a task each, while that is fast. Sensors that
+were not reached in time are read concurrently in the background; so is a slow sensor, until it answers fast again.
 """
 
 import asyncio
@@ -12,6 +11,7 @@ import msgspec
 
 from agent.errors import Defect
 from agent.foundation.clock import Clock
+from agent.foundation.signals import Signal
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
 from agent.telemetry.intake import Intake
@@ -20,15 +20,10 @@ from hal.interface import HUB, Quality, Reading, Sensor, SensorKind
 from hal.plausibility import PlausibilityCheck
 
 FAST_READS_S_MAX = 1.0
-"""How long asking all sensors in turn may take. The slowest in use (1-Wire DS18B20) takes 0.75 s."""
+"""How long reading all sensors in turn may take. The slowest in use (1-Wire DS18B20) takes 0.75 s."""
 
 READ_TIMEOUT_S = 5.0
-"""How long one sensor may take in the background before it counts as not answering."""
-
-
-DRIVER_ERRORS = (HalError, OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
-"""What a driver raises on purpose or by a defect that is told briefly; anything else is logged with its traceback. Its
-neighbours are asked all the same."""
+"""How long one read in the background may take."""
 
 
 class SamplingSchedule(msgspec.Struct, frozen=True):
@@ -47,7 +42,7 @@ class SamplingSchedule(msgspec.Struct, frozen=True):
     control_interval_s: int | None = None
 
 
-_Judged = tuple[Sensor, PlausibilityCheck]
+_CheckedSensor = tuple[Sensor, PlausibilityCheck]
 
 
 def next_tick_ms(now_ms: int, interval_ms: int, phase: float) -> int:
@@ -56,22 +51,22 @@ def next_tick_ms(now_ms: int, interval_ms: int, phase: float) -> int:
     Args:
         now_ms: Boot time.
         interval_ms: Between two ticks.
-        phase: 0 up to 1, this hub's own, so that a fleet does not beat in step.
+        phase: From 0 up to 1, different for each hub, so that the hubs of a fleet do not report at the same moment.
     """
     offset_ms = int(interval_ms * phase)
     return ((now_ms - offset_ms) // interval_ms + 1) * interval_ms + offset_ms
 
 
 class Sampler:
-    """The loop that asks the sensors.
+    """The loop that reads the sensors.
 
     Attributes:
-        unreported_count: How many good values were asked for between two reports and went nowhere.
+        unreported_count: How many good values were read between two reports and stayed on the hub.
     """
 
     def __init__(
         self,
-        sensors: Sequence[tuple[Sensor, PlausibilityCheck]],
+        sensors: Sequence[_CheckedSensor],
         *,
         primary: Mapping[SensorKind, str],
         intake: Intake,
@@ -82,108 +77,103 @@ class Sampler:
         """Prepare.
 
         Args:
-            sensors: The hub's own, each with the judge of its values.
-            primary: The sensor whose values are the hub's own, by kind.
+            sensors: The hub's own, each with the check of its values.
+            primary: The sensor whose values are the hub's own in the cloud, by kind.
             intake: Where readings go.
             clock: For ticks and instants.
-            schedule: Asked before each tick.
+            schedule: Called before each tick.
             phase: See `next_tick_ms`.
         """
         self._sensors = tuple(sensors)
-        self._quick: list[_Judged] = []
-        self._slow: list[_Judged] = []
+        self._fast: list[_CheckedSensor] = []
+        self._slow: list[_CheckedSensor] = []
         self._primary = primary
         self._intake = intake
         self._clock = clock
         self._schedule = schedule
         self._phase = phase
-        self._changed = asyncio.Event()
+        self._changed = Signal()
         self.unreported_count = 0
 
     def schedule_changed(self) -> None:
-        """Take note that the device settings changed."""
+        """Apply a change of the device settings to the next tick."""
         self._changed.set()
 
     async def run(self) -> None:
         """Sample now and then at every tick, until cancelled."""
-        # Begun again after a failure, those that were being asked in the background are in neither list.
-        self._quick, self._slow = list(self._sensors), []
+        # When this starts again after a failure, sensors that were being read in the background are in neither list.
+        self._fast, self._slow = list(self._sensors), []
         async with asyncio.TaskGroup() as background:
             is_report_due = True
             while True:
                 await self.sample(background, is_report_due=is_report_due)
-                is_report_due = await self._tick()
+                is_report_due = await self._wait_for_tick()
 
-    async def _tick(self) -> bool:
-        """Wait for the next tick; a change of rhythm moves it. Return whether it is one for a report."""
+    async def _wait_for_tick(self) -> bool:
+        """Wait for the next tick, which a change of the schedule moves; return whether a report is due."""
         while True:
             self._changed.clear()
             now_ms = self._clock.monotonic_ms()
             schedule = self._schedule()
-            due_ms = tick_ms = next_tick_ms(now_ms, schedule.interval_s * 1000, self._phase)
+            report_ms = tick_ms = next_tick_ms(now_ms, schedule.interval_s * 1000, self._phase)
             if schedule.control_interval_s is not None:
-                tick_ms = min(due_ms, next_tick_ms(now_ms, schedule.control_interval_s * 1000, self._phase))
-            try:
-                async with asyncio.timeout((tick_ms - now_ms) / 1000):
-                    await self._changed.wait()
-            except TimeoutError:
-                return tick_ms == due_ms
+                tick_ms = min(report_ms, next_tick_ms(now_ms, schedule.control_interval_s * 1000, self._phase))
+            if not await self._changed.wait((tick_ms - now_ms) / 1000):
+                return tick_ms == report_ms
 
     async def sample(self, background: asyncio.TaskGroup, *, is_report_due: bool = True) -> None:
-        """Ask every sensor once. One that is still being asked in the background is left alone.
+        """Read every sensor once, except those that are still being read in the background.
 
         Args:
-            background: Where slow ones are asked.
-            is_report_due: Whether the values go to the cloud.
+            background: Runs the reads of slow sensors.
+            is_report_due: Whether the values go to the cloud; if not, only thermometers are read.
         """
         kinds = self._schedule().kinds
         late, self._slow = self._slow, []
         if not is_report_due:
-            self._slow = [judged for judged in late if not _is_control_input(judged)]
-            late = [judged for judged in late if _is_control_input(judged)]
-        quick: list[_Judged] = []
+            self._slow = [checked for checked in late if not _is_control_input(checked)]
+            late = [checked for checked in late if _is_control_input(checked)]
+        fast: list[_CheckedSensor] = []
         try:
             async with asyncio.timeout(FAST_READS_S_MAX):
-                for judged in self._quick:
-                    if not is_report_due and not _is_control_input(judged):
-                        quick.append(judged)
-                        continue
-                    await self._read(judged, kinds, is_report_due=is_report_due)
-                    quick.append(judged)
+                for checked in self._fast:
+                    if is_report_due or _is_control_input(checked):
+                        await self._read(checked, kinds, is_report_due=is_report_due)
+                    fast.append(checked)
         except TimeoutError:
-            late += self._quick[len(quick) :]
-        self._quick = quick
-        for judged in late:
-            background.create_task(self._read_in_background(judged, kinds, is_report_due=is_report_due))
+            late += self._fast[len(fast) :]
+        self._fast = fast
+        for checked in late:
+            background.create_task(self._read_in_background(checked, kinds, is_report_due=is_report_due))
 
     async def _read_in_background(
-        self, judged: _Judged, kinds: frozenset[SensorKind] | None, *, is_report_due: bool
+        self, checked: _CheckedSensor, kinds: frozenset[SensorKind] | None, *, is_report_due: bool
     ) -> None:
         started_ms = self._clock.monotonic_ms()
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                await self._read(judged, kinds, is_report_due=is_report_due)
+                await self._read(checked, kinds, is_report_due=is_report_due)
         except TimeoutError:
-            sensor = judged[0]
+            sensor = checked[0]
             self._intake.record_failure(HUB, sensor.name, sensor.kind, f"no answer within {READ_TIMEOUT_S:.0f} s")
-        is_quick = self._clock.monotonic_ms() - started_ms < FAST_READS_S_MAX * 1000
-        (self._quick if is_quick else self._slow).append(judged)
+        is_fast = self._clock.monotonic_ms() - started_ms < FAST_READS_S_MAX * 1000
+        (self._fast if is_fast else self._slow).append(checked)
 
-    async def _read(self, judged: _Judged, kinds: frozenset[SensorKind] | None, *, is_report_due: bool) -> None:
-        sensor, judge = judged
+    async def _read(self, checked: _CheckedSensor, kinds: frozenset[SensorKind] | None, *, is_report_due: bool) -> None:
+        sensor, check = checked
         name, kind = sensor.name, sensor.kind
         try:
+            # A driver raises `HalError` only. Anything else is a defect of the driver, and must stop no other sensor.
             with contain_failure(f"sensor {name}"):
                 try:
                     value = await sensor.read()
-                    at_ms = self._clock.monotonic_ms()
-                    quality, reason = judge.check(value, at_ms)
-                except DRIVER_ERRORS as error:
-                    said = str(error) if isinstance(error, HalError) else f"{type(error).__name__}: {error}"
-                    self._intake.record_failure(HUB, name, kind, sanitize(said))
+                except HalError as error:
+                    self._intake.record_failure(HUB, name, kind, sanitize(str(error)))
                     return
+                at_ms = self._clock.monotonic_ms()
+                quality, reason = check.check(value, at_ms)
         except Defect as error:
-            self._intake.record_failure(HUB, name, kind, str(error))
+            self._intake.record_failure(HUB, name, kind, sanitize(str(error)))
             return
         is_reported = self._primary.get(kind) == name and (kinds is None or kind in kinds)
         if is_reported and not is_report_due and quality is not Quality.BAD:
@@ -193,5 +183,5 @@ class Sampler:
         )
 
 
-def _is_control_input(judged: _Judged) -> bool:
-    return judged[0].kind is SensorKind.TEMPERATURE
+def _is_control_input(checked: _CheckedSensor) -> bool:
+    return checked[0].kind is SensorKind.TEMPERATURE

@@ -1,274 +1,360 @@
-"""The room of readings: keeps an outbox open and runs what works on it. Decides nothing about a reading.
+"""Telemetry as a whole: builds its parts, and keeps an outbox open for them. Decides nothing about a reading.
 
-Owns the life of `outbox.db`: opens it, puts an unreadable one aside, anchors it to the time, tidies and closes it.
+Owns the life of `outbox.db`: opens it, quarantines an unreadable one, anchors it to the time, maintains and closes it.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from agent.errors import Corrupt, ReadFailed, StorageFull
+from agent.cloud.client import CloudClient
+from agent.config import Config
+from agent.config.primary import choose_primary, machine_parts_named
+from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.problem_log import ProblemLog
+from agent.foundation.store_loop import StoreOpener, run_on_store
 from agent.foundation.worker import Worker
 from agent.telemetry.failover import FailoverOutbox
-from agent.telemetry.identities import Identities
-from agent.telemetry.intake import Intake
+from agent.telemetry.intake import Identities, Intake
 from agent.telemetry.outbox.protocol import Outbox, OutboxLimits
-from agent.telemetry.outbox.store import FILE_NAME, open_outbox
+from agent.telemetry.outbox.store import FILE_NAME, SqliteOutbox, open_outbox
+from agent.telemetry.relayed_sensors import RelayedSensorReceiver
+from agent.telemetry.sampling import Sampler, SamplingSchedule
 from agent.telemetry.uplink import Uplink
+from hal.interface import Board, Reading, Sensor
+from hal.plausibility import PlausibilityCheck
 
 _log = logging.getLogger(__name__)
 
 MAINTENANCE_INTERVAL_S = 300.0
-"""How often the outbox is tidied and the clock's anchor checked, besides what each commit does."""
+"""How often the outbox is maintained and the anchor checked, beside what each commit does."""
 
 ANCHOR_POLL_S = 1.0
-"""How often an unanchored boot asks whether the clock is right."""
+"""How often the clock is checked while the boot is not anchored."""
 
 OUTBOX_RETRY_S = 10.0
 """Pause before the outbox is opened again after the disk refused it."""
 
-OPEN_TRIES_MAX = 6
-"""How often an outbox that the disk does not read is tried before it is put aside: an error of the medium may pass."""
-
 
 class TelemetryService:
-    """Everything between a reading that was taken in and the cloud that accepts it.
+    """Everything from a sensor to the acceptance of its readings by the cloud.
 
     Attributes:
-        is_anchored: The outbox knows the time of this boot, and so of all its readings; boots before do not count.
+        intake: Takes readings in.
+        uplink: Sends them.
+        failover: What the uplink sends: the outbox, or memory while the disk refuses readings.
+        sampler: Reads the hub's own sensors.
+        receiver: Receives relayed sensors; `None` where the board has no network.
+        sensor_problems: What is wrong in `[sensors]` of the configuration.
+        is_anchored: The outbox has the time of this boot, so each of its readings has a timestamp.
     """
 
     def __init__(
         self,
-        directory: Path,
+        config: Config,
         *,
-        limits: OutboxLimits,
-        intake: Intake,
-        uplink: Uplink,
-        failover: FailoverOutbox,
+        board: Board,
+        check_for: Callable[[Sensor], PlausibilityCheck],
+        client: CloudClient,
         identities: Identities,
+        schedule: Callable[[], SamplingSchedule],
+        phase: float,
         clock: Clock,
+        rng: random.Random,
         disk: Disk,
         worker: Worker,
         add_fault: Callable[[str], None],
+        on_committed: Callable[[Sequence[Reading]], None],
+        on_memory_send: Callable[[Sequence[Reading]], None],
     ) -> None:
-        """Prepare.
+        """Build all parts; nothing runs yet.
 
         Args:
-            directory: Where `outbox.db` lies.
-            limits: How large it may grow.
-            intake: Brings readings.
-            uplink: Takes them to the cloud.
-            failover: What the uplink empties, whether there is an outbox on the disk or not.
+            config: Of the hub.
+            board: Its sensors and their network.
+            check_for: Returns the plausibility check of one of the hub's own sensors.
+            client: Sends to the cloud.
             identities: The cloud identities of relayed sensors.
+            schedule: Returns when to sample.
+            phase: Of this hub, see `next_tick_ms`.
             clock: The boot's clocks.
+            rng: For the random pause after an outage.
             disk: Where durable operations are announced.
             worker: Where the outbox works.
-            add_fault: Told of what went wrong and was survived.
+            add_fault: Receives what went wrong and was survived.
+            on_committed: Receives the readings of each durable commit.
+            on_memory_send: Receives readings that are about to be sent from memory.
         """
-        self._directory = directory
-        self._limits = limits
-        self._intake = intake
-        self._uplink = uplink
-        self._failover = failover
+        storage, network = config.storage, board.network
+        self._directory: Path = storage.state_dir
+        self._limits = OutboxLimits(
+            used_bytes_max=storage.outbox_bytes_max,
+            disk_free_bytes_min=storage.disk_free_bytes_min,
+            dead_letters_max=storage.dead_letters_max,
+            gaps_max=storage.gaps_max,
+        )
         self._identities = identities
         self._clock = clock
         self._disk = disk
         self._worker = worker
         self._add_fault = add_fault
-        self._unopened = ProblemLog(_log, "the outbox cannot be opened")
-        self._unstamped = ProblemLog(_log, "readings wait for their time stamps", level=logging.WARNING)
-        self._is_unreadable = False
+        self.intake = Intake(
+            commit_interval_s=storage.commit_interval_s,
+            readings_max=storage.memory_readings_max,
+            identities=identities,
+            on_committed=on_committed,
+            on_all_durable=network.confirm if network else lambda: None,
+            now_ms=clock.monotonic_ms,
+        )
+        self.failover = FailoverOutbox(self.intake, clock=clock, identities=identities, on_memory_send=on_memory_send)
+        self.uplink = Uplink(
+            client,
+            self.failover,
+            clock=clock,
+            rng=rng,
+            identities=identities,
+            linger_s=config.cloud.batch_linger_s,
+            readings_max=config.cloud.batch_readings_max,
+        )
+        self.intake.add_listener(self.uplink)
+        self.receiver = (
+            RelayedSensorReceiver(network, intake=self.intake, kinds=lambda: schedule().kinds, identities=identities)
+            if network
+            else None
+        )
+        self.sampler = self._build_sampler(config, board, check_for, schedule, phase)
+        self._opener = StoreOpener(
+            self._open_file,
+            problem_log=ProblemLog(_log, "the outbox cannot be opened"),
+            on_quarantined=self._report_quarantined,
+            retry_s=OUTBOX_RETRY_S,
+        )
+        self._unanchored = ProblemLog(_log, "readings wait for their timestamps", level=logging.WARNING)
         self._not_marked_yet: set[str] = set()
         self.is_anchored = False
 
+    def _build_sampler(
+        self,
+        config: Config,
+        board: Board,
+        check_for: Callable[[Sensor], PlausibilityCheck],
+        schedule: Callable[[], SamplingSchedule],
+        phase: float,
+    ) -> Sampler:
+        disabled = config.sensors.disabled
+        primary = choose_primary(
+            [(sensor.name, sensor.kind) for sensor in board.sensors],
+            primary=config.sensors.primary,
+            disabled=disabled,
+        )
+        zones = {zone.id: zone.sensors for zone in config.climate.zones}
+        self.sensor_problems = (*primary.problems, *machine_parts_named(config.sensors.primary, zones))
+        for problem in self.sensor_problems:
+            _log.warning("%s", problem)
+        return Sampler(
+            [(sensor, check_for(sensor)) for sensor in board.sensors if sensor.name not in disabled],
+            primary=primary.sensors,
+            intake=self.intake,
+            clock=self._clock,
+            schedule=schedule,
+            phase=phase,
+        )
+
     @property
     def outbox(self) -> Outbox | None:
-        """Where readings are kept; `None` while it cannot be opened."""
-        return self._failover.disk_outbox
+        """The outbox on the disk; `None` while it cannot be opened."""
+        return self.failover.disk_outbox
 
     @property
     def problem(self) -> str:
-        """Why it cannot be opened, or not be read; empty where it can."""
-        return self._failover.problem or self._failover.read_problem
+        """Why readings cannot be stored or read; empty where they can."""
+        return self.failover.problem or self.failover.read_problem or self.intake.storage_problem
+
+    def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the loops to run, by the component that a fault names."""
+        loops: dict[str, Callable[[], Awaitable[None]]] = {"telemetry": self.run, "sampling": self.sampler.run}
+        if self.receiver is not None:
+            loops["relayed sensors"] = self.receiver.run
+        return loops
 
     async def run(self) -> None:
-        """Run what works on the outbox, until cancelled; one that turns out unreadable is put aside and made anew."""
-        is_broken = False
-        while True:
-            outbox = self.outbox or await self._open(is_broken=is_broken) or await self._open_later(is_broken=is_broken)
-            try:
-                # The power may have gone between a device's registration and the release of its readings.
-                for device in self._identities.registered_devices:
-                    await self._mark_registered_now(outbox, device)
-                async with asyncio.TaskGroup() as group:
-                    for work in (self._intake.run(self._failover), self._uplink.run(self._failover)):
-                        group.create_task(work)
-                    group.create_task(self._upkeep(outbox))
-            except* Corrupt as errors:
-                self._add_fault(str(errors.exceptions[0]))
-                is_broken = True
-            self._failover.disk_outbox = None
-            self._uplink.discard_stored()
-            with contextlib.suppress(StorageFull, Corrupt):
-                await outbox.close()
+        """Run what works on the outbox, until cancelled; a corrupt outbox is quarantined and replaced."""
+        await run_on_store(self._open, self._work, close=self._close_corrupt, on_corrupt=self._report_corrupt)
 
-    async def _open_later(self, *, is_broken: bool) -> Outbox:
-        """Open the outbox once the disk allows it; until then, readings go out from memory."""
+    async def _open(self) -> Outbox:
+        """Return the outbox once the disk allows it; until then, readings are sent from memory."""
+        outbox = self.outbox or await self._attempt_open()
+        if outbox is not None:
+            return outbox
         async with asyncio.TaskGroup() as group:
-            aside = [
-                group.create_task(work) for work in (self._intake.run(self._failover), self._uplink.run(self._failover))
-            ]
-            tries = 1
-            while True:
+            tasks = [group.create_task(self.intake.run(self.failover)), group.create_task(self.uplink.run())]
+            while outbox is None:
                 await asyncio.sleep(OUTBOX_RETRY_S)
-                tries += self._is_unreadable
-                outbox = await self._open(is_broken=is_broken or tries > OPEN_TRIES_MAX)
-                if outbox is not None:
-                    break
-            for task in aside:
+                outbox = await self._attempt_open()
+            for task in tasks:
                 task.cancel()
         return outbox
 
-    async def _mark_registered_now(self, outbox: Outbox, device: str) -> None:
+    async def _attempt_open(self) -> SqliteOutbox | None:
+        outbox = await self._opener.attempt()
+        self.failover.problem = self._opener.problem
+        if outbox is None:
+            return None
+        self.is_anchored = False
+        if outbox.lost_count:
+            text = (
+                f"about {outbox.lost_count:,} stored readings are lost: {FILE_NAME} was deleted, cut short or replaced"
+            )
+            self._report(text)
+        self.failover.disk_outbox = outbox
+        return outbox
+
+    async def _open_file(self, is_broken: bool) -> tuple[SqliteOutbox, Path | None]:
+        return await open_outbox(
+            self._directory,
+            boot_id=self._clock.boot_id,
+            limits=self._limits,
+            worker=self._worker,
+            disk=self._disk,
+            is_broken=is_broken,
+        )
+
+    def _report_quarantined(self, aside: Path) -> None:
+        self._report(f"{FILE_NAME} could not be read; it is kept as {aside}, and a new one was made")
+
+    def _report(self, text: str) -> None:
+        self._add_fault(text)
+        _log.error("%s", text)
+
+    def _report_corrupt(self, problem: str) -> None:
+        self._add_fault(problem)
+        self._opener.mark_corrupt()
+
+    async def _close_corrupt(self, outbox: Outbox) -> None:
+        self.failover.disk_outbox = None
+        self.uplink.discard_stored()
+        with contextlib.suppress(StorageFull, Corrupt):
+            await outbox.close()
+
+    async def _work(self, outbox: Outbox) -> None:
+        # The power may have failed between a device's registration and that of its readings.
+        for device in self._identities.registered_devices:
+            await self._mark_registered_once(outbox, device)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.intake.run(self.failover))
+            group.create_task(self.uplink.run())
+            group.create_task(self._maintain(outbox))
+
+    async def _mark_registered_once(self, outbox: Outbox, device: str) -> None:
         try:
             await outbox.mark_registered(device)
         except StorageFull as error:
             if device not in self._not_marked_yet:
-                _log.warning("the readings of %s are held yet: %s", device, error)
+                _log.warning("the readings of %s still wait for its registration: %s", device, error)
             self._not_marked_yet.add(device)
         else:
             self._not_marked_yet.discard(device)
 
-    def committed(self) -> None:
-        """Take note that readings are safe on the disk: there is something to send."""
-        if self.outbox is not None:
-            self._uplink.readings_committed(self._failover)
-
-    def refused(self) -> None:
-        """Take note that the disk refused readings: after a while they go out from memory."""
-        self._uplink.wake()
-
     async def mark_registered(self, device: str) -> None:
-        """Let the readings of a device go that got its identity; where there is no outbox now, opening it does that."""
-        unregistered = ProblemLog(_log, f"the readings of {device} are held yet", level=logging.WARNING)
+        """Have the readings of a device sent that was registered; returns once that is durable.
+
+        Returns at once while no outbox is open: opening it does the same for every registered device.
+        """
+        waiting = ProblemLog(_log, f"the readings of {device} still wait for its registration", level=logging.WARNING)
         while self.outbox is not None:
             try:
                 await self.outbox.mark_registered(device)
             except StorageFull as error:
-                unregistered.report(str(error))
+                waiting.report(str(error))
                 await asyncio.sleep(OUTBOX_RETRY_S)
             else:
-                self._uplink.backlog_available()
+                self.uplink.backlog_available()
                 return
 
     async def drop_unregistered(self, device: str) -> None:
-        """Give up what is held for a device that nobody can name any more, what is still in memory included.
+        """Give up the readings of a device that can no longer be registered, those in memory included.
 
         Raises:
-            StorageFull: It is held yet.
+            StorageFull: They are still kept.
         """
         if (outbox := self.outbox) is not None:
-            # A broken outbox is put aside, with all that is held, by the loop that owns it.
+            # `run` quarantines a corrupt outbox with all its readings.
             with contextlib.suppress(Corrupt):
-                await self._intake.flush(outbox)
+                await self.intake.flush(outbox)
                 await outbox.drop_unregistered(device)
 
     async def flush(self) -> None:
-        """Put everything on the disk that a restart of the machine would take away.
+        """Make durable what a restart of the machine would lose.
 
         Raises:
-            StorageFull: It is not there yet.
+            StorageFull: It is not durable yet.
         """
         outbox = self.outbox
         if outbox is None:
             return
-        # A broken outbox is put aside by the loop that owns it; it must not hold up a restart.
+        # `run` quarantines a corrupt outbox; it must not delay a restart.
         with contextlib.suppress(Corrupt):
             if self._clock.utc_ms() is not None:
-                # Without it, readings of this boot would never learn their time.
+                # Without the anchor, readings of this boot would never get a timestamp.
                 await self._anchor(outbox)
-            await self._intake.flush(outbox)
+            await self.intake.flush(outbox)
 
     async def close(self) -> None:
-        """Last of all: what was taken in since the last commit goes to the disk."""
-        self._failover.return_unaccepted()
+        """Make the last readings durable and close the outbox, after every loop has ended."""
+        try:
+            if self.receiver is not None:
+                self.receiver.finish()
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        self.failover.return_unaccepted()
         outbox = self.outbox
         if outbox is not None:
             try:
-                await self._intake.flush(outbox)
+                await self.intake.flush(outbox)
             except (StorageFull, Corrupt) as error:
-                _log.error("%d readings could not be kept: %s", self._intake.uncommitted, error)
+                _log.error("%d readings are lost with this process: %s", self.intake.uncommitted, error)
             with contextlib.suppress(StorageFull, Corrupt):
                 await outbox.close()
-        elif self._intake.uncommitted:
-            _log.error("%d readings could not be kept: %s", self._intake.uncommitted, self.problem)
+        elif self.intake.uncommitted:
+            _log.error("%d readings are lost with this process: %s", self.intake.uncommitted, self.problem)
 
-    async def _open(self, *, is_broken: bool) -> Outbox | None:
-        try:
-            outbox, aside = await open_outbox(
-                self._directory,
-                boot_id=self._clock.boot_id,
-                limits=self._limits,
-                worker=self._worker,
-                disk=self._disk,
-                is_broken=is_broken,
-            )
-        except (StorageFull, Corrupt) as error:
-            self._failover.problem = str(error)
-            self._is_unreadable = isinstance(error, ReadFailed)
-            self._unopened.report(str(error))
-            return None
-        self._unopened.clear()
-        self._failover.problem, self.is_anchored = "", False
-        if aside is not None:
-            text = f"{FILE_NAME} could not be read; it is kept as {aside}, and a new one was made"
-            self._add_fault(text)
-            _log.error("%s", text)
-        if outbox.lost_count:
-            text = (
-                f"about {outbox.lost_count:,} promised readings are gone: {FILE_NAME} was lost, cut short or replaced"
-            )
-            self._add_fault(text)
-            _log.error("%s", text)
-        self._failover.disk_outbox = outbox
-        return outbox
-
-    async def _upkeep(self, outbox: Outbox) -> None:
-        """Anchor the boot as soon as its time is known; keep the outbox tidy."""
+    async def _maintain(self, outbox: Outbox) -> None:
+        """Anchor the boot as soon as its time is known; maintain the outbox."""
         while True:
             if self._clock.utc_ms() is not None:
                 await self._anchor(outbox)
             with contextlib.suppress(StorageFull):
                 await outbox.maintain()
             for device in tuple(self._not_marked_yet):
-                await self._mark_registered_now(outbox, device)
-            if self._failover.read_problem:
-                self._uplink.backlog_available()
+                await self._mark_registered_once(outbox, device)
+            if self.failover.read_problem:
+                self.uplink.backlog_available()
             await asyncio.sleep(MAINTENANCE_INTERVAL_S if self.is_anchored else self._anchor_poll_s())
 
     def _anchor_poll_s(self) -> float:
-        return OUTBOX_RETRY_S if self._unstamped.text else ANCHOR_POLL_S
+        return OUTBOX_RETRY_S if self._unanchored.text else ANCHOR_POLL_S
 
     async def _anchor(self, outbox: Outbox) -> None:
         now_ms, utc_ms = self._clock.monotonic_ms(), self._clock.utc_ms()
         if utc_ms is None:
             return
-        used = self._failover.anchor
+        used = self.failover.anchor
         if used is not None and outbox.utc_ms(now_ms) is None:
-            # As readings have been stamped that went out from memory: none must be known under two timestamps.
+            # The anchor that readings from memory were sent with: no reading may have two timestamps.
             now_ms, utc_ms = used.from_ms, used.from_ms + used.utc_at_zero_ms
         try:
             anchor = await outbox.anchor(now_ms=now_ms, utc_ms=utc_ms)
         except StorageFull as error:
-            self._unstamped.report(str(error))
+            self._unanchored.report(str(error))
             return
-        self._unstamped.clear()
+        self._unanchored.clear()
         self.is_anchored = True
         if anchor is not None:
-            self._uplink.backlog_available()
+            self.uplink.backlog_available()

@@ -1,7 +1,7 @@
-"""Brings the outbox to the cloud, one request at a time.
+"""The uplink: sends the outbox to the cloud, one request at a time.
 
-One at a time is enough for the whole quota up to a second of travel time, and keeps order and account simple. Decides
-nothing itself: `batching` says what goes next, the client says when. Must never settle what was not accepted.
+One request at a time uses the whole quota up to a round trip of one second, and keeps order and accounting simple.
+`batching` decides what is sent next, the client when. Must never settle a reading that was not accepted.
 """
 
 import asyncio
@@ -16,27 +16,28 @@ from agent.cloud.messages import READINGS_MAX
 from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
+from agent.foundation.signals import Signal
 from agent.telemetry.batching import SUSPECT_RETRY_MS, Batch, RetryQueue, UplinkState, next_lane
-from agent.telemetry.identities import Identities
+from agent.telemetry.intake import Identities
 from agent.telemetry.outbox.protocol import Lane, ReadingQueue
 from hal.interface import HUB
 
 _log = logging.getLogger(__name__)
 
 CATCH_UP_SPREAD_S = 60.0
-"""After an outage, and after a start with a backlog, each hub waits a random moment up to this before it sends its
-backlog: a fleet that comes back together does not fall upon the cloud together."""
+"""After an outage, and after a start with a backlog, each hub waits a random time up to this before it sends its
+backlog: a fleet that reconnects at once must not overload the cloud."""
 
 
 class UplinkCounts(msgspec.Struct):
-    """What the status shows of the uplink.
+    """The numbers of the uplink since the start of the process.
 
     Attributes:
-        accepted: Readings that the cloud took.
+        accepted: Readings that the cloud accepted.
         unconfirmed: Readings that a 2xx answer did not count as accepted; not sent again (contract section 3.4).
-        resent: Readings that went out more than once.
-        last_refusal: The last refusal's words; empty when there was none.
-        last_accepted_ms: Boot time of the last acceptance; `None` while there was none.
+        resent: Readings that were sent more than once.
+        last_refusal: The message of the last refusal; empty without one.
+        last_accepted_ms: Boot time of the last acceptance; `None` before the first.
     """
 
     accepted: int = 0
@@ -47,11 +48,12 @@ class UplinkCounts(msgspec.Struct):
 
 
 class Uplink:
-    """The loop that empties the outbox."""
+    """The loop that sends the outbox."""
 
     def __init__(
         self,
         client: CloudClient,
+        outbox: ReadingQueue,
         *,
         clock: Clock,
         rng: random.Random,
@@ -62,7 +64,8 @@ class Uplink:
         """Prepare.
 
         Args:
-            client: The way to the cloud.
+            client: Sends.
+            outbox: What to send.
             clock: For ages and paces.
             rng: For the random pause after an outage.
             identities: The cloud identities of relayed sensors.
@@ -70,6 +73,7 @@ class Uplink:
             readings_max: Readings in a batch.
         """
         self._client = client
+        self._outbox = outbox
         self._clock = clock
         self._rng = rng
         self._identities = identities
@@ -78,8 +82,7 @@ class Uplink:
         quota = QUOTAS[Endpoint.TELEMETRY]
         self._pace_ms = quota.window_s * 1000 // quota.limit
         self._retries = RetryQueue()
-        self._outbox: ReadingQueue | None = None
-        self._changed = asyncio.Event()
+        self._changed = Signal()
         self._fresh_since_ms = 0
         self._has_backlog = True
         self._backlog_at_ms = 0
@@ -97,9 +100,9 @@ class Uplink:
         """Return how long readings have been due while none was accepted."""
         return 0 if self._due_ms is None else max(0, now_ms - self._due_ms)
 
-    def readings_committed(self, outbox: ReadingQueue) -> None:
-        """Take note that readings were appended."""
-        fresh = outbox.stats().fresh
+    def readings_committed(self) -> None:
+        """Send the new readings once the batch is full or the first of them has waited long enough."""
+        fresh = self._outbox.stats().fresh
         if fresh and self._due_ms is None:
             self._due_ms = self._clock.monotonic_ms() + self._linger_ms
         if fresh and not self._fresh_since_ms:
@@ -109,32 +112,33 @@ class Uplink:
             self._changed.set()
 
     def backlog_available(self) -> None:
-        """Take note that stored readings became sendable."""
+        """Look for a backlog: stored readings became sendable."""
         self._has_backlog = True
         if self._due_ms is None:
             self._due_ms = self._clock.monotonic_ms()
         self._changed.set()
 
-    def wake(self) -> None:
-        """Take note that there may be something to send by now."""
+    def commit_refused(self) -> None:
+        """Look again: readings that the disk refuses are sent from memory after a minute."""
         if self._due_ms is None:
             self._due_ms = self._clock.monotonic_ms()
         self._changed.set()
 
     def discard_stored(self) -> None:
-        """Take note that the outbox on the disk was closed: what was claimed from it is claimed anew from the next."""
+        """Forget what was claimed from the disk: its outbox was closed, and the next one claims the same again."""
         self._retries.discard(lambda item: item.seq >= 0)
 
     def _recover(self) -> None:
         self._has_recovered = True
         self._changed.set()
 
-    async def run(self, outbox: ReadingQueue) -> None:
+    async def run(self) -> None:
         """Send, until cancelled.
 
         Raises:
-            Corrupt: The outbox cannot be used any more.
+            Corrupt: The outbox has to be reopened.
         """
+        outbox = self._outbox
         if outbox.stats().pending > self._readings_max:
             self._has_recovered = True
         self._has_backlog = True
@@ -143,26 +147,26 @@ class Uplink:
         while True:
             await self._client.ready(Endpoint.TELEMETRY)
             if self._has_recovered:
-                await self._begin_catch_up(outbox)
+                await self._begin_catch_up()
             now_ms = self._clock.monotonic_ms()
             if (pause_ms := self._retries.paused_until_ms - now_ms) > 0:
                 await asyncio.sleep(pause_ms / 1000)
                 continue
-            part = self._retries.take(now_ms) or await self._claim(outbox, now_ms)
-            if part is not None:
-                await self._send(outbox, part)
+            batch = self._retries.take(now_ms) or await self._claim(now_ms)
+            if batch is not None:
+                await self._send(batch)
 
-    async def _begin_catch_up(self, outbox: ReadingQueue) -> None:
+    async def _begin_catch_up(self) -> None:
         self._has_recovered = False
-        await outbox.close_fresh_lane()
+        await self._outbox.close_fresh_lane()
         self._fresh_since_ms = 0
         self._has_backlog = True
         self._backlog_at_ms = self._clock.monotonic_ms() + int(self._rng.uniform(0, CATCH_UP_SPREAD_S) * 1000)
 
-    async def _claim(self, outbox: ReadingQueue, now_ms: int) -> Batch | None:
-        """Take the next batch from the outbox, or wait until there may be one and return `None`."""
-        fresh = 0 if self._retries.is_full else outbox.stats().fresh
-        turn = next_lane(
+    async def _claim(self, now_ms: int) -> Batch | None:
+        """Claim the next batch; where there is none yet, wait for a change and return `None`."""
+        fresh = 0 if self._retries.is_full else self._outbox.stats().fresh
+        lane = next_lane(
             UplinkState(
                 fresh=fresh,
                 fresh_age_ms=now_ms - self._fresh_since_ms,
@@ -172,102 +176,91 @@ class Uplink:
                 readings_max=self._readings_max,
             )
         )
-        if not isinstance(turn, Lane):
-            await self._wait(turn, self._retries.wait_ms(now_ms))
+        if not isinstance(lane, Lane):
+            waits_ms = [wait_ms for wait_ms in (lane, self._retries.wait_ms(now_ms)) if wait_ms is not None]
+            self._changed.clear()
+            await self._changed.wait(min(waits_ms) / 1000 if waits_ms else None)
             return None
-        items = await outbox.claim(turn, self._readings_max)
-        if turn is Lane.BACKLOG:
+        items = await self._outbox.claim(lane, self._readings_max)
+        if lane is Lane.BACKLOG:
             self._has_backlog = bool(items)
             self._backlog_at_ms = max(self._backlog_at_ms + self._pace_ms, now_ms)
         else:
-            self._fresh_since_ms = now_ms if outbox.stats().fresh else 0
+            self._fresh_since_ms = now_ms if self._outbox.stats().fresh else 0
         return Batch(items) if items else None
 
-    async def _wait(self, *waits_ms: int | None) -> None:
-        """Wait until something changes, or the shortest of the given times is over."""
-        self._changed.clear()
-        known_ms = [wait_ms for wait_ms in waits_ms if wait_ms is not None]
-        try:
-            async with asyncio.timeout(min(known_ms) / 1000 if known_ms else None):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-
-    async def _send(self, outbox: ReadingQueue, part: Batch) -> None:
-        part = await self._without_implausible_times(outbox, part)
-        if not part.items:
+    async def _send(self, batch: Batch) -> None:
+        batch = await self._without_implausible_times(batch)
+        if not batch.items:
             return
         sensor_ids = {
-            device: self._identities.sensor_id(device) for device in {item.device for item in part.items} - {HUB}
+            device: self._identities.sensor_id(device) for device in {item.device for item in batch.items} - {HUB}
         }
-        if nameless := {device for device, sensor_id in sensor_ids.items() if sensor_id is None}:
+        if unregistered := {device for device, sensor_id in sensor_ids.items() if sensor_id is None}:
             self._retries.defer_unregistered(
-                [item for item in part.items if item.device in nameless], self._clock.monotonic_ms()
+                [item for item in batch.items if item.device in unregistered], self._clock.monotonic_ms()
             )
-            part = Batch([item for item in part.items if item.device not in nameless])
-            if not part.items:
+            batch = Batch([item for item in batch.items if item.device not in unregistered])
+            if not batch.items:
                 return
-        readings = [(item.kind, item.value, item.utc_ms, sensor_ids.get(item.device)) for item in part.items]
+        readings = [(item.kind, item.value, item.utc_ms, sensor_ids.get(item.device)) for item in batch.items]
         try:
             accepted = await self._client.post_telemetry(readings)
         except Refused as error:
-            self.counts.resent += len(part.items)
-            await self._refused(outbox, part, error)
+            self.counts.resent += len(batch.items)
+            await self._handle_refusal(batch, error)
         except (CloudUnavailable, Throttled, Unauthorized) as error:
-            self.counts.resent += len(part.items)
-            self._retries.requeue(part)
-            _log.info("%d readings wait: %s", len(part.items), error)
+            self.counts.resent += len(batch.items)
+            self._retries.requeue(batch)
+            _log.info("%d readings wait: %s", len(batch.items), error)
         except BaseException:
-            self._retries.requeue(part)
+            self._retries.requeue(batch)
             raise
         else:
-            await outbox.settle(part.items)
-            self._retries.record_accepted(len(part.items))
-            self._count(len(part.items), accepted)
-            self._progressed(outbox)
+            await self._outbox.settle(batch.items)
+            self._retries.record_accepted(len(batch.items))
+            self._count_accepted(len(batch.items), accepted)
             self._identities.record_acceptance(sensor_ids)
 
-    async def _without_implausible_times(self, outbox: ReadingQueue, part: Batch) -> Batch:
-        """Bury readings with an instant that nothing can be done with, a damaged file's say; return the others."""
-        left = [item for item in part.items if rfc3339.is_plausible(item.utc_ms)]
-        wrong = [item for item in part.items if not rfc3339.is_plausible(item.utc_ms)]
+    async def _without_implausible_times(self, batch: Batch) -> Batch:
+        """Return a batch without readings of an impossible time, from a damaged file for example: dead letters."""
+        plausible = [item for item in batch.items if rfc3339.is_plausible(item.utc_ms)]
+        wrong = [item for item in batch.items if not rfc3339.is_plausible(item.utc_ms)]
         try:
             while wrong:
                 text = f"its instant is not {rfc3339.BOUNDS}"
-                await outbox.move_to_dead_letters(wrong[0], text)
+                await self._outbox.move_to_dead_letters(wrong[0], text)
                 item = wrong.pop(0)
                 self.counts.last_refusal = text
                 _log.warning("a %s reading of %s is not sent: %s", item.kind, item.device or "hub", text)
         except StorageFull as full:
-            not_before_ms = self._clock.monotonic_ms() + SUSPECT_RETRY_MS
-            self._retries.requeue(Batch(wrong, not_before_ms))
-            _log.info("a reading without an instant is not put on record yet: %s", full)
+            self._retries.requeue(Batch(wrong, self._clock.monotonic_ms() + SUSPECT_RETRY_MS))
+            _log.info("a reading with an impossible time waits to become a dead letter: %s", full)
         except BaseException:
-            self._retries.requeue(msgspec.structs.replace(part, items=[*left, *wrong]))
+            self._retries.requeue(msgspec.structs.replace(batch, items=[*plausible, *wrong]))
             raise
-        return msgspec.structs.replace(part, items=left)
+        return msgspec.structs.replace(batch, items=plausible)
 
-    async def _refused(self, outbox: ReadingQueue, part: Batch, error: Refused) -> None:
+    async def _handle_refusal(self, batch: Batch, error: Refused) -> None:
         self.counts.last_refusal = str(error)
-        hopeless = self._retries.handle_refusal(part, error.status, self._clock.monotonic_ms())
-        if hopeless is not None:
-            try:
-                await outbox.move_to_dead_letters(hopeless, str(error))
-            except StorageFull as full:
-                not_before_ms = self._clock.monotonic_ms() + SUSPECT_RETRY_MS
-                self._retries.requeue(msgspec.structs.replace(part, not_before_ms=not_before_ms))
-                _log.info("a refused reading is not put on record yet: %s", full)
-                return
-            _log.warning("a %s reading of %s was refused for good: %s", hopeless.kind, hopeless.device or "hub", error)
+        refused = self._retries.handle_refusal(batch, error.status, self._clock.monotonic_ms())
+        if refused is None:
+            return
+        try:
+            await self._outbox.move_to_dead_letters(refused, str(error))
+        except StorageFull as full:
+            not_before_ms = self._clock.monotonic_ms() + SUSPECT_RETRY_MS
+            self._retries.requeue(msgspec.structs.replace(batch, not_before_ms=not_before_ms))
+            _log.info("a refused reading waits to become a dead letter: %s", full)
+            return
+        _log.warning("a %s reading of %s was refused for good: %s", refused.kind, refused.device or "hub", error)
 
-    def _progressed(self, outbox: ReadingQueue) -> None:
+    def _count_accepted(self, sent: int, accepted: int | None) -> None:
         now_ms = self._clock.monotonic_ms()
         self.counts.last_accepted_ms = now_ms
-        self._due_ms = now_ms + self._linger_ms if outbox.stats().sendable else None
-
-    def _count(self, sent: int, accepted: int | None) -> None:
-        taken = sent if accepted is None else min(max(accepted, 0), sent)
-        self.counts.accepted += taken
-        if taken < sent:
-            self.counts.unconfirmed += sent - taken
-            _log.warning("the cloud accepted %d of %d readings and did not say which", taken, sent)
+        self._due_ms = now_ms + self._linger_ms if self._outbox.stats().sendable else None
+        counted = sent if accepted is None else min(max(accepted, 0), sent)
+        self.counts.accepted += counted
+        if counted < sent:
+            self.counts.unconfirmed += sent - counted
+            _log.warning("the cloud accepted %d of %d readings and did not name them", counted, sent)

@@ -380,10 +380,13 @@ class Simulation:
             await _let_go(self._hub)
 
     def _end_life(self, hub: app.Hub) -> None:
-        bad = sum(state.bad for state in hub.intake.channels.values())
-        left_out = hub.relay.skipped if hub.relay else 0
+        bad = sum(state.bad for state in hub.telemetry.intake.channels.values())
+        left_out = hub.telemetry.receiver.skipped if hub.telemetry.receiver else 0
         self.oracle.life_over(
-            judged_bad=bad, uncommitted=hub.intake.uncommitted, left_out=left_out, looked=hub.sampler.unreported_count
+            judged_bad=bad,
+            uncommitted=hub.telemetry.intake.uncommitted,
+            left_out=left_out,
+            looked=hub.telemetry.sampler.unreported_count,
         )
         self._hub = None
         self.pairing.hub_died()

@@ -265,13 +265,13 @@ class RunningHub:
 
     def sample(self) -> None:
         """Have the next tick come now."""
-        self.hub.sampler.schedule_changed()
+        self.hub.telemetry.sampler.schedule_changed()
 
     def report(self, *values: float, device: str = HUB, kind: SensorKind = SensorKind.TEMPERATURE) -> None:
         """Take readings in, a millisecond apart, beside what is sampled."""
         at_ms = max(self.clock.monotonic_ms() - len(values), self._last_at_ms)
         for number, value in enumerate(values, 1):
-            self.hub.intake.offer(Reading(device, "test", kind, value, at_ms + number))
+            self.hub.telemetry.intake.offer(Reading(device, "test", kind, value, at_ms + number))
         self._last_at_ms = at_ms + len(values)
 
 

@@ -73,7 +73,7 @@ async def test_a_disk_that_is_dead_from_the_start(cloud: Cloud, make_hub: MakeHu
     hub = make_hub(cloud.url, disk=disk, clock=clock)
     hub.start()
     hub.report(*READINGS)
-    await until(lambda: hub.hub.intake.disk_failing_since_ms)
+    await until(lambda: hub.hub.telemetry.intake.disk_failing_since_ms)
     assert os.strerror(number) in hub.status().outbox.problem
     clock.skip(61)
     await until(lambda: len(cloud.stored) == 250)
@@ -114,7 +114,7 @@ async def test_readings_of_a_sensor_without_an_identity_stay(cloud: Cloud, make_
     disk.on_operation = failing(errno.EIO)
     hub.report(20.1, 20.2, device="T1")
     hub.report(21.0)
-    await until(lambda: hub.hub.intake.disk_failing_since_ms)
+    await until(lambda: hub.hub.telemetry.intake.disk_failing_since_ms)
     clock.skip(61)
     await until(lambda: len(cloud.stored) == 1)
     assert hub.status().outbox.in_memory == 2

@@ -47,7 +47,7 @@ async def test_a_reading_whose_instant_no_calendar_has_costs_no_other(cloud: Clo
     hub = make_hub(cloud.url)
     hub.start()
     for at_ms in (10**15, -(10**15), hub.clock.monotonic_ms() - 5):
-        hub.hub.intake.offer(Reading("", "test", T_KIND, 20.0, at_ms))
+        hub.hub.telemetry.intake.offer(Reading("", "test", T_KIND, 20.0, at_ms))
     await until(lambda: hub.status().outbox.accepted == 1)
     await until(lambda: hub.status().outbox.pending == 0)
     status = hub.status()

@@ -177,7 +177,7 @@ def test_a_slow_sensor_is_read_in_the_background_and_comes_back_when_it_is_quick
     assert bench.intake.channel(HUB, "slow", sensor.kind).good == 8
     assert bench.intake.channel(HUB, "T1", quick.kind).good == 8
     assert bench.sampler._slow == []
-    assert len(bench.sampler._quick) == 2
+    assert len(bench.sampler._fast) == 2
 
 
 @pytest.mark.parametrize(
