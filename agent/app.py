@@ -1,13 +1,14 @@
-"""The wiring of a hub: which room knows which, what runs beside what, and what happens in which order at the end.
+"""The wiring of a hub: builds the components, connects them, runs their loops and ends them in order.
 
-The only file that knows all rooms. It decides nothing about readings, commands or heat; the rooms do. `Hub` takes
-everything that touches the world as an argument, so that `climahub run`, the demo and a simulation run the same wiring.
+The only file that imports all components. Must decide nothing about readings, commands or heat. `Hub` takes everything
+that touches the outside as an argument, so `climahub run`, the demo and a simulation run the same wiring.
 """
 
 import asyncio
 import contextlib
+import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -26,7 +27,7 @@ from agent.diagnostics import diagnostic_sections
 from agent.display_clock import show_time
 from agent.environment import Environment, phase_of
 from agent.foundation.clock import Now
-from agent.foundation.disk_watch import DiskMonitor
+from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults, supervise
 from agent.health import Health
 from agent.local import climate as local_climate
@@ -35,6 +36,7 @@ from agent.local import server, status_builder
 from agent.local import updates as local_updates
 from agent.local import zigbee as local_zigbee
 from agent.local.commands import CommandsReport, build_commands
+from agent.local.routes import Handlers
 from agent.local.status import HubStatus
 from agent.local.status_builder import build_status
 from agent.local.updates import update_line
@@ -53,14 +55,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 CONTROL_INTERVAL_S = 60
-"""How often the hub's own sensors are asked where they steer something; reports keep their own interval."""
+"""How often the hub's own sensors are read where they control something. Reports to the cloud keep their interval."""
 
 
 class Hub:
-    """All rooms of one hub."""
+    """All components of one hub."""
 
     def __init__(self, config: Config, environment: Environment) -> None:
-        """Build the rooms; nothing runs yet.
+        """Build the components; nothing runs yet.
 
         Raises:
             ConfigInvalid: The configuration does not fit the board, or the key cannot be read.
@@ -193,7 +195,7 @@ class Hub:
         return datetime.fromtimestamp(utc_ms // 1000, ZoneInfo(self.settings.current.timezone))
 
     def _climate(self) -> "ClimateService | None":
-        """Return heating control, if the configuration has zones.
+        """Return the climate control where the configuration has zones.
 
         Raises:
             ConfigInvalid: The board has no output for a zone.
@@ -201,7 +203,7 @@ class Hub:
         environment, board = self.environment, self.environment.board
         if not self.config.climate.zones:
             return None
-        # 2 MiB that a hub which drives nothing need not spend.
+        # Imported late: a hub that controls nothing saves 2 MiB.
         from agent.climate.fusion import SensorLookup  # noqa: PLC0415
         from agent.climate.service import ClimateService  # noqa: PLC0415
         from agent.climate.settings import climate_settings  # noqa: PLC0415
@@ -228,7 +230,7 @@ class Hub:
         )
 
     def _named_devices(self) -> Mapping[str, str]:
-        """Return the relayed devices by name: the one that a person gave, else what the network calls it."""
+        """Return the relayed devices by name: the name that a person gave, else that of the network."""
         named = {sensor.name: sensor.device for sensor in self.pairing.queries.sensors}
         records = self.pairing.queries.state.sensors.values()
         return named | {record.name: record.device for record in records if record.is_relayed and record.name}
@@ -243,7 +245,7 @@ class Hub:
             is_metered=self._is_metered,
             updates=lambda: self.updates,
             climate=lambda: self.climate,
-            radio=lambda: self._zigbee() if self.telemetry.receiver else None,
+            radio=lambda: self._zigbee_report() if self.telemetry.receiver else None,
         )
         return {
             CommandType.REBOOT: RebootHandler(
@@ -275,10 +277,10 @@ class Hub:
             state = self.config.storage.state_dir
             await self.environment.worker.run(lambda: factory_reset.bar_key(state, self.environment.disk, key))
 
-    def _zigbee(self) -> ZigbeeReport:
+    def _zigbee_report(self) -> ZigbeeReport:
         return build_zigbee(self.pairing.queries, intake=self.telemetry.intake, clock=self.environment.clock)
 
-    async def _listed_commands(self) -> CommandsReport:
+    async def _command_report(self) -> CommandsReport:
         return build_commands(await self.commands.recent(), problem=self.commands.problem)
 
     def _sampling_schedule(self) -> SamplingSchedule:
@@ -287,7 +289,7 @@ class Hub:
         return SamplingSchedule(settings.reporting_interval_seconds, self.settings.kinds, control_interval_s)
 
     def status(self) -> HubStatus:
-        """Return what the hub says of itself."""
+        """Return the status document."""
         return build_status(
             board=self.environment.board,
             clock=self.environment.clock,
@@ -315,71 +317,73 @@ class Hub:
         return local_climate.climate_problems(self.climate, control_problem=self.health.control_problem())
 
     def reread(self) -> None:
-        """Take the keys as they are now.
+        """Use the keys as they are on the disk now.
 
         Raises:
-            ConfigInvalid: The hub's own cannot be read; the old one stays.
+            ConfigInvalid: The hub's own key cannot be read; the old one stays in use.
         """
         self.pairing.keys_changed()
         self.client.reload_key()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set, then put everything that is in memory on the disk."""
-        loops = {
+    def _loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the loops of all components, by the name under which their faults are shown."""
+        environment = self.environment
+        loops: dict[str, Callable[[], Awaitable[None]]] = {
             **self.telemetry.loops(),
             "disk": self.disk_watch.run,
             "settings": self.settings.run,
             "commands": self.commands.run,
             "service manager": self.health.feed_watchdog,
         }
-        if starts := self.environment.starts:
-            loops["starts"] = lambda: starts.run(self.environment.worker)
+        if starts := environment.starts:
+            loops["starts"] = lambda: starts.run(environment.worker)
         if self.updates:
             loops["updates"] = self.updates.run
         if self.climate:
             loops["climate"] = self.climate.run
-        if self.environment.board.network is not None:
+        if environment.board.network is not None:
             loops |= self.pairing.loops(self.telemetry)
-        if isinstance(displays := self.environment.board.network, ShowsTime):
-            loops["house clock"] = lambda: show_time(displays, self._local_time)
-        if self.environment.serve:
-            loops["local API"] = lambda: server.serve(
-                self.config.local.socket,
-                {
-                    **status_builder.handlers(self.status),
-                    **local_commands.handlers(self._listed_commands, self.commands.confirm),
-                    **local_climate.handlers(self.climate, self._new_id),
-                    **local_zigbee.handlers(self.pairing.actions, self._zigbee),
-                    **local_updates.handlers(self.updates),
-                },
-            )
-        now_ms = self.environment.clock.monotonic_ms
+        if isinstance(displays := environment.board.network, ShowsTime):
+            loops["display clock"] = lambda: show_time(displays, self._local_time)
+        if environment.serve:
+            loops["local API"] = lambda: server.serve(self.config.local.socket, self._local_handlers())
+        return loops
+
+    def _local_handlers(self) -> Handlers:
+        return {
+            **status_builder.handlers(self.status),
+            **local_commands.handlers(self._command_report, self.commands.confirm),
+            **local_climate.handlers(self.climate, self._new_id),
+            **local_zigbee.handlers(self.pairing.actions, self._zigbee_report),
+            **local_updates.handlers(self.updates),
+        }
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set, then write everything in memory to the disk."""
+        environment = self.environment
+        run = functools.partial(
+            supervise, faults=self.faults, now_ms=environment.clock.monotonic_ms, rng=environment.rng
+        )
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(
-                    supervise(component, work, faults=self.faults, now_ms=now_ms, rng=self.environment.rng),
-                    name=component,
-                )
-                for component, work in loops.items()
-            ]
-            self.environment.host.ready()
+            tasks = [group.create_task(run(name, work), name=name) for name, work in self._loops().items()]
+            environment.host.ready()
             await stop.wait()
-            self.environment.host.stopping()
-            # First of all outputs go off, and what is in memory goes to the disk: the process may not have long.
+            environment.host.stopping()
+            # Outputs go off and memory goes to the disk first: the process may not have long.
             await asyncio.gather(self.health.flush(), self._cancel(tasks))
         await self._end()
 
     async def _cancel(self, tasks: Sequence["asyncio.Task[None]"]) -> None:
-        """End the loops; the one of the updates last, for they take note of an orderly end."""
+        """End the loops, that of updates last: it records an orderly end."""
         await _cancelled([task for task in tasks if task.get_name() != "updates"])
         if self.updates:
             await self.updates.stop()
         await _cancelled(tasks)
 
     async def _end(self) -> None:
-        """Stop listening, and put what has come until then on the disk."""
+        """Stop listening, and write what has arrived until then to the disk."""
         async with contextlib.AsyncExitStack() as last:
-            # From the bottom up; one that fails keeps none of the others from its end.
+            # The last one is called first. A failure does not keep the others from their end.
             last.push_async_callback(self.commands.close)
             last.push_async_callback(self.telemetry.close)
             last.push_async_callback(self.environment.board.close)
@@ -389,9 +393,9 @@ class Hub:
 
 
 async def _cancelled(tasks: Sequence["asyncio.Task[None]"]) -> None:
-    """Cancel loops until they have ended."""
+    """Cancel loops again and again until they have ended."""
     while pending := [task for task in tasks if not task.done()]:
-        # Again, should one get lost: a TaskGroup of Python 3.11 may swallow it together with a child's error.
+        # A TaskGroup of Python 3.11 may swallow a cancellation together with a child's error.
         for task in pending:
             task.cancel()
         await asyncio.wait(pending, timeout=1.0)

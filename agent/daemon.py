@@ -20,7 +20,7 @@ from agent.cloud.session import new_session, tcp_connector
 from agent.commands import factory_reset
 from agent.config import Config
 from agent.errors import ConfigInvalid, Corrupt, StorageFull
-from agent.foundation import clock_memory, lock, log, shutdown, system_info
+from agent.foundation import clock_sources, lock, log, shutdown, system_info
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Systemd
@@ -113,7 +113,7 @@ class _Restarts:
         self._machine_clock = SystemClock(
             trust_wall_clock=trust == "system",
             trust_any_server=trust == "cloud",
-            memory=settings.storage.run_dir / clock_memory.FILE_NAME,
+            memory=settings.storage.run_dir / clock_sources.CLOCK_FILE,
         )
         self._starts = StartHistory(
             settings.storage.state_dir,

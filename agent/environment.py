@@ -20,10 +20,10 @@ from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
-from agent.foundation.metered import is_metered
 from agent.foundation.start_history import FILE_NAME as STARTS_FILE
 from agent.foundation.start_history import StartHistory
 from agent.foundation.state_files import StateFiles
+from agent.foundation.system_info import is_metered
 from agent.foundation.worker import Worker
 from agent.ota.context import RunningRelease
 from agent.ota.keyring import FILE_NAME as KEYRING_FILE

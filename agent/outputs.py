@@ -31,7 +31,7 @@ def main(config_path: Path) -> int:
         sys.stderr.write(f"climahub: {escape_lines(str(error))}\n")
         return EXIT_CONFIG
     finally:
-        from agent.foundation.service_result import record_service_result  # noqa: PLC0415 - after what must not wait
+        from agent.foundation.host import record_service_result  # noqa: PLC0415 - after what must not wait
 
         record_service_result(os.environ)
     return 0

@@ -24,7 +24,7 @@ from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
 from agent.foundation.durable_file import DurableFile
 from agent.foundation.lenient_json import decode_leniently
-from agent.foundation.shielding import run_shielded
+from agent.foundation.shutdown import run_shielded
 from agent.foundation.worker import Worker
 from hal.errors import HalError
 from hal.interface import HvacDemand, HvacOutputs

@@ -27,7 +27,7 @@ from agent.cloud.session import FOREIGN_ERRORS, READ_ERRORS, RequestOptions
 from agent.errors import Cause, ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.lenient_json import DECODE_ERRORS
-from agent.foundation.redaction import redact
+from agent.foundation.log import redact
 from agent.foundation.text import sanitize
 from agent.foundation.time_estimate import http_date_ms
 

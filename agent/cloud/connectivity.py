@@ -12,7 +12,7 @@ import msgspec
 
 from agent.cloud.endpoints import Endpoint
 from agent.errors import Cause
-from agent.foundation.backoff import full_jitter_s
+from agent.foundation.signals import full_jitter_s
 
 BACKOFF_BASE_S = 1.0
 BACKOFF_CAP_S = 300.0

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from agent.cloud.endpoints import Endpoint
 from agent.cloud.messages import ErrorResponse, parse_error
 from agent.errors import Cause, ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
-from agent.foundation.redaction import redact
+from agent.foundation.log import redact
 from agent.foundation.rfc3339 import to_utc_ms
 
 RETRY_AFTER_S_MAX = 24 * 3600.0

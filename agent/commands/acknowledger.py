@@ -16,7 +16,7 @@ from agent.commands.journal import CommandJournal
 from agent.commands.lifecycle import ACKED, CommandEvent, CommandRecord, CommandState, NextActor, next_actor
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation.clock import Now
-from agent.foundation.problem_log import ProblemLog
+from agent.foundation.log import ProblemLog
 from agent.foundation.signals import Signal
 from agent.foundation.supervisor import contain_failure
 

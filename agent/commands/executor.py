@@ -14,7 +14,7 @@ from agent.commands.lifecycle import CommandEvent, CommandRecord, CommandState, 
 from agent.commands.payloads import limit_message, limit_result
 from agent.errors import ClimahubError, Defect, Transient
 from agent.foundation.clock import Now
-from agent.foundation.problem_log import ProblemLog
+from agent.foundation.log import ProblemLog
 from agent.foundation.signals import Signal
 from agent.foundation.supervisor import contain_failure
 

@@ -13,7 +13,7 @@ import msgspec
 from agent.errors import CommandInvalid
 from agent.foundation import rfc3339
 from agent.foundation.lenient_json import Undecodable, decode_value, split_object
-from agent.foundation.redaction import redact
+from agent.foundation.log import redact
 from agent.foundation.text import ENCODE_ERRORS, escape, quote, sanitize
 
 COMMAND_ID_CHARS_MAX = 256

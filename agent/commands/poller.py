@@ -14,7 +14,7 @@ from agent.commands.journal import CommandJournal
 from agent.commands.payloads import decode_commands
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation.clock import Now
-from agent.foundation.problem_log import ProblemLog
+from agent.foundation.log import ProblemLog
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import plural
 

@@ -21,7 +21,7 @@ from agent.commands.poller import CommandPoller
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
-from agent.foundation.problem_log import ProblemLog
+from agent.foundation.log import ProblemLog
 from agent.foundation.store_loop import StoreOpener, run_on_store
 from agent.foundation.worker import Worker
 

@@ -15,8 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from agent.foundation.clock_memory import ClockMemory
-from agent.foundation.rtc import read_rtc_utc_ms
+from agent.foundation.clock_sources import ClockMemory, read_rtc_utc_ms
 from agent.foundation.time_estimate import RTC_ERROR_MS, TimeEstimate, TimeSource, from_server, is_plausible, revise
 
 STA_UNSYNC = 0x0040

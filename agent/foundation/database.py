@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
-from agent.foundation.disk import Disk, is_file_or_absent
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation, is_file_or_absent
 from agent.foundation.worker import Worker
 
 CACHE_KIB = 256

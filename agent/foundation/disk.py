@@ -1,6 +1,8 @@
 """Files that are whole or absent: write to a temporary name, fsync, rename, fsync the directory.
 
-Nobody else in the agent renames or fsyncs. All methods block: call them through a `Worker`, or before the loop runs.
+Nothing else in the agent renames or fsyncs, and every durable operation is announced to `on_operation` first, so that a
+test can stop the world at operation 1, 2, 3, ... All methods block: call them through a `Worker`, or before the loop
+runs.
 """
 
 import contextlib
@@ -8,10 +10,33 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
-from agent.foundation.operations import OnOperation, Operation, allow_operation
+
+
+class Operation(StrEnum):
+    """A step whose effect outlives the process."""
+
+    WRITE = "write"
+    FSYNC = "fsync"
+    RENAME = "rename"
+    FSYNC_DIRECTORY = "fsync_directory"
+    REMOVE = "remove"
+    COMMIT = "commit"
+
+
+OnOperation = Callable[[Operation, str], None]
+"""Called just before each durable operation with the name of its file. Raising `OSError` there is a disk that fails;
+raising anything that is no `Exception` is a power cut."""
+
+
+def allow_operation(operation: Operation, target: str) -> None:
+    """Let the operation happen: what runs on a real hub."""
+    del operation, target
+
 
 QUARANTINED_MAX = 4
 """How many unreadable copies of one file are kept for the technician; the oldest makes room."""

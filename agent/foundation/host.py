@@ -1,14 +1,21 @@
-"""The machine around the agent: what it tells the service manager, and how it is asked to restart.
+"""The machine around the agent: the service manager's notifications and results, and the request to reboot.
 
-Source: sd_notify(3). A hub without systemd simply tells nobody, and does not restart.
+Sources: sd_notify(3), systemd.exec(5). Without systemd nothing is notified, and a reboot is refused. Owns
+`last-end.json` in the run directory: systemd's result of the last process, for the next start (`start_history`). Must
+stay light to import: what switches the outputs off uses it.
 """
 
+import contextlib
 import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from agent.errors import RebootFailed
+from agent.foundation.text import sanitize
 
 
 class Host(Protocol):
@@ -125,3 +132,28 @@ class Unmanaged:
     async def reboot(self, reason: str) -> None:
         """Refuse."""
         raise RebootFailed(f"this machine is not the hub's own; it does not restart for {reason}")
+
+
+SERVICE_RESULT_FILE = "last-end.json"
+
+
+class ServiceResult(msgspec.Struct, frozen=True):
+    """What systemd says of a service's end: $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS (systemd.exec(5))."""
+
+    result: str
+    code: str = ""
+    status: str = ""
+
+
+def record_service_result(environ: Mapping[str, str]) -> None:
+    """Keep what systemd says of the service's end for its next start. For ExecStopPost=; raises nothing.
+
+    Not durable, and need not be: the run directory is as old as the boot.
+    """
+    directory, result = environ.get("RUNTIME_DIRECTORY", ""), environ.get("SERVICE_RESULT", "")
+    if not directory or not result:
+        return
+    path = Path(directory) / SERVICE_RESULT_FILE
+    said = ServiceResult(*(sanitize(environ.get(name, "")) for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS")))
+    with contextlib.suppress(OSError):
+        path.write_bytes(msgspec.json.encode(said))

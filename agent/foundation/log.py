@@ -1,15 +1,18 @@
-"""Where log lines go and what they look like. Every line passes the redaction; their number is bounded."""
+"""Where log lines go and what they look like. Their number is bounded, and every line is redacted and made printable.
+
+`redact` is the one place that removes secrets, for logs, errors, pages and support bundles alike.
+"""
 
 import json
 import logging
 import queue
+import re
 import sys
 import threading
 from collections.abc import Callable
 from typing import Literal
 
-from agent.foundation.redaction import RedactingFilter
-from agent.foundation.text import plural
+from agent.foundation.text import escape, plural, sanitize
 
 LINES_PER_MINUTE_MAX = 600
 """Above this, lines are dropped and counted: a log must not fill the card or the time of a hub."""
@@ -139,3 +142,68 @@ def drain(within_s: float = DRAIN_S_MAX) -> None:
 def set_level(level: str) -> None:
     """Write lines of this level and above from now on."""
     logging.getLogger().setLevel(level.upper())
+
+
+# Device keys (ClimaSense contract 1.1 and 7), and anything that follows an Authorization header's scheme,
+# and what stands before the host of a URL: the credentials of a proxy.
+_SECRETS = re.compile(
+    r"(cs_dev_|sk_sensor_)[A-Za-z0-9_.\-]+|\b((?i:bearer|basic)\s+)[^\s\"',;]+|(://)[^\s/@\"'<>]+(?=@)"
+)
+
+
+def redact(text: str) -> str:
+    """Return ``text`` with every key blacked out, its prefix left so that one still sees what stood there."""
+    return _SECRETS.sub(lambda match: f"{next(filter(None, match.groups()))}[redacted]", text)
+
+
+LINE_CHARACTERS_MAX = 4096
+"""Of one entry in the log, its traceback aside."""
+
+
+class RedactingFilter(logging.Filter):
+    """Blacks out secrets in whatever is logged, arguments and tracebacks included, and makes foreign text harmless.
+
+    An entry is one line. The lines of a traceback are indented, so that none of them passes for an entry of its own.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record in place and let it pass."""
+        record.msg = redact(sanitize(record.getMessage(), characters_max=LINE_CHARACTERS_MAX))
+        record.args = None
+        if record.exc_info and not record.exc_text:
+            lines = redact(logging.Formatter().formatException(record.exc_info)).splitlines()
+            record.exc_text = "\n".join(f"  {escape(line)}" for line in lines)
+        return True
+
+
+class ProblemLog:
+    """One thing that may be wrong for long.
+
+    Attributes:
+        text: What is wrong now; empty where nothing is.
+    """
+
+    def __init__(self, log: logging.Logger, what: str, *, level: int = logging.ERROR) -> None:
+        """Begin without a problem.
+
+        Args:
+            log: Where it is written.
+            what: What suffers, as the beginning of a sentence: "readings stay in memory".
+            level: Of its beginning; its end is an information.
+        """
+        self._log = log
+        self._what = what
+        self._level = level
+        self.text = ""
+
+    def report(self, text: str) -> None:
+        """Note that it is so, or still so."""
+        if text != self.text:
+            self._log.log(self._level, "%s: %s", self._what, text)
+            self.text = text
+
+    def clear(self) -> None:
+        """Note that it is not so, or no longer."""
+        if self.text:
+            self._log.info("no longer: %s", self._what)
+            self.text = ""

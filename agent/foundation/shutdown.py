@@ -1,7 +1,8 @@
-"""What keeps a stop short: threads that hold nothing up, and a deadline after which the process goes whatever hangs.
+"""An orderly and short stop: which signals ask for it, what may finish before it, and when the process goes regardless.
 
-The orderly end is `agent.app`'s. This is for what it cannot hurry: a resolver without a network, a disk that takes
-seconds for a sync, a driver that hangs. What was written by then is in the operating system's hands and survives.
+The order of the stop is `agent.app`'s. This module handles what it cannot hurry: a resolver without a network, a disk
+that takes seconds for a sync, a driver that hangs. What was written by then is in the operating system's hands and
+survives. `run_shielded` lets the last work of a loop finish although the loop is cancelled: relays must switch off.
 """
 
 import asyncio
@@ -11,9 +12,9 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from agent.foundation import log
 
@@ -178,3 +179,43 @@ def handle_signals(*, stop: Callable[[], None], reload: Callable[[], None], term
     loop.add_signal_handler(signal.SIGHUP, lambda: stop() if terminal.is_gone() else reload())
     for number in IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+async def run_shielded(work: Coroutine[Any, Any, None], *, within_s: float) -> bool:
+    """Wait for work; a cancellation of the waiter is handed on afterwards.
+
+    Args:
+        work: What is to be done; what it raises is raised.
+        within_s: After so long it is given up and cancelled.
+
+    Returns:
+        Whether it came to its end.
+
+    Raises:
+        asyncio.CancelledError: The waiter was cancelled meanwhile; the work has ended nevertheless, or its time has.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    end_s = loop.time() + within_s
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done() and loop.time() < end_s:
+        try:
+            await asyncio.wait({task}, timeout=end_s - loop.time())
+        except asyncio.CancelledError as error:
+            cancelled = error
+    is_finished = task.done()
+    if not is_finished:
+        task.cancel()
+        # What hangs in a cancelled state must not hold the stop up either.
+        task.add_done_callback(_noted)
+    elif not task.cancelled() and (failure := task.exception()) is not None:
+        raise failure
+    if cancelled is not None:
+        raise cancelled
+    return is_finished
+
+
+def _noted(task: asyncio.Task[None]) -> None:
+    """Take note of how a task ended, so that nobody is warned of an error that came too late."""
+    if not task.cancelled():
+        task.exception()

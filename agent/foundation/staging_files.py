@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.errors import StorageFull
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -18,9 +18,9 @@ import msgspec
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
+from agent.foundation.host import SERVICE_RESULT_FILE, ServiceResult
 from agent.foundation.json_store import JsonStore
 from agent.foundation.lenient_json import DECODE_ERRORS
-from agent.foundation.service_result import SERVICE_RESULT_FILE, ServiceResult
 from agent.foundation.text import sanitize
 from agent.foundation.worker import InlineWorker, Worker
 

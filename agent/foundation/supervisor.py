@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Iterator
 import msgspec
 
 from agent.errors import ClimahubError, Defect
-from agent.foundation.backoff import full_jitter_s
-from agent.foundation.redaction import redact
+from agent.foundation.log import redact
+from agent.foundation.signals import full_jitter_s
 from agent.foundation.text import sanitize
 
 _log = logging.getLogger(__name__)

@@ -1,8 +1,9 @@
-"""What the kernel says of the machine: memory, disk and its wear, temperatures, throttling, radio. Reads only.
+"""What the kernel reports of the machine: memory, disk and wear, temperatures, throttling, radio, route. Reads only.
 
-Every function takes the root of the tree it reads, and leaves out what this machine does not have. Facts: proc(5); the
-kernel's Documentation/ABI/testing/sysfs-class-thermal and Documentation/driver-api/mmc/mmc-dev-attrs.rst; the Pi
-firmware's property GET_THROTTLED; drivers/watchdog/bcm2835_wdt.c for the register PM_RSTS.
+Every function takes the root of the tree it reads, and leaves out what this machine does not have. Sources: proc(5);
+the kernel's Documentation/ABI/testing/sysfs-class-thermal and Documentation/driver-api/mmc/mmc-dev-attrs.rst; the Pi
+firmware's property GET_THROTTLED; drivers/watchdog/bcm2835_wdt.c for the register PM_RSTS; net/ipv4/fib_trie.c for
+/proc/net/route (interface, destination, gateway, flags, ..., metric, mask, in tabs; addresses in hexadecimal).
 """
 
 import os
@@ -148,3 +149,34 @@ def _bytes(path: Path) -> bytes:
             return file.read(TEXT_BYTES_MAX)
     except OSError:
         return b""
+
+
+MODEM_PREFIXES = ("ppp", "ww", "rmnet", "usb")
+"""How the kernel and systemd name modems: dial-up, WWAN (systemd.net-naming-scheme(7): `ww`), tethered telephones."""
+
+_DESTINATION, _METRIC, _MASK = 1, 6, 7
+_FIELDS_MIN = 8
+
+
+def default_route_interface(table: str) -> str | None:
+    """Return the interface of the default route; `None` where there is none.
+
+    Args:
+        table: Content of /proc/net/route.
+    """
+    routes = []
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        is_default = len(fields) >= _FIELDS_MIN and not int(fields[_DESTINATION], 16) and not int(fields[_MASK], 16)
+        if is_default:
+            routes.append((int(fields[_METRIC]), fields[0]))
+    return min(routes)[1] if routes else None
+
+
+def is_metered(path: Path = Path("/proc/net/route")) -> bool:
+    """Tell whether the default route goes over a modem; where nobody knows, it does not."""
+    try:
+        interface = default_route_interface(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return interface is not None and interface.startswith(MODEM_PREFIXES)

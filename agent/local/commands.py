@@ -11,7 +11,7 @@ import msgspec
 from agent.commands.lifecycle import CommandRecord
 from agent.commands.payloads import COMMAND_ID_CHARS_MAX, ERROR_MESSAGE_BYTES_MAX
 from agent.foundation import rfc3339
-from agent.foundation.redaction import redact
+from agent.foundation.log import redact
 from agent.foundation.text import sanitize
 from agent.local.routes import Handler, LocalRequest, RequestRefused
 

@@ -8,7 +8,7 @@ import msgspec
 from agent import __version__
 from agent.cloud.client import CloudClient
 from agent.foundation.clock import Clock, Timekeeper
-from agent.foundation.redaction import redact
+from agent.foundation.log import redact
 from agent.foundation.start_history import StartRecord
 from agent.foundation.supervisor import Faults
 from agent.foundation.text import sanitize

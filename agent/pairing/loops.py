@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.errors import PairingRefused, StorageFull
 from agent.foundation.clock import Clock
+from agent.foundation.signals import Signal
 from agent.pairing import transitions
 from agent.pairing.lifecycle import (
     JoinWindow,
@@ -75,8 +76,8 @@ class PairingLoops:
         self._progress = progress
         self._must_add_members = True
         self._radio_lock = asyncio.Lock()
-        self._changed = asyncio.Event()
-        store.on_change(self._changed.set)
+        self._changed = Signal()
+        store.on_change(lambda _: self._changed.set())
 
     def all(self, readings: UnregisteredReadings) -> Loops:
         """Return the loops that have to run, by name; each works until cancelled."""
@@ -84,7 +85,7 @@ class PairingLoops:
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         if network is not None:
             loops["registering"] = lambda: self._register(network, readings)
-            loops["pairing file"] = self._store.retry_read
+            loops["pairing file"] = self._store.read_again
         if radio is not None:
             loops["joining"] = lambda: self._receive_join_events(radio)
             loops["pairing"] = lambda: self._reconcile(radio, readings)
@@ -197,7 +198,6 @@ class PairingLoops:
 
     async def _reconcile(self, radio: PairableNetwork, readings: UnregisteredReadings) -> None:
         while True:
-            self._changed.clear()
             wait_s = RECONCILE_INTERVAL_S
             try:
                 async with self._radio_lock:
@@ -208,21 +208,15 @@ class PairingLoops:
                 if self._must_add_members:
                     self._must_add_members = False
                     await self._add_members(radio.sensors)
-                if self._store.problem:
+                if self._store.save_problem:
                     await self._store.apply(lambda state: state)
             except (NetworkLost, SensorUnavailable, StorageFull) as error:
                 _log.info("the radio is not reconciled yet: %s", error)
                 self._must_add_members = True
                 wait_s = RETRY_S
-            await self._pause(min(wait_s, RETRY_S) if self._store.problem else wait_s)
-
-    async def _pause(self, wait_s: float) -> None:
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._changed.wait()
-        except TimeoutError:
-            # Not after each change: the events of a sensor that joins right now come one by one.
-            self._must_add_members = True
+            if not await self._changed.wait(min(wait_s, RETRY_S) if self._store.save_problem else wait_s):
+                # Not after each change: the events of a sensor that joins right now come one by one.
+                self._must_add_members = True
 
     async def _reconcile_window(self, radio: PairableNetwork) -> float:
         """Open or close the join window on the radio as stored; return for how many seconds that stays right."""

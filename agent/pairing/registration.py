@@ -4,7 +4,6 @@ Registration is idempotent: the cloud returns the same id for the same key each 
 and the write to disk does no harm. Must never log a key, nor keep one after it was used.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ from typing import Protocol
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import CloudUnavailable, Refused, Throttled, Unauthorized
+from agent.foundation.signals import Signal
 from agent.pairing import transitions
 from agent.pairing.lifecycle import (
     PairingEvent,
@@ -139,8 +139,8 @@ class Registrar:
         self._now_ms = now_ms
         self._progress = progress
         self._refused_until_ms: dict[str, tuple[str, int]] = {}
-        self._changed = asyncio.Event()
-        store.on_change(self._changed.set)
+        self._changed = Signal()
+        store.on_change(lambda _: self._changed.set())
 
     def key_of(self, record: PairingRecord) -> str:
         """Return the key to register a sensor with; empty for none."""
@@ -175,21 +175,12 @@ class Registrar:
             readings: The readings of sensors without an identity: released after the registration.
         """
         while True:
-            self._changed.clear()
             for device, record in self._store.state.sensors.items():
                 if record.stage is PairingStage.REGISTERED:
                     await self._release(device, readings)
                 elif self._is_due(record):
                     await self._register(device, self.key_of(record), readings)
-            if not self._changed.is_set():
-                await self._wait()
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(REFUSED_RETRY_S):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+            await self._changed.wait(REFUSED_RETRY_S)
 
     def _is_due(self, record: PairingRecord) -> bool:
         key = self.key_of(record)

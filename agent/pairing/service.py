@@ -91,7 +91,7 @@ class PairingQueries:
     @property
     def file_problem(self) -> str:
         """What is wrong with the stored file; empty for nothing."""
-        return self._store.problem or self._store.file_problem
+        return self._store.file_problem
 
     @property
     def unmatched_keys(self) -> Sequence[str]:
@@ -136,7 +136,7 @@ class PairingService:
         """
         store = PairingStore(directory, disk=disk, worker=worker)
         if network is not None:
-            store.state = transitions.add_members(store.state, network.sensors)
+            store.value = transitions.add_members(store.value, network.sensors)
         progress = PairingProgress(clock.monotonic_ms)
         sensor_keys = SensorKeys(keys)
         self._store = store

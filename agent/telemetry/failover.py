@@ -12,7 +12,7 @@ import msgspec
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
-from agent.foundation.problem_log import ProblemLog
+from agent.foundation.log import ProblemLog
 from agent.telemetry.intake import Identities, Intake
 from agent.telemetry.outbox.lookup_tables import UtcAnchor, UtcAnchors
 from agent.telemetry.outbox.protocol import (

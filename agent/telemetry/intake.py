@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from agent.errors import StorageFull
-from agent.foundation.problem_log import ProblemLog
+from agent.foundation.log import ProblemLog
 from agent.foundation.signals import Signal
 from agent.telemetry.outbox.protocol import GapCause, LostReadings, ReadingSink
 from hal.interface import Quality, Reading, SensorKind

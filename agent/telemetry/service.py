@@ -16,7 +16,7 @@ from agent.config.primary import choose_primary, machine_parts_named
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
-from agent.foundation.problem_log import ProblemLog
+from agent.foundation.log import ProblemLog
 from agent.foundation.store_loop import StoreOpener, run_on_store
 from agent.foundation.worker import Worker
 from agent.telemetry.failover import FailoverOutbox

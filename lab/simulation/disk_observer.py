@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Operation
 from lab.simulation.command_oracle import CommandOracle
 from lab.simulation.machine import Machine
 

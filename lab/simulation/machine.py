@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Operation
 
 BOOT_UPTIME_MS = 12_000
 """How long after the boot's beginning the agent starts on a Pi with Debian."""

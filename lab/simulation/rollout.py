@@ -12,8 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import ClimahubError
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.staging_files import announcer
 from agent.foundation.worker import InlineWorker
 from agent.ota import launcher

@@ -15,8 +15,7 @@ import msgspec
 import pytest
 
 from agent.errors import Corrupt, StorageFull
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker, ThreadWorker, Worker
 from agent.telemetry.outbox.protocol import Gap, GapCause, Lane, LostReadings, Outbox, OutboxLimits, PendingReading
 from agent.telemetry.outbox.store import FILE_NAME, SqliteOutbox, open_outbox

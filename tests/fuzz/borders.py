@@ -42,7 +42,7 @@ from agent.errors import ClimahubError, ConfigInvalid
 from agent.foundation import rfc3339
 from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
-from agent.foundation.redaction import RedactingFilter
+from agent.foundation.log import RedactingFilter
 from agent.foundation.text import sanitize
 from agent.foundation.worker import InlineWorker
 from agent.local.commands import build_commands

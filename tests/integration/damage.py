@@ -11,8 +11,7 @@ import pytest
 
 from agent.errors import ReadFailed
 from agent.foundation import database
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.ota import launcher
 
 FILES = (

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.status_text import as_text
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation, allow_operation
+from agent.foundation.disk import Disk, Operation, allow_operation
 from lab.refcloud import faults
 from lab.refcloud.contract import Endpoint
 from tests.integration.conftest import Cloud, HubClock, MakeHub, TestNetwork, until

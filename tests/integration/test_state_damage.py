@@ -21,8 +21,7 @@ from agent.commands import factory_reset
 from agent.commands.payloads import IncomingCommand
 from agent.foundation import durable_file
 from agent.foundation.clock import SystemClock
-from agent.foundation.disk import Disk
-from agent.foundation.operations import allow_operation
+from agent.foundation.disk import Disk, allow_operation
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import SimulatedBoots
 from agent.foundation.state_files import StateFiles

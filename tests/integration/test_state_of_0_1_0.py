@@ -13,7 +13,7 @@ from agent.climate import service
 from agent.climate.model import Mode
 from agent.commands import factory_reset, reboot
 from agent.commands.lifecycle import CommandState
-from agent.foundation.clock_memory import ClockMemory
+from agent.foundation.clock_sources import ClockMemory
 from agent.foundation.disk import Disk
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import SimulatedBoots

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation, allow_operation
+from agent.foundation.disk import Disk, Operation, allow_operation
 from agent.telemetry import intake
 from hal.interface import SensorKind
 from lab.refcloud import faults

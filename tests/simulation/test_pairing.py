@@ -111,9 +111,8 @@ def test_a_book_that_is_not_written_is_caught(monkeypatch: pytest.MonkeyPatch) -
     """After a power cut nobody knows what was removed, nor whose place the replacement took."""
 
     async def forget(self: PairingStore, change: Callable[[PairingState], PairingState]) -> PairingState:
-        self.state = change(self.state)
-        self._notify()
-        return self.state
+        self._set(change(self.value))
+        return self.value
 
     monkeypatch.setattr(PairingStore, "commit", forget)
     monkeypatch.setattr(PairingStore, "apply", forget)

@@ -25,8 +25,7 @@ from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot
 from agent.config.zones import SENSORS_MAX
 from agent.errors import SettingInvalid
 from agent.foundation.clock import Now
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 from hal.errors import ActuatorFault
 from hal.interface import HvacAction, HvacDemand, ZoneOutput

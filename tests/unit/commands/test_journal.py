@@ -20,8 +20,7 @@ from agent.commands.lifecycle import CommandEvent, CommandState
 from agent.commands.payloads import IncomingCommand
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Now
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 
 NOON_MS = 1_774_785_600_000

@@ -16,7 +16,7 @@ from agent.commands.lifecycle import CommandEvent, CommandRecord, CommandState, 
 from agent.commands.payloads import IncomingCommand
 from agent.errors import CommandInvalid, Corrupt, RebootFailed, SettingInvalid, StorageFull
 from agent.foundation.clock import Now
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Operation
 from agent.local.commands import build_commands
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.faults import CutAfter, ErrorStatus, FaultRule, ListsReversed, WrongShape

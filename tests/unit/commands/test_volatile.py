@@ -6,7 +6,7 @@ import os
 import pytest
 
 from agent.commands.lifecycle import CommandState, CommandType
-from agent.foundation.operations import Operation, allow_operation
+from agent.foundation.disk import Operation, allow_operation
 from lab.refcloud.records import CommandState as CloudCommandState
 from tests.unit.commands.conftest import Hub, until
 

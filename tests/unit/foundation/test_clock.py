@@ -7,7 +7,7 @@ import pytest
 
 from agent.foundation import clock
 from agent.foundation.clock import NTP_GRACE_MS, STA_UNSYNC, SystemClock
-from agent.foundation.clock_memory import FILE_NAME
+from agent.foundation.clock_sources import CLOCK_FILE
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -148,7 +148,7 @@ def test_a_step_between_the_reading_and_its_bound_is_not_taken_for_the_time(
 
 
 def test_the_next_process_of_a_boot_knows_what_the_last_one_knew(machine: Machine, tmp_path: Path) -> None:
-    memory = tmp_path / FILE_NAME
+    memory = tmp_path / CLOCK_FILE
     machine.ntp_answers()
     machine.clock(memory).utc_ms()
     machine.ntp_falls_silent(10 * HOUR_MS)
@@ -160,7 +160,7 @@ def test_the_next_process_of_a_boot_knows_what_the_last_one_knew(machine: Machin
 
 @pytest.mark.parametrize("damage", [b"", b"x", bytes(108), None])
 def test_a_damaged_memory_counts_as_none(machine: Machine, tmp_path: Path, damage: bytes | None) -> None:
-    memory = tmp_path / FILE_NAME
+    memory = tmp_path / CLOCK_FILE
     machine.ntp_answers()
     machine.clock(memory).utc_ms()
     machine.ntp_falls_silent(10 * HOUR_MS)
@@ -174,7 +174,7 @@ def test_a_damaged_memory_counts_as_none(machine: Machine, tmp_path: Path, damag
 
 
 def test_another_boot_remembers_nothing(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory, boot_id = tmp_path / FILE_NAME, tmp_path / "boot_id"
+    memory, boot_id = tmp_path / CLOCK_FILE, tmp_path / "boot_id"
     machine.ntp_answers()
     machine.clock(memory).utc_ms()
     machine.ntp_falls_silent(10 * HOUR_MS)
@@ -185,7 +185,7 @@ def test_another_boot_remembers_nothing(machine: Machine, tmp_path: Path, monkey
 
 def test_a_memory_that_cannot_be_written_is_done_without(machine: Machine, tmp_path: Path) -> None:
     machine.ntp_answers()
-    assert machine.clock(tmp_path / "missing" / FILE_NAME).utc_ms() == machine.true_ms
+    assert machine.clock(tmp_path / "missing" / CLOCK_FILE).utc_ms() == machine.true_ms
 
 
 def offer(system: SystemClock, machine: Machine, *, off_ms: int = 0, is_verified: bool = True) -> None:

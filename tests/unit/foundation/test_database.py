@@ -15,8 +15,7 @@ import pytest
 
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.database import Database, open_database, set_aside
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker, ThreadWorker, Worker
 
 SCHEMA = "CREATE TABLE words (word TEXT NOT NULL);"

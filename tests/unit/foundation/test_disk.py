@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
-from agent.foundation.disk import QUARANTINED_MAX, Disk
-from agent.foundation.operations import Operation, allow_operation
+from agent.foundation.disk import QUARANTINED_MAX, Disk, Operation, allow_operation
 
 WRITING = [Operation.WRITE, Operation.FSYNC, Operation.RENAME, Operation.FSYNC_DIRECTORY]
 

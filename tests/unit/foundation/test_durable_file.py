@@ -9,9 +9,8 @@ import pytest
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation import durable_file
-from agent.foundation.disk import Disk
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.durable_file import CHECKSUM_BYTES, READS_MAX, DurableFile, add_checksum, strip_checksum
-from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker
 
 Content = dict[str, int]

@@ -9,10 +9,9 @@ import pytest
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation import durable_file
-from agent.foundation.disk import Disk
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.durable_file import COPY_SUFFIX
 from agent.foundation.json_store import JsonStore
-from agent.foundation.operations import Operation
 from agent.foundation.worker import InlineWorker
 
 

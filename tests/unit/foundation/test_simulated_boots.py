@@ -4,9 +4,8 @@ import msgspec
 import pytest
 
 from agent.errors import RebootFailed
-from agent.foundation.disk import Disk
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.host import Systemd, Unmanaged
-from agent.foundation.operations import Operation
 from agent.foundation.simulated_boots import FILE_NAME, SimulatedBoots, SimulatedRebootHost
 
 

@@ -8,9 +8,8 @@ import msgspec
 import pytest
 
 from agent import outputs
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
-from agent.foundation.service_result import SERVICE_RESULT_FILE, ServiceResult, record_service_result
+from agent.foundation.disk import Disk, Operation
+from agent.foundation.host import SERVICE_RESULT_FILE, ServiceResult, record_service_result
 from agent.foundation.start_history import (
     FILE_NAME,
     STARTS_MAX,

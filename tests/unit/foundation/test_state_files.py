@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent import environment
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.state_files import StateFiles
 from hal.zigbee.options import STICK_FILE
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
-from agent.foundation.problem_log import ProblemLog
+from agent.foundation.log import ProblemLog
 from agent.foundation.store_loop import READS_MAX, StoreOpener, run_on_store
 
 ASIDE = Path("store.db.corrupt-1")

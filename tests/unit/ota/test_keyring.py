@@ -7,9 +7,8 @@ import msgspec
 import pytest
 
 from agent.errors import BundleUntrusted, Corrupt, StorageFull
-from agent.foundation.disk import Disk
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.durable_file import COPY_SUFFIX
-from agent.foundation.operations import Operation
 from agent.ota import keys
 from agent.ota.bundle_format import key_id_of
 from agent.ota.keyring import ADDED_MAX, FILE_NAME, REVOKED_MAX, Keyring, TrustStore, check_key_changes, decode

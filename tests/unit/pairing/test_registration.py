@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from agent.errors import ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.pairing.lifecycle import PairingStage
 from agent.pairing.store import FILE_NAME
 from hal.interface import RelayedSensor, SensorKind

@@ -10,8 +10,7 @@ import pytest
 
 from agent.commands import factory_reset
 from agent.errors import PairingRefused, Refused, StorageFull, UnknownSensor
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 from agent.pairing.actions import JoinWindowRequest
 from agent.pairing.lifecycle import PairingStage, PairingStepKind

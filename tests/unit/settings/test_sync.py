@@ -13,8 +13,7 @@ from agent.cloud import messages
 from agent.cloud.client import CloudClient
 from agent.cloud.endpoints import Endpoint
 from agent.errors import ClimahubError, CloudUnavailable, Refused, SettingInvalid, Unauthorized
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 from agent.settings.model import DeviceSettings
 from agent.settings.sync import FILE_NAME, SettingsSync

@@ -14,8 +14,7 @@ from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.errors import CloudUnavailable, SettingInvalid, StorageFull
 from agent.foundation.clock import SystemClock
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation
+from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 from agent.settings import sync
 from agent.settings.sync import SettingsSync

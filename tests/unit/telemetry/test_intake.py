@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import StorageFull
-from agent.foundation.disk import Disk
-from agent.foundation.operations import Operation, allow_operation
+from agent.foundation.disk import Disk, Operation, allow_operation
 from agent.foundation.worker import InlineWorker
 from agent.telemetry.intake import RETRY_S, Intake
 from agent.telemetry.outbox.protocol import GapCause, Lane, OutboxLimits

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from agent.foundation.redaction import RedactingFilter, redact
+from agent.foundation.log import RedactingFilter, redact
 
 KEY = "cs_dev_0123456789abcdefghijABCDEFGHIJ01"
 SENSOR_KEY = "sk_sensor_Ab-9.x_y"

@@ -1,7 +1,9 @@
-"""Hands what is known of the time from one process of a boot to the next, through a file that a reboot empties.
+"""Sources of time for a boot without NTP: a clock with a battery, and what an earlier process of this boot knew.
 
-NTP may be gone by then, and the kernel's flags have forgotten it: without this a restart of the agent would not know
-what it knew. Writes a few bytes into memory (`storage.run_dir`); a file that cannot be used is done without.
+Source for the first: Documentation/ABI/testing/sysfs-class-rtc of Linux. The driver refuses to be read where it knows
+that the clock has stopped; one that began anew without notice names a year long past. The second is a small file in the
+run directory, which a reboot empties: the kernel's flags forget NTP after some hours, and a restart of the agent must
+not. A file that cannot be used is ignored. Never sets a clock.
 """
 
 import contextlib
@@ -10,9 +12,45 @@ import struct
 import zlib
 from pathlib import Path
 
-from agent.foundation.time_estimate import TimeEstimate, TimeSource
+from agent.foundation.time_estimate import TimeEstimate, TimeSource, is_plausible
 
-FILE_NAME = "clock"
+SYS_CLASS_RTC = Path("/sys/class/rtc")
+ADJTIME = Path("/etc/adjtime")
+
+AGREEMENT_MS = 2000
+"""A system clock that differs by less has been set from this one: it is read in whole seconds."""
+
+
+def read_rtc_utc_ms(wall_ms: int, *, rtc_class: Path = SYS_CLASS_RTC, adjtime: Path = ADJTIME) -> int | None:
+    """Return the UTC of the clock that gave the machine its time at the boot; `None` where there is no such clock.
+
+    It counts where the kernel has set its clock from it (`hctosys`), or where both agree because the system did so.
+
+    Args:
+        wall_ms: The system's wall clock now, in milliseconds since 1970.
+        rtc_class: Where the kernel shows its clocks.
+        adjtime: Says in its third line whether they run in local time, whose offset nobody knows (hwclock(8)).
+    """
+    if (lines := _text(adjtime).splitlines()[2:3]) and lines[0].strip() == "LOCAL":
+        return None
+    for clock in sorted(rtc_class.glob("rtc*")):
+        seconds = _text(clock / "since_epoch").strip()
+        if not (seconds.isascii() and seconds.isdigit()):
+            continue
+        utc_ms = int(seconds) * 1000
+        has_set_the_system = _text(clock / "hctosys").strip() == "1" or abs(utc_ms - wall_ms) <= AGREEMENT_MS
+        if is_plausible(utc_ms) and has_set_the_system:
+            return utc_ms
+    return None
+
+
+def _text(path: Path) -> str:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="ascii")
+    return ""
+
+
+CLOCK_FILE = "clock"
 WRITE_MS = 60_000
 """The same source is written again after this long."""
 

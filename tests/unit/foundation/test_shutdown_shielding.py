@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.foundation.shielding import run_shielded
+from agent.foundation.shutdown import run_shielded
 
 
 class Work:

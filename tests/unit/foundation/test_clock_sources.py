@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.foundation.rtc import read_rtc_utc_ms
+from agent.foundation.clock_sources import read_rtc_utc_ms
 
 NOW_S = 1_800_000_000
 

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from agent.foundation.problem_log import ProblemLog
+from agent.foundation.log import ProblemLog
 
 
 def test_a_lasting_problem_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:

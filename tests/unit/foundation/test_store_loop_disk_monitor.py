@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.foundation.disk import Disk
-from agent.foundation.disk_watch import LOOK_S, DiskMonitor
+from agent.foundation.store_loop import LOOK_S, DiskMonitor
 from agent.foundation.worker import InlineWorker
 from lab.simulation.loop import VirtualLoop
 

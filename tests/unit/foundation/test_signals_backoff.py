@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.foundation.backoff import full_jitter_s
+from agent.foundation.signals import full_jitter_s
 
 
 class Extreme(random.Random):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.foundation.metered import default_interface, is_metered
+from agent.foundation.system_info import default_route_interface, is_metered
 
 HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 LAN = "eth0\t0000A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n"
@@ -13,8 +13,8 @@ def default(interface: str, metric: int) -> str:
 
 
 def test_of_several_default_routes_the_lowest_metric_wins() -> None:
-    assert default_interface(HEAD + default("wwan0", 700) + LAN + default("eth0", 100)) == "eth0"
-    assert default_interface(HEAD + LAN) is None
+    assert default_route_interface(HEAD + default("wwan0", 700) + LAN + default("eth0", 100)) == "eth0"
+    assert default_route_interface(HEAD + LAN) is None
 
 
 @pytest.mark.parametrize(
