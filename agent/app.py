@@ -117,7 +117,7 @@ class Hub:
             cloud_state=lambda: self.connectivity.status.state,
             host=environment.host,
             starts=environment.starts,
-            socket=config.local.socket if environment.serve else None,
+            socket=config.local_api.socket if environment.serve else None,
         )
         self.commands = self._commands()
         self.updates = self._updates()
@@ -155,7 +155,7 @@ class Hub:
             interval_s=self._poll_interval_s,
             pending_max=config.commands.pending_max,
             needs_confirmation=lambda kind: (
-                kind is CommandType.FACTORY_RESET and config.commands.factory_reset_needs_person
+                kind is CommandType.FACTORY_RESET and config.commands.factory_reset_needs_confirmation
             ),
             add_fault=lambda text: self.faults.add("commands", text),
         )
@@ -346,7 +346,7 @@ class Hub:
         if isinstance(displays := environment.board.network, ShowsTime):
             loops["display clock"] = lambda: show_time(displays, self._local_time)
         if environment.serve:
-            loops["local API"] = lambda: server.serve(self.config.local.socket, self._local_handlers())
+            loops["local API"] = lambda: server.serve(self.config.local_api.socket, self._local_handlers())
         return loops
 
     def _local_handlers(self) -> Handlers:

@@ -211,7 +211,9 @@ class _Restarts:
             )
             self._replaceable.on_reload(hub.reread)
             _give_back_memory()
-            _log.info("climahub %s on board %s, answers on %s", __version__, settings.board.name, settings.local.socket)
+            _log.info(
+                "climahub %s on board %s, answers on %s", __version__, settings.board.name, settings.local_api.socket
+            )
             await hub.run(self._hub_stop)
 
 

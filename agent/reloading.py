@@ -16,8 +16,7 @@ import msgspec
 from agent import config
 from agent.cloud.session import ConnectionOptions
 from agent.config import CloudConfig, Config
-from agent.config.authorities import verifying_context
-from agent.config.proxy import ProxyRules
+from agent.config.network import ProxyRules, verifying_context
 from agent.config.secrets import read_api_key, read_sensor_keys
 from agent.errors import ConfigInvalid, KeyMissing, SensorKeysInvalid
 from agent.foundation import log
@@ -159,7 +158,7 @@ def _changed(old: Any, new: Any, prefix: str = "") -> Iterator[str]:  # noqa: AN
 
 
 def verifying(cloud: CloudConfig) -> ssl.SSLContext | Literal[True]:
-    """Return what verifies the cloud's servers (`agent.config.authorities`).
+    """Return what verifies the cloud's servers (`agent.config.network`).
 
     Raises:
         ConfigInvalid: `cloud.ca_file` cannot be read, or holds no certificate.

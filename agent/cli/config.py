@@ -9,8 +9,7 @@ import msgspec
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
 from agent.config import resolve
-from agent.config.example import example_text, short_text
-from agent.config.report import CheckResult, check, show, show_text
+from agent.config.report import CheckResult, check, example_text, short_text, show, show_text
 from agent.daemon import DEFAULT_CONFIG
 from agent.environment import output_names
 from agent.foundation.text import escape, escape_lines

@@ -179,4 +179,4 @@ def socket_of(config_file: Path | None) -> Path:
     """Return the socket that a configuration names; without a readable one, the service's default."""
     if config_file is None and not os.access(DEFAULT_CONFIG, os.R_OK):
         return DEFAULT_SOCKET
-    return resolve(config_file or DEFAULT_CONFIG, environ=os.environ).config.local.socket
+    return resolve(config_file or DEFAULT_CONFIG, environ=os.environ).config.local_api.socket

@@ -4,7 +4,7 @@ import os
 
 import aiohttp
 
-from agent.config.authorities import is_strict_refusal
+from agent.config.network import is_strict_refusal
 from agent.foundation.text import sanitize
 
 

@@ -7,8 +7,7 @@ from typing import Literal, TypedDict
 import aiohttp
 from yarl import URL
 
-from agent.config.authorities import verifying_context
-from agent.config.proxy import ProxyRules
+from agent.config.network import ProxyRules, verifying_context
 
 KEEP_ALIVE_S = 70.0
 """Below the 75 s after which common servers close an idle connection."""

@@ -1,6 +1,7 @@
-"""The configuration of the hub: one table of keys, its typed form, and the ways to load, check and show it."""
+"""The configuration of the hub: its keys, its typed form, and the ways to load, check and show it."""
 
-from agent.config.loading import (
+from agent.config.loading import Resolved, load, load_board, resolve, resolve_text
+from agent.config.tables import (
     BoardConfig,
     ClimateConfig,
     CloudConfig,
@@ -8,13 +9,8 @@ from agent.config.loading import (
     LinuxConfig,
     OtaConfig,
     RelayedSensorsConfig,
-    Resolved,
     StorageConfig,
     ZigbeeConfig,
-    load,
-    load_board,
-    resolve,
-    resolve_text,
 )
 
 __all__ = [

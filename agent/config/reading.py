@@ -1,23 +1,186 @@
-"""From TOML text to checked values: every mistake is found, none stops the search, none is shown with a secret in it.
+"""Checks TOML text against the table of keys: every mistake is found, none stops the search, none shows a secret.
 
-Owns the walk over the file and the words of its errors. Never reads anything but the text it is given.
+Owns the walk over the file, the line on which each key stands, the keys that were renamed or are refused, and the words
+of the errors. Never reads anything but the text it is given. `tomllib` does not tell lines, and an error message must:
+`key_lines` takes only text that `tomllib` has accepted, so it follows the structure and checks nothing.
 """
 
 import re
 import tomllib
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
-from agent.config.keys import BY_PATH, KEYS, REFUSED, SECTIONS, Key
-from agent.config.lines import Path as KeyPath
-from agent.config.lines import key_lines
+from agent.config.schema import Key
+from agent.config.tables import BY_PATH, KEYS, TABLES
 from agent.config.types import NotAllowed, describe, nearest_hint
 from agent.errors import ConfigInvalid
 
+KeyPath = tuple[str | int, ...]
+"""A key's way from the root: names, and positions where the way leads through an array."""
+
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_KEY_PART = re.compile(r"""[ \t]*(?:(?P<bare>[A-Za-z0-9_-]+)|(?P<quoted>"(?:\\.|[^"\\])*"|'[^']*'))[ \t]*""")
+_SCALAR = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}(?!")'  # up to two quotes may stand before the closing three
+    r"|'''.*?'{3,5}(?!')"
+    r'|"(?:\\.|[^"\\])*"'
+    r"|'[^']*'"
+    r"|[^,\]}#\n]+",  # numbers, booleans, and dates, which may hold a space
+    re.DOTALL,
+)
+
+
+def key_lines(text: str) -> dict[KeyPath, int]:
+    """Return the line, counted from 1, on which each key and table first stands.
+
+    A table that several headers mention stands where it is first named; each table of an array has its position in its
+    path. Keys of inline tables, and of inline tables in arrays, are included.
+
+    Args:
+        text: Valid TOML with plain newlines.
+    """
+    return _Scanner(text).scan()
+
+
+class _Scanner:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._line_ends = [match.start() for match in re.finditer("\n", text)]
+        self._lines: dict[KeyPath, int] = {}
+        self._array_lengths: dict[KeyPath, int] = {}
+
+    def scan(self) -> dict[KeyPath, int]:
+        table: KeyPath = ()
+        self._skip_blank()
+        while self._at < len(self._text):
+            if self._take("[["):
+                table = self._array_header()
+            elif self._take("["):
+                table = self._enter(self._key())
+                self._take("]")
+            else:
+                self._key_and_value(table)
+            self._skip_blank()
+        return self._lines
+
+    def _take(self, token: str) -> bool:
+        found = self._text.startswith(token, self._at)
+        self._at += len(token) if found else 0
+        return found
+
+    def _ends_with(self, bracket: str) -> bool:
+        # The end of the text ends everything: a text that was not valid after all must not hang the agent.
+        return self._take(bracket) or self._at >= len(self._text)
+
+    def _skip_blank(self) -> None:
+        match = _BLANK.match(self._text, self._at)
+        self._at = match.end() if match else self._at
+
+    def _array_header(self) -> KeyPath:
+        *parents, name = self._key()
+        self._take("]]")
+        array = (*self._enter(parents), name)
+        self._note(array)
+        position = self._array_lengths.get(array, 0)
+        self._array_lengths[array] = position + 1
+        table = (*array, position)
+        self._note(table)
+        return table
+
+    def _enter(self, parts: list[str]) -> KeyPath:
+        """Return the table that a header names: below an array, that is the array's last table."""
+        path: KeyPath = ()
+        for part in parts:
+            path = (*path, part)
+            self._note(path)
+            if length := self._array_lengths.get(path):
+                path = (*path, length - 1)
+        return path
+
+    def _key(self) -> list[str]:
+        parts = []
+        while match := _KEY_PART.match(self._text, self._at):
+            self._at = match.end()
+            quoted = match["quoted"]
+            parts.append(tomllib.loads(f"key = {quoted}")["key"] if quoted else match["bare"])
+            if not self._take("."):
+                break
+        return parts
+
+    def _key_and_value(self, table: KeyPath) -> None:
+        path = table
+        for part in self._key():
+            path = (*path, part)
+            self._note(path)
+        if not self._take("="):
+            self._at = len(self._text)
+        self._skip_blank()
+        self._value(path)
+
+    def _value(self, path: KeyPath) -> None:
+        if self._take("["):
+            self._skip_blank()
+            position = 0
+            while not self._ends_with("]"):
+                self._value((*path, position))
+                position += 1
+                self._next_item()
+        elif self._take("{"):
+            self._skip_blank()
+            while not self._ends_with("}"):
+                self._key_and_value(path)
+                self._next_item()
+        else:
+            self._note(path)
+            match = _SCALAR.match(self._text, self._at)
+            self._at = match.end() if match else len(self._text)
+
+    def _next_item(self) -> None:
+        self._skip_blank()
+        self._take(",")
+        self._skip_blank()
+
+    def _note(self, path: KeyPath) -> None:
+        self._lines.setdefault(path, bisect_right(self._line_ends, self._at - 1) + 1)
+
+
 CONFIG_BYTES_MAX = 256 * 1024
 """A hundred times the example file: more is not a configuration."""
+
+RENAMED = MappingProxyType(
+    {
+        "board.linux.source_lines": "board.linux.heat_source_lines",
+        "climate.source": "climate.heat_source",
+        "climate.source_min_on_s": "climate.heat_source_min_on_s",
+        "climate.source_min_off_s": "climate.heat_source_min_off_s",
+        "climate.source_starts_per_hour_max": "climate.heat_source_starts_per_hour_max",
+        "climate.source_stages": "climate.heat_source_stages",
+        "commands.factory_reset_needs_person": "commands.factory_reset_needs_confirmation",
+        "local": "local_api",
+        "ota.window": "ota.maintenance_window",
+        "relay": "relayed_sensors",
+    }
+)
+"""Keys and tables of releases before 1.0, and what they are called now. A file that has an old name is refused."""
+
+REFUSED = MappingProxyType(
+    {
+        "cloud.api_key": (
+            "a secret never stands in the configuration: put it into a file that only the agent can read and set"
+            " cloud.api_key_file, or pass it as the systemd credential named in cloud.api_key_credential"
+        ),
+        "relayed_sensors.sensor_keys": (
+            "secrets never stand in the configuration: put them into a file that only the agent can read and set"
+            " relayed_sensors.sensor_keys_file"
+        ),
+    }
+)
+"""Keys that people try and that are refused for a reason of their own; their values are never repeated."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SYNTAX_LINE = re.compile(r"\s*\(at (?:line (?P<line>\d+), column \d+|end of document)\)$")
@@ -154,7 +317,7 @@ class _Reader:
             self._seen.add(dotted)
             if key := BY_PATH.get(dotted):
                 yield from self._value(key, value, here)
-            elif dotted in SECTIONS:
+            elif dotted in TABLES:
                 if isinstance(value, dict):
                     yield from self.table(value, here)
                 else:
@@ -184,9 +347,12 @@ class _Reader:
 def _unknown(dotted: str, name: str, section: str) -> str:
     if dotted in REFUSED:
         return REFUSED[dotted]
+    if new := RENAMED.get(dotted):
+        what, name = ("table", f"[{new}]") if new in TABLES else ("key", new.removeprefix(f"{section}."))
+        return f"this {what} has a new name: rename it to {name}"
     siblings = {
         path.removeprefix(f"{section}." if section else "").split(".")[0]: None
-        for path in (*SECTIONS, *BY_PATH)
+        for path in (*TABLES, *BY_PATH)
         if not section or path.startswith(f"{section}.")
     }
     hint = nearest_hint(name, tuple(siblings))

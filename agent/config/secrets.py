@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.config.loading import CloudConfig, RelayedSensorsConfig
+from agent.config.tables import CloudConfig, RelayedSensorsConfig
 from agent.errors import ConfigInvalid, KeyMissing, SensorKeysInvalid
 
 _API_KEY = re.compile(r"cs_dev_[A-Za-z0-9]{32}")

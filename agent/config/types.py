@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from agent.config import proxy
+from agent.config import network
 
 FOUND_CHARS_MAX = 60
 """A quoted value is cut after this many characters: one line of a terminal, with room for the key."""
@@ -93,7 +93,7 @@ def choice(*options: str) -> ValueType:
     return ValueType("one of " + ", ".join(f'"{option}"' for option in options), read)
 
 
-def maintenance_window() -> ValueType:
+def daily_window() -> ValueType:
     """Return the type of hours of a day, which may lie over midnight, or "always"."""
 
     def read(value: object) -> str:
@@ -217,9 +217,9 @@ def proxy_url() -> ValueType:
     def read(value: object) -> str:
         if not isinstance(value, str):
             raise NotAllowed
-        if value not in {proxy.ENVIRONMENT, proxy.NONE}:
+        if value not in {network.ENVIRONMENT, network.NONE}:
             try:
-                proxy.parsed(value)
+                network.parsed(value)
             except ValueError as error:
                 raise NotAllowed(str(error)) from error
         return value

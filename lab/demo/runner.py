@@ -208,7 +208,7 @@ class _Demo:
             real_s=shown_s,
             taken=self._books.taken,
             stored=self._cloud.accepted,
-            socket=hub.config.local.socket,
+            socket=hub.config.local_api.socket,
             climate=build_climate(hub.climate),
         )
 

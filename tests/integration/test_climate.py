@@ -114,7 +114,7 @@ async def test_the_command_line_reaches_the_zone(
     hub = make(cloud, make_hub, serve=True)
     hub.start()
     await until(lambda: relays.now("living") is HvacAction.HEAT)
-    socket: Path = hub.hub.config.local.socket
+    socket: Path = hub.hub.config.local_api.socket
     await until(socket.exists)
     words = ["climate", "set", "--zone", "living", "--mode", "off", "--socket", str(socket)]
     assert await asyncio.to_thread(root.run, words) == exit_codes.OK

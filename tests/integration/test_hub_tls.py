@@ -15,8 +15,7 @@ import pytest
 from aiohttp import web
 
 from agent.cloud.session import ConnectionOptions
-from agent.config.authorities import verifying_context
-from agent.config.proxy import ProxyRules
+from agent.config.network import ProxyRules, verifying_context
 from agent.foundation import clock
 from agent.foundation.clock import SystemClock
 from lab.refcloud import faults

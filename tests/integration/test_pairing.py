@@ -26,7 +26,7 @@ class Town:
 
     async def type(self, *words: str) -> int:
         """Run a command of `climahub zigbee` as a person would, beside the hub."""
-        path = str(self.hub.hub.config.local.socket)
+        path = str(self.hub.hub.config.local_api.socket)
         return await asyncio.to_thread(root.run, ["zigbee", *words, "--socket", path])
 
     def world_ms(self) -> int:
@@ -52,7 +52,7 @@ async def town(cloud: Cloud, make_hub: MakeHub, tmp_path: Path, monkeypatch: pyt
     hub = make_hub(cloud.url, network=board.network, clock=clock, serve=True)
     hub.start()
     made = Town(world, hub, tmp_path / "state")
-    await until(hub.hub.config.local.socket.exists)
+    await until(hub.hub.config.local_api.socket.exists)
     return made
 
 
@@ -172,7 +172,7 @@ async def test_an_unplugged_stick_is_said(town: Town, capfd: pytest.CaptureFixtu
 async def test_a_body_that_is_too_large_or_no_json_is_refused(town: Town) -> None:
     import aiohttp  # noqa: PLC0415 - for this test alone
 
-    connector = aiohttp.UnixConnector(str(town.hub.hub.config.local.socket))
+    connector = aiohttp.UnixConnector(str(town.hub.hub.config.local_api.socket))
     bodies: list[tuple[Any, int]] = [(b"x" * 9000, 413), (b"sk_sensor_not_json", 400), (b"\xff", 400)]
     async with aiohttp.ClientSession(connector=connector) as session:
         for body, status in bodies:

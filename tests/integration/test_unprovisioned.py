@@ -85,7 +85,7 @@ def states(body: str) -> list[str]:
 
 
 async def test_a_hub_through_reset_and_new_key(town: Town, base_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    path = town.configuration(base_url, "[commands]\nfactory_reset_needs_person = true\n")
+    path = town.configuration(base_url, "[commands]\nfactory_reset_needs_confirmation = true\n")
     restarts = daemon._Restarts(Replaceable(path, config.load(path, environ={}), {}), {})
     task = asyncio.get_running_loop().create_task(restarts.run())
     state = town.directory / "state"

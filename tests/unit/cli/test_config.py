@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import exit_codes, root
-from agent.config.example import example_text
+from agent.config.report import example_text
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_the_socket_of_a_configuration(
     path, answers = hub
     answers.append(answer(msgspec.json.encode(status)))
     config = tmp_path / "hub.toml"
-    config.write_text(f'[cloud]\nbase_url = "https://cloud.example"\n[local]\nsocket = "{path}"\n')
+    config.write_text(f'[cloud]\nbase_url = "https://cloud.example"\n[local_api]\nsocket = "{path}"\n')
     assert root.run(["status", "--config", str(config)]) == exit_codes.OK
     assert "climahub 1.2.3" in capsys.readouterr().out
 

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config import Config, load, resolve, resolve_text
-from agent.config.example import example_text, toml_value
-from agent.config.keys import BY_PATH, KEYS, SECTIONS, Key
-from agent.config.reading import CONFIG_BYTES_MAX, ConfigProblems
+from agent.config.reading import CONFIG_BYTES_MAX, RENAMED, ConfigProblems
+from agent.config.report import example_text, toml_value
+from agent.config.schema import Key
+from agent.config.tables import BY_PATH, KEYS, TABLES
 from agent.config.types import NotAllowed, describe
 from agent.errors import ConfigInvalid
 from hal.interface import SensorKind
@@ -62,7 +63,7 @@ def test_the_example_lists_exactly_the_keys_of_the_table_with_their_defaults() -
             document = tomllib.loads(line.removeprefix("# "))
             [(name, value)] = document.items()
             listed[f"{section}.{name}"] = (value, line.startswith("# "))
-    assert list(listed) == [key.path for section in SECTIONS for key in KEYS if key.section == section]
+    assert list(listed) == [key.path for section in TABLES for key in KEYS if key.section == section]
     assert len(listed) == len(KEYS)
     for path, (value, is_comment) in listed.items():
         key = BY_PATH[path]
@@ -82,35 +83,34 @@ def test_the_example_gives_each_unit_and_reason() -> None:
 
 
 def test_every_key_has_a_section_and_every_section_a_key() -> None:
-    assert {key.section for key in KEYS} == set(SECTIONS)
+    assert {key.section for key in KEYS} == set(TABLES)
     assert len(BY_PATH) == len(KEYS)
 
 
-def test_structs_and_table_name_the_same_keys() -> None:
-    def leaves(struct: type[msgspec.Struct], prefix: str) -> set[str]:
+def test_every_field_of_a_struct_is_a_key_or_a_table() -> None:
+    def leaves(struct: msgspec.Struct, prefix: str) -> set[str]:
         found = set()
-        for field in msgspec.structs.fields(struct):
-            path = f"{prefix}{field.name}"
-            is_table = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
-            found |= leaves(field.type, f"{path}.") if is_table else {path}
+        for name in struct.__struct_fields__:
+            value, path = getattr(struct, name), f"{prefix}{name}"
+            found |= leaves(value, f"{path}.") if isinstance(value, msgspec.Struct) else {path}
         return found
 
     primary = {f"sensors.primary.{kind}" for kind in SensorKind}
-    assert leaves(Config, "") - {"sensors.primary"} == set(BY_PATH) - primary
+    assert leaves(parse(MINIMAL), "") - {"sensors.primary"} == set(BY_PATH) - primary
 
 
 def test_values_have_the_types_that_the_structs_promise() -> None:
     def check(struct: msgspec.Struct) -> None:
-        for field in msgspec.structs.fields(struct):
-            value = getattr(struct, field.name)
+        for name, promised in get_type_hints(type(struct)).items():
+            value = getattr(struct, name)
             if isinstance(value, msgspec.Struct):
                 check(value)
             elif isinstance(value, Path) or value is None:
-                assert field.type in (Path, Path | None)
-            elif field.name == "primary":
+                assert promised in (Path, Path | None)
+            elif name == "primary":
                 assert all(isinstance(kind, SensorKind) for kind in value)
             else:
-                assert type(msgspec.convert(value, field.type)) is type(value), field.name
+                assert type(msgspec.convert(value, promised)) is type(value), name
 
     check(parse(MINIMAL))
     check(parse(example_text()))
@@ -121,22 +121,22 @@ def test_defaults_fill_what_the_file_leaves_out() -> None:
     assert config.cloud.request_timeout_s == 30
     assert config.storage.outbox_bytes_max == 256 * 1024 * 1024
     assert config.storage.state_dir == Path("/var/lib/climahub")
-    assert config.local.socket == Path("/run/climahub/status.sock")
+    assert config.local_api.socket == Path("/run/climahub/status.sock")
     assert config.clock.trust == "kernel"
     assert config.sensors.primary == {}
 
 
 def test_relative_paths_start_at_the_directory_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "hub.toml"
-    path.write_text(MINIMAL + 'ca_file = "ca.pem"\n[storage]\nrun_dir = "run"\n[local]\nsocket = "door.sock"\n')
+    path.write_text(MINIMAL + 'ca_file = "ca.pem"\n[storage]\nrun_dir = "run"\n[local_api]\nsocket = "door.sock"\n')
     config = load(path, environ={})
     assert config.cloud.ca_file == tmp_path / "ca.pem"
-    assert config.local.socket == tmp_path / "run" / "door.sock"
+    assert config.local_api.socket == tmp_path / "run" / "door.sock"
 
 
 def test_an_absolute_socket_stays_where_it_is_up_to_the_length_that_the_kernel_takes() -> None:
     path = "/" + "x" * 106
-    assert parse(MINIMAL + f'[local]\nsocket = "{path}"\n').local.socket == Path(path)
+    assert parse(MINIMAL + f'[local_api]\nsocket = "{path}"\n').local_api.socket == Path(path)
 
 
 def test_a_trailing_slash_of_the_url_goes() -> None:
@@ -190,11 +190,11 @@ def test_plain_http_is_allowed_on_loopback(url: str) -> None:
         ("sensors.disabled", "[1]", "found an array of 1"),
         ("sensors.primary.temperature", '" "', "allowed is the name of a sensor"),
         ("sensors.primary.temperature", "{a = 1}", "found a table"),
-        ("local.socket", '"a/b"', "a file name below storage.run_dir"),
-        ("local.socket", '".."', "a file name below storage.run_dir"),
-        ("local.socket", '"a/"', "a file name below storage.run_dir"),
-        ("local.socket", "1", "a file name below storage.run_dir"),
-        ("local.socket", '"/' + "x" * 107 + '"', "found a path of 108 bytes; a Unix socket's allows 107"),
+        ("local_api.socket", '"a/b"', "a file name below storage.run_dir"),
+        ("local_api.socket", '".."', "a file name below storage.run_dir"),
+        ("local_api.socket", '"a/"', "a file name below storage.run_dir"),
+        ("local_api.socket", "1", "a file name below storage.run_dir"),
+        ("local_api.socket", '"/' + "x" * 107 + '"', "found a path of 108 bytes; a Unix socket's allows 107"),
         ("log.level", '"warn"', 'did you mean "warning"?'),
     ],
 )
@@ -287,14 +287,15 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
     ]
 
 
-def test_a_key_with_a_new_name_is_refused_and_the_new_name_is_given() -> None:
-    [error] = refused(MINIMAL + '[relay]\nsensor_keys_file = "keys.toml"\n')
-    assert "rename it to [relayed_sensors]" in error
-
-
-def test_the_old_key_of_the_maintenance_window_is_refused_and_the_new_one_given() -> None:
-    [error] = refused(MINIMAL + '[ota]\nwindow = "always"\n')
-    assert "rename it to maintenance_window" in error
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_key_or_table_with_a_new_name_is_refused_and_the_new_name_is_given(old: str, new: str) -> None:
+    assert new in BY_PATH or new in TABLES
+    assert old not in BY_PATH
+    section, _, name = old.rpartition(".")
+    text = f"[{section}]\n{name} = 1\n" if section else f"[{name}]\nx = 1\n"
+    [error] = refused(MINIMAL + text)
+    shown = f"[{new}]" if new in TABLES else new.removeprefix(f"{section}.")
+    assert error.endswith(f": {old}: this {'table' if new in TABLES else 'key'} has a new name: rename it to {shown}")
 
 
 def test_a_wrong_path_of_the_recording_is_told_once() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.config import resolve
-from agent.config.keys import KEYS
 from agent.config.report import REDACTED, CheckResult, check, show, show_text
+from agent.config.tables import KEYS
 from tests.unit.config.test_certificates import CA, SKI, pem
 
 API_KEY = "cs_dev_" + "a1B2" * 8

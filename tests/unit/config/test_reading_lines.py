@@ -7,7 +7,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.lines import key_lines
+from agent.config.reading import key_lines
 
 DOCUMENT = """\
 # comment with [brackets] = and "quotes"

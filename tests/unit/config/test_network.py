@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.proxy import Proxy, ProxyRules, parsed, without_credentials
+from agent.config.network import Proxy, ProxyRules, parsed, without_credentials
 
 SECRET = "pa:ss/wörd"
 

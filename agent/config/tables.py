@@ -1,0 +1,439 @@
+"""The configuration as the hub uses it: one struct for each table of the file, one field for each key.
+
+The one declaration of every key: its type, bounds, default and reason (`agent.config.schema`). Paths are absolute and
+no secret is in it: `agent.config.secrets` reads those. The daemon imports this module, so it imports little.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from agent.config.schema import key, keys_of, table, tables_of
+from agent.config.types import (
+    cloud_url,
+    credential_name,
+    daily_window,
+    file_path,
+    integer,
+    number,
+    proxy_url,
+    radio_channel,
+    serial_port,
+    socket_name,
+    text,
+    text_list,
+)
+from agent.config.zones import PartLine, RelayLines, ZoneConfig, part_list, relay_list, zone_list
+from hal.interface import SERIES_MAX, SensorKind
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+DAY_S = 86_400
+
+_SEED_MAX = 2**63 - 1
+
+
+class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[cloud]`. `api_key_file` is where the key is, be it a file or a credential; `None` if nowhere."""
+
+    base_url: Annotated[
+        str,
+        key(
+            "root of the API; no default, so that no hub speaks to a cloud nobody chose",
+            cloud_url(),
+            example="http://127.0.0.1:8080",
+            is_chosen=True,
+        ),
+    ]
+    api_key_file: Annotated[
+        Path | None,
+        key(
+            "file with the hub's key, readable by the agent only; comes before the credential",
+            file_path(),
+            example="/etc/climahub/api-key",
+            is_chosen=True,
+        ),
+    ] = None
+    api_key_credential: Annotated[
+        str,
+        key(
+            "systemd credential with the hub's key (LoadCredential= in the unit), taken where no file is named",
+            credential_name(),
+        ),
+    ] = "climahub-api-key"
+    ca_file: Annotated[
+        Path | None,
+        key(
+            "PEM file of further certificate authorities, beside the system's: for a private cloud",
+            file_path(),
+            example="/etc/climahub/ca.pem",
+        ),
+    ] = None
+    proxy: Annotated[
+        str,
+        key("the way out, never for this machine itself; by default what HTTPS_PROXY and NO_PROXY say", proxy_url()),
+    ] = "environment"
+    request_timeout_s: Annotated[
+        float, key("a DSL line under load needs seconds; a dead one must end", number(1, 300, "s"))
+    ] = 30
+    gzip: Annotated[Literal["auto", "off"], key('"auto" compresses until the server refuses it or fails on it')] = (
+        "auto"
+    )
+    settings_poll_interval_s: Annotated[
+        float,
+        key(
+            "how old the hub's copy of the server's settings may get; the quota is 10 a minute", number(60, DAY_S, "s")
+        ),
+    ] = 600
+    commands_poll_interval_s: Annotated[
+        float,
+        key(
+            "how long a command waits at the longest; 15 s cost 3 MB a day, and the quota is 30 a minute",
+            number(3, 3600, "s"),
+        ),
+    ] = 15
+    metered: Annotated[
+        Literal["auto", "yes", "no"],
+        key('whether the link is paid by volume: polls are then 20 times rarer; "auto" looks whether it is a modem'),
+    ] = "auto"
+    batch_linger_s: Annotated[
+        float, key("wait this long for a batch to fill: fewer, larger requests", number(0, 3600, "s"))
+    ] = 120
+    batch_readings_max: Annotated[int, key("the API takes at most 100 in a request", integer(1, 100, "readings"))] = 100
+
+
+class SimConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[board.sim]`."""
+
+    seed: Annotated[int, key("the same seed gives the same house, weather and faults", integer(0, _SEED_MAX))] = 1
+    sensors_count: Annotated[
+        int,
+        key(
+            "one of each kind on the hub; those above seven are relayed, and each device of them needs a key",
+            integer(len(SensorKind), SERIES_MAX, "sensors"),
+        ),
+    ] = len(SensorKind)
+    report_interval_s: Annotated[float, key("how often a relayed sensor reports", number(1, DAY_S - 1, "s"))] = 60
+    tenant_thermostat: Annotated[bool, key("heat the house with a thermostat of its own")] = True
+
+
+class ReplayConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[board.replay]`; both paths are set when that board is chosen."""
+
+    recording: Annotated[
+        Path | None,
+        key("the recording, a CSV file; needed when this board is chosen", file_path(), example="house.csv"),
+    ] = None
+    map: Annotated[
+        Path | None,
+        key("which column is which sensor; needed when this board is chosen", file_path(), example="house.toml"),
+    ] = None
+
+
+class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[board.linux]`."""
+
+    sysfs_root: Annotated[Path, key("where the kernel shows its devices; tests give a made-up tree", file_path())] = (
+        Path("/sys")
+    )
+    gpio_chip: Annotated[Path, key("whose lines the relays hang on (gpiodetect lists them)", file_path())] = Path(
+        "/dev/gpiochip0"
+    )
+    relays: Annotated[
+        tuple[RelayLines, ...], key("the relays of the zones, by the numbers of their lines", relay_list())
+    ] = ()
+    heat_source_lines: Annotated[tuple[PartLine, ...], key("what the shared source has relays for", part_list())] = ()
+    relays_active_low: Annotated[bool, key("whether a relay pulls in when its line is low")] = False
+
+
+class BoardConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[board]`."""
+
+    name: Annotated[
+        Literal["sim", "linux", "replay"], key("needs no hardware, so that the first start works", is_chosen=True)
+    ] = "sim"
+    sim: Annotated[SimConfig, table('The simulated house (board.name = "sim").')]
+    replay: Annotated[ReplayConfig, table('A recording of a house (board.name = "replay").')]
+    linux: Annotated[LinuxConfig, table('This machine\'s own sensors and relays (board.name = "linux").')]
+
+
+class SensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[sensors]`; `primary` has only the kinds that the file names."""
+
+    disabled: Annotated[
+        tuple[str, ...],
+        key(
+            "sensors that are never read: a processor's temperature is no room's",
+            text_list('sensor names, such as "hwmon/nvme/Composite"'),
+        ),
+    ] = ()
+    primary: Annotated[
+        Mapping[SensorKind, str],
+        table(
+            "Which sensor speaks for the hub where several measure the same kind.",
+            {
+                kind: key(
+                    f"needed only where several sensors measure {kind}",
+                    text("the name of a sensor, as `climahub status` shows it"),
+                    example=f"sensor-of-{kind.replace('_', '-')}",
+                )
+                for kind in SensorKind
+            },
+        ),
+    ]
+
+
+class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[storage]`."""
+
+    state_dir: Annotated[Path, key("outbox and settings: survives a reboot", file_path())] = Path("/var/lib/climahub")
+    run_dir: Annotated[Path, key("sockets: gone after a reboot", file_path())] = Path("/run/climahub")
+    outbox_bytes_max: Annotated[
+        int,
+        key(
+            "256 MiB: months of readings of 50 sensors at 60 s; older ones are downsampled first",
+            integer(64 * KIB, 64 * GIB, "bytes"),
+        ),
+    ] = 256 * MIB
+    disk_free_bytes_min: Annotated[
+        int, key("64 MiB: what the outbox leaves to everybody else on the disk", integer(0, 1024 * GIB, "bytes"))
+    ] = 64 * MIB
+    commit_interval_s: Annotated[
+        float, key("a power cut loses at most this; shorter wears the card", number(0.1, 300, "s"))
+    ] = 10
+    memory_readings_max: Annotated[
+        int, key("readings held in memory while the disk takes none", integer(100, 1_000_000, "readings"))
+    ] = 20_000
+    dead_letters_max: Annotated[
+        int, key("readings the cloud refused, kept for a look", integer(1, 100_000, "readings"))
+    ] = 1000
+    gaps_max: Annotated[int, key("records of what was downsampled or dropped", integer(1, 100_000, "gaps"))] = 1000
+
+
+class CommandsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[commands]`."""
+
+    pending_max: Annotated[
+        int, key("commands kept until they are settled; the cloud keeps what is above", integer(1, 10_000, "commands"))
+    ] = 100
+    factory_reset_needs_confirmation: Annotated[
+        bool, key("a factory reset waits 10 minutes for `climahub commands --confirm ID` at the hub")
+    ] = False
+    reboot: Annotated[
+        Literal["auto", "logind", "simulated"],
+        key('"simulated" restarts the agent only, as a new boot; "auto" does so on every board but "linux"'),
+    ] = "auto"
+
+
+class OtaConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[ota]`."""
+
+    keys_dir: Annotated[
+        Path, key("its *.pub files say whose releases this hub installs; without any, none", file_path())
+    ] = Path("/etc/climahub/update-keys")
+    allow_unsigned: Annotated[
+        bool, key("install releases that nobody signed: whoever controls the cloud then controls this home")
+    ] = False
+    model: Annotated[str, key("a release names the models that it fits", text("a hardware model"))] = "hub"
+    check_interval_s: Annotated[
+        float, key("how often the cloud is asked for a release", number(60, 7 * DAY_S, "s"))
+    ] = 6 * 3600
+    spread_s: Annotated[
+        float,
+        key(
+            "hubs of a batch begin their downloads spread over this time, each at its own point of it",
+            number(0, DAY_S, "s"),
+        ),
+    ] = 3600
+    maintenance_window: Annotated[
+        str,
+        key(
+            'when the hub may restart into a release, in the time zone of its settings; or "always"',
+            daily_window(),
+        ),
+    ] = "02:00-05:00"
+    metered: Annotated[
+        Literal["never", "window", "always"], key("when a release is downloaded over a metered link")
+    ] = "window"
+    size_bytes_max: Annotated[
+        int, key("512 MiB: a larger release is refused before its first byte", integer(1, 4 * GIB, "bytes"))
+    ] = 512 * MIB
+    rate_bytes_s_min: Annotated[
+        int, key("a slower server is left alone and tried again later", integer(0, GIB, "bytes/s"))
+    ] = 512
+    download_deadline_s: Annotated[
+        float, key("one request may take so long; the next one goes on", number(60, DAY_S, "s"))
+    ] = 3600
+    trial_s: Annotated[float, key("how long on end a new release has to be well", number(1, DAY_S, "s"))] = 600
+    trial_deadline_s: Annotated[
+        float, key("by then it must have been; else the old one returns", number(1, DAY_S, "s"))
+    ] = 1800
+    trial_starts_max: Annotated[
+        int, key("how often a release is started that has not proved itself", integer(1, 10, "starts"))
+    ] = 2
+
+
+class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[climate]`; no zones, no control."""
+
+    zones: Annotated[
+        tuple[ZoneConfig, ...],
+        key("each zone is an output of the board, with the sensors that measure it", zone_list()),
+    ] = ()
+    emitter: Annotated[
+        Literal["radiator", "floor", "air"], key("what heats the rooms: how fast it is decides how it is driven")
+    ] = "radiator"
+    heat_source: Annotated[
+        Literal["none", "boiler", "heat_pump"], key('what makes heat for all zones; "none" where each has its own')
+    ] = "none"
+    heat_source_min_on_s: Annotated[
+        float, key("a compressor needs minutes to get its oil back", number(0, 3600, "s"))
+    ] = 300
+    heat_source_min_off_s: Annotated[
+        float, key("a compressor must not start against its pressure", number(0, 3600, "s"))
+    ] = 300
+    heat_source_starts_per_hour_max: Annotated[int, key("each start wears it", integer(1, 60, "starts"))] = 6
+    heat_source_stages: Annotated[
+        int, key("the second helps where the first does not suffice", integer(1, 2, "stages"))
+    ] = 1
+    auxiliary_heat: Annotated[bool, key("whether the source has auxiliary heat")] = False
+    reversing_valve: Annotated[
+        Literal["cooling", "heating"], key("in which of both the valve of a heat pump is energised")
+    ] = "cooling"
+    pump_overrun_s: Annotated[
+        float, key("carries the last heat from the source to the rooms", number(0, 3600, "s"))
+    ] = 300
+    relay_min_on_s: Annotated[float, key("of each zone's own relay", number(0, 3600, "s"))] = 180
+    relay_min_off_s: Annotated[float, key("of each zone's own relay", number(0, 3600, "s"))] = 180
+    relay_starts_per_hour_max: Annotated[int, key("of each zone's own relay", integer(1, 60, "starts"))] = 6
+    frost_c: Annotated[float, key("below this a zone is heated whatever its mode", number(4, 12, "°C"))] = 6
+    over_c: Annotated[float, key("at or above this nothing is heated", number(20, 40, "°C"))] = 30
+    under_c: Annotated[float, key("at or below this nothing is cooled", number(10, 24, "°C"))] = 16
+    sensor_stale_s: Annotated[
+        float, key("an older reading does not count; more where sensors report hourly", number(120, DAY_S, "s"))
+    ] = 1800
+    fallback_duty_max: Annotated[
+        float, key("how much a zone without any sensor is heated at most, as a share of time", number(0, 1))
+    ] = 0.3
+    fallback_s_max: Annotated[
+        float, key("for how long; then it is only kept from frost", number(0, 30 * DAY_S, "s"))
+    ] = 3 * DAY_S
+    failure_s: Annotated[
+        float, key("so much heating without a rise is reported as a failure", number(600, DAY_S, "s"))
+    ] = 7200
+    optimum_start: Annotated[bool, key("begin before a warmer block, so that it is reached when it starts")] = True
+
+
+class ClockConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[clock]`."""
+
+    trust: Annotated[
+        Literal["kernel", "cloud", "system"],
+        key(
+            '"kernel" takes NTP, else the cloud over TLS or a battery; "cloud" without TLS too; "system" the wall clock'
+        ),
+    ] = "kernel"
+
+
+class RelayedSensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[relayed_sensors]`. `sensor_keys_file` is the file or credential with the keys; `None` without one."""
+
+    sensor_keys_file: Annotated[
+        Path | None,
+        key(
+            "secret TOML file with the key of each relayed sensor, by its device name or IEEE address",
+            file_path(),
+            example="/etc/climahub/sensor-keys.toml",
+        ),
+    ] = None
+    sensor_keys_credential: Annotated[
+        str, key("systemd credential with the same content; used where it exists", credential_name())
+    ] = "climahub-sensor-keys"
+
+
+class ZigbeeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[zigbee]`; `port` is "none" where there is no radio, `channel` 0 where the quietest is to be chosen."""
+
+    port: Annotated[
+        str,
+        key(
+            'where the stick is, by a name that stays (/dev/serial/by-id/...); "auto" goes by its USB identity',
+            serial_port(),
+        ),
+    ] = "none"
+    adapter: Annotated[
+        Literal["auto", "ezsp", "znp", "deconz"],
+        key(
+            'what the stick speaks; "auto" goes by its USB identity; znp and deconz need their extras (zigbee-znp, ...)'
+        ),
+    ] = "auto"
+    baudrate: Annotated[int, key("what nearly all sticks use", integer(9600, 1_000_000, "baud"))] = 115_200
+    flow_control: Annotated[
+        Literal["none", "hardware", "software"], key("what nearly all sticks use; a wrong one looks like a dead stick")
+    ] = "none"
+    channel: Annotated[int, key("of a network that is formed anew; 0 takes the quietest", radio_channel())] = 0
+    take_over: Annotated[
+        bool,
+        key("a hub without a network refuses a stick that holds one; true takes it over, for a hub that lost its disk"),
+    ] = False
+    quirks: Annotated[
+        bool,
+        key("use the community's device table where zha-quirks is installed (Python 3.12 or newer): docs/zigbee.md"),
+    ] = False
+    report_interval_s_min: Annotated[
+        int,
+        key(
+            "the least time between two reports of a value; shorter costs the sensors' batteries", integer(0, 900, "s")
+        ),
+    ] = 10
+
+
+class LocalApiConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[local_api]`; `socket` is a full path."""
+
+    socket: Annotated[
+        Path, key("where `climahub status` asks; a name is taken below storage.run_dir", socket_name())
+    ] = Path("status.sock")
+
+
+class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[log]`."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], key("the least that is written")] = "info"
+    format: Annotated[
+        Literal["text", "json", "journal"],
+        key('"journal" writes systemd priorities and leaves the time to the journal', is_chosen=True),
+    ] = "text"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration: checked, defaults filled in, relative paths made absolute."""
+
+    cloud: Annotated[
+        CloudConfig, table("The ClimaSense cloud: where it is, how the hub proves who it is, how often they speak.")
+    ]
+    board: Annotated[BoardConfig, table("What the hub runs on.")]
+    sensors: Annotated[SensorsConfig, table("Which of the board's own sensors are read.")]
+    storage: Annotated[StorageConfig, table("Where readings wait for the cloud, and how much room they may take.")]
+    commands: Annotated[CommandsConfig, table("What the cloud may tell this hub to do.")]
+    ota: Annotated[OtaConfig, table("Updates: whose, when, and how a new release has to prove itself.")]
+    climate: Annotated[ClimateConfig, table("Heating and cooling. Without zones the hub drives nothing.")]
+    clock: Annotated[ClockConfig, table("Whom the hub believes what time it is.")]
+    relayed_sensors: Annotated[RelayedSensorsConfig, table("Sensors that speak to the cloud through this hub.")]
+    zigbee: Annotated[
+        ZigbeeConfig, table("A Zigbee stick; its sensors are relayed. Needs the extra: pip install 'climahub[zigbee]'.")
+    ]
+    local_api: Annotated[LocalApiConfig, table("The door for people on this machine.")]
+    log: Annotated[LogConfig, table("What is written for the journal.")]
+
+
+KEYS = tuple(keys_of(Config))
+"""Every key, in the order of the example file."""
+
+BY_PATH = {key.path: key for key in KEYS}
+
+TABLES = dict(tables_of(Config))
+"""Every table by its dotted path, and what it is about, in the order of the example file."""
