@@ -116,7 +116,7 @@ def problems(found: Iterator[tuple[str, str]]) -> list[str]:
 
 
 def test_files_and_classes_use_the_terms_of_the_field() -> None:
-    assert set(problems(names())) == NOT_RENAMED_YET
+    assert set(problems(names())) <= NOT_RENAMED_YET
 
 
 @pytest.mark.parametrize(
