@@ -1,4 +1,4 @@
-"""`climahub bundle`: make keys, and make, sign and examine what hubs install. For operators; never run by a hub."""
+"""`climahub bundle`: makes keys; builds, signs and verifies releases. For operators; a hub never runs it."""
 
 import io
 import os
@@ -36,36 +36,43 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
     )
 )
 def bundle() -> None:
-    """Make keys, and make, sign and examine releases for hubs (docs/updates.md)."""
+    """Make keys, and build, sign and verify releases for hubs (docs/updates.md)."""
 
 
 @bundle.command()
 @click.argument("name", type=_NEW_FILE)
 def keygen(name: Path) -> int:
-    """Make a key: NAME.key, which stays secret, and NAME.pub for the hubs."""
+    """Make a key pair: NAME.key, which stays secret, and NAME.pub for the hubs."""
     private, public = keys.generate_key_pair()
     secret, shown = name.with_name(name.name + ".key"), name.with_name(name.name + ".pub")
     for path, data, mode in ((secret, private, PRIVATE_MODE), (shown, public, 0o644)):
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
     key_id = bundle_format.key_id_of(keys.read_public(shown, Disk())).hex()
-    click.echo(f"key {key_id}\n  {secret}: signs; keep it off the hubs and out of the repository")
-    click.echo(f"  {shown}: goes to the hubs, into ota.keys_dir")
+    click.echo(f"key {key_id}\n  {secret}: keep it secret, off the hubs and out of the repository; it signs")
+    click.echo(f"  {shown}: copy it to the hubs, into ota.keys_dir")
     return exit_codes.OK
 
 
 @bundle.command()
 @click.argument("output", type=_NEW_FILE)
-@click.option("--wheelhouse", type=_DIRECTORY, help="Wheels of climahub and all it needs, for the target machine.")
+@click.option("--wheelhouse", type=_DIRECTORY, help="Wheels of climahub and its dependencies, for the target machine.")
 @click.option("--rauc", "image", type=_FILE, help="A RAUC bundle instead of wheels.")
-@click.option("--sequence", type=click.IntRange(1, 2**53), required=True, help="Higher than that of any release yet.")
-@click.option("--model", "models", multiple=True, required=True, help="Hardware model it fits (ota.model); repeatable.")
-@click.option("--version", "version", default=__version__, show_default=True, help="As the cloud will name it.")
-@click.option("--machine", default=platform.machine(), show_default=True, help="As uname -m says it on the hub.")
-@click.option("--python", default=sys.implementation.cache_tag, show_default=True, help="Interpreter on the hub.")
-@click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="No hub installs it from this day on (UTC).")
-@click.option("--add-key", "added", multiple=True, type=_FILE, help="Public key that hubs trust from now on.")
-@click.option("--revoke", "revoked", multiple=True, metavar="ID", help="Id of a key that hubs trust no more.")
+@click.option(
+    "--sequence",
+    type=click.IntRange(1, 2**53),
+    required=True,
+    help="A number higher than that of every release so far.",
+)
+@click.option(
+    "--model", "models", multiple=True, required=True, help="Hardware model that it fits (ota.model); repeatable."
+)
+@click.option("--version", "version", default=__version__, show_default=True, help="The version in the cloud.")
+@click.option("--machine", default=platform.machine(), show_default=True, help="The output of uname -m on the hub.")
+@click.option("--python", default=sys.implementation.cache_tag, show_default=True, help="The Python of the hub.")
+@click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="The day from which no hub installs it (UTC).")
+@click.option("--add-key", "added", multiple=True, type=_FILE, help="A public key that hubs trust from then on.")
+@click.option("--revoke", "revoked", multiple=True, metavar="ID", help="The id of a key that hubs no longer trust.")
 def build(
     output: Path,
     wheelhouse: Path | None,
@@ -81,9 +88,9 @@ def build(
 ) -> int:
     """Build an unsigned bundle into OUTPUT. The same wheels give the same bytes."""
     if (wheelhouse is None) == (image is None):
-        raise click.UsageError("name either --wheelhouse or --rauc")
+        raise click.UsageError("use either --wheelhouse or --rauc")
     if image is not None and (added or revoked):
-        raise click.UsageError("an image has the keys that lie in it: --add-key and --revoke are for --wheelhouse")
+        raise click.UsageError("use --add-key and --revoke with --wheelhouse only: an image contains its keys")
     expires_utc_ms = int(expires.replace(tzinfo=UTC).timestamp() * 1000) if expires else None
     target = bundle_builder.BundleTarget(version, sequence, models, machine, python, expires_utc_ms)
     if image is not None:
@@ -104,12 +111,12 @@ def build(
         output.write_bytes(whole)
         if trust.revoked:
             click.echo(
-                f"it revokes {', '.join(trust.revoked)}: sign it with a key that hubs trust already, and no other",
+                f"sign it with a key that hubs trust already, and no other: it revokes {', '.join(trust.revoked)}",
                 err=True,
             )
         if python != sys.implementation.cache_tag:
             click.echo(
-                f"no byte code inside: this is {sys.implementation.cache_tag}, so hubs will start slower", err=True
+                f"hubs will start slower: {sys.implementation.cache_tag} here, so the bundle has no byte code", err=True
             )
     click.echo(f"{output}: {manifest.version}, sequence {manifest.sequence}, not signed yet")
     return exit_codes.OK
@@ -120,12 +127,12 @@ def build(
 @click.argument("source", type=_FILE)
 @click.argument("output", type=_NEW_FILE)
 def sign(key: Path, source: Path, output: Path) -> int:
-    """Sign SOURCE into OUTPUT. A signature that is there already is replaced."""
+    """Sign SOURCE into OUTPUT. An existing signature is replaced."""
     if output.exists() and output.samefile(source):
-        raise click.UsageError("OUTPUT must be another file than SOURCE")
+        raise click.UsageError("name another OUTPUT: it is the same file as SOURCE")
     private = keys.read_private(key, Disk())
     with source.open("rb") as file:
-        # What is signed must be whole, and a release: a hub would find the damage, but after the rollout.
+        # Check before signing: a hub would find the damage only after the rollout.
         _, trust = bundle_builder.examine(file, _claimed)
     check_key_changes(trust, bundle_format.key_id_of(keys.derive_public_key(private)).hex())
     with source.open("rb") as file, output.open("wb") as signed:
@@ -141,7 +148,7 @@ def sign(key: Path, source: Path, output: Path) -> int:
 @click.argument("source", type=_FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def inspect(source: Path, as_json: bool) -> int:
-    """Show what a bundle says of itself. Verifies nothing."""
+    """Show the header of a bundle without verifying it."""
     with source.open("rb") as file:
         parts, start = bundle_builder.read_head(file)
     manifest = bundle_format.decode_manifest(parts.payload)
@@ -158,18 +165,18 @@ def inspect(source: Path, as_json: bool) -> int:
 @click.argument("source", type=_FILE)
 @click.option("--trust", "trusted", multiple=True, required=True, type=_FILE, help="Public key; repeatable.")
 def verify(source: Path, trusted: tuple[Path, ...]) -> int:
-    """Verify signature and every byte of a bundle, as a hub does."""
+    """Verify the signature and every byte of a bundle, as a hub does."""
     disk = Disk()
     public = [keys.read_public(path, disk) for path in trusted]
     trust = {bundle_format.key_id_of(key): key for key in public}
     with source.open("rb") as file:
-        found, said = bundle_builder.examine(
+        found, changes = bundle_builder.examine(
             file, lambda signed: bundle_format.check(signed, trust, allow_unsigned=False)
         )
-    check_key_changes(said, found.key_id)
+    check_key_changes(changes, found.key_id)
     click.echo(_as_text(found.manifest, f"key {found.key_id}, verified", found.header_bytes))
-    added = keys.key_ids_of(said.keys)
-    for name, ids in (("adds key", added), ("revokes", said.revoked)):
+    added = keys.key_ids_of(changes.keys)
+    for name, ids in (("adds key", added), ("revokes", changes.revoked)):
         if ids:
             click.echo(f"{name:<10} {', '.join(ids)}")
     return exit_codes.OK
@@ -185,7 +192,7 @@ def _trust(added: tuple[str, ...], revoked: tuple[str, ...]) -> keys.KeyChanges:
 
 
 def _claimed(signed: bytes) -> BundleHeader:
-    """Return the header of a bundle, not believed."""
+    """Return the header of a bundle, unverified."""
     parts = bundle_format.parse(signed)
     return BundleHeader(bundle_format.decode_manifest(parts.payload), bundle_format.PRELUDE_BYTES + len(signed), "")
 

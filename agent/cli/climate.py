@@ -1,4 +1,4 @@
-"""`climahub climate`: what every zone does and why, and orders for it. Fahrenheit exists here and nowhere deeper."""
+"""`climahub climate`: shows and controls the zones. The only place with Fahrenheit: the hub works in Celsius."""
 
 import contextlib
 import math
@@ -39,7 +39,7 @@ class Temperature(click.ParamType[float]):
         except ValueError:
             degrees = math.nan
         if not math.isfinite(degrees):
-            self.fail(f"{value!r} is no temperature; write 21, 21.5C or 70F", param, ctx)
+            self.fail(f"write 21, 21.5C or 70F: {value!r} is not a temperature", param, ctx)
         return (degrees - _FREEZING_F) / _F_PER_K if is_fahrenheit else degrees
 
 
@@ -59,14 +59,16 @@ class Duration(click.ParamType[float]):
         except (ValueError, KeyError):
             seconds = math.nan
         if not math.isfinite(seconds):
-            self.fail(f"{value!r} is no duration; write 90m, 2h or 1d", param, ctx)
+            self.fail(f"write 90m, 2h or 1d: {value!r} is not a duration", param, ctx)
         return seconds
 
 
-_zone_option = click.option("--zone", default=ALL_ZONES, metavar="ZONE", help="Which zone. [default: all]")
-_heat_option = click.option("--heat", type=Temperature(), metavar="T", help="Heat below: 21, 21.5C or 70F.")
-_cool_option = click.option("--cool", type=Temperature(), metavar="T", help="Cool above.")
-_mode_option = click.option("--mode", type=click.Choice(["heat", "cool", "auto", "off"]), help="What it may do.")
+_zone_option = click.option("--zone", default=ALL_ZONES, metavar="ZONE", help="The zone. [default: all]")
+_heat_option = click.option(
+    "--heat", type=Temperature(), metavar="T", help="Heat below this temperature: 21, 21.5C or 70F."
+)
+_cool_option = click.option("--cool", type=Temperature(), metavar="T", help="Cool above this temperature.")
+_mode_option = click.option("--mode", type=click.Choice(["heat", "cool", "auto", "off"]), help="The mode.")
 
 
 @click.group(
@@ -85,21 +87,21 @@ _mode_option = click.option("--mode", type=click.Choice(["heat", "cool", "auto",
 @socket_option
 @click.pass_context
 def climate(context: click.Context, config_file: Path | None, socket_path: Path | None) -> int:
-    """See what every zone does and why; set, hold, resume, eco, schedules. Without a command: the zones."""
+    """Show every zone, or control it: set, hold, resume, eco, schedules. Without a command: show."""
     if context.invoked_subcommand is None:
         return _show(config_file, socket_path)
     if config_file or socket_path:
-        raise click.UsageError(f"put --config and --socket behind {context.invoked_subcommand}")
+        raise click.UsageError(f"put --config and --socket after {context.invoked_subcommand}")
     return exit_codes.OK
 
 
 @climate.command(epilog=epilog("climahub climate status", "climahub climate status --unit F", exits=_EXITS))
 @click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
-@click.option("--unit", type=click.Choice(["C", "F"]), default="C", show_default=True, help="Degrees of the screen.")
+@click.option("--unit", type=click.Choice(["C", "F"]), default="C", show_default=True, help="Unit of the temperatures.")
 @config_option
 @socket_option
 def status(as_json: bool, unit: str, config_file: Path | None, socket_path: Path | None) -> int:
-    """Show every zone: room, setpoints, what it does, why, and until when."""
+    """Show every zone: temperature, setpoints, action and reason."""
     return _show(config_file, socket_path, as_json=as_json, unit=unit)
 
 
@@ -121,7 +123,7 @@ def _show(config_file: Path | None, socket_path: Path | None, *, as_json: bool =
 def set_(zone: str, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401 - click
     """Set the mode, and the setpoints for times without a schedule."""
     order = {"do": "set", "mode": given["mode"], "heat_setpoint_c": given["heat"], "cool_setpoint_c": given["cool"]}
-    return _told(zone, order, config_file, socket_path)
+    return _change(zone, order, config_file, socket_path)
 
 
 @climate.command(
@@ -137,16 +139,23 @@ def set_(zone: str, config_file: Path | None, socket_path: Path | None, **given:
 @_mode_option
 @_heat_option
 @_cool_option
-@click.option("--away", "kind", flag_value="away", help="Nobody is at home: 16 and 28 °C where nothing else is given.")
-@click.option("--boost", "kind", flag_value="boost", help="2 K more for an hour where nothing else is given.")
-@click.option("--start", default="", metavar="TIME", help="HH:MM in the house, or 2026-01-31T18:00. [default: now]")
-@click.option("--until", default="", metavar="TIME", help="Likewise, or `next` for the next block. [default: resume]")
+@click.option("--away", "kind", flag_value="away", help="Nobody is at home: 16 and 28 °C by default.")
+@click.option("--boost", "kind", flag_value="boost", help="Heat more: by default 2 K for an hour.")
+@click.option(
+    "--start", default="", metavar="TIME", help="HH:MM in the home's time zone, or 2026-01-31T18:00. [default: now]"
+)
+@click.option(
+    "--until",
+    default="",
+    metavar="TIME",
+    help="The same, or `next` for the schedule's next block. [default: until resumed]",
+)
 @click.option("--for", "for_s", type=Duration(), default=0.0, metavar="TIME", help="A duration: 90m, 2h.")
-@click.option("--id", "hold_id", default="", metavar="ID", help="To replace or cancel it by.")
+@click.option("--id", "hold_id", default="", metavar="ID", help="The id by which to replace or cancel the hold.")
 @config_option
 @socket_option
 def hold(zone: str, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401 - click
-    """Make an exception: until the next block, until a time, or until it is resumed."""
+    """Hold other setpoints: until the next block, until a time, or until resumed."""
     order = {
         "do": "hold",
         "kind": given["kind"] or "hold",
@@ -158,25 +167,25 @@ def hold(zone: str, config_file: Path | None, socket_path: Path | None, **given:
         "for_s": given["for_s"],
         "id": given["hold_id"],
     }
-    return _told(zone, order, config_file, socket_path)
+    return _change(zone, order, config_file, socket_path)
 
 
 @climate.command(epilog=epilog("climahub climate resume", "climahub climate resume --id 7a1c9e52", exits=_EXITS))
 @_zone_option
-@click.option("--id", "hold_id", default="", metavar="ID", help="Cancel this hold only, also one yet to come.")
+@click.option("--id", "hold_id", default="", metavar="ID", help="Cancel only this hold, which may be a planned one.")
 @config_option
 @socket_option
 def resume(zone: str, hold_id: str, config_file: Path | None, socket_path: Path | None) -> int:
-    """End every exception that is under way; planned ones stay."""
+    """End every current hold. Planned holds stay."""
     order = {"do": "cancel", "id": hold_id} if hold_id else {"do": "resume"}
-    return _told(zone, order, config_file, socket_path)
+    return _change(zone, order, config_file, socket_path)
 
 
 @climate.command(epilog=epilog("climahub climate eco on --heat-limit 17", "climahub climate eco off", exits=_EXITS))
 @click.argument("switch", type=click.Choice(["on", "off"]))
 @_zone_option
-@click.option("--heat-limit", type=Temperature(), metavar="T", help="Heat to no more than this.")
-@click.option("--cool-limit", type=Temperature(), metavar="T", help="Cool to no less than this.")
+@click.option("--heat-limit", type=Temperature(), metavar="T", help="The highest heat setpoint.")
+@click.option("--cool-limit", type=Temperature(), metavar="T", help="The lowest cool setpoint.")
 @config_option
 @socket_option
 def eco(
@@ -187,9 +196,9 @@ def eco(
     config_file: Path | None,
     socket_path: Path | None,
 ) -> int:
-    """Bound what is asked for, whoever asks."""
+    """Limit every setpoint, whatever its origin."""
     order = {"do": "eco", "is_enabled": switch == "on", "heat_limit_c": heat_limit, "cool_limit_c": cool_limit}
-    return _told(zone, order, config_file, socket_path)
+    return _change(zone, order, config_file, socket_path)
 
 
 @climate.command(
@@ -202,25 +211,25 @@ def eco(
 )
 @click.argument("zone")
 @click.option("--put", type=click.File("rb"), metavar="FILE", help="Store a schedule (docs/climate.md) and follow it.")
-@click.option("--follow", metavar="NAME", help="Follow a stored one.")
-@click.option("--none", "is_none", is_flag=True, help="Follow none.")
-@click.option("--drop", metavar="NAME", help="Forget one.")
+@click.option("--follow", metavar="NAME", help="Follow a stored schedule.")
+@click.option("--none", "is_none", is_flag=True, help="Follow no schedule.")
+@click.option("--drop", metavar="NAME", help="Delete a schedule.")
 @config_option
 @socket_option
 def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401 - click
-    """Show a zone's schedules as JSON, or store, choose and drop them."""
+    """Show a zone's schedules as JSON, or store, follow and delete them."""
     if sum(bool(given[name]) for name in ("put", "follow", "is_none", "drop")) > 1:
-        raise click.UsageError("--put, --follow, --none and --drop exclude each other: one at a time")
+        raise click.UsageError("use one of --put, --follow, --none and --drop at a time")
     if given["put"] is not None:
         try:
             document = msgspec.json.decode(given["put"].read())
         except msgspec.DecodeError as error:
-            raise click.BadParameter(f"{given['put'].name} is no JSON: {error}", param_hint="--put") from error
-        return _told(zone, {"do": "put_schedule", "schedule": document}, config_file, socket_path)
+            raise click.BadParameter(f"{given['put'].name} is not JSON: {error}", param_hint="--put") from error
+        return _change(zone, {"do": "put_schedule", "schedule": document}, config_file, socket_path)
     if given["follow"] or given["is_none"]:
-        return _told(zone, {"do": "follow_schedule", "name": given["follow"] or ""}, config_file, socket_path)
+        return _change(zone, {"do": "follow_schedule", "name": given["follow"] or ""}, config_file, socket_path)
     if given["drop"]:
-        return _told(zone, {"do": "drop_schedule", "name": given["drop"]}, config_file, socket_path)
+        return _change(zone, {"do": "drop_schedule", "name": given["drop"]}, config_file, socket_path)
 
     def show(path: Path) -> None:
         report = hub_client.decode(hub_client.fetch(path, "/v1/climate"), ClimateReport)
@@ -232,8 +241,8 @@ def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **gi
     return run_on_hub(show, config_file, socket_path)
 
 
-def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_path: Path | None) -> int:
-    def tell(path: Path) -> None:
+def _change(zone: str, order: dict[str, Any], config_file: Path | None, socket_path: Path | None) -> int:
+    def change(path: Path) -> None:
         body = msgspec.json.encode(order)
         hub_client.fetch(path, f"/v1/climate/{quote(zone, safe='')}", method="POST", content=body)
         report = hub_client.decode(hub_client.fetch(path, "/v1/climate"), ClimateReport)
@@ -241,22 +250,22 @@ def _told(zone: str, order: dict[str, Any], config_file: Path | None, socket_pat
             if zone in {found.zone, ALL_ZONES}:
                 click.echo(f"{found.zone}: {_setpoints(found, 'C')}, {found.mode}; {found.setpoint_text}")
 
-    return run_on_hub(tell, config_file, socket_path)
+    return run_on_hub(change, config_file, socket_path)
 
 
 def as_text(report: ClimateReport, unit: str = "C") -> str:
-    """Return the report as a screen: what is wrong first."""
+    """Return the report as lines, problems first."""
     if not report.zones:
-        return "this hub drives nothing: [climate] in its configuration has no zones"
+        return "add zones to [climate] in the configuration: this hub drives nothing"
     lines = [f"! {text}" for text in _problems(report)]
     if lines:
         lines.append("")
-    rows = [("ZONE", "ROOM", "SET", "MODE", "DOES")]
+    rows = [("ZONE", "ROOM", "SET", "MODE", "ACTION")]
     rows += [(z.zone, _degrees(z.room_c, unit), _setpoints(z, unit), z.mode, z.action) for z in report.zones]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for number, row in enumerate(rows):
         cells = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        lines.append(f"{cells}  {report.zones[number - 1].reason if number else 'WHY'}")
+        lines.append(f"{cells}  {report.zones[number - 1].reason if number else 'REASON'}")
     for zone in report.zones:
         lines += [f"{zone.zone}: {held.kind} {held.id}, {_span(held, report.timezone)}" for held in zone.holds]
     if report.heat_source is not None:
@@ -268,16 +277,16 @@ def as_text(report: ClimateReport, unit: str = "C") -> str:
 
 
 def _span(held: HoldReport, timezone: str) -> str:
-    """Return when a hold begins and ends, by the clocks of the house."""
-    begins = f"from {_house_time(held.start, timezone)}" if held.start else "now"
+    """Return the beginning and end of a hold in the home's time zone."""
+    begins = f"from {_home_time(held.start, timezone)}" if held.start else "now"
     if held.end:
-        return f"{begins}, until {_house_time(held.end, timezone)}"
+        return f"{begins}, until {_home_time(held.end, timezone)}"
     if held.left_s is not None:
         return f"{begins}, for {duration(held.left_s)} more"
     return f"{begins}, until {'the next block' if held.until == Until.NEXT_BLOCK else 'resumed'}"
 
 
-def _house_time(text: str, timezone: str) -> str:
+def _home_time(text: str, timezone: str) -> str:
     instant = datetime.fromisoformat(text)
     with contextlib.suppress(ZoneInfoNotFoundError, ValueError):
         return f"{instant.astimezone(ZoneInfo(timezone)):%a %d %b %H:%M}"

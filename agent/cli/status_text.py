@@ -113,13 +113,13 @@ def as_text(status: HubStatus) -> str:
     else:
         lines.append("NO PROBLEMS")
     lines += ["", *_facts(status), "", *sensor_table(status)]
-    lines += [f"unread    {said}" for said in status.unread_sensors]
+    lines += [f"unread    {text}" for text in status.unread_sensors]
     return "\n".join(lines)
 
 
 def _starts(status: HubStatus) -> Iterator[Problem]:
-    if said := starts_problem(status.starts, status.running_s):
-        yield Problem(f"hub: it {said}", _END_ADVICE)
+    if problem := starts_problem(status.starts, status.running_s):
+        yield Problem(f"hub: it {problem}", _END_ADVICE)
 
 
 def _storage(outbox: OutboxReport) -> Iterator[Problem]:
@@ -150,14 +150,14 @@ def _cloud(status: HubStatus) -> Iterator[Problem]:
 
 def _link(link: LinkReport) -> Iterator[Problem]:
     if link.state in {"down", *_BY_STATE}:
-        said, advice = _BY_STATE.get(link.state) or _BY_CAUSE.get(link.cause, _BY_CAUSE["no_connection"])
-        yield Problem(f"cloud: {said} for {duration(link.since_s)}: {link.reason}", advice)
+        problem, advice = _BY_STATE.get(link.state) or _BY_CAUSE.get(link.cause, _BY_CAUSE["no_connection"])
+        yield Problem(f"cloud: {problem} for {duration(link.since_s)}: {link.reason}", advice)
         return
     for name, endpoint in link.endpoints.items():
         if endpoint.is_failing:
-            said, advice = _BY_CAUSE.get(endpoint.cause, _BY_CAUSE["no_answer"])
+            problem, advice = _BY_CAUSE.get(endpoint.cause, _BY_CAUSE["no_answer"])
             lasts = f"{duration(endpoint.since_s)}, {plural(endpoint.failures, 'try', 'tries')}"
-            yield Problem(f"cloud: {said} for {_ENDPOINTS.get(name, name)} ({lasts}): {endpoint.reason}", advice)
+            yield Problem(f"cloud: {problem} for {_ENDPOINTS.get(name, name)} ({lasts}): {endpoint.reason}", advice)
 
 
 def _clock(status: HubStatus) -> Iterator[Problem]:
@@ -228,8 +228,8 @@ def _facts(status: HubStatus) -> Iterator[str]:
     yield f"outbox    {plural(outbox.pending, 'reading')} waiting{age}; {size(outbox.used_bytes)}"
     yield f"          {outbox.committed:,} taken, {outbox.accepted:,} accepted, {outbox.in_memory} still in memory"
     yield f"clock     {_clock_text(clock)}; up {duration(clock.uptime_s)}"
-    if said := starts_line(status.starts):
-        yield f"started   {duration(status.running_s or 0)} ago; {said}"
+    if previous := starts_line(status.starts):
+        yield f"started   {duration(status.running_s or 0)} ago; {previous}"
     if status.update:
         yield f"update    {status.update}"
     yield f"quotas    {_quotas(list(status.quotas.items()))}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ALL_ZONES = "all"
 
-NO_ZONES = "this hub drives nothing: [climate] in its configuration has no zones"
+NO_ZONES = "add zones to [climate] in the configuration: this hub drives nothing"
 
 
 class HoldReport(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The table of `climahub zigbee`."""
+"""The table of commands of `climahub zigbee`."""
 
 import click
 
@@ -14,9 +14,9 @@ from agent.cli.zigbee import network, pairing, show
     )
 )
 def zigbee() -> None:
-    """Pair, name, replace and remove the sensors of the hub on this machine, and look after its network.
+    """Pair, name, replace and remove the sensors of the hub on this machine; back up and restore its network.
 
-    A sensor may be called by its name or by its address.
+    Name a sensor by its name or by its address.
     """
 
 

@@ -1,4 +1,4 @@
-"""`climahub zigbee pair`, `replace`, `key`, `rename`, `remove`: what changes sensors, with live progress."""
+"""`climahub zigbee pair`, `replace`, `key`, `rename` and `remove`, with live progress."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ from hal.radio import JOIN_WINDOW_S_MAX
 LOOK_S = 0.4
 KEY_BYTES_MAX = 4096
 
-_EXITS = "0 done, 1 not (it says why), 3 the hub does not answer, 77 this user may not ask, 130 stopped with Ctrl-C"
+_EXITS = "0 done, 1 not done, 3 the hub does not answer, 77 this user may not ask, 130 stopped with Ctrl-C"
 
 _key_option = click.option(
     "--key-file",
@@ -39,14 +39,14 @@ _window_options = (
         show_default=True,
         help="How long sensors may join.",
     ),
-    click.option("--through", default="", metavar="ROUTER", help="Let them join through this router only."),
+    click.option("--through", default="", metavar="ROUTER", help="Join through this router only."),
     click.option(
         "--label",
         default="",
         metavar="TEXT",
         help='The label\'s address and install code, or its QR text; "-" reads it from standard input.',
     ),
-    click.option("--no-wait", is_flag=True, help="Open the window and return."),
+    click.option("--no-wait", is_flag=True, help="Open the join window and return."),
 )
 
 
@@ -64,8 +64,8 @@ def _with_window(command: Callable[..., int]) -> Callable[..., int]:
         exits=_EXITS,
     )
 )
-@click.option("--many", "is_many", is_flag=True, help="Leave the window open after the first sensor.")
-@click.option("--name", default="", help="What to call the sensor.")
+@click.option("--many", "is_many", is_flag=True, help="Keep the join window open after the first sensor.")
+@click.option("--name", default="", help="The name of the sensor.")
 @_key_option
 @_with_window
 @with_zigbee_client
@@ -79,10 +79,10 @@ def pair(
     label: str,
     no_wait: bool,
 ) -> int:
-    """Let a sensor join: open the window, then press the sensor's button.
+    """Open the join window for a sensor; then press the sensor's button.
 
-    Follows it step by step until the cloud has its first reading. In a terminal, name and key are asked for where they
-    are missing. Without a key the sensor waits; its readings are kept.
+    Shows each step until the cloud has the first reading. In a terminal, asks for a missing name and key. Without a key
+    the sensor waits, and its readings are kept.
     """
     asked = {"seconds": seconds, "is_many": is_many, "through": through, "label": _text(label), "name": name}
     return _open(hub, asked | {"key": _key(key_file)}, no_wait=no_wait)
@@ -100,13 +100,13 @@ def pair(
 @_with_window
 @with_zigbee_client
 def replace(hub: ZigbeeClient, old: str, new: str, seconds: int, through: str, label: str, no_wait: bool) -> int:
-    """Put a new sensor in the place of OLD: name, identity and history with the cloud go over to it.
+    """Replace the sensor OLD: the new one takes over its name, identity and history in the cloud.
 
-    Opens the window for the new one, which needs no key; with --with, takes one that waits.
+    Opens the join window for the new sensor, which needs no key. With --with, uses a sensor that has joined already.
     """
     if new:
         hub.post_sensor(old, "replace", {"new": new})
-        click.echo(f"{new} takes the place of {old}")
+        click.echo(f"{new} replaces {old}")
         return exit_codes.OK
     asked = {"seconds": seconds, "through": through, "label": _text(label), "replaces": old}
     return _open(hub, asked, no_wait=no_wait)
@@ -117,12 +117,12 @@ def replace(hub: ZigbeeClient, old: str, new: str, seconds: int, through: str, l
 @_key_option
 @with_zigbee_client
 def key(hub: ZigbeeClient, sensor: str, key_file: Any) -> int:  # noqa: ANN401 (a file that click has opened)
-    """Give SENSOR, which waits for it, its ClimaSense key."""
+    """Give SENSOR its ClimaSense key."""
     given = _key(key_file) or _prompt_key()
     if not given:
-        raise click.UsageError("a key is needed: --key-file FILE")
+        raise click.UsageError("add --key-file FILE: a key is needed")
     hub.post_sensor(sensor, "key", {"key": given})
-    click.echo(f"{sensor} has its key; climahub zigbee list shows when it relays")
+    click.echo(f"{sensor} has its key; climahub zigbee list shows when its readings are relayed")
     return exit_codes.OK
 
 
@@ -131,25 +131,25 @@ def key(hub: ZigbeeClient, sensor: str, key_file: Any) -> int:  # noqa: ANN401 (
 @click.argument("name")
 @with_zigbee_client
 def rename(hub: ZigbeeClient, sensor: str, name: str) -> int:
-    """Call SENSOR by another NAME."""
+    """Rename SENSOR to NAME."""
     hub.post_sensor(sensor, "name", {"name": name})
-    click.echo(f"{sensor} is called {name}")
+    click.echo(f"{sensor} is now {name}")
     return exit_codes.OK
 
 
 @click.command(epilog=epilog("climahub zigbee remove attic", exits=_EXITS))
 @click.argument("sensor")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_zigbee_client
 def remove(hub: ZigbeeClient, sensor: str, yes: bool) -> int:
-    """Stop relaying SENSOR and have it leave the network. Its identity is remembered, should it come back.
+    """Stop relaying SENSOR and remove it from the network. Its identity is kept in case it returns.
 
-    Any member of the network that `climahub zigbee list` shows can be removed by its address, routers too.
+    Removes any member of the network that `climahub zigbee list` shows by its address, routers too.
     """
     if not yes:
         click.confirm(f"Remove {sensor}?", abort=True)
     hub.post_sensor(sensor, "remove")
-    click.echo(f"{sensor} is relayed no longer and leaves the network")
+    click.echo(f"{sensor} is no longer relayed and leaves the network")
     return exit_codes.OK
 
 
@@ -157,14 +157,14 @@ def _open(hub: ZigbeeClient, asked: dict[str, Any], *, no_wait: bool) -> int:
     before = hub.report()
     hub.post("join-window", asked)
     if no_wait:
-        click.echo(f"the window is open for {asked['seconds']} s; climahub zigbee status shows what happens")
+        click.echo(f"the join window is open for {asked['seconds']} s; climahub zigbee status shows the progress")
         return exit_codes.OK
     watch = PairingProgress(before, is_many=asked.get("is_many", False), now_s=_now_s())
     try:
         return _follow(hub, watch, asked)
     except KeyboardInterrupt:
         hub.post("join-window/close")
-        click.echo("stopped; the window is closed", err=True)
+        click.echo("stopped; the join window is closed", err=True)
         return exit_codes.INTERRUPTED
 
 
@@ -183,7 +183,7 @@ def _watch(hub: ZigbeeClient, watch: PairingProgress) -> tuple[PairingResult, Zi
         while True:
             report = hub.report()
             names = {sensor.device: sensor.name for sensor in report.sensors}
-            for step in watch.look(report, _now_s()):
+            for step in watch.advance(report, _now_s()):
                 console.print(Text(step_text(step, names)))
             end = watch.end(report, _now_s())
             if end is not None:
@@ -196,13 +196,13 @@ def _watch(hub: ZigbeeClient, watch: PairingProgress) -> tuple[PairingResult, Zi
 def _waiting_for(watch: PairingProgress, report: ZigbeeReport) -> str:
     left_s = report.radio.join_window_left_s
     if left_s is None:
-        return "the window is closed; waiting for the rest ... (Ctrl-C stops watching)"
+        return "the join window is closed; waiting for the rest ... (Ctrl-C stops watching)"
     what = "press the sensor's button" if not watch.device else "waiting for the sensor"
-    return f"{what} ... {duration(left_s)} left (Ctrl-C closes the window)"
+    return f"{what} ... {duration(left_s)} left (Ctrl-C closes the join window)"
 
 
 def _ask_for_key(hub: ZigbeeClient, device: str, asked: dict[str, Any]) -> bool:
-    """Ask the person for what is missing; tell whether a key was given."""
+    """Ask the person for a missing name and key; return whether a key was given."""
     if not sys.stdin.isatty():
         return False
     if not asked.get("name"):
@@ -222,7 +222,7 @@ def _ask_for_key(hub: ZigbeeClient, device: str, asked: dict[str, Any]) -> bool:
 def _prompt_key() -> str:
     if not sys.stdin.isatty():
         return ""
-    given: str = click.prompt("Key (not shown; empty: later)", default="", hide_input=True, show_default=False)
+    given: str = click.prompt("Key (hidden; empty: later)", default="", hide_input=True, show_default=False)
     return given.strip()
 
 
@@ -232,12 +232,12 @@ def _conclude(end: PairingResult, watch: PairingProgress, report: ZigbeeReport) 
     name = names.get(watch.device, watch.device)
     problem = problems.get(watch.device, "")
     if end is PairingResult.DONE and len(watch.devices) > 1:
-        click.echo(f"{plural(len(watch.devices), 'sensor')} joined; climahub zigbee list shows how far each is")
+        click.echo(f"{plural(len(watch.devices), 'sensor')} joined; climahub zigbee list shows their progress")
     match end:
         case PairingResult.DONE:
             return exit_codes.OK
         case PairingResult.RELAYING:
-            click.echo(f"{name} relays; its first reading has yet to come")
+            click.echo(f"{name} is relayed; its first reading has not arrived yet")
             return exit_codes.OK
         case PairingResult.ROUTER:
             click.echo(f"a router has joined: climahub zigbee pair --through {watch.routers[0]} lets sensors in there")
@@ -266,7 +266,7 @@ def _conclude(end: PairingResult, watch: PairingProgress, report: ZigbeeReport) 
 
 
 def _by_label(watch: PairingProgress) -> str:
-    """Say whose label it was that let nobody in: a sensor with another code is refused without a word."""
+    """Name the label of the join window: a sensor with another code is refused silently."""
     if not watch.expected:
         return ""
     return (
@@ -278,7 +278,7 @@ def _by_label(watch: PairingProgress) -> str:
 def _text(given: str) -> str:
     if given != "-":
         return given
-    # A label has several lines; a person who types one ends it with the first.
+    # A label may have several lines; a person types one line.
     text = sys.stdin.readline() if sys.stdin.isatty() else sys.stdin.read(TEXT_CHARACTERS_MAX + 1)
     return text.strip()
 

@@ -1,4 +1,4 @@
-"""`climahub zigbee status` and `list`: how the radio is, and every sensor with what hinders it."""
+"""`climahub zigbee status` and `list`: the radio, and every member of its network with its problem."""
 
 import click
 
@@ -8,12 +8,12 @@ from agent.cli.format import duration, measured, plural
 from agent.cli.zigbee import ZigbeeClient, with_zigbee_client
 from agent.local.zigbee import MemberReport, PairedSensor, RouterReport, ZigbeeReport
 
-_EXITS = "0 the hub answered (whatever it said), 3 it does not answer, 77 this user may not ask"
+_EXITS = "0 the hub answered, also with problems, 3 it does not answer, 77 this user may not ask"
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
 
 _STATES = {
-    "joined": "is being asked what it is",
+    "joined": "is being interviewed",
     "interviewed": "waits for its key",
     "keyed": "is being registered with the cloud",
     "registered": "registered",
@@ -26,7 +26,7 @@ _STATES = {
 @_json_option
 @with_zigbee_client
 def status(hub: ZigbeeClient, as_json: bool) -> int:
-    """Tell how the radio is, and which sensors have a problem."""
+    """Show the radio, and the sensors with a problem."""
     click.echo(hub_client.as_json(hub.get()) if as_json else status_text(hub.report()))
     return exit_codes.OK
 
@@ -35,26 +35,30 @@ def status(hub: ZigbeeClient, as_json: bool) -> int:
 @_json_option
 @with_zigbee_client
 def list_sensors(hub: ZigbeeClient, as_json: bool) -> int:
-    """List every member of the network: how far it is, its last values, its last hop's link quality (LQI)."""
+    """List every member of the network: state, last values, link quality of the last hop (LQI)."""
     click.echo(hub_client.as_json(hub.get()) if as_json else "\n".join(table(hub.report())))
     return exit_codes.OK
 
 
 def status_text(report: ZigbeeReport) -> str:
-    """Return the radio and what is wrong with sensors, for a person."""
+    """Return the radio and the problems of sensors as lines."""
     radio = report.radio
     lines = [f"radio     {radio.state}" + (f" on {radio.port}" if radio.port else "")]
     if radio.channel:
         lines.append(f"network   channel {radio.channel}, PAN 0x{radio.pan_id:04x}")
     if radio.state != "none":
         left_s = radio.join_window_left_s
-        lines.append(f"window    {'closed' if left_s is None else f'open for {duration(left_s)} more'}")
+        lines.append(f"joining   {'closed' if left_s is None else f'open for {duration(left_s)} more'}")
     relaying = sum(sensor.stage == "relaying" for sensor in report.sensors)
     lines.append(f"sensors   {len(report.sensors)}, {relaying} of them relaying")
     lines += [f"          {step}" for step in radio.steps]
     problems = [text for text in (radio.problem, report.problem) if text]
     problems += [f"{sensor.name}: {sensor.problem}" for sensor in report.sensors if sensor.problem]
-    problems += [f"{sensor.name}: silent for longer than its rhythm" for sensor in report.sensors if _is_dead(sensor)]
+    problems += [
+        f"{sensor.name}: silent for longer than its reporting interval"
+        for sensor in report.sensors
+        if _is_silent(sensor)
+    ]
     if problems and radio.state != "none":
         lines += ["", plural(len(problems), "problem").upper(), *(f"  ! {problem}" for problem in problems)]
     return "\n".join(lines)
@@ -63,7 +67,7 @@ def status_text(report: ZigbeeReport) -> str:
 def table(report: ZigbeeReport) -> list[str]:
     """Return the sensors, the routers, then all other members of the network, as lines of columns, a heading first."""
     if not report.sensors and not report.routers and not report.others:
-        return ["no sensor yet: climahub zigbee pair"]
+        return ["no sensor yet; to add one: climahub zigbee pair"]
     rows = [("NAME", "ADDRESS", "STATE", "LQI", "LAST VALUES"), *map(_row, report.sensors)]
     rows += [
         (router.about, router.device, "router" if router.is_online is not False else "offline", _lqi(router), "")
@@ -80,12 +84,12 @@ def table(report: ZigbeeReport) -> list[str]:
     return lines + (["", *notes] if notes else [])
 
 
-def _is_dead(sensor: PairedSensor) -> bool:
+def _is_silent(sensor: PairedSensor) -> bool:
     return sensor.is_online is False and sensor.stage == "relaying" and not sensor.problem
 
 
 def _row(sensor: PairedSensor) -> tuple[str, str, str, str, str]:
-    state = "offline" if _is_dead(sensor) else _STATES.get(sensor.stage, sensor.stage)
+    state = "offline" if _is_silent(sensor) else _STATES.get(sensor.stage, sensor.stage)
     if sensor.problem and sensor.stage != "interviewed":
         state += " (!)"
     values = [
@@ -100,7 +104,7 @@ def _row(sensor: PairedSensor) -> tuple[str, str, str, str, str]:
 
 def _state_of(other: MemberReport) -> str:
     if not other.is_interviewed:
-        return "has not said what it is"
+        return "not interviewed"
     return "offline" if other.is_online is False else "measures nothing for the hub"
 
 

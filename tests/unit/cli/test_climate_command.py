@@ -20,11 +20,11 @@ def test_alone_it_shows_the_zones(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 def test_an_option_in_the_wrong_place_is_not_ignored(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["climate", "--socket", "here", "status"]) == exit_codes.USAGE
-    assert "put --config and --socket behind status" in capsys.readouterr().err
+    assert "put --config and --socket after status" in capsys.readouterr().err
 
 
 def test_orders_about_schedules_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     week = tmp_path / "week.json"
     week.write_text(json.dumps({}))
     assert root.run(["climate", "schedule", "living", "--put", str(week), "--drop", "week"]) == exit_codes.USAGE
-    assert "exclude each other" in capsys.readouterr().err
+    assert "at a time" in capsys.readouterr().err

@@ -70,12 +70,12 @@ def test_a_pairing_is_followed_to_the_first_reading() -> None:
     following = watch()
     for number in range(1, len(WAY) + 1):
         now = report(*WAY[:number], left_s=9)
-        (step,) = following.look(now, 1.0)
+        (step,) = following.advance(now, 1.0)
         assert (step.what, step.device) == WAY[number - 1]
         assert following.end(now, 1.0) is None
     assert following.device == ONE
     done = report(*WAY, ("accepted", ONE))
-    following.look(done, 2.0)
+    following.advance(done, 2.0)
     assert following.end(done, 2.0) is PairingResult.DONE
 
 
@@ -94,7 +94,7 @@ def test_what_a_person_has_to_do_ends_the_watching(
 ) -> None:
     following = watch()
     now = report(*told, left_s=100)
-    following.look(now, 0.0)
+    following.advance(now, 0.0)
     assert following.end(now, 0.0) is end
 
 
@@ -110,9 +110,9 @@ def test_a_closed_window_ends_it_after_a_while(
     told: tuple[tuple[str, str], ...], patience_s: float, end: PairingResult
 ) -> None:
     following = watch()
-    following.look(report(*told, left_s=1), 10.0)
+    following.advance(report(*told, left_s=1), 10.0)
     closed = report(*told)
-    following.look(closed, 10.0)
+    following.advance(closed, 10.0)
     if patience_s:
         assert following.end(closed, 10.0 + patience_s - 1) is None
     assert following.end(closed, 10.0 + patience_s) is end
@@ -120,13 +120,13 @@ def test_a_closed_window_ends_it_after_a_while(
 
 def test_before_the_window_is_seen_open_nothing_ends() -> None:
     following = watch()
-    following.look(report(), 500.0)
+    following.advance(report(), 500.0)
     assert following.end(report(), 500.0) is None
 
 
 def test_an_old_sensor_that_comes_back_is_not_the_one_that_is_paired() -> None:
     following = watch(before=report(sensors=(sensor(TWO),)))
-    following.look(report(("joined", TWO), ("joined", ONE), left_s=5), 0.0)
+    following.advance(report(("joined", TWO), ("joined", ONE), left_s=5), 0.0)
     assert following.device == ONE
 
 
@@ -134,16 +134,16 @@ def test_a_router_is_not_the_one_that_is_paired_and_joins_well_by_itself() -> No
     plug = RouterReport(TWO, "maker plug", is_online=True, lqi_last_hop=90)
     told = [("joined", TWO)]
     following = watch()
-    following.look(report(*told, left_s=9), 0.0)
+    following.advance(report(*told, left_s=9), 0.0)
     assert following.device == TWO
     told += [("interviewed", TWO)]
-    following.look(msgspec.structs.replace(report(*told, left_s=8), routers=[plug]), 1.0)
+    following.advance(msgspec.structs.replace(report(*told, left_s=8), routers=[plug]), 1.0)
     assert following.device == ""
     closed = msgspec.structs.replace(report(*told), routers=[plug])
-    following.look(closed, 9.0)
+    following.advance(closed, 9.0)
     assert following.end(closed, 9.0) is PairingResult.ROUTER
     told += [("joined", ONE)]
-    following.look(msgspec.structs.replace(report(*told, left_s=5), routers=[plug]), 10.0)
+    following.advance(msgspec.structs.replace(report(*told, left_s=5), routers=[plug]), 10.0)
     assert following.device == ONE
 
 
@@ -160,19 +160,19 @@ def test_a_router_that_was_paired_is_told_with_what_it_is_good_for(
 def test_many_sensors_end_with_the_window() -> None:
     following = watch(is_many=True)
     now = report(("joined", ONE), ("joined", TWO), left_s=5, sensors=(sensor(ONE, stage="joined"), sensor(TWO)))
-    following.look(now, 0.0)
+    following.advance(now, 0.0)
     assert following.end(now, 0.0) is None
     closed = msgspec.structs.replace(now, radio=RadioReport("up"))
     assert following.end(closed, 1.0) is None
     assert following.end(closed, INTERVIEW_S_MAX) is PairingResult.DONE
     nobody = watch(is_many=True)
-    nobody.look(report(left_s=5), 0.0)
+    nobody.advance(report(left_s=5), 0.0)
     assert nobody.end(report(), 1.0) is PairingResult.NOBODY
 
 
 def test_a_step_in_words() -> None:
     assert step_text(StepReport(1, 0.0, "joined", ONE, "again"), {ONE: "attic"}) == "attic: joined (again)"
-    assert step_text(StepReport(1, 0.0, "window_open", "", ""), {}) == "the window is open"
+    assert step_text(StepReport(1, 0.0, "window_open", "", ""), {}) == "the join window is open"
 
 
 # What is shown.
@@ -188,7 +188,7 @@ def test_the_list() -> None:
     assert "waits for its key" in second
     assert "offline" in third
     assert router.split() == ["maker", "plug", plug.device, "router", "90"]
-    assert table(report()) == ["no sensor yet: climahub zigbee pair"]
+    assert table(report()) == ["no sensor yet; to add one: climahub zigbee pair"]
     for stage in PairingStage:
         assert table(report(sensors=(sensor(stage=stage.value),)))
 
@@ -240,7 +240,7 @@ def test_pairing_one_sensor(
     assert hub.asked == [("join-window", asked)]
     out = capsys.readouterr().out
     assert "sk_sensor" not in out
-    assert [text for text in out.splitlines() if text.endswith("done")]
+    assert [text for text in out.splitlines() if text.endswith("the cloud has its first reading")]
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_backup_is_a_secret_and_is_not_overwritten(
     monkeypatch.setattr(network, "BACKUP_BYTES_MAX", 3)
     assert root.run(["zigbee", "restore", str(file), "--yes"]) == exit_codes.FAILED
     assert root.run(["zigbee", "restore", str(tmp_path / "none"), "--yes"]) == exit_codes.CANNOT_CREATE
-    assert "so it is no backup" in capsys.readouterr().err
+    assert "so it is not a backup" in capsys.readouterr().err
 
 
 def test_no_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -343,11 +343,11 @@ def test_a_guest_that_measures_nothing_is_listed_and_ends_the_pairing_in_words()
     mute = MemberReport(TWO, "", False, None, None)
     shown = table(msgspec.structs.replace(report(), others=[guest, mute]))
     assert shown[1].split() == ["_TZE200_x", "TS0601", ONE, "measures", "nothing", "for", "the", "hub", "90"]
-    assert shown[2].split() == ["-", TWO, "has", "not", "said", "what", "it", "is", "-"]
+    assert shown[2].split() == ["-", TWO, "not", "interviewed", "-"]
     assert shown[3:] == ["", "_TZE200_x TS0601: not in the table"]
     following = watch()
     now = msgspec.structs.replace(report(("joined", ONE), left_s=5), others=[guest])
-    following.look(now, 0.0)
+    following.advance(now, 0.0)
     assert (following.device, following.end(now, 0.0)) == ("", None)
     assert following.end(msgspec.structs.replace(now, radio=RadioReport("up")), 1.0) is PairingResult.GUEST
 
@@ -355,7 +355,7 @@ def test_a_guest_that_measures_nothing_is_listed_and_ends_the_pairing_in_words()
 def test_it_is_said_whose_label_let_nobody_in() -> None:
     following = watch()
     opened = report(("window_open", ONE), left_s=5)
-    following.look(opened, 0.0)
+    following.advance(opened, 0.0)
     closed = msgspec.structs.replace(opened, radio=RadioReport("up"))
     assert following.end(closed, 1.0) is PairingResult.NOBODY
     assert following.expected == ONE

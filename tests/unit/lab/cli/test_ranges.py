@@ -19,9 +19,9 @@ REPLAY = ["--board", f"replay:{DATA / 'three-rooms-1day.csv'}", "--map", str(DAT
         (["demo", *REPLAY, "--sensors", "15"], "--sensors belongs to the simulated house"),
         (["cloud", "command", "hub-1", "reboot", "--lifetime-s", "inf"], "found inf"),
         (["cloud", "faults", "on", "slow", "--probability", "nan"], "found nan"),
-        (["climate", "set", "--heat", "nan"], "is no temperature"),
-        (["climate", "set", "--heat", "1e999"], "is no temperature"),
-        (["climate", "hold", "--boost", "--for", "1e999h"], "is no duration"),
+        (["climate", "set", "--heat", "nan"], "is not a temperature"),
+        (["climate", "set", "--heat", "1e999"], "is not a temperature"),
+        (["climate", "hold", "--boost", "--for", "1e999h"], "is not a duration"),
     ],
 )
 def test_numbers_that_end_nothing_are_refused(
