@@ -1,4 +1,4 @@
-"""The laboratory: simulations of the whole hub, the reference cloud, the emulated Zigbee coordinator, and the demo.
+"""The laboratory: simulations of the whole hub, a reference cloud, an emulated Zigbee coordinator, and a demo.
 
-Hubs never install it. `agent` and `hal` must never import it.
+It is a distribution of its own, `climahub-lab`, which hubs do not install. `agent` and `hal` must never import it.
 """

@@ -10,12 +10,8 @@ from agent.cli.root import DEVELOPER, FLEET, HOME, Entry
 
 COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
-        "demo": Entry(
-            "lab.demo.command:demo", "Watch a hub and its cloud live through outages, in this terminal.", HOME
-        ),
-        "cloud": Entry(
-            "lab.cli.cloud.group:cloud", "Run a reference ClimaSense cloud, or operate a running one.", FLEET
-        ),
+        "demo": Entry("lab.cli.demo:demo", "Watch a hub and its cloud live through outages, in this terminal.", HOME),
+        "cloud": Entry("lab.cli.cloud:cloud", "Run a reference ClimaSense cloud, or operate a running one.", FLEET),
         "simulate": Entry(
             "lab.cli.simulate:simulate",
             "Simulate days of a hub's life in seconds, with faults, and check what it must never do.",

@@ -1,4 +1,4 @@
-"""`climahub ncp`: the emulated Zigbee coordinator on a pseudo terminal. The emulating is done in `lab.ncp`."""
+"""`climahub ncp`: the emulated Zigbee coordinator on a pseudo terminal. `lab.ncp` does the emulation."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
 from agent.foundation.disk import Disk
 from hal.errors import HalError
-from lab.cli.signals import on_signals
+from lab.cli.options import on_signals
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -69,16 +69,17 @@ def ncp(
     if link is None or devices is None:
         raise click.UsageError("--pty and --devices are needed")
     try:
-        from lab.ncp import builder, faults  # noqa: PLC0415 - needs an optional package
         from lab.ncp import control as control_socket  # noqa: PLC0415 - needs an optional package
+        from lab.ncp import serial_port  # noqa: PLC0415 - needs an optional package
+        from lab.ncp.server import EmulatorFiles, build_server  # noqa: PLC0415 - needs an optional package
     except ModuleNotFoundError as error:
         if error.name not in {"bellows", "zigpy"}:
             raise
         click.echo("climahub: the emulated stick needs more packages: pip install 'climahub-lab[zigbee]'", err=True)
         return exit_codes.UNAVAILABLE
-    found = faults.parse_all(fault_words)
+    found = serial_port.parse_all(fault_words)
     disk = Disk()
-    setup = builder.EmulatorFiles(
+    setup = EmulatorFiles(
         device_file=_text(disk, devices),
         device_file_name=str(devices),
         stick=None if state is None else disk.read(state, bytes_max=FILE_BYTES_MAX),
@@ -94,7 +95,7 @@ def ncp(
     async def until_stopped() -> None:
         stop = asyncio.Event()
         on_signals(stop.set)
-        server = builder.build_server(
+        server = build_server(
             setup, link=link, faults=found, keep_stick=partial(keep_in, state), keep_devices=partial(keep_in, sensors)
         )
         server.open()

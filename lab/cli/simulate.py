@@ -1,4 +1,4 @@
-"""`climahub simulate`: asks for a simulation and prints its verdict. The judging is done in `lab.simulation`."""
+"""`climahub simulate`: runs a simulation and prints its verdict. `lab.simulation` does the work."""
 
 import logging
 import shlex
@@ -14,10 +14,8 @@ from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
 from agent.cli.format import plural
 from hal.interface import SERIES_MAX
-from lab.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
-from lab.cli.ranges import FiniteRange
-from lab.simulation.fault_schedule import FaultProfile
-from lab.simulation.options import PAIRING, Options
+from lab.cli.options import SENSORS_MIN, BoardChoice, FiniteRange, board_option, check_house, check_map, map_option
+from lab.simulation.options import PAIRING, FaultProfile, Options
 
 DAYS_MAX = 3660
 """Ten years. At some 10 hours of virtual time a second that takes two and a half hours."""

@@ -1,6 +1,6 @@
-"""What became of every reading that the demo's hub has taken: compared with the cloud's store and the outbox's file.
+"""Accounts for every reading that the demo's hub has taken: compares it with the cloud's store and the outbox file.
 
-Must not believe the hub: it counts for itself.
+Must not trust the hub: it keeps its own count.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,11 +1,13 @@
-"""What surrounds the hub of the demo: a house or a recording, and a reference cloud that can be made to fail.
+"""The environment of the demo's hub: a house or a recording, and a reference cloud with outages.
 
-Owns the listening socket. Must never speak to the hub other than as a real cloud does.
+Owns the listening socket, and the schedule of outages, which is pure. Must never speak to the hub other than as a real
+cloud does.
 """
 
 import contextlib
 import random
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -16,12 +18,59 @@ from agent.climate.model import Block, Schedule
 from agent.config import BoardConfig, Config, resolve_text
 from hal import replay
 from hal.interface import HUB, Board, SensorKind
-from lab.demo.outages import CloudCondition
 from lab.demo.paced_loop import UPTIME_S, PacedClock
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.faults import ErrorStatus, FaultRule
 from lab.refcloud.records import AcceptedReading, DeviceKind
+
+
+class CloudCondition(StrEnum):
+    """How the cloud is."""
+
+    FAIR = "fair"
+    UNREACHABLE = "unreachable"
+    FAILING = "failing"
+
+
+class OutagePhase(msgspec.Struct, frozen=True):
+    """A stretch of the same weather, in seconds of the house.
+
+    Attributes:
+        ends_s: When it is over; infinite for one that never is.
+    """
+
+    weather: CloudCondition
+    begins_s: float
+    ends_s: float
+
+
+PLAN_S = (
+    (CloudCondition.FAIR, 5.0),
+    (CloudCondition.UNREACHABLE, 7.0),
+    (CloudCondition.FAIR, 9.0),
+    (CloudCondition.FAILING, 4.0),
+    (CloudCondition.FAIR, 6.0),
+)
+"""One round, in seconds of whoever watches: long enough to see the outbox fill and empty, short enough not to bore."""
+
+SPREAD = 0.2
+"""Each phase is up to so much longer or shorter, so that no round is like the other."""
+
+
+def phases(seed: int, *, speed: float, are_wanted: bool = True) -> Iterator[OutagePhase]:
+    """Yield the phases, one after the other without end; a single fair one where no outages are wanted."""
+    if not are_wanted:
+        yield OutagePhase(CloudCondition.FAIR, 0.0, float("inf"))
+        return
+    rng = random.Random(seed)  # noqa: S311 - a plan, not a secret
+    begins_s = 0.0
+    while True:
+        for weather, watched_s in PLAN_S:
+            ends_s = begins_s + watched_s * speed * rng.uniform(1 - SPREAD, 1 + SPREAD)
+            yield OutagePhase(weather, begins_s, ends_s)
+            begins_s = ends_s
+
 
 HOST = "127.0.0.1"
 SIM_START_UTC_MS = 1_768_456_800_000

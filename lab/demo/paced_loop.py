@@ -1,8 +1,8 @@
-"""An event loop whose time runs faster than real time, and the clock of a machine that lives in it.
+"""An event loop whose time runs faster than real time, and the machine clock that goes with it.
 
-Time passes while the loop waits, and never beyond the next timer; while it works, time stands still. So however busy
-the machine is, a request between two tasks of this loop cannot time out for want of real time: the house merely runs
-slower than it was asked to. Sockets, files and threads are real.
+Time passes while the loop waits, and never beyond the next timer; it stands still while the loop works. So a request
+between two tasks of this loop cannot time out because the machine is busy: the house then runs slower than requested.
+Sockets, files and threads are real.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""The demo from beginning to end: the hub on real sockets and a real disk, in a house whose time runs faster.
+"""Runs the demo: the hub on real sockets and a real disk, in a house whose time runs faster.
 
-Runs the same `Hub` as `climahub run`. Must never help it along; who looks is `view` or `plain`.
+Runs the same `Hub` as `climahub run`. Must never help it along; a display only receives snapshots.
 """
 
 import asyncio
@@ -24,10 +24,9 @@ from agent.local.climate import ALL_ZONES, ClimateReport, apply_request, build_c
 from agent.local.status import HubStatus
 from agent.telemetry.outbox.protocol import Lane, OutboxLimits, PendingReading
 from agent.telemetry.outbox.store import open_outbox
-from lab.cli.signals import on_signals
+from lab.cli.options import on_signals
 from lab.demo.audit import Audit, AuditResult
-from lab.demo.environment import WEEK, Cloud, Scenario, make_config, zones_of
-from lab.demo.outages import CloudCondition, OutagePhase, phases
+from lab.demo.environment import WEEK, Cloud, CloudCondition, OutagePhase, Scenario, make_config, phases, zones_of
 from lab.demo.paced_loop import PacedClock, PacedLoop
 
 CLAIM_READINGS = 100

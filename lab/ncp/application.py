@@ -1,6 +1,6 @@
-"""What a sensor says above the network: answers to cluster commands, reports, and the dialects of some makers.
+"""A sensor's application layer: responses to cluster commands, reports, and vendor dialects.
 
-Zigbee Cluster Library; identify: section 3.5, IAS zone: section 8.2, thermostat: section 6.3. Pure: it knows neither
+Zigbee Cluster Library; identify: section 3.5, IAS zone: section 8.2, thermostat: section 6.3. Pure: it has neither
 addresses nor bindings.
 """
 
@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from lab.ncp import models, vendor_dialects, zcl
-from lab.ncp.attributes import AttributeTable
+from lab.ncp import models, zcl
+from lab.ncp.attributes import AttributeKey, AttributeTable
 from lab.ncp.models import DeviceModel, VendorDialect
-from lab.ncp.reporting import AttributeKey
 
 IAS_ENROLL_RESPONSE = 0x00
 IAS_STATUS_CHANGED = 0x00
@@ -63,7 +62,7 @@ class ZclApplication:
         self._model = model
         self._attributes = attributes
         self._sequence = 0
-        self._tuya = vendor_dialects.TuyaDataPoints()
+        self._tuya = models.TuyaDataPoints()
         self._identifies_until_s: dict[int, float] = {}
 
     def receive(self, endpoint: int, cluster: int, data: bytes, now_s: float) -> Sequence[OutgoingFrame]:
@@ -193,7 +192,7 @@ class ZclApplication:
         match cluster, frame.command:
             case models.IDENTIFY, _ if (endpoint, cluster, _IDENTIFY_TIME) in self._attributes:
                 return self._identify(endpoint, frame)
-            case models.TUYA, vendor_dialects.TUYA_QUERY:
+            case models.TUYA, models.TUYA_QUERY:
                 return self.spoken()
             case models.TUYA, _ if self._model.dialect is VendorDialect.TUYA:
                 pass
@@ -257,21 +256,17 @@ class ZclApplication:
     def _aqara(self) -> Sequence[OutgoingFrame]:
         measured = self._attributes.measured()
         values = {key[1]: self._attributes.number(key) for key in measured}
-        record = vendor_dialects.aqara_record(
+        record = models.aqara_record(
             battery_mv=_AQARA_BATTERY_MV,
             temperature=values[models.TEMPERATURE],
             humidity=values[models.HUMIDITY],
             pressure_hpa=values[models.PRESSURE],
         )
-        struct_report = OutgoingFrame(
-            measured[0][0], models.BASIC, self._report(record, vendor_dialects.AQARA_MANUFACTURER)
-        )
+        struct_report = OutgoingFrame(measured[0][0], models.BASIC, self._report(record, models.AQARA_MANUFACTURER))
         return [*self.reports(measured, needs_binding=False), struct_report]
 
     def _tuya_notice(self, points: Mapping[int, int]) -> OutgoingFrame:
-        return self._notice(
-            self._model.endpoints[0].id, models.TUYA, vendor_dialects.TUYA_REPORT, self._tuya.report(points)
-        )
+        return self._notice(self._model.endpoints[0].id, models.TUYA, models.TUYA_REPORT, self._tuya.report(points))
 
     def _report(self, records: bytes, manufacturer: int | None) -> bytes:
         return zcl.write_frame(

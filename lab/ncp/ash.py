@@ -1,7 +1,7 @@
-"""ASH, the coordinator's end: frames that arrive whole, once and in order over a serial line that garbles bytes.
+"""The coordinator's end of ASH: frames arrive whole, once and in order over a serial line that corrupts bytes.
 
-Silicon Labs UG101, "UART Gateway Protocol Reference". Pure: bytes and the monotonic time go in, payloads come out, and
-what is to be written is collected with `take`. Must never look into a payload.
+Silicon Labs UG101, "UART Gateway Protocol Reference". Pure: bytes and the monotonic time go in, payloads come out;
+`take` returns the bytes to write. Must never look into a payload.
 """
 
 import binascii

@@ -5,7 +5,7 @@ press NAME
 set NAME QUANTITY=VALUE ...      VALUE may be `none`: the marker that says "no value"
 report NAME
 unplug NAME | plug NAME
-fault WORDS                      as `lab.ncp.faults` reads them
+fault WORDS                      as `lab.ncp.serial_port` reads them
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from types import MappingProxyType
 import msgspec
 
 from hal.errors import HalError
-from lab.ncp import faults
+from lab.ncp import serial_port
 from lab.ncp.coordinator import JoinOutcome
 from lab.ncp.server import EmulatorServer
 
@@ -155,7 +155,7 @@ def _plug(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
 
 def _fault(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
     _expect(words, 1, "fault NAME=AMOUNT")
-    server.inject(faults.parse(words[0]))
+    server.inject(serial_port.parse(words[0]))
     return ControlReply(ok=True)
 
 

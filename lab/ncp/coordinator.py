@@ -1,6 +1,7 @@
-"""The stick: its settings, its network, who may join it, and what it tells its host unasked.
+"""The coordinator stick: its settings, its network, its join policy, and its callbacks.
 
-Pure: commands (`lab.ncp.commands`) and events of the air go in, callbacks come out. Must never see a byte of a frame.
+Pure: commands (`*_commands`) and events of the radio medium go in, callbacks come out. Must never see the bytes of
+a frame.
 """
 
 from collections import deque
@@ -11,7 +12,6 @@ import bellows.types as t
 import msgspec
 
 from lab.ncp import zdo
-from lab.ncp.aps import COORDINATOR_ADDRESS, ApsMessage
 from lab.ncp.coordinator_zdo import CoordinatorDevice
 from lab.ncp.ezsp import EzspCallback, EzspCodec, Status, eui64
 from lab.ncp.memory import COUNTER_STEP, StickMemory
@@ -24,6 +24,7 @@ from lab.ncp.radio_medium import (
     RadioMedium,
     RadioNetwork,
 )
+from lab.ncp.zcl import COORDINATOR_ADDRESS, ApsMessage
 
 CALLBACKS_MAX = 250
 """What waits for a host that does not listen; the buffers of a real stick end at about here."""

@@ -1,4 +1,4 @@
-"""The stick as its own ZDO sees it: the coordinator of the network, with the endpoints that the host has added.
+"""The Zigbee device object of the stick itself: the coordinator of the network, with the endpoints that the host added.
 
 Pure. Must never send anything.
 """
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from lab.ncp import zdo
-from lab.ncp.aps import COORDINATOR_ADDRESS, eui64_bytes
 from lab.ncp.memory import StickMemory
 from lab.ncp.radio_medium import RadioMedium
+from lab.ncp.zcl import COORDINATOR_ADDRESS, eui64_bytes
 
 _MAINS_ROUTER = 0x8F
 """As a router, and able to be a coordinator (Zigbee specification, section 2.3.2.3.6)."""

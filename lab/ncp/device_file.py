@@ -1,4 +1,4 @@
-"""Device files: which sensors are around an emulated stick, in TOML. Reads nothing but the text it is given.
+"""Device files: the sensors around an emulated stick, in TOML. Reads only the text that it is given.
 
     seed = 7
 
@@ -7,8 +7,8 @@
     model = "climate"
     values = { temperature_c = 20.5, humidity_percent = 48 }
 
-A device may also have: `eui64` (else made of seed and name), `parent` (the name of a router), `latency_s`, `lqi`,
-`rssi_dbm` and `install_code` (hex, with its CRC; the key it joins with follows from it).
+A device may also have: `eui64` (default: derived from seed and name), `parent` (the name of a router), `latency_s`,
+`lqi`, `rssi_dbm` and `install_code` (hex, with its CRC; the join key is derived from it).
 """
 
 import hashlib

@@ -1,18 +1,29 @@
 """The whole emulated stick without its port: bytes and the time go in, bytes and the next time come out.
 
-Answers overtake callbacks, and a callback carries the number of the command that was answered last: hosts take it for
-an answer otherwise. Must never do I/O.
+Responses overtake callbacks, and a callback carries the sequence number of the last command: hosts would otherwise take
+it for a response. Must never do I/O.
 """
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+from lab.ncp import network_commands, security_commands, setup_commands
 from lab.ncp.ash import AshLink, AshReset, ResetCode
-from lab.ncp.commands import execute
 from lab.ncp.coordinator import Coordinator, JoinOutcome
 from lab.ncp.ezsp import EzspCodec, EzspCommand
 from lab.ncp.memory import DevicesMemory, StickMemory
 from lab.ncp.radio_medium import EmulatedDevice, RadioMedium
+from lab.ncp.setup_commands import Handler
+
+HANDLERS: Mapping[str, Handler] = MappingProxyType(
+    {**setup_commands.HANDLERS, **network_commands.HANDLERS, **security_commands.HANDLERS}
+)
+"""The commands of the host (Silicon Labs UG100, "EZSP Reference Guide").
+
+Any other command is refused, as an old stick refuses a new one: a success without an effect would hide a mistake of the
+host.
+"""
 
 
 class Emulator:
@@ -105,8 +116,10 @@ class Emulator:
 
     def _command(self, payload: bytes, now_s: float) -> None:
         request = self._codec.decode(payload)
-        fields = execute(self.coordinator, request, now_s) if isinstance(request, EzspCommand) else None
-        if fields is not None and isinstance(request, EzspCommand):
+        handler = HANDLERS.get(request.name) if isinstance(request, EzspCommand) else None
+        if handler is not None and isinstance(request, EzspCommand):
+            self.coordinator.now_s = now_s
+            fields = handler(self.coordinator, request.arguments)
             is_overflowing = self.coordinator.has_overflowed
             self._answers.append(self._codec.response(request, fields, is_overflowing=is_overflowing))
         else:

@@ -1,6 +1,6 @@
-"""What a stick and a sensor keep over a power cut, and how it stands in a file.
+"""The flash contents of a stick and of sensors, and their file format.
 
-Immutable: whoever changes something puts a new value in the place of the old one. Must never do I/O.
+Immutable: a change puts a new value in the place of the old one. Must never do I/O.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""One emulated sensor: its place in the network, its bindings, and when it speaks.
+"""One emulated sensor: its membership in the network, its bindings, and when it sends.
 
-Pure: messages and the time go in, messages come out. Must never know how a message travels, or that there is a stick.
+Pure: messages and the time go in, messages come out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,10 @@ import msgspec
 
 from lab.ncp import models, zdo
 from lab.ncp.application import OutgoingFrame, ZclApplication
-from lab.ncp.aps import UNKNOWN_ADDRESS, ApsMessage, eui64_bytes, eui64_text
 from lab.ncp.attributes import AttributeTable
 from lab.ncp.memory import Binding, Membership, NodeMemory
 from lab.ncp.models import DeviceModel, DeviceRole, VendorDialect
+from lab.ncp.zcl import UNKNOWN_ADDRESS, ApsMessage, eui64_bytes, eui64_text
 
 _MAINS_ROUTER = 0x8E
 """Allocate address, receiver on when idle, mains, full-function device (Zigbee specification, section 2.3.2.3.6)."""

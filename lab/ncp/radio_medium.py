@@ -1,7 +1,6 @@
-"""Who hears whom, and when: the sensors around the stick, the routers between them, and the time that each word takes.
+"""The radio medium: which device receives which message, and when, through routers and with latency.
 
-Pure: every method takes the monotonic time; what happens later waits in an agenda until `advance`. Must never know
-EZSP.
+Pure: every method takes the monotonic time; later events wait in an agenda until `advance`. Must not depend on EZSP.
 """
 
 import heapq
@@ -11,10 +10,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from lab.ncp import zdo
-from lab.ncp.aps import COORDINATOR_ADDRESS, ApsMessage, eui64_bytes
 from lab.ncp.memory import COUNTER_STEP, DevicesMemory, Membership, NodeMemory
 from lab.ncp.models import DeviceModel, VendorDialect
 from lab.ncp.node import Node
+from lab.ncp.zcl import COORDINATOR_ADDRESS, ApsMessage, eui64_bytes
 
 HOP_S = 0.002
 """One frame over one hop, with its acknowledgement."""

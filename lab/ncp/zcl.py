@@ -1,6 +1,6 @@
-"""Zigbee Cluster Library frames and values, as they stand on the air.
+"""Zigbee Cluster Library frames and values, and the APS messages that carry them.
 
-Zigbee Cluster Library, sections 2.4 (frames), 2.5 (commands that every cluster has) and 2.6 (data types). Pure.
+Zigbee Cluster Library, sections 2.4 (frames), 2.5 (general commands) and 2.6 (data types). Pure.
 """
 
 import math
@@ -228,3 +228,29 @@ def read_frame(data: bytes) -> ZclFrame:
         manufacturer=manufacturer,
         wants_default_response=not control & _NO_DEFAULT_RESPONSE,
     )
+
+
+COORDINATOR_ADDRESS = 0x0000
+UNKNOWN_ADDRESS = 0xFFFE
+
+
+class ApsMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of the application support layer."""
+
+    profile: int
+    cluster: int
+    source_endpoint: int
+    destination_endpoint: int
+    payload: bytes
+    sequence: int = 0
+    is_broadcast: bool = False
+
+
+def eui64_bytes(text: str) -> bytes:
+    """Return an EUI-64 as it travels, lowest byte first, from text with colons, highest first."""
+    return bytes.fromhex(text.replace(":", ""))[::-1]
+
+
+def eui64_text(data: bytes) -> str:
+    """Return an EUI-64 as people write it."""
+    return data[::-1].hex(":")

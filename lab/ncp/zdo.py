@@ -1,4 +1,4 @@
-"""The Zigbee device object: what every device, the coordinator too, answers about itself on endpoint 0.
+"""The Zigbee device object: the responses of every device, the coordinator included, about itself on endpoint 0.
 
 Zigbee specification, section 2.4. Pure: a request and a description of the device go in, responses come out.
 """

@@ -1,9 +1,8 @@
-"""The reference ClimaSense cloud: the device API, strictly, for the demo, CI and simulations; with faults on demand.
+"""The reference ClimaSense cloud: a strict device API with faults on demand, for the demo, CI and simulations.
 
-Where to look: `contract` (every fact and every assumption), `models` (wire), `records` and `store` (what is kept),
-`api` (the nine endpoints, no I/O), `gate` (the one middleware: key, quota, faults), `faults` and `disguise` (what can
-go wrong), `admin`, `admin_http` and `admin_client` (provisioning, commands, firmware), `cloud` (all of it together),
-`serve` (alone on a port).
+`contract` has every fact and every assumption; `models` the wire format; `records` and `store` the state; `api` the
+nine endpoints without I/O; `middleware` key, quota and faults; `http_api` both APIs on aiohttp; `faults` and
+`response_faults` what can go wrong; `admin` and `admin_client` provisioning, commands and firmware; `cloud` the whole.
 
-It shares no code with `agent.cloud`, the client, on purpose: one mistake must not be made twice.
+It shares no code with `agent.cloud`, the client, so that one mistake is not made on both sides.
 """

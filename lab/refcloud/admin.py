@@ -1,7 +1,7 @@
-"""What an operator does to the reference cloud: keys, settings, commands, firmware, listings. Plain methods.
+"""The operations of the cloud's operator: keys, settings, commands, firmware, listings.
 
-For use in the same process (demo, simulation, tests) and behind `admin_http`. Must never return a key a second time: a
-lost key is replaced, not looked up.
+Called in the same process (demo, simulation, tests) and by `http_api`. Must never return a key a second time: a lost
+key is replaced, not looked up.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lab.refcloud import contract
 from lab.refcloud.api import check_update
-from lab.refcloud.errors import Refusal
+from lab.refcloud.contract import Refusal
 from lab.refcloud.models import DeviceSettings, Name, SettingsUpdate, Version
 from lab.refcloud.records import (
     AcceptedReading,

@@ -1,4 +1,4 @@
-"""A client of the reference cloud's admin API: what stands behind the operator's commands.
+"""Client of the reference cloud's admin API, for the operator's commands.
 
 Must never talk to a real cloud: ClimaSense has no such API.
 """
@@ -16,9 +16,9 @@ from msgspec import Struct
 from agent.errors import ClimahubError, CloudUnavailable, Rejected, Unauthorized
 from lab.refcloud import contract
 from lab.refcloud.admin import READINGS_PAGE_MAX, NewCommand, NewDevice, ProvisionedDevice
-from lab.refcloud.admin_http import FaultSwitch, FirmwareOffer, ListeningSwitch
 from lab.refcloud.cloud import CloudStatistics
 from lab.refcloud.faults import FaultRule
+from lab.refcloud.http_api import FaultSwitch, FirmwareOffer, ListeningSwitch
 from lab.refcloud.models import DeviceSettings, ErrorBody, SettingsUpdate, encode
 from lab.refcloud.records import AcceptedReading, CloudCommand, CloudDevice, CloudFirmware, DeviceHealth, OtaHistory
 

@@ -1,7 +1,6 @@
-"""The nine endpoints: a decode_body call in, an answer or a `Refusal` out. No network, no clock, no faults.
+"""The nine endpoints: a decoded request in, a response or a `Refusal` out. No network, no clock, no faults.
 
-Owns what a request means. Must never see a key (the gate has already turned it into a device), and refuses whatever it
-refuses before it writes.
+Must never see a key: the middleware has replaced it by a device. Must refuse before it writes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +11,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from lab.refcloud import contract, models
-from lab.refcloud.contract import Endpoint
-from lab.refcloud.errors import Refusal
-from lab.refcloud.ranges import RangeUnsatisfiable, entity_tag, parse_range
+from lab.refcloud.contract import Endpoint, Refusal
 from lab.refcloud.records import (
     AcceptedReading,
     CloudCommand,
@@ -34,8 +31,7 @@ from lab.refcloud.records import (
 )
 from lab.refcloud.rfc3339 import format_ms
 from lab.refcloud.store import ReadingColumns, Store
-from lab.refcloud.telemetry import to_columns
-from lab.refcloud.zones import is_time_zone
+from lab.refcloud.validation import RangeUnsatisfiable, entity_tag, is_time_zone, parse_range, to_columns
 
 JSON = "application/json"
 

@@ -1,8 +1,6 @@
-"""Every fact of the ClimaSense contract that the server holds a device to, and every assumption where it is silent.
+"""The facts of the ClimaSense contract, the assumptions where it is silent, and the refusal of a request.
 
-Owns numbers and names only. Must never hold behaviour: when the real cloud turns out to differ, this file changes.
-
-Facts are from the published Device API reference 1.0.0. What it leaves open is marked [assumed], with the reason.
+An assumption is marked [assumed]. A refusal must never carry a key or a token in its message.
 """
 
 import sys
@@ -12,6 +10,8 @@ from types import MappingProxyType
 from typing import Literal
 
 import msgspec
+
+from agent.errors import ClimahubError
 
 
 class Endpoint(StrEnum):
@@ -174,3 +174,20 @@ OTA_EDGES: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """[assumed] The edges; the names are published. `completed` and `failed` lead back to idle, so `downloading` is next.
 The same status for the same version once more is a re-send after a lost answer, and legal."""
+
+
+class Refusal(ClimahubError):
+    """A request refused, with the answer that the caller gets.
+
+    Attributes:
+        status: HTTP status, one of `contract.ERROR_CODES`.
+        error: The machine-readable code that goes with it.
+        headers: What else the answer carries, such as Retry-After.
+    """
+
+    def __init__(self, status: int, message: str, *, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = ERROR_CODES[status]
+        self.message = message
+        self.headers = headers

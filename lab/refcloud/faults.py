@@ -1,8 +1,7 @@
-"""What can go wrong on demand, and when: a value type per fault, rules that say when, and the draw. Pure.
+"""Faults on demand: a value type for each fault, rules that say when, and the choice for one request. Pure.
 
-Must never do anything: `gate` acts, `disguise` rewrites answers. Time and randomness are arguments, so a seed gives the
-same faults again. In which order the faults of one request act is written in `gate`. In the JSON of the admin API the
-name of a fault stands under `type`.
+`middleware` carries them out and defines their order; `response_faults` rewrites responses. Time and randomness are
+arguments, so the same seed gives the same faults. In the JSON of the admin API a fault's name stands under `type`.
 """
 
 import random

@@ -1,20 +1,22 @@
-"""The one middleware in front of the device API: connection faults, key, quota, error shape, faults of the answer.
+"""The middleware in front of the device API: connection faults, key, quota, error shape, response faults.
 
-Owns the order in which things happen to a request:
+The order for each request:
 
-1. not listening or `Refused`: aborted, nothing counted;
-2. `LatencyUp`; then the request has arrived: this instant is what quotas and the observer see;
+1. not listening or `ConnectionRefused`: aborted, nothing counted;
+2. `LatencyUp`; then the request has arrived: quotas and the observer see this instant;
 3. the key (401), then the quota (429), which counts whatever comes with a valid key, cut or not;
-4. `CutBefore`; then `Redirect` and `Status` answer in place of the endpoint;
+4. `CutBefore`; then `Redirect` and `ErrorStatus` respond in place of the endpoint;
 5. the endpoint, in one go: a request is processed wholly or not at all;
-6. `Status(is_processed)`, the faults of content, `LatencyDown`, `SlowDrip`, `CutAfter`.
+6. `ErrorStatus(is_processed)`, the faults of content, `LatencyDown`, `SlowDrip`, `CutAfter`.
 
-Must never look into a body, and never let a key into a message or a log.
+A request must fit both the fixed and the sliding window of its quota. Must never look into a body, and never let a key
+into a message or a log.
 """
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -23,8 +25,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from lab.refcloud.api import JSON
-from lab.refcloud.contract import UNAUTHORIZED_MESSAGE, Endpoint
-from lab.refcloud.errors import Refusal
+from lab.refcloud.contract import UNAUTHORIZED_MESSAGE, Endpoint, EndpointQuota, Refusal
 from lab.refcloud.faults import (
     ClockOff,
     ConnectionRefused,
@@ -41,11 +42,76 @@ from lab.refcloud.faults import (
     name_of,
 )
 from lab.refcloud.models import ErrorBody, encode
-from lab.refcloud.quotas import QuotaCounter
 from lab.refcloud.records import CloudCredential, CloudDevice, LastRequest, key_sha256
 from lab.refcloud.response_faults import apply_fault
 from lab.refcloud.rfc3339 import http_date
 from lab.refcloud.store import Store
+
+
+class QuotaUsage(msgspec.Struct, frozen=True):
+    """What one key asked of one endpoint since the server started."""
+
+    requests: int
+    over_quota: int
+
+
+class _Bucket:
+    """One key's account at one endpoint."""
+
+    __slots__ = ("_admitted_s", "_quota", "_window_count", "_window_index", "over_quota", "requests")
+
+    def __init__(self, quota: EndpointQuota) -> None:
+        self._quota = quota
+        self._admitted_s: deque[float] = deque(maxlen=quota.limit)
+        self._window_index = -1
+        self._window_count = 0
+        self.requests = 0
+        self.over_quota = 0
+
+    def ask(self, now_s: float, utc_s: float) -> float:
+        limit, window_s = self._quota.limit, self._quota.window_s
+        index = int(utc_s // window_s)
+        if index != self._window_index:
+            self._window_index, self._window_count = index, 0
+        self._window_count += 1
+        self.requests += 1
+        slide_s = self._admitted_s[0] + window_s - now_s if len(self._admitted_s) == limit else 0.0
+        if self._window_count <= limit and slide_s <= 0.0:
+            self._admitted_s.append(now_s)
+            return 0.0
+        self.over_quota += 1
+        if self._window_count < limit:
+            return slide_s
+        # The window is full, perhaps only now and by this refused request: nothing fits before the next one.
+        return max(slide_s, (index + 1) * window_s - utc_s)
+
+
+class QuotaCounter:
+    """The accounts of all keys."""
+
+    def __init__(self, quotas: Mapping[Endpoint, EndpointQuota]) -> None:
+        self._quotas = quotas
+        self._buckets: dict[tuple[str, Endpoint], _Bucket] = {}
+
+    def ask(self, device_id: str, endpoint: Endpoint, *, now_s: float, utc_s: float) -> float:
+        """Count one request and return how long to wait before the next may come; 0.0 when this one is admitted.
+
+        Args:
+            device_id: Whose key came.
+            endpoint: What it asks for.
+            now_s: Monotonic seconds, for the sliding window.
+            utc_s: The server's own UTC, for the fixed one, which begins at multiples of its length.
+        """
+        bucket = self._buckets.get((device_id, endpoint))
+        if bucket is None:
+            bucket = self._buckets[device_id, endpoint] = _Bucket(self._quotas[endpoint])
+        return bucket.ask(now_s, utc_s)
+
+    def usage(self) -> Iterator[tuple[str, Endpoint, QuotaUsage]]:
+        """Yield device, endpoint and counts of everything that was ever asked."""
+        for (device_id, endpoint), bucket in self._buckets.items():
+            yield device_id, endpoint, QuotaUsage(requests=bucket.requests, over_quota=bucket.over_quota)
+
 
 DEVICE = web.RequestKey("device", CloudDevice)
 CLOCK_OFFSET_MS = web.RequestKey("clock_offset_ms", int)

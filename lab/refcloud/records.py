@@ -1,7 +1,7 @@
-"""What the server keeps, as frozen records, and how one record follows from another. Pure: no clock, no storage.
+"""The server's state as frozen records, and the transitions between them. Pure: no clock, no storage.
 
-Every record has a `key`, unique among its kind, and a `shelf`: the list in which it stands (the pending commands of one
-hub, say). A store needs to know no more than these two.
+Every record has a `key`, unique among its kind, and a `shelf`: the list that it belongs to, such as the pending
+commands of one hub. A store needs these two only.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""RFC 3339 text to UTC milliseconds and back. Pure. Must never read a clock."""
+"""Converts RFC 3339 text to UTC milliseconds and back. Pure. Must never read a clock."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,7 @@
-"""Judges what became of commands: what the operator queued against what happened to the machine and at the cloud.
+"""Judges commands: compares what the operator queued with what happened on the machine and at the cloud.
 
-Independent of the agent: it sees the machine's boots, what is durable in the hub's files, and the cloud's records. It
-must never ask a room of the agent what is true.
+Independent of the agent: it sees the machine's boots, the durable content of the hub's files, and the cloud's records.
+Must never ask a component of the agent.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from lab.refcloud.records import CloudCommand, CommandState
-from lab.simulation.planned_commands import PlannedCommand
+from lab.simulation.options import PlannedCommand
 
 SETTLED_S_MAX = 1800.0
 """In calm weather a command is settled this much later: a poll, a full back-off, a slow probe of a refused key (15 min)

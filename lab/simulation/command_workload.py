@@ -1,6 +1,6 @@
-"""The cloud's operator: queues the orders, lists done ones again by mistake, gives a reset hub a new key.
+"""The cloud's operator: queues commands, lists executed ones again by mistake, and gives a reset hub a new key.
 
-Works on the reference cloud only; hears nothing from the hub.
+Works on the reference cloud only; receives nothing from the hub.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from msgspec import UNSET
 
 from lab.refcloud.admin import NewCommand
 from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.errors import Refusal
+from lab.refcloud.contract import Refusal
 from lab.refcloud.records import CloudCommand, CommandState
 from lab.refcloud.store import Store
 from lab.simulation.command_oracle import CommandOracle
-from lab.simulation.planned_commands import PlannedCommand
+from lab.simulation.options import PlannedCommand
 
 SEEN_S = 60.0
 """How often it looks whether a command that it will list again is done."""

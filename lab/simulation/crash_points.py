@@ -1,7 +1,7 @@
 """Cuts the power before durable operation 1, 2, 3, ... of a scenario, once each, and checks that the hub recovers.
 
-Not at random moments: every operation whose effect outlives the process is a point where a half-done step could be left
-behind (the method of MCUboot's simulator).
+Every operation whose effect outlives the process can leave a step half done. So all of them are tried, not random
+moments (the method of MCUboot's simulator).
 """
 
 from collections.abc import Callable
@@ -9,9 +9,8 @@ from collections.abc import Callable
 import msgspec
 
 from agent.foundation.text import plural
-from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
 from lab.simulation.forks import fork_at_operations
-from lab.simulation.options import Options
+from lab.simulation.options import MachineFault, MachineFaultKind, Options
 from lab.simulation.reading_oracle import DELIVERY_S_MAX
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict

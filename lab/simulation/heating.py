@@ -1,7 +1,7 @@
-"""A home that is heated by the control room, stepped without an event loop: a day takes a fraction of a second.
+"""A heated home, stepped without an event loop: a day takes a fraction of a second.
 
-The code that decides is the hub's own (`agent.climate.controller`); house, weather, sensors and their faults are
-those of `hal.sim`. What is missing is only the loop around it, which has tests of its own.
+The hub's own code decides (`agent.climate`); `hal.sim` provides house, weather, sensors and their faults. The loop
+around the decisions is missing; it has tests of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,6 @@
-"""A year of a heated home in which everything goes wrong now and then: sensors, relays, power, clock, the heat source.
+"""A year of a heated home with occasional faults: sensors, relays, power, clock, heat source.
 
-Owns what goes wrong and when; `heating` has the home, `safety_oracle` the rules.
+Owns the faults and their times; `heating` has the home, `safety_oracle` the rules.
 """
 
 import random

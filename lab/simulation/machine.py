@@ -1,7 +1,7 @@
-"""A simulated Pi: boots, clocks that have to be synchronised first, and a disk that forgets what was not synced.
+"""A simulated Raspberry Pi: boots, clocks that must synchronise first, and a disk that loses what was not synced.
 
-Works on real files in a scratch directory, so that the real SQLite and the real `Disk` are simulated. What a power cut
-takes with it is decided here: what the operating system would still have had in memory.
+Works on real files in a scratch directory, so the real SQLite and the real `Disk` are tested. Decides what a power cut
+loses: the data that the operating system would still have had in memory.
 """
 
 import errno

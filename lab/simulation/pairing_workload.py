@@ -1,7 +1,7 @@
-"""The technician of a simulation, and what happens to sensors: batteries, buttons, the stick's plug.
+"""The workload of pairing: a technician who pairs, names, replaces and removes sensors, and what happens to them.
 
-Asks the hub for what a person at its door can ask for, and asks again where the hub died in between. Keeps account of
-what is wanted, for `pairing_oracle`; must never look at what only the hub knows, but for what `zigbee list` shows.
+Sends the hub what a person can send over the local API, and repeats it where the hub died in between. Keeps the
+expectations for the pairing oracle. Must not use what only the hub has, except what `zigbee list` shows.
 """
 
 import asyncio

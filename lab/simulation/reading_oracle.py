@@ -1,8 +1,8 @@
-"""Judges a simulation: what the sensors gave against what the cloud stored. Independent of the agent it judges.
+"""Judges readings: compares what the sensors provided with what the cloud stored. Independent of the agent.
 
-It hears the sensors (what they handed out), the outbox's border (what was committed), and the cloud (what it stored,
-what it was asked), and keeps its own account of each. It must never ask a room of the agent what is true; the one thing
-it takes from there, how many readings were judged bad or were in memory at a crash, it uses to close the account.
+It observes the sensors (values provided), the outbox's border (readings committed) and the cloud (readings stored,
+requests received), and keeps its own account of each. It must never ask a component of the agent, with one exception:
+the numbers of readings that were judged bad or were in memory at a crash, which close the account.
 """
 
 from collections import Counter, deque

@@ -1,55 +1,47 @@
-"""One simulation from beginning to end: the world, the hub's lives in it, the faults, the verdict.
+"""One simulation: wires cloud, hub, workloads and oracles, runs them in virtual time, and returns the verdict.
 
-Runs the same `Hub` as `climahub run`. Must never reach into a room to help it along.
+Runs the same `Hub` as `climahub run`. Must never reach into a component to help it along.
 """
 
 import asyncio
 import contextlib
 import random
 import shutil
-import sqlite3
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aiohttp
-import msgspec
 from aiohttp import web
 
 from agent import app, environment
 from agent.cloud.quota import QuotaLedger
-from agent.cloud.session import new_session
 from agent.commands import factory_reset
 from agent.config import Config, resolve_text
-from agent.errors import StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.text import plural
 from agent.foundation.worker import InlineWorker
-from agent.telemetry.outbox.protocol import Outbox, OutboxLimits, OutboxStats
-from agent.telemetry.outbox.store import SqliteOutbox, open_outbox
+from agent.telemetry.outbox.protocol import OutboxLimits, OutboxStats
+from agent.telemetry.outbox.store import open_outbox
 from hal.interface import HUB, Reading
 from lab.refcloud import admin, cloud, middleware
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.records import AcceptedReading, DeviceKind
 from lab.refcloud.store import MemoryStore
-from lab.simulation import fault_schedule, rollout
+from lab.simulation import rollout
 from lab.simulation.command_oracle import CommandCounts, CommandOracle
 from lab.simulation.command_workload import CommandWorkload
-from lab.simulation.disk_observer import DiskObserver
-from lab.simulation.fault_schedule import FaultProfile, MachineFault, MachineFaultKind
-from lab.simulation.loop import Livelock, MemoryConnector, VirtualLoop
-from lab.simulation.machine import PROCESS_START_S, REBOOT_S, REBOOT_UNSYNCHRONISED_S, Machine, PowerCut, SimulatedHost
-from lab.simulation.options import Options
-from lab.simulation.pairing_harness import PairingHarness
-from lab.simulation.pairing_oracle import PairingCounts
+from lab.simulation.hub_lifecycle import HubLifecycle
+from lab.simulation.machine import Machine, SimulatedHost
+from lab.simulation.observers import DiskObserver, SafetyMonitor
+from lab.simulation.options import RATES, FaultProfile, MachineFault, Options, cloud_rules, draw_commands, draw_faults
+from lab.simulation.pairing_harness import PairingCounts, PairingHarness
 from lab.simulation.pairing_workload import ExpectedPairings
-from lab.simulation.planned_commands import draw_commands
 from lab.simulation.reading_oracle import ReadingOracle
-from lab.simulation.safety_monitor import SafetyMonitor
 from lab.simulation.scenario import Scenario, make_scenario
 from lab.simulation.verdict import RequestCounts, Verdict, reading_counts
+from lab.simulation.virtual_loop import Livelock, MemoryConnector, VirtualLoop
 
 BASE_URL = "http://127.0.0.1:8443"
 """Nobody listens there: `MemoryConnector` leads every connection to the reference cloud."""
@@ -60,7 +52,18 @@ HUB_KEY = "cs_dev_" + "simulated" + "0" * 23
 
 
 class Simulation:
-    """The state of one simulation."""
+    """One simulation: cloud, hub, workloads and oracles, and what each reports to another.
+
+    Attributes:
+        options: What was asked for.
+        cloud: The reference cloud.
+        machine: The hub's hardware.
+        scenario: What surrounds the hub.
+        commands: The oracle of commands.
+        oracle: The oracle of readings.
+        pairing: Workload and oracle of pairing.
+        rollout: The releases.
+    """
 
     def __init__(self, options: Options, scratch: Path, loop: VirtualLoop) -> None:
         self.options = options
@@ -68,13 +71,13 @@ class Simulation:
         self._scratch = scratch
         rng = random.Random(options.seed)
         self._rng = random.Random(rng.randrange(2**32))
-        rates = fault_schedule.RATES[options.faults]
+        rates = RATES[options.faults]
         self.scenario: Scenario = make_scenario(options, rates, random.Random(rng.randrange(2**32)))
         self.duration_s = self.scenario.duration_s + options.calm_s
         self.machine = Machine(scratch, now_ms=self._now_ms, start_utc_ms=self.scenario.start_utc_ms)
         self.machine.stop_at = options.stop_at
-        drawn = fault_schedule.draw_faults(random.Random(rng.randrange(2**32)), rates, until_s=self.scenario.duration_s)
-        self.machine_faults: Sequence[MachineFault] = (
+        drawn = draw_faults(random.Random(rng.randrange(2**32)), rates, until_s=self.scenario.duration_s)
+        self._machine_faults: Sequence[MachineFault] = (
             drawn if options.machine_faults is None else options.machine_faults
         )
         self._zeros_utc_ms: dict[str, int] = {}
@@ -86,7 +89,7 @@ class Simulation:
         self._planned_commands = drawn_commands if options.commands is None else options.commands
         self._store = MemoryStore()
         self.cloud = self._make_cloud(random.Random(rng.randrange(2**32)), random.Random(rng.randrange(2**32)))
-        self.cloud.set_faults(fault_schedule.cloud_rules(rates, until_s=self.scenario.duration_s), seed=options.seed)
+        self.cloud.set_faults(cloud_rules(rates, until_s=self.scenario.duration_s), seed=options.seed)
         device_of, sensor_keys = self._provision()
         wants = ExpectedPairings()
         self.oracle = ReadingOracle(device_of, wants.roots)
@@ -99,7 +102,6 @@ class Simulation:
             self.machine, self.commands, now_s=loop.time,
             look_at_cloud=self._command_workload.look, on_erased=self._on_erased,
         )  # fmt: skip
-        self._hub: app.Hub | None = None
         self.pairing = PairingHarness(
             options,
             self.scenario,
@@ -108,30 +110,32 @@ class Simulation:
             wants=wants,
             store=self._store,
             now_s=loop.time,
-            hub=lambda: self._hub,
-            on_power_cut=self._cut_by_technician,
+            hub=lambda: self._lifecycle.hub,
+            on_power_cut=self._crash_if_down,
             violate=self.oracle.violate,
         )
         self._installed_key = HUB_KEY
         self._is_key_on_its_way = False
-        self._end: asyncio.Event | None = None
-        self._is_rebooting = False
         self._runner = web.AppRunner(self.cloud.application(), access_log=None, handle_signals=False)
-        self._connector: MemoryConnector | None = None
-        self._cuts = self._full_disks = 0
-        self._blow: asyncio.Future[MachineFault] | None = None
-        self.crashes = 0
-        self.struck: Counter[str] = Counter()
         publications = rollout.draw_publications(
             random.Random(rng.randrange(2**32)), rates.releases * options.releases, until_s=self.scenario.duration_s
         )
         self.rollout = rollout.Rollout(
             publications, cloud=self.cloud, machine=self.machine, keys_dir=scratch / "keys",
-            restart=self._begin_anew, violate=lambda promise, text: self.oracle.violate(loop.time(), promise, text),
+            restart=self._restart, violate=lambda promise, text: self.oracle.violate(loop.time(), promise, text),
         )  # fmt: skip
-        self._kind = rollout.ReleaseKind.GOOD
         self._config = self._make_config()
         self._safety = SafetyMonitor(self._config.climate, now_ms=self._now_ms, violate=self.oracle.violate)
+        self._lifecycle = HubLifecycle(
+            loop=loop,
+            machine=self.machine,
+            rollout=self.rollout,
+            disk_observer=self._disk_observer,
+            config=self._config,
+            listener=self,
+            violate=self.oracle.violate,
+            stop_by=options.stop_by,
+        )
 
     def _make_cloud(self, ids: random.Random, rng: random.Random) -> cloud.ReferenceCloud:
         return cloud.ReferenceCloud(
@@ -157,11 +161,6 @@ class Simulation:
             device_of[made.device.device_id] = device
             keys[device] = made.api_key
         return device_of, keys
-
-    def _cut_by_technician(self) -> None:
-        """The world has stopped at an operation that the technician asked for: the hub is dead all the same."""
-        if self._blow is not None and not self._blow.done() and self.machine.is_down:
-            self._blow.set_result(self._stopped())
 
     def _make_config(self) -> Config:
         text = f'[cloud]\nbase_url = "{BASE_URL}"\n{self.rollout.config_text}{self.options.config_text}'
@@ -198,188 +197,64 @@ class Simulation:
             # Not only when a request has ended: the cloud has an ack before its dripped answer has arrived.
             self._command_workload.look()
             self.commands.rebooting(reason.removeprefix("command "), self._loop.time())
-        self._is_rebooting = True
-        self._begin_anew()
+        self._lifecycle.reboot()
 
-    def _begin_anew(self) -> None:
-        if self._end is not None:
-            self._end.set()
+    def _crash_if_down(self) -> None:
+        self._lifecycle.crash_if_down()
+
+    def _restart(self) -> None:
+        self._lifecycle.restart()
 
     async def run(self) -> None:
-        """Let it all happen."""
+        """Run to the end, and close the accounts."""
         await self._runner.setup()
+        for publication in self.rollout.publications:
+            self._loop.call_at(publication.at_s, self.rollout.publish, publication)
         try:
             async with asyncio.TaskGroup() as group:
                 others = [
-                    group.create_task(self._conduct()),
+                    group.create_task(self._lifecycle.inject(self._machine_faults)),
                     group.create_task(self._command_workload.run(self._planned_commands, until_s=self.duration_s)),
                 ]
                 if self.pairing.workload is not None:
                     others.append(group.create_task(self.pairing.workload.run(until_s=self.scenario.duration_s)))
-                await self._live()
+                await self._lifecycle.run(self._connect, self.duration_s)
                 for other in others:
                     other.cancel()
             await self._audit()
         finally:
             await self._runner.cleanup()
 
-    async def _conduct(self) -> None:
-        """Let the faults happen at their times."""
-        for each in self.rollout.publications:
-            self._loop.call_at(each.at_s, self.rollout.publish, each)
-        happenings = [(fault.at_s, True, fault) for fault in self.machine_faults]
-        happenings += [(fault.at_s + fault.lasts_s, False, fault) for fault in self.machine_faults]
-        happenings.sort(key=lambda happening: happening[:2])
-        for at_s, begins, fault in happenings:
-            await asyncio.sleep(max(0.0, at_s - self._loop.time()))
-            self._happen(fault, begins=begins)
-
-    def _happen(self, fault: MachineFault, *, begins: bool) -> None:
-        step = 1 if begins else -1
-        match fault.kind:
-            case MachineFaultKind.NETWORK_CUT:
-                self._cuts += step
-                if self._connector is not None:
-                    self._set_network(self._connector)
-            case MachineFaultKind.DISK_FULL:
-                self._full_disks += step
-                self.machine.is_disk_full = self._full_disks > 0
-            case MachineFaultKind.PROCESS_KILLED | MachineFaultKind.POWER_CUT:
-                # A machine that is down already, or does not know the time yet, is left alone: a boot that never learns
-                # the time keeps its readings for ever, which has a test of its own.
-                if not begins or self._blow is None or self._blow.done() or self.machine.clock.utc_ms() is None:
-                    return
-                if not self._is_anchored():
-                    return
-                self._blow.set_result(fault)
-        self.struck[fault.kind.value] += begins
-
-    def _is_anchored(self) -> bool:
-        outbox = self._hub.telemetry.outbox if self._hub is not None else None
-        return outbox is not None and not outbox.stats().unanchored
-
-    def _set_network(self, connector: MemoryConnector) -> None:
-        if self._cuts:
-            connector.cut()
-        else:
-            connector.is_cut = False
-
     def _check_kept(self) -> None:
         """Safety, after everything that moves readings."""
-        hub = self._hub
+        hub = self._lifecycle.hub
         if hub is not None and hub.telemetry.outbox is not None:
             stats = hub.telemetry.outbox.stats()
             given_up = stats.downsampled + stats.dropped + stats.dead_letters
             self.oracle.check_kept(stats.pending, given_up, self._loop.time())
-
-    async def _live(self) -> None:
-        """Let the hub live, die and live again until the end."""
-        while (left_s := self.duration_s - self._loop.time()) > 0:
-            fault = self._finish_reset() or await self._one_life(left_s)
-            if fault is not None:
-                self.crashes += 1
-                await asyncio.sleep(fault.lasts_s)
-            is_power_cut = fault is not None and fault.kind is MachineFaultKind.POWER_CUT
-            if is_power_cut or self._is_rebooting:
-                if not is_power_cut:
-                    await asyncio.sleep(REBOOT_S)
-                self._is_rebooting = False
-                self.machine.start(unsynchronised_s=fault.unsynchronised_s if fault else REBOOT_UNSYNCHRONISED_S)
-                self.rollout.boot()
-            else:
-                await asyncio.sleep(PROCESS_START_S)
-                self.machine.restart()
-
-    def _finish_reset(self) -> MachineFault | None:
-        """Do what the daemon does before each life; return the power cut that came in between."""
-        disk = Disk(self._disk_observer.on_operation)
-        try:
-            with contextlib.suppress(StorageFull):  # the key is barred then, and the next life tries again
-                factory_reset.finish_erasing(self.machine.state_dir, disk, key_file=None)
-            self._kind = self.rollout.start(disk)
-        except PowerCut:
-            stopped = self._stopped()
-            self.machine.leave(is_power_cut=stopped.kind is MachineFaultKind.POWER_CUT, are_commits_synced=True)
-            return stopped
-        return None
 
     def _provision_anew(self) -> None:
         self._command_workload.give_new_key()
         self._installed_key = self._command_workload.api_key
         self._is_key_on_its_way = False
 
-    async def _one_life(self, left_s: float) -> MachineFault | None:
-        """Run one process; return the fault that ended it, or `None` where it ended in good order."""
-        loop = self._loop
+    def _connect(self) -> MemoryConnector:
         server = self._runner.server
         if server is None:
             raise RuntimeError("the cloud is not up")
-        self._connector = MemoryConnector(server, self._connector_rng, latency_s_max=self._latency_s_max)
-        self._set_network(self._connector)
+        return MemoryConnector(server, self._connector_rng, latency_s_max=self._latency_s_max)
+
+    def process_starts(self) -> None:
+        """Note the boot's zero, and what the disk holds."""
         self._zeros_utc_ms[self.machine.clock.boot_id] = self.machine.utc_of(0)
         self._disk_observer.look()
-        if self._kind is rollout.ReleaseKind.DEAD:
-            await asyncio.sleep(1.0)
-            return None
-        self._end = stop = asyncio.Event()
-        self._blow = blow = loop.create_future()
-        if rollout.dies_late(self._kind):
-            loop.call_later(rollout.LATE_CRASH_S, rollout.die_late, blow, loop.time)
-        async with new_session(self._connector, user_agent="climahub/simulation") as session:
-            self._hub = hub = app.Hub(self._life_config(), self._environment(session))
-            task = loop.create_task(hub.run(stop))
-            await asyncio.wait({task, self._blow}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-            if self._blow.done():
-                fault = self._blow.result()
-            elif task.done() and not self._ended_well(task):
-                fault = self._own_end(task)
-            else:
-                stop.set()
-                await asyncio.wait({task})
-                if self._ended_well(task):
-                    self._end_life(hub)
-                    return None
-                fault = self._own_end(task)
-            await self._kill(hub, task, fault)
-        return fault
 
-    def _ended_well(self, task: asyncio.Task[None]) -> bool:
-        return self._end is not None and self._end.is_set() and task.exception() is None
-
-    def _own_end(self, task: asyncio.Task[None]) -> MachineFault:
-        """The hub ended without being told: at the operation where the power is cut, or by a defect."""
-        if not self.machine.is_down:
-            error = task.exception()
-            self.oracle.violate(
-                self._loop.time(), "the hub keeps running", f"it ended: {type(error).__name__}: {error}"
-            )
-        return self._stopped()
-
-    def _stopped(self) -> MachineFault:
-        """The world has stopped at the operation where it was to stop."""
-        self.machine.stop_at = None
-        return MachineFault(self.options.stop_by, self._loop.time(), 20.0, 5.0)
-
-    async def _kill(self, hub: app.Hub, task: asyncio.Task[None], fault: MachineFault) -> None:
-        outbox = hub.telemetry.outbox
-        self.machine.is_down = True
-        self.machine.leave(
-            is_power_cut=fault.kind is MachineFaultKind.POWER_CUT, are_commits_synced=_are_commits_synced(outbox)
-        )
+    def process_killed(self) -> None:
+        """Note that the outputs fall off."""
         self._safety.killed()
-        self._end_life(hub)
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()
-        await _let_go(hub)
 
-    async def wind_up(self) -> None:
-        """After a livelock: close what the hub still holds."""
-        if self._hub is not None:
-            await _let_go(self._hub)
-
-    def _end_life(self, hub: app.Hub) -> None:
+    def process_ended(self, hub: app.Hub) -> None:
+        """Close the process's account of readings."""
         bad = sum(state.bad for state in hub.telemetry.intake.channels.values())
         left_out = hub.telemetry.receiver.skipped if hub.telemetry.receiver else 0
         self.oracle.life_over(
@@ -388,16 +263,14 @@ class Simulation:
             left_out=left_out,
             looked=hub.telemetry.sampler.unreported_count,
         )
-        self._hub = None
         self.pairing.hub_died()
 
-    def _life_config(self) -> Config:
-        storage = msgspec.structs.replace(
-            self._config.storage, state_dir=self.machine.state_dir, run_dir=self.machine.run_dir
-        )
-        return msgspec.structs.replace(self._config, storage=storage)
+    async def close(self) -> None:
+        """After a livelock: close what the hub still has open."""
+        await self._lifecycle.close()
 
-    def _environment(self, session: aiohttp.ClientSession) -> environment.Environment:
+    def make_environment(self, session: aiohttp.ClientSession) -> environment.Environment:
+        """Return the environment of the next process."""
         machine = self.machine
         return environment.Environment(
             board=self._safety.overheard(self.scenario.board(machine, self.oracle)),
@@ -415,7 +288,7 @@ class Simulation:
             serve=False,
             on_committed=self._on_committed,
             on_memory_send=self._on_memory_send,
-            begin_anew=self._begin_anew,
+            begin_anew=self._restart,
             running=self.rollout.running(),
             installer=self.rollout.images,
         )
@@ -460,27 +333,12 @@ class Simulation:
             pairing=self.pairing_counts,
             updates=self.rollout.counts([device.device_id for device in self.cloud.admin.devices()]),
             requests=RequestCounts(self.oracle.requests, self.oracle.over_quota),
-            crashes=self.crashes,
+            crashes=self._lifecycle.crashes,
             durable_operations=self.machine.operations,
-            faults=dict(self.struck) | dict(self.cloud.statistics().faults),
+            faults=dict(self._lifecycle.struck) | dict(self.cloud.statistics().faults),
             violations=self.oracle.violations,
             warnings=self.scenario.warnings,
         )
-
-
-def _are_commits_synced(outbox: Outbox | None) -> bool:
-    if isinstance(outbox, SqliteOutbox):
-        # One that is closed already has folded its log into the file, which syncs.
-        with contextlib.suppress(sqlite3.ProgrammingError):
-            return outbox.database.syncs_commits()
-    return True
-
-
-async def _let_go(hub: app.Hub) -> None:
-    """Close a dead hub's files, those that the machine has left behind: nobody sees what this writes."""
-    if isinstance(hub.telemetry.outbox, SqliteOutbox):
-        await hub.telemetry.outbox.database.close()
-    await hub.commands.close()
 
 
 def simulate(options: Options, *, at_operation: Callable[[Machine], bool] | None = None) -> Verdict:
@@ -510,7 +368,7 @@ def simulate(options: Options, *, at_operation: Callable[[Machine], bool] | None
             simulation.oracle.violate(loop.time(), "time passes", str(error))
             machine.is_down = True
             loop.wind_up()
-            loop.run_until_complete(simulation.wind_up())
+            loop.run_until_complete(simulation.close())
             simulation.final_stats = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
             simulation.command_counts = CommandCounts()
             simulation.pairing_counts = PairingCounts()

@@ -1,6 +1,7 @@
-"""Watches what the outputs of a home are told and how cold its rooms get, and counts every rule that is broken.
+"""Checks the outputs of a home and how cold its rooms get, and counts every violated rule.
 
-Must not believe the control room: it keeps its own books of what was on when, over restarts and reboots, on true time.
+Must not trust the climate control: it keeps its own record of what was on when, over restarts and reboots, in true
+time.
 """
 
 from collections import Counter, deque

@@ -1,6 +1,6 @@
-"""The boards of a simulation: a simulated house or a recording, each with an ear for the oracle.
+"""The surroundings of a simulated hub: a simulated house or a recording, each reporting to the oracle.
 
-A board stands in a world that goes on while the hub is down; `Scenario` is that world.
+A scenario goes on while the hub is down.
 """
 
 import random
@@ -10,9 +10,8 @@ from typing import Protocol
 from agent.errors import ConfigInvalid
 from hal import replay, sim
 from hal.interface import Board, Reading, SensorKind
-from lab.simulation.fault_schedule import FaultRates
 from lab.simulation.machine import Machine
-from lab.simulation.options import Options
+from lab.simulation.options import FaultRates, Options
 from lab.simulation.reading_oracle import ReadingOracle
 
 SIM_START_UTC_MS = 1_768_000_000_000

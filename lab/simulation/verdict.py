@@ -1,4 +1,4 @@
-"""What a simulation found, as a document and as text. Pure."""
+"""The outcome of a simulation, as a document and as text. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ import msgspec
 from agent.foundation.text import plural
 from agent.telemetry.outbox.protocol import OutboxStats
 from lab.simulation.command_oracle import CommandCounts
-from lab.simulation.pairing_oracle import PairingCounts
+from lab.simulation.pairing_harness import PairingCounts
 from lab.simulation.reading_oracle import ReadingOracle, Violation
 from lab.simulation.rollout import UpdateCounts
 

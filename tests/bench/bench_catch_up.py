@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from lab.refcloud.records import AcceptedReading
-from lab.simulation import fault_schedule
+from lab.simulation import options
 from lab.simulation import run as rehearsal_run
-from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
-from lab.simulation.options import Options
+from lab.simulation.options import MachineFault, MachineFaultKind, Options
 
 
 def main() -> None:
@@ -35,7 +34,7 @@ def main() -> None:
         stored(self, name, readings)
 
     rehearsal_run.Simulation._on_readings = noted  # type: ignore[method-assign]
-    fault_schedule.RATES["none"] = fault_schedule.FaultRates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, arguments.latency * 2)
+    options.RATES["none"] = options.FaultRates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, arguments.latency * 2)
     verdict = rehearsal_run.simulate(
         Options(
             days=(outage_s + 4000.0) / 86_400,

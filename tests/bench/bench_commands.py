@@ -14,12 +14,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from lab.simulation import fault_schedule
-from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
-from lab.simulation.loop import VirtualLoop
-from lab.simulation.options import Options
-from lab.simulation.planned_commands import PlannedCommand
+from lab.simulation.options import RATES, FaultRates, MachineFault, MachineFaultKind, Options, PlannedCommand
 from lab.simulation.run import Simulation
+from lab.simulation.virtual_loop import VirtualLoop
 
 SENSORS = 100
 CUT_AT_S = 300.0
@@ -52,7 +49,7 @@ def measure(readings: int, latency_s: float) -> dict[str, object]:
     outage_s = readings / SENSORS * 60.0
     back_s = CUT_AT_S + outage_s
     drained_s = back_s + SETTLE_S + readings / READINGS_PER_S
-    fault_schedule.RATES["none"] = fault_schedule.FaultRates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, latency_s * 2)
+    RATES["none"] = FaultRates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, latency_s * 2)
     options = Options(
         days=drained_s / 86_400,
         sensors=SENSORS,

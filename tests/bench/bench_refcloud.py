@@ -25,7 +25,7 @@ from lab.refcloud.models import TelemetryBatch
 from lab.refcloud.records import CloudDevice, DeviceKind
 from lab.refcloud.rfc3339 import format_ms
 from lab.refcloud.store import MemoryStore
-from lab.refcloud.telemetry import to_columns
+from lab.refcloud.validation import to_columns
 
 READINGS_A_BATCH = 100
 BATCHES = 300

@@ -40,7 +40,7 @@ asyncio.run(main(Path(sys.argv[1])))
 def make_bundle(path: Path, size_mib: int, keys_dir: Path) -> None:
     """Write a signed bundle of one large image."""
     from agent.ota import bundle_builder, bundle_format  # noqa: PLC0415 - the measured process must not see what the making needs
-    from lab.simulation.releases import PRIVATE_KEY, public_key_pem  # noqa: PLC0415
+    from lab.simulation.rollout import PRIVATE_KEY, public_key_pem  # noqa: PLC0415
 
     image = path.with_suffix(".image")
     noise = random.Random(1).randbytes(MIB)

@@ -17,8 +17,7 @@ from typing import get_args
 
 import msgspec
 
-from lab.simulation.fault_schedule import FaultProfile
-from lab.simulation.options import PAIRING, Options
+from lab.simulation.options import PAIRING, FaultProfile, Options
 from lab.simulation.rollout import UpdateCounts
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict

@@ -26,8 +26,7 @@ from lab.refcloud.records import (
     ReadingVerdict,
     command_shelf,
 )
-from lab.refcloud.store import MemoryStore, ReadingColumns, ReadingKey, Store
-from lab.refcloud.store_sqlite import SqliteStore
+from lab.refcloud.store import MemoryStore, ReadingColumns, ReadingKey, SqliteStore, Store
 
 RECORDS: list[Any] = [
     CloudDevice("d", DeviceKind.SENSOR, "kitchen", "s-1", "stable", hub_id="h", ieee_address="0x0", latitude=1.5),

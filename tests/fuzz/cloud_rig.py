@@ -11,7 +11,7 @@ from agent.cloud.connectivity import Connectivity
 from agent.cloud.endpoints import Endpoint
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session
-from lab.simulation.loop import MemoryConnector, VirtualLoop
+from lab.simulation.virtual_loop import MemoryConnector, VirtualLoop
 
 NOON_MS = 1_774_785_600_000
 KEY = "cs_dev_" + "A1b2" * 8

@@ -20,8 +20,8 @@ from agent.foundation.disk import Disk
 from agent.foundation.text import escape_lines
 from agent.foundation.worker import InlineWorker
 from agent.ota.context import RunningRelease
-from lab.simulation.loop import MemoryConnector, VirtualLoop
 from lab.simulation.machine import SimulatedHost
+from lab.simulation.virtual_loop import MemoryConnector, VirtualLoop
 from tests.fuzz.cloud_rig import KEY, Hostile, LoopClock
 
 CONFIG = """

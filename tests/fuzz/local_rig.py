@@ -14,8 +14,8 @@ from agent.local import commands as local_commands
 from agent.local.commands import CommandsReport
 from agent.local.status import HubStatus
 from hal.interface import HvacDemand
-from lab.simulation import memory_transport
-from lab.simulation.loop import VirtualLoop
+from lab.simulation import virtual_loop
+from lab.simulation.virtual_loop import VirtualLoop
 from tests.fuzz.climate_borders import HOME
 from tests.fuzz.cloud_rig import LoopClock
 
@@ -88,7 +88,7 @@ class LocalRig:
     async def _ask(self, data: bytes) -> bytes:
         assert self._runner.server is not None
         caller = Caller()
-        transport = memory_transport.connect(self.loop, caller, self._runner.server())
+        transport = virtual_loop.connect(self.loop, caller, self._runner.server())
         transport.write(data)
         await asyncio.sleep(SETTLES_S)
         transport.close()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.cli import exit_codes, root
-from lab.cli.cloud.connection import TOKEN_VARIABLE, URL_VARIABLE
-from lab.cli.cloud.faults import READY_MADE
+from lab.cli.cloud import READY_MADE
+from lab.cli.options import TOKEN_VARIABLE, URL_VARIABLE
 
 Run = Callable[..., str]
 

@@ -14,10 +14,9 @@ import pytest
 
 from agent.cli import exit_codes, root
 from hal import replay
-from lab.demo import outages
+from lab.demo import environment
 from lab.demo.audit import Audit, AuditResult
-from lab.demo.environment import Cloud, Scenario, make_config
-from lab.demo.outages import CloudCondition
+from lab.demo.environment import Cloud, CloudCondition, Scenario, make_config
 from lab.demo.paced_loop import PacedClock
 from lab.demo.runner import DemoSnapshot, Options, run_demo
 
@@ -96,7 +95,7 @@ def has_emptied(scene: DemoSnapshot, most: int) -> bool:
 
 def test_through_outages_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        outages,
+        environment,
         "PLAN_S",
         (
             (CloudCondition.FAIR, 0.3),

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from agent.cli import exit_codes
 from lab.cli.ncp import ncp
-from lab.ncp import builder, control
-from lab.ncp.pseudo_terminal import PortUnusable
+from lab.ncp import control, server
+from lab.ncp.serial_port import PortUnusable
 
 HOUSE = """
 [[device]]
@@ -83,9 +83,9 @@ def test_what_is_missing_is_told(tmp_path: Path, house: Path) -> None:
 
 
 async def test_orders_and_mistakes(tmp_path: Path) -> None:
-    setup = builder.EmulatorFiles(device_file=HOUSE, device_file_name="house")
+    setup = server.EmulatorFiles(device_file=HOUSE, device_file_name="house")
     kept: list[bytes] = []
-    stick = builder.build_server(
+    stick = server.build_server(
         setup, link=tmp_path / "port", faults=(), keep_stick=kept.append, keep_devices=kept.append
     )
     stick.open()

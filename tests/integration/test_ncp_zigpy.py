@@ -17,7 +17,7 @@ from zigpy.device import Device
 from zigpy.types import EUI64
 from zigpy.zcl.foundation import Status
 
-from lab.ncp import ash, faults, models
+from lab.ncp import ash, models, serial_port
 from lab.ncp.coordinator import JoinOutcome
 from lab.ncp.ezsp import VERSIONS
 from lab.ncp.server import EmulatorServer
@@ -218,7 +218,7 @@ async def test_reports_survive_a_bad_cable(tmp_path: Path, version: int, quick_r
         device = await host.pair(sensors, "bedroom")
         received = await host.reports_of(device, "temperature")
         quick_retries()
-        sensors.inject(faults.parse("corrupt=0.05"))
+        sensors.inject(serial_port.parse("corrupt=0.05"))
         sent = [1000 + count for count in range(200)]
         for value in sent:
             sensors.set_values("bedroom", {"temperature_c": value / 100})
@@ -232,7 +232,7 @@ async def test_loss_of_the_stick_is_noticed(
 ) -> None:
     async with Bench(tmp_path, version).running() as (sensors, host):
         quick_retries()
-        sensors.inject(faults.parse(words))
+        sensors.inject(serial_port.parse(words))
         asking = asyncio.ensure_future(host.app._ezsp.nop())
         async with asyncio.timeout(PATIENCE_S):
             await host.lost
@@ -257,7 +257,7 @@ async def test_stick_is_back_after_it_was_pulled_out(tmp_path: Path, version: in
 async def test_full_buffers_refuse_and_empty_ones_do_not(tmp_path: Path, version: int) -> None:
     async with Bench(tmp_path, version).running() as (sensors, host):
         device = await host.pair(sensors, "bedroom")
-        sensors.inject(faults.parse("full=60"))
+        sensors.inject(serial_port.parse("full=60"))
         with pytest.raises(zigpy.exceptions.DeliveryError):
             await device.endpoints[1].basic.read_attributes(["zcl_version"])
         sensors.emulator.coordinator.is_full = False
@@ -268,7 +268,7 @@ async def test_reports_wait_for_a_slow_host(tmp_path: Path, version: int) -> Non
     async with Bench(tmp_path, version).running() as (sensors, host):
         device = await host.pair(sensors, "bedroom")
         received = await host.reports_of(device, "temperature")
-        sensors.inject(faults.parse("slow_host=0.6"))
+        sensors.inject(serial_port.parse("slow_host=0.6"))
         sent = [1500 + count for count in range(20)]
         for value in sent:
             sensors.set_values("bedroom", {"temperature_c": value / 100})

@@ -18,7 +18,7 @@ from hal.radio import InstallCode, JoinStep, RadioState
 from hal.zigbee import radio
 from hal.zigbee.join_window import eui64
 from hal.zigbee.options import DATABASE_FILE, NETWORK_FILE, SENSORS_FILE, STICK_FILE
-from lab.ncp import faults
+from lab.ncp import serial_port
 from lab.ncp.coordinator import JoinOutcome
 from tests.integration.zigbee_bench import HOUSE, Hub, Stand, hasten, one
 
@@ -162,7 +162,7 @@ async def test_no_value_is_no_reading(tmp_path: Path) -> None:
 async def test_reports_survive_a_bad_cable_in_order(tmp_path: Path) -> None:
     async with Stand(tmp_path).running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
-        sensors.inject(faults.parse("corrupt=0.05"))
+        sensors.inject(serial_port.parse("corrupt=0.05"))
         sent = [10 + count / 4 for count in range(200)]
         for value in sent:
             sensors.set_values("bedroom", {"temperature_c": value})
@@ -178,7 +178,7 @@ async def test_the_radio_comes_back_by_itself(tmp_path: Path, words: str) -> Non
         before = list(hub.network.radio.steps)
         sensors.set_values("bedroom", {"temperature_c": 30})
         await hub.until(lambda: 30 in hub.values(device, "temperature"))
-        sensors.inject(faults.parse(words))
+        sensors.inject(serial_port.parse(words))
         await hub.state(RadioState.LOST)
         assert "stick was lost" in hub.network.radio.problem
         await hub.until(lambda: hub.losses)
@@ -199,7 +199,7 @@ async def test_readings_wait_for_an_agent_while_the_radio_goes_and_comes(tmp_pat
         sensors.set_values("bedroom", {"temperature_c": 5})
         sensors.set_values("bedroom", {"temperature_c": 6})
         await hub.until(lambda: len(hub.network._outlet.readings._items) == 2)
-        sensors.inject(faults.parse("gone=0.5"))
+        sensors.inject(serial_port.parse("gone=0.5"))
         await hub.state(RadioState.LOST)
         hub.resume()
         await hub.until(lambda: hub.values(device, "temperature")[-2:] == [5, 6])

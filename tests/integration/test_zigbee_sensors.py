@@ -15,9 +15,9 @@ from hal.radio import InstallCode, JoinStep
 from hal.zigbee import device_setup, joining, radio, reporting_health
 from lab.ncp import zcl
 from lab.ncp.application import OutgoingFrame
+from lab.ncp.attributes import ReportingSchedule
 from lab.ncp.coordinator import JoinOutcome
 from lab.ncp.models import AttributeModel, ClusterModel, DeviceModel, EndpointModel, VendorDialect
-from lab.ncp.reporting import ReportingSchedule
 from lab.ncp.zcl import DataType
 from tests.integration.zigbee_bench import Hub, Stand, build, hasten, one, sell
 

@@ -15,9 +15,9 @@ from hal.errors import NetworkLost
 from hal.interface import Reading
 from hal.radio import JoinEvent, JoinStep, RadioState
 from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork
-from lab.ncp import ash, builder, device_file, models
+from lab.ncp import ash, device_file, models
 from lab.ncp.coordinator import JoinOutcome
-from lab.ncp.server import EmulatorServer
+from lab.ncp.server import EmulatorFiles, EmulatorServer, build_server
 from lab.ncp.zcl import DataType
 
 PATIENCE_S = 60.0
@@ -143,7 +143,7 @@ class Stick:
 
     @contextlib.asynccontextmanager
     async def plugged_in(self, *, seed: int | None = None) -> AsyncIterator[EmulatorServer]:
-        setup = builder.EmulatorFiles(
+        setup = EmulatorFiles(
             device_file=self.house,
             device_file_name="house",
             stick=self.stick,
@@ -151,7 +151,7 @@ class Stick:
             version=self.version,
             seed=seed,
         )
-        server = builder.build_server(
+        server = build_server(
             setup, link=self.directory / "port", faults=(), keep_stick=self._keep_stick, keep_devices=self._keep_devices
         )
         server.open()

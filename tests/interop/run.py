@@ -13,8 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from lab.ncp import builder, control
+from lab.ncp import control
 from lab.ncp.ezsp import VERSIONS
+from lab.ncp.server import EmulatorFiles, build_server
 
 HERE = Path(__file__).parent
 HOSTS = ("herdsman-10", "herdsman-11")
@@ -44,9 +45,9 @@ def ignore(content: bytes) -> None:
 
 
 async def passes(package: str, version: int, directory: Path) -> bool:
-    setup = builder.EmulatorFiles(devices=HOUSE, device_file_name="the interop house", version=version)
+    setup = EmulatorFiles(device_file=HOUSE, device_file_name="the interop house", version=version)
     port, orders = directory / "port", directory / "orders"
-    server = builder.build_server(setup, link=port, faults=(), keep_stick=ignore, keep_devices=ignore)
+    server = build_server(setup, link=port, faults=(), keep_stick=ignore, keep_devices=ignore)
     server.open()
     started_s = time.perf_counter()
     try:

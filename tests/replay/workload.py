@@ -25,8 +25,8 @@ from agent.ota.launcher import BASE, SLOTS_DIR, STATE_FILE
 from agent.ota.lifecycle import UpdateState
 from agent.ota.service import UpdateService
 from agent.ota.store import FILE_NAME as BOOK_FILE
-from lab.simulation.loop import VirtualLoop
-from lab.simulation.releases import MODEL, PRIVATE_KEY, SimulatedRelease
+from lab.simulation.rollout import MODEL, PRIVATE_KEY, SimulatedRelease
+from lab.simulation.virtual_loop import VirtualLoop
 
 from ..simulation.update_bench import Bench  # noqa: TID252 - pytest's importlib mode has no name for it but this
 

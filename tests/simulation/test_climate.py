@@ -4,8 +4,7 @@ import pytest
 
 from agent.climate import short_cycle_protection
 from agent.climate.short_cycle_protection import ShortCycleState
-from lab.simulation.fault_schedule import FaultProfile
-from lab.simulation.options import Options
+from lab.simulation.options import FaultProfile, Options
 from lab.simulation.run import simulate
 from lab.simulation.verdict import as_text
 

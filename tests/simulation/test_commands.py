@@ -25,10 +25,8 @@ from agent.commands.reboot import RebootHandler
 from agent.foundation.clock import Now
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.faults import FaultRule, SlowDrip
-from lab.simulation.fault_schedule import RATES, MachineFault, MachineFaultKind
 from lab.simulation.forks import fork_at_operations
-from lab.simulation.options import Options
-from lab.simulation.planned_commands import PlannedCommand, draw_commands
+from lab.simulation.options import RATES, MachineFault, MachineFaultKind, Options, PlannedCommand, draw_commands
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict, as_text
 
@@ -219,7 +217,7 @@ def test_a_hub_that_reboots_as_often_as_it_is_told_is_caught(monkeypatch: pytest
 def test_an_ack_whose_answer_still_drips_has_come_before_its_effect(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cloud has the ack before its answer; the hub may go down with the answer's last byte."""
     drip = FaultRule(SlowDrip(piece_bytes=256, pause_s=60.0), endpoint=Endpoint.COMMANDS_ACK)
-    monkeypatch.setattr("lab.simulation.fault_schedule.cloud_rules", lambda rates, *, until_s: [drip])
+    monkeypatch.setattr("lab.simulation.run.cloud_rules", lambda rates, *, until_s: [drip])
     verdict = alone(ORDERS[name])
     assert settled_once(verdict, ORDERS[name]), as_text(verdict, name)
     assert verdict.faults["SlowDrip"]

@@ -13,7 +13,7 @@ from agent.ota.lifecycle import UpdateState
 from agent.ota.slots import Slots
 from hal.images import SlotMark, SlotSelector
 from hal.sim.images import TRIES_MAX, SimMachine
-from lab.simulation.releases import make_image
+from lab.simulation.rollout import make_image
 
 from .update_bench import GOOD, Bench, bench, closed, sweep_fails
 

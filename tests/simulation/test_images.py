@@ -21,7 +21,7 @@ from hal.sim.images import TRIES_MAX, SimImage, SimMachine, encode
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.faults import ErrorStatus, FaultRule
 from lab.simulation.options import Options
-from lab.simulation.releases import STRANGERS_KEY, make_image
+from lab.simulation.rollout import STRANGERS_KEY, make_image
 from lab.simulation.run import simulate
 
 from .update_bench import GOOD, Bench, bench, closed, downloads, in_pieces, live

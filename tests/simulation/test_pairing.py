@@ -14,8 +14,7 @@ from agent.pairing.service import SensorIdentities
 from agent.pairing.store import PairingStore
 from hal.sim.mesh import SimMesh
 from lab.simulation.crash_points import PAIRING_HOUR, sweep
-from lab.simulation.fault_schedule import FaultProfile, MachineFault, MachineFaultKind
-from lab.simulation.options import PAIRING, Options
+from lab.simulation.options import PAIRING, FaultProfile, MachineFault, MachineFaultKind, Options
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict, as_text
 

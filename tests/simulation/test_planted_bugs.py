@@ -13,8 +13,7 @@ from agent.telemetry.batching import Batch, RetryQueue
 from agent.telemetry.outbox import blobs
 from agent.telemetry.outbox.protocol import Lane, PendingReading
 from agent.telemetry.outbox.store import SqliteOutbox
-from lab.simulation.fault_schedule import MachineFault, MachineFaultKind
-from lab.simulation.options import Options
+from lab.simulation.options import MachineFault, MachineFaultKind, Options
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict
 

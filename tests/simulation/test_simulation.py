@@ -8,10 +8,9 @@ import msgspec
 import pytest
 
 from lab.simulation.crash_points import OUTAGE_HOUR, sweep
-from lab.simulation.fault_schedule import FaultProfile, MachineFault, MachineFaultKind
 from lab.simulation.forks import fork_at_operations
 from lab.simulation.machine import Machine
-from lab.simulation.options import Options
+from lab.simulation.options import FaultProfile, MachineFault, MachineFaultKind, Options
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict, as_text
 

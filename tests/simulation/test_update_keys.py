@@ -13,7 +13,7 @@ from agent.ota.keyring import FILE_NAME
 from agent.ota.keys import TRUST_FILE, KeyChanges
 from agent.ota.lifecycle import UpdateState
 from agent.ota.service import UpdateService
-from lab.simulation.releases import PRIVATE_KEY, SimulatedRelease, make_release
+from lab.simulation.rollout import PRIVATE_KEY, SimulatedRelease, make_release
 
 from .update_bench import Bench, bench, closed, live
 

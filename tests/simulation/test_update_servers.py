@@ -14,7 +14,7 @@ from agent.ota.bundle_format import BundleHeader
 from agent.ota.lifecycle import UpdateState
 from agent.ota.manifest import CHUNK_BYTES, Offer
 from agent.ota.service import UpdateService
-from lab.simulation.releases import make_release
+from lab.simulation.rollout import make_release
 
 from .update_bench import GOOD, Bench, bench, closed, live
 

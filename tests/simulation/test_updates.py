@@ -13,7 +13,7 @@ from agent.ota.service import UpdateService
 from lab.refcloud import faults
 from lab.refcloud.contract import Endpoint
 from lab.simulation.options import Options
-from lab.simulation.releases import STRANGERS_KEY, SimulatedRelease, make_release
+from lab.simulation.rollout import STRANGERS_KEY, SimulatedRelease, make_release
 from lab.simulation.run import simulate
 from lab.simulation.verdict import as_text
 

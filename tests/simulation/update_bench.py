@@ -31,9 +31,9 @@ from hal.sim.images import SimMachine
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.contract import Endpoint
-from lab.simulation.loop import MemoryConnector, VirtualLoop
 from lab.simulation.machine import Machine, PowerCut
-from lab.simulation.releases import SimulatedRelease, make_release, public_key_pem
+from lab.simulation.rollout import SimulatedRelease, make_release, public_key_pem
+from lab.simulation.virtual_loop import MemoryConnector, VirtualLoop
 
 START_UTC_MS = 1_767_225_600_000
 PORT = 8443

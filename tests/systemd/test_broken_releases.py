@@ -11,7 +11,7 @@ import pytest
 
 from agent import __version__
 from agent.ota import bundle_builder, bundle_format
-from lab.simulation.releases import PRIVATE_KEY, public_key_pem
+from lab.simulation.rollout import PRIVATE_KEY, public_key_pem
 from tests.systemd.machine import Machine
 
 pytestmark = pytest.mark.skipif(

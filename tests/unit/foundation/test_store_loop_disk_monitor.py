@@ -7,7 +7,7 @@ import pytest
 from agent.foundation.disk import Disk
 from agent.foundation.store_loop import LOOK_S, DiskMonitor
 from agent.foundation.worker import InlineWorker
-from lab.simulation.loop import VirtualLoop
+from lab.simulation.virtual_loop import VirtualLoop
 
 
 class Ailing(Disk):

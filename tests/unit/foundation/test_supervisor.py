@@ -15,7 +15,7 @@ from agent.foundation.supervisor import (
     describe_error,
     supervise,
 )
-from lab.simulation.loop import VirtualLoop
+from lab.simulation.virtual_loop import VirtualLoop
 
 
 class Rough:

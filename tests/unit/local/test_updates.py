@@ -26,7 +26,7 @@ from agent.ota.context import RunningRelease, UpdateContext
 from agent.ota.launcher import FailedRelease
 from agent.ota.launcher import LauncherState as Account
 from agent.ota.service import UpdateService
-from lab.simulation.releases import make_release, public_key_pem
+from lab.simulation.rollout import make_release, public_key_pem
 
 
 def config(tmp_path: Path, **changes: object) -> OtaConfig:

@@ -12,7 +12,7 @@ from agent.telemetry.intake import RETRY_S, Intake
 from agent.telemetry.outbox.protocol import GapCause, Lane, OutboxLimits
 from agent.telemetry.outbox.store import SqliteOutbox, open_outbox
 from hal.interface import HUB, Quality, Reading, SensorKind
-from lab.simulation.loop import VirtualLoop
+from lab.simulation.virtual_loop import VirtualLoop
 from tests.unit.telemetry.fakes import AllRegistered
 
 T_KIND = SensorKind.TEMPERATURE

@@ -14,7 +14,7 @@ from agent.telemetry.sampling import READ_TIMEOUT_S, Sampler, SamplingSchedule, 
 from hal.errors import SensorUnavailable
 from hal.interface import HUB, Reading, SensorKind
 from hal.plausibility import PlausibilityCheck
-from lab.simulation.loop import VirtualLoop
+from lab.simulation.virtual_loop import VirtualLoop
 from tests.unit.telemetry.fakes import AllRegistered
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from hal.interface import SensorKind
 from hal.zigbee import clusters, reports, vendor_quirks
-from lab.ncp import models, vendor_dialects
+from lab.ncp import models
 
 KINDS = SensorKind
 
@@ -133,7 +133,7 @@ def test_makers_are_known_by_the_names_that_sensors_tell() -> None:
 
 
 def test_aqaras_struct_tells_the_battery() -> None:
-    record = vendor_dialects.aqara_record(battery_mv=2750, temperature=2150, humidity=4500, pressure_hpa=1001)
+    record = models.aqara_record(battery_mv=2750, temperature=2150, humidity=4500, pressure_hpa=1001)
     # Attribute, type and length stand before the text.
     assert vendor_quirks.aqara_values(record[4:]) == [(KINDS.BATTERY_LEVEL, 50)]
 
@@ -154,7 +154,7 @@ def test_a_struct_that_is_cut_or_strange(record: bytes, expected: list[vendor_qu
 
 def test_tuyas_points() -> None:
     maker = vendor_quirks.find_quirk("_TZE200_bjawzodf", "TS0601")
-    points = vendor_dialects.TuyaDataPoints()
+    points = models.TuyaDataPoints()
     payload = points.report(points.set_values({"temperature_c": -3.4, "humidity_percent": 61, "battery_percent": 80}))
     assert vendor_quirks.tuya_values(maker, payload) == [
         (KINDS.TEMPERATURE, -3.4),

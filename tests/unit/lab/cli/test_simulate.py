@@ -74,7 +74,7 @@ def test_without_virtual_time_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "async_solipsism", None)
-    for module in ("run", "loop"):
+    for module in ("run", "hub_lifecycle", "virtual_loop"):
         monkeypatch.delitem(sys.modules, f"lab.simulation.{module}", raising=False)
         monkeypatch.delattr(f"lab.simulation.{module}", raising=False)
     assert root.run(["simulate"]) == exit_codes.UNAVAILABLE

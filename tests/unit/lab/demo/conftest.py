@@ -4,8 +4,7 @@ import pytest
 
 from agent.local.climate import build_climate
 from agent.local.status import HubStatus
-from lab.demo.environment import Scenario
-from lab.demo.outages import CloudCondition, OutagePhase
+from lab.demo.environment import CloudCondition, OutagePhase, Scenario
 from lab.demo.runner import DemoSnapshot, Options
 
 

@@ -9,9 +9,18 @@ from rich.console import Console
 from agent.local.climate import ClimateReport, ZoneReport
 from agent.local.status import RelayedReport
 from hal.interface import SensorKind
-from lab.demo.live_display import PICTURE_LINES, ROOMS_MAX, LiveDisplay, bar_readings, draw, status_hint
-from lab.demo.outages import CloudCondition, OutagePhase
-from lab.demo.plain_display import PlainDisplay, line, weather
+from lab.demo.displays import (
+    PICTURE_LINES,
+    ROOMS_MAX,
+    LiveDisplay,
+    PlainDisplay,
+    bar_readings,
+    draw,
+    line,
+    status_hint,
+    weather,
+)
+from lab.demo.environment import CloudCondition, OutagePhase
 from lab.demo.runner import DemoSnapshot, Options
 
 replace = msgspec.structs.replace

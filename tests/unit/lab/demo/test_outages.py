@@ -4,7 +4,7 @@ from itertools import islice, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.demo.outages import PLAN_S, SPREAD, CloudCondition, OutagePhase, phases
+from lab.demo.environment import PLAN_S, SPREAD, CloudCondition, OutagePhase, phases
 
 
 @given(seed=st.integers(0, 2**32), speed=st.floats(1, 1e5))

@@ -12,9 +12,8 @@ import bellows.types as t
 
 from lab.ncp import device_file, memory, zdo
 from lab.ncp.ash import ResetCode, stuff, unstuff, whiten
-from lab.ncp.commands import HANDLERS
 from lab.ncp.coordinator import CALLBACKS_MAX, JoinOutcome
-from lab.ncp.emulator import Emulator
+from lab.ncp.emulator import HANDLERS, Emulator
 from lab.ncp.ezsp import _TABLES, VERSIONS
 from lab.ncp.memory import DevicesMemory, StickMemory
 

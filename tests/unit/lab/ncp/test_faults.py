@@ -2,17 +2,17 @@ import pytest
 
 pytest.importorskip("bellows")
 
-from lab.ncp import faults
-from lab.ncp.faults import FaultInvalid, LineFault, LineFaultKind, UnreliableLine
+from lab.ncp import serial_port
+from lab.ncp.serial_port import FaultInvalid, LineFault, LineFaultKind, UnreliableLine
 
 
 def test_words_are_understood() -> None:
-    assert faults.parse_all("corrupt=0.05, silence=20@60,reset") == [
+    assert serial_port.parse_all("corrupt=0.05, silence=20@60,reset") == [
         LineFault(LineFaultKind.CORRUPT, 0.05),
         LineFault(LineFaultKind.SILENCE, 20.0, 60.0),
         LineFault(LineFaultKind.RESET),
     ]
-    assert faults.parse_all("") == []
+    assert serial_port.parse_all("") == []
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_words_are_understood() -> None:
 )
 def test_others_are_refused(words: str) -> None:
     with pytest.raises(FaultInvalid, match=r"corrupt|goes from"):
-        faults.parse(words)
+        serial_port.parse(words)
 
 
 def test_line_garbles_one_byte_of_its_part_of_the_chunks_and_the_same_ones_for_a_seed() -> None:

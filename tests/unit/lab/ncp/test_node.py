@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.ncp import models, zcl, zdo
-from lab.ncp.aps import ApsMessage, eui64_bytes, eui64_text
 from lab.ncp.memory import Membership, NodeMemory
 from lab.ncp.node import Node
-from lab.ncp.zcl import DataType, GeneralCommand, ZclFrame, ZclStatus
+from lab.ncp.zcl import ApsMessage, DataType, GeneralCommand, ZclFrame, ZclStatus, eui64_bytes, eui64_text
 
 STICK = "04:cd:15:00:00:00:00:01"
 SENSOR = "00:0d:6f:00:00:00:00:02"

@@ -1,7 +1,7 @@
 import math
 
+from lab.ncp.attributes import NEVER, ReportingSchedule
 from lab.ncp.memory import ReportingRule
-from lab.ncp.reporting import NEVER, ReportingSchedule
 
 KEY = (1, 0x0402, 0)
 

@@ -17,8 +17,7 @@ from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.middleware import RequestOutcome
 from lab.refcloud.records import AcceptedReading, DeviceKind
-from lab.refcloud.store import MemoryStore, Store
-from lab.refcloud.store_sqlite import SqliteStore
+from lab.refcloud.store import MemoryStore, SqliteStore, Store
 
 NOON_MS = 1_774_785_600_000  # 2026-03-29T12:00:00Z
 ADMIN_TOKEN = "let-me-in"

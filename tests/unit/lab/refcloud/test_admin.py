@@ -18,14 +18,12 @@ from agent.errors import CloudUnavailable, ConfigInvalid, Corrupt, Rejected, Una
 from lab.refcloud import admin_client, contract
 from lab.refcloud.admin import NewCommand, NewDevice, random_key
 from lab.refcloud.admin_client import AdminClient
-from lab.refcloud.cloud import ReferenceCloud
-from lab.refcloud.contract import Endpoint
-from lab.refcloud.errors import Refusal
+from lab.refcloud.cloud import ReferenceCloud, open_cloud, serve
+from lab.refcloud.contract import Endpoint, Refusal
 from lab.refcloud.faults import ConnectionRefused, ErrorStatus, FaultRule
+from lab.refcloud.middleware import QuotaUsage
 from lab.refcloud.models import Location, SettingsUpdate
-from lab.refcloud.quotas import QuotaUsage
 from lab.refcloud.records import CommandState, DeviceKind
-from lab.refcloud.serve import open_cloud, serve
 
 World = Any
 Make = Callable[..., Any]

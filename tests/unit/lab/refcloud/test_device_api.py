@@ -11,7 +11,7 @@ import pytest
 
 from lab.refcloud import contract
 from lab.refcloud.admin import Admin, NewCommand, NewDevice
-from lab.refcloud.errors import Refusal
+from lab.refcloud.contract import Refusal
 from lab.refcloud.records import CloudCredential, CommandState, DeviceKind, ReadingTally, ReadingVerdict
 
 NOON_MS = 1_774_785_600_000

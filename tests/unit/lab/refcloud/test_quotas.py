@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.refcloud.contract import QUOTAS, Endpoint, EndpointQuota
-from lab.refcloud.quotas import QuotaCounter, QuotaUsage
+from lab.refcloud.middleware import QuotaCounter, QuotaUsage
 
 LIMIT, WINDOW_S = 3, 60
 POLL = Endpoint.COMMANDS_PENDING

@@ -1,6 +1,6 @@
 import pytest
 
-from lab.refcloud.ranges import RangeUnsatisfiable, entity_tag, parse_range
+from lab.refcloud.validation import RangeUnsatisfiable, entity_tag, parse_range
 
 TAG = entity_tag("ab" * 32)
 

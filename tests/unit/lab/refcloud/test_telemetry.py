@@ -4,11 +4,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from lab.refcloud.contract import SensorType
-from lab.refcloud.errors import Refusal
+from lab.refcloud.contract import Refusal, SensorType
 from lab.refcloud.models import SensorReading, TelemetryBatch
 from lab.refcloud.store import ReadingColumns
-from lab.refcloud.telemetry import to_columns
+from lab.refcloud.validation import to_columns
 
 HUB = "00000000-0000-4000-8000-000000000001"
 MINE = "00000000-0000-4000-8000-000000000002"

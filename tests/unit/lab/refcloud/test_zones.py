@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.refcloud.zones import is_time_zone
+from lab.refcloud.validation import is_time_zone
 
 NO_NAMES = ["", "../../etc/passwd", "/etc/localtime", "Europe/", "a b", "Zürich", "Europe/Zurich\n"]
 

@@ -1,11 +1,15 @@
-"""The demo as a picture in the terminal. Reads scenes, changes nothing."""
+"""Shows the demo: as a live picture in the terminal, or as one line now and then where the output is no terminal.
+
+Reads snapshots; changes nothing.
+"""
 
 import itertools
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,9 +24,72 @@ from agent.cli.format import duration, measured, plural, size
 from agent.cli.status_text import trouble
 from agent.local.status import HubStatus, SensorReport
 from hal.interface import SensorKind
-from lab.demo.outages import CloudCondition
-from lab.demo.plain_display import house_time, wait_of, waiting, weather
+from lab.demo.environment import CloudCondition, OutagePhase
 from lab.demo.runner import DemoSnapshot, Options
+
+
+class PlainDisplay:
+    """Writes a line for each scene."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def show(self, scene: DemoSnapshot) -> None:
+        """Write the line."""
+        self._write(line(scene))
+
+
+def line(scene: DemoSnapshot) -> str:
+    """Return a scene as a line."""
+    outbox, link = scene.status.outbox, scene.status.link
+    return (
+        f"{house_time(scene)}  {scene.taken:>6} taken  {scene.stored:>6} accepted  {outbox.pending:>5} waiting"
+        f"  link {link.state:<7}{_comfort_text(scene)}  {weather(scene.phase, scene.house_s)}"
+    )
+
+
+def _comfort_text(scene: DemoSnapshot) -> str:
+    """Return what is heated or cooled; empty where the hub drives nothing."""
+    zones = scene.climate.zones
+    if not zones:
+        return ""
+    rooms = [zone.room_c for zone in zones if zone.room_c is not None]
+    span = f"{min(rooms):.1f}-{max(rooms):.1f} °C" if rooms else "no room known"
+    wait = f" ({waiting(scene)})" if waiting(scene) else ""
+    return f"  {span}, {sum(zone.action != 'off' for zone in zones)} of {len(zones)} heated{wait}"
+
+
+def wait_of(reason: str) -> str:
+    """Return what a zone waits for, the end of its reason: "minimum off time, 3 min to go"; empty for nothing."""
+    last = reason.rpartition("; ")[2]
+    return last if last.endswith(" to go") else ""
+
+
+def waiting(scene: DemoSnapshot) -> str:
+    """Return what keeps the whole house from being heated or cooled just now; empty for nothing."""
+    zones = scene.climate.zones
+    if any(zone.action != "off" for zone in zones):
+        return ""
+    return next((wait for zone in zones if (wait := wait_of(zone.reason))), "")
+
+
+def house_time(scene: DemoSnapshot) -> str:
+    """Return the house's date and time."""
+    text = scene.status.clock.utc
+    if text is None:
+        return "time unknown"
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%a %d %b %H:%M")
+
+
+def weather(phase: OutagePhase, house_s: float) -> str:
+    """Return what is happening, and for how much longer."""
+    left = duration(max(0.0, phase.ends_s - house_s)) if phase.ends_s != float("inf") else ""
+    if phase.weather is CloudCondition.UNREACHABLE:
+        return f"the cloud is unreachable for {left} more"
+    if phase.weather is CloudCondition.FAILING:
+        return f"the cloud answers with errors for {left} more"
+    return f"all is well; the next outage in {left}" if left else "all is well"
+
 
 PROGRAM = "climahub"
 PICTURE_COLUMNS = 100
@@ -124,7 +191,7 @@ def draw(scene: DemoSnapshot, options: Options, pending_max: int, *, lines_max: 
         Group(head, _happening(scene), *waits),
         _way(scene, pending_max),
         _rooms(scene.status, rows_max=max(ROOMS_MIN, rooms + min(0, spare))),
-        *_comfort(scene),
+        *_comfort_rows(scene),
     ]
     lines: list[RenderableType] = []
     for count, block in enumerate(blocks):
@@ -176,7 +243,7 @@ def _way(scene: DemoSnapshot, pending_max: int) -> Table:
     return grid
 
 
-def _comfort(scene: DemoSnapshot) -> Iterator[RenderableType]:
+def _comfort_rows(scene: DemoSnapshot) -> Iterator[RenderableType]:
     """Yield what each zone does and why; nothing where the hub drives nothing."""
     if not scene.climate.zones:
         return

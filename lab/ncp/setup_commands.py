@@ -1,14 +1,30 @@
-"""Commands that ask who the stick is and set it up: version, configuration, values, policies, endpoints, counters."""
+"""EZSP commands that identify and configure the stick: version, values, policies, endpoints, counters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import bellows.types as t
 
 from lab.ncp import zdo
-from lab.ncp.commands.handler import Fields, Handler, status, success
 from lab.ncp.coordinator import MULTICAST_ROWS, Coordinator
 from lab.ncp.ezsp import STACK_TYPE_MESH, Status
+
+Fields = Mapping[str, Any]
+"""Arguments or answer, by the field names of EZSP v14 and later. Their types come from the tables of bellows."""
+Handler = Callable[[Coordinator, Fields], Fields]
+
+
+def success(coordinator: Coordinator, arguments: Fields) -> Fields:
+    """Answer a command that has no effect an emulated stick could show."""
+    del coordinator, arguments
+    return {"status": Status.OK}
+
+
+def status(code: Status) -> Fields:
+    """Answer with nothing but a status."""
+    return {"status": code}
+
 
 _GENERAL_AVAILABILITY = 0xAA
 ADDRESS_TABLE_ROWS = 16

@@ -1,26 +1,107 @@
-"""The admin API over HTTP: `Admin` and the fault switches behind a bearer token of their own.
+"""The device API and the admin API on aiohttp: routes, bodies, the admin token. Decides nothing about devices.
 
-Must never accept a device's key: the token is compared, not looked up among the keys.
+A body is bounded after decompression: aiohttp's parser inflates gzip as the bytes arrive, so a compressed bomb costs at
+most one chunk beyond the bound. The parser does not notice a gzip trailer that is cut off; a cut in the data shows as
+broken JSON. The admin API must never accept a device's key: its token is compared, not looked up among the keys.
 """
 
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.typedefs import Handler
+from aiohttp.web import RequestPayloadError
 from msgspec import Meta, Struct
 
 from lab.refcloud import contract
 from lab.refcloud.admin import READINGS_PAGE_MAX, Admin, NewCommand, NewDevice
-from lab.refcloud.api import JSON, decode_body
-from lab.refcloud.errors import Refusal
+from lab.refcloud.api import JSON, ApiRequest, ApiResponse, DeviceApi, decode_body
+from lab.refcloud.contract import ROUTES, Refusal
 from lab.refcloud.faults import FaultRule
+from lab.refcloud.middleware import CLOCK_OFFSET_MS, DEVICE
 from lab.refcloud.models import SettingsUpdate, encode
 from lab.refcloud.records import DeviceHealth
-from lab.refcloud.request_body import read_body
+
+_GZIP = "gzip"
+
+
+async def read_body(request: web.Request, *, content_type: str, bytes_max: int, is_gzip_accepted: bool) -> bytes:
+    """Return the inflated body.
+
+    Raises:
+        Refusal: 415 for another content type or packing, 413 beyond `bytes_max`, 400 for a body that does not inflate.
+    """
+    if request.content_type != content_type:
+        raise Refusal(415, f"the body must be {content_type}")
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+    if encoding != "identity" and not (encoding == _GZIP and is_gzip_accepted):
+        accepted = "gzip, identity" if is_gzip_accepted else "identity"
+        # RFC 9110, 15.5.16: Accept-Encoding tells the client what it may use instead.
+        raise Refusal(415, f"the body may be packed with: {accepted}", headers={hdrs.ACCEPT_ENCODING: accepted})
+    body = bytearray()
+    try:
+        while chunk := await request.content.readany():
+            body += chunk
+            if len(body) > bytes_max:
+                raise Refusal(413, f"the body may have {bytes_max} bytes, inflated")
+    except (BadHttpMessage, RequestPayloadError):
+        # What follows on this connection is noise. The end is fed so that aiohttp does not read on into its own error.
+        request.content.feed_eof()
+        raise Refusal(400, "the body cannot be unpacked", headers={hdrs.CONNECTION: "close"}) from None
+    return bytes(body)
+
+
+_WITH_BODY = frozenset({"POST", "PUT"})
+
+
+def add_device_routes(
+    router: web.UrlDispatcher, api: DeviceApi, *, utc_ms: Callable[[], int], is_gzip_accepted: bool
+) -> None:
+    """Add the nine endpoints, each route under the name of its endpoint, by which the gate knows it."""
+    for endpoint, (method, path) in ROUTES.items():
+        handler = _Handler(api.endpoints[endpoint], utc_ms, has_body=method in _WITH_BODY, gzip=is_gzip_accepted)
+        router.add_route(method, path, handler.handle, name=endpoint.value)
+
+
+class _Handler:
+    """One endpoint."""
+
+    def __init__(
+        self, act: Callable[[ApiRequest], ApiResponse], utc_ms: Callable[[], int], *, has_body: bool, gzip: bool
+    ) -> None:
+        self._act = act
+        self._utc_ms = utc_ms
+        self._has_body = has_body
+        self._is_gzip_accepted = gzip
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = b""
+        if self._has_body:
+            body = await read_body(
+                request,
+                content_type=JSON,
+                bytes_max=contract.DEVICE_BODY_BYTES_MAX,
+                is_gzip_accepted=self._is_gzip_accepted,
+            )
+        answer = self._act(
+            ApiRequest(
+                device=request[DEVICE],
+                now_ms=self._utc_ms(),
+                clock_offset_ms=request[CLOCK_OFFSET_MS],
+                body=body,
+                query=request.query,
+                headers=request.headers,
+                version=request.match_info.get("version", ""),
+            )
+        )
+        return web.Response(
+            body=answer.body, status=answer.status, content_type=answer.content_type, headers=answer.headers
+        )
+
 
 ADMIN_BODY_BYTES_MAX = 256 * 1024
 _CURSOR = re.compile(r"(.+)/([a-z_]+)/(-?[0-9]{1,15})", re.DOTALL)

@@ -1,4 +1,4 @@
-"""`climahub demo`: options in, a demo played, its summary out."""
+"""`climahub demo`: reads the options, runs the demo, prints the summary."""
 
 import contextlib
 import logging
@@ -14,12 +14,10 @@ from agent.cli.exit_codes import epilog
 from agent.cli.format import duration, plural
 from hal import replay
 from hal.interface import SERIES_MAX
-from lab.cli.boards import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
-from lab.cli.ranges import FiniteRange
+from lab.cli.options import SENSORS_MIN, BoardChoice, FiniteRange, board_option, check_house, check_map, map_option
 from lab.demo.audit import AuditResult
+from lab.demo.displays import LiveDisplay, PlainDisplay
 from lab.demo.environment import Scenario
-from lab.demo.live_display import LiveDisplay
-from lab.demo.plain_display import PlainDisplay
 from lab.demo.runner import Options, run_demo
 
 SIM_SPEED = 60.0

@@ -1,1 +1,0 @@
-"""`climahub cloud`: runs the reference cloud, and operates a running one through its admin API."""

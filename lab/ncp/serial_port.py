@@ -1,0 +1,180 @@
+"""The serial port of the emulated stick: the pseudo terminal, and the faults of the line.
+
+`PseudoTerminal` does the I/O under a name that stays. The faults are pure, and the same for the same seed. They are
+written as words: `corrupt=0.05` corrupts one chunk in twenty from then on; the others last for the given seconds, and
+`@` says when they begin: `silence=20@60` is twenty seconds of silence, a minute after the start. `reset` has no
+duration.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import tty
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from hal.errors import HalError
+
+READ_BYTES = 4096
+UNWRITTEN_BYTES_MAX = 65_536
+"""What waits for a host that does not read. A serial line has no memory: what is more is lost."""
+
+
+class PortUnusable(HalError):
+    """The name for the port is taken by something else."""
+
+
+class PseudoTerminal:
+    """One pseudo terminal; `open` and `close` can alternate, as a stick is plugged in and out."""
+
+    def __init__(self, link: Path, received: Callable[[bytes], None]) -> None:
+        self._link = link
+        self._received = received
+        self._ours: int | None = None
+        self._theirs: int | None = None
+        self._unwritten = b""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the stick is plugged in."""
+        return self._ours is not None
+
+    def open(self) -> None:
+        """Create the terminal and point the link at it.
+
+        Raises:
+            PortUnusable: The link's name belongs to a file that is no link.
+            OSError: No terminal, or no link, can be made.
+        """
+        if self._link.exists() and not self._link.is_symlink():
+            raise PortUnusable(f"{self._link} exists and is no link; choose another name for the port")
+        ours, theirs = os.openpty()
+        # A host that closes the port must not end the terminal: one more opener of its side stays.
+        tty.setraw(theirs)
+        os.set_blocking(ours, False)
+        self._link.unlink(missing_ok=True)
+        self._link.symlink_to(os.ttyname(theirs))
+        self._ours, self._theirs = ours, theirs
+        asyncio.get_running_loop().add_reader(ours, self._readable)
+
+    def close(self) -> None:
+        """Pull the stick out: the host's side hangs up, and the name is gone."""
+        if self._ours is None or self._theirs is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._ours)
+        loop.remove_writer(self._ours)
+        os.close(self._ours)
+        os.close(self._theirs)
+        self._ours = self._theirs = None
+        self._unwritten = b""
+        self._link.unlink(missing_ok=True)
+
+    def write(self, data: bytes) -> None:
+        """Write to the host, now or when there is room."""
+        if self._ours is None or not data:
+            return
+        self._unwritten = (self._unwritten + data)[:UNWRITTEN_BYTES_MAX]
+        self._writable()
+
+    def _writable(self) -> None:
+        if self._ours is None:
+            return
+        with contextlib.suppress(BlockingIOError):
+            self._unwritten = self._unwritten[os.write(self._ours, self._unwritten) :]
+        loop = asyncio.get_running_loop()
+        if self._unwritten:
+            loop.add_writer(self._ours, self._writable)
+        else:
+            loop.remove_writer(self._ours)
+
+    def _readable(self) -> None:
+        if self._ours is None:
+            return
+        with contextlib.suppress(BlockingIOError):
+            self._received(os.read(self._ours, READ_BYTES))
+
+
+class FaultInvalid(HalError):
+    """A fault that is not understood. The message shows how one is written."""
+
+
+class LineFaultKind(StrEnum):
+    """The faults."""
+
+    CORRUPT = "corrupt"
+    """Part of the chunks garbled, both ways: a bad cable."""
+    SILENCE = "silence"
+    """The firmware hangs: nothing is read, nothing written."""
+    SLOW_HOST = "slow_host"
+    """The host stalls: what it says arrives late, so the stick repeats itself and may give up."""
+    FULL = "full"
+    """No free buffers: sending is refused, incoming messages are lost."""
+    GONE = "gone"
+    """The stick is pulled out, and put back."""
+    RESET = "reset"
+    """The firmware starts again unasked."""
+
+
+DAY_S = 86_400.0
+"""No fault lasts longer, nor begins later."""
+
+
+class LineFault(msgspec.Struct, frozen=True):
+    """One fault.
+
+    Attributes:
+        amount: The part of the chunks, 0 to 1, for `CORRUPT`; seconds for the others.
+        at_s: Seconds after the start.
+    """
+
+    kind: LineFaultKind
+    amount: float = 0.0
+    at_s: float = 0.0
+
+
+def parse(text: str) -> LineFault:
+    """Read one fault.
+
+    Raises:
+        FaultInvalid: It is not written as this module describes.
+    """
+    what, _, at = text.partition("@")
+    name, _, amount = what.partition("=")
+    try:
+        fault = LineFault(LineFaultKind(name.strip()), float(amount or 0), float(at or 0))
+    except ValueError:
+        names = ", ".join(LineFaultKind)
+        raise FaultInvalid(f"{text!r} is no fault; write NAME=AMOUNT@SECONDS, NAME one of {names}") from None
+    limit = 1.0 if fault.kind is LineFaultKind.CORRUPT else DAY_S
+    if not 0 <= fault.amount <= limit or not 0 <= fault.at_s <= DAY_S:
+        raise FaultInvalid(f"{text!r}: {name} goes from 0 to {limit:g}, and its time from 0 to {DAY_S:g} s")
+    return fault
+
+
+def parse_all(text: str) -> Sequence[LineFault]:
+    """Read faults with commas between them.
+
+    Raises:
+        FaultInvalid: One of them is not written as this module describes.
+    """
+    return [parse(word) for word in text.split(",") if word.strip()]
+
+
+class UnreliableLine:
+    """A cable that garbles some of what passes."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self.corrupted_part = 0.0
+
+    def carry(self, chunk: bytes) -> bytes:
+        """Return a chunk as it comes out at the other end: sometimes with one byte changed."""
+        if not chunk or not self.corrupted_part or self._random.random() >= self.corrupted_part:
+            return chunk
+        place = self._random.randrange(len(chunk))
+        return chunk[:place] + bytes((chunk[place] ^ self._random.randrange(1, 256),)) + chunk[place + 1 :]
