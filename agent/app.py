@@ -24,7 +24,6 @@ from agent.commands.reboot import RebootHandler
 from agent.commands.service import CommandService
 from agent.config import Config
 from agent.diagnostics import diagnostic_sections
-from agent.display_clock import show_time
 from agent.environment import Environment, phase_of
 from agent.foundation.clock import Now
 from agent.foundation.store_loop import DiskMonitor
@@ -44,7 +43,7 @@ from agent.local.zigbee import ZigbeeReport, build_zigbee
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
-from agent.settings.sync import SettingsSync
+from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
 from hal.radio import ShowsTime

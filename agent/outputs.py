@@ -1,9 +1,9 @@
-"""Switches off what an agent that is gone may have left on (`climahub run --outputs-off`), and says what hangs where.
+"""Switches off all outputs after the agent has ended (`climahub run --outputs-off`), and maps the relays to GPIO lines.
 
-Keeps for the next start what the service manager says of this end.
+It also saves the result that the service manager gives for this end, for the next start.
 
-A relay may stay on until this has run. So it imports the configuration and the lines and nothing else, which takes a
-fraction of the time that the agent takes, and works where half of the agent cannot be imported.
+A relay may stay on until this has run. So it must import only the configuration and the GPIO lines: that takes a
+fraction of the agent's start, and works with an agent that cannot be imported.
 """
 
 import os
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
     from hal.linux.gpio import RelayWiring
 
 EXIT_CONFIG = 78
-"""EX_CONFIG of sysexits.h: starting again will not help."""
+"""EX_CONFIG of sysexits.h: a restart does not help."""
 
 
 def main(config_path: Path) -> int:
-    """Switch everything off; return the exit code."""
+    """Switch off all outputs and return the exit code."""
     try:
-        off(load_board(config_path))
+        switch_off(load_board(config_path))
     except (ConfigInvalid, HalError) as error:
         sys.stderr.write(f"climahub: {escape_lines(str(error))}\n")
         return EXIT_CONFIG
     finally:
-        from agent.foundation.host import record_service_result  # noqa: PLC0415 - after what must not wait
+        from agent.foundation.host import record_service_result  # noqa: PLC0415 - the outputs must not wait for it
 
         record_service_result(os.environ)
     return 0
 
 
-def off(config: BoardConfig) -> None:
-    """Switch off a board's outputs. A board without relays has nothing to switch.
+def switch_off(config: BoardConfig) -> None:
+    """Switch off the outputs of a board, if it has relays.
 
     Raises:
-        ActuatorFault: Some lines cannot be had; the others are off.
+        ActuatorFault: Some lines are not available; the others are off.
     """
     wiring = wiring_of(config.linux) if config.name == "linux" else None
     if wiring is not None:
-        from hal.linux.gpio import GpioOutputs  # noqa: PLC0415 - hubs without relays need not have it
+        from hal.linux.gpio import GpioOutputs  # noqa: PLC0415 - hubs without relays may lack it
 
         outputs = GpioOutputs(wiring)
         outputs.off()
@@ -53,7 +53,7 @@ def off(config: BoardConfig) -> None:
 
 
 def wiring_of(config: LinuxConfig) -> "RelayWiring | None":
-    """Return what hangs on which line; `None` where nothing does."""
+    """Return which relay is on which line; `None` without relays."""
     if not config.relays:
         return None
     from hal.linux.gpio import RelayWiring, ZoneRelays  # noqa: PLC0415 - as above

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from pathlib import Path
 
-import msgspec
-
 from agent.climate.controller import ClimateController
 from agent.climate.coordinator import ClimateDecision
 from agent.climate.fusion import SensorReading
@@ -22,9 +20,9 @@ from agent.climate.snapshot import SHORT_RUN_S, ClimateSnapshot
 from agent.errors import StorageFull
 from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
-from agent.foundation.durable_file import DurableFile
-from agent.foundation.lenient_json import decode_leniently
+from agent.foundation.json_store import JsonStore
 from agent.foundation.shutdown import run_shielded
+from agent.foundation.signals import Signal
 from agent.foundation.worker import Worker
 from hal.errors import HalError
 from hal.interface import HvacDemand, HvacOutputs
@@ -108,35 +106,36 @@ class ClimateService:
             add_fault: Records a fault for the technician.
         """
         self.settings = settings
-        self._unreadable: list[str] = []
-        self._file = DurableFile(
+        self._store = JsonStore(
             directory / FILE_NAME,
+            ClimateSnapshot(),
             disk=disk,
+            worker=worker,
             bytes_max=FILE_BYTES_MAX,
             written_bytes_max=SNAPSHOT_BYTES_MAX,
-            decode=lambda data: _decode(data, self._unreadable),
             loss="the zones start anew, at their default setpoints and without schedules",
         )
         self._outputs = outputs
         self._readings = readings
         self._timezone_name = timezone
         self._clock = clock
-        self._worker = worker
         self._missing_sensors = missing_sensors
         self._reported_missing: Sequence[str] = ()
         self._started_ms = clock.monotonic_ms()
         self._add_fault = add_fault
         self._timezone: tzinfo = UTC
         self._timezone_of = "UTC"
-        self._snapshot_due = asyncio.Event()
-        self._decision_due = asyncio.Event()
+        self._snapshot_due = Signal()
+        self._decision_due = Signal()
         self._changed_zones: set[str] = set()
         self._last_key: object = None
         self._reported_problems: dict[str, str] = {}
-        self.file_problem = ""
         self.output_problem = ""
         self.sensor_problem = ""
-        self.control = ClimateController(settings, self._read(), self.now())
+        self.control = ClimateController(settings, self._store.load(), self.now())
+        self.file_problem = self._store.problem
+        if self.file_problem:
+            self._add_fault(self.file_problem)
         self._driven_ms = clock.monotonic_ms()
 
     def now(self) -> Now:
@@ -181,15 +180,15 @@ class ClimateService:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._control_loop())
                 group.create_task(self._snapshot_loop())
-                group.create_task(self._file.settle(self._worker, self._restore_late))
+                group.create_task(self._store.retry_read(self._restore_late))
         finally:
             # A stop cancels again each second. That must not leave slow outputs on.
             try:
                 if not await run_shielded(self._apply(HvacDemand(), attempts=OFF_ATTEMPTS), within_s=OFF_S_MAX):
                     _log.error("the outputs did not go off within %.0f s", OFF_S_MAX)
             finally:
-                with contextlib.suppress(StorageFull, OSError):
-                    await self._write()
+                with contextlib.suppress(StorageFull):
+                    await self._save()
 
     async def _control_loop(self) -> None:
         while True:
@@ -200,9 +199,7 @@ class ClimateService:
             self._report_problems(decision)
             self._request_snapshot(decision)
             self._report_missing_sensors()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DECISION_INTERVAL_S):
-                    await self._decision_due.wait()
+            await self._decision_due.wait(DECISION_INTERVAL_S)
 
     async def _apply(self, demand: HvacDemand, *, attempts: int = 1) -> None:
         """Drive the outputs. A failure is reported, and tried again with the next decision."""
@@ -265,16 +262,13 @@ class ClimateService:
     async def _snapshot_loop(self) -> None:
         while True:
             is_at_start = self._clock.monotonic_ms() - self._started_ms < SHORT_RUN_S * 1000
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SNAPSHOT_INTERVAL_AT_START_S if is_at_start else SNAPSHOT_INTERVAL_S):
-                    await self._snapshot_due.wait()
+            await self._snapshot_due.wait(SNAPSHOT_INTERVAL_AT_START_S if is_at_start else SNAPSHOT_INTERVAL_S)
             await asyncio.sleep(SNAPSHOT_DELAY_S)
             self._snapshot_due.clear()
             try:
-                await self._write()
-            except (StorageFull, OSError) as error:
-                cause = str(error) if isinstance(error, StorageFull) else f"{self._file.path}: {error.strerror}"
-                problem = f"programs of the zones would not survive a restart: {cause}"
+                await self._save()
+            except StorageFull as error:
+                problem = f"programs of the zones would not survive a restart: {error}"
                 if not self.file_problem:
                     _log.error("%s", problem)
                 self.file_problem = problem
@@ -283,21 +277,10 @@ class ClimateService:
             else:
                 self.file_problem = ""
 
-    async def _write(self) -> None:
-        data = msgspec.json.encode(self.control.take_snapshot(self.now()))
-        await self._worker.run(lambda: self._file.write(data))
+    async def _save(self) -> None:
+        await self._store.commit(lambda _: self.control.take_snapshot(self.now()))
 
-    def _read(self) -> ClimateSnapshot:
-        found = self._file.read()
-        if self._unreadable and not self._file.problem:
-            self.file_problem = f"{FILE_NAME}: unreadable parts were left out: {'; '.join(self._unreadable)}"
-            self._add_fault(self.file_problem)
-        if self._file.problem:
-            self.file_problem = self._file.problem
-            self._add_fault(self.file_problem)
-        return found or ClimateSnapshot()
-
-    def _restore_late(self, saved: ClimateSnapshot) -> None:
+    def _restore_late(self, present: ClimateSnapshot, saved: ClimateSnapshot) -> ClimateSnapshot:
         """Put a file in force that became readable late, except for zones whose program was set since."""
         for zone_id, zone in saved.zones.items():
             if zone_id in self.control.zones and zone_id not in self._changed_zones:
@@ -306,10 +289,4 @@ class ClimateService:
         self.file_problem = ""
         self._snapshot_due.set()
         self._decision_due.set()
-
-
-def _decode(data: bytes, unreadable: list[str]) -> ClimateSnapshot:
-    """Return the content of the file. Unreadable parts are added to ``unreadable`` and cost no other zone."""
-    found, problems = decode_leniently(data, ClimateSnapshot)
-    unreadable += problems
-    return found
+        return present

@@ -165,6 +165,8 @@ class JsonStore(Generic[T]):
         async with self._lock:
             value = change(self.value)
             if value != self.value or self.save_problem:
+                # In force before it is saved: a slow disk must not delay what has happened.
+                self._set(value)
                 try:
                     await self._save(value)
                 except StorageFull as error:
@@ -173,7 +175,6 @@ class JsonStore(Generic[T]):
                     self.save_problem = str(error)
                 else:
                     self.save_problem = ""
-                self._set(value)
         return value
 
     async def apply_in_memory(self, change: "Change[T]") -> T:

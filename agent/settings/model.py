@@ -1,4 +1,4 @@
-"""What the device settings are and which values are allowed (ClimaSense contract, section 4). Pure."""
+"""The device settings, their valid values, and their file (ClimaSense contract, section 4). Pure."""
 
 import contextlib
 import re
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from agent.errors import SettingInvalid
-from agent.foundation.lenient_json import Undecodable
+from agent.foundation.lenient_json import Undecodable, decode_object, decode_value, split_object
 from agent.foundation.text import quote, sanitize, sanitize_value
 from hal.interface import SensorKind
 
@@ -19,20 +19,20 @@ INTERVAL_S_MAX = 3600
 LOCATION_NAME_CHARACTERS_MAX = 200
 
 NAME_CHARACTERS_MAX = 100
-"""Of a setting that this agent does not know; a longer name is no name."""
+"""Of an unknown setting. A longer name is rejected."""
 
 UNKNOWN_TEXT_CHARACTERS_MAX = 4096
 UNKNOWN_MAX = 100
-"""Settings that this agent does not know; above that, they cannot be meant for a hub."""
+"""The number of unknown settings that are kept, and the length of their texts."""
 
 _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,3}", re.ASCII)
-"""What names in the IANA time zone database look like; so much is asked before a file of that name is looked for."""
+"""The form of names in the IANA time zone database, checked before a file of that name is opened."""
 
 KINDS = frozenset(kind.value for kind in SensorKind)
 
 
 class Location(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where the hub stands; each part may be unknown. Degrees, WGS 84."""
+    """The place of the hub, in degrees (WGS 84). Each part may be unknown."""
 
     latitude: float | None = None
     longitude: float | None = None
@@ -40,14 +40,14 @@ class Location(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DeviceSettings(msgspec.Struct, frozen=True):
-    """The settings in force. The defaults are those before the first answer of the cloud (contract section 4.1).
+    """The settings in force. The defaults hold until the first answer of the cloud (contract section 4.1).
 
     Attributes:
         reporting_interval_seconds: Between two samples.
-        enabled_sensors: Kinds that go to the cloud; `None` for all.
-        location: As the cloud has it.
+        enabled_sensors: The kinds that are sent to the cloud; `None` for all.
+        location: Of the hub.
         timezone: IANA name.
-        unknown: Keys that this agent does not know, kept as they came.
+        unknown: Settings that this agent does not know, kept as they came.
     """
 
     reporting_interval_seconds: int = INTERVAL_S_MIN
@@ -64,14 +64,28 @@ class DeviceSettings(msgspec.Struct, frozen=True):
         return frozenset(SensorKind(name) for name in self.enabled_sensors)
 
 
-def merge(current: DeviceSettings, changes: Mapping[str, Any]) -> tuple[DeviceSettings, list[str]]:
-    """Return ``current`` with the valid ones of ``changes``, and what was wrong with the others.
+class SettingsDocument(msgspec.Struct, frozen=True):
+    """The content of `settings.json`.
 
-    `null` and missing keys leave the present value (contract section 4.1); unknown keys are kept, their texts harmless.
+    Attributes:
+        settings: The last valid settings.
+        pending: Local changes that the cloud has not taken yet, as the body of PUT /v1/settings.
+        applied: The last command that changed settings. It is in the same file, so that one write saves both.
+    """
+
+    settings: DeviceSettings = DeviceSettings()
+    pending: Mapping[str, Any] = {}
+    applied: str = ""
+
+
+def merge(current: DeviceSettings, changes: Mapping[str, Any]) -> tuple[DeviceSettings, list[str]]:
+    """Return ``current`` with the valid ones of ``changes``, and the problems of the others.
+
+    `null` and missing keys leave the present value (contract section 4.1). Unknown keys are kept, with sanitised texts.
 
     Args:
         current: The settings in force.
-        changes: Any subset of the settings, as JSON gave it; `Undecodable` where it could not be decoded.
+        changes: Any subset of the settings, as decoded JSON; `Undecodable` for a value that could not be decoded.
     """
     good: dict[str, Any] = {}
     unknown = dict(current.unknown)
@@ -91,7 +105,7 @@ def merge(current: DeviceSettings, changes: Mapping[str, Any]) -> tuple[DeviceSe
 
 
 def _keep(unknown: dict[str, Any], key: str, value: object) -> None:
-    """Keep a setting of a newer cloud: harmless, since people are shown it, and not without bounds."""
+    """Keep a setting of a newer cloud: sanitised, because people see it, and within bounds."""
     name = sanitize(key)
     if len(key) > NAME_CHARACTERS_MAX:
         raise SettingInvalid(f"{name} is no setting: its name is longer than {NAME_CHARACTERS_MAX} characters")
@@ -103,10 +117,10 @@ def _keep(unknown: dict[str, Any], key: str, value: object) -> None:
 
 
 def check_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return changes that a person or a command asks for, valid as a whole, as JSON values.
+    """Return changes that a person or a command requests, valid as a whole, as JSON values.
 
     Raises:
-        SettingInvalid: Nothing to change, an unknown key, or a value that is not allowed; all are named.
+        SettingInvalid: Nothing to change, an unknown key, or an invalid value; the message lists all of them.
     """
     problems = [
         f"{sanitize(key)} is not a setting; there are {', '.join(_CHECKS)}" for key in changes if key not in _CHECKS
@@ -165,7 +179,7 @@ def _timezone(value: object) -> str:
     if isinstance(value, str) and _ZONE.fullmatch(value):
         import zoneinfo  # noqa: PLC0415 - 0.3 MiB that a hub on UTC need not spend
 
-        # Asking for the one zone reads one file; listing them all reads 600 (22 ms). "Europe" is a directory: OSError;
+        # Opening one zone reads one file; listing them all reads 600 (22 ms). "Europe" is a directory: OSError;
         # a file that is cut short: struct.error.
         with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError, ValueError, OSError, EOFError, struct.error):
             zoneinfo.ZoneInfo(value)
@@ -179,3 +193,35 @@ _CHECKS = {
     "location": _location,
     "timezone": _timezone,
 }
+
+
+def encode_document(document: SettingsDocument) -> bytes:
+    """Return the content of the file."""
+    return msgspec.json.format(msgspec.json.encode(document))
+
+
+def without_unknown(document: SettingsDocument) -> SettingsDocument:
+    """Return a document without its unknown settings."""
+    return msgspec.structs.replace(document, settings=msgspec.structs.replace(document.settings, unknown={}))
+
+
+def decode_document(data: bytes) -> tuple[SettingsDocument, list[str]]:
+    """Return the content of the file, and the problems of its invalid settings, which cost no other setting.
+
+    Raises:
+        msgspec.DecodeError: This agent has not written it.
+    """
+    parts = split_object(data)
+    known = split_object(parts.get("settings", b"{}"))
+    unknown = decode_object(known.pop("unknown", b"{}"))
+    # A field that a newer release has added to the document is no setting of the cloud: it is dropped.
+    fields = {name: decode_value(part) for name, part in known.items() if name in DeviceSettings.__struct_fields__}
+    settings, problems = merge(DeviceSettings(), unknown | fields)
+    pending = {}
+    for name, change in decode_object(parts.get("pending", b"{}")).items():
+        wrong = merge(DeviceSettings(), {name: change})[1]
+        problems += wrong
+        if not wrong:
+            pending[name] = change
+    applied = msgspec.json.decode(parts.get("applied", b'""'), type=str)
+    return SettingsDocument(settings, pending, applied), problems

@@ -50,8 +50,7 @@ from agent.ota import bundle_format, launcher
 from agent.ota.keys import decode_key_changes
 from agent.pairing import labels
 from agent.pairing.store import _decode as decode_pairing
-from agent.settings.model import DeviceSettings, merge
-from agent.settings.sync import _decoded as decode_settings
+from agent.settings.model import DeviceSettings, decode_document, merge
 from hal import replay
 from hal.errors import HalError
 from hal.interface import SensorKind
@@ -201,7 +200,7 @@ def _take_settings(_: Rig, answer: bytes) -> None:
 
         zoneinfo.ZoneInfo(settings.timezone)
     stored = msgspec.json.encode({"settings": settings, "pending": {}, "applied": ""})
-    again, wrong = decode_settings(stored)
+    again, wrong = decode_document(stored)
     assert not wrong
     assert again.settings == settings
 
@@ -403,7 +402,7 @@ BORDERS: Mapping[str, Border] = {
     "settings file": Border(
         hostile_files.STATE
         | hostile.objects({"settings": hostile.JSON, "pending": hostile.JSON, "applied": hostile.TEXTS}),
-        _take_json(decode_settings),
+        _take_json(decode_document),
     ),
     "pairing file": Border(
         hostile_files.STATE | hostile.objects({"sensors": hostile.JSON, "window": hostile.JSON}),

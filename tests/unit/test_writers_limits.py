@@ -23,8 +23,8 @@ from agent.pairing import store as pairing_store
 from agent.pairing.actions import KEY_CHARACTERS_MAX
 from agent.pairing.lifecycle import JoinWindow, PairingRecord, PairingStage, PairingState
 from agent.pairing.transitions import NAME_CHARACTERS_MAX, REMOVED_MAX, SENSORS_MAX
-from agent.settings.model import DeviceSettings, Location
-from agent.settings.sync import SettingsDocument, SettingsSync
+from agent.settings.model import DeviceSettings, Location, SettingsDocument
+from agent.settings.sync import SettingsSync
 from hal.zigbee import radio_state
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import FILE_BYTES_MAX, NETWORK_FILE
@@ -143,6 +143,6 @@ async def test_settings_with_all_that_the_cloud_may_add(tmp_path: Path) -> None:
     location = Location(-89.123456789, -179.123456789, WIDE * 200)
     settings = DeviceSettings(3600, ("temperature",), location, "UTC", {"more": [ENDLESS] * 3})
     pending = {"timezone": "UTC", "location": {"name": WIDE * 200}}
-    await sync._keep(SettingsDocument(settings, pending, "c" * 256))
+    await sync._put_in_force(lambda _: SettingsDocument(settings, pending, "c" * 256))
     assert make().pending == pending
     assert make().problems == []

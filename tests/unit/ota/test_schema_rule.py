@@ -39,7 +39,7 @@ from agent.pairing import store as pairing_store
 from agent.pairing.lifecycle import JoinWindow, PairingStage, PairingState
 from agent.pairing.lifecycle import PairingRecord as Sensor
 from agent.settings import sync
-from agent.settings.model import DeviceSettings, Location
+from agent.settings.model import DeviceSettings, Location, SettingsDocument
 from agent.telemetry.outbox import store
 from agent.telemetry.outbox.protocol import Lane, OutboxLimits
 from agent.telemetry.outbox.store import SqliteOutbox
@@ -81,9 +81,7 @@ CLIMATE = ClimateSnapshot(
     ShortCycleState(False, 1), ShortCycleState(False, 2), ShortCycleState(False, 3),
     {"hall": ValidationState(20.5, 3000)},
 )  # fmt: skip
-SETTINGS = sync.SettingsDocument(
-    DeviceSettings(600, location=Location(52.5, 13.4)), {"timezone": "Europe/Berlin"}, "c-1"
-)
+SETTINGS = SettingsDocument(DeviceSettings(600, location=Location(52.5, 13.4)), {"timezone": "Europe/Berlin"}, "c-1")
 KEYRING = Keyring(("aa" * 32,), ("bb" * 8,), 2)
 UPDATE = UpdateRecord(
     UpdateState.DOWNLOADING, Offer("2.0.0", "ab" * 32, 5), reports=(StatusReport("2.0.0", "downloading", 10),),
@@ -136,7 +134,7 @@ def read_settings(directory: Path) -> object:
     read = sync.SettingsSync(
         directory, disk=Disk(), worker=InlineWorker(), client=cast("CloudClient", None), poll_interval_s=1.0
     )
-    return read._kept  # all that the file holds
+    return read._saved
 
 
 async def read_update(directory: Path) -> object:

@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from agent import display_clock
-from agent.display_clock import show_time
+from agent.settings import sync
+from agent.settings.sync import show_time
 from hal.radio import ShowsTime
 
 
@@ -23,7 +23,7 @@ class Displays:
 
 
 async def test_displays_are_told_at_once_and_when_the_time_becomes_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(display_clock, "SHOW_TIME_S", 0.0)
+    monkeypatch.setattr(sync, "SHOW_TIME_S", 0.0)
     displays, now = Displays(), datetime(2026, 7, 1, tzinfo=UTC)
     times: list[datetime | None] = [None, now]
     showing = asyncio.create_task(show_time(cast("ShowsTime", displays), lambda: times.pop(0) if times else now))
