@@ -1,8 +1,8 @@
-"""What is left in a battery, estimated from its voltage, for sensors that tell no percentage. Pure.
+"""Estimates the level of a battery from its voltage, for sensors without a percentage. Pure.
 
-Facts: Zigbee Cluster Library, section 3.3.2.2.4 (battery sizes, quantity). Voltages of a cell, full and empty: data
-sheets of CR2450 (lithium, 3.0 V), LR6 and LR03 (alkaline, 1.5 V) and of lithium-ion cells (4.2 V), each down to where
-sensors stop. A cell's curve is flat in the middle, so all of this is coarse.
+Facts: Zigbee Cluster Library, section 3.3.2.2.4 (battery sizes, quantity). Voltages of a full and an empty cell: data
+sheets of CR2450 (lithium, 3.0 V), LR6 and LR03 (alkaline, 1.5 V) and of lithium-ion cells (4.2 V), each down to the
+voltage at which sensors stop. A cell's discharge curve is flat in the middle, so every estimate is coarse.
 """
 
 import math
@@ -14,7 +14,7 @@ import msgspec
 
 
 class Chemistry(StrEnum):
-    """What a cell is made of."""
+    """Chemistry of a cell."""
 
     LITHIUM = "lithium"
     ALKALINE = "alkaline"
@@ -45,11 +45,11 @@ _CELLS_MAX = 8
 
 
 class Battery(msgspec.Struct, frozen=True):
-    """What a sensor runs on.
+    """The battery of a sensor.
 
     Attributes:
-        chemistry: Of its cells.
-        cells: How many are in series.
+        chemistry: Chemistry of its cells.
+        cells: Number of cells in series.
     """
 
     chemistry: Chemistry
@@ -57,12 +57,12 @@ class Battery(msgspec.Struct, frozen=True):
 
 
 def battery_of(volt: float, *, size: int | None = None, quantity: int | None = None) -> Battery | None:
-    """Tell what a sensor runs on; `None` where its voltage fits several kinds, so that a level would be invented.
+    """Return the battery of a sensor; `None` if its voltage is ambiguous, so that any level would be a guess.
 
     Args:
-        volt: What it measures now.
-        size: Its battery size attribute; `None` where it has none.
-        quantity: How many cells it says that it has.
+        volt: Measured voltage.
+        size: Battery size attribute; `None` without one.
+        quantity: Battery quantity attribute; `None` without one.
     """
     if volt <= 0:
         return None
@@ -72,7 +72,7 @@ def battery_of(volt: float, *, size: int | None = None, quantity: int | None = N
     if size in _LITHIUM_SIZES:
         return Battery(Chemistry.LITHIUM, max(1, math.ceil(volt / _COIN_V_MAX)))
     if volt <= _COIN_V_MAX:
-        # Coin cells are what most small sensors run on; of two alkaline cells this tells too little, never too much.
+        # Most small sensors have coin cells; for two alkaline cells the estimate is too low, never too high.
         return Battery(Chemistry.LITHIUM)
     if volt <= _ION_V_MAX:
         return Battery(Chemistry.LITHIUM_ION) if size == _BUILT_IN else None
@@ -81,7 +81,7 @@ def battery_of(volt: float, *, size: int | None = None, quantity: int | None = N
 
 
 def level_percent(battery: Battery, volt: float) -> float:
-    """Estimate what is left, in percent: linear between an empty cell and a full one."""
+    """Return the estimated level in percent: linear between an empty and a full cell."""
     empty_v, full_v = _EMPTY_AND_FULL_V[battery.chemistry]
     part = (volt / battery.cells - empty_v) / (full_v - empty_v)
     return round(100 * min(1.0, max(0.0, part)))

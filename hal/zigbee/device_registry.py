@@ -1,6 +1,6 @@
-"""The devices of the network as the hub knows them: how far each has come, when it was heard, whether it is online.
+"""The devices of the network: set-up progress, last frame, availability, and which kinds each device reports.
 
-Changed by the radio's thread only; the agent's thread reads snapshots. Must never do I/O, nor know zigpy.
+Only the radio's thread changes the registry; the agent's thread reads snapshots. No I/O, and no dependence on zigpy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,91 +9,77 @@ import msgspec
 
 from hal.interface import RelayedSensor, SensorKind
 from hal.radio import SensorLink
-from hal.zigbee import availability, reporting_health
+from hal.zigbee import availability
 from hal.zigbee.battery import Battery, battery_of, level_percent
-from hal.zigbee.clusters import SensorChannel
 from hal.zigbee.radio_state import REMOVED_MAX, SENSORS_MAX, DeviceRecord, DeviceTable
+from hal.zigbee.zcl import SensorChannel
 
-GAP_MS_MIN = 1000
-"""What comes within a second is one report in several packets, and says nothing about a rhythm."""
-
-
-class _Watch:
-    """What was seen of one device's promises since the radio listens and its rules were given.
-
-    Attributes:
-        since_ms: Since when its promises count.
-        reported_ms: When each kind was reported last.
-        slower_reports: How many reports of much slower kinds have come since then.
-        complaints: What people are told of kinds that do not come.
-        looked_ms: When its rules were read back last.
-    """
-
-    def __init__(self, since_ms: int) -> None:
-        self.since_ms = since_ms
-        self.reported_ms: dict[SensorKind, int] = {}
-        self.slower_reports: dict[SensorKind, int] = {}
-        self.complaints: dict[SensorKind, str] = {}
-        self.looked_ms: int | None = None
-
-    def begin(self, since_ms: int) -> None:
-        """Count from now on; what was complained of stays until it is reported."""
-        self.since_ms = since_ms
-        self.reported_ms.clear()
-        self.slower_reports.clear()
+SILENCE_MS_MIN = 1000
+"""Frames within a second are one report in several packets and carry no information about the rhythm."""
 
 
 class DeviceRegistry:
-    """All devices of the network but the stick itself, by IEEE address."""
+    """All devices of the network except the stick, by IEEE address.
 
-    def __init__(self, kept: DeviceTable, monotonic_ms: Callable[[], int]) -> None:
-        """Begin with what the file says; the radio does not listen yet."""
-        self._boot_id = kept.boot_id
-        self._known = {sensor.ieee: sensor for sensor in kept.sensors[:SENSORS_MAX]}
-        self._removed = dict.fromkeys(kept.removed)
+    More than ten public methods: one for each event of a device's life, so that every change of a record is made here.
+
+    Attributes:
+        reporting: Which kinds the devices report.
+        is_changed: Whether the table has changes that must be saved. Learned rhythms alone are saved periodically.
+    """
+
+    def __init__(self, table: DeviceTable, monotonic_ms: Callable[[], int]) -> None:
+        """Start with the stored devices; the radio does not listen yet."""
+        self._boot_id = table.boot_id
+        self._records = {record.ieee: record for record in table.sensors[:SENSORS_MAX]}
+        self._removed = dict.fromkeys(table.removed)
         self._monotonic_ms = monotonic_ms
-        self._listening_since_ms: int | None = None
-        self._watches: dict[str, _Watch] = {}
+        self.listening_since_ms: int | None = None
         self.is_changed = False
-        """Whether something was learned that must not get lost. What a rhythm learns alone is kept now and then."""
+        self.reporting = ReportingMonitor(self, monotonic_ms)
 
-    def listens(self, *, is_listening: bool) -> None:
-        """Note that the radio begins or ceases to listen."""
+    def set_listening(self, *, is_listening: bool) -> None:
+        """Record that the radio starts or stops to listen."""
         if not is_listening:
-            self._listening_since_ms = None
-        elif self._listening_since_ms is None:
-            self._listening_since_ms = self._monotonic_ms()
-            for watch in self._watches.values():
-                watch.begin(self._listening_since_ms)
+            self.listening_since_ms = None
+        elif self.listening_since_ms is None:
+            self.listening_since_ms = self._monotonic_ms()
+            self.reporting.restart_all(self.listening_since_ms)
 
-    def kept(self) -> DeviceTable:
-        """Return what goes into the file."""
+    def snapshot(self) -> DeviceTable:
+        """Return the content of the devices' file."""
         return DeviceTable(self._boot_id, self.devices(), tuple(self._removed))
 
     def devices(self) -> tuple[DeviceRecord, ...]:
         """Return all devices."""
-        return tuple(self._known.values())
+        return tuple(self._records.values())
 
     def get(self, ieee: str) -> DeviceRecord | None:
-        """Return what is known of a device; `None` for a stranger."""
-        return self._known.get(ieee)
+        """Return the record of a device; `None` for an unknown one."""
+        return self._records.get(ieee)
+
+    def put(self, record: DeviceRecord) -> None:
+        """Store a record to be saved; ignored for a new device if the registry is full."""
+        if record.ieee in self._records or not self.is_full:
+            self._records[record.ieee] = record
+            self.is_changed = True
 
     @property
     def is_full(self) -> bool:
-        """Whether there is room for no further device."""
-        return len(self._known) >= SENSORS_MAX
+        """Whether there is no room for another device."""
+        return len(self._records) >= SENSORS_MAX
 
-    def joined(self, ieee: str, nwk: int) -> None:
-        """Note that a device has come, or come back: it has to be set up, and is heard."""
-        known = self._known.get(ieee) or DeviceRecord(ieee, nwk)
+    def add_joined(self, ieee: str, nwk: int) -> None:
+        """Record that a device has joined or rejoined: it must be set up again, and it is online."""
+        record = self._records.get(ieee) or DeviceRecord(ieee, nwk)
         self._removed.pop(ieee, None)
-        self._put(
+        self.put(
             msgspec.structs.replace(
-                known, nwk=nwk, is_configured=False, is_offline=False, heard_ms=self._monotonic_ms()
+                record, nwk=nwk, is_configured=False, is_offline=False, last_seen_ms=self._monotonic_ms()
             )
         )
 
-    def interviewed(
+    def set_interviewed(
         self,
         ieee: str,
         *,
@@ -101,246 +87,291 @@ class DeviceRegistry:
         model: str,
         kinds: Sequence[SensorKind],
         is_sleepy: bool,
-        note: str = "",
+        model_note: str = "",
     ) -> None:
-        """Note what a device is; ``note`` tells people what is known of its model."""
-        if (known := self._known.get(ieee)) is not None:
-            self._put(
+        """Record the result of a device's interview; ``model_note`` is shown to people."""
+        if (record := self._records.get(ieee)) is not None:
+            self.put(
                 msgspec.structs.replace(
-                    known,
+                    record,
                     manufacturer=manufacturer,
                     model=model,
-                    # What it has answered for says more than what it lists.
-                    kinds=tuple(known.ranks) if known.is_configured and known.ranks else tuple(kinds),
+                    # The kinds that answered at set-up are more reliable than the listed clusters.
+                    kinds=tuple(record.ranks) if record.is_configured and record.ranks else tuple(kinds),
                     is_sleepy=is_sleepy,
                     is_interviewed=True,
-                    note=note,
+                    model_note=model_note,
                 )
             )
 
-    def configured(
+    def set_configured(
         self,
         ieee: str,
         *,
         ranks: Mapping[SensorKind, int],
-        promises: Mapping[SensorKind, float],
+        max_intervals_s: Mapping[SensorKind, float],
         battery: Battery | None = None,
-        left_out: Sequence[str] = (),
+        unused: Sequence[str] = (),
     ) -> None:
-        """Note that a device is set up.
+        """Record that a device is set up.
 
         Args:
             ieee: Its address.
-            ranks: The kinds that it has answered for, and which of its sources each is taken from.
-            promises: How long it has promised to be silent about each at most, in seconds; 0 for no promise.
-            battery: What it runs on, where its level is estimated.
-            left_out: What it measures besides, for people.
+            ranks: The kinds that answered, each with the rank of the chosen channel.
+            max_intervals_s: Maximum reporting interval of each kind; 0 without a configuration.
+            battery: Its battery, if the level is estimated from a voltage.
+            unused: Descriptions of channels that are not used.
         """
-        known = self._known.get(ieee)
-        if known is None:
+        record = self._records.get(ieee)
+        if record is None:
             return
-        rhythm = msgspec.structs.replace(known.rhythm, promised_s=_shortest_s(promises))
-        # What it has reported by itself it measures, whatever it answers.
-        ranks = {kind: rank for kind, rank in known.ranks.items() if kind in known.reported} | dict(ranks)
-        self._put(
+        rhythm = msgspec.structs.replace(record.rhythm, max_interval_s=_shortest_s(max_intervals_s))
+        # A kind that the device has reported by itself stays, whatever it answers at set-up.
+        ranks = {kind: rank for kind, rank in record.ranks.items() if kind in record.reported} | dict(ranks)
+        self.put(
             msgspec.structs.replace(
-                known,
+                record,
                 is_configured=True,
                 rhythm=rhythm,
                 kinds=tuple(ranks),
                 ranks=ranks,
-                promises=dict(promises),
+                max_intervals_s=dict(max_intervals_s),
                 battery=battery,
-                left_out=tuple(left_out),
+                unused=tuple(unused),
             )
         )
-        self._watch(ieee).begin(self._monotonic_ms())
+        self.reporting.restart(ieee)
 
-    def takes(self, ieee: str, source: SensorChannel) -> bool:
-        """Tell whether a value that a device reports is taken, and remember that this source speaks.
-
-        Of several sources of one kind it is the one with the lowest rank that has spoken.
-        """
-        known = self._known.get(ieee)
-        if known is None:
-            return False
-        rank = known.ranks.get(source.kind)
-        if rank is not None and source.rank > rank:
-            return False
-        if rank != source.rank or source.kind not in known.reported:
-            kinds = known.kinds if source.kind in known.kinds else (*known.kinds, source.kind)
-            reported = known.reported if source.kind in known.reported else (*known.reported, source.kind)
-            ranks = {**known.ranks, source.kind: source.rank}
-            self._put(msgspec.structs.replace(known, kinds=kinds, ranks=ranks, reported=reported))
-        return True
-
-    def level(self, ieee: str, volt: float) -> float | None:
-        """Estimate a device's battery level from its voltage, in percent; `None` where nobody knows what it means."""
-        known = self._known.get(ieee)
-        battery = (known.battery if known else None) or battery_of(volt)
-        return None if battery is None else level_percent(battery, volt)
-
-    def reported(self, ieee: str, kind: SensorKind) -> Sequence[SensorKind]:
-        """Note that a device has reported a kind; return those that it ought to have reported and did not."""
-        known = self._known.get(ieee)
-        if known is None:
-            return ()
-        watch = self._watch(ieee)
-        watch.reported_ms[kind] = self._monotonic_ms()
-        watch.slower_reports.pop(kind, None)
-        watch.complaints.pop(kind, None)
-        for other in known.promises:
-            if other != kind and reporting_health.is_slower(kind, other, known.promises):
-                watch.slower_reports[other] = watch.slower_reports.get(other, 0) + 1
-        return self.overdue(ieee)
-
-    def overdue(self, ieee: str) -> Sequence[SensorKind]:
-        """Return the kinds that a device ought to have reported by its promises, and did not."""
-        known, watch = self._known.get(ieee), self._watch(ieee)
-        if known is None or not known.is_configured or self._listening_since_ms is None:
-            return ()
-        return reporting_health.overdue(
-            known.promises,
-            reported_ms=watch.reported_ms,
-            slower_reports=watch.slower_reports,
-            since_ms=watch.since_ms,
-            now_ms=self._monotonic_ms(),
-        )
-
-    def is_look_due(self, ieee: str) -> bool:
-        """Tell whether a device's rules may be read back, and note that they are."""
-        watch, now_ms = self._watch(ieee), self._monotonic_ms()
-        if watch.looked_ms is not None and now_ms - watch.looked_ms < reporting_health.LOOK_MS:
-            return False
-        watch.looked_ms = now_ms
-        return True
-
-    def looked(self, ieee: str, complaints: Mapping[SensorKind, str]) -> None:
-        """Note what people are told of kinds that do not come, each until it is reported again."""
-        self._watch(ieee).complaints.update(complaints)
-
-    def promised(self, ieee: str, promises: Mapping[SensorKind, float]) -> None:
-        """Note what a device's rules say, where it keeps others than it was given."""
-        if (known := self._known.get(ieee)) is None:
-            return
-        # What it was found to do goes on counting where it is the longer one.
-        relaxed = {kind: max(longest_s, known.promises.get(kind, 0.0)) for kind, longest_s in promises.items()}
-        self._promise(known, {**known.promises, **relaxed})
-        self._watch(ieee).slower_reports.clear()
-
-    def relax(self, ieee: str, kinds: Sequence[SensorKind]) -> None:
-        """Note that a device has its rules and keeps a slower rhythm of its own, up to `health.RELAXED_S_MAX`."""
-        if (known := self._known.get(ieee)) is None:
-            return
-        watch, now_ms = self._watch(ieee), self._monotonic_ms()
-        silent_s = {
-            kind: (now_ms - max(watch.since_ms, watch.reported_ms.get(kind, watch.since_ms))) / 1000 for kind in kinds
-        }
-        relaxed = {
-            kind: max(known.promises.get(kind, 0.0), min(s, reporting_health.RELAXED_S_MAX))
-            for kind, s in silent_s.items()
-        }
-        self._promise(known, {**known.promises, **relaxed})
-
-    def _promise(self, known: DeviceRecord, promises: Mapping[SensorKind, float]) -> None:
-        rhythm = msgspec.structs.replace(known.rhythm, promised_s=_shortest_s(promises))
-        self._put(msgspec.structs.replace(known, rhythm=rhythm, promises=dict(promises)))
-
-    def is_online(self, ieee: str) -> bool:
-        """Tell whether a device was heard lately."""
-        known = self._known.get(ieee)
-        return known is not None and self._is_online(known) is True
-
-    def _watch(self, ieee: str) -> _Watch:
-        if ieee not in self._watches:
-            self._watches[ieee] = _Watch(self._listening_since_ms or self._monotonic_ms())
-        return self._watches[ieee]
-
-    def heard(self, ieee: str, lqi: int | None) -> None:
-        """Note that a device was heard."""
-        known = self._known.get(ieee)
-        if known is None:
+    def mark_seen(self, ieee: str, lqi: int | None) -> None:
+        """Record that a frame of a device was received."""
+        record = self._records.get(ieee)
+        if record is None:
             return
         now_ms = self._monotonic_ms()
-        rhythm, since_ms = known.rhythm, self._listening_since_ms
-        if known.heard_ms is not None and since_ms is not None and since_ms <= known.heard_ms:
-            gap_ms = now_ms - known.heard_ms
-            if gap_ms >= GAP_MS_MIN:
-                rhythm = availability.update_rhythm(rhythm, gap_ms, is_sleepy=known.is_sleepy)
-        self.is_changed = self.is_changed or known.is_offline
-        self._known[ieee] = msgspec.structs.replace(known, heard_ms=now_ms, lqi=lqi, rhythm=rhythm, is_offline=False)
+        rhythm, since_ms = record.rhythm, self.listening_since_ms
+        if record.last_seen_ms is not None and since_ms is not None and since_ms <= record.last_seen_ms:
+            silence_ms = now_ms - record.last_seen_ms
+            if silence_ms >= SILENCE_MS_MIN:
+                rhythm = availability.update_rhythm(rhythm, silence_ms, is_sleepy=record.is_sleepy)
+        self.is_changed = self.is_changed or record.is_offline
+        self._records[ieee] = msgspec.structs.replace(
+            record, last_seen_ms=now_ms, lqi=lqi, rhythm=rhythm, is_offline=False
+        )
 
-    def left(self, ieee: str) -> None:
-        """Note that a device has left by itself; it stays known, as offline."""
-        if (known := self._known.get(ieee)) is not None:
-            self._put(msgspec.structs.replace(known, is_offline=True, is_configured=False))
+    def mark_left(self, ieee: str) -> None:
+        """Record that a device has left by itself; it stays known, as offline."""
+        if (record := self._records.get(ieee)) is not None:
+            self.put(msgspec.structs.replace(record, is_offline=True, is_configured=False))
 
-    def forget(self, ieee: str) -> None:
-        """Know a device no more, but remember that it was told to leave."""
-        self._known.pop(ieee, None)
-        self._watches.pop(ieee, None)
+    def remove(self, ieee: str) -> None:
+        """Delete a device, and remember that it was told to leave."""
+        self._records.pop(ieee, None)
+        self.reporting.forget(ieee)
         self._removed[ieee] = None
         while len(self._removed) > REMOVED_MAX:
             del self._removed[next(iter(self._removed))]
         self.is_changed = True
 
     def is_removed(self, ieee: str) -> bool:
-        """Tell whether a device was told to leave, and has not been let in again."""
+        """Return whether a device was told to leave and has not been admitted again."""
         return ieee in self._removed
 
-    def judge(self) -> None:
-        """Note who has gone offline since the last time, so that a restart of the hub does not forget it."""
-        for known in self.devices():
-            if not known.is_offline and self._is_online(known) is False:
-                self._put(msgspec.structs.replace(known, is_offline=True))
+    def is_online(self, ieee: str) -> bool | None:
+        """Return whether a device is online; `None` while that is unknown."""
+        record = self._records.get(ieee)
+        if record is None:
+            return None
+        return availability.is_online(
+            record.rhythm,
+            is_sleepy=record.is_sleepy,
+            last_seen_ms=record.last_seen_ms,
+            listening_since_ms=self.listening_since_ms,
+            was_offline=record.is_offline,
+            now_ms=self._monotonic_ms(),
+        )
+
+    def update_availability(self) -> None:
+        """Record which devices have gone offline, so that a restart of the hub does not lose that."""
+        for record in self.devices():
+            if not record.is_offline and self.is_online(record.ieee) is False:
+                self.put(msgspec.structs.replace(record, is_offline=True))
 
     def links(self) -> Sequence[SensorLink]:
-        """Return what people are shown of each member of the network: routers too, and who is not interviewed yet."""
+        """Return the link of each member of the network, including routers and devices without an interview."""
         return [
             SensorLink(
-                device=known.ieee,
-                manufacturer=known.manufacturer,
-                model=known.model,
-                is_online=self._is_online(known),
-                is_sleepy=known.is_sleepy,
-                last_seen_ms=known.heard_ms,
-                lqi_last_hop=known.lqi,
-                problem=self._problem(known.ieee),
-                notes=(known.note, *known.left_out) if known.note else known.left_out,
-                is_interviewed=known.is_interviewed,
+                device=record.ieee,
+                manufacturer=record.manufacturer,
+                model=record.model,
+                is_online=self.is_online(record.ieee),
+                is_sleepy=record.is_sleepy,
+                last_seen_ms=record.last_seen_ms,
+                lqi_last_hop=record.lqi,
+                problem=self.reporting.problem(record.ieee),
+                notes=(record.model_note, *record.unused) if record.model_note else record.unused,
+                is_interviewed=record.is_interviewed,
             )
-            for known in self.devices()
+            for record in self.devices()
         ]
 
     def sensors(self) -> Sequence[RelayedSensor]:
         """Return the devices that measure something."""
-        return [relayed(known) for known in self.devices() if known.kinds]
+        return [to_relayed_sensor(record) for record in self.devices() if record.kinds]
 
-    def _is_online(self, known: DeviceRecord) -> bool | None:
-        return availability.is_online(
-            known.rhythm,
-            is_sleepy=known.is_sleepy,
-            heard_ms=known.heard_ms,
-            listening_since_ms=self._listening_since_ms,
-            was_offline=known.is_offline,
+
+class _DeviceReports:
+    """Reports of one device since the radio listens and the device has its reporting configuration.
+
+    Attributes:
+        since_ms: Start of the observation.
+        reported_ms: Time of the last report of each kind.
+        slower_reports: Number of reports of much slower kinds since then.
+        problems: Problems of kinds that are overdue, for people.
+        checked_ms: When the reporting configuration was last read back.
+    """
+
+    def __init__(self, since_ms: int) -> None:
+        self.since_ms = since_ms
+        self.reported_ms: dict[SensorKind, int] = {}
+        self.slower_reports: dict[SensorKind, int] = {}
+        self.problems: dict[SensorKind, str] = {}
+        self.checked_ms: int | None = None
+
+    def restart(self, since_ms: int) -> None:
+        """Start a new observation; a problem stays until its kind is reported."""
+        self.since_ms = since_ms
+        self.reported_ms.clear()
+        self.slower_reports.clear()
+
+
+class ReportingMonitor:
+    """Records the reports of each device and finds overdue kinds. One method more than ten: one for each event."""
+
+    def __init__(self, registry: DeviceRegistry, monotonic_ms: Callable[[], int]) -> None:
+        self._registry = registry
+        self._monotonic_ms = monotonic_ms
+        self._devices: dict[str, _DeviceReports] = {}
+
+    def restart_all(self, since_ms: int) -> None:
+        """Start a new observation of every device."""
+        for reports in self._devices.values():
+            reports.restart(since_ms)
+
+    def restart(self, ieee: str) -> None:
+        """Start a new observation of one device."""
+        self._reports(ieee).restart(self._monotonic_ms())
+
+    def forget(self, ieee: str) -> None:
+        """Delete the observation of a device."""
+        self._devices.pop(ieee, None)
+
+    def accept(self, ieee: str, channel: SensorChannel) -> bool:
+        """Return whether a reported value is used, and record that this channel reports.
+
+        Of several channels of one kind, the one with the lowest rank that has reported is used.
+        """
+        record = self._registry.get(ieee)
+        if record is None:
+            return False
+        rank = record.ranks.get(channel.kind)
+        if rank is not None and channel.rank > rank:
+            return False
+        if rank != channel.rank or channel.kind not in record.reported:
+            kinds = record.kinds if channel.kind in record.kinds else (*record.kinds, channel.kind)
+            reported = record.reported if channel.kind in record.reported else (*record.reported, channel.kind)
+            ranks = {**record.ranks, channel.kind: channel.rank}
+            self._registry.put(msgspec.structs.replace(record, kinds=kinds, ranks=ranks, reported=reported))
+        return True
+
+    def record_report(self, ieee: str, kind: SensorKind) -> Sequence[SensorKind]:
+        """Record that a device has reported a kind, and return its overdue kinds."""
+        record = self._registry.get(ieee)
+        if record is None:
+            return ()
+        reports = self._reports(ieee)
+        reports.reported_ms[kind] = self._monotonic_ms()
+        reports.slower_reports.pop(kind, None)
+        reports.problems.pop(kind, None)
+        for other in record.max_intervals_s:
+            if other != kind and availability.is_slower(kind, other, record.max_intervals_s):
+                reports.slower_reports[other] = reports.slower_reports.get(other, 0) + 1
+        return self.overdue_kinds(ieee)
+
+    def overdue_kinds(self, ieee: str) -> Sequence[SensorKind]:
+        """Return the kinds of a device whose report is overdue."""
+        record, reports = self._registry.get(ieee), self._reports(ieee)
+        if record is None or not record.is_configured or self._registry.listening_since_ms is None:
+            return ()
+        return availability.find_overdue(
+            record.max_intervals_s,
+            reported_ms=reports.reported_ms,
+            slower_reports=reports.slower_reports,
+            since_ms=reports.since_ms,
             now_ms=self._monotonic_ms(),
         )
 
-    def _problem(self, ieee: str) -> str:
-        watch = self._watches.get(ieee)
-        return "" if watch is None else "; ".join(dict.fromkeys(watch.complaints.values()))
+    def begin_check(self, ieee: str) -> bool:
+        """Return whether a device's reporting configuration may be read back now; if so, record that it is."""
+        reports, now_ms = self._reports(ieee), self._monotonic_ms()
+        if reports.checked_ms is not None and now_ms - reports.checked_ms < availability.CHECK_INTERVAL_MS:
+            return False
+        reports.checked_ms = now_ms
+        return True
 
-    def _put(self, sensor: DeviceRecord) -> None:
-        if sensor.ieee in self._known or not self.is_full:
-            self._known[sensor.ieee] = sensor
-            self.is_changed = True
+    def set_problems(self, ieee: str, problems: Mapping[SensorKind, str]) -> None:
+        """Set the problems of overdue kinds; each stays until the kind is reported."""
+        self._reports(ieee).problems.update(problems)
+
+    def problem(self, ieee: str) -> str:
+        """Return the problems of a device as one text; empty without problems."""
+        reports = self._devices.get(ieee)
+        return "" if reports is None else "; ".join(dict.fromkeys(reports.problems.values()))
+
+    def set_intervals(self, ieee: str, max_intervals_s: Mapping[SensorKind, float]) -> None:
+        """Record the intervals read back from a device. A longer interval learned by `relax_intervals` stays."""
+        if (record := self._registry.get(ieee)) is None:
+            return
+        longer = {kind: max(s, record.max_intervals_s.get(kind, 0.0)) for kind, s in max_intervals_s.items()}
+        self._put_intervals(record, {**record.max_intervals_s, **longer})
+        self._reports(ieee).slower_reports.clear()
+
+    def relax_intervals(self, ieee: str, kinds: Sequence[SensorKind]) -> None:
+        """Record that a device with a configuration reports less often, down to once in `RELAXED_S_MAX` seconds."""
+        if (record := self._registry.get(ieee)) is None:
+            return
+        reports, now_ms = self._reports(ieee), self._monotonic_ms()
+        silent_s = {
+            kind: (now_ms - max(reports.since_ms, reports.reported_ms.get(kind, reports.since_ms))) / 1000
+            for kind in kinds
+        }
+        relaxed = {
+            kind: max(record.max_intervals_s.get(kind, 0.0), min(s, availability.RELAXED_S_MAX))
+            for kind, s in silent_s.items()
+        }
+        self._put_intervals(record, {**record.max_intervals_s, **relaxed})
+
+    def _put_intervals(self, record: DeviceRecord, max_intervals_s: Mapping[SensorKind, float]) -> None:
+        rhythm = msgspec.structs.replace(record.rhythm, max_interval_s=_shortest_s(max_intervals_s))
+        self._registry.put(msgspec.structs.replace(record, rhythm=rhythm, max_intervals_s=dict(max_intervals_s)))
+
+    def _reports(self, ieee: str) -> _DeviceReports:
+        if ieee not in self._devices:
+            since_ms = self._registry.listening_since_ms or self._monotonic_ms()
+            self._devices[ieee] = _DeviceReports(since_ms)
+        return self._devices[ieee]
 
 
-def _shortest_s(promises: Mapping[SensorKind, float]) -> float:
-    return min(filter(None, promises.values()), default=0.0)
+def _shortest_s(max_intervals_s: Mapping[SensorKind, float]) -> float:
+    return min(filter(None, max_intervals_s.values()), default=0.0)
 
 
-def relayed(known: DeviceRecord) -> RelayedSensor:
-    """Return a device as the agent knows it."""
-    called = " ".join(part for part in (known.manufacturer, known.model) if part) or "sensor"
-    return RelayedSensor(known.ieee, f"{called} {known.ieee[-4:]}", known.kinds, known.ieee)
+def battery_level(record: DeviceRecord | None, voltage_v: float) -> float | None:
+    """Return the battery level estimated from a voltage, in percent; `None` if the voltage is ambiguous."""
+    battery = (record.battery if record else None) or battery_of(voltage_v)
+    return None if battery is None else level_percent(battery, voltage_v)
+
+
+def to_relayed_sensor(record: DeviceRecord) -> RelayedSensor:
+    """Return a device as a relayed sensor."""
+    product = " ".join(part for part in (record.manufacturer, record.model) if part) or "sensor"
+    return RelayedSensor(record.ieee, f"{product} {record.ieee[-4:]}", record.kinds, record.ieee)

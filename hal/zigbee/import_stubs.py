@@ -1,10 +1,10 @@
-"""Imports zigpy without what a hub seldom or never uses of it, and gives memory back afterwards: 11 MiB (bench_zigbee).
+"""Imports zigpy without packages that a hub rarely uses, and returns memory afterwards: saves 11 MiB (bench_zigbee).
 
-* Firmware updates of sensors are switched off here, but importing them parses 150 certificate authorities into a TLS
-  context and loads a JSON schema library: both get an empty stand-in.
-* Cryptography is for install codes and Green Power: its stand-ins import it when they are used.
+* Firmware updates of sensors are disabled, but importing them parses 150 certificate authorities into a TLS context and
+  loads a JSON schema library: both are replaced by an empty stub.
+* Cryptography is used for install codes and Green Power only: its stubs import it at first use.
 
-The stand-ins are for zigpy's own import statements, while zigpy is imported. Nobody else sees them.
+The stubs apply to zigpy's own import statements, while zigpy is imported. No other importer sees them.
 """
 
 import builtins
@@ -20,8 +20,8 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 _ZIGPY = "zigpy"
-_NEVER_USED = "jsonschema"
-_USED_LATER = "cryptography"
+_UNUSED_PACKAGE = "jsonschema"
+_DEFERRED_PACKAGE = "cryptography"
 _EXCEPTIONS = ".exceptions"
 
 
@@ -31,22 +31,22 @@ def import_zigpy() -> None:
     Raises:
         ModuleNotFoundError: It is not installed.
     """
-    # A version of zigpy that asks more of the stand-ins is imported as it wants to be.
-    with contextlib.suppress(ImportError, AttributeError, TypeError), _stand_ins():
+    # A version of zigpy that needs more than the stubs offer is imported without them.
+    with contextlib.suppress(ImportError, AttributeError, TypeError), _stubs():
         __import__("zigpy.application")
     __import__("zigpy.application")
 
 
 def trim_heap() -> None:
-    """Return what importing and starting left free in the heap; glibc keeps it otherwise."""
+    """Return free heap memory to the system after importing and starting; glibc keeps it otherwise."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
-class _Later:
-    """Stands for a class of a package that is imported when it is used."""
+class _DeferredClass:
+    """Stub of a class whose package is imported at first use."""
 
     def __init__(self, module: str, name: str) -> None:
         self._place = (module, name)
@@ -58,39 +58,39 @@ class _Later:
         return getattr(self.real(), name)
 
     def real(self) -> Any:  # noqa: ANN401
-        """Import the package, put its own names into all of zigpy, and return what this stands for."""
+        """Import the package, replace its stubs in all zigpy modules, and return the real class."""
         for name, module in list(sys.modules.items()):
             if _is_zigpy(name):
-                _put_real_names(module)
-        return _at(*self._place)
+                _replace_stubs(module)
+        return _import_name(*self._place)
 
 
-class _NotRaisedYet(Exception):
-    """Stands for an exception of a package that is not imported yet, so that nobody can raise it."""
+class _DeferredException(Exception):
+    """Stub of an exception whose package is not imported yet, so it cannot be raised."""
 
     place: ClassVar[tuple[str, str]]
 
 
-class _Package(ModuleType):
-    """Stands for a module from which names are imported."""
+class _StubModule(ModuleType):
+    """Stub of a module from which names are imported."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
         if self.__name__.endswith(_EXCEPTIONS):
-            return type(name, (_NotRaisedYet,), {"place": (self.__name__, name)})
-        return _Later(self.__name__, name)
+            return type(name, (_DeferredException,), {"place": (self.__name__, name)})
+        return _DeferredClass(self.__name__, name)
 
 
-def _put_real_names(module: ModuleType) -> None:
+def _replace_stubs(module: ModuleType) -> None:
     for name, value in list(vars(module).items()):
-        if isinstance(value, _Later):
-            setattr(module, name, _at(*value._place))  # noqa: SLF001 - asking it for its real one would not end
-        elif isinstance(value, type) and issubclass(value, _NotRaisedYet):
-            setattr(module, name, _at(*value.place))
+        if isinstance(value, _DeferredClass):
+            setattr(module, name, _import_name(*value._place))  # noqa: SLF001 - its method `real` would recurse
+        elif isinstance(value, type) and issubclass(value, _DeferredException):
+            setattr(module, name, _import_name(*value.place))
 
 
-def _at(module: str, name: str) -> Any:  # noqa: ANN401
+def _import_name(module: str, name: str) -> Any:  # noqa: ANN401
     return getattr(importlib.import_module(module), name)
 
 
@@ -99,7 +99,7 @@ def _is_zigpy(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _stand_ins() -> Iterator[None]:
+def _stubs() -> Iterator[None]:
     thread = threading.get_ident()
     real_import, real_context = builtins.__import__, ssl.create_default_context
 
@@ -110,13 +110,13 @@ def _stand_ins() -> Iterator[None]:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        asks = str((globals or {}).get("__name__", ""))
-        if level == 0 and name not in sys.modules and _is_zigpy(asks):
+        importer = str((globals or {}).get("__name__", ""))
+        if level == 0 and name not in sys.modules and _is_zigpy(importer):
             package = name.partition(".")[0]
-            if package == _NEVER_USED:
+            if package == _UNUSED_PACKAGE:
                 return ModuleType(name)
-            if package == _USED_LATER and fromlist:
-                return _Package(name)
+            if package == _DEFERRED_PACKAGE and fromlist:
+                return _StubModule(name)
         return real_import(name, globals, locals, fromlist, level)
 
     def context_here(*arguments: Any, **options: Any) -> ssl.SSLContext:  # noqa: ANN401 - as the real one takes them

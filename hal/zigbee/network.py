@@ -1,22 +1,25 @@
-"""The Zigbee network as the agent sees it: implements `hal.radio.PairableNetwork` on the agent's loop.
+"""The Zigbee network as the agent uses it: implements `hal.radio.PairableNetwork`, and owns the radio's thread.
 
-Does nothing by itself; what it is asked for happens on the radio's thread. Imports nothing of zigpy.
+The radio has a thread with its own event loop, so that a stalled agent does not make the stick drop its host.
+Everything the agent requests is executed on that thread. Does not import zigpy before the radio starts.
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hal.errors import NetworkLost
 from hal.interface import Reading, RelayedSensor
 from hal.radio import InstallCode, JoinEvent, RadioState, RadioStatus, SensorLink
 from hal.zigbee import import_stubs
 from hal.zigbee.device_registry import DeviceRegistry
-from hal.zigbee.files import load_devices
 from hal.zigbee.options import RadioContext, RadioOptions
 from hal.zigbee.radio_events import RadioEvents
-from hal.zigbee.radio_thread import RadioThread
+from hal.zigbee.radio_state import load_devices
 from hal.zigbee.time_server import WallClock
 
 if TYPE_CHECKING:
@@ -25,22 +28,25 @@ if TYPE_CHECKING:
 
 
 GATHER_S = 0.5
-"""Where reports come one upon the other, the agent's loop wakes once for all of this time."""
+"""While reports arrive in quick succession, the agent's loop wakes once in this time."""
 
 
 class ZigbeeNetwork:
-    """A Zigbee stick and its sensors. The radio starts with the first call that waits for something."""
+    """A Zigbee stick and its sensors. The radio starts with the first call that needs it.
 
-    def __init__(self, options: RadioOptions, surroundings: RadioContext) -> None:
-        """Read which sensors are known; the stick is not touched yet."""
+    More than ten public methods: those of the protocols `PairableNetwork` and `ShowsTime`.
+    """
+
+    def __init__(self, options: RadioOptions, context: RadioContext) -> None:
+        """Load the stored devices; the stick is not opened yet."""
         self._options = options
-        self._surroundings = surroundings
-        self._outlet = RadioEvents()
-        kept = load_devices(surroundings.store, surroundings.boot_id)
-        self._registry = DeviceRegistry(kept, surroundings.monotonic_ms)
-        self._house = WallClock(surroundings.monotonic_ms)
+        self._context = context
+        self._events = RadioEvents()
+        table = load_devices(context.store, context.boot_id)
+        self._registry = DeviceRegistry(table, context.monotonic_ms)
+        self._wall_clock = WallClock(context.monotonic_ms)
         self._radio: ZigbeeRadio | None = None
-        self._given_s = -GATHER_S
+        self._delivered_s = -GATHER_S
         self._thread = RadioThread(self._work)
 
     async def _work(self, stop: asyncio.Event) -> None:
@@ -48,13 +54,13 @@ class ZigbeeNetwork:
             import_stubs.import_zigpy()
             from hal.zigbee.radio import ZigbeeRadio  # noqa: PLC0415 - zigpy costs 22 MiB, and may not be installed
         except ModuleNotFoundError as error:
-            self._outlet.state(
+            self._events.set_state(
                 RadioState.LOST,
-                f"{error.name} is not installed; a radio needs: pip install 'climahub[zigbee]'",
+                f"pip install 'climahub[zigbee]': {error.name} is not installed",
                 needs_software=True,
             )
             return
-        self._radio = ZigbeeRadio(self._options, self._surroundings, self._registry, self._outlet, self._house)
+        self._radio = ZigbeeRadio(self._options, self._context, self._registry, self._events, self._wall_clock)
         await self._radio.run(stop)
 
     @property
@@ -64,50 +70,50 @@ class ZigbeeNetwork:
 
     @property
     def radio(self) -> RadioStatus:
-        """How the radio is."""
-        return self._outlet.report
+        """The radio's status."""
+        return self._events.status
 
     @property
     def links(self) -> Sequence[SensorLink]:
-        """What is known of each member of the network, routers included."""
+        """The link of each member of the network, including routers."""
         return self._registry.links()
 
     @property
     def readings_dropped(self) -> int:
-        """How many readings made room for newer ones because nobody fetched them."""
-        return self._outlet.readings.dropped
+        """Number of readings dropped because they were not fetched in time."""
+        return self._events.readings.dropped
 
     async def receive(self) -> Sequence[Reading]:
         """Wait for reports and return their readings, oldest first.
 
         Raises:
-            NetworkLost: The radio is lost or refused, and nothing waits; it starts again by itself.
+            NetworkLost: The radio is lost or refused, and no reading waits; it restarts by itself.
         """
         self._thread.start()
         loop = asyncio.get_running_loop()
         while True:
-            if readings := self._outlet.readings.drain():
-                self._given_s = loop.time()
+            if readings := self._events.readings.drain():
+                self._delivered_s = loop.time()
                 return readings
-            report = self._outlet.report
-            if report.state in {RadioState.LOST, RadioState.REFUSED}:
-                raise NetworkLost(report.problem)
-            await self._outlet.readings.wait()
-            if loop.time() - self._given_s < GATHER_S:
+            status = self._events.status
+            if status.state in {RadioState.LOST, RadioState.REFUSED}:
+                raise NetworkLost(status.problem)
+            await self._events.readings.wait()
+            if loop.time() - self._delivered_s < GATHER_S:
                 await asyncio.sleep(GATHER_S)
 
     def drain(self) -> Sequence[Reading]:
-        """Return what the stick has delivered and nobody fetched, oldest first."""
-        return self._outlet.readings.drain()
+        """Return the readings that were not fetched yet, oldest first."""
+        return self._events.readings.drain()
 
     def confirm(self) -> None:
-        """Do nothing: a report on the air is sent once, and no stick can be asked for it again."""
+        """Do nothing: a report is sent once and cannot be requested from the stick again."""
 
     async def join_events(self) -> Sequence[JoinEvent]:
-        """Wait for something to happen to a joining or leaving sensor."""
+        """Wait for events of joining or leaving sensors."""
         self._thread.start()
-        while not (events := self._outlet.events.drain()):
-            await self._outlet.events.wait()
+        while not (events := self._events.join_events.drain()):
+            await self._events.join_events.wait()
         return events
 
     async def open_join_window(
@@ -116,7 +122,7 @@ class ZigbeeNetwork:
         """Let sensors join.
 
         Raises:
-            ValueError: The time, an address or the install code is none.
+            ValueError: The duration, an address or the install code is invalid.
             NetworkLost: There is no radio now.
             SensorUnavailable: The router did not answer.
         """
@@ -133,10 +139,10 @@ class ZigbeeNetwork:
         await self._thread.call(radio.close_join_window)
 
     async def remove(self, device: str) -> None:
-        """Tell a sensor to leave and forget it.
+        """Tell a sensor to leave and delete it.
 
         Raises:
-            ValueError: This is no device's name.
+            ValueError: ``device`` is no IEEE address.
             NetworkLost: There is no radio now.
         """
         radio = self._running()
@@ -152,29 +158,111 @@ class ZigbeeNetwork:
         return await self._thread.call(radio.backup)
 
     async def restore(self, data: bytes) -> None:
-        """Write a backup to the stick, whatever it holds, and start anew.
+        """Write a backup to the stick, whatever it holds, and restart.
 
         Raises:
             ValueError: This is no backup.
-            NetworkLost: There is no radio now, or the stick did not take it; the message says why.
+            NetworkLost: There is no radio now, or the write failed; the message gives the reason.
         """
         radio = self._running()
         await self._thread.call(lambda: radio.restore(data))
 
     def show_time(self, now: datetime | None) -> None:
         """See `hal.radio.ShowsTime`."""
-        self._house.show(now)
+        self._wall_clock.set(now)
 
     async def close(self) -> None:
-        """Give the stick back."""
+        """Release the stick."""
         await self._thread.stop()
 
     def _running(self) -> "ZigbeeRadio":
         self._thread.start()
         if self._radio is None:
-            raise NetworkLost(self._outlet.report.problem or "the radio is starting; try again in a few seconds")
+            raise NetworkLost(self._events.status.problem or "try again in a few seconds: the radio is starting")
         return self._radio
 
 
 if TYPE_CHECKING:
     _: type[PairableNetwork] = ZigbeeNetwork
+
+
+T = TypeVar("T")
+
+WORKERS_MAX = 2
+
+STOP_S = 3.0
+"""How long the thread may take to release the stick; a thread that hangs in a driver is abandoned.
+
+A healthy stick needs a fraction of a second, and the agent must end within 5 s of a stop request."""
+
+
+class RadioThread:
+    """Runs one main coroutine until it is stopped, and others on the same loop."""
+
+    def __init__(self, work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+        """Store the coroutine function; the thread is not started yet.
+
+        Args:
+            work: Called on the thread with the event that ends it.
+        """
+        self._work = work
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread was started and not stopped."""
+        return self._thread is not None
+
+    def start(self) -> None:
+        """Start the thread, unless it was started before."""
+        if self._thread is not None:
+            return
+        started = threading.Event()
+        # A daemon thread: a hanging driver must not prevent the agent's exit.
+        self._thread = threading.Thread(target=self._run, args=(started,), name="zigbee", daemon=True)
+        self._thread.start()
+        started.wait()
+
+    def _run(self, started: threading.Event) -> None:
+        async def main() -> None:
+            self._loop = asyncio.get_running_loop()
+            # For files and for opening the port; the default executor would keep many more threads.
+            self._loop.set_default_executor(ThreadPoolExecutor(max_workers=WORKERS_MAX, thread_name_prefix="zigbee"))
+            self._stop = asyncio.Event()
+            started.set()
+            await self._work(self._stop)
+
+        asyncio.run(main())
+
+    async def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on the thread and return its result, or raise its exception.
+
+        Raises:
+            NetworkLost: The thread has ended.
+        """
+        if self._loop is None or self._thread is None or not self._thread.is_alive():
+            raise NetworkLost("the radio is stopped")
+        coroutine = make()
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:
+            coroutine.close()
+            raise NetworkLost("the radio is stopped") from None
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise NetworkLost("the radio was stopped in the meantime") from None
+
+    async def stop(self) -> None:
+        """End the main coroutine and wait for the thread, at most `STOP_S` seconds."""
+        thread, loop, stop = self._thread, self._loop, self._stop
+        if thread is None or loop is None or stop is None:
+            return
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(stop.set)
+        await asyncio.get_running_loop().run_in_executor(None, thread.join, STOP_S)

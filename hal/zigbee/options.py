@@ -1,4 +1,4 @@
-"""What a radio is given: its configuration, and a place for its files. Data only, no behaviour."""
+"""Configuration of the radio, its file names, and the services it gets from the agent. Data only, no behaviour."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,35 +9,35 @@ import msgspec
 Adapter = Literal["auto", "ezsp", "znp", "deconz"]
 
 PORT_AUTO = "auto"
-"""As the port: look for a stick whose USB identity is known."""
+"""Value of `port`: find a stick with a known USB identity."""
 
 NETWORK_FILE = "zigbee-network.json"
-"""The network and its backups: a secret."""
+"""The network and its backups. Secret."""
 
 SENSORS_FILE = "zigbee-sensors.json"
-"""The sensors, their rhythm, how far they are set up. No secret."""
+"""The devices with their rhythm and set-up progress. Not secret."""
 
 STICK_FILE = "zigbee-stick.json"
-"""Which network the stick was told to have, as a hash. It outlives a factory reset, so that the hub may form anew."""
+"""Hash of the network last written to the stick. It outlives a factory reset: the hub may then form a new network."""
 
 DATABASE_FILE = "zigbee.db"
-"""zigpy's own database. It holds backups too: a secret."""
+"""zigpy's database. It contains backups: secret."""
 
 FILE_BYTES_MAX = 8 * 1024 * 1024
 
 
 class RadioOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the radio is set up.
+    """Configuration of the radio.
 
     Attributes:
         port: The serial port by its path, or `PORT_AUTO`.
-        adapter: Which firmware the stick speaks; "auto" goes by its USB identity.
+        adapter: Firmware of the stick; "auto" chooses by its USB identity.
         baudrate: Of the port.
         flow_control: Of the port; "none" for most sticks.
-        channel: From 11 to 26 for a network that is formed anew; 0 for the quietest.
-        takes_over: Whether a hub without a network takes the one that it finds on a stick.
-        quirks: Whether the device table of the Zigbee community is used, where it is installed.
-        report_interval_s_min: The least time between two reports of one value.
+        channel: From 11 to 26 for a new network; 0 for the quietest.
+        takes_over: Whether a hub without a network uses the one on the stick.
+        quirks: Whether the Zigbee community's device table is used, if it is installed.
+        report_interval_s_min: Minimum reporting interval.
     """
 
     port: str
@@ -51,10 +51,10 @@ class RadioOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileStore(Protocol):
-    """Files that are whole or absent, by name. All methods block; the radio calls them from threads of its own."""
+    """Files by name, written atomically. All methods block; the radio calls them from its own threads."""
 
     def read(self, name: str) -> bytes | None:
-        """Return a file's content; `None` where there is none, or none that can be read (which is reported)."""
+        """Return a file's content; `None` if it is missing or unreadable (which is reported)."""
         ...
 
     def write(self, name: str, data: bytes, *, is_secret: bool) -> None:
@@ -66,7 +66,7 @@ class FileStore(Protocol):
         ...
 
     def put_aside(self, name: str) -> None:
-        """Move a file away that cannot be used, and keep it for a look.
+        """Move an unreadable file away and keep it for analysis.
 
         Raises:
             OSError: The disk refuses.
@@ -74,18 +74,18 @@ class FileStore(Protocol):
         ...
 
     def path(self, name: str) -> Path:
-        """Return where a file lies, for zigpy's database."""
+        """Return the path of a file, for zigpy's database."""
         ...
 
 
 class RadioContext(msgspec.Struct, frozen=True):
-    """What the radio is given of the world.
+    """Services of the agent for the radio.
 
     Attributes:
-        store: For its files.
+        store: Storage of its files.
         monotonic_ms: This boot's clock; called from the radio's thread.
-        boot_id: The name of this boot.
-        volatile_dir: A directory in memory, for what the disk does not take; `None` where there is none.
+        boot_id: Identifier of this boot.
+        volatile_dir: A directory in memory, used while the disk refuses writes; `None` without one.
     """
 
     store: FileStore

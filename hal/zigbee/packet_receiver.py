@@ -1,12 +1,13 @@
-"""Stands before zigpy's own reception of packets: a short way for plain reports, and a place to wait for early ones.
+"""Handles incoming packets before zigpy does: decodes standard reports, queues early ones, answers time requests.
 
-Questions for the time are answered here, by the house's clock: zigpy would tell the machine's, right or wrong.
+Standard reports: most packets are numeric reports of a sensor without quirks. They are decoded here; zigpy would spend
+more than twice the cost of everything else on them (bench_zigbee). All other packets go to zigpy.
 
-The short way: most packets are numbers of a sensor that keeps to the standard. zigpy would take them apart at twice the
-cost of all the rest (bench_zigbee). Anything else goes to zigpy.
+Early reports: after the loss of zigpy's database all sensors are interviewed again, and a sensor with a new short
+address is unknown until its interview. zigpy drops their reports meanwhile; here they are queued and delivered in
+order.
 
-The waiting: after zigpy's database was lost all sensors are interviewed again, and one that changed its short address
-is a stranger until it has told who it is. zigpy drops what they say meanwhile; here it waits, and is told in order.
+Time requests are answered with the house's time: zigpy would answer with the machine's clock, right or wrong.
 """
 
 import logging
@@ -16,145 +17,146 @@ from typing import Any
 
 import zigpy.exceptions
 
-from hal.zigbee import reports, time_server
+from hal.zigbee import time_server, zcl
 from hal.zigbee.attribute_decoder import AttributeDecoder, StandardDevice
 from hal.zigbee.time_server import WallClock
 
 _log = logging.getLogger(__name__)
 
-SOURCES_MAX = 64
+SENDERS_MAX = 64
 PACKETS_MAX = 16
-"""For each source: an interview takes seconds, and a sensor reports a few values a minute."""
+"""Queued packets of each sender: an interview takes seconds, and a sensor reports a few values a minute."""
 
 REPEATED_MS = 10_000
-"""The same bytes again within this time are a repetition on the air: their sequence number is part of them."""
+"""Equal bytes within this time are a repetition on the air: they include the sequence number."""
 
-REPEATS_MAX = 8
-"""Frames of one sensor that are remembered for that."""
+REMEMBERED_FRAMES_MAX = 8
+"""Remembered frames of one sensor, to detect repetitions."""
 
 _ZDO = 0
 _HOME_AUTOMATION = 0x0104
 _BY_NWK = 2
 """`AddrMode.NWK`."""
-_CLOCKS = frozenset({time_server.TIME, time_server.TUYA})
+_TIME_CLUSTERS = frozenset({time_server.TIME, time_server.TUYA})
 
 
 class PacketReceiver:
-    """Takes the packets of one life of the radio."""
+    """Receives the packets during one run of the radio."""
 
     def __init__(
         self,
         app: Any,  # noqa: ANN401 - zigpy is untyped
-        ears: AttributeDecoder,
+        decoder: AttributeDecoder,
         monotonic_ms: Callable[[], int],
         *,
-        house: WallClock,
+        wall_clock: WallClock,
         spawn: Callable[[Coroutine[Any, Any, None], str], None],
     ) -> None:
-        """Take the place of zigpy's own reception, which is called for everything else.
+        """Replace zigpy's packet handler; the original is called for all other packets.
 
         Args:
-            app: zigpy's.
-            ears: Where values go.
+            app: zigpy's application.
+            decoder: Receives the values.
             monotonic_ms: This boot's clock.
-            house: What time it is in the house.
-            spawn: Does something beside all else.
+            wall_clock: The time in the house.
+            spawn: Starts a background task.
         """
-        self._house = house
+        self._wall_clock = wall_clock
         self._spawn = spawn
         self._app = app
-        self._ears = ears
+        self._decoder = decoder
         self._monotonic_ms = monotonic_ms
-        self._pass_on: Callable[[Any], None] = app.packet_received
-        self._waiting: dict[int, deque[Any]] = {}
-        self._plain: dict[int, StandardDevice] = {}
+        self._forward: Callable[[Any], None] = app.packet_received
+        self._queued: dict[int, deque[Any]] = {}
+        self._standard: dict[int, StandardDevice] = {}
         self._recent: dict[str, deque[tuple[int, int, int, bytes]]] = {}
         app.packet_received = self.receive
 
     def receive(self, packet: Any) -> None:  # noqa: ANN401
-        """Take a packet from the stick."""
+        """Handle a packet from the stick."""
         if _ZDO in {packet.src_ep, packet.dst_ep} or packet.src.addr_mode != _BY_NWK:
-            self._pass_on(packet)
+            self._forward(packet)
             return
         data: bytes = packet.data.serialize()
-        if packet.cluster_id in _CLOCKS and time_server.is_time_request(packet.cluster_id, data):
-            self._tell_time(packet, data)
+        if packet.cluster_id in _TIME_CLUSTERS and time_server.is_time_request(packet.cluster_id, data):
+            self._answer_time_request(packet, data)
             return
-        plain = self._plain.get(packet.src.address)
-        if plain is not None and plain.device.nwk == packet.src.address and packet.profile_id == _HOME_AUTOMATION:
-            if not self._took(plain, packet, data):
-                self._pass_on(packet)
+        standard = self._standard.get(packet.src.address)
+        is_current = standard is not None and standard.device.nwk == packet.src.address
+        if standard is not None and is_current and packet.profile_id == _HOME_AUTOMATION:
+            if not self._decode(standard, packet, data):
+                self._forward(packet)
             return
-        self._slowly(packet, data)
+        self._receive_other(packet, data)
 
     def release(self, device: Any) -> None:  # noqa: ANN401
-        """Deliver what a device has said before it was known."""
-        for packet in self._waiting.pop(int(device.nwk), ()):
+        """Deliver the packets that a device sent before its interview."""
+        for packet in self._queued.pop(int(device.nwk), ()):
             device.packet_received(packet)
 
-    def _took(self, plain: StandardDevice, packet: Any, data: bytes) -> bool:  # noqa: ANN401
-        """Take the short way, if the packet can."""
-        measures = plain.measures.get((packet.src_ep, packet.cluster_id))
-        values = None if measures is None else reports.plain_values(data)
+    def _decode(self, standard: StandardDevice, packet: Any, data: bytes) -> bool:  # noqa: ANN401
+        """Decode a standard report; return whether the packet was one."""
+        measures = standard.measures.get((packet.src_ep, packet.cluster_id))
+        values = None if measures is None else zcl.parse_report(data)
         if measures is None or values is None:
             return False
         lqi = None if packet.lqi is None else int(packet.lqi)
-        plain.device.lqi = packet.lqi
-        if not self._is_repetition(plain.ieee, packet, data):
+        standard.device.lqi = packet.lqi
+        if not self._is_repetition(standard.ieee, packet, data):
             for attribute, raw in values:
                 if attribute in measures:
-                    self._ears.raw(plain.ieee, measures[attribute], raw, lqi)
+                    self._decoder.publish_raw(standard.ieee, measures[attribute], raw, lqi)
         return True
 
     def _is_repetition(self, ieee: str, packet: Any, data: bytes) -> bool:  # noqa: ANN401
         now_ms = self._monotonic_ms()
-        recent = self._recent.setdefault(ieee, deque(maxlen=REPEATS_MAX))
+        recent = self._recent.setdefault(ieee, deque(maxlen=REMEMBERED_FRAMES_MAX))
         for at_ms, endpoint, cluster, before in recent:
             if (endpoint, cluster, before) == (packet.src_ep, packet.cluster_id, data) and now_ms - at_ms < REPEATED_MS:
                 return True
         recent.append((now_ms, packet.src_ep, packet.cluster_id, data))
         return False
 
-    def _tell_time(self, packet: Any, data: bytes) -> None:  # noqa: ANN401
-        answer = time_server.answer(packet.cluster_id, data, self._house.now())
+    def _answer_time_request(self, packet: Any, data: bytes) -> None:  # noqa: ANN401
+        response = time_server.time_response(packet.cluster_id, data, self._wall_clock.now())
         try:
             device = self._app.get_device_with_address(packet.src)
         except KeyError:
-            # zigpy finds out who that is; a clock asks again.
-            self._pass_on(packet)
+            # zigpy looks the sender up; the device repeats its request.
+            self._forward(packet)
             return
-        if answer is not None and packet.src_ep in device.endpoints:
+        if response is not None and packet.src_ep in device.endpoints:
             name = f"time for {device.ieee}"
-            self._spawn(_reply(device.endpoints[packet.src_ep], packet.cluster_id, data[1], answer), name)
-        if packet.cluster_id == time_server.TUYA and not self._ears.is_corrected(device):
-            # zigpy does the rest: who was heard, and whether a default response is wanted.
-            self._pass_on(packet)
+            self._spawn(_reply(device.endpoints[packet.src_ep], packet.cluster_id, data[1], response), name)
+        if packet.cluster_id == time_server.TUYA and not self._decoder.is_corrected(device):
+            # zigpy updates the device and sends a default response if one is requested.
+            self._forward(packet)
 
-    def _slowly(self, packet: Any, data: bytes) -> None:  # noqa: ANN401
+    def _receive_other(self, packet: Any, data: bytes) -> None:  # noqa: ANN401
         try:
             device = self._app.get_device_with_address(packet.src)
         except KeyError:
-            self._keep(packet, data)
-            # zigpy asks for the sender's address, and drops the packet.
-            self._pass_on(packet)
+            self._queue(packet, data)
+            # zigpy requests the sender's address and drops the packet.
+            self._forward(packet)
             return
         if device.is_initialized:
-            plain = self._ears.plain(device)
-            if plain is not None:
-                self._plain[int(device.nwk)] = plain
-            self._pass_on(packet)
-        elif not self._keep(packet, data):
-            self._pass_on(packet)
+            standard = self._decoder.standard_device(device)
+            if standard is not None:
+                self._standard[int(device.nwk)] = standard
+            self._forward(packet)
+        elif not self._queue(packet, data):
+            self._forward(packet)
         elif not device.initializing:
             device.schedule_initialize()
 
-    def _keep(self, packet: Any, data: bytes) -> bool:  # noqa: ANN401
-        if not reports.is_report(data):
+    def _queue(self, packet: Any, data: bytes) -> bool:  # noqa: ANN401
+        if not zcl.is_report(data):
             return False
-        source = int(packet.src.address)
-        if source not in self._waiting and len(self._waiting) >= SOURCES_MAX:
-            del self._waiting[next(iter(self._waiting))]
-        self._waiting.setdefault(source, deque(maxlen=PACKETS_MAX)).append(packet)
+        sender = int(packet.src.address)
+        if sender not in self._queued and len(self._queued) >= SENDERS_MAX:
+            del self._queued[next(iter(self._queued))]
+        self._queued.setdefault(sender, deque(maxlen=PACKETS_MAX)).append(packet)
         return True
 
 
@@ -162,4 +164,4 @@ async def _reply(endpoint: Any, cluster: int, sequence: int, data: bytes) -> Non
     try:
         await endpoint.reply(cluster=cluster, sequence=sequence, data=data, command_id=data[2])
     except (zigpy.exceptions.DeliveryError, TimeoutError) as error:
-        _log.info("the time was not delivered: %s", error)
+        _log.info("the time response was not delivered: %s", error)

@@ -1,442 +1,383 @@
-"""The life of the radio on its thread: find the stick, settle whose network it holds, run it, start it again.
+"""Runs the radio on its thread: finds the stick, settles whose network it holds, serves it, restarts it on failure.
 
-Everything that zigpy can throw ends here: it is told in one sentence, and the ladder says when to try again. Must never
-touch the agent's loop; what it has to say goes through `Outlet`.
+Every error of zigpy ends here: it is described in one sentence, and `Backoff` gives the delay of the next attempt. Must
+never touch the agent's loop; everything for the agent goes through `RadioEvents`.
 """
 
 import asyncio
-import contextlib
 import functools
 import json
 import logging
-import os
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import bellows.ash
 import zigpy.exceptions
-from serial.tools import list_ports
 
-from hal.errors import HalError, NetworkLost, SoftwareMissing
+from hal.errors import NetworkLost, SoftwareMissing
 from hal.radio import InstallCode, RadioState
-from hal.zigbee import backoff, database, import_stubs, network_ownership, radio_state, serial_ports, zigpy_stack
+from hal.zigbee import import_stubs, network_ownership, radio_state, serial_ports, zigpy_stack
+from hal.zigbee.device_listener import DeviceListener
 from hal.zigbee.device_registry import DeviceRegistry
-from hal.zigbee.files import RadioFiles
 from hal.zigbee.join_window import JoinWindow, eui64
-from hal.zigbee.joining import JoinProcess
 from hal.zigbee.network_ownership import NetworkPhase, OwnershipDecision
-from hal.zigbee.options import DATABASE_FILE, PORT_AUTO, RadioContext, RadioOptions
+from hal.zigbee.options import DATABASE_FILE, RadioContext, RadioOptions
 from hal.zigbee.radio_events import RadioEvents
-from hal.zigbee.radio_state import NetworkSnapshot, StickSnapshot
-from hal.zigbee.serial_ports import SerialPort, StickPort
+from hal.zigbee.radio_state import NetworkSnapshot, RadioFiles, StickSnapshot
+from hal.zigbee.serial_ports import StickPort
 from hal.zigbee.time_server import WallClock
 
 _log = logging.getLogger(__name__)
+
+RESTART_DELAYS_S: Sequence[float] = (1, 5, 15, 30, 60, 120, 300)
+"""A stick that was unplugged for a moment is back soon; a missing one costs an attempt every five minutes."""
+
+STEADY_S = 300.0
+"""A radio that has worked for this long starts again with the first delay."""
 
 CONNECT_S = 30.0
 """A stick answers within 2 s; one at another baud rate never does."""
 
 START_S = 180.0
-"""Forming or restoring writes hundreds of commands; a slow stick takes a minute."""
-
-SHUTDOWN_S = 10.0
+"""Forming or restoring a network writes hundreds of commands; a slow stick needs a minute."""
 
 REFUSED_RETRY_S = 60.0
-"""Somebody may have plugged in the right stick meanwhile."""
+"""The right stick may have been plugged in meanwhile."""
 
 SAVE_S = 600.0
-"""What rhythms have learned is kept this often; everything else at once."""
+"""Learned rhythms are saved this often; everything else at once."""
 
-JUDGE_S = 15.0
-"""How often it is looked who has gone offline."""
-
-TOLD_CHARACTERS_MAX = 300
+AVAILABILITY_S = 15.0
+"""Interval of the availability check."""
 
 BACKUP_S = 24 * 3600.0
 BACKUP_CALM_S = 10.0
-"""A backup waits until so long after the last change: many sensors join one after the other."""
+"""A backup waits for this time after the last change: several sensors often join one after the other."""
 
 
-_UNKNOWN = "the radio failed; the log of the hub says where"
+class Backoff:
+    """Delays between restarts of the radio, by the number of consecutive failures."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def next_delay_s(self, worked_s: float) -> float:
+        """Return the delay after a failure of a radio that has worked for ``worked_s`` seconds."""
+        self._failures = 1 if worked_s >= STEADY_S else self._failures + 1
+        return RESTART_DELAYS_S[min(self._failures, len(RESTART_DELAYS_S)) - 1]
 
 
-class _Refused(NetworkLost):
-    """The stick is not ours."""
+class _ForeignNetworkError(NetworkLost):
+    """The stick holds the network of another hub."""
 
 
-class _Over(Exception):
-    """Ends the tasks of one life."""
+class _RunEnd(Exception):
+    """Ends the tasks of one run."""
 
 
 class ZigbeeRadio:
-    """One radio, over many lives of its stick."""
+    """One radio, restarted for as long as it is needed."""
 
     def __init__(
         self,
         options: RadioOptions,
-        surroundings: RadioContext,
+        context: RadioContext,
         registry: DeviceRegistry,
-        outlet: RadioEvents,
-        house: WallClock,
+        events: RadioEvents,
+        wall_clock: WallClock,
     ) -> None:
-        """Prepare, on the radio's loop."""
-        self._house = house
+        """Store the collaborators; called on the radio's loop."""
+        self._wall_clock = wall_clock
         self._options = options
-        self._monotonic_ms = surroundings.monotonic_ms
-        self._files = RadioFiles(surroundings.store)
-        self._volatile_dir = surroundings.volatile_dir
+        self._monotonic_ms = context.monotonic_ms
+        self._files = RadioFiles(context.store)
+        self._volatile_dir = context.volatile_dir
         self._registry = registry
-        self._outlet = outlet
-        self._kick = asyncio.Event()
+        self._events = events
+        self._restart_requested = asyncio.Event()
         self._settled: asyncio.Event = asyncio.Event()
         self._app: Any = None
-        self._joining: JoinProcess | None = None
+        self._listener: DeviceListener | None = None
         self._window: JoinWindow | None = None
         self._network: NetworkSnapshot | None = None
-        zigpy_stack.quieten()
+        zigpy_stack.silence_libraries()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the radio running until ``stop`` is set."""
-        failures = 0
+        backoff = Backoff()
         while not stop.is_set():
-            began_ms = self._monotonic_ms()
+            started_ms = self._monotonic_ms()
             needs_software = False
-            self._kick.clear()
+            self._restart_requested.clear()
             try:
-                problem = await self._live(stop)
+                problem = await self._run_once(stop)
                 if not problem:
                     continue
-            except _Refused as error:
-                self._outlet.step(str(error))
-                self._outlet.state(RadioState.REFUSED, str(error))
+            except _ForeignNetworkError as error:
+                self._events.log_step(str(error))
+                self._events.set_state(RadioState.REFUSED, str(error))
                 self._settled.set()
-                await self._pause(stop, REFUSED_RETRY_S)
+                await _first_of(REFUSED_RETRY_S, stop, self._restart_requested)
                 continue
-            except Exception as error:  # noqa: BLE001 - the radio's supervisor: what a driver throws is not ours to know
-                problem = _told(error)
+            except Exception as error:  # noqa: BLE001 - supervisor of the radio: drivers raise anything
+                problem = zigpy_stack.describe_error(error)
                 needs_software = isinstance(error, SoftwareMissing)
                 _log.debug("the radio failed", exc_info=error)
-                if problem is _UNKNOWN:
-                    _log.exception("the radio failed for a reason that is not known")
+                if problem is zigpy_stack.UNKNOWN_FAILURE:
+                    _log.exception("the radio failed for an unknown reason")
             if stop.is_set():
                 break
-            failures = backoff.next_failures(failures, (self._monotonic_ms() - began_ms) / 1000)
-            pause_s = backoff.delay_s(failures)
-            said = f"{problem}; the next try is in {pause_s:g} s or less"
-            self._outlet.state(RadioState.LOST, said, needs_software=needs_software)
-            self._outlet.step(f"{problem}; next try in {pause_s:g} s")
+            delay_s = backoff.next_delay_s((self._monotonic_ms() - started_ms) / 1000)
+            text = f"{problem}; the next attempt is in {delay_s:g} s or less"
+            self._events.set_state(RadioState.LOST, text, needs_software=needs_software)
+            self._events.log_step(f"{problem}; next attempt in {delay_s:g} s")
             self._settled.set()
-            await self._pause(stop, pause_s)
+            await _first_of(delay_s, stop, self._restart_requested)
 
-    async def _pause(self, stop: asyncio.Event, pause_s: float) -> None:
-        await _first_of(pause_s, stop, self._kick)
-
-    async def _live(self, stop: asyncio.Event) -> str:
-        """Run the stick once, until it is lost or the radio is told to stop or to begin anew.
+    async def _run_once(self, stop: asyncio.Event) -> str:
+        """Run the stick once, until it is lost, or the radio must stop or restart.
 
         Returns:
-            What went wrong; empty for nothing.
+            The problem; empty without one.
 
         Raises:
-            NetworkLost: There is no stick, or it cannot be used.
-            _Refused: It holds another hub's network.
+            NetworkLost: There is no stick, or it is unusable.
+            _ForeignNetworkError: The stick holds another hub's network.
         """
-        found = await asyncio.to_thread(self._find)
-        app_class = zigpy_stack.controller(found.adapter)
-        joining = JoinProcess(
+        port = await asyncio.to_thread(self._find_port)
+        app_class = zigpy_stack.controller_class(port.adapter)
+        listener = DeviceListener(
             registry=self._registry,
-            outlet=self._outlet,
+            events=self._events,
             files=self._files,
             options=self._options,
             monotonic_ms=self._monotonic_ms,
-            house=self._house,
-            quirks=zigpy_stack.quirks_resolver() if self._options.quirks else None,
+            wall_clock=self._wall_clock,
+            community_resolver=zigpy_stack.community_resolver() if self._options.quirks else None,
         )
-        app = await self._load(app_class, found, joining)
+        app = await self._load(app_class, port, listener)
         try:
-            zigpy_stack.spare_the_card(app)
-            joining.listen(app)
+            zigpy_stack.reduce_database_writes(app)
+            listener.attach(app)
             async with asyncio.timeout(CONNECT_S):
                 await app.connect()
-            self._outlet.step(f"{found.path}: a stick answers ({found.adapter})")
+            self._events.log_step(f"{port.path}: a stick answers ({port.adapter})")
             async with asyncio.timeout(START_S):
-                await self._settle(app, found)
+                await self._settle_ownership(app, port)
                 await app.initialize(auto_form=False)
-            self._app, self._joining = app, joining
+            self._app, self._listener = app, listener
             try:
-                await self._work(app, joining, found, stop)
-            except* _Over:
+                await self._serve(app, listener, port, stop)
+            except* _RunEnd:
                 pass
-            except* zigpy_stack.FAILURES as errors:
-                # What was under way when the stick went; a stick that is there and fails so is started again as well.
-                self._outlet.step(_told(errors))
-                joining.lost.set()
-            return f"{found.path}: the stick was lost" if joining.lost.is_set() else ""
+            except* zigpy_stack.STICK_ERRORS as errors:
+                # A background task failed because the stick is gone. A stick that is still there is restarted as well.
+                self._events.log_step(zigpy_stack.describe_error(errors))
+                listener.lost.set()
+            return f"{port.path}: the stick was lost" if listener.lost.is_set() else ""
         finally:
-            self._app = self._joining = self._window = None
-            self._registry.listens(is_listening=False)
+            self._app = self._listener = self._window = None
+            self._registry.set_listening(is_listening=False)
             try:
-                await joining.save()
+                await listener.save()
             finally:
-                await _shut_down(app)
+                await zigpy_stack.shut_down(app)
 
-    def _find(self) -> StickPort:
-        seen = [_serial_port(port) for port in list_ports.comports()]
-        options = self._options
-        if options.port != PORT_AUTO:
-            found = serial_ports.named(options.port, os.path.realpath(options.port), options.adapter, seen)
-            if not Path(options.port).exists() and ":" not in options.port:
-                raise NetworkLost(f"there is no {options.port}; plug the stick in, or correct zigbee.port")
-        else:
-            searched, steps = serial_ports.search(options.adapter, seen)
-            if searched is None:
-                for step in steps:
-                    self._outlet.step(step)
-                raise NetworkLost(serial_ports.not_found_message(steps))
-            found = searched
-        for step in found.steps:
-            self._outlet.step(step)
-        return found
+    def _find_port(self) -> StickPort:
+        try:
+            port = serial_ports.find_port(self._options.port, self._options.adapter)
+        except serial_ports.StickNotFound as error:
+            for step in error.steps:
+                self._events.log_step(step)
+            raise
+        for step in port.steps:
+            self._events.log_step(step)
+        return port
 
-    async def _load(self, app_class: Any, found: StickPort, joining: JoinProcess) -> Any:  # noqa: ANN401 - zigpy is untyped here
-        """Open zigpy's database; one that is broken is put aside, and the sensors are asked anew."""
+    async def _load(self, app_class: Any, port: StickPort, listener: DeviceListener) -> Any:  # noqa: ANN401
+        """Open zigpy's database; a broken one is quarantined, and all sensors are interviewed again."""
         path = self._files.store.path(DATABASE_FILE)
-        if self._volatile_dir is not None and (problem := await asyncio.to_thread(database.problem_of, path)):
-            path = await asyncio.to_thread(database.copied, path, self._volatile_dir)
-            self._outlet.step(
-                f"{path.name} is used from memory, for {problem}: what joins now is forgotten at a restart"
+        if self._volatile_dir is not None and (problem := await asyncio.to_thread(zigpy_stack.write_problem, path)):
+            path = await asyncio.to_thread(zigpy_stack.copy_database, path, self._volatile_dir)
+            self._events.log_step(
+                f"{path.name} is used from memory, for {problem}: devices that join now are lost at a restart"
             )
-        config = zigpy_stack.configuration(self._options, found, path)
-        load = functools.partial(app_class.new, config, start_radio=False, device_resolver=joining.ears.resolve)
+        config = zigpy_stack.zigpy_config(self._options, port, path)
+        load = functools.partial(app_class.new, config, start_radio=False, device_resolver=listener.decoder.resolve)
         zigpy_stack.make_private(path)
         try:
             return await load()
         except (sqlite3.DatabaseError, zigpy.exceptions.CorruptDatabase) as error:
-            if database.is_of_medium(error):
+            if zigpy_stack.is_disk_error(error):
                 raise
-            self._outlet.step(f"{path.name} cannot be read; it is put aside, and all sensors are interviewed again")
-            await self._files.put_aside(DATABASE_FILE, str(error))
+            self._events.log_step(f"{path.name} is unreadable and was moved aside; all sensors are interviewed again")
+            await self._files.quarantine(DATABASE_FILE, str(error))
             zigpy_stack.make_private(path)
             return await load()
 
-    async def _settle(self, app: Any, found: StickPort) -> None:  # noqa: ANN401
-        """Bring stick and file together, so that the stick holds our network.
+    async def _settle_ownership(self, app: Any, port: StickPort) -> None:  # noqa: ANN401
+        """Make the stick hold the hub's network, as decided by `network_ownership`.
 
         Raises:
-            _Refused: A person has to choose.
+            _ForeignNetworkError: A person has to decide.
         """
-        kept = await self._files.network() or zigpy_stack.kept_by(app)
-        stick = await zigpy_stack.settings_on(app)
-        chosen = network_ownership.choose(
+        network = await self._files.network() or zigpy_stack.network_in_database(app)
+        stick = await zigpy_stack.load_settings(app)
+        decision = network_ownership.decide(
             stick,
-            phase=kept.phase if kept else None,
-            ours=kept.settings if kept else None,
+            phase=network.phase if network else None,
+            own=network.settings if network else None,
             remembered=(await self._files.stick()).fingerprint,
             has_sensors=bool(self._registry.devices()),
             takes_over=self._options.takes_over,
         )
-        match chosen:
+        match decision:
             case OwnershipDecision.REFUSE if stick is not None:
                 sensors = len(self._registry.sensors())
-                raise _Refused(
-                    network_ownership.refusal_message(
-                        stick, port=found.path, sensors=sensors, has_network=kept is not None
+                raise _ForeignNetworkError(
+                    network_ownership.refusal_text(
+                        stick, port=port.path, sensors=sensors, has_network=network is not None
                     )
                 )
             case OwnershipDecision.FORM:
-                planned = kept.settings if kept else zigpy_stack.new_settings()
-                kept = NetworkSnapshot(NetworkPhase.PLANNED, planned)
-                await self._files.keep(kept)
-                self._outlet.step("the stick is blank; a network is formed")
-                await self._formed(kept, await zigpy_stack.form(app, planned, self._options.channel))
-            case OwnershipDecision.RESTORE if kept is not None:
-                self._outlet.step("the network is written to the stick, from its backup")
-                await self._formed(kept, await zigpy_stack.restore(app, json.loads(bytes(kept.backups[-1]))))
+                planned = network.settings if network else zigpy_stack.random_settings()
+                network = NetworkSnapshot(NetworkPhase.PLANNED, planned)
+                await self._files.save(network)
+                self._events.log_step("the stick is blank; a network is formed")
+                await self._save_formed(network, await zigpy_stack.form(app, planned, self._options.channel))
+            case OwnershipDecision.RESTORE if network is not None:
+                self._events.log_step("the network is written to the stick, from its backup")
+                backup = json.loads(bytes(network.backups[-1]))
+                await self._save_formed(network, await zigpy_stack.restore(app, backup))
             case _:
-                if kept is None:
-                    self._outlet.step("the stick's network is taken over")
-                    kept = NetworkSnapshot(NetworkPhase.FORMED, zigpy_stack.settings_of(app))
-                    await self._formed(kept, await zigpy_stack.back_up(app))
-                self._network = kept
+                if network is None:
+                    self._events.log_step("the stick's network is taken over")
+                    network = NetworkSnapshot(NetworkPhase.FORMED, zigpy_stack.current_settings(app))
+                    await self._save_formed(network, await zigpy_stack.back_up(app))
+                self._network = network
 
-    async def _formed(self, kept: NetworkSnapshot, backup: Any) -> None:  # noqa: ANN401
-        """Keep a backup of the network that the stick holds now."""
-        settings = radio_state.settings_of(backup)
-        self._network = radio_state.with_backup(kept, settings, backup)
-        await self._files.keep(self._network)
+    async def _save_formed(self, network: NetworkSnapshot, backup: Any) -> None:  # noqa: ANN401
+        """Save a backup of the network that the stick holds now, and remember that network for the stick."""
+        settings = radio_state.parse_settings(backup)
+        self._network = radio_state.with_backup(network, settings, backup)
+        await self._files.save(self._network)
         fingerprint = network_ownership.fingerprint(settings.extended_pan_id)
         if (await self._files.stick()).fingerprint != fingerprint:
-            await self._files.keep(StickSnapshot(fingerprint))
+            await self._files.save(StickSnapshot(fingerprint))
 
-    async def _work(self, app: Any, joining: JoinProcess, found: StickPort, stop: asyncio.Event) -> None:  # noqa: ANN401
-        """Serve until the stick is lost or the radio is told to stop."""
-        settings = zigpy_stack.settings_of(app)
+    async def _serve(self, app: Any, listener: DeviceListener, port: StickPort, stop: asyncio.Event) -> None:  # noqa: ANN401
+        """Serve the network until the stick is lost, or the radio must stop or restart."""
+        settings = zigpy_stack.current_settings(app)
         async with asyncio.TaskGroup() as group:
-            self._window = JoinWindow(app, self._outlet, group, self._monotonic_ms)
-            joining.begin(group, self._window)
-            self._registry.listens(is_listening=True)
-            self._outlet.place(port=found.path, channel=settings.channel, pan_id=settings.pan_id)
-            self._outlet.step(f"{found.path}: up, PAN 0x{settings.pan_id:04x}, channel {settings.channel}")
-            self._outlet.state(RadioState.UP)
+            self._window = JoinWindow(app, self._events, group, self._monotonic_ms)
+            listener.begin(group, self._window)
+            self._registry.set_listening(is_listening=True)
+            self._events.set_network(port=port.path, channel=settings.channel, pan_id=settings.pan_id)
+            self._events.log_step(f"{port.path}: up, PAN 0x{settings.pan_id:04x}, channel {settings.channel}")
+            self._events.set_state(RadioState.UP)
             self._settled.set()
             import_stubs.trim_heap()
-            group.create_task(self._back_up_now_and_then(app, joining), name="backups")
-            group.create_task(self._save_now_and_then(joining), name="saving")
-            group.create_task(self._judge_now_and_then(joining), name="availability")
-            await _first_of(None, stop, joining.lost, self._kick)
-            raise _Over
+            group.create_task(self._back_up_periodically(app, listener), name="backups")
+            group.create_task(self._save_periodically(listener), name="saving")
+            group.create_task(self._check_availability_periodically(listener), name="availability")
+            await _first_of(None, stop, listener.lost, self._restart_requested)
+            raise _RunEnd
 
-    async def _back_up_now_and_then(self, app: Any, joining: JoinProcess) -> None:  # noqa: ANN401
-        """Back up soon after the start, when devices came or went, and daily."""
+    async def _back_up_periodically(self, app: Any, listener: DeviceListener) -> None:  # noqa: ANN401
+        """Back up soon after the start, after devices have joined or left, and daily."""
         while True:
             await asyncio.sleep(BACKUP_CALM_S)
-            joining.network_changed.clear()
+            listener.network_changed.clear()
             try:
                 await self._back_up(app)
-            except (*zigpy_stack.FAILURES, OSError) as error:
-                _log.warning("no backup of the Zigbee network: %s", _told(error))
+            except (*zigpy_stack.STICK_ERRORS, OSError) as error:
+                _log.warning("no backup of the Zigbee network: %s", zigpy_stack.describe_error(error))
             else:
-                joining.adopt_children()
+                listener.adopt_children()
             import_stubs.trim_heap()
-            await _first_of(BACKUP_S, joining.network_changed)
+            await _first_of(BACKUP_S, listener.network_changed)
 
     async def _back_up(self, app: Any) -> bytes:  # noqa: ANN401
         backup = await zigpy_stack.back_up(app)
-        kept = self._network
-        if kept is not None:
-            self._network = radio_state.with_backup(kept, radio_state.settings_of(backup), backup)
-            await self._files.keep(self._network)
+        network = self._network
+        if network is not None:
+            self._network = radio_state.with_backup(network, radio_state.parse_settings(backup), backup)
+            await self._files.save(self._network)
         return json.dumps(backup).encode()
 
-    async def _save_now_and_then(self, joining: JoinProcess) -> None:
+    async def _save_periodically(self, listener: DeviceListener) -> None:
         while True:
             await asyncio.sleep(SAVE_S)
-            await joining.save()
+            await listener.save()
 
-    async def _judge_now_and_then(self, joining: JoinProcess) -> None:
+    async def _check_availability_periodically(self, listener: DeviceListener) -> None:
         while True:
-            await asyncio.sleep(JUDGE_S)
-            self._registry.judge()
-            joining.look_after()
+            await asyncio.sleep(AVAILABILITY_S)
+            self._registry.update_availability()
+            listener.check_overdue()
             if self._registry.is_changed:
-                await joining.save()
+                await listener.save()
 
-    # What the agent asks for, on the radio's loop.
+    # Called by the agent, on the radio's loop.
 
     async def open_join_window(self, seconds: int, through: str, install_code: InstallCode | None) -> None:
-        """See `PairableNetwork.open_window`."""
+        """See `PairableNetwork.open_join_window`."""
         if self._window is None:
-            raise self._lost()
-        with _translated():
+            raise self._network_lost()
+        with zigpy_stack.stick_errors_translated():
             await self._window.open(seconds, through=through, install_code=install_code)
 
     async def close_join_window(self) -> None:
-        """See `PairableNetwork.close_window`."""
+        """See `PairableNetwork.close_join_window`."""
         if self._window is None:
-            raise self._lost()
-        with _translated():
+            raise self._network_lost()
+        with zigpy_stack.stick_errors_translated():
             await self._window.close()
 
     async def remove(self, device: str) -> None:
         """See `PairableNetwork.remove`."""
         eui64(device)
-        if self._joining is None:
-            raise self._lost()
-        with _translated():
-            await self._joining.remove(device)
+        if self._listener is None:
+            raise self._network_lost()
+        with zigpy_stack.stick_errors_translated():
+            await self._listener.remove(device)
 
     async def backup(self) -> bytes:
         """See `PairableNetwork.backup`."""
         if self._app is not None:
-            with _translated():
+            with zigpy_stack.stick_errors_translated():
                 return await self._back_up(self._app)
-        kept = await self._files.network()
-        if kept is None or not kept.backups:
-            raise NetworkLost("there is no backup yet, and no radio to make one of")
-        return bytes(kept.backups[-1])
+        network = await self._files.network()
+        if network is None or not network.backups:
+            raise NetworkLost("plug in the stick: there is no backup yet, and no radio to make one of")
+        return bytes(network.backups[-1])
 
     async def restore(self, data: bytes) -> None:
         """See `PairableNetwork.restore`."""
         backup = radio_state.parse_backup(data)
-        kept = await self._files.network()
-        is_begun = kept is not None and kept.phase is NetworkPhase.RESTORING
-        if self._outlet.report.state not in {RadioState.UP, RadioState.REFUSED} and not is_begun:
-            raise self._lost()
-        await self._files.keep(radio_state.restoring(kept, backup))
+        network = await self._files.network()
+        is_pending = network is not None and network.phase is NetworkPhase.RESTORING
+        if self._events.status.state not in {RadioState.UP, RadioState.REFUSED} and not is_pending:
+            raise self._network_lost()
+        await self._files.save(radio_state.with_restore_pending(network, backup))
         self._settled.clear()
-        self._kick.set()
+        self._restart_requested.set()
         try:
             async with asyncio.timeout(CONNECT_S + START_S):
                 await self._settled.wait()
         except TimeoutError:
-            raise NetworkLost("the stick takes too long; see `climahub zigbee status`") from None
-        if self._outlet.report.state is not RadioState.UP:
-            raise self._lost()
+            raise NetworkLost("see `climahub zigbee status`: the stick has not answered in time") from None
+        if self._events.status.state is not RadioState.UP:
+            raise self._network_lost()
 
-    def _lost(self) -> NetworkLost:
-        return NetworkLost(self._outlet.report.problem or "the radio is starting; try again in a few seconds")
+    def _network_lost(self) -> NetworkLost:
+        return NetworkLost(self._events.status.problem or "try again in a few seconds: the radio is starting")
 
 
 async def _first_of(timeout_s: float | None, *events: asyncio.Event) -> None:
-    """Wait until one of the events is set, or the time is over."""
+    """Wait until one of the events is set or the timeout has passed."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(event.wait()) for event in events]
         await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
-
-
-async def _shut_down(app: Any) -> None:  # noqa: ANN401
-    """Give the stick and the database back; without that the interpreter never ends."""
-    try:
-        async with asyncio.timeout(SHUTDOWN_S):
-            await app.shutdown(db=True)
-    except (*zigpy_stack.FAILURES, OSError) as error:
-        _log.warning("the radio did not end in order: %s", _told(error))
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except zigpy_stack.FAILURES as error:
-        raise NetworkLost(f"the stick did not do as it was told: {_told(error)}") from error
-
-
-def _told(error: BaseException) -> str:  # noqa: PLR0911 - a table
-    """Return an error in words that a technician can use; never a key."""
-    match error:
-        case BaseExceptionGroup():
-            return _told(error.exceptions[0])
-        case HalError():
-            return str(error)
-        case PermissionError():
-            return (
-                f"{error.filename or 'the port'} cannot be opened: another program uses it, or the agent's user is not"
-                " in the group dialout"
-            )
-        case OSError() if not isinstance(error, TimeoutError):
-            return f"{error.filename or 'the port'}: {error.strerror or error}"
-        case TimeoutError():
-            return "the stick does not answer; is it another kind (zigbee.adapter), or another baudrate?"
-        case zigpy.exceptions.ZigbeeException() | zigpy.exceptions.RadioException() | bellows.ash.NcpFailure():
-            return f"the stick reports {type(error).__name__}: {error}"[:TOLD_CHARACTERS_MAX]
-        case _:
-            return _UNKNOWN
-
-
-def _serial_port(port: Any) -> SerialPort:  # noqa: ANN401 - pyserial is untyped
-    """Return what the system says of a port."""
-    words = (port.manufacturer, port.product, port.description, port.serial_number)
-    name = " ".join(dict.fromkeys(word for word in words if word and word != "n/a"))
-    return SerialPort(port.device, _by_id(port.device), port.vid or 0, port.pid or 0, name)
-
-
-def _by_id(path: str) -> str:
-    """Return the name that udev gives a port for as long as the stick is the same; empty where there is none."""
-    directory = Path("/dev/serial/by-id")
-    if not directory.is_dir():
-        return ""
-    return next((str(link) for link in sorted(directory.iterdir()) if os.path.realpath(link) == path), "")

@@ -1,6 +1,13 @@
-"""What the radio keeps over a power cut, and how it stands in its files. Pure: contents go in and out as bytes."""
+"""The radio's durable state: its network, devices and stick, as structs and as files.
 
+Encoding and decoding are pure; `RadioFiles` reads and writes the files off the event loop, one write at a time. The
+names in the files are those of the first release and must not change.
+"""
+
+import asyncio
+import contextlib
 import json
+import logging
 from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
@@ -11,31 +18,31 @@ from hal.interface import SensorKind
 from hal.zigbee.availability import ReportingRhythm
 from hal.zigbee.battery import Battery
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
-from hal.zigbee.options import FILE_BYTES_MAX
+from hal.zigbee.options import FILE_BYTES_MAX, NETWORK_FILE, SENSORS_FILE, STICK_FILE, FileStore
 
 BACKUPS_MAX = 8
-"""A week of daily backups and one; the oldest makes room."""
+"""A week of daily backups and one; the oldest is dropped."""
 
 WRITTEN_BYTES_MAX = FILE_BYTES_MAX - 1024
-"""What is read again, less what the store adds."""
+"""Size limit of reading, less what the store adds when writing."""
 
 SENSORS_MAX = 500
-"""More than any stick can serve."""
+"""More devices than any stick can serve."""
 
 REMOVED_MAX = 100
 
 
 class FileUnreadable(HalError):
-    """A file of the radio holds something else than the radio writes."""
+    """A file of the radio does not have the content that the radio writes."""
 
 
 class NetworkSnapshot(msgspec.Struct, frozen=True):
     """Content of the network's file: a secret.
 
     Attributes:
-        phase: How far it is on the stick.
-        settings: Which network it is.
-        backups: Open Coordinator Backups (JSON objects), oldest first; empty while it is planned only.
+        phase: Progress of writing it to the stick.
+        settings: Identity of the network.
+        backups: Open Coordinator Backups (JSON objects), oldest first; empty while the network is only planned.
     """
 
     phase: NetworkPhase
@@ -44,24 +51,25 @@ class NetworkSnapshot(msgspec.Struct, frozen=True):
 
 
 class DeviceRecord(msgspec.Struct, frozen=True):
-    """What is known of a device of the network.
+    """A device of the network.
 
     Attributes:
         ieee: EUI-64 as `0x` and 16 lower-case hex digits.
         nwk: Its short address, which may change.
         kinds: What it measures; empty for routers, and before its interview.
         is_sleepy: Whether it sleeps between reports.
-        is_interviewed: Whether it has told what it is.
-        is_configured: Whether it has taken its bindings and reporting rules.
-        is_offline: Whether it was judged so; being heard lifts it.
-        heard_ms: When it was heard last, on the clock of the boot that the file names.
-        lqi: Of the last hop, when it was heard last.
-        promises: The longest interval of the rule of each kind, in seconds; 0 where it took none.
-        ranks: Which source each kind is taken from, where the device has several (`Source.rank`).
-        reported: The kinds that it has reported by itself at some time: what it answers when asked is then believed.
-        battery: What it runs on, where its level is estimated from a voltage.
-        left_out: For people: what it measures besides and is not taken.
-        note: For people: what is known of its model.
+        is_interviewed: Whether its interview is complete.
+        is_configured: Whether its bindings and reporting configuration are written.
+        is_offline: Whether it was found to be offline; a received frame ends that.
+        last_seen_ms: When its last frame was received, on the clock of the boot that the file names.
+        lqi: Link quality of the last hop of its last frame.
+        rhythm: Its usual silence.
+        max_intervals_s: Maximum reporting interval of each kind in seconds; 0 without a configuration.
+        ranks: Rank of the channel that each kind is taken from (`SensorChannel.rank`).
+        reported: Kinds that it has reported by itself at least once; values of these read at set-up are trusted.
+        battery: Its battery, if the level is estimated from a voltage.
+        unused: For people: channels that are not used, and why.
+        model_note: For people: what is special about its model.
     """
 
     ieee: str
@@ -73,24 +81,24 @@ class DeviceRecord(msgspec.Struct, frozen=True):
     is_interviewed: bool = False
     is_configured: bool = False
     is_offline: bool = False
-    heard_ms: int | None = None
+    last_seen_ms: int | None = msgspec.field(default=None, name="heard_ms")
     lqi: int | None = None
     rhythm: ReportingRhythm = ReportingRhythm()
-    promises: dict[SensorKind, float] = {}
+    max_intervals_s: dict[SensorKind, float] = msgspec.field(default_factory=dict, name="promises")
     ranks: dict[SensorKind, int] = {}
     reported: tuple[SensorKind, ...] = ()
     battery: Battery | None = None
-    left_out: tuple[str, ...] = ()
-    note: str = ""
+    unused: tuple[str, ...] = msgspec.field(default=(), name="left_out")
+    model_note: str = msgspec.field(default="", name="note")
 
 
 class DeviceTable(msgspec.Struct, frozen=True):
-    """Content of the sensors' file.
+    """Content of the devices' file.
 
     Attributes:
-        boot_id: The boot on whose clock `DeviceRecord.heard_ms` counts.
+        boot_id: The boot whose clock `DeviceRecord.last_seen_ms` refers to.
         sensors: The devices of the network.
-        removed: Addresses of devices that were told to leave, newest last; one that did not hear it is told again.
+        removed: Addresses of devices that were told to leave, newest last; a device that missed it is told again.
     """
 
     boot_id: str
@@ -99,7 +107,7 @@ class DeviceTable(msgspec.Struct, frozen=True):
 
 
 class StickSnapshot(msgspec.Struct, frozen=True):
-    """Content of the stick's file: the fingerprint of the network that the stick was told to have."""
+    """Content of the stick's file: the fingerprint of the network last written to the stick."""
 
     fingerprint: str = ""
 
@@ -110,53 +118,53 @@ def encode(content: NetworkSnapshot | DeviceTable | StickSnapshot) -> bytes:
 
 
 def decode_network(data: bytes | None) -> NetworkSnapshot | None:
-    """Read the network's file.
+    """Decode the network's file.
 
     Raises:
-        FileUnreadable: It is something else.
+        FileUnreadable: The content is something else.
     """
     return None if data is None else _decode(data, NetworkSnapshot)
 
 
 def decode_stick(data: bytes | None) -> StickSnapshot:
-    """Read the stick's file.
+    """Decode the stick's file.
 
     Raises:
-        FileUnreadable: It is something else.
+        FileUnreadable: The content is something else.
     """
     return StickSnapshot() if data is None else _decode(data, StickSnapshot)
 
 
-def decode_sensors(data: bytes | None, boot_id: str) -> DeviceTable:
-    """Read the sensors' file; what an earlier boot has heard has no place on this boot's clock.
+def decode_devices(data: bytes | None, boot_id: str) -> DeviceTable:
+    """Decode the devices' file. Times of an earlier boot have no meaning on this boot's clock and are dropped.
 
     Raises:
-        FileUnreadable: It is something else.
+        FileUnreadable: The content is something else.
     """
     if data is None:
         return DeviceTable(boot_id)
-    kept = _decode(data, DeviceTable)
-    kept = msgspec.structs.replace(kept, sensors=tuple(map(_up_to_date, kept.sensors)))
-    if kept.boot_id == boot_id:
-        return kept
-    sensors = tuple(msgspec.structs.replace(sensor, heard_ms=None) for sensor in kept.sensors)
-    return DeviceTable(boot_id, sensors, kept.removed)
+    table = _decode(data, DeviceTable)
+    table = msgspec.structs.replace(table, sensors=tuple(map(_with_setup_repeated, table.sensors)))
+    if table.boot_id == boot_id:
+        return table
+    sensors = tuple(msgspec.structs.replace(sensor, last_seen_ms=None) for sensor in table.sensors)
+    return DeviceTable(boot_id, sensors, table.removed)
 
 
-def _up_to_date(sensor: DeviceRecord) -> DeviceRecord:
-    """Return a sensor to be set up again that was set up by a version which did not ask what it measures."""
+def _with_setup_repeated(sensor: DeviceRecord) -> DeviceRecord:
+    """Mark a sensor for set-up if an early version configured it without reading what it measures."""
     is_old = sensor.is_configured and sensor.kinds and not sensor.ranks
     return msgspec.structs.replace(sensor, is_configured=False) if is_old else sensor
 
 
-def with_backup(kept: NetworkSnapshot, settings: NetworkSettings, backup: Mapping[str, object]) -> NetworkSnapshot:
-    """Return a network that is formed, with one more backup; older ones make room in the file.
+def with_backup(network: NetworkSnapshot, settings: NetworkSettings, backup: Mapping[str, object]) -> NetworkSnapshot:
+    """Return the network as formed, with one more backup; the oldest ones are dropped to fit the file.
 
     Raises:
-        ValueError: It is too large to be kept.
+        ValueError: The backup alone is too large.
     """
     raw = msgspec.Raw(json.dumps(backup, sort_keys=True).encode())
-    backups = (*kept.backups, raw)[-BACKUPS_MAX:]
+    backups = (*network.backups, raw)[-BACKUPS_MAX:]
     while len(encode(NetworkSnapshot(NetworkPhase.FORMED, settings, backups))) > WRITTEN_BYTES_MAX:
         backups = backups[1:]
     if not backups:
@@ -164,26 +172,26 @@ def with_backup(kept: NetworkSnapshot, settings: NetworkSettings, backup: Mappin
     return NetworkSnapshot(NetworkPhase.FORMED, settings, backups)
 
 
-def restoring(kept: NetworkSnapshot | None, backup: Mapping[str, object]) -> NetworkSnapshot:
-    """Return a network that is to be written to the stick, from ``backup``.
+def with_restore_pending(network: NetworkSnapshot | None, backup: Mapping[str, object]) -> NetworkSnapshot:
+    """Return the network of a backup, to be written to the stick at its next start.
 
     Raises:
-        ValueError: See `settings_of`.
+        ValueError: See `parse_settings`.
     """
-    before = kept or NetworkSnapshot(NetworkPhase.PLANNED, settings_of(backup))
-    return msgspec.structs.replace(with_backup(before, settings_of(backup), backup), phase=NetworkPhase.RESTORING)
+    before = network or NetworkSnapshot(NetworkPhase.PLANNED, parse_settings(backup))
+    return msgspec.structs.replace(with_backup(before, parse_settings(backup), backup), phase=NetworkPhase.RESTORING)
 
 
-def settings_of(backup: Mapping[str, object]) -> NetworkSettings:
-    """Return which network an Open Coordinator Backup is of.
+def parse_settings(backup: Mapping[str, object]) -> NetworkSettings:
+    """Return the identity of the network in an Open Coordinator Backup.
 
     Raises:
-        ValueError: It is no such backup; the message names what is missing, never a value.
+        ValueError: It is no such backup; the message names the wrong field, never a value.
     """
     try:
         shape = msgspec.convert(backup, _Backup)
     except msgspec.ValidationError as error:
-        # msgspec names the place and the expected type, not the value.
+        # msgspec names the field and the expected type, not the value.
         raise ValueError(f"this is no Open Coordinator Backup: {error}") from None
     return NetworkSettings(
         ieee=shape.coordinator_ieee.lower(),
@@ -195,16 +203,16 @@ def settings_of(backup: Mapping[str, object]) -> NetworkSettings:
 
 
 def parse_backup(data: bytes) -> Mapping[str, object]:
-    """Read an Open Coordinator Backup.
+    """Decode an Open Coordinator Backup.
 
     Raises:
-        ValueError: It is none; the message never holds a value of it.
+        ValueError: It is no such backup; the message never holds a value of it.
     """
     try:
         backup = msgspec.json.decode(data, type=dict[str, object])
     except msgspec.MsgspecError:
         raise ValueError("this is no Open Coordinator Backup: it is no JSON object") from None
-    settings_of(backup)
+    parse_settings(backup)
     return backup
 
 
@@ -215,7 +223,7 @@ def _decode(data: bytes, kind: type[_Content]) -> _Content:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise FileUnreadable(f"the file holds no {kind.__name__}: {type(error).__name__}") from None
+        raise FileUnreadable(f"the content is no {kind.__name__}: {type(error).__name__}") from None
 
 
 _Hex4 = Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{4}$")]
@@ -249,3 +257,69 @@ class _Backup(msgspec.Struct):
     channel_mask: list[int]
     network_key: _Key
     devices: list[dict[str, object]]
+
+
+_log = logging.getLogger(__name__)
+
+
+class RadioFiles:
+    """Reads and writes the radio's files in a store."""
+
+    def __init__(self, store: FileStore) -> None:
+        self.store = store
+        self._lock = asyncio.Lock()
+
+    async def network(self) -> NetworkSnapshot | None:
+        """Return the hub's network; `None` if there is none. An unreadable file is quarantined."""
+        data = await asyncio.to_thread(self.store.read, NETWORK_FILE)
+        try:
+            return decode_network(data)
+        except FileUnreadable as error:
+            await self.quarantine(NETWORK_FILE, str(error))
+            return None
+
+    async def stick(self) -> StickSnapshot:
+        """Return the stick's file, which outlives a factory reset."""
+        data = await asyncio.to_thread(self.store.read, STICK_FILE)
+        try:
+            return decode_stick(data)
+        except FileUnreadable as error:
+            await self.quarantine(STICK_FILE, str(error))
+            return StickSnapshot()
+
+    async def save(self, content: NetworkSnapshot | DeviceTable | StickSnapshot) -> None:
+        """Write a file.
+
+        Raises:
+            OSError: The disk refuses; the old content stays.
+        """
+        names = {NetworkSnapshot: NETWORK_FILE, DeviceTable: SENSORS_FILE, StickSnapshot: STICK_FILE}
+        data = encode(content)
+        async with self._lock:
+            await asyncio.to_thread(
+                self.store.write, names[type(content)], data, is_secret=isinstance(content, NetworkSnapshot)
+            )
+
+    async def quarantine(self, name: str, reason: str) -> None:
+        """Move an unreadable file away.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        _log.error("%s is unreadable (%s) and was moved aside", name, reason)
+        async with self._lock:
+            await asyncio.to_thread(self.store.put_aside, name)
+
+
+def load_devices(store: FileStore, boot_id: str) -> DeviceTable:
+    """Return the stored devices; none if the disk fails or the file is unreadable. Blocks."""
+    try:
+        return decode_devices(store.read(SENSORS_FILE), boot_id)
+    except OSError as error:
+        _log.error("%s cannot be read (%s); all sensors are interviewed again", SENSORS_FILE, error)
+        return DeviceTable(boot_id)
+    except FileUnreadable as error:
+        _log.error("%s is unreadable (%s) and was moved aside; all sensors are interviewed again", SENSORS_FILE, error)
+        with contextlib.suppress(OSError):
+            store.put_aside(SENSORS_FILE)
+        return DeviceTable(boot_id)

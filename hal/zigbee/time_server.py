@@ -1,9 +1,9 @@
-"""Tells devices of the network what time it is in the house: displays show it. Pure, but for the clock it is given.
+"""Answers time requests of devices, which show the time on their displays. Pure, except for the injected clock.
 
 Facts: Zigbee Cluster Library, sections 12.2 (time cluster; seconds since 2000-01-01 UTC) and 2.5.1 (read attributes);
 Tuya's "Zigbee generic interfaces" (command 0x24: a sequence number of 2 bytes, which is echoed, then seconds since
-1970-01-01, of UTC and of the local clock, big-endian). While the hub does not know the time, nothing is invented: a
-read fails, and Tuya's question stays unanswered, so that it is asked again.
+1970-01-01, in UTC and in local time, big-endian). While the hub's time is unknown, a read of the cluster fails and a
+Tuya request stays unanswered; the device repeats it.
 """
 
 import struct
@@ -29,7 +29,7 @@ _SUCCESS, _FAILURE, _UNSUPPORTED = 0x00, 0x01, 0x86
 
 _UTC, _BITS, _I32, _U32, _U16 = 0xE2, 0x18, 0x2B, 0x23, 0x21
 _STATUS = 0x0001
-_MASTER_OF_TIME_AND_ZONE = 0b101
+_MASTER_AND_MASTER_ZONE = 0b101
 _ATTRIBUTES = (0x0000, 0x0002, 0x0003, 0x0004, 0x0005, 0x0006, 0x0007)
 _REVISION, _REVISION_NOW = 0xFFFD, 2
 _NEVER = _U32_MAX
@@ -38,28 +38,28 @@ _YEAR_DAYS = 400
 
 
 class WallClock:
-    """The house's wall clock, as the agent has told it last; read on the radio's thread."""
+    """The local time of the house, set by the agent and read on the radio's thread."""
 
     def __init__(self, monotonic_ms: Callable[[], int]) -> None:
         self._monotonic_ms = monotonic_ms
-        self._told: tuple[datetime, int] | None = None
+        self._set: tuple[datetime, int] | None = None
 
-    def show(self, now: datetime | None) -> None:
-        """Take what time it is, in the house's zone; `None` while that is not known."""
-        self._told = None if now is None else (now, self._monotonic_ms())
+    def set(self, now: datetime | None) -> None:
+        """Set the local time; `None` while it is unknown."""
+        self._set = None if now is None else (now, self._monotonic_ms())
 
     def now(self) -> datetime | None:
-        """Return what time it is in the house; `None` while that is not known."""
-        told = self._told
-        if told is None:
+        """Return the local time; `None` while it is unknown."""
+        last = self._set
+        if last is None:
             return None
-        then, at_ms = told
+        then, at_ms = last
         passed = timedelta(milliseconds=self._monotonic_ms() - at_ms)
         return (then.astimezone(UTC) + passed).astimezone(then.tzinfo)
 
 
 def is_time_request(cluster: int, data: bytes) -> bool:
-    """Tell whether a frame asks for the time."""
+    """Return whether a frame is a time request."""
     if len(data) < _HEADER_BYTES:
         return False
     form = data[0] & _DIRECTION_AND_TYPE
@@ -68,15 +68,15 @@ def is_time_request(cluster: int, data: bytes) -> bool:
     return cluster == TUYA and form == _TO_CLIENT_OF_CLUSTER and data[2] == TUYA_TIME
 
 
-def answer(cluster: int, question: bytes, now: datetime | None) -> bytes | None:
-    """Return the frame that answers a question; `None` where there is none to be given.
+def time_response(cluster: int, request: bytes, now: datetime | None) -> bytes | None:
+    """Return the response to a time request; `None` if it must stay unanswered.
 
     Args:
         cluster: `TIME` or `TUYA`.
-        question: A frame for which `is_time_request` is true.
-        now: In the house's zone; `None` while the time is not known.
+        request: A frame for which `is_time_request` is true.
+        now: Local time; `None` while it is unknown.
     """
-    sequence, payload = question[1], question[_HEADER_BYTES:]
+    sequence, payload = request[1], request[_HEADER_BYTES:]
     if cluster == TIME:
         asked = [attribute for (attribute,) in struct.iter_unpack("<H", payload[: len(payload) // 2 * 2])]
         known = {} if now is None else _attributes(now)
@@ -101,7 +101,7 @@ def _tuya_clocks(now: datetime) -> bytes | None:
 
 def _record(attribute: int, known: Mapping[int, tuple[int, bytes]], *, is_known: bool) -> bytes:
     if attribute == _STATUS:
-        kind, value = _BITS, bytes((_MASTER_OF_TIME_AND_ZONE if is_known else 0,))
+        kind, value = _BITS, bytes((_MASTER_AND_MASTER_ZONE if is_known else 0,))
     elif attribute == _REVISION:
         kind, value = _U16, struct.pack("<H", _REVISION_NOW)
     elif attribute in known:
@@ -112,40 +112,40 @@ def _record(attribute: int, known: Mapping[int, tuple[int, bytes]], *, is_known:
 
 
 def _attributes(now: datetime) -> Mapping[int, tuple[int, bytes]]:
-    """Return type and value of each attribute that tells the time."""
+    """Return type and value of each time attribute."""
     utc_s = int(now.timestamp()) - EPOCH_2000_S
     offset_s, shift_s = _seconds(now.utcoffset()), _seconds(now.dst())
-    start_s, end_s, told_shift_s = _summer(now)
+    start_s, end_s, dst_shift_s = _daylight_saving(now)
     numbers = {
         0x0000: (_UTC, "<I", utc_s),
         0x0002: (_I32, "<i", offset_s - shift_s),
         0x0003: (_U32, "<I", start_s),
         0x0004: (_U32, "<I", end_s),
-        0x0005: (_I32, "<i", told_shift_s),
+        0x0005: (_I32, "<i", dst_shift_s),
         0x0006: (_U32, "<I", utc_s + offset_s - shift_s),
         0x0007: (_U32, "<I", utc_s + offset_s),
     }
     try:
         return {attribute: (kind, struct.pack(form, value)) for attribute, (kind, form, value) in numbers.items()}
     except struct.error:
-        # Before 2000 and after 2136 this cluster has no numbers.
+        # The cluster cannot express times before 2000 and after 2136.
         return {}
 
 
-def _summer(now: datetime) -> tuple[int, int, int]:
-    """Return begin, last second and shift of the daylight saving time that is in force, or comes next."""
+def _daylight_saving(now: datetime) -> tuple[int, int, int]:
+    """Return start, last second and shift of the present or the next daylight saving time."""
     zone = now.tzinfo
     utc_s = int(now.timestamp())
-    begin_s = _change(utc_s, zone, -1) if now.dst() else _change(utc_s, zone, 1)
+    begin_s = _find_change(utc_s, zone, -1) if now.dst() else _find_change(utc_s, zone, 1)
     if begin_s is None:
         return _NEVER, _NEVER, 0
     shift_s = _shift_s(begin_s, zone)
-    end_s = _change(max(utc_s, begin_s), zone, 1)
+    end_s = _find_change(max(utc_s, begin_s), zone, 1)
     return begin_s - EPOCH_2000_S, _NEVER if end_s is None else end_s - 1 - EPOCH_2000_S, shift_s
 
 
-def _change(from_s: int, zone: tzinfo | None, direction: int) -> int | None:
-    """Return the first second of what is in force after the next change, or now, since the last one; Unix time."""
+def _find_change(from_s: int, zone: tzinfo | None, direction: int) -> int | None:
+    """Return the Unix time of the next change of the offset (direction 1), or of the last one (direction -1)."""
     here = _shift_s(from_s, zone)
     day_s = 86_400 * direction
     for day in range(1, _YEAR_DAYS):

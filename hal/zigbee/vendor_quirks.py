@@ -1,4 +1,4 @@
-"""How some makers leave the standard, and what their sensors mean by it: a small table and its converters. Pure.
+"""Deviations of some vendors from the standard, and the converters for their data: a small table. Pure.
 
 The layouts are those that the open converters of the Zigbee community read (zigbee-herdsman-converters, zha-quirks).
 """
@@ -18,31 +18,31 @@ TUYA = 0xEF00
 TUYA_REPORTS = frozenset({0x01, 0x02, 0x06})
 """Commands of the Tuya cluster that carry data points: answer, report, and report after a query."""
 TUYA_QUERY = 0x03
-"""Asks for all data points (Tuya, "Zigbee generic interfaces")."""
-TUYA_GREETING = (0x0004, 0x0000, 0x0001, 0x0005, 0x0007, 0xFFFE)
-"""Attributes of the Basic cluster that Tuya's gateways read in one frame when a device joins. Some of their sensors are
-said to say nothing before they were asked so (zigbee-herdsman-converters)."""
+"""Queries all data points (Tuya, "Zigbee generic interfaces")."""
+TUYA_JOIN_ATTRIBUTES = (0x0004, 0x0000, 0x0001, 0x0005, 0x0007, 0xFFFE)
+"""Attributes of the Basic cluster that Tuya's gateways read in one frame when a device joins. Some sensors reportedly
+send nothing before that read (zigbee-herdsman-converters)."""
 
 Value = tuple[SensorKind, float]
 
 
 class TuyaDataPoint(msgspec.Struct, frozen=True):
-    """What one Tuya data point measures: its kind, and the unit of one step."""
+    """A Tuya data point: its kind, and one step in the unit of the kind."""
 
     kind: SensorKind
-    unit: float
+    scale: float
 
 
 class VendorQuirk(msgspec.Struct, frozen=True):
-    """How sensors of one family differ.
+    """Deviations of one family of sensors.
 
     Attributes:
         name: For people.
-        reports_by_itself: It takes no reporting rules, and needs none.
-        has_aqara_struct: It tells its battery in a struct within the Basic cluster.
-        has_voc_index: It tells a VOC index in a cluster of its maker.
-        points: What its Tuya data points are.
-        kinds: What it measures by its maker's own ways. Its clusters of these kinds are dummies, and not believed.
+        reports_by_itself: It neither accepts nor needs a reporting configuration.
+        has_aqara_struct: It reports its battery in a struct within the Basic cluster.
+        has_voc_index: It reports a VOC index in a manufacturer-specific cluster.
+        points: Its Tuya data points by number.
+        kinds: Kinds that it reports in the vendor's own protocol. Its clusters of these kinds are dummies.
     """
 
     name: str
@@ -60,10 +60,10 @@ _SONOFF = VendorQuirk("Sonoff")
 _IKEA = VendorQuirk("IKEA", has_voc_index=True)
 
 
-def _tuya(humidity_unit: float) -> VendorQuirk:
+def _tuya(humidity_scale: float) -> VendorQuirk:
     points = {
         1: TuyaDataPoint(SensorKind.TEMPERATURE, 0.1),
-        2: TuyaDataPoint(SensorKind.HUMIDITY, humidity_unit),
+        2: TuyaDataPoint(SensorKind.HUMIDITY, humidity_scale),
         4: TuyaDataPoint(SensorKind.BATTERY_LEVEL, 1.0),
     }
     kinds = tuple(point.kind for point in points.values())
@@ -95,16 +95,16 @@ _BY_MODEL: Mapping[tuple[str, str], VendorQuirk] = MappingProxyType(
         ("_tze200_zppcgbdj", "ts0601"): _TUYA,
     }
 )
-"""By manufacturer and model as the sensor tells them, in lower case."""
+"""By manufacturer and model as reported by the sensor, in lower case."""
 
 
 def find_quirk(manufacturer: str, model: str) -> VendorQuirk:
-    """Return how a sensor differs from the standard."""
+    """Return the deviations of a sensor from the standard."""
     return _BY_MODEL.get((manufacturer.strip().lower(), model.strip().lower()), STANDARD)
 
 
 NOT_IN_TABLE = "not in the table (zigbee.quirks may know it)"
-"""What people are told of a model that tells data points of which nobody knows the meaning."""
+"""Note for a model with unknown data points."""
 
 _NUMBERS: Mapping[int, struct.Struct] = MappingProxyType(
     {
@@ -119,23 +119,23 @@ _NUMBERS: Mapping[int, struct.Struct] = MappingProxyType(
         0x39: struct.Struct("<f"),
     }
 )
-"""Zigbee data types by their ids; bits of 40 bits (0x24) stand apart."""
+"""Zigbee data types by their id; 40-bit numbers (0x24) are handled separately."""
 
 _TAG_AND_KIND_BYTES = 2
 _UINT40 = 0x24
 _UINT40_BYTES = 5
 _AQARA_BATTERY_MV = 0x01
 _COIN_CELL = Battery(Chemistry.LITHIUM)
-"""CR2032 or CR2450 in all of them."""
+"""CR2032 or CR2450 in all models."""
 
 
 def aqara_values(record: bytes) -> Sequence[Value]:
-    """Read the struct that Aqara sensors put into attribute 0xFF01 of the Basic cluster.
+    """Parse the struct that Aqara sensors send in attribute 0xFF01 of the Basic cluster.
 
-    Only the battery is taken: what the sensor measures comes in reports of its own as well, and would count twice.
+    Only the battery is used: the measured values are sent in standard reports as well, and would count twice.
 
     Args:
-        record: Tagged values: tag, Zigbee data type, value. One that ends too early gives what came before.
+        record: Tagged values: tag, Zigbee data type, value. A truncated record gives the values before its end.
     """
     found: list[Value] = []
     while len(record) >= _TAG_AND_KIND_BYTES:
@@ -161,11 +161,11 @@ _TUYA_TEMPERATURE_MAX = 0x2000
 """In tenths of a degree: 819 °C."""
 
 
-def tuya_values(maker: VendorQuirk, payload: bytes) -> Sequence[Value]:
-    """Read the data points of a Tuya report; those that the table does not know are left out.
+def tuya_values(quirk: VendorQuirk, payload: bytes) -> Sequence[Value]:
+    """Parse the data points of a Tuya report; unknown ones are ignored.
 
     Args:
-        maker: Says what each point is.
+        quirk: Its table of data points.
         payload: A sequence number of 2 bytes, then id, type, length (2 bytes, big-endian) and value of each point.
     """
     found: list[Value] = []
@@ -173,11 +173,11 @@ def tuya_values(maker: VendorQuirk, payload: bytes) -> Sequence[Value]:
     while len(rest) >= _POINT_HEAD.size:
         number, kind, length = _POINT_HEAD.unpack_from(rest)
         value, rest = rest[_POINT_HEAD.size : _POINT_HEAD.size + length], rest[_POINT_HEAD.size + length :]
-        point = maker.points.get(number)
+        point = quirk.points.get(number)
         if point is not None and kind == _POINT_VALUE and len(value) == _POINT_VALUE_BYTES:
             raw = int.from_bytes(value, "big", signed=True)
             if point.kind is SensorKind.TEMPERATURE and raw > _TUYA_TEMPERATURE_MAX:
-                # Some put a negative number of 16 bits into the 32 of the point.
+                # Some sensors send a negative 16-bit number in the 32 bits of the point.
                 raw -= 1 << 16
-            found.append((point.kind, round(raw * point.unit, 4)))
+            found.append((point.kind, round(raw * point.scale, 4)))
     return found

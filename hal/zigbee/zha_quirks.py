@@ -1,7 +1,7 @@
-"""The device table of the Zigbee community (zha-quirks), of which only what speaks of a met device is imported.
+"""The Zigbee community's device table (zha-quirks), imported module by module for the devices that are met.
 
-Importing all of it costs 43 MiB and more than two seconds; the modules of one device cost one or two MiB. There is no
-index: which module speaks of a device is read from the text of the modules, once for each model that is met.
+Importing the whole table costs 43 MiB and more than two seconds; the modules of one device cost one or two MiB. There
+is no index: the modules of a device are found by searching the modules' text, once for each model that is met.
 """
 
 import importlib
@@ -20,29 +20,29 @@ _log = logging.getLogger(__name__)
 _PACKAGE = "zhaquirks"
 
 IMPORT_ERRORS = (ImportError, AttributeError, LookupError, TypeError, ValueError)
-"""What a module for another zigpy ends with when it is imported: one broken module must not cost the radio."""
+"""Raised when a module for another zigpy version is imported: one broken module must not stop the radio."""
 
 
 class MatchingModules(msgspec.Struct, frozen=True):
-    """Modules that speak of a device.
+    """Modules that mention a device.
 
     Attributes:
-        both: They name its manufacturer and its model.
-        either: They name one of the two, or are called like the model. Most devices are found before that.
+        both: Modules that mention its manufacturer and its model.
+        either: Modules that mention one of the two, or have the model as their name. Rarely needed.
     """
 
     both: tuple[str, ...] = ()
     either: tuple[str, ...] = ()
 
 
-def naming(sources: Iterable[tuple[str, bytes]], manufacturer: str, model: str) -> MatchingModules:
-    """Find the modules that speak of a device. Pure.
+def find_modules(sources: Iterable[tuple[str, bytes]], manufacturer: str, model: str) -> MatchingModules:
+    """Find the modules that mention a device. Pure.
 
-    What stands in a package counts for the modules in it: that is where a maker's name is kept.
+    The text of a package counts for its modules: vendors' names are defined in packages.
 
     Args:
         sources: Name and text of each module.
-        manufacturer: As the device calls it.
+        manufacturer: As reported by the device.
         model: Likewise.
     """
     patterns = [_quoted(word) for word in (manufacturer, model)]
@@ -60,7 +60,7 @@ def naming(sources: Iterable[tuple[str, bytes]], manufacturer: str, model: str) 
 
 
 def _quoted(word: str) -> re.Pattern[bytes] | None:
-    # Some makers put a space before their names, and the table adds it where it uses them.
+    # Some vendors' names start with a space, which the table adds where it uses them.
     bare = word.strip()
     return re.compile(rb"""["'] ?""" + re.escape(bare.encode()) + rb"""["']""") if bare else None
 
@@ -71,15 +71,15 @@ def _with_packages(name: str) -> Sequence[str]:
 
 
 class QuirkTable:
-    """Resolves devices as the whole table would, and imports what that takes."""
+    """Resolves devices like the whole table, and imports the modules needed for that."""
 
     def __init__(self, package: ModuleType, registry: Any, register: Callable[[], None]) -> None:  # noqa: ANN401
-        """Prepare; nothing of the table is imported yet.
+        """Store the collaborators; no module of the table is imported yet.
 
         Args:
-            package: The table.
-            registry: Where its modules register what they know.
-            register: Has the registry take in what the modules have left for it.
+            package: The table's package.
+            registry: The registry of its quirks.
+            register: Moves the quirks of imported modules into the registry.
         """
         self._root = Path(package.__path__[0])
         self._registry = registry
@@ -87,14 +87,14 @@ class QuirkTable:
         self._met: set[tuple[str, str]] = set()
 
     def resolve(self, device: Any) -> Any:  # noqa: ANN401 - zigpy is untyped
-        """Return a zigpy device, corrected where the table knows it."""
+        """Return a zigpy device, corrected if the table has a quirk for it."""
         met = (device.manufacturer or "", device.model or "")
         if met not in self._met:
             self._met.add(met)
-            named = naming(self._sources(), *met)
-            self._load(named.both)
+            modules = find_modules(self._sources(), *met)
+            self._load(modules.both)
             if self._registry.match_entry(device) is None:
-                self._load(named.either)
+                self._load(modules.either)
         return self._registry.resolve(device)
 
     def _sources(self) -> Iterable[tuple[str, bytes]]:
@@ -107,20 +107,20 @@ class QuirkTable:
             try:
                 importlib.import_module(name)
             except IMPORT_ERRORS as error:
-                _log.warning("zigbee.quirks: %s cannot be used: %r", name, error)
+                _log.warning("zigbee.quirks: the module %s is unusable: %r", name, error)
         self._register()
-        # Registering reads the source of what it registers.
+        # Registration reads the source files of the quirks.
         linecache.clearcache()
 
 
-def table() -> QuirkTable:
+def load_quirk_table() -> QuirkTable:
     """Return the table.
 
     Raises:
-        ImportError: It is not installed, or is not the version that this hub knows.
+        ImportError: It is not installed, or its version is not supported.
         AttributeError: Likewise.
     """
     package = importlib.import_module(_PACKAGE)
     registry = importlib.import_module("zha.quirks").DEVICE_REGISTRY
-    # The last step of its `setup()`, which imports all of it first.
+    # The last step of its `setup()`, which first imports all modules.
     return QuirkTable(package, registry, package._register_pending_quirks)  # noqa: SLF001

@@ -1,13 +1,20 @@
-"""zigpy, told what the hub wants of it: imports, configuration, the network of the stick, backups.
+"""Adapter to zigpy: configuration, the stick's network, backups, the database, and errors in plain words.
 
-Imported only when a radio is configured, and on the radio's thread: zigpy and bellows cost 22 MiB and half a second.
+Imported only if a radio is configured, and on the radio's thread: zigpy and bellows cost 22 MiB and half a second.
+
+zigpy's database is used in its place, or as a copy in memory while the disk refuses writes. An error of the disk is
+never treated as corruption: only a file that SQLite calls malformed is quarantined.
 """
 
+import asyncio
+import contextlib
 import importlib
 import logging
 import os
 import secrets
-from collections.abc import Callable, Mapping
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +25,7 @@ import zigpy.exceptions
 import zigpy.types as t
 from zigpy.zcl import AttributeReportedEvent, AttributeUpdatedEvent
 
-from hal.errors import NetworkLost, SoftwareMissing
+from hal.errors import HalError, NetworkLost, SoftwareMissing
 from hal.zigbee import radio_state, zha_quirks
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import RadioOptions
@@ -35,14 +42,14 @@ _log = logging.getLogger(__name__)
 
 _REPORTED = (AttributeReportedEvent, AttributeUpdatedEvent)
 
-_LOUD = ("zigpy", "bellows", "serialx", "aiosqlite", "zigpy_znp", "zigpy_deconz")
+_LIBRARY_LOGGERS = ("zigpy", "bellows", "serialx", "aiosqlite", "zigpy_znp", "zigpy_deconz")
 
 COUNTER_STEP = 5_000_000
-"""A sensor takes frames with a lower counter than it has heard for replays. A backup is a day old at most, and a full
-network sends some 50 frames a second at its busiest: this is more. The counter has 32 bits and lasts for 800 restores.
-"""
+"""Added to the frame counter of a backup: a sensor rejects lower counters than it has received, as replays. A backup is
+at most a day old, and a full network sends at most some 50 frames a second, which is less than this in a day. The
+counter has 32 bits and lasts for 800 restores."""
 
-FAILURES = (
+STICK_ERRORS = (
     zigpy.exceptions.ZigbeeException,
     zigpy.exceptions.RadioException,
     TimeoutError,
@@ -50,61 +57,59 @@ FAILURES = (
     AssertionError,
     RuntimeError,
 )
-"""What zigpy and bellows raise where a stick does not do as told: bellows asserts on answers, and a request on a closed
-connection is a `RuntimeError`."""
+"""Raised by zigpy and bellows for a failing stick: bellows asserts on responses, and a request on a closed connection
+raises a `RuntimeError`."""
 
 COMMIT_S = 30
-"""How far zigpy's database may lag behind: what it knows of a join the hub keeps in a file of its own."""
+"""Commit interval of zigpy's database. The hub saves the progress of joining devices in its own file."""
 
 
-def quieten() -> None:
-    """Keep the libraries from logging frames and backups: below "warning" they hold the network key."""
-    for name in _LOUD:
+def silence_libraries() -> None:
+    """Suppress log messages below "warning": they contain frames, and backups with the network key."""
+    for name in _LIBRARY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def controller(adapter: str) -> Any:  # noqa: ANN401 - zigpy is untyped here
-    """Import what speaks with one kind of stick and return its class.
+def controller_class(adapter: str) -> Any:  # noqa: ANN401 - zigpy is untyped here
+    """Import the library for one kind of stick and return its controller class.
 
     Raises:
-        SoftwareMissing: It is not installed.
+        SoftwareMissing: The library is not installed.
     """
     module, extra = _CONTROLLERS[adapter]
     try:
         return importlib.import_module(module).ControllerApplication
     except ModuleNotFoundError as error:
         raise SoftwareMissing(
-            f"a stick of the kind {adapter!r} needs more packages ({error.name} is missing): pip install '{extra}'"
+            f"pip install '{extra}': the adapter {adapter!r} needs more packages ({error.name} is missing)"
         ) from error
 
 
-def quirks_resolver() -> Callable[[Any], Any] | None:
-    """Return the resolver of the Zigbee community's device table; `None` where it cannot be used.
+def community_resolver() -> Callable[[Any], Any] | None:
+    """Return the resolver of the Zigbee community's device table; `None` if the table is unusable.
 
-    It has had its resolver since its version 2, which needs Python 3.12.
+    The table has a resolver since version 2, which needs Python 3.12.
     """
     try:
-        return zha_quirks.table().resolve
+        return zha_quirks.load_quirk_table().resolve
     except (ImportError, AttributeError) as error:
-        _log.warning(
-            "zigbee.quirks: the device table cannot be used (%s): pip install 'climahub[zigbee-quirks]'", error
-        )
+        _log.warning("zigbee.quirks: pip install 'climahub[zigbee-quirks]': the device table is unusable (%s)", error)
         return None
 
 
-def configuration(options: RadioOptions, found: StickPort, database: Path) -> dict[str, Any]:
+def zigpy_config(options: RadioOptions, port: StickPort, database: Path) -> dict[str, Any]:
     """Return zigpy's configuration."""
     return {
         "database_path": str(database),
         "database_commit_interval": COMMIT_S,
         "device": {
-            "path": found.path,
+            "path": port.path,
             "baudrate": options.baudrate,
             "flow_control": None if options.flow_control == "none" else options.flow_control,
         },
         # The radio has its own thread already.
         "use_thread": False,
-        # The hub compares and backs up by itself: zigpy would take over a foreign stick, and keeps every backup.
+        # The hub does both itself: zigpy would use a foreign stick, and keeps every backup.
         "validate_network_settings": False,
         "backup_enabled": False,
         "topology_scan_enabled": False,
@@ -115,40 +120,41 @@ def configuration(options: RadioOptions, found: StickPort, database: Path) -> di
 
 
 def make_private(path: Path) -> None:
-    """Create a file that only this user can read, unless it exists; SQLite gives its companions the same rights."""
+    """Create a file with access for this user only, unless it exists; SQLite's companion files get the same mode."""
     os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
 
 
-def spare_the_card(app: Any) -> None:  # noqa: ANN401
-    """Keep zigpy from writing each reported value and each time of hearing a device into its database.
+def reduce_database_writes(app: Any) -> None:  # noqa: ANN401
+    """Keep zigpy from storing each reported value and each device's last-seen time.
 
-    The hub has its own places for both. Of 100 sensors that would be 0.5 GB a day, and two thread switches a report.
+    The hub stores both itself. With 100 sensors, zigpy would write 0.5 GB a day to the SD card and switch threads twice
+    a report.
     """
     database = app._dblistener  # noqa: SLF001 - zigpy has no setting for it
     if database is None:
         return
     write = database.enqueue
 
-    def enqueue(what: str, *arguments: object) -> None:
-        is_value = what == "_save_attribute" and isinstance(arguments[0], _REPORTED)
-        if what != "_save_device_last_seen" and not is_value:
-            write(what, *arguments)
+    def enqueue(operation: str, *arguments: object) -> None:
+        is_value = operation == "_save_attribute" and isinstance(arguments[0], _REPORTED)
+        if operation != "_save_device_last_seen" and not is_value:
+            write(operation, *arguments)
 
     database.enqueue = enqueue
 
 
-async def settings_on(app: Any) -> NetworkSettings | None:  # noqa: ANN401
-    """Return the network that the stick holds; `None` for a blank one."""
+async def load_settings(app: Any) -> NetworkSettings | None:  # noqa: ANN401
+    """Read the network from the stick; `None` for a blank stick."""
     try:
         await app.load_network_info(load_devices=False)
     except zigpy.exceptions.NetworkNotFormed:
         return None
-    return settings_of(app)
+    return current_settings(app)
 
 
-def settings_of(app: Any) -> NetworkSettings:  # noqa: ANN401
-    """Return the network that zigpy has read from the stick last."""
+def current_settings(app: Any) -> NetworkSettings:  # noqa: ANN401
+    """Return the network that zigpy last read from the stick."""
     network, node = app.state.network_info, app.state.node_info
     return NetworkSettings(
         ieee=str(node.ieee).replace(":", "").lower(),
@@ -159,23 +165,23 @@ def settings_of(app: Any) -> NetworkSettings:  # noqa: ANN401
     )
 
 
-def kept_by(app: Any) -> NetworkSnapshot | None:  # noqa: ANN401
-    """Return the network whose backup stands in zigpy's own database, for a hub whose own file was lost."""
+def network_in_database(app: Any) -> NetworkSnapshot | None:  # noqa: ANN401
+    """Return the network of the last backup in zigpy's database, for a hub that has lost its own file."""
     backup = app.backups.most_recent_backup()
     if backup is None or not backup.is_complete():
         return None
     content = backup.as_open_coordinator_json()
-    settings = radio_state.settings_of(content)
+    settings = radio_state.parse_settings(content)
     return radio_state.with_backup(NetworkSnapshot(NetworkPhase.FORMED, settings), settings, content)
 
 
-def new_settings() -> NetworkSettings:
-    """Choose a network at random."""
+def random_settings() -> NetworkSettings:
+    """Return the settings of a new network with random identifiers and key."""
     return NetworkSettings(
         ieee="",
         extended_pan_id=secrets.token_hex(8),
         key=secrets.token_hex(16),
-        # 0x0000 and 0xFFFF are no PAN's; 0xFFFE is reserved.
+        # 0x0000 and 0xFFFF are no PAN IDs; 0xFFFE is reserved.
         pan_id=1 + secrets.randbelow(0xFFFD),
     )
 
@@ -184,8 +190,8 @@ async def form(app: Any, planned: NetworkSettings, channel: int) -> Mapping[str,
     """Form a network on the stick and return its first backup.
 
     Args:
-        app: Connected.
-        planned: Its identity.
+        app: Connected application.
+        planned: Identity of the network.
         channel: From 11 to 26; 0 for the quietest.
     """
     app.config[zigpy.config.CONF_NWK].update(
@@ -201,22 +207,22 @@ async def form(app: Any, planned: NetworkSettings, channel: int) -> Mapping[str,
 
 
 def _last_backup(app: Any) -> Mapping[str, object]:  # noqa: ANN401
-    """Return the backup that zigpy has made of what it has just written."""
+    """Return the backup that zigpy made after its last write."""
     backup: Mapping[str, object] = app.backups.most_recent_backup().as_open_coordinator_json()
     return backup
 
 
 async def back_up(app: Any) -> Mapping[str, object]:  # noqa: ANN401
-    """Read everything from the stick and return it as Open Coordinator Backup."""
+    """Read the whole network from the stick and return it as Open Coordinator Backup."""
     backup: Mapping[str, object] = (await app.backups.create_backup(load_devices=True)).as_open_coordinator_json()
     return backup
 
 
 async def restore(app: Any, backup: Mapping[str, object]) -> Mapping[str, object]:  # noqa: ANN401
-    """Write a backup to the stick and return a new one.
+    """Write a backup to the stick and return a new backup.
 
     Raises:
-        NetworkLost: The stick cannot take it; the message says what to do.
+        NetworkLost: The stick does not support it; the message names the remedy.
     """
     parsed = zigpy.backups.NetworkBackup.from_dict(dict(backup))
     try:
@@ -226,11 +232,98 @@ async def restore(app: Any, backup: Mapping[str, object]) -> Mapping[str, object
         zigpy.exceptions.DestructiveWriteNetworkSettings,
     ) as error:
         raise NetworkLost(
-            "the stick's firmware cannot take the address of the stick it replaces; update its firmware, or use one"
-            " that can (EmberZNet 7.4 or newer)"
+            "update the stick's firmware, or use a stick with EmberZNet 7.4 or newer: this firmware cannot take over"
+            " the address of the stick it replaces"
         ) from error
     return _last_backup(app)
 
 
 def _colons(digits: str) -> str:
     return ":".join(digits[place : place + 2] for place in range(0, len(digits), 2))
+
+
+_DISK_ERRORS = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+                     sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})  # fmt: skip
+_COMPANIONS = ("", "-wal")
+
+
+def is_disk_error(error: BaseException) -> bool:
+    """Return whether an error is caused by the disk, not by the content of the file."""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0)
+        return code != sqlite3.SQLITE_IOERR_SHORT_READ and code & 0xFF in _DISK_ERRORS
+    return isinstance(error, OSError)
+
+
+def write_problem(path: Path) -> str:
+    """Return why the disk refuses writes to the database; empty if it does not. Blocks."""
+    try:
+        make_private(path)
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except (sqlite3.Error, OSError) as error:
+        return str(error) if is_disk_error(error) else ""
+    return ""
+
+
+def copy_database(path: Path, directory: Path) -> Path:
+    """Copy the readable files of the database into a directory in memory and return its new path. Blocks.
+
+    Raises:
+        OSError: The directory in memory is full as well.
+    """
+    for companion in _COMPANIONS:
+        source, target = path.with_name(path.name + companion), directory / (path.name + companion)
+        target.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if source.is_file():
+                shutil.copyfile(source, target)
+    copy = directory / path.name
+    make_private(copy)
+    return copy
+
+
+UNKNOWN_FAILURE = "the radio failed; see the hub's log"
+MESSAGE_CHARACTERS_MAX = 300
+SHUTDOWN_S = 10.0
+
+
+async def shut_down(app: Any) -> None:  # noqa: ANN401
+    """Release the stick and the database; without this the interpreter never ends."""
+    try:
+        async with asyncio.timeout(SHUTDOWN_S):
+            await app.shutdown(db=True)
+    except (*STICK_ERRORS, OSError) as error:
+        _log.warning("the radio did not shut down cleanly: %s", describe_error(error))
+
+
+@contextlib.contextmanager
+def stick_errors_translated() -> Iterator[None]:
+    """Raise the errors of zigpy and bellows as `NetworkLost`."""
+    try:
+        yield
+    except STICK_ERRORS as error:
+        raise NetworkLost(f"the stick did not execute the command: {describe_error(error)}") from error
+
+
+def describe_error(error: BaseException) -> str:  # noqa: PLR0911 - a table
+    """Return a description of an error for a technician; it never contains a key."""
+    match error:
+        case BaseExceptionGroup():
+            return describe_error(error.exceptions[0])
+        case HalError():
+            return str(error)
+        case PermissionError():
+            return (
+                f"{error.filename or 'the port'} cannot be opened: another program uses it, or the agent's user is not"
+                " in the group dialout"
+            )
+        case OSError() if not isinstance(error, TimeoutError):
+            return f"{error.filename or 'the port'}: {error.strerror or error}"
+        case TimeoutError():
+            return "check zigbee.adapter and zigbee.baudrate: the stick does not answer"
+        case zigpy.exceptions.ZigbeeException() | zigpy.exceptions.RadioException() | bellows.ash.NcpFailure():
+            return f"the stick reports {type(error).__name__}: {error}"[:MESSAGE_CHARACTERS_MAX]
+        case _:
+            return UNKNOWN_FAILURE

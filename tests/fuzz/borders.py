@@ -55,7 +55,7 @@ from hal import replay
 from hal.errors import HalError
 from hal.interface import SensorKind
 from hal.plausibility import PlausibilityCheck
-from hal.zigbee.reports import is_report, plain_values
+from hal.zigbee.zcl import is_report, parse_report
 from tests.fuzz import hostile, hostile_files
 from tests.fuzz.climate_borders import KEPT, take_kept, take_order
 from tests.fuzz.cloud_rig import CALLS, CloudRig
@@ -322,7 +322,7 @@ def _take_label(_: Rig, text: str) -> None:
 
 def _take_frame(_: Rig, data: bytes) -> None:
     is_report(data)
-    for _attribute, value in plain_values(data) or ():
+    for _attribute, value in parse_report(data) or ():
         for kind in SensorKind:
             verdict = PlausibilityCheck(kind).check(value, 1000)
             str(verdict).encode()

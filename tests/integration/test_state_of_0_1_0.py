@@ -181,7 +181,7 @@ def test_the_radio_finds_its_network_and_sensors(state: Path, caplog: pytest.Log
     assert network is not None
     assert (network.phase, network.settings.channel) == (NetworkPhase.FORMED, 15)
     assert len(network.backups) >= 1
-    sensors = radio_state.decode_sensors(files.read(SENSORS_FILE), "boot")
+    sensors = radio_state.decode_devices(files.read(SENSORS_FILE), "boot")
     assert {sensor.ieee for sensor in sensors.sensors} == {BEDROOM, ATTIC}
     assert all(sensor.is_interviewed and sensor.kinds for sensor in sensors.sensors)
     assert radio_state.decode_stick(files.read(STICK_FILE)) != radio_state.decode_stick(None)

@@ -123,7 +123,7 @@ async def test_the_communitys_device_table(
     async with Stand(tmp_path, house=one(model)).running(quirks=True) as (sensors, hub):
         device = await hub.pair(sensors, "one")
         # The emulated Aqara differs from the table's in details; such a one is read by the hub's own.
-        assert (device in hub.network._radio._joining.ears._corrected) == (model == "tuya_climate")
+        assert (device in hub.network._radio._listener.ears._corrected) == (model == "tuya_climate")
         sensors.set_values("one", values)  # which it reports by itself
         await hub.until(lambda: expected.items() <= hub.latest(device).items())
         assert len(hub.values(device, "temperature")) <= 2
@@ -198,7 +198,7 @@ async def test_readings_wait_for_an_agent_while_the_radio_goes_and_comes(tmp_pat
         await hub.until(lambda: 4 in hub.values(device, "temperature"))
         sensors.set_values("bedroom", {"temperature_c": 5})
         sensors.set_values("bedroom", {"temperature_c": 6})
-        await hub.until(lambda: len(hub.network._outlet.readings._items) == 2)
+        await hub.until(lambda: len(hub.network._events.readings._items) == 2)
         sensors.inject(serial_port.parse("gone=0.5"))
         await hub.state(RadioState.LOST)
         hub.resume()

@@ -12,7 +12,7 @@ pytest.importorskip("bellows")
 
 from hal.interface import Quality
 from hal.radio import InstallCode, JoinStep
-from hal.zigbee import device_setup, joining, radio, reporting_health
+from hal.zigbee import availability, device_listener, device_setup, radio
 from lab.ncp import zcl
 from lab.ncp.application import OutgoingFrame
 from lab.ncp.attributes import ReportingSchedule
@@ -167,7 +167,7 @@ async def test_lost_rules_are_given_again_and_told_until_the_kind_is_back(tmp_pa
             sensors.speak("one")
             await hub.until(lambda level=percent: hub.values(device, "battery_level")[-1:] == [level])
         await hub.until(lambda: len(attributes_of(sensors, "one").reporting.rules) == 3)
-        told = "reports no temperature and no humidity any more: it had lost its reporting rules"
+        told = "reports no temperature and no humidity: it lost its reporting configuration"
         assert hub.network.links[0].problem.startswith(told)
         assert any(told in step for step in hub.network.radio.steps)
         sensors.set_values("one", {"temperature_c": 18.0, "humidity_percent": 61})
@@ -178,11 +178,11 @@ async def test_lost_rules_are_given_again_and_told_until_the_kind_is_back(tmp_pa
 async def test_one_that_has_lost_all_rules_and_says_nothing_any_more_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(radio, "JUDGE_S", 0.1)
+    monkeypatch.setattr(radio, "AVAILABILITY_S", 0.1)
     async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
         await hub.pair(sensors, "one")
         lose_rules(sensors, but=0)
-        monkeypatch.setattr(reporting_health, "allowed_ms", lambda _: 200)
+        monkeypatch.setattr(availability, "allowed_ms", lambda _: 200)
         await hub.until(lambda: len(attributes_of(sensors, "one").reporting.rules) == 3)
 
 
@@ -190,17 +190,17 @@ async def test_one_that_has_lost_all_rules_and_says_nothing_any_more_is_asked(
 async def test_a_sensor_that_does_not_follow_its_rules_or_does_not_answer_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_deaf: bool
 ) -> None:
-    monkeypatch.setattr(radio, "JUDGE_S", 0.1)
+    monkeypatch.setattr(radio, "AVAILABILITY_S", 0.1)
 
     async def deaf(device: Any, found: Any) -> Any:  # noqa: ANN401
         raise TimeoutError
 
     if is_deaf:
-        monkeypatch.setattr("hal.zigbee.reporting_repair.read_reporting", deaf)
+        monkeypatch.setattr("hal.zigbee.device_setup.read_reporting", deaf)
     async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
-        told = "does not answer; press its button once" if is_deaf else "though it has its reporting rules"
-        monkeypatch.setattr(reporting_health, "allowed_ms", lambda promised_s: 300 if promised_s <= 900 else 10**9)
+        told = "press its button once" if is_deaf else "although its reporting configuration is complete"
+        monkeypatch.setattr(availability, "allowed_ms", lambda interval_s: 300 if interval_s <= 900 else 10**9)
         await hub.until(lambda: told in hub.network.links[0].problem)
         sensors.set_values("one", {"temperature_c": 18.0, "humidity_percent": 61})
         await hub.until(lambda: hub.values(device, "temperature")[-1:] == [18.0])
@@ -208,13 +208,13 @@ async def test_a_sensor_that_does_not_follow_its_rules_or_does_not_answer_is_tol
 
 
 async def test_what_is_never_answered_is_given_up_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joining, "ASK_AGAIN_MS", 0)
+    monkeypatch.setattr(device_listener, "SETUP_RETRY_MS", 0)
     async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
         real = device_setup._read_all
 
         async def deaf(device: Any, found: Any) -> Any:  # noqa: ANN401
             answers = await real(device, [each for each in found if each.cluster != HUMIDITY])
-            answers.silent += [each for each in found if each.cluster == HUMIDITY]
+            answers.unanswered += [each for each in found if each.cluster == HUMIDITY]
             return answers
 
         monkeypatch.setattr(device_setup, "_read_all", deaf)
@@ -227,7 +227,10 @@ async def test_what_is_never_answered_is_given_up_in_the_end(tmp_path: Path, mon
             return hub.events[-1:] and hub.events[-1].step is JoinStep.CONFIGURED
 
         await hub.until(heard)
-        assert len([event for event in hub.events if event.step is JoinStep.FAILED]) == joining.SET_UP_TRIES_MAX - 1
+        assert (
+            len([event for event in hub.events if event.step is JoinStep.FAILED])
+            == device_listener.SETUP_ATTEMPTS_MAX - 1
+        )
         assert {str(kind) for kind in hub.network.sensors[0].kinds} == {"temperature", "battery_level"}
         assert "no answer about humidity" in hub.network.links[0].notes
 
@@ -241,7 +244,7 @@ async def test_a_sensor_that_keeps_its_rules_is_left_alone(tmp_path: Path) -> No
             await report_battery(hub, sensors, device, percent)
         rules = attributes.reporting.rules
         # They were read back and found in place.
-        await hub.until(lambda: hub.network._registry._watches[device].slower_reports == {})
+        await hub.until(lambda: hub.network._registry.reporting._devices[device].slower_reports == {})
         assert attributes.reporting.rules == rules
         assert hub.network.links[0].problem == ""
 

@@ -28,7 +28,7 @@ def radio_of(running: RunningHub) -> ZigbeeNetwork:
 
 def gathered(zigbee: ZigbeeNetwork) -> Sequence[float]:
     """Return what the stick has delivered and the hub has not fetched yet."""
-    return [reading.value for reading in tuple(zigbee._outlet.readings._items)]
+    return [reading.value for reading in tuple(zigbee._events.readings._items)]
 
 
 def in_outbox(state_dir: Path) -> int:

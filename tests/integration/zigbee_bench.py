@@ -59,7 +59,7 @@ def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ControllerApplication, "_watchdog_period", 0.5)
     monkeypatch.setattr(radio, "BACKUP_CALM_S", 0.2)
     monkeypatch.setattr(radio, "REFUSED_RETRY_S", 0.5)
-    monkeypatch.setattr(radio.backoff, "DELAYS_S", (0.2,))
+    monkeypatch.setattr(radio, "RESTART_DELAYS_S", (0.2,))
     monkeypatch.setattr(network, "GATHER_S", 0)
 
 

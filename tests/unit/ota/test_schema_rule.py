@@ -45,10 +45,9 @@ from agent.telemetry.outbox.protocol import Lane, OutboxLimits
 from agent.telemetry.outbox.store import SqliteOutbox
 from hal.interface import HUB, HvacDemand, Reading, SensorKind, ZoneOutput
 from hal.zigbee import radio_state
-from hal.zigbee.files import RadioFiles, load_devices
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import NETWORK_FILE, SENSORS_FILE, STICK_FILE
-from hal.zigbee.radio_state import DeviceRecord, DeviceTable, NetworkSnapshot, StickSnapshot
+from hal.zigbee.radio_state import DeviceRecord, DeviceTable, NetworkSnapshot, RadioFiles, StickSnapshot, load_devices
 
 NOW = Now("boot", 5000, 1_774_785_600_000)
 ADDED = "added_by_a_newer_release"

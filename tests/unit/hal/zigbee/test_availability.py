@@ -33,7 +33,7 @@ def test_nobody_is_judged_before_a_night_was_seen() -> None:
 
 
 def test_a_promise_counts_from_the_beginning() -> None:
-    assert allowed_s(ReportingRhythm(promised_s=900), is_sleepy=True) == 3 * 900 + 60
+    assert allowed_s(ReportingRhythm(max_interval_s=900), is_sleepy=True) == 3 * 900 + 60
 
 
 def test_a_quiet_night_is_remembered_through_a_busy_day() -> None:
@@ -51,7 +51,7 @@ def test_one_long_silence_is_a_failure_and_two_are_a_habit() -> None:
 
 
 def test_a_promise_stands_however_often_it_was_broken() -> None:
-    rhythm = lived([6 * HOUR_S] * 5, ReportingRhythm(promised_s=900, observed_s=DAY_S, longest_s=900))
+    rhythm = lived([6 * HOUR_S] * 5, ReportingRhythm(max_interval_s=900, observed_s=DAY_S, longest_silence_s=900))
     assert allowed_s(rhythm, is_sleepy=True) == 3 * 900 + 60
 
 
@@ -71,12 +71,12 @@ def test_a_sleepy_one_that_keeps_its_rhythm_is_never_called_dead() -> None:
 def test_a_dead_one_is_never_online_for_longer_than_the_limit(
     gaps_s: list[float], promised_s: float, is_sleepy: bool
 ) -> None:
-    rhythm = lived(gaps_s, ReportingRhythm(promised_s=promised_s), is_sleepy=is_sleepy)
+    rhythm = lived(gaps_s, ReportingRhythm(max_interval_s=promised_s), is_sleepy=is_sleepy)
     assert availability.SILENCE_S_MIN <= allowed_s(rhythm, is_sleepy=is_sleepy) <= SILENCE_S_MAX
     now_ms = int(SILENCE_S_MAX * 1000) + 1
     for since_ms in (0, 1000):
         state = is_online(
-            rhythm, is_sleepy=is_sleepy, heard_ms=0, listening_since_ms=since_ms, was_offline=False, now_ms=now_ms
+            rhythm, is_sleepy=is_sleepy, last_seen_ms=0, listening_since_ms=since_ms, was_offline=False, now_ms=now_ms
         )
         assert state is not True
 
@@ -94,11 +94,11 @@ class World:
         return link
 
     def pair(self) -> None:
-        self.registry.listens(is_listening=True)
-        self.registry.joined(IEEE, 7)
-        self.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=(), is_sleepy=True)
-        self.registry.configured(IEEE, ranks={TEMPERATURE: 1}, promises={TEMPERATURE: 900})
-        self.registry.heard(IEEE, 99)
+        self.registry.set_listening(is_listening=True)
+        self.registry.add_joined(IEEE, 7)
+        self.registry.set_interviewed(IEEE, manufacturer="m", model="x", kinds=(), is_sleepy=True)
+        self.registry.set_configured(IEEE, ranks={TEMPERATURE: 1}, max_intervals_s={TEMPERATURE: 900})
+        self.registry.mark_seen(IEEE, 99)
 
 
 def test_a_sensor_that_falls_silent_goes_offline_and_comes_back() -> None:
@@ -110,8 +110,8 @@ def test_a_sensor_that_falls_silent_goes_offline_and_comes_back() -> None:
     assert world.link().is_online
     world.later(120)
     assert world.link().is_online is False
-    world.registry.judge()
-    world.registry.heard(IEEE, 88)
+    world.registry.update_availability()
+    world.registry.mark_seen(IEEE, 88)
     assert world.link().is_online
 
 
@@ -119,29 +119,29 @@ def test_a_dead_sensor_stays_dead_over_a_restart_of_the_hub() -> None:
     world = World()
     world.pair()
     world.later(HOUR_S)
-    world.registry.judge()
-    again = World(DeviceTable("boot", world.registry.kept().sensors))
+    world.registry.update_availability()
+    again = World(DeviceTable("boot", world.registry.snapshot().sensors))
     assert again.link().is_online is False
-    again.registry.listens(is_listening=True)
+    again.registry.set_listening(is_listening=True)
     assert again.link().is_online is False
 
 
 def test_silence_of_the_radio_is_held_against_nobody() -> None:
     world = World()
     world.pair()
-    world.registry.listens(is_listening=False)
+    world.registry.set_listening(is_listening=False)
     world.later(5 * HOUR_S)
     assert world.link().is_online is None
-    world.registry.judge()
-    world.registry.listens(is_listening=True)
+    world.registry.update_availability()
+    world.registry.set_listening(is_listening=True)
     assert world.link().is_online is None
-    world.registry.heard(IEEE, 1)
+    world.registry.mark_seen(IEEE, 1)
     assert world.link().is_online
     kept = world.registry.get(IEEE)
     assert kept is not None
-    assert not kept.rhythm.doubted_s
-    world.registry.listens(is_listening=False)
-    world.registry.listens(is_listening=True)
+    assert not kept.rhythm.outlier_s
+    world.registry.set_listening(is_listening=False)
+    world.registry.set_listening(is_listening=True)
     world.later(HOUR_S)
     assert world.link().is_online is False
 
@@ -151,7 +151,7 @@ def test_several_packets_of_one_report_are_no_rhythm() -> None:
     world.pair()
     for _ in range(10):
         world.later(0.1)
-        world.registry.heard(IEEE, 1)
+        world.registry.mark_seen(IEEE, 1)
     kept = world.registry.get(IEEE)
     assert kept is not None
     assert kept.rhythm.observed_s == 0
@@ -160,22 +160,22 @@ def test_several_packets_of_one_report_are_no_rhythm() -> None:
 def test_who_was_removed_is_remembered_until_it_joins_again() -> None:
     world = World()
     world.pair()
-    world.registry.forget(IEEE)
+    world.registry.remove(IEEE)
     assert world.registry.is_removed(IEEE)
     assert list(world.registry.links()) == []
-    world.registry.joined(IEEE, 8)
+    world.registry.add_joined(IEEE, 8)
     assert not world.registry.is_removed(IEEE)
     for number in range(2 * REMOVED_MAX):
-        world.registry.forget(f"{number}")
-    assert len(world.registry.kept().removed) == REMOVED_MAX
+        world.registry.remove(f"{number}")
+    assert len(world.registry.snapshot().removed) == REMOVED_MAX
 
 
 def test_the_network_has_a_limit() -> None:
     world = World(DeviceTable("boot", tuple(DeviceRecord(f"{number}", number) for number in range(SENSORS_MAX))))
     assert world.registry.is_full
-    world.registry.joined(IEEE, 7)
+    world.registry.add_joined(IEEE, 7)
     assert world.registry.get(IEEE) is None
-    world.registry.joined("3", 7)
+    world.registry.add_joined("3", 7)
     kept = world.registry.get("3")
     assert kept is not None
     assert kept.nwk == 7
@@ -184,13 +184,13 @@ def test_the_network_has_a_limit() -> None:
 def test_one_that_left_is_offline_and_has_to_be_set_up_again() -> None:
     world = World()
     world.pair()
-    world.registry.left(IEEE)
+    world.registry.mark_left(IEEE)
     kept = world.registry.get(IEEE)
     assert kept is not None
     assert not kept.is_configured
     assert world.link().is_online is False
-    for change in (world.registry.left, world.registry.forget):
+    for change in (world.registry.mark_left, world.registry.remove):
         change("a stranger")
-    world.registry.heard("a stranger", 1)
-    world.registry.configured("a stranger", ranks={}, promises={})
+    world.registry.mark_seen("a stranger", 1)
+    world.registry.set_configured("a stranger", ranks={}, max_intervals_s={})
     assert world.registry.get("a stranger") is None

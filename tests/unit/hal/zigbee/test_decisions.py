@@ -5,7 +5,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from hal.zigbee import backoff, network_ownership, options, radio_state, serial_ports
+pytest.importorskip("serial")
+
+from hal.zigbee import network_ownership, options, radio_state, serial_ports
 from hal.zigbee.availability import ReportingRhythm
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings, OwnershipDecision
 from hal.zigbee.radio_state import DeviceRecord, DeviceTable, FileUnreadable, NetworkSnapshot, StickSnapshot
@@ -57,8 +59,8 @@ def test_what_is_done_with_a_stick(
     stick: NetworkSettings | None, phase: NetworkPhase | None, ours: NetworkSettings | None, expected: OwnershipDecision
 ) -> None:
     for has_sensors in (False, True):
-        chosen = network_ownership.choose(
-            stick, phase=phase, ours=ours, remembered="", has_sensors=has_sensors, takes_over=False
+        chosen = network_ownership.decide(
+            stick, phase=phase, own=ours, remembered="", has_sensors=has_sensors, takes_over=False
         )
         assert chosen is expected
 
@@ -75,26 +77,18 @@ def test_what_is_done_with_a_stick(
 def test_a_stick_with_a_network_on_a_hub_without_one(
     remembered: str, has_sensors: bool, takes_over: bool, expected: OwnershipDecision
 ) -> None:
-    chosen = network_ownership.choose(
-        FOREIGN, phase=None, ours=None, remembered=remembered, has_sensors=has_sensors, takes_over=takes_over
+    chosen = network_ownership.decide(
+        FOREIGN, phase=None, own=None, remembered=remembered, has_sensors=has_sensors, takes_over=takes_over
     )
     assert chosen is expected
 
 
 def test_a_refusal_names_the_stick_the_loss_and_the_choices() -> None:
-    text = network_ownership.refusal_message(FOREIGN, port="/dev/stick", sensors=12, has_network=True)
+    text = network_ownership.refusal_text(FOREIGN, port="/dev/stick", sensors=12, has_network=True)
     for words in ("/dev/stick", "0x0001", "channel 11", "12 sensors", "blank one", "climahub zigbee restore"):
         assert words in text
-    assert "take_over" in network_ownership.refusal_message(FOREIGN, port="/dev/stick", sensors=0, has_network=False)
+    assert "take_over" in network_ownership.refusal_text(FOREIGN, port="/dev/stick", sensors=0, has_network=False)
     assert FOREIGN.key not in text
-
-
-def test_the_ladder() -> None:
-    assert [backoff.delay_s(failures) for failures in range(1, 10)] == [1, 5, 15, 30, 60, 120, 300, 300, 300]
-    with pytest.raises(ValueError, match="follows"):
-        backoff.delay_s(0)
-    assert backoff.next_failures(4, 10.0) == 5
-    assert backoff.next_failures(4, 300.0) == 1
 
 
 SKYCONNECT = SerialPort("/dev/ttyUSB0", "/dev/serial/by-id/sky", 0x10C4, 0xEA60, "Nabu Casa SkyConnect v1.0")
@@ -121,32 +115,32 @@ def test_sticks_are_known_by_their_identity(port: SerialPort, adapter: str | Non
 
 
 def test_the_one_stick_is_found_by_its_stable_name() -> None:
-    found, steps = serial_ports.search("auto", [CONSOLE, METER, SKYCONNECT])
+    found, steps = serial_ports.find_stick("auto", [CONSOLE, METER, SKYCONNECT])
     assert found is not None
     assert (found.path, found.adapter) == ("/dev/serial/by-id/sky", "ezsp")
-    assert [step.endswith("no Zigbee stick that is known") for step in steps] == [True, False, True]
+    assert [step.endswith("no known Zigbee stick") for step in steps] == [True, False, True]
 
 
 @pytest.mark.parametrize(
     ("adapter", "seen", "words"),
     [
-        ("auto", [], "no Zigbee stick was found"),
-        ("auto", [CONSOLE], "no Zigbee stick was found"),
+        ("auto", [], "no stick was found"),
+        ("auto", [CONSOLE], "no stick was found"),
         ("auto", [SKYCONNECT, CONBEE], "2 Zigbee sticks"),
-        ("znp", [SKYCONNECT], "no Zigbee stick was found"),
+        ("znp", [SKYCONNECT], "no stick was found"),
     ],
 )
 def test_none_or_too_many(adapter: options.Adapter, seen: list[SerialPort], words: str) -> None:
-    found, steps = serial_ports.search(adapter, seen)
+    found, steps = serial_ports.find_stick(adapter, seen)
     assert found is None
     assert steps
-    assert words in serial_ports.not_found_message(steps)
+    assert words in serial_ports.not_found_text(steps)
 
 
 def test_a_named_port() -> None:
-    assert serial_ports.named("/dev/x", "/dev/ttyACM1", "auto", [CONBEE]).adapter == "deconz"
-    assert serial_ports.named("/dev/x", "/dev/ttyACM1", "znp", [CONBEE]).adapter == "znp"
-    assert serial_ports.named("/tmp/pty", "/dev/pts/3", "auto", [CONBEE]).adapter == "ezsp"
+    assert serial_ports.resolve_port("/dev/x", "/dev/ttyACM1", "auto", [CONBEE]).adapter == "deconz"
+    assert serial_ports.resolve_port("/dev/x", "/dev/ttyACM1", "znp", [CONBEE]).adapter == "znp"
+    assert serial_ports.resolve_port("/tmp/pty", "/dev/pts/3", "auto", [CONBEE]).adapter == "ezsp"
 
 
 def test_files_come_back_as_they_were() -> None:
@@ -162,14 +156,16 @@ def test_files_come_back_as_they_were() -> None:
 
 
 def test_sensors_of_another_boot_were_not_heard_in_this_one() -> None:
-    sensor = DeviceRecord("0x0000000000000001", 7, heard_ms=99, is_offline=True, rhythm=ReportingRhythm(promised_s=900))
+    sensor = DeviceRecord(
+        "0x0000000000000001", 7, last_seen_ms=99, is_offline=True, rhythm=ReportingRhythm(max_interval_s=900)
+    )
     data = radio_state.encode(DeviceTable("one", (sensor,), ("0x0000000000000002",)))
-    assert radio_state.decode_sensors(data, "one").sensors == (sensor,)
-    other = radio_state.decode_sensors(data, "two")
-    assert other.sensors[0].heard_ms is None
+    assert radio_state.decode_devices(data, "one").sensors == (sensor,)
+    other = radio_state.decode_devices(data, "two")
+    assert other.sensors[0].last_seen_ms is None
     assert other.sensors[0].is_offline
     assert other.removed == ("0x0000000000000002",)
-    assert radio_state.decode_sensors(None, "two") == DeviceTable("two")
+    assert radio_state.decode_devices(None, "two") == DeviceTable("two")
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 64, b"[]", b'{"phase": "lost"}'])
@@ -187,10 +183,10 @@ def test_backups_are_bounded_and_the_oldest_makes_room() -> None:
 
 
 def test_a_restore_is_a_choice_that_outlives_a_power_cut() -> None:
-    network = radio_state.restoring(None, backup_of(OURS))
+    network = radio_state.with_restore_pending(None, backup_of(OURS))
     assert (network.phase, network.settings) == (NetworkPhase.RESTORING, OURS)
     before = radio_state.with_backup(NetworkSnapshot(NetworkPhase.PLANNED, FOREIGN), FOREIGN, backup_of(FOREIGN))
-    assert len(radio_state.restoring(before, backup_of(OURS)).backups) == 2
+    assert len(radio_state.with_restore_pending(before, backup_of(OURS)).backups) == 2
 
 
 @pytest.mark.parametrize(
@@ -207,5 +203,5 @@ def test_a_bad_backup_is_refused_without_repeating_it(change: Mapping[str, objec
 
 
 def test_a_backup_tells_its_network() -> None:
-    assert radio_state.settings_of(backup_of(OURS)) == OURS
+    assert radio_state.parse_settings(backup_of(OURS)) == OURS
     assert radio_state.parse_backup(json.dumps(backup_of(OURS)).encode()) == backup_of(OURS)

@@ -65,7 +65,7 @@ def elsewhere():
     from cryptography.exceptions import InvalidTag
     found["elsewhere"] = InvalidTag
 
-with import_stubs._stand_ins():
+with import_stubs._stubs():
     namespace = {"__name__": "zigpy.somewhere"}
     exec("from cryptography.exceptions import InvalidTag", namespace)
     assert namespace["InvalidTag"].__module__ != "cryptography.exceptions"
@@ -82,7 +82,7 @@ assert "import_stubs" not in repr(builtins.__import__) + repr(ssl.create_default
 
 def test_a_zigpy_that_wants_more_of_a_stand_in_gets_the_real_one() -> None:
     run("""
-stand_in = import_stubs._Package
+stand_in = import_stubs._StubModule
 stand_in.__getattr__ = lambda self, name: 1 / 0 if name == "InvalidTag" else (_ for _ in ()).throw(AttributeError(name))
 import_stubs.import_zigpy()
 import zigpy.util, cryptography.hazmat.primitives.ciphers as real

@@ -31,6 +31,6 @@ def test_a_link_key_is_taken_as_it_is() -> None:
     ],
 )
 def test_a_wrong_one_is_refused_without_repeating_it(given: InstallCode) -> None:
-    with pytest.raises(ValueError, match="check it against the label") as refused:
+    with pytest.raises(ValueError, match="check the install code against the label") as refused:
         join_window._link_key(given)
     assert given.code.hex() not in str(refused.value)

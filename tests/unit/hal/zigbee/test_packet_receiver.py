@@ -10,15 +10,15 @@ import pytest
 
 pytest.importorskip("zigpy")
 
-from hal.zigbee import clusters
+from hal.zigbee import zcl
 from hal.zigbee.attribute_decoder import AttributeDecoder, StandardDevice
 from hal.zigbee.join_window import JoinWindow
-from hal.zigbee.packet_receiver import PACKETS_MAX, REPEATED_MS, SOURCES_MAX, PacketReceiver
+from hal.zigbee.packet_receiver import PACKETS_MAX, REPEATED_MS, SENDERS_MAX, PacketReceiver
 from hal.zigbee.radio_events import RadioEvents
 from hal.zigbee.time_server import WallClock
 
 IEEE = "0x000d6f4aec588d00"
-(TEMPERATURE,) = clusters.candidates({1: [clusters.TEMPERATURE]})
+(TEMPERATURE,) = zcl.find_candidates({1: [zcl.TEMPERATURE]})
 
 
 def report(sequence: int, hundredths: int) -> bytes:
@@ -26,7 +26,7 @@ def report(sequence: int, hundredths: int) -> bytes:
 
 
 class Packet(SimpleNamespace):
-    def __init__(self, data: bytes, *, nwk: int = 7, endpoint: int = 1, cluster: int = clusters.TEMPERATURE) -> None:
+    def __init__(self, data: bytes, *, nwk: int = 7, endpoint: int = 1, cluster: int = zcl.TEMPERATURE) -> None:
         super().__init__(
             src=SimpleNamespace(addr_mode=2, address=nwk),
             src_ep=endpoint,
@@ -59,14 +59,14 @@ class Air:
         self.device.packet_received = self.delivered.append
         self.known = {7: self.device}
         self.packet_received = self.passed_on.append
-        self.ears = ears = AttributeDecoder(
-            lambda ieee, source, value, lqi: self.values.append((source.name, value, lqi))
+        self.decoder = decoder = AttributeDecoder(
+            lambda ieee, channel, value, lqi: self.values.append((channel.name, value, lqi))
         )
-        place = {(1, clusters.TEMPERATURE): {0: TEMPERATURE}}
-        ears._plain[IEEE] = StandardDevice(self.device, IEEE, place)
+        place = {(1, zcl.TEMPERATURE): {0: TEMPERATURE}}
+        decoder._standard[IEEE] = StandardDevice(self.device, IEEE, place)
         self.house = WallClock(lambda: self.now_ms)
         self.told: list[str] = []
-        self.reception = PacketReceiver(self, ears, lambda: self.now_ms, house=self.house, spawn=self._spawn)
+        self.reception = PacketReceiver(self, decoder, lambda: self.now_ms, wall_clock=self.house, spawn=self._spawn)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         work.close()
@@ -95,7 +95,7 @@ def test_the_first_report_goes_to_zigpy_and_the_next_take_the_short_way() -> Non
 @pytest.mark.parametrize(
     "packet",
     [
-        Packet(report(9, 2000), cluster=clusters.HUMIDITY),
+        Packet(report(9, 2000), cluster=zcl.HUMIDITY),
         Packet(report(9, 2000), endpoint=2),
         Packet(report(9, 2000)[:-1]),
         Packet(b"\x08" + report(9, 2000)[1:]),
@@ -120,12 +120,12 @@ def test_a_question_for_the_time_is_answered_by_the_houses_clock(
 ) -> None:
     air = Air()
     question = Packet(frame, cluster=cluster)
-    air.house.show(datetime(2026, 7, 1, tzinfo=UTC))
+    air.house.set(datetime(2026, 7, 1, tzinfo=UTC))
     air.hear(question)
     assert air.told == [f"time for {air.device.ieee}"]
     # Of Tuya's question zigpy learns as well, unless a quirk would answer it in its own way.
     assert air.passed_on == ([question] if is_passed_on else [])
-    air.ears._corrected.add(IEEE)
+    air.decoder._corrected.add(IEEE)
     air.hear(question)
     assert len(air.told) == 2
     assert len(air.passed_on) == int(is_passed_on)
@@ -184,11 +184,11 @@ def test_a_strangers_reports_wait_while_zigpy_asks_who_it_is() -> None:
     packet = Packet(report(1, 2000))
     air.hear(packet)
     assert air.passed_on == [packet]
-    for nwk in range(100, 100 + SOURCES_MAX):
+    for nwk in range(100, 100 + SENDERS_MAX):
         air.hear(Packet(report(1, 1), nwk=nwk))
     air.reception.release(air.device)
     assert air.delivered == []
-    air.device.nwk = 100 + SOURCES_MAX - 1
+    air.device.nwk = 100 + SENDERS_MAX - 1
     air.reception.release(air.device)
     assert len(air.delivered) == 1
 
@@ -207,12 +207,12 @@ class Stick:
 
 
 async def test_a_windows_timer_does_not_reach_into_the_next() -> None:
-    stick, outlet = Stick(), RadioEvents()
+    stick, events = Stick(), RadioEvents()
     async with asyncio.TaskGroup() as group:
-        window = JoinWindow(stick, outlet, group, lambda: 1000)
+        window = JoinWindow(stick, events, group, lambda: 1000)
         await window.open(60, through="", install_code=None)
         await window.open(120, through="", install_code=None)
-        assert outlet.report.join_window_until_ms == 121_000
+        assert events.status.join_window_until_ms == 121_000
         await asyncio.sleep(0)
         assert [timer.cancelled() for timer in stick.timers] == [True, False]
         await window.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hal.zigbee.time_server import TIME, TUYA, WallClock, answer, is_time_request
+from hal.zigbee.time_server import TIME, TUYA, WallClock, is_time_request, time_response
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SUMMER = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -26,7 +26,7 @@ def since_2000(year: int, month: int, day: int, hour: int = 0, minute: int = 0, 
 
 
 def read(now: datetime | None, question: bytes = READ) -> dict[int, Any]:
-    frame = answer(TIME, question, now)
+    frame = time_response(TIME, question, now)
     assert frame is not None
     assert frame[:3] == bytes((0x18, question[1], 0x01))
     found: dict[int, Any] = {}
@@ -87,17 +87,17 @@ def test_the_cluster_has_no_numbers_for_what_is_too_far_away() -> None:
 
 def test_nothing_is_invented_while_the_time_is_unknown() -> None:
     assert read(None) == {0: "0x01", 1: 0, **dict.fromkeys((2, 3, 4, 5, 6, 7), "0x01")}
-    assert answer(TUYA, TUYA_ASKS, None) is None
+    assert time_response(TUYA, TUYA_ASKS, None) is None
 
 
 def test_tuyas_clock_echoes_the_sequence_and_tells_utc_and_the_houses_time() -> None:
-    frame = answer(TUYA, TUYA_ASKS, SUMMER.astimezone(BERLIN))
+    frame = time_response(TUYA, TUYA_ASKS, SUMMER.astimezone(BERLIN))
     utc_s = int(SUMMER.timestamp())
     assert frame == bytes((0x11, 5, 0x24, 0x12, 0x34)) + struct.pack(">II", utc_s, utc_s + 7200)
-    bare = answer(TUYA, TUYA_ASKS[:3], WINTER.astimezone(BERLIN))
+    bare = time_response(TUYA, TUYA_ASKS[:3], WINTER.astimezone(BERLIN))
     utc_s = int(WINTER.timestamp())
     assert bare == bytes((0x11, 5, 0x24, 0, 8)) + struct.pack(">II", utc_s, utc_s + 3600)
-    assert answer(TUYA, TUYA_ASKS, datetime(2150, 1, 1, tzinfo=UTC)) is None
+    assert time_response(TUYA, TUYA_ASKS, datetime(2150, 1, 1, tzinfo=UTC)) is None
 
 
 @pytest.mark.parametrize(
@@ -123,18 +123,18 @@ def test_what_is_a_question(cluster: int, frame: bytes, expected: bool) -> None:
 @given(st.binary(max_size=40), st.datetimes(datetime(1971, 1, 1), datetime(2199, 1, 1)), st.sampled_from((TIME, TUYA)))  # noqa: DTZ001
 def test_no_question_and_no_time_is_too_much(frame: bytes, now: datetime, cluster: int) -> None:
     if is_time_request(cluster, frame):
-        answer(cluster, frame, now.replace(tzinfo=UTC).astimezone(BERLIN))
+        time_response(cluster, frame, now.replace(tzinfo=UTC).astimezone(BERLIN))
 
 
 def test_the_clock_goes_on_by_itself_and_over_a_change_of_the_hour() -> None:
     now_ms = 5000
     clock = WallClock(lambda: now_ms)
     assert clock.now() is None
-    clock.show(datetime(2026, 3, 29, 0, 59, 50, tzinfo=UTC).astimezone(BERLIN))
+    clock.set(datetime(2026, 3, 29, 0, 59, 50, tzinfo=UTC).astimezone(BERLIN))
     now_ms += 20_000
     now = clock.now()
     assert now is not None
     assert (now.hour, now.minute, now.second) == (3, 0, 10)
     assert now == datetime(2026, 3, 29, 1, 0, 10, tzinfo=UTC)
-    clock.show(None)
+    clock.set(None)
     assert clock.now() is None

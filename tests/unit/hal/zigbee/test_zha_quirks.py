@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hal.zigbee.zha_quirks import MatchingModules, QuirkTable, naming
+from hal.zigbee.zha_quirks import MatchingModules, QuirkTable, find_modules
 
 SOURCES = (
     ("zhaquirks", b'GENERIC = "Generic"'),
@@ -37,7 +37,7 @@ SOURCES = (
     ],
 )
 def test_what_a_module_says_tells_whose_it_is(manufacturer: str, model: str, named: MatchingModules) -> None:
-    assert naming(SOURCES, manufacturer, model) == named
+    assert find_modules(SOURCES, manufacturer, model) == named
 
 
 class Registry:
@@ -112,15 +112,15 @@ def test_one_that_nobody_speaks_of_and_a_broken_module_are_done_without(
     for model in ("lumi.broken", "lumi.unknown"):
         device = lumi(model)
         assert resolver.resolve(device) is device
-    assert "zhaquirks.xiaomi.broken cannot be used" in caplog.text
-    assert "zhaquirks.xiaomi.older cannot be used: AttributeError" in caplog.text
+    assert "zhaquirks.xiaomi.broken is unusable" in caplog.text
+    assert "zhaquirks.xiaomi.older is unusable: AttributeError" in caplog.text
 
 
 WHOLE_TABLE = """
 import sys
 import zhaquirks
 from zha.quirks import DEVICE_REGISTRY
-from hal.zigbee.zha_quirks import naming, table
+from hal.zigbee.zha_quirks import find_modules, load_quirk_table
 
 registered = []
 register = type(DEVICE_REGISTRY).register
@@ -134,11 +134,11 @@ def noting(self, entry):
 
 type(DEVICE_REGISTRY).register = noting
 zhaquirks.setup()
-sources, found, missing = list(table()._sources()), {}, []
+sources, found, missing = list(load_quirk_table()._sources()), {}, []
 for entry, module in registered:
     for pair in entry.device_match.applies_to:
         if pair not in found:
-            found[pair] = naming(sources, pair.manufacturer or "", pair.model or "")
+            found[pair] = find_modules(sources, pair.manufacturer or "", pair.model or "")
         if module not in found[pair].both + found[pair].either:
             missing.append((tuple(pair), module))
 print(len(found))

@@ -6,17 +6,17 @@ import struct
 import pytest
 
 from hal.interface import SensorKind
-from hal.zigbee import clusters, reports, vendor_quirks
+from hal.zigbee import vendor_quirks, zcl
 from lab.ncp import models
 
 KINDS = SensorKind
 
 
-LISTED = {2: [clusters.TEMPERATURE, clusters.PRESSURE], 1: [clusters.POWER, clusters.TEMPERATURE]}
+LISTED = {2: [zcl.TEMPERATURE, zcl.PRESSURE], 1: [zcl.POWER, zcl.TEMPERATURE]}
 
 
 def test_what_may_be_taken_the_lowest_endpoint_first_and_a_percentage_before_a_voltage() -> None:
-    found = clusters.candidates(LISTED)
+    found = zcl.find_candidates(LISTED)
     assert [(each.channel.name, each.channel.rank) for each in found] == [
         ("1/temperature", 1),
         ("1/battery_level", 1),
@@ -24,14 +24,14 @@ def test_what_may_be_taken_the_lowest_endpoint_first_and_a_percentage_before_a_v
         ("2/temperature", 2),
         ("2/pressure", 1),
     ]
-    assert clusters.candidates({1: [0x0400, 0x0406, 0x0006]}) == []
+    assert zcl.find_candidates({1: [0x0400, 0x0406, 0x0006]}) == []
 
 
 def test_each_kind_is_taken_once_from_what_has_answered() -> None:
-    first, percent, volt, second, pressure = found = clusters.candidates(LISTED)
+    first, percent, volt, second, pressure = found = zcl.find_candidates(LISTED)
 
-    def taken(answers: dict[clusters.AttributeCandidate, float | None]) -> list[clusters.AttributeCandidate]:
-        return list(clusters.ranked(found, answers))
+    def taken(answers: dict[zcl.AttributeCandidate, float | None]) -> list[zcl.AttributeCandidate]:
+        return list(zcl.choose_candidates(found, answers))
 
     assert taken({first: 2100, second: 2200, percent: 180, volt: 30, pressure: 1000}) == [first, percent, pressure]
     # One without a value makes room for one that has it; where none has, the first that knows the attribute is taken.
@@ -41,7 +41,7 @@ def test_each_kind_is_taken_once_from_what_has_answered() -> None:
 
 
 def test_what_a_maker_tells_in_its_own_way_is_not_taken_from_clusters() -> None:
-    real, dummies = clusters.split(clusters.candidates(LISTED), {KINDS.TEMPERATURE, KINDS.BATTERY_LEVEL})
+    real, dummies = zcl.separate_dummies(zcl.find_candidates(LISTED), {KINDS.TEMPERATURE, KINDS.BATTERY_LEVEL})
     assert [each.channel.name for each in real] == ["2/pressure"]
     assert [each.place for each in dummies] == [
         "cluster 0x0402 of endpoint 1",
@@ -54,25 +54,25 @@ def test_what_a_maker_tells_in_its_own_way_is_not_taken_from_clusters() -> None:
 @pytest.mark.parametrize(
     ("cluster", "attribute", "raw", "value"),
     [
-        (clusters.TEMPERATURE, 0, 2134, 21.34),
-        (clusters.TEMPERATURE, 0, -5, -0.05),
-        (clusters.TEMPERATURE, 0, -32768, None),
-        (clusters.HUMIDITY, 0, 4567, 45.67),
-        (clusters.HUMIDITY, 0, 0xFFFF, None),
-        (clusters.PRESSURE, 0, 1013, 1013),
-        (clusters.PRESSURE, 0, -32768, None),
-        (clusters.POWER, 0x21, 155, 77.5),
-        (clusters.POWER, 0x21, 0xFF, None),
-        (clusters.POWER, 0x20, 24, 2.4),
-        (clusters.POWER, 0x20, 0xFF, None),
-        (clusters.IKEA_VOC, 0, 103.0, 103),
-        (clusters.IKEA_VOC, 0, math.nan, None),
-        (clusters.TEMPERATURE, 0, "21", None),
-        (clusters.TEMPERATURE, 0, True, None),
+        (zcl.TEMPERATURE, 0, 2134, 21.34),
+        (zcl.TEMPERATURE, 0, -5, -0.05),
+        (zcl.TEMPERATURE, 0, -32768, None),
+        (zcl.HUMIDITY, 0, 4567, 45.67),
+        (zcl.HUMIDITY, 0, 0xFFFF, None),
+        (zcl.PRESSURE, 0, 1013, 1013),
+        (zcl.PRESSURE, 0, -32768, None),
+        (zcl.POWER, 0x21, 155, 77.5),
+        (zcl.POWER, 0x21, 0xFF, None),
+        (zcl.POWER, 0x20, 24, 2.4),
+        (zcl.POWER, 0x20, 0xFF, None),
+        (zcl.IKEA_VOC, 0, 103.0, 103),
+        (zcl.IKEA_VOC, 0, math.nan, None),
+        (zcl.TEMPERATURE, 0, "21", None),
+        (zcl.TEMPERATURE, 0, True, None),
     ],
 )
 def test_a_raw_value_gets_its_unit_or_is_none(cluster: int, attribute: int, raw: object, value: float | None) -> None:
-    assert clusters.convert(clusters.MEASURED_ATTRIBUTES[cluster, attribute], raw) == value
+    assert zcl.convert(zcl.MEASURED_ATTRIBUTES[cluster, attribute], raw) == value
 
 
 def report(*records: bytes, control: int = 0x18, command: int = 0x0A) -> bytes:
@@ -84,8 +84,8 @@ TOLERANCE = struct.pack("<HBH", 3, 0x21, 50)
 
 
 def test_a_plain_report_is_read_whole() -> None:
-    assert reports.plain_values(report(TEMPERATURE, TOLERANCE)) == [(0, -512), (3, 50)]
-    assert reports.plain_values(report(struct.pack("<HBf", 0, 0x39, 1.5))) == [(0, 1.5)]
+    assert zcl.parse_report(report(TEMPERATURE, TOLERANCE)) == [(0, -512), (3, 50)]
+    assert zcl.parse_report(report(struct.pack("<HBf", 0, 0x39, 1.5))) == [(0, 1.5)]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_plain_report_is_read_whole() -> None:
     ],
 )
 def test_every_other_frame_is_left_to_zigpy(frame: bytes) -> None:
-    assert not reports.plain_values(frame)
+    assert not zcl.parse_report(frame)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_every_other_frame_is_left_to_zigpy(frame: bytes) -> None:
     ],
 )
 def test_what_waits_for_an_interview(frame: bytes, expected: bool) -> None:
-    assert reports.is_report(frame) is expected
+    assert zcl.is_report(frame) is expected
 
 
 def test_makers_are_known_by_the_names_that_sensors_tell() -> None:

@@ -4,11 +4,11 @@ import pytest
 
 from hal.interface import SensorKind
 from hal.radio import SensorLink
-from hal.zigbee import reporting_health
+from hal.zigbee import availability
 from hal.zigbee.battery import Battery, Chemistry
-from hal.zigbee.clusters import SensorChannel
-from hal.zigbee.device_registry import DeviceRegistry
-from hal.zigbee.radio_state import DeviceRecord, DeviceTable, decode_sensors, encode
+from hal.zigbee.device_registry import DeviceRegistry, battery_level
+from hal.zigbee.radio_state import DeviceRecord, DeviceTable, decode_devices, encode
+from hal.zigbee.zcl import SensorChannel
 
 IEEE = "0x000d6f4aec588d00"
 TEMPERATURE, HUMIDITY, BATTERY = SensorKind.TEMPERATURE, SensorKind.HUMIDITY, SensorKind.BATTERY_LEVEL
@@ -19,11 +19,11 @@ class World:
     def __init__(self, kept: DeviceTable | None = None) -> None:
         self.now_ms = 5_000_000
         self.registry = DeviceRegistry(kept or DeviceTable("boot"), lambda: self.now_ms)
-        self.registry.listens(is_listening=True)
+        self.registry.set_listening(is_listening=True)
         if kept is None:
-            self.registry.joined(IEEE, 7)
-            self.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=tuple(PROMISES), is_sleepy=True)
-            self.registry.configured(IEEE, ranks=dict.fromkeys(PROMISES, 1), promises=PROMISES)
+            self.registry.add_joined(IEEE, 7)
+            self.registry.set_interviewed(IEEE, manufacturer="m", model="x", kinds=tuple(PROMISES), is_sleepy=True)
+            self.registry.set_configured(IEEE, ranks=dict.fromkeys(PROMISES, 1), max_intervals_s=PROMISES)
 
     def later(self, seconds: float) -> None:
         self.now_ms += int(seconds * 1000)
@@ -31,8 +31,8 @@ class World:
     def says(self, *kinds: SensorKind) -> list[SensorKind]:
         late: list[SensorKind] = []
         for kind in kinds:
-            self.registry.heard(IEEE, 9)
-            late = list(self.registry.reported(IEEE, kind))
+            self.registry.mark_seen(IEEE, 9)
+            late = list(self.registry.reporting.record_report(IEEE, kind))
         return late
 
     def link(self) -> SensorLink:
@@ -45,7 +45,7 @@ def test_one_kind_that_is_overdue_three_times_is_noticed_while_the_others_come()
     for _ in range(3):
         world.later(900)
         assert world.says(HUMIDITY, BATTERY) == []
-        world.registry.promised(IEEE, {})
+        world.registry.reporting.set_intervals(IEEE, {})
     world.later(61)
     assert world.says(HUMIDITY) == [TEMPERATURE]
     assert world.link().is_online
@@ -65,17 +65,17 @@ def test_two_reports_of_what_is_reported_seldom_say_as_much_as_the_clock() -> No
 
 def test_the_rules_are_read_back_once_an_hour_at_most() -> None:
     world = World()
-    assert world.registry.is_look_due(IEEE)
-    assert not world.registry.is_look_due(IEEE)
+    assert world.registry.reporting.begin_check(IEEE)
+    assert not world.registry.reporting.begin_check(IEEE)
     world.later(3600)
-    assert world.registry.is_look_due(IEEE)
+    assert world.registry.reporting.begin_check(IEEE)
 
 
 def test_a_complaint_stands_until_the_kind_is_reported() -> None:
     world = World()
-    text = reporting_health.lost_rules([TEMPERATURE, HUMIDITY])
-    assert text.startswith("reports no temperature and no humidity any more: it had lost its reporting rules")
-    world.registry.looked(IEEE, dict.fromkeys((TEMPERATURE, HUMIDITY), text))
+    text = availability.lost_configuration_text([TEMPERATURE, HUMIDITY])
+    assert text.startswith("reports no temperature and no humidity: it lost its reporting configuration")
+    world.registry.reporting.set_problems(IEEE, dict.fromkeys((TEMPERATURE, HUMIDITY), text))
     assert world.link().problem == text
     world.says(TEMPERATURE)
     assert world.link().problem == text
@@ -84,18 +84,18 @@ def test_a_complaint_stands_until_the_kind_is_reported() -> None:
 
 
 def test_what_people_are_told_says_what_to_do() -> None:
-    assert "take its battery out" in reporting_health.keeps_rules([TEMPERATURE])
-    assert reporting_health.unanswered([TEMPERATURE, BATTERY]).startswith(
-        "reports no temperature and no battery_level any more"
+    assert "take its battery out" in availability.ignored_configuration_text([TEMPERATURE])
+    assert availability.unanswered_text([TEMPERATURE, BATTERY]).startswith(
+        "press its button once: it reports no temperature and no battery_level"
     )
 
 
 def test_time_in_which_the_radio_did_not_listen_counts_against_nobody() -> None:
     world = World()
-    world.registry.listens(is_listening=False)
+    world.registry.set_listening(is_listening=False)
     world.later(9000)
-    assert world.registry.overdue(IEEE) == ()
-    world.registry.listens(is_listening=True)
+    assert world.registry.reporting.overdue_kinds(IEEE) == ()
+    world.registry.set_listening(is_listening=True)
     assert world.says(BATTERY) == []
     world.later(2761)
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
@@ -105,8 +105,8 @@ def test_a_sensor_with_longer_rules_of_its_own_is_judged_by_those() -> None:
     world = World()
     world.later(3000)
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
-    world.registry.promised(IEEE, {TEMPERATURE: 3600.0, HUMIDITY: 3600.0})
-    assert world.registry.overdue(IEEE) == []
+    world.registry.reporting.set_intervals(IEEE, {TEMPERATURE: 3600.0, HUMIDITY: 3600.0})
+    assert world.registry.reporting.overdue_kinds(IEEE) == []
     world.later(3 * 3600)
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
 
@@ -115,23 +115,23 @@ def test_a_sensor_that_has_its_rules_and_keeps_a_rhythm_of_its_own_is_judged_by_
     world = World()
     world.later(3000)
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
-    world.registry.relax(IEEE, [TEMPERATURE, HUMIDITY])
-    assert world.registry.overdue(IEEE) == []
+    world.registry.reporting.relax_intervals(IEEE, [TEMPERATURE, HUMIDITY])
+    assert world.registry.reporting.overdue_kinds(IEEE) == []
     # What its rules say does not take that back.
-    world.registry.promised(IEEE, {TEMPERATURE: 900.0, HUMIDITY: 900.0})
-    assert world.registry.overdue(IEEE) == []
+    world.registry.reporting.set_intervals(IEEE, {TEMPERATURE: 900.0, HUMIDITY: 900.0})
+    assert world.registry.reporting.overdue_kinds(IEEE) == []
     known = world.registry.get(IEEE)
     assert known is not None
-    assert known.rhythm.promised_s == known.promises[TEMPERATURE] == 3000.0
+    assert known.rhythm.max_interval_s == known.max_intervals_s[TEMPERATURE] == 3000.0
     world.later(10 * 24 * 3600)
-    world.registry.relax(IEEE, [TEMPERATURE, HUMIDITY])
+    world.registry.reporting.relax_intervals(IEEE, [TEMPERATURE, HUMIDITY])
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
 
 
 def test_what_was_reported_by_itself_is_measured_whatever_the_sensor_answers() -> None:
     world = World()
-    assert world.registry.takes(IEEE, SensorChannel("1/humidity", HUMIDITY, 1))
-    world.registry.configured(IEEE, ranks={TEMPERATURE: 1}, promises={TEMPERATURE: 900.0})
+    assert world.registry.reporting.accept(IEEE, SensorChannel("1/humidity", HUMIDITY, 1))
+    world.registry.set_configured(IEEE, ranks={TEMPERATURE: 1}, max_intervals_s={TEMPERATURE: 900.0})
     known = world.registry.get(IEEE)
     assert known is not None
     assert set(known.kinds) == {TEMPERATURE, HUMIDITY}
@@ -140,10 +140,10 @@ def test_what_was_reported_by_itself_is_measured_whatever_the_sensor_answers() -
 def test_a_sensor_of_an_older_version_is_set_up_again_and_keeps_its_kinds() -> None:
     old = DeviceRecord(IEEE, 7, kinds=(TEMPERATURE,), is_interviewed=True, is_configured=True)
     plug = DeviceRecord("0x01", 8, is_interviewed=True, is_configured=True)
-    sensor, router = decode_sensors(encode(DeviceTable("boot", (old, plug))), "boot").sensors
+    sensor, router = decode_devices(encode(DeviceTable("boot", (old, plug))), "boot").sensors
     assert (sensor.is_configured, router.is_configured) == (False, True)
     world = World(DeviceTable("boot", (old,)))
-    world.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=(TEMPERATURE, BATTERY), is_sleepy=True)
+    world.registry.set_interviewed(IEEE, manufacturer="m", model="x", kinds=(TEMPERATURE, BATTERY), is_sleepy=True)
     known = world.registry.get(IEEE)
     assert known is not None
     assert known.kinds == (TEMPERATURE, BATTERY)
@@ -152,9 +152,9 @@ def test_a_sensor_of_an_older_version_is_set_up_again_and_keeps_its_kinds() -> N
 @pytest.mark.parametrize("order", [(1, 2, 1, 2), (2, 1, 2, 1)])
 def test_of_two_places_the_one_with_the_lower_rank_is_taken(order: tuple[int, ...]) -> None:
     world = World()
-    world.registry.configured(IEEE, ranks={}, promises={})
+    world.registry.set_configured(IEEE, ranks={}, max_intervals_s={})
     sources = {rank: SensorChannel(f"{rank}/temperature", TEMPERATURE, rank) for rank in (1, 2)}
-    taken = [rank for rank in order if world.registry.takes(IEEE, sources[rank])]
+    taken = [rank for rank in order if world.registry.reporting.accept(IEEE, sources[rank])]
     assert taken == ([1, 1] if order[0] == 1 else [2, 1, 1])
     known = world.registry.get(IEEE)
     assert known is not None
@@ -164,15 +164,15 @@ def test_of_two_places_the_one_with_the_lower_rank_is_taken(order: tuple[int, ..
 def test_what_was_learned_outlives_a_restart() -> None:
     world = World()
     battery = Battery(Chemistry.ALKALINE, 2)
-    world.registry.configured(
-        IEEE, ranks={BATTERY: 2}, promises={BATTERY: 900.0}, battery=battery, left_out=["a probe"]
+    world.registry.set_configured(
+        IEEE, ranks={BATTERY: 2}, max_intervals_s={BATTERY: 900.0}, battery=battery, unused=["a probe"]
     )
-    again = World(decode_sensors(encode(world.registry.kept()), "boot"))
-    assert again.registry.level(IEEE, 2.4) == 40
+    again = World(decode_devices(encode(world.registry.snapshot()), "boot"))
+    assert battery_level(again.registry.get(IEEE), 2.4) == 40
     assert again.link().notes == ("a probe",)
-    assert not again.registry.takes(IEEE, SensorChannel("3/battery_level", BATTERY, 3))
+    assert not again.registry.reporting.accept(IEEE, SensorChannel("3/battery_level", BATTERY, 3))
     # An interview repeats what it lists, not what it has answered for.
-    again.registry.interviewed(IEEE, manufacturer="m", model="x", kinds=(TEMPERATURE, BATTERY), is_sleepy=True)
+    again.registry.set_interviewed(IEEE, manufacturer="m", model="x", kinds=(TEMPERATURE, BATTERY), is_sleepy=True)
     known = again.registry.get(IEEE)
     assert known is not None
     assert known.kinds == (BATTERY,)
@@ -181,12 +181,12 @@ def test_what_was_learned_outlives_a_restart() -> None:
 def test_a_stranger_promises_nothing() -> None:
     world = World()
     for change in (
-        lambda: world.registry.reported("a stranger", TEMPERATURE),
-        lambda: world.registry.overdue("a stranger"),
+        lambda: world.registry.reporting.record_report("a stranger", TEMPERATURE),
+        lambda: world.registry.reporting.overdue_kinds("a stranger"),
     ):
         assert change() == ()
-    world.registry.promised("a stranger", {TEMPERATURE: 1.0})
-    world.registry.relax("a stranger", [TEMPERATURE])
+    world.registry.reporting.set_intervals("a stranger", {TEMPERATURE: 1.0})
+    world.registry.reporting.relax_intervals("a stranger", [TEMPERATURE])
     assert not world.registry.is_online("a stranger")
-    assert not world.registry.takes("a stranger", SensorChannel("1/temperature", TEMPERATURE, 1))
-    assert world.registry.level("a stranger", 3.7) is None
+    assert not world.registry.reporting.accept("a stranger", SensorChannel("1/temperature", TEMPERATURE, 1))
+    assert battery_level(world.registry.get("a stranger"), 3.7) is None

@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from hal.errors import NetworkLost
-from hal.zigbee.radio_thread import RadioThread
-from hal.zigbee.thread_mailbox import ThreadMailbox
+from hal.zigbee.network import RadioThread
+from hal.zigbee.radio_events import ThreadMailbox
 
 
 async def test_items_keep_their_order_and_none_is_lost() -> None:

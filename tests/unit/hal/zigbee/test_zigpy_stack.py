@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("zigpy")
 
-from hal.zigbee import database
+from hal.zigbee import zigpy_stack
 
 
 @pytest.fixture
@@ -25,17 +25,17 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_healthy_or_absent_database_is_used_where_it_is(path: Path, tmp_path: Path) -> None:
-    assert database.problem_of(path) == ""
-    assert database.problem_of(tmp_path / "absent.db") == ""
+    assert zigpy_stack.write_problem(path) == ""
+    assert zigpy_stack.write_problem(tmp_path / "absent.db") == ""
 
 
 def test_rubbish_is_not_the_disks_fault(path: Path) -> None:
     path.write_bytes(b"rubbish" * 1000)
-    assert database.problem_of(path) == ""
+    assert zigpy_stack.write_problem(path) == ""
 
 
 def test_a_directory_in_its_place_is(tmp_path: Path) -> None:
-    assert "directory" in database.problem_of(tmp_path)
+    assert "directory" in zigpy_stack.write_problem(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -46,21 +46,21 @@ def test_a_directory_in_its_place_is(tmp_path: Path) -> None:
 def test_what_the_medium_says(code: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = sqlite3.OperationalError("the disk refuses")
     error.sqlite_errorcode = code
-    assert database.is_of_medium(error)
+    assert zigpy_stack.is_disk_error(error)
 
     def failing(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(sqlite3, "connect", failing)
-    assert database.problem_of(path) == "the disk refuses"
+    assert zigpy_stack.write_problem(path) == "the disk refuses"
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR_SHORT_READ])
 def test_what_the_content_says(code: int) -> None:
     error = sqlite3.DatabaseError("malformed")
     error.sqlite_errorcode = code
-    assert not database.is_of_medium(error)
-    assert not database.is_of_medium(ValueError())
+    assert not zigpy_stack.is_disk_error(error)
+    assert not zigpy_stack.is_disk_error(ValueError())
 
 
 def test_a_read_only_disk_is_told_and_its_copy_works(
@@ -74,11 +74,11 @@ def test_a_read_only_disk_is_told_and_its_copy_works(
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     with monkeypatch.context() as patched:
-        patched.setattr(database.zigpy_stack, "make_private", read_only)
-        assert "Read-only" in database.problem_of(path)
-    copy = database.copied(path, volatile)
+        patched.setattr(zigpy_stack, "make_private", read_only)
+        assert "Read-only" in zigpy_stack.write_problem(path)
+    copy = zigpy_stack.copy_database(path, volatile)
     assert copy == volatile / "zigbee.db"
     with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
         assert connection.execute("SELECT ieee FROM devices").fetchall() == [("ab",)]
         connection.execute("INSERT INTO devices VALUES ('cd')")
-    assert database.copied(tmp_path / "absent.db", volatile).read_bytes() == b""
+    assert zigpy_stack.copy_database(tmp_path / "absent.db", volatile).read_bytes() == b""
