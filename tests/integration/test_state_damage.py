@@ -30,9 +30,9 @@ from agent.ota.keyring import Keyring, TrustStore
 from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
 from hal.interface import HvacAction, HvacDemand, SensorKind, ZoneOutput
 from hal.zigbee import radio_state
+from hal.zigbee.files import load_devices
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import FILE_BYTES_MAX, NETWORK_FILE, SENSORS_FILE, STICK_FILE
-from hal.zigbee.radio_state import load_devices
 from tests.integration import conftest
 from tests.integration.conftest import KEY, TestNetwork, TestSensor, until
 from tests.integration.damage import DAMAGES, DISKS, FAILED_READS, FILES, BadDisk, break_reads

@@ -72,7 +72,7 @@ async def test_data_points_of_a_maker_beat_clusters_that_are_never_filled(
         assert {reading.sensor for reading in hub.readings} == {"tuya/temperature", "tuya/humidity"}
         assert hub.values(device, "temperature") == [21.3]
         (link,) = hub.network.links
-        assert "temperature is taken from the maker's own data, not from cluster 0x0402 of endpoint 1" in link.notes
+        assert "temperature is taken from the vendor's own data, not from cluster 0x0402 of endpoint 1" in link.notes
 
 
 async def test_a_sensor_with_data_points_is_greeted_and_asked_for_them(tmp_path: Path) -> None:
@@ -308,10 +308,10 @@ async def test_an_install_code_lets_a_sensor_in_whichever_way_its_address_is_pri
 
 @pytest.mark.parametrize("is_known", [True, False])
 async def test_a_display_is_told_the_houses_time_and_nothing_while_that_is_unknown(
-    tmp_path: Path, is_registered: bool
+    tmp_path: Path, is_known: bool
 ) -> None:
     stand = Stand(tmp_path, house=one("tuya_climate"))
-    stand.now = datetime(2026, 7, 1, 12, tzinfo=UTC).astimezone(ZoneInfo("Europe/Berlin")) if is_registered else None
+    stand.now = datetime(2026, 7, 1, 12, tzinfo=UTC).astimezone(ZoneInfo("Europe/Berlin")) if is_known else None
     async with stand.running() as (sensors, hub):
         await hub.pair(sensors, "one")
         node = sensors.emulator.radio_medium.node("one")
@@ -331,7 +331,7 @@ async def test_a_display_is_told_the_houses_time_and_nothing_while_that_is_unkno
         await hub.until(lambda: [payload for cluster, payload in heard if cluster == 0x000A])
         (clock,) = [payload for cluster, payload in heard if cluster == 0x000A]
         points = [payload for cluster, payload in heard if cluster == TUYA and payload[2] == 0x24]
-        if not is_registered:
+        if not is_known:
             assert points == []
             assert clock == bytes((0x18, 5, 0x01)) + struct.pack("<HBHB", 0, 1, 7, 1)
             return

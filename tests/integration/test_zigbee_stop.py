@@ -21,7 +21,7 @@ NEVER_S = 3600.0
 
 
 def radio_of(running: RunningHub) -> ZigbeeNetwork:
-    zigbee = running.hub.world.board.network
+    zigbee = running.hub.environment.board.network
     assert isinstance(zigbee, ZigbeeNetwork)
     return zigbee
 
