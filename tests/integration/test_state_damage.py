@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hal.zigbee.files import load_devices
 
 from agent import app, config, daemon, environment
 from agent.climate import service
@@ -30,7 +31,6 @@ from agent.ota.keyring import Keyring, TrustStore
 from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
 from hal.interface import HvacAction, HvacDemand, SensorKind, ZoneOutput
 from hal.zigbee import radio_state
-from hal.zigbee.files import load_devices
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import FILE_BYTES_MAX, NETWORK_FILE, SENSORS_FILE, STICK_FILE
 from tests.integration import conftest
