@@ -27,19 +27,16 @@ from agent.diagnostics import diagnostic_sections
 from agent.environment import Environment, phase_of
 from agent.foundation.clock import Now
 from agent.foundation.store_loop import DiskMonitor
-from agent.foundation.supervisor import Faults, supervise
+from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
 from agent.local import climate as local_climate
 from agent.local import commands as local_commands
 from agent.local import server, status_builder
 from agent.local import updates as local_updates
 from agent.local import zigbee as local_zigbee
-from agent.local.commands import CommandsReport, build_commands
 from agent.local.routes import Handlers
 from agent.local.status import HubStatus
-from agent.local.status_builder import build_status
-from agent.local.updates import update_line
-from agent.local.zigbee import ZigbeeReport, build_zigbee
+from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
@@ -70,23 +67,11 @@ class Hub:
         self.environment = environment
         clock = environment.clock
         storage = config.storage
-        self._started_ms = clock.monotonic_ms()
         self.faults = Faults(clock.monotonic_ms)
         for problem in environment.problems:
             self.faults.add("storage", problem)
         self.connectivity = Connectivity(now_ms=clock.monotonic_ms, rng=environment.rng)
-        self.client = CloudClient(
-            environment.session,
-            base_url=config.cloud.base_url,
-            read_key=environment.read_key,
-            clock=clock,
-            connectivity=self.connectivity,
-            ledger=environment.ledger,
-            request_timeout_s=config.cloud.request_timeout_s,
-            compress=config.cloud.gzip == "auto",
-            timekeeper=environment.timekeeper,
-            options=environment.options,
-        )
+        self.client = self._client()
         state = storage.state_dir
         self.settings = SettingsSync(
             state,
@@ -121,6 +106,37 @@ class Hub:
         self.commands = self._commands()
         self.updates = self._updates()
         self.climate = self._climate()
+        self.reports = HubReports(
+            board=environment.board,
+            clock=clock,
+            timekeeper=environment.timekeeper,
+            starts=environment.starts,
+            client=self.client,
+            faults=self.faults,
+            disk=self.disk_watch,
+            telemetry=self.telemetry,
+            settings=self.settings,
+            commands=self.commands,
+            pairing=self.pairing.queries,
+            updates=self.updates,
+            climate=self.climate,
+            control_problem=self.health.control_problem,
+        )
+
+    def _client(self) -> CloudClient:
+        cloud, environment = self.config.cloud, self.environment
+        return CloudClient(
+            environment.session,
+            base_url=cloud.base_url,
+            read_key=environment.read_key,
+            clock=environment.clock,
+            connectivity=self.connectivity,
+            ledger=environment.ledger,
+            request_timeout_s=cloud.request_timeout_s,
+            compress=cloud.gzip == "auto",
+            timekeeper=environment.timekeeper,
+            options=environment.options,
+        )
 
     def _telemetry(self) -> TelemetryService:
         environment = self.environment
@@ -244,7 +260,7 @@ class Hub:
             is_metered=self._is_metered,
             updates=lambda: self.updates,
             climate=lambda: self.climate,
-            radio=lambda: self._zigbee_report() if self.telemetry.receiver else None,
+            radio=lambda: self.reports.zigbee() if self.telemetry.receiver else None,
         )
         return {
             CommandType.REBOOT: RebootHandler(
@@ -276,12 +292,6 @@ class Hub:
             state = self.config.storage.state_dir
             await self.environment.worker.run(lambda: factory_reset.bar_key(state, self.environment.disk, key))
 
-    def _zigbee_report(self) -> ZigbeeReport:
-        return build_zigbee(self.pairing.queries, intake=self.telemetry.intake, clock=self.environment.clock)
-
-    async def _command_report(self) -> CommandsReport:
-        return build_commands(await self.commands.recent(), problem=self.commands.problem)
-
     def _sampling_schedule(self) -> SamplingSchedule:
         settings = self.settings.current
         control_interval_s = CONTROL_INTERVAL_S if self.config.climate.zones else None
@@ -289,31 +299,7 @@ class Hub:
 
     def status(self) -> HubStatus:
         """Return the status document."""
-        return build_status(
-            board=self.environment.board,
-            clock=self.environment.clock,
-            timekeeper=self.environment.timekeeper,
-            client=self.client,
-            outbox=self.telemetry.failover,
-            outbox_problem=self.telemetry.problem or self.disk_watch.problem,
-            intake=self.telemetry.intake,
-            uplink=self.telemetry.uplink,
-            relay_problem=self.telemetry.receiver.problem if self.telemetry.receiver else "",
-            pairing=self.pairing.queries,
-            settings=self.settings,
-            faults=self.faults,
-            started_ms=self._started_ms,
-            sensor_problems=self.telemetry.sensor_problems,
-            climate_problems=self._climate_problems(),
-            commands_problem=self.commands.problem,
-            starts=self.environment.starts.records if self.environment.starts else (),
-            update=update_line(self.updates),
-        )
-
-    def _climate_problems(self) -> list[str]:
-        if self.climate is None:
-            return []
-        return local_climate.climate_problems(self.climate, control_problem=self.health.control_problem())
+        return self.reports.status()
 
     def reread(self) -> None:
         """Use the keys as they are on the disk now.
@@ -351,9 +337,9 @@ class Hub:
     def _local_handlers(self) -> Handlers:
         return {
             **status_builder.handlers(self.status),
-            **local_commands.handlers(self._command_report, self.commands.confirm),
+            **local_commands.handlers(self.reports.commands, self.commands.confirm),
             **local_climate.handlers(self.climate, self._new_id),
-            **local_zigbee.handlers(self.pairing.actions, self._zigbee_report),
+            **local_zigbee.handlers(self.pairing.actions, self.reports.zigbee),
             **local_updates.handlers(self.updates),
         }
 
@@ -374,10 +360,10 @@ class Hub:
 
     async def _cancel(self, tasks: Sequence["asyncio.Task[None]"]) -> None:
         """End the loops, that of updates last: it records an orderly end."""
-        await _cancelled([task for task in tasks if task.get_name() != "updates"])
+        await cancel([task for task in tasks if task.get_name() != "updates"])
         if self.updates:
             await self.updates.stop()
-        await _cancelled(tasks)
+        await cancel(tasks)
 
     async def _end(self) -> None:
         """Stop listening, and write what has arrived until then to the disk."""
@@ -389,12 +375,3 @@ class Hub:
 
     def _new_id(self) -> str:
         return f"{self.environment.rng.getrandbits(32):08x}"
-
-
-async def _cancelled(tasks: Sequence["asyncio.Task[None]"]) -> None:
-    """Cancel loops again and again until they have ended."""
-    while pending := [task for task in tasks if not task.done()]:
-        # A TaskGroup of Python 3.11 may swallow a cancellation together with a child's error.
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending, timeout=1.0)

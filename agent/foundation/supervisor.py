@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import msgspec
 
@@ -117,3 +117,12 @@ def contain_failure(what: str) -> Iterator[None]:
     except Exception as error:
         _log.exception("%s failed by a defect; it fails alone", what)
         raise Defect(describe_error(error)) from error
+
+
+async def cancel(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancel tasks again and again until they have ended."""
+    while pending := [task for task in tasks if not task.done()]:
+        # A TaskGroup of Python 3.11 may swallow a cancellation together with a child's error.
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=1.0)

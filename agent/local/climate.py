@@ -121,8 +121,10 @@ def build_climate(climate: "ClimateService | None") -> ClimateReport:
     return ClimateReport(reports, heat_source, problems, str(climate.timezone()))
 
 
-def climate_problems(climate: "ClimateService", *, control_problem: str) -> list[str]:
+def climate_problems(climate: "ClimateService | None", *, control_problem: str) -> list[str]:
     """Return every problem of heating and cooling once."""
+    if climate is None:
+        return []
     report = build_climate(climate)
     problems = [control_problem, *report.problems]
     for zone in report.zones:

@@ -1,17 +1,22 @@
-"""Builds the status document from the components. Reads only."""
+"""Builds the documents of the local API from the components of a hub. Reads only."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent import __version__
 from agent.cloud.client import CloudClient
+from agent.commands.service import CommandService
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.log import redact
-from agent.foundation.start_history import StartRecord
+from agent.foundation.start_history import StartHistory
+from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults
 from agent.foundation.text import sanitize
+from agent.local.climate import climate_problems
+from agent.local.commands import CommandsReport, build_commands
 from agent.local.routes import Handler, LocalRequest
 from agent.local.status import (
     ClockStatus,
@@ -26,78 +31,110 @@ from agent.local.status import (
     SettingsReport,
     StartReport,
 )
-from agent.local.zigbee import link_problem
+from agent.local.updates import update_line
+from agent.local.zigbee import ZigbeeReport, build_zigbee, link_problem
+from agent.ota.service import UpdateService
 from agent.pairing.service import PairingQueries
 from agent.settings.sync import SettingsSync
-from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Intake
-from agent.telemetry.uplink import Uplink
+from agent.telemetry.service import TelemetryService
 from hal.interface import UNITS, Board, HasUnsupportedSensors
 
+if TYPE_CHECKING:
+    from agent.climate.service import ClimateService
 
-def build_status(
-    *,
-    board: Board,
-    clock: Clock,
-    timekeeper: Timekeeper | None,
-    client: CloudClient,
-    outbox: FailoverOutbox,
-    outbox_problem: str,
-    intake: Intake,
-    uplink: Uplink,
-    relay_problem: str,
-    pairing: PairingQueries,
-    settings: SettingsSync,
-    faults: Faults,
-    started_ms: int,
-    sensor_problems: Sequence[str],
-    climate_problems: Sequence[str],
-    commands_problem: str,
-    starts: Sequence[StartRecord],
-    update: str = "",
-) -> HubStatus:
-    """Return the status of the hub now."""
-    now_ms = clock.monotonic_ms()
-    return HubStatus(
-        version=__version__,
-        board=board.name,
-        clock=_clock(clock, timekeeper, now_ms),
-        link=_link(client, now_ms),
-        quotas={
-            endpoint.value: QuotaReport(window.used(), window.quota.limit, window.quota.window_s)
-            for endpoint, window in client.quotas.items()
-        },
-        outbox=_outbox(outbox, clock, intake, uplink, outbox_problem),
-        sensors=_sensors(intake, now_ms),
-        relayed_sensors=_relayed(board, pairing, relay_problem),
-        settings=SettingsReport(
-            in_force=msgspec.to_builtins(settings.current),
-            pending=settings.pending,
-            problems=[*settings.problems, *sensor_problems, *filter(None, [pairing.file_problem])],
-        ),
-        faults=[
-            FaultReport(fault.component, fault.text, fault.count, (now_ms - fault.last_ms) // 1000)
-            for fault in faults.entries
-        ],
-        unread_sensors=list(board.unsupported_sensors) if isinstance(board, HasUnsupportedSensors) else [],
-        running_s=(now_ms - started_ms) // 1000,
-        climate_problems=list(climate_problems),
-        commands_problem=commands_problem,
-        unmatched_keys=[redact(sanitize(label)) for label in pairing.unmatched_keys],
-        update=update,
-        starts=[
-            StartReport(
-                began=_text(start.at_utc_ms),
-                version=start.version,
-                boot_id=start.boot_id,
-                boot_reason=start.boot_reason,
-                end=start.end.value,
-                detail=start.detail,
-                count=start.count,
-            )
-            for start in reversed(starts)
-        ],
-    )
+
+class HubReports:
+    """Makes the documents of the local API from the components of one hub. Changes nothing."""
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        clock: Clock,
+        timekeeper: Timekeeper | None,
+        starts: StartHistory | None,
+        client: CloudClient,
+        faults: Faults,
+        disk: DiskMonitor,
+        telemetry: TelemetryService,
+        settings: SettingsSync,
+        commands: CommandService,
+        pairing: PairingQueries,
+        updates: UpdateService | None,
+        climate: "ClimateService | None",
+        control_problem: Callable[[], str],
+    ) -> None:
+        """Prepare; the arguments are the components. `control_problem` returns why heating and cooling do not work."""
+        self._board = board
+        self._clock = clock
+        self._timekeeper = timekeeper
+        self._starts = starts
+        self._client = client
+        self._faults = faults
+        self._disk = disk
+        self._telemetry = telemetry
+        self._settings = settings
+        self._commands = commands
+        self._pairing = pairing
+        self._updates = updates
+        self._climate = climate
+        self._control_problem = control_problem
+        self._started_ms = clock.monotonic_ms()
+
+    def zigbee(self) -> ZigbeeReport:
+        """Return the document of the radio and its network."""
+        return build_zigbee(self._pairing, intake=self._telemetry.intake, clock=self._clock)
+
+    async def commands(self) -> CommandsReport:
+        """Return the document of the cloud's commands."""
+        return build_commands(await self._commands.recent(), problem=self._commands.problem)
+
+    def status(self) -> HubStatus:
+        """Return the status of the hub now."""
+        now_ms = self._clock.monotonic_ms()
+        board, pairing, telemetry, settings = self._board, self._pairing, self._telemetry, self._settings
+        relay_problem = telemetry.receiver.problem if telemetry.receiver else ""
+        return HubStatus(
+            version=__version__,
+            board=board.name,
+            clock=_clock(self._clock, self._timekeeper, now_ms),
+            link=_link(self._client, now_ms),
+            quotas={
+                endpoint.value: QuotaReport(window.used(), window.quota.limit, window.quota.window_s)
+                for endpoint, window in self._client.quotas.items()
+            },
+            outbox=_outbox(telemetry, self._clock, telemetry.problem or self._disk.problem),
+            sensors=_sensors(telemetry.intake, now_ms),
+            relayed_sensors=_relayed(board, pairing, relay_problem),
+            settings=SettingsReport(
+                in_force=msgspec.to_builtins(settings.current),
+                pending=settings.pending,
+                problems=[*settings.problems, *telemetry.sensor_problems, *filter(None, [pairing.file_problem])],
+            ),
+            faults=[
+                FaultReport(fault.component, fault.text, fault.count, (now_ms - fault.last_ms) // 1000)
+                for fault in self._faults.entries
+            ],
+            unread_sensors=list(board.unsupported_sensors) if isinstance(board, HasUnsupportedSensors) else [],
+            running_s=(now_ms - self._started_ms) // 1000,
+            climate_problems=climate_problems(self._climate, control_problem=self._control_problem()),
+            commands_problem=self._commands.problem,
+            unmatched_keys=[redact(sanitize(label)) for label in pairing.unmatched_keys],
+            update=update_line(self._updates),
+            starts=[
+                StartReport(
+                    began=_text(start.at_utc_ms),
+                    version=start.version,
+                    boot_id=start.boot_id,
+                    boot_reason=start.boot_reason,
+                    end=start.end.value,
+                    detail=start.detail,
+                    count=start.count,
+                )
+                for start in reversed(self._starts.records if self._starts else ())
+            ],
+        )
 
 
 def _text(utc_ms: int | None) -> str | None:
@@ -142,7 +179,8 @@ def _link(client: CloudClient, now_ms: int) -> LinkReport:
     )
 
 
-def _outbox(outbox: FailoverOutbox, clock: Clock, intake: Intake, uplink: Uplink, problem: str) -> OutboxReport:
+def _outbox(telemetry: TelemetryService, clock: Clock, problem: str) -> OutboxReport:
+    outbox, intake, uplink = telemetry.failover, telemetry.intake, telemetry.uplink
     stats, from_memory = outbox.stats(), outbox.claimed_from_memory + outbox.ready_in_memory
     utc_ms, now_ms = clock.utc_ms(), clock.monotonic_ms()
     age_s = None
