@@ -102,7 +102,7 @@ def test_altering_a_value_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_forgetting_a_batch_that_failed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def forget(self: RetryQueue, part: Batch) -> None: ...
 
-    monkeypatch.setattr(RetryQueue, "put_back", forget)
+    monkeypatch.setattr(RetryQueue, "requeue", forget)
     machine_faults = (MachineFault(MachineFaultKind.NETWORK_CUT, at_s=1000.0, lasts_s=3000.0),)
     options = Options(days=0.1, sensors=30, faults="none", machine_faults=machine_faults)
     assert "everything delivered" in promises_broken(simulate(options))
