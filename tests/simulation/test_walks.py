@@ -15,8 +15,7 @@ import pytest
 import agent
 from agent import config
 from agent.ota.lifecycle import UpdateState
-from lab.simulation.options import Options
-from lab.simulation.options import PlannedCommand
+from lab.simulation.options import Options, PlannedCommand
 from lab.simulation.run import simulate
 from tests.simulation.update_bench import GOOD, bench, closed
 
