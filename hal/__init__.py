@@ -1,1 +1,1 @@
-"""Hardware abstraction: what the agent may know of sensors, outputs, radios and boards. Never imports `agent`."""
+"""Hardware abstraction: sensors, outputs, radios and boards. Never imports `agent`."""

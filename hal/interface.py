@@ -1,6 +1,6 @@
-"""The words in which the agent speaks with hardware: value types and Protocols, no behaviour.
+"""Interface between the agent and the hardware: value types and protocols, no behaviour.
 
-A board is what a hub runs on: sensors that are asked (`Sensor`), a network of sensors that report by themselves
+A board is the hardware of a hub: sensors that are polled (`Sensor`), a network of sensors that report by themselves
 (`SensorNetwork`), and outputs (`HvacOutputs`). `hal.sim`, `hal.replay` and `hal.linux` implement them.
 
 Times are milliseconds of the boot's monotonic clock, as integers, so that adding the boot's UTC anchor is exact.
@@ -18,7 +18,7 @@ SERIES_MAX = 256
 
 
 class SensorKind(StrEnum):
-    """What a sensor measures. The names are those of the ClimaSense contract, section 3.2."""
+    """Kinds of measurements, with the names of the ClimaSense contract, section 3.2."""
 
     TEMPERATURE = "temperature"
     HUMIDITY = "humidity"
@@ -43,10 +43,10 @@ UNITS: Mapping[SensorKind, str] = MappingProxyType(
 
 
 class Quality(StrEnum):
-    """How far a reading may be trusted.
+    """Quality of a reading.
 
-    Good ones go everywhere. Suspect ones (stuck, say) go to the cloud but not to the control law. Bad ones go nowhere:
-    they are counted and shown.
+    Good readings are used everywhere. Suspect ones (a stuck sensor, say) go to the cloud but not to the control law.
+    Bad ones are counted and shown, and not used.
     """
 
     GOOD = "good"
@@ -59,12 +59,12 @@ HUB = ""
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """One value of one sensor at one moment.
+    """One value of one sensor at one instant.
 
     Attributes:
         device: `HUB` for the hub's own sensors, else the name of the relayed sensor (its IEEE address, say). Together
             with `kind` and `at_ms` this is the reading's natural key: no two readings share it.
-        sensor: The sensor within the device, as a technician knows it ("hwmon/cpu_thermal/temp1", "T1").
+        sensor: Technical name of the sensor within the device ("hwmon/cpu_thermal/temp1", "T1").
         value: In the unit that `UNITS` gives for `kind`.
         at_ms: Milliseconds of this boot's monotonic clock; negative for an instant before this boot.
         reason: Why the quality is not good; empty when it is.
@@ -80,7 +80,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 class Sensor(Protocol):
-    """A sensor that is asked for its value."""
+    """A sensor that is polled for its value."""
 
     @property
     def name(self) -> str:
@@ -89,27 +89,27 @@ class Sensor(Protocol):
 
     @property
     def kind(self) -> SensorKind:
-        """What it measures."""
+        """The kind of its measurements."""
         ...
 
     async def read(self) -> float:
-        """Return the present value in the unit of its kind; NaN is possible, judging it is the caller's work.
+        """Return the present value in the unit of its kind. It may be NaN; the caller checks its plausibility.
 
         Raises:
-            SensorUnavailable: No value can be had now.
-            ReadingImplausible: It answered with something that is no number.
+            SensorUnavailable: There is no value now.
+            ReadingImplausible: The sensor answered with something that is no number.
         """
         ...
 
 
 class RelayedSensor(msgspec.Struct, frozen=True):
-    """A sensor that reports by itself and speaks to the cloud through the hub, under its own identity.
+    """A sensor that reports by itself; the hub relays its readings to the cloud under the sensor's own identity.
 
     Attributes:
         device: The `Reading.device` of its readings, unique and stable over restarts.
-        name: For people.
-        kinds: What it measures.
-        ieee_address: EUI-64 as `0x` and 16 lower-case hex digits, or empty where there is none.
+        name: Name for people.
+        kinds: Kinds of its measurements.
+        ieee_address: EUI-64 as `0x` and 16 lower-case hex digits; empty without one.
     """
 
     device: str
@@ -119,38 +119,38 @@ class RelayedSensor(msgspec.Struct, frozen=True):
 
 
 class SensorNetwork(Protocol):
-    """Relayed sensors: a radio, or a recording of one."""
+    """A network of relayed sensors: a radio, or a recording."""
 
     @property
     def sensors(self) -> Sequence[RelayedSensor]:
-        """The sensors that are known now."""
+        """The sensors known now."""
         ...
 
     async def receive(self) -> Sequence[Reading]:
         """Wait for reports and return them, oldest first, at least one.
 
         Raises:
-            NetworkLost: No more reports will come until the network is started again.
+            NetworkLost: No reports arrive until the network is restarted.
         """
         ...
 
     def drain(self) -> Sequence[Reading]:
-        """Return the reports that wait to be fetched, oldest first; wait for none.
+        """Return the reports received so far, oldest first, without waiting.
 
-        For the end: what came before `Board.close` stopped the network is not lost with it.
+        Used at shutdown, so that reports received before `Board.close` are not lost.
         """
         ...
 
     def confirm(self) -> None:
-        """Say that all readings given so far are kept safe.
+        """Acknowledge that all readings returned so far are stored durably.
 
-        A source that can (a recording) gives what was not confirmed again after a restart of the agent.
+        A network that can (a recording) repeats unacknowledged readings after a restart of the agent.
         """
         ...
 
 
 class HvacAction(StrEnum):
-    """What the equipment of one zone is told to do."""
+    """Command for the equipment of one zone."""
 
     OFF = "off"
     HEAT = "heat"
@@ -164,7 +164,7 @@ class HeatSourceDemand(msgspec.Struct, frozen=True):
         action: Off, heat or cool.
         stage: 0 while it is off, else 1 or 2.
         is_aux_on: Auxiliary heat.
-        is_pump_on: The circulation pump; it may run on after the source.
+        is_pump_on: The circulation pump; it may overrun after the heat source stops.
         is_fan_on: The blower; likewise.
         is_valve_on: Whether the reversing valve is energised.
     """
@@ -178,10 +178,10 @@ class HeatSourceDemand(msgspec.Struct, frozen=True):
 
 
 class HvacDemand(msgspec.Struct, frozen=True):
-    """What all outputs are told to do.
+    """Command for all outputs.
 
     Attributes:
-        zones: The action of each zone; those that are not named are off. Never heat in one and cool in another.
+        zones: The action of each zone; unnamed zones are off. Must never heat one zone and cool another.
         heat_source: The shared heat source; `None` where every zone has its own equipment.
     """
 
@@ -190,10 +190,10 @@ class HvacDemand(msgspec.Struct, frozen=True):
 
 
 class ZoneOutput(msgspec.Struct, frozen=True):
-    """The output of one zone: a relay today, a radiator valve or a plug tomorrow.
+    """The output of one zone: a relay, later a radiator valve or a smart plug.
 
     Attributes:
-        name: For people and for `HvacDemand`.
+        name: Name for people and in `HvacDemand`.
         can_heat: Whether it heats.
         can_cool: Whether it cools.
     """
@@ -204,7 +204,7 @@ class ZoneOutput(msgspec.Struct, frozen=True):
 
 
 class HvacOutputs(Protocol):
-    """The relays (later: valves and plugs) that act on the house."""
+    """The relays (later: valves and smart plugs) of the house."""
 
     @property
     def zones(self) -> Sequence[ZoneOutput]:
@@ -212,20 +212,20 @@ class HvacOutputs(Protocol):
         ...
 
     async def apply(self, demand: HvacDemand) -> None:
-        """Set every output. The same demand again changes nothing, and repeats it to outputs that forget.
+        """Set every output. A repeated demand changes nothing and is sent again to outputs that may have lost it.
 
         Raises:
-            ActuatorFault: An output did not do as told. The others were set all the same.
+            ActuatorFault: An output did not follow its command. The other outputs were set.
         """
         ...
 
 
 class Board(Protocol):
-    """A hub's hardware as a whole."""
+    """The hardware of a hub."""
 
     @property
     def name(self) -> str:
-        """What it is, for the log and the page: "sim", "replay", "linux"."""
+        """Kind of the board, for the log and the page: "sim", "replay", "linux"."""
         ...
 
     @property
@@ -235,24 +235,24 @@ class Board(Protocol):
 
     @property
     def network(self) -> SensorNetwork | None:
-        """The relayed sensors, where the board has a network."""
+        """The network of relayed sensors; `None` without one."""
         ...
 
     @property
     def outputs(self) -> HvacOutputs | None:
-        """The outputs, where the board has any."""
+        """The outputs; `None` without any."""
         ...
 
     async def close(self) -> None:
-        """Switch the outputs off and give the hardware back."""
+        """Switch the outputs off and release the hardware."""
         ...
 
 
 @runtime_checkable
 class HasUnsupportedSensors(Protocol):
-    """A board that finds sensors which it cannot read."""
+    """A board that detects sensors it does not support."""
 
     @property
     def unsupported_sensors(self) -> Sequence[str]:
-        """A sentence for each of them, for people."""
+        """A sentence for each unsupported sensor, for people."""
         ...

@@ -1,7 +1,7 @@
-"""Tells whether a value can be a measurement: range, impossible change, stuck. One judge for each series.
+"""Checks the plausibility of readings: range, impossible change, stuck value. One `PlausibilityCheck` for each series.
 
-Pure: no clock, no I/O; a judge knows only the values and instants it is given. It must never lock a sensor out: what a
-sensor says `CONFIRMATIONS` times in a row, each close to the last, is the new truth however far it jumped.
+Pure: no clock, no I/O. It must never lock a sensor out: `CONFIRMATIONS` consecutive values that agree with each other
+are accepted, however large the jump.
 """
 
 from collections.abc import Mapping
@@ -14,27 +14,27 @@ import msgspec
 from hal.interface import UNITS, Quality, SensorKind
 
 CONFIRMATIONS: Final = 3
-"""Values in agreement that make a jump the new truth. Two could be one glitch read twice (a bus that repeats its last
-answer); each further one costs a sample of blindness after every real step, such as a sensor carried outdoors."""
+"""Consecutive agreeing values after which a jump is accepted. Two could be one glitch read twice (a bus that repeats the
+last answer); each further one costs a sample after every real step, such as a sensor carried outdoors."""
 
 STUCK_READINGS_MIN: Final = 12
-"""Equal readings below which no sensor is called stuck: two equal values a day apart are no evidence."""
+"""Minimum number of equal readings of a stuck sensor: two equal values a day apart are no evidence."""
 
 _H_MS: Final = 3_600_000
 
 
 class PlausibilityLimits(msgspec.Struct, frozen=True):
-    """What is believable of one kind, in its unit.
+    """Limits of plausible values of one kind, in its unit.
 
     Attributes:
-        low: The lowest believable value.
-        high: The highest believable value.
-        jump: The change that is believable between two readings however close together.
-        rate_per_s: The change that is believable for each second between two readings, on top of `jump`.
-        stuck_after_ms: How long a value may stay exactly the same; `None` where sameness says nothing.
-        scale_low: At or below this the sensor rests on the end of its scale: sameness says nothing there.
-        scale_high: At or above this, likewise.
-        is_whole: Only whole numbers are believable.
+        low: Lowest plausible value.
+        high: Highest plausible value.
+        jump: Plausible change between two readings, however close together.
+        rate_per_s: Additional plausible change for each second between two readings.
+        stuck_after_ms: How long a value may stay exactly equal; `None` for a kind that may be constant.
+        scale_low: At or below this value the sensor is at the end of its scale, where a constant value is plausible.
+        scale_high: At or above this value, likewise.
+        is_whole: Whether only whole numbers are plausible.
     """
 
     low: float
@@ -67,8 +67,8 @@ LIMITS: Final[Mapping[SensorKind, PlausibilityLimits]] = MappingProxyType(
         SensorKind.PRESSURE: PlausibilityLimits(
             300.0, 1100.0, jump=3.0, rate_per_s=1.0 / 60, stuck_after_ms=24 * _H_MS
         ),
-        # An absence of outages is what everybody hopes for, so no value of these two is ever stuck; a battery is
-        # replaced in a minute, so no jump is impossible.
+        # Power is normally present without interruption, so no value of these two is ever stuck. A battery is replaced
+        # in a minute, so no jump is impossible.
         SensorKind.POWER_AVAILABILITY: PlausibilityLimits(0.0, 1.0, is_whole=True),
         SensorKind.BATTERY_LEVEL: PlausibilityLimits(0.0, 100.0),
         # Range: the sensitivity limit of 802.15.4 and 802.11 receivers is above -120 dBm; +20 dBm is the transmitter
@@ -78,25 +78,25 @@ LIMITS: Final[Mapping[SensorKind, PlausibilityLimits]] = MappingProxyType(
         SensorKind.IAQ: PlausibilityLimits(0.0, 500.0, stuck_after_ms=72 * _H_MS, scale_low=50.0, scale_high=500.0),
     }
 )
-"""What is believable of each kind, with the reason and source beside each number."""
+"""Plausibility limits of each kind, with reason and source beside each number."""
 
 CHIP_TEMPERATURE: Final = PlausibilityLimits(-40.0, 125.0, stuck_after_ms=72 * _H_MS)
-"""For the inside of a processor or a disk (hwmon) in place of `LIMITS[TEMPERATURE]`: it jumps by 20 °C in a second of
-work, and idles at one whole degree for a day or two. Range: the junction limits of commercial silicon."""
+"""For the inside of a processor or a disk (hwmon) instead of `LIMITS[TEMPERATURE]`: it jumps by 20 °C within a second
+of load, and may idle at one whole degree for a day or two. Range: the junction limits of commercial silicon."""
 
 PlausibilityVerdict = tuple[Quality, str]
-"""A quality and, where it is not good, the reason in words for a technician."""
+"""A quality and, unless it is good, the reason for a technician."""
 
 _GOOD: Final[PlausibilityVerdict] = (Quality.GOOD, "")
 
 
 class PlausibilityCheck:
-    """Judges the readings of one series, in the order they come.
+    """Checks the readings of one series in the order of their arrival.
 
-    Readings that come late (older than the newest accepted one) are judged by range and change and move nothing else.
+    A late reading (older than the newest accepted one) is checked for range and change, and changes no state.
 
     Attributes:
-        limits: What it takes as believable.
+        limits: Limits of plausible values.
     """
 
     __slots__ = (
@@ -112,11 +112,11 @@ class PlausibilityCheck:
     )
 
     def __init__(self, kind: SensorKind, limits: PlausibilityLimits | None = None) -> None:
-        """Start without a past: the first value in range is believed.
+        """Start without history: the first value in range is accepted.
 
         Args:
-            kind: What the series measures.
-            limits: In place of those that `LIMITS` holds for `kind`.
+            kind: Kind of the series.
+            limits: Limits instead of those in `LIMITS`.
         """
         self.limits = LIMITS[kind] if limits is None else limits
         unit = UNITS[kind]
@@ -130,14 +130,14 @@ class PlausibilityCheck:
         self._candidate_count = 0
 
     def check(self, value: float, at_ms: int) -> PlausibilityVerdict:
-        """Return how far `value` may be trusted, and why not further.
+        """Return the quality of a value, and the reason unless it is good.
 
         Bad: not a number, outside the range, or a jump that `CONFIRMATIONS` readings have not confirmed yet. Suspect:
-        exactly the same for longer than is believable. Good: everything else.
+        exactly equal for longer than is plausible. Good: everything else.
 
         Args:
             value: In the unit of the kind; NaN and the infinities are allowed.
-            at_ms: When it was measured, in milliseconds of any clock that does not step.
+            at_ms: Time of the measurement, in milliseconds of any clock that does not step.
         """
         limits = self.limits
         if not limits.low <= value <= limits.high or (limits.is_whole and value % 1.0):
@@ -153,7 +153,7 @@ class PlausibilityCheck:
                 self._last_at_ms = at_ms
                 self._same_count += 1
             self._candidate_count = 0
-            return self._judge_same(value)
+            return self._check_unchanged(value)
         allowed = limits.jump + limits.rate_per_s * abs(elapsed_ms) / 1000.0
         if -allowed <= change <= allowed:
             if elapsed_ms > 0:
@@ -164,18 +164,18 @@ class PlausibilityCheck:
             return _GOOD
         return Quality.BAD, (
             f"jumped {abs(change):.4g}{self._unit} in {abs(elapsed_ms) / 1000:.4g} s; "
-            f"at most {allowed:.3g}{self._unit} is believable in that time"
+            f"at most {allowed:.3g}{self._unit} is plausible in that time"
         )
 
     def _accept(self, value: float, at_ms: int) -> None:
-        """Make a changed value the one that the next is compared with."""
+        """Use a changed value as the reference of the next one."""
         self._last = value
         self._last_at_ms = self._same_since_ms = at_ms
         self._same_count = 1
         self._candidate_count = 0
 
-    def _judge_same(self, value: float) -> PlausibilityVerdict:
-        """Return whether a value that did not change is stuck."""
+    def _check_unchanged(self, value: float) -> PlausibilityVerdict:
+        """Return whether an unchanged value is stuck."""
         limits = self.limits
         same_ms = self._last_at_ms - self._same_since_ms
         if (
@@ -187,11 +187,11 @@ class PlausibilityCheck:
             return _GOOD
         return Quality.SUSPECT, (
             f"has read exactly {value:.6g}{self._unit} for {same_ms / _H_MS:.0f} h; "
-            f"a living sensor changes within {limits.stuck_after_ms / _H_MS:.0f} h"
+            f"a working sensor changes within {limits.stuck_after_ms / _H_MS:.0f} h"
         )
 
     def _is_confirmed(self, value: float, at_ms: int) -> bool:
-        """Count a value that jumped with those before it that it agrees with; tell whether they are enough."""
+        """Count a value that jumped together with the agreeing ones before it; return whether they suffice."""
         limits = self.limits
         if self._candidate_count and at_ms > self._candidate_at_ms:
             allowed = limits.jump + limits.rate_per_s * (at_ms - self._candidate_at_ms) / 1000.0
@@ -204,10 +204,10 @@ class PlausibilityCheck:
         return self._candidate_count >= CONFIRMATIONS
 
     def _out_of_range(self, value: float) -> str:
-        """Return the words for a value that no such sensor can measure."""
+        """Return the reason of a value outside the range of such sensors."""
         if not isfinite(value):
             return f"is not a number ({value})"
         limits = self.limits
         if limits.is_whole:
-            return f"{value:.6g} is none of the whole numbers {limits.low:g} to {limits.high:g}"
+            return f"{value:.6g} is not one of the whole numbers {limits.low:g} to {limits.high:g}"
         return f"{value:.6g}{self._unit} is outside {limits.low:g} to {limits.high:g}{self._unit}"

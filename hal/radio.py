@@ -1,6 +1,6 @@
-"""The words for a network that new sensors can join: what the pairing room asks of a radio, and what it is told.
+"""Interface of a radio network that sensors can join: value types and protocols, no behaviour.
 
-`hal.sim` and `hal.zigbee` implement `PairableNetwork`; a recording does not. No behaviour here.
+`hal.sim` and `hal.zigbee` implement `PairableNetwork`; a recording does not.
 """
 
 from collections.abc import Sequence
@@ -13,25 +13,25 @@ import msgspec
 from hal.interface import RelayedSensor, SensorNetwork
 
 JOIN_WINDOW_S_MAX = 254
-"""The longest pairing window; 255 would mean "for ever" (Zigbee specification, Mgmt_Permit_Joining_req)."""
+"""Longest join window; 255 would mean "for ever" (Zigbee specification, Mgmt_Permit_Joining_req)."""
 
 NOT_REPORTED_YET = "read at set-up; the sensor has not reported it by itself yet"
-"""The reason of a reading that is suspect only because it is the first: no problem, but nothing to heat by either."""
+"""Reason of a reading that is suspect because it was read at set-up: no fault, but not used for control either."""
 
 
 class RadioState(StrEnum):
-    """How the radio is."""
+    """State of the radio."""
 
     STARTING = "starting"
     UP = "up"
     LOST = "lost"
-    """Gone: unplugged, silent, reset. It is being restarted with growing pauses."""
+    """The stick is unplugged, silent or reset; it is restarted with backoff."""
     REFUSED = "refused"
-    """There, but not ours: it holds the network of another hub. A person has to choose."""
+    """The stick holds the network of another hub. A person has to decide."""
 
 
 class JoinStep(StrEnum):
-    """How far a sensor that joins has come."""
+    """Step of a joining or leaving sensor."""
 
     JOINED = "joined"
     INTERVIEWED = "interviewed"
@@ -41,14 +41,14 @@ class JoinStep(StrEnum):
 
 
 class JoinEvent(msgspec.Struct, frozen=True):
-    """Something happened to a sensor on its way into the network, or out of it.
+    """A sensor has completed a step of joining or leaving the network.
 
     Attributes:
         device: Its `RelayedSensor.device`.
-        step: What happened.
-        at_ms: When, in milliseconds of this boot's monotonic clock.
-        sensor: What it is, from `INTERVIEWED` on.
-        detail: For people: maker and model, or why it failed and what to do.
+        step: The step.
+        at_ms: Time of the step, in milliseconds of this boot's monotonic clock.
+        sensor: The sensor, from `INTERVIEWED` on.
+        detail: For people: manufacturer and model, or the reason of a failure and the remedy.
     """
 
     device: str
@@ -59,13 +59,13 @@ class JoinEvent(msgspec.Struct, frozen=True):
 
 
 class InstallCode(msgspec.Struct, frozen=True):
-    """What lets one named sensor, and no other, join (Zigbee Base Device Behaviour 10.1).
+    """Install code: lets one named sensor, and no other, join (Zigbee Base Device Behaviour 10.1).
 
     Attributes:
         ieee_address: EUI-64 as `0x` and 16 lower-case hex digits.
         code: The code with its CRC, 8, 10, 14 or 18 bytes. A secret.
         is_link_key: `code` is the link key itself, 16 bytes, not to be hashed (older Bosch labels).
-        or_address: Another address that the sensor may have, where the label leaves it open; empty for none.
+        or_address: Alternative address of the sensor, if the label is ambiguous; empty without one.
     """
 
     ieee_address: str
@@ -75,24 +75,24 @@ class InstallCode(msgspec.Struct, frozen=True):
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses that the sensor may have, the likeliest last."""
+        """The possible addresses of the sensor, the most likely one last."""
         return (self.or_address, self.ieee_address) if self.or_address else (self.ieee_address,)
 
 
 class SensorLink(msgspec.Struct, frozen=True):
-    """What the radio knows of one sensor.
+    """Link of the radio to one member of the network.
 
     Attributes:
         device: Its `RelayedSensor.device`.
-        manufacturer: As it calls itself; may be empty.
-        model: As it calls itself; may be empty.
-        is_online: Whether it keeps to its own reporting rhythm; `None` while that is not known yet.
+        manufacturer: As reported by the device; may be empty.
+        model: As reported by the device; may be empty.
+        is_online: Whether it follows its reporting rhythm; `None` while unknown.
         is_sleepy: Whether it sleeps between reports (battery).
         last_seen_ms: When its last frame was received, on this boot's monotonic clock; `None` for never.
         lqi_last_hop: Link quality from 0 to 255 of the last hop only, which may be a router's; `None` if unknown.
-        problem: What it does not report any more, and what to do; empty where nothing is wrong.
-        notes: For people: what it measures besides and is not taken; that its model is in no table.
-        is_interviewed: Whether it has said what it is.
+        problem: The kinds that it no longer reports, and the remedy; empty without a problem.
+        notes: For people: channels that are not used; a model that is in no table.
+        is_interviewed: Whether its interview is complete.
     """
 
     device: str
@@ -108,17 +108,17 @@ class SensorLink(msgspec.Struct, frozen=True):
 
 
 class RadioStatus(msgspec.Struct, frozen=True):
-    """How the radio is, for people.
+    """Status of the radio, for people.
 
     Attributes:
-        state: In one word.
-        problem: What is wrong and what to do; empty when it is up.
-        port: Where the stick was found.
+        state: State of the radio.
+        problem: The problem and its remedy; empty while the radio is up.
+        port: Port of the stick.
         channel: From 11 to 26; 0 while unknown.
-        pan_id: Of the network; 0 while unknown.
-        steps: What was tried last, oldest first: the probing of the port, the restarts.
-        needs_software: It cannot come up before a package is installed.
-        window_until_ms: Until when sensors may join, on this boot's monotonic clock; `None` while closed.
+        pan_id: PAN ID of the network; 0 while unknown.
+        steps: Log of the last steps, oldest first: probing of the ports, restarts.
+        needs_software: A package must be installed before it can come up.
+        join_window_until_ms: End of the join window, on this boot's monotonic clock; `None` while closed.
     """
 
     state: RadioState
@@ -133,61 +133,61 @@ class RadioStatus(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class PairableNetwork(SensorNetwork, Protocol):
-    """A network of relayed sensors that new ones can join."""
+    """A network of relayed sensors that further sensors can join."""
 
     @property
     def radio(self) -> RadioStatus:
-        """How the radio is now."""
+        """Present status of the radio."""
         ...
 
     @property
     def links(self) -> Sequence[SensorLink]:
-        """What is known of each member of the network: those that `sensors` lists, routers, and all others."""
+        """Links of all members of the network: sensors, routers, and devices without an interview."""
         ...
 
     async def join_events(self) -> Sequence[JoinEvent]:
-        """Wait for something to happen to a joining or leaving sensor and return it, oldest first, at least one.
+        """Wait for events of joining and leaving sensors and return at least one, oldest first.
 
-        Events wait for the next call, in a bounded buffer whose oldest make room.
+        Events are buffered between calls; a full buffer drops the oldest.
         """
         ...
 
     async def open_join_window(
         self, seconds: int, *, through: str = "", install_code: InstallCode | None = None
     ) -> None:
-        """Let sensors join, for 1 to `JOIN_WINDOW_S_MAX` seconds; a window that is open is replaced.
+        """Let sensors join for 1 to `JOIN_WINDOW_S_MAX` seconds; an open window is replaced.
 
         Args:
-            seconds: For how long.
-            through: The router, by its IEEE address, that alone takes them in; empty for all and the stick itself.
-            install_code: The one sensor that may join, and its secret.
+            seconds: Duration of the window.
+            through: IEEE address of the only router that admits sensors; empty for all routers and the stick.
+            install_code: Install code of the only sensor that may join.
 
         Raises:
-            ValueError: The time, an address or the install code is none; the message never holds the code.
+            ValueError: The duration, an address or the install code is invalid; the message never holds the code.
             NetworkLost: There is no radio now.
             SensorUnavailable: The router did not answer.
         """
         ...
 
     async def close_join_window(self) -> None:
-        """Let no more sensors join.
+        """Close the join window.
 
         Raises:
-            NetworkLost: There is no radio now; no window is open either.
+            NetworkLost: There is no radio now, so no window is open either.
         """
         ...
 
     async def remove(self, device: str) -> None:
-        """Tell a sensor to leave and forget it; one that does not answer is forgotten all the same.
+        """Tell a sensor to leave and delete it, even if it does not answer.
 
         Raises:
-            ValueError: This is no device's name.
+            ValueError: ``device`` is no device name.
             NetworkLost: There is no radio now.
         """
         ...
 
     async def backup(self) -> bytes:
-        """Return the network's settings as Open Coordinator Backup JSON. Holds the network key: a secret.
+        """Return the network's settings as Open Coordinator Backup JSON. Contains the network key: a secret.
 
         Raises:
             NetworkLost: There is no radio now, and no backup either.
@@ -195,11 +195,11 @@ class PairableNetwork(SensorNetwork, Protocol):
         ...
 
     async def restore(self, data: bytes) -> None:
-        """Write a backup to the stick and start anew with it. Whatever network the stick held is gone.
+        """Write a backup to the stick and restart with it. This erases the stick's previous network.
 
         Raises:
-            NetworkLost: There is no radio now, or the stick did not take it.
-            ValueError: `data` is no such backup; the message says why, and holds nothing of it.
+            NetworkLost: There is no radio now, or the write failed.
+            ValueError: `data` is no such backup; the message gives the reason and none of the data.
         """
         ...
 
@@ -209,5 +209,5 @@ class ShowsTime(SensorNetwork, Protocol):
     """A network whose sensors show the time on their displays."""
 
     def show_time(self, now: datetime | None) -> None:
-        """Take what time it is, in the house's zone, and go on from there; `None` while that is not known."""
+        """Set the local time, which advances from then on; `None` while it is unknown."""
         ...

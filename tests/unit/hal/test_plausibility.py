@@ -46,12 +46,12 @@ def test_the_ends_of_the_range_are_believed_and_what_lies_beyond_is_not(kind: Se
 
 def test_an_out_of_range_value_says_what_the_range_is() -> None:
     assert judge().check(412.25, 0)[1] == "412.25 °C is outside -40 to 85 °C"
-    assert judge(SensorKind.POWER_AVAILABILITY).check(2.0, 0)[1] == "2 is none of the whole numbers 0 to 1"
+    assert judge(SensorKind.POWER_AVAILABILITY).check(2.0, 0)[1] == "2 is not one of the whole numbers 0 to 1"
 
 
 def test_power_is_there_or_not() -> None:
     mains = judge(SensorKind.POWER_AVAILABILITY)
-    assert mains.check(0.5, 0) == (Quality.BAD, "0.5 is none of the whole numbers 0 to 1")
+    assert mains.check(0.5, 0) == (Quality.BAD, "0.5 is not one of the whole numbers 0 to 1")
     assert [mains.check(value, 1 + i)[0] for i, value in enumerate([0.0, 1.0, 0.0])] == [Quality.GOOD] * 3
 
 
@@ -65,7 +65,7 @@ def test_an_impossible_change_says_how_much_is_possible() -> None:
     room.check(20.0, 0)
     quality, reason = room.check(34.2, MINUTE_MS)
     assert quality is Quality.BAD
-    assert reason == "jumped 14.2 °C in 60 s; at most 5 °C is believable in that time"
+    assert reason == "jumped 14.2 °C in 60 s; at most 5 °C is plausible in that time"
 
 
 def test_a_change_is_measured_against_the_time_it_took() -> None:
@@ -148,7 +148,7 @@ def test_a_stuck_sensor_says_for_how_long_and_recovers_with_the_first_change() -
     for hour in range(30):
         quality, reason = room.check(19.5, hour * HOUR_MS)
     assert quality is Quality.SUSPECT
-    assert reason == "has read exactly 19.5 °C for 29 h; a living sensor changes within 24 h"
+    assert reason == "has read exactly 19.5 °C for 29 h; a working sensor changes within 24 h"
     assert room.check(19.6, 30 * HOUR_MS) == (Quality.GOOD, "")
     assert room.check(19.6, 31 * HOUR_MS) == (Quality.GOOD, "")
 
