@@ -14,7 +14,7 @@ import msgspec
 from hal.interface import UNITS, Quality, SensorKind
 
 CONFIRMATIONS: Final = 3
-"""Consecutive agreeing values after which a jump is accepted. Two could be one glitch read twice (a bus that repeats the
+"""Consecutive agreeing values after which a jump is accepted. Two could be one glitch read twice (a bus may repeat its
 last answer); each further one costs a sample after every real step, such as a sensor carried outdoors."""
 
 STUCK_READINGS_MIN: Final = 12

@@ -1,4 +1,4 @@
-"""A simulated board: the world (house, radio, faults), and the hub's hardware in it.
+"""A simulated board: the environment (house, radio, faults) and the hub's hardware in it.
 
 The environment outlives the hub: a hub that restarts gets a new `SimBoard` in the same `SimEnvironment`. Radio reports
 sent in between are lost, as with a real radio.
@@ -26,7 +26,7 @@ HUB_ROOM: Final = "living"
 SECOND_SOURCE: Final = "sim/temperature-2"
 HUB_SIGNAL_DBM: Final = -58.0
 INTERVAL_S_MAX: Final = 86_399.0
-"""A lone sleep of a day or more is an error in virtual time."""
+"""A single sleep of a day or more is an error in virtual time."""
 
 _SIGNALS: Final = {
     SensorKind.TEMPERATURE: f"{HUB_ROOM}/temperature",
@@ -39,17 +39,17 @@ _SIGNALS: Final = {
 
 
 class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """A world to be simulated.
+    """Options of a simulated environment.
 
     Attributes:
-        seed: Everything random follows from it.
-        start_utc_ms: The UTC instant at which the world begins.
-        sensors_count: Series in all: the hub's seven and those of relayed sensors.
-        report_interval_s: The time between two reports of a relayed sensor.
-        faults: What goes wrong with the sensors.
+        seed: Determines everything random.
+        start_utc_ms: UTC instant of the start of the simulation.
+        sensors_count: Total number of series: the hub's seven and those of relayed sensors.
+        report_interval_s: Time between two reports of a relayed sensor.
+        faults: Faults of the sensors.
         has_occupant_thermostat: Whether the occupants' own thermostat heats while the hub does not.
-        has_second_temperature: Whether the hub has two temperature sensors; the second comes on top of the count.
-        reports_max: How many reports the radio keeps for a hub that does not fetch them.
+        has_second_temperature: Whether the hub has a second temperature sensor, in addition to the count.
+        reports_max: Capacity of the radio's buffer of unfetched reports.
         unpaired_count: How many relayed sensors, the last ones, have yet to be paired.
     """
 
@@ -64,10 +64,10 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
     unpaired_count: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be simulated.
+        """Check the options.
 
         Raises:
-            ValueError: A number is outside its bounds, or a fault names no sensor of this world.
+            ValueError: A number is out of range, or a fault names an unknown sensor.
         """
         if not len(HUB_KINDS) <= self.sensors_count <= SERIES_MAX:
             raise ValueError(f"sensors_count: {self.sensors_count} is outside {len(HUB_KINDS)} to {SERIES_MAX}")
@@ -86,7 +86,7 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def relayed(self) -> tuple[RelayedSensor, ...]:
-        """The relayed sensors of this world."""
+        """The relayed sensors of this environment."""
         return relayed_sensors(self.seed, self.sensors_count - len(HUB_KINDS), [zone.name for zone in FLAT.zones])
 
     @property
@@ -99,16 +99,16 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimEnvironment:
-    """The house and everything on the air in it; survives its hub.
+    """The house, its sensors and its radio network; outlives the hub.
 
-    The relays are part of it: when a hub dies they stay as it left them, until the next one says otherwise.
+    It includes the relays: after a crash of the hub they keep their state until the next hub changes it.
 
     Attributes:
-        options: What it was made from.
+        options: Its options.
         house: The house.
         channels: The hub's own elements.
-        radio: The relayed sensors, where there are any.
-        mesh: Which of them are in the network, where there are any.
+        radio: The relayed sensors; `None` without any.
+        mesh: The members of the network; `None` without relayed sensors.
     """
 
     def __init__(self, options: SimOptions) -> None:
@@ -142,33 +142,33 @@ class SimEnvironment:
                 noise=noise,
                 reports_max=options.reports_max,
             )
-            boxed = [sensor.device for sensor in relayed[len(relayed) - options.unpaired_count :]]
-            self.mesh = SimMesh(self.radio, seed=options.seed, boxed=boxed, advance_to=self.advance_to)
+            unpaired = [sensor.device for sensor in relayed[len(relayed) - options.unpaired_count :]]
+            self.mesh = SimMesh(self.radio, seed=options.seed, unpaired=unpaired, advance_to=self.advance_to)
 
     def advance_to(self, at_ms: int) -> None:
-        """Bring everything to an instant, in order of time.
+        """Advance everything to an instant, in order of time.
 
         Args:
-            at_ms: Milliseconds since the world's start; an instant in the past changes nothing.
+            at_ms: Simulated time; an instant in the past changes nothing.
         """
         if self.radio is not None and at_ms >= self.radio.due_ms:
             self.radio.collect(at_ms)
         self.house.advance_to(at_ms)
 
-    def listen(self, *, at_ms: int, world_offset_ms: int) -> None:
-        """Begin a boot of the hub: what came over the air before it is lost.
+    def listen(self, *, at_ms: int, sim_offset_ms: int) -> None:
+        """Start a boot of the hub: earlier radio reports are lost.
 
         Args:
-            at_ms: The present, in the world's time.
-            world_offset_ms: The world's time minus the boot's monotonic clock.
+            at_ms: The present, in simulated time.
+            sim_offset_ms: Simulated time minus the boot's monotonic clock.
         """
         self.advance_to(at_ms)
         if self.radio is not None:
             self.radio.waiting.clear()
-            self.radio.world_offset_ms = world_offset_ms
+            self.radio.sim_offset_ms = sim_offset_ms
 
     def _truth(self, kind: SensorKind, noise: Noise) -> Truth:
-        """Return what an element of the hub measures."""
+        """Return the true value that an element of the hub measures."""
         if kind is SensorKind.SIGNAL_STRENGTH:
             return fading_signal(noise, stream_for(self.options.seed, "hub signal"), HUB_SIGNAL_DBM)
         return self.house.probe(_SIGNALS[kind], lag_s=ELEMENTS[kind].lag_s)
@@ -177,20 +177,20 @@ class SimEnvironment:
 class SimOutputs:
     """The relays of the simulated house, implementing `hal.interface.HvacOutputs`."""
 
-    def __init__(self, world: SimEnvironment, *, monotonic_ms: Callable[[], int], world_offset_ms: int) -> None:
-        self._world = world
+    def __init__(self, environment: SimEnvironment, *, monotonic_ms: Callable[[], int], sim_offset_ms: int) -> None:
+        self._environment = environment
         self._monotonic_ms = monotonic_ms
-        self._world_offset_ms = world_offset_ms
+        self._sim_offset_ms = sim_offset_ms
 
     @property
     def zones(self) -> Sequence[ZoneOutput]:
         """The rooms, by name."""
-        return self._world.house.outputs
+        return self._environment.house.outputs
 
     async def apply(self, demand: HvacDemand) -> None:
-        """Set the output of each named room and switch the others off; the tenant's thermostat stands back.
+        """Set the output of each named room and switch the others off; this disables the occupants' thermostat.
 
-        Where a shared source is spoken of, a room gets only what that makes.
+        With a shared heat source, a room gets only what that produces.
 
         Raises:
             ActuatorFault: There is no such room. Nothing was changed.
@@ -199,30 +199,30 @@ class SimOutputs:
         unknown = sorted(set(demand.zones) - set(zones))
         if unknown:
             raise ActuatorFault(f"no output for {', '.join(unknown)}; this house has {', '.join(zones)}")
-        at_ms = self._monotonic_ms() + self._world_offset_ms
-        self._world.advance_to(at_ms)
-        self._world.house.command(at_ms, [_given(demand, zone) for zone in zones])
+        at_ms = self._monotonic_ms() + self._sim_offset_ms
+        self._environment.advance_to(at_ms)
+        self._environment.house.command(at_ms, [_effective_action(demand, zone) for zone in zones])
 
     def release(self) -> None:
-        """Switch everything off and let the tenant's thermostat take over."""
-        at_ms = self._monotonic_ms() + self._world_offset_ms
-        self._world.advance_to(at_ms)
-        self._world.house.release(at_ms)
+        """Switch everything off and enable the occupants' thermostat."""
+        at_ms = self._monotonic_ms() + self._sim_offset_ms
+        self._environment.advance_to(at_ms)
+        self._environment.house.release(at_ms)
 
 
-def _given(demand: HvacDemand, zone: str) -> HvacAction:
-    """Return what a room gets: what it is told, as far as the source makes it."""
+def _effective_action(demand: HvacDemand, zone: str) -> HvacAction:
+    """Return the effective action in a room: the commanded one, if the heat source produces it."""
     action = demand.zones.get(zone, HvacAction.OFF)
     return action if demand.heat_source is None or demand.heat_source.action is action else HvacAction.OFF
 
 
 class SimBoard:
-    """The hub's hardware in a simulated world, implementing `hal.interface.Board`.
+    """The hub's hardware in a simulated environment, implementing `hal.interface.Board`.
 
     Attributes:
-        world: The world that it stands in.
-        sensors: The hub's own sensors: one of each kind, and a second for temperature where the options say so.
-        network: The relayed sensors; `None` where the options have none.
+        environment: The environment of the hub.
+        sensors: The hub's own sensors: one of each kind, and a second one for temperature if enabled.
+        network: The network of relayed sensors; `None` without any.
         outputs: The relays of all rooms.
     """
 
@@ -230,49 +230,49 @@ class SimBoard:
 
     def __init__(
         self,
-        world: SimEnvironment,
+        environment: SimEnvironment,
         *,
         monotonic_ms: Callable[[], int],
         utc_ms: Callable[[], int] | None = None,
         on_value: OnValue | None = None,
     ) -> None:
-        """Boot a hub in a world.
+        """Boot a hub in an environment.
 
         Args:
-            world: The world, new or the one that an earlier hub stood in.
+            environment: A new environment, or the one of an earlier hub.
             monotonic_ms: This boot's monotonic clock.
-            utc_ms: The true UTC, which ties the boot to the world's time. Without it, the world goes on from the minute
-                in which it was looked at last.
-            on_value: Told of every value that a sensor gave and every reading that the network handed over.
+            utc_ms: The true UTC, which relates the boot to simulated time. Without it, the simulation continues from
+                its last minute.
+            on_value: Called for every value of a sensor and every reading of the network.
         """
-        self.world = world
+        self.environment = environment
         now_ms = monotonic_ms()
-        world_ms = world.house.minute_ms if utc_ms is None else utc_ms() - world.options.start_utc_ms
-        offset_ms = world_ms - now_ms
-        world.listen(at_ms=world_ms, world_offset_ms=offset_ms)
+        sim_ms = environment.house.minute_ms if utc_ms is None else utc_ms() - environment.options.start_utc_ms
+        offset_ms = sim_ms - now_ms
+        environment.listen(at_ms=sim_ms, sim_offset_ms=offset_ms)
         self.sensors: Sequence[SimSensor] = tuple(
             SimSensor(
                 channel,
                 monotonic_ms=monotonic_ms,
-                world_offset_ms=offset_ms,
-                advance_to=world.advance_to,
+                sim_offset_ms=offset_ms,
+                advance_to=environment.advance_to,
                 on_value=on_value,
             )
-            for channel in world.channels
+            for channel in environment.channels
         )
         self.network = (
             None
-            if world.radio is None or world.mesh is None
+            if environment.radio is None or environment.mesh is None
             else SimNetwork(
-                world.radio,
-                world.mesh,
+                environment.radio,
+                environment.mesh,
                 monotonic_ms=monotonic_ms,
-                advance_to=world.advance_to,
+                advance_to=environment.advance_to,
                 on_value=on_value,
             )
         )
-        self.outputs = SimOutputs(world, monotonic_ms=monotonic_ms, world_offset_ms=offset_ms)
+        self.outputs = SimOutputs(environment, monotonic_ms=monotonic_ms, sim_offset_ms=offset_ms)
 
     async def close(self) -> None:
-        """Switch the outputs off; the tenant's thermostat takes over."""
+        """Switch the outputs off and enable the occupants' thermostat."""
         self.outputs.release()

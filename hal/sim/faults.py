@@ -102,7 +102,7 @@ def random_faults(
     Args:
         rng: Drawn from in the order of `series`.
         series: Names and kinds.
-        duration_s: Faults begin within so many seconds of the world's start.
+        duration_s: Faults begin within this time from the start of the simulation.
         faults_per_day: How many each series has in a day, on average.
         mean_fault_s: How long one lasts on average.
     """

@@ -1,7 +1,7 @@
-"""Who is in the simulated Zigbee network: what the stick, its host's database and the sensors themselves remember.
+"""Members of the simulated Zigbee network: the memory of the stick, of its host's database and of the sensors.
 
-All of it outlives the hub. No asyncio in here: what takes time (an interview) is the work of `hal.sim.network`.
-Buttons, batteries and the stick's plug are for whoever plays the technician.
+All of it outlives the hub. No asyncio here: `hal.sim.network` performs what takes time (an interview). Buttons,
+batteries and the stick's plug are operated by the scenario's technician.
 """
 
 import json
@@ -16,41 +16,45 @@ from hal.sim.numerics import rng_for
 from hal.sim.radio import SimDevice, SimRadio, address_from
 
 INTERVIEW_S: Final = (0.5, 12.0)
-"""From joining to the last answer; a sleepy sensor answers late."""
+"""Duration of an interview; a sleepy sensor answers late."""
 
 CONFIGURE_S: Final = (0.1, 2.0)
 FAILED_SHARE: Final = 0.15
-"""Of all interviews: the sensor fell asleep too early, and its button has to be pressed again."""
+"""Share of failed interviews: the sensor falls asleep too early, and its button must be pressed again."""
 
 BACKUP_FORMAT: Final = "zigpy/open-coordinator-backup"
 
 
 class SimMesh:
-    """The network's members: sensors, and one router that takes sensors in and reports nothing.
+    """The members of the network: sensors, and one router that admits sensors and reports nothing.
+
+    More than ten public methods: one for each event that a person, a battery or the host causes.
 
     Attributes:
         router: The router's address.
-        is_lost: The stick is unplugged.
-        window_until_ms: Until when the stick lets sensors join, in the world's time; in the past: not at all.
-        through: The router that alone takes them in; empty for all.
-        install_code: The one sensor that may join; `None` for any.
+        is_lost: Whether the stick is unplugged.
+        join_window_until_ms: End of the join window, in simulated time; in the past while closed.
+        through: The only router that admits sensors; empty for all.
+        install_code: The install code of the only sensor that may join; `None` for any.
         on_event: Called when a sensor joins or leaves; `None` while no host listens.
     """
 
-    def __init__(self, radio: SimRadio, *, seed: int, boxed: Iterable[str], advance_to: Callable[[int], None]) -> None:
-        """Put all sensors but the boxed ones into the network.
+    def __init__(
+        self, radio: SimRadio, *, seed: int, unpaired: Iterable[str], advance_to: Callable[[int], None]
+    ) -> None:
+        """Put all sensors except the unpaired ones into the network.
 
         Args:
             radio: The sensors.
-            seed: How long interviews take and which fail follows from it.
-            boxed: The devices that are not in the network yet.
-            advance_to: Brings the world to an instant of its time.
+            seed: Determines the duration and the failures of interviews.
+            unpaired: Devices that are not in the network yet.
+            advance_to: Advances the simulated environment to an instant.
         """
         self._radio = radio
         self._advance_to = advance_to
         self._rng: Random = rng_for(seed, "mesh")
         self._devices: dict[str, SimDevice] = {device.sensor.device: device for device in radio.devices}
-        out = set(boxed)
+        out = set(unpaired)
         self._joined = {name for name in self._devices if name not in out}
         self._interviewed = set(self._joined)
         self._configured = set(self._joined)
@@ -63,16 +67,16 @@ class SimMesh:
         self.through = ""
         self.install_code: InstallCode | None = None
         self.on_event: Callable[[str, JoinStep], None] | None = None
-        self._show()
+        self._update_reporting()
 
     @property
     def pan_id(self) -> int:
-        """The network's number."""
+        """PAN ID of the network."""
         return self._pan_id
 
     @property
     def sensors(self) -> tuple[RelayedSensor, ...]:
-        """The sensors that the host knows: those that were interviewed."""
+        """The sensors known to the host: those with an interview."""
         return tuple(
             device.sensor
             for name, device in self._devices.items()
@@ -81,19 +85,19 @@ class SimMesh:
 
     @property
     def unfinished(self) -> tuple[str, ...]:
-        """The devices that have joined, and whose interview or configuration is still to be done."""
+        """The devices that have joined and are not configured yet."""
         return tuple(name for name in self._devices if name in self._joined and name not in self._configured)
 
     def sensor(self, device: str) -> RelayedSensor:
-        """Return what an interview tells of a device."""
+        """Return the result of a device's interview."""
         return self._devices[device].sensor
 
     def is_joined(self, device: str) -> bool:
-        """Tell whether a sensor is in the network."""
+        """Return whether a sensor is in the network."""
         return device in self._joined
 
     def is_dead(self, device: str) -> bool:
-        """Tell whether a sensor's battery is empty."""
+        """Return whether a sensor's battery is empty."""
         return device in self._dead
 
     def draw_interview(self) -> tuple[float, float, bool]:
@@ -104,10 +108,10 @@ class SimMesh:
             self._rng.random() >= FAILED_SHARE,
         )
 
-    # What people and batteries do, at an instant of the world.
+    # Events caused by people and batteries.
 
     def press_button(self, device: str, at_ms: int) -> bool:
-        """Press a sensor's pairing button; tell whether it is in the network after that."""
+        """Press a sensor's pairing button; return whether it is in the network afterwards."""
         if device in self._dead or self.is_lost:
             return False
         if device not in self._joined:
@@ -115,61 +119,61 @@ class SimMesh:
                 return False
             self._advance_to(at_ms)
             self._joined.add(device)
-            self._show()
-        self._tell(device, JoinStep.JOINED)
+            self._update_reporting()
+        self._notify(device, JoinStep.JOINED)
         return True
 
     def factory_reset(self, device: str, at_ms: int) -> None:
-        """Take a sensor out of the network by its own button: it says so, if the stick hears it."""
+        """Reset a sensor by its button: it leaves the network and announces that, if the stick receives it."""
         if device in self._dead or device not in self._joined:
             return
         self._take_out(device, at_ms)
         if not self.is_lost:
-            self._tell(device, JoinStep.LEFT)
+            self._notify(device, JoinStep.LEFT)
 
     def empty_battery(self, device: str, at_ms: int) -> None:
-        """Let a sensor's battery run empty."""
+        """Empty a sensor's battery."""
         self._advance_to(at_ms)
         self._dead.add(device)
-        self._show()
+        self._update_reporting()
 
     def replace_battery(self, device: str, at_ms: int) -> None:
-        """Give a sensor a new battery; it remembers its network and says that it is back."""
+        """Replace a sensor's battery; the sensor remembers its network and rejoins."""
         if device in self._dead:
             self._advance_to(at_ms)
             self._dead.discard(device)
-            self._show()
+            self._update_reporting()
             if device in self._joined and not self.is_lost:
-                self._tell(device, JoinStep.JOINED)
+                self._notify(device, JoinStep.JOINED)
 
     def set_lost(self, *, is_lost: bool, at_ms: int) -> None:
-        """Pull the stick, or plug it in again; its window is closed after that."""
+        """Unplug the stick or plug it in again; this closes the join window."""
         self._advance_to(at_ms)
         self.is_lost = is_lost
         self.join_window_until_ms = -1
-        self._show()
+        self._update_reporting()
 
-    # What the host does.
+    # Commands of the host.
 
     def open_join_window(self, at_ms: int, until_ms: int, through: str, install_code: InstallCode | None) -> None:
         """Let sensors join.
 
         Raises:
             NetworkLost: The stick is unplugged.
-            SensorUnavailable: The router is not there.
+            SensorUnavailable: The router does not exist.
         """
-        self.check()
+        self.require_stick()
         if through and through != self.router:
             raise SensorUnavailable(f"the router {through} does not answer; power it, or pair through all")
         self._advance_to(at_ms)
         self.join_window_until_ms, self.through, self.install_code = until_ms, through, install_code
 
     def close_join_window(self) -> None:
-        """Let no more sensors join."""
+        """Close the join window."""
         self.join_window_until_ms, self.through, self.install_code = -1, "", None
 
     def record_step(self, device: str, step: JoinStep, at_ms: int) -> bool:
-        """Remember a step of an interview; tell whether the sensor is still there for it."""
+        """Store a step of an interview; return whether the sensor is still in the network."""
         if device not in self._joined or device in self._dead or self.is_lost:
             return False
         self._advance_to(at_ms)
@@ -177,16 +181,16 @@ class SimMesh:
             self._interviewed.add(device)
         elif step is JoinStep.CONFIGURED:
             self._configured.add(device)
-        self._show()
+        self._update_reporting()
         return True
 
     def forget(self, device: str, at_ms: int) -> None:
-        """Have a sensor leave; one that is not there is forgotten all the same.
+        """Remove a sensor, present or not.
 
         Raises:
             NetworkLost: The stick is unplugged.
         """
-        self.check()
+        self.require_stick()
         if device in self._joined:
             self._take_out(device, at_ms)
 
@@ -196,7 +200,7 @@ class SimMesh:
         Raises:
             NetworkLost: The stick is unplugged.
         """
-        self.check()
+        self.require_stick()
         document = {
             "metadata": {"format": BACKUP_FORMAT, "version": 1, "source": "hal.sim"},
             "pan_id": f"{self._pan_id:04x}",
@@ -206,13 +210,13 @@ class SimMesh:
         return json.dumps(document).encode()
 
     def restore(self, data: bytes, at_ms: int) -> None:
-        """Give the stick the network of a backup: its members are those of that day.
+        """Write the network of a backup to the stick, with its members.
 
         Raises:
             NetworkLost: The stick is unplugged.
-            ValueError: This is no such backup.
+            ValueError: ``data`` is no such backup.
         """
-        self.check()
+        self.require_stick()
         try:
             document = json.loads(data)
             if document["metadata"]["format"] != BACKUP_FORMAT:
@@ -226,13 +230,13 @@ class SimMesh:
         self._joined = {name for name in self._devices if name in members}
         self._interviewed = set(self._joined)
         self._configured = set(self._joined)
-        self._show()
+        self._update_reporting()
 
-    def check(self) -> None:
-        """Refuse to work without a stick.
+    def require_stick(self) -> None:
+        """Check that the stick is plugged in.
 
         Raises:
-            NetworkLost: It is unplugged.
+            NetworkLost: The stick is unplugged.
         """
         if self.is_lost:
             raise NetworkLost("the Zigbee stick is gone; plug it in")
@@ -245,14 +249,14 @@ class SimMesh:
         self._advance_to(at_ms)
         for members in (self._joined, self._interviewed, self._configured):
             members.discard(device)
-        self._show()
+        self._update_reporting()
 
-    def _tell(self, device: str, step: JoinStep) -> None:
+    def _notify(self, device: str, step: JoinStep) -> None:
         if self.on_event is not None:
             self.on_event(device, step)
 
-    def _show(self) -> None:
-        """Let those report that can."""
+    def _update_reporting(self) -> None:
+        """Enable reporting of the sensors that can report."""
         for name, device in self._devices.items():
             device.is_on_air = (
                 name in self._joined and name in self._configured and name not in self._dead and not self.is_lost

@@ -1,6 +1,7 @@
-"""The simulated radio as the agent sees it: waits on the event loop for the next report, hands over what is there.
+"""The simulated radio as the agent uses it: waits on the event loop for the next report and returns what has arrived.
 
-Also the host's side of pairing: the window's end, and the interviews, which begin anew with each boot of the hub.
+Also the host's side of pairing: the end of the join window, and the interviews, which restart with each boot of the
+hub.
 """
 
 import asyncio
@@ -18,7 +19,10 @@ JOIN_EVENTS_MAX = 256
 
 
 class SimNetwork:
-    """The world's relayed sensors, implementing `hal.radio.PairableNetwork`."""
+    """The simulated relayed sensors, implementing `hal.radio.PairableNetwork`.
+
+    More than ten public methods: those of the protocol.
+    """
 
     def __init__(
         self,
@@ -29,14 +33,14 @@ class SimNetwork:
         advance_to: Callable[[int], None],
         on_value: OnValue | None,
     ) -> None:
-        """Listen from now on. A window that was open is closed, as by a stick that starts.
+        """Start to listen. An open join window is closed, as by a stick that starts.
 
         Args:
-            radio: The world's radio.
-            mesh: Who is in the network.
+            radio: The simulated radio.
+            mesh: The members of the network.
             monotonic_ms: This boot's clock.
-            advance_to: Brings the world to an instant of its time.
-            on_value: Told of every value that is handed over.
+            advance_to: Advances the simulated environment to an instant.
+            on_value: Called for every returned value.
         """
         self._radio = radio
         self._mesh = mesh
@@ -48,7 +52,7 @@ class SimNetwork:
         self._number = 0
         self._changed = asyncio.Event()
         mesh.close_join_window()
-        mesh.on_event = self._happened
+        mesh.on_event = self._on_mesh_event
         for device in mesh.unfinished:
             self._begin_interview(device)
 
@@ -59,27 +63,27 @@ class SimNetwork:
 
     @property
     def reports_dropped(self) -> int:
-        """How many reports the radio's full buffer lost because nobody fetched them."""
+        """Number of reports dropped by the radio's full buffer."""
         return self._radio.reports_dropped
 
     @property
     def readings_corrupted(self) -> int:
-        """How many readings were refused because they were no numbers."""
+        """Number of readings dropped because they were no numbers."""
         return self._radio.readings_corrupted
 
     async def receive(self) -> Sequence[Reading]:
-        """Wait for reports and return the readings of all that have come, oldest first."""
+        """Wait for reports and return the readings of all received ones, oldest first."""
         radio = self._radio
         while True:
-            self._mesh.check()
-            world_ms = self._monotonic_ms() + radio.world_offset_ms
-            self._advance_to(world_ms)
+            self._mesh.require_stick()
+            sim_ms = self._monotonic_ms() + radio.sim_offset_ms
+            self._advance_to(sim_ms)
             if radio.waiting:
                 return self.drain()
-            await asyncio.sleep((radio.due_ms - world_ms) / 1000)
+            await asyncio.sleep((radio.due_ms - sim_ms) / 1000)
 
     def drain(self) -> Sequence[Reading]:
-        """Return what is in the radio's buffer, oldest first."""
+        """Return the content of the radio's buffer, oldest first."""
         radio = self._radio
         readings = [reading for report in radio.waiting for reading in report]
         radio.waiting.clear()
@@ -89,17 +93,17 @@ class SimNetwork:
         return readings
 
     def confirm(self) -> None:
-        """Do nothing: a report on the air is sent once, and no radio can be asked for it again."""
+        """Do nothing: a report is sent once and cannot be requested again."""
 
     # Pairing.
 
     @property
     def radio(self) -> RadioStatus:
-        """How the radio is now."""
+        """Present status of the radio."""
         mesh = self._mesh
         if mesh.is_lost:
             return RadioStatus(RadioState.LOST, problem="the Zigbee stick is gone; plug it in", port="sim")
-        until_ms = mesh.join_window_until_ms - self._radio.world_offset_ms
+        until_ms = mesh.join_window_until_ms - self._radio.sim_offset_ms
         is_open = until_ms > self._monotonic_ms()
         return RadioStatus(
             RadioState.UP,
@@ -111,7 +115,7 @@ class SimNetwork:
 
     @property
     def links(self) -> Sequence[SensorLink]:
-        """What is known of each sensor, and of the router."""
+        """Links of the sensors and of the router."""
         router = SensorLink(self._mesh.router, "climahub", "simulated router", is_online=True, is_sleepy=False)
         return (
             *(
@@ -122,9 +126,9 @@ class SimNetwork:
         )
 
     async def join_events(self) -> Sequence[JoinEvent]:
-        """Wait for something to happen to a joining or leaving sensor and return it, oldest first."""
+        """Wait for events of joining and leaving sensors and return them, oldest first."""
         while True:
-            self._work()
+            self._run_due_steps()
             if self._events:
                 break
             self._changed.clear()
@@ -143,33 +147,33 @@ class SimNetwork:
     ) -> None:
         """Let sensors join."""
         if not 1 <= seconds <= JOIN_WINDOW_S_MAX:
-            raise ValueError(f"a window is open for 1 to {JOIN_WINDOW_S_MAX} s, not {seconds}")
-        world_ms = self._world_ms()
-        self._mesh.open_join_window(world_ms, world_ms + seconds * 1000, through, install_code)
+            raise ValueError(f"a join window is open for 1 to {JOIN_WINDOW_S_MAX} s, not {seconds}")
+        sim_ms = self._sim_ms()
+        self._mesh.open_join_window(sim_ms, sim_ms + seconds * 1000, through, install_code)
 
     async def close_join_window(self) -> None:
-        """Let no more sensors join."""
-        self._mesh.check()
+        """Close the join window."""
+        self._mesh.require_stick()
         self._mesh.close_join_window()
 
     async def remove(self, device: str) -> None:
-        """Tell a sensor to leave and forget it."""
-        self._mesh.forget(device, self._world_ms())
+        """Tell a sensor to leave and delete it."""
+        self._mesh.forget(device, self._sim_ms())
 
     async def backup(self) -> bytes:
         """Return the network's settings: a secret."""
         return self._mesh.backup()
 
     async def restore(self, data: bytes) -> None:
-        """Write a backup to the stick and start anew with it."""
-        self._mesh.restore(data, self._world_ms())
+        """Write a backup to the stick and restart with it."""
+        self._mesh.restore(data, self._sim_ms())
         self._due.clear()
 
-    def _world_ms(self) -> int:
-        return self._monotonic_ms() + self._radio.world_offset_ms
+    def _sim_ms(self) -> int:
+        return self._monotonic_ms() + self._radio.sim_offset_ms
 
-    def _happened(self, device: str, step: JoinStep) -> None:
-        """A sensor has joined, come back or left."""
+    def _on_mesh_event(self, device: str, step: JoinStep) -> None:
+        """Handle a sensor that has joined, rejoined or left."""
         self._events.append(JoinEvent(device, step, self._monotonic_ms()))
         if step is JoinStep.JOINED and device in self._mesh.unfinished:
             self._begin_interview(device)
@@ -188,12 +192,12 @@ class SimNetwork:
         self._number += 1
         heappush(self._due, (due_ms, self._number, device, step))
 
-    def _work(self) -> None:
-        """Do what is due."""
+    def _run_due_steps(self) -> None:
+        """Perform the interview steps that are due."""
         now_ms = self._monotonic_ms()
         while self._due and self._due[0][0] <= now_ms:
             due_ms, _, device, step = heappop(self._due)
-            if not self._mesh.record_step(device, step, self._world_ms()):
+            if not self._mesh.record_step(device, step, self._sim_ms()):
                 continue
             failed = step is JoinStep.FAILED
             self._events.append(
@@ -202,6 +206,6 @@ class SimNetwork:
                     step,
                     due_ms,
                     sensor=None if failed else self._mesh.sensor(device),
-                    detail="it stopped answering; press its button again" if failed else "climahub simulated",
+                    detail="press its button again: it stopped answering" if failed else "climahub simulated",
                 )
             )

@@ -1,7 +1,7 @@
-"""The relayed sensors of the simulated house and the coordinator's small buffer: who reports what, and when.
+"""The relayed sensors of the simulated house and the coordinator's small buffer: the schedule of reports.
 
-The reports of the whole world come in one order of time, so they do not depend on who reads the hub's own sensors. No
-asyncio in here: waiting is the network's work (`hal.sim.network`).
+All reports are generated in one order of time, so they do not depend on reads of the hub's own sensors. No asyncio
+here: `hal.sim.network` waits.
 """
 
 from collections import deque
@@ -25,14 +25,14 @@ MODELS: Final = (
     (_T, _H, _B, SensorKind.SIGNAL_STRENGTH),
     (_T, _H, _B, SensorKind.IAQ),
 )
-"""What relayed sensors on the market measure; dealt out in turn."""
+"""Kinds measured by relayed sensors on the market; assigned in turn."""
 
 LOCALLY_ADMINISTERED: Final = 0x02 << 56
 GROUP_BIT: Final = 0x01 << 56
-"""Bits of an EUI-64's first octet (IEEE 802, clause 8): made-up addresses must be local, and not a group's."""
+"""Bits of an EUI-64's first octet (IEEE 802, clause 8): invented addresses must be local and no group address."""
 
 INTERVAL_TOLERANCE: Final = 0.001
-"""Sleepy devices count time with an RC oscillator or a bad crystal."""
+"""Sleepy devices measure time with an RC oscillator or a cheap crystal."""
 
 FADING_MS: Final = 20 * 60_000
 FADING_DB: Final = 4.0
@@ -43,7 +43,7 @@ _DAY_MS: Final = 86_400_000
 
 
 def fading_signal(noise: Noise, stream: int, mean_dbm: float) -> Truth:
-    """Return the strength of a radio link: a mean and slow fading, as people and doors move."""
+    """Return the signal strength of a link: a mean and slow fading by moving people and doors."""
     fading = Fading(noise, stream, FADING_MS)
     return lambda at_ms: mean_dbm + FADING_DB * fading.at(at_ms)
 
@@ -60,10 +60,10 @@ class SimDevice:
     """One relayed sensor.
 
     Attributes:
-        sensor: What the agent is told of it.
+        sensor: Its description for the agent.
         channels: Its elements, in the order of its kinds.
-        interval_ms: The time between its reports.
-        is_on_air: Whether it reports: it is in the network, its reporting configured, its battery not empty.
+        interval_ms: Time between its reports.
+        is_on_air: Whether it reports: it is in the network and configured, and its battery is not empty.
     """
 
     __slots__ = ("channels", "interval_ms", "is_on_air", "sensor")
@@ -76,17 +76,17 @@ class SimDevice:
 
 
 def address_from(rng: Random) -> str:
-    """Return a made-up EUI-64."""
+    """Return an invented EUI-64."""
     return f"0x{(rng.getrandbits(64) | LOCALLY_ADMINISTERED) & ~GROUP_BIT:016x}"
 
 
 def relayed_sensors(seed: int, count: int, rooms: Sequence[str]) -> tuple[RelayedSensor, ...]:
-    """Return the relayed sensors that make up `count` series: the last has as many kinds as remain.
+    """Return relayed sensors with `count` series in total; the last one has the remaining kinds.
 
     Args:
-        seed: Their addresses follow from it.
-        count: Series in all.
-        rooms: Where they hang, in turn; one in seven hangs outside.
+        seed: Determines their addresses.
+        count: Total number of series.
+        rooms: Their rooms, in turn; one sensor in seven is outdoors.
     """
     rng = rng_for(seed, "addresses")
     sensors: list[RelayedSensor] = []
@@ -108,8 +108,8 @@ class SimRadio:
         waiting: Reports that were not fetched yet, oldest first.
         reports_dropped: How many the full buffer lost.
         readings_garbled: How many readings were refused by their checksum.
-        due_ms: When the next report is due, in the world's time.
-        world_offset_ms: The world's time minus the monotonic clock of the boot that listens.
+        due_ms: Time of the next report, in simulated time.
+        sim_offset_ms: Simulated time minus the monotonic clock of the listening boot.
     """
 
     def __init__(
@@ -123,23 +123,23 @@ class SimRadio:
         noise: Noise,
         reports_max: int,
     ) -> None:
-        """Put the relayed sensors in their rooms.
+        """Create the relayed sensors.
 
         Args:
-            house: What they measure.
-            seed: Their pace, errors and batteries follow from it.
+            house: The house they measure.
+            seed: Determines their intervals, errors and batteries.
             sensors: At least one, named "ROOM NUMBER".
-            interval_s: The nominal time between two reports of each.
-            faults: What goes wrong, by the name of a sensor or of a series.
-            noise: The world's noise.
-            reports_max: How many reports wait at most.
+            interval_s: Nominal time between two reports of a sensor.
+            faults: Faults by the name of a sensor or of a series.
+            noise: Noise of the simulation.
+            reports_max: Capacity of the buffer.
         """
         self._house = house
         self._reports_max = reports_max
         self.waiting: deque[tuple[Reading, ...]] = deque()
         self.reports_dropped = 0
         self.readings_corrupted = 0
-        self.world_offset_ms = 0
+        self.sim_offset_ms = 0
         self.devices: list[SimDevice] = []
         self._schedule: list[tuple[int, int]] = []
         for number, sensor in enumerate(sensors):
@@ -162,7 +162,7 @@ class SimRadio:
         self.due_ms = self._schedule[0][0]
 
     def collect(self, until_ms: int) -> None:
-        """Put all reports that are due until an instant of the world into the buffer; the oldest make room."""
+        """Generate all reports due until an instant of simulated time; a full buffer drops the oldest."""
         while self.due_ms <= until_ms:
             at_ms, number = self._schedule[0]
             device = self.devices[number]
@@ -177,11 +177,11 @@ class SimRadio:
             self.due_ms = self._schedule[0][0]
 
     def _report(self, device: SimDevice, at_ms: int) -> tuple[Reading, ...]:
-        """Return what a device sends at an instant: all its kinds but those that fail, or nothing at all."""
+        """Return a device's report at an instant: all kinds except failing ones; empty for none."""
         if not device.is_on_air:
             return ()
         name = device.sensor.device
-        boot_ms = at_ms - self.world_offset_ms
+        boot_ms = at_ms - self.sim_offset_ms
         readings = []
         for channel in device.channels:
             try:
@@ -195,7 +195,7 @@ class SimRadio:
         return tuple(readings)
 
     def _truth(self, sensor: RelayedSensor, kind: SensorKind, noise: Noise, rng: Random) -> Truth:
-        """Return what a device's element measures."""
+        """Return the true value that a device's element measures."""
         room = sensor.name.rsplit(" ", 1)[0]
         match kind:
             case SensorKind.BATTERY_LEVEL:

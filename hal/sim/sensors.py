@@ -1,6 +1,6 @@
-"""Simulated sensors: the truth about the house made into what a real element of that kind would give, faults included.
+"""Simulated sensors: turn the true values of the house into the values of a real sensing element, including faults.
 
-A value depends on the seed, the sensor and the instant alone; only a stuck sensor remembers what it gave before.
+A value depends on the seed, the sensor and the instant alone; only a stuck sensor depends on its previous value.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from hal.sim.house import Truth
 from hal.sim.numerics import Noise
 
 OnValue = Callable[[str, str, SensorKind, float, int], None]
-"""Told of every value that leaves the board: device, source, kind, value, monotonic milliseconds."""
+"""Called for every value that leaves the board: device, sensor, kind, value, monotonic milliseconds."""
 
 _SPIKE_ABOVE: Final = 0.67
 """Half of all standard normal deviates are farther than this from 0."""
@@ -63,7 +63,7 @@ ELEMENTS: Final[Mapping[SensorKind, Element]] = MappingProxyType(
         SensorKind.IAQ: Element(1.0, 4.0, 1, lag_s=120.0, low=0.0, high=500.0),
     }
 )
-"""A usual element of each kind, with the source beside it."""
+"""A typical element of each kind, with its source."""
 
 
 class Channel:
@@ -107,11 +107,11 @@ class Channel:
         Args:
             name: Within its device.
             kind: What it measures.
-            truth: What it measures it of.
-            noise: The world's noise.
-            stream: Its own address therein.
-            faults: What will go wrong with it.
-            element: In place of the usual one of its kind.
+            truth: The true value.
+            noise: Noise of the simulation.
+            stream: Its noise stream.
+            faults: Its faults.
+            element: Instead of the typical element of its kind.
         """
         element = ELEMENTS[kind] if element is None else element
         self.name = name
@@ -126,16 +126,16 @@ class Channel:
         self._high = element.high
         self._faults = tuple(sorted(faults, key=lambda fault: fault.from_ms))
         self._fault_starts_ms = [fault.from_ms for fault in self._faults]
-        # The latest end of all that began until then, so that a month of past faults costs no search.
+        # Latest end of all faults up to each one, so that a month of past faults needs no search.
         self._fault_ends_ms = list(accumulate((fault.to_ms for fault in self._faults), max))
         self._given: float | None = None
 
     def measure(self, at_ms: int) -> float:
-        """Return its value at an instant of the world, in milliseconds since the world's start.
+        """Return its value at an instant of simulated time.
 
         Raises:
-            SensorUnavailable: A fault keeps it from answering.
-            ReadingImplausible: A fault makes it answer with what is no number.
+            SensorUnavailable: By a fault it does not answer.
+            ReadingImplausible: By a fault it answers with something that is no number.
         """
         value = self._truth(at_ms) + self._offset
         if self._sigma:
@@ -159,19 +159,19 @@ class Channel:
         return value
 
     def silence_s(self, at_ms: int) -> float:
-        """Return for how long it keeps its answer back: 0, some seconds, or infinity."""
+        """Return the delay of its answer by a fault: 0, some seconds, or infinity."""
         fault = self._fault_at(at_ms) if self._faults else None
         return fault.magnitude if fault is not None and fault.kind is FaultKind.HANG else 0.0
 
     def _fault_at(self, at_ms: int) -> Fault | None:
-        """Return the fault that is under way, the one that began first where there are several."""
+        """Return the present fault; of several the one that started first."""
         begun = bisect_right(self._fault_starts_ms, at_ms)
         if begun == 0 or self._fault_ends_ms[begun - 1] <= at_ms:
             return None
         return next(fault for fault in self._faults[:begun] if at_ms < fault.to_ms)
 
     def _error(self, fault: Fault, at_ms: int) -> float:
-        """Return by how much a fault moves the value."""
+        """Return the error that a fault adds to the value."""
         match fault.kind:
             case FaultKind.LIE:
                 return fault.magnitude
@@ -186,51 +186,51 @@ class Channel:
 class SimSensor:
     """A sensor of the hub itself, implementing `hal.interface.Sensor`."""
 
-    __slots__ = ("_advance_to", "_element", "_monotonic_ms", "_on_value", "_world_offset_ms", "kind", "name")
+    __slots__ = ("_advance_to", "_element", "_monotonic_ms", "_on_value", "_sim_offset_ms", "kind", "name")
 
     def __init__(
         self,
         channel: Channel,
         *,
         monotonic_ms: Callable[[], int],
-        world_offset_ms: int,
+        sim_offset_ms: int,
         advance_to: Callable[[int], None],
         on_value: OnValue | None,
     ) -> None:
-        """Put an element on the hub.
+        """Connect an element to the hub.
 
         Args:
             channel: The element.
             monotonic_ms: This boot's clock.
-            world_offset_ms: The world's time minus that clock.
-            advance_to: Brings the world to an instant of its time.
-            on_value: Told of every value.
+            sim_offset_ms: Simulated time minus that clock.
+            advance_to: Advances the simulated environment to an instant.
+            on_value: Called for every value.
         """
         self.name = channel.name
         self.kind = channel.kind
         self._element = channel
         self._monotonic_ms = monotonic_ms
-        self._world_offset_ms = world_offset_ms
+        self._sim_offset_ms = sim_offset_ms
         self._advance_to = advance_to
         self._on_value = on_value
 
     async def read(self) -> float:
-        """Return the value of this moment; a hanging sensor answers late with what is true then, or never.
+        """Return the present value; a hanging sensor answers late, with the value at that time, or never.
 
         Raises:
             SensorUnavailable: It does not answer.
-            ReadingImplausible: It answers with what is no number.
+            ReadingImplausible: It answers with something that is no number.
         """
         at_ms = self._monotonic_ms()
-        silence_s = self._element.silence_s(at_ms + self._world_offset_ms)
+        silence_s = self._element.silence_s(at_ms + self._sim_offset_ms)
         if silence_s:
             if silence_s == inf:
                 await asyncio.get_running_loop().create_future()
             await asyncio.sleep(silence_s)
             at_ms = self._monotonic_ms()
-        world_ms = at_ms + self._world_offset_ms
-        self._advance_to(world_ms)
-        value = self._element.measure(world_ms)
+        sim_ms = at_ms + self._sim_offset_ms
+        self._advance_to(sim_ms)
+        value = self._element.measure(sim_ms)
         if self._on_value is not None:
             self._on_value(HUB, self.name, self.kind, value, at_ms)
         return value

@@ -61,7 +61,7 @@ async def measure_board(hours: int, series: int) -> dict[str, float]:
     async def sample() -> None:
         while loop.time() < end_s:
             started_s = process_time()
-            board.world.advance_to(round(loop.time() * 1000))
+            board.environment.advance_to(round(loop.time() * 1000))
             advanced_s = process_time()
             for sensor in board.sensors:
                 await sensor.read()
@@ -72,8 +72,8 @@ async def measure_board(hours: int, series: int) -> dict[str, float]:
 
     async def relay() -> None:
         while network is not None and loop.time() < end_s:
-            world = board.world
-            due_s = (world.radio.due_ms - world.radio.world_offset_ms) / 1000 if world.radio else 0.0
+            world = board.environment
+            due_s = (world.radio.due_ms - world.radio.sim_offset_ms) / 1000 if world.radio else 0.0
             # The wait is the loop's cost, not the board's.
             await asyncio.sleep(max(0.0, due_s - loop.time()))
             started_s = process_time()

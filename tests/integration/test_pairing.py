@@ -32,7 +32,7 @@ class Town:
     def world_ms(self) -> int:
         radio = self.world.radio
         assert radio is not None
-        return self.hub.clock.monotonic_ms() + radio.world_offset_ms
+        return self.hub.clock.monotonic_ms() + radio.sim_offset_ms
 
     async def press_when_open(self, device: str) -> None:
         await until(lambda: self.mesh.press_button(device, self.world_ms()))

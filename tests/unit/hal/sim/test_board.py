@@ -268,7 +268,7 @@ def test_hub_sensors_break_in_every_way(virtual_loop: Loop, monotonic_ms: Clock)
 
 def test_the_outputs_heat_the_room_that_is_named(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     board = SimBoard(SimEnvironment(options(has_occupant_thermostat=False)), monotonic_ms=monotonic_ms)
-    thermal = board.world.house.thermal
+    thermal = board.environment.house.thermal
 
     async def heat() -> None:
         await board.outputs.apply(HvacDemand({"bathroom": HvacAction.HEAT}))
@@ -282,7 +282,7 @@ def test_the_outputs_heat_the_room_that_is_named(virtual_loop: Loop, monotonic_m
 
 def test_a_room_gets_only_what_the_source_makes(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     board = SimBoard(SimEnvironment(options(has_occupant_thermostat=False)), monotonic_ms=monotonic_ms)
-    plant = board.world.house.plant
+    plant = board.environment.house.plant
 
     async def heat() -> list[float]:
         drawn = []
@@ -314,13 +314,13 @@ def test_an_unknown_room_is_refused_and_nothing_is_switched(virtual_loop: Loop, 
         virtual_loop.run_until_complete(
             board.outputs.apply(HvacDemand({"living": HvacAction.HEAT, "attic": HvacAction.HEAT}))
         )
-    board.world.advance_to(DAY_MS)
-    assert board.world.house.plant.drawn_j == 0.0
+    board.environment.advance_to(DAY_MS)
+    assert board.environment.house.plant.drawn_j == 0.0
 
 
 def test_the_tenant_rules_until_the_hub_does_and_again_after_close(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     board = SimBoard(SimEnvironment(options()), monotonic_ms=monotonic_ms)
-    plant = board.world.house.plant
+    plant = board.environment.house.plant
 
     async def day() -> list[float]:
         drawn = []

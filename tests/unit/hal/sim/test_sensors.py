@@ -127,7 +127,7 @@ def sensor(
     return SimSensor(
         of,
         monotonic_ms=monotonic_ms,
-        world_offset_ms=HOUR_MS,
+        sim_offset_ms=HOUR_MS,
         advance_to=lambda _: None,
         on_value=None if handed_out is None else lambda *call: handed_out.append(call),
     )
