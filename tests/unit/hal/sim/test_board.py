@@ -352,9 +352,9 @@ def test_a_restarted_hub_finds_the_same_house_and_has_missed_what_was_on_the_air
     readings = virtual_loop.run_until_complete(listen(second, for_s=600))
     assert 0 < min(reading.at_ms for reading in readings) < 60_000
     unbroken = SimBoard(SimEnvironment(options(sensors_count=20)), monotonic_ms=lambda: 0)
-    unbroken.world.advance_to(4_200_000)
-    assert unbroken.world.radio is not None
-    expected = [r for report in unbroken.world.radio.waiting for r in report if r.at_ms > booted_ms]
+    unbroken.environment.advance_to(4_200_000)
+    assert unbroken.environment.radio is not None
+    expected = [r for report in unbroken.environment.radio.waiting for r in report if r.at_ms > booted_ms]
     assert [(r.device, r.value, r.at_ms + booted_ms) for r in readings] == [
         (r.device, r.value, r.at_ms) for r in expected
     ]
