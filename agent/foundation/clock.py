@@ -1,9 +1,9 @@
-"""Time, injected: durations from the monotonic clock, UTC once it has been learnt in this boot.
+"""Time, injected: durations from the monotonic clock, UTC once it is known in this boot.
 
 A Pi has no battery-backed clock: until NTP has answered, its wall clock is wrong by anything up to decades. So readings
-carry boot time, and `utc_ms()` is `None` until a source is believed. From then on the time is known for the rest of the
-boot, whether that source goes on or not; what grows is its bound of error (`agent.foundation.time_estimate`). Steps of
-the wall clock that nobody vouches for change nothing. Never sets the system's clock.
+carry boot time, and `utc_ms()` is `None` until a source is accepted. From then on the time is known for the rest of the
+boot, even if the source is lost; only the error bound grows (`agent.foundation.time_estimate`). Steps of the wall clock
+that no source confirms are ignored. Never sets the system's clock.
 """
 
 import ctypes
@@ -20,19 +20,19 @@ from agent.foundation.time_estimate import RTC_ERROR_MS, TimeEstimate, TimeSourc
 
 STA_UNSYNC = 0x0040
 """`struct timex.status` bit: the clock is not synchronised (linux/timex.h). The kernel sets it at the boot, when the
-clock is set by hand, and 8.9 h after the last NTP answer: its bound of error is 16 s by then (kernel/time/ntp.c)."""
+clock is set by hand, and 8.9 h after the last NTP answer: the error bound is 16 s by then (kernel/time/ntp.c)."""
 
 UNDISCIPLINED_US = 10_000_000
-"""A bound of this or more beside STA_UNSYNC is nobody's: the kernel begins at 16 s. A smaller one has been given by a
-daemon that leaves the flag on purpose, lest the kernel write the battery-backed clock."""
+"""With STA_UNSYNC set, a bound of this or more means that no daemon disciplines the clock: the kernel starts at 16 s. A
+smaller bound comes from a daemon that leaves the flag set on purpose, so that the kernel does not write the RTC."""
 
 KERNEL_ERROR_MS_MIN = 100
 """systemd-timesyncd sets a bound of 0 with each answer; over a slow line it is wrong by half the round trip."""
 
 NTP_GRACE_MS = 120_000
-"""How long a boot waits for NTP before anything less exact is believed."""
-RTC_LOOK_MS = 600_000
-"""How often a clock with a battery is asked where there was none: it sits on a slow bus."""
+"""How long a boot waits for NTP before a less exact source is accepted."""
+RTC_INTERVAL_MS = 600_000
+"""How often a real-time clock is looked for where there was none: it is on a slow bus."""
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _ADJTIMEX_BYTES = 512
@@ -52,7 +52,7 @@ class Clock(Protocol):
         ...
 
     def utc_ms(self) -> int | None:
-        """Milliseconds since 1970 in UTC, or `None` while the time has not been learnt in this boot."""
+        """Milliseconds since 1970 in UTC, or `None` while the time is not known in this boot."""
         ...
 
 
@@ -80,9 +80,9 @@ class TimeKnowledge(msgspec.Struct, frozen=True):
 
     Attributes:
         source: "ntp", "cloud", "rtc", or "system" where the configuration says so.
-        error_ms: How wrong it may be now; `None` where nobody gives a bound ("system").
-        known_for_ms: Since when it is known in this boot.
-        confirmed_ms_ago: When the source last vouched for it.
+        error_ms: The error bound now; `None` where there is none ("system").
+        known_for_ms: For how long it has been known in this boot.
+        confirmed_ms_ago: How long ago the source last confirmed it.
     """
 
     source: str
@@ -92,19 +92,19 @@ class TimeKnowledge(msgspec.Struct, frozen=True):
 
 
 class Timekeeper(Protocol):
-    """The machine's knowledge of the time, apart from the boots that are counted upon it."""
+    """How the machine knows the time. Simulated boots (`simulated_boots`) share one."""
 
     def knowledge(self) -> TimeKnowledge | None:
         """Return how the time is known; `None` while it is not."""
         ...
 
     def offer_server_time(self, date_utc_ms: int, *, round_trip_ms: int, is_verified: bool) -> None:
-        """Take note of a server's `Date`, now that its answer has come.
+        """Use a server's `Date` as a source; called when its answer has arrived.
 
         Args:
             date_utc_ms: The header, in milliseconds since 1970.
             round_trip_ms: From the request to the answer.
-            is_verified: The server has proved by TLS who it is.
+            is_verified: TLS has verified the server's identity.
         """
         ...
 
@@ -129,7 +129,7 @@ def _libc() -> Any:  # noqa: ANN401 - ctypes
 
 
 def kernel_error_ms() -> int | None:
-    """Return how wrong the wall clock may be by the kernel's account, or `None` where nobody disciplines it.
+    """Return the kernel's error bound of the wall clock, or `None` where no daemon disciplines it.
 
     The bound decides, not STA_UNSYNC alone (adjtimex(2)). Needs no privilege.
     """
@@ -142,7 +142,7 @@ def kernel_error_ms() -> int | None:
 
 
 def _elapsed_ms() -> int:
-    """Return the milliseconds since the boot, those asleep included: what UTC is carried on with."""
+    """Return the milliseconds since the boot, including suspend: UTC advances with them."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
@@ -162,7 +162,7 @@ class SystemClock:
         Args:
             trust_wall_clock: Take the wall clock as right without asking the kernel, for machines whose hypervisor
                 keeps it (configuration key `clock.trust`, "system").
-            trust_any_server: Believe the `Date` of a server that has not proved by TLS who it is ("cloud").
+            trust_any_server: Accept the `Date` of a server whose identity TLS has not verified ("cloud").
             memory: The file that hands the time over to the next process of this boot; `None` for none.
             read_rtc: Returns the UTC of a clock with a battery, given the wall clock.
         """
@@ -188,10 +188,10 @@ class SystemClock:
         return time.monotonic_ns() // 1_000_000
 
     def utc_ms(self) -> int | None:
-        """Return UTC in whole milliseconds, or `None` while no source has been believed in this boot."""
+        """Return UTC in whole milliseconds, or `None` while no source has been accepted in this boot."""
         if self._trust_wall_clock:
             return time.time_ns() // 1_000_000
-        self._look()
+        self._update()
         return self._estimate.utc_at(_elapsed_ms()) if self._estimate else None
 
     def knowledge(self) -> TimeKnowledge | None:
@@ -199,7 +199,7 @@ class SystemClock:
         now_ms = _elapsed_ms()
         if self._trust_wall_clock:
             return TimeKnowledge("system", None, now_ms, 0)
-        self._look()
+        self._update()
         known = self._estimate
         if known is None:
             return None
@@ -207,20 +207,20 @@ class SystemClock:
         return TimeKnowledge(known.source.value, known.error_at(now_ms), since_ms, ago_ms)
 
     def offer_server_time(self, date_utc_ms: int, *, round_trip_ms: int, is_verified: bool) -> None:
-        """Believe a server's `Date` where nothing better is known, once two answers in a row agree."""
+        """Accept a server's `Date` where no better source is known, once two answers in a row agree."""
         now_ms = _elapsed_ms()
         if not (is_verified or self._trust_any_server) or not is_plausible(date_utc_ms) or now_ms < NTP_GRACE_MS:
             return
         offer = from_server(date_utc_ms, round_trip_ms=round_trip_ms, at_ms=now_ms)
         before, self._last_offer = self._last_offer, offer
         if before is not None and before.agrees_with(offer):
-            self._look()
+            self._update()
             self._take(revise(self._estimate, offer))
 
-    def _look(self) -> None:
-        """Ask the kernel; without it, and with nothing known, a clock with a battery."""
+    def _update(self) -> None:
+        """Read the kernel's clock; without NTP, and with no time known, read the real-time clock."""
         now_ms, known = _elapsed_ms(), self._estimate
-        # Asked before and after: a step between the reading and its bound must not be taken for the time.
+        # Read before and after: a step between reading the clock and its bound must not count as the time.
         before_ms = kernel_error_ms()
         wall_ms = time.time_ns() // 1_000_000
         error_ms = kernel_error_ms()
@@ -229,7 +229,7 @@ class SystemClock:
             is_followed = known is None or known.source is TimeSource.NTP or error_ms <= known.error_at(now_ms)
             self._take(offered if is_followed else revise(known, offered))
         elif known is None and now_ms >= max(self._rtc_next_ms, NTP_GRACE_MS):
-            self._rtc_next_ms = now_ms + RTC_LOOK_MS
+            self._rtc_next_ms = now_ms + RTC_INTERVAL_MS
             if (rtc_ms := self._read_rtc(wall_ms)) is not None:
                 self._take(TimeEstimate(now_ms, rtc_ms, RTC_ERROR_MS, TimeSource.RTC))
 

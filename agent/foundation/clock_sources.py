@@ -24,12 +24,12 @@ AGREEMENT_MS = 2000
 def read_rtc_utc_ms(wall_ms: int, *, rtc_class: Path = SYS_CLASS_RTC, adjtime: Path = ADJTIME) -> int | None:
     """Return the UTC of the clock that gave the machine its time at the boot; `None` where there is no such clock.
 
-    It counts where the kernel has set its clock from it (`hctosys`), or where both agree because the system did so.
+    It is used where the kernel has set its clock from it (`hctosys`), or where both agree because the system did so.
 
     Args:
         wall_ms: The system's wall clock now, in milliseconds since 1970.
         rtc_class: Where the kernel shows its clocks.
-        adjtime: Says in its third line whether they run in local time, whose offset nobody knows (hwclock(8)).
+        adjtime: Says in its third line whether they run in local time, whose offset is unknown (hwclock(8)).
     """
     if (lines := _text(adjtime).splitlines()[2:3]) and lines[0].strip() == "LOCAL":
         return None
@@ -67,7 +67,7 @@ class ClockMemory:
         self._written: TimeEstimate | None = None
 
     def read(self) -> tuple[int, TimeEstimate] | None:
-        """Return since when the time is known, in milliseconds since the boot, and its last estimate."""
+        """Return when the time became known, in milliseconds since the boot, and the last estimate."""
         if self._path is None:
             return None
         try:
@@ -84,7 +84,7 @@ class ClockMemory:
             return None
 
     def write(self, since_ms: int, estimate: TimeEstimate) -> None:
-        """Keep an estimate, now and then."""
+        """Save an estimate: at once for a new source, else every `WRITE_MS`."""
         last = self._written
         if self._path is None or (
             last is not None and last.source is estimate.source and estimate.at_ms - last.at_ms < WRITE_MS

@@ -1,7 +1,7 @@
 """SQLite as the agent uses it: WAL, synchronous=FULL, one connection on one worker, every commit in one place.
 
 With synchronous=FULL a commit that returned survives a power cut; NORMAL does not promise that (measured by record and
-replay of the block device: 263 of 300 crash states lost acknowledged rows). Rooms own their schemas and statements.
+replay of the block device: 263 of 300 crash states lost acknowledged rows). Components own schemas and statements.
 """
 
 import errno
@@ -17,12 +17,12 @@ from agent.foundation.disk import Disk, Operation, is_file_or_absent
 from agent.foundation.worker import Worker
 
 CACHE_KIB = 256
-"""Page cache: what is read again soon was written last. SQLite's own 2 MiB would be a twentieth of the agent."""
+"""Page cache: only recently written pages are read again. SQLite's default of 2 MiB is 5 % of the agent's memory."""
 
 T = TypeVar("T")
 
 _SYNCHRONOUS_FULL = 2
-"""What `PRAGMA synchronous` answers for FULL (sqlite.org/pragma.html)."""
+"""The value of `PRAGMA synchronous` for FULL (sqlite.org/pragma.html)."""
 
 PAGE_BYTES = 1024
 """Small pages: a commit of a few hundred bytes then costs one or two 4 KiB blocks of the device instead of three or
@@ -50,7 +50,7 @@ class Database:
 
         Raises:
             StorageFull: The disk has no room or refuses; nothing was changed.
-            ReadFailed: The disk does not give a part of the file now.
+            ReadFailed: A part of the file cannot be read now.
             Corrupt: The file cannot be read any more.
         """
         return await self._worker.run(lambda: self._guarded(function))
@@ -69,7 +69,7 @@ class Database:
             raise
 
     def syncs_commits(self) -> bool:
-        """Tell whether a commit that returned survives a power cut (asks SQLite itself). Blocks."""
+        """Tell whether a commit that returned survives a power cut (read from SQLite itself). Blocks."""
         (level,) = self._connection.execute("PRAGMA synchronous").fetchone()
         return bool(level >= _SYNCHRONOUS_FULL)
 
@@ -127,7 +127,7 @@ async def open_store(
     load: Callable[[Database], Awaitable[T]],
     is_broken: bool = False,
 ) -> tuple[T, Path | None]:
-    """Open what a room keeps in ``path``; what cannot be read is put aside, and the room begins anew.
+    """Open the store of a component in ``path``; an unreadable file is put aside and replaced by a new one.
 
     Args:
         path: See `open_database`.
@@ -135,7 +135,7 @@ async def open_store(
         version: See `open_database`.
         worker: Where `Database.run` works.
         disk: Where durable operations are announced.
-        load: Makes the room's object and reads what the file holds; raises `Corrupt` where it makes no sense.
+        load: Makes the component's store and reads the file; raises `Corrupt` where its content is invalid.
         is_broken: Put the present file aside: it was found unreadable while in use.
 
     Returns:
@@ -183,12 +183,12 @@ def set_aside(path: Path, disk: Disk) -> Path | None:
         raise _refused(error, path) from error
 
 
-def _clear_strangers(path: Path, disk: Disk) -> None:
-    """See to it that SQLite meets files only, which it can neither wait for nor stumble over.
+def _ensure_regular_files(path: Path, disk: Disk) -> None:
+    """Ensure that SQLite opens regular files only: a pipe would block it.
 
     Raises:
-        Corrupt: Something else than a file has the database's name.
-        OSError: The disk does not let what has the name of a companion be moved.
+        Corrupt: The database's name belongs to something that is no regular file.
+        OSError: What has the name of a companion file cannot be moved.
     """
     for companion in (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")):
         if not is_file_or_absent(companion):
@@ -199,7 +199,7 @@ def _clear_strangers(path: Path, disk: Disk) -> None:
 
 def _connect(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Connection:
     try:
-        _clear_strangers(path, disk)
+        _ensure_regular_files(path, disk)
         return _prepared(path, schema, version, disk)
     except sqlite3.Error as error:
         raise _translated(error, path) from error
@@ -220,8 +220,8 @@ def _prepared(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Conn
         if found > version:
             raise sqlite3.DatabaseError(f"schema {found} is newer than this agent's {version}")
         if found == 0 and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-            # Ours gets tables and number in one commit.
-            raise sqlite3.DatabaseError("the file is a database of somebody else")
+            # Our own files get their tables and the number in one commit.
+            raise sqlite3.DatabaseError("the file is a database of another program")
         if found == 0:
             disk.on_operation(Operation.COMMIT, path.name)
             connection.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version={version}; COMMIT;")
@@ -257,8 +257,8 @@ def _translated(error: sqlite3.Error, path: Path) -> StorageFull | Corrupt:
     if extended == sqlite3.SQLITE_IOERR_SHORT_READ:
         return Corrupt(f"{path} ends too early ({error}); check the card")
     if extended == sqlite3.SQLITE_IOERR_READ:
-        # The medium's error, not the content's: it may pass.
-        return ReadFailed(f"{path} has a part that the disk does not give ({error}); check the card")
+        # An error of the medium, not of the content: it may pass.
+        return ReadFailed(f"{path} has a part that cannot be read ({error}); check the card")
     if code == sqlite3.SQLITE_FULL:
         return StorageFull(f"{path} cannot be written ({error}); free some space")
     if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:

@@ -34,7 +34,7 @@ raising anything that is no `Exception` is a power cut."""
 
 
 def allow_operation(operation: Operation, target: str) -> None:
-    """Let the operation happen: what runs on a real hub."""
+    """Allow every operation: what a real hub uses."""
     del operation, target
 
 
@@ -44,8 +44,8 @@ QUARANTINED_MAX = 4
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV}
-"""What open(2) says of a ring of symbolic links, a directory, a socket and a device that is not there: no file whose
-content could be read later. Every other error may pass."""
+"""Errors of open(2) for a loop of symbolic links, a directory, a socket and a missing device: nothing that can be
+read later. Every other error may pass."""
 
 
 class Disk:
@@ -56,23 +56,23 @@ class Disk:
         self.is_hurried = False
 
     def hurry(self) -> None:
-        """The process ends soon and the disk is slow: from now on, do not wait where only a power cut would matter.
+        """Stop waiting for syncs that only a power cut needs: the process ends soon and the disk is slow.
 
-        Commits are then as safe from the end of the process as ever, and from a power cut once the system has written
-        them. Nothing is ever left half written: a file's content is synced before it gets its name, and a database's
-        log is folded in at the next start.
+        Commits still survive the end of the process, and a power cut once the system has written them. Nothing is left
+        half written: a file's content is synced before it gets its name, and a database's log is folded in at the next
+        start.
         """
         self.is_hurried = True
 
     def read(self, path: Path, *, bytes_max: int) -> bytes | None:
-        """Return the content of ``path``, or `None` where there is no such file. Waits for no pipe and no device.
+        """Return the content of ``path``, or `None` where there is no such file. Never waits for a pipe or device.
 
         Raises:
             Corrupt: It is no regular file, or larger than ``bytes_max``.
-            ReadFailed: The disk does not give it now: an error of the medium, or no permission.
+            ReadFailed: It cannot be read now: an error of the medium, or no permission.
         """
         try:
-            # Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
+            # Without O_NONBLOCK, opening a pipe waits for a writer.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -94,7 +94,7 @@ class Disk:
         Args:
             path: The file.
             data: Its new content.
-            is_secret: Let nobody but this user read it, at no time.
+            is_secret: Only this user may read it, at any time.
 
         Raises:
             StorageFull: No room; the old content stays.
@@ -104,7 +104,7 @@ class Disk:
         try:
             self.on_operation(Operation.WRITE, path.name)
             if is_secret or not is_file_or_absent(temporary):
-                # One that a power cut has left keeps its rights when it is opened again; a pipe would be waited for.
+                # A leftover of a power cut keeps its permissions when opened again; opening a pipe would wait.
                 _clear(temporary)
             mode = 0o600 if is_secret else 0o666
             with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
@@ -129,7 +129,7 @@ class Disk:
         self._sync_directory(path)
 
     def quarantine(self, path: Path) -> Path:
-        """Move what cannot be read aside, keeping at most `QUARANTINED_MAX` copies, and return its new name.
+        """Move an unreadable file aside, keeping at most `QUARANTINED_MAX` copies, and return its new name.
 
         Raises:
             OSError: The disk refuses.
@@ -146,19 +146,19 @@ class Disk:
         return target
 
     def try_quarantine(self, path: Path) -> str:
-        """Move what cannot be read aside if the disk lets us; return in words where it is now. Raises nothing."""
+        """Move an unreadable file aside if the disk allows it; return in words where it is now. Raises nothing."""
         try:
             return f"it is kept as {self.quarantine(path).name}"
         except OSError as error:
             return f"it cannot be put aside ({error.strerror})"
 
     def free_bytes(self, directory: Path) -> int:
-        """Return the room that an ordinary user has left on the file system of ``directory``."""
+        """Return the space available to an ordinary user on the file system of ``directory``."""
         room = os.statvfs(directory)
         return room.f_bavail * room.f_frsize
 
     def problem_of(self, directory: Path) -> str:
-        """Return why nothing can be kept in ``directory`` as it stands; empty where nothing is known against it."""
+        """Return why nothing can be written in ``directory``; empty where no reason is known."""
         try:
             room = os.statvfs(directory)
         except OSError as error:
@@ -166,10 +166,10 @@ class Disk:
         if room.f_flag & os.ST_RDONLY:
             return f"the file system of {directory} is read-only; check the disk with fsck, then mount it again"
         if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-            return f"this user may not read and write {directory}; check whose it is"
+            return f"this user may not read and write {directory}; check its owner and permissions"
         if room.f_bavail == 0:
             return f"the disk of {directory} is full; free some space"
-        # Some file systems do not count: both are 0 there.
+        # Some file systems do not count inodes: both are 0 there.
         if room.f_files and room.f_favail == 0:
             return f"the disk of {directory} has no room for another file (no free inode); remove some files"
         return ""
@@ -186,7 +186,7 @@ class Disk:
 
 
 def is_file_or_absent(path: Path) -> bool:
-    """Tell whether a name is free or that of a regular file, also by way of a link."""
+    """Tell whether a name is free or a regular file, directly or through a link."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:
@@ -198,7 +198,7 @@ def is_file_or_absent(path: Path) -> bool:
 
 
 def _clear(path: Path) -> None:
-    """Make a name free, whatever has it: a link is removed, not what it leads to."""
+    """Remove whatever has a name; of a link, the link and not its target."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,8 +1,8 @@
-"""One JSON file of the state directory that must not be lost: a checksum in it, and a last good copy beside it.
+"""One JSON file of the state directory that must not be lost: it contains a checksum and has a last good copy.
 
-Owns what is said of such a file where it is not as it was written. An error of the medium is not taken for an error of
-the content: what the disk does not give now is asked for again before it is put aside, and not written over until then.
-Must never keep the hub from starting: reading raises nothing.
+Owns the messages about such a file that is not as it was written. An error of the medium is no error of the content:
+what cannot be read now is read again before it is put aside, and is not overwritten until then. Must never keep the hub
+from starting: reading raises nothing.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 COPY_SUFFIX = ".copy"
 
-READ_AGAIN_S = 10.0
+READ_RETRY_S = 10.0
 READS_MAX = 6
-"""A card that hangs for a minute is given that minute; what it does not give then is put aside."""
+"""A card may hang for a minute; a file that still cannot be read then is put aside."""
 
 _HEAD = b'{"sha256":"'
 _TAIL = b'"'
@@ -37,7 +37,7 @@ CHECKSUM_BYTES = len(_HEAD) + _HEX + len(_TAIL) + 1
 
 
 def add_checksum(data: bytes) -> bytes:
-    """Return a JSON object with the SHA-256 of itself as its first member: releases that know none leave it out."""
+    """Return a JSON object with the SHA-256 of itself as its first member; releases without checksums ignore it."""
     if not data.startswith(b"{"):
         raise ValueError("only a JSON object can be sealed")
     rest = data[1:]
@@ -46,17 +46,17 @@ def add_checksum(data: bytes) -> bytes:
 
 
 def strip_checksum(data: bytes) -> bytes:
-    """Return the JSON object that was sealed; one without a checksum (of an older release) as it is.
+    """Return the JSON object without its checksum; one of an older release, which has none, is returned as it is.
 
     Raises:
-        Corrupt: The checksum is that of something else.
+        Corrupt: The checksum does not match.
     """
     if not data.startswith(_HEAD):
         return data
     digest, rest = data[len(_HEAD) :][:_HEX], data[len(_HEAD) + _HEX + len(_TAIL) :]
     content = b"{" + rest.removeprefix(b",")
     if hashlib.sha256(content).hexdigest().encode() != digest:
-        raise Corrupt("its checksum is not that of its content; whoever changes it by hand removes the checksum")
+        raise Corrupt("its checksum does not match its content; remove the checksum after a manual change")
     return content
 
 
@@ -66,8 +66,8 @@ class DurableFile(Generic[T]):
     Attributes:
         path: Where the file lies; its copy lies beside it.
         problem: What was wrong when it was read, and what is in force instead; empty where nothing was.
-        is_secret: Nobody but this user may read it.
-        is_unread: The disk did not give it: nothing is written until it does, or the file is put aside.
+        is_secret: Only this user may read it.
+        is_unread: It could not be read: nothing is written until it is read, or put aside.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class DurableFile(Generic[T]):
         Args:
             path: The file.
             disk: Reads and writes.
-            bytes_max: What is read at the most.
-            decode: Makes sense of the JSON; raises `Corrupt` or one of `DECODE_ERRORS`.
-            loss: What it means for people where nothing is left of it: "the zones begin anew".
-            is_secret: Let nobody but this user read it.
-            written_bytes_max: What is written at the most, where that is less than what is read.
+            bytes_max: The largest file that is read.
+            decode: Makes the value from the JSON; raises `Corrupt` or one of `DECODE_ERRORS`.
+            loss: What it means for people that nothing is left: "the zones start from their defaults".
+            is_secret: Let only this user read it.
+            written_bytes_max: The largest file that is written, where that is less than what is read.
         """
         self.path = path
         self._copy = path.with_name(path.name + COPY_SUFFIX)
@@ -106,28 +106,28 @@ class DurableFile(Generic[T]):
         self.is_unread = True
 
     def read(self) -> T | None:
-        """Return the content; that of the copy where the file is missing, broken or not given; `None` for neither."""
+        """Return the content, or that of the copy where the file is missing or unreadable; `None` for neither."""
         self.is_unread, self.problem = False, ""
         try:
-            found = self._look(self.path)
+            found = self._read_from(self.path)
         except ReadFailed as error:
             self.is_unread, self._reads = True, 1
-            why = str(error)
+            reason = str(error)
         except (Corrupt, *DECODE_ERRORS) as error:
-            why = f"{self.path.name} could not be read ({error}); {self._disk.try_quarantine(self.path)}"
+            reason = f"{self.path.name} could not be read ({error}); {self._disk.try_quarantine(self.path)}"
         else:
             if found is not None:
                 data, value = found
                 self._renew_copy(data)
                 return value
-            why = ""
-        return self._read_copy(why)
+            reason = ""
+        return self._read_copy(reason)
 
-    def _read_copy(self, why: str) -> T | None:
-        """Return the content of the copy, and say what is the matter; ``why`` is empty where the file is missing."""
+    def _read_copy(self, reason: str) -> T | None:
+        """Return the content of the copy and report the problem; ``reason`` is empty where the file is missing."""
         until = " until it can" if self.is_unread else ""
         try:
-            found = self._look(self._copy)
+            found = self._read_from(self._copy)
         except ReadFailed as error:
             self.is_unread, self._reads = True, 1
             text = f"neither can its copy ({error}): {self._loss} until one of them can"
@@ -137,24 +137,24 @@ class DurableFile(Generic[T]):
         else:
             if found is not None:
                 data, value = found
-                self._say(why, f"its last good copy is in force{until}")
+                self._report(reason, f"its last good copy is in force{until}")
                 if not self.is_unread:
                     with contextlib.suppress(OSError, StorageFull):
                         self._disk.write(self.path, data, is_secret=self.is_secret)
                 return value
-            if not why:
+            if not reason:
                 return None
             text = f"there is no copy of it: {self._loss}{until}"
-        self._say(why, text)
+        self._report(reason, text)
         return None
 
     def read_again(self) -> T | None:
-        """Try once more what the disk did not give; return it, or `None` where there is nothing.
+        """Try again to read the file; return its value, or `None` where there is none.
 
-        After `READS_MAX` times it is put aside, where the disk can do that much: from then on it is written anew.
+        After `READS_MAX` attempts it is put aside, if the disk allows that, and a new file is written from then on.
         """
         try:
-            found = self._look(self.path)
+            found = self._read_from(self.path)
         except ReadFailed as error:
             self._reads += 1
             if self._reads < READS_MAX:
@@ -162,7 +162,7 @@ class DurableFile(Generic[T]):
             with contextlib.suppress(OSError):
                 aside = self._disk.quarantine(self.path)
                 self.is_unread = False
-                self._say(f"{error}; {self._reads} times in a row", f"it is kept as {aside.name}: {self._loss}")
+                self._report(f"{error}; tried {self._reads} times", f"it is kept as {aside.name}: {self._loss}")
             return None
         except (Corrupt, *DECODE_ERRORS):
             return self.read()
@@ -174,19 +174,19 @@ class DurableFile(Generic[T]):
         self._renew_copy(found[0])
         return found[1]
 
-    async def settle(self, worker: Worker, take_up: Callable[[T], None]) -> None:
-        """Go on asking for what the disk did not give, and have it taken up; return at once where nothing is open."""
+    async def settle(self, worker: Worker, on_read: Callable[[T], None]) -> None:
+        """Read again until the file is read or put aside, and pass its value on; return at once if it was read."""
         while self.is_unread:
-            await asyncio.sleep(READ_AGAIN_S)
+            await asyncio.sleep(READ_RETRY_S)
             value = await worker.run(self.read_again)
             if value is not None:
-                take_up(value)
+                on_read(value)
 
     def write(self, data: bytes) -> None:
         """Replace the content, durably, then that of the copy.
 
         Raises:
-            StorageFull: No room, the content is larger than what is read, or the present one was not read yet.
+            StorageFull: No space, the content is too large to be read again, or the present content was not read yet.
             OSError: The disk failed in another way.
         """
         data = add_checksum(data)
@@ -194,16 +194,16 @@ class DurableFile(Generic[T]):
             allowed = f"the {self._written_bytes_max:,} bytes that are read again"
             raise StorageFull(f"{self.path} would have {len(data):,} bytes, more than {allowed}; the old content stays")
         if self.is_unread:
-            raise StorageFull(f"{self.path} is not written before the disk has given what it holds; check the disk")
+            raise StorageFull(f"{self.path} is not written before its present content has been read; check the disk")
         self._disk.write(self.path, data, is_secret=self.is_secret)
         self._write_copy(data)
 
-    def _look(self, path: Path) -> tuple[bytes, T] | None:
+    def _read_from(self, path: Path) -> tuple[bytes, T] | None:
         data = self._disk.read(path, bytes_max=self._bytes_max)
         return None if data is None else (data, self._decode(strip_checksum(data)))
 
     def _renew_copy(self, data: bytes) -> None:
-        """See to it that there is a copy: of a file of an older release, or where a write was cut short."""
+        """Ensure that there is a copy: of a file of an older release, or after an interrupted write."""
         with contextlib.suppress(ReadFailed):
             try:
                 is_current = self._disk.read(self._copy, bytes_max=self._bytes_max) == data
@@ -214,7 +214,7 @@ class DurableFile(Generic[T]):
                 self._write_copy(data)
 
     def _write_copy(self, data: bytes) -> None:
-        """Write the copy; that it cannot be written costs nothing but the copy."""
+        """Write the copy; a failure costs nothing but the copy."""
         try:
             self._disk.write(self._copy, data, is_secret=self.is_secret)
         except (OSError, StorageFull) as error:
@@ -224,6 +224,6 @@ class DurableFile(Generic[T]):
         else:
             self._copy_problem = ""
 
-    def _say(self, why: str, what: str) -> None:
-        self.problem = f"{why or f'{self.path.name} is missing'}; {what}"
+    def _report(self, reason: str, effect: str) -> None:
+        self.problem = f"{reason or f'{self.path.name} is missing'}; {effect}"
         _log.error("%s", self.problem)

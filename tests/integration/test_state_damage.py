@@ -150,7 +150,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what waits for minutes wait for less."""
     monkeypatch.setattr(service, "DECISION_INTERVAL_S", 0.01)
     monkeypatch.setattr(service, "SNAPSHOT_DELAY_S", 0.0)
-    monkeypatch.setattr(durable_file, "READ_AGAIN_S", 0.02)
+    monkeypatch.setattr(durable_file, "READ_RETRY_S", 0.02)
     monkeypatch.setattr(conftest, "WAIT_S", 4.0)
     for module in (
         "agent.telemetry.service.OUTBOX_RETRY_S",

@@ -266,7 +266,7 @@ def test_a_clock_with_a_battery_is_asked_now_and_then_and_no_more_once_it_has_to
     for _ in range(5):
         assert system.utc_ms() is None
     assert machine.rtc_looks == 1
-    machine.elapsed_ms += clock.RTC_LOOK_MS
+    machine.elapsed_ms += clock.RTC_INTERVAL_MS
     machine.rtc_utc_ms = machine.true_ms + 90_000
     assert system.utc_ms() == machine.true_ms + 90_000
     known = system.knowledge()

@@ -159,12 +159,12 @@ def test_a_missing_file_with_a_broken_copy_is_told(path: Path, copy: Path, disk:
 async def test_a_read_error_is_no_corruption(
     path: Path, copy: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable_file, "READ_AGAIN_S", 0.0)
+    monkeypatch.setattr(durable_file, "READ_RETRY_S", 0.0)
     file = kept(path, disk)
     disk.fails = {"climate.json": READS_MAX - 1, copy.name: 1}
     assert file.read() is None
     assert LOSS in file.problem
-    with pytest.raises(StorageFull, match="before the disk has given"):
+    with pytest.raises(StorageFull, match="before its present content has been read"):
         file.write(b"{}")
     taken: list[Content] = []
     await file.settle(InlineWorker(), taken.append)
@@ -177,13 +177,13 @@ async def test_a_read_error_is_no_corruption(
 async def test_the_copy_is_in_force_while_the_file_cannot_be_read(
     path: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable_file, "READ_AGAIN_S", 0.0)
+    monkeypatch.setattr(durable_file, "READ_RETRY_S", 0.0)
     file = kept(path, disk)
     disk.fails["climate.json"] = READS_MAX
     assert file.read() == {"a": 7}
     assert "its last good copy is in force until it can" in file.problem
     await file.settle(InlineWorker(), lambda _: pytest.fail("there is nothing to take up"))
-    assert "6 times in a row; it is kept as climate.json.corrupt-1" in file.problem
+    assert "tried 6 times; it is kept as climate.json.corrupt-1" in file.problem
     file.write(b'{"a": 8}')
     assert make(path, disk).read() == {"a": 8}
 
@@ -191,7 +191,7 @@ async def test_the_copy_is_in_force_while_the_file_cannot_be_read(
 async def test_a_dead_disk_is_asked_until_it_lives(
     path: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable_file, "READ_AGAIN_S", 0.0)
+    monkeypatch.setattr(durable_file, "READ_RETRY_S", 0.0)
     file = kept(path, disk)
     disk.fails = {"climate.json": 3 * READS_MAX, "climate.json.copy": 1}
 
@@ -263,5 +263,5 @@ def test_a_read_only_disk_keeps_nobody_from_the_copy(path: Path, disk: Disk) -> 
 
 
 def test_nothing_is_written_before_it_was_read(path: Path, disk: Disk) -> None:
-    with pytest.raises(StorageFull, match="before the disk has given"):
+    with pytest.raises(StorageFull, match="before its present content has been read"):
         make(path, disk).write(b"{}")

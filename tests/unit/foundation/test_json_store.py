@@ -176,7 +176,7 @@ async def test_a_value_that_is_too_large_is_shrunk_or_refused(tmp_path: Path, di
 async def test_what_the_disk_does_not_give_is_asked_for_again_and_merged(
     tmp_path: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable_file, "READ_AGAIN_S", 0.0)
+    monkeypatch.setattr(durable_file, "READ_RETRY_S", 0.0)
     first = make(tmp_path, disk)
     first.load()
     await first.commit(lambda _: with_count(5))
@@ -195,7 +195,7 @@ async def test_what_the_disk_does_not_give_is_asked_for_again_and_merged(
 async def test_patient_loading_waits_for_the_disk(
     tmp_path: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable_file, "READ_AGAIN_S", 0.0)
+    monkeypatch.setattr(durable_file, "READ_RETRY_S", 0.0)
     first = make(tmp_path, disk)
     first.load()
     first.save_blocking(with_count(5))

@@ -79,7 +79,7 @@ def test_a_file_that_the_disk_does_not_give_is_not_taken_for_none(
         broken.setattr(os, "open", failing)
         with pytest.raises(OSError, match="Input/output error"):
             files.read("network")
-        with pytest.raises(OSError, match="before the disk has given"):
+        with pytest.raises(OSError, match="before its present content has been read"):
             files.write("network", b"{}", is_secret=True)
     assert files.read("network") == b'{"key": 1}'
 
