@@ -23,26 +23,26 @@ class Host(Protocol):
 
     @property
     def watchdog_s(self) -> float | None:
-        """How often `alive` must be said at the least; `None` where nobody waits for it."""
+        """The longest allowed time between two calls of `alive`; `None` without a watchdog."""
         ...
 
     def ready(self) -> None:
-        """Say that the agent works."""
+        """Notify that the agent is ready."""
         ...
 
     def alive(self, status: str) -> None:
-        """Say that the agent still works, and in one line how it is doing."""
+        """Notify that the agent is alive, with a one-line status."""
         ...
 
     def stopping(self) -> None:
-        """Say that the agent is on its way out."""
+        """Notify that the agent is stopping."""
         ...
 
     async def ensure_can_reboot(self) -> None:
-        """See that `reboot` would be heeded.
+        """Check that `reboot` would be carried out.
 
         Raises:
-            RebootFailed: It would not; the message says why and what helps.
+            RebootFailed: It would not; the message gives the reason and a remedy.
         """
         ...
 
@@ -53,13 +53,13 @@ class Host(Protocol):
             reason: For the machine's log.
 
         Raises:
-            RebootFailed: It does not, as far as one can tell: ask again.
+            RebootFailed: It does not, as far as is known; try again.
         """
         ...
 
 
 class Systemd:
-    """Speaks to the socket that systemd gives to a service of Type=notify; without one, says nothing."""
+    """Notifies systemd through the socket of a service with Type=notify; without a socket, does nothing."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """Take the socket's address and the watchdog's period from the environment."""
@@ -107,38 +107,38 @@ class Systemd:
                 channel.setblocking(False)
                 channel.sendto(text.encode(), self._address)
         except OSError:
-            # The manager's buffer is full or it is restarting; the next word will reach it.
+            # The manager's buffer is full or it is restarting; the next notification will arrive.
             return
 
 
 class Unmanaged:
-    """A process that nobody manages and whose machine is not its own: a demo."""
+    """A process without a service manager, on a machine that is not the hub's: a demo."""
 
     watchdog_s: float | None = None
 
     def ready(self) -> None:
-        """Nobody waits for it."""
+        """Do nothing: there is no service manager."""
 
     def alive(self, status: str) -> None:
-        """Nobody waits for it."""
+        """Do nothing: there is no service manager."""
 
     def stopping(self) -> None:
-        """Nobody waits for it."""
+        """Do nothing: there is no service manager."""
 
     async def ensure_can_reboot(self) -> None:
-        """Refuse."""
-        raise RebootFailed("this machine is not the hub's own; it does not restart for it")
+        """Raise `RebootFailed`: the machine is not the hub's."""
+        raise RebootFailed("this machine is not the hub's own; it is not restarted")
 
     async def reboot(self, reason: str) -> None:
-        """Refuse."""
-        raise RebootFailed(f"this machine is not the hub's own; it does not restart for {reason}")
+        """Raise `RebootFailed`: the machine is not the hub's."""
+        raise RebootFailed(f"this machine is not the hub's own; it is not restarted for {reason}")
 
 
 SERVICE_RESULT_FILE = "last-end.json"
 
 
 class ServiceResult(msgspec.Struct, frozen=True):
-    """What systemd says of a service's end: $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS (systemd.exec(5))."""
+    """How systemd reports the end of a service: $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS (systemd.exec(5))."""
 
     result: str
     code: str = ""
@@ -146,7 +146,7 @@ class ServiceResult(msgspec.Struct, frozen=True):
 
 
 def record_service_result(environ: Mapping[str, str]) -> None:
-    """Keep what systemd says of the service's end for its next start. For ExecStopPost=; raises nothing.
+    """Save systemd's result of the service for its next start. For ExecStopPost=; raises nothing.
 
     Not durable, and need not be: the run directory is as old as the boot.
     """

@@ -1,6 +1,6 @@
-"""Imports aiohttp without what a hub has no use for: 2.2 MiB of 45 (bench_daemon). For the daemon, before all else.
+"""Imports aiohttp without parts that a hub does not use: 2.2 MiB of 45 (bench_daemon). The daemon calls it first.
 
-Each way is a public switch of a library; the same program works without them.
+Each switch is a public one of a library; the program works without them too.
 """
 
 import functools
@@ -11,19 +11,19 @@ import ssl
 from pathlib import Path
 
 _BY_HASH = re.compile(r"[0-9a-f]{8}\.\d+")
-"""How OpenSSL names an authority's file in a directory, to find it when it needs it."""
+"""How OpenSSL names the file of an authority in a directory, to find it on demand."""
 
 
 def import_aiohttp() -> None:
     """Import aiohttp, client and server."""
-    # Its compiled lists bring the C++ runtime with them, for a handful of callbacks.
+    # Its compiled lists load the C++ runtime, for a handful of callbacks.
     os.environ.setdefault("FROZENLIST_NO_EXTENSIONS", "1")
-    # A table of file name endings: the hub serves no files.
+    # A table of file name extensions: the hub serves no files.
     mimetypes.knownfiles.clear()
     real = ssl.create_default_context
     directory = authorities_directory()
     if directory is not None:
-        # aiohttp makes its context on import, and reads 150 authorities for it.
+        # aiohttp makes its TLS context on import and reads 150 authorities for it.
         ssl.create_default_context = functools.partial(real, capath=directory)
     try:
         __import__("aiohttp.web")
@@ -32,7 +32,7 @@ def import_aiohttp() -> None:
 
 
 def authorities_directory() -> str | None:
-    """Return where OpenSSL finds the system's authorities one by one; `None` where it has to read them all.
+    """Return the directory of the system's authorities, one file each; `None` where OpenSSL has to read all at once.
 
     A file that the administrator names in `SSL_CERT_FILE` is read as a whole.
     """

@@ -1,7 +1,7 @@
-"""One agent a state directory: two would send the same readings and overrun the quota.
+"""One agent per state directory: two would send the same readings and exceed the quota.
 
-The lock is on the directory itself, opened for reading, so that it can be had on a disk that takes no writes any more.
-Must never keep a hub from heating because a disk fails: only another agent that holds the lock does that.
+The lock is on the directory itself, opened for reading, so that it works on a disk that refuses writes. A failing disk
+must never keep a hub from heating: only another agent that holds the lock does.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from agent.errors import ClimahubError
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "climahub.lock"
-"""What releases up to 0.1 lock in the state directory: taken as well where it is there."""
+"""The file that releases up to 0.1 lock in the state directory; locked as well where it exists."""
 
 
 class AlreadyRunning(ClimahubError):
@@ -40,9 +40,9 @@ def hold(directory: Path, fallback: Path | None = None) -> Iterator[None]:
         if problem is None:
             _lock(directory / FILE_NAME, os.O_NONBLOCK, held, directory)
         elif fallback is not None and not _lock(fallback, os.O_DIRECTORY, held, directory):
-            _log.warning("%s cannot be locked; %s is instead", problem, fallback)
+            _log.warning("%s cannot be locked; %s is locked instead", problem, fallback)
         else:
-            _log.error("%s cannot be locked: see to it that no second climahub is started", problem)
+            _log.error("%s cannot be locked: ensure that no second climahub is started", problem)
         yield
 
 

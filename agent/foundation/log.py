@@ -15,18 +15,18 @@ from typing import Literal
 from agent.foundation.text import escape, plural, sanitize
 
 LINES_PER_MINUTE_MAX = 600
-"""Above this, lines are dropped and counted: a log must not fill the card or the time of a hub."""
+"""Above this, lines are dropped and counted: a log must fill neither the card nor the CPU of a hub."""
 
 LINES_WAITING_MAX = 500
-"""As many as wait to be written at once; a log that nobody reads loses what comes after."""
+"""Lines that may wait to be written; further ones are dropped, as when nothing reads the log."""
 DRAIN_S_MAX = 0.5
-"""How long an end waits for the last lines."""
+"""How long the end of the process waits for the last lines."""
 
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
 class RateLimit(logging.Filter):
-    """Lets a bounded number of lines a minute through, and says how many it kept back."""
+    """Passes a bounded number of lines per minute and reports how many it dropped."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def set_up(level: str, form: Literal["text", "json", "journal"], *, now_ms: Call
 
 
 class BackgroundHandler(logging.Handler):
-    """Hands lines to a thread that writes them: a terminal that is held, or a journal that hangs, stops no heat."""
+    """Passes lines to a thread that writes them: a paused terminal or a hanging journal stops no loop."""
 
     def __init__(self, inner: logging.Handler) -> None:
         """Begin.
@@ -97,11 +97,11 @@ class BackgroundHandler(logging.Handler):
         threading.Thread(target=self._write, name="log", daemon=True).start()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Take a line; where too many wait already it is dropped and counted."""
+        """Queue a line; where too many wait already, drop and count it."""
         if not self._inner.filter(record):
             return False
         if self._dropped:
-            record.msg = f"({self._dropped} lines were dropped: nobody read the log) {record.getMessage()}"
+            record.msg = f"({self._dropped} lines were dropped: the log was not read) {record.getMessage()}"
             record.args = None
         try:
             self._waiting.put_nowait(record)
@@ -119,13 +119,13 @@ class BackgroundHandler(logging.Handler):
     def _write(self) -> None:
         while True:
             record = self._waiting.get()
-            # Without the handler's lock, which whoever ends the process would wait for.
+            # Without the handler's lock: the end of the process would wait for it.
             self._inner.emit(record)
             self._waiting.task_done()
 
 
 def write_in_background() -> None:
-    """Have a thread write the log that was set up."""
+    """Write the log on a thread from now on."""
     root = logging.getLogger()
     for handler in root.handlers[:]:
         root.removeHandler(handler)
@@ -133,7 +133,7 @@ def write_in_background() -> None:
 
 
 def drain(within_s: float = DRAIN_S_MAX) -> None:
-    """Wait until what was logged is written, but not for long."""
+    """Wait until the log is written, for a short time at most."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, BackgroundHandler):
             handler.drain(within_s)
@@ -152,22 +152,22 @@ _SECRETS = re.compile(
 
 
 def redact(text: str) -> str:
-    """Return ``text`` with every key blacked out, its prefix left so that one still sees what stood there."""
+    """Return ``text`` with every secret replaced; the prefix stays, to show what kind of secret it was."""
     return _SECRETS.sub(lambda match: f"{next(filter(None, match.groups()))}[redacted]", text)
 
 
 LINE_CHARACTERS_MAX = 4096
-"""Of one entry in the log, its traceback aside."""
+"""Of one entry in the log, without its traceback."""
 
 
 class RedactingFilter(logging.Filter):
-    """Blacks out secrets in whatever is logged, arguments and tracebacks included, and makes foreign text harmless.
+    """Redacts secrets in log entries, including arguments and tracebacks, and sanitizes untrusted text.
 
     An entry is one line. The lines of a traceback are indented, so that none of them passes for an entry of its own.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record in place and let it pass."""
+        """Rewrite the record in place and pass it on."""
         record.msg = redact(sanitize(record.getMessage(), characters_max=LINE_CHARACTERS_MAX))
         record.args = None
         if record.exc_info and not record.exc_text:
@@ -177,7 +177,7 @@ class RedactingFilter(logging.Filter):
 
 
 class ProblemLog:
-    """One thing that may be wrong for long.
+    """Logs one lasting problem: its beginning, its changes and its end, but not each occurrence.
 
     Attributes:
         text: What is wrong now; empty where nothing is.
@@ -188,7 +188,7 @@ class ProblemLog:
 
         Args:
             log: Where it is written.
-            what: What suffers, as the beginning of a sentence: "readings stay in memory".
+            what: The effect, as the beginning of a sentence: "readings stay in memory".
             level: Of its beginning; its end is an information.
         """
         self._log = log
@@ -197,13 +197,13 @@ class ProblemLog:
         self.text = ""
 
     def report(self, text: str) -> None:
-        """Note that it is so, or still so."""
+        """Report that the problem exists, or still exists."""
         if text != self.text:
             self._log.log(self._level, "%s: %s", self._what, text)
             self.text = text
 
     def clear(self) -> None:
-        """Note that it is not so, or no longer."""
+        """Report that the problem does not exist any more."""
         if self.text:
             self._log.info("no longer: %s", self._what)
             self.text = ""

@@ -1,4 +1,4 @@
-"""Asks systemd-logind over D-Bus to restart the machine. Imported only when that is wanted.
+"""Asks systemd-logind over D-Bus to restart the machine. Imported only for that.
 
 Source: org.freedesktop.login1(5): methods CanReboot() and Reboot(b interactive) of the manager object. A service user
 other than root needs a polkit rule for org.freedesktop.login1.reboot and, while somebody is logged in,
@@ -17,7 +17,7 @@ from agent.foundation.text import sanitize
 _log = logging.getLogger(__name__)
 
 TIMEOUT_S = 25.0
-"""D-Bus's own default (dbus_connection_send_with_reply): logind answers at once, or never."""
+"""D-Bus's own default (dbus_connection_send_with_reply): logind answers at once or not at all."""
 
 DESTINATION = "org.freedesktop.login1"
 PATH = "/org/freedesktop/login1"
@@ -29,41 +29,41 @@ _IS_INHIBITED = "a program holds the machine up (systemd-inhibit --list names it
 _CANNOT_REBOOT_REASONS: Mapping[str, str] = MappingProxyType(
     {
         "no": f"it is not allowed; {_NEEDS_RULE}",
-        "challenge": f"it would ask somebody for a password; {_NEEDS_RULE}",
+        "challenge": f"it would ask for a password; {_NEEDS_RULE}",
         "na": "this machine cannot be restarted by its service manager",
         "inhibited": _IS_INHIBITED,
         "inhibitor-blocked": _IS_INHIBITED,
         "challenge-inhibitor-blocked": _IS_INHIBITED,
     }
 )
-"""What CanReboot answers besides "yes" (the last three from systemd 257 on)."""
+"""The answers of CanReboot other than "yes" (the last three since systemd 257)."""
 
 
 async def ensure_can_reboot(*, bus_address: str | None = None) -> None:
-    """See whether logind would restart the machine for this user, without asking anybody.
+    """Check that logind would restart the machine for this user, without an interactive question.
 
     Args:
         bus_address: Of the bus; `None` for the system's.
 
     Raises:
-        RebootFailed: There is no bus or no logind, or it would refuse; the message says what helps.
+        RebootFailed: There is no bus or no logind, or it would refuse; the message gives a remedy.
     """
     (answer,) = await _call("CanReboot", "", [], bus_address) or ("nothing",)
     if answer != CAN:
-        why = _CANNOT_REBOOT_REASONS.get(str(answer), f'logind says "{sanitize(str(answer))}"')
-        raise RebootFailed(f"the machine would not restart: {why}")
+        reason = _CANNOT_REBOOT_REASONS.get(str(answer), f'logind says "{sanitize(str(answer))}"')
+        raise RebootFailed(f"the machine would not restart: {reason}")
 
 
 async def reboot(reason: str, *, bus_address: str | None = None) -> None:
-    """Ask for a restart in good order; shutdown inhibitors are respected.
+    """Request an orderly restart; shutdown inhibitors are respected.
 
     Args:
-        reason: For our own log: logind takes none.
+        reason: For the agent's log: logind takes none.
         bus_address: Of the bus; `None` for the system's.
 
     Raises:
-        RebootFailed: There is no bus or no logind, it refused, or no answer came: which may also mean that the machine
-            is going down already.
+        RebootFailed: There is no bus or no logind, it refused, or it did not answer, which may also mean that
+            the machine is already going down.
     """
     _log.warning("asking logind to restart the machine: %s", reason)
     await _call("Reboot", "b", [False], bus_address)
@@ -107,10 +107,10 @@ async def _call(member: str, signature: str, body: list[Any], bus_address: str |
             bus.disconnect()
     if answer.message_type is not MessageType.ERROR:
         return answer.body
-    said = sanitize(f"{answer.error_name}: {' '.join(map(str, answer.body))}")
+    answer_text = sanitize(f"{answer.error_name}: {' '.join(map(str, answer.body))}")
     if str(answer.error_name).rpartition(".")[2] in _ABSENT:
-        raise RebootFailed(f"the machine does not restart: no logind answers on the system bus ({said})")
-    raise RebootFailed(f"logind does not restart the machine ({said}); {_NEEDS_RULE}")
+        raise RebootFailed(f"the machine does not restart: no logind answers on the system bus ({answer_text})")
+    raise RebootFailed(f"logind does not restart the machine ({answer_text}); {_NEEDS_RULE}")
 
 
 _ABSENT = frozenset({"ServiceUnknown", "NameHasNoOwner"})

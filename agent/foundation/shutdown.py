@@ -24,18 +24,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 STOP_S_MAX = 4.5
-"""Within five seconds of the request the process is gone: each restart is a time without heating."""
+"""The process ends within five seconds of the request: every restart is a time without heating."""
 HURRY_S = 1.5
-"""By then a healthy machine has stopped. From here on the disk is not waited for where that loses nothing."""
-LAST_WORD_S = 0.2
-"""How long the last line may take: what reads the log may be what hangs."""
+"""A healthy machine has stopped by then. From here on, syncs that only a power cut needs are not waited for."""
+LAST_LOG_S = 0.2
+"""How long the last log line may take: the reader of the log may be what hangs."""
 
 THREADS_MAX = 4
 """Of the loop's own executor: name resolution, and joining the radio's thread."""
 
 
 class DaemonThreadExecutor(ThreadPoolExecutor):
-    """An executor for an event loop (`set_default_executor`) that nobody has to wait for.
+    """An executor for an event loop (`set_default_executor`) whose threads never delay the end of the process.
 
     `getaddrinfo` cannot be cancelled: with name servers that do not answer it takes up to minutes, and the executor of
     the standard library makes the loop, and the interpreter after it, wait for that. These threads are daemons, and a
@@ -58,7 +58,7 @@ class DaemonThreadExecutor(ThreadPoolExecutor):
                 return
             try:
                 result = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
+            except BaseException as error:  # noqa: BLE001 - it belongs to the caller
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -81,14 +81,14 @@ class DaemonThreadExecutor(ThreadPoolExecutor):
             job()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Forget what has not begun; wait for nothing."""
+        """Drop jobs that have not begun; do not wait."""
         del wait, cancel_futures
         with self._mutex:
             self._jobs.clear()
 
 
 class StopDeadline:
-    """Ends the process some seconds after it was asked to end, should it still be there."""
+    """Ends the process some seconds after the request to stop, if it is still running."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class StopDeadline:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to count; once is enough. A process that ends before takes the count with it."""
+        """Start the countdown, once. It ends with the process."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._count, name="stop deadline", daemon=True)
             self._thread.start()
@@ -124,17 +124,17 @@ class StopDeadline:
         time.sleep(self._rest_s)
         last_word = threading.Thread(target=self._say, daemon=True)
         last_word.start()
-        last_word.join(LAST_WORD_S)
+        last_word.join(LAST_LOG_S)
         self._leave(0)
 
     def _say(self) -> None:
-        _log.warning("stopped without waiting any longer: the disk, a device or the network does not answer")
-        log.drain(LAST_WORD_S)
+        _log.warning("stopped without waiting any longer: the disk, a device or the network does not respond")
+        log.drain(LAST_LOG_S)
 
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGPWR, signal.SIGXCPU)
 IGNORED_SIGNALS = (
-    # They mean nothing here, and end a process that does not say so.
+    # They have no meaning here, and their default action ends the process.
     signal.SIGUSR1,
     signal.SIGUSR2,
     signal.SIGALRM,
@@ -143,7 +143,7 @@ IGNORED_SIGNALS = (
     signal.SIGIO,
     signal.SIGSTKFLT,
     *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
-    # They suspend a process, which leaves the heat as it is: no key and no line for the terminal may do that.
+    # They suspend a process and leave the outputs as they are: no key press may do that.
     signal.SIGTSTP,
     signal.SIGTTIN,
     signal.SIGTTOU,
@@ -153,25 +153,25 @@ STANDARD_FILES = (0, 1, 2)
 
 
 class Terminal:
-    """The terminal that the process was started from, if any."""
+    """The terminal from which the process was started, if any."""
 
     def __init__(self, is_terminal: Callable[[int], bool] = os.isatty) -> None:
-        """Remember which standard files lead to a terminal."""
+        """Note which standard files are a terminal."""
         self._is_terminal = is_terminal
         self._files = [file for file in STANDARD_FILES if is_terminal(file)]
 
     def is_gone(self) -> bool:
-        """Tell whether it was closed: the kernel answers EIO for it then."""
+        """Tell whether it was closed: the kernel then returns EIO."""
         return any(not self._is_terminal(file) for file in self._files)
 
 
 def handle_signals(*, stop: Callable[[], None], reload: Callable[[], None], terminal: Terminal) -> None:
-    """Have the running loop act upon signals.
+    """Install the signal handlers in the running loop.
 
     Args:
-        stop: Ends the hub in good order.
+        stop: Stops the hub in order.
         reload: Reads keys and certificates again.
-        terminal: Where it was closed, SIGHUP is its last word and ends the hub; else it asks to reload.
+        terminal: If it was closed, SIGHUP stops the hub; else SIGHUP reloads.
     """
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
@@ -182,17 +182,17 @@ def handle_signals(*, stop: Callable[[], None], reload: Callable[[], None], term
 
 
 async def run_shielded(work: Coroutine[Any, Any, None], *, within_s: float) -> bool:
-    """Wait for work; a cancellation of the waiter is handed on afterwards.
+    """Finish ``work`` although the waiter is cancelled; the cancellation takes effect afterwards.
 
     Args:
-        work: What is to be done; what it raises is raised.
-        within_s: After so long it is given up and cancelled.
+        work: The work; its exceptions are raised.
+        within_s: The time after which it is cancelled.
 
     Returns:
-        Whether it came to its end.
+        Whether it finished.
 
     Raises:
-        asyncio.CancelledError: The waiter was cancelled meanwhile; the work has ended nevertheless, or its time has.
+        asyncio.CancelledError: The waiter was cancelled meanwhile; the work has finished, or its time is over.
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
@@ -206,7 +206,7 @@ async def run_shielded(work: Coroutine[Any, Any, None], *, within_s: float) -> b
     is_finished = task.done()
     if not is_finished:
         task.cancel()
-        # What hangs in a cancelled state must not hold the stop up either.
+        # Work that hangs although it is cancelled must not delay the stop.
         task.add_done_callback(_noted)
     elif not task.cancelled() and (failure := task.exception()) is not None:
         raise failure
@@ -216,6 +216,6 @@ async def run_shielded(work: Coroutine[Any, Any, None], *, within_s: float) -> b
 
 
 def _noted(task: asyncio.Task[None]) -> None:
-    """Take note of how a task ended, so that nobody is warned of an error that came too late."""
+    """Retrieve a late task's exception, so that asyncio does not warn about it."""
     if not task.cancelled():
         task.exception()

@@ -1,7 +1,7 @@
-"""Reboots where there is no machine to reboot: the agent begins anew, and calls that another boot.
+"""Simulated reboots for boards without hardware: the agent restarts and counts that as another boot.
 
-For boards without hardware of their own, so that the whole way of a reboot command can be tried on any computer. Owns
-the file that counts the boots. Must never be used where the machine itself is the hub.
+So the whole path of a reboot command can be tried on any computer. Owns the file that counts the boots. Must never be
+used where the machine itself is the hub.
 """
 
 import logging
@@ -26,8 +26,8 @@ class _Boot(msgspec.Struct, frozen=True):
     """Content of the file.
 
     Attributes:
-        number: How many simulated boots there were.
-        machine_boot_id: The boot of the machine in which the last one was.
+        number: The number of simulated boots so far.
+        machine_boot_id: The boot of the machine during the last simulated boot.
         began_ms: Boot time of the machine at that moment.
     """
 
@@ -63,7 +63,7 @@ class SimulatedBoots:
     """The count of boots on the disk."""
 
     def __init__(self, path: Path, machine: Clock, disk: Disk) -> None:
-        """Read it. Blocks; an unreadable file counts as none."""
+        """Read the file. Blocks; an unreadable one counts as missing."""
         self._path = path
         self._machine = machine
         self._disk = disk
@@ -75,7 +75,7 @@ class SimulatedBoots:
         return _BootClock(self._machine, self._boot)
 
     def boot(self) -> None:
-        """Count another boot, durably: it begins now. Blocks.
+        """Count another boot, durably; it begins now. Blocks.
 
         Raises:
             OSError, StorageFull: It does not begin.
@@ -89,12 +89,12 @@ class SimulatedBoots:
             data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
             return _Boot() if data is None else msgspec.json.decode(data, type=_Boot)
         except (Corrupt, ReadFailed, *DECODE_ERRORS) as error:
-            _log.warning("the count of simulated boots (%s) begins anew: %s", FILE_NAME, error)
+            _log.warning("the count of simulated boots (%s) restarts from 0: %s", FILE_NAME, error)
             return _Boot()
 
 
 class SimulatedRebootHost(Systemd):
-    """A service manager as it is, on a machine that only seems to restart."""
+    """A real service manager, with simulated reboots of the machine."""
 
     def __init__(self, environ: Mapping[str, str], boots: SimulatedBoots, *, begin_anew: Callable[[], None]) -> None:
         """Prepare.
@@ -102,17 +102,17 @@ class SimulatedRebootHost(Systemd):
         Args:
             environ: As for `Systemd`.
             boots: The count of boots.
-            begin_anew: Ends this life of the hub and begins another.
+            begin_anew: Ends this hub and starts another.
         """
         super().__init__(environ)
         self._boots = boots
         self._begin_anew = begin_anew
 
     async def ensure_can_reboot(self) -> None:
-        """Nothing hinders it but a disk that does not count the boot, which shows then."""
+        """Nothing to check: a disk that cannot count the boot makes `reboot` fail."""
 
     async def reboot(self, reason: str) -> None:
-        """Begin anew, in another boot."""
+        """Restart the hub in another simulated boot."""
         _log.warning("restarting, which is simulated on this board: %s", reason)
         try:
             self._boots.boot()

@@ -1,4 +1,4 @@
-"""Directories that are whole or absent, and files that grow until they are complete. The companion of `disk`.
+"""Directories that are whole or absent, and files that grow until they are complete: for staging updates.
 
 Every durable operation is announced with the path below the state directory ("slots/b.new/x.py"), so that a test can
 stop the world there and knows what was lost. All methods block: call them through a `Worker`.
@@ -26,7 +26,7 @@ class StagingFiles:
         self._disk = disk
 
     def path(self, name: str) -> Path:
-        """Return where ``name`` is."""
+        """Return the path of ``name``."""
         return self.root / name
 
     def size(self, name: str) -> int:
@@ -35,14 +35,14 @@ class StagingFiles:
         return path.stat().st_size if path.exists() else 0
 
     def free_bytes(self) -> int:
-        """Return the room that is left on the file system."""
+        """Return the free space of the file system."""
         return self._disk.free_bytes(self.root)
 
     def write_new(self, name: str, pieces: Iterator[bytes]) -> None:
-        """Write a new file of a tree that nobody uses yet; not durable before `sync`.
+        """Write a new file of a tree that is not in use yet; not durable before `sync`.
 
         Raises:
-            StorageFull: No room.
+            StorageFull: No space.
         """
         self._announce(Operation.WRITE, name)
         path = self.root / name
@@ -53,10 +53,10 @@ class StagingFiles:
                     file.write(piece)
 
     def append(self, name: str, piece: bytes | bytearray, *, at: int) -> None:
-        """Write at the end of a growing file, after cutting it to ``at`` bytes; not durable before `sync_file`.
+        """Append to a growing file, after truncating it to ``at`` bytes; not durable before `sync_file`.
 
         Raises:
-            StorageFull: No room.
+            StorageFull: No space.
         """
         self._announce(Operation.WRITE, name)
         with _room(self.root / name), (self.root / name).open("r+b" if at else "wb") as file:
@@ -72,9 +72,9 @@ class StagingFiles:
             os.fsync(file.fileno())
 
     def sync(self, name: str) -> None:
-        """Make a whole tree durable: the file system that it is on (syncfs(2)), at once instead of file by file.
+        """Make a whole tree durable by syncing its file system (syncfs(2)) instead of each file.
 
-        2,000 files synced one by one are 2,000 journal commits, which take an SD card most of a minute.
+        Syncing 2,000 files one by one makes 2,000 journal commits, which take an SD card most of a minute.
         """
         self._announce(Operation.FSYNC, name)
         descriptor = os.open(self.root / name, os.O_RDONLY | os.O_DIRECTORY)
@@ -86,7 +86,7 @@ class StagingFiles:
             os.close(descriptor)
 
     def rename(self, name: str, target: str) -> None:
-        """Give a file or tree its final name, durably. What has that name must be gone, or be a file."""
+        """Rename a file or tree, durably. The target must not exist, or be a file."""
         self._announce(Operation.RENAME, name)
         (self.root / name).rename(self.root / target)
         self._sync_directory(target)
@@ -104,7 +104,7 @@ class StagingFiles:
         self._sync_directory(name)
 
     def forget_cached(self, name: str) -> None:
-        """Ask the system to drop what it holds of a tree in memory, so that the next read comes from the medium."""
+        """Drop a tree from the page cache, so that the next read comes from the medium."""
         for path in (self.root / name).rglob("*"):
             if path.is_file():
                 descriptor = os.open(path, os.O_RDONLY)
@@ -140,5 +140,5 @@ AnnounceOperation = Callable[[str, str], None]
 
 
 def announcer(disk: Disk) -> AnnounceOperation:
-    """Return what announces the durable steps of code that knows nothing of the agent: the launcher's."""
+    """Return a callback that announces the durable operations of the launcher, which does not import the agent."""
     return lambda kind, name: disk.on_operation(Operation(kind), name)

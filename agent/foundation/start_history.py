@@ -1,8 +1,8 @@
-"""The trail of starts: when the agent began, and how each of its processes ended; kept over boots.
+"""The history of starts: when each process of the agent started and why it ended, over boots.
 
-Owns `starts.json` in the state directory (the last `STARTS_MAX`, a crash loop being one of them) and reads what the
-service manager said of the last end (`last-end.json` in the run directory, written by `climahub run --outputs-off`).
-What the disk does not take is kept in memory. Must never keep the hub from starting: nothing here raises.
+Owns `starts.json` in the state directory (the last `STARTS_MAX` entries; a crash loop is one of them) and reads the
+service manager's result of the last process (`last-end.json` in the run directory, written by `climahub run
+--outputs-off`). A disk that refuses writes leaves it in memory. Must never keep the hub from starting: nothing raises.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ FILE_BYTES_MAX = 64 * 1024
 LAST_END_BYTES_MAX = 4096
 STARTS_MAX = 20
 _TEXT_CHARACTERS_MAX = 80
-TIME_LOOK_S = 10.0
-"""How often it is asked whether the time is known."""
+TIME_POLL_S = 10.0
+"""How often the clock is read until the time is known."""
 
 _EXIT_CONFIG = "78"
 
 
 class ExitCause(StrEnum):
-    """How a process of the agent ended. `running` is the present one."""
+    """Why a process of the agent ended. `running` is the present one."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -51,16 +51,16 @@ class ExitCause(StrEnum):
 
 
 class StartRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One process of the agent; several in a row that ended alike are one.
+    """One process of the agent, or several in a row that ended for the same reason.
 
     Attributes:
         boot_id: The boot of the machine.
-        boot_reason: Why the machine had booted (`vitals.boot_reason`).
-        version: Of the agent; empty where it did not come that far.
-        at_utc_ms: When it began, once that was known.
-        end: How it ended.
-        detail: What the service manager said of that.
-        count: How many processes in a row this stands for; the times are those of the last.
+        boot_reason: Why the machine had booted (`system_info.boot_reason`).
+        version: Of the agent; empty where it ended before it could be noted.
+        at_utc_ms: When it started, once the time was known.
+        end: Why it ended.
+        detail: The service manager's detail.
+        count: The number of processes in a row; the time is that of the last.
     """
 
     boot_id: str
@@ -75,7 +75,7 @@ class StartRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 _ENDS: Mapping[str, tuple[ExitCause, str]] = MappingProxyType(
     {
         "success": (ExitCause.STOPPED, ""),
-        "watchdog": (ExitCause.WATCHDOG, "it did not say in time that it lives"),
+        "watchdog": (ExitCause.WATCHDOG, "it did not report to the watchdog in time"),
         "oom-kill": (ExitCause.OUT_OF_MEMORY, ""),
         "signal": (ExitCause.CRASHED, "signal"),
         "core-dump": (ExitCause.CRASHED, "signal"),
@@ -91,8 +91,8 @@ class _Content(msgspec.Struct, frozen=True):
 
 
 def exit_cause_of(said: ServiceResult) -> tuple[ExitCause, str]:
-    """Return how a process ended, by the service manager's word, and the detail for people."""
-    end, detail = _ENDS.get(said.result, (ExitCause.CRASHED, f"the service manager says {said.result}"))
+    """Return why a process ended according to the service manager, and the detail for people."""
+    end, detail = _ENDS.get(said.result, (ExitCause.CRASHED, f"the service manager reports {said.result}"))
     if said.result == "exit-code" and said.status == _EXIT_CONFIG:
         detail = "exit code 78: the configuration or a file that it names was refused"
     elif detail and said.result in _HAVE_STATUS:
@@ -101,11 +101,11 @@ def exit_cause_of(said: ServiceResult) -> tuple[ExitCause, str]:
 
 
 def with_exit_cause(start: StartRecord, said: ServiceResult | None, *, boot_id: str, boot_reason: str) -> StartRecord:
-    """Return a start that the trail holds as running, as it ended: nobody has noted an orderly end.
+    """Return a start that is recorded as running with the reason why it ended: no orderly end was recorded.
 
     Args:
         start: The last one.
-        said: The service manager's word, where there is one.
+        said: The service manager's result, if any.
         boot_id: The present boot.
         boot_reason: Why the machine has booted.
     """
@@ -121,7 +121,7 @@ def with_exit_cause(start: StartRecord, said: ServiceResult | None, *, boot_id: 
 
 
 def with_start(starts: tuple[StartRecord, ...], start: StartRecord) -> tuple[StartRecord, ...]:
-    """Return the trail with one more at its end: bounded, and with ends that are alike as one."""
+    """Return the history with one more start: bounded, and with equal ends in a row merged."""
     if len(starts) > 1 and _ended_alike(starts[-2], starts[-1]):
         one = msgspec.structs.replace(starts[-1], count=starts[-2].count + starts[-1].count)
         starts = (*starts[:-2], one)
@@ -134,7 +134,7 @@ def _ended_alike(one: StartRecord, other: StartRecord) -> bool:
 
 
 class StartHistory:
-    """The trail and its file. All methods but `run` block, and none raises."""
+    """The history and its file. All methods but `run` block, and none raises."""
 
     def __init__(
         self, state_dir: Path, run_dir: Path, *, disk: Disk, clock: Clock, version: str, boot_reason: Callable[[], str]
@@ -142,8 +142,8 @@ class StartHistory:
         """Read and write nothing yet.
 
         Args:
-            state_dir: Where the trail lies.
-            run_dir: Where the service manager's word lies.
+            state_dir: Where the history is stored.
+            run_dir: Where the service manager's result is stored.
             disk: Reads and writes.
             clock: The machine's clocks.
             version: Of the agent.
@@ -155,7 +155,7 @@ class StartHistory:
             disk=disk,
             worker=InlineWorker(),
             bytes_max=FILE_BYTES_MAX,
-            loss="the history of starts begins anew",
+            loss="a new history of starts is begun",
         )
         self._last_end = run_dir / SERVICE_RESULT_FILE
         self._disk = disk
@@ -166,19 +166,19 @@ class StartHistory:
 
     @property
     def is_time_noted(self) -> bool:
-        """Whether the trail says when this process began, or nothing can be said yet."""
+        """Whether the history has the time of this start, or is not loaded yet."""
         return not self.records or self.records[-1].at_utc_ms is not None
 
     async def run(self, worker: Worker) -> None:
-        """Note that this process begins, and when, as soon as the time is known."""
+        """Record the start of this process, and its time as soon as that is known."""
         if not self.records:
             await worker.run(self.begin)
         while not self.is_time_noted:
-            await asyncio.sleep(TIME_LOOK_S)
+            await asyncio.sleep(TIME_POLL_S)
             await worker.run(self.note_time)
 
     def begin(self) -> None:
-        """Note that this process begins, and how the one before it ended."""
+        """Record the start of this process, and why the one before ended."""
         boot_id, boot_reason = self._clock.boot_id, self._boot_reason()
         said, starts = self._said(), self._store.load().starts[-STARTS_MAX:]
         if starts and starts[-1].end is ExitCause.RUNNING:
@@ -186,29 +186,29 @@ class StartHistory:
         elif said is not None and (failed := exit_cause_of(said))[0] is not ExitCause.STOPPED:
             starts = with_start(starts, StartRecord(boot_id, boot_reason, end=failed[0], detail=failed[1]))
         if starts and starts[-1].end not in {ExitCause.RUNNING, ExitCause.STOPPED}:
-            _log.warning("the agent did not stop in good order before: %s %s", starts[-1].end, starts[-1].detail)
+            _log.warning("the previous agent process did not stop in order: %s %s", starts[-1].end, starts[-1].detail)
         self.records = with_start(starts, StartRecord(boot_id, boot_reason, self._version, self._began_utc_ms()))
         self._write()
 
     def note_time(self) -> None:
-        """Note when this process began, once the time is known."""
+        """Record when this process started, once the time is known."""
         at_utc_ms = self._began_utc_ms()
         if at_utc_ms is not None and not self.is_time_noted:
             self.records = (*self.records[:-1], msgspec.structs.replace(self.records[-1], at_utc_ms=at_utc_ms))
             self._write()
 
     def stop(self) -> None:
-        """Note that this process ends in good order."""
+        """Record that this process stops in order."""
         if self.records:
             self.records = (*self.records[:-1], msgspec.structs.replace(self.records[-1], end=ExitCause.STOPPED))
             self._write()
 
     def _began_utc_ms(self) -> int | None:
-        # A process is asked within minutes of its beginning: near enough for people.
+        # Called within minutes of the start: accurate enough for people.
         return self._clock.utc_ms()
 
     def _said(self) -> ServiceResult | None:
-        """Return the service manager's word, once: it is about the last end only."""
+        """Return the service manager's result and remove it: it describes the last process only."""
         try:
             data = self._disk.read(self._last_end, bytes_max=LAST_END_BYTES_MAX)
             said = None if data is None else msgspec.json.decode(data, type=ServiceResult)

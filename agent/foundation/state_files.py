@@ -1,4 +1,4 @@
-"""Files by name in one directory, for a layer that knows neither disk nor directory: the radio's. All methods block."""
+"""Files by name in one directory, for the radio layer, which has no access to disk or directory. All methods block."""
 
 import logging
 import os
@@ -13,17 +13,17 @@ from agent.foundation.durable_file import DurableFile
 _log = logging.getLogger(__name__)
 
 _COMPANIONS = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a database, and must not outlive it (sqlite.org, "How To Corrupt An SQLite Database")."""
+"""SQLite's companions of a database, which must not outlive it (sqlite.org, "How To Corrupt An SQLite Database")."""
 
 
 class StateFiles:
-    """Whole or absent, each with a copy; a file that cannot be read is put aside."""
+    """Files that are whole or absent, each with a copy; an unreadable file is put aside."""
 
     def __init__(self, directory: Path, disk: Disk, *, bytes_max: int) -> None:
         """Read and write nothing yet.
 
         Args:
-            directory: Where the files lie.
+            directory: Where the files are stored.
             disk: Reads and writes them.
             bytes_max: How large each may be.
         """
@@ -33,14 +33,14 @@ class StateFiles:
         self._files: dict[str, DurableFile[bytes]] = {}
 
     def path(self, name: str) -> Path:
-        """Return where a file lies."""
+        """Return the path of a file."""
         return self._directory / name
 
     def read(self, name: str) -> bytes | None:
-        """Return a file's content, or that of its copy; `None` where there is none, or none that can be read.
+        """Return a file's content, or that of its copy; `None` where neither exists or can be read.
 
         Raises:
-            OSError: The disk gives neither now: that is no reason to do without what they hold.
+            OSError: Neither can be read now; their content is not lost.
         """
         file = self._file(name)
         content = file.read()
@@ -52,7 +52,7 @@ class StateFiles:
         """Replace a file's content durably.
 
         Raises:
-            OSError: The disk refuses; the old content stays.
+            OSError: The disk refused; the old content stays.
         """
         file = self._file(name)
         file.is_secret = is_secret
@@ -66,12 +66,12 @@ class StateFiles:
     def _file(self, name: str) -> "DurableFile[bytes]":
         if name not in self._files:
             self._files[name] = DurableFile(
-                self.path(name), disk=self._disk, bytes_max=self._bytes_max, decode=_checked, loss="it begins anew"
+                self.path(name), disk=self._disk, bytes_max=self._bytes_max, decode=_checked, loss="a new one is made"
             )
         return self._files[name]
 
     def put_aside(self, name: str) -> None:
-        """Move a file away that cannot be used; the disk keeps the last few.
+        """Put an unusable file aside; the last few are kept.
 
         Raises:
             OSError: The disk refuses.
@@ -87,6 +87,6 @@ class StateFiles:
 
 
 def _checked(data: bytes) -> bytes:
-    """Return what is a JSON object as it is; what it means, its reader knows."""
+    """Return a JSON object unchanged; the radio decodes it."""
     msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     return data

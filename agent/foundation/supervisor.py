@@ -1,7 +1,7 @@
-"""Keeps a loop running, and one piece of work from taking others with it: the only place that catches every exception.
+"""Restarts failed loops and contains the failure of single tasks: the only place that catches every exception.
 
-A defect in one room must not take the others down. It is logged with its traceback, counted, shown, and the loop is
-started again after a pause that grows. Must never hide a cancellation.
+A defect in one component must not stop the others. It is logged with its traceback, counted and shown, and the loop is
+restarted after a pause that grows. Must never hide a cancellation.
 """
 
 import asyncio
@@ -22,22 +22,22 @@ _log = logging.getLogger(__name__)
 RESTART_BASE_S = 1.0
 RESTART_CAP_S = 60.0
 CALM_MS = 600_000
-"""A loop that ran this long before it failed starts again as if it had never failed."""
+"""A loop that ran this long before it failed is restarted with the shortest pause."""
 
 FAULTS_MAX = 50
 INSIDE_MAX = 4
-"""Errors that are named of a group."""
+"""Errors of an exception group that are named."""
 _TEXT_CHARACTERS_MAX = 500
 
 
 class Fault(msgspec.Struct):
-    """Something that went wrong and was survived.
+    """A failure that the hub has survived.
 
     Attributes:
         component: The supervised loop, or the part of the hub that reports.
         text: What happened.
-        count: How often in a row.
-        last_ms: Boot time of the last time.
+        count: How often it happened.
+        last_ms: Boot time of the last occurrence.
     """
 
     component: str
@@ -47,7 +47,7 @@ class Fault(msgspec.Struct):
 
 
 class Faults:
-    """The last faults, bounded, for the status."""
+    """The most recent faults, bounded, for the status."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
@@ -55,7 +55,7 @@ class Faults:
         self.total = 0
 
     def add(self, component: str, text: str) -> None:
-        """Note a fault; the same one again is counted, not repeated."""
+        """Add a fault; the same one again is only counted."""
         self.total += 1
         text = redact(sanitize(text, characters_max=_TEXT_CHARACTERS_MAX))
         for fault in self.entries:
@@ -68,7 +68,7 @@ class Faults:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return an exception in words: its type and message, and of a group what is inside, each once."""
+    """Return an exception as text: its type and message; of a group, each distinct error inside."""
     if not isinstance(error, BaseExceptionGroup):
         return f"{type(error).__name__}: {sanitize(str(error))}".rstrip(": ")
     inside = list(dict.fromkeys(describe_error(each) for each in error.exceptions))
@@ -84,14 +84,14 @@ async def supervise(
     now_ms: Callable[[], int],
     rng: random.Random,
 ) -> None:
-    """Run ``work`` until it returns, again and again if it fails."""
+    """Run ``work`` until it returns, and restart it when it fails."""
     attempt = 0
     while True:
         started_ms = now_ms()
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - this is the supervisor
-            _log.exception("%s failed and starts again", component)
+            _log.exception("%s failed and is restarted", component)
             faults.add(component, describe_error(error))
         else:
             return
@@ -101,21 +101,21 @@ async def supervise(
 
 @contextlib.contextmanager
 def contain_failure(what: str) -> Iterator[None]:
-    """Let a piece of work fail alone: whatever it raises is an error of the agent's own at the end of the block.
+    """Contain the failure of one task: whatever the block raises becomes an error of the agent's own.
 
     Args:
         what: The work, for the log: "command 7 (reboot)".
 
     Raises:
-        ClimahubError: What the work raised on purpose, as it is.
-        Defect: In the place of anything else, which is logged with its traceback. Never for a cancellation.
+        ClimahubError: The task raised it on purpose; unchanged.
+        Defect: The task raised anything else, which is logged with its traceback. Never for a cancellation.
     """
     try:
         yield
     except ClimahubError:
         raise
     except Exception as error:
-        _log.exception("%s failed by a defect; it fails alone", what)
+        _log.exception("%s failed because of a defect; nothing else is affected", what)
         raise Defect(describe_error(error)) from error
 
 

@@ -1,8 +1,8 @@
-"""Text that others wrote, made harmless: nothing in it moves a cursor, begins a line, or is read otherwise than shown.
+"""Text for people: untrusted text is sanitized, so that it moves no cursor, starts no line and reads as shown.
 
-The one place that decides this. Foreign is whatever comes from the cloud, a radio, a file, a certificate or a library
-that repeats these. It is made harmless where it comes in; the log and the terminal do it once more, since one border
-may have been forgotten (CWE-117 and CWE-150). Pure.
+The only place that decides this. Untrusted is whatever comes from the cloud, a radio, a file, a certificate, or a
+library that repeats these. It is sanitized where it enters; the log and the terminal sanitize it again, in case one
+entry was forgotten (CWE-117 and CWE-150). Pure.
 """
 
 import re
@@ -15,10 +15,10 @@ ENCODE_ERRORS = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, Rec
 """What msgspec raises for values that JSON cannot hold: other types, half a surrogate pair, too many levels."""
 
 CHARACTERS_MAX = 200
-"""What a person reads of a foreign message; the rest is cut."""
+"""The length of an untrusted message; the rest is cut."""
 
 QUOTED_CHARACTERS_MAX = 60
-"""Of a wrong value in a message: with the rest, a line of a terminal."""
+"""The length of a wrong value in a message, which fits a line of a terminal with it."""
 
 VALUE_DEPTH_MAX = 64
 
@@ -37,23 +37,23 @@ _CUT = "..."
 def sanitize(text: str, *, characters_max: int = CHARACTERS_MAX) -> str:
     r"""Return ``text`` as one printable line of at most ``characters_max`` characters.
 
-    Line breaks and tabs become a space, so that words stay apart; what else moves a cursor, changes the direction of
-    writing or cannot be seen is spelt as `\u001b` or `\u202e`. Applied twice, it changes nothing more.
+    Line breaks and tabs become a space, so that words stay apart; other characters that move a cursor, change the
+    direction of writing or are invisible are escaped, as `\u001b` or `\u202e`. Idempotent.
     """
     line = escape(_LINE_BREAKS.sub(" ", text))
     return line if len(line) <= characters_max else line[: max(0, characters_max - len(_CUT))] + _CUT
 
 
 def escape(text: str) -> str:
-    """Return ``text`` of any length with every harmful character spelt out, line breaks included.
+    """Return ``text`` of any length with every harmful character escaped, including line breaks.
 
-    A document in JSON without line breaks stays one, and says the same.
+    A JSON document without line breaks keeps its meaning.
     """
     return _HARMFUL.sub(_spelling, text)
 
 
 def sanitize_value(value: Any, *, characters_max: int = CHARACTERS_MAX) -> Any:  # noqa: ANN401 (any JSON)
-    """Return a JSON value whose texts are all harmless, names included."""
+    """Return a JSON value with all its texts sanitized, including names."""
     return _sanitize_value(value, characters_max, VALUE_DEPTH_MAX)
 
 
@@ -77,7 +77,7 @@ def _sanitize_value(value: Any, characters_max: int, depth_left: int) -> Any:  #
 
 
 def quote(value: object) -> str:
-    """Return a wrong value for a message: as JSON, harmless, and not longer than `QUOTED_CHARACTERS_MAX`."""
+    """Return a wrong value for a message: as JSON, sanitized, and not longer than `QUOTED_CHARACTERS_MAX`."""
     try:
         text = msgspec.json.encode(value).decode()
     except ENCODE_ERRORS:
@@ -86,12 +86,12 @@ def quote(value: object) -> str:
 
 
 def escape_lines(text: str) -> str:
-    """Return ``text`` of our own for a terminal: its line breaks stay, all else that is harmful is spelt out."""
+    """Return the agent's own ``text`` for a terminal: line breaks stay, other harmful characters are escaped."""
     return "\n".join(map(escape, text.split("\n")))
 
 
 def _spelling(match: re.Match[str]) -> str:
-    # As JSON spells it, so that a document in JSON stays one.
+    # As in JSON, so that a JSON document stays one.
     code = ord(match[0])
     if code <= 0xFFFF:  # noqa: PLR2004 - four digits
         return f"\\u{code:04x}"

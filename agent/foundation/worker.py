@@ -14,17 +14,17 @@ class Worker(Protocol):
     async def run(self, function: Callable[[], T]) -> T:
         """Return what ``function`` returns, or raise what it raises.
 
-        A cancellation waits: what was begun takes effect; its caller learns the outcome and is cancelled after that.
+        A cancellation waits: a function that has begun takes effect, and its caller is cancelled after that.
         """
         ...
 
     def close(self) -> None:
-        """Finish what was begun and stop."""
+        """Finish the running function and stop."""
         ...
 
 
 class ThreadWorker:
-    """A thread of its own: the event loop never waits for the disk (fsync on an SD card takes up to a second)."""
+    """Runs functions on its own thread: the event loop never waits for an fsync (up to a second on an SD card)."""
 
     def __init__(self, name: str) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)

@@ -270,7 +270,7 @@ async def judge(
         assert life.program().schedules == WARM.schedules
         if disk_name != "running":
             await until(lambda: "climate.json" in life.said())
-        assert "starts again" not in log.text, log.text
+        assert "failed and is restarted" not in log.text, log.text
     finally:
         disk.on_operation = allow_operation
         await life.end()

@@ -56,7 +56,7 @@ def test_a_state_directory_that_cannot_be_locked_is_replaced_by_the_runtime_dire
 ) -> None:
     absent = tmp_path / "absent"
     with lock.hold(absent, tmp_path):
-        assert "is instead" in caplog.text
+        assert "is locked instead" in caplog.text
         with pytest.raises(lock.AlreadyRunning), lock.hold(absent, tmp_path):
             pass
 

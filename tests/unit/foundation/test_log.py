@@ -142,7 +142,7 @@ def test_a_log_that_is_held_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> 
     log.drain(10)
     root.info("last")
     log.drain(10)
-    assert held.lines == ["first", "line 0", "line 1", "(3 lines were dropped: nobody read the log) last"]
+    assert held.lines == ["first", "line 0", "line 1", "(3 lines were dropped: the log was not read) last"]
 
 
 def test_filters_are_asked_before_a_line_waits(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,5 +62,5 @@ async def test_a_machine_that_is_not_the_hubs_own_is_never_rebooted() -> None:
     host.ready()
     host.alive("x")
     host.stopping()
-    with pytest.raises(RebootFailed, match="does not restart for command c"):
+    with pytest.raises(RebootFailed, match="is not restarted for command c"):
         await host.reboot("command c")

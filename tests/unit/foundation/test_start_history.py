@@ -91,12 +91,12 @@ def test_a_stop_in_good_order_is_one(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("said", "end", "detail"),
     [
-        (("watchdog", "killed", "ABRT"), ExitCause.WATCHDOG, "it did not say in time that it lives"),
+        (("watchdog", "killed", "ABRT"), ExitCause.WATCHDOG, "it did not report to the watchdog in time"),
         (("signal", "killed", "KILL"), ExitCause.CRASHED, "signal KILL"),
         (("core-dump", "dumped", "SEGV"), ExitCause.CRASHED, "signal SEGV"),
         (("exit-code", "exited", "1"), ExitCause.CRASHED, "exit code 1"),
         (("oom-kill", "killed", "KILL"), ExitCause.OUT_OF_MEMORY, ""),
-        (("timeout", "killed", "KILL"), ExitCause.CRASHED, "the service manager says timeout"),
+        (("timeout", "killed", "KILL"), ExitCause.CRASHED, "the service manager reports timeout"),
         (("success", "exited", "0"), ExitCause.STOPPED, ""),
     ],
 )

@@ -116,7 +116,9 @@ def test_what_is_contained_fails_alone(caplog: pytest.LogCaptureFixture) -> None
         raise ValueError("a\x1b\nb")
     with pytest.raises(Defect, match=r"^RecursionError$"), contain_failure("command 7"):
         raise RecursionError
-    assert [record.getMessage() for record in caplog.records] == ["command 7 failed by a defect; it fails alone"] * 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "command 7 failed because of a defect; nothing else is affected"
+    ] * 2
 
 
 @pytest.mark.parametrize("error", [StorageFull("no room"), asyncio.CancelledError(), KeyboardInterrupt()])
