@@ -1,0 +1,146 @@
+"""Durable, once, unchanged: what is appended, claimed and settled, in which lane."""
+
+import itertools
+
+from agent.telemetry.outbox.protocol import Lane, Outbox, PendingReading
+from agent.telemetry.outbox.tables import SETTLED_BLOBS_MAX
+from tests.contract.outbox.bench import H_KIND, ZERO_UTC_MS, Bench, claim_all, expected, keys, reading, series
+
+
+async def test_an_empty_outbox(outbox: Outbox) -> None:
+    for lane in Lane:
+        assert await outbox.claim(lane, 100) == []
+    assert await outbox.gaps() == []
+    assert await outbox.dead_letters() == []
+    stats = outbox.stats()
+    assert (stats.pending, stats.fresh, stats.unregistered, stats.unanchored, stats.oldest_utc_ms) == (0, 0, 0, 0, None)
+
+
+async def test_appending_nothing_changes_nothing(bench: Bench, outbox: Outbox) -> None:
+    before = outbox.stats()
+    await bench.append(outbox, [])
+    assert outbox.stats() == before
+
+
+async def test_what_append_returned_from_survives_a_crash(bench: Bench, outbox: Outbox) -> None:
+    readings = [reading(5, 0.1), reading(6, -0.0), reading(7, 1e300), reading(8, 5e-324, kind=H_KIND), reading(-4)]
+    await bench.append(outbox, readings)
+    after = await bench.crash()
+    assert after.stats().pending == 5
+    items = await claim_all(after)
+    assert keys(items) == expected(readings)
+    assert str(items[1].value) == "-0.0"
+
+
+async def test_each_reading_is_claimed_once_oldest_first_in_any_portions(bench: Bench, outbox: Outbox) -> None:
+    readings = series(457)
+    for start in range(0, 457, 130):
+        await bench.append(outbox, readings[start : start + 130])
+    claimed: list[PendingReading] = []
+    for portion in itertools.cycle([1, 7, 100, 33]):
+        items = await outbox.claim(Lane.FRESH, portion)
+        claimed += items
+        assert outbox.stats().fresh == 457 - len(claimed)
+        if len(items) < portion:
+            break
+    assert keys(claimed) == expected(readings)
+    assert await outbox.claim(Lane.FRESH, 100) == []
+    assert outbox.stats().pending == 457
+
+
+async def test_what_is_settled_never_comes_back(bench: Bench, outbox: Outbox) -> None:
+    await bench.append(outbox, series(230))
+    items = await claim_all(outbox, Lane.FRESH)
+    await outbox.settle(items)
+    assert outbox.stats().pending == 0
+    assert outbox.stats().committed == 230
+    after = await bench.reopen(outbox)
+    assert after.stats().pending == 0
+    assert await claim_all(after) == []
+
+
+async def test_a_claim_alone_settles_nothing(bench: Bench, outbox: Outbox) -> None:
+    readings = series(30)
+    await bench.append(outbox, readings)
+    await claim_all(outbox, Lane.FRESH)
+    after = await bench.reopen(outbox)
+    assert keys(await claim_all(after)) == expected(readings)
+
+
+async def test_a_crash_sends_the_same_again_with_the_same_timestamps(bench: Bench, outbox: Outbox) -> None:
+    await bench.append(outbox, series(100))
+    first = await claim_all(outbox, Lane.FRESH)
+    after = await bench.crash(boot_id="boot-2")
+    await after.anchor(now_ms=777, utc_ms=ZERO_UTC_MS + 9_000_000)
+    assert keys(await claim_all(after)) == keys(first)
+
+
+async def test_what_a_crash_sends_twice_is_bounded(bench: Bench, outbox: Outbox) -> None:
+    commits = 40
+    for number in range(commits):
+        await bench.append(outbox, series(10, from_ms=number * 600_000))
+        await outbox.settle(await outbox.claim(Lane.FRESH, 100))
+    after = await bench.crash()
+    assert after.stats().pending <= 10 * (SETTLED_BLOBS_MAX + 1)
+    assert after.stats().pending == len(await claim_all(after))
+
+
+async def test_a_partly_settled_blob_comes_back_whole_and_identical(bench: Bench, outbox: Outbox) -> None:
+    readings = series(50)
+    await bench.append(outbox, readings)
+    items = await outbox.claim(Lane.FRESH, 20)
+    await outbox.settle(items)
+    assert outbox.stats().pending == 30
+    await outbox.maintain()
+    assert outbox.stats().pending == 30
+    after = await bench.crash()
+    assert keys(await claim_all(after)) == expected(readings)
+
+
+async def test_maintenance_removes_settled_readings(bench: Bench, outbox: Outbox) -> None:
+    await bench.append(outbox, series(100))
+    await outbox.settle(await outbox.claim(Lane.FRESH, 100))
+    await outbox.maintain()
+    after = await bench.crash()
+    assert after.stats().pending == 0
+
+
+async def test_items_settle_in_any_order_and_portions(bench: Bench, outbox: Outbox) -> None:
+    """Items may be settled in any order and in any portions."""
+    await bench.append(outbox, series(60))
+    items = await claim_all(outbox, Lane.FRESH, 25)
+    for part in (items[40:], items[:5], items[5:40]):
+        await outbox.settle(part)
+    await outbox.maintain()
+    assert (await bench.crash()).stats().pending == 0
+
+
+async def test_fresh_and_backlog_do_not_mix(bench: Bench, outbox: Outbox) -> None:
+    old, new = series(30), series(20, from_ms=10_000_000)
+    await bench.append(outbox, old)
+    await outbox.close_fresh_lane()
+    assert outbox.stats().fresh == 0
+    assert await outbox.claim(Lane.FRESH, 100) == []
+    await bench.append(outbox, new)
+    assert outbox.stats().fresh == 20
+    assert keys(await claim_all(outbox, Lane.FRESH)) == expected(new)
+    assert keys(await claim_all(outbox, Lane.BACKLOG)) == expected(old)
+
+
+async def test_the_rest_of_a_half_claimed_blob_becomes_backlog(bench: Bench, outbox: Outbox) -> None:
+    readings = series(80)
+    await bench.append(outbox, readings)
+    first = await outbox.claim(Lane.FRESH, 30)
+    await outbox.close_fresh_lane()
+    assert keys(first + await claim_all(outbox, Lane.BACKLOG)) == expected(readings)
+
+
+async def test_everything_found_at_the_start_is_backlog(bench: Bench, outbox: Outbox) -> None:
+    await bench.append(outbox, series(10))
+    after = await bench.crash()
+    assert after.stats().fresh == 0
+    assert await after.claim(Lane.FRESH, 100) == []
+    new = series(5, from_ms=10_000_000)
+    await bench.append(after, new)
+    assert keys(await after.claim(Lane.FRESH, 100)) == expected(new)
+    assert len(await claim_all(after)) == 10
