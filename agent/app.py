@@ -77,7 +77,7 @@ class Hub:
             state,
             disk=environment.disk,
             worker=environment.worker,
-            client=self.client.settings,
+            client=self.client,
             poll_interval_s=config.cloud.settings_poll_interval_s,
         )
         network = environment.board.network
@@ -88,7 +88,7 @@ class Hub:
             clock=clock,
             disk=environment.disk,
             worker=environment.worker,
-            client=self.client.provisioning,
+            client=self.client,
         )
         self.disk_watch = DiskMonitor(state, disk=environment.disk, worker=environment.worker)
         self.telemetry = self._telemetry()
@@ -144,7 +144,7 @@ class Hub:
             self.config,
             board=environment.board,
             check_for=environment.judge,
-            client=self.client.telemetry,
+            client=self.client,
             identities=self.pairing.identities,
             schedule=self._sampling_schedule,
             phase=phase_of(environment.read_key() or ""),
@@ -161,7 +161,7 @@ class Hub:
         config, environment = self.config, self.environment
         return CommandService(
             config.storage.state_dir,
-            client=self.client.commands,
+            client=self.client,
             clock=environment.clock,
             rng=environment.rng,
             disk=environment.disk,
@@ -185,7 +185,7 @@ class Hub:
             UpdateContext(
                 config=self.config.ota,
                 running=running,
-                client=self.client.updates,
+                client=self.client,
                 clock=self.environment.clock,
                 rng=self.environment.rng,
                 disk=self.environment.disk,

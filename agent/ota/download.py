@@ -13,9 +13,8 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from agent.cloud.client import UpdatesClient
-from agent.cloud.contract import Endpoint
-from agent.cloud.transport import STREAM_BUFFER_BYTES
+from agent.cloud.client import STREAM_BUFFER_BYTES, CloudClient
+from agent.cloud.endpoints import Endpoint
 from agent.errors import BundleDamaged, CloudUnavailable
 from agent.foundation.worker import Worker
 from agent.ota.bundle_format import BundleHeader
@@ -48,7 +47,7 @@ class Downloader:
 
     def __init__(
         self,
-        client: UpdatesClient,
+        client: CloudClient,
         staging: Staging,
         worker: Worker,
         *,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from agent.cloud.client import ProvisioningClient
+from agent.cloud.client import CloudClient
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
@@ -121,7 +121,7 @@ class PairingService:
         clock: Clock,
         disk: Disk,
         worker: Worker,
-        client: ProvisioningClient,
+        client: CloudClient,
     ) -> None:
         """Read the stored state. Blocks.
 

@@ -10,8 +10,9 @@ import random
 
 import msgspec
 
-from agent.cloud.client import TelemetryClient
-from agent.cloud.contract import QUOTAS, READINGS_MAX, Endpoint
+from agent.cloud.client import CloudClient
+from agent.cloud.endpoints import QUOTAS, Endpoint
+from agent.cloud.messages import READINGS_MAX
 from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
@@ -51,7 +52,7 @@ class Uplink:
 
     def __init__(
         self,
-        client: TelemetryClient,
+        client: CloudClient,
         outbox: ReadingQueue,
         *,
         clock: Clock,

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from agent.cloud.client import CloudClient
 from agent.cloud.connectivity import Connectivity
-from agent.cloud.contract import QUOTAS, Endpoint, Quota
+from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.commands.decisions import LIFETIME_MS
@@ -118,7 +118,7 @@ class Hub:
             )
             room = CommandService(
                 self.directory,
-                client=client.commands,
+                client=client,
                 clock=self.clock,
                 rng=random.Random(1),
                 disk=self.disk,

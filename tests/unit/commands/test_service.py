@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.cloud.client import CommandsClient
+from agent.cloud.client import CloudClient
 from agent.commands.decisions import CONFIRMATION_MS, LIFETIME_MS
 from agent.commands.handlers import CommandOutcome
 from agent.commands.journal import FILE_NAME, JOURNAL_LOST_MESSAGE, CommandJournal
@@ -188,20 +188,20 @@ async def test_a_handler_that_cannot_say_what_happened_fails_its_command_only(
 
 async def test_a_command_that_cannot_be_read_costs_no_other(hub: Hub) -> None:
     bad = b'{"command_id":"poison","type":"config_update","payload":{"name":"Kueche \\ud83c"}}'
-    listing = CommandsClient.get_pending_commands
+    listing = CloudClient.get_pending_commands
     acks: list[tuple[str, str, str]] = []
-    ack = CommandsClient.ack_command
+    ack = CloudClient.ack_command
 
-    async def poisoned(self: CommandsClient) -> list[bytes]:
+    async def poisoned(self: CloudClient) -> list[bytes]:
         return [bad, *await listing(self)]
 
-    async def noting(self: CommandsClient, command_id: str, status: str, **more: Any) -> None:  # noqa: ANN401
+    async def noting(self: CloudClient, command_id: str, status: str, **more: Any) -> None:  # noqa: ANN401
         acks.append((command_id, status, more["error_message"]))
         await ack(self, command_id, status, **more)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(CommandsClient, "get_pending_commands", poisoned)
-        patched.setattr(CommandsClient, "ack_command", noting)
+        patched.setattr(CloudClient, "get_pending_commands", poisoned)
+        patched.setattr(CloudClient, "ack_command", noting)
         async with hub.life() as room:
             await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
             await until(lambda: room.journal is not None and not room.journal.open_commands())
@@ -209,15 +209,15 @@ async def test_a_command_that_cannot_be_read_costs_no_other(hub: Hub) -> None:
 
 
 async def test_an_ack_that_cannot_be_written_is_sent_with_less_in_it(hub: Hub) -> None:
-    ack = CommandsClient.ack_command
+    ack = CloudClient.ack_command
 
-    async def breaking(self: CommandsClient, command_id: str, status: str, **more: Any) -> None:  # noqa: ANN401
+    async def breaking(self: CloudClient, command_id: str, status: str, **more: Any) -> None:  # noqa: ANN401
         if more["result"] is not None:
             raise RecursionError("too deep")
         await ack(self, command_id, status, **more)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(CommandsClient, "ack_command", breaking)
+        patched.setattr(CloudClient, "ack_command", breaking)
         async with hub.life():
             (found,) = await hub.settled(hub.queue("diagnostics"))
     assert (found.state, found.result) == (CloudCommandState.ACKED, None)
@@ -319,7 +319,7 @@ async def test_answers_that_are_no_listing_are_passed_over(hub: Hub) -> None:
     hub.cloud.set_faults([FaultRule(WrongShape("null"), Endpoint.COMMANDS_PENDING, next_n=1)])
     async with hub.life() as room:
         command = hub.queue("diagnostics")
-        await until(lambda: "does not keep the contract" in room.problem)
+        await until(lambda: "something else than the contract says" in room.problem)
         hub.clock.push(10_000)
         await hub.settled(command)
     assert room.problem == ""

@@ -7,8 +7,9 @@ from typing import cast
 
 import pytest
 
-from agent.cloud.client import ProvisioningClient
-from agent.cloud.contract import Endpoint, RegisterResponse
+from agent.cloud.client import CloudClient
+from agent.cloud.endpoints import Endpoint
+from agent.cloud.messages import RegisterResponse
 from agent.errors import ClimahubError
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
@@ -137,7 +138,7 @@ class Radio(Network):
 
 
 class Cloud:
-    """What `ProvisioningClient` does for a registration."""
+    """What `CloudClient` does for a registration."""
 
     def __init__(self) -> None:
         self.errors: list[ClimahubError] = []
@@ -185,7 +186,7 @@ class Bench:
             clock=self.clock,
             disk=self.disk,
             worker=InlineWorker(),
-            client=cast("ProvisioningClient", self.cloud),
+            client=cast("CloudClient", self.cloud),
         )
 
     def start(self, service: PairingService) -> None:

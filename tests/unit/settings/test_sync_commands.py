@@ -51,7 +51,7 @@ class Bench:
             self.directory,
             disk=Disk(self.on_operation),
             worker=InlineWorker(),
-            client=self.client.settings,
+            client=self.client,
             poll_interval_s=3600,
         )
 
