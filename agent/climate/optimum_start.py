@@ -44,13 +44,13 @@ GIVE_UP_S = 3600.0
 """A recovery that has not reached its setpoint ends this long after the start of its block."""
 
 RATE_RISE_K_MIN = 0.5
-"""A smaller rise says nothing about the rate."""
+"""A smaller rise teaches no rate."""
 
 RATE_TIME_H_MIN = 0.1
-"""Less heating than this says nothing about the rate."""
+"""Less heating than this teaches no rate."""
 
 BELOW_K_MIN = 0.5
-"""A recovery that began nearer to its target than this says nothing about the lag."""
+"""A recovery that began nearer to its target than this teaches no lag."""
 
 SETTLED_S = 1800.0
 """The fall of the temperature is due to the house alone this long after the last heat."""

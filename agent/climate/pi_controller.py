@@ -27,7 +27,7 @@ NEAR_K = 0.25
 `NEAR_K`."""
 
 INTEGRATED_K_MAX = 1.0
-"""Larger errors are integrated as this one: a step of the setpoint says little about the duty that keeps it."""
+"""Larger errors are integrated as this one: a step of the setpoint reveals little of the duty that keeps it."""
 
 FULL_DUTY = 0.98
 NO_DUTY = 0.02

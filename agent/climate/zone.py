@@ -75,12 +75,9 @@ def request(
     temperature, value_c, mode = inputs.temperature, inputs.temperature.value_c, inputs.effective.mode
     known_c = inputs.coldest_c if value_c is None else temperature.coldest_c
     is_frost = _is_frost(state, settings, known_c)
-    frost_since_ms = now_ms if is_frost and state.frost_since_ms is None else state.frost_since_ms
-    if known_c is not None and not is_frost:
-        frost_since_ms = None
+    frost_since_ms, lost_since_ms = _advance_timers(state, value_c, known_c, is_frost=is_frost, now_ms=now_ms)
     # One sensor reports frost, another one an overheated room: a low duty does the least harm, whichever is wrong.
     is_contradictory = is_frost and _is_hot(settings, temperature)
-    lost_since_ms = None if value_c is not None else now_ms if state.lost_since_ms is None else state.lost_since_ms
     lost_for_s = 0.0 if lost_since_ms is None else (now_ms - lost_since_ms) / 1000.0
     thermal_mass_c = _advance_thermal_mass(state, inputs, lost_for_s=lost_for_s, dt_s=dt_s)
     if value_c is None or is_contradictory:
@@ -107,7 +104,6 @@ def request(
     is_learning = value_c is not None and not is_contradictory and mode in HEATING_MODES
     weight = min(1.0, dt_s / MEAN_DUTY_S) if is_learning else 0.0
     was_heated = 1.0 if state.action is _HEAT else 0.0
-    is_known = value_c is not None
     after = msgspec.structs.replace(
         state,
         law=decision.law,
@@ -120,9 +116,9 @@ def request(
         unlearned_share=state.unlearned_share * (1.0 - weight),
         learned_at_ms=now_ms if is_learning else state.learned_at_ms,
         thermal_mass_c=thermal_mass_c,
-        value_c=value_c if is_known else state.value_c,
-        last_known_c=value_c if is_known else state.last_known_c,
-        sensors=inputs.effective.sensors if is_known else state.sensors,
+        value_c=state.value_c if value_c is None else value_c,
+        last_known_c=state.last_known_c if value_c is None else value_c,
+        sensors=state.sensors if value_c is None else inputs.effective.sensors,
         heating_monitor=heating_monitor,
         cooling_monitor=cooling_monitor,
         is_precautionary=decision.is_precautionary,
@@ -201,6 +197,18 @@ def _advance_thermal_mass(state: ZoneState, inputs: ZoneInputs, *, lost_for_s: f
     if inputs.effective.sensors != state.sensors:
         thermal_mass_c = pi_controller.shift_thermal_mass(thermal_mass_c, state.value_c, value_c)
     return pi_controller.advance_thermal_mass(thermal_mass_c, value_c, dt_s)
+
+
+def _advance_timers(
+    state: ZoneState, value_c: float | None, known_c: float | None, *, is_frost: bool, now_ms: int
+) -> tuple[int | None, int | None]:
+    """Return since when frost protection is active, and since when the zone has no valid sensor; `None` if not."""
+    frost_since_ms = now_ms if is_frost and state.frost_since_ms is None else state.frost_since_ms
+    if known_c is not None and not is_frost:
+        frost_since_ms = None
+    if value_c is not None:
+        return frost_since_ms, None
+    return frost_since_ms, now_ms if state.lost_since_ms is None else state.lost_since_ms
 
 
 def _is_frost(state: ZoneState, settings: ZoneSettings, known_c: float | None) -> bool:

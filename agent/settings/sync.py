@@ -50,7 +50,11 @@ _UNAVAILABLE = (CloudUnavailable, Throttled, Unauthorized)
 
 
 class SettingsSync:
-    """The settings in force, and the loops that keep them in step with the cloud."""
+    """The settings in force, and the loops that keep them in step with the cloud.
+
+    Its public members serve three users: the hub (reading and `run`), the command `config_update` (`check`, `apply`,
+    `applied`, `refresh`), and local changes (`change`).
+    """
 
     def __init__(
         self, directory: Path, *, disk: Disk, worker: Worker, client: CloudClient, poll_interval_s: float

@@ -1,4 +1,4 @@
-"""Measures the control room: accuracy, comparison with hysteresis, optimum start, time. Prints JSON.
+"""Measures heating control: accuracy, comparison with hysteresis, optimum start, time. Prints JSON.
 
 Accuracy is in the manner of EN 15500: a constant load of 10, 50 and 90 % of what each zone's equipment gives, heating
 and cooling; spread is half of what lies between the 5th and the 95th percentile of the true temperature, offset the

@@ -1,4 +1,4 @@
-"""A heavy room with one sensor, heated by the control room, minute by minute."""
+"""A heavy room with one sensor, heated minute by minute."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""The control room over days, restarts and lost clocks, in a simulated home: what it keeps, what it learns."""
+"""The controller over days, restarts and lost clocks, in a simulated home."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -302,7 +302,7 @@ def test_only_a_room_that_needs_heat_speaks_against_cooling(
 
 
 def lone(*sensors: str, program: ZoneProgram | None = None) -> ClimateController:
-    """Return the control room of a home of one zone."""
+    """Return the controller of a home with one zone."""
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=tuple((name, 1.0) for name in sensors)),))
     control = ClimateController(settings, ClimateSnapshot(), Now("boot", 0, None))
     control.set_program("z", program or ZoneProgram())

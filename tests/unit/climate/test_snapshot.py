@@ -27,7 +27,7 @@ def home(heat_source: HeatSourceKind = HeatSourceKind.NONE) -> ClimateSettings:
 
 
 def restarted(control: ClimateController, written: Now, now: Now) -> ClimateController:
-    """Return the control room of the next life, from what the last one wrote."""
+    """Return the controller of the next run, from the snapshot of the last one."""
     data = msgspec.json.encode(control.take_snapshot(written))
     return ClimateController(control.settings, msgspec.json.decode(data, type=ClimateSnapshot), now)
 
