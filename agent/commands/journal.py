@@ -1,7 +1,7 @@
-"""Which commands there are and where each stands, on the disk before anything is done because of it.
+"""The journal of commands: saves every command and every transition before anything is done because of it.
 
-Owns the file `commands.db`: open commands in the cloud's order, and tombstones of settled ones, by which a second
-delivery is known. Decides nothing. Must never forget an open command, nor a tombstone that a delivery may still meet.
+Owns the file `commands.db`: open commands in the cloud's order, and tombstones of settled ones, which identify repeated
+deliveries. Must never lose an open command, nor a tombstone while the cloud may still deliver its command.
 """
 
 import asyncio
@@ -30,20 +30,20 @@ FILE_NAME = "commands.db"
 SCHEMA_VERSION = 1
 
 MARKER_NAME = "commands.made"
-"""Stands beside the file once there was one, so that a missing one is no first one."""
-_MADE_SAYS = b"commands.db was made. Where it is missing, commands may have been run that nobody knows of.\n"
+"""Written beside the first journal: it tells a missing journal from a new hub."""
+_MARKER_TEXT = b"commands.db was created. If it is missing, its commands may have been run already.\n"
 
 TOMBSTONE_MS = 48 * 3600 * 1000
-"""How long a settled command is known at the least: twice the day after which the cloud forgets it."""
+"""Least age of a deleted tombstone: twice the day after which the cloud drops a command."""
 
 TOMBSTONES_MAX = 2 * 24 * 60 * 30
-"""As many as the quota lets a hub acknowledge in two days (30 a minute), so the bound never cuts into them."""
+"""As many acks as the quota allows in two days (30 a minute), so this limit never deletes a younger tombstone."""
 
 RECENT_MAX = 200
-"""How many a person is shown."""
+"""Commands that a person is shown."""
 
 JOURNAL_LOST_MESSAGE = "the hub's record of commands could not be read, so it may have been run already; send it again"
-"""What the cloud is told of the commands that a rebuilt journal finds waiting."""
+"""Reported for commands that are waiting when an unreadable journal was replaced."""
 
 SCHEMA = """
 CREATE TABLE commands (seq INTEGER PRIMARY KEY, command_id TEXT NOT NULL UNIQUE, is_open INTEGER NOT NULL,
@@ -55,15 +55,15 @@ CREATE TABLE marks (name TEXT PRIMARY KEY) WITHOUT ROWID;
 RECORD_UNREADABLE_MESSAGE = (
     "the hub's record of this command could not be read, so it may have been run already; send it again"
 )
-"""What the cloud is told of a command whose row makes no sense, while those beside it do."""
+"""Reported for a command whose row is not readable, while other rows are."""
 
 REBUILT_MARK = "INSERT INTO marks (name) VALUES ('is_rebuilt');"
-"""Goes with the schema of a file in the place of one that could not be read, so that no power cut comes in between:
-until the next poll, what the cloud lists may have been run before."""
+"""Written in the same transaction as the schema of a replacement file, so that no power cut comes in between: until the
+next poll, commands that the cloud lists may have been run before."""
 
 _COLUMNS = "command_id, is_open, record"
 _LEVELS_AROUND = 2
-"""Of a record around what the cloud sent or a handler found."""
+"""Levels that a record adds around a payload or result."""
 
 T = TypeVar("T")
 
@@ -77,9 +77,9 @@ class CommandJournal:
     All methods that await may raise `StorageFull` (nothing changed) and `Corrupt` (reopen it).
 
     Attributes:
-        replaces_missing: It takes the place of one that was there and is gone, or is empty.
-        is_volatile: It is in memory only, as the disk takes nothing: a restart forgets it.
-        refused_since_ms: Boot time since which the disk has refused every change; `None` while it takes them.
+        replaces_missing: The previous journal is missing or empty.
+        is_volatile: It is in memory only, because the disk takes nothing, and lost at a restart.
+        refused_since_ms: Boot time since which the disk has refused every change; `None` while it works.
         deferred_count: Deliveries deferred since the start because too many commands were open; the cloud keeps them.
     """
 
@@ -96,42 +96,37 @@ class CommandJournal:
         self.deferred_count = 0
         self.replaces_missing = False
 
-    @property
-    def database(self) -> Database:
-        """The file, for those who examine the hub from outside."""
-        return self._database
-
     def on_change(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called after each durable change."""
         self._listeners.append(listener)
 
     async def load(self) -> None:
-        """Read what the file holds."""
+        """Read the open commands."""
         await self._database.run(self._load)
 
     def open_commands(self) -> list[CommandRecord]:
-        """Return the commands that are not settled, in the order in which the cloud listed them."""
+        """Return the commands that are not settled, in the cloud's order."""
         return list(self._open_commands.values())
 
     def get(self, command_id: str) -> CommandRecord | None:
-        """Return an open command."""
+        """Return an open command; `None` for any other."""
         return self._open_commands.get(command_id)
 
-    async def add(self, arrivals: Sequence[IncomingCommand], now: Now) -> int:
-        """Take in what a poll brought; return how many of them are new."""
+    async def add(self, commands: Sequence[IncomingCommand], now: Now) -> int:
+        """Add the commands of a poll; return how many are new."""
         async with self._lock:
             unknown: dict[str, IncomingCommand] = {}
-            for arrival in arrivals:
-                if arrival.command_id not in self._open_commands and arrival.command_id not in self._settled_ids:
-                    unknown.setdefault(arrival.command_id, arrival)
+            for command in commands:
+                if command.command_id not in self._open_commands and command.command_id not in self._settled_ids:
+                    unknown.setdefault(command.command_id, command)
             if not unknown and not self._is_rebuilt:
                 return 0
-            added, known_ids = await self._changed(
+            added, known_ids = await self._write(
                 lambda connection: self._add(connection, list(unknown.values()), now), now
             )
             self._is_rebuilt = False
-            # A forgetful cloud lists a settled command at each poll, for a day: the file is asked once, and again
-            # after a commit, which removes old tombstones.
+            # A cloud that ignores acks lists a settled command at each poll, for a day: the file is read once for it,
+            # and again after a commit, which deletes old tombstones.
             self._settled_ids = frozenset() if added else self._settled_ids | known_ids
             self._open_commands |= {record.command_id: record for record in added}
         if added:
@@ -147,15 +142,15 @@ class CommandJournal:
         error_message: str = "",
         result: Any = None,  # noqa: ANN401 (any JSON object)
     ) -> CommandRecord:
-        """Let an event happen to an open command; durable on return.
+        """Apply an event to an open command; durable on return.
 
         Raises:
             KeyError: No such command is open.
-            ValueError: The event cannot happen to it now.
+            ValueError: The transition is not in the table.
         """
         async with self._lock:
             record = transition(self._open_commands[command_id], event, now, error_message=error_message, result=result)
-            await self._changed(lambda connection: self._store(connection, record, now), now)
+            await self._write(lambda connection: self._update(connection, record, now), now)
             if record.state is CommandState.ACKED:
                 del self._open_commands[command_id]
                 self._settled_ids = frozenset()
@@ -165,7 +160,7 @@ class CommandJournal:
         return record
 
     async def confirm(self, command_id: str, now: Now) -> CommandRecord:
-        """Note that a person at the hub confirms a command; durable on return.
+        """Save that a person at the hub confirms a command; durable on return.
 
         Raises:
             KeyError: No such command waits to be run.
@@ -175,18 +170,18 @@ class CommandJournal:
             if record.state is not CommandState.RECEIVED:
                 raise KeyError(command_id)
             record = msgspec.structs.replace(record, is_confirmed=True)
-            await self._changed(lambda connection: self._store(connection, record, now), now)
+            await self._write(lambda connection: self._update(connection, record, now), now)
             self._open_commands[command_id] = record
         self._notify()
         return record
 
     async def merge(self, records: Sequence[CommandRecord], now: Now) -> None:
-        """Take over records of another journal, open ones and tombstones; durable on return.
+        """Merge the records of another journal, open ones and tombstones; durable on return.
 
-        Of a command that both know, the other's record counts: it has gone on meanwhile.
+        The other journal's record of a command replaces the own one: it is newer.
         """
         async with self._lock:
-            await self._changed(lambda connection: self._merge(connection, records, now), now)
+            await self._write(lambda connection: self._merge(connection, records, now), now)
             for record in records:
                 self._open_commands.pop(record.command_id, None)
                 if record.state is not CommandState.ACKED:
@@ -194,7 +189,7 @@ class CommandJournal:
             self._settled_ids = frozenset()
         self._notify()
 
-    async def _changed(self, function: Callable[[sqlite3.Connection], T], now: Now) -> T:
+    async def _write(self, function: Callable[[sqlite3.Connection], T], now: Now) -> T:
         try:
             changed = await self._database.run(function)
         except StorageFull:
@@ -205,7 +200,7 @@ class CommandJournal:
 
     async def recent(self) -> list[CommandRecord]:
         """Return the newest commands, tombstones included, newest first; at most `RECENT_MAX`."""
-        return await self._database.run(_listed)
+        return await self._database.run(_recent)
 
     async def close(self) -> None:
         """Close the file."""
@@ -215,7 +210,7 @@ class CommandJournal:
         for listener in self._listeners:
             listener()
 
-    # From here on: on the worker.
+    # The methods below run on the worker.
 
     def _load(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute(f"SELECT {_COLUMNS} FROM commands WHERE is_open ORDER BY seq").fetchall()  # noqa: S608
@@ -223,17 +218,17 @@ class CommandJournal:
         self._is_rebuilt = connection.execute("SELECT 1 FROM marks").fetchone() is not None
 
     def _add(
-        self, connection: sqlite3.Connection, arrivals: Sequence[IncomingCommand], now: Now
+        self, connection: sqlite3.Connection, commands: Sequence[IncomingCommand], now: Now
     ) -> tuple[list[CommandRecord], set[str]]:
         known_ids = {
             each.command_id
-            for each in arrivals
+            for each in commands
             if connection.execute("SELECT 1 FROM commands WHERE command_id = ?", (each.command_id,)).fetchone()
         }
-        fresh = [each for each in arrivals if each.command_id not in known_ids]
-        room = max(0, self._pending_commands_max - len(self._open_commands))
-        self.deferred_count += len(fresh[room:])
-        records = [self._received(each, now) for each in fresh[:room]]
+        unknown = [each for each in commands if each.command_id not in known_ids]
+        free = max(0, self._pending_commands_max - len(self._open_commands))
+        self.deferred_count += len(unknown[free:])
+        records = [self._received(each, now) for each in unknown[:free]]
         if not records and not self._is_rebuilt:
             return [], known_ids
         with self._database.transaction(connection):
@@ -242,7 +237,7 @@ class CommandJournal:
                 [(record.command_id, _encode(record)) for record in records],
             )
             connection.execute("DELETE FROM marks")
-            _forget_old(connection, now)
+            _delete_old_tombstones(connection, now)
         return records, known_ids
 
     def _merge(self, connection: sqlite3.Connection, records: Sequence[CommandRecord], now: Now) -> None:
@@ -257,19 +252,19 @@ class CommandJournal:
                     (record.command_id, is_open, keep_until_ms, _encode(record)),
                 )
 
-    def _received(self, arrival: IncomingCommand, now: Now) -> CommandRecord:
+    def _received(self, command: IncomingCommand, now: Now) -> CommandRecord:
         return CommandRecord(
-            command_id=arrival.command_id,
-            type=arrival.type,
+            command_id=command.command_id,
+            type=command.type,
             received_boot_id=now.boot_id,
             received_ms=now.now_ms,
             received_utc_ms=now.utc_ms,
-            payload=arrival.payload,
-            problem=JOURNAL_LOST_MESSAGE if self._is_rebuilt else arrival.problem,
-            expires_utc_ms=arrival.expires_utc_ms,
+            payload=command.payload,
+            problem=JOURNAL_LOST_MESSAGE if self._is_rebuilt else command.problem,
+            expires_utc_ms=command.expires_utc_ms,
         )
 
-    def _store(self, connection: sqlite3.Connection, record: CommandRecord, now: Now) -> None:
+    def _update(self, connection: sqlite3.Connection, record: CommandRecord, now: Now) -> None:
         is_open = record.state is not CommandState.ACKED
         keep_until_ms = None if is_open else _keep_until_ms(record, now.utc_ms)
         with self._database.transaction(connection):
@@ -278,20 +273,20 @@ class CommandJournal:
                 (is_open, keep_until_ms, _encode(record), record.command_id),
             )
             if not is_open:
-                _forget_old(connection, now)
+                _delete_old_tombstones(connection, now)
 
 
 def _keep_until_ms(record: CommandRecord, utc_ms: int | None) -> int | None:
-    """Return until when a tombstone is kept: never less than while the cloud may list the command."""
+    """Return until when a tombstone is kept: at least until the cloud no longer lists the command."""
     if utc_ms is None:
         return None
     return min(max(utc_ms, record.expires_utc_ms or 0), rfc3339.UTC_MS_MAX) + TOMBSTONE_MS
 
 
-def _forget_old(connection: sqlite3.Connection, now: Now) -> None:
-    """Remove tombstones that nobody can ask for any more. Rides on a commit that is made anyway."""
+def _delete_old_tombstones(connection: sqlite3.Connection, now: Now) -> None:
+    """Delete the tombstones that are no longer needed, as part of a commit that is made anyway."""
     if now.utc_ms is not None:
-        # Those settled while the time was not known begin to age now.
+        # Tombstones of commands that were settled without the time begin to age now.
         connection.execute(
             "UPDATE commands SET keep_until_ms = ? WHERE NOT is_open AND keep_until_ms IS NULL",
             (now.utc_ms + TOMBSTONE_MS,),
@@ -304,15 +299,15 @@ def _forget_old(connection: sqlite3.Connection, now: Now) -> None:
     )
 
 
-def _listed(connection: sqlite3.Connection) -> list[CommandRecord]:
+def _recent(connection: sqlite3.Connection) -> list[CommandRecord]:
     rows = connection.execute(f"SELECT {_COLUMNS} FROM commands ORDER BY seq DESC LIMIT ?", (RECENT_MAX,)).fetchall()  # noqa: S608
     return [_read(row) for row in rows]
 
 
 def _read(row: tuple[Any, ...]) -> CommandRecord:
-    """Return the record of a row given as `_COLUMNS`; one that makes no sense, of an older release perhaps, is refused.
+    """Return the record of a row given as `_COLUMNS`; an unreadable one becomes a refused command.
 
-    Its id is known all the same, so that the cloud hears of it, and a second delivery is not run.
+    Its id is known anyway: the cloud gets an ack, and a repeated delivery is not run.
     """
     command_id, is_open, data = row
     try:
@@ -336,16 +331,16 @@ def _read(row: tuple[Any, ...]) -> CommandRecord:
 async def open_volatile_journal(
     records: Sequence[CommandRecord], now: Now, *, pending_commands_max: int
 ) -> CommandJournal:
-    """Return a journal in memory, for a hub whose disk takes nothing; it knows what the disk's journal knew.
+    """Return a journal in memory, for a hub whose disk takes nothing.
 
     Args:
-        records: Of the disk's journal, as far as it can be read, oldest first.
+        records: The records of the journal on the disk, as far as they are readable, oldest first.
         now: Now.
         pending_commands_max: How many commands may be open.
     """
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.executescript(SCHEMA)
-    # Nothing of it is durable: no disk is asked, and no thread has to wait for one.
+    # Nothing of it is durable, so no thread has to wait for a disk.
     database = Database(Path(":memory:"), connection, worker=InlineWorker(), disk=Disk())
     journal = CommandJournal(database, pending_commands_max=pending_commands_max, is_volatile=True)
     await journal.merge(records, now)
@@ -355,14 +350,14 @@ async def open_volatile_journal(
 async def open_journal(
     directory: Path, *, pending_commands_max: int, worker: Worker, disk: Disk, is_broken: bool = False
 ) -> tuple[CommandJournal, Path | None]:
-    """Open the journal in ``directory``; return it, and where an unreadable one was put aside.
+    """Open the journal in ``directory``; return it, and the new path of an unreadable one.
 
     Args:
-        directory: Where `commands.db` lies.
+        directory: Where `commands.db` is.
         pending_commands_max: How many commands may be open.
-        worker: Where it works.
-        disk: Where durable operations are announced.
-        is_broken: Put the present file aside: it was found unreadable while in use.
+        worker: Runs what blocks.
+        disk: Announces durable operations.
+        is_broken: Quarantine the present file: it was found unreadable in use.
 
     Raises:
         StorageFull: No room to make the file.
@@ -383,7 +378,7 @@ async def open_journal(
         journal.replaces_missing = replaces_missing
         if not made.exists():
             with contextlib.suppress(OSError, StorageFull):
-                await worker.run(lambda: disk.write(made, _MADE_SAYS))
+                await worker.run(lambda: disk.write(made, _MARKER_TEXT))
         return journal
 
     return await open_store(

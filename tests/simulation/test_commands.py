@@ -149,13 +149,13 @@ def test_without_a_planted_bug_the_mixture_passes() -> None:
 
 
 def test_executing_before_the_journal_has_it_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = CommandJournal._store
+    store = CommandJournal._update
 
     def forget_what_executes(self: CommandJournal, connection: Any, record: CommandRecord, now: Now) -> None:  # noqa: ANN401
         if record.state is not CommandState.EXECUTING:
             store(self, connection, record, now)
 
-    monkeypatch.setattr(CommandJournal, "_store", forget_what_executes)
+    monkeypatch.setattr(CommandJournal, "_update", forget_what_executes)
     # Else the second reboot is refused for being one too many.
     monkeypatch.setattr("agent.commands.reboot.limit_reason", lambda asked, utc_ms: "")
     assert "nothing executed twice" in broken()

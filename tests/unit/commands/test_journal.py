@@ -45,7 +45,7 @@ async def opened(directory: Path, *, disk: Disk | None = None, pending_max: int 
 
 
 async def reopened(journal: CommandJournal) -> CommandJournal:
-    directory = journal.database.path.parent
+    directory = journal._database.path.parent
     await journal.close()
     return await opened(directory)
 
@@ -102,7 +102,7 @@ async def test_a_settled_command_that_is_listed_at_each_poll_costs_the_disk_one_
     await settle(journal, "a")
     assert await journal.add(arrivals("a"), NOW) == 0
     with monkeypatch.context() as patched:
-        patched.setattr(journal.database, "run", None)
+        patched.setattr(journal._database, "run", None)
         assert await journal.add(arrivals("a"), NOW) == 0
     assert await journal.add(arrivals("a", "b"), NOW) == 1
 
@@ -220,12 +220,12 @@ async def test_a_record_that_cannot_be_read_is_refused_and_costs_no_other(
     await journal.add(arrivals("a", "b", "c"), NOW)
     await settle(journal, "c")
     await journal.close()
-    with contextlib.closing(sqlite3.connect(journal.database.path)) as connection, connection:
+    with contextlib.closing(sqlite3.connect(journal._database.path)) as connection, connection:
         connection.execute(
             "UPDATE commands SET record = ? WHERE command_id != 'b'", (record if record is not None else "",)
         )
     found, aside = await open_journal(
-        journal.database.path.parent, pending_commands_max=9, worker=InlineWorker(), disk=Disk()
+        journal._database.path.parent, pending_commands_max=9, worker=InlineWorker(), disk=Disk()
     )
     assert aside is None
     first, second = found.open_commands()
@@ -247,11 +247,11 @@ async def test_an_expiry_of_an_older_release_that_no_clock_shows_is_kept_and_set
 
 async def test_a_file_of_a_newer_agent_is_put_aside(journal: CommandJournal) -> None:
     await journal.close()
-    with sqlite3.connect(journal.database.path) as connection:
+    with sqlite3.connect(journal._database.path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     _, aside = found = await open_journal(
-        journal.database.path.parent, pending_commands_max=9, worker=InlineWorker(), disk=Disk()
+        journal._database.path.parent, pending_commands_max=9, worker=InlineWorker(), disk=Disk()
     )
     assert aside is not None
     await found[0].close()
