@@ -1,7 +1,7 @@
-"""The words in which the agent speaks with what installs images of the whole system: RAUC, or a simulated one.
+"""The interface of what installs system images: RAUC, or a simulated machine. Values and a Protocol, no behaviour.
 
-Such a machine has two systems beside each other, each in a slot of its own; the boot loader starts one, counts its
-tries, and goes back to the other where nobody marks the started one as good. Values and a Protocol, no behaviour.
+Such a machine has two systems in two slots. The boot loader starts one and counts its starts; it goes back to the other
+where the started one is not marked good.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,22 +12,22 @@ from typing import Protocol
 import msgspec
 
 OnPercent = Callable[[int], None]
-"""Told how far an installation is, from 0 to 100; the same number may come more than once."""
+"""Called with the progress of an installation, from 0 to 100; a number may be repeated."""
 
 
 class SlotMark(StrEnum):
-    """What the boot loader is told of a slot."""
+    """A mark of a slot in the boot loader."""
 
     GOOD = "good"
-    """It works: do not count its tries."""
+    """It works: its starts are not counted."""
     BAD = "bad"
-    """Do not start it."""
+    """It must not be started."""
     ACTIVE = "active"
-    """Start it next."""
+    """It is started next."""
 
 
 class SlotSelector(StrEnum):
-    """A slot, seen from the system that runs."""
+    """A slot, relative to the system that runs."""
 
     BOOTED = "booted"
     OTHER = "other"
@@ -37,9 +37,9 @@ class SystemSlot(msgspec.Struct, frozen=True):
     """One slot of the machine.
 
     Attributes:
-        is_booted: The system that runs came from it.
-        bundle_version: Of the image in it, as the image says; empty where that is not known.
-        is_whole: Its last installation came to its end.
+        is_booted: The system that runs was started from it.
+        bundle_version: Of the image in it, from its own manifest; empty where it is unknown.
+        is_whole: Its last installation was completed.
     """
 
     is_booted: bool
@@ -48,12 +48,12 @@ class SystemSlot(msgspec.Struct, frozen=True):
 
 
 class SystemState(msgspec.Struct, frozen=True):
-    """What the installer says of the machine.
+    """The state of the machine.
 
     Attributes:
         boot_slot: The slot of the running system, as the boot loader names it; the same in every boot of it.
-        is_installing: An installation is under way, whoever asked for it.
-        last_error: Why the last one failed; empty where it did not, or where there was none yet.
+        is_installing: An installation is under way, by any client.
+        last_error: Why the last installation failed; empty where it did not.
     """
 
     boot_slot: str
@@ -62,15 +62,15 @@ class SystemState(msgspec.Struct, frozen=True):
 
 
 class SystemUpdater(Protocol):
-    """Installs images of the whole system into the slot that is not in use."""
+    """Installs system images into the slot that is not in use."""
 
     @property
     def is_set_up(self) -> bool:
-        """Whether this machine can do that at all."""
+        """Whether this machine can install system images."""
         ...
 
     async def state(self) -> SystemState:
-        """Return what is known of the machine.
+        """Return the state of the machine.
 
         Raises:
             InstallerLost: No answer.
@@ -86,22 +86,22 @@ class SystemUpdater(Protocol):
         ...
 
     async def read_version(self, image: Path) -> str:
-        """Return the version that an image says it has.
+        """Return the version in the manifest of an image.
 
         Raises:
-            ImageRefused: It cannot be read, or its signature does not hold.
+            ImageRefused: It cannot be read, or its signature is wrong.
             InstallerLost: No answer.
         """
         ...
 
     async def install(self, image: Path, on_percent: OnPercent) -> None:
-        """Install an image into the slot that is not in use; it is whole there on return.
+        """Install an image into the slot that is not in use; complete on return.
 
-        Cancelling does not end it: see `finish`.
+        Cancelling does not stop the installation: see `wait_until_finished`.
 
         Raises:
-            ImageRefused: It was not installed, and why, in the installer's words.
-            InstallerLost: No answer, or the installer died; what became of it is not known. Or it is busy.
+            ImageRefused: It was not installed; with the installer's reason.
+            InstallerLost: No answer, or the installer died, so that the result is unknown. Or it is busy.
         """
         ...
 
@@ -109,15 +109,15 @@ class SystemUpdater(Protocol):
         """Wait for the end of an installation that is under way; return at once where none is.
 
         Raises:
-            ImageRefused: It failed, and why.
+            ImageRefused: It failed; with the reason.
             InstallerLost: As above.
         """
         ...
 
     async def mark(self, mark: SlotMark, which: SlotSelector) -> None:
-        """Tell the boot loader something of a slot.
+        """Mark a slot in the boot loader.
 
         Raises:
-            InstallerLost: It was not told.
+            InstallerLost: It was not marked.
         """
         ...

@@ -183,6 +183,10 @@ class JsonStore(Generic[T]):
             self._set(change(self.value))
         return self.value
 
+    def set_in_memory(self, value: T) -> None:
+        """Make ``value`` the value in memory, from a callback that cannot await; a commit in progress replaces it."""
+        self._set(value)
+
     def save_blocking(self, value: T) -> None:
         """Make ``value`` the value, durably. Blocks; for a caller without a loop.
 

@@ -1,7 +1,7 @@
-"""Makes a bundle of a tree: an app from a wheelhouse, or a whole-system image. Reproducible: same input, same bytes.
+"""Builds bundles: an app from a wheelhouse, or a system image. Reproducible: same input, same bytes.
 
-Runs on an operator's machine, never in the daemon. A wheel is unpacked the way the wheel format says, without running
-anything of it, so that a bundle can be built for a machine of another kind.
+Runs on an operator's machine, never in the daemon. A wheel is unpacked by the wheel format, without running its code,
+so that a bundle can be built for another kind of machine.
 """
 
 import base64
@@ -40,13 +40,13 @@ from agent.ota.manifest import (
 from agent.ota.payload import ENTRY_FILE, Payload
 
 XZ_PRESET = 6
-"""Unpacking takes 9 MiB of memory, and nothing but the standard library; zstd would be a further dependency."""
+"""Unpacking takes 9 MiB of memory and the standard library only; zstd would be another dependency."""
 
 TREE_MTIME_S = 315_532_800
-"""1980-01-01, the oldest time that a wheel can hold: a tree has no age."""
+"""1980-01-01, the oldest time in a wheel: the bytes must not depend on the time of the build."""
 
 _IS_HASH_BASED = 1
-"""Flags of a pyc that is told from others by its source's hash, and not compared with the source when it is loaded."""
+"""Flags of a pyc that names the hash of its source, and is not compared with the source at the import."""
 
 ENTRY_SOURCE = b'''"""Starts the agent from a slot, and notes why it ended (agent.ota.crash_report)."""
 
@@ -104,11 +104,11 @@ if code:
     note(tail.said + "\\nexit code " + str(code))
 sys.exit(code)
 '''
-"""`__main__.py` of the tree: how the launcher starts it. It needs nothing of the agent, which may be what is broken."""
+"""`__main__.py` of the tree, which the launcher starts. Must not import the agent before `try`: it may be broken."""
 
 
 class BundleTarget(msgspec.Struct, frozen=True):
-    """What a bundle is for; the fields of the manifest of the same names."""
+    """The target of a bundle: the fields of the manifest with the same names."""
 
     version: str
     sequence: int
@@ -123,8 +123,8 @@ def build_app_tree(wheelhouse: Path, target: BundleTarget, trust: KeyChanges) ->
     """Return the files of an app by their path in the slot.
 
     Raises:
-        BundleUntrusted: A wheel is damaged, or fits another machine or Python; two of one distribution are there; the
-            wheel of climahub has another version; or what it says of keys cannot be.
+        BundleUntrusted: A wheel is damaged, is for another machine or Python, or is there twice; the wheel of climahub
+            has another version; or the key changes contradict each other.
     """
     wheels = sorted(wheelhouse.glob("*.whl"))
     names = [wheel.name.partition("-")[0].lower() for wheel in wheels]
@@ -138,7 +138,7 @@ def build_app_tree(wheelhouse: Path, target: BundleTarget, trust: KeyChanges) ->
     if not is_same_version(version, target.version):
         raise BundleUntrusted(
             f"the wheel of climahub is version {version}, and the bundle would be {target.version}: hubs would install"
-            f" it over and over; build it with --version {version}, or fetch the right wheel"
+            f" it again and again; build it with --version {version}, or fetch the right wheel"
         )
     check_key_changes(trust, "")
     tree: dict[str, bytes] = {}
@@ -156,7 +156,7 @@ def build_app_tree(wheelhouse: Path, target: BundleTarget, trust: KeyChanges) ->
 
 
 def pack(tree: Mapping[str, bytes]) -> bytes:
-    """Return a tar of the files, compressed with xz; the same bytes for the same files."""
+    """Return a tar of the files, compressed with xz; same files, same bytes."""
     packed = io.BytesIO()
     with lzma.open(packed, "wb", preset=XZ_PRESET) as compressed, tarfile.open(fileobj=compressed, mode="w|") as tar:
         for path in sorted(tree):
@@ -172,7 +172,7 @@ def build_app_manifest(tree: Mapping[str, bytes], payload: bytes, target: Bundle
     """Return the manifest of a packed tree.
 
     Raises:
-        BundleUntrusted: It is larger than a slot may be.
+        BundleUntrusted: The tree is too large for a slot.
     """
     unpacked = sum(map(len, tree.values()))
     if len(tree) > FILES_MAX or unpacked > UNPACKED_BYTES_MAX:
@@ -181,30 +181,31 @@ def build_app_manifest(tree: Mapping[str, bytes], payload: bytes, target: Bundle
 
 
 def build_image_manifest(image: BinaryIO, target: BundleTarget) -> Manifest:
-    """Return the manifest of a RAUC bundle, which travels as it is."""
+    """Return the manifest for a RAUC bundle, which is the payload unchanged."""
     return _manifest(PayloadType.RAUC, image, target, unpacked_bytes=0, files=0)
 
 
 def sign(bundle: BinaryIO, private_key: bytes) -> tuple[bytes, int]:
-    """Return a new head with a signature for a bundle, signed or not, and where its payload begins.
+    """Return a signed header for a bundle, and the offset of its payload.
 
     Raises:
         BundleUntrusted: It is no bundle.
     """
     parts, start = read_head(bundle)
-    bundle_format.decode_manifest(parts.payload)  # nobody signs what no hub would read
+    bundle_format.decode_manifest(parts.payload)  # a manifest that no hub can read must not be signed
     return bundle_format.encode_signed(private_key, parts.payload), start
 
 
 def examine(bundle: BinaryIO, check: Callable[[bytes], BundleHeader]) -> tuple[BundleHeader, KeyChanges]:
-    """Read a whole bundle as a hub does, every file of it; return its header, and what it says of keys.
+    """Verify a whole bundle with all its files, as a hub does; return its header and its key changes.
 
     Args:
         bundle: From its beginning.
-        check: Of the signed header.
+        check: Checks the signed header.
 
     Raises:
-        BundleUntrusted: It is not what it must be.
+        BundleUntrusted: A hub would refuse it.
+        BundleDamaged: It is damaged.
     """
     stream = BundleStream(check, offer=None)
 
@@ -227,7 +228,7 @@ def examine(bundle: BinaryIO, check: Callable[[bytes], BundleHeader]) -> tuple[B
 
 
 def read_head(bundle: BinaryIO) -> tuple[bundle_format.SignedHeader, int]:
-    """Return the header of a bundle, not believed, and where its payload begins.
+    """Return the unverified header of a bundle, and the offset of its payload.
 
     Raises:
         BundleUntrusted: It is no bundle.
@@ -265,7 +266,7 @@ def _manifest(
 
 
 def _check_tags(wheel: Path, target: BundleTarget) -> None:
-    """Refuse a wheel for something else ("Binary distribution format", file name convention)."""
+    """Refuse a wheel for another target ("Binary distribution format", file name convention)."""
     try:
         _, abi, platforms = wheel.stem.rsplit("-", 3)[1:]
     except ValueError as error:
@@ -280,7 +281,7 @@ def _check_tags(wheel: Path, target: BundleTarget) -> None:
 
 
 def _unpacked(wheel: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of a wheel that belong beside each other in site-packages."""
+    """Yield the files of a wheel that belong into site-packages."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             digests = _record(archive)
@@ -307,7 +308,7 @@ def _record(archive: zipfile.ZipFile) -> Mapping[str, bytes]:
 
 
 def _place(name: str) -> str | None:
-    """Return where a wheel's file goes; `None` for scripts, headers, data and directories."""
+    """Return the path of a wheel's file in site-packages; `None` for scripts, headers, data and directories."""
     path = PurePosixPath(name)
     if name.endswith("/") or path.is_absolute() or ".." in path.parts:
         return None
@@ -319,7 +320,7 @@ def _place(name: str) -> str | None:
 def _compiled(tree: Mapping[str, bytes]) -> Mapping[str, bytes]:
     """Return byte code for the tree: without it, each start of a hub would compile 2,000 files.
 
-    It carries the digest of its source and is not checked against it at the start: the whole slot is.
+    It names the hash of its source, which is not compared at the start: the launcher verifies the whole slot.
     """
     return {
         place: data
@@ -335,6 +336,6 @@ def _code(path: str, source: bytes) -> bytes | None:
     try:
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError):
-        return None  # a package may carry files for another version of Python: they fail when imported, as ever
+        return None  # a package may have files for another version of Python, which fail at their import
     flags = _IS_HASH_BASED.to_bytes(4, "little")
     return importlib.util.MAGIC_NUMBER + flags + importlib.util.source_hash(source) + marshal.dumps(code)

@@ -1,9 +1,9 @@
-"""Which keys this hub trusts: files of its owner, and what proven releases have added and revoked, which is state.
+"""The keys that this hub trusts: the files in `ota.keys_dir`, plus what confirmed releases added and revoked.
 
-A revocation stands for good: no other release that runs later, no reset of a slot, no factory reset and no file in
-`ota.keys_dir` brings a key back. So it lies in a file of its own, with a copy in the record of updates; where the file
-is lost, the copy serves, and where that is lost too, the list in the slot that is good. The floor lies there as well,
-for an account of the slots that is lost. All methods but those of `Keyring` block: call them through a `Worker`.
+A revocation is final: no later release, no reset of a slot, no factory reset and no file in `ota.keys_dir` may bring a
+key back. So the keyring is a file of its own (`keyring.json`) with a copy in `update.json`. Where both are lost, the
+list in the good slot is used. The version floor is kept here as well, in case `launcher.json` is lost. All methods
+except those of `Keyring` block: call them through a `Worker`.
 """
 
 import logging
@@ -26,18 +26,18 @@ FILE_NAME = "keyring.json"
 FILE_BYTES_MAX = 64 * 1024
 ADDED_MAX = 64
 REVOKED_MAX = 512
-"""With `ADDED_MAX`, a file of 16 KiB at the most. A release that would need more is refused: a revocation never makes
+"""With `ADDED_MAX`, the file has 16 KiB at most. A release that needs more is refused: a revocation must never make
 room for another."""
 KEY_FILES_MAX = 64
 
 
 class Keyring(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What proven releases have said of keys, in lower-case hexadecimal, and how far they have come.
+    """The keys that confirmed releases added and revoked, in lower-case hexadecimal, and the version floor.
 
     Attributes:
         added: Raw public keys.
         revoked: Ids of keys that are never trusted again.
-        floor: Sequence number of the newest release that proved itself here.
+        floor: Sequence number of the newest release that was confirmed here.
     """
 
     added: tuple[str, ...] = ()
@@ -45,19 +45,19 @@ class Keyring(msgspec.Struct, frozen=True, omit_defaults=True):
     floor: int = 0
 
     def merge(self, other: "Keyring") -> "Keyring":
-        """Return what both know together: nothing that was added, revoked or proven is lost by it."""
+        """Return the union of both: no key, revocation or floor is lost."""
         revoked = (*self.revoked, *(each for each in other.revoked if each not in self.revoked))
         added = (*self.added, *(each for each in other.added if each not in self.added))
         kept = tuple(key for key in added if key_ids_of((key,))[0] not in revoked)
         return Keyring(kept, revoked, max(self.floor, other.floor))
 
-    def with_changes(self, trust: KeyChanges) -> "Keyring":
-        """Return what is known once a release with this list has proved itself."""
-        return self.merge(Keyring(trust.keys, trust.revoked))
+    def with_changes(self, changes: KeyChanges) -> "Keyring":
+        """Return the keyring once a release with these changes is confirmed."""
+        return self.merge(Keyring(changes.keys, changes.revoked))
 
 
 def decode(data: bytes) -> Keyring:
-    """Return what a file holds; an entry that is no key or id is left out, so that it costs none of the others.
+    """Return the keyring in a file; an entry that is no key or id is left out, and costs none of the others.
 
     Raises:
         Corrupt: It is no keyring at all.
@@ -70,19 +70,19 @@ def decode(data: bytes) -> Keyring:
         floor = msgspec.json.decode(values.get("floor", b"0"), type=int)
     except DECODE_ERRORS as error:
         raise Corrupt(str(error)) from error
-    trust = normalize_keys(added, revoked)
-    left_out = len(added) + len(revoked) - len(trust.keys) - len(trust.revoked)
+    changes = normalize_keys(added, revoked)
+    left_out = len(added) + len(revoked) - len(changes.keys) - len(changes.revoked)
     if left_out:
         _log.warning("%s holds %d entries that are no keys; they are left out", FILE_NAME, left_out)
-    return Keyring().merge(Keyring(trust.keys, trust.revoked, max(0, floor)))
+    return Keyring().merge(Keyring(changes.keys, changes.revoked, max(0, floor)))
 
 
 class TrustStore:
-    """The trust of one hub.
+    """The trusted keys of one hub.
 
     Attributes:
-        keyring: What is durable, as far as it is known.
-        problems: What is wrong with single files, for people; the other files count.
+        keyring: In force, and durable where the disk allowed it.
+        problems: What is wrong with single key files, for people; the other files count.
     """
 
     def __init__(self, directory: Path, keys_dir: Path, disk: Disk) -> None:
@@ -98,7 +98,7 @@ class TrustStore:
             disk=disk,
             bytes_max=FILE_BYTES_MAX,
             decode=decode,
-            loss="which keys were added and revoked is known from other records only",
+            loss="added and revoked keys are taken from the other files",
         )
         self._keys_dir = keys_dir
         self._disk = disk
@@ -107,21 +107,21 @@ class TrustStore:
         self.problems: tuple[str, ...] = ()
 
     def load(self, copy: Keyring, release_dir: Path | None) -> str:
-        """Learn what is durable; return what was wrong with that, empty for nothing.
+        """Load the keyring and repair its file; return what was wrong with the file, empty for nothing.
 
         Args:
-            copy: What the record of updates knows.
-            release_dir: The release that has proved itself, for a hub that has neither file nor copy (it ran an older
-                release until now, or has lost both); `None` where its list must not count.
+            copy: The copy in `update.json`.
+            release_dir: The confirmed release: its list is used by a hub without file and copy, which comes from an
+                older release or has lost both. `None` where the list must not count.
 
         Raises:
-            StorageFull: It cannot be written now; what is known counts all the same.
+            StorageFull: It cannot be written now; what was loaded counts all the same.
         """
         in_file = found = self._file.read()
         problem = self._file.problem
         if found is None and copy == Keyring():
-            found, said = self._of_release(release_dir)
-            problem = problem or said
+            found, release_problem = self._of_release(release_dir)
+            problem = problem or release_problem
         elif found is None:
             problem = problem or f"{FILE_NAME} was lost; it was made anew from {len(copy.revoked)} revocations known"
         known = self.keyring.merge(copy if found is None else found.merge(copy))
@@ -132,10 +132,10 @@ class TrustStore:
         return problem
 
     async def settle(self, worker: Worker) -> None:
-        """Go on asking for what the disk did not give; return at once where nothing is open.
+        """Read the file again until the disk allows it; return at once where it was read.
 
         Raises:
-            StorageFull: It cannot be written now; what is known counts all the same.
+            StorageFull: It cannot be written now; what was read counts all the same.
         """
         if not self._file.is_unread:
             return
@@ -149,21 +149,21 @@ class TrustStore:
         if release_dir is None:
             return None, ""
         try:
-            trust = read_key_changes(release_dir, self._disk)
+            changes = read_key_changes(release_dir, self._disk)
         except (Corrupt, StorageFull) as error:
             return None, str(error)
-        return (Keyring().with_changes(trust) if trust != KeyChanges() else None), ""
+        return (Keyring().with_changes(changes) if changes != KeyChanges() else None), ""
 
-    def apply_changes(self, trust: KeyChanges) -> None:
-        """Take over what a release that has proved itself says of keys, durably.
+    def apply_changes(self, changes: KeyChanges) -> None:
+        """Add and revoke the keys of a confirmed release, durably.
 
         Raises:
             StorageFull: It cannot be written now.
         """
-        self._advance(self.keyring.with_changes(trust))
+        self._advance(self.keyring.with_changes(changes))
 
     def raise_floor(self, sequence: int) -> None:
-        """Remember how far the releases have come, durably.
+        """Raise the version floor, durably.
 
         Raises:
             StorageFull: It cannot be written now.
@@ -171,7 +171,7 @@ class TrustStore:
         self._advance(self.keyring.merge(Keyring(floor=sequence)))
 
     def _advance(self, keyring: Keyring) -> None:
-        """Make it count from now on, and make it durable where it is not."""
+        """Put a keyring in force, and make it durable where it is not."""
         if keyring == self.keyring and self._is_durable:
             return
         self.keyring, self._is_durable = keyring, False
@@ -182,7 +182,7 @@ class TrustStore:
         self._is_durable = True
 
     def trusted_keys(self) -> Mapping[bytes, bytes]:
-        """Return what this hub trusts: raw public keys by their id. A file that is no key costs only itself."""
+        """Return the trusted raw public keys by their id; a file without a key is left out."""
         problems: list[str] = []
         keys = [bytes.fromhex(each) for each in self.keyring.added]
         revoked = {bytes.fromhex(each) for each in self.keyring.revoked}
@@ -208,23 +208,23 @@ class TrustStore:
             problems.append(f"{self._keys_dir} holds {len(files)} keys; the first {KEY_FILES_MAX} count")
         return files[:KEY_FILES_MAX]
 
-    def check_changes(self, trust: KeyChanges, signer: str) -> None:
-        """Return where a release with this list may be installed.
+    def check_changes(self, changes: KeyChanges, signer: str) -> None:
+        """Check that this hub may install a release with these changes; return nothing.
 
         Args:
-            trust: What it says of keys.
-            signer: Id of the key that signed it; empty where nobody did.
+            changes: Of the release.
+            signer: Id of the key that signed the release; empty for an unsigned bundle.
 
         Raises:
             BundleUntrusted: It would leave this hub without the key that signed it, or without any, or with more than
                 it can remember.
         """
-        if trust == KeyChanges():
+        if changes == KeyChanges():
             return
         if not signer:
-            raise BundleUntrusted("a bundle that nobody signed cannot change which keys a hub trusts; sign it")
-        check_key_changes(trust, signer)
-        after = self.keyring.with_changes(trust)
+            raise BundleUntrusted("sign the bundle: an unsigned one cannot change the trusted keys")
+        check_key_changes(changes, signer)
+        after = self.keyring.with_changes(changes)
         if len(after.added) > ADDED_MAX or len(after.revoked) > REVOKED_MAX:
             raise BundleUntrusted(
                 f"this hub remembers {ADDED_MAX} added and {REVOKED_MAX} revoked keys at the most; with the release"
@@ -235,19 +235,19 @@ class TrustStore:
             raise BundleUntrusted("the release would leave this hub without any key; add one with --add-key first")
 
 
-def check_key_changes(trust: KeyChanges, signer: str) -> None:
-    """Return where a release may say this of keys, whichever hub it goes to.
+def check_key_changes(changes: KeyChanges, signer: str) -> None:
+    """Check that a release may have these changes, on any hub; return nothing.
 
     Args:
-        trust: What it says.
-        signer: Id of the key that signs it; empty where that is not known yet.
+        changes: Of the release.
+        signer: Id of the key that signs the release; empty while that is unknown.
 
     Raises:
         BundleUntrusted: It would revoke a key that it adds, or the key that signs it.
     """
-    if both := sorted(set(key_ids_of(trust.keys)) & set(trust.revoked)):
+    if both := sorted(set(key_ids_of(changes.keys)) & set(changes.revoked)):
         raise BundleUntrusted(f"the release adds and revokes key {', '.join(both)}; leave one of the two")
-    if signer and signer in trust.revoked:
+    if signer and signer in changes.revoked:
         raise BundleUntrusted(
             f"the release revokes key {signer}, which signs it. Add the new key with one release, signed with the old"
             " key, and revoke the old key with the next, signed with the new one (docs/updates.md)"

@@ -1,6 +1,6 @@
-"""Keys that sign bundles: made, read from PEM files, and listed in a release that adds and revokes some.
+"""Signing keys: generated, read from PEM files, and listed in the file of a release that adds and revokes keys.
 
-Which of them a hub trusts is decided in `keyring`. Must never log a private key.
+`keyring` decides which of them a hub trusts. Must never log a private key.
 """
 
 import base64
@@ -25,19 +25,19 @@ KEY_BYTES = 32
 
 _PEM_BEGINS, _PEM_ENDS = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
 _DER_HEAD = bytes.fromhex("302a300506032b6570032100")
-"""SubjectPublicKeyInfo of Ed25519 up to the key (RFC 8410, section 4). Read by hand: `climahub update status` asks for
-the keys, and the cryptography library would cost the daemon 9 MiB for it."""
+"""SubjectPublicKeyInfo of Ed25519 up to the key (RFC 8410, section 4). Parsed here, since `climahub update
+status` needs the keys and the cryptography library costs the daemon 9 MiB."""
 
 
 class KeyChanges(msgspec.Struct, frozen=True):
-    """What a release says of keys, in hexadecimal: raw public keys that it adds, ids that it revokes."""
+    """The key changes of a release, in hexadecimal: raw public keys to add, ids to revoke."""
 
     keys: Annotated[tuple[str, ...], msgspec.Meta(max_length=KEYS_MAX)] = ()
     revoked: Annotated[tuple[str, ...], msgspec.Meta(max_length=KEYS_MAX)] = ()
 
 
 def generate_key_pair() -> tuple[bytes, bytes]:
-    """Make a key; return it and its public half, each in PEM (PKCS #8 and SubjectPublicKeyInfo, RFC 8410)."""
+    """Generate a key; return its private and public half in PEM (PKCS #8 and SubjectPublicKeyInfo, RFC 8410)."""
     from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 - costs memory, needed rarely
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
 
@@ -51,7 +51,7 @@ def read_private(path: Path, disk: Disk) -> bytes:
     """Return the raw private key in a PEM file.
 
     Raises:
-        ConfigInvalid: There is none that can be used.
+        ConfigInvalid: It holds no usable key.
     """
     from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 - see above
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
@@ -76,7 +76,7 @@ def read_public(path: Path, disk: Disk) -> bytes:
     """Return the raw public key in a PEM file.
 
     Raises:
-        ConfigInvalid: There is none that can be used.
+        ConfigInvalid: It holds no usable key.
     """
     lines = _bytes_of(path, disk).decode("ascii", "replace").strip().splitlines()
     try:
@@ -96,7 +96,7 @@ def key_ids_of(keys: Iterable[str]) -> tuple[str, ...]:
 
 
 def normalize_keys(keys: Iterable[object], revoked: Iterable[object]) -> KeyChanges:
-    """Return a list in its one spelling, lower-case hexadecimal; what is no key and no id is left out."""
+    """Return key changes in lower-case hexadecimal; entries that are no key or id are left out."""
     return KeyChanges(
         tuple(dict.fromkeys(each for text in keys if (each := _hexadecimal(text, KEY_BYTES)))),
         tuple(dict.fromkeys(each for text in revoked if (each := _hexadecimal(text, KEY_ID_BYTES)))),
@@ -104,16 +104,16 @@ def normalize_keys(keys: Iterable[object], revoked: Iterable[object]) -> KeyChan
 
 
 def _hexadecimal(text: object, size: int) -> str:
-    """Return a text as lower-case hexadecimal of ``size`` bytes; empty where it is something else."""
+    """Return ``size`` bytes in lower-case hexadecimal; empty where the text is something else."""
     plain = text.strip().lower() if isinstance(text, str) else ""
     return plain if re.fullmatch(f"[0-9a-f]{{{2 * size}}}", plain) else ""
 
 
 def read_key_changes(release_dir: Path, disk: Disk) -> KeyChanges:
-    """Return what a release says of keys.
+    """Return the key changes of a release.
 
     Raises:
-        Corrupt: Its file cannot be read.
+        Corrupt: The file cannot be read.
     """
     path = release_dir / TRUST_FILE
     data = disk.read(path, bytes_max=TRUST_BYTES_MAX)
@@ -121,18 +121,18 @@ def read_key_changes(release_dir: Path, disk: Disk) -> KeyChanges:
 
 
 def decode_key_changes(data: bytes) -> KeyChanges:
-    """Return the list in the bytes of a release's `TRUST_FILE`.
+    """Return the key changes in the bytes of `TRUST_FILE`.
 
     Raises:
-        Corrupt: It cannot be read, or names something that is no key.
+        Corrupt: It cannot be read, or holds an entry that is no key.
     """
     try:
-        said = msgspec.json.decode(data, type=KeyChanges)
+        decoded = msgspec.json.decode(data, type=KeyChanges)
     except DECODE_ERRORS as error:
-        raise Corrupt(f"{TRUST_FILE} of the release cannot be read ({error}); build it anew") from error
-    trust = normalize_keys(said.keys, said.revoked)
-    if len(trust.keys) != len(set(said.keys)) or len(trust.revoked) != len(set(said.revoked)):
-        raise Corrupt(f"{TRUST_FILE} of the release names something that is no key, or one twice; build it anew")
+        raise Corrupt(f"{TRUST_FILE} of the release cannot be read ({error}); build the release again") from error
+    trust = normalize_keys(decoded.keys, decoded.revoked)
+    if len(trust.keys) != len(set(decoded.keys)) or len(trust.revoked) != len(set(decoded.revoked)):
+        raise Corrupt(f"{TRUST_FILE} of the release holds an entry twice, or one that is no key; build it again")
     return trust
 
 

@@ -1,13 +1,13 @@
-"""The launcher: starts the release that is good, or the one on trial, and counts its tries.
+"""The launcher: starts the good release or the one on trial, and counts the starts of the latter.
 
-Installed by the package as one file of its own, outside all slots, and never changed by an update: so it must stay
-small, import nothing but the standard library, and start *something* whatever it finds. The agent shares its state file
-(`LauncherState`); everything else here is the launcher's own. Checked by tests: it runs with no package around it.
+The package installs it as one file outside all slots, and no update changes it. So it must stay small, import the
+standard library only, and start *some* release in each case. The agent reads and writes the same state file
+(`LauncherState`). Tests run it without any package around it.
 
     launcher.py --state-dir DIR --base COMMAND [--python PYTHON] -- ARGUMENT...
 
-A slot is a directory that holds `__main__.py` and all it needs. The base is the release that the package has installed:
-what runs before the first update, and when no slot can be started.
+A slot is a directory with `__main__.py` and all that it imports. The base is the release that the package installed: it
+runs before the first update, and where no slot can be started.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ STATE_FILE = "launcher.json"
 COPY_FILE = STATE_FILE + ".copy"
 STATE_BYTES_MAX = 64 * 1024
 REASON_CHARACTERS_MAX = 1000
-"""Twelve bytes each at the worst: what is written must be read again."""
+"""Up to twelve bytes each in JSON: the file must stay below `STATE_BYTES_MAX`."""
 SLOTS_DIR = "slots"
 BASE = "base"
 SLOTS = ("a", "b")
@@ -37,18 +37,18 @@ _HEAD = b'{"sha256":"'
 _HEX = 64
 
 Announce = Callable[[str, str], None]
-"""Told of each durable step before it is done: its kind and its file. For tests that stop the world there."""
+"""Called before each durable step, with its kind and its file. For tests that cut the power there."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FailedRelease:
-    """The release that failed its trial last.
+    """The release that failed its trial most recently.
 
     Attributes:
         version: Of the release.
         sequence: Of the release.
         reason: Why.
-        is_damaged: Its slot no longer held what was installed: no fault of the release.
+        is_damaged: The content of its slot had changed: not the fault of the release.
     """
 
     version: str = ""
@@ -59,18 +59,18 @@ class FailedRelease:
 
 @dataclasses.dataclass(frozen=True)
 class LauncherState:
-    """The account of the slots: one small file, always whole.
+    """The state of the slots, in one small file that is replaced as a whole.
 
     Attributes:
-        good: The slot that is known to work; `BASE` before the first commit.
-        trial: The slot on trial; empty for none.
+        good: The slot with the confirmed release; `BASE` before the first commit.
+        trial: The slot with the release on trial; empty for none.
         trial_version: Of the release in it.
         trial_sequence: Of the release in it.
-        tries_left: How often it may still be started before it is given up.
-        digest_a: What slot a must contain, as `digest` says it; empty where nothing is installed.
+        tries_left: Starts that it has left before the trial fails.
+        digest_a: `digest` of slot a; empty where nothing is installed.
         digest_b: The same of slot b.
-        failed: The release that failed its trial last.
-        floor: Sequence number of the newest release that proved itself: nothing up to it is installed.
+        failed: The release that failed its trial most recently.
+        floor: Sequence number of the newest confirmed release: no release up to it is installed.
     """
 
     good: str = BASE
@@ -84,33 +84,33 @@ class LauncherState:
     floor: int = 0
 
     def digest_of(self, slot: str) -> str:
-        """Return what ``slot`` must contain."""
+        """Return the digest that ``slot`` must have."""
         return {"a": self.digest_a, "b": self.digest_b}.get(slot, "")
 
     def with_digest(self, slot: str, digest: str) -> "LauncherState":
-        """Return the account with what ``slot`` must contain."""
+        """Return the state with the digest that ``slot`` must have."""
         if slot == "a":
             return dataclasses.replace(self, digest_a=digest)
         return dataclasses.replace(self, digest_b=digest)
 
     def with_failed_trial(self, reason: str, *, is_damaged: bool = False) -> "LauncherState":
-        """Return the account after the trial has failed."""
+        """Return the state after the trial has failed."""
         failed = FailedRelease(self.trial_version, self.trial_sequence, reason[:REASON_CHARACTERS_MAX], is_damaged)
         return dataclasses.replace(self, trial="", trial_version="", trial_sequence=0, tries_left=0, failed=failed)
 
 
 def decode(data: bytes) -> LauncherState:
-    """Return the account in a file's bytes; what a newer release has added to it is left out.
+    """Return the state in the bytes of a file; fields that a newer release has added are left out.
 
-    This launcher outlives the releases: a field that it does not know must not cost the hub its slots.
+    This launcher is older than most releases: an unknown field must not cost the hub its slots.
 
     Raises:
         ValueError: It cannot be read.
     """
     try:
-        values = json.loads(_unsealed(data))
+        values = json.loads(_verified(data))
         if values.pop("format") != _FORMAT:
-            raise ValueError("the account of the slots is of another format")
+            raise ValueError("it has another format")
         failed = FailedRelease(**_known(values.pop("failed"), FailedRelease))
         state = LauncherState(**_known(values, LauncherState), failed=failed)
     except (TypeError, KeyError, AttributeError, RecursionError, UnicodeDecodeError) as error:
@@ -121,7 +121,7 @@ def decode(data: bytes) -> LauncherState:
             if type(getattr(holder, field.name)) is not type(getattr(model, field.name)):
                 raise ValueError(f"{field.name} is of another type")
     if state.good not in {BASE, *SLOTS} or state.trial not in {"", *SLOTS} or state.trial == state.good:
-        raise ValueError("it names a slot that cannot be")
+        raise ValueError("it names an impossible slot")
     return state
 
 
@@ -131,12 +131,12 @@ def _known(values: dict[str, Any], kind: type[LauncherState | FailedRelease]) ->
 
 
 def encode(state: LauncherState) -> bytes:
-    """Return the account as its file holds it, after the SHA-256 of that; older launchers leave it out."""
+    """Return the bytes of the file: the state with its SHA-256 in front, which older launchers ignore."""
     data = json.dumps({"format": _FORMAT, **dataclasses.asdict(state)}, indent=1).encode()
     return _HEAD + hashlib.sha256(data).hexdigest().encode() + b'",' + data[1:]
 
 
-def _unsealed(data: bytes) -> bytes:
+def _verified(data: bytes) -> bytes:
     if not data.startswith(_HEAD):
         return data  # of an older launcher
     digest, rest = data[len(_HEAD) :][:_HEX], b"{" + data[len(_HEAD) + _HEX + 2 :]
@@ -150,7 +150,7 @@ def digest(tree: Path) -> str:
 
     Raises:
         OSError: Something cannot be read.
-        ValueError: Something else than files and directories is there.
+        ValueError: It has something else than files and directories.
     """
     total = hashlib.sha256()
     for directory, names, files in os.walk(tree, onerror=_raise):
@@ -181,7 +181,7 @@ def find_slot_problem(slot: str, state: LauncherState, directory: Path) -> str:
 
 
 def load(directory: Path) -> LauncherState:
-    """Return the account; a new one where there is none.
+    """Return the state; a new one where there is no file.
 
     Raises:
         ValueError: It cannot be read.
@@ -191,11 +191,11 @@ def load(directory: Path) -> LauncherState:
 
 
 def load_with_problem(directory: Path) -> tuple[LauncherState, str]:
-    """Return the account, and what was wrong with it where that of its copy is returned instead.
+    """Return the state, and what was wrong with the file where its copy is used instead.
 
     Raises:
         ValueError: It cannot be read, nor can the copy.
-        OSError: The disk fails, and there is no copy that can be read.
+        OSError: The disk fails, and no copy can be read.
     """
     problem: OSError | ValueError | None = None
     try:
@@ -209,14 +209,14 @@ def load_with_problem(directory: Path) -> tuple[LauncherState, str]:
     except (OSError, ValueError) as error:
         raise (problem or error) from None
     if state is not None:
-        return state, f"{STATE_FILE} {f'cannot be read ({problem})' if problem else 'is missing'}; its copy is in force"
+        return state, f"{STATE_FILE} {f'cannot be read ({problem})' if problem else 'is missing'}; its copy is used"
     if problem is not None:
         raise problem
     return LauncherState(), ""
 
 
 def _read_state(path: Path) -> LauncherState | None:
-    """Return the account in a file; `None` where there is none. Waits for no pipe and no device."""
+    """Return the state in a file; `None` where there is none. Does not block on a pipe or a device."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -228,10 +228,10 @@ def _read_state(path: Path) -> LauncherState | None:
 
 
 def store(directory: Path, state: LauncherState, announce: Announce) -> None:
-    """Write the account, durably; the old one stays whole until the new one is.
+    """Write the state, durably; the old file stays until the new one is complete.
 
     Raises:
-        OSError: It could not be written; the old one stays.
+        OSError: It could not be written; the old file stays.
     """
     data = encode(state)
     _replace(directory, STATE_FILE, data, announce)
@@ -242,7 +242,7 @@ def store(directory: Path, state: LauncherState, announce: Announce) -> None:
 def _replace(directory: Path, name: str, data: bytes, announce: Announce) -> None:
     temporary = directory / (name + ".new")
     announce("write", name)
-    # A pipe that has the name must not be waited for.
+    # Must not block on a pipe with this name.
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
         file.write(data)
@@ -260,14 +260,14 @@ def _replace(directory: Path, name: str, data: bytes, announce: Announce) -> Non
 
 
 def choose_slot(directory: Path, log: Callable[[str], None], announce: Announce = lambda _kind, _file: None) -> str:
-    """Return the slot to start now, `BASE` included. A try is on the disk before it is made.
+    """Return the slot to start now, or `BASE`. A start of a trial is counted on the disk before it happens.
 
-    Never raises for anything that lies on the disk: what cannot be read or written leads to a release that can start.
+    Never raises because of the disk: where something cannot be read or written, another release is chosen.
     """
     try:
         state, problem = load_with_problem(directory)
     except (OSError, ValueError) as error:
-        log(f"the account of the slots cannot be read ({error}); starting what the package installed")
+        log(f"{STATE_FILE} cannot be read ({error}); starting the package's release")
         return BASE
     if problem:
         log(problem)
@@ -280,47 +280,47 @@ def choose_slot(directory: Path, log: Callable[[str], None], announce: Announce 
     problem = find_slot_problem(state.good, state, directory)
     if not problem:
         return state.good
-    log(f"{problem}; starting what the package installed")
+    log(f"{problem}; starting the package's release")
     return BASE
 
 
 def _try_trial(directory: Path, state: LauncherState, log: Callable[[str], None], announce: Announce) -> str:
-    """Return the slot on trial if it may be started once more; else record why not, and return the empty text."""
+    """Return the slot on trial if it has a start left; else record why not, and return an empty text."""
     problem = find_slot_problem(state.trial, state, directory)
     is_damaged = bool(problem)
     if not problem and state.tries_left <= 0:
-        problem = "it was started as often as it may be, and did not prove itself"
+        problem = "it was started as often as it may be, and was not confirmed"
     try:
         if problem:
-            log(f"release {state.trial_version} is given up: {problem}")
+            log(f"release {state.trial_version} failed its trial: {problem}")
             store(directory, state.with_failed_trial(problem, is_damaged=is_damaged), announce)
             return ""
         store(directory, dataclasses.replace(state, tries_left=state.tries_left - 1), announce)
     except OSError as error:
-        # A try that cannot be counted would be made for ever.
-        log(f"the account of the slots cannot be written ({error}); starting the release that is known to work")
+        # A start that cannot be counted would be repeated for ever.
+        log(f"{STATE_FILE} cannot be written ({error}); starting the good release")
         return ""
     return state.trial
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Start a release in the place of this process; the service manager sees one process from beginning to end."""
+    """Replace this process by a release, so that the service manager sees one process."""
     options, rest = _options(arguments)
     directory = Path(options["--state-dir"])
     slot = BASE
     try:
         slot = choose_slot(directory, _log)
     except Exception as error:  # noqa: BLE001 - a defect here must not keep a home cold
-        _log(f"the launcher failed ({type(error).__name__}: {error}); starting what the package installed")
+        _log(f"the launcher failed ({type(error).__name__}: {error}); starting the package's release")
     os.environ[SLOT_VARIABLE] = slot
     os.environ[VERSION_VARIABLE] = str(VERSION)
     if slot != BASE:
         python = options.get("--python", sys.executable)
-        # Alone with what the slot holds: no variables, no site-packages, no byte code; no columns in tracebacks.
+        # Isolated from the package: no variables, no site-packages, no byte code; no columns in tracebacks.
         command = [python, "-I", "-S", "-B", "-X", "no_debug_ranges", str(directory / SLOTS_DIR / slot), *rest]
         with contextlib.suppress(OSError):
             os.execv(command[0], command)
-        _log(f"{python} cannot be started; starting what the package installed")
+        _log(f"{python} cannot be started; starting the package's release")
         os.environ[SLOT_VARIABLE] = BASE
     os.execv(options["--base"], [options["--base"], *rest])
 

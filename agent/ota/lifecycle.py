@@ -1,7 +1,6 @@
-"""What may happen to an update, as a table, and what a new life of the agent makes of what it finds. Pure.
+"""The state machine of an update: states, events, the table of transitions, and the report to the cloud for each. Pure.
 
-Owns the states, the edges between them, and what the cloud is told at each. Must never touch a file or the network:
-The service does what is decided here, after the store has it on the disk.
+Must never touch a file or the network: the workflow acts on the next record once the store has it on the disk.
 """
 
 from collections.abc import Mapping
@@ -16,20 +15,20 @@ from agent.ota.keyring import Keyring
 from agent.ota.manifest import Offer, PayloadType, is_same_version
 
 UNCOUNTED_STARTS_MAX = 3
-"""Stops in good order in one trial that cost no start."""
+"""Stops in good order in one trial whose start is not counted."""
 REPORTS_MAX = 8
-"""All states of one update, and a failure of the one before."""
+"""All states of one update, and a failure of the previous one."""
 REFUSALS_MAX = 16
 DOWNLOADS_MAX = 5
-"""Requests for downloads that are remembered over a restart of the machine: the quota of an hour."""
+"""Download requests that are remembered over a restart of the machine: the quota of an hour."""
 REASON_CHARACTERS_MAX = 400
-"""Of why an update failed: 25 such texts, in an alphabet of four bytes, fit the file of the book."""
+"""Of a reason: the file has room for 25, in an alphabet of four bytes."""
 PROGRESS_PERCENT = 10
-"""How often progress is told."""
+"""The step in which progress is reported."""
 
 
 class UpdateState(StrEnum):
-    """Where an update stands. Each is on the disk before anything is done because of it."""
+    """The state of an update; on the disk before anything is done because of it."""
 
     IDLE = "idle"
     DOWNLOADING = "downloading"
@@ -109,17 +108,17 @@ CLOUD_STATUS: Mapping[UpdateState, str] = MappingProxyType(
         UpdateState.FAILED: "failed",
     }
 )
-"""What the cloud calls the states (contract section 6.3); it knows nothing of slots and trials."""
+"""The states in the words of the cloud (contract section 6.3), which has none for slots and trials."""
 
 
 def to_mermaid() -> str:
-    """Return the table as a Mermaid state diagram: what docs/updates.md shows."""
+    """Return the table as a Mermaid state diagram, for docs/updates.md."""
     edges = [f"    {state} --> {target}: {event}" for (state, event), target in EDGES.items()]
     return "\n".join(("stateDiagram-v2", f"    [*] --> {UpdateState.IDLE}", *edges))
 
 
 class StatusReport(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One word to the cloud (contract section 6.3)."""
+    """One report to the cloud (contract section 6.3)."""
 
     version: str
     status: str
@@ -134,8 +133,8 @@ class RefusedOffer(msgspec.Struct, frozen=True):
         version: Of the offer.
         sha256: Of the offer.
         reason: Why.
-        facts: What the bundle was measured against (keys, model, launcher and such): once that has changed, the refusal
-            is void. Empty where it is the release's own trial that failed.
+        facts: Digest of what the bundle was compared with (keys, model, launcher): the refusal is void once that has
+            changed. Empty where the release failed its trial.
     """
 
     version: str
@@ -145,32 +144,32 @@ class RefusedOffer(msgspec.Struct, frozen=True):
 
 
 class UpdateRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The present update, and what is remembered of those before. Stored names are those of 0.1.
+    """The present update, and what is kept of earlier ones. The stored names are those of 0.1.
 
     Attributes:
-        state: Where it stands.
-        offer: What the cloud promised; of a file that was brought, what it says of itself.
-        is_sideloaded: It came as a file, not from the cloud.
-        sequence: Of the release, once its header was read.
-        signer: Id of the key that signed it; empty where nobody did.
+        state: Of the update.
+        offer: The cloud's; for a sideloaded bundle, from its own header.
+        is_sideloaded: A technician brought it, not the cloud.
+        sequence: Of the release, once its header was verified.
+        signer: Id of the key that signed it; empty for an unsigned bundle.
         error: Why it failed.
-        attempts: Lives of the agent that have begun to apply it.
-        slot: Where the release lies, once it is there.
-        digest: What that slot must contain.
-        fresh_sensors: How many sensors delivered before the restart: what the trial is measured against.
-        restarts: How often a restart was asked for to begin its trial.
-        uncounted_starts: How many starts of its trial were not counted, since it was stopped in good order.
-        payload_type: What it is; the rest of this is of images of the whole system only.
-        handovers: How often it went to its installer.
-        boot_slot: The slot of the system that ran before, as the boot loader names it.
+        attempts: Starts of the agent in the middle of the installation.
+        slot: Slot of an app, once it is installed.
+        digest: Of the content of that slot.
+        fresh_sensors: How many sensors delivered before the restart: the trial compares with it.
+        restarts: Restarts that were requested to begin the trial.
+        uncounted_starts: Starts of its trial that were not counted, since they ended in good order.
+        payload_type: App or system image; the next five attributes are of system images only.
+        handovers: How often RAUC was asked to install it.
+        boot_slot: The slot of the old system, as the boot loader names it.
         boot_id: The boot in which the machine was last asked to restart.
-        starts: Lives of the agent in the new system; those of an app the launcher counts.
-        app_slot: The launcher's good slot in that system; it is good again where the hub goes back.
-        reports: What the cloud has not been with_status_report yet, oldest first.
+        starts: Starts of the agent in the new system; the launcher counts those of an app.
+        app_slot: The launcher's good slot in the old system, which is good again where the hub goes back.
+        reports: What the cloud has not received yet, oldest first.
         refusals: Offers that are not taken again, oldest first.
-        is_paused: A technician keeps all updates from beginning.
-        keyring: A copy of what `keyring` knows, for a file that is lost.
-        downloads_utc_ms: When the last downloads were asked for, in UTC milliseconds; 0 where the time was not known.
+        is_paused: A technician has paused updates.
+        keyring: A copy of `keyring.json`.
+        downloads_utc_ms: When the last downloads were requested; 0 where the time was unknown.
     """
 
     state: UpdateState = UpdateState.IDLE
@@ -203,16 +202,17 @@ class UpdateRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether something is left to be done."""
+        """Whether the update is under way."""
         return self.state in _OPEN
 
 
 class EventDetails(TypedDict, total=False):
-    """What goes with an event.
+    """The details of an event.
 
-    `offer` with `OFFER` and `BRING`, `reason` with `FAIL` and `LOSE`, `facts` with `FAIL`, `sequence`, `signer` and
-    `payload_type` with `VERIFIED`, `slot` and `digest` with `PLACED`, `fresh_sensors` with `RESTART`; of an image,
-    `boot_slot` with `HANDED`, `boot_id` with `RESTART`, and `app_slot` with that and `STARTED`.
+    `OFFER` and `SIDELOAD` have an `offer`; `FAIL` and `ABORT` a `reason`, `FAIL` also `facts`; `VERIFIED` has
+    `sequence`, `signer` and `payload_type`; `INSTALLED` of an app has `slot` and `digest`; `RESTART` has
+    `fresh_sensors`. For a system image, `HANDED_OVER` has `boot_slot`, `RESTART` has `boot_id` and `app_slot`, and
+    `STARTED` has `app_slot`.
     """
 
     offer: Offer
@@ -230,17 +230,17 @@ class EventDetails(TypedDict, total=False):
 
 
 def transition(record: UpdateRecord, event: UpdateEvent, **details: Unpack[EventDetails]) -> UpdateRecord:
-    """Return the update after an event.
+    """Return the record after an event.
 
     Args:
         record: Before it.
-        event: What happens.
-        details: What goes with it.
+        event: What happened.
+        details: Of the event.
 
     Raises:
-        ValueError: It cannot happen now.
+        ValueError: It cannot happen in this state.
     """
-    # What others wrote may be as long as they like; the record has to fit its file.
+    # Foreign text has no limit of length; the record must fit its file.
     if "reason" in details:
         details["reason"] = sanitize(details["reason"], characters_max=REASON_CHARACTERS_MAX)
     state = EDGES.get((record.state, event))
@@ -255,8 +255,8 @@ def transition(record: UpdateRecord, event: UpdateEvent, **details: Unpack[Event
         record = msgspec.structs.replace(fresh, offer=details["offer"], is_sideloaded=event is UpdateEvent.SIDELOAD)
     elif event is UpdateEvent.START_COUNTED:
         changes["starts"] = record.starts + 1
-    elif event in _NOTED:
-        changes |= _noted(record, event, details)
+    elif event in _INTERMEDIATE:
+        changes |= _intermediate_changes(record, event, details)
     elif event is UpdateEvent.FAIL:
         refusal = RefusedOffer(record.offer.version, record.offer.sha256, reason, details.get("facts", ""))
         known = tuple(each for each in record.refusals if not _is_same(each, record.offer))
@@ -266,7 +266,7 @@ def transition(record: UpdateRecord, event: UpdateEvent, **details: Unpack[Event
     return with_status_report(msgspec.structs.replace(record, **changes), was=record.state)
 
 
-_NOTED = {
+_INTERMEDIATE = {
     UpdateEvent.VERIFIED,
     UpdateEvent.RESUME,
     UpdateEvent.HANDED_OVER,
@@ -276,8 +276,8 @@ _NOTED = {
 }
 
 
-def _noted(record: UpdateRecord, event: UpdateEvent, details: EventDetails) -> dict[str, object]:
-    """Return what an event on the way changes beside the state."""
+def _intermediate_changes(record: UpdateRecord, event: UpdateEvent, details: EventDetails) -> dict[str, object]:
+    """Return what an event between `DOWNLOADED` and the end changes, besides the state."""
     match event:
         case UpdateEvent.VERIFIED:
             kind = details.get("payload_type", PayloadType.APP)
@@ -301,10 +301,9 @@ def _noted(record: UpdateRecord, event: UpdateEvent, details: EventDetails) -> d
 
 
 def with_status_report(record: UpdateRecord, *, was: UpdateState) -> UpdateRecord:
-    """Return the update with what the cloud is to be told of its new state.
+    """Return the record with a report of its new state.
 
-    Of a file that was brought, it is told as of one that it sent: that it has come, all at once (contract section 6.4
-    knows no other way to "downloaded").
+    A sideloaded bundle is reported as downloaded at once: the contract has no other way to "downloaded" (section 6.4).
     """
     status = CLOUD_STATUS.get(record.state)
     if status is None or (record.state is was and record.state is not UpdateState.DOWNLOADING):
@@ -320,7 +319,7 @@ def with_status_report(record: UpdateRecord, *, was: UpdateState) -> UpdateRecor
 
 
 def append_report(reports: tuple[StatusReport, ...], report: StatusReport) -> tuple[StatusReport, ...]:
-    """Return what is to be told with one word more: of progress, the newest says all."""
+    """Return the reports with one more; it replaces progress of the same update."""
     if reports and (reports[-1].version, reports[-1].status) == (report.version, report.status):
         reports = reports[:-1]
     return (*reports, report)[-REPORTS_MAX:]
@@ -332,7 +331,7 @@ def find_refusal(record: UpdateRecord, offer: Offer, facts: str = "") -> str:
     Args:
         record: With the refusals.
         offer: The cloud's.
-        facts: What bundles are measured against now.
+        facts: Digest of what bundles are compared with now.
     """
     for each in record.refusals:
         if _is_same(each, offer) and each.facts in {"", facts}:
@@ -341,7 +340,7 @@ def find_refusal(record: UpdateRecord, offer: Offer, facts: str = "") -> str:
 
 
 def is_resumable(record: UpdateRecord, offer: Offer) -> bool:
-    """Tell whether what an update has left of its download is a beginning of what is offered now."""
+    """Tell whether the download of an offer can continue what an ended update has downloaded."""
     is_lost = record.state is UpdateState.FAILED and not any(_is_same(each, record.offer) for each in record.refusals)
     is_same = is_same_version(record.offer.version, offer.version) and record.offer.sha256 == offer.sha256
     return is_lost and is_same and not record.is_sideloaded

@@ -1,6 +1,6 @@
-"""What a bundle says of itself, and whether this hub may take it. Pure: no clock, no I/O, no cryptography.
+"""The manifest of a bundle, and the decision whether this hub may install it. Pure: no clock, no I/O, no cryptography.
 
-Everything that decides lies inside the one signed manifest, so that no part of one release can be mixed with another's.
+All properties that decide are in one signed manifest, so that parts of two releases cannot be mixed.
 """
 
 import hashlib
@@ -17,17 +17,17 @@ from agent.foundation.lenient_json import DECODE_ERRORS
 FORMAT = 1
 PRODUCT = "climahub"
 CHUNK_BYTES = 1024 * 1024
-"""One digest of the manifest covers so much payload: the most that is held in memory before it is known to be good."""
+"""The payload that one digest covers, and the most that is held in memory unverified."""
 DIGEST_BYTES = 32
 PAYLOAD_BYTES_MAX = 4 * 1024**3
-"""Larger than any image for the cards that hubs have; its digests (128 KiB) fit the header."""
+"""Larger than any system image for a hub's card; its digests (128 KiB) fit the header."""
 UNPACKED_BYTES_MAX = 1024**3
 FILES_MAX = 20_000
 VERSION_CHARS_MAX = 64
 MODELS_MAX = 64
 
 DIGEST_DIGITS = 16
-"""Of the text by which a hub sees that what it measured a bundle against has changed."""
+"""Of `HubFacts.digest`."""
 
 _VERSION = r"\A[0-9A-Za-z][0-9A-Za-z.+_~-]*\Z"
 _NAME = r"\A[0-9A-Za-z][0-9A-Za-z.,_-]*\Z"
@@ -52,12 +52,12 @@ _PRE_NAMES = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"
 
 
 class PayloadType(StrEnum):
-    """What follows the header."""
+    """The kind of payload."""
 
     APP = "app"
     """A tar, compressed with xz: the tree of the agent and its dependencies."""
     RAUC = "rauc"
-    """A RAUC bundle: an image of the whole system."""
+    """A RAUC bundle: a system image."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,20 +65,20 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         format: `FORMAT`; another one is not read.
-        product: `PRODUCT`: a key that signs other things as well must not be enough.
-        payload_type: What follows the header.
+        product: `PRODUCT`, so that a key for several products is not enough.
+        payload_type: App or system image.
         version: For people and for the cloud.
-        sequence: Rises with each release; what counts against downgrades.
-        models: Hardware models that it fits.
-        payload_bytes: Size of the payload as it travels.
+        sequence: Higher with each release; prevents downgrades.
+        models: The hardware models that it fits.
+        payload_bytes: Size of the payload in the bundle.
         chunk_bytes: `CHUNK_BYTES`.
         chunks: SHA-256 of each chunk, one after the other; the last chunk may be shorter.
-        machine: As `uname -m` says it; empty where any will do.
-        python: Tag of the interpreter, such as "cpython-311"; empty where any will do.
+        machine: As `uname -m` prints it; empty for any.
+        python: Tag of the interpreter, such as "cpython-311"; empty for any.
         launcher_min: The oldest launcher that can start it.
-        unpacked_bytes: What the files of an app take.
-        files: How many they are.
-        expires_utc_ms: When it is void; `None` for never.
+        unpacked_bytes: Size of the files of an app.
+        files: Number of files of an app.
+        expires_utc_ms: Not installed from then on; `None` for never.
     """
 
     format: int
@@ -108,19 +108,19 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HubFacts(msgspec.Struct, frozen=True):
-    """What a bundle is measured against.
+    """The properties of this hub that a manifest is compared with.
 
     Attributes:
         model: This hub's hardware model.
-        machine: As `uname -m` says it.
+        machine: As `uname -m` prints it.
         python: Tag of the interpreter that a release will run on.
         launcher: Version of the launcher; 0 where there is none.
-        floor: Sequence number of the newest release that proved itself here.
-        utc_ms: The time, where it is known to be right.
+        floor: Sequence number of the newest release that was confirmed here.
+        utc_ms: The time; `None` while it is unknown.
         failed_version: The release that failed its trial last; empty where none did.
         failed_sequence: Its sequence number.
-        payload_types: What this hub can install.
-        may_repeat_floor: The release at the floor does not run, its slot being damaged: it may be installed anew.
+        payload_types: The payload types that this hub can install.
+        may_repeat_floor: The release at the floor may be installed again: its slot is damaged, and it does not run.
     """
 
     model: str
@@ -135,12 +135,12 @@ class HubFacts(msgspec.Struct, frozen=True):
     may_repeat_floor: bool = False
 
     def digest(self, *more: object) -> str:
-        """Return a short text that changes with what a refusal depends on, beside the bundle.
+        """Return a short text that changes with the properties that a refusal depends on.
 
         Args:
-            more: What else counts.
+            more: Further values that it depends on.
         """
-        measured = (
+        values = (
             self.model,
             self.machine,
             self.python,
@@ -149,16 +149,16 @@ class HubFacts(msgspec.Struct, frozen=True):
             self.may_repeat_floor,
             *more,
         )
-        return hashlib.sha256("\n".join(map(str, measured)).encode()).hexdigest()[:DIGEST_DIGITS]
+        return hashlib.sha256("\n".join(map(str, values)).encode()).hexdigest()[:DIGEST_DIGITS]
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """What the cloud's check said (contract section 6.1).
+    """The cloud's offer of a release (contract section 6.1).
 
     Attributes:
-        version: Which release.
-        sha256: Of the whole file, header included, in lower case; empty where nobody said.
-        size_bytes: Of the whole file; 0 where nobody said.
+        version: Of the release.
+        sha256: Of the whole file, header included, in lower case; empty where it is unknown.
+        size_bytes: Of the whole file; 0 where it is unknown.
     """
 
     version: str
@@ -167,55 +167,57 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 def decode_values(values: object) -> Manifest:
-    """Return the manifest that decoded values stand for.
+    """Return the manifest in decoded values.
 
     Raises:
-        BundleUntrusted: They are no manifest that this agent reads.
+        BundleUntrusted: This agent cannot read them.
     """
     try:
         manifest = msgspec.convert(values, Manifest)
     except DECODE_ERRORS as error:
-        raise BundleUntrusted(f"the bundle's manifest is not understood ({error}); build it anew") from error
+        raise BundleUntrusted(
+            f"the bundle's manifest has an invalid value ({error}); build the bundle again"
+        ) from error
     if manifest.format != FORMAT or manifest.product != PRODUCT:
         raise BundleUntrusted(
             f"the bundle is for {manifest.product!r}, format {manifest.format}; this hub takes {PRODUCT}, {FORMAT}"
         )
     count = -(-manifest.payload_bytes // CHUNK_BYTES)
     if manifest.chunk_bytes != CHUNK_BYTES or len(manifest.chunks) != count * DIGEST_BYTES:
-        raise BundleUntrusted("the bundle's list of digests does not fit its size; build it anew")
+        raise BundleUntrusted("the bundle's list of digests does not fit its size; build the bundle again")
     if manifest.payload_type is PayloadType.APP and not (manifest.files and manifest.unpacked_bytes):
-        raise BundleUntrusted("the bundle is an app without any file; build it anew")
+        raise BundleUntrusted("the bundle is an app without any file; build the bundle again")
     return manifest
 
 
 def encode_values(manifest: Manifest) -> Mapping[str, Any]:
-    """Return a manifest as plain values, for the encoder."""
+    """Return the plain values of a manifest, for the encoder."""
     values: Mapping[str, Any] = msgspec.to_builtins(manifest, builtin_types=(bytes,))
     return values
 
 
 def check_compatible(manifest: Manifest, facts: HubFacts, *, offer: Offer | None, header_bytes: int) -> None:
-    """Return where this hub may install the bundle.
+    """Check that this hub may install a bundle; return nothing.
 
     Args:
-        manifest: Whose signature has been verified.
+        manifest: Its signature is verified.
         facts: Of this hub.
-        offer: What the cloud promised; `None` for a file that somebody carried here.
-        header_bytes: How much stands in front of the payload.
+        offer: The cloud's; `None` for a bundle that a technician brought.
+        header_bytes: Size of everything in front of the payload.
 
     Raises:
-        BundleUntrusted: It may not, and why.
+        BundleUntrusted: It may not; with the reason.
     """
     what = f"bundle {manifest.version} (sequence {manifest.sequence})"
     if offer is not None and not is_same_version(manifest.version, offer.version):
-        raise BundleUntrusted(f"{what} came in the place of version {offer.version}; publish the right file")
+        raise BundleUntrusted(f"{what} was sent instead of version {offer.version}; publish the right file")
     if offer is not None and offer.size_bytes and header_bytes + manifest.payload_bytes != offer.size_bytes:
         raise BundleUntrusted(
-            f"{what} has {header_bytes + manifest.payload_bytes} bytes, not the {offer.size_bytes} that were promised"
+            f"{what} has {header_bytes + manifest.payload_bytes} bytes, not the offered {offer.size_bytes}"
         )
     if manifest.payload_type is PayloadType.RAUC and PayloadType.RAUC not in facts.payload_types:
         raise BundleUntrusted(
-            f"{what} is an image of the whole system, and this machine has no RAUC that could install it; set it up"
+            f"{what} is a system image, and this machine has no RAUC that could install it; set it up"
             " (docs/updates.md), or publish the release as an app"
         )
     if manifest.payload_type not in facts.payload_types:
@@ -237,7 +239,9 @@ def check_compatible(manifest: Manifest, facts: HubFacts, *, offer: Offer | None
 
 def _admit_age(what: str, manifest: Manifest, facts: HubFacts) -> None:
     if manifest.sequence < facts.floor or (manifest.sequence == facts.floor and not facts.may_repeat_floor):
-        raise BundleUntrusted(f"{what} is not newer than what this hub runs, sequence {facts.floor}; no way back")
+        raise BundleUntrusted(
+            f"{what} is not newer than sequence {facts.floor}, which is confirmed here; release it with a higher one"
+        )
     if facts.failed_version == manifest.version and manifest.sequence <= facts.failed_sequence:
         raise BundleUntrusted(f"{what} failed on this hub before; release it again with a higher sequence")
     if manifest.expires_utc_ms is not None and facts.utc_ms is not None and manifest.expires_utc_ms <= facts.utc_ms:

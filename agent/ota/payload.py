@@ -1,8 +1,8 @@
-"""The payload of an app, read file by file from verified pieces: what may be in it, and what a release must be.
+"""The payload of an app: reads it file by file from verified pieces, checks its form, and unpacks it into a new tree.
 
-A tar of plain files, compressed with xz. That somebody trusted signed it says nothing about its form: release builders
-make mistakes. Whatever is wrong with it is found here and said by name, when it is signed, when it is verified on a
-desk, and when a hub unpacks it. Memory: the dictionary of xz (8 MiB), one piece, and a few small files.
+A tar of plain files, compressed with xz. A signature does not prove the form, since release builders make mistakes. The
+form is checked when a bundle is signed, when it is verified on a desk, and when a hub unpacks it. Each problem is
+named. Memory: the dictionary of xz (8 MiB), one piece, and a few small files.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ PIECE_BYTES = 256 * 1024
 NAME_BYTES_MAX = 255
 """Of a file or directory, on the file systems that hubs have (NAME_MAX)."""
 PATH_BYTES_MAX = 1024
-"""With the state directory in front, well below PATH_MAX (4096)."""
+"""Below PATH_MAX (4096), with the state directory in front."""
 EXTENDED_BYTES_MAX = 64 * 1024
 """Of the headers of a long name, which the tar library holds in memory."""
-LOOKED_INTO_BYTES_MAX = 256 * 1024
+INSPECTED_BYTES_MAX = 256 * 1024
 ENTRY_FILE = "__main__.py"
-"""What the launcher starts."""
+"""The file that the launcher starts."""
 
 _TAR_OVERHEAD_BYTES = 4096
 """Per file: its header, padding, and the headers of a long name."""
@@ -45,7 +45,7 @@ _EXTENDED = {
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 }
-_BROKEN = (
+_ARCHIVE_ERRORS = (
     tarfile.TarError,
     lzma.LZMAError,
     struct.error,
@@ -58,14 +58,14 @@ _BROKEN = (
     RecursionError,
     MemoryError,
 )
-"""What the standard library raises for archives that are none; `ValueError` includes errors of Unicode."""
+"""Raised by the standard library for malformed archives; `ValueError` includes errors of Unicode."""
 
 
 class Payload:
     """The files of one app, in the order of the archive.
 
     Attributes:
-        trust: What it says of keys; known once all files were read.
+        trust: Its key changes; complete once all files were read.
     """
 
     def __init__(self, pieces: Iterator[bytes | bytearray], manifest: Manifest) -> None:
@@ -84,14 +84,14 @@ class Payload:
         self.trust = KeyChanges()
 
     def files(self) -> Iterator[tuple[str, Iterator[bytes]]]:
-        """Yield each file with its content, which is to be read before the next file; check the whole at the end.
+        """Yield each file with its content, which must be read before the next file; check the whole at the end.
 
         Raises:
-            BundleUntrusted: The payload is not what the manifest says, or no release that a hub can start.
+            BundleUntrusted: The payload does not fit the manifest, or is no release that a hub can start.
         """
         limit = self._manifest.unpacked_bytes + (self._manifest.files + 8) * _TAR_OVERHEAD_BYTES
         source = cast("IO[bytes]", _Unxz(self._pieces, limit))  # a stream is only read
-        with _broken():
+        with _translated():
             tar = tarfile.open(  # noqa: SIM115 - closed below, whatever reads it
                 fileobj=source,
                 mode="r|",
@@ -102,7 +102,7 @@ class Payload:
             )
         try:
             while True:
-                with _broken():
+                with _translated():
                     member = tar.next()
                 if member is None:
                     break
@@ -110,35 +110,37 @@ class Payload:
                 yield member.name, self._content(tar, member)
         finally:
             tar.close()
-        for _ in self._pieces:  # what stands behind the tar's end is verified as well
+        for _ in self._pieces:  # bytes behind the end of the tar are verified as well
             pass
         self._check_whole()
 
     def _admit(self, member: tarfile.TarInfo) -> None:
         name, manifest = member.name, self._manifest
         if problem := _problem_of(member):
-            raise BundleUntrusted(f"the bundle holds {_shown(name)}, which {problem}; build it anew")
+            raise BundleUntrusted(f"the bundle holds {_shown(name)}, which {problem}; build the bundle again")
         parents = {str(each) for each in PurePosixPath(name).parents} - {"."}
         if name in self._files or name in self._directories or parents & self._files:
-            raise BundleUntrusted(f"the bundle holds {_shown(name)} twice, or as a file and a directory; build it anew")
+            raise BundleUntrusted(
+                f"the bundle holds {_shown(name)} twice, or as a file and a directory; build the bundle again"
+            )
         self._total += member.size
         if len(self._files) >= manifest.files or self._total > manifest.unpacked_bytes:
             raise BundleUntrusted(
                 f"the bundle holds more than the {manifest.files} files with {manifest.unpacked_bytes} bytes that it"
-                " says; build it anew"
+                " states; build the bundle again"
             )
         self._files.add(name)
         self._directories |= parents
 
     def _content(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
         is_kept = member.name in {TRUST_FILE, _PACKAGE} or _METADATA.fullmatch(member.name) is not None
-        if is_kept and member.size > LOOKED_INTO_BYTES_MAX:
-            raise BundleUntrusted(f"{member.name} of the bundle has {member.size} bytes; build it anew")
+        if is_kept and member.size > INSPECTED_BYTES_MAX:
+            raise BundleUntrusted(f"{member.name} of the bundle has {member.size} bytes; build the bundle again")
         kept = bytearray()
-        with _broken():
+        with _translated():
             file = tar.extractfile(member)
         while file is not None:
-            with _broken():
+            with _translated():
                 piece = file.read(PIECE_BYTES)
             if not piece:
                 break
@@ -153,14 +155,16 @@ class Payload:
         if len(self._files) != manifest.files or self._total != manifest.unpacked_bytes:
             raise BundleUntrusted(
                 f"the bundle holds {len(self._files)} files with {self._total} bytes,"
-                f" not {manifest.files} with {manifest.unpacked_bytes} as it says; build it anew"
+                f" not {manifest.files} with {manifest.unpacked_bytes} as it states; build the bundle again"
             )
         if ENTRY_FILE not in self._files:
-            raise BundleUntrusted(f"the bundle holds no {ENTRY_FILE}, which the launcher starts; build it anew")
+            raise BundleUntrusted(
+                f"the bundle holds no {ENTRY_FILE}, which the launcher starts; build the bundle again"
+            )
         version = find_version(self._metadata)
         if version and not is_same_version(version, manifest.version):
             raise BundleUntrusted(
-                f"the bundle says that it is version {manifest.version}, and holds climahub {_shown(version)}: a hub"
+                f"the bundle states version {manifest.version}, and holds climahub {_shown(version)}: a hub"
                 " would install it over and over; build it with the version of its wheel"
             )
         if TRUST_FILE in self._metadata:
@@ -173,7 +177,7 @@ class Payload:
 def unpack(
     pieces: Iterator[bytes | bytearray], manifest: Manifest, files: StagingFiles, tree: str
 ) -> tuple[str, KeyChanges]:
-    """Write the files of a payload below ``tree``.
+    """Unpack a payload into a new tree.
 
     Args:
         pieces: The payload, verified.
@@ -182,10 +186,10 @@ def unpack(
         tree: Name of a tree that does not exist yet.
 
     Returns:
-        The digest of the tree, as the launcher takes it, and what the release says of keys.
+        The digest of the tree, as the launcher computes it, and the key changes of the release.
 
     Raises:
-        BundleUntrusted: The payload is not what the manifest says, or no release.
+        BundleUntrusted: The payload does not fit the manifest, or is no release.
         StorageFull: No room.
         OSError: The disk failed in another way.
     """
@@ -199,7 +203,7 @@ def unpack(
 
 
 def tree_digest(digests: dict[str, str]) -> str:
-    """Return what `launcher.digest` says of a tree of these files: it walks files first, then directories, by name."""
+    """Return `launcher.digest` of a tree with these files: files first, then directories, by name."""
     total = hashlib.sha256()
 
     def key(path: str) -> tuple[tuple[int, str], ...]:
@@ -218,7 +222,7 @@ def _digested(content: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[byt
 
 
 def find_version(files: dict[str, bytes]) -> str:
-    """Return which version of climahub files of a release are, by their names in its tree; empty where none says so."""
+    """Return the version of climahub in the files of a release, by path; empty where it is not in them."""
     for name, data in files.items():
         if _METADATA.fullmatch(name) and (version := BytesHeaderParser().parsebytes(data).get("Version")):
             return str(version).strip()
@@ -227,7 +231,7 @@ def find_version(files: dict[str, bytes]) -> str:
 
 
 def _problem_of(member: tarfile.TarInfo) -> str:
-    """Return why a member of the archive can be no file of a release; empty where it can."""
+    """Return why a member of the archive cannot be a file of a release; empty where it can."""
     path = PurePosixPath(member.name)
     try:
         name = member.name.encode()
@@ -249,27 +253,27 @@ def _shown(name: str) -> str:
 
 
 @contextmanager
-def _broken() -> Iterator[None]:
+def _translated() -> Iterator[None]:
     try:
         yield
-    except _BROKEN as error:
-        said = str(error) or type(error).__name__
-        raise BundleUntrusted(f"the files of the bundle cannot be unpacked ({said}); build it anew") from error
+    except _ARCHIVE_ERRORS as error:
+        text = str(error) or type(error).__name__
+        raise BundleUntrusted(f"the files of the bundle cannot be unpacked ({text}); build the bundle again") from error
 
 
 class _Member(tarfile.TarInfo):
-    """A header whose extension is small enough to be read."""
+    """A tar header whose extension is limited."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         member = super().frombuf(buf, encoding, errors)
         if member.type in _EXTENDED and not 0 <= member.size <= EXTENDED_BYTES_MAX:
-            raise BundleUntrusted(f"the bundle holds a name of {member.size} bytes; build it anew")
+            raise BundleUntrusted(f"the bundle holds a name of {member.size} bytes; build the bundle again")
         return member
 
 
 class _Unxz:
-    """A file of what the pieces hold, uncompressed; at most ``limit`` bytes of it."""
+    """The uncompressed pieces as a file, ``limit`` bytes at most."""
 
     def __init__(self, pieces: Iterator[bytes | bytearray], limit: int) -> None:
         self._pieces = pieces
@@ -286,5 +290,5 @@ class _Unxz:
             found = self._decompressor.decompress(data, max_length=size)
         self._left -= len(found)
         if self._left < 0:
-            raise BundleUntrusted("the bundle holds more than it says; build it anew")
+            raise BundleUntrusted("the bundle holds more than it states; build the bundle again")
         return found

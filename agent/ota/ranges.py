@@ -1,9 +1,10 @@
-"""Where in a bundle the body of an answer belongs: what servers make of `Range`. Pure.
+"""Parses the response to a range request: which bytes of the bundle its body has. Pure.
 
-Servers differ (RFC 9110, sections 14 and 15.3): nginx and S3 answer a range with 206; a CDN in front of them may send
-less of it than was asked for, begin at a block of its own, send the whole file with 200, or a file that was changed or
-compressed since; a few wrap a single range in multipart. None of it is trusted: each MiB is compared with the signed
-manifest. No `If-Range` is sent, since the tags of storage and CDNs change while the content does not.
+Servers differ (RFC 9110, sections 14 and 15.3). nginx and S3 answer a range with 206. A CDN in front of them may send
+less than was requested, begin at a block of its own, send the whole file with 200, or send a changed or compressed
+file. A few wrap a single range in multipart. No response is trusted: each MiB is compared with the signed manifest. No
+`If-Range` is sent, since the tags of storage and CDNs change while the content does not. aiohttp parses the `Range` of
+a request only, so the `Content-Range` of a response is parsed here.
 """
 
 import re
@@ -15,107 +16,107 @@ import msgspec
 from agent.errors import CloudUnavailable
 
 PART_HEAD_BYTES_MAX = 8192
-"""Of the boundary and headers in front of a part."""
+"""Size of the boundary and headers in front of a part."""
 
 _CONTENT_RANGE = re.compile(
     r"\s*bytes[\s=]\s*(\d{1,18})\s*-\s*(\d{1,18})\s*/\s*(\d{1,18}|\*)\s*", re.ASCII | re.IGNORECASE
 )
-_PAGES = ("text/", "application/json", "application/xhtml", "application/xml")
+_PAGE_TYPES = ("text/", "application/json", "application/xhtml", "application/xml")
 _MULTIPART = "multipart/byteranges"
 
 
 class UnusableResponse(CloudUnavailable):
-    """What the server sent cannot be put in its place; what is there stays, and the whole file is asked for next."""
+    """The response cannot be used. What was downloaded stays, and the whole file is requested next."""
 
 
 class ByteRange(msgspec.Struct, frozen=True):
-    """Which bytes of its file a server sends.
+    """The bytes of the file in a response.
 
     Attributes:
-        begins: The first.
-        ends: After the last; `None` where the body says it by its end.
+        start: The first byte.
+        end: The byte after the last; `None` where the end of the body shows it.
     """
 
-    begins: int
-    ends: int | None = None
+    start: int
+    end: int | None = None
 
 
-def parse_range(status: int, headers: Mapping[str, str], *, asked: int, whole: int) -> ByteRange | None:
-    """Return which bytes an answer brings; `None` where its body says so itself (multipart).
+def parse_range(status: int, headers: Mapping[str, str], *, requested: int, total: int) -> ByteRange | None:
+    """Return the bytes in a response; `None` where they are named in its body (multipart).
 
     Args:
         status: 200, 206 or 416.
-        headers: Of the answer.
-        asked: The first byte that was asked for.
-        whole: How large the bundle is; 0 where that is not known.
+        headers: Of the response.
+        requested: The first byte that was requested.
+        total: Size of the bundle; 0 while it is unknown.
 
     Raises:
-        UnusableResponse: They are no use here.
+        UnusableResponse: It cannot be used.
     """
     kind = headers.get("Content-Type", "").strip().lower()
     if status == HTTPStatus.OK:
-        return _of_whole(kind, headers, whole)
+        return _whole_file(kind, headers, total)
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        raise UnusableResponse(f"the server's file ends before byte {asked}; the whole is asked for next")
+        raise UnusableResponse(f"the server's file ends before byte {requested}; the whole file is requested next")
     if headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise UnusableResponse("the server compresses a part of the file, which cannot be put in its place")
+        raise UnusableResponse("the server sent a compressed part of the file, which cannot be used")
     if kind.startswith(_MULTIPART):
         return None
-    return _checked(headers.get("Content-Range", ""), asked=asked, whole=whole)
+    return _parse_content_range(headers.get("Content-Range", ""), requested=requested, total=total)
 
 
-def _of_whole(kind: str, headers: Mapping[str, str], whole: int) -> ByteRange:
-    if kind.startswith(_PAGES):
-        raise UnusableResponse(f"a page ({kind}) came in the place of the file; check what is on the way to the cloud")
+def _whole_file(kind: str, headers: Mapping[str, str], total: int) -> ByteRange:
+    if kind.startswith(_PAGE_TYPES):
+        raise UnusableResponse(f"check the network and proxies: a page ({kind}) was sent instead of the file")
     length = headers.get("Content-Length", "")
     is_plain = headers.get("Content-Encoding", "identity").strip().lower() in {"", "identity"}
-    if whole and is_plain and length.isascii() and length.isdigit() and int(length[:18]) != whole:
+    if total and is_plain and length.isascii() and length.isdigit() and int(length[:18]) != total:
         raise UnusableResponse(
-            f"the server's file has {length[:18]} bytes, not {whole}; it may be published anew just now"
+            f"the server's file has {length[:18]} bytes, not {total}; it may have been published again"
         )
     return ByteRange(0)
 
 
-def _checked(text: str, *, asked: int, whole: int) -> ByteRange:
+def _parse_content_range(text: str, *, requested: int, total: int) -> ByteRange:
     match = _CONTENT_RANGE.fullmatch(text)
     if match is None:
-        raise UnusableResponse(f"the server does not say which part of the file it sends ({text[:80]!r})")
-    begins, last, total = int(match[1]), int(match[2]), match[3]
-    if total != "*" and whole and int(total) != whole:
-        raise UnusableResponse(f"the server's file has {total} bytes, not {whole}; it may be published anew just now")
-    if not begins <= asked <= last:
-        raise UnusableResponse(f"the server sends bytes {begins} to {last}, and {asked} is next")
-    return ByteRange(begins, last + 1)
+        raise UnusableResponse(f"the server does not name the part of the file that it sends ({text[:80]!r})")
+    first, last, complete = int(match[1]), int(match[2]), match[3]
+    if complete != "*" and total and int(complete) != total:
+        raise UnusableResponse(f"the server's file has {complete} bytes, not {total}; it may have been published again")
+    if not first <= requested <= last:
+        raise UnusableResponse(f"the server sends bytes {first} to {last}, and {requested} is next")
+    return ByteRange(first, last + 1)
 
 
 class RangeBody:
-    """Cuts out of a body what belongs behind the first ``wanted`` bytes of the file."""
+    """Extracts the bytes from offset ``wanted`` of the file out of a body."""
 
-    def __init__(self, span: ByteRange | None, *, wanted: int, whole: int) -> None:
+    def __init__(self, byte_range: ByteRange | None, *, wanted: int, total: int) -> None:
         """Begin before the first byte.
 
         Args:
-            span: What the answer brings; `None` for multipart.
-            wanted: How much is there already.
-            whole: How large the bundle is; 0 where that is not known.
+            byte_range: From `parse_range`; `None` for multipart.
+            wanted: How many bytes of the file were downloaded before.
+            total: Size of the bundle; 0 while it is unknown.
         """
         self._wanted = wanted
-        self._whole = whole
+        self._total = total
         self._head = bytearray()
-        self._skip, self._left = self._of(span) if span else (0, None)
-        self._is_open = span is not None
+        self._skip, self._left = self._bounds(byte_range) if byte_range else (0, None)
+        self._is_in_body = byte_range is not None
 
-    def _of(self, span: ByteRange) -> tuple[int, int | None]:
-        return self._wanted - span.begins, None if span.ends is None else span.ends - span.begins
+    def _bounds(self, byte_range: ByteRange) -> tuple[int, int | None]:
+        return self._wanted - byte_range.start, None if byte_range.end is None else byte_range.end - byte_range.start
 
     def feed(self, data: bytes) -> bytes:
-        """Return what of the next bytes is wanted.
+        """Return the wanted part of the next bytes.
 
         Raises:
-            UnusableResponse: It is no single part of the file.
+            UnusableResponse: They are no single part of the file.
         """
-        if not self._is_open:
-            data = self._opened(data)
+        if not self._is_in_body:
+            data = self._strip_part_head(data)
         if self._left is not None:
             data = data[: self._left]
             self._left -= len(data)
@@ -123,17 +124,17 @@ class RangeBody:
         self._skip -= skipped
         return data[skipped:]
 
-    def _opened(self, data: bytes) -> bytes:
-        """Return what follows the headers of the part."""
+    def _strip_part_head(self, data: bytes) -> bytes:
+        """Return the bytes behind the headers of the part."""
         self._head += data
         head, separator, rest = bytes(self._head).partition(b"\r\n\r\n")
         if not separator:
             if len(head) > PART_HEAD_BYTES_MAX:
-                raise UnusableResponse("the server sends parts of the file that cannot be told apart")
+                raise UnusableResponse("the server sends parts of the file without readable headers")
             return b""
         fields = dict(line.partition(":")[::2] for line in head.decode("latin-1").lower().split("\r\n"))
-        span = _checked(fields.get("content-range", ""), asked=self._wanted, whole=self._whole)
-        self._skip, self._left = self._of(span)
-        self._is_open = True
+        byte_range = _parse_content_range(fields.get("content-range", ""), requested=self._wanted, total=self._total)
+        self._skip, self._left = self._bounds(byte_range)
+        self._is_in_body = True
         self._head.clear()
         return rest

@@ -1,4 +1,4 @@
-"""Tells the cloud how an update goes, beside the update: nothing ever waits for it, and nothing fails with it."""
+"""Reports the state of an update to the cloud. Must never delay an update or make it fail."""
 
 import asyncio
 import logging
@@ -12,14 +12,14 @@ from agent.ota.store import UpdateStore
 _log = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL_S = 10.0
-"""Between two words of one download: with the changes of state, well below the 10 a minute of the quota."""
+"""Between two reports of progress: with the changes of state, well below the quota of 10 a minute."""
 RETRY_S = 30.0
-"""Pause after a refused key, which `Link` does not put off by itself at once."""
+"""Pause after a refused key, which `Connectivity` does not delay at once."""
 ERROR_CHARACTERS_MAX = 500
 
 
 class StatusReporter:
-    """Sends what waits in the book, oldest first, until the cloud has it; of progress, only the newest."""
+    """Sends the reports in the store, oldest first, until the cloud has them; of progress, only the newest."""
 
     def __init__(self, store: UpdateStore, client: CloudClient) -> None:
         self._store = store
@@ -35,7 +35,7 @@ class StatusReporter:
                 await self._changed.wait()
                 continue
             await self._client.ready(Endpoint.OTA_STATUS)
-            reports = self._store.record.reports  # what waited meanwhile may have been overtaken
+            reports = self._store.record.reports  # newer progress may have replaced a report
             if reports:
                 await self._send(reports[0])
 

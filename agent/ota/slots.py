@@ -1,8 +1,8 @@
-"""The two slots: a release goes into the one that is not in use, is put on trial, is committed or given up.
+"""The two slots of apps: installs a release into the idle one, puts it on trial, then commits or ends the trial.
 
-Owns the order of the durable steps, which is what keeps a hub bootable at every power cut: the idle slot is written and
-synced whole, read back, and only then named to the launcher. Shares the launcher's account, and never touches the slot
-that is good or the one that runs. All methods block: call them through a `Worker`.
+Owns the order of the durable steps, which keeps a hub bootable at every power cut: the idle slot is written and synced
+completely, read back, and only then written into the launcher's state (`launcher.json`). Must never touch the good slot
+or the one that runs. All methods block: call them through a `Worker`.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from agent.ota.launcher import BASE, SLOTS, SLOTS_DIR, FailedRelease, LauncherSt
 from agent.ota.manifest import CHUNK_BYTES
 
 READS_MAX = 6
-"""How often an account that the disk does not read is tried before a new one is begun."""
+"""How often `launcher.json` is read from a failing disk before a new one is written."""
 
 
 def crash_file_name(slot: str) -> str:
@@ -32,11 +32,11 @@ def crash_file_name(slot: str) -> str:
 
 
 class InstalledRelease(msgspec.Struct, frozen=True):
-    """A release that lies in a slot, whole and verified.
+    """A release in a slot, complete and verified.
 
     Attributes:
-        slot: Which.
-        digest: What the slot holds.
+        slot: Of the release.
+        digest: Of the content of the slot.
         version: Of the release.
         sequence: Of the release.
     """
@@ -51,7 +51,7 @@ class Slots:
     """The slots of one hub, seen from the release that runs.
 
     Attributes:
-        running: The slot that this process came from; `BASE` for the package.
+        running: The slot that this process was started from; `BASE` for the package.
     """
 
     def __init__(self, trees: StagingFiles, disk: Disk, *, running: str) -> None:
@@ -67,15 +67,15 @@ class Slots:
         return self._trees.root
 
     def slot_path(self, slot: str) -> Path:
-        """Return where a slot's files lie."""
+        """Return the directory of a slot."""
         return self._trees.path(f"{SLOTS_DIR}/{slot}")
 
     def read_state(self) -> LauncherState:
-        """Return the launcher's account.
+        """Return the launcher's state.
 
         Raises:
-            Corrupt: It cannot be read: see `mend`.
-            ReadFailed: The disk does not give it now.
+            Corrupt: It cannot be read: see `rebuild`.
+            ReadFailed: The disk fails to read it now.
         """
         return self._read_with_problem()[0]
 
@@ -91,10 +91,10 @@ class Slots:
         return found
 
     def read_or_rebuild(self, *, floor: int) -> tuple[LauncherState, str]:
-        """Return the account, with what was wrong with it where a new one had to be begun (`mend`).
+        """Return the launcher's state, and what was wrong where it had to be repaired or rebuilt.
 
         Raises:
-            StorageFull: It cannot be written now, or the disk does not give it.
+            StorageFull: It cannot be written now, or the disk fails to read it.
         """
         try:
             state, problem = self._read_with_problem()
@@ -102,7 +102,9 @@ class Slots:
             self._failed_reads += 1
             if self._failed_reads < READS_MAX:
                 raise
-            return self.rebuild(floor=floor), f"the disk did not give {launcher.STATE_FILE} {READS_MAX} times in a row"
+            return self.rebuild(
+                floor=floor
+            ), f"the disk failed to read {launcher.STATE_FILE} {READS_MAX} times in a row"
         except Corrupt as error:
             return self.rebuild(floor=floor), str(error)
         self._failed_reads = 0
@@ -113,7 +115,7 @@ class Slots:
         return state, problem
 
     def _make_room(self) -> None:
-        """Put aside what has the account's name and cannot be one."""
+        """Put aside something with the name of `launcher.json` that is no file."""
         if self._is_no_file():
             self._disk.try_quarantine(self._trees.path(launcher.STATE_FILE))
 
@@ -124,7 +126,7 @@ class Slots:
             return False
 
     def rebuild(self, *, floor: int) -> LauncherState:
-        """Begin a new account in the place of one that cannot be read: what runs now is what is good.
+        """Write a new launcher's state for one that cannot be read: the slot that runs becomes the good one.
 
         Raises:
             StorageFull: It cannot be written now.
@@ -138,37 +140,38 @@ class Slots:
         return state
 
     def idle_slot(self) -> str:
-        """Return the slot that may be written: neither good nor running."""
+        """Return the slot that is neither good nor running."""
         busy = {self.read_state().good, self.running}
         return next(slot for slot in SLOTS if slot not in busy)
 
     def install(
         self, bundle: str, check: Callable[[bytes], BundleHeader], check_trust: Callable[[KeyChanges, str], None]
     ) -> InstalledRelease:
-        """Unpack a bundle into the idle slot, durably, every byte verified on the way and once more from the medium.
+        """Unpack a bundle into the idle slot, durably; verify every byte on the way and again from the disk.
 
         Args:
             bundle: Name of the file.
-            check: Of its header.
-            check_trust: Of what it says of keys, and the id of its signer.
+            check: Checks the header.
+            check_trust: Checks its key changes, given the id of its signer.
 
         Raises:
-            BundleUntrusted: It is not what it must be. No slot has changed but the idle one, which is empty then.
+            BundleUntrusted: This hub must not install it. Only the idle slot may have changed: it is empty then.
+            BundleDamaged: The file is damaged. The idle slot is empty then.
             StorageFull: No room.
-            InstallFailed: The medium does not hold what was written.
+            InstallFailed: The disk has other content than was written.
             OSError: The disk failed in another way.
         """
         from agent.ota.payload import unpack  # noqa: PLC0415 - tarfile and lzma cost memory, and a hub rarely updates
 
         state = self.read_state()
         if state.trial and state.trial != self.running:
-            # An older release that was never started gives way; first in the account, then on the disk.
+            # A release that was never started is removed; first from the launcher's state, then from the disk.
             self._store(dataclasses.replace(state, trial="", trial_version="", trial_sequence=0, tries_left=0))
         slot = self.idle_slot()
         name, fresh = f"{SLOTS_DIR}/{slot}", f"{SLOTS_DIR}/{slot}.new"
         stream = BundleStream(check, offer=None)
         pieces = self._pieces(bundle, stream)
-        next(pieces)  # the header: everything that may be refused by it is refused before the slot is touched
+        next(pieces)  # the header is checked before the slot is touched
         manifest = stream.header.manifest if stream.header else None
         if manifest is None:
             raise BundleUntrusted("the bundle has no header")
@@ -188,11 +191,13 @@ class Slots:
         self._trees.forget_cached(name)
         if launcher.digest(self._trees.path(name)) != digest:
             self._trees.remove(name)
-            raise InstallFailed("the slot does not read back as it was written; the card may be worn out")
+            raise InstallFailed(
+                "check the card, which may be worn out: the slot reads back with other content than was written"
+            )
         return InstalledRelease(slot, digest, manifest.version, manifest.sequence)
 
     def begin_trial(self, placed: InstalledRelease, *, tries: int) -> None:
-        """Let the launcher start the release next, ``tries`` times at the most.
+        """Have the launcher start the release next, ``tries`` times at most.
 
         Raises:
             StorageFull: It cannot be written now.
@@ -211,7 +216,7 @@ class Slots:
         )
 
     def return_try(self, tries_max: int) -> LauncherState:
-        """Let the launcher start the release on trial once more, ``tries_max`` times in all at the most.
+        """Give the release on trial one more start, up to ``tries_max``.
 
         Raises:
             StorageFull: It cannot be written now.
@@ -223,7 +228,7 @@ class Slots:
         return state
 
     def commit(self) -> LauncherState:
-        """Make the release on trial the good one, and with it the floor.
+        """Make the release on trial the good one, and raise the floor.
 
         Raises:
             ValueError: What runs is not on trial.
@@ -240,10 +245,10 @@ class Slots:
         return committed
 
     def end_trial(self, reason: str) -> LauncherState:
-        """End the trial: the next start is the good release.
+        """End the trial: the good release is the next to start.
 
         Raises:
-            StorageFull: It cannot be written now; the tries end it as well.
+            StorageFull: It cannot be written now; the trial ends with its last start in any case.
         """
         state = self.read_state()
         if state.trial:
@@ -251,10 +256,10 @@ class Slots:
             self._store(state)
         return state
 
-    # For images of the whole system, whose trial is the boot loader's.
+    # System images, which the boot loader starts.
 
     def set_good_slot(self, slot: str) -> LauncherState:
-        """Make ``slot`` the good one: of the system that runs, or is about to. A release on trial gives way.
+        """Make ``slot`` the good one, for the system that runs or starts next; ends the trial of an app.
 
         Raises:
             StorageFull: It cannot be written now.
@@ -266,7 +271,7 @@ class Slots:
         return state
 
     def raise_floor(self, sequence: int) -> LauncherState:
-        """Let nothing up to ``sequence`` be installed any more.
+        """Raise the floor: no release up to ``sequence`` is installed any more.
 
         Raises:
             StorageFull: It cannot be written now.
@@ -277,7 +282,7 @@ class Slots:
         return state
 
     def record_failure(self, version: str, sequence: int, reason: str, *, good: str = "") -> LauncherState:
-        """Remember the image that failed, and ``good`` as the good slot where it is given.
+        """Record a failed system image; make ``good`` the good slot where it is given.
 
         Raises:
             StorageFull: It cannot be written now.

@@ -1,8 +1,8 @@
-"""A bundle on its way to the disk, and from the disk into a slot. Nothing that is not verified is ever written.
+"""The files of bundles in the state directory: the partial file, the complete bundle, and the extracted system image.
 
-A download may end anywhere, and a power cut may tear what was written: so the partial file is read and verified anew
-before it grows on, and cut where it stops being right. No account of the progress is needed, so none can be wrong.
-All methods block: call them through a `Worker`.
+Must never write unverified bytes. A download may end anywhere, and a power cut may damage what was written: so the
+partial file is verified again before it grows, and cut at the first wrong byte. No progress is stored, so none can be
+wrong. All methods block: call them through a `Worker`.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ IMAGE_FILE = "image.raucb"
 
 
 class StagingLimits(msgspec.Struct, frozen=True):
-    """What this hub asks of a bundle, as configured.
+    """The configured limits of bundles.
 
     Attributes:
-        allow_unsigned: Take bundles that nobody signed.
+        allow_unsigned: Accept unsigned bundles.
         size_bytes_max: Of the whole file.
-        disk_free_bytes_min: What an update leaves to everybody else on the disk.
+        disk_free_bytes_min: Free space that an update leaves.
     """
 
     allow_unsigned: bool
@@ -40,7 +40,7 @@ class StagingLimits(msgspec.Struct, frozen=True):
 
 
 class Staging:
-    """Takes bundles in, for one hub."""
+    """The bundle files of one hub."""
 
     def __init__(
         self,
@@ -54,11 +54,11 @@ class Staging:
         """Prepare; nothing is read.
 
         Args:
-            trees: Below the state directory.
+            trees: Writes below the state directory.
             slots: Of this hub.
-            trust_store: Which count.
-            limits: Of size and room.
-            facts: What a bundle is measured against now, the launcher's account left out.
+            trust_store: Has the trusted keys.
+            limits: As configured.
+            facts: Returns the properties of this hub, except those in the launcher's state.
         """
         self._trees = trees
         self._slots = slots
@@ -67,24 +67,27 @@ class Staging:
         self._facts = facts
 
     def open_part(self, offer: Offer | None) -> "PartialBundle":
-        """Return the partial file, which may have grown before.
+        """Return the partial file, which may exist already.
 
         Raises:
-            BundleUntrusted: It would be larger than this hub takes.
+            BundleUntrusted: It would be too large for this hub.
             StorageFull: There is no room for it.
         """
         size = offer.size_bytes if offer else 0
         if size > self._limits.size_bytes_max:
-            raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._limits.size_bytes_max})")
+            raise BundleUntrusted(
+                f"the release has {size} bytes, more than this hub accepts ({self._limits.size_bytes_max})"
+            )
         self._need(size - self._trees.size(PART_FILE))
         check = self._checking(offer)
         return PartialBundle(self._trees, lambda: BundleStream(check, offer=offer, is_summed=False))
 
     def verify(self, offer: Offer | None) -> BundleHeader:
-        """Read the complete file and verify every byte; return its header.
+        """Verify every byte of the complete bundle; return its header.
 
         Raises:
-            BundleUntrusted: It is not what it must be.
+            BundleUntrusted: This hub must not install it.
+            BundleDamaged: It is damaged.
         """
         stream = BundleStream(self._checking(offer), offer=offer)
         with self._trees.path(BUNDLE_FILE).open("rb") as file:
@@ -94,23 +97,24 @@ class Staging:
         return stream.finish()
 
     def install_app(self, offer: Offer | None) -> InstalledRelease:
-        """Put the complete file into the idle slot (`Slots.install`)."""
+        """Install the complete bundle into the idle slot (`Slots.install`)."""
         return self._slots.install(BUNDLE_FILE, self._checking(offer), self._trust_store.check_changes)
 
     @property
     def image_path(self) -> Path:
-        """Where the image of the whole system lies that the file brought, once it is extracted."""
+        """The file of the system image, once it is extracted."""
         return self._trees.path(IMAGE_FILE)
 
     def has_image(self) -> bool:
-        """Tell whether it is there, whole. Its installer may have made it unreadable for us."""
+        """Tell whether the system image is extracted. RAUC may have made it unreadable for this user."""
         return self.image_path.exists()
 
     def extract_image(self, offer: Offer | None) -> None:
-        """Put the image that follows the header into a file of its own, durably, every byte verified on the way.
+        """Copy the system image out of the bundle, durably, and verify every byte again.
 
         Raises:
-            BundleUntrusted: The complete file is not what it must be.
+            BundleUntrusted: This hub must not install it.
+            BundleDamaged: The bundle is damaged.
             StorageFull: No room.
         """
         stream = BundleStream(self._checking(offer), offer=offer)
@@ -127,7 +131,7 @@ class Staging:
         self._trees.rename(IMAGE_PART_FILE, IMAGE_FILE)
 
     def has_bundle(self) -> bool:
-        """Tell whether a complete file is there."""
+        """Tell whether there is a complete bundle."""
         return self._trees.path(BUNDLE_FILE).exists()
 
     def clear(self, *, keep_part: bool = False) -> None:
@@ -154,7 +158,9 @@ class Staging:
             check_compatible(found.manifest, facts, offer=offer, header_bytes=found.header_bytes)
             size = found.header_bytes + found.manifest.payload_bytes
             if size > self._limits.size_bytes_max:
-                raise BundleUntrusted(f"{size} bytes are more than this hub takes ({self._limits.size_bytes_max})")
+                raise BundleUntrusted(
+                    f"the release has {size} bytes, more than this hub accepts ({self._limits.size_bytes_max})"
+                )
             present = max(self._trees.size(PART_FILE), self._trees.size(BUNDLE_FILE))
             self._need(size - present + found.manifest.installed_bytes)
             return found
@@ -165,8 +171,8 @@ class Staging:
         free = self._trees.free_bytes() - self._limits.disk_free_bytes_min
         if size_bytes > free:
             raise StorageFull(
-                f"the update needs {size_bytes} bytes more, and {max(free, 0)} are free"
-                f" beside the {self._limits.disk_free_bytes_min} that are left alone; free some space"
+                f"free some space: the update needs {size_bytes} bytes more, and {max(free, 0)} are free besides the"
+                f" {self._limits.disk_free_bytes_min} that must stay free"
             )
 
 
@@ -182,17 +188,17 @@ class PartialBundle:
 
     @property
     def verified_bytes(self) -> int:
-        """How much of the bundle is on the disk, verified."""
+        """Size of the verified part on the disk."""
         return max(self._kept_bytes, self._stream.verified_bytes)
 
     @property
     def total_bytes(self) -> int:
-        """How large the bundle is; 0 before its header is there."""
+        """Size of the bundle; 0 before its header is verified."""
         return self._stream.size_bytes
 
     @property
     def unverified(self) -> tuple[int, bytes]:
-        """What has come behind the verified bytes, and where it begins."""
+        """The offset of the bytes that are not verified yet, and these bytes."""
         return self._stream.verified_bytes, self._stream.unverified
 
     @property
@@ -201,10 +207,10 @@ class PartialBundle:
         return self._stream.header is not None and self._stream.verified_bytes == self._stream.size_bytes
 
     def verify_existing(self) -> int:
-        """Verify what is there already; return how much of it is right."""
+        """Verify the existing file; return the size of its correct part."""
         path = self._trees.path(PART_FILE)
         if path.exists():
-            # What cannot be read, was torn by a power cut, or is of another bundle: it grows on from what is right.
+            # Unreadable bytes, those damaged by a power cut, and those of another bundle are cut off.
             with contextlib.suppress(BundleUntrusted, OSError), path.open("rb") as file:
                 while data := file.read(CHUNK_BYTES):
                     for _ in self._stream.feed(data):
@@ -213,9 +219,9 @@ class PartialBundle:
         return self.verified_bytes
 
     def restart_from_zero(self) -> None:
-        """Take what follows as the file from its beginning.
+        """Take the next bytes as the beginning of the file.
 
-        What is on the disk stays, and is not written again, unless the new header is that of another bundle, and right.
+        The verified bytes on the disk stay, and are not written again, unless a valid header of another bundle follows.
         """
         self._kept_bytes = self._stream.verified_bytes
         if self._kept_bytes and self._stream.header is not None:
@@ -224,10 +230,11 @@ class PartialBundle:
         self._stream = self._new_stream()
 
     def write(self, data: bytes) -> None:
-        """Take in what follows; the checksum of the whole is left to `Staging.verify`.
+        """Write the next bytes, once they are verified; `Staging.verify` checks the checksum of the whole.
 
         Raises:
-            BundleUntrusted: It is not what it must be. None of it was written.
+            BundleUntrusted: This hub must not install the bundle.
+            BundleDamaged: They are damaged, and were not written.
             StorageFull: No room.
         """
         for piece in self._stream.feed(data):
@@ -241,7 +248,7 @@ class PartialBundle:
         """Make the complete file durable under its final name.
 
         Raises:
-            BundleUntrusted: Something is missing.
+            BundleDamaged: Something is missing.
         """
         header_found = self._stream.finish()
         self._trees.sync_file(PART_FILE)

@@ -1,8 +1,8 @@
-"""RAUC over D-Bus. The D-Bus library is imported only when something is asked.
+"""RAUC over D-Bus. The D-Bus library is imported with the first request only.
 
 Source: the interface `de.pengutronix.rauc.Installer`, as RAUC installs it in /usr/share/dbus-1/interfaces, and RAUC's
-manual, "D-Bus API". Tried with RAUC 1.8 (Debian 12); RAUC's own bus policy admits every user, so the service needs no
-rule of its own. RAUC runs as root and reads the image by its path; it may make root the owner of the file.
+manual, "D-Bus API". Tried with RAUC 1.8 (Debian 12). RAUC's bus policy admits every user, so the service needs no rule
+of its own. RAUC runs as root and reads the image by its path; it may make root the owner of the file.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from dbus_fast.aio import MessageBus
 
 CONFIG_FILES = (Path("/etc/rauc/system.conf"), Path("/run/rauc/system.conf"), Path("/usr/lib/rauc/system.conf"))
-"""Where RAUC looks for its configuration (its manual, "System Configuration File"); without one it does not start."""
+"""RAUC's configuration files (its manual, "System Configuration File"); without one it does not start."""
 TIMEOUT_S = 25.0
 """D-Bus's own default (dbus_connection_send_with_reply)."""
 INSTALL_S_MAX = 2 * 3600.0
-"""A gigabyte takes minutes on the slowest card; after this, RAUC hangs."""
+"""A gigabyte takes minutes on the slowest card; a longer installation hangs."""
 
 NAME = "de.pengutronix.rauc"
 PATH = "/"
@@ -31,24 +31,24 @@ INTERFACE = "de.pengutronix.rauc.Installer"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 BUS = "org.freedesktop.DBus"
 _BUS_ERRORS = "org.freedesktop.DBus.Error."
-"""How the bus's own errors begin: nobody there, no answer. What RAUC has to say comes under GLib's names."""
+"""Prefix of errors of the bus (no such service, no answer). RAUC's own errors have GLib's names."""
 _MATCHES = (
     f"type='signal',sender='{NAME}',path='{PATH}'",
     f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg0='{NAME}'",
 )
 _DIED, _GONE = -1, -2
-"""In the place of RAUC's result, where RAUC itself has ended, or the bus has."""
+"""Instead of RAUC's result: RAUC has ended, or the bus has."""
 
 
 class Rauc:
     """The `ImageInstaller` of a machine with RAUC."""
 
     def __init__(self, *, bus_address: str | None = None, config_files: Sequence[Path] = CONFIG_FILES) -> None:
-        """Prepare; nothing is asked.
+        """Prepare; nothing is requested.
 
         Args:
-            bus_address: Of the bus; `None` for the system's.
-            config_files: One of them must be there.
+            bus_address: Of the bus; `None` for the system bus.
+            config_files: One of them must exist.
         """
         self._bus_address = bus_address
         self._config_files = config_files
@@ -66,7 +66,7 @@ class Rauc:
     async def slots(self) -> Sequence[SystemSlot]:
         """See `ImageInstaller`."""
         async with self._bus() as bus:
-            (rows,) = await _asked(bus, "GetSlotStatus")
+            (rows,) = await _request(bus, "GetSlotStatus")
         return [_slot({key: each.value for key, each in values.items()}) for _, values in rows]
 
     async def read_version(self, image: Path) -> str:
@@ -74,9 +74,9 @@ class Rauc:
         async with self._bus() as bus:
             answer = await _call(bus, "Info", "s", [str(image)])
         if _is_error(answer) and str(answer.error_name).startswith(_BUS_ERRORS):
-            raise InstallerLost(f"RAUC does not read an image ({_words(answer)}); see systemctl status rauc")
+            raise InstallerLost(f"RAUC does not read an image ({_error_text(answer)}); see systemctl status rauc")
         if _is_error(answer):
-            raise ImageRefused(_words(answer))
+            raise ImageRefused(_error_text(answer))
         return str(answer.body[1])
 
     async def install(self, image: Path, on_percent: OnPercent) -> None:
@@ -84,27 +84,27 @@ class Rauc:
         async with self._bus() as bus:
             ending = await _listen(bus, on_percent)
             if (await _state(bus)).is_installing:
-                # Not left to RAUC 1.8: where it refuses a second one, it calls itself idle in the midst of the first.
+                # Checked here: RAUC 1.8 reports itself idle once it has refused a second installation during the first.
                 raise InstallerLost("RAUC is installing something already; let it end")
-            await _asked(bus, "InstallBundle", "sa{sv}", [str(image), {}])
+            await _request(bus, "InstallBundle", "sa{sv}", [str(image), {}])
             await _await_end(bus, ending)
 
     async def wait_until_finished(self, on_percent: OnPercent) -> None:
         """See `ImageInstaller`."""
         async with self._bus() as bus:
             ending = await _listen(bus, on_percent)
-            # Asked after listening: an end in between is heard.
+            # Requested after listening, so that no end in between is missed.
             if (await _state(bus)).is_installing:
                 await _await_end(bus, ending)
 
     async def mark(self, mark: SlotMark, which: SlotSelector) -> None:
         """See `ImageInstaller`."""
         async with self._bus() as bus:
-            await _asked(bus, "Mark", "ss", [mark.value, which.value])
+            await _request(bus, "Mark", "ss", [mark.value, which.value])
 
     @asynccontextmanager
     async def _bus(self) -> AsyncIterator["MessageBus"]:
-        """Be connected for a while: nothing of this is kept open through the weeks between two updates."""
+        """Yield a connection; closed afterwards, since weeks lie between two updates."""
         from dbus_fast import AuthError, BusType, DBusError, InvalidAddressError  # noqa: PLC0415 - costs memory, needed rarely
         from dbus_fast.aio import MessageBus  # noqa: PLC0415
 
@@ -123,17 +123,17 @@ class Rauc:
             if bus is not None:
                 bus.disconnect()
             if bus is not None and is_connected:
-                with suppress(OSError, EOFError):  # of a bus that went away first
+                with suppress(OSError, EOFError):  # the bus went away first
                     await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
 
 async def _listen(bus: "MessageBus", on_percent: OnPercent) -> "asyncio.Future[int]":
-    """Pass progress on from now; return what holds RAUC's result at the end of an installation."""
+    """Forward progress from now on; return a future with RAUC's result at the end of the installation."""
     from dbus_fast import DBusError  # noqa: PLC0415 - see above
 
     ending: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    def hear(message: "Message") -> None:
+    def on_message(message: "Message") -> None:
         if message.member == "Completed" and message.interface == INTERFACE and not ending.done():
             ending.set_result(int(message.body[0]))
         elif message.member == "NameOwnerChanged" and message.body[0] == NAME and message.body[1] and not ending.done():
@@ -143,18 +143,18 @@ async def _listen(bus: "MessageBus", on_percent: OnPercent) -> "asyncio.Future[i
             if progress is not None:
                 on_percent(int(progress.value[0]))
 
-    async def miss() -> None:
+    async def watch_connection() -> None:
         # Ends with the connection at the latest.
         with suppress(OSError, EOFError, DBusError):
             await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
         if not ending.done():
             ending.set_result(_GONE)
 
-    missing = asyncio.get_running_loop().create_task(miss())
-    ending.add_done_callback(lambda _: missing)  # keeps the task as long as its result
-    bus.add_message_handler(hear)
+    watch = asyncio.get_running_loop().create_task(watch_connection())
+    ending.add_done_callback(lambda _: watch)  # keeps the task as long as the future
+    bus.add_message_handler(on_message)
     for rule in _MATCHES:
-        await _asked(bus, "AddMatch", "s", [rule], to=BUS)
+        await _request(bus, "AddMatch", "s", [rule], to=BUS)
     return ending
 
 
@@ -165,15 +165,15 @@ async def _await_end(bus: "MessageBus", ending: "asyncio.Future[int]") -> None:
     except TimeoutError as error:
         raise InstallerLost(f"RAUC has not ended an installation within {INSTALL_S_MAX:.0f} s") from error
     if result == _GONE:
-        raise InstallerLost("the system bus went away in the middle of an installation")
+        raise InstallerLost("the system bus went away during an installation")
     if result == _DIED:
-        raise InstallerLost("RAUC ended in the middle of an installation")
+        raise InstallerLost("RAUC ended during an installation")
     if result:
         raise ImageRefused((await _state(bus)).last_error or f"result {result}")
 
 
 async def _state(bus: "MessageBus") -> SystemState:
-    (values,) = await _asked(bus, "GetAll", "s", [INTERFACE], interface=PROPERTIES)
+    (values,) = await _request(bus, "GetAll", "s", [INTERFACE], interface=PROPERTIES)
     found = {name: each.value for name, each in values.items()}
     return SystemState(
         boot_slot=str(found.get("BootSlot", "")),
@@ -182,7 +182,7 @@ async def _state(bus: "MessageBus") -> SystemState:
     )
 
 
-async def _asked(
+async def _request(
     bus: "MessageBus",
     member: str,
     signature: str = "",
@@ -193,7 +193,7 @@ async def _asked(
 ) -> list[Any]:
     answer = await _call(bus, member, signature, body, to=to, interface=interface)
     if _is_error(answer):
-        raise InstallerLost(f"RAUC does not do {member} ({_words(answer)}); see systemctl status rauc")
+        raise InstallerLost(f"RAUC does not do {member} ({_error_text(answer)}); see systemctl status rauc")
     return list(answer.body)
 
 
@@ -224,12 +224,12 @@ def _is_error(answer: "Message") -> bool:
     return answer.message_type is MessageType.ERROR
 
 
-def _words(answer: "Message") -> str:
+def _error_text(answer: "Message") -> str:
     return " ".join(map(str, answer.body)) or str(answer.error_name)
 
 
 def _slot(values: dict[str, Any]) -> SystemSlot:
-    """Return a slot from `GetSlotStatus`; what a machine without a status file leaves out is not known."""
+    """Return a slot from `GetSlotStatus`; a machine without a status file leaves values out."""
     return SystemSlot(
         is_booted=values.get("state") == "booted",
         bundle_version=str(values.get("bundle.version", "")),

@@ -173,7 +173,7 @@ class SimMachine:
             await asyncio.sleep(STEP_S)
             self._ask()
         if self._has_died:
-            raise InstallerLost("it ended in the middle of an installation")
+            raise InstallerLost("it ended during an installation")
 
     async def mark(self, mark: SlotMark, which: SlotSelector) -> None:
         """See `ImageInstaller`."""

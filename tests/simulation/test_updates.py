@@ -50,7 +50,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("fault", "config", "said", "chunks_kept"),
     [
-        (faults.SlowDrip(65_536, 1.0), {"rate_bytes_s_min": 70_000}, "less than 70000; it goes on later", 4),
+        (faults.SlowDrip(65_536, 1.0), {"rate_bytes_s_min": 70_000}, "less than 70000; it continues later", 4),
         (faults.SlowDrip(32_768, 1.0), {"download_deadline_s": 100.0}, "the download took longer than 100 s", 3),
         (faults.SlowDrip(2_500_000, 45.0), {}, "no answer within 30 s", 4),
     ],
@@ -102,7 +102,7 @@ def test_five_downloads_an_hour_at_the_most_whatever_breaks() -> None:
         (make_release("2.0.0", 2, model="kettle"), "is for kettle", 1),
         # Once, it may have been the line.
         (SimulatedRelease("2.0.0", 2, b"no bundle at all" * 1000, {}), "no climahub bundle", 2),
-        (SimulatedRelease("2.0.1", 2, GOOD.data, {}), "in the place of", 1),
+        (SimulatedRelease("2.0.1", 2, GOOD.data, {}), "was sent instead of", 1),
         (SimulatedRelease("2.0.0", 2, GOOD.data[:-1] + b"x", {}), "damaged", 2),
     ],
     ids=["stranger", "machine", "model", "no bundle", "other version", "damaged"],

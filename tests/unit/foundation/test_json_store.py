@@ -80,6 +80,15 @@ async def test_listeners_are_told_of_changes_only(tmp_path: Path, disk: FailingD
     assert values == [with_count(1), with_count(2), with_count(3)]
 
 
+async def test_a_value_set_in_memory_is_written_with_the_next_change(tmp_path: Path, disk: FailingDisk) -> None:
+    store = make(tmp_path, disk)
+    store.load()
+    store.set_in_memory(with_count(3))
+    assert not store.path.exists()
+    await store.commit(lambda value: msgspec.structs.replace(value, names={"a": 1}))
+    assert make(tmp_path, disk).load() == Content(3, {"a": 1})
+
+
 async def test_a_commit_that_the_disk_refuses_has_not_happened(tmp_path: Path, disk: FailingDisk) -> None:
     store = make(tmp_path, disk)
     store.load()

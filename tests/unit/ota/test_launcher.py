@@ -150,7 +150,7 @@ def test_a_damaged_account_is_replaced_by_its_copy(hub: Path, damage: str) -> No
     assert start(hub) == A
     found, problem = launcher.load_with_problem(hub)
     assert found == written
-    assert "its copy is in force" in problem
+    assert "its copy is used" in problem
 
 
 def test_an_account_of_an_older_launcher_has_no_checksum(hub: Path) -> None:
