@@ -58,9 +58,9 @@ TOKEN_RANDOM_BYTES = 18
 def serve(
     port: int, host: str, allow_remote: bool, db: Path | None, token_file: Path | None, seed: int, no_gzip: bool
 ) -> None:
-    """Serve the whole device API until Ctrl-C. Without --db all is gone at the end.
+    """Serve the whole device API until Ctrl-C. Without --db the data is lost at the end.
 
-    Without a token one is made up and printed: whoever has it may do everything.
+    Without --token-file a token is generated and printed. The token permits every operation.
     """
     token = find_token(token_file)
     made_token = "" if token else secrets.token_urlsafe(TOKEN_RANDOM_BYTES)
@@ -110,7 +110,7 @@ def readings(device: str | None, url: str, token_file: Path | None, as_json: boo
 @click.command()
 @admin_options
 def statistics(url: str, token_file: Path | None, as_json: bool) -> None:
-    """Show what was counted: requests, readings and faults."""
+    """Show the counts of requests, readings and faults."""
 
     async def work(admin: AdminClient) -> tuple[CloudStatistics, dict[str, str]]:
         return await admin.statistics(), {device.device_id: device.name for device in await admin.devices()}
@@ -152,7 +152,7 @@ READY_MADE: Mapping[str, fault.Fault] = MappingProxyType(
         "accepts-less": fault.AcceptedLower(),
     }
 )
-"""Faults by a word; every other one can be had through a file (`climahub cloud faults set`)."""
+"""Faults by a word; `climahub cloud faults set` takes any other from a file."""
 
 RULES_BYTES_MAX = 256 * 1024
 
@@ -165,7 +165,7 @@ RULES_BYTES_MAX = 256 * 1024
     )
 )
 def faults() -> None:
-    """Make the cloud fail on purpose, and stop it failing."""
+    """Make the cloud fail on purpose, and end the failures."""
 
 
 @faults.command("show")
@@ -215,7 +215,7 @@ def on(
 @click.option("--seed", type=int, help="Of a random source of its own, so that the same requests meet the same faults.")
 @admin_options
 def set_rules(file: IO[bytes], seed: int | None, url: str, token_file: Path | None, as_json: bool) -> None:
-    """Put the rules of FILE (a JSON list; - is standard input) in place of those in force."""
+    """Replace the rules in force by those of FILE (a JSON list; - is standard input)."""
     try:
         rules = msgspec.json.decode(file.read(RULES_BYTES_MAX), type=list[fault.FaultRule])
     except msgspec.DecodeError as error:
@@ -227,7 +227,7 @@ def set_rules(file: IO[bytes], seed: int | None, url: str, token_file: Path | No
 @faults.command("off")
 @admin_options
 def off(url: str, token_file: Path | None, as_json: bool) -> None:
-    """Take all faults away."""
+    """Remove all faults."""
     ask(url, token_file, lambda admin: admin.set_faults([]))
     show([], "no faults", as_json=as_json)
 
@@ -236,7 +236,7 @@ def off(url: str, token_file: Path | None, as_json: bool) -> None:
 @click.argument("switch", type=click.Choice(["on", "off"]))
 @admin_options
 def listening(switch: str, url: str, token_file: Path | None, as_json: bool) -> None:
-    """Serve device requests, or break off each at once; the admin API stays."""
+    """Serve device requests, or abort each one at once; the admin API stays available."""
     ask(url, token_file, lambda admin: admin.set_listening(is_listening=switch == "on"))
     show({"listening": switch == "on"}, f"listening {switch}", as_json=as_json)
 

@@ -23,7 +23,7 @@ from lab.refcloud.records import CloudCommand, CloudDevice, CloudFirmware, Devic
 KEY_MODE = 0o600
 _OWN_AGENT = "climahub/"
 LIFETIME_S_MAX = 365 * 86_400
-"""What the reference cloud takes (`NewCommand.lifetime_ms`)."""
+"""The limit of the reference cloud (`NewCommand.lifetime_ms`)."""
 
 _key_file = click.option(
     "--key-file",
@@ -46,7 +46,7 @@ _key_file = click.option(
 def provision(
     name: str, kind: str, batch: str, key_file: Path | None, url: str, token_file: Path | None, as_json: bool
 ) -> None:
-    """Make a device called NAME and give out its key, this once."""
+    """Create the device NAME and print its key, which is shown only once."""
     new = NewDevice(name=name, kind=DeviceKind(kind), batch=batch)
     _give_out(ask(url, token_file, lambda admin: admin.provision(new)), key_file, as_json=as_json)
 
@@ -56,7 +56,7 @@ def provision(
 @_key_file
 @admin_options
 def new_key(device: str, key_file: Path | None, url: str, token_file: Path | None, as_json: bool) -> None:
-    """Revoke the key of DEVICE (a name or an id) and give out a new one."""
+    """Revoke the key of DEVICE (a name or an id) and print a new one."""
 
     async def work(admin: AdminClient) -> ProvisionedDevice:
         return await admin.replace_key(await device_id_of(admin, device))
@@ -79,7 +79,7 @@ def _give_out(made: ProvisionedDevice, key_file: Path | None, *, as_json: bool) 
 def list_devices(url: str, token_file: Path | None, as_json: bool) -> None:
     """List the devices: when each was last seen, which release it runs, and what is wrong with it.
 
-    Last seen is what the cloud knows since it was started.
+    "Last seen" covers the time since the cloud was started.
     """
 
     async def work(admin: AdminClient) -> tuple[Sequence[CloudDevice], Mapping[str, DeviceHealth]]:
@@ -105,7 +105,7 @@ def list_devices(url: str, token_file: Path | None, as_json: bool) -> None:
 
 
 def _told(health: DeviceHealth | None) -> dict[str, Any]:
-    """Return what is known of a device's health, in words."""
+    """Return a device's health in words."""
     sighting = health.sighting if health else None
     problems = list(health.problems) if health else []
     if sighting is None:
@@ -197,7 +197,7 @@ def queue_command(
     token_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Queue a command for DEVICE. Type and payload are free, so that bad ones can be tried."""
+    """Queue a command for DEVICE. Type and payload are not checked, so that invalid ones can be tested."""
     new: dict[str, Any] = {"type": type_}
     if lifetime_s is not None:
         new["lifetime_ms"] = int(lifetime_s * 1000)
@@ -219,7 +219,7 @@ def queue_command(
 @click.argument("device")
 @admin_options
 def list_commands(device: str, url: str, token_file: Path | None, as_json: bool) -> None:
-    """List the commands of DEVICE: the closed ones, then those that wait."""
+    """List the commands of DEVICE: the closed ones, then the pending ones."""
 
     async def work(admin: AdminClient) -> list[CloudCommand]:
         return list(await admin.commands(await device_id_of(admin, device)))
@@ -265,7 +265,7 @@ def publish(
 def offer(
     version: str, batches: tuple[str, ...], notes: str | None, url: str, token_file: Path | None, as_json: bool
 ) -> None:
-    """Offer a published VERSION to these batches and no others; without a batch it is withdrawn."""
+    """Offer a published VERSION to exactly these batches; without a batch it is withdrawn."""
     release = ask(url, token_file, lambda admin: admin.offer(version, batches, release_notes=notes))
     _show_release(release, as_json=as_json)
 
@@ -279,7 +279,7 @@ def _show_release(release: CloudFirmware, *, as_json: bool) -> None:
 @click.command("firmware")
 @admin_options
 def list_firmware(url: str, token_file: Path | None, as_json: bool) -> None:
-    """List what is published and to whom it is offered."""
+    """List the published firmware and the batches that it is offered to."""
     releases = ask(url, token_file, lambda admin: admin.releases())
     rows = [(each.version, size(each.size_bytes), ", ".join(each.batches), each.release_notes) for each in releases]
     show(releases, table(("VERSION", "SIZE", "BATCHES", "NOTES"), rows), as_json=as_json)
@@ -289,7 +289,7 @@ def list_firmware(url: str, token_file: Path | None, as_json: bool) -> None:
 @click.argument("device")
 @admin_options
 def updates(device: str, url: str, token_file: Path | None, as_json: bool) -> None:
-    """Show what DEVICE told of its updates; steps that the contract does not allow are marked."""
+    """Show the update reports of DEVICE; steps that the contract does not allow are marked."""
 
     async def work(admin: AdminClient) -> OtaHistory:
         return await admin.ota_history(await device_id_of(admin, device))

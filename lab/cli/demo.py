@@ -57,7 +57,7 @@ PLAIN_REFRESH_S = 1.0
     type=click.IntRange(SENSORS_MIN, SERIES_MAX),
     help=f"Series of the simulated house. [default: {SENSORS_DEFAULT}]",
 )
-@click.option("--no-outages", is_flag=True, help="Let the cloud be well all the time.")
+@click.option("--no-outages", is_flag=True, help="Let the cloud work all the time.")
 @click.option("--plain", is_flag=True, help="A line every second, as where the output is no terminal.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), hidden=True, help="Save the last scene.")
 def demo(
@@ -75,8 +75,8 @@ def demo(
 
     Nothing is set up and nothing leaves this machine: the real agent and a reference ClimaSense cloud work in this one
     process, on real sockets and a real disk, while time in the house runs faster. The hub heats the
-    simulated house by a schedule. Ctrl-C ends it with a summary, for which every single reading is looked
-    up in the cloud's store and in the outbox.
+    simulated house by a schedule. Ctrl-C ends it with a summary, for which every reading is looked up in
+    the cloud's store and in the outbox.
     """
     check_map(board, map_file)
     check_house(board, sensors)
@@ -86,7 +86,7 @@ def demo(
     warnings = recording.warnings if recording else ()
     is_live = svg is not None or (not plain and sys.stdout.isatty())
     options = Options(
-        stage=Scenario(recording),
+        scenario=Scenario(recording),
         for_s=for_s,
         speed=speed or (REPLAY_SPEED if recording else SIM_SPEED),
         seed=seed,
@@ -100,7 +100,7 @@ def demo(
         LiveDisplay(options, svg) if is_live else contextlib.nullcontext(PlainDisplay(click.echo)) as audience,
     ):
         account = run_demo(options, audience, time.monotonic)  # noqa: TID251
-    for warning in warnings:  # at the end: a live scene takes the whole terminal
+    for warning in warnings:  # at the end: the live display takes the whole terminal
         click.echo(f"warning: {warning}", err=True)
     click.echo(_summary(account, time.monotonic() - began_s))  # noqa: TID251
     return exit_codes.OK if account.is_clean else exit_codes.FAILED
@@ -108,7 +108,7 @@ def demo(
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Keep the log quiet: what the hub has to say during an outage is what the demo shows; lines would tear it."""
+    """Silence the log: its lines would break up the picture, which shows the outages itself."""
     log = logging.getLogger("agent")
     before = log.level
     log.setLevel(logging.CRITICAL)

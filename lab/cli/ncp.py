@@ -125,7 +125,7 @@ def _text(disk: Disk, path: Path) -> str:
 @click.argument("control", type=_file, metavar="SOCKET")
 @click.argument("words", nargs=-1, required=True)
 def say(control: Path, words: tuple[str, ...]) -> int:
-    """Give an order to a running stick: list, press, set, report, unplug, plug or fault."""
+    """Send a command to a running stick: list, press, set, report, unplug, plug or fault."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_WAIT_S)
         try:

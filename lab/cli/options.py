@@ -30,7 +30,7 @@ class BoardChoice(msgspec.Struct, frozen=True):
 
 
 def _parse(context: click.Context, parameter: click.Parameter, value: str) -> BoardChoice:
-    """Return the choice; a missing file is told here, before anything is begun."""
+    """Return the choice. A missing file is reported here, before anything is started."""
     if value == "sim":
         return BoardChoice("sim")
     path = Path(value.removeprefix(_REPLAY))
@@ -44,7 +44,7 @@ def _parse(context: click.Context, parameter: click.Parameter, value: str) -> Bo
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the two names, but not the file: a shell has no words for that."""
+    """Complete the two names, but not the file name after `replay:`."""
     del context, parameter
     return [CompletionItem(name) for name in ("sim", _REPLAY) if name.startswith(incomplete)]
 
@@ -80,7 +80,7 @@ def check_map(board: BoardChoice, map_file: Path | None) -> None:
 
 
 def check_house(board: BoardChoice, sensors: int | None) -> None:
-    """Refuse a size of the simulated house beside a recording, which brings its own sensors.
+    """Refuse a size of the simulated house together with a recording, which has its own sensors.
 
     Raises:
         UsageError: Both are there.
@@ -107,7 +107,7 @@ class FiniteRange(click.FloatRange):
 
 
 def on_signals(stop: Callable[[], None]) -> None:
-    """Have ``stop`` called on the running loop at SIGINT and SIGTERM, also where a shell had them ignored (`&`)."""
+    """Call ``stop`` on the running loop at SIGINT and SIGTERM, also where a shell ignores them (`&`)."""
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
@@ -143,12 +143,12 @@ def admin_options(command: F) -> F:
 
 
 def find_token(token_file: Path | None) -> str:
-    """Return the admin token: from the file, else from the environment, else the empty text."""
+    """Return the admin token: from the file, from the environment, or an empty text."""
     return token_file.read_text().strip() if token_file else os.environ.get(TOKEN_VARIABLE, "")
 
 
 def ask(url: str, token_file: Path | None, work: Callable[[AdminClient], Awaitable[T]]) -> T:
-    """Do one piece of work with a running cloud.
+    """Run one operation on a running cloud.
 
     Raises:
         Unauthorized: The token is missing or wrong.

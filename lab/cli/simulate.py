@@ -18,7 +18,7 @@ from lab.cli.options import SENSORS_MIN, BoardChoice, FiniteRange, board_option,
 from lab.simulation.options import PAIRING, FaultProfile, Options
 
 DAYS_MAX = 3660
-"""Ten years. At some 10 hours of virtual time a second that takes two and a half hours."""
+"""Ten years. At about 10 hours of virtual time a second that takes two and a half hours."""
 
 
 @click.command(
@@ -65,10 +65,10 @@ def simulate(
     crash_points: bool,
     pairing: bool,
 ) -> int:
-    """Run days of a hub's life in seconds, with faults, and judge them.
+    """Simulate days of a hub's life in seconds, with faults, and check what it must never do.
 
-    The real agent works against the reference cloud in virtual time. An oracle of its own compares what the sensors
-    gave with what the cloud stored: nothing lost, altered or invented, and no quota exceeded.
+    The real agent works against the reference cloud in virtual time. An independent oracle compares the readings of the
+    sensors with those that the cloud stored: none lost, altered or invented, and no quota exceeded.
     """
     check_map(board, map_file)
     check_house(board, sensors)
@@ -76,7 +76,7 @@ def simulate(
         raise click.UsageError("--pairing brings its own house with its own sensors")
     if crash_points and days is not None:
         raise click.UsageError("--crash-points cuts the power in an hour of its own: leave --days out")
-    # What the simulated hub logs is part of the play; without a handler Python prints it among the verdict.
+    # The simulated hub logs as part of the simulation; without a handler Python prints its lines between the verdict's.
     logging.getLogger().addHandler(logging.NullHandler())
     asked: dict[str, Any] = {
         "recording": board.recording,

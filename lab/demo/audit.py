@@ -17,15 +17,15 @@ Key: TypeAlias = tuple[str, str, int]
 
 
 class AuditResult(msgspec.Struct, frozen=True):
-    """The books at the end.
+    """The outcomes of all readings at the end.
 
     Attributes:
         taken: Readings that were committed to the outbox.
-        accepted: Of these, stored by the cloud with the very value that was measured.
-        pending: The others that wait in the outbox on the disk.
-        given_up: Thinned, dropped or refused for good, on record.
-        altered: Stored by the cloud with another value, or never measured at all.
-        lost: Nowhere.
+        accepted: Stored by the cloud with the measured value.
+        pending: Waiting in the outbox on the disk.
+        given_up: Downsampled, dropped or refused for good, on record.
+        altered: Stored by the cloud with another value, or never measured.
+        lost: Neither in the cloud nor in the outbox.
     """
 
     taken: int
@@ -37,12 +37,12 @@ class AuditResult(msgspec.Struct, frozen=True):
 
     @property
     def is_clean(self) -> bool:
-        """Whether every reading is where it should be."""
+        """Whether no reading was lost or altered."""
         return not self.lost and not self.altered
 
 
 class Audit:
-    """Notes every reading at the moment at which it is safe on the disk."""
+    """Records every reading when it is durable."""
 
     def __init__(self, zero_utc_ms: int) -> None:
         """Begin.
@@ -55,11 +55,11 @@ class Audit:
 
     @property
     def taken(self) -> int:
-        """How many there are."""
+        """The number of readings."""
         return len(self._taken)
 
     def committed(self, readings: Sequence[Reading]) -> None:
-        """Note readings."""
+        """Record readings."""
         for reading in readings:
             self._taken[reading.device, reading.kind.value, reading.at_ms + self._zero_utc_ms] = reading.value
 
@@ -70,13 +70,13 @@ class Audit:
         waiting: Iterable[PendingReading],
         stats: OutboxStats,
     ) -> AuditResult:
-        """Return the account.
+        """Return the result.
 
         Args:
-            stored: All that the cloud has.
+            stored: All readings that the cloud has.
             device_of: The hub's name of a device, by the cloud's id.
-            waiting: All that the outbox on the disk would send.
-            stats: What that outbox says of itself: readings that it holds back or gave up on record.
+            waiting: All readings that the outbox on the disk would send.
+            stats: The outbox's counts of readings that it holds back or gave up.
         """
         missing = dict(self._taken)
         accepted = altered = 0
@@ -89,7 +89,7 @@ class Audit:
         listed = pending = 0
         for item in waiting:
             listed += 1
-            # The answer to the last request may not have come: then the cloud has it, and the outbox has it still.
+            # The response to the last request may have been lost: then both the cloud and the outbox have a reading.
             pending += missing.pop((item.device, item.kind.value, item.utc_ms), None) is not None
         held_back = min(len(missing), max(0, stats.pending - listed))
         given_up = min(len(missing) - held_back, stats.downsampled + stats.dropped + stats.dead_letters)

@@ -29,7 +29,7 @@ from lab.demo.runner import DemoSnapshot, Options
 
 
 class PlainDisplay:
-    """Writes a line for each scene."""
+    """Writes a line for each snapshot."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -40,7 +40,7 @@ class PlainDisplay:
 
 
 def line(scene: DemoSnapshot) -> str:
-    """Return a scene as a line."""
+    """Return a snapshot as a line."""
     outbox, link = scene.status.outbox, scene.status.link
     return (
         f"{house_time(scene)}  {scene.taken:>6} taken  {scene.stored:>6} accepted  {outbox.pending:>5} waiting"
@@ -49,7 +49,7 @@ def line(scene: DemoSnapshot) -> str:
 
 
 def _comfort_text(scene: DemoSnapshot) -> str:
-    """Return what is heated or cooled; empty where the hub drives nothing."""
+    """Return the heating or cooling of the zones; empty where the hub drives nothing."""
     zones = scene.climate.zones
     if not zones:
         return ""
@@ -60,13 +60,13 @@ def _comfort_text(scene: DemoSnapshot) -> str:
 
 
 def wait_of(reason: str) -> str:
-    """Return what a zone waits for, the end of its reason: "minimum off time, 3 min to go"; empty for nothing."""
+    """Return what a zone waits for, the end of its reason ("minimum off time, 3 min to go"), or an empty text."""
     last = reason.rpartition("; ")[2]
     return last if last.endswith(" to go") else ""
 
 
 def waiting(scene: DemoSnapshot) -> str:
-    """Return what keeps the whole house from being heated or cooled just now; empty for nothing."""
+    """Return what the whole house waits for before it is heated or cooled, or an empty text."""
     zones = scene.climate.zones
     if any(zone.action != "off" for zone in zones):
         return ""
@@ -82,7 +82,7 @@ def house_time(scene: DemoSnapshot) -> str:
 
 
 def weather(phase: OutagePhase, house_s: float) -> str:
-    """Return what is happening, and for how much longer."""
+    """Return the condition of the cloud, and how much longer it lasts."""
     left = duration(max(0.0, phase.ends_s - house_s)) if phase.ends_s != float("inf") else ""
     if phase.weather is CloudCondition.UNREACHABLE:
         return f"the cloud is unreachable for {left} more"
@@ -118,14 +118,14 @@ _HEADINGS = {
 
 
 class LiveDisplay:
-    """Draws each scene in place of the one before."""
+    """Draws each snapshot in place of the one before."""
 
     def __init__(self, options: Options, picture: Path | None) -> None:
         """Prepare.
 
         Args:
-            options: What is played.
-            picture: Where the last scene with a full outbox is saved as SVG; `None`: nowhere.
+            options: The options of the demo.
+            picture: Where the last snapshot with a full outbox is saved as SVG; `None`: nowhere.
         """
         self._options = options
         self._picture = picture
@@ -135,7 +135,7 @@ class LiveDisplay:
         self._pending_max = 0
 
     def __enter__(self) -> Self:
-        """Begin to draw."""
+        """Start to draw."""
         if self._picture is None:
             self._live.__enter__()
         return self
@@ -143,7 +143,7 @@ class LiveDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Leave the last scene on the screen, or save the picture."""
+        """Leave the last snapshot on the screen, or save the picture."""
         if self._picture is None:
             self._live.__exit__(kind, error, traceback)
         elif self._best is not None:
@@ -152,10 +152,10 @@ class LiveDisplay:
             self._picture.write_text(_FONT_FROM_ELSEWHERE.sub("", svg))
 
     def show(self, scene: DemoSnapshot) -> None:
-        """Draw a scene."""
+        """Draw a snapshot."""
         self._pending_max = max(self._pending_max, scene.status.outbox.pending)
         if self._picture is None:
-            # One line less than there are: the cursor stands below the picture.
+            # One line less than the terminal has: the cursor is below the picture.
             lines_max = self._console.height - 1
             self._live.update(draw(scene, self._options, self._pending_max, lines_max=lines_max), refresh=True)
         elif self._best is None or _is_better(scene, self._best):
@@ -163,7 +163,7 @@ class LiveDisplay:
 
 
 def _is_better(scene: DemoSnapshot, other: DemoSnapshot) -> bool:
-    """Tell whether a scene shows more of an outage."""
+    """Tell whether a snapshot shows more of an outage than another."""
     return (scene.status.link.state == "down", scene.status.outbox.pending) >= (
         other.status.link.state == "down",
         other.status.outbox.pending,
@@ -171,15 +171,15 @@ def _is_better(scene: DemoSnapshot, other: DemoSnapshot) -> bool:
 
 
 def draw(scene: DemoSnapshot, options: Options, pending_max: int, *, lines_max: int) -> RenderableType:
-    """Return the picture of a scene.
+    """Return the picture of a snapshot.
 
     Args:
-        scene: What there is to see.
-        options: What is played.
-        pending_max: The fullest that the outbox has been: its bar has room for that.
-        lines_max: How many lines there is room for: empty lines go first, then rooms.
+        scene: The snapshot.
+        options: The options of the demo.
+        pending_max: The most readings that the outbox has had: the length of its bar.
+        lines_max: The number of lines of the terminal: empty lines are left out first, then rooms.
     """
-    name = "a recorded house" if options.stage.recording else "a simulated house"
+    name = "a recorded house" if options.scenario.recording else "a simulated house"
     head = Text.assemble(
         ("climahub demo", "bold"), f"  {name}, {options.speed:,.0f} times faster    ", (house_time(scene), "bold cyan")
     )
@@ -203,12 +203,12 @@ def draw(scene: DemoSnapshot, options: Options, pending_max: int, *, lines_max: 
         border_style="blue",
         padding=(0, 1),
     )
-    # Below the panel, whole: what is copied has neither a border nor a line break in it.
+    # Below the panel, so that a copy has neither a border nor a line break.
     return Group(panel, Text(status_hint(scene.socket), "dim", no_wrap=True, overflow="ignore"))
 
 
 def status_hint(socket: Path) -> str:
-    """Return the command that asks the hub of the demo, as it can be pasted here."""
+    """Return the command that shows the status of the demo's hub, ready to paste."""
     typed = [sys.argv[0]] if Path(sys.argv[0]).name == PROGRAM else [sys.executable, "-m", "agent"]
     program = [PROGRAM] if shutil.which(PROGRAM) else typed
     return shlex.join([*program, "status", "--socket", str(socket)])
@@ -220,13 +220,13 @@ def _happening(scene: DemoSnapshot) -> Text:
 
 
 def _waits(scene: DemoSnapshot) -> Text:
-    """Return why nothing is heated although it is wanted: what newcomers see in the first minute."""
+    """Return why nothing is heated although heat is called for, as in the first minute of the demo."""
     told = f"{waiting(scene)} (a rest between two runs)"
     return Text.assemble(("heating  ", "dim"), (told, "yellow"), no_wrap=True, overflow="ellipsis")
 
 
 def _way(scene: DemoSnapshot, pending_max: int) -> Table:
-    """Return the way of a reading: taken, waiting, accepted."""
+    """Return the counts along the way of a reading: taken, waiting, accepted."""
     outbox, link = scene.status.outbox, scene.status.link
     grid = Table.grid(padding=(0, 2), expand=True)
     grid.add_column(style="dim", width=7)
@@ -244,13 +244,13 @@ def _way(scene: DemoSnapshot, pending_max: int) -> Table:
 
 
 def _comfort_rows(scene: DemoSnapshot) -> Iterator[RenderableType]:
-    """Yield what each zone does and why; nothing where the hub drives nothing."""
+    """Yield the state and reason of each zone; nothing where the hub drives nothing."""
     if not scene.climate.zones:
         return
     table = Table(box=None, padding=(0, 1), header_style="dim", expand=True)
     for heading in ("zone", "room", "set", "does"):
         table.add_column(heading, no_wrap=True)
-    # The reason gives way where the terminal is narrow; what is measured and done does not.
+    # A narrow terminal cuts the reason, not the measurements and actions.
     table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
     for zone in scene.climate.zones:
         table.add_row(
@@ -264,12 +264,12 @@ def _comfort_rows(scene: DemoSnapshot) -> Iterator[RenderableType]:
 
 
 def _wait_first(reason: str) -> str:
-    """Return a reason with what is waited for in front: a narrow terminal shows the beginning only."""
+    """Return a reason that starts with what the zone waits for: a narrow terminal shows the beginning only."""
     return "; ".join(filter(None, (wait_of(reason), reason.removesuffix(wait_of(reason)).rstrip("; "))))
 
 
 def bar_readings(pending_max: int) -> int:
-    """Return how many readings the whole bar stands for: 100, 200, 500, 1000, and so on."""
+    """Return how many readings the whole bar represents: 100, 200, 500, 1000, and so on."""
     readings = 100
     factors = itertools.cycle((2, 2.5, 2))
     while readings < pending_max:

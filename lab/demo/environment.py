@@ -26,7 +26,7 @@ from lab.refcloud.records import AcceptedReading, DeviceKind
 
 
 class CloudCondition(StrEnum):
-    """How the cloud is."""
+    """The condition of the cloud."""
 
     FAIR = "fair"
     UNREACHABLE = "unreachable"
@@ -34,10 +34,10 @@ class CloudCondition(StrEnum):
 
 
 class OutagePhase(msgspec.Struct, frozen=True):
-    """A stretch of the same weather, in seconds of the house.
+    """A period with one condition of the cloud, in seconds of the house.
 
     Attributes:
-        ends_s: When it is over; infinite for one that never is.
+        ends_s: When it ends; infinite for one that never ends.
     """
 
     weather: CloudCondition
@@ -52,14 +52,14 @@ PLAN_S = (
     (CloudCondition.FAILING, 4.0),
     (CloudCondition.FAIR, 6.0),
 )
-"""One round, in seconds of whoever watches: long enough to see the outbox fill and empty, short enough not to bore."""
+"""One round, in real seconds: long enough to see the outbox fill and empty."""
 
 SPREAD = 0.2
-"""Each phase is up to so much longer or shorter, so that no round is like the other."""
+"""The largest random change of a phase's length, as a part of it."""
 
 
 def phases(seed: int, *, speed: float, are_wanted: bool = True) -> Iterator[OutagePhase]:
-    """Yield the phases, one after the other without end; a single fair one where no outages are wanted."""
+    """Yield the phases, one after the other without end; a single good one without outages."""
     if not are_wanted:
         yield OutagePhase(CloudCondition.FAIR, 0.0, float("inf"))
         return
@@ -74,24 +74,24 @@ def phases(seed: int, *, speed: float, are_wanted: bool = True) -> Iterator[Outa
 
 HOST = "127.0.0.1"
 SIM_START_UTC_MS = 1_768_456_800_000
-"""2026-01-15, 06:00: a winter morning, when a house is interesting."""
+"""2026-01-15, 06:00: a winter morning, when the heating works most."""
 
 RECORDING_LEAD_S = 60.0
-"""How long before a recording's first row its house begins: time to register the sensors."""
+"""How long before a recording's first row the house begins, to register the sensors."""
 
 HUB_ROOM = "living"
 HUB_SENSOR = "sim/temperature"
-"""Where the hub of the simulated house hangs, and what it measures there."""
+"""The room of the simulated hub, and what it measures there."""
 
 WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 18.0, 27.0)))
-"""What the people of the demo have set."""
+"""The schedule of the demo."""
 
 UNWELL = (FaultRule(ErrorStatus(503, is_json=False)),)
 SHUTDOWN_S = 0.5
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """What the demo is played on: a recording or, without one, the simulated house."""
+    """The house of the demo: a recording or, without one, the simulated house."""
 
     recording: replay.Recording | None = None
 
@@ -103,7 +103,7 @@ class Scenario(msgspec.Struct, frozen=True):
         return self.recording.instants_ms[0] - int(RECORDING_LEAD_S * 1000)
 
     def board(self, config: BoardConfig, clock: PacedClock) -> Board:
-        """Return the board. A recording's first row keeps its very instant."""
+        """Return the board. A recording's first row keeps its instant."""
         if self.recording is None:
             return environment.make_board(config, clock)
         start_ms = int((UPTIME_S + RECORDING_LEAD_S) * 1000)
@@ -114,10 +114,10 @@ class Cloud:
     """The reference cloud on a loopback port."""
 
     def __init__(self, clock: PacedClock, rng: random.Random) -> None:
-        """Build it; it does not listen yet.
+        """Build the cloud; it does not listen yet.
 
         Args:
-            clock: The same as the hub's: nobody's clock is wrong here.
+            clock: The hub's clock: both have the same time.
             rng: For ids and keys.
         """
         self._refcloud = ReferenceCloud(
@@ -134,7 +134,7 @@ class Cloud:
         self.device_of: dict[str, str] = {}
 
     def provision(self, devices: Sequence[str]) -> tuple[str, dict[str, str]]:
-        """Make the hub and its relayed sensors known; return the hub's key, and the sensors' by device."""
+        """Provision the hub and its relayed sensors; return the hub's key, and the sensors' keys by device."""
         hub = self._refcloud.admin.provision(NewDevice(name="hub"))
         self.device_of[hub.device.device_id] = HUB
         keys = {}
@@ -156,7 +156,7 @@ class Cloud:
         self._port = self._runner.addresses[0][1]
 
     async def set_weather(self, weather: CloudCondition) -> None:
-        """Be well, refuse connections, or answer with 503."""
+        """Work, refuse connections, or respond with 503."""
         self._refcloud.set_faults(UNWELL if weather is CloudCondition.FAILING else ())
         self._refcloud.listening = weather is not CloudCondition.UNREACHABLE
         if weather is CloudCondition.UNREACHABLE and self._site is not None:
@@ -167,11 +167,11 @@ class Cloud:
 
     @property
     def accepted(self) -> int:
-        """How many different readings the cloud has."""
+        """The number of different readings in the cloud."""
         return sum(tally.stored for tally in self._refcloud.admin.tallies().values())
 
     def stored(self) -> Iterator[AcceptedReading]:
-        """Yield all that the cloud has."""
+        """Yield all readings of the cloud."""
         after = None
         while True:
             page = self._refcloud.admin.readings(after=after)
@@ -181,13 +181,13 @@ class Cloud:
                 return
 
     async def close(self) -> None:
-        """Stop serving; what is stored can still be read."""
+        """Stop serving; stored readings can still be read."""
         with contextlib.suppress(OSError):
             await self._runner.cleanup()
 
 
 def zones_of(board: Board) -> str:
-    """Return the configuration of a zone for each room that a sensor measures; empty where nothing can be driven."""
+    """Return the configuration of a zone for each room with a sensor; empty where the board has no outputs."""
     rooms: dict[str, list[str]] = {zone.name: [] for zone in board.outputs.zones} if board.outputs else {}
     if HUB_ROOM in rooms:
         rooms[HUB_ROOM].append(HUB_SENSOR)
@@ -200,11 +200,11 @@ def zones_of(board: Board) -> str:
 
 
 def make_config(base_url: str, directory: Path, *, seed: int, sensors: int, climate: str = "") -> Config:
-    """Return the hub's configuration: defaults but for what makes it run here.
+    """Return the hub's configuration: the defaults, except for what the demo needs.
 
     Args:
         base_url: Of the cloud.
-        directory: Where its files lie.
+        directory: For its files.
         seed: Of the simulated house.
         sensors: Series of the simulated house.
         climate: Its section `[climate]`.

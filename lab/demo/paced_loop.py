@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 UPTIME_S = 180.0
-"""How long the machine has been up when the demo begins: its account of quotas is free (`agent.cloud.quota`)."""
+"""The machine's uptime when the demo begins: long enough for a free quota (`agent.cloud.quota`)."""
 
 
 class PacedSelector(selectors.BaseSelector):
-    """A selector that waits a fraction of the time that it is asked to, and counts what has passed.
+    """A selector that waits a fraction of the requested time, and counts the time that has passed.
 
     On `select(2)`: its timeouts are in microseconds, while those of `epoll(7)` end at whole milliseconds, a minute of a
     house that runs 60,000 times faster.
@@ -48,15 +48,15 @@ class PacedSelector(selectors.BaseSelector):
         return self._inner.register(fileobj, events, data)
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:  # noqa: ANN401 - as inherited
-        """Watch it no more."""
+        """Stop watching a file."""
         return self._inner.unregister(fileobj)
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        """Return what is watched."""
+        """Return the watched files."""
         return self._inner.get_map()
 
     def close(self) -> None:
-        """Give the files back."""
+        """Release the files."""
         self._inner.close()
 
 

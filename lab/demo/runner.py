@@ -31,23 +31,23 @@ from lab.demo.paced_loop import PacedClock, PacedLoop
 
 CLAIM_READINGS = 100
 PAUSE_S_MIN = 0.02
-"""Time stands still while the loop works, so a pause is over a little late; the last ones must not become countless."""
+"""Time stands still while the loop works, so a pause ends a little late; this bounds the number of the last ones."""
 
 
 class Options(msgspec.Struct, frozen=True):
-    """A demo.
+    """The options of a demo.
 
     Attributes:
-        stage: What it is played on.
+        scenario: The house.
         for_s: Real seconds after which it ends; `None`: at Ctrl-C only.
         speed: Seconds of the house in a real one.
         seed: Everything random follows from it.
         sensors: Series of the simulated house.
-        has_outages: Whether the cloud fails now and then.
-        refresh_s: Real seconds between two looks.
+        has_outages: Whether the cloud fails from time to time.
+        refresh_s: Real seconds between two snapshots.
     """
 
-    stage: Scenario
+    scenario: Scenario
     for_s: float | None
     speed: float
     seed: int
@@ -57,17 +57,17 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class DemoSnapshot(msgspec.Struct, frozen=True):
-    """What there is to see at one moment.
+    """The state of the demo at one moment.
 
     Attributes:
-        status: What the hub says of itself.
-        phase: What the cloud is up to.
+        status: The hub's status.
+        phase: The condition of the cloud.
         house_s: How long the house has been running.
         real_s: How long the demo has been running.
-        taken: Readings that are safe, counted by the audience.
-        stored: Different readings that the cloud has.
-        socket: Where `climahub status` can ask meanwhile.
-        climate: What the zones do.
+        taken: Readings that are durable, counted by the audit.
+        stored: Different readings in the cloud.
+        socket: The local API, for `climahub status`.
+        climate: The zones.
     """
 
     status: HubStatus
@@ -81,19 +81,19 @@ class DemoSnapshot(msgspec.Struct, frozen=True):
 
 
 class DemoDisplay(Protocol):
-    """Who looks."""
+    """Shows snapshots."""
 
     def show(self, scene: DemoSnapshot) -> None:
-        """Show a scene."""
+        """Show a snapshot."""
         ...
 
 
 def run_demo(options: Options, audience: DemoDisplay, real_s: Callable[[], float]) -> AuditResult:
-    """Run the demo and return what became of every reading.
+    """Run the demo and return the outcome of every reading.
 
     Args:
-        options: What to run_demo.
-        audience: Shown a scene every `refresh_s`.
+        options: The options.
+        audience: Receives a snapshot every `refresh_s`.
         real_s: A real clock.
     """
     with tempfile.TemporaryDirectory(prefix="climahub-demo-") as directory:
@@ -107,7 +107,7 @@ async def _play(options: Options, audience: DemoDisplay, real_s: Callable[[], fl
 
 
 class _Demo:
-    """One run; made inside the loop."""
+    """One run; created inside the loop."""
 
     def __init__(self, options: Options, audience: DemoDisplay, real_s: Callable[[], float], directory: Path) -> None:
         self._options = options
@@ -116,19 +116,19 @@ class _Demo:
         self._directory = directory
         self._began_s = real_s()
         self._loop = asyncio.get_running_loop()
-        self._clock = PacedClock(self._loop.time, options.stage.start_utc_ms)
+        self._clock = PacedClock(self._loop.time, options.scenario.start_utc_ms)
         self._books = Audit(self._clock.zero_utc_ms)
-        self._cloud = Cloud(self._clock, random.Random(options.seed))  # noqa: S311 - a made-up town needs no secrets
+        self._cloud = Cloud(self._clock, random.Random(options.seed))  # noqa: S311 - a demo needs no secrets
         self._phase = OutagePhase(CloudCondition.FAIR, 0.0, 0.0)
         self._stop = asyncio.Event()
 
     async def run(self) -> AuditResult:
-        """Play until the time is over or somebody says stop, then close the books."""
+        """Run until the time is over or a person stops it, then audit the readings."""
         on_signals(self._stop.set)
         base_url = await self._cloud.open()
         seed, sensors = self._options.seed, self._options.sensors
         plain = make_config(base_url, self._directory, seed=seed, sensors=sensors)
-        board = self._options.stage.board(plain.board, self._clock)
+        board = self._options.scenario.board(plain.board, self._clock)
         config = make_config(base_url, self._directory, seed=seed, sensors=sensors, climate=zones_of(board))
         for directory in (config.storage.state_dir, config.storage.run_dir):
             directory.mkdir()
@@ -178,7 +178,7 @@ class _Demo:
             await asyncio.sleep(phase.ends_s - self._loop.time())
 
     async def _perform(self, hub: app.Hub) -> None:
-        """Show a scene now and then; end when the time is over."""
+        """Show a snapshot at each refresh; end when the time is over."""
         options = self._options
         while True:
             shown_s = self._real_s() - self._began_s
@@ -195,8 +195,8 @@ class _Demo:
         self._stop.set()
 
     def _is_told(self, scene: DemoSnapshot) -> bool:
-        """Tell whether a recording is over and all of it has arrived."""
-        recording = self._options.stage.recording
+        """Tell whether a recording is over and all its readings have arrived."""
+        recording = self._options.scenario.recording
         return recording is not None and scene.stored == recording.readings_count
 
     def _scene(self, hub: app.Hub, shown_s: float) -> DemoSnapshot:
@@ -212,7 +212,7 @@ class _Demo:
         )
 
     async def _audit(self, state_dir: Path, worker: ThreadWorker) -> AuditResult:
-        """Open what the hub has left on the disk as a stranger would, and compare it with the cloud's store."""
+        """Open the hub's files from outside, and compare them with the cloud's store."""
         limits = OutboxLimits(2**40, 0, 2**30)
         outbox, _ = await open_outbox(state_dir, boot_id="audit", limits=limits, worker=worker, disk=Disk())
         waiting: list[PendingReading] = []

@@ -66,7 +66,7 @@ class ZclApplication:
         self._identifies_until_s: dict[int, float] = {}
 
     def receive(self, endpoint: int, cluster: int, data: bytes, now_s: float) -> Sequence[OutgoingFrame]:
-        """Carry out a command and return the answers, in order."""
+        """Carry out a command and return the responses, in order."""
         try:
             frame = zcl.read_frame(data)
         except zcl.MalformedFrame:
@@ -76,7 +76,7 @@ class ZclApplication:
         self._count_down(endpoint, now_s)
         try:
             if frame.is_from_server:
-                return self._heard_as_client(endpoint, cluster, frame)
+                return self._receive_as_client(endpoint, cluster, frame)
             if frame.is_for_cluster:
                 return self._cluster_command(endpoint, cluster, frame)
             return self._general_command(endpoint, cluster, frame, now_s)
@@ -87,7 +87,7 @@ class ZclApplication:
                 self._identifies_until_s[endpoint] = now_s + self._identify_time_s(endpoint)
 
     def set_values(self, values: Mapping[str, float | None]) -> Sequence[OutgoingFrame]:
-        """Let it measure something else, and return what it says outside the reporting rules.
+        """Change its measured values, and return the frames outside the reporting rules.
 
         Raises:
             KeyError: It has no such quantity, or the quantity has no "no value" marker.
@@ -97,20 +97,20 @@ class ZclApplication:
             changed = self._tuya.set_values(values)
             return [self._tuya_notice(changed)] if changed else []
         wire = [pair for name, value in values.items() for pair in self._wire(name, value)]
-        said: list[OutgoingFrame] = []
+        frames: list[OutgoingFrame] = []
         others: list[AttributeKey] = []
         for key, value in wire:
             is_other = self._attributes[key] != value
             self._attributes[key] = value
             others += [key] if is_other else []
             if is_other and key[1] == models.IAS_ZONE and self._attributes.number((key[0], key[1], _IAS_STATE)):
-                said.append(self._zone_changed(key[0]))
+                frames.append(self._zone_changed(key[0]))
         if self._model.dialect is VendorDialect.AQARA:
-            said += self.reports(others, needs_binding=False)
-        return said
+            frames += self.reports(others, needs_binding=False)
+        return frames
 
-    def spoken(self) -> Sequence[OutgoingFrame]:
-        """Return what a device that leaves the standard says of its own accord, bound or not."""
+    def own_reports(self) -> Sequence[OutgoingFrame]:
+        """Return the unsolicited reports of a device with a vendor dialect, bound or not."""
         match self._model.dialect:
             case VendorDialect.TUYA:
                 return [self._tuya_notice(self._tuya.points)] if self._tuya.points else []
@@ -135,7 +135,7 @@ class ZclApplication:
         ]
 
     def forget(self) -> None:
-        """Take back what a network has set up."""
+        """Remove the settings of a network."""
         for endpoint in self._model.endpoints:
             for attribute in (_IAS_STATE, _IAS_CIE, _IAS_ZONE_ID):
                 self._attributes.reset((endpoint.id, models.IAS_ZONE, attribute))
@@ -182,10 +182,10 @@ class ZclApplication:
         if answer is None:
             return [self._default(endpoint, cluster, frame, zcl.ZclStatus.UNSUPPORTED_GENERAL_COMMAND)]
         command, payload = answer
-        said = [self._answer(endpoint, cluster, frame, command, payload)] if payload else []
+        frames = [self._answer(endpoint, cluster, frame, command, payload)] if payload else []
         if command is zcl.GeneralCommand.WRITE_RESPONSE and (endpoint, cluster, _IAS_CIE) in self._attributes:
-            said += self._enroll(endpoint)
-        return said
+            frames += self._enroll(endpoint)
+        return frames
 
     def _cluster_command(self, endpoint: int, cluster: int, frame: zcl.ZclFrame) -> Sequence[OutgoingFrame]:
         status = zcl.ZclStatus.SUCCESS
@@ -193,7 +193,7 @@ class ZclApplication:
             case models.IDENTIFY, _ if (endpoint, cluster, _IDENTIFY_TIME) in self._attributes:
                 return self._identify(endpoint, frame)
             case models.TUYA, models.TUYA_QUERY:
-                return self.spoken()
+                return self.own_reports()
             case models.TUYA, _ if self._model.dialect is VendorDialect.TUYA:
                 pass
             case models.IAS_ZONE, code if code == IAS_ENROLL_RESPONSE:
@@ -216,18 +216,20 @@ class ZclApplication:
     ) -> Sequence[OutgoingFrame]:
         return [self._default(endpoint, cluster, frame, status)] if frame.wants_default_response or status else []
 
-    def _heard_as_client(self, endpoint: int, cluster: int, frame: zcl.ZclFrame) -> Sequence[OutgoingFrame]:
-        """Take what a server says: a notice of a firmware makes the device ask for it (section 11.13.3)."""
+    def _receive_as_client(self, endpoint: int, cluster: int, frame: zcl.ZclFrame) -> Sequence[OutgoingFrame]:
+        """Receive from a server: a firmware notice makes the device query the firmware (section 11.13.3)."""
         if not frame.is_for_cluster and frame.command == zcl.GeneralCommand.READ:
             return [self._client_attributes(endpoint, cluster, frame)]
-        said = [self._default(endpoint, cluster, frame, zcl.ZclStatus.SUCCESS)] if frame.wants_default_response else []
+        frames = (
+            [self._default(endpoint, cluster, frame, zcl.ZclStatus.SUCCESS)] if frame.wants_default_response else []
+        )
         if cluster == models.OTA and frame.is_for_cluster and frame.command == OTA_IMAGE_NOTIFY:
             query = struct.pack("<BHHI", 0, self._model.manufacturer_code, 0, _FIRMWARE_VERSION)
             asked = zcl.ZclFrame(
                 command=OTA_QUERY_NEXT_IMAGE, sequence=self._next_sequence(), payload=query, is_for_cluster=True
             )
-            said.append(OutgoingFrame(endpoint, cluster, zcl.write_frame(asked)))
-        return said
+            frames.append(OutgoingFrame(endpoint, cluster, zcl.write_frame(asked)))
+        return frames
 
     def _client_attributes(self, endpoint: int, cluster: int, frame: zcl.ZclFrame) -> OutgoingFrame:
         answer = b""
@@ -320,4 +322,4 @@ class ZclApplication:
 
 
 _AQARA_BATTERY_MV = 3005
-"""What a fresh cell of such a sensor gives."""
+"""The voltage of a fresh cell of such a sensor."""

@@ -29,9 +29,9 @@ ACK_TIMEOUT_FIRST_S = 1.6
 ACK_TIMEOUT_MIN_S = 0.4
 ACK_TIMEOUT_MAX_S = 3.2
 ACK_TIMEOUTS_MAX = 5
-"""After so many unanswered copies of one frame the coordinator gives up and says ERROR (UG101, section 5)."""
+"""After so many unanswered copies of one frame the coordinator gives up and sends ERROR (UG101, section 5)."""
 HOST_NOT_READY_S = 1.0
-"""How long a "not ready" of the host is believed (T_REMOTE_NOTRDY)."""
+"""How long a "not ready" of the host is valid (T_REMOTE_NOTRDY)."""
 
 _RST = 0xC0
 _RSTACK = 0xC1
@@ -131,7 +131,7 @@ class AshLink:
         return self._is_connected and not self._has_failed
 
     def can_send(self, *, is_callback: bool, now_s: float) -> bool:
-        """Tell whether a payload may be sent now. Callbacks also wait for a host that says it is not ready."""
+        """Tell whether a payload may be sent now. Callbacks also wait while the host is not ready."""
         if not self.is_connected or self._in_flight is not None:
             return False
         return not is_callback or now_s >= self._host_not_ready_until_s

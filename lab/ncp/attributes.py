@@ -77,7 +77,7 @@ class ReportingSchedule:
         return {key: at_s for key in self._rules if (at_s := self._due_s(key)) is not None}
 
     def due_s(self) -> float | None:
-        """Return when the first of them is to be reported. Kept, because it is asked for at every turn."""
+        """Return when the first of them is to be reported. Cached, because every turn needs it."""
         if not self._is_next_known:
             self._next_s = min(self.due().values(), default=None)
             self._is_next_known = True
@@ -139,16 +139,16 @@ class AttributeTable:
         return self._known[key].kind
 
     def manufacturer(self, key: AttributeKey) -> int | None:
-        """Return whose attribute it is; `None` for one of the standard."""
+        """Return the manufacturer code of an attribute; `None` for a standard one."""
         return self._known[key].manufacturer
 
     def reset(self, key: AttributeKey) -> None:
-        """Give an attribute the value that it left the factory with."""
+        """Reset an attribute to its factory value."""
         if key in self._known:
             self._values[key] = self._known[key].value
 
     def forget_rules(self, now_s: float) -> None:
-        """Take back all that was configured."""
+        """Remove all configured rules."""
         self.reporting = ReportingSchedule((), {}, now_s)
 
     def keys_of(self, cluster: int, attribute: int) -> list[AttributeKey]:
@@ -160,7 +160,7 @@ class AttributeTable:
         return [key for key, attribute in self._known.items() if attribute.is_reportable]
 
     def changed_values(self) -> Mapping[str, zcl.Value | None]:
-        """Return what differs from the factory's values, to be kept in a file; `None` for "not a number"."""
+        """Return the values that differ from the factory's, for a file; `None` for "not a number"."""
         return {
             _text(key): None if isinstance(value, float) and math.isnan(value) else value
             for key, value in self._values.items()
@@ -193,7 +193,7 @@ class AttributeTable:
         return attribute if attribute and attribute.manufacturer in {None, frame.manufacturer} else None
 
     def read(self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float) -> tuple[zcl.GeneralCommand, bytes]:
-        """Answer Read AttributeTable."""
+        """Respond to Read Attributes."""
         del now_s
         answer = b""
         for (wanted,) in struct.iter_unpack("<H", frame.payload):
@@ -207,7 +207,7 @@ class AttributeTable:
         return zcl.GeneralCommand.READ_RESPONSE, answer
 
     def write(self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float) -> tuple[zcl.GeneralCommand, bytes]:
-        """Carry out the three kinds of Write AttributeTable."""
+        """Carry out the three kinds of Write Attributes."""
         del now_s
         written: dict[AttributeKey, zcl.Value] = {}
         refused = b""
@@ -235,7 +235,7 @@ class AttributeTable:
     def configure(
         self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float
     ) -> tuple[zcl.GeneralCommand, bytes]:
-        """Answer Configure Reporting."""
+        """Respond to Configure Reporting."""
         refused = b""
         rest = frame.payload
         while rest:
@@ -270,7 +270,7 @@ class AttributeTable:
     def tell_rules(
         self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float
     ) -> tuple[zcl.GeneralCommand, bytes]:
-        """Answer Read Reporting Configuration."""
+        """Respond to Read Reporting Configuration."""
         del now_s
         answer = b""
         for direction, wanted in struct.iter_unpack("<BH", frame.payload):
@@ -288,7 +288,7 @@ class AttributeTable:
     def discover(
         self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float
     ) -> tuple[zcl.GeneralCommand, bytes]:
-        """Answer Discover AttributeTable."""
+        """Respond to Discover Attributes."""
         del now_s
         first, count = struct.unpack_from("<HB", frame.payload)
         found = sorted(
@@ -302,7 +302,7 @@ class AttributeTable:
 
 
 def _typed(kind: zcl.DataType, value: zcl.Value) -> zcl.Value:
-    """Return a value as its type holds it: in a file and in an order every number may be a float."""
+    """Return a value in its own type: in a file and in a control command every number may be a float."""
     is_whole = isinstance(value, float) and kind is not zcl.DataType.SINGLE and math.isfinite(value)
     return int(value) if is_whole else value
 

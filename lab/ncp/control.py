@@ -28,15 +28,15 @@ _OWNER_ONLY = 0o600
 
 
 class ControlCommandInvalid(HalError):
-    """An order that is not understood, or names what is not there."""
+    """A control command that is not understood, or names something that does not exist."""
 
 
 class ControlReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of an order.
+    """The reply to a control command.
 
     Attributes:
-        ok: It was carried out.
-        outcome: What came of it, or why nothing did.
+        ok: Whether it was carried out.
+        outcome: The outcome, or the reason why it was not carried out.
         devices: For `list`: each device, with its model and its place in the network.
     """
 
@@ -46,7 +46,7 @@ class ControlReply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def run_command(server: EmulatorServer, line: str) -> ControlReply:
-    """Carry out one order. A mistake is told in the answer."""
+    """Carry out one control command. The reply reports a mistake."""
     try:
         words = shlex.split(line)
         verb = _VERBS.get(words[0] if words else "")
@@ -61,7 +61,7 @@ def run_command(server: EmulatorServer, line: str) -> ControlReply:
 
 @contextlib.asynccontextmanager
 async def serve_control(server: EmulatorServer, path: Path) -> AsyncIterator[None]:
-    """Take orders on a socket that only this user can open.
+    """Serve control commands on a socket that only this user can open.
 
     Raises:
         OSError: The socket cannot be made.
@@ -137,7 +137,7 @@ def _set(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
 
 def _report(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
     _expect(words, 1, "report NAME")
-    server.speak(words[0])
+    server.report_all(words[0])
     return ControlReply(ok=True)
 
 

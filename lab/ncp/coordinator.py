@@ -27,7 +27,7 @@ from lab.ncp.radio_medium import (
 from lab.ncp.zcl import COORDINATOR_ADDRESS, ApsMessage
 
 CALLBACKS_MAX = 250
-"""What waits for a host that does not listen; the buffers of a real stick end at about here."""
+"""The most callbacks that wait for a host that does not read; a real stick has about as many buffers."""
 BUFFERS = 255
 WELL_KNOWN_KEY = b"ZigBeeAlliance09"
 ANY_DEVICE = "ff:ff:ff:ff:ff:ff:ff:ff"
@@ -43,16 +43,16 @@ MULTICAST_ROWS = 16
 
 
 class JoinOutcome(Enum):
-    """What became of a press on a sensor's button."""
+    """The outcome of a press on a sensor's button."""
 
     JOINED = "joined"
-    NO_OPEN_NETWORK = "no open network is heard"
+    NO_OPEN_NETWORK = "no open network is in range"
     DENIED = "the trust centre refused it"
     WRONG_KEY = "it cannot read the network key: it waits for a key of its own, from its install code"
 
 
 class SendTicket(msgspec.Struct, frozen=True):
-    """What a `messageSentHandler` repeats of the message."""
+    """The fields of a message that its `messageSentHandler` repeats."""
 
     message_type: int
     nwk: int
@@ -61,7 +61,7 @@ class SendTicket(msgspec.Struct, frozen=True):
 
 
 class Coordinator:
-    """The state of a stick. Commands reach into it; that is why most of it is public."""
+    """The state of a stick. Most of it is public, for the command handlers."""
 
     def __init__(self, *, codec: EzspCodec, memory: StickMemory, radio_medium: RadioMedium) -> None:
         self.codec = codec
@@ -76,7 +76,7 @@ class Coordinator:
     def reboot(self) -> None:
         """Lose everything that is not in flash."""
         self.is_up = False
-        self.radio_medium.tune(None)
+        self.radio_medium.set_network(None)
         self.callbacks.clear()
         self.has_overflowed = False
         self.endpoints: dict[int, zdo.SimpleDescriptor] = {}
@@ -112,23 +112,23 @@ class Coordinator:
         self.memory = msgspec.structs.replace(self.memory, **changes)
 
     def start(self) -> None:
-        """Let the radio go up in the network that flash knows."""
+        """Start the radio in the stored network."""
         network = self.memory.network
         if network is None:
             return
         self.is_up = True
         self._frame_counter = self.memory.frame_counter
-        self.radio_medium.tune(
+        self.radio_medium.set_network(
             RadioNetwork(network.extended_pan_id, network.pan_id, network.network_key, self.memory.eui64)
         )
-        self.tell("stackStatusHandler", status=Status.NETWORK_UP)
+        self.add_callback("stackStatusHandler", status=Status.NETWORK_UP)
 
     def stop(self) -> None:
         """Leave the network and forget it."""
         self.is_up = False
-        self.radio_medium.tune(None)
+        self.radio_medium.set_network(None)
         self.remember(network=None, children={})
-        self.tell("stackStatusHandler", status=Status.NETWORK_DOWN)
+        self.add_callback("stackStatusHandler", status=Status.NETWORK_DOWN)
 
     def next_counter(self) -> int:
         """Return the counter of the next frame. Flash always holds one that was never used."""
@@ -147,12 +147,12 @@ class Coordinator:
         was_open = self.permit_until_s > self.now_s
         self.permit_until_s = float("inf") if duration_s == _FOREVER else self.now_s + duration_s
         if duration_s:
-            self.tell("stackStatusHandler", status=Status.ZIGBEE_NETWORK_OPENED)
+            self.add_callback("stackStatusHandler", status=Status.ZIGBEE_NETWORK_OPENED)
         elif was_open:
-            self.tell("stackStatusHandler", status=Status.ZIGBEE_NETWORK_CLOSED)
+            self.add_callback("stackStatusHandler", status=Status.ZIGBEE_NETWORK_CLOSED)
 
     def change_channel(self, channel: int, update_id: int) -> None:
-        """Move the network to another channel, once all have heard of it; hosts say so several times."""
+        """Move the network to another channel, after the broadcast delivery time; hosts repeat this."""
         network = self.memory.network
         is_there = network is not None and (network.channel, network.update_id) == (channel, update_id)
         if self._channel_change is None and not is_there:
@@ -163,7 +163,7 @@ class Coordinator:
         if self.memory.network is not None:
             network = msgspec.structs.replace(self.memory.network, channel=channel, update_id=update_id)
             self.remember(network=network)
-            self.tell("stackStatusHandler", status=Status.ZIGBEE_CHANNEL_CHANGED)
+            self.add_callback("stackStatusHandler", status=Status.ZIGBEE_CHANNEL_CHANGED)
 
     def due_s(self) -> float | None:
         """Return when `advance` is next worth a call."""
@@ -172,16 +172,16 @@ class Coordinator:
         return min(times, default=None)
 
     def advance(self, now_s: float) -> None:
-        """Let time pass: the window closes, the air brings what it has."""
+        """Advance to a time: close the join window, and handle the events of the radio medium."""
         self.now_s = now_s
         closes_s = self._closes_s()
         if closes_s is not None and closes_s <= now_s:
             self.permit_until_s = 0.0
-            self.tell("stackStatusHandler", status=Status.ZIGBEE_NETWORK_CLOSED)
+            self.add_callback("stackStatusHandler", status=Status.ZIGBEE_NETWORK_CLOSED)
         if self._channel_change is not None and self._channel_change[0] <= now_s:
             self._change_channel_now(*self._channel_change[1:])
         for event in self.radio_medium.advance(now_s):
-            self._notice(event)
+            self._handle_event(event)
 
     def press(self, name: str, now_s: float) -> JoinOutcome:
         """Press the button of a sensor: it looks for an open network and asks to join.
@@ -200,13 +200,13 @@ class Coordinator:
         given = self._key_for(device.eui64)
         is_own_key_asked = bool(policy & t.EzspDecisionBitmask.JOINS_USE_INSTALL_CODE_KEY)
         if not policy & t.EzspDecisionBitmask.ALLOW_JOINS or (is_own_key_asked and given is None):
-            address, ieee = self.radio_medium.denied(name)
-            self._tell_joined(address, ieee, t.EmberJoinDecision.DENY_JOIN, parent)
+            address, ieee = self.radio_medium.denied_address(name)
+            self._report_join(address, ieee, t.EmberJoinDecision.DENY_JOIN, parent)
             return JoinOutcome.DENIED
         if (device.link_key or WELL_KNOWN_KEY) != (given or WELL_KNOWN_KEY):
-            # The stick lets it in, the device cannot decrypt what it is sent: the host sees a join and no device.
-            address, ieee = self.radio_medium.denied(name)
-            self._tell_joined(address, ieee, t.EmberJoinDecision.USE_PRECONFIGURED_KEY, parent)
+            # The stick admits the device, which cannot decrypt its messages: the host sees a join and no device.
+            address, ieee = self.radio_medium.denied_address(name)
+            self._report_join(address, ieee, t.EmberJoinDecision.USE_PRECONFIGURED_KEY, parent)
             return JoinOutcome.WRONG_KEY
         self.radio_medium.join(name, network_counter=self._frame_counter, now_s=now_s)
         return JoinOutcome.JOINED
@@ -216,7 +216,7 @@ class Coordinator:
         if ticket.nwk != COORDINATOR_ADDRESS:
             self.radio_medium.unicast(ticket.nwk, message, counter=self.next_counter(), ticket=ticket, now_s=self.now_s)
             return
-        self._tell_sent(ticket, is_delivered=True)
+        self._report_sent(ticket, is_delivered=True)
         if message.profile == zdo.PROFILE and message.destination_endpoint == 0:
             reply = zdo.respond(CoordinatorDevice(self), message.cluster, message.payload, is_broadcast=False)
             if reply is not None:
@@ -228,17 +228,17 @@ class Coordinator:
                     payload=reply.payload,
                     sequence=self.next_aps_sequence(),
                 )
-                self._notice(MessageReceived(COORDINATOR_ADDRESS, self.memory.eui64, own, 255, 0, ()))
+                self._handle_event(MessageReceived(COORDINATOR_ADDRESS, self.memory.eui64, own, 255, 0, ()))
 
-    def sent_to_all(self, ticket: SendTicket, message: ApsMessage) -> None:
-        """Send a message to everybody who listens."""
+    def broadcast(self, ticket: SendTicket, message: ApsMessage) -> None:
+        """Send a message to all devices that receive all the time."""
         self.radio_medium.broadcast(message, counter=self.next_counter(), now_s=self.now_s)
         if message.profile == zdo.PROFILE and message.cluster == zdo.ZdoCluster.MGMT_NWK_UPDATE:
             zdo.respond(CoordinatorDevice(self), message.cluster, message.payload, is_broadcast=True)
-        self._tell_sent(ticket, is_delivered=True)
+        self._report_sent(ticket, is_delivered=True)
 
-    def tell(self, name: str, **fields: object) -> None:
-        """Queue a callback; one that finds the queue full is lost, and the host is told so."""
+    def add_callback(self, name: str, **fields: object) -> None:
+        """Queue a callback. A full queue drops it and reports an overflow to the host."""
         if len(self.callbacks) >= CALLBACKS_MAX or (self.is_full and name == "incomingMessageHandler"):
             self.has_overflowed = True
             self.counters[t.EmberCounterType.COUNTER_ALLOCATE_PACKET_BUFFER_FAILURE] += 1
@@ -252,17 +252,17 @@ class Coordinator:
         key, until_s = self.transient_keys.get(ieee, (b"", 0.0))
         return key if until_s > self.now_s else None
 
-    def _notice(self, event: RadioEvent) -> None:
+    def _handle_event(self, event: RadioEvent) -> None:
         match event:
             case MessageReceived():
-                self._tell_heard(event)
+                self._report_message(event)
             case MessageDelivered(ticket, is_delivered):
-                self._tell_sent(ticket, is_delivered=is_delivered)
+                self._report_sent(ticket, is_delivered=is_delivered)
             case DeviceJoined(address, ieee, parent, is_rejoin, is_sleepy):
                 self.addresses[ieee] = address
                 if is_sleepy and parent == COORDINATOR_ADDRESS:
                     self.remember(children={**self.memory.children, ieee: address})
-                self._tell_joined(
+                self._report_join(
                     address,
                     ieee,
                     t.EmberJoinDecision.NO_ACTION if is_rejoin else _ADMITTED,
@@ -272,7 +272,7 @@ class Coordinator:
             case DeviceLeft(address, ieee):
                 self.addresses.pop(ieee, None)
                 self.remember(children={key: value for key, value in self.memory.children.items() if key != ieee})
-                self.tell(
+                self.add_callback(
                     "trustCenterJoinHandler",
                     newNodeId=address,
                     newNodeEui64=eui64(ieee),
@@ -281,11 +281,11 @@ class Coordinator:
                     parentOfNewNodeId=0xFFFF,
                 )
 
-    def _tell_joined(
+    def _report_join(
         self, address: int, ieee: str, decision: t.EmberJoinDecision, parent: int, *, is_rejoin: bool = False
     ) -> None:
         update = t.EmberDeviceUpdate
-        self.tell(
+        self.add_callback(
             "trustCenterJoinHandler",
             newNodeId=address,
             newNodeEui64=eui64(ieee),
@@ -294,22 +294,22 @@ class Coordinator:
             parentOfNewNodeId=parent,
         )
 
-    def _tell_heard(self, heard: MessageReceived) -> None:
+    def _report_message(self, received: MessageReceived) -> None:
         self.counters[t.EmberCounterType.COUNTER_MAC_RX_UNICAST] += 1
-        if heard.relays != self.routes.get(heard.eui64, ()):
-            self.routes[heard.eui64] = heard.relays
-            self.tell(
+        if received.relays != self.routes.get(received.eui64, ()):
+            self.routes[received.eui64] = received.relays
+            self.add_callback(
                 "incomingRouteRecordHandler",
-                source=heard.address,
-                sourceEui=eui64(heard.eui64),
-                lqi=heard.lqi,
-                rssi=heard.rssi_dbm,
-                relayList=list(heard.relays),
+                source=received.address,
+                sourceEui=eui64(received.eui64),
+                lqi=received.lqi,
+                rssi=received.rssi_dbm,
+                relayList=list(received.relays),
             )
-        self.addresses[heard.eui64] = heard.address
-        message = heard.message
+        self.addresses[received.eui64] = received.address
+        message = received.message
         kind = t.EmberIncomingMessageType
-        self.tell(
+        self.add_callback(
             "incomingMessageHandler",
             message_type=kind.INCOMING_BROADCAST if message.is_broadcast else kind.INCOMING_UNICAST,
             aps_frame=t.EmberApsFrame(
@@ -321,24 +321,24 @@ class Coordinator:
                 groupId=0,
                 sequence=message.sequence,
             ),
-            nwk=heard.address,
-            eui64=eui64(heard.eui64),
+            nwk=received.address,
+            eui64=eui64(received.eui64),
             binding_index=NO_TABLE_INDEX,
             address_index=NO_TABLE_INDEX,
-            lqi=heard.lqi,
-            rssi=heard.rssi_dbm,
+            lqi=received.lqi,
+            rssi=received.rssi_dbm,
             timestamp=int(self.now_s * 1000) & 0xFFFF_FFFF,
             message=message.payload,
         )
 
-    def _tell_sent(self, ticket: object, *, is_delivered: bool) -> None:
+    def _report_sent(self, ticket: object, *, is_delivered: bool) -> None:
         if not isinstance(ticket, SendTicket):
             return
         counter = t.EmberCounterType
         self.counters[
             counter.COUNTER_APS_DATA_TX_UNICAST_SUCCESS if is_delivered else counter.COUNTER_APS_DATA_TX_UNICAST_FAILED
         ] += 1
-        self.tell(
+        self.add_callback(
             "messageSentHandler",
             status=Status.OK if is_delivered else Status.ZIGBEE_DELIVERY_FAILED,
             message_type=ticket.message_type,

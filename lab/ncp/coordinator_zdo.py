@@ -28,12 +28,12 @@ class Owner(Protocol):
         ...
 
     def change_channel(self, channel: int, update_id: int) -> None:
-        """Move the network to another channel, once all have heard of it."""
+        """Move the network to another channel, after the broadcast delivery time."""
         ...
 
 
 class CoordinatorDevice:
-    """Answers for the stick. Its host binds nothing on it, and it never leaves by ZDO."""
+    """The stick's own ZDO device. Its host binds nothing on it, and it never leaves by ZDO."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
@@ -69,7 +69,7 @@ class CoordinatorDevice:
         return list(self._owner.endpoints.values())
 
     def neighbours(self) -> Sequence[zdo.Neighbour]:
-        """Return the devices that it hears directly."""
+        """Return the devices in direct range."""
         return self._owner.radio_medium.neighbours()
 
     def bindings(self) -> Sequence[zdo.BindingEntry]:
@@ -94,5 +94,5 @@ class CoordinatorDevice:
         self._owner.permit(duration_s)
 
     def change_channel(self, channel: int, update_id: int) -> None:
-        """Move the network to another channel, once all have heard of it."""
+        """Move the network to another channel, after the broadcast delivery time."""
         self._owner.change_channel(channel, update_id)

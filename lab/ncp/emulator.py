@@ -90,13 +90,13 @@ class Emulator:
         return self._link.take()
 
     def restart(self, code: ResetCode) -> None:
-        """Start the stick again, whether the host asked for it or not; its network is down until it is told."""
+        """Restart the stick, requested by the host or not; its network is down until a command starts it."""
         self._answers.clear()
         self.coordinator.reboot()
         self._link.restart(code)
 
     def press(self, name: str, now_s: float) -> JoinOutcome:
-        """Press a sensor's button: it joins, or tells why it cannot.
+        """Press a sensor's button, and return the outcome of its join.
 
         Raises:
             KeyError: There is no such sensor.

@@ -100,7 +100,7 @@ _EZSP_OF: Final = MappingProxyType(
 
 
 class EzspCodec:
-    """Reads commands and writes answers in the words of one version."""
+    """Reads commands and writes responses of one protocol version."""
 
     def __init__(self, version: int) -> None:
         """Choose the version.
@@ -152,7 +152,7 @@ class EzspCodec:
         """Write the answer to a frame that is no command, or one that the stick does not know."""
         is_malformed = isinstance(unknown, UnknownFrame) and unknown.is_malformed
         reason = t.EzspStatus.ERROR_COMMAND_TOO_LONG if is_malformed else t.EzspStatus.ERROR_INVALID_FRAME_ID
-        # Hosts disagree on how wide this status is from v14 on: the low byte says it to all of them.
+        # Hosts disagree on the width of this status from v14 on; the low byte is the same for all of them.
         width = 1 if self.version < _FIRST_WITH_LONG_STATUS else 4
         head = self._head(unknown.sequence, _FRAME_CONTROL_RESPONSE, "invalidCommand")
         return head + int(reason).to_bytes(width, "little")

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class MemoryInvalid(HalError):
-    """A file that holds no memory of a stick or of sensors."""
+    """A file that is not the flash of a stick or of sensors."""
 
 
 class NetworkMemory(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,9 +50,9 @@ class StickMemory(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         factory_eui64: The address it was made with.
-        restored_eui64: The address it was told to have, if any.
+        restored_eui64: The address that the host gave it, if any.
         frame_counter: No outgoing frame has used this counter or a higher one.
-        children: NetworkMemory addresses of the end devices whose parent the stick is, by EUI-64.
+        children: Network addresses of the end devices whose parent the stick is, by EUI-64.
     """
 
     factory_eui64: str
@@ -93,7 +93,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     """The network that a sensor belongs to, as it remembers it.
 
     Attributes:
-        heard_counter: The highest frame counter it has heard from the coordinator; it takes lower ones for replays.
+        heard_counter: The highest frame counter received from the coordinator; lower ones are replays.
     """
 
     extended_pan_id: str

@@ -40,14 +40,14 @@ IKEA_VOC = 0xFC7E
 
 
 class DeviceRole(Enum):
-    """What a device is in the network."""
+    """The role of a device in the network."""
 
     ROUTER = "router"
     SLEEPY = "sleepy"
 
 
 class VendorDialect(Enum):
-    """Where a device leaves the standard."""
+    """The vendor protocol of a device that leaves the standard."""
 
     NONE = "none"
     AQARA = "aqara"
@@ -391,7 +391,7 @@ class TuyaDataPoints:
         return self._points
 
     def set_values(self, values: Mapping[str, float | None]) -> Mapping[int, int]:
-        """Take values by quantity and return the points that are others now; a lost value changes nothing."""
+        """Set values by quantity and return the changed points; a lost value changes nothing."""
         changed: dict[int, int] = {}
         for name, value in values.items():
             point, to_wire = TUYA_POINTS[name]

@@ -12,7 +12,7 @@ from lab.ncp.setup_commands import ADDRESS_TABLE_ROWS, Fields, Handler, status, 
 from lab.ncp.zcl import COORDINATOR_ADDRESS, UNKNOWN_ADDRESS, ApsMessage
 
 TX_POWER_DBM_MAX = 20
-_NOBODY = "00:00:00:00:00:00:00:00"
+_NO_EUI64 = "00:00:00:00:00:00:00:00"
 _FREE_ROW = "ff:ff:ff:ff:ff:ff:ff:ff"
 _UNUSED_ADDRESS = 0xFFFF
 _QUIET_RSSI_DBM = -90
@@ -44,7 +44,7 @@ def _form(coordinator: Coordinator, arguments: Fields) -> Fields:
         return status(Status.TRANSMIT_INVALID_POWER)
     bits = t.EmberInitialSecurityBitmask
     centre = str(security.preconfiguredTrustCenterEui64)
-    has_centre = bits.HAVE_TRUST_CENTER_EUI64 in security.bitmask and centre != _NOBODY
+    has_centre = bits.HAVE_TRUST_CENTER_EUI64 in security.bitmask and centre != _NO_EUI64
     coordinator.remember(
         network=NetworkMemory(
             pan_id=int(wanted.panId),
@@ -53,7 +53,7 @@ def _form(coordinator: Coordinator, arguments: Fields) -> Fields:
             channels=int(wanted.channels),
             tx_power_dbm=int(wanted.radioTxPower),
             manager_id=int(wanted.nwkManagerId),
-            # The stack ignores what it is told here: a host writes it to the token (bellows does).
+            # The stack ignores this field: a host writes it to the token (bellows does).
             update_id=0,
             network_key=bytes(security.networkKey.serialize()),
             network_key_number=int(security.networkKeySequenceNumber),
@@ -86,7 +86,7 @@ def _parameters(coordinator: Coordinator, arguments: Fields) -> Fields:
     del arguments
     network = coordinator.memory.network
     parameters = t.EmberNetworkParameters(
-        extendedPanId=t.ExtendedPanId.convert(network.extended_pan_id if network else _NOBODY),
+        extendedPanId=t.ExtendedPanId.convert(network.extended_pan_id if network else _NO_EUI64),
         panId=network.pan_id if network else _UNUSED_ADDRESS,
         radioTxPower=network.tx_power_dbm if network else 0,
         radioChannel=network.channel if network else 0,
@@ -116,8 +116,8 @@ def _scan(coordinator: Coordinator, arguments: Fields) -> Fields:
     channels = list(arguments["channelMask"])
     if arguments["scanType"] == t.EzspNetworkScanType.ENERGY_SCAN:
         for channel in channels:
-            coordinator.tell("energyScanResultHandler", channel=int(channel), maxRssiValue=_QUIET_RSSI_DBM)
-    coordinator.tell("scanCompleteHandler", channel=0, status=Status.OK)
+            coordinator.add_callback("energyScanResultHandler", channel=int(channel), maxRssiValue=_QUIET_RSSI_DBM)
+    coordinator.add_callback("scanCompleteHandler", channel=0, status=Status.OK)
     return status(Status.OK)
 
 
@@ -125,7 +125,7 @@ def _child(coordinator: Coordinator, arguments: Fields) -> Fields:
     rows = list(coordinator.memory.children.items())
     index = int(arguments["index"])
     is_there = index < len(rows)
-    ieee, address = rows[index] if is_there else (_NOBODY, _UNUSED_ADDRESS)
+    ieee, address = rows[index] if is_there else (_NO_EUI64, _UNUSED_ADDRESS)
     child = t.EmberChildDataV10(
         eui64=eui64(ieee),
         type=t.EmberNodeType.SLEEPY_END_DEVICE,
@@ -150,7 +150,7 @@ def _parent_children(coordinator: Coordinator, arguments: Fields) -> Fields:
     del arguments
     return {
         "childCount": len(coordinator.memory.children),
-        "parentEui64": eui64(_NOBODY),
+        "parentEui64": eui64(_NO_EUI64),
         "parentNodeId": _UNUSED_ADDRESS,
     }
 
@@ -166,7 +166,7 @@ def _eui64_of(coordinator: Coordinator, arguments: Fields) -> Fields:
     for ieee, address in coordinator.addresses.items():
         if address == wanted:
             return {"status": Status.OK, "eui64": eui64(ieee)}
-    return {"status": Status.NOT_FOUND, "eui64": eui64(_NOBODY)}
+    return {"status": Status.NOT_FOUND, "eui64": eui64(_NO_EUI64)}
 
 
 def _get_extended_timeout(coordinator: Coordinator, arguments: Fields) -> Fields:
@@ -279,7 +279,7 @@ def _to_many(coordinator: Coordinator, arguments: Fields, kind: int, destination
     if (refusal := _refusal(coordinator, payload)) is not None:
         return refusal
     ticket = _ticket(coordinator, arguments, kind, destination)
-    coordinator.sent_to_all(ticket, _message(ticket, payload, is_broadcast=True))
+    coordinator.broadcast(ticket, _message(ticket, payload, is_broadcast=True))
     return {"status": Status.OK, "sequence": ticket.aps_frame.sequence}
 
 

@@ -21,7 +21,7 @@ COORDINATOR_ENDPOINT = 1
 
 
 class Node:
-    """A device that is somewhere in the air."""
+    """One emulated device."""
 
     def __init__(self, *, eui64: str, model: DeviceModel, memory: NodeMemory, now_s: float) -> None:
         self.eui64 = eui64
@@ -60,7 +60,7 @@ class Node:
 
     @property
     def is_sleepy(self) -> bool:
-        """Whether it hears only what its parent keeps for it."""
+        """Whether it receives only what its parent keeps for it."""
         return self.model.role is DeviceRole.SLEEPY
 
     @property
@@ -70,7 +70,7 @@ class Node:
 
     @property
     def mac_capabilities(self) -> int:
-        """What it says of itself when it joins."""
+        """The MAC capabilities in its announcement."""
         return _SLEEPY_END_DEVICE if self.is_sleepy else _MAINS_ROUTER
 
     @property
@@ -94,7 +94,7 @@ class Node:
         ]
 
     def neighbours(self) -> Sequence[zdo.Neighbour]:
-        """Return whom it hears, as the air has told it."""
+        """Return its neighbour table, which the radio medium has set."""
         return self.neighbour_table
 
     def bindings(self) -> Sequence[zdo.BindingEntry]:
@@ -124,7 +124,7 @@ class Node:
         return zdo.ZdoStatus.SUCCESS
 
     def leave(self) -> None:
-        """Note that it is to leave once the answer has gone; the air looks at `wants_to_leave`."""
+        """Leave after the response: the radio medium reads `wants_to_leave`."""
         self.wants_to_leave = True
 
     def permit_joining(self, duration_s: int) -> None:
@@ -132,7 +132,7 @@ class Node:
         self.permit_until_s = self._now_s + duration_s
 
     def change_channel(self, channel: int, update_id: int) -> None:
-        """Do nothing: a device follows its network, which it knows by its key and not by its channel."""
+        """Do nothing: a device follows its network by the key, not by the channel."""
 
     def join(self, membership: Membership) -> None:
         """Become a member of a network, with nothing of an earlier one."""
@@ -145,7 +145,7 @@ class Node:
             self.membership = msgspec.structs.replace(self.membership, parent=parent)
 
     def forget(self) -> None:
-        """Go back to how it left the factory, but for what it measures."""
+        """Reset to the factory state, except for the measured values."""
         self.membership = None
         self.wants_to_leave = False
         self.permit_until_s = 0.0
@@ -153,7 +153,7 @@ class Node:
         self._attributes.forget_rules(self._now_s)
         self._application.forget()
 
-    def hears(self, counter: int) -> bool:
+    def accepts_counter(self, counter: int) -> bool:
         """Tell whether a frame with this counter is no replay, and remember the counter."""
         if self.membership is None or counter <= self.membership.heard_counter:
             return False
@@ -161,13 +161,13 @@ class Node:
         return True
 
     def announce(self) -> ApsMessage:
-        """Say that it is there."""
+        """Return the device announcement."""
         self._announcements = (self._announcements + 1) & 0xFF
         payload = zdo.announcement(self, self._announcements)
         return self._zdo(zdo.ZdoCluster.DEVICE_ANNOUNCE, payload, is_broadcast=True)
 
     def receive(self, message: ApsMessage, now_s: float) -> Sequence[ApsMessage]:
-        """Take a message and return the answers, in order."""
+        """Receive a message and return the responses, in order."""
         self._now_s = now_s
         if message.destination_endpoint == 0:
             if message.profile != zdo.PROFILE:
@@ -176,14 +176,14 @@ class Node:
             return [] if reply is None else [self._zdo(reply.cluster, reply.payload)]
         if not any(endpoint.id == message.destination_endpoint for endpoint in self.model.endpoints):
             return []
-        said = self._application.receive(message.destination_endpoint, message.cluster, message.payload, now_s)
-        return self._sent(said, to_endpoint=message.source_endpoint) + list(self.advance(now_s))
+        frames = self._application.receive(message.destination_endpoint, message.cluster, message.payload, now_s)
+        return self._sent(frames, to_endpoint=message.source_endpoint) + list(self.advance(now_s))
 
     def set_values(self, values: Mapping[str, float | None], now_s: float) -> Sequence[ApsMessage]:
-        """Let it measure something else, and return what it says about that at once.
+        """Change its measured values, and return the messages that follow at once.
 
         Args:
-            values: By quantity (`models.QUANTITIES`); `None` for the marker that says "no value".
+            values: By quantity (`models.QUANTITIES`); `None` for the "no value" marker.
             now_s: Monotonic seconds.
 
         Raises:
@@ -193,11 +193,11 @@ class Node:
         self._now_s = now_s
         return self._sent(self._application.set_values(values)) + list(self.advance(now_s))
 
-    def speak(self, now_s: float) -> Sequence[ApsMessage]:
-        """Report everything that is configured and bound, whatever the intervals say (a press on its button)."""
+    def report_all(self, now_s: float) -> Sequence[ApsMessage]:
+        """Report everything that is configured and bound, regardless of the intervals (a press on its button)."""
         self._now_s = now_s
         if self.model.dialect is not VendorDialect.NONE:
-            return self._sent(self._application.spoken())
+            return self._sent(self._application.own_reports())
         rules = self._attributes.reporting.rules
         return self._reports([(rule.endpoint, rule.cluster, rule.attribute) for rule in rules])
 
@@ -220,10 +220,10 @@ class Node:
             self._attributes.reporting.reported(key, self._attributes[key], self._now_s)
         return self._sent(self._application.reports(keys))
 
-    def _sent(self, said: Sequence[OutgoingFrame], *, to_endpoint: int | None = None) -> list[ApsMessage]:
-        """Address what the application says; without a network, or a binding where one is needed, it goes nowhere."""
+    def _sent(self, frames: Sequence[OutgoingFrame], *, to_endpoint: int | None = None) -> list[ApsMessage]:
+        """Address the application's frames; without a network, or without a required binding, they are dropped."""
         messages: list[ApsMessage] = []
-        for words in said:
+        for words in frames:
             destination = to_endpoint or COORDINATOR_ENDPOINT
             if words.needs_binding:
                 binding = self._binding_to_coordinator(words.endpoint, words.cluster)

@@ -33,10 +33,10 @@ class EmulatedDevice(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         eui64: Lower-case text with colons.
-        parent: The name of the router that it speaks through; empty for the stick itself.
-        latency_s: From a message to its delivery: for a sleepy device, how rarely it asks its parent.
+        parent: The name of its router; empty for the stick itself.
+        latency_s: From a message to its delivery: for a sleepy device, its polling interval.
         link_key: The key that it joins with; `None` for the well-known one.
-        values: What it measures at first, by quantity.
+        values: Its first measured values, by quantity.
     """
 
     name: str
@@ -51,7 +51,7 @@ class EmulatedDevice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RadioNetwork(msgspec.Struct, frozen=True):
-    """The network that the stick's radio is up in. A member with another network or key does not hear it."""
+    """The network that the stick's radio is up in. A device with another network or key does not receive from it."""
 
     extended_pan_id: str
     pan_id: int
@@ -107,7 +107,7 @@ RadioEvent = MessageReceived | MessageDelivered | DeviceJoined | DeviceLeft
 
 
 class _Arrival(msgspec.Struct, frozen=True):
-    """A message on its way to a device. Without a counter it is not secured by the network and always heard."""
+    """A message on its way to a device. Without a counter it is not secured by the network and always received."""
 
     name: str
     message: ApsMessage
@@ -122,7 +122,7 @@ class _Departure(msgspec.Struct, frozen=True):
 
 
 class RadioMedium:
-    """The devices, and the agenda of what is under way."""
+    """The devices, and the agenda of their messages."""
 
     def __init__(self, devices: Sequence[EmulatedDevice], memory: DevicesMemory, *, seed: int, now_s: float) -> None:
         self._devices = {device.name: device for device in devices}
@@ -131,7 +131,7 @@ class RadioMedium:
             kept = memory.nodes.get(device.name, NodeMemory())
             node = Node(eui64=device.eui64, model=device.model, memory=kept, now_s=now_s)
             if device.name not in memory.nodes or device.model.dialect is VendorDialect.TUYA:
-                # A Tuya module keeps no values: its microcontroller tells it anew.
+                # A Tuya module keeps no values: its microcontroller reports them again.
                 node.set_values(device.values, now_s)
             self._nodes[device.name] = node
         self._random = random.Random(seed)
@@ -166,7 +166,7 @@ class RadioMedium:
         """
         return self._devices[name]
 
-    def tune(self, network: RadioNetwork | None) -> None:
+    def set_network(self, network: RadioNetwork | None) -> None:
         """Let the stick's radio go up in a network, or down."""
         self._network = network
 
@@ -178,11 +178,11 @@ class RadioMedium:
         return min(times, default=None)
 
     def advance(self, now_s: float) -> Sequence[RadioEvent]:
-        """Let everything happen that is due, and return what the stick notices of it, in order."""
+        """Advance to a time, and return the events at the stick, in order."""
         for name, node in self._nodes.items():
             due_s = node.due_s()
             if due_s is not None and due_s <= now_s:
-                self._up(name, node.advance(now_s), now_s)
+                self._send_up(name, node.advance(now_s), now_s)
         events: list[RadioEvent] = []
         while self._agenda and self._agenda[0][0] <= now_s:
             at_s, _, what = heapq.heappop(self._agenda)
@@ -212,13 +212,13 @@ class RadioMedium:
         self._later(at_s, _Arrival(name, message, counter, ticket))
 
     def broadcast(self, message: ApsMessage, *, counter: int, now_s: float) -> None:
-        """Send a message to all devices that listen all the time."""
+        """Send a message to all devices that receive all the time."""
         for name, node in self._nodes.items():
             if not node.is_sleepy:
                 self._later(now_s + self._latency_s(name), _Arrival(name, message, counter, None))
 
     def parent_for(self, name: str, *, is_stick_open: bool, now_s: float) -> int | None:
-        """Return the address through which a device could join now, or `None` where no open network is heard."""
+        """Return the address through which a device could join now, or `None` where no open network is in range."""
         router = self._devices[name].parent
         if not router:
             return COORDINATOR_ADDRESS if is_stick_open else None
@@ -227,7 +227,7 @@ class RadioMedium:
         return node.address if is_open else None
 
     def join(self, name: str, *, network_counter: int, now_s: float) -> None:
-        """Make a device a member of the network that is up; it announces itself, and speaks if that is its way."""
+        """Make a device a member of the network that is up; it announces itself."""
         network, node, device = self._network, self._nodes[name], self._devices[name]
         if network is None:
             return
@@ -243,15 +243,15 @@ class RadioMedium:
             )
         )
         self._later(now_s + HOP_S, self._entered(name, is_rejoin=False))
-        self._up(name, [node.announce()], now_s + HOP_S)
+        self._send_up(name, [node.announce()], now_s + HOP_S)
 
-    def denied(self, name: str) -> tuple[int, str]:
+    def denied_address(self, name: str) -> tuple[int, str]:
         """Return the address that a refused device would have had, and its EUI-64."""
         return self._new_address(), self._devices[name].eui64
 
-    def speak(self, name: str, now_s: float) -> None:
-        """Make a device report all it has been told to report."""
-        self._up(name, self._nodes[name].speak(now_s), now_s)
+    def report_all(self, name: str, now_s: float) -> None:
+        """Make a device report all its configured attributes."""
+        self._send_up(name, self._nodes[name].report_all(now_s), now_s)
 
     def set_values(self, name: str, values: Mapping[str, float | None], now_s: float) -> None:
         """Let a device measure something else.
@@ -260,7 +260,7 @@ class RadioMedium:
             KeyError: It has no such quantity, or the quantity has no "no value" marker.
             ValueError: The value does not fit.
         """
-        self._up(name, self._nodes[name].set_values(values, now_s), now_s)
+        self._send_up(name, self._nodes[name].set_values(values, now_s), now_s)
 
     def unplug(self, name: str) -> None:
         """Take a device's power."""
@@ -272,7 +272,7 @@ class RadioMedium:
         node.is_powered = True
         if self._network is not None and self._network.holds(node.membership):
             self._later(now_s + HOP_S, self._entered(name, is_rejoin=True))
-            self._up(name, [node.announce()], now_s + HOP_S)
+            self._send_up(name, [node.announce()], now_s + HOP_S)
 
     def expel(self, eui64: str, now_s: float) -> None:
         """Tell a device to leave."""
@@ -281,17 +281,17 @@ class RadioMedium:
                 self._later(now_s + self._latency_s(name), _Departure(name))
 
     def neighbours(self) -> Sequence[zdo.Neighbour]:
-        """Return the devices that speak with the stick directly."""
+        """Return the devices in direct range of the stick."""
         return [self._neighbour(name) for name in self._nodes if self._is_up(name) and not self._parent(name)]
 
     def _arrive(self, arrival: _Arrival, at_s: float) -> Sequence[RadioEvent]:
         node = self._nodes[arrival.name]
-        if not self._is_up(arrival.name) or not node.hears(arrival.counter):
+        if not self._is_up(arrival.name) or not node.accepts_counter(arrival.counter):
             if arrival.ticket is not None:
                 self._later(at_s + GIVES_UP_S, MessageDelivered(arrival.ticket, is_delivered=False))
             return []
         node.neighbour_table = self._table_of(arrival.name)
-        self._up(arrival.name, node.receive(arrival.message, at_s), at_s)
+        self._send_up(arrival.name, node.receive(arrival.message, at_s), at_s)
         if node.wants_to_leave:
             node.wants_to_leave = False
             self._later(at_s + 2 * HOP_S, _Departure(arrival.name))
@@ -305,14 +305,14 @@ class RadioMedium:
         node.forget()
         return [left]
 
-    def _up(self, name: str, messages: Sequence[ApsMessage], now_s: float) -> None:
-        """Send what a device says to the stick. What it says while it has no network is lost."""
+    def _send_up(self, name: str, messages: Sequence[ApsMessage], now_s: float) -> None:
+        """Send a device's messages to the stick. Messages without a network are lost."""
         if not messages or not self._is_member(name):
             return
         node, device = self._nodes[name], self._devices[name]
         parent = self._parent(name)
         if parent and not self._is_up(parent):
-            # Nobody acknowledges: a sleepy device then looks for another parent in its network.
+            # Without an acknowledgement a sleepy device looks for another parent in its network.
             node.move(parent="")
             parent = ""
             self._later(now_s + HOP_S, self._entered(name, is_rejoin=True))

@@ -12,7 +12,7 @@ from lab.ncp.memory import LinkKey, NetworkMemory
 from lab.ncp.setup_commands import KEY_TABLE_ROWS, Fields, Handler, status
 from lab.ncp.zcl import COORDINATOR_ADDRESS, eui64_bytes, eui64_text
 
-_NOBODY = "00:00:00:00:00:00:00:00"
+_NO_EUI64 = "00:00:00:00:00:00:00:00"
 _NO_KEY = bytes(16)
 
 
@@ -31,7 +31,7 @@ def _current(coordinator: Coordinator, arguments: Fields) -> Fields:
     if network is not None and network.is_tc_link_key_hashed:
         bitmask |= bits.TRUST_CENTER_USES_HASHED_LINK_KEY
     state = t.EmberCurrentSecurityState(
-        bitmask=bitmask, trustCenterLongAddress=eui64(network.trust_centre if network else _NOBODY)
+        bitmask=bitmask, trustCenterLongAddress=eui64(network.trust_centre if network else _NO_EUI64)
     )
     return {"status": Status.OK if coordinator.is_up else Status.NOT_JOINED, "state": state}
 
@@ -99,7 +99,7 @@ def _link_key(ieee: str, index: int, key: bytes | None) -> Fields:
 def _export_link_key(coordinator: Coordinator, arguments: Fields) -> Fields:
     index = int(arguments["index"])
     row = coordinator.memory.link_keys.get(index)
-    return _link_key(_NOBODY, index, None) if row is None else _link_key(row.eui64, index, row.key)
+    return _link_key(_NO_EUI64, index, None) if row is None else _link_key(row.eui64, index, row.key)
 
 
 def _import_link_key(coordinator: Coordinator, arguments: Fields) -> Fields:

@@ -21,7 +21,7 @@ from hal.errors import HalError
 
 READ_BYTES = 4096
 UNWRITTEN_BYTES_MAX = 65_536
-"""What waits for a host that does not read. A serial line has no memory: what is more is lost."""
+"""The most bytes that wait for a host that does not read; more are lost, as on a serial line."""
 
 
 class PortUnusable(HalError):
@@ -107,11 +107,11 @@ class LineFaultKind(StrEnum):
     """The faults."""
 
     CORRUPT = "corrupt"
-    """Part of the chunks garbled, both ways: a bad cable."""
+    """A bad cable: some chunks are corrupted, both ways."""
     SILENCE = "silence"
     """The firmware hangs: nothing is read, nothing written."""
     SLOW_HOST = "slow_host"
-    """The host stalls: what it says arrives late, so the stick repeats itself and may give up."""
+    """The host stalls: its bytes arrive late, so the stick retransmits and may give up."""
     FULL = "full"
     """No free buffers: sending is refused, incoming messages are lost."""
     GONE = "gone"
@@ -166,7 +166,7 @@ def parse_all(text: str) -> Sequence[LineFault]:
 
 
 class UnreliableLine:
-    """A cable that garbles some of what passes."""
+    """A cable that corrupts some of the chunks."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)

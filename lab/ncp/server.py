@@ -43,8 +43,8 @@ class EmulatorServer:
         Args:
             emulator: The stick and its sensors; its times are those of the running loop.
             link: The name of the port, for the host.
-            seed: Of the garbled bytes.
-            faults: What is to go wrong, counted from `open`.
+            seed: Of the corrupted bytes.
+            faults: The faults of the line; their times count from `open`.
             keep: Called when the stick's flash has changed, now and then, and at the end.
         """
         self.emulator = emulator
@@ -101,13 +101,13 @@ class EmulatorServer:
         self.emulator.set_values(name, values, self._now_s())
         self._step()
 
-    def speak(self, name: str) -> None:
+    def report_all(self, name: str) -> None:
         """Make a sensor report everything now.
 
         Raises:
             KeyError: There is no such sensor.
         """
-        self.emulator.radio_medium.speak(name, self._now_s())
+        self.emulator.radio_medium.report_all(name, self._now_s())
         self._step()
 
     def unplug(self, name: str) -> None:
@@ -145,7 +145,7 @@ class EmulatorServer:
         self._step()
 
     def inject(self, fault: LineFault) -> None:
-        """Let something go wrong now; it ends by itself."""
+        """Start a fault now; it ends by itself."""
         match fault.kind:
             case LineFaultKind.CORRUPT:
                 self._line.corrupted_part = fault.amount
@@ -187,7 +187,7 @@ class EmulatorServer:
         self._step()
 
     def _step(self) -> None:
-        """Let the time be now, write what there is to write, and see when the next thing is due."""
+        """Advance to now, write the pending bytes, and schedule the next step."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -220,13 +220,13 @@ KeepFile = Callable[[bytes], None]
 
 
 class EmulatorFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stick is made of.
+    """The contents of an emulator's files.
 
     Attributes:
         device_file: The text of a device file.
         device_file_name: Its name, for messages.
-        stick: What the stick's flash file holds; `None` for a stick that comes from the factory.
-        room: What the sensors' flash file holds; `None` for sensors that come from the factory.
+        stick: The content of the stick's flash file; `None` for a stick from the factory.
+        devices_memory: The content of the sensors' flash file; `None` for sensors from the factory.
         version: Of EZSP.
         seed: Overrides that of the device file.
     """
@@ -242,12 +242,12 @@ class EmulatorFiles(msgspec.Struct, frozen=True, kw_only=True):
 def build_server(
     setup: EmulatorFiles, *, link: Path, faults: Sequence[LineFault], keep_stick: KeepFile, keep_devices: KeepFile
 ) -> EmulatorServer:
-    """Build a stick on the running loop; `Server.open` plugs it in.
+    """Build a stick on the running loop; `EmulatorServer.open` plugs it in.
 
     Args:
-        setup: What it is made of.
+        setup: The contents of its files.
         link: The name of its port.
-        faults: What is to go wrong.
+        faults: The faults of the line.
         keep_stick: Called with the content of the stick's flash file when it has changed.
         keep_devices: The same for the sensors' file.
 
@@ -282,7 +282,7 @@ def build_server(
 
 
 class _WhenChanged:
-    """Passes on a content that is another than the last."""
+    """Passes on a content that differs from the last one."""
 
     def __init__(self, keep: KeepFile) -> None:
         self._keep = keep

@@ -206,7 +206,7 @@ def _echo(coordinator: Coordinator, arguments: Fields) -> Fields:
 
 def _custom_frame(coordinator: Coordinator, arguments: Fields) -> Fields:
     del coordinator, arguments
-    # XNCP, an extension of some firmwares: this one has none, and says so.
+    # XNCP, an extension of some firmwares: this one does not have it.
     return {"status": Status.NOT_AVAILABLE, "reply": b""}
 
 

@@ -67,7 +67,7 @@ _INVALID: Mapping[DataType, Value] = MappingProxyType(
         DataType.SINGLE: math.nan,
     }
 )
-"""What a sensor says that has no value (section 2.6.2, "non-value")."""
+"""The "no value" markers of sensors (section 2.6.2, "non-value")."""
 _ANALOG = frozenset(
     {
         DataType.UINT8,

@@ -69,7 +69,7 @@ class SimpleDescriptor(msgspec.Struct, frozen=True):
 
 
 class Neighbour(msgspec.Struct, frozen=True):
-    """A row of the neighbour table, as Mgmt_Lqi tells it."""
+    """A row of the neighbour table, as in Mgmt_Lqi."""
 
     ieee: bytes
     address: int
@@ -79,7 +79,7 @@ class Neighbour(msgspec.Struct, frozen=True):
 
 
 class BindingEntry(msgspec.Struct, frozen=True):
-    """A binding, in the words of the air."""
+    """A binding, as it travels."""
 
     endpoint: int
     cluster: int
@@ -88,7 +88,7 @@ class BindingEntry(msgspec.Struct, frozen=True):
 
 
 class ZdoDevice(Protocol):
-    """What a device must say of itself, and what it lets be changed. Addresses are 8 bytes, lowest first."""
+    """A device as its ZDO sees it. Addresses are 8 bytes, lowest first."""
 
     @property
     def ieee(self) -> bytes:
@@ -137,7 +137,7 @@ class ZdoDevice(Protocol):
         ...
 
     def leave(self) -> None:
-        """Leave the network after the respond."""
+        """Leave the network after the response."""
         ...
 
     def permit_joining(self, duration_s: int) -> None:
@@ -145,7 +145,7 @@ class ZdoDevice(Protocol):
         ...
 
     def change_channel(self, channel: int, update_id: int) -> None:
-        """Move to another channel, as the manager of the network says."""
+        """Move to another channel, by order of the network manager."""
         ...
 
 
@@ -162,7 +162,7 @@ def announcement(device: ZdoDevice, sequence: int) -> bytes:
 
 
 def respond(device: ZdoDevice, cluster: int, payload: bytes, *, is_broadcast: bool) -> ZdoResponse | None:
-    """Answer a request; `None` where none is due, as for a broadcast that asks for somebody else."""
+    """Respond to a request; `None` where no response is due, as for a broadcast about another device."""
     if not payload or cluster & RESPONSE or cluster == ZdoCluster.DEVICE_ANNOUNCE:
         return None
     sequence, rest = payload[:1], payload[1:]
@@ -337,7 +337,7 @@ def _table(device: ZdoDevice, cluster: int, start: int) -> bytes:
         ]
         shown = rows[start : start + BINDINGS_PER_RESPONSE]
     else:
-        # Everybody is at most two hops away here: nobody keeps routes.
+        # Every device is at most two hops away, so there are no routes.
         rows, shown = [], []
     return bytes((ZdoStatus.SUCCESS, len(rows), start, len(shown))) + b"".join(shown)
 

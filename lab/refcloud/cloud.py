@@ -73,8 +73,8 @@ class ReferenceCloud:
             quotas: Other than the published ones only for tests that are not about quotas.
             admin_token: Bearer token of `/admin`; empty: there is no `/admin`.
             is_gzip_accepted: Whether requests may be packed; else 415.
-            on_readings: Told of each accepted batch, from inside the request.
-            on_request: Told of each request that arrived, when it ends.
+            on_readings: Called for each accepted batch, from inside the request.
+            on_request: Called for each request that arrived, when it ends.
         """
         self._store = MemoryStore() if store is None else store
         self._utc_ms = utc_ms

@@ -21,7 +21,7 @@ _YEARS_20_S = 20 * 366 * 86_400
 
 
 class ConnectionRefused(Struct, frozen=True, forbid_unknown_fields=True, tag="Refused"):
-    """Nobody listens: the connection ends at once. Nothing is counted, as if the request had never arrived."""
+    """The connection is refused: it ends at once. Nothing is counted, as if the request had never arrived."""
 
 
 class LatencyUp(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -84,13 +84,13 @@ class SlowDrip(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 class WrongContentType(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """The right body under a wrong name."""
+    """The right body with a wrong content type."""
 
     content_type: Annotated[str, Meta(pattern="^[a-z0-9.+-]+/[a-z0-9.+-]+$")] = "text/html"
 
 
 class BrokenJson(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """A body of the right length that no parser takes."""
+    """A body of the right length that is not JSON."""
 
 
 class TruncatedJson(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -104,7 +104,7 @@ class OversizedBody(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 class ExtraFields(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """Every JSON object of the body has a field more that nobody knows."""
+    """Every JSON object of the body has one more, unknown field."""
 
 
 class WrongShape(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -119,11 +119,11 @@ class WrongShape(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 class ListsReversed(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """Every list of the body comes in reverse, and each entry twice: order and number of a listing are no promise."""
+    """Every list of the body comes in reverse, each entry twice: the contract promises neither order nor uniqueness."""
 
 
 class AcceptedLower(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """`accepted` says less than what was accepted. The readings are stored all the same, so accounts still close."""
+    """`accepted` is lower than the number of accepted readings. The readings are stored, so accounts still close."""
 
     by: _Positive = 1
 
@@ -174,7 +174,7 @@ class FaultRule(Struct, frozen=True, forbid_unknown_fields=True):
     next_n: _Count | None = None
 
     def admits(self, endpoint: Endpoint, now_s: float) -> bool:
-        """Tell whether place and time are right."""
+        """Tell whether the rule applies to this endpoint at this time."""
         return (
             (self.endpoint is None or self.endpoint is endpoint)
             and self.from_s <= now_s

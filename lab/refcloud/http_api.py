@@ -61,7 +61,7 @@ _WITH_BODY = frozenset({"POST", "PUT"})
 def add_device_routes(
     router: web.UrlDispatcher, api: DeviceApi, *, utc_ms: Callable[[], int], is_gzip_accepted: bool
 ) -> None:
-    """Add the nine endpoints, each route under the name of its endpoint, by which the gate knows it."""
+    """Add the nine endpoints, each route under the name of its endpoint, which the middleware reads."""
     for endpoint, (method, path) in ROUTES.items():
         handler = _Handler(api.endpoints[endpoint], utc_ms, has_body=method in _WITH_BODY, gzip=is_gzip_accepted)
         router.add_route(method, path, handler.handle, name=endpoint.value)

@@ -49,7 +49,7 @@ from lab.refcloud.store import Store
 
 
 class QuotaUsage(msgspec.Struct, frozen=True):
-    """What one key asked of one endpoint since the server started."""
+    """The requests of one key to one endpoint since the server started."""
 
     requests: int
     over_quota: int
@@ -144,7 +144,7 @@ endpoint, monotonic second of its arrival, outcome. Requests that overlap end in
 
 
 class _Visit:
-    """What becomes known of a request on its way through the gate."""
+    """The facts about a request that the middleware collects."""
 
     __slots__ = ("answered", "device_id", "device_name", "status")
 
@@ -179,7 +179,7 @@ class DeviceApiMiddleware:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let one request through, or not."""
+        """Pass one request on, or respond in its place."""
         endpoint = _ENDPOINTS.get(request.match_info.route.name or "")
         if endpoint is None:
             return await self._answer(request, handler)
@@ -273,7 +273,7 @@ class DeviceApiMiddleware:
     async def _deliver(
         self, request: web.Request, response: web.StreamResponse, faults: Sequence[Fault], visit: _Visit
     ) -> web.StreamResponse:
-        """Send the answer as its faults want it."""
+        """Send the response, changed by its faults."""
         if not faults:
             response.headers[hdrs.DATE] = http_date(self._utc_ms())
             visit.answered = response.status
@@ -324,7 +324,7 @@ def _refused(refusal: Refusal) -> web.Response:
 
 
 def _abort(request: web.Request) -> web.Response:
-    """Drop the connection as a lost link does. What is returned finds nobody to be sent to."""
+    """Drop the connection as a lost link does. The returned response cannot be sent any more."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)

@@ -75,7 +75,7 @@ class SettingsUpdate(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PendingCommand(Struct, frozen=True, omit_defaults=True):
-    """A command as the poll shows it. The type is open here: a test may queue one that no device knows."""
+    """A command as the poll shows it. The type is open here: a test may queue an unknown one."""
 
     command_id: str
     type: str

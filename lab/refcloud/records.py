@@ -17,7 +17,7 @@ from lab.refcloud.models import DeviceSettings, OtaStatus, SettingsUpdate
 
 
 class StoredRecord(Protocol):
-    """What a store takes."""
+    """A record of a store."""
 
     @property
     def key(self) -> str:
@@ -26,7 +26,7 @@ class StoredRecord(Protocol):
 
     @property
     def shelf(self) -> str:
-        """The list in which it stands."""
+        """The list that it belongs to."""
         ...
 
 
@@ -64,7 +64,7 @@ class CloudDevice(Struct, frozen=True):
 
     @property
     def shelf(self) -> str:
-        """All devices stand together."""
+        """One shelf for all."""
         return ""
 
 
@@ -85,7 +85,7 @@ class LastRequest(Struct, frozen=True):
 
 
 class DeviceHealth(Struct, frozen=True):
-    """What the cloud's operator wants to know of a device.
+    """The health of a device, for the cloud's operator.
 
     Attributes:
         sighting: `None` where it was not seen since the cloud was started.
@@ -115,7 +115,7 @@ class CloudCredential(Struct, frozen=True):
 
 
 def key_sha256(api_key: str) -> str:
-    """Return what is kept of a key: its SHA-256 in hex."""
+    """Return the SHA-256 of a key in hex, the only form in which it is stored."""
     return hashlib.sha256(api_key.encode()).hexdigest()
 
 
@@ -132,7 +132,7 @@ class CloudSettings(Struct, frozen=True):
 
     @property
     def shelf(self) -> str:
-        """All stand together."""
+        """One shelf for all."""
         return ""
 
 
@@ -143,7 +143,7 @@ def with_update(settings: DeviceSettings, update: SettingsUpdate) -> DeviceSetti
 
 
 class CommandState(StrEnum):
-    """`acked` and `failed` are the device's words for how it went."""
+    """The state of a command. The device reports `acked` and `failed`."""
 
     PENDING = "pending"
     ACKED = "acked"
@@ -172,7 +172,7 @@ class CloudCommand(Struct, frozen=True):
 
     @property
     def shelf(self) -> str:
-        """Pending ones apart from closed ones, so that a poll does not walk through the past."""
+        """Separate for pending and closed commands, so that a poll does not read the closed ones."""
         return command_shelf(self.device_id, is_pending=self.state is CommandState.PENDING)
 
 
@@ -198,12 +198,12 @@ class CloudFirmware(Struct, frozen=True):
 
     @property
     def shelf(self) -> str:
-        """All stand together."""
+        """One shelf for all."""
         return ""
 
 
 class OtaStatusPost(Struct, frozen=True):
-    """One POST /v1/ota/status. `is_legal` says whether the state machine has such an edge."""
+    """One POST /v1/ota/status. `is_legal`: the state machine has this edge."""
 
     at_ms: int
     version: str
@@ -228,7 +228,7 @@ class OtaHistory(Struct, frozen=True):
 
     @property
     def shelf(self) -> str:
-        """All stand together."""
+        """One shelf for all."""
         return ""
 
     def is_legal(self, version: str, status: OtaStatus) -> bool:
@@ -254,7 +254,7 @@ class OtaHistory(Struct, frozen=True):
 
 
 class ReadingVerdict(StrEnum):
-    """What became of one reading. All three are accepted."""
+    """The verdict on one reading. All three are accepted."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -272,7 +272,7 @@ class AcceptedReading(Struct, frozen=True, gc=False):
 
 
 class ReadingTally(Struct, frozen=True):
-    """What became of the readings that one key sent. The three are disjoint: `accepted` is their sum."""
+    """The verdicts on the readings of one key. The three are disjoint: `accepted` is their sum."""
 
     device_id: str
     batches: int = 0
@@ -287,7 +287,7 @@ class ReadingTally(Struct, frozen=True):
 
     @property
     def shelf(self) -> str:
-        """All stand together."""
+        """One shelf for all."""
         return ""
 
     @property

@@ -14,10 +14,9 @@ _MILLISECOND = timedelta(milliseconds=1)
 def parse_ms(text: str) -> int:
     """Return the UTC milliseconds since 1970 of an RFC 3339 date-time.
 
-    Any offset is taken and turned into UTC; a time without one is refused, for nobody knows what it means. Up to nine
-    digits of fraction are read, and those beyond the third must be zero: the store keeps milliseconds, and rounding
-    would let two instants fall together in the natural key. A leap second (`:60`) is refused, since UTC milliseconds
-    have no place for it.
+    Any offset is converted to UTC; a time without one is refused, because it is ambiguous. Up to nine digits of
+    fraction are read, and those beyond the third must be zero: the store keeps milliseconds, and rounding could make
+    two instants equal in the natural key. A leap second (`:60`) is refused: UTC milliseconds cannot express it.
 
     Raises:
         ValueError: With what is wrong, in words for the client.

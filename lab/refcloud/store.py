@@ -67,11 +67,11 @@ class Store(Protocol):
         ...
 
     def shelf(self, kind: type[R], shelf: str) -> Sequence[R]:
-        """Return the records of one shelf, in the order in which they came to stand there."""
+        """Return the records of one shelf, in the order in which they were put there."""
         ...
 
     def add_readings(self, columns: ReadingColumns) -> list[ReadingVerdict]:
-        """Keep those readings that are new and say for each one what it is."""
+        """Keep the new readings, and return the verdict on each reading."""
         ...
 
     def readings(self, after: ReadingKey | None, limit: int) -> list[AcceptedReading]:
@@ -95,7 +95,7 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the storage back. Nothing else may be called after."""
+        """Close the storage. No other method may be called afterwards."""
         ...
 
 
@@ -109,7 +109,7 @@ class MemoryStore:
         self._images: dict[str, bytes] = {}
 
     def transaction(self) -> AbstractContextManager[object]:
-        """Do nothing: who writes has refused beforehand whatever it refuses."""
+        """Do nothing: every refusal comes before the first write."""
         return nullcontext()
 
     def get(self, kind: type[R], key: str) -> R | None:

@@ -27,7 +27,7 @@ def to_columns(batch: TelemetryBatch, hub_id: str, owns: Callable[[str], bool]) 
         owns: Tells whether a sensor is bound to that device. Asked once for each sensor of the batch.
 
     Raises:
-        Refusal: 422 for a value, a time or half a position that cannot be; 403 for a sensor of somebody else.
+        Refusal: 422 for a value, a time or half a position that cannot be; 403 for a sensor of another hub.
     """
     if (batch.latitude is UNSET) != (batch.longitude is UNSET):
         raise Refusal(422, "latitude and longitude go together - at `$`")

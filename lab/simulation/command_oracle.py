@@ -12,8 +12,8 @@ from lab.refcloud.records import CloudCommand, CommandState
 from lab.simulation.options import PlannedCommand
 
 SETTLED_S_MAX = 1800.0
-"""In calm weather a command is settled this much later: a poll, a full back-off, a slow probe of a refused key (15 min)
-and a delay of two minutes."""
+"""Without faults a command is settled after at most this time: a poll, a full back-off, a slow probe of a refused key
+(15 min) and a delay of two minutes."""
 
 REBOOT_INTERVAL_S = 600.0
 REBOOTS_PER_DAY_MAX = 5
@@ -32,7 +32,7 @@ class CommandCounts(msgspec.Struct, frozen=True):
         executed: Took effect on the hub.
         acked: Reported by the hub as done.
         failed: Reported by the hub as failed, refused or expired.
-        expired: Void at the cloud before the hub said anything.
+        expired: Expired at the cloud before the hub reported anything.
         executed_twice: Took effect more than once; always 0.
         unsettled: Neither reported nor expired; always 0.
     """
@@ -68,8 +68,8 @@ class CommandOracle:
         """Begin.
 
         Args:
-            violate: Notes a promise that was not kept.
-            boots: Returns how many boots of the machine there were.
+            violate: Notes a violated promise: seconds, promise, detail.
+            boots: Returns the number of boots of the machine.
         """
         self._violate = violate
         self._boots = boots
@@ -80,7 +80,7 @@ class CommandOracle:
         self._reboots_s: list[tuple[str, float]] = []
         self.latencies_s: list[float] = []
 
-    def issued(self, command: CloudCommand, planned: PlannedCommand, at_s: float) -> None:
+    def record_issued(self, command: CloudCommand, planned: PlannedCommand, at_s: float) -> None:
         """The operator queued a command."""
         self._cases[command.command_id] = _Case(planned, at_s, at_s + planned.lifetime_s, self._boots())
 
@@ -88,8 +88,8 @@ class CommandOracle:
         """Return the commands that the cloud has not closed, as far as was seen."""
         return [command_id for command_id, case in self._cases.items() if case.state is CommandState.PENDING]
 
-    def seen(self, command: CloudCommand, at_s: float) -> None:
-        """The cloud holds a command in this state. The first closing counts: a forgetful cloud may open it again."""
+    def record_state(self, command: CloudCommand, at_s: float) -> None:
+        """The cloud has a command in this state. The first end counts: a cloud may list a command again by mistake."""
         case = self._cases[command.command_id]
         if case.state is not CommandState.PENDING or command.state is CommandState.PENDING:
             return
@@ -111,15 +111,15 @@ class CommandOracle:
                 if not case.is_done:
                     self._violate(at_s, "the result is reported", f"{case.planned.type} {command.command_id}")
 
-    def rebooting(self, command_id: str, at_s: float) -> None:
-        """The hub asked its host to restart. Asking again in the same boot changes nothing."""
+    def record_reboot(self, command_id: str, at_s: float) -> None:
+        """The hub requested a reboot from its host. A second request in the same boot changes nothing."""
         if (command_id, self._boots()) not in self._rebooted:
             self._rebooted.add((command_id, self._boots()))
             self._check_reboots(command_id, at_s)
             self._effect(command_id, at_s, is_acked_first=True)
 
     def _check_reboots(self, command_id: str, at_s: float) -> None:
-        """Count the reboots by command: a hub that reboots all the time heats no home."""
+        """Check the limits on reboots by command: a hub that reboots all the time heats no home."""
         earlier_s = [when_s for known_id, when_s in self._reboots_s if known_id != command_id]
         self._reboots_s.append((command_id, at_s))
         if earlier_s and at_s - earlier_s[-1] < REBOOT_INTERVAL_S:
@@ -127,15 +127,15 @@ class CommandOracle:
         if len({known_id for known_id, when_s in self._reboots_s if when_s > at_s - 86_400}) > REBOOTS_PER_DAY_MAX:
             self._violate(at_s, "reboots are limited", f"{command_id} is one too many in a day")
 
-    def settings_durable(self, applied: str, at_s: float, *, is_time_known: bool) -> None:
-        """The settings on the disk come from this command; empty for none."""
+    def record_settings(self, applied: str, at_s: float, *, is_time_known: bool) -> None:
+        """The settings on the disk come from this command; empty: from none."""
         if applied != self._applied:
             self._applied = applied
             if applied:
                 self._effect(applied, at_s, is_acked_first=False, is_time_known=is_time_known)
 
-    def keys_barred(self, barred: int, at_s: float) -> None:
-        """So many keys are barred on the disk."""
+    def record_revoked_keys(self, barred: int, at_s: float) -> None:
+        """This many keys are revoked on the disk."""
         if barred <= self._barred:
             return
         self._barred = barred

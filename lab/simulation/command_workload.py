@@ -18,11 +18,11 @@ from lab.simulation.command_oracle import CommandOracle
 from lab.simulation.options import PlannedCommand
 
 SEEN_S = 60.0
-"""How often it looks whether a command that it will list again is done."""
+"""How often it checks whether a command that it will list again is closed."""
 
 
 class CommandWorkload:
-    """Carries out the orders.
+    """Queues the planned commands.
 
     Attributes:
         device_id: The hub.
@@ -49,7 +49,7 @@ class CommandWorkload:
         self._relisted: dict[str, CloudCommand] = {}
 
     async def run(self, commands: Sequence[PlannedCommand], *, until_s: float) -> None:
-        """Queue each order at its time."""
+        """Queue each command at its time."""
         async with asyncio.TaskGroup() as group:
             for planned in commands:
                 await asyncio.sleep(max(0.0, planned.at_s - self._now_s()))
@@ -61,31 +61,31 @@ class CommandWorkload:
                 try:
                     command = self._cloud.admin.queue_command(self.device_id, new)
                 except Refusal:
-                    continue  # too many are waiting: the cloud's own limit
-                self._oracle.issued(command, planned, self._now_s())
+                    continue  # too many commands are pending: the cloud's own limit
+                self._oracle.record_issued(command, planned, self._now_s())
                 if planned.relisted_after_s is not None:
                     group.create_task(self._relist(command.command_id, planned.relisted_after_s, until_s=until_s))
 
-    def look(self) -> None:
-        """Tell the oracle how the cloud holds the open commands."""
+    def report_states(self) -> None:
+        """Report the cloud's states of the open commands to the oracle."""
         for command_id in self._oracle.open_ids():
             command = self._store.get(CloudCommand, command_id)
             if command is not None:
-                self._oracle.seen(command, self._now_s())
+                self._oracle.record_state(command, self._now_s())
 
-    def hub_was_erased(self) -> None:
-        """Take back what was listed again: the hub cannot know it any more, and no cloud is as forgetful as that."""
+    def forget_relisted(self) -> None:
+        """Close the commands that were listed again: an erased hub would execute them twice."""
         self._resets += 1
         for command in self._relisted.values():
             self._store.put(command)
         self._relisted.clear()
 
     def give_new_key(self) -> None:
-        """Revoke the hub's key and make another, which somebody carries to the hub."""
+        """Revoke the hub's key and make a new one, which a person installs on the hub."""
         self.api_key = self._cloud.admin.replace_key(self.device_id).api_key
 
     async def _relist(self, command_id: str, after_s: float, *, until_s: float) -> None:
-        """Open a command again some time after it was closed, unless the hub has had to forget it since."""
+        """Open a command again some time after it was closed, unless the hub was erased since."""
         resets = self._resets
         while (
             command := self._store.get(CloudCommand, command_id)
@@ -93,7 +93,7 @@ class CommandWorkload:
             await asyncio.sleep(SEEN_S)
             if self._now_s() > until_s:
                 return
-        self.look()
+        self.report_states()
         await asyncio.sleep(after_s)
         if command is not None and command.state is not CommandState.EXPIRED and self._resets == resets:
             self._relisted[command_id] = command

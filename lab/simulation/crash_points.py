@@ -40,7 +40,7 @@ PAIRING_HOUR = Options(
 
 
 class PointViolation(msgspec.Struct, frozen=True):
-    """A promise broken after a power cut before one operation."""
+    """A promise violated after a power cut before one operation."""
 
     point: int
     promise: str
@@ -51,9 +51,9 @@ class SweepVerdict(msgspec.Struct, frozen=True):
     """What a sweep found.
 
     Attributes:
-        points: How many durable operations the scenario has: so many simulations were run.
+        points: The number of durable operations that were tried, with one simulation each.
         recovered: How many of them ended without a violation.
-        violations: What the others broke.
+        violations: The violations of the others.
     """
 
     points: int
@@ -64,12 +64,12 @@ class SweepVerdict(msgspec.Struct, frozen=True):
 def sweep(
     options: Options = OUTAGE_HOUR, *, stride: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> SweepVerdict:
-    """Rehearse the scenario once for each of its durable operations, with the power cut before it.
+    """Simulate the scenario once for each of its durable operations, with the power cut before it.
 
     Args:
-        options: The scenario; `OUTAGE_HOUR` unless a seed or a board of one's own is to be tried.
-        stride: Every so many points only, for a quick look.
-        progress: Told how many of how many points are done.
+        options: The scenario; give `OUTAGE_HOUR` another seed or board to vary it.
+        stride: Try every so many points only.
+        progress: Receives the number of points done and of all points.
     """
     points = simulate(options).durable_operations
     violations: list[PointViolation] = []

@@ -38,16 +38,16 @@ class HeatedHomeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """A home.
 
     Attributes:
-        settings: Of the control room; sensors are called "ROOM" and "ROOM 2".
+        settings: Of the climate control; sensors are called "ROOM" and "ROOM 2".
         seed: Of house, weather and sensors.
         start_utc_ms: When it begins.
-        programs: What its zones are told, by id.
+        programs: The zones' programs, by id.
         tick_s: Between two decisions.
         zone: The house's time zone.
         faults: Of the sensors.
         element: Of the sensors; `None` for the usual one.
         building: The rooms.
-        generator: What makes the heat.
+        generator: The heat source.
     """
 
     settings: ClimateSettings
@@ -66,16 +66,16 @@ class HeatedHome:
     """One home and the hub in it.
 
     Attributes:
-        house: The truth.
-        control: The hub's control room in its present life; `None` while the hub is down.
-        oracle: The books of safety.
+        house: The true house.
+        control: The climate control of the hub's present process; `None` while the hub is down.
+        oracle: The safety oracle.
         at_ms: True milliseconds since the beginning.
-        is_clock_known: Whether the hub knows the time of day.
-        clock_error_ms: How wrong it is, where it believes to know.
-        broken_relays: Rooms whose relay does something else than it is told.
-        has_source: Whether what makes the heat works.
-        silent: Sensors that say nothing.
-        frozen_c: Sensors that say always the same, and what; `None` until they have said something.
+        is_clock_known: Whether the hub's clock is synchronised.
+        clock_error_ms: The error of a clock that counts as synchronised.
+        broken_relays: Rooms whose relay is stuck, and its position.
+        has_source: Whether the heat source works.
+        silent: Sensors that do not report.
+        frozen_c: Sensors that always report the same value, and the value; `None` until their first report.
     """
 
     def __init__(self, options: HeatedHomeOptions) -> None:
@@ -141,32 +141,32 @@ class HeatedHome:
         self._boot_at_ms = self.at_ms
         self.is_clock_known = is_clock_known
         if not is_clock_known:
-            self.oracle.booted(self.at_ms)
+            self.oracle.record_boot(self.at_ms)
         self.restart()
 
     def restart(self) -> None:
-        """Start the agent anew in the same boot: what sensors said is forgotten."""
+        """Start the agent anew in the same boot: the readings are forgotten."""
         self.observed.clear()
         self._judges = {name: PlausibilityCheck(SensorKind.TEMPERATURE) for name in self._channels}
         self._life_ms = self.at_ms
         self.control = ClimateController(self.options.settings, self._disk, self.now())
 
     def lose_state(self) -> None:
-        """Let the state file be lost: what zones are told is put back by whoever told it."""
+        """Lose the state file. The caller sets the programs again."""
         self._disk = ClimateSnapshot()
 
     def sensors(self, room: str) -> list[str]:
         """Return the sensors of a room."""
         return [name for zone in self.options.settings.zones if zone.zone_id == room for name, _ in zone.sensors]
 
-    def go_down(self) -> None:
-        """Let the hub die, by power or kill -9: its relays fall off."""
+    def crash(self) -> None:
+        """Kill the hub, by a power cut or kill -9: its relays fall off."""
         self.control = None
-        self.oracle.killed(self.at_ms)
+        self.oracle.record_kill(self.at_ms)
         self._command({})
 
     def run(self, until_ms: int, on_step: Callable[["HeatedHome"], None] | None = None) -> None:
-        """Go on until a time, deciding at every tick; `on_step` is called after each."""
+        """Step until a time, with a decision at every tick; `on_step` is called after each."""
         tick_ms = round(self.options.tick_s * 1000)
         while self.at_ms < until_ms:
             self.at_ms = min(until_ms, self.at_ms + tick_ms)
@@ -218,7 +218,7 @@ class HeatedHome:
             for zone_id, zone in control.zones.items()
             if zone.temperature.coldest_c is not None and zone.temperature.warmest_c is not None
         }
-        self.oracle.applied(made.demand, self.at_ms, rooms_c, extremes_c)
+        self.oracle.check_demand(made.demand, self.at_ms, rooms_c, extremes_c)
         self._apply(made.demand)
 
     def _apply(self, demand: HvacDemand) -> None:

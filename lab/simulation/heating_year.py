@@ -48,7 +48,7 @@ _PROGRAM = ZoneProgram(
 
 
 class HomeFaultKind(StrEnum):
-    """What goes wrong."""
+    """The kinds of faults in a home."""
 
     POWER_CUT = "power cut"
     KILL = "kill"
@@ -102,11 +102,11 @@ MEAN_MIN = {
     HomeFaultKind.CRASHES: 720.0,
 }
 REPLACED_MIN = 70
-"""So long it takes to put a new hub, or a new card, in the place of a broken one."""
+"""How long it takes to replace a broken hub or card."""
 
 STORM_PERIODS_MIN = (3, 5, 7, 9, 12)
 """So often the hub dies in a storm of reboots or crashes; a minute later it is back. What is decided takes effect in
-the next minute: a life of one minute would heat nothing here."""
+the next minute: a process that runs for one minute would heat nothing here."""
 
 _OFF = msgspec.structs.replace(_PROGRAM, mode=Mode.OFF, schedule="")
 _SILENT = {HomeFaultKind.DEAD, HomeFaultKind.RADIO_DEAD, HomeFaultKind.DEAD_WHILE_OFF, HomeFaultKind.NEVER_HEARD}
@@ -115,7 +115,7 @@ SENSOR_FAULT_MEAN_S = 6 * 3600.0
 
 
 class HomeFault(msgspec.Struct, frozen=True, order=True):
-    """Something that goes wrong from one minute to another."""
+    """A fault from one minute to another."""
 
     from_min: int
     to_min: int
@@ -124,18 +124,18 @@ class HomeFault(msgspec.Struct, frozen=True, order=True):
 
 
 class YearVerdict(msgspec.Struct, frozen=True):
-    """How it went.
+    """The outcome of a year.
 
     Attributes:
         seed: Of everything.
         days: How many.
-        steps: Decisions that were watched.
-        broken: Rules of safety that were broken, in words.
+        steps: Decisions that the oracle checked.
+        broken: Violated safety rules, in words.
         coldest_c: The coldest that any room was while its heat worked.
-        warmest_c: The warmest that any room was, but for a day after its relay had stuck closed.
+        warmest_c: The warmest that any room was, except for a day after its relay had stuck closed.
         starts: Of each relay.
         struck: How often each thing went wrong.
-        noticed: How often the hub noticed that heat did not come, or did not end.
+        noticed: How often the hub detected that heat did not come, or did not end.
     """
 
     seed: int
@@ -150,7 +150,7 @@ class YearVerdict(msgspec.Struct, frozen=True):
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was broken; a cold room is."""
+        """Whether no rule was violated and no room got too cold."""
         return not self.broken
 
 
@@ -175,7 +175,7 @@ def year_settings(seed: int) -> ClimateSettings:
 
 
 def draw_faults(rng: random.Random, days: int) -> list[HomeFault]:
-    """Return what goes wrong, in order."""
+    """Return the faults, in order."""
     drawn = []
     for kind, per_year in PER_YEAR.items():
         at_min = rng.expovariate(per_year / 365 / 1440)
@@ -195,7 +195,7 @@ class HeatingYear:
         Args:
             seed: Of everything.
             days: How many.
-            home_faults: What goes wrong, in order; drawn where not given.
+            home_faults: The faults, in order; drawn from the seed where not given.
         """
         self._seed = seed
         self._days = days
@@ -231,7 +231,7 @@ class HeatingYear:
         self._warmest_c = 20.0
 
     def run(self) -> YearVerdict:
-        """Let it happen."""
+        """Run the year."""
         home = self._home
         waiting = list(reversed(self._faults))
         for minute in range(self._days * 1440):
@@ -261,7 +261,7 @@ class HeatingYear:
         match fault.kind:
             case HomeFaultKind.POWER_CUT | HomeFaultKind.KILL:
                 if home.control is not None:
-                    home.go_down()
+                    home.crash()
             case HomeFaultKind.CLOCK_LOST:
                 home.is_clock_known = False
             case HomeFaultKind.CLOCK_WRONG:
@@ -277,18 +277,18 @@ class HeatingYear:
         self._strike_state(fault)
 
     def _strike_state(self, fault: HomeFault) -> None:
-        """Let a zone be off, or the hub be a new one, beside the sensors that are dead."""
+        """Turn a zone off or replace the hub, together with its dead sensors."""
         if fault.kind is HomeFaultKind.DEAD_WHILE_OFF:
             self._tell(fault.room, _OFF)
         if fault.kind is HomeFaultKind.NEVER_HEARD:
             if self._home.control is not None:
-                self._home.go_down()
+                self._home.crash()
             self._home.lose_state()
             until_min = fault.from_min + REPLACED_MIN
             self._under_way.append(HomeFault(fault.from_min, until_min, HomeFaultKind.POWER_CUT, fault.room))
 
     def _strike_sensors(self) -> None:
-        """Let those sensors be silent and frozen that are to be."""
+        """Make the sensors of the present faults silent or frozen."""
         home = self._home
         home.silent = {name for found in self._under_way if found.kind in _SILENT for name in self._sensors_of(found)}
         frozen = {
@@ -297,18 +297,18 @@ class HeatingYear:
         home.frozen_c = {name: home.frozen_c.get(name) for name in frozen}
 
     def _sensors_of(self, fault: HomeFault) -> list[str]:
-        """Return the sensors that a fault is about."""
+        """Return the sensors that a fault concerns."""
         rooms = ROOMS if fault.kind is HomeFaultKind.RADIO_DEAD else (fault.room,)
         return [name for room in rooms for name in self._home.sensors(room)]
 
     def _tell(self, room: str, program: ZoneProgram) -> None:
-        """Give a room a program, as soon as there is a hub to be told."""
+        """Set a room's program, as soon as a hub runs."""
         self._programs[room] = program
         if self._home.control is not None:
             self._home.set_program(room, program)
 
     def _storm(self, minute: int) -> None:
-        """Let a hub that is in a storm die, and come back a minute later."""
+        """Kill a hub that is in a storm; it comes back a minute later."""
         home = self._home
         kinds = {found.kind for found in self._under_way}
         if HomeFaultKind.POWER_CUT in kinds or HomeFaultKind.KILL in kinds:
@@ -322,7 +322,7 @@ class HeatingYear:
             storm = next((found for found in self._under_way if found.kind is kind), None)
             if storm and (minute - storm.from_min) % STORM_PERIODS_MIN[storm.from_min % len(STORM_PERIODS_MIN)] == 1:
                 self._is_stormed, self._is_reboot = True, kind is HomeFaultKind.REBOOTS
-                home.go_down()
+                home.crash()
                 return
 
     def _come_back(self, minute: int, *, is_reboot: bool) -> None:
@@ -362,7 +362,7 @@ class HeatingYear:
             self._tell(fault.room, _PROGRAM)
 
     def _look(self) -> None:
-        """Judge the rooms by the truth, and count what the hub has noticed."""
+        """Check the true temperatures of the rooms, and count what the hub has detected."""
         home = self._home
         is_out = not home.has_source or not home.house.power.has_mains or home.control is None
         rooms_c = {room: home.truth_c(room) for room in ROOMS}

@@ -12,16 +12,16 @@ from pathlib import Path
 from agent.foundation.disk import Operation
 
 BOOT_UPTIME_MS = 12_000
-"""How long after the boot's beginning the agent starts on a Pi with Debian."""
+"""How long after the boot the agent starts on a Pi with Debian."""
 
 PROCESS_START_S = 0.5
-"""How long a new process takes to its first moment: never within the millisecond in which the last one ended."""
+"""How long a process takes to start: never within the millisecond in which the last one ended."""
 
 REBOOT_S = 20.0
-"""How long a restart of the machine takes, up to the agent's first moment."""
+"""How long a reboot takes until the agent starts."""
 
 REBOOT_UNSYNCHRONISED_S = 5.0
-"""How long NTP takes after a restart, with a network."""
+"""How long NTP takes after a reboot, with a network."""
 
 _TREES = "slots/"
 _GROWING = {"update.part", "update.bundle", "image.part", "image.raucb"}
@@ -47,7 +47,7 @@ class VirtualClock:
         return self._machine.now_ms() - self._machine.boot_at_ms
 
     def utc_ms(self) -> int | None:
-        """The true time, once the boot has learnt it."""
+        """The true UTC, once the boot is synchronised."""
         if self._machine.now_ms() < self._machine.synchronised_at_ms:
             return None
         return self._machine.start_utc_ms + self._machine.now_ms()
@@ -57,16 +57,16 @@ class Machine:
     """One hub's hardware and operating system.
 
     Attributes:
-        boots: How many boots there were.
-        operations: How many durable operations were announced.
+        boots: The number of boots so far.
+        operations: The number of durable operations so far.
         stop_at: Number of the operation before which the power is cut; `None` for never.
         is_cut_now: Called before each operation instead of comparing its number; true where the power is cut.
         is_down: Nothing is durable any more: the process is dead.
-        is_disk_full: Every durable operation fails for want of room.
+        is_disk_full: Every durable operation fails with ENOSPC.
     """
 
     def __init__(self, scratch: Path, *, now_ms: Callable[[], int], start_utc_ms: int) -> None:
-        """Put a new machine on the bench, first boot included.
+        """Create a machine and boot it.
 
         Args:
             scratch: An empty directory.
@@ -101,7 +101,7 @@ class Machine:
         return self.start_utc_ms + self.boot_at_ms + at_ms
 
     def on_operation(self, operation: Operation, target: str) -> None:
-        """Let a durable operation happen, or not."""
+        """Carry out a durable operation, or fail it."""
         if self.is_down:
             raise PowerCut
         self.operations += 1
@@ -128,7 +128,7 @@ class Machine:
         self.is_down = False
 
     def start(self, *, unsynchronised_s: float) -> None:
-        """Boot anew; the agent's first moment is now. The boot learns the time ``unsynchronised_s`` later."""
+        """Boot again; the agent starts now. The boot is synchronised ``unsynchronised_s`` later."""
         self._boot(unsynchronised_s=unsynchronised_s)
         self.is_down = False
 
@@ -140,7 +140,7 @@ class Machine:
         self.run_dir.mkdir()
 
     def _remember(self, operation: Operation, target: str) -> None:
-        """Keep account of what is not durable yet, as POSIX promises it and no more."""
+        """Record what is not durable yet: only what POSIX guarantees counts as durable."""
         if target.startswith(_TREES) or target in _GROWING:
             self._remember_tree(operation, target)
         elif operation is Operation.WRITE:
@@ -151,13 +151,13 @@ class Machine:
             path = self.state_dir / target
             self._unsynced_renames[target] = path.read_bytes() if path.exists() else None
             if not self._written.pop(target):
-                # Renamed without a sync: the new name may well hold nothing.
+                # Renamed without a sync: the file may be empty after a power cut.
                 self._unsynced_renames[target] = b""
         elif operation is Operation.FSYNC_DIRECTORY and self._unsynced_renames.get(target) != b"":
             self._unsynced_renames.pop(target, None)
 
     def _remember_tree(self, operation: Operation, target: str) -> None:
-        """The same for files and trees that are written in place, and synced as a whole before they are renamed."""
+        """Do the same for files and trees that are written in place and synced as a whole before the rename."""
         name = "/".join(target.split("/")[:2])
         if operation is Operation.WRITE:
             self._unsynced_trees.add(name)
@@ -175,7 +175,7 @@ class Machine:
             self._unsynced_moves.pop(name, None)
 
     def _lose_trees(self, target: Path) -> None:
-        """What was written and not synced is empty after a power cut, and a name that was not synced is the old one."""
+        """After a power cut: unsynced files lose their content, and unsynced renames are undone."""
         for name in self._unsynced_trees:
             path = target / name
             for file in [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]:
@@ -185,11 +185,11 @@ class Machine:
                 (target / final).rename(target / name)
 
     def leave(self, *, is_power_cut: bool, are_commits_synced: bool) -> None:
-        """Take a dead process's files away from it: what it still does while it is taken down reaches nobody.
+        """Copy the state for the next process, so that nothing which the dead process still does has an effect.
 
         Args:
-            is_power_cut: What was not synced is gone; else the operating system keeps what it was given (kill -9).
-            are_commits_synced: Whether the database synced its log at each commit; if not, none of it is left.
+            is_power_cut: Lose unsynced data; otherwise the operating system keeps what was written (kill -9).
+            are_commits_synced: Whether the database synced its log at each commit; if not, the whole log is lost.
         """
         self._lives += 1
         target = self.scratch / f"state-{self._lives}"
@@ -224,7 +224,7 @@ def _final_name(name: str) -> str:
 
 
 class SimulatedHost:
-    """A service manager that does not listen, and a machine that restarts when it is asked to."""
+    """A service manager that ignores notifications, and a machine that reboots on request."""
 
     watchdog_s: float | None = None
 
@@ -232,7 +232,7 @@ class SimulatedHost:
         """Prepare.
 
         Args:
-            on_reboot: Told of each request, with its reason.
+            on_reboot: Called for each request, with its reason.
         """
         self._on_reboot = on_reboot
 
@@ -246,8 +246,8 @@ class SimulatedHost:
         """Nothing."""
 
     async def ensure_can_reboot(self) -> None:
-        """Nothing hinders it."""
+        """A simulated machine can always reboot."""
 
     async def reboot(self, reason: str) -> None:
-        """Go down at once, in good order."""
+        """Shut down at once, in good order."""
         self._on_reboot(reason)

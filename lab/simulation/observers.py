@@ -30,7 +30,7 @@ class _Resets(msgspec.Struct):
 
 
 class DiskObserver:
-    """Stands between the agent's disk and the machine."""
+    """Passes durable operations on to the machine, and reports their effects to the command oracle."""
 
     def __init__(
         self,
@@ -38,54 +38,56 @@ class DiskObserver:
         oracle: CommandOracle,
         *,
         now_s: Callable[[], float],
-        look_at_cloud: Callable[[], None],
+        report_cloud_states: Callable[[], None],
         on_erased: Callable[[], None],
     ) -> None:
         """Begin.
 
         Args:
-            machine: Lets operations happen, or not.
-            oracle: Told of what is durable.
+            machine: Carries the operations out, or fails them.
+            oracle: Receives what has become durable.
             now_s: Virtual seconds.
-            look_at_cloud: Tells the oracle how the cloud holds the commands at this moment. An answer that drips ends
+            report_cloud_states: Reports the cloud's present states of the commands to the oracle. A slow response ends
                 seconds after the cloud has the ack, and the hub may act on its last byte.
-            on_erased: Told when the outbox is erased.
+            on_erased: Called when the outbox is erased.
         """
         self._machine = machine
         self._oracle = oracle
         self._now_s = now_s
-        self._look_at_cloud = look_at_cloud
+        self._report_cloud_states = report_cloud_states
         self._on_erased = on_erased
 
     def on_operation(self, operation: Operation, target: str) -> None:
-        """Let an operation happen, or not; note what it makes durable."""
+        """Pass an operation on to the machine, and report what it makes durable."""
         self._machine.on_operation(operation, target)
         if operation is Operation.FSYNC_DIRECTORY and target in {SETTINGS, UNPROVISIONED}:
-            self.look()
+            self.read_files()
         elif operation is Operation.REMOVE and target == OUTBOX:
             self._on_erased()
 
-    def look(self) -> None:
-        """Read what is on the disk."""
+    def read_files(self) -> None:
+        """Read the files on the disk, and report their content to the oracle."""
         settings = self._machine.state_dir / SETTINGS
         resets = self._machine.state_dir / UNPROVISIONED
         if settings.exists():
             applied = msgspec.json.decode(settings.read_bytes(), type=_Settings).applied
             is_time_known = self._machine.clock.utc_ms() is not None
-            self._oracle.settings_durable(applied, self._now_s(), is_time_known=is_time_known)
+            self._oracle.record_settings(applied, self._now_s(), is_time_known=is_time_known)
         if resets.exists():
-            self._look_at_cloud()
-            self._oracle.keys_barred(len(msgspec.json.decode(resets.read_bytes(), type=_Resets).barred), self._now_s())
+            self._report_cloud_states()
+            self._oracle.record_revoked_keys(
+                len(msgspec.json.decode(resets.read_bytes(), type=_Resets).barred), self._now_s()
+            )
 
 
 Violate = Callable[[float, str, str], None]
 
 
 class SafetyMonitor:
-    """Keeps the books of the outputs over all lives of the hub.
+    """Reports every demand to the safety oracle, over all processes of the hub.
 
     Attributes:
-        oracle: The books; `None` where the hub drives nothing.
+        oracle: `None` where the hub drives nothing.
     """
 
     def __init__(self, config: ClimateConfig, *, now_ms: Callable[[], int], violate: Violate) -> None:
@@ -94,7 +96,7 @@ class SafetyMonitor:
         Args:
             config: Whether and how the hub drives anything.
             now_ms: True time.
-            violate: Told of each broken rule: seconds, promise, detail.
+            violate: Receives each violation: seconds, promise, detail.
         """
         self._config = config
         self._now_ms = now_ms
@@ -102,46 +104,46 @@ class SafetyMonitor:
         self._is_dead = False
         self.oracle: SafetyOracle | None = None
 
-    def overheard(self, board: Board) -> Board:
-        """Return a board whose outputs are listened to; the same one where there is nothing to hear."""
+    def wrap(self, board: Board) -> Board:
+        """Return a board whose outputs are monitored; the same board where it has none."""
         settings = climate_settings(self._config, board.outputs)
         if settings is None or board.outputs is None:
             return board
         if self.oracle is None:
             self.oracle = SafetyOracle(settings)
         else:
-            self.oracle.booted(self._now_ms())
+            self.oracle.record_boot(self._now_ms())
         self._is_dead = False
-        return _MonitoredBoard(board, board.outputs, self.applied)
+        return _MonitoredBoard(board, board.outputs, self.record_demand)
 
-    def applied(self, demand: HvacDemand) -> bool:
-        """Hear a demand; return whether it reaches the house: a dead hub's last words do not."""
+    def record_demand(self, demand: HvacDemand) -> bool:
+        """Check a demand; return whether it reaches the house: a demand of a dead hub does not."""
         if self.oracle is None or self._is_dead:
             return False
         if demand == HvacDemand():
-            self.oracle.killed(self._now_ms())
+            self.oracle.record_kill(self._now_ms())
             return True
         known = self.oracle.broken.total()
-        self.oracle.applied(demand, self._now_ms())
+        self.oracle.check_demand(demand, self._now_ms())
         if self.oracle.broken.total() > known:
             found = self.oracle.examples[-1]
             self._violate(self._now_ms() / 1000, "equipment is protected", f"{found.rule}: {found.text}")
         return True
 
-    def killed(self) -> None:
-        """Note that the hub died: its outputs fall off."""
+    def record_kill(self) -> None:
+        """Note that the hub was killed: its outputs fall off."""
         self._is_dead = True
         if self.oracle is not None:
-            self.oracle.killed(self._now_ms())
+            self.oracle.record_kill(self._now_ms())
 
 
 class _MonitoredBoard:
-    """A board with an ear on its outputs."""
+    """A board whose outputs are monitored."""
 
-    def __init__(self, board: Board, outputs: HvacOutputs, hear: Callable[[HvacDemand], bool]) -> None:
+    def __init__(self, board: Board, outputs: HvacOutputs, record_demand: Callable[[HvacDemand], bool]) -> None:
         self._board = board
         self.name = board.name
-        self.outputs: HvacOutputs = _MonitoredOutputs(outputs, hear)
+        self.outputs: HvacOutputs = _MonitoredOutputs(outputs, record_demand)
 
     @property
     def sensors(self) -> Sequence[Sensor]:
@@ -159,11 +161,11 @@ class _MonitoredBoard:
 
 
 class _MonitoredOutputs:
-    """Outputs that are listened to."""
+    """Outputs whose demands are monitored."""
 
-    def __init__(self, outputs: HvacOutputs, hear: Callable[[HvacDemand], bool]) -> None:
+    def __init__(self, outputs: HvacOutputs, record_demand: Callable[[HvacDemand], bool]) -> None:
         self._outputs = outputs
-        self._hear = hear
+        self._record_demand = record_demand
 
     @property
     def zones(self) -> Sequence[ZoneOutput]:
@@ -171,6 +173,6 @@ class _MonitoredOutputs:
         return self._outputs.zones
 
     async def apply(self, demand: HvacDemand) -> None:
-        """Be heard, then do it."""
-        if self._hear(demand):
+        """Report the demand, then apply it."""
+        if self._record_demand(demand):
             await self._outputs.apply(demand)

@@ -17,7 +17,7 @@ from lab.refcloud.contract import Endpoint
 FaultProfile = Literal["none", "default", "harsh"]
 
 CALM_S = 2 * 3600.0
-"""Without drawn at the end, in which everything that can be delivered has to be."""
+"""Time without faults at the end, in which every reading must be delivered."""
 
 
 class MachineFaultKind(StrEnum):
@@ -30,13 +30,13 @@ class MachineFaultKind(StrEnum):
 
 
 class MachineFault(msgspec.Struct, frozen=True):
-    """One of them.
+    """A fault of the machine or its network.
 
     Attributes:
-        kind: What.
+        kind: Its kind.
         at_s: When it begins, in virtual seconds.
-        lasts_s: How long the network or the disk is gone, or the machine is down.
-        unsynchronised_s: After a power cut: how long the new boot does not know the time.
+        lasts_s: How long the network is cut, the disk is full, or the machine is down.
+        unsynchronised_s: After a power cut: how long the new boot is without UTC.
     """
 
     kind: MachineFaultKind
@@ -46,7 +46,7 @@ class MachineFault(msgspec.Struct, frozen=True):
 
 
 class FaultRates(msgspec.Struct, frozen=True):
-    """How often, on average, each happens in a day; and the chances of each request to meet a fault of the cloud."""
+    """The average rate of each fault per day, and the probability that a request meets a fault of the cloud."""
 
     network_cuts: float
     kills: float
@@ -103,7 +103,7 @@ def _times(rng: random.Random, per_day: float, *, until_s: float) -> Iterator[fl
 
 
 def cloud_rules(rates: FaultRates, *, until_s: float) -> Sequence[faults.FaultRule]:
-    """Return the faults of the cloud: each request before ``until_s`` meets one with the given chance."""
+    """Return the faults of the cloud: each request before ``until_s`` meets one with the given probability."""
     latency = faults.FaultRule(faults.LatencyUp(0.0, rates.latency_s_max / 2), to_s=None)
     if rates.request_faults <= 0:
         return [latency]
@@ -144,21 +144,21 @@ def cloud_rules(rates: FaultRates, *, until_s: float) -> Sequence[faults.FaultRu
 LIFETIME_S = 24 * 3600.0
 
 RELISTED_SHARE = 0.2
-"""Of all orders: so many are listed again later, although the cloud has had their ack."""
+"""The share of commands that the cloud lists again although it has their ack."""
 
 SHORT_LIVED_SHARE = 0.1
 
 
 class PlannedCommand(msgspec.Struct, frozen=True):
-    """One command.
+    """A command that the operator will queue.
 
     Attributes:
         at_s: When it is queued, in virtual seconds.
         type: As it goes out.
         payload: As it goes out; `None` for none.
-        is_valid: Whether the hub is to execute it, by the contract.
-        lifetime_s: After which it is void.
-        relisted_after_s: So long after its ack the cloud lists it again; `None`: never.
+        is_valid: Whether the contract lets the hub execute it.
+        lifetime_s: After which it expires.
+        relisted_after_s: How long after its ack the cloud lists it again; `None`: never.
     """
 
     at_s: float
@@ -170,7 +170,7 @@ class PlannedCommand(msgspec.Struct, frozen=True):
 
 
 def draw_commands(rng: random.Random, per_day: float, *, until_s: float) -> list[PlannedCommand]:
-    """Return the orders of a simulation in the order of their times."""
+    """Return the commands of a simulation in the order of their times."""
     commands = []
     at_s = 0.0
     while per_day > 0:
@@ -200,7 +200,7 @@ def _reboot(rng: random.Random) -> _Drawn:
 
 
 def _config_update(rng: random.Random) -> _Drawn:
-    # The kinds that are reported stay as they are: the oracle's account of readings goes by what sensors hand out.
+    # The reported kinds do not change: the oracle's account of readings starts from the values that sensors provide.
     changes = {
         "reporting_interval_seconds": rng.randrange(60, 90),
         "timezone": rng.choice(["UTC", "Europe/Brussels", "Asia/Kolkata"]),
@@ -254,12 +254,12 @@ class Options(msgspec.Struct, frozen=True):
         days: How long, before the calm at the end; `None` for a day, or for the whole of a recording.
         sensors: Series of a simulated house.
         seed: Everything random follows from it.
-        faults: How much goes wrong.
-        stop_at: Stop the world before this durable operation, once.
-        stop_by: How: the power is cut, or the process is killed.
+        faults: The fault profile.
+        stop_at: Stop the machine before this durable operation, once.
+        stop_by: How it stops: by a power cut, or by a kill of the process.
         faults: These, in place of those that `faults` would draw.
         orders: These commands, in place of those that `faults` would draw.
-        releases: Let the cloud offer releases, as often as `faults` says.
+        releases: Whether the cloud offers releases, at the rate of `faults`.
         calm_s: The time without faults at the end, in which everything has to be delivered.
         config_text: TOML that is added after `[cloud]` and its `base_url`.
         boxed: How many relayed sensors of the simulated house a technician has yet to pair, name, replace and remove.

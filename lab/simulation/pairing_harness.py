@@ -24,21 +24,21 @@ from lab.simulation.scenario import Scenario
 RELAYED = "relayed.json"
 
 RECENT_INTERVALS = 3
-"""A sensor that relays has been heard within so many of its intervals, besides the time that delivery may take."""
+"""A relayed sensor must have a reading within this many of its intervals, plus the time for delivery."""
 
 REMOVED_S_MAX = 60.0
-"""A reading that was taken so long after a removal was on its way already."""
+"""A reading within this time after a removal was already on its way."""
 
 
 class PairingCounts(msgspec.Struct, frozen=True):
-    """What became of relayed sensors.
+    """The outcomes of relayed sensors.
 
     Attributes:
-        joined: They have been in the network.
-        registered: The cloud knows them as this hub's.
-        relayed: The cloud has readings of them.
+        joined: Have been in the network.
+        registered: Bound to this hub in the cloud.
+        relayed: Have readings in the cloud.
         paired_twice: Sensors with two identities, or identities with two sensors; always 0.
-        lost: Sensors that are in the network and wanted, and whose readings do not arrive; always 0.
+        lost: Expected sensors in the network whose readings do not arrive; always 0.
     """
 
     joined: int = 0
@@ -49,13 +49,13 @@ class PairingCounts(msgspec.Struct, frozen=True):
 
 
 class PairingOracle:
-    """Keeps the account."""
+    """Keeps the account of sensors."""
 
     def __init__(
         self,
         ids: Mapping[str, str],
         *,
-        wants: ExpectedPairings,
+        expected: ExpectedPairings,
         mesh: SimMesh | None,
         violate: Callable[[float, str, str], None],
     ) -> None:
@@ -63,18 +63,18 @@ class PairingOracle:
 
         Args:
             ids: The cloud's id of each device.
-            wants: What is to be relayed.
-            mesh: The network that a technician works on; `None` where all sensors are simply known.
-            violate: Told of promises that were not kept.
+            expected: The sensors that the hub must relay.
+            mesh: The network with boxed sensors; `None` where every sensor is known from the start.
+            violate: Receives each violation: seconds, promise, detail.
         """
         self._ids = ids
-        self._wants = wants
+        self._expected = expected
         self._mesh = mesh
         self._violate = violate
         self._newest_ms: dict[str, int] = {}
 
-    def stored(self, readings: Iterable[AcceptedReading]) -> None:
-        """The cloud took readings. Told only where there is a technician."""
+    def record_stored(self, readings: Iterable[AcceptedReading]) -> None:
+        """The cloud has accepted readings. Called only where sensors are boxed."""
         for reading in readings:
             self._newest_ms[reading.device_id] = max(self._newest_ms.get(reading.device_id, 0), reading.at_ms)
 
@@ -107,14 +107,14 @@ class PairingOracle:
         recent_ms = start_utc_ms + int((at_s - delivery_s - RECENT_INTERVALS * interval_s) * 1000)
         lost = 0
         bound_ids = {each.device_id for each in bound}
-        for device, root in self._wants.paired.items():
+        for device, root in self._expected.paired.items():
             if self._ids[root] not in bound_ids or self._is_silent(device, self._ids[root], recent_ms):
                 lost += 1
                 self._violate(at_s, "no sensor lost", f"nothing of {device} arrives, and it is wanted")
         self._check_removed(at_s, start_utc_ms)
         self._check_keys(at_s, state_dir, keys)
         return PairingCounts(
-            joined=len(self._wants.joined),
+            joined=len(self._expected.joined),
             registered=len(bound),
             relayed=sum(has_readings(each.device_id) for each in bound),
             paired_twice=twice,
@@ -145,9 +145,9 @@ class PairingOracle:
         return self._newest_ms.get(sensor_id, 0) < recent_ms
 
     def _check_removed(self, at_s: float, start_utc_ms: int) -> None:
-        roots = set(self._wants.paired.values())
-        for device, removed_s in self._wants.removed.items():
-            root = self._wants.roots.get(device, device)
+        roots = set(self._expected.paired.values())
+        for device, removed_s in self._expected.removed.items():
+            root = self._expected.roots.get(device, device)
             newest_ms = self._newest_ms.get(self._ids[root], 0)
             if root not in roots and newest_ms > start_utc_ms + (removed_s + REMOVED_S_MAX) * 1000:
                 late_s = (newest_ms - start_utc_ms) / 1000 - removed_s
@@ -161,11 +161,11 @@ class PairingOracle:
 
 
 class PairingHarness:
-    """Who pairs, and who judges it.
+    """The workload of pairing and its oracle.
 
     Attributes:
-        sensor_keys: What stands in the hub's keys file.
-        technician: Who pairs what is boxed; `None` where nothing is.
+        sensor_keys: The content of the hub's keys file.
+        workload: Pairs the boxed sensors; `None` where there are none.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class PairingHarness:
         *,
         ids: Mapping[str, str],
         keys: Mapping[str, str],
-        wants: ExpectedPairings,
+        expected: ExpectedPairings,
         store: Store,
         now_s: Callable[[], float],
         hub: Callable[[], app.Hub | None],
@@ -189,12 +189,12 @@ class PairingHarness:
             scenario: What surrounds the hub.
             ids: The cloud's id of each device.
             keys: The key of each device.
-            wants: Where to keep account of what is wanted.
-            store: What the cloud has.
+            expected: Receives the expectations of the workload.
+            store: The cloud's store.
             now_s: Virtual seconds.
             hub: The hub that runs now.
-            on_power_cut: Told when the world stops at an operation that the technician asked for.
-            violate: Told of promises that were not kept.
+            on_power_cut: Called when the machine stops at an operation of a request.
+            violate: Receives each violation: seconds, promise, detail.
         """
         self._options = options
         self._stage = scenario
@@ -202,19 +202,19 @@ class PairingHarness:
         devices = list(scenario.devices)
         known = devices[: len(devices) - options.boxed]
         boxed = devices[len(known) :]
-        wants.joined.update(known)
-        wants.paired.update((device, device) for device in known)
+        expected.joined.update(known)
+        expected.paired.update((device, device) for device in known)
         mesh = scenario.mesh if boxed else None
         self.sensor_keys = {device: keys[device] for device in known}
         self._given_keys = [keys[device] for device in boxed]
-        self._oracle = PairingOracle(ids, wants=wants, mesh=mesh, violate=violate)
+        self._oracle = PairingOracle(ids, expected=expected, mesh=mesh, violate=violate)
         self.workload: PairingWorkload | None = None
         if mesh is not None:
             self.workload = PairingWorkload(
                 mesh,
                 boxed,
                 keys={device: keys[device] for device in boxed},
-                wants=wants,
+                expected=expected,
                 rng=random.Random(f"technician {options.seed}"),
                 now_s=now_s,
                 hub=hub,
@@ -222,15 +222,15 @@ class PairingHarness:
                 is_calm=lambda: now_s() >= scenario.duration_s,
             )
 
-    def stored(self, readings: Sequence[AcceptedReading]) -> None:
-        """The cloud took readings."""
+    def record_stored(self, readings: Sequence[AcceptedReading]) -> None:
+        """The cloud has accepted readings."""
         if self.workload is not None:
-            self._oracle.stored(readings)
+            self._oracle.record_stored(readings)
 
-    def hub_died(self) -> None:
-        """What was being asked of the hub is not answered any more."""
+    def cancel_request(self) -> None:
+        """Cancel the pending request: the hub is dead."""
         if self.workload is not None:
-            self.workload.hub_died()
+            self.workload.cancel_request()
 
     def close(self, at_s: float, *, state_dir: Path, devices: Sequence[CloudDevice]) -> PairingCounts:
         """Judge the end.

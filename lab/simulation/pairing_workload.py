@@ -22,22 +22,22 @@ from lab.simulation.machine import PowerCut
 
 BEGINS_S = 60.0
 PAIRING_SHARE = 0.4
-"""Of the time: so long new sensors are paired, in the order of their boxes; after that they have their lives."""
+"""The share of the time for pairing new sensors; faults and changes follow after it."""
 
 MANY_SHARE, LABEL_SHARE, NAME_SHARE, WRONG_KEY_SHARE = 0.4, 0.5, 0.7, 0.1
 SPARES_SHARE = 0.1
-"""Of the boxed sensors: kept to replace others."""
+"""The share of the boxed sensors that are kept as replacements."""
 
 ATTEMPTS_MAX = 40
 ROUND_S = 600.0
-"""How often the technician looks whether each sensor is as it should be."""
+"""How often the technician checks every sensor."""
 
 _REPLACED = 5
-"""Its place in the list of fates."""
+"""Its index in the list of fates."""
 
 _Job = Callable[[], Coroutine[Any, Any, None]]
 _Fault = Callable[[int], object]
-"""Something that happens at an instant of the world."""
+"""An event in the simulated network; receives the time."""
 
 _TROUBLES = (PairingRefused, LabelInvalid, StorageFull, NetworkLost, SensorUnavailable)
 
@@ -47,13 +47,13 @@ def _time_of(planned: tuple[float, object]) -> float:
 
 
 class ExpectedPairings(msgspec.Struct):
-    """What the technician wants, by device.
+    """The sensors that the technician expects in the network, by device.
 
     Attributes:
-        paired: They are to be relayed; each with the device whose identity it has: its own, or the one it replaced.
-        removed: They are to be relayed no longer; each with the second since which.
-        joined: They have been in the network.
-        roots: Of those that have replaced another: the one whose identity they have.
+        paired: Devices that must be relayed, each with the device whose identity it has: itself or the replaced one.
+        removed: Devices that must no longer be relayed, each with the second of its removal.
+        joined: Devices that have been in the network.
+        roots: For each replacement, the device whose identity it has.
     """
 
     paired: dict[str, str] = msgspec.field(default_factory=dict)
@@ -63,7 +63,7 @@ class ExpectedPairings(msgspec.Struct):
 
 
 class PairingWorkload:
-    """Pairs what is boxed and looks after it."""
+    """Pairs the boxed sensors and maintains them."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class PairingWorkload:
         devices: Sequence[str],
         *,
         keys: Mapping[str, str],
-        wants: ExpectedPairings,
+        expected: ExpectedPairings,
         rng: random.Random,
         now_s: Callable[[], float],
         hub: Callable[[], app.Hub | None],
@@ -82,14 +82,14 @@ class PairingWorkload:
 
         Args:
             mesh: The network.
-            devices: What is boxed.
+            devices: The boxed sensors.
             keys: The sensors' keys.
-            wants: Where to keep account of what is wanted.
-            rng: What happens follows from it.
+            expected: Receives the expectations.
+            rng: The source of all choices.
             now_s: Virtual seconds.
             hub: The hub that runs now.
-            on_power_cut: Told when the world stops at an operation that the technician asked for.
-            is_calm: Whether nothing more is to happen to sensors.
+            on_power_cut: Called when the machine stops at an operation of a request.
+            is_calm: Tells whether the calm period has begun, without further faults of sensors.
         """
         self._mesh = mesh
         self._devices = devices
@@ -100,10 +100,10 @@ class PairingWorkload:
         self._on_power_cut = on_power_cut
         self._is_calm = is_calm
         self._call: asyncio.Task[None] | None = None
-        self.wants = wants
+        self.expected = expected
 
-    def hub_died(self) -> None:
-        """What was being asked of the hub is not answered any more."""
+    def cancel_request(self) -> None:
+        """Cancel the pending request: the hub is dead."""
         if self._call is not None:
             self._call.cancel()
 
@@ -139,7 +139,7 @@ class PairingWorkload:
     # The plan.
 
     def _plan(self, until_s: float) -> tuple[list[tuple[float, _Job]], list[tuple[float, _Fault]]]:
-        """Return what the technician does and what happens to sensors and stick, each with its time."""
+        """Return the technician's jobs and the faults of sensors and stick, each with its time."""
         rng, mesh = self._rng, self._mesh
         spares_count = int(len(self._devices) * SPARES_SHARE)
         firsts, spares = list(self._devices[spares_count:]), list(self._devices[:spares_count])
@@ -165,10 +165,10 @@ class PairingWorkload:
         return jobs, faults
 
     def _fate(self, device: str, spares: list[str]) -> tuple[_Fault | None, _Job | None, _Fault | None]:
-        """Return what happens to a paired sensor, what the technician does after that, what happens then."""
+        """Return a fault of a paired sensor, the technician's job after it, and the fault after that."""
 
         def press(now_ms: int) -> None:
-            # Two new sensors at once, and a key for one of them: no hub could tell which is meant.
+            # With two new sensors at once and a key for one of them, no hub could tell which one is meant.
             if self._mesh.is_joined(device):
                 self._mesh.press_button(device, now_ms)
 
@@ -188,12 +188,12 @@ class PairingWorkload:
             spares.pop()
         return fates[number]
 
-    # What a person does.
+    # The technician's jobs.
 
     async def _pair(self, devices: Sequence[str]) -> None:
         for device in devices:
-            self.wants.removed.pop(device, None)
-            self.wants.paired.setdefault(device, self.wants.roots.get(device, device))
+            self.expected.removed.pop(device, None)
+            self.expected.paired.setdefault(device, self.expected.roots.get(device, device))
         if len(devices) > 1:
             await self._pair_many(devices)
         for device in devices:
@@ -204,8 +204,8 @@ class PairingWorkload:
         await self._pair([device])
 
     async def _pair_many(self, devices: Sequence[str]) -> None:
-        """Open one window for several sensors and press one button after the other."""
-        if not await self._asked(
+        """Open one join window for several sensors and press one button after the other."""
+        if not await self._request(
             lambda hub: hub.pairing.actions.open_join_window(JoinWindowRequest(seconds=180, is_many=True))
         ):
             return
@@ -215,11 +215,11 @@ class PairingWorkload:
         await asyncio.sleep(self._rng.uniform(0.0, 60.0))
 
     async def _settle(self, device: str) -> None:
-        """Do what a sensor needs until it relays: window and button, key, both again."""
+        """Repeat join window, button and key until a sensor is relayed."""
         for _ in range(ATTEMPTS_MAX):
             record = self._record(device)
             is_in = self._mesh.is_joined(device)
-            if device not in self.wants.paired:
+            if device not in self.expected.paired:
                 return
             is_waiting = record is not None and record.stage in {PairingStage.INTERVIEWED, PairingStage.KEYED}
             if self._mesh.is_dead(device) and not is_waiting:
@@ -227,8 +227,8 @@ class PairingWorkload:
             if record is None or not is_in or record.stage in {PairingStage.JOINED, PairingStage.REMOVED}:
                 await self._try_window(device)
             elif record.stage is PairingStage.INTERVIEWED or (record.stage is PairingStage.KEYED and record.problem):
-                key = self._keys[self.wants.paired[device]]
-                await self._asked(lambda hub, key=key: hub.pairing.actions.give_key(device, key))  # type: ignore[misc]
+                key = self._keys[self.expected.paired[device]]
+                await self._request(lambda hub, key=key: hub.pairing.actions.give_key(device, key))  # type: ignore[misc]
                 await asyncio.sleep(self._rng.uniform(5.0, 30.0))
             elif self._is_in_trouble(record):
                 await self._try_window(device)
@@ -236,12 +236,12 @@ class PairingWorkload:
                 return
 
     def _is_in_trouble(self, record: PairingRecord) -> bool:
-        """Tell whether the list shows something that a person would look after."""
+        """Tell whether the list shows a problem that a person would solve."""
         hub = self._hub()
         return hub is not None and bool(hub.pairing.queries.problem_of(record))
 
     async def _try_window(self, device: str) -> None:
-        rng, root = self._rng, self.wants.paired[device]
+        rng, root = self._rng, self.expected.paired[device]
         is_wrong = rng.random() < WRONG_KEY_SHARE
         request = JoinWindowRequest(
             seconds=rng.randrange(60, 255),
@@ -250,10 +250,10 @@ class PairingWorkload:
             key="" if root != device else "sk_sensor_mistyped" if is_wrong else self._keys[root],
             replaces=root if root != device else "",
         )
-        if not await self._asked(lambda hub: hub.pairing.actions.open_join_window(request)):
-            # What is to be replaced may be unknown, after a factory reset: then its key goes to the new one.
+        if not await self._request(lambda hub: hub.pairing.actions.open_join_window(request)):
+            # After a factory reset the sensor to replace may be unknown: then its key goes to the new one.
             plain = msgspec.structs.replace(request, replaces="", name="", key=self._keys[root])
-            if not request.replaces or not await self._asked(lambda hub: hub.pairing.actions.open_join_window(plain)):
+            if not request.replaces or not await self._request(lambda hub: hub.pairing.actions.open_join_window(plain)):
                 await asyncio.sleep(rng.uniform(10.0, 60.0))
                 return
         for _ in range(rng.randrange(1, 4)):
@@ -270,16 +270,16 @@ class PairingWorkload:
 
     def _press(self, device: str) -> None:
         if self._mesh.press_button(device, self._now_ms()):
-            self.wants.joined.add(device)
+            self.expected.joined.add(device)
 
     async def _replace(self, old: str, new: str) -> None:
-        self.wants.paired[new] = self.wants.roots[new] = self.wants.paired.pop(old, old)
-        self.wants.removed[old] = self._now_s()
+        self.expected.paired[new] = self.expected.roots[new] = self.expected.paired.pop(old, old)
+        self.expected.removed[old] = self._now_s()
         for _ in range(ATTEMPTS_MAX):
             record = self._record(new)
             if record is not None and record.stage is PairingStage.INTERVIEWED:
-                # It came without the window's plan: the hub has died in between.
-                if not await self._asked(lambda hub: hub.pairing.actions.replace(old, new)):
+                # It joined without the window's plan: the hub died in between.
+                if not await self._request(lambda hub: hub.pairing.actions.replace(old, new)):
                     break
             elif record is not None and record.sensor_id:
                 break
@@ -289,8 +289,8 @@ class PairingWorkload:
         await self._settle(new)
 
     async def _remove(self, device: str) -> None:
-        self.wants.paired.pop(device, None)
-        self.wants.removed[device] = self._now_s()
+        self.expected.paired.pop(device, None)
+        self.expected.removed[device] = self._now_s()
         await self._ensure_removed(device)
 
     async def _ensure_removed(self, device: str) -> None:
@@ -298,31 +298,31 @@ class PairingWorkload:
             record = self._record(device)
             if record is None or not record.is_relayed:
                 return
-            if await self._asked(lambda hub: hub.pairing.actions.remove(device)):
-                self.wants.removed[device] = self._now_s()
+            if await self._request(lambda hub: hub.pairing.actions.remove(device)):
+                self.expected.removed[device] = self._now_s()
             await asyncio.sleep(self._rng.uniform(5.0, 30.0))
 
     async def _round(self) -> None:
-        """Look after every sensor: a factory reset has made the hub forget them all."""
+        """Check every sensor: a factory reset makes the hub forget all of them."""
         if self._mesh.is_lost or self._hub() is None:
             return
-        for device in list(self.wants.removed):
+        for device in list(self.expected.removed):
             record = self._record(device)
             if record is not None and record.is_relayed:
                 await self._ensure_removed(device)
-        for device in list(self.wants.paired):
+        for device in list(self.expected.paired):
             if self._mesh.is_joined(device) or self._is_calm():
                 await self._settle(device)
 
-    # Asking the hub.
+    # Requests to the hub.
 
     def _record(self, device: str) -> PairingRecord | None:
         hub = self._hub()
         return None if hub is None else hub.pairing.queries.state.sensors.get(device)
 
-    async def _asked(self, ask: Callable[[app.Hub], Coroutine[Any, Any, None]]) -> bool:
-        """Ask the hub for something; tell whether it did it. A hub that is down is waited for."""
-        while (hub := self._hub()) is None:  # noqa: ASYNC110 - a person looks now and then
+    async def _request(self, ask: Callable[[app.Hub], Coroutine[Any, Any, None]]) -> bool:
+        """Send the hub a request; return whether it succeeded. Waits for a hub that is down."""
+        while (hub := self._hub()) is None:  # noqa: ASYNC110 - a person polls
             await asyncio.sleep(5.0)
         self._call = asyncio.get_running_loop().create_task(ask(hub))
         await asyncio.wait({self._call})

@@ -26,13 +26,13 @@ pause after an outage, a slow probe of a refused key (15 min)."""
 _Series = tuple[str, str]
 
 
-def _named(series: _Series) -> str:
+def _series_text(series: _Series) -> str:
     device, kind = series
     return f"{device or 'the hub'} {kind}"
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """A promise that was not kept."""
+    """A violated promise: what the hub guarantees, and what happened instead."""
 
     at_s: float
     promise: str
@@ -40,7 +40,7 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class OracleCounts(msgspec.Struct):
-    """The oracle's account of readings."""
+    """The oracle's counts of readings."""
 
     handed_out: int = 0
     taken: int = 0
@@ -52,21 +52,21 @@ class OracleCounts(msgspec.Struct):
     lost: int = 0
     judged_bad: int = 0
     uncommitted: int = 0
-    unpromised: int = 0
-    looked: int = 0
+    sent_from_memory: int = 0
+    unreported: int = 0
     left_out: int = 0
     erased: int = 0
 
 
 class ReadingOracle:
-    """Keeps the account and notes violations.
+    """Keeps the account of readings and notes violations.
 
     Attributes:
         outstanding: Readings committed and not yet stored by the cloud.
         counts: The account so far.
-        requests: Those that arrived at the cloud.
-        over_quota: Of these, those that the quota does not allow.
-        violations: The promises not kept.
+        requests: How many requests arrived at the cloud.
+        over_quota: How many of them exceeded a quota.
+        violations: The violated promises.
     """
 
     def __init__(self, device_of: Mapping[str, str], root_of: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -80,9 +80,9 @@ class ReadingOracle:
         self._root_of = root_of
         self._outstanding: dict[_Series, dict[int, float]] = {}
         self._erased: dict[_Series, dict[int, float]] = {}
-        self._unpromised: dict[_Series, dict[int, float]] = {}
-        self._stored_unpromised: set[tuple[_Series, int]] = set()
-        self._handed: dict[_Series, dict[int, float]] = {}
+        self._sent_from_memory: dict[_Series, dict[int, float]] = {}
+        self._stored_from_memory: set[tuple[_Series, int]] = set()
+        self._provided: dict[_Series, dict[int, float]] = {}
         self._arrivals: dict[Endpoint, deque[float]] = {endpoint: deque() for endpoint in Endpoint}
         self._fixed: Counter[tuple[Endpoint, int]] = Counter()
         self.outstanding = 0
@@ -96,13 +96,13 @@ class ReadingOracle:
         if len(self.violations) < VIOLATIONS_MAX:
             self.violations.append(Violation(round(at_s, 3), promise, detail))
 
-    def handed_out(self, device: str, kind: str, value: float, utc_ms: int) -> None:
-        """A sensor gave a value."""
+    def record_provided(self, device: str, kind: str, value: float, utc_ms: int) -> None:
+        """A sensor provided a value."""
         self.counts.handed_out += 1
-        self._handed.setdefault((device, kind), {})[utc_ms] = value
+        self._provided.setdefault((device, kind), {})[utc_ms] = value
 
-    def committed(self, readings: Iterable[Reading], zero_utc_ms: int, at_s: float) -> None:
-        """The outbox promised to keep readings.
+    def record_committed(self, readings: Iterable[Reading], zero_utc_ms: int, at_s: float) -> None:
+        """The outbox has committed readings: from here on none may be lost.
 
         Args:
             readings: As they were appended.
@@ -110,60 +110,62 @@ class ReadingOracle:
             at_s: Now.
         """
         for reading in readings:
-            series, utc_ms = self._accounted(reading, zero_utc_ms, at_s)
+            series, utc_ms = self._find_provided(reading, zero_utc_ms, at_s)
             left = self._outstanding.setdefault(series, {})
             self.outstanding += utc_ms not in left
             left[utc_ms] = reading.value
-            if (series, utc_ms) in self._stored_unpromised:
+            if (series, utc_ms) in self._stored_from_memory:
                 # The process that had sent it from memory died, so the sensor delivered it once more: one reading.
                 self.counts.handed_out -= 1
             else:
                 self.counts.taken += 1
 
-    def unpromised(self, readings: Iterable[Reading], zero_utc_ms: int, at_s: float) -> None:
-        """Readings are about to be sent from memory, as the disk takes none: they may arrive, and may be lost."""
+    def record_memory_send(self, readings: Iterable[Reading], zero_utc_ms: int, at_s: float) -> None:
+        """Readings are about to be sent from memory, because the disk accepts none: they may arrive or be lost."""
         for reading in readings:
-            series, utc_ms = self._accounted(reading, zero_utc_ms, at_s)
-            self._unpromised.setdefault(series, {})[utc_ms] = reading.value
-            self.counts.unpromised += 1
+            series, utc_ms = self._find_provided(reading, zero_utc_ms, at_s)
+            self._sent_from_memory.setdefault(series, {})[utc_ms] = reading.value
+            self.counts.sent_from_memory += 1
 
-    def _accounted(self, reading: Reading, zero_utc_ms: int, at_s: float) -> tuple[_Series, int]:
-        """Find a reading among what was handed out; return whose it is and its instant."""
+    def _find_provided(self, reading: Reading, zero_utc_ms: int, at_s: float) -> tuple[_Series, int]:
+        """Find a reading among the provided values; return its series and its instant."""
         series = (reading.device, reading.kind)
         utc_ms = reading.at_ms + zero_utc_ms
-        handed = self._handed.get(series, {})
-        # Two reports of one millisecond are told apart by moving the second (see `Intake`).
-        given = handed.pop(utc_ms, None) if utc_ms in handed else handed.pop(utc_ms - 1, None)
+        provided = self._provided.get(series, {})
+        # The intake moves the second of two reports of one millisecond (see `Intake`).
+        given = provided.pop(utc_ms, None) if utc_ms in provided else provided.pop(utc_ms - 1, None)
         series = (self._root(reading.device), reading.kind)
         if given is None:
             # Taken from memory, not sent, and given to the disk after all.
-            given = self._unpromised.get(series, {}).pop(utc_ms, None)
-            self.counts.unpromised -= given is not None
+            given = self._sent_from_memory.get(series, {}).pop(utc_ms, None)
+            self.counts.sent_from_memory -= given is not None
         if given != reading.value:
             self.counts.invented += 1
             self.violate(
-                at_s, "nothing invented", f"{_named(series)} at {utc_ms}: committed {reading.value}, given {given}"
+                at_s,
+                "nothing invented",
+                f"{_series_text(series)} at {utc_ms}: committed {reading.value}, given {given}",
             )
         return series, utc_ms
 
     def _root(self, device: str) -> str:
         return self._root_of.get(device, device)
 
-    def stored(self, readings: Sequence[AcceptedReading], at_s: float) -> None:
-        """The cloud took readings."""
+    def record_stored(self, readings: Sequence[AcceptedReading], at_s: float) -> None:
+        """The cloud has accepted readings."""
         for reading in readings:
             series = (self._device_of[reading.device_id], reading.sensor_type)
-            which = f"{_named(series)} at {reading.at_ms}"
+            which = f"{_series_text(series)} at {reading.at_ms}"
             known = self._outstanding.get(series, {}).pop(reading.at_ms, None)
             self.outstanding -= known is not None
             if known is None:
                 # Sent before the hub was erased, and arrived after.
                 known = self._erased.get(series, {}).pop(reading.at_ms, None)
                 self.counts.erased -= known is not None
-            if known is None and (known := self._unpromised.get(series, {}).pop(reading.at_ms, None)) is not None:
-                self.counts.unpromised -= 1
+            if known is None and (known := self._sent_from_memory.get(series, {}).pop(reading.at_ms, None)) is not None:
+                self.counts.sent_from_memory -= 1
                 self.counts.taken += 1
-                self._stored_unpromised.add((series, reading.at_ms))
+                self._stored_from_memory.add((series, reading.at_ms))
             if reading.verdict is ReadingVerdict.STORED:
                 self.counts.accepted += 1
                 if known is None:
@@ -182,8 +184,8 @@ class ReadingOracle:
                     self.counts.altered += 1
                     self.violate(at_s, "nothing altered", f"{which} came again as {reading.value}")
 
-    def asked(self, endpoint: Endpoint, arrived_s: float) -> None:
-        """A request arrived. Counted against the quota in sliding and in fixed windows."""
+    def record_request(self, endpoint: Endpoint, arrived_s: float) -> None:
+        """A request arrived. It counts against the quota in a sliding and in a fixed window."""
         self.requests += 1
         quota = QUOTAS[endpoint]
         arrivals = self._arrivals[endpoint]
@@ -196,28 +198,31 @@ class ReadingOracle:
             self.over_quota += 1
             self.violate(arrived_s, "quota kept", f"{endpoint}: request {len(arrivals)} within {quota.window_s} s")
 
-    def erased(self) -> None:
-        """A factory reset has erased the outbox: what the cloud does not have is gone, as it should be."""
+    def record_erased(self) -> None:
+        """A factory reset has erased the outbox: readings that the cloud does not have are lost on purpose."""
         for series, left in self._outstanding.items():
             self._erased.setdefault(series, {}).update(left)
             self.counts.erased += len(left)
         self._outstanding.clear()
         self.outstanding = 0
 
-    def life_over(self, *, judged_bad: int, uncommitted: int, left_out: int, looked: int = 0) -> None:
-        """A process ended: so many readings were judged bad in it, so many were still in its memory.
+    def record_process_end(self, *, judged_bad: int, uncommitted: int, left_out: int, unreported: int = 0) -> None:
+        """A process ended: add its own counts to the account.
 
-        So many were not taken in, as their sensors had been removed; so many others steered the heating between two
-        reports and were never meant for the cloud.
+        Args:
+            judged_bad: Readings that were not plausible.
+            uncommitted: Readings that were still in its memory.
+            left_out: Readings of sensors that had been removed.
+            unreported: Readings for the heating between two reports, which the cloud never receives.
         """
         self.counts.left_out += left_out
-        self.counts.looked += looked
+        self.counts.unreported += unreported
         self.counts.judged_bad += judged_bad
         self.counts.uncommitted += uncommitted
-        self._handed.clear()
+        self._provided.clear()
 
     def check_kept(self, pending: int, given_up: int, at_s: float) -> None:
-        """Safety at any moment: what is not with the cloud is in the outbox, or was given up on record."""
+        """Check safety: a reading that the cloud does not have is in the outbox, or was given up on record."""
         if self.outstanding > pending + given_up:
             missing = self.outstanding - pending - given_up
             self.counts.lost = max(self.counts.lost, missing)
@@ -226,7 +231,7 @@ class ReadingOracle:
             )
 
     def check_stored_once(self, kept: int, at_s: float) -> None:
-        """What the cloud keeps at the end, counted in its store, is what it stored, each once."""
+        """Check that the cloud's store holds each accepted reading exactly once."""
         self.counts.duplicates_stored = self.counts.accepted - kept
         if self.counts.duplicates_stored:
             self.violate(at_s, "nothing stored twice", f"{self.counts.accepted} stored, {kept} kept")
@@ -234,28 +239,30 @@ class ReadingOracle:
     def check_account(self, at_s: float) -> None:
         """Close the account between the sensors and the outbox."""
         counts = self.counts
-        accounted = counts.taken + counts.judged_bad + counts.uncommitted + counts.left_out + counts.looked
-        accounted += counts.unpromised
+        accounted = counts.taken + counts.judged_bad + counts.uncommitted + counts.left_out + counts.unreported
+        accounted += counts.sent_from_memory
         if counts.handed_out != accounted:
             self.violate(
                 at_s,
                 "every reading accounted for",
-                f"{counts.handed_out} handed out; {counts.taken} committed, {counts.judged_bad} judged bad,"
+                f"{counts.handed_out} provided out; {counts.taken} committed, {counts.judged_bad} judged bad,"
                 f" {counts.uncommitted} in memory at a crash, {counts.left_out} left out:"
                 f" {counts.handed_out - accounted} left",
             )
 
     def check_delivered(self, at_s: float, start_utc_ms: int) -> None:
-        """Liveness: after a calm period only what is younger than `DELIVERY_S_MAX` may still be on its way."""
+        """Check liveness: after the calm period only readings younger than `DELIVERY_S_MAX` may be undelivered."""
         limit_ms = start_utc_ms + int((at_s - DELIVERY_S_MAX) * 1000)
         late = [(series, utc_ms) for series, left in self._outstanding.items() for utc_ms in left if utc_ms < limit_ms]
         if late:
             series, utc_ms = min(late, key=lambda x: x[1])
-            oldest = f"the oldest: {_named(series)} at {utc_ms}"
+            oldest = f"the oldest: {_series_text(series)} at {utc_ms}"
             self.violate(at_s, "everything delivered", f"late readings: {len(late)}; {oldest}")
 
-    def forgive(self, gaps: Iterable[Gap], letters: Iterable[DeadLetter], zeros_utc_ms: Mapping[str, int]) -> None:
-        """Strike from the account what the hub gave up on record, reading by reading.
+    def deduct_given_up(
+        self, gaps: Iterable[Gap], letters: Iterable[DeadLetter], zeros_utc_ms: Mapping[str, int]
+    ) -> None:
+        """Deduct from the account the readings that the hub gave up on record, one by one.
 
         Args:
             gaps: Of the outbox.

@@ -66,11 +66,11 @@ def make_release(
     Args:
         version: As the cloud names it.
         sequence: As its manifest says.
-        private_key: Who signs it; nobody where it is empty.
-        machine: What it needs.
-        model: What it fits.
-        chunks: How many chunks it has at the least: larger ones can be cut off in the middle.
-        files: What it holds besides.
+        private_key: Signs it; empty for an unsigned release.
+        machine: The machine that it requires.
+        model: The hub model that it fits.
+        chunks: Its least number of chunks: larger downloads can be cut off in the middle.
+        files: More files of its tree.
     """
     tree = {f"lib/{number}.py": f"# {version} {number}\n".encode() * PADDING_BYTES for number in range(FILES)}
     tree["__main__.py"] = f"version = {version!r}\n".encode()
@@ -103,10 +103,10 @@ def make_image(
     Args:
         version: As the cloud names it.
         sequence: As its manifest says.
-        image: What the installer finds in it; a good one of that version where nothing is given.
-        private_key: Who signs the bundle around it.
-        model: What it fits.
-        size_bytes: Of the image, at the least.
+        image: The content; by default a good image of that version.
+        private_key: Signs the bundle around it.
+        model: The hub model that it fits.
+        size_bytes: The least size of the image.
     """
     payload = encode(image or SimImage(version), size_bytes=size_bytes)
     target = bundle_builder.BundleTarget(version, sequence, (model,), "simulated", "")
@@ -127,7 +127,7 @@ def public_key_pem() -> bytes:
 BATCH = "stable"
 PACKAGED_VERSION = "1.0.0"
 LATE_CRASH_S = 40.0
-"""After its start: in the middle of the trial."""
+"""Seconds after its start, in the middle of the trial."""
 
 CONFIG = """
 [ota]
@@ -142,7 +142,7 @@ trial_deadline_s = 900
 
 
 class ReleaseKind(StrEnum):
-    """What a release is like."""
+    """The kinds of releases."""
 
     GOOD = "good"
     DEAD = "dies at once"
@@ -151,7 +151,7 @@ class ReleaseKind(StrEnum):
     MISFIT = "for other hardware"
     DAMAGED = "damaged"
     STALE = "below the floor"
-    """Once another has been committed; before, it is as good as any."""
+    """After another release was committed; before that it is as good as any."""
     IMAGE = "an image of the whole system"
     IMAGE_DEAD = "an image that does not come up"
     IMAGE_LATE = "an image whose agent dies in its trial"
@@ -163,7 +163,7 @@ _DYING = {ReleaseKind.DEAD, ReleaseKind.LATE, ReleaseKind.IMAGE_DEAD, ReleaseKin
 _DIES_LATE = {ReleaseKind.LATE, ReleaseKind.IMAGE_LATE}
 
 IMAGE_SHARE = 0.3
-"""Of the releases that are good or die: so many are images in place of apps."""
+"""The share of images among the releases that are good or die."""
 _APPS = [
     ReleaseKind.GOOD,
     ReleaseKind.DEAD,
@@ -190,15 +190,15 @@ class Publication(msgspec.Struct, frozen=True):
 
 
 class UpdateCounts(msgspec.Struct, frozen=True):
-    """What became of the releases.
+    """The outcomes of the releases.
 
     Attributes:
         offered: Published to the hub's batch.
         installed: Started at least once.
-        committed: Became the good one.
-        rolled_back: Given up after they were installed.
-        refused: Reported as failed without having been started.
-        bricked: Starts that found no whole release; always 0.
+        committed: Became the good release.
+        rolled_back: Rolled back after the installation.
+        refused: Reported as failed without a start.
+        bricked: Starts without a complete release; always 0.
     """
 
     offered: int = 0
@@ -210,7 +210,7 @@ class UpdateCounts(msgspec.Struct, frozen=True):
 
 
 def draw_publications(rng: random.Random, per_day: float, *, until_s: float) -> list[Publication]:
-    """Return the releases of a simulation in the order of their times; sequence numbers rise, but for stale ones."""
+    """Return the releases of a simulation in the order of their times; sequence numbers rise, except for stale ones."""
     drawn: list[Publication] = []
     at_s, number = 0.0, 1
     while per_day > 0:
@@ -219,7 +219,7 @@ def draw_publications(rng: random.Random, per_day: float, *, until_s: float) -> 
             break
         number += 1
         kind = rng.choices(_APPS, weights=[6, 2, 2, 1, 1, 1, 1])[0]
-        # By a chance of its own: what a seed has drawn since before there were images stays as it is.
+        # From a generator of its own, so that the other draws of a seed did not change when images were added.
         if random.Random(f"{at_s} {number}").random() < IMAGE_SHARE:
             kind = _AS_IMAGE.get(kind, kind)
         drawn.append(Publication(at_s, kind, _made(kind, number)))
@@ -251,13 +251,13 @@ def dies_late(kind: ReleaseKind) -> bool:
 
 
 def die_late(blow: asyncio.Future[MachineFault], now_s: Callable[[], float]) -> None:
-    """End a life by a defect of the release itself."""
+    """End a process by a defect of the release itself."""
     if not blow.done():
         blow.set_result(MachineFault(MachineFaultKind.PROCESS_KILLED, now_s(), 1.0))
 
 
 class Rollout:
-    """The releases of one simulation, and what was seen of them."""
+    """Publishes the releases of one simulation, and observes their outcomes."""
 
     def __init__(
         self,
@@ -272,12 +272,12 @@ class Rollout:
         """Prepare.
 
         Args:
-            publications: Which, and when; none: the hub has no updates at all.
-            cloud: Offers them.
-            machine: Where they run.
+            publications: The releases and their times; none: updates are off.
+            cloud: Offers the releases.
+            machine: Runs them.
             keys_dir: For the key that the hub trusts.
             restart: Ends the hub's process in good order.
-            violate: Told of a broken promise and its detail.
+            violate: Receives a violated promise and its detail.
         """
         self.publications = publications
         self._cloud = cloud
@@ -310,7 +310,7 @@ class Rollout:
 
     @property
     def config_text(self) -> str:
-        """What the hub's configuration says of updates."""
+        """The section `[ota]` of the hub's configuration."""
         return CONFIG.format(keys_dir=self._keys_dir) if self.publications else ""
 
     def publish(self, publication: Publication) -> None:
@@ -325,7 +325,7 @@ class Rollout:
             self.images.boot()
 
     def start(self, disk: Disk) -> ReleaseKind:
-        """Let the launcher choose; look whether that is a whole release, and return what it is like."""
+        """Let the launcher choose, check that the chosen release is complete, and return its kind."""
         if not self.publications:
             return ReleaseKind.GOOD
         self.slot = launcher.choose_slot(self._machine.state_dir, lambda _: None, announcer(disk))
@@ -346,13 +346,13 @@ class Rollout:
         return kind
 
     def running(self) -> RunningRelease | None:
-        """Return what the hub is told of itself."""
+        """Return the hub's running release."""
         if not self.publications:
             return None
         return RunningRelease(self.version, self.slot, launcher.VERSION, "simulated", "", self._restart, InlineWorker())
 
     def look(self) -> None:
-        """Read the launcher's account."""
+        """Read the launcher's state file and check it."""
         try:
             account = launcher.load(self._machine.state_dir)
         except (ValueError, OSError) as error:
@@ -370,15 +370,15 @@ class Rollout:
 
     @property
     def _packaged(self) -> str:
-        """Version of what the system that runs has brought."""
+        """The version of the package in the running system."""
         return self.images.version if self.images is not None else PACKAGED_VERSION
 
     def _is_committed(self, version: str, account: launcher.LauncherState) -> bool:
-        """Tell whether a good slot's release is more than the image on trial, which is started as the package."""
+        """Tell whether the good slot's release is committed, and not an image on trial, which starts as the package."""
         return account.good != BASE or account.floor >= self._by_version[version].release.sequence
 
     def counts(self, device_ids: Sequence[str]) -> UpdateCounts:
-        """Close the account."""
+        """Return the outcomes."""
         if not self.publications:
             return UpdateCounts()
         self.look()
@@ -399,7 +399,7 @@ class Rollout:
         )
 
     def _version_in(self, slot: str) -> str:
-        """Return the version of the whole release in a slot; empty where there is none."""
+        """Return the version of the complete release in a slot; empty where there is none."""
         if slot == BASE:
             return self._packaged
         root = self._machine.state_dir / SLOTS_DIR / slot

@@ -44,9 +44,9 @@ from lab.simulation.verdict import RequestCounts, Verdict, reading_counts
 from lab.simulation.virtual_loop import Livelock, MemoryConnector, VirtualLoop
 
 BASE_URL = "http://127.0.0.1:8443"
-"""Nobody listens there: `MemoryConnector` leads every connection to the reference cloud."""
+"""No server has this address: `MemoryConnector` leads every connection to the reference cloud."""
 PROVISIONING_S = 900.0
-"""How long it takes until somebody has carried a new key to a hub that was reset."""
+"""How long it takes until a person has installed a new key on a hub that was reset."""
 
 HUB_KEY = "cs_dev_" + "simulated" + "0" * 23
 
@@ -55,10 +55,10 @@ class Simulation:
     """One simulation: cloud, hub, workloads and oracles, and what each reports to another.
 
     Attributes:
-        options: What was asked for.
+        options: The options.
         cloud: The reference cloud.
         machine: The hub's hardware.
-        scenario: What surrounds the hub.
+        scenario: The surroundings of the hub.
         commands: The oracle of commands.
         oracle: The oracle of readings.
         pairing: Workload and oracle of pairing.
@@ -91,8 +91,8 @@ class Simulation:
         self.cloud = self._make_cloud(random.Random(rng.randrange(2**32)), random.Random(rng.randrange(2**32)))
         self.cloud.set_faults(cloud_rules(rates, until_s=self.scenario.duration_s), seed=options.seed)
         device_of, sensor_keys = self._provision()
-        wants = ExpectedPairings()
-        self.oracle = ReadingOracle(device_of, wants.roots)
+        expected = ExpectedPairings()
+        self.oracle = ReadingOracle(device_of, expected.roots)
         self.commands = CommandOracle(violate=self.oracle.violate, boots=lambda: self.machine.boots)
         hub_id = next(device_id for device_id, device in device_of.items() if device == HUB)
         self._command_workload = CommandWorkload(
@@ -100,14 +100,14 @@ class Simulation:
         )
         self._disk_observer = DiskObserver(
             self.machine, self.commands, now_s=loop.time,
-            look_at_cloud=self._command_workload.look, on_erased=self._on_erased,
+            report_cloud_states=self._command_workload.report_states, on_erased=self._on_erased,
         )  # fmt: skip
         self.pairing = PairingHarness(
             options,
             self.scenario,
             ids={device: device_id for device_id, device in device_of.items()},
             keys=sensor_keys,
-            wants=wants,
+            expected=expected,
             store=self._store,
             now_s=loop.time,
             hub=lambda: self._lifecycle.hub,
@@ -152,7 +152,7 @@ class Simulation:
         return int(self._loop.time() * 1000 + 0.5)
 
     def _provision(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Make the hub and its relayed sensors known to the cloud; return names by cloud id, and sensor keys."""
+        """Provision the hub and its relayed sensors in the cloud; return names by cloud id, and sensor keys."""
         hub = self.cloud.admin.provision(admin.NewDevice(name="hub", api_key=HUB_KEY))
         device_of = {hub.device.device_id: HUB}
         keys = {}
@@ -168,35 +168,35 @@ class Simulation:
 
     def _on_readings(self, name: str, readings: Sequence[AcceptedReading]) -> None:
         del name
-        self.oracle.stored(readings, self._loop.time())
-        self.pairing.stored(readings)
+        self.oracle.record_stored(readings, self._loop.time())
+        self.pairing.record_stored(readings)
         self._check_kept()
 
     def _on_request(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: middleware.RequestOutcome) -> None:
         del name, outcome
-        self.oracle.asked(endpoint, arrived_s)
+        self.oracle.record_request(endpoint, arrived_s)
         if endpoint in {Endpoint.COMMANDS_PENDING, Endpoint.COMMANDS_ACK}:
-            self._command_workload.look()
+            self._command_workload.report_states()
 
     def _on_committed(self, readings: Sequence[Reading]) -> None:
-        self.oracle.committed(readings, self.machine.utc_of(0), self._loop.time())
+        self.oracle.record_committed(readings, self.machine.utc_of(0), self._loop.time())
         self._check_kept()
 
     def _on_memory_send(self, readings: Sequence[Reading]) -> None:
-        self.oracle.unpromised(readings, self.machine.utc_of(0), self._loop.time())
+        self.oracle.record_memory_send(readings, self.machine.utc_of(0), self._loop.time())
 
     def _on_erased(self) -> None:
-        self.oracle.erased()
-        self._command_workload.hub_was_erased()
+        self.oracle.record_erased()
+        self._command_workload.forget_relisted()
         if not self._is_key_on_its_way:
             self._is_key_on_its_way = True
             self._loop.call_later(PROVISIONING_S, self._provision_anew)
 
     def _on_reboot(self, reason: str) -> None:
         if reason.startswith("command "):
-            # Not only when a request has ended: the cloud has an ack before its dripped answer has arrived.
-            self._command_workload.look()
-            self.commands.rebooting(reason.removeprefix("command "), self._loop.time())
+            # Not only at the end of a request: the cloud has an ack before its slow response has arrived.
+            self._command_workload.report_states()
+            self.commands.record_reboot(reason.removeprefix("command "), self._loop.time())
         self._lifecycle.reboot()
 
     def _crash_if_down(self) -> None:
@@ -226,7 +226,7 @@ class Simulation:
             await self._runner.cleanup()
 
     def _check_kept(self) -> None:
-        """Safety, after everything that moves readings."""
+        """Check safety, after everything that moves readings."""
         hub = self._lifecycle.hub
         if hub is not None and hub.telemetry.outbox is not None:
             stats = hub.telemetry.outbox.stats()
@@ -247,23 +247,23 @@ class Simulation:
     def process_starts(self) -> None:
         """Note the boot's zero, and what the disk holds."""
         self._zeros_utc_ms[self.machine.clock.boot_id] = self.machine.utc_of(0)
-        self._disk_observer.look()
+        self._disk_observer.read_files()
 
     def process_killed(self) -> None:
         """Note that the outputs fall off."""
-        self._safety.killed()
+        self._safety.record_kill()
 
     def process_ended(self, hub: app.Hub) -> None:
         """Close the process's account of readings."""
         bad = sum(state.bad for state in hub.telemetry.intake.channels.values())
         left_out = hub.telemetry.receiver.skipped if hub.telemetry.receiver else 0
-        self.oracle.life_over(
+        self.oracle.record_process_end(
             judged_bad=bad,
             uncommitted=hub.telemetry.intake.uncommitted,
             left_out=left_out,
-            looked=hub.telemetry.sampler.unreported_count,
+            unreported=hub.telemetry.sampler.unreported_count,
         )
-        self.pairing.hub_died()
+        self.pairing.cancel_request()
 
     async def close(self) -> None:
         """After a livelock: close what the hub still has open."""
@@ -273,7 +273,7 @@ class Simulation:
         """Return the environment of the next process."""
         machine = self.machine
         return environment.Environment(
-            board=self._safety.overheard(self.scenario.board(machine, self.oracle)),
+            board=self._safety.wrap(self.scenario.board(machine, self.oracle)),
             clock=machine.clock,
             rng=random.Random(self._rng.randrange(2**32)),
             disk=Disk(self._disk_observer.on_operation),
@@ -294,7 +294,7 @@ class Simulation:
         )
 
     async def _audit(self) -> None:
-        """Open what is left on the disk as a stranger would, and close the account."""
+        """Open the files that are left on the disk from outside, and close the accounts."""
         limits = OutboxLimits(2**40, 0, 2**30)
         outbox, _ = await open_outbox(
             self.machine.state_dir, boot_id="audit", limits=limits, worker=InlineWorker(), disk=Disk()
@@ -304,21 +304,21 @@ class Simulation:
         self.final_stats = stats = outbox.stats()
         await outbox.close()
         oracle.check_kept(stats.pending, stats.downsampled + stats.dropped + stats.dead_letters, now_s)
-        oracle.forgive(gaps, letters, self._zeros_utc_ms)
+        oracle.deduct_given_up(gaps, letters, self._zeros_utc_ms)
         if oracle.outstanding > stats.pending:
             oracle.counts.lost = max(oracle.counts.lost, oracle.outstanding - stats.pending)
             oracle.violate(now_s, "nothing lost", f"nowhere: {plural(oracle.counts.lost, 'reading')}")
         oracle.check_stored_once(self._store.readings_count(), now_s)
         oracle.check_delivered(now_s, self.scenario.start_utc_ms)
         oracle.check_account(now_s)
-        self._command_workload.look()
+        self._command_workload.report_states()
         self.command_counts = self.commands.close(now_s)
         self.pairing_counts = self.pairing.close(
             now_s, state_dir=self.machine.state_dir, devices=self.cloud.admin.devices()
         )
 
     def verdict(self, wall_s: float) -> Verdict:
-        """Return what was found."""
+        """Return the outcome."""
         virtual_s = self._loop.time()
         return Verdict(
             seed=self.options.seed,
@@ -345,7 +345,7 @@ def simulate(options: Options, *, at_operation: Callable[[Machine], bool] | None
     """Run one simulation in virtual time and return its verdict.
 
     Args:
-        options: What happens in it.
+        options: What the simulation has to do.
         at_operation: Called before each durable operation; true cuts the power there. `options.stop_at` by default.
 
     Raises:

@@ -17,16 +17,16 @@ EXAMPLES_MAX = 20
 TWO_STAGES = 2
 
 COLD_C = 4.0
-"""No room gets colder than this while its heat source works: pipes in its corners would freeze."""
+"""A room must not get colder than this while its heat source works: pipes in its corners would freeze."""
 
 OUTAGE_MS = 600_000
-"""So long without heat is an outage, and excuses a cold room; a hub that is down for a minute is no excuse."""
+"""An outage of at least this time excuses a cold room; a hub that is down for a minute does not."""
 
 RECOVERY_MS = 12 * HOUR_MS
-"""After an outage a room is given so long to get warm."""
+"""How long a room may take to get warm after an outage."""
 
 BLIND_STARTS_MAX = 2
-"""A boot that does not know the time may start once, however many starts it knows of; in an hour of boots so many."""
+"""A boot without UTC may start once more than its record allows; at most this many such starts count in an hour."""
 
 
 def _json(value: object) -> str:
@@ -34,7 +34,7 @@ def _json(value: object) -> str:
 
 
 class _Switch:
-    """One relay as it really was."""
+    """The true history of one relay."""
 
     __slots__ = ("changed_ms", "is_on", "starts_ms")
 
@@ -45,7 +45,7 @@ class _Switch:
 
 
 class BrokenRule(msgspec.Struct, frozen=True):
-    """A rule that was broken: which one, when in true milliseconds, and how."""
+    """A violated rule: which one, when (true milliseconds), and how."""
 
     rule: str
     at_ms: int
@@ -53,14 +53,14 @@ class BrokenRule(msgspec.Struct, frozen=True):
 
 
 class SafetyOracle:
-    """The books of one home.
+    """The record of one home.
 
     Attributes:
-        broken: How often each rule was broken.
-        examples: The first of them.
+        broken: How often each rule was violated.
+        examples: The first violations.
         starts: How often each relay was started.
-        steps: How many demands were looked at.
-        coldest_c: The coldest that any room was while its heat source worked; `None` before any was looked at.
+        steps: How many demands were checked.
+        coldest_c: The lowest temperature of any room while its heat source worked; `None` before the first check.
     """
 
     def __init__(self, settings: ClimateSettings) -> None:
@@ -81,28 +81,28 @@ class SafetyOracle:
         self.starts: Counter[str] = Counter()
         self.steps = 0
 
-    def applied(
+    def check_demand(
         self,
         demand: HvacDemand,
         at_ms: int,
         rooms_c: Mapping[str, float] | None = None,
         extremes_c: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
-        """Look at a demand.
+        """Check a demand.
 
         Args:
-            demand: What the outputs are told.
+            demand: The demand on the outputs.
             at_ms: True time: it goes on while the hub is down.
-            rooms_c: What the hub can honestly know of each room now; without it, limits are not looked at.
-            extremes_c: The lowest and the highest that sensors of a room say, where there are several.
+            rooms_c: Each room's temperature by its trustworthy sensors; without it, limits are not checked.
+            extremes_c: The lowest and the highest value of a room's sensors, where there are several.
         """
         self.steps += 1
         if self._is_acting:
-            # What was asked last was done until now.
+            # The last demand was in force until now.
             self._acted_ms = at_ms
         actions = set(demand.zones.values()) | ({demand.heat_source.action} if demand.heat_source else set())
         if {HvacAction.HEAT, HvacAction.COOL} <= actions:
-            self._break("heat and cool together", at_ms, _json(demand))
+            self._violate("heat and cool together", at_ms, _json(demand))
         for action in actions - {HvacAction.OFF}:
             rest_ms = round(self._settings.heat_source.changeover_s * 1000)
             if (
@@ -111,7 +111,7 @@ class SafetyOracle:
                 and self._direction is not HvacAction.OFF
                 and at_ms - self._acted_ms < rest_ms
             ):
-                self._break("rest between heat and cool", at_ms, f"{at_ms - self._acted_ms} ms")
+                self._violate("rest between heat and cool", at_ms, f"{at_ms - self._acted_ms} ms")
             self._direction, self._acted_ms = action, at_ms
         self._is_acting = actions != {HvacAction.OFF}
         for zone in self._settings.zones:
@@ -125,13 +125,13 @@ class SafetyOracle:
                 at_ms=at_ms,
             )
             if (action is HvacAction.HEAT and not zone.can_heat) or (action is HvacAction.COOL and not zone.can_cool):
-                self._break("a zone does what it cannot", at_ms, zone.zone_id)
+                self._violate("a zone does what it cannot", at_ms, zone.zone_id)
         known_c = {room: (value_c, value_c) for room, value_c in (rooms_c or {}).items()}
         self._check_source(demand, at_ms, known_c | dict(extremes_c or {}))
         if rooms_c is not None:
             self._check_limits(demand, rooms_c, at_ms)
 
-    def killed(self, at_ms: int) -> None:
+    def record_kill(self, at_ms: int) -> None:
         """Note that the hub stopped, was killed or lost its power: all outputs fall off, minimum times or not."""
         if self._is_acting:
             self._is_acting, self._acted_ms = False, at_ms
@@ -141,7 +141,7 @@ class SafetyOracle:
                 switch.changed_ms = at_ms
         self._is_valve_on = False
 
-    def booted(self, at_ms: int) -> None:
+    def record_boot(self, at_ms: int) -> None:
         """Note that a machine booted that may not know the time."""
         self._blind_boots_ms.append(at_ms)
 
@@ -164,24 +164,24 @@ class SafetyOracle:
                 continue
             self.coldest_c = value_c if self.coldest_c is None else min(self.coldest_c, value_c)
             if value_c < COLD_C:
-                self._break("a cold room", at_ms, f"{room} {value_c:.1f} °C")
+                self._violate("a cold room", at_ms, f"{room} {value_c:.1f} °C")
 
     def _check_source(self, demand: HvacDemand, at_ms: int, extremes_c: Mapping[str, tuple[float, float]]) -> None:
         settings = self._settings.heat_source
         if settings.kind is HeatSourceKind.NONE:
             if demand.heat_source is not None:
-                self._break("a source that is not there", at_ms, _json(demand.heat_source))
+                self._violate("a source that is not there", at_ms, _json(demand.heat_source))
             return
         heat_source = demand.heat_source
         if heat_source is None:
-            self._break("the source is not told anything", at_ms, "")
+            self._violate("no demand on the heat source", at_ms, "")
             return
         is_on = heat_source.action is not HvacAction.OFF
         is_called = any(action is not HvacAction.OFF for action in demand.zones.values())
         if is_on != is_called:
-            self._break("source and zones", at_ms, f"source {heat_source.action}, zones {_json(demand.zones)}")
+            self._violate("source and zones", at_ms, f"source {heat_source.action}, zones {_json(demand.zones)}")
         if is_on and not heat_source.is_pump_on:
-            self._break("source without pump", at_ms, _json(heat_source))
+            self._violate("source without pump", at_ms, _json(heat_source))
         self._check_helpers(heat_source, at_ms)
         self._check_valve(heat_source, at_ms)
         # A room at its limit may end what helps the source before its time.
@@ -202,7 +202,7 @@ class SafetyOracle:
             )
 
     def _check_helpers(self, heat_source: HeatSourceDemand, at_ms: int) -> None:
-        """Look at what helps the source: a second stage and auxiliary heat are nothing without it."""
+        """Check the second stage and auxiliary heat: both need the heat source."""
         settings = self._settings.heat_source
         is_on = heat_source.action is not HvacAction.OFF
         found = {
@@ -215,20 +215,20 @@ class SafetyOracle:
         }
         for rule, is_broken in found.items():
             if is_broken:
-                self._break(rule, at_ms, _json(heat_source))
+                self._violate(rule, at_ms, _json(heat_source))
 
     def _check_valve(self, heat_source: HeatSourceDemand, at_ms: int) -> None:
-        """Look at the reversing valve: it stands right, and turns only while the compressor rests."""
+        """Check the reversing valve: its position is right, and it turns only while the compressor rests."""
         settings = self._settings.heat_source
         is_on = heat_source.action is not HvacAction.OFF
         is_right = heat_source.is_valve_on == (
             (heat_source.action is HvacAction.HEAT) == settings.is_valve_on_in_heating
         )
         if settings.kind is HeatSourceKind.HEAT_PUMP and is_on and not is_right:
-            self._break("the reversing valve stands wrong", at_ms, _json(heat_source))
+            self._violate("the reversing valve stands wrong", at_ms, _json(heat_source))
         # The switch is of the demand before: a valve that turns as the compressor stops turns under pressure as well.
         if heat_source.is_valve_on != self._is_valve_on and (is_on or self._switches["source"].is_on):
-            self._break("the reversing valve turned under pressure", at_ms, _json(heat_source))
+            self._violate("the reversing valve turned under pressure", at_ms, _json(heat_source))
         self._is_valve_on = heat_source.is_valve_on
 
     def _check_limits(self, demand: HvacDemand, rooms_c: Mapping[str, float], at_ms: int) -> None:
@@ -243,9 +243,9 @@ class SafetyOracle:
             if has_run_ms <= longest_ms:
                 continue
             if action is HvacAction.HEAT and room_c >= zone.over_c:
-                self._break("heated above the limit", at_ms, f"{zone.zone_id} {room_c:.1f}")
+                self._violate("heated above the limit", at_ms, f"{zone.zone_id} {room_c:.1f}")
             if action is HvacAction.COOL and room_c <= zone.under_c:
-                self._break("cooled below the limit", at_ms, f"{zone.zone_id} {room_c:.1f}")
+                self._violate("cooled below the limit", at_ms, f"{zone.zone_id} {room_c:.1f}")
 
     def _switch(
         self, name: str, min_on_s: float, min_off_s: float, starts_max: int, *, is_on: bool, at_ms: int
@@ -256,20 +256,20 @@ class SafetyOracle:
         since_ms = None if switch.changed_ms is None else at_ms - switch.changed_ms
         if is_on:
             if since_ms is not None and since_ms < min_off_s * 1000:
-                self._break("minimum off time", at_ms, f"{name} after {since_ms} ms")
+                self._violate("minimum off time", at_ms, f"{name} after {since_ms} ms")
             while switch.starts_ms and switch.starts_ms[0] <= at_ms - HOUR_MS:
                 switch.starts_ms.popleft()
             switch.starts_ms.append(at_ms)
             self.starts[name] += 1
             spare = sum(boot_ms > at_ms - HOUR_MS for boot_ms in self._blind_boots_ms)
             if len(switch.starts_ms) > starts_max + spare:
-                self._break("starts an hour", at_ms, f"{name}: {len(switch.starts_ms)}")
+                self._violate("starts an hour", at_ms, f"{name}: {len(switch.starts_ms)}")
         elif since_ms is not None and since_ms < min_on_s * 1000:
-            self._break("minimum on time", at_ms, f"{name} after {since_ms} ms")
+            self._violate("minimum on time", at_ms, f"{name} after {since_ms} ms")
         switch.is_on = is_on
         switch.changed_ms = at_ms
 
-    def _break(self, rule: str, at_ms: int, text: str) -> None:
+    def _violate(self, rule: str, at_ms: int, text: str) -> None:
         self.broken[rule] += 1
         if len(self.examples) < EXAMPLES_MAX:
             self.examples.append(BrokenRule(rule, at_ms, text))

@@ -15,16 +15,16 @@ from lab.simulation.options import FaultRates, Options
 from lab.simulation.reading_oracle import ReadingOracle
 
 SIM_START_UTC_MS = 1_768_000_000_000
-"""2026-01-09: deep winter, when a house is interesting."""
+"""2026-01-09: deep winter, when the heating works most."""
 
 SIM_DAYS = 1.0
 
 LEAD_MS = 60_000
-"""How long before a recording's first instant the simulation begins: time to register its sensors."""
+"""How long before a recording's first instant the simulation begins, to register its sensors."""
 
 
 class Scenario(Protocol):
-    """What surrounds the hub."""
+    """The surroundings of the hub."""
 
     @property
     def start_utc_ms(self) -> int:
@@ -33,12 +33,12 @@ class Scenario(Protocol):
 
     @property
     def duration_s(self) -> float:
-        """How long there is something to do."""
+        """How long the scenario lasts."""
         ...
 
     @property
     def sensors(self) -> int:
-        """How many series there are."""
+        """The number of series."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class Scenario(Protocol):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What is probably not meant in a recording and its map."""
+        """Probable mistakes in a recording and its map."""
         ...
 
     @property
@@ -57,7 +57,7 @@ class Scenario(Protocol):
         ...
 
     def board(self, machine: Machine, oracle: ReadingOracle) -> Board:
-        """Return the board for a new life of the hub."""
+        """Return the board for a new process of the hub."""
         ...
 
 
@@ -98,7 +98,7 @@ class SimScenario:
 
         def handed_out(device: str, source: str, kind: SensorKind, value: float, at_ms: int) -> None:
             del source
-            oracle.handed_out(device, kind, value, at_ms + zero_ms)
+            oracle.record_provided(device, kind, value, at_ms + zero_ms)
 
         return sim.SimBoard(
             self._world,
@@ -109,7 +109,7 @@ class SimScenario:
 
 
 class ReplayScenario:
-    """A recording; what the hub had not kept safe when it died is given again."""
+    """A recording; readings that the hub had not committed when it died are provided again."""
 
     def __init__(self, options: Options) -> None:
         if options.recording is None or options.map is None:
@@ -126,12 +126,12 @@ class ReplayScenario:
         self.warnings: Sequence[str] = self._recording.warnings
 
     def board(self, machine: Machine, oracle: ReadingOracle) -> Board:
-        """Return the one board, its needle where the last commit left it."""
+        """Return the one board, positioned after the last commit."""
         first_ms = self._recording.instants_ms[0] - machine.utc_of(0)
         if self._board is None:
 
             def handed_out(reading: Reading) -> None:
-                oracle.handed_out(reading.device, reading.kind, reading.value, reading.at_ms + machine.utc_of(0))
+                oracle.record_provided(reading.device, reading.kind, reading.value, reading.at_ms + machine.utc_of(0))
 
             self._board = replay.ReplayBoard(
                 self._recording,
@@ -145,7 +145,7 @@ class ReplayScenario:
 
 
 def make_scenario(options: Options, rates: FaultRates, rng: random.Random) -> Scenario:
-    """Return the stage that the options ask for.
+    """Return the scenario of the options.
 
     Raises:
         RecordingInvalid: The recording or its map cannot be used.

@@ -13,24 +13,24 @@ from lab.simulation.rollout import UpdateCounts
 
 
 class ReadingCounts(msgspec.Struct, frozen=True):
-    """What became of the readings.
+    """The outcomes of the readings.
 
     Attributes:
-        handed_out: Given by the sensors, each delivery counted.
+        handed_out: Provided by the sensors, each delivery counted.
         taken: Committed to the outbox: from here on nothing may be lost.
         accepted: Stored by the cloud, each once.
         pending: Still in the outbox.
         thinned: Given up by a full outbox, on record.
         dropped: Given up whole by a full outbox or disk, on record.
         dead_letters: Refused by the cloud for good.
-        judged_bad: Not plausible: they went nowhere.
+        judged_bad: Not plausible, so not committed.
         uncommitted: In the memory of a process that was killed, at most one commit interval old.
         duplicates_sent: Sent again and recognised by the cloud.
         duplicates_stored: Stored twice; always 0.
         altered: Stored with another value; always 0.
-        left_out: Of sensors that were removed: they went nowhere.
+        left_out: Of sensors that were removed, so not committed.
         erased: Erased by a factory reset before the cloud had them.
-        lost: Committed, and nowhere any more; always 0.
+        lost: Committed, and neither in the outbox nor in the cloud; always 0.
     """
 
     handed_out: int
@@ -51,14 +51,14 @@ class ReadingCounts(msgspec.Struct, frozen=True):
 
 
 class RequestCounts(msgspec.Struct, frozen=True):
-    """What was asked of the cloud."""
+    """The requests to the cloud."""
 
     total: int
     over_quota: int
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The outcome of one simulation. Without violations it is passed."""
+    """The outcome of one simulation. Without violations it has passed."""
 
     seed: int
     board: str
@@ -80,7 +80,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def reading_counts(oracle: ReadingOracle, stats: OutboxStats) -> ReadingCounts:
-    """Return what became of all readings, by the oracle's account and what the outbox says in the end."""
+    """Return the outcomes of all readings, from the oracle's account and the outbox's final statistics."""
     counts = oracle.counts
     return ReadingCounts(
         handed_out=counts.handed_out,
@@ -102,7 +102,7 @@ def reading_counts(oracle: ReadingOracle, stats: OutboxStats) -> ReadingCounts:
 
 
 def as_text(verdict: Verdict, replay_command: str) -> str:
-    """Return the verdict for a person; a failed one says how to see it again."""
+    """Return the verdict for a person; a failed one ends with the command that repeats it."""
     readings, commands, pairing, updates = verdict.readings, verdict.commands, verdict.pairing, verdict.updates
     faults = ", ".join(f"{name} {count}" for name, count in verdict.faults.items()) or "none"
     lines = (

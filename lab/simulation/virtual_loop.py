@@ -34,24 +34,24 @@ class MemoryTransport(asyncio.Transport):
         self._held: list[bytes] = []
 
     def join(self, peer: "MemoryTransport") -> None:
-        """Begin: from now on ``peer`` reads what this end writes."""
+        """Start: from now on ``peer`` reads what this end writes."""
         self._peer = peer
         self._protocol.connection_made(self)
 
     def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
-        """Send; what is sent after the end is closed goes nowhere."""
+        """Send; data sent after the close is dropped."""
         if not self._is_closing:
             self._loop.call_soon(self._peer.take, bytes(data))
 
     def take(self, data: bytes) -> None:
-        """Hand what has arrived to the protocol."""
+        """Pass received data to the protocol."""
         if self._is_paused:
             self._held.append(data)
         elif not self._is_closing:
             self._protocol.data_received(data)
 
     def take_end(self) -> None:
-        """Tell the protocol that no more will come, and close this end as well."""
+        """Signal the end of the stream to the protocol, and close this end as well."""
         if self._held:
             self._held.append(b"")
         elif not self._is_closing:
@@ -59,11 +59,11 @@ class MemoryTransport(asyncio.Transport):
             self.close()
 
     def pause_reading(self) -> None:
-        """Hold what arrives."""
+        """Buffer received data."""
         self._is_paused = True
 
     def resume_reading(self) -> None:
-        """Hand over what was held, and what arrives."""
+        """Pass on buffered and received data."""
         if self._is_paused:
             self._is_paused = False
             held, self._held = self._held, []
@@ -71,7 +71,7 @@ class MemoryTransport(asyncio.Transport):
                 self._loop.call_soon(*((self.take, data) if data else (self.take_end,)))
 
     def is_reading(self) -> bool:
-        """Tell whether what arrives is handed over."""
+        """Tell whether received data is passed on."""
         return not self._is_paused and not self._is_closing
 
     def is_closing(self) -> bool:
@@ -79,22 +79,22 @@ class MemoryTransport(asyncio.Transport):
         return self._is_closing
 
     def close(self) -> None:
-        """Close both ends, once the other has read everything."""
+        """Close both ends, after the other has read everything."""
         if not self._is_closing:
             self._is_closing = True
             self._loop.call_soon(self._peer.take_end)
             self._loop.call_soon(self._protocol.connection_lost, None)
 
     def abort(self) -> None:
-        """Close at once. What was written is on its way already."""
+        """Close at once. Data that was written is already on its way."""
         self.close()
 
     def get_write_buffer_size(self) -> int:
-        """Return 0: nothing waits."""
+        """Return 0: nothing is buffered."""
         return 0
 
     def can_write_eof(self) -> bool:
-        """Return that one end cannot be closed alone."""
+        """Return false: one end cannot be closed alone."""
         return False
 
 
@@ -111,15 +111,15 @@ TURNS_PER_SECOND_MAX = 100_000
 
 
 WIND_UP_S = 60.0
-"""Virtual seconds that cancelled tasks get to finish."""
+"""How long cancelled tasks may take to finish, in virtual seconds."""
 
 
 class Livelock(Exception):
-    """The hub is busy without time passing."""
+    """The hub is busy without any time passing."""
 
 
 class _Selector(async_solipsism.selector.Selector):  # type: ignore[misc] # no type information
-    """The same in a third of the time: asked at every turn of the loop, with a handful of sockets. Counts the turns."""
+    """A selector that polls the few sockets in a third of the time, and counts the turns of the loop."""
 
     _second = 0
     _turns = 0
@@ -163,7 +163,7 @@ class VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc] # no type in
         plain.close()
 
     def wind_up(self) -> None:
-        """After a livelock: cancel all that runs and let it finish, so that nothing is left behind."""
+        """After a livelock: cancel all tasks and let them finish, so that nothing is left behind."""
         self._selector.forgive_turns()
         if tasks := asyncio.all_tasks(self):
             for task in tasks:
@@ -175,7 +175,7 @@ class MemoryConnector(aiohttp.BaseConnector):
     """Connects to a server on the same virtual loop; the network between them can be slow or cut."""
 
     def __init__(self, server: Callable[[], asyncio.Protocol], rng: random.Random, *, latency_s_max: float) -> None:
-        """Start with the network whole.
+        """Start with the network up.
 
         Args:
             server: Makes the server's end of a connection (`aiohttp.web.Server`).
@@ -190,7 +190,7 @@ class MemoryConnector(aiohttp.BaseConnector):
         self.is_cut = False
 
     def cut(self) -> None:
-        """Cut the network: open connections break, new ones are refused until `is_cut` is taken back."""
+        """Cut the network: open connections break, new ones are refused until `is_cut` is false again."""
         self.is_cut = True
         self.drop()
 

@@ -53,7 +53,7 @@ def played(
 ) -> tuple[AuditResult, list[DemoSnapshot]]:
     crowd = Crowd(until)
     options = Options(
-        stage=Scenario(recording),
+        scenario=Scenario(recording),
         for_s=for_s,
         speed=speed,
         seed=1,

@@ -117,7 +117,7 @@ async def test_orders_and_mistakes(tmp_path: Path) -> None:
             answer = control.run_command(stick, line)
             assert not answer.ok, line
             assert answer.outcome
-        assert control.run_command(stick, "press bedroom").outcome == "no open network is heard"
+        assert control.run_command(stick, "press bedroom").outcome == "no open network is in range"
     finally:
         stick.close()
     assert len(kept) == 2

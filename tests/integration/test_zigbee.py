@@ -102,7 +102,7 @@ async def test_sensors_of_several_makers(
     async with Stand(tmp_path, house=one(model)).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
         sensors.set_values("one", values)
-        sensors.speak("one")
+        sensors.report_all("one")
         await hub.until(lambda: expected.items() <= hub.latest(device).items())
         kinds = {str(kind) for kind in hub.network.sensors[0].kinds}
         assert set(hub.latest(device)) <= kinds

@@ -164,7 +164,7 @@ async def test_lost_rules_are_given_again_and_told_until_the_kind_is_back(tmp_pa
         lose_rules(sensors, but=POWER)
         for percent in (80, 70):
             sensors.set_values("one", {"battery_percent": percent})
-            sensors.speak("one")
+            sensors.report_all("one")
             await hub.until(lambda level=percent: hub.values(device, "battery_level")[-1:] == [level])
         await hub.until(lambda: len(attributes_of(sensors, "one").reporting.rules) == 3)
         told = "reports no temperature and no humidity: it lost its reporting configuration"
@@ -223,7 +223,7 @@ async def test_what_is_never_answered_is_given_up_in_the_end(tmp_path: Path, mon
 
         def heard() -> bool:
             sensors.set_values("one", {"temperature_c": 20 + len(hub.events)})
-            sensors.speak("one")
+            sensors.report_all("one")
             return hub.events[-1:] and hub.events[-1].step is JoinStep.CONFIGURED
 
         await hub.until(heard)
@@ -254,7 +254,7 @@ async def report_battery(hub: Hub, sensors: Any, device: str, percent: float) ->
     node = sensors.emulator.radio_medium.node("one")
     key = (1, POWER, 0x21)
     node.speak = lambda now_s: node._sent(node._application.reports([key], needs_binding=False))
-    sensors.speak("one")
+    sensors.report_all("one")
     await hub.until(lambda: hub.values(device, "battery_level")[-1:] == [percent])
 
 
@@ -266,7 +266,7 @@ async def test_a_model_that_is_in_no_table_is_told_as_such_and_can_be_removed(
     async with Stand(tmp_path, house=one("new")).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
         sensors.set_values("one", {"temperature_c": 21.3})
-        sensors.speak("one")
+        sensors.report_all("one")
         (link,) = hub.network.links
         assert (link.device, link.model) == (device, "TS0601")
         told = "not in the table (zigbee.quirks may know it)"
@@ -327,7 +327,7 @@ async def test_a_display_is_told_the_houses_time_and_nothing_while_that_is_unkno
         )
         asked = [node._application._notice(1, TUYA, 0x24, b"\x00\x08"), OutgoingFrame(1, 0x000A, read)]
         node.speak = lambda now_s: node._sent(asked)
-        sensors.speak("one")
+        sensors.report_all("one")
         await hub.until(lambda: [payload for cluster, payload in heard if cluster == 0x000A])
         (clock,) = [payload for cluster, payload in heard if cluster == 0x000A]
         points = [payload for cluster, payload in heard if cluster == TUYA and payload[2] == 0x24]

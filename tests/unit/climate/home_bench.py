@@ -57,7 +57,7 @@ class Bench:
         self.now_ms = start_ms = 1_000_000
         self.state: CoordinatorState = msgspec.structs.replace(initial_state(climate, start_ms), direction=last)
         self.oracle = SafetyOracle(climate)
-        self.oracle.killed(start_ms)
+        self.oracle.record_kill(start_ms)
 
     def step(self, *zones: ZoneInputs, dt_s: float = 60.0) -> ClimateDecision:
         self.now_ms += round(dt_s * 1000)
@@ -73,7 +73,7 @@ class Bench:
             for zone, given in zip(self.climate.zones, zones, strict=True)
             if given.temperature.coldest_c is not None and given.temperature.warmest_c is not None
         }
-        self.oracle.applied(made.demand, self.now_ms, rooms, extremes)
+        self.oracle.check_demand(made.demand, self.now_ms, rooms, extremes)
         assert self.oracle.broken == {}, self.oracle.examples
         return made
 

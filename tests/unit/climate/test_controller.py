@@ -159,7 +159,7 @@ def test_all_survives_a_restart_and_counts_as_just_stopped() -> None:
     made.run(DAY_MS)
     before = made.control
     assert before is not None
-    made.go_down()
+    made.crash()
     made.restart()
     after = made.control
     assert after is not None
@@ -174,7 +174,7 @@ def test_all_survives_a_restart_and_counts_as_just_stopped() -> None:
 def test_after_a_reboot_without_the_time_the_last_block_stays_in_force() -> None:
     made = home(ZoneProgram(schedules={"week": WEEK}, schedule="week"))
     made.run(12 * H_MS)
-    made.go_down()
+    made.crash()
     made.reboot(is_clock_known=False)
     made.run(20 * H_MS)
     assert made.control is not None
@@ -213,7 +213,7 @@ def test_a_sensor_that_lies_costs_no_room_its_health(
     made = home(ZoneProgram(mode=Mode.AUTO, schedules={"week": WEEK}, schedule="week"), faults=(fault,))
     made.run(DAY_MS + 2 * H_MS)
     if is_killed:
-        made.go_down()
+        made.crash()
         made.restart()
     liar, others = [], []
 
@@ -236,7 +236,7 @@ def test_a_jump_is_told_and_survives_a_restart() -> None:
         temperature = made.control.zones["kitchen"].temperature
         assert temperature.value_c is None
         assert "kitchen jumped from" in temperature.problem
-        made.go_down()
+        made.crash()
         made.restart()
         made.run(made.at_ms + 60_000)
 

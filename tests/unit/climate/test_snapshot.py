@@ -231,7 +231,7 @@ class Lives:
         for second in range(0, seconds, 10):
             now = self._now(knows_time)
             made = control.step(now, {"t": SensorReading(self.value_c, now.now_ms)})
-            self.oracle.applied(made.demand, self.true_ms)
+            self.oracle.check_demand(made.demand, self.true_ms)
             is_heating = HvacAction.HEAT in made.demand.zones.values()
             self.heated_s += 10.0 * is_heating
             if is_heating and first_s is None:
@@ -239,7 +239,7 @@ class Lives:
             # What changes is on the disk before the next decision, and all else once a minute.
             self.kept = control.take_snapshot(now)
             self.true_ms += 10_000
-        self.oracle.killed(self.true_ms)
+        self.oracle.record_kill(self.true_ms)
         return first_s
 
     def _now(self, knows_time: bool) -> Now:

@@ -10,7 +10,7 @@ from lab.demo.runner import DemoSnapshot, Options
 
 @pytest.fixture
 def options() -> Options:
-    return Options(stage=Scenario(), for_s=None, speed=60.0, seed=1, sensors=15, has_outages=True, refresh_s=1.0)
+    return Options(scenario=Scenario(), for_s=None, speed=60.0, seed=1, sensors=15, has_outages=True, refresh_s=1.0)
 
 
 @pytest.fixture

@@ -289,7 +289,7 @@ def test_answers_overtake_callbacks_which_carry_the_last_answered_number(formed:
     formed.join("bedroom")
     formed.frames.clear()
     for _ in range(5):
-        formed.stick.coordinator.tell("stackStatusHandler", status=t.sl_Status.NETWORK_UP)
+        formed.stick.coordinator.add_callback("stackStatusHandler", status=t.sl_Status.NETWORK_UP)
     formed.ask("nop")
     kinds = [frame[1] & 0x90 for frame in formed.frames]
     assert kinds == [0x90, 0x80, 0x90, 0x90, 0x90, 0x90]
@@ -299,7 +299,7 @@ def test_answers_overtake_callbacks_which_carry_the_last_answered_number(formed:
 
 def test_queue_of_callbacks_is_bounded_and_says_that_it_overflowed(formed: VirtualHost) -> None:
     for _ in range(CALLBACKS_MAX + 50):
-        formed.stick.coordinator.tell("stackStatusHandler", status=t.sl_Status.NETWORK_UP)
+        formed.stick.coordinator.add_callback("stackStatusHandler", status=t.sl_Status.NETWORK_UP)
     assert len(formed.stick.coordinator.callbacks) == CALLBACKS_MAX
     formed.wait(0.1)
     assert any(frame[1] & 0x01 for frame in formed.frames[-CALLBACKS_MAX:])

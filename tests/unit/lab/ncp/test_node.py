@@ -437,7 +437,7 @@ def test_aqara_sensor_tells_a_struct_in_a_text_and_takes_no_rules() -> None:
     record = struct.pack("<BHBHHh", 0, 0, DataType.INT16, 0, 9, 1)
     (answer,) = ask(node, models.TEMPERATURE, general(GeneralCommand.CONFIGURE_REPORTING, record))
     assert answer.payload[0] == ZclStatus.UNREPORTABLE_ATTRIBUTE
-    *plain, told = frames(node.speak(1.0))
+    *plain, told = frames(node.report_all(1.0))
     assert {frame.payload for frame in plain} == {
         struct.pack("<HBh", 0, DataType.INT16, 2150),
         struct.pack("<HBH", 0, DataType.UINT16, 4000),
@@ -457,7 +457,7 @@ def test_aqara_sensor_tells_what_has_changed_without_a_rule_or_a_binding() -> No
 
 def test_tuya_sensor_speaks_in_data_points() -> None:
     node = a_node("tuya_climate")
-    assert node.speak(0.0) == []
+    assert node.report_all(0.0) == []
     (message,) = node.set_values({"temperature_c": 21.5, "humidity_percent": None}, 0.0)
     told = zcl.read_frame(message.payload)
     assert (message.cluster, told.command, told.payload) == (
@@ -491,6 +491,6 @@ def test_messages_for_nobody_are_dropped() -> None:
 
 def test_replays_are_not_heard() -> None:
     node = a_node()
-    assert [node.hears(counter) for counter in (5, 5, 4, 6)] == [True, False, False, True]
+    assert [node.accepts_counter(counter) for counter in (5, 5, 4, 6)] == [True, False, False, True]
     node.forget()
-    assert not node.hears(7)
+    assert not node.accepts_counter(7)

@@ -48,7 +48,7 @@ def test_each_broken_rule_is_found(demands: list[tuple[int, HvacDemand]], rule: 
     )
     oracle = SafetyOracle(settings)
     for minute, demand in demands:
-        oracle.applied(demand, minute * MIN_MS)
+        oracle.check_demand(demand, minute * MIN_MS)
     assert rule in oracle.broken
     assert oracle.summary()
 
@@ -56,7 +56,7 @@ def test_each_broken_rule_is_found(demands: list[tuple[int, HvacDemand]], rule: 
 @pytest.mark.parametrize(
     ("demand", "rule"),
     [
-        (zones(a=HEAT), "the source is not told anything"),
+        (zones(a=HEAT), "no demand on the heat source"),
         (HvacDemand({"a": HEAT}, HeatSourceDemand()), "source and zones"),
         (HvacDemand({}, ON), "source and zones"),
         (HvacDemand({"a": HEAT}, HeatSourceDemand(HEAT, 1)), "source without pump"),
@@ -68,7 +68,7 @@ def test_each_broken_rule_of_a_source_is_found(demand: HvacDemand, rule: str) ->
         zones=(ZoneSettings(zone_id="a", limits=LIMITS),), heat_source=HeatSourceSettings(kind=HeatSourceKind.BOILER)
     )
     oracle = SafetyOracle(settings)
-    oracle.applied(demand, 0)
+    oracle.check_demand(demand, 0)
     assert oracle.broken[rule] == 1
 
 
@@ -93,7 +93,7 @@ def played(
     zone = ZoneSettings(zone_id="a", can_cool=True, limits=ShortCycleLimits(0.0, 0.0, 60))
     oracle = SafetyOracle(ClimateSettings(zones=(zone,), heat_source=heat_source))
     for minute, demand in demands:
-        oracle.applied(
+        oracle.check_demand(
             HvacDemand({"a": demand.action}, demand), minute * MIN_MS, None if room_c is None else {"a": room_c}
         )
     return oracle.broken
@@ -151,9 +151,9 @@ def test_a_reversing_valve_that_stands_wrong_or_turns_under_pressure_is_found(
 def test_a_hub_that_dies_lets_go_of_the_reversing_valve() -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a"),), heat_source=PUMP))
     for minute in (0, 1):
-        oracle.applied(HvacDemand({}, REST), minute * MIN_MS)
-        oracle.killed(minute * MIN_MS)
-    oracle.applied(HvacDemand({"a": HEAT}, HEATS), 20 * MIN_MS)
+        oracle.check_demand(HvacDemand({}, REST), minute * MIN_MS)
+        oracle.record_kill(minute * MIN_MS)
+    oracle.check_demand(HvacDemand({"a": HEAT}, HEATS), 20 * MIN_MS)
     assert oracle.broken == {"the reversing valve turned under pressure": 1}
 
 
@@ -209,27 +209,27 @@ def test_acting_beyond_a_limit_is_found_once_minimum_times_cannot_excuse_it(
 ) -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", can_cool=True, limits=LIMITS),)))
     for minute in (0, 5):
-        oracle.applied(zones(a=action), minute * MIN_MS, {"a": room_c})
+        oracle.check_demand(zones(a=action), minute * MIN_MS, {"a": room_c})
     assert oracle.broken == {}
-    oracle.applied(zones(a=action), 6 * MIN_MS, {"a": room_c})
+    oracle.check_demand(zones(a=action), 6 * MIN_MS, {"a": room_c})
     assert oracle.broken == {rule: 1}
 
 
 def test_a_hub_that_dies_breaks_no_minimum_on_time_but_its_next_start_must_wait() -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", limits=LIMITS),)))
-    oracle.applied(zones(a=HEAT), 0)
-    oracle.killed(MIN_MS)
+    oracle.check_demand(zones(a=HEAT), 0)
+    oracle.record_kill(MIN_MS)
     assert oracle.broken == {}
-    oracle.applied(zones(a=HEAT), 2 * MIN_MS)
+    oracle.check_demand(zones(a=HEAT), 2 * MIN_MS)
     assert oracle.broken == {"minimum off time": 1}
 
 
 def test_what_was_off_when_the_hub_died_has_rested_all_the_while() -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", limits=LIMITS),)))
-    oracle.applied(zones(a=HEAT), 0)
-    oracle.applied(zones(), 5 * MIN_MS)
-    oracle.killed(7 * MIN_MS)
-    oracle.applied(zones(a=HEAT), 8 * MIN_MS)
+    oracle.check_demand(zones(a=HEAT), 0)
+    oracle.check_demand(zones(), 5 * MIN_MS)
+    oracle.record_kill(7 * MIN_MS)
+    oracle.check_demand(zones(a=HEAT), 8 * MIN_MS)
     assert oracle.broken == {}
 
 
@@ -259,7 +259,7 @@ def test_only_an_outage_excuses_a_cold_room_and_not_for_long(outage_min: int, af
 def test_a_boot_without_the_time_may_start_once_more_and_in_an_hour_of_boots_twice() -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", limits=LIMITS),)))
     for minute in range(0, 50, 10):
-        oracle.booted(minute * MIN_MS)
-        oracle.applied(zones(a=HEAT), minute * MIN_MS)
-        oracle.applied(zones(), (minute + 5) * MIN_MS)
+        oracle.record_boot(minute * MIN_MS)
+        oracle.check_demand(zones(a=HEAT), minute * MIN_MS)
+        oracle.check_demand(zones(), (minute + 5) * MIN_MS)
     assert oracle.broken == {"starts an hour": 1}
