@@ -93,35 +93,11 @@ class Hub:
         self.disk_watch = DiskMonitor(state, disk=environment.disk, worker=environment.worker)
         self.telemetry = self._telemetry()
         self.settings.on_change(lambda _: self.telemetry.sampler.schedule_changed())
-        self.health = Health(
-            status=self.status,
-            telemetry=self.telemetry,
-            pairing=self.pairing.queries,
-            climate=lambda: self.climate,
-            cloud_state=lambda: self.connectivity.status.state,
-            host=environment.host,
-            starts=environment.starts,
-            socket=config.local_api.socket if environment.serve else None,
-        )
+        self.health = self._health()
         self.commands = self._commands()
         self.updates = self._updates()
         self.climate = self._climate()
-        self.reports = HubReports(
-            board=environment.board,
-            clock=clock,
-            timekeeper=environment.timekeeper,
-            starts=environment.starts,
-            client=self.client,
-            faults=self.faults,
-            disk=self.disk_watch,
-            telemetry=self.telemetry,
-            settings=self.settings,
-            commands=self.commands,
-            pairing=self.pairing.queries,
-            updates=self.updates,
-            climate=self.climate,
-            control_problem=self.health.control_problem,
-        )
+        self.reports = self._reports()
 
     def _client(self) -> CloudClient:
         cloud, environment = self.config.cloud, self.environment
@@ -229,7 +205,7 @@ class Hub:
         sensors = SensorLookup(
             [name for zone in settings.zones for name, _ in zone.sensors],
             channels=self.telemetry.intake.channels,
-            devices=self._named_devices,
+            devices=self.pairing.queries.devices_by_name,
         )
         return ClimateService(
             self.config.storage.state_dir,
@@ -243,12 +219,6 @@ class Hub:
             worker=environment.worker,
             add_fault=lambda text: self.faults.add("climate", text),
         )
-
-    def _named_devices(self) -> Mapping[str, str]:
-        """Return the relayed devices by name: the name that a person gave, else that of the network."""
-        named = {sensor.name: sensor.device for sensor in self.pairing.queries.sensors}
-        records = self.pairing.queries.state.sensors.values()
-        return named | {record.name: record.device for record in records if record.is_relayed and record.name}
 
     def _handlers(self) -> Mapping[CommandType, CommandHandler]:
         clock, environment = self.environment.clock, self.environment
@@ -333,6 +303,38 @@ class Hub:
         if environment.serve:
             loops["local API"] = lambda: server.serve(self.config.local_api.socket, self._local_handlers())
         return loops
+
+    def _health(self) -> Health:
+        environment = self.environment
+        return Health(
+            status=self.status,
+            telemetry=self.telemetry,
+            pairing=self.pairing.queries,
+            climate=lambda: self.climate,
+            cloud_state=lambda: self.connectivity.status.state,
+            host=environment.host,
+            starts=environment.starts,
+            socket=self.config.local_api.socket if environment.serve else None,
+        )
+
+    def _reports(self) -> HubReports:
+        environment = self.environment
+        return HubReports(
+            board=environment.board,
+            clock=environment.clock,
+            timekeeper=environment.timekeeper,
+            starts=environment.starts,
+            client=self.client,
+            faults=self.faults,
+            disk=self.disk_watch,
+            telemetry=self.telemetry,
+            settings=self.settings,
+            commands=self.commands,
+            pairing=self.pairing.queries,
+            updates=self.updates,
+            climate=self.climate,
+            control_problem=self.health.control_problem,
+        )
 
     def _local_handlers(self) -> Handlers:
         return {

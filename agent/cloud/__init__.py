@@ -1,1 +1,1 @@
-"""The only HTTP client of ClimaSense: wire models, quotas, errors. Rooms above never see HTTP."""
+"""The only HTTP client of ClimaSense: wire models, quotas, errors. Components never see HTTP."""

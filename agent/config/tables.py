@@ -426,7 +426,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     zigbee: Annotated[
         ZigbeeConfig, table("A Zigbee stick; its sensors are relayed. Needs the extra: pip install 'climahub[zigbee]'.")
     ]
-    local_api: Annotated[LocalApiConfig, table("The door for people on this machine.")]
+    local_api: Annotated[LocalApiConfig, table("The local API: HTTP over a Unix socket, for people on this machine.")]
     log: Annotated[LogConfig, table("What is written for the journal.")]
 
 

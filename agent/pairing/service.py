@@ -73,6 +73,12 @@ class PairingQueries:
         """Everything that is stored, removed sensors included."""
         return self._store.state
 
+    def devices_by_name(self) -> Mapping[str, str]:
+        """Return the relayed devices by name: the name that a person gave, else that of the network."""
+        named = {sensor.name: sensor.device for sensor in self.sensors}
+        records = self.state.sensors.values()
+        return named | {record.name: record.device for record in records if record.is_relayed and record.name}
+
     @property
     def sensors(self) -> Sequence[RelayedSensor]:
         """The sensors in the network now."""

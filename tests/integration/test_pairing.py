@@ -66,7 +66,7 @@ async def test_button_to_the_first_accepted_reading(
         typed = group.create_task(town.type("pair", "--name", "attic", "--key-file", str(key_file)))
     assert typed.result() == exit_codes.OK
     out = capfd.readouterr().out
-    for step in ("window is open", "attic: joined", "said what it is", "has its key", "registered", "attic: done"):
+    for step in ("join window is open", "attic: joined", "interviewed", "has its key", "registered", "attic: paired"):
         assert step in out
     sensor_id = town.hub.hub.pairing.identities.sensor_id(town.devices[0])
     assert sensor_id in {reading.device_id for reading in cloud.accepted}
@@ -118,7 +118,7 @@ async def test_replace_remove_backup_and_restore(
     assert typed.result() == exit_codes.OK
     assert town.hub.hub.pairing.identities.sensor_id(new) == sensor_id
     # A zone that is measured by "attic" is from now on measured by the new one.
-    assert town.hub.hub._named_devices()["attic"] == new
+    assert town.hub.hub.pairing.queries.devices_by_name()["attic"] == new
     await until(lambda: not town.mesh.is_joined(old))
     assert await town.type("rename", "attic", "attic north") == exit_codes.OK
     assert await town.type("remove", "attic north", "--yes") == exit_codes.OK

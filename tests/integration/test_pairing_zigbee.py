@@ -58,7 +58,7 @@ class Technician:
         assert process.stdout is not None
         async with asyncio.timeout(PATIENCE_S):
             first = await process.stdout.readline()
-        assert b"the window is open" in first
+        assert b"the join window is open" in first
         await said(await climahub("ncp", "say", str(self.house.directory / "orders"), "press", sensor))
         told = await said(process)
         assert process.returncode == 0, told
@@ -80,7 +80,7 @@ async def test_button_to_cloud_then_another_in_its_place_then_gone(house: House,
     await house.until(lambda: "up, PAN" in house.log())
     technician = Technician(house)
     told = await technician.pairs("bedroom", "pair", "--name", "bedroom", "--key-file", str(key_file))
-    for step in ("joined", "said what it is", "registered with the cloud", "done"):
+    for step in ("joined", "interviewed", "registered with the cloud", "paired"):
         assert step in told
     assert 19.5 in {reading.value for reading in cloud.accepted if reading.device_id != cloud.hub_id}
     first = (await technician.sensors())["bedroom"]

@@ -26,7 +26,7 @@ STEP_TEXTS: Mapping[str, str] = MappingProxyType(
         "refused": "refused by the cloud",
         "waits": "waits",
         "relaying": "its readings go to the cloud",
-        "accepted": "the cloud has its first reading",
+        "accepted": "paired",
         "removed": "removed",
     }
 )

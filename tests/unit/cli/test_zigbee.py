@@ -240,7 +240,7 @@ def test_pairing_one_sensor(
     assert hub.asked == [("join-window", asked)]
     out = capsys.readouterr().out
     assert "sk_sensor" not in out
-    assert [text for text in out.splitlines() if text.endswith("the cloud has its first reading")]
+    assert [text for text in out.splitlines() if text.endswith("paired")]
 
 
 @pytest.mark.parametrize(
